@@ -1,0 +1,77 @@
+/** @file From a graph to an ONNX model. */
+import type { Application, Graph, Tensor } from "./graph.ts";
+import { type Initializer, OnnxWriter } from "./onnx-writer.ts";
+import { formatShape, ShapeError, sameShape } from "./shape.ts";
+
+export interface ExportOptions {
+  /**
+   * Weights to write into the model as initializers, by parameter name. A parameter that is absent here becomes
+   * an input of the model under its own name (as training wants it).
+   */
+  readonly weights?: ReadonlyMap<string, Initializer>;
+}
+
+/**
+ * Writes what `outputs` need as an ONNX model whose outputs carry the given names. Inputs, parameters and
+ * operators that no output depends on are left out.
+ *
+ * @throws ShapeError when a weight's type is not its parameter's.
+ */
+export function exportOnnx(
+  outputs: Readonly<Record<string, Tensor>>,
+  { weights = new Map() }: ExportOptions = {},
+): Uint8Array<ArrayBuffer> {
+  const onnx = new OnnxWriter();
+  const values = new Map<Tensor, string>();
+  for (const tensor of tensorsBehind(Object.values(outputs))) {
+    const { source } = tensor;
+    if (source.kind === "application") {
+      if (!values.has(tensor)) emit(onnx, source.application, values);
+    } else if (source.kind === "constant") values.set(tensor, onnx.constant(tensor, source.data));
+    else if (source.kind === "parameter" && weights.has(source.name))
+      values.set(
+        tensor,
+        onnx.initializer(source.name, checked(source.name, tensor, weights.get(source.name)!)),
+      );
+    else values.set(tensor, onnx.input(source.name, tensor));
+  }
+  for (const [name, tensor] of Object.entries(outputs)) onnx.output(name, values.get(tensor)!, tensor);
+  return onnx.finish("xprompt");
+}
+
+/** The parameters that `outputs` depend on, in order of creation. */
+export function parametersBehind(outputs: readonly Tensor[]): Tensor[] {
+  return tensorsBehind(outputs).filter((tensor) => tensor.source.kind === "parameter");
+}
+
+function emit(onnx: OnnxWriter, application: Application, values: Map<Tensor, string>): void {
+  const { operator, inputs, outputs, attributes, path } = application;
+  onnx.path = path;
+  const names = inputs.map((input) => values.get(input)!);
+  const made = operator.emit(onnx, names, attributes, application);
+  for (const [i, output] of outputs.entries()) values.set(output, typeof made === "string" ? made : made[i]!);
+}
+
+/** Every tensor that the given ones are computed from, and they themselves, in order of creation. */
+function tensorsBehind(tensors: readonly Tensor[]): Tensor[] {
+  const seen = new Set<Tensor>();
+  const open = [...tensors];
+  while (open.length > 0) {
+    const tensor = open.pop()!;
+    if (seen.has(tensor)) continue;
+    seen.add(tensor);
+    if (tensor.source.kind === "application") open.push(...tensor.source.application.inputs);
+  }
+  return [...seen].sort((a, b) => a.id - b.id);
+}
+
+function checked(name: string, parameter: Tensor, weight: Initializer): Initializer {
+  if (weight.dtype === parameter.dtype && sameShape(weight.shape, parameter.shape)) return weight;
+  const [expected, got] = [parameter, weight].map(({ dtype, shape }) => `${dtype} ${formatShape(shape)}`);
+  throw new ShapeError(`weight ${name}: expected ${expected}, got ${got}`);
+}
+
+/** Every parameter of a graph with its shape: what a checkpoint of the model must hold. */
+export function parameterShapes(graph: Graph): Map<string, readonly number[]> {
+  return new Map([...graph.parameters].map(([name, { shape }]) => [name, shape as readonly number[]]));
+}

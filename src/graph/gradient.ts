@@ -1,0 +1,55 @@
+/** @file Reverse-mode differentiation: the gradient of a graph is more graph. */
+import type { Application, Tensor } from "./graph.ts";
+import { add, fill } from "./operators/elementwise.ts";
+import { formatShape, ShapeError } from "./shape.ts";
+
+/**
+ * d(loss)/d(target) for each target, which may be any tensors that the loss was computed from.
+ *
+ * Applications are visited in reverse order of creation, which is a reverse topological order; where a tensor is
+ * used several times, what comes back along the uses is added.
+ *
+ * @param loss float32 scalar `[]`
+ * @throws ShapeError when the loss is no scalar, or does not depend on a target.
+ */
+export function gradients(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
+  if (loss.rank !== 0)
+    throw new ShapeError(`gradients: expected a scalar loss, got shape ${formatShape(loss.shape)}`);
+  const upstream = new Map<Tensor, Tensor>([[loss, fill(loss, 1)]]);
+  for (const application of applicationsBehind(loss).reverse()) {
+    const { operator, inputs, outputs, attributes, path } = application;
+    const arriving = outputs.map((output) => upstream.get(output) ?? null);
+    if (!operator.gradient || arriving.every((gradient) => gradient === null)) continue;
+    const backward = () => operator.gradient!(inputs, outputs, arriving, attributes);
+    const leaving = loss.graph.within(`gradient of ${path ? `${path}.` : ""}${operator.name}`, backward);
+    for (const [i, input] of inputs.entries()) {
+      const gradient = leaving[i];
+      if (!gradient || input.source.kind === "constant") continue;
+      const known = upstream.get(input);
+      upstream.set(input, known ? add(known, gradient) : gradient);
+    }
+  }
+  return targets.map((target) => {
+    const gradient = upstream.get(target);
+    if (!gradient) throw new ShapeError(`gradients: the loss does not depend on ${describe(target)}`);
+    return gradient;
+  });
+}
+
+/** Every application the tensor was computed by, inputs before outputs. */
+function applicationsBehind(tensor: Tensor): Application[] {
+  const seen = new Set<Application>();
+  const open = [tensor];
+  while (open.length > 0) {
+    const { source } = open.pop()!;
+    if (source.kind !== "application" || seen.has(source.application)) continue;
+    seen.add(source.application);
+    open.push(...source.application.inputs);
+  }
+  return [...seen].sort((a, b) => a.outputs[0]!.id - b.outputs[0]!.id);
+}
+
+function describe({ source, shape }: Tensor): string {
+  const name = "name" in source ? `${source.kind} ${source.name}` : source.kind;
+  return `${name} ${formatShape(shape)}`;
+}

@@ -1,0 +1,179 @@
+/**
+ * @file The graph: tensors, the operator applications that make them, parameters, inputs and scopes.
+ *
+ * Building is cheap and lazy. An application that was made before (same operator, inputs and attributes) is not
+ * made again, and only what an exported output needs is ever written to ONNX.
+ */
+import type { Operator } from "./operator.ts";
+import { formatShape, type Shape, ShapeError } from "./shape.ts";
+
+export type DType = "float32" | "float16" | "int64" | "int32" | "uint8" | "bool";
+
+export interface TensorType {
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+/** The typed arrays that hold constants: float32 values, 64-bit ids, bytes and booleans. */
+export type ConstantData = Float32Array | BigInt64Array | Uint8Array;
+
+/** One use of an operator: its inputs, attributes and the tensors it makes. */
+export interface Application<A = unknown> {
+  readonly operator: Operator<A>;
+  readonly inputs: readonly Tensor[];
+  readonly attributes: A;
+  readonly outputs: readonly Tensor[];
+  /** Layer path at which it was built, e.g. `model.layers.3.self_attn`. */
+  readonly path: string;
+}
+
+/** Where a tensor comes from. */
+export type Source =
+  | { readonly kind: "application"; readonly application: Application; readonly index: number }
+  | { readonly kind: "input"; readonly name: string }
+  | { readonly kind: "parameter"; readonly name: string }
+  | { readonly kind: "constant"; readonly data: ConstantData };
+
+/** A typed value in a graph; what it holds is known when the graph runs. */
+export class Tensor implements TensorType {
+  constructor(
+    readonly graph: Graph,
+    /** Position in order of creation: an application's inputs always come before its outputs. */
+    readonly id: number,
+    readonly dtype: DType,
+    readonly shape: Shape,
+    readonly source: Source,
+  ) {}
+
+  get rank(): number {
+    return this.shape.length;
+  }
+}
+
+export class Graph {
+  readonly inputs = new Map<string, Tensor>();
+  readonly parameters = new Map<string, Tensor>();
+  private readonly applications = new Map<string, Application>();
+  private readonly constants = new Map<string, Tensor>();
+  private readonly path: string[] = [];
+  private count = 0;
+
+  /** A value fed at every run. @throws ShapeError where the name is taken with another type. */
+  input(name: string, dtype: DType, shape: Shape): Tensor {
+    return this.named(this.inputs, "input", name, dtype, shape);
+  }
+
+  /** A weight: written as an initializer or as an input, as the export says. Asking twice gives the same tensor. */
+  parameter(name: string, shape: Shape): Tensor {
+    return this.named(this.parameters, "parameter", name, "float32", shape);
+  }
+
+  /** A value fixed when the graph is built; scalars and small arrays of equal content are shared. */
+  constant(data: number | readonly number[] | ConstantData, shape?: Shape, dtype?: DType): Tensor {
+    const values =
+      typeof data === "number" ? Float32Array.of(data) : Array.isArray(data) ? Float32Array.from(data) : data;
+    const held = values as ConstantData;
+    const type =
+      dtype ?? (held instanceof BigInt64Array ? "int64" : held instanceof Uint8Array ? "uint8" : "float32");
+    const dims = shape ?? (typeof data === "number" ? [] : [held.length]);
+    const make = () => this.tensor(type, dims, { kind: "constant", data: held });
+    if (held.length > 64) return make();
+    const key = `${type}${formatShape(dims)}${held.join()}`;
+    return getOrAdd(this.constants, key, make);
+  }
+
+  /** A scope that names parameters from here down, as `scope.at("layers.0")`. */
+  scope(): Scope {
+    return new Scope(this, "");
+  }
+
+  /** Runs `build` with `name` added to the layer path that errors and applications carry. */
+  within<T>(name: string, build: () => T): T {
+    this.path.push(name);
+    try {
+      return build();
+    } finally {
+      this.path.pop();
+    }
+  }
+
+  /** @internal Applies an operator; `operator()` wraps this in a function. */
+  apply<A>(operator: Operator<A>, inputs: readonly Tensor[], attributes: A): readonly Tensor[] {
+    const key = `${operator.name} ${inputs.map((input) => input.id).join()} ${JSON.stringify(attributes)}`;
+    const known = this.applications.get(key);
+    if (known) return known.outputs;
+    const path = this.path.join(".");
+    const types = inferTypes(operator, inputs, attributes, path);
+    const outputs: Tensor[] = [];
+    const application: Application<A> = { operator, inputs, attributes, outputs, path };
+    for (const [index, type] of types.entries()) {
+      const source: Source = { kind: "application", application: application as Application, index };
+      outputs.push(this.tensor(type.dtype, type.shape, source));
+    }
+    this.applications.set(key, application as Application);
+    return outputs;
+  }
+
+  private named(
+    known: Map<string, Tensor>,
+    kind: "input" | "parameter",
+    name: string,
+    dtype: DType,
+    shape: Shape,
+  ): Tensor {
+    const tensor = getOrAdd(known, name, () => this.tensor(dtype, shape, { kind, name }));
+    if (tensor.dtype !== dtype || formatShape(tensor.shape) !== formatShape(shape))
+      throw new ShapeError(
+        `${kind} ${name}: expected ${tensor.dtype} ${formatShape(tensor.shape)} as before, got ${dtype} ${formatShape(shape)}`,
+      );
+    return tensor;
+  }
+
+  private tensor(dtype: DType, shape: Shape, source: Source): Tensor {
+    return new Tensor(this, this.count++, dtype, shape, source);
+  }
+}
+
+/** Names parameters by their place in the model, and puts that place into errors. */
+export class Scope {
+  constructor(
+    readonly graph: Graph,
+    readonly path: string,
+  ) {}
+
+  at(name: string | number): Scope {
+    return new Scope(this.graph, this.path ? `${this.path}.${name}` : String(name));
+  }
+
+  /** Builds a layer: parameters and errors inside carry its name. */
+  in<T>(name: string | number, build: (scope: Scope) => T): T {
+    return this.graph.within(String(name), () => build(this.at(name)));
+  }
+
+  parameter(name: string, shape: Shape): Tensor {
+    return this.graph.parameter(this.path ? `${this.path}.${name}` : name, shape);
+  }
+}
+
+function inferTypes<A>(
+  operator: Operator<A>,
+  inputs: readonly Tensor[],
+  attributes: A,
+  path: string,
+): readonly TensorType[] {
+  try {
+    const types = operator.infer(inputs, attributes);
+    return Array.isArray(types) ? types : [types as TensorType];
+  } catch (error) {
+    if (!(error instanceof ShapeError)) throw error;
+    throw new ShapeError(`${path || "graph"}: ${operator.name}: ${error.message}`);
+  }
+}
+
+function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
+}

@@ -1,0 +1,16 @@
+/** @file The computation language: typed tensors, operators with their gradients, ONNX out. */
+export { exportOnnx, parameterShapes, parametersBehind } from "./export.ts";
+export { gradients } from "./gradient.ts";
+export { type DType, Graph, Scope, Tensor, type TensorType } from "./graph.ts";
+export type { Initializer } from "./onnx-writer.ts";
+export { type Operator, operator, operators } from "./operator.ts";
+export * from "./operators/attention.ts";
+export * from "./operators/convolution.ts";
+export * from "./operators/elementwise.ts";
+export * from "./operators/indexing.ts";
+export * from "./operators/loss.ts";
+export * from "./operators/matmul.ts";
+export * from "./operators/normalization.ts";
+export * from "./operators/reduction.ts";
+export * from "./operators/shape.ts";
+export { type Dim, formatShape, type Shape, ShapeError } from "./shape.ts";

@@ -1,0 +1,100 @@
+/** @file Attention and rotary positions. */
+import type { Graph, Tensor } from "../graph.ts";
+import { float, MICROSOFT } from "../onnx-writer.ts";
+import { operator, operators } from "../operator.ts";
+import { formatShape, ShapeError, sameShape } from "../shape.ts";
+import { multiply, negate, subtract } from "./elementwise.ts";
+import { matmul } from "./matmul.ts";
+import { sum } from "./reduction.ts";
+
+/**
+ * softmax(Q Kᵀ / √headDim + bias) V.
+ *
+ * With P the probabilities:  dV = Pᵀ dO,  dP = dO Vᵀ,  dS = P ⊙ (dP − Σ dO ⊙ O),  dQ = dS K / √d,  dK = dSᵀ Q / √d.
+ * The sum runs over the head width, which is much shorter than the keys (https://arxiv.org/abs/2205.14135).
+ *
+ * @param queries `[batch, heads, time, headDim]`
+ * @param keys `[batch, heads, length, headDim]`, values alike
+ * @param bias added to the scores, broadcast over them: 0 to see, a large negative number to hide. Gets no gradient.
+ * @returns `[batch, heads, time, headDim]`
+ */
+export function attention(queries: Tensor, keys: Tensor, values: Tensor, bias?: Tensor): Tensor {
+  return attend(bias ? [queries, keys, values, bias] : [queries, keys, values], {})[0]!;
+}
+const attend = operators("attention", {
+  infer([queries, keys, values]) {
+    const [batch, heads, time, headDim] = queries!.shape;
+    const length = keys!.shape[2]!;
+    const expected = [batch!, heads!, length, headDim!];
+    if (queries!.rank !== 4 || !sameShape(keys!.shape, expected) || !sameShape(values!.shape, expected))
+      throw new ShapeError(
+        `expected keys and values ${formatShape(expected)} for queries ${formatShape(queries!.shape)}, got ${formatShape(keys!.shape)} and ${formatShape(values!.shape)}`,
+      );
+    return [queries!, { dtype: queries!.dtype, shape: [batch!, heads!, time!, length] }];
+  },
+  emit(writer, [queries, keys, values, bias], _attributes, { inputs: [q] }) {
+    const alpha = float(scaleOf(q!));
+    const scores = writer.node("FusedMatMul", [queries!, keys!], { transA: 0, transB: 1, alpha }, MICROSOFT);
+    const biased = bias ? writer.node("Add", [scores, bias]) : scores;
+    const probabilities = writer.node("Softmax", [biased], { axis: -1 });
+    return [writer.node("MatMul", [probabilities, values!]), probabilities];
+  },
+  gradient([queries, keys, values], [output, probabilities], [dOutput]) {
+    const scale = scaleOf(queries!);
+    const dValues = matmul(probabilities!, dOutput!, { transposeX: true });
+    const dProbabilities = matmul(dOutput!, values!, { transposeY: true });
+    const rowSums = sum(multiply(dOutput!, output!), -1);
+    const dScores = multiply(probabilities!, subtract(dProbabilities, rowSums));
+    return [
+      matmul(dScores, keys!, { scale }),
+      matmul(dScores, queries!, { transposeX: true, scale }),
+      dValues,
+    ];
+  },
+});
+
+const scaleOf = (queries: Tensor): number => 1 / Math.sqrt(queries.shape[3] as number);
+
+/** cos and sin of every position's angles, `[length, headDim / 2]` each, in the rotate-half convention. */
+export interface RotaryTables {
+  readonly cos: Tensor;
+  readonly sin: Tensor;
+}
+
+/** Angles position · θ^(−2i/headDim), i < headDim/2 (https://arxiv.org/abs/2104.09864). */
+export function rotaryTables(graph: Graph, length: number, headDim: number, theta: number): RotaryTables {
+  const half = headDim / 2;
+  const table = (of: (angle: number) => number) =>
+    graph.constant(
+      Float32Array.from({ length: length * half }, (_, i) =>
+        of(Math.floor(i / half) * theta ** (-(i % half) / half)),
+      ),
+      [length, half],
+    );
+  return { cos: table(Math.cos), sin: table(Math.sin) };
+}
+
+/**
+ * Rotates each pair (xᵢ, xᵢ₊ₕₐₗ𝒻) by its position's angle. The gradient is the rotation back.
+ *
+ * @param x `[batch, heads, time, headDim]` @param positions int64 `[batch, time]`, below the tables' length
+ */
+export const rope = (x: Tensor, positions: Tensor, { cos, sin }: RotaryTables): Tensor =>
+  rotate([x, positions, cos, sin], {});
+const rotate = operator("rope", {
+  infer([x, positions, cos]) {
+    const [batch, , time, headDim] = x!.shape;
+    if (!sameShape(positions!.shape, [batch!, time!]) || (cos!.shape[1] as number) * 2 !== headDim)
+      throw new ShapeError(
+        `expected positions ${formatShape([batch!, time!])} and tables for width ${headDim}, got ${formatShape(positions!.shape)} and ${formatShape(cos!.shape)}`,
+      );
+    return x!;
+  },
+  emit: (writer, inputs) => writer.node("RotaryEmbedding", inputs, { interleaved: 0 }, MICROSOFT),
+  gradient: ([, positions, cos, sin], _y, dy) => [
+    rope(dy, positions!, { cos: cos!, sin: negate(sin!) }),
+    null,
+    null,
+    null,
+  ],
+});

@@ -1,0 +1,81 @@
+/** @file Operators that look elements up by number: embedding, gather, scatter. */
+import type { Tensor } from "../graph.ts";
+import { operator } from "../operator.ts";
+import { formatShape, multiplyDims, resolveAxis, ShapeError, sameShape } from "../shape.ts";
+import { fill } from "./elementwise.ts";
+import { reshape } from "./shape.ts";
+
+/** Rows of a table: ids (int64, any shape) into `table` `[rows, width]` → `[…ids, width]`. */
+export const embedding = (ids: Tensor, table: Tensor): Tensor => lookUp([ids, table], {});
+const lookUp = operator("embedding", {
+  infer([ids, table]) {
+    if (ids!.dtype !== "int64" || table!.rank !== 2)
+      throw new ShapeError(
+        `expected int64 ids and a table [rows, width], got ${ids!.dtype} and ${formatShape(table!.shape)}`,
+      );
+    return { dtype: table!.dtype, shape: [...ids!.shape, table!.shape[1]!] };
+  },
+  emit: (writer, [ids, table]) => writer.node("Gather", [table!, ids!], { axis: 0 }),
+  gradient: ([ids, table], _rows, drows) => {
+    const count = multiplyDims(...ids!.shape);
+    const flat = reshape(drows, [count, table!.shape[1]!]);
+    return [null, scatterRows(fill(table!, 0), reshape(ids!, [count, 1]), flat)];
+  },
+});
+
+/** Adds `updates` `[count, width]` to the rows of `x` `[rows, width]` that `ids` `[count, 1]` name, repeats included. */
+export const scatterRows = (x: Tensor, ids: Tensor, updates: Tensor): Tensor =>
+  addRows([x, ids, updates], {});
+const addRows = operator("scatterRows", {
+  infer([x, ids, updates]) {
+    if (x!.rank !== 2 || !sameShape(updates!.shape, [ids!.shape[0]!, x!.shape[1]!]))
+      throw new ShapeError(`expected updates [count, ${x!.shape[1]}], got ${formatShape(updates!.shape)}`);
+    return x!;
+  },
+  emit: (writer, inputs) => writer.node("ScatterND", inputs, { reduction: "add" }),
+  gradient: ([, ids, updates], _y, dy) => [
+    dy,
+    null,
+    reshape(embedding(reshape(ids!, [ids!.shape[0]!]), dy), updates!.shape),
+  ],
+});
+
+/** The element of each row that `ids` names: x `[…, width]`, ids int64 `[…, k]` → `[…, k]` (last axis). */
+export const gatherLast = (x: Tensor, ids: Tensor): Tensor => gatherElements([x, ids], {});
+const gatherElements = operator("gatherLast", {
+  infer([x, ids]) {
+    if (ids!.dtype !== "int64" || !sameShape(ids!.shape.slice(0, -1), x!.shape.slice(0, -1)))
+      throw new ShapeError(
+        `expected int64 ids over the rows of ${formatShape(x!.shape)}, got ${formatShape(ids!.shape)}`,
+      );
+    return { dtype: x!.dtype, shape: ids!.shape };
+  },
+  emit: (writer, inputs) => writer.node("GatherElements", inputs, { axis: -1 }),
+  gradient: ([x, ids], _y, dy) => [scatterLast(fill(x!, 0), ids!, dy), null],
+});
+
+/** x with `updates` added to the elements that `ids` names in each row (last axis). */
+export const scatterLast = (x: Tensor, ids: Tensor, updates: Tensor): Tensor =>
+  addElements([x, ids, updates], {});
+const addElements = operator("scatterLast", {
+  infer([x, ids, updates]) {
+    if (!sameShape(ids!.shape, updates!.shape))
+      throw new ShapeError(
+        `expected ids and updates of one shape, got ${formatShape(ids!.shape)} and ${formatShape(updates!.shape)}`,
+      );
+    return x!;
+  },
+  emit: (writer, inputs) => writer.node("ScatterElements", inputs, { axis: -1, reduction: "add" }),
+  gradient: ([, ids], _y, dy) => [dy, null, gatherLast(dy, ids!)],
+});
+
+/** The entries of `x` along `axis` that `ids` (int64 `[count]`) name. No gradient. */
+export const take = (x: Tensor, ids: Tensor, axis: number): Tensor =>
+  takeAlong([x, ids], { axis: resolveAxis(axis, x.rank) });
+const takeAlong = operator<{ axis: number }>("take", {
+  infer: ([x, ids], { axis }) => ({
+    dtype: x!.dtype,
+    shape: [...x!.shape.slice(0, axis), ...ids!.shape, ...x!.shape.slice(axis + 1)],
+  }),
+  emit: (writer, inputs, { axis }) => writer.node("Gather", inputs, { axis }),
+});

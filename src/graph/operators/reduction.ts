@@ -1,0 +1,68 @@
+/** @file Sums, means and largest values along axes. Reduced axes stay, with size 1, unless `keep` is false. */
+import type { Tensor, TensorType } from "../graph.ts";
+import { operator } from "../operator.ts";
+import { knownShape, resolveAxis, ShapeError } from "../shape.ts";
+import { cast, equal, multiply } from "./elementwise.ts";
+import { broadcastLike, reshape } from "./shape.ts";
+
+interface Axes {
+  readonly axes: readonly number[];
+}
+
+function reduced(x: Tensor, axes: readonly number[]): TensorType {
+  return { dtype: x.dtype, shape: x.shape.map((dim, i) => (axes.includes(i) ? 1 : dim)) };
+}
+
+function reduction(
+  apply: (inputs: readonly Tensor[], attributes: Axes) => Tensor,
+): (x: Tensor, axes?: number | readonly number[], options?: { readonly keep?: boolean }) => Tensor {
+  return (x, axes = x.shape.map((_, i) => i), { keep = true } = {}) => {
+    const list = [axes].flat().map((axis) => resolveAxis(axis, x.rank));
+    const result = list.length === 0 ? x : apply([x], { axes: list });
+    return keep
+      ? result
+      : reshape(
+          result,
+          x.shape.filter((_, i) => !list.includes(i)),
+        );
+  };
+}
+
+/** Σ x along the axes (all of them by default). */
+export const sum = reduction(
+  operator<Axes>("sum", {
+    infer: ([x], { axes }) => reduced(x!, axes),
+    emit: (writer, [x], { axes }) => writer.node("ReduceSum", [x!, writer.ints(axes)]),
+    gradient: ([x], _y, dy) => [broadcastLike(dy, x!)],
+  }),
+);
+
+/** Mean of x along the axes, whose sizes must be known. */
+export const mean: typeof sum = (x, axes = x.shape.map((_, i) => i), options) => {
+  const list = [axes].flat().map((axis) => resolveAxis(axis, x.rank));
+  const count = knownShape(
+    list.map((axis) => x.shape[axis]!),
+    "mean",
+  ).reduce((product, dim) => product * dim, 1);
+  return multiply(sum(x, list, options), 1 / count);
+};
+
+/** Largest value along the axes; where several are equal, each gets the whole gradient. */
+export const max = reduction(
+  operator<Axes>("max", {
+    infer: ([x], { axes }) => reduced(x!, axes),
+    emit: (writer, [x], { axes }) => writer.node("ReduceMax", [x!, writer.ints(axes)]),
+    gradient: ([x], y, dy) => [multiply(dy, cast(equal(x!, y), "float32"))],
+  }),
+);
+
+/** Position (int64) of the smallest value along an axis, the first where several are equal; the axis is dropped. */
+export const argMin = (x: Tensor, axis: number): Tensor =>
+  argMinAlong([x], { axis: resolveAxis(axis, x.rank) });
+const argMinAlong = operator<{ axis: number }>("argMin", {
+  infer([x], { axis }) {
+    if (x!.dtype !== "float32") throw new ShapeError(`expected float32, got ${x!.dtype}`);
+    return { dtype: "int64", shape: x!.shape.filter((_, i) => i !== axis) };
+  },
+  emit: (writer, inputs, { axis }) => writer.node("ArgMin", inputs, { axis, keepdims: 0 }),
+});

@@ -1,0 +1,100 @@
+/** @file Running an ONNX model with onnxruntime, on a device of the user's choice. */
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import * as ort from "onnxruntime-node";
+import { messageOf, XPromptError } from "../errors.ts";
+
+export const devices = ["cpu", "webgpu", "cuda"] as const;
+export type Device = (typeof devices)[number];
+
+/** A value that goes into or comes out of a session. */
+export type Value = ort.Tensor;
+export type Feeds = Readonly<Record<string, Value>>;
+
+export interface SessionOptions {
+  /** Where to run. Defaults to "cpu". */
+  readonly device?: Device;
+  /** Threads on the CPU. Defaults to one for each physical core. */
+  readonly threads?: number;
+}
+
+export const float32 = (data: Float32Array, shape: readonly number[]): Value =>
+  new ort.Tensor("float32", data, shape);
+
+export const int64 = (ids: BigInt64Array | readonly number[], shape: readonly number[]): Value =>
+  new ort.Tensor("int64", ids instanceof BigInt64Array ? ids : BigInt64Array.from(ids, BigInt), shape);
+
+/** The float32 elements of a value. */
+export const floats = (value: Value): Float32Array => value.data as Float32Array;
+
+export class Session {
+  private constructor(private readonly session: ort.InferenceSession) {}
+
+  /**
+   * @param model the bytes of an ONNX file, or its path
+   * @throws XPromptError when the device is not available here
+   */
+  static async create(
+    model: Uint8Array | string,
+    { device = "cpu", threads = 0 }: SessionOptions = {},
+  ): Promise<Session> {
+    if (device === "cuda") requireCuda();
+    const options: ort.InferenceSession.SessionOptions = {
+      executionProviders: [device],
+      intraOpNumThreads: threads,
+      graphOptimizationLevel: "all",
+      logSeverityLevel: 3,
+    };
+    try {
+      const create = ort.InferenceSession.create as (
+        model: Uint8Array | string,
+        options: ort.InferenceSession.SessionOptions,
+      ) => Promise<ort.InferenceSession>;
+      return new Session(await create(model, options));
+    } catch (error) {
+      if (device === "cpu") throw error;
+      throw new XPromptError(
+        `device ${device}: not available here: ${messageOf(error).split("\n")[0]} (use --device cpu)`,
+      );
+    }
+  }
+
+  /**
+   * Runs the model. Values named in `into` receive the outputs in place, without a copy; their buffers must not be
+   * ones that the same run reads.
+   */
+  async run(feeds: Feeds, into?: Feeds): Promise<Readonly<Record<string, Value>>> {
+    const results = into ? await this.session.run(feeds, { ...into }) : await this.session.run(feeds);
+    return results as Record<string, Value>;
+  }
+
+  get inputNames(): readonly string[] {
+    return this.session.inputNames;
+  }
+
+  get outputNames(): readonly string[] {
+    return this.session.outputNames;
+  }
+
+  async release(): Promise<void> {
+    await this.session.release();
+  }
+}
+
+/** The CUDA provider is a separate download of several hundred megabytes; onnxruntime only fails late without it. */
+function requireCuda(): void {
+  const root = dirname(createRequire(import.meta.url).resolve("onnxruntime-node/package.json"));
+  const library = join(
+    root,
+    "bin",
+    "napi-v6",
+    process.platform,
+    process.arch,
+    "libonnxruntime_providers_cuda.so",
+  );
+  if (existsSync(library)) return;
+  throw new XPromptError(
+    "device cuda: the CUDA libraries of onnxruntime-node are not installed (see docs/devices.md, or use --device cpu)",
+  );
+}
