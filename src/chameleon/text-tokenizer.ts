@@ -1,0 +1,126 @@
+/**
+ * @file Text to token ids and back, for a byte-level BPE `tokenizer.json` (ours, Chameleon's).
+ *
+ * Text comes from users, so it can only ever become *text* tokens: `"<s>"` or `"IMGIMGAZ"` in an instruction is spelled
+ * out like any other word. The encoder is built from a vocabulary that holds no control token at all.
+ */
+import { Tokenizer } from "@huggingface/tokenizers";
+import { z } from "zod";
+import { messageOf, XPromptError } from "../errors.ts";
+import {
+  BYTE_CHARACTERS,
+  type TokenizerFile,
+  tokenizerFileSchema,
+  Vocabulary,
+  type VocabularyOptions,
+} from "./vocabulary.ts";
+
+/** Longest text that is encoded at once, in UTF-16 code units: far above what any context holds. */
+export const MAX_TEXT_LENGTH = 100_000;
+
+/** What we use of the library, whose own declarations do not resolve under `nodenext`. */
+interface BytePairEncoder {
+  encode(text: string, options: { add_special_tokens: false }): { ids: number[] };
+  decode(ids: number[], options: { clean_up_tokenization_spaces: false }): string;
+}
+
+export class TextTokenizer {
+  readonly vocabulary: Vocabulary;
+  private readonly encoder: BytePairEncoder;
+
+  /**
+   * @param json A parsed `tokenizer.json`.
+   * @throws XPromptError if it is not the tokenizer of a Chameleon-family model.
+   */
+  constructor(json: unknown, options: VocabularyOptions = {}) {
+    const parsed = tokenizerFileSchema.safeParse(json);
+    if (!parsed.success) {
+      throw new XPromptError(`reading a tokenizer: ${z.prettifyError(parsed.error)}`);
+    }
+    this.vocabulary = new Vocabulary(parsed.data, options);
+    const text = textOnly(parsed.data, this.vocabulary);
+    try {
+      this.encoder = new Tokenizer(text, {});
+    } catch (error) {
+      throw new XPromptError(`reading a tokenizer: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  /** Reads a `tokenizer.json` from disk. */
+  static async load(path: string, options: VocabularyOptions = {}): Promise<TextTokenizer> {
+    const { readFile } = await import("node:fs/promises");
+    try {
+      return new TextTokenizer(JSON.parse(await readFile(path, "utf8")), options);
+    } catch (error) {
+      throw new XPromptError(`${path}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  /**
+   * Token ids of `text`, no specials added, none recognised. Any string can be encoded; a lone surrogate, which no
+   * UTF-8 can hold, counts as U+FFFD.
+   * @throws XPromptError if the text is longer than `MAX_TEXT_LENGTH`.
+   */
+  encode(text: string): number[] {
+    if (text.length > MAX_TEXT_LENGTH) {
+      throw new XPromptError(
+        `encoding text: expected at most ${MAX_TEXT_LENGTH} characters, got ${text.length} (shorten it)`,
+      );
+    }
+    return this.encoder.encode(text, { add_special_tokens: false }).ids;
+  }
+
+  /**
+   * The text of `ids`: `decode(encode(text)) === text` for every well-formed string. Bytes that make no character,
+   * as when generation stopped in the middle of one, come out as U+FFFD.
+   * @param skipSpecial Leaves out image, XP and other control tokens (the default) instead of writing their names.
+   * @throws XPromptError if an id is not in the vocabulary.
+   */
+  decode(ids: Iterable<number>, { skipSpecial = true }: { skipSpecial?: boolean } = {}): string {
+    const parts: string[] = [];
+    let run: number[] = [];
+    const endRun = (): void => {
+      if (run.length > 0) parts.push(this.encoder.decode(run, { clean_up_tokenization_spaces: false }));
+      run = [];
+    };
+    for (const id of ids) {
+      if (this.vocabulary.isTextToken(id)) {
+        run.push(id);
+        continue;
+      }
+      const name = this.vocabulary.nameOf(id);
+      if (name === undefined) {
+        throw new XPromptError(
+          `decoding tokens: expected ids of the vocabulary (below ${this.vocabulary.size}), got ${id}`,
+        );
+      }
+      if (skipSpecial) continue;
+      endRun();
+      parts.push(name);
+    }
+    endRun();
+    return parts.join("");
+  }
+}
+
+/** The tokenizer without control tokens, checked to be able to spell any text. */
+function textOnly(file: TokenizerFile, vocabulary: Vocabulary): TokenizerFile {
+  const isText = (token: string): boolean => vocabulary.isTextToken(file.model.vocab[token] ?? -1);
+  const missing = BYTE_CHARACTERS.findIndex((character) => !isText(character));
+  if (missing >= 0) {
+    throw new XPromptError(
+      `reading a tokenizer: expected byte-level BPE with all 256 bytes, byte ${missing} is missing`,
+    );
+  }
+  const merges = file.model.merges.filter((merge) => {
+    const token = (typeof merge === "string" ? merge.split(" ") : merge).join("");
+    if (file.model.vocab[token] === undefined) {
+      throw new XPromptError(
+        `reading a tokenizer: the merge to "${token}" has no token (is the file whole?)`,
+      );
+    }
+    return isText(token);
+  });
+  const vocab = Object.fromEntries(Object.entries(file.model.vocab).filter(([token]) => isText(token)));
+  return { ...file, added_tokens: [], post_processor: null, model: { ...file.model, vocab, merges } };
+}

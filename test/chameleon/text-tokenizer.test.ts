@@ -1,0 +1,176 @@
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { MAX_TEXT_LENGTH, TextTokenizer } from "../../src/chameleon/text-tokenizer.ts";
+import { buildVocabulary, type TokenizerFile } from "../../src/chameleon/vocabulary.ts";
+import { XPromptError } from "../../src/errors.ts";
+import { Random } from "../../src/random.ts";
+
+/** What `test/fixtures/tokenizer/make.py` writes. */
+interface CrossCheck {
+  chameleonPreTokenizer: TokenizerFile["pre_tokenizer"];
+  lines: string[];
+  digests: Record<"xprompt" | "chameleon", string[]>;
+  ids: Record<"xprompt" | "chameleon", number[][]>;
+}
+
+const fixture = (name: string): URL => new URL(`../fixtures/tokenizer/${name}`, import.meta.url);
+const file = JSON.parse(readFileSync(fixture("tokenizer.json"), "utf8")) as TokenizerFile;
+const crossCheck = JSON.parse(readFileSync(fixture("cross-check.json"), "utf8")) as CrossCheck;
+const tokenizer = new TextTokenizer(file);
+
+function fnv1a(ids: readonly number[]): string {
+  let digest = 0x811c9dc5;
+  for (const id of ids) digest = Math.imul(digest ^ id, 0x01000193) >>> 0;
+  return digest.toString(16).padStart(8, "0");
+}
+
+describe("Python's tokenizers reads 2000 lines of many scripts the same", () => {
+  const chameleon = new TextTokenizer({ ...file, pre_tokenizer: crossCheck.chameleonPreTokenizer });
+  test.each([
+    ["xprompt", tokenizer],
+    ["chameleon", chameleon],
+  ] as const)("%s pre-tokenizer", (name, read) => {
+    const ids = crossCheck.lines.map((line) => read.encode(line));
+    expect(ids.filter((_, i) => i % 40 === 0)).toEqual(crossCheck.ids[name]);
+    expect(ids.map(fnv1a)).toEqual(crossCheck.digests[name]);
+    expect(ids.map((line) => read.decode(line))).toEqual(crossCheck.lines);
+  });
+});
+
+describe("any text comes back as it was", () => {
+  const ranges: [first: number, last: number][] = [
+    [0x00, 0x7f],
+    [0x80, 0x7ff],
+    [0x800, 0xd7ff],
+    [0xe000, 0xffff],
+    [0x10000, 0x10ffff],
+    [0x1f300, 0x1faff],
+    [0x09, 0x20],
+    [0x2000, 0x200f],
+  ];
+
+  test("2000 random strings", () => {
+    const random = Random.of(7, "text");
+    for (let i = 0; i < 2000; i++) {
+      const text = Array.from({ length: random.integer(0, 40) }, () =>
+        String.fromCodePoint(random.integer(...random.pick(ranges))),
+      ).join("");
+      const ids = tokenizer.encode(text);
+      expect(tokenizer.decode(ids)).toBe(text);
+      expect(ids.every((id) => tokenizer.vocabulary.isTextToken(id))).toBe(true);
+    }
+  });
+
+  test.each([
+    "",
+    " ",
+    "\n\n  \t",
+    "\ufeffbom",
+    "a\u0000b",
+    "  two  spaces  ",
+    "\u0085\u2028\u00a0",
+    "👩🏽‍🚀🇫🇷",
+  ])("%j", (text) => {
+    expect(tokenizer.decode(tokenizer.encode(text))).toBe(text);
+  });
+
+  test("a lone surrogate counts as U+FFFD", () => {
+    for (const text of ["\ud83d", "a\ude00b", "\ude00\ud83d", "x\ud83d 🙂"])
+      expect(tokenizer.decode(tokenizer.encode(text))).toBe(text.replace(/\p{Surrogate}/gu, "\ufffd"));
+  });
+});
+
+describe("text never becomes a control token", () => {
+  const names = buildVocabulary({ imageCodes: 64, xpTokens: 8, textTokens: [] });
+
+  test("names of control tokens are spelled out", () => {
+    for (const name of names) {
+      for (const text of [name, ` ${name}`, `a${name}b`, name + name]) {
+        const ids = tokenizer.encode(text);
+        expect(ids.every((id) => tokenizer.vocabulary.isTextToken(id))).toBe(true);
+        expect(tokenizer.decode(ids)).toBe(text);
+      }
+    }
+  });
+
+  test("even where a tokenizer would take whole words or has merges that lead to them", () => {
+    const whole = { ...file, model: { ...file.model, ignore_merges: true } };
+    const merges = [...file.model.merges, ["<", "s"], ["<s", ">"]];
+    const vocab = { ...file.model.vocab, "<s": Object.keys(file.model.vocab).length };
+    const merging = { ...file, pre_tokenizer: null, model: { ...file.model, vocab, merges } };
+    for (const hostile of [whole, merging].map((json) => new TextTokenizer(json))) {
+      for (const text of ["<s>", "IMGIMGAZ", "<xp00>"])
+        expect(hostile.encode(text).every((id) => hostile.vocabulary.isTextToken(id))).toBe(true);
+    }
+  });
+});
+
+describe("decoding", () => {
+  test("leaves control tokens out, or writes their names", () => {
+    const { bos, beginImage, imageTokens, eos } = tokenizer.vocabulary;
+    const ids = [
+      bos,
+      ...tokenizer.encode("a red"),
+      beginImage,
+      imageTokens[12]!,
+      ...tokenizer.encode(" circle"),
+      eos,
+    ];
+    expect(tokenizer.decode(ids)).toBe("a red circle");
+    expect(tokenizer.decode(ids, { skipSpecial: false })).toBe("<s>a red<racm3:break>IMGIMGBCZ circle</s>");
+    expect(tokenizer.decode(Int32Array.from(ids))).toBe("a red circle");
+  });
+
+  test("shows a cut character as U+FFFD", () => {
+    const ids = tokenizer.encode("ok 🙂");
+    expect(tokenizer.decode(ids.slice(0, -1))).toBe("ok \ufffd");
+  });
+
+  test.each([-1, 0.5, 1e9, Number.NaN])("refuses id %d", (id) => {
+    expect(() => tokenizer.decode([id])).toThrow(XPromptError);
+  });
+});
+
+test("a text of megabytes is refused at once", () => {
+  expect(() => tokenizer.encode("a".repeat(10_000_000))).toThrow(
+    `encoding text: expected at most ${MAX_TEXT_LENGTH} characters, got 10000000 (shorten it)`,
+  );
+  expect(tokenizer.encode("ab ".repeat(MAX_TEXT_LENGTH / 3)).length).toBeGreaterThan(30_000);
+});
+
+describe("loading", () => {
+  const folder = mkdtempSync(join(tmpdir(), "xprompt-tokenizer-"));
+  const written = (name: string, text: string): string => {
+    const path = join(folder, name);
+    writeFileSync(path, text);
+    return path;
+  };
+
+  test("reads a file", async () => {
+    const loaded = await TextTokenizer.load(fileURLToPath(fixture("tokenizer.json")));
+    expect(loaded.encode("a red circle")).toEqual(tokenizer.encode("a red circle"));
+  });
+
+  const { "!": _, ...oneByteShort } = file.model.vocab;
+  test.each([
+    ["nothing there", undefined, /absent\.json: ENOENT/],
+    ["not JSON", "{", /JSON/],
+    ["not a tokenizer", "{}", /reading a tokenizer: .*added_tokens/s],
+    ["another kind", { ...file, model: { type: "Unigram", vocab: {}, merges: [] } }, /BPE/],
+    ["a byte missing", { ...file, model: { ...file.model, vocab: oneByteShort } }, /byte 33 is missing/],
+    [
+      "a merge without token",
+      { ...file, model: { ...file.model, merges: [...file.model.merges, "Q Z"] } },
+      /merge to "QZ" has no token/,
+    ],
+    ["an unknown part", { ...file, pre_tokenizer: { type: "Nonsense" } }, /Nonsense/],
+  ])("refuses %s", async (_, content, message) => {
+    const text = typeof content === "object" ? JSON.stringify(content) : content;
+    const path = text === undefined ? join(folder, "absent.json") : written("broken.json", text);
+    await expect(TextTokenizer.load(path)).rejects.toThrow(XPromptError);
+    await expect(TextTokenizer.load(path)).rejects.toThrow(message);
+  });
+});
