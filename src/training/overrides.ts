@@ -1,0 +1,73 @@
+/**
+ * @file `--key=value` on the command line, over a recipe: strict, and typed by the schema of the recipe's kind.
+ */
+import { UsageError } from "../errors.ts";
+import type { AnyRecipeKind } from "./recipe.ts";
+import {
+  describeSchemas,
+  explainIssues,
+  isGroup,
+  readText,
+  schemasAt,
+  settingKeys,
+  unknownKey,
+} from "./settings.ts";
+
+/**
+ * The recipe with the settings in `args` replaced: `--steps=40`, `--optimizer.learningRate 3e-4`,
+ * `--data.families=rain,blur`. Dots lead into groups, commas separate a list's items, `null` is none.
+ * @throws UsageError naming the key when it is unknown, given twice, or its value is not what the setting expects
+ */
+export function applyOverrides<R extends Readonly<{ kind: string }>>(
+  recipe: R,
+  args: readonly string[],
+  kinds: readonly AnyRecipeKind[],
+): R {
+  const kind = kinds.find((each) => each.kind === recipe.kind);
+  if (!kind) throw new TypeError(`applyOverrides: no schema for recipes of kind ${recipe.kind}`);
+  const { kind: tag, ...settings } = structuredClone(recipe);
+  for (const [key, text] of keysAndValues(args)) {
+    const path = key.split(".");
+    const schemas = schemasAt(kind.schema, path);
+    if (schemas.length === 0) throw new UsageError(`--${unknownKey(key, settingKeys(kind.schema))}`);
+    const reading = readText(schemas, text);
+    if (!reading) {
+      const expected = schemas.every(isGroup)
+        ? `one of its settings (${schemas.flatMap((each) => settingKeys(each, key)).join(", ")})`
+        : describeSchemas(schemas);
+      throw new UsageError(`--${key}: expected ${expected}, got ${JSON.stringify(text)}`);
+    }
+    setAt(settings, path, reading.value);
+  }
+  const parsed = kind.schema.safeParse(settings);
+  if (!parsed.success) {
+    throw new UsageError(`--${explainIssues(kind.schema, settings, parsed.error).join("; --")}`);
+  }
+  return { kind: tag, ...parsed.data } as unknown as R;
+}
+
+/** `--key=value` and `--key value` alike. */
+function keysAndValues(args: readonly string[]): Map<string, string> {
+  const found = new Map<string, string>();
+  for (let i = 0; i < args.length; i++) {
+    const [, key, inline] = /^--([^=]+)(?:=(.*))?$/s.exec(args[i]!) ?? [];
+    if (key === undefined) throw new UsageError(`expected --key=value, got ${JSON.stringify(args[i])}`);
+    const text = inline ?? args[++i];
+    if (text === undefined || (inline === undefined && text.startsWith("--"))) {
+      throw new UsageError(`--${key}: expected a value (--${key}=…), got none`);
+    }
+    if (found.has(key)) throw new UsageError(`--${key}: expected it once, got it twice`);
+    found.set(key, text);
+  }
+  return found;
+}
+
+/** Sets a nested value; groups that were left out come into being. */
+function setAt(settings: Record<string, unknown>, path: readonly string[], value: unknown): void {
+  let group = settings;
+  for (const key of path.slice(0, -1)) {
+    group[key] ??= {};
+    group = group[key] as Record<string, unknown>;
+  }
+  group[path.at(-1)!] = value;
+}

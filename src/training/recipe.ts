@@ -1,0 +1,174 @@
+/**
+ * @file Training recipes. A recipe *is* a small TypeScript file whose doc comment says the command, the hours and
+ * the score to expect, and whose default export is made by the function of its kind:
+ *
+ * ```ts
+ * import { transformerRecipe } from "xprompt/training";
+ * export default transformerRecipe({ steps: 20_000, optimizer: { learningRate: 1e-3 } });
+ * ```
+ *
+ * A recipe is plain data with a `kind`, so it may come from another copy of this package, or be written as a bare
+ * object. Each kind states its settings once, as a zod schema, and gets from it the type, the defaults, the checks,
+ * and the `--key=value` overrides of `overrides.ts`.
+ */
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { tsImport } from "tsx/esm/api";
+import type { z } from "zod";
+import { messageOf, XPromptError } from "../errors.ts";
+import { explainIssues, settingKeys } from "./settings.ts";
+
+/** The settings of one training run, complete and checked. */
+export type Recipe<Name extends string = string, Schema extends z.ZodObject = z.ZodObject> = Readonly<
+  { kind: Name } & z.output<Schema>
+>;
+
+/** A kind of recipe. Called with settings, it checks them, fills in the defaults and gives the recipe. */
+export interface RecipeKind<Name extends string = string, Schema extends z.ZodObject = z.ZodObject> {
+  (values: z.input<Schema>): Recipe<Name, Schema>;
+  readonly kind: Name;
+  readonly schema: Schema;
+}
+
+/** What kinds have in common: enough to check a recipe of any of them. */
+export interface AnyRecipeKind {
+  (values: never): Readonly<{ kind: string }>;
+  readonly kind: string;
+  readonly schema: z.ZodObject;
+}
+
+/**
+ * Declares a kind of recipe.
+ * @param schema made of `z.strictObject`s, so that a misspelt setting is an error; without transforms, since a
+ *   recipe may be checked twice
+ * @throws TypeError when an object in `schema` is not strict
+ * @example export const tokenizerRecipe = recipeKind("tokenizer", z.strictObject({ steps: z.int().min(1) }));
+ */
+export function recipeKind<Name extends string, Schema extends z.ZodObject>(
+  kind: Name,
+  schema: Schema,
+): RecipeKind<Name, Schema> {
+  settingKeys(schema);
+  const make = (values: z.input<Schema>) => {
+    const parsed = schema.safeParse(values);
+    if (!parsed.success) {
+      throw new XPromptError(`${kind} recipe: ${explainIssues(schema, values, parsed.error).join("; ")}`);
+    }
+    return { kind, ...parsed.data };
+  };
+  return Object.assign(make, { kind, schema });
+}
+
+/**
+ * The recipe that the file at `path` (.ts, .mts, .js, .mjs) exports, checked against the schema of its kind.
+ * @throws XPromptError when the file is missing or broken, does not export a recipe, or a setting in it is wrong
+ */
+export async function loadRecipe<Kind extends AnyRecipeKind>(
+  path: string,
+  kinds: readonly Kind[],
+): Promise<ReturnType<Kind>> {
+  const makers = kinds.map((each) => `${each.kind}Recipe`).join(" or ");
+  const wrong = (problem: string, cause?: unknown) =>
+    new XPromptError(`loading the recipe ${path}: ${problem}`, { cause });
+
+  const file = resolve(path);
+  if (!existsSync(file)) throw wrong("expected a file, found nothing there (check the path)");
+  const module = await importFile(file).catch((error: unknown) => {
+    throw wrong(explainImport(error), error);
+  });
+  const values = defaultExport(module);
+  if (values === undefined) {
+    throw wrong(`expected a default export, got none (add \`export default ${makers}({ … })\`)`);
+  }
+  if (!isObject(values) || typeof values.kind !== "string") {
+    throw wrong(`expected the default export to be a recipe, got ${nameOf(values)} (make it with ${makers})`);
+  }
+  const { kind, ...settings } = values;
+  const maker = kinds.find((each) => each.kind === kind);
+  if (!maker) {
+    const known = kinds.map((each) => each.kind).join(" or ");
+    throw wrong(`expected a recipe of kind ${known}, got kind ${JSON.stringify(kind)}`);
+  }
+  try {
+    return maker(settings as never) as ReturnType<Kind>;
+  } catch (error) {
+    throw wrong(messageOf(error), error);
+  }
+}
+
+/** A SHA-256, in hex, of the recipe: the same whatever the order of its keys. */
+export function recipeDigest(recipe: object): string {
+  return createHash("sha256").update(canonicalJson(recipe)).digest("hex");
+}
+
+/** One setting in which two recipes differ; `undefined` where a recipe lacks it. */
+export interface Difference {
+  readonly key: string;
+  readonly before: unknown;
+  readonly after: unknown;
+}
+
+/** The settings in which two recipes differ, by dotted key; an array counts as one setting. */
+export function recipeDifferences(before: object, after: object): Difference[] {
+  const [a, b] = [flatten(before), flatten(after)];
+  const keys = [...new Set([...a.keys(), ...b.keys()])].sort();
+  return keys
+    .map((key) => ({ key, before: a.get(key), after: b.get(key) }))
+    .filter((each) => canonicalJson(each.before) !== canonicalJson(each.after));
+}
+
+/** The same as one line a setting: `optimizer.learningRate: 0.001 → 0.0003`. */
+export function describeDifference(before: object, after: object): string[] {
+  const show = (value: unknown) => (value === undefined ? "(unset)" : JSON.stringify(value));
+  return recipeDifferences(before, after).map(
+    (each) => `${each.key}: ${show(each.before)} → ${show(each.after)}`,
+  );
+}
+
+/** tsx runs TypeScript and JavaScript alike, afresh at every call. No tsconfig: the caller's folder has no say. */
+async function importFile(file: string): Promise<unknown> {
+  return tsImport(pathToFileURL(file).href, { parentURL: import.meta.url, tsconfig: false });
+}
+
+/** A recipe in a folder that is not `"type": "module"` arrives as CommonJS, its exports one level further down. */
+function defaultExport(module: unknown): unknown {
+  if (!isObject(module)) return undefined;
+  const outer = module.default;
+  return isObject(outer) && "__esModule" in outer ? outer.default : outer;
+}
+
+function explainImport(error: unknown): string {
+  const message = messageOf(error);
+  // esbuild: "Transform failed with 1 error:\n/recipe.ts:1:9: ERROR: Unexpected "=""
+  const syntax = message.split("\n").find((line) => line.includes(": ERROR: "));
+  if (syntax) return syntax.replace(": ERROR: ", ": ");
+  if (/Cannot find (package|module) 'xprompt/.test(message)) {
+    return `${message.split("\n")[0]} (npm install xprompt next to the recipe, or build it where it is a clone)`;
+  }
+  return message.split("\n")[0]!;
+}
+
+function canonicalJson(value: unknown): string {
+  const sorted = (_key: string, each: unknown) =>
+    isObject(each) ? Object.fromEntries(Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1))) : each;
+  return JSON.stringify(value, sorted) ?? "undefined";
+}
+
+function flatten(value: object, prefix = "", into = new Map<string, unknown>()): Map<string, unknown> {
+  for (const [key, each] of Object.entries(value)) {
+    if (isObject(each) && Object.keys(each).length > 0) flatten(each, `${prefix}${key}.`, into);
+    else into.set(prefix + key, each);
+  }
+  return into;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function nameOf(value: unknown): string {
+  if (typeof value === "function") return "a function";
+  return isObject(value) ? "an object without a kind" : (JSON.stringify(value) ?? String(value));
+}
