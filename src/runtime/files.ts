@@ -1,0 +1,310 @@
+/**
+ * @file Files and folders that appear whole or not at all, and reading with clear errors.
+ *
+ * What is written goes to `.<name>.<pid>.<random>.tmp` beside its target, is flushed to the disk and renamed into
+ * place, so that a `kill -9`, a full disk or a power cut leaves the old version or the new one, never half of one.
+ * What a killed process left behind is put in order the first time another process writes in the same directory.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { createReadStream, type Stats } from "node:fs";
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+} from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import type { z } from "zod";
+import { messageOf, XPromptError } from "../errors.ts";
+
+/** What a file is made of: everything at once, or piece by piece so that it need not fit in memory. */
+export type FileContent = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
+export interface WriteOptions {
+  /** Stops the writing; nothing is left behind, and the signal's reason is thrown. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Writes a file so that `path` holds its former content or all of the new one, at any moment.
+ * @throws XPromptError where the file system refuses; what `data` itself throws passes unchanged.
+ */
+export async function writeFileAtomic(
+  path: string,
+  data: FileContent,
+  options: WriteOptions = {},
+): Promise<void> {
+  const doing = `writing ${path}`;
+  const target = await resolveTarget(path);
+  const former = await statOrNothing(doing, target);
+  if (former && !former.isFile()) throw notAFile(doing, former, "choose another path");
+  await recoverOnce(dirname(target));
+  const temporary = besides(target, "tmp");
+  const handle = await attempt(doing, target, () => open(temporary, "wx", former && former.mode & 0o777));
+  try {
+    try {
+      for await (const chunk of chunksOf(data)) {
+        options.signal?.throwIfAborted();
+        await attempt(doing, target, () => writeAll(handle, chunk));
+      }
+      options.signal?.throwIfAborted();
+      await attempt(doing, target, () => handle.sync());
+    } finally {
+      await handle.close();
+    }
+    await attempt(doing, target, () => rename(temporary, target));
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await syncDirectory(dirname(target));
+}
+
+/**
+ * Makes a folder so that `path` is the former folder or the whole new one, at any moment: `build` fills a temporary
+ * folder, which is then renamed into place. After a kill between the two renames of a replacement, `recoverDirectory`
+ * (called by the next write, and by those who look for such folders) moves the former one back.
+ * @param options `replace`: whether a folder that has anything in it may give way; refused unless told.
+ * @throws XPromptError where the file system refuses; what `build` itself throws passes unchanged.
+ */
+export async function writeFolderAtomic(
+  path: string,
+  build: (folder: string) => Promise<void>,
+  options: WriteOptions & { replace?: boolean } = {},
+): Promise<void> {
+  const doing = `writing folder ${path}`;
+  const target = await resolveTarget(path);
+  await recoverOnce(dirname(target));
+  const former = await statOrNothing(doing, target);
+  if (former && !former.isDirectory()) {
+    throw new XPromptError(`${doing}: expected no file there, got one (choose another path)`);
+  }
+  if (former && !options.replace && (await attempt(doing, target, () => readdir(target))).length > 0) {
+    throw new XPromptError(
+      `${doing}: expected an empty or no folder, got one with files (choose another path)`,
+    );
+  }
+  const temporary = besides(target, "tmp");
+  await attempt(doing, target, () => mkdir(temporary));
+  try {
+    await build(temporary);
+    options.signal?.throwIfAborted();
+    await attempt(doing, target, () => syncTree(temporary));
+    await attempt(doing, target, () => swapFolder(temporary, target, former !== undefined));
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Renames `fresh` to `target`; the folder that was there is set aside first, and back again if that fails. */
+async function swapFolder(fresh: string, target: string, exists: boolean): Promise<void> {
+  const former = besides(target, "old");
+  if (exists) await rename(target, former);
+  try {
+    await rename(fresh, target);
+  } catch (error) {
+    if (exists) await rename(former, target);
+    throw error;
+  }
+  await syncDirectory(dirname(target));
+  if (!exists) return;
+  const rubbish = besides(target, "tmp"); // an `.old` is whole as long as it bears that name
+  await rename(former, rubbish);
+  await rm(rubbish, { recursive: true, force: true });
+}
+
+/**
+ * Puts a directory in order after writers that were killed: a folder that was set aside and never replaced goes back
+ * to its name, their other leavings are removed. Writers that still run are left alone. Does nothing without rights.
+ */
+export async function recoverDirectory(directory: string): Promise<void> {
+  const names = await readdir(directory).catch((): string[] => []);
+  for (const name of names) {
+    const [, target, pid, kind] = /^\.(.+)\.(\d+)\.[0-9a-f]{8}\.(tmp|old)$/.exec(name) ?? [];
+    if (target === undefined) continue;
+    const leaving = join(directory, name);
+    try {
+      if (!(await isAbandoned(leaving, Number(pid)))) continue;
+      if (kind === "old" && !names.includes(target)) await rename(leaving, join(directory, target));
+      else await rm(leaving, { recursive: true, force: true });
+    } catch {
+      // Another process tidied it first, or we may not: the write that follows says so if it matters.
+    }
+  }
+}
+
+const recovered = new Set<string>();
+
+/** `recoverDirectory`, once for each directory in the life of this process: later leavings would be our own. */
+async function recoverOnce(directory: string): Promise<void> {
+  if (recovered.has(directory)) return;
+  recovered.add(directory);
+  await recoverDirectory(directory);
+}
+
+/** Whether the process that made a leaving is gone. Containers reuse ids: what is older than us was not ours. */
+async function isAbandoned(leaving: string, pid: number): Promise<boolean> {
+  if (pid === process.pid) return (await stat(leaving)).ctimeMs < performance.timeOrigin;
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ESRCH";
+  }
+}
+
+/**
+ * The bytes of a file. `what` names its role in errors ("image", "model config").
+ * @throws XPromptError when it is missing, unreadable, no regular file, or larger than `maxBytes` (1 GiB unless told).
+ */
+export async function readFileChecked(path: string, what: string, maxBytes = 2 ** 30): Promise<Buffer> {
+  const doing = `reading ${what} ${path}`;
+  const found = await attempt(doing, path, () => stat(path));
+  if (!found.isFile()) throw notAFile(doing, found, "give the path of a file");
+  if (found.size > maxBytes) {
+    throw new XPromptError(
+      `${doing}: expected at most ${maxBytes} bytes, got ${found.size} (is it the right file?)`,
+    );
+  }
+  return attempt(doing, path, () => readFile(path));
+}
+
+/**
+ * A JSON file that follows `schema`.
+ * @throws XPromptError as `readFileChecked`, or when it is no JSON, or says what the schema does not allow.
+ */
+export async function readJson<S extends z.ZodType>(
+  path: string,
+  schema: S,
+  what: string,
+): Promise<z.infer<S>> {
+  const text = (await readFileChecked(path, what)).toString("utf8");
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new XPromptError(
+      `reading ${what} ${path}: expected JSON, got: ${messageOf(error)} (is the file cut off, or another file?)`,
+    );
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const { path: place, message } = parsed.error.issues[0]!;
+  const at = place.length > 0 ? `${place.join(".")}: ` : "";
+  throw new XPromptError(`reading ${what} ${path}: ${at}${message} (correct the file, or give another)`);
+}
+
+/** SHA-256 in lower case hexadecimal digits. */
+export function sha256(data: string | Uint8Array): string {
+  return createHash("sha256").update(data).digest("hex");
+}
+
+/** SHA-256 of a file of any size. `what` names its role in errors. */
+export async function sha256File(path: string, what: string): Promise<string> {
+  const hash = createHash("sha256");
+  await attempt(`reading ${what} ${path}`, path, async () => {
+    for await (const chunk of createReadStream(path)) hash.update(chunk);
+  });
+  return hash.digest("hex");
+}
+
+/** Runs file operations; what the system refuses becomes an XPromptError, anything else passes unchanged. */
+export async function attempt<T>(doing: string, path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if (code === undefined || syscall === undefined) throw error;
+    throw new XPromptError(`${doing}: ${explain(code, path) ?? messageOf(error)}`, { cause: error });
+  }
+}
+
+/** What a refusal of the file system means to the user, and what to do about it. */
+function explain(code: string, path: string): string | undefined {
+  const known: Record<string, string> = {
+    ENOENT: `expected it to exist, got no such file, or no folder ${dirname(path)} (check the path)`,
+    ENOTDIR: `expected a folder at ${dirname(path)}, got a file (check the path)`,
+    EISDIR: "expected a file, got a folder (give the path of a file)",
+    EACCES: "expected to be allowed, got: permission denied (change the permissions, or choose another path)",
+    EPERM: "expected to be allowed, got: not permitted (change the permissions, or choose another path)",
+    EROFS: "expected a writable disk, got a read-only one (choose another path)",
+    ENOSPC: "expected room on the disk, got: it is full (free some space, or choose another disk)",
+    EDQUOT: "expected room on the disk, got: your quota is used up (free some space, or choose another disk)",
+    EFBIG: "expected the disk to take a file of this size, got: too large for it (choose another disk)",
+    ENAMETOOLONG: "expected a shorter name, got one that the disk does not take (choose another name)",
+    EMFILE: "expected to open one more file, got: too many are open (raise `ulimit -n`)",
+    EIO: "expected a working disk, got an input/output error (check the disk)",
+  };
+  return known[code];
+}
+
+function notAFile(doing: string, found: Stats, advice: string): XPromptError {
+  return new XPromptError(
+    `${doing}: expected a file, got ${found.isDirectory() ? "a folder" : "a device or pipe"} (${advice})`,
+  );
+}
+
+/** Where `path` really leads: a symbolic link stays a link, what it points to is replaced. */
+async function resolveTarget(path: string): Promise<string> {
+  return realpath(path).catch(() => resolve(path));
+}
+
+/** A fresh name in the directory of `target`, that says whose it is. */
+function besides(target: string, kind: "tmp" | "old"): string {
+  const name = `.${basename(target)}.${process.pid}.${randomBytes(4).toString("hex")}.${kind}`;
+  return join(dirname(target), name);
+}
+
+async function statOrNothing(doing: string, path: string): Promise<Stats | undefined> {
+  return attempt(doing, path, async () => {
+    try {
+      return await stat(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw error;
+    }
+  });
+}
+
+function chunksOf(data: FileContent): Iterable<Uint8Array> | AsyncIterable<Uint8Array> {
+  if (typeof data === "string") return [Buffer.from(data)];
+  return data instanceof Uint8Array ? [data] : data;
+}
+
+/** Writes all of `bytes`: one call writes at most 2 GiB, and may write less than it was given. */
+async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, at, Math.min(bytes.length - at, 2 ** 30));
+    at += bytesWritten;
+  }
+}
+
+/** Flushes every file and folder under `folder` to the disk. */
+async function syncTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await syncTree(path);
+    else if (entry.isFile()) await sync(path);
+  }
+  await syncDirectory(folder);
+}
+
+/** Flushes a directory's entries to the disk: renames in it survive a power cut. Windows does this by itself. */
+async function syncDirectory(directory: string): Promise<void> {
+  if (process.platform !== "win32") await sync(directory);
+}
+
+async function sync(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,282 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  access,
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { XPromptError } from "../../src/errors.ts";
+import {
+  attempt,
+  readFileChecked,
+  readJson,
+  recoverDirectory,
+  sha256,
+  sha256File,
+  writeFileAtomic,
+  writeFolderAtomic,
+} from "../../src/runtime/files.ts";
+
+let folder: string;
+let path: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "files-"));
+  path = join(folder, "out.bin");
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const text = (file: string) => readFile(file, "utf8");
+const exists = (file: string) =>
+  access(file).then(
+    () => true,
+    () => false,
+  );
+
+/** What an operation throws: it must be one line for the user. */
+async function lineOf(work: Promise<unknown>): Promise<string> {
+  const error = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(XPromptError);
+  const { message } = error as XPromptError;
+  expect(message).not.toContain("\n");
+  return message;
+}
+
+describe("writeFileAtomic", () => {
+  test("writes text, bytes and chunks, and replaces what was there with its permissions", async () => {
+    await writeFileAtomic(path, "é");
+    expect(await text(path)).toBe("é");
+    await chmod(path, 0o600);
+    await writeFileAtomic(path, Uint8Array.of(1, 2));
+    expect([...(await readFile(path))]).toEqual([1, 2]);
+    async function* chunks() {
+      yield Buffer.from("one ");
+      yield Buffer.from("two");
+    }
+    await writeFileAtomic(path, chunks());
+    expect(await text(path)).toBe("one two");
+    expect((await stat(path)).mode & 0o777).toBe(0o600);
+    expect(await readdir(folder)).toEqual(["out.bin"]);
+  });
+
+  test("writes through a symbolic link, which stays", async () => {
+    await writeFile(path, "old");
+    await symlink(path, join(folder, "link"));
+    await writeFileAtomic(join(folder, "link"), "new");
+    expect(await text(path)).toBe("new");
+    expect((await readdir(folder)).sort()).toEqual(["link", "out.bin"]);
+  });
+
+  test("keeps the former file and leaves nothing when the data fails or the signal says stop", async () => {
+    await writeFile(path, "former");
+    const broken = new TypeError("defect");
+    function* failing() {
+      yield Buffer.from("half");
+      throw broken;
+    }
+    await expect(writeFileAtomic(path, failing())).rejects.toBe(broken);
+
+    const stop = new AbortController();
+    const reason = new Error("enough");
+    async function* endless() {
+      for (let i = 0; ; i++) {
+        if (i === 3) stop.abort(reason);
+        yield Buffer.from("more");
+      }
+    }
+    await expect(writeFileAtomic(path, endless(), { signal: stop.signal })).rejects.toBe(reason);
+    expect(await text(path)).toBe("former");
+    expect(await readdir(folder)).toEqual(["out.bin"]);
+  });
+
+  test("refuses a folder, a device, a missing folder and a file in the way, in one line each", async () => {
+    await writeFile(path, "");
+    expect(await lineOf(writeFileAtomic(folder, ""))).toMatch(/^writing .*: expected a file, got a folder/);
+    expect(await lineOf(writeFileAtomic("/dev/null", ""))).toMatch(/expected a file, got a device or pipe/);
+    const lost = await lineOf(writeFileAtomic(join(folder, "no", "out.bin"), ""));
+    expect(lost).toContain(`no folder ${join(folder, "no")}`);
+    expect(await lineOf(writeFileAtomic(join(path, "out.bin"), ""))).toMatch(
+      /expected a folder at .*, got a file/,
+    );
+    expect(await lineOf(writeFileAtomic(join(folder, "n".repeat(300)), ""))).toMatch(/shorter name/);
+  });
+});
+
+test("refusals of the file system say what to do; other errors pass", async () => {
+  const refusal = (code: string) =>
+    attempt("writing x", "/d/x", () =>
+      Promise.reject(Object.assign(new Error("raw"), { code, syscall: "write" })),
+    );
+  expect(await lineOf(refusal("ENOSPC"))).toBe(
+    "writing x: expected room on the disk, got: it is full (free some space, or choose another disk)",
+  );
+  expect(await lineOf(refusal("EACCES"))).toMatch(/permission denied/);
+  expect(await lineOf(refusal("EODD"))).toBe("writing x: raw");
+  await expect(attempt("", "", () => Promise.reject(new RangeError("mine")))).rejects.toThrow(RangeError);
+});
+
+describe("writeFolderAtomic", () => {
+  const fill = (content: string) => async (target: string) => {
+    await mkdir(join(target, "deep"));
+    await writeFile(join(target, "deep", "file"), content);
+  };
+
+  test("makes a folder, replaces one where told, and an empty one without being told", async () => {
+    const target = join(folder, "checkpoint");
+    await mkdir(target);
+    await writeFolderAtomic(target, fill("1"));
+    expect(await lineOf(writeFolderAtomic(target, fill("2")))).toMatch(
+      /got one with files \(choose another path\)/,
+    );
+    expect(await text(join(target, "deep", "file"))).toBe("1");
+    await writeFolderAtomic(target, fill("2"), { replace: true });
+    expect(await text(join(target, "deep", "file"))).toBe("2");
+    expect(await readdir(folder)).toEqual(["checkpoint"]);
+  });
+
+  test("keeps the former folder and leaves nothing when the work fails or is stopped", async () => {
+    const target = join(folder, "checkpoint");
+    await writeFolderAtomic(target, fill("former"));
+    const fail = async (inside: string) => {
+      await fill("half")(inside);
+      throw new TypeError("defect");
+    };
+    await expect(writeFolderAtomic(target, fail, { replace: true })).rejects.toThrow("defect");
+    const signal = AbortSignal.abort();
+    await expect(writeFolderAtomic(target, fill("no"), { replace: true, signal })).rejects.toBe(
+      signal.reason,
+    );
+    expect(await text(join(target, "deep", "file"))).toBe("former");
+    expect(await readdir(folder)).toEqual(["checkpoint"]);
+  });
+
+  test("refuses a file in the way, and a missing parent", async () => {
+    await writeFile(path, "");
+    expect(await lineOf(writeFolderAtomic(path, fill("")))).toMatch(/expected no file there, got one/);
+    expect(await lineOf(writeFolderAtomic(join(folder, "no", "x"), fill("")))).toMatch(/no folder/);
+  });
+});
+
+describe("after a kill", () => {
+  /** The id of a process that is gone. */
+  async function deadPid(): Promise<number> {
+    const child = spawn(process.execPath, ["--version"], { stdio: "ignore" });
+    await once(child, "exit");
+    return child.pid!;
+  }
+
+  test("the next write removes the leavings of dead writers, and those only", async () => {
+    const dead = await deadPid();
+    await writeFile(join(folder, `.a.png.${dead}.0123abcd.tmp`), "half");
+    await mkdir(join(folder, `.step.${dead}.0123abcd.tmp`));
+    const alive = [`.a.png.${process.ppid}.0123abcd.tmp`, `.b.png.${process.pid}.0123abcd.tmp`];
+    const foreign = [".hidden", `.a.png.${dead}.tmp`, `a.png.${dead}.0123abcd.tmp`];
+    for (const name of [...alive, ...foreign]) await writeFile(join(folder, name), "");
+    await writeFileAtomic(path, "");
+    expect((await readdir(folder)).sort()).toEqual(["out.bin", ...alive, ...foreign].sort());
+  });
+
+  test("a folder that was set aside comes back, unless its successor is in place", async () => {
+    const dead = await deadPid();
+    for (const name of ["lost", "kept"]) {
+      await mkdir(join(folder, `.${name}.${dead}.0123abcd.old`));
+      await writeFile(join(folder, `.${name}.${dead}.0123abcd.old`, "file"), "former");
+    }
+    await mkdir(join(folder, "kept"));
+    await recoverDirectory(folder);
+    expect((await readdir(folder)).sort()).toEqual(["kept", "lost"]);
+    expect(await text(join(folder, "lost", "file"))).toBe("former");
+    expect(await exists(join(folder, "kept", "file"))).toBe(false);
+  });
+
+  test("killed at any moment while it replaces a folder and a file, the old or the new one is whole", async () => {
+    const target = join(folder, "checkpoint");
+    const module = new URL("../../src/runtime/files.ts", import.meta.url).href;
+    const writer = `
+      import { writeFile } from "node:fs/promises";
+      import { writeFileAtomic, writeFolderAtomic } from ${JSON.stringify(module)};
+      const [folder, file] = process.argv.slice(-2);
+      for (let i = 0; ; i++) {
+        const content = String(i % 10).repeat(100_000);
+        await writeFolderAtomic(folder, async (inside) => {
+          await writeFile(inside + "/a", content);
+          await writeFile(inside + "/b", content);
+        }, { replace: true });
+        await writeFileAtomic(file, content);
+        if (i === 0) process.stdout.write("ready");
+      }`;
+    const script = join(folder, "writer.mts");
+    await writeFile(script, writer);
+    for (let round = 0; round < 4; round++) {
+      const child = spawn(process.execPath, ["--import", "tsx", script, target, path], {
+        stdio: ["ignore", "pipe", "inherit"],
+        cwd: process.cwd(),
+      });
+      await once(child.stdout, "data");
+      const until = performance.now() + 7 * round + 3;
+      while (performance.now() < until) await new Promise(setImmediate);
+      child.kill("SIGKILL");
+      await once(child, "exit");
+      await recoverDirectory(folder);
+      expect((await readdir(folder)).sort()).toEqual(["checkpoint", "out.bin", "writer.mts"]);
+      const [a, b, file] = await Promise.all([text(join(target, "a")), text(join(target, "b")), text(path)]);
+      expect(b).toBe(a);
+      for (const content of [a, file]) expect(content).toBe(content[0]!.repeat(100_000));
+    }
+  });
+});
+
+describe("reading", () => {
+  test("readFileChecked names the role, the path and the fault", async () => {
+    await writeFile(path, "12345");
+    expect((await readFileChecked(path, "image")).toString()).toBe("12345");
+    expect(await lineOf(readFileChecked(path, "image", 4))).toBe(
+      `reading image ${path}: expected at most 4 bytes, got 5 (is it the right file?)`,
+    );
+    expect(await lineOf(readFileChecked(join(folder, "no.png"), "image"))).toMatch(
+      /^reading image .*no\.png: .*no such file/,
+    );
+    expect(await lineOf(readFileChecked(folder, "image"))).toMatch(/expected a file, got a folder/);
+    expect(await lineOf(readFileChecked("/dev/zero", "image"))).toMatch(/device/);
+  });
+
+  test("readJson follows the schema, and says where a file does not", async () => {
+    const schema = z.object({ size: z.object({ width: z.int() }) });
+    await writeFile(path, '{"size": {"width": 3}}');
+    expect(await readJson(path, schema, "config")).toEqual({ size: { width: 3 } });
+    await writeFile(path, '{"size": {"width": "3"}}');
+    expect(await lineOf(readJson(path, schema, "config"))).toMatch(
+      /^reading config .*: size\.width: .*expected number, received string/,
+    );
+    await writeFile(path, '{"size"');
+    expect(await lineOf(readJson(path, schema, "config"))).toMatch(
+      /expected JSON, got: .* \(is the file cut off/,
+    );
+  });
+
+  test("SHA-256 of bytes and of files", async () => {
+    const known = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"; // FIPS 180-2, "abc"
+    await writeFile(path, "abc");
+    expect([sha256("abc"), sha256(Buffer.from("abc")), await sha256File(path, "file")]).toEqual([
+      known,
+      known,
+      known,
+    ]);
+    expect(await lineOf(sha256File(join(folder, "no"), "file"))).toMatch(/no such file/);
+    expect(await lineOf(sha256File(folder, "file"))).toMatch(/got a folder/);
+  });
+});
