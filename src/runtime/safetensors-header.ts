@@ -1,0 +1,245 @@
+/**
+ * @file The header of a safetensors file (https://github.com/huggingface/safetensors#format): 8 bytes with its
+ * length N (unsigned, little-endian), then N bytes of JSON, then the data, which the header's `data_offsets` cover
+ * without gap or overlap. Whatever does not follow this is refused here, before anything is allocated for it.
+ */
+import { messageOf, XPromptError } from "../errors.ts";
+
+/** Bytes of one value of each type. The order is the reference library's, by which it lays out what it writes. */
+const bytesOf = {
+  BOOL: 1,
+  U8: 1,
+  I8: 1,
+  F8_E5M2: 1,
+  F8_E4M3: 1,
+  F8_E8M0: 1,
+  I16: 2,
+  U16: 2,
+  F16: 2,
+  BF16: 2,
+  I32: 4,
+  U32: 4,
+  F32: 4,
+  C64: 8,
+  F64: 8,
+  I64: 8,
+  U64: 8,
+} as const;
+
+/** The type of a tensor's values. */
+export type Dtype = keyof typeof bytesOf;
+
+export interface TensorInfo {
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  /** Where the tensor begins, in bytes from the start of the file. */
+  readonly byteOffset: number;
+  readonly byteLength: number;
+}
+
+export interface Header {
+  /** The tensors by name, in the order of their data. */
+  readonly tensors: Map<string, TensorInfo>;
+  /** The file's `__metadata__`: free text by key. */
+  readonly metadata: Record<string, string>;
+}
+
+/** Bytes before the header's JSON. */
+export const prefixLength = 8;
+/** The reference library's limit, so that a broken length cannot ask for the whole memory. */
+const maxHeaderLength = 100_000_000;
+const metadataKey = "__metadata__";
+
+/**
+ * The length of the JSON, from the first 8 bytes of a file of `fileLength` bytes.
+ * @throws XPromptError when the file cannot hold such a header.
+ */
+export function parseHeaderLength(prefix: Uint8Array, fileLength: number, doing: string): number {
+  if (prefix.length < prefixLength) {
+    throw new XPromptError(
+      `${doing}: expected 8 bytes or more, got ${prefix.length} (the file is cut off; copy it again)`,
+    );
+  }
+  const length = new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true);
+  const limit = Math.min(fileLength - prefixLength, maxHeaderLength);
+  if (length > limit) {
+    throw new XPromptError(
+      `${doing}: expected a header of at most ${limit} bytes, got one of ${length} ` +
+        "(the file is cut off, or no safetensors file)",
+    );
+  }
+  return Number(length);
+}
+
+/**
+ * Reads the JSON of a header, and checks it against the length of the whole file.
+ * @throws XPromptError naming the first thing that is wrong.
+ */
+export function parseHeader(json: Uint8Array, fileLength: number, doing: string): Header {
+  const entries = parseObject(json, doing);
+  const metadata = parseMetadata(entries[metadataKey] ?? {}, doing);
+  const dataStart = prefixLength + json.length;
+  const tensors = Object.entries(entries)
+    .filter(([name]) => name !== metadataKey)
+    .map(([name, entry]) => parseTensor(name, entry, dataStart, doing))
+    .sort(([, a], [, b]) => a.byteOffset - b.byteOffset || a.byteLength - b.byteLength);
+
+  let end = dataStart;
+  for (const [name, { byteOffset, byteLength }] of tensors) {
+    if (byteOffset !== end) {
+      throw new XPromptError(
+        `${doing}: tensor ${quote(name)}: expected data at byte ${end - dataStart}, where the tensor before it ` +
+          `ends, got ${byteOffset - dataStart} (${byteOffset < end ? "they overlap" : "a gap"}; the file is broken)`,
+      );
+    }
+    end += byteLength;
+  }
+  if (end !== fileLength) {
+    const advice = end > fileLength ? "the file is cut off; copy it again" : "the file is broken";
+    throw new XPromptError(`${doing}: expected a file of ${end} bytes, got ${fileLength} (${advice})`);
+  }
+  return { tensors: new Map(tensors), metadata };
+}
+
+/** The header's bytes, with its length before it and spaces after it, and where in the data each tensor goes. */
+export function buildHeader(
+  tensors: readonly { name: string; dtype: Dtype; shape: readonly number[] }[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
+  const entries: [string, unknown][] = [];
+  if (Object.keys(metadata).length > 0) {
+    entries.push([
+      metadataKey,
+      Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => compareText(a, b))),
+    ]);
+  }
+  let end = 0;
+  for (const { name, dtype, shape } of tensors) {
+    const start = end;
+    end += byteLengthOf(dtype, shape);
+    entries.push([name, { dtype, shape, data_offsets: [start, end] }]);
+  }
+  // Joined by hand: in an object, names that are numbers would jump to the front.
+  const json = `{${entries.map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`).join(",")}}`;
+  const text = Buffer.from(json);
+  const length = Math.ceil(text.length / 8) * 8;
+  const bytes = Buffer.alloc(prefixLength + length, " ");
+  bytes.writeBigUInt64LE(BigInt(length));
+  text.copy(bytes, prefixLength);
+  return bytes;
+}
+
+/** Bytes that a tensor takes; not a safe integer where the shape is beyond what any file holds. */
+export function byteLengthOf(dtype: Dtype, shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, bytesOf[dtype]);
+}
+
+/** The order in a file: types as in the reference library, widest first (which aligns all), then by name. */
+export function compareForLayout(
+  a: { name: string; dtype: Dtype },
+  b: { name: string; dtype: Dtype },
+): number {
+  const order = Object.keys(bytesOf);
+  return order.indexOf(b.dtype) - order.indexOf(a.dtype) || compareText(a.name, b.name);
+}
+
+/** By UTF-8 bytes, as the reference library compares; JavaScript's own order differs beyond U+FFFF. */
+function compareText(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+}
+
+function parseObject(json: Uint8Array, doing: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(json);
+    scanObjects(text);
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new XPromptError(`${doing}: expected a JSON header, got: ${messageOf(error)} (the file is broken)`);
+  }
+  if (!isObject(value)) {
+    throw new XPromptError(
+      `${doing}: expected a JSON object as header, got ${kindOf(value)} (the file is broken)`,
+    );
+  }
+  return value;
+}
+
+/**
+ * What `JSON.parse` lets pass: the same key twice in an object (it would keep the last), and nesting deeper than any
+ * header's (it would fill the memory). Reads strings and brackets only; `JSON.parse` judges the rest.
+ */
+function scanObjects(text: string): void {
+  const open: Set<string>[] = [];
+  for (let i = 0; i < text.length; i++) {
+    const char = text[i];
+    if (char === "{" || char === "[") {
+      if (open.push(new Set()) > 3) throw new SyntaxError("brackets nested more than 3 deep");
+    } else if (char === "}" || char === "]") {
+      open.pop();
+    } else if (char === '"') {
+      const start = i++;
+      while (i < text.length && text[i] !== '"') i += text[i] === "\\" ? 2 : 1;
+      let next = i + 1;
+      while (next < text.length && " \t\r\n".includes(text[next]!)) next++;
+      if (text[next] !== ":") continue;
+      const key: string = JSON.parse(text.slice(start, i + 1));
+      const keys = open.at(-1);
+      if (keys?.has(key)) throw new SyntaxError(`${quote(key)} twice`);
+      keys?.add(key);
+    }
+  }
+}
+
+function parseMetadata(value: unknown, doing: string): Record<string, string> {
+  if (isObject(value) && Object.values(value).every((text) => typeof text === "string")) {
+    return value as Record<string, string>;
+  }
+  throw new XPromptError(
+    `${doing}: expected ${metadataKey} to hold texts only, got others (the file is broken)`,
+  );
+}
+
+function parseTensor(name: string, entry: unknown, dataStart: number, doing: string): [string, TensorInfo] {
+  const refuse = (expected: string, got: unknown): never => {
+    const shown = quote(got);
+    throw new XPromptError(
+      `${doing}: tensor ${quote(name)}: expected ${expected}, got ${shown} (the file is broken)`,
+    );
+  };
+  if (name.includes("\0")) refuse("a name without NUL", name);
+  if (!isObject(entry)) return refuse("an object that describes it", entry);
+  const { dtype, shape, data_offsets: offsets } = entry;
+  if (!isDtype(dtype)) return refuse(`a dtype of ${Object.keys(bytesOf).join(", ")}`, dtype);
+  if (!isSizes(shape)) return refuse("a shape of whole numbers from 0", shape);
+  if (!isSizes(offsets) || offsets.length !== 2 || offsets[0]! > offsets[1]!) {
+    return refuse("data_offsets of two whole numbers, start and end", offsets);
+  }
+  const byteLength = offsets[1]! - offsets[0]!;
+  const needed = byteLengthOf(dtype, shape);
+  if (byteLength !== needed) return refuse(`${needed} bytes for ${dtype} [${shape.join(", ")}]`, byteLength);
+  return [name, { dtype, shape, byteOffset: dataStart + offsets[0]!, byteLength }];
+}
+
+/** A value as JSON, short enough for an error of one line. */
+export function quote(value: unknown): string {
+  const text = JSON.stringify(value) ?? "nothing";
+  return text.length > 80 ? `${text.slice(0, 79)}…` : text;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function kindOf(value: unknown): string {
+  return Array.isArray(value) ? "an array" : value === null ? "null" : `a ${typeof value}`;
+}
+
+function isDtype(value: unknown): value is Dtype {
+  return typeof value === "string" && Object.hasOwn(bytesOf, value);
+}
+
+/** Whole numbers from 0 that a double holds exactly. */
+function isSizes(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+}

@@ -1,0 +1,176 @@
+/**
+ * @file Reading and writing safetensors files: named tensors as raw little-endian values. A file is opened without
+ * reading its data; each tensor is then one read of its own range.
+ */
+import type { FileHandle } from "node:fs/promises";
+import { open } from "node:fs/promises";
+import { XPromptError } from "../errors.ts";
+import { attempt, type WriteOptions, writeFileAtomic } from "./files.ts";
+import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "./float16.ts";
+import {
+  buildHeader,
+  byteLengthOf,
+  compareForLayout,
+  type Dtype,
+  parseHeader,
+  parseHeaderLength,
+  prefixLength,
+  quote,
+  type TensorInfo,
+} from "./safetensors-header.ts";
+
+export type { Dtype, TensorInfo } from "./safetensors-header.ts";
+
+/** A tensor as it lies in a file. */
+export interface StoredTensor {
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  /** The values, little-endian and row-major, at the start of a buffer of their own. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** A safetensors file that is open for reading. */
+export class SafetensorsFile {
+  private constructor(
+    readonly path: string,
+    /** The tensors by name, in the order of their data. */
+    readonly tensors: ReadonlyMap<string, TensorInfo>,
+    /** The texts that its writer added. */
+    readonly metadata: Readonly<Record<string, string>>,
+    private readonly handle: FileHandle,
+  ) {}
+
+  /**
+   * Opens a file and checks its header against its length, so that a broken or truncated file is known at once.
+   * @throws XPromptError when it cannot be read, or is no whole safetensors file.
+   */
+  static async open(path: string): Promise<SafetensorsFile> {
+    const doing = `reading weights ${path}`;
+    const handle = await attempt(doing, path, () => open(path, "r"));
+    try {
+      return await attempt(doing, path, async () => {
+        const found = await handle.stat();
+        if (!found.isFile())
+          throw new XPromptError(`${doing}: expected a file, got something else (check the path)`);
+        const prefix = await readRange(handle, 0, Math.min(found.size, prefixLength), doing);
+        const length = parseHeaderLength(prefix, found.size, doing);
+        const json = await readRange(handle, prefixLength, length, doing);
+        const { tensors, metadata } = parseHeader(json, found.size, doing);
+        return new SafetensorsFile(path, tensors, metadata, handle);
+      });
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  /**
+   * One tensor as it is stored.
+   * @throws XPromptError when the file has no such tensor, or no longer gives what its header says.
+   */
+  async read(name: string): Promise<StoredTensor> {
+    const doing = `reading tensor ${quote(name)} of ${this.path}`;
+    const info = this.tensors.get(name);
+    if (!info)
+      throw new XPromptError(
+        `${doing}: expected it in the file, got ${this.tensors.size} others (another model?)`,
+      );
+    const { dtype, shape, byteOffset, byteLength } = info;
+    const bytes = await attempt(doing, this.path, () =>
+      readRange(this.handle, byteOffset, byteLength, doing),
+    );
+    return { dtype, shape, bytes };
+  }
+
+  /**
+   * The values of an F32, F16 or BF16 tensor, in row-major order.
+   * @throws XPromptError as `read`, or when it has another type.
+   */
+  async readFloat32(name: string): Promise<Float32Array<ArrayBuffer>> {
+    const { dtype, bytes } = await this.read(name);
+    if (dtype === "F32") return new Float32Array(bytes.buffer);
+    if (dtype === "F16") return float16ToFloat32(new Uint16Array(bytes.buffer));
+    if (dtype === "BF16") return bfloat16ToFloat32(new Uint16Array(bytes.buffer));
+    throw new XPromptError(
+      `reading tensor ${quote(name)} of ${this.path}: expected F32, F16 or BF16, got ${dtype} (another kind of weights?)`,
+    );
+  }
+
+  /** Closes the file. Its `tensors` and `metadata` stay. */
+  async close(): Promise<void> {
+    await this.handle.close();
+  }
+}
+
+/** Values to write: a `Float32Array`, which is narrowed where the type is F16 or BF16, or any view of the raw bytes. */
+export type TensorData = ArrayBufferView;
+
+/** A tensor to write. A function as `data` is called when its turn comes: the model need not fit in memory. */
+export interface TensorToWrite {
+  readonly name: string;
+  readonly dtype: Dtype;
+  readonly shape: readonly number[];
+  readonly data: TensorData | (() => TensorData | Promise<TensorData>);
+}
+
+/**
+ * Writes a safetensors file, whole or not at all. The same tensors and metadata give the same bytes, in whatever
+ * order they come: the layout is the reference library's, widest types first, then by name, aligned to 8 bytes.
+ * @throws RangeError for a name twice, or data that does not fit its type and shape.
+ * @throws XPromptError where the file system refuses.
+ */
+export async function writeSafetensors(
+  path: string,
+  tensors: Iterable<TensorToWrite>,
+  metadata: Readonly<Record<string, string>> = {},
+  options: WriteOptions = {},
+): Promise<void> {
+  const ordered = [...tensors].sort(compareForLayout);
+  const names = new Set<string>();
+  for (const { name } of ordered) {
+    if (names.has(name))
+      throw new RangeError(`writing ${path}: expected each tensor once, got ${quote(name)} twice`);
+    names.add(name);
+  }
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    yield buildHeader(ordered, metadata);
+    for (const tensor of ordered) yield await encode(tensor);
+  }
+  await writeFileAtomic(path, chunks(), options);
+}
+
+async function encode({ name, dtype, shape, data }: TensorToWrite): Promise<Uint8Array> {
+  const values = typeof data === "function" ? await data() : data;
+  const stored = values instanceof Float32Array ? narrow(name, values, dtype) : values;
+  const needed = byteLengthOf(dtype, shape);
+  if (stored.byteLength !== needed) {
+    throw new RangeError(
+      `writing tensor ${name}: expected ${needed} bytes for ${dtype} [${shape.join(", ")}], got ${stored.byteLength}`,
+    );
+  }
+  return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
+}
+
+function narrow(name: string, values: Float32Array, dtype: Dtype): ArrayBufferView {
+  if (dtype === "F32") return values;
+  if (dtype === "F16") return float32ToFloat16(values);
+  if (dtype === "BF16") return float32ToBfloat16(values);
+  throw new RangeError(`writing tensor ${name}: expected bytes for ${dtype}, got 32-bit floats`);
+}
+
+/** `length` bytes of a file from `start`, in a buffer of their own (typed arrays need its alignment). */
+async function readRange(
+  handle: FileHandle,
+  start: number,
+  length: number,
+  doing: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length; ) {
+    const { bytesRead } = await handle.read(bytes, at, Math.min(length - at, 2 ** 30), start + at);
+    if (bytesRead === 0)
+      throw new XPromptError(`${doing}: expected ${length} bytes, got ${at} (the file was cut off)`);
+    at += bytesRead;
+  }
+  return bytes;
+}
