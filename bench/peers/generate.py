@@ -1,0 +1,107 @@
+"""Times Hugging Face transformers drawing an image token by token with a Chameleon model on the CPU.
+
+    python bench/peers/generate.py --threads 2 [--model FOLDER | --hidden 256 --layers 6 …] [--static]
+
+Greedy decoding of `tokens` ids after a prefill of `prefill`, three ways: `generate()` with its growing cache, a
+hand-written loop around the model, and (--static) that loop with a preallocated cache. Prints one JSON object.
+The first id comes out of the prefill, so msPerToken = (wholeImageMs − prefillMs) / (tokens − 1).
+"""
+
+import argparse
+
+import torch
+import transformers
+from timing import milliseconds, report
+from transformers import ChameleonConfig, ChameleonForConditionalGeneration, DynamicCache, StaticCache
+
+
+def random_model(options: argparse.Namespace) -> ChameleonForConditionalGeneration:
+    """Random weights; ids 4 … 515 are image tokens. The image tokenizer is there but small and never run."""
+    letters = str.maketrans("0123456789", "ABCDEFGHIJ")
+    names = {f"IMGIMG{str(code).translate(letters)}Z": 4 + code for code in range(min(512, options.vocab // 2))}
+    config = ChameleonConfig(
+        vocab_size=options.vocab,
+        hidden_size=options.hidden,
+        intermediate_size=options.ff,
+        num_hidden_layers=options.layers,
+        num_attention_heads=options.heads,
+        num_key_value_heads=options.heads,
+        vocabulary_map={"<image>": 3, **names},
+        vq_config={"base_channels": 32, "embed_dim": 32, "latent_channels": 32, "num_embeddings": 512},
+    )
+    torch.manual_seed(0)
+    return ChameleonForConditionalGeneration(config)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", help="folder of a Chameleon checkpoint in Hugging Face's layout")
+    for name, default in [("hidden", 256), ("layers", 6), ("heads", 8), ("ff", 688), ("vocab", 1024), ("batch", 1),
+                          ("prefill", 128), ("tokens", 64), ("threads", 2), ("repeats", 5)]:
+        parser.add_argument(f"--{name}", type=int, default=default, help=f"Defaults to {default}.")
+    parser.add_argument("--static", action="store_true", help="also time a preallocated cache")
+    return parser.parse_args()
+
+
+@torch.inference_mode()
+def main() -> None:
+    options = arguments()
+    torch.set_num_threads(options.threads)
+    if options.model:
+        model = ChameleonForConditionalGeneration.from_pretrained(options.model, dtype=torch.float32)
+    else:
+        model = random_model(options)
+    model.eval()
+    model.generation_config.eos_token_id = None  # always the full number of tokens
+    config = model.config
+    prompt = torch.randint(4, config.vocab_size, (options.batch, options.prefill))
+
+    def dynamic_cache() -> DynamicCache:
+        return DynamicCache(config=config)
+
+    def static_cache() -> StaticCache:
+        return StaticCache(config=config, max_cache_len=options.prefill + options.tokens)
+
+    def forward(ids, cache):
+        return model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1].argmax(-1)
+
+    def loop(new_cache):
+        cache = new_cache()
+        ids = forward(prompt, cache)
+        drawn = [ids]
+        for _ in range(options.tokens - 1):
+            ids = forward(ids[:, None], cache)
+            drawn.append(ids)
+        return torch.stack(drawn, 1)
+
+    def generate():
+        mask = torch.ones_like(prompt)
+        ids = model.generate(prompt, attention_mask=mask, max_new_tokens=options.tokens, do_sample=False)
+        return ids[:, options.prefill :]
+
+    assert torch.equal(generate(), loop(dynamic_cache)), "generate() and the loop must draw the same tokens"
+    prefill = milliseconds(lambda: forward(prompt, dynamic_cache()), options.repeats)
+
+    def timed(work) -> dict:
+        whole = milliseconds(work, options.repeats, warm_up=1)
+        per_token = {key: round((whole[key] - prefill[key]) / (options.tokens - 1), 3) for key in ("median", "min")}
+        return {"wholeImageMs": whole, "msPerToken": per_token}
+
+    report("generate", {
+        "parameters": sum(p.numel() for name, p in model.named_parameters() if ".vqmodel." not in f".{name}"),
+        "hidden": config.hidden_size,
+        "layers": config.num_hidden_layers,
+        "heads": config.num_attention_heads,
+        "ff": config.intermediate_size,
+        "vocab": config.vocab_size,
+        "batch": options.batch,
+        "prefill": options.prefill,
+        "tokens": options.tokens,
+        "prefillMs": prefill,
+        "generate": timed(generate),
+        "loop": timed(lambda: loop(dynamic_cache)),
+        "staticCacheLoop": timed(lambda: loop(static_cache)) if options.static else None,
+    }, transformers=transformers.__version__)
+
+
+main()
