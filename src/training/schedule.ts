@@ -1,0 +1,58 @@
+/**
+ * @file Learning rate by step: a linear warm-up, then one of five shapes. A pure function of the step, so that a run
+ * resumes exactly. Which settings a shape heeds:
+ *
+ * | shape | after the warm-up | heeds |
+ * |---|---|---|
+ * | `constant` | stays at the peak | |
+ * | `cosine` | half a cosine down to the floor (Loshchilov & Hutter, arXiv 1608.03983, without restarts) | `floor` |
+ * | `linear` | straight down to the floor | `floor` |
+ * | `inverseSqrt` | peak · √(warmup / step) (Vaswani et al., arXiv 1706.03762) | |
+ * | `wsd` | stays, then falls as 1 − √ over the last part (Hägele et al., arXiv 2405.18392) | `floor`, `decay` |
+ */
+import { z } from "zod";
+
+export const scheduleSchema = z.strictObject({
+  shape: z.enum(["constant", "cosine", "linear", "inverseSqrt", "wsd"]).default("cosine"),
+  /** Steps from nothing to the peak; the first step is at 1 / `warmup` of it. */
+  warmup: z.int().min(0).default(0),
+  /** Where the fall ends, as a share of the peak. */
+  floor: z.number().min(0).max(1).default(0),
+  /** The last part of the run, as a share of all steps, over which `wsd` falls. */
+  decay: z.number().positive().max(1).default(0.2),
+});
+
+export type Schedule = z.output<typeof scheduleSchema>;
+
+/**
+ * The learning rate of update `step`, counted from 0, in a run of `steps` updates that peaks at `peak`. Falls reach
+ * the floor at `step` = `steps`, and stay there for whoever trains on.
+ */
+export function learningRate(schedule: Schedule, step: number, steps: number, peak: number): number {
+  const { warmup, floor } = schedule;
+  if (step < warmup) return (peak * (step + 1)) / warmup;
+  switch (schedule.shape) {
+    case "constant":
+      return peak;
+    case "inverseSqrt":
+      return peak * Math.sqrt(Math.max(warmup, 1) / Math.max(step, 1));
+    case "cosine":
+      return peak * mix(floor, (1 + Math.cos(Math.PI * passed(step, warmup, steps))) / 2);
+    case "linear":
+      return peak * mix(floor, 1 - passed(step, warmup, steps));
+    case "wsd": {
+      const start = Math.max(warmup, steps - Math.round(schedule.decay * steps));
+      return peak * mix(floor, 1 - Math.sqrt(passed(step, start, steps)));
+    }
+  }
+}
+
+/** How much of the way from `start` to `end` is behind `step`, in [0, 1]. */
+function passed(step: number, start: number, end: number): number {
+  if (step >= end) return 1;
+  return Math.max(0, step - start) / (end - start);
+}
+
+function mix(floor: number, height: number): number {
+  return floor + (1 - floor) * height;
+}
