@@ -11,13 +11,13 @@
  * object. Each kind states its settings once, as a zod schema, and gets from it the type, the defaults, the checks,
  * and the `--key=value` overrides of `overrides.ts`.
  */
-import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { tsImport } from "tsx/esm/api";
 import type { z } from "zod";
 import { messageOf, XPromptError } from "../errors.ts";
+import { sha256 } from "../runtime/files.ts";
 import { explainIssues, settingKeys } from "./settings.ts";
 
 /** The settings of one training run, complete and checked. */
@@ -100,7 +100,7 @@ export async function loadRecipe<Kind extends AnyRecipeKind>(
 
 /** A SHA-256, in hex, of the recipe: the same whatever the order of its keys. */
 export function recipeDigest(recipe: object): string {
-  return createHash("sha256").update(canonicalJson(recipe)).digest("hex");
+  return sha256(canonicalJson(recipe));
 }
 
 /** One setting in which two recipes differ; `undefined` where a recipe lacks it. */
