@@ -1,0 +1,170 @@
+/** @file Whole-picture operations: per pixel, resampling, blurring, blending. Every function returns a new picture. */
+import { createImage, type Image } from "./image.ts";
+
+/** Writes a pixel's new colour for its old one. */
+export type PixelMap = (r: number, g: number, b: number, out: Float32Array, at: number) => void;
+
+const clamp = (value: number): number => Math.min(Math.max(value, 0), 1);
+
+/** Applies `map` to every pixel, clamped to [0, 1]. `at` is the index to write red at; green and blue follow. */
+export function mapPixels(image: Image, map: PixelMap): Image {
+  const out = createImage(image.width, image.height);
+  for (let i = 0; i < image.data.length; i += 3) {
+    map(image.data[i], image.data[i + 1], image.data[i + 2], out.data, i);
+    for (let c = i; c < i + 3; c++) out.data[c] = clamp(out.data[c]);
+  }
+  return out;
+}
+
+/** Applies `map` to every value, clamped to [0, 1]. */
+export function mapValues(image: Image, map: (value: number, index: number) => number): Image {
+  return { ...image, data: image.data.map((value, index) => clamp(map(value, index))) };
+}
+
+/**
+ * Builds a picture by asking, for the pixel at (x, y), which pixel of `image` to copy: write its indices to `at`.
+ * Outside the picture the nearest edge pixel is taken.
+ */
+export function rearrange(image: Image, source: (x: number, y: number, at: Int32Array) => void): Image {
+  const { width, height } = image;
+  const out = createImage(width, height);
+  const at = new Int32Array(2);
+  for (let y = 0, i = 0; y < height; y++)
+    for (let x = 0; x < width; x++, i += 3) {
+      source(x, y, at);
+      const sx = Math.min(Math.max(at[0], 0), width - 1);
+      const sy = Math.min(Math.max(at[1], 0), height - 1);
+      const j = (sy * width + sx) * 3;
+      for (let c = 0; c < 3; c++) out.data[i + c] = image.data[j + c];
+    }
+  return out;
+}
+
+/** A new picture of the same size whose pixel (x, y) shows `image` bilinearly at `source`, in pixels, edges extended. */
+export function resample(image: Image, source: (x: number, y: number, at: Float64Array) => void): Image {
+  const { width, height, data } = image;
+  const out = createImage(width, height);
+  const at = new Float64Array(2);
+  for (let y = 0, i = 0; y < height; y++)
+    for (let x = 0; x < width; x++, i += 3) {
+      source(x, y, at);
+      const sx = Math.min(Math.max(at[0], 0), width - 1);
+      const sy = Math.min(Math.max(at[1], 0), height - 1);
+      const [x0, y0] = [Math.floor(sx), Math.floor(sy)];
+      const [x1, y1] = [Math.min(x0 + 1, width - 1), Math.min(y0 + 1, height - 1)];
+      const [fx, fy] = [sx - x0, sy - y0];
+      for (let c = 0; c < 3; c++) {
+        const top = data[(y0 * width + x0) * 3 + c] * (1 - fx) + data[(y0 * width + x1) * 3 + c] * fx;
+        const bottom = data[(y1 * width + x0) * 3 + c] * (1 - fx) + data[(y1 * width + x1) * 3 + c] * fx;
+        out.data[i + c] = top * (1 - fy) + bottom * fy;
+      }
+    }
+  return out;
+}
+
+/** The picture averaged along a line of the given length (pixels) and angle (radians, 0 is level). */
+export function motionBlur(image: Image, length: number, angle: number): Image {
+  const steps = Math.max(2, Math.ceil(length));
+  const sum = createImage(image.width, image.height);
+  for (let step = 0; step < steps; step++) {
+    const shift = (step / (steps - 1) - 0.5) * length;
+    const [dx, dy] = [shift * Math.cos(angle), shift * Math.sin(angle)];
+    const moved = resample(image, (x, y, at) => {
+      at[0] = x + dx;
+      at[1] = y + dy;
+    });
+    for (let i = 0; i < sum.data.length; i++) sum.data[i] += moved.data[i] / steps;
+  }
+  return sum;
+}
+
+/** Gaussian blur with the given standard deviation in pixels; edges extended. */
+export function gaussianBlur(image: Image, deviation: number): Image {
+  const radius = Math.ceil(deviation * 2.5);
+  const kernel = Float64Array.from({ length: 2 * radius + 1 }, (_, i) =>
+    Math.exp(-0.5 * ((i - radius) / deviation) ** 2),
+  );
+  const total = kernel.reduce((sum, weight) => sum + weight, 0);
+  const pass = (from: Image, stepX: number, stepY: number): Image => {
+    const { width, height } = from;
+    const out = createImage(width, height);
+    for (let y = 0, i = 0; y < height; y++)
+      for (let x = 0; x < width; x++, i += 3)
+        for (let k = -radius; k <= radius; k++) {
+          const sx = Math.min(Math.max(x + k * stepX, 0), width - 1);
+          const sy = Math.min(Math.max(y + k * stepY, 0), height - 1);
+          const weight = kernel[k + radius] / total;
+          for (let c = 0; c < 3; c++) out.data[i + c] += weight * from.data[(sy * width + sx) * 3 + c];
+        }
+    return out;
+  };
+  return pass(pass(image, 1, 0), 0, 1);
+}
+
+/** Every `cell` × `cell` block of pixels replaced by its mean; cut off at the right and bottom. */
+export function averageBlocks(image: Image, cell: number): Image {
+  const { width, height, data } = image;
+  const out = createImage(width, height);
+  for (let top = 0; top < height; top += cell)
+    for (let left = 0; left < width; left += cell) {
+      const [right, bottom] = [Math.min(left + cell, width), Math.min(top + cell, height)];
+      for (let c = 0; c < 3; c++) {
+        let sum = 0;
+        for (let y = top; y < bottom; y++)
+          for (let x = left; x < right; x++) sum += data[(y * width + x) * 3 + c];
+        const mean = sum / ((right - left) * (bottom - top));
+        for (let y = top; y < bottom; y++)
+          for (let x = left; x < right; x++) out.data[(y * width + x) * 3 + c] = mean;
+      }
+    }
+  return out;
+}
+
+/** `image` with `color` laid over it, `cover(x, y)` in 0..1 strong; x and y in 0..1 are pixel centres. */
+export function overlay(
+  image: Image,
+  color: readonly number[],
+  cover: (x: number, y: number, pixel: number) => number,
+): Image {
+  const { width, height } = image;
+  const out: Image = { width, height, data: image.data.slice() };
+  for (let y = 0, pixel = 0; y < height; y++)
+    for (let x = 0; x < width; x++, pixel++) {
+      const strength = cover((x + 0.5) / width, (y + 0.5) / height, pixel);
+      if (strength <= 0) continue;
+      for (let c = 0; c < 3; c++)
+        out.data[pixel * 3 + c] += (color[c] - out.data[pixel * 3 + c]) * Math.min(strength, 1);
+    }
+  return out;
+}
+
+/**
+ * `image` with a round-ended stroke of `color` from (x0, y0) to (x1, y1) painted on it, in place; coordinates and
+ * radius in picture widths. A stroke without length is a disc.
+ */
+export function paintStroke(
+  image: Image,
+  [x0, y0, x1, y1]: readonly [number, number, number, number],
+  radius: number,
+  color: readonly number[],
+  opacity: number,
+): void {
+  const { width, height, data } = image;
+  const edge = radius + 1 / width;
+  const first = (low: number, count: number) => Math.max(0, Math.floor((low - edge) * count));
+  const last = (high: number, count: number) => Math.min(count - 1, Math.ceil((high + edge) * count));
+  const [dx, dy] = [x1 - x0, y1 - y0];
+  const squared = dx * dx + dy * dy || 1;
+  for (let y = first(Math.min(y0, y1), height); y <= last(Math.max(y0, y1), height); y++)
+    for (let x = first(Math.min(x0, x1), width); x <= last(Math.max(x0, x1), width); x++) {
+      const [px, py] = [(x + 0.5) / width - x0, (y + 0.5) / height - y0];
+      const along = clamp((px * dx + py * dy) / squared);
+      const away = Math.hypot(px - along * dx, py - along * dy);
+      const strength = opacity * clamp((radius - away) * width + 0.5);
+      const i = (y * width + x) * 3;
+      for (let c = 0; c < 3; c++) data[i + c] += (color[c] - data[i + c]) * strength;
+    }
+}
+
+/** Luma of an sRGB colour (Rec. 601). */
+export const luma = (r: number, g: number, b: number): number => 0.299 * r + 0.587 * g + 0.114 * b;

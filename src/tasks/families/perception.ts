@@ -1,0 +1,242 @@
+/**
+ * @file Perception: the picture becomes a map of what it shows, in colours that only the example tells; and reversed,
+ * controlled generation: the map becomes a picture.
+ */
+import { mapPixels, overlay } from "../../image/filters.ts";
+import { createImage, type Image } from "../../image/image.ts";
+import type { Random } from "../../random.ts";
+import { drawDepthPalette, drawDistinctColors, paletteColor } from "../palette.ts";
+import {
+  bothWays,
+  type Change,
+  family,
+  type ReversibleChange,
+  type TaskFamily,
+  type Words,
+} from "../task.ts";
+import type { Render } from "../world/render.ts";
+import { classOf, colorNames, colors, type Rgb, shapes } from "../world/scene.ts";
+import { from } from "./source.ts";
+
+/** Planar depth (world units) as 0 near to 1 far, even in 1/depth; nothing of a scene is nearer than this. */
+export const nearestDepth = 3;
+export const depthPosition = (depth: number): number =>
+  Math.min(Math.max(1 - nearestDepth / depth, 0), 1) / 0.925;
+
+/** A picture whose pixel i has the colour `colorAt(i)`. */
+function paint(render: Render, colorAt: (pixel: number) => readonly number[]): Image {
+  const out = createImage(render.image.width, render.image.height);
+  for (let i = 0; i < render.depth.length; i++) out.data.set(colorAt(i), i * 3);
+  return out;
+}
+
+const mapWords = (map: string, article = "a"): { words: Words; reverseWords: Words } => ({
+  words: {
+    instructions: [`turn the picture into its ${map}`, `show the ${map}`, `make ${article} ${map}`],
+    differences: [`the output image is the ${map} of the input image`],
+  },
+  reverseWords: {
+    instructions: [`make a picture from the ${map}`, `draw the scene of this ${map}`],
+    differences: [`the output image is a picture of the scene while the input image is its ${map}`],
+  },
+});
+
+const drawDepth =
+  (hues: "open" | "reserved") =>
+  (random: Random): ReversibleChange => {
+    const palette = drawDepthPalette(random, hues);
+    return {
+      parameters: { ...palette },
+      images: from((shot) => paint(shot, (i) => paletteColor(palette, depthPosition(shot.depth[i])))),
+      ...mapWords("depth map"),
+    };
+  };
+
+function drawNormals(random: Random): ReversibleChange {
+  const axes = random.shuffle([0, 1, 2]);
+  const signs = axes.map(() => (random.chance(0.5) ? 1 : -1));
+  const code = axes.map((axis, c) => (signs[c] > 0 ? "" : "-") + "xyz"[axis]).join(",");
+  return {
+    parameters: { code },
+    images: from((shot) =>
+      paint(shot, (i) => axes.map((axis, c) => 0.5 + 0.5 * signs[c] * shot.normals[i * 3 + axis])),
+    ),
+    ...mapWords("normal map"),
+  };
+}
+
+const hex = (color: readonly number[]): string =>
+  `#${color
+    .map((value) =>
+      Math.round(value * 255)
+        .toString(16)
+        .padStart(2, "0"),
+    )
+    .join("")}`;
+
+/** Two shapes, always both there, so that one example shows the colour of every class. */
+function drawSegmentation(random: Random): ReversibleChange {
+  const [first, second] = random.shuffle(shapes);
+  const [sky, ground, a, b] = drawDistinctColors(random, 4);
+  const palette = new Map<number, Rgb>([
+    [classOf("sky"), sky],
+    [classOf("backdrop"), sky],
+    [classOf("ground"), ground],
+    [classOf(first), a],
+    [classOf(second), b],
+  ]);
+  return {
+    parameters: { background: hex(sky), ground: hex(ground), [first]: hex(a), [second]: hex(b) },
+    images: from((shot) => paint(shot, (i) => palette.get(shot.classes[i])!), {
+      wanted: [{ shape: first }, { shape: second }],
+      allowed: ({ shape }) => shape === first || shape === second,
+    }),
+    ...mapWords("segmentation map"),
+  };
+}
+
+/** As many objects in every pair, coloured in their order from left to right. */
+function drawInstances(random: Random): ReversibleChange {
+  const count = random.integer(2, 3);
+  const [background, ...palette] = drawDistinctColors(random, count + 1);
+  return {
+    parameters: { background: hex(background), order: palette.map(hex).join(" ") },
+    images: from(
+      (shot) => {
+        const { objects } = shot.scene;
+        const fromLeft = objects.toSorted((a, b) => a.x / a.z - b.x / b.z);
+        const colorOf = [background, ...objects.map((object) => palette[fromLeft.indexOf(object)])];
+        return paint(shot, (i) => colorOf[shot.segmentation[i]]);
+      },
+      { count },
+    ),
+    ...mapWords("instance map", "an"),
+  };
+}
+
+/** 0..1 a pixel: how much of a line passes through it, where object, class or surface direction changes. */
+export function outlines(render: Render): Float32Array {
+  const { width, height } = render.image;
+  const { segmentation, classes, normals } = render;
+  const reach = Math.max(1, Math.round(width / 64));
+  const lines = new Float32Array(width * height);
+  const differs = (a: number, b: number) =>
+    segmentation[a] !== segmentation[b] ||
+    classes[a] !== classes[b] ||
+    (segmentation[a] > 0 &&
+      normals[a * 3] * normals[b * 3] +
+        normals[a * 3 + 1] * normals[b * 3 + 1] +
+        normals[a * 3 + 2] * normals[b * 3 + 2] <
+        0.75);
+  for (let y = 0, pixel = 0; y < height; y++)
+    for (let x = 0; x < width; x++, pixel++)
+      for (let k = 1; k <= reach; k++) {
+        if (x + k < width && differs(pixel, pixel + k)) lines[pixel] = 1;
+        if (y + k < height && differs(pixel, pixel + k * width)) lines[pixel] = 1;
+      }
+  return lines;
+}
+
+function drawEdges(random: Random): ReversibleChange {
+  const [ink, paper] = random.shuffle(colorNames);
+  return {
+    parameters: { ink, paper },
+    images: from((shot) => {
+      const lines = outlines(shot);
+      return paint(shot, (i) => (lines[i] > 0 ? colors[ink] : colors[paper]));
+    }),
+    words: {
+      instructions: [`draw the edges ${ink} on ${paper}`, "turn the picture into its outlines"],
+      differences: [`the output image shows only the outlines in ${ink} on ${paper}`],
+    },
+    reverseWords: {
+      instructions: ["make a picture from the outlines", `fill in the ${ink} line drawing`],
+      differences: ["the output image is a full picture of what the input image shows as outlines"],
+    },
+  };
+}
+
+/** Every object of one shape painted, the rest dark: which shape and which colours, the example tells. */
+function drawMask(random: Random): Change {
+  const shape = random.pick(shapes);
+  const [ink, paper] = random.shuffle(colorNames);
+  return {
+    parameters: { shape, ink, paper },
+    images: from(
+      (shot) => paint(shot, (i) => (shot.classes[i] === classOf(shape) ? colors[ink] : colors[paper])),
+      { wanted: [{ shape }], count: 3 },
+    ),
+    words: {
+      instructions: [`mask the ${shape} in ${ink}`, `show where the ${shape} is`],
+      differences: [`the output image is a ${ink} mask of the ${shape} on ${paper}`],
+    },
+  };
+}
+
+/** A box drawn around the one object of a colour. */
+function drawDetection(random: Random): ReversibleChange {
+  const [target, line] = random.shuffle(colorNames);
+  return {
+    parameters: { target, line },
+    images: from(
+      (shot) => {
+        const { width } = shot.image;
+        let [left, top, right, bottom] = [1, 1, 0, 0];
+        shot.segmentation.forEach((id, i) => {
+          if (id !== 1) return;
+          const [x, y] = [((i % width) + 0.5) / width, (Math.floor(i / width) + 0.5) / width];
+          [left, right] = [Math.min(left, x), Math.max(right, x)];
+          [top, bottom] = [Math.min(top, y), Math.max(bottom, y)];
+        });
+        return overlay(shot.image, colors[line], (x, y) => {
+          const outside = Math.max(left - x, x - right, top - y, y - bottom);
+          return outside > 0.008 && outside < 0.042 ? 1 : 0;
+        });
+      },
+      { wanted: [{ color: target }], allowed: ({ color }) => color !== target, count: 2 },
+    ),
+    words: {
+      instructions: [`draw a ${line} box around the ${target} object`, `find the ${target} object`],
+      differences: [`the output image has a ${line} box around the ${target} object`],
+    },
+    reverseWords: {
+      instructions: [`remove the ${line} box`, "take the box away"],
+      differences: [`the ${line} box of the input image is gone`],
+    },
+  };
+}
+
+/** The objects stay, everything else becomes one colour; reversed, a background is imagined. */
+function drawCutOut(random: Random): ReversibleChange {
+  const paper = random.pick(colorNames);
+  const [r, g, b] = colors[paper];
+  return {
+    parameters: { paper },
+    images: from((shot) => {
+      const plain = mapPixels(shot.image, (_r, _g, _b, out, at) => out.set([r, g, b], at));
+      for (let i = 0; i < shot.segmentation.length; i++)
+        if (shot.segmentation[i] > 0) plain.data.set(shot.image.data.subarray(i * 3, i * 3 + 3), i * 3);
+      return plain;
+    }),
+    words: {
+      instructions: ["cut out the objects", `make the background plain ${paper}`],
+      differences: [`the background of the output image is plain ${paper}`],
+    },
+    reverseWords: {
+      instructions: ["add a background", `replace the plain ${paper} background with a scene`],
+      differences: [`the output image has a scene instead of a plain ${paper} background`],
+    },
+  };
+}
+
+export const perceptionFamilies: readonly TaskFamily[] = [
+  ...bothWays(["depth", "perception"], ["depthToImage", "controlled"], drawDepth("open")),
+  family("depthUnseenPalette", "perception", drawDepth("reserved")),
+  ...bothWays(["normals", "perception"], ["normalsToImage", "controlled"], drawNormals),
+  ...bothWays(["segmentation", "perception"], ["segmentationToImage", "controlled"], drawSegmentation),
+  ...bothWays(["instances", "perception"], ["instancesToImage", "controlled"], drawInstances),
+  ...bothWays(["edges", "perception"], ["edgesToImage", "controlled"], drawEdges),
+  family("mask", "perception", drawMask),
+  ...bothWays(["detect", "perception"], ["removeBox", "perception"], drawDetection),
+  ...bothWays(["cutOut", "perception"], ["background", "controlled"], drawCutOut),
+];

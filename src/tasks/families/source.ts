@@ -1,0 +1,26 @@
+/** @file The pictures that tasks start from. */
+import type { Image } from "../../image/image.ts";
+import type { Random } from "../../random.ts";
+import type { Change } from "../task.ts";
+import { drawScene, type SceneOptions } from "../world/draw.ts";
+import { type Render, renderScene } from "../world/render.ts";
+import type { Scene } from "../world/scene.ts";
+
+/** A picture of a random scene, with what is known about it. */
+export interface Shot extends Render {
+  readonly scene: Scene;
+  readonly size: number;
+}
+
+export function shoot(random: Random, size: number, options?: SceneOptions): Shot {
+  const scene = drawScene(random, options);
+  return { scene, size, ...renderScene(scene, size) };
+}
+
+/** Pairs of a random scene's picture and what `apply` makes of it. */
+export function from(apply: (shot: Shot, random: Random) => Image, options?: SceneOptions): Change["images"] {
+  return (random, size) => {
+    const shot = shoot(random, size, options);
+    return { input: shot.image, output: apply(shot, random) };
+  };
+}

@@ -1,0 +1,115 @@
+/**
+ * @file What a task is: an image-to-image change whose parameters are drawn anew for every instance, so that only an
+ * example pair tells what to do. A family declares how to draw a `Change`; turning changes into tasks, wording them
+ * and reversing them (paper: task augmentation, A→B also trains B→A) happens here, once for all.
+ */
+import type { Image } from "../image/image.ts";
+import type { Random } from "../random.ts";
+
+/** The paper's prototype tasks, with tone and geometry split from low-level, for they are learned apart. */
+export const prototypes = [
+  "low-level",
+  "tone",
+  "geometry",
+  "perception",
+  "editing",
+  "controlled",
+  "text-to-image",
+] as const;
+export type Prototype = (typeof prototypes)[number];
+
+/** One example of a task. Texts are lower case ASCII. */
+export interface Pair {
+  readonly input: Image;
+  readonly output: Image;
+  /** What to do, at most 12 words. */
+  readonly instruction: string;
+  /** How the output image differs from the input image, at most 40 words. */
+  readonly difference: string;
+}
+
+/** One task with its parameters fixed: every pair it makes shows the same change. */
+export interface Task {
+  readonly family: string;
+  /** What was drawn, for reports. */
+  readonly parameters: Readonly<Record<string, number | string>>;
+  /** Draws a new scene and renders input and output, `size` × `size` pixels. */
+  pair(random: Random, size: number): Pair;
+}
+
+export interface TaskFamily {
+  readonly name: string;
+  readonly prototype: Prototype;
+  /** The family whose pairs this one swaps. */
+  readonly reverseOf?: string;
+  /** Draws the parameters. */
+  draw(random: Random): Task;
+}
+
+/** Wordings of one direction of a change; each pair takes one of each. */
+export interface Words {
+  readonly instructions: readonly string[];
+  readonly differences: readonly string[];
+}
+
+/** The two pictures of a pair. */
+export interface Images {
+  readonly input: Image;
+  readonly output: Image;
+}
+
+/** A task before it has a name and a direction. */
+export interface Change {
+  readonly parameters: Task["parameters"];
+  readonly words: Words;
+  images(random: Random, size: number): Images;
+}
+
+/** A change that can also be asked for backwards. */
+export interface ReversibleChange extends Change {
+  readonly reverseWords: Words;
+}
+
+/** A family of the changes that `drawChange` draws. */
+export function family(
+  name: string,
+  prototype: Prototype,
+  drawChange: (random: Random) => Change,
+): TaskFamily {
+  return {
+    name,
+    prototype,
+    draw(random) {
+      const { parameters, words, images } = drawChange(random);
+      return {
+        family: name,
+        parameters,
+        pair(pairRandom, size) {
+          const { input, output } = images(pairRandom, size);
+          const instruction = pairRandom.pick(words.instructions);
+          return { input, output, instruction, difference: pairRandom.pick(words.differences) };
+        },
+      };
+    },
+  };
+}
+
+/** A family and the one that undoes it: same random stream, same pictures, swapped. */
+export function bothWays(
+  [name, prototype]: readonly [string, Prototype],
+  [reverseName, reversePrototype]: readonly [string, Prototype],
+  drawChange: (random: Random) => ReversibleChange,
+): readonly [TaskFamily, TaskFamily] {
+  const reversed = family(reverseName, reversePrototype, (random) => {
+    const change = drawChange(random);
+    return {
+      parameters: change.parameters,
+      words: change.reverseWords,
+      images(pairRandom, size) {
+        const { input, output } = change.images(pairRandom, size);
+        return { input: output, output: input };
+      },
+    };
+  });
+  return [family(name, prototype, drawChange), { ...reversed, reverseOf: name }];
+}

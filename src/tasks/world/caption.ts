@@ -1,0 +1,83 @@
+/** @file Words for scenes: what is there, how many, which colours, and where things are relative to each other. */
+import type { Random } from "../../random.ts";
+import { isOutdoors, type Scene, type SceneObject, type Shape } from "./scene.ts";
+
+const numbers = ["no", "one", "two", "three", "four", "five"];
+
+/** "a", or "an" before a vowel. */
+export const article = (phrase: string): string => (/^[aeiou]/.test(phrase) ? "an" : "a");
+
+export const plural = (shape: Shape): string => `${shape}s`;
+
+/** "large shiny red sphere": the colour always, size and material when asked; matte goes without saying. */
+export function nounPhrase(object: SceneObject, detail: "color" | "size" | "full" = "color"): string {
+  const words = [
+    detail === "color" ? "" : object.size,
+    detail === "full" && object.material !== "matte" ? object.material : "",
+    object.color,
+    object.shape,
+  ];
+  return words.filter(Boolean).join(" ");
+}
+
+/** "on a green meadow at night": where and when. */
+export function settingPhrase(scene: Scene): string {
+  const where = {
+    meadow: scene.season === "winter" ? "on a snowy meadow" : `on a meadow in ${scene.season}`,
+    desert: "in the desert",
+    beach: "on the beach",
+    room: "in a room",
+    studio: "before a plain background",
+  }[scene.place];
+  if (!isOutdoors(scene.place) || scene.time === "day") return where;
+  return `${where} at ${scene.time}`;
+}
+
+/** Where `a` is, seen from the camera, relative to `b`. */
+export function relation(a: SceneObject, b: SceneObject): string {
+  const sideways = (a.x / a.z - b.x / b.z) * Math.min(a.z, b.z);
+  if (Math.abs(sideways) >= Math.abs(a.z - b.z) * 0.7)
+    return sideways < 0 ? "to the left of" : "to the right of";
+  return a.z < b.z ? "in front of" : "behind";
+}
+
+/** Joins phrases as in "x, y and z". */
+const list = (phrases: readonly string[]): string =>
+  phrases.length < 2 ? phrases.join("") : `${phrases.slice(0, -1).join(", ")} and ${phrases.at(-1)}`;
+
+/** Groups equal phrases and counts them: "two red spheres and a blue cone". */
+function counted(objects: readonly SceneObject[]): string {
+  const groups = new Map<string, number>();
+  for (const object of objects) groups.set(nounPhrase(object), (groups.get(nounPhrase(object)) ?? 0) + 1);
+  const phrases = [...groups].map(([phrase, count]) =>
+    count === 1 ? `${article(phrase)} ${phrase}` : `${numbers[count]} ${phrase}s`,
+  );
+  return list(phrases);
+}
+
+/** One object after the other, each placed by the one before: "a cube to the left of a sphere, …". */
+function placed(objects: readonly SceneObject[], detail: "size" | "full"): string {
+  const phrases = objects
+    .map((object) => nounPhrase(object, detail))
+    .map((phrase) => `${article(phrase)} ${phrase}`);
+  if (objects.length === 1) return phrases[0];
+  const chain = `${phrases[0]} ${relation(objects[0], objects[1])} ${phrases[1]}`;
+  return [chain, ...phrases.slice(2)].join(" and ");
+}
+
+/** A caption of at most 40 words, lower case ASCII; wording and detail vary with `random`. */
+export function caption(scene: Scene, random: Random): string {
+  const setting = settingPhrase(scene);
+  if (scene.objects.length === 0) return `an empty scene ${setting}`;
+  const objects = random.shuffle(scene.objects);
+  const count = objects.length;
+  const things = count === 1 ? "one object" : `${numbers[count]} objects`;
+  const wordings = [
+    `${counted(objects)} ${setting}`,
+    `${placed(objects, "size")} ${setting}`,
+    `${placed(objects, count > 3 ? "size" : "full")}, ${setting}`,
+    `${things} ${setting}: ${counted(objects)}`,
+    counted(objects),
+  ];
+  return random.pick(wordings);
+}

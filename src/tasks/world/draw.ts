@@ -1,0 +1,130 @@
+/** @file Draws random scenes: objects stand apart, in view, and hide little of each other. */
+import type { Random } from "../../random.ts";
+import {
+  colorNames,
+  floors,
+  isOutdoors,
+  materials,
+  type Place,
+  places,
+  type Scene,
+  type SceneObject,
+  type Season,
+  seasons,
+  shapes,
+  sizeNames,
+  sizes,
+  type Time,
+  type Traits,
+  times,
+} from "./scene.ts";
+import { solids } from "./solids.ts";
+
+/** What a drawn scene must be like; whatever is left out is drawn. */
+export interface SceneOptions {
+  readonly places?: readonly Place[];
+  readonly seasons?: readonly Season[];
+  readonly times?: readonly Time[];
+  /** How many objects; 1 to 4 unless told. */
+  readonly count?: number;
+  /** Objects that must be there, each with at least these properties. */
+  readonly wanted?: readonly Partial<SceneObject>[];
+  /** Which other objects may be there. */
+  readonly allowed?: (object: Traits) => boolean;
+}
+
+const nearZ = 4.7;
+const farZ = 8.6;
+/** Half the picture's width over its distance: what is beyond is out of view. */
+const viewSlope = (scene: Scene) => 0.5 / scene.camera.focal;
+
+/** The widest half-width of an object on the ground, in world units. */
+export const footprint = (object: SceneObject): number => {
+  const solid = solids[object.shape];
+  return sizes[object.size] * Math.sqrt(Math.max(solid.reach ** 2 - (solid.height / 2) ** 2, 0.6));
+};
+
+/** Whether every object is in view, apart from the others, and hardly hidden. */
+export function isWellPlaced(scene: Scene): boolean {
+  const { objects } = scene;
+  return objects.every((a, i) => {
+    const wide = footprint(a);
+    if (a.z < nearZ || a.z > farZ || Math.abs(a.x) + 0.9 * wide > a.z * viewSlope(scene)) return false;
+    return objects.slice(i + 1).every((b) => {
+      if (Math.hypot(a.x - b.x, a.z - b.z) < (wide + footprint(b)) * 1.06) return false;
+      const [halfA, halfB] = [wide / a.z, footprint(b) / b.z];
+      const gap = Math.abs(a.x / a.z - b.x / b.z) - halfA - halfB;
+      return gap > -0.5 * Math.min(halfA, halfB);
+    });
+  });
+}
+
+/** A random object with the given properties. */
+export function drawObject(random: Random, given: Partial<SceneObject> = {}): SceneObject {
+  const z = random.uniform(nearZ, farZ);
+  return {
+    shape: random.pick(shapes),
+    color: random.pick(colorNames),
+    size: random.pick(sizeNames),
+    material: random.pick(materials, [4, 3, 1.3, 1, 1]),
+    x: random.uniform(-0.36, 0.36) * z,
+    z,
+    turn: random.uniform(0, 2 * Math.PI),
+    ...given,
+  };
+}
+
+function drawEmptyScene(random: Random, options: SceneOptions): Scene {
+  const place = random.pick(options.places ?? places);
+  const season = random.pick(options.seasons ?? seasons);
+  const time = random.pick(options.times ?? times, options.times ? undefined : [4, 1, 1]);
+  return {
+    camera: { height: random.uniform(1.9, 2.4), pitch: random.uniform(0.17, 0.24), focal: 1.3 },
+    light: { azimuth: random.uniform(-1.2, 1.2), elevation: random.uniform(0.7, 1.05) },
+    place,
+    season,
+    time: isOutdoors(place) ? time : "day",
+    surroundings: {
+      phase: random.uniform(0, 2 * Math.PI),
+      hue: random.uniform(),
+      floor: random.pick(floors),
+    },
+    objects: [],
+  };
+}
+
+const attempts = 400;
+
+/** A random scene as `options` ask. The same random stream gives the same scene. */
+export function drawScene(random: Random, options: SceneOptions = {}): Scene {
+  const { wanted = [], allowed = () => true } = options;
+  const count = Math.max(options.count ?? random.pick([1, 2, 3, 4], [2, 4, 4, 1]), wanted.length);
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    let scene = drawEmptyScene(random, options);
+    for (let tries = 0; scene.objects.length < count && tries < 40; tries++) {
+      const given = wanted[scene.objects.length];
+      const object = drawObject(random, given);
+      const grown = { ...scene, objects: [...scene.objects, object] };
+      if ((given || allowed(object)) && isWellPlaced(grown)) scene = grown;
+    }
+    if (scene.objects.length === count) return scene;
+  }
+  throw new Error(`drawing a scene: expected room for ${count} objects, found none in ${attempts} attempts`);
+}
+
+/**
+ * A random scene together with its edited self, drawn again until both are well placed.
+ * @param edit gives the edited scene, or undefined when it does not apply
+ */
+export function drawEdit(
+  random: Random,
+  options: SceneOptions,
+  edit: (scene: Scene) => Scene | undefined,
+): { before: Scene; after: Scene } {
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const before = drawScene(random, options);
+    const after = edit(before);
+    if (after && isWellPlaced(after)) return { before, after };
+  }
+  throw new Error(`drawing an edit: expected a scene that allows it, found none in ${attempts} attempts`);
+}
