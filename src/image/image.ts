@@ -17,3 +17,20 @@ export function createImage(width: number, height: number, [r, g, b]: readonly n
   }
   return { width, height, data };
 }
+
+/** The picture as 8-bit sRGB, rounded half up; what lies outside [0, 1] becomes the nearest end. */
+export function toBytes({ data }: Image): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(data.length);
+  for (let i = 0; i < data.length; i++) bytes[i] = Math.min(Math.max(data[i]! * 255 + 0.5, 0), 255);
+  return bytes;
+}
+
+/** A picture from 8-bit sRGB, row-major and interleaved. */
+export function fromBytes(width: number, height: number, bytes: Uint8Array): Image {
+  if (bytes.length !== width * height * 3) {
+    throw new RangeError(
+      `fromBytes: expected ${width * height * 3} bytes for ${width} × ${height}, got ${bytes.length}`,
+    );
+  }
+  return { width, height, data: Float32Array.from(bytes, (byte) => byte / 255) };
+}

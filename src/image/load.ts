@@ -1,0 +1,132 @@
+/**
+ * @file Pictures from outside: PNG, JPEG or WebP, whatever their colours, turned and cut to what a model takes.
+ * Everything is judged by the first bytes and the header before anything is decoded.
+ */
+import sharp, { type Sharp } from "sharp";
+import { messageOf, XPromptError } from "../errors.ts";
+import { readFileChecked } from "../runtime/files.ts";
+import { fromBytes, type Image } from "./image.ts";
+
+/** The most pixels that are decoded: a small file can claim billions. */
+export const maxPixels = 64_000_000;
+/** The shortest edge, in pixels, in which there is something to see. */
+export const minEdge = 8;
+/** The most bytes that a file of an image may have. */
+const maxBytes = 256 * 2 ** 20;
+
+export interface LoadOptions {
+  /** Edge of the square result in pixels; without it, the picture keeps its size. */
+  size?: number;
+  /**
+   * How a picture that is not square becomes so. `crop`: the short edge is scaled to `size`, and the middle is kept.
+   * `pad`: the long edge is scaled to `size`, and the outermost pixels are repeated into the rest (`padBox` says
+   * where the picture lies). Defaults to `crop`.
+   */
+  fit?: "crop" | "pad";
+  /** What to call the picture in errors. Defaults to its path. */
+  name?: string;
+}
+
+/**
+ * Reads a picture from a file, or from the bytes of one. EXIF rotation is applied, transparency is laid on white,
+ * embedded colour profiles, greyscale, CMYK, palettes and 16 bits become 8-bit sRGB; of an animation, the first frame
+ * is taken. Scaling is by Lanczos-3.
+ * @throws XPromptError for what is missing, no PNG, JPEG or WebP, broken, cut off, under 8 pixels high or wide, or over
+ * 64 megapixels.
+ */
+export async function loadImage(source: string | Uint8Array, options: LoadOptions = {}): Promise<Image> {
+  const name = options.name ?? (typeof source === "string" ? source : "image");
+  const doing = `reading image ${name}`;
+  const bytes = typeof source === "string" ? await readFileChecked(source, "image", maxBytes) : source;
+  checkFormat(bytes, doing);
+  try {
+    // Our own limit is checked first: libvips's would not say how large the picture is.
+    const { width, height } = (await sharp(bytes, { limitInputPixels: false }).metadata()).autoOrient;
+    checkSize(width, height, doing);
+    const upright = sharp(bytes, { failOn: "error", limitInputPixels: maxPixels })
+      .autoOrient()
+      .flatten({ background: "white" });
+    const shaped =
+      options.size === undefined ? upright : shape(upright, width, height, options.size, options.fit);
+    const { data, info } = await shaped.toColourspace("srgb").raw().toBuffer({ resolveWithObject: true });
+    return fromBytes(info.width, info.height, data);
+  } catch (error) {
+    if (error instanceof XPromptError || error instanceof RangeError) throw error;
+    const [reason] = messageOf(error).split("\n");
+    throw new XPromptError(
+      `${doing}: expected a whole image, got a broken or truncated one: ${reason} (copy it again)`,
+    );
+  }
+}
+
+/** Where a picture of `width` × `height` lies in the square of edge `size` that `fit: "pad"` makes, in pixels. */
+export function padBox(
+  width: number,
+  height: number,
+  size: number,
+): { left: number; top: number; width: number; height: number } {
+  const scale = size / Math.max(width, height);
+  const [across, down] = [width, height].map((edge) => Math.max(1, Math.round(edge * scale))) as [
+    number,
+    number,
+  ];
+  return { left: (size - across) >> 1, top: (size - down) >> 1, width: across, height: down };
+}
+
+function shape(
+  picture: Sharp,
+  width: number,
+  height: number,
+  size: number,
+  fit: "crop" | "pad" = "crop",
+): Sharp {
+  // JPEG's own scaling while decoding is quicker, but not Lanczos.
+  const how = { kernel: "lanczos3", fastShrinkOnLoad: false } as const;
+  if (fit === "crop") return picture.resize(size, size, { ...how, fit: "cover" });
+  const box = padBox(width, height, size);
+  const { left, top } = box;
+  return picture.resize(box.width, box.height, { ...how, fit: "fill" }).extend({
+    left,
+    top,
+    right: size - box.width - left,
+    bottom: size - box.height - top,
+    extendWith: "copy",
+  });
+}
+
+/** How files begin: what is taken, and what people try. A dot stands for any byte. */
+const beginnings: readonly (readonly [pattern: RegExp, format: string, taken: boolean])[] = [
+  [/^\x89PNG\r\n.\n/s, "PNG", true],
+  [/^\xff\xd8\xff/, "JPEG", true],
+  [/^RIFF....WEBP/s, "WebP", true],
+  [/^GIF8[79]a/, "GIF", false],
+  [/^BM/, "BMP", false],
+  [/^(II\*|MM.\*)/s, "TIFF", false],
+  [/^....ftyp(avif|avis)/s, "AVIF", false],
+  [/^....ftyp(hei|hev|mif1|msf1)/s, "HEIC", false],
+  [/^\s*(<\?xml|<svg)/, "SVG", false],
+  [/^%PDF/, "PDF", false],
+];
+
+function checkFormat(bytes: Uint8Array, doing: string): void {
+  const beginning = Buffer.from(bytes.subarray(0, 16)).toString("latin1");
+  const [, format, taken] = beginnings.find(([pattern]) => pattern.test(beginning)) ?? [];
+  if (taken) return;
+  const got = bytes.length === 0 ? "an empty file" : (format ?? "something else");
+  throw new XPromptError(
+    `${doing}: expected a PNG, JPEG or WebP image, got ${got} (convert it, or give another)`,
+  );
+}
+
+function checkSize(width: number, height: number, doing: string): void {
+  if (Math.min(width, height) < minEdge) {
+    throw new XPromptError(
+      `${doing}: expected at least ${minEdge} × ${minEdge} pixels, got ${width} × ${height} (give a larger one)`,
+    );
+  }
+  if (width * height > maxPixels) {
+    throw new XPromptError(
+      `${doing}: expected at most ${maxPixels / 1e6} megapixels, got ${width} × ${height} (make it smaller first)`,
+    );
+  }
+}
