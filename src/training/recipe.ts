@@ -144,8 +144,8 @@ function explainImport(error: unknown): string {
   // esbuild: "Transform failed with 1 error:\n/recipe.ts:1:9: ERROR: Unexpected "=""
   const syntax = message.split("\n").find((line) => line.includes(": ERROR: "));
   if (syntax) return syntax.replace(": ERROR: ", ": ");
-  if (/Cannot find (package|module) 'xprompt/.test(message)) {
-    return `${message.split("\n")[0]} (npm install xprompt next to the recipe, or build it where it is a clone)`;
+  if (/Cannot find (package|module) '(xprompt|[^']*\/dist\/)/.test(message)) {
+    return `${message.split("\n")[0]} (npm install xprompt next to the recipe; in a clone of it, npm run build)`;
   }
   return message.split("\n")[0]!;
 }

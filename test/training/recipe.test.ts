@@ -252,11 +252,15 @@ describe("loadRecipe", () => {
     ).toContain("value.ts: tokenizer recipe: steps: expected an integer ≥ 1, got -1");
   });
 
-  test("a recipe far from the package says how to get it", async () => {
+  test("a recipe that does not find the package says how to get it", async () => {
     const other = await mkdtemp(join(tmpdir(), "xprompt-far-"));
     await writeFile(join(other, "far.ts"), 'import "xprompt/training";');
     expect(await failure(join(other, "far.ts"))).toContain("npm install xprompt next to the recipe");
     await rm(other, { recursive: true });
+    const exports = { "./training": "./dist/training.js" };
+    await write("unbuilt/package.json", JSON.stringify({ name: "xprompt", type: "module", exports }));
+    const unbuilt = await write("unbuilt/recipes/nano.ts", 'import "xprompt/training";');
+    expect(await failure(unbuilt)).toContain("in a clone of it, npm run build");
   });
 });
 
