@@ -13,4 +13,4 @@ export * from "./operators/matmul.ts";
 export * from "./operators/normalization.ts";
 export * from "./operators/reduction.ts";
 export * from "./operators/shape.ts";
-export { type Dim, formatShape, type Shape, ShapeError } from "./shape.ts";
+export { addDims, type Dim, formatShape, multiplyDims, type Shape, ShapeError } from "./shape.ts";

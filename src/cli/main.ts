@@ -1,0 +1,49 @@
+/**
+ * @file The command line. One file a command; this one puts them together and turns what goes wrong into one line on
+ * standard error and an exit status: 0, 1 (it failed), 2 (wrong usage), 130 (interrupted).
+ */
+import { createRequire } from "node:module";
+import { Command, CommanderError } from "commander";
+import { messageOf, XPromptError } from "../errors.ts";
+import { trainCommand } from "./train.ts";
+
+/** Runs the command line with its arguments (without `node` and the script) and returns the exit status. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const interrupt = new AbortController();
+  const onSignal = () => interrupt.abort(new XPromptError("interrupted"));
+  process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+  const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
+  const program = new Command("xprompt")
+    .description("In-context image generation: show before → after pairs, get the same change on your image.")
+    .version(version)
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} });
+  for (const command of [trainCommand]) program.addCommand(command(interrupt.signal).exitOverride().copyInheritedSettings(program));
+  try {
+    await program.parseAsync(argv, { from: "user" });
+    return 0;
+  } catch (error) {
+    return report(error, interrupt.signal.aborted);
+  } finally {
+    process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+  }
+}
+
+function report(error: unknown, interrupted: boolean): number {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) return 0;
+    process.stderr.write(`xprompt: ${error.message.replace(/^error: /, "")} (see xprompt --help)\n`);
+    return 2;
+  }
+  if (interrupted) {
+    process.stderr.write("xprompt: interrupted\n");
+    return 130;
+  }
+  if (error instanceof XPromptError) {
+    process.stderr.write(`xprompt: ${error.message}\n`);
+    return error.exitCode;
+  }
+  process.stderr.write(`xprompt: internal error: ${messageOf(error)} (please report it)\n`);
+  if (process.env.XPROMPT_DEBUG) console.error(error);
+  return 1;
+}

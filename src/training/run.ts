@@ -1,0 +1,163 @@
+/**
+ * @file A training run, whatever is trained: batches in, steps, measurements, sheets to look at, checkpoints. A run
+ * folder holds `recipe.json`, `metrics.jsonl`, TensorBoard events, `sheets/`, `checkpoint/` (to resume from) and
+ * `model/` (to use).
+ */
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { UsageError, XPromptError } from "../errors.ts";
+import { encodePng, type Image } from "../image/index.ts";
+import { Progress } from "../progress.ts";
+import { attempt, writeFileAtomic } from "../runtime/files.ts";
+import { devices } from "../runtime/session.ts";
+import { type Extras, hasCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { MetricsLog } from "./metrics.ts";
+import { learningRate, scheduleSchema } from "./schedule.ts";
+import type { TrainingState } from "./state.ts";
+import { EventWriter } from "./tensorboard.ts";
+import type { SampleStream } from "./workers.ts";
+
+/** Settings that every kind of recipe has. */
+export const runSettings = {
+  seed: z.int().min(0).default(1),
+  steps: z.int().min(1),
+  optimizer: z.strictObject({
+    learningRate: z.number().positive().default(1e-3),
+    beta1: z.number().min(0).lt(1).default(0.9),
+    beta2: z.number().min(0).lt(1).default(0.99),
+    epsilon: z.number().positive().default(1e-8),
+    weightDecay: z.number().min(0).default(0),
+    clipNorm: z.number().positive().default(1),
+  }),
+  schedule: scheduleSchema,
+  /** Steps between lines of metrics. */
+  logEvery: z.int().min(1).default(10),
+  /** Steps between evaluations on held-out samples. */
+  evaluateEvery: z.int().min(1).default(250),
+  /** Steps between sheets of pictures. */
+  sheetEvery: z.int().min(1).default(500),
+  /** Steps between checkpoints. */
+  checkpointEvery: z.int().min(1).default(250),
+  /** Threads that make data. */
+  workers: z.int().min(0).default(1),
+  /** Threads that compute. */
+  threads: z.int().min(0).default(2),
+  device: z.enum(devices).default("cpu"),
+};
+
+export type RunSettings = z.output<z.ZodObject<typeof runSettings>>;
+
+/** What is trained, made ready: the run only drives it. */
+export interface TrainingTask<Batch> {
+  readonly recipe: RunSettings & { readonly kind: string };
+  readonly state: TrainingState;
+  /** What checkpoints keep besides the state. */
+  readonly extras: Extras;
+  /** Text or image tokens, or pictures, in a batch: the unit of the rate that is shown. */
+  readonly unit: "tokens" | "pictures";
+  /** Batches from a step on. */
+  batches(from: number): SampleStream<Batch>;
+  /** One step; returns its measurements, `loss` among them, and how many units it worked on. */
+  step(batch: Batch, learningRate: number): Promise<{ readonly metrics: Record<string, number>; readonly units: number }>;
+  /** Measurements on held-out samples. */
+  evaluate(): Promise<Record<string, number>>;
+  /** A picture of what the model does now. */
+  sheet(): Promise<Image>;
+  /** Writes the model for use, as a new folder or over an older one. */
+  release(folder: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface RunOptions {
+  readonly out: string;
+  readonly resume?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface RunResult {
+  readonly steps: number;
+  readonly loss: number;
+  /** Folder to resume from. */
+  readonly checkpoint: string;
+  /** Folder to use with `--model`. */
+  readonly model: string;
+  /** SHA-256 of the weights. */
+  readonly digest: string;
+  readonly seconds: number;
+}
+
+/**
+ * Trains until the recipe's last step, from the start or from the run folder's checkpoint.
+ * @throws XPromptError when the folder holds a run already and `resume` is not set, or holds none and it is.
+ */
+export async function runTraining<Batch>(task: TrainingTask<Batch>, { out, resume = false, signal }: RunOptions): Promise<RunResult> {
+  const { recipe, state, extras } = task;
+  const started = performance.now();
+  await attempt(`making ${out}`, out, () => mkdir(join(out, "sheets"), { recursive: true }));
+  const found = await hasCheckpoint(out);
+  if (found && !resume)
+    throw new UsageError(`training into ${out}: it holds a run already (add --resume to go on with it, or choose another --out)`);
+  if (resume && !found) throw new XPromptError(`resuming ${out}: expected a checkpoint, found none (leave out --resume to start)`);
+  if (resume) await loadCheckpoint(out, state, extras, recipe);
+  await writeFileAtomic(join(out, "recipe.json"), `${JSON.stringify(recipe, null, 2)}\n`);
+
+  const metrics = await MetricsLog.open(join(out, "metrics.jsonl"), resume ? { resumeAt: state.step } : {});
+  const events = await EventWriter.open(out, resume ? { resumeAt: state.step } : {});
+  const progress = new Progress({ label: `training ${recipe.kind}`, total: recipe.steps, start: state.step });
+  const stream = task.batches(state.step);
+  const record = async (values: Record<string, number>, prefix: string) => {
+    const named = Object.entries(values).map(([name, value]) => [`${prefix}/${name}`, value]);
+    await events.scalars(state.step, Object.fromEntries(named));
+  };
+  let loss = Number.NaN;
+  let saved = resume ? state.step : -1;
+  const save = async () => {
+    await metrics.flush();
+    saved = state.step;
+    return saveCheckpoint(out, state, extras, recipe);
+  };
+  try {
+    let [units, since] = [0, performance.now()];
+    while (state.step < recipe.steps) {
+      signal?.throwIfAborted();
+      const rate = learningRate(recipe.schedule, state.step, recipe.steps, recipe.optimizer.learningRate);
+      const done = await task.step(await stream.next(), rate);
+      loss = done.metrics.loss!;
+      units += done.units;
+      if (!Number.isFinite(loss)) throw new XPromptError(`training: the loss became ${loss} at step ${state.step} (lower optimizer.learningRate)`);
+      const last = state.step === recipe.steps;
+      const due = (every: number) => last || state.step % every === 0;
+      const speed = units / ((performance.now() - since) / 1000);
+      progress.update(state.step, { loss: loss.toFixed(3), [`${task.unit}/s`]: Math.round(speed) });
+      const line: Record<string, number> = {};
+      if (due(recipe.logEvery)) {
+        Object.assign(line, done.metrics, { learningRate: rate, [`${task.unit}PerSecond`]: speed });
+        await record(line, "train");
+        [units, since] = [0, performance.now()];
+      }
+      if (due(recipe.evaluateEvery)) {
+        const measured = await task.evaluate();
+        await record(measured, "held out");
+        for (const [name, value] of Object.entries(measured)) line[`heldOut.${name}`] = value;
+      }
+      if (due(recipe.sheetEvery)) {
+        const png = await encodePng(await task.sheet());
+        await writeFileAtomic(join(out, "sheets", `step-${String(state.step).padStart(6, "0")}.png`), png);
+        await events.image(state.step, "sheet", png);
+      }
+      if (Object.keys(line).length > 0) await metrics.append(state.step, line);
+      if (due(recipe.checkpointEvery)) await save();
+    }
+    const checkpoint = saved === state.step ? join(out, "checkpoint") : await save();
+    const model = join(out, "model");
+    await task.release(model);
+    const seconds = (performance.now() - started) / 1000;
+    return { steps: state.step, loss, checkpoint, model, digest: state.digest(), seconds };
+  } finally {
+    progress.stop();
+    await stream.close();
+    await metrics.close();
+    await events.close();
+  }
+}

@@ -1,0 +1,71 @@
+/** @file What training changes: weights, the optimizer's moments, and the number of steps done. */
+import { createHash } from "node:crypto";
+import type { Random } from "../random.ts";
+import { bufferName, type Role, roles } from "./optimizer.ts";
+
+export interface Buffer {
+  readonly shape: readonly number[];
+  /** What the next step reads. */
+  data: Float32Array;
+  /** Where the next step writes; the two then change places. */
+  spare: Float32Array;
+}
+
+export class TrainingState {
+  /** Steps done so far. */
+  step = 0;
+  /** Buffers by name: weights under their own, moments under `mean of …` and `variance of …`. */
+  readonly buffers = new Map<string, Buffer>();
+
+  constructor(readonly parameters: ReadonlyMap<string, readonly number[]>) {
+    for (const [name, shape] of parameters) {
+      const size = shape.reduce((product, dim) => product * dim, 1);
+      for (const role of roles)
+        this.buffers.set(bufferName(role, name), {
+          shape,
+          data: new Float32Array(size),
+          spare: new Float32Array(size),
+        });
+    }
+  }
+
+  /** The current values of a parameter or of one of its moments; writing into it changes them. */
+  values(parameter: string, role: Role = "parameter"): Float32Array {
+    const buffer = this.buffers.get(bufferName(role, parameter));
+    if (!buffer) throw new RangeError(`no parameter ${parameter}`);
+    return buffer.data;
+  }
+
+  /** The weights alone. */
+  weights(): Map<string, { readonly shape: readonly number[]; readonly data: Float32Array }> {
+    return new Map([...this.parameters].map(([name, shape]) => [name, { shape, data: this.values(name) }]));
+  }
+
+  /** SHA-256 over the names, shapes and bits of all weights. */
+  digest(): string {
+    const hash = createHash("sha256");
+    for (const name of [...this.parameters.keys()].sort()) {
+      const data = this.values(name);
+      hash.update(`${name} [${this.parameters.get(name)}]\n`);
+      hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+    }
+    return hash.digest("hex");
+  }
+}
+
+/** Fills weights with normal numbers of the deviation that `deviationOf` gives; `"ones"` and `"zeros"` are constant. */
+export function initialize(
+  state: TrainingState,
+  random: (name: string) => Random,
+  deviationOf: (name: string, shape: readonly number[]) => number | "ones" | "zeros",
+): void {
+  for (const [name, shape] of state.parameters) {
+    const values = state.values(name);
+    const kind = deviationOf(name, shape);
+    if (kind === "ones") values.fill(1);
+    else if (kind !== "zeros") {
+      const source = random(name);
+      for (let i = 0; i < values.length; i++) values[i] = source.normal(0, kind);
+    }
+  }
+}

@@ -1,0 +1,86 @@
+/** @file One training step as one onnxruntime run: forward, backward, clipping and AdamW. */
+import { exportOnnx, Graph, gradients, parametersBehind, type Tensor } from "../graph/index.ts";
+import { type Feeds, float32, Session, type SessionOptions, type Value } from "../runtime/session.ts";
+import { type AdamWSettings, adamw, bufferName, nameOf, nextName, roles } from "./optimizer.ts";
+import type { TrainingState } from "./state.ts";
+
+/** What a model's training graph gives besides its new weights. */
+export interface Objective {
+  /** float32 scalar, made smaller by training */
+  readonly loss: Tensor;
+  /** Anything else worth looking at after a step, by name. */
+  readonly report?: Readonly<Record<string, Tensor>>;
+}
+
+export interface StepResult {
+  readonly loss: number;
+  readonly gradientNorm: number;
+  /** The objective's report. */
+  readonly report: Readonly<Record<string, Value>>;
+}
+
+/** A compiled training step. Several (of other batch shapes) can share one state. */
+export class TrainingStep {
+  private constructor(
+    private readonly session: Session,
+    private readonly trained: readonly string[],
+    private readonly settings: AdamWSettings,
+  ) {}
+
+  /** @param trainable says which parameters change; all by default */
+  static async compile(
+    build: (graph: Graph) => Objective,
+    settings: AdamWSettings,
+    options: SessionOptions = {},
+    trainable: (name: string) => boolean = () => true,
+  ): Promise<TrainingStep> {
+    const graph = new Graph();
+    const { loss, report = {} } = build(graph);
+    const trained = parametersBehind([loss]).filter((parameter) => trainable(nameOf(parameter)));
+    const update = adamw(graph, trained, gradients(loss, trained), settings);
+    const model = exportOnnx({ ...update.outputs, ...report, loss, "gradient norm": update.gradientNorm });
+    return new TrainingStep(await Session.create(model, options), trained.map(nameOf), settings);
+  }
+
+  /** Runs one step on a batch and moves the state forward by it. */
+  async run(state: TrainingState, batch: Feeds, learningRate: number): Promise<StepResult> {
+    const time = state.step + 1;
+    const feeds: Record<string, Value> = {
+      ...batch,
+      "learning rate": scalar(learningRate),
+      "mean correction": scalar(1 / (1 - this.settings.beta1 ** time)),
+      "variance correction": scalar(1 / (1 - this.settings.beta2 ** time)),
+    };
+    const into: Record<string, Value> = {};
+    const written = this.trained.flatMap((name) => roles.map((role) => bufferName(role, name)));
+    for (const name of state.parameters.keys())
+      feeds[name] = float32(state.values(name), state.parameters.get(name)!);
+    for (const name of written) {
+      const { data, spare, shape } = state.buffers.get(name)!;
+      feeds[name] = float32(data, shape);
+      into[nextName(name)] = float32(spare, shape);
+    }
+    const others = this.session.outputNames.filter((name) => !(name in into));
+    const results = await this.session.run(feeds, {
+      ...into,
+      ...Object.fromEntries(others.map((name) => [name, null])),
+    });
+    for (const name of written) {
+      const buffer = state.buffers.get(name)!;
+      [buffer.data, buffer.spare] = [buffer.spare, buffer.data];
+    }
+    state.step = time;
+    const {
+      loss,
+      "gradient norm": gradientNorm,
+      ...report
+    } = Object.fromEntries(others.map((name) => [name, results[name]!]));
+    return { loss: Number(loss!.data[0]), gradientNorm: Number(gradientNorm!.data[0]), report };
+  }
+
+  async release(): Promise<void> {
+    await this.session.release();
+  }
+}
+
+const scalar = (value: number): Value => float32(Float32Array.of(value), []);

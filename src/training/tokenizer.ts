@@ -1,0 +1,212 @@
+/**
+ * @file Training the image tokenizer: reconstruction, codebook and commitment losses (VQ-VAE,
+ * https://arxiv.org/abs/1711.00937), and revival of codes that nothing is mapped to.
+ */
+import { z } from "zod";
+import { vqganToJson } from "../chameleon/config.ts";
+import { fromPlanes, ImageTokenizer, VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
+import { decoder, encoder, gridSide, quantize, type VqganConfig } from "../chameleon/vqgan.ts";
+import {
+  abs,
+  add,
+  Graph,
+  mean,
+  multiply,
+  parameterShapes,
+  reshape,
+  slice,
+  stopGradient,
+  subtract,
+  type Tensor,
+  transpose,
+} from "../graph/index.ts";
+import { contactSheet, type Image } from "../image/index.ts";
+import { Random } from "../random.ts";
+import { float32, floats, type Value } from "../runtime/session.ts";
+import { writeModelFolder } from "../chameleon/folder.ts";
+import { recipeKind } from "./recipe.ts";
+import { runSettings, type TrainingTask } from "./run.ts";
+import { initialize, TrainingState } from "./state.ts";
+import { type Objective, TrainingStep } from "./step.ts";
+import { createSource, type PictureOptions, type Pictures } from "./tokenizer-data.ts";
+import { moduleBeside, SampleStream } from "./workers.ts";
+
+export const tokenizerRecipe = recipeKind(
+  "tokenizer",
+  z.strictObject({
+    ...runSettings,
+    /** Pictures a step. */
+    batch: z.int().min(2).default(16),
+    model: z.strictObject({
+      resolution: z.int().min(16).default(64),
+      baseChannels: z.int().min(1).default(16),
+      channelMultiplier: z.array(z.int().min(1)).min(1).default([1, 2, 4, 4]),
+      residualBlocks: z.int().min(1).default(1),
+      latentChannels: z.int().min(1).default(32),
+      embedDim: z.int().min(1).default(16),
+      codes: z.int().min(2).default(1024),
+      normGroups: z.int().min(1).default(8),
+    }),
+    loss: z.strictObject({
+      /** Weights of the mean absolute and mean squared error, in units of [−1, 1]. */
+      absolute: z.number().min(0).default(0.5),
+      squared: z.number().min(0).default(1),
+      /** Weight of the absolute error between neighbouring pixels' differences: keeps edges sharp. */
+      edges: z.number().min(0).default(0.25),
+      /** Pull of the encoder towards its codes; the codes' pull towards the encoder is 1. */
+      commitment: z.number().min(0).default(0.25),
+    }),
+    /** Steps between revivals: codes unused since the last one move to vectors of the encoder. */
+    reviveEvery: z.int().min(1).default(50),
+    /** Share of all steps after which nothing is revived any more. */
+    reviveUntil: z.number().min(0).max(1).default(0.75),
+  }),
+);
+export type TokenizerRecipe = ReturnType<typeof tokenizerRecipe>;
+
+const CODEBOOK = `${VQ_PREFIX}.quantize.embedding.weight`;
+const HELD_OUT_BATCHES = 4;
+
+/** Makes a run of the recipe ready. */
+export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTask<Pictures>> {
+  const config: VqganConfig = recipe.model;
+  const shape = [recipe.batch, 3, config.resolution, config.resolution];
+  const build = (graph: Graph) => objective(graph, shape, config, recipe);
+  const graph = new Graph();
+  build(graph);
+  const state = new TrainingState(parameterShapes(graph));
+  initialize(state, (name) => Random.of(recipe.seed, "weights", name), deviationOf);
+  const session = { threads: recipe.threads, device: recipe.device };
+  const compiled = await TrainingStep.compile(build, recipe.optimizer, session);
+  /** How often each code was used since the last revival. */
+  const usage = new Float32Array(config.codes);
+  const data = (part: PictureOptions["part"]): PictureOptions => ({
+    seed: recipe.seed,
+    part,
+    batch: recipe.batch,
+    size: config.resolution,
+  });
+  const heldOut = Array.from({ length: HELD_OUT_BATCHES }, (_, i) => createSource(data("held out"))(i));
+  const reviveBefore = recipe.steps * recipe.reviveUntil;
+
+  const current = () => new ImageTokenizer(config, weightsOf(state), session);
+  const reconstruct = async (pictures: Pictures): Promise<{ images: Image[]; codes: Int32Array[]; copies: Image[] }> => {
+    const tokenizer = current();
+    const images = fromPlanes(pictures, config.resolution);
+    const codes = await tokenizer.encode(images);
+    const copies = await tokenizer.decode(codes);
+    await tokenizer.release();
+    return { images, codes, copies };
+  };
+
+  return {
+    recipe,
+    state,
+    extras: { usage },
+    unit: "pictures",
+    batches: (from) =>
+      new SampleStream({
+        module: moduleBeside(import.meta.url, "tokenizer-data"),
+        options: data("train"),
+        workers: recipe.workers,
+        from,
+      }),
+    async step(pictures, learningRate) {
+      const { loss, gradientNorm, report } = await compiled.run(state, { pictures: float32(pictures, shape) }, learningRate);
+      for (const code of report.codes!.data as BigInt64Array) usage[Number(code)]! += 1;
+      const used = usage.reduce((count, times) => count + Math.min(times, 1), 0);
+      if (state.step % recipe.reviveEvery === 0 && state.step <= reviveBefore) {
+        revive(state, usage, floats(report.latents!), Random.of(recipe.seed, "revive", state.step));
+        usage.fill(0);
+      }
+      const squaredError = floats(report.squaredError as Value)[0]!;
+      return { metrics: { loss, gradientNorm, psnr: psnrOf(squaredError), usedCodes: used }, units: recipe.batch };
+    },
+    async evaluate() {
+      const used = new Set<number>();
+      let [error, count] = [0, 0];
+      for (const pictures of heldOut) {
+        const { images, codes, copies } = await reconstruct(pictures);
+        for (const code of codes.flatMap((row) => [...row])) used.add(code);
+        for (const [i, image] of images.entries())
+          for (const [j, value] of image.data.entries()) error += (value - copies[i]!.data[j]!) ** 2;
+        count += pictures.length;
+      }
+      return { psnr: -10 * Math.log10(error / count), usedCodes: used.size };
+    },
+    async sheet() {
+      const { images, copies } = await reconstruct(heldOut[0]!);
+      const shown = images.slice(0, 16).map((image, i) => ({ image, copy: copies[i]! }));
+      const rows = [shown.slice(0, 8), shown.slice(8)].flatMap((part) => [
+        { label: "picture", cells: part.map(({ image }) => ({ image })) },
+        { label: "decoded", cells: part.map(({ copy }) => ({ image: copy })) },
+      ]);
+      return contactSheet(rows, { scale: 2, title: `image tokenizer, step ${state.step}` });
+    },
+    release: (folder) =>
+      writeModelFolder(folder, { config: { model_type: "chameleon_vqgan", vq_config: vqganToJson(config) }, weights: state.weights() }),
+    close: () => compiled.release(),
+  };
+}
+
+/** Peak signal-to-noise ratio in dB, from the mean squared error of values in [−1, 1]. */
+const psnrOf = (squaredError: number): number => -10 * Math.log10(squaredError / 4);
+
+function objective(graph: Graph, shape: readonly number[], config: VqganConfig, { batch, loss: weigh }: TokenizerRecipe): Objective {
+  const w = graph.scope().at(VQ_PREFIX);
+  const pictures = graph.input("pictures", "float32", shape);
+  const { codes, vectors, latents } = quantize(w, encoder(w, pictures, config), config);
+  const passed = add(latents, stopGradient(subtract(vectors, latents)));
+  const side = gridSide(config);
+  const grid = transpose(reshape(passed, [batch, side, side, config.embedDim]), [0, 3, 1, 2]);
+  const decoded = decoder(w, grid, config);
+
+  const error = subtract(decoded, pictures);
+  const squaredError = meanSquare(error);
+  const edges = add(meanOf(abs(neighbours(error, 2))), meanOf(abs(neighbours(error, 3))));
+  const towardsLatents = meanSquare(subtract(vectors, stopGradient(latents)));
+  const towardsCodes = meanSquare(subtract(latents, stopGradient(vectors)));
+  const loss = [
+    multiply(meanOf(abs(error)), weigh.absolute),
+    multiply(squaredError, weigh.squared),
+    multiply(edges, weigh.edges),
+    towardsLatents,
+    multiply(towardsCodes, weigh.commitment),
+  ].reduce(add);
+  return { loss, report: { squaredError, codes, latents } };
+}
+
+const meanOf = (x: Tensor): Tensor => mean(x, undefined, { keep: false });
+const meanSquare = (x: Tensor): Tensor => meanOf(multiply(x, x));
+
+/** Differences between neighbours along an axis. */
+function neighbours(x: Tensor, axis: number): Tensor {
+  const size = x.shape[axis] as number;
+  return subtract(slice(x, axis, 1, size), slice(x, axis, 0, size - 1));
+}
+
+/** Kaiming-like deviations: variance 1 / fan-in; the codebook's entries start near the encoder's small outputs. */
+function deviationOf(name: string, shape: readonly number[]): number | "ones" | "zeros" {
+  if (name === CODEBOOK) return 0.5;
+  if (shape.length === 1) return name.endsWith("weight") ? "ones" : "zeros";
+  return 1 / Math.sqrt(shape.slice(1).reduce((product, dim) => product * dim, 1));
+}
+
+/** Moves each unused code to a random vector of the encoder, and forgets its optimizer moments. */
+function revive(state: TrainingState, usage: Float32Array, latents: Float32Array, random: Random): void {
+  const [codes, width] = state.parameters.get(CODEBOOK)! as [number, number];
+  const [vectors, mean, variance] = (["parameter", "mean", "variance"] as const).map((role) => state.values(CODEBOOK, role));
+  const rows = latents.length / width;
+  for (let code = 0; code < codes; code++) {
+    if (usage[code]! > 0) continue;
+    const row = random.integer(0, rows - 1) * width;
+    vectors!.set(latents.subarray(row, row + width), code * width);
+    mean!.fill(0, code * width, (code + 1) * width);
+    variance!.fill(0, code * width, (code + 1) * width);
+  }
+}
+
+function weightsOf(state: TrainingState) {
+  const entries = [...state.weights()].map(([name, { shape, data }]) => [name, { dtype: "float32" as const, shape, data }] as const);
+  return new Map(entries);
+}
