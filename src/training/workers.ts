@@ -168,7 +168,7 @@ export async function loadSource<T>({ module, options }: WorkerSetup): Promise<B
 
 /** Node 20 does not apply `--import tsx` to threads: where anything is TypeScript, tsx is registered inside. */
 function startWorker(setup: WorkerSetup): Worker {
-  const entry = moduleBeside(import.meta.url, "sampleWorker");
+  const entry = moduleBeside(import.meta.url, "sample-worker");
   const typescript = [entry.href, setup.module].some((url) => /\.[cm]?ts$/.test(url));
   if (!typescript) return new Worker(entry, { workerData: setup, execArgv: [] });
   const tsx = import.meta.resolve("tsx/esm/api");
