@@ -33,6 +33,7 @@ export interface LoadOptions {
  * is taken. Scaling is by Lanczos-3.
  * @throws XPromptError for what is missing, no PNG, JPEG or WebP, broken, cut off, under 8 pixels high or wide, or over
  * 64 megapixels.
+ * @throws RangeError for a size that is no whole number from 1.
  */
 export async function loadImage(source: string | Uint8Array, options: LoadOptions = {}): Promise<Image> {
   const name = options.name ?? (typeof source === "string" ? source : "image");
@@ -80,6 +81,8 @@ function shape(
   size: number,
   fit: "crop" | "pad" = "crop",
 ): Sharp {
+  if (!Number.isInteger(size) || size < 1)
+    throw new RangeError(`loadImage: expected a whole size from 1, got ${size}`);
   // JPEG's own scaling while decoding is quicker, but not Lanczos.
   const how = { kernel: "lanczos3", fastShrinkOnLoad: false } as const;
   if (fit === "crop") return picture.resize(size, size, { ...how, fit: "cover" });

@@ -1,0 +1,97 @@
+import { describe, expect, test } from "vitest";
+import {
+  createImage,
+  crop,
+  type Filter,
+  fromBytes,
+  type Image,
+  resize,
+  toBytes,
+} from "../../src/image/index.ts";
+
+/** A grey picture from rows of values. */
+function grey(...rows: number[][]): Image {
+  const data = Float32Array.from(rows.flat().flatMap((value) => [value, value, value]));
+  return { width: rows[0]!.length, height: rows.length, data };
+}
+
+/** The values of the red channel, row by row, to 6 digits. */
+function reds({ width, height, data }: Image): number[][] {
+  return Array.from({ length: height }, (_, y) =>
+    Array.from({ length: width }, (_, x) => Number(data[(y * width + x) * 3]!.toFixed(6))),
+  );
+}
+
+describe("bytes", () => {
+  test("round half up, clamp, and come back", () => {
+    const image = grey([0, 1, 0.5, 1 / 255, 1.5 / 255, 1.4999 / 255, -3, 7, Number.NaN]);
+    expect([...toBytes(image)].filter((_, i) => i % 3 === 0)).toEqual([0, 255, 128, 1, 2, 1, 0, 255, 0]);
+    const all = Uint8Array.from({ length: 768 }, (_, i) => i % 256);
+    expect(toBytes(fromBytes(16, 16, all))).toEqual(all);
+    expect(() => fromBytes(16, 16, all.subarray(1))).toThrow(RangeError);
+  });
+});
+
+describe("resize", () => {
+  test("nearest repeats and picks", () => {
+    expect(reds(resize(grey([1, 2], [3, 4]), 4, 4, "nearest"))).toEqual([
+      [1, 1, 2, 2],
+      [1, 1, 2, 2],
+      [3, 3, 4, 4],
+      [3, 3, 4, 4],
+    ]);
+    expect(reds(resize(grey([1, 2, 3, 4, 5, 6]), 2, 1, "nearest"))).toEqual([[2, 5]]);
+  });
+
+  test("bilinear is torch.nn.functional.interpolate with align_corners=False", () => {
+    expect(reds(resize(grey([0, 1]), 4, 1, "bilinear"))).toEqual([[0, 0.25, 0.75, 1]]);
+    expect(reds(resize(grey([0, 1, 2, 3]), 2, 1, "bilinear"))).toEqual([[0.5, 2.5]]);
+    expect(reds(resize(grey([0, 1], [2, 3]), 3, 3, "bilinear"))).toEqual([
+      [0, 0.5, 1],
+      [1, 1.5, 2],
+      [2, 2.5, 3],
+    ]);
+  });
+
+  test("area is the mean of what is covered, also of parts of pixels", () => {
+    expect(reds(resize(grey([0, 1], [2, 3]), 1, 1, "area"))).toEqual([[1.5]]);
+    expect(reds(resize(grey([0, 3, 6]), 2, 1, "area"))).toEqual([[1, 5]]);
+    expect(reds(resize(grey([0, 3]), 3, 1, "area"))).toEqual([[0, 1.5, 3]]);
+  });
+
+  test.each<Filter>(["nearest", "bilinear", "area"])(
+    "%s keeps one colour and the same size as they are",
+    (filter) => {
+      for (const [width, height] of [
+        [1, 1],
+        [7, 3],
+        [3, 7],
+        [50, 31],
+      ] as const) {
+        const { data } = resize(createImage(13, 5, [0.25, 0.5, 0.75]), width, height, filter);
+        expect(data.length).toBe(width * height * 3);
+        data.forEach((value, i) => {
+          expect(value).toBeCloseTo([0.25, 0.5, 0.75][i % 3]!, 5);
+        });
+      }
+      const image = grey([0.1, 0.9, 0.3], [0.5, 0.2, 0.7]);
+      expect(resize(image, 3, 2, filter)).toEqual(image);
+    },
+  );
+});
+
+test("crop cuts a part, and refuses what is outside", () => {
+  const image = grey([1, 2, 3], [4, 5, 6]);
+  expect(reds(crop(image, 1, 0, 2, 2))).toEqual([
+    [2, 3],
+    [5, 6],
+  ]);
+  for (const [left, top, width, height] of [
+    [-1, 0, 1, 1],
+    [0, -1, 1, 1],
+    [2, 0, 2, 1],
+    [0, 1, 1, 2],
+  ] as const) {
+    expect(() => crop(image, left, top, width, height)).toThrow(RangeError);
+  }
+});
