@@ -6,8 +6,8 @@ import { formatShape, ShapeError } from "./shape.ts";
 /**
  * d(loss)/d(target) for each target, which may be any tensors that the loss was computed from.
  *
- * Applications are visited in reverse order of creation, which is a reverse topological order; where a tensor is
- * used several times, what comes back along the uses is added.
+ * Only the applications between the targets and the loss are visited, in reverse order of creation, which is a
+ * reverse topological order; where a tensor is used several times, what comes back along the uses is added.
  *
  * @param loss float32 scalar `[]`
  * @throws ShapeError when the loss is no scalar, or does not depend on a target.
@@ -16,15 +16,18 @@ export function gradients(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
   if (loss.rank !== 0)
     throw new ShapeError(`gradients: expected a scalar loss, got shape ${formatShape(loss.shape)}`);
   const upstream = new Map<Tensor, Tensor>([[loss, fill(loss, 1)]]);
-  for (const application of applicationsBehind(loss).reverse()) {
+  const varying = new Set(targets);
+  for (const application of applicationsBetween(varying, loss).reverse()) {
     const { operator, inputs, outputs, attributes, path } = application;
     const arriving = outputs.map((output) => upstream.get(output) ?? null);
     if (!operator.gradient || arriving.every((gradient) => gradient === null)) continue;
+    if (arriving.slice(operator.results ?? outputs.length).some((gradient) => gradient !== null))
+      throw new ShapeError(`gradients: ${operator.name} can be differentiated once only`);
     const backward = () => operator.gradient!(inputs, outputs, arriving, attributes);
     const leaving = loss.graph.within(`gradient of ${path ? `${path}.` : ""}${operator.name}`, backward);
     for (const [i, input] of inputs.entries()) {
       const gradient = leaving[i];
-      if (!gradient || input.source.kind === "constant") continue;
+      if (!gradient || !varying.has(input)) continue;
       const known = upstream.get(input);
       upstream.set(input, known ? add(known, gradient) : gradient);
     }
@@ -36,8 +39,11 @@ export function gradients(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
   });
 }
 
-/** Every application the tensor was computed by, inputs before outputs. */
-function applicationsBehind(tensor: Tensor): Application[] {
+/**
+ * The applications by which `tensor` was computed from any of `varying`, inputs before outputs. What they make is
+ * added to `varying`.
+ */
+function applicationsBetween(varying: Set<Tensor>, tensor: Tensor): Application[] {
   const seen = new Set<Application>();
   const open = [tensor];
   while (open.length > 0) {
@@ -46,7 +52,12 @@ function applicationsBehind(tensor: Tensor): Application[] {
     seen.add(source.application);
     open.push(...source.application.inputs);
   }
-  return [...seen].sort((a, b) => a.outputs[0]!.id - b.outputs[0]!.id);
+  const ordered = [...seen].sort((a, b) => a.outputs[0]!.id - b.outputs[0]!.id);
+  return ordered.filter(({ inputs, outputs }) => {
+    const varies = inputs.some((input) => varying.has(input));
+    if (varies) for (const output of outputs) varying.add(output);
+    return varies;
+  });
 }
 
 function describe({ source, shape }: Tensor): string {

@@ -5,7 +5,7 @@
  * made again, and only what an exported output needs is ever written to ONNX.
  */
 import type { Operator } from "./operator.ts";
-import { formatShape, type Shape, ShapeError } from "./shape.ts";
+import { formatShape, locate, type Shape, ShapeError, sizeOf } from "./shape.ts";
 
 export type DType = "float32" | "float16" | "int64" | "int32" | "uint8" | "bool";
 
@@ -76,6 +76,10 @@ export class Graph {
     const type =
       dtype ?? (held instanceof BigInt64Array ? "int64" : held instanceof Uint8Array ? "uint8" : "float32");
     const dims = shape ?? (typeof data === "number" ? [] : [held.length]);
+    if (sizeOf(dims) !== held.length)
+      throw new ShapeError(
+        `constant: expected ${sizeOf(dims)} values for ${formatShape(dims)}, got ${held.length}`,
+      );
     const make = () => this.tensor(type, dims, { kind: "constant", data: held });
     if (held.length > 64) return make();
     const key = `${type}${formatShape(dims)}${held.join()}`;
@@ -92,6 +96,8 @@ export class Graph {
     this.path.push(name);
     try {
       return build();
+    } catch (error) {
+      throw locate(error, this.path.join("."));
     } finally {
       this.path.pop();
     }
@@ -99,7 +105,9 @@ export class Graph {
 
   /** @internal Applies an operator; `operator()` wraps this in a function. */
   apply<A>(operator: Operator<A>, inputs: readonly Tensor[], attributes: A): readonly Tensor[] {
-    const key = `${operator.name} ${inputs.map((input) => input.id).join()} ${JSON.stringify(attributes)}`;
+    if (inputs.some((input) => input.graph !== this))
+      throw new ShapeError(`${operator.name}: expected inputs of one graph, got tensors of several`);
+    const key = `${operator.name} ${inputs.map((input) => input.id).join()} ${JSON.stringify(attributes, distinct)}`;
     const known = this.applications.get(key);
     if (known) return known.outputs;
     const path = this.path.join(".");
@@ -165,9 +173,13 @@ function inferTypes<A>(
     const types = operator.infer(inputs, attributes);
     return Array.isArray(types) ? types : [types as TensorType];
   } catch (error) {
-    if (!(error instanceof ShapeError)) throw error;
-    throw new ShapeError(`${path || "graph"}: ${operator.name}: ${error.message}`);
+    throw locate(error, `${path || "graph"}: ${operator.name}`);
   }
+}
+
+/** Keeps the numbers apart that JSON writes as null: ±∞ and NaN. */
+function distinct(_name: string, value: unknown): unknown {
+  return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
 }
 
 function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {

@@ -6,6 +6,7 @@
  */
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import type { ConstantData, DType, TensorType } from "./graph.ts";
+import { ShapeError } from "./shape.ts";
 
 /** ai.onnx operator set that the emitted nodes follow. */
 const OPSET = 21;
@@ -45,6 +46,7 @@ export class OnnxWriter {
   private readonly inputs = new Map<string, TensorType>();
   private readonly outputs = new Map<string, TensorType>();
   private readonly sharedConstants = new Map<string, string>();
+  private readonly claimed = new Set<string>();
   private count = 0;
 
   /** Adds a node with one output, and returns that output's name. */
@@ -61,7 +63,7 @@ export class OnnxWriter {
     domain = "",
   ): readonly string[] {
     const id = this.count++;
-    const outputs = Array.from({ length: outputCount }, (_, i) => (i === 0 ? `v${id}` : `v${id}.${i}`));
+    const outputs = Array.from({ length: outputCount }, (_, i) => (i === 0 ? `%${id}` : `%${id}.${i}`));
     this.nodes.push({ type, inputs, outputs, attributes, domain, name: `${this.path}/${type}.${id}` });
     return outputs;
   }
@@ -77,21 +79,30 @@ export class OnnxWriter {
     return this.sharedConstant(`i${values}`, { dtype: "int64", shape: [values.length], data });
   }
 
+  /** A float32 vector of ones. */
+  ones(count: number): string {
+    const data = new Float32Array(count).fill(1);
+    return this.sharedConstant(`ones${count}`, { dtype: "float32", shape: [count], data });
+  }
+
   constant(type: TensorType, data: ConstantData): string {
-    return this.initializer(`c${this.count++}`, { ...type, data });
+    return this.initializer(`%${this.count++}`, { ...type, data });
   }
 
   initializer(name: string, value: Initializer): string {
+    this.claim(name);
     this.initializers.set(name, value);
     return name;
   }
 
   input(name: string, type: TensorType): string {
+    this.claim(name);
     this.inputs.set(name, type);
     return name;
   }
 
   output(name: string, value: string, type: TensorType): void {
+    this.claim(name);
     this.outputs.set(name, type);
     this.nodes.push({
       type: "Identity",
@@ -128,10 +139,19 @@ export class OnnxWriter {
     for (const [name, type] of this.outputs) message(out, 12, () => writeValueInfo(out, name, type));
   }
 
+  /** ONNX has one space of names for inputs, weights and outputs. */
+  private claim(name: string): void {
+    if (this.claimed.has(name))
+      throw new ShapeError(
+        `export: expected inputs, parameters and outputs of different names, got "${name}" twice`,
+      );
+    this.claimed.add(name);
+  }
+
   private sharedConstant(key: string, value: Initializer): string {
     const known = this.sharedConstants.get(key);
     if (known) return known;
-    const name = this.initializer(`c${this.count++}`, value);
+    const name = this.initializer(`%${this.count++}`, value);
     this.sharedConstants.set(key, name);
     return name;
   }

@@ -8,6 +8,8 @@ export type Gradients = readonly (Tensor | null)[];
 
 export interface Operator<A = unknown> {
   readonly name: string;
+  /** How many outputs a loss may depend on, where the rest is kept for the gradient rule alone. Defaults to all. */
+  readonly results?: number;
   /** Types of the outputs. @throws ShapeError where the inputs do not fit; the layer path is put before it. */
   infer(inputs: readonly Tensor[], attributes: A): TensorType | readonly TensorType[];
   /** Writes ONNX nodes and returns the name of each output's value. `application` has the types. */

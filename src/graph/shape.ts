@@ -12,7 +12,19 @@ export type Shape = readonly Dim[];
 /** A graph was built wrongly: the message names the layer path and the shapes. A defect in a model's definition. */
 export class ShapeError extends Error {
   override name = "ShapeError";
+
+  constructor(
+    message: string,
+    /** Whether the message begins with the layer path. */
+    readonly located = false,
+  ) {
+    super(message);
+  }
 }
+
+/** The error with `place` before its message; unchanged if that names a place already, or is no ShapeError. */
+export const locate = (error: unknown, place: string): unknown =>
+  error instanceof ShapeError && !error.located ? new ShapeError(`${place}: ${error.message}`, true) : error;
 
 export const formatShape = (shape: Shape): string => `[${shape.join(", ")}]`;
 
@@ -31,24 +43,35 @@ export function multiplyDims(...dims: readonly Dim[]): Dim {
 /** Folds the numbers, sorts the names, and joins them: `combine([2, "time", 3], "+", …)` is `"time+5"`. */
 function combine(
   dims: readonly Dim[],
-  sign: string,
+  sign: "+" | "*",
   unit: number,
   fold: (a: number, b: number) => number,
 ): Dim {
   let known = unit;
   const names: string[] = [];
   for (const dim of dims) {
-    if (typeof dim === "number") known = fold(known, dim);
-    else if (sign === "*" && dim.includes("+")) names.push(`(${dim})`);
-    else
-      for (const part of dim.split(sign)) {
-        if (/^\d+$/.test(part)) known = fold(known, Number(part));
-        else names.push(part);
-      }
+    const isSum = sign === "*" && typeof dim === "string" && partsOf(dim, "+").length > 1;
+    for (const part of isSum ? [`(${dim})`] : partsOf(String(dim), sign)) {
+      if (/^\d+$/.test(part)) known = fold(known, Number(part));
+      else names.push(part);
+    }
   }
   if (names.length === 0) return known;
+  if (names.length === 1 && known === unit) return names[0]!.replace(/^\((.*)\)$/, "$1");
   names.sort();
   return (known === unit ? names : [...names, String(known)]).join(sign);
+}
+
+/** The terms of a sum or the factors of a product; what stands in parentheses is one part. */
+function partsOf(dim: string, sign: "+" | "*"): string[] {
+  const parts = [""];
+  let depth = 0;
+  for (const character of dim) {
+    depth += Number(character === "(") - Number(character === ")");
+    if (character === sign && depth === 0) parts.push("");
+    else parts[parts.length - 1] += character;
+  }
+  return parts;
 }
 
 /** Number of elements; a product of names where some dimension is symbolic. */

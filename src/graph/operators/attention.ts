@@ -2,7 +2,7 @@
 import type { Graph, Tensor } from "../graph.ts";
 import { float, MICROSOFT } from "../onnx-writer.ts";
 import { operator, operators } from "../operator.ts";
-import { formatShape, ShapeError, sameShape } from "../shape.ts";
+import { broadcastShapes, formatShape, ShapeError, sameShape } from "../shape.ts";
 import { multiply, negate, subtract } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { sum } from "./reduction.ts";
@@ -22,7 +22,8 @@ export function attention(queries: Tensor, keys: Tensor, values: Tensor, bias?: 
   return attend(bias ? [queries, keys, values, bias] : [queries, keys, values], {})[0]!;
 }
 const attend = operators("attention", {
-  infer([queries, keys, values]) {
+  results: 1,
+  infer([queries, keys, values, bias]) {
     const [batch, heads, time, headDim] = queries!.shape;
     const length = keys!.shape[2]!;
     const expected = [batch!, heads!, length, headDim!];
@@ -30,7 +31,12 @@ const attend = operators("attention", {
       throw new ShapeError(
         `expected keys and values ${formatShape(expected)} for queries ${formatShape(queries!.shape)}, got ${formatShape(keys!.shape)} and ${formatShape(values!.shape)}`,
       );
-    return [queries!, { dtype: queries!.dtype, shape: [batch!, heads!, time!, length] }];
+    const scores = [batch!, heads!, time!, length];
+    if (bias && !sameShape(broadcastShapes(bias.shape, scores), scores))
+      throw new ShapeError(
+        `expected a bias that broadcasts to ${formatShape(scores)}, got ${formatShape(bias.shape)}`,
+      );
+    return [queries!, { dtype: queries!.dtype, shape: scores }];
   },
   emit(writer, [queries, keys, values, bias], _attributes, { inputs: [q] }) {
     const alpha = float(scaleOf(q!));
@@ -84,10 +90,14 @@ export const rope = (x: Tensor, positions: Tensor, { cos, sin }: RotaryTables): 
 const rotate = operator("rope", {
   infer([x, positions, cos]) {
     const [batch, , time, headDim] = x!.shape;
-    if (!sameShape(positions!.shape, [batch!, time!]) || (cos!.shape[1] as number) * 2 !== headDim)
+    const [length, half] = cos!.shape as readonly number[];
+    if (!sameShape(positions!.shape, [batch!, time!]) || half! * 2 !== headDim)
       throw new ShapeError(
         `expected positions ${formatShape([batch!, time!])} and tables for width ${headDim}, got ${formatShape(positions!.shape)} and ${formatShape(cos!.shape)}`,
       );
+    // onnxruntime wants this whatever the positions are.
+    if (typeof time === "number" && time > length!)
+      throw new ShapeError(`expected tables of at least ${time} rows, got ${length}`);
     return x!;
   },
   emit: (writer, inputs) => writer.node("RotaryEmbedding", inputs, { interleaved: 0 }, MICROSOFT),

@@ -1,7 +1,7 @@
 /** @file Convolutions over pictures `[n, channels, height, width]`, and nearest up-sampling. */
 import type { Tensor } from "../graph.ts";
 import { type Gradients, operator } from "../operator.ts";
-import { formatShape, knownShape, multiplyDims, ShapeError } from "../shape.ts";
+import { formatShape, knownShape, multiplyDims, ShapeError, sameShape } from "../shape.ts";
 import { multiply } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { sum } from "./reduction.ts";
@@ -34,20 +34,20 @@ export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: Convol
   return convolve(bias ? [x, weight, bias] : [x, weight], windowOf(options));
 }
 const convolve = operator<Window>("conv2d", {
-  infer([x, weight], { stride, pads }) {
+  infer([x, weight, bias], { stride, pads }) {
     const [n, , height, width] = x!.shape;
     const [out, , kh, kw] = knownShape(weight!.shape, "weight");
     if (x!.rank !== 4 || x!.shape[1] !== weight!.shape[1])
       throw new ShapeError(
         `expected pictures with ${weight!.shape[1]} channels, got ${formatShape(x!.shape)}`,
       );
+    checkBias(bias, out!);
     const [h, w] = knownShape([height!, width!], "picture size");
-    const size = (length: number, padding: number, kernel: number) =>
-      Math.floor((length + padding - kernel) / stride) + 1;
-    return {
-      dtype: x!.dtype,
-      shape: [n!, out!, size(h!, pads[0] + pads[2], kh!), size(w!, pads[1] + pads[3], kw!)],
-    };
+    const room = [h! + pads[0] + pads[2] - kh!, w! + pads[1] + pads[3] - kw!];
+    if (room.some((pixels) => pixels < 0))
+      throw new ShapeError(`expected pictures of at least ${kh} × ${kw} with padding, got ${h} × ${w}`);
+    const size = room.map((pixels) => Math.floor(pixels / stride) + 1);
+    return { dtype: x!.dtype, shape: [n!, out!, ...size] };
   },
   emit: (writer, inputs, { stride, pads }) =>
     writer.node("Conv", inputs, { strides: [stride, stride], pads }),
@@ -80,20 +80,22 @@ export function convTranspose2d(
   ];
   return convTransposed(bias ? [x, weight, bias] : [x, weight], { ...window, size });
 }
-const convTransposed = operator<Window & { readonly size: readonly number[] }>("convTranspose2d", {
-  infer([x, weight], { size }) {
+type SizedWindow = Window & { readonly size: readonly number[] };
+const convTransposed = operator<SizedWindow>("convTranspose2d", {
+  infer([x, weight, bias], { stride, pads, size }) {
     if (x!.rank !== 4 || x!.shape[1] !== weight!.shape[0])
       throw new ShapeError(
         `expected pictures with ${weight!.shape[0]} channels, got ${formatShape(x!.shape)}`,
       );
+    checkBias(bias, weight!.shape[1] as number);
+    const extra = outputPaddings(x!, weight!, { stride, pads, size });
+    if (extra.some((pixels) => pixels < 0 || pixels >= stride))
+      throw new ShapeError(`expected an output padding below the stride of ${stride}, got ${extra}`);
     return { dtype: x!.dtype, shape: [x!.shape[0]!, weight!.shape[1]!, ...size] };
   },
   emit(writer, inputs, { stride, pads, size }, { inputs: [x, weight] }) {
-    const extra = size.map((length, i) => {
-      const spread = ((x!.shape[i + 2] as number) - 1) * stride + (weight!.shape[i + 2] as number);
-      return length - (spread - pads[i]! - pads[i + 2]!);
-    });
-    return writer.node("ConvTranspose", inputs, { strides: [stride, stride], pads, output_padding: extra });
+    const output_padding = outputPaddings(x!, weight!, { stride, pads, size });
+    return writer.node("ConvTranspose", inputs, { strides: [stride, stride], pads, output_padding });
   },
   gradient([x, weight, bias], _y, dy, { stride, pads }): Gradients {
     const window = { stride, pads };
@@ -104,6 +106,19 @@ const convTransposed = operator<Window & { readonly size: readonly number[] }>("
     ];
   },
 });
+
+/** Rows and columns by which `size` exceeds what the kernel's stamps cover. */
+function outputPaddings(x: Tensor, weight: Tensor, { stride, pads, size }: SizedWindow): number[] {
+  return size.map((length, i) => {
+    const spread = ((x.shape[i + 2] as number) - 1) * stride + (weight.shape[i + 2] as number);
+    return length - (spread - pads[i]! - pads[i + 2]!);
+  });
+}
+
+function checkBias(bias: Tensor | undefined, channels: number): void {
+  if (bias && !sameShape(bias.shape, [channels]))
+    throw new ShapeError(`expected a bias [${channels}], got ${formatShape(bias.shape)}`);
+}
 
 /**
  * d(weight) of `out = conv(x, weight)`: for each offset of the kernel, the product of d(out) with the picture shifted
@@ -136,7 +151,7 @@ const sumOverPictures = (dy: Tensor): Tensor => sum(dy, [0, 2, 3], { keep: false
 /** Every pixel repeated `factor` times along both sides. */
 export const upsample = (x: Tensor, factor: number): Tensor => nearest([x], { factor });
 const nearest = operator<{ factor: number }>("upsample", {
-  infer: ([x], { factor }) => scaled(x!, factor),
+  infer: ([x], { factor }) => scaled(x!, factor, 1),
   emit(writer, [x], { factor }) {
     const scales = writer.constant({ dtype: "float32", shape: [4] }, Float32Array.of(1, 1, factor, factor));
     const mode = { mode: "nearest", coordinate_transformation_mode: "asymmetric", nearest_mode: "floor" };
@@ -148,15 +163,15 @@ const nearest = operator<{ factor: number }>("upsample", {
 /** Means of `factor` × `factor` blocks. */
 export const averagePool = (x: Tensor, factor: number): Tensor => pool([x], { factor });
 const pool = operator<{ factor: number }>("averagePool", {
-  infer: ([x], { factor }) => scaled(x!, 1 / factor),
+  infer: ([x], { factor }) => scaled(x!, 1, factor),
   emit: (writer, inputs, { factor }) =>
     writer.node("AveragePool", inputs, { kernel_shape: [factor, factor], strides: [factor, factor] }),
   gradient: (_inputs, _y, dy, { factor }) => [multiply(upsample(dy, factor), 1 / (factor * factor))],
 });
 
-function scaled({ dtype, shape }: Tensor, factor: number) {
-  const sides = knownShape(shape.slice(2), "picture size").map((side) => side * factor);
+function scaled({ dtype, shape }: Tensor, factor: number, divisor: number) {
+  const sides = knownShape(shape.slice(2), "picture size").map((side) => (side * factor) / divisor);
   if (shape.length !== 4 || sides.some((side) => !Number.isInteger(side)))
-    throw new ShapeError(`expected pictures whose sides divide by ${1 / factor}, got ${formatShape(shape)}`);
+    throw new ShapeError(`expected pictures whose sides divide by ${divisor}, got ${formatShape(shape)}`);
   return { dtype, shape: [...shape.slice(0, 2), ...sides] };
 }

@@ -28,7 +28,12 @@ export const scatterRows = (x: Tensor, ids: Tensor, updates: Tensor): Tensor =>
   addRows([x, ids, updates], {});
 const addRows = operator("scatterRows", {
   infer([x, ids, updates]) {
-    if (x!.rank !== 2 || !sameShape(updates!.shape, [ids!.shape[0]!, x!.shape[1]!]))
+    const [count] = ids!.shape;
+    if (x!.rank !== 2 || ids!.dtype !== "int64" || !sameShape(ids!.shape, [count!, 1]))
+      throw new ShapeError(
+        `expected rows [rows, width] and int64 ids [count, 1], got ${formatShape(x!.shape)} and ${ids!.dtype} ${formatShape(ids!.shape)}`,
+      );
+    if (!sameShape(updates!.shape, [count!, x!.shape[1]!]))
       throw new ShapeError(`expected updates [count, ${x!.shape[1]}], got ${formatShape(updates!.shape)}`);
     return x!;
   },
@@ -44,10 +49,7 @@ const addRows = operator("scatterRows", {
 export const gatherLast = (x: Tensor, ids: Tensor): Tensor => gatherElements([x, ids], {});
 const gatherElements = operator("gatherLast", {
   infer([x, ids]) {
-    if (ids!.dtype !== "int64" || !sameShape(ids!.shape.slice(0, -1), x!.shape.slice(0, -1)))
-      throw new ShapeError(
-        `expected int64 ids over the rows of ${formatShape(x!.shape)}, got ${formatShape(ids!.shape)}`,
-      );
+    checkRows(x!, ids!);
     return { dtype: x!.dtype, shape: ids!.shape };
   },
   emit: (writer, inputs) => writer.node("GatherElements", inputs, { axis: -1 }),
@@ -59,6 +61,7 @@ export const scatterLast = (x: Tensor, ids: Tensor, updates: Tensor): Tensor =>
   addElements([x, ids, updates], {});
 const addElements = operator("scatterLast", {
   infer([x, ids, updates]) {
+    checkRows(x!, ids!);
     if (!sameShape(ids!.shape, updates!.shape))
       throw new ShapeError(
         `expected ids and updates of one shape, got ${formatShape(ids!.shape)} and ${formatShape(updates!.shape)}`,
@@ -68,6 +71,14 @@ const addElements = operator("scatterLast", {
   emit: (writer, inputs) => writer.node("ScatterElements", inputs, { axis: -1, reduction: "add" }),
   gradient: ([, ids], _y, dy) => [dy, null, gatherLast(dy, ids!)],
 });
+
+function checkRows(x: Tensor, ids: Tensor): void {
+  const fits = x.rank > 0 && sameShape([...x.shape.slice(0, -1), ids.shape.at(-1)!], ids.shape);
+  if (ids.dtype !== "int64" || !fits)
+    throw new ShapeError(
+      `expected int64 ids over the rows of ${formatShape(x.shape)}, got ${ids.dtype} ${formatShape(ids.shape)}`,
+    );
+}
 
 /** The entries of `x` along `axis` that `ids` (int64 `[count]`) name. No gradient. */
 export const take = (x: Tensor, ids: Tensor, axis: number): Tensor =>

@@ -25,6 +25,7 @@ export function tokenLoss(logits: Tensor, targets: Tensor): TokenLoss {
 }
 
 const crossEntropy = operators("crossEntropy", {
+  results: 2,
   infer([logits, targets]) {
     if (logits!.rank !== 2 || targets!.dtype !== "int64" || targets!.shape[0] !== logits!.shape[0])
       throw new ShapeError(

@@ -33,6 +33,7 @@ const softmaxAlong = operator<{ axis: number }>("softmax", {
 export const rmsNorm = (x: Tensor, weight: Tensor, epsilon: number): Tensor =>
   rms([x, weight], { epsilon })[0]!;
 const rms = operators<{ epsilon: number }>("rmsNorm", {
+  results: 1,
   infer([x, weight]) {
     if (!sameShape(weight!.shape, x!.shape.slice(-1)))
       throw new ShapeError(
@@ -61,14 +62,15 @@ const rms = operators<{ epsilon: number }>("rmsNorm", {
  */
 export const standardize = (x: Tensor, epsilon: number): Tensor => standard([x], { epsilon })[0]!;
 const standard = operators<{ epsilon: number }>("standardize", {
+  results: 1,
   infer([x]) {
     const statistics = { dtype: x!.dtype, shape: [...x!.shape.slice(0, -1), 1] };
     return [x!, statistics, statistics];
   },
   emit(writer, [x], { epsilon }, { inputs: [from] }) {
-    const width = knownShape(from!.shape.slice(-1), "standardize");
-    const ones = writer.constant({ dtype: "float32", shape: width }, new Float32Array(width[0]!).fill(1));
-    return writer.nodeOutputs("LayerNormalization", [x!, ones], 3, { axis: -1, epsilon: float(epsilon) });
+    const [width] = knownShape(from!.shape.slice(-1), "standardize");
+    const inputs = [x!, writer.ones(width!)];
+    return writer.nodeOutputs("LayerNormalization", inputs, 3, { axis: -1, epsilon: float(epsilon) });
   },
   gradient(_inputs, [y, , scale], [dy]) {
     const centred = subtract(dy!, mean(dy!, -1));

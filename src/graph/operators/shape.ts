@@ -25,16 +25,32 @@ const reshapeTo = operator<{ shape: Shape }>("reshape", {
       throw new ShapeError(
         `expected as many elements as ${formatShape(x!.shape)}, got ${formatShape(shape)}`,
       );
+    if (!isTellable(x!.shape, shape))
+      throw new ShapeError(
+        `expected at most one new symbolic dimension in ${formatShape(shape)}, coming from ${formatShape(x!.shape)}`,
+      );
     return { dtype: x!.dtype, shape };
   },
-  emit(writer, [x], { shape }, { inputs: [from] }) {
-    const target = shape.map((dim, i) => (typeof dim === "number" ? dim : from!.shape[i] === dim ? 0 : -1));
-    if (target.filter((dim) => dim === -1).length > 1)
-      throw new ShapeError(`reshape: cannot tell ${formatShape(shape)} from ${formatShape(from!.shape)}`);
-    return writer.node("Reshape", [x!, writer.ints(target)]);
-  },
-  gradient: ([x], _y, dy) => [reshape(dy, x!.shape)],
+  emit: (writer, [x], { shape }, { inputs: [from] }) =>
+    writer.node("Reshape", [x!, writer.ints(reshapeTarget(from!.shape, shape))]),
+  gradient: ([x], _y, dy) => [
+    isTellable(dy.shape, x!.shape) ? reshape(dy, x!.shape) : reshapeLike([dy, x!], {}),
+  ],
 });
+
+/** The way back from a reshape that joined several symbolic dimensions: the shape is read when the graph runs. */
+const reshapeLike = operator("reshapeLike", {
+  infer: ([x, like]) => ({ dtype: x!.dtype, shape: like!.shape }),
+  emit: (writer, [x, like]) => writer.node("Reshape", [x!, writer.node("Shape", [like!])]),
+  gradient: ([x], _y, dy) => [reshape(dy, x!.shape), null],
+});
+
+/** A shape as ONNX's Reshape wants it: 0 keeps the size of the same axis, −1 is worked out from the others. */
+const reshapeTarget = (from: Shape, to: Shape): number[] =>
+  to.map((dim, i) => (typeof dim === "number" ? dim : from[i] === dim ? 0 : -1));
+
+const isTellable = (from: Shape, to: Shape): boolean =>
+  reshapeTarget(from, to).filter((dim) => dim === -1).length <= 1;
 
 /** Axes in another order: axis `i` of the result is axis `order[i]` of `x`. */
 export const transpose = (x: Tensor, order: readonly number[]): Tensor => permute([x], { order });
