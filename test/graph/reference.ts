@@ -277,6 +277,7 @@ const RULES = {
       x!.data,
     );
   }),
+  reshapeLike: one(([x, like]) => array(like!.shape, x!.data)),
   transpose: one<{ order: readonly number[] }>(([x], { order }) =>
     tabulate(
       order.map((axis) => x!.shape[axis]!),

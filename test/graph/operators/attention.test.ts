@@ -1,0 +1,108 @@
+import { describe, expect, test } from "vitest";
+import { attention, Graph, rope, rotaryTables } from "../../../src/graph/index.ts";
+import { array, checkGradient, evaluate, expectClose, ids, random } from "../kit.ts";
+
+const heads = (batch: number, count: number, time: number, length: number, width: number) => ({
+  queries: { shape: [batch, count, time, width], range: [-2, 2] as const },
+  keys: { shape: [batch, count, length, width], range: [-2, 2] as const },
+  values: [batch, count, length, width],
+});
+
+describe("attention", () => {
+  test.each([
+    [1, 1, 1, 1, 2],
+    [2, 2, 3, 3, 4],
+    [3, 1, 2, 5, 3],
+    [1, 2, 4, 2, 5],
+  ])("batch %i, heads %i, queries %i, keys %i, width %i", async (...sizes) => {
+    await checkGradient(({ queries, keys, values }) => attention(queries, keys, values), heads(...sizes));
+  });
+
+  test.each([[[2, 1, 3, 4]], [[1, 2, 1, 4]], [[3, 4]], [[2, 2, 3, 4]]])("with a bias %o", async (shape) => {
+    const bias = { shape, range: [-2, 2] as const, fixed: true };
+    await checkGradient(({ queries, keys, values, bias }) => attention(queries, keys, values, bias), {
+      ...heads(2, 2, 3, 4, 4),
+      bias,
+    });
+  });
+
+  test("with hidden keys: what is hidden neither counts nor gets a gradient", async () => {
+    const [see, hide] = [0, -1e9];
+    const values = [see, hide, hide, see, see, hide, see, see, see];
+    await checkGradient(({ queries, keys, values, bias }) => attention(queries, keys, values, bias), {
+      ...heads(1, 2, 3, 3, 4),
+      bias: { shape: [3, 3], values, fixed: true },
+    });
+  });
+
+  test("runs with any number of queries and past keys", async () => {
+    const graph = new Graph();
+    const given = (name: string, length: string) => graph.input(name, "float32", ["batch", 2, length, 4]);
+    const y = attention(given("q", "time"), given("k", "past+time"), given("v", "past+time"));
+    expect(y.shape).toEqual(["batch", 2, "time", 4]);
+    const [k, v] = [random([1, 2, 5, 4], 2), random([1, 2, 5, 4], 3)];
+    const all = await evaluate({ y }, { q: random([1, 2, 3, 4], 1), k, v });
+    // One query at a time gives the same rows.
+    for (const t of [0, 1, 2]) {
+      const rows = (x: typeof k) =>
+        array([1, 2, 1, 4], [...x.data.slice(t * 4, t * 4 + 4), ...x.data.slice(12 + t * 4, 16 + t * 4)]);
+      const single = await evaluate({ y }, { q: rows(random([1, 2, 3, 4], 1)), k, v });
+      expectClose(single.y, rows(all.y));
+    }
+  });
+
+  test("refuses keys of another width and a bias that does not fit the scores", () => {
+    const graph = new Graph();
+    const given = (name: string, ...shape: number[]) => graph.input(name, "float32", shape);
+    const [q, k] = [given("q", 2, 2, 3, 4), given("k", 2, 2, 5, 4)];
+    expect(() => attention(q, given("narrow", 2, 2, 5, 3), k)).toThrow(
+      "attention: expected keys and values [2, 2, 5, 4] for queries [2, 2, 3, 4], got [2, 2, 5, 3]",
+    );
+    expect(() => attention(q, k, given("short", 2, 2, 4, 4))).toThrow("and [2, 2, 4, 4]");
+    expect(() => attention(q, k, k, given("bias", 3, 3))).toThrow(
+      "attention: expected shapes that broadcast, got [3, 3] and [2, 2, 3, 5]",
+    );
+    expect(() => attention(q, k, k, given("many", 7, 2, 2, 3, 5))).toThrow(
+      "attention: expected a bias that broadcasts to [2, 2, 3, 5], got [7, 2, 2, 3, 5]",
+    );
+  });
+});
+
+describe("rope", () => {
+  test.each([
+    [1, 1, 3, 2],
+    [2, 3, 4, 6],
+    [3, 2, 1, 4],
+  ])("batch %i, heads %i, time %i, width %i", async (batch, count, time, width) => {
+    const positions = Array.from({ length: batch * time }, (_, i) => (i * 5) % 11);
+    await checkGradient(
+      ({ x, positions }, graph) => rope(x, positions, rotaryTables(graph, 11, width, 100)),
+      { x: [batch, count, time, width], positions: ids([batch, time], positions) },
+    );
+  });
+
+  test("turns pair i of the halves by position · θ^(−2i/width), and leaves position 0 as it is", async () => {
+    const graph = new Graph();
+    const x = graph.input("x", "float32", [1, 1, "time", 4]);
+    const positions = graph.input("positions", "int64", [1, "time"]);
+    const y = rope(x, positions, rotaryTables(graph, 10, 4, 100));
+    const feeds = { x: array([1, 1, 2, 4], [1, 2, 3, 4, 1, 2, 3, 4]), positions: array([1, 2], [0, 7]) };
+    const [fast, slow] = [7, 0.7]; // 100^(−2/4) = 0.1
+    const turned = [
+      1 * Math.cos(fast) - 3 * Math.sin(fast),
+      2 * Math.cos(slow) - 4 * Math.sin(slow),
+      3 * Math.cos(fast) + 1 * Math.sin(fast),
+      4 * Math.cos(slow) + 2 * Math.sin(slow),
+    ];
+    expectClose((await evaluate({ y }, feeds)).y, array([1, 1, 2, 4], [1, 2, 3, 4, ...turned]));
+  });
+
+  test("refuses tables of another width or with fewer rows than the sequence is long", () => {
+    const graph = new Graph();
+    const [x, positions] = [graph.input("x", "float32", [1, 2, 5, 4]), graph.input("p", "int64", [1, 5])];
+    expect(() => rope(x, positions, rotaryTables(graph, 8, 6, 100))).toThrow(
+      "rope: expected positions [1, 5] and tables for width 4, got [1, 5] and [8, 3]",
+    );
+    expect(() => rope(x, positions, rotaryTables(graph, 4, 4, 100))).toThrow("rope: expected");
+  });
+});
