@@ -40,13 +40,20 @@ export function rearrange(image: Image, source: (x: number, y: number, at: Int32
   return out;
 }
 
-/** A new picture of the same size whose pixel (x, y) shows `image` bilinearly at `source`, in pixels, edges extended. */
-export function resample(image: Image, source: (x: number, y: number, at: Float64Array) => void): Image {
+/**
+ * A picture (square of side `size`, or as large as `image`) whose pixel (x, y) shows `image` bilinearly at `source`:
+ * write its coordinates, in pixels, to `at`. Outside the picture its edge goes on.
+ */
+export function resample(
+  image: Image,
+  source: (x: number, y: number, at: Float64Array) => void,
+  size?: number,
+): Image {
   const { width, height, data } = image;
-  const out = createImage(width, height);
+  const out = createImage(size ?? width, size ?? height);
   const at = new Float64Array(2);
-  for (let y = 0, i = 0; y < height; y++)
-    for (let x = 0; x < width; x++, i += 3) {
+  for (let y = 0, i = 0; y < out.height; y++)
+    for (let x = 0; x < out.width; x++, i += 3) {
       source(x, y, at);
       const sx = Math.min(Math.max(at[0], 0), width - 1);
       const sy = Math.min(Math.max(at[1], 0), height - 1);
@@ -101,23 +108,33 @@ export function gaussianBlur(image: Image, deviation: number): Image {
   return pass(pass(image, 1, 0), 0, 1);
 }
 
-/** Every `cell` × `cell` block of pixels replaced by its mean; cut off at the right and bottom. */
-export function averageBlocks(image: Image, cell: number): Image {
+/** The picture shrunk to `count` × `count` pixels: each the mean of the pixels whose centres fall in its cell. */
+export function shrink(image: Image, count: number): Image {
   const { width, height, data } = image;
-  const out = createImage(width, height);
-  for (let top = 0; top < height; top += cell)
-    for (let left = 0; left < width; left += cell) {
-      const [right, bottom] = [Math.min(left + cell, width), Math.min(top + cell, height)];
-      for (let c = 0; c < 3; c++) {
-        let sum = 0;
-        for (let y = top; y < bottom; y++)
-          for (let x = left; x < right; x++) sum += data[(y * width + x) * 3 + c];
-        const mean = sum / ((right - left) * (bottom - top));
-        for (let y = top; y < bottom; y++)
-          for (let x = left; x < right; x++) out.data[(y * width + x) * 3 + c] = mean;
-      }
+  const out = createImage(count, count);
+  const members = new Uint32Array(count * count);
+  for (let y = 0, i = 0; y < height; y++)
+    for (let x = 0; x < width; x++, i += 3) {
+      const cell = Math.floor(((y + 0.5) / height) * count) * count + Math.floor(((x + 0.5) / width) * count);
+      members[cell]++;
+      for (let c = 0; c < 3; c++) out.data[cell * 3 + c] += data[i + c];
     }
+  for (let i = 0; i < out.data.length; i++) out.data[i] /= members[Math.floor(i / 3)];
   return out;
+}
+
+/** The picture enlarged to `size` × `size` pixels, in blocks or smoothly (bilinear). */
+export function enlarge(image: Image, size: number, look: "blocks" | "smooth"): Image {
+  const scale = image.width / size;
+  const snap = look === "blocks" ? Math.round : (value: number) => value;
+  return resample(
+    image,
+    (x, y, at) => {
+      at[0] = snap((x + 0.5) * scale - 0.5);
+      at[1] = snap((y + 0.5) * scale - 0.5);
+    },
+    size,
+  );
 }
 
 /** `image` with `color` laid over it, `cover(x, y)` in 0..1 strong; x and y in 0..1 are pixel centres. */
@@ -146,7 +163,7 @@ export function paintStroke(
   image: Image,
   [x0, y0, x1, y1]: readonly [number, number, number, number],
   radius: number,
-  color: readonly number[],
+  color: ArrayLike<number>,
   opacity: number,
 ): void {
   const { width, height, data } = image;
@@ -164,6 +181,34 @@ export function paintStroke(
       const i = (y * width + x) * 3;
       for (let c = 0; c < 3; c++) data[i + c] += (color[c] - data[i + c]) * strength;
     }
+}
+
+/** Oil-paint look (Kuwahara): each pixel takes the mean of the calmest of the four squares of side `radius` + 1 it corners. */
+export function smoothPatches(image: Image, radius: number): Image {
+  const { width, height, data } = image;
+  const out = createImage(width, height);
+  const mean = new Float64Array(3);
+  for (let y = 0, i = 0; y < height; y++)
+    for (let x = 0; x < width; x++, i += 3) {
+      let calmest = Infinity;
+      for (let quadrant = 0; quadrant < 4; quadrant++) {
+        const [left, top] = [x - (quadrant & 1 ? radius : 0), y - (quadrant & 2 ? radius : 0)];
+        mean.fill(0);
+        let [squares, count] = [0, 0];
+        for (let v = Math.max(top, 0); v <= Math.min(top + radius, height - 1); v++)
+          for (let u = Math.max(left, 0); u <= Math.min(left + radius, width - 1); u++, count++)
+            for (let c = 0; c < 3; c++) {
+              const value = data[(v * width + u) * 3 + c];
+              mean[c] += value;
+              squares += value * value;
+            }
+        const spread = (squares - (mean[0] ** 2 + mean[1] ** 2 + mean[2] ** 2) / count) / count;
+        if (spread >= calmest - 1e-7) continue;
+        calmest = spread;
+        for (let c = 0; c < 3; c++) out.data[i + c] = mean[c] / count;
+      }
+    }
+  return out;
 }
 
 /** Luma of an sRGB colour (Rec. 601). */

@@ -3,7 +3,11 @@
  * made of `drawScene`, `renderScene` and `caption`.
  */
 import { UsageError } from "../errors.ts";
+import { editingFamilies } from "./families/editing.ts";
+import { geometryFamilies } from "./families/geometry.ts";
+import { lowLevelFamilies } from "./families/lowLevel.ts";
 import { perceptionFamilies } from "./families/perception.ts";
+import { styleFamilies } from "./families/style.ts";
 import { toneFamilies } from "./families/tone.ts";
 import type { TaskFamily } from "./task.ts";
 
@@ -15,7 +19,14 @@ export { type Render, renderScene } from "./world/render.ts";
 export type { Scene, SceneObject } from "./world/scene.ts";
 
 /** Every family, each direction on its own. */
-export const families: readonly TaskFamily[] = [...toneFamilies, ...perceptionFamilies];
+export const families: readonly TaskFamily[] = [
+  ...lowLevelFamilies,
+  ...toneFamilies,
+  ...geometryFamilies,
+  ...perceptionFamilies,
+  ...editingFamilies,
+  ...styleFamilies,
+];
 
 /** Letters to insert, delete or replace to turn one word into the other (Levenshtein). */
 function editDistance(a: string, b: string): number {

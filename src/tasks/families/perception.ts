@@ -16,12 +16,18 @@ import {
 } from "../task.ts";
 import type { Render } from "../world/render.ts";
 import { classOf, colorNames, colors, type Rgb, shapes } from "../world/scene.ts";
+import { skyDepth } from "../world/surroundings.ts";
+import { outlines } from "./outlines.ts";
 import { from } from "./source.ts";
 
-/** Planar depth (world units) as 0 near to 1 far, even in 1/depth; nothing of a scene is nearer than this. */
+/** Nothing of a scene is nearer to the camera than this, in world units. */
 export const nearestDepth = 3;
-export const depthPosition = (depth: number): number =>
-  Math.min(Math.max(1 - nearestDepth / depth, 0), 1) / 0.925;
+
+/** Planar depth (world units) as 0 near to 1 for the sky, even in 1 / depth. */
+export function depthPosition(depth: number): number {
+  const position = (1 - nearestDepth / depth) / (1 - nearestDepth / skyDepth);
+  return Math.min(Math.max(position, 0), 1);
+}
 
 /** A picture whose pixel i has the colour `colorAt(i)`. */
 function paint(render: Render, colorAt: (pixel: number) => readonly number[]): Image {
@@ -45,9 +51,10 @@ const drawDepth =
   (hues: "open" | "reserved") =>
   (random: Random): ReversibleChange => {
     const palette = drawDepthPalette(random, hues);
+    const table = Array.from({ length: 256 }, (_, i) => paletteColor(palette, i / 255));
     return {
       parameters: { ...palette },
-      images: from((shot) => paint(shot, (i) => paletteColor(palette, depthPosition(shot.depth[i])))),
+      images: from((shot) => paint(shot, (i) => table[Math.round(depthPosition(shot.depth[i]) * 255)])),
       ...mapWords("depth map"),
     };
   };
@@ -114,36 +121,13 @@ function drawInstances(random: Random): ReversibleChange {
   };
 }
 
-/** 0..1 a pixel: how much of a line passes through it, where object, class or surface direction changes. */
-export function outlines(render: Render): Float32Array {
-  const { width, height } = render.image;
-  const { segmentation, classes, normals } = render;
-  const reach = Math.max(1, Math.round(width / 64));
-  const lines = new Float32Array(width * height);
-  const differs = (a: number, b: number) =>
-    segmentation[a] !== segmentation[b] ||
-    classes[a] !== classes[b] ||
-    (segmentation[a] > 0 &&
-      normals[a * 3] * normals[b * 3] +
-        normals[a * 3 + 1] * normals[b * 3 + 1] +
-        normals[a * 3 + 2] * normals[b * 3 + 2] <
-        0.75);
-  for (let y = 0, pixel = 0; y < height; y++)
-    for (let x = 0; x < width; x++, pixel++)
-      for (let k = 1; k <= reach; k++) {
-        if (x + k < width && differs(pixel, pixel + k)) lines[pixel] = 1;
-        if (y + k < height && differs(pixel, pixel + k * width)) lines[pixel] = 1;
-      }
-  return lines;
-}
-
 function drawEdges(random: Random): ReversibleChange {
   const [ink, paper] = random.shuffle(colorNames);
   return {
     parameters: { ink, paper },
     images: from((shot) => {
       const lines = outlines(shot);
-      return paint(shot, (i) => (lines[i] > 0 ? colors[ink] : colors[paper]));
+      return paint(shot, (i) => (lines[i] ? colors[ink] : colors[paper]));
     }),
     words: {
       instructions: [`draw the edges ${ink} on ${paper}`, "turn the picture into its outlines"],

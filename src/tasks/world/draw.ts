@@ -34,27 +34,24 @@ export interface SceneOptions {
 }
 
 const nearZ = 4.7;
-const farZ = 8.6;
+const farZ = 9;
 /** Half the picture's width over its distance: what is beyond is out of view. */
 const viewSlope = (scene: Scene) => 0.5 / scene.camera.focal;
 
-/** The widest half-width of an object on the ground, in world units. */
-export const footprint = (object: SceneObject): number => {
-  const solid = solids[object.shape];
-  return sizes[object.size] * Math.sqrt(Math.max(solid.reach ** 2 - (solid.height / 2) ** 2, 0.6));
-};
+/** Half the width of an object, in world units. */
+const halfWidth = (object: SceneObject): number => sizes[object.size] * solids[object.shape].radius;
 
 /** Whether every object is in view, apart from the others, and hardly hidden. */
 export function isWellPlaced(scene: Scene): boolean {
   const { objects } = scene;
   return objects.every((a, i) => {
-    const wide = footprint(a);
-    if (a.z < nearZ || a.z > farZ || Math.abs(a.x) + 0.9 * wide > a.z * viewSlope(scene)) return false;
+    const wide = halfWidth(a);
+    if (a.z < nearZ || a.z > farZ || Math.abs(a.x) + wide > a.z * viewSlope(scene)) return false;
     return objects.slice(i + 1).every((b) => {
-      if (Math.hypot(a.x - b.x, a.z - b.z) < (wide + footprint(b)) * 1.06) return false;
-      const [halfA, halfB] = [wide / a.z, footprint(b) / b.z];
+      if (Math.hypot(a.x - b.x, a.z - b.z) < (wide + halfWidth(b)) * 1.06) return false;
+      const [halfA, halfB] = [wide / a.z, halfWidth(b) / b.z];
       const gap = Math.abs(a.x / a.z - b.x / b.z) - halfA - halfB;
-      return gap > -0.5 * Math.min(halfA, halfB);
+      return gap > -0.6 * Math.min(halfA, halfB);
     });
   });
 }
@@ -118,11 +115,11 @@ export function drawScene(random: Random, options: SceneOptions = {}): Scene {
  */
 export function drawEdit(
   random: Random,
-  options: SceneOptions,
+  options: (random: Random) => SceneOptions,
   edit: (scene: Scene) => Scene | undefined,
 ): { before: Scene; after: Scene } {
   for (let attempt = 0; attempt < attempts; attempt++) {
-    const before = drawScene(random, options);
+    const before = drawScene(random, options(random));
     const after = edit(before);
     if (after && isWellPlaced(after)) return { before, after };
   }

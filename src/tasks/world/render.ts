@@ -279,7 +279,8 @@ export function renderScene(scene: Scene, size: number): Render {
   const segmentation = new Uint8Array(size * size);
   const classes = new Uint8Array(size * size);
   const put = (pixel: number, weight: number) => {
-    for (let c = 0; c < 3; c++) data[pixel * 3 + c] += weight * Math.sqrt(Math.min(Math.max(tracer.color[c], 0), 1));
+    for (let c = 0; c < 3; c++)
+      data[pixel * 3 + c] += weight * Math.sqrt(Math.min(Math.max(tracer.color[c], 0), 1));
   };
   for (let y = 0, pixel = 0; y < size; y++) {
     for (let x = 0; x < size; x++, pixel++) {

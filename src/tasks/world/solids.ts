@@ -6,6 +6,8 @@ import type { Shape } from "./scene.ts";
 
 export interface Solid {
   readonly height: number;
+  /** Half its width, seen from any side on average. */
+  readonly radius: number;
   /** Radius of a ball around (0, height / 2, 0) that contains the solid. */
   readonly reach: number;
   /** Smallest positive t where o + t·d meets the surface, or Infinity. d need not have unit length. */
@@ -48,13 +50,15 @@ function ballDistance(
 
 const sphere: Solid = {
   height: 2,
+  radius: 1,
   reach: 1,
   distance: (ox, oy, oz, dx, dy, dz) => ballDistance(1, 1, ox, oy, oz, dx, dy, dz),
   normal: (x, y, z, out) => write(out, x, y - 1, z),
 };
 
-/** A convex body: the intersection of half-spaces n·p ≤ offset, given as rows nx, ny, nz, offset. */
+/** A convex body on a square: the intersection of half-spaces n·p ≤ offset, as rows nx, ny, nz, offset. */
 function polyhedron(
+  half: number,
   height: number,
   reach: number,
   rows: readonly (readonly [number, number, number, number])[],
@@ -62,6 +66,7 @@ function polyhedron(
   const planes = Float64Array.from(rows.flat());
   return {
     height,
+    radius: 1.2 * half,
     reach,
     distance(ox, oy, oz, dx, dy, dz) {
       let enter = nearest;
@@ -91,7 +96,7 @@ function polyhedron(
 }
 
 function box(half: number): Solid {
-  return polyhedron(2 * half, half * Math.sqrt(3), [
+  return polyhedron(half, 2 * half, half * Math.sqrt(3), [
     [1, 0, 0, half],
     [-1, 0, 0, half],
     [0, 0, 1, half],
@@ -104,7 +109,7 @@ function box(half: number): Solid {
 function pyramid(half: number, height: number): Solid {
   const slant = Math.hypot(half, height);
   const [out, up, offset] = [height / slant, half / slant, (half * height) / slant];
-  return polyhedron(height, Math.hypot(half * Math.SQRT2, height / 2), [
+  return polyhedron(half, height, Math.hypot(half * Math.SQRT2, height / 2), [
     [out, up, 0, offset],
     [-out, up, 0, offset],
     [0, up, out, offset],
@@ -116,6 +121,7 @@ function pyramid(half: number, height: number): Solid {
 function cylinder(radius: number, height: number): Solid {
   return {
     height,
+    radius,
     reach: Math.hypot(radius, height / 2),
     distance(ox, oy, oz, dx, dy, dz) {
       const a = dx * dx + dz * dz;
@@ -140,6 +146,7 @@ function cone(radius: number, height: number): Solid {
   const slope = (radius / height) ** 2; // x² + z² = slope (height − y)²
   return {
     height,
+    radius,
     reach: Math.hypot(radius, height / 2),
     distance(ox, oy, oz, dx, dy, dz) {
       const y = oy - height;
@@ -165,6 +172,7 @@ function capsule(radius: number, height: number): Solid {
   const top = height - radius;
   return {
     height,
+    radius,
     reach: height / 2,
     distance(ox, oy, oz, dx, dy, dz) {
       const side = firstRoot(dx * dx + dz * dz, ox * dx + oz * dz, ox * ox + oz * oz - radius * radius);

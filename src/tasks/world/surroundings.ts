@@ -19,13 +19,13 @@ const hours: Readonly<Record<Time, Hour>> = {
   day: {
     horizon: [0.8, 0.9, 0.98],
     zenith: [0.3, 0.56, 0.92],
-    key: [0.86, 0.82, 0.74],
-    ambient: [0.3, 0.34, 0.4],
+    key: [0.98, 0.92, 0.82],
+    ambient: [0.24, 0.28, 0.34],
   },
   sunset: {
     horizon: [1, 0.68, 0.36],
     zenith: [0.5, 0.34, 0.6],
-    key: [0.9, 0.5, 0.24],
+    key: [1, 0.55, 0.26],
     ambient: [0.26, 0.2, 0.27],
     disc: [1, 0.93, 0.66],
   },
@@ -38,7 +38,7 @@ const hours: Readonly<Record<Time, Hour>> = {
   },
 };
 
-const indoors: Hour = { ...hours.day, key: [0.8, 0.76, 0.7], ambient: [0.36, 0.35, 0.34] };
+const indoors: Hour = { ...hours.day, key: [0.92, 0.87, 0.8], ambient: [0.29, 0.28, 0.27] };
 
 const meadows: Readonly<Record<Season, { readonly grass: Rgb; readonly woods: Rgb }>> = {
   spring: { grass: [0.55, 0.74, 0.36], woods: [0.85, 0.62, 0.7] },

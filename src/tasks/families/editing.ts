@@ -1,0 +1,316 @@
+/**
+ * @file Editing: something in the scene changes and it is rendered again, so that nothing else does. A task fixes the
+ * rule; scenes are drawn so that it applies, with other objects that share some of the target's properties, so that
+ * the example tells which one matters.
+ */
+import type { Random } from "../../random.ts";
+import { bothWays, type Change, family, type ReversibleChange, type TaskFamily } from "../task.ts";
+import { article, nounPhrase, plural } from "../world/caption.ts";
+import { drawEdit, drawObject, type SceneOptions } from "../world/draw.ts";
+import { renderScene } from "../world/render.ts";
+import {
+  addObject,
+  colorNames,
+  editObjects,
+  isOutdoors,
+  materials,
+  places,
+  removeObjects,
+  type Scene,
+  type SceneObject,
+  seasons,
+  shapes,
+  times,
+} from "../world/scene.ts";
+
+/** Pairs of a scene that `options` ask for, drawn anew each time, and its edited self. */
+const edited =
+  (options: (random: Random) => SceneOptions, edit: (scene: Scene) => Scene | undefined): Change["images"] =>
+  (random, size) => {
+    const { before, after } = drawEdit(random, options, edit);
+    return { input: renderScene(before, size).image, output: renderScene(after, size).image };
+  };
+
+/** Where an object may be asked to stand: its direction as x / z. */
+const spots = { left: -0.17, middle: 0, right: 0.17 } as const;
+type Spot = keyof typeof spots;
+const spotPhrase = (spot: Spot): string => (spot === "middle" ? "in the middle" : `on the ${spot}`);
+
+function drawAddition(random: Random): ReversibleChange {
+  const spot = random.pick(Object.keys(spots) as Spot[]);
+  const z = random.uniform(6.3, 7.5);
+  const object = drawObject(random, { x: spots[spot] * z, z });
+  const phrase = nounPhrase(object, "size");
+  const where = spotPhrase(spot);
+  return {
+    parameters: { ...object, spot },
+    images: edited(
+      (pairRandom) => ({
+        count: pairRandom.integer(1, 2),
+        allowed: ({ shape, color }) => shape !== object.shape || color !== object.color,
+      }),
+      (scene) => addObject(scene, object),
+    ),
+    words: {
+      instructions: [
+        `add ${article(phrase)} ${phrase} ${where}`,
+        `put ${article(phrase)} ${phrase} ${where}`,
+      ],
+      differences: [`the output image has ${article(phrase)} ${phrase} ${where} in addition`],
+    },
+    reverseWords: {
+      instructions: [`remove the ${phrase} ${where}`, `remove the ${nounPhrase(object)}`],
+      differences: [`the ${phrase} ${where} of the input image is gone`],
+    },
+  };
+}
+
+/** A property that tells objects apart, with words for those that have it. */
+interface Kind {
+  readonly given: Partial<SceneObject>;
+  readonly matches: (object: SceneObject) => boolean;
+  readonly phrase: string;
+  /** What an object is like that resembles `model` in everything but this property. */
+  readonly contrast: (random: Random, model: SceneObject) => Partial<SceneObject>;
+}
+
+function drawColorKind(random: Random): Kind {
+  const color = random.pick(colorNames);
+  const others = colorNames.filter((name) => name !== color);
+  return {
+    given: { color },
+    matches: (object) => object.color === color,
+    phrase: `${color} objects`,
+    contrast: (random, { shape }) => ({ shape, color: random.pick(others) }),
+  };
+}
+
+function drawShapeKind(random: Random): Kind {
+  const shape = random.pick(shapes);
+  const others = shapes.filter((name) => name !== shape);
+  return {
+    given: { shape },
+    matches: (object) => object.shape === shape,
+    phrase: plural(shape),
+    contrast: (random, { color }) => ({ color, shape: random.pick(others) }),
+  };
+}
+
+/** One or two objects of the kind, and one that is not, alike in what the kind leaves open. */
+const amongOthers =
+  (kind: Kind, more: Partial<SceneObject> = {}) =>
+  (random: Random): SceneOptions => {
+    const target = { ...kind.given, ...more };
+    const model = drawObject(random, target);
+    const first = { ...target, shape: model.shape, color: model.color };
+    const other = { ...more, ...kind.contrast(random, model) };
+    return { wanted: random.chance(0.3) ? [first, other, target] : [first, other] };
+  };
+
+const drawRemoval =
+  (drawKind: (random: Random) => Kind) =>
+  (random: Random): Change => {
+    const kind = drawKind(random);
+    return {
+      parameters: { remove: kind.phrase },
+      images: edited(amongOthers(kind), (scene) => removeObjects(scene, kind.matches)),
+      words: {
+        instructions: [`remove the ${kind.phrase}`, `take away all ${kind.phrase}`],
+        differences: [`the ${kind.phrase} of the input image are gone`],
+      },
+    };
+  };
+
+/** Sets properties of all objects of a kind. */
+function drawModification(
+  kind: Kind,
+  change: Partial<SceneObject>,
+  become: string,
+  start: Partial<SceneObject> = {},
+): Change {
+  return {
+    parameters: { objects: kind.phrase, become },
+    images: edited(amongOthers(kind, start), (scene) =>
+      editObjects(scene, kind.matches, (object) => ({ ...object, ...change })),
+    ),
+    words: {
+      instructions: [`make the ${kind.phrase} ${become}`, `turn the ${kind.phrase} ${become}`],
+      differences: [`the ${kind.phrase} of the input image are ${become} in the output image`],
+    },
+  };
+}
+
+function drawReplacement(random: Random): Change {
+  const kind = drawShapeKind(random);
+  const shape = random.pick(shapes.filter((name) => name !== kind.given.shape));
+  return {
+    ...drawModification(kind, { shape }, plural(shape)),
+    words: {
+      instructions: [
+        `replace the ${kind.phrase} with ${plural(shape)}`,
+        `turn the ${kind.phrase} into ${plural(shape)}`,
+      ],
+      differences: [`the output image has ${plural(shape)} in place of the ${kind.phrase}`],
+    },
+  };
+}
+
+function drawRecolor(random: Random): Change {
+  const kind = drawColorKind(random);
+  const color = random.pick(colorNames.filter((name) => name !== kind.given.color));
+  return drawModification(kind, { color }, color);
+}
+
+function drawShapeRecolor(random: Random): Change {
+  const color = random.pick(colorNames);
+  return drawModification(drawShapeKind(random), { color }, color);
+}
+
+function drawResize(random: Random): Change {
+  const kind = random.pick([drawShapeKind, drawColorKind])(random);
+  const [from, to] = random.shuffle(["small", "large"] as const);
+  return drawModification(kind, { size: to }, to, { size: from });
+}
+
+function drawRetexture(random: Random): Change {
+  const kind = random.pick([drawShapeKind, drawColorKind])(random);
+  const [from, to] = random.shuffle(materials);
+  return drawModification(kind, { material: to }, to, { material: from });
+}
+
+function drawMove(random: Random): Change {
+  const kind = drawColorKind(random);
+  const direction = random.pick(["to the left", "to the right", "closer", "farther away"]);
+  const distance = random.uniform(1.2, 1.8);
+  const [dx, dz] = {
+    "to the left": [-distance, 0],
+    "to the right": [distance, 0],
+    closer: [0, -distance],
+    "farther away": [0, distance],
+  }[direction]!;
+  return {
+    parameters: { objects: kind.phrase, direction, distance },
+    images: edited(
+      (pairRandom) => ({
+        wanted: [kind.given],
+        allowed: ({ color }) => color !== kind.given.color,
+        count: pairRandom.integer(1, 2),
+      }),
+      (scene) =>
+        editObjects(scene, kind.matches, (object) => ({ ...object, x: object.x + dx, z: object.z + dz })),
+    ),
+    words: {
+      instructions: [`move the ${kind.given.color} object ${direction}`],
+      differences: [`the ${kind.given.color} object has moved ${direction} in the output image`],
+    },
+  };
+}
+
+/** Two objects trade places. */
+function drawSwap(): Change {
+  return {
+    parameters: {},
+    images: edited(
+      () => ({ count: 2 }),
+      (scene) => {
+        const [a, b] = scene.objects;
+        return {
+          ...scene,
+          objects: [
+            { ...a, x: b.x, z: b.z },
+            { ...b, x: a.x, z: a.z },
+          ],
+        };
+      },
+    ),
+    words: {
+      instructions: ["swap the two objects", "let the two objects trade places"],
+      differences: ["the two objects have traded places in the output image"],
+    },
+  };
+}
+
+function drawSeason(random: Random): Change {
+  const [from, to] = random.shuffle(seasons);
+  return {
+    parameters: { from, to },
+    images: edited(
+      () => ({ places: ["meadow"], seasons: [from] }),
+      (scene) => ({ ...scene, season: to }),
+    ),
+    words: {
+      instructions: [`turn ${from} into ${to}`, `make it ${to}`],
+      differences: [`it is ${to} in the output image and ${from} in the input image`],
+    },
+  };
+}
+
+function drawTimeOfDay(random: Random): Change {
+  const [from, to] = random.shuffle(times);
+  return {
+    parameters: { from, to },
+    images: edited(
+      () => ({ places: places.filter(isOutdoors), times: [from] }),
+      (scene) => ({ ...scene, time: to }),
+    ),
+    words: {
+      instructions: [`turn ${from} into ${to}`, `make it ${to}`],
+      differences: [`it is ${to} in the output image and ${from} in the input image`],
+    },
+  };
+}
+
+function drawPlaceChange(random: Random): Change {
+  const [from, to] = random.shuffle(places);
+  const hue = random.uniform();
+  const floor = random.pick(["plain", "planks", "tiles"] as const);
+  const name = (place: string) => (place === "studio" ? "a plain background" : `a ${place}`);
+  return {
+    parameters: { from, to, hue, floor },
+    images: edited(
+      () => ({ places: [from], seasons: ["summer"], times: ["day"] }),
+      (scene) => ({ ...scene, place: to, surroundings: { ...scene.surroundings, hue, floor } }),
+    ),
+    words: {
+      instructions: [`change the background to ${name(to)}`, `move the scene to ${name(to)}`],
+      differences: [`the objects are before ${name(to)} instead of ${name(from)}`],
+    },
+  };
+}
+
+function drawRelight(random: Random): Change {
+  const azimuth = random.uniform(0.9, 1.3);
+  const side = random.pick(["left", "right"]);
+  const to = side === "left" ? -azimuth : azimuth;
+  return {
+    parameters: { side, azimuth },
+    images: edited(
+      () => ({ places: ["desert", "beach", "room", "studio"], times: ["day"] }),
+      (scene) => {
+        const isOther = Math.sign(scene.light.azimuth) !== Math.sign(to);
+        return isOther ? { ...scene, light: { azimuth: to, elevation: 0.65 } } : undefined;
+      },
+    ),
+    words: {
+      instructions: [`let the light come from the ${side}`, `light it from the ${side}`],
+      differences: [`the light comes from the ${side} in the output image`],
+    },
+  };
+}
+
+export const editingFamilies: readonly TaskFamily[] = [
+  ...bothWays(["addObject", "editing"], ["removeObject", "editing"], drawAddition),
+  family("removeColor", "editing", drawRemoval(drawColorKind)),
+  family("removeShape", "editing", drawRemoval(drawShapeKind)),
+  family("replaceShape", "editing", drawReplacement),
+  family("recolor", "editing", drawRecolor),
+  family("recolorShape", "editing", drawShapeRecolor),
+  family("resize", "editing", drawResize),
+  family("retexture", "editing", drawRetexture),
+  family("move", "editing", drawMove),
+  family("swapObjects", "editing", drawSwap),
+  family("season", "editing", drawSeason),
+  family("timeOfDay", "editing", drawTimeOfDay),
+  family("place", "editing", drawPlaceChange),
+  family("relight", "editing", drawRelight),
+];
