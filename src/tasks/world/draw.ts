@@ -90,10 +90,16 @@ function drawEmptyScene(random: Random, options: SceneOptions): Scene {
   };
 }
 
-const attempts = 400;
+const attempts = 100;
 
 /** A random scene as `options` ask. The same random stream gives the same scene. */
 export function drawScene(random: Random, options: SceneOptions = {}): Scene {
+  const scene = tryScene(random, options);
+  if (scene) return scene;
+  throw new Error(`drawing a scene: expected room for what is wanted, found none in ${attempts} attempts`);
+}
+
+function tryScene(random: Random, options: SceneOptions): Scene | undefined {
   const { wanted = [], allowed = () => true } = options;
   const count = Math.max(options.count ?? random.pick([1, 2, 3, 4], [2, 4, 4, 1]), wanted.length);
   for (let attempt = 0; attempt < attempts; attempt++) {
@@ -106,7 +112,7 @@ export function drawScene(random: Random, options: SceneOptions = {}): Scene {
     }
     if (scene.objects.length === count) return scene;
   }
-  throw new Error(`drawing a scene: expected room for ${count} objects, found none in ${attempts} attempts`);
+  return undefined;
 }
 
 /**
@@ -119,8 +125,8 @@ export function drawEdit(
   edit: (scene: Scene) => Scene | undefined,
 ): { before: Scene; after: Scene } {
   for (let attempt = 0; attempt < attempts; attempt++) {
-    const before = drawScene(random, options(random));
-    const after = edit(before);
+    const before = tryScene(random, options(random));
+    const after = before && edit(before);
     if (after && isWellPlaced(after)) return { before, after };
   }
   throw new Error(`drawing an edit: expected a scene that allows it, found none in ${attempts} attempts`);
