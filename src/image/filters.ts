@@ -1,4 +1,4 @@
-/** @file Whole-picture operations: per pixel, resampling, blurring, blending. Every function returns a new picture. */
+/** @file Whole-picture operations: per pixel, resampling, blurring. Every function returns a new picture. */
 import { createImage, type Image } from "./image.ts";
 
 /** Writes a pixel's new colour for its old one. */
@@ -137,52 +137,6 @@ export function enlarge(image: Image, size: number, look: "blocks" | "smooth"): 
   );
 }
 
-/** `image` with `color` laid over it, `cover(x, y)` in 0..1 strong; x and y in 0..1 are pixel centres. */
-export function overlay(
-  image: Image,
-  color: readonly number[],
-  cover: (x: number, y: number, pixel: number) => number,
-): Image {
-  const { width, height } = image;
-  const out: Image = { width, height, data: image.data.slice() };
-  for (let y = 0, pixel = 0; y < height; y++)
-    for (let x = 0; x < width; x++, pixel++) {
-      const strength = cover((x + 0.5) / width, (y + 0.5) / height, pixel);
-      if (strength <= 0) continue;
-      for (let c = 0; c < 3; c++)
-        out.data[pixel * 3 + c] += (color[c] - out.data[pixel * 3 + c]) * Math.min(strength, 1);
-    }
-  return out;
-}
-
-/**
- * `image` with a round-ended stroke of `color` from (x0, y0) to (x1, y1) painted on it, in place; coordinates and
- * radius in picture widths. A stroke without length is a disc.
- */
-export function paintStroke(
-  image: Image,
-  [x0, y0, x1, y1]: readonly [number, number, number, number],
-  radius: number,
-  color: ArrayLike<number>,
-  opacity: number,
-): void {
-  const { width, height, data } = image;
-  const edge = radius + 1 / width;
-  const first = (low: number, count: number) => Math.max(0, Math.floor((low - edge) * count));
-  const last = (high: number, count: number) => Math.min(count - 1, Math.ceil((high + edge) * count));
-  const [dx, dy] = [x1 - x0, y1 - y0];
-  const squared = dx * dx + dy * dy || 1;
-  for (let y = first(Math.min(y0, y1), height); y <= last(Math.max(y0, y1), height); y++)
-    for (let x = first(Math.min(x0, x1), width); x <= last(Math.max(x0, x1), width); x++) {
-      const [px, py] = [(x + 0.5) / width - x0, (y + 0.5) / height - y0];
-      const along = clamp((px * dx + py * dy) / squared);
-      const away = Math.hypot(px - along * dx, py - along * dy);
-      const strength = opacity * clamp((radius - away) * width + 0.5);
-      const i = (y * width + x) * 3;
-      for (let c = 0; c < 3; c++) data[i + c] += (color[c] - data[i + c]) * strength;
-    }
-}
-
 /** Oil-paint look (Kuwahara): each pixel takes the mean of the calmest of the four squares of side `radius` + 1 it corners. */
 export function smoothPatches(image: Image, radius: number): Image {
   const { width, height, data } = image;
@@ -213,3 +167,13 @@ export function smoothPatches(image: Image, radius: number): Image {
 
 /** Luma of an sRGB colour (Rec. 601). */
 export const luma = (r: number, g: number, b: number): number => 0.299 * r + 0.587 * g + 0.114 * b;
+
+/** Moves colours away from gray (`gain` above 1) or towards it, keeping their luma. */
+export const saturate =
+  (gain: number): PixelMap =>
+  (r, g, b, out, at) => {
+    const gray = luma(r, g, b);
+    out[at] = gray + (r - gray) * gain;
+    out[at + 1] = gray + (g - gray) * gain;
+    out[at + 2] = gray + (b - gray) * gain;
+  };

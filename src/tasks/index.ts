@@ -3,12 +3,14 @@
  * made of `drawScene`, `renderScene` and `caption`.
  */
 import { UsageError } from "../errors.ts";
-import { editingFamilies } from "./families/editing.ts";
+import { circumstanceFamilies } from "./families/circumstances.ts";
 import { geometryFamilies } from "./families/geometry.ts";
 import { lowLevelFamilies } from "./families/lowLevel.ts";
+import { objectFamilies } from "./families/objects.ts";
 import { perceptionFamilies } from "./families/perception.ts";
 import { styleFamilies } from "./families/style.ts";
 import { toneFamilies } from "./families/tone.ts";
+import { weatherFamilies } from "./families/weather.ts";
 import type { TaskFamily } from "./task.ts";
 
 export type { Pair, Prototype, Task, TaskFamily } from "./task.ts";
@@ -20,13 +22,24 @@ export type { Scene, SceneObject } from "./world/scene.ts";
 
 /** Every family, each direction on its own. */
 export const families: readonly TaskFamily[] = [
+  ...weatherFamilies,
   ...lowLevelFamilies,
   ...toneFamilies,
   ...geometryFamilies,
   ...perceptionFamilies,
-  ...editingFamilies,
+  ...objectFamilies,
+  ...circumstanceFamilies,
   ...styleFamilies,
 ];
+
+/** The tasks the paper holds out, and the families that would show them in training. */
+export const heldOutTasks = {
+  derain: ["derain"],
+  lowLightEnhancement: ["lowLightEnhancement"],
+  addObject: ["addObject"],
+  removeObject: ["removeObject", "removeColor", "removeShape"],
+  depthUnseenPalette: ["depthUnseenPalette"],
+} as const satisfies Record<string, readonly string[]>;
 
 /** Letters to insert, delete or replace to turn one word into the other (Levenshtein). */
 function editDistance(a: string, b: string): number {

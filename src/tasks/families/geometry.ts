@@ -1,5 +1,6 @@
 /** @file Geometry: the colours stay, their places change. */
-import { overlay, rearrange, resample } from "../../image/filters.ts";
+import { rearrange, resample } from "../../image/filters.ts";
+import { overlay } from "../../image/paint.ts";
 import type { Random } from "../../random.ts";
 import { bothWays, type Change, family, type ReversibleChange, type TaskFamily } from "../task.ts";
 import { colorNames, colors } from "../world/scene.ts";

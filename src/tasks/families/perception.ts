@@ -2,8 +2,9 @@
  * @file Perception: the picture becomes a map of what it shows, in colours that only the example tells; and reversed,
  * controlled generation: the map becomes a picture.
  */
-import { mapPixels, overlay } from "../../image/filters.ts";
+import { mapPixels } from "../../image/filters.ts";
 import { createImage, type Image } from "../../image/image.ts";
+import { overlay } from "../../image/paint.ts";
 import type { Random } from "../../random.ts";
 import { drawDepthPalette, drawDistinctColors, paletteColor } from "../palette.ts";
 import {

@@ -2,7 +2,7 @@
 import type { Image } from "../../image/image.ts";
 import type { Random } from "../../random.ts";
 import type { Change } from "../task.ts";
-import { drawScene, type SceneOptions } from "../world/draw.ts";
+import { drawEdit, drawScene, type SceneOptions } from "../world/draw.ts";
 import { type Render, renderScene } from "../world/render.ts";
 import type { Scene } from "../world/scene.ts";
 
@@ -24,3 +24,11 @@ export function from(apply: (shot: Shot, random: Random) => Image, options?: Sce
     return { input: shot.image, output: apply(shot, random) };
   };
 }
+
+/** Pairs of a scene that `options` ask for, drawn anew each time, and its edited self. */
+export const edited =
+  (options: (random: Random) => SceneOptions, edit: (scene: Scene) => Scene | undefined): Change["images"] =>
+  (random, size) => {
+    const { before, after } = drawEdit(random, options, edit);
+    return { input: renderScene(before, size).image, output: renderScene(after, size).image };
+  };

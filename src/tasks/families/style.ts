@@ -1,6 +1,15 @@
 /** @file Style: the same scene as another kind of picture; and back to the photograph-like one. */
-import { gaussianBlur, luma, mapValues, paintStroke, shrink, smoothPatches } from "../../image/filters.ts";
+import {
+  gaussianBlur,
+  luma,
+  mapPixels,
+  mapValues,
+  saturate,
+  shrink,
+  smoothPatches,
+} from "../../image/filters.ts";
 import { createImage, type Image } from "../../image/image.ts";
+import { paintStroke } from "../../image/paint.ts";
 import type { Random } from "../../random.ts";
 import { hsv } from "../palette.ts";
 import { bothWays, type ReversibleChange, type TaskFamily } from "../task.ts";
@@ -123,15 +132,15 @@ function drawDots(random: Random): ReversibleChange {
 
 function drawPainting(random: Random): ReversibleChange {
   const stroke = random.uniform(0.04, 0.07);
-  const richness = random.uniform(1, 1.25);
+  const vividness = random.uniform(1, 1.6);
   return {
-    parameters: { stroke, richness },
+    parameters: { stroke, vividness },
     images: from(({ image, size }) => {
       const smooth = smoothPatches(
         smoothPatches(image, Math.round(stroke * size)),
         Math.round((stroke * size) / 2),
       );
-      return mapValues(smooth, (value) => 0.5 + (value - 0.5) * richness);
+      return mapPixels(smooth, saturate(vividness));
     }),
     ...styleWords("soft oil painting"),
   };

@@ -1,5 +1,5 @@
 /** @file Tone: the colours change pixel by pixel, the picture stays. */
-import { luma, mapPixels, mapValues, type PixelMap } from "../../image/filters.ts";
+import { luma, mapPixels, mapValues, type PixelMap, saturate } from "../../image/filters.ts";
 import type { Random } from "../../random.ts";
 import { bothWays, type Change, family, type ReversibleChange, type TaskFamily } from "../task.ts";
 import { type Color, colorNames, colors } from "../world/scene.ts";
@@ -191,12 +191,7 @@ function drawSaturation(random: Random): Change {
   const gain = isMore ? random.uniform(1.7, 2.4) : random.uniform(0.15, 0.45);
   return {
     parameters: { gain },
-    images: byPixel((r, g, b, out, at) => {
-      const l = luma(r, g, b);
-      out[at] = l + (r - l) * gain;
-      out[at + 1] = l + (g - l) * gain;
-      out[at + 2] = l + (b - l) * gain;
-    }),
+    images: byPixel(saturate(gain)),
     words: {
       instructions: [isMore ? "make the colors vivid" : "make the colors pale"],
       differences: [`the colors of the output image are more ${isMore ? "vivid" : "pale"}`],

@@ -155,11 +155,15 @@ function cone(radius: number, height: number): Solid {
       const discriminant = b * b - a * (ox * ox + oz * oz - slope * y * y);
       if (discriminant < 0 || a === 0) return Infinity;
       const root = Math.sqrt(discriminant);
-      const onSide = (t: number) => (t > nearest && oy + t * dy >= 0 && oy + t * dy <= height ? t : Infinity);
-      const side = Math.min(onSide((-b - root) / a), onSide((-b + root) / a));
+      let best = Infinity;
       const base = -oy / dy;
-      const onBase = (ox + base * dx) ** 2 + (oz + base * dz) ** 2 <= radius * radius && base > nearest;
-      return onBase ? Math.min(side, base) : side;
+      if (base > nearest && (ox + base * dx) ** 2 + (oz + base * dz) ** 2 <= radius * radius) best = base;
+      for (let sign = -1; sign <= 1; sign += 2) {
+        const side = (-b + sign * root) / a;
+        const at = oy + side * dy;
+        if (side > nearest && side < best && at >= 0 && at <= height) best = side;
+      }
+      return best;
     },
     normal(x, y, z, out) {
       if (y < nearest) write(out, 0, -1, 0);

@@ -121,7 +121,7 @@ export class Surroundings {
     }
     mixInto(out, this.horizon, this.zenith, Math.min(Math.sqrt(Math.max(y, 0) / 0.42), 1));
     if (this.disc) {
-      const away = Math.hypot(x - 0.3 * Math.sin(this.phase * 5), y - 0.15);
+      const away = Math.hypot(x - 0.3 * Math.sin(this.phase * 5), y - 0.12);
       mixInto(out, out, this.disc, 0.25 * Math.exp(-away * 9) + smoothStep(0.058, 0.046, away));
     }
     return classOf("sky");

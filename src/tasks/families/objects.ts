@@ -1,35 +1,22 @@
 /**
- * @file Editing: something in the scene changes and it is rendered again, so that nothing else does. A task fixes the
+ * @file Editing objects: something in the scene changes and it is rendered again, so that nothing else does. A task fixes the
  * rule; scenes are drawn so that it applies, with other objects that share some of the target's properties, so that
  * the example tells which one matters.
  */
 import type { Random } from "../../random.ts";
 import { bothWays, type Change, family, type ReversibleChange, type TaskFamily } from "../task.ts";
 import { article, nounPhrase, plural } from "../world/caption.ts";
-import { drawEdit, drawObject, type SceneOptions } from "../world/draw.ts";
-import { renderScene } from "../world/render.ts";
+import { drawObject, type SceneOptions } from "../world/draw.ts";
 import {
   addObject,
   colorNames,
   editObjects,
-  isOutdoors,
   materials,
-  places,
   removeObjects,
-  type Scene,
   type SceneObject,
-  seasons,
   shapes,
-  times,
 } from "../world/scene.ts";
-
-/** Pairs of a scene that `options` ask for, drawn anew each time, and its edited self. */
-const edited =
-  (options: (random: Random) => SceneOptions, edit: (scene: Scene) => Scene | undefined): Change["images"] =>
-  (random, size) => {
-    const { before, after } = drawEdit(random, options, edit);
-    return { input: renderScene(before, size).image, output: renderScene(after, size).image };
-  };
+import { edited } from "./source.ts";
 
 /** Where an object may be asked to stand: its direction as x / z. */
 const spots = { left: -0.17, middle: 0, right: 0.17 } as const;
@@ -230,75 +217,7 @@ function drawSwap(): Change {
   };
 }
 
-function drawSeason(random: Random): Change {
-  const [from, to] = random.shuffle(seasons);
-  return {
-    parameters: { from, to },
-    images: edited(
-      () => ({ places: ["meadow"], seasons: [from] }),
-      (scene) => ({ ...scene, season: to }),
-    ),
-    words: {
-      instructions: [`turn ${from} into ${to}`, `make it ${to}`],
-      differences: [`it is ${to} in the output image and ${from} in the input image`],
-    },
-  };
-}
-
-function drawTimeOfDay(random: Random): Change {
-  const [from, to] = random.shuffle(times);
-  return {
-    parameters: { from, to },
-    images: edited(
-      () => ({ places: places.filter(isOutdoors), times: [from] }),
-      (scene) => ({ ...scene, time: to }),
-    ),
-    words: {
-      instructions: [`turn ${from} into ${to}`, `make it ${to}`],
-      differences: [`it is ${to} in the output image and ${from} in the input image`],
-    },
-  };
-}
-
-function drawPlaceChange(random: Random): Change {
-  const [from, to] = random.shuffle(places);
-  const hue = random.uniform();
-  const floor = random.pick(["plain", "planks", "tiles"] as const);
-  const name = (place: string) => (place === "studio" ? "a plain background" : `a ${place}`);
-  return {
-    parameters: { from, to, hue, floor },
-    images: edited(
-      () => ({ places: [from], seasons: ["summer"], times: ["day"] }),
-      (scene) => ({ ...scene, place: to, surroundings: { ...scene.surroundings, hue, floor } }),
-    ),
-    words: {
-      instructions: [`change the background to ${name(to)}`, `move the scene to ${name(to)}`],
-      differences: [`the objects are before ${name(to)} instead of ${name(from)}`],
-    },
-  };
-}
-
-function drawRelight(random: Random): Change {
-  const azimuth = random.uniform(0.9, 1.3);
-  const side = random.pick(["left", "right"]);
-  const to = side === "left" ? -azimuth : azimuth;
-  return {
-    parameters: { side, azimuth },
-    images: edited(
-      () => ({ places: ["desert", "beach", "room", "studio"], times: ["day"] }),
-      (scene) => {
-        const isOther = Math.sign(scene.light.azimuth) !== Math.sign(to);
-        return isOther ? { ...scene, light: { azimuth: to, elevation: 0.65 } } : undefined;
-      },
-    ),
-    words: {
-      instructions: [`let the light come from the ${side}`, `light it from the ${side}`],
-      differences: [`the light comes from the ${side} in the output image`],
-    },
-  };
-}
-
-export const editingFamilies: readonly TaskFamily[] = [
+export const objectFamilies: readonly TaskFamily[] = [
   ...bothWays(["addObject", "editing"], ["removeObject", "editing"], drawAddition),
   family("removeColor", "editing", drawRemoval(drawColorKind)),
   family("removeShape", "editing", drawRemoval(drawShapeKind)),
@@ -309,8 +228,4 @@ export const editingFamilies: readonly TaskFamily[] = [
   family("retexture", "editing", drawRetexture),
   family("move", "editing", drawMove),
   family("swapObjects", "editing", drawSwap),
-  family("season", "editing", drawSeason),
-  family("timeOfDay", "editing", drawTimeOfDay),
-  family("place", "editing", drawPlaceChange),
-  family("relight", "editing", drawRelight),
 ];

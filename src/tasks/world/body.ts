@@ -1,0 +1,82 @@
+/** @file One object of a scene, ready to be hit by rays: where it stands, how it is turned, what it looks like. */
+import { classOf, colors, type SceneObject, sizes } from "./scene.ts";
+import { type Solid, solids } from "./solids.ts";
+import { mixInto, type Vector } from "./vector.ts";
+
+export class Body {
+  private readonly solid: Solid;
+  private readonly scale: number;
+  private readonly cos: number;
+  private readonly sin: number;
+  readonly middle: number;
+  readonly reach: number;
+  private readonly color: Vector;
+  private readonly second: Vector;
+  readonly gloss: number;
+  readonly classId: number;
+
+  constructor(readonly object: SceneObject) {
+    this.solid = solids[object.shape];
+    this.scale = sizes[object.size];
+    this.cos = Math.cos(object.turn);
+    this.sin = Math.sin(object.turn);
+    this.middle = (this.solid.height / 2) * this.scale;
+    this.reach = this.solid.reach * this.scale;
+    this.color = Float64Array.from(colors[object.color], (value) => value * value);
+    const bright = this.color[1] + 0.4 * this.color[0] > 0.55;
+    this.second = this.color.map((value) => (bright ? value * 0.4 : value + (0.85 - value) * 0.55));
+    this.gloss = object.material === "shiny" ? 1 : 0.12;
+    this.classId = classOf(object.shape);
+  }
+
+  /** Distance along the ray to this object, Infinity for none. */
+  distance(ox: number, oy: number, oz: number, dx: number, dy: number, dz: number): number {
+    const x = ox - this.object.x;
+    const z = oz - this.object.z;
+    const y = oy - this.middle;
+    const a = dx * dx + dy * dy + dz * dz;
+    const b = x * dx + y * dy + z * dz;
+    if (b * b < a * (x * x + y * y + z * z - this.reach * this.reach)) return Infinity;
+    const { cos, sin } = this;
+    const k = 1 / this.scale;
+    return this.solid.distance(
+      (cos * x - sin * z) * k,
+      oy * k,
+      (sin * x + cos * z) * k,
+      (cos * dx - sin * dz) * k,
+      dy * k,
+      (sin * dx + cos * dz) * k,
+    );
+  }
+
+  /** Writes the world normal and the unlit colour at a point of the surface. */
+  surface(px: number, py: number, pz: number, normal: Vector, albedo: Vector): void {
+    const { cos, sin } = this;
+    const [x, z] = [(px - this.object.x) / this.scale, (pz - this.object.z) / this.scale];
+    const [u, v, w] = [cos * x - sin * z, py / this.scale, sin * x + cos * z];
+    this.solid.normal(u, v, w, normal);
+    const [nx, nz] = [normal[0], normal[2]];
+    normal[0] = cos * nx + sin * nz;
+    normal[2] = cos * nz - sin * nx;
+    mixInto(albedo, this.color, this.second, this.texture(u, v, w));
+  }
+
+  /** 0..1: how much of the second colour the material shows at a point of the unit solid. */
+  private texture(u: number, v: number, w: number): number {
+    let wave: number;
+    switch (this.object.material) {
+      case "striped":
+        wave = 2.5 * Math.sin(7.6 * v - 0.6);
+        break;
+      case "checkered":
+        wave = 5 * Math.cos(3.83 * u) * Math.cos(3.83 * v) * Math.cos(3.83 * w);
+        break;
+      case "spotted":
+        wave = 2.2 * (Math.cos(5.6 * u) + Math.cos(5.6 * v) + Math.cos(5.6 * w) - 0.9);
+        break;
+      default:
+        return 0;
+    }
+    return Math.min(Math.max(0.5 + wave, 0), 1);
+  }
+}
