@@ -3,6 +3,7 @@ import { rearrange, resample } from "../../image/filters.ts";
 import { overlay } from "../../image/paint.ts";
 import type { Random } from "../../random.ts";
 import { bothWays, type Change, family, type ReversibleChange, type TaskFamily } from "../task.ts";
+import { withArticle } from "../world/caption.ts";
 import { colorNames, colors } from "../world/scene.ts";
 import { from } from "./source.ts";
 
@@ -191,7 +192,7 @@ function drawFrame(random: Random): ReversibleChange {
       }),
     ),
     words: {
-      instructions: [`put a ${shape} ${color} frame around it`, `add a ${color} border`],
+      instructions: [`put a ${shape} ${color} frame around it`, `add ${withArticle(color)} border`],
       differences: [`the output image has a ${shape} ${color} frame`],
     },
     reverseWords: {

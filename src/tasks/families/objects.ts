@@ -5,7 +5,7 @@
  */
 import type { Random } from "../../random.ts";
 import { bothWays, type Change, family, type ReversibleChange, type TaskFamily } from "../task.ts";
-import { article, nounPhrase, plural } from "../world/caption.ts";
+import { nounPhrase, plural, withArticle } from "../world/caption.ts";
 import { drawObject, type SceneOptions } from "../world/draw.ts";
 import {
   addObject,
@@ -39,11 +39,8 @@ function drawAddition(random: Random): ReversibleChange {
       (scene) => addObject(scene, object),
     ),
     words: {
-      instructions: [
-        `add ${article(phrase)} ${phrase} ${where}`,
-        `put ${article(phrase)} ${phrase} ${where}`,
-      ],
-      differences: [`the output image has ${article(phrase)} ${phrase} ${where} in addition`],
+      instructions: [`add ${withArticle(phrase)} ${where}`, `put ${withArticle(phrase)} ${where}`],
+      differences: [`the output image has ${withArticle(phrase)} ${where} in addition`],
     },
     reverseWords: {
       instructions: [`remove the ${phrase} ${where}`, `remove the ${nounPhrase(object)}`],

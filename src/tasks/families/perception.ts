@@ -15,6 +15,7 @@ import {
   type TaskFamily,
   type Words,
 } from "../task.ts";
+import { withArticle } from "../world/caption.ts";
 import type { Render } from "../world/render.ts";
 import { classOf, colorNames, colors, type Rgb, shapes } from "../world/scene.ts";
 import { skyDepth } from "../world/surroundings.ts";
@@ -37,9 +38,9 @@ function paint(render: Render, colorAt: (pixel: number) => readonly number[]): I
   return out;
 }
 
-const mapWords = (map: string, article = "a"): { words: Words; reverseWords: Words } => ({
+const mapWords = (map: string): { words: Words; reverseWords: Words } => ({
   words: {
-    instructions: [`turn the picture into its ${map}`, `show the ${map}`, `make ${article} ${map}`],
+    instructions: [`turn the picture into its ${map}`, `show the ${map}`, `make ${withArticle(map)}`],
     differences: [`the output image is the ${map} of the input image`],
   },
   reverseWords: {
@@ -118,7 +119,7 @@ function drawInstances(random: Random): ReversibleChange {
       },
       { count },
     ),
-    ...mapWords("instance map", "an"),
+    ...mapWords("instance map"),
   };
 }
 
@@ -153,7 +154,7 @@ function drawMask(random: Random): Change {
     ),
     words: {
       instructions: [`mask the ${shape} in ${ink}`, `show where the ${shape} is`],
-      differences: [`the output image is a ${ink} mask of the ${shape} on ${paper}`],
+      differences: [`the output image is ${withArticle(ink)} mask of the ${shape} on ${paper}`],
     },
   };
 }
@@ -181,8 +182,11 @@ function drawDetection(random: Random): ReversibleChange {
       { wanted: [{ color: target }], allowed: ({ color }) => color !== target, count: 2 },
     ),
     words: {
-      instructions: [`draw a ${line} box around the ${target} object`, `find the ${target} object`],
-      differences: [`the output image has a ${line} box around the ${target} object`],
+      instructions: [
+        `draw ${withArticle(line)} box around the ${target} object`,
+        `find the ${target} object`,
+      ],
+      differences: [`the output image has ${withArticle(line)} box around the ${target} object`],
     },
     reverseWords: {
       instructions: [`remove the ${line} box`, "take the box away"],

@@ -4,8 +4,8 @@ import { isOutdoors, type Scene, type SceneObject, type Shape } from "./scene.ts
 
 const numbers = ["no", "one", "two", "three", "four", "five"];
 
-/** "a", or "an" before a vowel. */
-export const article = (phrase: string): string => (/^[aeiou]/.test(phrase) ? "an" : "a");
+/** "a cube", "an orange cube". */
+export const withArticle = (phrase: string): string => `${/^[aeiou]/.test(phrase) ? "an" : "a"} ${phrase}`;
 
 export const plural = (shape: Shape): string => `${shape}s`;
 
@@ -50,16 +50,14 @@ function counted(objects: readonly SceneObject[]): string {
   const groups = new Map<string, number>();
   for (const object of objects) groups.set(nounPhrase(object), (groups.get(nounPhrase(object)) ?? 0) + 1);
   const phrases = [...groups].map(([phrase, count]) =>
-    count === 1 ? `${article(phrase)} ${phrase}` : `${numbers[count]} ${phrase}s`,
+    count === 1 ? withArticle(phrase) : `${numbers[count]} ${phrase}s`,
   );
   return list(phrases);
 }
 
 /** One object after the other, each placed by the one before: "a cube to the left of a sphere, …". */
 function placed(objects: readonly SceneObject[], detail: "size" | "full"): string {
-  const phrases = objects
-    .map((object) => nounPhrase(object, detail))
-    .map((phrase) => `${article(phrase)} ${phrase}`);
+  const phrases = objects.map((object) => withArticle(nounPhrase(object, detail)));
   if (objects.length === 1) return phrases[0];
   const chain = `${phrases[0]} ${relation(objects[0], objects[1])} ${phrases[1]}`;
   return [chain, ...phrases.slice(2)].join(" and ");

@@ -25,7 +25,7 @@ export interface SceneOptions {
   readonly places?: readonly Place[];
   readonly seasons?: readonly Season[];
   readonly times?: readonly Time[];
-  /** How many objects; 1 to 4 unless told. */
+  /** How many objects; unless told 1 to 4, as many as fit. */
   readonly count?: number;
   /** Objects that must be there, each with at least these properties. */
   readonly wanted?: readonly Partial<SceneObject>[];
@@ -101,16 +101,17 @@ export function drawScene(random: Random, options: SceneOptions = {}): Scene {
 
 function tryScene(random: Random, options: SceneOptions): Scene | undefined {
   const { wanted = [], allowed = () => true } = options;
-  const count = Math.max(options.count ?? random.pick([1, 2, 3, 4], [2, 4, 4, 1]), wanted.length);
+  const least = Math.max(options.count ?? 1, wanted.length);
+  const count = Math.max(options.count ?? random.pick([1, 2, 3, 4], [2, 4, 4, 1]), least);
   for (let attempt = 0; attempt < attempts; attempt++) {
     let scene = drawEmptyScene(random, options);
-    for (let tries = 0; scene.objects.length < count && tries < 40; tries++) {
+    for (let tries = 0; scene.objects.length < count && tries < 60; tries++) {
       const given = wanted[scene.objects.length];
       const object = drawObject(random, given);
       const grown = { ...scene, objects: [...scene.objects, object] };
       if ((given || allowed(object)) && isWellPlaced(grown)) scene = grown;
     }
-    if (scene.objects.length === count) return scene;
+    if (scene.objects.length >= least) return scene;
   }
   return undefined;
 }
