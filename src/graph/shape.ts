@@ -77,12 +77,13 @@ function partsOf(dim: string, sign: "+" | "*"): string[] {
 /** Number of elements; a product of names where some dimension is symbolic. */
 export const sizeOf = (shape: Shape): Dim => multiplyDims(...shape);
 
+export const isKnown = (shape: Shape): shape is readonly number[] =>
+  shape.every((dim) => typeof dim === "number");
+
 /** The sizes of a shape all of whose dimensions are known. @throws ShapeError naming what needs them. */
 export function knownShape(shape: Shape, what: string): readonly number[] {
-  for (const dim of shape)
-    if (typeof dim !== "number")
-      throw new ShapeError(`${what}: expected known dimensions, got ${formatShape(shape)}`);
-  return shape as readonly number[];
+  if (!isKnown(shape)) throw new ShapeError(`${what}: expected known dimensions, got ${formatShape(shape)}`);
+  return shape;
 }
 
 /** The non-negative position of `axis`, which may count from the end. @throws ShapeError outside the rank. */

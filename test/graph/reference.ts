@@ -288,6 +288,9 @@ const RULES = {
       },
     ),
   ),
+  broadcastTo: one<{ shape: readonly number[] }>(([x], { shape }) =>
+    tabulate(shape, (index) => pick(x!, index)),
+  ),
   broadcastLike: one(([x, like]) => tabulate(like!.shape, (index) => pick(x!, index))),
   repeat: one<{ axis: number; count: number }>(([x], { axis, count }) =>
     tabulate(swap(x!.shape, axis, count), (index) => pick(x!, index)),

@@ -2,9 +2,8 @@
 import type { DType, Tensor, TensorType } from "../graph.ts";
 import { type Attributes, float, MICROSOFT } from "../onnx-writer.ts";
 import { type Gradients, operator } from "../operator.ts";
-import { broadcastAxes, broadcastShapes, ShapeError } from "../shape.ts";
-import { sum } from "./reduction.ts";
-import { reshape } from "./shape.ts";
+import { broadcastShapes, isKnown, ShapeError } from "../shape.ts";
+import { broadcastTo, sumTo } from "./shape.ts";
 
 /** A tensor, or a number standing for a float32 scalar constant. */
 export type Operand = Tensor | number;
@@ -13,12 +12,6 @@ function lift(x: Operand, y: Operand): [Tensor, Tensor] {
   const graph = typeof x === "number" ? (y as Tensor).graph : x.graph;
   const tensor = (operand: Operand) => (typeof operand === "number" ? graph.constant(operand) : operand);
   return [tensor(x), tensor(y)];
-}
-
-/** Sums `gradient` over the axes along which `x` was repeated, back to the shape of `x`. */
-function unbroadcast(gradient: Tensor, x: Tensor): Tensor {
-  const axes = broadcastAxes(x.shape, gradient.shape);
-  return axes.length === 0 ? gradient : reshape(sum(gradient, axes), x.shape);
 }
 
 function binary(
@@ -37,7 +30,7 @@ function binary(
     ...(gradient && {
       gradient: ([x, y], output, upstream): Gradients => {
         const [dx, dy] = gradient(x!, y!, output, upstream);
-        return [unbroadcast(dx, x!), unbroadcast(dy, y!)];
+        return [sumTo(x!, dx), sumTo(y!, dy)];
       },
     }),
   });
@@ -157,8 +150,8 @@ const select = operator("where", {
   emit: (writer, inputs) => writer.node("Where", inputs),
   gradient: ([condition, x, y], _out, dout) => [
     null,
-    unbroadcast(where(condition!, dout, 0), x!),
-    unbroadcast(where(condition!, 0, dout), y!),
+    sumTo(x!, where(condition!, dout, 0)),
+    sumTo(y!, where(condition!, 0, dout)),
   ],
 });
 
@@ -167,7 +160,7 @@ export const clip = (x: Tensor, low: number, high: number): Tensor => minimum(ma
 
 /** A float32 tensor of the shape of `x`, filled with `value`. */
 export const fill = (x: Tensor, value: number): Tensor =>
-  x.rank === 0 ? x.graph.constant(value) : filled([x], { value });
+  isKnown(x.shape) ? broadcastTo(x.graph.constant(value), x.shape) : filled([x], { value });
 const filled = operator<{ value: number }>("fill", {
   infer: ([x]) => ({ dtype: "float32", shape: x!.shape }),
   emit: (writer, [x], { value }) => writer.node("Expand", [writer.scalar(value), writer.node("Shape", [x!])]),

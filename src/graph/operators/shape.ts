@@ -3,9 +3,11 @@ import type { Tensor, TensorType } from "../graph.ts";
 import { operator, operators } from "../operator.ts";
 import {
   addDims,
+  broadcastAxes,
   broadcastShapes,
   type Dim,
   formatShape,
+  isKnown,
   knownShape,
   resolveAxis,
   type Shape,
@@ -73,24 +75,34 @@ const permute = operator<{ order: readonly number[] }>("transpose", {
   ],
 });
 
-/** Repeats `x` along the axes where it has size 1 (or none) until it has the shape of `like`. */
-export const broadcastLike = (x: Tensor, like: Tensor): Tensor =>
-  sameShape(x.shape, like.shape) ? x : expand([x, like], {});
-const expand = operator("broadcastLike", {
-  infer([x, like]) {
-    if (!sameShape(broadcastShapes(x!.shape, like!.shape), like!.shape))
-      throw new ShapeError(
-        `expected a shape that fits into ${formatShape(like!.shape)}, got ${formatShape(x!.shape)}`,
-      );
-    return { dtype: x!.dtype, shape: like!.shape };
-  },
-  emit: (writer, [x, like]) => writer.node("Expand", [x!, writer.node("Shape", [like!])]),
-  gradient: ([x], _y, dy) => {
-    const offset = dy.rank - x!.rank;
-    const axes = dy.shape.flatMap((_, i) => (i < offset || x!.shape[i - offset] === 1 ? [i] : []));
-    return [reshape(sum(dy, axes), x!.shape), null];
-  },
+/** Repeats `x` along the axes where it has size 1 (or none) until it has the given shape. */
+export const broadcastTo = (x: Tensor, shape: readonly number[]): Tensor =>
+  sameShape(x.shape, shape) ? x : expandTo([x], { shape });
+const expandTo = operator<{ shape: readonly number[] }>("broadcastTo", {
+  infer: ([x], { shape }) => expanded(x!, shape),
+  emit: (writer, [x], { shape }) => writer.node("Expand", [x!, writer.ints(shape)]),
+  gradient: ([x], _y, dy) => [sumTo(x!, dy)],
 });
+
+/** The same to the shape of `like`, which need not be known. */
+export const broadcastLike = (x: Tensor, like: Tensor): Tensor =>
+  isKnown(like.shape) ? broadcastTo(x, like.shape) : expandLike([x, like], {});
+const expandLike = operator("broadcastLike", {
+  infer: ([x, like]) => expanded(x!, like!.shape),
+  emit: (writer, [x, like]) => writer.node("Expand", [x!, writer.node("Shape", [like!])]),
+  gradient: ([x], _y, dy) => [sumTo(x!, dy), null],
+});
+
+function expanded({ dtype, shape: from }: Tensor, shape: Shape): TensorType {
+  if (sameShape(broadcastShapes(from, shape), shape)) return { dtype, shape };
+  throw new ShapeError(`expected a shape that fits into ${formatShape(shape)}, got ${formatShape(from)}`);
+}
+
+/** The gradient of a broadcast: `dy` summed over the axes along which `x` was repeated, in the shape of `x`. */
+export function sumTo(x: Tensor, dy: Tensor): Tensor {
+  const axes = broadcastAxes(x.shape, dy.shape);
+  return axes.length === 0 ? dy : reshape(sum(dy, axes), x.shape);
+}
 
 /** A new axis of size `count` at `axis`, along which `x` is repeated. */
 export function repeat(x: Tensor, axis: number, count: number): Tensor {
