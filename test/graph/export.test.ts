@@ -1,0 +1,253 @@
+import { describe, expect, test } from "vitest";
+import {
+  add,
+  attention,
+  concat,
+  type Dim,
+  embedding,
+  exportOnnx,
+  Graph,
+  gradients,
+  linear,
+  multiply,
+  parametersBehind,
+  reshape,
+  rmsNorm,
+  rope,
+  rotaryTables,
+  type Scope,
+  silu,
+  split,
+  type Tensor,
+  tanh,
+  tokenLoss,
+  transpose,
+} from "../../src/graph/index.ts";
+import { Session } from "../../src/runtime/session.ts";
+import { array, evaluate, evaluate64, expectClose, type NdArray, random, total } from "./kit.ts";
+
+const WIDTH = 8;
+const HEADS = 2;
+const VOCABULARY = 11;
+
+/** A small decoder with a cache; ids, positions and past keys of any batch and length, unless told otherwise. */
+function decoder(graph: Graph, time: Dim = "time", past: Dim = "past") {
+  const ids = graph.input("ids", "int64", ["batch", time]);
+  const positions = graph.input("positions", "int64", ["batch", time]);
+  const w = graph.scope();
+  const tables = rotaryTables(graph, 32, WIDTH / HEADS, 100);
+  const heads = (x: Tensor) => transpose(reshape(x, ["batch", time, HEADS, WIDTH / HEADS]), [0, 2, 1, 3]);
+  const weight = (w: Scope, name: string, ...shape: number[]) => w.parameter(`${name}.weight`, shape);
+  let x = embedding(ids, weight(w, "embed", VOCABULARY, WIDTH));
+  const cache: Tensor[] = [];
+  for (const layer of [0, 1])
+    x = w.in(`layers.${layer}`, (w) => {
+      const normed = rmsNorm(x, weight(w, "norm", WIDTH), 1e-5);
+      const joined = linear(normed, weight(w, "qkv", 3 * WIDTH, WIDTH));
+      const [q, k, v] = split(joined, -1, [WIDTH, WIDTH, WIDTH]).map(heads) as [Tensor, Tensor, Tensor];
+      const cached = (name: string) =>
+        graph.input(`past.${layer}.${name}`, "float32", ["batch", HEADS, past, WIDTH / HEADS]);
+      const keys = concat([cached("key"), rope(k, positions, tables)], 2);
+      const values = concat([cached("value"), v], 2);
+      cache.push(keys, values);
+      const mixed = transpose(attention(rope(q, positions, tables), keys, values), [0, 2, 1, 3]);
+      return add(x, silu(linear(reshape(mixed, ["batch", time, WIDTH]), weight(w, "out", WIDTH, WIDTH))));
+    });
+  return { logits: linear(x, weight(w, "head", VOCABULARY, WIDTH)), cache };
+}
+
+function decoderFeeds(graph: Graph, batch: number, time: number, past: number): Record<string, NdArray> {
+  const feeds: Record<string, NdArray> = {};
+  for (const [name, { shape }] of graph.parameters) feeds[name] = random(shape as number[], name.length);
+  const whole = (of: (i: number) => number) =>
+    array(
+      [batch, time],
+      Array.from({ length: batch * time }, (_, i) => of(i)),
+    );
+  feeds.ids = whole((i) => (i * 7) % VOCABULARY);
+  feeds.positions = whole((i) => past + (i % time));
+  for (const layer of [0, 1])
+    for (const name of ["key", "value"])
+      feeds[`past.${layer}.${name}`] = random([batch, HEADS, past, WIDTH / HEADS], layer + past);
+  return feeds;
+}
+
+/** The ONNX operators in a model, found by the names of its nodes (`path/Type.number`). */
+const nodesOf = (model: Uint8Array): string[] =>
+  [
+    ...Buffer.from(model)
+      .toString("latin1")
+      .matchAll(/\/([A-Z]\w+)\.\d+/g),
+  ]
+    .map(([, type]) => type!)
+    .sort();
+
+test("a decoder runs with any batch, length and past, as the declared shapes say", async () => {
+  const graph = new Graph();
+  const { logits, cache } = decoder(graph);
+  expect(logits.shape).toEqual(["batch", "time", VOCABULARY]);
+  expect(cache[0]!.shape).toEqual(["batch", HEADS, "past+time", WIDTH / HEADS]);
+  for (const [batch, time, past] of [
+    [1, 1, 5],
+    [2, 3, 0],
+    [3, 4, 2],
+  ] as const) {
+    const feeds = decoderFeeds(graph, batch, time, past);
+    const made = await evaluate({ logits, keys: cache[0]! }, feeds);
+    const [exact, keys] = evaluate64([logits, cache[0]!], feeds);
+    expectClose(made.logits, exact!, { relative: 1e-5 });
+    expectClose(made.keys, keys!);
+    expect(made.keys.shape).toEqual([batch, HEADS, past + time, WIDTH / HEADS]);
+  }
+});
+
+describe("parameters", () => {
+  const graph = new Graph();
+  const { logits } = decoder(graph);
+  const feeds = decoderFeeds(graph, 2, 3, 1);
+  const weights = new Map(
+    [...graph.parameters].map(([name, { shape }]) => [
+      name,
+      { dtype: "float32" as const, shape, data: Float32Array.from(feeds[name]!.data) },
+    ]),
+  );
+
+  test("are inputs of the model where no weights are given, and give the same values either way", async () => {
+    const asInputs = await evaluate({ logits }, feeds);
+    const asWeights = await evaluate({ logits }, feeds, weights);
+    const some = await evaluate({ logits }, feeds, new Map([...weights].slice(0, 3)));
+    expectClose(asWeights.logits, asInputs.logits, { relative: 1e-6 });
+    expectClose(some.logits, asInputs.logits, { relative: 1e-6 });
+    const session = await Session.create(exportOnnx({ logits }, { weights }), { threads: 1 });
+    expect(session.inputNames.filter((name) => graph.parameters.has(name))).toEqual([]);
+    expect(session.inputNames).toContain("past.1.value");
+    await session.release();
+  });
+
+  test("are listed in order of creation, those alone that an output needs", () => {
+    expect(parametersBehind([logits]).map(({ source }) => "name" in source && source.name)).toEqual([
+      ...graph.parameters.keys(),
+    ]);
+    const [, first] = [...graph.parameters.values()];
+    expect(parametersBehind([tanh(first!)])).toEqual([first]);
+  });
+
+  test("of another shape or type are refused", () => {
+    const wrong = (shape: number[], dtype: "float32" | "float16") =>
+      exportOnnx(
+        { logits },
+        { weights: new Map([["head.weight", { dtype, shape, data: new Float32Array(88) }]]) },
+      );
+    expect(() => wrong([8, 11], "float32")).toThrow(
+      "weight head.weight: expected float32 [11, 8], got float32 [8, 11]",
+    );
+    expect(() => wrong([11, 8], "float16")).toThrow("expected float32 [11, 8], got float16 [11, 8]");
+  });
+});
+
+describe("an exported model", () => {
+  test("holds what its outputs need and nothing else", async () => {
+    const graph = new Graph();
+    const [x, y] = ["x", "y"].map((name) => graph.input(name, "float32", ["n"])) as [Tensor, Tensor];
+    graph.parameter("unused", [3]);
+    multiply(tanh(y), x); // Dead code.
+    const model = exportOnnx({ sum: add(x, add(x, 1)) });
+    expect(nodesOf(model)).toEqual(["Add", "Add"]);
+    const session = await Session.create(model, { threads: 1 });
+    expect(session.inputNames).toEqual(["x"]);
+    expect(session.outputNames).toEqual(["sum"]);
+    await session.release();
+  });
+
+  test("computes once what is used twice", () => {
+    const graph = new Graph();
+    const x = graph.input("x", "float32", [2]);
+    const model = exportOnnx({ a: add(tanh(x), 1), b: add(tanh(x), 2), again: add(tanh(x), 1) });
+    expect(nodesOf(model)).toEqual(["Add", "Add", "Tanh"]);
+  });
+
+  test("leaves out what a gradient does not need: other gradients, and the loss itself", () => {
+    const graph = new Graph();
+    const [x, w] = [graph.input("x", "float32", [4, 3]), graph.parameter("w", [2, 3])];
+    const [dw] = gradients(total([linear(x, w)]), [w]);
+    expect(nodesOf(exportOnnx({ dw: dw! })).filter((type) => type === "Gemm")).toHaveLength(1);
+  });
+
+  test("is the same, byte for byte, when the same is built again", () => {
+    const build = () => {
+      const graph = new Graph();
+      const { logits } = decoder(graph, 3, 2);
+      const targets = graph.input("targets", "int64", ["batch*3"]);
+      const { nll } = tokenLoss(reshape(logits, ["batch*3", VOCABULARY]), targets);
+      const loss = total([nll]);
+      const parameters = [...graph.parameters.values()];
+      const slopes = gradients(loss, parameters).map((slope, i) => [`gradient ${i}`, slope] as const);
+      return exportOnnx({ loss, ...Object.fromEntries(slopes) });
+    };
+    const [first, second] = [build(), build()];
+    expect(first.length).toBeGreaterThan(1000);
+    expect(Buffer.compare(first, second)).toBe(0);
+  });
+
+  test("may give an input, a constant or one tensor twice as its outputs", async () => {
+    const graph = new Graph();
+    const x = graph.input("x", "float32", [2]);
+    const made = await evaluate(
+      { same: x, constant: graph.constant([1, 2]), a: tanh(x), b: tanh(x) },
+      { x: array([2], [0, 3]) },
+    );
+    expect([...made.same.data]).toEqual([0, 3]);
+    expect([...made.constant.data]).toEqual([1, 2]);
+    expect(made.a).toEqual(made.b);
+  });
+
+  test("keeps user's names apart from its own, and refuses one name for two things", async () => {
+    const graph = new Graph();
+    const names = ["v0", "c0", "c1", "0", "1"];
+    const inputs = names.map((name) => graph.input(name, "float32", [1]));
+    const y = inputs.reduce((a, b) => add(multiply(a, 2), b));
+    const feeds = Object.fromEntries(names.map((name) => [name, array([1], [1])]));
+    expect((await evaluate({ y }, feeds)).y.data[0]).toBe(31);
+    const twice = 'export: expected inputs, parameters and outputs of different names, got "v0" twice';
+    expect(() => exportOnnx({ v0: y })).toThrow(twice);
+    expect(() => exportOnnx({ y: add(inputs[0]!, graph.parameter("v0", [1])) })).toThrow(twice);
+  });
+
+  test("reads weights from a file beside it", () => {
+    const w = new Graph().parameter("w", [2, 3]);
+    const data = { file: "model.safetensors", offset: 128, length: 24 };
+    const model = exportOnnx(
+      { y: tanh(w) },
+      { weights: new Map([["w", { dtype: "float32", shape: [2, 3], data }]]) },
+    );
+    const text = Buffer.from(model).toString("latin1");
+    for (const part of ["location", "model.safetensors", "offset", "128", "length", "24"])
+      expect(text).toContain(part);
+  });
+
+  test("carries the layer path in the names of its nodes", () => {
+    const graph = new Graph();
+    decoder(graph);
+    const { logits } = decoder(graph);
+    expect(Buffer.from(exportOnnx({ logits })).toString("latin1")).toContain("layers.1/RotaryEmbedding");
+  });
+});
+
+test("constants of every type come out as they went in", async () => {
+  const graph = new Graph();
+  const long = Float32Array.from({ length: 100 }, (_, i) => i / 7);
+  const made = await evaluate({
+    float: graph.constant([0.1, -2, 3e8]),
+    scalar: graph.constant(0.5),
+    long: graph.constant(long, [10, 10]),
+    ids: graph.constant(BigInt64Array.of(-1n, 4_000_000_000n)),
+    bool: graph.constant(Uint8Array.of(1, 0, 1), [3, 1], "bool"),
+    bytes: graph.constant(Uint8Array.of(7, 255)),
+  });
+  expect([...made.float.data]).toEqual([Math.fround(0.1), -2, 3e8]);
+  expect([made.scalar.shape, ...made.scalar.data]).toEqual([[], 0.5]);
+  expect([made.long.shape, ...made.long.data]).toEqual([[10, 10], ...long]);
+  expect([...made.ids.data]).toEqual([-1, 4e9]);
+  expect([made.bool.shape, ...made.bool.data]).toEqual([[3, 1], 1, 0, 1]);
+  expect([...made.bytes.data]).toEqual([7, 255]);
+});
