@@ -105,17 +105,22 @@ const drawRemoval =
     };
   };
 
-/** Sets properties of all objects of a kind. */
+/** Sets properties of all objects of a kind, none of which has them yet. */
 function drawModification(
   kind: Kind,
   change: Partial<SceneObject>,
   become: string,
   start: Partial<SceneObject> = {},
 ): Change {
+  const changed = (object: SceneObject): SceneObject => ({ ...object, ...change });
+  const names = Object.keys(change) as (keyof SceneObject)[];
+  const isDone = (object: SceneObject) => names.every((name) => object[name] === change[name]);
   return {
     parameters: { objects: kind.phrase, become },
     images: edited(amongOthers(kind, start), (scene) =>
-      editObjects(scene, kind.matches, (object) => ({ ...object, ...change })),
+      scene.objects.some((object) => kind.matches(object) && isDone(object))
+        ? undefined
+        : editObjects(scene, kind.matches, changed),
     ),
     words: {
       instructions: [`make the ${kind.phrase} ${become}`, `turn the ${kind.phrase} ${become}`],

@@ -1,0 +1,86 @@
+import { describe, expect, test } from "vitest";
+import type { Image } from "../../src/image/image.ts";
+import { colors, type SceneObject } from "../../src/tasks/world/scene.ts";
+import { pairOf, pixel, pixels, tasksOf } from "./kit.ts";
+
+const size = 64;
+
+/** The pixels that differ by more than `least` in some channel. */
+function changed(a: Image, b: Image, least = 0.12): (readonly [number, number])[] {
+  return [...pixels(a)].filter(([x, y]) =>
+    pixel(a, x, y).some((value, c) => Math.abs(value - pixel(b, x, y)[c]) > least),
+  );
+}
+
+describe("addObject", () => {
+  test("puts the object where its parameters say, and leaves the rest alone", () => {
+    for (const task of tasksOf("addObject", 8))
+      for (const scene of [0, 1]) {
+        const { x, z } = task.parameters as unknown as SceneObject;
+        const { input, output } = pairOf(task, size, scene);
+        const places = changed(input, output);
+        expect(places.length).toBeGreaterThan(15);
+        expect(places.length).toBeLessThan(size * size * 0.45);
+        // Seen from the camera, x / z is where it stands; shadows may lean to a side.
+        const middle = places.reduce((sum, [column]) => sum + column, 0) / places.length / size;
+        expect(Math.abs(middle - (0.5 + (1.3 * x) / z))).toBeLessThan(0.14);
+      }
+  });
+});
+
+/** Mean colour of the places in a picture. */
+function meanColor(image: Image, places: readonly (readonly [number, number])[]): number[] {
+  const colors = places.map(([x, y]) => pixel(image, x, y));
+  return [0, 1, 2].map((c) => colors.reduce((sum, color) => sum + color[c], 0) / places.length);
+}
+
+describe.each(["recolor", "recolorShape"])("%s", (family) => {
+  test("brings the objects closer to the new colour, nothing else", () => {
+    const vivid = ["red", "green", "blue", "yellow"];
+    const tasks = tasksOf(family, 40).filter(({ parameters }) => vivid.includes(String(parameters.become)));
+    expect(tasks.length).toBeGreaterThan(5);
+    for (const task of tasks.slice(0, 8)) {
+      const { input, output } = pairOf(task, size);
+      const places = changed(input, output, 0.08);
+      const target = colors[task.parameters.become as keyof typeof colors];
+      const chroma = (color: readonly number[]) =>
+        color.map((value) => value - (color[0] + color[1] + color[2]) / 3);
+      const likeness = (color: readonly number[]) =>
+        chroma(color).reduce((sum, value, c) => sum + value * chroma(target)[c], 0);
+      expect(likeness(meanColor(output, places))).toBeGreaterThan(likeness(meanColor(input, places)));
+      expect(places.length).toBeLessThan(size * size * 0.5);
+    }
+  });
+});
+
+test.each(["removeColor", "removeShape", "removeObject", "replaceShape", "retexture", "resize"])(
+  "%s changes a part of the picture and keeps a part exactly",
+  (family) => {
+    for (const task of tasksOf(family, 5)) {
+      const { input, output } = pairOf(task, size);
+      const kept = size * size - changed(input, output, 1e-6).length;
+      expect(kept).toBeGreaterThan(size * size * 0.3);
+      expect(changed(input, output, 0.05).length).toBeGreaterThan(5);
+    }
+  },
+);
+
+test("timeOfDay makes nights darker than days, both directions", () => {
+  const mean = ({ data }: Image) => data.reduce((sum, value) => sum + value, 0) / data.length;
+  const tasks = tasksOf("timeOfDay", 30);
+  for (const [from, to, sign] of [
+    ["day", "night", -1],
+    ["night", "day", 1],
+  ] as const) {
+    const task = tasks.find(({ parameters }) => parameters.from === from && parameters.to === to)!;
+    const { input, output } = pairOf(task, size);
+    expect((mean(output) - mean(input)) * sign).toBeGreaterThan(0.1);
+  }
+});
+
+test("season turns the meadow white for winter", () => {
+  const task = tasksOf("season", 30).find(({ parameters }) => parameters.to === "winter")!;
+  const { input, output } = pairOf(task, size);
+  const corner = (image: Image) => pixel(image, 1, size - 1);
+  expect(Math.min(...corner(output))).toBeGreaterThan(Math.min(...corner(input)) + 0.1);
+});

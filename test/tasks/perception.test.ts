@@ -1,0 +1,174 @@
+import { describe, expect, test } from "vitest";
+import { Random } from "../../src/random.ts";
+import { depthPosition } from "../../src/tasks/families/perception.ts";
+import { drawScene, renderScene, type Task } from "../../src/tasks/index.ts";
+import {
+  type DepthPalette,
+  drawDepthPalette,
+  paletteColor,
+  palettePosition,
+  reservedHues,
+} from "../../src/tasks/palette.ts";
+import { classOf, colors, type Shape } from "../../src/tasks/world/scene.ts";
+import { largestDifference, pairOf, pairRandom, pixel, pixels, tasksOf } from "./kit.ts";
+
+const size = 48;
+
+/** The scene that a task without demands on it draws first: the input picture proves it is the one. */
+function renderBehind(task: Task, index: number) {
+  const pair = pairOf(task, size, index);
+  const render = renderScene(drawScene(pairRandom(index)), size);
+  expect(render.image).toEqual(pair.input);
+  return { render, ...pair };
+}
+
+const paletteOf = ({ parameters }: Task) => parameters as unknown as DepthPalette;
+
+/** Hue in turns, or undefined for colours without one. */
+function hueOf([r, g, b]: readonly number[]): number | undefined {
+  const [most, least] = [Math.max(r, g, b), Math.min(r, g, b)];
+  if (most - least < 0.02) return undefined;
+  const sixth =
+    most === r
+      ? (g - b) / (most - least)
+      : most === g
+        ? 2 + (b - r) / (most - least)
+        : 4 + (r - g) / (most - least);
+  return (sixth / 6 + 1) % 1;
+}
+
+describe.each(["depth", "depthUnseenPalette"])("%s", (family) => {
+  test("paints 1 / depth along the task's palette, the same in every pair", () => {
+    for (const task of tasksOf(family, 4))
+      for (const scene of [0, 1]) {
+        const { render, output } = renderBehind(task, scene);
+        for (const [x, y] of pixels(output)) {
+          const position = depthPosition(render.depth[y * size + x]);
+          const expected = paletteColor(paletteOf(task), position);
+          expect(largestDifference(pixel(output, x, y), expected)).toBeLessThan(0.012);
+          expect(Math.abs(palettePosition(paletteOf(task), pixel(output, x, y)) - position)).toBeLessThan(
+            0.02,
+          );
+        }
+      }
+  });
+
+  test("keeps near apart from far: brightness changes one way along the palette", () => {
+    for (const task of tasksOf(family, 20)) {
+      const values = Array.from({ length: 11 }, (_, i) => Math.max(...paletteColor(paletteOf(task), i / 10)));
+      const direction = Math.sign(values[10] - values[0]);
+      for (let i = 1; i < values.length; i++)
+        expect((values[i] - values[i - 1]) * direction).toBeGreaterThan(0);
+    }
+  });
+});
+
+describe("reserved palettes", () => {
+  const isReserved = (hue: number) => hue > reservedHues.low - 1e-3 && hue < reservedHues.high + 1e-3;
+
+  test("never appear in depth, and depthUnseenPalette has no others", () => {
+    const huesOf = (family: string) =>
+      tasksOf(family, 12).flatMap((task) => {
+        const { output } = pairOf(task, 32);
+        return [...pixels(output)]
+          .map(([x, y]) => hueOf(pixel(output, x, y)))
+          .filter((hue) => hue !== undefined);
+      });
+    const open = huesOf("depth");
+    expect(open.length).toBeGreaterThan(5000);
+    expect(open.filter((hue) => hue > reservedHues.low + 1e-3 && hue < reservedHues.high - 1e-3)).toEqual([]);
+    const unseen = huesOf("depthUnseenPalette");
+    expect(unseen.length).toBeGreaterThan(5000);
+    expect(unseen.filter((hue) => !isReserved(hue))).toEqual([]);
+  });
+
+  test("cover their ranges: palettes differ", () => {
+    const hues = Array.from(
+      { length: 200 },
+      (_, i) => drawDepthPalette(Random.of("open", i), "open").nearHue % 1,
+    );
+    for (const region of [0.05, 0.3, 0.5, 0.65])
+      expect(hues.some((hue) => Math.abs(hue - region) < 0.05)).toBe(true);
+  });
+});
+
+test("normals code each axis in the channel and direction that the task names", () => {
+  for (const task of tasksOf("normals", 6)) {
+    const { render, output } = renderBehind(task, 0);
+    const axes = String(task.parameters.code).split(",");
+    for (const [x, y] of pixels(output)) {
+      const i = (y * size + x) * 3;
+      const expected = axes.map((axis) => {
+        const value = render.normals[i + "xyz".indexOf(axis.at(-1)!)];
+        return 0.5 + (axis.startsWith("-") ? -0.5 : 0.5) * value;
+      });
+      expect(largestDifference(pixel(output, x, y), expected)).toBeLessThan(1e-6);
+    }
+  }
+});
+
+test("edges have two colours, and lines where objects end", () => {
+  for (const task of tasksOf("edges", 4)) {
+    const { render, output } = renderBehind(task, 1);
+    const [ink, paper] = [task.parameters.ink, task.parameters.paper].map(
+      (name) => colors[name as keyof typeof colors],
+    );
+    for (const [x, y] of pixels(output)) {
+      const isInk = largestDifference(pixel(output, x, y), ink) < 1e-6;
+      if (!isInk) expect(largestDifference(pixel(output, x, y), paper)).toBeLessThan(1e-6);
+      const i = y * size + x;
+      if (x + 1 < size && render.segmentation[i] !== render.segmentation[i + 1]) expect(isInk).toBe(true);
+    }
+  }
+});
+
+test("segmentation gives each class one colour in all pairs of a task", () => {
+  for (const task of tasksOf("segmentation", 4)) {
+    const names = Object.keys(task.parameters);
+    expect(names).toHaveLength(4);
+    const palettes = [0, 1, 2].map((scene) => {
+      const { output } = pairOf(task, size, scene);
+      return new Set([...pixels(output)].map(([x, y]) => pixel(output, x, y).join()));
+    });
+    // Every pair shows all classes: background (or room wall), ground, both shapes.
+    for (const palette of palettes) expect(palette).toEqual(palettes[0]);
+    expect(palettes[0].size).toBe(4);
+  }
+});
+
+test("mask paints exactly the pixels of the named shape", () => {
+  for (const task of tasksOf("mask", 4)) {
+    const shape = task.parameters.shape as Shape;
+    const { input, output } = pairOf(task, size, 3);
+    const render = renderScene(drawScene(pairRandom(3), { wanted: [{ shape }], count: 3 }), size);
+    expect(render.image).toEqual(input);
+    const ink = colors[task.parameters.ink as keyof typeof colors];
+    for (const [x, y] of pixels(output)) {
+      const isMasked = largestDifference(pixel(output, x, y), ink) < 1e-6;
+      expect(isMasked).toBe(render.classes[y * size + x] === classOf(shape));
+    }
+  }
+});
+
+test("instances take the palette from left to right", () => {
+  const hex = (color: readonly number[]) =>
+    `#${color
+      .map((value) =>
+        Math.round(value * 255)
+          .toString(16)
+          .padStart(2, "0"),
+      )
+      .join("")}`;
+  for (const task of tasksOf("instances", 4)) {
+    const order = String(task.parameters.order).split(" ");
+    const { output } = pairOf(task, size, 2);
+    const middles = order.map((color) => {
+      const columns = [...pixels(output)]
+        .filter(([x, y]) => hex(pixel(output, x, y)) === color)
+        .map(([x]) => x);
+      expect(columns.length).toBeGreaterThan(5);
+      return columns.reduce((sum, x) => sum + x, 0) / columns.length;
+    });
+    expect(middles).toEqual(middles.toSorted((a, b) => a - b));
+  }
+});
