@@ -164,6 +164,8 @@ describe("an exported model", () => {
     const x = graph.input("x", "float32", [2]);
     const model = exportOnnx({ a: add(tanh(x), 1), b: add(tanh(x), 2), again: add(tanh(x), 1) });
     expect(nodesOf(model)).toEqual(["Add", "Add", "Tanh"]);
+    const [a, b] = split(x, 0, [1, 1]);
+    expect(nodesOf(exportOnnx({ y: add(a!, b!) }))).toEqual(["Add", "Split"]);
   });
 
   test("leaves out what a gradient does not need: other gradients, and the loss itself", () => {

@@ -86,6 +86,7 @@ describe("what was built before", () => {
   test("is told apart by operator, inputs, their order and attributes", () => {
     const graph = new Graph();
     const [x, y] = [input(graph, "x", 2, 2), input(graph, "y", 2, 2)];
+    const z = input(graph, "z", "n");
     const all = [
       add(x, y),
       add(y, x),
@@ -96,8 +97,9 @@ describe("what was built before", () => {
       sum(x, 0),
       sum(x, 1),
       fill(x, 1),
-      fill(x, Number.POSITIVE_INFINITY),
-      fill(x, Number.NEGATIVE_INFINITY),
+      fill(z, 1),
+      fill(z, Number.POSITIVE_INFINITY),
+      fill(z, Number.NEGATIVE_INFINITY),
       graph.constant([1, 2]),
       graph.constant([1, 2], [2, 1]),
       graph.constant(BigInt64Array.of(1n, 2n)),

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { argMin, Graph, gradients, max, mean, sum } from "../../../src/graph/index.ts";
-import { array, checkGradient, evaluate, random, total } from "../kit.ts";
+import { array, checkGradient, evaluate, expectClose, random, total } from "../kit.ts";
 
 describe.each([
   ["sum", sum],
@@ -48,6 +48,15 @@ test("sum runs along axes whose size is known late", async () => {
     expect(made.y.shape).toEqual([shape[0]]);
     expect([...made.dx.data]).toEqual(Array(shape[0]! * shape[1]!).fill(1));
   }
+});
+
+test("mean divides the sum by the number of elements", async () => {
+  const x = new Graph().input("x", "float32", [2, 3]);
+  const feeds = { x: array([2, 3], [1, 2, 6, 4, 0, 5]) };
+  const made = await evaluate({ rows: mean(x, 1), columns: mean(x, 0), all: mean(x) }, feeds);
+  expect([...made.rows.data]).toEqual([3, 3]);
+  expect([...made.columns.data]).toEqual([2.5, 1, 5.5]);
+  expectClose(made.all, array([1, 1], [3]));
 });
 
 test("mean refuses an axis of unknown size", () => {
