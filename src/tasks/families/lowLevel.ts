@@ -67,7 +67,7 @@ function drawMotionBlur(random: Random): ReversibleChange {
 }
 
 function drawJpeg(random: Random): ReversibleChange {
-  const quality = random.integer(3, 12);
+  const quality = random.integer(4, 14);
   return {
     parameters: { quality },
     images: from(({ image }) => compressBlocks(image, quality)),

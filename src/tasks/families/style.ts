@@ -131,7 +131,7 @@ function drawDots(random: Random): ReversibleChange {
 }
 
 function drawPainting(random: Random): ReversibleChange {
-  const stroke = random.uniform(0.04, 0.07);
+  const stroke = random.uniform(0.03, 0.055);
   const vividness = random.uniform(1, 1.6);
   return {
     parameters: { stroke, vividness },

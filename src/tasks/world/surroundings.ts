@@ -166,19 +166,20 @@ export class Surroundings {
 
   /** 0..1: how dark the ground's texture is at (x, z); low contrast, fading with distance. */
   private pattern(x: number, z: number): number {
+    if (this.place === "studio" || (this.place === "room" && this.floor === "plain")) return 0;
+    return 0.5 + this.wave(x, z) / (1 + (z / 10) ** 4);
+  }
+
+  /** −0.5..0.5: grass in patches, sand in ripples, boards or tiles. */
+  private wave(x: number, z: number): number {
     const { phase } = this;
     if (this.place === "meadow")
       return (
-        0.5 +
-        0.3 * Math.sin(1.3 * x + phase) * Math.sin(0.9 * z + 2 * phase) +
-        0.2 * Math.sin(2.9 * x - 1.7 * z)
+        0.3 * Math.sin(1.3 * x + phase) * Math.sin(0.9 * z + 2 * phase) + 0.2 * Math.sin(2.9 * x - 1.7 * z)
       );
-    if (this.place === "desert")
-      return 0.45 + 0.45 * Math.sin(2.2 * z + 0.8 * Math.sin(0.9 * x + phase) + phase);
-    if (this.place === "studio" || this.floor === "plain") return 0;
-    const clear = 1 / (1 + (z / 9) ** 4);
-    const wave =
+    if (this.place === "desert") return 0.45 * Math.sin(2.2 * z + 0.8 * Math.sin(0.9 * x + phase) + phase);
+    const cells =
       this.floor === "planks" ? Math.sin(3.4 * x) : 3 * Math.sin(2.4 * x) * Math.sin(2.4 * z + phase);
-    return 0.5 + (smoothStep(-0.4, 0.4, wave) - 0.5) * clear;
+    return smoothStep(-0.4, 0.4, cells) - 0.5;
   }
 }

@@ -102,7 +102,7 @@ export class Tracer {
     for (let c = 0; c < 3; c++) color[c] += highlight * key[c];
     if (body.gloss === 1 && ry > 0) {
       this.around.sky(0, 0.05 + 0.4 * ry, reflected);
-      mixInto(color, color, reflected, 0.12 + 0.3 * (1 + along) ** 3);
+      mixInto(color, color, reflected, (0.12 + 0.3 * (1 + along) ** 3) * Math.min(4 * ry, 1));
     }
   }
 
