@@ -1,25 +1,93 @@
-/** @file A model folder of ours: `config.json`, `model.safetensors` (float16), `tokenizer.json` where there is text. */
+/**
+ * @file A model folder of ours: `config.json`, `model.safetensors` (float16) and `tokenizer.json`. The file of weights
+ * is checked against the checksum in the configuration, so that a damaged one is never run.
+ */
 import { join } from "node:path";
-import { sha256File, writeFileAtomic, writeFolderAtomic } from "../runtime/files.ts";
+import { z } from "zod";
+import { XPromptError } from "../errors.ts";
+import type { Initializer } from "../graph/index.ts";
+import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../runtime/files.ts";
 import { writeSafetensors } from "../runtime/safetensors.ts";
+import type { SessionOptions } from "../runtime/session.ts";
+import { openWeights } from "../runtime/weights.ts";
+import { vqConfigSchema, vqganFromJson } from "./config.ts";
+import { ImageTokenizer, VQ_PREFIX } from "./image-tokenizer.ts";
+import { TextTokenizer } from "./text-tokenizer.ts";
 
 export interface ModelFolder {
   /** `config.json`, without the checksum, which is added. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly weights: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
   /** `tokenizer.json` */
-  readonly tokenizer?: unknown;
+  readonly tokenizer: unknown;
 }
 
 /** Writes a model folder, whole or not at all, over an older one if there is one. */
-export async function writeModelFolder(path: string, { config, weights, tokenizer }: ModelFolder): Promise<void> {
+export async function writeModelFolder(
+  path: string,
+  { config, weights, tokenizer }: ModelFolder,
+): Promise<void> {
   const write = async (folder: string) => {
     const file = join(folder, "model.safetensors");
-    const tensors = [...weights].map(([name, { shape, data }]) => ({ name, dtype: "F16" as const, shape, data }));
+    const tensors = [...weights].map(([name, { shape, data }]) => ({
+      name,
+      dtype: "F16" as const,
+      shape,
+      data,
+    }));
     await writeSafetensors(file, tensors, { format: "pt" });
     const checked = { ...config, weights_sha256: await sha256File(file, "weights") };
     await writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(checked, null, 2)}\n`);
-    if (tokenizer !== undefined) await writeFileAtomic(join(folder, "tokenizer.json"), `${JSON.stringify(tokenizer, null, 1)}\n`);
+    await writeFileAtomic(join(folder, "tokenizer.json"), `${JSON.stringify(tokenizer, null, 1)}\n`);
   };
   await writeFolderAtomic(path, write, { replace: true });
+}
+
+/** `config.json` of a folder that holds at least the tokenizers. */
+const tokenizerConfigSchema = z.looseObject({
+  vq_config: vqConfigSchema,
+  weights_sha256: z.string().optional(),
+});
+
+/** The two tokenizers of a model: pictures and text to tokens and back. */
+export interface Tokenizers {
+  readonly image: ImageTokenizer;
+  readonly text: TextTokenizer;
+}
+
+/** Loads the tokenizers of a model folder, which need not hold a language model. */
+export async function loadTokenizers(folder: string, options: SessionOptions = {}): Promise<Tokenizers> {
+  const config = await readJson(join(folder, "config.json"), tokenizerConfigSchema, "model config");
+  const vqgan = vqganFromJson(config.vq_config);
+  const weights = await readWeights(folder, config.weights_sha256, (name) =>
+    name.startsWith(`${VQ_PREFIX}.`),
+  );
+  const image = new ImageTokenizer(vqgan, weights, options);
+  return { image, text: await TextTokenizer.load(join(folder, "tokenizer.json")) };
+}
+
+/**
+ * The weights of a folder, or those that `wanted` chooses, as float32.
+ * @param checksum SHA-256 that `model.safetensors` must have, if known
+ * @throws XPromptError when the file is damaged
+ */
+export async function readWeights(
+  folder: string,
+  checksum: string | undefined,
+  wanted: (name: string) => boolean = () => true,
+): Promise<Map<string, Initializer>> {
+  const file = join(folder, "model.safetensors");
+  if (checksum !== undefined && (await sha256File(file, "weights")) !== checksum)
+    throw new XPromptError(
+      `reading weights ${file}: their checksum is not the one in config.json: the file is damaged (copy the folder again)`,
+    );
+  const stored = await openWeights(folder);
+  try {
+    const weights = new Map<string, Initializer>();
+    for (const [name, { shape }] of stored.tensors)
+      if (wanted(name)) weights.set(name, { dtype: "float32", shape, data: await stored.readFloat32(name) });
+    return weights;
+  } finally {
+    await stored.close();
+  }
 }

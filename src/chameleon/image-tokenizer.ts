@@ -34,14 +34,18 @@ export class ImageTokenizer {
     const side = this.config.resolution;
     for (const { width, height } of images)
       if (width !== side || height !== side)
-        throw new XPromptError(`encoding a picture: expected ${side} × ${side} pixels, got ${width} × ${height}`);
+        throw new XPromptError(
+          `encoding a picture: expected ${side} × ${side} pixels, got ${width} × ${height}`,
+        );
     this.encoding ??= this.compile((graph) => {
       const pictures = graph.input("pictures", "float32", ["n", 3, side, side]);
       const w = graph.scope().at(VQ_PREFIX);
       const { codes } = quantize(w, encoder(w, pictures, this.config), this.config);
       return { codes: reshape(codes, ["n", this.codesPerImage]) };
     });
-    const { codes } = await (await this.encoding).run({ pictures: float32(toPlanes(images), [images.length, 3, side, side]) });
+    const { codes } = await (await this.encoding).run({
+      pictures: float32(toPlanes(images), [images.length, 3, side, side]),
+    });
     const all = codes!.data as BigInt64Array;
     return images.map((_, i) =>
       Int32Array.from({ length: this.codesPerImage }, (_, j) => Number(all[i * this.codesPerImage + j])),
@@ -56,15 +60,25 @@ export class ImageTokenizer {
     if (codes.length === 0) return [];
     const count = this.codesPerImage;
     for (const row of codes)
-      if (row.length !== count || !Array.from(row).every((code) => Number.isInteger(code) && code >= 0 && code < this.config.codes))
-        throw new XPromptError(`decoding a picture: expected ${count} codes below ${this.config.codes}, got ${row.length}`);
+      if (
+        row.length !== count ||
+        !Array.from(row).every((code) => Number.isInteger(code) && code >= 0 && code < this.config.codes)
+      )
+        throw new XPromptError(
+          `decoding a picture: expected ${count} codes below ${this.config.codes}, got ${row.length}`,
+        );
     const side = this.config.resolution;
     this.decoding ??= this.compile((graph) => {
       const rows = graph.input("codes", "int64", ["n", count]);
       const w = graph.scope().at(VQ_PREFIX);
       return { pictures: decoder(w, codeVectors(w, rows, this.config), this.config) };
     });
-    const feeds: Feeds = { codes: int64(codes.flatMap((row) => Array.from(row)), [codes.length, count]) };
+    const feeds: Feeds = {
+      codes: int64(
+        codes.flatMap((row) => Array.from(row)),
+        [codes.length, count],
+      ),
+    };
     const { pictures } = await (await this.decoding).run(feeds);
     return fromPlanes(floats(pictures!), side);
   }
@@ -98,7 +112,8 @@ export function fromPlanes(planes: Float32Array, side: number): Image[] {
     const data = new Float32Array(3 * pixels);
     for (let c = 0; c < 3; c++) {
       const start = (n * 3 + c) * pixels;
-      for (let i = 0; i < pixels; i++) data[i * 3 + c] = Math.min(1, Math.max(0, (planes[start + i]! + 1) / 2));
+      for (let i = 0; i < pixels; i++)
+        data[i * 3 + c] = Math.min(1, Math.max(0, (planes[start + i]! + 1) / 2));
     }
     return { width: side, height: side, data };
   });

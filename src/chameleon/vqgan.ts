@@ -112,7 +112,6 @@ export function codeVectors(w: Scope, codes: Tensor, config: VqganConfig): Tenso
   return transpose(reshape(vectors, [codes.shape[0]!, side, side, config.embedDim]), [0, 3, 1, 2]);
 }
 
-
 const codebookOf = (w: Scope, config: VqganConfig): Tensor =>
   w.at("quantize.embedding").parameter("weight", [config.codes, config.embedDim]);
 

@@ -18,7 +18,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     .version(version)
     .exitOverride()
     .configureOutput({ writeErr: () => {} });
-  for (const command of [trainCommand]) program.addCommand(command(interrupt.signal).exitOverride().copyInheritedSettings(program));
+  for (const command of [trainCommand])
+    program.addCommand(command(interrupt.signal).exitOverride().copyInheritedSettings(program));
   try {
     await program.parseAsync(argv, { from: "user" });
     return 0;

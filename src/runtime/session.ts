@@ -64,7 +64,10 @@ export class Session {
    * Runs the model. With `into`, only the outputs named there are made: a value given there receives its output in
    * place, without a copy (its buffer must not be one that the same run reads); null asks for a new value.
    */
-  async run(feeds: Feeds, into?: Readonly<Record<string, Value | null>>): Promise<Readonly<Record<string, Value>>> {
+  async run(
+    feeds: Feeds,
+    into?: Readonly<Record<string, Value | null>>,
+  ): Promise<Readonly<Record<string, Value>>> {
     const results = into ? await this.session.run(feeds, { ...into }) : await this.session.run(feeds);
     return results as Record<string, Value>;
   }

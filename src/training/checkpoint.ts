@@ -6,7 +6,13 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
-import { readJson, recoverDirectory, sha256File, writeFileAtomic, writeFolderAtomic } from "../runtime/files.ts";
+import {
+  readJson,
+  recoverDirectory,
+  sha256File,
+  writeFileAtomic,
+  writeFolderAtomic,
+} from "../runtime/files.ts";
 import { SafetensorsFile, type TensorToWrite, writeSafetensors } from "../runtime/safetensors.ts";
 import { describeDifference, recipeDigest } from "./recipe.ts";
 import type { TrainingState } from "./state.ts";
@@ -28,7 +34,12 @@ export type Extras = Readonly<Record<string, Float32Array>>;
 const FREE_SETTINGS = ["checkpointEvery", "logEvery", "evaluateEvery", "sheetEvery", "workers"];
 
 /** Writes the checkpoint of a run folder; returns its path. */
-export async function saveCheckpoint(run: string, state: TrainingState, extras: Extras, recipe: object): Promise<string> {
+export async function saveCheckpoint(
+  run: string,
+  state: TrainingState,
+  extras: Extras,
+  recipe: object,
+): Promise<string> {
   const folder = join(run, FOLDER);
   const write = async (temporary: string) => {
     const path = join(temporary, TENSORS);
@@ -44,7 +55,12 @@ export async function saveCheckpoint(run: string, state: TrainingState, extras: 
  * Restores the checkpoint of a run folder into `state` and `extras`.
  * @throws XPromptError when there is none, it is damaged, or it was made by a recipe that differs in what it computes.
  */
-export async function loadCheckpoint(run: string, state: TrainingState, extras: Extras, recipe: object): Promise<void> {
+export async function loadCheckpoint(
+  run: string,
+  state: TrainingState,
+  extras: Extras,
+  recipe: object,
+): Promise<void> {
   const folder = join(run, FOLDER);
   const record = await readJson(join(folder, RECORD), recordSchema, "checkpoint");
   const path = join(folder, TENSORS);
@@ -54,13 +70,17 @@ export async function loadCheckpoint(run: string, state: TrainingState, extras: 
       `resuming ${run}: expected the recipe it was started with, got ${describeDifference(before!, now!).join("; ")} (use the same settings, or another --out)`,
     );
   if ((await sha256File(path, "checkpoint")) !== record.sha256)
-    throw new XPromptError(`reading checkpoint ${path}: its checksum is not the recorded one: the file is damaged (copy it again, or start anew without --resume)`);
+    throw new XPromptError(
+      `reading checkpoint ${path}: its checksum is not the recorded one: the file is damaged (copy it again, or start anew without --resume)`,
+    );
   const file = await SafetensorsFile.open(path);
   try {
     for (const { name, shape, data } of tensorsOf(state, extras)) {
       const values = await file.readFloat32(name);
       if (values.length !== data.length)
-        throw new XPromptError(`reading checkpoint ${path}: ${name}: expected shape [${shape}], got ${values.length} values (a checkpoint of another model?)`);
+        throw new XPromptError(
+          `reading checkpoint ${path}: ${name}: expected shape [${shape}], got ${values.length} values (a checkpoint of another model?)`,
+        );
       data.set(values);
     }
   } finally {
@@ -75,8 +95,16 @@ export async function hasCheckpoint(run: string): Promise<boolean> {
   return existsSync(join(run, FOLDER, RECORD));
 }
 
-function tensorsOf(state: TrainingState, extras: Extras): (TensorToWrite & { readonly data: Float32Array })[] {
-  const buffers = [...state.buffers].map(([name, { shape, data }]) => ({ name, dtype: "F32" as const, shape, data }));
+function tensorsOf(
+  state: TrainingState,
+  extras: Extras,
+): (TensorToWrite & { readonly data: Float32Array })[] {
+  const buffers = [...state.buffers].map(([name, { shape, data }]) => ({
+    name,
+    dtype: "F32" as const,
+    shape,
+    data,
+  }));
   const others = Object.entries(extras).map(([name, data]) => ({
     name: `extra ${name}`,
     dtype: "F32" as const,

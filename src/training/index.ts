@@ -1,5 +1,17 @@
 /** @file Training: recipes and the runs they describe. */
+import type { TrainingTask } from "./run.ts";
+import { type TokenizerRecipe, tokenizerRecipe, tokenizerTask } from "./tokenizer.ts";
+import { type TransformerRecipe, transformerRecipe, transformerTask } from "./transformer.ts";
+
 export { applyOverrides } from "./overrides.ts";
 export { loadRecipe } from "./recipe.ts";
 export { type RunOptions, type RunResult, runTraining, type TrainingTask } from "./run.ts";
-export { type TokenizerRecipe, tokenizerRecipe, tokenizerTask } from "./tokenizer.ts";
+export { type TokenizerRecipe, type TransformerRecipe, tokenizerRecipe, transformerRecipe };
+
+export const recipeKinds = [tokenizerRecipe, transformerRecipe] as const;
+
+/** Makes whatever a recipe trains ready to run. */
+export async function prepareTask(recipe: TokenizerRecipe | TransformerRecipe): Promise<TrainingTask<unknown>> {
+  const task = recipe.kind === "tokenizer" ? tokenizerTask(recipe) : transformerTask(recipe);
+  return (await task) as TrainingTask<unknown>;
+}

@@ -59,7 +59,10 @@ export interface TrainingTask<Batch> {
   /** Batches from a step on. */
   batches(from: number): SampleStream<Batch>;
   /** One step; returns its measurements, `loss` among them, and how many units it worked on. */
-  step(batch: Batch, learningRate: number): Promise<{ readonly metrics: Record<string, number>; readonly units: number }>;
+  step(
+    batch: Batch,
+    learningRate: number,
+  ): Promise<{ readonly metrics: Record<string, number>; readonly units: number }>;
   /** Measurements on held-out samples. */
   evaluate(): Promise<Record<string, number>>;
   /** A picture of what the model does now. */
@@ -91,14 +94,22 @@ export interface RunResult {
  * Trains until the recipe's last step, from the start or from the run folder's checkpoint.
  * @throws XPromptError when the folder holds a run already and `resume` is not set, or holds none and it is.
  */
-export async function runTraining<Batch>(task: TrainingTask<Batch>, { out, resume = false, signal }: RunOptions): Promise<RunResult> {
+export async function runTraining<Batch>(
+  task: TrainingTask<Batch>,
+  { out, resume = false, signal }: RunOptions,
+): Promise<RunResult> {
   const { recipe, state, extras } = task;
   const started = performance.now();
   await attempt(`making ${out}`, out, () => mkdir(join(out, "sheets"), { recursive: true }));
   const found = await hasCheckpoint(out);
   if (found && !resume)
-    throw new UsageError(`training into ${out}: it holds a run already (add --resume to go on with it, or choose another --out)`);
-  if (resume && !found) throw new XPromptError(`resuming ${out}: expected a checkpoint, found none (leave out --resume to start)`);
+    throw new UsageError(
+      `training into ${out}: it holds a run already (add --resume to go on with it, or choose another --out)`,
+    );
+  if (resume && !found)
+    throw new XPromptError(
+      `resuming ${out}: expected a checkpoint, found none (leave out --resume to start)`,
+    );
   if (resume) await loadCheckpoint(out, state, extras, recipe);
   await writeFileAtomic(join(out, "recipe.json"), `${JSON.stringify(recipe, null, 2)}\n`);
 
@@ -125,7 +136,10 @@ export async function runTraining<Batch>(task: TrainingTask<Batch>, { out, resum
       const done = await task.step(await stream.next(), rate);
       loss = done.metrics.loss!;
       units += done.units;
-      if (!Number.isFinite(loss)) throw new XPromptError(`training: the loss became ${loss} at step ${state.step} (lower optimizer.learningRate)`);
+      if (!Number.isFinite(loss))
+        throw new XPromptError(
+          `training: the loss became ${loss} at step ${state.step} (lower optimizer.learningRate)`,
+        );
       const last = state.step === recipe.steps;
       const due = (every: number) => last || state.step % every === 0;
       const speed = units / ((performance.now() - since) / 1000);

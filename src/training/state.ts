@@ -1,6 +1,7 @@
 /** @file What training changes: weights, the optimizer's moments, and the number of steps done. */
 import { createHash } from "node:crypto";
 import type { Random } from "../random.ts";
+import { float32, type Value } from "../runtime/session.ts";
 import { bufferName, type Role, roles } from "./optimizer.ts";
 
 export interface Buffer {
@@ -39,6 +40,13 @@ export class TrainingState {
   /** The weights alone. */
   weights(): Map<string, { readonly shape: readonly number[]; readonly data: Float32Array }> {
     return new Map([...this.parameters].map(([name, shape]) => [name, { shape, data: this.values(name) }]));
+  }
+
+  /** The weights as a session takes them. */
+  feeds(): Record<string, Value> {
+    return Object.fromEntries(
+      [...this.weights()].map(([name, { data, shape }]) => [name, float32(data, shape)]),
+    );
   }
 
   /** SHA-256 over the names, shapes and bits of all weights. */

@@ -47,14 +47,13 @@ export class TrainingStep {
     const time = state.step + 1;
     const feeds: Record<string, Value> = {
       ...batch,
+      ...state.feeds(),
       "learning rate": scalar(learningRate),
       "mean correction": scalar(1 / (1 - this.settings.beta1 ** time)),
       "variance correction": scalar(1 / (1 - this.settings.beta2 ** time)),
     };
     const into: Record<string, Value> = {};
     const written = this.trained.flatMap((name) => roles.map((role) => bufferName(role, name)));
-    for (const name of state.parameters.keys())
-      feeds[name] = float32(state.values(name), state.parameters.get(name)!);
     for (const name of written) {
       const { data, spare, shape } = state.buffers.get(name)!;
       feeds[name] = float32(data, shape);

@@ -4,7 +4,9 @@
  */
 import { z } from "zod";
 import { vqganToJson } from "../chameleon/config.ts";
+import { writeModelFolder } from "../chameleon/folder.ts";
 import { fromPlanes, ImageTokenizer, VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
+import { trainBpe } from "../chameleon/train-bpe.ts";
 import { decoder, encoder, gridSide, quantize, type VqganConfig } from "../chameleon/vqgan.ts";
 import {
   abs,
@@ -23,7 +25,7 @@ import {
 import { contactSheet, type Image } from "../image/index.ts";
 import { Random } from "../random.ts";
 import { float32, floats, type Value } from "../runtime/session.ts";
-import { writeModelFolder } from "../chameleon/folder.ts";
+import { caption, drawScene, selectFamilies } from "../tasks/index.ts";
 import { recipeKind } from "./recipe.ts";
 import { runSettings, type TrainingTask } from "./run.ts";
 import { initialize, TrainingState } from "./state.ts";
@@ -56,6 +58,17 @@ export const tokenizerRecipe = recipeKind(
       /** Pull of the encoder towards its codes; the codes' pull towards the encoder is 1. */
       commitment: z.number().min(0).default(0.25),
     }),
+    /** The text tokenizer, learned from the words of the tasks. */
+    text: z
+      .strictObject({
+        /** Tokens beyond the 256 bytes, at most. */
+        merges: z.int().min(0).default(768),
+        /** Rows of the vocabulary kept for XP: the most that a model with this tokenizer can use. */
+        xpTokens: z.int().min(1).default(64),
+        /** Tasks whose words are read. */
+        tasks: z.int().min(1).default(3000),
+      })
+      .prefault({}),
     /** Steps between revivals: codes unused since the last one move to vectors of the encoder. */
     reviveEvery: z.int().min(1).default(50),
     /** Share of all steps after which nothing is revived any more. */
@@ -90,7 +103,9 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
   const reviveBefore = recipe.steps * recipe.reviveUntil;
 
   const current = () => new ImageTokenizer(config, weightsOf(state), session);
-  const reconstruct = async (pictures: Pictures): Promise<{ images: Image[]; codes: Int32Array[]; copies: Image[] }> => {
+  const reconstruct = async (
+    pictures: Pictures,
+  ): Promise<{ images: Image[]; codes: Int32Array[]; copies: Image[] }> => {
     const tokenizer = current();
     const images = fromPlanes(pictures, config.resolution);
     const codes = await tokenizer.encode(images);
@@ -112,7 +127,11 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
         from,
       }),
     async step(pictures, learningRate) {
-      const { loss, gradientNorm, report } = await compiled.run(state, { pictures: float32(pictures, shape) }, learningRate);
+      const { loss, gradientNorm, report } = await compiled.run(
+        state,
+        { pictures: float32(pictures, shape) },
+        learningRate,
+      );
       for (const code of report.codes!.data as BigInt64Array) usage[Number(code)]! += 1;
       const used = usage.reduce((count, times) => count + Math.min(times, 1), 0);
       if (state.step % recipe.reviveEvery === 0 && state.step <= reviveBefore) {
@@ -120,7 +139,10 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
         usage.fill(0);
       }
       const squaredError = floats(report.squaredError as Value)[0]!;
-      return { metrics: { loss, gradientNorm, psnr: psnrOf(squaredError), usedCodes: used }, units: recipe.batch };
+      return {
+        metrics: { loss, gradientNorm, psnr: psnrOf(squaredError), usedCodes: used },
+        units: recipe.batch,
+      };
     },
     async evaluate() {
       const used = new Set<number>();
@@ -144,7 +166,11 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
       return contactSheet(rows, { scale: 2, title: `image tokenizer, step ${state.step}` });
     },
     release: (folder) =>
-      writeModelFolder(folder, { config: { model_type: "chameleon_vqgan", vq_config: vqganToJson(config) }, weights: state.weights() }),
+      writeModelFolder(folder, {
+        config: { model_type: "chameleon_tokenizers", vq_config: vqganToJson(config) },
+        weights: state.weights(),
+        tokenizer: trainBpe(taskTexts(recipe), { ...recipe.text, imageCodes: config.codes }),
+      }),
     close: () => compiled.release(),
   };
 }
@@ -152,7 +178,12 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
 /** Peak signal-to-noise ratio in dB, from the mean squared error of values in [−1, 1]. */
 const psnrOf = (squaredError: number): number => -10 * Math.log10(squaredError / 4);
 
-function objective(graph: Graph, shape: readonly number[], config: VqganConfig, { batch, loss: weigh }: TokenizerRecipe): Objective {
+function objective(
+  graph: Graph,
+  shape: readonly number[],
+  config: VqganConfig,
+  { batch, loss: weigh }: TokenizerRecipe,
+): Objective {
   const w = graph.scope().at(VQ_PREFIX);
   const pictures = graph.input("pictures", "float32", shape);
   const { codes, vectors, latents } = quantize(w, encoder(w, pictures, config), config);
@@ -192,10 +223,22 @@ function deviationOf(name: string, shape: readonly number[]): number | "ones" | 
   return 1 / Math.sqrt(shape.slice(1).reduce((product, dim) => product * dim, 1));
 }
 
+/** What the tasks say: instructions, differences and captions, drawn as in training. */
+function taskTexts({ seed, text }: TokenizerRecipe): string[] {
+  const families = selectFamilies();
+  return Array.from({ length: text.tasks }, (_, i) => {
+    const random = Random.of(seed, "texts", i);
+    const { instruction, difference } = families[i % families.length]!.draw(random).pair(random, 8);
+    return [instruction, difference, caption(drawScene(random), random)];
+  }).flat();
+}
+
 /** Moves each unused code to a random vector of the encoder, and forgets its optimizer moments. */
 function revive(state: TrainingState, usage: Float32Array, latents: Float32Array, random: Random): void {
   const [codes, width] = state.parameters.get(CODEBOOK)! as [number, number];
-  const [vectors, mean, variance] = (["parameter", "mean", "variance"] as const).map((role) => state.values(CODEBOOK, role));
+  const [vectors, mean, variance] = (["parameter", "mean", "variance"] as const).map((role) =>
+    state.values(CODEBOOK, role),
+  );
   const rows = latents.length / width;
   for (let code = 0; code < codes; code++) {
     if (usage[code]! > 0) continue;
@@ -207,6 +250,8 @@ function revive(state: TrainingState, usage: Float32Array, latents: Float32Array
 }
 
 function weightsOf(state: TrainingState) {
-  const entries = [...state.weights()].map(([name, { shape, data }]) => [name, { dtype: "float32" as const, shape, data }] as const);
+  const entries = [...state.weights()].map(
+    ([name, { shape, data }]) => [name, { dtype: "float32" as const, shape, data }] as const,
+  );
   return new Map(entries);
 }

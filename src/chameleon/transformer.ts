@@ -1,0 +1,134 @@
+/**
+ * @file The Chameleon decoder (https://arxiv.org/abs/2405.09818): a Llama-like transformer over text and image tokens
+ * alike, whose queries and keys are layer-normalized per head. Weights carry Hugging Face's names.
+ *
+ * The model does not know how its rows are arranged. Who sees whom is the business of the `Attend` it is given: one
+ * causal sequence, a cache, or packed examples and queries.
+ */
+import {
+  add,
+  concat,
+  embedding,
+  layerNorm,
+  linear,
+  multiply,
+  reshape,
+  rmsNorm,
+  type Scope,
+  silu,
+  split,
+  type Tensor,
+} from "../graph/index.ts";
+import type { DecoderConfig } from "./config.ts";
+
+/** Queries, keys and values of all rows: `[…rows, heads, headDim]`, keys and values with `keyValueHeads`. */
+export interface Projections {
+  readonly queries: Tensor;
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+/** Rotates queries and keys to their positions and mixes the values: → `[…rows, heads, headDim]`. */
+export type Attend = (layer: number, projections: Projections) => Tensor;
+
+/** ε of the queries' and keys' normalization, which the published configuration does not name. */
+const HEAD_NORM_EPSILON = 1e-5;
+
+/** Width of one attention head. */
+export const headWidth = (config: DecoderConfig): number => config.hiddenSize / config.heads;
+
+/** Token ids (int64, any shape) → `[…ids, hidden]`. */
+export function embed(w: Scope, ids: Tensor, config: DecoderConfig): Tensor {
+  return embedding(
+    ids,
+    w.at("model.embed_tokens").parameter("weight", [config.vocabularySize, config.hiddenSize]),
+  );
+}
+
+/** All layers and the final norm: x `[…rows, hidden]` → same. */
+export function transformer(w: Scope, x: Tensor, attend: Attend, config: DecoderConfig): Tensor {
+  return w.in("model", (w) => {
+    let y = x;
+    for (let layer = 0; layer < config.layers; layer++)
+      y = w.in(`layers.${layer}`, (w) => block(w, y, (projections) => attend(layer, projections), config));
+    return norm(w, "norm", y, config);
+  });
+}
+
+/** Logits over the whole vocabulary: hidden `[…rows, hidden]` → `[…rows, vocabulary]`. */
+export function head(w: Scope, hidden: Tensor, config: DecoderConfig): Tensor {
+  return linear(hidden, w.at("lm_head").parameter("weight", [config.vocabularySize, config.hiddenSize]));
+}
+
+/** One decoder block. x `[…rows, hidden]` → same. Norms come before each half, or after it ("swin norm"). */
+function block(
+  w: Scope,
+  x: Tensor,
+  attend: (projections: Projections) => Tensor,
+  config: DecoderConfig,
+): Tensor {
+  const around = (x: Tensor, name: string, half: (x: Tensor) => Tensor) =>
+    add(x, config.swinNorm ? norm(w, name, half(x), config) : half(norm(w, name, x, config)));
+  const attended = around(x, "input_layernorm", (x) =>
+    w.in("self_attn", (w) => selfAttention(w, x, attend, config)),
+  );
+  return around(attended, "post_attention_layernorm", (x) => w.in("mlp", (w) => swiglu(w, x, config)));
+}
+
+function selfAttention(
+  w: Scope,
+  x: Tensor,
+  attend: (projections: Projections) => Tensor,
+  config: DecoderConfig,
+): Tensor {
+  const headDim = headWidth(config);
+  const width = config.heads * headDim;
+  const keyWidth = config.keyValueHeads * headDim;
+  const [q, k, v] = fused(w, x, { q_proj: width, k_proj: keyWidth, v_proj: keyWidth }, config);
+  const queries = headNorm(w, "q_norm", perHead(q!, config.heads, headDim));
+  const keys = headNorm(w, "k_norm", perHead(k!, config.keyValueHeads, headDim));
+  const mixed = attend({ queries, keys, values: perHead(v!, config.keyValueHeads, headDim) });
+  const joined = reshape(mixed, [...x.shape.slice(0, -1), width]);
+  return linear(joined, w.at("o_proj").parameter("weight", [config.hiddenSize, width]));
+}
+
+/** SwiGLU: down(silu(gate x) ⊙ up x) (https://arxiv.org/abs/2002.05202). */
+function swiglu(w: Scope, x: Tensor, { intermediateSize, hiddenSize, ...rest }: DecoderConfig): Tensor {
+  const widths = { gate_proj: intermediateSize, up_proj: intermediateSize };
+  const [gate, up] = fused(w, x, widths, { intermediateSize, hiddenSize, ...rest });
+  return linear(
+    multiply(silu(gate!), up!),
+    w.at("down_proj").parameter("weight", [hiddenSize, intermediateSize]),
+  );
+}
+
+/** Several linear layers over the same rows as one product with their weights stacked. */
+function fused(
+  w: Scope,
+  x: Tensor,
+  widths: Readonly<Record<string, number>>,
+  config: DecoderConfig,
+): readonly Tensor[] {
+  const sizes = Object.values(widths);
+  const weights = Object.entries(widths).map(([name, width]) =>
+    w.at(name).parameter("weight", [width, config.hiddenSize]),
+  );
+  return split(linear(x, concat(weights, 0)), -1, sizes);
+}
+
+function norm(w: Scope, name: string, x: Tensor, { hiddenSize, rmsNormEpsilon }: DecoderConfig): Tensor {
+  return rmsNorm(x, w.at(name).parameter("weight", [hiddenSize]), rmsNormEpsilon);
+}
+
+function headNorm(w: Scope, name: string, x: Tensor): Tensor {
+  const shape = x.shape.slice(-2);
+  return layerNorm(
+    x,
+    w.at(name).parameter("weight", shape),
+    w.at(name).parameter("bias", shape),
+    HEAD_NORM_EPSILON,
+  );
+}
+
+const perHead = (x: Tensor, heads: number, headDim: number): Tensor =>
+  reshape(x, [...x.shape.slice(0, -1), heads, headDim]);

@@ -1,0 +1,92 @@
+/**
+ * @file Measuring the transformer while it trains: nats per target token on held-out contexts with the right example,
+ * with another context's example, and with the empty one. The distances are what the example is worth.
+ */
+import type { Tokenizers } from "../chameleon/folder.ts";
+import { exportOnnx, Graph } from "../graph/index.ts";
+import { floats, Session, type SessionOptions } from "../runtime/session.ts";
+import type { Codes } from "../xprompt/sequence.ts";
+import { feedsOf } from "./objective.ts";
+import type { TrainingState } from "./state.ts";
+import type { Objective } from "./step.ts";
+import {
+  type Context,
+  type ContextOptions,
+  encodedContexts,
+  type PackedBatch,
+  packContexts,
+} from "./transformer-data.ts";
+
+/** What a TODO part is given in place of its examples. */
+const conditions = ["right", "wrong", "none"] as const;
+type Condition = (typeof conditions)[number];
+
+/** Held-out batches of one kind, packed once for each condition. */
+interface Part {
+  readonly name: string;
+  readonly batches: readonly Readonly<Record<Condition, PackedBatch>>[];
+}
+
+export class HeldOut {
+  private constructor(
+    private readonly parts: readonly Part[],
+    private readonly session: Session,
+  ) {}
+
+  /**
+   * @param kinds options of each kind of held-out contexts, by name
+   * @param count batches of each kind
+   */
+  static async prepare(
+    kinds: Readonly<Record<string, ContextOptions>>,
+    count: number,
+    tokenizers: Tokenizers,
+    build: (graph: Graph) => Objective,
+    session: SessionOptions,
+  ): Promise<HeldOut> {
+    const parts: Part[] = [];
+    for (const [name, options] of Object.entries(kinds)) {
+      const batches: Record<Condition, PackedBatch>[] = [];
+      for (let i = 0; i < count; i++) {
+        const contexts = await encodedContexts(i, options, tokenizers);
+        const pack = (condition: Condition) => packContexts(given(contexts, condition), options, tokenizers);
+        batches.push({ right: pack("right"), wrong: pack("wrong"), none: pack("none") });
+      }
+      parts.push({ name, batches });
+    }
+    const nll = build(new Graph()).report!.targetNll!;
+    return new HeldOut(parts, await Session.create(exportOnnx({ nll }), session));
+  }
+
+  /** Mean nats per target token, e.g. `seen.right`, `unseen.wrong`. */
+  async measure(state: TrainingState): Promise<Record<string, number>> {
+    const weights = state.feeds();
+    const result: Record<string, number> = {};
+    for (const { name, batches } of this.parts)
+      for (const condition of conditions) {
+        let total = 0;
+        for (const batch of batches) {
+          const wanted = Object.entries({ ...feedsOf(batch[condition]), ...weights });
+          const feeds = Object.fromEntries(
+            wanted.filter(([input]) => this.session.inputNames.includes(input)),
+          );
+          total += floats((await this.session.run(feeds)).nll!)[0]!;
+        }
+        result[`${name}.${condition}`] = total / batches.length;
+      }
+    return result;
+  }
+
+  async release(): Promise<void> {
+    await this.session.release();
+  }
+}
+
+/** The contexts with their own examples, the next context's, or empty ones. */
+function given(contexts: readonly Context<Codes>[], condition: Condition): Context<Codes>[] {
+  return contexts.map(({ examples, todos }, i) => {
+    if (condition === "right") return { examples, todos };
+    if (condition === "wrong") return { examples: contexts[(i + 1) % contexts.length]!.examples, todos };
+    return { examples: examples.map(() => null), todos };
+  });
+}

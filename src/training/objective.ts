@@ -1,0 +1,65 @@
+/** @file The transformer's training objective as graph, and the arrays it is fed with. */
+import type { DecoderConfig } from "../chameleon/config.ts";
+import { embed, head, transformer } from "../chameleon/transformer.ts";
+import {
+  add,
+  concat,
+  divide,
+  type Graph,
+  multiply,
+  reshape,
+  split,
+  sum,
+  type Tensor,
+  tokenLoss,
+} from "../graph/index.ts";
+import { type Feeds, float32, int64 } from "../runtime/session.ts";
+import { exampleRows, type Packing, packedAttention, todoRows } from "../xprompt/packing.ts";
+import type { Objective } from "./step.ts";
+import type { PackedBatch } from "./transformer-data.ts";
+
+/**
+ * Mean over the TODO rows, by their weights, of −log p(next token) + `zLoss` · log² Z. Reports `targetNll`, the plain
+ * mean over the codes of target pictures.
+ */
+export function objective(graph: Graph, packing: Packing, config: DecoderConfig, zLoss: number): Objective {
+  const w = graph.scope();
+  const { contexts, examples, exampleLength, todos, todoLength } = packing;
+  const ids = (name: string, sequences: number, length: number) =>
+    reshape(graph.input(`${name} tokens`, "int64", [sequences, length]), [sequences * length]);
+  const tokens = concat(
+    [ids("example", contexts * examples, exampleLength), ids("todo", contexts * todos, todoLength)],
+    0,
+  );
+  const attend = packedAttention(graph, packing, config);
+  const hidden = transformer(w, embed(w, tokens, config), attend, config); // [rows, hidden]
+  const [, ofTodos] = split(hidden, 0, [exampleRows(packing), todoRows(packing)]);
+  const rows = todoRows(packing);
+  const { nll, logSumExp } = tokenLoss(head(w, ofTodos!, config), graph.input("targets", "int64", [rows]));
+  const perRow = add(nll, multiply(multiply(logSumExp, logSumExp), zLoss));
+  return {
+    loss: weightedMean(perRow, graph.input("weights", "float32", [rows])),
+    report: { targetNll: weightedMean(nll, graph.input("target weights", "float32", [rows])) },
+  };
+}
+
+/** A batch under the names of the objective's inputs. */
+export function feedsOf(batch: PackedBatch): Feeds {
+  const { contexts, examples, exampleLength, todos, todoLength } = batch.packing;
+  const [exampleCount, todoCount] = [contexts * examples, contexts * todos];
+  return {
+    "example tokens": int64(batch.exampleTokens, [exampleCount, exampleLength]),
+    "example positions": int64(batch.examplePositions, [exampleCount, exampleLength]),
+    "example padding": float32(batch.examplePadding, [exampleCount, 1, 1, exampleLength]),
+    "todo tokens": int64(batch.todoTokens, [todoCount, todoLength]),
+    "todo positions": int64(batch.todoPositions, [todoCount, todoLength]),
+    targets: int64(batch.targets, [todoCount * todoLength]),
+    weights: float32(batch.weights, [todoCount * todoLength]),
+    "target weights": float32(batch.targetWeights, [todoCount * todoLength]),
+  };
+}
+
+function weightedMean(x: Tensor, weights: Tensor): Tensor {
+  const total = (y: Tensor) => sum(y, 0, { keep: false });
+  return divide(total(multiply(x, weights)), add(total(weights), 1e-6));
+}

@@ -1,0 +1,23 @@
+/** @file Which folder a model's name means. */
+import { existsSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { XPromptError } from "../errors.ts";
+
+/** Folder of the models that come with the package. */
+const SHIPPED = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "models");
+
+/**
+ * The folder of a model: a path, or the name of a shipped model ("nano").
+ * @throws XPromptError when there is neither
+ */
+export async function resolveModel(nameOrPath: string): Promise<string> {
+  const path = resolve(nameOrPath);
+  if (existsSync(path) && (await stat(path)).isDirectory()) return path;
+  const shipped = join(SHIPPED, nameOrPath);
+  if (/^[\w-]+$/.test(nameOrPath) && existsSync(join(shipped, "config.json"))) return shipped;
+  throw new XPromptError(
+    `loading model ${nameOrPath}: expected a model folder or a shipped model (nano), found neither`,
+  );
+}

@@ -1,0 +1,119 @@
+/**
+ * @file The layout and mask of X-Prompt, in training: several contexts at once, each of some examples and some TODO
+ * parts that share them.
+ *
+ * Every example is a sequence of its own, from position 0; its XP block is its end. A TODO part starts at one fixed
+ * position and sees the XP blocks of all its examples, as a set, and itself. What it knows of an example went through
+ * XP (paper: TD does not see IE). Attention is computed block by block: no score is ever made for a pair of rows
+ * that must not see each other.
+ */
+
+import type { DecoderConfig } from "../chameleon/config.ts";
+import type { Attend } from "../chameleon/transformer.ts";
+import { headWidth } from "../chameleon/transformer.ts";
+import {
+  add,
+  attention,
+  concat,
+  type Graph,
+  repeat,
+  reshape,
+  rope,
+  rotaryTables,
+  slice,
+  split,
+  type Tensor,
+  transpose,
+} from "../graph/index.ts";
+
+/** Added to a score that must not count. */
+export const HIDDEN = -1e9;
+
+/** Sizes of a packed batch. */
+export interface Packing {
+  readonly contexts: number;
+  /** Examples a context. */
+  readonly examples: number;
+  /** Tokens of an example, its XP block included. */
+  readonly exampleLength: number;
+  /** S: tokens of an XP block. */
+  readonly xpTokens: number;
+  /** TODO parts a context. */
+  readonly todos: number;
+  /** Tokens of a TODO part. */
+  readonly todoLength: number;
+}
+
+/** The rows of a packed batch: all examples' tokens, context by context, then all TODO parts'. */
+export const exampleRows = (p: Packing): number => p.contexts * p.examples * p.exampleLength;
+export const todoRows = (p: Packing): number => p.contexts * p.todos * p.todoLength;
+
+/**
+ * Attention over packed rows. Adds the inputs `example positions` and `todo positions` (int64 `[sequences, length]`)
+ * and `example padding` (float32 `[examples, 1, 1, length]`: 0 to see a key, `HIDDEN` where it is padding).
+ * Padding comes before an example and after a TODO part, where causality hides it already.
+ */
+export function packedAttention(graph: Graph, packing: Packing, config: DecoderConfig): Attend {
+  const { contexts, examples, exampleLength, xpTokens, todos, todoLength } = packing;
+  const [exampleCount, todoCount] = [contexts * examples, contexts * todos];
+  const headDim = headWidth(config);
+  const heads = config.keyValueHeads;
+  const tables = rotaryTables(graph, config.maxPositions, headDim, config.ropeTheta);
+  const examplePositions = graph.input("example positions", "int64", [exampleCount, exampleLength]);
+  const todoPositions = graph.input("todo positions", "int64", [todoCount, todoLength]);
+  const padding = graph.input("example padding", "float32", [exampleCount, 1, 1, exampleLength]);
+  const causal = graph.constant(causalBias(exampleLength, 0), [exampleLength, exampleLength]);
+  const todoBias = graph.constant(causalBias(todoLength, examples * xpTokens), [
+    todoLength,
+    examples * xpTokens + todoLength,
+  ]);
+  const exampleBias = add(causal, padding);
+
+  /** Rows `[rows, heads, headDim]` → examples and TODO parts, each `[sequences, heads, length, headDim]`. */
+  const apart = (rows: Tensor) => {
+    const [first, second] = split(rows, 0, [exampleRows(packing), todoRows(packing)]);
+    const sequences = (part: Tensor, count: number, length: number) =>
+      transpose(reshape(part, [count, length, rows.shape[1]!, headDim]), [0, 2, 1, 3]);
+    return [
+      sequences(first!, exampleCount, exampleLength),
+      sequences(second!, todoCount, todoLength),
+    ] as const;
+  };
+  /** The XP block of every example of a context, once for each of its TODO parts: `[todos, heads, examples · S, headDim]`. */
+  const shared = (blocks: Tensor) => {
+    const last = slice(blocks, 2, exampleLength - xpTokens, exampleLength);
+    const byContext = transpose(
+      reshape(last, [contexts, examples, heads, xpTokens, headDim]),
+      [0, 2, 1, 3, 4],
+    );
+    const set = reshape(byContext, [contexts, heads, examples * xpTokens, headDim]);
+    return reshape(repeat(set, 1, todos), [todoCount, heads, examples * xpTokens, headDim]);
+  };
+  const joined = (sequences: Tensor, count: number) =>
+    reshape(transpose(sequences, [0, 2, 1, 3]), [count, config.heads, headDim]);
+
+  return (_layer, { queries, keys, values }) => {
+    const [exampleQueries, todoQueries] = apart(queries);
+    const [exampleKeys, todoKeys] = apart(keys);
+    const [exampleValues, todoValues] = apart(values);
+    const placed = (x: Tensor) => rope(x, examplePositions, tables);
+    const placedTodo = (x: Tensor) => rope(x, todoPositions, tables);
+    const seen = placed(exampleKeys);
+    const ofExamples = attention(placed(exampleQueries), seen, exampleValues, exampleBias);
+    const ofTodos = attention(
+      placedTodo(todoQueries),
+      concat([shared(seen), placedTodo(todoKeys)], 2),
+      concat([shared(exampleValues), todoValues], 2),
+      todoBias,
+    );
+    return concat([joined(ofExamples, exampleRows(packing)), joined(ofTodos, todoRows(packing))], 0);
+  };
+}
+
+/** `[length, before + length]`: all of the first `before` keys are seen, the others causally. */
+export function causalBias(length: number, before: number): Float32Array {
+  const width = before + length;
+  return Float32Array.from({ length: length * width }, (_, i) =>
+    (i % width) - before > Math.floor(i / width) ? HIDDEN : 0,
+  );
+}

@@ -1,0 +1,76 @@
+/**
+ * @file The token sequences of X-Prompt.
+ *
+ * | part | tokens |
+ * |---|---|
+ * | example (IE, XP) | `<s>` *instruction* ⟨input⟩ ⟨output⟩ XP × S |
+ * | empty example | `<s>` XP × S |
+ * | TODO, image to image | *sep* *instruction* ⟨query⟩ → ⟨target⟩ `</s>` |
+ * | TODO, text to image | *sep* *caption* → ⟨target⟩ `</s>` |
+ *
+ * ⟨picture⟩ is *begin of image*, its codes, *end of image*. Instructions may be empty. What follows → is generated.
+ */
+import type { Vocabulary } from "../chameleon/vocabulary.ts";
+
+/** Picture codes, `[grid²]`. */
+export type Codes = ArrayLike<number>;
+
+/** One example in tokens: a before → after pair and what was asked for, which may be nothing. */
+export interface EncodedExample {
+  readonly input: Codes;
+  readonly output: Codes;
+  /** Text tokens. */
+  readonly instruction: readonly number[];
+}
+
+/** What the model is asked to do: with a picture, or from text alone. */
+export interface EncodedQuery {
+  readonly input?: Codes;
+  readonly instruction: readonly number[];
+}
+
+/** Sizes of the method, kept in `config.json` under `xprompt`. */
+export interface XPromptConfig {
+  /** S: learned tokens that an example is compressed to. */
+  readonly tokens: number;
+  /** Position of every TODO part's first token; longer than any example. */
+  readonly todoPosition: number;
+  /** Most text tokens of an instruction or caption that are read. */
+  readonly maxTextTokens: number;
+}
+
+/** Tokens of a picture, its begin and end included. */
+export function pictureTokens(vocabulary: Vocabulary, codes: Codes): number[] {
+  return [
+    vocabulary.beginImage,
+    ...Array.from(codes, (code) => vocabulary.imageTokens[code]!),
+    vocabulary.endImage,
+  ];
+}
+
+/** An example with its XP block; `null` is the empty example. */
+export function exampleTokens(
+  vocabulary: Vocabulary,
+  example: EncodedExample | null,
+  xpTokens: number,
+): number[] {
+  const shown = example
+    ? [
+        ...example.instruction,
+        ...pictureTokens(vocabulary, example.input),
+        ...pictureTokens(vocabulary, example.output),
+      ]
+    : [];
+  return [vocabulary.bos, ...shown, ...vocabulary.xp.slice(0, xpTokens)];
+}
+
+/** A TODO part up to the begin of the picture that is to be generated. */
+export function queryTokens(vocabulary: Vocabulary, { input, instruction }: EncodedQuery): number[] {
+  const query = input ? pictureTokens(vocabulary, input) : [];
+  return [vocabulary.sep, ...instruction, ...query, vocabulary.beginImage];
+}
+
+/** What follows `queryTokens` in training. */
+export function targetTokens(vocabulary: Vocabulary, codes: Codes): number[] {
+  return [...pictureTokens(vocabulary, codes).slice(1), vocabulary.eos];
+}
