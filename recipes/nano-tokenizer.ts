@@ -7,7 +7,7 @@ import { tokenizerRecipe } from "xprompt/training";
 
 export default tokenizerRecipe({
   seed: 1,
-  steps: 4_000,
+  steps: 2_000,
   batch: 16,
   model: {
     resolution: 64,

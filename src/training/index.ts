@@ -11,7 +11,9 @@ export { type TokenizerRecipe, type TransformerRecipe, tokenizerRecipe, transfor
 export const recipeKinds = [tokenizerRecipe, transformerRecipe] as const;
 
 /** Makes whatever a recipe trains ready to run. */
-export async function prepareTask(recipe: TokenizerRecipe | TransformerRecipe): Promise<TrainingTask<unknown>> {
+export async function prepareTask(
+  recipe: TokenizerRecipe | TransformerRecipe,
+): Promise<TrainingTask<unknown>> {
   const task = recipe.kind === "tokenizer" ? tokenizerTask(recipe) : transformerTask(recipe);
   return (await task) as TrainingTask<unknown>;
 }

@@ -1,0 +1,136 @@
+/**
+ * @file Keys and values of tokens already read, for decoding one token after another. Only the new ones come out of a
+ * run; they are written into place here, so that nothing already known is copied.
+ */
+import { type Feeds, float32, floats, type Value } from "../runtime/session.ts";
+import type { DecoderConfig } from "./config.ts";
+import { headWidth } from "./transformer.ts";
+
+/** Slots are added this many at a time: a token's cost follows what is used, not what might be. */
+const CHUNK = 32;
+/** Added to the score of a key that must not be seen. */
+const HIDDEN = -1e9;
+
+/** One layer's keys and values of a stretch of tokens, each `[heads, length, headDim]`. */
+export interface LayerBlock {
+  readonly keys: Float32Array;
+  readonly values: Float32Array;
+}
+
+/** Keys and values of a stretch of tokens in all layers. */
+export interface CacheBlock {
+  readonly length: number;
+  readonly layers: readonly LayerBlock[];
+}
+
+export const cacheInput = (kind: "keys" | "values", layer: number): string => `past ${kind} ${layer}`;
+export const cacheOutput = (kind: "keys" | "values", layer: number): string => `new ${kind} ${layer}`;
+
+const kinds = ["keys", "values"] as const;
+
+export class KeyValueCache {
+  /** Slots in use of each row. */
+  readonly lengths: number[];
+  private room = CHUNK;
+  private readonly heads: number;
+  private readonly headDim: number;
+  /** By layer and kind: `[rows, heads, room, headDim]`. */
+  private buffers: Record<(typeof kinds)[number], Float32Array>[];
+
+  constructor(
+    readonly rows: number,
+    private readonly config: DecoderConfig,
+  ) {
+    this.heads = config.keyValueHeads;
+    this.headDim = headWidth(config);
+    this.lengths = Array(rows).fill(0);
+    this.buffers = this.allocate(this.room);
+  }
+
+  /** Appends tokens that were read elsewhere to one row. */
+  append(row: number, { length, layers }: CacheBlock): void {
+    this.reserve(this.lengths[row]! + length);
+    for (const [layer, block] of layers.entries())
+      for (const kind of kinds) this.write(layer, kind, row, block[kind], 0, length);
+    this.lengths[row]! += length;
+  }
+
+  /** Appends the `time` tokens of the last run to every row. */
+  appendRun(results: Readonly<Record<string, Value>>, time: number): void {
+    this.reserve(Math.max(...this.lengths) + time);
+    for (let layer = 0; layer < this.config.layers; layer++)
+      for (const kind of kinds) {
+        const made = floats(results[cacheOutput(kind, layer)]!); // [rows, heads, time, headDim]
+        const stride = this.heads * time * this.headDim;
+        for (let row = 0; row < this.rows; row++) this.write(layer, kind, row, made, row * stride, time);
+      }
+    for (let row = 0; row < this.rows; row++) this.lengths[row]! += time;
+  }
+
+  /** What a run of `time` new tokens a row reads: past keys and values, and which keys each new token sees. */
+  feeds(time: number): Feeds {
+    const shape = [this.rows, this.heads, this.room, this.headDim];
+    const feeds: Record<string, Value> = { visible: this.visible(time) };
+    for (const [layer, buffer] of this.buffers.entries())
+      for (const kind of kinds) feeds[cacheInput(kind, layer)] = float32(buffer[kind], shape);
+    return feeds;
+  }
+
+  /** float32 `[rows, 1, time, room + time]`: past slots in use are seen, new tokens see themselves and earlier ones. */
+  private visible(time: number): Value {
+    const width = this.room + time;
+    const bias = new Float32Array(this.rows * time * width);
+    for (let row = 0; row < this.rows; row++)
+      for (let t = 0; t < time; t++) {
+        const start = (row * time + t) * width;
+        bias.fill(HIDDEN, start + this.lengths[row]!, start + this.room);
+        bias.fill(HIDDEN, start + this.room + t + 1, start + width);
+      }
+    return float32(bias, [this.rows, 1, time, width]);
+  }
+
+  /** Makes room for `slots` a row, moving what is there. */
+  private reserve(slots: number): void {
+    if (slots <= this.room) return;
+    const [before, room] = [this.room, CHUNK * Math.ceil(slots / CHUNK)];
+    const grown = this.allocate(room);
+    for (const [layer, buffer] of this.buffers.entries())
+      for (const kind of kinds)
+        for (let i = 0; i < this.rows * this.heads; i++)
+          grown[layer]![kind].set(
+            buffer[kind].subarray(i * before * this.headDim, (i + 1) * before * this.headDim),
+            i * room * this.headDim,
+          );
+    this.room = room;
+    this.buffers = grown;
+  }
+
+  private write(
+    layer: number,
+    kind: (typeof kinds)[number],
+    row: number,
+    from: Float32Array,
+    offset: number,
+    count: number,
+  ): void {
+    const into = this.buffers[layer]![kind];
+    const slot = this.lengths[row]!;
+    for (let head = 0; head < this.heads; head++) {
+      const start = offset + head * count * this.headDim;
+      const part = from.subarray(start, start + count * this.headDim);
+      into.set(part, ((row * this.heads + head) * this.room + slot) * this.headDim);
+    }
+  }
+
+  private allocate(room: number): Record<(typeof kinds)[number], Float32Array>[] {
+    const size = this.rows * this.heads * room * this.headDim;
+    return Array.from({ length: this.config.layers }, () => ({
+      keys: new Float32Array(size),
+      values: new Float32Array(size),
+    }));
+  }
+}
+
+/** Bytes that the cache of `slots` tokens takes in each row. */
+export const cacheBytes = (config: DecoderConfig, slots: number): number =>
+  2 * config.layers * config.keyValueHeads * headWidth(config) * slots * Float32Array.BYTES_PER_ELEMENT;
