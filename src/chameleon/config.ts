@@ -24,17 +24,19 @@ export interface DecoderConfig {
 
 const positive = z.int().min(1);
 
-/** The image tokenizer's part of `config.json`. */
+/**
+ * The image tokenizer's part of `config.json`. Hugging Face leaves out what is as published: those are the defaults.
+ */
 export const vqConfigSchema = z
   .looseObject({
-    resolution: positive,
+    resolution: positive.default(512),
     in_channels: z.literal(3).default(3),
-    base_channels: positive,
-    channel_multiplier: z.array(positive).min(1),
-    num_res_blocks: positive,
-    latent_channels: positive,
-    embed_dim: positive,
-    num_embeddings: positive,
+    base_channels: positive.default(128),
+    channel_multiplier: z.array(positive).min(1).default([1, 1, 2, 2, 4]),
+    num_res_blocks: positive.default(2),
+    latent_channels: positive.default(256),
+    embed_dim: positive.default(256),
+    num_embeddings: positive.default(8192),
     double_latent: z.literal(false).default(false),
     attn_resolutions: z.null().default(null),
     attn_type: z.literal("vanilla").default("vanilla"),
@@ -54,6 +56,10 @@ export const decoderConfigSchema = z
     num_key_value_heads: positive.optional(),
     rms_norm_eps: z.number().positive().default(1e-5),
     rope_theta: z.number().positive().default(10_000),
+    /** Where transformers 5 keeps the angles. */
+    rope_parameters: z
+      .looseObject({ rope_type: z.literal("default"), rope_theta: z.number().positive() })
+      .nullish(),
     max_position_embeddings: positive,
     swin_norm: z.boolean().default(false),
     hidden_act: z.literal("silu").default("silu"),
@@ -64,6 +70,9 @@ export const decoderConfigSchema = z
   })
   .refine((config) => config.hidden_size % (2 * config.num_attention_heads) === 0, {
     message: "expected a hidden_size that divides into heads of even width",
+  })
+  .refine((config) => config.num_attention_heads % (config.num_key_value_heads ?? 1) === 0, {
+    message: "expected num_attention_heads to be a multiple of num_key_value_heads",
   });
 
 export function vqganFromJson(json: z.output<typeof vqConfigSchema>): VqganConfig {
@@ -105,7 +114,7 @@ export function decoderFromJson(json: z.output<typeof decoderConfigSchema>): Dec
     heads: json.num_attention_heads,
     keyValueHeads: json.num_key_value_heads ?? json.num_attention_heads,
     rmsNormEpsilon: json.rms_norm_eps,
-    ropeTheta: json.rope_theta,
+    ropeTheta: json.rope_parameters?.rope_theta ?? json.rope_theta,
     maxPositions: json.max_position_embeddings,
     swinNorm: json.swin_norm,
   };

@@ -1,0 +1,139 @@
+import { describe, expect, test } from "vitest";
+import {
+  type DecoderConfig,
+  decoderConfigSchema,
+  decoderFromJson,
+  decoderToJson,
+  vqConfigSchema,
+  vqganFromJson,
+  vqganToJson,
+} from "../../src/chameleon/config.ts";
+import { readJson } from "../../src/runtime/files.ts";
+
+const published = {
+  vocab_size: 65536,
+  hidden_size: 4096,
+  intermediate_size: 11008,
+  num_hidden_layers: 32,
+  num_attention_heads: 32,
+  num_key_value_heads: 32,
+  max_position_embeddings: 4096,
+};
+const decoderOf = (json: object) => decoderFromJson(decoderConfigSchema.parse(json));
+const fixture = (name: string) =>
+  readJson(
+    new URL(`../fixtures/chameleon/${name}/config.json`, import.meta.url).pathname,
+    decoderConfigSchema,
+    "model config",
+  );
+
+describe("decoder", () => {
+  test("reads what transformers writes, the angles of version 5 among it", async () => {
+    expect(decoderFromJson(await fixture("plain"))).toEqual({
+      vocabularySize: 64,
+      hiddenSize: 32,
+      intermediateSize: 48,
+      layers: 2,
+      heads: 4,
+      keyValueHeads: 4,
+      rmsNormEpsilon: 1e-5,
+      ropeTheta: 10_000,
+      maxPositions: 64,
+      swinNorm: false,
+    });
+    expect(decoderFromJson(await fixture("grouped"))).toMatchObject({
+      heads: 6,
+      keyValueHeads: 2,
+      rmsNormEpsilon: 1e-4,
+      ropeTheta: 500,
+      swinNorm: true,
+    });
+  });
+
+  test("fills in what older files leave out, and reads their angles", () => {
+    const { num_key_value_heads: _, ...rest } = published;
+    expect(decoderOf(rest)).toMatchObject({
+      keyValueHeads: 32,
+      rmsNormEpsilon: 1e-5,
+      ropeTheta: 10_000,
+      swinNorm: false,
+    });
+    expect(decoderOf({ ...published, rope_theta: 5e5, rope_scaling: null }).ropeTheta).toBe(5e5);
+    expect(decoderOf({ ...published, rope_theta: 5e5, rope_parameters: null }).ropeTheta).toBe(5e5);
+  });
+
+  test("writes what it reads", () => {
+    const config: DecoderConfig = {
+      vocabularySize: 100,
+      hiddenSize: 24,
+      intermediateSize: 40,
+      layers: 3,
+      heads: 6,
+      keyValueHeads: 2,
+      rmsNormEpsilon: 1e-6,
+      ropeTheta: 777,
+      maxPositions: 50,
+      swinNorm: true,
+    };
+    expect(decoderOf(decoderToJson(config))).toEqual(config);
+  });
+
+  test.each([
+    ["an angle scaling", { rope_scaling: { type: "linear", factor: 2 } }],
+    [
+      "an angle scaling of version 5",
+      { rope_parameters: { rope_type: "linear", rope_theta: 1e4, factor: 2 } },
+    ],
+    ["another activation", { hidden_act: "gelu" }],
+    ["biases in attention", { attention_bias: true }],
+    ["biases in the MLP", { mlp_bias: true }],
+    ["a head tied to the embeddings", { tie_word_embeddings: true }],
+    ["heads of odd width", { hidden_size: 32 * 3 }],
+    ["heads that do not share evenly", { num_key_value_heads: 5 }],
+    ["no layers", { num_hidden_layers: 0 }],
+    ["a width that is no number", { hidden_size: "4096" }],
+  ])("refuses %s, which the graph does not have", (_what, change) => {
+    expect(decoderConfigSchema.safeParse(published).success).toBe(true);
+    expect(decoderConfigSchema.safeParse({ ...published, ...change }).success).toBe(false);
+  });
+});
+
+describe("image tokenizer", () => {
+  test("what Hugging Face leaves out is as published", () => {
+    expect(vqganFromJson(vqConfigSchema.parse({ model_type: "chameleon_vqgan" }))).toEqual({
+      resolution: 512,
+      baseChannels: 128,
+      channelMultiplier: [1, 1, 2, 2, 4],
+      residualBlocks: 2,
+      latentChannels: 256,
+      embedDim: 256,
+      codes: 8192,
+      normGroups: 32,
+    });
+  });
+
+  test("writes what it reads", () => {
+    const config = {
+      resolution: 24,
+      baseChannels: 8,
+      channelMultiplier: [1, 2, 3],
+      residualBlocks: 1,
+      latentChannels: 6,
+      embedDim: 5,
+      codes: 33,
+      normGroups: 4,
+    };
+    expect(vqganFromJson(vqConfigSchema.parse(vqganToJson(config)))).toEqual(config);
+  });
+
+  test.each([
+    ["a side that the levels do not divide", { resolution: 20, channel_multiplier: [1, 1, 1, 1] }],
+    ["attention outside the middle", { attn_resolutions: [16] }],
+    ["no attention in the middle", { attn_type: "none" }],
+    ["means and deviations as latents", { double_latent: true }],
+    ["no levels", { channel_multiplier: [] }],
+    ["grey pictures", { in_channels: 1 }],
+  ])("refuses %s", (_what, change) => {
+    expect(vqConfigSchema.safeParse(change).success).toBe(false);
+  });
+});
