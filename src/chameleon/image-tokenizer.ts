@@ -59,14 +59,14 @@ export class ImageTokenizer {
   async decode(codes: readonly ArrayLike<number>[]): Promise<Image[]> {
     if (codes.length === 0) return [];
     const count = this.codesPerImage;
-    for (const row of codes)
-      if (
-        row.length !== count ||
-        !Array.from(row).every((code) => Number.isInteger(code) && code >= 0 && code < this.config.codes)
-      )
+    const known = (code: number) => Number.isInteger(code) && code >= 0 && code < this.config.codes;
+    for (const row of codes) {
+      const wrong = Array.from(row).find((code) => !known(code));
+      if (row.length !== count || wrong !== undefined)
         throw new XPromptError(
-          `decoding a picture: expected ${count} codes below ${this.config.codes}, got ${row.length}`,
+          `decoding a picture: expected ${count} codes below ${this.config.codes}, got ${wrong === undefined ? row.length : `the code ${wrong}`}`,
         );
+    }
     const side = this.config.resolution;
     this.decoding ??= this.compile((graph) => {
       const rows = graph.input("codes", "int64", ["n", count]);

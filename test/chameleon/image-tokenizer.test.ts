@@ -1,0 +1,83 @@
+import { afterAll, describe, expect, test } from "vitest";
+import { vqConfigSchema, vqganFromJson } from "../../src/chameleon/config.ts";
+import { fromPlanes, ImageTokenizer, toPlanes, VQ_PREFIX } from "../../src/chameleon/image-tokenizer.ts";
+import { XPromptError } from "../../src/errors.ts";
+import type { Image } from "../../src/image/index.ts";
+import { pictures, reference, tokenizerWeights } from "../fixtures/chameleon/kit.ts";
+
+const { tokenizer: expected } = reference;
+const weights = new Map(
+  [...tokenizerWeights()].map(([name, each]) => [`${VQ_PREFIX}.${name}`, each] as const),
+);
+const tokenizer = new ImageTokenizer(vqganFromJson(vqConfigSchema.parse(expected.config)), weights, {
+  threads: 1,
+});
+afterAll(() => tokenizer.release());
+
+const codes = [expected.codes.slice(0, 16), expected.codes.slice(16)];
+/** The reference's pictures, red, green and blue of each pixel together, in [0, 1]. */
+const images: Image[] = [0, 1].map((n) => ({
+  width: 16,
+  height: 16,
+  data: Float32Array.from({ length: 768 }, (_, i) => {
+    const [pixel, channel] = [Math.floor(i / 3), i % 3];
+    return (pictures()[(n * 3 + channel) * 256 + pixel]! + 1) / 2;
+  }),
+}));
+
+describe("planes", () => {
+  const image: Image = { width: 2, height: 2, data: Float32Array.of(0, 0.5, 1, 1, 0, 0, 0, 1, 0, 0, 0, 1) };
+
+  test("channel by channel, [0, 1] as [−1, 1]", () => {
+    const white: Image = { width: 2, height: 2, data: new Float32Array(12).fill(1) };
+    const planes = toPlanes([image, white]);
+    expect([...planes.slice(0, 12)]).toEqual([-1, 1, -1, -1, 0, -1, 1, -1, 1, -1, -1, 1]);
+    expect([...planes.slice(12)]).toEqual(Array(12).fill(1));
+  });
+
+  test("and back, without what lies outside", () => {
+    expect(fromPlanes(toPlanes([image, image]), 2)).toEqual([image, image]);
+    const [outside] = fromPlanes(Float32Array.of(-3, 3, 0, 0, 1.01, -1.01, 0, 0, 0, 0, 0, 0), 2);
+    expect([...outside!.data]).toEqual([0, 1, 0.5, 1, 0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]);
+  });
+});
+
+describe("ImageTokenizer", () => {
+  test("encodes pictures to the reference's codes, together and one by one", async () => {
+    expect((await tokenizer.encode(images)).map((row) => [...row])).toEqual(codes);
+    expect((await tokenizer.encode([images[1]!])).map((row) => [...row])).toEqual([codes[1]]);
+    expect(await tokenizer.encode([])).toEqual([]);
+  });
+
+  test("decodes codes to the reference's pictures, limited to [0, 1]", async () => {
+    const decoded = await tokenizer.decode(codes);
+    const wanted = fromPlanes(Float32Array.from(expected.decoded.data), 16);
+    expect(decoded.map(({ width, height }) => [width, height])).toEqual([
+      [16, 16],
+      [16, 16],
+    ]);
+    for (const [i, { data }] of decoded.entries())
+      for (const [j, value] of data.entries()) expect(value).toBeCloseTo(wanted[i]!.data[j]!, 4);
+    expect(await tokenizer.decode([Int32Array.from(codes[1]!)])).toEqual([decoded[1]]);
+    expect(await tokenizer.decode([])).toEqual([]);
+  });
+
+  test("refuses pictures of another size, saying which", async () => {
+    const small: Image = { width: 16, height: 8, data: new Float32Array(384) };
+    const refused = tokenizer.encode([images[0]!, small]);
+    await expect(refused).rejects.toThrow(XPromptError);
+    await expect(refused).rejects.toThrow("encoding a picture: expected 16 × 16 pixels, got 16 × 8");
+  });
+
+  test.each([
+    ["too few", codes[0]!.slice(1), "got 15"],
+    ["one beyond the codebook", [...codes[0]!.slice(1), 64], "got the code 64"],
+    ["a negative one", [...codes[0]!.slice(1), -1], "got the code -1"],
+    ["a broken one", [...codes[0]!.slice(1), 1.5], "got the code 1.5"],
+  ])("refuses codes that it does not have: %s", async (_what, row, got) => {
+    const refused = tokenizer.decode([codes[0]!, row]);
+    await expect(refused).rejects.toThrow(XPromptError);
+    await expect(refused).rejects.toThrow(/expected 16 codes below 64/);
+    await expect(refused).rejects.toThrow(got);
+  });
+});
