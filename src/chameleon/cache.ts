@@ -20,6 +20,7 @@ export interface LayerBlock {
 /** Keys and values of a stretch of tokens in all layers. */
 export interface CacheBlock {
   readonly length: number;
+  readonly heads: number;
   readonly layers: readonly LayerBlock[];
 }
 
@@ -65,6 +66,21 @@ export class KeyValueCache {
         for (let row = 0; row < this.rows; row++) this.write(layer, kind, row, made, row * stride, time);
       }
     for (let row = 0; row < this.rows; row++) this.lengths[row]! += time;
+  }
+
+  /** A copy of `length` tokens of a row, from slot `start`. */
+  block(row: number, start: number, length: number): CacheBlock {
+    const width = this.headDim;
+    const copy = (from: Float32Array) => {
+      const kept = new Float32Array(this.heads * length * width);
+      for (let head = 0; head < this.heads; head++) {
+        const slot = (row * this.heads + head) * this.room + start;
+        kept.set(from.subarray(slot * width, (slot + length) * width), head * length * width);
+      }
+      return kept;
+    };
+    const layers = this.buffers.map(({ keys, values }) => ({ keys: copy(keys), values: copy(values) }));
+    return { length, heads: this.heads, layers };
   }
 
   /** What a run of `time` new tokens a row reads: past keys and values, and which keys each new token sees. */

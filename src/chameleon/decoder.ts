@@ -13,7 +13,7 @@ import {
   take,
   transpose,
 } from "../graph/index.ts";
-import { floats, int64, Session, type SessionOptions, type Value } from "../runtime/session.ts";
+import { floats, int64, Session, type SessionOptions } from "../runtime/session.ts";
 import { type CacheBlock, cacheInput, cacheOutput, KeyValueCache } from "./cache.ts";
 import type { DecoderConfig } from "./config.ts";
 import { type Attend, embed, head, headWidth, transformer } from "./transformer.ts";
@@ -48,40 +48,8 @@ export class Decoder {
    */
   async read(rows: readonly Stretch[], cache: KeyValueCache): Promise<Float32Array> {
     const time = rows[0]!.tokens.length;
-    const results = await this.run(rows, cache);
-    cache.appendRun(results, time);
-    return floats(results.logits!);
-  }
-
-  /** Reads one sequence from nothing and returns its last `keep` tokens' keys and values, with its last logits. */
-  async compress(stretch: Stretch, keep: number): Promise<CacheBlock> {
-    const results = await this.run([stretch], this.newCache(1));
-    const [time, headDim] = [stretch.tokens.length, headWidth(this.config)];
-    const lastSlots = (value: Value) => {
-      const made = floats(value); // [1, heads, time, headDim]
-      const kept = new Float32Array(this.config.keyValueHeads * keep * headDim);
-      for (let h = 0; h < this.config.keyValueHeads; h++)
-        kept.set(
-          made.subarray((h * time + time - keep) * headDim, (h + 1) * time * headDim),
-          h * keep * headDim,
-        );
-      return kept;
-    };
-    const layers = Array.from({ length: this.config.layers }, (_, layer) => ({
-      keys: lastSlots(results[cacheOutput("keys", layer)]!),
-      values: lastSlots(results[cacheOutput("values", layer)]!),
-    }));
-    return { length: keep, layers };
-  }
-
-  async release(): Promise<void> {
-    await this.session.release();
-  }
-
-  private run(rows: readonly Stretch[], cache: KeyValueCache): Promise<Readonly<Record<string, Value>>> {
-    const time = rows[0]!.tokens.length;
     const shape = [rows.length, time];
-    return this.session.run({
+    const results = await this.session.run({
       tokens: int64(
         rows.flatMap((row) => row.tokens),
         shape,
@@ -93,6 +61,19 @@ export class Decoder {
       last: int64([time - 1], [1]),
       ...cache.feeds(time),
     });
+    cache.appendRun(results, time);
+    return floats(results.logits!);
+  }
+
+  /** Reads one sequence from nothing and returns its last `keep` tokens' keys and values. */
+  async compress(stretch: Stretch, keep: number): Promise<CacheBlock> {
+    const cache = this.newCache(1);
+    await this.read([stretch], cache);
+    return cache.block(0, stretch.tokens.length - keep, keep);
+  }
+
+  async release(): Promise<void> {
+    await this.session.release();
   }
 }
 

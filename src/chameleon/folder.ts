@@ -5,7 +5,6 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
-import type { Initializer } from "../graph/index.ts";
 import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../runtime/files.ts";
 import { writeSafetensors } from "../runtime/safetensors.ts";
 import type { SessionOptions } from "../runtime/session.ts";
@@ -14,10 +13,17 @@ import { vqConfigSchema, vqganFromJson } from "./config.ts";
 import { ImageTokenizer, VQ_PREFIX } from "./image-tokenizer.ts";
 import { TextTokenizer } from "./text-tokenizer.ts";
 
+/** A weight in memory. */
+export interface Weight {
+  readonly dtype: "float32";
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
 export interface ModelFolder {
   /** `config.json`, without the checksum, which is added. */
   readonly config: Readonly<Record<string, unknown>>;
-  readonly weights: ReadonlyMap<string, { readonly shape: readonly number[]; readonly data: Float32Array }>;
+  readonly weights: ReadonlyMap<string, Weight>;
   /** `tokenizer.json` */
   readonly tokenizer: unknown;
 }
@@ -75,7 +81,7 @@ export async function readWeights(
   folder: string,
   checksum: string | undefined,
   wanted: (name: string) => boolean = () => true,
-): Promise<Map<string, Initializer>> {
+): Promise<Map<string, Weight>> {
   const file = join(folder, "model.safetensors");
   if (checksum !== undefined && (await sha256File(file, "weights")) !== checksum)
     throw new XPromptError(
@@ -83,7 +89,7 @@ export async function readWeights(
     );
   const stored = await openWeights(folder);
   try {
-    const weights = new Map<string, Initializer>();
+    const weights = new Map<string, Weight>();
     for (const [name, { shape }] of stored.tensors)
       if (wanted(name)) weights.set(name, { dtype: "float32", shape, data: await stored.readFloat32(name) });
     return weights;

@@ -1,5 +1,6 @@
 /** @file What training changes: weights, the optimizer's moments, and the number of steps done. */
 import { createHash } from "node:crypto";
+import type { Weight } from "../chameleon/folder.ts";
 import type { Random } from "../random.ts";
 import { float32, type Value } from "../runtime/session.ts";
 import { bufferName, type Role, roles } from "./optimizer.ts";
@@ -38,8 +39,13 @@ export class TrainingState {
   }
 
   /** The weights alone. */
-  weights(): Map<string, { readonly shape: readonly number[]; readonly data: Float32Array }> {
-    return new Map([...this.parameters].map(([name, shape]) => [name, { shape, data: this.values(name) }]));
+  weights(): Map<string, Weight> {
+    const weight = (name: string, shape: readonly number[]): Weight => ({
+      dtype: "float32",
+      shape,
+      data: this.values(name),
+    });
+    return new Map([...this.parameters].map(([name, shape]) => [name, weight(name, shape)]));
   }
 
   /** The weights as a session takes them. */

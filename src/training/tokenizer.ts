@@ -102,7 +102,7 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
   const heldOut = Array.from({ length: HELD_OUT_BATCHES }, (_, i) => createSource(data("held out"))(i));
   const reviveBefore = recipe.steps * recipe.reviveUntil;
 
-  const current = () => new ImageTokenizer(config, weightsOf(state), session);
+  const current = () => new ImageTokenizer(config, state.weights(), session);
   const reconstruct = async (
     pictures: Pictures,
   ): Promise<{ images: Image[]; codes: Int32Array[]; copies: Image[] }> => {
@@ -247,11 +247,4 @@ function revive(state: TrainingState, usage: Float32Array, latents: Float32Array
     mean!.fill(0, code * width, (code + 1) * width);
     variance!.fill(0, code * width, (code + 1) * width);
   }
-}
-
-function weightsOf(state: TrainingState) {
-  const entries = [...state.weights()].map(
-    ([name, { shape, data }]) => [name, { dtype: "float32" as const, shape, data }] as const,
-  );
-  return new Map(entries);
 }

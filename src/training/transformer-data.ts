@@ -12,6 +12,7 @@ import {
   exampleTokens,
   queryTokens,
   targetTokens,
+  textLimit,
   type XPromptConfig,
 } from "../xprompt/sequence.ts";
 
@@ -129,11 +130,12 @@ function drawContext(
 ): Context<Image> {
   const { mix, xprompt } = options;
   const size = tokenizers.image.config.resolution;
-  const words = (text: string) => tokenizers.text.encode(text).slice(0, xprompt.maxTextTokens);
+  const words = (text: string, pictures = 1) =>
+    tokenizers.text.encode(text).slice(0, textLimit(xprompt, pictures, tokenizers.image.codesPerImage));
   if (random.chance(mix.textToImage)) {
     const todos = Array.from({ length: options.todos }, () => {
       const scene = drawScene(random);
-      return { target: renderScene(scene, size).image, instruction: words(caption(scene, random)) };
+      return { target: renderScene(scene, size).image, instruction: words(caption(scene, random), 0) };
     });
     return { examples: Array(examples).fill(null), todos };
   }

@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import type { DecoderConfig } from "../chameleon/config.ts";
-import { loadTokenizers, readWeights, writeModelFolder } from "../chameleon/folder.ts";
+import { loadTokenizers, readWeights, type Weight, writeModelFolder } from "../chameleon/folder.ts";
 import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { Graph, parameterShapes } from "../graph/index.ts";
 import { Random } from "../random.ts";
@@ -12,6 +12,7 @@ import { readJson } from "../runtime/files.ts";
 import { floats, type SessionOptions } from "../runtime/session.ts";
 import { families } from "../tasks/index.ts";
 import { modelConfigToJson } from "../xprompt/config.ts";
+import { XPrompt } from "../xprompt/model.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { exampleRows, todoRows } from "../xprompt/packing.ts";
 import type { XPromptConfig } from "../xprompt/sequence.ts";
@@ -22,6 +23,7 @@ import { runSettings, type TrainingTask } from "./run.ts";
 import { initialize, TrainingState } from "./state.ts";
 import { TrainingStep } from "./step.ts";
 import { type ContextOptions, type PackedBatch, packingOf } from "./transformer-data.ts";
+import { transformerSheet } from "./transformer-sheet.ts";
 import { moduleBeside, SampleStream } from "./workers.ts";
 
 const share = z.number().min(0).max(1);
@@ -134,6 +136,13 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
   };
   const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, build(1), session);
 
+  const parts = {
+    config: { decoder: config, image: tokenizers.image.config, xprompt },
+    text: tokenizers.text,
+  };
+  const imageWeights = await readWeights(folder, undefined, (name) => name.startsWith(`${VQ_PREFIX}.`));
+  const allWeights = () => new Map<string, Weight>([...state.weights(), ...imageWeights]);
+
   return {
     recipe,
     state,
@@ -156,19 +165,23 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
       };
     },
     evaluate: async () => (await heldOut).measure(state),
-    sheet: async () => ({ width: 8, height: 8, data: new Float32Array(192) }),
-    async release(path) {
-      const vq = await readWeights(folder, undefined, (name) => name.startsWith(`${VQ_PREFIX}.`));
-      const image = [...vq].map(
-        ([name, { shape, data }]) =>
-          [name, { shape: shape as number[], data: data as Float32Array }] as const,
+    async sheet() {
+      const model = await XPrompt.assemble(
+        { ...parts, weights: allWeights(), checksum: "in training" },
+        session,
       );
-      await writeModelFolder(path, {
-        config: modelConfigToJson({ decoder: config, image: tokenizers.image.config, xprompt }),
-        weights: new Map([...state.weights(), ...image]),
-        tokenizer: await readJson(`${folder}/tokenizer.json`, z.unknown(), "tokenizer"),
-      });
+      try {
+        return await transformerSheet(model, recipe, `transformer, step ${state.step}`);
+      } finally {
+        await model.release();
+      }
     },
+    release: async (path) =>
+      writeModelFolder(path, {
+        config: modelConfigToJson(parts.config),
+        weights: allWeights(),
+        tokenizer: await readJson(`${folder}/tokenizer.json`, z.unknown(), "tokenizer"),
+      }),
     async close() {
       for (const step of steps.values()) await (await step).release();
       await (await heldOut).release();

@@ -35,7 +35,7 @@ export interface XPromptConfig {
   readonly tokens: number;
   /** Position of every TODO part's first token; longer than any example. */
   readonly todoPosition: number;
-  /** Most text tokens of an instruction or caption that are read. */
+  /** Most text tokens of an instruction; where a picture is missing, a caption may take its place. */
   readonly maxTextTokens: number;
 }
 
@@ -73,4 +73,9 @@ export function queryTokens(vocabulary: Vocabulary, { input, instruction }: Enco
 /** What follows `queryTokens` in training. */
 export function targetTokens(vocabulary: Vocabulary, codes: Codes): number[] {
   return [...pictureTokens(vocabulary, codes).slice(1), vocabulary.eos];
+}
+
+/** Most text tokens beside `pictures` pictures: a missing query picture leaves its room to the words. */
+export function textLimit({ maxTextTokens }: XPromptConfig, pictures: number, codesPerImage: number): number {
+  return pictures > 0 ? maxTextTokens : maxTextTokens + codesPerImage + 2;
 }

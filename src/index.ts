@@ -1,0 +1,23 @@
+/**
+ * @file xprompt: in-context image generation.
+ *
+ * @example
+ * const model = await XPrompt.load("nano");
+ * const prompt = await model.compress([{ input: "before.png", output: "after.png" }]);
+ * const { images } = await model.generate({ prompt, input: "photo.jpg", seed: 7 });
+ * await savePng("out.png", images[0]);
+ */
+export { UsageError, XPromptError } from "./errors.ts";
+export { contactSheet, type Image, loadImage, readPngText, savePng } from "./image/index.ts";
+export type { Device, SessionOptions } from "./runtime/session.ts";
+export type { ModelConfig } from "./xprompt/config.ts";
+export type { GuidanceWeights } from "./xprompt/generate.ts";
+export {
+  type Example,
+  type Generated,
+  type GenerateOptions,
+  type Picture,
+  type Progress,
+  XPrompt,
+} from "./xprompt/model.ts";
+export { VisualPrompt } from "./xprompt/prompt.ts";

@@ -1,0 +1,305 @@
+/** @file The model as its users see it: load, compress examples, generate pictures. */
+import { join } from "node:path";
+import { z } from "zod";
+import { Decoder } from "../chameleon/decoder.ts";
+import { readWeights, type Tokenizers } from "../chameleon/folder.ts";
+import { ImageTokenizer, VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
+import { TextTokenizer } from "../chameleon/text-tokenizer.ts";
+import type { Vocabulary } from "../chameleon/vocabulary.ts";
+import { UsageError, XPromptError } from "../errors.ts";
+import type { Initializer } from "../graph/index.ts";
+import { type Image, loadImage } from "../image/index.ts";
+import { readJson, sha256, sha256File } from "../runtime/files.ts";
+import type { SessionOptions } from "../runtime/session.ts";
+import { type ModelConfig, modelConfigFromJson, modelConfigSchema, modelConfigToJson } from "./config.ts";
+import { draw, type GuidanceWeights } from "./generate.ts";
+import { resolveModel } from "./models.ts";
+import { VisualPrompt } from "./prompt.ts";
+import { samplingSchema } from "./sampling.ts";
+import { type Codes, type EncodedExample, exampleTokens, textLimit } from "./sequence.ts";
+
+/** A picture: decoded, as the bytes of a PNG, JPEG or WebP file, or the path of one. Other sizes are cropped to a square. */
+export type Picture = Image | Uint8Array | string;
+
+/** A before → after pair, with the words for the change if there are any. */
+export interface Example {
+  readonly input: Picture;
+  readonly output: Picture;
+  readonly instruction?: string;
+}
+
+export interface Progress {
+  /** Rows of codes that are complete, of `rows`. */
+  readonly row: number;
+  readonly rows: number;
+  /** The samples as they are so far; what is not drawn yet shows the input picture, or grey. */
+  preview(): Promise<Image[]>;
+}
+
+export interface GenerateOptions {
+  /** What to do, by example: one prompt, or several that are used together. */
+  readonly prompt?: VisualPrompt | readonly VisualPrompt[];
+  /** The picture to change; without it the model draws from words and examples alone. */
+  readonly input?: Picture;
+  /** What to do, in words. */
+  readonly instruction?: string;
+  /** The same seed, model and device give the same pictures. Drawn at random unless given. */
+  readonly seed?: number;
+  /** Pictures to draw. Defaults to 1. */
+  readonly samples?: number;
+  /** Divides the logits; 0 takes the likeliest code. Defaults to 1. */
+  readonly temperature?: number;
+  /** Draw from the k likeliest codes only; 0 for all. Defaults to 0. */
+  readonly topK?: number;
+  /** Draw from the likeliest codes that make up this share of the probability. Defaults to 1. */
+  readonly topP?: number;
+  /**
+   * How strongly the conditions are followed, each against not having it; 1 is plain sampling. A number is for the
+   * examples, or for the instruction where there are none. Defaults to 1.
+   */
+  readonly guidance?: number | Partial<GuidanceWeights>;
+  /** Called after every row of codes. */
+  onProgress?(progress: Progress): void | Promise<void>;
+  readonly signal?: AbortSignal;
+}
+
+export interface Generated {
+  /** One picture a sample. */
+  readonly images: readonly Image[];
+  /** The codes of each. */
+  readonly codes: readonly (readonly number[])[];
+  readonly seed: number;
+  /** Fingerprint of the model. */
+  readonly model: string;
+  readonly tokens: { readonly examples: number; readonly prompt: number; readonly generated: number };
+  /** Milliseconds. */
+  readonly timings: {
+    readonly prepare: number;
+    readonly draw: number;
+    readonly decode: number;
+    readonly total: number;
+  };
+}
+
+const MAX_SAMPLES = 64;
+const weight = z.number().min(0).max(100);
+const requestSchema = samplingSchema.extend({
+  seed: z.int().min(0).optional(),
+  samples: z.int().min(1).max(MAX_SAMPLES).default(1),
+  guidance: z
+    .union([
+      weight,
+      z.strictObject({ image: weight.optional(), text: weight.optional(), examples: weight.optional() }),
+    ])
+    .default(1),
+});
+
+export class XPrompt {
+  private emptyExample: Promise<VisualPrompt> | undefined;
+
+  private constructor(
+    readonly config: ModelConfig,
+    /** Names the weights and sizes: visual prompts carry it. */
+    readonly fingerprint: string,
+    private readonly tokenizers: Tokenizers,
+    private readonly decoder: Decoder,
+  ) {}
+
+  /**
+   * Loads a model.
+   * @param nameOrPath "nano", or a model folder
+   * @throws XPromptError when there is none, it is damaged, or the device is not available
+   * @example const model = await XPrompt.load("nano");
+   */
+  static async load(nameOrPath: string, options: SessionOptions = {}): Promise<XPrompt> {
+    const folder = await resolveModel(nameOrPath);
+    const config = modelConfigFromJson(
+      await readJson(join(folder, "config.json"), modelConfigSchema, "model config"),
+    );
+    const text = await TextTokenizer.load(join(folder, "tokenizer.json"));
+    const weights = await readWeights(folder, config.checksum);
+    const checksum = config.checksum ?? (await sha256File(join(folder, "model.safetensors"), "weights"));
+    return XPrompt.assemble({ config, text, weights, checksum }, options);
+  }
+
+  /** @internal A model from its parts, as the trainer has them. */
+  static async assemble(
+    parts: {
+      readonly config: ModelConfig;
+      readonly text: TextTokenizer;
+      readonly weights: ReadonlyMap<string, Initializer>;
+      readonly checksum: string;
+    },
+    options: SessionOptions = {},
+  ): Promise<XPrompt> {
+    const { config, text, weights, checksum } = parts;
+    const { vocabularySize } = config.decoder;
+    if (text.vocabulary.size !== vocabularySize || text.vocabulary.imageTokens.length !== config.image.codes)
+      throw new XPromptError(
+        `loading a model: expected a tokenizer of ${vocabularySize} tokens and ${config.image.codes} image codes, got ${text.vocabulary.size} and ${text.vocabulary.imageTokens.length} (tokenizer.json belongs to another model)`,
+      );
+    if (text.vocabulary.xp.length < config.xprompt.tokens)
+      throw new XPromptError(
+        `loading a model: expected ${config.xprompt.tokens} XP tokens in tokenizer.json, got ${text.vocabulary.xp.length}`,
+      );
+    const isImage = (name: string) => name.startsWith(`${VQ_PREFIX}.`);
+    const ofDecoder = new Map([...weights].filter(([name]) => !isImage(name)));
+    const ofImages = new Map([...weights].filter(([name]) => isImage(name)));
+    const image = new ImageTokenizer(config.image, ofImages, options);
+    const decoder = await Decoder.create(config.decoder, ofDecoder, options);
+    const fingerprint = sha256(JSON.stringify([modelConfigToJson(config), checksum])).slice(0, 16);
+    return new XPrompt(config, fingerprint, { image, text }, decoder);
+  }
+
+  /** Side of the pictures in pixels. */
+  get size(): number {
+    return this.config.image.resolution;
+  }
+
+  /**
+   * Reads examples and keeps what the model makes of them: S slots each, however long they were.
+   * @throws XPromptError for a picture that can not be read, or no example
+   */
+  async compress(examples: readonly Example[]): Promise<VisualPrompt> {
+    if (examples.length === 0) throw new UsageError("compressing: expected at least one example, got none");
+    const pictures = await Promise.all(
+      examples.flatMap(({ input, output }) => [this.picture(input), this.picture(output)]),
+    );
+    const codes = await this.tokenizers.image.encode(pictures);
+    const encoded = examples.map(
+      ({ instruction = "" }, i): EncodedExample => ({
+        input: codes[2 * i]!,
+        output: codes[2 * i + 1]!,
+        instruction: this.words(instruction, 2),
+      }),
+    );
+    return this.read(encoded);
+  }
+
+  /**
+   * Draws pictures: what the examples show, done to the input; or what the instruction says; or both.
+   * @throws UsageError for options out of range or a prompt of another model
+   * @throws XPromptError for a picture that can not be read
+   */
+  async generate(options: GenerateOptions): Promise<Generated> {
+    const started = performance.now();
+    const { seed = randomSeed(), samples, guidance, ...sampling } = this.checked(options);
+    const blocks = this.joined(options.prompt)?.blocks ?? [];
+    const input = options.input === undefined ? undefined : await this.picture(options.input);
+    const [inputCodes] = input ? await this.tokenizers.image.encode([input]) : [];
+    const instruction = this.words(options.instruction ?? "", input ? 1 : 0);
+    const [empty] = (await this.empty()).blocks;
+    const prepared = performance.now();
+    const side = Math.sqrt(this.tokenizers.image.codesPerImage);
+    const finish = (codes: readonly (readonly number[])[]) =>
+      this.tokenizers.image.decode(codes.map((row) => completed(row, inputCodes, side * side)));
+    const drawn = await draw(this.decoder, this.vocabulary, this.config.xprompt, {
+      blocks,
+      empty: empty!,
+      query: { input: inputCodes, instruction },
+      codes: side * side,
+      samples,
+      seed,
+      sampling,
+      guidance: weightsOf(guidance, blocks.length > 0),
+      signal: options.signal,
+      onCode: async (codes) => {
+        const count = codes[0]!.length;
+        if (count % side !== 0) return;
+        const sofar = codes.map((row) => [...row]);
+        await options.onProgress?.({ row: count / side, rows: side, preview: () => finish(sofar) });
+      },
+    });
+    const done = performance.now();
+    const images = await this.tokenizers.image.decode(drawn.codes);
+    const ended = performance.now();
+    return {
+      images,
+      codes: drawn.codes,
+      seed,
+      model: this.fingerprint,
+      tokens: {
+        examples: blocks.reduce((sum, { length }) => sum + length, 0),
+        prompt: drawn.promptTokens,
+        generated: samples * side * side,
+      },
+      timings: {
+        prepare: prepared - started,
+        draw: done - prepared,
+        decode: ended - done,
+        total: ended - started,
+      },
+    };
+  }
+
+  async release(): Promise<void> {
+    await this.decoder.release();
+    await this.tokenizers.image.release();
+  }
+
+  private get vocabulary(): Vocabulary {
+    return this.tokenizers.text.vocabulary;
+  }
+
+  private checked(options: GenerateOptions): z.output<typeof requestSchema> {
+    const { seed, samples, temperature, topK, topP, guidance } = options;
+    const parsed = requestSchema.safeParse({ seed, samples, temperature, topK, topP, guidance });
+    if (parsed.success) return parsed.data;
+    const { path, message } = parsed.error.issues[0]!;
+    throw new UsageError(`generating: ${path.join(".")}: ${message}`);
+  }
+
+  /** All prompts of a request as one. */
+  private joined(prompt: GenerateOptions["prompt"]): VisualPrompt | undefined {
+    const prompts = prompt === undefined ? [] : [prompt].flat();
+    if (prompts.length === 0) return undefined;
+    const joined = VisualPrompt.join(prompts);
+    if (joined.model === this.fingerprint) return joined;
+    throw new XPromptError(
+      `using a prompt: expected one of this model (${this.fingerprint}), got one of ${joined.model} (compress the examples again with this model)`,
+    );
+  }
+
+  private empty(): Promise<VisualPrompt> {
+    this.emptyExample ??= this.read([null]);
+    return this.emptyExample;
+  }
+
+  private async read(examples: readonly (EncodedExample | null)[]): Promise<VisualPrompt> {
+    const { tokens: kept } = this.config.xprompt;
+    const blocks = [];
+    for (const example of examples) {
+      const tokens = exampleTokens(this.vocabulary, example, kept);
+      blocks.push(await this.decoder.compress({ tokens, positions: [...tokens.keys()] }, kept));
+    }
+    return VisualPrompt.of(this.fingerprint, blocks);
+  }
+
+  private async picture(picture: Picture): Promise<Image> {
+    if (typeof picture === "string" || picture instanceof Uint8Array)
+      return loadImage(picture, { size: this.size });
+    if (picture.width === this.size && picture.height === this.size) return picture;
+    throw new XPromptError(
+      `using a picture: expected ${this.size} × ${this.size} pixels, got ${picture.width} × ${picture.height} (load it with loadImage(path, { size: ${this.size} }))`,
+    );
+  }
+
+  /** Text tokens of an instruction beside so many pictures, cut at what the model was trained to read. */
+  private words(text: string, pictures: number): number[] {
+    const limit = textLimit(this.config.xprompt, pictures, this.tokenizers.image.codesPerImage);
+    return this.tokenizers.text.encode(text.trim().toLowerCase()).slice(0, limit);
+  }
+}
+
+function weightsOf(guidance: number | Partial<GuidanceWeights>, hasExamples: boolean): GuidanceWeights {
+  const plain = { image: 1, text: 1, examples: 1 };
+  if (typeof guidance !== "number") return { ...plain, ...guidance };
+  return hasExamples ? { ...plain, examples: guidance } : { ...plain, text: guidance };
+}
+
+/** Codes so far, then the input's, or the first code where there is no input. */
+function completed(codes: readonly number[], input: Codes | undefined, count: number): number[] {
+  return Array.from({ length: count }, (_, i) => codes[i] ?? input?.[i] ?? codes.at(-1)!);
+}
+
+const randomSeed = (): number => Math.floor(Math.random() * 2 ** 31);

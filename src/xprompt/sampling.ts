@@ -1,0 +1,49 @@
+/** @file From logits to a token: guidance, temperature, top-k, top-p. */
+import { z } from "zod";
+import type { Random } from "../random.ts";
+
+export const samplingSchema = z.strictObject({
+  /** Divides the logits; 0 takes the likeliest token. Defaults to 1. */
+  temperature: z.number().min(0).max(100).default(1),
+  /** Draw from the k likeliest tokens only; 0 for all. Defaults to 0. */
+  topK: z.int().min(0).default(0),
+  /** Draw from the likeliest tokens that make up this share of the probability. Defaults to 1. */
+  topP: z.number().gt(0).max(1).default(1),
+});
+
+export type Sampling = z.output<typeof samplingSchema>;
+
+/**
+ * Classifier-free guidance over a chain of conditions, each adding one to the last (https://arxiv.org/abs/2207.12598,
+ * three-way in https://arxiv.org/abs/2211.09800): l₀ + Σ wᵢ (lᵢ − lᵢ₋₁).
+ *
+ * @param chain logits of each branch, the least conditioned first
+ * @param weights one for each branch after the first
+ */
+export function guide(chain: readonly Float32Array[], weights: readonly number[]): Float32Array {
+  const mixed = Float32Array.from(chain[0]!);
+  for (const [i, weight] of weights.entries()) {
+    const [less, more] = [chain[i]!, chain[i + 1]!];
+    for (let j = 0; j < mixed.length; j++) mixed[j]! += weight * (more[j]! - less[j]!);
+  }
+  return mixed;
+}
+
+/** Draws the index of one logit. Equal logits keep their order, so that a draw depends on nothing but the numbers. */
+export function sample(logits: Float32Array, { temperature, topK, topP }: Sampling, random: Random): number {
+  if (temperature === 0) return argMax(logits);
+  const order = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);
+  const kept = topK > 0 ? order.slice(0, topK) : order;
+  const best = logits[kept[0]!]!;
+  const weights = kept.map((i) => Math.exp((logits[i]! - best) / temperature));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  let count = 0;
+  for (let share = 0; count < kept.length && share < topP * total; count++) share += weights[count]!;
+  return random.pick(kept.slice(0, count), weights.slice(0, count));
+}
+
+function argMax(values: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
+  return best;
+}
