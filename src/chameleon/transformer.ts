@@ -12,6 +12,7 @@ import {
   layerNorm,
   linear,
   multiply,
+  repeat,
   reshape,
   rmsNorm,
   type Scope,
@@ -36,6 +37,13 @@ const HEAD_NORM_EPSILON = 1e-5;
 
 /** Width of one attention head. */
 export const headWidth = (config: DecoderConfig): number => config.hiddenSize / config.heads;
+
+/** Keys or values `[rows, keyValueHeads, length, headDim]`, repeated for the groups of query heads that share them. */
+export function shareHeads(x: Tensor, { heads, keyValueHeads }: DecoderConfig): Tensor {
+  const [rows, , length, headDim] = x.shape;
+  if (heads === keyValueHeads) return x;
+  return reshape(repeat(x, 2, heads / keyValueHeads), [rows!, heads, length!, headDim!]);
+}
 
 /** Token ids (int64, any shape) → `[…ids, hidden]`. */
 export function embed(w: Scope, ids: Tensor, config: DecoderConfig): Tensor {

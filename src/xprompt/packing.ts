@@ -9,8 +9,7 @@
  */
 
 import type { DecoderConfig } from "../chameleon/config.ts";
-import type { Attend } from "../chameleon/transformer.ts";
-import { headWidth } from "../chameleon/transformer.ts";
+import { type Attend, headWidth, shareHeads } from "../chameleon/transformer.ts";
 import {
   add,
   attention,
@@ -99,8 +98,10 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
     const placed = (x: Tensor) => rope(x, examplePositions, tables);
     const placedTodo = (x: Tensor) => rope(x, todoPositions, tables);
     const seen = placed(exampleKeys);
-    const ofExamples = attention(placed(exampleQueries), seen, exampleValues, exampleBias);
-    const ofTodos = attention(
+    const mix = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor) =>
+      attention(q, shareHeads(k, config), shareHeads(v, config), bias);
+    const ofExamples = mix(placed(exampleQueries), seen, exampleValues, exampleBias);
+    const ofTodos = mix(
       placedTodo(todoQueries),
       concat([shared(seen), placedTodo(todoKeys)], 2),
       concat([shared(exampleValues), todoValues], 2),
