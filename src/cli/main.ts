@@ -5,6 +5,9 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { messageOf, XPromptError } from "../errors.ts";
+import { compressCommand } from "./compress.ts";
+import { generateCommand } from "./generate.ts";
+import { inspectCommand } from "./inspect.ts";
 import { trainCommand } from "./train.ts";
 
 /** Runs the command line with its arguments (without `node` and the script) and returns the exit status. */
@@ -18,7 +21,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     .version(version)
     .exitOverride()
     .configureOutput({ writeErr: () => {} });
-  for (const command of [trainCommand])
+  for (const command of [generateCommand, compressCommand, trainCommand, inspectCommand])
     program.addCommand(command(interrupt.signal).exitOverride().copyInheritedSettings(program));
   try {
     await program.parseAsync(argv, { from: "user" });

@@ -66,7 +66,7 @@ export const tokenizerRecipe = recipeKind(
         /** Rows of the vocabulary kept for XP: the most that a model with this tokenizer can use. */
         xpTokens: z.int().min(1).default(64),
         /** Tasks whose words are read. */
-        tasks: z.int().min(1).default(3000),
+        tasks: z.int().min(1).default(1000),
       })
       .prefault({}),
     /** Steps between revivals: codes unused since the last one move to vectors of the encoder. */

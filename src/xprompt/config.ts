@@ -10,6 +10,7 @@ import {
   vqganToJson,
 } from "../chameleon/config.ts";
 import type { VqganConfig } from "../chameleon/vqgan.ts";
+import { sha256 } from "../runtime/files.ts";
 import type { XPromptConfig } from "./sequence.ts";
 
 export interface ModelConfig {
@@ -59,3 +60,7 @@ export function modelConfigToJson({ decoder, image, xprompt }: ModelConfig): Rec
     },
   };
 }
+
+/** Names a model by its sizes and the checksum of its weights. */
+export const fingerprintOf = (config: ModelConfig, checksum: string): string =>
+  sha256(JSON.stringify([modelConfigToJson(config), checksum])).slice(0, 16);

@@ -9,9 +9,9 @@ import type { Vocabulary } from "../chameleon/vocabulary.ts";
 import { UsageError, XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
 import { type Image, loadImage } from "../image/index.ts";
-import { readJson, sha256, sha256File } from "../runtime/files.ts";
+import { readJson, sha256File } from "../runtime/files.ts";
 import type { SessionOptions } from "../runtime/session.ts";
-import { type ModelConfig, modelConfigFromJson, modelConfigSchema, modelConfigToJson } from "./config.ts";
+import { fingerprintOf, type ModelConfig, modelConfigFromJson, modelConfigSchema } from "./config.ts";
 import { draw, type GuidanceWeights } from "./generate.ts";
 import { resolveModel } from "./models.ts";
 import { VisualPrompt } from "./prompt.ts";
@@ -147,13 +147,18 @@ export class XPrompt {
     const ofImages = new Map([...weights].filter(([name]) => isImage(name)));
     const image = new ImageTokenizer(config.image, ofImages, options);
     const decoder = await Decoder.create(config.decoder, ofDecoder, options);
-    const fingerprint = sha256(JSON.stringify([modelConfigToJson(config), checksum])).slice(0, 16);
+    const fingerprint = fingerprintOf(config, checksum);
     return new XPrompt(config, fingerprint, { image, text }, decoder);
   }
 
   /** Side of the pictures in pixels. */
   get size(): number {
     return this.config.image.resolution;
+  }
+
+  /** Codes of one picture: what is drawn. */
+  get codesPerImage(): number {
+    return this.tokenizers.image.codesPerImage;
   }
 
   /**
@@ -190,7 +195,7 @@ export class XPrompt {
     const instruction = this.words(options.instruction ?? "", input ? 1 : 0);
     const [empty] = (await this.empty()).blocks;
     const prepared = performance.now();
-    const side = Math.sqrt(this.tokenizers.image.codesPerImage);
+    const side = Math.sqrt(this.codesPerImage);
     const finish = (codes: readonly (readonly number[])[]) =>
       this.tokenizers.image.decode(codes.map((row) => completed(row, inputCodes, side * side)));
     const drawn = await draw(this.decoder, this.vocabulary, this.config.xprompt, {
@@ -286,7 +291,7 @@ export class XPrompt {
 
   /** Text tokens of an instruction beside so many pictures, cut at what the model was trained to read. */
   private words(text: string, pictures: number): number[] {
-    const limit = textLimit(this.config.xprompt, pictures, this.tokenizers.image.codesPerImage);
+    const limit = textLimit(this.config.xprompt, pictures, this.codesPerImage);
     return this.tokenizers.text.encode(text.trim().toLowerCase()).slice(0, limit);
   }
 }

@@ -1,0 +1,49 @@
+/** @file `xprompt compress`: examples read once and kept as a small file. */
+import { Command } from "commander";
+import { UsageError } from "../errors.ts";
+import { XPrompt } from "../xprompt/model.ts";
+import { checkOutput, examplesOf, type ModelOptions, withExamples, withModel } from "./options.ts";
+import { printJson, say } from "./output.ts";
+
+interface Options extends ModelOptions {
+  readonly example?: readonly string[];
+  readonly instruction?: string;
+  readonly output: string;
+  readonly json: boolean;
+}
+
+export function compressCommand(signal: AbortSignal): Command {
+  const command = new Command("compress").description(
+    "Read before → after pairs once and keep what the model makes of them in a small file, for generate --prompt.",
+  );
+  return withModel(withExamples(command))
+    .option("--instruction <text>", "what the pairs show, in words")
+    .requiredOption("--output <file>", "the .xprompt file to write")
+    .option("--json", "print one JSON object on standard output", false)
+    .action((options: Options) => compress(options, signal));
+}
+
+async function compress(options: Options, signal: AbortSignal): Promise<void> {
+  const examples = examplesOf(options.example, options.instruction);
+  if (examples.length === 0) throw new UsageError("compress: expected at least one --example, got none");
+  await checkOutput(options.output, ".xprompt");
+  const model = await XPrompt.load(options.model, options);
+  try {
+    const started = performance.now();
+    const prompt = await model.compress(examples);
+    const milliseconds = performance.now() - started;
+    await prompt.save(options.output, { signal });
+    const slots = prompt.blocks.reduce((sum, { length }) => sum + length, 0);
+    if (options.json)
+      printJson({
+        output: options.output,
+        model: prompt.model,
+        examples: examples.length,
+        slots,
+        timings: { total: milliseconds },
+      });
+    else say(`wrote ${options.output}: ${examples.length} examples in ${slots} cache slots`);
+  } finally {
+    await model.release();
+  }
+}

@@ -1,0 +1,71 @@
+/** @file What an ONNX file holds, read without its weights: for people who want to look into a graph. */
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+
+export interface OnnxSummary {
+  readonly producer: string;
+  readonly operatorSets: Readonly<Record<string, number>>;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** Number of nodes by operator, most frequent first. */
+  readonly nodes: Readonly<Record<string, number>>;
+  readonly initializers: number;
+  readonly initializerBytes: number;
+}
+
+type Field = (reader: BinaryReader, wire: WireType) => void;
+
+/** @throws Error when the bytes are no protocol buffer of this kind */
+export function summarizeOnnx(bytes: Uint8Array): OnnxSummary {
+  const [inputs, outputs]: [string[], string[]] = [[], []];
+  const [nodes, operatorSets] = [new Map<string, number>(), new Map<string, number>()];
+  let [producer, initializers, initializerBytes] = ["", 0, 0];
+  const graph: Record<number, Field> = {
+    1: nested({ 4: (r) => count(nodes, r.string()) }),
+    5: nested({ 9: (r) => (initializerBytes += r.bytes().length) }, () => initializers++),
+    11: nested({ 1: (r) => inputs.push(r.string()) }),
+    12: nested({ 1: (r) => outputs.push(r.string()) }),
+  };
+  let [domain, version] = ["", 0];
+  const set = nested({ 1: (r) => (domain = r.string()), 2: (r) => (version = Number(r.int64())) }, () => {
+    operatorSets.set(domain || "ai.onnx", version);
+    domain = "";
+  });
+  read(new BinaryReader(bytes), bytes.length, {
+    2: (r) => (producer = r.string()),
+    7: nested(graph),
+    8: set,
+  });
+  if (nodes.size === 0) throw new Error("no nodes");
+  const byFrequency = [...nodes].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
+  return {
+    producer,
+    operatorSets: Object.fromEntries(operatorSets),
+    inputs,
+    outputs,
+    nodes: Object.fromEntries(byFrequency),
+    initializers,
+    initializerBytes,
+  };
+}
+
+function read(reader: BinaryReader, end: number, fields: Readonly<Record<number, Field>>): void {
+  while (reader.pos < end) {
+    const [number, wire] = reader.tag();
+    const field = fields[number];
+    if (field) field(reader, wire);
+    else reader.skip(wire);
+  }
+}
+
+function nested(fields: Readonly<Record<number, Field>>, after: () => void = () => {}): Field {
+  return (reader, wire) => {
+    if (wire !== WireType.LengthDelimited) throw new Error("expected a message");
+    const length = reader.uint32();
+    read(reader, reader.pos + length, fields);
+    after();
+  };
+}
+
+function count(counts: Map<string, number>, name: string): void {
+  counts.set(name, (counts.get(name) ?? 0) + 1);
+}
