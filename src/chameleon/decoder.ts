@@ -5,7 +5,6 @@ import {
   exportOnnx,
   Graph,
   type Initializer,
-  repeat,
   reshape,
   rope,
   rotaryTables,
@@ -16,7 +15,7 @@ import {
 import { floats, int64, Session, type SessionOptions } from "../runtime/session.ts";
 import { type CacheBlock, cacheInput, cacheOutput, KeyValueCache } from "./cache.ts";
 import type { DecoderConfig } from "./config.ts";
-import { type Attend, embed, head, headWidth, transformer } from "./transformer.ts";
+import { type Attend, embed, head, headWidth, shareHeads, transformer } from "./transformer.ts";
 
 /** One row's new tokens and their positions. */
 export interface Stretch {
@@ -111,11 +110,4 @@ function cachedAttention(graph: Graph, config: DecoderConfig, outputs: Record<st
     );
     return perHead(mixed);
   };
-}
-
-/** Repeats keys or values for the groups of query heads that share them. */
-function shareHeads(x: Tensor, { heads, keyValueHeads }: DecoderConfig): Tensor {
-  const [rows, , length, headDim] = x.shape;
-  if (heads === keyValueHeads) return x;
-  return reshape(repeat(x, 2, heads / keyValueHeads), [rows!, heads, length!, headDim!]);
 }
