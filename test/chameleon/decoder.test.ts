@@ -1,0 +1,173 @@
+/** @file Decoding with the cache: against Hugging Face's logits, and against what the packed training graph computes. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { cacheBytes } from "../../src/chameleon/cache.ts";
+import type { DecoderConfig } from "../../src/chameleon/config.ts";
+import { Decoder, type Stretch } from "../../src/chameleon/decoder.ts";
+import { embed, head, transformer } from "../../src/chameleon/transformer.ts";
+import { concat, Graph, parameterShapes, reshape, type Tensor } from "../../src/graph/index.ts";
+import { feedsOf } from "../../src/training/objective.ts";
+import { packContexts } from "../../src/training/transformer-data.ts";
+import { exampleRows, packedAttention, todoRows } from "../../src/xprompt/packing.ts";
+import { exampleTokens, queryTokens, targetTokens } from "../../src/xprompt/sequence.ts";
+import {
+  loadDecoder,
+  randomWeights,
+  reference,
+  tiny,
+  tinyContexts,
+  tinyTokenizers,
+  tinyXPrompt,
+  unpack,
+} from "../fixtures/chameleon/kit.ts";
+import { array, evaluate, expectClose, type NdArray } from "../graph/kit.ts";
+
+const logitsAt = ({ shape: [, width], data }: NdArray, row: number): NdArray =>
+  array([width!], data.subarray(row * width!, (row + 1) * width!));
+const vector = (values: Float32Array): NdArray => array([values.length], values);
+const CLOSE = { relative: 2e-5 };
+
+/** The tokens of a stretch from one place to another. */
+const part = ({ tokens, positions }: Stretch, from: number, to?: number): Stretch => ({
+  tokens: tokens.slice(from, to),
+  positions: positions.slice(from, to),
+});
+
+describe.each(reference.decoders)("checkpoint $folder, against the reference", ({ folder, sequences }) => {
+  let decoder: Decoder;
+  beforeAll(async () => {
+    const { config, weights } = await loadDecoder(folder);
+    decoder = await Decoder.create(config, weights, { threads: 1 });
+  });
+  afterAll(() => decoder.release());
+
+  test.each(sequences)(
+    "positions $positions: at once, token by token, and in stretches",
+    async (sequence) => {
+      const expected = unpack(sequence.logits);
+      const last = sequence.tokens.length - 1;
+      const whole = await decoder.read([sequence], decoder.newCache(1));
+      expectClose(vector(whole), logitsAt(expected, last), { ...CLOSE, what: "at once " });
+
+      const single = decoder.newCache(1);
+      for (let i = 0; i <= last; i++) {
+        const logits = await decoder.read([part(sequence, i, i + 1)], single);
+        expectClose(vector(logits), logitsAt(expected, i), { ...CLOSE, what: `token ${i} ` });
+      }
+      expect(single.lengths).toEqual([last + 1]);
+
+      const stretches = decoder.newCache(1);
+      for (let i = 0; i <= last; i += 3) {
+        const logits = await decoder.read([part(sequence, i, i + 3)], stretches);
+        expectClose(vector(logits), logitsAt(expected, Math.min(i + 2, last)), {
+          ...CLOSE,
+          what: `stretch from ${i} `,
+        });
+      }
+    },
+  );
+
+  test("rows of different lengths share a cache, which grows beyond its first slots", async () => {
+    const [a, b] = sequences.map((sequence) => ({ ...sequence, expected: unpack(sequence.logits) }));
+    const shared = decoder.newCache(2);
+    // All but the last three tokens of each come from caches of their own.
+    const lengths = [a!, b!].map(({ tokens }) => tokens.length - 3);
+    for (const [row, sequence] of [a!, b!].entries()) {
+      const own = decoder.newCache(1);
+      await decoder.read([part(sequence, 0, lengths[row])], own);
+      shared.append(row, own.block(0, 0, 2));
+      shared.append(row, own.block(0, 2, lengths[row]! - 2));
+    }
+    expect(shared.lengths).toEqual(lengths);
+    for (let i = 0; i < 3; i++) {
+      const rows = [a!, b!].map((sequence, row) => part(sequence, lengths[row]! + i, lengths[row]! + i + 1));
+      const logits = await decoder.read(rows, shared);
+      const width = decoder.config.vocabularySize;
+      for (const [row, { expected }] of [a!, b!].entries())
+        expectClose(
+          vector(logits.subarray(row * width, (row + 1) * width)),
+          logitsAt(expected, lengths[row]! + i),
+          { ...CLOSE, what: `row ${row}, token ${i} ` },
+        );
+    }
+    expect(shared.lengths).toEqual(lengths.map((length) => length + 3));
+  });
+});
+
+test("cacheBytes: keys and values of all layers in float32", () => {
+  expect(cacheBytes({ ...tiny, keyValueHeads: 2 }, 10)).toBe(2 * 2 * 2 * 6 * 10 * 4);
+});
+
+describe.each([
+  ["keys for every query", {}],
+  ["queries that share keys, norms after", { keyValueHeads: 2, swinNorm: true }],
+] as const)("%s: decoding is what was trained", (_name, change) => {
+  const tokenizers = tinyTokenizers();
+  const { vocabulary } = tokenizers.text;
+  const config: DecoderConfig = { ...tiny, ...change, vocabularySize: vocabulary.size };
+  const contexts = tinyContexts({ contexts: 2, examples: 2, todos: 3 });
+  const weights = { target: 1, query: 1, instruction: 1 };
+  const batch = packContexts(contexts, { xprompt: tinyXPrompt, weights }, tokenizers);
+
+  /** Logits of all rows as the training graph computes them. */
+  function trained(): Tensor {
+    const graph = new Graph();
+    const w = graph.scope();
+    const { packing } = batch;
+    const ids = (name: string, sequences: number, length: number) =>
+      reshape(graph.input(`${name} tokens`, "int64", [sequences, length]), [sequences * length]);
+    const { contexts, examples, exampleLength, todos, todoLength } = packing;
+    const tokens = concat(
+      [ids("example", contexts * examples, exampleLength), ids("todo", contexts * todos, todoLength)],
+      0,
+    );
+    const hidden = transformer(w, embed(w, tokens, config), packedAttention(graph, packing, config), config);
+    return head(w, hidden, config);
+  }
+  const logits = trained();
+  const values = randomWeights(parameterShapes(logits.graph));
+  const feeds = Object.fromEntries(
+    Object.entries(feedsOf(batch)).map(([name, { dims, data }]) => [
+      name,
+      array(dims, Array.from(data as Iterable<number | bigint>, Number)),
+    ]),
+  );
+
+  test("compressed examples and a TODO part, token by token, give the packed graph's logits", async () => {
+    const { computed } = await evaluate({ computed: logits }, feeds, values);
+    expect(computed.shape[0]).toBe(exampleRows(batch.packing) + todoRows(batch.packing));
+    const decoder = await Decoder.create(config, values, { threads: 1 });
+    try {
+      for (const [c, { examples, todos }] of contexts.entries()) {
+        const blocks = await Promise.all(
+          examples.map((example) => {
+            const tokens = exampleTokens(vocabulary, example, tinyXPrompt.tokens);
+            return decoder.compress({ tokens, positions: [...tokens.keys()] }, tinyXPrompt.tokens);
+          }),
+        );
+        for (const { length, heads } of blocks)
+          expect([length, heads]).toEqual([tinyXPrompt.tokens, config.keyValueHeads]);
+        for (const [t, { input, instruction, target }] of todos.entries()) {
+          const cache = decoder.newCache(1);
+          for (const block of blocks.toReversed()) cache.append(0, block);
+          const tokens = [
+            ...queryTokens(vocabulary, { input, instruction }),
+            ...targetTokens(vocabulary, target).slice(0, -1),
+          ];
+          const first = exampleRows(batch.packing) + (c * todos.length + t) * batch.packing.todoLength;
+          for (const [i, token] of tokens.entries()) {
+            const read = await decoder.read(
+              [{ tokens: [token], positions: [tinyXPrompt.todoPosition + i] }],
+              cache,
+            );
+            expectClose(vector(read), logitsAt(computed, first + i), {
+              ...CLOSE,
+              what: `context ${c}, TODO part ${t}, token ${i} `,
+            });
+          }
+        }
+      }
+    } finally {
+      await decoder.release();
+    }
+  });
+});
