@@ -77,18 +77,14 @@ async function describePicture(path: string): Promise<Record<string, unknown>> {
   }
 }
 
-/** `key: value` lines, groups indented; sizes in bytes are shown in larger units. */
-function lines(value: Readonly<Record<string, unknown>>, indent = ""): string[] {
-  return Object.entries(value).flatMap(([key, item]) => {
+/** `key: value` lines, groups indented; what is in bytes is shown in larger units. */
+function lines(value: object, indent = "", inBytes = false): string[] {
+  return Object.entries(value).flatMap(([key, item]: [string, unknown]) => {
     if (item === undefined) return [];
-    if (typeof item === "object" && item !== null && !Array.isArray(item))
-      return [`${indent}${key}:`, ...lines(item as Record<string, unknown>, `${indent}  `)];
-    const isBytes =
-      typeof item === "number" &&
-      (/bytes$/i.test(key) ||
-        (indent.length > 0 && ["weights", "cache", "activations", "total"].includes(key)));
-    return [
-      `${indent}${key}: ${isBytes ? formatBytes(item) : Array.isArray(item) ? item.join(", ") : String(item)}`,
-    ];
+    const bytes = inBytes || /memory|bytes$/i.test(key);
+    if (Array.isArray(item)) return [`${indent}${key}: ${item.join(", ")}`];
+    if (typeof item === "object" && item !== null)
+      return [`${indent}${key}:`, ...lines(item, `${indent}  `, bytes)];
+    return [`${indent}${key}: ${bytes && typeof item === "number" ? formatBytes(item) : String(item)}`];
   });
 }

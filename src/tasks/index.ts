@@ -13,6 +13,7 @@ import { toneFamilies } from "./families/tone.ts";
 import { weatherFamilies } from "./families/weather.ts";
 import type { TaskFamily } from "./task.ts";
 
+export { Random } from "../random.ts";
 export type { Pair, Prototype, Task, TaskFamily } from "./task.ts";
 export { prototypes } from "./task.ts";
 export { caption } from "./world/caption.ts";

@@ -237,6 +237,12 @@ export class XPrompt {
     };
   }
 
+  /** What is left of pictures that go through the image tokenizer and back: no drawn picture can be nearer. */
+  async reconstruct(pictures: readonly Picture[]): Promise<Image[]> {
+    const images = await Promise.all(pictures.map((picture) => this.picture(picture)));
+    return this.tokenizers.image.decode(await this.tokenizers.image.encode(images));
+  }
+
   async release(): Promise<void> {
     await this.decoder.release();
     await this.tokenizers.image.release();
