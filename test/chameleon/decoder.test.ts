@@ -3,14 +3,15 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cacheBytes } from "../../src/chameleon/cache.ts";
 import type { DecoderConfig } from "../../src/chameleon/config.ts";
 import { Decoder, type Stretch } from "../../src/chameleon/decoder.ts";
-import { embed, head, transformer } from "../../src/chameleon/transformer.ts";
-import { concat, Graph, parameterShapes, reshape, type Tensor } from "../../src/graph/index.ts";
+import { parameterShapes } from "../../src/graph/index.ts";
 import { feedsOf } from "../../src/training/objective.ts";
 import { packContexts } from "../../src/training/transformer-data.ts";
-import { exampleRows, packedAttention, todoRows } from "../../src/xprompt/packing.ts";
+import { exampleRows, todoRows } from "../../src/xprompt/packing.ts";
 import { exampleTokens, queryTokens, targetTokens } from "../../src/xprompt/sequence.ts";
 import {
+  asFeeds,
   loadDecoder,
+  packedLogits,
   randomWeights,
   reference,
   tiny,
@@ -111,29 +112,9 @@ describe.each([
   const weights = { target: 1, query: 1, instruction: 1 };
   const batch = packContexts(contexts, { xprompt: tinyXPrompt, weights }, tokenizers);
 
-  /** Logits of all rows as the training graph computes them. */
-  function trained(): Tensor {
-    const graph = new Graph();
-    const w = graph.scope();
-    const { packing } = batch;
-    const ids = (name: string, sequences: number, length: number) =>
-      reshape(graph.input(`${name} tokens`, "int64", [sequences, length]), [sequences * length]);
-    const { contexts, examples, exampleLength, todos, todoLength } = packing;
-    const tokens = concat(
-      [ids("example", contexts * examples, exampleLength), ids("todo", contexts * todos, todoLength)],
-      0,
-    );
-    const hidden = transformer(w, embed(w, tokens, config), packedAttention(graph, packing, config), config);
-    return head(w, hidden, config);
-  }
-  const logits = trained();
+  const logits = packedLogits(batch.packing, config);
   const values = randomWeights(parameterShapes(logits.graph));
-  const feeds = Object.fromEntries(
-    Object.entries(feedsOf(batch)).map(([name, { dims, data }]) => [
-      name,
-      array(dims, Array.from(data as Iterable<number | bigint>, Number)),
-    ]),
-  );
+  const feeds = asFeeds(feedsOf(batch));
 
   test("compressed examples and a TODO part, token by token, give the packed graph's logits", async () => {
     const { computed } = await evaluate({ computed: logits }, feeds, values);

@@ -1,0 +1,135 @@
+/** @file AdamW as graph against PyTorch's; the numbers come from test/fixtures/graph/make.py. */
+import { readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { Graph, type Tensor } from "../../src/graph/index.ts";
+import { type AdamWSettings, adamw, bufferName, nextName, roles } from "../../src/training/optimizer.ts";
+import { array, evaluate, evaluate64, expectClose, type NdArray } from "../graph/kit.ts";
+
+interface Packed {
+  readonly shape: readonly number[];
+  readonly data: readonly number[];
+}
+type Parameters = Readonly<Record<"matrix" | "vector", Packed>>;
+interface Reference {
+  readonly settings: AdamWSettings & { readonly learningRate: number; readonly maxNorm: number };
+  /** Parameters with weight decay. */
+  readonly decayed: readonly string[];
+  readonly parameters: Parameters;
+  readonly steps: readonly {
+    readonly learningRate: number;
+    readonly gradients: Parameters;
+    readonly gradientNorm: number;
+    readonly parameters: Parameters;
+    readonly firstMoments: Parameters;
+    readonly secondMoments: Parameters;
+  }[];
+}
+const fixture = new URL("../fixtures/graph/reference.json", import.meta.url);
+const { optimizer: reference } = JSON.parse(readFileSync(fixture, "utf8")) as { optimizer: Reference };
+const settings: AdamWSettings = { ...reference.settings, clipNorm: reference.settings.maxNorm };
+const names = ["matrix", "vector"] as const;
+const unpack = ({ shape, data }: Packed): NdArray => array(shape, data);
+
+/** The optimizer's outputs for gradients that are fed in. */
+function update(using: AdamWSettings = settings): Record<string, Tensor> {
+  const graph = new Graph();
+  const parameters = names.map((name) => graph.parameter(name, reference.parameters[name].shape));
+  const slopes = names.map((name) =>
+    graph.input(`gradient of ${name}`, "float32", reference.parameters[name].shape),
+  );
+  const { outputs, gradientNorm } = adamw(graph, parameters, slopes, using);
+  return { ...outputs, gradientNorm };
+}
+
+/** What one step takes besides the buffers. `time` counts from 1. */
+const stepFeeds = (step: Reference["steps"][number], time: number): Record<string, NdArray> => ({
+  "gradient of matrix": unpack(step.gradients.matrix),
+  "gradient of vector": unpack(step.gradients.vector),
+  "learning rate": array([], [step.learningRate]),
+  "mean correction": array([], [1 / (1 - settings.beta1 ** time)]),
+  "variance correction": array([], [1 / (1 - settings.beta2 ** time)]),
+});
+const zeros = ({ shape, data }: Packed): NdArray => array(shape, new Float64Array(data.length));
+const start = (): Record<string, NdArray> =>
+  Object.fromEntries(
+    names.flatMap((name) =>
+      roles.map((role) => {
+        const given = reference.parameters[name];
+        return [bufferName(role, name), role === "parameter" ? unpack(given) : zeros(given)];
+      }),
+    ),
+  );
+
+/** Names of the buffers, and the outputs that take their place. */
+const buffers = names.flatMap((name) => roles.map((role) => bufferName(role, name)));
+
+test("a buffer's next content is an output", () => {
+  expect(buffers).toContain("mean of matrix");
+  expect(Object.keys(update()).sort()).toEqual([...buffers.map(nextName), "gradientNorm"].sort());
+});
+
+describe.each([
+  // The graph keeps β and 1 − β as float32; the rest is exact.
+  [
+    "in float64",
+    3e-7,
+    async (outputs: Record<string, Tensor>, feeds: Record<string, NdArray>) =>
+      Object.fromEntries(
+        evaluate64(Object.values(outputs), feeds).map((each, i) => [Object.keys(outputs)[i]!, each]),
+      ),
+  ],
+  ["in onnxruntime", 2e-6, evaluate],
+] as const)("five steps with clipping, decay and a falling rate, %s", (_name, relative, run) => {
+  test("are PyTorch's", async () => {
+    let state = start();
+    for (const [i, step] of reference.steps.entries()) {
+      const outputs = update();
+      const made = await run(outputs, { ...state, ...stepFeeds(step, i + 1) });
+      const close = (actual: NdArray, expected: NdArray, what: string) =>
+        expectClose(actual, expected, { relative, what: `step ${i + 1}: ${what} ` });
+      close(made.gradientNorm!, array([], [step.gradientNorm]), "norm");
+      for (const name of names) {
+        close(made[nextName(name)]!, unpack(step.parameters[name]), name);
+        close(made[nextName(`mean of ${name}`)]!, unpack(step.firstMoments[name]), `mean of ${name}`);
+        close(
+          made[nextName(`variance of ${name}`)]!,
+          unpack(step.secondMoments[name]),
+          `variance of ${name}`,
+        );
+      }
+      state = Object.fromEntries(buffers.map((name) => [name, made[nextName(name)]!]));
+    }
+  });
+});
+
+test("the reference has steps that are clipped and steps that are not", () => {
+  const clipped = reference.steps.map(({ gradientNorm }) => gradientNorm > settings.clipNorm);
+  expect(new Set(clipped).size).toBe(2);
+  expect(reference.decayed).toEqual(["matrix"]);
+});
+
+test("without decay a weight with no gradient stays where it is", () => {
+  const still = { ...start(), ...stepFeeds(reference.steps[0]!, 1) };
+  for (const name of names) still[`gradient of ${name}`] = zeros(reference.parameters[name]);
+  const after = (using: AdamWSettings) => {
+    const { [nextName("matrix")]: next } = update(using);
+    return evaluate64([next!], still)[0]!;
+  };
+  expect(after({ ...settings, weightDecay: 0 })).toEqual(unpack(reference.parameters.matrix));
+  expectClose(
+    after({ ...settings, weightDecay: 0.5 }),
+    array(
+      [3, 4],
+      unpack(reference.parameters.matrix).data.map((x) => x * (1 - 0.5 * 0.01)),
+    ),
+    { relative: 1e-7 },
+  );
+});
+
+test("only parameters can be optimized", () => {
+  const graph = new Graph();
+  const input = graph.input("x", "float32", [2]);
+  expect(() => adamw(graph, [input], [input], settings)).toThrow(
+    "expected a parameter, got a tensor from an input",
+  );
+});
