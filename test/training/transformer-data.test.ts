@@ -1,0 +1,344 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import type { Tokenizers } from "../../src/chameleon/folder.ts";
+import { ImageTokenizer } from "../../src/chameleon/image-tokenizer.ts";
+import type { Image } from "../../src/image/index.ts";
+import { familyNamed } from "../../src/tasks/index.ts";
+import {
+  type ContextOptions,
+  createSource,
+  encodedContexts,
+  type PackedBatch,
+  packContexts,
+  packingOf,
+} from "../../src/training/transformer-data.ts";
+import { HIDDEN } from "../../src/xprompt/packing.ts";
+import { tinyContexts, tinyTokenizers, tinyXPrompt, writeTinyTokenizers } from "../fixtures/chameleon/kit.ts";
+
+const weights = { target: 1, query: 0.25, instruction: 0.5 };
+const options: ContextOptions = {
+  seed: 1,
+  part: "train",
+  tokenizers: "",
+  xprompt: tinyXPrompt,
+  contexts: 2,
+  todos: 2,
+  weights,
+  mix: {
+    families: [],
+    heldOut: [],
+    exampleCounts: [1],
+    textToImage: 0,
+    withoutExample: 0,
+    exampleInstruction: 0.5,
+    todoInstruction: 0.5,
+  },
+};
+const mixed = (mix: Partial<ContextOptions["mix"]>, more: Partial<ContextOptions> = {}): ContextOptions => ({
+  ...options,
+  ...more,
+  mix: { ...options.mix, ...mix },
+});
+
+/** The codes of a picture are how bright its four quarters are, from 0 to 5. */
+class Brightness extends ImageTokenizer {
+  override async encode(images: readonly Image[]): Promise<Int32Array[]> {
+    return images.map(({ width, data }) => {
+      const sums = new Float64Array(4);
+      for (const [i, value] of data.entries()) {
+        const [x, y] = [Math.floor(i / 3) % width, Math.floor(i / 3 / width)];
+        sums[2 * Number(y >= width / 2) + Number(x >= width / 2)]! += value;
+      }
+      return Int32Array.from(sums, (sum) => Math.min(5, Math.floor((sum / (data.length / 4)) * 6)));
+    });
+  }
+}
+const tiny = tinyTokenizers();
+const { vocabulary } = tiny.text;
+const bright: Tokenizers = {
+  ...tiny,
+  image: new Brightness({ ...tiny.image.config, resolution: 16, channelMultiplier: [1, 1, 1, 1] }, new Map()),
+};
+const light = (codes: ArrayLike<number>) => Array.from(codes).reduce((sum, code) => sum + code, 0);
+const contextsOf = async (given: ContextOptions, steps = 1) => {
+  const batches = await Promise.all(
+    Array.from({ length: steps }, (_, step) => encodedContexts(step, given, bright)),
+  );
+  return batches.flat();
+};
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+describe("contexts", () => {
+  test("before and after, query and target are the sides of one task's pairs", async () => {
+    for (const [family, sign] of [
+      ["snow", 1],
+      ["desnow", -1],
+    ] as const) {
+      const contexts = await contextsOf(mixed({ families: [family], exampleCounts: [0, 1] }), 4);
+      const [examples, todos] = [
+        contexts.flatMap((each) => each.examples),
+        contexts.flatMap((each) => each.todos),
+      ];
+      expect([examples.length, todos.length]).toEqual([2 * 2 * 4, 2 * 2 * 4]);
+      const change = (from: ArrayLike<number>, to: ArrayLike<number>) => sign * (light(to) - light(from));
+      const ofExamples = examples.map((shown) => change(shown!.input, shown!.output));
+      const ofTodos = todos.map((asked) => change(asked.input!, asked.target));
+      for (const changes of [ofExamples, ofTodos]) {
+        expect(Math.min(...changes)).toBeGreaterThanOrEqual(0);
+        expect(Math.max(...changes)).toBeGreaterThan(0);
+      }
+    }
+  });
+
+  test("no two pictures of a context are the same draw", async () => {
+    const drawn: string[] = [];
+    const family = familyNamed("snow");
+    const draw = family.draw.bind(family);
+    vi.spyOn(family, "draw").mockImplementation((random) => {
+      const task = draw(random);
+      return {
+        ...task,
+        pair(source, size) {
+          const pair = task.pair(source, size);
+          drawn.push(String(pair.input.data.slice(0, 60)));
+          return pair;
+        },
+      };
+    });
+    await contextsOf(mixed({ families: ["snow"] }), 2);
+    expect(drawn).toHaveLength(2 * 2 * 3);
+    expect(new Set(drawn).size).toBe(drawn.length);
+  });
+
+  test("held-out families are never drawn, the others all are", async () => {
+    const families = ["invert", "grayscale", "tint", "rotate"];
+    const calls = families.map((name) => vi.spyOn(familyNamed(name), "draw"));
+    await contextsOf(mixed({ families, heldOut: ["grayscale", "rotate"] }), 12);
+    expect(calls.map((call) => call.mock.calls.length > 0)).toEqual([true, false, true, false]);
+  });
+
+  test("with no families named, all but the held-out ones are drawn from", async () => {
+    const held = vi.spyOn(familyNamed("invert"), "draw");
+    const other = vi.spyOn(familyNamed("mirror"), "draw");
+    await contextsOf(mixed({ heldOut: ["invert"] }), 160);
+    expect(held).not.toHaveBeenCalled();
+    expect(other).toHaveBeenCalled();
+    await contextsOf(mixed({}), 160);
+    expect(held).toHaveBeenCalled();
+  });
+
+  test("the number of examples is drawn once a batch, as often as asked for", async () => {
+    const counts = async (exampleCounts: number[]) => {
+      const contexts = await contextsOf(mixed({ families: ["invert"], exampleCounts }), 40);
+      const found = contexts.map(({ examples }) => examples.length);
+      for (let i = 0; i < found.length; i += 2) expect(found[i]).toBe(found[i + 1]);
+      return [1, 2, 3].map((count) => found.filter((each) => each === count).length / found.length);
+    };
+    expect(await counts([0, 0, 1])).toEqual([0, 0, 1]);
+    const [one, two] = await counts([3, 1]);
+    expect(one! + two!).toBe(1);
+    expect(one).toBeGreaterThan(0.5);
+    expect(two).toBeGreaterThan(0.05);
+  });
+
+  test("text to image has no query and no example, and a caption", async () => {
+    for (const { examples, todos } of await contextsOf(mixed({ textToImage: 1, exampleCounts: [0, 1] }), 3)) {
+      expect(examples).toEqual([null, null]);
+      for (const { input, instruction, target } of todos) {
+        expect(input).toBeUndefined();
+        expect(target).toHaveLength(4);
+        // The room of the query picture is the caption's.
+        expect(instruction.length).toBeGreaterThan(tinyXPrompt.maxTextTokens);
+        expect(instruction.length).toBeLessThanOrEqual(tinyXPrompt.maxTextTokens + 6);
+      }
+    }
+  });
+
+  test("without examples it is mostly the instruction that says what to do", async () => {
+    const given = mixed({ families: ["invert"], withoutExample: 1, todoInstruction: 0 });
+    const contexts = await contextsOf(given, 20);
+    expect(contexts.every(({ examples }) => examples[0] === null)).toBe(true);
+    const told = contexts.flatMap(({ todos }) => todos).filter(({ instruction }) => instruction.length > 0);
+    expect(told.length / 80).toBeGreaterThan(0.75);
+    expect(told.length / 80).toBeLessThan(1);
+  });
+
+  test("instructions come as often as asked for, cut to the longest that is allowed", async () => {
+    const given = mixed({ families: ["removeObject"], exampleInstruction: 1, todoInstruction: 0 });
+    for (const { examples, todos } of await contextsOf(given, 4)) {
+      expect(examples.map((shown) => shown!.instruction.length)).toEqual([tinyXPrompt.maxTextTokens]);
+      expect(todos.map(({ instruction }) => instruction.length)).toEqual([0, 0]);
+    }
+    const words = bright.text.decode((await contextsOf(given))[0]!.examples[0]!.instruction);
+    expect(words).toMatch(/^[a-z ]{5,}$/);
+  });
+
+  test("the same for the same seed, part and step only", async () => {
+    const first = await encodedContexts(3, options, bright);
+    expect(await encodedContexts(3, { ...options }, bright)).toEqual(first);
+    for (const [step, other] of [
+      [4, options],
+      [3, { ...options, part: "held out" }],
+      [3, { ...options, seed: 2 }],
+    ] as const)
+      expect(await encodedContexts(step, other, bright)).not.toEqual(first);
+  });
+});
+
+/** The rows of one array of a batch, `length` numbers each. */
+function sequences(values: BigInt64Array | Float32Array, length: number): number[][] {
+  const numbers = Array.from<bigint | number, number>(values, Number);
+  return Array.from({ length: values.length / length }, (_, i) =>
+    numbers.slice(i * length, (i + 1) * length),
+  );
+}
+
+/** Reads tokens by the table of src/xprompt/sequence.ts. @throws where they do not follow it */
+class Reader {
+  private at = 0;
+  constructor(private readonly tokens: readonly number[]) {}
+  next(): number {
+    return this.tokens[this.at++]!;
+  }
+  expect(token: number): void {
+    expect(this.next(), `token ${this.at - 1} of ${this.tokens}`).toBe(token);
+  }
+  is(token: number): boolean {
+    return this.tokens[this.at] === token;
+  }
+  words(): number[] {
+    const words: number[] = [];
+    while (this.at < this.tokens.length && vocabulary.isTextToken(this.tokens[this.at]!))
+      words.push(this.next());
+    return words;
+  }
+  /** The codes up to the end of image. */
+  codes(): number[] {
+    const codes = Array.from({ length: 4 }, () => vocabulary.codeOfToken[this.next()]!);
+    this.expect(vocabulary.endImage);
+    return codes;
+  }
+  picture(): number[] {
+    this.expect(vocabulary.beginImage);
+    return this.codes();
+  }
+  end(): void {
+    expect(this.at).toBe(this.tokens.length);
+  }
+}
+
+describe("packing", () => {
+  const contexts = tinyContexts({ contexts: 2, examples: 2, todos: 3 });
+  const batch = packContexts(contexts, { xprompt: tinyXPrompt, weights }, tiny);
+  const { exampleLength, todoLength } = batch.packing;
+  const padded = sequences(batch.examplePadding, exampleLength).map((row) =>
+    row.map((bias) => bias === HIDDEN),
+  );
+
+  test("has the sizes of packingOf, and holds the longest texts to the token", () => {
+    const sizes = { contexts: 2, todos: 3, xprompt: tinyXPrompt };
+    expect(batch.packing).toEqual(packingOf(sizes, 2, 4));
+    const words = Array(tinyXPrompt.maxTextTokens).fill(vocabulary.textTokens[0]!);
+    const [shown, asked] = [contexts[0]!.examples[0]!, contexts[0]!.todos[0]!];
+    const full = packContexts(
+      [{ examples: [{ ...shown, instruction: words }], todos: [{ ...asked, instruction: words }] }],
+      { xprompt: tinyXPrompt, weights },
+      tiny,
+    );
+    expect([...full.examplePadding]).toEqual(Array(full.packing.exampleLength).fill(0));
+    expect(Number(full.targets.at(-1))).toBe(vocabulary.eos);
+    expect(full.weights.every((weight) => weight > 0)).toBe(true);
+  });
+
+  test("examples follow the layout, end at the right and count positions from 0", () => {
+    const shown = contexts.flatMap(({ examples }) => examples);
+    const positions = sequences(batch.examplePositions, exampleLength);
+    for (const [e, tokens] of sequences(batch.exampleTokens, exampleLength).entries()) {
+      const start = padded[e]!.indexOf(false);
+      expect(padded[e]).toEqual(tokens.map((_, i) => i < start));
+      expect(tokens.slice(0, start)).toEqual(Array(start).fill(vocabulary.pad));
+      expect(positions[e]!.slice(start)).toEqual([...Array(exampleLength - start).keys()]);
+      const reader = new Reader(tokens.slice(start));
+      reader.expect(vocabulary.bos);
+      if (shown[e]) {
+        expect(reader.words()).toEqual(shown[e].instruction);
+        expect(reader.picture()).toEqual(shown[e].input);
+        expect(reader.picture()).toEqual(shown[e].output);
+      }
+      for (const token of vocabulary.xp.slice(0, tinyXPrompt.tokens)) reader.expect(token);
+      reader.end();
+    }
+    expect(shown.filter((each) => each === null)).toHaveLength(1);
+  });
+
+  test("TODO parts follow the layout from their fixed position, targets one token ahead", () => {
+    const asked = contexts.flatMap(({ todos }) => todos);
+    const targets = sequences(batch.targets, todoLength);
+    const positions = sequences(batch.todoPositions, todoLength);
+    const lossWeights = sequences(batch.weights, todoLength);
+    const measured = sequences(batch.targetWeights, todoLength);
+    for (const [t, tokens] of sequences(batch.todoTokens, todoLength).entries()) {
+      const length = targets[t]!.indexOf(vocabulary.eos) + 1;
+      const whole = [...tokens.slice(0, length), vocabulary.eos];
+      expect(targets[t]!.slice(0, length)).toEqual(whole.slice(1));
+      expect(positions[t]!.slice(0, length)).toEqual(
+        whole.slice(1).map((_, i) => tinyXPrompt.todoPosition + i),
+      );
+      const reader = new Reader(whole);
+      reader.expect(vocabulary.sep);
+      const words = reader.words();
+      expect(words).toEqual(asked[t]!.instruction);
+      const { input, target } = asked[t]!;
+      if (input) expect(reader.picture()).toEqual(input);
+      expect(reader.picture()).toEqual(target);
+      reader.expect(vocabulary.eos);
+      reader.end();
+
+      // What each row predicts: words, the query up to the target's begin, the target with both its ends, nothing.
+      const query = (input ? 6 : 0) + 1;
+      expect(lossWeights[t]).toEqual([
+        ...Array(words.length).fill(weights.instruction),
+        ...Array(query).fill(weights.query),
+        ...Array(6).fill(weights.target),
+        ...Array(todoLength - words.length - query - 6).fill(0),
+      ]);
+      const codes = targets[t]!.filter((_, i) => measured[t]![i] === 1);
+      expect(codes.map((token) => vocabulary.codeOfToken[token])).toEqual(target);
+      expect(new Set(measured[t])).toEqual(new Set([0, 1]));
+    }
+    expect(asked.filter(({ input }) => !input)).toHaveLength(1);
+  });
+});
+
+describe("createSource", () => {
+  let folder = "";
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "xprompt-tokenizers-"));
+    await writeTinyTokenizers(join(folder, "tokenizers"));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  test("makes each batch from its step alone, with real tokenizers", async () => {
+    const given = mixed(
+      { exampleCounts: [1, 1], textToImage: 0.3 },
+      { tokenizers: join(folder, "tokenizers") },
+    );
+    const [forward, backward] = await Promise.all([createSource(given), createSource(given)]);
+    const steps = [0, 1, 2, 3];
+    const made: PackedBatch[] = [];
+    for (const step of steps) made.push(await forward(step));
+    const again: PackedBatch[] = [];
+    for (const step of steps.toReversed()) again.unshift(await backward(step));
+    expect(again).toEqual(made);
+    expect(new Set(made.map(({ todoTokens }) => String(todoTokens))).size).toBe(4);
+    const codes = made.flatMap(({ targets, targetWeights }) =>
+      Array.from(targets, Number).filter((_, i) => targetWeights[i] === 1),
+    );
+    expect(new Set(codes).size).toBeGreaterThan(3);
+  });
+});
