@@ -1,17 +1,18 @@
 """Times Hugging Face transformers drawing an image token by token with a Chameleon model on the CPU.
 
-    python bench/peers/generate.py --threads 2 [--model FOLDER | --hidden 256 --layers 6 …] [--static]
+    python bench/peers/generate.py --threads 2 [--model FOLDER | --hidden 256 --layers 6 …] [--static] [--serve]
 
 Greedy decoding of `tokens` ids after a prefill of `prefill`, three ways: `generate()` with its growing cache, a
 hand-written loop around the model, and (--static) that loop with a preallocated cache. Prints one JSON object.
 The first id comes out of the prefill, so msPerToken = (wholeImageMs − prefillMs) / (tokens − 1).
+With --serve it times what standard input asks for.
 """
 
 import argparse
 
 import torch
 import transformers
-from timing import milliseconds, report
+from timing import milliseconds, report, serve
 from transformers import ChameleonConfig, ChameleonForConditionalGeneration, DynamicCache, StaticCache
 
 
@@ -40,6 +41,10 @@ def arguments() -> argparse.Namespace:
                           ("prefill", 128), ("tokens", 64), ("threads", 2), ("repeats", 5)]:
         parser.add_argument(f"--{name}", type=int, default=default, help=f"Defaults to {default}.")
     parser.add_argument("--static", action="store_true", help="also time a preallocated cache")
+    parser.add_argument("--rooms", type=lambda text: [int(room) for room in text.split(",")], default=[],
+                        help="with --serve: slots that preallocated caches reserve, separated by commas")
+    parser.add_argument("--serve", action="store_true", help="time the work that standard input names: prefill, generate, "
+                        "loop, and loop-ROOM for every preallocated cache")
     return parser.parse_args()
 
 
@@ -79,15 +84,18 @@ def main() -> None:
         ids = model.generate(prompt, attention_mask=mask, max_new_tokens=options.tokens, do_sample=False)
         return ids[:, options.prefill :]
 
+    def preallocated(room):
+        """The loop with a cache of `room` slots that is made beforehand, as a server would do it."""
+        cache = StaticCache(config=config, max_cache_len=room)
+
+        def emptied():
+            cache.reset()
+            return cache
+
+        return lambda: loop(emptied)
+
     assert torch.equal(generate(), loop(dynamic_cache)), "generate() and the loop must draw the same tokens"
-    prefill = milliseconds(lambda: forward(prompt, dynamic_cache()), options.repeats)
-
-    def timed(work) -> dict:
-        whole = milliseconds(work, options.repeats, warm_up=1)
-        per_token = {key: round((whole[key] - prefill[key]) / (options.tokens - 1), 3) for key in ("median", "min")}
-        return {"wholeImageMs": whole, "msPerToken": per_token}
-
-    report("generate", {
+    facts = {
         "parameters": sum(p.numel() for name, p in model.named_parameters() if ".vqmodel." not in f".{name}"),
         "hidden": config.hidden_size,
         "layers": config.num_hidden_layers,
@@ -97,6 +105,25 @@ def main() -> None:
         "batch": options.batch,
         "prefill": options.prefill,
         "tokens": options.tokens,
+    }
+    if options.serve:
+        works = {
+            "prefill": lambda: forward(prompt, dynamic_cache()),
+            "generate": generate,
+            "loop": lambda: loop(dynamic_cache),
+            **{f"loop-{room}": preallocated(room) for room in options.rooms},
+        }
+        serve("generate", facts, works, transformers=transformers.__version__)
+        return
+    prefill = milliseconds(lambda: forward(prompt, dynamic_cache()), options.repeats)
+
+    def timed(work) -> dict:
+        whole = milliseconds(work, options.repeats, warm_up=1)
+        per_token = {key: round((whole[key] - prefill[key]) / (options.tokens - 1), 3) for key in ("median", "min")}
+        return {"wholeImageMs": whole, "msPerToken": per_token}
+
+    report("generate", {
+        **facts,
         "prefillMs": prefill,
         "generate": timed(generate),
         "loop": timed(lambda: loop(dynamic_cache)),

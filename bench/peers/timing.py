@@ -2,11 +2,14 @@
 
 import json
 import platform
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 
 def milliseconds(work: Callable[[], object], repeats: int, warm_up: int = 3) -> dict:
@@ -21,10 +24,15 @@ def milliseconds(work: Callable[[], object], repeats: int, warm_up: int = 3) -> 
     return {"median": round(statistics.median(times), 3), "min": round(min(times), 3), "repeats": repeats}
 
 
-def sgemm(size: int = 1024) -> dict:
-    """GFLOP/s of float32 torch.mm, size × size × size: what this machine's PyTorch can do at best."""
+def product(size: int) -> Callable[[], Tensor]:
+    """float32 torch.mm, size × size × size."""
     x, y = torch.randn(size, size), torch.randn(size, size)
-    ms = milliseconds(lambda: torch.mm(x, y), repeats=15)
+    return lambda: torch.mm(x, y)
+
+
+def sgemm(size: int = 1024) -> dict:
+    """GFLOP/s of float32 torch.mm: what this machine's PyTorch can do at best."""
+    ms = milliseconds(product(size), repeats=15)
     operations = 2 * size**3
     return {"size": size, "median": gflops(operations, ms["median"]), "best": gflops(operations, ms["min"])}
 
@@ -40,6 +48,22 @@ def cpu() -> str:
 
 
 def report(name: str, results: dict, **versions: str) -> None:
+    print(json.dumps(described(name, results, **versions), ensure_ascii=False))
+
+
+def described(name: str, results: dict, **versions: str) -> dict:
     machine = {"cpu": cpu(), "threads": torch.get_num_threads()}
     versions = {"python": platform.python_version(), "torch": torch.__version__, **versions}
-    print(json.dumps({"benchmark": name, **results, "machine": machine, "versions": versions}, ensure_ascii=False))
+    return {"benchmark": name, **results, "machine": machine, "versions": versions}
+
+
+def serve(name: str, facts: dict, works: dict[str, Callable[[], object]], **versions: str) -> None:
+    """For a benchmark that runs several programs in turn: prints `facts`, then does and times the work that each line
+    of standard input names, one JSON object a line, until the input ends."""
+    print(json.dumps(described(name, facts, **versions), ensure_ascii=False), flush=True)
+    for line in sys.stdin:
+        work = works[line.strip()]
+        start = time.perf_counter()
+        work()
+        print(json.dumps({"ms": (time.perf_counter() - start) * 1e3}), flush=True)
+    print(json.dumps({"peakBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))

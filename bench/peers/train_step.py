@@ -1,17 +1,18 @@
 """Times a whole training step of a small Chameleon-style decoder in plain PyTorch on the CPU.
 
-    python bench/peers/train_step.py --threads 2 [--compile] [--dense-mask]
+    python bench/peers/train_step.py --threads 2 [--compile] [--dense-mask] [--serve]
 
 One step: forward, cross-entropy, backward, gradient clipping, AdamW. Prints one JSON object; notes go to standard
-error. The faster of AdamW's fused and foreach forms is taken.
+error. The faster of AdamW's fused and foreach forms is taken. With --serve it times what standard input asks for.
 """
 
 import argparse
 import sys
+from functools import partial
 
 import torch
 import torch.nn.functional as F
-from timing import gflops, milliseconds, report, sgemm
+from timing import gflops, milliseconds, product, report, serve, sgemm
 from torch import Tensor, nn
 
 
@@ -84,6 +85,8 @@ def arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=int, default=default, help=f"Defaults to {default}.")
     parser.add_argument("--compile", action="store_true", help="also time torch.compile (needs a C++ compiler)")
     parser.add_argument("--dense-mask", action="store_true", help="a T × T mask instead of the causal fast path")
+    parser.add_argument("--serve", action="store_true", help="time the work that standard input names: fused, foreach, "
+                        "compiled-fused, compiled-foreach, sgemm")
     return parser.parse_args()
 
 
@@ -108,10 +111,23 @@ def main() -> None:
         nn.utils.clip_grad_norm_(model.parameters(), 1.0, foreach=True)
         optimizer.step()
 
+    def adamw(form: str) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.1, **{form: True})
+
+    shape = {key: getattr(options, key) for key in ("hidden", "layers", "heads", "ff", "vocab", "batch", "length")}
+    facts = {"parameters": parameters, **shape, "denseMask": options.dense_mask, "gflopPerStep": round(operations / 1e9, 2)}
+    if options.serve:
+        works = {form: partial(step, model, adamw(form)) for form in ("fused", "foreach")}
+        if options.compile:
+            compiled = torch.compile(model)
+            works |= {f"compiled-{form}": partial(step, compiled, adamw(form)) for form in ("fused", "foreach")}
+        serve("train_step", facts, {**works, "sgemm": product(1024)})
+        return
+
     def timed(loss_of) -> dict:
         best = None
         for form in ("fused", "foreach"):
-            optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.1, **{form: True})
+            optimizer = adamw(form)
             ms = milliseconds(lambda: step(loss_of, optimizer), options.repeats)
             print(f"adamw {form}: {ms}", file=sys.stderr)
             if best is None or ms["min"] < best["msPerStep"]["min"]:
@@ -126,15 +142,7 @@ def main() -> None:
             results["compiled"] = timed(torch.compile(model))
         except Exception as error:  # noqa: BLE001 a missing compiler must not lose the eager numbers
             print(f"torch.compile: {error}", file=sys.stderr)
-    shape = {key: getattr(options, key) for key in ("hidden", "layers", "heads", "ff", "vocab", "batch", "length")}
-    report("train_step", {
-        "parameters": parameters,
-        **shape,
-        "denseMask": options.dense_mask,
-        "gflopPerStep": round(operations / 1e9, 2),
-        **results,
-        "sgemmGflopsPerSecond": sgemm(),
-    })
+    report("train_step", {**facts, **results, "sgemmGflopsPerSecond": sgemm()})
 
 
 main()

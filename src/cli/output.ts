@@ -1,9 +1,26 @@
 /** @file Where words go: one JSON object on standard output if asked for, everything else on standard error. */
+import { messageOf, XPromptError } from "../errors.ts";
 
-export function printJson(result: object): void {
-  process.stdout.write(`${JSON.stringify(result)}\n`);
+export const printJson = (result: object): Promise<void> => print(JSON.stringify(result));
+
+/**
+ * Writes lines to standard output. A reader that has gone (`| head`) has seen what it wanted.
+ * @throws XPromptError when they can not be written, as on a full disk
+ */
+export function print(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(`${text}\n`, (error) => {
+      if (!error || (error as NodeJS.ErrnoException).code === "EPIPE") resolve();
+      else reject(new XPromptError(`writing to standard output: ${messageOf(error)}`));
+    });
+  });
 }
 
 export function say(line: string): void {
   process.stderr.write(`${line}\n`);
+}
+
+/** Text from outside as a part of one line: no line ends, nothing that steers a terminal. */
+export function oneLine(text: string): string {
+  return text.replace(/\s*\n\s*/g, " ").replace(/\p{Cc}/gu, "�");
 }

@@ -5,7 +5,7 @@
 import { UsageError } from "../errors.ts";
 import { circumstanceFamilies } from "./families/circumstances.ts";
 import { geometryFamilies } from "./families/geometry.ts";
-import { lowLevelFamilies } from "./families/lowLevel.ts";
+import { lowLevelFamilies } from "./families/low-level.ts";
 import { objectFamilies } from "./families/objects.ts";
 import { perceptionFamilies } from "./families/perception.ts";
 import { styleFamilies } from "./families/style.ts";

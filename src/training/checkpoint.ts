@@ -43,7 +43,7 @@ export async function saveCheckpoint(
   const folder = join(run, FOLDER);
   const write = async (temporary: string) => {
     const path = join(temporary, TENSORS);
-    await writeSafetensors(path, tensorsOf(state, extras));
+    await writeSafetensors(path, tensorsOf(state, extras), { step: String(state.step) });
     const record = { step: state.step, sha256: await sha256File(path, "checkpoint"), recipe };
     await writeFileAtomic(join(temporary, RECORD), `${JSON.stringify(record, null, 2)}\n`);
   };
@@ -75,6 +75,11 @@ export async function loadCheckpoint(
     );
   const file = await SafetensorsFile.open(path);
   try {
+    const { step = String(record.step) } = file.metadata;
+    if (step !== String(record.step))
+      throw new XPromptError(
+        `reading checkpoint ${folder}: ${RECORD} says step ${record.step}, ${TENSORS} ${step}: one of them is damaged (copy it again, or start anew without --resume)`,
+      );
     for (const { name, shape, data } of tensorsOf(state, extras)) {
       const values = await file.readFloat32(name);
       if (values.length !== data.length)

@@ -46,12 +46,15 @@ export class HeldOut {
   ): Promise<HeldOut> {
     const parts: Part[] = [];
     for (const [name, options] of Object.entries(kinds)) {
-      const batches: Record<Condition, PackedBatch>[] = [];
-      for (let i = 0; i < count; i++) {
-        const contexts = await encodedContexts(i, options, tokenizers);
-        const pack = (condition: Condition) => packContexts(given(contexts, condition), options, tokenizers);
-        batches.push({ right: pack("right"), wrong: pack("wrong"), none: pack("none") });
-      }
+      const drawn: Context<Codes>[][] = [];
+      for (let i = 0; i < count; i++) drawn.push(await encodedContexts(i, options, tokenizers));
+      const others = [...drawn.flat().slice(1), drawn[0]![0]!];
+      const batches = drawn.map((contexts, i) => {
+        const next = others.slice(i * options.contexts, (i + 1) * options.contexts);
+        const pack = (condition: Condition) =>
+          packContexts(given(contexts, next, condition), options, tokenizers);
+        return { right: pack("right"), wrong: pack("wrong"), none: pack("none") };
+      });
       parts.push({ name, batches });
     }
     const nll = build(new Graph()).report!.targetNll!;
@@ -82,11 +85,15 @@ export class HeldOut {
   }
 }
 
-/** The contexts with their own examples, the next context's, or empty ones. */
-function given(contexts: readonly Context<Codes>[], condition: Condition): Context<Codes>[] {
+/** The contexts with their own examples, those of the context after each, or empty ones. */
+function given(
+  contexts: readonly Context<Codes>[],
+  next: readonly Context<Codes>[],
+  condition: Condition,
+): Context<Codes>[] {
   return contexts.map(({ examples, todos }, i) => {
     if (condition === "right") return { examples, todos };
-    if (condition === "wrong") return { examples: contexts[(i + 1) % contexts.length]!.examples, todos };
+    if (condition === "wrong") return { examples: next[i]!.examples, todos };
     return { examples: examples.map(() => null), todos };
   });
 }

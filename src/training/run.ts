@@ -12,7 +12,7 @@ import { Progress } from "../progress.ts";
 import { attempt, writeFileAtomic } from "../runtime/files.ts";
 import { devices } from "../runtime/session.ts";
 import { type Extras, hasCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
-import { MetricsLog } from "./metrics.ts";
+import { MetricsLog, readMetrics } from "./metrics.ts";
 import { learningRate, scheduleSchema } from "./schedule.ts";
 import type { TrainingState } from "./state.ts";
 import { EventWriter } from "./tensorboard.ts";
@@ -100,7 +100,6 @@ export async function runTraining<Batch>(
 ): Promise<RunResult> {
   const { recipe, state, extras } = task;
   const started = performance.now();
-  await attempt(`making ${out}`, out, () => mkdir(join(out, "sheets"), { recursive: true }));
   const found = await hasCheckpoint(out);
   if (found && !resume)
     throw new UsageError(
@@ -111,9 +110,12 @@ export async function runTraining<Batch>(
       `resuming ${out}: expected a checkpoint, found none (leave out --resume to start)`,
     );
   if (resume) await loadCheckpoint(out, state, extras, recipe);
+  await attempt(`making ${out}`, out, () => mkdir(join(out, "sheets"), { recursive: true }));
   await writeFileAtomic(join(out, "recipe.json"), `${JSON.stringify(recipe, null, 2)}\n`);
 
-  const metrics = await MetricsLog.open(join(out, "metrics.jsonl"), resume ? { resumeAt: state.step } : {});
+  const log = join(out, "metrics.jsonl");
+  let loss = resume ? await lastLoss(log, state.step) : Number.NaN;
+  const metrics = await MetricsLog.open(log, resume ? { resumeAt: state.step } : {});
   const events = await EventWriter.open(out, resume ? { resumeAt: state.step } : {});
   const progress = new Progress({ label: `training ${recipe.kind}`, total: recipe.steps, start: state.step });
   const stream = task.batches(state.step);
@@ -121,7 +123,6 @@ export async function runTraining<Batch>(
     const named = Object.entries(values).map(([name, value]) => [`${prefix}/${name}`, value]);
     await events.scalars(state.step, Object.fromEntries(named));
   };
-  let loss = Number.NaN;
   let saved = resume ? state.step : -1;
   const save = async () => {
     await metrics.flush();
@@ -174,4 +175,10 @@ export async function runTraining<Batch>(
     await metrics.close();
     await events.close();
   }
+}
+
+/** The last loss that was logged up to a step: all that a run which is resumed at its end has to say. */
+async function lastLoss(log: string, step: number): Promise<number> {
+  const lines = await readMetrics(log);
+  return lines.findLast((line) => line.step <= step && line.loss !== undefined)?.loss ?? Number.NaN;
 }

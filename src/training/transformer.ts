@@ -135,6 +135,7 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
     ...(unseen.families.length > 0 && { unseen: { ...data("unseen"), mix: unseen } }),
   };
   const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, build(1), session);
+  heldOut.catch(() => {}); // Whoever measures is told.
 
   const parts = {
     config: { decoder: config, image: tokenizers.image.config, xprompt },

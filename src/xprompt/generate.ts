@@ -3,6 +3,7 @@
 import type { CacheBlock, KeyValueCache } from "../chameleon/cache.ts";
 import type { Decoder, Stretch } from "../chameleon/decoder.ts";
 import type { Vocabulary } from "../chameleon/vocabulary.ts";
+import { XPromptError } from "../errors.ts";
 import { Random } from "../random.ts";
 import { guide, type Sampling, sample } from "./sampling.ts";
 import { type EncodedQuery, queryTokens, type XPromptConfig } from "./sequence.ts";
@@ -43,7 +44,11 @@ interface Branch {
   readonly query: EncodedQuery;
 }
 
-/** The branches that the guidance needs, the least conditioned first, and the weight of every step between them. */
+/**
+ * The branches that the guidance needs, the least conditioned first, and the weight of every step between them.
+ * Neighbouring steps of the same weight telescope, w (b − a) + w (c − b) = w (c − a), and a last step of weight 0 adds
+ * nothing: such branches are left out.
+ */
 export function branchesOf({
   blocks,
   empty,
@@ -53,27 +58,23 @@ export function branchesOf({
   branches: Branch[];
   weights: number[];
 } {
-  const steps: { branch: Branch; weight: number }[] = [];
+  // l₀ itself is a step of weight 1, from nothing.
   let branch: Branch = { blocks: [empty], query: { instruction: [] } };
-  const add = (present: boolean, more: Branch, weight: number) => {
+  const steps = [{ branch, weight: 1 }];
+  const add = (present: boolean, more: Partial<Branch>, weight: number) => {
     if (!present) return;
-    branch = more;
+    branch = { ...branch, ...more };
     steps.push({ branch, weight });
   };
-  const nothing = branch;
-  add(
-    query.input !== undefined,
-    { ...branch, query: { ...branch.query, input: query.input } },
-    guidance.image,
-  );
-  add(query.instruction.length > 0, { ...branch, query }, guidance.text);
-  add(blocks.length > 0, { ...branch, blocks }, guidance.examples);
-  // A step of weight 1 needs no branch before it while none has been needed yet: the sum telescopes.
-  const first = steps.findIndex(({ weight }) => weight !== 1);
-  if (first < 0) return { branches: [branch], weights: [] };
-  const before = first === 0 ? nothing : steps[first - 1]!.branch;
-  const rest = steps.slice(first);
-  return { branches: [before, ...rest.map((step) => step.branch)], weights: rest.map((step) => step.weight) };
+  add(query.input !== undefined, { query: { ...branch.query, input: query.input } }, guidance.image);
+  add(query.instruction.length > 0, { query }, guidance.text);
+  add(blocks.length > 0, { blocks }, guidance.examples);
+  while (steps.at(-1)!.weight === 0) steps.pop();
+  const needed = steps.filter(({ weight }, i) => weight !== steps[i + 1]?.weight);
+  return {
+    branches: needed.map((step) => step.branch),
+    weights: needed.slice(1).map((step) => step.weight),
+  };
 }
 
 /**
@@ -108,7 +109,10 @@ export async function draw(
       const chain = branches.map((_, b) =>
         codeLogits(logits, (b * samples + i) * vocabularySize, vocabulary),
       );
-      codes[i]!.push(sample(guide(chain, weights), sampling, random[i]!));
+      const mixed = guide(chain, weights);
+      if (!mixed.every(Number.isFinite))
+        throw new XPromptError("drawing: expected finite logits, got others (are the weights damaged?)");
+      codes[i]!.push(sample(mixed, sampling, random[i]!));
     }
     await drawing.onCode?.(codes);
     if (step === drawing.codes - 1) break;

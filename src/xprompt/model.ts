@@ -1,21 +1,23 @@
 /** @file The model as its users see it: load, compress examples, generate pictures. */
 import { join } from "node:path";
-import { z } from "zod";
+import type { CacheBlock } from "../chameleon/cache.ts";
 import { Decoder } from "../chameleon/decoder.ts";
 import { readWeights, type Tokenizers } from "../chameleon/folder.ts";
 import { ImageTokenizer, VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { TextTokenizer } from "../chameleon/text-tokenizer.ts";
+import { headWidth } from "../chameleon/transformer.ts";
 import type { Vocabulary } from "../chameleon/vocabulary.ts";
 import { UsageError, XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
 import { type Image, loadImage } from "../image/index.ts";
 import { readJson, sha256File } from "../runtime/files.ts";
 import type { SessionOptions } from "../runtime/session.ts";
+import { checkParts } from "./check-parts.ts";
 import { fingerprintOf, type ModelConfig, modelConfigFromJson, modelConfigSchema } from "./config.ts";
 import { draw, type GuidanceWeights } from "./generate.ts";
 import { resolveModel } from "./models.ts";
 import { VisualPrompt } from "./prompt.ts";
-import { samplingSchema } from "./sampling.ts";
+import { checkRequest } from "./request.ts";
 import { type Codes, type EncodedExample, exampleTokens, textLimit } from "./sequence.ts";
 
 /** A picture: decoded, as the bytes of a PNG, JPEG or WebP file, or the path of one. Other sizes are cropped to a square. */
@@ -32,7 +34,7 @@ export interface Progress {
   /** Rows of codes that are complete, of `rows`. */
   readonly row: number;
   readonly rows: number;
-  /** The samples as they are so far; what is not drawn yet shows the input picture, or grey. */
+  /** The samples as they are so far; what is not drawn yet shows the input picture, or grey where there is none. */
   preview(): Promise<Image[]>;
 }
 
@@ -81,19 +83,6 @@ export interface Generated {
   };
 }
 
-const MAX_SAMPLES = 64;
-const weight = z.number().min(0).max(100);
-const requestSchema = samplingSchema.extend({
-  seed: z.int().min(0).optional(),
-  samples: z.int().min(1).max(MAX_SAMPLES).default(1),
-  guidance: z
-    .union([
-      weight,
-      z.strictObject({ image: weight.optional(), text: weight.optional(), examples: weight.optional() }),
-    ])
-    .default(1),
-});
-
 export class XPrompt {
   private emptyExample: Promise<VisualPrompt> | undefined;
 
@@ -133,15 +122,7 @@ export class XPrompt {
     options: SessionOptions = {},
   ): Promise<XPrompt> {
     const { config, text, weights, checksum } = parts;
-    const { vocabularySize } = config.decoder;
-    if (text.vocabulary.size !== vocabularySize || text.vocabulary.imageTokens.length !== config.image.codes)
-      throw new XPromptError(
-        `loading a model: expected a tokenizer of ${vocabularySize} tokens and ${config.image.codes} image codes, got ${text.vocabulary.size} and ${text.vocabulary.imageTokens.length} (tokenizer.json belongs to another model)`,
-      );
-    if (text.vocabulary.xp.length < config.xprompt.tokens)
-      throw new XPromptError(
-        `loading a model: expected ${config.xprompt.tokens} XP tokens in tokenizer.json, got ${text.vocabulary.xp.length}`,
-      );
+    checkParts(config, text.vocabulary, weights);
     const isImage = (name: string) => name.startsWith(`${VQ_PREFIX}.`);
     const ofDecoder = new Map([...weights].filter(([name]) => !isImage(name)));
     const ofImages = new Map([...weights].filter(([name]) => isImage(name)));
@@ -159,6 +140,11 @@ export class XPrompt {
   /** Codes of one picture: what is drawn. */
   get codesPerImage(): number {
     return this.tokenizers.image.codesPerImage;
+  }
+
+  /** Text tokens at the end of an instruction that the model does not read, when it comes with so many pictures. */
+  unreadTokens(instruction: string, pictures: 0 | 1 | 2): number {
+    return this.tokenized(instruction).length - this.words(instruction, pictures).length;
   }
 
   /**
@@ -183,12 +169,15 @@ export class XPrompt {
 
   /**
    * Draws pictures: what the examples show, done to the input; or what the instruction says; or both.
-   * @throws UsageError for options out of range or a prompt of another model
-   * @throws XPromptError for a picture that can not be read
+   * @throws UsageError for options out of range
+   * @throws XPromptError for a picture that can not be read, or a prompt of another model
+   * @throws the signal's reason, once it is aborted
    */
   async generate(options: GenerateOptions): Promise<Generated> {
     const started = performance.now();
-    const { seed = randomSeed(), samples, guidance, ...sampling } = this.checked(options);
+    const { seed = randomSeed(), samples, guidance, ...sampling } = checkRequest(options);
+    const { signal } = options;
+    signal?.throwIfAborted();
     const blocks = this.joined(options.prompt)?.blocks ?? [];
     const input = options.input === undefined ? undefined : await this.picture(options.input);
     const [inputCodes] = input ? await this.tokenizers.image.encode([input]) : [];
@@ -196,8 +185,11 @@ export class XPrompt {
     const [empty] = (await this.empty()).blocks;
     const prepared = performance.now();
     const side = Math.sqrt(this.codesPerImage);
-    const finish = (codes: readonly (readonly number[])[]) =>
-      this.tokenizers.image.decode(codes.map((row) => completed(row, inputCodes, side * side)));
+    const preview = async (codes: readonly (readonly number[])[]) => {
+      const whole = codes.map((row) => completed(row, inputCodes, side * side));
+      const images = await this.tokenizers.image.decode(whole);
+      return inputCodes ? images : images.map((image) => greyFrom(image, codes[0]!.length / side ** 2));
+    };
     const drawn = await draw(this.decoder, this.vocabulary, this.config.xprompt, {
       blocks,
       empty: empty!,
@@ -207,14 +199,15 @@ export class XPrompt {
       seed,
       sampling,
       guidance: weightsOf(guidance, blocks.length > 0),
-      signal: options.signal,
+      signal,
       onCode: async (codes) => {
         const count = codes[0]!.length;
         if (count % side !== 0) return;
         const sofar = codes.map((row) => [...row]);
-        await options.onProgress?.({ row: count / side, rows: side, preview: () => finish(sofar) });
+        await options.onProgress?.({ row: count / side, rows: side, preview: () => preview(sofar) });
       },
     });
+    signal?.throwIfAborted();
     const done = performance.now();
     const images = await this.tokenizers.image.decode(drawn.codes);
     const ended = performance.now();
@@ -252,22 +245,30 @@ export class XPrompt {
     return this.tokenizers.text.vocabulary;
   }
 
-  private checked(options: GenerateOptions): z.output<typeof requestSchema> {
-    const { seed, samples, temperature, topK, topP, guidance } = options;
-    const parsed = requestSchema.safeParse({ seed, samples, temperature, topK, topP, guidance });
-    if (parsed.success) return parsed.data;
-    const { path, message } = parsed.error.issues[0]!;
-    throw new UsageError(`generating: ${path.join(".")}: ${message}`);
-  }
-
   /** All prompts of a request as one. */
   private joined(prompt: GenerateOptions["prompt"]): VisualPrompt | undefined {
     const prompts = prompt === undefined ? [] : [prompt].flat();
     if (prompts.length === 0) return undefined;
+    for (const each of prompts)
+      if (!(each instanceof VisualPrompt))
+        throw new UsageError(
+          "generating: prompt: expected what compress or VisualPrompt.load gives, got something else",
+        );
     const joined = VisualPrompt.join(prompts);
-    if (joined.model === this.fingerprint) return joined;
+    if (joined.model === this.fingerprint && joined.blocks.every((block) => this.fits(block))) return joined;
     throw new XPromptError(
       `using a prompt: expected one of this model (${this.fingerprint}), got one of ${joined.model} (compress the examples again with this model)`,
+    );
+  }
+
+  private fits({ length, heads, layers }: CacheBlock): boolean {
+    const { decoder, xprompt } = this.config;
+    const size = heads * length * headWidth(decoder);
+    return (
+      length === xprompt.tokens &&
+      heads === decoder.keyValueHeads &&
+      layers.length === decoder.layers &&
+      layers.every(({ keys, values }) => keys.length === size && values.length === size)
     );
   }
 
@@ -289,16 +290,25 @@ export class XPrompt {
   private async picture(picture: Picture): Promise<Image> {
     if (typeof picture === "string" || picture instanceof Uint8Array)
       return loadImage(picture, { size: this.size });
-    if (picture.width === this.size && picture.height === this.size) return picture;
+    if (!(picture?.data instanceof Float32Array))
+      throw new UsageError(
+        "using a picture: expected a path, the bytes of a file, or an Image, got something else",
+      );
+    const { width, height, data } = picture;
+    if (width === this.size && height === this.size && data.length === 3 * width * height) return picture;
     throw new XPromptError(
-      `using a picture: expected ${this.size} × ${this.size} pixels, got ${picture.width} × ${picture.height} (load it with loadImage(path, { size: ${this.size} }))`,
+      `using a picture: expected ${this.size} × ${this.size} pixels, got ${width} × ${height} with ${data.length} values (load it with loadImage(path, { size: ${this.size} }))`,
     );
   }
 
   /** Text tokens of an instruction beside so many pictures, cut at what the model was trained to read. */
   private words(text: string, pictures: number): number[] {
     const limit = textLimit(this.config.xprompt, pictures, this.codesPerImage);
-    return this.tokenizers.text.encode(text.trim().toLowerCase()).slice(0, limit);
+    return this.tokenized(text).slice(0, limit);
+  }
+
+  private tokenized(text: string): number[] {
+    return this.tokenizers.text.encode(text.trim().toLowerCase());
   }
 }
 
@@ -308,9 +318,14 @@ function weightsOf(guidance: number | Partial<GuidanceWeights>, hasExamples: boo
   return hasExamples ? { ...plain, examples: guidance } : { ...plain, text: guidance };
 }
 
-/** Codes so far, then the input's, or the first code where there is no input. */
+/** Codes so far, then the input's, or the last code again where there is no input. */
 function completed(codes: readonly number[], input: Codes | undefined, count: number): number[] {
   return Array.from({ length: count }, (_, i) => codes[i] ?? input?.[i] ?? codes.at(-1)!);
+}
+
+/** The picture with its rows from a share of its height on in grey. */
+function greyFrom({ width, height, data }: Image, share: number): Image {
+  return { width, height, data: data.slice().fill(0.5, Math.round(share * height) * width * 3) };
 }
 
 const randomSeed = (): number => Math.floor(Math.random() * 2 ** 31);

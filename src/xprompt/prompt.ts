@@ -3,12 +3,14 @@
  * and values of its XP block in every layer, in half precision: an example costs S cache slots instead of its hundreds
  * of tokens, and can be saved, mixed with others and used again without being read again.
  */
+import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { CacheBlock } from "../chameleon/cache.ts";
 import { XPromptError } from "../errors.ts";
 import type { WriteOptions } from "../runtime/files.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../runtime/float16.ts";
-import { SafetensorsFile, type TensorToWrite, writeSafetensors } from "../runtime/safetensors.ts";
+import { SafetensorsFile, writeSafetensors } from "../runtime/safetensors.ts";
+import { quote } from "../runtime/safetensors-header.ts";
 
 const FORMAT = "xprompt";
 const VERSION = "1";
@@ -18,6 +20,8 @@ const metadataSchema = z.object({
   version: z.literal(VERSION),
   model: z.string(),
   examples: z.string().regex(/^[1-9]\d{0,3}$/),
+  /** Of everything else in the file: nothing that was damaged is ever used. */
+  sha256: z.string(),
 });
 
 export class VisualPrompt {
@@ -57,9 +61,14 @@ export class VisualPrompt {
   async save(path: string, options: WriteOptions = {}): Promise<void> {
     const tensors = this.blocks.flatMap(({ length, heads, layers }, i) =>
       layers.flatMap((block, layer) =>
-        kinds.map((kind): TensorToWrite => {
+        kinds.map((kind): Stored => {
           const shape = [heads, length, block[kind].length / (heads * length)];
-          return { name: tensorName(i, layer, kind), dtype: "F16", shape, data: block[kind] };
+          return {
+            name: tensorName(i, layer, kind),
+            dtype: "F16",
+            shape,
+            data: float32ToFloat16(block[kind]),
+          };
         }),
       ),
     );
@@ -68,36 +77,40 @@ export class VisualPrompt {
       version: VERSION,
       model: this.model,
       examples: String(this.blocks.length),
+      sha256: checksum(this.model, tensors),
     };
     await writeSafetensors(path, tensors, metadata, options);
   }
 
   /** Reads a `.xprompt` file. @throws XPromptError when it is damaged or something else */
   static async load(path: string): Promise<VisualPrompt> {
+    const doing = `reading prompt ${path}`;
     const file = await SafetensorsFile.open(path);
     try {
-      const metadata = metadataSchema.safeParse(file.metadata);
-      if (!metadata.success)
-        throw new XPromptError(
-          `reading prompt ${path}: expected a file made by xprompt compress, got another safetensors file`,
-        );
-      const count = Number(metadata.data.examples);
+      const { model, examples, sha256 } = metadataOf(file, doing);
+      const count = Number(examples);
       const layers = file.tensors.size / (2 * count);
       if (!Number.isInteger(layers) || layers < 1)
         throw new XPromptError(
-          `reading prompt ${path}: expected keys and values of ${count} examples, got ${file.tensors.size} tensors (make it again)`,
+          `${doing}: expected keys and values of ${count} examples, got ${file.tensors.size} tensors (make it again)`,
         );
-      const blocks: CacheBlock[] = [];
-      for (let i = 0; i < count; i++) {
-        const read = (layer: number, kind: (typeof kinds)[number]) =>
-          file.readFloat32(tensorName(i, layer, kind));
-        const made = [];
+      const tensors: Stored[] = [];
+      for (let i = 0; i < count; i++)
         for (let layer = 0; layer < layers; layer++)
-          made.push({ keys: await read(layer, "keys"), values: await read(layer, "values") });
-        const [heads, length] = file.tensors.get(tensorName(i, 0, "keys"))!.shape as [number, number];
-        blocks.push({ length, heads, layers: made });
-      }
-      return new VisualPrompt(metadata.data.model, blocks);
+          for (const kind of kinds) {
+            const name = tensorName(i, layer, kind);
+            const { dtype, shape, bytes } = await file.read(name);
+            if (dtype !== "F16" || shape.length !== 3)
+              throw new XPromptError(
+                `${doing}: ${name}: expected F16 [heads, length, width], got ${dtype} [${shape}] (make it again)`,
+              );
+            tensors.push({ name, dtype, shape, data: new Uint16Array(bytes.buffer) });
+          }
+      if (checksum(model, tensors) !== sha256)
+        throw new XPromptError(
+          `${doing}: its checksum is not the one that was written: the file is damaged (copy it or make it again)`,
+        );
+      return new VisualPrompt(model, blocksOf(tensors, layers));
     } finally {
       await file.close();
     }
@@ -108,3 +121,48 @@ const kinds = ["keys", "values"] as const;
 
 const tensorName = (example: number, layer: number, kind: (typeof kinds)[number]): string =>
   `examples.${example}.layers.${layer}.${kind}`;
+
+/** A tensor of the file: keys or values of one example in one layer, `[heads, length, headDim]`. */
+interface Stored {
+  readonly name: string;
+  readonly dtype: "F16";
+  readonly shape: readonly number[];
+  readonly data: Uint16Array<ArrayBuffer>;
+}
+
+/** Example after example, layer after layer, keys and then values: as blocks. */
+function blocksOf(tensors: readonly Stored[], layers: number): CacheBlock[] {
+  return Array.from({ length: tensors.length / (2 * layers) }, (_, i) => {
+    const own = tensors.slice(2 * layers * i, 2 * layers * (i + 1));
+    const [heads, length] = own[0]!.shape as [number, number];
+    const values = own.map(({ data }) => float16ToFloat32(data));
+    const made = Array.from({ length: layers }, (_, layer) => ({
+      keys: values[2 * layer]!,
+      values: values[2 * layer + 1]!,
+    }));
+    return { length, heads, layers: made };
+  });
+}
+
+function metadataOf({ metadata }: SafetensorsFile, doing: string): z.output<typeof metadataSchema> {
+  if (metadata.format !== FORMAT)
+    throw new XPromptError(
+      `${doing}: expected a file made by xprompt compress, got another safetensors file (give a .xprompt file)`,
+    );
+  if (metadata.version !== VERSION)
+    throw new XPromptError(
+      `${doing}: expected version ${VERSION} of the format, got ${quote(metadata.version)} (compress the examples again)`,
+    );
+  const parsed = metadataSchema.safeParse(metadata);
+  if (parsed.success) return parsed.data;
+  const [key] = parsed.error.issues[0]!.path;
+  throw new XPromptError(
+    `${doing}: expected a whole header, got a broken ${String(key)} (copy it or make it again)`,
+  );
+}
+
+function checksum(model: string, tensors: readonly Stored[]): string {
+  const hash = createHash("sha256").update(JSON.stringify([FORMAT, VERSION, model, tensors.length]));
+  for (const { name, shape, data } of tensors) hash.update(JSON.stringify([name, shape])).update(data);
+  return hash.digest("hex");
+}

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { compressBlocks } from "../../src/image/blockCompression.ts";
+import { compressBlocks } from "../../src/image/block-compression.ts";
 import { enlarge, gaussianBlur, shrink, smoothPatches } from "../../src/image/filters.ts";
 import { createImage, type Image } from "../../src/image/image.ts";
 import { paintStroke } from "../../src/image/paint.ts";

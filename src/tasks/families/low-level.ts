@@ -1,5 +1,5 @@
 /** @file Low-level: grain, blur, coarse coding, holes and dark corners come over the picture; and go again. */
-import { compressBlocks } from "../../image/blockCompression.ts";
+import { compressBlocks } from "../../image/block-compression.ts";
 import { enlarge, gaussianBlur, mapValues, motionBlur, shrink } from "../../image/filters.ts";
 import { overlay, paintStrokes, type Stroke } from "../../image/paint.ts";
 import type { Random } from "../../random.ts";
