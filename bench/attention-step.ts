@@ -1,0 +1,114 @@
+/** @file One side of `bench attention` in a process of its own, so that its memory can be told. */
+import type { DecoderConfig } from "../src/chameleon/config.ts";
+import { embed, head, transformer } from "../src/chameleon/transformer.ts";
+import {
+  add,
+  concat,
+  divide,
+  Graph,
+  multiply,
+  parameterShapes,
+  reshape,
+  split,
+  sum,
+  tokenLoss,
+} from "../src/graph/index.ts";
+import { Random } from "../src/random.ts";
+import { feedsOf, objective } from "../src/training/objective.ts";
+import { initialize, TrainingState } from "../src/training/state.ts";
+import { type Objective, TrainingStep } from "../src/training/step.ts";
+import type { PackedBatch } from "../src/training/transformer-data.ts";
+import { exampleRows, HIDDEN, type Packing, todoRows } from "../src/xprompt/packing.ts";
+import { denseAttention } from "./attends.ts";
+import { serve } from "./worker.ts";
+
+const Z_LOSS = 1e-5;
+
+/** The nano recipe's model. */
+const sizes = { vocabularySize: 2118, hiddenSize: 256, intermediateSize: 704, layers: 6, heads: 8 };
+
+interface Settings {
+  readonly attention: "structured" | "dense";
+  readonly packing: Packing;
+  readonly threads: number;
+}
+
+/** The training objective with dense attention; everything else is as in `objective`. */
+function denseObjective(graph: Graph, packing: Packing, config: DecoderConfig): Objective {
+  const w = graph.scope();
+  const { contexts, examples, exampleLength, todos, todoLength } = packing;
+  const ids = (name: string, sequences: number, length: number) =>
+    reshape(graph.input(name, "int64", [sequences, length]), [sequences * length]);
+  const tokens = [
+    ids("example tokens", contexts * examples, exampleLength),
+    ids("todo tokens", contexts * todos, todoLength),
+  ];
+  const x = embed(w, concat(tokens, 0), config);
+  const hidden = transformer(w, x, denseAttention(graph, packing, config), config);
+  const [, ofTodos] = split(hidden, 0, [exampleRows(packing), todoRows(packing)]);
+  const rows = [todoRows(packing)];
+  const { nll, logSumExp } = tokenLoss(head(w, ofTodos!, config), graph.input("targets", "int64", rows));
+  const perRow = add(nll, multiply(multiply(logSumExp, logSumExp), Z_LOSS));
+  const weighted = (name: string, perRow: typeof nll) => {
+    const weights = graph.input(name, "float32", rows);
+    return divide(
+      sum(multiply(perRow, weights), 0, { keep: false }),
+      add(sum(weights, 0, { keep: false }), 1e-6),
+    );
+  };
+  return { loss: weighted("weights", perRow), report: { targetNll: weighted("target weights", nll) } };
+}
+
+/** A batch of random tokens, laid out as the trainer's: examples end at their last row, TODO parts start at their first. */
+function randomBatch(packing: Packing, config: DecoderConfig): PackedBatch {
+  const random = Random.of(0, "batch");
+  const { contexts, examples, exampleLength, todos, todoLength } = packing;
+  const [exampleCount, todoCount] = [contexts * examples, contexts * todos];
+  const token = () => BigInt(random.integer(0, config.vocabularySize - 1));
+  const padded = Array.from({ length: exampleCount }, () => random.integer(0, 12));
+  const inExample = <T>(of: (fromStart: number) => T) =>
+    padded.flatMap((before) => Array.from({ length: exampleLength }, (_, i) => of(i - before)));
+  const todoRowCount = todoCount * todoLength;
+  return {
+    packing,
+    exampleTokens: BigInt64Array.from({ length: exampleCount * exampleLength }, token),
+    examplePositions: BigInt64Array.from(inExample((i) => BigInt(Math.max(0, i)))),
+    examplePadding: Float32Array.from(inExample((i) => (i < 0 ? HIDDEN : 0))),
+    todoTokens: BigInt64Array.from({ length: todoRowCount }, token),
+    todoPositions: BigInt64Array.from({ length: todoRowCount }, (_, i) =>
+      BigInt(config.maxPositions / 2 + (i % todoLength)),
+    ),
+    targets: BigInt64Array.from({ length: todoRowCount }, token),
+    weights: new Float32Array(todoRowCount).fill(1),
+    targetWeights: new Float32Array(todoRowCount).fill(1),
+  };
+}
+
+const { attention, packing, threads } = JSON.parse(process.argv[2]!) as Settings;
+const config: DecoderConfig = {
+  ...sizes,
+  keyValueHeads: sizes.heads,
+  rmsNormEpsilon: 1e-5,
+  ropeTheta: 10_000,
+  maxPositions: 2 * 64 * Math.ceil(packing.exampleLength / 64),
+  swinNorm: false,
+};
+const build = (graph: Graph) =>
+  attention === "dense" ? denseObjective(graph, packing, config) : objective(graph, packing, config, Z_LOSS);
+const graph = new Graph();
+build(graph);
+const state = new TrainingState(parameterShapes(graph));
+initialize(
+  state,
+  (name) => Random.of(0, "weights", name),
+  (name) => (/norm\.weight$/.test(name) ? "ones" : /bias$/.test(name) ? "zeros" : 0.05),
+);
+const optimizer = { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0.05, clipNorm: 1 };
+const step = await TrainingStep.compile(build, optimizer, { threads });
+const feeds = feedsOf(randomBatch(packing, config));
+const first = await step.run(state, feeds, 1e-3);
+const parameters = [...state.parameters.values()].reduce(
+  (n, shape) => n + shape.reduce((a, b) => a * b, 1),
+  0,
+);
+await serve({ parameters, loss: first.loss }, { step: () => step.run(state, feeds, 1e-3) });

@@ -1,0 +1,109 @@
+/**
+ * @file `bench attention`: structured packed attention, where a TODO part sees the XP blocks and itself and no score is
+ * made for a pair that must not see each other, beside one mask over the whole sequence of every context. Both are the
+ * same training step on the same batch and must find the same loss.
+ */
+import { type Command, InvalidArgumentError } from "commander";
+import { z } from "zod";
+import { XPromptError } from "../src/errors.ts";
+import { formatBytes } from "../src/progress.ts";
+import { packingOf } from "../src/training/transformer-data.ts";
+import { exampleRows, type Packing, todoRows } from "../src/xprompt/packing.ts";
+import { contextRows } from "./attends.ts";
+import { benchmark, type CommonOptions, type Report, setting } from "./options.ts";
+import { alternate, milliseconds, ratio, round } from "./timing.ts";
+import { startNode } from "./worker.ts";
+
+/** The nano recipe's sizes, and pictures of 16 × 16 codes. */
+const cases = {
+  nano: packingOf(
+    { contexts: 4, todos: 3, xprompt: { tokens: 16, maxTextTokens: 12, todoPosition: 192 } },
+    1,
+    64,
+  ),
+  "two examples": packingOf(
+    { contexts: 4, todos: 3, xprompt: { tokens: 16, maxTextTokens: 12, todoPosition: 192 } },
+    2,
+    64,
+  ),
+  large: packingOf(
+    { contexts: 1, todos: 3, xprompt: { tokens: 32, maxTextTokens: 16, todoPosition: 640 } },
+    1,
+    256,
+  ),
+} satisfies Record<string, Packing>;
+
+const factsSchema = z.strictObject({ parameters: z.int(), loss: z.number() });
+
+/** Largest difference between the two losses that rounding explains. */
+const TOLERANCE = 1e-4;
+
+export function attentionBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
+  return benchmark("attention", "Structured packed attention, beside one dense mask a context.", 8)
+    .option("--only <case>", `one of ${Object.keys(cases).join(", ")}. Defaults to all`, caseName)
+    .action(async (options: CommonOptions & { only?: keyof typeof cases }) => {
+      const names = options.only ? [options.only] : (Object.keys(cases) as (keyof typeof cases)[]);
+      const found = [];
+      for (const name of names) found.push(await measure(name, cases[name], options));
+      print(reportOf(found, options), options);
+    });
+}
+
+async function measure(name: string, packing: Packing, { threads, repeats }: CommonOptions) {
+  const start = (attention: "structured" | "dense") =>
+    startNode(new URL("attention-step.ts", import.meta.url), { attention, packing, threads }, factsSchema);
+  const [structured, dense] = [await start("structured"), await start("dense")];
+  const losses = { structured: structured.facts.loss, dense: dense.facts.loss };
+  if (Math.abs(losses.structured - losses.dense) > TOLERANCE)
+    throw new XPromptError(
+      `comparing ${name}: expected one loss, got ${losses.structured} structured and ${losses.dense} dense`,
+    );
+  process.stderr.write(`measuring ${name} `);
+  const programs = { structured: structured.run("step"), dense: dense.run("step") };
+  const times = await alternate(programs, { repeats });
+  const peakBytes = { structured: await structured.end(), dense: await dense.end() };
+  const { contexts, examples, exampleLength, todos, todoLength, xpTokens } = packing;
+  const scores = {
+    structured:
+      contexts * (examples * exampleLength ** 2 + todos * todoLength * (examples * xpTokens + todoLength)),
+    dense: contexts * contextRows(packing) ** 2,
+  };
+  return {
+    case: name,
+    packing,
+    tokens: exampleRows(packing) + todoRows(packing),
+    parameters: structured.facts.parameters,
+    loss: round(losses.structured, 4),
+    msPerStep: { structured: milliseconds(times.structured), dense: milliseconds(times.dense) },
+    peakBytes,
+    /** dense ÷ structured */
+    ratio: {
+      time: ratio(times.dense, times.structured),
+      peakBytes: round(peakBytes.dense / peakBytes.structured, 2),
+      scores: round(scores.dense / scores.structured, 2),
+    },
+  };
+}
+
+function reportOf(found: readonly Awaited<ReturnType<typeof measure>>[], options: CommonOptions): Report {
+  return {
+    result: { benchmark: "attention", cases: found, ...setting(options) },
+    rows: [
+      ["case", "tokens", "structured ms/step", "dense", "dense ÷ structured", "peak memory", "dense"],
+      ...found.map(({ case: name, tokens, msPerStep: { structured, dense }, peakBytes, ratio: { time } }) => [
+        name,
+        String(tokens),
+        String(structured.median),
+        String(dense.median),
+        `${time.median} (${time.min} … ${time.max})`,
+        formatBytes(peakBytes.structured),
+        formatBytes(peakBytes.dense),
+      ]),
+    ],
+  };
+}
+
+function caseName(text: string): string {
+  if (text in cases) return text;
+  throw new InvalidArgumentError(`expected one of ${Object.keys(cases).join(", ")}.`);
+}

@@ -1,0 +1,314 @@
+/**
+ * @file `bench generate`: drawing an image code by code, beside a model of the same size in Hugging Face transformers;
+ * and what one code costs by the cache slots in use and by the room reserved.
+ */
+import { join } from "node:path";
+import type { Command } from "commander";
+import { KeyValueCache } from "../src/chameleon/cache.ts";
+import type { DecoderConfig } from "../src/chameleon/config.ts";
+import { Decoder } from "../src/chameleon/decoder.ts";
+import { readWeights } from "../src/chameleon/folder.ts";
+import { VQ_PREFIX } from "../src/chameleon/image-tokenizer.ts";
+import { headWidth } from "../src/chameleon/transformer.ts";
+import { XPromptError } from "../src/errors.ts";
+import type { Initializer } from "../src/graph/index.ts";
+import { Random } from "../src/random.ts";
+import { readJson } from "../src/runtime/files.ts";
+import { type ModelConfig, modelConfigFromJson, modelConfigSchema } from "../src/xprompt/config.ts";
+import { XPrompt } from "../src/xprompt/model.ts";
+import { resolveModel } from "../src/xprompt/models.ts";
+import {
+  benchmark,
+  type CommonOptions,
+  integer,
+  integers,
+  type PeerOptions,
+  type Report,
+  setting,
+  withPeer,
+} from "./options.ts";
+import { startPeer } from "./peers.ts";
+import { alternate, median, milliseconds, type Ratio, type Run, ratio, round, timed } from "./timing.ts";
+
+interface GenerateOptions extends CommonOptions, PeerOptions {
+  readonly model: string;
+  readonly prompt?: number;
+  readonly tokens?: number;
+  readonly slots: readonly number[];
+  readonly rooms: readonly number[];
+}
+
+/** Codes drawn for one measurement of the cost by slots or room. */
+const STRETCH = 16;
+/** Slots in use where the room reserved is what changes. */
+const SLOTS_IN_USE = 300;
+
+export function generateBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
+  return withPeer(benchmark("generate", "Drawing an image, beside Hugging Face transformers.", 7))
+    .option("--model <name>", "a shipped model, or a model folder. Defaults to nano", "nano")
+    .option(
+      "--prompt <n>",
+      "tokens read before the first code. Defaults to one XP block and a picture",
+      integer,
+    )
+    .option("--tokens <n>", "codes to draw. Defaults to one picture", integer)
+    .option("--slots <n,…>", "cache slots in use. Defaults to 100,300,500", integers, [100, 300, 500])
+    .option("--rooms <n,…>", "positions reserved. Defaults to 512,2048,8192", integers, [512, 2048, 8192])
+    .action(async (options: GenerateOptions) => print(await measure(options), options));
+}
+
+async function measure(options: GenerateOptions): Promise<Report> {
+  const { threads, repeats, slots, rooms } = options;
+  const folder = await resolveModel(options.model);
+  const json = await readJson(join(folder, "config.json"), modelConfigSchema, "model config");
+  const config = modelConfigFromJson(json);
+  const weights = await readWeights(folder, config.checksum, (name) => !name.startsWith(`${VQ_PREFIX}.`));
+  const codes = codesPerImage(config);
+  const { prompt = config.xprompt.tokens + codes + 4, tokens = codes } = options;
+
+  const ours = await drawingLoop(config.decoder, weights, { prompt, tokens, threads });
+  const peer = options.peer
+    ? await startPeer(
+        "generate",
+        peerArguments(config.decoder, { ...options, prompt, tokens }),
+        options.python,
+      )
+    : null;
+  const parameters = [...weights.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  if (peer && peer.facts.parameters !== parameters)
+    throw new XPromptError(
+      `comparing: expected models of one size, got ${parameters} and PyTorch's ${peer.facts.parameters} parameters`,
+    );
+  const programs: Record<string, Run> = {
+    prefill: ours.prefill,
+    loop: ours.loop,
+    ...(peer && {
+      theirPrefill: peer.run("prefill"),
+      theirLoop: peer.run("loop"),
+      theirGenerate: peer.run("generate"),
+      ...Object.fromEntries(rooms.map((room) => [`theirs ${room}`, peer.run(`loop-${room}`)])),
+    }),
+  };
+  process.stderr.write("measuring a whole picture ");
+  const times = await alternate(programs, { repeats });
+  await peer?.end();
+
+  /** The first code comes out of the prompt. */
+  const perToken = (whole: readonly number[], prefill: readonly number[]) =>
+    whole.map((ms, i) => (ms - prefill[i]!) / (tokens - 1));
+  const msPerToken = perToken(times.loop!, times.prefill!);
+  const side = (whole: readonly number[], prefill: readonly number[]) => ({
+    msPerToken: milliseconds(perToken(whole, prefill)),
+    wholeImageMs: milliseconds(whole),
+    prefillMs: milliseconds(prefill),
+  });
+  const xprompt = side(times.loop!, times.prefill!);
+  const pytorch = times.theirLoop
+    ? {
+        ...side(times.theirLoop, times.theirPrefill!),
+        generate: side(times.theirGenerate!, times.theirPrefill!),
+        byRoom: rooms.map((room) => ({
+          room,
+          msPerToken: milliseconds(perToken(times[`theirs ${room}`]!, times.theirPrefill!)),
+        })),
+        versions: peer!.facts.versions,
+      }
+    : null;
+  const speedUp = times.theirLoop && {
+    msPerToken: ratio(perToken(times.theirLoop, times.theirPrefill!), msPerToken),
+    wholeImage: ratio(times.theirLoop, times.loop!),
+    wholeImageGenerate: ratio(times.theirGenerate!, times.loop!),
+  };
+  await ours.end();
+
+  const bySlots = await costBySlots(config.decoder, weights, { slots, threads, repeats });
+  const byRoom = await costByRoom(config.decoder, weights, { rooms, threads, repeats });
+  const pictures = await wholePictures(folder, { threads, repeats: Math.min(repeats, 5) });
+  const text = (found: Ratio) => `${found.median} (${found.min} … ${found.max})`;
+  return {
+    result: {
+      benchmark: "generate",
+      model: options.model,
+      sizes: config.decoder,
+      parameters,
+      prompt,
+      tokens,
+      xprompt: { ...xprompt, bySlots, byRoom, pictures },
+      pytorch,
+      /** PyTorch's time ÷ xprompt's. */
+      ratio: speedUp ?? null,
+      ...setting(options),
+    },
+    rows: [
+      [`prompt of ${prompt}, ${tokens} codes`, "ms/code", "ms/picture", "ms to read the prompt"],
+      ...[
+        ["xprompt", xprompt] as const,
+        ["PyTorch, a loop", pytorch] as const,
+        ["PyTorch, generate()", pytorch?.generate] as const,
+      ].map(([name, found]) =>
+        found
+          ? [
+              name,
+              String(found.msPerToken.median),
+              String(found.wholeImageMs.median),
+              String(found.prefillMs.median),
+            ]
+          : [name, "-", "-", "-"],
+      ),
+      [
+        "PyTorch ÷ xprompt",
+        ...(speedUp ? [text(speedUp.msPerToken), text(speedUp.wholeImage)] : ["-", "-"]),
+        "",
+      ],
+      ...bySlots.map((each) => [
+        `xprompt, ${each.slots} slots in use`,
+        String(each.msPerToken.median),
+        "",
+        "",
+      ]),
+      ...byRoom.map((each) => [
+        `xprompt, ${SLOTS_IN_USE} in use of ${each.room}`,
+        String(each.msPerToken.median),
+        "",
+        "",
+      ]),
+      ...(pytorch?.byRoom ?? []).map((each) => [
+        `PyTorch, preallocated cache of ${each.room}`,
+        String(each.msPerToken.median),
+        "",
+        "",
+      ]),
+      ...pictures.map((each) => [`XPrompt.generate, ${each.what}`, "", String(each.msPerPicture.median), ""]),
+    ],
+  };
+}
+
+const sizeOf = (shape: Initializer["shape"]): number =>
+  (shape as readonly number[]).reduce((product, dim) => product * dim, 1);
+
+const codesPerImage = ({ image }: ModelConfig): number =>
+  (image.resolution / 2 ** (image.channelMultiplier.length - 1)) ** 2;
+
+const peerArguments = (
+  { hiddenSize, layers, heads, intermediateSize, vocabularySize }: DecoderConfig,
+  { prompt, tokens, threads, rooms }: GenerateOptions & { prompt: number; tokens: number },
+): string[] =>
+  Object.entries({
+    hidden: hiddenSize,
+    layers,
+    heads,
+    ff: intermediateSize,
+    vocab: vocabularySize,
+    prefill: prompt,
+    tokens,
+    threads,
+    rooms: rooms.join(),
+  }).flatMap(([name, value]) => [`--${name}`, String(value)]);
+
+type Weights = ReadonlyMap<string, Initializer>;
+
+/** The likeliest token each time, as the peer does it. */
+async function drawingLoop(
+  config: DecoderConfig,
+  weights: Weights,
+  { prompt, tokens, threads }: { readonly prompt: number; readonly tokens: number; readonly threads: number },
+): Promise<{ readonly prefill: Run; readonly loop: Run; readonly end: () => Promise<void> }> {
+  const decoder = await Decoder.create({ ...config, maxPositions: prompt + tokens }, weights, { threads });
+  const random = Random.of(0, "prompt");
+  const read = Array.from({ length: prompt }, () => random.integer(4, config.vocabularySize - 1));
+  const prefill = async (cache: KeyValueCache) =>
+    likeliest(await decoder.read([{ tokens: read, positions: [...read.keys()] }], cache));
+  const loop = async () => {
+    const cache = decoder.newCache(1);
+    let token = await prefill(cache);
+    for (let i = 0; i < tokens - 1; i++)
+      token = likeliest(await decoder.read([{ tokens: [token], positions: [prompt + i] }], cache));
+  };
+  return {
+    prefill: timed(() => prefill(decoder.newCache(1))),
+    loop: timed(loop),
+    end: () => decoder.release(),
+  };
+}
+
+function likeliest(logits: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
+  return best;
+}
+
+/** Milliseconds a token with so many slots of the cache in use. */
+async function costBySlots(
+  config: DecoderConfig,
+  weights: Weights,
+  { slots, threads, repeats }: { slots: readonly number[]; threads: number; repeats: number },
+) {
+  const decoder = await Decoder.create(config, weights, { threads });
+  process.stderr.write("measuring by slots in use ");
+  const runs = Object.fromEntries(slots.map((count) => [String(count), stretch(decoder, count)]));
+  const times = await alternate(runs, { repeats });
+  await decoder.release();
+  return slots.map((count) => ({ slots: count, msPerToken: milliseconds(times[String(count)]!) }));
+}
+
+/** Milliseconds a token with the same slots in use, in models that reserve more and more positions. */
+async function costByRoom(
+  config: DecoderConfig,
+  weights: Weights,
+  { rooms, threads, repeats }: { rooms: readonly number[]; threads: number; repeats: number },
+) {
+  const decoders: Decoder[] = [];
+  for (const room of rooms)
+    decoders.push(await Decoder.create({ ...config, maxPositions: room }, weights, { threads }));
+  process.stderr.write("measuring by room reserved ");
+  const runs = Object.fromEntries(decoders.map((each, i) => [String(rooms[i]), stretch(each, SLOTS_IN_USE)]));
+  const times = await alternate(runs, { repeats });
+  for (const decoder of decoders) await decoder.release();
+  return rooms.map((room) => ({ room, msPerToken: milliseconds(times[String(room)]!) }));
+}
+
+/** Reads tokens one by one behind `slots` used ones; the mean time of one. */
+function stretch(decoder: Decoder, slots: number): Run {
+  const { config } = decoder;
+  const random = Random.of(0, "cache", slots);
+  const size = config.keyValueHeads * slots * headWidth(config);
+  const filled = () => Float32Array.from({ length: size }, () => random.normal());
+  const layers = Array.from({ length: config.layers }, () => ({ keys: filled(), values: filled() }));
+  return async () => {
+    const cache = new KeyValueCache(1, config);
+    cache.append(0, { length: slots, heads: config.keyValueHeads, layers });
+    const whole = timed(async () => {
+      for (let i = 0; i < STRETCH; i++) await decoder.read([{ tokens: [i], positions: [i] }], cache);
+    });
+    return (await whole()) / STRETCH;
+  };
+}
+
+/** The public face from an input picture to a picture: encoding, reading, drawing with sampling, decoding. */
+async function wholePictures(
+  folder: string,
+  { threads, repeats }: { readonly threads: number; readonly repeats: number },
+) {
+  const model = await XPrompt.load(folder, { threads });
+  const random = Random.of(0, "picture");
+  const data = () => Float32Array.from({ length: model.size ** 2 * 3 }, () => random.uniform());
+  const picture = () => ({ width: model.size, height: model.size, data: data() });
+  const input = picture();
+  const prompt = await model.compress([{ input: picture(), output: picture() }]);
+  const generate = (options: { readonly guidance?: number; readonly samples?: number }) =>
+    timed(() => model.generate({ prompt, input, seed: 0, ...options }));
+  const kinds = [
+    { what: "one picture", options: {} },
+    { what: "with guidance", options: { guidance: 2 } },
+    { what: "8 pictures at once", options: { samples: 8 } },
+  ];
+  process.stderr.write("measuring the public face ");
+  const runs = Object.fromEntries(kinds.map(({ what, options }) => [what, generate(options)]));
+  const times = await alternate(runs, { repeats, warmUp: 1 });
+  await model.release();
+  return kinds.map(({ what, options: { samples = 1 } }) => ({
+    what,
+    msPerPicture: milliseconds(times[what]!.map((ms) => round(ms / samples, 3))),
+    codesPerSecond: round((1e3 * samples * model.codesPerImage) / median(times[what]!), 1),
+  }));
+}

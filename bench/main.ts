@@ -1,0 +1,49 @@
+/**
+ * @file Side-by-side measurements: `npm run bench -- NAME [options]`. The result goes to standard output, as a table or
+ * as one JSON object; everything else to standard error. Exit status 0, 1 (it failed) or 2 (wrong usage).
+ */
+import { Command, CommanderError } from "commander";
+import { XPromptError } from "../src/errors.ts";
+import { attentionBenchmark } from "./attention.ts";
+import { generateBenchmark } from "./generate.ts";
+import type { CommonOptions, Report } from "./options.ts";
+import { trainBenchmark } from "./train.ts";
+
+function print({ result, rows }: Report, { json }: CommonOptions): void {
+  process.stdout.write(`${json ? JSON.stringify(result) : table(rows)}\n`);
+}
+
+/** Rows with their columns aligned. */
+function table(rows: readonly (readonly string[])[]): string {
+  const widths = rows.reduce<number[]>(
+    (widths, row) => row.map((cell, i) => Math.max(cell.length, widths[i] ?? 0)),
+    [],
+  );
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i]!))
+        .join("   ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
+
+const program = new Command("bench")
+  .description("Side-by-side measurements.")
+  .exitOverride()
+  .configureOutput({ writeErr: () => {} });
+for (const make of [trainBenchmark, generateBenchmark, attentionBenchmark])
+  program.addCommand(make(print).exitOverride().copyInheritedSettings(program));
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2;
+    const words = error.message === "(outputHelp)" ? "which one?" : error.message.replace(/^error: /, "");
+    if (process.exitCode !== 0) process.stderr.write(`bench: ${words} (see npm run bench -- --help)\n`);
+  } else if (error instanceof XPromptError) {
+    process.stderr.write(`bench: ${error.message}\n`);
+    process.exitCode = error.exitCode;
+  } else throw error;
+}

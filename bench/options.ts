@@ -1,0 +1,54 @@
+/** @file Options that the benchmarks share, and what each returns. */
+import { cpus } from "node:os";
+import { Command, InvalidArgumentError } from "commander";
+import { env } from "onnxruntime-node";
+
+export interface CommonOptions {
+  readonly threads: number;
+  readonly repeats: number;
+  readonly json: boolean;
+}
+
+export interface PeerOptions {
+  readonly python?: string;
+  readonly peer: boolean;
+}
+
+/** What a benchmark found: everything, and the same in a few rows for people. */
+export interface Report {
+  readonly result: Readonly<Record<string, unknown>>;
+  readonly rows: readonly (readonly string[])[];
+}
+
+/** A benchmark's command with `--threads`, `--repeats` and `--json`. */
+export const benchmark = (name: string, description: string, repeats: number): Command =>
+  new Command(name)
+    .description(description)
+    .option("--threads <n>", "CPU threads of every side. Defaults to 2", integer, 2)
+    .option("--repeats <n>", `runs of each that count. Defaults to ${repeats}`, integer, repeats)
+    .option("--json", "print one JSON object on standard output", false);
+
+/** `--python` and `--no-peer`. */
+export const withPeer = (command: Command): Command =>
+  command
+    .option(
+      "--python <path>",
+      "interpreter with bench/peers/requirements.txt. Defaults to .venv/bin/python, then python3",
+    )
+    .option("--no-peer", "measure our side alone");
+
+export function integer(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text.trim()) || value < 1)
+    throw new InvalidArgumentError(`expected an integer ≥ 1, got "${text}".`);
+  return value;
+}
+
+/** A list as `100,300,500`. */
+export const integers = (text: string): number[] => text.split(",").map(integer);
+
+/** Where and with what it was measured. */
+export const setting = ({ threads }: CommonOptions): object => ({
+  machine: { cpu: `${cpus()[0]?.model ?? "unknown"} × ${cpus().length}`, threads },
+  versions: { node: process.versions.node, onnxruntime: env.versions.node ?? env.versions.common },
+});

@@ -1,0 +1,54 @@
+/** @file The peers in Python: which interpreter to take, and starting them. */
+import { execFile } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { z } from "zod";
+import { XPromptError } from "../src/errors.ts";
+import { Worker } from "./worker.ts";
+
+const versionsSchema = z.looseObject({ python: z.string(), torch: z.string() });
+
+/** What both peers say of themselves. */
+export const peerFacts = z.looseObject({ parameters: z.int(), versions: versionsSchema });
+export type PeerFacts = z.output<typeof peerFacts>;
+
+/** Interpreters that are tried, in this order. */
+const CANDIDATES = [".venv/bin/python", "python3"];
+
+/** Starts `bench/peers/‹script›.py`; null, with a word on how to install it, where its packages are missing. */
+export async function startPeer(
+  script: "train_step" | "generate",
+  args: readonly string[],
+  python: string | undefined,
+): Promise<Worker<PeerFacts> | null> {
+  const needed = script === "generate" ? ["torch", "transformers"] : ["torch"];
+  const found = await interpreterWith(needed, python);
+  if (!found) {
+    process.stderr.write(
+      `no Python with ${needed.join(" and ")} found (tried ${(python ? [python] : CANDIDATES).join(", ")}): measuring our side alone. To install it:\n` +
+        "  python3 -m venv .venv && .venv/bin/pip install -r bench/peers/requirements.txt\n",
+    );
+    return null;
+  }
+  const path = fileURLToPath(new URL(`peers/${script}.py`, import.meta.url));
+  return Worker.start(found, [path, ...args, "--serve"], peerFacts);
+}
+
+async function interpreterWith(
+  modules: readonly string[],
+  python: string | undefined,
+): Promise<string | undefined> {
+  for (const candidate of python ? [python] : CANDIDATES) {
+    try {
+      await promisify(execFile)(candidate, ["-c", `import ${modules.join(", ")}`]);
+      return candidate;
+    } catch (error) {
+      const { stderr = "", code } = error as { stderr?: string; code?: number | string };
+      if (python && code === "ENOENT")
+        throw new XPromptError(`--python ${python}: expected a Python interpreter, found none there`);
+      if (code !== "ENOENT" && !stderr.includes("ModuleNotFoundError"))
+        throw new XPromptError(`running ${candidate}: ${stderr.trim().split("\n").at(-1)}`);
+    }
+  }
+  return undefined;
+}

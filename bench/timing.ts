@@ -1,0 +1,82 @@
+/**
+ * @file Timing several programs side by side. Absolute times are noise on a shared machine; what is published are
+ * ratios, taken between runs that were next to each other in time.
+ */
+
+/** Does one piece of work and returns the milliseconds it took. */
+export type Run = () => Promise<number>;
+
+export interface Milliseconds {
+  readonly median: number;
+  readonly min: number;
+  readonly repeats: number;
+}
+
+export interface Ratio {
+  /** Median over the pairs of neighbouring runs. */
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Times a piece of work in this process. */
+export const timed =
+  (work: () => Promise<unknown>): Run =>
+  async () => {
+    const start = performance.now();
+    await work();
+    return performance.now() - start;
+  };
+
+/** Long enough for the threads of the program before to stop spinning and go to sleep. */
+const PAUSE_MS = 30;
+
+/**
+ * Runs A B … A B …, the order turned around every other time, so that a drift of the machine hits all alike. The
+ * `warmUp` rounds before are thrown away.
+ * @returns the milliseconds of every program, by name; those of one index were taken next to each other
+ */
+export async function alternate<Name extends string>(
+  programs: Readonly<Record<Name, Run>>,
+  { repeats, warmUp = 2 }: { readonly repeats: number; readonly warmUp?: number },
+): Promise<Record<Name, number[]>> {
+  const names = Object.keys(programs) as Name[];
+  const times = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;
+  for (let round = -warmUp; round < repeats; round++) {
+    for (const name of round % 2 === 0 ? names : [...names].reverse()) {
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+      const ms = await programs[name]();
+      if (round >= 0) times[name].push(ms);
+    }
+    process.stderr.write(round < 0 ? "." : "+");
+  }
+  process.stderr.write("\n");
+  return times;
+}
+
+export const milliseconds = (times: readonly number[]): Milliseconds => ({
+  median: round(median(times), 3),
+  min: round(Math.min(...times), 3),
+  repeats: times.length,
+});
+
+/** How many times longer `slow` took than `fast`, run by run. */
+export function ratio(slow: readonly number[], fast: readonly number[]): Ratio {
+  const ratios = slow.map((ms, i) => ms / fast[i]!);
+  return {
+    median: round(median(ratios), 3),
+    min: round(Math.min(...ratios), 3),
+    max: round(Math.max(...ratios), 3),
+  };
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+export const round = (value: number, digits: number): number => Number(value.toFixed(digits));
+
+/** GFLOP/s of so many operations in so many milliseconds. */
+export const gflops = (operations: number, ms: number): number => round(operations / ms / 1e6, 1);

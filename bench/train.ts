@@ -1,0 +1,248 @@
+/**
+ * @file `bench train`: a whole training step (forward, backward, clipping, AdamW) of a small decoder on plain causal
+ * sequences, beside the same step in PyTorch and the best that either can do, one large matrix product.
+ */
+import type { Command } from "commander";
+import type { DecoderConfig } from "../src/chameleon/config.ts";
+import { embed, head, transformer } from "../src/chameleon/transformer.ts";
+import { UsageError, XPromptError } from "../src/errors.ts";
+import { exportOnnx, Graph, matmul, mean, parameterShapes, reshape, tokenLoss } from "../src/graph/index.ts";
+import { Random } from "../src/random.ts";
+import { float32, int64, Session } from "../src/runtime/session.ts";
+import { initialize, TrainingState } from "../src/training/state.ts";
+import { type Objective, TrainingStep } from "../src/training/step.ts";
+import { causalAttention } from "./attends.ts";
+import {
+  benchmark,
+  type CommonOptions,
+  integer,
+  type PeerOptions,
+  type Report,
+  setting,
+  withPeer,
+} from "./options.ts";
+import { startPeer } from "./peers.ts";
+import { alternate, gflops, median, milliseconds, type Run, ratio, round, timed } from "./timing.ts";
+
+interface TrainOptions extends CommonOptions, PeerOptions {
+  readonly hidden: number;
+  readonly ff: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly vocab: number;
+  readonly batch: number;
+  readonly length: number;
+  readonly compile: boolean;
+}
+
+const sizes = { hidden: 256, ff: 688, layers: 6, heads: 8, vocab: 1024, batch: 4, length: 512 };
+const SGEMM_SIZE = 1024;
+
+export function trainBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
+  const command = withPeer(benchmark("train", "A training step, beside PyTorch.", 10)).option(
+    "--compile",
+    "PyTorch with torch.compile (needs a C++ compiler)",
+    false,
+  );
+  for (const [name, size] of Object.entries(sizes))
+    command.option(`--${name} <n>`, `Defaults to ${size}`, integer, size);
+  return command.action(async (options: TrainOptions) => print(await measure(options), options));
+}
+
+async function measure(options: TrainOptions): Promise<Report> {
+  const { threads, batch, length, vocab, hidden, layers, heads, repeats } = options;
+  if (hidden % (2 * heads) !== 0)
+    throw new UsageError(`--heads ${heads}: expected heads of even width for --hidden ${hidden}`);
+  const ours = await ourStep(options);
+  const tokens = batch * length;
+  // As the peer counts: 2 operations a weight and token forward and 4 backward; scores and mixing in full, T × T.
+  const operations = 6 * (ours.parameters - vocab * hidden) * tokens + 12 * layers * hidden * length * tokens;
+
+  const peer = options.peer ? await startPeer("train_step", peerArguments(options), options.python) : null;
+  if (peer && peer.facts.parameters !== ours.parameters)
+    throw new XPromptError(
+      `comparing: expected models of one size, got ${ours.parameters} and PyTorch's ${peer.facts.parameters} parameters`,
+    );
+  const form =
+    peer &&
+    (await faster(
+      options.compile ? ["compiled-fused", "compiled-foreach"] : ["fused", "foreach"],
+      peer.run.bind(peer),
+    ));
+  const ourProduct = await product(threads);
+  const programs: Record<string, Run> = {
+    xprompt: ours.run,
+    ...(peer && form && { pytorch: peer.run(form) }),
+    ourProduct,
+    ...(peer && { theirProduct: peer.run("sgemm") }),
+  };
+  process.stderr.write(`measuring ${Object.keys(programs).join(", ")} `);
+  const times = await alternate(programs, { repeats });
+  await peer?.end();
+  const loss = await ours.end();
+
+  const best = (all: readonly number[]) => ({
+    size: SGEMM_SIZE,
+    median: gflops(2 * SGEMM_SIZE ** 3, median(all)),
+    best: gflops(2 * SGEMM_SIZE ** 3, Math.min(...all)),
+  });
+  const rates = (all: readonly number[]) => ({
+    msPerStep: milliseconds(all),
+    tokensPerSecond: Math.round((tokens / median(all)) * 1e3),
+    gflopsPerSecond: gflops(operations, median(all)),
+  });
+  const sgemm = {
+    onnxruntime: best(times.ourProduct!),
+    pytorch: times.theirProduct ? best(times.theirProduct) : null,
+  };
+  const withShare = (all: readonly number[], peak: { readonly median: number }) => {
+    const found = rates(all);
+    return { ...found, shareOfSgemm: round(found.gflopsPerSecond / peak.median, 3) };
+  };
+  const xprompt = withShare(times.xprompt!, sgemm.onnxruntime);
+  const pytorch = times.pytorch && sgemm.pytorch ? withShare(times.pytorch, sgemm.pytorch) : null;
+  const speedUp = times.pytorch ? ratio(times.pytorch, times.xprompt!) : null;
+  const row = (name: string, found: typeof xprompt | null) =>
+    found
+      ? [
+          name,
+          String(found.msPerStep.median),
+          String(found.tokensPerSecond),
+          String(found.gflopsPerSecond),
+          `${Math.round(100 * found.shareOfSgemm)} %`,
+        ]
+      : [name, "-", "-", "-", "-"];
+  return {
+    result: {
+      benchmark: "train",
+      parameters: ours.parameters,
+      ...Object.fromEntries(Object.keys(sizes).map((name) => [name, options[name as keyof typeof sizes]])),
+      gflopPerStep: round(operations / 1e9, 2),
+      xprompt: { ...xprompt, loss },
+      pytorch: pytorch && { ...pytorch, form, versions: peer!.facts.versions },
+      sgemmGflopsPerSecond: sgemm,
+      /** xprompt's tokens a second ÷ PyTorch's. */
+      ratio: speedUp,
+      ...setting(options),
+    },
+    rows: [
+      [
+        `${ours.parameters} parameters, ${batch} × ${length} tokens`,
+        "ms/step",
+        "tokens/s",
+        "GFLOP/s",
+        "of sgemm",
+      ],
+      row("xprompt", xprompt),
+      row(`PyTorch${form ? ` (${form} AdamW)` : ""}`, pytorch),
+      [
+        "xprompt ÷ PyTorch, tokens/s",
+        speedUp ? `${speedUp.median} (${speedUp.min} … ${speedUp.max})` : "-",
+        "",
+        "",
+        "",
+      ],
+      [
+        `sgemm ${SGEMM_SIZE}³, GFLOP/s`,
+        `onnxruntime ${sgemm.onnxruntime.median}`,
+        sgemm.pytorch ? `PyTorch ${sgemm.pytorch.median}` : "-",
+        "",
+        "",
+      ],
+    ],
+  };
+}
+
+const peerArguments = (options: TrainOptions): string[] => [
+  ...[...Object.keys(sizes), "threads"].flatMap((name) => [
+    `--${name}`,
+    String(options[name as keyof typeof sizes | "threads"]),
+  ]),
+  ...(options.compile ? ["--compile"] : []),
+];
+
+/** Which of the peer's forms is the fastest here. */
+async function faster(forms: readonly string[], run: (name: string) => Run): Promise<string> {
+  process.stderr.write(`choosing between PyTorch's ${forms.join(" and ")} AdamW `);
+  const times = await alternate(Object.fromEntries(forms.map((form) => [form, run(form)])), { repeats: 3 });
+  return forms.reduce((a, b) => (Math.min(...times[b]!) < Math.min(...times[a]!) ? b : a));
+}
+
+export const decoderConfig = ({ hidden, ff, layers, heads, vocab, length }: typeof sizes): DecoderConfig => ({
+  vocabularySize: vocab,
+  hiddenSize: hidden,
+  intermediateSize: ff,
+  layers,
+  heads,
+  keyValueHeads: heads,
+  rmsNormEpsilon: 1e-5,
+  ropeTheta: 10_000,
+  maxPositions: length,
+  swinNorm: false,
+});
+
+/** Mean of −log p(next token) over plain causal sequences. */
+function plainObjective(graph: Graph, { batch, length }: typeof sizes, config: DecoderConfig): Objective {
+  const w = graph.scope();
+  const tokens = reshape(graph.input("tokens", "int64", [batch, length]), [batch * length]);
+  const attend = causalAttention(graph, batch, length, config);
+  const hidden = transformer(w, embed(w, tokens, config), attend, config);
+  const targets = graph.input("targets", "int64", [batch * length]);
+  return { loss: mean(tokenLoss(head(w, hidden, config), targets).nll, 0, { keep: false }) };
+}
+
+async function ourStep(options: TrainOptions): Promise<{
+  readonly parameters: number;
+  readonly run: Run;
+  /** @returns the loss at the end */
+  readonly end: () => Promise<number>;
+}> {
+  const { batch, length, vocab, threads } = options;
+  const config = decoderConfig(options);
+  const build = (graph: Graph) => plainObjective(graph, options, config);
+  const graph = new Graph();
+  build(graph);
+  const state = new TrainingState(parameterShapes(graph));
+  initialize(
+    state,
+    (name) => Random.of(0, "weights", name),
+    (name) => (/norm\.weight$/.test(name) ? "ones" : /bias$/.test(name) ? "zeros" : 0.02),
+  );
+  const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 1 };
+  const step = await TrainingStep.compile(build, optimizer, { threads });
+  const random = Random.of(0, "tokens");
+  const ids = BigInt64Array.from({ length: batch * length + 1 }, () => BigInt(random.integer(0, vocab - 1)));
+  const feeds = {
+    tokens: int64(ids.slice(0, -1), [batch, length]),
+    targets: int64(ids.slice(1), [batch * length]),
+  };
+  let loss = Number.NaN;
+  const parameters = [...state.parameters.values()].reduce(
+    (sum, shape) => sum + shape.reduce((a, b) => a * b, 1),
+    0,
+  );
+  const run = timed(async () => {
+    ({ loss } = await step.run(state, feeds, 1e-4));
+  });
+  const end = async () => {
+    await step.release();
+    return round(loss, 4);
+  };
+  return { parameters, run, end };
+}
+
+/** One large matrix product in onnxruntime. */
+async function product(threads: number): Promise<Run> {
+  const graph = new Graph();
+  const shape = [SGEMM_SIZE, SGEMM_SIZE];
+  const [x, y] = ["x", "y"].map((name) => graph.input(name, "float32", shape));
+  const session = await Session.create(exportOnnx({ product: matmul(x!, y!) }), { threads });
+  const random = Random.of(0, "product");
+  const matrix = () =>
+    float32(
+      Float32Array.from({ length: SGEMM_SIZE ** 2 }, () => random.normal()),
+      shape,
+    );
+  const [feeds, into] = [{ x: matrix(), y: matrix() }, { product: matrix() }];
+  return timed(() => session.run(feeds, into));
+}
