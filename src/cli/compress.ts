@@ -2,8 +2,16 @@
 import { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { XPrompt } from "../xprompt/model.ts";
-import { checkOutput, examplesOf, type ModelOptions, withExamples, withModel } from "./options.ts";
-import { printJson, say } from "./output.ts";
+import {
+  checkDevice,
+  checkExtension,
+  checkOutput,
+  examplesOf,
+  type ModelOptions,
+  withExamples,
+  withModel,
+} from "./options.ts";
+import { printJson, say, sayUnread } from "./output.ts";
 
 interface Options extends ModelOptions {
   readonly example?: readonly string[];
@@ -24,25 +32,29 @@ export function compressCommand(signal: AbortSignal): Command {
 }
 
 async function compress(options: Options, signal: AbortSignal): Promise<void> {
-  const examples = examplesOf(options.example, options.instruction);
+  const { example = [], instruction = "", output } = options;
+  const examples = examplesOf(example, instruction);
   if (examples.length === 0) throw new UsageError("compress: expected at least one --example, got none");
-  await checkOutput(options.output, ".xprompt");
+  checkExtension(output, ".xprompt");
+  checkDevice(options.device);
+  await checkOutput(output, example);
   const model = await XPrompt.load(options.model, options);
   try {
     const started = performance.now();
     const prompt = await model.compress(examples);
     const milliseconds = performance.now() - started;
-    await prompt.save(options.output, { signal });
+    await prompt.save(output, { signal });
+    sayUnread(model.unreadTokens(instruction, 2));
     const slots = prompt.blocks.reduce((sum, { length }) => sum + length, 0);
     if (options.json)
-      printJson({
-        output: options.output,
+      await printJson({
+        output,
         model: prompt.model,
         examples: examples.length,
         slots,
         timings: { total: milliseconds },
       });
-    else say(`wrote ${options.output}: ${examples.length} examples in ${slots} cache slots`);
+    else say(`wrote ${output}: ${examples.length} examples in ${slots} cache slots`);
   } finally {
     await model.release();
   }

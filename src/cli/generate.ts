@@ -1,12 +1,23 @@
 /** @file `xprompt generate`: the change that the examples show, or the instruction tells, done to a picture. */
+import { rm } from "node:fs/promises";
 import { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { savePng } from "../image/index.ts";
 import { Progress } from "../progress.ts";
 import { type Generated, type GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
-import { checkOutput, examplesOf, type ModelOptions, number, withExamples, withModel } from "./options.ts";
-import { printJson, say } from "./output.ts";
+import { requestSchema } from "../xprompt/request.ts";
+import {
+  checkDevice,
+  checkExtension,
+  checkOutput,
+  examplesOf,
+  type ModelOptions,
+  numberFor,
+  withExamples,
+  withModel,
+} from "./options.ts";
+import { printJson, say, sayUnread } from "./output.ts";
 
 interface Options extends ModelOptions {
   readonly example?: readonly string[];
@@ -23,6 +34,9 @@ interface Options extends ModelOptions {
   readonly json: boolean;
 }
 
+/** What each number may be. */
+const ranges = requestSchema.shape;
+
 export function generateCommand(signal: AbortSignal): Command {
   const command = new Command("generate").description(
     "Draw a picture: show before → after pairs and your picture, and get the same change done to it. Pictures of any " +
@@ -37,16 +51,36 @@ export function generateCommand(signal: AbortSignal): Command {
     .option(
       "--seed <n>",
       "the same seed gives the same picture. Defaults to a random one, which is reported",
-      number,
+      numberFor("--seed", ranges.seed),
     )
-    .option("--samples <n>", "how many pictures to draw. Defaults to 1", number, 1)
-    .option("--temperature <t>", "0 takes the likeliest code each time. Defaults to 1", number, 1)
-    .option("--top-k <k>", "draw from the k likeliest codes; 0 for all. Defaults to 0", number, 0)
-    .option("--top-p <p>", "draw from the likeliest codes that make up this share. Defaults to 1", number, 1)
+    .option(
+      "--samples <n>",
+      "how many pictures to draw. Defaults to 1",
+      numberFor("--samples", ranges.samples),
+      1,
+    )
+    .option(
+      "--temperature <t>",
+      "0 takes the likeliest code each time. Defaults to 1",
+      numberFor("--temperature", ranges.temperature),
+      1,
+    )
+    .option(
+      "--top-k <k>",
+      "draw from the k likeliest codes; 0 for all. Defaults to 0",
+      numberFor("--top-k", ranges.topK),
+      0,
+    )
+    .option(
+      "--top-p <p>",
+      "draw from the likeliest codes that make up this share. Defaults to 1",
+      numberFor("--top-p", ranges.topP),
+      1,
+    )
     .option(
       "--guidance <g>",
       "how strongly to follow the examples (or the instruction, without). Defaults to 1",
-      number,
+      numberFor("--guidance", ranges.guidance),
       1,
     )
     .option("--json", "print one JSON object on standard output", false)
@@ -55,12 +89,16 @@ export function generateCommand(signal: AbortSignal): Command {
 
 async function generate(options: Options, signal: AbortSignal): Promise<void> {
   const examples = examplesOf(options.example);
-  const prompts = options.prompt ?? [];
-  if (examples.length + prompts.length === 0 && options.instruction === undefined)
+  const { example = [], prompt: prompts = [], input, instruction = "" } = options;
+  if (examples.length + prompts.length === 0 && instruction.trim() === "")
     throw new UsageError(
       "generate: expected --example, --prompt or --instruction to say what to do, got none",
     );
-  await checkOutput(options.output, ".png");
+  checkExtension(options.output, ".png");
+  checkDevice(options.device);
+  const inputs = [...example, ...prompts, ...(input === undefined ? [] : [input])];
+  const outputs = outputsOf(options);
+  for (const path of outputs) await checkOutput(path, inputs);
   const loaded = await Promise.all(prompts.map((path) => VisualPrompt.load(path)));
   const model = await XPrompt.load(options.model, options);
   try {
@@ -71,14 +109,15 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
       .generate({
         ...settings,
         prompt: [...loaded, ...shown],
-        input: options.input,
+        input,
         signal,
         onProgress: ({ row }) => progress.update(row),
       })
       .finally(() => progress.stop());
-    const outputs = await write(result, options, settings, signal);
+    await write(result, outputs, options, signal);
+    sayUnread(model.unreadTokens(instruction, input === undefined ? 0 : 1));
     if (options.json)
-      printJson({ output: outputs[0], outputs, ...reportOf(result), settings, device: options.device });
+      await printJson({ output: outputs[0], outputs, ...reportOf(result), settings, device: options.device });
     else
       for (const path of outputs)
         say(`wrote ${path} (seed ${result.seed}, ${Math.round(result.timings.total)} ms)`);
@@ -98,31 +137,40 @@ function settingsOf({ instruction, seed, samples, temperature, topK, topP, guida
 
 const reportOf = ({ seed, model, tokens, timings }: Generated) => ({ seed, model, tokens, timings });
 
-/** Writes the pictures, each with what is needed to make it again in its text. */
+/** One file a sample. */
+const outputsOf = ({ output, samples }: Options): string[] =>
+  samples === 1
+    ? [output]
+    : Array.from({ length: samples }, (_, i) => output.replace(/\.png$/i, `-${i + 1}$&`));
+
+/** Writes the pictures, all or none, each with what is needed to make it again in its text. */
 async function write(
   result: Generated,
+  outputs: readonly string[],
   options: Options,
-  settings: Settings,
   signal: AbortSignal,
-): Promise<string[]> {
-  const outputs: string[] = [];
-  for (const [i, image] of result.images.entries()) {
-    const path =
-      result.images.length === 1 ? options.output : options.output.replace(/\.png$/i, `-${i + 1}$&`);
-    const { example = [], prompt = [], input, model, device } = options;
-    const made = {
-      ...settings,
-      seed: result.seed,
-      sample: i,
-      model,
-      fingerprint: result.model,
-      device,
-      example,
-      prompt,
-      input,
-    };
-    await savePng(path, image, { text: { Software: "xprompt", xprompt: JSON.stringify(made) }, signal });
-    outputs.push(path);
+): Promise<void> {
+  const { example = [], prompt = [], input, model, device } = options;
+  const written: string[] = [];
+  try {
+    for (const [i, image] of result.images.entries()) {
+      const made = {
+        ...settingsOf(options),
+        seed: result.seed,
+        sample: i,
+        model,
+        fingerprint: result.model,
+        device,
+        example,
+        prompt,
+        input,
+      };
+      const text = { Software: "xprompt", xprompt: JSON.stringify(made) };
+      await savePng(outputs[i]!, image, { text, signal });
+      written.push(outputs[i]!);
+    }
+  } catch (error) {
+    for (const path of written) await rm(path, { force: true });
+    throw error;
   }
-  return outputs;
 }

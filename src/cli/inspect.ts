@@ -2,6 +2,7 @@
 import { stat } from "node:fs/promises";
 import { extname } from "node:path";
 import { Command } from "commander";
+import { z } from "zod";
 import { XPromptError } from "../errors.ts";
 import { summarizeOnnx } from "../graph/inspect.ts";
 import { readPngText } from "../image/index.ts";
@@ -10,7 +11,7 @@ import { readFileChecked } from "../runtime/files.ts";
 import { describeModel } from "../xprompt/describe-model.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
-import { printJson } from "./output.ts";
+import { oneLine, print, printJson } from "./output.ts";
 
 export function inspectCommand(): Command {
   return new Command("inspect")
@@ -19,8 +20,7 @@ export function inspectCommand(): Command {
     .option("--json", "print one JSON object on standard output", false)
     .action(async (what: string, { json }: { json: boolean }) => {
       const found = await inspect(what);
-      if (json) printJson(found);
-      else process.stdout.write(`${lines(found).join("\n")}\n`);
+      await (json ? printJson(found) : print(lines(found).join("\n")));
     });
 }
 
@@ -58,7 +58,7 @@ function describePrompt({ model, blocks }: VisualPrompt): Record<string, unknown
 }
 
 async function describeGraph(path: string): Promise<Record<string, unknown>> {
-  const bytes = await readFileChecked(path, "graph", 2 ** 31);
+  const bytes = await readFileChecked(path, "graph", 2 ** 31 - 1);
   try {
     return { ...summarizeOnnx(bytes) };
   } catch {
@@ -71,20 +71,25 @@ async function describePicture(path: string): Promise<Record<string, unknown>> {
   if (xprompt === undefined)
     throw new XPromptError(`inspecting ${path}: expected a picture made by xprompt, found no settings in it`);
   try {
-    return JSON.parse(xprompt) as Record<string, unknown>;
+    return settingsSchema.parse(JSON.parse(xprompt));
   } catch {
     throw new XPromptError(`inspecting ${path}: expected settings in JSON in its text, got something else`);
   }
 }
 
-/** `key: value` lines, groups indented; what is in bytes is shown in larger units. */
-function lines(value: object, indent = "", inBytes = false): string[] {
-  return Object.entries(value).flatMap(([key, item]: [string, unknown]) => {
+/** Plain values, lists of names, and one group: nothing that a foreign file could nest without end. */
+const plain = z.union([z.string(), z.number(), z.boolean(), z.null()]);
+const settingsSchema = z.record(z.string(), z.union([plain, z.array(plain), z.record(z.string(), plain)]));
+
+/** `key: value` lines, groups indented; sizes in bytes are shown in larger units. */
+function lines(value: Readonly<Record<string, unknown>>, indent = "", inBytes = false): string[] {
+  return Object.entries(value).flatMap(([key, item]) => {
     if (item === undefined) return [];
-    const bytes = inBytes || /memory|bytes$/i.test(key);
-    if (Array.isArray(item)) return [`${indent}${key}: ${item.join(", ")}`];
-    if (typeof item === "object" && item !== null)
-      return [`${indent}${key}:`, ...lines(item, `${indent}  `, bytes)];
-    return [`${indent}${key}: ${bytes && typeof item === "number" ? formatBytes(item) : String(item)}`];
+    const name = `${indent}${oneLine(key)}:`;
+    if (typeof item === "object" && item !== null && !Array.isArray(item))
+      return [name, ...lines(item as Record<string, unknown>, `${indent}  `, key === "memory")];
+    const isBytes = typeof item === "number" && (inBytes || /bytes$/i.test(key));
+    const shown = isBytes ? formatBytes(item) : Array.isArray(item) ? item.join(", ") : String(item);
+    return [`${name} ${oneLine(shown)}`];
   });
 }

@@ -8,6 +8,7 @@ import { messageOf, XPromptError } from "../errors.ts";
 import { compressCommand } from "./compress.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
+import { oneLine, say } from "./output.ts";
 import { trainCommand } from "./train.ts";
 
 /** Runs the command line with its arguments (without `node` and the script) and returns the exit status. */
@@ -23,7 +24,13 @@ export async function main(argv: readonly string[]): Promise<number> {
     .configureOutput({ writeErr: () => {} });
   for (const command of [generateCommand, compressCommand, trainCommand, inspectCommand])
     program.addCommand(command(interrupt.signal).exitOverride().copyInheritedSettings(program));
+  // A reader that has gone away is no failure; what else went wrong with a write is told by who wrote.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   try {
+    if (argv.length === 0) {
+      process.stderr.write(program.helpInformation());
+      return 2;
+    }
     await program.parseAsync(argv, { from: "user" });
     return 0;
   } catch (error) {
@@ -36,18 +43,20 @@ export async function main(argv: readonly string[]): Promise<number> {
 function report(error: unknown, interrupted: boolean): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
-    process.stderr.write(`xprompt: ${error.message.replace(/^error: /, "")} (see xprompt --help)\n`);
+    complain(`${error.message.replace(/^error: /, "")} (see xprompt --help)`);
     return 2;
   }
   if (interrupted) {
-    process.stderr.write("xprompt: interrupted\n");
+    complain("interrupted");
     return 130;
   }
   if (error instanceof XPromptError) {
-    process.stderr.write(`xprompt: ${error.message}\n`);
+    complain(error.message);
     return error.exitCode;
   }
-  process.stderr.write(`xprompt: internal error: ${messageOf(error)} (please report it)\n`);
+  complain(`internal error: ${messageOf(error)} (please report it)`);
   if (process.env.XPROMPT_DEBUG) console.error(error);
   return 1;
 }
+
+const complain = (message: string): void => say(`xprompt: ${oneLine(message)}`);

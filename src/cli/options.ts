@@ -1,10 +1,111 @@
 /** @file Options that several commands share, and the reading of their values. */
-
 import { access, constants, realpath, stat } from "node:fs/promises";
-import { constants as system } from "node:os";
 import { dirname, extname, resolve } from "node:path";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
+import { z } from "zod";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { type Device, devices } from "../runtime/session.ts";
 import type { Example } from "../xprompt/model.ts";
-import { type Request, requestSchema } from "../xprompt/request.ts";
+
+/**
+ * Reads the number that an option is given.
+ * @param schema what it may be; its description ends the sentence "expected …"
+ * @throws UsageError naming the option, from the reader
+ */
+export function numberFor(flag: string, schema: z.ZodType): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (schema.safeParse(value).success) return value;
+    throw new UsageError(`${flag}: expected ${schema.description}, got ${JSON.stringify(text)}`);
+  };
+}
+
+export interface ModelOptions {
+  readonly model: string;
+  readonly device: Device;
+  readonly threads?: number;
+}
+
+const threads = z.int().min(0).max(1024).describe("a whole number from 0 to 1024");
+
+/** `--model`, `--device` and `--threads`. */
+export function withModel(command: Command): Command {
+  return command
+    .option("--model <name>", "a shipped model, or a model folder. Defaults to nano", "nano")
+    .addOption(
+      new Option("--device <device>", "where to compute. Defaults to cpu").choices(devices).default("cpu"),
+    )
+    .option(
+      "--threads <n>",
+      "threads on the CPU. Defaults to one for each core",
+      numberFor("--threads", threads),
+    );
+}
+
+/** `--example <before> <after>`, as often as wanted. */
+export function withExamples(command: Command): Command {
+  return command.option(
+    "--example <before after...>",
+    "a before → after pair of pictures (PNG, JPEG, WebP); may be given several times",
+  );
+}
+
+/** The pairs that `--example` collected. @throws UsageError for a picture without its partner */
+export function examplesOf(paths: readonly string[] = [], instruction?: string): Example[] {
+  if (paths.length % 2 !== 0)
+    throw new UsageError(
+      `--example: expected two pictures each time, before and after, got ${paths.length} in all`,
+    );
+  return Array.from({ length: paths.length / 2 }, (_, i) => ({
+    input: paths[2 * i]!,
+    output: paths[2 * i + 1]!,
+    ...(instruction !== undefined && { instruction }),
+  }));
+}
+
+/** @throws UsageError when a file to write has another ending than `extension` */
+export function checkExtension(path: string, extension: string): void {
+  if (extname(path).toLowerCase() !== extension)
+    throw new UsageError(`--output: expected a name that ends in ${extension}, got ${path}`);
+}
+
+/**
+ * Makes sure, before any long work, that a file can be written there.
+ * @param inputs files that the command reads, which it must not replace
+ */
+export async function checkOutput(path: string, inputs: readonly string[]): Promise<void> {
+  const folder = dirname(resolve(path));
+  try {
+    if (!(await stat(folder)).isDirectory()) throw new Error("it is not a folder");
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    throw new XPromptError(
+      `--output ${path}: expected a folder that can be written to: ${messageOf(error)} (make it first, or choose another)`,
+    );
+  }
+  const former = await stat(path).catch(() => undefined);
+  if (!former) return;
+  if (!former.isFile())
+    throw new XPromptError(
+      `--output ${path}: expected a file, got ${former.isDirectory() ? "a folder" : "a device or pipe"} (choose another path)`,
+    );
+  const places = await Promise.all(inputs.map((input) => realpath(input).catch(() => undefined)));
+  if (places.includes(await realpath(path)))
+    throw new UsageError(
+      `--output ${path}: expected another file than those that are read, got one of them (choose another path)`,
+    );
+}
+
+/** @throws XPromptError when the device needs a library that is not installed; without it, it would say so at length */
+export function checkDevice(device: Device): void {
+  if (device !== "webgpu" || process.platform !== "linux") return;
+  try {
+    process.dlopen({ exports: {} }, "libvulkan.so.1");
+  } catch (error) {
+    // Once found, it is refused for being no Node add-on.
+    if (!/cannot open shared object file/.test(messageOf(error))) return;
+    throw new XPromptError(
+      "device webgpu: not available here: expected a Vulkan driver, found no libvulkan.so.1 (install one, or use --device cpu)",
+    );
+  }
+}

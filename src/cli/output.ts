@@ -24,3 +24,9 @@ export function say(line: string): void {
 export function oneLine(text: string): string {
   return text.replace(/\s*\n\s*/g, " ").replace(/\p{Cc}/gu, "�");
 }
+
+/** What was said is not all read: nobody should have to guess. */
+export function sayUnread(tokens: number): void {
+  if (tokens > 0)
+    say(`note: the instruction is longer than the model reads: its last ${tokens} tokens were left out`);
+}

@@ -1,6 +1,7 @@
 /** @file `xprompt train RECIPE [--key=value …] [--resume] [--out DIR] [--json]` */
 import { basename, join } from "node:path";
 import { Command } from "commander";
+import { UsageError } from "../errors.ts";
 import { applyOverrides, loadRecipe, prepareTask, recipeKinds, runTraining } from "../training/index.ts";
 import { printJson, say } from "./output.ts";
 
@@ -22,12 +23,14 @@ export function trainCommand(signal: AbortSignal): Command {
     .option("--json", "print one JSON object on standard output", false)
     .allowUnknownOption()
     .action(async (path: string, overrides: string[], options: TrainOptions) => {
+      if (path.startsWith("--"))
+        throw new UsageError(`train: expected the recipe first and then its settings, got ${path} first`);
       const recipe = applyOverrides(await loadRecipe(path, recipeKinds), overrides, recipeKinds);
       const out = options.out ?? join("runs", basename(path).replace(/\.[cm]?[jt]s$/, ""));
       const task = await prepareTask(recipe);
       try {
         const result = await runTraining(task, { out, resume: options.resume, signal });
-        if (options.json) printJson({ ...result, seed: recipe.seed });
+        if (options.json) await printJson({ ...result, seed: recipe.seed });
         else say(`trained ${result.steps} steps, loss ${result.loss.toFixed(4)}; model in ${result.model}`);
       } finally {
         await task.close();
