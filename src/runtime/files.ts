@@ -190,7 +190,7 @@ export async function readJson<S extends z.ZodType>(
     value = JSON.parse(text);
   } catch (error) {
     throw new XPromptError(
-      `reading ${what} ${path}: expected JSON, got: ${messageOf(error)} (is the file cut off, or another file?)`,
+      `reading ${what} ${path}: expected JSON, got: ${messageOf(error).replace(/\s+/g, " ")} (is the file cut off, or another file?)`,
     );
   }
   const parsed = schema.safeParse(value);
