@@ -48,7 +48,7 @@ function checkPositions({ decoder: { maxPositions }, image, xprompt }: ModelConf
   expect("max_position_embeddings", todoPosition + todo, maxPositions, MOST_POSITIONS);
 }
 
-/** Every parameter of the model must be there, in its shape. */
+/** Every parameter of the model must be there, in its shape, and nothing else: a number of layers may be wrong. */
 function checkWeights({ decoder: sizes, image }: ModelConfig, weights: ReadonlyMap<string, Initializer>) {
   const refuse = (what: string): never => {
     throw new XPromptError(
@@ -75,7 +75,10 @@ function checkWeights({ decoder: sizes, image }: ModelConfig, weights: ReadonlyM
   } catch (error) {
     refuse(`expected sizes that fit together, got: ${messageOf(error)}`);
   }
-  for (const [name, shape] of parameterShapes(graph)) {
+  const shapes = parameterShapes(graph);
+  for (const name of weights.keys())
+    if (!shapes.has(name)) refuse(`${name}: expected no such weight, got one`);
+  for (const [name, shape] of shapes) {
     const got = weights.get(name)?.shape;
     if (got?.join() !== shape.join())
       refuse(
