@@ -33,12 +33,12 @@ const PAUSE_MS = 30;
 
 /**
  * Runs A B … A B …, the order turned around every other time, so that a drift of the machine hits all alike. The
- * `warmUp` rounds before are thrown away.
+ * `warmUp` rounds before are thrown away: onnxruntime settles its memory in them.
  * @returns the milliseconds of every program, by name; those of one index were taken next to each other
  */
 export async function alternate<Name extends string>(
   programs: Readonly<Record<Name, Run>>,
-  { repeats, warmUp = 2 }: { readonly repeats: number; readonly warmUp?: number },
+  { repeats, warmUp = 3 }: { readonly repeats: number; readonly warmUp?: number },
 ): Promise<Record<Name, number[]>> {
   const names = Object.keys(programs) as Name[];
   const times = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>;

@@ -107,6 +107,8 @@ def main() -> None:
         "tokens": options.tokens,
     }
     if options.serve:
+        for room in options.rooms:
+            assert torch.equal(preallocated(room)(), loop(dynamic_cache)), "every cache must draw the same tokens"
         works = {
             "prefill": lambda: forward(prompt, dynamic_cache()),
             "generate": generate,
