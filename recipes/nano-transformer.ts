@@ -10,7 +10,7 @@ import { transformerRecipe } from "xprompt/training";
 
 export default transformerRecipe({
   seed: 1,
-  steps: 4_000,
+  steps: 3_000,
   tokenizers: "nano",
   contexts: 4,
   todos: 3,

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
 import { encodePng, type Image } from "../image/index.ts";
-import { Progress } from "../progress.ts";
+import { formatBytes, Progress } from "../progress.ts";
 import { attempt, writeFileAtomic } from "../runtime/files.ts";
 import { devices } from "../runtime/session.ts";
 import { type Extras, hasCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
@@ -118,6 +118,9 @@ export async function runTraining<Batch>(
   const metrics = await MetricsLog.open(log, resume ? { resumeAt: state.step } : {});
   const events = await EventWriter.open(out, resume ? { resumeAt: state.step } : {});
   const progress = new Progress({ label: `training ${recipe.kind}`, total: recipe.steps, start: state.step });
+  progress.note(
+    `${state.size} parameters, ${formatBytes(state.bytes)} of weights and moments, seed ${recipe.seed}`,
+  );
   const stream = task.batches(state.step);
   const record = async (values: Record<string, number>, prefix: string) => {
     const named = Object.entries(values).map(([name, value]) => [`${prefix}/${name}`, value]);

@@ -31,6 +31,19 @@ export class TrainingState {
     }
   }
 
+  /** Number of weights. */
+  get size(): number {
+    return [...this.parameters.keys()].reduce((sum, name) => sum + this.values(name).length, 0);
+  }
+
+  /** Bytes of all buffers, those that the next step writes included. */
+  get bytes(): number {
+    return [...this.buffers.values()].reduce(
+      (sum, { data, spare }) => sum + data.byteLength + spare.byteLength,
+      0,
+    );
+  }
+
   /** The current values of a parameter or of one of its moments; writing into it changes them. */
   values(parameter: string, role: Role = "parameter"): Float32Array {
     const buffer = this.buffers.get(bufferName(role, parameter));
