@@ -35,11 +35,12 @@ describe("runTraining", () => {
     readonly evaluated: number[];
     readonly sheets: number[];
     readonly released: string[];
+    readonly streams: SampleStream<Batch, Options>[];
   }
   /** A task whose weights are a running mix of the batches it got: any step left out or doubled shows. */
   function toy(change: { steps?: number; lossAt?: (step: number) => number; from?: number[] } = {}) {
     const { steps = 10, lossAt = (step: number) => 10 - step, from = [] } = change;
-    const called: Called = { rates: [], evaluated: [], sheets: [], released: [] };
+    const called: Called = { rates: [], evaluated: [], sheets: [], released: [], streams: [] };
     const state = new TrainingState(new Map([["mix", [1]]]));
     const memory = new Float32Array(2);
     const task: TrainingTask<Batch> = {
@@ -70,7 +71,14 @@ describe("runTraining", () => {
       batches: (first) => {
         from.push(first);
         const module = new URL("../fixtures/samples/source.ts", import.meta.url);
-        return new SampleStream<Batch, Options>({ module, options: { seed: 1 }, workers: 0, from: first });
+        const stream = new SampleStream<Batch, Options>({
+          module,
+          options: { seed: 1 },
+          workers: 0,
+          from: first,
+        });
+        called.streams.push(stream);
+        return stream;
       },
       async step(batch, rate) {
         called.rates.push([batch.step, rate]);
@@ -183,6 +191,7 @@ describe("runTraining", () => {
     await expect(failed).rejects.toThrow(XPromptError);
     await expect(failed).rejects.toThrow(/the loss became NaN at step 7 \(lower optimizer.learningRate\)/);
     expect(called.released).toEqual([]);
+    await expect(called.streams[0]!.next()).rejects.toThrow("closed");
     const { step } = JSON.parse(await readFile(join(out, "checkpoint", "training.json"), "utf8"));
     expect(step).toBe(5);
   });

@@ -1,0 +1,96 @@
+/** @file Held-out measurement against the same contexts put together by hand. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { DecoderConfig } from "../../src/chameleon/config.ts";
+import { loadTokenizers, type Tokenizers } from "../../src/chameleon/folder.ts";
+import { exportOnnx, Graph, parameterShapes } from "../../src/graph/index.ts";
+import { floats, Session } from "../../src/runtime/session.ts";
+import { HeldOut } from "../../src/training/evaluation.ts";
+import { feedsOf, objective } from "../../src/training/objective.ts";
+import { TrainingState } from "../../src/training/state.ts";
+import {
+  type Context,
+  type ContextOptions,
+  encodedContexts,
+  packContexts,
+  packingOf,
+} from "../../src/training/transformer-data.ts";
+import type { Codes } from "../../src/xprompt/sequence.ts";
+import { randomWeights, tiny, tinyXPrompt, writeTinyTokenizers } from "../fixtures/chameleon/kit.ts";
+
+let folder = "";
+let tokenizers: Tokenizers;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "xprompt-held-out-"));
+  await writeTinyTokenizers(join(folder, "tokenizers"));
+  tokenizers = await loadTokenizers(join(folder, "tokenizers"), { threads: 1 });
+});
+afterAll(async () => {
+  await tokenizers.image.release();
+  await rm(folder, { recursive: true });
+});
+
+test.each([
+  ["two contexts a batch", 2],
+  ["one context a batch", 1],
+])("measures with the right example, another context's and none: %s", async (_name, contexts) => {
+  const options: ContextOptions = {
+    seed: 1,
+    part: "held out",
+    tokenizers: join(folder, "tokenizers"),
+    xprompt: tinyXPrompt,
+    contexts,
+    todos: 2,
+    weights: { target: 1, query: 0, instruction: 0 },
+    mix: {
+      families: [],
+      heldOut: [],
+      exampleCounts: [1],
+      textToImage: 0,
+      withoutExample: 0,
+      exampleInstruction: 0.5,
+      todoInstruction: 0,
+    },
+  };
+  const config: DecoderConfig = { ...tiny, vocabularySize: tokenizers.text.vocabulary.size };
+  const build = (graph: Graph) => objective(graph, packingOf(options, 1, 4), config, 0);
+  const graph = new Graph();
+  const { targetNll } = build(graph).report!;
+  const weights = randomWeights(parameterShapes(graph));
+  const state = new TrainingState(parameterShapes(graph));
+  for (const [name, { data }] of weights) state.values(name).set(data);
+
+  const batches = [
+    await encodedContexts(0, options, tokenizers),
+    await encodedContexts(1, options, tokenizers),
+  ];
+  const all = batches.flat();
+  const session = await Session.create(exportOnnx({ nll: targetNll! }, { weights }), { threads: 1 });
+  const nats = async (examplesOf: (context: Context<Codes>, index: number) => Context<Codes>["examples"]) => {
+    let total = 0;
+    for (const [i, batch] of batches.entries()) {
+      const shown = batch.map((context, j) => ({
+        ...context,
+        examples: examplesOf(context, i * contexts + j),
+      }));
+      const feeds = Object.entries(feedsOf(packContexts(shown, options, tokenizers)));
+      const wanted = feeds.filter(([name]) => session.inputNames.includes(name));
+      total += floats((await session.run(Object.fromEntries(wanted))).nll!)[0]!;
+    }
+    return total / batches.length;
+  };
+  const expected = {
+    "some.right": await nats(({ examples }) => examples),
+    "some.wrong": await nats((_context, index) => all[(index + 1) % all.length]!.examples),
+    "some.none": await nats(() => [null]),
+  };
+  const heldOut = await HeldOut.prepare({ some: options }, 2, tokenizers, build, { threads: 1 });
+  const measured = await heldOut.measure(state);
+  expect(Object.keys(measured)).toEqual(Object.keys(expected));
+  for (const [name, value] of Object.entries(expected)) expect(measured[name], name).toBeCloseTo(value, 4);
+  expect(new Set(Object.values(measured).map((value) => value.toFixed(2))).size).toBe(3);
+  await heldOut.release();
+  await session.release();
+});
