@@ -8,6 +8,7 @@ import { writeModelFolder } from "../chameleon/folder.ts";
 import { fromPlanes, ImageTokenizer, VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { trainBpe } from "../chameleon/train-bpe.ts";
 import { decoder, encoder, gridSide, quantize, type VqganConfig } from "../chameleon/vqgan.ts";
+import { XPromptError } from "../errors.ts";
 import {
   abs,
   add,
@@ -83,6 +84,7 @@ const HELD_OUT_BATCHES = 4;
 /** Makes a run of the recipe ready. */
 export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTask<Pictures>> {
   const config: VqganConfig = recipe.model;
+  checkSizes(config);
   const shape = [recipe.batch, 3, config.resolution, config.resolution];
   const build = (graph: Graph) => objective(graph, shape, config, recipe);
   const graph = new Graph();
@@ -173,6 +175,20 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
       }),
     close: () => compiled.release(),
   };
+}
+
+/** @throws XPromptError naming the first size that does not go with another one */
+function checkSizes({ resolution, channelMultiplier, baseChannels, normGroups }: VqganConfig): void {
+  const refuse = (what: string) => {
+    throw new XPromptError(`tokenizer recipe: ${what}`);
+  };
+  const shrink = 2 ** (channelMultiplier.length - 1);
+  if (resolution % shrink !== 0)
+    refuse(
+      `model.resolution: expected a multiple of ${shrink}, for ${channelMultiplier.length} levels, got ${resolution}`,
+    );
+  if (baseChannels % normGroups !== 0)
+    refuse(`model.baseChannels: expected a multiple of the ${normGroups} normGroups, got ${baseChannels}`);
 }
 
 /** Peak signal-to-noise ratio in dB, from the mean squared error of values in [−1, 1]. */

@@ -6,11 +6,13 @@ import { z } from "zod";
 import type { DecoderConfig } from "../chameleon/config.ts";
 import { loadTokenizers, readWeights, type Weight, writeModelFolder } from "../chameleon/folder.ts";
 import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
+import type { Vocabulary } from "../chameleon/vocabulary.ts";
+import { XPromptError } from "../errors.ts";
 import { Graph, parameterShapes } from "../graph/index.ts";
 import { Random } from "../random.ts";
 import { readJson } from "../runtime/files.ts";
 import { floats, type SessionOptions } from "../runtime/session.ts";
-import { families } from "../tasks/index.ts";
+import { families, selectFamilies } from "../tasks/index.ts";
 import { modelConfigToJson } from "../xprompt/config.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { resolveModel } from "../xprompt/models.ts";
@@ -100,6 +102,7 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
     maxPositions: 2 * xprompt.todoPosition,
     swinNorm: false,
   };
+  checkSettings(recipe, vocabulary);
   const packing = (examples: number) =>
     packingOf({ ...recipe, xprompt }, examples, tokenizers.image.codesPerImage);
   const build = (examples: number) => (graph: Graph) =>
@@ -189,6 +192,24 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
       await tokenizers.image.release();
     },
   };
+}
+
+/** @throws XPromptError naming the first setting that does not go with the tokenizers or with another one */
+function checkSettings({ model, xprompt, mix, tokenizers }: TransformerRecipe, { xp }: Vocabulary): void {
+  const refuse = (what: string) => {
+    throw new XPromptError(`transformer recipe: ${what}`);
+  };
+  if (model.hiddenSize % (2 * model.heads) !== 0)
+    refuse(
+      `model.hiddenSize: expected a multiple of ${2 * model.heads}, for ${model.heads} heads of even width, got ${model.hiddenSize}`,
+    );
+  if (xprompt.tokens > xp.length)
+    refuse(
+      `xprompt.tokens: expected at most the ${xp.length} XP tokens of ${tokenizers}, got ${xprompt.tokens} (train tokenizers with a larger text.xpTokens)`,
+    );
+  const include = mix.families.length > 0 ? mix.families : undefined;
+  if (selectFamilies({ include, exclude: mix.heldOut }).length === 0)
+    refuse("mix.heldOut: expected to leave at least one family to train on, got all of them");
 }
 
 /** The first multiple of 64 behind the longest example. */
