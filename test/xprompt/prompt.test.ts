@@ -179,6 +179,13 @@ describe("what is refused", () => {
     }
   });
 
+  test("a shape that takes as many bytes", async () => {
+    const text = (await readFile(await saved(promptOf(2)))).toString("latin1");
+    const turned = Buffer.from(text.replaceAll("[2,3,4]", "[3,2,4]"), "latin1");
+    expect(turned.length).toBe(text.length);
+    expect(await refusal(turned)).toContain("checksum");
+  });
+
   test("bytes overwritten, lost, doubled or moved", async () => {
     const bytes = await readFile(await saved(promptOf(2)));
     const random = Random.of("damage");
@@ -230,6 +237,10 @@ describe("what is refused", () => {
       expect(await refused(pair, { ...metadata, examples: "9999" })).toContain("9999 examples");
       expect(await refused(pair, { ...metadata, examples: "2" })).toContain("2 examples");
       expect(await refused([], metadata)).toContain("0 tensors");
+      const uneven = ["0.layers.0", "0.layers.1", "1.layers.0"].flatMap((place) =>
+        ["keys", "values"].map((kind) => tensor(`examples.${place}.${kind}`)),
+      );
+      expect(await refused(uneven, { ...metadata, examples: "2" })).toContain("2 examples, got 6 tensors");
     });
 
     test("a version that is to come", async () => {

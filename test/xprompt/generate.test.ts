@@ -1,0 +1,255 @@
+/**
+ * @file Drawing with a tiny decoder of random weights, against the definition: each code from the logits that every
+ * branch gives when it is read from its beginning, mixed as the guidance says.
+ */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { CacheBlock } from "../../src/chameleon/cache.ts";
+import type { DecoderConfig } from "../../src/chameleon/config.ts";
+import { Decoder } from "../../src/chameleon/decoder.ts";
+import { embed, head, transformer } from "../../src/chameleon/transformer.ts";
+import { XPromptError } from "../../src/errors.ts";
+import { Graph, type Initializer, parameterShapes } from "../../src/graph/index.ts";
+import { Random } from "../../src/random.ts";
+import { type Drawing, draw } from "../../src/xprompt/generate.ts";
+import { type Sampling, sample } from "../../src/xprompt/sampling.ts";
+import { type EncodedExample, type EncodedQuery, exampleTokens } from "../../src/xprompt/sequence.ts";
+import { randomWeights, tiny, tinyTokenizers, tinyXPrompt } from "../fixtures/chameleon/kit.ts";
+
+const { vocabulary } = tinyTokenizers().text;
+const config: DecoderConfig = { ...tiny, vocabularySize: vocabulary.size };
+const CODES = 12;
+const greedy: Sampling = { temperature: 0, topK: 0, topP: 1 };
+const free: Sampling = { temperature: 1.3, topK: 0, topP: 1 };
+const plain = { image: 1, text: 1, examples: 1 };
+const text = [...vocabulary.textTokens];
+const query: EncodedQuery = { input: [3, 1, 4, 1], instruction: text.slice(5, 8) };
+
+function weightsOf(seed: number): Map<string, Initializer> {
+  const graph = new Graph();
+  const w = graph.scope();
+  const tokens = embed(w, graph.input("tokens", "int64", [1]), config);
+  head(
+    w,
+    transformer(w, tokens, (_layer, { queries }) => queries, config),
+    config,
+  );
+  return randomWeights(parameterShapes(graph), seed);
+}
+
+let decoder: Decoder;
+let [empty, ...blocks]: CacheBlock[] = [];
+beforeAll(async () => {
+  decoder = await Decoder.create(config, weightsOf(3), { threads: 1 });
+  const examples: (EncodedExample | null)[] = [
+    null,
+    { input: [0, 1, 2, 3], output: [5, 4, 3, 2], instruction: [] },
+    { input: [2, 2, 0, 5], output: [1, 0, 1, 0], instruction: text.slice(9, 11) },
+    { input: [5, 0, 5, 0], output: [4, 4, 4, 4], instruction: [] },
+  ];
+  const read = examples.map((example) => {
+    const tokens = exampleTokens(vocabulary, example, tinyXPrompt.tokens);
+    return decoder.compress({ tokens, positions: [...tokens.keys()] }, tinyXPrompt.tokens);
+  });
+  [empty, ...blocks] = await Promise.all(read);
+});
+afterAll(() => decoder.release());
+
+const drawing = (changes: Partial<Drawing> = {}): Drawing => ({
+  blocks,
+  empty: empty!,
+  query,
+  codes: CODES,
+  samples: 1,
+  seed: 5,
+  sampling: greedy,
+  guidance: plain,
+  ...changes,
+});
+const drawn = (changes: Partial<Drawing> = {}) => draw(decoder, vocabulary, tinyXPrompt, drawing(changes));
+const codesOf = async (changes: Partial<Drawing> = {}) => (await drawn(changes)).codes;
+
+/** The logits of the next code when everything before it is read anew. */
+async function nextLogits(
+  seen: readonly CacheBlock[],
+  { input, instruction }: EncodedQuery,
+  codes: readonly number[],
+): Promise<number[]> {
+  const picture = (of: ArrayLike<number>) => Array.from(of, (code) => vocabulary.imageTokens[code]!);
+  const tokens = [
+    vocabulary.sep,
+    ...instruction,
+    ...(input ? [vocabulary.beginImage, ...picture(input), vocabulary.endImage] : []),
+    vocabulary.beginImage,
+    ...picture(codes),
+  ];
+  const cache = decoder.newCache(1);
+  for (const block of seen) cache.append(0, block);
+  const positions = tokens.map((_, i) => tinyXPrompt.todoPosition + i);
+  const logits = await decoder.read([{ tokens, positions }], cache);
+  return picture(Array.from({ length: 6 }, (_, code) => code)).map((token) => logits[token]!);
+}
+
+/** All codes by the definition, for one sample. */
+async function byDefinition({ blocks, query, guidance, sampling, seed }: Drawing, index = 0) {
+  const random = Random.of(seed, "sample", index);
+  const { input, instruction } = query;
+  const seen = blocks.length > 0 ? blocks : [empty!];
+  const codes: number[] = [];
+  for (let i = 0; i < CODES; i++) {
+    const nothing = await nextLogits([empty!], { instruction: [] }, codes);
+    const withImage = await nextLogits([empty!], { input, instruction: [] }, codes);
+    const withText = await nextLogits([empty!], { input, instruction }, codes);
+    const full = await nextLogits(seen, { input, instruction }, codes);
+    const mixed = nothing.map(
+      (u, j) =>
+        u +
+        guidance.image * (withImage[j]! - u) +
+        guidance.text * (withText[j]! - withImage[j]!) +
+        guidance.examples * (full[j]! - withText[j]!),
+    );
+    codes.push(sample(Float32Array.from(mixed), sampling, random));
+  }
+  return codes;
+}
+
+describe("every code follows the definition", () => {
+  const conditions: Record<string, Partial<Drawing>> = {
+    "examples, picture and words": {},
+    "examples and picture": { query: { input: query.input, instruction: [] } },
+    "picture and words": { blocks: [] },
+    "words alone": { blocks: [], query: { instruction: query.instruction } },
+    "examples alone": { query: { instruction: [] } },
+    nothing: { blocks: [], query: { instruction: [] } },
+  };
+  const guidances = [
+    plain,
+    { image: 1, text: 1, examples: 3 },
+    { image: 1.5, text: 2.5, examples: 4 },
+    { image: 2, text: 2, examples: 0 },
+  ];
+  test.each(Object.keys(conditions))("%s", async (name) => {
+    for (const guidance of guidances)
+      for (const sampling of [greedy, free]) {
+        const asked = drawing({ ...conditions[name], guidance, sampling });
+        const { codes } = await draw(decoder, vocabulary, tinyXPrompt, asked);
+        expect(codes, JSON.stringify({ guidance, sampling })).toEqual([await byDefinition(asked)]);
+      }
+  });
+
+  test("each condition has a say", async () => {
+    const all = await Promise.all(
+      Object.values(conditions).map((condition) => codesOf({ ...condition, sampling: free })),
+    );
+    expect(new Set(all.map((codes) => codes.join())).size).toBe(all.length);
+    expect(await codesOf({ guidance: { ...plain, examples: 4 } })).not.toEqual(await codesOf());
+  });
+
+  test("greedy drawings are not all of one code", async () => {
+    expect(new Set((await codesOf())[0]).size).toBeGreaterThan(1);
+  });
+});
+
+describe("samples", () => {
+  test("each is drawn from a stream of its own, whatever the others", async () => {
+    const guidance = { ...plain, examples: 2 };
+    const many = await codesOf({ samples: 7, sampling: free, guidance });
+    expect(many).toHaveLength(7);
+    expect(new Set(many.map((row) => row.join())).size).toBe(7);
+    expect(await codesOf({ samples: 3, sampling: free, guidance })).toEqual(many.slice(0, 3));
+    expect(await codesOf({ samples: 1, sampling: free, guidance })).toEqual(many.slice(0, 1));
+    for (const index of [0, 4])
+      expect(await byDefinition(drawing({ sampling: free, guidance }), index)).toEqual(many[index]);
+  });
+
+  test("the same seed gives the same, another seed another", async () => {
+    const codes = await codesOf({ sampling: free });
+    expect(await codesOf({ sampling: free })).toEqual(codes);
+    expect(await codesOf({ sampling: free, seed: 6 })).not.toEqual(codes);
+  });
+
+  test("greedy samples are all alike, whatever the seed", async () => {
+    const [first, ...others] = await codesOf({ samples: 3 });
+    for (const codes of others) expect(codes).toEqual(first);
+    expect(await codesOf({ seed: 99 })).toEqual([first]);
+  });
+
+  test("nothing but image codes is drawn, however hot", async () => {
+    const sampling = { ...free, temperature: 100 };
+    const codes = (await codesOf({ samples: 40, sampling })).flat();
+    expect(codes).toHaveLength(40 * CODES);
+    // Text and control tokens, 300 of them, would come first.
+    expect([...new Set(codes)].sort()).toEqual([0, 1, 2, 3, 4, 5]);
+  });
+});
+
+test("examples are a set: their order changes nothing but rounding", async () => {
+  const [a, b, c] = blocks as [CacheBlock, CacheBlock, CacheBlock];
+  const expected = await codesOf({ blocks: [a, b, c], sampling: free });
+  const logits = await nextLogits([a, b, c], query, []);
+  for (const order of [
+    [c, b, a],
+    [b, a, c],
+    [c, a, b],
+  ]) {
+    expect(await codesOf({ blocks: order, sampling: free })).toEqual(expected);
+    for (const [i, logit] of (await nextLogits(order, query, [])).entries())
+      expect(logit).toBeCloseTo(logits[i]!, 4);
+  }
+  expect(await codesOf({ blocks: [a], sampling: free })).not.toEqual(expected);
+  const [fewer] = await Promise.all([nextLogits([a, b], query, [])]);
+  expect(Math.max(...fewer.map((logit, i) => Math.abs(logit - logits[i]!)))).toBeGreaterThan(0.01);
+});
+
+describe("while it draws", () => {
+  test("every code is told, of all samples at once", async () => {
+    const told: number[][][] = [];
+    const codes = await codesOf({
+      samples: 2,
+      sampling: free,
+      onCode: async (sofar) => {
+        told.push(sofar.map((row) => [...row]));
+      },
+    });
+    expect(told).toEqual(Array.from({ length: CODES }, (_, i) => codes.map((row) => row.slice(0, i + 1))));
+  });
+
+  test("the number of prompt tokens is the longest branch's", async () => {
+    const { promptTokens } = await drawn({ guidance: { image: 2, text: 3, examples: 4 } });
+    expect(promptTokens).toBe(1 + 3 + 6 + 1);
+    expect((await drawn({ query: { instruction: [] } })).promptTokens).toBe(2);
+  });
+
+  test("it stops when it is told to, and says why", async () => {
+    const controller = new AbortController();
+    const reason = new Error("seen enough");
+    let calls = 0;
+    const onCode = async () => {
+      calls++;
+      if (calls === 5) controller.abort(reason);
+    };
+    await expect(drawn({ signal: controller.signal, onCode })).rejects.toBe(reason);
+    expect(calls).toBe(5);
+  });
+
+  test("what the listener throws ends it", async () => {
+    const failure = new Error("no more");
+    await expect(drawn({ onCode: () => Promise.reject(failure) })).rejects.toBe(failure);
+  });
+});
+
+test("a model whose numbers are broken draws nothing", async () => {
+  const weights = weightsOf(3);
+  const { shape, data } = weights.get("lm_head.weight")!;
+  const broken = Float32Array.from(data as Float32Array).fill(Number.NaN, 0, 24 * 10);
+  weights.set("lm_head.weight", { dtype: "float32", shape, data: broken });
+  const bad = await Decoder.create(config, weights, { threads: 1 });
+  try {
+    for (const sampling of [greedy, free]) {
+      const attempt = draw(bad, vocabulary, tinyXPrompt, drawing({ sampling }));
+      await expect(attempt).rejects.toThrow(XPromptError);
+      await expect(attempt).rejects.toThrow("finite logits");
+    }
+  } finally {
+    await bad.release();
+  }
+});
