@@ -175,7 +175,7 @@ describe("branchesOf", () => {
         const { branches, weights } = branchesOf({ blocks, empty, query, guidance });
 
         // The coefficient of each branch in l₀ + Σ wᵢ (lᵢ − lᵢ₋₁), once by the whole chain …
-        const chain = [...present].reduce((names, letter) => [...names, names.at(-1)! + letter], [""]);
+        const chain = Array.from({ length: present.length + 1 }, (_, i) => present.slice(0, i));
         const steps = [...present].map((letter) =>
           letter === "i" ? guidance.image : letter === "t" ? guidance.text : guidance.examples,
         );
