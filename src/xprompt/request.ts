@@ -32,6 +32,6 @@ export function checkRequest(options: z.input<typeof requestSchema>): Request {
   );
 }
 
-/** `JSON.stringify` knows no NaN. */
+/** JSON knows no NaN, no bigint and no symbol. */
 const show = (value: unknown): string =>
-  typeof value === "number" ? String(value) : (JSON.stringify(value) ?? String(value));
+  typeof value === "string" || typeof value === "object" ? JSON.stringify(value) : String(value);

@@ -1,0 +1,617 @@
+/** @file The model as its users see it: with a tiny one whose random weights make everything matter, and the shipped one. */
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { UsageError, XPromptError } from "../../src/errors.ts";
+import { encodePng, type Image, savePng, toBytes } from "../../src/image/index.ts";
+import { Random } from "../../src/random.ts";
+import { describeModel } from "../../src/xprompt/describe-model.ts";
+import { type Example, type GenerateOptions, type Progress, XPrompt } from "../../src/xprompt/model.ts";
+import { VisualPrompt } from "../../src/xprompt/prompt.ts";
+import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
+
+let folder: string;
+let model: XPrompt;
+let other: XPrompt;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "models-"));
+  await writeTinyModel(join(folder, "tiny"));
+  await writeTinyModel(join(folder, "other"), 2);
+  model = await XPrompt.load(join(folder, "tiny"), { threads: 1 });
+  other = await XPrompt.load(join(folder, "other"), { threads: 1 });
+});
+afterAll(async () => {
+  await model.release();
+  await other.release();
+  await rm(folder, { recursive: true });
+});
+
+const ROWS = 4;
+const pairs: Example[] = [1, 2, 3].map((i) => ({
+  input: somePicture(`before ${i}`),
+  output: somePicture(`after ${i}`),
+}));
+const input = somePicture("query");
+
+/** What compress or generate rejects with: our error, in one line. */
+async function refusal(work: Promise<unknown>, kind: typeof XPromptError = XPromptError): Promise<string> {
+  const error = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect(error).toBeInstanceOf(kind);
+  expect((error as XPromptError).name).toBe(kind === UsageError ? "UsageError" : "XPromptError");
+  expect((error as XPromptError).message).not.toContain("\n");
+  return (error as XPromptError).message;
+}
+
+/** Like the options, but as JavaScript may give them. */
+const wrong = (options: Record<string, unknown>) => options as GenerateOptions;
+
+const codesOf = async (options: GenerateOptions) => (await model.generate(options)).codes;
+
+describe("compress", () => {
+  test("keeps S slots of every example, however it was given", async () => {
+    const prompt = await model.compress(pairs);
+    expect(prompt.model).toBe(model.fingerprint);
+    expect(prompt.blocks.map(({ length }) => length)).toEqual([3, 3, 3]);
+
+    const [{ input, output }] = pairs as [{ input: Image; output: Image }];
+    const [path, bytes] = [join(folder, "before.png"), await encodePng(output)];
+    await savePng(path, input);
+    const mixed = await model.compress([{ input: path, output: bytes }]);
+    expect(mixed.blocks[0]).toEqual(prompt.blocks[0]);
+  });
+
+  test("several at once are those of each, joined", async () => {
+    const each = await Promise.all(pairs.map((pair) => model.compress([pair])));
+    expect(VisualPrompt.join(each).blocks).toEqual((await model.compress(pairs)).blocks);
+  });
+
+  test("sees the before, the after and the words of an example", async () => {
+    const [first, second] = pairs as [Example, Example];
+    const variants: Example[] = [
+      first,
+      { ...first, input: second.input },
+      { ...first, output: second.output },
+      { input: first.output, output: first.input },
+      { ...first, instruction: "make it rain" },
+    ];
+    const { blocks } = await model.compress(variants);
+    const keys = blocks.map(({ layers }) => layers.at(-1)!.values.join());
+    expect(new Set(keys).size).toBe(variants.length);
+    const told = await model.compress([{ ...first, instruction: "  MAKE it Rain\n" }]);
+    expect(told.blocks[0]).toEqual(blocks[4]);
+  });
+
+  test("needs an example", async () => {
+    expect(await refusal(model.compress([]), UsageError)).toContain("at least one example");
+  });
+});
+
+describe("the same request", () => {
+  test("gives the same codes and pictures for the same seed, others for another", async () => {
+    const prompt = await model.compress(pairs.slice(0, 1));
+    const [a, b, c] = await Promise.all(
+      [7, 7, 8].map((seed) => model.generate({ prompt, input, seed, samples: 2 })),
+    );
+    expect(b!.codes).toEqual(a!.codes);
+    expect(b!.images).toEqual(a!.images);
+    expect(c!.codes).not.toEqual(a!.codes);
+    expect([a!.seed, c!.seed]).toEqual([7, 8]);
+  });
+
+  test("without a seed draws one, which gives the same again", async () => {
+    const [a, b] = [await model.generate({ input }), await model.generate({ input })];
+    expect(a.seed).not.toBe(b.seed);
+    expect(await codesOf({ input, seed: a.seed })).toEqual(a.codes);
+  });
+
+  test("gives the same from a prompt that was saved", async () => {
+    const prompt = await model.compress(pairs);
+    const path = join(folder, "three.xprompt");
+    await prompt.save(path);
+    const loaded = await VisualPrompt.load(path);
+    const request = { input, seed: 3, samples: 3, guidance: 2 };
+    expect(await codesOf({ ...request, prompt: loaded })).toEqual(await codesOf({ ...request, prompt }));
+  });
+
+  test("gives sample i whatever the number of samples", async () => {
+    const request = {
+      prompt: await model.compress(pairs),
+      input,
+      seed: 11,
+      guidance: { examples: 3, image: 2 },
+    };
+    const many = await codesOf({ ...request, samples: 6 });
+    expect(await codesOf({ ...request, samples: 2 })).toEqual(many.slice(0, 2));
+    expect(await codesOf(request)).toEqual(many.slice(0, 1));
+  });
+
+  test("gives the same while others are drawn", async () => {
+    const alone = await codesOf({ input, seed: 1 });
+    const requests = [1, 2, 3, 1].map((seed) => codesOf({ input, seed }));
+    const [first, , , last] = await Promise.all(requests);
+    expect([first, last]).toEqual([alone, alone]);
+  });
+});
+
+describe("conditions", () => {
+  test("each changes what is drawn", async () => {
+    const [one, two] = [await model.compress(pairs.slice(0, 1)), await model.compress(pairs.slice(1))];
+    const requests: GenerateOptions[] = [
+      {},
+      { input },
+      { input: somePicture("another") },
+      { instruction: "make it rain" },
+      { input, instruction: "make it rain" },
+      { prompt: one },
+      { prompt: one, input },
+      { prompt: two, input },
+      { prompt: [one, two], input },
+      { prompt: one, input, guidance: 4 },
+      { prompt: one, input, guidance: { image: 4 } },
+      { prompt: one, input, temperature: 0.3 },
+      { prompt: one, input, topK: 2 },
+      { prompt: one, input, topP: 0.3 },
+    ];
+    const drawn = new Map<string, GenerateOptions>();
+    for (const request of requests) {
+      const codes = String(await codesOf({ seed: 1, samples: 3, ...request }));
+      expect(drawn.get(codes), JSON.stringify(Object.keys(request))).toBeUndefined();
+      drawn.set(codes, request);
+    }
+  });
+
+  test("several prompts are one of all their examples, in any order", async () => {
+    const each = await Promise.all(pairs.map((pair) => model.compress([pair])));
+    const request = { input, seed: 4, samples: 4 };
+    const expected = await codesOf({ ...request, prompt: await model.compress(pairs) });
+    expect(await codesOf({ ...request, prompt: each })).toEqual(expected);
+    expect(await codesOf({ ...request, prompt: each.toReversed() })).toEqual(expected);
+    expect(await codesOf({ ...request, prompt: VisualPrompt.join(each) })).toEqual(expected);
+    expect(await codesOf({ ...request, prompt: each.slice(1) })).not.toEqual(expected);
+    expect(await codesOf({ input, seed: 4, samples: 4, prompt: [] })).toEqual(await codesOf(request));
+  });
+
+  test("guidance of 1 is none; a number is for the examples, or for the words", async () => {
+    const prompt = await model.compress(pairs.slice(0, 1));
+    const [shown, told]: GenerateOptions[] = [
+      { prompt, input, seed: 2, instruction: "add a green box" },
+      { input, seed: 2, instruction: "add a green box" },
+    ];
+    for (const request of [shown!, told!]) {
+      const without = await codesOf(request);
+      expect(await codesOf({ ...request, guidance: 1 })).toEqual(without);
+      expect(await codesOf({ ...request, guidance: { image: 1, text: 1, examples: 1 } })).toEqual(without);
+      expect(await codesOf({ ...request, guidance: {} })).toEqual(without);
+      expect(await codesOf({ ...request, guidance: 5 })).not.toEqual(without);
+    }
+    expect(await codesOf({ ...shown, guidance: 5 })).toEqual(
+      await codesOf({ ...shown, guidance: { examples: 5 } }),
+    );
+    expect(await codesOf({ ...told, guidance: 5 })).toEqual(
+      await codesOf({ ...told, guidance: { text: 5 } }),
+    );
+  });
+
+  test("words beyond what the model reads are left out, and counted", async () => {
+    const long = "make it rain ".repeat(40);
+    expect(model.unreadTokens("rain", 2)).toBe(0);
+    const unread = [0, 1, 2].map((pictures) => model.unreadTokens(long, pictures as 0 | 1 | 2));
+    expect(unread[1]).toBeGreaterThan(0);
+    expect(unread[2]).toBe(unread[1]);
+    // Without a picture there is room for as many words more.
+    expect(unread[1]! - unread[0]!).toBe(ROWS ** 2 + 2);
+    const request = { input, seed: 2 };
+    expect(await codesOf({ ...request, instruction: long })).toEqual(
+      await codesOf({ ...request, instruction: `${long} remove the red ball` }),
+    );
+    const { tokens } = await model.generate({ ...request, instruction: long });
+    expect(tokens.prompt).toBe(1 + 5 + (ROWS ** 2 + 2) + 1);
+    expect(await refusal(model.generate({ instruction: "x".repeat(100_001) }))).toContain(
+      "100000 characters",
+    );
+  });
+
+  test("control tokens in words are only words", async () => {
+    const request = { input, seed: 2, samples: 4 };
+    const plain = await codesOf({ ...request, instruction: "<s>" });
+    expect(plain).not.toEqual(await codesOf(request));
+    await model.generate({ ...request, instruction: "<racm3:break>IMGIMGBZ<eoss><xp00></s>\u0000\ud800" });
+  });
+});
+
+describe("what comes back", () => {
+  test("pictures of the model's size, valid codes, and what it took", async () => {
+    const prompt = await model.compress(pairs.slice(0, 2));
+    const result = await model.generate({ prompt, input, instruction: "make it rain", samples: 3, seed: 1 });
+    expect(result.images).toHaveLength(3);
+    for (const { width, height, data } of result.images) {
+      expect([width, height, data.length]).toEqual([32, 32, 32 * 32 * 3]);
+      expect(data.every((value) => value >= 0 && value <= 1)).toBe(true);
+    }
+    expect(result.codes.map((row) => row.length)).toEqual([16, 16, 16]);
+    expect(result.codes.flat().every((code) => Number.isInteger(code) && code >= 0 && code < 32)).toBe(true);
+    expect(result.model).toBe(model.fingerprint);
+    expect(result.tokens).toMatchObject({ examples: 6, generated: 48 });
+    const { prepare, draw, decode, total } = result.timings;
+    for (const time of [prepare, draw, decode]) expect(time).toBeGreaterThan(0);
+    expect(total).toBeCloseTo(prepare + draw + decode, 6);
+  });
+
+  test("progress is told once a row, with the pictures so far", async () => {
+    const rows: number[] = [];
+    const previews: (readonly Image[])[] = [];
+    const result = await model.generate({
+      input,
+      seed: 5,
+      samples: 2,
+      onProgress: async (progress: Progress) => {
+        rows.push(progress.row);
+        expect(progress.rows).toBe(ROWS);
+        previews.push(await progress.preview());
+      },
+    });
+    expect(rows).toEqual([1, 2, 3, 4]);
+    for (const images of previews) {
+      expect(images).toHaveLength(2);
+      for (const { width, height } of images) expect([width, height]).toEqual([32, 32]);
+    }
+    expect(previews[3]).toEqual(result.images);
+    for (const row of [0, 1, 2]) expect(previews[row]).not.toEqual(previews[row + 1]);
+  });
+
+  test("without an input, what is not drawn yet is grey", async () => {
+    const grey: number[] = [];
+    await model.generate({
+      seed: 5,
+      onProgress: async ({ preview }) => {
+        const [{ data }] = (await preview()) as [Image];
+        grey.push(data.length - 1 - data.findLastIndex((value) => value !== 0.5));
+      },
+    });
+    const row = (32 * 32 * 3) / ROWS;
+    expect(grey).toEqual([3 * row, 2 * row, row, 0]);
+  });
+
+  test("a preview shows its own row, however late it is asked for", async () => {
+    const at: Progress[] = [];
+    const early: Image[][] = [];
+    await model.generate({
+      input,
+      seed: 5,
+      onProgress: async (progress) => {
+        at.push(progress);
+        early.push(await progress.preview());
+      },
+    });
+    for (const [i, progress] of at.entries()) expect(await progress.preview()).toEqual(early[i]);
+  });
+});
+
+describe("cancelling", () => {
+  const reason = new Error("changed my mind");
+
+  test.each([1, 2, 4])("after row %i of 4 rejects with the reason, and tells no more", async (row) => {
+    const controller = new AbortController();
+    const told: number[] = [];
+    const work = model.generate({
+      input,
+      signal: controller.signal,
+      onProgress: (progress) => {
+        told.push(progress.row);
+        if (progress.row === row) controller.abort(reason);
+      },
+    });
+    await expect(work).rejects.toBe(reason);
+    expect(told).toEqual(Array.from({ length: row }, (_, i) => i + 1));
+  });
+
+  test("before the start does not start", async () => {
+    let told = 0;
+    const work = model.generate({ signal: AbortSignal.abort(reason), onProgress: () => void told++ });
+    await expect(work).rejects.toBe(reason);
+    expect(told).toBe(0);
+  });
+
+  test("leaves the model working", async () => {
+    const controller = new AbortController();
+    const samples = 64;
+    const whole = await model.generate({ input, samples, seed: 1 });
+    const work = model.generate({
+      input,
+      samples,
+      signal: controller.signal,
+      onProgress: () => controller.abort(reason),
+    });
+    await expect(work).rejects.toBe(reason);
+    expect((await model.generate({ input, samples, seed: 1 })).codes).toEqual(whole.codes);
+  });
+
+  test("what onProgress throws ends it", async () => {
+    const work = model.generate({
+      onProgress: () => {
+        throw reason;
+      },
+    });
+    await expect(work).rejects.toBe(reason);
+  });
+});
+
+describe("options out of range", () => {
+  test.each<[string, unknown[], string]>([
+    ["temperature", [-0.1, 100.1, Number.NaN, Number.POSITIVE_INFINITY, "1", null], "a number from 0 to 100"],
+    ["topK", [-1, 1.5, Number.NaN, "3"], "a whole number from 0"],
+    ["topP", [0, -1, 1.01, Number.NaN], "a number above 0, up to 1"],
+    ["samples", [0, 65, 1.5, Number.NaN, -1, "2", 1e9], "a whole number from 1 to 64"],
+    ["seed", [-1, 1.5, 1e20, 2 ** 53, Number.NaN, "7", 7n], "a whole number from 0 to 2^53 - 1"],
+    [
+      "guidance",
+      [-1, 101, Number.NaN, "3", { image: -1 }, { examples: Number.NaN }, { words: 2 }, []],
+      "a number from 0 to 100, or one for each of image, text and examples",
+    ],
+  ])("%s", async (name, values, expected) => {
+    for (const value of values) {
+      const message = await refusal(model.generate(wrong({ input, [name]: value })), UsageError);
+      expect(message).toContain(`generating: ${name}: expected ${expected}, got `);
+      if (typeof value === "number") expect(message).toContain(`got ${value}`);
+    }
+  });
+
+  test("the ends of the ranges are in them", async () => {
+    await model.generate({ seed: 0, temperature: 0, topK: 0, topP: 1, samples: 1, guidance: 0 });
+    await model.generate({
+      seed: Number.MAX_SAFE_INTEGER,
+      temperature: 100,
+      topK: 1e6,
+      topP: 1e-9,
+      guidance: 100,
+    });
+  });
+});
+
+describe("pictures", () => {
+  test("of another size are refused as data, and cropped as files", async () => {
+    for (const [width, height] of [
+      [33, 32],
+      [32, 31],
+      [64, 64],
+      [1, 1],
+    ] as const) {
+      const image = { width, height, data: new Float32Array(width * height * 3) };
+      const message = await refusal(model.generate({ input: image }));
+      expect(message).toContain(`expected 32 × 32 pixels, got ${width} × ${height}`);
+      expect(await refusal(model.compress([{ input, output: image }]))).toBe(message);
+    }
+    await model.generate({ input: await encodePng(somePicture("large", 50)) });
+  });
+
+  test("that are none are refused", async () => {
+    const short = { width: 32, height: 32, data: new Float32Array(32) };
+    expect(await refusal(model.generate({ input: short }))).toContain("with 32 values");
+    for (const nothing of [
+      null,
+      7,
+      {},
+      { width: 32, height: 32, data: [...input.data] },
+      Symbol("picture"),
+    ]) {
+      const message = await refusal(model.generate(wrong({ input: nothing })), UsageError);
+      expect(message).toContain("using a picture: expected a path, the bytes of a file, or an Image");
+    }
+    expect(await refusal(model.generate({ input: join(folder, "missing.png") }))).toContain("missing.png");
+    expect(await refusal(model.generate({ input: Buffer.from("no picture") }))).toContain(
+      "PNG, JPEG or WebP",
+    );
+    expect(await refusal(model.compress([{ input } as Example]), UsageError)).toContain("using a picture");
+  });
+});
+
+describe("prompts", () => {
+  test("of another model are refused, and named", async () => {
+    const foreign = await other.compress(pairs.slice(0, 1));
+    const own = await model.compress(pairs.slice(0, 1));
+    const message = await refusal(model.generate({ prompt: foreign, input }));
+    expect(message).toContain(model.fingerprint);
+    expect(message).toContain(foreign.model);
+    expect(message).toContain("compress the examples again");
+    expect(await refusal(model.generate({ prompt: [own, foreign], input }))).toContain(foreign.model);
+  });
+
+  test("that say they are this model's, but are not, are refused too", async () => {
+    const { blocks } = await model.compress(pairs.slice(0, 1));
+    const [block] = blocks as [(typeof blocks)[number]];
+    const layers = block.layers;
+    const cut = (values: Float32Array) => values.slice(4);
+    for (const odd of [
+      { ...block, layers: layers.slice(1) },
+      { ...block, layers: [...layers, layers[0]!] },
+      { ...block, heads: 2 },
+      { ...block, length: 2 },
+      { ...block, layers: layers.map(({ keys, values }) => ({ keys, values: cut(values) })) },
+    ])
+      await refusal(model.generate({ prompt: VisualPrompt.of(model.fingerprint, [odd]) }));
+    await model.generate({ prompt: VisualPrompt.of(model.fingerprint, [block]) });
+  });
+
+  test("that are none are refused", async () => {
+    for (const prompt of ["derain.xprompt", {}, 7, [null]])
+      expect(await refusal(model.generate(wrong({ prompt })), UsageError)).toContain("generating: prompt");
+  });
+});
+
+describe("loading", () => {
+  test("a missing folder, an empty one, a file, a name that is not shipped", async () => {
+    for (const name of [join(folder, "none"), "nano2", "../models/nano2", "", "nano/config.json"])
+      await refusal(XPrompt.load(name));
+    expect(await refusal(XPrompt.load("mega"))).toContain("loading model mega: expected a model folder");
+  });
+
+  test("the fingerprint follows the weights and the sizes, not the place", async () => {
+    const copy = join(folder, "copy");
+    await cp(join(folder, "tiny"), copy, { recursive: true });
+    const described = await describeModel(copy);
+    expect(described.fingerprint).toBe(model.fingerprint);
+    expect(model.fingerprint).toMatch(/^[0-9a-f]{16}$/);
+    expect(other.fingerprint).not.toBe(model.fingerprint);
+    const config = JSON.parse(await readFile(join(copy, "config.json"), "utf8"));
+    delete config.weights_sha256;
+    await writeFile(join(copy, "config.json"), JSON.stringify(config));
+    expect((await describeModel(copy)).fingerprint).toBe(model.fingerprint);
+    config.rope_theta = 99;
+    await writeFile(join(copy, "config.json"), JSON.stringify(config));
+    expect((await describeModel(copy)).fingerprint).not.toBe(model.fingerprint);
+  });
+
+  test("what is described is what is loaded", async () => {
+    const { parameters, picture, decoder, xprompt, memory } = await describeModel(join(folder, "tiny"));
+    expect(picture).toEqual({ size: model.size, codes: model.codesPerImage, codebook: 32 });
+    expect({ decoder, xprompt }).toEqual({ decoder: model.config.decoder, xprompt: model.config.xprompt });
+    expect(parameters.total).toBe(parameters.decoder + parameters.imageTokenizer);
+    expect(memory.weights).toBe(4 * parameters.total);
+    expect(memory.total).toBe(memory.weights + memory.cache + memory.activations);
+  });
+
+  describe("a damaged folder", () => {
+    let copy: string;
+    const place = (name: string) => join(copy, name);
+    beforeAll(async () => {
+      copy = join(folder, "damaged");
+      await cp(join(folder, "tiny"), copy, { recursive: true });
+    });
+
+    /** Puts other bytes in a file of the model for as long as `check` takes. */
+    async function damaged(name: string, bytes: string | Uint8Array, check: () => Promise<void>) {
+      const whole = await readFile(place(name));
+      await writeFile(place(name), bytes);
+      await check();
+      await writeFile(place(name), whole);
+    }
+    const load = () => XPrompt.load(copy, { threads: 1 });
+
+    test.each(["config.json", "model.safetensors", "tokenizer.json"])(
+      "%s missing or cut off",
+      async (name) => {
+        const whole = await readFile(place(name));
+        for (const length of [0, 1, 8, whole.length >> 1, whole.length - 3])
+          await damaged(name, whole.subarray(0, length), async () => {
+            expect(await refusal(load())).toContain(name);
+          });
+        await rm(place(name));
+        expect(await refusal(load())).toContain(name);
+        await writeFile(place(name), whole);
+      },
+    );
+
+    test("a wrong bit in the weights, wherever", async () => {
+      const whole = await readFile(place("model.safetensors"));
+      const random = Random.of("weights");
+      const places = [
+        0,
+        7,
+        8,
+        100,
+        whole.length - 1,
+        ...Array.from({ length: 5 }, () => random.integer(0, whole.length - 1)),
+      ];
+      for (const at of places) {
+        const flipped = Buffer.from(whole);
+        flipped[at]! ^= 1 << random.integer(0, 7);
+        await damaged("model.safetensors", flipped, async () => {
+          expect(await refusal(load())).toMatch(/model\.safetensors.*damaged/);
+        });
+      }
+    });
+
+    test.each(["config.json", "tokenizer.json"])(
+      "wrong bits in %s never break more than the loading",
+      async (name) => {
+        const whole = await readFile(place(name));
+        const random = Random.of("bits", name);
+        for (let trial = 0; trial < 60; trial++) {
+          const flipped = Buffer.from(whole);
+          flipped[random.integer(0, whole.length - 1)]! ^= 1 << random.integer(0, 7);
+          await damaged(name, flipped, async () => {
+            const loaded = await load().catch((error: unknown) => error);
+            if (!(loaded instanceof XPrompt)) return void expect(loaded).toBeInstanceOf(XPromptError);
+            // Some bits only name another angle or another letter: such a model works, and has its own fingerprint.
+            await loaded.generate({ input, seed: 1 });
+            await loaded.release();
+          });
+        }
+      },
+    );
+
+    test.each<[string, unknown]>([
+      ["vocab_size", 400],
+      ["hidden_size", 32],
+      ["intermediate_size", 21],
+      ["num_hidden_layers", 1],
+      ["num_hidden_layers", 3],
+      ["num_hidden_layers", 1e9],
+      ["num_attention_heads", 2],
+      ["num_key_value_heads", 2],
+      ["max_position_embeddings", 89],
+      ["max_position_embeddings", 1e12],
+      ["model_type", "llama"],
+      ["vq_config.resolution", 64],
+      ["vq_config.resolution", 2 ** 40],
+      ["vq_config.base_channels", 16],
+      ["vq_config.channel_multiplier", [1, 1, 1, 2]],
+      ["vq_config.num_res_blocks", 1e9],
+      ["vq_config.num_embeddings", 31],
+      ["vq_config.norm_groups", 3],
+      ["xprompt.tokens", 4],
+      ["xprompt.tokens", 0],
+      ["xprompt.todo_position", 44],
+      ["xprompt.todo_position", 1e9],
+      ["xprompt.max_text_tokens", 9],
+      ["xprompt.more", 1],
+    ])("config.json with %s = %j", async (key, value) => {
+      const config = JSON.parse(await readFile(place("config.json"), "utf8"));
+      const [group, last] = key.includes(".") ? key.split(".") : [undefined, key];
+      (group ? config[group] : config)[last!] = value;
+      await damaged("config.json", JSON.stringify(config), async () => {
+        await refusal(load());
+      });
+    });
+
+    test("is whole again after all that", async () => {
+      await (await load()).release();
+    });
+  });
+});
+
+describe("the shipped model", () => {
+  let nano: XPrompt;
+  beforeAll(async () => {
+    nano = await XPrompt.load("nano");
+  });
+  afterAll(() => nano.release());
+
+  test("draws 64 codes for 64 × 64 pixels, the same for the same seed", async () => {
+    const [before, after, query] = ["a", "b", "c"].map((name) => somePicture(name, 64)) as [
+      Image,
+      Image,
+      Image,
+    ];
+    const prompt = await nano.compress([{ input: before, output: after, instruction: "make it rain" }]);
+    const rows: number[] = [];
+    const request = { prompt, input: query, seed: 7, samples: 2, guidance: 2 };
+    const result = await nano.generate({ ...request, onProgress: ({ row }) => void rows.push(row) });
+    expect(rows).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    for (const row of result.codes) {
+      expect(row).toHaveLength(64);
+      expect(row.every((code) => Number.isInteger(code) && code >= 0 && code < 1024)).toBe(true);
+    }
+    for (const { width, height } of result.images) expect([width, height]).toEqual([64, 64]);
+    const again = await nano.generate(request);
+    expect(again.codes).toEqual(result.codes);
+    expect(again.images.map(toBytes)).toEqual(result.images.map(toBytes));
+    expect((await nano.generate({ ...request, samples: 1 })).codes).toEqual(result.codes.slice(0, 1));
+    expect((await nano.generate({ ...request, seed: 8 })).codes).not.toEqual(result.codes);
+    expect(await refusal(model.generate({ prompt }))).toContain(nano.fingerprint);
+  });
+});
