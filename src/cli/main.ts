@@ -4,12 +4,18 @@
  */
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
-import { messageOf, XPromptError } from "../errors.ts";
+import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { compressCommand } from "./compress.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
 import { oneLine, say } from "./output.ts";
 import { trainCommand } from "./train.ts";
+
+/**
+ * Bytes of a command line. onnxruntime reads its process's own (/proc/self/cmdline) with a recursive regular
+ * expression, which overflows the stack, and ends the process without a word, at about 28,000.
+ */
+const LONGEST = 20_000;
 
 /** Runs the command line with its arguments (without `node` and the script) and returns the exit status. */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -27,6 +33,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   // A reader that has gone away is no failure; what else went wrong with a write is told by who wrote.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   try {
+    checkLength(argv);
     if (argv.length === 0) {
       process.stderr.write(program.helpInformation());
       return 2;
@@ -38,6 +45,14 @@ export async function main(argv: readonly string[]): Promise<number> {
   } finally {
     process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
   }
+}
+
+function checkLength(argv: readonly string[]): void {
+  const length = argv.reduce((sum, argument) => sum + Buffer.byteLength(argument) + 1, 0);
+  if (length > LONGEST)
+    throw new UsageError(
+      `expected a command line of at most ${LONGEST} bytes, got ${length} (for many examples: compress some at a time, and give generate each --prompt)`,
+    );
 }
 
 function report(error: unknown, interrupted: boolean): number {
