@@ -1,0 +1,174 @@
+/** @file `xprompt inspect`: what it says of a model, a prompt, a graph and a picture; and of what is none of them. */
+import { readFile, truncate, writeFile } from "node:fs/promises";
+import { beforeAll, describe, expect, test } from "vitest";
+import { exportOnnx, Graph, matmul, softmax } from "../../src/graph/index.ts";
+import { encodePng } from "../../src/image/index.ts";
+import { somePicture } from "../fixtures/xprompt/kit.ts";
+import { workplace } from "./kit.ts";
+
+const { at, xprompt, succeed, json, refused } = await workplace();
+
+const withText = (text: string) => encodePng(somePicture("text"), { text: { xprompt: text } });
+
+beforeAll(async () => {
+  const graph = new Graph();
+  const x = graph.input("x", "float32", ["rows", 3]);
+  const w = graph.scope().at("layer").parameter("weight", [3, 5]);
+  const y = softmax(matmul(x, w), -1);
+  const weights = new Map([
+    ["layer.weight", { dtype: "float32" as const, shape: [3, 5], data: new Float32Array(15) }],
+  ]);
+  await writeFile(at("graph.onnx"), exportOnnx({ y }, { weights }));
+  await succeed(
+    "compress",
+    "--model",
+    "tiny",
+    "--example",
+    "before.png",
+    "after.png",
+    "--output",
+    "p.xprompt",
+  );
+  await succeed(
+    ...["generate", "--model", "tiny", "--prompt", "p.xprompt", "--instruction", "make it rain"],
+    ...["--seed", "5", "--output", "made.png"],
+  );
+});
+
+describe("a model", () => {
+  test("by name and by folder", async () => {
+    const nano = await json("inspect", "nano");
+    expect(nano).toMatchObject({
+      kind: "model",
+      picture: { size: 64, codes: 64, codebook: 1024 },
+      xprompt: { tokens: 16 },
+    });
+    const tiny = await json("inspect", "tiny");
+    expect(tiny).toMatchObject({
+      kind: "model",
+      picture: { size: 32, codes: 16, codebook: 32 },
+      decoder: { hiddenSize: 24, layers: 2, heads: 4 },
+      xprompt: { tokens: 3, todoPosition: 48, maxTextTokens: 5 },
+    });
+    expect(await json("inspect", at("tiny"))).toMatchObject({ fingerprint: tiny.fingerprint });
+    expect(tiny.fingerprint).not.toBe(nano.fingerprint);
+    // Numbers in the file, counted here from its header.
+    const bytes = await readFile(at("tiny", "model.safetensors"));
+    const header = JSON.parse(bytes.toString("utf8", 8, 8 + Number(bytes.readBigUInt64LE())));
+    const total = Object.entries(header as Record<string, { shape: number[] }>)
+      .filter(([name]) => name !== "__metadata__")
+      .map(([, { shape }]) => shape.reduce((product, size) => product * size, 1))
+      .reduce((sum, size) => sum + size, 0);
+    expect(tiny.parameters).toMatchObject({ total });
+    expect(tiny.memory).toMatchObject({ weights: 4 * total });
+  });
+
+  test("in words: a line each, sizes of memory in bytes, numbers of parameters as numbers", async () => {
+    const tiny = await json("inspect", "tiny");
+    const { stdout, stderr } = await succeed("inspect", "tiny");
+    expect(stderr).toBe("");
+    expect(stdout).toContain("kind: model\n");
+    expect(stdout).toContain(`\n  total: ${(tiny.parameters as { total: number }).total}\n`);
+    expect(stdout).toMatch(/\nmemory:\n {2}weights: [\d.]+ KiB\n/);
+    expect(stdout).toContain("  hiddenSize: 24\n");
+  });
+});
+
+test("a prompt", async () => {
+  const { fingerprint } = await json("inspect", "tiny");
+  const expected = {
+    kind: "prompt",
+    model: fingerprint,
+    examples: 1,
+    slots: 3,
+    layers: 2,
+    bytes: 2 * (2 * 2 * 4 * 3 * 6),
+  };
+  expect(await json("inspect", "p.xprompt")).toEqual(expected);
+  const { stdout } = await succeed("inspect", "p.xprompt");
+  expect(stdout).toBe(
+    `kind: prompt\nmodel: ${fingerprint}\nexamples: 1\nslots: 3\nlayers: 2\nbytes: 576 B\n`,
+  );
+});
+
+test("a graph", async () => {
+  const found = await json("inspect", "graph.onnx");
+  expect(found).toMatchObject({
+    kind: "graph",
+    producer: "xprompt",
+    inputs: ["x"],
+    outputs: ["y"],
+    initializers: 1,
+    initializerBytes: 60,
+  });
+  const { nodes } = found as { nodes: Record<string, number> };
+  expect(nodes).toMatchObject({ Gemm: 1, Softmax: 1 });
+  const { stdout } = await succeed("inspect", "graph.onnx");
+  expect(stdout).toContain("inputs: x\n");
+  expect(stdout).toContain("initializerBytes: 60 B\n");
+});
+
+test("a picture", async () => {
+  expect(await json("inspect", "made.png")).toMatchObject({
+    kind: "picture",
+    seed: 5,
+    sample: 0,
+    instruction: "make it rain",
+    model: "tiny",
+    prompt: ["p.xprompt"],
+  });
+  const { stdout } = await succeed("inspect", "made.png");
+  expect(stdout).toContain("kind: picture\n");
+  expect(stdout).toContain("instruction: make it rain\n");
+});
+
+describe("what is none", () => {
+  beforeAll(async () => {
+    await writeFile(at("notes.txt"), "notes");
+    for (const name of ["text.png", "text.onnx", "text.xprompt"])
+      await writeFile(at(name), "not what it says\n");
+    await writeFile(at("empty.onnx"), "");
+    for (const name of ["graph.onnx", "made.png", "p.xprompt"]) {
+      const bytes = await readFile(at(name));
+      await writeFile(at(`cut-${name}`), bytes.subarray(0, bytes.length - 20));
+    }
+    await writeFile(at("no-json.png"), await withText("{"));
+    await writeFile(at("list.png"), await withText("[1, 2]"));
+    await writeFile(at("nested.png"), await withText(`{"a":${"[".repeat(200_000)}${"]".repeat(200_000)}}`));
+    await writeFile(at("deep.png"), await withText(`${'{"a":'.repeat(100_000)}1${"}".repeat(100_000)}`));
+    await writeFile(at("huge.onnx"), "");
+    await truncate(at("huge.onnx"), 2 ** 31);
+  });
+
+  test.each<[string, RegExp]>([
+    ["missing", /missing: expected a model folder or a shipped model/],
+    ["missing.png", /missing\.png/],
+    ["notes.txt", /notes\.txt: expected a model folder, a \.xprompt, an \.onnx or a \.png file/],
+    ["text.png", /text\.png: expected a PNG/],
+    ["text.onnx", /text\.onnx: expected an ONNX model/],
+    ["empty.onnx", /empty\.onnx: expected an ONNX model/],
+    ["huge.onnx", /huge\.onnx: expected at most/],
+    ["text.xprompt", /text\.xprompt/],
+    ["cut-graph.onnx", /cut-graph\.onnx: expected an ONNX model/],
+    ["cut-made.png", /cut-made\.png: expected a whole PNG/],
+    ["cut-p.xprompt", /cut-p\.xprompt: .*cut off/],
+    ["before.png", /before\.png: expected a picture made by xprompt/],
+    ["no-json.png", /no-json\.png: expected settings in JSON/],
+    ["list.png", /list\.png: expected settings in JSON/],
+    ["nested.png", /nested\.png: expected settings in JSON/],
+    ["deep.png", /deep\.png: expected settings in JSON/],
+    ["/dev/null", /\/dev\/null/],
+  ])("%s", async (name, says) => {
+    await refused(() => xprompt("inspect", name), 1, says);
+    await refused(() => xprompt("inspect", name, "--json"), 1, says);
+  });
+
+  test("settings that would steer a terminal are shown as text", async () => {
+    await writeFile(
+      at("steer.png"),
+      await withText(JSON.stringify({ "a\x1b[2J": "b\x1b]0;c\x07\nkind: model" })),
+    );
+    const { stdout } = await succeed("inspect", "steer.png");
+    expect(stdout).toBe("kind: picture\na�[2J: b�]0;c� kind: model\n");
+  });
+});
