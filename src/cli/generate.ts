@@ -104,16 +104,20 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
   try {
     const shown = examples.length > 0 ? [await model.compress(examples)] : [];
     const settings = settingsOf(options);
-    const progress = new Progress({ label: "drawing", total: Math.sqrt(model.codesPerImage), unit: "rows" });
+    // From the first row on: what is wrong before that is one line, without a bar above it.
+    let progress: Progress | undefined;
     const result = await model
       .generate({
         ...settings,
         prompt: [...loaded, ...shown],
         input,
         signal,
-        onProgress: ({ row }) => progress.update(row),
+        onProgress: ({ row, rows }) => {
+          progress ??= new Progress({ label: "drawing", total: rows, unit: "rows" });
+          progress.update(row);
+        },
       })
-      .finally(() => progress.stop());
+      .finally(() => progress?.stop());
     await write(result, outputs, options, signal);
     sayUnread(model.unreadTokens(instruction, input === undefined ? 0 : 1));
     if (options.json)

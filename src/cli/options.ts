@@ -74,16 +74,19 @@ export function checkExtension(path: string, extension: string): void {
  * @param inputs files that the command reads, which it must not replace
  */
 export async function checkOutput(path: string, inputs: readonly string[]): Promise<void> {
+  const refuse = (expected: string, error: unknown): never => {
+    throw new XPromptError(`--output ${path}: expected ${expected}: ${messageOf(error)}`);
+  };
   const folder = dirname(resolve(path));
   try {
     if (!(await stat(folder)).isDirectory()) throw new Error("it is not a folder");
     await access(folder, constants.W_OK);
   } catch (error) {
-    throw new XPromptError(
-      `--output ${path}: expected a folder that can be written to: ${messageOf(error)} (make it first, or choose another)`,
-    );
+    refuse("a folder that can be written to (make it first, or choose another)", error);
   }
-  const former = await stat(path).catch(() => undefined);
+  const former = await stat(path).catch((error: NodeJS.ErrnoException) =>
+    error.code === "ENOENT" ? undefined : refuse("a name that the disk takes (choose another)", error),
+  );
   if (!former) return;
   if (!former.isFile())
     throw new XPromptError(

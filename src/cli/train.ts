@@ -29,6 +29,7 @@ export function trainCommand(signal: AbortSignal): Command {
       const out = options.out ?? join("runs", basename(path).replace(/\.[cm]?[jt]s$/, ""));
       const task = await prepareTask(recipe);
       try {
+        signal.throwIfAborted();
         const result = await runTraining(task, { out, resume: options.resume, signal });
         if (options.json) await printJson({ ...result, seed: recipe.seed });
         else say(`trained ${result.steps} steps, loss ${result.loss.toFixed(4)}; model in ${result.model}`);

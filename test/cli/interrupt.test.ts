@@ -16,7 +16,7 @@ describe.each(["SIGINT", "SIGTERM"] as const)("%s while drawing", (signal) => {
       drawing.child.kill(signal);
       return drawing.ended;
     };
-    await refused(draw, 130, "xprompt: interrupted");
+    await refused(draw, 130, "xprompt: interrupted", { afterProgress: true });
   });
 });
 

@@ -84,20 +84,27 @@ export async function workplace() {
     work: () => Promise<Outcome>,
     status: 1 | 2 | 130,
     says: RegExp | string,
+    options?: { readonly afterProgress: boolean },
   ): Promise<Outcome> => {
     const before = await listing(folder);
     const outcome = await work();
     expect(outcome, outcome.stderr).toMatchObject({ status, signal: null, stdout: "" });
-    expectOneLine(outcome.stderr, says);
+    expectOneLine(outcome.stderr, says, options);
     expect(await listing(folder)).toEqual(before);
     return outcome;
   };
   return { folder, at, xprompt, succeed, json, refused };
 }
 
-/** One line that says so, besides the plain lines of progress; no stack, and no talk of a defect. */
-export function expectOneLine(stderr: string, says: RegExp | string): void {
-  const lines = stderr.split("\n").filter((line) => !/^(drawing|training \w+): \d+\/\d+ /.test(line));
+/** One line that says so, after the plain lines of progress if there may be some; no stack, no talk of a defect. */
+export function expectOneLine(
+  stderr: string,
+  says: RegExp | string,
+  { afterProgress = false }: { readonly afterProgress?: boolean } = {},
+): void {
+  const lines = stderr
+    .split("\n")
+    .filter((line) => !(afterProgress && /^drawing: \d+\/\d+ rows /.test(line)));
   expect(lines, stderr).toHaveLength(2);
   expect(lines[1]).toBe("");
   expect(lines[0]).toMatch(/^xprompt: /);
