@@ -37,7 +37,12 @@ const addRows = operator("scatterRows", {
       throw new ShapeError(`expected updates [count, ${x!.shape[1]}], got ${formatShape(updates!.shape)}`);
     return x!;
   },
-  emit: (writer, inputs) => writer.node("ScatterND", inputs, { reduction: "add" }),
+  // ScatterND would take the rows as they are, but onnxruntime adds repeated ones from several threads in any order: sums
+  // then differ in their last bits from run to run. ScatterElements goes through them in order.
+  emit(writer, [x, ids, updates]) {
+    const repeated = writer.node("Expand", [ids!, writer.node("Shape", [updates!])]);
+    return writer.node("ScatterElements", [x!, repeated, updates!], { axis: 0, reduction: "add" });
+  },
   gradient: ([, ids, updates], _y, dy) => [
     dy,
     null,

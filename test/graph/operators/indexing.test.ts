@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
   embedding,
+  exportOnnx,
   Graph,
   gatherLast,
   gradients,
@@ -8,6 +9,7 @@ import {
   scatterRows,
   take,
 } from "../../../src/graph/index.ts";
+import { float32, floats, int64, Session } from "../../../src/runtime/session.ts";
 import { checkGradient, evaluate, expectClose, ids, random, total } from "../kit.ts";
 import { evaluate64 } from "../reference.ts";
 
@@ -35,6 +37,26 @@ describe("embedding", () => {
 });
 
 describe("scatterRows", () => {
+  test("adds repeated rows in the same order at every run, where several threads compute", async () => {
+    const [count, width] = [2400, 256];
+    const graph = new Graph();
+    const x = graph.input("x", "float32", [2, width]);
+    const at = graph.input("at", "int64", [count, 1]);
+    const model = exportOnnx({ y: scatterRows(x, at, graph.input("updates", "float32", [count, width])) });
+    const session = await Session.create(model, { threads: 2 });
+    const feeds = {
+      x: float32(new Float32Array(2 * width), [2, width]),
+      at: int64(new BigInt64Array(count), [count, 1]),
+      updates: float32(
+        Float32Array.from({ length: count * width }, (_, i) => Math.sin(i * i)),
+        [count, width],
+      ),
+    };
+    const first = floats((await session.run(feeds)).y!);
+    for (let run = 0; run < 20; run++) expect(floats((await session.run(feeds)).y!)).toEqual(first);
+    await session.release();
+  });
+
   test("adds every update, repeats included", async () => {
     const leaves = { x: [4, 3], at: ids([5, 1], [2, 0, 2, 2, 3]), updates: [5, 3] };
     await checkGradient(({ x, at, updates }) => scatterRows(x, at, updates), leaves);
