@@ -210,6 +210,7 @@ describe("conditions", () => {
     );
     const { tokens } = await model.generate({ ...request, instruction: long });
     expect(tokens.prompt).toBe(1 + 5 + (ROWS ** 2 + 2) + 1);
+    expect((await model.generate({ instruction: long })).tokens.prompt).toBe(tokens.prompt);
     expect(await refusal(model.generate({ instruction: "x".repeat(100_001) }))).toContain(
       "100000 characters",
     );
@@ -424,12 +425,14 @@ describe("prompts", () => {
     const { blocks } = await model.compress(pairs.slice(0, 1));
     const [block] = blocks as [(typeof blocks)[number]];
     const layers = block.layers;
-    const cut = (values: Float32Array) => values.slice(4);
+    const cut = (values: Float32Array, size = values.length - 4) => values.slice(0, size);
+    const shorter = layers.map(({ keys, values }) => ({ keys: cut(keys, 48), values: cut(values, 48) }));
     for (const odd of [
       { ...block, layers: layers.slice(1) },
       { ...block, layers: [...layers, layers[0]!] },
       { ...block, heads: 2 },
       { ...block, length: 2 },
+      { ...block, length: 2, layers: shorter }, // two slots, whole
       { ...block, layers: layers.map(({ keys, values }) => ({ keys, values: cut(values) })) },
     ])
       await refusal(model.generate({ prompt: VisualPrompt.of(model.fingerprint, [odd]) }));
