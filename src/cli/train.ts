@@ -2,7 +2,14 @@
 import { basename, join } from "node:path";
 import { Command } from "commander";
 import { UsageError } from "../errors.ts";
-import { applyOverrides, loadRecipe, prepareTask, recipeKinds, runTraining } from "../training/index.ts";
+import {
+  applyOverrides,
+  checkRunFolder,
+  loadRecipe,
+  prepareTask,
+  recipeKinds,
+  runTraining,
+} from "../training/index.ts";
 import { printJson, say } from "./output.ts";
 
 interface TrainOptions {
@@ -27,6 +34,7 @@ export function trainCommand(signal: AbortSignal): Command {
         throw new UsageError(`train: expected the recipe first and then its settings, got ${path} first`);
       const recipe = applyOverrides(await loadRecipe(path, recipeKinds), overrides, recipeKinds);
       const out = options.out ?? join("runs", basename(path).replace(/\.[cm]?[jt]s$/, ""));
+      await checkRunFolder(out, options.resume);
       const task = await prepareTask(recipe);
       try {
         signal.throwIfAborted();

@@ -5,7 +5,7 @@ import { type TransformerRecipe, transformerRecipe, transformerTask } from "./tr
 
 export { applyOverrides } from "./overrides.ts";
 export { loadRecipe } from "./recipe.ts";
-export { type RunOptions, type RunResult, runTraining, type TrainingTask } from "./run.ts";
+export { checkRunFolder, type RunOptions, type RunResult, runTraining, type TrainingTask } from "./run.ts";
 export { type TokenizerRecipe, type TransformerRecipe, tokenizerRecipe, transformerRecipe };
 
 export const recipeKinds = [tokenizerRecipe, transformerRecipe] as const;

@@ -91,15 +91,11 @@ export interface RunResult {
 }
 
 /**
- * Trains until the recipe's last step, from the start or from the run folder's checkpoint.
- * @throws XPromptError when the folder holds a run already and `resume` is not set, or holds none and it is.
+ * Whether a run may start in a folder, or go on there: known before anything is made ready.
+ * @throws UsageError when it holds a run and is not to be resumed
+ * @throws XPromptError when it holds none and is
  */
-export async function runTraining<Batch>(
-  task: TrainingTask<Batch>,
-  { out, resume = false, signal }: RunOptions,
-): Promise<RunResult> {
-  const { recipe, state, extras } = task;
-  const started = performance.now();
+export async function checkRunFolder(out: string, resume: boolean): Promise<void> {
   const found = await hasCheckpoint(out);
   if (found && !resume)
     throw new UsageError(
@@ -109,6 +105,19 @@ export async function runTraining<Batch>(
     throw new XPromptError(
       `resuming ${out}: expected a checkpoint, found none (leave out --resume to start)`,
     );
+}
+
+/**
+ * Trains until the recipe's last step, from the start or from the run folder's checkpoint.
+ * @throws XPromptError when the folder holds a run already and `resume` is not set, or holds none and it is.
+ */
+export async function runTraining<Batch>(
+  task: TrainingTask<Batch>,
+  { out, resume = false, signal }: RunOptions,
+): Promise<RunResult> {
+  const { recipe, state, extras } = task;
+  const started = performance.now();
+  await checkRunFolder(out, resume);
   if (resume) await loadCheckpoint(out, state, extras, recipe);
   await attempt(`making ${out}`, out, () => mkdir(join(out, "sheets"), { recursive: true }));
   await writeFileAtomic(join(out, "recipe.json"), `${JSON.stringify(recipe, null, 2)}\n`);
