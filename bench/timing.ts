@@ -28,8 +28,8 @@ export const timed =
     return performance.now() - start;
   };
 
-/** Long enough for the threads of the program before to stop spinning and go to sleep. */
-const PAUSE_MS = 30;
+/** Threads of onnxruntime go on spinning for 36 ms after a run; the next program wants the cores for itself. */
+const PAUSE_MS = 80;
 
 /**
  * Runs A B … A B …, the order turned around every other time, so that a drift of the machine hits all alike. The
