@@ -65,7 +65,7 @@ export function transformer(w: Scope, x: Tensor, attend: Attend, config: Decoder
 
 /** Logits over the whole vocabulary: hidden `[…rows, hidden]` → `[…rows, vocabulary]`. */
 export function head(w: Scope, hidden: Tensor, config: DecoderConfig): Tensor {
-  return linear(hidden, w.at("lm_head").parameter("weight", [config.vocabularySize, config.hiddenSize]));
+  return project(w, hidden, { lm_head: config.vocabularySize })[0]!;
 }
 
 /** One decoder block. x `[…rows, hidden]` → same. Norms come before each half, or after it ("swin norm"). */
@@ -92,36 +92,30 @@ function selfAttention(
   const headDim = headWidth(config);
   const width = config.heads * headDim;
   const keyWidth = config.keyValueHeads * headDim;
-  const [q, k, v] = fused(w, x, { q_proj: width, k_proj: keyWidth, v_proj: keyWidth }, config);
+  const [q, k, v] = project(w, x, { q_proj: width, k_proj: keyWidth, v_proj: keyWidth });
   const queries = headNorm(w, "q_norm", perHead(q!, config.heads, headDim));
   const keys = headNorm(w, "k_norm", perHead(k!, config.keyValueHeads, headDim));
   const mixed = attend({ queries, keys, values: perHead(v!, config.keyValueHeads, headDim) });
   const joined = reshape(mixed, [...x.shape.slice(0, -1), width]);
-  return linear(joined, w.at("o_proj").parameter("weight", [config.hiddenSize, width]));
+  return project(w, joined, { o_proj: config.hiddenSize })[0]!;
 }
 
 /** SwiGLU: down(silu(gate x) ⊙ up x) (https://arxiv.org/abs/2002.05202). */
-function swiglu(w: Scope, x: Tensor, { intermediateSize, hiddenSize, ...rest }: DecoderConfig): Tensor {
-  const widths = { gate_proj: intermediateSize, up_proj: intermediateSize };
-  const [gate, up] = fused(w, x, widths, { intermediateSize, hiddenSize, ...rest });
-  return linear(
-    multiply(silu(gate!), up!),
-    w.at("down_proj").parameter("weight", [hiddenSize, intermediateSize]),
-  );
+function swiglu(w: Scope, x: Tensor, { intermediateSize, hiddenSize }: DecoderConfig): Tensor {
+  const [gate, up] = project(w, x, { gate_proj: intermediateSize, up_proj: intermediateSize });
+  return project(w, multiply(silu(gate!), up!), { down_proj: hiddenSize })[0]!;
 }
 
-/** Several linear layers over the same rows as one product with their weights stacked. */
-function fused(
-  w: Scope,
-  x: Tensor,
-  widths: Readonly<Record<string, number>>,
-  config: DecoderConfig,
-): readonly Tensor[] {
-  const sizes = Object.values(widths);
+/**
+ * Linear layers over the same rows, by name and output width: x `[…rows, in]` → `[…rows, width]` each. Every matrix of
+ * the model but the embedding is used here and nowhere else. Several are one product, with their weights stacked.
+ */
+function project(w: Scope, x: Tensor, widths: Readonly<Record<string, number>>): readonly Tensor[] {
   const weights = Object.entries(widths).map(([name, width]) =>
-    w.at(name).parameter("weight", [width, config.hiddenSize]),
+    w.at(name).parameter("weight", [width, x.shape.at(-1)!]),
   );
-  return split(linear(x, concat(weights, 0)), -1, sizes);
+  if (weights.length === 1) return [linear(x, weights[0]!)];
+  return split(linear(x, concat(weights, 0)), -1, Object.values(widths));
 }
 
 function norm(w: Scope, name: string, x: Tensor, { hiddenSize, rmsNormEpsilon }: DecoderConfig): Tensor {
