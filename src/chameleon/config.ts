@@ -38,9 +38,12 @@ export const vqConfigSchema = z
     embed_dim: positive.default(256),
     num_embeddings: positive.default(8192),
     double_latent: z.literal(false).default(false),
-    attn_resolutions: z.null().default(null),
+    /** Sides at which every block is followed by attention, besides the middle's. */
+    attn_resolutions: z.array(positive).nullable().default(null),
     attn_type: z.literal("vanilla").default("vanilla"),
     norm_groups: positive.default(32),
+    /** Ours, for Janus's tokenizers: the decoder takes code vectors of length 1. */
+    unit_codes: z.boolean().default(false),
   })
   .refine((config) => config.resolution % 2 ** (config.channel_multiplier.length - 1) === 0, {
     message: "expected a resolution that the levels divide",
@@ -85,6 +88,8 @@ export function vqganFromJson(json: z.output<typeof vqConfigSchema>): VqganConfi
     embedDim: json.embed_dim,
     codes: json.num_embeddings,
     normGroups: json.norm_groups,
+    ...(json.attn_resolutions?.length && { attentionResolutions: json.attn_resolutions }),
+    ...(json.unit_codes && { unitCodes: true }),
   };
 }
 
@@ -99,9 +104,10 @@ export function vqganToJson(config: VqganConfig): z.input<typeof vqConfigSchema>
     embed_dim: config.embedDim,
     num_embeddings: config.codes,
     double_latent: false,
-    attn_resolutions: null,
+    attn_resolutions: config.attentionResolutions ? [...config.attentionResolutions] : null,
     attn_type: "vanilla",
     norm_groups: config.normGroups,
+    ...(config.unitCodes && { unit_codes: true }),
   };
 }
 

@@ -8,6 +8,7 @@ import {
   argMin,
   attention,
   conv2d,
+  divide,
   embedding,
   groupNorm,
   matmul,
@@ -16,6 +17,7 @@ import {
   reshape,
   type Scope,
   silu,
+  sqrt,
   sum,
   type Tensor,
   transpose,
@@ -40,6 +42,10 @@ export interface VqganConfig {
   readonly codes: number;
   /** Groups of every group normalization (32). */
   readonly normGroups: number;
+  /** Sides at which every residual block is followed by attention, besides the middle's (none). */
+  readonly attentionResolutions?: readonly number[];
+  /** The decoder takes code vectors of length 1, as Janus's does (no). */
+  readonly unitCodes?: boolean;
 }
 
 const EPSILON = 1e-6;
@@ -55,11 +61,10 @@ export const codesPerImage = (config: VqganConfig): number => gridSide(config) *
 export function encoder(w: Scope, pictures: Tensor, config: VqganConfig): Tensor {
   const latents = w.in("encoder", (w) => {
     let x = convolution(w, "conv_in", pictures, config.baseChannels);
-    for (const [level, multiplier] of config.channelMultiplier.entries())
+    for (const level of config.channelMultiplier.keys())
       x = w.in(`down.${level}`, (w) => {
         let y = x;
-        for (let i = 0; i < config.residualBlocks; i++)
-          y = residualBlock(w.at(`block.${i}`), y, config.baseChannels * multiplier, config);
+        for (let i = 0; i < config.residualBlocks; i++) y = levelBlock(w, y, level, i, config);
         const last = level === config.channelMultiplier.length - 1;
         return last ? y : downsample(w.at("downsample"), y);
       });
@@ -74,11 +79,10 @@ export function decoder(w: Scope, vectors: Tensor, config: VqganConfig): Tensor 
   return w.in("decoder", (w) => {
     const widest = config.baseChannels * config.channelMultiplier.at(-1)!;
     let x = middle(w.at("mid"), convolution(w, "conv_in", latents, widest), config);
-    for (const [level, multiplier] of [...config.channelMultiplier.entries()].reverse())
+    for (const level of [...config.channelMultiplier.keys()].reverse())
       x = w.in(`up.${level}`, (w) => {
         let y = x;
-        for (let i = 0; i <= config.residualBlocks; i++)
-          y = residualBlock(w.at(`block.${i}`), y, config.baseChannels * multiplier, config);
+        for (let i = 0; i <= config.residualBlocks; i++) y = levelBlock(w, y, level, i, config);
         return level === 0 ? y : convolution(w.at("upsample"), "conv", upsample(y, 2), channelsOf(y));
       });
     return output(w, x, 3, config);
@@ -108,12 +112,25 @@ export function quantize(w: Scope, latents: Tensor, config: VqganConfig): Quanti
 /** Codes int64 `[n, grid²]` → their vectors `[n, embedDim, grid, grid]`, as `decoder` takes them. */
 export function codeVectors(w: Scope, codes: Tensor, config: VqganConfig): Tensor {
   const side = gridSide(config);
-  const vectors = embedding(codes, codebookOf(w, config));
+  const stored = embedding(codes, codebookOf(w, config));
+  const vectors = config.unitCodes ? unit(stored) : stored;
   return transpose(reshape(vectors, [codes.shape[0]!, side, side, config.embedDim]), [0, 3, 1, 2]);
 }
 
 const codebookOf = (w: Scope, config: VqganConfig): Tensor =>
   w.at("quantize.embedding").parameter("weight", [config.codes, config.embedDim]);
+
+/** Vectors along the last axis at length 1. */
+const unit = (x: Tensor): Tensor => divide(x, sqrt(sum(multiply(x, x), -1)));
+
+/** The `index`-th residual block of a level, with its attention where the level has one. */
+function levelBlock(w: Scope, x: Tensor, level: number, index: number, config: VqganConfig): Tensor {
+  const channels = config.baseChannels * config.channelMultiplier[level]!;
+  const y = residualBlock(w.at(`block.${index}`), x, channels, config);
+  const side = config.resolution / 2 ** level;
+  if (!config.attentionResolutions?.includes(side)) return y;
+  return w.in(`attn.${index}`, (w) => add(y, selfAttention(w, y, config)));
+}
 
 /** Residual block, self-attention over all positions, residual block: the bottom of both halves. */
 function middle(w: Scope, x: Tensor, config: VqganConfig): Tensor {

@@ -87,19 +87,24 @@ export class SafetensorsFile {
    * @throws XPromptError as `read`, or when it has another type.
    */
   async readFloat32(name: string): Promise<Float32Array<ArrayBuffer>> {
-    const { dtype, bytes } = await this.read(name);
-    if (dtype === "F32") return new Float32Array(bytes.buffer);
-    if (dtype === "F16") return float16ToFloat32(new Uint16Array(bytes.buffer));
-    if (dtype === "BF16") return bfloat16ToFloat32(new Uint16Array(bytes.buffer));
-    throw new XPromptError(
-      `reading tensor ${quote(name)} of ${this.path}: expected F32, F16 or BF16, got ${dtype} (another kind of weights?)`,
-    );
+    return toFloat32(await this.read(name), `reading tensor ${quote(name)} of ${this.path}`);
   }
 
   /** Closes the file. Its `tensors` and `metadata` stay. */
   async close(): Promise<void> {
     await this.handle.close();
   }
+}
+
+/**
+ * The values of an F32, F16 or BF16 tensor.
+ * @throws XPromptError when it has another type.
+ */
+export function toFloat32({ dtype, bytes }: StoredTensor, doing: string): Float32Array<ArrayBuffer> {
+  if (dtype === "F32") return new Float32Array(bytes.buffer);
+  if (dtype === "F16") return float16ToFloat32(new Uint16Array(bytes.buffer));
+  if (dtype === "BF16") return bfloat16ToFloat32(new Uint16Array(bytes.buffer));
+  throw new XPromptError(`${doing}: expected F32, F16 or BF16, got ${dtype} (another kind of weights?)`);
 }
 
 /** Values to write: a `Float32Array`, which is narrowed where the type is F16 or BF16, or any view of the raw bytes. */
@@ -159,7 +164,7 @@ function narrow(name: string, values: Float32Array, dtype: Dtype): ArrayBufferVi
 }
 
 /** `length` bytes of a file from `start`, in a buffer of their own (typed arrays need its alignment). */
-async function readRange(
+export async function readRange(
   handle: FileHandle,
   start: number,
   length: number,

@@ -123,12 +123,14 @@ describe("image tokenizer", () => {
       codes: 33,
       normGroups: 4,
     };
-    expect(vqganFromJson(vqConfigSchema.parse(vqganToJson(config)))).toEqual(config);
+    const more = { ...config, attentionResolutions: [6, 12], unitCodes: true };
+    for (const each of [config, more])
+      expect(vqganFromJson(vqConfigSchema.parse(vqganToJson(each)))).toStrictEqual(each);
   });
 
   test.each([
     ["a side that the levels do not divide", { resolution: 20, channel_multiplier: [1, 1, 1, 1] }],
-    ["attention outside the middle", { attn_resolutions: [16] }],
+    ["attention at sides that are none", { attn_resolutions: ["16"] }],
     ["no attention in the middle", { attn_type: "none" }],
     ["means and deviations as latents", { double_latent: true }],
     ["no levels", { channel_multiplier: [] }],
