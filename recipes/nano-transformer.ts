@@ -13,7 +13,7 @@ import { transformerRecipe } from "xprompt/training";
 
 export default transformerRecipe({
   seed: 1,
-  steps: 3_000,
+  steps: 20_000,
   tokenizers: "nano",
   contexts: 4,
   todos: 3,
@@ -72,8 +72,10 @@ export default transformerRecipe({
       ...["derain", "lowLightEnhancement", "addObject", "removeObject", "removeColor", "removeShape"],
       "depthUnseenPalette",
     ],
-    exampleCounts: [4, 1],
-    textToImage: 0.04,
+    exampleCounts: [5, 1, 0.5],
+    describe: 0.1,
+    textToImage: 0.08,
+    imageToText: 0.3,
     withoutExample: 0.08,
     exampleInstruction: 0.15,
     todoInstruction: 0.35,

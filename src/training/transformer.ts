@@ -16,8 +16,8 @@ import { families, selectFamilies } from "../tasks/index.ts";
 import { modelConfigToJson } from "../xprompt/config.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { resolveModel } from "../xprompt/models.ts";
-import { exampleRows, todoRows } from "../xprompt/packing.ts";
-import type { XPromptConfig } from "../xprompt/sequence.ts";
+import { exampleRows, type Packing, todoRows } from "../xprompt/packing.ts";
+import { exampleMasks, type XPromptConfig } from "../xprompt/sequence.ts";
 import { HeldOut } from "./evaluation.ts";
 import { feedsOf, objective } from "./objective.ts";
 import { recipeKind } from "./recipe.ts";
@@ -53,11 +53,14 @@ export const transformerRecipe = recipeKind(
         tokens: z.int().min(1).default(16),
         /** Most text tokens of an instruction or caption. */
         maxTextTokens: z.int().min(0).default(16),
+        /** What TODO parts see of examples: their XP blocks, or all of them. */
+        mask: z.enum(exampleMasks).default("xprompt"),
       })
       .prefault({}),
     loss: z
       .strictObject({
         target: z.number().min(0).default(1),
+        words: z.number().min(0).default(1),
         query: z.number().min(0).default(0.1),
         instruction: z.number().min(0).default(0.1),
         zLoss: z.number().min(0).default(1e-5),
@@ -71,7 +74,9 @@ export const transformerRecipe = recipeKind(
         heldOut: familyNames.default([]),
         /** How often a context has 1, 2, 3, … examples. */
         exampleCounts: z.array(z.number().min(0)).min(1).default([1]),
+        describe: share.default(0.1),
         textToImage: share.default(0.05),
+        imageToText: share.default(0.3),
         withoutExample: share.default(0.1),
         exampleInstruction: share.default(0.25),
         todoInstruction: share.default(0.5),
@@ -105,18 +110,18 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
   checkSettings(recipe, vocabulary);
   const packing = (examples: number) =>
     packingOf({ ...recipe, xprompt }, examples, tokenizers.image.codesPerImage);
-  const build = (examples: number) => (graph: Graph) =>
-    objective(graph, packing(examples), config, recipe.loss.zLoss);
+  const build = (packing: Packing) => (graph: Graph) => objective(graph, packing, config, recipe.loss.zLoss);
   const graph = new Graph();
-  build(1)(graph);
+  build(packing(1))(graph);
   const state = new TrainingState(parameterShapes(graph));
   initialize(state, (name) => Random.of(recipe.seed, "weights", name), deviationOf(config));
 
-  /** One compiled step for each number of examples; all work on the same state. */
-  const steps = new Map<number, Promise<TrainingStep>>();
-  const stepFor = (examples: number) => {
-    const compiled = steps.get(examples) ?? TrainingStep.compile(build(examples), recipe.optimizer, session);
-    steps.set(examples, compiled);
+  /** One compiled step for each shape of batch; all work on the same state. */
+  const steps = new Map<string, Promise<TrainingStep>>();
+  const stepFor = (packing: Packing) => {
+    const shape = JSON.stringify(packing);
+    const compiled = steps.get(shape) ?? TrainingStep.compile(build(packing), recipe.optimizer, session);
+    steps.set(shape, compiled);
     return compiled;
   };
   const data = (part: string): ContextOptions => ({
@@ -131,13 +136,20 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
   });
 
   /** Held-out contexts of the families trained on, and of those that training never shows. */
-  const plain = { ...recipe.mix, exampleCounts: [1], textToImage: 0, withoutExample: 0, todoInstruction: 0 };
+  const plain = {
+    ...recipe.mix,
+    exampleCounts: [1],
+    describe: 0,
+    textToImage: 0,
+    withoutExample: 0,
+    todoInstruction: 0,
+  };
   const unseen = { ...plain, families: recipe.mix.heldOut, heldOut: [] };
   const kinds = {
     seen: { ...data("held out"), mix: plain },
     ...(unseen.families.length > 0 && { unseen: { ...data("unseen"), mix: unseen } }),
   };
-  const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, build(1), session);
+  const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, build(packing(1)), session);
   heldOut.catch(() => {}); // Whoever measures is told.
 
   const parts = {
@@ -160,11 +172,12 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
         from,
       }),
     async step(batch, learningRate) {
-      const compiled = await stepFor(batch.packing.examples);
+      const compiled = await stepFor(batch.packing);
       const { loss, gradientNorm, report } = await compiled.run(state, feedsOf(batch), learningRate);
       const nll = floats(report.targetNll!)[0]!;
+      const inWords = batch.packing.todoLength < packing(1).todoLength;
       return {
-        metrics: { loss, gradientNorm, nll },
+        metrics: { loss, gradientNorm, [inWords ? "wordsNll" : "nll"]: nll },
         units: exampleRows(batch.packing) + todoRows(batch.packing),
       };
     },

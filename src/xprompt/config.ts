@@ -11,7 +11,7 @@ import {
 } from "../chameleon/config.ts";
 import type { VqganConfig } from "../chameleon/vqgan.ts";
 import { sha256 } from "../runtime/files.ts";
-import type { XPromptConfig } from "./sequence.ts";
+import { exampleMasks, type XPromptConfig } from "./sequence.ts";
 
 export interface ModelConfig {
   readonly decoder: DecoderConfig;
@@ -29,6 +29,7 @@ export const modelConfigSchema = z
       tokens: z.int().min(1),
       todo_position: z.int().min(1),
       max_text_tokens: z.int().min(0),
+      mask: z.enum(exampleMasks).optional(),
     }),
     weights_sha256: z.string().optional(),
   })
@@ -42,6 +43,7 @@ export function modelConfigFromJson(json: z.output<typeof modelConfigSchema>): M
       tokens: json.xprompt.tokens,
       todoPosition: json.xprompt.todo_position,
       maxTextTokens: json.xprompt.max_text_tokens,
+      mask: json.xprompt.mask,
     },
     checksum: json.weights_sha256,
   };
@@ -57,6 +59,7 @@ export function modelConfigToJson({ decoder, image, xprompt }: ModelConfig): Rec
       tokens: xprompt.tokens,
       todo_position: xprompt.todoPosition,
       max_text_tokens: xprompt.maxTextTokens,
+      ...(xprompt.mask === "causal" && { mask: xprompt.mask }),
     },
   };
 }

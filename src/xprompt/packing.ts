@@ -4,7 +4,7 @@
  *
  * Every example is a sequence of its own, from position 0; its XP block is its end. A TODO part starts at one fixed
  * position and sees the XP blocks of all its examples, as a set, and itself. What it knows of an example went through
- * XP (paper: TD does not see IE). Attention is computed block by block: no score is ever made for a pair of rows
+ * XP (paper: TD does not see IE). With the causal mask, for comparison, it sees all of its examples. Attention is computed block by block: no score is ever made for a pair of rows
  * that must not see each other.
  */
 
@@ -24,6 +24,7 @@ import {
   type Tensor,
   transpose,
 } from "../graph/index.ts";
+import type { ExampleMask } from "./sequence.ts";
 
 /** Added to a score that must not count. */
 export const HIDDEN = -1e9;
@@ -41,6 +42,8 @@ export interface Packing {
   readonly todos: number;
   /** Tokens of a TODO part. */
   readonly todoLength: number;
+  /** What TODO parts see of examples. */
+  readonly mask: ExampleMask;
 }
 
 /** The rows of a packed batch: all examples' tokens, context by context, then all TODO parts'. */
@@ -53,8 +56,10 @@ export const todoRows = (p: Packing): number => p.contexts * p.todos * p.todoLen
  * Padding comes before an example and after a TODO part, where causality hides it already.
  */
 export function packedAttention(graph: Graph, packing: Packing, config: DecoderConfig): Attend {
-  const { contexts, examples, exampleLength, xpTokens, todos, todoLength } = packing;
+  const { contexts, examples, exampleLength, xpTokens, todos, todoLength, mask } = packing;
   const [exampleCount, todoCount] = [contexts * examples, contexts * todos];
+  /** Tokens at the end of an example that TODO parts see. */
+  const kept = mask === "xprompt" ? xpTokens : exampleLength;
   const headDim = headWidth(config);
   const heads = config.keyValueHeads;
   const tables = rotaryTables(graph, config.maxPositions, headDim, config.ropeTheta);
@@ -62,11 +67,12 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
   const todoPositions = graph.input("todo positions", "int64", [todoCount, todoLength]);
   const padding = graph.input("example padding", "float32", [exampleCount, 1, 1, exampleLength]);
   const causal = graph.constant(causalBias(exampleLength, 0), [exampleLength, exampleLength]);
-  const todoBias = graph.constant(causalBias(todoLength, examples * xpTokens), [
-    todoLength,
-    examples * xpTokens + todoLength,
-  ]);
   const exampleBias = add(causal, padding);
+  const todoCausal = graph.constant(causalBias(todoLength, examples * kept), [
+    todoLength,
+    examples * kept + todoLength,
+  ]);
+  const todoBias = mask === "xprompt" ? todoCausal : add(todoCausal, seenPadding(graph, packing, padding));
 
   /** Rows `[rows, heads, headDim]` → examples and TODO parts, each `[sequences, heads, length, headDim]`. */
   const apart = (rows: Tensor) => {
@@ -80,13 +86,10 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
   };
   /** The XP block of every example of a context, once for each of its TODO parts: `[todos, heads, examples · S, headDim]`. */
   const shared = (blocks: Tensor) => {
-    const last = slice(blocks, 2, exampleLength - xpTokens, exampleLength);
-    const byContext = transpose(
-      reshape(last, [contexts, examples, heads, xpTokens, headDim]),
-      [0, 2, 1, 3, 4],
-    );
-    const set = reshape(byContext, [contexts, heads, examples * xpTokens, headDim]);
-    return reshape(repeat(set, 1, todos), [todoCount, heads, examples * xpTokens, headDim]);
+    const last = slice(blocks, 2, exampleLength - kept, exampleLength);
+    const byContext = transpose(reshape(last, [contexts, examples, heads, kept, headDim]), [0, 2, 1, 3, 4]);
+    const set = reshape(byContext, [contexts, heads, examples * kept, headDim]);
+    return reshape(repeat(set, 1, todos), [todoCount, heads, examples * kept, headDim]);
   };
   const joined = (sequences: Tensor, count: number) =>
     reshape(transpose(sequences, [0, 2, 1, 3]), [count, config.heads, headDim]);
@@ -109,6 +112,23 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
     );
     return concat([joined(ofExamples, exampleRows(packing)), joined(ofTodos, todoRows(packing))], 0);
   };
+}
+
+/** The padding of each TODO part's examples, nothing for its own rows: `[todos, 1, 1, examples · length + todoLength]`. */
+function seenPadding(
+  graph: Graph,
+  { contexts, examples, exampleLength, todos, todoLength }: Packing,
+  padding: Tensor,
+): Tensor {
+  const set = reshape(padding, [contexts, 1, 1, examples * exampleLength]);
+  const ofTodos = reshape(repeat(set, 1, todos), [contexts * todos, 1, 1, examples * exampleLength]);
+  const own = graph.constant(new Float32Array(contexts * todos * todoLength), [
+    contexts * todos,
+    1,
+    1,
+    todoLength,
+  ]);
+  return concat([ofTodos, own], 3);
 }
 
 /** `[length, before + length]`: all of the first `before` keys are seen, the others causally. */

@@ -7,8 +7,11 @@
  * | empty example | `<s>` XP × S |
  * | TODO, image to image | *sep* *instruction* ⟨query⟩ → ⟨target⟩ `</s>` |
  * | TODO, text to image | *sep* *caption* → ⟨target⟩ `</s>` |
+ * | TODO, describe the example's change | *sep* *sep* → *words* `</s>` |
+ * | TODO, describe a picture | *sep* ⟨query⟩ *sep* → *words* `</s>` |
  *
- * ⟨picture⟩ is *begin of image*, its codes, *end of image*. Instructions may be empty. What follows → is generated.
+ * ⟨picture⟩ is *begin of image*, its codes, *end of image*. Instructions may be empty. What follows → is generated: a
+ * second *sep* asks for words where *begin of image* asks for a picture.
  */
 import type { Vocabulary } from "../chameleon/vocabulary.ts";
 
@@ -27,7 +30,18 @@ export interface EncodedExample {
 export interface EncodedQuery {
   readonly input?: Codes;
   readonly instruction: readonly number[];
+  /** What is to be made. Defaults to "picture". */
+  readonly answer?: Answer;
 }
+
+/** What a TODO part can ask for. */
+export type Answer = "picture" | "words";
+
+/** What a TODO part is to make: the codes of a picture, or text tokens. */
+export type EncodedTarget = { readonly picture: Codes } | { readonly words: readonly number[] };
+
+/** Most text tokens of an answer in words. */
+export const MOST_WORDS = 32;
 
 /** Sizes of the method, kept in `config.json` under `xprompt`. */
 export interface XPromptConfig {
@@ -37,7 +51,16 @@ export interface XPromptConfig {
   readonly todoPosition: number;
   /** Most text tokens of an instruction; where a picture is missing, a caption may take its place. */
   readonly maxTextTokens: number;
+  /** What a TODO part sees of an example. Defaults to "xprompt". */
+  readonly mask?: ExampleMask;
 }
+
+/**
+ * What a TODO part sees of an example: its XP block alone ("xprompt", the paper's mask), or all of it ("causal", what
+ * the paper compares with).
+ */
+export const exampleMasks = ["xprompt", "causal"] as const;
+export type ExampleMask = (typeof exampleMasks)[number];
 
 /** Tokens of a picture, its begin and end included. */
 export function pictureTokens(vocabulary: Vocabulary, codes: Codes): number[] {
@@ -64,15 +87,20 @@ export function exampleTokens(
   return [vocabulary.bos, ...shown, ...vocabulary.xp.slice(0, xpTokens)];
 }
 
-/** A TODO part up to the begin of the picture that is to be generated. */
-export function queryTokens(vocabulary: Vocabulary, { input, instruction }: EncodedQuery): number[] {
+/** A TODO part up to the token that asks for its answer. */
+export function queryTokens(
+  vocabulary: Vocabulary,
+  { input, instruction, answer = "picture" }: EncodedQuery,
+): number[] {
   const query = input ? pictureTokens(vocabulary, input) : [];
-  return [vocabulary.sep, ...instruction, ...query, vocabulary.beginImage];
+  const ask = answer === "picture" ? vocabulary.beginImage : vocabulary.sep;
+  return [vocabulary.sep, ...instruction, ...query, ask];
 }
 
 /** What follows `queryTokens` in training. */
-export function targetTokens(vocabulary: Vocabulary, codes: Codes): number[] {
-  return [...pictureTokens(vocabulary, codes).slice(1), vocabulary.eos];
+export function targetTokens(vocabulary: Vocabulary, target: EncodedTarget): number[] {
+  const made = "words" in target ? target.words : pictureTokens(vocabulary, target.picture).slice(1);
+  return [...made, vocabulary.eos];
 }
 
 /** Most text tokens beside `pictures` pictures: a missing query picture leaves its room to the words. */

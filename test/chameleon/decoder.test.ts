@@ -109,7 +109,7 @@ describe.each([
   const { vocabulary } = tokenizers.text;
   const config: DecoderConfig = { ...tiny, ...change, vocabularySize: vocabulary.size };
   const contexts = tinyContexts({ contexts: 2, examples: 2, todos: 3 });
-  const weights = { target: 1, query: 1, instruction: 1 };
+  const weights = { target: 1, words: 1, query: 1, instruction: 1 };
   const batch = packContexts(contexts, { xprompt: tinyXPrompt, weights }, tokenizers);
 
   const logits = packedLogits(batch.packing, config);

@@ -56,7 +56,7 @@ describe("value", () => {
   const tokenizers = tinyTokenizers();
   const config = { ...tiny, vocabularySize: tokenizers.text.vocabulary.size };
   const contexts = tinyContexts({ contexts: 2, examples: 2, todos: 2 });
-  const weights = { target: 1, query: 0.25, instruction: 0.5 };
+  const weights = { target: 1, words: 1, query: 0.25, instruction: 0.5 };
   const batch = packContexts(contexts, { xprompt: tinyXPrompt, weights }, tokenizers);
   const { graph, loss, targetNll } = losses(batch.packing, config);
   const values = randomWeights(parameterShapes(graph));
@@ -111,6 +111,7 @@ describe.each([
     xpTokens: 2,
     todos: 2,
     todoLength: 4,
+    mask: "xprompt",
   };
   const { graph, loss, gradientOf } = losses(packing, config);
   const weights = randomWeights(parameterShapes(graph));

@@ -7,6 +7,7 @@ import { ImageTokenizer } from "../../src/chameleon/image-tokenizer.ts";
 import type { Image } from "../../src/image/index.ts";
 import { families, familyNamed } from "../../src/tasks/index.ts";
 import {
+  type Context,
   type ContextOptions,
   createSource,
   encodedContexts,
@@ -15,9 +16,10 @@ import {
   packingOf,
 } from "../../src/training/transformer-data.ts";
 import { HIDDEN } from "../../src/xprompt/packing.ts";
+import { MOST_WORDS } from "../../src/xprompt/sequence.ts";
 import { tinyContexts, tinyTokenizers, tinyXPrompt, writeTinyTokenizers } from "../fixtures/chameleon/kit.ts";
 
-const weights = { target: 1, query: 0.25, instruction: 0.5 };
+const weights = { target: 1, words: 0.75, query: 0.25, instruction: 0.5 };
 const options: ContextOptions = {
   seed: 1,
   part: "train",
@@ -30,7 +32,9 @@ const options: ContextOptions = {
     families: [],
     heldOut: [],
     exampleCounts: [1],
+    describe: 0,
     textToImage: 0,
+    imageToText: 0,
     withoutExample: 0,
     exampleInstruction: 0.5,
     todoInstruction: 0.5,
@@ -61,6 +65,9 @@ const bright: Tokenizers = {
   ...tiny,
   image: new Brightness({ ...tiny.image.config, resolution: 16, channelMultiplier: [1, 1, 1, 1] }, new Map()),
 };
+/** The codes of the picture that a TODO part asks for. */
+const pictureOf = ({ target }: Asked) => ("picture" in target ? target.picture : []);
+type Asked = Context<ArrayLike<number>>["todos"][number];
 const light = (codes: ArrayLike<number>) => Array.from(codes).reduce((sum, code) => sum + code, 0);
 const contextsOf = async (given: ContextOptions, steps = 1) => {
   const batches = await Promise.all(
@@ -87,7 +94,7 @@ describe("contexts", () => {
       expect([examples.length, todos.length]).toEqual([2 * 2 * 4, 2 * 2 * 4]);
       const change = (from: ArrayLike<number>, to: ArrayLike<number>) => sign * (light(to) - light(from));
       const ofExamples = examples.map((shown) => change(shown!.input, shown!.output));
-      const ofTodos = todos.map((asked) => change(asked.input!, asked.target));
+      const ofTodos = todos.map((asked) => change(asked.input!, pictureOf(asked)));
       for (const changes of [ofExamples, ofTodos]) {
         expect(Math.min(...changes)).toBeGreaterThanOrEqual(0);
         expect(Math.max(...changes)).toBeGreaterThan(0);
@@ -153,7 +160,7 @@ describe("contexts", () => {
       expect(examples).toEqual([null, null]);
       for (const { input, instruction, target } of todos) {
         expect(input).toBeUndefined();
-        expect(target).toHaveLength(4);
+        expect("picture" in target && target.picture).toHaveLength(4);
         // The room of the query picture is the caption's.
         expect(instruction.length).toBeGreaterThan(tinyXPrompt.maxTextTokens);
         expect(instruction.length).toBeLessThanOrEqual(tinyXPrompt.maxTextTokens + 6);
@@ -295,9 +302,9 @@ describe("packing", () => {
       reader.expect(vocabulary.sep);
       const words = reader.words();
       expect(words).toEqual(asked[t]!.instruction);
-      const { input, target } = asked[t]!;
+      const { input } = asked[t]!;
       if (input) expect(reader.picture()).toEqual(input);
-      expect(reader.picture()).toEqual(target);
+      expect(reader.picture()).toEqual(pictureOf(asked[t]!));
       reader.expect(vocabulary.eos);
       reader.end();
 
@@ -310,10 +317,83 @@ describe("packing", () => {
         ...Array(todoLength - words.length - query - 6).fill(0),
       ]);
       const codes = targets[t]!.filter((_, i) => measured[t]![i] === 1);
-      expect(codes.map((token) => vocabulary.codeOfToken[token])).toEqual(target);
+      expect(codes.map((token) => vocabulary.codeOfToken[token])).toEqual(pictureOf(asked[t]!));
       expect(new Set(measured[t])).toEqual(new Set([0, 1]));
     }
     expect(asked.filter(({ input }) => !input)).toHaveLength(1);
+  });
+});
+
+describe("answers in words", () => {
+  test("a share of the batches say what their example changes", async () => {
+    const given = mixed({ families: ["invert", "snow"], describe: 0.5 });
+    const batches = await Promise.all(
+      Array.from({ length: 24 }, (_, step) => encodedContexts(step, given, bright)),
+    );
+    const inWords = batches.filter(([first]) => "words" in first!.todos[0]!.target);
+    expect(inWords.length).toBeGreaterThan(5);
+    expect(inWords.length).toBeLessThan(19);
+    const said = new Set<string>();
+    for (const batch of inWords) {
+      // As many TODO parts as a batch of pictures, each with an example of its own.
+      expect(batch).toHaveLength(given.contexts * given.todos);
+      for (const { examples, todos } of batch) {
+        const { input, instruction, target } = todos[0]!;
+        expect([examples.length, todos.length, input, instruction]).toEqual([1, 1, undefined, []]);
+        expect(examples[0]!.instruction).toEqual([]);
+        if ("words" in target) said.add(bright.text.decode(target.words));
+      }
+    }
+    for (const text of said) expect(text).toMatch(/^[a-z ]{8,}/);
+    expect(said.size).toBeGreaterThan(1);
+  });
+
+  test("a share of text to image goes the other way", async () => {
+    const contexts = await contextsOf(mixed({ textToImage: 1, imageToText: 0.5 }), 8);
+    const todos = contexts.flatMap((context) => context.todos);
+    const told = todos.filter(({ target }) => "words" in target);
+    expect(told.length).toBeGreaterThan(6);
+    expect(told.length).toBeLessThan(26);
+    for (const { input, instruction } of told) expect([input?.length, instruction]).toEqual([4, []]);
+  });
+
+  test("a batch of nothing else is short; its words are weighed, and measured but for the end", () => {
+    const words = [...vocabulary.textTokens].slice(0, 3);
+    const [shown] = tinyContexts({ contexts: 1, examples: 1, todos: 1 })[0]!.examples;
+    const context = { examples: [shown!], todos: [{ instruction: [], target: { words } }] };
+    const batch = packContexts([context, context], { xprompt: tinyXPrompt, weights }, tiny);
+    expect(batch.packing).toEqual(packingOf({ contexts: 2, todos: 1, xprompt: tinyXPrompt }, 1, 4, "words"));
+    const length = batch.packing.todoLength;
+    expect(length).toBe(2 + MOST_WORDS);
+    const rest = (count: number, value: number) => Array(length - count).fill(value);
+    for (const [t, tokens] of sequences(batch.todoTokens, length).entries()) {
+      const { sep, eos, pad } = vocabulary;
+      expect(tokens).toEqual([sep, sep, ...words, ...rest(5, pad)]);
+      expect(sequences(batch.targets, length)[t]!.slice(0, 5)).toEqual([sep, ...words, eos]);
+      expect(sequences(batch.weights, length)[t]).toEqual([
+        weights.query,
+        ...Array(4).fill(weights.words),
+        ...rest(5, 0),
+      ]);
+      expect(sequences(batch.targetWeights, length)[t]).toEqual([0, 1, 1, 1, ...rest(4, 0)]);
+    }
+  });
+
+  test("beside pictures, words are weighed but not measured", () => {
+    const words = [...vocabulary.textTokens].slice(0, 3);
+    const [context] = tinyContexts({ contexts: 1, examples: 1, todos: 2 });
+    const [first, second] = context!.todos;
+    const told = { ...second!, instruction: [], target: { words } };
+    const batch = packContexts(
+      [{ ...context!, todos: [first!, told] }],
+      { xprompt: tinyXPrompt, weights },
+      tiny,
+    );
+    const length = batch.packing.todoLength;
+    const [ofPicture, ofWords] = sequences(batch.targetWeights, length);
+    expect(ofPicture!.filter((weight) => weight === 1)).toHaveLength(4);
+    expect(new Set(ofWords)).toEqual(new Set([0]));
+    expect(sequences(batch.weights, length)[1]!.filter((weight) => weight === weights.words)).toHaveLength(4);
   });
 });
 

@@ -25,6 +25,7 @@ import {
   packedAttention,
   todoRows,
 } from "../../src/xprompt/packing.ts";
+import type { ExampleMask } from "../../src/xprompt/sequence.ts";
 import { asArrays, randomWeights, tiny } from "../fixtures/chameleon/kit.ts";
 import { array, evaluate, evaluate64, expectClose, type NdArray, random } from "../graph/kit.ts";
 
@@ -36,6 +37,7 @@ const packing: Packing = {
   xpTokens: 2,
   todos: 2,
   todoLength: 4,
+  mask: "xprompt",
 };
 
 /** A row of the packed batch, by what it is for. */
@@ -65,11 +67,14 @@ function rowsOf(p: Packing, padding: readonly number[]): Row[] {
   return rows;
 }
 
-/** The paper's mask: causal in each part, and a TODO part sees the XP blocks of its own context's examples. */
-function sees(row: Row, key: Row): boolean {
+/**
+ * The paper's mask: causal in each part, and a TODO part sees the XP blocks of its own context's examples; with the
+ * causal mask, all of them.
+ */
+function sees(row: Row, key: Row, mask: ExampleMask = "xprompt"): boolean {
   if (row.context !== key.context || key.place < 0) return false;
   if (row.part === key.part) return row.index === key.index && key.place <= row.place;
-  return row.part === "todo" && key.xp;
+  return row.part === "todo" && (mask === "causal" || key.xp);
 }
 
 const positionOf = ({ part, place }: Row): number =>
@@ -90,7 +95,7 @@ function layoutFeeds(p: Packing, rows: readonly Row[]): Record<string, NdArray> 
 }
 
 /** All rows as one sequence, with a score for every pair and a bias from the predicate. */
-function dense(graph: Graph, rows: readonly Row[], config: DecoderConfig): Attend {
+function dense(graph: Graph, rows: readonly Row[], config: DecoderConfig, seen: ExampleMask): Attend {
   const time = rows.length;
   const [headDim, { heads, keyValueHeads }] = [headWidth(config), config];
   const positions = graph.constant(
@@ -98,7 +103,7 @@ function dense(graph: Graph, rows: readonly Row[], config: DecoderConfig): Atten
     [1, time],
   );
   const tables = rotaryTables(graph, config.maxPositions, headDim, config.ropeTheta);
-  const bias = rows.flatMap((row) => rows.map((key) => (sees(row, key) ? 0 : HIDDEN)));
+  const bias = rows.flatMap((row) => rows.map((key) => (sees(row, key, seen) ? 0 : HIDDEN)));
   const mask = graph.constant(Float32Array.from(bias), [time, time]);
   const perHead = (x: Tensor, count: number) =>
     transpose(reshape(x, [1, time, count, headDim]), [0, 2, 1, 3]);
@@ -198,12 +203,13 @@ describe.each([
   ["one example, three TODO parts", { ...packing, examples: 1, todos: 3 }, tiny],
   ["three examples, one TODO part", { ...packing, examples: 3, todos: 1 }, tiny],
   ["queries that share keys", packing, { ...tiny, keyValueHeads: 2 }],
+  ["the causal mask", { ...packing, mask: "causal" }, tiny],
 ] as const)("%s", (_name, p, config) => {
   test("the same hidden states as dense attention over all rows", async () => {
     const padding = [0, 2, 3, 0, 1, 4].slice(0, p.contexts * p.examples);
     const rows = rowsOf(p, padding);
     const ours = packed(p, config);
-    const theirs = hiddenStates(rows.length, config, (graph) => dense(graph, rows, config));
+    const theirs = hiddenStates(rows.length, config, (graph) => dense(graph, rows, config, p.mask));
     const weights = randomWeights(parameterShapes(ours.graph));
     const feeds = { tokens: array([rows.length], someTokens(rows.length)), ...layoutFeeds(p, rows) };
     const all = { ...feeds, ...asArrays(weights) };

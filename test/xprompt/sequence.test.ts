@@ -51,8 +51,20 @@ describe("tokens by name", () => {
   });
 
   test("the target goes on from there: codes, end of image, end", () => {
-    expect(names(targetTokens(vocabulary, after))).toBe("IMGIMGFZ IMGIMGEZ IMGIMGDZ IMGIMGCZ <eoss> </s>");
+    expect(names(targetTokens(vocabulary, { picture: after }))).toBe(
+      "IMGIMGFZ IMGIMGEZ IMGIMGDZ IMGIMGCZ <eoss> </s>",
+    );
   });
+});
+
+test("an answer in words is asked for by a second separator, and is words to the end", () => {
+  const w = vocabulary.nameOf(word[0]!);
+  const answer = "words";
+  expect(names(queryTokens(vocabulary, { instruction: [], answer }))).toBe("<reserved08706> <reserved08706>");
+  expect(names(queryTokens(vocabulary, { input: before, instruction: [], answer }))).toBe(
+    `<reserved08706> ${BEFORE} <reserved08706>`,
+  );
+  expect(names(targetTokens(vocabulary, { words: word }))).toBe(`${w} </s>`);
 });
 
 test("words take the room of a picture that is missing", () => {
