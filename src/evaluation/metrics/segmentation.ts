@@ -1,0 +1,67 @@
+/**
+ * @file Semantic segmentation as the ADE20K scene parsing benchmark measures it
+ * (http://sceneparsing.csail.mit.edu): label 0 is not judged, intersections and unions are summed over all pictures,
+ * and the mean is taken over the classes that occur.
+ */
+import type { Image } from "../../image/index.ts";
+
+/** The class whose colour is nearest to each pixel's. `palette[i]` is the colour, in [0, 1], of class i + 1. */
+export function classesByColor(image: Image, palette: readonly (readonly number[])[]): Uint16Array {
+  const { data } = image;
+  return Uint16Array.from({ length: data.length / 3 }, (_, i) => {
+    let best = 0;
+    let smallest = Infinity;
+    for (let k = 0; k < palette.length; k++) {
+      const [r, g, b] = palette[k]!;
+      const distance = (data[i * 3]! - r!) ** 2 + (data[i * 3 + 1]! - g!) ** 2 + (data[i * 3 + 2]! - b!) ** 2;
+      if (distance >= smallest) continue;
+      smallest = distance;
+      best = k;
+    }
+    return best + 1;
+  });
+}
+
+/** Adds up pictures; `mean` is their mIoU. Labels are 0 (not judged) or 1 … `classes`. */
+export class MeanIoU {
+  private readonly intersections: Float64Array;
+  private readonly predicted: Float64Array;
+  private readonly labelled: Float64Array;
+
+  constructor(private readonly classes: number) {
+    this.intersections = new Float64Array(classes + 1);
+    this.predicted = new Float64Array(classes + 1);
+    this.labelled = new Float64Array(classes + 1);
+  }
+
+  /** @throws RangeError for arrays of different lengths, or a label above the number of classes */
+  add(prediction: ArrayLike<number>, label: ArrayLike<number>): void {
+    if (prediction.length !== label.length)
+      throw new RangeError(
+        `mIoU: expected as many predictions as labels, got ${prediction.length} and ${label.length}`,
+      );
+    for (let i = 0; i < label.length; i++) {
+      const [guess, truth] = [prediction[i]!, label[i]!];
+      if (Math.max(guess, truth) > this.classes)
+        throw new RangeError(`mIoU: expected classes up to ${this.classes}, got ${Math.max(guess, truth)}`);
+      if (truth === 0) continue;
+      this.predicted[guess]!++;
+      this.labelled[truth]!++;
+      if (guess === truth) this.intersections[truth]!++;
+    }
+  }
+
+  /** Intersection over union of each class from 1 on; NaN for those that neither occur nor are predicted. */
+  perClass(): number[] {
+    return Array.from({ length: this.classes }, (_, i) => {
+      const both = this.intersections[i + 1]!;
+      return both / (this.predicted[i + 1]! + this.labelled[i + 1]! - both);
+    });
+  }
+
+  /** In [0, 1]; NaN before anything was added. */
+  get mean(): number {
+    const known = this.perClass().filter((value) => !Number.isNaN(value));
+    return known.reduce((sum, value) => sum + value, 0) / known.length;
+  }
+}
