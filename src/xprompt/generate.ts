@@ -2,10 +2,10 @@
 
 import type { CacheBlock, KeyValueCache } from "../chameleon/cache.ts";
 import type { Decoder, Stretch } from "../chameleon/decoder.ts";
+import { guide, type Sampling, sample } from "../chameleon/sampling.ts";
 import type { Vocabulary } from "../chameleon/vocabulary.ts";
 import { XPromptError } from "../errors.ts";
 import { Random } from "../random.ts";
-import { guide, type Sampling, sample } from "./sampling.ts";
 import { type EncodedQuery, queryTokens, type XPromptConfig } from "./sequence.ts";
 
 /** How strongly each condition is followed; 1 is plain sampling. */

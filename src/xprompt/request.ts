@@ -1,7 +1,7 @@
 /** @file What may be asked of `generate`: the options that are numbers, their ranges and defaults. */
 import { z } from "zod";
+import { samplingSchema } from "../chameleon/sampling.ts";
 import { UsageError } from "../errors.ts";
-import { samplingSchema } from "./sampling.ts";
 
 const MAX_SAMPLES = 64;
 const weight = z.number().min(0).max(100);

@@ -6,12 +6,12 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CacheBlock } from "../../src/chameleon/cache.ts";
 import type { DecoderConfig } from "../../src/chameleon/config.ts";
 import { Decoder } from "../../src/chameleon/decoder.ts";
+import { type Sampling, sample } from "../../src/chameleon/sampling.ts";
 import { embed, head, transformer } from "../../src/chameleon/transformer.ts";
 import { XPromptError } from "../../src/errors.ts";
 import { Graph, type Initializer, parameterShapes } from "../../src/graph/index.ts";
 import { Random } from "../../src/random.ts";
 import { type Drawing, draw } from "../../src/xprompt/generate.ts";
-import { type Sampling, sample } from "../../src/xprompt/sampling.ts";
 import { type EncodedExample, type EncodedQuery, exampleTokens } from "../../src/xprompt/sequence.ts";
 import { randomWeights, tiny, tinyTokenizers, tinyXPrompt } from "../fixtures/chameleon/kit.ts";
 

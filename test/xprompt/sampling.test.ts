@@ -1,9 +1,9 @@
 /** @file Sampling and guidance, against the definitions written down once more here. */
 import { describe, expect, test } from "vitest";
 import type { CacheBlock } from "../../src/chameleon/cache.ts";
+import { guide, type Sampling, sample } from "../../src/chameleon/sampling.ts";
 import { Random } from "../../src/random.ts";
 import { branchesOf, type GuidanceWeights } from "../../src/xprompt/generate.ts";
-import { guide, type Sampling, sample } from "../../src/xprompt/sampling.ts";
 import type { EncodedQuery } from "../../src/xprompt/sequence.ts";
 
 const plain: Sampling = { temperature: 1, topK: 0, topP: 1 };

@@ -32,14 +32,33 @@ export function guide(chain: readonly Float32Array[], weights: readonly number[]
 /** Draws the index of one logit. Equal logits keep their order, so that a draw depends on nothing but the numbers. */
 export function sample(logits: Float32Array, { temperature, topK, topP }: Sampling, random: Random): number {
   if (temperature === 0) return argMax(logits);
-  const order = Array.from(logits.keys()).sort((a, b) => logits[b]! - logits[a]! || a - b);
-  const kept = topK > 0 ? order.slice(0, topK) : order;
+  const order = descending(logits);
+  const kept = Array.from(topK > 0 ? order.subarray(0, topK) : order);
   const best = logits[kept[0]!]!;
   const weights = kept.map((i) => Math.exp((logits[i]! - best) / temperature));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   let count = 0;
   for (let share = 0; count < kept.length && share < topP * total; count++) share += weights[count]!;
   return random.pick(kept.slice(0, count), weights.slice(0, count));
+}
+
+/**
+ * Indices by falling value, equal values in their order. One number holds both, the bits of a float32 made to rise
+ * as the value falls and then the index, so that a typed array sorts them: the 57,000 text tokens of a 7B in
+ * milliseconds, where comparing takes tens of them.
+ */
+function descending(values: Float32Array): Uint32Array {
+  const places = 2 ** Math.ceil(Math.log2(values.length + 1));
+  const bits = new Uint32Array(values.slice().buffer);
+  const keys = new Float64Array(values.length);
+  for (let i = 0; i < keys.length; i++) {
+    const x = values[i] === 0 ? 0 : bits[i]!; // −0 is 0
+    keys[i] = (x >= 2 ** 31 ? x : 2 ** 31 - 1 - x) * places + i;
+  }
+  keys.sort();
+  const order = new Uint32Array(keys.length);
+  for (let i = 0; i < keys.length; i++) order[i] = keys[i]! % places;
+  return order;
 }
 
 function argMax(values: Float32Array): number {
