@@ -13,6 +13,7 @@ export type { Device, SessionOptions } from "./runtime/session.ts";
 export type { ModelConfig } from "./xprompt/config.ts";
 export type { GuidanceWeights } from "./xprompt/generate.ts";
 export {
+  type DescribeOptions,
   type Example,
   type Generated,
   type GenerateOptions,

@@ -6,6 +6,8 @@ import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { compressCommand } from "./compress.ts";
+import { describeCommand } from "./describe.ts";
+import { exportCommand } from "./export.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
 import { oneLine, say } from "./output.ts";
@@ -28,7 +30,14 @@ export async function main(argv: readonly string[]): Promise<number> {
     .version(version)
     .exitOverride()
     .configureOutput({ writeErr: () => {} });
-  for (const command of [generateCommand, compressCommand, trainCommand, inspectCommand])
+  for (const command of [
+    generateCommand,
+    compressCommand,
+    describeCommand,
+    trainCommand,
+    inspectCommand,
+    exportCommand,
+  ])
     program.addCommand(command(interrupt.signal).exitOverride().copyInheritedSettings(program));
   // A reader that has gone away is no failure; what else went wrong with a write is told by who wrote.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});

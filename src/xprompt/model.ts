@@ -14,6 +14,7 @@ import { readJson, sha256File } from "../runtime/files.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import { checkParts } from "./check-parts.ts";
 import { fingerprintOf, type ModelConfig, modelConfigFromJson, modelConfigSchema } from "./config.ts";
+import { describeChange } from "./describe.ts";
 import { draw, type GuidanceWeights } from "./generate.ts";
 import { resolveModel } from "./models.ts";
 import { VisualPrompt } from "./prompt.ts";
@@ -62,6 +63,14 @@ export interface GenerateOptions {
   readonly guidance?: number | Partial<GuidanceWeights>;
   /** Called after every row of codes. */
   onProgress?(progress: Progress): void | Promise<void>;
+  readonly signal?: AbortSignal;
+}
+
+export interface DescribeOptions {
+  /** The same seed gives the same words, with a temperature. Defaults to 0. */
+  readonly seed?: number;
+  /** 0 takes the likeliest word each time. Defaults to 0. */
+  readonly temperature?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -230,6 +239,28 @@ export class XPrompt {
     };
   }
 
+  /**
+   * Says in words what an example changes, or what the examples of a prompt share (paper: difference description).
+   * @throws UsageError for options out of range
+   * @throws XPromptError for a picture that can not be read, or a prompt of another model
+   * @example const text = await model.describe({ input: before, output: after });
+   */
+  async describe(
+    what: Example | { readonly prompt: VisualPrompt | readonly VisualPrompt[] },
+    options: DescribeOptions = {},
+  ): Promise<string> {
+    const { temperature, seed = 0 } = checkRequest({ temperature: 0, ...options });
+    const prompt = this.joined("prompt" in what ? what.prompt : await this.compress([what]));
+    if (!prompt) throw new UsageError("describing: expected at least one example, got none");
+    const words = await describeChange(this.decoder, this.vocabulary, this.config.xprompt, {
+      blocks: prompt.blocks,
+      seed,
+      sampling: { temperature, topK: 0, topP: 1 },
+      signal: options.signal,
+    });
+    return this.tokenizers.text.decode(words).trim();
+  }
+
   /** What is left of pictures that go through the image tokenizer and back: no drawn picture can be nearer. */
   async reconstruct(pictures: readonly Picture[]): Promise<Image[]> {
     const images = await Promise.all(pictures.map((picture) => this.picture(picture)));
@@ -265,7 +296,7 @@ export class XPrompt {
     const { decoder, xprompt } = this.config;
     const size = heads * length * headWidth(decoder);
     return (
-      length === xprompt.tokens &&
+      (length === xprompt.tokens || (xprompt.mask === "causal" && length > xprompt.tokens)) &&
       heads === decoder.keyValueHeads &&
       layers.length === decoder.layers &&
       layers.every(({ keys, values }) => keys.length === size && values.length === size)
@@ -278,10 +309,11 @@ export class XPrompt {
   }
 
   private async read(examples: readonly (EncodedExample | null)[]): Promise<VisualPrompt> {
-    const { tokens: kept } = this.config.xprompt;
+    const { tokens: xpTokens, mask } = this.config.xprompt;
     const blocks = [];
     for (const example of examples) {
-      const tokens = exampleTokens(this.vocabulary, example, kept);
+      const tokens = exampleTokens(this.vocabulary, example, xpTokens);
+      const kept = mask === "causal" ? tokens.length : xpTokens;
       blocks.push(await this.decoder.compress({ tokens, positions: [...tokens.keys()] }, kept));
     }
     return VisualPrompt.of(this.fingerprint, blocks);

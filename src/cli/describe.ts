@@ -1,0 +1,55 @@
+/** @file `xprompt describe`: what an example pair changes, in words. */
+import { Command } from "commander";
+import { UsageError } from "../errors.ts";
+import { XPrompt } from "../xprompt/model.ts";
+import { requestSchema } from "../xprompt/request.ts";
+import { checkDevice, examplesOf, type ModelOptions, numberFor, withExamples, withModel } from "./options.ts";
+import { oneLine, print, printJson } from "./output.ts";
+
+interface Options extends ModelOptions {
+  readonly example?: readonly string[];
+  readonly seed: number;
+  readonly temperature: number;
+  readonly json: boolean;
+}
+
+const ranges = requestSchema.shape;
+
+export function describeCommand(signal: AbortSignal): Command {
+  const command = new Command("describe").description(
+    "Say in words what changes from the first picture of a pair to the second; of several pairs, what they share.",
+  );
+  return withModel(withExamples(command))
+    .option(
+      "--seed <n>",
+      "the same seed gives the same words, with a temperature. Defaults to 0",
+      numberFor("--seed", ranges.seed),
+      0,
+    )
+    .option(
+      "--temperature <t>",
+      "0 takes the likeliest word each time. Defaults to 0",
+      numberFor("--temperature", ranges.temperature),
+      0,
+    )
+    .option("--json", "print one JSON object on standard output", false)
+    .action((options: Options) => describe(options, signal));
+}
+
+async function describe(options: Options, signal: AbortSignal): Promise<void> {
+  const examples = examplesOf(options.example);
+  if (examples.length === 0) throw new UsageError("describe: expected at least one --example, got none");
+  checkDevice(options.device);
+  const model = await XPrompt.load(options.model, options);
+  try {
+    const { seed, temperature } = options;
+    const prompt = await model.compress(examples);
+    const text = await model.describe({ prompt }, { seed, temperature, signal });
+    const { fingerprint } = model;
+    await (options.json
+      ? printJson({ text, examples: examples.length, model: fingerprint, seed, temperature })
+      : print(oneLine(text)));
+  } finally {
+    await model.release();
+  }
+}
