@@ -5,6 +5,7 @@
  */
 import type { Image } from "../image/image.ts";
 import type { Random } from "../random.ts";
+import type { Scene } from "./world/scene.ts";
 
 /** The paper's prototype tasks, with tone and geometry split from low-level, for they are learned apart. */
 export const prototypes = [
@@ -26,6 +27,13 @@ export interface Pair {
   readonly instruction: string;
   /** How the output image differs from the input image, at most 40 words. */
   readonly difference: string;
+  /** What the pictures show, where the change is an edit of the scene: the ground truth for judging it. */
+  readonly scenes?: SceneEdit;
+}
+
+export interface SceneEdit {
+  readonly before: Scene;
+  readonly after: Scene;
 }
 
 /** One task with its parameters fixed: every pair it makes shows the same change. */
@@ -56,6 +64,7 @@ export interface Words {
 export interface Images {
   readonly input: Image;
   readonly output: Image;
+  readonly scenes?: SceneEdit;
 }
 
 /** A task before it has a name and a direction. */
@@ -85,9 +94,9 @@ export function family(
         family: name,
         parameters,
         pair(pairRandom, size) {
-          const { input, output } = images(pairRandom, size);
+          const shown = images(pairRandom, size);
           const instruction = pairRandom.pick(words.instructions);
-          return { input, output, instruction, difference: pairRandom.pick(words.differences) };
+          return { ...shown, instruction, difference: pairRandom.pick(words.differences) };
         },
       };
     },
@@ -106,8 +115,9 @@ export function bothWays(
       parameters: change.parameters,
       words: change.reverseWords,
       images(pairRandom, size) {
-        const { input, output } = change.images(pairRandom, size);
-        return { input: output, output: input };
+        const { input, output, scenes } = change.images(pairRandom, size);
+        const undone = scenes && { scenes: { before: scenes.after, after: scenes.before } };
+        return { input: output, output: input, ...undone };
       },
     };
   });

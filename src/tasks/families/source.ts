@@ -29,6 +29,10 @@ export function from(apply: (shot: Shot, random: Random) => Image, options?: Sce
 export const edited =
   (options: (random: Random) => SceneOptions, edit: (scene: Scene) => Scene | undefined): Change["images"] =>
   (random, size) => {
-    const { before, after } = drawEdit(random, options, edit);
-    return { input: renderScene(before, size).image, output: renderScene(after, size).image };
+    const scenes = drawEdit(random, options, edit);
+    return {
+      input: renderScene(scenes.before, size).image,
+      output: renderScene(scenes.after, size).image,
+      scenes,
+    };
   };
