@@ -1,5 +1,6 @@
 /** @file `config.json` of a Chameleon-family checkpoint, in Hugging Face's layout. */
 import { z } from "zod";
+import type { AdapterConfig } from "./lora.ts";
 import type { VqganConfig } from "./vqgan.ts";
 
 /** Sizes of the language model; the published 7B's in brackets. */
@@ -20,6 +21,8 @@ export interface DecoderConfig {
   readonly maxPositions: number;
   /** Normalize after each sub-layer instead of before it, as the 34B does. */
   readonly swinNorm: boolean;
+  /** What is trained beside these weights; in training alone, no model is kept like that. */
+  readonly adapter?: AdapterConfig;
 }
 
 const positive = z.int().min(1);

@@ -21,6 +21,7 @@ import {
   type Tensor,
 } from "../graph/index.ts";
 import type { DecoderConfig } from "./config.ts";
+import { addLowRank, embedOwn, headOwn } from "./lora.ts";
 
 /** Queries, keys and values of all rows: `[…rows, heads, headDim]`, keys and values with `keyValueHeads`. */
 export interface Projections {
@@ -47,10 +48,10 @@ export function shareHeads(x: Tensor, { heads, keyValueHeads }: DecoderConfig): 
 
 /** Token ids (int64, any shape) → `[…ids, hidden]`. */
 export function embed(w: Scope, ids: Tensor, config: DecoderConfig): Tensor {
-  return embedding(
-    ids,
-    w.at("model.embed_tokens").parameter("weight", [config.vocabularySize, config.hiddenSize]),
-  );
+  const at = w.at("model.embed_tokens");
+  const table = at.parameter("weight", [config.vocabularySize, config.hiddenSize]);
+  const own = config.adapter?.embeddingTokens;
+  return own ? embedOwn(at, ids, table, own) : embedding(ids, table);
 }
 
 /** All layers and the final norm: x `[…rows, hidden]` → same. */
@@ -65,7 +66,9 @@ export function transformer(w: Scope, x: Tensor, attend: Attend, config: Decoder
 
 /** Logits over the whole vocabulary: hidden `[…rows, hidden]` → `[…rows, vocabulary]`. */
 export function head(w: Scope, hidden: Tensor, config: DecoderConfig): Tensor {
-  return project(w, hidden, { lm_head: config.vocabularySize })[0]!;
+  const [logits] = project(w, hidden, { lm_head: config.vocabularySize }, config);
+  const own = config.adapter?.headTokens;
+  return own ? headOwn(w.at("lm_head"), hidden, logits!, own) : logits!;
 }
 
 /** One decoder block. x `[…rows, hidden]` → same. Norms come before each half, or after it ("swin norm"). */
@@ -92,29 +95,36 @@ function selfAttention(
   const headDim = headWidth(config);
   const width = config.heads * headDim;
   const keyWidth = config.keyValueHeads * headDim;
-  const [q, k, v] = project(w, x, { q_proj: width, k_proj: keyWidth, v_proj: keyWidth });
+  const [q, k, v] = project(w, x, { q_proj: width, k_proj: keyWidth, v_proj: keyWidth }, config);
   const queries = headNorm(w, "q_norm", perHead(q!, config.heads, headDim));
   const keys = headNorm(w, "k_norm", perHead(k!, config.keyValueHeads, headDim));
   const mixed = attend({ queries, keys, values: perHead(v!, config.keyValueHeads, headDim) });
   const joined = reshape(mixed, [...x.shape.slice(0, -1), width]);
-  return project(w, joined, { o_proj: config.hiddenSize })[0]!;
+  return project(w, joined, { o_proj: config.hiddenSize }, config)[0]!;
 }
 
 /** SwiGLU: down(silu(gate x) ⊙ up x) (https://arxiv.org/abs/2002.05202). */
-function swiglu(w: Scope, x: Tensor, { intermediateSize, hiddenSize }: DecoderConfig): Tensor {
-  const [gate, up] = project(w, x, { gate_proj: intermediateSize, up_proj: intermediateSize });
-  return project(w, multiply(silu(gate!), up!), { down_proj: hiddenSize })[0]!;
+function swiglu(w: Scope, x: Tensor, config: DecoderConfig): Tensor {
+  const { intermediateSize, hiddenSize } = config;
+  const [gate, up] = project(w, x, { gate_proj: intermediateSize, up_proj: intermediateSize }, config);
+  return project(w, multiply(silu(gate!), up!), { down_proj: hiddenSize }, config)[0]!;
 }
 
 /**
  * Linear layers over the same rows, by name and output width: x `[…rows, in]` → `[…rows, width]` each. Every matrix of
- * the model but the embedding is used here and nowhere else. Several are one product, with their weights stacked.
+ * the model but the embedding is used here and nowhere else. Several are one product, with their weights stacked; beside
+ * an adapter each is its own, since stacking would copy weights that do not change at every step.
  */
-function project(w: Scope, x: Tensor, widths: Readonly<Record<string, number>>): readonly Tensor[] {
-  const weights = Object.entries(widths).map(([name, width]) =>
-    w.at(name).parameter("weight", [width, x.shape.at(-1)!]),
-  );
-  if (weights.length === 1) return [linear(x, weights[0]!)];
+function project(
+  w: Scope,
+  x: Tensor,
+  widths: Readonly<Record<string, number>>,
+  { adapter }: DecoderConfig,
+): readonly Tensor[] {
+  const names = Object.keys(widths);
+  const weights = names.map((name) => w.at(name).parameter("weight", [widths[name]!, x.shape.at(-1)!]));
+  if (weights.length === 1 || adapter)
+    return names.map((name, i) => addLowRank(w.at(name), name, x, linear(x, weights[i]!), adapter?.lora));
   return split(linear(x, concat(weights, 0)), -1, Object.values(widths));
 }
 
