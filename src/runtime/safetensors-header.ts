@@ -101,10 +101,14 @@ export function parseHeader(json: Uint8Array, fileLength: number, doing: string)
   return { tensors: new Map(tensors), metadata };
 }
 
-/** The header's bytes, with its length before it and spaces after it, and where in the data each tensor goes. */
+/**
+ * The header's bytes, with its length before it and where in the data each tensor goes.
+ * @param alignment the data begins at a multiple of it; spaces fill the header up
+ */
 export function buildHeader(
   tensors: readonly { name: string; dtype: Dtype; shape: readonly number[] }[],
   metadata: Readonly<Record<string, string>>,
+  alignment = 8,
 ): Uint8Array {
   const entries: [string, unknown][] = [];
   if (Object.keys(metadata).length > 0) {
@@ -122,7 +126,7 @@ export function buildHeader(
   // Joined by hand: in an object, names that are numbers would jump to the front.
   const json = `{${entries.map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`).join(",")}}`;
   const text = Buffer.from(json);
-  const length = Math.ceil(text.length / 8) * 8;
+  const length = Math.ceil((prefixLength + text.length) / alignment) * alignment - prefixLength;
   const bytes = Buffer.alloc(prefixLength + length, " ");
   bytes.writeBigUInt64LE(BigInt(length));
   text.copy(bytes, prefixLength);
@@ -141,6 +145,26 @@ export function compareForLayout(
 ): number {
   const order = Object.keys(bytesOf);
   return order.indexOf(b.dtype) - order.indexOf(a.dtype) || compareText(a.name, b.name);
+}
+
+/** Data that begins at a multiple of so many bytes can be used where it lies, in a file mapped into memory. */
+export const MAPPED_ALIGNMENT = 64;
+
+/**
+ * An order in which as many tensors as can be begin at a multiple of `MAPPED_ALIGNMENT`, as there may be no gaps: those
+ * come first whose length is a multiple of it, then of half of it, and so on. All are aligned for their own type.
+ */
+export function compareForMapping(
+  a: { name: string; dtype: Dtype; shape: readonly number[] },
+  b: { name: string; dtype: Dtype; shape: readonly number[] },
+): number {
+  const alignment = ({ dtype, shape }: typeof a) => {
+    const length = byteLengthOf(dtype, shape);
+    let size = MAPPED_ALIGNMENT;
+    while (length % size !== 0) size /= 2;
+    return size;
+  };
+  return alignment(b) - alignment(a) || compareForLayout(a, b);
 }
 
 /** By UTF-8 bytes, as the reference library compares; JavaScript's own order differs beyond U+FFFF. */

@@ -69,17 +69,18 @@ export class SafetensorsFile {
    * @throws XPromptError when the file has no such tensor, or no longer gives what its header says.
    */
   async read(name: string): Promise<StoredTensor> {
+    const { dtype, shape, byteLength } = this.info(name);
+    return { dtype, shape, bytes: await this.readPart(name, 0, byteLength) };
+  }
+
+  /**
+   * `length` bytes of a tensor from its byte `start`, at the start of a buffer of their own.
+   * @throws XPromptError as `read`
+   */
+  async readPart(name: string, start: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const { byteOffset } = this.info(name);
     const doing = `reading tensor ${quote(name)} of ${this.path}`;
-    const info = this.tensors.get(name);
-    if (!info)
-      throw new XPromptError(
-        `${doing}: expected it in the file, got ${this.tensors.size} others (another model?)`,
-      );
-    const { dtype, shape, byteOffset, byteLength } = info;
-    const bytes = await attempt(doing, this.path, () =>
-      readRange(this.handle, byteOffset, byteLength, doing),
-    );
-    return { dtype, shape, bytes };
+    return attempt(doing, this.path, () => readRange(this.handle, byteOffset + start, length, doing));
   }
 
   /**
@@ -88,6 +89,14 @@ export class SafetensorsFile {
    */
   async readFloat32(name: string): Promise<Float32Array<ArrayBuffer>> {
     return toFloat32(await this.read(name), `reading tensor ${quote(name)} of ${this.path}`);
+  }
+
+  private info(name: string): TensorInfo {
+    const info = this.tensors.get(name);
+    if (info) return info;
+    throw new XPromptError(
+      `reading tensor ${quote(name)} of ${this.path}: expected it in the file, got ${this.tensors.size} others (another model?)`,
+    );
   }
 
   /** Closes the file. Its `tensors` and `metadata` stay. */

@@ -42,6 +42,14 @@ export class WeightFolder {
   }
 
   /**
+   * `length` bytes of a tensor from its byte `start`.
+   * @throws XPromptError as `read`
+   */
+  async readPart(name: string, start: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    return this.home(name).readPart(name, start, length);
+  }
+
+  /**
    * The values of an F32, F16 or BF16 tensor, in row-major order.
    * @throws XPromptError as `read`, or when it has another type.
    */
@@ -54,7 +62,8 @@ export class WeightFolder {
     await closeAll(this.files);
   }
 
-  private get files(): Iterable<SafetensorsFile> {
+  /** The files that hold the tensors. */
+  get files(): ReadonlySet<SafetensorsFile> {
     return new Set(this.homes.values());
   }
 

@@ -4,8 +4,11 @@
  */
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { messageOf, XPromptError } from "../errors.ts";
+import { moduleBeside, startThread } from "../runtime/threads.ts";
+
+export { moduleBeside } from "../runtime/threads.ts";
 
 /** What a module of data exports as `createSource`: made once in every worker, then asked for one step at a time. */
 export type CreateSource<T, Options> = (options: Options) => BatchOf<T> | Promise<BatchOf<T>>;
@@ -130,7 +133,8 @@ export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
   }
 
   private hire(): void {
-    const worker = startWorker({ module: this.module, options: this.config.options });
+    const setup: WorkerSetup = { module: this.module, options: this.config.options };
+    const worker = startThread(moduleBeside(import.meta.url, "sample-worker"), setup, [this.module]);
     this.crew.set(worker, undefined);
     worker.on("message", (answer: WorkerAnswer) => {
       this.crew.set(worker, undefined);
@@ -150,11 +154,6 @@ export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
   }
 }
 
-/** The URL of a module next to the caller's, as source or as built: `moduleBeside(import.meta.url, "pairs")`. */
-export function moduleBeside(callerUrl: string, name: string): URL {
-  return new URL(`./${name}${callerUrl.endsWith(".ts") ? ".ts" : ".js"}`, callerUrl);
-}
-
 /** Imports a data module and makes its source. */
 export async function loadSource<T>({ module, options }: WorkerSetup): Promise<BatchOf<T>> {
   const { createSource } = (await import(/* @vite-ignore */ module)) as Record<string, unknown>;
@@ -164,19 +163,6 @@ export async function loadSource<T>({ module, options }: WorkerSetup): Promise<B
     );
   }
   return (createSource as CreateSource<T, unknown>)(options);
-}
-
-/** Node 20 does not apply `--import tsx` to threads: where anything is TypeScript, tsx is registered inside. */
-function startWorker(setup: WorkerSetup): Worker {
-  const entry = moduleBeside(import.meta.url, "sample-worker");
-  const typescript = [entry.href, setup.module].some((url) => /\.[cm]?ts$/.test(url));
-  if (!typescript) return new Worker(entry, { workerData: setup, execArgv: [] });
-  const tsx = import.meta.resolve("tsx/esm/api");
-  const start = `import(${JSON.stringify(tsx)}).then(({ register }) => {
-    register({ tsconfig: false });
-    return import(${JSON.stringify(entry.href)});
-  });`;
-  return new Worker(start, { eval: true, workerData: setup, execArgv: [] });
 }
 
 function stepError(step: number, error: unknown, ours: boolean): Error {
