@@ -1,5 +1,6 @@
 /** @file From logits to a token: guidance, temperature, top-k, top-p. */
 import { z } from "zod";
+import { XPromptError } from "../errors.ts";
 import type { Random } from "../random.ts";
 
 export const samplingSchema = z.strictObject({
@@ -27,6 +28,40 @@ export function guide(chain: readonly Float32Array[], weights: readonly number[]
     for (let j = 0; j < mixed.length; j++) mixed[j]! += weight * (more[j]! - less[j]!);
   }
   return mixed;
+}
+
+/**
+ * A chain of conditions and the weight of each step between them, without the conditions that make no difference:
+ * neighbouring steps of the same weight telescope, w (b − a) + w (c − b) = w (c − a), and a last step of weight 0 adds
+ * nothing. The first step leads from nothing to the first condition, with weight 1.
+ */
+export function telescope<T>(steps: readonly { readonly condition: T; readonly weight: number }[]): {
+  conditions: T[];
+  weights: number[];
+} {
+  const last = steps.findLastIndex(({ weight }) => weight !== 0);
+  const kept = steps.slice(0, last + 1);
+  const needed = kept.filter(({ weight }, i) => weight !== kept[i + 1]?.weight);
+  return {
+    conditions: needed.map(({ condition }) => condition),
+    weights: needed.slice(1).map(({ weight }) => weight),
+  };
+}
+
+/**
+ * The index of the next token among a chain's logits, guided and drawn.
+ * @throws XPromptError when the logits are no numbers
+ */
+export function choose(
+  chain: readonly Float32Array[],
+  weights: readonly number[],
+  sampling: Sampling,
+  random: Random,
+): number {
+  const mixed = guide(chain, weights);
+  if (!mixed.every(Number.isFinite))
+    throw new XPromptError("drawing: expected finite logits, got others (are the weights damaged?)");
+  return sample(mixed, sampling, random);
 }
 
 /** Draws the index of one logit. Equal logits keep their order, so that a draw depends on nothing but the numbers. */

@@ -175,6 +175,14 @@ export class Vocabulary {
     return this.names[id];
   }
 
+  /** The id of Chameleon's `<reserved…>` token of that number. @throws XPromptError when there is none */
+  reserved(number: number): number {
+    const name = `<reserved${String(number).padStart(5, "0")}>`;
+    const id = this.names.indexOf(name);
+    if (id < 0) throw broken(`expected a token ${name}, found none`);
+    return id;
+  }
+
   private takeReserved(count: number): number[] {
     const free = Array.from(this.names.keys()).filter(
       (id) =>

@@ -1,0 +1,25 @@
+/** @file Checking the settings of a request, one line for the first that is out of range. */
+import type { z } from "zod";
+import { UsageError } from "../errors.ts";
+
+/**
+ * The settings among `options`, with defaults.
+ * @param schema each setting's description ends the sentence "expected …"
+ * @throws UsageError naming the one that is out of range
+ */
+export function checkSettings<S extends z.ZodRawShape>(
+  doing: string,
+  schema: z.ZodObject<S>,
+  options: Readonly<Partial<Record<keyof S & string, unknown>>>,
+): z.output<z.ZodObject<S>> {
+  const keys = Object.keys(schema.shape) as (keyof S & string)[];
+  const parsed = schema.safeParse(Object.fromEntries(keys.map((key) => [key, options[key]])));
+  if (parsed.success) return parsed.data;
+  const key = parsed.error.issues[0]!.path[0] as keyof S & string;
+  const { description } = schema.shape[key] as unknown as z.ZodType;
+  throw new UsageError(`${doing}: ${key}: expected ${description}, got ${show(options[key])}`);
+}
+
+/** JSON knows no NaN, no bigint and no symbol. */
+const show = (value: unknown): string =>
+  typeof value === "string" || typeof value === "object" ? JSON.stringify(value) : String(value);
