@@ -17,6 +17,7 @@ export {
   type Example,
   type Generated,
   type GenerateOptions,
+  type LoadOptions,
   type Picture,
   type Progress,
   XPrompt,

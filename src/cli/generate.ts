@@ -154,7 +154,7 @@ async function write(
   options: Options,
   signal: AbortSignal,
 ): Promise<void> {
-  const { example = [], prompt = [], input, model, device } = options;
+  const { example = [], prompt = [], input, model, adapter, device } = options;
   const written: string[] = [];
   try {
     for (const [i, image] of result.images.entries()) {
@@ -163,6 +163,7 @@ async function write(
         seed: result.seed,
         sample: i,
         model,
+        adapter,
         fingerprint: result.model,
         device,
         example,

@@ -22,16 +22,18 @@ export function numberFor(flag: string, schema: z.ZodType): (text: string) => nu
 
 export interface ModelOptions {
   readonly model: string;
+  readonly adapter?: string;
   readonly device: Device;
   readonly threads?: number;
 }
 
 const threads = z.int().min(0).max(1024).describe("a whole number from 0 to 1024");
 
-/** `--model`, `--device` and `--threads`. */
+/** `--model`, `--adapter`, `--device` and `--threads`. */
 export function withModel(command: Command): Command {
   return command
     .option("--model <name>", "a shipped model, or a model folder. Defaults to nano", "nano")
+    .option("--adapter <dir>", "an adapter folder that was trained on this model, by xprompt train or PEFT")
     .addOption(
       new Option("--device <device>", "where to compute. Defaults to cpu").choices(devices).default("cpu"),
     )

@@ -12,6 +12,7 @@ import type { Initializer } from "../graph/index.ts";
 import { type Image, loadImage } from "../image/index.ts";
 import { readJson, sha256File } from "../runtime/files.ts";
 import type { SessionOptions } from "../runtime/session.ts";
+import { adapted } from "./adapted.ts";
 import { checkParts } from "./check-parts.ts";
 import { fingerprintOf, type ModelConfig, modelConfigFromJson, modelConfigSchema } from "./config.ts";
 import { describeChange } from "./describe.ts";
@@ -29,6 +30,11 @@ export interface Example {
   readonly input: Picture;
   readonly output: Picture;
   readonly instruction?: string;
+}
+
+export interface LoadOptions extends SessionOptions {
+  /** Folder of an adapter of this model, as training with `train: "lora"` or `"xp"` writes it, or Hugging Face's PEFT. */
+  readonly adapter?: string;
 }
 
 export interface Progress {
@@ -106,10 +112,10 @@ export class XPrompt {
   /**
    * Loads a model.
    * @param nameOrPath "nano", or a model folder
-   * @throws XPromptError when there is none, it is damaged, or the device is not available
+   * @throws XPromptError when there is none, it is damaged, the adapter does not fit, or the device is not available
    * @example const model = await XPrompt.load("nano");
    */
-  static async load(nameOrPath: string, options: SessionOptions = {}): Promise<XPrompt> {
+  static async load(nameOrPath: string, options: LoadOptions = {}): Promise<XPrompt> {
     const folder = await resolveModel(nameOrPath);
     const config = modelConfigFromJson(
       await readJson(join(folder, "config.json"), modelConfigSchema, "model config"),
@@ -117,7 +123,9 @@ export class XPrompt {
     const text = await TextTokenizer.load(join(folder, "tokenizer.json"));
     const weights = await readWeights(folder, config.checksum);
     const checksum = config.checksum ?? (await sha256File(join(folder, "model.safetensors"), "weights"));
-    return XPrompt.assemble({ config, text, weights, checksum }, options);
+    const alone = { weights, checksum };
+    const used = options.adapter === undefined ? alone : await adapted(alone, options.adapter);
+    return XPrompt.assemble({ config, text, ...used }, options);
   }
 
   /** @internal A model from its parts, as the trainer has them. */
