@@ -1,0 +1,64 @@
+/**
+ * @file What is asked of a vision-language model about a pair, and the only answers that are taken (paper, section
+ * 3.3: descriptions of the difference, the subtask out of a list, and the instruction that undoes the edit).
+ */
+import { z } from "zod";
+
+/** The paper's subtasks of image editing. */
+export const subtasks = [
+  "Style Transfer",
+  "Object Removal",
+  "Object Replacement",
+  "Object Addition",
+  "Object Modification",
+  "Season/Time Change",
+  "other",
+] as const;
+export type Subtask = (typeof subtasks)[number];
+
+const sentence = (most: number) => z.string().trim().min(1).max(most);
+
+/** A model's answer about one pair. */
+export const captionSchema = z.strictObject({
+  subtask: z.enum(subtasks).describe("the kind of change"),
+  instruction: sentence(400).describe("a short command that turns the input image into the output image"),
+  reverseInstruction: sentence(400).describe(
+    "a short command that turns the output image back into the input image",
+  ),
+  difference: sentence(2000).describe("what differs, speaking of 'input image' and 'output image'"),
+  reverseDifference: sentence(2000).describe(
+    "the same difference told as if the output image came first: call the second image 'input image' and the first 'output image'",
+  ),
+});
+export type Caption = z.output<typeof captionSchema>;
+
+/** Changes whenever the question does: answers to another question are asked for again. */
+export const QUESTION_VERSION = 1;
+
+export const SYSTEM = [
+  "You compare two images, the input image and the output image of an image-to-image task.",
+  "Say what the task changed and nothing else: objects by name, attribute and place; style, weather, light, noise.",
+  "Do not describe what both images share, and do not guess at what can not be seen.",
+].join(" ");
+
+/** The question about one pair; what its author wrote, if anything, helps to see what was meant. */
+export function question(instruction: string | undefined): string {
+  const said = instruction ? ` The task was given as: ${JSON.stringify(instruction)}.` : "";
+  return `The first image is the input image, the second the output image.${said} Answer in JSON.`;
+}
+
+/** The answer's shape as JSON Schema, for servers that hold a model to it. */
+export const answerFormat = {
+  type: "json_schema",
+  json_schema: { name: "difference", strict: true, schema: z.toJSONSchema(captionSchema) },
+} as const;
+
+/** The JSON object in an answer, which some models wrap in a fence or in words. @throws Error where there is none */
+export function parseAnswer(text: string): Caption {
+  const start = text.indexOf("{");
+  const end = text.lastIndexOf("}");
+  if (start < 0 || end < start) throw new Error("expected a JSON object, got none");
+  const parsed = captionSchema.safeParse(JSON.parse(text.slice(start, end + 1)));
+  if (parsed.success) return parsed.data;
+  throw new Error(z.prettifyError(parsed.error).replace(/\s*\n\s*/g, " "));
+}

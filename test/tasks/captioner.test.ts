@@ -1,0 +1,229 @@
+/** @file The captioner against a server on this machine that speaks OpenAI's protocol, and misbehaves when told to. */
+import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { XPromptError } from "../../src/errors.ts";
+import { loadImage } from "../../src/image/index.ts";
+import { type Caption, parseAnswer, subtasks } from "../../src/tasks/captioner/caption.ts";
+import {
+  type CaptionerOptions,
+  captionPairs,
+  type PairToCaption,
+} from "../../src/tasks/captioner/captioner.ts";
+import { somePicture } from "../fixtures/xprompt/kit.ts";
+
+const good: Caption = {
+  subtask: "Object Removal",
+  instruction: "remove the chair",
+  reverseInstruction: "add a chair",
+  difference: "The chair of the input image is gone in the output image.",
+  reverseDifference: "The output image has a chair that the input image does not have.",
+};
+
+interface Question {
+  readonly authorization: string | undefined;
+  readonly body: {
+    readonly model: string;
+    readonly messages: readonly { role: string; content: string | Record<string, unknown>[] }[];
+    readonly response_format: { type: string; json_schema: { schema: Record<string, unknown> } };
+  };
+}
+/** What the server says to its nth question: a status, or the text of an answer. */
+type Reply = (n: number, question: Question) => number | string | Promise<number | string>;
+
+let folder: string;
+let close = () => Promise.resolve();
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "captions-"));
+});
+afterEach(async () => {
+  await close();
+  await rm(folder, { recursive: true });
+});
+
+/** Starts a server; what it was asked comes in `questions`. */
+async function serve(reply: Reply): Promise<{ options: CaptionerOptions; questions: Question[] }> {
+  const questions: Question[] = [];
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    if (request.url !== "/v1/chat/completions") return response.writeHead(404).end("{}");
+    const question: Question = {
+      authorization: request.headers.authorization,
+      body: JSON.parse(Buffer.concat(chunks).toString()),
+    };
+    questions.push(question);
+    const said = await reply(questions.length - 1, question);
+    const headers = { "content-type": "application/json", "retry-after-ms": "1" };
+    if (typeof said === "number")
+      return response.writeHead(said, headers).end(JSON.stringify({ error: { message: `no: ${said}` } }));
+    const message = { role: "assistant", content: said };
+    return response.writeHead(200, headers).end(
+      JSON.stringify({
+        id: "1",
+        object: "chat.completion",
+        created: 0,
+        model: question.body.model,
+        choices: [{ index: 0, finish_reason: "stop", message }],
+        usage: { prompt_tokens: 100, completion_tokens: 10, total_tokens: 110 },
+      }),
+    );
+  };
+  const server = createServer((request, response) => void answer(request, response));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  close = () =>
+    new Promise((resolve) => {
+      server.closeAllConnections();
+      server.close(() => resolve());
+      close = () => Promise.resolve();
+    });
+  const { port } = server.address() as AddressInfo;
+  const options = {
+    baseUrl: `http://127.0.0.1:${port}/v1`,
+    model: "vision",
+    apiKey: "secret",
+    answers: join(folder, "captions.jsonl"),
+  };
+  return { options, questions };
+}
+
+const pairs = (count: number): PairToCaption[] =>
+  Array.from({ length: count }, (_, i) => ({
+    id: `pair ${i}`,
+    input: somePicture(`before ${i}`),
+    output: somePicture(`after ${i}`),
+  }));
+const lines = async (path: string) => (await readFile(path, "utf8")).trim().split("\n");
+
+describe("asking", () => {
+  test("sends both pictures, the words and the shape of the answer, and keeps what comes back", async () => {
+    const { options, questions } = await serve(() => JSON.stringify(good));
+    const [pair] = pairs(1) as [PairToCaption];
+    const state = await captionPairs([{ ...pair, instruction: 'take the "chair" away' }], options);
+    expect(state).toMatchObject({ pairs: 1, asked: 1, cached: 0, failed: 0 });
+    expect([state.promptTokens, state.completionTokens]).toEqual([100, 10]);
+
+    const { authorization, body } = questions[0]!;
+    expect([authorization, body.model]).toEqual(["Bearer secret", "vision"]);
+    const content = body.messages[1]!.content as { image_url?: { url: string }; text?: string }[];
+    for (const [i, picture] of [pair.input, pair.output].entries()) {
+      const bytes = Buffer.from(content[i]!.image_url!.url.replace("data:image/png;base64,", ""), "base64");
+      expect((await loadImage(bytes, { size: 32 })).data).toEqual(picture.data);
+    }
+    expect(content[2]!.text).toContain('"take the \\"chair\\" away"');
+    const { properties } = body.response_format.json_schema.schema as {
+      properties: { subtask: { enum: string[] } };
+    };
+    expect(properties.subtask.enum).toEqual(subtasks);
+
+    const [line] = await lines(options.answers);
+    expect(JSON.parse(line!)).toMatchObject({ id: "pair 0", ...good });
+  });
+
+  test("never more questions at a time than allowed", async () => {
+    let [open, most] = [0, 0];
+    const { options } = await serve(async () => {
+      most = Math.max(most, ++open);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      open--;
+      return JSON.stringify(good);
+    });
+    await captionPairs(pairs(9), { ...options, concurrency: 3 });
+    expect(most).toBe(3);
+  });
+
+  test("asks again, a few times, when the server fails or the answer can not be taken", async () => {
+    const replies = [500, "I see a chair.", JSON.stringify(good)];
+    const { options, questions } = await serve((n) => replies[n]!);
+    expect(await captionPairs(pairs(1), options)).toMatchObject({ asked: 1, failed: 0 });
+    expect(questions).toHaveLength(3);
+  });
+
+  test("a pair whose answers can not be taken is counted and left out", async () => {
+    const bad = JSON.stringify({ ...good, subtask: "Magic" });
+    const { options, questions } = await serve((_n, { body }) => {
+      const text = (body.messages[1]!.content as { text?: string }[])[2]!.text!;
+      return text.includes("odd") ? bad : JSON.stringify(good);
+    });
+    const [first, second] = pairs(2) as [PairToCaption, PairToCaption];
+    const given = [first, { ...second, instruction: "odd" }];
+    const state = await captionPairs(given, { ...options, concurrency: 1, retries: 1 });
+    expect(state).toMatchObject({ pairs: 2, asked: 1, failed: 1 });
+    expect(state.failures[0]).toMatch(/^pair 1: .*subtask/);
+    expect(questions).toHaveLength(3);
+    expect(await lines(options.answers)).toHaveLength(1);
+  });
+
+  test.each([401, 404])("status %d ends it with one clear error", async (status) => {
+    const { options, questions } = await serve(() => status);
+    const failing = captionPairs(pairs(6), { ...options, concurrency: 1 });
+    await expect(failing).rejects.toThrow(XPromptError);
+    await expect(failing).rejects.toThrow(/captioning: expected a server at http.* with the model vision/);
+    expect(questions).toHaveLength(1);
+  });
+
+  test("a server that is not there is one clear error", async () => {
+    const { options } = await serve(() => 500);
+    await close();
+    const failing = captionPairs(pairs(1), { ...options, retries: 0 });
+    await expect(failing).rejects.toThrow(/check the address/);
+  });
+});
+
+describe("answers on disk", () => {
+  test("are not asked for again, by the pictures, words and model", async () => {
+    const { options, questions } = await serve(() => JSON.stringify(good));
+    await captionPairs(pairs(3), options);
+    expect(await captionPairs(pairs(4), options)).toMatchObject({ asked: 1, cached: 3 });
+    await captionPairs([{ ...pairs(1)[0]!, instruction: "other words" }], options);
+    await captionPairs(pairs(1), { ...options, model: "another" });
+    await captionPairs([{ ...pairs(1)[0]!, output: somePicture("else") }], options);
+    expect(questions).toHaveLength(4 + 3);
+    expect(await lines(options.answers)).toHaveLength(7);
+  });
+
+  test("survive a stop in the middle, and a line that was half written", async () => {
+    const stop = new AbortController();
+    const { options } = await serve((n) => {
+      if (n === 3) stop.abort(new Error("enough"));
+      return JSON.stringify(good);
+    });
+    const stopped = captionPairs(pairs(6), { ...options, concurrency: 1, signal: stop.signal });
+    await expect(stopped).rejects.toThrow("enough");
+    await appendFile(options.answers, '{"id":"pair 3","key":"ab');
+    const state = await captionPairs(pairs(6), options);
+    expect(state.cached).toBeGreaterThanOrEqual(3);
+    expect(state.cached + state.asked).toBe(6);
+    const kept = (await lines(options.answers)).map((line) => JSON.parse(line).id);
+    expect(kept.sort()).toEqual(pairs(6).map(({ id }) => id));
+  });
+
+  test("of something else are refused, and left as they are", async () => {
+    const { options, questions } = await serve(() => JSON.stringify(good));
+    await writeFile(options.answers, "my notes\n");
+    await expect(captionPairs(pairs(1), options)).rejects.toThrow(/line 1: expected a caption as JSON/);
+    expect(questions).toHaveLength(0);
+    expect(await readFile(options.answers, "utf8")).toBe("my notes\n");
+  });
+});
+
+describe("parseAnswer", () => {
+  test("takes JSON in a fence or in words", () => {
+    const fenced = `Here it is:\n\`\`\`json\n${JSON.stringify(good)}\n\`\`\``;
+    expect(parseAnswer(fenced)).toEqual(good);
+  });
+
+  test.each([
+    ["nothing", ""],
+    ["half of an object", JSON.stringify(good).slice(0, 40)],
+    ["another subtask", JSON.stringify({ ...good, subtask: "Magic" })],
+    ["an empty sentence", JSON.stringify({ ...good, difference: "  " })],
+    ["a book", JSON.stringify({ ...good, difference: "x".repeat(3000) })],
+    ["a missing field", JSON.stringify({ ...good, instruction: undefined })],
+  ])("refuses %s", (_what, text) => {
+    expect(() => parseAnswer(text)).toThrow();
+  });
+});
