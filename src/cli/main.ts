@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { compressCommand } from "./compress.ts";
+import { convertCommand } from "./convert.ts";
 import { describeCommand } from "./describe.ts";
 import { exportCommand } from "./export.ts";
 import { generateCommand } from "./generate.ts";
@@ -35,6 +36,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     compressCommand,
     describeCommand,
     trainCommand,
+    convertCommand,
     inspectCommand,
     exportCommand,
   ])

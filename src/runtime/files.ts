@@ -94,12 +94,23 @@ export async function writeFolderAtomic(
   try {
     await build(temporary);
     options.signal?.throwIfAborted();
-    await attempt(doing, target, () => syncTree(temporary));
-    await attempt(doing, target, () => swapFolder(temporary, target, former !== undefined));
+    await placeFolder(temporary, target);
   } catch (error) {
     await rm(temporary, { recursive: true, force: true });
     throw error;
   }
+}
+
+/**
+ * Moves a folder that is ready to its name, on the same disk, over an older one if there is one: `path` is the one or
+ * the other, whole, at any moment.
+ */
+export async function placeFolder(ready: string, path: string): Promise<void> {
+  const doing = `writing folder ${path}`;
+  const target = await resolveTarget(path);
+  const former = await statOrNothing(doing, target);
+  await attempt(doing, target, () => syncTree(ready));
+  await attempt(doing, target, () => swapFolder(ready, target, former !== undefined));
 }
 
 /** Renames `fresh` to `target`; the folder that was there is set aside first, and back again if that fails. */

@@ -1,0 +1,393 @@
+/**
+ * @file Writing a model folder anew in another format, tensor by tensor and in each some rows at a time, so that the
+ * memory needed does not depend on the size of the model.
+ */
+import { createHash, type Hash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { copyFile, type FileHandle, open, readdir, realpath, rm, stat, statfs } from "node:fs/promises";
+import { dirname, extname, join, resolve, sep } from "node:path";
+import { z } from "zod";
+import { UsageError, XPromptError } from "../errors.ts";
+import { formatBytes } from "../progress.ts";
+import { attempt, placeFolder, readJson, sha256, sha256File, writeFileAtomic } from "../runtime/files.ts";
+import { defaultThreads, moduleBeside, ThreadPool } from "../runtime/threads.ts";
+import { openWeights, type WeightFolder } from "../runtime/weights.ts";
+import { ConversionJournal, type FinishedSource } from "./conversion-journal.ts";
+import {
+  type ConversionPlan,
+  chameleonConfigSchema,
+  type Format,
+  type PlannedSource,
+  planConversion,
+} from "./conversion-plan.ts";
+import type { ConvertedPart, Part } from "./convert-part.ts";
+import type { PartAnswer } from "./convert-worker.ts";
+import { quantizationConfig } from "./quantize.ts";
+import { tokenizerFileSchema } from "./vocabulary.ts";
+
+export type ConversionPhase = "checking" | "converting" | "verifying";
+
+export interface ConvertOptions {
+  readonly format: Format;
+  /** The folder to write. */
+  readonly output: string;
+  /** Defaults to one for each core, at most 8. */
+  readonly threads?: number;
+  /** Stops; a later call with the same input and options goes on. */
+  readonly signal?: AbortSignal;
+  /** Bytes that are done in a phase. In "converting" an interruption loses none of them. */
+  onProgress?(phase: ConversionPhase, done: number, total: number): void;
+  /** Something worth knowing, in a line. */
+  onNote?(line: string): void;
+}
+
+export interface Conversion {
+  readonly input: string;
+  readonly output: string;
+  readonly format: Format;
+  readonly parameters: number;
+  readonly bytes: { readonly in: number; readonly out: number };
+  readonly seconds: number;
+  /** Of `model.safetensors`. */
+  readonly sha256: string;
+}
+
+const WEIGHTS = "model.safetensors";
+/** Numbers that a thread is given at a time. */
+const PART = 2 ** 22;
+/** Bytes after which what was written is made safe and noted. */
+const SAFE_AFTER = 16 * 2 ** 20;
+/** Files that go with a model: tokenizer, processor, texts and licences. */
+const companion = /\.(json|jinja|txt|model|md)$|^(LICENSE|NOTICE|USE_POLICY)/i;
+const LARGEST_COMPANION = 2 ** 27;
+
+/**
+ * Converts a model folder. Nothing is at `output` until it is whole, read back and found as it was written.
+ * @throws XPromptError for an input that is not whole or does not go with the format, or too little room
+ * @throws the signal's reason, once it is aborted
+ */
+export async function convertModel(input: string, options: ConvertOptions): Promise<Conversion> {
+  const started = performance.now();
+  const { format, signal } = options;
+  const output = await realpath(options.output).catch(() => resolve(options.output));
+  const raw = await readJson(join(input, "config.json"), z.looseObject({}), "model config");
+  const config = await readJson(join(input, "config.json"), chameleonConfigSchema, "model config");
+  await readJson(join(input, "tokenizer.json"), tokenizerFileSchema, "tokenizer");
+  await checkOutput(input, output);
+  const weights = await openWeights(input);
+  try {
+    const plan = planConversion(weights, config, format);
+    const companions = await companionsOf(input);
+    const before = await identityOf(weights, raw);
+    const journal = await ConversionJournal.open(output, { input: before, settings: format });
+    let keep = true;
+    try {
+      const target = join(journal.folder, WEIGHTS);
+      await checkRoom(target, output, plan.byteLength);
+      if (plan.unknown.length > 0)
+        options.onNote?.(
+          `note: copied as they are, being no part of the architecture: ${plan.unknown.slice(0, 3).join(", ")}${plan.unknown.length > 3 ? ` and ${plan.unknown.length - 3} more` : ""}`,
+        );
+      if (journal.discarded)
+        options.onNote?.(`note: an unfinished conversion of ${journal.discarded} was there: starting anew`);
+      if (journal.finished.size > 0 && existsSync(target))
+        options.onNote?.(
+          `note: going on with a conversion that was interrupted: ${journal.finished.size} of ${plan.sources.length} tensors are done`,
+        );
+      else await checkInput(input, config.weights_sha256, options);
+      await writeTensors(weights, plan, journal, target, options);
+      const checksum = await verify(target, plan, journal, options);
+      if ((await identityOf(weights, raw)) !== before) {
+        keep = false;
+        throw new XPromptError(
+          `converting ${input}: expected its files to stay as they were, got others meanwhile (run it again)`,
+        );
+      }
+      const made = { ...configOf(raw, format), weights_sha256: checksum };
+      await writeFileAtomic(join(journal.folder, "config.json"), `${JSON.stringify(made, null, 2)}\n`);
+      for (const name of companions)
+        await attempt(`copying ${join(input, name)}`, input, () =>
+          copyFile(join(input, name), join(journal.folder, name)),
+        );
+      signal?.throwIfAborted();
+      await placeFolder(journal.folder, output);
+      keep = false;
+      const size = [...weights.tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
+      return {
+        input,
+        output: options.output,
+        format,
+        parameters: plan.parameters,
+        bytes: { in: size, out: plan.byteLength },
+        seconds: (performance.now() - started) / 1000,
+        sha256: checksum,
+      };
+    } catch (error) {
+      if (error instanceof UnusableNumber) keep = false;
+      throw error;
+    } finally {
+      await (keep && journal.finished.size > 0 ? journal.close() : journal.discard());
+    }
+  } finally {
+    await weights.close();
+  }
+}
+
+/** A weight that the format can not hold: going on would lead to it again. */
+class UnusableNumber extends XPromptError {}
+
+/** Converts what the journal does not have yet. */
+async function writeTensors(
+  weights: WeightFolder,
+  plan: ConversionPlan,
+  journal: ConversionJournal,
+  target: string,
+  { threads = defaultThreads(), signal, onProgress }: ConvertOptions,
+): Promise<void> {
+  const doing = `writing ${target}`;
+  if (!existsSync(target)) journal.finished.clear();
+  const total = plan.sources.reduce((sum, { info }) => sum + info.byteLength, 0);
+  const todo = plan.sources.filter(({ name }) => !journal.finished.has(name));
+  let done = total - todo.reduce((sum, { info }) => sum + info.byteLength, 0);
+  const file = await attempt(doing, target, () => open(target, existsSync(target) ? "r+" : "w"));
+  const helpers = todo.some(({ encoding }) => encoding !== "copy") ? threads : 0;
+  const pool = new ThreadPool<Part, PartAnswer>(moduleBeside(import.meta.url, "convert-worker"), helpers);
+  try {
+    await attempt(doing, target, async () => {
+      await file.truncate(plan.byteLength);
+      await writeAt(file, plan.header, 0);
+    });
+    const unsafe: FinishedSource[] = [];
+    let [unsafeBytes, safe] = [0, done];
+    const makeSafe = async () => {
+      await attempt(doing, target, () => file.datasync());
+      await journal.finish(unsafe);
+      unsafe.length = unsafeBytes = 0;
+      safe = done;
+    };
+    onProgress?.("converting", safe, total);
+    const pending: {
+      readonly answer: Promise<PartAnswer>;
+      readonly writing: Writing;
+      readonly last: boolean;
+    }[] = [];
+    const writeNext = async () => {
+      const { answer, writing, last } = pending.shift()!;
+      const found = await answer;
+      if ("refused" in found)
+        throw new UnusableNumber(
+          `converting ${weights.folder}: ${writing.source.name}: ${found.refused} (use another format, or get the weights again)`,
+        );
+      unsafeBytes += await attempt(doing, target, () => writing.write(file, found.parts));
+      if (!last) return;
+      unsafe.push(writing.finished());
+      done += writing.source.info.byteLength;
+      if (unsafeBytes < SAFE_AFTER) return;
+      await makeSafe();
+      onProgress?.("converting", safe, total);
+    };
+    for (const source of todo) {
+      const writing = new Writing(source, plan.offsets);
+      for await (const { part, last } of partsOf(weights, source)) {
+        signal?.throwIfAborted();
+        const answer =
+          part.encoding === "copy"
+            ? Promise.resolve({ parts: [part.bytes] })
+            : pool.run(part, [part.bytes.buffer]);
+        answer.catch(() => {}); // It is looked at in its turn.
+        pending.push({ answer, writing, last });
+        if (pending.length > threads + 1) await writeNext();
+      }
+    }
+    while (pending.length > 0) await writeNext();
+    if (unsafe.length > 0) await makeSafe();
+    onProgress?.("converting", total, total);
+  } finally {
+    await pool.close();
+    await file.close();
+  }
+}
+
+/** The rows of a tensor, some at a time; of an empty one a single empty part. */
+async function* partsOf(
+  weights: WeightFolder,
+  { name, info, columns, encoding }: PlannedSource,
+): AsyncGenerator<{ readonly part: Part; readonly last: boolean }> {
+  const numbers = info.shape.reduce((product, size) => product * size, 1);
+  const rows = numbers / columns || 0;
+  const rowBytes = info.byteLength / Math.max(1, rows);
+  const step = Math.max(1, Math.floor(PART / columns));
+  for (let row = 0; row < rows || row === 0; row += step) {
+    const count = Math.min(step, rows - row);
+    const bytes = await weights.readPart(name, row * rowBytes, count * rowBytes);
+    const part = { dtype: info.dtype, shape: [count, columns], bytes, columns, encoding };
+    yield { part, last: row + step >= rows };
+  }
+}
+
+/** A tensor on its way into the file, its parts in order. */
+class Writing {
+  private readonly hashes: Hash[];
+  private readonly ends: number[];
+
+  constructor(
+    readonly source: PlannedSource,
+    offsets: ReadonlyMap<string, number>,
+  ) {
+    this.hashes = source.outputs.map(() => createHash("sha256"));
+    this.ends = source.outputs.map(({ name }) => offsets.get(name)!);
+  }
+
+  /** Returns how many bytes it wrote. */
+  async write(file: FileHandle, parts: ConvertedPart): Promise<number> {
+    let written = 0;
+    for (const [i, bytes] of parts.entries()) {
+      this.hashes[i]!.update(bytes);
+      await writeAt(file, bytes, this.ends[i]!);
+      this.ends[i]! += bytes.length;
+      written += bytes.length;
+    }
+    return written;
+  }
+
+  finished(): FinishedSource {
+    const digests = this.source.outputs.map(({ name }, i) => [name, this.hashes[i]!.digest("hex")]);
+    return { source: this.source.name, sha256: Object.fromEntries(digests) };
+  }
+}
+
+async function writeAt(file: FileHandle, bytes: Uint8Array, place: number): Promise<void> {
+  for (let at = 0; at < bytes.length; )
+    at += (await file.write(bytes, at, bytes.length - at, place + at)).bytesWritten;
+}
+
+/** Reads the file back. @returns its SHA-256 @throws XPromptError naming the first tensor that is not what was written */
+async function verify(
+  target: string,
+  plan: ConversionPlan,
+  journal: ConversionJournal,
+  { signal, onProgress }: ConvertOptions,
+): Promise<string> {
+  const whole = createHash("sha256");
+  const written = new Map([...journal.finished.values()].flatMap(({ sha256 }) => Object.entries(sha256)));
+  const stretches = [
+    { name: undefined, start: 0, end: plan.header.length, digest: sha256(plan.header) },
+    ...plan.sources.flatMap(({ outputs }) =>
+      outputs.map(({ name, byteLength }) => {
+        const start = plan.offsets.get(name)!;
+        return { name, start, end: start + byteLength, digest: written.get(name)! };
+      }),
+    ),
+  ].sort((a, b) => a.start - b.start || a.end - b.end);
+  const doing = `reading ${target} back`;
+  const file = await attempt(doing, target, () => open(target));
+  const buffer = new Uint8Array(2 ** 22);
+  try {
+    for (const { name, start, end, digest } of stretches) {
+      signal?.throwIfAborted();
+      const hash = createHash("sha256");
+      for (let at = start; at < end; ) {
+        const wanted = Math.min(buffer.length, end - at);
+        const { bytesRead } = await attempt(doing, target, () => file.read(buffer, 0, wanted, at));
+        if (bytesRead === 0) break;
+        const bytes = buffer.subarray(0, bytesRead);
+        hash.update(bytes);
+        whole.update(bytes);
+        at += bytesRead;
+      }
+      if (hash.digest("hex") !== digest) {
+        await rm(target); // the journal says more than the disk kept
+        throw new XPromptError(
+          `${doing}: ${name ?? "the header"} is not what was written (check the disk, and run it again)`,
+        );
+      }
+      onProgress?.("verifying", end, plan.byteLength);
+    }
+  } finally {
+    await file.close();
+  }
+  return whole.digest("hex");
+}
+
+/** The checksum that a folder of ours carries, before anything is made of damaged weights. */
+async function checkInput(
+  input: string,
+  checksum: string | undefined,
+  { signal, onProgress }: ConvertOptions,
+): Promise<void> {
+  const file = join(input, WEIGHTS);
+  if (checksum === undefined || !existsSync(file)) return;
+  signal?.throwIfAborted();
+  const { size } = await stat(file);
+  onProgress?.("checking", 0, size);
+  if ((await sha256File(file, "weights")) !== checksum)
+    throw new XPromptError(
+      `reading weights ${file}: their checksum is not the one in config.json: the file is damaged (copy the folder again)`,
+    );
+  onProgress?.("checking", size, size);
+}
+
+/** What the weights are as far as can be told without reading them all. */
+async function identityOf(weights: WeightFolder, config: object): Promise<string> {
+  const files = [];
+  for (const file of weights.files) {
+    const { size, mtimeNs } = await stat(file.path, { bigint: true });
+    files.push([file.path, String(size), String(mtimeNs), [...file.tensors]]);
+  }
+  return sha256(JSON.stringify([config, files]));
+}
+
+/** The new `config.json`, without the checksum. */
+function configOf(raw: Readonly<Record<string, unknown>>, format: Format): Record<string, unknown> {
+  if (format === "none") return { ...raw };
+  const made: Record<string, unknown> = { ...raw };
+  for (const key of ["dtype", "torch_dtype"]) if (key in made) made[key] = "float16";
+  if (format !== "float16") made.quantization_config = quantizationConfig(format === "int8" ? 8 : 4);
+  return made;
+}
+
+async function companionsOf(input: string): Promise<string[]> {
+  const names = [];
+  for (const entry of await readdir(input, { withFileTypes: true })) {
+    const { name } = entry;
+    if (name === "config.json" || name.endsWith(".safetensors.index.json") || !companion.test(name)) continue;
+    const found = await stat(join(input, name));
+    if (found.isFile() && found.size <= LARGEST_COMPANION) names.push(name);
+  }
+  return names.sort();
+}
+
+/** @throws XPromptError when a folder of that name can not be made, or holds something else than an older model */
+async function checkOutput(input: string, output: string): Promise<void> {
+  const doing = `converting into ${output}`;
+  const parent = await stat(dirname(resolve(output))).catch(() => undefined);
+  if (!parent?.isDirectory())
+    throw new XPromptError(`${doing}: expected a folder to put it in, got none (make it first)`);
+  const former = await stat(output).catch(() => undefined);
+  if (!former) return;
+  const [from, to] = [await realpath(input), await realpath(output)];
+  if (from === to || from.startsWith(to + sep))
+    throw new UsageError(`${doing}: expected another folder than the input's, got it (choose another path)`);
+  if (!former.isDirectory())
+    throw new XPromptError(`${doing}: expected a folder or nothing, got a file (choose another path)`);
+  const names = await attempt(doing, output, () => readdir(output));
+  const isModel = names.includes("config.json") && names.some((name) => extname(name) === ".safetensors");
+  if (names.length > 0 && !isModel)
+    throw new XPromptError(
+      `${doing}: expected a model folder, an empty one or nothing, got a folder with ${names[0]} in it (choose another path)`,
+    );
+}
+
+/** @throws XPromptError when the disk has no room for what is not written yet */
+async function checkRoom(target: string, output: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await attempt(`converting into ${output}`, output, () => statfs(dirname(target)));
+  const written = await stat(target).then(
+    ({ blocks }) => blocks * 512,
+    () => 0,
+  );
+  const needed = bytes - written;
+  if (needed <= bavail * bsize) return;
+  throw new XPromptError(
+    `converting into ${output}: expected ${formatBytes(needed)} free on the disk, got ${formatBytes(bavail * bsize)} (free some space, or choose another disk)`,
+  );
+}

@@ -1,0 +1,66 @@
+/** @file `xprompt convert FOLDER --quantize FORMAT --output DIR`: a model's weights in another format. */
+import { Command, Option } from "commander";
+import { z } from "zod";
+import { formats } from "../chameleon/conversion-plan.ts";
+import { type ConversionPhase, convertModel } from "../chameleon/convert.ts";
+import { formatBytes, formatDuration, Progress } from "../progress.ts";
+import { resolveModel } from "../xprompt/models.ts";
+import { numberFor } from "./options.ts";
+import { printJson, say } from "./output.ts";
+
+interface Options {
+  readonly quantize: (typeof formats)[number];
+  readonly output: string;
+  readonly threads?: number;
+  readonly json: boolean;
+}
+
+const threads = z.int().min(1).max(256).describe("a whole number from 1 to 256");
+
+export function convertCommand(signal: AbortSignal): Command {
+  return new Command("convert")
+    .description(
+      "Write a Chameleon-family model folder anew: as one file, in 16 bits, or with its matrices in 8 or 4 bits. A conversion that was interrupted goes on when it is called again.",
+    )
+    .argument("<folder>", "a shipped model, or a model folder")
+    .addOption(
+      new Option("--quantize <format>", "what the weights become. Defaults to int4")
+        .choices(formats)
+        .default("int4"),
+    )
+    .requiredOption("--output <folder>", "the model folder to write")
+    .option("--threads <n>", "threads. Defaults to one for each core", numberFor("--threads", threads))
+    .option("--json", "print one JSON object on standard output", false)
+    .action((folder: string, options: Options) => convert(folder, options, signal));
+}
+
+async function convert(folder: string, options: Options, signal: AbortSignal): Promise<void> {
+  const { quantize: format, output, threads, json } = options;
+  let shown: { readonly phase: ConversionPhase; readonly progress: Progress } | undefined;
+  const mebibytes = (bytes: number) => Math.round(bytes / 2 ** 20);
+  const onProgress = (phase: ConversionPhase, done: number, total: number) => {
+    if (shown?.phase !== phase) {
+      shown?.progress.stop();
+      const start = mebibytes(done);
+      shown = {
+        phase,
+        progress: new Progress({ label: phase, total: mebibytes(total), start, unit: "MiB" }),
+      };
+    }
+    shown.progress.update(mebibytes(done));
+  };
+  const onNote = (line: string) => (shown ? shown.progress.note(line) : say(line));
+  try {
+    const made = await convertModel(await resolveModel(folder), {
+      ...{ format, output, threads, signal, onProgress, onNote },
+    });
+    shown?.progress.stop();
+    if (json) await printJson(made);
+    else
+      say(
+        `wrote ${output}: ${made.parameters} parameters in ${formatBytes(made.bytes.out)} (from ${formatBytes(made.bytes.in)}), ${formatDuration(made.seconds)}`,
+      );
+  } finally {
+    shown?.progress.stop();
+  }
+}
