@@ -14,7 +14,7 @@ const MOST_POSITIONS = 2 ** 20;
 export function checkParts(
   config: ModelConfig,
   vocabulary: Vocabulary,
-  weights: ReadonlyMap<string, Initializer>,
+  weights: ReadonlyMap<string, Pick<Initializer, "shape">>,
 ): void {
   checkVocabulary(config, vocabulary);
   checkPositions(config);
@@ -49,7 +49,10 @@ function checkPositions({ decoder: { maxPositions }, image, xprompt }: ModelConf
 }
 
 /** Every parameter of the model must be there, in its shape, and nothing else: a number of layers may be wrong. */
-function checkWeights({ decoder: sizes, image }: ModelConfig, weights: ReadonlyMap<string, Initializer>) {
+function checkWeights(
+  { decoder: sizes, image }: ModelConfig,
+  weights: ReadonlyMap<string, Pick<Initializer, "shape">>,
+) {
   const refuse = (what: string): never => {
     throw new XPromptError(
       `loading a model: ${what} (config.json and model.safetensors belong to different models, or are damaged)`,
