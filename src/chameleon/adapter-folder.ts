@@ -11,14 +11,12 @@ import { formatShape, type Initializer } from "../graph/index.ts";
 import { readJson, sha256, sha256File, writeFileAtomic, writeFolderAtomic } from "../runtime/files.ts";
 import { SafetensorsFile, writeSafetensors } from "../runtime/safetensors.ts";
 import type { Weight } from "./folder.ts";
-import { type AdapterConfig, loraTargets, OWN_ROWS } from "./lora.ts";
+import { type AdapterConfig, loraTargets, OWN_ROWS, tablesWithOwnRows } from "./lora.ts";
 
 const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";
 /** PEFT's name of the model inside its own. */
 const PREFIX = "base_model.model.";
-const EMBEDDING = "model.embed_tokens";
-const HEAD = "lm_head";
 /** Own rows where they are all there is. */
 const ROWS_ALONE = "trainable_tokens_delta";
 const BASE_KEY = "base_sha256";
@@ -142,8 +140,9 @@ export async function readAdapterFolder(folder: string): Promise<StoredAdapter> 
 /** The training graph's name of a stored tensor. */
 function nameOf(stored: string, path: string): string {
   const name = stored.startsWith(PREFIX) ? stored.slice(PREFIX.length) : stored;
-  for (const table of [EMBEDDING, HEAD])
-    if (name === `${table}.${OWN_ROWS}` || name === `${table}.${ROWS_ALONE}`) return `${table}.${OWN_ROWS}`;
+  const [, table] =
+    /^(model\.embed_tokens|lm_head)\.(?:token_adapter\.)?trainable_tokens_delta$/.exec(name) ?? [];
+  if (table !== undefined) return `${table}.${OWN_ROWS}`;
   const [, target] = /^model\.layers\.\d+\.(?:self_attn|mlp)\.(\w+)\.lora_[AB]\.weight$/.exec(name) ?? [];
   if (loraTargets.some((known) => known === target)) return name;
   throw new XPromptError(
@@ -164,10 +163,10 @@ function configOf(settings: z.output<typeof configSchema>, weights: ReadonlyMap<
  * change is shared with the model's.
  * @throws XPromptError when they do not fit: the adapter is another model's, or the weights are quantized
  */
-export function mergeAdapter(
-  model: ReadonlyMap<string, Initializer>,
+export function mergeAdapter<W extends Initializer>(
+  model: ReadonlyMap<string, W>,
   { config, weights }: Adapter,
-): Map<string, Initializer> {
+): Map<string, W> {
   const merged = new Map(model);
   const left = new Set(weights.keys());
   const part = (name: string): Weight => {
@@ -202,21 +201,16 @@ export function mergeAdapter(
     const matrix = change(nameA.replace(".lora_A.", "."), [b.shape[0], columns]);
     addProduct(matrix, b.data, a.data, rank, lora.alpha / lora.rank);
   }
-  const tables = [
-    [EMBEDDING, config.embeddingTokens],
-    [HEAD, config.headTokens],
-  ] as const;
-  for (const [table, tokens] of tables) {
-    if (!tokens) continue;
-    const { shape, data } = part(`${table}.${OWN_ROWS}`);
+  for (const { table, own, tokens } of tablesWithOwnRows(config)) {
+    const { shape, data } = part(own);
     const [count, width] = shape as readonly [number, number];
-    const matrix = change(`${table}.weight`, [undefined, width]);
-    const largest = Math.max(...tokens);
-    if (count !== tokens.length || largest >= matrix.length / width)
+    const matrix = change(table, [undefined, width]);
+    const [last, rows] = [Math.max(...tokens), matrix.length / width];
+    if (count !== tokens.length || last >= rows)
       throw misfit(
-        table,
-        `${tokens.length} rows of tokens up to ${largest}`,
-        `${count} of ${matrix.length / width}`,
+        own,
+        `${tokens.length} rows, of tokens up to ${last}`,
+        `${count} rows, for ${rows} tokens`,
       );
     for (const [i, token] of tokens.entries())
       matrix.set(data.subarray(i * width, (i + 1) * width), token * width);

@@ -45,6 +45,17 @@ export interface AdapterConfig {
 /** Name of own rows `[tokens, hidden]` beside the `weight` that they belong to. PEFT says delta and means the rows. */
 export const OWN_ROWS = "token_adapter.trainable_tokens_delta";
 
+/** Which tables have own rows: names of the table and of the rows, and the tokens. */
+export function tablesWithOwnRows({ embeddingTokens, headTokens }: AdapterConfig) {
+  const tables = [
+    ["model.embed_tokens", embeddingTokens],
+    ["lm_head", headTokens],
+  ] as const;
+  return tables.flatMap(([layer, tokens]) =>
+    tokens ? [{ table: `${layer}.weight`, own: `${layer}.${OWN_ROWS}`, tokens }] : [],
+  );
+}
+
 /** y + (alpha / rank) · (x Aᵀ) Bᵀ for x `[…rows, in]` and y `[…rows, out]`, where `layer` is a target; else y. */
 export function addLowRank(w: Scope, layer: string, x: Tensor, y: Tensor, lora?: LoraConfig): Tensor {
   if (!lora?.targets.some((target) => target === layer)) return y;

@@ -24,6 +24,8 @@ const RECORD = "training.json";
 const recordSchema = z.object({
   step: z.int().min(0),
   sha256: z.string(),
+  /** Checksum of the frozen weights, where there are some: they are not copied into the checkpoint. */
+  frozen: z.string().optional(),
   recipe: z.looseObject({ kind: z.string() }),
 });
 
@@ -44,7 +46,8 @@ export async function saveCheckpoint(
   const write = async (temporary: string) => {
     const path = join(temporary, TENSORS);
     await writeSafetensors(path, tensorsOf(state, extras), { step: String(state.step) });
-    const record = { step: state.step, sha256: await sha256File(path, "checkpoint"), recipe };
+    const sha256 = await sha256File(path, "checkpoint");
+    const record = { step: state.step, sha256, frozen: state.frozen?.checksum, recipe };
     await writeFileAtomic(join(temporary, RECORD), `${JSON.stringify(record, null, 2)}\n`);
   };
   await writeFolderAtomic(folder, write, { replace: true });
@@ -68,6 +71,10 @@ export async function loadCheckpoint(
   if (recipeDigest(before!) !== recipeDigest(now!))
     throw new XPromptError(
       `resuming ${run}: expected the recipe it was started with, got ${describeDifference(before!, now!).join("; ")} (use the same settings, or another --out)`,
+    );
+  if (record.frozen !== state.frozen?.checksum)
+    throw new XPromptError(
+      `resuming ${run}: expected the model that it was started on (weights ${record.frozen?.slice(0, 16)}), got another (${state.frozen?.checksum.slice(0, 16)}) in its place (put it back, or start anew without --resume)`,
     );
   if ((await sha256File(path, "checkpoint")) !== record.sha256)
     throw new XPromptError(

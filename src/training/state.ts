@@ -13,13 +13,24 @@ export interface Buffer {
   spare: Float32Array;
 }
 
+/** Weights that training reads and never changes: the model that an adapter is trained on. */
+export interface Frozen {
+  readonly weights: ReadonlyMap<string, Weight>;
+  /** Names them: a run is resumed on the very same. */
+  readonly checksum: string;
+}
+
 export class TrainingState {
   /** Steps done so far. */
   step = 0;
   /** Buffers by name: weights under their own, moments under `mean of …` and `variance of …`. */
   readonly buffers = new Map<string, Buffer>();
 
-  constructor(readonly parameters: ReadonlyMap<string, readonly number[]>) {
+  constructor(
+    /** Names and shapes of what is trained. */
+    readonly parameters: ReadonlyMap<string, readonly number[]>,
+    readonly frozen?: Frozen,
+  ) {
     for (const [name, shape] of parameters) {
       const size = shape.reduce((product, dim) => product * dim, 1);
       for (const role of roles)
@@ -31,17 +42,16 @@ export class TrainingState {
     }
   }
 
-  /** Number of weights. */
+  /** Number of trained weights. */
   get size(): number {
     return [...this.parameters.keys()].reduce((sum, name) => sum + this.values(name).length, 0);
   }
 
-  /** Bytes of all buffers, those that the next step writes included. */
+  /** Bytes of all buffers, those that the next step writes included, and of frozen weights. */
   get bytes(): number {
-    return [...this.buffers.values()].reduce(
-      (sum, { data, spare }) => sum + data.byteLength + spare.byteLength,
-      0,
-    );
+    const buffers = [...this.buffers.values()].flatMap(({ data, spare }) => [data, spare]);
+    const frozen = [...(this.frozen?.weights.values() ?? [])].map(({ data }) => data);
+    return [...buffers, ...frozen].reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
   /** The current values of a parameter or of one of its moments; writing into it changes them. */
@@ -51,7 +61,7 @@ export class TrainingState {
     return buffer.data;
   }
 
-  /** The weights alone. */
+  /** The trained weights alone. */
   weights(): Map<string, Weight> {
     const weight = (name: string, shape: readonly number[]): Weight => ({
       dtype: "float32",
@@ -61,14 +71,13 @@ export class TrainingState {
     return new Map([...this.parameters].map(([name, shape]) => [name, weight(name, shape)]));
   }
 
-  /** The weights as a session takes them. */
+  /** The weights as a session takes them, trained and frozen: it reads them where they are. */
   feeds(): Record<string, Value> {
-    return Object.fromEntries(
-      [...this.weights()].map(([name, { data, shape }]) => [name, float32(data, shape)]),
-    );
+    const all = [...(this.frozen?.weights ?? []), ...this.weights()];
+    return Object.fromEntries(all.map(([name, { data, shape }]) => [name, float32(data, shape)]));
   }
 
-  /** SHA-256 over the names, shapes and bits of all weights. */
+  /** SHA-256 over the names, shapes and bits of all trained weights. */
   digest(): string {
     const hash = createHash("sha256");
     for (const name of [...this.parameters.keys()].sort()) {

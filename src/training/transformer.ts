@@ -3,29 +3,27 @@
  * of their examples (paper, section 3.2), with a weight for each region and a z-loss.
  */
 import { z } from "zod";
-import type { DecoderConfig } from "../chameleon/config.ts";
-import { loadTokenizers, readWeights, type Weight, writeModelFolder } from "../chameleon/folder.ts";
+import { mergeAdapter, writeAdapterFolder } from "../chameleon/adapter-folder.ts";
+import { readWeights, type Weight, writeModelFolder } from "../chameleon/folder.ts";
 import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
-import type { Vocabulary } from "../chameleon/vocabulary.ts";
+import { loraTargets } from "../chameleon/lora.ts";
 import { XPromptError } from "../errors.ts";
 import { Graph, parameterShapes } from "../graph/index.ts";
-import { Random } from "../random.ts";
 import { readJson } from "../runtime/files.ts";
 import { floats, type SessionOptions } from "../runtime/session.ts";
 import { families, selectFamilies } from "../tasks/index.ts";
 import { modelConfigToJson } from "../xprompt/config.ts";
 import { XPrompt } from "../xprompt/model.ts";
-import { resolveModel } from "../xprompt/models.ts";
 import { exampleRows, type Packing, todoRows } from "../xprompt/packing.ts";
-import { exampleMasks, type XPromptConfig } from "../xprompt/sequence.ts";
+import { exampleMasks } from "../xprompt/sequence.ts";
 import { HeldOut } from "./evaluation.ts";
 import { feedsOf, objective } from "./objective.ts";
 import { recipeKind } from "./recipe.ts";
 import { runSettings, type TrainingTask } from "./run.ts";
-import { initialize, TrainingState } from "./state.ts";
 import { TrainingStep } from "./step.ts";
 import { type ContextOptions, type PackedBatch, packingOf } from "./transformer-data.ts";
 import { transformerSheet } from "./transformer-sheet.ts";
+import { initialState, startOf } from "./transformer-start.ts";
 import { moduleBeside, SampleStream } from "./workers.ts";
 
 const share = z.number().min(0).max(1);
@@ -35,26 +33,56 @@ export const transformerRecipe = recipeKind(
   "transformer",
   z.strictObject({
     ...runSettings,
-    /** Model name or folder whose image and text tokenizers are used. */
-    tokenizers: z.string().default("nano"),
+    /** Model name or folder to start from, which has its tokenizers and sizes; weights are drawn at random without. */
+    init: z.string().optional(),
+    /**
+     * What is trained: all weights; or, of a model whose weights stay as they are, the embeddings of its XP tokens
+     * ("xp"), or these and low-rank adapters ("lora").
+     */
+    train: z.enum(["all", "xp", "lora"]).default("all"),
+    /** Where `train` is "lora". */
+    lora: z
+      .strictObject({
+        rank: z.int().min(1).default(8),
+        /** An adapter counts `alpha / rank` times. */
+        alpha: z.number().positive().default(16),
+        targets: z
+          .array(z.enum(loraTargets))
+          .min(1)
+          .default([...loraTargets]),
+        /** Also train the head's rows of image tokens, as Anole did to bring image generation back. */
+        imageHead: z.boolean().default(false),
+      })
+      .prefault({}),
+    /** Write a whole model where an adapter was trained, with the adapter in its weights. */
+    merge: z.boolean().default(false),
+    /** Model name or folder whose image and text tokenizers are used. Defaults to nano, or to `init`. */
+    tokenizers: z.string().optional(),
     /** Contexts a step. */
     contexts: z.int().min(1).default(4),
     /** TODO parts that share the examples of a context. */
     todos: z.int().min(1).default(3),
-    model: z.strictObject({
-      hiddenSize: z.int().min(2).default(256),
-      intermediateSize: z.int().min(1).default(704),
-      layers: z.int().min(1).default(6),
-      heads: z.int().min(1).default(8),
-    }),
+    /** Sizes of a model that starts from nothing. */
+    model: z
+      .strictObject({
+        /** Defaults to 256. */
+        hiddenSize: z.int().min(2).optional(),
+        /** Defaults to 704. */
+        intermediateSize: z.int().min(1).optional(),
+        /** Defaults to 6. */
+        layers: z.int().min(1).optional(),
+        /** Defaults to 8. */
+        heads: z.int().min(1).optional(),
+      })
+      .prefault({}),
     xprompt: z
       .strictObject({
-        /** S: tokens that an example is compressed to. */
-        tokens: z.int().min(1).default(16),
-        /** Most text tokens of an instruction or caption. */
-        maxTextTokens: z.int().min(0).default(16),
-        /** What TODO parts see of examples: their XP blocks, or all of them. */
-        mask: z.enum(exampleMasks).default("xprompt"),
+        /** S: tokens that an example is compressed to. Defaults to 16, or to what `init` has; so do the others. */
+        tokens: z.int().min(1).optional(),
+        /** Most text tokens of an instruction or caption. Defaults to 16. */
+        maxTextTokens: z.int().min(0).optional(),
+        /** What TODO parts see of examples: their XP blocks, or all of them. Defaults to "xprompt". */
+        mask: z.enum(exampleMasks).optional(),
       })
       .prefault({}),
     loss: z
@@ -90,37 +118,26 @@ export type TransformerRecipe = ReturnType<typeof transformerRecipe>;
 
 /** Makes a run of the recipe ready. */
 export async function transformerTask(recipe: TransformerRecipe): Promise<TrainingTask<PackedBatch>> {
-  const folder = await resolveModel(recipe.tokenizers);
   const session: SessionOptions = { threads: recipe.threads, device: recipe.device };
-  const tokenizers = await loadTokenizers(folder, session);
-  const { vocabulary } = tokenizers.text;
-  const xprompt: XPromptConfig = {
-    ...recipe.xprompt,
-    todoPosition: todoPositionOf(recipe, tokenizers.image.codesPerImage),
-  };
-  const config: DecoderConfig = {
-    ...recipe.model,
-    vocabularySize: vocabulary.size,
-    keyValueHeads: recipe.model.heads,
-    rmsNormEpsilon: 1e-5,
-    ropeTheta: 10_000,
-    maxPositions: 2 * xprompt.todoPosition,
-    swinNorm: false,
-  };
-  checkSettings(recipe, vocabulary);
+  checkMix(recipe);
+  const start = await startOf(recipe, session);
+  const { folder, tokenizers, xprompt, config } = start;
+  const { adapter, ...decoder } = config;
   const packing = (examples: number) =>
     packingOf({ ...recipe, xprompt }, examples, tokenizers.image.codesPerImage);
   const build = (packing: Packing) => (graph: Graph) => objective(graph, packing, config, recipe.loss.zLoss);
   const graph = new Graph();
   build(packing(1))(graph);
-  const state = new TrainingState(parameterShapes(graph));
-  initialize(state, (name) => Random.of(recipe.seed, "weights", name), deviationOf(config));
+  const state = initialState(start, parameterShapes(graph), recipe.seed);
+
+  const isTrained = (name: string) => state.parameters.has(name);
 
   /** One compiled step for each shape of batch; all work on the same state. */
   const steps = new Map<string, Promise<TrainingStep>>();
   const stepFor = (packing: Packing) => {
     const shape = JSON.stringify(packing);
-    const compiled = steps.get(shape) ?? TrainingStep.compile(build(packing), recipe.optimizer, session);
+    const compiled =
+      steps.get(shape) ?? TrainingStep.compile(build(packing), recipe.optimizer, session, isTrained);
     steps.set(shape, compiled);
     return compiled;
   };
@@ -153,11 +170,17 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
   heldOut.catch(() => {}); // Whoever measures is told.
 
   const parts = {
-    config: { decoder: config, image: tokenizers.image.config, xprompt },
+    config: { decoder, image: tokenizers.image.config, xprompt },
     text: tokenizers.text,
   };
   const imageWeights = await readWeights(folder, undefined, (name) => name.startsWith(`${VQ_PREFIX}.`));
-  const allWeights = () => new Map<string, Weight>([...state.weights(), ...imageWeights]);
+  const { frozen } = state;
+  const trained = () => ({ config: adapter ?? {}, weights: state.weights() });
+  const allWeights = () =>
+    new Map<string, Weight>([
+      ...(frozen ? mergeAdapter(frozen.weights, trained()) : state.weights()),
+      ...imageWeights,
+    ]);
 
   return {
     recipe,
@@ -193,12 +216,15 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
         await model.release();
       }
     },
-    release: async (path) =>
-      writeModelFolder(path, {
+    async release(path) {
+      if (frozen && !recipe.merge)
+        return writeAdapterFolder(path, trained(), { name: recipe.init!, checksum: frozen.checksum });
+      return writeModelFolder(path, {
         config: modelConfigToJson(parts.config),
         weights: allWeights(),
         tokenizer: await readJson(`${folder}/tokenizer.json`, z.unknown(), "tokenizer"),
-      }),
+      });
+    },
     async close() {
       for (const step of steps.values()) await (await step).release();
       await (await heldOut).release();
@@ -207,40 +233,11 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
   };
 }
 
-/** @throws XPromptError naming the first setting that does not go with the tokenizers or with another one */
-function checkSettings({ model, xprompt, mix, tokenizers }: TransformerRecipe, { xp }: Vocabulary): void {
-  const refuse = (what: string) => {
-    throw new XPromptError(`transformer recipe: ${what}`);
-  };
-  if (model.hiddenSize % (2 * model.heads) !== 0)
-    refuse(
-      `model.hiddenSize: expected a multiple of ${2 * model.heads}, for ${model.heads} heads of even width, got ${model.hiddenSize}`,
-    );
-  if (xprompt.tokens > xp.length)
-    refuse(
-      `xprompt.tokens: expected at most the ${xp.length} XP tokens of ${tokenizers}, got ${xprompt.tokens} (train tokenizers with a larger text.xpTokens)`,
-    );
+/** @throws XPromptError when nothing is left to train on */
+function checkMix({ mix }: TransformerRecipe): void {
   const include = mix.families.length > 0 ? mix.families : undefined;
   if (selectFamilies({ include, exclude: mix.heldOut }).length === 0)
-    refuse("mix.heldOut: expected to leave at least one family to train on, got all of them");
-}
-
-/** The first multiple of 64 behind the longest example. */
-function todoPositionOf({ xprompt }: TransformerRecipe, codesPerImage: number): number {
-  return 64 * Math.ceil((1 + xprompt.maxTextTokens + 2 * (codesPerImage + 2) + xprompt.tokens) / 64);
-}
-
-/** Normal with deviation 0.02, the residual branches' last matrices smaller by √(2 · layers), as in GPT-2. */
-function deviationOf({
-  layers,
-}: DecoderConfig): (name: string, shape: readonly number[]) => number | "ones" | "zeros" {
-  return (name, shape) => {
-    if (/norm\.bias$/.test(name)) return "zeros";
-    if (/norm\.weight$/.test(name)) return "ones";
-    return /(o_proj|down_proj)\.weight$/.test(name)
-      ? 0.02 / Math.sqrt(2 * layers)
-      : shape.length > 1
-        ? 0.02
-        : 0;
-  };
+    throw new XPromptError(
+      "transformer recipe: mix.heldOut: expected to leave at least one family to train on, got all of them",
+    );
 }

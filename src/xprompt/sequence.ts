@@ -103,6 +103,18 @@ export function targetTokens(vocabulary: Vocabulary, target: EncodedTarget): num
   return [...made, vocabulary.eos];
 }
 
+/** Tokens of the longest example, its XP block included. */
+export const longestExample = (
+  { tokens, maxTextTokens }: Pick<XPromptConfig, "tokens" | "maxTextTokens">,
+  codesPerImage: number,
+): number => 1 + maxTextTokens + 2 * (codesPerImage + 2) + tokens;
+
+/** Tokens of the longest TODO part, its answer included. */
+export const longestTodo = (
+  { maxTextTokens }: Pick<XPromptConfig, "maxTextTokens">,
+  codesPerImage: number,
+): number => Math.max(1 + maxTextTokens + 2 * (codesPerImage + 2), 2 + codesPerImage + 2 + MOST_WORDS + 1);
+
 /** Most text tokens beside `pictures` pictures: a missing query picture leaves its room to the words. */
 export function textLimit({ maxTextTokens }: XPromptConfig, pictures: number, codesPerImage: number): number {
   return pictures > 0 ? maxTextTokens : maxTextTokens + codesPerImage + 2;
