@@ -45,7 +45,8 @@ export const vqConfigSchema = z
     attn_resolutions: z.array(positive).nullable().default(null),
     attn_type: z.literal("vanilla").default("vanilla"),
     norm_groups: positive.default(32),
-    /** Ours, for Janus's tokenizers: the decoder takes code vectors of length 1. */
+    /** Ours, for Janus's decoders: those sides in the decoder, and that it takes code vectors of length 1. */
+    decoder_attn_resolutions: z.array(positive).nullable().default(null),
     unit_codes: z.boolean().default(false),
   })
   .refine((config) => config.resolution % 2 ** (config.channel_multiplier.length - 1) === 0, {
@@ -92,6 +93,7 @@ export function vqganFromJson(json: z.output<typeof vqConfigSchema>): VqganConfi
     codes: json.num_embeddings,
     normGroups: json.norm_groups,
     ...(json.attn_resolutions?.length && { attentionResolutions: json.attn_resolutions }),
+    ...(json.decoder_attn_resolutions && { decoderAttentionResolutions: json.decoder_attn_resolutions }),
     ...(json.unit_codes && { unitCodes: true }),
   };
 }
@@ -110,6 +112,9 @@ export function vqganToJson(config: VqganConfig): z.input<typeof vqConfigSchema>
     attn_resolutions: config.attentionResolutions ? [...config.attentionResolutions] : null,
     attn_type: "vanilla",
     norm_groups: config.normGroups,
+    ...(config.decoderAttentionResolutions && {
+      decoder_attn_resolutions: [...config.decoderAttentionResolutions],
+    }),
     ...(config.unitCodes && { unit_codes: true }),
   };
 }

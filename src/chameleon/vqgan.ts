@@ -44,6 +44,8 @@ export interface VqganConfig {
   readonly normGroups: number;
   /** Sides at which every residual block is followed by attention, besides the middle's (none). */
   readonly attentionResolutions?: readonly number[];
+  /** The same of the decoder, where they are not the encoder's. */
+  readonly decoderAttentionResolutions?: readonly number[];
   /** The decoder takes code vectors of length 1, as Janus's does (no). */
   readonly unitCodes?: boolean;
 }
@@ -64,7 +66,8 @@ export function encoder(w: Scope, pictures: Tensor, config: VqganConfig): Tensor
     for (const level of config.channelMultiplier.keys())
       x = w.in(`down.${level}`, (w) => {
         let y = x;
-        for (let i = 0; i < config.residualBlocks; i++) y = levelBlock(w, y, level, i, config);
+        for (let i = 0; i < config.residualBlocks; i++)
+          y = levelBlock(w, y, level, i, config, config.attentionResolutions);
         const last = level === config.channelMultiplier.length - 1;
         return last ? y : downsample(w.at("downsample"), y);
       });
@@ -75,6 +78,7 @@ export function encoder(w: Scope, pictures: Tensor, config: VqganConfig): Tensor
 
 /** Code vectors `[n, embedDim, grid, grid]` → pictures `[n, 3, side, side]`, about [−1, 1]. */
 export function decoder(w: Scope, vectors: Tensor, config: VqganConfig): Tensor {
+  const attentive = config.decoderAttentionResolutions ?? config.attentionResolutions;
   const latents = convolution(w, "post_quant_conv", vectors, config.latentChannels, 1);
   return w.in("decoder", (w) => {
     const widest = config.baseChannels * config.channelMultiplier.at(-1)!;
@@ -82,7 +86,7 @@ export function decoder(w: Scope, vectors: Tensor, config: VqganConfig): Tensor 
     for (const level of [...config.channelMultiplier.keys()].reverse())
       x = w.in(`up.${level}`, (w) => {
         let y = x;
-        for (let i = 0; i <= config.residualBlocks; i++) y = levelBlock(w, y, level, i, config);
+        for (let i = 0; i <= config.residualBlocks; i++) y = levelBlock(w, y, level, i, config, attentive);
         return level === 0 ? y : convolution(w.at("upsample"), "conv", upsample(y, 2), channelsOf(y));
       });
     return output(w, x, 3, config);
@@ -123,12 +127,18 @@ const codebookOf = (w: Scope, config: VqganConfig): Tensor =>
 /** Vectors along the last axis at length 1. */
 const unit = (x: Tensor): Tensor => divide(x, sqrt(sum(multiply(x, x), -1)));
 
-/** The `index`-th residual block of a level, with its attention where the level has one. */
-function levelBlock(w: Scope, x: Tensor, level: number, index: number, config: VqganConfig): Tensor {
+/** The `index`-th residual block of a level, with attention after it where the level's side is among `attentive`. */
+function levelBlock(
+  w: Scope,
+  x: Tensor,
+  level: number,
+  index: number,
+  config: VqganConfig,
+  attentive: readonly number[] = [],
+): Tensor {
   const channels = config.baseChannels * config.channelMultiplier[level]!;
   const y = residualBlock(w.at(`block.${index}`), x, channels, config);
-  const side = config.resolution / 2 ** level;
-  if (!config.attentionResolutions?.includes(side)) return y;
+  if (!attentive.includes(config.resolution / 2 ** level)) return y;
   return w.in(`attn.${index}`, (w) => add(y, selfAttention(w, y, config)));
 }
 

@@ -123,7 +123,12 @@ describe("image tokenizer", () => {
       codes: 33,
       normGroups: 4,
     };
-    const more = { ...config, attentionResolutions: [6, 12], unitCodes: true };
+    const more = {
+      ...config,
+      attentionResolutions: [6, 12],
+      decoderAttentionResolutions: [],
+      unitCodes: true,
+    };
     for (const each of [config, more])
       expect(vqganFromJson(vqConfigSchema.parse(vqganToJson(each)))).toStrictEqual(each);
   });
