@@ -2,12 +2,16 @@
  * @file Keys and values of tokens already read, for decoding one token after another. Only the new ones come out of a
  * run; they are written into place here, so that nothing already known is copied.
  */
-import { type Feeds, float32, floats, type Value } from "../runtime/session.ts";
+import { type Feeds, float32, floats, int64, type Value } from "../runtime/session.ts";
 import type { DecoderConfig } from "./config.ts";
 import { headWidth } from "./transformer.ts";
 
-/** Slots are added this many at a time: a token's cost follows what is used, not what might be. */
+/**
+ * Slots are added this many at a time, or an eighth of those there are: a token's cost follows what is used, not what
+ * might be, and what is there moves seldom.
+ */
 const CHUNK = 32;
+const GROWTH = 9 / 8;
 /** Added to the score of a key that must not be seen. */
 const HIDDEN = -1e9;
 
@@ -36,7 +40,7 @@ export class KeyValueCache {
   private readonly heads: number;
   private readonly headDim: number;
   /** By layer and kind: `[rows, heads, room, headDim]`. */
-  private buffers: Record<(typeof kinds)[number], Float32Array>[];
+  private readonly buffers: Record<(typeof kinds)[number], Float32Array>[];
 
   constructor(
     readonly rows: number,
@@ -45,7 +49,11 @@ export class KeyValueCache {
     this.heads = config.keyValueHeads;
     this.headDim = headWidth(config);
     this.lengths = Array(rows).fill(0);
-    this.buffers = this.allocate(this.room);
+    const size = rows * this.heads * this.room * this.headDim;
+    this.buffers = Array.from({ length: config.layers }, () => ({
+      keys: new Float32Array(size),
+      values: new Float32Array(size),
+    }));
   }
 
   /** Appends tokens that were read elsewhere to one row. */
@@ -86,7 +94,10 @@ export class KeyValueCache {
   /** What a run of `time` new tokens a row reads: past keys and values, and which keys each new token sees. */
   feeds(time: number): Feeds {
     const shape = [this.rows, this.heads, this.room, this.headDim];
-    const feeds: Record<string, Value> = { visible: this.visible(time) };
+    const feeds: Record<string, Value> = {
+      visible: this.visible(time),
+      lengths: int64([this.room, time], [2]),
+    };
     for (const [layer, buffer] of this.buffers.entries())
       for (const kind of kinds) feeds[cacheInput(kind, layer)] = float32(buffer[kind], shape);
     return feeds;
@@ -108,17 +119,17 @@ export class KeyValueCache {
   /** Makes room for `slots` a row, moving what is there. */
   private reserve(slots: number): void {
     if (slots <= this.room) return;
-    const [before, room] = [this.room, CHUNK * Math.ceil(slots / CHUNK)];
-    const grown = this.allocate(room);
-    for (const [layer, buffer] of this.buffers.entries())
-      for (const kind of kinds)
-        for (let i = 0; i < this.rows * this.heads; i++)
-          grown[layer]![kind].set(
-            buffer[kind].subarray(i * before * this.headDim, (i + 1) * before * this.headDim),
-            i * room * this.headDim,
-          );
+    const [before, width] = [this.room, this.headDim];
+    const room = CHUNK * Math.ceil(Math.max(slots, before * GROWTH) / CHUNK);
+    const grown = (buffer: Float32Array) => {
+      const larger = new Float32Array(this.rows * this.heads * room * width);
+      for (let i = 0; i < this.rows * this.heads; i++)
+        larger.set(buffer.subarray(i * before * width, (i + 1) * before * width), i * room * width);
+      return larger;
+    };
+    // One by one: both sizes of the whole cache at once may be too much.
+    for (const buffer of this.buffers) for (const kind of kinds) buffer[kind] = grown(buffer[kind]);
     this.room = room;
-    this.buffers = grown;
   }
 
   private write(
@@ -136,14 +147,6 @@ export class KeyValueCache {
       const part = from.subarray(start, start + count * this.headDim);
       into.set(part, ((row * this.heads + head) * this.room + slot) * this.headDim);
     }
-  }
-
-  private allocate(room: number): Record<(typeof kinds)[number], Float32Array>[] {
-    const size = this.rows * this.heads * room * this.headDim;
-    return Array.from({ length: this.config.layers }, () => ({
-      keys: new Float32Array(size),
-      values: new Float32Array(size),
-    }));
   }
 }
 

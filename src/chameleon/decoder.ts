@@ -1,11 +1,10 @@
 /** @file Running the transformer with a cache: the one graph that reads prompts and draws tokens. */
 import {
-  attention,
-  concat,
+  attentionToPast,
   exportOnnx,
   Graph,
   type Initializer,
-  reshape,
+  parameterShapes,
   rope,
   rotaryTables,
   type Tensor,
@@ -15,7 +14,7 @@ import {
 import { floats, int64, Session, type SessionOptions } from "../runtime/session.ts";
 import { type CacheBlock, cacheInput, cacheOutput, KeyValueCache } from "./cache.ts";
 import type { DecoderConfig } from "./config.ts";
-import { type Attend, embed, head, headWidth, shareHeads, transformer } from "./transformer.ts";
+import { type Attend, embed, head, headWidth, transformer } from "./transformer.ts";
 
 /** One row's new tokens and their positions. */
 export interface Stretch {
@@ -46,22 +45,20 @@ export class Decoder {
    * @returns logits of each row's last token, `[rows, vocabulary]`
    */
   async read(rows: readonly Stretch[], cache: KeyValueCache): Promise<Float32Array> {
-    const time = rows[0]!.tokens.length;
-    const shape = [rows.length, time];
-    const results = await this.session.run({
-      tokens: int64(
-        rows.flatMap((row) => row.tokens),
-        shape,
-      ),
-      positions: int64(
-        rows.flatMap((row) => row.positions),
-        shape,
-      ),
-      last: int64([time - 1], [1]),
-      ...cache.feeds(time),
-    });
-    cache.appendRun(results, time);
-    return floats(results.logits!);
+    let logits: Float32Array = new Float32Array();
+    for (const piece of pieces(rows)) logits = await this.run(piece, cache, "last");
+    return logits;
+  }
+
+  /** Logits after each token of one sequence that begins at position 0: `[tokens, vocabulary]`. */
+  async logits(tokens: readonly number[]): Promise<Float32Array> {
+    const cache = this.newCache(1);
+    const logits = new Float32Array(tokens.length * this.config.vocabularySize);
+    for (const piece of pieces([{ tokens, positions: [...tokens.keys()] }])) {
+      const start = cache.lengths[0]! * this.config.vocabularySize;
+      logits.set(await this.run(piece, cache, "all"), start);
+    }
+    return logits;
   }
 
   /** Reads one sequence from nothing and returns its last `keep` tokens' keys and values. */
@@ -74,38 +71,80 @@ export class Decoder {
   async release(): Promise<void> {
     await this.session.release();
   }
+
+  /** One run of the graph: logits of each row's last token or of all its tokens, `[rows, tokens, vocabulary]`. */
+  private async run(
+    rows: readonly Stretch[],
+    cache: KeyValueCache,
+    wanted: "last" | "all",
+  ): Promise<Float32Array> {
+    const time = rows[0]!.tokens.length;
+    const shape = [rows.length, time];
+    const flat = (key: keyof Stretch) =>
+      int64(
+        rows.flatMap((row) => row[key]),
+        shape,
+      );
+    const kept = wanted === "last" ? [time - 1] : [...rows[0]!.tokens.keys()];
+    const results = await this.session.run({
+      tokens: flat("tokens"),
+      positions: flat("positions"),
+      kept: int64(kept, [kept.length]),
+      ...cache.feeds(time),
+    });
+    cache.appendRun(results, time);
+    return floats(results.logits!);
+  }
 }
 
-/** The decoding graph's outputs: logits of the last token, and every layer's new keys and values. */
+/** Most tokens a row that are read in one run: the scores between them and the past are in memory at once. */
+const PIECE = 256;
+
+/** Rows of equally many tokens in runs of at most `PIECE` tokens, one after another. */
+function* pieces(rows: readonly Stretch[]): Generator<readonly Stretch[]> {
+  for (let from = 0; from < rows[0]!.tokens.length; from += PIECE) {
+    const part = (ids: readonly number[]) => ids.slice(from, from + PIECE);
+    yield rows.map(({ tokens, positions }) => ({ tokens: part(tokens), positions: part(positions) }));
+  }
+}
+
+/** The shapes of the weights that a decoder wants, by name. */
+export const decoderShapes = (config: DecoderConfig): Map<string, readonly number[]> =>
+  parameterShapes(decoding(config).logits!.graph);
+
+/** The decoding graph's outputs: logits of the tokens that are asked for, and every layer's new keys and values. */
 function decoding(config: DecoderConfig): Record<string, Tensor> {
   const graph = new Graph();
   const w = graph.scope();
   const tokens = graph.input("tokens", "int64", ["rows", "time"]);
   const outputs: Record<string, Tensor> = {};
   const hidden = transformer(w, embed(w, tokens, config), cachedAttention(graph, config, outputs), config);
-  const last = take(hidden, graph.input("last", "int64", [1]), 1); // [rows, 1, hidden]
-  outputs.logits = reshape(head(w, last, config), ["rows", config.vocabularySize]);
+  outputs.logits = head(w, take(hidden, graph.input("kept", "int64", ["kept"]), 1), config); // [rows, kept, vocabulary]
   return outputs;
 }
 
 /** Attention to the cache and to the new tokens. Notes the new keys and values under the cache's output names. */
 function cachedAttention(graph: Graph, config: DecoderConfig, outputs: Record<string, Tensor>): Attend {
+  const { keyValueHeads, maxPositions, ropeTheta } = config;
   const headDim = headWidth(config);
   const positions = graph.input("positions", "int64", ["rows", "time"]);
   const visible = graph.input("visible", "float32", ["rows", 1, "time", "past+time"]);
-  const tables = rotaryTables(graph, config.maxPositions, headDim, config.ropeTheta);
+  const lengths = graph.input("lengths", "int64", [2]);
+  const tables = rotaryTables(graph, maxPositions, headDim, ropeTheta);
+  const scaledTables = rotaryTables(graph, maxPositions, headDim, ropeTheta, 1 / Math.sqrt(headDim));
   const perHead = (x: Tensor) => transpose(x, [0, 2, 1, 3]); // [rows, heads, time, headDim]
   const past = (kind: "keys" | "values", layer: number) =>
-    graph.input(cacheInput(kind, layer), "float32", ["rows", config.keyValueHeads, "past", headDim]);
+    graph.input(cacheInput(kind, layer), "float32", ["rows", keyValueHeads, "past", headDim]);
   return (layer, projections) => {
     const keys = rope(perHead(projections.keys), positions, tables);
     const values = perHead(projections.values);
     outputs[cacheOutput("keys", layer)] = keys;
     outputs[cacheOutput("values", layer)] = values;
-    const mixed = attention(
-      rope(perHead(projections.queries), positions, tables),
-      shareHeads(concat([past("keys", layer), keys], 2), config),
-      shareHeads(concat([past("values", layer), values], 2), config),
+    const mixed = attentionToPast(
+      rope(perHead(projections.queries), positions, scaledTables),
+      { keys: past("keys", layer), values: past("values", layer) },
+      { keys, values },
+      lengths,
       visible,
     );
     return perHead(mixed);

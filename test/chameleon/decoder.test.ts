@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cacheBytes } from "../../src/chameleon/cache.ts";
 import type { DecoderConfig } from "../../src/chameleon/config.ts";
-import { Decoder, type Stretch } from "../../src/chameleon/decoder.ts";
+import { Decoder, decoderShapes, type Stretch } from "../../src/chameleon/decoder.ts";
 import { parameterShapes } from "../../src/graph/index.ts";
 import { feedsOf } from "../../src/training/objective.ts";
 import { packContexts } from "../../src/training/transformer-data.ts";
@@ -67,6 +67,15 @@ describe.each(reference.decoders)("checkpoint $folder, against the reference", (
     },
   );
 
+  test("logits after every token of a sequence", async () => {
+    const fromStart = sequences.filter(({ positions }) => positions.every((position, i) => position === i));
+    expect(fromStart).not.toEqual([]);
+    for (const { tokens, logits } of fromStart) {
+      const all = await decoder.logits(tokens);
+      expectClose(array([tokens.length, all.length / tokens.length], all), unpack(logits), CLOSE);
+    }
+  });
+
   test("rows of different lengths share a cache, which grows beyond its first slots", async () => {
     const [sequence] = sequences;
     const expected = unpack(sequence!.logits);
@@ -95,6 +104,32 @@ describe.each(reference.decoders)("checkpoint $folder, against the reference", (
     }
     expect(shared.lengths).toEqual(lengths.map((length) => length + 10));
   });
+});
+
+test("more tokens than one run reads: the same logits as in short stretches", async () => {
+  const config = { ...tiny, keyValueHeads: 2, maxPositions: 600 };
+  const weights = randomWeights(decoderShapes(config));
+  const decoder = await Decoder.create(config, weights, { threads: 1 });
+  try {
+    const tokens = Array.from({ length: 530 }, (_, i) => (i * i + 3 * i) % config.vocabularySize);
+    const sequence = { tokens, positions: [...tokens.keys()] };
+    const [whole, short] = [decoder.newCache(1), decoder.newCache(1)];
+    const last = await decoder.read([sequence], whole);
+    const stretches: Float32Array[] = [];
+    for (let from = 0; from < tokens.length; from += 53)
+      stretches.push(await decoder.read([part(sequence, from, from + 53)], short));
+    expectClose(vector(last), vector(stretches.at(-1)!), CLOSE);
+    const kept = [whole, short].map((cache) => cache.block(0, 500, 30).layers[1]!.values);
+    expectClose(vector(kept[0]!), vector(kept[1]!), CLOSE);
+    const all = await decoder.logits(tokens);
+    expect(all.length).toBe(tokens.length * config.vocabularySize);
+    for (const [i, logits] of stretches.entries()) {
+      const end = (i + 1) * 53 * config.vocabularySize;
+      expectClose(vector(all.slice(end - config.vocabularySize, end)), vector(logits), CLOSE);
+    }
+  } finally {
+    await decoder.release();
+  }
 });
 
 test("cacheBytes: keys and values of all layers in float32", () => {

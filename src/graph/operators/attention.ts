@@ -2,7 +2,7 @@
 import type { Graph, Tensor } from "../graph.ts";
 import { float, MICROSOFT } from "../onnx-writer.ts";
 import { operator, operators } from "../operator.ts";
-import { broadcastShapes, formatShape, ShapeError, sameShape } from "../shape.ts";
+import { addDims, broadcastShapes, formatShape, ShapeError, sameShape } from "../shape.ts";
 import { multiply, negate, subtract } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";
 import { sum } from "./reduction.ts";
@@ -59,6 +59,79 @@ const attend = operators("attention", {
   },
 });
 
+/** Keys and values of some rows, `[batch, keyValueHeads, length, headDim]` each. */
+export interface KeysValues {
+  readonly keys: Tensor;
+  readonly values: Tensor;
+}
+
+/**
+ * softmax(Q [past K; K]ᵀ + bias) [past V; V] for decoding. Past and new rows are never put side by side, which would copy
+ * the whole past; their scores are, which are much smaller. Queries that share keys are rows of one product. No gradient.
+ *
+ * @param queries `[batch, heads, time, headDim]`, divided by √headDim already: onnxruntime multiplies a single row in
+ *   place, without packing the matrix, only where no factor is left to apply
+ * @param lengths int64 `[2]`: how many past and how many new rows there are
+ * @param bias `[batch, 1, time, past + time]`, added to the scores
+ * @returns `[batch, heads, time, headDim]`
+ */
+export const attentionToPast = (
+  queries: Tensor,
+  past: KeysValues,
+  now: KeysValues,
+  lengths: Tensor,
+  bias: Tensor,
+): Tensor => attendToPast([queries, past.keys, past.values, now.keys, now.values, lengths, bias], {});
+const attendToPast = operator("attentionToPast", {
+  infer([queries, pastKeys, pastValues, keys, values, , bias]) {
+    const [batch, heads, time, headDim] = queries!.shape;
+    const shared = keys!.shape[1]!;
+    const [past, now] = [pastKeys, keys].map((each) => [batch!, shared, each!.shape[2]!, headDim!]);
+    const fits =
+      [pastKeys, pastValues].every((each) => sameShape(each!.shape, past!)) &&
+      [keys, values].every((each) => sameShape(each!.shape, now!));
+    if (!fits || (heads as number) % (shared as number) !== 0)
+      throw new ShapeError(
+        `expected keys and values of whole groups of queries ${formatShape(queries!.shape)}, got ${[pastKeys, pastValues, keys, values].map((each) => formatShape(each!.shape)).join(", ")}`,
+      );
+    const scores = [batch!, 1, time!, addDims(past![2]!, now![2]!)];
+    if (!sameShape(bias!.shape, scores))
+      throw new ShapeError(`expected a bias ${formatShape(scores)}, got ${formatShape(bias!.shape)}`);
+    return queries!;
+  },
+  emit(writer, [queries, pastKeys, pastValues, keys, values, lengths, bias], _attributes, { inputs }) {
+    const [heads, shared, headDim] = [
+      inputs[0]!.shape[1],
+      inputs[3]!.shape[1],
+      inputs[0]!.shape[3],
+    ] as number[];
+    // In a Reshape 0 is the size as it was, −1 what is left over.
+    const shape = (x: string, ...sizes: number[]) =>
+      heads === shared ? x : writer.node("Reshape", [x, writer.ints(sizes)]);
+    const grouped = shape(queries!, 0, shared!, -1, headDim!);
+    const score = (k: string) =>
+      writer.node("FusedMatMul", [grouped, k], { transA: 0, transB: 1, alpha: float(1) }, MICROSOFT);
+    const scores = shape(
+      writer.node("Concat", [score(pastKeys!), score(keys!)], { axis: 3 }),
+      0,
+      heads!,
+      -1,
+      0,
+    );
+    const probabilities = writer.node("Softmax", [writer.node("Add", [scores, bias!])], { axis: -1 });
+    const [ofPast, ofNow] = writer.nodeOutputs(
+      "Split",
+      [shape(probabilities, 0, shared!, -1, 0), lengths!],
+      2,
+      {
+        axis: 3,
+      },
+    );
+    const mixed = [writer.node("MatMul", [ofPast!, pastValues!]), writer.node("MatMul", [ofNow!, values!])];
+    return shape(writer.node("Add", mixed), 0, heads!, -1, headDim!);
+  },
+});
+
 const scaleOf = (queries: Tensor): number => 1 / Math.sqrt(queries.shape[3] as number);
 
 /** cos and sin of every position's angles, `[length, headDim / 2]` each, in the rotate-half convention. */
@@ -67,13 +140,23 @@ export interface RotaryTables {
   readonly sin: Tensor;
 }
 
-/** Angles position · θ^(−2i/headDim), i < headDim/2 (https://arxiv.org/abs/2104.09864). */
-export function rotaryTables(graph: Graph, length: number, headDim: number, theta: number): RotaryTables {
+/**
+ * Angles position · θ^(−2i/headDim), i < headDim/2 (https://arxiv.org/abs/2104.09864).
+ * @param scale what `rope` multiplies with besides turning, at no cost
+ */
+export function rotaryTables(
+  graph: Graph,
+  length: number,
+  headDim: number,
+  theta: number,
+  scale = 1,
+): RotaryTables {
   const half = headDim / 2;
   const table = (of: (angle: number) => number) =>
     graph.constant(
-      Float32Array.from({ length: length * half }, (_, i) =>
-        of(Math.floor(i / half) * theta ** (-(i % half) / half)),
+      Float32Array.from(
+        { length: length * half },
+        (_, i) => scale * of(Math.floor(i / half) * theta ** (-(i % half) / half)),
       ),
       [length, half],
     );

@@ -1,6 +1,16 @@
 import { describe, expect, test } from "vitest";
-import { attention, Graph, rope, rotaryTables } from "../../../src/graph/index.ts";
-import { array, checkGradient, evaluate, expectClose, ids, random } from "../kit.ts";
+import {
+  attention,
+  attentionToPast,
+  concat,
+  Graph,
+  multiply,
+  repeat,
+  reshape,
+  rope,
+  rotaryTables,
+} from "../../../src/graph/index.ts";
+import { array, checkGradient, evaluate, evaluate64, expectClose, ids, random } from "../kit.ts";
 
 const heads = (batch: number, count: number, time: number, length: number, width: number) => ({
   queries: { shape: [batch, count, time, width], range: [-2, 2] as const },
@@ -68,6 +78,66 @@ describe("attention", () => {
   });
 });
 
+describe("attentionToPast", () => {
+  const leaves = (graph: Graph, shared: number, time: number | string, past: number | string) => {
+    const given = (name: string, ...shape: (number | string)[]) => graph.input(name, "float32", shape);
+    const side = (name: string, length: number | string) => ({
+      keys: given(`${name} keys`, 2, shared, length, 4),
+      values: given(`${name} values`, 2, shared, length, 4),
+    });
+    const width = typeof time === "number" ? time + (past as number) : `${past}+${time}`;
+    return {
+      queries: given("queries", 2, 6, time, 4),
+      past: side("past", past),
+      now: side("now", time),
+      bias: given("bias", 2, 1, time, width),
+    };
+  };
+
+  test.each([
+    ["keys for every query", 6, 1, 5],
+    ["keys for every query", 6, 3, 2],
+    ["queries that share keys", 2, 1, 5],
+    ["queries that share keys", 3, 4, 3],
+    ["one key for all", 1, 2, 1],
+  ])("%s (%i), %i new, %i past: is attention to all of them", async (_name, shared, time, past) => {
+    const graph = new Graph();
+    const sizes = leaves(graph, shared, time, past);
+    const side = (length: number, seed: number) => random([2, shared, length, 4], seed, [-2, 2]);
+    const feeds = {
+      queries: random([2, 6, time, 4], 1, [-2, 2]),
+      "past keys": side(past, 2),
+      "past values": side(past, 3),
+      "now keys": side(time, 4),
+      "now values": side(time, 5),
+      bias: random([2, 1, time, past + time], 6, [-3, 3]),
+      lengths: array([2], [past, time]),
+    };
+    const lengths = graph.input("lengths", "int64", [2]);
+    const half = multiply(sizes.queries, 0.5); // 1 / √4
+    const computed = attentionToPast(half, sizes.past, sizes.now, lengths, sizes.bias);
+    const all = (kind: "keys" | "values") =>
+      reshape(repeat(concat([sizes.past[kind], sizes.now[kind]], 2), 2, 6 / shared), [2, 6, past + time, 4]);
+    const [expected] = evaluate64([attention(sizes.queries, all("keys"), all("values"), sizes.bias)], feeds);
+    expectClose((await evaluate({ computed }, feeds)).computed, expected!);
+  });
+
+  test("refuses groups that are not whole, and a bias of another length", () => {
+    const graph = new Graph();
+    const lengths = graph.input("lengths", "int64", [2]);
+    const { queries, past, now, bias } = leaves(graph, 4, "time", "past");
+    expect(() => attentionToPast(queries, past, now, lengths, bias)).toThrow(
+      "attentionToPast: expected keys and values of whole groups of queries [2, 6, time, 4]",
+    );
+    const other = leaves(new Graph(), 3, "time", "past");
+    const short = other.queries.graph.input("short", "float32", [2, 1, "time", "past"]);
+    const two = other.queries.graph.input("lengths", "int64", [2]);
+    expect(() => attentionToPast(other.queries, other.past, other.now, two, short)).toThrow(
+      "expected a bias [2, 1, time, past+time], got [2, 1, time, past]",
+    );
+  });
+});
+
 describe("rope", () => {
   test.each([
     [1, 1, 3, 2],
@@ -95,6 +165,17 @@ describe("rope", () => {
       4 * Math.cos(slow) + 2 * Math.sin(slow),
     ];
     expectClose((await evaluate({ y }, feeds)).y, array([1, 1, 2, 4], [1, 2, 3, 4, ...turned]));
+  });
+
+  test("multiplies with the tables' scale besides", async () => {
+    const graph = new Graph();
+    const x = graph.input("x", "float32", [1, 2, 3, 4]);
+    const positions = graph.input("positions", "int64", [1, 3]);
+    const scaled = rope(x, positions, rotaryTables(graph, 5, 4, 100, 0.5));
+    const plain = multiply(rope(x, positions, rotaryTables(graph, 5, 4, 100)), 0.5);
+    const feeds = { x: random([1, 2, 3, 4]), positions: array([1, 3], [4, 0, 2]) };
+    const made = await evaluate({ scaled, plain }, feeds);
+    expectClose(made.scaled, made.plain);
   });
 
   test("refuses tables of another width or with fewer rows than the sequence is long", () => {
