@@ -128,7 +128,6 @@ const ROUND = 1.5 * 2 ** 52;
 function scaleOf(block: Float64Array, places: Float64Array, largest: number): number {
   const extreme = extremeOf(block);
   if (extreme === 0) return 0;
-  if (!Number.isFinite(extreme)) throw new RangeError("expected finite numbers, got others");
   const zero = largest + 1;
   let best = -1;
   let scale = 0;
@@ -166,15 +165,19 @@ function encode(block: Float64Array, scale: number, largest: number): void {
     }
 }
 
-/** The value farthest from zero, with its sign. */
+/** The value farthest from zero, with its sign. @throws RangeError for a value that is not finite */
 function extremeOf(block: Float64Array): number {
-  let [extreme, size] = [0, 0];
+  let extreme = 0;
+  let size = 0;
+  let total = 0;
   for (let i = 0; i < BLOCK_SIZE; i++) {
     const x = block[i]!;
     const magnitude = Math.abs(x);
+    total += magnitude;
     if (magnitude <= size) continue;
     size = magnitude;
     extreme = x;
   }
+  if (!Number.isFinite(total)) throw new RangeError("expected finite numbers, got others");
   return extreme;
 }
