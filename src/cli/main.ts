@@ -8,6 +8,7 @@ import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { compressCommand } from "./compress.ts";
 import { convertCommand } from "./convert.ts";
 import { describeCommand } from "./describe.ts";
+import { evalCommand } from "./eval.ts";
 import { exportCommand } from "./export.ts";
 import { generateCommand } from "./generate.ts";
 import { inspectCommand } from "./inspect.ts";
@@ -36,6 +37,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     compressCommand,
     describeCommand,
     trainCommand,
+    evalCommand,
     convertCommand,
     inspectCommand,
     exportCommand,

@@ -1,0 +1,126 @@
+/** @file `xprompt eval SUITE`: measures a model. */
+import { Argument, Command, Option } from "commander";
+import { z } from "zod";
+import { UsageError } from "../errors.ts";
+import { comparisonModels, drawSettingsSchema, evaluate, suites } from "../evaluation/index.ts";
+import { resolveModel } from "../xprompt/models.ts";
+import { checkDevice, type ModelOptions, numberFor, withModel } from "./options.ts";
+import { print, printJson, say } from "./output.ts";
+
+interface Options extends ModelOptions {
+  readonly limit?: number;
+  readonly out?: string;
+  readonly seed: number;
+  readonly greedy: boolean;
+  readonly temperature?: number;
+  readonly topP?: number;
+  readonly guidance?: number;
+  readonly as?: (typeof comparisonModels)[number];
+  readonly for: string;
+  readonly recipe?: string;
+  readonly data?: string;
+  readonly json: boolean;
+}
+
+const limit = z.int().min(1).max(1_000_000).describe("a whole number from 1");
+const seed = z.int().min(0).describe("a whole number from 0 to 2^53 - 1");
+const ranges = drawSettingsSchema.shape;
+
+export function evalCommand(signal: AbortSignal): Command {
+  const names = suites.map(({ name }) => name);
+  const command = new Command("eval")
+    .description("Measure a model on a suite, and write a report with pictures.")
+    .addArgument(new Argument("<suite>", "what to measure").choices(names))
+    .addHelpText(
+      "after",
+      `\nSuites:\n${suites.map(({ name, description }) => `  ${name.padEnd(16)}${description}`).join("\n")}`,
+    );
+  return withModel(command)
+    .option(
+      "--limit <n>",
+      "samples of each task. Defaults to the suite's own number",
+      numberFor("--limit", limit),
+    )
+    .option(
+      "--out <dir>",
+      "folder for results.json, report.html and sheets/; a run that was cut off goes on there",
+    )
+    .option(
+      "--seed <n>",
+      "which samples, and how they are drawn. Defaults to 1",
+      numberFor("--seed", seed),
+      1,
+    )
+    .option("--greedy", "take the likeliest code each time", false)
+    .option("--temperature <t>", "defaults to 0.7", numberFor("--temperature", ranges.temperature))
+    .option("--top-p <p>", "defaults to 0.9", numberFor("--top-p", ranges.topP))
+    .option(
+      "--guidance <g>",
+      "weight of the examples. Defaults to 3",
+      numberFor("--guidance", ranges.guidance),
+    )
+    .addOption(
+      new Option(
+        "--as <kind>",
+        "unseen: the model is one to compare with; its figures are stored beside --for's model",
+      ).choices(comparisonModels),
+    )
+    .option("--for <model>", "unseen: with --as, the model that is compared. Defaults to nano", "nano")
+    .option(
+      "--recipe <path>",
+      "unseen: with --as, the recipe that made the model, to be named with the figures",
+    )
+    .option("--data <dir>", "folder of the data set, for suites of one")
+    .option("--json", "print one JSON object on standard output", false)
+    .action((name: string, options: Options) => run(name, options, signal));
+}
+
+async function run(name: string, options: Options, signal: AbortSignal): Promise<void> {
+  const suite = suites.find((each) => each.name === name)!;
+  const { as, recipe, data } = options;
+  if ((as ?? recipe) !== undefined && name !== "unseen")
+    throw new UsageError(`eval ${name}: expected --as and --recipe with the suite unseen alone`);
+  if (options.greedy && options.temperature !== undefined)
+    throw new UsageError("eval: expected --greedy or --temperature, got both");
+  for (const needed of suite.needs ?? [])
+    if (options[needed as keyof Options] === undefined)
+      throw new UsageError(`eval ${name}: expected --${needed}, got none (see docs/evaluation.md)`);
+  checkDevice(options.device);
+  const settings = drawSettingsSchema.parse({
+    temperature: options.greedy ? 0 : options.temperature,
+    topP: options.topP,
+    guidance: options.guidance,
+  });
+  const result = await evaluate(suite, {
+    model: options.model,
+    limit: options.limit,
+    seed: options.seed,
+    settings,
+    out: options.out,
+    session: { device: options.device, threads: options.threads },
+    options: { as, recipe, data, beside: as && (await resolveModel(options.for)) },
+    command: commandOf(name, options),
+    signal,
+  });
+  if (options.out !== undefined) say(`wrote ${options.out}: results.json, report.html, sheets`);
+  if (options.json) await printJson(result);
+  else if (options.out === undefined) await print(JSON.stringify(result, null, 2));
+}
+
+/** The command that gives the same figures. */
+function commandOf(name: string, options: Options): string {
+  const parts = ["xprompt", "eval", name, "--model", options.model];
+  const add = (flag: string, value: string | number | undefined) => {
+    if (value !== undefined) parts.push(flag, String(value));
+  };
+  add("--limit", options.limit);
+  add("--seed", options.seed);
+  if (options.greedy) parts.push("--greedy");
+  add("--temperature", options.temperature);
+  add("--top-p", options.topP);
+  add("--guidance", options.guidance);
+  add("--as", options.as);
+  if (options.as) add("--for", options.for);
+  add("--recipe", options.recipe);
+  return parts.join(" ");
+}

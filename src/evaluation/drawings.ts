@@ -1,0 +1,143 @@
+/**
+ * @file The pictures that a suite has the model draw. Each is kept in a folder as soon as it is drawn, under a name
+ * that follows from model, settings and seed, with what was asked for in its text: work that was cut off goes on where it
+ * was, and a picture that was asked for in another way is drawn again.
+ */
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { samplingSchema } from "../chameleon/sampling.ts";
+import { XPromptError } from "../errors.ts";
+import { fromBytes, type Image, loadImage, readPngText, savePng, toBytes } from "../image/index.ts";
+import { Progress } from "../progress.ts";
+import { sha256 } from "../runtime/files.ts";
+import type { XPrompt } from "../xprompt/model.ts";
+import type { VisualPrompt } from "../xprompt/prompt.ts";
+
+/** How every picture of a run is drawn. */
+export const drawSettingsSchema = samplingSchema.extend({
+  temperature: samplingSchema.shape.temperature.unwrap().default(0.7),
+  topP: samplingSchema.shape.topP.unwrap().default(0.9),
+  /** Weight of the examples; words and the picture to change have weight 1. */
+  guidance: z.number().min(0).max(100).default(3).describe("a number from 0 to 100"),
+  /** Weight of the words where there is no picture to change. */
+  textGuidance: z.number().min(0).max(100).default(3).describe("a number from 0 to 100"),
+});
+export type DrawSettings = z.output<typeof drawSettingsSchema>;
+
+/** An example pair as pictures of the model's size. */
+export interface Shown {
+  readonly input: Image;
+  readonly output: Image;
+  readonly instruction?: string;
+}
+
+export interface DrawRequest {
+  /** Unique in the run: a path without ending, as `derain/xprompt-0003`. */
+  readonly id: string;
+  readonly seed: number;
+  readonly examples?: readonly Shown[];
+  readonly input?: Image;
+  readonly instruction?: string;
+}
+
+export interface Drawing {
+  /** In 8 bits a channel, as it is kept. */
+  readonly image: Image;
+  /** What drawing it took, when it was drawn. */
+  readonly milliseconds: number;
+}
+
+const textSchema = z.object({ request: z.string(), milliseconds: z.number() });
+
+export class Drawings {
+  private readonly compressed = new WeakMap<Shown, Promise<VisualPrompt>>();
+  private progress: Progress | undefined;
+  private done = 0;
+
+  constructor(
+    private readonly model: XPrompt,
+    readonly settings: DrawSettings,
+    private readonly options: {
+      /** Where pictures are kept; nowhere unless told. */
+      readonly folder?: string;
+      readonly label: string;
+      readonly signal?: AbortSignal;
+    },
+  ) {}
+
+  /** How many pictures there will be: from now on progress is shown. */
+  expect(total: number): void {
+    this.progress = new Progress({ label: this.options.label, total, unit: "pictures" });
+  }
+
+  async draw(request: DrawRequest): Promise<Drawing> {
+    this.options.signal?.throwIfAborted();
+    const { folder } = this.options;
+    const path = folder && join(folder, `${request.id}.png`);
+    const digest = digestOf(request);
+    const drawing = (path && (await kept(path, digest))) || (await this.drawNow(request, digest, path));
+    this.progress?.update(++this.done);
+    return drawing;
+  }
+
+  stop(): void {
+    this.progress?.stop();
+  }
+
+  private async drawNow(request: DrawRequest, digest: string, path?: string): Promise<Drawing> {
+    const { guidance, textGuidance, ...sampling } = this.settings;
+    const { examples = [], input, instruction, seed } = request;
+    const { signal } = this.options;
+    const { images, timings } = await this.model.generate({
+      ...sampling,
+      prompt: await Promise.all(examples.map((example) => this.compress(example))),
+      input,
+      instruction,
+      seed,
+      guidance: { examples: guidance, text: input ? 1 : textGuidance },
+      signal,
+    });
+    const { width, height } = images[0]!;
+    const drawing = { image: fromBytes(width, height, toBytes(images[0]!)), milliseconds: timings.total };
+    if (path) {
+      await mkdir(dirname(path), { recursive: true });
+      const text = { request: digest, milliseconds: timings.total, seed, settings: this.settings };
+      await savePng(path, drawing.image, { text: { Software: "xprompt", xprompt: JSON.stringify(text) } });
+    }
+    return drawing;
+  }
+
+  /** Each example is read once. */
+  private compress(example: Shown): Promise<VisualPrompt> {
+    const prompt = this.compressed.get(example) ?? this.model.compress([example]);
+    this.compressed.set(example, prompt);
+    return prompt;
+  }
+}
+
+/** Everything that a drawing follows from, but for model and settings. */
+function digestOf({ seed, examples = [], input, instruction = "" }: DrawRequest): string {
+  const picture = (image: Image) => sha256(toBytes(image));
+  const shown = examples.map((example) => [
+    picture(example.input),
+    picture(example.output),
+    example.instruction ?? "",
+  ]);
+  return sha256(JSON.stringify([seed, shown, input ? picture(input) : "", instruction]));
+}
+
+/** What was drawn for the same request before, unless it was damaged since. */
+async function kept(path: string, digest: string): Promise<Drawing | undefined> {
+  if (!existsSync(path)) return undefined;
+  try {
+    const text = textSchema.parse(JSON.parse((await readPngText(path)).xprompt ?? ""));
+    if (text.request !== digest) return undefined;
+    return { image: await loadImage(path), milliseconds: text.milliseconds };
+  } catch (error) {
+    if (error instanceof XPromptError || error instanceof z.ZodError || error instanceof SyntaxError)
+      return undefined;
+    throw error;
+  }
+}

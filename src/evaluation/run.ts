@@ -1,0 +1,88 @@
+/** @file Running a suite: the model, the folder that work goes on in, and the files that tell the result. */
+import { mkdir } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { encodePng } from "../image/index.ts";
+import { attempt, sha256, writeFileAtomic } from "../runtime/files.ts";
+import type { SessionOptions } from "../runtime/session.ts";
+import { XPrompt } from "../xprompt/model.ts";
+import { resolveModel } from "../xprompt/models.ts";
+import { Drawings, type DrawSettings } from "./drawings.ts";
+import { renderHtml, type Section, sheetImage } from "./report.ts";
+import type { Suite, SuiteContext } from "./suite.ts";
+import { readTrainingFacts } from "./training-facts.ts";
+
+export interface EvaluationOptions extends Pick<SuiteContext, "seed" | "options" | "command"> {
+  /** Name or folder of the model. */
+  readonly model: string;
+  /** Samples of each task; the suite's own number unless told. */
+  readonly limit?: number;
+  readonly settings: DrawSettings;
+  /** Where pictures are kept as they are drawn, and the results are written. Nowhere unless told. */
+  readonly out?: string;
+  readonly session?: SessionOptions;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Runs a suite and writes `results.json`, `report.html` and `sheets/` to the folder, if there is one. Work that was cut
+ * off goes on after the last picture that was drawn.
+ * @returns what results.json holds
+ */
+export async function evaluate(suite: Suite, options: EvaluationOptions): Promise<Record<string, unknown>> {
+  const { out, settings, seed, signal, command } = options;
+  const folder = await resolveModel(options.model);
+  const training = await readTrainingFacts(folder);
+  if (out !== undefined) await attempt(`evaluating into ${out}`, out, () => mkdir(out, { recursive: true }));
+  const model = await XPrompt.load(options.model, options.session);
+  const key = sha256(JSON.stringify([suite.name, model.fingerprint, settings, seed])).slice(0, 12);
+  const drawings = new Drawings(model, settings, {
+    folder: out && join(resolve(out), "drawings", key),
+    label: suite.name,
+    signal,
+  });
+  try {
+    const limit = options.limit ?? suite.limit;
+    const context = { model, folder, training, drawings, limit, seed, options: options.options, command };
+    const { figures, report } = await suite.run(context);
+    drawings.stop();
+    const { fingerprint } = model;
+    const result = {
+      suite: suite.name,
+      ...figures,
+      model: options.model,
+      fingerprint,
+      seed,
+      limit,
+      settings,
+      command,
+    };
+    if (out !== undefined) await write(out, suite, result, report);
+    return result;
+  } finally {
+    drawings.stop();
+    await model.release();
+  }
+}
+
+async function write(
+  out: string,
+  suite: Suite,
+  result: Readonly<Record<string, unknown>>,
+  sections: readonly Section[],
+): Promise<void> {
+  await mkdir(join(out, "sheets"), { recursive: true });
+  for (const section of sections) {
+    const sheet = sheetImage(section);
+    if (sheet)
+      await writeFileAtomic(join(out, "sheets", `${fileName(section.title)}.png`), await encodePng(sheet));
+  }
+  const { model, fingerprint, seed, settings } = result;
+  const intro = `${suite.description}. Model ${model} (${fingerprint}), seed ${seed}, drawn with ${JSON.stringify(settings)}.`;
+  await writeFileAtomic(
+    join(out, "report.html"),
+    await renderHtml(`xprompt eval ${suite.name}`, intro, sections),
+  );
+  await writeFileAtomic(join(out, "results.json"), `${JSON.stringify(result, null, 2)}\n`);
+}
+
+const fileName = (title: string): string => title.replace(/[^\w-]+/g, "-");

@@ -1,0 +1,50 @@
+/** @file What an evaluation suite is: it has pictures drawn, measures them, and tells the result twice, as JSON and as a report. */
+import type { XPrompt } from "../xprompt/model.ts";
+import type { Drawings } from "./drawings.ts";
+import type { Section } from "./report.ts";
+import type { ComparisonModel } from "./suites/unseen-comparison.ts";
+import type { TrainingFacts } from "./training-facts.ts";
+
+/** What a suite works with. */
+export interface SuiteContext {
+  readonly model: XPrompt;
+  /** The model's folder. */
+  readonly folder: string;
+  readonly training: TrainingFacts;
+  readonly drawings: Drawings;
+  /** How many samples of each task are measured. */
+  readonly limit: number;
+  readonly seed: number;
+  readonly options: SuiteOptions;
+  /** The command that does this again. */
+  readonly command: string;
+}
+
+/** Options that only some suites take. */
+export interface SuiteOptions {
+  /** Folder of a data set. */
+  readonly data?: string;
+  /** The model is one that another is compared with: its figures are stored. */
+  readonly as?: ComparisonModel;
+  /** The recipe that made such a model. */
+  readonly recipe?: string;
+  /** Folder of the model that such figures are for. */
+  readonly beside?: string;
+}
+
+export interface SuiteOutcome {
+  /** Figures of the suite: the fields of the JSON object after `suite`. */
+  readonly figures: Readonly<Record<string, unknown>>;
+  readonly report: readonly Section[];
+}
+
+export interface Suite {
+  readonly name: string;
+  /** One line for the command's help. */
+  readonly description: string;
+  /** Samples of each task unless told. */
+  readonly limit: number;
+  /** Which of the options it needs. */
+  readonly needs?: readonly (keyof SuiteOptions)[];
+  run(context: SuiteContext): Promise<SuiteOutcome>;
+}

@@ -1,0 +1,114 @@
+/** @file The suite of unseen tasks on a tiny model: its figures against the pictures it leaves, resuming, stored figures. */
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { type EvaluationOptions, evaluate, suites } from "../../src/evaluation/index.ts";
+import { psnr, rmse } from "../../src/evaluation/metrics/pictures.ts";
+import { sampleOf } from "../../src/evaluation/samples.ts";
+import { loadImage } from "../../src/image/index.ts";
+import { familyNamed } from "../../src/tasks/index.ts";
+import { XPrompt } from "../../src/xprompt/model.ts";
+import { writeTinyModel } from "../fixtures/xprompt/kit.ts";
+
+const unseen = suites.find(({ name }) => name === "unseen")!;
+const names = ["derain", "lowLight", "addObject", "removeObject", "depthPalette"];
+
+let folder = "";
+const at = (...parts: string[]) => join(folder, ...parts);
+beforeAll(async () => {
+  vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  folder = await mkdtemp(join(tmpdir(), "xprompt-unseen-"));
+  await writeTinyModel(at("tiny"));
+  await writeTinyModel(at("other"), 2);
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const settings = { temperature: 0.7, topK: 0, topP: 0.9, guidance: 3, textGuidance: 3 };
+const options = (more: Partial<EvaluationOptions> = {}): EvaluationOptions => ({
+  model: at("tiny"),
+  limit: 2,
+  seed: 5,
+  settings,
+  options: {},
+  command: "xprompt eval unseen",
+  session: { threads: 1 },
+  ...more,
+});
+
+// biome-ignore lint/suspicious/noExplicitAny: results are looked at as JSON
+const run = async (more: Partial<EvaluationOptions> = {}): Promise<any> =>
+  JSON.parse(JSON.stringify(await evaluate(unseen, options(more))));
+
+test("measures the pictures it leaves, goes on where it was cut off, and takes stored figures", async () => {
+  const result = await run({ out: at("out") });
+  expect(Object.keys(result.tasks)).toEqual(names);
+  for (const figures of Object.values(result.tasks))
+    expect(Object.keys(figures as object)).toEqual(
+      expect.arrayContaining([
+        ...["metric", "full", "none", "causal", "xprompt", "wrongExample", "gapClosure"],
+        ...["ci", "ssim", "examples", "ceiling", "n"],
+      ]),
+    );
+  expect(result.tasks.derain).toMatchObject({
+    metric: "psnr",
+    full: null,
+    causal: null,
+    gapClosure: null,
+    n: 2,
+  });
+  expect(result.tasks.addObject.metric).toBe("success");
+  expect(result.tasks.depthPalette.metric).toBe("rmse");
+  expect(result.comparison).toEqual({ full: null, causal: null });
+
+  const [key] = await readdir(at("out", "drawings"));
+  const drawing = (name: string) => at("out", "drawings", key!, `${name}.png`);
+  const truth = (family: string, index: number) => sampleOf(familyNamed(family), 5, index, 32).query;
+  const [first, second] = [
+    await loadImage(drawing("derain/none-0000")),
+    await loadImage(drawing("derain/none-0001")),
+  ];
+  expect(result.tasks.derain.none).toBeCloseTo(
+    (psnr(first, truth("derain", 0).output) + psnr(second, truth("derain", 1).output)) / 2,
+    9,
+  );
+  const depth = await Promise.all(
+    [0, 1].map((i) => loadImage(drawing(`depthPalette/eightExamples-000${i}`))),
+  );
+  expect(result.tasks.depthPalette.examples["8"]).toBeCloseTo(
+    depth.reduce((sum, image, i) => sum + rmse(image, truth("depthUnseenPalette", i).output), 0) / 2,
+    9,
+  );
+  expect(result.tasks.lowLight.examples["1"]).toBe(result.tasks.lowLight.xprompt);
+
+  // A picture that is gone, and one that is damaged, are drawn again; the others are taken as they are.
+  await rm(drawing("derain/none-0000"));
+  await writeFile(drawing("derain/none-0001"), "damaged");
+  const generate = vi.spyOn(XPrompt.prototype, "generate");
+  expect(await run({ out: at("out") })).toEqual(result);
+  expect(generate).toHaveBeenCalledTimes(2);
+  generate.mockRestore();
+
+  const html = await readFile(at("out", "report.html"), "utf8");
+  expect(html).toMatch(/data:image\/png;base64/);
+  expect(html).not.toMatch(/https?:/);
+  expect((await readdir(at("out", "sheets"))).length).toBe(5);
+  expect(JSON.parse(await readFile(at("out", "results.json"), "utf8"))).toEqual(result);
+
+  // Figures of another model, stored beside this one.
+  const as = { as: "full", recipe: "recipes/full.ts", beside: at("tiny") } as const;
+  const stored = await run({ model: at("other"), options: as, command: "xprompt eval unseen --as full" });
+  expect(stored.tasks.derain.n).toBe(2);
+  const compared = await run({ out: at("out") });
+  expect(compared.comparison).toMatchObject({
+    full: { stored: true, recipe: "recipes/full.ts", command: "xprompt eval unseen --as full", seed: 5 },
+    causal: null,
+  });
+  for (const name of names) {
+    const { full, none, xprompt, gapClosure, metric } = compared.tasks[name];
+    expect(full).toBe(stored.tasks[name].means[metric]);
+    const hasGap = metric === "rmse" ? full < none : full > none;
+    if (hasGap) expect(gapClosure).toBeCloseTo((xprompt - none) / (full - none), 9);
+    else expect(gapClosure).toBeNull();
+  }
+});
