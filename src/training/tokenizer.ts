@@ -4,11 +4,10 @@
  */
 import { z } from "zod";
 import { vqganToJson } from "../chameleon/config.ts";
-import { writeModelFolder } from "../chameleon/folder.ts";
+import { type Weight, writeModelFolder } from "../chameleon/folder.ts";
 import { fromPlanes, ImageTokenizer, VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { trainBpe } from "../chameleon/train-bpe.ts";
 import { decoder, encoder, gridSide, quantize, type VqganConfig } from "../chameleon/vqgan.ts";
-import { XPromptError } from "../errors.ts";
 import {
   abs,
   add,
@@ -29,27 +28,38 @@ import { float32, floats, type Value } from "../runtime/session.ts";
 import { caption, drawScene, selectFamilies } from "../tasks/index.ts";
 import { recipeKind } from "./recipe.ts";
 import { runSettings, type TrainingTask } from "./run.ts";
-import { initialize, TrainingState } from "./state.ts";
+import type { TrainingState } from "./state.ts";
 import { type Objective, TrainingStep } from "./step.ts";
 import { createSource, type PictureOptions, type Pictures } from "./tokenizer-data.ts";
+import { CODEBOOK, initialState, startOf } from "./tokenizer-start.ts";
 import { moduleBeside, SampleStream } from "./workers.ts";
 
 export const tokenizerRecipe = recipeKind(
   "tokenizer",
   z.strictObject({
     ...runSettings,
+    /** Model name or folder whose tokenizers to start from, which has its sizes; drawn at random without. */
+    init: z.string().optional(),
+    /**
+     * What is trained: all of it; or, of tokenizers whose codes must stay what they are because a transformer has
+     * learned them, the way back from codes to pictures.
+     */
+    train: z.enum(["all", "decoder"]).default("all"),
     /** Pictures a step. */
     batch: z.int().min(2).default(16),
-    model: z.strictObject({
-      resolution: z.int().min(16).default(64),
-      baseChannels: z.int().min(1).default(16),
-      channelMultiplier: z.array(z.int().min(1)).min(1).default([1, 2, 4, 4]),
-      residualBlocks: z.int().min(1).default(1),
-      latentChannels: z.int().min(1).default(32),
-      embedDim: z.int().min(1).default(16),
-      codes: z.int().min(2).default(1024),
-      normGroups: z.int().min(1).default(8),
-    }),
+    /** Sizes of tokenizers that start from nothing. */
+    model: z
+      .strictObject({
+        resolution: z.int().min(16).default(64),
+        baseChannels: z.int().min(1).default(16),
+        channelMultiplier: z.array(z.int().min(1)).min(1).default([1, 2, 4, 4]),
+        residualBlocks: z.int().min(1).default(1),
+        latentChannels: z.int().min(1).default(32),
+        embedDim: z.int().min(1).default(16),
+        codes: z.int().min(2).default(1024),
+        normGroups: z.int().min(1).default(8),
+      })
+      .prefault({}),
     loss: z.strictObject({
       /** Weights of the mean absolute and mean squared error, in units of [−1, 1]. */
       absolute: z.number().min(0).default(0.5),
@@ -78,21 +88,21 @@ export const tokenizerRecipe = recipeKind(
 );
 export type TokenizerRecipe = ReturnType<typeof tokenizerRecipe>;
 
-const CODEBOOK = `${VQ_PREFIX}.quantize.embedding.weight`;
 const HELD_OUT_BATCHES = 4;
 
 /** Makes a run of the recipe ready. */
 export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTask<Pictures>> {
-  const config: VqganConfig = recipe.model;
-  checkSizes(config);
+  const start = await startOf(recipe);
+  const { config } = start;
   const shape = [recipe.batch, 3, config.resolution, config.resolution];
   const build = (graph: Graph) => objective(graph, shape, config, recipe);
   const graph = new Graph();
   build(graph);
-  const state = new TrainingState(parameterShapes(graph));
-  initialize(state, (name) => Random.of(recipe.seed, "weights", name), deviationOf);
+  const state = initialState(start, parameterShapes(graph), recipe);
+  const allWeights = () => new Map<string, Weight>([...(state.frozen?.weights ?? []), ...state.weights()]);
   const session = { threads: recipe.threads, device: recipe.device };
-  const compiled = await TrainingStep.compile(build, recipe.optimizer, session);
+  const isTrained = (name: string) => state.parameters.has(name);
+  const compiled = await TrainingStep.compile(build, recipe.optimizer, session, isTrained);
   /** How often each code was used since the last revival. */
   const usage = new Float32Array(config.codes);
   const data = (part: PictureOptions["part"]): PictureOptions => ({
@@ -102,9 +112,9 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
     size: config.resolution,
   });
   const heldOut = Array.from({ length: HELD_OUT_BATCHES }, (_, i) => createSource(data("held out"))(i));
-  const reviveBefore = recipe.steps * recipe.reviveUntil;
+  const reviveBefore = isTrained(CODEBOOK) ? recipe.steps * recipe.reviveUntil : 0;
 
-  const current = () => new ImageTokenizer(config, state.weights(), session);
+  const current = () => new ImageTokenizer(config, allWeights(), session);
   const reconstruct = async (
     pictures: Pictures,
   ): Promise<{ images: Image[]; codes: Int32Array[]; copies: Image[] }> => {
@@ -170,25 +180,12 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
     release: (folder) =>
       writeModelFolder(folder, {
         config: { model_type: "chameleon_tokenizers", vq_config: vqganToJson(config) },
-        weights: state.weights(),
-        tokenizer: trainBpe(taskTexts(recipe), { ...recipe.text, imageCodes: config.codes }),
+        weights: allWeights(),
+        tokenizer:
+          start.tokenizer ?? trainBpe(taskTexts(recipe), { ...recipe.text, imageCodes: config.codes }),
       }),
     close: () => compiled.release(),
   };
-}
-
-/** @throws XPromptError naming the first size that does not go with another one */
-function checkSizes({ resolution, channelMultiplier, baseChannels, normGroups }: VqganConfig): void {
-  const refuse = (what: string) => {
-    throw new XPromptError(`tokenizer recipe: ${what}`);
-  };
-  const shrink = 2 ** (channelMultiplier.length - 1);
-  if (resolution % shrink !== 0)
-    refuse(
-      `model.resolution: expected a multiple of ${shrink}, for ${channelMultiplier.length} levels, got ${resolution}`,
-    );
-  if (baseChannels % normGroups !== 0)
-    refuse(`model.baseChannels: expected a multiple of the ${normGroups} normGroups, got ${baseChannels}`);
 }
 
 /** Peak signal-to-noise ratio in dB, from the mean squared error of values in [−1, 1]. */
@@ -230,13 +227,6 @@ const meanSquare = (x: Tensor): Tensor => meanOf(multiply(x, x));
 function neighbours(x: Tensor, axis: number): Tensor {
   const size = x.shape[axis] as number;
   return subtract(slice(x, axis, 1, size), slice(x, axis, 0, size - 1));
-}
-
-/** Kaiming-like deviations: variance 1 / fan-in; the codebook's entries start near the encoder's small outputs. */
-function deviationOf(name: string, shape: readonly number[]): number | "ones" | "zeros" {
-  if (name === CODEBOOK) return 0.5;
-  if (shape.length === 1) return name.endsWith("weight") ? "ones" : "zeros";
-  return 1 / Math.sqrt(shape.slice(1).reduce((product, dim) => product * dim, 1));
 }
 
 /** What the tasks say: instructions, differences and captions, drawn as in training. */

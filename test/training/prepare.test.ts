@@ -28,6 +28,11 @@ test.each([
   expect(await refusal(tokenizerRecipe({ ...required, model }))).toBe(`tokenizer recipe: ${message}`);
 });
 
+test("a decoder without the model that it decodes for", async () => {
+  const recipe = tokenizerRecipe({ ...required, model: {}, train: "decoder" });
+  expect(await refusal(recipe)).toContain("expected init to name the model it decodes for");
+});
+
 test.each([
   [
     { model: { hiddenSize: 20, heads: 4 } },

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { loadTokenizers } from "../../src/chameleon/folder.ts";
+import { loadTokenizers, readWeights } from "../../src/chameleon/folder.ts";
 import { UsageError, XPromptError } from "../../src/errors.ts";
 import { sha256File } from "../../src/runtime/files.ts";
 import { readMetrics } from "../../src/training/metrics.ts";
@@ -310,6 +310,23 @@ describe("xprompt train", () => {
   beforeAll(async () => {
     tokenizerPath = await recipeFile("tokenizer.mjs", tokenizer);
     tokenizerRun = await trained(tokenizerPath, "--out", at("tokenizer"), "--workers=0");
+  });
+
+  test("the way back to pictures learns further, and the codes stay what they are", async () => {
+    const model = tokenizerRun.model;
+    const path = await recipeFile("decoder.mjs", { ...tokenizer, init: model, train: "decoder" });
+    const result = await trained(path, "--out", at("decoder"), "--workers=0");
+    const [before, after] = [await readWeights(model, undefined), await readWeights(result.model, undefined)];
+    expect([...after.keys()].sort()).toEqual([...before.keys()].sort());
+    for (const [name, { data }] of after) {
+      const unchanged = data.every((value, i) => value === before.get(name)!.data[i]);
+      expect(unchanged, name).toBe(!/vqmodel\.(decoder|post_quant_conv)\./.test(name));
+    }
+    const psnr = async (out: string) =>
+      (await readMetrics(join(out, "metrics.jsonl"))).at(-1)!["heldOut.psnr"]!;
+    expect(await psnr(at("decoder"))).toBeGreaterThan(await psnr(at("tokenizer")));
+    const text = (folder: string) => readFile(join(folder, "tokenizer.json"), "utf8");
+    expect(await text(result.model)).toBe(await text(model));
   });
 
   test("a tokenizer learns, and can be used", async () => {
