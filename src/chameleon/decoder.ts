@@ -98,7 +98,7 @@ export class Decoder {
 }
 
 /** Most tokens a row that are read in one run: the scores between them and the past are in memory at once. */
-const PIECE = 256;
+export const PIECE = 256;
 
 /** Rows of equally many tokens in runs of at most `PIECE` tokens, one after another. */
 function* pieces(rows: readonly Stretch[]): Generator<readonly Stretch[]> {

@@ -46,6 +46,12 @@ export const isQuantizable = (name: string): boolean =>
   /^model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)\.weight$/.test(name) ||
   name === "lm_head.weight";
 
+/** Numbers in a row of a quantizable matrix: its codes tell them in whole blocks only. */
+export const columnsOf = (
+  name: string,
+  { hiddenSize, intermediateSize }: { readonly hiddenSize: number; readonly intermediateSize: number },
+): number => (name.endsWith("down_proj.weight") ? intermediateSize : hiddenSize);
+
 /** Name of the scales that belong to a quantized matrix. */
 export const scaleName = (weight: string): string => `${weight}_scale`;
 

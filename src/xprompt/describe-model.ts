@@ -1,63 +1,84 @@
 /** @file What a model folder holds and needs, told without loading it. */
 import { join } from "node:path";
-import { cacheBytes } from "../chameleon/cache.ts";
+import { z } from "zod";
+import { type DecoderConfig, decoderFromJson, vqganFromJson } from "../chameleon/config.ts";
+import { chameleonConfigSchema } from "../chameleon/conversion-plan.ts";
+import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
+import { chameleonMemory } from "../chameleon/memory.ts";
+import { columnsOf, isQuantizable } from "../chameleon/quantize.ts";
 import { codesPerImage } from "../chameleon/vqgan.ts";
 import { readJson, sha256File } from "../runtime/files.ts";
-import { type MemoryNeed, memoryNeed } from "../runtime/memory.ts";
+import type { MemoryNeed } from "../runtime/memory.ts";
 import { openWeights } from "../runtime/weights.ts";
-import { fingerprintOf, type ModelConfig, modelConfigFromJson, modelConfigSchema } from "./config.ts";
+import { fingerprintOf, modelConfigFromJson, modelConfigSchema } from "./config.ts";
+import type { XPromptConfig } from "./sequence.ts";
 
 export interface ModelDescription {
   readonly folder: string;
-  readonly fingerprint: string;
+  /** Names weights and sizes of a model that has learned X-Prompt. */
+  readonly fingerprint?: string;
   readonly parameters: { readonly total: number; readonly decoder: number; readonly imageTokenizer: number };
+  /** How the weights are stored. */
+  readonly weights: {
+    readonly files: number;
+    readonly bytes: number;
+    /** Bits of the quantized matrices. */
+    readonly bits?: number;
+    /** Numbers of tensors of each type. */
+    readonly types: Readonly<Record<string, number>>;
+  };
   readonly picture: { readonly size: number; readonly codes: number; readonly codebook: number };
-  readonly decoder: ModelConfig["decoder"];
-  readonly xprompt: ModelConfig["xprompt"];
+  readonly decoder: DecoderConfig;
+  /** Sizes of the method, where the model has learned it. */
+  readonly xprompt?: XPromptConfig;
   /** Bytes. */
   readonly memory: MemoryNeed;
 }
 
-/** @throws XPromptError when the folder's configuration or weights are missing or broken */
+/**
+ * Describes a folder of the family: plain Chameleon or one that has learned X-Prompt, in one file or in shards, in
+ * any precision.
+ * @throws XPromptError when its configuration or weights are missing or broken
+ */
 export async function describeModel(folder: string): Promise<ModelDescription> {
-  const config = modelConfigFromJson(
-    await readJson(join(folder, "config.json"), modelConfigSchema, "model config"),
-  );
-  const stored = await openWeights(folder);
-  await stored.close();
-  let [decoder, imageTokenizer] = [0, 0];
-  for (const [name, { shape }] of stored.tensors) {
-    const size = shape.reduce((product, dim) => product * dim, 1);
-    if (name.startsWith("model.vqmodel.")) imageTokenizer += size;
-    else decoder += size;
+  const path = join(folder, "config.json");
+  const json = await readJson(path, chameleonConfigSchema, "model config");
+  const sizes = { decoder: decoderFromJson(json), image: vqganFromJson(json.vq_config) };
+  const weights = await openWeights(folder);
+  await weights.close();
+  const bits = json.quantization_config?.bits;
+  const types: Record<string, number> = {};
+  let [decoder, imageTokenizer, bytes] = [0, 0, 0];
+  for (const [name, { dtype, shape, byteLength }] of weights.tensors) {
+    types[dtype] = (types[dtype] ?? 0) + 1;
+    bytes += byteLength;
+    if (bits && isQuantizable(name)) decoder += shape[0]! * columnsOf(name, sizes.decoder);
+    else if (!name.endsWith(".weight_scale")) {
+      const numbers = shape.reduce((product, size) => product * size, 1);
+      if (name.startsWith(`${VQ_PREFIX}.`)) imageTokenizer += numbers;
+      else decoder += numbers;
+    }
   }
-  const checksum = config.checksum ?? (await sha256File(join(folder, "model.safetensors"), "weights"));
   return {
     folder,
-    fingerprint: fingerprintOf(config, checksum),
+    ...(await ofXPrompt(folder)),
     parameters: { total: decoder + imageTokenizer, decoder, imageTokenizer },
+    weights: { files: weights.files.size, bytes, ...(bits && { bits }), types },
     picture: {
-      size: config.image.resolution,
-      codes: codesPerImage(config.image),
-      codebook: config.image.codes,
+      size: sizes.image.resolution,
+      codes: codesPerImage(sizes.image),
+      codebook: sizes.image.codes,
     },
-    decoder: config.decoder,
-    xprompt: config.xprompt,
-    memory: memoryOf(config, decoder + imageTokenizer),
+    decoder: sizes.decoder,
+    memory: chameleonMemory(sizes, weights.tensors),
   };
 }
 
-/** Memory for one picture drawn with one branch. */
-function memoryOf({ decoder, image, xprompt }: ModelConfig, parameters: number): MemoryNeed {
-  const bytes = Float32Array.BYTES_PER_ELEMENT;
-  const longest = 1 + xprompt.maxTextTokens + 2 * (codesPerImage(image) + 2) + xprompt.tokens;
-  // The widest moment of a layer: stacked gate and up projections, or the scores of all heads.
-  const widest = Math.max(2 * decoder.intermediateSize + 4 * decoder.hiddenSize, decoder.heads * longest);
-  // The decoder of pictures at full resolution: a few copies of its widest level.
-  const pixels = image.resolution ** 2 * image.baseChannels * (image.channelMultiplier[0] ?? 1);
-  return memoryNeed({
-    weights: parameters * bytes,
-    cache: cacheBytes(decoder, decoder.maxPositions),
-    activations: bytes * Math.max(2 * longest * widest, 6 * pixels),
-  });
+/** What a model that has learned X-Prompt has besides. */
+async function ofXPrompt(folder: string): Promise<Pick<ModelDescription, "fingerprint" | "xprompt">> {
+  const path = join(folder, "config.json");
+  if (!("xprompt" in (await readJson(path, z.looseObject({}), "model config")))) return {};
+  const config = modelConfigFromJson(await readJson(path, modelConfigSchema, "model config"));
+  const checksum = config.checksum ?? (await sha256File(join(folder, "model.safetensors"), "weights"));
+  return { fingerprint: fingerprintOf(config, checksum), xprompt: config.xprompt };
 }

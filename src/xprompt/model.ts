@@ -4,6 +4,7 @@ import type { CacheBlock } from "../chameleon/cache.ts";
 import { Decoder } from "../chameleon/decoder.ts";
 import { readWeights, type Tokenizers } from "../chameleon/folder.ts";
 import { ImageTokenizer, VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
+import { requireMemoryFor } from "../chameleon/memory.ts";
 import { TextTokenizer } from "../chameleon/text-tokenizer.ts";
 import { headWidth } from "../chameleon/transformer.ts";
 import type { Vocabulary } from "../chameleon/vocabulary.ts";
@@ -121,6 +122,7 @@ export class XPrompt {
       await readJson(join(folder, "config.json"), modelConfigSchema, "model config"),
     );
     const text = await TextTokenizer.load(join(folder, "tokenizer.json"));
+    await requireMemoryFor(folder, config);
     const weights = await readWeights(folder, config.checksum);
     const checksum = config.checksum ?? (await sha256File(join(folder, "model.safetensors"), "weights"));
     const alone = { weights, checksum };

@@ -1,0 +1,102 @@
+/** @file How much memory there is, as Linux tells it, and what is refused for lack of it. */
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { UsageError, XPromptError } from "../../src/errors.ts";
+import { availableMemory, memoryNeed, requireMemory } from "../../src/runtime/memory.ts";
+
+let root: string;
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "memory-"));
+});
+afterEach(async () => {
+  vi.unstubAllEnvs();
+  await rm(root, { recursive: true });
+});
+
+/** A machine with 1,000,000 kB available, and what else the files say. */
+async function machine(files: Readonly<Record<string, string | number>> = {}): Promise<number> {
+  const all = {
+    "proc/meminfo":
+      "MemTotal:  9000000 kB\nMemFree:    1000 kB\nMemAvailable:    1000000 kB\nCached: 999000 kB\n",
+    ...files,
+  };
+  for (const [name, text] of Object.entries(all)) {
+    await mkdir(dirname(join(root, name)), { recursive: true });
+    await writeFile(join(root, name), `${text}\n`);
+  }
+  return availableMemory(root);
+}
+
+const AVAILABLE = 1_000_000 * 1024;
+
+describe("available", () => {
+  test("on a machine without limits: what can be given without swapping, not what is unused", async () => {
+    expect(await machine()).toBe(AVAILABLE);
+    expect(await machine({ "proc/self/cgroup": "0::/user.slice" })).toBe(AVAILABLE);
+  });
+
+  test("in a container (version 2): the limit less what is used, the disk cache not counted", async () => {
+    const files = {
+      "proc/self/cgroup": "0::/",
+      "sys/fs/cgroup/memory.max": 500_000_000,
+      "sys/fs/cgroup/memory.current": 450_000_000,
+      "sys/fs/cgroup/memory.stat": "anon 1\nfile 3\ninactive_file 30000000\nactive_file 9",
+    };
+    expect(await machine(files)).toBe(80_000_000);
+    expect(await machine({ ...files, "sys/fs/cgroup/memory.max": "max" })).toBe(AVAILABLE);
+    expect(await machine({ ...files, "sys/fs/cgroup/memory.current": 600_000_000 })).toBe(0);
+  });
+
+  test("a group around this one may allow less", async () => {
+    const files = {
+      "proc/self/cgroup": "0::/a/b",
+      "sys/fs/cgroup/a/memory.max": 300_000_000,
+      "sys/fs/cgroup/a/memory.current": 100_000_000,
+      "sys/fs/cgroup/a/b/memory.max": 400_000_000,
+      "sys/fs/cgroup/a/b/memory.current": 100_000_000,
+    };
+    expect(await machine(files)).toBe(200_000_000);
+  });
+
+  test("in a container (version 1), whose own path is not to be seen inside", async () => {
+    const files = {
+      "proc/self/cgroup": "9:cpu,memory:/docker/1f\n3:memoryless:/\n0::/",
+      "sys/fs/cgroup/memory/memory.limit_in_bytes": 700_000_000,
+      "sys/fs/cgroup/memory/memory.usage_in_bytes": 100_000_000,
+      "sys/fs/cgroup/memory/memory.stat": "inactive_file 1\ntotal_inactive_file 50000000",
+    };
+    expect(await machine(files)).toBe(650_000_000);
+    const unlimited = { ...files, "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712" };
+    expect(await machine(unlimited)).toBe(AVAILABLE);
+  });
+
+  test("here, and where the system tells nothing", async () => {
+    for (const at of ["/", root]) expect(await availableMemory(at)).toBeGreaterThan(1e6);
+  });
+
+  test("XPROMPT_MEMORY_LIMIT stands for it", async () => {
+    vi.stubEnv("XPROMPT_MEMORY_LIMIT", "123456");
+    expect(await machine()).toBe(123456);
+    for (const wrong of ["4GiB", "-1", "1e9"]) {
+      vi.stubEnv("XPROMPT_MEMORY_LIMIT", wrong);
+      await expect(machine()).rejects.toThrow(UsageError);
+    }
+    vi.stubEnv("XPROMPT_MEMORY_LIMIT", "");
+    expect(await machine()).toBe(AVAILABLE);
+  });
+});
+
+test("what is too much is refused with the figures, what fits is not", async () => {
+  const need = memoryNeed({ weights: 3 * 2 ** 30, cachePerToken: 1, cache: 2 ** 30, activations: 2 ** 29 });
+  expect(need.total).toBe(4.5 * 2 ** 30);
+  vi.stubEnv("XPROMPT_MEMORY_LIMIT", String(need.total));
+  await requireMemory("loading model big", need);
+  vi.stubEnv("XPROMPT_MEMORY_LIMIT", String(need.total - 1));
+  const refused = requireMemory("loading model big", need);
+  await expect(refused).rejects.toThrow(XPromptError);
+  await expect(refused).rejects.toThrow(
+    /^loading model big: expected 4\.5 GiB of memory \(weights 3\.0 GiB, cache 1\.0 GiB, activations 512\.0 MiB\), got 4\.5 GiB available \(.*--quantize int4.*\)$/,
+  );
+});
