@@ -1,4 +1,12 @@
-/** @file Pictures to codes and back, with the trained VQGAN. */
+/**
+ * @file Pictures to codes and back, with the trained VQGAN.
+ *
+ * @example
+ * const { config, weights } = await openImageTokenizer("chameleon-7b", { imageTokenizer: "vqgan.ckpt" });
+ * const tokenizer = new ImageTokenizer(config, weights);
+ * const codes = await tokenizer.encodeImage(preprocess(await loadImage("photo.jpg"), settings)); // 1024 codes
+ * await savePng("again.png", await tokenizer.decodeImage(codes));
+ */
 import { XPromptError } from "../errors.ts";
 import { exportOnnx, Graph, type Initializer, reshape, type Tensor } from "../graph/index.ts";
 import type { Image } from "../image/index.ts";
@@ -9,6 +17,12 @@ import { codesPerImage, codeVectors, decoder, encoder, quantize, type VqganConfi
 export const VQ_PREFIX = "model.vqmodel";
 
 type Weights = ReadonlyMap<string, Initializer>;
+
+/**
+ * A picture as the tokenizer takes it: an RGB picture in [0, 1], which becomes [−1, 1], or what `preprocess` makes of
+ * one: the planes of red, green and blue, `[3, side, side]` row by row, about [−1, 1].
+ */
+export type Pixels = Image | Float32Array;
 
 export class ImageTokenizer {
   private encoding: Promise<Session> | undefined;
@@ -25,18 +39,45 @@ export class ImageTokenizer {
     return codesPerImage(this.config);
   }
 
+  /** Whether codes can be made into pictures: published checkpoints often have the encoder alone. */
+  get canDecode(): boolean {
+    return this.weights.has(`${VQ_PREFIX}.decoder.conv_in.weight`);
+  }
+
   /**
-   * The codes of each picture.
+   * The codes of one picture: `[grid²]` below the number of codes, row by row from the top left.
+   * @param pixels square, of the tokenizer's resolution
+   * @throws XPromptError for another size.
+   */
+  async encodeImage(pixels: Pixels): Promise<Int32Array> {
+    return (await this.encode([pixels]))[0]!;
+  }
+
+  /**
+   * The picture of one row of codes: square, of the tokenizer's resolution, limited to [0, 1].
+   * @param codes `[grid²]`, below the number of codes
+   * @throws XPromptError for other codes, or when there is no decoder.
+   */
+  async decodeImage(codes: ArrayLike<number>): Promise<Image> {
+    return (await this.decode([codes]))[0]!;
+  }
+
+  /**
+   * The codes of each picture, together in one run.
    * @param images square pictures of the tokenizer's resolution
    */
-  async encode(images: readonly Image[]): Promise<Int32Array[]> {
+  async encode(images: readonly Pixels[]): Promise<Int32Array[]> {
     if (images.length === 0) return [];
     const side = this.config.resolution;
-    for (const { width, height } of images)
-      if (width !== side || height !== side)
-        throw new XPromptError(
-          `encoding a picture: expected ${side} × ${side} pixels, got ${width} × ${height}`,
-        );
+    for (const image of images) {
+      const expected = (what: string, got: string) =>
+        new XPromptError(`encoding a picture: expected ${what}, got ${got}`);
+      if (image instanceof Float32Array) {
+        if (image.length !== 3 * side * side)
+          throw expected(`planes [3, ${side}, ${side}]`, `${image.length} values`);
+      } else if (image.width !== side || image.height !== side)
+        throw expected(`${side} × ${side} pixels`, `${image.width} × ${image.height}`);
+    }
     this.encoding ??= this.compile((graph) => {
       const pictures = graph.input("pictures", "float32", ["n", 3, side, side]);
       const w = graph.scope().at(VQ_PREFIX);
@@ -53,11 +94,16 @@ export class ImageTokenizer {
   }
 
   /**
-   * The picture of each row of codes.
+   * The picture of each row of codes, together in one run.
    * @param codes each `[grid²]`, below the number of codes
    */
   async decode(codes: readonly ArrayLike<number>[]): Promise<Image[]> {
     if (codes.length === 0) return [];
+    if (!this.canDecode)
+      throw new XPromptError(
+        "decoding a picture: expected an image tokenizer with its decoder, got the encoder alone, as Hugging Face's Chameleon checkpoints have it " +
+          "(put Meta's vqgan.ckpt, or a VQ-VAE as the folder image_tokenizer, into the model's folder, or give its path as imageTokenizer)",
+      );
     const count = this.codesPerImage;
     const known = (code: number) => Number.isInteger(code) && code >= 0 && code < this.config.codes;
     for (const row of codes) {
@@ -92,16 +138,20 @@ export class ImageTokenizer {
   }
 }
 
-/** Interleaved pictures in [0, 1] as planes in [−1, 1]: `[n, 3, height, width]`. */
-export function toPlanes(images: readonly Image[]): Float32Array {
-  const { width, height } = images[0]!;
-  const pixels = width * height;
-  const planes = new Float32Array(images.length * 3 * pixels);
-  for (const [n, { data }] of images.entries())
-    for (let c = 0; c < 3; c++) {
-      const start = (n * 3 + c) * pixels;
-      for (let i = 0; i < pixels; i++) planes[start + i] = data[i * 3 + c]! * 2 - 1;
+/** Pictures of one size as planes in [−1, 1]: `[n, 3, height, width]`. */
+export function toPlanes(images: readonly Pixels[]): Float32Array {
+  const sizes = images.map((image) => (image instanceof Float32Array ? image.length : image.data.length));
+  const planes = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
+  let start = 0;
+  for (const [n, image] of images.entries()) {
+    if (image instanceof Float32Array) planes.set(image, start);
+    else {
+      const pixels = image.width * image.height;
+      for (let c = 0; c < 3; c++)
+        for (let i = 0; i < pixels; i++) planes[start + c * pixels + i] = image.data[i * 3 + c]! * 2 - 1;
     }
+    start += sizes[n]!;
+  }
   return planes;
 }
 

@@ -62,6 +62,16 @@ describe("ImageTokenizer", () => {
     expect(await tokenizer.decode([])).toEqual([]);
   });
 
+  test("takes planes as they are, and one picture alone", async () => {
+    const planes = toPlanes([images[1]!]);
+    expect([...(await tokenizer.encodeImage(planes))]).toEqual(codes[1]);
+    expect((await tokenizer.encode([images[0]!, planes])).map((row) => [...row])).toEqual(codes);
+    expect(await tokenizer.decodeImage(codes[1]!)).toEqual((await tokenizer.decode([codes[1]!]))[0]);
+    await expect(tokenizer.encodeImage(planes.subarray(1))).rejects.toThrow(
+      "encoding a picture: expected planes [3, 16, 16], got 767 values",
+    );
+  });
+
   test("refuses pictures of another size, saying which", async () => {
     const small: Image = { width: 16, height: 8, data: new Float32Array(384) };
     const refused = tokenizer.encode([images[0]!, small]);
