@@ -11,6 +11,7 @@ import { describeCommand } from "./describe.ts";
 import { evalCommand } from "./eval.ts";
 import { exportCommand } from "./export.ts";
 import { generateCommand } from "./generate.ts";
+import { initCommand } from "./init.ts";
 import { inspectCommand } from "./inspect.ts";
 import { oneLine, say } from "./output.ts";
 import { trainCommand } from "./train.ts";
@@ -36,6 +37,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     generateCommand,
     compressCommand,
     describeCommand,
+    initCommand,
     trainCommand,
     evalCommand,
     convertCommand,

@@ -1,0 +1,205 @@
+/**
+ * @file Making a Chameleon-family model ready to learn X-Prompt: rows for S XP tokens at the end of the vocabulary, and
+ * the sizes of the method in its configuration. Everything else stays as it is, bit for bit.
+ *
+ * An XP token's embedding starts at the mean of all embeddings, which every layer can read, with a tenth of their
+ * deviation as noise, so that the S tokens are not alike. Its row of the head is the mean row: the new tokens, which are
+ * never to be drawn, then get an average logit and take next to nothing from the others
+ * (https://nlp.stanford.edu/~johnhew/vocab-expansion.html).
+ */
+import { join } from "node:path";
+import { z } from "zod";
+import { decoderConfigSchema, decoderFromJson, vqConfigSchema, vqganFromJson } from "../chameleon/config.ts";
+import { TextTokenizer } from "../chameleon/text-tokenizer.ts";
+import { type Vocabulary, xpTokenName } from "../chameleon/vocabulary.ts";
+import { codesPerImage } from "../chameleon/vqgan.ts";
+import { XPromptError } from "../errors.ts";
+import { Random } from "../random.ts";
+import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../runtime/files.ts";
+import { type Dtype, type TensorToWrite, writeSafetensors } from "../runtime/safetensors.ts";
+import { openWeights, type WeightFolder } from "../runtime/weights.ts";
+import { checkParts } from "./check-parts.ts";
+import type { ModelConfig } from "./config.ts";
+import { longestExample, longestTodo, type XPromptConfig } from "./sequence.ts";
+
+const EMBEDDING = "model.embed_tokens.weight";
+const HEAD = "lm_head.weight";
+const FLOATS: readonly Dtype[] = ["F32", "F16", "BF16"];
+/** Share of the embeddings' deviation that tells XP tokens apart. */
+const NOISE = 0.1;
+
+export interface InitializeOptions {
+  /** Folder of the model, in Hugging Face's layout. */
+  readonly base: string;
+  /** Folder to write; it must not hold anything. */
+  readonly output: string;
+  /** S: tokens that an example is compressed to. */
+  readonly xpTokens: number;
+  /** Most text tokens of an instruction. */
+  readonly maxTextTokens: number;
+  readonly seed: number;
+  /** Draw the head's rows of image tokens anew, for a base that was kept from drawing pictures. */
+  readonly reinitImageHead?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+export interface Initialized {
+  readonly output: string;
+  readonly xprompt: XPromptConfig;
+  /** Ids of the new tokens. */
+  readonly xp: readonly number[];
+  readonly vocabularySize: number;
+  /** Positions that the longest example and TODO part take, and those that the base was made for. */
+  readonly positions: { readonly used: number; readonly base: number };
+}
+
+const objectSchema = z.record(z.string(), z.unknown());
+
+/** @throws XPromptError when the base is no whole Chameleon-family model, is quantized, or has XP tokens already */
+export async function initializeModel(options: InitializeOptions): Promise<Initialized> {
+  const { base, output, xpTokens, maxTextTokens, seed, reinitImageHead, signal } = options;
+  const doing = `initializing from ${base}`;
+  const raw = await readJson(join(base, "config.json"), objectSchema, "model config");
+  if (raw.xprompt !== undefined)
+    throw new XPromptError(
+      `${doing}: expected a model without XP tokens, got one that has learned X-Prompt (train it with init in a recipe)`,
+    );
+  if (raw.quantization_config)
+    throw new XPromptError(
+      `${doing}: expected plain weights, got quantized ones (give the model that they were made from, quantize afterwards)`,
+    );
+  const json = await readJson(join(base, "config.json"), baseSchema, "model config");
+  const tokenizer = await readJson(join(base, "tokenizer.json"), objectSchema, "tokenizer");
+  const { vocabulary } = await TextTokenizer.load(join(base, "tokenizer.json"));
+  const before = decoderFromJson(json);
+  const image = vqganFromJson(json.vq_config);
+  if (vocabulary.xp.length > 0 || vocabulary.size > before.vocabularySize)
+    throw new XPromptError(
+      `${doing}: expected a tokenizer of up to ${before.vocabularySize} tokens, none of them for XP, got ${vocabulary.size} with ${vocabulary.xp.length} (tokenizer.json belongs to another model)`,
+    );
+
+  const sizes = { tokens: xpTokens, maxTextTokens };
+  const codes = codesPerImage(image);
+  const todoPosition = 64 * Math.ceil(longestExample(sizes, codes) / 64);
+  const used = todoPosition + longestTodo(sizes, codes);
+  const xprompt: XPromptConfig = { ...sizes, todoPosition };
+  const config: ModelConfig = {
+    decoder: {
+      ...before,
+      vocabularySize: before.vocabularySize + xpTokens,
+      maxPositions: Math.max(before.maxPositions, used),
+    },
+    image,
+    xprompt,
+  };
+  const xp = Array.from({ length: xpTokens }, (_, i) => before.vocabularySize + i);
+  const named = withTokens(tokenizer, xp);
+  const stored = await openWeights(base);
+  try {
+    const plan = tensorsOf(stored, { vocabulary, added: xpTokens, seed, reinitImageHead });
+    checkParts(config, new TextTokenizer(named).vocabulary, new Map(plan.map((each) => [each.name, each])));
+    const write = async (folder: string) => {
+      const file = join(folder, "model.safetensors");
+      await writeSafetensors(file, plan, { format: "pt" }, { signal });
+      const changed = configJson(raw, config, xp, await sha256File(file, "weights"));
+      await writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(changed, null, 2)}\n`);
+      await writeFileAtomic(join(folder, "tokenizer.json"), `${JSON.stringify(named, null, 1)}\n`);
+    };
+    await writeFolderAtomic(output, write, { signal });
+  } finally {
+    await stored.close();
+  }
+  const positions = { used, base: before.maxPositions };
+  return { output, xprompt, xp, vocabularySize: config.decoder.vocabularySize, positions };
+}
+
+const baseSchema = z
+  .looseObject({ model_type: z.literal("chameleon"), vq_config: vqConfigSchema })
+  .and(decoderConfigSchema);
+
+/** `tokenizer.json` with XP tokens as added ones. */
+function withTokens(tokenizer: Record<string, unknown>, ids: readonly number[]): Record<string, unknown> {
+  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
+  const added = ids.map((id, i) => ({ id, content: xpTokenName(i), ...flags }));
+  return { ...tokenizer, added_tokens: [...((tokenizer.added_tokens as object[]) ?? []), ...added] };
+}
+
+/** `config.json` with the new sizes; all else as the base has it. */
+function configJson(
+  raw: Record<string, unknown>,
+  { decoder, xprompt }: ModelConfig,
+  ids: readonly number[],
+  checksum: string,
+): Record<string, unknown> {
+  const names = Object.fromEntries(ids.map((id, i) => [xpTokenName(i), id]));
+  const map = raw.vocabulary_map;
+  return {
+    ...raw,
+    vocab_size: decoder.vocabularySize,
+    max_position_embeddings: decoder.maxPositions,
+    ...(map !== null && typeof map === "object" && { vocabulary_map: { ...map, ...names } }),
+    xprompt: {
+      tokens: xprompt.tokens,
+      todo_position: xprompt.todoPosition,
+      max_text_tokens: xprompt.maxTextTokens,
+    },
+    weights_sha256: checksum,
+  };
+}
+
+interface Plan {
+  readonly vocabulary: Vocabulary;
+  /** Rows that the embedding and the head get more. */
+  readonly added: number;
+  readonly seed: number;
+  readonly reinitImageHead?: boolean;
+}
+
+/** The tensors to write, each read when its turn comes: what does not change goes from file to file. */
+function tensorsOf(stored: WeightFolder, plan: Plan): TensorToWrite[] {
+  return [...stored.tensors].map(([name, { dtype, shape }]) => {
+    if (name !== EMBEDDING && name !== HEAD)
+      return { name, dtype, shape, data: async () => (await stored.read(name)).bytes };
+    const [rows, width] = shape as readonly [number, number];
+    if (!FLOATS.includes(dtype))
+      throw new XPromptError(
+        `initializing from ${stored.folder}: ${name}: expected plain weights (${FLOATS.join(", ")}), got ${dtype} (give the model that it was made from)`,
+      );
+    const extended = async () => extend(name, await stored.readFloat32(name), width, plan);
+    return { name, dtype, shape: [rows + plan.added, width], data: extended };
+  });
+}
+
+/** A table `[rows, width]` with rows for XP tokens behind the others. */
+function extend(
+  name: string,
+  table: Float32Array,
+  width: number,
+  { vocabulary, added, seed, reinitImageHead }: Plan,
+): Float32Array {
+  const result = new Float32Array(table.length + added * width);
+  result.set(table);
+  const rows = Array.from({ length: table.length / width }, (_, row) => row);
+  const draw = (into: readonly number[], like: readonly number[], noise: number, label: string) => {
+    const { mean, deviation } = columns(table, width, like);
+    for (const row of into) {
+      const random = Random.of(seed, label, row);
+      for (let i = 0; i < width; i++)
+        result[row * width + i] = mean[i]! + (noise > 0 ? noise * deviation[i]! * random.normal() : 0);
+    }
+  };
+  const fresh = Array.from({ length: added }, (_, i) => rows.length + i);
+  draw(fresh, rows, name === EMBEDDING ? NOISE : 0, "xp");
+  if (name === HEAD && reinitImageHead)
+    draw([...vocabulary.imageTokens], [...vocabulary.textTokens], 1, "image head");
+  return result;
+}
+
+/** Mean and standard deviation of each column over some rows of a table. */
+function columns(table: Float32Array, width: number, rows: readonly number[]) {
+  const [mean, deviation] = [new Float64Array(width), new Float64Array(width)];
+  for (const row of rows) for (let i = 0; i < width; i++) mean[i]! += table[row * width + i]! / rows.length;
+  for (const row of rows)
+    for (let i = 0; i < width; i++) deviation[i]! += (table[row * width + i]! - mean[i]!) ** 2 / rows.length;
+  return { mean, deviation: deviation.map(Math.sqrt) };
+}
