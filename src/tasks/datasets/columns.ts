@@ -1,0 +1,205 @@
+/** @file What the columns of a set mean: finding them by their usual names, and making records of their cells. */
+import { isAbsolute, relative, resolve, sep } from "node:path";
+import { XPromptError } from "../../errors.ts";
+import { Defect, type PairRecord, type Picture, type Row, type RowKey } from "./record.ts";
+import type { Columns, Role } from "./settings.ts";
+
+/** For each role the columns that may say it, the likeliest first: the first that a record has counts. */
+export type ColumnNames = Readonly<Record<Role, readonly string[]>>;
+
+/** Names of a picture that is the only one of a record, or the other side of one that has a telling name. */
+const plain = ["image", "file_name", "png", "jpg", "jpeg", "webp"];
+/** In lists of files the name of a picture is followed by `_file_name`. */
+const pictures = (...names: string[]) => [...names.flatMap((name) => [name, `${name}_file_name`]), ...plain];
+const usual: ColumnNames = {
+  id: ["id", "__key__"],
+  group: [],
+  task: [],
+  input: pictures(
+    ...["input", "input_image", "source_image", "source_img", "source", "original_image", "before"],
+  ),
+  output: pictures(
+    ...["output", "output_image", "target_image", "target_img", "target", "edited_image", "after"],
+  ),
+  instruction: ["instruction", "edit_instruction", "edit_prompt", "prompt", "caption", "text", "txt"],
+  difference: ["difference"],
+  reverseInstruction: ["reverseInstruction", "reverse_instruction", "inverse_instruction"],
+  subtask: ["subtask", "sub_task", "edit_type", "category"],
+  licence: ["licence", "license"],
+};
+const roles = Object.keys(usual) as Role[];
+/** The longest text of a record, in characters. */
+const maxText = 4000;
+
+/**
+ * The columns of every role: the chosen one, or those with usual names.
+ * @param names the columns there are; of records that name their own, those of the first ones
+ * @throws XPromptError for a chosen column that is not there, and when there is no picture to make
+ */
+export function findColumns(names: readonly string[], chosen: Columns, doing: string): ColumnNames {
+  const found = Object.fromEntries(
+    roles.map((role) => {
+      const wanted = chosen[role];
+      if (wanted !== undefined && !names.includes(wanted)) {
+        throw new XPromptError(
+          `${doing}: expected a column "${wanted}" (columns.${role}), got ${list(names)} (correct the setting)`,
+        );
+      }
+      return [role, wanted === undefined ? usual[role] : [wanted]];
+    }),
+  ) as Record<Role, readonly string[]>;
+  if (!found.output.some((name) => names.includes(name))) {
+    throw new XPromptError(
+      `${doing}: expected a column with the output picture, such as output, target_image or edited_image, got ${list(names)} (name it: columns.output)`,
+    );
+  }
+  return found;
+}
+
+/** The columns of a role that are among `names`; of pictures the first alone, and none for both sides. */
+export function columnsAmong(columns: ColumnNames, names: readonly string[]): ColumnNames {
+  const [input, output] = sidesOf(columns, (name) => names.includes(name));
+  const among = (role: Role) => columns[role].filter((name) => names.includes(name));
+  const texts = Object.fromEntries(roles.map((role) => [role, among(role)])) as Record<Role, string[]>;
+  return {
+    ...texts,
+    input: input === undefined ? [] : [input],
+    output: output === undefined ? [] : [output],
+  };
+}
+
+/** The columns of the two sides, of those that are there. */
+function sidesOf(
+  columns: ColumnNames,
+  has: (name: string) => boolean,
+): [input: string | undefined, output: string | undefined] {
+  const output = columns.output.find(has);
+  return [columns.input.find((name) => name !== output && has(name)), output];
+}
+
+function list(names: readonly string[]): string {
+  const shown = names.slice(0, 12).join(", ");
+  return names.length > 12 ? `${shown}, …` : shown || "none";
+}
+
+/** What a set says of all its records. */
+export interface SetWords {
+  readonly source: string;
+  readonly instruction?: string;
+  readonly difference?: string;
+  readonly reverseInstruction?: string;
+  readonly subtask?: string;
+  readonly licence?: string;
+}
+
+/** The task of text-to-image records. */
+export const textToImage = "text-to-image";
+
+/**
+ * The key of a row.
+ * @throws Defect for a cell of a type that is none of text, number or truth value
+ */
+export async function keyOf(row: Row, columns: ColumnNames, source: string): Promise<RowKey> {
+  const id = (await textOf(row, columns.id)) ?? row.place;
+  const [input] = sidesOf(columns, (name) => present(row.cells[name]));
+  const task = input === undefined ? textToImage : ((await textOf(row, columns.task)) ?? source);
+  return { id, group: (await textOf(row, columns.group)) ?? id, task };
+}
+
+/** The key of a row, or what is wrong with it. */
+export async function keyOrDefect(
+  row: Row | Defect,
+  columns: ColumnNames,
+  source: string,
+): Promise<RowKey | Defect> {
+  return row instanceof Defect ? row : orDefect(() => keyOf(row, columns, source));
+}
+
+/** What `work` makes; a defect that it throws is returned instead. */
+export async function orDefect<T>(work: () => Promise<T>): Promise<T | Defect> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Defect) return error;
+    throw error;
+  }
+}
+
+/**
+ * The record of a row.
+ * @throws Defect for a missing side, a cell of the wrong type, or a path that leaves the set's folder
+ */
+export async function recordOf(row: Row, columns: ColumnNames, words: SetWords): Promise<PairRecord> {
+  const { place, cells } = row;
+  const text = (role: Exclude<Role, "input" | "output">) => textOf(row, columns[role]);
+  const picture = async (name: string | undefined) =>
+    name === undefined ? undefined : pictureOf(cells[name], row, name);
+  const sides = sidesOf(columns, (name) => present(cells[name]));
+  const [input, output] = [await picture(sides[0]), await picture(sides[1])];
+  if (output === undefined) throw new Defect("missing", place, "it has no output picture");
+  const instruction = (await text("instruction")) ?? words.instruction;
+  if (input === undefined && instruction === undefined) {
+    throw new Defect("missing", place, "it has neither an input picture nor a caption");
+  }
+  const { id, task } = await keyOf(row, columns, words.source);
+  return {
+    id,
+    task,
+    ...(input === undefined ? {} : { input }),
+    output,
+    instruction,
+    difference: (await text("difference")) ?? words.difference,
+    reverseInstruction: (await text("reverseInstruction")) ?? words.reverseInstruction,
+    subtask: (await text("subtask")) ?? words.subtask,
+    source: words.source,
+    licence: (await text("licence")) ?? words.licence,
+  };
+}
+
+const present = (cell: unknown): boolean => cell !== undefined && cell !== null && cell !== "";
+
+/** The first of the columns that the row has, as text; a function reads it. */
+async function textOf({ cells, place }: Row, names: readonly string[]): Promise<string | undefined> {
+  const name = names.find((each) => present(cells[each]));
+  const held = name === undefined ? undefined : cells[name];
+  const cell: unknown = typeof held === "function" ? await held() : held;
+  if (!present(cell)) return undefined;
+  if (!["string", "number", "bigint", "boolean"].includes(typeof cell)) {
+    throw new Defect("type", place, `expected text in ${name}, got ${kindOf(cell)}`);
+  }
+  const text = String(cell).trim();
+  if (text.length > maxText) {
+    throw new Defect("type", place, `expected at most ${maxText} characters in ${name}, got ${text.length}`);
+  }
+  return text === "" ? undefined : text;
+}
+
+/** A cell is bytes, a path, `{ bytes, path }` as Hugging Face stores pictures, or a function that reads the bytes. */
+async function pictureOf(cell: unknown, row: Row, name: string): Promise<Picture> {
+  if (cell instanceof Uint8Array) return cell;
+  if (typeof cell === "function") return (cell as () => Promise<Uint8Array>)();
+  if (typeof cell === "string") return inside(cell, row);
+  if (typeof cell === "object" && cell !== null) {
+    const { bytes, path } = cell as { bytes?: unknown; path?: unknown };
+    if (bytes instanceof Uint8Array) return bytes;
+    if (typeof path === "string") return inside(path, row);
+  }
+  throw new Defect("type", row.place, `expected a picture in ${name}, got ${kindOf(cell)}`);
+}
+
+function inside(path: string, { place, folder }: Row): string {
+  if (folder === undefined) throw new Defect("path", place, "it names a file, but the set has no folder");
+  const full = resolve(folder, path);
+  const steps = relative(folder, full);
+  if (isAbsolute(path) || isAbsolute(steps) || steps === ".." || steps.startsWith(`..${sep}`)) {
+    throw new Defect("path", place, `expected a path inside the set's folder, got ${path}`);
+  }
+  return full;
+}
+
+function kindOf(cell: unknown): string {
+  if (cell === null) return "nothing";
+  if (Array.isArray(cell)) return "a list";
+  if (cell instanceof Uint8Array) return "bytes";
+  return typeof cell === "object" ? "a structure" : `a ${typeof cell}`;
+}

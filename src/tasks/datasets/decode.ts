@@ -1,0 +1,68 @@
+/** @file Records decoded: squares of one size, maps in colours. What is broken is a defect of the record. */
+import { readFile, stat } from "node:fs/promises";
+import sharp from "sharp";
+import { messageOf } from "../../errors.ts";
+import type { Image } from "../../image/image.ts";
+import { loadImage, maxPixels } from "../../image/load.ts";
+import { attempt } from "../../runtime/files.ts";
+import { Defect, type LoadedPair, type PairRecord, type Picture } from "./record.ts";
+import { type Paint, renderMap } from "./render.ts";
+
+/** The most bytes of a picture that are decoded. */
+const maxBytes = 256 * 2 ** 20;
+
+/**
+ * The pair with its pictures cropped to the middle square and scaled to `size` × `size` pixels.
+ * @param paint colours of the outputs where these are maps
+ * @throws Defect for a picture that is missing, broken, of another format, too small or too large
+ */
+export async function decodePair(record: PairRecord, size: number, paint?: Paint): Promise<LoadedPair> {
+  const { input, output, ...texts } = record;
+  const [decodedInput, decodedOutput] = await Promise.all([
+    input === undefined ? undefined : decode(input, size, record.id),
+    decode(output, size, record.id, paint),
+  ]);
+  return { ...texts, ...(decodedInput && { input: decodedInput }), output: decodedOutput };
+}
+
+async function decode(picture: Picture, size: number, id: string, paint?: Paint): Promise<Image> {
+  const bytes = typeof picture === "string" ? await readPicture(picture, id) : picture;
+  if (bytes.length > maxBytes) {
+    throw new Defect("picture", id, `expected at most ${maxBytes} bytes, got ${bytes.length}`);
+  }
+  try {
+    if (paint) return await renderMap(bytes, size, paint);
+    return await loadImage(isTiff(bytes) ? await toPng(bytes) : bytes, { size, name: "of the record" });
+  } catch (error) {
+    if (error instanceof RangeError) throw error;
+    throw new Defect("picture", id, messageOf(error));
+  }
+}
+
+/** A missing file is the record's fault; a disk that fails is not. */
+async function readPicture(path: string, id: string): Promise<Buffer> {
+  return attempt(`reading picture ${path}`, path, async () => {
+    try {
+      const { size } = await stat(path);
+      if (size <= maxBytes) return await readFile(path);
+      throw new Defect("picture", id, `expected at most ${maxBytes} bytes, got ${size}`);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === "ENOENT" || code === "ENOTDIR")
+        throw new Defect("missing", id, `there is no file ${path}`);
+      if (code === "EISDIR") throw new Defect("missing", id, `${path} is a folder`);
+      throw error;
+    }
+  });
+}
+
+const isTiff = (bytes: Uint8Array): boolean =>
+  ["II*\0", "MM\0*"].includes(Buffer.from(bytes.subarray(0, 4)).toString("latin1"));
+
+/** Retouched photographs come as TIFF, in colour spaces of their own: sRGB from here on. */
+async function toPng(bytes: Uint8Array): Promise<Buffer> {
+  return sharp(bytes, { failOn: "error", limitInputPixels: maxPixels })
+    .toColourspace("srgb")
+    .png({ compressionLevel: 0 })
+    .toBuffer();
+}

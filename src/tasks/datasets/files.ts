@@ -1,0 +1,152 @@
+/** @file Which files a path means: one file, a folder and all below it, or a pattern. */
+import type { Dirent } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { XPromptError } from "../../errors.ts";
+import { attempt } from "../../runtime/files.ts";
+
+/** Files below a folder: `names` relative to `root`, with forward slashes, in order. */
+export interface FileList {
+  readonly root: string;
+  readonly names: readonly string[];
+}
+
+const maxDepth = 16;
+const patternSigns = /[*?{]/;
+
+/**
+ * The files that `path` means. Hidden ones are left out; links to files are followed, links to folders are not.
+ * @throws XPromptError when there is no such file or folder, or no file that the pattern fits
+ */
+export async function listFiles(path: string): Promise<FileList> {
+  const doing = `reading data set ${path}`;
+  const found = await stat(path).catch(() => undefined);
+  if (!found && patternSigns.test(path)) return listPattern(path, doing);
+  const there = found ?? (await attempt(doing, path, () => stat(path)));
+  if (there.isFile()) return { root: dirname(path), names: [basename(path)] };
+  return { root: path, names: await walk(path, doing) };
+}
+
+async function listPattern(path: string, doing: string): Promise<FileList> {
+  const steps = path.split("/");
+  const fixed = steps.findIndex((step) => patternSigns.test(step));
+  const root = steps.slice(0, fixed).join("/") || (path.startsWith("/") ? "/" : ".");
+  const pattern = patternToRegExp(steps.slice(fixed).join("/"));
+  const names = (await walk(root, doing)).filter((name) => pattern.test(name));
+  if (names.length === 0) {
+    throw new XPromptError(`${doing}: expected files that fit the pattern, got none (check the pattern)`);
+  }
+  return { root, names };
+}
+
+async function walk(root: string, doing: string, below = "", depth = 0): Promise<string[]> {
+  const folder = join(root, below);
+  const entries = await attempt(doing, folder, () => readdir(folder, { withFileTypes: true }));
+  entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+  const names: string[] = [];
+  for (const entry of entries) {
+    if (entry.name.startsWith(".")) continue;
+    const name = below + entry.name;
+    if (entry.isDirectory() && depth < maxDepth) {
+      for (const each of await walk(root, doing, `${name}/`, depth + 1)) names.push(each);
+    } else if (await isFile(entry, join(root, name))) names.push(name);
+  }
+  return names;
+}
+
+async function isFile(entry: Dirent, path: string): Promise<boolean> {
+  if (!entry.isSymbolicLink()) return entry.isFile();
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}
+
+/** `*` and `?` stay within a folder, `**` does not; `{a,b}` is a choice, `{00..12}` a run of numbers as wide. */
+export function patternToRegExp(pattern: string): RegExp {
+  const source = pattern.replace(
+    /\*\*\/?|\*|\?|\{(\d+)\.\.(\d+)\}|\{([^{}]*)\}|[.+^$()|[\]\\{}]/g,
+    (sign, from?: string, to?: string, choice?: string) => {
+      if (sign === "**/") return "(?:[^/]+/)*";
+      if (sign === "**") return ".*";
+      if (sign === "*") return "[^/]*";
+      if (sign === "?") return "[^/]";
+      if (from !== undefined && to !== undefined) return numbers(from, to, pattern);
+      if (choice !== undefined)
+        return `(?:${choice
+          .split(",")
+          .map((each) => each.replace(/[.+^$()|[\]\\*?]/g, "\\$&"))
+          .join("|")})`;
+      return `\\${sign}`;
+    },
+  );
+  return new RegExp(`^${source}$`);
+}
+
+function numbers(from: string, to: string, pattern: string): string {
+  const count = Number(to) - Number(from) + 1;
+  if (count < 1 || count > 100_000) {
+    throw new XPromptError(
+      `reading the pattern ${pattern}: expected 1 to 100000 numbers in {${from}..${to}}, got ${count} (correct it)`,
+    );
+  }
+  const width = from.length;
+  const each = Array.from({ length: count }, (_, i) => String(Number(from) + i).padStart(width, "0"));
+  return `(?:${each.join("|")})`;
+}
+
+const splitNames: Readonly<Record<string, string>> = {
+  train: "train",
+  training: "train",
+  our485: "train",
+  nyu2_train: "train",
+  test: "test",
+  testing: "test",
+  eval15: "test",
+  nyu2_test: "test",
+  val: "validation",
+  valid: "validation",
+  validation: "validation",
+  dev: "validation",
+};
+
+/** What tells the split of a file: the folders it lies in, for shards also its beginning (`train-00000-of-00051`). */
+export type SplitBy = "folders" | "shards";
+
+/** The split that a name tells, if any. */
+export function splitOf(name: string, by: SplitBy): string | undefined {
+  return splitSteps(name.toLowerCase(), by)
+    .map((step) => splitNames[step])
+    .find((split) => split !== undefined);
+}
+
+function splitSteps(name: string, by: SplitBy): string[] {
+  const steps = name.split("/");
+  const file = steps.pop()!;
+  return by === "folders" ? steps : [...steps, /^[^-.]+/.exec(file)?.[0] ?? ""];
+}
+
+/**
+ * Those of `items` that belong to the split asked for; without one, `train` where there is such a split, else all.
+ * @param nameOf the name that tells an item's split
+ * @throws XPromptError when there is none of that split
+ */
+export function ofSplit<T>(
+  items: readonly T[],
+  nameOf: (item: T) => string,
+  by: SplitBy,
+  split: string | undefined,
+  doing: string,
+): readonly T[] {
+  if (split === "all") return items;
+  const known = split === undefined ? "train" : splitNames[split.toLowerCase()];
+  const kept = items.filter((item) =>
+    known === undefined ? splitSteps(nameOf(item), by).includes(split!) : splitOf(nameOf(item), by) === known,
+  );
+  if (kept.length > 0) return kept;
+  if (split === undefined) return items;
+  const there = new Set(items.map((item) => splitOf(nameOf(item), by)).filter((each) => each !== undefined));
+  throw new XPromptError(
+    `${doing}: expected a split "${split}", got ${[...there].join(", ") || "none"} (correct the setting split)`,
+  );
+}

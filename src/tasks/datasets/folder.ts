@@ -1,0 +1,132 @@
+/**
+ * @file Pairs told by the names of files. A layout says with two patterns how the two sides are called; sides whose
+ * named parts are the same belong together. One output may have several inputs (fourteen rains over one scene).
+ */
+import { join } from "node:path";
+import { readFileChecked } from "../../runtime/files.ts";
+import { type ColumnNames, keyOrDefect } from "./columns.ts";
+import type { FileList } from "./files.ts";
+import { type Block, Defect, type Row } from "./record.ts";
+
+export interface Layout {
+  /** Patterns of names relative to the set's folder; the values of all named groups together are the key. */
+  readonly input: RegExp;
+  readonly output: RegExp;
+}
+
+/** What files of pictures are called. */
+export const pictureFile = String.raw`\.(?:png|jpe?g|webp|tiff?)$`;
+
+/** `folder/…/<input>/name` and `folder/…/<output>/name`. */
+export function twoFolders(input: string, output: string): Layout {
+  const side = (name: string) =>
+    new RegExp(`^(?<folder>(?:[^/]+/)*)(?:${name})/(?<name>(?:[^/]+/)*[^/]+)${pictureFile}`, "i");
+  return { input: side(input), output: side(output) };
+}
+
+/** `name.before.png` and `name.after.png`; with `-` or `_` instead of the dot as well. */
+function twoEndings(input: string, output: string): Layout {
+  const side = (name: string) =>
+    new RegExp(`^(?<folder>(?:[^/]+/)*)(?<name>[^/]*?)[-._ ]?(?<![a-z])(?:${name})${pictureFile}`, "i");
+  return { input: side(input), output: side(output) };
+}
+
+/** Layouts of folders that are no particular set. */
+export const plainLayouts: readonly Layout[] = [
+  twoFolders("inputs?", "outputs?|targets?"),
+  twoFolders("before", "after"),
+  twoFolders("sources?", "targets?"),
+  twoEndings("before", "after"),
+  twoEndings("input", "output|target"),
+  twoEndings("source", "target"),
+];
+
+/** Files that belong together. */
+export interface Sides {
+  /** What both sides are called in common: their folder and name. */
+  readonly stem: string;
+  readonly inputs: string[];
+  output?: string;
+}
+
+/** The names that belong together, by the first layout that fits each file. */
+function pairUp(names: readonly string[], layouts: readonly Layout[]): Sides[] {
+  const pairs = new Map<string, Sides>();
+  for (const name of names) {
+    for (const [number, layout] of layouts.entries()) {
+      const isInput = layout.input.exec(name);
+      const found = isInput ?? layout.output.exec(name);
+      if (!found) continue;
+      const key = JSON.stringify([number, ...Object.values(found.groups!)]);
+      const stem = Object.values(found.groups!).join("");
+      const sides = pairs.get(key) ?? { stem, inputs: [] };
+      if (isInput) sides.inputs.push(name);
+      else sides.output ??= name;
+      pairs.set(key, sides);
+      break;
+    }
+  }
+  return [...pairs.values()];
+}
+
+/**
+ * The files that belong together, and sides left alone: by all `layouts` where they are a set's own, else by the one of
+ * them that makes most pairs.
+ * @returns nothing when no two files belong together
+ */
+export function pairFiles(
+  names: readonly string[],
+  layouts: readonly Layout[],
+  choose: "all" | "best",
+): readonly Sides[] {
+  const candidates = choose === "all" ? [layouts] : layouts.map((layout) => [layout]);
+  const whole = (pairs: readonly Sides[]) => pairs.filter(({ inputs, output }) => inputs[0] && output).length;
+  const pairs = candidates
+    .map((each) => pairUp(names, each))
+    .reduce((best, each) => (whole(each) > whole(best) ? each : best));
+  return whole(pairs) > 0 ? pairs : [];
+}
+
+/** Pairs of files as one block. */
+export function folderBlock(
+  { root, names }: FileList,
+  pairs: readonly Sides[],
+  columns: ColumnNames,
+  source: string,
+): Block {
+  const texts = new Set(names.filter((name) => name.endsWith(".txt")));
+  const entries = pairs.flatMap((sides) => rowsOf(sides, root, texts));
+  return {
+    name: root,
+    count: entries.length,
+    bytes: 0, // the names are held already
+    keys: () => Promise.all(entries.map((row) => keyOrDefect(row, columns, source))),
+    rows: async () => entries,
+  };
+}
+
+/** Columns of a folder of pairs: the sides, the folder they lie in, and a text file named as the pair is. */
+export const folderColumns = ["input", "output", "folder", "instruction"] as const;
+
+function rowsOf({ stem, inputs, output }: Sides, root: string, texts: ReadonlySet<string>): (Row | Defect)[] {
+  if (inputs.length === 0) return [new Defect("missing", output!, "it has no input picture beside it")];
+  return inputs.map((input) => {
+    const place = input.replace(/\.[^.]+$/, "");
+    if (output === undefined) return new Defect("missing", input, "it has no output picture beside it");
+    const text = [`${place}.txt`, `${stem}.txt`].find((name) => texts.has(name));
+    return {
+      place,
+      folder: root,
+      cells: {
+        input,
+        output,
+        folder: input.slice(0, input.lastIndexOf("/") + 1),
+        ...(text === undefined ? {} : { instruction: () => readText(join(root, text)) }),
+      },
+    };
+  });
+}
+
+async function readText(path: string): Promise<string> {
+  return (await readFileChecked(path, "instruction", 64 * 2 ** 10)).toString("utf8");
+}

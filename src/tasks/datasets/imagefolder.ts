@@ -1,0 +1,191 @@
+/**
+ * @file Hugging Face's imagefolder: pictures beside a `metadata.jsonl` or `metadata.csv` whose columns `file_name` and
+ * `…_file_name` name them (https://huggingface.co/docs/datasets/image_dataset). The list is read in stretches.
+ */
+import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { parse } from "csv-parse/sync";
+import { messageOf, XPromptError } from "../../errors.ts";
+import { attempt } from "../../runtime/files.ts";
+import { type ColumnNames, findColumns, keyOrDefect } from "./columns.ts";
+import { type Block, Defect, type Row } from "./record.ts";
+import type { Columns } from "./settings.ts";
+
+const rowsPerBlock = 256;
+const maxRowBytes = 2 ** 20;
+
+/** True for a file that lists pictures. */
+export const isMetadata = (name: string): boolean => /(?:^|\/)metadata\.(?:jsonl|csv)$/.test(name);
+
+/**
+ * The stretches of a list, and what its columns mean.
+ * @throws XPromptError for a list without rows, without a column of pictures, or with a row of more than 1 MiB
+ */
+export async function metadataBlocks(
+  root: string,
+  name: string,
+  chosen: Columns,
+  source: string,
+): Promise<{ blocks: Block[]; columns: ColumnNames }> {
+  const path = join(root, name);
+  const doing = `reading data set list ${path}`;
+  const csv = name.endsWith(".csv");
+  const [head, ...rest] = await stretches(path, csv, doing);
+  const header = csv && head ? readHeader(await readRange(path, head), doing) : undefined;
+  const ranges = header ? rest : [...(head ? [head] : []), ...rest];
+  if (ranges.length === 0)
+    throw new XPromptError(`${doing}: expected rows, got none (is it the right file?)`);
+  const list: List = { path, folder: dirname(path), place: basename(dirname(path)), header };
+  const names = header ?? (await namesIn(list, ranges[0]!));
+  const columns = findColumns(names, chosen, doing);
+  const blocks = ranges.map((range): Block => {
+    const rows = () => readRows(list, range, columns.output);
+    return {
+      name: `${path}, row ${range.first + 1}`,
+      count: range.count,
+      bytes: 4 * (range.end - range.start) + 500 * range.count,
+      keys: async () => Promise.all((await rows()).map((row) => keyOrDefect(row, columns, source))),
+      rows,
+    };
+  });
+  return { blocks, columns };
+}
+
+interface List {
+  readonly path: string;
+  readonly folder: string;
+  readonly place: string;
+  /** Columns of a CSV list; JSON lines name their own. */
+  readonly header?: readonly string[];
+}
+
+/** Bytes `start` to `end` of a list hold `count` rows, the first of which is number `first`. */
+interface Range {
+  readonly start: number;
+  readonly end: number;
+  readonly first: number;
+  readonly count: number;
+}
+
+/**
+ * Cuts a list into stretches of whole rows (blank lines are none); the header of a CSV list is a stretch of its own. A line ends a row
+ * unless it ends within quotes, which is so when an odd number of them came before (RFC 4180 doubles quotes inside).
+ */
+async function stretches(path: string, csv: boolean, doing: string): Promise<Range[]> {
+  const ranges: Range[] = [];
+  let [quoted, blank] = [false, true];
+  let [position, rowStart, start, count, first] = [0, 0, 0, 0, 0];
+  const close = (end: number) => {
+    if (count > 0) ranges.push({ start, end, first, count });
+    [start, first, count] = [end, first + count, 0];
+  };
+  const endRow = (end: number) => {
+    if (!blank) count++;
+    [rowStart, blank] = [end, true];
+    if (count === rowsPerBlock || (csv && ranges.length === 0)) close(end);
+  };
+  await attempt(doing, path, async () => {
+    for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 }) as AsyncIterable<Buffer>) {
+      for (const byte of chunk) {
+        position++;
+        if (byte === 0x22 && csv) quoted = !quoted;
+        if (byte > 0x20) blank = false;
+        else if (byte === 0x0a && !quoted) endRow(position);
+      }
+      if (position - rowStart > maxRowBytes) {
+        throw new XPromptError(
+          `${doing}: expected rows of at most ${maxRowBytes} bytes, got more after byte ${rowStart} (is a quote open, or is it another file?)`,
+        );
+      }
+    }
+  });
+  endRow(position);
+  close(position);
+  return ranges;
+}
+
+/** The text of a stretch. */
+async function readRange(path: string, { start, end }: Range): Promise<string> {
+  const doing = `reading data set list ${path}`;
+  return attempt(doing, path, async () => {
+    const file = await open(path);
+    try {
+      const bytes = Buffer.alloc(end - start);
+      const { bytesRead } = await file.read(bytes, 0, bytes.length, start);
+      if (bytesRead < bytes.length) {
+        throw new XPromptError(`${doing}: expected ${end} bytes, got fewer (did the file change meanwhile?)`);
+      }
+      return bytes.toString("utf8").replace(/^\uFEFF/, "");
+    } finally {
+      await file.close();
+    }
+  });
+}
+
+function readHeader(text: string, doing: string): string[] {
+  try {
+    const [names] = parse(text) as string[][];
+    if (names) return names.map((name) => name.trim());
+  } catch (error) {
+    throw new XPromptError(`${doing}: expected a CSV header, got: ${messageOf(error)} (correct the file)`);
+  }
+  throw new XPromptError(`${doing}: expected a CSV header, got an empty line (correct the file)`);
+}
+
+/** The columns that the rows of a stretch have. */
+async function namesIn(list: List, range: Range): Promise<string[]> {
+  const rows = await readRows(list, range, []);
+  return [...new Set(rows.flatMap((row) => (row instanceof Defect ? [] : Object.keys(row.cells))))];
+}
+
+/** The rows of a stretch. A row's place is its output's file name, or its number. */
+async function readRows(list: List, range: Range, outputs: readonly string[]): Promise<(Row | Defect)[]> {
+  const text = await readRange(list.path, range);
+  const { header } = list;
+  const lines = (header ? rowsOfCsv(text) : text.split("\n")).filter((line) => line.trim() !== "");
+  return Array.from({ length: range.count }, (_, i) => {
+    const number = `${list.place}/row ${range.first + i + (header ? 0 : 1)}`;
+    const cells = header ? readCsvRow(lines[i]!, header) : readLine(lines[i]!);
+    if (typeof cells === "string") return new Defect("metadata", number, cells);
+    const file = outputs.map((name) => cells[name]).find((cell) => typeof cell === "string");
+    return { place: file === undefined ? number : `${list.place}/${file}`, cells, folder: list.folder };
+  });
+}
+
+type Cells = Readonly<Record<string, unknown>>;
+
+/** The cells of a line of JSON, or what is wrong with it. */
+function readLine(line: string): Cells | string {
+  try {
+    const value: unknown = JSON.parse(line);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Cells;
+    return "expected an object of columns, got another JSON value";
+  } catch (error) {
+    return `expected JSON, got: ${messageOf(error).replace(/\s+/g, " ").slice(0, 200)}`;
+  }
+}
+
+/** The cells of a row of CSV, or what is wrong with it. */
+function readCsvRow(row: string, header: readonly string[]): Cells | string {
+  try {
+    return (parse(row, { columns: [...header] }) as Cells[])[0] ?? "it is empty";
+  } catch (error) {
+    return `expected ${header.length} columns, got: ${messageOf(error)}`;
+  }
+}
+
+/** The rows of CSV text, by the same rule as `stretches`. */
+function rowsOfCsv(text: string): string[] {
+  const rows: string[] = [];
+  let [start, quoted] = [0, false];
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] === '"') quoted = !quoted;
+    else if (text[i] === "\n" && !quoted) {
+      rows.push(text.slice(start, i + 1));
+      start = i + 1;
+    }
+  }
+  if (start < text.length) rows.push(text.slice(start));
+  return rows;
+}

@@ -1,0 +1,21 @@
+/** @file Data sets of image pairs: files, lists and shards as they are downloaded, as one endless order of records. */
+export { type LoadedPairs, loadPairs } from "./load.ts";
+export { openPairs } from "./open.ts";
+export {
+  type DefectReport,
+  type LoadedPair,
+  type PairRecord,
+  type PairTexts,
+  type Picture,
+  reversed,
+} from "./record.ts";
+export { type PairsConfig, type PairsSettings, pairsSettings } from "./settings.ts";
+export {
+  type ContextShape,
+  type PairContext,
+  PairSource,
+  PairStream,
+  type Position,
+  positionSchema,
+  type StreamOptions,
+} from "./source.ts";

@@ -1,0 +1,216 @@
+/**
+ * @file Parquet shards as Hugging Face writes them: pictures are structures `{ bytes, path }`. A row group is read at a
+ * time, or part of one where the file has an index of its pages; never a whole file.
+ */
+import { open, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import {
+  type AsyncBuffer,
+  type Compressors,
+  type FileMetaData,
+  parquetMetadataAsync,
+  parquetReadObjects,
+  parquetSchema,
+} from "hyparquet";
+import { compressors } from "hyparquet-compressors";
+import { messageOf, XPromptError } from "../../errors.ts";
+import { attempt } from "../../runtime/files.ts";
+import { type ColumnNames, columnsAmong, findColumns, keyOrDefect } from "./columns.ts";
+import { type Block, Defect, type Row, type RowKey } from "./record.ts";
+import type { Columns } from "./settings.ts";
+
+/** The most that a page, or the wanted columns of a row group, may take in memory, in bytes. */
+const maxGroupBytes = 2 ** 31;
+const maxFooterBytes = 64 * 2 ** 20;
+/** Where pages can be found one by one, row groups are cut into parts of about this many bytes. */
+const partBytes = 64 * 2 ** 20;
+
+interface Shard {
+  readonly path: string;
+  readonly name: string;
+  readonly file: AsyncBuffer;
+  readonly metadata: FileMetaData;
+}
+
+/** A part of a row group. */
+interface Part {
+  readonly shard: Shard;
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * The row groups of shards, and what their columns mean (the same in all of them).
+ * @throws XPromptError for a file that is no Parquet, is cut off, or has other columns than the first
+ */
+export async function parquetBlocks(
+  root: string,
+  names: readonly string[],
+  chosen: Columns,
+  source: string,
+): Promise<{ blocks: Block[]; columns: ColumnNames }> {
+  const blocks: Block[] = [];
+  let columns: ColumnNames | undefined;
+  for (const name of names) {
+    const shard = await openShard(root, name);
+    const there = columnNames(shard.metadata);
+    columns ??= columnsAmong(findColumns(there, chosen, `reading Parquet shard ${shard.path}`), there);
+    for (const wanted of Object.values(columns).flat()) {
+      if (there.includes(wanted)) continue;
+      throw new XPromptError(
+        `reading Parquet shard ${shard.path}: expected a column "${wanted}" as in ${names[0]}, got ${there.join(", ")} (are two sets mixed?)`,
+      );
+    }
+    for (const block of shardBlocks(shard, columns, source)) blocks.push(block);
+  }
+  return { blocks, columns: columns! };
+}
+
+/** The columns of one shard, to tell sets by. */
+export async function parquetColumns(root: string, name: string): Promise<readonly string[]> {
+  return columnNames((await openShard(root, name)).metadata);
+}
+
+const columnNames = (metadata: FileMetaData): string[] =>
+  parquetSchema(metadata).children.map(({ element }) => element.name);
+
+async function openShard(root: string, name: string): Promise<Shard> {
+  const path = join(root, name);
+  const doing = `reading Parquet shard ${path}`;
+  return attempt(doing, path, async () => {
+    const file = await fileBuffer(path);
+    try {
+      if (file.byteLength < 12) throw new Error("it is too short");
+      const tail = new DataView(await file.slice(file.byteLength - 8, file.byteLength));
+      if (tail.getUint32(4, true) !== 0x31524150) throw new Error("it does not end as one does");
+      if (tail.getUint32(0, true) > maxFooterBytes) throw new Error("its footer is too large");
+      return { path, name, file, metadata: await parquetMetadataAsync(file, { geoparquet: false }) };
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).syscall) throw error;
+      throw new XPromptError(
+        `${doing}: expected a whole Parquet file, got another or a broken one: ${messageOf(error)} (download it again)`,
+      );
+    }
+  });
+}
+
+/** Reads ranges of a file; it is open only meanwhile, for there may be thousands of shards. */
+async function fileBuffer(path: string): Promise<AsyncBuffer> {
+  const { size } = await stat(path);
+  return {
+    byteLength: size,
+    async slice(start, end = size) {
+      if (!(start >= 0 && start <= end && end <= size && end - start <= maxGroupBytes)) {
+        throw new Error(`it points to bytes ${start} to ${end} of ${size}`);
+      }
+      const bytes = new Uint8Array(end - start);
+      const file = await open(path);
+      try {
+        for (let done = 0; done < bytes.length; ) {
+          const { bytesRead } = await file.read(bytes, done, bytes.length - done, start + done);
+          if (bytesRead === 0) throw new Error("it became shorter while it was read");
+          done += bytesRead;
+        }
+      } finally {
+        await file.close();
+      }
+      return bytes.buffer;
+    },
+  };
+}
+
+function shardBlocks(shard: Shard, columns: ColumnNames, source: string): Block[] {
+  const wanted = new Set<string | undefined>(Object.values(columns).flat());
+  const blocks: Block[] = [];
+  let first = 0;
+  for (const group of shard.metadata.row_groups) {
+    const count = Number(group.num_rows);
+    const chunks = group.columns.filter((chunk) => wanted.has(chunk.meta_data?.path_in_schema[0]));
+    const bytes = chunks.reduce((sum, chunk) => sum + Number(chunk.meta_data!.total_uncompressed_size), 0);
+    if (!Number.isSafeInteger(count) || count < 0 || bytes > maxGroupBytes) {
+      throw new XPromptError(
+        `reading Parquet shard ${shard.path}: expected row groups of at most ${maxGroupBytes} bytes, got ${count} rows of ${bytes} bytes (write it again with smaller row groups)`,
+      );
+    }
+    const indexed = chunks.every((chunk) => chunk.offset_index_offset !== undefined);
+    const parts = indexed ? Math.min(Math.max(1, Math.ceil(bytes / partBytes)), Math.max(1, count)) : 1;
+    for (let i = 0; i < parts; i++) {
+      const start = first + Math.floor((i * count) / parts);
+      const end = first + Math.floor(((i + 1) * count) / parts);
+      if (end === start) continue;
+      const part = { shard, start, end };
+      blocks.push({
+        name: `${shard.name}, rows ${start} to ${end - 1}`,
+        count: end - start,
+        bytes: bytes / parts,
+        keys: () => readKeys(part, columns, source),
+        rows: () => readRows(part, columns),
+      });
+    }
+    first += count;
+  }
+  return blocks;
+}
+
+/** Keys come of a row's number alone, or of the few small columns that they are made of. */
+async function readKeys(part: Part, columns: ColumnNames, source: string): Promise<(RowKey | Defect)[]> {
+  const { id, group, task } = columns;
+  const names = [...id, ...group, ...task];
+  const rows = names.length > 0 ? await readPart(part, names) : cellsOfNothing(part);
+  // Which rows lack an input is known when they are read; keys take it that all have one, or none.
+  const sides = Object.fromEntries([...columns.input, ...columns.output].map((name) => [name, true]));
+  return Promise.all(
+    rows.map((row) =>
+      keyOrDefect(
+        row instanceof Defect ? row : { ...row, cells: { ...row.cells, ...sides } },
+        columns,
+        source,
+      ),
+    ),
+  );
+}
+
+function cellsOfNothing({ shard, start, end }: Part): Row[] {
+  return Array.from({ length: end - start }, (_, i) => ({ place: `${shard.name}#${start + i}`, cells: {} }));
+}
+
+async function readRows(part: Part, columns: ColumnNames): Promise<(Row | Defect)[]> {
+  return readPart(part, [...new Set(Object.values(columns).flat())]);
+}
+
+/** The rows of a part. One whose bytes are broken is all defects: the rows can not be told apart. */
+async function readPart({ shard, start, end }: Part, columns: string[]): Promise<(Row | Defect)[]> {
+  const { path, name, file, metadata } = shard;
+  const doing = `reading Parquet shard ${path}`;
+  const place = (i: number) => `${name}#${start + i}`;
+  const settings = { file, metadata, columns, compressors: limited, utf8: false, useOffsetIndex: true };
+  return attempt(doing, path, async () => {
+    try {
+      const rows = await parquetReadObjects({ ...settings, rowStart: start, rowEnd: end });
+      return Array.from({ length: end - start }, (_, i): Row | Defect => {
+        const cells = rows[i];
+        return cells
+          ? { place: place(i), cells, folder: dirname(path) }
+          : new Defect("metadata", place(i), "the row is not there");
+      });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).syscall || error instanceof XPromptError) throw error;
+      const reason = `its row group is broken: ${messageOf(error)}`;
+      return Array.from({ length: end - start }, (_, i) => new Defect("metadata", place(i), reason));
+    }
+  });
+}
+
+/** Decompressors that refuse a page which claims more than a row group may have. */
+const limited: Compressors = Object.fromEntries(
+  Object.entries(compressors).map(([codec, decompress]) => [
+    codec,
+    (input: Uint8Array, length: number) => {
+      if (length > maxGroupBytes) throw new Error(`a page claims ${length} bytes`);
+      return decompress!(input, length);
+    },
+  ]),
+);
+
+/** True for a shard. */
+export const isParquet = (name: string): boolean => basename(name).endsWith(".parquet");

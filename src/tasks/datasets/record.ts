@@ -1,0 +1,136 @@
+/** @file What a data set is made of: pairs of pictures with their texts, and pictures with a caption. */
+import type { Image } from "../../image/image.ts";
+
+/** A picture as it is stored: the path of a file, or the bytes of one. */
+export type Picture = string | Uint8Array;
+
+/** What is said of a pair. Texts are trimmed, and never empty. */
+export interface PairTexts {
+  /** Names the record in its set; the same at every reading. */
+  readonly id: string;
+  /** Records of one task show the same change: one of them may serve as the example of another. */
+  readonly task: string;
+  /** What to do, or the caption where there is no input picture. */
+  readonly instruction?: string;
+  /** How the output differs from the input. */
+  readonly difference?: string;
+  /** What to do to get from the output to the input. */
+  readonly reverseInstruction?: string;
+  /** What kind of change it is, in the set's own words. */
+  readonly subtask?: string;
+  /** Name of the set. */
+  readonly source: string;
+  readonly licence?: string;
+}
+
+/** One record, its pictures as stored. Without an input it is text to image: the instruction is the caption. */
+export interface PairRecord extends PairTexts {
+  readonly input?: Picture;
+  readonly output: Picture;
+}
+
+/** One record, its pictures decoded: squares of the size asked for. */
+export interface LoadedPair extends PairTexts {
+  readonly input?: Image;
+  readonly output: Image;
+}
+
+/**
+ * The pair the other way round (paper: task augmentation), told by its reverse instruction.
+ * @throws RangeError for text to image, which has no other way
+ */
+export function reversed(pair: LoadedPair): LoadedPair {
+  if (!pair.input) throw new RangeError(`reversed: expected a pair, got text to image (${pair.id})`);
+  return {
+    ...pair,
+    task: `${pair.task}, reversed`,
+    input: pair.output,
+    output: pair.input,
+    instruction: pair.reverseInstruction,
+    reverseInstruction: pair.instruction,
+    difference: undefined,
+  };
+}
+
+/** A record as its reader found it: cells by column name, judged when a `PairRecord` is made of them. */
+export interface Row {
+  /** Where it is: stable as long as the files are. Serves as the id where there is no column for it. */
+  readonly place: string;
+  readonly cells: Readonly<Record<string, unknown>>;
+  /** Folder that paths in the cells are relative to, and must not leave. */
+  readonly folder?: string;
+}
+
+/** What is known of a record without its pictures. */
+export interface RowKey {
+  readonly id: string;
+  /** Records of one group are never torn apart by the held-out split. */
+  readonly group: string;
+  readonly task: string;
+}
+
+/** Records that are read together: a row group, a shard, a stretch of a list. */
+export interface Block {
+  /** Names it in reports. */
+  readonly name: string;
+  readonly count: number;
+  /** Memory that its rows take once read, in bytes, about. */
+  readonly bytes: number;
+  /** The keys of its records, in order; a defect where one has none. */
+  keys(): Promise<readonly (RowKey | Defect)[]>;
+  /** Its records, in order. */
+  rows(): Promise<readonly (Row | Defect)[]>;
+}
+
+/** What may be wrong with a record. */
+export const defectKinds = ["picture", "missing", "metadata", "type", "path"] as const;
+export type DefectKind = (typeof defectKinds)[number];
+
+/** A record that can not be used, and why. It is skipped and counted. */
+export class Defect extends Error {
+  override name = "Defect";
+  constructor(
+    readonly kind: DefectKind,
+    /** The record's place. */
+    readonly place: string,
+    reason: string,
+  ) {
+    super(reason);
+  }
+}
+
+/** What was skipped so far. */
+export interface DefectReport {
+  readonly total: number;
+  readonly byKind: Readonly<Record<DefectKind, number>>;
+  /** The first ones, `place: reason`. */
+  readonly first: readonly string[];
+}
+
+/** Counts records that are skipped, each once, and keeps the first reasons. */
+export class DefectLog {
+  private readonly byKind = Object.fromEntries(defectKinds.map((kind) => [kind, 0])) as Record<
+    DefectKind,
+    number
+  >;
+  private readonly first: string[] = [];
+  private readonly rows = new Set<number>();
+
+  constructor(private readonly keep = 16) {}
+
+  /** `row`: its number in the set. */
+  add(row: number, { kind, place, message }: Defect): void {
+    if (this.rows.has(row)) return;
+    this.rows.add(row);
+    this.byKind[kind]++;
+    if (this.first.length < this.keep) this.first.push(`${place}: ${message}`);
+  }
+
+  has(row: number): boolean {
+    return this.rows.has(row);
+  }
+
+  report(): DefectReport {
+    return { total: this.rows.size, byKind: { ...this.byKind }, first: [...this.first] };
+  }
+}

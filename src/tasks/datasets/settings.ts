@@ -1,0 +1,65 @@
+/** @file The settings of a data set: where it is, what its columns mean, and which part of it is read. */
+import { z } from "zod";
+
+/** Ways of keeping records that are not one particular set. */
+export const containers = ["folder", "imagefolder", "parquet", "webdataset"] as const;
+/** Public sets, each in the layout that it is downloaded in. */
+export const publicSets = [
+  "magicbrush",
+  "ultraedit",
+  "lol",
+  "rain",
+  "gopro",
+  "fivek",
+  "nyuv2",
+  "ade20k",
+] as const;
+export type Container = (typeof containers)[number];
+export type PublicSetName = (typeof publicSets)[number];
+
+const column = z.string().min(1).optional();
+
+export const pairsSettings = z.strictObject({
+  /** How the records are kept; found out by looking when `auto`. */
+  format: z.enum(["auto", ...containers, ...publicSets]).default("auto"),
+  /** A folder, a file, or a pattern of files: `*`, `**`, `?`, `{a,b}`, `{000..041}`. */
+  path: z.string().min(1),
+  /** Which column says what. Usual names are found without. */
+  columns: z
+    .strictObject({
+      id: column,
+      /** Records with the same value here stay on one side of the held-out split. Defaults to the id. */
+      group: column,
+      /** Records with the same value here show the same change. Without, the whole set is one task. */
+      task: column,
+      input: column,
+      output: column,
+      instruction: column,
+      difference: column,
+      reverseInstruction: column,
+      subtask: column,
+      licence: column,
+    })
+    .prefault({}),
+  /** Which of the set's own splits; `all` for everything. Defaults to `train` where the files' names tell splits. */
+  split: z.string().min(1).optional(),
+  /** Said of records that have no instruction of their own. */
+  instruction: z.string().min(1).optional(),
+  /** Order of the records. */
+  seed: z.int().min(0).default(0),
+  /** Share of the records (by a hash of their group) that is kept out of training. */
+  heldOut: z.number().min(0).max(0.9).default(0),
+  /** Which side of that split is read. */
+  part: z.enum(["train", "heldOut"]).default("train"),
+  /** Colours of depth and label maps: the set's own, or drawn anew for every context, so that the example tells. */
+  colors: z.enum(["fixed", "drawn"]).default("fixed"),
+  /** MiB of records held for shuffling; a single row group may take more. */
+  memory: z.number().positive().default(256),
+});
+
+/** As written by a user. */
+export type PairsSettings = z.input<typeof pairsSettings>;
+/** With defaults. */
+export type PairsConfig = z.output<typeof pairsSettings>;
+export type Columns = PairsConfig["columns"];
+export type Role = keyof Columns;

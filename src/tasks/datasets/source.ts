@@ -1,0 +1,379 @@
+/**
+ * @file A data set to train on: records in an endless order that is a pure function of the settings, so that any place
+ * of it is found again by its number, whoever asks, and however many workers ask.
+ */
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { XPromptError } from "../../errors.ts";
+import { Random } from "../../random.ts";
+import { sha256 } from "../../runtime/files.ts";
+import { type ColumnNames, orDefect, recordOf, type SetWords, textToImage } from "./columns.ts";
+import { decodePair } from "./decode.ts";
+import { Order, type Window } from "./order.ts";
+import {
+  type Block,
+  Defect,
+  DefectLog,
+  type DefectReport,
+  type LoadedPair,
+  type PairRecord,
+  type Row,
+} from "./record.ts";
+import { type Paint, paintOf, type Render } from "./render.ts";
+import type { PairsConfig } from "./settings.ts";
+import { Shelf } from "./shelf.ts";
+
+/** Where a stream is: enough to go on from there, as JSON. */
+export const positionSchema = z.strictObject({
+  /** Tells the set and its settings: a position is of no use with others. */
+  set: z.string(),
+  /** The next place in the order. */
+  next: z.int().min(0),
+});
+export type Position = z.infer<typeof positionSchema>;
+
+export interface StreamOptions {
+  /** Edge of the pictures, in pixels. */
+  readonly size: number;
+  /** Where to go on. Defaults to the beginning. */
+  readonly from?: Position;
+  /** Of `count` workers, number `index`: it takes every `count`-th place. */
+  readonly worker?: { readonly index: number; readonly count: number };
+  /** How many times through the set. Endless unless told. */
+  readonly epochs?: number;
+}
+
+export interface ContextShape {
+  readonly examples: number;
+  readonly todos: number;
+  /** Edge of the pictures, in pixels. */
+  readonly size: number;
+}
+
+/** Pairs of one task: what is shown, and what is asked. */
+export interface PairContext {
+  readonly task: string;
+  /** Empty for text to image. */
+  readonly examples: readonly LoadedPair[];
+  /** None of them is among the examples. */
+  readonly todos: readonly LoadedPair[];
+}
+
+/** A set before its records are looked at. */
+export interface OpenedSet {
+  readonly format: Exclude<PairsConfig["format"], "auto">;
+  readonly blocks: readonly Block[];
+  readonly columns: ColumnNames;
+  readonly words: SetWords;
+  readonly render?: Render;
+}
+
+export class PairSource {
+  /** Records of the part asked for, broken pictures included. */
+  readonly length: number;
+  readonly format: OpenedSet["format"];
+  readonly name: string;
+  /** Identifies the set, its settings and its order. */
+  readonly digest: string;
+  private readonly order: Order;
+  private readonly shelf: Shelf<readonly (Row | Defect)[]>;
+  private readonly buckets = new Map<string, Buckets>();
+  private readonly fixedPaint: Paint | undefined;
+
+  private constructor(
+    private readonly set: OpenedSet,
+    private readonly config: PairsConfig,
+    private readonly index: SetIndex,
+    private readonly log: DefectLog,
+  ) {
+    const budget = config.memory * 2 ** 20;
+    this.length = index.rows.length;
+    this.format = set.format;
+    this.name = set.words.source;
+    this.order = new Order(config.seed, index.blocks, budget);
+    this.shelf = new Shelf(budget);
+    this.fixedPaint = set.render && paintOf(set.render);
+    const { seed, heldOut, part, memory } = config;
+    const shape = set.blocks.map(({ name, count }) => [name, count]);
+    this.digest = sha256(JSON.stringify([this.name, seed, heldOut, part, memory, this.length, shape])).slice(
+      0,
+      16,
+    );
+  }
+
+  /** @throws XPromptError when no record of the part asked for can be used */
+  static async open(set: OpenedSet, config: PairsConfig): Promise<PairSource> {
+    const log = new DefectLog();
+    const index = await indexOf(set, config, log);
+    const source = new PairSource(set, config, index, log);
+    if (source.length === 0) throw source.nothing(index.total);
+    return source;
+  }
+
+  /** The tasks, and how many records each has. */
+  get tasks(): ReadonlyMap<string, number> {
+    return new Map(this.index.tasks.map((task, i) => [task, this.index.perTask[i]!]));
+  }
+
+  /** What was skipped so far, and why. */
+  get defects(): DefectReport {
+    return this.log.report();
+  }
+
+  /** Every record once, as stored, in the files' order; broken ones are left out, their pictures not looked at. */
+  async *records(): AsyncGenerator<PairRecord> {
+    for (let item = 0; item < this.length; item++) {
+      const record = await this.recordAt(item);
+      if (record) yield record;
+    }
+  }
+
+  /**
+   * Every record once, decoded, in the files' order; broken ones are left out.
+   * @throws XPromptError when there is no whole record
+   */
+  async *decoded(size: number): AsyncGenerator<LoadedPair> {
+    const ahead = 4;
+    let whole = 0;
+    for (let item = 0; item < this.length; item += ahead) {
+      const items = Array.from({ length: Math.min(ahead, this.length - item) }, (_, i) => item + i);
+      const pairs = await Promise.all(items.map((each) => this.load(each, size, this.fixedPaint)));
+      for (const pair of pairs) {
+        if (!pair) continue;
+        whole++;
+        yield pair;
+      }
+    }
+    if (whole === 0) throw this.nothing(this.length);
+  }
+
+  /**
+   * Records in their order, decoded. Broken ones are skipped and counted.
+   * @throws XPromptError for a position of another set or other workers, or when there is no whole record
+   */
+  stream(options: StreamOptions): PairStream {
+    const { from, worker = { index: 0, count: 1 } } = options;
+    if (from && (from.set !== this.digest || from.next % worker.count !== worker.index)) {
+      throw new XPromptError(
+        `resuming data set ${this.config.path}: expected a position of this set, its settings and worker, got one of others (start anew, or restore them)`,
+      );
+    }
+    const end = (options.epochs ?? Infinity) * this.length;
+    const read = (place: number) => this.readPlace(place, options.size);
+    const fail = () => this.nothing(this.length);
+    return new PairStream(
+      { set: this.digest, next: from?.next ?? worker.index },
+      { step: worker.count, end, length: this.length, read, fail },
+    );
+  }
+
+  /**
+   * Context number `n`, n = 0, 1, 2, …: pairs of one task, a pure function of the settings and `n`. Contexts go through
+   * the set: they share no pair until all have been shown, save where a task has few. A broken pair gives way to
+   * another of its task. Where a task has fewer pairs than asked for, pairs repeat, on their own side.
+   * @throws XPromptError when no task has two whole pairs (one, where no examples are asked for)
+   */
+  async context(n: number, { examples, todos, size }: ContextShape): Promise<PairContext> {
+    const paint = this.paint("context", n);
+    const start = n * (examples + todos);
+    const epochStart = start - (start % this.length);
+    const exhausted = new Set<number>();
+    for (let tried = 0; tried < this.length; tried++) {
+      const { window, index } = this.order.at(epochStart + ((start + tried) % this.length));
+      const anchor = window.items[index]!;
+      const task = this.index.taskOf(anchor);
+      const shown = this.index.tasks[task] === textToImage ? 0 : examples;
+      const least = shown > 0 ? 2 : 1;
+      if (this.index.perTask[task]! < least || exhausted.has(task)) continue;
+      const pairs: LoadedPair[] = [];
+      for (const item of this.peers(window, index)) {
+        if (pairs.length === shown + todos) break;
+        const pair = await this.load(item, size, paint);
+        if (pair) pairs.push(pair);
+      }
+      if (pairs.length < least) {
+        exhausted.add(task);
+        continue;
+      }
+      const split = Math.min(shown, pairs.length - 1);
+      const [left, right] = [pairs.slice(0, split), pairs.slice(split)];
+      const fill = (side: LoadedPair[], count: number) =>
+        Array.from({ length: count }, (_, i) => side[i % side.length]!);
+      return { task: this.index.tasks[task]!, examples: fill(left, shown), todos: fill(right, todos) };
+    }
+    throw this.nothing(this.length, "two whole pairs of one task");
+  }
+
+  /** The item at a place of a window, then the others of its task: of the window from there on, then of the set. */
+  private *peers(window: Window, index: number): Generator<number> {
+    const { items, ranks } = this.bucketsOf(window);
+    const task = this.index.taskOf(window.items[index]!);
+    const bucket = items[task]!;
+    const rank = ranks[index]!;
+    for (let i = 0; i < bucket.length; i++) yield bucket[(rank + i) % bucket.length]!;
+    if (bucket.length === this.index.perTask[task]) return;
+    const inWindow = new Set(bucket);
+    for (let item = 0; item < this.length; item++)
+      if (this.index.taskOf(item) === task && !inWindow.has(item)) yield item;
+  }
+
+  private bucketsOf(window: Window): Buckets {
+    const held = this.buckets.get(window.name);
+    if (held) return held;
+    const items: number[][] = this.index.tasks.map(() => []);
+    const ranks = window.items.map((item) => items[this.index.taskOf(item)]!.push(item) - 1);
+    const made = { items, ranks };
+    this.buckets.clear();
+    this.buckets.set(window.name, made);
+    return made;
+  }
+
+  private async readPlace(place: number, size: number): Promise<LoadedPair | undefined> {
+    const { window, index } = this.order.at(place);
+    return this.load(window.items[index]!, size, this.paint("stream", place));
+  }
+
+  private paint(use: string, n: number): Paint | undefined {
+    const { render } = this.set;
+    if (!render || this.config.colors === "fixed") return this.fixedPaint;
+    return paintOf(render, Random.of(this.config.seed, "colors", use, n));
+  }
+
+  /** A record decoded; nothing when it is broken. */
+  private async load(item: number, size: number, paint: Paint | undefined): Promise<LoadedPair | undefined> {
+    return this.whole(item, async (row) => decodePair(await this.recordOf(row), size, paint));
+  }
+
+  private recordAt(item: number): Promise<PairRecord | undefined> {
+    return this.whole(item, (row) => this.recordOf(row));
+  }
+
+  private recordOf(row: Row): Promise<PairRecord> {
+    return recordOf(row, this.set.columns, this.set.words);
+  }
+
+  /** What `make` makes of a record; a defect is counted, and the record not tried again. */
+  private async whole<T>(item: number, make: (row: Row) => Promise<T>): Promise<T | undefined> {
+    const number = this.index.rows[item]!;
+    if (this.log.has(number)) return undefined;
+    const { block, row } = this.index.place(number);
+    const { bytes, rows } = this.set.blocks[block]!;
+    const found = (await this.shelf.get(block, bytes, rows))[row];
+    const made = found instanceof Defect ? found : await orDefect(() => make(found!));
+    if (!(made instanceof Defect)) return made;
+    this.log.add(number, made);
+    return undefined;
+  }
+
+  private nothing(total: number, wanted = "a whole record"): XPromptError {
+    const { path, heldOut, part } = this.config;
+    const { total: broken, first } = this.log.report();
+    const why = broken > 0 ? `; the first: ${first[0]}` : heldOut > 0 ? ` in the part ${part}` : "";
+    return new XPromptError(
+      `reading data set ${path}: expected ${wanted}, got none of ${total}, ${broken} broken${why} (check the files and settings)`,
+    );
+  }
+}
+
+interface Buckets {
+  /** By task: its items, in the window's order. */
+  readonly items: readonly (readonly number[])[];
+  /** By place in the window: the item's place among those of its task. */
+  readonly ranks: readonly number[];
+}
+
+interface StreamSteps {
+  readonly step: number;
+  readonly end: number;
+  readonly length: number;
+  readonly read: (place: number) => Promise<LoadedPair | undefined>;
+  readonly fail: () => XPromptError;
+}
+
+/** Records one after the other. `position` is behind the record that was handed out last. */
+export class PairStream implements AsyncIterableIterator<LoadedPair> {
+  constructor(
+    private at: Position,
+    private readonly steps: StreamSteps,
+  ) {}
+
+  get position(): Position {
+    return { ...this.at };
+  }
+
+  async next(): Promise<IteratorResult<LoadedPair, undefined>> {
+    const { step, end, length, read, fail } = this.steps;
+    for (let tried = 0; this.at.next < end; tried += step) {
+      if (tried >= length + step) throw fail();
+      const pair = await read(this.at.next);
+      this.at = { ...this.at, next: this.at.next + step };
+      if (pair) return { value: pair, done: false };
+    }
+    return { value: undefined, done: true };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}
+
+/** Which records take part, by number in the set, and what task each is of. */
+interface SetIndex {
+  readonly total: number;
+  readonly rows: Uint32Array;
+  readonly blocks: readonly { first: number; count: number; bytes: number }[];
+  readonly tasks: readonly string[];
+  readonly perTask: readonly number[];
+  taskOf(item: number): number;
+  place(row: number): { block: number; row: number };
+}
+
+async function indexOf(set: OpenedSet, config: PairsConfig, log: DefectLog): Promise<SetIndex> {
+  const rows: number[] = [];
+  const taskOf: number[] = [];
+  const tasks = new Map<string, number>();
+  const starts: number[] = [];
+  const blocks: { first: number; count: number; bytes: number }[] = [];
+  let total = 0;
+  for (const block of set.blocks) {
+    starts.push(total);
+    const first = rows.length;
+    for (const [i, key] of (await block.keys()).entries()) {
+      if (key instanceof Defect) log.add(total + i, key);
+      else if (isHeldOut(key.group, config.heldOut) === (config.part === "heldOut")) {
+        const task = tasks.get(key.task) ?? tasks.size;
+        tasks.set(key.task, task);
+        rows.push(total + i);
+        taskOf.push(task);
+      }
+    }
+    if (rows.length > first) blocks.push({ first, count: rows.length - first, bytes: block.bytes });
+    total += block.count;
+  }
+  const perTask = Array<number>(tasks.size).fill(0);
+  for (const task of taskOf) perTask[task]!++;
+  const compact = Uint32Array.from(taskOf);
+  return {
+    total,
+    rows: Uint32Array.from(rows),
+    blocks,
+    tasks: [...tasks.keys()],
+    perTask,
+    taskOf: (item) => compact[item]!,
+    place(row) {
+      let [low, high] = [0, starts.length - 1];
+      while (low < high) {
+        const middle = (low + high + 1) >> 1;
+        if (starts[middle]! <= row) low = middle;
+        else high = middle - 1;
+      }
+      return { block: low, row: row - starts[low]! };
+    },
+  };
+}
+
+/** Whether a group is kept out of training: by its name alone, so that it is in every run, whatever else the set has. */
+export function isHeldOut(group: string, share: number): boolean {
+  if (share === 0) return false;
+  return createHash("sha256").update(group).digest().readUIntBE(0, 6) / 2 ** 48 < share;
+}

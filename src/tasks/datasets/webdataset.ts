@@ -1,0 +1,217 @@
+/**
+ * @file WebDataset shards: tar files whose members `key.input.png`, `key.output.png`, `key.txt`, `key.json` make a
+ * record (https://github.com/webdataset/webdataset). Shards are gone through once for where members lie, without
+ * reading pictures; what is needed is read from its place. Nothing is unpacked: a member's name is a name, no path.
+ */
+import { type FileHandle, open } from "node:fs/promises";
+import { join } from "node:path";
+import { extract } from "tar-stream";
+import { messageOf, XPromptError } from "../../errors.ts";
+import { attempt } from "../../runtime/files.ts";
+import { type ColumnNames, findColumns, keyOrDefect } from "./columns.ts";
+import { type Block, Defect, type Row } from "./record.ts";
+import type { Columns } from "./settings.ts";
+
+const maxPictureBytes = 256 * 2 ** 20;
+const maxTextBytes = 2 ** 20;
+
+/** A file in a tar, and where its bytes are. */
+export interface Member {
+  readonly name: string;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/**
+ * The members of a tar file, in order. The contents are skipped: the parser is fed zeros in their place.
+ * @throws XPromptError for what is no tar, or is cut off
+ */
+export async function tarMembers(path: string): Promise<Member[]> {
+  const doing = `reading shard ${path}`;
+  return attempt(doing, path, async () => {
+    const file = await open(path);
+    try {
+      return await scan(file, doing);
+    } finally {
+      await file.close();
+    }
+  });
+}
+
+const zeros = Buffer.alloc(2 ** 20);
+
+async function scan(file: FileHandle, doing: string): Promise<Member[]> {
+  const { size } = await file.stat();
+  const members: Member[] = [];
+  const parser = extract({ highWaterMark: 1 }); // so that every write says when it is done
+  let contentsEnd = 0;
+  let failure: Error | undefined;
+  parser.on("error", (error) => {
+    failure ??= error;
+  });
+  parser.on("entry", ({ name, type, size: bytes }, stream, next) => {
+    const offset = stream.offset + 512;
+    contentsEnd = offset + Math.ceil(bytes / 512) * 512;
+    if (type === "file" || type === "contiguous-file") members.push({ name, offset, size: bytes });
+    stream.resume();
+    next();
+  });
+  const feed = (bytes: Uint8Array) =>
+    new Promise<void>((done) => {
+      parser.once("drain", done).once("close", done);
+      parser.write(bytes);
+    }).finally(() => parser.removeAllListeners("drain").removeAllListeners("close"));
+  for (let at = 0; at < size && !failure; ) {
+    const skipped = Math.min(contentsEnd - at, size - at, zeros.length);
+    if (skipped > 0) {
+      await feed(zeros.subarray(0, skipped));
+      at += skipped;
+      continue;
+    }
+    const bytes = Buffer.alloc(Math.min(2 ** 16, size - at));
+    const { bytesRead } = await file.read(bytes, 0, bytes.length, at);
+    if (bytesRead === 0) break;
+    await feed(bytes.subarray(0, bytesRead));
+    at += bytesRead;
+  }
+  parser.destroy();
+  if (failure || members.length === 0 || contentsEnd > size) {
+    const got = failure
+      ? messageOf(failure)
+      : members.length === 0
+        ? "no files in it"
+        : "one that is cut off";
+    throw new XPromptError(
+      `${doing}: expected a whole tar file, got: ${got} (unpack .gz first, or download it again)`,
+    );
+  }
+  return members;
+}
+
+/** Members of one record: what comes after the first dot of the name says what each is. */
+interface Sample {
+  readonly key: string;
+  readonly parts: ReadonlyMap<string, Member>;
+}
+
+function samplesOf(members: readonly Member[]): Sample[] {
+  const samples = new Map<string, Map<string, Member>>();
+  for (const member of members) {
+    const slash = member.name.lastIndexOf("/") + 1;
+    const dot = member.name.indexOf(".", slash);
+    if (dot <= slash) continue; // no ending, or a hidden file
+    const key = member.name.slice(0, dot).replace(/^\.\//, "");
+    const parts = samples.get(key) ?? new Map<string, Member>();
+    const part = member.name.slice(dot + 1);
+    if (!parts.has(part)) parts.set(part, member);
+    samples.set(key, parts);
+  }
+  return [...samples].map(([key, parts]) => ({ key, parts }));
+}
+
+/**
+ * The shards, each a block, and what their columns mean: members by their ending, `input` for `input.png`, and the
+ * keys of `json`. All columns are found in the first samples of the first shard.
+ */
+export async function tarBlocks(
+  root: string,
+  names: readonly string[],
+  chosen: Columns,
+  source: string,
+): Promise<{ blocks: Block[]; columns: ColumnNames }> {
+  const blocks: Block[] = [];
+  const firstPath = join(root, names[0]!);
+  const there = await columnNames(firstPath, samplesOf(await tarMembers(firstPath)));
+  const columns = findColumns(there, chosen, `reading shard ${firstPath}`);
+  const inJson = [columns.id, columns.group, columns.task].flat().some((column) => there.includes(column));
+  for (const name of names) {
+    const path = join(root, name);
+    const samples = samplesOf(await tarMembers(path));
+    const shard = name.replace(/\.tar$/, "");
+    // Members are gone through again when the shard's turn comes: all of a large set would not fit in memory.
+    const rows = async () => samplesOf(await tarMembers(path)).map((sample) => rowOf(path, shard, sample));
+    blocks.push({
+      name,
+      count: samples.length,
+      bytes: 1000 * samples.length,
+      keys: async () => {
+        const all = inJson ? await withJson(await rows()) : await rows();
+        return Promise.all(all.map((row) => keyOrDefect(row, columns, source)));
+      },
+      rows: async () => withJson(await rows()),
+    });
+  }
+  return { blocks, columns };
+}
+
+const pictureEnding = /^(?:(.*)\.)?(png|jpe?g|webp|tiff?)$/i;
+
+async function columnNames(path: string, samples: readonly Sample[]): Promise<string[]> {
+  const names = new Set<string>();
+  for (const row of await withJson(samples.slice(0, 16).map((sample) => rowOf(path, "", sample)))) {
+    if (!(row instanceof Defect)) for (const name of Object.keys(row.cells)) names.add(name);
+  }
+  names.delete("json");
+  return [...names];
+}
+
+/** Cells read their bytes when they are asked for. */
+function rowOf(path: string, shard: string, { key, parts }: Sample): Row {
+  const place = `${shard}/${key}`;
+  const cells: Record<string, unknown> = {};
+  for (const [part, member] of parts) {
+    const picture = pictureEnding.exec(part);
+    const name = picture?.[1] ?? part;
+    const limit = picture ? maxPictureBytes : maxTextBytes;
+    const bytes = () => readMember(path, member, limit, place);
+    cells[name] = picture ? bytes : async () => (await bytes()).toString("utf8");
+  }
+  return { place, cells };
+}
+
+/** The rows with the keys of their JSON as cells. One after the other: files are opened for it. */
+async function withJson(rows: readonly Row[]): Promise<(Row | Defect)[]> {
+  const done: (Row | Defect)[] = [];
+  for (const row of rows) done.push(await rowWithJson(row));
+  return done;
+}
+
+/** The row with the keys of its JSON as cells; members come first. */
+async function rowWithJson(row: Row): Promise<Row | Defect> {
+  const { json, ...rest } = row.cells;
+  if (typeof json !== "function") return row;
+  try {
+    const value: unknown = JSON.parse(await json());
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+      return { ...row, cells: { ...value, ...rest } };
+    }
+    return new Defect("metadata", row.place, "expected an object in json, got another JSON value");
+  } catch (error) {
+    if (error instanceof Defect) return error;
+    if (!(error instanceof SyntaxError)) throw error;
+    return new Defect("metadata", row.place, `expected JSON, got: ${messageOf(error).slice(0, 200)}`);
+  }
+}
+
+async function readMember(
+  path: string,
+  { offset, size }: Member,
+  limit: number,
+  place: string,
+): Promise<Buffer> {
+  if (size > limit) throw new Defect("type", place, `expected at most ${limit} bytes, got ${size}`);
+  return attempt(`reading shard ${path}`, path, async () => {
+    const file = await open(path);
+    try {
+      const bytes = Buffer.alloc(size);
+      const { bytesRead } = await file.read(bytes, 0, size, offset);
+      if (bytesRead < size) throw new Defect("missing", place, "the shard became shorter while it was read");
+      return bytes;
+    } finally {
+      await file.close();
+    }
+  });
+}
+
+/** True for a shard. */
+export const isTar = (name: string): boolean => name.endsWith(".tar");

@@ -1,0 +1,115 @@
+import { describe, expect, it } from "vitest";
+import { loadPairs, openPairs } from "../../../src/tasks/datasets/index.ts";
+import { all, colorOf, type Files, manyPairs, writeFiles } from "./kit.ts";
+
+const row = (i: number, more: object = {}) =>
+  JSON.stringify({ input_file_name: `0${i}.before.png`, output_file_name: `0${i}.after.png`, ...more });
+
+describe("an imagefolder", () => {
+  it("reads metadata.jsonl with its texts", async () => {
+    const path = await writeFiles({
+      ...manyPairs(2),
+      "metadata.jsonl": [
+        row(1, {
+          edit_prompt: "make it green",
+          difference: "it is green",
+          license: "CC0",
+          edit_type: "colour",
+        }),
+        "",
+        row(0, { edit_prompt: "green, please", reverse_instruction: "take the green out" }),
+      ].join("\r\n"),
+    });
+    const { pairs, defects } = await loadPairs(path, { size: 8 });
+    expect(defects.total).toBe(0);
+    expect(pairs).toMatchObject([
+      { instruction: "make it green", difference: "it is green", licence: "CC0", subtask: "colour" },
+      { instruction: "green, please", reverseInstruction: "take the green out" },
+    ]);
+    expect(pairs.map(({ output }) => colorOf(output))).toEqual([
+      [1, 255, 0],
+      [0, 255, 0],
+    ]);
+  });
+
+  it("reads metadata.csv with quotes, commas and line ends inside, and a byte order mark", async () => {
+    const csv = `\uFEFFoutput_file_name,"before","what, exactly"\r\n00.after.png,00.before.png,"say ""hi"",\nthen go"\r\n\r\n01.after.png,01.before.png,plain`;
+    const path = await writeFiles({ ...manyPairs(2), "metadata.csv": csv });
+    const { pairs } = await loadPairs(path, { size: 8, columns: { instruction: "what, exactly" } });
+    expect(pairs.map(({ instruction }) => instruction)).toEqual(['say "hi",\nthen go', "plain"]);
+    expect(pairs.map(({ input }) => colorOf(input))).toEqual([
+      [0, 0, 0],
+      [1, 0, 0],
+    ]);
+  });
+
+  it("takes a picture with a caption as text to image", async () => {
+    const path = await writeFiles({
+      "a.png": [9, 9, 9],
+      "metadata.jsonl": '{"file_name": "a.png", "text": "a grey picture"}',
+    });
+    const source = await openPairs({ path });
+    const { task, examples, todos } = await source.context(0, { examples: 1, todos: 2, size: 8 });
+    expect(task).toBe("text-to-image");
+    expect(examples).toEqual([]);
+    expect(todos).toHaveLength(2);
+    expect(todos[0]).toMatchObject({ instruction: "a grey picture" });
+    expect(todos[0]!.input).toBeUndefined();
+  });
+
+  it("reads long lists in stretches: every row once", async () => {
+    const lines = Array.from({ length: 700 }, (_, i) => row(i % 2, { id: `row ${i}` }));
+    const path = await writeFiles({ ...manyPairs(2), "metadata.jsonl": `${lines.join("\n")}\n` });
+    const source = await openPairs({ path, memory: 0.001 });
+    expect((await all(source.records())).map(({ id }) => id)).toEqual(lines.map((_, i) => `row ${i}`));
+  });
+
+  it("skips and counts bad rows", async () => {
+    const path = await writeFiles({
+      ...manyPairs(1),
+      "metadata.jsonl": [
+        row(0),
+        "{ no json",
+        "[1]",
+        row(0, { instruction: { a: 1 } }),
+        row(0, { instruction: "x".repeat(5000) }),
+        '{"input_file_name": "00.before.png"}',
+        '{"input_file_name": 7, "output_file_name": "00.after.png"}',
+        row(5),
+        '{"input_file_name": "../../etc/passwd", "output_file_name": "00.after.png"}',
+        '{"input_file_name": "00.before.png", "output_file_name": "/etc/passwd"}',
+      ].join("\n"),
+    });
+    const { pairs, defects } = await loadPairs(path, { size: 8 });
+    expect(pairs).toHaveLength(1);
+    expect(defects).toMatchObject({
+      total: 9,
+      byKind: { picture: 0, missing: 2, metadata: 2, type: 3, path: 2 },
+    });
+    expect(defects.first.join("\n")).toContain(
+      "expected a path inside the set's folder, got ../../etc/passwd",
+    );
+  });
+
+  it("skips a row of CSV with too many columns, and goes on after it", async () => {
+    const csv = "before,after\n00.before.png,00.after.png\na,b,c\n01.before.png,01.after.png\n";
+    const { pairs, defects } = await loadPairs(await writeFiles({ ...manyPairs(2), "metadata.csv": csv }), {
+      size: 8,
+    });
+    expect([pairs.length, defects.byKind.metadata]).toEqual([2, 1]);
+  });
+
+  it.each([
+    ["an empty list", { "metadata.jsonl": "\n" }, "expected rows, got none"],
+    ["a header alone", { "metadata.csv": "before,after\n" }, "expected rows, got none"],
+    ["no column of pictures", { "metadata.jsonl": '{"a": 1}' }, "expected a column with the output picture"],
+    [
+      "an open quote",
+      { "metadata.csv": `a,b\n"${"x".repeat(2 ** 20)}` },
+      "expected rows of at most 1048576 bytes",
+    ],
+    ["no row of JSON", { "metadata.jsonl": "no\nno" }, "expected a column with the output picture"],
+  ])("refuses %s", async (_, files: Files, message) => {
+    await expect(openPairs({ path: await writeFiles(files) })).rejects.toThrow(message);
+  });
+});

@@ -1,0 +1,151 @@
+import { describe, expect, it } from "vitest";
+import { openPairs, type Position } from "../../../src/tasks/datasets/index.ts";
+import { Order } from "../../../src/tasks/datasets/order.ts";
+import { isHeldOut } from "../../../src/tasks/datasets/source.ts";
+import { all, manyPairs, writeFiles } from "./kit.ts";
+
+const size = 8;
+const idsOf = (pairs: readonly { id: string }[]) => pairs.map(({ id }) => id);
+
+describe("the order", () => {
+  const blocks = Array.from({ length: 10 }, (_, i) => ({ first: i * 7, count: 7, bytes: 10 }));
+  const items = (order: Order, from: number, count: number) =>
+    Array.from({ length: count }, (_, i) => {
+      const { window, index } = order.at(from + i);
+      return window.items[index]!;
+    });
+
+  it("has every record once an epoch, in another order each time and with each seed", () => {
+    const order = new Order(1, blocks, 30);
+    const epochs = [items(order, 0, 70), items(order, 70, 70), items(new Order(2, blocks, 30), 0, 70)];
+    for (const epoch of epochs) expect([...epoch].sort((a, b) => a - b)).toEqual([...Array(70).keys()]);
+    expect(new Set(epochs.map(String)).size).toBe(3);
+    expect(items(new Order(1, blocks, 30), 65, 20)).toEqual([...epochs[0]!, ...epochs[1]!].slice(65, 85));
+  });
+
+  it("reads no more blocks at a time than fit, and mixes those", () => {
+    const windows = items(new Order(1, blocks, 30), 0, 70).map((item) => Math.floor(item / 7));
+    expect(new Set(windows.slice(0, 21)).size).toBe(3);
+    expect(new Set(windows.slice(0, 7)).size).toBeGreaterThan(1);
+    const single = items(new Order(1, blocks, 5), 0, 70).map((item) => Math.floor(item / 7));
+    for (let i = 0; i < 70; i += 7) expect(new Set(single.slice(i, i + 7)).size).toBe(1);
+  });
+});
+
+describe("a stream", () => {
+  it("goes on from any position exactly as without the stop, over the end of an epoch", async () => {
+    const path = await writeFiles({ ...manyPairs(6), "03.after.png": "broken" });
+    const settings = { path, seed: 4 };
+    const whole = await all((await openPairs(settings)).stream({ size, epochs: 2 }));
+    expect(new Set(idsOf(whole.slice(0, 5))).size).toBe(5);
+    expect(idsOf(whole.slice(0, 5))).not.toEqual(idsOf(whole.slice(5)));
+    for (const stop of [3, 7]) {
+      const first = (await openPairs(settings)).stream({ size, epochs: 2 });
+      for (let i = 0; i < stop; i++) await first.next();
+      const from = JSON.parse(JSON.stringify(first.position)) as Position;
+      const rest = await all((await openPairs(settings)).stream({ size, epochs: 2, from }));
+      expect(rest).toEqual(whole.slice(stop));
+    }
+  });
+
+  it("is shared among workers without overlap", async () => {
+    const source = await openPairs({ path: await writeFiles(manyPairs(7)) });
+    const shares = await Promise.all(
+      [0, 1, 2].map((index) => all(source.stream({ size, epochs: 1, worker: { index, count: 3 } }))),
+    );
+    expect(shares.map((share) => share.length)).toEqual([3, 2, 2]);
+    expect(new Set(idsOf(shares.flat())).size).toBe(7);
+  });
+
+  it("refuses positions of other settings, and of another worker", async () => {
+    const path = await writeFiles(manyPairs(3));
+    const { position } = (await openPairs({ path })).stream({ size });
+    const other = await openPairs({ path, seed: 1 });
+    expect(() => other.stream({ size, from: position })).toThrow("expected a position of this set");
+    const same = await openPairs({ path });
+    expect(() => same.stream({ size, from: position, worker: { index: 1, count: 2 } })).toThrow("worker");
+  });
+
+  it("ends with an error when no record is whole, though endless", async () => {
+    const source = await openPairs({ path: await writeFiles({ "a.before.png": "no", "a.after.png": "no" }) });
+    await expect(source.stream({ size }).next()).rejects.toThrow(
+      "expected a whole record, got none of 1, 1 broken",
+    );
+  });
+});
+
+describe("the held-out part", () => {
+  it("is the share asked for, disjoint, and the same whatever the seed and the other records", async () => {
+    const path = await writeFiles(manyPairs(24));
+    const ids = async (part: "train" | "heldOut", seed: number) =>
+      idsOf(await all((await openPairs({ path, part, seed, heldOut: 0.25 })).records()));
+    const [train, heldOut] = [await ids("train", 1), await ids("heldOut", 1)];
+    expect(new Set([...train, ...heldOut]).size).toBe(24);
+    expect(train.length + heldOut.length).toBe(24);
+    expect(await ids("heldOut", 2)).toEqual(heldOut);
+    const shares = Array.from({ length: 4000 }, (_, i) => isHeldOut(`record ${i}`, 0.25));
+    expect(shares.filter(Boolean).length / 4000).toBeCloseTo(0.25, 1);
+    // python: int.from_bytes(hashlib.sha256(b"record 1").digest()[:6], "big") / 2**48 = 0.24112…
+    expect([isHeldOut("record 1", 0.2411), isHeldOut("record 1", 0.2412)]).toEqual([false, true]);
+  });
+
+  it("must have a record", async () => {
+    const path = await writeFiles(manyPairs(1));
+    const parts = [0.001, 0.9].map((heldOut) => openPairs({ path, heldOut, part: "heldOut" }));
+    const outcomes = await Promise.allSettled(parts);
+    expect(outcomes[0]).toMatchObject({
+      reason: { message: expect.stringContaining("in the part heldOut") },
+    });
+  });
+});
+
+describe("a context", () => {
+  const shape = { examples: 1, todos: 3, size };
+
+  it("is a function of its number, and goes through the set without repeating", async () => {
+    const path = await writeFiles({ ...manyPairs(12), "03.after.png": "broken" });
+    const [one, two] = [await openPairs({ path }), await openPairs({ path })];
+    const contexts = [];
+    for (const n of [0, 1, 2]) contexts.push(await one.context(n, shape));
+    const ids = contexts.map(({ examples, todos }) => idsOf([...examples, ...todos]));
+    expect(ids.map((each) => new Set(each).size)).toEqual([4, 4, 4]);
+    expect(new Set(ids.flat()).size).toBe(11);
+    expect(await two.context(1, shape)).toEqual(contexts[1]);
+  });
+
+  it("never mixes tasks, and does without tasks of a single pair", async () => {
+    const lines = Array.from({ length: 15 }, (_, i) =>
+      JSON.stringify({
+        input_file_name: `${String(i).padStart(2, "0")}.before.png`,
+        output_file_name: `${String(i).padStart(2, "0")}.after.png`,
+        kind: i === 14 ? "rare" : i % 2 ? "odd" : "even",
+      }),
+    );
+    const path = await writeFiles({ ...manyPairs(15), "metadata.jsonl": lines.join("\n") });
+    const source = await openPairs({ path, columns: { task: "kind" } });
+    expect(Object.fromEntries(source.tasks)).toEqual({ even: 7, odd: 7, rare: 1 });
+    const tasks = new Set<string>();
+    for (let n = 0; n < 8; n++) {
+      const { task, examples, todos } = await source.context(n, shape);
+      tasks.add(task);
+      for (const pair of [...examples, ...todos]) expect(pair.task).toBe(task);
+      expect(idsOf(todos)).not.toContain(examples[0]!.id);
+      expect([examples.length, todos.length]).toEqual([1, 3]);
+    }
+    expect([...tasks].sort()).toEqual(["even", "odd"]);
+  });
+
+  it("repeats pairs on their own side where there are few, and refuses where there is but one", async () => {
+    const few = await openPairs({ path: await writeFiles(manyPairs(2)) });
+    const { examples, todos } = await few.context(5, { examples: 2, todos: 3, size });
+    expect(new Set(idsOf([...examples])).size).toBe(1);
+    expect(new Set(idsOf([...todos])).size).toBe(1);
+    expect([examples.length, todos.length]).toEqual([2, 3]);
+    expect(todos[0]!.id).not.toBe(examples[0]!.id);
+    const one = await openPairs({ path: await writeFiles(manyPairs(1)) });
+    await expect(one.context(0, shape)).rejects.toThrow(
+      "expected two whole pairs of one task, got none of 1",
+    );
+    expect((await one.context(0, { ...shape, examples: 0 })).todos).toHaveLength(3);
+  });
+});
