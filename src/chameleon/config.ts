@@ -1,6 +1,8 @@
 /** @file `config.json` of a Chameleon-family checkpoint, in Hugging Face's layout. */
 import { z } from "zod";
+import type { Quantization } from "../graph/index.ts";
 import type { AdapterConfig } from "./lora.ts";
+import { quantizationConfig, quantizationConfigSchema } from "./quantize.ts";
 import type { VqganConfig } from "./vqgan.ts";
 
 /** Sizes of the language model; the published 7B's in brackets. */
@@ -21,6 +23,8 @@ export interface DecoderConfig {
   readonly maxPositions: number;
   /** Normalize after each sub-layer instead of before it, as the 34B does. */
   readonly swinNorm: boolean;
+  /** How the matrices are kept, where they are not float32. */
+  readonly quantization?: Quantization;
   /** What is trained beside these weights; in training alone, no model is kept like that. */
   readonly adapter?: AdapterConfig;
 }
@@ -74,6 +78,7 @@ export const decoderConfigSchema = z
     mlp_bias: z.literal(false).default(false),
     rope_scaling: z.null().default(null),
     tie_word_embeddings: z.literal(false).default(false),
+    quantization_config: quantizationConfigSchema.nullish(),
   })
   .refine((config) => config.hidden_size % (2 * config.num_attention_heads) === 0, {
     message: "expected a hidden_size that divides into heads of even width",
@@ -131,6 +136,12 @@ export function decoderFromJson(json: z.output<typeof decoderConfigSchema>): Dec
     ropeTheta: json.rope_parameters?.rope_theta ?? json.rope_theta,
     maxPositions: json.max_position_embeddings,
     swinNorm: json.swin_norm,
+    ...(json.quantization_config && {
+      quantization: {
+        bits: json.quantization_config.bits,
+        blockSize: json.quantization_config.block_size,
+      },
+    }),
   };
 }
 
@@ -150,5 +161,6 @@ export function decoderToJson(config: DecoderConfig): z.input<typeof decoderConf
     attention_bias: false,
     mlp_bias: false,
     tie_word_embeddings: false,
+    ...(config.quantization && { quantization_config: { ...quantizationConfig(config.quantization.bits) } }),
   };
 }

@@ -1,12 +1,15 @@
 /** @file Running the transformer with a cache: the one graph that reads prompts and draws tokens. */
+
+import { XPromptError } from "../errors.ts";
 import {
   attentionToPast,
+  dataFolder,
   exportOnnx,
   Graph,
   type Initializer,
-  parameterShapes,
   rope,
   rotaryTables,
+  ShapeError,
   type Tensor,
   take,
   transpose,
@@ -33,7 +36,8 @@ export class Decoder {
     weights: ReadonlyMap<string, Initializer>,
     options: SessionOptions = {},
   ): Promise<Decoder> {
-    return new Decoder(config, await Session.create(exportOnnx(decoding(config), { weights }), options));
+    const session = await Session.create(modelOf(config, weights), options, dataFolder(weights.values()));
+    return new Decoder(config, session);
   }
 
   newCache(rows: number): KeyValueCache {
@@ -108,9 +112,16 @@ function* pieces(rows: readonly Stretch[]): Generator<readonly Stretch[]> {
   }
 }
 
-/** The shapes of the weights that a decoder wants, by name. */
-export const decoderShapes = (config: DecoderConfig): Map<string, readonly number[]> =>
-  parameterShapes(decoding(config).logits!.graph);
+function modelOf(config: DecoderConfig, weights: ReadonlyMap<string, Initializer>): Uint8Array {
+  try {
+    return exportOnnx(decoding(config), { weights });
+  } catch (error) {
+    if (!(error instanceof ShapeError)) throw error;
+    throw new XPromptError(
+      `loading a model: ${error.message} (config.json and the weights belong to different models, or are damaged)`,
+    );
+  }
+}
 
 /** The decoding graph's outputs: logits of the tokens that are asked for, and every layer's new keys and values. */
 function decoding(config: DecoderConfig): Record<string, Tensor> {

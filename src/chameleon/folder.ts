@@ -2,13 +2,15 @@
  * @file A model folder of ours: `config.json`, `model.safetensors` (float16) and `tokenizer.json`. The file of weights
  * is checked against the checksum in the configuration, so that a damaged one is never run.
  */
+import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
+import type { Initializer } from "../graph/index.ts";
 import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../runtime/files.ts";
-import { writeSafetensors } from "../runtime/safetensors.ts";
+import { type Dtype, type TensorInfo, writeSafetensors } from "../runtime/safetensors.ts";
 import type { SessionOptions } from "../runtime/session.ts";
-import { openWeights } from "../runtime/weights.ts";
+import { openWeights, type WeightFolder } from "../runtime/weights.ts";
 import { vqConfigSchema, vqganFromJson } from "./config.ts";
 import { ImageTokenizer, VQ_PREFIX } from "./image-tokenizer.ts";
 import { TextTokenizer } from "./text-tokenizer.ts";
@@ -73,7 +75,7 @@ export async function loadTokenizers(folder: string, options: SessionOptions = {
 }
 
 /**
- * The weights of a folder, or those that `wanted` chooses, as float32.
+ * The weights of a folder, or those that `wanted` chooses, as float32 in memory.
  * @param checksum SHA-256 that `model.safetensors` must have, if known
  * @throws XPromptError when the file is damaged
  */
@@ -82,6 +84,43 @@ export async function readWeights(
   checksum: string | undefined,
   wanted: (name: string) => boolean = () => true,
 ): Promise<Map<string, Weight>> {
+  return read(folder, checksum, wanted, async (stored, name, { shape }) => ({
+    dtype: "float32" as const,
+    shape,
+    data: await stored.readFloat32(name),
+  }));
+}
+
+/** Types of weights that can stay where they are: onnxruntime maps that part of the file into memory. */
+const MAPPED: Partial<Record<Dtype, Initializer["dtype"]>> = { U8: "uint8", F32: "float32", F16: "float16" };
+
+/**
+ * The same, except that those of a quantized decoder stay in their files. Codes, scales and the half-precision table are
+ * gigabytes, of which nothing need pass through this process's own memory.
+ */
+export async function readInitializers(
+  folder: string,
+  checksum: string | undefined,
+  isQuantized: boolean,
+  wanted: (name: string) => boolean = () => true,
+): Promise<Map<string, Initializer>> {
+  return read<Initializer>(folder, checksum, wanted, async (stored, name, info) => {
+    const { shape, byteOffset, byteLength } = info;
+    const dtype = MAPPED[info.dtype];
+    if (!dtype || !isQuantized || name.startsWith(`${VQ_PREFIX}.`))
+      return { dtype: "float32", shape, data: await stored.readFloat32(name) };
+    // onnxruntime refuses links that lead out of the folder, as Hugging Face's cache has them.
+    const file = await realpath(stored.pathOf(name));
+    return { dtype, shape, data: { file, offset: byteOffset, length: byteLength } };
+  });
+}
+
+async function read<W>(
+  folder: string,
+  checksum: string | undefined,
+  wanted: (name: string) => boolean,
+  weight: (stored: WeightFolder, name: string, info: TensorInfo) => Promise<W>,
+): Promise<Map<string, W>> {
   const file = join(folder, "model.safetensors");
   if (checksum !== undefined && (await sha256File(file, "weights")) !== checksum)
     throw new XPromptError(
@@ -89,9 +128,9 @@ export async function readWeights(
     );
   const stored = await openWeights(folder);
   try {
-    const weights = new Map<string, Weight>();
-    for (const [name, { shape }] of stored.tensors)
-      if (wanted(name)) weights.set(name, { dtype: "float32", shape, data: await stored.readFloat32(name) });
+    const weights = new Map<string, W>();
+    for (const [name, info] of stored.tensors)
+      if (wanted(name)) weights.set(name, await weight(stored, name, info));
     return weights;
   } finally {
     await stored.close();

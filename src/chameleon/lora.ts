@@ -65,9 +65,14 @@ export function addLowRank(w: Scope, layer: string, x: Tensor, y: Tensor, lora?:
   return add(y, multiply(linear(linear(x, a), b), lora.alpha / lora.rank));
 }
 
-/** Embeddings `[…ids, hidden]`, from own rows for `tokens`. The table is neither copied nor differentiated. */
-export function embedOwn(w: Scope, ids: Tensor, table: Tensor, tokens: readonly number[]): Tensor {
-  const [vocabulary, hidden] = table.shape as readonly [number, number];
+/** The embeddings `rows` `[…ids, hidden]`, but from own rows for `tokens`. The table is neither copied nor differentiated. */
+export function embedOwn(
+  w: Scope,
+  ids: Tensor,
+  rows: Tensor,
+  tokens: readonly number[],
+  vocabulary: number,
+): Tensor {
   const place = new BigInt64Array(vocabulary);
   const isOwn = new Uint8Array(vocabulary);
   for (const [i, token] of tokens.entries()) {
@@ -75,11 +80,11 @@ export function embedOwn(w: Scope, ids: Tensor, table: Tensor, tokens: readonly 
     isOwn[token] = 1;
   }
   const { graph } = w;
-  const own = w.parameter(OWN_ROWS, [tokens.length, hidden]);
+  const own = w.parameter(OWN_ROWS, [tokens.length, rows.shape.at(-1)!]);
   return where(
     take(graph.constant(isOwn, [vocabulary, 1], "bool"), ids, 0), // […ids, 1]
     embedding(take(graph.constant(place, [vocabulary]), ids, 0), own),
-    embedding(ids, table),
+    rows,
   );
 }
 

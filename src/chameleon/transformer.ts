@@ -7,11 +7,15 @@
  */
 import {
   add,
+  cast,
   concat,
   embedding,
   layerNorm,
   linear,
   multiply,
+  type Quantization,
+  quantizedLinear,
+  quantizedShapes,
   repeat,
   reshape,
   rmsNorm,
@@ -46,12 +50,14 @@ export function shareHeads(x: Tensor, { heads, keyValueHeads }: DecoderConfig): 
   return reshape(repeat(x, 2, heads / keyValueHeads), [rows!, heads, length!, headDim!]);
 }
 
-/** Token ids (int64, any shape) → `[…ids, hidden]`. */
+/** Token ids (int64, any shape) → `[…ids, hidden]`. Beside quantized matrices the table is kept in half precision. */
 export function embed(w: Scope, ids: Tensor, config: DecoderConfig): Tensor {
   const at = w.at("model.embed_tokens");
-  const table = at.parameter("weight", [config.vocabularySize, config.hiddenSize]);
-  const own = config.adapter?.embeddingTokens;
-  return own ? embedOwn(at, ids, table, own) : embedding(ids, table);
+  const { vocabularySize, hiddenSize, quantization, adapter } = config;
+  const table = at.parameter("weight", [vocabularySize, hiddenSize], quantization ? "float16" : "float32");
+  const rows = quantization ? cast(embedding(ids, table), "float32") : embedding(ids, table);
+  const own = adapter?.embeddingTokens;
+  return own ? embedOwn(at, ids, rows, own, vocabularySize) : rows;
 }
 
 /** All layers and the final norm: x `[…rows, hidden]` → same. */
@@ -113,19 +119,33 @@ function swiglu(w: Scope, x: Tensor, config: DecoderConfig): Tensor {
 /**
  * Linear layers over the same rows, by name and output width: x `[…rows, in]` → `[…rows, width]` each. Every matrix of
  * the model but the embedding is used here and nowhere else. Several are one product, with their weights stacked; beside
- * an adapter each is its own, since stacking would copy weights that do not change at every step.
+ * an adapter each is its own, since stacking would copy weights that do not change at every step, and so is a quantized
+ * one, since its stack would be a second copy in memory.
  */
 function project(
   w: Scope,
   x: Tensor,
   widths: Readonly<Record<string, number>>,
-  { adapter }: DecoderConfig,
+  { adapter, quantization }: DecoderConfig,
 ): readonly Tensor[] {
   const names = Object.keys(widths);
-  const weights = names.map((name) => w.at(name).parameter("weight", [widths[name]!, x.shape.at(-1)!]));
-  if (weights.length === 1 || adapter)
-    return names.map((name, i) => addLowRank(w.at(name), name, x, linear(x, weights[i]!), adapter?.lora));
-  return split(linear(x, concat(weights, 0)), -1, Object.values(widths));
+  const columns = x.shape.at(-1) as number;
+  const weight = (name: string) => w.at(name).parameter("weight", [widths[name]!, columns]);
+  if (names.length > 1 && !adapter && !quantization)
+    return split(linear(x, concat(names.map(weight), 0)), -1, Object.values(widths));
+  const product = (name: string) =>
+    quantization ? quantizedProduct(w.at(name), x, widths[name]!, quantization) : linear(x, weight(name));
+  return names.map((name) => addLowRank(w.at(name), name, x, product(name), adapter?.lora));
+}
+
+function quantizedProduct(w: Scope, x: Tensor, width: number, quantization: Quantization): Tensor {
+  const { codes, scales } = quantizedShapes(width, x.shape.at(-1) as number, quantization);
+  return quantizedLinear(
+    x,
+    w.parameter("weight", codes, "uint8"),
+    w.parameter("weight_scale", scales),
+    quantization,
+  );
 }
 
 function norm(w: Scope, name: string, x: Tensor, { hiddenSize, rmsNormEpsilon }: DecoderConfig): Tensor {

@@ -1,4 +1,5 @@
 /** @file From a graph to an ONNX model. */
+import { dirname } from "node:path";
 import type { Application, Graph, Tensor } from "./graph.ts";
 import { type Initializer, OnnxWriter } from "./onnx-writer.ts";
 import { formatShape, ShapeError, sameShape } from "./shape.ts";
@@ -74,4 +75,17 @@ function checked(name: string, parameter: Tensor, weight: Initializer): Initiali
 /** Every parameter of a graph with its shape: what a checkpoint of the model must hold. */
 export function parameterShapes(graph: Graph): Map<string, readonly number[]> {
   return new Map([...graph.parameters].map(([name, { shape }]) => [name, shape as readonly number[]]));
+}
+
+/**
+ * The folder in which the files of weights lie: a model given as bytes names them by their last part alone.
+ * @returns undefined where all weights are in memory
+ * @throws ShapeError when they lie in several folders
+ */
+export function dataFolder(weights: Iterable<Initializer>): string | undefined {
+  const folders = new Set<string>();
+  for (const { data } of weights) if ("file" in data) folders.add(dirname(data.file));
+  if (folders.size > 1)
+    throw new ShapeError(`export: expected files of weights in one folder, got ${[...folders].join(", ")}`);
+  return [...folders][0];
 }

@@ -10,13 +10,15 @@ import { formatShape, ShapeError } from "./shape.ts";
  * reverse topological order; where a tensor is used several times, what comes back along the uses is added.
  *
  * @param loss float32 scalar `[]`
- * @throws ShapeError when the loss is no scalar, or does not depend on a target.
+ * @throws ShapeError when the loss is no scalar, does not depend on a target, or only by what passes it no gradient.
  */
 export function gradients(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
   if (loss.rank !== 0)
     throw new ShapeError(`gradients: expected a scalar loss, got shape ${formatShape(loss.shape)}`);
   const upstream = new Map<Tensor, Tensor>([[loss, fill(loss, 1)]]);
   const varying = new Set(targets);
+  /** What gets no gradient from an operator that uses it. */
+  const withheld = new Map<Tensor, string>();
   for (const application of applicationsBetween(varying, loss).reverse()) {
     const { operator, inputs, outputs, attributes, path } = application;
     const arriving = outputs.map((output) => upstream.get(output) ?? null);
@@ -27,6 +29,7 @@ export function gradients(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
     const leaving = loss.graph.within(`gradient of ${path ? `${path}.` : ""}${operator.name}`, backward);
     for (const [i, input] of inputs.entries()) {
       const gradient = leaving[i];
+      if (!gradient) withheld.set(input, operator.name);
       if (!gradient || !varying.has(input)) continue;
       const known = upstream.get(input);
       upstream.set(input, known ? add(known, gradient) : gradient);
@@ -34,8 +37,10 @@ export function gradients(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
   }
   return targets.map((target) => {
     const gradient = upstream.get(target);
-    if (!gradient) throw new ShapeError(`gradients: the loss does not depend on ${describe(target)}`);
-    return gradient;
+    if (gradient) return gradient;
+    const by = withheld.get(target);
+    if (by) throw new ShapeError(`gradients: ${describe(target)} gets none from ${by}`);
+    throw new ShapeError(`gradients: the loss does not depend on ${describe(target)}`);
   });
 }
 

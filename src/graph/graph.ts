@@ -64,8 +64,8 @@ export class Graph {
   }
 
   /** A weight: written as an initializer or as an input, as the export says. Asking twice gives the same tensor. */
-  parameter(name: string, shape: Shape): Tensor {
-    return this.named(this.parameters, "parameter", name, "float32", shape);
+  parameter(name: string, shape: Shape, dtype: DType = "float32"): Tensor {
+    return this.named(this.parameters, "parameter", name, dtype, shape);
   }
 
   /** A value fixed when the graph is built; scalars and small arrays of equal content are shared. */
@@ -158,8 +158,8 @@ export class Scope {
     return this.graph.within(String(name), () => build(this.at(name)));
   }
 
-  parameter(name: string, shape: Shape): Tensor {
-    return this.graph.parameter(this.path ? `${this.path}.${name}` : name, shape);
+  parameter(name: string, shape: Shape, dtype?: DType): Tensor {
+    return this.graph.parameter(this.path ? `${this.path}.${name}` : name, shape, dtype);
   }
 }
 

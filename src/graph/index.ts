@@ -1,5 +1,5 @@
 /** @file The computation language: typed tensors, operators with their gradients, ONNX out. */
-export { exportOnnx, parameterShapes, parametersBehind } from "./export.ts";
+export { dataFolder, exportOnnx, parameterShapes, parametersBehind } from "./export.ts";
 export { gradients } from "./gradient.ts";
 export { type DType, Graph, Scope, Tensor, type TensorType } from "./graph.ts";
 export type { Initializer } from "./onnx-writer.ts";
@@ -11,6 +11,7 @@ export * from "./operators/indexing.ts";
 export * from "./operators/loss.ts";
 export * from "./operators/matmul.ts";
 export * from "./operators/normalization.ts";
+export * from "./operators/quantized.ts";
 export * from "./operators/reduction.ts";
 export * from "./operators/shape.ts";
 export { addDims, type Dim, formatShape, multiplyDims, type Shape, ShapeError } from "./shape.ts";

@@ -4,6 +4,7 @@
  * Field numbers are those of onnx.proto3 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3); only the
  * messages used here are written, with the wire encoder of @bufbuild/protobuf.
  */
+import { basename } from "node:path";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import type { ConstantData, DType, TensorType } from "./graph.ts";
 import { ShapeError } from "./shape.ts";
@@ -31,7 +32,7 @@ interface OnnxNode {
   readonly name: string;
 }
 
-/** A weight or constant: bytes held here, or a stretch of a file beside the model. */
+/** A weight or constant: bytes held here, or a stretch of a file that onnxruntime maps into memory itself. */
 export interface Initializer extends TensorType {
   readonly data:
     | ArrayBufferView
@@ -193,7 +194,7 @@ function writeTensor(out: BinaryWriter, name: string, { dtype, shape, data }: In
     out.tag(9, WireType.LengthDelimited).bytes(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     return;
   }
-  const entries = { location: data.file, offset: String(data.offset), length: String(data.length) };
+  const entries = { location: basename(data.file), offset: String(data.offset), length: String(data.length) };
   for (const [key, value] of Object.entries(entries))
     message(out, 13, () => {
       string(out, 1, key);

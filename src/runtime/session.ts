@@ -33,11 +33,13 @@ export class Session {
 
   /**
    * @param model the bytes of an ONNX file, or its path
+   * @param dataFolder where the files lie that hold weights of a model given as bytes
    * @throws XPromptError when the device is not available here
    */
   static async create(
     model: Uint8Array | string,
     { device = "cpu", threads = 0 }: SessionOptions = {},
+    dataFolder?: string,
   ): Promise<Session> {
     if (device === "cuda") requireCuda();
     const options: ort.InferenceSession.SessionOptions = {
@@ -45,6 +47,13 @@ export class Session {
       intraOpNumThreads: threads,
       graphOptimizationLevel: "all",
       logSeverityLevel: 3,
+      extra: {
+        session: {
+          // An arena would take up to twice the weights.
+          use_device_allocator_for_initializers: "1",
+          ...(dataFolder !== undefined && { model_external_initializers_file_folder_path: dataFolder }),
+        },
+      },
     };
     try {
       const create = ort.InferenceSession.create as (

@@ -67,6 +67,11 @@ export class WeightFolder {
     return new Set(this.homes.values());
   }
 
+  /** The file that holds a tensor. @throws XPromptError when the checkpoint has no such tensor */
+  pathOf(name: string): string {
+    return this.home(name).path;
+  }
+
   private home(name: string): SafetensorsFile {
     const file = this.homes.get(name);
     if (file) return file;

@@ -2,7 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cacheBytes } from "../../src/chameleon/cache.ts";
 import type { DecoderConfig } from "../../src/chameleon/config.ts";
-import { Decoder, decoderShapes, type Stretch } from "../../src/chameleon/decoder.ts";
+import { Decoder, type Stretch } from "../../src/chameleon/decoder.ts";
+import { decoderParameters } from "../../src/chameleon/parameters.ts";
 import { parameterShapes } from "../../src/graph/index.ts";
 import { feedsOf } from "../../src/training/objective.ts";
 import { packContexts } from "../../src/training/transformer-data.ts";
@@ -108,7 +109,7 @@ describe.each(reference.decoders)("checkpoint $folder, against the reference", (
 
 test("more tokens than one run reads: the same logits as in short stretches", async () => {
   const config = { ...tiny, keyValueHeads: 2, maxPositions: 600 };
-  const weights = randomWeights(decoderShapes(config));
+  const weights = randomWeights(decoderParameters(config));
   const decoder = await Decoder.create(config, weights, { threads: 1 });
   try {
     const tokens = Array.from({ length: 530 }, (_, i) => (i * i + 3 * i) % config.vocabularySize);

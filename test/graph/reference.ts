@@ -112,6 +112,22 @@ const logSumExp = (row: Float64Array): number => {
   return top + Math.log(total(row.length, (i) => Math.exp(row[i]! - top)));
 };
 
+interface Quantized {
+  readonly bits: number;
+  readonly blockSize: number;
+}
+
+/** The elements of a matrix whose codes lie in blocks that share a scale; of 4 bits, two in a byte. */
+const dequantized =
+  (codes: NdArray, scales: NdArray, { bits, blockSize }: Quantized) =>
+  (row: number, column: number): number => {
+    const block = Math.floor(column / blockSize);
+    const inBlock = column % blockSize;
+    const byte = at(codes, row, block, Math.floor((inBlock * bits) / 8));
+    const code = bits === 8 ? byte : Math.floor(byte / 16 ** (inBlock % 2)) % 16;
+    return (code - 2 ** (bits - 1)) * at(scales, row, block);
+  };
+
 interface Window {
   readonly stride: number;
   readonly pads: readonly [number, number, number, number];
@@ -185,6 +201,21 @@ const RULES = {
       const [i, j] = [index.at(-2)!, index.at(-1)!];
       return scale * total(left.columns, (k) => left.value(batch, i, k) * right.value(batch, k, j));
     });
+  }),
+
+  quantizedLinear: one<Quantized>(([x, codes, scales], attributes) => {
+    const weight = dequantized(codes!, scales!, attributes);
+    const width = x!.shape.at(-1)!;
+    return tabulate([...x!.shape.slice(0, -1), codes!.shape[0]!], (index) =>
+      total(width, (k) => pick(x!, [...index.slice(0, -1), k]) * weight(index.at(-1)!, k)),
+    );
+  }),
+  quantizedLinearBackward: one<Quantized & { width: number }>(([dy, codes, scales], attributes) => {
+    const weight = dequantized(codes!, scales!, attributes);
+    const out = codes!.shape[0]!;
+    return tabulate([...dy!.shape.slice(0, -1), attributes.width], (index) =>
+      total(out, (n) => pick(dy!, [...index.slice(0, -1), n]) * weight(n, index.at(-1)!)),
+    );
   }),
 
   softmax: one<{ axis: number }>(([x], { axis }) => softmax(x!, axis)),
