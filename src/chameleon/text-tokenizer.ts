@@ -7,6 +7,7 @@
 import { Tokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
 import { messageOf, XPromptError } from "../errors.ts";
+import { exactPreTokenizer } from "./pre-tokenizer.ts";
 import {
   BYTE_CHARACTERS,
   type TokenizerFile,
@@ -122,5 +123,11 @@ function textOnly(file: TokenizerFile, vocabulary: Vocabulary): TokenizerFile {
     return isText(token);
   });
   const vocab = Object.fromEntries(Object.entries(file.model.vocab).filter(([token]) => isText(token)));
-  return { ...file, added_tokens: [], post_processor: null, model: { ...file.model, vocab, merges } };
+  return {
+    ...file,
+    added_tokens: [],
+    pre_tokenizer: exactPreTokenizer(file.pre_tokenizer),
+    post_processor: null,
+    model: { ...file.model, vocab, merges },
+  };
 }
