@@ -30,9 +30,9 @@ export async function startOf({ init, train, model }: TokenizerRecipe): Promise<
     const tokenizer = await readJson(join(folder, "tokenizer.json"), z.unknown(), "tokenizer");
     return { config: image.config, weights, tokenizer };
   }
-  if (train === "decoder")
+  if (train !== "all")
     throw new XPromptError(
-      "tokenizer recipe: train: decoder: expected init to name the model it decodes for",
+      `tokenizer recipe: train: ${train}: expected init to name the model whose codes are to stay`,
     );
   checkSizes(model);
   return { config: model };
@@ -45,8 +45,7 @@ export function initialState(
   { seed, train }: TokenizerRecipe,
 ): TrainingState {
   const names = [...shapes.keys()];
-  const isDecoder = (name: string) => /\.(post_quant_conv|decoder)\./.test(name);
-  const trained = train === "decoder" ? names.filter(isDecoder) : names;
+  const trained = names.filter((name) => isTrained(name, train));
   const kept = names.filter((name) => !trained.includes(name));
   const frozen = weights &&
     kept.length > 0 && {
@@ -60,6 +59,11 @@ export function initialState(
   if (weights) for (const name of trained) state.values(name).set(weights.get(name)!.data);
   else initialize(state, (name) => Random.of(seed, "weights", name), deviationOf);
   return state;
+}
+
+function isTrained(name: string, train: TokenizerRecipe["train"]): boolean {
+  if (train === "decoder") return /\.(post_quant_conv|decoder)\./.test(name);
+  return train === "all" || name !== CODEBOOK;
 }
 
 function digestOf(weights: readonly Weight[]): string {

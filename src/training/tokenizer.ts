@@ -11,6 +11,7 @@ import { decoder, encoder, gridSide, quantize, type VqganConfig } from "../chame
 import {
   abs,
   add,
+  embedding,
   Graph,
   mean,
   multiply,
@@ -24,13 +25,13 @@ import {
 } from "../graph/index.ts";
 import { contactSheet, type Image } from "../image/index.ts";
 import { Random } from "../random.ts";
-import { float32, floats, type Value } from "../runtime/session.ts";
+import { float32, floats, int64, type Value } from "../runtime/session.ts";
 import { caption, drawScene, selectFamilies } from "../tasks/index.ts";
 import { recipeKind } from "./recipe.ts";
 import { runSettings, type TrainingTask } from "./run.ts";
 import type { TrainingState } from "./state.ts";
 import { type Objective, TrainingStep } from "./step.ts";
-import { createSource, type PictureOptions, type Pictures } from "./tokenizer-data.ts";
+import { createSource, type PictureBatch, type PictureOptions } from "./tokenizer-data.ts";
 import { CODEBOOK, initialState, startOf } from "./tokenizer-start.ts";
 import { moduleBeside, SampleStream } from "./workers.ts";
 
@@ -41,12 +42,14 @@ export const tokenizerRecipe = recipeKind(
     /** Model name or folder whose tokenizers to start from, which has its sizes; drawn at random without. */
     init: z.string().optional(),
     /**
-     * What is trained: all of it; or, of tokenizers whose codes must stay what they are because a transformer has
-     * learned them, the way back from codes to pictures.
+     * What is trained: all of it; or, of tokenizers whose codes a transformer has learned, the networks around a
+     * codebook that stays ("codec"), or the way back from codes to pictures alone ("decoder").
      */
-    train: z.enum(["all", "decoder"]).default("all"),
+    train: z.enum(["all", "codec", "decoder"]).default("all"),
     /** Pictures a step. */
     batch: z.int().min(2).default(16),
+    /** Share of the pictures that are collages of two others: what stays the same in them is to get the same codes. */
+    collages: z.number().min(0).max(0.75).default(0),
     /** Sizes of tokenizers that start from nothing. */
     model: z
       .strictObject({
@@ -68,6 +71,8 @@ export const tokenizerRecipe = recipeKind(
       edges: z.number().min(0).default(0.25),
       /** Pull of the encoder towards its codes; the codes' pull towards the encoder is 1. */
       commitment: z.number().min(0).default(0.25),
+      /** Pull between the encoder's vectors of cells that look the same in two pictures. */
+      constancy: z.number().min(0).default(0),
     }),
     /** The text tokenizer, learned from the words of the tasks. */
     text: z
@@ -91,7 +96,7 @@ export type TokenizerRecipe = ReturnType<typeof tokenizerRecipe>;
 const HELD_OUT_BATCHES = 4;
 
 /** Makes a run of the recipe ready. */
-export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTask<Pictures>> {
+export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTask<PictureBatch>> {
   const start = await startOf(recipe);
   const { config } = start;
   const shape = [recipe.batch, 3, config.resolution, config.resolution];
@@ -110,14 +115,16 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
     part,
     batch: recipe.batch,
     size: config.resolution,
+    grid: gridSide(config),
+    collages: recipe.collages,
   });
   const heldOut = Array.from({ length: HELD_OUT_BATCHES }, (_, i) => createSource(data("held out"))(i));
   const reviveBefore = isTrained(CODEBOOK) ? recipe.steps * recipe.reviveUntil : 0;
 
   const current = () => new ImageTokenizer(config, allWeights(), session);
-  const reconstruct = async (
-    pictures: Pictures,
-  ): Promise<{ images: Image[]; codes: Int32Array[]; copies: Image[] }> => {
+  const reconstruct = async ({
+    pictures,
+  }: PictureBatch): Promise<{ images: Image[]; codes: Int32Array[]; copies: Image[] }> => {
     const tokenizer = current();
     const images = fromPlanes(pictures, config.resolution);
     const codes = await tokenizer.encode(images);
@@ -138,12 +145,9 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
         workers: recipe.workers,
         from,
       }),
-    async step(pictures, learningRate) {
-      const { loss, gradientNorm, report } = await compiled.run(
-        state,
-        { pictures: float32(pictures, shape) },
-        learningRate,
-      );
+    async step({ pictures, twins }, learningRate) {
+      const feeds = { pictures: float32(pictures, shape), twins: int64(twins, [twins.length]) };
+      const { loss, gradientNorm, report } = await compiled.run(state, feeds, learningRate);
       for (const code of report.codes!.data as BigInt64Array) usage[Number(code)]! += 1;
       const used = usage.reduce((count, times) => count + Math.min(times, 1), 0);
       if (state.step % recipe.reviveEvery === 0 && state.step <= reviveBefore) {
@@ -159,14 +163,21 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
     async evaluate() {
       const used = new Set<number>();
       let [error, count] = [0, 0];
-      for (const pictures of heldOut) {
-        const { images, codes, copies } = await reconstruct(pictures);
+      let [kept, twinned] = [0, 0];
+      for (const batch of heldOut) {
+        const { images, codes, copies } = await reconstruct(batch);
+        const cells = codes.flatMap((row) => [...row]);
+        for (const [cell, twin] of batch.twins.entries()) {
+          if (Number(twin) === cell) continue;
+          twinned++;
+          if (cells[cell] === cells[Number(twin)]) kept++;
+        }
         for (const code of codes.flatMap((row) => [...row])) used.add(code);
         for (const [i, image] of images.entries())
           for (const [j, value] of image.data.entries()) error += (value - copies[i]!.data[j]!) ** 2;
-        count += pictures.length;
+        count += batch.pictures.length;
       }
-      return { psnr: -10 * Math.log10(error / count), usedCodes: used.size };
+      return { psnr: -10 * Math.log10(error / count), usedCodes: used.size, keptCodes: kept / twinned };
     },
     async sheet() {
       const { images, copies } = await reconstruct(heldOut[0]!);
@@ -210,12 +221,15 @@ function objective(
   const edges = add(meanOf(abs(neighbours(error, 2))), meanOf(abs(neighbours(error, 3))));
   const towardsLatents = meanSquare(subtract(vectors, stopGradient(latents)));
   const towardsCodes = meanSquare(subtract(latents, stopGradient(vectors)));
+  const twins = graph.input("twins", "int64", [batch * side * side]);
+  const towardsTwins = meanSquare(subtract(latents, embedding(twins, latents)));
   const loss = [
     multiply(meanOf(abs(error)), weigh.absolute),
     multiply(squaredError, weigh.squared),
     multiply(edges, weigh.edges),
     towardsLatents,
     multiply(towardsCodes, weigh.commitment),
+    multiply(towardsTwins, weigh.constancy),
   ].reduce(add);
   return { loss, report: { squaredError, codes, latents } };
 }

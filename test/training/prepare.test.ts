@@ -30,7 +30,7 @@ test.each([
 
 test("a decoder without the model that it decodes for", async () => {
   const recipe = tokenizerRecipe({ ...required, model: {}, train: "decoder" });
-  expect(await refusal(recipe)).toContain("expected init to name the model it decodes for");
+  expect(await refusal(recipe)).toContain("expected init to name the model whose codes are to stay");
 });
 
 test.each([
