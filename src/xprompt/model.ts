@@ -1,8 +1,9 @@
 /** @file The model as its users see it: load, compress examples, generate pictures. */
 import { join } from "node:path";
+import { z } from "zod";
 import type { CacheBlock } from "../chameleon/cache.ts";
-import { Decoder } from "../chameleon/decoder.ts";
-import { readWeights, type Tokenizers } from "../chameleon/folder.ts";
+import type { Decoder } from "../chameleon/decoder.ts";
+import { readInitializers, readWeights, type Tokenizers } from "../chameleon/folder.ts";
 import { ImageTokenizer, VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { requireMemoryFor } from "../chameleon/memory.ts";
 import { TextTokenizer } from "../chameleon/text-tokenizer.ts";
@@ -10,7 +11,7 @@ import { headWidth } from "../chameleon/transformer.ts";
 import type { Vocabulary } from "../chameleon/vocabulary.ts";
 import { UsageError, XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
-import { type Image, loadImage } from "../image/index.ts";
+import type { Image } from "../image/index.ts";
 import { readJson, sha256File } from "../runtime/files.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import { adapted } from "./adapted.ts";
@@ -23,8 +24,7 @@ import { VisualPrompt } from "./prompt.ts";
 import { checkRequest } from "./request.ts";
 import { type Codes, type EncodedExample, exampleTokens, textLimit } from "./sequence.ts";
 
-/** A picture: decoded, as the bytes of a PNG, JPEG or WebP file, or the path of one. Other sizes are cropped to a square. */
-export type Picture = Image | Uint8Array | string;
+export type { Picture };
 
 /** A before → after pair, with the words for the change if there are any. */
 export interface Example {
@@ -106,8 +106,8 @@ export class XPrompt {
     readonly config: ModelConfig,
     /** Names the weights and sizes: visual prompts carry it. */
     readonly fingerprint: string,
-    private readonly tokenizers: Tokenizers,
-    private readonly decoder: Decoder,
+    /** The model underneath: its tokenizers, its logits, completions without the method. */
+    readonly base: Chameleon,
   ) {}
 
   /**
@@ -118,15 +118,15 @@ export class XPrompt {
    */
   static async load(nameOrPath: string, options: LoadOptions = {}): Promise<XPrompt> {
     const folder = await resolveModel(nameOrPath);
-    const config = modelConfigFromJson(
-      await readJson(join(folder, "config.json"), modelConfigSchema, "model config"),
-    );
+    const config = await readConfig(folder);
     const text = await TextTokenizer.load(join(folder, "tokenizer.json"));
     await requireMemoryFor(folder, config);
-    const weights = await readWeights(folder, config.checksum);
     const checksum = config.checksum ?? (await sha256File(join(folder, "model.safetensors"), "weights"));
-    const alone = { weights, checksum };
-    const used = options.adapter === undefined ? alone : await adapted(alone, options.adapter);
+    const isQuantized = config.decoder.quantization !== undefined;
+    const used =
+      options.adapter === undefined
+        ? { weights: await readInitializers(folder, config.checksum, isQuantized), checksum }
+        : await adapted({ weights: await readWeights(folder, config.checksum), checksum }, options.adapter);
     return XPrompt.assemble({ config, text, ...used }, options);
   }
 
@@ -142,13 +142,28 @@ export class XPrompt {
   ): Promise<XPrompt> {
     const { config, text, weights, checksum } = parts;
     checkParts(config, text.vocabulary, weights);
-    const isImage = (name: string) => name.startsWith(`${VQ_PREFIX}.`);
-    const ofDecoder = new Map([...weights].filter(([name]) => !isImage(name)));
-    const ofImages = new Map([...weights].filter(([name]) => isImage(name)));
-    const image = new ImageTokenizer(config.image, ofImages, options);
-    const decoder = await Decoder.create(config.decoder, ofDecoder, options);
     const fingerprint = fingerprintOf(config, checksum);
-    return new XPrompt(config, fingerprint, { image, text }, decoder);
+    const { decoder, image } = config;
+    const base = await Chameleon.assemble(
+      { config: { decoder, image, pictures: "chameleon" }, text, weights, fingerprint },
+      options,
+    );
+    return new XPrompt(config, fingerprint, base);
+  }
+
+  /** Pictures and text to codes and ids, and back. */
+  get tokenizer(): Tokenizer {
+    return this.base.tokenizer;
+  }
+
+  /**
+   * Logits of what follows each token of one sequence, image tokens among them.
+   * @param tokens ids `[T]`, at positions 0 to T − 1
+   * @returns `[T, vocabulary]`, row by row
+   * @throws UsageError for no tokens, too many, or an id that the vocabulary does not have
+   */
+  async logits(tokens: readonly number[]): Promise<Float32Array> {
+    return this.base.logits(tokens);
   }
 
   /** Side of the pictures in pixels. */
@@ -158,7 +173,7 @@ export class XPrompt {
 
   /** Codes of one picture: what is drawn. */
   get codesPerImage(): number {
-    return this.tokenizers.image.codesPerImage;
+    return this.tokenizer.codesPerImage;
   }
 
   /** Text tokens at the end of an instruction that the model does not read, when it comes with so many pictures. */
@@ -173,9 +188,12 @@ export class XPrompt {
   async compress(examples: readonly Example[]): Promise<VisualPrompt> {
     if (examples.length === 0) throw new UsageError("compressing: expected at least one example, got none");
     const pictures = await Promise.all(
-      examples.flatMap(({ input, output }) => [this.picture(input), this.picture(output)]),
+      examples.flatMap(({ input, output }) => [
+        loadPicture(input, this.size),
+        loadPicture(output, this.size),
+      ]),
     );
-    const codes = await this.tokenizers.image.encode(pictures);
+    const codes = await this.tokenizer.encodeImages(pictures);
     const encoded = examples.map(
       ({ instruction = "" }, i): EncodedExample => ({
         input: codes[2 * i]!,
@@ -198,15 +216,15 @@ export class XPrompt {
     const { signal } = options;
     signal?.throwIfAborted();
     const blocks = this.joined(options.prompt)?.blocks ?? [];
-    const input = options.input === undefined ? undefined : await this.picture(options.input);
-    const [inputCodes] = input ? await this.tokenizers.image.encode([input]) : [];
+    const input = options.input === undefined ? undefined : await loadPicture(options.input, this.size);
+    const [inputCodes] = input ? await this.tokenizer.encodeImages([input]) : [];
     const instruction = this.words(options.instruction ?? "", input ? 1 : 0);
     const [empty] = (await this.empty()).blocks;
     const prepared = performance.now();
     const side = Math.sqrt(this.codesPerImage);
     const preview = async (codes: readonly (readonly number[])[]) => {
       const whole = codes.map((row) => completed(row, inputCodes, side * side));
-      const images = await this.tokenizers.image.decode(whole);
+      const images = await this.tokenizer.decodeImages(whole);
       return inputCodes ? images : images.map((image) => greyFrom(image, codes[0]!.length / side ** 2));
     };
     const drawn = await draw(this.decoder, this.vocabulary, this.config.xprompt, {
@@ -228,7 +246,7 @@ export class XPrompt {
     });
     signal?.throwIfAborted();
     const done = performance.now();
-    const images = await this.tokenizers.image.decode(drawn.codes);
+    const images = await this.tokenizer.decodeImages(drawn.codes);
     const ended = performance.now();
     return {
       images,
@@ -268,22 +286,25 @@ export class XPrompt {
       sampling: { temperature, topK: 0, topP: 1 },
       signal: options.signal,
     });
-    return this.tokenizers.text.decode(words).trim();
+    return this.tokenizer.decodeText(words).trim();
   }
 
   /** What is left of pictures that go through the image tokenizer and back: no drawn picture can be nearer. */
   async reconstruct(pictures: readonly Picture[]): Promise<Image[]> {
-    const images = await Promise.all(pictures.map((picture) => this.picture(picture)));
-    return this.tokenizers.image.decode(await this.tokenizers.image.encode(images));
+    const images = await Promise.all(pictures.map((picture) => loadPicture(picture, this.size)));
+    return this.tokenizer.decodeImages(await this.tokenizer.encodeImages(images));
   }
 
   async release(): Promise<void> {
-    await this.decoder.release();
-    await this.tokenizers.image.release();
+    await this.base.release();
   }
 
   private get vocabulary(): Vocabulary {
-    return this.tokenizers.text.vocabulary;
+    return this.tokenizer.vocabulary;
+  }
+
+  private get decoder(): Decoder {
+    return this.base.decoder;
   }
 
   /** All prompts of a request as one. */
@@ -329,20 +350,6 @@ export class XPrompt {
     return VisualPrompt.of(this.fingerprint, blocks);
   }
 
-  private async picture(picture: Picture): Promise<Image> {
-    if (typeof picture === "string" || picture instanceof Uint8Array)
-      return loadImage(picture, { size: this.size });
-    if (!(picture?.data instanceof Float32Array))
-      throw new UsageError(
-        "using a picture: expected a path, the bytes of a file, or an Image, got something else",
-      );
-    const { width, height, data } = picture;
-    if (width === this.size && height === this.size && data.length === 3 * width * height) return picture;
-    throw new XPromptError(
-      `using a picture: expected ${this.size} × ${this.size} pixels, got ${width} × ${height} with ${data.length} values (load it with loadImage(path, { size: ${this.size} }))`,
-    );
-  }
-
   /** Text tokens of an instruction beside so many pictures, cut at what the model was trained to read. */
   private words(text: string, pictures: number): number[] {
     const limit = textLimit(this.config.xprompt, pictures, this.codesPerImage);
@@ -350,8 +357,19 @@ export class XPrompt {
   }
 
   private tokenized(text: string): number[] {
-    return this.tokenizers.text.encode(text.trim().toLowerCase());
+    return this.tokenizer.encodeText(text.trim().toLowerCase());
   }
+}
+
+/** @throws XPromptError that tells what to do with a checkpoint that has not learned the method */
+async function readConfig(folder: string): Promise<ModelConfig> {
+  const path = join(folder, "config.json");
+  const { model_type, xprompt } = await readJson(path, z.looseObject({}), "model config");
+  if (model_type === "chameleon" && xprompt === undefined)
+    throw new XPromptError(
+      `loading model ${folder}: expected a model with X-Prompt, got a plain Chameleon checkpoint (make it ready to learn with xprompt init --base ${folder}, or use it as it is with xprompt complete --model ${folder})`,
+    );
+  return modelConfigFromJson(await readJson(path, modelConfigSchema, "model config"));
 }
 
 function weightsOf(guidance: number | Partial<GuidanceWeights>, hasExamples: boolean): GuidanceWeights {

@@ -1,10 +1,23 @@
 /** @file Decoding with the cache: against Hugging Face's logits, and against what the packed training graph computes. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { cacheBytes } from "../../src/chameleon/cache.ts";
 import type { DecoderConfig } from "../../src/chameleon/config.ts";
 import { Decoder, type Stretch } from "../../src/chameleon/decoder.ts";
+import { readInitializers } from "../../src/chameleon/folder.ts";
 import { decoderParameters } from "../../src/chameleon/parameters.ts";
-import { parameterShapes } from "../../src/graph/index.ts";
+import {
+  dequantizeRows,
+  isQuantizable,
+  quantizedShapes,
+  quantizeRows,
+  scaleName,
+} from "../../src/chameleon/quantize.ts";
+import { type Initializer, parameterShapes } from "../../src/graph/index.ts";
+import { float16ToFloat32, float32ToFloat16 } from "../../src/runtime/float16.ts";
+import { type TensorToWrite, writeSafetensors } from "../../src/runtime/safetensors.ts";
 import { feedsOf } from "../../src/training/objective.ts";
 import { packContexts } from "../../src/training/transformer-data.ts";
 import { exampleRows, todoRows } from "../../src/xprompt/packing.ts";
@@ -131,6 +144,70 @@ test("more tokens than one run reads: the same logits as in short stretches", as
   } finally {
     await decoder.release();
   }
+});
+
+describe.each([4, 8] as const)("a folder of weights in %i bits", (bits) => {
+  const config: DecoderConfig = {
+    ...tiny,
+    hiddenSize: 48,
+    intermediateSize: 72,
+    keyValueHeads: 2,
+    quantization: { bits, blockSize: 32 },
+  };
+  const { quantization: _, ...plain } = config;
+  const weights = randomWeights(decoderParameters(plain));
+  /** The quantized weights as float32 again. */
+  const exact = new Map<string, Initializer>();
+  const folder = mkdtempSync(join(tmpdir(), "quantized-"));
+  let decoder: Decoder;
+  let dequantized: Decoder;
+
+  beforeAll(async () => {
+    const stored: TensorToWrite[] = [];
+    for (const [name, weight] of weights) {
+      const { shape, data } = weight;
+      if (isQuantizable(name)) {
+        const [rows, columns] = shape as [number, number];
+        const quantized = quantizeRows(data, columns, bits);
+        const { codes, scales } = quantizedShapes([rows, columns], bits);
+        stored.push({ name, dtype: "U8", shape: codes, data: quantized.codes });
+        stored.push({ name: scaleName(name), dtype: "F32", shape: scales, data: quantized.scales });
+        exact.set(name, { ...weight, data: dequantizeRows(quantized, columns, bits) });
+      } else {
+        const isTable = name === "model.embed_tokens.weight";
+        stored.push({ name, dtype: isTable ? "F16" : "F32", shape, data });
+        exact.set(name, isTable ? { ...weight, data: float16ToFloat32(float32ToFloat16(data)) } : weight);
+      }
+    }
+    await writeSafetensors(join(folder, "model.safetensors"), stored);
+    const initializers = await readInitializers(folder, undefined, true);
+    expect([...initializers.values()].every(({ data }) => "file" in data)).toBe(true);
+    decoder = await Decoder.create(config, initializers, { threads: 1 });
+    dequantized = await Decoder.create(plain, exact, { threads: 1 });
+  });
+  afterAll(async () => {
+    await decoder?.release();
+    await dequantized?.release();
+    rmSync(folder, { recursive: true });
+  });
+
+  test("runs from its files, as near to the same weights in float32 as rounding to 8 bits leaves it", async () => {
+    const tokens = Array.from({ length: 12 }, (_, i) => (5 * i + 2) % config.vocabularySize);
+    const [computed, expected] = [await decoder.logits(tokens), await dequantized.logits(tokens)];
+    expectClose(vector(computed), vector(expected), { relative: 0.03 });
+    const cache = decoder.newCache(1);
+    let last: Float32Array = computed;
+    for (const [i, token] of tokens.entries())
+      last = await decoder.read([{ tokens: [token], positions: [i] }], cache);
+    expectClose(vector(last), vector(computed.slice(-config.vocabularySize)), { relative: 0.01 });
+  });
+
+  test("weights of another type are refused in a line", async () => {
+    const wrong = new Map([...(await readInitializers(folder, undefined, true)), ...weights]);
+    await expect(Decoder.create(config, wrong)).rejects.toThrow(
+      "loading a model: weight model.embed_tokens.weight: expected float16 [29, 48], got float32 [29, 48]",
+    );
+  });
 });
 
 test("cacheBytes: keys and values of all layers in float32", () => {
