@@ -7,6 +7,20 @@
  * const { images } = await model.generate({ prompt, input: "photo.jpg", seed: 7 });
  * await savePng("out.png", images[0]);
  */
+export type { CompletionGuidance } from "./chameleon/complete.ts";
+export type { ChameleonConfig } from "./chameleon/config.ts";
+export type { Mode, PictureLayoutName } from "./chameleon/grammar.ts";
+export {
+  Chameleon,
+  type ChameleonOptions,
+  type Completed,
+  type CompletedPart,
+  type CompleteOptions,
+  type Completion,
+  type CompletionProgress,
+  type PromptPart,
+} from "./chameleon/model.ts";
+export type { Tokenizer } from "./chameleon/tokenizer.ts";
 export { UsageError, XPromptError } from "./errors.ts";
 export { contactSheet, type Image, loadImage, readPngText, savePng } from "./image/index.ts";
 export type { Device, SessionOptions } from "./runtime/session.ts";

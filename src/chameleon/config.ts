@@ -1,6 +1,7 @@
 /** @file `config.json` of a Chameleon-family checkpoint, in Hugging Face's layout. */
 import { z } from "zod";
 import type { Quantization } from "../graph/index.ts";
+import type { PictureLayoutName } from "./grammar.ts";
 import type { AdapterConfig } from "./lora.ts";
 import { quantizationConfig, quantizationConfigSchema } from "./quantize.ts";
 import type { VqganConfig } from "./vqgan.ts";
@@ -57,28 +58,79 @@ export const vqConfigSchema = z
     message: "expected a resolution that the levels divide",
   });
 
+/** False, or null, which means the same. */
+const no = z
+  .literal(false)
+  .nullish()
+  .transform(() => false as const);
+
+/**
+ * Fields of other models in `transformers` that change what is computed, with the values that do not. A checkpoint of a
+ * variant must not run as if it were the original; what is neither here nor in the schema is bookkeeping or training.
+ */
+const PLAIN: Readonly<Record<string, readonly unknown[]>> = {
+  attention_chunk_size: [null],
+  attention_multiplier: [null],
+  attn_logit_softcapping: [null],
+  embedding_multiplier: [null, 1],
+  final_logit_softcapping: [null],
+  logit_scale: [null, 1],
+  logits_scaling: [null, 1],
+  no_rope_layers: [null],
+  num_experts: [null, 0],
+  num_local_experts: [null, 0],
+  partial_rotary_factor: [null, 1],
+  position_embedding_type: [null, "rope"],
+  qk_layernorm: [null, true],
+  query_pre_attn_scalar: [null],
+  residual_multiplier: [null, 1],
+  sliding_window: [null],
+  use_qk_norm: [null, true],
+};
+
+/** The language model's part of `config.json`. What older files leave out is as published. */
 export const decoderConfigSchema = z
   .looseObject({
-    vocab_size: positive,
-    hidden_size: positive,
-    intermediate_size: positive,
-    num_hidden_layers: positive,
-    num_attention_heads: positive,
-    num_key_value_heads: positive.optional(),
+    vocab_size: positive.default(65_536),
+    hidden_size: positive.default(4096),
+    intermediate_size: positive.default(11_008),
+    num_hidden_layers: positive.default(32),
+    num_attention_heads: positive.default(32),
+    num_key_value_heads: positive.nullish(),
     rms_norm_eps: z.number().positive().default(1e-5),
-    rope_theta: z.number().positive().default(10_000),
+    rope_theta: z.number().positive().nullish(),
     /** Where transformers 5 keeps the angles. */
     rope_parameters: z
-      .looseObject({ rope_type: z.literal("default"), rope_theta: z.number().positive() })
+      .looseObject({
+        rope_type: z.literal("default").default("default"),
+        rope_theta: z.number().positive().optional(),
+      })
       .nullish(),
-    max_position_embeddings: positive,
-    swin_norm: z.boolean().default(false),
+    max_position_embeddings: positive.default(4096),
+    swin_norm: z.boolean().nullish(),
     hidden_act: z.literal("silu").default("silu"),
-    attention_bias: z.literal(false).default(false),
-    mlp_bias: z.literal(false).default(false),
-    rope_scaling: z.null().default(null),
-    tie_word_embeddings: z.literal(false).default(false),
+    attention_bias: no,
+    mlp_bias: no,
+    rope_scaling: z
+      .looseObject({
+        rope_type: z.literal("default").optional(),
+        type: z.literal("default").optional(),
+        factor: z.literal(1).optional(),
+      })
+      .nullish(),
+    tie_word_embeddings: no,
     quantization_config: quantizationConfigSchema.nullish(),
+  })
+  .superRefine((config, context) => {
+    const headDim = config.hidden_size / config.num_attention_heads;
+    const plain: typeof PLAIN = { ...PLAIN, head_dim: [null, headDim] };
+    for (const [name, values] of Object.entries(plain))
+      if (config[name] !== undefined && !values.includes(config[name]))
+        context.addIssue({
+          code: "custom",
+          path: [name],
+          message: `expected ${values.map((value) => JSON.stringify(value)).join(" or ")}, as Chameleon has it, got ${JSON.stringify(config[name])}: this is another model`,
+        });
   })
   .refine((config) => config.hidden_size % (2 * config.num_attention_heads) === 0, {
     message: "expected a hidden_size that divides into heads of even width",
@@ -133,9 +185,9 @@ export function decoderFromJson(json: z.output<typeof decoderConfigSchema>): Dec
     heads: json.num_attention_heads,
     keyValueHeads: json.num_key_value_heads ?? json.num_attention_heads,
     rmsNormEpsilon: json.rms_norm_eps,
-    ropeTheta: json.rope_parameters?.rope_theta ?? json.rope_theta,
+    ropeTheta: json.rope_parameters?.rope_theta ?? json.rope_theta ?? 10_000,
     maxPositions: json.max_position_embeddings,
-    swinNorm: json.swin_norm,
+    swinNorm: json.swin_norm ?? false,
     ...(json.quantization_config && {
       quantization: {
         bits: json.quantization_config.bits,
@@ -162,5 +214,40 @@ export function decoderToJson(config: DecoderConfig): z.input<typeof decoderConf
     mlp_bias: false,
     tie_word_embeddings: false,
     ...(config.quantization && { quantization_config: { ...quantizationConfig(config.quantization.bits) } }),
+  };
+}
+
+/** A model of the family: sizes of both parts, and how pictures are laid out. */
+export interface ChameleonConfig {
+  readonly decoder: DecoderConfig;
+  readonly image: VqganConfig;
+  readonly pictures: PictureLayoutName;
+  /** SHA-256 of `model.safetensors`, where the configuration has it. */
+  readonly checksum?: string;
+  /** Ids of the tokens by name, where the configuration has them: `tokenizer.json` must say the same. */
+  readonly vocabularyMap?: Readonly<Record<string, number>>;
+}
+
+export const chameleonConfigSchema = z
+  .looseObject({
+    model_type: z.literal("chameleon", { error: "expected chameleon: this is another kind of model" }),
+    architectures: z.array(z.string()).nullish(),
+    vq_config: z.preprocess((value) => value ?? {}, vqConfigSchema),
+    vocabulary_map: z.record(z.string(), z.int()).nullish(),
+    weights_sha256: z.string().optional(),
+    /** Lumina-mGPT's, which no other checkpoint has. */
+    z_loss_weight: z.number().optional(),
+  })
+  .and(decoderConfigSchema);
+
+export function chameleonConfigFromJson(json: z.output<typeof chameleonConfigSchema>): ChameleonConfig {
+  const lumina =
+    json.z_loss_weight !== undefined || json.architectures?.some((name) => name.includes("XLLMX"));
+  return {
+    decoder: decoderFromJson(json),
+    image: vqganFromJson(json.vq_config),
+    pictures: lumina ? "lumina" : "chameleon",
+    checksum: json.weights_sha256,
+    ...(json.vocabulary_map && { vocabularyMap: json.vocabulary_map }),
   };
 }

@@ -115,30 +115,34 @@ export class Grammar {
 
   /**
    * Tokens as stretches of text and pictures, the end of the turn left out.
+   * @param whole whether half a picture is refused (the default) or given as the codes that there are
    * @throws XPromptError for tokens that the grammar does not make, or half a picture
    */
-  parse(tokens: readonly number[]): Piece[] {
+  parse(tokens: readonly number[], { whole = true }: { readonly whole?: boolean } = {}): Piece[] {
     const pieces: Piece[] = [];
     let [words, codes]: [number[], number[]] = [[], []];
+    const endWords = () => {
+      if (words.length > 0) pieces.push({ text: words });
+      words = [];
+    };
+    const endPicture = () => {
+      if (codes.length > 0) pieces.push({ codes: Int32Array.from(codes) });
+      codes = [];
+    };
     let state = this.start;
     for (const token of tokens) {
-      const { phase } = state;
       state = this.next(state, token);
+      if (this.vocabulary.isTextToken(token)) words.push(token);
+      else endWords();
       if (this.vocabulary.isImageToken(token)) codes.push(this.vocabulary.codeOfToken[token]!);
-      else if (this.vocabulary.isTextToken(token)) words.push(token);
-      if (words.length > 0 && (state.phase !== "text" || state.length === tokens.length)) {
-        pieces.push({ text: words });
-        words = [];
-      }
-      if (phase === "picture" && state.phase !== "picture") {
-        pieces.push({ codes: Int32Array.from(codes) });
-        codes = [];
-      }
+      if (state.phase !== "picture") endPicture();
     }
-    if (state.phase === "picture" || (this.mode === "image" && state.phase !== "end"))
+    if (whole && (state.phase === "picture" || (this.mode === "image" && state.phase !== "end")))
       throw new XPromptError(
         `reading tokens: expected a whole picture, got ${codes.length} codes of one (was the sequence cut?)`,
       );
+    endWords();
+    endPicture();
     return pieces;
   }
 

@@ -1,8 +1,6 @@
 /** @file `xprompt generate`: the change that the examples show, or the instruction tells, done to a picture. */
-import { rm } from "node:fs/promises";
 import { Command } from "commander";
 import { UsageError } from "../errors.ts";
-import { savePng } from "../image/index.ts";
 import { Progress } from "../progress.ts";
 import { type Generated, type GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
@@ -18,6 +16,7 @@ import {
   withModel,
 } from "./options.ts";
 import { printJson, say, sayUnread } from "./output.ts";
+import { writePictures } from "./pictures.ts";
 
 interface Options extends ModelOptions {
   readonly example?: readonly string[];
@@ -118,7 +117,12 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
         },
       })
       .finally(() => progress?.stop());
-    await write(result, outputs, options, signal);
+    const pictures = result.images.map((image, i) => ({
+      path: outputs[i]!,
+      image,
+      about: requestOf(options, result, i),
+    }));
+    await writePictures(pictures, signal);
     sayUnread(model.unreadTokens(instruction, input === undefined ? 0 : 1));
     if (options.json)
       await printJson({ output: outputs[0], outputs, ...reportOf(result), settings, device: options.device });
@@ -147,35 +151,19 @@ const outputsOf = ({ output, samples }: Options): string[] =>
     ? [output]
     : Array.from({ length: samples }, (_, i) => output.replace(/\.png$/i, `-${i + 1}$&`));
 
-/** Writes the pictures, all or none, each with what is needed to make it again in its text. */
-async function write(
-  result: Generated,
-  outputs: readonly string[],
-  options: Options,
-  signal: AbortSignal,
-): Promise<void> {
+/** What is needed to make the picture of a sample again. */
+function requestOf(options: Options, { seed, model: fingerprint }: Generated, sample: number): object {
   const { example = [], prompt = [], input, model, adapter, device } = options;
-  const written: string[] = [];
-  try {
-    for (const [i, image] of result.images.entries()) {
-      const made = {
-        ...settingsOf(options),
-        seed: result.seed,
-        sample: i,
-        model,
-        adapter,
-        fingerprint: result.model,
-        device,
-        example,
-        prompt,
-        input,
-      };
-      const text = { Software: "xprompt", xprompt: JSON.stringify(made) };
-      await savePng(outputs[i]!, image, { text, signal });
-      written.push(outputs[i]!);
-    }
-  } catch (error) {
-    for (const path of written) await rm(path, { force: true });
-    throw error;
-  }
+  return {
+    ...settingsOf(options),
+    seed,
+    sample,
+    model,
+    adapter,
+    fingerprint,
+    device,
+    example,
+    prompt,
+    input,
+  };
 }

@@ -5,6 +5,7 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
+import { completeCommand } from "./complete.ts";
 import { compressCommand } from "./compress.ts";
 import { convertCommand } from "./convert.ts";
 import { describeCommand } from "./describe.ts";
@@ -37,6 +38,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     generateCommand,
     compressCommand,
     describeCommand,
+    completeCommand,
     initCommand,
     trainCommand,
     evalCommand,

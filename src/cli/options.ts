@@ -31,9 +31,19 @@ const threads = z.int().min(0).max(1024).describe("a whole number from 0 to 1024
 
 /** `--model`, `--adapter`, `--device` and `--threads`. */
 export function withModel(command: Command): Command {
+  return withDevice(
+    command
+      .option("--model <name>", "a shipped model, or a model folder. Defaults to nano", "nano")
+      .option(
+        "--adapter <dir>",
+        "an adapter folder that was trained on this model, by xprompt train or PEFT",
+      ),
+  );
+}
+
+/** `--device` and `--threads`. */
+export function withDevice(command: Command): Command {
   return command
-    .option("--model <name>", "a shipped model, or a model folder. Defaults to nano", "nano")
-    .option("--adapter <dir>", "an adapter folder that was trained on this model, by xprompt train or PEFT")
     .addOption(
       new Option("--device <device>", "where to compute. Defaults to cpu").choices(devices).default("cpu"),
     )

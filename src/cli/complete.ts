@@ -1,0 +1,207 @@
+/** @file `xprompt complete`: a plain model of the family goes on from text and pictures. */
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { Command, Option } from "commander";
+import { completeSchema } from "../chameleon/complete.ts";
+import { modes, pictureLayouts } from "../chameleon/grammar.ts";
+import {
+  Chameleon,
+  type ChameleonOptions,
+  type Completed,
+  type CompletedPart,
+  type CompleteOptions,
+  type PromptPart,
+} from "../chameleon/model.ts";
+import { UsageError } from "../errors.ts";
+import type { Image } from "../image/index.ts";
+import { Progress } from "../progress.ts";
+import { resolveModel } from "../xprompt/models.ts";
+import { checkDevice, checkOutput, type ModelOptions, numberFor, withDevice } from "./options.ts";
+import { print, printJson, say } from "./output.ts";
+import { type PictureToWrite, writePictures } from "./pictures.ts";
+
+type Settings = Pick<
+  CompleteOptions,
+  "mode" | "maxTokens" | "seed" | "samples" | "temperature" | "topK" | "topP" | "guidance" | "separator"
+>;
+
+interface Options
+  extends Omit<ModelOptions, "adapter">,
+    Settings,
+    Pick<ChameleonOptions, "pictures" | "imageTokenizer"> {
+  readonly output?: string;
+  readonly json: boolean;
+}
+
+/** What each number may be. */
+const ranges = completeSchema.shape;
+
+/** A part of the prompt, as it stood on the command line. */
+type Given = { readonly text: string } | { readonly image: string };
+
+export function completeCommand(signal: AbortSignal): Command {
+  const given: Given[] = [];
+  const command = new Command("complete").description(
+    "Go on from text and pictures with a plain checkpoint (Chameleon, Anole, Lumina-mGPT in Hugging Face's layout): text, a " +
+      "picture, or text with pictures in it. --text and --image are read in the order in which they stand.",
+  );
+  return withDevice(command)
+    .option("--model <folder>", "a checkpoint folder, or a shipped model. Defaults to nano", "nano")
+    .option("--text <words>", "a stretch of text in the prompt; may be given several times", (text) => {
+      given.push({ text });
+    })
+    .option("--image <picture>", "a picture in the prompt; may be given several times", (image) => {
+      given.push({ image });
+    })
+    .addOption(
+      new Option("--mode <mode>", "what to make. Defaults to text").choices([...modes]).default("text"),
+    )
+    .option(
+      "--output <path>",
+      "the PNG to write (of several, out-1.png, out-2.png, …), or the folder to write picture-1.png, … to",
+    )
+    .option("--no-separator", "continue the prompt instead of answering it")
+    .option(
+      "--max-tokens <n>",
+      "the most tokens to make. Defaults to 256 for text, to a picture's for a picture, to both for both",
+      numberFor("--max-tokens", ranges.maxTokens),
+    )
+    .option(
+      "--seed <n>",
+      "the same seed gives the same result. Defaults to a random one, which is reported",
+      numberFor("--seed", ranges.seed),
+    )
+    .option("--samples <n>", "how many to make. Defaults to 1", numberFor("--samples", ranges.samples), 1)
+    .option(
+      "--temperature <t>",
+      "0 takes the likeliest token each time. Defaults to 1",
+      numberFor("--temperature", ranges.temperature),
+      1,
+    )
+    .option(
+      "--top-k <k>",
+      "draw from the k likeliest tokens; 0 for all. Defaults to 0",
+      numberFor("--top-k", ranges.topK),
+      0,
+    )
+    .option(
+      "--top-p <p>",
+      "draw from the likeliest tokens that make up this share. Defaults to 1",
+      numberFor("--top-p", ranges.topP),
+      1,
+    )
+    .option(
+      "--guidance <g>",
+      "how strongly pictures follow the words of the prompt (or its pictures, without). Defaults to 1",
+      numberFor("--guidance", ranges.guidance),
+      1,
+    )
+    .addOption(
+      new Option(
+        "--pictures <layout>",
+        "how pictures are laid out. Defaults to what config.json tells",
+      ).choices([...pictureLayouts]),
+    )
+    .option(
+      "--image-tokenizer <path>",
+      "Meta's vqgan.ckpt, for a model that can not decode pictures. Defaults to one in its folder",
+    )
+    .option("--json", "print one JSON object on standard output", false)
+    .action((options: Options) => complete(given, options, signal));
+}
+
+async function complete(given: readonly Given[], options: Options, signal: AbortSignal): Promise<void> {
+  const { mode, json, device } = options;
+  if (given.length === 0)
+    throw new UsageError("complete: expected --text or --image to go on from, got none");
+  checkDevice(device);
+  const images = given.flatMap((part) => ("image" in part ? [part.image] : []));
+  const output = await outputOf(options, images);
+  const model = await Chameleon.load(await resolveModel(options.model), options);
+  try {
+    if (mode !== "text" && !model.tokenizer.decodesImages)
+      throw new UsageError(
+        "complete: expected a model whose image tokenizer can decode, got one that can not (put Meta's vqgan.ckpt into its folder, or name it with --image-tokenizer; see docs/chameleon.md)",
+      );
+    const settings = settingsOf(options);
+    // From the first token on: what is wrong before that is one line, without a bar above it.
+    let progress: Progress | undefined;
+    const result = await model
+      .complete({
+        ...settings,
+        prompt: given.map((part): PromptPart => ("image" in part ? { picture: part.image } : part.text)),
+        signal,
+        onProgress: ({ tokens, maxTokens }) => {
+          progress ??= new Progress({ label: "completing", total: maxTokens, unit: "tokens" });
+          progress.update(tokens);
+        },
+      })
+      .finally(() => progress?.stop());
+    const { samples, pictures } = named(result, output);
+    const made = { command: "complete", prompt: given, ...settings, seed: result.seed };
+    const about = { ...made, model: options.model, fingerprint: result.model, device };
+    await writePictures(
+      pictures.map((picture) => ({ ...picture, about })),
+      signal,
+    );
+    const { seed, promptTokens, timings } = result;
+    const tokens = {
+      prompt: promptTokens,
+      generated: sum(result.samples.map(({ tokens }) => tokens.length)),
+    };
+    if (json) await printJson({ samples, seed, model: result.model, tokens, timings, settings, device });
+    else {
+      for (const parts of samples)
+        await print(parts.map((part) => ("text" in part ? shown(part.text) : part.picture)).join("\n"));
+      say(`seed ${seed}, ${tokens.generated} tokens, ${Math.round(timings.total)} ms`);
+    }
+  } finally {
+    await model.release();
+  }
+}
+
+/** A file for one picture or the pattern of several, or undefined where no picture is made. */
+async function outputOf({ mode, output }: Options, inputs: readonly string[]): Promise<string | undefined> {
+  if (mode === "text") {
+    if (output === undefined) return undefined;
+    throw new UsageError("--output: expected for pictures alone, got it with --mode text (leave it out)");
+  }
+  if (output === undefined)
+    throw new UsageError(`--output: expected a PNG file or a folder with --mode ${mode}, got none`);
+  const isFolder = await stat(output).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+  if (!isFolder && !/\.png$/i.test(output))
+    throw new UsageError(`--output: expected a name that ends in .png, or a folder, got ${output}`);
+  const file = isFolder ? join(output, "picture.png") : output;
+  await checkOutput(file, inputs);
+  return file;
+}
+
+const settingsOf = (options: Options): Settings => {
+  const { mode, maxTokens, seed, samples, temperature, topK, topP, guidance, separator } = options;
+  return { mode, maxTokens, seed, samples, temperature, topK, topP, guidance, separator };
+};
+
+/** The parts of each sample with their files' names instead of the pictures, and the files. */
+function named({ samples }: Completed, output: string | undefined) {
+  const isImage = (part: CompletedPart): part is Image => typeof part === "object" && "width" in part;
+  const count = sum(samples.map(({ parts }) => parts.filter(isImage).length));
+  const pictures: Omit<PictureToWrite, "about">[] = [];
+  const nameOf = (index: number) => (count === 1 ? output! : output!.replace(/\.png$/i, `-${index + 1}$&`));
+  const told = samples.map(({ parts }) =>
+    parts.map((part): { readonly text: string } | { readonly picture: string } => {
+      if (!isImage(part)) return { text: part as string };
+      const path = nameOf(pictures.length);
+      pictures.push({ path, image: part });
+      return { picture: path };
+    }),
+  );
+  return { samples: told, pictures };
+}
+
+/** Text from a model on a terminal: lines stay, nothing steers it. */
+const shown = (text: string): string => text.replace(/(?![\n\t])\p{Cc}/gu, "\uFFFD");
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
