@@ -97,9 +97,8 @@ export function folderBlock(
   const texts = new Set(names.filter((name) => name.endsWith(".txt")));
   const entries = pairs.flatMap((sides) => rowsOf(sides, root, texts));
   return {
-    name: root,
-    count: entries.length,
-    bytes: 0, // the names are held already
+    name: "pairs of files",
+    rowBytes: 0, // the names are held already
     keys: () => Promise.all(entries.map((row) => keyOrDefect(row, columns, source))),
     rows: async () => entries,
   };

@@ -42,9 +42,8 @@ export async function metadataBlocks(
   const blocks = ranges.map((range): Block => {
     const rows = () => readRows(list, range, columns.output);
     return {
-      name: `${path}, row ${range.first + 1}`,
-      count: range.count,
-      bytes: 4 * (range.end - range.start) + 500 * range.count,
+      name: `${name}, row ${range.first + 1}`,
+      rowBytes: (4 * (range.end - range.start)) / range.count + 500,
       keys: async () => Promise.all((await rows()).map((row) => keyOrDefect(row, columns, source))),
       rows,
     };

@@ -14,8 +14,6 @@ export {
   type ContextShape,
   type PairContext,
   PairSource,
-  PairStream,
-  type Position,
-  positionSchema,
   type StreamOptions,
 } from "./source.ts";
+export { PairStream, type Position, positionSchema } from "./stream.ts";

@@ -141,8 +141,7 @@ function shardBlocks(shard: Shard, columns: ColumnNames, source: string): Block[
       const part = { shard, start, end };
       blocks.push({
         name: `${shard.name}, rows ${start} to ${end - 1}`,
-        count: end - start,
-        bytes: bytes / parts,
+        rowBytes: bytes / count,
         keys: () => readKeys(part, columns, source),
         rows: () => readRows(part, columns),
       });

@@ -73,10 +73,9 @@ export interface RowKey {
 export interface Block {
   /** Names it in reports. */
   readonly name: string;
-  readonly count: number;
-  /** Memory that its rows take once read, in bytes, about. */
-  readonly bytes: number;
-  /** The keys of its records, in order; a defect where one has none. */
+  /** Memory that a row takes once read, in bytes, about. */
+  readonly rowBytes: number;
+  /** The keys of its records, in order, as many as there are rows; a defect where one has none. */
   keys(): Promise<readonly (RowKey | Defect)[]>;
   /** Its records, in order. */
   rows(): Promise<readonly (Row | Defect)[]>;

@@ -2,8 +2,6 @@
  * @file A data set to train on: records in an endless order that is a pure function of the settings, so that any place
  * of it is found again by its number, whoever asks, and however many workers ask.
  */
-import { createHash } from "node:crypto";
-import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
 import { Random } from "../../random.ts";
 import { sha256 } from "../../runtime/files.ts";
@@ -20,17 +18,10 @@ import {
   type Row,
 } from "./record.ts";
 import { type Paint, paintOf, type Render } from "./render.ts";
+import { indexOf, type SetIndex } from "./set-index.ts";
 import type { PairsConfig } from "./settings.ts";
 import { Shelf } from "./shelf.ts";
-
-/** Where a stream is: enough to go on from there, as JSON. */
-export const positionSchema = z.strictObject({
-  /** Tells the set and its settings: a position is of no use with others. */
-  set: z.string(),
-  /** The next place in the order. */
-  next: z.int().min(0),
-});
-export type Position = z.infer<typeof positionSchema>;
+import { PairStream, type Position } from "./stream.ts";
 
 export interface StreamOptions {
   /** Edge of the pictures, in pixels. */
@@ -94,17 +85,15 @@ export class PairSource {
     this.shelf = new Shelf(budget);
     this.fixedPaint = set.render && paintOf(set.render);
     const { seed, heldOut, part, memory } = config;
-    const shape = set.blocks.map(({ name, count }) => [name, count]);
-    this.digest = sha256(JSON.stringify([this.name, seed, heldOut, part, memory, this.length, shape])).slice(
-      0,
-      16,
-    );
+    const blocks = set.blocks.map(({ name }, i) => [name, index.sizes[i]!.count]);
+    const told = [this.name, seed, heldOut, part, memory, this.length, blocks];
+    this.digest = sha256(JSON.stringify(told)).slice(0, 16);
   }
 
   /** @throws XPromptError when no record of the part asked for can be used */
   static async open(set: OpenedSet, config: PairsConfig): Promise<PairSource> {
     const log = new DefectLog();
-    const index = await indexOf(set, config, log);
+    const index = await indexOf(set.blocks, config, log);
     const source = new PairSource(set, config, index, log);
     if (source.length === 0) throw source.nothing(index.total);
     return source;
@@ -257,8 +246,8 @@ export class PairSource {
     const number = this.index.rows[item]!;
     if (this.log.has(number)) return undefined;
     const { block, row } = this.index.place(number);
-    const { bytes, rows } = this.set.blocks[block]!;
-    const found = (await this.shelf.get(block, bytes, rows))[row];
+    const { bytes } = this.index.sizes[block]!;
+    const found = (await this.shelf.get(block, bytes, this.set.blocks[block]!.rows))[row];
     const made = found instanceof Defect ? found : await orDefect(() => make(found!));
     if (!(made instanceof Defect)) return made;
     this.log.add(number, made);
@@ -280,100 +269,4 @@ interface Buckets {
   readonly items: readonly (readonly number[])[];
   /** By place in the window: the item's place among those of its task. */
   readonly ranks: readonly number[];
-}
-
-interface StreamSteps {
-  readonly step: number;
-  readonly end: number;
-  readonly length: number;
-  readonly read: (place: number) => Promise<LoadedPair | undefined>;
-  readonly fail: () => XPromptError;
-}
-
-/** Records one after the other. `position` is behind the record that was handed out last. */
-export class PairStream implements AsyncIterableIterator<LoadedPair> {
-  constructor(
-    private at: Position,
-    private readonly steps: StreamSteps,
-  ) {}
-
-  get position(): Position {
-    return { ...this.at };
-  }
-
-  async next(): Promise<IteratorResult<LoadedPair, undefined>> {
-    const { step, end, length, read, fail } = this.steps;
-    for (let tried = 0; this.at.next < end; tried += step) {
-      if (tried >= length + step) throw fail();
-      const pair = await read(this.at.next);
-      this.at = { ...this.at, next: this.at.next + step };
-      if (pair) return { value: pair, done: false };
-    }
-    return { value: undefined, done: true };
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-}
-
-/** Which records take part, by number in the set, and what task each is of. */
-interface SetIndex {
-  readonly total: number;
-  readonly rows: Uint32Array;
-  readonly blocks: readonly { first: number; count: number; bytes: number }[];
-  readonly tasks: readonly string[];
-  readonly perTask: readonly number[];
-  taskOf(item: number): number;
-  place(row: number): { block: number; row: number };
-}
-
-async function indexOf(set: OpenedSet, config: PairsConfig, log: DefectLog): Promise<SetIndex> {
-  const rows: number[] = [];
-  const taskOf: number[] = [];
-  const tasks = new Map<string, number>();
-  const starts: number[] = [];
-  const blocks: { first: number; count: number; bytes: number }[] = [];
-  let total = 0;
-  for (const block of set.blocks) {
-    starts.push(total);
-    const first = rows.length;
-    for (const [i, key] of (await block.keys()).entries()) {
-      if (key instanceof Defect) log.add(total + i, key);
-      else if (isHeldOut(key.group, config.heldOut) === (config.part === "heldOut")) {
-        const task = tasks.get(key.task) ?? tasks.size;
-        tasks.set(key.task, task);
-        rows.push(total + i);
-        taskOf.push(task);
-      }
-    }
-    if (rows.length > first) blocks.push({ first, count: rows.length - first, bytes: block.bytes });
-    total += block.count;
-  }
-  const perTask = Array<number>(tasks.size).fill(0);
-  for (const task of taskOf) perTask[task]!++;
-  const compact = Uint32Array.from(taskOf);
-  return {
-    total,
-    rows: Uint32Array.from(rows),
-    blocks,
-    tasks: [...tasks.keys()],
-    perTask,
-    taskOf: (item) => compact[item]!,
-    place(row) {
-      let [low, high] = [0, starts.length - 1];
-      while (low < high) {
-        const middle = (low + high + 1) >> 1;
-        if (starts[middle]! <= row) low = middle;
-        else high = middle - 1;
-      }
-      return { block: low, row: row - starts[low]! };
-    },
-  };
-}
-
-/** Whether a group is kept out of training: by its name alone, so that it is in every run, whatever else the set has. */
-export function isHeldOut(group: string, share: number): boolean {
-  if (share === 0) return false;
-  return createHash("sha256").update(group).digest().readUIntBE(0, 6) / 2 ** 48 < share;
 }

@@ -121,19 +121,20 @@ export async function tarBlocks(
 ): Promise<{ blocks: Block[]; columns: ColumnNames }> {
   const blocks: Block[] = [];
   const firstPath = join(root, names[0]!);
-  const there = await columnNames(firstPath, samplesOf(await tarMembers(firstPath)));
+  const first = samplesOf(await tarMembers(firstPath));
+  const there = await columnNames(firstPath, first);
   const columns = findColumns(there, chosen, `reading shard ${firstPath}`);
   const inJson = [columns.id, columns.group, columns.task].flat().some((column) => there.includes(column));
   for (const name of names) {
     const path = join(root, name);
-    const samples = samplesOf(await tarMembers(path));
     const shard = name.replace(/\.tar$/, "");
-    // Members are gone through again when the shard's turn comes: all of a large set would not fit in memory.
-    const rows = async () => samplesOf(await tarMembers(path)).map((sample) => rowOf(path, shard, sample));
+    // Gone through for the keys, and again when the shard's turn comes: all of a large set would not fit in memory.
+    // The first one is held, for its columns had to be known.
+    const samples = async () => (path === firstPath ? first : samplesOf(await tarMembers(path)));
+    const rows = async () => (await samples()).map((sample) => rowOf(path, shard, sample));
     blocks.push({
       name,
-      count: samples.length,
-      bytes: 1000 * samples.length,
+      rowBytes: 1000,
       keys: async () => {
         const all = inJson ? await withJson(await rows()) : await rows();
         return Promise.all(all.map((row) => keyOrDefect(row, columns, source)));

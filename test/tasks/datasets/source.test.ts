@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { openPairs, type Position } from "../../../src/tasks/datasets/index.ts";
 import { Order } from "../../../src/tasks/datasets/order.ts";
-import { isHeldOut } from "../../../src/tasks/datasets/source.ts";
+import { isHeldOut } from "../../../src/tasks/datasets/set-index.ts";
 import { all, manyPairs, writeFiles } from "./kit.ts";
 
 const size = 8;
