@@ -6,16 +6,11 @@ import type { Tokenizers } from "../chameleon/folder.ts";
 import { exportOnnx, Graph } from "../graph/index.ts";
 import { floats, Session, type SessionOptions } from "../runtime/session.ts";
 import type { Codes } from "../xprompt/sequence.ts";
+import { type Context, encodedContexts, openSets } from "./contexts.ts";
 import { feedsOf } from "./objective.ts";
 import type { TrainingState } from "./state.ts";
 import type { Objective } from "./step.ts";
-import {
-  type Context,
-  type ContextOptions,
-  encodedContexts,
-  type PackedBatch,
-  packContexts,
-} from "./transformer-data.ts";
+import { type ContextOptions, type PackedBatch, packContexts } from "./transformer-data.ts";
 
 /** What a TODO part is given in place of its examples. */
 const conditions = ["right", "wrong", "none"] as const;
@@ -47,7 +42,8 @@ export class HeldOut {
     const parts: Part[] = [];
     for (const [name, options] of Object.entries(kinds)) {
       const drawn: Context<Codes>[][] = [];
-      for (let i = 0; i < count; i++) drawn.push(await encodedContexts(i, options, tokenizers));
+      const sets = await openSets(options);
+      for (let i = 0; i < count; i++) drawn.push(await encodedContexts(i, options, tokenizers, sets));
       const others = [...drawn.flat().slice(1), drawn[0]![0]!];
       const batches = drawn.map((contexts, i) => {
         const next = others.slice(i * options.contexts, (i + 1) * options.contexts);

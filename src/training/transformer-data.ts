@@ -3,9 +3,6 @@
  * render the pictures, encode them with the image tokenizer, and lay the tokens out.
  */
 import { loadTokenizers, type Tokenizers } from "../chameleon/folder.ts";
-import type { Image } from "../image/index.ts";
-import { Random } from "../random.ts";
-import { caption, drawScene, type Pair, renderScene, selectFamilies, type Task } from "../tasks/index.ts";
 import { HIDDEN, type Packing } from "../xprompt/packing.ts";
 import {
   type Answer,
@@ -14,30 +11,9 @@ import {
   MOST_WORDS,
   queryTokens,
   targetTokens,
-  textLimit,
   type XPromptConfig,
 } from "../xprompt/sequence.ts";
-
-/** What a batch is drawn from. */
-export interface MixSettings {
-  /** Families to train on; all when empty. */
-  readonly families: readonly string[];
-  /** Families never shown in training. */
-  readonly heldOut: readonly string[];
-  /** How often a context has 1, 2, 3, … examples. */
-  readonly exampleCounts: readonly number[];
-  /** Share of batches whose TODO parts say in words what their context's example changes. */
-  readonly describe: number;
-  /** Share of contexts whose TODO parts are text to image, with the empty example. */
-  readonly textToImage: number;
-  /** Share of those TODO parts that go the other way, from picture to caption. */
-  readonly imageToText: number;
-  /** Share of the other contexts whose examples are left out: then the instruction alone says what to do. */
-  readonly withoutExample: number;
-  /** Share of examples, and of TODO parts, that come with their instruction. */
-  readonly exampleInstruction: number;
-  readonly todoInstruction: number;
-}
+import { type Asked, type Context, encodedContexts, type MixSettings, openSets } from "./contexts.ts";
 
 export interface ContextOptions {
   readonly seed: number;
@@ -98,139 +74,9 @@ export function packingOf(
 /** Batch `step`: a pure function of the options and the step. */
 export async function createSource(options: ContextOptions): Promise<(step: number) => Promise<PackedBatch>> {
   const tokenizers = await loadTokenizers(options.tokenizers, { threads: 1 });
-  return async (step) => packContexts(await encodedContexts(step, options, tokenizers), options, tokenizers);
-}
-
-/** The contexts of batch `step`, all with the same number of examples, their pictures as codes. */
-export async function encodedContexts(
-  step: number,
-  options: ContextOptions,
-  tokenizers: Tokenizers,
-): Promise<Context<Codes>[]> {
-  const { seed, part, mix } = options;
-  const random = Random.of(seed, "contexts", part, step);
-  const counts = mix.exampleCounts.map((_, i) => i + 1);
-  const answer: Answer = random.chance(mix.describe) ? "words" : "picture";
-  const examples = answer === "words" ? 1 : random.pick(counts, mix.exampleCounts);
-  const { contexts } = packingOf(options, examples, tokenizers.image.codesPerImage, answer);
-  const draw = answer === "words" ? drawDescription : drawContext;
-  const drawn = Array.from({ length: contexts }, (_, i) =>
-    draw(Random.of(seed, "context", part, step, i), { ...options, examples }, tokenizers),
-  );
-  return encodeContexts(drawn, tokenizers);
-}
-
-/** A context with pictures as `P`. An example that is `null` is the empty one. */
-export interface Context<P> {
-  readonly examples: readonly (Shown<P> | null)[];
-  readonly todos: readonly Asked<P>[];
-}
-interface Shown<P> {
-  readonly input: P;
-  readonly output: P;
-  readonly instruction: readonly number[];
-}
-interface Asked<P> {
-  readonly input?: P;
-  readonly instruction: readonly number[];
-  readonly target: { readonly picture: P } | { readonly words: readonly number[] };
-}
-
-interface Drawing extends ContextOptions {
-  readonly examples: number;
-}
-
-function drawContext(random: Random, options: Drawing, tokenizers: Tokenizers): Context<Image> {
-  const { mix, todos, examples } = options;
-  if (!random.chance(mix.textToImage)) return contextOf(drawTask(random, mix), random, options, tokenizers);
-  return {
-    examples: Array(examples).fill(null),
-    todos: Array.from({ length: todos }, () => captioned(random, options, tokenizers)),
-  };
-}
-
-/** A scene from its caption, or the other way round. */
-function captioned(random: Random, { mix, xprompt }: Drawing, tokenizers: Tokenizers): Asked<Image> {
-  const scene = drawScene(random);
-  const picture = renderScene(scene, tokenizers.image.config.resolution).image;
-  const text = tokenizers.text.encode(caption(scene, random));
-  if (random.chance(mix.imageToText))
-    return { input: picture, instruction: [], target: { words: text.slice(0, MOST_WORDS) } };
-  const limit = textLimit(xprompt, 0, tokenizers.image.codesPerImage);
-  return { instruction: text.slice(0, limit), target: { picture } };
-}
-
-/** An example, and what it changes in words. */
-function drawDescription(random: Random, { mix }: Drawing, tokenizers: Tokenizers): Context<Image> {
-  const { input, output, difference } = drawTask(random, mix).pair(
-    random,
-    tokenizers.image.config.resolution,
-  );
-  const words = tokenizers.text.encode(difference).slice(0, MOST_WORDS);
-  return {
-    examples: [{ input, output, instruction: [] }],
-    todos: [{ instruction: [], target: { words } }],
-  };
-}
-
-function drawTask(random: Random, { families, heldOut }: MixSettings): Task {
-  const include = families.length > 0 ? families : undefined;
-  return random.pick(selectFamilies({ include, exclude: heldOut })).draw(random);
-}
-
-/** A context of one task: its pairs differ in the scene alone. */
-function contextOf(
-  task: Task,
-  random: Random,
-  { mix, todos, examples, xprompt }: Drawing,
-  { image, text }: Tokenizers,
-): Context<Image> {
-  const empty = random.chance(mix.withoutExample);
-  const limit = textLimit(xprompt, 1, image.codesPerImage);
-  const told = ({ instruction }: Pair, share: number) =>
-    random.chance(share) ? text.encode(instruction).slice(0, limit) : [];
-  const pairs = (count: number) =>
-    Array.from({ length: count }, () => task.pair(random, image.config.resolution));
-  return {
-    examples: empty
-      ? Array(examples).fill(null)
-      : pairs(examples).map((pair) => ({ ...pair, instruction: told(pair, mix.exampleInstruction) })),
-    todos: pairs(todos).map((pair) => ({
-      input: pair.input,
-      instruction: told(pair, empty ? 0.9 : mix.todoInstruction),
-      target: { picture: pair.output },
-    })),
-  };
-}
-
-/** All pictures of the contexts through the image tokenizer, in one batch. */
-async function encodeContexts(
-  contexts: readonly Context<Image>[],
-  { image }: Tokenizers,
-): Promise<Context<Codes>[]> {
-  const pictures: Image[] = [];
-  const place = (picture: Image) => pictures.push(picture) - 1;
-  const placed = contexts.map(({ examples, todos }) => ({
-    examples: examples.map(
-      (shown) => shown && { ...shown, input: place(shown.input), output: place(shown.output) },
-    ),
-    todos: todos.map((asked) => ({
-      ...asked,
-      input: asked.input && place(asked.input),
-      target: "words" in asked.target ? asked.target : { picture: place(asked.target.picture) },
-    })),
-  }));
-  const codes = await image.encode(pictures);
-  return placed.map(({ examples, todos }) => ({
-    examples: examples.map(
-      (shown) => shown && { ...shown, input: codes[shown.input]!, output: codes[shown.output]! },
-    ),
-    todos: todos.map((asked) => ({
-      ...asked,
-      input: asked.input === undefined ? undefined : codes[asked.input]!,
-      target: "words" in asked.target ? asked.target : { picture: codes[asked.target.picture]! },
-    })),
-  }));
+  const sets = await openSets(options);
+  return async (step) =>
+    packContexts(await encodedContexts(step, options, tokenizers, sets), options, tokenizers);
 }
 
 /** Lays encoded contexts out as the training graph wants them. */

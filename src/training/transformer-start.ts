@@ -80,9 +80,9 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
   };
   for (const key of ["hiddenSize", "intermediateSize", "layers", "heads"] as const)
     expect(`model.${key}`, recipe.model[key], decoder[key]);
-  const { mask = "xprompt" } = xprompt;
-  for (const key of ["tokens", "maxTextTokens", "mask"] as const)
-    expect(`xprompt.${key}`, recipe.xprompt[key], { ...xprompt, mask }[key]);
+  const { mask = xprompt.mask ?? "xprompt" } = recipe.xprompt;
+  for (const key of ["tokens", "maxTextTokens"] as const)
+    expect(`xprompt.${key}`, recipe.xprompt[key], xprompt[key]);
   expect("tokenizers", recipe.tokenizers, name);
   const tokenizers = await loadTokenizers(folder, session);
   const { vocabulary } = tokenizers.text;

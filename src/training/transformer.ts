@@ -11,6 +11,7 @@ import { XPromptError } from "../errors.ts";
 import { Graph, parameterShapes } from "../graph/index.ts";
 import { readJson } from "../runtime/files.ts";
 import { floats, type SessionOptions } from "../runtime/session.ts";
+import { pairsSettings } from "../tasks/datasets/index.ts";
 import { families, selectFamilies } from "../tasks/index.ts";
 import { modelConfigToJson } from "../xprompt/config.ts";
 import { XPrompt } from "../xprompt/model.ts";
@@ -96,6 +97,14 @@ export const transformerRecipe = recipeKind(
       .prefault({}),
     mix: z
       .strictObject({
+        /** Folders or files of pairs to train on, or their settings (docs/datasets.md), equally often each. */
+        pairs: z.array(z.union([z.string().min(1), pairsSettings])).default([]),
+        /** Share of contexts that are drawn from `pairs`, where there are any; the others are of families. */
+        pairsShare: share.default(0.5),
+        /** Share of the pairs that is kept out of training, to measure on. */
+        pairsHeldOut: z.number().min(0).max(0.9).default(0.1),
+        /** Share of the contexts of pairs that are asked for backwards. */
+        pairsReversed: share.default(0),
         /** Families to train on; all when empty. */
         families: familyNames.default([]),
         /** Families never shown in training. */
@@ -155,6 +164,7 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
   /** Held-out contexts of the families trained on, and of those that training never shows. */
   const plain = {
     ...recipe.mix,
+    pairsShare: 0,
     exampleCounts: [1],
     describe: 0,
     textToImage: 0,
@@ -165,6 +175,7 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
   const kinds = {
     seen: { ...data("held out"), mix: plain },
     ...(unseen.families.length > 0 && { unseen: { ...data("unseen"), mix: unseen } }),
+    ...(hasPairs(recipe) && { pairs: { ...data("held out"), mix: { ...plain, pairsShare: 1 } } }),
   };
   const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, build(packing(1)), session);
   heldOut.catch(() => {}); // Whoever measures is told.
@@ -232,6 +243,9 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
     },
   };
 }
+
+/** Whether there are pairs to measure on. */
+const hasPairs = ({ mix }: TransformerRecipe): boolean => mix.pairs.length > 0 && mix.pairsHeldOut > 0;
 
 /** @throws XPromptError when nothing is left to train on */
 function checkMix({ mix }: TransformerRecipe): void {

@@ -6,11 +6,10 @@ import type { Tokenizers } from "../../src/chameleon/folder.ts";
 import { ImageTokenizer } from "../../src/chameleon/image-tokenizer.ts";
 import type { Image } from "../../src/image/index.ts";
 import { families, familyNamed } from "../../src/tasks/index.ts";
+import { type Context, encodedContexts } from "../../src/training/contexts.ts";
 import {
-  type Context,
   type ContextOptions,
   createSource,
-  encodedContexts,
   type PackedBatch,
   packContexts,
   packingOf,
@@ -29,6 +28,10 @@ const options: ContextOptions = {
   todos: 2,
   weights,
   mix: {
+    pairs: [],
+    pairsShare: 0,
+    pairsHeldOut: 0,
+    pairsReversed: 0,
     families: [],
     heldOut: [],
     exampleCounts: [1],

@@ -1,0 +1,24 @@
+/**
+ * The nano model taught a change of your own: a folder of some fifty before → after pairs that all show it.
+ *
+ *     npx xprompt train recipes/own-pairs.ts --mix.pairs=DIR --out runs/own-pairs
+ *     npx xprompt generate --model runs/own-pairs/model --example before.png after.png --input photo.jpg --output out.png
+ *
+ * DIR holds `input/` and `output/` with files of the same names, or any of the layouts in docs/datasets.md. A tenth of
+ * the pairs is kept out, to measure on. Families of nano's are mixed in, so that it does not forget them.
+ */
+import { transformerRecipe } from "xprompt/training";
+import nano from "./nano-transformer.ts";
+
+export default transformerRecipe({
+  seed: 1,
+  steps: 300,
+  init: "nano",
+  contexts: 2,
+  todos: 3,
+  optimizer: { learningRate: 5e-4, beta1: 0.9, beta2: 0.98, weightDecay: 0.05, clipNorm: 1 },
+  schedule: { shape: "cosine", warmup: 20, floor: 0.05 },
+  mix: { ...nano.mix, exampleCounts: [1], pairsShare: 0.7 },
+  evaluateEvery: 50,
+  checkpointEvery: 50,
+});

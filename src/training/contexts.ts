@@ -1,0 +1,243 @@
+/**
+ * @file The contexts that the transformer is trained and measured on: examples and TODO parts of one task each, drawn
+ * from families, from data sets of pairs, or scenes with their captions; pictures as codes.
+ */
+import type { Tokenizers } from "../chameleon/folder.ts";
+import type { Image } from "../image/index.ts";
+import { Random } from "../random.ts";
+import {
+  type LoadedPair,
+  openPairs,
+  type PairSource,
+  type PairsSettings,
+  reversed,
+} from "../tasks/datasets/index.ts";
+import { caption, drawScene, renderScene, selectFamilies, type Task } from "../tasks/index.ts";
+import { type Answer, type Codes, MOST_WORDS, textLimit } from "../xprompt/sequence.ts";
+import { type ContextOptions, packingOf } from "./transformer-data.ts";
+
+/** What a batch is drawn from. */
+export interface MixSettings {
+  /** Data sets of pairs: paths, or their settings. */
+  readonly pairs: readonly (string | PairsSettings)[];
+  /** Share of contexts that are drawn from them. */
+  readonly pairsShare: number;
+  /** Share of their pairs that training never shows. */
+  readonly pairsHeldOut: number;
+  /** Share of their contexts that are asked for backwards. */
+  readonly pairsReversed: number;
+  /** Families to train on; all when empty. */
+  readonly families: readonly string[];
+  /** Families never shown in training. */
+  readonly heldOut: readonly string[];
+  /** How often a context has 1, 2, 3, … examples. */
+  readonly exampleCounts: readonly number[];
+  /** Share of batches whose TODO parts say in words what their context's example changes. */
+  readonly describe: number;
+  /** Share of contexts whose TODO parts are text to image, with the empty example. */
+  readonly textToImage: number;
+  /** Share of those TODO parts that go the other way, from picture to caption. */
+  readonly imageToText: number;
+  /** Share of the other contexts whose examples are left out: then the instruction alone says what to do. */
+  readonly withoutExample: number;
+  /** Share of examples, and of TODO parts, that come with their instruction. */
+  readonly exampleInstruction: number;
+  readonly todoInstruction: number;
+}
+
+/**
+ * The data sets of the mix, the part of them that the options ask for.
+ * @throws XPromptError when one can not be read
+ */
+export async function openSets({ seed, part, mix }: ContextOptions): Promise<PairSource[]> {
+  if (mix.pairsShare === 0) return [];
+  const settings = mix.pairs.map((each) => (typeof each === "string" ? { path: each } : each));
+  const shared = { heldOut: mix.pairsHeldOut, part: part === "train" ? "train" : "heldOut" } as const;
+  return Promise.all(settings.map((each) => openPairs({ seed, ...each, ...shared })));
+}
+
+/** The contexts of batch `step`, all with the same number of examples, their pictures as codes. */
+export async function encodedContexts(
+  step: number,
+  options: ContextOptions,
+  tokenizers: Tokenizers,
+  sets: readonly PairSource[] = [],
+): Promise<Context<Codes>[]> {
+  const { seed, part, mix } = options;
+  const random = Random.of(seed, "contexts", part, step);
+  const counts = mix.exampleCounts.map((_, i) => i + 1);
+  const answer: Answer = random.chance(mix.describe) ? "words" : "picture";
+  const examples = answer === "words" ? 1 : random.pick(counts, mix.exampleCounts);
+  const { contexts } = packingOf(options, examples, tokenizers.image.codesPerImage, answer);
+  const draw = answer === "words" ? drawDescription : drawContext;
+  const drawn: Context<Image>[] = [];
+  for (let i = 0; i < contexts; i++) {
+    const drawing = { ...options, examples, sets, number: step * contexts + i };
+    drawn.push(await draw(Random.of(seed, "context", part, step, i), drawing, tokenizers));
+  }
+  return encodeContexts(drawn, tokenizers);
+}
+
+/** A context with pictures as `P`. An example that is `null` is the empty one. */
+export interface Context<P> {
+  readonly examples: readonly (Shown<P> | null)[];
+  readonly todos: readonly Asked<P>[];
+}
+interface Shown<P> {
+  readonly input: P;
+  readonly output: P;
+  readonly instruction: readonly number[];
+}
+export interface Asked<P> {
+  readonly input?: P;
+  readonly instruction: readonly number[];
+  readonly target: { readonly picture: P } | { readonly words: readonly number[] };
+}
+
+interface Drawing extends ContextOptions {
+  readonly examples: number;
+  readonly sets: readonly PairSource[];
+  /** Counts the contexts of the run. */
+  readonly number: number;
+}
+
+async function drawContext(
+  random: Random,
+  options: Drawing,
+  tokenizers: Tokenizers,
+): Promise<Context<Image>> {
+  const { mix, todos, examples, sets } = options;
+  if (sets.length > 0 && random.chance(mix.pairsShare)) {
+    const pairs = await drawPairs(random, options, { examples, todos }, tokenizers);
+    return contextOf(pairs, random, options, tokenizers);
+  }
+  if (!random.chance(mix.textToImage)) {
+    const task = drawTask(random, mix);
+    const pairs = (count: number) =>
+      Array.from({ length: count }, () => task.pair(random, tokenizers.image.config.resolution));
+    return contextOf({ examples: pairs(examples), todos: pairs(todos) }, random, options, tokenizers);
+  }
+  return {
+    examples: Array(examples).fill(null),
+    todos: Array.from({ length: todos }, () => captioned(random, options, tokenizers)),
+  };
+}
+
+/** A scene from its caption, or the other way round. */
+function captioned(random: Random, { mix, xprompt }: Drawing, tokenizers: Tokenizers): Asked<Image> {
+  const scene = drawScene(random);
+  const picture = renderScene(scene, tokenizers.image.config.resolution).image;
+  const text = tokenizers.text.encode(caption(scene, random));
+  if (random.chance(mix.imageToText))
+    return { input: picture, instruction: [], target: { words: text.slice(0, MOST_WORDS) } };
+  const limit = textLimit(xprompt, 0, tokenizers.image.codesPerImage);
+  return { instruction: text.slice(0, limit), target: { picture } };
+}
+
+/** An example, and what it changes in words; of a family, where the pair of a set does not tell. */
+async function drawDescription(
+  random: Random,
+  options: Drawing,
+  tokenizers: Tokenizers,
+): Promise<Context<Image>> {
+  const { mix, sets } = options;
+  const ofSet = sets.length > 0 && random.chance(mix.pairsShare);
+  const [given] = ofSet
+    ? (await drawPairs(random, options, { examples: 0, todos: 1 }, tokenizers)).todos
+    : [];
+  const { input, output, difference } =
+    given?.input && given.difference
+      ? given
+      : drawTask(random, mix).pair(random, tokenizers.image.config.resolution);
+  const words = tokenizers.text.encode(difference!.toLowerCase()).slice(0, MOST_WORDS);
+  return {
+    examples: [{ input: input!, output, instruction: [] }],
+    todos: [{ instruction: [], target: { words } }],
+  };
+}
+
+function drawTask(random: Random, { families, heldOut }: MixSettings): Task {
+  const include = families.length > 0 ? families : undefined;
+  return random.pick(selectFamilies({ include, exclude: heldOut })).draw(random);
+}
+
+/** Pairs of one task of a data set, forwards or backwards. */
+async function drawPairs(
+  random: Random,
+  { sets, number, mix }: Drawing,
+  counts: { readonly examples: number; readonly todos: number },
+  { image }: Tokenizers,
+): Promise<Pairs> {
+  const size = image.config.resolution;
+  const { examples, todos } = await random.pick(sets).context(number, { ...counts, size });
+  const backwards = random.chance(mix.pairsReversed);
+  const turned = (pairs: readonly LoadedPair[]) =>
+    backwards ? pairs.map((pair) => (pair.input ? reversed(pair) : pair)) : pairs;
+  return { examples: turned(examples), todos: turned(todos) };
+}
+
+/** Pairs of one task: what is shown, and what is asked. */
+interface Pairs {
+  /** None for text to image. */
+  readonly examples: readonly AnyPair[];
+  readonly todos: readonly AnyPair[];
+}
+type AnyPair = Pick<LoadedPair, "input" | "output" | "instruction" | "difference">;
+
+/** A context of pairs, with words where the mix wants them; text to image has nothing else to go by. */
+function contextOf(
+  pairs: Pairs,
+  random: Random,
+  { mix, examples, xprompt }: Drawing,
+  { image, text }: Tokenizers,
+): Context<Image> {
+  const empty = random.chance(mix.withoutExample) || pairs.examples.length === 0;
+  const told = ({ input, instruction = "" }: AnyPair, share: number) => {
+    const limit = textLimit(xprompt, input ? 1 : 0, image.codesPerImage);
+    return random.chance(input ? share : 1) ? text.encode(instruction.toLowerCase()).slice(0, limit) : [];
+  };
+  return {
+    examples: empty
+      ? Array(examples).fill(null)
+      : pairs.examples.map((pair) => ({
+          input: pair.input!,
+          output: pair.output,
+          instruction: told(pair, mix.exampleInstruction),
+        })),
+    todos: pairs.todos.map((pair) => ({
+      input: pair.input,
+      instruction: told(pair, empty ? 0.9 : mix.todoInstruction),
+      target: { picture: pair.output },
+    })),
+  };
+}
+
+/** All pictures of the contexts through the image tokenizer, in one batch. */
+async function encodeContexts(
+  contexts: readonly Context<Image>[],
+  { image }: Tokenizers,
+): Promise<Context<Codes>[]> {
+  const pictures: Image[] = [];
+  const place = (picture: Image) => pictures.push(picture) - 1;
+  const placed = contexts.map(({ examples, todos }) => ({
+    examples: examples.map(
+      (shown) => shown && { ...shown, input: place(shown.input), output: place(shown.output) },
+    ),
+    todos: todos.map((asked) => ({
+      ...asked,
+      input: asked.input && place(asked.input),
+      target: "words" in asked.target ? asked.target : { picture: place(asked.target.picture) },
+    })),
+  }));
+  const codes = await image.encode(pictures);
+  return placed.map(({ examples, todos }) => ({
+    examples: examples.map(
+      (shown) => shown && { ...shown, input: codes[shown.input]!, output: codes[shown.output]! },
+    ),
+    todos: todos.map((asked) => ({
+      ...asked,
+      input: asked.input === undefined ? undefined : codes[asked.input]!,
+      target: "words" in asked.target ? asked.target : { picture: codes[asked.target.picture]! },
+    })),
+  }));
+}
