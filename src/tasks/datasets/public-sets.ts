@@ -100,7 +100,6 @@ export const publicSetTable: Readonly<Record<PublicSetName, PublicSet>> = {
       difference: "the output image is sharp while the input image is blurred by motion",
       reverseInstruction: "blur it as if the camera moved",
       subtask: "deblur",
-      licence: "CC-BY-4.0",
     },
   },
   /** input/a0001-….jpg and expertC/a0001-….tif (or tiff16_c/). */
