@@ -260,6 +260,9 @@ const harmless = new Set(
     "max_length min_length num_beams num_beam_groups diversity_penalty temperature top_k top_p typical_p",
     "repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size num_return_sequences",
     "quantization_config",
+    // Meta's own names, which the conversion of its release leaves beside those that count.
+    "out_channels ch out_ch ch_mult n_embed z_channels double_z ddconfig lossconfig ckpt_path image_key remap",
+    "sane_index_shape colorize_nlabels monitor",
   ].flatMap((line) => line.split(" ")),
 );
 

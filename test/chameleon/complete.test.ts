@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Chameleon, type CompleteOptions } from "../../src/chameleon/model.ts";
 import { UsageError, XPromptError } from "../../src/errors.ts";
 import {
+  configJson,
   type FolderOptions,
   picture,
   promptOf,
@@ -284,6 +285,7 @@ test("what config.json may hold besides: bookkeeping, older forms, Lumina-mGPT's
       z_loss_weight: 1e-5,
       dropout: 0.05,
       pretraining_tp: 1,
+      vq_config: { ...(configJson.vq_config as object), attn_resolutions: [], out_ch: 3, ch_mult: [1, 1, 1] },
     },
   });
   const lumina = await Chameleon.load(folder, options);
