@@ -25,7 +25,7 @@ import {
 } from "./config.ts";
 import { VQ_PREFIX } from "./image-tokenizer.ts";
 import { needsDigits, widened, widenedConfig, widenedShape, widening } from "./norm-groups.ts";
-import { type TokenizerFile, tokenizerFileSchema, Vocabulary } from "./vocabulary.ts";
+import { IMAGE_PLACEHOLDER, type TokenizerFile, tokenizerFileSchema, Vocabulary } from "./vocabulary.ts";
 import { codesPerImage, type VqganConfig } from "./vqgan.ts";
 
 /** Types of weights that `transformers` loads as they are, by its names. */
@@ -58,7 +58,9 @@ export async function exportHuggingFace(
   options: WriteOptions = {},
 ): Promise<Export> {
   const config = await readJson(join(source, "config.json"), configSchema, "model config");
-  const tokenizer = await readJson(join(source, "tokenizer.json"), tokenizerFileSchema, "tokenizer");
+  const tokenizer = withImageToken(
+    await readJson(join(source, "tokenizer.json"), tokenizerFileSchema, "tokenizer"),
+  );
   const names = namesOf(tokenizer);
   const vocabulary = new Vocabulary(tokenizer);
   const stored = await openWeights(source);
@@ -145,16 +147,28 @@ function tensorsOf(stored: WeightFolder, times: number): TensorToWrite[] {
   });
 }
 
-/** Ids by name. @throws XPromptError when `<image>` is missing, which `transformers` puts pictures in place of */
-function namesOf({ model, added_tokens }: TokenizerFile): Record<string, number> {
-  const names = {
-    ...model.vocab,
-    ...Object.fromEntries(added_tokens.map(({ content, id }) => [content, id])),
-  };
-  if (names["<image>"] !== undefined) return names;
-  throw new XPromptError(
-    "exporting a tokenizer: expected a token <image>, found none (is it a Chameleon-family one?)",
+const namesOf = ({ model, added_tokens }: TokenizerFile): Record<string, number> => ({
+  ...model.vocab,
+  ...Object.fromEntries(added_tokens.map(({ content, id }) => [content, id])),
+});
+
+/**
+ * The tokenizer with `<image>`, which `transformers` puts pictures in place of; Meta's files name a reserved token for it.
+ * @throws XPromptError where there is neither
+ */
+function withImageToken(tokenizer: TokenizerFile): TokenizerFile {
+  const names = namesOf(tokenizer);
+  if (names["<image>"] !== undefined) return tokenizer;
+  if (names[IMAGE_PLACEHOLDER] === undefined)
+    throw new XPromptError(
+      `exporting a tokenizer: expected a token <image> or ${IMAGE_PLACEHOLDER}, found neither (is it a Chameleon-family one?)`,
+    );
+  const renamed = (name: string) => (name === IMAGE_PLACEHOLDER ? "<image>" : name);
+  const vocab = Object.fromEntries(
+    Object.entries(tokenizer.model.vocab).map(([name, id]) => [renamed(name), id]),
   );
+  const added_tokens = tokenizer.added_tokens.map((token) => ({ ...token, content: renamed(token.content) }));
+  return { ...tokenizer, added_tokens, model: { ...tokenizer.model, vocab } };
 }
 
 /** What we know under its present name, the angles where `transformers` 5 looks for them, the rest as it was. */

@@ -45,7 +45,7 @@ const RESERVED_TOKEN = /^<reserved\d+>$/;
 const CONTROL_TOKEN = /^<(?:s|pad|\/s|unk|mask|image|eoss|racm3:break|sentinel:\d+)>$/;
 const SEPARATOR = "<reserved08706>";
 /** Meta's name of the token that `transformers` calls `<image>`. */
-const IMAGE_PLACEHOLDER = "<reserved08707>";
+export const IMAGE_PLACEHOLDER = "<reserved08707>";
 
 /** The name of an image code: its decimal digits as letters, 123 → `IMGIMGBCDZ`. */
 export function imageTokenName(code: number): string {

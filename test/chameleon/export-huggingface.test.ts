@@ -137,6 +137,19 @@ test("an export of an export is the same folder", async () => {
     expect((await readFile(at("second", name))).equals(await readFile(at("export", name))), name).toBe(true);
 });
 
+async function renameImageToken(model: string, name: string): Promise<void> {
+  const text = await readFile(at(model, "tokenizer.json"), "utf8");
+  await writeFile(at(model, "tokenizer.json"), text.replaceAll("<image>", name));
+}
+
+test("the reserved token that Meta's files have for <image> gets that name", async () => {
+  await cp(at("tiny"), at("reserved"), { recursive: true });
+  await renameImageToken("reserved", "<reserved08707>");
+  await exportHuggingFace(at("reserved"), at("renamed"));
+  for (const name of ["tokenizer.json", "config.json"])
+    expect(await readFile(at("renamed", name), "utf8")).toBe(await readFile(at("export", name), "utf8"));
+});
+
 describe("refuses, and writes nothing", () => {
   const copyOf = async (name: string, change: Readonly<Record<string, unknown>>): Promise<void> => {
     await cp(at("tiny"), at(name), { recursive: true });
@@ -171,9 +184,8 @@ describe("refuses, and writes nothing", () => {
 
   test("a tokenizer without <image>", async () => {
     await copyOf("imageless", {});
-    const text = await readFile(at("imageless", "tokenizer.json"), "utf8");
-    await writeFile(at("imageless", "tokenizer.json"), text.replaceAll("<image>", "<reserved08707>"));
-    await refused("imageless", "none", /expected a token <image>, found none/);
+    await renameImageToken("imageless", "<picture>");
+    await refused("imageless", "none", /expected a token <image> or <reserved08707>, found neither/);
   });
 
   test("a folder with files", async () => {
