@@ -165,8 +165,7 @@ export class Chameleon {
       part((name) => !isOfImages(name)),
       options,
     );
-    const decodes = weights.has(`${VQ_PREFIX}.decoder.conv_in.weight`);
-    return new Chameleon(config, fingerprint, new Tokenizer(text, image, decodes), decoder);
+    return new Chameleon(config, fingerprint, new Tokenizer(text, image), decoder);
   }
 
   /** Side of the pictures in pixels. */

@@ -1,7 +1,6 @@
 /** @file Both tokenizers of a model as its users see them: pictures and text to codes and ids, and back. */
-import { XPromptError } from "../errors.ts";
 import type { Image } from "../image/index.ts";
-import type { ImageTokenizer } from "./image-tokenizer.ts";
+import type { ImageTokenizer, Pixels } from "./image-tokenizer.ts";
 import type { TextTokenizer } from "./text-tokenizer.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
@@ -9,8 +8,6 @@ export class Tokenizer {
   constructor(
     private readonly text: TextTokenizer,
     private readonly image: ImageTokenizer,
-    /** Whether codes can be turned into pixels: Meta's release in Hugging Face's layout has no decoder. */
-    readonly decodesImages: boolean,
   ) {}
 
   get vocabulary(): Vocabulary {
@@ -27,18 +24,23 @@ export class Tokenizer {
     return this.image.codesPerImage;
   }
 
+  /** Whether codes can be turned into pixels: Meta's release in Hugging Face's layout has no decoder. */
+  get decodesImages(): boolean {
+    return this.image.canDecode;
+  }
+
   /**
    * The codes of a picture.
-   * @param pixels `size` × `size`, interleaved RGB in [0, 1]
+   * @param pixels `size` × `size`: interleaved RGB in [0, 1], or the planes of `preprocess`
    * @returns `[grid²]`, row by row, each below the number of codes
    * @throws XPromptError for another size
    */
-  async encodeImage(pixels: Image): Promise<Int32Array> {
-    return (await this.encodeImages([pixels]))[0]!;
+  async encodeImage(pixels: Pixels): Promise<Int32Array> {
+    return this.image.encodeImage(pixels);
   }
 
   /** The codes of each picture, `encodeImage` in one run. */
-  async encodeImages(pixels: readonly Image[]): Promise<Int32Array[]> {
+  async encodeImages(pixels: readonly Pixels[]): Promise<Int32Array[]> {
     return this.image.encode(pixels);
   }
 
@@ -49,15 +51,11 @@ export class Tokenizer {
    * @throws XPromptError for another number of codes, one out of range, or a checkpoint without the decoder
    */
   async decodeImage(codes: ArrayLike<number>): Promise<Image> {
-    return (await this.decodeImages([codes]))[0]!;
+    return this.image.decodeImage(codes);
   }
 
   /** The picture of each row of codes, `decodeImage` in one run. */
   async decodeImages(codes: readonly ArrayLike<number>[]): Promise<Image[]> {
-    if (codes.length > 0 && !this.decodesImages)
-      throw new XPromptError(
-        "decoding a picture: expected a model whose image tokenizer can decode, got one that can not (add Meta's vqgan.ckpt to its folder, see docs/chameleon.md)",
-      );
     return this.image.decode(codes);
   }
 

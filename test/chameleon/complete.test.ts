@@ -51,6 +51,12 @@ describe("Hugging Face's implementation", () => {
     expect(completed.promptTokens).toBe((await model.promptTokens(promptOf(prompt), { separator })).length);
   });
 
+  test("reads texts that follow each other as one", async () => {
+    const whole = await model.promptTokens(["the red circle"]);
+    expect(await model.promptTokens(["the r", "ed", " circle"])).toEqual(whole);
+    expect(await model.promptTokens(["ed circle", "the r"])).not.toEqual(whole);
+  });
+
   test("has the same logits, image tokens among them", async () => {
     const { tokens, shape, data } = reference.logits;
     const logits = await model.logits(tokens);
@@ -82,7 +88,7 @@ describe("the same weights", () => {
         const codes = tokens.slice(1, -1).map((id) => other.tokenizer.vocabulary.codeOfToken[id]!);
         expect(parts).toEqual([Int32Array.from(codes)]);
         await expect(other.tokenizer.decodeImage(codes)).rejects.toThrow(
-          "expected a model whose image tokenizer",
+          "expected an image tokenizer with its decoder",
         );
       } else expect(parts).toEqual((await model.complete(request)).parts);
     } finally {
