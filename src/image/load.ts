@@ -44,13 +44,13 @@ export async function loadImage(source: string | Uint8Array, options: LoadOption
     // Our own limit is checked first: libvips's would not say how large the picture is.
     const { width, height } = (await sharp(bytes, { limitInputPixels: false }).metadata()).autoOrient;
     checkSize(width, height, doing);
-    const upright = sharp(bytes, { failOn: "error", limitInputPixels: maxPixels })
-      .autoOrient()
-      .flatten({ background: "white" });
+    const upright = sharp(bytes, { failOn: "error", limitInputPixels: maxPixels }).autoOrient();
     const shaped =
-      options.size === undefined ? upright : shape(upright, width, height, options.size, options.fit);
+      options.size === undefined
+        ? upright
+        : shape(upright.flatten({ background: "white" }), width, height, options.size, options.fit);
     const { data, info } = await shaped.toColourspace("srgb").raw().toBuffer({ resolveWithObject: true });
-    return fromBytes(info.width, info.height, data);
+    return fromBytes(info.width, info.height, info.channels === 4 ? layOnWhite(data) : data);
   } catch (error) {
     if (error instanceof XPromptError || error instanceof RangeError) throw error;
     const [reason] = messageOf(error).split("\n");
@@ -58,6 +58,16 @@ export async function loadImage(source: string | Uint8Array, options: LoadOption
       `${doing}: expected a whole image, got a broken or truncated one: ${reason} (copy it again)`,
     );
   }
+}
+
+/** RGBA as RGB on white, rounded to the nearest; libvips, which flattens before it scales, rounds down. */
+function layOnWhite(data: Uint8Array): Uint8Array {
+  const out = new Uint8Array((data.length / 4) * 3);
+  for (let from = 0, to = 0; from < data.length; from += 4) {
+    const alpha = data[from + 3]!;
+    for (let c = 0; c < 3; c++) out[to++] = Math.round((data[from + c]! * alpha) / 255 + 255 - alpha);
+  }
+  return out;
 }
 
 /** Where a picture of `width` × `height` lies in the square of edge `size` that `fit: "pad"` makes, in pixels. */

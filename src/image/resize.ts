@@ -1,20 +1,72 @@
 /** @file Cutting and resampling pictures, as pure functions. */
-import { createImage, type Image } from "./image.ts";
+import { createImage, type Image, toBytes } from "./image.ts";
 
 /**
  * How a picture is resampled. Pixels are squares; a pixel's centre is at its index + ½.
  * - `nearest`: the pixel under the centre of the new one;
  * - `bilinear`: between the four pixels around that centre, without smoothing first (as in PyTorch's `interpolate`);
- * - `area`: the mean of what the new pixel covers; the one for making pictures smaller.
+ * - `area`: the mean of what the new pixel covers; the one for making pictures smaller;
+ * - a kernel of the Python Imaging Library.
  */
-export type Filter = "nearest" | "bilinear" | "area";
+export type Filter = "nearest" | "bilinear" | "area" | Kernel;
 
-/** The picture at another size; the aspect ratio is the caller's affair. */
-export function resize(image: Image, width: number, height: number, filter: Filter): Image {
-  const across = resample(image.data, image.height, image.width, 3, taps(image.width, width, filter));
-  const data = resample(across, 1, image.height, width * 3, taps(image.height, height, filter));
-  return { width, height, data };
+/**
+ * The Python Imaging Library's filters (Pillow, `Resample.c`). The kernel is widened when the picture is made smaller.
+ * Values are those of 8 bits before, between and after the two passes, weights have 22 bits: results are Pillow's own.
+ */
+export type Kernel = "lanczos" | "bicubic" | "triangle" | "box" | "hamming";
+
+/** A part of a picture in pixels. */
+export interface Window {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+  readonly height: number;
 }
+
+/**
+ * The picture at another size; the aspect ratio is the caller's affair.
+ * @param window the part of the result that is made; all of it unless told
+ */
+export function resize(
+  image: Image,
+  width: number,
+  height: number,
+  filter: Filter,
+  window: Window = { left: 0, top: 0, width, height },
+): Image {
+  const columns = taps(image.width, width, filter, window.left, window.width);
+  const rows = taps(image.height, height, filter, window.top, window.height);
+  const size = { width: window.width, height: window.height };
+  if (!(filter in kernels)) {
+    const across = resample(image.data, image.height, image.width, 3, columns);
+    return { ...size, data: resample(across, 1, image.height, window.width * 3, rows) };
+  }
+  const bytes = toBytes(image);
+  // Pillow 13 goes down first where the height shrinks by more than twice what the width does; else across, as before.
+  const isDownFirst = height < image.height && image.height - height > 2 * (image.width - width);
+  const levels = isDownFirst
+    ? resample(
+        resample(bytes, 1, image.height, image.width * 3, rows, toLevel),
+        rows.length,
+        image.width,
+        3,
+        columns,
+        toLevel,
+      )
+    : resample(
+        resample(bytes, image.height, image.width, 3, columns, toLevel),
+        1,
+        image.height,
+        columns.length * 3,
+        rows,
+        toLevel,
+      );
+  return { ...size, data: levels.map((level) => level / 255) };
+}
+
+/** Rounded to one of 256 levels. */
+const toLevel = (value: number): number => Math.min(255, Math.max(0, Math.floor(value + 0.5)));
 
 /**
  * A part of the picture, in pixels.
@@ -34,41 +86,98 @@ export function crop(image: Image, left: number, top: number, width: number, hei
   return part;
 }
 
+const sinc = (x: number): number => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x));
+
+/** A kernel's reach in pixels, and its weight at a distance from the centre. */
+interface KernelShape {
+  readonly reach: number;
+  readonly weight: (x: number) => number;
+}
+
+const kernels: Record<Kernel, KernelShape> & Partial<Record<Filter, KernelShape>> = {
+  lanczos: { reach: 3, weight: (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
+  // Keys' cubic convolution with a = −½.
+  bicubic: {
+    reach: 2,
+    weight(x) {
+      const t = Math.abs(x);
+      if (t < 1) return (1.5 * t - 2.5) * t * t + 1;
+      return t < 2 ? ((-0.5 * t + 2.5) * t - 4) * t + 2 : 0;
+    },
+  },
+  triangle: { reach: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) },
+  box: { reach: 0.5, weight: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) },
+  hamming: {
+    reach: 1,
+    weight: (x) => (Math.abs(x) < 1 ? sinc(x) * (0.54 + 0.46 * Math.cos(Math.PI * x)) : 0),
+  },
+};
+
 /** For each new position, the first old one that it draws on, and the weights of that one and those after it. */
 type Taps = readonly { readonly first: number; readonly weights: readonly number[] }[];
 
-function taps(from: number, to: number, filter: Filter): Taps {
+/** The taps of `count` new positions from number `start`, when `from` old ones become `to`. */
+function taps(from: number, to: number, filter: Filter, start: number, count: number): Taps {
   const step = from / to;
-  return Array.from({ length: to }, (_, i) => {
+  const kernel = kernels[filter];
+  return Array.from({ length: count }, (_, k) => {
+    const i = start + k;
     const centre = (i + 0.5) * step;
+    if (kernel) return kernelTaps(centre, step, from, kernel);
     if (filter === "nearest") return { first: Math.floor(centre), weights: [1] };
     if (filter === "bilinear") {
       const at = Math.min(Math.max(centre - 0.5, 0), from - 1);
       const first = Math.floor(at);
       return { first, weights: at === first ? [1] : [1 - (at - first), at - first] };
     }
-    const [start, end] = [i * step, (i + 1) * step];
-    const first = Math.floor(start);
-    const count = Math.min(Math.ceil(end), from) - first;
+    const [begin, end] = [i * step, (i + 1) * step];
+    const first = Math.floor(begin);
+    const covered = Math.min(Math.ceil(end), from) - first;
     const weights = Array.from(
-      { length: count },
-      (_, k) => (Math.min(end, first + k + 1) - Math.max(start, first + k)) / step,
+      { length: covered },
+      (_, k) => (Math.min(end, first + k + 1) - Math.max(begin, first + k)) / step,
     );
     return { first, weights };
   });
 }
 
-/** data [outer, from, inner] → [outer, number of taps, inner]. */
-function resample(data: Float32Array, outer: number, from: number, inner: number, taps: Taps): Float32Array {
+/** Weights of sum 1 within the picture, as multiples of 2⁻²². */
+function kernelTaps(centre: number, step: number, from: number, { reach, weight }: KernelShape) {
+  const scale = Math.max(step, 1);
+  const first = Math.max(0, Math.trunc(centre - reach * scale + 0.5));
+  const end = Math.min(from, Math.trunc(centre + reach * scale + 0.5));
+  const raw = Array.from({ length: end - first }, (_, k) => weight((first + k - centre + 0.5) * (1 / scale)));
+  const total = raw.reduce((sum, each) => sum + each, 0);
+  const weights = raw.map((each) => {
+    const fixed = (each / total) * 2 ** 22;
+    return Math.trunc(fixed + (fixed < 0 ? -0.5 : 0.5)) / 2 ** 22;
+  });
+  return { first, weights };
+}
+
+/** data [outer, from, inner] → [outer, number of taps, inner]; `finish` is done to every value. */
+function resample(
+  data: Float32Array | Uint8Array,
+  outer: number,
+  from: number,
+  inner: number,
+  taps: Taps,
+  finish?: (value: number) => number,
+): Float32Array {
   const result = new Float32Array(outer * taps.length * inner);
+  const sums = new Float64Array(inner);
   for (let o = 0; o < outer; o++) {
-    taps.forEach(({ first, weights }, t) => {
-      const target = (o * taps.length + t) * inner;
-      weights.forEach((weight, k) => {
+    for (let t = 0; t < taps.length; t++) {
+      const { first, weights } = taps[t]!;
+      sums.fill(0);
+      for (let k = 0; k < weights.length; k++) {
+        const weight = weights[k]!;
         const source = (o * from + first + k) * inner;
-        for (let i = 0; i < inner; i++) result[target + i]! += weight * data[source + i]!;
-      });
-    });
+        for (let i = 0; i < inner; i++) sums[i]! += weight * data[source + i]!;
+      }
+      const target = (o * taps.length + t) * inner;
+      for (let i = 0; i < inner; i++) result[target + i] = finish ? finish(sums[i]!) : sums[i]!;
+    }
   }
   return result;
 }

@@ -80,6 +80,17 @@ describe("resize", () => {
   );
 });
 
+test.each<Filter>(["nearest", "area", "lanczos", "hamming"])(
+  "%s of a part is that part of the whole",
+  (filter) => {
+    const image = grey([0.1, 0.9, 0.3, 0.2], [0.5, 0.2, 0.7, 0], [1, 0.4, 0.6, 0.8]);
+    const window = { left: 2, top: 1, width: 4, height: 3 };
+    const part = resize(image, 7, 5, filter, window);
+    expect(part).toEqual(crop(resize(image, 7, 5, filter), 2, 1, 4, 3));
+    expect(new Set(part.data).size).toBeGreaterThan(3);
+  },
+);
+
 test("crop cuts a part, and refuses what is outside", () => {
   const image = grey([1, 2, 3], [4, 5, 6]);
   expect(reds(crop(image, 1, 0, 2, 2))).toEqual([

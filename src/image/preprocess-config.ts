@@ -1,0 +1,74 @@
+/** @file What a checkpoint's folder says about preparing pictures: Hugging Face's processor configuration. */
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { XPromptError } from "../errors.ts";
+import { readJson } from "../runtime/files.ts";
+import { type Preprocessing, huggingFacePreprocessing as published } from "./preprocess.ts";
+import type { Filter } from "./resize.ts";
+
+/** `PIL.Image.Resampling` by number. */
+const filters: readonly Filter[] = ["nearest", "lanczos", "triangle", "bicubic", "box", "hamming"];
+
+const edge = z.int().min(1).max(16_384);
+const box = z.object({ height: edge, width: edge });
+const square = z.union([box, edge.transform((side) => ({ height: side, width: side }))]);
+const values = z.union([
+  z.tuple([z.number(), z.number(), z.number()]),
+  z.number().transform((each): [number, number, number] => [each, each, each]),
+]);
+
+/** Fields of the ChameleonImageProcessor; what is left out, or null, is as published. */
+const schema = z.looseObject({
+  image_processor_type: z
+    .string()
+    .regex(/^ChameleonImageProcessor(Fast|Pil)?$/, "expected a ChameleonImageProcessor")
+    .nullish(),
+  do_resize: z.literal(true).nullish(),
+  size: z
+    .union([z.object({ shortest_edge: edge }).transform((size) => size.shortest_edge), box, edge])
+    .nullish(),
+  resample: z
+    .int()
+    .min(0)
+    .max(filters.length - 1)
+    .nullish(),
+  do_center_crop: z.boolean().nullish(),
+  crop_size: square.nullish(),
+  do_rescale: z.boolean().nullish(),
+  rescale_factor: z.number().nullish(),
+  do_normalize: z.boolean().nullish(),
+  image_mean: values.nullish(),
+  image_std: values.refine((std) => !std.includes(0), "expected deviations other than 0").nullish(),
+});
+/** transformers 5 keeps it among the processors of all kinds; earlier versions in a file of its own. */
+const processorSchema = z.looseObject({ image_processor: schema.optional() });
+
+/**
+ * What a folder's `processor_config.json` or `preprocessor_config.json` says; as published where there is neither.
+ * @throws XPromptError when a file is broken, or asks for something else than Chameleon's processor does.
+ */
+export async function readPreprocessing(folder: string): Promise<Preprocessing> {
+  const [all, alone] = [join(folder, "processor_config.json"), join(folder, "preprocessor_config.json")];
+  const exists = (path: string) => stat(path).then(Boolean, () => false);
+  const inAll = (await exists(all))
+    ? (await readJson(all, processorSchema, "processor config")).image_processor
+    : undefined;
+  const json = inAll ?? ((await exists(alone)) ? await readJson(alone, schema, "processor config") : {});
+  const settings: Preprocessing = {
+    size: json.size ?? published.size,
+    longEdge: "floor",
+    filter: filters[json.resample ?? 1]!,
+    ...((json.do_center_crop ?? true) && { crop: json.crop_size ?? published.crop }),
+    scale: (json.do_rescale ?? true) ? (json.rescale_factor ?? published.scale) : 1,
+    mean: (json.do_normalize ?? true) ? (json.image_mean ?? published.mean) : [0, 0, 0],
+    std: (json.do_normalize ?? true) ? (json.image_std ?? published.std) : [1, 1, 1],
+  };
+  const { size, crop } = settings;
+  const [width, height] = typeof size === "number" ? [size, size] : [size.width, size.height];
+  if (crop && (crop.width > width || crop.height > height))
+    throw new XPromptError(
+      `reading processor config ${inAll ? all : alone}: expected crop_size within size, ${width} × ${height}, got ${crop.width} × ${crop.height} (correct the file)`,
+    );
+  return settings;
+}
