@@ -133,7 +133,9 @@ function expectedTensors(
   config: z.output<typeof chameleonConfigSchema>,
   refuse: (what: string) => never,
 ): Map<string, ExpectedTensor> {
-  const [sizes, image] = [decoderFromJson(config), vqganFromJson(config.vq_config)];
+  // Of the plain matrices, whatever they are kept as.
+  const { quantization: _, ...sizes } = decoderFromJson(config);
+  const image = vqganFromJson(config.vq_config);
   const isImage = (name: string) => name.startsWith(`${VQ_PREFIX}.`);
   const hasImages = [...weights.tensors.keys()].some(isImage);
   const layers = sizes.layers + (hasImages ? image.residualBlocks : 0);

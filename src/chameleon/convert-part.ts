@@ -17,13 +17,25 @@ export interface Part extends StoredTensor {
 export type ConvertedPart = readonly Uint8Array<ArrayBuffer>[];
 
 /** @throws RangeError for a number that the encoding can not hold */
-export function convertPart({ columns, encoding, ...stored }: Part): ConvertedPart {
+function convertPart({ columns, encoding, ...stored }: Part): ConvertedPart {
   if (encoding === "copy") return [stored.bytes];
   const values = toFloat32(stored, "converting");
   if (encoding === "F32") return [bytesOf(values)];
   if (encoding === "F16") return [bytesOf(halves(values))];
   const { codes, scales } = quantizeRows(values, columns, encoding);
   return [codes, bytesOf(scales)];
+}
+
+/** What a part becomes, or why it can not. */
+export type PartAnswer = { readonly parts: ConvertedPart } | { readonly refused: string };
+
+export function answerTo(part: Part): PartAnswer {
+  try {
+    return { parts: convertPart(part) };
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return { refused: error.message };
+  }
 }
 
 function halves(values: Float32Array): Uint16Array<ArrayBuffer> {

@@ -20,8 +20,7 @@ import {
   type PlannedSource,
   planConversion,
 } from "./conversion-plan.ts";
-import type { ConvertedPart, Part } from "./convert-part.ts";
-import type { PartAnswer } from "./convert-worker.ts";
+import { answerTo, type ConvertedPart, type Part, type PartAnswer } from "./convert-part.ts";
 import { quantizationConfig } from "./quantize.ts";
 import { tokenizerFileSchema } from "./vocabulary.ts";
 
@@ -31,7 +30,7 @@ export interface ConvertOptions {
   readonly format: Format;
   /** The folder to write. */
   readonly output: string;
-  /** Defaults to one for each core, at most 8. */
+  /** Threads beside this one; 0 for none. Defaults to one for each core, at most 8. */
   readonly threads?: number;
   /** Stops; a later call with the same input and options goes on. */
   readonly signal?: AbortSignal;
@@ -56,7 +55,7 @@ const WEIGHTS = "model.safetensors";
 /** Numbers that a thread is given at a time. */
 const PART = 2 ** 22;
 /** Bytes after which what was written is made safe and noted. */
-const SAFE_AFTER = 16 * 2 ** 20;
+const SAFE_AFTER = 4 * 2 ** 20;
 /** Files that go with a model: tokenizer, processor, texts and licences. */
 const companion = /\.(json|jinja|txt|model|md)$|^(LICENSE|NOTICE|USE_POLICY)/i;
 const LARGEST_COMPANION = 2 ** 27;
@@ -191,9 +190,9 @@ async function writeTensors(
       for await (const { part, last } of partsOf(weights, source)) {
         signal?.throwIfAborted();
         const answer =
-          part.encoding === "copy"
-            ? Promise.resolve({ parts: [part.bytes] })
-            : pool.run(part, [part.bytes.buffer]);
+          helpers > 0 && part.encoding !== "copy"
+            ? pool.run(part, [part.bytes.buffer])
+            : Promise.resolve(answerTo(part));
         answer.catch(() => {}); // It is looked at in its turn.
         pending.push({ answer, writing, last });
         if (pending.length > threads + 1) await writeNext();
