@@ -145,7 +145,7 @@ describe.each([
       const largest = data.reduce((best, x, i) => (Math.abs(x) > Math.abs(data[best]!) ? i : best), 0);
       expect(Math.abs(data[largest]!), name).toBeGreaterThan(1e-6);
       for (const i of [largest, Random.of(1, "element", name).integer(0, data.length - 1)])
-        expectClose(array([], [data[i]!]), array([], [difference(name, i, 2 ** -14)]), {
+        expectClose(array([], [data[i]!]), array([], [difference(name, i, 2 ** -16)]), {
           relative: 1e-5,
           absolute: 1e-8,
           what: `${name}, element ${i} `,

@@ -1,0 +1,33 @@
+/**
+ * Two tasks that the nano model never saw, learned beside its weights: low-rank adapters, and the embeddings of its XP
+ * tokens.
+ *
+ *     npx xprompt train recipes/adapt-nano.ts --out runs/adapt-nano
+ *     npx xprompt generate --adapter runs/adapt-nano/model --example a.png b.png --input c.png --output out.png
+ *
+ * 240,640 numbers are trained beside 5.9 million. On new scenes of the two tasks 4.49 nats a target token before, 3.95
+ * after. With `--train=xp --optimizer.learningRate=1e-2` only 4,096 numbers are, and it is 4.19. A few minutes on two
+ * free cores.
+ */
+import { transformerRecipe } from "xprompt/training";
+
+export default transformerRecipe({
+  seed: 1,
+  steps: 100,
+  init: "nano",
+  train: "lora",
+  lora: { rank: 8, alpha: 16 },
+  contexts: 2,
+  todos: 3,
+  optimizer: { learningRate: 2e-3, beta1: 0.9, beta2: 0.98, clipNorm: 1 },
+  schedule: { shape: "cosine", warmup: 10, floor: 0.05 },
+  mix: {
+    families: ["transpose", "swapHalves"],
+    describe: 0,
+    textToImage: 0,
+    withoutExample: 0,
+    todoInstruction: 0,
+  },
+  heldOutBatches: 4,
+  evaluateEvery: 50,
+});

@@ -1,0 +1,254 @@
+/** @file Training from a model: what changes and what does not, what is computed for it, resuming, what is written. */
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readAdapterFolder } from "../../src/chameleon/adapter-folder.ts";
+import { readWeights } from "../../src/chameleon/folder.ts";
+import { loraTargets } from "../../src/chameleon/lora.ts";
+import { XPromptError } from "../../src/errors.ts";
+import { Graph, gradients, type Tensor } from "../../src/graph/index.ts";
+import { loadCheckpoint, saveCheckpoint } from "../../src/training/checkpoint.ts";
+import { objective } from "../../src/training/objective.ts";
+import { adamw } from "../../src/training/optimizer.ts";
+import type { TrainingTask } from "../../src/training/run.ts";
+import {
+  type TransformerRecipe,
+  transformerRecipe,
+  transformerTask,
+} from "../../src/training/transformer.ts";
+import type { PackedBatch } from "../../src/training/transformer-data.ts";
+import { XPrompt } from "../../src/xprompt/model.ts";
+import type { Packing } from "../../src/xprompt/packing.ts";
+import { tiny } from "../fixtures/chameleon/kit.ts";
+import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
+
+let folder = "";
+const at = (...parts: string[]) => join(folder, ...parts);
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "xprompt-adapt-"));
+  await writeTinyModel(at("tiny"));
+  await writeTinyModel(at("other"), 2);
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+type Settings = Partial<Parameters<typeof transformerRecipe>[0]>;
+const recipeOf = (change: Settings = {}): TransformerRecipe =>
+  transformerRecipe({
+    steps: 6,
+    init: at("tiny"),
+    optimizer: { learningRate: 3e-2, weightDecay: 0.01 },
+    schedule: { shape: "constant" },
+    contexts: 2,
+    todos: 2,
+    mix: { families: ["invert", "tint"], describe: 0, textToImage: 0, exampleCounts: [1] },
+    heldOutBatches: 1,
+    workers: 0,
+    threads: 1,
+    ...change,
+  });
+type Task = TrainingTask<PackedBatch>;
+
+async function withTask<T>(recipe: TransformerRecipe, work: (task: Task) => Promise<T>): Promise<T> {
+  const task = await transformerTask(recipe);
+  try {
+    return await work(task);
+  } finally {
+    await task.close();
+  }
+}
+
+/** Trains from the step that the task is at up to another; returns the losses. */
+async function train(task: Task, upTo: number): Promise<number[]> {
+  const stream = task.batches(task.state.step);
+  const losses: number[] = [];
+  while (task.state.step < upTo) {
+    const { metrics } = await task.step(await stream.next(), task.recipe.optimizer.learningRate);
+    losses.push(metrics.loss!);
+  }
+  await stream.close();
+  return losses;
+}
+
+const modes: [name: string, settings: Settings][] = [
+  ["xp", { train: "xp" }],
+  ["lora", { train: "lora", lora: { rank: 2, alpha: 4, imageHead: true } }],
+];
+
+describe.each(modes)("train: %s", (mode, settings) => {
+  const recipe = () => recipeOf(settings);
+
+  test("learns; the base is what it was, bit for bit, and takes no moments", () =>
+    withTask(recipe(), async (task) => {
+      const { state } = task;
+      const base = await readWeights(at("tiny"), undefined, (name) => !name.includes("vqmodel"));
+      expect([...state.frozen!.weights.keys()].sort()).toEqual([...base.keys()].sort());
+      const rows = ["model.embed_tokens.token_adapter.trainable_tokens_delta"];
+      const expected =
+        mode === "xp"
+          ? rows
+          : [
+              ...rows,
+              "lm_head.token_adapter.trainable_tokens_delta",
+              ...[0, 1].flatMap((layer) =>
+                loraTargets.flatMap((target) => {
+                  const part = /gate|up|down/.test(target) ? "mlp" : "self_attn";
+                  return ["A", "B"].map(
+                    (side) => `model.layers.${layer}.${part}.${target}.lora_${side}.weight`,
+                  );
+                }),
+              ),
+            ];
+      expect([...state.parameters.keys()].sort()).toEqual(expected.sort());
+      expect(state.buffers.size).toBe(3 * expected.length);
+      const before = (await task.evaluate())["seen.right"]!;
+      const digest = state.digest();
+      await train(task, 6);
+      expect((await task.evaluate())["seen.right"]!).toBeLessThan(before);
+      expect(state.digest()).not.toBe(digest);
+      for (const [name, { data }] of base) expect(state.frozen!.weights.get(name)!.data, name).toEqual(data);
+    }));
+
+  test("begins as the base: the first loss is the same as when all is trained", async () => {
+    const [first] = await withTask(recipe(), (task) => train(task, 1));
+    const [all] = await withTask(recipeOf(), (task) => train(task, 1));
+    expect(first).toBeCloseTo(all!, 4);
+  });
+
+  test("stopped and resumed, it ends in the same bits", async () => {
+    const run = at(`run ${mode}`);
+    await mkdir(run);
+    const whole = await withTask(recipe(), async (task) => {
+      await train(task, 3);
+      await saveCheckpoint(run, task.state, task.extras, task.recipe);
+      await train(task, 6);
+      return task.state.digest();
+    });
+    const resumed = await withTask(recipe(), async (task) => {
+      await loadCheckpoint(run, task.state, task.extras, task.recipe);
+      await train(task, 6);
+      return task.state.digest();
+    });
+    expect(resumed).toBe(whole);
+    // The same recipe, with another model in the place of the base.
+    await withTask(recipe(), async (task) => {
+      const state = Object.assign(Object.create(Object.getPrototypeOf(task.state)), task.state);
+      Object.assign(state, { frozen: { ...task.state.frozen, checksum: "0".repeat(64) } });
+      await expect(loadCheckpoint(run, state, task.extras, task.recipe)).rejects.toThrow(
+        /expected the model that it was started on/,
+      );
+    });
+  });
+
+  test("what is written is an adapter of the base, or a whole model", async () => {
+    const released = at(`adapter ${mode}`);
+    await withTask(recipe(), async (task) => {
+      await train(task, 4);
+      await task.release(released);
+      const stored = await readAdapterFolder(released);
+      for (const [name, { data }] of stored.weights) expect(task.state.values(name), name).toEqual(data);
+    });
+    expect((await readdir(released)).sort()).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
+    const merged = at(`merged ${mode}`);
+    await withTask({ ...recipe(), merge: true }, async (task) => {
+      await train(task, 4);
+      await task.release(merged);
+    });
+    const models = await Promise.all([
+      XPrompt.load(at("tiny"), { threads: 1 }),
+      XPrompt.load(at("tiny"), { threads: 1, adapter: released }),
+      XPrompt.load(merged, { threads: 1 }),
+    ]);
+    try {
+      expect(new Set(models.map(({ fingerprint }) => fingerprint)).size).toBe(3);
+      const pair = { input: somePicture("a"), output: somePicture("b") };
+      const [alone, adapted, whole] = await Promise.all(
+        models.map(async (model) => (await model.compress([pair])).blocks[0]!.layers[1]!.values),
+      );
+      const distance = (a: Float32Array, b: Float32Array) =>
+        Math.max(...a.map((value, i) => Math.abs(value - b[i]!)));
+      // Whole models are written in half precision.
+      expect(distance(adapted!, whole!)).toBeLessThan(0.02);
+      expect(distance(adapted!, alone!)).toBeGreaterThan(0.1);
+      const drawn = await models[1]!.generate({ input: somePicture("c"), instruction: "rain", seed: 1 });
+      expect(drawn.model).toBe(models[1]!.fingerprint);
+    } finally {
+      await Promise.all(models.map((model) => model.release()));
+    }
+    await expect(XPrompt.load(at("other"), { adapter: released })).rejects.toThrow(
+      /^using adapter .*: expected one of this model/,
+    );
+  });
+});
+
+test("train: all from a model begins with its weights, and changes them", () =>
+  withTask(recipeOf(), async (task) => {
+    const base = await readWeights(at("tiny"), undefined, (name) => !name.includes("vqmodel"));
+    expect(task.state.frozen).toBeUndefined();
+    for (const [name, { data }] of base) expect(task.state.values(name), name).toEqual(data);
+    await train(task, 1);
+    for (const [name, { data }] of base) expect(task.state.values(name), name).not.toEqual(data);
+  }));
+
+test("a step computes no gradient of a frozen matrix, and does not copy one", () => {
+  const packing: Packing = {
+    contexts: 1,
+    examples: 1,
+    exampleLength: 7,
+    xpTokens: 2,
+    todos: 2,
+    todoLength: 5,
+    mask: "xprompt",
+  };
+  const shapesIn = (adapted: boolean): Set<string> => {
+    const graph = new Graph();
+    const lora = { rank: 3, alpha: 3, targets: loraTargets };
+    const adapter = { lora, embeddingTokens: [5, 6], headTokens: [8, 9] };
+    const { loss } = objective(graph, packing, { ...tiny, ...(adapted && { adapter }) }, 0.1);
+    const isFrozen = (name: string) => adapted && !/lora_|token_adapter/.test(name);
+    const trained = [...graph.parameters].flatMap(([name, tensor]) => (isFrozen(name) ? [] : [tensor]));
+    const settings = { beta1: 0.9, beta2: 0.9, epsilon: 1e-8, weightDecay: 0, clipNorm: 1 };
+    const { outputs } = adamw(graph, trained, gradients(loss, trained), settings);
+    expect(Object.keys(outputs)).toHaveLength(3 * trained.length);
+    const made = new Set<string>();
+    const seen = new Set<Tensor>();
+    const open = Object.values(outputs);
+    while (open.length > 0) {
+      const tensor = open.pop()!;
+      if (seen.has(tensor) || tensor.source.kind !== "application") continue;
+      seen.add(tensor);
+      made.add(tensor.shape.join());
+      open.push(...tensor.source.application.inputs);
+    }
+    return made;
+  };
+  // Shapes of matrices, which no activation here has: 24 wide, 20 inside, 29 tokens.
+  const matrices = ["20,24", "24,20", "40,24", "72,24", "29,24"];
+  const [adapted, all] = [shapesIn(true), shapesIn(false)];
+  for (const shape of matrices) {
+    expect(all, shape).toContain(shape);
+    expect(adapted, shape).not.toContain(shape);
+  }
+});
+
+describe("refused", () => {
+  test.each([
+    [
+      { init: undefined, train: "lora" },
+      'train: expected "all" for a model that starts from nothing, got "lora"',
+    ],
+    [{ model: { hiddenSize: 48 } }, "model.hiddenSize: expected 24, as "],
+    [{ model: { layers: 2, heads: 2 } }, "model.heads: expected 4, as "],
+    [{ xprompt: { tokens: 4 } }, "xprompt.tokens: expected 3, as "],
+    [{ tokenizers: "nano" }, "tokenizers: expected "],
+  ] as [Settings, string][])("%j", async (change, says) => {
+    const refused = transformerTask(recipeOf(change));
+    await expect(refused).rejects.toThrow(XPromptError);
+    await expect(refused).rejects.toThrow(`transformer recipe: ${says}`);
+  });
+
+  test("settings that say what the model has are no conflict", () =>
+    withTask(recipeOf({ model: { hiddenSize: 24, layers: 2 }, xprompt: { tokens: 3 } }), async (task) => {
+      expect(task.state.parameters.get("lm_head.weight")).toEqual([expect.any(Number), 24]);
+    }));
+});
