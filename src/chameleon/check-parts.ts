@@ -1,7 +1,7 @@
 /** @file Whether the parts of a checkpoint belong together: known when it is loaded, not in the middle of a picture. */
 import { messageOf, XPromptError } from "../errors.ts";
 import { formatShape } from "../graph/index.ts";
-import type { ChameleonConfig } from "./config.ts";
+import type { ChameleonConfig, DecoderConfig } from "./config.ts";
 import { decoderParameters } from "./parameters.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
@@ -46,6 +46,26 @@ function checkVocabulary({ decoder, image, vocabularyMap = {} }: ChameleonConfig
       throw new XPromptError(
         `loading a model: expected token ${id} to be ${name}, as the vocabulary_map in config.json says, got ${vocabulary.nameOf(id) ?? "none"} (tokenizer.json belongs to another model)`,
       );
+}
+
+/** onnxruntime takes a model with its weights as one message, which can not be longer. */
+const LONGEST_MODEL = 2 ** 31 - 2 ** 20;
+
+/**
+ * Makes sure, before any weight is read, that a language model can run as it is stored. Quantized ones run from their
+ * files, whatever their size.
+ * @throws XPromptError telling how to make a larger one run
+ */
+export function checkSize(folder: string, config: DecoderConfig): void {
+  const { hiddenSize, intermediateSize, layers, heads, keyValueHeads, vocabularySize, quantization } = config;
+  if (quantization) return;
+  const attention = 2 * hiddenSize + 2 * (hiddenSize / heads) * keyValueHeads;
+  const rows = layers * (attention + 3 * intermediateSize) + 2 * vocabularySize;
+  const bytes = rows * hiddenSize * Float32Array.BYTES_PER_ELEMENT;
+  if (bytes > LONGEST_MODEL)
+    throw new XPromptError(
+      `loading model ${folder}: expected a language model of at most 2 GiB as float32, got ${(bytes / 2 ** 30).toFixed(1)} GiB (a larger one runs in 4 or 8 bits: xprompt convert ${folder} --quantize int4 --output DIR)`,
+    );
 }
 
 /**

@@ -8,9 +8,14 @@ import type { Image } from "../image/index.ts";
 import { readJson } from "../runtime/files.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import { openWeights } from "../runtime/weights.ts";
-import { checkCheckpoint } from "./check-parts.ts";
+import { checkCheckpoint, checkSize } from "./check-parts.ts";
 import { type CompletionGuidance, completeSchema, completeTokens, promptTokens } from "./complete.ts";
-import { type ChameleonConfig, chameleonConfigFromJson, chameleonConfigSchema } from "./config.ts";
+import {
+  type ChameleonConfig,
+  chameleonConfigFromJson,
+  chameleonConfigSchema,
+  decoderFromJson,
+} from "./config.ts";
 import { Decoder } from "./decoder.ts";
 import { readInitializers } from "./folder.ts";
 import { Grammar, type Mode, type PictureLayout, type PictureLayoutName, pictureLayout } from "./grammar.ts";
@@ -138,6 +143,7 @@ export class Chameleon {
   static async load(folder: string, options: ChameleonOptions = {}): Promise<Chameleon> {
     const json = await readJson(join(folder, "config.json"), chameleonConfigSchema, "model config");
     const text = await TextTokenizer.load(join(folder, "tokenizer.json"));
+    checkSize(folder, decoderFromJson(json));
     const image = await openImageTokenizer(folder, options);
     const told = { ...chameleonConfigFromJson(json), image: image.config };
     const config = { ...told, pictures: options.pictures ?? told.pictures };

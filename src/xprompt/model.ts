@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import type { CacheBlock } from "../chameleon/cache.ts";
+import { checkSize } from "../chameleon/check-parts.ts";
 import type { Decoder } from "../chameleon/decoder.ts";
 import { readInitializers, readWeights } from "../chameleon/folder.ts";
 import { requireMemoryFor } from "../chameleon/memory.ts";
@@ -122,9 +123,14 @@ export class XPrompt {
     const folder = await resolveModel(nameOrPath);
     const config = await readConfig(folder);
     const text = await TextTokenizer.load(join(folder, "tokenizer.json"));
+    checkSize(folder, config.decoder);
     await requireMemoryFor(folder, config);
     const checksum = config.checksum ?? (await sha256File(join(folder, "model.safetensors"), "weights"));
     const isQuantized = config.decoder.quantization !== undefined;
+    if (options.adapter !== undefined && isQuantized)
+      throw new XPromptError(
+        `using adapter ${options.adapter}: expected a model of plain weights, got quantized ones in ${folder} (give the model that it was trained on)`,
+      );
     const used =
       options.adapter === undefined
         ? { weights: await readInitializers(folder, config.checksum, isQuantized), checksum }

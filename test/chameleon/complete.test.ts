@@ -34,6 +34,16 @@ afterAll(async () => {
   await rm(root, { recursive: true, force: true });
 });
 
+/** Sizes of the published 7B. */
+const published = {
+  vocab_size: 65536,
+  hidden_size: 4096,
+  intermediate_size: 11008,
+  num_hidden_layers: 32,
+  num_attention_heads: 32,
+  num_key_value_heads: 32,
+};
+
 /** The parts in one line: texts in quotes, pictures as P. */
 const lineOf = (parts: readonly unknown[]): string =>
   parts.map((part) => (typeof part === "string" ? JSON.stringify(part) : "P")).join(" ");
@@ -251,6 +261,11 @@ describe("what is refused", () => {
       "foreign quantization",
       { quantization_config: { quant_method: "gptq" } },
       /quantization_config\.quant_method: expected "xprompt", got "gptq"/,
+    ],
+    [
+      "the 7B's sizes",
+      { ...published, vocabulary_map: null },
+      /expected a language model of at most 2 GiB as float32, got 26\.\d GiB \(.*xprompt convert .* --quantize int4/,
     ],
     ["a layer too many", { num_hidden_layers: 3 }, /model\.layers\.2\..*expected a weight .*got none/],
     ["other widths", { intermediate_size: 40 }, /mlp\..*expected a weight/],
