@@ -65,8 +65,8 @@ export interface TrainingTask<Batch> {
   ): Promise<{ readonly metrics: Record<string, number>; readonly units: number }>;
   /** Measurements on held-out samples. */
   evaluate(): Promise<Record<string, number>>;
-  /** A picture of what the model does now. */
-  sheet(): Promise<Image>;
+  /** A picture of what the model does now, if it can make any. */
+  sheet(): Promise<Image | undefined>;
   /** Writes the model for use, as a new folder or over an older one. */
   release(folder: string): Promise<void>;
   close(): Promise<void>;
@@ -168,8 +168,9 @@ export async function runTraining<Batch>(
         await record(measured, "held out");
         for (const [name, value] of Object.entries(measured)) line[`heldOut.${name}`] = value;
       }
-      if (due(recipe.sheetEvery)) {
-        const png = await encodePng(await task.sheet());
+      const sheet = due(recipe.sheetEvery) ? await task.sheet() : undefined;
+      if (sheet) {
+        const png = await encodePng(sheet);
         await writeFileAtomic(join(out, "sheets", `step-${String(state.step).padStart(6, "0")}.png`), png);
         await events.image(state.step, "sheet", png);
       }

@@ -78,6 +78,10 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
         `${key}: expected ${JSON.stringify(actual)}, as ${name} has, got ${JSON.stringify(given)} (leave it out)`,
       );
   };
+  if (decoder.quantization)
+    refuse(
+      `init: expected a model of plain weights, got quantized ones in ${name} (name the one that they were made from)`,
+    );
   for (const key of ["hiddenSize", "intermediateSize", "layers", "heads"] as const)
     expect(`model.${key}`, recipe.model[key], decoder[key]);
   const { mask = xprompt.mask ?? "xprompt" } = recipe.xprompt;

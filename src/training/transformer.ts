@@ -217,6 +217,7 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
     },
     evaluate: async () => (await heldOut).measure(state),
     async sheet() {
+      if (!tokenizers.image.canDecode) return undefined;
       const model = await XPrompt.assemble(
         { ...parts, weights: allWeights(), checksum: "in training" },
         session,
