@@ -4,6 +4,7 @@
  */
 import { Command, CommanderError } from "commander";
 import { XPromptError } from "../src/errors.ts";
+import { sevenBenchmark } from "./7b.ts";
 import { attentionBenchmark } from "./attention.ts";
 import { generateBenchmark } from "./generate.ts";
 import type { CommonOptions, Report } from "./options.ts";
@@ -33,7 +34,7 @@ const program = new Command("bench")
   .description("Side-by-side measurements.")
   .exitOverride()
   .configureOutput({ writeErr: () => {} });
-for (const make of [trainBenchmark, generateBenchmark, attentionBenchmark])
+for (const make of [trainBenchmark, generateBenchmark, attentionBenchmark, sevenBenchmark])
   program.addCommand(make(print).exitOverride().copyInheritedSettings(program));
 try {
   await program.parseAsync();

@@ -1,0 +1,54 @@
+/** @file The program that `bench 7b` measures: a quantized model is loaded, reads a prompt and goes on, token by token. */
+import { join } from "node:path";
+import { z } from "zod";
+import { decoderConfigSchema, decoderFromJson } from "../src/chameleon/config.ts";
+import { Decoder } from "../src/chameleon/decoder.ts";
+import { readInitializers } from "../src/chameleon/folder.ts";
+import { Random } from "../src/random.ts";
+import { readJson } from "../src/runtime/files.ts";
+import { serve } from "./worker.ts";
+
+const settingsSchema = z.strictObject({
+  folder: z.string(),
+  prompt: z.int(),
+  tokens: z.int(),
+  threads: z.int(),
+});
+const { folder, prompt, tokens, threads } = settingsSchema.parse(JSON.parse(process.argv[2]!));
+const schema = decoderConfigSchema.and(z.looseObject({ weights_sha256: z.string() }));
+const json = await readJson(join(folder, "config.json"), schema, "model config");
+const config = decoderFromJson(json);
+const random = Random.of(0, "prompt");
+const read = Array.from({ length: prompt }, () => random.integer(4, config.vocabularySize - 1));
+
+let decoder: Decoder | undefined;
+let cache = {} as ReturnType<Decoder["newCache"]>;
+let [token, position] = [0, 0];
+
+await serve(
+  {},
+  {
+    load: async () => {
+      const weights = await readInitializers(folder, json.weights_sha256, config.quantization !== undefined);
+      decoder = await Decoder.create(config, weights, { threads });
+      cache = decoder.newCache(1);
+    },
+    prefill: async () => {
+      token = likeliest(await decoder!.read([{ tokens: read, positions: [...read.keys()] }], cache));
+      position = prompt;
+    },
+    // The first token comes out of the prompt.
+    draw: async () => {
+      for (let i = 1; i < tokens; i++) {
+        token = likeliest(await decoder!.read([{ tokens: [token], positions: [position++] }], cache));
+        if (i % 16 === 0) process.stderr.write(".");
+      }
+    },
+  },
+);
+
+function likeliest(logits: Float32Array): number {
+  let best = 0;
+  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
+  return best;
+}
