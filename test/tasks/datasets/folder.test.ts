@@ -13,6 +13,7 @@ const naming: Record<string, Files> = {
     "a.before.png": red,
     "a.after.png": green,
     "notes.md": "# notes",
+    "thereafter.png": red,
     "train.before.png": red,
     "train.after.png": green,
   },

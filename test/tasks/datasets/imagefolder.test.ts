@@ -35,7 +35,8 @@ describe("an imagefolder", () => {
   it("reads metadata.csv with quotes, commas and line ends inside, and a byte order mark", async () => {
     const csv = `\uFEFFoutput_file_name,"before","what, exactly"\r\n00.after.png,00.before.png,"say ""hi"",\nthen go"\r\n\r\n01.after.png,01.before.png,plain`;
     const path = await writeFiles({ ...manyPairs(2), "metadata.csv": csv });
-    const { pairs } = await loadPairs(path, { size: 8, columns: { instruction: "what, exactly" } });
+    const { pairs, defects } = await loadPairs(path, { size: 8, columns: { instruction: "what, exactly" } });
+    expect(defects.total).toBe(0);
     expect(pairs.map(({ instruction }) => instruction)).toEqual(['say "hi",\nthen go', "plain"]);
     expect(pairs.map(({ input }) => colorOf(input))).toEqual([
       [0, 0, 0],

@@ -29,6 +29,8 @@ describe("the order", () => {
     expect(new Set(windows.slice(0, 7)).size).toBeGreaterThan(1);
     const single = items(new Order(1, blocks, 5), 0, 70).map((item) => Math.floor(item / 7));
     for (let i = 0; i < 70; i += 7) expect(new Set(single.slice(i, i + 7)).size).toBe(1);
+    const next = items(new Order(1, blocks, 5), 70, 70).map((item) => Math.floor(item / 7));
+    expect(next).not.toEqual(single);
   });
 });
 
@@ -111,6 +113,12 @@ describe("a context", () => {
     expect(ids.map((each) => new Set(each).size)).toEqual([4, 4, 4]);
     expect(new Set(ids.flat()).size).toBe(11);
     expect(await two.context(1, shape)).toEqual(contexts[1]);
+  });
+
+  it("counts a broken record once, though several ask for it at a time", async () => {
+    const source = await openPairs({ path: await writeFiles({ ...manyPairs(4), "03.after.png": "broken" }) });
+    await Promise.all([source.context(0, shape), source.context(0, shape)]);
+    expect(source.defects).toMatchObject({ total: 1, byKind: { picture: 1 } });
   });
 
   it("never mixes tasks, and does without tasks of a single pair", async () => {
