@@ -39,15 +39,10 @@ async function convert(folder: string, options: Options, signal: AbortSignal): P
   let shown: { readonly phase: ConversionPhase; readonly progress: Progress } | undefined;
   const mebibytes = (bytes: number) => Math.round(bytes / 2 ** 20);
   const onProgress = (phase: ConversionPhase, done: number, total: number) => {
-    if (shown?.phase !== phase) {
-      shown?.progress.stop();
-      const start = mebibytes(done);
-      shown = {
-        phase,
-        progress: new Progress({ label: phase, total: mebibytes(total), start, unit: "MiB" }),
-      };
-    }
-    shown.progress.update(mebibytes(done));
+    if (shown?.phase === phase) return shown.progress.update(mebibytes(done));
+    shown?.progress.stop();
+    const [start, all] = [mebibytes(done), mebibytes(total)];
+    shown = { phase, progress: new Progress({ label: phase, total: all, start, unit: "MiB" }) };
   };
   const onNote = (line: string) => (shown ? shown.progress.note(line) : say(line));
   try {

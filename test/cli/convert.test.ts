@@ -1,0 +1,124 @@
+/** @file `xprompt convert` as a process: its result, its refusals, and going on after a kill; and memory known before use. */
+import { existsSync } from "node:fs";
+import { cp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { beforeAll, describe, expect, test } from "vitest";
+import { writeBigModel } from "../fixtures/chameleon/big.ts";
+import { bin, start, workplace } from "./kit.ts";
+
+const { folder, at, xprompt, succeed, json, refused } = await workplace();
+
+/** Nothing is left of a conversion but its output. */
+const expectTidy = async () =>
+  expect((await readdir(folder)).filter((name) => name.startsWith("."))).toEqual([]);
+
+beforeAll(() => writeBigModel(at("big"), at("tiny"), 40_000));
+
+test("--json prints one object, and the folder is a model", async () => {
+  const made = await json("convert", "tiny", "--quantize", "int4", "--output", "small", "--threads", "1");
+  expect(made).toEqual({
+    input: at("tiny"),
+    output: "small",
+    format: "int4",
+    parameters: expect.any(Number),
+    bytes: { in: expect.any(Number), out: expect.any(Number) },
+    seconds: expect.any(Number),
+    sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+  });
+  const config = JSON.parse(await readFile(at("small", "config.json"), "utf8"));
+  expect(config.weights_sha256).toBe(made.sha256);
+  const described = await json("inspect", "small");
+  const before = await json("inspect", "tiny");
+  expect(described.parameters).toEqual(before.parameters);
+  expect(described.weights).toMatchObject({ files: 1, bits: 4 });
+  await expectTidy();
+});
+
+test("in words: what was written, and progress with rate and time", async () => {
+  const args = ["convert", "tiny", "--quantize", "float16", "--output", "half"];
+  const { stdout, stderr } = await succeed(...args);
+  expect(stdout).toBe("");
+  expect(stderr).toMatch(/^converting: \d+\/\d+ MiB \(\d+%\)/m);
+  expect(stderr).toMatch(/\nwrote half: \d+ parameters in [\d.]+ KiB \(from [\d.]+ KiB\), [\d.]+s\n$/);
+});
+
+describe("interrupted", () => {
+  const args = ["convert", "big", "--quantize", "float16", "--threads", "1", "--json"];
+  /** The output of a conversion that ran through. */
+  let whole: Buffer;
+  beforeAll(async () => {
+    await succeed(...args, "--output", "whole");
+    whole = await readFile(at("whole", "model.safetensors"));
+  });
+
+  test.each<NodeJS.Signals>(["SIGKILL", "SIGINT"])("by %s it goes on, to the same file", async (signal) => {
+    const output = signal.toLowerCase();
+    const running = start(process.execPath, [bin, ...args, "--output", output], { cwd: folder });
+    await running.says(/converting: [1-9]\d*\//); // so much is safe
+    running.child.kill(signal);
+    const ended = await running.ended;
+    if (signal === "SIGKILL") expect(ended.signal).toBe(signal);
+    else expect(ended).toMatchObject({ status: 130, stdout: "" });
+    expect(existsSync(at(output))).toBe(false);
+    const { stderr } = await succeed(...args, "--output", output);
+    expect(stderr).toMatch(/going on with a conversion that was interrupted: [1-9]/);
+    expect((await readFile(at(output, "model.safetensors"))).equals(whole)).toBe(true);
+    await expectTidy();
+  });
+});
+
+describe("refused in one line", () => {
+  const out = ["--output", "never"];
+  test.each<[string, 1 | 2, string[], RegExp]>([
+    ["no output", 2, ["convert", "tiny"], /--output/],
+    ["an unknown format", 2, ["convert", "tiny", "--quantize", "int3", ...out], /int3/],
+    ["no threads", 2, ["convert", "tiny", "--threads", "0", ...out], /--threads: expected a whole number/],
+    ["no model", 1, ["convert", "none", ...out], /expected a model folder/],
+    ["a file", 1, ["convert", "before.png", ...out], /expected a model folder/],
+    ["the input as output", 2, ["convert", "tiny", "--output", "tiny"], /another folder than the input's/],
+    ["a file as output", 1, ["convert", "tiny", "--output", "before.png"], /got a file/],
+    ["no place for it", 1, ["convert", "tiny", "--output", "no/where"], /got none \(make it first\)/],
+  ])("%s", async (_name, status, args, says) => {
+    await refused(() => xprompt(...args), status, says);
+  });
+
+  test("a quantized folder, another method's folder", async () => {
+    await succeed("convert", "tiny", "--quantize", "int8", "--output", "eight");
+    await refused(() => xprompt("convert", "eight", ...out), 1, /expected weights that are not quantized/);
+    await cp(at("tiny"), at("gptq"), { recursive: true });
+    const config = JSON.parse(await readFile(at("gptq", "config.json"), "utf8"));
+    config.quantization_config = { quant_method: "gptq", bits: 4 };
+    await writeFile(at("gptq", "config.json"), JSON.stringify(config));
+    await refused(() => xprompt("convert", "gptq", ...out), 1, /expected "xprompt", got "gptq"/);
+  });
+});
+
+describe("memory", () => {
+  test("of any Chameleon folder, from its headers", async () => {
+    const { memory, parameters, xprompt, fingerprint } = await json("inspect", "big");
+    expect({ xprompt, fingerprint }).toEqual({});
+    // 2 kinds × 1 layer × 4 heads × 64 numbers of 4 bytes; 64 positions.
+    const { total } = parameters as { total: number };
+    expect(memory).toMatchObject({ weights: 4 * total, cachePerToken: 2048, cache: 64 * 2048 });
+    await succeed("convert", "big", "--quantize", "int8", "--output", "big8");
+    const { memory: smaller } = await json("inspect", "big8");
+    // The embedding is not quantized; the head is, to 9 bits a number with its scales.
+    expect((smaller as { weights: number }).weights).toBeLessThan(0.7 * 4 * total);
+    await rm(at("big8"), { recursive: true });
+  });
+
+  test("too little is refused before loading, with the figures and what to do", async () => {
+    const { memory } = await json("inspect", "tiny");
+    const { total } = memory as { total: number };
+    const limited = (bytes: number, ...args: string[]) =>
+      start(process.execPath, [bin, ...args], {
+        cwd: folder,
+        env: { ...process.env, XPROMPT_MEMORY_LIMIT: String(bytes) },
+      }).ended;
+    const compress = ["compress", "--model", "tiny", "--example", "before.png", "after.png"];
+    const generate = ["generate", "--model", "tiny", "--input", "query.png", "--instruction", "x"];
+    const says = /loading model \S+: expected [\d.]+ KiB of memory \(.*\), got [\d.]+ KiB available \(.*int4/;
+    await refused(() => limited(total - 1, ...compress, "--output", "p.xprompt"), 1, says);
+    await refused(() => limited(total - 1, ...generate, "--output", "p.png"), 1, says);
+    expect(await limited(total, ...compress, "--output", "p.xprompt")).toMatchObject({ status: 0 });
+  });
+});
