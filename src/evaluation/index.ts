@@ -1,5 +1,10 @@
 /** @file Evaluation: suites that measure a model, and the metrics they use. */
 import type { Suite } from "./suite.ts";
+import { compression } from "./suites/compression.ts";
+import { dataSetSuites } from "./suites/data-sets.ts";
+import { editing } from "./suites/editing.ts";
+import { seen } from "./suites/seen.ts";
+import { textToImage } from "./suites/text-to-image.ts";
 import { unseen } from "./suites/unseen.ts";
 
 export { type DrawSettings, drawSettingsSchema } from "./drawings.ts";
@@ -7,4 +12,4 @@ export { type EvaluationOptions, evaluate } from "./run.ts";
 export type { Suite, SuiteOptions } from "./suite.ts";
 export { comparisonModels } from "./suites/unseen-comparison.ts";
 
-export const suites: readonly Suite[] = [unseen];
+export const suites: readonly Suite[] = [unseen, seen, textToImage, editing, compression, ...dataSetSuites];

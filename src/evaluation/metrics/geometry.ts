@@ -20,6 +20,16 @@ export function inEigenCrop(width: number, height: number): (pixel: number) => b
   };
 }
 
+/** Which pixels of a frame's middle square, scaled to `width` × `height`, are judged: only rows are cut off there. */
+export function inEigenRows(width: number, height: number): (pixel: number) => boolean {
+  const down = height / eigenCrop.height;
+  const [top, bottom] = [Math.round(eigenCrop.top * down), Math.round(eigenCrop.bottom * down)];
+  return (pixel) => {
+    const y = Math.floor(pixel / width);
+    return y >= top && y < bottom;
+  };
+}
+
 /**
  * Root mean square error of depth, in metres, over the pixels whose true depth is known and which are judged.
  * @param predicted metres; limited to `depthRange`

@@ -1,0 +1,186 @@
+/**
+ * @file Public data sets as they are downloaded: every record of the split that is judged, drawn without an example, with one
+ * at random, and with the one whose instruction is most alike; measured by the set's protocol at the model's size.
+ */
+import { XPromptError } from "../../errors.ts";
+import type { SheetRow } from "../../image/index.ts";
+import {
+  type LoadedPair,
+  openPairs,
+  type PairSource,
+  type PairsSettings,
+} from "../../tasks/datasets/index.ts";
+import { Random } from "../../tasks/index.ts";
+import type { Shown } from "../drawings.ts";
+import { numbered } from "../samples.ts";
+import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
+import { mostSimilar } from "./editing.ts";
+import { type Meter, protocols } from "./protocols.ts";
+
+interface DataSet {
+  readonly name: string;
+  readonly description: string;
+  readonly format: NonNullable<PairsSettings["format"]>;
+  /** The split that is judged, where the files tell splits. */
+  readonly split: string;
+  readonly protocol: keyof typeof protocols;
+  /** Whether instructions differ, so that an example can be looked for. */
+  readonly retrieval?: boolean;
+}
+
+const dataSets: readonly DataSet[] = [
+  {
+    name: "lol",
+    description: "low-light enhancement on LOL: PSNR, SSIM",
+    format: "lol",
+    split: "test",
+    protocol: "restoration",
+  },
+  {
+    name: "rain100",
+    description: "deraining on Rain100L or Rain100H: PSNR, SSIM",
+    format: "rain",
+    split: "test",
+    protocol: "restoration",
+  },
+  {
+    name: "gopro",
+    description: "deblurring on GoPro: PSNR, SSIM",
+    format: "gopro",
+    split: "test",
+    protocol: "restoration",
+  },
+  {
+    name: "nyuv2",
+    description: "depth on NYUv2: RMSE in metres, Eigen's crop",
+    format: "nyuv2",
+    split: "test",
+    protocol: "depth",
+  },
+  {
+    name: "ade20k",
+    description: "segmentation on ADE20K: mIoU over 150 classes",
+    format: "ade20k",
+    split: "validation",
+    protocol: "labels",
+  },
+  {
+    name: "magicbrush",
+    description: "editing on MagicBrush: L1, L2, PSNR; no, a random, the most similar example",
+    format: "magicbrush",
+    split: "dev",
+    protocol: "editing",
+    retrieval: true,
+  },
+];
+
+/** Records of the training split that examples are taken from. */
+const POOL = 256;
+const SHOWN = 12;
+
+export const dataSetSuites: readonly Suite[] = dataSets.map((set) => ({
+  name: set.name,
+  description: `${set.description} (--data)`,
+  limit: 100,
+  needs: ["data"],
+  run: (context) => measure(set, context),
+}));
+
+async function measure(set: DataSet, context: SuiteContext): Promise<SuiteOutcome> {
+  const { model, drawings, limit, seed, options } = context;
+  const judged = await openSplit(set, options.data!, set.split);
+  const training = await openSplit(set, options.data!, "train");
+  const pool = await firstOf(training, POOL, model.size);
+  const queries = await firstOf(judged, limit, model.size);
+  const ways = ["none", "random", ...(set.retrieval ? ["retrieved"] : [])] as const;
+  drawings.expect(queries.length * ways.length);
+  const meters = new Map<string, Meter>(
+    ["ceiling", "unchanged", ...ways].map((way) => [way, protocols[set.protocol]()]),
+  );
+  const rows: SheetRow[] = [];
+  const shown = new Map(pool.map((pair) => [pair, asExample(pair)]));
+  for (const [i, query] of queries.entries()) {
+    const others = pool.filter(({ id }) => id !== query.id);
+    if (others.length === 0)
+      throw new XPromptError(
+        `eval ${set.name}: expected another record of ${options.data} to serve as example, got one record (give more of the set)`,
+      );
+    const random = Random.of(seed, set.name, query.id);
+    const seedOfPicture = random.integer(0, 2 ** 31 - 1);
+    const examples: Record<string, Shown[]> = { none: [], random: [shown.get(random.pick(others))!] };
+    if (set.retrieval) {
+      const best = mostSimilar(
+        query.instruction ?? "",
+        others.map(({ instruction = "" }) => instruction),
+      );
+      examples.retrieved = [shown.get(others[best]!)!];
+    }
+    const [reconstructed] = await model.reconstruct([query.output]);
+    meters.get("ceiling")!.add(reconstructed!, query.output);
+    meters.get("unchanged")!.add(query.input!, query.output);
+    const cells = [{ image: query.input! }, { image: query.output }, { image: reconstructed! }];
+    for (const way of ways) {
+      const { image } = await drawings.draw({
+        id: `${way}/${numbered(i)}`,
+        seed: seedOfPicture,
+        examples: examples[way],
+        input: query.input,
+        instruction: query.instruction,
+      });
+      meters.get(way)!.add(image, query.output);
+      cells.push({ image });
+    }
+    if (rows.length < SHOWN) rows.push({ label: query.instruction, cells });
+  }
+  const conditions = Object.fromEntries([...meters].map(([way, meter]) => [way, meter.figures(seed)]));
+  const metrics = Object.keys(conditions.none!);
+  return {
+    figures: {
+      conditions,
+      n: queries.length,
+      skipped: judged.defects.total,
+      size: model.size,
+    },
+    report: [
+      {
+        title: set.name,
+        text: "none: the instruction alone; random, retrieved: with one example of the training split; ceiling: the truth through the image tokenizer; unchanged: the query itself.",
+        table: {
+          columns: ["condition", ...metrics],
+          rows: Object.entries(conditions).map(([way, figures]) => [
+            way,
+            ...metrics.map((metric) => figures[metric]!.mean),
+          ]),
+        },
+        sheet: { columnTitles: ["query", "truth", "tokenizer", ...ways], rows },
+      },
+    ],
+  };
+}
+
+/** A split of the set; all of it where its files tell no such split. */
+async function openSplit({ format }: DataSet, path: string, split: string): Promise<PairSource> {
+  const all = await openPairs({ path, format, split: "all" });
+  try {
+    return await openPairs({ path, format, split });
+  } catch (error) {
+    if (error instanceof XPromptError && /expected a split/.test(error.message)) return all;
+    throw error;
+  }
+}
+
+/** The first whole pairs of a set, in its files' order. */
+async function firstOf(source: PairSource, count: number, size: number): Promise<LoadedPair[]> {
+  const pairs: LoadedPair[] = [];
+  for await (const pair of source.decoded(size)) {
+    if (pair.input) pairs.push(pair);
+    if (pairs.length === count) break;
+  }
+  return pairs;
+}
+
+const asExample = ({ input, output, instruction }: LoadedPair): Shown => ({
+  input: input!,
+  output,
+  instruction,
+});

@@ -1,0 +1,79 @@
+/** @file Text to image as GenEval measures it, on our scenes: is everything there that the words ask for? */
+import type { SheetCell } from "../../image/index.ts";
+import { Random } from "../../tasks/index.ts";
+import { type Detection, detectObjects } from "../judges/detect.ts";
+import { mean, meanInterval } from "../metrics/bootstrap.ts";
+import { numbered } from "../samples.ts";
+import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
+import { drawPrompt, isRight, type Kind, kinds } from "./geneval-prompts.ts";
+
+export const textToImage: Suite = {
+  name: "text-to-image",
+  description:
+    "GenEval's six kinds of prompts over our scenes: objects, counts, colours and places that the words ask for",
+  limit: 32,
+  run: measure,
+};
+
+/** Pictures of each kind that the report shows. */
+const SHOWN = 8;
+
+async function measure({ drawings, limit, seed }: SuiteContext): Promise<SuiteOutcome> {
+  drawings.expect(kinds.length * limit);
+  const right = new Map<Kind, number[]>();
+  const rows = [];
+  for (const kind of kinds) {
+    const verdicts: number[] = [];
+    const cells: SheetCell[] = [];
+    for (let i = 0; i < limit; i++) {
+      const random = Random.of(seed, "text to image", kind, i);
+      const prompt = drawPrompt(kind, random);
+      const { image } = await drawings.draw({
+        id: `${kind}/${numbered(i)}`,
+        seed: random.integer(0, 2 ** 31 - 1),
+        instruction: prompt.text,
+      });
+      const found = detectObjects(image);
+      const verdict = isRight(prompt, found);
+      verdicts.push(verdict ? 1 : 0);
+      if (cells.length < SHOWN)
+        cells.push({
+          image,
+          caption: `${verdict ? "right" : "wrong"}: ${prompt.text}; found: ${namesOf(found)}`,
+        });
+    }
+    right.set(kind, verdicts);
+    rows.push({ label: kind, cells });
+  }
+  const categories = Object.fromEntries(
+    kinds.map((kind) => {
+      const verdicts = right.get(kind)!;
+      return [kind, { mean: mean(verdicts), ci: meanInterval(verdicts, seed), n: verdicts.length }];
+    }),
+  );
+  const overall = mean(kinds.map((kind) => categories[kind]!.mean));
+  const table = {
+    columns: ["kind", "right", "low", "high", "n"],
+    rows: [
+      ["overall", overall, null, null, null],
+      ...kinds.map((kind) => {
+        const { mean, ci, n } = categories[kind]!;
+        return [kind, mean, ...ci, n];
+      }),
+    ],
+  };
+  return {
+    figures: { overall, categories },
+    report: [
+      {
+        title: "Text to image",
+        text: "Share of pictures with everything the words ask for; overall is the mean of the six.",
+        table,
+      },
+      { title: "Pictures", sheet: { columnTitles: [], rows } },
+    ],
+  };
+}
+
+const namesOf = (found: readonly Detection[]): string =>
+  found.map(({ color, shape }) => `${color} ${shape}`).join(", ") || "nothing";

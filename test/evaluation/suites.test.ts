@@ -1,0 +1,129 @@
+/** @file The other suites on a tiny model: their figures' shape and relations, data sets from files, the nearest instruction. */
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { evaluate, type SuiteOptions, suites } from "../../src/evaluation/index.ts";
+import { psnr } from "../../src/evaluation/metrics/pictures.ts";
+import { mostSimilar } from "../../src/evaluation/suites/editing.ts";
+import { loadImage, savePng } from "../../src/image/index.ts";
+import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
+
+let folder = "";
+const at = (...parts: string[]) => join(folder, ...parts);
+
+beforeAll(async () => {
+  vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  folder = await mkdtemp(join(tmpdir(), "xprompt-suites-"));
+  await writeTinyModel(at("tiny"));
+  const config = JSON.parse(await readFile(at("tiny", "config.json"), "utf8"));
+  config.training = { families: ["invert", "recolor", "move"] };
+  await writeFile(at("tiny", "config.json"), JSON.stringify(config));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const settings = { temperature: 0.7, topK: 0, topP: 0.9, guidance: 3, textGuidance: 3 };
+
+// biome-ignore lint/suspicious/noExplicitAny: results are looked at as JSON
+async function run(name: string, limit: number, options: SuiteOptions = {}, out?: string): Promise<any> {
+  const suite = suites.find((each) => each.name === name)!;
+  const result = await evaluate(suite, {
+    model: at("tiny"),
+    limit,
+    seed: 3,
+    settings,
+    options,
+    out,
+    command: `xprompt eval ${name}`,
+    session: { threads: 1 },
+  });
+  return JSON.parse(JSON.stringify(result));
+}
+
+test("seen: the families that the model names, right against wrong and none", async () => {
+  const { families, overall, n, betterThanWrong } = await run("seen", 2);
+  expect(Object.keys(families).sort()).toEqual(["invert", "move", "recolor"]);
+  expect(n).toBe(2);
+  const names = Object.keys(families);
+  const meanOf = (condition: string) =>
+    names.reduce((sum, name) => sum + families[name].rmse[condition], 0) / names.length;
+  for (const condition of ["right", "wrong", "none", "ceiling", "unchanged"])
+    expect(overall[condition].mean).toBeCloseTo(meanOf(condition), 9);
+  const better = names.filter((name) => families[name].rmse.right < families[name].rmse.wrong);
+  expect(betterThanWrong).toBeCloseTo(better.length / 3, 9);
+  expect(families.invert.success).toBeUndefined();
+  expect(families.recolor.success.unchanged).toBe(0);
+});
+
+test("editing: scene edits among them, with a pool of examples", async () => {
+  const result = await run("editing", 1);
+  expect(Object.keys(result.families).sort()).toEqual(["move", "recolor"]);
+  expect(Object.keys(result.overall)).toEqual(["none", "random", "retrieved"]);
+  expect(result).toMatchObject({ metric: "success", pool: 16, n: 2, retrievedSameFamily: 1 });
+});
+
+test("compression: slots and bytes grow with the examples, by S each", async () => {
+  const { examples, xpTokens, ratio } = await run("compression", 1);
+  expect(xpTokens).toBe(3);
+  for (const count of [1, 2, 4, 8]) {
+    expect(examples[count].slots).toBe(3 * count);
+    expect(examples[count].bytes).toBe(count * examples[1].bytes);
+    // <s>, two pictures of 16 codes with begin and end, three XP tokens.
+    expect(examples[count].slotsUncompressed).toBe(count * 40);
+    expect(examples[count].milliseconds).toBeGreaterThan(0);
+  }
+  expect(ratio).toBeCloseTo(40 / 3, 9);
+});
+
+test("text to image: the mean of six kinds", async () => {
+  const { overall, categories } = await run("text-to-image", 1);
+  const means = Object.values<{ mean: number }>(categories).map(({ mean }) => mean);
+  expect(means).toHaveLength(6);
+  expect(overall).toBeCloseTo(means.reduce((sum, value) => sum + value, 0) / 6, 9);
+});
+
+test("a data set on the disk: judged on its test split, with examples of the other", async () => {
+  for (const [split, count] of [
+    ["our485", 3],
+    ["eval15", 2],
+  ] as const)
+    for (let i = 0; i < count; i++)
+      for (const side of ["low", "high"]) {
+        await mkdir(at("lol", split, side), { recursive: true });
+        await savePng(at("lol", split, side, `${i}.png`), somePicture(`${split} ${side} ${i}`));
+      }
+  const { conditions, n } = await run("lol", 5, { data: at("lol") }, at("out"));
+  expect(n).toBe(2);
+  expect(Object.keys(conditions)).toEqual(["ceiling", "unchanged", "none", "random"]);
+  const pictures = await Promise.all(
+    [0, 1].map(async (i) => [
+      await loadImage(at("lol", "eval15", "low", `${i}.png`)),
+      await loadImage(at("lol", "eval15", "high", `${i}.png`)),
+    ]),
+  );
+  const unchanged = pictures.map(([low, high]) => psnr(low!, high!));
+  expect(conditions.unchanged.psnr.mean).toBeCloseTo((unchanged[0]! + unchanged[1]!) / 2, 6);
+  const [key] = await readdir(at("out", "drawings"));
+  const drawn = await Promise.all(
+    [0, 1].map((i) => loadImage(at("out", "drawings", key!, "random", `000${i}.png`))),
+  );
+  const distances = drawn.map((image, i) => psnr(image, pictures[i]![1]!));
+  expect(conditions.random.psnr.mean).toBeCloseTo((distances[0]! + distances[1]!) / 2, 6);
+});
+
+test("a folder that is no such data set is told in one line", async () => {
+  await mkdir(at("empty"));
+  await expect(run("lol", 1, { data: at("empty") })).rejects.toThrow(/data set/);
+});
+
+test("the most similar instruction shares the rare words", () => {
+  const pool = [
+    "make the red objects blue",
+    "make the cubes large",
+    "turn day into night",
+    "remove the cubes",
+  ];
+  expect(mostSimilar("make the cones large", pool)).toBe(1);
+  expect(mostSimilar("turn sunset into night", pool)).toBe(2);
+  expect(mostSimilar("make the green objects blue", pool)).toBe(0);
+});
