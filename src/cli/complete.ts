@@ -138,7 +138,8 @@ async function complete(given: readonly Given[], options: Options, signal: Abort
       })
       .finally(() => progress?.stop());
     const { samples, pictures } = named(result, output);
-    const made = { command: "complete", prompt: given, ...settings, seed: result.seed };
+    const prompt = given.map((part) => ("image" in part ? `image: ${part.image}` : `text: ${part.text}`));
+    const made = { command: "complete", prompt, ...settings, seed: result.seed };
     const about = { ...made, model: options.model, fingerprint: result.model, device };
     await writePictures(
       pictures.map((picture) => ({ ...picture, about })),

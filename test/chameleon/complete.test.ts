@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { convertModel } from "../../src/chameleon/convert.ts";
 import { Chameleon, type CompleteOptions } from "../../src/chameleon/model.ts";
 import { UsageError, XPromptError } from "../../src/errors.ts";
 import {
@@ -105,6 +106,19 @@ describe("the same weights", () => {
       await other.release();
     }
   });
+});
+
+test("converted to 8 bits, nearly the same", async () => {
+  const { tokens } = reference.logits;
+  const output = join(root, "int8");
+  await convertModel(await folderOf(), { format: "int8", output, threads: 1 });
+  const converted = await Chameleon.load(output, options);
+  const [exact, logits] = [await model.logits(tokens), await converted.logits(tokens)];
+  await converted.release();
+  const size = (values: Float32Array) => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0));
+  const error = size(logits.map((x, i) => x - exact[i]!)) / size(exact);
+  expect(error).toBeLessThan(0.03);
+  expect(error).toBeGreaterThan(1e-4);
 });
 
 describe("tokenizers", () => {

@@ -49,13 +49,15 @@ test("a picture: whole, with the request in it, and the same for the same seed",
   expect(await pixelsOf(at("drawn.png"))).toMatchObject({ width: 16, height: 16 });
   expect(await settingsIn(at("drawn.png"))).toMatchObject({
     command: "complete",
-    prompt: [{ text: "a red circle" }],
+    prompt: ["text: a red circle"],
     mode: "image",
     guidance: 3,
     seed: 5,
     model: "plain",
     fingerprint: report.model,
   });
+  const { stdout } = await succeed("inspect", "drawn.png", "--json");
+  expect(JSON.parse(stdout)).toMatchObject({ kind: "picture", command: "complete", seed: 5 });
   await succeed(...request, "--output", "again.png");
   expect((await pixelsOf(at("again.png"))).data).toEqual((await pixelsOf(at("drawn.png"))).data);
 });
