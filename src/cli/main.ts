@@ -5,6 +5,7 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
+import { captionCommand } from "./caption.ts";
 import { completeCommand } from "./complete.ts";
 import { compressCommand } from "./compress.ts";
 import { convertCommand } from "./convert.ts";
@@ -42,6 +43,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     initCommand,
     trainCommand,
     evalCommand,
+    captionCommand,
     convertCommand,
     inspectCommand,
     exportCommand,

@@ -14,6 +14,7 @@ import { weatherFamilies } from "./families/weather.ts";
 import type { TaskFamily } from "./task.ts";
 
 export { Random } from "../random.ts";
+export * from "./datasets/index.ts";
 export type { Pair, Prototype, SceneEdit, Task, TaskFamily } from "./task.ts";
 export { prototypes } from "./task.ts";
 export { caption } from "./world/caption.ts";

@@ -18,29 +18,48 @@ export interface Answer extends Caption {
   readonly id: string;
 }
 
+/** The captions in a file, by the id of their pair; the latest where there are several. @throws XPromptError */
+export async function captionsById(path: string): Promise<Map<string, Answer>> {
+  const { lines } = await readLines(path, { missing: "refused" });
+  return new Map(lines.map(([, answer]) => [answer.id, answer]));
+}
+
+/** The whole lines of a file: keys and answers, and how many bytes they take. */
+async function readLines(
+  path: string,
+  { missing }: { readonly missing: "empty" | "refused" },
+): Promise<{ lines: [key: string, answer: Answer][]; bytes: number }> {
+  const doing = `reading captions ${path}`;
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" && missing === "empty") return "";
+    throw new XPromptError(`${doing}: ${error.code === "ENOENT" ? "there is no such file" : error.message}`);
+  });
+  const whole = text.slice(0, text.lastIndexOf("\n") + 1);
+  const lines = whole.split("\n").slice(0, -1);
+  return {
+    lines: lines.map((line, i) => {
+      const { key, ...answer } = parseLine(line, `${doing}, line ${i + 1}`);
+      return [key, answer];
+    }),
+    bytes: Buffer.byteLength(whole),
+  };
+}
+
 export class Answers {
+  /** Opened, and made if need be, by the first answer. */
+  private file: Promise<FileHandle> | undefined;
+
   private constructor(
     private readonly path: string,
-    private readonly file: FileHandle,
+    /** Where whole lines end. */
+    private readonly bytes: number,
     private readonly known: Map<string, Answer>,
   ) {}
 
   /** Opens or makes a file of answers. @throws XPromptError when it holds something else */
   static async open(path: string): Promise<Answers> {
-    const doing = `reading captions ${path}`;
-    const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-      if (error.code === "ENOENT") return "";
-      throw new XPromptError(`${doing}: ${error.message}`);
-    });
-    const whole = text.slice(0, text.lastIndexOf("\n") + 1);
-    const known = new Map<string, Answer>();
-    for (const [i, line] of whole.split("\n").slice(0, -1).entries()) {
-      const { key, ...answer } = parseLine(line, `${doing}, line ${i + 1}`);
-      known.set(key, answer);
-    }
-    const file = await attempt(doing, path, () => open(path, "a"));
-    await attempt(doing, path, () => file.truncate(Buffer.byteLength(whole)));
-    return new Answers(path, file, known);
+    const { lines, bytes } = await readLines(path, { missing: "empty" });
+    return new Answers(path, bytes, new Map(lines));
   }
 
   get(key: string): Answer | undefined {
@@ -52,13 +71,21 @@ export class Answers {
     this.known.set(key, answer);
     const line = `${JSON.stringify({ key, ...answer })}\n`;
     await attempt(`writing captions ${this.path}`, this.path, async () => {
-      await this.file.appendFile(line);
-      await this.file.datasync();
+      this.file ??= this.openAtEnd();
+      const file = await this.file;
+      await file.appendFile(line);
+      await file.datasync();
     });
   }
 
   async close(): Promise<void> {
-    await this.file.close();
+    await (await this.file?.catch(() => undefined))?.close();
+  }
+
+  private async openAtEnd(): Promise<FileHandle> {
+    const file = await open(this.path, "a");
+    await file.truncate(this.bytes);
+    return file;
   }
 }
 

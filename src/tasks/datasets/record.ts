@@ -16,6 +16,8 @@ export interface PairTexts {
   readonly difference?: string;
   /** What to do to get from the output to the input. */
   readonly reverseInstruction?: string;
+  /** How the input differs from the output: the difference of the pair the other way round. */
+  readonly reverseDifference?: string;
   /** What kind of change it is, in the set's own words. */
   readonly subtask?: string;
   /** Name of the set. */
@@ -48,7 +50,8 @@ export function reversed(pair: LoadedPair): LoadedPair {
     output: pair.input,
     instruction: pair.reverseInstruction,
     reverseInstruction: pair.instruction,
-    difference: undefined,
+    difference: pair.reverseDifference,
+    reverseDifference: pair.difference,
   };
 }
 

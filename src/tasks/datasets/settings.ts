@@ -43,6 +43,8 @@ export const pairsSettings = z.strictObject({
     .prefault({}),
   /** Which of the set's own splits; `all` for everything. Defaults to `train` where the files' names tell splits. */
   split: z.string().min(1).optional(),
+  /** File of captions, as `xprompt caption` writes it: they fill in what a record does not say itself. */
+  captions: z.string().min(1).optional(),
   /** Said of records that have no instruction of their own. */
   instruction: z.string().min(1).optional(),
   /** Order of the records. */

@@ -5,6 +5,7 @@
 import { XPromptError } from "../../errors.ts";
 import { Random } from "../../random.ts";
 import { sha256 } from "../../runtime/files.ts";
+import { type Answer, captionsById } from "../captioner/answers.ts";
 import { type ColumnNames, orDefect, recordOf, type SetWords, textToImage } from "./columns.ts";
 import { decodePair } from "./decode.ts";
 import { Order, type Window } from "./order.ts";
@@ -76,6 +77,7 @@ export class PairSource {
     private readonly config: PairsConfig,
     private readonly index: SetIndex,
     private readonly log: DefectLog,
+    private readonly captions: ReadonlyMap<string, Answer>,
   ) {
     const budget = config.memory * 2 ** 20;
     this.length = index.rows.length;
@@ -94,7 +96,8 @@ export class PairSource {
   static async open(set: OpenedSet, config: PairsConfig): Promise<PairSource> {
     const log = new DefectLog();
     const index = await indexOf(set.blocks, config, log);
-    const source = new PairSource(set, config, index, log);
+    const captions = config.captions === undefined ? new Map() : await captionsById(config.captions);
+    const source = new PairSource(set, config, index, log, captions);
     if (source.length === 0) throw source.nothing(index.total);
     return source;
   }
@@ -237,8 +240,12 @@ export class PairSource {
     return this.whole(item, (row) => this.recordOf(row));
   }
 
-  private recordOf(row: Row): Promise<PairRecord> {
-    return recordOf(row, this.set.columns, this.set.words);
+  private async recordOf(row: Row): Promise<PairRecord> {
+    const record = await recordOf(row, this.set.columns, this.set.words);
+    const caption = this.captions.get(record.id);
+    if (!caption || !record.input) return record;
+    const said = Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined));
+    return { ...caption, ...said } as PairRecord;
   }
 
   /** What `make` makes of a record; a defect is counted, and the record not tried again. */

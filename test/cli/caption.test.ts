@@ -1,0 +1,86 @@
+/** @file `xprompt caption` as a process, against a server of this test's own; and its captions read back. */
+
+import { existsSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { savePng } from "../../src/image/index.ts";
+import { openPairs } from "../../src/tasks/index.ts";
+import { somePicture } from "../fixtures/xprompt/kit.ts";
+import { workplace } from "./kit.ts";
+
+const caption = {
+  subtask: "Object Removal",
+  instruction: "remove the chair",
+  reverseInstruction: "add a chair",
+  difference: "The chair of the input image is gone in the output image.",
+  reverseDifference: "The output image has a chair.",
+};
+let asked = 0;
+const server = createServer((request, response) => {
+  request.resume().on("end", () => {
+    asked++;
+    const message = { role: "assistant", content: JSON.stringify(caption) };
+    const choices = [{ index: 0, finish_reason: "stop", message }];
+    const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
+    response.writeHead(200, { "content-type": "application/json" });
+    response.end(
+      JSON.stringify({ id: "1", object: "chat.completion", created: 0, model: "v", choices, usage }),
+    );
+  });
+});
+let address = "";
+const { folder, xprompt } = await workplace();
+beforeAll(async () => {
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+  for (const side of ["input", "output"]) {
+    await mkdir(join(folder, "pairs", side), { recursive: true });
+    for (const i of [0, 1, 2])
+      await savePng(join(folder, "pairs", side, `${i}.png`), somePicture(`${side} ${i}`));
+  }
+});
+afterAll(() => new Promise((resolve) => server.close(resolve)));
+
+const arguments_ = (...more: string[]) => [
+  ...["caption", "pairs", "--server", address, "--caption-model", "v", "--output", "captions.jsonl"],
+  ...["--size", "32", ...more],
+];
+
+test("asks once for every pair, keeps the answers, and data sets read them", async () => {
+  const first = await xprompt(...arguments_("--json", "--limit", "2"));
+  expect(first.status).toBe(0);
+  expect(JSON.parse(first.stdout)).toMatchObject({ asked: 2, cached: 0, failed: 0, promptTokens: 14 });
+  const second = await xprompt(...arguments_("--json"));
+  expect(JSON.parse(second.stdout)).toMatchObject({ asked: 1, cached: 2, failed: 0 });
+  expect(asked).toBe(3);
+
+  const set = await openPairs({ path: join(folder, "pairs"), captions: join(folder, "captions.jsonl") });
+  for await (const record of set.records()) expect(record).toMatchObject(caption);
+});
+
+test("what is wrong is one line, and the captions that are there stay", async () => {
+  const kept = await readFile(join(folder, "captions.jsonl"), "utf8");
+  const wrong = async (status: number, pattern: RegExp, ...args: string[]) => {
+    const outcome = await xprompt(...args);
+    expect(outcome.status).toBe(status);
+    expect(outcome.stderr.trim().split("\n").at(-1)).toMatch(pattern);
+    expect(outcome.stderr).not.toContain("    at ");
+  };
+  await wrong(2, /--server: expected an address/, ...arguments_("--server", "nowhere"));
+  await wrong(2, /--output: expected a name that ends in .jsonl/, ...arguments_("--output", "a.txt"));
+  await wrong(
+    1,
+    /expected a server at http:\/\/127.0.0.1:9\/v1/,
+    ...arguments_("--server", "http://127.0.0.1:9/v1", "--output", "other.jsonl", "--retries", "0"),
+  );
+  expect(existsSync(join(folder, "other.jsonl"))).toBe(false);
+  await writeFile(join(folder, "notes.jsonl"), "my notes\n");
+  await wrong(1, /line 1: expected a caption/, ...arguments_("--output", "notes.jsonl"));
+  await expect(
+    openPairs({ path: join(folder, "pairs"), captions: join(folder, "none.jsonl") }),
+  ).rejects.toThrow(/there is no such file/);
+  expect(await readFile(join(folder, "captions.jsonl"), "utf8")).toBe(kept);
+});
