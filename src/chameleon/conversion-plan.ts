@@ -1,7 +1,6 @@
 /** @file What a conversion will write, decided and checked from the headers alone. */
-import { z } from "zod";
 import { messageOf, XPromptError } from "../errors.ts";
-import { formatShape } from "../graph/index.ts";
+import { formatShape, quantizedShapes } from "../graph/index.ts";
 import type { Dtype, TensorInfo } from "../runtime/safetensors.ts";
 import {
   buildHeader,
@@ -11,17 +10,12 @@ import {
   quote,
 } from "../runtime/safetensors-header.ts";
 import type { WeightFolder } from "../runtime/weights.ts";
-import { decoderConfigSchema, decoderFromJson, vqConfigSchema, vqganFromJson } from "./config.ts";
+import type { DecoderConfig } from "./config.ts";
 import type { Encoding } from "./convert-part.ts";
 import { VQ_PREFIX } from "./image-tokenizer.ts";
 import { decoderParameters, imageTokenizerParameters } from "./parameters.ts";
-import {
-  type Bits,
-  isQuantizable,
-  quantizationConfigSchema,
-  quantizedShapes,
-  scaleName,
-} from "./quantize.ts";
+import { type Bits, BLOCK_SIZE, isQuantizable, scaleName } from "./quantize.ts";
+import type { VqganConfig } from "./vqgan.ts";
 
 export const formats = ["none", "float16", "int8", "int4"] as const;
 /** What weights are written as; "none" leaves them as they are. */
@@ -29,15 +23,8 @@ export type Format = (typeof formats)[number];
 
 const bitsOf: Readonly<Partial<Record<Format, Bits>>> = { int8: 8, int4: 4 };
 
-/** `config.json` of any model of the family. What is not named here passes through. */
-export const chameleonConfigSchema = z
-  .looseObject({
-    model_type: z.literal("chameleon"),
-    vq_config: vqConfigSchema.prefault({}),
-    quantization_config: quantizationConfigSchema.optional(),
-    weights_sha256: z.string().optional(),
-  })
-  .and(decoderConfigSchema);
+/** The weights that are converted. */
+export type ConversionInput = Pick<WeightFolder, "folder" | "tensors" | "metadata" | "readPart">;
 
 /** A tensor of the new file. */
 export interface PlannedTensor {
@@ -73,19 +60,16 @@ export interface ConversionPlan {
   readonly unknown: readonly string[];
 }
 
-/**
- * @param config the input's, as `chameleonConfigSchema` gives it
- * @throws XPromptError for weights that the format or the configuration does not go with
- */
+/** @throws XPromptError for weights that the format or the configuration does not go with */
 export function planConversion(
-  weights: WeightFolder,
-  config: z.output<typeof chameleonConfigSchema>,
+  weights: ConversionInput,
+  config: { readonly decoder: DecoderConfig; readonly image: VqganConfig },
   format: Format,
 ): ConversionPlan {
   const refuse = (what: string): never => {
     throw new XPromptError(`converting ${weights.folder}: ${what}`);
   };
-  const former = config.quantization_config;
+  const former = config.decoder.quantization;
   if (former && format !== "none")
     refuse(
       `expected weights that are not quantized, got some of ${former.bits} bits (give the folder they were made from)`,
@@ -129,43 +113,39 @@ interface ExpectedTensor {
 
 /** All tensors that a model of this configuration may have. Those of the language model must be there. */
 function expectedTensors(
-  weights: WeightFolder,
-  config: z.output<typeof chameleonConfigSchema>,
+  weights: ConversionInput,
+  { decoder, image }: { readonly decoder: DecoderConfig; readonly image: VqganConfig },
   refuse: (what: string) => never,
 ): Map<string, ExpectedTensor> {
-  // Of the plain matrices, whatever they are kept as.
-  const { quantization: _, ...sizes } = decoderFromJson(config);
-  const image = vqganFromJson(config.vq_config);
-  const isImage = (name: string) => name.startsWith(`${VQ_PREFIX}.`);
-  const hasImages = [...weights.tensors.keys()].some(isImage);
-  const layers = sizes.layers + (hasImages ? image.residualBlocks : 0);
+  const hasImages = [...weights.tensors.keys()].some((name) => name.startsWith(`${VQ_PREFIX}.`));
+  const layers = decoder.layers + (hasImages ? image.residualBlocks : 0);
   // Before a graph of that many layers is built.
   if (layers > weights.tensors.size)
     refuse(
       `expected weights of ${layers} layers, as config.json says, got ${weights.tensors.size} tensors (is the folder complete?)`,
     );
-  let dense: (readonly [string, readonly number[]])[];
   try {
-    dense = [...decoderParameters(sizes), ...(hasImages ? imageTokenizerParameters(image) : [])];
+    const stored = decoderParameters(decoder);
+    const dense = decoderParameters({ ...decoder, quantization: undefined });
+    const ofImages = new Map(hasImages ? imageTokenizerParameters(image) : []);
+    // A decoder that counts its levels from the lowest resolution, as Janus's: it passes as it is.
+    if (weights.tensors.has(`${VQ_PREFIX}.decoder.up.0.upsample.conv.weight`))
+      for (const name of ofImages.keys()) if (name.startsWith(`${VQ_PREFIX}.decoder.`)) ofImages.delete(name);
+    for (const name of stored.keys())
+      if (!weights.tensors.has(name)) refuse(`expected a tensor ${name}, got none (is the folder complete?)`);
+    const describe = ([name, shape]: [string, readonly number[]]): [string, ExpectedTensor] => {
+      const numbers = (dense.get(name) ?? ofImages.get(name) ?? [0]).reduce(
+        (product, size) => product * size,
+        1,
+      );
+      const isCodes = decoder.quantization !== undefined && isQuantizable(name);
+      return [name, { shape, numbers, dtypes: isCodes ? ["U8"] : ["F32", "F16", "BF16"] }];
+    };
+    return new Map([...stored, ...ofImages].map(describe));
   } catch (error) {
+    if (error instanceof XPromptError) throw error;
     return refuse(`config.json: expected sizes that fit together, got: ${messageOf(error)}`);
   }
-  const expected = new Map<string, ExpectedTensor>();
-  for (const [name, shape] of dense) {
-    const numbers = shape.reduce((product, size) => product * size, 1);
-    const bits = config.quantization_config?.bits;
-    if (bits === undefined || !isQuantizable(name))
-      expected.set(name, { shape, numbers, dtypes: ["F32", "F16", "BF16"] });
-    else {
-      const { codes, scales } = quantizedShapes(shape as [number, number], bits);
-      expected.set(name, { shape: codes, numbers, dtypes: ["U8"] });
-      expected.set(scaleName(name), { shape: scales, numbers: 0, dtypes: ["F32"] });
-    }
-  }
-  for (const name of expected.keys())
-    if (!isImage(name) && !weights.tensors.has(name))
-      refuse(`expected a tensor ${name}, got none (is the folder complete?)`);
-  return expected;
 }
 
 /** What a tensor of the model is written as: small vectors of a quantized model stay exact. */
@@ -191,7 +171,7 @@ function planTensor(name: string, info: TensorInfo, encoding: Encoding): Planned
     return { name, info, columns: 1, encoding: how, outputs: [output(name, type, shape)] };
   }
   const matrix = shape as readonly [number, number];
-  const { codes, scales } = quantizedShapes(matrix, encoding);
+  const { codes, scales } = quantizedShapes(...matrix, { bits: encoding, blockSize: BLOCK_SIZE });
   const outputs = [output(name, "U8", codes), output(scaleName(name), "F32", scales)];
   return { name, info, columns: matrix[1], encoding, outputs };
 }

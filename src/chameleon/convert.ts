@@ -4,18 +4,20 @@
  */
 import { createHash, type Hash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { copyFile, type FileHandle, open, readdir, realpath, rm, stat, statfs } from "node:fs/promises";
-import { dirname, extname, join, resolve, sep } from "node:path";
+import { copyFile, type FileHandle, open, realpath, rm, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import { z } from "zod";
-import { UsageError, XPromptError } from "../errors.ts";
-import { formatBytes } from "../progress.ts";
-import { attempt, placeFolder, readJson, sha256, sha256File, writeFileAtomic } from "../runtime/files.ts";
+import { XPromptError } from "../errors.ts";
+import { attempt, placeFolder, readJson, sha256, writeFileAtomic } from "../runtime/files.ts";
 import { defaultThreads, moduleBeside, ThreadPool } from "../runtime/threads.ts";
-import { openWeights, type WeightFolder } from "../runtime/weights.ts";
+import { openWeights } from "../runtime/weights.ts";
+import { chameleonConfigSchema, decoderFromJson, vqganFromJson, vqganToJson } from "./config.ts";
+import { checkInput, checkOutput, checkRoom } from "./conversion-checks.ts";
+import { addedImageTokenizer, companionsOf, digestOf, identityOf, withAdded } from "./conversion-input.ts";
 import { ConversionJournal, type FinishedSource } from "./conversion-journal.ts";
 import {
+  type ConversionInput,
   type ConversionPlan,
-  chameleonConfigSchema,
   type Format,
   type PlannedSource,
   planConversion,
@@ -23,6 +25,7 @@ import {
 import { answerTo, type ConvertedPart, type Part, type PartAnswer } from "./convert-part.ts";
 import { quantizationConfig } from "./quantize.ts";
 import { tokenizerFileSchema } from "./vocabulary.ts";
+import type { VqganConfig } from "./vqgan.ts";
 
 export type ConversionPhase = "checking" | "converting" | "verifying";
 
@@ -30,6 +33,11 @@ export interface ConvertOptions {
   readonly format: Format;
   /** The folder to write. */
   readonly output: string;
+  /**
+   * Where the image tokenizer's decoder is, if the folder has none: Meta's `vqgan.ckpt`, or a folder with a VQ-VAE. It
+   * becomes a part of the output. Defaults to what is found in the folder itself.
+   */
+  readonly imageTokenizer?: string;
   /** Threads beside this one; 0 for none. Defaults to one for each core, at most 8. */
   readonly threads?: number;
   /** Stops; a later call with the same input and options goes on. */
@@ -56,10 +64,6 @@ const WEIGHTS = "model.safetensors";
 const PART = 2 ** 22;
 /** Bytes after which what was written is made safe and noted. */
 const SAFE_AFTER = 4 * 2 ** 20;
-/** Files that go with a model: tokenizer, processor, texts and licences. */
-const companion = /\.(json|jinja|txt|model|md)$|^(LICENSE|NOTICE|USE_POLICY)/i;
-const LARGEST_COMPANION = 2 ** 27;
-
 /**
  * Converts a model folder. Nothing is at `output` until it is whole, read back and found as it was written.
  * @throws XPromptError for an input that is not whole or does not go with the format, or too little room
@@ -73,12 +77,16 @@ export async function convertModel(input: string, options: ConvertOptions): Prom
   const config = await readJson(join(input, "config.json"), chameleonConfigSchema, "model config");
   await readJson(join(input, "tokenizer.json"), tokenizerFileSchema, "tokenizer");
   await checkOutput(input, output);
-  const weights = await openWeights(input);
+  const stored = await openWeights(input);
   try {
-    const plan = planConversion(weights, config, format);
+    const added = await addedImageTokenizer(input, stored, options.imageTokenizer);
+    const weights = added ? withAdded(stored, added.weights) : stored;
+    const image = added?.config ?? vqganFromJson(config.vq_config);
+    const plan = planConversion(weights, { decoder: decoderFromJson(config), image }, format);
     const companions = await companionsOf(input);
-    const before = await identityOf(weights, raw);
-    const journal = await ConversionJournal.open(output, { input: before, settings: format });
+    const before = await identityOf(stored, raw);
+    const settings = JSON.stringify([format, added && digestOf(added.weights)]);
+    const journal = await ConversionJournal.open(output, { input: before, settings });
     let keep = true;
     try {
       const target = join(journal.folder, WEIGHTS);
@@ -93,16 +101,21 @@ export async function convertModel(input: string, options: ConvertOptions): Prom
         options.onNote?.(
           `note: going on with a conversion that was interrupted: ${journal.finished.size} of ${plan.sources.length} tensors are done`,
         );
-      else await checkInput(input, config.weights_sha256, options);
+      else if (config.weights_sha256 !== undefined && existsSync(join(input, WEIGHTS))) {
+        const { size } = await stat(join(input, WEIGHTS));
+        await checkInput(join(input, WEIGHTS), config.weights_sha256, signal, (done) =>
+          options.onProgress?.("checking", done, size),
+        );
+      }
       await writeTensors(weights, plan, journal, target, options);
       const checksum = await verify(target, plan, journal, options);
-      if ((await identityOf(weights, raw)) !== before) {
+      if ((await identityOf(stored, raw)) !== before) {
         keep = false;
         throw new XPromptError(
           `converting ${input}: expected its files to stay as they were, got others meanwhile (run it again)`,
         );
       }
-      const made = { ...configOf(raw, format), weights_sha256: checksum };
+      const made = { ...configOf(raw, format, added?.config), weights_sha256: checksum };
       await writeFileAtomic(join(journal.folder, "config.json"), `${JSON.stringify(made, null, 2)}\n`);
       for (const name of companions)
         await attempt(`copying ${join(input, name)}`, input, () =>
@@ -128,7 +141,7 @@ export async function convertModel(input: string, options: ConvertOptions): Prom
       await (keep && journal.finished.size > 0 ? journal.close() : journal.discard());
     }
   } finally {
-    await weights.close();
+    await stored.close();
   }
 }
 
@@ -137,7 +150,7 @@ class UnusableNumber extends XPromptError {}
 
 /** Converts what the journal does not have yet. */
 async function writeTensors(
-  weights: WeightFolder,
+  weights: ConversionInput,
   plan: ConversionPlan,
   journal: ConversionJournal,
   target: string,
@@ -209,7 +222,7 @@ async function writeTensors(
 
 /** The rows of a tensor, some at a time; of an empty one a single empty part. */
 async function* partsOf(
-  weights: WeightFolder,
+  weights: ConversionInput,
   { name, info, columns, encoding }: PlannedSource,
 ): AsyncGenerator<{ readonly part: Part; readonly last: boolean }> {
   const numbers = info.shape.reduce((product, size) => product * size, 1);
@@ -308,85 +321,16 @@ async function verify(
   return whole.digest("hex");
 }
 
-/** The checksum that a folder of ours carries, before anything is made of damaged weights. */
-async function checkInput(
-  input: string,
-  checksum: string | undefined,
-  { signal, onProgress }: ConvertOptions,
-): Promise<void> {
-  const file = join(input, WEIGHTS);
-  if (checksum === undefined || !existsSync(file)) return;
-  signal?.throwIfAborted();
-  const { size } = await stat(file);
-  onProgress?.("checking", 0, size);
-  if ((await sha256File(file, "weights")) !== checksum)
-    throw new XPromptError(
-      `reading weights ${file}: their checksum is not the one in config.json: the file is damaged (copy the folder again)`,
-    );
-  onProgress?.("checking", size, size);
-}
-
-/** What the weights are as far as can be told without reading them all. */
-async function identityOf(weights: WeightFolder, config: object): Promise<string> {
-  const files = [];
-  for (const file of weights.files) {
-    const { size, mtimeNs } = await stat(file.path, { bigint: true });
-    files.push([file.path, String(size), String(mtimeNs), [...file.tensors]]);
-  }
-  return sha256(JSON.stringify([config, files]));
-}
-
 /** The new `config.json`, without the checksum. */
-function configOf(raw: Readonly<Record<string, unknown>>, format: Format): Record<string, unknown> {
-  if (format === "none") return { ...raw };
+function configOf(
+  raw: Readonly<Record<string, unknown>>,
+  format: Format,
+  image: VqganConfig | undefined,
+): Record<string, unknown> {
   const made: Record<string, unknown> = { ...raw };
+  if (image) made.vq_config = { ...Object(raw.vq_config), ...vqganToJson(image) };
+  if (format === "none") return made;
   for (const key of ["dtype", "torch_dtype"]) if (key in made) made[key] = "float16";
   if (format !== "float16") made.quantization_config = quantizationConfig(format === "int8" ? 8 : 4);
   return made;
-}
-
-async function companionsOf(input: string): Promise<string[]> {
-  const names = [];
-  for (const entry of await readdir(input, { withFileTypes: true })) {
-    const { name } = entry;
-    if (name === "config.json" || name.endsWith(".safetensors.index.json") || !companion.test(name)) continue;
-    const found = await stat(join(input, name));
-    if (found.isFile() && found.size <= LARGEST_COMPANION) names.push(name);
-  }
-  return names.sort();
-}
-
-/** @throws XPromptError when a folder of that name can not be made, or holds something else than an older model */
-async function checkOutput(input: string, output: string): Promise<void> {
-  const doing = `converting into ${output}`;
-  const parent = await stat(dirname(resolve(output))).catch(() => undefined);
-  if (!parent?.isDirectory())
-    throw new XPromptError(`${doing}: expected a folder to put it in, got none (make it first)`);
-  const former = await stat(output).catch(() => undefined);
-  if (!former) return;
-  const [from, to] = [await realpath(input), await realpath(output)];
-  if (from === to || from.startsWith(to + sep))
-    throw new UsageError(`${doing}: expected another folder than the input's, got it (choose another path)`);
-  if (!former.isDirectory())
-    throw new XPromptError(`${doing}: expected a folder or nothing, got a file (choose another path)`);
-  const names = await attempt(doing, output, () => readdir(output));
-  const isModel = names.includes("config.json") && names.some((name) => extname(name) === ".safetensors");
-  if (names.length > 0 && !isModel)
-    throw new XPromptError(
-      `${doing}: expected a model folder, an empty one or nothing, got a folder with ${names[0]} in it (choose another path)`,
-    );
-}
-
-/** @throws XPromptError when the disk has no room for what is not written yet */
-async function checkRoom(target: string, output: string, bytes: number): Promise<void> {
-  const { bavail, bsize } = await attempt(`converting into ${output}`, output, () => statfs(dirname(target)));
-  const written = await stat(target).then(
-    ({ blocks }) => blocks * 512,
-    () => 0,
-  );
-  const needed = bytes - written;
-  if (needed <= bavail * bsize) return;
-  throw new XPromptError(
-    `converting into ${output}: expected ${formatBytes(needed)} free on the disk, got ${formatBytes(bavail * bsize)} (free some space, or choose another disk)`,
-  );
 }

@@ -5,6 +5,7 @@ import { openWeights } from "../runtime/weights.ts";
 import { cacheBytes } from "./cache.ts";
 import type { DecoderConfig } from "./config.ts";
 import { PIECE } from "./decoder.ts";
+import { VQ_PREFIX } from "./image-tokenizer.ts";
 import type { VqganConfig } from "./vqgan.ts";
 
 /** Sizes of both parts of a model. */
@@ -21,8 +22,12 @@ export function chameleonMemory(
   tensors: ReadonlyMap<string, TensorInfo>,
 ): MemoryNeed {
   let weights = 0;
-  for (const { dtype, shape, byteLength } of tensors.values())
-    weights += dtype === "U8" ? byteLength : FLOAT * shape.reduce((product, size) => product * size, 1);
+  // A quantized decoder runs from its file as it is stored; anything else is read as float32.
+  for (const [name, { shape, byteLength }] of tensors)
+    weights +=
+      decoder.quantization && !name.startsWith(`${VQ_PREFIX}.`)
+        ? byteLength
+        : FLOAT * shape.reduce((product, size) => product * size, 1);
   const { hiddenSize, intermediateSize, heads, maxPositions } = decoder;
   // The widest moment of a layer: stacked gate and up projections, or the scores of all heads.
   const widest = Math.max(2 * intermediateSize + 4 * hiddenSize, heads * maxPositions);

@@ -55,12 +55,6 @@ export const columnsOf = (
 /** Name of the scales that belong to a quantized matrix. */
 export const scaleName = (weight: string): string => `${weight}_scale`;
 
-/** Shapes of a quantized `[rows, columns]` matrix and of its scales. */
-export function quantizedShapes([rows, columns]: readonly [number, number], bits: Bits) {
-  const blocks = Math.ceil(columns / BLOCK_SIZE);
-  return { codes: [rows, blocks, (BLOCK_SIZE * bits) / 8], scales: [rows, blocks] } as const;
-}
-
 /** Rows of a matrix in the layout above. */
 export interface QuantizedRows {
   readonly codes: Uint8Array<ArrayBuffer>;

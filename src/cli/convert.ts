@@ -11,6 +11,7 @@ import { printJson, say } from "./output.ts";
 interface Options {
   readonly quantize: (typeof formats)[number];
   readonly output: string;
+  readonly imageTokenizer?: string;
   readonly threads?: number;
   readonly json: boolean;
 }
@@ -29,13 +30,17 @@ export function convertCommand(signal: AbortSignal): Command {
         .default("int4"),
     )
     .requiredOption("--output <folder>", "the model folder to write")
+    .option(
+      "--image-tokenizer <path>",
+      "where the decoder of pictures is, to be put into the output: Meta's vqgan.ckpt, or a folder with a VQ-VAE. Defaults to what the folder has",
+    )
     .option("--threads <n>", "threads. Defaults to one for each core", numberFor("--threads", threads))
     .option("--json", "print one JSON object on standard output", false)
     .action((folder: string, options: Options) => convert(folder, options, signal));
 }
 
 async function convert(folder: string, options: Options, signal: AbortSignal): Promise<void> {
-  const { quantize: format, output, threads, json } = options;
+  const { quantize: format, output, imageTokenizer, threads, json } = options;
   let shown: { readonly phase: ConversionPhase; readonly progress: Progress } | undefined;
   const mebibytes = (bytes: number) => Math.round(bytes / 2 ** 20);
   const onProgress = (phase: ConversionPhase, done: number, total: number) => {
@@ -47,7 +52,7 @@ async function convert(folder: string, options: Options, signal: AbortSignal): P
   const onNote = (line: string) => (shown ? shown.progress.note(line) : say(line));
   try {
     const made = await convertModel(await resolveModel(folder), {
-      ...{ format, output, threads, signal, onProgress, onNote },
+      ...{ format, output, imageTokenizer, threads, signal, onProgress, onNote },
     });
     shown?.progress.stop();
     if (json) await printJson(made);

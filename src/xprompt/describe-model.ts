@@ -1,8 +1,12 @@
 /** @file What a model folder holds and needs, told without loading it. */
 import { join } from "node:path";
 import { z } from "zod";
-import { type DecoderConfig, decoderFromJson, vqganFromJson } from "../chameleon/config.ts";
-import { chameleonConfigSchema } from "../chameleon/conversion-plan.ts";
+import {
+  chameleonConfigSchema,
+  type DecoderConfig,
+  decoderFromJson,
+  vqganFromJson,
+} from "../chameleon/config.ts";
 import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { chameleonMemory } from "../chameleon/memory.ts";
 import { columnsOf, isQuantizable } from "../chameleon/quantize.ts";
@@ -46,7 +50,7 @@ export async function describeModel(folder: string): Promise<ModelDescription> {
   const sizes = { decoder: decoderFromJson(json), image: vqganFromJson(json.vq_config) };
   const weights = await openWeights(folder);
   await weights.close();
-  const bits = json.quantization_config?.bits;
+  const bits = sizes.decoder.quantization?.bits;
   const types: Record<string, number> = {};
   let [decoder, imageTokenizer, bytes] = [0, 0, 0];
   for (const [name, { dtype, shape, byteLength }] of weights.tensors) {

@@ -8,11 +8,15 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { formats } from "../../src/chameleon/conversion-plan.ts";
 import { type ConvertOptions, convertModel } from "../../src/chameleon/convert.ts";
 import { readWeights } from "../../src/chameleon/folder.ts";
+import { ImageTokenizer } from "../../src/chameleon/image-tokenizer.ts";
 import { dequantizeRows, isQuantizable, scaleName } from "../../src/chameleon/quantize.ts";
+import { openImageTokenizer } from "../../src/chameleon/vqgan-checkpoint.ts";
 import { UsageError, XPromptError } from "../../src/errors.ts";
 import { type Dtype, writeSafetensors } from "../../src/runtime/safetensors.ts";
 import { openWeights } from "../../src/runtime/weights.ts";
+import { XPrompt } from "../../src/xprompt/model.ts";
 import { headerOf, writeBigModel } from "../fixtures/chameleon/big.ts";
+import { chameleonConfig, chameleonWeights, copyCheckpoint, reference } from "../fixtures/vqgan/kit.ts";
 import { writeTinyModel } from "../fixtures/xprompt/kit.ts";
 
 let folder: string;
@@ -111,6 +115,13 @@ describe.each(formats)("%s", (format) => {
     await after.close();
   });
 
+  test("it is a model that draws", async () => {
+    const model = await XPrompt.load(output, { threads: 1 });
+    const { codes } = await model.generate({ instruction: "make it rain", seed: 1 });
+    expect(codes[0]).toHaveLength(16);
+    await model.release();
+  });
+
   test("data can be mapped: aligned to 64 bytes wherever their length allows it, and to their type", async () => {
     const { dataStart, tensors } = await headerOf(weightsFile(output));
     expect(dataStart % 64).toBe(0);
@@ -199,6 +210,62 @@ describe("inputs", () => {
       dtype: "I64",
       shape: [0, 2],
     });
+  });
+});
+
+describe("the decoder of pictures, that published weights lack", () => {
+  /** A language model with Hugging Face's half of the image tokenizer. */
+  async function published(name: string): Promise<void> {
+    await writeBigModel(at(name), at("tiny"), 64);
+    const config = { ...(await json(at(name, "config.json"))), vq_config: chameleonConfig.vq_config };
+    await writeFile(at(name, "config.json"), JSON.stringify(config));
+    const decoder = await readWeights(at(name), undefined);
+    const half = [...(await chameleonWeights())].map(
+      ([key, weight]) => [`model.vqmodel.${key}`, weight] as const,
+    );
+    const tensors = [...decoder, ...half].map(([key, { shape, data }]) => ({
+      name: key,
+      dtype: "F32" as const,
+      shape,
+      data,
+    }));
+    await writeSafetensors(weightsFile(at(name)), tensors);
+  }
+
+  test.each(["none", "int4"] as const)(
+    "%s: found in the folder or named, it becomes a part",
+    async (format) => {
+      await published("published");
+      const alone = fresh();
+      await convert("published", { format, output: alone });
+      const has = async (model: string) =>
+        "model.vqmodel.decoder.conv_in.weight" in (await headerOf(weightsFile(model))).tensors;
+      expect(await has(alone)).toBe(false);
+      const ckpt = await copyCheckpoint(at(`meta-${format}`, "vqgan.ckpt"));
+      const [named, found] = [fresh(), fresh()];
+      const { sha256 } = await convert("published", { format, output: named, imageTokenizer: ckpt });
+      await copyCheckpoint(at("published", "vqgan.ckpt"));
+      expect(await convert("published", { format, output: found })).toMatchObject({ sha256 });
+      expect(await has(found)).toBe(true);
+      await rm(at("published"), { recursive: true });
+      const { config, weights } = await openImageTokenizer(named);
+      const tokenizer = new ImageTokenizer(config, weights, { threads: 1 });
+      const { codes, decoded } = reference.meta;
+      for (const [n, { data }] of (await tokenizer.decode(codes)).entries())
+        for (const [i, value] of data.entries()) {
+          const wanted = (decoded[(n * 3 + (i % 3)) * 256 + Math.floor(i / 3)]! + 1) / 2;
+          const allowed = format === "none" ? 1e-5 : 0.01;
+          expect(Math.abs(value - Math.min(1, Math.max(0, wanted)))).toBeLessThan(allowed);
+        }
+      await tokenizer.release();
+    },
+  );
+
+  test("is not put beside another one", async () => {
+    const ckpt = await copyCheckpoint(at("meta", "vqgan.ckpt"));
+    await expect(convert("tiny", { imageTokenizer: ckpt })).rejects.toThrow(
+      /expected weights without a decoder of pictures/,
+    );
   });
 });
 

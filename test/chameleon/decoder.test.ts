@@ -8,14 +8,8 @@ import type { DecoderConfig } from "../../src/chameleon/config.ts";
 import { Decoder, type Stretch } from "../../src/chameleon/decoder.ts";
 import { readInitializers } from "../../src/chameleon/folder.ts";
 import { decoderParameters } from "../../src/chameleon/parameters.ts";
-import {
-  dequantizeRows,
-  isQuantizable,
-  quantizedShapes,
-  quantizeRows,
-  scaleName,
-} from "../../src/chameleon/quantize.ts";
-import { type Initializer, parameterShapes } from "../../src/graph/index.ts";
+import { dequantizeRows, isQuantizable, quantizeRows, scaleName } from "../../src/chameleon/quantize.ts";
+import { type Initializer, parameterShapes, quantizedShapes } from "../../src/graph/index.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../../src/runtime/float16.ts";
 import { type TensorToWrite, writeSafetensors } from "../../src/runtime/safetensors.ts";
 import { feedsOf } from "../../src/training/objective.ts";
@@ -169,7 +163,7 @@ describe.each([4, 8] as const)("a folder of weights in %i bits", (bits) => {
       if (isQuantizable(name)) {
         const [rows, columns] = shape as [number, number];
         const quantized = quantizeRows(data, columns, bits);
-        const { codes, scales } = quantizedShapes([rows, columns], bits);
+        const { codes, scales } = quantizedShapes(rows, columns, { bits, blockSize: 32 });
         stored.push({ name, dtype: "U8", shape: codes, data: quantized.codes });
         stored.push({ name: scaleName(name), dtype: "F32", shape: scales, data: quantized.scales });
         exact.set(name, { ...weight, data: dequantizeRows(quantized, columns, bits) });

@@ -8,10 +8,9 @@ import {
   isQuantizable,
   quantizationConfig,
   quantizationConfigSchema,
-  quantizedShapes,
   quantizeRows,
 } from "../../src/chameleon/quantize.ts";
-import { exportOnnx, Graph } from "../../src/graph/index.ts";
+import { exportOnnx, Graph, quantizedShapes } from "../../src/graph/index.ts";
 import { MICROSOFT } from "../../src/graph/onnx-writer.ts";
 import { operator } from "../../src/graph/operator.ts";
 import { Random } from "../../src/random.ts";
@@ -30,7 +29,7 @@ async function asOnnxruntimeReads(
   [rows, columns]: readonly [number, number],
   bits: Bits,
 ): Promise<Float32Array> {
-  const shapes = quantizedShapes([rows, columns], bits);
+  const shapes = quantizedShapes(rows, columns, { bits, blockSize: BLOCK_SIZE });
   const matmul = operator("quantized matmul", {
     infer: () => ({ dtype: "float32", shape: [columns, rows] }),
     emit: (writer, inputs) =>
