@@ -1,13 +1,18 @@
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
 import {
   add,
   attention,
   concat,
   type Dim,
+  dataFolder,
   embedding,
   exportOnnx,
   Graph,
   gradients,
+  type Initializer,
   linear,
   multiply,
   parametersBehind,
@@ -23,7 +28,7 @@ import {
   tokenLoss,
   transpose,
 } from "../../src/graph/index.ts";
-import { Session } from "../../src/runtime/session.ts";
+import { float32, floats, Session } from "../../src/runtime/session.ts";
 import { array, evaluate, evaluate64, expectClose, type NdArray, random, total } from "./kit.ts";
 
 const WIDTH = 8;
@@ -252,4 +257,38 @@ test("constants of every type come out as they went in", async () => {
   expect([...made.ids.data]).toEqual([-1, 4e9]);
   expect([made.bool.shape, ...made.bool.data]).toEqual([[3, 1], 1, 0, 1]);
   expect([...made.bytes.data]).toEqual([7, 255]);
+});
+
+describe("weights in files", () => {
+  const folder = mkdtempSync(join(tmpdir(), "export-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const stretch = (file: string, offset: number): Initializer => ({
+    dtype: "float32",
+    shape: [2, 3],
+    data: { file, offset, length: 24 },
+  });
+
+  test("are mapped from where they lie, at any offset", async () => {
+    const file = join(folder, "weights.bin");
+    writeFileSync(
+      file,
+      new Uint8Array([...new Uint8Array(4), ...new Uint8Array(Float32Array.of(1, 2, 3, 4, 5, 6).buffer)]),
+    );
+    const graph = new Graph();
+    const y = linear(graph.input("x", "float32", [1, 3]), graph.parameter("w", [2, 3]));
+    const weights = new Map([["w", stretch(file, 4)]]);
+    const session = await Session.create(exportOnnx({ y }, { weights }), {}, dataFolder(weights.values()));
+    const { y: made } = await session.run({ x: float32(Float32Array.of(1, 10, 100), [1, 3]) });
+    expect([...floats(made!)]).toEqual([321, 654]);
+    await session.release();
+  });
+
+  test("lie in one folder, or all in memory", () => {
+    const inMemory: Initializer = { dtype: "float32", shape: [1], data: Float32Array.of(1) };
+    expect(dataFolder([inMemory])).toBeUndefined();
+    expect(dataFolder([inMemory, stretch("/a/one", 0), stretch("/a/two", 0)])).toBe("/a");
+    expect(() => dataFolder([stretch("/a/one", 0), stretch("/b/one", 0)])).toThrow(
+      "export: expected files of weights in one folder, got /a, /b",
+    );
+  });
 });
