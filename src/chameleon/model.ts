@@ -1,10 +1,11 @@
 /** @file A model of the family as it was published: text and pictures in, text and pictures out. */
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
-import type { Image } from "../image/index.ts";
+import { type Image, type Preprocessing, preprocess, readPreprocessing } from "../image/index.ts";
 import { readJson } from "../runtime/files.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import { openWeights } from "../runtime/weights.ts";
@@ -19,7 +20,7 @@ import {
 import { Decoder } from "./decoder.ts";
 import { readInitializers } from "./folder.ts";
 import { Grammar, type Mode, type PictureLayout, type PictureLayoutName, pictureLayout } from "./grammar.ts";
-import { ImageTokenizer, VQ_PREFIX } from "./image-tokenizer.ts";
+import { ImageTokenizer, type Pixels, VQ_PREFIX } from "./image-tokenizer.ts";
 import { requireMemoryFor } from "./memory.ts";
 import { loadPicture, type Picture } from "./picture.ts";
 import { checkSettings } from "./settings.ts";
@@ -110,6 +111,8 @@ export interface ChameleonParts {
   readonly weights: ReadonlyMap<string, Initializer>;
   /** Names weights and sizes. */
   readonly fingerprint: string;
+  /** What the checkpoint's own processor does to pictures, where it says it. */
+  readonly preprocessing?: Preprocessing;
 }
 
 /** The most tokens of text, unless more are asked for. */
@@ -128,6 +131,7 @@ export class Chameleon {
     readonly tokenizer: Tokenizer,
     /** @internal The language model. */
     readonly decoder: Decoder,
+    private readonly preprocessing: Preprocessing | undefined,
   ) {
     this.layout = pictureLayout(tokenizer.vocabulary, gridSide(config.image), config.pictures);
   }
@@ -156,13 +160,14 @@ export class Chameleon {
     );
     checkCheckpoint(config, text.vocabulary, ofDecoder);
     const fingerprint = await fingerprintOf(config, folder);
+    const preprocessing = await preprocessingOf(folder, config);
     const weights = new Map<string, Initializer>([...ofDecoder, ...image.weights]);
-    return Chameleon.assemble({ config, text, weights, fingerprint }, options);
+    return Chameleon.assemble({ config, text, weights, fingerprint, preprocessing }, options);
   }
 
   /** @internal A model from its parts, which have been checked. */
   static async assemble(parts: ChameleonParts, options: SessionOptions = {}): Promise<Chameleon> {
-    const { config, text, weights, fingerprint } = parts;
+    const { config, text, weights, fingerprint, preprocessing } = parts;
     const part = (wanted: (name: string) => boolean) =>
       new Map([...weights].filter(([name]) => wanted(name)));
     const image = new ImageTokenizer(config.image, part(isOfImages), options);
@@ -171,7 +176,7 @@ export class Chameleon {
       part((name) => !isOfImages(name)),
       options,
     );
-    return new Chameleon(config, fingerprint, new Tokenizer(text, image), decoder);
+    return new Chameleon(config, fingerprint, new Tokenizer(text, image), decoder, preprocessing);
   }
 
   /** Side of the pictures in pixels. */
@@ -211,9 +216,7 @@ export class Chameleon {
    */
   async promptTokens(prompt: readonly PromptPart[], { separator = true } = {}): Promise<number[]> {
     const pictures = await Promise.all(
-      prompt
-        .filter((part) => typeof part !== "string")
-        .map((part) => loadPicture(pictureOf(part), this.size)),
+      prompt.filter((part) => typeof part !== "string").map((part) => this.pixels(pictureOf(part))),
     );
     const codes = await this.tokenizer.encodeImages(pictures);
     const pieces = prompt.map((part) => (typeof part === "string" ? part : codes.shift()!));
@@ -287,6 +290,12 @@ export class Chameleon {
     await this.tokenizer.release();
   }
 
+  /** A picture as the image tokenizer takes it: as the checkpoint's processor does it, or scaled to [−1, 1]. */
+  private async pixels(picture: Picture): Promise<Pixels> {
+    if (!this.preprocessing) return loadPicture(picture, this.size);
+    return preprocess(await loadPicture(picture), this.preprocessing);
+  }
+
   /** Tokens that may be made after a prompt of so many. */
   private budget(mode: Mode, promptLength: number, asked: number | undefined): number {
     const { maxPositions } = this.config.decoder;
@@ -321,6 +330,22 @@ export class Chameleon {
       );
     return parts;
   }
+}
+
+/** @throws XPromptError when the processor gives other sizes than the image tokenizer takes */
+async function preprocessingOf(
+  folder: string,
+  { image }: ChameleonConfig,
+): Promise<Preprocessing | undefined> {
+  const names = ["processor_config.json", "preprocessor_config.json"];
+  if (!names.some((name) => existsSync(join(folder, name)))) return undefined;
+  const preprocessing = await readPreprocessing(folder);
+  const { size, crop } = preprocessing;
+  const { width, height } = crop ?? (typeof size === "number" ? { width: size, height: size } : size);
+  if (width === image.resolution && height === image.resolution) return preprocessing;
+  throw new XPromptError(
+    `loading a model: ${join(folder, names[1]!)}: expected pictures of ${image.resolution} × ${image.resolution}, as the image tokenizer takes them, got ${width} × ${height} (correct crop_size, or vq_config.resolution in config.json)`,
+  );
 }
 
 const pictureOf = (part: Exclude<PromptPart, string>): Picture => ("picture" in part ? part.picture : part);

@@ -6,18 +6,23 @@ import { type Image, loadImage } from "../image/index.ts";
 export type Picture = Image | Uint8Array | string;
 
 /**
- * A picture of `size` × `size` pixels, in [0, 1].
+ * A picture of `size` × `size` pixels, in [0, 1]; without a size, as large as it is.
  * @throws XPromptError for a file that can not be read, or an image of another size
  */
-export async function loadPicture(picture: Picture, size: number): Promise<Image> {
+export async function loadPicture(picture: Picture, size?: number): Promise<Image> {
   if (typeof picture === "string" || picture instanceof Uint8Array) return loadImage(picture, { size });
   if (!(picture?.data instanceof Float32Array))
     throw new UsageError(
       "using a picture: expected a path, the bytes of a file, or an Image, got something else",
     );
   const { width, height, data } = picture;
-  if (width === size && height === size && data.length === 3 * width * height) return picture;
+  if ((size === undefined || (width === size && height === size)) && data.length === 3 * width * height)
+    return picture;
+  const [expected, advice] =
+    size === undefined
+      ? [`${3 * width * height} values`, "three for each pixel"]
+      : [`${size} × ${size} pixels`, `load it with loadImage(path, { size: ${size} })`];
   throw new XPromptError(
-    `using a picture: expected ${size} × ${size} pixels, got ${width} × ${height} with ${data.length} values (load it with loadImage(path, { size: ${size} }))`,
+    `using a picture: expected ${expected}, got ${width} × ${height} with ${data.length} values (${advice})`,
   );
 }

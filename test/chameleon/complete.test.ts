@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { convertModel } from "../../src/chameleon/convert.ts";
 import { Chameleon, type CompleteOptions } from "../../src/chameleon/model.ts";
 import { UsageError, XPromptError } from "../../src/errors.ts";
+import { createImage } from "../../src/image/index.ts";
 import {
   configJson,
   type FolderOptions,
@@ -303,6 +304,44 @@ describe("what is refused", () => {
     await expect(Chameleon.load(folder, options)).rejects.toThrow(/tokenizer\.json/);
     await writeFile(join(folder, "tokenizer.json"), JSON.stringify(tokenizerJson).slice(0, 900));
     await expect(Chameleon.load(folder, options)).rejects.toThrow(XPromptError);
+  });
+});
+
+describe("a checkpoint with a processor of its own", () => {
+  const processor = (rescale: number, side = 16) =>
+    JSON.stringify({
+      image_processor_type: "ChameleonImageProcessor",
+      size: { shortest_edge: side },
+      crop_size: { height: side, width: side },
+      rescale_factor: rescale,
+    });
+
+  test("prepares pictures of any size as it says", async () => {
+    const folder = await folderOf();
+    await writeFile(join(folder, "preprocessor_config.json"), processor(2 / 255));
+    const own = await Chameleon.load(folder, options);
+    await writeFile(join(folder, "preprocessor_config.json"), processor(1 / 255));
+    const darker = await Chameleon.load(folder, options);
+    try {
+      const { prompt, ids } = reference.prompts.find(({ prompt }) => prompt.length === 4)!;
+      expect(await own.promptTokens(promptOf(prompt))).toEqual(ids);
+      expect(await darker.promptTokens(promptOf(prompt))).not.toEqual(ids);
+      const wide = createImage(40, 20, [0.2, 0.4, 0.6]);
+      expect(await own.promptTokens([wide])).toEqual(
+        await own.promptTokens([createImage(16, 16, [0.2, 0.4, 0.6])]),
+      );
+    } finally {
+      await own.release();
+      await darker.release();
+    }
+  });
+
+  test("is refused when it gives other sizes", async () => {
+    const folder = await folderOf();
+    await writeFile(join(folder, "preprocessor_config.json"), processor(2 / 255, 8));
+    await expect(Chameleon.load(folder, options)).rejects.toThrow(
+      "expected pictures of 16 × 16, as the image tokenizer takes them, got 8 × 8",
+    );
   });
 });
 
