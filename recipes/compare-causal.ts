@@ -1,0 +1,22 @@
+/**
+ * What `xprompt eval unseen` calls "causal": the nano model, trained further with the plain causal mask, under which
+ * what is drawn sees all of an example and not its XP tokens alone (paper, table 4).
+ *
+ *     npx xprompt train recipes/compare-causal.ts --out runs/compare-causal
+ *     npx xprompt eval unseen --model runs/compare-causal/model --as causal
+ */
+import { transformerRecipe } from "xprompt/training";
+import nano from "./nano-transformer.ts";
+
+export default transformerRecipe({
+  seed: 4,
+  steps: 800,
+  init: "nano",
+  contexts: nano.contexts,
+  todos: nano.todos,
+  xprompt: { mask: "causal" },
+  optimizer: { ...nano.optimizer, learningRate: 7e-4 },
+  schedule: { shape: "cosine", warmup: 20, floor: 0.02 },
+  mix: { ...nano.mix, exampleCounts: [1] },
+  evaluateEvery: 200,
+});
