@@ -2,7 +2,9 @@
 import type { Suite } from "./suite.ts";
 import { compression } from "./suites/compression.ts";
 import { dataSetSuites } from "./suites/data-sets.ts";
+import { describe } from "./suites/describe.ts";
 import { editing } from "./suites/editing.ts";
+import { geneval } from "./suites/geneval.ts";
 import { seen } from "./suites/seen.ts";
 import { textToImage } from "./suites/text-to-image.ts";
 import { unseen } from "./suites/unseen.ts";
@@ -12,4 +14,13 @@ export { type EvaluationOptions, evaluate } from "./run.ts";
 export type { Suite, SuiteOptions } from "./suite.ts";
 export { comparisonModels } from "./suites/unseen-comparison.ts";
 
-export const suites: readonly Suite[] = [unseen, seen, textToImage, editing, compression, ...dataSetSuites];
+export const suites: readonly Suite[] = [
+  unseen,
+  seen,
+  textToImage,
+  geneval,
+  editing,
+  describe,
+  compression,
+  ...dataSetSuites,
+];

@@ -232,7 +232,7 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
       if (frozen && !recipe.merge)
         return writeAdapterFolder(path, trained(), { name: recipe.init!, checksum: frozen.checksum });
       return writeModelFolder(path, {
-        config: modelConfigToJson(parts.config),
+        config: { ...modelConfigToJson(parts.config), training: trainingFacts(recipe) },
         weights: allWeights(),
         tokenizer: await readJson(`${folder}/tokenizer.json`, z.unknown(), "tokenizer"),
       });
@@ -243,6 +243,13 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
       await tokenizers.image.release();
     },
   };
+}
+
+/** What a model says of its training: suites ask it which tasks it has seen. */
+function trainingFacts({ mix }: TransformerRecipe): Record<string, readonly string[]> {
+  const include = mix.families.length > 0 ? mix.families : undefined;
+  const shown = selectFamilies({ include, exclude: mix.heldOut });
+  return { families: shown.map(({ name }) => name), held_out: mix.heldOut };
 }
 
 /** Whether there are pairs to measure on. */

@@ -1,0 +1,94 @@
+/**
+ * @file How well changes are told in words: pairs of every family are described, and what was said is judged against
+ * what is known of the change: its kind, objects, attributes, relations.
+ */
+import { familyNamed, heldOutTasks, Random, type TaskFamily } from "../../tasks/index.ts";
+import { aspects, type Judgement, judgeWords, type Sayings } from "../judges/words.ts";
+import { mean, meanInterval } from "../metrics/bootstrap.ts";
+import { sampleOf } from "../samples.ts";
+import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
+
+const fields = ["kind", ...aspects] as const;
+/** Tellings of each family that its kind of change is known by. */
+const SAYINGS = 24;
+
+export const describe: Suite = {
+  name: "describe",
+  description: "descriptions of changes: kind of change, objects, attributes and relations right",
+  limit: 4,
+  run: measure,
+};
+
+async function measure({ model, training, limit, seed }: SuiteContext): Promise<SuiteOutcome> {
+  const isSeen = (name: string) => training.families.includes(name);
+  const unseen = Object.values(heldOutTasks)
+    .flat()
+    .filter((name) => !isSeen(name));
+  const groups = { seen: training.families, unseen };
+  const names = [...groups.seen, ...groups.unseen];
+  const sayings: Sayings = new Map(names.map((name) => [name, sayingsOf(familyNamed(name), seed)]));
+  const judged = new Map<string, Judgement[]>();
+  const rows: string[][] = [];
+  for (const name of names) {
+    const judgements: Judgement[] = [];
+    for (let i = 0; i < limit; i++) {
+      const { query } = sampleOf(familyNamed(name), seed, i, model.size);
+      const text = await model.describe({ input: query.input, output: query.output });
+      judgements.push(judgeWords(text, query.difference, name, sayings));
+      if (i === 0) rows.push([name, text, query.difference]);
+    }
+    judged.set(name, judgements);
+  }
+  const ofGroup = (families: readonly string[]) =>
+    sharesOf(
+      families.flatMap((name) => judged.get(name)!),
+      seed,
+    );
+  const figures = {
+    overall: ofGroup(groups.seen),
+    unseen: unseen.length > 0 ? ofGroup(unseen) : null,
+    families: Object.fromEntries([...judged].map(([name, each]) => [name, sharesOf(each, seed)])),
+    n: limit,
+  };
+  const shares = [...judged].map(([name, each]) => {
+    const made = sharesOf(each, seed);
+    return [name, ...fields.map((field) => made[field]?.share ?? "–")];
+  });
+  const text =
+    "Right: the wording is likest to that of the right family; the words about objects, attributes and relations are " +
+    "exactly those of the truth, where it has any.";
+  return {
+    figures,
+    report: [
+      { title: "Descriptions", text, table: { columns: ["family", ...fields], rows: shares } },
+      {
+        title: "What was said",
+        text: "The first pair of each family.",
+        table: { columns: ["family", "said", "truth"], rows },
+      },
+    ],
+  };
+}
+
+function sayingsOf(family: TaskFamily, seed: number): string[] {
+  const drawn = Array.from({ length: SAYINGS }, (_, i) => {
+    const random = Random.of(seed, "sayings", family.name, i);
+    return family.draw(random).pair(random, 8).difference;
+  });
+  return [...new Set(drawn)];
+}
+
+type Shares = Readonly<
+  Partial<Record<(typeof fields)[number], { share: number; n: number; ci: readonly number[] }>>
+>;
+
+/** The share that is right of each field, among those that have it. */
+function sharesOf(judgements: readonly Judgement[], seed: number): Shares {
+  const entries = fields.flatMap((field) => {
+    const found = judgements.flatMap((each) => (each[field] === undefined ? [] : [Number(each[field])]));
+    return found.length === 0
+      ? []
+      : [[field, { share: mean(found), n: found.length, ci: meanInterval(found, seed) }] as const];
+  });
+  return Object.fromEntries(entries);
+}
