@@ -8,6 +8,7 @@ import { sevenBenchmark } from "./7b.ts";
 import { attentionBenchmark } from "./attention.ts";
 import { generateBenchmark } from "./generate.ts";
 import type { CommonOptions, Report } from "./options.ts";
+import { quantizationBenchmark } from "./quantization.ts";
 import { trainBenchmark } from "./train.ts";
 
 function print({ result, rows }: Report, { json }: CommonOptions): void {
@@ -34,7 +35,13 @@ const program = new Command("bench")
   .description("Side-by-side measurements.")
   .exitOverride()
   .configureOutput({ writeErr: () => {} });
-for (const make of [trainBenchmark, generateBenchmark, attentionBenchmark, sevenBenchmark])
+for (const make of [
+  trainBenchmark,
+  generateBenchmark,
+  attentionBenchmark,
+  sevenBenchmark,
+  quantizationBenchmark,
+])
   program.addCommand(make(print).exitOverride().copyInheritedSettings(program));
 try {
   await program.parseAsync();

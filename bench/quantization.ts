@@ -1,0 +1,209 @@
+/**
+ * @file `bench quantization`: what is lost in 16, 8 and 4 bits, as the converted folders really run: nats a token on
+ * held-out contexts, and how whole pictures drawn without chance differ. For nano, and for a larger model of bytes that
+ * is trained here.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { decoderConfigSchema, decoderFromJson } from "../src/chameleon/config.ts";
+import type { Format } from "../src/chameleon/conversion-plan.ts";
+import { convertModel } from "../src/chameleon/convert.ts";
+import { Decoder } from "../src/chameleon/decoder.ts";
+import { readInitializers } from "../src/chameleon/folder.ts";
+import { VQ_PREFIX } from "../src/chameleon/image-tokenizer.ts";
+import type { Image } from "../src/image/index.ts";
+import { Random } from "../src/random.ts";
+import { readJson } from "../src/runtime/files.ts";
+import { heldOutTasks, selectFamilies } from "../src/tasks/index.ts";
+import { XPrompt } from "../src/xprompt/model.ts";
+import { resolveModel } from "../src/xprompt/models.ts";
+import { queryTokens } from "../src/xprompt/sequence.ts";
+import { benchmark, type CommonOptions, integer, type Report, setting } from "./options.ts";
+import { repositoryText, stretches, textModel, trainTextModel } from "./text-model.ts";
+import { round } from "./timing.ts";
+
+interface QuantizationOptions extends CommonOptions {
+  readonly contexts: number;
+  readonly pictures: number;
+  readonly steps: number;
+}
+
+const formats: readonly Format[] = ["none", "float16", "int8", "int4"];
+
+/** What a model says of tokens it is asked about: −log p of each, and its likeliest token there. */
+interface Judged {
+  readonly nll: number[];
+  readonly likeliest: number[];
+}
+
+export function quantizationBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
+  return benchmark("quantization", "What is lost in 16, 8 and 4 bits.", 1)
+    .option("--contexts <n>", "held-out contexts of one picture each. Defaults to 64", integer, 64)
+    .option("--pictures <n>", "pictures drawn without chance. Defaults to 16", integer, 16)
+    .option("--steps <n>", "training steps of the larger model. Defaults to 150", integer, 150)
+    .action(async (options: QuantizationOptions) => print(await measure(options), options));
+}
+
+async function measure(options: QuantizationOptions): Promise<Report> {
+  const scratch = await mkdtemp(join(tmpdir(), "xprompt-quantization-"));
+  try {
+    const nano = await resolveModel("nano");
+    const ofNano = await inAllFormats(nano, join(scratch, "nano"), (folder) => judgeNano(folder, options));
+    const text = join(scratch, "text");
+    await trainTextModel(text, { ...options, tokenizer: nano });
+    const ofText = await inAllFormats(text, join(scratch, "texts"), async (folder) => ({
+      judged: await judgeText(folder, options),
+    }));
+    const models = [
+      { model: "nano", results: compare(ofNano) },
+      { model: `bytes, ${textModel.hiddenSize} × ${textModel.layers}`, results: compare(ofText) },
+    ];
+    const cell = (value: number | undefined) => (value === undefined ? "-" : String(value));
+    return {
+      result: { benchmark: "quantization", models, steps: options.steps, ...setting(options) },
+      rows: [
+        ["model", "format", "nats a token", "difference", "same token", "same codes", "pixel RMS"],
+        ...models.flatMap(({ model, results }) =>
+          results.map((each) => [
+            ...[model, each.format, cell(each.nats), `${each.difference} ± ${each.standardError}`],
+            ...[cell(each.sameToken), cell(each.sameCodes), cell(each.pixelRms)],
+          ]),
+        ),
+      ],
+    };
+  } finally {
+    await rm(scratch, { recursive: true });
+  }
+}
+
+interface Found {
+  readonly judged: Judged;
+  readonly drawn?: { readonly codes: readonly (readonly number[])[]; readonly images: readonly Image[] };
+}
+
+/** Converts a model to every format and measures each. */
+async function inAllFormats(
+  folder: string,
+  scratch: string,
+  measure: (folder: string) => Promise<Found>,
+): Promise<(Found & { readonly format: Format; readonly bytes: number })[]> {
+  const found = [];
+  for (const format of formats) {
+    const output = `${scratch}-${format}`;
+    process.stderr.write(`measuring ${format}\n`);
+    const { bytes } = await convertModel(folder, { format, output });
+    found.push({ format, bytes: bytes.out, ...(await measure(output)) });
+  }
+  return found;
+}
+
+/** Each format beside the first. */
+function compare(all: readonly (Found & { readonly format: Format; readonly bytes: number })[]) {
+  const { judged: exact, drawn: truth } = all[0]!;
+  return all.map(({ format, bytes, judged, drawn }) => {
+    const differences = judged.nll.map((nll, i) => nll - exact.nll[i]!);
+    const deviation = Math.sqrt(mean(differences.map((x) => (x - mean(differences)) ** 2)));
+    const pixels = drawn?.images.flatMap(({ data }, i) =>
+      Array.from(data, (x, j) => (x - truth!.images[i]!.data[j]!) ** 2),
+    );
+    return {
+      format,
+      bytes,
+      nats: round(mean(judged.nll), 4),
+      /** Mean of the tokens' differences, and its standard error. */
+      difference: round(mean(differences), 5),
+      standardError: round(deviation / Math.sqrt(differences.length), 5),
+      /** Share of places where the likeliest token is the same, after the same tokens. */
+      sameToken: round(share(judged.likeliest, exact.likeliest), 4),
+      ...(drawn && {
+        /** Share of equal codes in pictures drawn to their end, where one other code changes all that follow. */
+        sameCodes: round(share(drawn.codes.flat(), truth!.codes.flat()), 4),
+        samePictures: drawn.codes.filter((row, i) => share(row, truth!.codes[i]!) === 1).length,
+        pixelRms: round(Math.sqrt(mean(pixels!)), 4),
+      }),
+    };
+  });
+}
+
+const mean = (values: readonly number[]): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;
+
+const share = (a: readonly number[], b: readonly number[]): number =>
+  mean(a.map((value, i) => Number(value === b[i])));
+
+/** Teacher-forced pictures of held-out scenes, tasks seen in training and not; and pictures drawn. */
+async function judgeNano(
+  folder: string,
+  { contexts, pictures, threads }: QuantizationOptions,
+): Promise<Found> {
+  const model = await XPrompt.load(folder, { threads });
+  const unseen = Object.values(heldOutTasks).flat();
+  const families = selectFamilies({ exclude: ["depthUnseenPalette"] });
+  const { vocabulary } = model.tokenizer;
+  const { todoPosition } = model.config.xprompt;
+  const judged: Judged = { nll: [], likeliest: [] };
+  const codes: number[][] = [];
+  const images: Image[] = [];
+  for (let c = 0; c < contexts; c++) {
+    const random = Random.of(7, "quantization", c);
+    const family = c % 4 === 0 ? random.pick(selectFamilies({ include: unseen })) : random.pick(families);
+    const task = family.draw(random);
+    const [shown, asked] = [task.pair(random, model.size), task.pair(random, model.size)];
+    const prompt = await model.compress([{ input: shown.input, output: shown.output }]);
+    const [input, target] = await model.tokenizer.encodeImages([asked.input, asked.output]);
+    const cache = model.base.decoder.newCache(1);
+    for (const block of prompt.blocks) cache.append(0, block);
+    let tokens = queryTokens(vocabulary, { input: input!, instruction: [] });
+    let position = todoPosition;
+    for (const code of target!) {
+      const positions = tokens.map((_, i) => position + i);
+      const logits = await model.base.decoder.read([{ tokens, positions }], cache);
+      position += tokens.length;
+      tokens = [vocabulary.imageTokens[code]!];
+      judge(logits, tokens[0]!, judged);
+    }
+    if (c >= pictures) continue;
+    const drawn = await model.generate({ prompt, input: asked.input, temperature: 0, seed: 0 });
+    codes.push([...drawn.codes[0]!]);
+    images.push(drawn.images[0]!);
+  }
+  await model.release();
+  return { judged, drawn: { codes, images } };
+}
+
+/** Held-out text, byte by byte. */
+async function judgeText(folder: string, { threads }: QuantizationOptions): Promise<Judged> {
+  const config = decoderFromJson(
+    await readJson(join(folder, "config.json"), decoderConfigSchema, "model config"),
+  );
+  const isQuantized = config.quantization !== undefined;
+  const weights = await readInitializers(
+    folder,
+    undefined,
+    isQuantized,
+    (name) => !name.startsWith(`${VQ_PREFIX}.`),
+  );
+  const decoder = await Decoder.create(config, weights, { threads });
+  const { heldOut } = await repositoryText();
+  const judged: Judged = { nll: [], likeliest: [] };
+  for (const row of stretches(heldOut, 64, config.maxPositions, Random.of(7, "held-out text"))) {
+    const logits = await decoder.logits(row);
+    for (let i = 0; i + 1 < row.length; i++) {
+      const start = i * config.vocabularySize;
+      judge(logits.subarray(start, start + config.vocabularySize), row[i + 1]!, judged);
+    }
+  }
+  await decoder.release();
+  return judged;
+}
+
+function judge(logits: Float32Array, token: number, into: Judged): void {
+  let best = 0;
+  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
+  let total = 0;
+  for (const logit of logits) total += Math.exp(logit - logits[best]!);
+  into.nll.push(Math.log(total) + logits[best]! - logits[token]!);
+  into.likeliest.push(best);
+}

@@ -1,0 +1,137 @@
+/** @file A language model over bytes, trained in a few minutes on this repository's own text: for measuring on something larger than nano. */
+import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type DecoderConfig, decoderToJson } from "../src/chameleon/config.ts";
+import { decoderParameters } from "../src/chameleon/parameters.ts";
+import { embed, head, headWidth, transformer } from "../src/chameleon/transformer.ts";
+import {
+  attention,
+  divide,
+  type Graph,
+  reshape,
+  rope,
+  rotaryTables,
+  sum,
+  type Tensor,
+  tokenLoss,
+  transpose,
+} from "../src/graph/index.ts";
+import { Progress } from "../src/progress.ts";
+import { Random } from "../src/random.ts";
+import { writeSafetensors } from "../src/runtime/safetensors.ts";
+import { int64 } from "../src/runtime/session.ts";
+import { learningRate } from "../src/training/schedule.ts";
+import { initialize, TrainingState } from "../src/training/state.ts";
+import { type Objective, TrainingStep } from "../src/training/step.ts";
+import { causalBias } from "../src/xprompt/packing.ts";
+
+const repository = fileURLToPath(new URL("..", import.meta.url));
+
+/** 10.8 million weights, twice nano's. */
+export const textModel: DecoderConfig = {
+  vocabularySize: 256,
+  hiddenSize: 384,
+  intermediateSize: 1024,
+  layers: 6,
+  heads: 6,
+  keyValueHeads: 6,
+  rmsNormEpsilon: 1e-5,
+  ropeTheta: 10_000,
+  maxPositions: 128,
+  swinNorm: false,
+};
+const SEQUENCES = 8;
+
+/** The repository's text: one file in eight is held out. */
+export async function repositoryText(): Promise<{ readonly train: Buffer; readonly heldOut: Buffer }> {
+  const parts: Record<"train" | "heldOut", Buffer[]> = { train: [], heldOut: [] };
+  let count = 0;
+  for (const folder of ["src", "test", "docs", "bench", "examples"])
+    for (const name of (await readdir(join(repository, folder), { recursive: true })).sort())
+      if (/\.(ts|md)$/.test(name))
+        parts[count++ % 8 === 0 ? "heldOut" : "train"].push(await readFile(join(repository, folder, name)));
+  return { train: Buffer.concat(parts.train), heldOut: Buffer.concat(parts.heldOut) };
+}
+
+/** Stretches of a text, drawn at random. */
+export function stretches(text: Buffer, count: number, length: number, random: Random): number[][] {
+  return Array.from({ length: count }, () => {
+    const start = random.integer(0, text.length - length - 1);
+    return [...text.subarray(start, start + length)];
+  });
+}
+
+/** Trains the model and writes its folder, float32. The tokenizer is there for the folder's sake alone. */
+export async function trainTextModel(
+  folder: string,
+  options: { readonly steps: number; readonly threads: number; readonly tokenizer: string },
+): Promise<void> {
+  const { steps, threads } = options;
+  const { train } = await repositoryText();
+  const length = textModel.maxPositions;
+  const state = new TrainingState(decoderParameters(textModel));
+  initialize(
+    state,
+    (name) => Random.of(1, "text model", name),
+    (name, shape) =>
+      name.includes("norm") ? (name.endsWith("bias") ? "zeros" : "ones") : 0.5 / Math.sqrt(shape.at(-1)!),
+  );
+  const settings = { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0.05, clipNorm: 1 };
+  const step = await TrainingStep.compile((graph) => nextByte(graph, SEQUENCES, length), settings, {
+    threads,
+  });
+  const progress = new Progress({ label: "training on text", total: steps });
+  const positions = Array.from({ length: SEQUENCES * length }, (_, i) => i % length);
+  for (let i = 0; i < steps; i++) {
+    const rows = stretches(train, SEQUENCES, length + 1, Random.of(1, "text", i));
+    const feeds = {
+      tokens: int64(
+        rows.flatMap((row) => row.slice(0, -1)),
+        [SEQUENCES, length],
+      ),
+      positions: int64(positions, [SEQUENCES, length]),
+      targets: int64(
+        rows.flatMap((row) => row.slice(1)),
+        [SEQUENCES * length],
+      ),
+    };
+    const schedule = { shape: "wsd", warmup: 10, floor: 0.02, decay: 0.4 } as const;
+    const { loss } = await step.run(state, feeds, learningRate(schedule, i, steps, 2e-3));
+    progress.update(i + 1, { loss });
+  }
+  progress.stop();
+  await step.release();
+  await mkdir(folder, { recursive: true });
+  const tensors = [...state.weights()].map(([name, { shape, data }]) => ({
+    ...{ name, dtype: "F32" as const, shape, data },
+  }));
+  await writeSafetensors(join(folder, "model.safetensors"), tensors);
+  const config = { model_type: "chameleon", ...decoderToJson(textModel), vq_config: {} };
+  await writeFile(join(folder, "config.json"), JSON.stringify(config));
+  await cp(join(options.tokenizer, "tokenizer.json"), join(folder, "tokenizer.json"));
+}
+
+/** Mean of −log p(next byte). */
+function nextByte(graph: Graph, batch: number, length: number): Objective {
+  const { heads, ropeTheta } = textModel;
+  const [rows, headDim] = [batch * length, headWidth(textModel)];
+  const w = graph.scope();
+  const positions = graph.input("positions", "int64", [batch, length]);
+  const tables = rotaryTables(graph, length, headDim, ropeTheta);
+  const bias = graph.constant(causalBias(length, 0), [length, length]);
+  const perHead = (x: Tensor) => transpose(reshape(x, [batch, length, heads, headDim]), [0, 2, 1, 3]);
+  const placed = (x: Tensor) => rope(perHead(x), positions, tables);
+  const tokens = reshape(graph.input("tokens", "int64", [batch, length]), [rows]);
+  const hidden = transformer(
+    w,
+    embed(w, tokens, textModel),
+    (_layer, { queries, keys, values }) => {
+      const mixed = attention(placed(queries), placed(keys), perHead(values), bias);
+      return reshape(transpose(mixed, [0, 2, 1, 3]), [rows, heads, headDim]);
+    },
+    textModel,
+  );
+  const { nll } = tokenLoss(head(w, hidden, textModel), graph.input("targets", "int64", [rows]));
+  return { loss: divide(sum(nll, 0, { keep: false }), rows) };
+}
