@@ -70,7 +70,7 @@ export function evalCommand(signal: AbortSignal): Command {
       "--recipe <path>",
       "unseen: with --as, the recipe that made the model, to be named with the figures",
     )
-    .option("--data <dir>", "folder of the data set, for suites of one")
+    .option("--data <dir>", "folder of the data set, or file of the prompts, for suites of one")
     .option("--json", "print one JSON object on standard output", false)
     .action((name: string, options: Options) => run(name, options, signal));
 }
@@ -98,7 +98,7 @@ async function run(name: string, options: Options, signal: AbortSignal): Promise
     settings,
     out: options.out,
     session: { device: options.device, threads: options.threads },
-    options: { as, recipe, data, beside: as && (await resolveModel(options.for)) },
+    options: { as, recipe, data, out: options.out, beside: as && (await resolveModel(options.for)) },
     command: commandOf(name, options),
     signal,
   });

@@ -22,8 +22,10 @@ export interface SuiteContext {
 
 /** Options that only some suites take. */
 export interface SuiteOptions {
-  /** Folder of a data set. */
+  /** Folder of a data set, or a file of prompts. */
   readonly data?: string;
+  /** Where the results go. */
+  readonly out?: string;
   /** The model is one that another is compared with: its figures are stored. */
   readonly as?: ComparisonModel;
   /** The recipe that made such a model. */

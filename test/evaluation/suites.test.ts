@@ -82,6 +82,24 @@ test("text to image: the mean of six kinds", async () => {
   expect(overall).toBeCloseTo(means.reduce((sum, value) => sum + value, 0) / 6, 9);
 });
 
+test("GenEval's prompts: its folders, and its lines as they are", async () => {
+  const lines = ["red apple", "two dogs"].map((prompt, i) =>
+    JSON.stringify({ tag: `kind${i}`, include: [], prompt }),
+  );
+  await writeFile(at("prompts.jsonl"), `${lines.join("\n")}\n`);
+  const result = await run("geneval", 553, { data: at("prompts.jsonl"), out: at("geneval") }, at("geneval"));
+  expect(result).toMatchObject({ prompts: 2, samples: 4, tags: { kind0: 1, kind1: 1 } });
+  for (const [i, line] of lines.entries()) {
+    expect(await readFile(at("geneval", "images", `0000${i}`, "metadata.jsonl"), "utf8")).toBe(`${line}\n`);
+    const samples = await readdir(at("geneval", "images", `0000${i}`, "samples"));
+    expect(samples.sort()).toEqual(["0000.png", "0001.png", "0002.png", "0003.png"]);
+  }
+  await writeFile(at("broken.jsonl"), `${lines[0]}\n{"tag": 1}\n`);
+  await expect(run("geneval", 1, { data: at("broken.jsonl"), out: at("geneval") })).rejects.toThrow(
+    /in line 2/,
+  );
+});
+
 test("a data set on the disk: judged on its test split, with examples of the other", async () => {
   for (const [split, count] of [
     ["our485", 3],

@@ -5,6 +5,7 @@
  */
 import type { Image } from "../../image/index.ts";
 import { type Color, colorNames, colors, type Shape, shapes } from "../../tasks/world/scene.ts";
+import { type Look, lookOf, makeLook } from "./looks.ts";
 import { unlikeBackground } from "./studio.ts";
 import { type Template, templatesFor } from "./templates.ts";
 
@@ -18,8 +19,10 @@ export interface Detection {
 
 /** Differences above this are all alike: no pixel alone decides. */
 const MOST = 0.25;
-/** What a second colour costs: grey ones, of black and of white, would explain the background away. */
-const SECOND_DOUBT = 0.1;
+/** What a second colour costs: most objects have one. */
+const SECOND_DOUBT = 0.06;
+/** What is explained worse than before counts so many times: an outline that is too large is no better than one too small. */
+const LOSS = 2;
 /** A pixel is part of something when the background explains it worse than this. */
 const FOREGROUND = 0.085;
 /** Objects that explain less than this many whole pixels, of a picture 64 wide, are none. */
@@ -32,22 +35,10 @@ const CLOSE_LOOKS = 4;
 /** Colours that are tried for a region. */
 const COLORS_TRIED = 4;
 
-/** A material's second colour, as src/tasks/world/body.ts mixes it, in sRGB. */
-const secondColors = Object.fromEntries(
-  colorNames.map((name) => {
-    const linear = colors[name].map((value) => value * value);
-    const bright = linear[1]! + 0.4 * linear[0]! > 0.55;
-    const second = linear.map((value) => (bright ? value * 0.4 : value + (0.85 - value) * 0.55));
-    return [name, second.map(Math.sqrt)];
-  }),
-) as Record<Color, number[]>;
-
 interface Placement {
-  readonly template: Template;
-  readonly color: Color;
+  readonly look: Look;
   readonly x: number;
   readonly y: number;
-  readonly light: number;
   readonly gain: number;
 }
 
@@ -78,8 +69,8 @@ export function detectObjects(image: Image): Detection[] {
     }
     claim(best, image, left, claimed);
     found.push({
-      shape: best.template.shape,
-      color: best.color,
+      shape: best.look.template.shape,
+      color: best.look.color,
       x: (best.x + 0.5) / width,
       bottom: (best.y + 0.5) / width,
     });
@@ -173,28 +164,30 @@ function bestOf(
     const [top, bottom] = [region.top - slack - template.top, region.bottom + slack];
     const [first, last] = [region.left - slack - template.left, region.right + slack - template.right];
     const [down, across] = [stepOf(bottom - top), stepOf(last - first)];
-    for (let y = top; y <= bottom; y += down)
-      for (let x = first; x <= last; x += across)
-        for (const color of tried) {
-          const gain = gainOf(image, left, claimed, template, color, x, y, 0, 3);
-          if (!best || gain > best.gain) best = { template, color, x, y, light: 0, gain };
+    for (const look of tried.map((color) => lookOf(template, color)))
+      for (let y = top; y <= bottom; y += down)
+        for (let x = first; x <= last; x += across) {
+          const gain = gainOf(image, left, claimed, look, x, y, 3);
+          if (!best || gain > best.gain) best = { look, x, y, gain };
         }
     if (best) coarse.push(best);
   }
   const close = shapes.flatMap((shape) =>
     coarse
-      .filter(({ template }) => template.shape === shape)
+      .filter(({ look }) => look.template.shape === shape)
       .sort((a, b) => b.gain - a.gain)
       .slice(0, CLOSE_LOOKS),
   );
   let best: Placement | undefined;
-  for (const { template, color, x, y } of close)
-    for (let dy = -1; dy <= 1; dy++)
-      for (let dx = -1; dx <= 1; dx++)
-        for (let light = 0; light < template.shading.length; light++) {
-          const gain = gainOf(image, left, claimed, template, color, x + dx, y + dy, light, 1);
-          if (!best || gain > best.gain) best = { template, color, x: x + dx, y: y + dy, light, gain };
+  for (const { look, x, y } of close)
+    for (let light = 0; light < look.template.shading.length; light++) {
+      const lit = makeLook(look.template, look.color, light);
+      for (let dy = -1; dy <= 1; dy++)
+        for (let dx = -1; dx <= 1; dx++) {
+          const gain = gainOf(image, left, claimed, lit, x + dx, y + dy, 1);
+          if (!best || gain > best.gain) best = { look: lit, x: x + dx, y: y + dy, gain };
         }
+    }
   return best;
 }
 
@@ -203,36 +196,39 @@ function gainOf(
   image: Image,
   left: Float32Array,
   claimed: Uint8Array,
-  { dx, dy, shading }: Template,
-  color: Color,
+  look: Look,
   x: number,
   y: number,
-  light: number,
   stride: number,
 ): number {
   const { width, height } = image;
-  const shade = shading[light]!;
+  const { dx, dy } = look.template;
   let gain = 0;
   for (let i = 0; i < dx.length; i += stride) {
     const [px, py] = [x + dx[i]!, y + dy[i]!];
     if (px < 0 || px >= width || py < 0 || py >= height) continue;
     const pixel = py * width + px;
-    if (!claimed[pixel]) gain += left[pixel]! - errorAt(image, pixel, color, shade[i]!);
+    if (claimed[pixel]) continue;
+    const less = left[pixel]! - errorAt(image, pixel, look, i, left[pixel]!);
+    gain += less < 0 ? LOSS * less : less;
   }
   return gain * stride;
 }
 
-/** How far a pixel is from either colour of a material under some light. */
-function errorAt({ data }: Image, pixel: number, color: Color, shade: number): number {
-  const [first, second] = [colors[color], secondColors[color]];
-  let [a, b] = [0, 0];
-  for (let c = 0; c < 3; c++) {
-    const value = data[pixel * 3 + c]!;
-    a += Math.abs(value - Math.min(first[c]! * shade, 1));
-    b += Math.abs(value - Math.min(second[c]! * shade, 1));
-  }
-  return Math.min(a / 3, b / 3 + SECOND_DOUBT, MOST);
+/**
+ * How far a pixel is from what the object would show there: in its colour, or in its material's second one where the
+ * background is no explanation (grey second colours, of black and of white, would explain it away).
+ */
+function errorAt({ data }: Image, pixel: number, { first, second }: Look, i: number, left: number): number {
+  const error = Math.min(distance(data, pixel, first, i), MOST);
+  return left < FOREGROUND ? error : Math.min(error, distance(data, pixel, second, i) + SECOND_DOUBT);
 }
+
+const distance = (data: Float32Array, pixel: number, look: Float32Array, i: number): number =>
+  (Math.abs(data[pixel * 3]! - look[i * 3]!) +
+    Math.abs(data[pixel * 3 + 1]! - look[i * 3 + 1]!) +
+    Math.abs(data[pixel * 3 + 2]! - look[i * 3 + 2]!)) /
+  3;
 
 /** Colours that a region's pixels are nearest to, in the light that suits each. */
 function likelyColors({ data }: Image, { pixels }: Box): Color[] {
@@ -255,19 +251,14 @@ function likelyColors({ data }: Image, { pixels }: Box): Color[] {
 }
 
 /** What the object explains is explained, and its pixels are its own. */
-function claim(
-  { template, color, x, y, light }: Placement,
-  image: Image,
-  left: Float32Array,
-  claimed: Uint8Array,
-): void {
+function claim({ look, x, y }: Placement, image: Image, left: Float32Array, claimed: Uint8Array): void {
   const { width, height } = image;
-  template.dx.forEach((dx, i) => {
-    const [px, py] = [x + dx, y + template.dy[i]!];
+  look.template.dx.forEach((dx, i) => {
+    const [px, py] = [x + dx, y + look.template.dy[i]!];
     if (px < 0 || px >= width || py < 0 || py >= height) return;
     const pixel = py * width + px;
     if (claimed[pixel]) return;
-    const error = errorAt(image, pixel, color, template.shading[light]![i]!);
+    const error = errorAt(image, pixel, look, i, left[pixel]!);
     // What it hides may well be another object: only what looks like it is its own.
     if (error >= left[pixel]! && left[pixel]! > FOREGROUND) return;
     left[pixel] = Math.min(error, FOREGROUND / 2);

@@ -3,6 +3,7 @@
  * pixels, and how bright each of them is under light from several sides. Shifted over a picture, they find its objects.
  */
 import {
+  colors,
   type Scene,
   type SceneObject,
   type Shape,
@@ -21,7 +22,10 @@ export interface Template {
   /** Offsets of its pixels from the one it is placed at, its lowest in the middle. */
   readonly dx: Int16Array;
   readonly dy: Int16Array;
-  /** Brightness (factor on an sRGB colour) of each pixel for each light; the first is that of most scenes. */
+  /**
+   * For each light (the first is that of most scenes) and pixel, linear: how much of the object's colour is sent, in
+   * red, green and blue, and what gloss adds to it. `[4]` a pixel.
+   */
   readonly shading: readonly Float32Array[];
   /** Ends of the offsets, both included. */
   readonly left: number;
@@ -41,8 +45,14 @@ const turns: Readonly<Record<Shape, readonly number[]>> = {
 };
 /** Where the light may come from (src/tasks/world/draw.ts), the middle first. */
 const lights = [0, -0.5, 0.5, -1, 1].flatMap((azimuth) =>
-  [0.87, 0.73, 1.02].map((elevation) => ({ azimuth, elevation })),
+  [0.8, 0.97].map((elevation) => ({ azimuth, elevation })),
 );
+
+/** Linear, as scenes are lit. */
+const [whites, blacks] = [colors.white, colors.black].map((color) => color.map((value) => value * value)) as [
+  number[],
+  number[],
+];
 
 const banks = new Map<number, readonly Template[]>();
 
@@ -61,7 +71,9 @@ export function templatesFor(side: number): readonly Template[] {
 
 function makeTemplate(given: Pick<SceneObject, "shape" | "size" | "turn" | "z">, side: number): Template {
   const object: SceneObject = { ...given, x: 0, color: "white", material: "matte" };
-  const tracers = lights.map((light) => new Tracer({ ...studio, light, objects: [object] } satisfies Scene));
+  const traced = (light: Scene["light"], color: "white" | "black") =>
+    new Tracer({ ...studio, light, objects: [{ ...object, color }] });
+  const tracers = lights.map((light) => ({ white: traced(light, "white"), black: traced(light, "black") }));
   const reach =
     (solids[given.shape].reach * sizes[given.size] * studio.camera.focal * side) /
     (given.z - sizes[given.size]);
@@ -71,15 +83,18 @@ function makeTemplate(given: Pick<SceneObject, "shape" | "size" | "turn" | "z">,
   for (let y = 0; y < side; y++)
     for (let x = from; x < to; x++) {
       const place = [(x + 0.5) / side - 0.5, 0.5 - (y + 0.5) / side] as const;
-      tracers[0]!.sample(...place);
-      if (tracers[0]!.instance === 0) continue;
+      tracers[0]!.white.sample(...place);
+      if (tracers[0]!.white.instance === 0) continue;
       xs.push(x);
       ys.push(y);
-      tracers.forEach((tracer, i) => {
-        tracer.sample(...place);
-        // White, in all three channels alike: what is left is light.
-        shading[i]!.push(Math.sqrt((tracer.color[0]! + tracer.color[1]! + tracer.color[2]!) / 3) / 0.93);
-      });
+      for (const [i, { white, black }] of tracers.entries()) {
+        white.sample(...place);
+        black.sample(...place);
+        // Radiance is colour · sent + gloss: two colours tell both.
+        const sent = [0, 1, 2].map((c) => (white.color[c]! - black.color[c]!) / (whites[c]! - blacks[c]!));
+        const gloss = [0, 1, 2].reduce((sum, c) => sum + black.color[c]! - blacks[c]! * sent[c]!, 0) / 3;
+        shading[i]!.push(...sent, gloss);
+      }
     }
   const middle = Math.round((Math.min(...xs) + Math.max(...xs)) / 2);
   const bottom = Math.max(...ys);

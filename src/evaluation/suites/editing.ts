@@ -2,7 +2,8 @@
  * @file Editing by words, with an example to go with them or not: none, one at random, or the one whose instruction is
  * most like what is asked (the paper's RAIE). Examples come from a pool of other edits with other parameters.
  */
-import { familyNamed, type Pair, Random, selectFamilies, type TaskFamily } from "../../tasks/index.ts";
+import { XPromptError } from "../../errors.ts";
+import { type Pair, Random, selectFamilies, type TaskFamily } from "../../tasks/index.ts";
 import type { Shown } from "../drawings.ts";
 import { EditJudge } from "../judges/edit.ts";
 import { mean } from "../metrics/bootstrap.ts";
@@ -125,8 +126,13 @@ async function measure(context: SuiteContext, retrieve: Retrieve): Promise<Suite
 
 /** The families that training showed whose changes are edits of a scene: judged by what the scene should be. */
 function editingFamilies({ training }: SuiteContext): readonly TaskFamily[] {
-  const seen = selectFamilies({ include: training.families });
-  return seen.filter(({ name, prototype }) => prototype === "editing" && isSceneEdit(familyNamed(name)));
+  const edits = selectFamilies({ include: training.families }).filter(
+    (family) => family.prototype === "editing" && isSceneEdit(family),
+  );
+  if (edits.length > 0) return edits;
+  throw new XPromptError(
+    "eval editing: expected a model whose training showed edits of scenes, got one without (measure another suite)",
+  );
 }
 
 function isSceneEdit(family: TaskFamily): boolean {

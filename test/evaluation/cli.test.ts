@@ -1,0 +1,32 @@
+/** @file `xprompt eval` as a process: one JSON object, files in their folder, usage errors in one line. */
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { workplace } from "../cli/kit.ts";
+
+const { folder, json, refused, xprompt } = await workplace();
+
+test("prints one JSON object, the one in results.json", async () => {
+  const args = ["eval", "compression", "--model", "tiny", "--limit", "1", "--greedy", "--threads", "1"];
+  const result = await json(...args, "--out", "measured");
+  expect(result).toMatchObject({ suite: "compression", model: "tiny", limit: 1, seed: 1 });
+  expect(result.settings).toMatchObject({ temperature: 0, guidance: 3 });
+  expect(result.command).toBe("xprompt eval compression --model tiny --limit 1 --seed 1 --greedy");
+  expect(JSON.parse(await readFile(join(folder, "measured", "results.json"), "utf8"))).toEqual(result);
+  expect(await readdir(join(folder, "measured"))).toEqual(
+    expect.arrayContaining(["drawings", "report.html", "results.json"]),
+  );
+});
+
+test.each([
+  ["an unknown suite", ["eval", "unsene"], 2, /unsene.*unseen/],
+  ["no suite", ["eval"], 2, /missing required argument 'suite'/],
+  ["a suite without its data", ["eval", "lol", "--model", "tiny"], 2, "expected --data"],
+  ["a limit of nothing", ["eval", "unseen", "--limit", "0"], 2, "--limit: expected a whole number from 1"],
+  ["greedy and a temperature", ["eval", "unseen", "--greedy", "--temperature", "1"], 2, "got both"],
+  ["a comparison of another suite", ["eval", "seen", "--as", "full"], 2, "with the suite unseen alone"],
+  ["no such model", ["eval", "seen", "--model", "nowhere"], 1, "nowhere"],
+  ["a folder that is a file", ["eval", "seen", "--model", "tiny", "--out", "query.png"], 1, "query.png"],
+] as const)("%s is refused in one line", async (_name, args, status, says) => {
+  await refused(() => xprompt(...args), status, says);
+});
