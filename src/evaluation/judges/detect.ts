@@ -7,7 +7,7 @@ import type { Image } from "../../image/index.ts";
 import { type Color, colorNames, colors, type Shape, shapes } from "../../tasks/world/scene.ts";
 import { type Look, lookOf, makeLook } from "./looks.ts";
 import { unlikeBackground } from "./studio.ts";
-import { type Template, templatesFor } from "./templates.ts";
+import { lights, type Template, templatesFor } from "./templates.ts";
 
 export interface Detection {
   readonly shape: Shape;
@@ -180,7 +180,7 @@ function bestOf(
   );
   let best: Placement | undefined;
   for (const { look, x, y } of close)
-    for (let light = 0; light < look.template.shading.length; light++) {
+    for (let light = 0; light < lights.length; light++) {
       const lit = makeLook(look.template, look.color, light);
       for (let dy = -1; dy <= 1; dy++)
         for (let dx = -1; dx <= 1; dx++) {

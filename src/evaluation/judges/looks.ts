@@ -37,7 +37,7 @@ export function lookOf(template: Template, color: Color): Look {
 }
 
 export function makeLook(template: Template, color: Color, light: number): Look {
-  const shade = template.shading[light]!;
+  const shade = template.shading(light);
   const lit = (albedo: readonly number[]) =>
     Float32Array.from({ length: template.dx.length * 3 }, (_, i) => {
       const [pixel, c] = [Math.floor(i / 3), i % 3];

@@ -1,37 +1,29 @@
 /**
  * @file What every object can look like in a picture of some size, wherever it stands: its outline as offsets of
- * pixels, and how bright each of them is under light from several sides. Shifted over a picture, they find its objects.
+ * pixels, and how light falls on each of them from several sides. Shifted over a picture, they find its objects.
  */
-import {
-  colors,
-  type Scene,
-  type SceneObject,
-  type Shape,
-  type Size,
-  shapes,
-  sizeNames,
-  sizes,
-} from "../../tasks/world/scene.ts";
+import { colors, type SceneObject, type Shape, shapes, sizeNames, sizes } from "../../tasks/world/scene.ts";
 import { solids } from "../../tasks/world/solids.ts";
 import { Tracer } from "../../tasks/world/tracer.ts";
 import { studio } from "./studio.ts";
 
 export interface Template {
   readonly shape: Shape;
-  readonly size: Size;
   /** Offsets of its pixels from the one it is placed at, its lowest in the middle. */
   readonly dx: Int16Array;
   readonly dy: Int16Array;
-  /**
-   * For each light (the first is that of most scenes) and pixel, linear: how much of the object's colour is sent, in
-   * red, green and blue, and what gloss adds to it. `[4]` a pixel.
-   */
-  readonly shading: readonly Float32Array[];
   /** Ends of the offsets, both included. */
   readonly left: number;
   readonly right: number;
   readonly top: number;
+  /**
+   * What one of the `lights` does to each pixel, linear: how much of the object's colour is sent, in red, green and
+   * blue, and what gloss adds to it. `[4]` a pixel; made when it is asked for.
+   */
+  shading(light: number): Float32Array;
 }
+
+type Stand = Pick<SceneObject, "shape" | "size" | "turn" | "z">;
 
 const distances = [4.8, 5.1, 5.4, 5.8, 6.2, 6.6, 7.1, 7.6, 8.2, 8.8];
 /** Turns that look different: shapes on a square are the same after a quarter. */
@@ -43,8 +35,8 @@ const turns: Readonly<Record<Shape, readonly number[]>> = {
   cube: [0, 0.26, 0.52, 0.79, 1.05, 1.31],
   pyramid: [0, 0.26, 0.52, 0.79, 1.05, 1.31],
 };
-/** Where the light may come from (src/tasks/world/draw.ts), the middle first. */
-const lights = [0, -0.5, 0.5, -1, 1].flatMap((azimuth) =>
+/** Where the light may come from (src/tasks/world/draw.ts), that of most scenes first. */
+export const lights = [0, -0.5, 0.5, -1, 1].flatMap((azimuth) =>
   [0.8, 0.97].map((elevation) => ({ azimuth, elevation })),
 );
 
@@ -60,54 +52,94 @@ const banks = new Map<number, readonly Template[]>();
 export function templatesFor(side: number): readonly Template[] {
   const known = banks.get(side);
   if (known) return known;
-  const made = shapes.flatMap((shape) =>
+  const stands = shapes.flatMap((shape) =>
     turns[shape].flatMap((turn) =>
-      sizeNames.flatMap((size) => distances.map((z) => makeTemplate({ shape, size, turn, z }, side))),
+      sizeNames.flatMap((size) => distances.map((z): Stand => ({ shape, size, turn, z }))),
     ),
   );
+  const made = stands.map((stand) => makeTemplate(stand, side));
   banks.set(side, made);
   return made;
 }
 
-function makeTemplate(given: Pick<SceneObject, "shape" | "size" | "turn" | "z">, side: number): Template {
-  const object: SceneObject = { ...given, x: 0, color: "white", material: "matte" };
-  const traced = (light: Scene["light"], color: "white" | "black") =>
-    new Tracer({ ...studio, light, objects: [{ ...object, color }] });
-  const tracers = lights.map((light) => ({ white: traced(light, "white"), black: traced(light, "black") }));
-  const reach =
-    (solids[given.shape].reach * sizes[given.size] * studio.camera.focal * side) /
-    (given.z - sizes[given.size]);
-  const [from, to] = [Math.max(0, Math.floor(side / 2 - reach)), Math.min(side, Math.ceil(side / 2 + reach))];
-  const [xs, ys]: [number[], number[]] = [[], []];
-  const shading: number[][] = lights.map(() => []);
-  for (let y = 0; y < side; y++)
-    for (let x = from; x < to; x++) {
-      const place = [(x + 0.5) / side - 0.5, 0.5 - (y + 0.5) / side] as const;
-      tracers[0]!.white.sample(...place);
-      if (tracers[0]!.white.instance === 0) continue;
-      xs.push(x);
-      ys.push(y);
-      for (const [i, { white, black }] of tracers.entries()) {
-        white.sample(...place);
-        black.sample(...place);
-        // Radiance is colour · sent + gloss: two colours tell both.
-        const sent = [0, 1, 2].map((c) => (white.color[c]! - black.color[c]!) / (whites[c]! - blacks[c]!));
-        const gloss = [0, 1, 2].reduce((sum, c) => sum + black.color[c]! - blacks[c]! * sent[c]!, 0) / 3;
-        shading[i]!.push(...sent, gloss);
-      }
-    }
+function makeTemplate(stand: Stand, side: number): Template {
+  const pixels = outline(stand, side);
+  const [xs, ys] = [pixels.map(([x]) => x), pixels.map(([, y]) => y)];
   const middle = Math.round((Math.min(...xs) + Math.max(...xs)) / 2);
   const bottom = Math.max(...ys);
-  const dx = Int16Array.from(xs, (x) => x - middle);
-  const dy = Int16Array.from(ys, (y) => y - bottom);
+  const made: Float32Array[] = [];
   return {
-    shape: given.shape,
-    size: given.size,
-    dx,
-    dy,
-    shading: shading.map((values) => Float32Array.from(values)),
-    left: Math.min(...dx),
-    right: Math.max(...dx),
-    top: Math.min(...dy),
+    shape: stand.shape,
+    dx: Int16Array.from(xs, (x) => x - middle),
+    dy: Int16Array.from(ys, (y) => y - bottom),
+    left: Math.min(...xs) - middle,
+    right: Math.max(...xs) - middle,
+    top: Math.min(...ys) - bottom,
+    shading(light) {
+      made[light] ??= shade(stand, pixels, side, lights[light]!);
+      return made[light];
+    },
   };
+}
+
+type Pixel = readonly [x: number, y: number];
+
+const placeOf = ([x, y]: Pixel, side: number): [u: number, v: number] => [
+  (x + 0.5) / side - 0.5,
+  0.5 - (y + 0.5) / side,
+];
+
+/** The scene with the object in the middle of the picture. */
+const tracerOf = (stand: Stand, color: "white" | "black", light: (typeof lights)[number]): Tracer =>
+  new Tracer({ ...studio, light, objects: [{ ...stand, x: 0, color, material: "matte" }] });
+
+/** The pixels that show the object. */
+function outline(stand: Stand, side: number): Pixel[] {
+  const { height, pitch, focal } = studio.camera;
+  const reach = solids[stand.shape].reach * sizes[stand.size];
+  const [near, tall] = [stand.z - reach, solids[stand.shape].height * sizes[stand.size]];
+  /** Row of a point at some height and distance. */
+  const row = (y: number, z: number) => {
+    const [up, along] = [y - height, z];
+    const slope =
+      (up * Math.cos(pitch) + along * Math.sin(pitch)) / (along * Math.cos(pitch) - up * Math.sin(pitch));
+    return (0.5 - focal * slope) * side;
+  };
+  const wide = (reach * focal * side) / near;
+  const [first, last] = [
+    Math.max(0, Math.floor(side / 2 - wide)),
+    Math.min(side, Math.ceil(side / 2 + wide)),
+  ];
+  const top = Math.max(0, Math.floor(Math.min(row(tall, near), row(tall, stand.z + reach))) - 1);
+  const bottom = Math.min(side, Math.ceil(row(0, near)) + 1);
+  const tracer = tracerOf(stand, "white", lights[0]!);
+  const pixels: Pixel[] = [];
+  for (let y = top; y < bottom; y++)
+    for (let x = first; x < last; x++) {
+      tracer.sample(...placeOf([x, y], side));
+      if (tracer.instance > 0) pixels.push([x, y]);
+    }
+  return pixels;
+}
+
+/** Radiance is colour · sent + gloss: two colours tell both. */
+function shade(
+  stand: Stand,
+  pixels: readonly Pixel[],
+  side: number,
+  light: (typeof lights)[number],
+): Float32Array {
+  const [white, black] = [tracerOf(stand, "white", light), tracerOf(stand, "black", light)];
+  const shading = new Float32Array(pixels.length * 4);
+  for (const [i, pixel] of pixels.entries()) {
+    const place = placeOf(pixel, side);
+    white.sample(...place);
+    black.sample(...place);
+    for (let c = 0; c < 3; c++) {
+      const sent = (white.color[c]! - black.color[c]!) / (whites[c]! - blacks[c]!);
+      shading[i * 4 + c] = sent;
+      shading[i * 4 + 3]! += (black.color[c]! - blacks[c]! * sent) / 3;
+    }
+  }
+  return shading;
 }
