@@ -52,9 +52,10 @@ async function measure(options: QuantizationOptions): Promise<Report> {
     const nano = await resolveModel("nano");
     const ofNano = await inAllFormats(nano, join(scratch, "nano"), (folder) => judgeNano(folder, options));
     const text = join(scratch, "text");
-    await trainTextModel(text, { ...options, tokenizer: nano });
+    const words = await repositoryText(); // once: somebody may be writing it
+    await trainTextModel(text, words.train, { ...options, tokenizer: nano });
     const ofText = await inAllFormats(text, join(scratch, "texts"), async (folder) => ({
-      judged: await judgeText(folder, options),
+      judged: await judgeText(folder, words.heldOut, options),
     }));
     const models = [
       { model: "nano", results: compare(ofNano) },
@@ -174,7 +175,7 @@ async function judgeNano(
 }
 
 /** Held-out text, byte by byte. */
-async function judgeText(folder: string, { threads }: QuantizationOptions): Promise<Judged> {
+async function judgeText(folder: string, heldOut: Buffer, { threads }: QuantizationOptions): Promise<Judged> {
   const config = decoderFromJson(
     await readJson(join(folder, "config.json"), decoderConfigSchema, "model config"),
   );
@@ -186,7 +187,6 @@ async function judgeText(folder: string, { threads }: QuantizationOptions): Prom
     (name) => !name.startsWith(`${VQ_PREFIX}.`),
   );
   const decoder = await Decoder.create(config, weights, { threads });
-  const { heldOut } = await repositoryText();
   const judged: Judged = { nll: [], likeliest: [] };
   for (const row of stretches(heldOut, 64, config.maxPositions, Random.of(7, "held-out text"))) {
     const logits = await decoder.logits(row);

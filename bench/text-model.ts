@@ -65,10 +65,10 @@ export function stretches(text: Buffer, count: number, length: number, random: R
 /** Trains the model and writes its folder, float32. The tokenizer is there for the folder's sake alone. */
 export async function trainTextModel(
   folder: string,
+  text: Buffer,
   options: { readonly steps: number; readonly threads: number; readonly tokenizer: string },
 ): Promise<void> {
   const { steps, threads } = options;
-  const { train } = await repositoryText();
   const length = textModel.maxPositions;
   const state = new TrainingState(decoderParameters(textModel));
   initialize(
@@ -84,7 +84,7 @@ export async function trainTextModel(
   const progress = new Progress({ label: "training on text", total: steps });
   const positions = Array.from({ length: SEQUENCES * length }, (_, i) => i % length);
   for (let i = 0; i < steps; i++) {
-    const rows = stretches(train, SEQUENCES, length + 1, Random.of(1, "text", i));
+    const rows = stretches(text, SEQUENCES, length + 1, Random.of(1, "text", i));
     const feeds = {
       tokens: int64(
         rows.flatMap((row) => row.slice(0, -1)),
