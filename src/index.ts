@@ -23,8 +23,35 @@ export {
 export type { Tokenizer } from "./chameleon/tokenizer.ts";
 export { UsageError, XPromptError } from "./errors.ts";
 export { contactSheet, type Image, loadImage, readPngText, savePng } from "./image/index.ts";
+export {
+  type Added,
+  type AddOptions,
+  ClipFeatures,
+  compileExamples,
+  defaultWeights,
+  ExampleLibrary,
+  exampleSheet,
+  exportExamples,
+  type Facts,
+  type Features,
+  type Found,
+  modelFeatures,
+  type NewExample,
+  type Query,
+  Retriever,
+  type RetrieverOptions,
+  type StoredExample,
+  type Vectors,
+  type Weights,
+} from "./retrieval/index.ts";
 export type { Device, SessionOptions } from "./runtime/session.ts";
 export type { ModelConfig } from "./xprompt/config.ts";
+export type {
+  ExampleRequest,
+  ExampleSource,
+  Retrieved,
+  RetrievedExample,
+} from "./xprompt/example-source.ts";
 export type { GuidanceWeights } from "./xprompt/generate.ts";
 export {
   type DescribeOptions,

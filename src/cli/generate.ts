@@ -2,9 +2,17 @@
 import { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { Progress } from "../progress.ts";
+import { ClipFeatures, ExampleLibrary, Retriever } from "../retrieval/index.ts";
 import { type Generated, type GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import { requestSchema } from "../xprompt/request.ts";
+import {
+  type DistanceOptions,
+  weightsOf,
+  withFeatures,
+  withLibrary,
+  withWeights,
+} from "./library-options.ts";
 import {
   checkDevice,
   checkExtension,
@@ -15,10 +23,13 @@ import {
   withExamples,
   withModel,
 } from "./options.ts";
-import { printJson, say, sayUnread } from "./output.ts";
+import { oneLine, printJson, say, sayUnread } from "./output.ts";
 import { writePictures } from "./pictures.ts";
 
-interface Options extends ModelOptions {
+interface Options extends ModelOptions, DistanceOptions {
+  readonly library?: string;
+  readonly k: number;
+  readonly minSimilarity?: number;
   readonly example?: readonly string[];
   readonly prompt?: readonly string[];
   readonly input?: string;
@@ -42,7 +53,18 @@ export function generateCommand(signal: AbortSignal): Command {
       "size come in (PNG, JPEG, WebP): turned upright as their EXIF data says, laid on white where they are " +
       "transparent, scaled, and cropped to the middle square.",
   );
-  return withModel(withExamples(command))
+  return withWeights(withFeatures(withLibrary(withModel(withExamples(command)))))
+    .option(
+      "--k <n>",
+      "how many examples of the library to use. Defaults to 1",
+      numberFor("--k", ranges.k),
+      1,
+    )
+    .option(
+      "--min-similarity <s>",
+      "use no example of the library that is less like what is asked for; 1 is the same. Defaults to any",
+      numberFor("--min-similarity", ranges.minSimilarity),
+    )
     .option("--prompt <file...>", "compressed examples (.xprompt); used together with those of --example")
     .option("--input <picture>", "the picture to change; without it, draws from words and examples alone")
     .option("--instruction <text>", "what to do, in words")
@@ -89,7 +111,8 @@ export function generateCommand(signal: AbortSignal): Command {
 async function generate(options: Options, signal: AbortSignal): Promise<void> {
   const examples = examplesOf(options.example);
   const { example = [], prompt: prompts = [], input, instruction = "" } = options;
-  if (examples.length + prompts.length === 0 && instruction.trim() === "")
+  const fromLibrary = options.library !== undefined && input !== undefined;
+  if (examples.length + prompts.length === 0 && instruction.trim() === "" && !fromLibrary)
     throw new UsageError(
       "generate: expected --example, --prompt or --instruction to say what to do, got none",
     );
@@ -99,8 +122,11 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
   const outputs = outputsOf(options);
   for (const path of outputs) await checkOutput(path, inputs);
   const loaded = await Promise.all(prompts.map((path) => VisualPrompt.load(path)));
+  const library = options.library === undefined ? undefined : await ExampleLibrary.open(options.library);
   const model = await XPrompt.load(options.model, options);
+  let clip: ClipFeatures | undefined;
   try {
+    if (library && options.clip !== undefined) clip = await ClipFeatures.load(options.clip, options);
     const shown = examples.length > 0 ? [await model.compress(examples)] : [];
     const settings = settingsOf(options);
     // From the first row on: what is wrong before that is one line, without a bar above it.
@@ -110,6 +136,9 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
         ...settings,
         prompt: [...loaded, ...shown],
         input,
+        ...(library && {
+          library: new Retriever(library, { features: clip, weights: weightsOf(options) }),
+        }),
         signal,
         onProgress: ({ row, rows }) => {
           progress ??= new Progress({ label: "drawing", total: rows, unit: "rows" });
@@ -123,6 +152,7 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
       about: requestOf(options, result, i),
     }));
     await writePictures(pictures, signal);
+    sayRetrieved(result);
     sayUnread(model.unreadTokens(instruction, input === undefined ? 0 : 1));
     if (options.json)
       await printJson({ output: outputs[0], outputs, ...reportOf(result), settings, device: options.device });
@@ -130,20 +160,44 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
       for (const path of outputs)
         say(`wrote ${path} (seed ${result.seed}, ${Math.round(result.timings.total)} ms)`);
   } finally {
+    await clip?.release();
     await model.release();
   }
 }
 
-type Settings = Pick<
-  GenerateOptions,
-  "instruction" | "seed" | "samples" | "temperature" | "topK" | "topP" | "guidance"
->;
-
-function settingsOf({ instruction, seed, samples, temperature, topK, topP, guidance }: Options): Settings {
-  return { instruction, seed, samples, temperature, topK, topP, guidance };
+/** Which examples of the library were used, and why. */
+function sayRetrieved({ retrieved, bestSimilarity }: Generated): void {
+  for (const { id, instruction, distance, block } of retrieved ?? [])
+    say(
+      oneLine(
+        `example ${id.slice(0, 12)} of the library (distance ${distance.toFixed(4)}${block === "made" ? ", compiled now" : ""}): ${instruction}`,
+      ),
+    );
+  if (retrieved?.length !== 0) return;
+  const best = bestSimilarity === undefined ? "it is empty" : `the best has ${bestSimilarity.toFixed(4)}`;
+  say(`no example of the library is similar enough (${best}): drawing without`);
 }
 
-const reportOf = ({ seed, model, tokens, timings }: Generated) => ({ seed, model, tokens, timings });
+type Settings = Pick<
+  GenerateOptions,
+  "instruction" | "seed" | "samples" | "temperature" | "topK" | "topP" | "guidance" | "k" | "minSimilarity"
+>;
+
+function settingsOf(options: Options): Settings {
+  const { instruction, seed, samples, temperature, topK, topP, guidance, library, k, minSimilarity } =
+    options;
+  const drawing = { instruction, seed, samples, temperature, topK, topP, guidance };
+  return library === undefined ? drawing : { ...drawing, k, minSimilarity };
+}
+
+const reportOf = ({ seed, model, tokens, timings, retrieved, bestSimilarity }: Generated) => ({
+  seed,
+  model,
+  tokens,
+  timings,
+  retrieved,
+  bestSimilarity,
+});
 
 /** One file a sample. */
 const outputsOf = ({ output, samples }: Options): string[] =>
@@ -152,8 +206,9 @@ const outputsOf = ({ output, samples }: Options): string[] =>
     : Array.from({ length: samples }, (_, i) => output.replace(/\.png$/i, `-${i + 1}$&`));
 
 /** What is needed to make the picture of a sample again. */
-function requestOf(options: Options, { seed, model: fingerprint }: Generated, sample: number): object {
-  const { example = [], prompt = [], input, model, adapter, device } = options;
+function requestOf(options: Options, result: Generated, sample: number): object {
+  const { seed, model: fingerprint, retrieved } = result;
+  const { example = [], prompt = [], input, model, adapter, device, library } = options;
   return {
     ...settingsOf(options),
     seed,
@@ -164,6 +219,7 @@ function requestOf(options: Options, { seed, model: fingerprint }: Generated, sa
     device,
     example,
     prompt,
+    ...(library !== undefined && { library, retrieved: retrieved?.map(({ id }) => id) }),
     input,
   };
 }

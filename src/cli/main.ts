@@ -11,6 +11,7 @@ import { compressCommand } from "./compress.ts";
 import { convertCommand } from "./convert.ts";
 import { describeCommand } from "./describe.ts";
 import { evalCommand } from "./eval.ts";
+import { examplesCommand } from "./examples.ts";
 import { exportCommand } from "./export.ts";
 import { generateCommand } from "./generate.ts";
 import { initCommand } from "./init.ts";
@@ -43,6 +44,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     initCommand,
     trainCommand,
     evalCommand,
+    examplesCommand,
     captionCommand,
     convertCommand,
     inspectCommand,

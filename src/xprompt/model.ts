@@ -21,6 +21,7 @@ import { adapted } from "./adapted.ts";
 import { checkParts } from "./check-parts.ts";
 import { fingerprintOf, type ModelConfig, modelConfigFromJson, modelConfigSchema } from "./config.ts";
 import { describeChange } from "./describe.ts";
+import type { ExampleSource, RetrievedExample } from "./example-source.ts";
 import { draw, type GuidanceWeights } from "./generate.ts";
 import { resolveModel } from "./models.ts";
 import { VisualPrompt } from "./prompt.ts";
@@ -52,6 +53,12 @@ export interface Progress {
 export interface GenerateOptions {
   /** What to do, by example: one prompt, or several that are used together. */
   readonly prompt?: VisualPrompt | readonly VisualPrompt[];
+  /** Where to look for examples that are like what is asked for: an `ExampleLibrary`, say. */
+  readonly library?: ExampleSource;
+  /** Examples to take from the library. Defaults to 1. */
+  readonly k?: number;
+  /** Take no example of the library that is less like what is asked for, 1 being the same. Defaults to any. */
+  readonly minSimilarity?: number;
   /** The picture to change; without it the model draws from words and examples alone. */
   readonly input?: Picture;
   /** What to do, in words. */
@@ -92,6 +99,10 @@ export interface Generated {
   readonly seed: number;
   /** Fingerprint of the model. */
   readonly model: string;
+  /** What the library gave, the nearest first. */
+  readonly retrieved?: readonly RetrievedExample[];
+  /** The similarity of the library's nearest example, where that was not like enough. */
+  readonly bestSimilarity?: number;
   readonly tokens: { readonly examples: number; readonly prompt: number; readonly generated: number };
   /** Milliseconds. */
   readonly timings: {
@@ -220,12 +231,21 @@ export class XPrompt {
    */
   async generate(options: GenerateOptions): Promise<Generated> {
     const started = performance.now();
-    const { seed = randomSeed(), samples, guidance, ...sampling } = checkRequest(options);
+    const { seed = randomSeed(), samples, guidance, k, minSimilarity, ...sampling } = checkRequest(options);
     const { signal } = options;
     signal?.throwIfAborted();
-    const blocks = this.joined(options.prompt)?.blocks ?? [];
+    const shown = options.prompt === undefined ? [] : [options.prompt].flat();
+    this.joined(shown);
     const input = options.input === undefined ? undefined : await loadPicture(options.input, this.size);
     const [inputCodes] = input ? await this.tokenizer.encodeImages([input]) : [];
+    const retrieved = await options.library?.retrieve(this, {
+      instruction: options.instruction ?? "",
+      ...(input && inputCodes && { input: { picture: options.input!, codes: inputCodes } }),
+      k,
+      minSimilarity,
+      signal,
+    });
+    const blocks = this.joined(retrieved?.prompt ? [...shown, retrieved.prompt] : shown)?.blocks ?? [];
     const instruction = this.words(options.instruction ?? "", input ? 1 : 0);
     const [empty] = (await this.empty()).blocks;
     const prepared = performance.now();
@@ -261,6 +281,7 @@ export class XPrompt {
       codes: drawn.codes,
       seed,
       model: this.fingerprint,
+      ...(retrieved && { retrieved: retrieved.examples, bestSimilarity: retrieved.best }),
       tokens: {
         examples: blocks.reduce((sum, { length }) => sum + length, 0),
         prompt: drawn.promptTokens,

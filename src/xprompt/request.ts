@@ -4,12 +4,16 @@ import { samplingSchema } from "../chameleon/sampling.ts";
 import { checkSettings } from "../chameleon/settings.ts";
 
 const MAX_SAMPLES = 64;
+/** Most examples that are taken from a library. */
+const MAX_EXAMPLES = 64;
 const weight = z.number().min(0).max(100);
 
 /** Each setting's description ends the sentence "expected …". */
 export const requestSchema = samplingSchema.extend({
   seed: z.int().min(0).optional().describe("a whole number from 0 to 2^53 - 1"),
   samples: z.int().min(1).max(MAX_SAMPLES).default(1).describe(`a whole number from 1 to ${MAX_SAMPLES}`),
+  k: z.int().min(1).max(MAX_EXAMPLES).default(1).describe(`a whole number from 1 to ${MAX_EXAMPLES}`),
+  minSimilarity: z.number().min(-1).max(1).optional().describe("a number from -1 to 1"),
   guidance: z
     .union([
       weight,

@@ -1,0 +1,340 @@
+/** @file `xprompt examples`: the library of examples that `generate --library` looks things up in. */
+import { Command } from "commander";
+import { z } from "zod";
+import { UsageError, XPromptError } from "../errors.ts";
+import { savePng } from "../image/index.ts";
+import { Progress } from "../progress.ts";
+import {
+  type Added,
+  compileExamples,
+  ExampleLibrary,
+  exampleSheet,
+  exportExamples,
+  type Facts,
+  type NewExample,
+} from "../retrieval/index.ts";
+import { openPairs, type PairSource } from "../tasks/index.ts";
+import { XPrompt } from "../xprompt/model.ts";
+import { requestSchema } from "../xprompt/request.ts";
+import {
+  type DistanceOptions,
+  weightsOf,
+  withFeatures,
+  withFeaturesOf,
+  withLibrary,
+  withWeights,
+} from "./library-options.ts";
+import {
+  checkDevice,
+  checkExtension,
+  checkOutput,
+  examplesOf,
+  type ModelOptions,
+  numberFor,
+  withExamples,
+  withModel,
+} from "./options.ts";
+import { oneLine, print, printJson, say } from "./output.ts";
+
+const DEFAULT_PLACE = "examples-library";
+
+const whole = z.int().min(0).describe("a whole number from 0");
+const edge = z.int().min(8).max(4096).describe("a whole number from 8 to 4096");
+
+export function examplesCommand(signal: AbortSignal): Command {
+  const command = new Command("examples").description(
+    "Keep before → after pairs in a library, and find those that are like what is asked for.",
+  );
+  const named = (name: string, description: string) =>
+    withLibrary(new Command(name).description(description), DEFAULT_PLACE).option(
+      "--json",
+      "print one JSON object on standard output",
+      false,
+    );
+  command.addCommand(
+    withFeatures(withModel(withExamples(named("add", "Add pairs: of data sets, or named one by one."))))
+      .argument(
+        "[set...]",
+        "folders of pairs, lists, Parquet files or WebDataset shards (see docs/datasets.md)",
+      )
+      .option("--instruction <text>", "what pairs without an instruction of their own show")
+      .option("--source <name>", "where the pairs come from. Defaults to the name of the set")
+      .option("--licence <name>", "the licence of pairs that do not say it")
+      .option(
+        "--size <pixels>",
+        "keep the pictures as squares of this edge. Defaults to as they are",
+        numberFor("--size", edge),
+      )
+      .action((sets: string[], options: AddOptions) => add(sets, options, signal)),
+  );
+  command.addCommand(
+    named("list", "List examples in the order in which they were added.")
+      .option("--limit <n>", "how many. Defaults to 20", numberFor("--limit", whole), 20)
+      .option("--offset <n>", "how many to pass over. Defaults to 0", numberFor("--offset", whole), 0)
+      .action(list),
+  );
+  command.addCommand(
+    withWeights(
+      withFeatures(
+        withModel(named("search", "Find the examples that are nearest to an instruction or a picture.")),
+      ),
+    )
+      .argument("[instruction]", "what is asked for, in words")
+      .option("--input <picture>", "the picture to change")
+      .option("--k <n>", "how many. Defaults to 5", numberFor("--k", requestSchema.shape.k), 5)
+      .option("--sheet <file>", "write a contact sheet of what was found (PNG)")
+      .action((instruction: string | undefined, options: SearchOptions) => search(instruction, options)),
+  );
+  command.addCommand(
+    named("show", "Say everything about one example, and write it as a contact sheet if asked for.")
+      .argument("<id>", "its id, or the first digits")
+      .option("--sheet <file>", "write a contact sheet of it (PNG)")
+      .action(show),
+  );
+  command.addCommand(
+    named("remove", "Remove examples, and what was made of them.")
+      .argument("<id...>", "their ids, or the first digits")
+      .action(remove),
+  );
+  command.addCommand(
+    withFeatures(
+      withModel(named("compile", "Make the vectors and compiled blocks that a model needs, ahead of time.")),
+    )
+      .option("--vectors-only", "do not compile", false)
+      .action((options: CompileOptions) => compile(options, signal)),
+  );
+  command.addCommand(
+    named("export", "Write all examples as a folder of pairs that examples add, and training, can read.")
+      .requiredOption("--output <dir>", "the folder to make")
+      .action((options: ExportOptions) => exportAll(options, signal)),
+  );
+  return command;
+}
+
+interface LibraryOptions {
+  readonly library: string;
+  readonly json: boolean;
+}
+
+interface AddOptions extends ModelOptions, LibraryOptions, Pick<DistanceOptions, "clip"> {
+  readonly example?: readonly string[];
+  readonly instruction?: string;
+  readonly source?: string;
+  readonly licence?: string;
+  readonly size?: number;
+}
+
+/** Reasons that are told of pairs that were left out. */
+const REASONS = 5;
+
+async function add(sets: readonly string[], options: AddOptions, signal: AbortSignal): Promise<void> {
+  const { library: place, instruction, source, licence, json } = options;
+  const named = examplesOf(options.example, instruction);
+  if (sets.length + named.length === 0)
+    throw new UsageError("examples add: expected a data set or --example, got neither");
+  checkDevice(options.device);
+  const sources: PairSource[] = [];
+  for (const path of sets)
+    sources.push(await openPairs({ path, split: "all", ...(instruction && { instruction }) }));
+  const maps = sources.find(({ format }) => format === "nyuv2" || format === "ade20k");
+  if (maps && options.size === undefined)
+    throw new UsageError(
+      `examples add: expected --size for ${maps.name}, whose maps are drawn in colours, got none (give --size 512)`,
+    );
+  const total = named.length + sources.reduce((sum, { length }) => sum + length, 0);
+  const reasons: string[] = [];
+  async function* all(): AsyncGenerator<NewExample> {
+    for (const pair of named) yield { ...pair, source: source ?? "", licence };
+    for (const set of sources)
+      for await (const record of options.size === undefined ? set.records() : set.decoded(options.size))
+        yield {
+          ...record,
+          input: record.input as NewExample["input"],
+          source: source ?? record.source,
+          licence: record.licence ?? licence,
+        };
+  }
+  const progress = new Progress({ label: "adding", total, unit: "pairs" });
+  const result = await withFeaturesOf(options, async (features) => {
+    const library = await ExampleLibrary.open(place, { create: true });
+    const added = await library
+      .add(all(), features, {
+        signal,
+        onProgress: ({ added, known, refused }) => progress.update(added + known + refused),
+        // One pair that was named is the whole task; of a set, the others go on.
+        ...(sets.length > 0 && {
+          onRefused: ({ message }) => {
+            if (reasons.length < REASONS) reasons.push(message);
+          },
+        }),
+      })
+      .finally(() => progress.stop());
+    return { ...added, examples: await library.count() };
+  });
+  const broken = sources.flatMap(({ defects }) => defects.first);
+  const skipped = sources.reduce((sum, { defects }) => sum + defects.total, 0);
+  const refused = result.refused + skipped;
+  for (const reason of [...reasons, ...broken].slice(0, REASONS)) say(`left out: ${oneLine(reason)}`);
+  if (result.added + result.known === 0)
+    throw new XPromptError(
+      `examples add: expected a pair that can be used, got none of ${total} (see the reasons above)`,
+    );
+  if (json) await printJson({ library: place, ...result, refused });
+  else say(summaryOf(place, { ...result, refused }, result.examples));
+}
+
+function summaryOf(place: string, { added, known, refused }: Added, count: number): string {
+  const parts = [`added ${added}`, known > 0 && `${known} were there`, refused > 0 && `${refused} left out`];
+  return `${parts.filter(Boolean).join(", ")}: ${place} has ${count} examples`;
+}
+
+async function list(options: LibraryOptions & { limit: number; offset: number }): Promise<void> {
+  const library = await ExampleLibrary.open(options.library);
+  const examples = options.limit === 0 ? [] : await library.list(options);
+  const count = await library.count();
+  if (options.json)
+    await printJson({ library: options.library, count, ...(await library.kinds()), examples });
+  else {
+    for (const facts of examples) await print(lineOf(facts));
+    say(`${examples.length} of ${count} examples`);
+  }
+}
+
+const lineOf = ({ id, instruction, subtask, source }: Facts): string =>
+  oneLine([id.slice(0, 12), instruction || "(no instruction)", subtask, source].filter(Boolean).join("  "));
+
+interface SearchOptions extends ModelOptions, LibraryOptions, DistanceOptions {
+  readonly input?: string;
+  readonly k: number;
+  readonly sheet?: string;
+}
+
+async function search(instruction = "", options: SearchOptions): Promise<void> {
+  const { library: place, input, k, sheet } = options;
+  const weights = weightsOf(options);
+  if (instruction.trim() === "" && input === undefined)
+    throw new UsageError("examples search: expected an instruction or --input, got neither");
+  if (sheet !== undefined) await checkSheet(sheet, input);
+  checkDevice(options.device);
+  const library = await ExampleLibrary.open(place);
+  const found =
+    weights.text + weights.image === 0
+      ? await library.search({ instruction }, undefined, weights, k)
+      : await withFeaturesOf(options, async (features) => {
+          if ((await library.lacking(features)) > 0)
+            say(`note: some examples have no vectors of ${features.space} (see xprompt examples compile)`);
+          const image = input !== undefined && weights.image > 0 ? await features.image(input) : undefined;
+          return library.search({ instruction, vectors: { image } }, features, weights, k);
+        });
+  if (sheet !== undefined) {
+    const shown = await Promise.all(
+      found.map(async (each) => ({ ...each, ...(await library.get(each.id)) })),
+    );
+    await savePng(sheet, await exampleSheet(shown, { instruction, input }));
+  }
+  if (options.json) await printJson({ library: place, instruction, input, weights, found, sheet });
+  else {
+    for (const each of found) await print(`${each.distance.toFixed(4)}  ${lineOf(each)}`);
+    if (found.length === 0) say("found nothing");
+    if (sheet !== undefined) say(`wrote ${sheet}`);
+  }
+}
+
+async function checkSheet(sheet: string, input?: string): Promise<void> {
+  checkExtension(sheet, ".png");
+  await checkOutput(sheet, input === undefined ? [] : [input]);
+}
+
+async function show(id: string, options: LibraryOptions & { sheet?: string }): Promise<void> {
+  if (options.sheet !== undefined) await checkSheet(options.sheet);
+  const library = await ExampleLibrary.open(options.library);
+  const { input, output, ...facts } = await library.get(id);
+  if (options.sheet !== undefined)
+    await savePng(options.sheet, await exampleSheet([{ ...facts, input, output }]));
+  const { models } = await library.kinds();
+  const compiled = [];
+  for (const model of models) if ((await library.blocks(model, [facts.id])).size > 0) compiled.push(model);
+  const about = { ...facts, bytes: { input: input.length, output: output.length }, compiled };
+  if (options.json) await printJson({ library: options.library, ...about, sheet: options.sheet });
+  else for (const [name, value] of Object.entries(about)) await print(oneLine(`${name}: ${textOf(value)}`));
+}
+
+const textOf = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
+
+async function remove(ids: readonly string[], options: LibraryOptions): Promise<void> {
+  const library = await ExampleLibrary.open(options.library);
+  const found = [];
+  for (const id of ids) found.push((await library.get(id)).id);
+  const removed = await library.remove(found);
+  if (options.json) await printJson({ library: options.library, removed, ids: found });
+  else say(`removed ${removed}: ${options.library} has ${await library.count()} examples`);
+}
+
+interface CompileOptions extends ModelOptions, LibraryOptions, Pick<DistanceOptions, "clip"> {
+  readonly vectorsOnly: boolean;
+}
+
+/** Examples that are compiled before they are kept. */
+const COMPILED_AT_ONCE = 16;
+
+async function compile(options: CompileOptions, signal: AbortSignal): Promise<void> {
+  const { library: place, vectorsOnly } = options;
+  checkDevice(options.device);
+  const library = await ExampleLibrary.open(place);
+  const vectors = await withFeaturesOf(options, async (features) => {
+    const progress = new Progress({
+      label: "vectors",
+      total: await library.lacking(features),
+      unit: "examples",
+    });
+    return library
+      .embed(features, { signal, onProgress: ({ added }) => progress.update(added) })
+      .finally(() => progress.stop());
+  });
+  const blocks = vectorsOnly ? 0 : await compileAll(library, options, signal);
+  if (options.json) await printJson({ library: place, vectors, blocks, ...(await library.kinds()) });
+  else say(`made vectors of ${vectors} examples and compiled ${blocks}`);
+}
+
+async function compileAll(
+  library: ExampleLibrary,
+  options: CompileOptions,
+  signal: AbortSignal,
+): Promise<number> {
+  const model = await XPrompt.load(options.model, options);
+  try {
+    const there = await library.compiled(model.fingerprint);
+    const missing = (await library.ids()).filter((id) => !there.has(id));
+    const progress = new Progress({ label: "compiling", total: missing.length, unit: "examples" });
+    try {
+      for (let from = 0; from < missing.length; from += COMPILED_AT_ONCE) {
+        signal.throwIfAborted();
+        await compileExamples(library, model, missing.slice(from, from + COMPILED_AT_ONCE));
+        progress.update(Math.min(from + COMPILED_AT_ONCE, missing.length));
+      }
+    } finally {
+      progress.stop();
+    }
+    return missing.length;
+  } finally {
+    await model.release();
+  }
+}
+
+interface ExportOptions extends LibraryOptions {
+  readonly output: string;
+}
+
+async function exportAll(
+  { library: place, output, json }: ExportOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const library = await ExampleLibrary.open(place);
+  const progress = new Progress({ label: "exporting", total: await library.count(), unit: "examples" });
+  const exported = await exportExamples(library, output, {
+    signal,
+    onProgress: (count) => progress.update(count),
+  }).finally(() => progress.stop());
+  if (json) await printJson({ library: place, output, exported });
+  else say(`wrote ${exported} pairs to ${output}`);
+}

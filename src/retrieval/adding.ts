@@ -1,0 +1,200 @@
+/** @file Adding examples to a library: batch by batch, each put in place whole, and none twice. */
+import { XPromptError } from "../errors.ts";
+import { loadImage } from "../image/index.ts";
+import { type NewExample, type StoredExample, storedExample, type Vectors } from "./example.ts";
+import { type Features, unit } from "./features.ts";
+import { indexTable } from "./indexing.ts";
+import { factsOf } from "./search.ts";
+import { factNames, type LibraryTable, type Tables } from "./tables.ts";
+
+export interface AddOptions {
+  /** Called for an example that is wrong, which is then left out. Without, it ends the adding. */
+  onRefused?(error: XPromptError, example: NewExample): void;
+  /** Called whenever some have been added for good. */
+  onProgress?(sofar: Added): void;
+  readonly signal?: AbortSignal;
+}
+
+export interface Added {
+  readonly added: number;
+  /** Examples that were there before. */
+  readonly known: number;
+  readonly refused: number;
+}
+
+/** An example with its place in a space. */
+interface Placed {
+  readonly example: StoredExample;
+  readonly vectors: Vectors;
+}
+
+/** Limits of what is held back before it is added. */
+const BATCH = { examples: 2000, bytes: 64 * 2 ** 20, milliseconds: 5000 };
+
+/** Knows what is in a library, so that nothing is added twice. */
+export class Adding {
+  private ids = new Set<string>();
+  private version = -1;
+
+  constructor(private readonly tables: Tables) {}
+
+  async add(
+    examples: Iterable<NewExample> | AsyncIterable<NewExample>,
+    features: Features,
+    { onRefused, onProgress, signal }: AddOptions,
+  ): Promise<Added> {
+    await this.refresh();
+    await this.embedMissing(features, { signal });
+    const batch = new Batch();
+    let [added, known, refused] = [0, 0, 0];
+    const flush = async () => {
+      added += await this.put(batch.take(), features);
+      onProgress?.({ added, known, refused });
+    };
+    for await (const example of examples) {
+      signal?.throwIfAborted();
+      try {
+        const stored = await storedExample(example);
+        if (this.ids.has(stored.id) || batch.has(stored.id)) known++;
+        else batch.push({ example: stored, vectors: await placed(stored, example.vectors, features) });
+      } catch (error) {
+        if (!(error instanceof XPromptError) || !onRefused) throw error;
+        refused++;
+        onRefused(error, example);
+      }
+      if (batch.isFull()) await flush();
+    }
+    await flush();
+    await this.index(features);
+    return { added, known, refused };
+  }
+
+  async embedMissing(
+    features: Features,
+    { onProgress, signal }: Pick<AddOptions, "onProgress" | "signal"> = {},
+  ): Promise<number> {
+    const examples = await this.tables.examples();
+    const vectors = (await this.tables.vectors(features, true))!;
+    if ((await vectors.count()) >= (await examples.count())) return 0;
+    const there = await vectors.ids();
+    const missing = [...(await examples.ids())].filter((id) => !there.has(id));
+    const batch = new Batch();
+    let made = 0;
+    const flush = async () => {
+      const taken = batch.take();
+      if (taken.length > 0) await vectors.add(taken.map(vectorRow));
+      made += taken.length;
+      onProgress?.({ added: made, known: there.size, refused: 0 });
+    };
+    for (const id of missing) {
+      signal?.throwIfAborted();
+      for (const row of await examples.rows([id], [...factNames, "input", "output"])) {
+        const { input, output } = row as { input: Uint8Array; output: Uint8Array };
+        const example = { ...factsOf(row), input, output };
+        batch.push({ example, vectors: await placed(example, undefined, features) });
+      }
+      if (batch.isFull()) await flush();
+    }
+    await flush();
+    await this.index(features);
+    return made;
+  }
+
+  /** Adds a batch: the examples first, for what lacks vectors gets them later, and what is only a vector is nothing. */
+  private async put(batch: readonly Placed[], features: Features): Promise<number> {
+    if (batch.length === 0) return 0;
+    await this.refresh();
+    const fresh = batch.filter(({ example }) => !this.ids.has(example.id));
+    if (fresh.length === 0) return 0;
+    const examples = await this.tables.examples();
+    await examples.add(fresh.map(({ example }) => ({ ...example })));
+    await (await this.tables.vectors(features, true))!.add(fresh.map(vectorRow));
+    for (const { example } of fresh) this.ids.add(example.id);
+    this.version = await versionOf(examples);
+    return fresh.length;
+  }
+
+  /** Reads what is in the library, if another has written since: on object storage no lock keeps it away. */
+  private async refresh(): Promise<void> {
+    const examples = await this.tables.examples();
+    const version = await versionOf(examples);
+    if (version === this.version) return;
+    this.ids = await examples.ids();
+    this.version = version;
+  }
+
+  private async index(features: Features): Promise<void> {
+    const examples = await this.tables.examples();
+    await indexTable(examples);
+    await indexTable((await this.tables.vectors(features, true))!);
+    this.version = await versionOf(examples);
+  }
+}
+
+class Batch {
+  private examples = new Map<string, Placed>();
+  private bytes = 0;
+  private began = 0;
+
+  push(placed: Placed): void {
+    if (this.examples.size === 0) this.began = performance.now();
+    const { id, input, output } = placed.example;
+    this.examples.set(id, placed);
+    this.bytes += input.length + output.length;
+  }
+
+  has(id: string): boolean {
+    return this.examples.has(id);
+  }
+
+  isFull(): boolean {
+    return (
+      this.examples.size >= BATCH.examples ||
+      this.bytes >= BATCH.bytes ||
+      (this.examples.size > 0 && performance.now() - this.began >= BATCH.milliseconds)
+    );
+  }
+
+  take(): Placed[] {
+    const taken = [...this.examples.values()];
+    this.examples = new Map();
+    this.bytes = 0;
+    return taken;
+  }
+}
+
+/** The latest version of a table. */
+const versionOf = (table: LibraryTable): Promise<number> =>
+  table.run(async (it) => {
+    await it.checkoutLatest();
+    return it.version();
+  });
+
+const vectorRow = ({ example, vectors }: Placed) => ({
+  ...factsOf({ ...example }),
+  text: vectors.text ?? null,
+  image: vectors.image ?? null,
+});
+
+/** Its vectors: those given, at length 1; else they are made, once both pictures are known to be whole. */
+async function placed(
+  { instruction, input, output }: StoredExample,
+  given: Vectors | undefined,
+  features: Features,
+): Promise<Vectors> {
+  if (given) {
+    const checked = (name: "text" | "image", width: number) => {
+      const vector = given[name];
+      if (vector && (vector.length !== width || !vector.every(Number.isFinite)))
+        throw new XPromptError(
+          `adding an example: ${name} vector: expected ${width} finite numbers, as ${features.space} has them, got ${vector.length}`,
+        );
+      return vector && unit(vector);
+    };
+    return { text: checked("text", features.textWidth), image: checked("image", features.imageWidth) };
+  }
+  await loadImage(input, { name: "before" });
+  await loadImage(output, { name: "after" });
+  const image = await features.image(input);
+  return { text: instruction === "" ? undefined : await features.text(instruction), image };
+}

@@ -1,0 +1,121 @@
+/** @file Examples as a library keeps them: checked, their pictures as PNG or JPEG, named by their content. */
+import sharp from "sharp";
+import type { Picture } from "../chameleon/picture.ts";
+import { messageOf, UsageError, XPromptError } from "../errors.ts";
+import { encodePng } from "../image/save.ts";
+import { readFileChecked, sha256 } from "../runtime/files.ts";
+
+/** The longest text of an example, in characters: as data sets have it. */
+const MAX_TEXT = 4000;
+/** The most bytes of a picture. */
+const MAX_PICTURE = 64 * 2 ** 20;
+
+/** An example to keep. Pictures are paths, bytes of PNG, JPEG or WebP files, or decoded. */
+export interface NewExample {
+  readonly input: Picture;
+  readonly output: Picture;
+  /** What to do, in words. */
+  readonly instruction?: string;
+  /** What kind of change it is, in the words of its source. */
+  readonly subtask?: string;
+  /** Where it comes from. */
+  readonly source?: string;
+  readonly licence?: string;
+  /** Its place in the space of the features that it is added with, where that is known; of any length but 0. */
+  readonly vectors?: Vectors;
+}
+
+export interface Vectors {
+  readonly text?: Float32Array;
+  readonly image?: Float32Array;
+}
+
+/** What is said of an example. */
+export interface Facts {
+  /** Names the content: the first 32 hexadecimal digits of a SHA-256 of both pictures and the instruction. */
+  readonly id: string;
+  readonly instruction: string;
+  readonly subtask: string;
+  readonly source: string;
+  readonly licence: string;
+  /** Name both pictures together, whatever the instruction. */
+  readonly pictures: string;
+}
+
+/** An example with its pictures: bytes of PNG or JPEG files. */
+export interface StoredExample extends Facts {
+  readonly input: Uint8Array;
+  readonly output: Uint8Array;
+}
+
+/**
+ * An example as it is kept.
+ * @throws XPromptError for a picture that is missing or no PNG, JPEG or WebP, or a text that is too long
+ */
+export async function storedExample(example: NewExample): Promise<StoredExample> {
+  const doing = "adding an example";
+  if (example.input === undefined || example.output === undefined)
+    throw new UsageError(
+      `${doing}: expected two pictures, before and after, got ${example.input === undefined && example.output === undefined ? "none" : "one"} (give both)`,
+    );
+  const text = (name: "instruction" | "subtask" | "source" | "licence") => {
+    const value = (example[name] ?? "").trim();
+    if (value.length > MAX_TEXT)
+      throw new XPromptError(
+        `${doing}: ${name}: expected at most ${MAX_TEXT} characters, got ${value.length} (shorten it)`,
+      );
+    return value;
+  };
+  const facts = {
+    instruction: text("instruction"),
+    subtask: text("subtask"),
+    source: text("source"),
+    licence: text("licence"),
+  };
+  const [input, output] = [
+    await pictureBytes(example.input, doing),
+    await pictureBytes(example.output, doing),
+  ];
+  return { ...names(facts.instruction, input, output), ...facts, input, output };
+}
+
+/** The content's names. */
+function names(instruction: string, input: Uint8Array, output: Uint8Array) {
+  const pictures = sha256(`${sha256(input)} ${sha256(output)}`).slice(0, 32);
+  return { id: sha256(JSON.stringify([pictures, instruction])).slice(0, 32), pictures };
+}
+
+/** Whether pictures and instruction are those that it was named by. */
+export const isWhole = ({ id, instruction, input, output }: StoredExample): boolean =>
+  names(instruction, input, output).id === id;
+
+async function pictureBytes(picture: Picture, doing: string): Promise<Uint8Array> {
+  if (typeof picture !== "string" && !(picture instanceof Uint8Array)) return encodePng(picture);
+  const bytes = typeof picture === "string" ? await readFileChecked(picture, "image", MAX_PICTURE) : picture;
+  const name = typeof picture === "string" ? picture : "picture";
+  if (bytes.length > MAX_PICTURE)
+    throw new XPromptError(
+      `${doing}: ${name}: expected at most ${MAX_PICTURE} bytes, got ${bytes.length} (make it smaller first)`,
+    );
+  const kind = formatOf(bytes);
+  if (kind === "png" || kind === "jpeg") return bytes;
+  if (kind === "other")
+    throw new XPromptError(
+      `${doing}: ${name}: expected a PNG, JPEG, WebP or TIFF image, got ${bytes.length === 0 ? "an empty file" : "something else"} (convert it, or give another)`,
+    );
+  try {
+    return await sharp(bytes, { failOn: "error" }).autoOrient().png().toBuffer();
+  } catch (error) {
+    const [reason] = messageOf(error).split("\n");
+    throw new XPromptError(`${doing}: ${name}: expected a whole image, got a broken one: ${reason}`);
+  }
+}
+
+/** By the first bytes. */
+export function formatOf(bytes: Uint8Array): "png" | "jpeg" | "webp" | "tiff" | "other" {
+  const beginning = Buffer.from(bytes.subarray(0, 12)).toString("latin1");
+  if (beginning.startsWith("\x89PNG\r\n\x1a\n")) return "png";
+  if (beginning.startsWith("\xff\xd8\xff")) return "jpeg";
+  if (/^RIFF....WEBP/s.test(beginning)) return "webp";
+  return /^(II\*\0|MM\0\*)/.test(beginning) ? "tiff" : "other";
+}

@@ -1,0 +1,11 @@
+/** @file The example library and RAIE: examples that are found when they are needed, compiled and ready. */
+export type { Added, AddOptions } from "./adding.ts";
+export { ClipFeatures } from "./clip-features.ts";
+export type { Facts, NewExample, StoredExample, Vectors } from "./example.ts";
+export { exportExamples } from "./export.ts";
+export type { Features } from "./features.ts";
+export { ExampleLibrary, type OpenOptions, type Query } from "./library.ts";
+export { modelFeatures } from "./model-features.ts";
+export { compileExamples, defaultWeights, Retriever, type RetrieverOptions } from "./raie.ts";
+export type { Found, Weights } from "./search.ts";
+export { exampleSheet } from "./sheet.ts";

@@ -1,0 +1,297 @@
+/**
+ * @file The example library: pairs with their instructions, found again by what they show or say, and what models have
+ * made of them. A LanceDB database in a folder, or on object storage. Many may read it while one writes.
+ */
+import { mkdir, readdir } from "node:fs/promises";
+import { UsageError, XPromptError } from "../errors.ts";
+import { attempt } from "../runtime/files.ts";
+import type { ExampleRequest, ExampleSource, Retrieved } from "../xprompt/example-source.ts";
+import type { XPrompt } from "../xprompt/model.ts";
+import type { VisualPrompt } from "../xprompt/prompt.ts";
+import { type Added, Adding, type AddOptions } from "./adding.ts";
+import { attemptLance, databases, vectorOf } from "./arrow.ts";
+import { blockOf, rowOf } from "./blocks.ts";
+import { type Facts, isWhole, type NewExample, type StoredExample, type Vectors } from "./example.ts";
+import type { Features } from "./features.ts";
+import { indexTable } from "./indexing.ts";
+import { Retriever } from "./raie.ts";
+import { type Found, factsOf, searchTables, type Weights } from "./search.ts";
+import { factNames, type LibraryTable, Tables } from "./tables.ts";
+import { lockWriter } from "./writer-lock.ts";
+
+export interface OpenOptions {
+  /** Make the library where there is none. Defaults to false. */
+  readonly create?: boolean;
+  /** How to reach object storage, as LanceDB has it: `endpoint`, `region`, `aws_access_key_id`, … Else from the environment. */
+  readonly storageOptions?: Readonly<Record<string, string>>;
+}
+
+export interface Query {
+  readonly instruction?: string;
+  /** Vectors of the query, where they are known: made by the features otherwise. */
+  readonly vectors?: Vectors;
+  /** Words to search the instructions for. Defaults to the instruction. */
+  readonly words?: string;
+}
+
+/** Seconds after which a reader looks for what a writer has added. */
+const FRESHNESS = 1;
+
+export class ExampleLibrary implements ExampleSource {
+  private readonly retriever = new Retriever(this);
+  private adding: Adding | undefined;
+
+  private constructor(
+    /** A folder, or a URI such as `s3://bucket/path`. */
+    readonly place: string,
+    private readonly tables: Tables,
+    private readonly isFolder: boolean,
+  ) {}
+
+  /**
+   * Opens a library.
+   * @param place a folder, or a URI of object storage: `s3://bucket/path`
+   * @throws XPromptError where there is none, something else, a damaged one, or the storage can not be reached
+   */
+  static async open(
+    place: string,
+    { create = false, storageOptions }: OpenOptions = {},
+  ): Promise<ExampleLibrary> {
+    const doing = `opening example library ${place}`;
+    if (place.trim() === "") throw new UsageError("opening an example library: expected a folder, got none");
+    const isFolder = !/^[a-z][a-z0-9+]+:\/\//i.test(place);
+    if (isFolder) await checkFolder(place, create, doing);
+    const connection = await attemptLance(doing, () =>
+      databases().lance.connect(place, {
+        readConsistencyInterval: FRESHNESS,
+        ...(storageOptions && { storageOptions: { ...storageOptions } }),
+      }),
+    );
+    const tables = new Tables(connection, `using example library ${place}`);
+    const library = new ExampleLibrary(place, tables, isFolder);
+    if (create) await library.writing(async () => void (await tables.examples(true)));
+    else await tables.examples();
+    return library;
+  }
+
+  /** Examples in the library. */
+  async count(): Promise<number> {
+    return (await this.tables.examples()).count();
+  }
+
+  /** The spaces that there are vectors of, and the fingerprints of models that examples are compiled for. */
+  kinds(): Promise<{ readonly spaces: string[]; readonly models: string[] }> {
+    return this.tables.kinds();
+  }
+
+  /**
+   * Adds examples, each once: what is there already is left as it is. What a report or the result counts as added stays,
+   * whatever happens to this process.
+   * @param features make the vectors of examples that come without
+   * @throws XPromptError for an example that is wrong (unless `onRefused` takes it), or while another writes
+   */
+  async add(
+    examples: Iterable<NewExample> | AsyncIterable<NewExample>,
+    features: Features,
+    options: AddOptions = {},
+  ): Promise<Added> {
+    this.adding ??= new Adding(this.tables);
+    const adding = this.adding;
+    return this.writing(() => adding.add(examples, features, options));
+  }
+
+  /**
+   * Makes the vectors that examples lack in a space: those of another model, or that an interrupted `add` left out.
+   * @returns how many
+   */
+  async embed(features: Features, options: Pick<AddOptions, "onProgress" | "signal"> = {}): Promise<number> {
+    this.adding ??= new Adding(this.tables);
+    const adding = this.adding;
+    return this.writing(() => adding.embedMissing(features, options));
+  }
+
+  /** How many examples have no vectors in a space. */
+  async lacking(features: Features): Promise<number> {
+    const vectors = await this.tables.vectors(features);
+    return (await this.count()) - ((await vectors?.count()) ?? 0);
+  }
+
+  /** Facts of examples, in the order in which they were added. */
+  async list({ offset = 0, limit = 100 }: { offset?: number; limit?: number } = {}): Promise<Facts[]> {
+    const examples = await this.tables.examples();
+    const rows: Record<string, unknown>[] = await examples.run((table) =>
+      table
+        .query()
+        .select([...factNames])
+        .offset(offset)
+        .limit(limit)
+        .toArray(),
+    );
+    return rows.map(factsOf);
+  }
+
+  /**
+   * An example with its pictures.
+   * @param id or its first digits, 6 at least, where they tell
+   * @throws XPromptError when there is none, several, or it is not what was added: nothing damaged is ever used
+   */
+  async get(id: string): Promise<StoredExample> {
+    const doing = `looking up example ${id.slice(0, 40)}`;
+    if (!/^[0-9a-f]{6,32}$/.test(id))
+      throw new XPromptError(`${doing}: expected 6 to 32 hexadecimal digits (see xprompt examples list)`);
+    const examples = await this.tables.examples();
+    const condition = id.length === 32 ? `id = '${id}'` : `id >= '${id}' AND id < '${id}g'`;
+    const rows: Record<string, unknown>[] = await examples.run((table) =>
+      table.query().where(condition).limit(2).toArray(),
+    );
+    const [row, another] = rows;
+    if (!row) throw new XPromptError(`${doing}: expected it in ${this.place}, found none of that id`);
+    if (another && another.id !== row.id)
+      throw new XPromptError(`${doing}: expected one example, found several (give more digits)`);
+    const found = { ...factsOf(row), input: row.input as Uint8Array, output: row.output as Uint8Array };
+    if (isWhole(found)) return found;
+    throw new XPromptError(
+      `${doing}: its pictures or its instruction are not what was added: the library is damaged (remove it, and add it again)`,
+    );
+  }
+
+  /**
+   * The k nearest examples, the nearest first.
+   * @throws UsageError for a query without anything to search by
+   */
+  async search(query: Query, features: Features | undefined, weights: Weights, k: number): Promise<Found[]> {
+    if (!Number.isInteger(k) || k < 1 || k > 1000)
+      throw new UsageError(`searching examples: expected k from 1 to 1000, got ${k}`);
+    const { instruction = "", vectors, words = instruction } = query;
+    const text =
+      vectors?.text ??
+      (weights.text > 0 && instruction.trim() !== "" ? await features?.text(instruction) : undefined);
+    const near = { text, image: vectors?.image, words: words.trim() || undefined };
+    const table = features && (await this.tables.vectors(features));
+    return searchTables(await this.tables.examples(), table, near, weights, k);
+  }
+
+  /**
+   * The example whose instruction is nearest to that of another one: never itself, nor the same pictures with other
+   * words (paper: training pairs for RAIE are built like this).
+   * @returns nothing when there is no other
+   * @throws XPromptError when it is not in the library, or has no vectors in this space
+   */
+  async nearestOther(id: string, features: Features): Promise<Found | undefined> {
+    const table = await this.tables.vectors(features);
+    const [own] = (await table?.rows([id], ["id", "pictures", "text"])) ?? [];
+    const text = vectorOf(own?.text);
+    if (!table || !own || !text)
+      throw new XPromptError(
+        `looking for the neighbour of example ${id}: expected its text in the space ${features.space}, found none (see xprompt examples compile)`,
+      );
+    const examples = await this.tables.examples();
+    const total = await table.count();
+    for (let k = 16; ; k *= 4) {
+      const found = await searchTables(examples, table, { text }, { text: 1, image: 0, words: 0 }, k);
+      const other = found.find((each) => each.id !== id && each.pictures !== own.pictures);
+      if (other || k >= total) return other;
+    }
+  }
+
+  /** For `generate({ library })`: by the model's own features, and `defaultWeights`. A `Retriever` does it otherwise. */
+  retrieve(model: XPrompt, request: ExampleRequest): Promise<Retrieved> {
+    return this.retriever.retrieve(model, request);
+  }
+
+  /** Removes examples and all that was made of them. @returns how many there were */
+  async remove(ids: readonly string[]): Promise<number> {
+    return this.writing(async () => {
+      const examples = await this.tables.examples();
+      const there = await examples.rows(ids, ["id"]);
+      for (const table of await this.tables.derived()) await table.delete(ids);
+      await examples.delete(ids);
+      this.adding = undefined;
+      return new Set(there.map(({ id }) => id)).size;
+    });
+  }
+
+  /** What a model has compiled of examples, by id; none that is damaged. */
+  async blocks(
+    fingerprint: string,
+    ids: readonly string[],
+  ): Promise<Map<string, VisualPrompt["blocks"][number]>> {
+    const table = await this.tables.blocks(fingerprint);
+    const columns = ["id", "length", "heads", "layers", "data", "sha256"];
+    const found = new Map<string, VisualPrompt["blocks"][number]>();
+    for (const row of (await table?.rows(ids, columns)) ?? []) {
+      const block = blockOf(row);
+      if (block) found.set(row.id as string, block);
+    }
+    return found;
+  }
+
+  /** The ids that a model has compiled. */
+  async compiled(fingerprint: string): Promise<Set<string>> {
+    return (await (await this.tables.blocks(fingerprint))?.ids()) ?? new Set();
+  }
+
+  /** Keeps what a model has compiled, in place of what there was of the same examples. */
+  async keepBlocks(
+    fingerprint: string,
+    blocks: ReadonlyMap<string, VisualPrompt["blocks"][number]>,
+  ): Promise<void> {
+    await this.writing(async () => {
+      const table = (await this.tables.blocks(fingerprint, true))!;
+      const there = await table.rows([...blocks.keys()], ["id"]);
+      await table.delete(there.map(({ id }) => id as string));
+      await table.add([...blocks].map(([id, block]) => rowOf(id, block)));
+    });
+  }
+
+  /** The ids of all examples. */
+  async ids(): Promise<string[]> {
+    return [...(await (await this.tables.examples()).ids())];
+  }
+
+  /** Every example, in parts, for going through them all. */
+  async *examples(batch = 64): AsyncGenerator<StoredExample[]> {
+    const ids = await this.ids();
+    for (let from = 0; from < ids.length; from += batch) {
+      const part = ids.slice(from, from + batch);
+      yield await Promise.all(part.map((id) => this.get(id)));
+    }
+  }
+
+  /** Joins small pieces and brings indexes up to date; makes those that a large library needs. `add` does it by itself. */
+  async optimize(): Promise<void> {
+    await this.writing(async () => {
+      const all: LibraryTable[] = [await this.tables.examples(), ...(await this.tables.derived())];
+      for (const table of all) await indexTable(table, { always: true });
+    });
+  }
+
+  private async writing<T>(work: () => Promise<T>): Promise<T> {
+    if (!this.isFolder) return work();
+    const release = await lockWriter(this.place);
+    try {
+      return await work();
+    } finally {
+      await release();
+    }
+  }
+}
+
+async function checkFolder(place: string, create: boolean, doing: string): Promise<void> {
+  const names = await attempt(doing, place, () => readdir(place)).catch((error: XPromptError) => {
+    if ((error.cause as NodeJS.ErrnoException)?.code === "ENOENT") return undefined;
+    throw error;
+  });
+  if (names?.includes("examples.lance")) return;
+  if (!create)
+    throw new XPromptError(
+      `${doing}: expected an example library, got ${names ? "a folder without one" : "no such folder"} (make one with xprompt examples add --library ${place})`,
+    );
+  // What an interrupted making leaves behind is no obstacle.
+  const others = names?.filter((name) => name !== "__manifest" && !name.startsWith("writer.lock")) ?? [];
+  if (others.length > 0)
+    throw new XPromptError(
+      `${doing}: expected a library or an empty folder, got one with ${others.slice(0, 3).join(", ")} (choose another)`,
+    );
+  await attempt(doing, place, () => mkdir(place, { recursive: true }));
+}

@@ -1,0 +1,71 @@
+/**
+ * @file The loaded model's own features: no other weights are needed.
+ *
+ * A text is the mean of the first layer's values over its tokens: a learned map of bags of tokens. Measured on four
+ * pairs of each of the 94 families (the nearest instruction is of the same family; chance is 0.01): first layer 0.79,
+ * last layer 0.76, tf-idf of whole words 0.81. Later layers put all texts close together.
+ *
+ * A picture is the bag of its codes: square roots of their counts, so that the dot product is the Bhattacharyya
+ * coefficient, folded into `IMAGE_WIDTH` numbers by signed hashing (https://arxiv.org/abs/0902.2206). The nearest input
+ * picture is of the same family for 0.07, with mean code vectors for 0.02 to 0.05, with hidden states for 0.07.
+ */
+import { loadPicture, type Picture } from "../chameleon/picture.ts";
+import { headWidth } from "../chameleon/transformer.ts";
+import { Random } from "../random.ts";
+import type { XPrompt } from "../xprompt/model.ts";
+import type { Codes } from "../xprompt/sequence.ts";
+import { type Features, unit } from "./features.ts";
+
+const IMAGE_WIDTH = 256;
+/** The most tokens of a text that are looked at. */
+const MAX_TOKENS = 64;
+
+export interface ModelFeatures extends Features {
+  /** The vector of a picture whose codes are known. */
+  ofCodes(codes: Codes): Float32Array;
+}
+
+/** The features of a model, as long as it is loaded. */
+export function modelFeatures(model: XPrompt): ModelFeatures {
+  const { decoder: config } = model.config;
+  const { decoder, tokenizer } = model.base;
+  const headDim = headWidth(config);
+  const { place, sign } = hashing(model.config.image.codes);
+  const text = async (instruction: string): Promise<Float32Array> => {
+    const room = Math.min(MAX_TOKENS, config.maxPositions - 1);
+    const words = tokenizer.encodeText(instruction.trim().toLowerCase()).slice(0, room);
+    const tokens = [tokenizer.vocabulary.bos, ...words];
+    const { layers, length } = await decoder.compress(
+      { tokens, positions: [...tokens.keys()] },
+      words.length,
+    );
+    const { values } = layers[0]!; // [heads, length, headDim]
+    const mean = new Float32Array(config.keyValueHeads * headDim);
+    for (let i = 0; i < values.length; i++)
+      mean[Math.floor(i / (length * headDim)) * headDim + (i % headDim)]! += values[i]! / length;
+    return unit(mean);
+  };
+  const ofCodes = (codes: Codes): Float32Array => {
+    const counts = new Map<number, number>();
+    for (const code of Array.from(codes)) counts.set(code, (counts.get(code) ?? 0) + 1);
+    const folded = new Float32Array(IMAGE_WIDTH);
+    for (const [code, count] of counts) folded[place[code]!]! += sign[code]! * Math.sqrt(count);
+    return unit(folded);
+  };
+  return {
+    space: `xprompt-${model.fingerprint}`,
+    textWidth: config.keyValueHeads * headDim,
+    imageWidth: IMAGE_WIDTH,
+    text,
+    image: async (picture: Picture) =>
+      ofCodes(await tokenizer.encodeImage(await loadPicture(picture, model.size))),
+    ofCodes,
+  };
+}
+
+/** Where each code goes, and with which sign. */
+function hashing(codes: number) {
+  const random = Random.of("bag of codes");
+  const place = Array.from({ length: codes }, () => random.integer(0, IMAGE_WIDTH - 1));
+  return { place, sign: place.map(() => (random.uniform() < 0.5 ? -1 : 1)) };
+}

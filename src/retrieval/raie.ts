@@ -1,0 +1,106 @@
+/** @file RAIE: the examples of a library that are nearest to a request, compiled for the model that will use them. */
+import { UsageError, XPromptError } from "../errors.ts";
+import type { ExampleRequest, ExampleSource, Retrieved } from "../xprompt/example-source.ts";
+import type { XPrompt } from "../xprompt/model.ts";
+import { VisualPrompt } from "../xprompt/prompt.ts";
+import type { Features } from "./features.ts";
+import type { ExampleLibrary } from "./library.ts";
+import { type ModelFeatures, modelFeatures } from "./model-features.ts";
+import type { Weights } from "./search.ts";
+
+/** Instructions decide (paper); of those that say the same, the picture most like the one to change. */
+export const defaultWeights: Weights = { text: 1, image: 0.1, words: 0 };
+
+/** Examples without vectors of the space asked for that are given them in passing. */
+const MOST_IN_PASSING = 500;
+
+export interface RetrieverOptions {
+  /** Defaults to the features of the model that generates. */
+  readonly features?: Features;
+  /** Defaults to `defaultWeights`. */
+  readonly weights?: Weights;
+}
+
+/** A library, looked through in one way. */
+export class Retriever implements ExampleSource {
+  private own: { readonly model: XPrompt; readonly features: ModelFeatures } | undefined;
+  private readonly ready = new Set<string>();
+
+  constructor(
+    private readonly library: ExampleLibrary,
+    private readonly options: RetrieverOptions = {},
+  ) {}
+
+  async retrieve(model: XPrompt, request: ExampleRequest): Promise<Retrieved> {
+    const { instruction, input, k, minSimilarity = -1, signal } = request;
+    const { weights = defaultWeights } = this.options;
+    if (instruction.trim() === "" && !input)
+      throw new UsageError(
+        "looking for an example: expected an instruction or an input picture, got neither",
+      );
+    const own = this.featuresOf(model);
+    const features = this.options.features ?? own;
+    if (weights.text > 0 || weights.image > 0) await this.prepare(features, signal);
+    const image =
+      input && weights.image > 0
+        ? await (features === own ? own.ofCodes(input.codes) : features.image(input.picture))
+        : undefined;
+    const found = await this.library.search({ instruction, vectors: { image } }, features, weights, k);
+    const near = found.filter(({ similarity }) => similarity >= minSimilarity);
+    if (near.length === 0) return { examples: [], best: found[0]?.similarity };
+    const ids = near.map(({ id }) => id);
+    const { prompt, made } = await compileExamples(this.library, model, ids);
+    const examples = near.map(({ id, instruction: text, source, similarity, distance, parts }) => ({
+      id,
+      instruction: text,
+      source,
+      similarity,
+      distance,
+      parts,
+      block: made.has(id) ? ("made" as const) : ("kept" as const),
+    }));
+    return { prompt, examples };
+  }
+
+  private featuresOf(model: XPrompt): ModelFeatures {
+    if (this.own?.model !== model) this.own = { model, features: modelFeatures(model) };
+    return this.own.features;
+  }
+
+  /** Makes sure that the library has vectors of this space. */
+  private async prepare(features: Features, signal?: AbortSignal): Promise<void> {
+    if (this.ready.has(features.space)) return;
+    const lacking = await this.library.lacking(features);
+    const count = await this.library.count();
+    if (lacking > MOST_IN_PASSING && lacking === count)
+      throw new XPromptError(
+        `looking for an example: expected vectors of ${features.space}, got ${lacking} examples without (make them with xprompt examples compile --library ${this.library.place})`,
+      );
+    if (lacking > 0 && lacking <= MOST_IN_PASSING) await this.library.embed(features, { signal });
+    this.ready.add(features.space);
+  }
+}
+
+/**
+ * Blocks of examples, those kept or made now and kept. Where the library can not be written to, they are made all the
+ * same.
+ */
+export async function compileExamples(
+  library: ExampleLibrary,
+  model: XPrompt,
+  ids: readonly string[],
+): Promise<{ readonly prompt: VisualPrompt; readonly made: ReadonlySet<string> }> {
+  const blocks = await library.blocks(model.fingerprint, ids);
+  const missing = ids.filter((id) => !blocks.has(id));
+  const made = new Map<string, VisualPrompt["blocks"][number]>();
+  for (const id of missing) {
+    const { input, output, instruction } = await library.get(id);
+    made.set(id, (await model.compress([{ input, output, instruction }])).blocks[0]!);
+  }
+  if (made.size > 0)
+    await library.keepBlocks(model.fingerprint, made).catch((error) => {
+      if (!(error instanceof XPromptError)) throw error;
+    });
+  const all = ids.map((id) => blocks.get(id) ?? made.get(id)!);
+  return { prompt: VisualPrompt.of(model.fingerprint, all), made: new Set(made.keys()) };
+}

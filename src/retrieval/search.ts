@@ -1,0 +1,148 @@
+/**
+ * @file Finding examples: by the likeness of instructions, of pictures, by words, or a weighted mix of them.
+ *
+ * Each way gives its nearest candidates; the mix is then computed in full for all of them. Similarities are at most 1:
+ * cosines of texts and pictures, and s / (1 + s) of the score s that full-text search (BM25) gives.
+ */
+import { UsageError } from "../errors.ts";
+import { vectorOf } from "./arrow.ts";
+import type { Facts, Vectors } from "./example.ts";
+import { dot } from "./features.ts";
+import { factNames, type LibraryTable } from "./tables.ts";
+
+/** How much each likeness counts; 0 leaves it out. */
+export interface Weights {
+  /** Of instructions, by features. */
+  readonly text: number;
+  /** Of the pictures to change, by features. */
+  readonly image: number;
+  /** Of instructions, by the words they share. */
+  readonly words: number;
+}
+
+export interface Found extends Facts {
+  /** Weighted mean of `parts`, at most 1. */
+  readonly similarity: number;
+  /** 1 − similarity. */
+  readonly distance: number;
+  /** Similarity in each way that counted. */
+  readonly parts: Partial<Record<keyof Weights, number>>;
+}
+
+/** What to be near to. */
+export interface Near extends Vectors {
+  readonly words?: string;
+}
+
+interface Candidate {
+  readonly facts: Facts;
+  readonly text?: Float32Array;
+  readonly image?: Float32Array;
+}
+
+/** Candidates of each way beyond those asked for. */
+const MORE = 32;
+/** Partitions of an index that are looked through, and candidates for each result whose exact distance is taken. */
+const PROBES = 24;
+const REFINE = 8;
+
+/** @returns the k nearest, the nearest first; equally near ones in order of their ids */
+export async function searchTables(
+  examples: LibraryTable,
+  vectors: LibraryTable | undefined,
+  near: Near,
+  weights: Weights,
+  k: number,
+): Promise<Found[]> {
+  const used = (["text", "image", "words"] as const).filter((way) => weights[way] > 0 && near[way]);
+  if (used.length === 0)
+    throw new UsageError(
+      "searching examples: expected an instruction or a picture to search by, got neither",
+    );
+  const candidates = new Map<string, Candidate>();
+  const scores = new Map<string, number>();
+  const wanted = used.length === 1 ? k : 4 * k + MORE;
+  for (const way of used) {
+    if (way === "words")
+      for (const { row, score } of await byWords(examples, near.words!, wanted)) {
+        scores.set(row.id, score / (1 + score));
+        if (!candidates.has(row.id)) candidates.set(row.id, { facts: row });
+      }
+    else if (vectors)
+      for (const candidate of await byVector(vectors, way, near[way]!, wanted))
+        candidates.set(candidate.facts.id, candidate);
+  }
+  if (vectors) await addVectors(vectors, candidates, used);
+  const total = used.reduce((sum, way) => sum + weights[way], 0);
+  const found = [...candidates.values()].map(({ facts, text, image }): Found => {
+    const own = { text, image };
+    const likeness = (way: keyof Weights): number => {
+      if (way === "words") return scores.get(facts.id) ?? 0;
+      return own[way] ? dot(own[way], near[way]!) : 0;
+    };
+    const parts = Object.fromEntries(used.map((way) => [way, likeness(way)]));
+    const similarity = used.reduce((sum, way) => sum + weights[way] * parts[way]!, 0) / total;
+    return { ...facts, similarity, distance: 1 - similarity, parts };
+  });
+  found.sort((a, b) => b.similarity - a.similarity || (a.id < b.id ? -1 : 1));
+  return found.slice(0, k);
+}
+
+async function byVector(
+  vectors: LibraryTable,
+  column: "text" | "image",
+  vector: Float32Array,
+  limit: number,
+): Promise<Candidate[]> {
+  const rows = await vectors.run((table) =>
+    table
+      .vectorSearch(vector)
+      .column(column)
+      .distanceType("cosine")
+      .nprobes(PROBES)
+      .refineFactor(REFINE)
+      .select([...factNames, "text", "image", "_distance"])
+      .limit(limit)
+      .toArray(),
+  );
+  return rows.map(candidateOf);
+}
+
+async function byWords(
+  examples: LibraryTable,
+  words: string,
+  limit: number,
+): Promise<{ readonly row: Facts; readonly score: number }[]> {
+  const rows: Record<string, unknown>[] = await examples.run((table) =>
+    table
+      .query()
+      .fullTextSearch(words, { columns: ["instruction"] })
+      .select([...factNames, "_score"])
+      .limit(limit)
+      .toArray(),
+  );
+  return rows.map((row) => ({ row: factsOf(row), score: row._score as number }));
+}
+
+/** Vectors of candidates that were found by their words. */
+async function addVectors(
+  vectors: LibraryTable,
+  candidates: Map<string, Candidate>,
+  used: readonly (keyof Weights)[],
+): Promise<void> {
+  if (used.every((way) => way === "words")) return;
+  const bare = [...candidates.values()].filter(({ text, image }) => !text && !image);
+  const ids = bare.map(({ facts }) => facts.id);
+  for (const row of await vectors.rows(ids, [...factNames, "text", "image"]))
+    candidates.set(row.id as string, candidateOf(row));
+}
+
+const candidateOf = (row: Record<string, unknown>): Candidate => ({
+  facts: factsOf(row),
+  text: vectorOf(row.text),
+  image: vectorOf(row.image),
+});
+
+/** The facts among the columns of a row. */
+export const factsOf = (row: Record<string, unknown>): Facts =>
+  Object.fromEntries(factNames.map((name) => [name, String(row[name] ?? "")])) as unknown as Facts;

@@ -1,0 +1,223 @@
+/**
+ * @file The tables of a library.
+ *
+ * | table | one row |
+ * |---|---|
+ * | `examples` | an example: its facts and pictures |
+ * | `vectors-SPACE` | an example's facts and its place in one space of features |
+ * | `blocks-FINGERPRINT` | an example as one model has compiled it |
+ *
+ * Every row begins with the example's id. What is in `examples` is in the library; the others hold what can be made
+ * of it again. Rows are only ever added or deleted, and LanceDB puts every change in place whole.
+ */
+import { z } from "zod";
+import { XPromptError } from "../errors.ts";
+import {
+  attemptLance,
+  type ColumnKinds,
+  databases,
+  type Lance,
+  type Row,
+  schemaOf,
+  tableOf,
+} from "./arrow.ts";
+import type { Features } from "./features.ts";
+
+const FORMAT = "xprompt-examples";
+const VERSION = "1";
+
+/** Names of the columns that say something of an example. */
+export const factNames = ["id", "pictures", "instruction", "subtask", "source", "licence"] as const;
+
+const facts = Object.fromEntries(factNames.map((name) => [name, "text"])) as ColumnKinds;
+const exampleColumns: ColumnKinds = { ...facts, input: "bytes", output: "bytes" };
+const blockColumns: ColumnKinds = {
+  id: "text",
+  length: "integer",
+  heads: "integer",
+  layers: "integer",
+  data: "bytes",
+  sha256: "text",
+};
+
+const metadataSchema = z.object({ format: z.literal(FORMAT), version: z.literal(VERSION) });
+
+interface OpenOptions {
+  /** What is being done, for errors. */
+  readonly doing: string;
+  /** Whether a table is made where there is none. */
+  readonly create: boolean;
+  /** The column whose words are indexed. */
+  readonly fullText?: string;
+}
+
+/** A table with its columns. */
+export class LibraryTable {
+  private constructor(
+    readonly table: Lance.Table,
+    private readonly columns: ColumnKinds,
+    private readonly doing: string,
+  ) {}
+
+  /** Opens a table; makes it where there is none, if told to. */
+  static async open(
+    connection: Lance.Connection,
+    name: string,
+    columns: ColumnKinds,
+    { doing, create, fullText }: OpenOptions,
+  ): Promise<LibraryTable | undefined> {
+    const exists = (await attemptLance(doing, () => connection.tableNames())).includes(name);
+    if (!exists && !create) return undefined;
+    const table = await attemptLance(doing, () =>
+      exists
+        ? connection.openTable(name)
+        : connection.createEmptyTable(name, schemaOf(columns, { format: FORMAT, version: VERSION })),
+    );
+    const found = new LibraryTable(table, columns, doing);
+    await found.check(name);
+    if (exists) return found;
+    const { Index } = databases().lance;
+    await found.run((it) => it.createIndex("id", { config: Index.btree() }));
+    if (fullText !== undefined)
+      await found.run((it) => it.createIndex(fullText, { config: Index.fts({ removeStopWords: false }) }));
+    return found;
+  }
+
+  /** Adds rows, all or none. */
+  async add(rows: readonly Row[]): Promise<void> {
+    await this.run(async (table) => {
+      const schema = schemaOf(this.columns, { format: FORMAT, version: VERSION });
+      await table.add(tableOf(schema, this.columns, rows));
+    });
+  }
+
+  async count(): Promise<number> {
+    return this.run((table) => table.countRows());
+  }
+
+  /** All ids. */
+  async ids(): Promise<Set<string>> {
+    return this.run(async (table) => {
+      const ids = new Set<string>();
+      for await (const batch of table.query().select(["id"]))
+        for (const id of batch.getChildAt(0)!) ids.add(id as string);
+      return ids;
+    });
+  }
+
+  /** Rows with some of their columns, of some ids. */
+  async rows(ids: readonly string[], columns: readonly string[]): Promise<Record<string, unknown>[]> {
+    if (ids.length === 0) return [];
+    return this.run((table) =>
+      table
+        .query()
+        .where(among(ids))
+        .select([...columns])
+        .toArray(),
+    );
+  }
+
+  async delete(ids: readonly string[]): Promise<void> {
+    if (ids.length > 0) await this.run((table) => table.delete(among(ids)));
+  }
+
+  /** Runs something on the table; what fails is told as a failure of the library. */
+  async run<T>(work: (table: Lance.Table) => Promise<T>): Promise<T> {
+    return attemptLance(this.doing, () => work(this.table));
+  }
+
+  private async check(name: string): Promise<void> {
+    const schema = await this.run((table) => table.schema());
+    const known = metadataSchema.safeParse(Object.fromEntries(schema.metadata)).success;
+    const names = schema.fields.map((field) => field.name);
+    if (known && Object.keys(this.columns).every((column) => names.includes(column))) return;
+    throw new XPromptError(
+      `${this.doing}: expected table ${name} of version ${VERSION} of the format, got columns ${names.join(", ")} (was it made by another program, or a later version?)`,
+    );
+  }
+}
+
+/** A condition for rows of these ids; ids are hexadecimal digits, so nothing needs to be escaped. */
+function among(ids: readonly string[]): string {
+  const wrong = ids.find((id) => !/^[0-9a-f]+$/.test(id));
+  if (wrong !== undefined)
+    throw new XPromptError(
+      `looking up an example: expected an id of hexadecimal digits, got ${JSON.stringify(wrong.slice(0, 80))}`,
+    );
+  return `id IN (${ids.map((id) => `'${id}'`).join(",")})`;
+}
+
+const VECTORS = "vectors-";
+const BLOCKS = "blocks-";
+
+/** The tables of one connection, opened once each. */
+export class Tables {
+  private readonly opened = new Map<string, Promise<LibraryTable | undefined>>();
+
+  constructor(
+    private readonly connection: Lance.Connection,
+    private readonly doing: string,
+  ) {}
+
+  /** The examples. @throws XPromptError where there are none and none are to be made */
+  async examples(create = false): Promise<LibraryTable> {
+    const found = await this.open("examples", exampleColumns, create, "instruction");
+    if (found) return found;
+    throw new XPromptError(
+      `${this.doing}: expected an example library, found none (make one with xprompt examples add)`,
+    );
+  }
+
+  async vectors(
+    { space, textWidth, imageWidth }: Features,
+    create = false,
+  ): Promise<LibraryTable | undefined> {
+    if (!/^[\w.-]+$/.test(space)) throw new RangeError(`features: expected a plain name, got ${space}`);
+    const columns = { ...facts, text: { vector: textWidth }, image: { vector: imageWidth } };
+    return this.open(`${VECTORS}${space}`, columns, create);
+  }
+
+  async blocks(fingerprint: string, create = false): Promise<LibraryTable | undefined> {
+    return this.open(`${BLOCKS}${fingerprint}`, blockColumns, create);
+  }
+
+  /** Everything that was made of the examples: vectors, then blocks. */
+  async derived(): Promise<LibraryTable[]> {
+    const names = await this.names();
+    const tables: LibraryTable[] = [];
+    for (const name of names.filter((name) => name.startsWith(VECTORS) || name.startsWith(BLOCKS))) {
+      const columns = name.startsWith(BLOCKS) ? blockColumns : facts;
+      const options = { doing: this.doing, create: false };
+      const known = await this.opened.get(name);
+      tables.push(known ?? (await LibraryTable.open(this.connection, name, columns, options))!);
+    }
+    return tables;
+  }
+
+  /** The spaces that there are vectors of, and the models that there are blocks of. */
+  async kinds(): Promise<{ readonly spaces: string[]; readonly models: string[] }> {
+    const names = await this.names();
+    const after = (prefix: string) =>
+      names.filter((name) => name.startsWith(prefix)).map((name) => name.slice(prefix.length));
+    return { spaces: after(VECTORS), models: after(BLOCKS) };
+  }
+
+  private names(): Promise<string[]> {
+    return attemptLance(this.doing, () => this.connection.tableNames());
+  }
+
+  private async open(
+    name: string,
+    columns: ColumnKinds,
+    create: boolean,
+    fullText?: string,
+  ): Promise<LibraryTable | undefined> {
+    const known = await this.opened.get(name);
+    if (known) return known;
+    const options = { doing: this.doing, create, fullText };
+    const opening = LibraryTable.open(this.connection, name, columns, options);
+    this.opened.set(name, opening);
+    opening.catch(() => this.opened.delete(name));
+    return opening;
+  }
+}

@@ -1,0 +1,48 @@
+/** @file A library in a folder of its own, and features whose vectors a test knows. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll } from "vitest";
+import { encodePng } from "../../src/image/save.ts";
+import { Random } from "../../src/random.ts";
+import type { Features, NewExample } from "../../src/retrieval/index.ts";
+import { somePicture } from "../fixtures/xprompt/kit.ts";
+
+/** A folder that is removed after the file's tests. */
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "xprompt-library-"));
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** An example with pictures of its own for each name. */
+export async function example(name: string, instruction: string): Promise<NewExample> {
+  const [input, output] = [await picture(`${name} before`), await picture(`${name} after`)];
+  return { input, output, instruction, source: "test", subtask: "kind", licence: "CC0" };
+}
+
+export const picture = (name: string): Promise<Buffer> => encodePng(somePicture(name));
+
+/** Texts by the words they hold: one axis for each of some words. Pictures all in one place. */
+const words = ["rain", "red", "ball", "remove", "add", "dark"];
+export const wordFeatures: Features = {
+  space: "test-words",
+  textWidth: words.length,
+  imageWidth: 2,
+  text: async (instruction) => {
+    const counts = words.map((word) => (instruction.includes(word) ? 1 : 0));
+    const length = Math.hypot(...counts) || 1;
+    return Float32Array.from(counts, (count) => count / length);
+  },
+  image: async () => Float32Array.of(1, 0),
+};
+
+/** Random directions. */
+export function directions(name: string, count: number, width: number): Float32Array[] {
+  const random = Random.of("directions", name);
+  return Array.from({ length: count }, () => {
+    const vector = Float32Array.from({ length: width }, () => random.normal());
+    const length = Math.hypot(...vector);
+    return vector.map((x) => x / length);
+  });
+}

@@ -1,0 +1,221 @@
+import { appendFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { ExampleLibrary, type NewExample } from "../../src/retrieval/index.ts";
+import { directions, example, wordFeatures as features, picture, temporaryFolder } from "./kit.ts";
+
+const textOnly = { text: 1, image: 0, words: 0 };
+const folder = await temporaryFolder();
+const examples = [
+  await example("a", "remove the rain"),
+  await example("b", "add a red ball"),
+  await example("c", "make it dark"),
+];
+
+async function filled(name: string): Promise<ExampleLibrary> {
+  const library = await ExampleLibrary.open(join(folder, name), { create: true });
+  await library.add(examples, features);
+  return library;
+}
+
+test("what was added is there, byte by byte, for whoever opens the library", async () => {
+  const library = await filled("kept");
+  const again = await ExampleLibrary.open(join(folder, "kept"));
+  expect(await again.count()).toBe(3);
+  const facts = await again.list();
+  expect(facts.map(({ instruction }) => instruction)).toEqual(examples.map((each) => each.instruction));
+  expect(facts[0]).toMatchObject({ source: "test", subtask: "kind", licence: "CC0" });
+  const found = await again.get(facts[1]!.id.slice(0, 8));
+  expect(Buffer.from(found.input)).toEqual(examples[1]!.input);
+  expect(Buffer.from(found.output)).toEqual(examples[1]!.output);
+  expect(await library.kinds()).toEqual({ spaces: ["test-words"], models: [] });
+});
+
+test("the same pair is added once, the same pictures with other words twice", async () => {
+  const library = await filled("once");
+  const other = { ...examples[0]!, instruction: "derain" };
+  const result = await library.add([examples[0]!, examples[2]!, other, other], features);
+  expect(result).toEqual({ added: 1, known: 3, refused: 0 });
+  const again = await ExampleLibrary.open(join(folder, "once"));
+  expect(await again.add([...examples, other], features)).toEqual({ added: 0, known: 4, refused: 0 });
+  expect(await again.count()).toBe(4);
+  const [first, , , fourth] = await again.list();
+  expect(fourth!.pictures).toBe(first!.pictures);
+  expect(fourth!.id).not.toBe(first!.id);
+});
+
+test("vector search orders by the cosine of the texts", async () => {
+  const library = await filled("vectors");
+  const found = await library.search({ instruction: "remove the red ball" }, features, textOnly, 3);
+  expect(found.map(({ instruction }) => instruction)).toEqual([
+    "add a red ball",
+    "remove the rain",
+    "make it dark",
+  ]);
+  // remove, red, ball against add, red, ball: 2 / 3; against remove, rain: 1 / √6; against dark: 0.
+  for (const [i, expected] of [2 / 3, 1 / Math.sqrt(6), 0].entries()) {
+    expect(found[i]!.similarity).toBeCloseTo(expected, 5);
+    expect(found[i]!.distance).toBeCloseTo(1 - expected, 5);
+  }
+});
+
+test("full-text search finds words that the features do not know", async () => {
+  const library = await filled("words");
+  const byWords = { text: 0, image: 0, words: 1 };
+  const found = await library.search({ instruction: "make" }, undefined, byWords, 3);
+  expect(found.map(({ instruction }) => instruction)).toEqual(["make it dark"]);
+  expect(found[0]!.similarity).toBeGreaterThan(0);
+  expect(await library.search({ instruction: "nothing alike" }, undefined, byWords, 3)).toEqual([]);
+  await expect(library.search({ instruction: " " }, features, textOnly, 1)).rejects.toThrow(
+    "searching examples: expected an instruction or a picture",
+  );
+});
+
+test("a mix is the weighted mean of its parts, and finds what any part finds", async () => {
+  const library = await filled("mix");
+  const vectors = { text: await features.text("red"), image: Float32Array.of(1, 0) };
+  const weights = { text: 2, image: 1, words: 1 };
+  const found = await library.search({ vectors, words: "dark" }, features, weights, 3);
+  expect(found).toHaveLength(3);
+  for (const { parts, similarity } of found)
+    expect(similarity).toBeCloseTo((2 * parts.text! + parts.image! + parts.words!) / 4, 6);
+  const ball = found.find(({ instruction }) => instruction === "add a red ball")!;
+  expect(ball.parts.text).toBeCloseTo(1 / Math.sqrt(3), 5);
+  expect(ball.parts).toMatchObject({ image: 1, words: 0 });
+  const dark = found.find(({ instruction }) => instruction === "make it dark")!;
+  expect(dark.parts).toMatchObject({ text: 0, image: 1 });
+  expect(dark.parts.words).toBeGreaterThan(0);
+});
+
+test("the neighbour of an example is neither itself nor the same pictures", async () => {
+  const library = await filled("neighbour");
+  const twin = { ...examples[0]!, instruction: "please remove the rain" };
+  const near = await example("near", "remove the red ball");
+  await library.add([twin, near], features);
+  const [first] = await library.list();
+  expect((await library.nearestOther(first!.id, features))?.instruction).toBe("remove the red ball");
+  const alone = await ExampleLibrary.open(join(folder, "alone"), { create: true });
+  await alone.add([examples[0]!, twin], features);
+  const [only] = await alone.list();
+  expect(await alone.nearestOther(only!.id, features)).toBeUndefined();
+  await expect(alone.nearestOther("0".repeat(32), features)).rejects.toThrow(
+    "expected its text in the space",
+  );
+});
+
+test("what is removed is found no more, and may be added again", async () => {
+  const library = await filled("removed");
+  const { id } = (await library.list())[0]!;
+  expect(await library.remove([id, "0".repeat(32)])).toBe(1);
+  await expect(library.get(id)).rejects.toThrow("found none of that id");
+  const found = await library.search({ instruction: "remove the rain" }, features, textOnly, 3);
+  expect(found.map((each) => each.id)).not.toContain(id);
+  expect(await library.add(examples, features)).toEqual({ added: 1, known: 2, refused: 0 });
+});
+
+test("vectors of another space are made of what is there, and are apart from the first", async () => {
+  const library = await filled("spaces");
+  const other = { ...features, space: "test-other", text: async () => features.text("rain") };
+  expect(await library.lacking(other)).toBe(3);
+  expect(await library.embed(other)).toBe(3);
+  expect(await library.lacking(other)).toBe(0);
+  expect(await library.embed(other)).toBe(0);
+  const [found] = await library.search({ instruction: "red" }, other, textOnly, 1);
+  expect(found!.similarity).toBeCloseTo(1, 5);
+  expect((await library.kinds()).spaces).toEqual(["test-other", "test-words"]);
+});
+
+test("wrong examples are refused: alone with an error, among others one by one", async () => {
+  const library = await ExampleLibrary.open(join(folder, "refusing"), { create: true });
+  const broken = (await picture("broken")).subarray(0, 300);
+  const good = examples[0]!;
+  const wrong: [NewExample, string][] = [
+    [{ ...good, output: undefined as never }, "expected two pictures, before and after, got one"],
+    [{ ...good, instruction: "x".repeat(10_000_000) }, "expected at most 4000 characters, got 10000000"],
+    [{ ...good, input: broken }, "expected a whole image"],
+    [{ ...good, output: broken }, "expected a whole image"],
+    [{ ...good, input: Buffer.from("text") }, "expected a PNG, JPEG, WebP or TIFF image, got something else"],
+    [{ ...good, input: join(folder, "none.png") }, "expected it to exist"],
+    [{ ...good, vectors: { text: new Float32Array(3) } }, "text vector: expected 6 finite numbers"],
+    [
+      { ...good, vectors: { text: new Float32Array(6).fill(Number.NaN) } },
+      "text vector: expected 6 finite numbers",
+    ],
+  ];
+  for (const [each, says] of wrong) await expect(library.add([each], features)).rejects.toThrow(says);
+  expect(await library.count()).toBe(0);
+  const reasons: string[] = [];
+  const all = [...wrong.map(([each]) => each), good];
+  const result = await library.add(all, features, { onRefused: ({ message }) => reasons.push(message) });
+  expect(result).toEqual({ added: 1, known: 0, refused: wrong.length });
+  for (const [i, [, says]] of wrong.entries()) expect(reasons[i]).toContain(says);
+});
+
+test("what is no library, or a damaged one, is told in a line", async () => {
+  const open = (name: string) => ExampleLibrary.open(join(folder, name));
+  await expect(open("nowhere")).rejects.toThrow("expected an example library, got no such folder");
+  await mkdir(join(folder, "other"));
+  await writeFile(join(folder, "other", "notes.txt"), "");
+  await expect(open("other")).rejects.toThrow("got a folder without one");
+  await expect(ExampleLibrary.open(join(folder, "other"), { create: true })).rejects.toThrow(
+    "expected a library or an empty folder, got one with notes.txt",
+  );
+  expect(await readdir(join(folder, "other"))).toEqual(["notes.txt"]);
+
+  await filled("cut");
+  const data = join(folder, "cut", "examples.lance", "data");
+  for (const name of await readdir(data)) {
+    const bytes = await readFile(join(data, name));
+    await writeFile(join(data, name), bytes.subarray(0, bytes.length / 2));
+  }
+  const cut = await open("cut");
+  const id = "0".repeat(32);
+  await expect(cut.get(id)).rejects.toThrow(/expected a whole library that can be reached, got: /);
+  await mkdir(join(folder, "empty", "examples.lance"), { recursive: true });
+  await expect(open("empty")).rejects.toThrow(/expected a/);
+});
+
+test("a picture that changed on the disk is never used", async () => {
+  const library = await filled("flipped");
+  const { id } = (await library.list())[0]!;
+  const data = join(folder, "flipped", "examples.lance", "data");
+  const end = Buffer.from("IEND");
+  for (const name of await readdir(data)) {
+    const bytes = await readFile(join(data, name));
+    const at = bytes.indexOf(end);
+    bytes[at - 20]! ^= 1;
+    await writeFile(join(data, name), bytes);
+  }
+  const again = await ExampleLibrary.open(join(folder, "flipped"));
+  await expect(again.get(id)).rejects.toThrow("are not what was added: the library is damaged");
+});
+
+test("one writer at a time; one that is gone is no obstacle", async () => {
+  const library = await filled("locked");
+  const lock = join(folder, "locked", "writer.lock");
+  await appendFile(lock, `${process.ppid} ${(await import("node:os")).hostname()}\n`);
+  await expect(library.remove(["0".repeat(32)])).rejects.toThrow(
+    `expected one writer at a time, got process ${process.ppid} at it`,
+  );
+  await writeFile(lock, `1 another-machine\n`);
+  await expect(library.remove(["0".repeat(32)])).rejects.toThrow("process 1 of another-machine");
+  await writeFile(lock, `999999999 ${(await import("node:os")).hostname()}\n`);
+  expect(await library.remove(["0".repeat(32)])).toBe(0);
+  expect(await readdir(join(folder, "locked"))).not.toContain("writer.lock");
+  const both = await Promise.allSettled([library.remove([]), library.remove([])]);
+  expect(both.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+});
+
+test("given vectors are taken as they are", async () => {
+  const library = await ExampleLibrary.open(join(folder, "given"), { create: true });
+  const vectors = directions("given", 40, features.textWidth);
+  const added = await Promise.all(
+    vectors.map(async (text, i) => ({ ...(await example(`${i}`, `number ${i}`)), vectors: { text } })),
+  );
+  await library.add(added, features);
+  for (const i of [0, 17, 39]) {
+    const [found] = await library.search({ vectors: { text: vectors[i]! } }, features, textOnly, 1);
+    expect(found).toMatchObject({ instruction: `number ${i}` });
+    expect(found!.similarity).toBeCloseTo(1, 5);
+  }
+});
