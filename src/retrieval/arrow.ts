@@ -21,6 +21,8 @@ let loaded: Databases | undefined;
 export function databases(): Databases {
   if (loaded) return loaded;
   const require = createRequire(import.meta.url);
+  // Its own log would stand beside our one line on standard error.
+  process.env.LANCEDB_LOG ??= "off";
   try {
     const lance = require("@lancedb/lancedb") as typeof Lance;
     const arrow = createRequire(require.resolve("@lancedb/lancedb"))("apache-arrow") as typeof Arrow;

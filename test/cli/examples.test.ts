@@ -1,0 +1,117 @@
+/** @file `xprompt examples` and `generate --library`, as a process. */
+import { appendFile, cp, mkdir, writeFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+import { savePng } from "../../src/image/index.ts";
+import { somePicture } from "../fixtures/xprompt/kit.ts";
+import { settingsIn, workplace } from "./kit.ts";
+
+const { at, xprompt, succeed, json, refused } = await workplace();
+const tiny = ["--model", "tiny", "--threads", "1"];
+await mkdir(at("pairs"));
+for (const [name, words] of [
+  ["a", "remove the red ball"],
+  ["b", "make it rain"],
+] as const) {
+  await savePng(at("pairs", `${name}.before.png`), somePicture(`${name} before`));
+  await savePng(at("pairs", `${name}.after.png`), somePicture(`${name} after`));
+  await writeFile(at("pairs", `${name}.txt`), words);
+}
+const fixture = fileURLToPath(new URL("../fixtures/datasets/pairs.tar", import.meta.url));
+
+test("add, list, search, show, compile, generate, export, remove", async () => {
+  const added = await json("examples", "add", "pairs", ...tiny, "--licence", "CC0");
+  expect(added).toMatchObject({ library: "examples-library", added: 2, known: 0, refused: 0, examples: 2 });
+  const again = await succeed("examples", "add", "pairs", ...tiny, "--licence", "CC0");
+  expect(again.stderr).toContain("added 0, 2 were there: examples-library has 2 examples");
+  const list = await json("examples", "list");
+  const examples = list.examples as { id: string; instruction: string; licence: string }[];
+  expect(examples.map(({ instruction }) => instruction).sort()).toEqual([
+    "make it rain",
+    "remove the red ball",
+  ]);
+  expect(examples[0]!.licence).toBe("CC0");
+
+  const search = await json(
+    ...[
+      "examples",
+      "search",
+      "it rains",
+      ...tiny,
+      "--input",
+      "query.png",
+      "--k",
+      "1",
+      "--sheet",
+      "sheet.png",
+    ],
+  );
+  const [found] = search.found as { id: string; instruction: string; distance: number }[];
+  expect(found).toMatchObject({ instruction: "make it rain" });
+  const lines = await succeed("examples", "search", "it rains", ...tiny);
+  expect(lines.stdout).toMatch(/^0\.\d{4} {2}[0-9a-f]{12} {2}make it rain {2}pairs\n.*remove the red ball/);
+  const words = ["--text-weight", "0", "--image-weight", "0", "--words-weight", "1"];
+  expect((await succeed("examples", "search", "ball", ...words)).stdout).toContain("remove the red ball");
+
+  const compiled = await json("examples", "compile", ...tiny);
+  expect(compiled).toMatchObject({ vectors: 0, blocks: 2 });
+  const id = found!.id;
+  const show = await json("examples", "show", id.slice(0, 8), "--sheet", "one.png");
+  expect(show).toMatchObject({ id, instruction: "make it rain", compiled: [expect.any(String)] });
+
+  const ask = ["--library", "examples-library", "--instruction", "make it rain", "--seed", "5"];
+  const drawn = await json("generate", ...tiny, ...ask, "--input", "query.png", "--output", "out.png");
+  expect(drawn.retrieved).toEqual([
+    expect.objectContaining({ id, instruction: "make it rain", block: "kept", distance: expect.any(Number) }),
+  ]);
+  expect(await settingsIn(at("out.png"))).toMatchObject({ library: "examples-library", retrieved: [id] });
+  const without = await succeed(
+    ...["generate", ...tiny, ...ask, "--min-similarity", "1", "--image-weight", "1"],
+    ...["--input", "query.png", "--output", "none.png"],
+  );
+  expect(without.stderr).toContain("no example of the library is similar enough (the best has 0.");
+
+  await json("examples", "export", "--output", "exported");
+  const copy = await json("examples", "add", "exported", ...tiny, "--library", "copy");
+  expect(copy).toMatchObject({ added: 2 });
+  const ids = async (...where: string[]) =>
+    ((await json("examples", "list", ...where)).examples as { id: string }[]).map((each) => each.id).sort();
+  expect(await ids("--library", "copy")).toEqual(await ids());
+  expect(await json("examples", "remove", id.slice(0, 10))).toMatchObject({ removed: 1, ids: [id] });
+  expect(await ids()).toHaveLength(1);
+}, 120_000);
+
+test("shards, single pairs and broken records", async () => {
+  await cp(at("pairs"), at("broken"), { recursive: true });
+  await writeFile(at("broken", "b.after.png"), "no picture");
+  const some = await json("examples", "add", "broken", fixture, ...tiny, "--library", "mixed");
+  expect(some.added).toBeGreaterThan(1);
+  expect(some.refused).toBeGreaterThan(0);
+  const pair = ["--example", "before.png", "after.png", "--instruction", "swap"];
+  const one = await json("examples", "add", ...pair, ...tiny, "--library", "mixed", "--size", "16");
+  expect(one).toMatchObject({ added: 1, examples: (some.examples as number) + 1 });
+}, 60_000);
+
+test("what is wrong is one line, and nothing is written", async () => {
+  const examples = (...args: string[]) => xprompt("examples", ...args);
+  await refused(
+    () => examples("list", "--library", "nowhere"),
+    1,
+    "expected an example library, got no such",
+  );
+  await refused(() => examples("add", ...tiny, "--library", "new"), 2, "expected a data set or --example");
+  const half = ["--example", "before.png", ...tiny, "--library", "new"];
+  await refused(() => examples("add", ...half), 2, "expected two pictures each time");
+  await refused(() => examples("search", ...tiny), 2, "expected an instruction or --input, got neither");
+  await refused(() => examples("search", "x", "--k", "0", ...tiny), 2, "--k: expected a whole number");
+  await refused(() => examples("show", "zz"), 1, /expected (6 to 32 hexadecimal digits|an example library)/);
+  await mkdir(at("taken"));
+  await appendFile(at("taken", "note.txt"), "mine");
+  await refused(
+    () => examples("list", "--library", "taken"),
+    1,
+    "expected an example library, got a folder without one",
+  );
+  const to = ["--output", "x.png", "--library", "nowhere", "--instruction", "rain"];
+  await refused(() => xprompt("generate", ...tiny, ...to), 1, "expected an example library, got no such");
+}, 60_000);

@@ -1,0 +1,132 @@
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { ExampleLibrary, modelFeatures, Retriever } from "../../src/retrieval/index.ts";
+import { XPrompt } from "../../src/xprompt/model.ts";
+import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
+import { example, temporaryFolder, wordFeatures } from "./kit.ts";
+
+const folder = await temporaryFolder();
+async function tinyModel(name: string, seed: number): Promise<XPrompt> {
+  await writeTinyModel(join(folder, name), seed);
+  const model = await XPrompt.load(join(folder, name), { threads: 1 });
+  afterAll(() => model.release());
+  return model;
+}
+const model = await tinyModel("model", 1);
+const other = await tinyModel("other", 2);
+const examples = [
+  await example("a", "remove the red ball"),
+  await example("b", "make it rain"),
+  await example("c", "add a green box"),
+];
+const input = somePicture("query");
+const request = { input, seed: 3, guidance: 2 };
+
+async function filled(name: string): Promise<ExampleLibrary> {
+  const library = await ExampleLibrary.open(join(folder, name), { create: true });
+  await library.add(examples, modelFeatures(model));
+  return library;
+}
+
+test("generate finds the nearest example, compiles it once, and says so", async () => {
+  const library = await filled("found");
+  const instruction = "make it rain";
+  const first = await model.generate({ ...request, library, instruction });
+  expect(first.retrieved).toHaveLength(1);
+  expect(first.retrieved![0]).toMatchObject({ instruction, source: "test", block: "made" });
+  expect(first.retrieved![0]!.parts.text).toBeCloseTo(1, 5);
+  const prompt = await model.compress([examples[1]!]);
+  const byHand = await model.generate({ ...request, prompt, instruction });
+  expect(first.codes).toEqual(byHand.codes);
+  const again = await ExampleLibrary.open(join(folder, "found"));
+  const second = await model.generate({ ...request, library: again, instruction });
+  expect(second.retrieved![0]).toMatchObject({ id: first.retrieved![0]!.id, block: "kept" });
+  expect(second.codes).toEqual(first.codes);
+});
+
+test("several examples are used together, and with those that are given", async () => {
+  const library = await filled("several");
+  const prompt = await model.compress([await example("own", "")]);
+  const result = await model.generate({ ...request, prompt, library, instruction: "add a box", k: 2 });
+  expect(result.retrieved).toHaveLength(2);
+  expect(result.tokens.examples).toBe(3 * model.config.xprompt.tokens);
+  const [near, far] = result.retrieved!;
+  expect(near!.instruction).toBe("add a green box");
+  expect(near!.distance).toBeLessThan(far!.distance);
+});
+
+test("without words the pictures decide; what is not like enough is left out", async () => {
+  const library = await filled("pictures");
+  const result = await model.generate({ ...request, input: somePicture("c before"), library });
+  expect(result.retrieved![0]).toMatchObject({ instruction: "add a green box", parts: {} });
+  expect(result.retrieved![0]!.similarity).toBeCloseTo(1, 5);
+  const none = await model.generate({
+    ...request,
+    library,
+    instruction: "something else",
+    minSimilarity: 0.999,
+  });
+  expect(none.retrieved).toEqual([]);
+  expect(none.bestSimilarity).toBeLessThan(0.999);
+  expect(none.codes).toEqual((await model.generate({ ...request, instruction: "something else" })).codes);
+  await expect(model.generate({ library })).rejects.toThrow("expected an instruction or an input picture");
+});
+
+test("another model measures and compiles for itself", async () => {
+  const library = await filled("models");
+  const instruction = "make it rain";
+  await model.generate({ ...request, library, instruction });
+  const result = await other.generate({ ...request, library, instruction });
+  expect(result.retrieved![0]).toMatchObject({ instruction, block: "made" });
+  const prompt = await other.compress([examples[1]!]);
+  expect(result.codes).toEqual((await other.generate({ ...request, prompt, instruction })).codes);
+  const { spaces, models } = await library.kinds();
+  expect(models).toEqual([model.fingerprint, other.fingerprint].sort());
+  expect(spaces).toHaveLength(2);
+});
+
+test("a damaged block is compiled again, and kept in its place", async () => {
+  const library = await filled("damaged");
+  const ask = { ...request, instruction: "make it rain" };
+  const first = await model.generate({ ...ask, library });
+  const data = join(folder, "damaged", `blocks-${model.fingerprint}.lance`, "data");
+  for (const name of await readdir(data)) {
+    const bytes = await readFile(join(data, name));
+    bytes[1000]! ^= 0xff;
+    await writeFile(join(data, name), bytes);
+  }
+  const again = await ExampleLibrary.open(join(folder, "damaged"));
+  const second = await model.generate({ ...ask, library: again });
+  expect(second.retrieved![0]).toMatchObject({ block: "made" });
+  expect(second.codes).toEqual(first.codes);
+  const third = await model.generate({ ...ask, library: again });
+  expect(third.retrieved![0]).toMatchObject({ block: "kept" });
+});
+
+test("where the library can not be written to, the example is used all the same", async () => {
+  const library = await filled("busy");
+  await writeFile(join(folder, "busy", "writer.lock"), `${process.ppid} ${hostname()}\n`);
+  const ask = { ...request, library, instruction: "make it rain" };
+  const first = await model.generate(ask);
+  expect(first.retrieved![0]).toMatchObject({ block: "made" });
+  expect((await model.generate(ask)).retrieved![0]).toMatchObject({ block: "made" });
+});
+
+test("other features find other examples", async () => {
+  const library = await filled("features");
+  const weights = { text: 1, image: 0, words: 0 };
+  const retriever = new Retriever(library, { features: wordFeatures, weights });
+  const result = await model.generate({ ...request, library: retriever, instruction: "no rain, please" });
+  expect(result.retrieved![0]).toMatchObject({ instruction: "make it rain", similarity: 1 });
+});
+
+test("options out of range are refused", async () => {
+  const library = await filled("range");
+  const ask = { ...request, library, instruction: "make it rain" };
+  await expect(model.generate({ ...ask, k: 0 })).rejects.toThrow("k: expected a whole number from 1 to 64");
+  await expect(model.generate({ ...ask, minSimilarity: 2 })).rejects.toThrow(
+    "minSimilarity: expected a number from -1 to 1",
+  );
+});
