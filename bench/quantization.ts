@@ -94,7 +94,9 @@ async function inAllFormats(
   for (const format of formats) {
     const output = `${scratch}-${format}`;
     process.stderr.write(`measuring ${format}\n`);
-    const { bytes } = await convertModel(folder, { format, output });
+    // All from one copy, whatever becomes of the original meanwhile.
+    const input = format === "none" ? folder : `${scratch}-none`;
+    const { bytes } = await convertModel(input, { format, output });
     found.push({ format, bytes: bytes.out, ...(await measure(output)) });
   }
   return found;
