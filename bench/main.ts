@@ -9,6 +9,7 @@ import { attentionBenchmark } from "./attention.ts";
 import { generateBenchmark } from "./generate.ts";
 import type { CommonOptions, Report } from "./options.ts";
 import { quantizationBenchmark } from "./quantization.ts";
+import { retrievalBenchmark } from "./retrieval.ts";
 import { trainBenchmark } from "./train.ts";
 
 function print({ result, rows }: Report, { json }: CommonOptions): void {
@@ -41,6 +42,7 @@ for (const make of [
   attentionBenchmark,
   sevenBenchmark,
   quantizationBenchmark,
+  retrievalBenchmark,
 ])
   program.addCommand(make(print).exitOverride().copyInheritedSettings(program));
 try {

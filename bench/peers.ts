@@ -34,7 +34,8 @@ export async function startPeer(
   return Worker.start(found, [path, ...args, "--serve"], peerFacts);
 }
 
-async function interpreterWith(
+/** The first interpreter that has these modules. */
+export async function interpreterWith(
   modules: readonly string[],
   python: string | undefined,
 ): Promise<string | undefined> {

@@ -253,7 +253,7 @@ async function show(id: string, options: LibraryOptions & { sheet?: string }): P
     await savePng(options.sheet, await exampleSheet([{ ...facts, input, output }]));
   const { models } = await library.kinds();
   const compiled = [];
-  for (const model of models) if ((await library.blocks(model, [facts.id])).size > 0) compiled.push(model);
+  for (const model of models) if ((await library.prompts(model, [facts.id])).size > 0) compiled.push(model);
   const about = { ...facts, bytes: { input: input.length, output: output.length }, compiled };
   if (options.json) await printJson({ library: options.library, ...about, sheet: options.sheet });
   else for (const [name, value] of Object.entries(about)) await print(oneLine(`${name}: ${textOf(value)}`));

@@ -7,7 +7,7 @@ import { UsageError, XPromptError } from "../errors.ts";
 import { attempt } from "../runtime/files.ts";
 import type { ExampleRequest, ExampleSource, Retrieved } from "../xprompt/example-source.ts";
 import type { XPrompt } from "../xprompt/model.ts";
-import type { VisualPrompt } from "../xprompt/prompt.ts";
+import { VisualPrompt } from "../xprompt/prompt.ts";
 import { type Added, Adding, type AddOptions } from "./adding.ts";
 import { attemptLance, databases, vectorOf } from "./arrow.ts";
 import { blockOf, rowOf } from "./blocks.ts";
@@ -15,8 +15,9 @@ import { type Facts, isWhole, type NewExample, type StoredExample, type Vectors 
 import type { Features } from "./features.ts";
 import { indexTable } from "./indexing.ts";
 import { Retriever } from "./raie.ts";
+import { RecentPrompts } from "./recent.ts";
 import { type Found, factsOf, searchTables, type Weights } from "./search.ts";
-import { factNames, type LibraryTable, Tables } from "./tables.ts";
+import { blockColumnNames, factNames, type LibraryTable, Tables } from "./tables.ts";
 import { lockWriter } from "./writer-lock.ts";
 
 export interface OpenOptions {
@@ -32,6 +33,8 @@ export interface Query {
   readonly vectors?: Vectors;
   /** Words to search the instructions for. Defaults to the instruction. */
   readonly words?: string;
+  /** Compare with every example instead of looking into the index: slower, and never wrong. Defaults to false. */
+  readonly exact?: boolean;
 }
 
 /** Seconds after which a reader looks for what a writer has added. */
@@ -39,6 +42,7 @@ const FRESHNESS = 1;
 
 export class ExampleLibrary implements ExampleSource {
   private readonly retriever = new Retriever(this);
+  private readonly recent = new RecentPrompts();
   private adding: Adding | undefined;
 
   private constructor(
@@ -162,13 +166,13 @@ export class ExampleLibrary implements ExampleSource {
   async search(query: Query, features: Features | undefined, weights: Weights, k: number): Promise<Found[]> {
     if (!Number.isInteger(k) || k < 1 || k > 1000)
       throw new UsageError(`searching examples: expected k from 1 to 1000, got ${k}`);
-    const { instruction = "", vectors, words = instruction } = query;
+    const { instruction = "", vectors, words = instruction, exact } = query;
     const text =
       vectors?.text ??
       (weights.text > 0 && instruction.trim() !== "" ? await features?.text(instruction) : undefined);
     const near = { text, image: vectors?.image, words: words.trim() || undefined };
     const table = features && (await this.tables.vectors(features));
-    return searchTables(await this.tables.examples(), table, near, weights, k);
+    return searchTables(await this.tables.examples(), table, near, weights, k, exact);
   }
 
   /**
@@ -212,16 +216,21 @@ export class ExampleLibrary implements ExampleSource {
   }
 
   /** What a model has compiled of examples, by id; none that is damaged. */
-  async blocks(
-    fingerprint: string,
-    ids: readonly string[],
-  ): Promise<Map<string, VisualPrompt["blocks"][number]>> {
+  async prompts(fingerprint: string, ids: readonly string[]): Promise<Map<string, VisualPrompt>> {
+    const found = new Map<string, VisualPrompt>();
+    for (const id of ids) {
+      const recent = this.recent.get(fingerprint, id);
+      if (recent) found.set(id, recent);
+    }
+    const others = ids.filter((id) => !found.has(id));
+    if (others.length === 0) return found;
     const table = await this.tables.blocks(fingerprint);
-    const columns = ["id", "length", "heads", "layers", "data", "sha256"];
-    const found = new Map<string, VisualPrompt["blocks"][number]>();
-    for (const row of (await table?.rows(ids, columns)) ?? []) {
+    for (const row of (await table?.rows(others, blockColumnNames)) ?? []) {
       const block = blockOf(row);
-      if (block) found.set(row.id as string, block);
+      if (!block) continue;
+      const prompt = VisualPrompt.of(fingerprint, [block]);
+      this.recent.keep(fingerprint, row.id as string, prompt);
+      found.set(row.id as string, prompt);
     }
     return found;
   }
@@ -231,16 +240,14 @@ export class ExampleLibrary implements ExampleSource {
     return (await (await this.tables.blocks(fingerprint))?.ids()) ?? new Set();
   }
 
-  /** Keeps what a model has compiled, in place of what there was of the same examples. */
-  async keepBlocks(
-    fingerprint: string,
-    blocks: ReadonlyMap<string, VisualPrompt["blocks"][number]>,
-  ): Promise<void> {
+  /** Keeps what a model has compiled, each of one example, in place of what there was of the same examples. */
+  async keepPrompts(fingerprint: string, prompts: ReadonlyMap<string, VisualPrompt>): Promise<void> {
     await this.writing(async () => {
       const table = (await this.tables.blocks(fingerprint, true))!;
-      const there = await table.rows([...blocks.keys()], ["id"]);
+      const there = await table.rows([...prompts.keys()], ["id"]);
       await table.delete(there.map(({ id }) => id as string));
-      await table.add([...blocks].map(([id, block]) => rowOf(id, block)));
+      await table.add([...prompts].map(([id, prompt]) => rowOf(id, prompt.blocks[0]!)));
+      for (const [id, prompt] of prompts) this.recent.keep(fingerprint, id, prompt);
     });
   }
 

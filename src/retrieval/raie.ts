@@ -90,17 +90,16 @@ export async function compileExamples(
   model: XPrompt,
   ids: readonly string[],
 ): Promise<{ readonly prompt: VisualPrompt; readonly made: ReadonlySet<string> }> {
-  const blocks = await library.blocks(model.fingerprint, ids);
-  const missing = ids.filter((id) => !blocks.has(id));
-  const made = new Map<string, VisualPrompt["blocks"][number]>();
-  for (const id of missing) {
+  const kept = await library.prompts(model.fingerprint, ids);
+  const made = new Map<string, VisualPrompt>();
+  for (const id of ids.filter((each) => !kept.has(each))) {
     const { input, output, instruction } = await library.get(id);
-    made.set(id, (await model.compress([{ input, output, instruction }])).blocks[0]!);
+    made.set(id, await model.compress([{ input, output, instruction }]));
   }
   if (made.size > 0)
-    await library.keepBlocks(model.fingerprint, made).catch((error) => {
+    await library.keepPrompts(model.fingerprint, made).catch((error) => {
       if (!(error instanceof XPromptError)) throw error;
     });
-  const all = ids.map((id) => blocks.get(id) ?? made.get(id)!);
-  return { prompt: VisualPrompt.of(model.fingerprint, all), made: new Set(made.keys()) };
+  const prompt = VisualPrompt.join(ids.map((id) => kept.get(id) ?? made.get(id)!));
+  return { prompt, made: new Set(made.keys()) };
 }

@@ -53,6 +53,7 @@ export async function searchTables(
   near: Near,
   weights: Weights,
   k: number,
+  exact = false,
 ): Promise<Found[]> {
   const used = (["text", "image", "words"] as const).filter((way) => weights[way] > 0 && near[way]);
   if (used.length === 0)
@@ -62,16 +63,15 @@ export async function searchTables(
   const candidates = new Map<string, Candidate>();
   const scores = new Map<string, number>();
   const wanted = used.length === 1 ? k : 4 * k + MORE;
-  for (const way of used) {
-    if (way === "words")
-      for (const { row, score } of await byWords(examples, near.words!, wanted)) {
-        scores.set(row.id, score / (1 + score));
-        if (!candidates.has(row.id)) candidates.set(row.id, { facts: row });
-      }
-    else if (vectors)
-      for (const candidate of await byVector(vectors, way, near[way]!, wanted))
-        candidates.set(candidate.facts.id, candidate);
-  }
+  const searches = used.map(async (way): Promise<readonly Candidate[]> => {
+    if (way !== "words") return vectors ? byVector(vectors, way, near[way]!, wanted, exact) : [];
+    const rows = await byWords(examples, near.words!, wanted);
+    for (const { facts, score } of rows) scores.set(facts.id, score / (1 + score));
+    return rows;
+  });
+  // What a search by vectors finds knows its vectors; what words find does not yet.
+  for (const candidate of (await Promise.all(searches)).reverse().flat())
+    candidates.set(candidate.facts.id, candidate);
   if (vectors) await addVectors(vectors, candidates, used);
   const total = used.reduce((sum, way) => sum + weights[way], 0);
   const found = [...candidates.values()].map(({ facts, text, image }): Found => {
@@ -93,18 +93,17 @@ async function byVector(
   column: "text" | "image",
   vector: Float32Array,
   limit: number,
+  exact: boolean,
 ): Promise<Candidate[]> {
-  const rows = await vectors.run((table) =>
-    table
+  const rows = await vectors.run((table) => {
+    const query = table
       .vectorSearch(vector)
       .column(column)
       .distanceType("cosine")
-      .nprobes(PROBES)
-      .refineFactor(REFINE)
       .select([...factNames, "text", "image", "_distance"])
-      .limit(limit)
-      .toArray(),
-  );
+      .limit(limit);
+    return (exact ? query.bypassVectorIndex() : query.nprobes(PROBES).refineFactor(REFINE)).toArray();
+  });
   return rows.map(candidateOf);
 }
 
@@ -112,7 +111,7 @@ async function byWords(
   examples: LibraryTable,
   words: string,
   limit: number,
-): Promise<{ readonly row: Facts; readonly score: number }[]> {
+): Promise<{ readonly facts: Facts; readonly score: number }[]> {
   const rows: Record<string, unknown>[] = await examples.run((table) =>
     table
       .query()
@@ -121,7 +120,7 @@ async function byWords(
       .limit(limit)
       .toArray(),
   );
-  return rows.map((row) => ({ row: factsOf(row), score: row._score as number }));
+  return rows.map((row) => ({ facts: factsOf(row), score: row._score as number }));
 }
 
 /** Vectors of candidates that were found by their words. */

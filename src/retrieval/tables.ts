@@ -40,6 +40,9 @@ const blockColumns: ColumnKinds = {
   sha256: "text",
 };
 
+/** Names of the columns of a compiled example. */
+export const blockColumnNames = Object.keys(blockColumns);
+
 const metadataSchema = z.object({ format: z.literal(FORMAT), version: z.literal(VERSION) });
 
 interface OpenOptions {
@@ -81,6 +84,14 @@ export class LibraryTable {
     if (fullText !== undefined)
       await found.run((it) => it.createIndex(fullText, { config: Index.fts({ removeStopWords: false }) }));
     return found;
+  }
+
+  /** Its columns of vectors, and their widths. */
+  get vectorWidths(): Readonly<Record<string, number>> {
+    const widths = Object.entries(this.columns).flatMap(([name, kind]) =>
+      typeof kind === "object" ? [[name, kind.vector] as const] : [],
+    );
+    return Object.fromEntries(widths);
   }
 
   /** Adds rows, all or none. */
