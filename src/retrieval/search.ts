@@ -82,7 +82,7 @@ export async function searchTables(
     };
     const parts = Object.fromEntries(used.map((way) => [way, likeness(way)]));
     const similarity = used.reduce((sum, way) => sum + weights[way] * parts[way]!, 0) / total;
-    return { ...facts, similarity, distance: 1 - similarity, parts };
+    return { ...facts, similarity, distance: Math.max(0, 1 - similarity), parts };
   });
   found.sort((a, b) => b.similarity - a.similarity || (a.id < b.id ? -1 : 1));
   return found.slice(0, k);
