@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { Progress } from "../progress.ts";
-import type { PairToCaption } from "../tasks/captioner/captioner.ts";
+import { captionPairs, type PairToCaption } from "../tasks/captioner/captioner.ts";
 import { openPairs } from "../tasks/datasets/index.ts";
 import { checkExtension, numberFor } from "./options.ts";
 import { printJson, say } from "./output.ts";
@@ -74,8 +74,6 @@ async function caption(path: string, options: Options, signal: AbortSignal): Pro
   checkExtension(output, ".jsonl");
   if (!URL.canParse(server) || !/^https?:$/.test(new URL(server).protocol))
     throw new UsageError(`--server: expected an address that begins with http:// or https://, got ${server}`);
-  // Only this command needs the client library, which takes its time to load.
-  const { captionPairs } = await import("../tasks/captioner/captioner.ts");
   const set = await openPairs({ path, split: "all" });
   const total = Math.min(set.length, limit ?? set.length);
   async function* pairs(): AsyncGenerator<PairToCaption> {

@@ -5,25 +5,36 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
-import { captionCommand } from "./caption.ts";
-import { completeCommand } from "./complete.ts";
-import { compressCommand } from "./compress.ts";
-import { convertCommand } from "./convert.ts";
-import { describeCommand } from "./describe.ts";
-import { evalCommand } from "./eval.ts";
-import { examplesCommand } from "./examples.ts";
-import { exportCommand } from "./export.ts";
-import { generateCommand } from "./generate.ts";
-import { initCommand } from "./init.ts";
-import { inspectCommand } from "./inspect.ts";
 import { oneLine, say } from "./output.ts";
-import { trainCommand } from "./train.ts";
 
 /**
  * Bytes of a command line. onnxruntime reads its process's own (/proc/self/cmdline) with a recursive regular
  * expression, which overflows the stack, and ends the process without a word, at about 28,000.
  */
 const LONGEST = 20_000;
+
+/** The commands in the order of the help. Each is loaded when it is asked for: one does not wait for the libraries of all. */
+const commands: Readonly<Record<string, () => Promise<(signal: AbortSignal) => Command>>> = {
+  generate: async () => (await import("./generate.ts")).generateCommand,
+  compress: async () => (await import("./compress.ts")).compressCommand,
+  describe: async () => (await import("./describe.ts")).describeCommand,
+  complete: async () => (await import("./complete.ts")).completeCommand,
+  init: async () => (await import("./init.ts")).initCommand,
+  train: async () => (await import("./train.ts")).trainCommand,
+  eval: async () => (await import("./eval.ts")).evalCommand,
+  examples: async () => (await import("./examples.ts")).examplesCommand,
+  caption: async () => (await import("./caption.ts")).captionCommand,
+  convert: async () => (await import("./convert.ts")).convertCommand,
+  inspect: async () => (await import("./inspect.ts")).inspectCommand,
+  export: async () => (await import("./export.ts")).exportCommand,
+};
+
+/** The command of that name; all of them for what names none, as the help does. */
+function commandsFor(name: string | undefined): Promise<((signal: AbortSignal) => Command)[]> {
+  const loaders =
+    name !== undefined && Object.hasOwn(commands, name) ? [commands[name]!] : Object.values(commands);
+  return Promise.all(loaders.map((load) => load()));
+}
 
 /** Runs the command line with its arguments (without `node` and the script) and returns the exit status. */
 export async function main(argv: readonly string[]): Promise<number> {
@@ -36,25 +47,12 @@ export async function main(argv: readonly string[]): Promise<number> {
     .version(version)
     .exitOverride()
     .configureOutput({ writeErr: () => {} });
-  for (const command of [
-    generateCommand,
-    compressCommand,
-    describeCommand,
-    completeCommand,
-    initCommand,
-    trainCommand,
-    evalCommand,
-    examplesCommand,
-    captionCommand,
-    convertCommand,
-    inspectCommand,
-    exportCommand,
-  ])
-    program.addCommand(command(interrupt.signal).exitOverride().copyInheritedSettings(program));
   // A reader that has gone away is no failure; what else went wrong with a write is told by who wrote.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   try {
     checkLength(argv);
+    for (const command of await commandsFor(argv[0]))
+      program.addCommand(command(interrupt.signal).exitOverride().copyInheritedSettings(program));
     if (argv.length === 0) {
       process.stderr.write(program.helpInformation());
       return 2;
