@@ -53,10 +53,17 @@ export const vqConfigSchema = z
     /** Ours, for Janus's decoders: those sides in the decoder, and that it takes code vectors of length 1. */
     decoder_attn_resolutions: z.array(positive).nullable().default(null),
     unit_codes: z.boolean().default(false),
+    /** Ours: side of the tiles that the encoder sees by themselves. */
+    encoder_tile: positive.nullable().default(null),
   })
   .refine((config) => config.resolution % 2 ** (config.channel_multiplier.length - 1) === 0, {
     message: "expected a resolution that the levels divide",
-  });
+  })
+  .refine(
+    ({ encoder_tile: tile, resolution, channel_multiplier }) =>
+      tile === null || (resolution % tile === 0 && tile % 2 ** (channel_multiplier.length - 1) === 0),
+    { message: "expected an encoder_tile that divides the resolution and that the levels divide" },
+  );
 
 /** False, or null, which means the same. */
 const no = z
@@ -152,6 +159,7 @@ export function vqganFromJson(json: z.output<typeof vqConfigSchema>): VqganConfi
     ...(json.attn_resolutions?.length && { attentionResolutions: json.attn_resolutions }),
     ...(json.decoder_attn_resolutions && { decoderAttentionResolutions: json.decoder_attn_resolutions }),
     ...(json.unit_codes && { unitCodes: true }),
+    ...(json.encoder_tile && { encoderTile: json.encoder_tile }),
   };
 }
 
@@ -173,6 +181,7 @@ export function vqganToJson(config: VqganConfig): z.input<typeof vqConfigSchema>
       decoder_attn_resolutions: [...config.decoderAttentionResolutions],
     }),
     ...(config.unitCodes && { unit_codes: true }),
+    ...(config.encoderTile && { encoder_tile: config.encoderTile }),
   };
 }
 

@@ -8,6 +8,7 @@ import {
   argMin,
   attention,
   conv2d,
+  type Dim,
   divide,
   embedding,
   groupNorm,
@@ -48,6 +49,11 @@ export interface VqganConfig {
   readonly decoderAttentionResolutions?: readonly number[];
   /** The decoder takes code vectors of length 1, as Janus's does (no). */
   readonly unitCodes?: boolean;
+  /**
+   * Side in pixels of the tiles that the encoder sees by themselves (the whole picture). A code then depends on nothing
+   * outside its tile, so that what an edit leaves alone keeps its codes. The decoder always sees all of them.
+   */
+  readonly encoderTile?: number;
 }
 
 const EPSILON = 1e-6;
@@ -61,6 +67,29 @@ export const codesPerImage = (config: VqganConfig): number => gridSide(config) *
 
 /** Pictures `[n, 3, side, side]` in [−1, 1] → latents `[n, embedDim, grid, grid]`. */
 export function encoder(w: Scope, pictures: Tensor, config: VqganConfig): Tensor {
+  const { resolution, encoderTile } = config;
+  if (encoderTile === undefined || encoderTile === resolution) return wholeEncoder(w, pictures, config);
+  const tiles = resolution / encoderTile; // along a side
+  return joinTiles(wholeEncoder(w, cutTiles(pictures, tiles), config), pictures.shape[0]!, tiles);
+}
+
+/** `[n, c, side, side]` → `[n · tiles², c, side / tiles, side / tiles]`, the tiles of a picture row by row. */
+function cutTiles(x: Tensor, tiles: number): Tensor {
+  const [n, channels, side] = x.shape;
+  const part = (side as number) / tiles;
+  const grid = transpose(reshape(x, [n!, channels!, tiles, part, tiles, part]), [0, 2, 4, 1, 3, 5]);
+  return reshape(grid, [multiplyDims(n!, tiles ** 2), channels!, part, part]);
+}
+
+/** The inverse of `cutTiles`, for `n` pictures. */
+function joinTiles(x: Tensor, n: Dim, tiles: number): Tensor {
+  const [, channels, part] = x.shape;
+  const side = (part as number) * tiles;
+  const grid = transpose(reshape(x, [n, tiles, tiles, channels!, part!, part!]), [0, 3, 1, 4, 2, 5]);
+  return reshape(grid, [n, channels!, side, side]);
+}
+
+function wholeEncoder(w: Scope, pictures: Tensor, config: VqganConfig): Tensor {
   const latents = w.in("encoder", (w) => {
     let x = convolution(w, "conv_in", pictures, config.baseChannels);
     for (const level of config.channelMultiplier.keys())

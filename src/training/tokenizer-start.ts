@@ -28,7 +28,9 @@ export async function startOf({ init, train, model }: TokenizerRecipe): Promise<
     const { image } = await loadTokenizers(folder);
     const weights = await readWeights(folder, undefined, (name) => name.startsWith(`${VQ_PREFIX}.`));
     const tokenizer = await readJson(join(folder, "tokenizer.json"), z.unknown(), "tokenizer");
-    return { config: image.config, weights, tokenizer };
+    const config = model.encoderTile ? { ...image.config, encoderTile: model.encoderTile } : image.config;
+    checkSizes(config);
+    return { config, weights, tokenizer };
   }
   if (train !== "all")
     throw new XPromptError(
@@ -73,7 +75,8 @@ function digestOf(weights: readonly Weight[]): string {
 }
 
 /** @throws XPromptError naming the first size that does not go with another one */
-function checkSizes({ resolution, channelMultiplier, baseChannels, normGroups }: VqganConfig): void {
+function checkSizes(config: VqganConfig): void {
+  const { resolution, channelMultiplier, baseChannels, normGroups, encoderTile = resolution } = config;
   const refuse = (what: string) => {
     throw new XPromptError(`tokenizer recipe: ${what}`);
   };
@@ -81,6 +84,10 @@ function checkSizes({ resolution, channelMultiplier, baseChannels, normGroups }:
   if (resolution % shrink !== 0)
     refuse(
       `model.resolution: expected a multiple of ${shrink}, for ${channelMultiplier.length} levels, got ${resolution}`,
+    );
+  if (resolution % encoderTile !== 0 || encoderTile % shrink !== 0)
+    refuse(
+      `model.encoderTile: expected a multiple of ${shrink} that divides the resolution ${resolution}, got ${encoderTile}`,
     );
   if (baseChannels % normGroups !== 0)
     refuse(`model.baseChannels: expected a multiple of the ${normGroups} normGroups, got ${baseChannels}`);

@@ -50,7 +50,7 @@ export const tokenizerRecipe = recipeKind(
     batch: z.int().min(2).default(16),
     /** Share of the pictures that are collages of two others: what stays the same in them is to get the same codes. */
     collages: z.number().min(0).max(0.75).default(0),
-    /** Sizes of tokenizers that start from nothing. */
+    /** Sizes of tokenizers that start from nothing; `encoderTile` of others, too. */
     model: z
       .strictObject({
         resolution: z.int().min(16).default(64),
@@ -61,6 +61,8 @@ export const tokenizerRecipe = recipeKind(
         embedDim: z.int().min(1).default(16),
         codes: z.int().min(2).default(1024),
         normGroups: z.int().min(1).default(8),
+        /** Side in pixels of the tiles that the encoder sees by themselves. Defaults to the whole picture, or to what `init` has. */
+        encoderTile: z.int().min(1).optional(),
       })
       .prefault({}),
     loss: z.strictObject({

@@ -128,6 +128,7 @@ describe("image tokenizer", () => {
       attentionResolutions: [6, 12],
       decoderAttentionResolutions: [],
       unitCodes: true,
+      encoderTile: 12,
     };
     for (const each of [config, more])
       expect(vqganFromJson(vqConfigSchema.parse(vqganToJson(each)))).toStrictEqual(each);
@@ -135,6 +136,8 @@ describe("image tokenizer", () => {
 
   test.each([
     ["a side that the levels do not divide", { resolution: 20, channel_multiplier: [1, 1, 1, 1] }],
+    ["tiles that do not divide the picture", { resolution: 64, encoder_tile: 48 }],
+    ["tiles that the levels do not divide", { resolution: 64, encoder_tile: 8 }],
     ["attention at sides that are none", { attn_resolutions: ["16"] }],
     ["no attention in the middle", { attn_type: "none" }],
     ["means and deviations as latents", { double_latent: true }],

@@ -60,6 +60,40 @@ describe("against the reference", () => {
   });
 });
 
+test("with tiles, each is read as a picture of its own, and its codes take its place", async () => {
+  const tile = 8;
+  const graph = new Graph();
+  const whole = graph.input("pictures", "float32", ["n", 3, 16, 16]);
+  const parts = graph.input("tiles", "float32", ["m", 3, tile, tile]);
+  const tiled = encoder(graph.scope(), whole, { ...config, encoderTile: tile });
+  const alone = encoder(graph.scope(), parts, { ...config, resolution: tile });
+  const pixels = pictures(); // [2, 3, 16, 16]
+  const cut = new Float32Array(pixels.length);
+  for (let i = 0; i < cut.length; i++) {
+    const [x, y, plane] = [i % tile, Math.floor(i / tile) % tile, Math.floor(i / tile ** 2)];
+    const [c, part] = [plane % 3, Math.floor(plane / 3)];
+    const [column, row, n] = [part % 2, Math.floor(part / 2) % 2, Math.floor(part / 4)];
+    cut[i] = pixels[((n * 3 + c) * 16 + row * tile + y) * 16 + column * tile + x]!;
+  }
+  const feeds = { ...given, tiles: array([8, 3, tile, tile], cut) };
+  const made = await evaluate({ tiled, alone }, feeds, weights);
+  const { embedDim } = config;
+  const expected = new Float32Array(made.alone.data.length);
+  const grid = tile / 4; // codes along a side of a tile
+  for (let i = 0; i < expected.length; i++) {
+    const [x, y, c, n] = [
+      i % (2 * grid),
+      Math.floor(i / (2 * grid)) % (2 * grid),
+      Math.floor(i / (2 * grid) ** 2) % embedDim,
+      Math.floor(i / ((2 * grid) ** 2 * embedDim)),
+    ];
+    const part = n * 4 + Math.floor(y / grid) * 2 + Math.floor(x / grid);
+    const at = ((part * embedDim + c) * grid + (y % grid)) * grid + (x % grid);
+    expected[i] = Number(made.alone.data[at]);
+  }
+  expectClose(made.tiled, array([2, embedDim, 2 * grid, 2 * grid], expected), { relative: 1e-5 });
+});
+
 test("a code is the nearest vector of the codebook, and comes back as that vector", () => {
   const sizes: VqganConfig = { ...config, resolution: 2, channelMultiplier: [1], embedDim: 2, codes: 3 };
   const graph = new Graph();
