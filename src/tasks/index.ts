@@ -8,6 +8,7 @@ import { geometryFamilies } from "./families/geometry.ts";
 import { lowLevelFamilies } from "./families/low-level.ts";
 import { objectFamilies } from "./families/objects.ts";
 import { perceptionFamilies } from "./families/perception.ts";
+import { stickerFamilies } from "./families/stickers.ts";
 import { styleFamilies } from "./families/style.ts";
 import { toneFamilies } from "./families/tone.ts";
 import { weatherFamilies } from "./families/weather.ts";
@@ -30,6 +31,7 @@ export const families: readonly TaskFamily[] = [
   ...geometryFamilies,
   ...perceptionFamilies,
   ...objectFamilies,
+  ...stickerFamilies,
   ...circumstanceFamilies,
   ...styleFamilies,
 ];

@@ -60,6 +60,14 @@ describe("tone", () => {
     );
   });
 
+  test("exposure is undone by the gain, where nothing was clipped", () => {
+    for (const task of tasksOf("exposure", 6)) {
+      const { input, output } = pairOf(task, size);
+      for (const [i, value] of input.data.entries())
+        if (value < 1) expect(value).toBeCloseTo(output.data[i]! * Number(task.parameters.gain), 5);
+    }
+  });
+
   test("posterize leaves the given number of levels", () => {
     for (const task of tasksOf("posterize", 6)) {
       const levels = Number(task.parameters.levels);
@@ -221,4 +229,24 @@ describe("low-level", () => {
       expect(covered).toBeGreaterThan(4);
     }
   });
+});
+
+test("a sticker is always at the same place, and nothing changes beyond it", () => {
+  for (const task of tasksOf("sticker", 8)) {
+    const { x, y, radius, color, shape } = task.parameters as Record<string, number & string>;
+    for (const scene of [0, 1]) {
+      const { input, output } = pairOf(task, size, scene);
+      for (let row = 0; row < size; row++)
+        for (let column = 0; column < size; column++) {
+          const [dx, dy] = [(column + 0.5) / size - x!, (row + 0.5) / size - y!];
+          const [before, after] = [pixel(input, column, row), pixel(output, column, row)];
+          if (Math.hypot(dx, dy) > 1.3 * radius! + 1 / size) expect(after).toEqual(before);
+          const isInside = Math.hypot(dx, dy) < 0.2 * radius! && shape !== "ring";
+          if (isInside)
+            after.forEach((value, c) => {
+              expect(value).toBeCloseTo(colors[color as keyof typeof colors][c]!, 5);
+            });
+        }
+    }
+  }
 });

@@ -145,16 +145,20 @@ function drawPermutation(random: Random): Change {
   };
 }
 
-function drawBrightness(random: Random): Change {
+function drawBrightness(random: Random): ReversibleChange {
   const isBrighter = random.chance(0.5);
-  const gain = isBrighter ? random.uniform(1.3, 1.8) : random.uniform(0.45, 0.7);
-  const what = isBrighter ? "brighter" : "darker";
+  const gain = isBrighter ? random.uniform(1.3, 1.8) : random.uniform(0.35, 0.7);
+  const [what, opposite] = isBrighter ? ["brighter", "darker"] : ["darker", "brighter"];
   return {
     parameters: { gain },
     images: byValue((value) => value * gain),
     words: {
       instructions: [`make it ${what}`, `make the picture ${what}`],
       differences: [`the output image is ${what}`],
+    },
+    reverseWords: {
+      instructions: [`make it ${opposite}`, "correct the exposure"],
+      differences: [`the output image is ${opposite}, its exposure right`],
     },
   };
 }
@@ -234,7 +238,7 @@ export const toneFamilies: readonly TaskFamily[] = [
   ...bothWays(["tint", "tone"], ["untint", "tone"], drawTint),
   family("hueRotation", "tone", drawHueRotation),
   family("channelPermutation", "tone", drawPermutation),
-  family("brightness", "tone", drawBrightness),
+  ...bothWays(["brightness", "tone"], ["exposure", "tone"], drawBrightness),
   family("contrast", "tone", drawContrast),
   family("gamma", "tone", drawGamma),
   family("saturation", "tone", drawSaturation),

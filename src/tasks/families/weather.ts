@@ -6,15 +6,16 @@ import { bothWays, type ReversibleChange, type TaskFamily } from "../task.ts";
 import type { Rgb } from "../world/scene.ts";
 import { from } from "./source.ts";
 
+/** As heavy as Rain100H's: a lighter rain is best answered by leaving the picture as it is. */
 function drawRain(random: Random): ReversibleChange {
   const slant = random.uniform(-0.6, 0.6);
-  const drops = random.integer(24, 60);
+  const drops = random.integer(70, 130);
   const length = random.uniform(0.14, 0.3);
   const color = random.pick(["white", "gray", "blue"]);
   const look = {
-    radius: random.uniform(0.009, 0.014),
+    radius: random.uniform(0.009, 0.015),
     color: { white: [0.95, 0.97, 1], gray: [0.6, 0.64, 0.7], blue: [0.5, 0.68, 0.95] }[color]!,
-    opacity: random.uniform(0.55, 0.8),
+    opacity: random.uniform(0.6, 0.85),
   };
   return {
     parameters: { slant, drops, length, color },
