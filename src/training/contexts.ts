@@ -30,6 +30,8 @@ export interface MixSettings {
   readonly families: readonly string[];
   /** Families never shown in training. */
   readonly heldOut: readonly string[];
+  /** How often a family is drawn, against 1 of those that are not named. */
+  readonly weights: Readonly<Record<string, number>>;
   /** How often a context has 1, 2, 3, … examples. */
   readonly exampleCounts: readonly number[];
   /** Share of batches whose TODO parts say in words what their context's example changes. */
@@ -43,6 +45,11 @@ export interface MixSettings {
   /** Share of examples, and of TODO parts, that come with their instruction. */
   readonly exampleInstruction: number;
   readonly todoInstruction: number;
+  /**
+   * Share of a target's codes that are read as others of the same picture when the next ones are predicted: drawing
+   * makes mistakes, too, and the query is there to find back from them.
+   */
+  readonly misread: number;
 }
 
 /**
@@ -75,7 +82,24 @@ export async function encodedContexts(
     const drawing = { ...options, examples, sets, number: step * contexts + i };
     drawn.push(await draw(Random.of(seed, "context", part, step, i), drawing, tokenizers));
   }
-  return encodeContexts(drawn, tokenizers);
+  const contextsOfCodes = await encodeContexts(drawn, tokenizers);
+  if (mix.misread === 0) return contextsOfCodes;
+  return contextsOfCodes.map((context, i) =>
+    misread(context, mix.misread, Random.of(seed, "misread", part, step, i)),
+  );
+}
+
+/** The context with some codes of its targets read wrongly. */
+function misread(context: Context<Codes>, share: number, random: Random): Context<Codes> {
+  const todos = context.todos.map((asked) => {
+    if ("words" in asked.target) return asked;
+    const { picture } = asked.target;
+    const read = Array.from(picture, (code) =>
+      random.chance(share) ? picture[random.integer(0, picture.length - 1)]! : code,
+    );
+    return { ...asked, target: { picture, read } };
+  });
+  return { ...context, todos };
 }
 
 /** A context with pictures as `P`. An example that is `null` is the empty one. */
@@ -91,7 +115,8 @@ interface Shown<P> {
 export interface Asked<P> {
   readonly input?: P;
   readonly instruction: readonly number[];
-  readonly target: { readonly picture: P } | { readonly words: readonly number[] };
+  /** `read` is what the model is shown of the picture while it predicts it, where that differs. */
+  readonly target: { readonly picture: P; readonly read?: P } | { readonly words: readonly number[] };
 }
 
 interface Drawing extends ContextOptions {
@@ -156,9 +181,11 @@ async function drawDescription(
   };
 }
 
-function drawTask(random: Random, { families, heldOut }: MixSettings): Task {
+function drawTask(random: Random, { families, heldOut, weights }: MixSettings): Task {
   const include = families.length > 0 ? families : undefined;
-  return random.pick(selectFamilies({ include, exclude: heldOut })).draw(random);
+  const chosen = selectFamilies({ include, exclude: heldOut });
+  const often = chosen.map(({ name }) => weights[name] ?? 1);
+  return random.pick(chosen, often).draw(random);
 }
 
 /** Pairs of one task of a data set, forwards or backwards. */

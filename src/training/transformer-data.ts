@@ -133,12 +133,14 @@ function packTodo(
   const asked = queryTokens(vocabulary, { input, instruction, answer });
   const made = targetTokens(vocabulary, target);
   const tokens = [...asked, ...made];
+  const shown = "words" in target || !target.read ? made : targetTokens(vocabulary, { picture: target.read });
+  const read = [...asked, ...shown];
   const start = row * batch.packing.todoLength;
   const length = Math.min(tokens.length - 1, batch.packing.todoLength);
   // End of image and end of text are not measured: they are certain.
   const last = asked.length + made.length - (answer === "picture" ? 2 : 1);
   for (let i = 0; i < length; i++) {
-    batch.todoTokens[start + i] = BigInt(tokens[i]!);
+    batch.todoTokens[start + i] = BigInt(read[i]!);
     batch.todoPositions[start + i] = BigInt(position + i);
     batch.targets[start + i] = BigInt(tokens[i + 1]!);
     const inTarget = i + 1 >= asked.length;

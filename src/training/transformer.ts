@@ -12,7 +12,7 @@ import { Graph, parameterShapes } from "../graph/index.ts";
 import { readJson } from "../runtime/files.ts";
 import { floats, type SessionOptions } from "../runtime/session.ts";
 import { pairsSettings } from "../tasks/datasets/index.ts";
-import { families, selectFamilies } from "../tasks/index.ts";
+import { families, familyNamed, selectFamilies } from "../tasks/index.ts";
 import { modelConfigToJson } from "../xprompt/config.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { exampleRows, type Packing, todoRows } from "../xprompt/packing.ts";
@@ -109,6 +109,8 @@ export const transformerRecipe = recipeKind(
         families: familyNames.default([]),
         /** Families never shown in training. */
         heldOut: familyNames.default([]),
+        /** How often a family is drawn, by name; 1 for those that are not named. */
+        weights: z.record(z.string(), z.number().min(0)).default({}),
         /** How often a context has 1, 2, 3, … examples. */
         exampleCounts: z.array(z.number().min(0)).min(1).default([1]),
         describe: share.default(0.1),
@@ -117,6 +119,8 @@ export const transformerRecipe = recipeKind(
         withoutExample: share.default(0.1),
         exampleInstruction: share.default(0.25),
         todoInstruction: share.default(0.5),
+        /** Share of a target's codes that are read as others of its picture while the next ones are predicted. */
+        misread: share.default(0),
       })
       .prefault({}),
     /** Batches of held-out contexts that an evaluation looks at. */
@@ -170,6 +174,8 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
     textToImage: 0,
     withoutExample: 0,
     todoInstruction: 0,
+    misread: 0,
+    weights: {},
   };
   const unseen = { ...plain, families: recipe.mix.heldOut, heldOut: [] };
   const kinds = {
@@ -255,8 +261,9 @@ function trainingFacts({ mix }: TransformerRecipe): Record<string, readonly stri
 /** Whether there are pairs to measure on. */
 const hasPairs = ({ mix }: TransformerRecipe): boolean => mix.pairs.length > 0 && mix.pairsHeldOut > 0;
 
-/** @throws XPromptError when nothing is left to train on */
+/** @throws XPromptError when nothing is left to train on; UsageError for a weight of a family that there is none of */
 function checkMix({ mix }: TransformerRecipe): void {
+  for (const name of Object.keys(mix.weights)) familyNamed(name);
   const include = mix.families.length > 0 ? mix.families : undefined;
   if (selectFamilies({ include, exclude: mix.heldOut }).length === 0)
     throw new XPromptError(

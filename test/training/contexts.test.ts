@@ -63,6 +63,8 @@ const optionsOf = (mix: Partial<MixSettings>, part = "train"): ContextOptions =>
     withoutExample: 0,
     exampleInstruction: 0,
     todoInstruction: 0,
+    weights: {},
+    misread: 0,
     ...mix,
   },
 });

@@ -53,6 +53,8 @@ test.each([
       withoutExample: 0,
       exampleInstruction: 0.5,
       todoInstruction: 0,
+      weights: {},
+      misread: 0,
     },
   };
   const config: DecoderConfig = { ...tiny, vocabularySize: tokenizers.text.vocabulary.size };

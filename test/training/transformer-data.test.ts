@@ -41,6 +41,8 @@ const options: ContextOptions = {
     withoutExample: 0,
     exampleInstruction: 0.5,
     todoInstruction: 0.5,
+    weights: {},
+    misread: 0,
   },
 };
 const mixed = (mix: Partial<ContextOptions["mix"]>, more: Partial<ContextOptions> = {}): ContextOptions => ({
@@ -130,6 +132,42 @@ describe("contexts", () => {
     const calls = some.map((name) => vi.spyOn(familyNamed(name), "draw"));
     await contextsOf(mixed({ families: some, heldOut: ["grayscale", "rotate"] }), 12);
     expect(calls.map((call) => call.mock.calls.length > 0)).toEqual([true, false, true, false]);
+  });
+
+  test("a family is drawn as often as its weight says", async () => {
+    const [often, never] = ["invert", "grayscale"].map((name) => vi.spyOn(familyNamed(name), "draw"));
+    const seldom = vi.spyOn(familyNamed("tint"), "draw");
+    const weights = { invert: 3, grayscale: 0 };
+    await contextsOf(mixed({ families: ["invert", "grayscale", "tint"], weights }), 40);
+    const [threes, ones] = [often!.mock.calls.length, seldom.mock.calls.length];
+    expect(never!.mock.calls.length).toBe(0);
+    expect(threes + ones).toBe(80);
+    expect(threes / 80).toBeGreaterThan(0.6);
+    expect(ones).toBeGreaterThan(5);
+  });
+
+  test("targets are read with as many mistakes as asked for, and predicted without any", async () => {
+    const share = 0.25;
+    const [plain, mistaken] = [
+      await contextsOf(options, 30),
+      await contextsOf(mixed({ misread: share }), 30),
+    ];
+    let [changed, expected] = [0, 0];
+    for (const [i, { todos }] of mistaken.entries())
+      for (const [j, { target }] of todos.entries()) {
+        if (!("picture" in target)) continue;
+        expect(target.picture).toEqual(pictureOf(plain[i]!.todos[j]!));
+        const codes = Array.from(target.picture);
+        for (const [k, code] of Array.from(target.read!).entries()) {
+          expect(codes).toContain(code);
+          if (code !== codes[k]) changed++;
+          const others = codes.filter((other) => other !== codes[k]).length;
+          expected += (share * others) / codes.length;
+        }
+      }
+    expect(expected).toBeGreaterThan(20);
+    expect(changed / expected).toBeGreaterThan(0.6);
+    expect(changed / expected).toBeLessThan(1.4);
   });
 
   test("with no families named, every one but the held-out ones is drawn from", async () => {
@@ -243,6 +281,20 @@ class Reader {
     expect(this.at).toBe(this.tokens.length);
   }
 }
+
+test("a target that is read wrongly is fed as it is read", () => {
+  const [context] = tinyContexts({ contexts: 1, examples: 1, todos: 1 });
+  const [asked] = context!.todos;
+  const picture = [0, 1, 2, 3];
+  const pack = (read?: number[]) => {
+    const todo = { ...asked!, target: { picture, ...(read && { read }) } };
+    return packContexts([{ ...context!, todos: [todo] }], { xprompt: tinyXPrompt, weights }, tiny);
+  };
+  const [plain, mistaken] = [pack(), pack([0, 1, 5, 3])];
+  expect(mistaken.targets).toEqual(plain.targets);
+  const differ = [...plain.todoTokens.keys()].filter((i) => plain.todoTokens[i] !== mistaken.todoTokens[i]);
+  expect(differ.map((i) => Number(mistaken.todoTokens[i]))).toEqual([vocabulary.imageTokens[5]]);
+});
 
 describe("packing", () => {
   const contexts = tinyContexts({ contexts: 2, examples: 2, todos: 3 });
