@@ -1,14 +1,18 @@
 /** @file What distances are measured between: texts and pictures as vectors of one space. */
 import type { Picture } from "../chameleon/picture.ts";
 
-/** Makes vectors. Those of different spaces are never compared. */
-export interface Features {
+/** What vectors are of. Those of different spaces are never compared. */
+export interface Space {
   /** Names the space: letters, digits, points and hyphens. Other weights have another name. */
   readonly space: string;
   /** Length of a text's vector. */
   readonly textWidth: number;
   /** Length of a picture's vector. */
   readonly imageWidth: number;
+}
+
+/** Makes vectors. */
+export interface Features extends Space {
   /** The vector of an instruction `[textWidth]`, of length 1. */
   text(instruction: string): Promise<Float32Array>;
   /** The vector of a picture `[imageWidth]`, of length 1. @throws XPromptError for one that can not be read */

@@ -3,9 +3,17 @@ export type { Added, AddOptions } from "./adding.ts";
 export { ClipFeatures } from "./clip-features.ts";
 export type { Facts, NewExample, StoredExample, Vectors } from "./example.ts";
 export { exportExamples } from "./export.ts";
-export type { Features } from "./features.ts";
+export type { Features, Space } from "./features.ts";
 export { ExampleLibrary, type OpenOptions, type Query } from "./library.ts";
 export { modelFeatures } from "./model-features.ts";
+export {
+  isLibrary,
+  type LibrarySettings,
+  librarySettings,
+  type NeighbourLibrary,
+  NeighbourSource,
+  prepareNeighbours,
+} from "./neighbours.ts";
 export { compileExamples, defaultWeights, Retriever, type RetrieverOptions } from "./raie.ts";
 export type { Found, Weights } from "./search.ts";
 export { exampleSheet } from "./sheet.ts";

@@ -12,7 +12,7 @@ import { type Added, Adding, type AddOptions } from "./adding.ts";
 import { attemptLance, databases, vectorOf } from "./arrow.ts";
 import { blockOf, rowOf } from "./blocks.ts";
 import { type Facts, isWhole, type NewExample, type StoredExample, type Vectors } from "./example.ts";
-import type { Features } from "./features.ts";
+import type { Features, Space } from "./features.ts";
 import { indexTable } from "./indexing.ts";
 import { Retriever } from "./raie.ts";
 import { RecentPrompts } from "./recent.ts";
@@ -115,7 +115,7 @@ export class ExampleLibrary implements ExampleSource {
   }
 
   /** How many examples have no vectors in a space. */
-  async lacking(features: Features): Promise<number> {
+  async lacking(features: Space): Promise<number> {
     const vectors = await this.tables.vectors(features);
     return (await this.count()) - ((await vectors?.count()) ?? 0);
   }
@@ -176,25 +176,36 @@ export class ExampleLibrary implements ExampleSource {
   }
 
   /**
-   * The example whose instruction is nearest to that of another one: never itself, nor the same pictures with other
-   * words (paper: training pairs for RAIE are built like this).
-   * @returns nothing when there is no other
+   * The examples whose instructions are nearest to that of another one, the nearest first: never itself, nor the same
+   * pictures twice, in whatever words (paper: training pairs for RAIE are built like this).
+   * @param accept which of the others may be taken; all by default
+   * @returns `count`, or as many as there are
    * @throws XPromptError when it is not in the library, or has no vectors in this space
    */
-  async nearestOther(id: string, features: Features): Promise<Found | undefined> {
-    const table = await this.tables.vectors(features);
+  async nearestOthers(
+    id: string,
+    space: Space,
+    count: number,
+    accept: (facts: Facts) => boolean = () => true,
+  ): Promise<Found[]> {
+    const table = await this.tables.vectors(space);
     const [own] = (await table?.rows([id], ["id", "pictures", "text"])) ?? [];
     const text = vectorOf(own?.text);
     if (!table || !own || !text)
       throw new XPromptError(
-        `looking for the neighbour of example ${id}: expected its text in the space ${features.space}, found none (see xprompt examples compile)`,
+        `looking for the neighbours of example ${id}: expected its text in the space ${space.space}, found none (see xprompt examples compile)`,
       );
     const examples = await this.tables.examples();
     const total = await table.count();
-    for (let k = 16; ; k *= 4) {
+    for (let k = 16 * count; ; k *= 4) {
       const found = await searchTables(examples, table, { text }, { text: 1, image: 0, words: 0 }, k);
-      const other = found.find((each) => each.id !== id && each.pictures !== own.pictures);
-      if (other || k >= total) return other;
+      const seen = new Set([own.pictures]);
+      const others = found.filter((each) => {
+        const isNew = !seen.has(each.pictures) && accept(each);
+        if (isNew) seen.add(each.pictures);
+        return isNew;
+      });
+      if (others.length >= count || k >= total) return others.slice(0, count);
     }
   }
 

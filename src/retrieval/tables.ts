@@ -21,7 +21,7 @@ import {
   schemaOf,
   tableOf,
 } from "./arrow.ts";
-import type { Features } from "./features.ts";
+import type { Space } from "./features.ts";
 
 const FORMAT = "xprompt-examples";
 const VERSION = "1";
@@ -179,10 +179,7 @@ export class Tables {
     );
   }
 
-  async vectors(
-    { space, textWidth, imageWidth }: Features,
-    create = false,
-  ): Promise<LibraryTable | undefined> {
+  async vectors({ space, textWidth, imageWidth }: Space, create = false): Promise<LibraryTable | undefined> {
     if (!/^[\w.-]+$/.test(space)) throw new RangeError(`features: expected a plain name, got ${space}`);
     const columns = { ...facts, text: { vector: textWidth }, image: { vector: imageWidth } };
     return this.open(`${VECTORS}${space}`, columns, create);

@@ -5,6 +5,7 @@
 import type { Tokenizers } from "../chameleon/folder.ts";
 import type { Image } from "../image/index.ts";
 import { Random } from "../random.ts";
+import { type NeighbourLibrary, NeighbourSource } from "../retrieval/index.ts";
 import {
   type LoadedPair,
   openPairs,
@@ -18,8 +19,8 @@ import { type ContextOptions, packingOf } from "./transformer-data.ts";
 
 /** What a batch is drawn from. */
 export interface MixSettings {
-  /** Data sets of pairs: paths, or their settings. */
-  readonly pairs: readonly (string | PairsSettings)[];
+  /** Data sets of pairs: paths, or their settings; and libraries, whose pairs are shown with their neighbours. */
+  readonly pairs: readonly (string | PairsSettings | NeighbourLibrary)[];
   /** Share of contexts that are drawn from them. */
   readonly pairsShare: number;
   /** Share of their pairs that training never shows. */
@@ -52,15 +53,23 @@ export interface MixSettings {
   readonly misread: number;
 }
 
+/** Where contexts of pairs come from. */
+export type ContextSource = Pick<PairSource, "context">;
+
 /**
- * The data sets of the mix, the part of them that the options ask for.
+ * The data sets and libraries of the mix, the part of them that the options ask for.
  * @throws XPromptError when one can not be read
  */
-export async function openSets({ seed, part, mix }: ContextOptions): Promise<PairSource[]> {
+export async function openSets({ seed, part, mix }: ContextOptions): Promise<ContextSource[]> {
   if (mix.pairsShare === 0) return [];
-  const settings = mix.pairs.map((each) => (typeof each === "string" ? { path: each } : each));
   const shared = { heldOut: mix.pairsHeldOut, part: part === "train" ? "train" : "heldOut" } as const;
-  return Promise.all(settings.map((each) => openPairs({ seed, ...each, ...shared })));
+  return Promise.all(
+    mix.pairs.map((each): Promise<ContextSource> => {
+      if (typeof each === "string") return openPairs({ seed, path: each, ...shared });
+      if ("library" in each) return NeighbourSource.open(each, { seed, ...shared });
+      return openPairs({ seed, ...each, ...shared });
+    }),
+  );
 }
 
 /** The contexts of batch `step`, all with the same number of examples, their pictures as codes. */
@@ -68,7 +77,7 @@ export async function encodedContexts(
   step: number,
   options: ContextOptions,
   tokenizers: Tokenizers,
-  sets: readonly PairSource[] = [],
+  sets: readonly ContextSource[] = [],
 ): Promise<Context<Codes>[]> {
   const { seed, part, mix } = options;
   const random = Random.of(seed, "contexts", part, step);
@@ -121,7 +130,7 @@ export interface Asked<P> {
 
 interface Drawing extends ContextOptions {
   readonly examples: number;
-  readonly sets: readonly PairSource[];
+  readonly sets: readonly ContextSource[];
   /** Counts the contexts of the run. */
   readonly number: number;
 }

@@ -9,6 +9,7 @@ import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { loraTargets } from "../chameleon/lora.ts";
 import { XPromptError } from "../errors.ts";
 import { Graph, parameterShapes } from "../graph/index.ts";
+import { isLibrary, librarySettings, prepareNeighbours } from "../retrieval/index.ts";
 import { readJson } from "../runtime/files.ts";
 import { floats, type SessionOptions } from "../runtime/session.ts";
 import { pairsSettings } from "../tasks/datasets/index.ts";
@@ -17,6 +18,7 @@ import { modelConfigToJson } from "../xprompt/config.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { exampleRows, type Packing, todoRows } from "../xprompt/packing.ts";
 import { exampleMasks } from "../xprompt/sequence.ts";
+import { type MixSettings, openSets } from "./contexts.ts";
 import { HeldOut } from "./evaluation.ts";
 import { feedsOf, objective } from "./objective.ts";
 import { recipeKind } from "./recipe.ts";
@@ -97,8 +99,11 @@ export const transformerRecipe = recipeKind(
       .prefault({}),
     mix: z
       .strictObject({
-        /** Folders or files of pairs to train on, or their settings (docs/datasets.md), equally often each. */
-        pairs: z.array(z.union([z.string().min(1), pairsSettings])).default([]),
+        /**
+         * Folders or files of pairs to train on, or their settings (docs/datasets.md), equally often each; or example
+         * libraries, each of whose pairs is shown with its nearest neighbour (docs/examples.md).
+         */
+        pairs: z.array(z.union([z.string().min(1), pairsSettings, librarySettings])).default([]),
         /** Share of contexts that are drawn from `pairs`, where there are any; the others are of families. */
         pairsShare: share.default(0.5),
         /** Share of the pairs that is kept out of training, to measure on. */
@@ -143,6 +148,7 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
   build(packing(1))(graph);
   const state = initialState(start, parameterShapes(graph), recipe.seed);
 
+  const mix: MixSettings = { ...recipe.mix, pairs: await Promise.all(recipe.mix.pairs.map(prepared)) };
   const isTrained = (name: string) => state.parameters.has(name);
 
   /** One compiled step for each shape of batch; all work on the same state. */
@@ -161,13 +167,13 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
     xprompt,
     contexts: recipe.contexts,
     todos: recipe.todos,
-    mix: recipe.mix,
+    mix,
     weights: recipe.loss,
   });
 
   /** Held-out contexts of the families trained on, and of those that training never shows. */
   const plain = {
-    ...recipe.mix,
+    ...mix,
     pairsShare: 0,
     exampleCounts: [1],
     describe: 0,
@@ -183,6 +189,8 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
     ...(unseen.families.length > 0 && { unseen: { ...data("unseen"), mix: unseen } }),
     ...(hasPairs(recipe) && { pairs: { ...data("held out"), mix: { ...plain, pairsShare: 1 } } }),
   };
+  // A set with nothing to measure on is told now, not when the first stretch of training is over.
+  if (hasPairs(recipe)) await openSets(kinds.pairs!);
   const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, build(packing(1)), session);
   heldOut.catch(() => {}); // Whoever measures is told.
 
@@ -249,6 +257,14 @@ export async function transformerTask(recipe: TransformerRecipe): Promise<Traini
       await tokenizers.image.release();
     },
   };
+}
+
+/** A set as the threads that make contexts open it: a library has its vectors by then. */
+async function prepared(
+  set: TransformerRecipe["mix"]["pairs"][number],
+): Promise<MixSettings["pairs"][number]> {
+  if (typeof set === "string") return isLibrary(set) ? prepareNeighbours({ library: set }) : set;
+  return "library" in set ? prepareNeighbours(set) : set;
 }
 
 /** What a model says of its training: suites ask it which tasks it has seen. */

@@ -87,18 +87,27 @@ test("a mix is the weighted mean of its parts, and finds what any part finds", a
   expect(dark.parts.words).toBeGreaterThan(0);
 });
 
-test("the neighbour of an example is neither itself nor the same pictures", async () => {
+test("the neighbours of an example are neither itself nor the same pictures, and only what is accepted", async () => {
   const library = await filled("neighbour");
   const twin = { ...examples[0]!, instruction: "please remove the rain" };
   const near = await example("near", "remove the red ball");
-  await library.add([twin, near], features);
+  const nearTwin = { ...near, instruction: "remove the ball" };
+  await library.add([twin, near, nearTwin], features);
   const [first] = await library.list();
-  expect((await library.nearestOther(first!.id, features))?.instruction).toBe("remove the red ball");
+  const words = async (count: number, accept?: (facts: { instruction: string }) => boolean) =>
+    (await library.nearestOthers(first!.id, features, count, accept)).map(({ instruction }) => instruction);
+  // Cosines with "remove the rain": 1 / √4, 1 / √6, 0, 0.
+  expect(await words(1)).toEqual(["remove the ball"]);
+  const [nearest, ...others] = await words(10);
+  expect([nearest, others.sort()]).toEqual(["remove the ball", ["add a red ball", "make it dark"]]);
+  expect(await words(1, ({ instruction }) => !instruction.includes("the ball"))).toEqual([
+    "remove the red ball",
+  ]);
   const alone = await ExampleLibrary.open(join(folder, "alone"), { create: true });
   await alone.add([examples[0]!, twin], features);
   const [only] = await alone.list();
-  expect(await alone.nearestOther(only!.id, features)).toBeUndefined();
-  await expect(alone.nearestOther("0".repeat(32), features)).rejects.toThrow(
+  expect(await alone.nearestOthers(only!.id, features, 1)).toEqual([]);
+  await expect(alone.nearestOthers("0".repeat(32), features, 1)).rejects.toThrow(
     "expected its text in the space",
   );
 });

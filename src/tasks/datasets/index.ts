@@ -9,6 +9,7 @@ export {
   type Picture,
   reversed,
 } from "./record.ts";
+export { isHeldOut } from "./set-index.ts";
 export { type PairsConfig, type PairsSettings, pairsSettings } from "./settings.ts";
 export {
   type ContextShape,

@@ -1,0 +1,160 @@
+/**
+ * @file Training contexts from a library: what is asked for is an example of it, what is shown its nearest neighbour.
+ * So the paper pairs its editing data for RAIE: a model that is to be helped by what retrieval finds learns from what
+ * retrieval finds.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { loadPicture } from "../chameleon/picture.ts";
+import { XPromptError } from "../errors.ts";
+import { Progress } from "../progress.ts";
+import { Random } from "../random.ts";
+import { type ContextShape, isHeldOut, type LoadedPair, type PairContext } from "../tasks/datasets/index.ts";
+import { XPrompt } from "../xprompt/model.ts";
+import { ClipFeatures } from "./clip-features.ts";
+import type { Facts } from "./example.ts";
+import type { Features, Space } from "./features.ts";
+import { ExampleLibrary } from "./library.ts";
+import { modelFeatures } from "./model-features.ts";
+
+export const librarySettings = z.strictObject({
+  /** Folder or URI of the library. */
+  library: z.string().min(1),
+  /** Model by whose own features instructions are near to each other. */
+  model: z.string().min(1).default("nano"),
+  /** Folder of a CLIP whose features say it instead, as in the paper. */
+  clip: z.string().min(1).optional(),
+});
+export type LibrarySettings = z.input<typeof librarySettings>;
+
+/** A library all of whose examples have vectors of a space. */
+export interface NeighbourLibrary {
+  readonly library: string;
+  readonly space: Space;
+}
+
+/** Whether a path is of a library rather than of a data set. */
+export const isLibrary = (path: string): boolean =>
+  path.startsWith("s3://") || existsSync(join(path, "examples.lance"));
+
+/**
+ * Makes the vectors that a library's examples lack.
+ * @throws XPromptError when there is no such library, model or CLIP
+ */
+export async function prepareNeighbours(settings: LibrarySettings): Promise<NeighbourLibrary> {
+  const { library: place, model: name, clip } = librarySettings.parse(settings);
+  const library = await ExampleLibrary.open(place);
+  const embed = async (features: Features): Promise<NeighbourLibrary> => {
+    const lacking = await library.lacking(features);
+    if (lacking > 0) {
+      const progress = new Progress({ label: `vectors of ${place}`, total: lacking });
+      try {
+        await library.embed(features, { onProgress: ({ added }) => progress.update(added) });
+      } finally {
+        progress.stop();
+      }
+    }
+    const { space, textWidth, imageWidth } = features;
+    return { library: place, space: { space, textWidth, imageWidth } };
+  };
+  if (clip !== undefined) return embed(await ClipFeatures.load(clip));
+  const model = await XPrompt.load(name);
+  try {
+    return await embed(modelFeatures(model));
+  } finally {
+    await model.release();
+  }
+}
+
+export interface NeighbourOptions {
+  /** Order of the examples. */
+  readonly seed: number;
+  /** Share of the pictures that is kept out of training, by a hash of them. */
+  readonly heldOut: number;
+  /** What is asked for; what is shown is always of the part that trains. */
+  readonly part: "train" | "heldOut";
+}
+
+/** The contexts of a library, as `PairSource` has those of a data set. */
+export class NeighbourSource {
+  private epoch: { readonly number: number; readonly ids: readonly string[] } | undefined;
+
+  private constructor(
+    private readonly library: ExampleLibrary,
+    private readonly space: Space,
+    private readonly options: NeighbourOptions,
+    /** Ids of what is asked for. */
+    private readonly ids: readonly string[],
+  ) {}
+
+  /** @throws XPromptError when nothing of the part asked for is in the library */
+  static async open({ library: place, space }: NeighbourLibrary, options: NeighbourOptions) {
+    const library = await ExampleLibrary.open(place);
+    const { heldOut, part } = options;
+    const ids: string[] = [];
+    const batch = 10_000;
+    for (let offset = 0, all = await library.count(); offset < all; offset += batch)
+      for (const { id, pictures } of await library.list({ offset, limit: batch }))
+        if (isHeldOut(pictures, heldOut) === (part === "heldOut")) ids.push(id);
+    if (ids.length === 0)
+      throw new XPromptError(
+        `training on library ${place}: expected examples${heldOut > 0 ? ` of the part ${part}` : ""}, got none (add some, or change mix.pairsHeldOut)`,
+      );
+    return new NeighbourSource(library, space, options, ids.sort());
+  }
+
+  /**
+   * Context number `n`, a pure function of the library, the settings and `n`: an example as the first TODO part, its
+   * nearest neighbours as examples, and as further TODO parts those that come next. Never the same pictures twice,
+   * save where there are no others.
+   * @throws XPromptError when an example has no neighbour at all
+   */
+  async context(n: number, { examples, todos, size }: ContextShape): Promise<PairContext> {
+    const anchor = this.at(n);
+    const { heldOut, part } = this.options;
+    const isShown = ({ pictures }: Facts) => !isHeldOut(pictures, heldOut);
+    const shown = await this.near(anchor, examples, isShown);
+    if (shown.length === 0 && examples > 0)
+      throw new XPromptError(
+        `training on library ${this.library.place}: expected a neighbour for example ${anchor}, got none (add more pairs)`,
+      );
+    const seen = new Set(shown.map(({ pictures }) => pictures));
+    const isAsked = (facts: Facts) => isShown(facts) === (part === "train") && !seen.has(facts.pictures);
+    const asked = [anchor, ...(await this.near(anchor, todos - 1, isAsked)).map(({ id }) => id)];
+    const fill = async (ids: readonly string[], count: number) => {
+      const pairs = await Promise.all(ids.map((id) => this.load(id, size)));
+      return Array.from({ length: count }, (_, i) => pairs[i % pairs.length]!);
+    };
+    return {
+      task: "neighbours",
+      examples: await fill(
+        shown.map(({ id }) => id),
+        examples,
+      ),
+      todos: await fill(asked, todos),
+    };
+  }
+
+  /** The example at place `n` of the endless order: every epoch has each once. */
+  private at(n: number): string {
+    const number = Math.floor(n / this.ids.length);
+    if (this.epoch?.number !== number)
+      this.epoch = { number, ids: Random.of(this.options.seed, "library", number).shuffle(this.ids) };
+    return this.epoch.ids[n % this.ids.length]!;
+  }
+
+  private near(id: string, count: number, accept: (facts: Facts) => boolean): Promise<Facts[]> {
+    return count === 0 ? Promise.resolve([]) : this.library.nearestOthers(id, this.space, count, accept);
+  }
+
+  private async load(id: string, size: number): Promise<LoadedPair> {
+    const { input, output, instruction, subtask, source, licence } = await this.library.get(id);
+    return {
+      ...{ id, task: "neighbours", subtask, source, licence },
+      input: await loadPicture(input, size),
+      output: await loadPicture(output, size),
+      ...(instruction && { instruction }),
+    };
+  }
+}

@@ -1,0 +1,91 @@
+/** @file Contexts of a library: what is asked for, and its nearest neighbours as what is shown. */
+import { join } from "node:path";
+import { expect, test, vi } from "vitest";
+import { ExampleLibrary, isLibrary, NeighbourSource, prepareNeighbours } from "../../src/retrieval/index.ts";
+import { isHeldOut } from "../../src/tasks/datasets/index.ts";
+import { writeTinyModel } from "../fixtures/xprompt/kit.ts";
+import { example, wordFeatures as features, temporaryFolder } from "./kit.ts";
+
+const folder = await temporaryFolder();
+const place = join(folder, "library");
+const kinds = ["remove the rain", "add a ball", "make it dark"];
+const library = await ExampleLibrary.open(place, { create: true });
+for (const [k, instruction] of kinds.entries())
+  for (let i = 0; i < 4; i++) await library.add([await example(`${k} ${i}`, instruction)], features);
+// One pair in other words: never shown with itself.
+await library.add([{ ...(await example("0 0", kinds[0]!)), instruction: "remove rain" }], features);
+const facts = await library.list();
+const picturesOf = (id: string) => facts.find((each) => each.id === id)!.pictures;
+const settings = { library: place, space: features };
+const shape = { examples: 1, todos: 2, size: 8 };
+
+test("what is shown and asked for in a context say the same, and share no pictures", async () => {
+  const source = await NeighbourSource.open(settings, { seed: 1, heldOut: 0, part: "train" });
+  const anchors = [];
+  for (let n = 0; n < facts.length; n++) {
+    const { examples, todos } = await source.context(n, shape);
+    const pairs = [...examples, ...todos];
+    expect(pairs).toHaveLength(3);
+    expect(new Set(pairs.map(({ instruction }) => instruction!.slice(0, 6))).size).toBe(1);
+    expect(new Set(pairs.map(({ id }) => picturesOf(id))).size).toBe(3);
+    for (const { input, output } of pairs) expect([input!.width, output.height]).toEqual([8, 8]);
+    anchors.push(todos[0]!.id);
+  }
+  expect(anchors.sort()).toEqual(facts.map(({ id }) => id).sort());
+});
+
+test("an order that is a function of seed and number, new in every epoch", async () => {
+  const ids = async (seed: number, numbers: readonly number[]) => {
+    const source = await NeighbourSource.open(settings, { seed, heldOut: 0, part: "train" });
+    const contexts = [];
+    for (const n of numbers) contexts.push((await source.context(n, { ...shape, todos: 1 })).todos[0]!.id);
+    return contexts;
+  };
+  const epoch = facts.map((_, n) => n);
+  const first = await ids(1, epoch);
+  expect(await ids(1, [5, 2])).toEqual([first[5], first[2]]);
+  expect(await ids(2, epoch)).not.toEqual(first);
+  const second = await ids(
+    1,
+    epoch.map((n) => n + epoch.length),
+  );
+  expect(second).not.toEqual(first);
+  expect(second.sort()).toEqual(first.sort());
+});
+
+test("what is kept out is never shown, and is asked for with examples of the rest", async () => {
+  const heldOut = 0.4;
+  const out = (id: string) => isHeldOut(picturesOf(id), heldOut);
+  expect(facts.some(({ id }) => out(id)) && facts.some(({ id }) => !out(id))).toBe(true);
+  for (const part of ["train", "heldOut"] as const) {
+    const source = await NeighbourSource.open(settings, { seed: 1, heldOut, part });
+    for (let n = 0; n < facts.length; n++) {
+      const { examples, todos } = await source.context(n, shape);
+      expect(examples.map(({ id }) => out(id))).toEqual([false]);
+      expect(todos.map(({ id }) => out(id))).toEqual([part === "heldOut", part === "heldOut"]);
+    }
+  }
+});
+
+test("a library without a neighbour, and one without anything, are told", async () => {
+  const alone = join(folder, "alone");
+  const single = await ExampleLibrary.open(alone, { create: true });
+  const options = { seed: 1, heldOut: 0, part: "train" } as const;
+  await expect(NeighbourSource.open({ library: alone, space: features }, options)).rejects.toThrow(
+    "expected examples, got none",
+  );
+  await single.add([await example("only", "make it dark")], features);
+  const source = await NeighbourSource.open({ library: alone, space: features }, options);
+  await expect(source.context(0, shape)).rejects.toThrow("expected a neighbour for example");
+});
+
+test("a model's own vectors are made before training asks for them", async () => {
+  vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  const model = join(folder, "tiny");
+  await writeTinyModel(model);
+  expect([isLibrary(place), isLibrary(model), isLibrary("s3://bucket/x")]).toEqual([true, false, true]);
+  const prepared = await prepareNeighbours({ library: place, model });
+  await expect((await ExampleLibrary.open(place)).lacking(prepared.space)).resolves.toBe(0);
+  const source = await NeighbourSource.open(prepared, { seed: 1, heldOut: 0, part: "train" });
+  expect((await source.context(3, { examples: 2, todos: 1, size: 8 })).examples).toHaveLength(2);
+});
