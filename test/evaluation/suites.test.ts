@@ -3,10 +3,11 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { ExamplePool } from "../../src/evaluation/example-pool.ts";
 import { evaluate, type SuiteOptions, suites } from "../../src/evaluation/index.ts";
 import { psnr } from "../../src/evaluation/metrics/pictures.ts";
-import { mostSimilar } from "../../src/evaluation/suites/editing.ts";
 import { loadImage, savePng } from "../../src/image/index.ts";
+import { XPrompt } from "../../src/xprompt/model.ts";
 import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
 
 let folder = "";
@@ -58,8 +59,8 @@ test("seen: the families that the model names, right against wrong and none", as
 test("editing: scene edits among them, with a pool of examples", async () => {
   const result = await run("editing", 1);
   expect(Object.keys(result.families).sort()).toEqual(["move", "recolor"]);
-  expect(Object.keys(result.overall)).toEqual(["none", "random", "retrieved"]);
-  expect(result).toMatchObject({ metric: "success", pool: 16, n: 2, retrievedSameFamily: 1 });
+  expect(Object.keys(result.overall)).toEqual(["none", "random", "retrieved", "byWords", "byPicture"]);
+  expect(result).toMatchObject({ metric: "success", pool: 128, n: 2, sameFamily: { byWords: 1 } });
 });
 
 test("compression: slots and bytes grow with the examples, by S each", async () => {
@@ -134,14 +135,21 @@ test("a folder that is no such data set is told in one line", async () => {
   await expect(run("lol", 1, { data: at("empty") })).rejects.toThrow(/data set/);
 });
 
-test("the most similar instruction shares the rare words", () => {
-  const pool = [
-    "make the red objects blue",
-    "make the cubes large",
-    "turn day into night",
-    "remove the cubes",
-  ];
-  expect(mostSimilar("make the cones large", pool)).toBe(1);
-  expect(mostSimilar("turn sunset into night", pool)).toBe(2);
-  expect(mostSimilar("make the green objects blue", pool)).toBe(0);
+test("a pool of examples: the nearest by words, by picture, and of those that may be shown", async () => {
+  const model = await XPrompt.load(at("tiny"));
+  const instructions = ["make the red objects blue", "turn day into night", "remove the cubes"];
+  const shown = instructions.map((instruction) => ({
+    input: somePicture(`${instruction} before`),
+    output: somePicture(`${instruction} after`),
+    instruction,
+  }));
+  const pool = await ExamplePool.open(model, shown);
+  const wanted = { instruction: "take the cubes away", input: shown[1]!.input };
+  expect(await pool.nearest(wanted, "byWords")).toBe(2);
+  expect(await pool.nearest(wanted, "byPicture")).toBe(1);
+  expect(await pool.nearest({ ...wanted, instruction: instructions[0] }, "retrieved")).toBe(0);
+  expect(await pool.nearest(wanted, "byPicture", (number) => number === 0)).toBe(0);
+  expect(await pool.nearest({ ...wanted, instruction: "xyz" }, "byWords")).toBeUndefined();
+  await pool.close();
+  await model.release();
 });

@@ -1,6 +1,6 @@
 /**
  * @file Public data sets as they are downloaded: every record of the split that is judged, drawn without an example, with one
- * at random, and with the one whose instruction is most alike; measured by the set's protocol at the model's size.
+ * at random, and with the one that a library finds; measured by the set's protocol at the model's size.
  */
 import { XPromptError } from "../../errors.ts";
 import type { SheetRow } from "../../image/index.ts";
@@ -12,9 +12,9 @@ import {
 } from "../../tasks/datasets/index.ts";
 import { Random } from "../../tasks/index.ts";
 import type { Shown } from "../drawings.ts";
+import { ExamplePool } from "../example-pool.ts";
 import { numbered } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
-import { mostSimilar } from "./editing.ts";
 import { type Meter, protocols } from "./protocols.ts";
 
 interface DataSet {
@@ -66,7 +66,7 @@ const dataSets: readonly DataSet[] = [
   },
   {
     name: "magicbrush",
-    description: "editing on MagicBrush: L1, L2, PSNR; no, a random, the most similar example",
+    description: "editing on MagicBrush: L1, L2, PSNR; no, a random, a retrieved example",
     format: "magicbrush",
     split: "dev",
     protocol: "editing",
@@ -86,12 +86,33 @@ export const dataSetSuites: readonly Suite[] = dataSets.map((set) => ({
   run: (context) => measure(set, context),
 }));
 
+interface Judged {
+  readonly split: PairSource;
+  readonly queries: readonly LoadedPair[];
+  /** Pairs of the training split, as examples. */
+  readonly pool: readonly LoadedPair[];
+  readonly library?: ExamplePool;
+}
+
 async function measure(set: DataSet, context: SuiteContext): Promise<SuiteOutcome> {
-  const { model, drawings, limit, seed, options } = context;
-  const judged = await openSplit(set, options.data!, set.split);
+  const { model, limit, options } = context;
+  const split = await openSplit(set, options.data!, set.split);
   const training = await openSplit(set, options.data!, "train");
   const pool = await firstOf(training, POOL, model.size);
-  const queries = await firstOf(judged, limit, model.size);
+  const queries = await firstOf(split, limit, model.size);
+  const library = set.retrieval ? await ExamplePool.open(model, pool.map(asExample)) : undefined;
+  try {
+    return await compare(set, context, { split, queries, pool, library });
+  } finally {
+    await library?.close();
+  }
+}
+
+async function compare(
+  set: DataSet,
+  { model, drawings, seed, options }: SuiteContext,
+  { split, queries, pool, library }: Judged,
+): Promise<SuiteOutcome> {
   const ways = ["none", "random", ...(set.retrieval ? ["retrieved"] : [])] as const;
   drawings.expect(queries.length * ways.length);
   const meters = new Map<string, Meter>(
@@ -108,12 +129,13 @@ async function measure(set: DataSet, context: SuiteContext): Promise<SuiteOutcom
     const random = Random.of(seed, set.name, query.id);
     const seedOfPicture = random.integer(0, 2 ** 31 - 1);
     const examples: Record<string, Shown[]> = { none: [], random: [shown.get(random.pick(others))!] };
-    if (set.retrieval) {
-      const best = mostSimilar(
-        query.instruction ?? "",
-        others.map(({ instruction = "" }) => instruction),
+    if (library) {
+      const best = await library.nearest(
+        { instruction: query.instruction, input: query.input! },
+        "retrieved",
+        (number) => pool[number]!.id !== query.id,
       );
-      examples.retrieved = [shown.get(others[best]!)!];
+      examples.retrieved = best === undefined ? [] : [shown.get(pool[best]!)!];
     }
     const [reconstructed] = await model.reconstruct([query.output]);
     meters.get("ceiling")!.add(reconstructed!, query.output);
@@ -138,7 +160,7 @@ async function measure(set: DataSet, context: SuiteContext): Promise<SuiteOutcom
     figures: {
       conditions,
       n: queries.length,
-      skipped: judged.defects.total,
+      skipped: split.defects.total,
       size: model.size,
     },
     report: [

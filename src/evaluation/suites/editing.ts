@@ -1,10 +1,11 @@
 /**
- * @file Editing by words, with an example to go with them or not: none, one at random, or the one whose instruction is
- * most like what is asked (the paper's RAIE). Examples come from a pool of other edits with other parameters.
+ * @file Editing by words, with an example to go with them or not: none, one at random, or one that a library of other
+ * edits is asked for (the paper's RAIE): by what the instruction says to the model, by its words, or by the picture.
  */
 import { XPromptError } from "../../errors.ts";
 import { type Pair, Random, selectFamilies, type TaskFamily } from "../../tasks/index.ts";
 import type { Shown } from "../drawings.ts";
+import { type Distance, distances, ExamplePool } from "../example-pool.ts";
 import { EditJudge } from "../judges/edit.ts";
 import { mean } from "../metrics/bootstrap.ts";
 import { psnr, rmse } from "../metrics/pictures.ts";
@@ -13,81 +14,85 @@ import { numbered, sampleOf } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { difference, estimate } from "../summary.ts";
 
-/** Finds in a pool of examples the one for an instruction. */
-export type Retrieve = (instruction: string, pool: readonly string[]) => number;
-
-const ways = ["none", "random", "retrieved"] as const;
+const searches = Object.keys(distances) as Distance[];
+const ways = ["none", "random", ...searches] as const;
 type Way = (typeof ways)[number];
 const metrics = ["success", "psnr", "rmse"] as const;
 
 /** Pairs in the pool for each family. */
-const POOL = 8;
+const POOL = 64;
 const SHOWN = 2;
 
 export const editing: Suite = {
   name: "editing",
   description:
-    "edits asked for in words: without an example, with one at random, with the most similar one of a pool",
+    "edits asked for in words: without an example, with one at random, with the nearest one of a library",
   limit: 8,
-  run: (context) => measure(context, mostSimilar),
+  run: measure,
 };
 
-async function measure(context: SuiteContext, retrieve: Retrieve): Promise<SuiteOutcome> {
+async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   const { drawings, limit, seed, model } = context;
   const families = editingFamilies(context);
   drawings.expect(families.length * limit * ways.length);
   const pool = families.flatMap((family) =>
     Array.from({ length: POOL }, (_, i) => {
       const random = Random.of(seed, "pool", family.name, i);
-      return { family: family.name, pair: family.draw(random).pair(random, model.size) };
+      const { input, output, instruction } = family.draw(random).pair(random, model.size);
+      return { family: family.name, shown: { input, output, instruction } satisfies Shown };
     }),
   );
-  const shown = pool.map(
-    ({ pair: { input, output, instruction } }): Shown => ({ input, output, instruction }),
+  const library = await ExamplePool.open(
+    model,
+    pool.map(({ shown }) => shown),
   );
   const scores = Object.fromEntries(
     ways.map((way) => [way, { success: [], psnr: [], rmse: [] }]),
   ) as unknown as Record<Way, Record<(typeof metrics)[number], number[]>>;
   const perFamily: (readonly [string, ...number[]])[] = [];
-  let sameKind = 0;
+  const sameFamily: Record<string, number[]> = Object.fromEntries(searches.map((way) => [way, []]));
   const sections: Section[] = [];
-  for (const family of families) {
-    const rows = [];
-    for (let i = 0; i < limit; i++) {
-      const sample = sampleOf(family, seed, i, model.size);
-      const { input, output, instruction, scenes } = sample.query;
-      const [reconstructed] = await model.reconstruct([output]);
-      const judge = new EditJudge(scenes!, model.size, reconstructed);
-      const random = Random.of(seed, "random example", family.name, i).integer(0, pool.length - 1);
-      const best = retrieve(
-        instruction,
-        pool.map(({ pair }) => pair.instruction),
-      );
-      if (pool[best]!.family === family.name) sameKind++;
-      const chosen = { none: [], random: [shown[random]!], retrieved: [shown[best]!] };
-      const cells = [{ image: input }, { image: output }];
-      for (const way of ways) {
-        const id = `${family.name}/${way}-${numbered(i)}`;
-        const { image } = await drawings.draw({
-          id,
-          seed: sample.seed,
-          examples: chosen[way],
-          input,
-          instruction,
-        });
-        scores[way].success.push(judge.judge(image).success ? 1 : 0);
-        scores[way].psnr.push(psnr(image, output));
-        scores[way].rmse.push(rmse(image, output));
-        cells.push({ image });
+  try {
+    for (const family of families) {
+      const rows = [];
+      for (let i = 0; i < limit; i++) {
+        const sample = sampleOf(family, seed, i, model.size);
+        const { input, output, instruction, scenes } = sample.query;
+        const [reconstructed] = await model.reconstruct([output]);
+        const judge = new EditJudge(scenes!, model.size, reconstructed);
+        const chosen: Partial<Record<Way, number>> = {
+          random: Random.of(seed, "random example", family.name, i).integer(0, pool.length - 1),
+        };
+        for (const way of searches) {
+          chosen[way] = await library.nearest({ instruction, input }, way);
+          sameFamily[way]!.push(pool[chosen[way] ?? -1]?.family === family.name ? 1 : 0);
+        }
+        const cells = [{ image: input }, { image: output }];
+        for (const way of ways) {
+          const example = pool[chosen[way] ?? -1]?.shown;
+          const { image } = await drawings.draw({
+            id: `${family.name}/${way}-${numbered(i)}`,
+            seed: sample.seed,
+            examples: example ? [example] : [],
+            input,
+            instruction,
+          });
+          scores[way].success.push(judge.judge(image).success ? 1 : 0);
+          scores[way].psnr.push(psnr(image, output));
+          scores[way].rmse.push(rmse(image, output));
+          cells.push({ image });
+        }
+        const { input: before, output: after } = pool[chosen.retrieved!]!.shown;
+        if (i < SHOWN)
+          rows.push({ label: instruction, cells: [...cells, { image: before }, { image: after }] });
       }
-      const { input: before, output: after } = pool[best]!.pair;
-      if (i < SHOWN)
-        rows.push({ label: instruction, cells: [...cells, { image: before }, { image: after }] });
+      const own = (way: Way) => mean(scores[way].success.slice(-limit));
+      perFamily.push([family.name, ...ways.map(own)]);
+      const columnTitles = ["query", "truth", ...ways, "retrieved example", ""];
+      sections.push({ title: family.name, sheet: { columnTitles, rows } });
     }
-    const own = (way: Way) => mean(scores[way].success.slice(-limit));
-    perFamily.push([family.name, ...ways.map(own)]);
-    const columnTitles = ["query", "truth", ...ways, "retrieved example", ""];
-    sections.push({ title: family.name, sheet: { columnTitles, rows } });
+  } finally {
+    await library.close();
   }
   const overall = Object.fromEntries(
     ways.map((way) => [
@@ -103,7 +108,8 @@ async function measure(context: SuiteContext, retrieve: Retrieve): Promise<Suite
         retrievedOverNone: difference(scores.retrieved.success, scores.none.success, seed),
         retrievedOverRandom: difference(scores.retrieved.success, scores.random.success, seed),
       },
-      retrievedSameFamily: sameKind / (families.length * limit),
+      /** How often the example is of the family that is asked for. */
+      sameFamily: Object.fromEntries(searches.map((way) => [way, mean(sameFamily[way]!)])),
       families: Object.fromEntries(
         perFamily.map(([name, ...values]) => [
           name,
@@ -116,7 +122,7 @@ async function measure(context: SuiteContext, retrieve: Retrieve): Promise<Suite
     report: [
       {
         title: "Editing",
-        text: "Share of edits that succeeded by the world's own ground truth; the instruction is always given.",
+        text: "Share of edits that succeeded by the world's own ground truth; the instruction is always given. retrieved: the library's nearest example; byWords, byPicture: the nearest by full-text search, by the picture.",
         table: { columns: ["family", ...ways], rows: perFamily },
       },
       ...sections,
@@ -139,21 +145,4 @@ function isSceneEdit(family: TaskFamily): boolean {
   const random = Random.of("is scene edit", family.name);
   const { scenes }: Pair = family.draw(random).pair(random, 8);
   return scenes !== undefined;
-}
-
-/** The instruction that shares most words, rare ones counting more: cosine of their tf-idf vectors. */
-export function mostSimilar(instruction: string, pool: readonly string[]): number {
-  const wordsOf = (text: string) => new Set(text.toLowerCase().match(/[a-z0-9]+/g) ?? []);
-  const documents = pool.map(wordsOf);
-  const weight = (word: string) =>
-    Math.log((1 + documents.length) / (1 + documents.filter((document) => document.has(word)).length)) + 1;
-  const length = (words: Set<string>) =>
-    Math.sqrt([...words].reduce((sum, word) => sum + weight(word) ** 2, 0));
-  const asked = wordsOf(instruction);
-  const similarity = documents.map((document) => {
-    const shared = [...asked].filter((word) => document.has(word));
-    const product = shared.reduce((sum, word) => sum + weight(word) ** 2, 0);
-    return product / (length(asked) * length(document) || 1);
-  });
-  return similarity.indexOf(Math.max(...similarity));
 }
