@@ -46,6 +46,8 @@ export interface Export {
   /** How often wider the image tokenizer is than the model's own; see norm-groups.ts. */
   readonly widening: number;
   readonly dtype: (typeof dtypes)[FloatDtype];
+  /** Side of the tiles that pictures must be cut into before `transformers` encodes them, which does not know them. */
+  readonly encoderTile?: number;
 }
 
 /**
@@ -103,7 +105,7 @@ export async function exportHuggingFace(
     const count = (all: Iterable<{ readonly shape: readonly number[] }>) =>
       [...all].reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
     const parameters = { written: count(tensors), own: count(stored.tensors.values()) };
-    return { parameters, widening: times, dtype: dtypes[dtype] };
+    return { parameters, widening: times, dtype: dtypes[dtype], encoderTile: own.encoderTile };
   } finally {
     await stored.close();
   }

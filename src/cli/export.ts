@@ -27,12 +27,16 @@ export function exportCommand(signal: AbortSignal): Command {
 async function exportModel(model: string, { output, json }: Options, signal: AbortSignal): Promise<void> {
   const folder = await resolveModel(model);
   await checkWhole(folder);
-  const { parameters, widening, dtype } = await exportHuggingFace(folder, output, { signal });
-  if (json) await printJson({ output, model: folder, parameters, widening, dtype });
+  const { parameters, widening, dtype, encoderTile } = await exportHuggingFace(folder, output, { signal });
+  if (json) await printJson({ output, model: folder, parameters, widening, dtype, encoderTile });
   else {
     const wider =
       widening === 1 ? "" : `; the image tokenizer ${widening} times as wide, for norms of 32 groups`;
     say(`wrote ${output}: ${parameters.written} numbers in ${dtype}${wider}`);
+    if (encoderTile !== undefined)
+      say(
+        `its image tokenizer reads tiles of ${encoderTile} pixels one by one: cut pictures into them before transformers encodes them (see docs/export.md)`,
+      );
   }
 }
 
