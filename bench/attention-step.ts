@@ -101,7 +101,8 @@ const state = new TrainingState(parameterShapes(graph));
 initialize(
   state,
   (name) => Random.of(0, "weights", name),
-  (name) => (/norm\.weight$/.test(name) ? "ones" : /bias$/.test(name) ? "zeros" : 0.05),
+  (name) =>
+    /norm\.weight$/.test(name) ? { constant: 1 } : /bias$/.test(name) ? { constant: 0 } : { deviation: 0.05 },
 );
 const optimizer = { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0.05, clipNorm: 1 };
 const step = await TrainingStep.compile(build, optimizer, { threads });

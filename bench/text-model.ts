@@ -75,7 +75,9 @@ export async function trainTextModel(
     state,
     (name) => Random.of(1, "text model", name),
     (name, shape) =>
-      name.includes("norm") ? (name.endsWith("bias") ? "zeros" : "ones") : 0.5 / Math.sqrt(shape.at(-1)!),
+      name.includes("norm")
+        ? { constant: name.endsWith("bias") ? 0 : 1 }
+        : { deviation: 0.5 / Math.sqrt(shape.at(-1)!) },
   );
   const settings = { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0.05, clipNorm: 1 };
   const step = await TrainingStep.compile((graph) => nextByte(graph, SEQUENCES, length), settings, {

@@ -206,7 +206,12 @@ async function ourStep(options: TrainOptions): Promise<{
   initialize(
     state,
     (name) => Random.of(0, "weights", name),
-    (name) => (/norm\.weight$/.test(name) ? "ones" : /bias$/.test(name) ? "zeros" : 0.02),
+    (name) =>
+      /norm\.weight$/.test(name)
+        ? { constant: 1 }
+        : /bias$/.test(name)
+          ? { constant: 0 }
+          : { deviation: 0.02 },
   );
   const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 1 };
   const step = await TrainingStep.compile(build, optimizer, { threads });

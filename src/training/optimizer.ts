@@ -16,7 +16,7 @@ export interface AdamWSettings {
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
-  /** Share of a weight that is taken away each step, times the learning rate; matrices and kernels only. */
+  /** Share of a weight that is taken away each step, times the learning rate; of matrices and kernels, not of norms. */
   readonly weightDecay: number;
   /** Longest gradient, as the norm over all parameters; longer ones are scaled down to it. */
   readonly clipNorm: number;
@@ -61,7 +61,8 @@ export function adamw(
     const variance = blend(buffer("variance"), multiply(gradient, gradient), settings.beta2);
     const deviation = add(sqrt(multiply(variance, varianceCorrection)), settings.epsilon);
     const step = divide(multiply(mean, multiply(rate, meanCorrection)), deviation);
-    const decay = parameter.rank >= 2 ? settings.weightDecay : 0;
+    const isGain = /norm\.(weight|bias)$/.test(name);
+    const decay = parameter.rank >= 2 && !isGain ? settings.weightDecay : 0;
     const kept = decay === 0 ? parameter : multiply(parameter, subtract(1, multiply(rate, decay)));
     const next = { parameter: subtract(kept, step), mean, variance };
     for (const role of roles) outputs[nextName(bufferName(role, name))] = next[role];

@@ -89,19 +89,22 @@ export class TrainingState {
   }
 }
 
-/** Fills weights with normal numbers of the deviation that `deviationOf` gives; `"ones"` and `"zeros"` are constant. */
+/** What weights begin as: normal numbers around 0, or all the same. */
+export type Filling = { readonly deviation: number } | { readonly constant: number };
+
+/** Fills the weights. */
 export function initialize(
   state: TrainingState,
   random: (name: string) => Random,
-  deviationOf: (name: string, shape: readonly number[]) => number | "ones" | "zeros",
+  fillingOf: (name: string, shape: readonly number[]) => Filling,
 ): void {
   for (const [name, shape] of state.parameters) {
     const values = state.values(name);
-    const kind = deviationOf(name, shape);
-    if (kind === "ones") values.fill(1);
-    else if (kind !== "zeros") {
+    const filling = fillingOf(name, shape);
+    if ("constant" in filling) values.fill(filling.constant);
+    else {
       const source = random(name);
-      for (let i = 0; i < values.length; i++) values[i] = source.normal(0, kind);
+      for (let i = 0; i < values.length; i++) values[i] = source.normal(0, filling.deviation);
     }
   }
 }

@@ -9,7 +9,7 @@ import { XPromptError } from "../errors.ts";
 import { Random } from "../random.ts";
 import { readJson } from "../runtime/files.ts";
 import { resolveModel } from "../xprompt/models.ts";
-import { initialize, TrainingState } from "./state.ts";
+import { type Filling, initialize, TrainingState } from "./state.ts";
 import type { TokenizerRecipe } from "./tokenizer.ts";
 
 export const CODEBOOK = `${VQ_PREFIX}.quantize.embedding.weight`;
@@ -59,7 +59,7 @@ export function initialState(
     frozen || undefined,
   );
   if (weights) for (const name of trained) state.values(name).set(weights.get(name)!.data);
-  else initialize(state, (name) => Random.of(seed, "weights", name), deviationOf);
+  else initialize(state, (name) => Random.of(seed, "weights", name), fillingOf);
   return state;
 }
 
@@ -94,8 +94,8 @@ function checkSizes(config: VqganConfig): void {
 }
 
 /** Kaiming-like deviations: variance 1 / fan-in; the codebook's entries start near the encoder's small outputs. */
-function deviationOf(name: string, shape: readonly number[]): number | "ones" | "zeros" {
-  if (name === CODEBOOK) return 0.5;
-  if (shape.length === 1) return name.endsWith("weight") ? "ones" : "zeros";
-  return 1 / Math.sqrt(shape.slice(1).reduce((product, dim) => product * dim, 1));
+function fillingOf(name: string, shape: readonly number[]): Filling {
+  if (name === CODEBOOK) return { deviation: 0.5 };
+  if (shape.length === 1) return { constant: name.endsWith("weight") ? 1 : 0 };
+  return { deviation: 1 / Math.sqrt(shape.slice(1).reduce((product, dim) => product * dim, 1)) };
 }

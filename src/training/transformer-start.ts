@@ -7,6 +7,7 @@ import type { DecoderConfig } from "../chameleon/config.ts";
 import { loadTokenizers, readWeights, type Tokenizers, type Weight } from "../chameleon/folder.ts";
 import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { type AdapterConfig, tablesWithOwnRows } from "../chameleon/lora.ts";
+import { headWidth } from "../chameleon/transformer.ts";
 import type { Vocabulary } from "../chameleon/vocabulary.ts";
 import { XPromptError } from "../errors.ts";
 import { Random } from "../random.ts";
@@ -16,7 +17,8 @@ import { checkParts } from "../xprompt/check-parts.ts";
 import { modelConfigFromJson, modelConfigSchema } from "../xprompt/config.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { longestExample, type XPromptConfig } from "../xprompt/sequence.ts";
-import { initialize, TrainingState } from "./state.ts";
+import { type Filling, initialize, TrainingState } from "./state.ts";
+import { CODEBOOK } from "./tokenizer-start.ts";
 import type { TransformerRecipe } from "./transformer.ts";
 
 export interface Start {
@@ -28,6 +30,8 @@ export interface Start {
   readonly config: DecoderConfig;
   /** The decoder's weights and their checksum, of the model that is started from. */
   readonly base?: { readonly weights: ReadonlyMap<string, Weight>; readonly checksum: string };
+  /** The codes' vectors, for a model that starts from nothing. */
+  readonly codebook?: Weight;
 }
 
 /** @throws XPromptError when a setting does not go with the model or the tokenizers that are started from */
@@ -52,7 +56,7 @@ export async function startOf(recipe: TransformerRecipe, session: SessionOptions
     vocabularySize: tokenizers.text.vocabulary.size,
     keyValueHeads: heads,
     rmsNormEpsilon: 1e-5,
-    ropeTheta: 10_000,
+    ropeTheta: model.ropeTheta ?? 10_000,
     maxPositions: 2 * xprompt.todoPosition,
     swinNorm: false,
   };
@@ -65,7 +69,8 @@ export async function startOf(recipe: TransformerRecipe, session: SessionOptions
     refuse(
       `xprompt.tokens: expected at most the ${xp.length} XP tokens of ${name}, got ${tokens} (train tokenizers with a larger text.xpTokens)`,
     );
-  return { folder, tokenizers, xprompt, config };
+  const codebook = (await readWeights(folder, undefined, (name) => name === CODEBOOK)).get(CODEBOOK)!;
+  return { folder, tokenizers, xprompt, config, codebook };
 }
 
 async function fromModel(recipe: TransformerRecipe, name: string, session: SessionOptions): Promise<Start> {
@@ -82,7 +87,7 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
     refuse(
       `init: expected a model of plain weights, got quantized ones in ${name} (name the one that they were made from)`,
     );
-  for (const key of ["hiddenSize", "intermediateSize", "layers", "heads"] as const)
+  for (const key of ["hiddenSize", "intermediateSize", "layers", "heads", "ropeTheta"] as const)
     expect(`model.${key}`, recipe.model[key], decoder[key]);
   const { mask = xprompt.mask ?? "xprompt" } = recipe.xprompt;
   for (const key of ["tokens", "maxTextTokens"] as const)
@@ -120,7 +125,7 @@ function adapterOf(
  * @param shapes every parameter of the training graph
  */
 export function initialState(
-  { config, base }: Pick<Start, "config" | "base">,
+  { config, base, codebook, tokenizers }: Pick<Start, "config" | "base" | "codebook" | "tokenizers">,
   shapes: ReadonlyMap<string, readonly number[]>,
   seed: number,
 ): TrainingState {
@@ -128,7 +133,8 @@ export function initialState(
   const isFrozen = (name: string) => adapter !== undefined && base!.weights.has(name);
   const trained = new Map([...shapes].filter(([name]) => !isFrozen(name)));
   const state = adapter ? new TrainingState(trained, base) : new TrainingState(trained);
-  initialize(state, (name) => Random.of(seed, "weights", name), deviationOf(config));
+  initialize(state, (name) => Random.of(seed, "weights", name), fillingOf(config));
+  if (codebook) placeCodes(state, codebook, tokenizers.text.vocabulary, config.hiddenSize, seed);
   for (const name of trained.keys()) {
     const weight = base?.weights.get(name);
     if (weight) state.values(name).set(weight.data);
@@ -146,23 +152,68 @@ export function initialState(
   return state;
 }
 
+const DEVIATION = 0.02;
+/** Width of the published models' heads. */
+const PUBLISHED_HEAD = 128;
+
 /**
- * Normal with deviation 0.02, the residual branches' last matrices smaller by √(2 · layers), as in GPT-2. An adapter
- * begins without effect: B is zero, A varies as in PEFT.
+ * Normal with deviation 0.02, the residual branches' last matrices smaller by √(2 · layers), as in GPT-2. Queries and
+ * keys of length √headDim can not be more alike than √headDim: the gains of narrow heads make up for it, or no head
+ * could look at one place alone. An adapter begins without effect: B is zero, A varies as in PEFT.
  */
-function deviationOf({
-  layers,
-}: DecoderConfig): (name: string, shape: readonly number[]) => number | "ones" | "zeros" {
+function fillingOf(config: DecoderConfig): (name: string, shape: readonly number[]) => Filling {
+  const gain = Math.max(1, (PUBLISHED_HEAD / headWidth(config)) ** (1 / 4));
   return (name, shape) => {
-    if (/lora_A\.weight$/.test(name)) return 1 / Math.sqrt(3 * shape[1]!);
-    if (/(lora_B\.weight|norm\.bias)$/.test(name)) return "zeros";
-    if (/norm\.weight$/.test(name)) return "ones";
-    return /(o_proj|down_proj)\.weight$/.test(name)
-      ? 0.02 / Math.sqrt(2 * layers)
-      : shape.length > 1
-        ? 0.02
-        : 0;
+    if (/lora_A\.weight$/.test(name)) return { deviation: 1 / Math.sqrt(3 * shape[1]!) };
+    if (/(lora_B\.weight|norm\.bias)$/.test(name)) return { constant: 0 };
+    if (/[qk]_norm\.weight$/.test(name)) return { constant: gain };
+    if (/norm\.weight$/.test(name)) return { constant: 1 };
+    if (/(o_proj|down_proj)\.weight$/.test(name))
+      return { deviation: DEVIATION / Math.sqrt(2 * config.layers) };
+    return { deviation: shape.length > 1 ? DEVIATION : 0 };
   };
+}
+
+/** Share of the variance of an image token's row that follows from its code. */
+const FROM_CODES = 0.9;
+
+/**
+ * Puts the rows of image tokens where their codes are: what looks alike begins alike, in what is read and in what is
+ * predicted. Each table has a random map of its own from codes to rows.
+ * @param codebook `[codes, width]`
+ */
+export function placeCodes(
+  state: TrainingState,
+  { data, shape: [codes, width] }: { readonly data: Float32Array; readonly shape: readonly number[] },
+  { imageTokens }: Vocabulary,
+  hiddenSize: number,
+  seed: number,
+): void {
+  const even = standardized(data, codes!, width!);
+  for (const table of ["model.embed_tokens.weight", "lm_head.weight"]) {
+    const random = Random.of(seed, "code map", table);
+    const deviation = DEVIATION * Math.sqrt(FROM_CODES / width!);
+    const map = Float32Array.from({ length: width! * hiddenSize }, () => random.normal(0, deviation));
+    const rows = state.values(table);
+    for (const [code, token] of imageTokens.entries())
+      for (let j = 0; j < hiddenSize; j++) {
+        let value = rows[token * hiddenSize + j]! * Math.sqrt(1 - FROM_CODES);
+        for (let i = 0; i < width!; i++) value += even[code * width! + i]! * map[i * hiddenSize + j]!;
+        rows[token * hiddenSize + j] = value;
+      }
+  }
+}
+
+/** Every column with mean 0 and variance 1. */
+function standardized(data: Float32Array, rows: number, columns: number): Float32Array {
+  const result = new Float32Array(data.length);
+  for (let j = 0; j < columns; j++) {
+    const column = Float64Array.from({ length: rows }, (_, i) => data[i * columns + j]!);
+    const mean = column.reduce((sum, x) => sum + x, 0) / rows;
+    const deviation = Math.sqrt(column.reduce((sum, x) => sum + (x - mean) ** 2, 0) / rows) || 1;
+    for (let i = 0; i < rows; i++) result[i * columns + j] = (column[i]! - mean) / deviation;
+  }
+  return result;
 }
 
 function refuse(what: string): never {

@@ -206,7 +206,7 @@ test("a state with constant parts is kept too", async () => {
   initialize(
     state,
     () => Random.of(1),
-    () => "ones",
+    () => ({ constant: 1 }),
   );
   await saveCheckpoint(run, state, {}, recipe);
   const loaded = trained();

@@ -126,6 +126,27 @@ test("without decay a weight with no gradient stays where it is", () => {
   );
 });
 
+test("the gains and shifts of norms do not decay, of whatever rank", () => {
+  const kept = ["k_norm.weight", "k_norm.bias"];
+  const graph = new Graph();
+  const parameters = [...kept, "k_proj.weight"].map((name) => graph.parameter(name, [2, 2]));
+  const slopes = parameters.map((_, i) => graph.input(`slope ${i}`, "float32", [2, 2]));
+  const { outputs } = adamw(graph, parameters, slopes, { ...settings, weightDecay: 0.5 });
+  const values = array([2, 2], [1, 2, 3, 4]);
+  const still = array([2, 2], new Float64Array(4));
+  const feeds = { ...stepFeeds(reference.steps[0]!, 1), "learning rate": array([], [0.1]) };
+  for (const [i, name] of [...kept, "k_proj.weight"].entries())
+    Object.assign(feeds, {
+      [`slope ${i}`]: still,
+      [name]: values,
+      [bufferName("mean", name)]: still,
+      [bufferName("variance", name)]: still,
+    });
+  const next = (name: string) => [...evaluate64([outputs[nextName(name)]!], feeds)[0]!.data];
+  for (const name of kept) expect(next(name)).toEqual([1, 2, 3, 4]);
+  expect(next("k_proj.weight")[3]).toBeCloseTo(4 * 0.95, 5);
+});
+
 test("only parameters can be optimized", () => {
   const graph = new Graph();
   const input = graph.input("x", "float32", [2]);

@@ -12,7 +12,8 @@ const filled = (seed = 1, parameters = shapes) => {
   initialize(
     state,
     (name) => Random.of(seed, name),
-    (name, shape) => (name === "norm.weight" ? "ones" : shape.length > 1 ? 0.25 : "zeros"),
+    (name, shape) =>
+      name === "norm.weight" ? { constant: 1 } : shape.length > 1 ? { deviation: 0.25 } : { constant: 0 },
   );
   return state;
 };
