@@ -37,10 +37,10 @@ interface Options extends ModelOptions, DistanceOptions {
   readonly output: string;
   readonly seed?: number;
   readonly samples: number;
-  readonly temperature: number;
-  readonly topK: number;
-  readonly topP: number;
-  readonly guidance: number;
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly guidance?: number;
   readonly json: boolean;
 }
 
@@ -82,27 +82,23 @@ export function generateCommand(signal: AbortSignal): Command {
     )
     .option(
       "--temperature <t>",
-      "0 takes the likeliest code each time. Defaults to 1",
+      "0 takes the likeliest code each time. Defaults to what the model recommends",
       numberFor("--temperature", ranges.temperature),
-      1,
     )
     .option(
       "--top-k <k>",
-      "draw from the k likeliest codes; 0 for all. Defaults to 0",
+      "draw from the k likeliest codes; 0 for all. Defaults to what the model recommends",
       numberFor("--top-k", ranges.topK),
-      0,
     )
     .option(
       "--top-p <p>",
-      "draw from the likeliest codes that make up this share. Defaults to 1",
+      "draw from the likeliest codes that make up this share. Defaults to what the model recommends",
       numberFor("--top-p", ranges.topP),
-      1,
     )
     .option(
       "--guidance <g>",
-      "how strongly to follow the examples (or the instruction, without). Defaults to 1",
+      "how strongly to follow the examples (or the instruction, without). Defaults to what the model recommends",
       numberFor("--guidance", ranges.guidance),
-      1,
     )
     .option("--json", "print one JSON object on standard output", false)
     .action((options: Options) => generate(options, signal));
@@ -155,7 +151,13 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
     sayRetrieved(result);
     sayUnread(model.unreadTokens(instruction, input === undefined ? 0 : 1));
     if (options.json)
-      await printJson({ output: outputs[0], outputs, ...reportOf(result), settings, device: options.device });
+      await printJson({
+        output: outputs[0],
+        outputs,
+        ...reportOf(result),
+        settings: { ...settings, ...result.settings },
+        device: options.device,
+      });
     else
       for (const path of outputs)
         say(`wrote ${path} (seed ${result.seed}, ${Math.round(result.timings.total)} ms)`);
@@ -211,6 +213,7 @@ function requestOf(options: Options, result: Generated, sample: number): object 
   const { example = [], prompt = [], input, model, adapter, device, library } = options;
   return {
     ...settingsOf(options),
+    ...result.settings,
     seed,
     sample,
     model,

@@ -44,9 +44,10 @@ export async function startOf(recipe: TransformerRecipe, session: SessionOptions
   const { model, tokenizers: name = "nano" } = recipe;
   const folder = await resolveModel(name);
   const tokenizers = await loadTokenizers(folder, session);
-  const { tokens = 16, maxTextTokens = 16, mask = "xprompt" } = recipe.xprompt;
+  const { tokens = 16, maxTextTokens = 16, mask = "xprompt", sampling } = recipe.xprompt;
   const longest = longestExample({ tokens, maxTextTokens }, tokenizers.image.codesPerImage);
-  const xprompt = { tokens, maxTextTokens, mask, todoPosition: 64 * Math.ceil(longest / 64) };
+  const todoPosition = 64 * Math.ceil(longest / 64);
+  const xprompt = { tokens, maxTextTokens, mask, todoPosition, sampling };
   const heads = model.heads ?? 8;
   const config: DecoderConfig = {
     hiddenSize: model.hiddenSize ?? 256,
@@ -89,7 +90,7 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
     );
   for (const key of ["hiddenSize", "intermediateSize", "layers", "heads", "ropeTheta"] as const)
     expect(`model.${key}`, recipe.model[key], decoder[key]);
-  const { mask = xprompt.mask ?? "xprompt" } = recipe.xprompt;
+  const { mask = xprompt.mask ?? "xprompt", sampling = xprompt.sampling } = recipe.xprompt;
   for (const key of ["tokens", "maxTextTokens"] as const)
     expect(`xprompt.${key}`, recipe.xprompt[key], xprompt[key]);
   expect("tokenizers", recipe.tokenizers, name);
@@ -101,7 +102,7 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
   const checksum = recorded ?? (await sha256File(join(folder, "model.safetensors"), "weights"));
   const adapter = adapterOf(recipe, xprompt, vocabulary);
   const config = adapter ? { ...decoder, adapter } : decoder;
-  return { folder, tokenizers, xprompt: { ...xprompt, mask }, config, base: { weights, checksum } };
+  return { folder, tokenizers, xprompt: { ...xprompt, mask, sampling }, config, base: { weights, checksum } };
 }
 
 /** What is trained beside the weights; undefined where these are. */

@@ -91,6 +91,15 @@ export const transformerRecipe = recipeKind(
         maxTextTokens: z.int().min(0).optional(),
         /** What TODO parts see of examples: their XP blocks, or all of them. Defaults to "xprompt". */
         mask: z.enum(exampleMasks).optional(),
+        /** What the model recommends to be drawn with. Defaults to nothing, or to what `init` has. */
+        sampling: z
+          .strictObject({
+            temperature: z.number().min(0).optional(),
+            topK: z.int().min(0).optional(),
+            topP: z.number().gt(0).max(1).optional(),
+            guidance: z.number().min(0).max(100).optional(),
+          })
+          .optional(),
       })
       .prefault({}),
     loss: z

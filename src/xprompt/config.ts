@@ -9,6 +9,7 @@ import {
   vqganFromJson,
   vqganToJson,
 } from "../chameleon/config.ts";
+import { samplingSchema } from "../chameleon/sampling.ts";
 import type { VqganConfig } from "../chameleon/vqgan.ts";
 import { sha256 } from "../runtime/files.ts";
 import { exampleMasks, type XPromptConfig } from "./sequence.ts";
@@ -30,12 +31,22 @@ export const modelConfigSchema = z
       todo_position: z.int().min(1),
       max_text_tokens: z.int().min(0),
       mask: z.enum(exampleMasks).optional(),
+      sampling: z
+        .strictObject({
+          temperature: samplingSchema.shape.temperature.unwrap(),
+          top_k: samplingSchema.shape.topK.unwrap(),
+          top_p: samplingSchema.shape.topP.unwrap(),
+          guidance: z.number().min(0).max(100),
+        })
+        .partial()
+        .optional(),
     }),
     weights_sha256: z.string().optional(),
   })
   .and(decoderConfigSchema);
 
 export function modelConfigFromJson(json: z.output<typeof modelConfigSchema>): ModelConfig {
+  const { sampling } = json.xprompt;
   return {
     decoder: decoderFromJson(json),
     image: vqganFromJson(json.vq_config),
@@ -44,12 +55,21 @@ export function modelConfigFromJson(json: z.output<typeof modelConfigSchema>): M
       todoPosition: json.xprompt.todo_position,
       maxTextTokens: json.xprompt.max_text_tokens,
       mask: json.xprompt.mask,
+      ...(sampling && {
+        sampling: {
+          temperature: sampling.temperature,
+          topK: sampling.top_k,
+          topP: sampling.top_p,
+          guidance: sampling.guidance,
+        },
+      }),
     },
     checksum: json.weights_sha256,
   };
 }
 
 export function modelConfigToJson({ decoder, image, xprompt }: ModelConfig): Record<string, unknown> {
+  const { sampling } = xprompt;
   return {
     model_type: "chameleon",
     architectures: ["ChameleonForConditionalGeneration"],
@@ -60,10 +80,20 @@ export function modelConfigToJson({ decoder, image, xprompt }: ModelConfig): Rec
       todo_position: xprompt.todoPosition,
       max_text_tokens: xprompt.maxTextTokens,
       ...(xprompt.mask === "causal" && { mask: xprompt.mask }),
+      ...(sampling && {
+        sampling: {
+          temperature: sampling.temperature,
+          top_k: sampling.topK,
+          top_p: sampling.topP,
+          guidance: sampling.guidance,
+        },
+      }),
     },
   };
 }
 
-/** Names a model by its sizes and the checksum of its weights. */
-export const fingerprintOf = (config: ModelConfig, checksum: string): string =>
-  sha256(JSON.stringify([modelConfigToJson(config), checksum])).slice(0, 16);
+/** Names a model by its sizes and the checksum of its weights; how it is drawn with changes nothing that it makes of examples. */
+export function fingerprintOf(config: ModelConfig, checksum: string): string {
+  const { sampling: _, ...xprompt } = config.xprompt;
+  return sha256(JSON.stringify([modelConfigToJson({ ...config, xprompt }), checksum])).slice(0, 16);
+}

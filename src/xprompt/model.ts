@@ -8,6 +8,7 @@ import { readInitializers, readWeights } from "../chameleon/folder.ts";
 import { requireMemoryFor } from "../chameleon/memory.ts";
 import { Chameleon } from "../chameleon/model.ts";
 import { loadPicture, type Picture } from "../chameleon/picture.ts";
+import type { Sampling } from "../chameleon/sampling.ts";
 import { TextTokenizer } from "../chameleon/text-tokenizer.ts";
 import type { Tokenizer } from "../chameleon/tokenizer.ts";
 import { headWidth } from "../chameleon/transformer.ts";
@@ -67,15 +68,15 @@ export interface GenerateOptions {
   readonly seed?: number;
   /** Pictures to draw. Defaults to 1. */
   readonly samples?: number;
-  /** Divides the logits; 0 takes the likeliest code. Defaults to 1. */
+  /** Divides the logits; 0 takes the likeliest code. Defaults to what the model recommends, else 1. */
   readonly temperature?: number;
-  /** Draw from the k likeliest codes only; 0 for all. Defaults to 0. */
+  /** Draw from the k likeliest codes only; 0 for all. Defaults to what the model recommends, else 0. */
   readonly topK?: number;
-  /** Draw from the likeliest codes that make up this share of the probability. Defaults to 1. */
+  /** Draw from the likeliest codes that make up this share of the probability. Defaults to what the model recommends, else 1. */
   readonly topP?: number;
   /**
    * How strongly the conditions are followed, each against not having it; 1 is plain sampling. A number is for the
-   * examples, or for the instruction where there are none. Defaults to 1.
+   * examples, or for the instruction where there are none. Defaults to what the model recommends, else 1.
    */
   readonly guidance?: number | Partial<GuidanceWeights>;
   /** Called after every row of codes. */
@@ -97,6 +98,8 @@ export interface Generated {
   /** The codes of each. */
   readonly codes: readonly (readonly number[])[];
   readonly seed: number;
+  /** How the pictures were drawn, what was not asked for included. */
+  readonly settings: Sampling & { readonly guidance: number | Partial<GuidanceWeights> };
   /** Fingerprint of the model. */
   readonly model: string;
   /** What the library gave, the nearest first. */
@@ -231,7 +234,17 @@ export class XPrompt {
    */
   async generate(options: GenerateOptions): Promise<Generated> {
     const started = performance.now();
-    const { seed = randomSeed(), samples, guidance, k, minSimilarity, ...sampling } = checkRequest(options);
+    const {
+      seed = randomSeed(),
+      samples,
+      guidance,
+      k,
+      minSimilarity,
+      ...sampling
+    } = checkRequest({
+      ...this.config.xprompt.sampling,
+      ...given(options),
+    });
     const { signal } = options;
     signal?.throwIfAborted();
     const shown = options.prompt === undefined ? [] : [options.prompt].flat();
@@ -280,6 +293,7 @@ export class XPrompt {
       images,
       codes: drawn.codes,
       seed,
+      settings: { ...sampling, guidance },
       model: this.fingerprint,
       ...(retrieved && { retrieved: retrieved.examples, bestSimilarity: retrieved.best }),
       tokens: {
@@ -418,3 +432,7 @@ function greyFrom({ width, height, data }: Image, share: number): Image {
 }
 
 const randomSeed = (): number => Math.floor(Math.random() * 2 ** 31);
+
+/** The options that are not left open. */
+const given = <T extends object>(options: T): T =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;

@@ -53,6 +53,15 @@ export interface XPromptConfig {
   readonly maxTextTokens: number;
   /** What a TODO part sees of an example. Defaults to "xprompt". */
   readonly mask?: ExampleMask;
+  /** How the model is best drawn with: what `generate` takes unless told. */
+  readonly sampling?: RecommendedSampling;
+}
+
+export interface RecommendedSampling {
+  readonly temperature?: number;
+  readonly topK?: number;
+  readonly topP?: number;
+  readonly guidance?: number;
 }
 
 /**
