@@ -70,6 +70,18 @@ describe("transformers answers what the model does", () => {
   });
 });
 
+test("an encoder of tiles is told, stays one, and gives the same codes", async () => {
+  await cp(at("tiny"), at("tiled"), { recursive: true });
+  const config = await json("tiled", "config.json");
+  config.vq_config = { ...(config.vq_config as object), encoder_tile: 16 };
+  await writeFile(at("tiled", "config.json"), JSON.stringify(config));
+  const { encoderTile } = await exportHuggingFace(at("tiled"), at("tiled-export"));
+  expect(encoderTile).toBe(16);
+  const [own, exported, whole] = [await ask(at("tiled")), await ask(at("tiled-export")), await ask(at("tiny"))];
+  expect(exported.codes).toEqual(own.codes);
+  expect(own.codes).not.toEqual(whole.codes);
+});
+
 test("the configuration is as transformers 5 wants it, and keeps what is ours", async () => {
   const own = await json("tiny", "config.json");
   const config = await json("export", "config.json");
