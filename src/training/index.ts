@@ -1,7 +1,8 @@
 /** @file Training: recipes and the runs they describe. */
 import type { TrainingTask } from "./run.ts";
 import { type TokenizerRecipe, tokenizerRecipe, tokenizerTask } from "./tokenizer.ts";
-import { type TransformerRecipe, transformerRecipe, transformerTask } from "./transformer.ts";
+import { transformerTask } from "./transformer.ts";
+import { type TransformerRecipe, transformerRecipe } from "./transformer-recipe.ts";
 
 export { applyOverrides } from "./overrides.ts";
 export { loadRecipe } from "./recipe.ts";

@@ -3,7 +3,7 @@ import { contactSheet, type Image, type SheetRow } from "../image/index.ts";
 import { Random } from "../random.ts";
 import { selectFamilies } from "../tasks/index.ts";
 import type { XPrompt } from "../xprompt/model.ts";
-import type { TransformerRecipe } from "./transformer.ts";
+import type { TransformerRecipe } from "./transformer-recipe.ts";
 
 const SEEN_ROWS = 10;
 const UNSEEN_ROWS = 5;

@@ -19,7 +19,7 @@ import { resolveModel } from "../xprompt/models.ts";
 import { longestExample, type XPromptConfig } from "../xprompt/sequence.ts";
 import { type Filling, initialize, TrainingState } from "./state.ts";
 import { CODEBOOK } from "./tokenizer-start.ts";
-import type { TransformerRecipe } from "./transformer.ts";
+import type { TransformerRecipe } from "./transformer-recipe.ts";
 
 export interface Start {
   /** Folder of the tokenizers. */

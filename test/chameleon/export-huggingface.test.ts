@@ -77,7 +77,11 @@ test("an encoder of tiles is told, stays one, and gives the same codes", async (
   await writeFile(at("tiled", "config.json"), JSON.stringify(config));
   const { encoderTile } = await exportHuggingFace(at("tiled"), at("tiled-export"));
   expect(encoderTile).toBe(16);
-  const [own, exported, whole] = [await ask(at("tiled")), await ask(at("tiled-export")), await ask(at("tiny"))];
+  const [own, exported, whole] = [
+    await ask(at("tiled")),
+    await ask(at("tiled-export")),
+    await ask(at("tiny")),
+  ];
   expect(exported.codes).toEqual(own.codes);
   expect(own.codes).not.toEqual(whole.codes);
 });

@@ -12,12 +12,9 @@ import { loadCheckpoint, saveCheckpoint } from "../../src/training/checkpoint.ts
 import { objective } from "../../src/training/objective.ts";
 import { adamw } from "../../src/training/optimizer.ts";
 import type { TrainingTask } from "../../src/training/run.ts";
-import {
-  type TransformerRecipe,
-  transformerRecipe,
-  transformerTask,
-} from "../../src/training/transformer.ts";
+import { transformerTask } from "../../src/training/transformer.ts";
 import type { PackedBatch } from "../../src/training/transformer-data.ts";
+import { type TransformerRecipe, transformerRecipe } from "../../src/training/transformer-recipe.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
 import type { Packing } from "../../src/xprompt/packing.ts";
 import { tiny } from "../fixtures/chameleon/kit.ts";
