@@ -2,7 +2,7 @@
  * @file The loaded model's own features: no other weights are needed.
  *
  * A text is the mean of the first layer's values over its tokens: a learned map of bags of tokens. Measured on four
- * pairs of each of the 94 families (the nearest instruction is of the same family; chance is 0.01): first layer 0.79,
+ * pairs of each of 94 families (the nearest instruction is of the same family; chance is 0.01): first layer 0.79,
  * last layer 0.76, tf-idf of whole words 0.81. Later layers put all texts close together.
  *
  * A picture is the bag of its codes: square roots of their counts, so that the dot product is the Bhattacharyya
