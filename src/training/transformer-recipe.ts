@@ -3,7 +3,7 @@ import { z } from "zod";
 import { loraTargets } from "../chameleon/lora.ts";
 import { librarySettings } from "../retrieval/index.ts";
 import { pairsSettings } from "../tasks/datasets/index.ts";
-import { families } from "../tasks/index.ts";
+import { families, prototypes } from "../tasks/index.ts";
 import { exampleMasks } from "../xprompt/sequence.ts";
 import { recipeKind } from "./recipe.ts";
 import { runSettings } from "./run.ts";
@@ -107,6 +107,8 @@ export const transformerRecipe = recipeKind(
         families: familyNames.default([]),
         /** Families never shown in training. */
         heldOut: familyNames.default([]),
+        /** Prototype tasks of which training shows no family at all. */
+        heldOutPrototypes: z.array(z.enum(prototypes)).default([]),
         /** How often a family is drawn, by name; 1 for those that are not named. */
         weights: z.record(z.string(), z.number().min(0)).default({}),
         /** How often a context has 1, 2, 3, … examples. */

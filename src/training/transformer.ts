@@ -11,7 +11,7 @@ import { Graph, parameterShapes } from "../graph/index.ts";
 import { isLibrary, prepareNeighbours } from "../retrieval/index.ts";
 import { readJson } from "../runtime/files.ts";
 import { floats, type SessionOptions } from "../runtime/session.ts";
-import { familyNamed, selectFamilies } from "../tasks/index.ts";
+import { families, familyNamed, selectFamilies } from "../tasks/index.ts";
 import { modelConfigToJson } from "../xprompt/config.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { exampleRows, type Packing, todoRows } from "../xprompt/packing.ts";
@@ -27,7 +27,8 @@ import { initialState, startOf } from "./transformer-start.ts";
 import { moduleBeside, SampleStream } from "./workers.ts";
 
 /** Makes a run of the recipe ready. */
-export async function transformerTask(recipe: TransformerRecipe): Promise<TrainingTask<PackedBatch>> {
+export async function transformerTask(given: TransformerRecipe): Promise<TrainingTask<PackedBatch>> {
+  const recipe = withPrototypes(given);
   const session: SessionOptions = { threads: recipe.threads, device: recipe.device };
   checkMix(recipe);
   const start = await startOf(recipe, session);
@@ -159,11 +160,26 @@ async function prepared(
   return "library" in set ? prepareNeighbours(set) : set;
 }
 
+/** The recipe with the families of the prototypes that it holds out among those that it holds out. */
+function withPrototypes(recipe: TransformerRecipe): TransformerRecipe {
+  const { heldOut, heldOutPrototypes } = recipe.mix;
+  const whole = families.filter(({ prototype }) => heldOutPrototypes.includes(prototype));
+  return {
+    ...recipe,
+    mix: { ...recipe.mix, heldOut: [...new Set([...heldOut, ...whole.map(({ name }) => name)])] },
+  };
+}
+
 /** What a model says of its training: suites ask it which tasks it has seen. */
 function trainingFacts({ mix }: TransformerRecipe): Record<string, readonly string[]> {
   const include = mix.families.length > 0 ? mix.families : undefined;
   const shown = selectFamilies({ include, exclude: mix.heldOut });
-  return { families: shown.map(({ name }) => name), held_out: mix.heldOut };
+  const whole = mix.heldOutPrototypes;
+  return {
+    families: shown.map(({ name }) => name),
+    held_out: mix.heldOut,
+    ...(whole.length > 0 && { held_out_prototypes: whole }),
+  };
 }
 
 /** Whether there are pairs to measure on. */

@@ -1,9 +1,10 @@
 /** @file Recipes whose settings are right one by one, but do not go together. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { XPromptError } from "../../src/errors.ts";
+import { readTrainingFacts } from "../../src/evaluation/training-facts.ts";
 import { prepareTask, tokenizerRecipe, transformerRecipe } from "../../src/training/index.ts";
 import { writeTinyTokenizers } from "../fixtures/chameleon/kit.ts";
 
@@ -40,9 +41,29 @@ test.each([
   ],
   // Without this, the block that TODO parts see would reach beyond XP, into the example.
   [{ xprompt: { tokens: 4 } }, "xprompt.tokens: expected at most the 3 XP tokens of"],
+  [
+    { mix: { families: ["rain", "haze"], heldOutPrototypes: ["low-level" as const] } },
+    "mix.heldOut: expected to leave at least one family",
+  ],
   [{ mix: { families: ["rain"], heldOut: ["rain"] } }, "mix.heldOut: expected to leave at least one family"],
 ])("a transformer with %j", async (change, message) => {
   const tokenizers = join(folder, "tokenizers");
   const recipe = transformerRecipe({ ...required, tokenizers, model: {}, xprompt: { tokens: 3 }, ...change });
   expect(await refusal(recipe)).toContain(`transformer recipe: ${message}`);
+});
+
+test("of a prototype that is held out no family is trained on, and the model says so", async () => {
+  const recipe = transformerRecipe({
+    ...{ ...required, tokenizers: join(folder, "tokenizers"), model: { layers: 1 }, xprompt: { tokens: 3 } },
+    mix: { families: ["invert", "rotate", "rain"], heldOut: ["rain"], heldOutPrototypes: ["geometry"] },
+    heldOutBatches: 1,
+  });
+  const task = await prepareTask(recipe);
+  await task.release(join(folder, "released"));
+  await task.close();
+  const { training } = JSON.parse(await readFile(join(folder, "released", "config.json"), "utf8"));
+  expect(training.families).toEqual(["invert"]);
+  expect(training.held_out).toEqual(expect.arrayContaining(["rain", "rotate", "flipHorizontal"]));
+  const facts = await readTrainingFacts(join(folder, "released"));
+  expect(facts).toEqual({ families: ["invert"], heldOutPrototypes: ["geometry"] });
 });
