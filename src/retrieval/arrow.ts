@@ -3,6 +3,7 @@
  * for which LanceDB has no binary.
  */
 import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
 import type * as Lance from "@lancedb/lancedb";
 import type * as Arrow from "apache-arrow";
 import { messageOf, XPromptError } from "../errors.ts";
@@ -23,6 +24,8 @@ export function databases(): Databases {
   const require = createRequire(import.meta.url);
   // Its own log would stand beside our one line on standard error.
   process.env.LANCEDB_LOG ??= "off";
+  // Left to itself on a machine with two cores, it has so few threads that indexing a million vectors waits for ever.
+  process.env.LANCE_CPU_THREADS ??= String(Math.max(4, availableParallelism()));
   try {
     const lance = require("@lancedb/lancedb") as typeof Lance;
     const arrow = createRequire(require.resolve("@lancedb/lancedb"))("apache-arrow") as typeof Arrow;

@@ -19,8 +19,12 @@ export async function indexTable(table: LibraryTable, { always = false } = {}): 
     if (filled >= INDEX_FROM) await indexVectors(table, column, filled, width);
   }
   const { fragmentStats } = await table.run((it) => it.stats());
-  const unindexed = await table.run(async (it) => (await it.indexStats("id_idx"))?.numUnindexedRows ?? rows);
-  if (always || fragmentStats.numFragments > MOST_PIECES || unindexed > MOST_UNINDEXED)
+  const unindexed = (column: string) =>
+    table.run(async (it) => (await it.indexStats(`${column}_idx`))?.numUnindexedRows);
+  // What the index of words does not have yet is found by any word, in no order.
+  const wordless = table.fullText === undefined ? 0 : ((await unindexed(table.fullText)) ?? 0);
+  const isBehind = wordless > 0 || ((await unindexed("id")) ?? rows) > MOST_UNINDEXED;
+  if (always || isBehind || fragmentStats.numFragments > MOST_PIECES)
     await table.run((it) => it.optimize({ cleanupOlderThan: new Date(Date.now() - KEEP_MS) }));
 }
 

@@ -43,8 +43,8 @@ interface Candidate {
 /** Candidates of each way beyond those asked for. */
 const MORE = 32;
 /** Partitions of an index that are looked through, and candidates for each result whose exact distance is taken. */
-const PROBES = 24;
-const REFINE = 8;
+const PROBES = 40;
+const REFINE = 12;
 
 /** @returns the k nearest, the nearest first; equally near ones in order of their ids */
 export async function searchTables(

@@ -60,6 +60,8 @@ export class LibraryTable {
     readonly table: Lance.Table,
     private readonly columns: ColumnKinds,
     private readonly doing: string,
+    /** The column whose words are indexed, if there is one. */
+    readonly fullText?: string,
   ) {}
 
   /** Opens a table; makes it where there is none, if told to. */
@@ -76,7 +78,7 @@ export class LibraryTable {
         ? connection.openTable(name)
         : connection.createEmptyTable(name, schemaOf(columns, { format: FORMAT, version: VERSION })),
     );
-    const found = new LibraryTable(table, columns, doing);
+    const found = new LibraryTable(table, columns, doing, fullText);
     await found.check(name);
     if (exists) return found;
     const { Index } = databases().lance;

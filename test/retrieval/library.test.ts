@@ -71,6 +71,25 @@ test("full-text search finds words that the features do not know", async () => {
   );
 });
 
+test("full-text search knows the words of everything that was added, the rarest first", async () => {
+  const library = await ExampleLibrary.open(join(folder, "many words"), { create: true });
+  const byWords = { text: 0, image: 0, words: 1 };
+  const shapes = ["cube", "cone", "sphere", "capsule"];
+  for (const [round, color] of ["red", "green", "blue"].entries()) {
+    const added = await Promise.all(
+      Array.from({ length: 40 }, (_, i) =>
+        example(`${round} ${i}`, `make the ${shapes[i % 4]} ${color}${i < 4 ? " and large" : ""}`),
+      ),
+    );
+    await library.add(added, features);
+  }
+  for (const wanted of ["make the sphere blue and large", "make the cone green and large"]) {
+    const found = await library.search({ instruction: wanted }, undefined, byWords, 3);
+    expect(found[0]!.instruction).toBe(wanted);
+    expect(found[0]!.similarity).toBeGreaterThan(found[1]!.similarity);
+  }
+});
+
 test("a mix is the weighted mean of its parts, and finds what any part finds", async () => {
   const library = await filled("mix");
   const vectors = { text: await features.text("red"), image: Float32Array.of(1, 0) };
