@@ -190,14 +190,13 @@ test("what is no library, or a damaged one, is told in a line", async () => {
   );
   expect(await readdir(join(folder, "other"))).toEqual(["notes.txt"]);
 
-  await filled("cut");
+  const { id } = (await (await filled("cut")).list())[0]!;
   const data = join(folder, "cut", "examples.lance", "data");
   for (const name of await readdir(data)) {
     const bytes = await readFile(join(data, name));
     await writeFile(join(data, name), bytes.subarray(0, bytes.length / 2));
   }
   const cut = await open("cut");
-  const id = "0".repeat(32);
   await expect(cut.get(id)).rejects.toThrow(/expected a whole library that can be reached, got: /);
   await mkdir(join(folder, "empty", "examples.lance"), { recursive: true });
   await expect(open("empty")).rejects.toThrow(/expected a/);

@@ -117,7 +117,7 @@ describe("SampleStream", () => {
   }
 
   test("a worker that dies fails the step instead of hanging", async () => {
-    const source = stream({ fault: "exit", at: 1 });
+    const source = stream({ fault: "exit", at: 1 }, { ahead: 0 });
     await source.next();
     await expect(source.next()).rejects.toThrow("exit code 7");
   });
