@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { UsageError } from "../errors.ts";
 
 /**
- * The settings among `options`, with defaults.
+ * The settings among `options`; where they leave one open, the fallback's, else the schema's default.
  * @param schema each setting's description ends the sentence "expected …"
  * @throws UsageError naming the one that is out of range
  */
@@ -11,9 +11,12 @@ export function checkSettings<S extends z.ZodRawShape>(
   doing: string,
   schema: z.ZodObject<S>,
   options: Readonly<Partial<Record<keyof S & string, unknown>>>,
+  fallback?: Readonly<Partial<Record<keyof S & string, unknown>>>,
 ): z.output<z.ZodObject<S>> {
   const keys = Object.keys(schema.shape) as (keyof S & string)[];
-  const parsed = schema.safeParse(Object.fromEntries(keys.map((key) => [key, options[key]])));
+  const parsed = schema.safeParse(
+    Object.fromEntries(keys.map((key) => [key, options[key] === undefined ? fallback?.[key] : options[key]])),
+  );
   if (parsed.success) return parsed.data;
   const key = parsed.error.issues[0]!.path[0] as keyof S & string;
   const { description } = schema.shape[key] as unknown as z.ZodType;

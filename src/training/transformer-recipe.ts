@@ -4,6 +4,7 @@ import { loraTargets } from "../chameleon/lora.ts";
 import { librarySettings } from "../retrieval/index.ts";
 import { pairsSettings } from "../tasks/datasets/index.ts";
 import { families, prototypes } from "../tasks/index.ts";
+import { recommendedSampling } from "../xprompt/request.ts";
 import { exampleMasks } from "../xprompt/sequence.ts";
 import { recipeKind } from "./recipe.ts";
 import { runSettings } from "./run.ts";
@@ -71,14 +72,7 @@ export const transformerRecipe = recipeKind(
         /** What TODO parts see of examples: their XP blocks, or all of them. Defaults to "xprompt". */
         mask: z.enum(exampleMasks).optional(),
         /** What the model recommends to be drawn with. Defaults to nothing, or to what `init` has. */
-        sampling: z
-          .strictObject({
-            temperature: z.number().min(0).optional(),
-            topK: z.int().min(0).optional(),
-            topP: z.number().gt(0).max(1).optional(),
-            guidance: z.number().min(0).max(100).optional(),
-          })
-          .optional(),
+        sampling: recommendedSampling.optional(),
       })
       .prefault({}),
     loss: z

@@ -9,9 +9,9 @@ import {
   vqganFromJson,
   vqganToJson,
 } from "../chameleon/config.ts";
-import { samplingSchema } from "../chameleon/sampling.ts";
 import type { VqganConfig } from "../chameleon/vqgan.ts";
 import { sha256 } from "../runtime/files.ts";
+import { recommendedSampling } from "./request.ts";
 import { exampleMasks, type XPromptConfig } from "./sequence.ts";
 
 export interface ModelConfig {
@@ -21,6 +21,8 @@ export interface ModelConfig {
   /** SHA-256 of `model.safetensors`, where the configuration has it. */
   readonly checksum?: string;
 }
+
+const recommended = recommendedSampling.shape;
 
 export const modelConfigSchema = z
   .looseObject({
@@ -33,12 +35,11 @@ export const modelConfigSchema = z
       mask: z.enum(exampleMasks).optional(),
       sampling: z
         .strictObject({
-          temperature: samplingSchema.shape.temperature.unwrap(),
-          top_k: samplingSchema.shape.topK.unwrap(),
-          top_p: samplingSchema.shape.topP.unwrap(),
-          guidance: z.number().min(0).max(100),
+          temperature: recommended.temperature,
+          top_k: recommended.topK,
+          top_p: recommended.topP,
+          guidance: recommended.guidance,
         })
-        .partial()
         .optional(),
     }),
     weights_sha256: z.string().optional(),

@@ -241,10 +241,7 @@ export class XPrompt {
       k,
       minSimilarity,
       ...sampling
-    } = checkRequest({
-      ...this.config.xprompt.sampling,
-      ...given(options),
-    });
+    } = checkRequest(options, this.config.xprompt.sampling);
     const { signal } = options;
     signal?.throwIfAborted();
     const shown = options.prompt === undefined ? [] : [options.prompt].flat();
@@ -432,7 +429,3 @@ function greyFrom({ width, height, data }: Image, share: number): Image {
 }
 
 const randomSeed = (): number => Math.floor(Math.random() * 2 ** 31);
-
-/** The options that are not left open. */
-const given = <T extends object>(options: T): T =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;

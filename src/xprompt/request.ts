@@ -23,8 +23,21 @@ export const requestSchema = samplingSchema.extend({
     .describe("a number from 0 to 100, or one for each of image, text and examples"),
 });
 
+/** How a model says that it is best drawn with. */
+export const recommendedSampling = z
+  .strictObject({
+    temperature: samplingSchema.shape.temperature.unwrap(),
+    topK: samplingSchema.shape.topK.unwrap(),
+    topP: samplingSchema.shape.topP.unwrap(),
+    guidance: weight,
+  })
+  .partial();
+export type RecommendedSampling = z.output<typeof recommendedSampling>;
+
 export type Request = z.output<typeof requestSchema>;
 
-/** The settings among `options`, with defaults. @throws UsageError naming the one that is out of range */
-export const checkRequest = (options: z.input<typeof requestSchema>): Request =>
-  checkSettings("generating", requestSchema, options);
+/** The settings among `options`, else `recommended`, else defaults. @throws UsageError naming the one that is out of range */
+export const checkRequest = (
+  options: z.input<typeof requestSchema>,
+  recommended?: RecommendedSampling,
+): Request => checkSettings("generating", requestSchema, options, recommended);

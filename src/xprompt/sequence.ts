@@ -14,6 +14,7 @@
  * second *sep* asks for words where *begin of image* asks for a picture.
  */
 import type { Vocabulary } from "../chameleon/vocabulary.ts";
+import type { RecommendedSampling } from "./request.ts";
 
 /** Picture codes, `[grid²]`. */
 export type Codes = ArrayLike<number>;
@@ -55,13 +56,6 @@ export interface XPromptConfig {
   readonly mask?: ExampleMask;
   /** How the model is best drawn with: what `generate` takes unless told. */
   readonly sampling?: RecommendedSampling;
-}
-
-export interface RecommendedSampling {
-  readonly temperature?: number;
-  readonly topK?: number;
-  readonly topP?: number;
-  readonly guidance?: number;
 }
 
 /**
