@@ -21,41 +21,45 @@ export const distances = {
 } as const satisfies Readonly<Record<string, Weights>>;
 export type Distance = keyof typeof distances;
 
-export class ExamplePool {
+export class ExamplePool<Example extends Shown> {
   private constructor(
     private readonly folder: string,
     private readonly library: ExampleLibrary,
     private readonly features: ReturnType<typeof modelFeatures>,
+    private readonly examples: readonly Example[],
   ) {}
 
-  static async open(model: XPrompt, examples: readonly Shown[]): Promise<ExamplePool> {
+  static async open<Example extends Shown>(model: XPrompt, examples: readonly Example[]) {
     const folder = await mkdtemp(join(tmpdir(), "xprompt-pool-"));
     const library = await ExampleLibrary.open(folder, { create: true });
     const features = modelFeatures(model);
-    // The source is how a pair is known again.
+    // The source is how an example is known again.
     await library.add(
-      examples.map((example, i) => ({ ...example, source: String(i) })),
+      examples.map(({ input, output, instruction }, i) => ({
+        ...{ input, output, instruction },
+        source: String(i),
+      })),
       features,
     );
-    return new ExamplePool(folder, library, features);
+    return new ExamplePool(folder, library, features, examples);
   }
 
-  /** The number of the nearest example that may be shown; none when nothing is alike at all. */
+  /** The nearest example that may be shown; none when nothing is alike at all. */
   async nearest(
     { instruction, input }: Wanted,
     distance: Distance,
-    mayShow: (example: number) => boolean = () => true,
-  ): Promise<number | undefined> {
+    mayShow: (example: Example) => boolean = () => true,
+  ): Promise<Example | undefined> {
     const weights = distances[distance];
     const image = weights.image > 0 ? await this.features.image(input) : undefined;
-    const count = await this.library.count();
-    for (let k = 16; ; k *= 4) {
-      const query = { instruction, vectors: { image } };
-      const found = await this.library.search(query, this.features, weights, Math.min(k, 1000));
-      const numbers = found.map(({ source }) => Number(source));
-      const nearest = numbers.find(mayShow);
-      if (nearest !== undefined || k >= Math.min(count, 1000)) return nearest;
-    }
+    const exampleOf = ({ source }: { readonly source: string }) => this.examples[Number(source)]!;
+    const query = {
+      instruction,
+      vectors: { image },
+      accept: (facts: { readonly source: string }) => mayShow(exampleOf(facts)),
+    };
+    const [found] = await this.library.search(query, this.features, weights, 1);
+    return found && exampleOf(found);
   }
 
   close(): Promise<void> {

@@ -16,7 +16,7 @@ import type { Features, Space } from "./features.ts";
 import { indexTable } from "./indexing.ts";
 import { Retriever } from "./raie.ts";
 import { RecentPrompts } from "./recent.ts";
-import { type Found, factsOf, searchTables, type Weights } from "./search.ts";
+import { type Found, factsOf, nearestOf, searchTables, type Weights } from "./search.ts";
 import { blockColumnNames, factNames, type LibraryTable, Tables } from "./tables.ts";
 import { lockWriter } from "./writer-lock.ts";
 
@@ -35,6 +35,8 @@ export interface Query {
   readonly words?: string;
   /** Compare with every example instead of looking into the index: slower, and never wrong. Defaults to false. */
   readonly exact?: boolean;
+  /** Which examples may be found; all by default. */
+  readonly accept?: (facts: Facts) => boolean;
 }
 
 /** Seconds after which a reader looks for what a writer has added. */
@@ -166,13 +168,16 @@ export class ExampleLibrary implements ExampleSource {
   async search(query: Query, features: Features | undefined, weights: Weights, k: number): Promise<Found[]> {
     if (!Number.isInteger(k) || k < 1 || k > 1000)
       throw new UsageError(`searching examples: expected k from 1 to 1000, got ${k}`);
-    const { instruction = "", vectors, words = instruction, exact } = query;
+    const { instruction = "", vectors, words = instruction, exact, accept } = query;
     const text =
       vectors?.text ??
       (weights.text > 0 && instruction.trim() !== "" ? await features?.text(instruction) : undefined);
     const near = { text, image: vectors?.image, words: words.trim() || undefined };
     const table = features && (await this.tables.vectors(features));
-    return searchTables(await this.tables.examples(), table, near, weights, k, exact);
+    const examples = await this.tables.examples();
+    const among = (count: number) => searchTables(examples, table, near, weights, count, exact);
+    if (!accept) return among(k);
+    return nearestOf(among, k, await examples.count(), (found) => found.filter(accept));
   }
 
   /**
@@ -196,17 +201,15 @@ export class ExampleLibrary implements ExampleSource {
         `looking for the neighbours of example ${id}: expected its text in the space ${space.space}, found none (see xprompt examples compile)`,
       );
     const examples = await this.tables.examples();
-    const total = await table.count();
-    for (let k = 16 * count; ; k *= 4) {
-      const found = await searchTables(examples, table, { text }, { text: 1, image: 0, words: 0 }, k);
+    const among = (k: number) => searchTables(examples, table, { text }, { text: 1, image: 0, words: 0 }, k);
+    return nearestOf(among, count, await table.count(), (found) => {
       const seen = new Set([own.pictures]);
-      const others = found.filter((each) => {
+      return found.filter((each) => {
         const isNew = !seen.has(each.pictures) && accept(each);
         if (isNew) seen.add(each.pictures);
         return isNew;
       });
-      if (others.length >= count || k >= total) return others.slice(0, count);
-    }
+    });
   }
 
   /** For `generate({ library })`: by the model's own features, and `defaultWeights`. A `Retriever` does it otherwise. */

@@ -88,6 +88,23 @@ export async function searchTables(
   return found.slice(0, k);
 }
 
+/**
+ * The nearest of those that `keep` leaves, looked for among ever more.
+ * @param among finds so many of the nearest
+ * @returns `count`, or as many as `keep` leaves of all `total`
+ */
+export async function nearestOf(
+  among: (k: number) => Promise<Found[]>,
+  count: number,
+  total: number,
+  keep: (found: readonly Found[]) => Found[],
+): Promise<Found[]> {
+  for (let k = 16 * count; ; k *= 4) {
+    const kept = keep(await among(k));
+    if (kept.length >= count || k >= total) return kept.slice(0, count);
+  }
+}
+
 async function byVector(
   vectors: LibraryTable,
   column: "text" | "image",

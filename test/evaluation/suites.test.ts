@@ -145,10 +145,10 @@ test("a pool of examples: the nearest by words, by picture, and of those that ma
   }));
   const pool = await ExamplePool.open(model, shown);
   const wanted = { instruction: "take the cubes away", input: shown[1]!.input };
-  expect(await pool.nearest(wanted, "byWords")).toBe(2);
-  expect(await pool.nearest(wanted, "byPicture")).toBe(1);
-  expect(await pool.nearest({ ...wanted, instruction: instructions[0] }, "retrieved")).toBe(0);
-  expect(await pool.nearest(wanted, "byPicture", (number) => number === 0)).toBe(0);
+  expect(await pool.nearest(wanted, "byWords")).toBe(shown[2]);
+  expect(await pool.nearest(wanted, "byPicture")).toBe(shown[1]);
+  expect(await pool.nearest({ ...wanted, instruction: instructions[0] }, "retrieved")).toBe(shown[0]);
+  expect(await pool.nearest(wanted, "byPicture", (example) => example === shown[0])).toBe(shown[0]);
   expect(await pool.nearest({ ...wanted, instruction: "xyz" }, "byWords")).toBeUndefined();
   await pool.close();
   await model.release();

@@ -90,17 +90,17 @@ interface Judged {
   readonly split: PairSource;
   readonly queries: readonly LoadedPair[];
   /** Pairs of the training split, as examples. */
-  readonly pool: readonly LoadedPair[];
-  readonly library?: ExamplePool;
+  readonly pool: readonly Example[];
+  readonly library?: ExamplePool<Example>;
 }
 
 async function measure(set: DataSet, context: SuiteContext): Promise<SuiteOutcome> {
   const { model, limit, options } = context;
   const split = await openSplit(set, options.data!, set.split);
   const training = await openSplit(set, options.data!, "train");
-  const pool = await firstOf(training, POOL, model.size);
+  const pool = (await firstOf(training, POOL, model.size)).map(asExample);
   const queries = await firstOf(split, limit, model.size);
-  const library = set.retrieval ? await ExamplePool.open(model, pool.map(asExample)) : undefined;
+  const library = set.retrieval ? await ExamplePool.open(model, pool) : undefined;
   try {
     return await compare(set, context, { split, queries, pool, library });
   } finally {
@@ -119,7 +119,6 @@ async function compare(
     ["ceiling", "unchanged", ...ways].map((way) => [way, protocols[set.protocol]()]),
   );
   const rows: SheetRow[] = [];
-  const shown = new Map(pool.map((pair) => [pair, asExample(pair)]));
   for (const [i, query] of queries.entries()) {
     const others = pool.filter(({ id }) => id !== query.id);
     if (others.length === 0)
@@ -128,14 +127,14 @@ async function compare(
       );
     const random = Random.of(seed, set.name, query.id);
     const seedOfPicture = random.integer(0, 2 ** 31 - 1);
-    const examples: Record<string, Shown[]> = { none: [], random: [shown.get(random.pick(others))!] };
+    const examples: Record<string, Shown[]> = { none: [], random: [random.pick(others)] };
     if (library) {
       const best = await library.nearest(
         { instruction: query.instruction, input: query.input! },
         "retrieved",
-        (number) => pool[number]!.id !== query.id,
+        ({ id }) => id !== query.id,
       );
-      examples.retrieved = best === undefined ? [] : [shown.get(pool[best]!)!];
+      examples.retrieved = best ? [best] : [];
     }
     const [reconstructed] = await model.reconstruct([query.output]);
     meters.get("ceiling")!.add(reconstructed!, query.output);
@@ -201,7 +200,12 @@ async function firstOf(source: PairSource, count: number, size: number): Promise
   return pairs;
 }
 
-const asExample = ({ input, output, instruction }: LoadedPair): Shown => ({
+interface Example extends Shown {
+  readonly id: string;
+}
+
+const asExample = ({ id, input, output, instruction }: LoadedPair): Example => ({
+  id,
   input: input!,
   output,
   instruction,

@@ -4,7 +4,6 @@
  */
 import { XPromptError } from "../../errors.ts";
 import { type Pair, Random, selectFamilies, type TaskFamily } from "../../tasks/index.ts";
-import type { Shown } from "../drawings.ts";
 import { type Distance, distances, ExamplePool } from "../example-pool.ts";
 import { EditJudge } from "../judges/edit.ts";
 import { mean } from "../metrics/bootstrap.ts";
@@ -39,13 +38,10 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
     Array.from({ length: POOL }, (_, i) => {
       const random = Random.of(seed, "pool", family.name, i);
       const { input, output, instruction } = family.draw(random).pair(random, model.size);
-      return { family: family.name, shown: { input, output, instruction } satisfies Shown };
+      return { input, output, instruction, family: family.name };
     }),
   );
-  const library = await ExamplePool.open(
-    model,
-    pool.map(({ shown }) => shown),
-  );
+  const library = await ExamplePool.open(model, pool);
   const scores = Object.fromEntries(
     ways.map((way) => [way, { success: [], psnr: [], rmse: [] }]),
   ) as unknown as Record<Way, Record<(typeof metrics)[number], number[]>>;
@@ -60,16 +56,16 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
         const { input, output, instruction, scenes } = sample.query;
         const [reconstructed] = await model.reconstruct([output]);
         const judge = new EditJudge(scenes!, model.size, reconstructed);
-        const chosen: Partial<Record<Way, number>> = {
-          random: Random.of(seed, "random example", family.name, i).integer(0, pool.length - 1),
+        const chosen: Partial<Record<Way, (typeof pool)[number]>> = {
+          random: Random.of(seed, "random example", family.name, i).pick(pool),
         };
         for (const way of searches) {
           chosen[way] = await library.nearest({ instruction, input }, way);
-          sameFamily[way]!.push(pool[chosen[way] ?? -1]?.family === family.name ? 1 : 0);
+          sameFamily[way]!.push(chosen[way]?.family === family.name ? 1 : 0);
         }
         const cells = [{ image: input }, { image: output }];
         for (const way of ways) {
-          const example = pool[chosen[way] ?? -1]?.shown;
+          const example = chosen[way];
           const { image } = await drawings.draw({
             id: `${family.name}/${way}-${numbered(i)}`,
             seed: sample.seed,
@@ -82,7 +78,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
           scores[way].rmse.push(rmse(image, output));
           cells.push({ image });
         }
-        const { input: before, output: after } = pool[chosen.retrieved!]!.shown;
+        const { input: before, output: after } = chosen.retrieved!;
         if (i < SHOWN)
           rows.push({ label: instruction, cells: [...cells, { image: before }, { image: after }] });
       }
