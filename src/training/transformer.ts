@@ -15,7 +15,7 @@ import { families, familyNamed, selectFamilies } from "../tasks/index.ts";
 import { modelConfigToJson } from "../xprompt/config.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { exampleRows, type Packing, todoRows } from "../xprompt/packing.ts";
-import { type MixSettings, openSets } from "./contexts.ts";
+import type { MixSettings } from "./contexts.ts";
 import { HeldOut } from "./evaluation.ts";
 import { feedsOf, objective } from "./objective.ts";
 import type { TrainingTask } from "./run.ts";
@@ -82,10 +82,10 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
     ...(unseen.families.length > 0 && { unseen: { ...data("unseen"), mix: unseen } }),
     ...(hasPairs(recipe) && { pairs: { ...data("held out"), mix: { ...plain, pairsShare: 1 } } }),
   };
-  // A set with nothing to measure on is told now, not when the first stretch of training is over.
-  if (hasPairs(recipe)) await openSets(kinds.pairs!);
   const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, build(packing(1)), session);
   heldOut.catch(() => {}); // Whoever measures is told.
+  // Of a user's sets now, not when the first stretch of training is over.
+  if (hasPairs(recipe)) await heldOut;
 
   const parts = {
     config: { decoder, image: tokenizers.image.config, xprompt },
