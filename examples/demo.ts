@@ -11,7 +11,6 @@ import { contactSheet, type Image, loadImage, savePng, type VisualPrompt, XPromp
 
 const SEED = 1;
 const OUT = "demo";
-const sampling = { seed: SEED, temperature: 0.7, topP: 0.9, guidance: 3 };
 
 interface Task {
   readonly name: string;
@@ -78,7 +77,7 @@ await model.release();
 async function draw({ queries }: Task, prompt?: VisualPrompt): Promise<Image[]> {
   const drawn: Image[] = [];
   for (const { input } of queries)
-    drawn.push((await model.generate({ prompt, input, ...sampling })).images[0]!);
+    drawn.push((await model.generate({ prompt, input, seed: SEED })).images[0]!);
   return drawn;
 }
 

@@ -7,7 +7,7 @@ import { colorNames, colors } from "../world/scene.ts";
 import { from } from "./source.ts";
 
 /** How far a point is outside a shape of radius 1 around (0, 0); negative inside. */
-const outlines: Readonly<Record<string, (x: number, y: number) => number>> = {
+const silhouettes: Readonly<Record<string, (x: number, y: number) => number>> = {
   disc: (x, y) => Math.hypot(x, y) - 1,
   square: (x, y) => Math.max(Math.abs(x), Math.abs(y)) - 0.85,
   diamond: (x, y) => (Math.abs(x) + Math.abs(y) - 1.1) / Math.SQRT2,
@@ -20,11 +20,11 @@ const outlines: Readonly<Record<string, (x: number, y: number) => number>> = {
 };
 
 function drawSticker(random: Random): ReversibleChange {
-  const shape = random.pick(Object.keys(outlines));
+  const shape = random.pick(Object.keys(silhouettes));
   const color = random.pick(colorNames);
   const radius = random.uniform(0.08, 0.17);
   const [x0, y0] = [random.uniform(0.2, 0.8), random.uniform(0.25, 0.8)];
-  const outside = outlines[shape]!;
+  const outside = silhouettes[shape]!;
   return {
     parameters: { shape, color, radius, x: x0, y: y0 },
     images: from(({ image }) =>
