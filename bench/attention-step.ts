@@ -70,6 +70,7 @@ function randomBatch(packing: Packing, config: DecoderConfig): PackedBatch {
     padded.flatMap((before) => Array.from({ length: exampleLength }, (_, i) => of(i - before)));
   const todoRowCount = todoCount * todoLength;
   return {
+    kind: "changes",
     packing,
     exampleTokens: BigInt64Array.from({ length: exampleCount * exampleLength }, token),
     examplePositions: BigInt64Array.from(inExample((i) => BigInt(Math.max(0, i)))),

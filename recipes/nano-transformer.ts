@@ -37,6 +37,7 @@ export default transformerRecipe({
       ...["edgesToImage", "mask", "detect", "removeBox", "cutOut", "background"],
       // editing
       ...["recolor", "recolorShape", "replaceShape", "resize", "move", "sticker", "unstick"],
+      ...["retexture", "swapObjects"],
       ...["season", "timeOfDay", "place", "relight", "cartoon", "sketch", "neon"],
     ],
     // What is near to the tasks that are held out is shown more often; what is learned soon, less.
@@ -51,7 +52,8 @@ export default transformerRecipe({
         devignette: 1.5,
         gamma: 1.5,
       },
-      ...{ sticker: 3, unstick: 3, removeBox: 2, removeFrame: 1.5, replaceShape: 1.5 },
+      ...{ sticker: 3, unstick: 3, removeBox: 2, removeFrame: 1.5, replaceShape: 2 },
+      ...{ recolor: 2, recolorShape: 2, move: 1.5, swapObjects: 0.7, retexture: 0.7 },
       ...{ flipVertical: 0.5, rotate: 0.5, shift: 0.5, edgesToImage: 0.5, segmentationToImage: 0.5 },
       ...{ depthToImage: 0.5, snow: 0.5, rain: 0.5, noise: 0.5 },
     },
@@ -61,8 +63,8 @@ export default transformerRecipe({
     ],
     exampleCounts: [12, 3, 1.5, 1, 0, 0, 0, 0.5],
     describe: 0.1,
-    textToImage: 0.06,
-    imageToText: 0.3,
+    textToImage: 0.2,
+    imageToText: 0.2,
     withoutExample: 0.08,
     exampleInstruction: 0.15,
     todoInstruction: 0.35,

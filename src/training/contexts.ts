@@ -14,8 +14,8 @@ import {
   reversed,
 } from "../tasks/datasets/index.ts";
 import { caption, drawScene, renderScene, selectFamilies, type Task } from "../tasks/index.ts";
-import { type Answer, type Codes, MOST_WORDS, textLimit } from "../xprompt/sequence.ts";
-import { type ContextOptions, packingOf } from "./transformer-data.ts";
+import { type Codes, MOST_WORDS, textLimit } from "../xprompt/sequence.ts";
+import type { ContextOptions } from "./transformer-data.ts";
 
 /** What a batch is drawn from. */
 export interface MixSettings {
@@ -37,7 +37,7 @@ export interface MixSettings {
   readonly exampleCounts: readonly number[];
   /** Share of batches whose TODO parts say in words what their context's example changes. */
   readonly describe: number;
-  /** Share of contexts whose TODO parts are text to image, with the empty example. */
+  /** Share of the other batches whose TODO parts are scenes of their captions, with the empty example. */
   readonly textToImage: number;
   /** Share of those TODO parts that go the other way, from picture to caption. */
   readonly imageToText: number;
@@ -72,30 +72,52 @@ export async function openSets({ seed, part, mix }: ContextOptions): Promise<Con
   );
 }
 
-/** The contexts of batch `step`, all with the same number of examples, their pictures as codes. */
+/** What the TODO parts of a batch are: changes of a picture, scenes and their captions, or changes in words. */
+export type BatchKind = "changes" | "captions" | "descriptions";
+
+/** Contexts of one kind, all with the same number of examples and of TODO parts. */
+export interface DrawnBatch<P> {
+  readonly kind: BatchKind;
+  readonly contexts: readonly Context<P>[];
+}
+
+/** Batch `step`, its pictures as codes. */
 export async function encodedContexts(
   step: number,
   options: ContextOptions,
   tokenizers: Tokenizers,
   sets: readonly ContextSource[] = [],
-): Promise<Context<Codes>[]> {
+): Promise<DrawnBatch<Codes>> {
   const { seed, part, mix } = options;
   const random = Random.of(seed, "contexts", part, step);
   const counts = mix.exampleCounts.map((_, i) => i + 1);
-  const answer: Answer = random.chance(mix.describe) ? "words" : "picture";
-  const examples = answer === "words" ? 1 : random.pick(counts, mix.exampleCounts);
-  const { contexts } = packingOf(options, examples, tokenizers.image.codesPerImage, answer);
-  const draw = answer === "words" ? drawDescription : drawContext;
+  const kind = drawKind(random, mix);
+  const shown = random.pick(counts, mix.exampleCounts);
+  const { contexts, examples, todos } = { ...options, examples: shown, ...countsOf(kind, options) };
+  const draw = { changes: drawContext, captions: drawCaptions, descriptions: drawDescription }[kind];
   const drawn: Context<Image>[] = [];
   for (let i = 0; i < contexts; i++) {
-    const drawing = { ...options, examples, sets, number: step * contexts + i };
+    const drawing = { ...options, examples, todos, sets, number: step * contexts + i };
     drawn.push(await draw(Random.of(seed, "context", part, step, i), drawing, tokenizers));
   }
-  const contextsOfCodes = await encodeContexts(drawn, tokenizers);
-  if (mix.misread === 0) return contextsOfCodes;
-  return contextsOfCodes.map((context, i) =>
+  const encoded = await encodeContexts(drawn, tokenizers);
+  if (mix.misread === 0) return { kind, contexts: encoded };
+  const read = encoded.map((context, i) =>
     misread(context, mix.misread, Random.of(seed, "misread", part, step, i)),
   );
+  return { kind, contexts: read };
+}
+
+/** TODO parts of captions and of descriptions are shorter: there are more of them. */
+function countsOf(kind: BatchKind, { contexts, todos }: ContextOptions) {
+  if (kind === "changes") return {};
+  if (kind === "captions") return { examples: 1, todos: 2 * todos };
+  return { examples: 1, contexts: contexts * todos, todos: 1 };
+}
+
+function drawKind(random: Random, { describe, textToImage }: MixSettings): BatchKind {
+  if (random.chance(describe)) return "descriptions";
+  return random.chance(textToImage) ? "captions" : "changes";
 }
 
 /** The context with some codes of its targets read wrongly. */
@@ -145,12 +167,18 @@ async function drawContext(
     const pairs = await drawPairs(random, options, { examples, todos }, tokenizers);
     return contextOf(pairs, random, options, tokenizers);
   }
-  if (!random.chance(mix.textToImage)) {
-    const task = drawTask(random, mix);
-    const pairs = (count: number) =>
-      Array.from({ length: count }, () => task.pair(random, tokenizers.image.config.resolution));
-    return contextOf({ examples: pairs(examples), todos: pairs(todos) }, random, options, tokenizers);
-  }
+  const task = drawTask(random, mix);
+  const drawn = (count: number) =>
+    Array.from({ length: count }, () => task.pair(random, tokenizers.image.config.resolution));
+  return contextOf({ examples: drawn(examples), todos: drawn(todos) }, random, options, tokenizers);
+}
+
+async function drawCaptions(
+  random: Random,
+  options: Drawing,
+  tokenizers: Tokenizers,
+): Promise<Context<Image>> {
+  const { examples, todos } = options;
   return {
     examples: Array(examples).fill(null),
     todos: Array.from({ length: todos }, () => captioned(random, options, tokenizers)),
@@ -158,15 +186,16 @@ async function drawContext(
 }
 
 /** A scene from its caption, or the other way round. */
-function captioned(random: Random, { mix, xprompt }: Drawing, tokenizers: Tokenizers): Asked<Image> {
-  const scene = drawScene(random);
+function captioned(random: Random, { mix }: Drawing, tokenizers: Tokenizers): Asked<Image> {
+  const scene = drawScene(random, random.chance(PLAIN) ? { places: ["studio"] } : {});
   const picture = renderScene(scene, tokenizers.image.config.resolution).image;
-  const text = tokenizers.text.encode(caption(scene, random));
-  if (random.chance(mix.imageToText))
-    return { input: picture, instruction: [], target: { words: text.slice(0, MOST_WORDS) } };
-  const limit = textLimit(xprompt, 0, tokenizers.image.codesPerImage);
-  return { instruction: text.slice(0, limit), target: { picture } };
+  const text = tokenizers.text.encode(caption(scene, random)).slice(0, MOST_WORDS);
+  if (random.chance(mix.imageToText)) return { input: picture, instruction: [], target: { words: text } };
+  return { instruction: text, target: { picture } };
 }
+
+/** Share of captioned scenes whose background is plain in any case: what there is to tell is in the objects. */
+const PLAIN = 0.4;
 
 /** An example, and what it changes in words; of a family, where the pair of a set does not tell. */
 async function drawDescription(

@@ -6,11 +6,11 @@ import type { Tokenizers } from "../chameleon/folder.ts";
 import { exportOnnx, Graph } from "../graph/index.ts";
 import { floats, Session, type SessionOptions } from "../runtime/session.ts";
 import type { Codes } from "../xprompt/sequence.ts";
-import { type Context, encodedContexts, openSets } from "./contexts.ts";
+import { type Context, type DrawnBatch, encodedContexts, openSets } from "./contexts.ts";
 import { feedsOf } from "./objective.ts";
 import type { TrainingState } from "./state.ts";
 import type { Objective } from "./step.ts";
-import { type ContextOptions, type PackedBatch, packContexts } from "./transformer-data.ts";
+import { type ContextOptions, type PackedBatch, packBatch } from "./transformer-data.ts";
 
 /** What a TODO part is given in place of its examples. */
 const conditions = ["right", "wrong", "none"] as const;
@@ -41,14 +41,15 @@ export class HeldOut {
   ): Promise<HeldOut> {
     const parts: Part[] = [];
     for (const [name, options] of Object.entries(kinds)) {
-      const drawn: Context<Codes>[][] = [];
+      const drawn: DrawnBatch<Codes>[] = [];
       const sets = await openSets(options);
       for (let i = 0; i < count; i++) drawn.push(await encodedContexts(i, options, tokenizers, sets));
-      const others = [...drawn.flat().slice(1), drawn[0]![0]!];
-      const batches = drawn.map((contexts, i) => {
-        const next = others.slice(i * options.contexts, (i + 1) * options.contexts);
+      const contexts = drawn.flatMap((batch) => batch.contexts);
+      const others = [...contexts.slice(1), contexts[0]!];
+      const batches = drawn.map(({ kind, contexts }, i) => {
+        const next = others.slice(i * contexts.length, (i + 1) * contexts.length);
         const pack = (condition: Condition) =>
-          packContexts(given(contexts, next, condition), options, tokenizers);
+          packBatch({ kind, contexts: given(contexts, next, condition) }, options, tokenizers);
         return { right: pack("right"), wrong: pack("wrong"), none: pack("none") };
       });
       parts.push({ name, batches });

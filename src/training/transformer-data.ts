@@ -8,12 +8,20 @@ import {
   type Answer,
   type Codes,
   exampleTokens,
+  longestExample,
   MOST_WORDS,
   queryTokens,
   targetTokens,
   type XPromptConfig,
 } from "../xprompt/sequence.ts";
-import { type Asked, type Context, encodedContexts, type MixSettings, openSets } from "./contexts.ts";
+import {
+  type Asked,
+  type BatchKind,
+  type DrawnBatch,
+  encodedContexts,
+  type MixSettings,
+  openSets,
+} from "./contexts.ts";
 
 export interface ContextOptions {
   readonly seed: number;
@@ -39,6 +47,7 @@ export interface RegionWeights {
 
 /** One packed batch: the arrays that the training graph takes, and its sizes. */
 export interface PackedBatch {
+  readonly kind: BatchKind;
   readonly packing: Packing;
   readonly exampleTokens: BigInt64Array;
   readonly examplePositions: BigInt64Array;
@@ -53,22 +62,24 @@ export interface PackedBatch {
 }
 
 /**
- * Lengths that every example and TODO part of a model is padded to. TODO parts without a picture are a sixth as long:
- * a batch of them has one for each context, and as many contexts more.
+ * Lengths that every example and TODO part of a batch is padded to. A caption's TODO part has one picture, not two, and
+ * its example is the empty one; a description's has none.
  */
 export function packingOf(
   { contexts, todos, xprompt }: Pick<ContextOptions, "contexts" | "todos" | "xprompt">,
   examples: number,
   codesPerImage: number,
-  answer: Answer = "picture",
+  kind: BatchKind = "changes",
 ): Packing {
-  const pictures = 2 * (codesPerImage + 2);
-  const exampleLength = 1 + xprompt.maxTextTokens + pictures + xprompt.tokens;
-  const shape =
-    answer === "picture"
-      ? { contexts, todos, todoLength: 1 + xprompt.maxTextTokens + pictures }
-      : { contexts: contexts * todos, todos: 1, todoLength: 2 + MOST_WORDS };
-  return { ...shape, examples, exampleLength, xpTokens: xprompt.tokens, mask: xprompt.mask ?? "xprompt" };
+  const { tokens: xpTokens, maxTextTokens, mask = "xprompt" } = xprompt;
+  const picture = codesPerImage + 2;
+  const todoLength = {
+    changes: 1 + maxTextTokens + 2 * picture,
+    captions: 2 + MOST_WORDS + picture,
+    descriptions: 2 + MOST_WORDS,
+  }[kind];
+  const exampleLength = kind === "captions" ? 1 + xpTokens : longestExample(xprompt, codesPerImage);
+  return { contexts, examples, exampleLength, todos, todoLength, xpTokens, mask };
 }
 
 /** Batch `step`: a pure function of the options and the step. */
@@ -76,25 +87,25 @@ export async function createSource(options: ContextOptions): Promise<(step: numb
   const tokenizers = await loadTokenizers(options.tokenizers, { threads: 1 });
   const sets = await openSets(options);
   return async (step) =>
-    packContexts(await encodedContexts(step, options, tokenizers, sets), options, tokenizers);
+    packBatch(await encodedContexts(step, options, tokenizers, sets), options, tokenizers);
 }
 
 /** Lays encoded contexts out as the training graph wants them. */
-export function packContexts(
-  contexts: readonly Context<Codes>[],
+export function packBatch(
+  { kind, contexts }: DrawnBatch<Codes>,
   options: Pick<ContextOptions, "xprompt" | "weights">,
   { image, text: { vocabulary } }: Tokenizers,
 ): PackedBatch {
   const { xprompt } = options;
   const asked = contexts.flatMap((context) => context.todos);
-  const answer = asked.every(({ input, target }) => !input && "words" in target) ? "words" : "picture";
   const { examples, todos } = contexts[0]!;
-  const sizes = { contexts: contexts.length, todos: todos.length, xprompt };
-  const packing = packingOf(sizes, examples.length, image.codesPerImage, answer);
+  const counts = { contexts: contexts.length, todos: todos.length, xprompt };
+  const packing = packingOf(counts, examples.length, image.codesPerImage, kind);
   const { exampleLength, todoLength } = packing;
   const exampleCount = packing.contexts * packing.examples;
   const todoCount = packing.contexts * packing.todos;
   const batch: PackedBatch = {
+    kind,
     packing,
     exampleTokens: new BigInt64Array(exampleCount * exampleLength).fill(BigInt(vocabulary.pad)),
     examplePositions: new BigInt64Array(exampleCount * exampleLength),
@@ -115,7 +126,15 @@ export function packContexts(
     }
   }
   for (const [row, todo] of asked.entries())
-    packTodo(batch, row, todo, xprompt.todoPosition, options.weights, vocabulary, answer);
+    packTodo(
+      batch,
+      row,
+      todo,
+      xprompt.todoPosition,
+      options.weights,
+      vocabulary,
+      kind === "descriptions" ? "words" : "picture",
+    );
   return batch;
 }
 

@@ -116,9 +116,9 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
       const compiled = await stepFor(batch.packing);
       const { loss, gradientNorm, report } = await compiled.run(state, feedsOf(batch), learningRate);
       const nll = floats(report.targetNll!)[0]!;
-      const inWords = batch.packing.todoLength < packing(1).todoLength;
+      const name = { changes: "nll", captions: "captionNll", descriptions: "wordsNll" }[batch.kind];
       return {
-        metrics: { loss, gradientNorm, [inWords ? "wordsNll" : "nll"]: nll },
+        metrics: { loss, gradientNorm, [name]: nll },
         units: exampleRows(batch.packing) + todoRows(batch.packing),
       };
     },

@@ -13,7 +13,7 @@ import { type Initializer, parameterShapes, quantizedShapes } from "../../src/gr
 import { float16ToFloat32, float32ToFloat16 } from "../../src/runtime/float16.ts";
 import { type TensorToWrite, writeSafetensors } from "../../src/runtime/safetensors.ts";
 import { feedsOf } from "../../src/training/objective.ts";
-import { packContexts } from "../../src/training/transformer-data.ts";
+import { packBatch } from "../../src/training/transformer-data.ts";
 import { exampleRows, todoRows } from "../../src/xprompt/packing.ts";
 import { exampleTokens, queryTokens, targetTokens } from "../../src/xprompt/sequence.ts";
 import {
@@ -217,7 +217,7 @@ describe.each([
   const config: DecoderConfig = { ...tiny, ...change, vocabularySize: vocabulary.size };
   const contexts = tinyContexts({ contexts: 2, examples: 2, todos: 3 });
   const weights = { target: 1, words: 1, query: 1, instruction: 1 };
-  const batch = packContexts(contexts, { xprompt: tinyXPrompt, weights }, tokenizers);
+  const batch = packBatch({ kind: "changes", contexts }, { xprompt: tinyXPrompt, weights }, tokenizers);
 
   const logits = packedLogits(batch.packing, config);
   const values = randomWeights(parameterShapes(logits.graph));

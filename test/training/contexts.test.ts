@@ -73,7 +73,7 @@ async function levels(options: ContextOptions, steps = 8): Promise<[number, numb
   const sets = await openSets(options);
   const found: [number, number][] = [];
   for (let step = 0; step < steps; step++)
-    for (const { examples, todos } of await encodedContexts(step, options, tokenizers, sets)) {
+    for (const { examples, todos } of (await encodedContexts(step, options, tokenizers, sets)).contexts) {
       for (const shown of examples) found.push([shown!.input[0]!, shown!.output[0]!]);
       for (const { input, target } of todos)
         if ("picture" in target) found.push([input![0]!, target.picture[0]!]);

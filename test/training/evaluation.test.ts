@@ -11,7 +11,7 @@ import { type Context, encodedContexts } from "../../src/training/contexts.ts";
 import { HeldOut } from "../../src/training/evaluation.ts";
 import { feedsOf, objective } from "../../src/training/objective.ts";
 import { TrainingState } from "../../src/training/state.ts";
-import { type ContextOptions, packContexts, packingOf } from "../../src/training/transformer-data.ts";
+import { type ContextOptions, packBatch, packingOf } from "../../src/training/transformer-data.ts";
 import type { Codes } from "../../src/xprompt/sequence.ts";
 import { randomWeights, tiny, tinyXPrompt, writeTinyTokenizers } from "../fixtures/chameleon/kit.ts";
 
@@ -69,16 +69,18 @@ test.each([
     await encodedContexts(0, options, tokenizers),
     await encodedContexts(1, options, tokenizers),
   ];
-  const all = batches.flat();
+  const all = batches.flatMap((batch) => batch.contexts);
   const session = await Session.create(exportOnnx({ nll: targetNll! }, { weights }), { threads: 1 });
   const nats = async (examplesOf: (context: Context<Codes>, index: number) => Context<Codes>["examples"]) => {
     let total = 0;
     for (const [i, batch] of batches.entries()) {
-      const shown = batch.map((context, j) => ({
+      const shown = batch.contexts.map((context, j) => ({
         ...context,
         examples: examplesOf(context, i * contexts + j),
       }));
-      const feeds = Object.entries(feedsOf(packContexts(shown, options, tokenizers)));
+      const feeds = Object.entries(
+        feedsOf(packBatch({ kind: "changes", contexts: shown }, options, tokenizers)),
+      );
       const wanted = feeds.filter(([name]) => session.inputNames.includes(name));
       total += floats((await session.run(Object.fromEntries(wanted))).nll!)[0]!;
     }

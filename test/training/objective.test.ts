@@ -5,7 +5,7 @@ import { Graph, gradients, parameterShapes, type Tensor } from "../../src/graph/
 import { Random } from "../../src/random.ts";
 import { feedsOf, objective } from "../../src/training/objective.ts";
 import { nameOf } from "../../src/training/optimizer.ts";
-import { type PackedBatch, packContexts } from "../../src/training/transformer-data.ts";
+import { type PackedBatch, packBatch } from "../../src/training/transformer-data.ts";
 import { exampleRows, HIDDEN, type Packing, todoRows } from "../../src/xprompt/packing.ts";
 import {
   asArrays,
@@ -31,6 +31,7 @@ function randomBatch(packing: Packing, vocabularySize: number): PackedBatch {
   const { contexts, examples, exampleLength, todos, todoLength } = packing;
   const [inExamples, inTodos] = [exampleRows(packing), todoRows(packing)];
   return {
+    kind: "changes",
     packing,
     exampleTokens: ids(inExamples),
     examplePositions: places(contexts * examples, exampleLength, 0),
@@ -58,7 +59,7 @@ describe("value", () => {
   const config = { ...tiny, vocabularySize: tokenizers.text.vocabulary.size };
   const contexts = tinyContexts({ contexts: 2, examples: 2, todos: 2 });
   const weights = { target: 1, words: 1, query: 0.25, instruction: 0.5 };
-  const batch = packContexts(contexts, { xprompt: tinyXPrompt, weights }, tokenizers);
+  const batch = packBatch({ kind: "changes", contexts }, { xprompt: tinyXPrompt, weights }, tokenizers);
   const { graph, loss, targetNll } = losses(batch.packing, config);
   const values = randomWeights(parameterShapes(graph));
   const feeds = asFeeds(feedsOf(batch));

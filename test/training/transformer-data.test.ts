@@ -11,7 +11,7 @@ import {
   type ContextOptions,
   createSource,
   type PackedBatch,
-  packContexts,
+  packBatch,
   packingOf,
 } from "../../src/training/transformer-data.ts";
 import { HIDDEN } from "../../src/xprompt/packing.ts";
@@ -78,7 +78,7 @@ const contextsOf = async (given: ContextOptions, steps = 1) => {
   const batches = await Promise.all(
     Array.from({ length: steps }, (_, step) => encodedContexts(step, given, bright)),
   );
-  return batches.flat();
+  return batches.flatMap((batch) => batch.contexts);
 };
 
 afterEach(() => {
@@ -196,15 +196,16 @@ describe("contexts", () => {
     expect(two).toBeGreaterThan(0.05);
   });
 
-  test("text to image has no query and no example, and a caption", async () => {
+  test("text to image has no query and the empty example, and a caption", async () => {
     for (const { examples, todos } of await contextsOf(mixed({ textToImage: 1, exampleCounts: [0, 1] }), 3)) {
-      expect(examples).toEqual([null, null]);
+      expect(examples).toEqual([null]);
+      expect(todos).toHaveLength(2 * options.todos);
       for (const { input, instruction, target } of todos) {
         expect(input).toBeUndefined();
         expect("picture" in target && target.picture).toHaveLength(4);
         // The room of the query picture is the caption's.
         expect(instruction.length).toBeGreaterThan(tinyXPrompt.maxTextTokens);
-        expect(instruction.length).toBeLessThanOrEqual(tinyXPrompt.maxTextTokens + 6);
+        expect(instruction.length).toBeLessThanOrEqual(MOST_WORDS);
       }
     }
   });
@@ -288,7 +289,11 @@ test("a target that is read wrongly is fed as it is read", () => {
   const picture = [0, 1, 2, 3];
   const pack = (read?: number[]) => {
     const todo = { ...asked!, target: { picture, ...(read && { read }) } };
-    return packContexts([{ ...context!, todos: [todo] }], { xprompt: tinyXPrompt, weights }, tiny);
+    return packBatch(
+      { kind: "changes", contexts: [{ ...context!, todos: [todo] }] },
+      { xprompt: tinyXPrompt, weights },
+      tiny,
+    );
   };
   const [plain, mistaken] = [pack(), pack([0, 1, 5, 3])];
   expect(mistaken.targets).toEqual(plain.targets);
@@ -298,7 +303,7 @@ test("a target that is read wrongly is fed as it is read", () => {
 
 describe("packing", () => {
   const contexts = tinyContexts({ contexts: 2, examples: 2, todos: 3 });
-  const batch = packContexts(contexts, { xprompt: tinyXPrompt, weights }, tiny);
+  const batch = packBatch({ kind: "changes", contexts }, { xprompt: tinyXPrompt, weights }, tiny);
   const { exampleLength, todoLength } = batch.packing;
   const padded = sequences(batch.examplePadding, exampleLength).map((row) =>
     row.map((bias) => bias === HIDDEN),
@@ -309,8 +314,13 @@ describe("packing", () => {
     expect(batch.packing).toEqual(packingOf(sizes, 2, 4));
     const words = Array(tinyXPrompt.maxTextTokens).fill(vocabulary.textTokens[0]!);
     const [shown, asked] = [contexts[0]!.examples[0]!, contexts[0]!.todos[0]!];
-    const full = packContexts(
-      [{ examples: [{ ...shown, instruction: words }], todos: [{ ...asked, instruction: words }] }],
+    const full = packBatch(
+      {
+        kind: "changes",
+        contexts: [
+          { examples: [{ ...shown, instruction: words }], todos: [{ ...asked, instruction: words }] },
+        ],
+      },
       { xprompt: tinyXPrompt, weights },
       tiny,
     );
@@ -385,14 +395,14 @@ describe("answers in words", () => {
     const batches = await Promise.all(
       Array.from({ length: 24 }, (_, step) => encodedContexts(step, given, bright)),
     );
-    const inWords = batches.filter(([first]) => "words" in first!.todos[0]!.target);
+    const inWords = batches.filter(({ kind }) => kind === "descriptions");
     expect(inWords.length).toBeGreaterThan(5);
     expect(inWords.length).toBeLessThan(19);
     const said = new Set<string>();
     for (const batch of inWords) {
       // As many TODO parts as a batch of pictures, each with an example of its own.
-      expect(batch).toHaveLength(given.contexts * given.todos);
-      for (const { examples, todos } of batch) {
+      expect(batch.contexts).toHaveLength(given.contexts * given.todos);
+      for (const { examples, todos } of batch.contexts) {
         const { input, instruction, target } = todos[0]!;
         expect([examples.length, todos.length, input, instruction]).toEqual([1, 1, undefined, []]);
         expect(examples[0]!.instruction).toEqual([]);
@@ -407,8 +417,8 @@ describe("answers in words", () => {
     const contexts = await contextsOf(mixed({ textToImage: 1, imageToText: 0.5 }), 8);
     const todos = contexts.flatMap((context) => context.todos);
     const told = todos.filter(({ target }) => "words" in target);
-    expect(told.length).toBeGreaterThan(6);
-    expect(told.length).toBeLessThan(26);
+    expect(told.length).toBeGreaterThan(20);
+    expect(told.length).toBeLessThan(44);
     for (const { input, instruction } of told) expect([input?.length, instruction]).toEqual([4, []]);
   });
 
@@ -416,8 +426,14 @@ describe("answers in words", () => {
     const words = [...vocabulary.textTokens].slice(0, 3);
     const [shown] = tinyContexts({ contexts: 1, examples: 1, todos: 1 })[0]!.examples;
     const context = { examples: [shown!], todos: [{ instruction: [], target: { words } }] };
-    const batch = packContexts([context, context], { xprompt: tinyXPrompt, weights }, tiny);
-    expect(batch.packing).toEqual(packingOf({ contexts: 2, todos: 1, xprompt: tinyXPrompt }, 1, 4, "words"));
+    const batch = packBatch(
+      { kind: "descriptions", contexts: [context, context] },
+      { xprompt: tinyXPrompt, weights },
+      tiny,
+    );
+    expect(batch.packing).toEqual(
+      packingOf({ contexts: 2, todos: 1, xprompt: tinyXPrompt }, 1, 4, "descriptions"),
+    );
     const length = batch.packing.todoLength;
     expect(length).toBe(2 + MOST_WORDS);
     const rest = (count: number, value: number) => Array(length - count).fill(value);
@@ -434,13 +450,37 @@ describe("answers in words", () => {
     }
   });
 
+  test("a batch of captions has room for one picture and the longest caption, either way", () => {
+    const words = Array(MOST_WORDS).fill(vocabulary.textTokens[0]!);
+    const picture = [0, 1, 2, 3];
+    const drawn = { instruction: words, target: { picture } };
+    const told = { input: picture, instruction: [], target: { words } };
+    const batch = packBatch(
+      { kind: "captions", contexts: [{ examples: [null], todos: [drawn, told] }] },
+      { xprompt: tinyXPrompt, weights },
+      tiny,
+    );
+    const length = batch.packing.todoLength;
+    expect([...batch.examplePadding]).toEqual(Array(1 + tinyXPrompt.tokens).fill(0));
+    const { sep, eos, beginImage, endImage, imageTokens, pad } = vocabulary;
+    const codes = picture.map((code) => imageTokens[code]!);
+    const [first, second] = sequences(batch.todoTokens, length);
+    expect(first).toEqual([sep, ...words, beginImage, ...codes, endImage, pad]);
+    expect(second).toEqual([sep, beginImage, ...codes, endImage, sep, ...words]);
+    const [ofPicture, ofWords] = sequences(batch.targets, length);
+    expect([ofPicture!.at(-2), ofWords!.at(-1)]).toEqual([eos, eos]);
+    const [measured, unmeasured] = sequences(batch.targetWeights, length);
+    expect(measured!.filter((weight) => weight === 1)).toHaveLength(4);
+    expect(new Set(unmeasured)).toEqual(new Set([0]));
+  });
+
   test("beside pictures, words are weighed but not measured", () => {
     const words = [...vocabulary.textTokens].slice(0, 3);
     const [context] = tinyContexts({ contexts: 1, examples: 1, todos: 2 });
     const [first, second] = context!.todos;
     const told = { ...second!, instruction: [], target: { words } };
-    const batch = packContexts(
-      [{ ...context!, todos: [first!, told] }],
+    const batch = packBatch(
+      { kind: "changes", contexts: [{ ...context!, todos: [first!, told] }] },
       { xprompt: tinyXPrompt, weights },
       tiny,
     );

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadTokenizers, readWeights, type Tokenizers } from "../../src/chameleon/folder.ts";
 import { UsageError } from "../../src/errors.ts";
 import { feedsOf } from "../../src/training/objective.ts";
-import { packContexts } from "../../src/training/transformer-data.ts";
+import { packBatch } from "../../src/training/transformer-data.ts";
 import { type Example, XPrompt } from "../../src/xprompt/model.ts";
 import { exampleRows } from "../../src/xprompt/packing.ts";
 import { MOST_WORDS } from "../../src/xprompt/sequence.ts";
@@ -48,7 +48,11 @@ describe("describe", () => {
     const words: number[] = [];
     for (let done = false; !done && words.length < MOST_WORDS; ) {
       const context = { examples: [example], todos: [{ instruction: [], target: { words } }] };
-      const batch = packContexts([context], { xprompt, weights }, tokenizers);
+      const batch = packBatch(
+        { kind: "descriptions", contexts: [context] },
+        { xprompt, weights },
+        tokenizers,
+      );
       const graph = { logits: packedLogits(batch.packing, decoder) };
       const { logits } = await evaluate(graph, asFeeds(feedsOf(batch)), stored);
       const row = exampleRows(batch.packing) + 1 + words.length;

@@ -56,7 +56,7 @@ function counted(objects: readonly SceneObject[]): string {
 }
 
 /** One object after the other, each placed by the one before: "a cube to the left of a sphere, …". */
-function placed(objects: readonly SceneObject[], detail: "size" | "full"): string {
+function placed(objects: readonly SceneObject[], detail: "color" | "size" | "full"): string {
   const phrases = objects.map((object) => withArticle(nounPhrase(object, detail)));
   if (objects.length === 1) return phrases[0];
   const chain = `${phrases[0]} ${relation(objects[0], objects[1])} ${phrases[1]}`;
@@ -72,6 +72,7 @@ export function caption(scene: Scene, random: Random): string {
   const things = count === 1 ? "one object" : `${numbers[count]} objects`;
   const wordings = [
     `${counted(objects)} ${setting}`,
+    `${placed(objects, "color")} ${setting}`,
     `${placed(objects, "size")} ${setting}`,
     `${placed(objects, count > 3 ? "size" : "full")}, ${setting}`,
     `${things} ${setting}: ${counted(objects)}`,
