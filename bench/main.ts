@@ -5,6 +5,7 @@
 import { Command, CommanderError } from "commander";
 import { XPromptError } from "../src/errors.ts";
 import { sevenBenchmark } from "./7b.ts";
+import { ablationsBenchmark } from "./ablations.ts";
 import { attentionBenchmark } from "./attention.ts";
 import { generateBenchmark } from "./generate.ts";
 import type { CommonOptions, Report } from "./options.ts";
@@ -43,6 +44,7 @@ for (const make of [
   sevenBenchmark,
   quantizationBenchmark,
   retrievalBenchmark,
+  ablationsBenchmark,
 ])
   program.addCommand(make(print).exitOverride().copyInheritedSettings(program));
 try {

@@ -61,6 +61,7 @@ export {
   type LoadOptions,
   type Picture,
   type Progress,
+  type ScoreOptions,
   XPrompt,
 } from "./xprompt/model.ts";
 export { VisualPrompt } from "./xprompt/prompt.ts";

@@ -54,15 +54,20 @@ export class Decoder {
     return logits;
   }
 
-  /** Logits after each token of one sequence that begins at position 0: `[tokens, vocabulary]`. */
-  async logits(tokens: readonly number[]): Promise<Float32Array> {
-    const cache = this.newCache(1);
-    const logits = new Float32Array(tokens.length * this.config.vocabularySize);
-    for (const piece of pieces([{ tokens, positions: [...tokens.keys()] }])) {
-      const start = cache.lengths[0]! * this.config.vocabularySize;
+  /** Reads the next tokens of the one row of a cache. @returns logits after each of them, `[tokens, vocabulary]` */
+  async readAll(stretch: Stretch, cache: KeyValueCache): Promise<Float32Array> {
+    const logits = new Float32Array(stretch.tokens.length * this.config.vocabularySize);
+    const before = cache.lengths[0]!;
+    for (const piece of pieces([stretch])) {
+      const start = (cache.lengths[0]! - before) * this.config.vocabularySize;
       logits.set(await this.run(piece, cache, "all"), start);
     }
     return logits;
+  }
+
+  /** Logits after each token of one sequence that begins at position 0: `[tokens, vocabulary]`. */
+  async logits(tokens: readonly number[]): Promise<Float32Array> {
+    return this.readAll({ tokens, positions: [...tokens.keys()] }, this.newCache(1));
   }
 
   /** Reads one sequence from nothing and returns its last `keep` tokens' keys and values. */

@@ -63,14 +63,21 @@ export interface Tokenizers {
   readonly text: TextTokenizer;
 }
 
-/** Loads the tokenizers of a model folder, which need not hold a language model. */
-export async function loadTokenizers(folder: string, options: SessionOptions = {}): Promise<Tokenizers> {
+/**
+ * Loads the tokenizers of a model folder, which need not hold a language model.
+ * @param options `resolution`: side of the pictures in pixels, if not what the image tokenizer was trained on
+ */
+export async function loadTokenizers(
+  folder: string,
+  { resolution, ...options }: SessionOptions & { readonly resolution?: number } = {},
+): Promise<Tokenizers> {
   const config = await readJson(join(folder, "config.json"), tokenizerConfigSchema, "model config");
   const vqgan = vqganFromJson(config.vq_config);
   const weights = await readWeights(folder, config.weights_sha256, (name) =>
     name.startsWith(`${VQ_PREFIX}.`),
   );
-  const image = new ImageTokenizer(vqgan, weights, options);
+  const sized = resolution === undefined ? vqgan : { ...vqgan, resolution };
+  const image = new ImageTokenizer(sized, weights, options);
   return { image, text: await TextTokenizer.load(join(folder, "tokenizer.json")) };
 }
 

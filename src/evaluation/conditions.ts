@@ -113,10 +113,10 @@ function scorer({ output, scenes }: Pair, reconstructed: Image): (image: Image) 
 }
 
 /** The sample's own pairs, each made once; or one of a task of another family that training showed. */
-function examplesOf(
+export function examplesOf(
   family: TaskFamily,
   sample: Sample,
-  { training, seed, model }: SuiteContext,
+  { training, seed, model }: Pick<SuiteContext, "training" | "seed" | "model">,
   index: number,
 ): (wanted: Condition["examples"]) => Shown[] {
   const made: Shown[] = [];

@@ -5,6 +5,7 @@ import { dataSetSuites } from "./suites/data-sets.ts";
 import { describe } from "./suites/describe.ts";
 import { editing } from "./suites/editing.ts";
 import { geneval } from "./suites/geneval.ts";
+import { likelihood } from "./suites/likelihood.ts";
 import { seen } from "./suites/seen.ts";
 import { textToImage } from "./suites/text-to-image.ts";
 import { unseen } from "./suites/unseen.ts";
@@ -21,6 +22,7 @@ export const suites: readonly Suite[] = [
   geneval,
   editing,
   describe,
+  likelihood,
   compression,
   ...dataSetSuites,
 ];

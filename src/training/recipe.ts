@@ -51,7 +51,8 @@ export function recipeKind<Name extends string, Schema extends z.ZodObject>(
   schema: Schema,
 ): RecipeKind<Name, Schema> {
   settingKeys(schema);
-  const make = (values: z.input<Schema>) => {
+  const make = (given: z.input<Schema>) => {
+    const values = withoutKind(given, kind);
     const parsed = schema.safeParse(values);
     if (!parsed.success) {
       throw new XPromptError(`${kind} recipe: ${explainIssues(schema, values, parsed.error).join("; ")}`);
@@ -59,6 +60,13 @@ export function recipeKind<Name extends string, Schema extends z.ZodObject>(
     return { kind, ...parsed.data };
   };
   return Object.assign(make, { kind, schema });
+}
+
+/** The settings of a recipe that another one is made of: `transformerRecipe({ ...other, seed: 2 })`. */
+function withoutKind(values: unknown, kind: string): unknown {
+  if (!isObject(values) || values.kind !== kind) return values;
+  const { kind: _, ...settings } = values;
+  return settings;
 }
 
 /**

@@ -29,6 +29,8 @@ export interface ContextOptions {
   readonly part: string;
   /** Folder with the image and text tokenizers. */
   readonly tokenizers: string;
+  /** Side of the pictures in pixels, if not that of the tokenizers. */
+  readonly resolution?: number;
   readonly xprompt: XPromptConfig;
   readonly contexts: number;
   readonly todos: number;
@@ -84,7 +86,7 @@ export function packingOf(
 
 /** Batch `step`: a pure function of the options and the step. */
 export async function createSource(options: ContextOptions): Promise<(step: number) => Promise<PackedBatch>> {
-  const tokenizers = await loadTokenizers(options.tokenizers, { threads: 1 });
+  const tokenizers = await loadTokenizers(options.tokenizers, { threads: 1, resolution: options.resolution });
   const sets = await openSets(options);
   return async (step) =>
     packBatch(await encodedContexts(step, options, tokenizers, sets), options, tokenizers);

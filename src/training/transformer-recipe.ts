@@ -48,6 +48,8 @@ export const transformerRecipe = recipeKind(
     /** Sizes of a model that starts from nothing. */
     model: z
       .strictObject({
+        /** Side of the pictures in pixels, if not what the image tokenizer was trained on. */
+        resolution: z.int().min(8).optional(),
         /** Defaults to 256. */
         hiddenSize: z.int().min(2).optional(),
         /** Defaults to 704. */

@@ -9,6 +9,7 @@ import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { type AdapterConfig, tablesWithOwnRows } from "../chameleon/lora.ts";
 import { headWidth } from "../chameleon/transformer.ts";
 import type { Vocabulary } from "../chameleon/vocabulary.ts";
+import type { VqganConfig } from "../chameleon/vqgan.ts";
 import { XPromptError } from "../errors.ts";
 import { Random } from "../random.ts";
 import { readJson, sha256File } from "../runtime/files.ts";
@@ -43,7 +44,8 @@ export async function startOf(recipe: TransformerRecipe, session: SessionOptions
     );
   const { model, tokenizers: name = "nano" } = recipe;
   const folder = await resolveModel(name);
-  const tokenizers = await loadTokenizers(folder, session);
+  const tokenizers = await loadTokenizers(folder, { ...session, resolution: model.resolution });
+  checkResolution(tokenizers.image.config);
   const { tokens = 16, maxTextTokens = 16, mask = "xprompt", sampling } = recipe.xprompt;
   const longest = longestExample({ tokens, maxTextTokens }, tokenizers.image.codesPerImage);
   const todoPosition = 64 * Math.ceil(longest / 64);
@@ -93,6 +95,7 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
   const { mask = xprompt.mask ?? "xprompt", sampling = xprompt.sampling } = recipe.xprompt;
   for (const key of ["tokens", "maxTextTokens"] as const)
     expect(`xprompt.${key}`, recipe.xprompt[key], xprompt[key]);
+  expect("model.resolution", recipe.model.resolution, image.resolution);
   expect("tokenizers", recipe.tokenizers, name);
   const tokenizers = await loadTokenizers(folder, session);
   const { vocabulary } = tokenizers.text;
@@ -103,6 +106,13 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
   const adapter = adapterOf(recipe, xprompt, vocabulary);
   const config = adapter ? { ...decoder, adapter } : decoder;
   return { folder, tokenizers, xprompt: { ...xprompt, mask, sampling }, config, base: { weights, checksum } };
+}
+
+/** @throws XPromptError for pictures that do not shrink to whole codes */
+function checkResolution({ resolution, channelMultiplier, encoderTile = 1 }: VqganConfig): void {
+  const side = Math.max(encoderTile, 2 ** (channelMultiplier.length - 1));
+  if (resolution % side !== 0)
+    refuse(`model.resolution: expected a multiple of ${side}, for these tokenizers, got ${resolution}`);
 }
 
 /** What is trained beside the weights; undefined where these are. */

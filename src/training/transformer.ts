@@ -57,6 +57,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
     seed: recipe.seed,
     part,
     tokenizers: folder,
+    resolution: tokenizers.image.config.resolution,
     xprompt,
     contexts: recipe.contexts,
     todos: recipe.todos,

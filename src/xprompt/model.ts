@@ -27,6 +27,7 @@ import { draw, type GuidanceWeights } from "./generate.ts";
 import { resolveModel } from "./models.ts";
 import { VisualPrompt } from "./prompt.ts";
 import { checkRequest } from "./request.ts";
+import { codeNats } from "./score.ts";
 import { type Codes, type EncodedExample, exampleTokens, textLimit } from "./sequence.ts";
 
 export type { Picture };
@@ -82,6 +83,11 @@ export interface GenerateOptions {
   /** Called after every row of codes. */
   onProgress?(progress: Progress): void | Promise<void>;
   readonly signal?: AbortSignal;
+}
+
+/** A request as `generate` takes it, and the picture that is to answer it. */
+export interface ScoreOptions extends Pick<GenerateOptions, "prompt" | "input" | "instruction"> {
+  readonly output: Picture;
 }
 
 export interface DescribeOptions {
@@ -327,6 +333,27 @@ export class XPrompt {
       signal: options.signal,
     });
     return this.tokenizer.decodeText(words).trim();
+  }
+
+  /**
+   * How likely a picture is as the answer to a request. Low sums mean likely; a perfect guess at every code costs nothing.
+   * @returns nats of each of its codes, −log p given the request and the codes before it, `[codesPerImage]`
+   * @throws XPromptError for a picture that can not be read, or a prompt of another model
+   * @example const nats = await model.score({ prompt, input: query, output: truth });
+   */
+  async score(options: ScoreOptions): Promise<number[]> {
+    const { input, instruction = "" } = options;
+    const pictures = await Promise.all(
+      [options.output, ...(input === undefined ? [] : [input])].map((each) => loadPicture(each, this.size)),
+    );
+    const [target, inputCodes] = await this.tokenizer.encodeImages(pictures);
+    const shown = options.prompt === undefined ? [] : [options.prompt].flat();
+    const prompt = this.joined(shown) ?? (await this.empty());
+    return codeNats(this.decoder, this.vocabulary, this.config.xprompt, {
+      blocks: prompt.blocks,
+      query: { input: inputCodes, instruction: this.words(instruction, input === undefined ? 0 : 1) },
+      target: target!,
+    });
   }
 
   /** What is left of pictures that go through the image tokenizer and back: no drawn picture can be nearer. */

@@ -56,6 +56,27 @@ test("seen: the families that the model names, right against wrong and none", as
   expect(families.recolor.success.unchanged).toBe(0);
 });
 
+test("likelihood: nats a code by family, and of scenes by their captions", async () => {
+  const { families, overall, unseen, textToImage, betterThanNone, n } = await run("likelihood", 1);
+  expect(n).toBe(1);
+  expect(Object.keys(families).slice(0, 3).sort()).toEqual(["invert", "move", "recolor"]);
+  expect(families.derain.right).toBeGreaterThan(0);
+  const names = ["invert", "recolor", "move"];
+  for (const condition of ["right", "wrong", "none"]) {
+    const mean = names.reduce((sum, name) => sum + families[name][condition], 0) / 3;
+    expect(overall[condition].mean).toBeCloseTo(mean, 9);
+    // Random weights: hardly better or worse than even odds among 32 codes.
+    for (const group of [overall, unseen, textToImage]) {
+      expect(group[condition].mean).toBeGreaterThan(1);
+      expect(group[condition].mean).toBeLessThan(12);
+    }
+  }
+  expect(overall.noneOverRight.mean).toBeCloseTo(overall.none.mean - overall.right.mean, 9);
+  const better = names.filter((name) => families[name].right < families[name].none);
+  expect(betterThanNone).toBeCloseTo(better.length / 3, 9);
+  expect(textToImage.right.mean).not.toBe(textToImage.wrong.mean);
+});
+
 test("editing: scene edits among them, with a pool of examples", async () => {
   const result = await run("editing", 1);
   expect(Object.keys(result.families).sort()).toEqual(["move", "recolor"]);

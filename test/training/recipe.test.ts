@@ -68,6 +68,15 @@ describe("recipeKind", () => {
     expectTypeOf(recipe.optimizer.learningRate).toEqualTypeOf<number>();
   });
 
+  test("makes a recipe of another one, of the same kind alone", () => {
+    const first = transformerRecipe({ steps: 3, optimizer: {}, data: { families: ["rain"] } } as never);
+    expect(transformerRecipe({ ...first, steps: 4 })).toEqual({ ...first, steps: 4 });
+    const other = { ...first, kind: "tokenizer" };
+    expect(complaint(() => transformerRecipe(other as never), XPromptError)).toContain(
+      "kind: no such setting",
+    );
+  });
+
   test("names the key of a wrong setting, what it expects and what it got", () => {
     const wrong = { steps: 0.5, optimizer: { learningRate: "fast" }, data: { families: [3] } };
     const message = complaint(() => transformerRecipe(wrong as never), XPromptError);

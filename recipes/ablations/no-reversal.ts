@@ -1,0 +1,8 @@
+/** No task is shown backwards: what removes snow, say, is never learned from what makes it snow. */
+import { familyNamed } from "xprompt/tasks";
+import { transformerRecipe } from "xprompt/training";
+import base from "./base.ts";
+
+const forwards = base.mix.families.filter((name) => familyNamed(name).reverseOf === undefined);
+
+export default transformerRecipe({ ...base, mix: { ...base.mix, families: forwards } });

@@ -1,0 +1,35 @@
+/** @file How likely a given picture is as the answer: its codes are read one after another, none is drawn. */
+import type { CacheBlock } from "../chameleon/cache.ts";
+import type { Decoder } from "../chameleon/decoder.ts";
+import type { Vocabulary } from "../chameleon/vocabulary.ts";
+import { type Codes, type EncodedQuery, queryTokens, type XPromptConfig } from "./sequence.ts";
+
+export interface Scored {
+  /** XP blocks of the examples, or the empty one. */
+  readonly blocks: readonly CacheBlock[];
+  readonly query: EncodedQuery;
+  /** Codes of the picture. */
+  readonly target: Codes;
+}
+
+/** Nats of every code of the target, given those before it: −log p among all image codes. */
+export async function codeNats(
+  decoder: Decoder,
+  vocabulary: Vocabulary,
+  { todoPosition }: XPromptConfig,
+  { blocks, query, target }: Scored,
+): Promise<number[]> {
+  const cache = decoder.newCache(1);
+  for (const block of blocks) cache.append(0, block);
+  const asked = queryTokens(vocabulary, query);
+  const read = Array.from(target, (code) => vocabulary.imageTokens[code]!).slice(0, -1);
+  const tokens = [...asked, ...read];
+  const logits = await decoder.readAll({ tokens, positions: tokens.map((_, i) => todoPosition + i) }, cache);
+  return Array.from(target, (code, i) => {
+    const row = (asked.length - 1 + i) * decoder.config.vocabularySize;
+    const choices = Array.from(vocabulary.imageTokens, (token) => logits[row + token]!);
+    const most = choices.reduce((a, b) => Math.max(a, b));
+    const total = choices.reduce((sum, choice) => sum + Math.exp(choice - most), 0);
+    return most + Math.log(total) - choices[code]!;
+  });
+}

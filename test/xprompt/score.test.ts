@@ -1,0 +1,78 @@
+/** @file What a picture scores, against the logits that training computes for the same request and picture. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { loadTokenizers, readWeights, type Tokenizers } from "../../src/chameleon/folder.ts";
+import { feedsOf } from "../../src/training/objective.ts";
+import { packBatch } from "../../src/training/transformer-data.ts";
+import { XPrompt } from "../../src/xprompt/model.ts";
+import { exampleRows } from "../../src/xprompt/packing.ts";
+import { asFeeds, packedLogits } from "../fixtures/chameleon/kit.ts";
+import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
+import { evaluate } from "../graph/kit.ts";
+
+let folder: string;
+let model: XPrompt;
+let tokenizers: Tokenizers;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "score-"));
+  await writeTinyModel(folder);
+  model = await XPrompt.load(folder, { threads: 1 });
+  tokenizers = await loadTokenizers(folder, { threads: 1 });
+});
+afterAll(async () => {
+  await model.release();
+  await tokenizers.image.release();
+  await rm(folder, { recursive: true });
+});
+
+const [before, after, query, truth] = ["before", "after", "query", "truth"].map((name) => somePicture(name));
+
+/** −log p of the truth's codes by the training graph, whose softmax is over the image tokens alone. */
+async function expected(shown: boolean, instruction: readonly number[]): Promise<number[]> {
+  const { vocabulary } = tokenizers.text;
+  const { xprompt, decoder } = model.config;
+  const stored = await readWeights(folder, undefined, (key) => !key.includes("vqmodel"));
+  const codes = await tokenizers.image.encode([before!, after!, query!, truth!]);
+  const [input, output, asked, picture] = codes as [Int32Array, Int32Array, Int32Array, Int32Array];
+  const context = {
+    examples: [shown ? { input, output, instruction: [] } : null],
+    todos: [{ input: asked, instruction, target: { picture } }],
+  };
+  const weights = { target: 1, words: 1, query: 1, instruction: 1 };
+  const batch = packBatch({ kind: "changes", contexts: [context] }, { xprompt, weights }, tokenizers);
+  const graph = { logits: packedLogits(batch.packing, decoder) };
+  const { logits } = await evaluate(graph, asFeeds(feedsOf(batch)), stored);
+  const first = exampleRows(batch.packing) + 1 + instruction.length + asked.length + 2;
+  return Array.from(picture, (code, i) => {
+    const at = (token: number) => logits.data[(first + i) * decoder.vocabularySize + token]!;
+    const all = Array.from(vocabulary.imageTokens, (token) => Math.exp(at(token)));
+    return Math.log(all.reduce((a, b) => a + b)) - at(vocabulary.imageTokens[code]!);
+  });
+}
+
+const isClose = (actual: readonly number[], wanted: readonly number[]) => {
+  expect(actual).toHaveLength(wanted.length);
+  for (const [i, value] of wanted.entries()) expect(actual[i]).toBeCloseTo(value, 2);
+};
+
+test("with an example, as the training graph has it; the codes differ in what they cost", async () => {
+  const prompt = await model.compress([{ input: before!, output: after! }]);
+  const nats = await model.score({ prompt, input: query!, output: truth! });
+  isClose(nats, await expected(true, []));
+  expect(Math.max(...nats) - Math.min(...nats)).toBeGreaterThan(0.5);
+});
+
+test("without an example the empty one is seen, and the instruction is read", async () => {
+  const nats = await model.score({ input: query!, output: truth!, instruction: "make it rain" });
+  const instruction = tokenizers.text.encode("make it rain").slice(0, model.config.xprompt.maxTextTokens);
+  isClose(nats, await expected(false, instruction));
+  isClose(await model.score({ input: query!, output: truth! }), await expected(false, []));
+});
+
+test("from words alone there is no picture to read", async () => {
+  const nats = await model.score({ output: truth!, instruction: "make it rain" });
+  expect(nats).toHaveLength(model.codesPerImage);
+  expect(nats.every((each) => each > 0)).toBe(true);
+});
