@@ -6,7 +6,10 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { loadTokenizers, readWeights } from "../../src/chameleon/folder.ts";
 import { prepareTask, transformerRecipe } from "../../src/training/index.ts";
 import type { TrainingState } from "../../src/training/state.ts";
+import type { PackedBatch } from "../../src/training/transformer-data.ts";
+import { XPrompt } from "../../src/xprompt/model.ts";
 import { writeTinyTokenizers } from "../fixtures/chameleon/kit.ts";
+import { somePicture } from "../fixtures/xprompt/kit.ts";
 
 let tokenizers = "";
 beforeAll(async () => {
@@ -15,16 +18,17 @@ beforeAll(async () => {
 });
 afterAll(() => rm(tokenizers, { recursive: true }));
 
+const tinyRecipe = (model: object) =>
+  transformerRecipe({
+    ...{ steps: 1, optimizer: {}, schedule: {}, loss: {}, tokenizers },
+    model: { hiddenSize: 64, intermediateSize: 32, layers: 1, heads: 4, ...model },
+    xprompt: { tokens: 3 },
+    mix: { families: ["invert"] },
+    heldOutBatches: 1,
+  });
+
 async function stateOf(model: object): Promise<TrainingState> {
-  const task = await prepareTask(
-    transformerRecipe({
-      ...{ steps: 1, optimizer: {}, schedule: {}, loss: {}, tokenizers },
-      model: { hiddenSize: 64, intermediateSize: 32, layers: 1, heads: 4, ...model },
-      xprompt: { tokens: 3 },
-      mix: { families: ["invert"] },
-      heldOutBatches: 1,
-    }),
-  );
+  const task = await prepareTask(tinyRecipe(model));
   await task.close();
   return task.state;
 }
@@ -70,6 +74,27 @@ test("codes that are alike begin with rows that are alike, in both tables", asyn
     expect(size).toBeGreaterThan(0.015);
     expect(size).toBeLessThan(0.025);
   }
+});
+
+test("pictures of another size than the tokenizers saw: as many more codes, in batches and in the model", async () => {
+  const task = await prepareTask(tinyRecipe({ resolution: 24 }));
+  const batches = task.batches(0);
+  const { packing } = (await batches.next()) as PackedBatch;
+  await batches.close();
+  // Nine codes of 8 × 8 pixels, not the four of 16 × 16.
+  expect(packing.todoLength).toBe(1 + 16 + 2 * (9 + 2));
+  const folder = join(tokenizers, "sized");
+  await task.release(folder);
+  await task.close();
+  const model = await XPrompt.load(folder, { threads: 1 });
+  expect([model.size, model.codesPerImage]).toEqual([24, 9]);
+  const picture = somePicture("a", 24);
+  const { images } = await model.generate({ input: picture, seed: 1 });
+  expect([images[0]!.width, images[0]!.height]).toEqual([24, 24]);
+  await model.release();
+  await expect(prepareTask(tinyRecipe({ resolution: 20 }))).rejects.toThrow(
+    /model.resolution: expected a multiple of 8, for these tokenizers, got 20/,
+  );
 });
 
 function correlation(a: readonly number[], b: readonly number[]): number {
