@@ -21,7 +21,7 @@ export const chameleon7b: DecoderConfig = {
   heads: 32,
   keyValueHeads: 32,
   rmsNormEpsilon: 1e-5,
-  ropeTheta: 10_000,
+  rope: { theta: 10_000 },
   maxPositions: 4096,
   swinNorm: false,
 };

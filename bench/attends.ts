@@ -23,7 +23,7 @@ export function causalAttention(
   config: DecoderConfig,
 ): Attend {
   const headDim = headWidth(config);
-  const tables = rotaryTables(graph, length, headDim, config.ropeTheta);
+  const tables = rotaryTables(graph, length, headDim, config.rope);
   const all = BigInt64Array.from({ length: sequences * length }, (_, i) => BigInt(i % length));
   const positions = graph.constant(all, [sequences, length]);
   const bias = graph.constant(causalBias(length, 0), [length, length]);
@@ -52,7 +52,7 @@ export function denseAttention(graph: Graph, packing: Packing, config: DecoderCo
   const headDim = headWidth(config);
   const rows = contextRows(packing);
   const sizes = [examples * exampleLength, todos * todoLength];
-  const tables = rotaryTables(graph, Math.max(config.maxPositions, rows), headDim, config.ropeTheta);
+  const tables = rotaryTables(graph, Math.max(config.maxPositions, rows), headDim, config.rope);
   const input = (name: string, sequences: number, length: number) =>
     reshape(graph.input(name, "int64", [contexts * sequences, length]), [contexts, sequences * length]);
   const positions = concat(

@@ -90,7 +90,7 @@ const config: DecoderConfig = {
   ...sizes,
   keyValueHeads: sizes.heads,
   rmsNormEpsilon: 1e-5,
-  ropeTheta: 10_000,
+  rope: { theta: 10_000 },
   maxPositions: 2 * 64 * Math.ceil(packing.exampleLength / 64),
   swinNorm: false,
 };

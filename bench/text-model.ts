@@ -37,7 +37,7 @@ export const textModel: DecoderConfig = {
   heads: 6,
   keyValueHeads: 6,
   rmsNormEpsilon: 1e-5,
-  ropeTheta: 10_000,
+  rope: { theta: 10_000 },
   maxPositions: 128,
   swinNorm: false,
 };
@@ -116,11 +116,11 @@ export async function trainTextModel(
 
 /** Mean of −log p(next byte). */
 function nextByte(graph: Graph, batch: number, length: number): Objective {
-  const { heads, ropeTheta } = textModel;
+  const { heads, rope: rotation } = textModel;
   const [rows, headDim] = [batch * length, headWidth(textModel)];
   const w = graph.scope();
   const positions = graph.input("positions", "int64", [batch, length]);
-  const tables = rotaryTables(graph, length, headDim, ropeTheta);
+  const tables = rotaryTables(graph, length, headDim, rotation);
   const bias = graph.constant(causalBias(length, 0), [length, length]);
   const perHead = (x: Tensor) => transpose(reshape(x, [batch, length, heads, headDim]), [0, 2, 1, 3]);
   const placed = (x: Tensor) => rope(perHead(x), positions, tables);

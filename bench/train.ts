@@ -176,7 +176,7 @@ export const decoderConfig = ({ hidden, ff, layers, heads, vocab, length }: type
   heads,
   keyValueHeads: heads,
   rmsNormEpsilon: 1e-5,
-  ropeTheta: 10_000,
+  rope: { theta: 10_000 },
   maxPositions: length,
   swinNorm: false,
 });

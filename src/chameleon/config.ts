@@ -1,6 +1,6 @@
 /** @file `config.json` of a Chameleon-family checkpoint, in Hugging Face's layout. */
 import { z } from "zod";
-import type { Quantization } from "../graph/index.ts";
+import type { Quantization, Rotation } from "../graph/index.ts";
 import type { PictureLayoutName } from "./grammar.ts";
 import type { AdapterConfig } from "./lora.ts";
 import { quantizationConfig, quantizationConfigSchema } from "./quantize.ts";
@@ -19,7 +19,8 @@ export interface DecoderConfig {
   /** Heads of keys and values; fewer than `heads` means that groups of queries share them. */
   readonly keyValueHeads: number;
   readonly rmsNormEpsilon: number;
-  readonly ropeTheta: number;
+  /** How fast positions turn (θ = 10,000). */
+  readonly rope: Rotation;
   /** Positions that the rotary tables cover (4096). */
   readonly maxPositions: number;
   /** Normalize after each sub-layer instead of before it, as the 34B does. */
@@ -95,6 +96,9 @@ const PLAIN: Readonly<Record<string, readonly unknown[]>> = {
   use_qk_norm: [null, true],
 };
 
+/** Plain angles, or positions divided by a factor. */
+const ropeType = z.enum(["default", "linear"]);
+
 /** The language model's part of `config.json`. What older files leave out is as published. */
 export const decoderConfigSchema = z
   .looseObject({
@@ -109,8 +113,9 @@ export const decoderConfigSchema = z
     /** Where transformers 5 keeps the angles. */
     rope_parameters: z
       .looseObject({
-        rope_type: z.literal("default").default("default"),
+        rope_type: ropeType.default("default"),
         rope_theta: z.number().positive().optional(),
+        factor: z.number().positive().optional(),
       })
       .nullish(),
     max_position_embeddings: positive.default(4096),
@@ -118,11 +123,12 @@ export const decoderConfigSchema = z
     hidden_act: z.literal("silu").default("silu"),
     attention_bias: no,
     mlp_bias: no,
+    /** Where older files keep their scaling. */
     rope_scaling: z
       .looseObject({
-        rope_type: z.literal("default").optional(),
-        type: z.literal("default").optional(),
-        factor: z.literal(1).optional(),
+        rope_type: ropeType.optional(),
+        type: ropeType.optional(),
+        factor: z.number().positive().optional(),
       })
       .nullish(),
     tie_word_embeddings: no,
@@ -194,7 +200,7 @@ export function decoderFromJson(json: z.output<typeof decoderConfigSchema>): Dec
     heads: json.num_attention_heads,
     keyValueHeads: json.num_key_value_heads ?? json.num_attention_heads,
     rmsNormEpsilon: json.rms_norm_eps,
-    ropeTheta: json.rope_parameters?.rope_theta ?? json.rope_theta ?? 10_000,
+    rope: rotationOf(json),
     maxPositions: json.max_position_embeddings,
     swinNorm: json.swin_norm ?? false,
     ...(json.quantization_config && {
@@ -206,6 +212,17 @@ export function decoderFromJson(json: z.output<typeof decoderConfigSchema>): Dec
   };
 }
 
+function rotationOf({
+  rope_parameters: now,
+  rope_scaling: before,
+  rope_theta,
+}: z.output<typeof decoderConfigSchema>): Rotation {
+  const theta = now?.rope_theta ?? rope_theta ?? 10_000;
+  const isLinear = [now?.rope_type, before?.rope_type, before?.type].includes("linear");
+  const factor = now?.factor ?? before?.factor ?? 1;
+  return isLinear && factor !== 1 ? { theta, factor } : { theta };
+}
+
 export function decoderToJson(config: DecoderConfig): z.input<typeof decoderConfigSchema> {
   return {
     vocab_size: config.vocabularySize,
@@ -215,7 +232,8 @@ export function decoderToJson(config: DecoderConfig): z.input<typeof decoderConf
     num_attention_heads: config.heads,
     num_key_value_heads: config.keyValueHeads,
     rms_norm_eps: config.rmsNormEpsilon,
-    rope_theta: config.ropeTheta,
+    rope_theta: config.rope.theta,
+    ...(config.rope.factor && { rope_scaling: { type: "linear", factor: config.rope.factor } }),
     max_position_embeddings: config.maxPositions,
     swin_norm: config.swinNorm,
     hidden_act: "silu",

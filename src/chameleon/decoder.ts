@@ -141,13 +141,13 @@ function decoding(config: DecoderConfig): Record<string, Tensor> {
 
 /** Attention to the cache and to the new tokens. Notes the new keys and values under the cache's output names. */
 function cachedAttention(graph: Graph, config: DecoderConfig, outputs: Record<string, Tensor>): Attend {
-  const { keyValueHeads, maxPositions, ropeTheta } = config;
+  const { keyValueHeads, maxPositions } = config;
   const headDim = headWidth(config);
   const positions = graph.input("positions", "int64", ["rows", "time"]);
   const visible = graph.input("visible", "float32", ["rows", 1, "time", "past+time"]);
   const lengths = graph.input("lengths", "int64", [2]);
-  const tables = rotaryTables(graph, maxPositions, headDim, ropeTheta);
-  const scaledTables = rotaryTables(graph, maxPositions, headDim, ropeTheta, 1 / Math.sqrt(headDim));
+  const tables = rotaryTables(graph, maxPositions, headDim, config.rope);
+  const scaledTables = rotaryTables(graph, maxPositions, headDim, config.rope, 1 / Math.sqrt(headDim));
   const perHead = (x: Tensor) => transpose(x, [0, 2, 1, 3]); // [rows, heads, time, headDim]
   const past = (kind: "keys" | "values", layer: number) =>
     graph.input(cacheInput(kind, layer), "float32", ["rows", keyValueHeads, "past", headDim]);

@@ -176,13 +176,15 @@ function withImageToken(tokenizer: TokenizerFile): TokenizerFile {
 /** What we know under its present name, the angles where `transformers` 5 looks for them, the rest as it was. */
 function configToJson(config: z.output<typeof configSchema>, vqgan: VqganConfig): Record<string, unknown> {
   const decoder = decoderFromJson(config);
-  const { rope_theta, ...sizes } = decoderToJson(decoder);
+  const { rope_theta, rope_scaling, ...sizes } = decoderToJson(decoder);
   const { rope_theta: _theta, rope_scaling: _scaling, ...rest } = config;
   return {
     ...rest,
     ...sizes,
     architectures: ["ChameleonForConditionalGeneration"],
-    rope_parameters: { rope_type: "default", rope_theta },
+    rope_parameters: rope_scaling
+      ? { rope_type: "linear", rope_theta, factor: rope_scaling.factor }
+      : { rope_type: "default", rope_theta },
     vq_config: { ...vqganToJson(vqgan), model_type: "chameleon_vqgan" },
   };
 }

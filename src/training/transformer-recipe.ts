@@ -63,6 +63,8 @@ export const transformerRecipe = recipeKind(
          * angles hardly turn then. A smaller base tells near places apart better.
          */
         ropeTheta: z.number().gt(1).optional(),
+        /** Positions are divided by it: below 1 neighbours are further apart, and easier to tell apart. Defaults to 1. */
+        ropeFactor: z.number().positive().optional(),
       })
       .prefault({}),
     xprompt: z

@@ -59,7 +59,7 @@ export async function startOf(recipe: TransformerRecipe, session: SessionOptions
     vocabularySize: tokenizers.text.vocabulary.size,
     keyValueHeads: heads,
     rmsNormEpsilon: 1e-5,
-    ropeTheta: model.ropeTheta ?? 10_000,
+    rope: { theta: model.ropeTheta ?? 10_000, ...(model.ropeFactor && { factor: model.ropeFactor }) },
     maxPositions: 2 * xprompt.todoPosition,
     swinNorm: false,
   };
@@ -90,8 +90,9 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
     refuse(
       `init: expected a model of plain weights, got quantized ones in ${name} (name the one that they were made from)`,
     );
-  for (const key of ["hiddenSize", "intermediateSize", "layers", "heads", "ropeTheta"] as const)
-    expect(`model.${key}`, recipe.model[key], decoder[key]);
+  const sizes = { ...decoder, ropeTheta: decoder.rope.theta, ropeFactor: decoder.rope.factor ?? 1 };
+  for (const key of ["hiddenSize", "intermediateSize", "layers", "heads", "ropeTheta", "ropeFactor"] as const)
+    expect(`model.${key}`, recipe.model[key], sizes[key]);
   const { mask = xprompt.mask ?? "xprompt", sampling = xprompt.sampling } = recipe.xprompt;
   for (const key of ["tokens", "maxTextTokens"] as const)
     expect(`xprompt.${key}`, recipe.xprompt[key], xprompt[key]);

@@ -62,7 +62,7 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
   const kept = mask === "xprompt" ? xpTokens : exampleLength;
   const headDim = headWidth(config);
   const heads = config.keyValueHeads;
-  const tables = rotaryTables(graph, config.maxPositions, headDim, config.ropeTheta);
+  const tables = rotaryTables(graph, config.maxPositions, headDim, config.rope);
   const examplePositions = graph.input("example positions", "int64", [exampleCount, exampleLength]);
   const todoPositions = graph.input("todo positions", "int64", [todoCount, todoLength]);
   const padding = graph.input("example padding", "float32", [exampleCount, 1, 1, exampleLength]);

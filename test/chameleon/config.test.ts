@@ -37,7 +37,7 @@ describe("decoder", () => {
       heads: 4,
       keyValueHeads: 4,
       rmsNormEpsilon: 1e-5,
-      ropeTheta: 10_000,
+      rope: { theta: 10_000 },
       maxPositions: 64,
       swinNorm: false,
     });
@@ -45,7 +45,7 @@ describe("decoder", () => {
       heads: 6,
       keyValueHeads: 2,
       rmsNormEpsilon: 1e-4,
-      ropeTheta: 500,
+      rope: { theta: 500 },
       swinNorm: true,
     });
   });
@@ -55,11 +55,11 @@ describe("decoder", () => {
     expect(decoderOf(rest)).toMatchObject({
       keyValueHeads: 32,
       rmsNormEpsilon: 1e-5,
-      ropeTheta: 10_000,
+      rope: { theta: 10_000 },
       swinNorm: false,
     });
-    expect(decoderOf({ ...published, rope_theta: 5e5, rope_scaling: null }).ropeTheta).toBe(5e5);
-    expect(decoderOf({ ...published, rope_theta: 5e5, rope_parameters: null }).ropeTheta).toBe(5e5);
+    expect(decoderOf({ ...published, rope_theta: 5e5, rope_scaling: null }).rope.theta).toBe(5e5);
+    expect(decoderOf({ ...published, rope_theta: 5e5, rope_parameters: null }).rope.theta).toBe(5e5);
   });
 
   test("writes what it reads", () => {
@@ -71,7 +71,7 @@ describe("decoder", () => {
       heads: 6,
       keyValueHeads: 2,
       rmsNormEpsilon: 1e-6,
-      ropeTheta: 777,
+      rope: { theta: 777 },
       maxPositions: 50,
       swinNorm: true,
     };
@@ -79,11 +79,20 @@ describe("decoder", () => {
   });
 
   test.each([
-    ["an angle scaling", { rope_scaling: { type: "linear", factor: 2 } }],
-    [
-      "an angle scaling of version 5",
-      { rope_parameters: { rope_type: "linear", rope_theta: 1e4, factor: 2 } },
-    ],
+    ["where older files have it", { rope_theta: 30, rope_scaling: { type: "linear", factor: 0.25 } }],
+    ["where version 5 has it", { rope_parameters: { rope_type: "linear", rope_theta: 30, factor: 0.25 } }],
+  ])("reads positions that are divided, %s, and writes them", (_where, change) => {
+    const config = decoderOf({ ...published, ...change });
+    expect(config.rope).toEqual({ theta: 30, factor: 0.25 });
+    expect(decoderOf(decoderToJson(config))).toEqual(config);
+    const plain = { rope_scaling: { type: "default", factor: 0.25 } };
+    expect(decoderOf({ ...published, ...plain }).rope).toEqual({ theta: 10_000 });
+  });
+
+  test.each([
+    ["an angle scaling", { rope_scaling: { type: "dynamic", factor: 2 } }],
+    ["an angle scaling of version 5", { rope_parameters: { rope_type: "yarn", rope_theta: 1e4, factor: 2 } }],
+    ["positions divided by nothing", { rope_scaling: { type: "linear", factor: 0 } }],
     ["another activation", { hidden_act: "gelu" }],
     ["biases in attention", { attention_bias: true }],
     ["biases in the MLP", { mlp_bias: true }],

@@ -86,6 +86,16 @@ test("an encoder of tiles is told, stays one, and gives the same codes", async (
   expect(own.codes).not.toEqual(whole.codes);
 });
 
+test("positions that are divided stay so, under the name that transformers 5 has for it", async () => {
+  await cp(at("tiny"), at("turned"), { recursive: true });
+  const own = { ...(await json("tiny", "config.json")), rope_scaling: { type: "linear", factor: 0.25 } };
+  await writeFile(at("turned", "config.json"), JSON.stringify(own));
+  await exportHuggingFace(at("turned"), at("turned-export"));
+  const config = await json("turned-export", "config.json");
+  expect(config.rope_parameters).toEqual({ rope_type: "linear", rope_theta: 100, factor: 0.25 });
+  expect(config).not.toHaveProperty("rope_scaling");
+});
+
 test("the configuration is as transformers 5 wants it, and keeps what is ours", async () => {
   const own = await json("tiny", "config.json");
   const config = await json("export", "config.json");

@@ -32,8 +32,8 @@ test("the checkpoints differ in type, layout, heads and files", async () => {
       const files = readdirSync(folderOf(folder)).filter((name) => name.endsWith(".safetensors")).length;
       const json = JSON.parse(readFileSync(`${folderOf(folder)}/config.json`, "utf8"));
       const layout = json.rope_parameters ? "new" : "old";
-      const { heads, keyValueHeads, swinNorm, ropeTheta } = config;
-      return [[...types].join(), files, layout, heads, keyValueHeads, swinNorm, ropeTheta];
+      const { heads, keyValueHeads, swinNorm, rope } = config;
+      return [[...types].join(), files, layout, heads, keyValueHeads, swinNorm, rope.theta];
     }),
   );
   expect(kinds).toEqual([

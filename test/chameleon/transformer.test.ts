@@ -18,9 +18,9 @@ import { array, evaluate, evaluate64, expectClose } from "../graph/kit.ts";
 
 /** One sequence under a causal mask, as plain as it gets: rows `[1, time, …]`. */
 function causal(graph: Graph, time: number, config: DecoderConfig): Attend {
-  const { heads, keyValueHeads, maxPositions, ropeTheta } = config;
+  const { heads, keyValueHeads, maxPositions, rope: rotation } = config;
   const positions = graph.input("positions", "int64", [1, time]);
-  const tables = rotaryTables(graph, maxPositions, headWidth(config), ropeTheta);
+  const tables = rotaryTables(graph, maxPositions, headWidth(config), rotation);
   const bias = Float32Array.from({ length: time * time }, (_, i) =>
     i % time > Math.floor(i / time) ? -1e9 : 0,
   );

@@ -40,7 +40,7 @@ function decoder(graph: Graph, time: Dim = "time", past: Dim = "past") {
   const ids = graph.input("ids", "int64", ["batch", time]);
   const positions = graph.input("positions", "int64", ["batch", time]);
   const w = graph.scope();
-  const tables = rotaryTables(graph, 32, WIDTH / HEADS, 100);
+  const tables = rotaryTables(graph, 32, WIDTH / HEADS, { theta: 100 });
   const heads = (x: Tensor) => transpose(reshape(x, ["batch", time, HEADS, WIDTH / HEADS]), [0, 2, 1, 3]);
   const weight = (w: Scope, name: string, ...shape: number[]) => w.parameter(`${name}.weight`, shape);
   let x = embedding(ids, weight(w, "embed", VOCABULARY, WIDTH));

@@ -151,7 +151,7 @@ const OPERATIONS: Named<Build> = {
   argMin: ({ x }, { axis }) => argMin(x!, axis),
   straightThrough: ({ x, y }) => add(x!, stopGradient(subtract(y!, x!))),
   rope: ({ x, positions }, { length, theta }, graph) =>
-    rope(x!, positions!, rotaryTables(graph, length, x!.shape[3] as number, theta)),
+    rope(x!, positions!, rotaryTables(graph, length, x!.shape[3] as number, { theta })),
   attention: ({ queries, keys, values, bias }) => attention(queries!, keys!, values!, bias),
   conv2d: ({ x, weight, bias }, options) => conv2d(x!, weight!, bias, options),
   convTranspose2d: ({ x, weight, bias }, options) => convTranspose2d(x!, weight!, bias, options),

@@ -48,7 +48,7 @@ async function writeFolder(name: string, tensors: Parameters<typeof writeSafeten
     num_hidden_layers: tiny.layers,
     num_attention_heads: tiny.heads,
     rms_norm_eps: tiny.rmsNormEpsilon,
-    rope_parameters: { rope_type: "default", rope_theta: tiny.ropeTheta },
+    rope_parameters: { rope_type: "default", rope_theta: tiny.rope.theta },
     max_position_embeddings: 40,
     vocab_size: ROWS,
     vq_config: vqganToJson(image),
@@ -142,7 +142,7 @@ describe("initializeModel", () => {
       max_position_embeddings: 64 + 53,
       xprompt: { tokens: 5, todo_position: 64, max_text_tokens: 6 },
       transformers_version: "5.23.0",
-      rope_parameters: { rope_theta: tiny.ropeTheta },
+      rope_parameters: { rope_theta: tiny.rope.theta },
       vocabulary_map: { "<s>": 0, "<xp00>": ROWS, "<xp04>": ROWS + 4 },
     });
     const made = await TextTokenizer.load(at("made", "tokenizer.json"));

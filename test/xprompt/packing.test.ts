@@ -102,7 +102,7 @@ function dense(graph: Graph, rows: readonly Row[], config: DecoderConfig, seen: 
     BigInt64Array.from(rows, (row) => BigInt(positionOf(row))),
     [1, time],
   );
-  const tables = rotaryTables(graph, config.maxPositions, headDim, config.ropeTheta);
+  const tables = rotaryTables(graph, config.maxPositions, headDim, config.rope);
   const bias = rows.flatMap((row) => rows.map((key) => (sees(row, key, seen) ? 0 : HIDDEN)));
   const mask = graph.constant(Float32Array.from(bias), [time, time]);
   const perHead = (x: Tensor, count: number) =>

@@ -140,15 +140,23 @@ export interface RotaryTables {
   readonly sin: Tensor;
 }
 
+/** How fast positions turn. */
+export interface Rotation {
+  /** The base: pair i turns θ^(−2i/headDim) as fast as the first. */
+  readonly theta: number;
+  /** Positions are divided by it (linear scaling). Defaults to 1. */
+  readonly factor?: number;
+}
+
 /**
- * Angles position · θ^(−2i/headDim), i < headDim/2 (https://arxiv.org/abs/2104.09864).
+ * Angles position / factor · θ^(−2i/headDim), i < headDim/2 (https://arxiv.org/abs/2104.09864).
  * @param scale what `rope` multiplies with besides turning, at no cost
  */
 export function rotaryTables(
   graph: Graph,
   length: number,
   headDim: number,
-  theta: number,
+  { theta, factor = 1 }: Rotation,
   scale = 1,
 ): RotaryTables {
   const half = headDim / 2;
@@ -156,7 +164,7 @@ export function rotaryTables(
     graph.constant(
       Float32Array.from(
         { length: length * half },
-        (_, i) => scale * of(Math.floor(i / half) * theta ** (-(i % half) / half)),
+        (_, i) => scale * of((Math.floor(i / half) / factor) * theta ** (-(i % half) / half)),
       ),
       [length, half],
     );

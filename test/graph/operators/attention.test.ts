@@ -146,7 +146,7 @@ describe("rope", () => {
   ])("batch %i, heads %i, time %i, width %i", async (batch, count, time, width) => {
     const positions = Array.from({ length: batch * time }, (_, i) => (i * 5) % 11);
     await checkGradient(
-      ({ x, positions }, graph) => rope(x, positions, rotaryTables(graph, 11, width, 100)),
+      ({ x, positions }, graph) => rope(x, positions, rotaryTables(graph, 11, width, { theta: 100 })),
       { x: [batch, count, time, width], positions: ids([batch, time], positions) },
     );
   });
@@ -155,7 +155,7 @@ describe("rope", () => {
     const graph = new Graph();
     const x = graph.input("x", "float32", [1, 1, "time", 4]);
     const positions = graph.input("positions", "int64", [1, "time"]);
-    const y = rope(x, positions, rotaryTables(graph, 10, 4, 100));
+    const y = rope(x, positions, rotaryTables(graph, 10, 4, { theta: 100 }));
     const feeds = { x: array([1, 1, 2, 4], [1, 2, 3, 4, 1, 2, 3, 4]), positions: array([1, 2], [0, 7]) };
     const [fast, slow] = [7, 0.7]; // 100^(−2/4) = 0.1
     const turned = [
@@ -171,19 +171,35 @@ describe("rope", () => {
     const graph = new Graph();
     const x = graph.input("x", "float32", [1, 2, 3, 4]);
     const positions = graph.input("positions", "int64", [1, 3]);
-    const scaled = rope(x, positions, rotaryTables(graph, 5, 4, 100, 0.5));
-    const plain = multiply(rope(x, positions, rotaryTables(graph, 5, 4, 100)), 0.5);
+    const scaled = rope(x, positions, rotaryTables(graph, 5, 4, { theta: 100 }, 0.5));
+    const plain = multiply(rope(x, positions, rotaryTables(graph, 5, 4, { theta: 100 })), 0.5);
     const feeds = { x: random([1, 2, 3, 4]), positions: array([1, 3], [4, 0, 2]) };
     const made = await evaluate({ scaled, plain }, feeds);
     expectClose(made.scaled, made.plain);
   });
 
+  test("positions that are divided by a quarter turn as those four times as far", async () => {
+    const graph = new Graph();
+    const x = graph.input("x", "float32", [1, 2, 3, 4]);
+    const positions = graph.input("positions", "int64", [1, 3]);
+    const far = graph.input("far", "int64", [1, 3]);
+    const divided = rope(x, positions, rotaryTables(graph, 5, 4, { theta: 100, factor: 0.25 }));
+    const plain = rope(x, far, rotaryTables(graph, 17, 4, { theta: 100 }));
+    const feeds = {
+      x: random([1, 2, 3, 4]),
+      positions: array([1, 3], [4, 0, 2]),
+      far: array([1, 3], [16, 0, 8]),
+    };
+    const made = await evaluate({ divided, plain }, feeds);
+    expectClose(made.divided, made.plain);
+  });
+
   test("refuses tables of another width or with fewer rows than the sequence is long", () => {
     const graph = new Graph();
     const [x, positions] = [graph.input("x", "float32", [1, 2, 5, 4]), graph.input("p", "int64", [1, 5])];
-    expect(() => rope(x, positions, rotaryTables(graph, 8, 6, 100))).toThrow(
+    expect(() => rope(x, positions, rotaryTables(graph, 8, 6, { theta: 100 }))).toThrow(
       "rope: expected positions [1, 5] and tables for width 4, got [1, 5] and [8, 3]",
     );
-    expect(() => rope(x, positions, rotaryTables(graph, 4, 4, 100))).toThrow("rope: expected");
+    expect(() => rope(x, positions, rotaryTables(graph, 4, 4, { theta: 100 }))).toThrow("rope: expected");
   });
 });
