@@ -18,7 +18,11 @@ export default transformerRecipe({
   tokenizers: "nano",
   contexts: 4,
   todos: 3,
-  model: { hiddenSize: 256, intermediateSize: 704, layers: 6, heads: 8 },
+  // Angles that turn fast: of a hundred tokens, the one at the same place of another picture can be told from its neighbours.
+  model: {
+    ...{ hiddenSize: 256, intermediateSize: 704, layers: 6, heads: 8 },
+    ...{ ropeTheta: 30, ropeFactor: 0.25 },
+  },
   xprompt: { tokens: 16, maxTextTokens: 12, sampling: { temperature: 0.7, topP: 0.9, guidance: 3 } },
   optimizer: { learningRate: 1.5e-3, beta1: 0.9, beta2: 0.98, weightDecay: 0.05, clipNorm: 1 },
   schedule: { shape: "wsd", warmup: 200, floor: 0.02, decay: 0.3 },

@@ -7,15 +7,19 @@ import { transformerRecipe } from "xprompt/training";
 
 export default transformerRecipe({
   seed: 1,
-  steps: 600,
+  steps: 800,
   threads: 1,
   tokenizers: "nano",
-  contexts: 6,
+  contexts: 4,
   todos: 3,
-  model: { resolution: 32, hiddenSize: 128, intermediateSize: 352, layers: 4, heads: 4, ropeTheta: 30 },
+  model: {
+    resolution: 32,
+    ...{ hiddenSize: 128, intermediateSize: 352, layers: 4, heads: 4 },
+    ...{ ropeTheta: 30, ropeFactor: 0.25 },
+  },
   xprompt: { tokens: 16, maxTextTokens: 12 },
   optimizer: { learningRate: 3e-3, beta1: 0.9, beta2: 0.98, weightDecay: 0.05, clipNorm: 1 },
-  schedule: { shape: "linear", warmup: 60, floor: 0.02 },
+  schedule: { shape: "linear", warmup: 80, floor: 0.02 },
   mix: {
     families: [
       ...[
@@ -45,7 +49,7 @@ export default transformerRecipe({
     todoInstruction: 0.2,
   },
   heldOutBatches: 1,
-  evaluateEvery: 600,
-  sheetEvery: 600,
+  evaluateEvery: 800,
+  sheetEvery: 800,
   checkpointEvery: 200,
 });

@@ -42,8 +42,8 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
   });
   try {
     const limit = options.limit ?? suite.limit;
-    const context = { model, folder, training, drawings, limit, seed, options: options.options, command };
-    const { figures, report } = await suite.run(context);
+    const given = { options: options.options, signal, command };
+    const { figures, report } = await suite.run({ model, folder, training, drawings, limit, seed, ...given });
     drawings.stop();
     const { fingerprint } = model;
     const result = {

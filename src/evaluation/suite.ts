@@ -16,6 +16,8 @@ export interface SuiteContext {
   readonly limit: number;
   readonly seed: number;
   readonly options: SuiteOptions;
+  /** Work that draws nothing looks at it by itself. */
+  readonly signal?: AbortSignal;
   /** The command that does this again. */
   readonly command: string;
 }

@@ -19,7 +19,7 @@ export const describe: Suite = {
   run: measure,
 };
 
-async function measure({ model, training, limit, seed }: SuiteContext): Promise<SuiteOutcome> {
+async function measure({ model, training, limit, seed, signal }: SuiteContext): Promise<SuiteOutcome> {
   const isSeen = (name: string) => training.families.includes(name);
   const unseen = Object.values(heldOutTasks)
     .flat()
@@ -33,7 +33,7 @@ async function measure({ model, training, limit, seed }: SuiteContext): Promise<
     const judgements: Judgement[] = [];
     for (let i = 0; i < limit; i++) {
       const { query } = sampleOf(familyNamed(name), seed, i, model.size);
-      const text = await model.describe({ input: query.input, output: query.output });
+      const text = await model.describe({ input: query.input, output: query.output }, { signal });
       judgements.push(judgeWords(text, query.difference, name, sayings));
       if (i === 0) rows.push([name, text, query.difference]);
     }

@@ -33,7 +33,7 @@ export const likelihood: Suite = {
 };
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
-  const { training, limit, seed } = context;
+  const { training, limit, seed, signal } = context;
   const heldOut: readonly string[] = Object.values(heldOutTasks).flat();
   const unseen = heldOut.filter((name) => !training.families.includes(name));
   const others = all
@@ -46,7 +46,10 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
     unit: "samples",
   });
   let done = 0;
-  const onSample = () => progress.update(++done);
+  const onSample = () => {
+    progress.update(++done);
+    signal?.throwIfAborted();
+  };
   try {
     const families = new Map<string, Columns>();
     for (const name of names) families.set(name, await ofFamily(name, context, onSample));
