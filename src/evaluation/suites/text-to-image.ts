@@ -1,11 +1,11 @@
 /** @file Text to image as GenEval measures it, on our scenes: is everything there that the words ask for? */
 import type { SheetCell } from "../../image/index.ts";
-import { Random } from "../../tasks/index.ts";
+import { Random, renderScene } from "../../tasks/index.ts";
 import { type Detection, detectObjects } from "../judges/detect.ts";
 import { mean, meanInterval } from "../metrics/bootstrap.ts";
 import { numbered } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
-import { drawPrompt, isRight, type Kind, kinds } from "./geneval-prompts.ts";
+import { drawPrompt, isRight, type Kind, kinds, sceneOf } from "./geneval-prompts.ts";
 
 export const textToImage: Suite = {
   name: "text-to-image",
@@ -18,12 +18,14 @@ export const textToImage: Suite = {
 /** Pictures of each kind that the report shows. */
 const SHOWN = 8;
 
-async function measure({ drawings, limit, seed }: SuiteContext): Promise<SuiteOutcome> {
+async function measure({ model, drawings, limit, seed }: SuiteContext): Promise<SuiteOutcome> {
   drawings.expect(kinds.length * limit);
   const right = new Map<Kind, number[]>();
+  const ceiling = new Map<Kind, number[]>();
   const rows = [];
   for (const kind of kinds) {
     const verdicts: number[] = [];
+    const ofTruth: number[] = [];
     const cells: SheetCell[] = [];
     for (let i = 0; i < limit; i++) {
       const random = Random.of(seed, "text to image", kind, i);
@@ -36,6 +38,9 @@ async function measure({ drawings, limit, seed }: SuiteContext): Promise<SuiteOu
       const found = detectObjects(image);
       const verdict = isRight(prompt, found);
       verdicts.push(verdict ? 1 : 0);
+      const truth = renderScene(sceneOf(prompt, Random.of(seed, "scene of", kind, i)), model.size).image;
+      const [reconstructed] = await model.reconstruct([truth]);
+      ofTruth.push(isRight(prompt, detectObjects(reconstructed!)) ? 1 : 0);
       if (cells.length < SHOWN)
         cells.push({
           image,
@@ -43,31 +48,36 @@ async function measure({ drawings, limit, seed }: SuiteContext): Promise<SuiteOu
         });
     }
     right.set(kind, verdicts);
+    ceiling.set(kind, ofTruth);
     rows.push({ label: kind, cells });
   }
   const categories = Object.fromEntries(
     kinds.map((kind) => {
       const verdicts = right.get(kind)!;
-      return [kind, { mean: mean(verdicts), ci: meanInterval(verdicts, seed), n: verdicts.length }];
+      const summary = { mean: mean(verdicts), ci: meanInterval(verdicts, seed), n: verdicts.length };
+      return [kind, { ...summary, ceiling: mean(ceiling.get(kind)!) }];
     }),
   );
-  const overall = mean(kinds.map((kind) => categories[kind]!.mean));
+  const meanOf = (figure: "mean" | "ceiling") => mean(kinds.map((kind) => categories[kind]![figure]));
+  const [overall, overallCeiling] = [meanOf("mean"), meanOf("ceiling")];
   const table = {
-    columns: ["kind", "right", "low", "high", "n"],
+    columns: ["kind", "right", "low", "high", "n", "ceiling"],
     rows: [
-      ["overall", overall, null, null, null],
+      ["overall", overall, null, null, null, overallCeiling],
       ...kinds.map((kind) => {
-        const { mean, ci, n } = categories[kind]!;
-        return [kind, mean, ...ci, n];
+        const { mean, ci, n, ceiling } = categories[kind]!;
+        return [kind, mean, ...ci, n, ceiling];
       }),
     ],
   };
   return {
-    figures: { overall, categories },
+    figures: { overall, ceiling: overallCeiling, categories },
     report: [
       {
         title: "Text to image",
-        text: "Share of pictures with everything the words ask for; overall is the mean of the six.",
+        text:
+          "Share of pictures with everything the words ask for; overall is the mean of the six. ceiling: the same of " +
+          "true scenes through the image tokenizer.",
         table,
       },
       { title: "Pictures", sheet: { columnTitles: [], rows } },
