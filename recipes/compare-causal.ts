@@ -10,7 +10,7 @@ import nano from "./nano-transformer.ts";
 
 export default transformerRecipe({
   seed: 4,
-  steps: 800,
+  steps: 260,
   init: "nano",
   contexts: nano.contexts,
   todos: nano.todos,

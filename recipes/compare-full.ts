@@ -10,7 +10,7 @@ import nano from "./nano-transformer.ts";
 
 export default transformerRecipe({
   seed: 3,
-  steps: 800,
+  steps: 320,
   init: "nano",
   contexts: nano.contexts,
   todos: nano.todos,
