@@ -12,6 +12,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { z } from "zod";
 import base from "../recipes/ablations/base.ts";
 import { XPromptError } from "../src/errors.ts";
+import { mean } from "../src/evaluation/metrics/bootstrap.ts";
 import { readJson, writeFileAtomic } from "../src/runtime/files.ts";
 import { familyNamed } from "../src/tasks/index.ts";
 import { benchmark, type CommonOptions, integer, type Report, setting } from "./options.ts";
@@ -70,7 +71,9 @@ interface Run {
 }
 
 const folderOf = ({ name, seed }: Run, { out }: Options) => join(out, `${name}-${seed}`);
-const resultOf = (run: Run, options: Options) => join(folderOf(run, options), "likelihood.json");
+/** Of so many samples: results of other limits are of other samples. */
+const resultOf = (run: Run, options: Options) =>
+  join(folderOf(run, options), `likelihood-${options.limit}.json`);
 
 /** Trains and measures one run; one that was cut off goes on from its last checkpoint. */
 async function train(run: Run, options: Options): Promise<void> {
@@ -125,7 +128,7 @@ type Figures = Readonly<Record<string, Nats>>;
 async function figuresOf(run: Run, options: Options): Promise<Figures> {
   const { families, textToImage } = await readJson(resultOf(run, options), resultSchema, "result");
   const meanOf = (names: readonly string[], condition: keyof Nats) =>
-    names.reduce((sum, name) => sum + families[name]![condition], 0) / names.length;
+    mean(names.map((name) => families[name]![condition]));
   const ofGroup = (names: readonly string[]): Nats => ({
     right: meanOf(names, "right"),
     wrong: meanOf(names, "wrong"),
@@ -142,8 +145,10 @@ async function figuresOf(run: Run, options: Options): Promise<Figures> {
 function effectOf(runs: readonly Figures[], base: readonly Figures[], group: string) {
   const over = (value: (figures: Figures, base: Figures) => number) => {
     const values = runs.map((figures, i) => value(figures, base[i]!));
-    const mean = values.reduce((sum, each) => sum + each, 0) / values.length;
-    return { mean: round(mean, 3), range: [round(Math.min(...values), 3), round(Math.max(...values), 3)] };
+    return {
+      mean: round(mean(values), 3),
+      range: [round(Math.min(...values), 3), round(Math.max(...values), 3)],
+    };
   };
   return {
     /** Nats a code with the right example, or caption. */

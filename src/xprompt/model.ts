@@ -347,8 +347,7 @@ export class XPrompt {
       [options.output, ...(input === undefined ? [] : [input])].map((each) => loadPicture(each, this.size)),
     );
     const [target, inputCodes] = await this.tokenizer.encodeImages(pictures);
-    const shown = options.prompt === undefined ? [] : [options.prompt].flat();
-    const prompt = this.joined(shown) ?? (await this.empty());
+    const prompt = this.joined(options.prompt) ?? (await this.empty());
     return codeNats(this.decoder, this.vocabulary, this.config.xprompt, {
       blocks: prompt.blocks,
       query: { input: inputCodes, instruction: this.words(instruction, input === undefined ? 0 : 1) },

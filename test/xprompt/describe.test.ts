@@ -1,33 +1,18 @@
 /** @file What describe says, against the logits that training computes for the same example and words. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { loadTokenizers, readWeights, type Tokenizers } from "../../src/chameleon/folder.ts";
+import { afterAll, describe, expect, test } from "vitest";
+import { readWeights } from "../../src/chameleon/folder.ts";
 import { UsageError } from "../../src/errors.ts";
 import { feedsOf } from "../../src/training/objective.ts";
 import { packBatch } from "../../src/training/transformer-data.ts";
-import { type Example, XPrompt } from "../../src/xprompt/model.ts";
+import type { Example } from "../../src/xprompt/model.ts";
 import { exampleRows } from "../../src/xprompt/packing.ts";
 import { MOST_WORDS } from "../../src/xprompt/sequence.ts";
 import { asFeeds, packedLogits } from "../fixtures/chameleon/kit.ts";
-import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
+import { openTinyModel, somePicture } from "../fixtures/xprompt/kit.ts";
 import { evaluate } from "../graph/kit.ts";
 
-let folder: string;
-let model: XPrompt;
-let tokenizers: Tokenizers;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "describe-"));
-  await writeTinyModel(folder);
-  model = await XPrompt.load(folder, { threads: 1 });
-  tokenizers = await loadTokenizers(folder, { threads: 1 });
-});
-afterAll(async () => {
-  await model.release();
-  await tokenizers.image.release();
-  await rm(folder, { recursive: true });
-});
+const { folder, model, tokenizers, close } = await openTinyModel();
+afterAll(close);
 
 const pair = (name: string) => ({
   input: somePicture(`before ${name}`),

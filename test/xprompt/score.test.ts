@@ -1,31 +1,15 @@
 /** @file What a picture scores, against the logits that training computes for the same request and picture. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { loadTokenizers, readWeights, type Tokenizers } from "../../src/chameleon/folder.ts";
+import { afterAll, expect, test } from "vitest";
+import { readWeights } from "../../src/chameleon/folder.ts";
 import { feedsOf } from "../../src/training/objective.ts";
 import { packBatch } from "../../src/training/transformer-data.ts";
-import { XPrompt } from "../../src/xprompt/model.ts";
 import { exampleRows } from "../../src/xprompt/packing.ts";
 import { asFeeds, packedLogits } from "../fixtures/chameleon/kit.ts";
-import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
+import { openTinyModel, somePicture } from "../fixtures/xprompt/kit.ts";
 import { evaluate } from "../graph/kit.ts";
 
-let folder: string;
-let model: XPrompt;
-let tokenizers: Tokenizers;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "score-"));
-  await writeTinyModel(folder);
-  model = await XPrompt.load(folder, { threads: 1 });
-  tokenizers = await loadTokenizers(folder, { threads: 1 });
-});
-afterAll(async () => {
-  await model.release();
-  await tokenizers.image.release();
-  await rm(folder, { recursive: true });
-});
+const { folder, model, tokenizers, close } = await openTinyModel();
+afterAll(close);
 
 const [before, after, query, truth] = ["before", "after", "query", "truth"].map((name) => somePicture(name));
 

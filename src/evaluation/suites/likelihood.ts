@@ -63,10 +63,10 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
           return mean(columns.right) < mean(columns[other]) ? 1 : 0;
         }),
       );
-    const seen = summaryOf(pooled(training.families), seed);
+    const seen = pooled(training.families);
     const figures = {
       unit: "nats a code",
-      overall: seen,
+      overall: summaryOf(seen, seed),
       unseen: unseen.length > 0 ? summaryOf(pooled(unseen), seed) : null,
       others: others.length > 0 ? summaryOf(pooled(others), seed) : null,
       textToImage: summaryOf(scenes, seed),
@@ -80,7 +80,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       return [name, right, wrong, none];
     };
     const rows = [
-      row("seen families", pooled(training.families)),
+      row("seen families", seen),
       ...(unseen.length > 0 ? [row("the paper's unseen tasks", pooled(unseen))] : []),
       ...(others.length > 0 ? [row("other families never seen", pooled(others))] : []),
       row("scenes by their captions", scenes),
