@@ -13,7 +13,14 @@ import {
   type PairsSettings,
   reversed,
 } from "../tasks/datasets/index.ts";
-import { caption, drawScene, renderScene, selectFamilies, type Task } from "../tasks/index.ts";
+import {
+  caption,
+  drawScene,
+  renderScene,
+  type SceneOptions,
+  selectFamilies,
+  type Task,
+} from "../tasks/index.ts";
 import { type Codes, MOST_WORDS, textLimit } from "../xprompt/sequence.ts";
 import type { ContextOptions } from "./transformer-data.ts";
 
@@ -187,15 +194,19 @@ async function drawCaptions(
 
 /** A scene from its caption, or the other way round. */
 function captioned(random: Random, { mix }: Drawing, tokenizers: Tokenizers): Asked<Image> {
-  const scene = drawScene(random, random.chance(PLAIN) ? { places: ["studio"] } : {});
+  const scene = drawScene(random, random.chance(PLAIN) ? plainScene(random) : {});
   const picture = renderScene(scene, tokenizers.image.config.resolution).image;
   const text = tokenizers.text.encode(caption(scene, random)).slice(0, MOST_WORDS);
   if (random.chance(mix.imageToText)) return { input: picture, instruction: [], target: { words: text } };
   return { instruction: text, target: { picture } };
 }
 
-/** Share of captioned scenes whose background is plain in any case: what there is to tell is in the objects. */
-const PLAIN = 0.4;
+/** Share of captioned scenes before a plain background and with few objects: each word says more about each code. */
+const PLAIN = 0.7;
+const plainScene = (random: Random): SceneOptions => ({
+  places: ["studio"],
+  count: random.pick([1, 2, 3, 4], [5, 4, 2, 1]),
+});
 
 /** An example, and what it changes in words; of a family, where the pair of a set does not tell. */
 async function drawDescription(

@@ -18,7 +18,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "xprompt-suites-"));
   await writeTinyModel(at("tiny"));
   const config = JSON.parse(await readFile(at("tiny", "config.json"), "utf8"));
-  config.training = { families: ["invert", "recolor", "move"] };
+  config.training = { families: ["invert", "recolor", "move", "denoise"] };
   await writeFile(at("tiny", "config.json"), JSON.stringify(config));
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -42,8 +42,8 @@ async function run(name: string, limit: number, options: SuiteOptions = {}, out?
 }
 
 test("seen: the families that the model names, right against wrong and none", async () => {
-  const { families, overall, n, betterThanWrong } = await run("seen", 2);
-  expect(Object.keys(families).sort()).toEqual(["invert", "move", "recolor"]);
+  const { families, overall, n, betterThanWrong, restoration } = await run("seen", 2);
+  expect(Object.keys(families).sort()).toEqual(["denoise", "invert", "move", "recolor"]);
   expect(n).toBe(2);
   const names = Object.keys(families);
   const meanOf = (condition: string) =>
@@ -51,7 +51,10 @@ test("seen: the families that the model names, right against wrong and none", as
   for (const condition of ["right", "wrong", "none", "ceiling", "unchanged"])
     expect(overall[condition].mean).toBeCloseTo(meanOf(condition), 9);
   const better = names.filter((name) => families[name].rmse.right < families[name].rmse.wrong);
-  expect(betterThanWrong).toBeCloseTo(better.length / 3, 9);
+  expect(betterThanWrong).toBeCloseTo(better.length / 4, 9);
+  const { right, ceiling } = families.denoise.psnr;
+  expect(restoration.psnr.right.mean).toBeCloseTo(right, 9);
+  expect(restoration.belowCeiling.mean).toBeCloseTo(ceiling - right, 9);
   expect(families.invert.success).toBeUndefined();
   expect(families.recolor.success.unchanged).toBe(0);
 });
@@ -59,11 +62,11 @@ test("seen: the families that the model names, right against wrong and none", as
 test("likelihood: nats a code by family, and of scenes by their captions", async () => {
   const { families, overall, unseen, textToImage, betterThanNone, n } = await run("likelihood", 1);
   expect(n).toBe(1);
-  expect(Object.keys(families).slice(0, 3).sort()).toEqual(["invert", "move", "recolor"]);
+  expect(Object.keys(families).slice(0, 4).sort()).toEqual(["denoise", "invert", "move", "recolor"]);
   expect(families.derain.right).toBeGreaterThan(0);
-  const names = ["invert", "recolor", "move"];
+  const names = ["invert", "recolor", "move", "denoise"];
   for (const condition of ["right", "wrong", "none"]) {
-    const mean = names.reduce((sum, name) => sum + families[name][condition], 0) / 3;
+    const mean = names.reduce((sum, name) => sum + families[name][condition], 0) / names.length;
     expect(overall[condition].mean).toBeCloseTo(mean, 9);
     // Random weights: hardly better or worse than even odds among 32 codes.
     for (const group of [overall, unseen, textToImage]) {
@@ -73,7 +76,7 @@ test("likelihood: nats a code by family, and of scenes by their captions", async
   }
   expect(overall.noneOverRight.mean).toBeCloseTo(overall.none.mean - overall.right.mean, 9);
   const better = names.filter((name) => families[name].right < families[name].none);
-  expect(betterThanNone).toBeCloseTo(better.length / 3, 9);
+  expect(betterThanNone).toBeCloseTo(better.length / names.length, 9);
   expect(textToImage.right.mean).not.toBe(textToImage.wrong.mean);
 });
 

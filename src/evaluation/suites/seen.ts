@@ -1,5 +1,5 @@
 /** @file The tasks that training showed, on new scenes and parameters: what the right example is worth, family by family. */
-import { familyNamed } from "../../tasks/index.ts";
+import { familyNamed, type TaskFamily } from "../../tasks/index.ts";
 import { baselines, type Condition, compareConditions, type Scoreboard } from "../conditions.ts";
 import { mean } from "../metrics/bootstrap.ts";
 import type { Section } from "../report.ts";
@@ -26,11 +26,13 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   drawings.expect(training.families.length * limit * Object.keys(conditions).length);
   const figures: Record<string, ReturnType<typeof figuresOf>> = {};
   const boards: Scoreboard[] = [];
+  const restored: Scoreboard[] = [];
   const pictures: Section[] = [];
   for (const name of training.families) {
     const { scores, sheet } = await compareConditions(name, [familyNamed(name)], conditions, context);
     figures[name] = figuresOf(scores);
     boards.push(scores);
+    if (isRestoration(familyNamed(name))) restored.push(scores);
     pictures.push({ title: name, sheet });
   }
   const pooled = (condition: (typeof columns)[number]) =>
@@ -63,11 +65,24 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       differences,
       betterThanWrong: share("wrong"),
       betterThanNone: share("none"),
+      ...(restored.length > 0 && { restoration: restorationOf(restored, seed) }),
       families: figures,
       n: limit,
     },
     report: [{ title: "Seen families", text, table }, ...pictures],
   };
+}
+
+/** Whether it undoes what rain, noise, blur and the like did. */
+const isRestoration = ({ prototype, reverseOf }: TaskFamily): boolean =>
+  prototype === "low-level" && reverseOf !== undefined;
+
+/** PSNR of the restoration families together, and how far below the image tokenizer's own it is. */
+function restorationOf(boards: readonly Scoreboard[], seed: number) {
+  const pooled = (condition: (typeof columns)[number]) =>
+    boards.flatMap((scores) => scores.column(condition, "psnr"));
+  const psnr = Object.fromEntries(columns.map((condition) => [condition, estimate(pooled(condition), seed)]));
+  return { psnr, belowCeiling: difference(pooled("ceiling"), pooled("right"), seed) };
 }
 
 const meanRmse = (scores: Scoreboard, condition: keyof typeof conditions): number =>
