@@ -70,7 +70,9 @@ interface Run {
   readonly seed: number;
 }
 
-const folderOf = ({ name, seed }: Run, { out }: Options) => join(out, `${name}-${seed}`);
+/** Runs of other lengths are other runs. */
+const folderOf = ({ name, seed }: Run, { out, steps = base.steps }: Options) =>
+  join(out, `${name}-${seed}${steps === base.steps ? "" : `-${steps}`}`);
 /** Of so many samples: results of other limits are of other samples. */
 const resultOf = (run: Run, options: Options) =>
   join(folderOf(run, options), `likelihood-${options.limit}.json`);

@@ -69,6 +69,8 @@ export default transformerRecipe({
     describe: 0.1,
     textToImage: 0.2,
     imageToText: 0.2,
+    plainScenes: 0.7,
+    plainCounts: [5, 4, 2, 1],
     withoutExample: 0.08,
     exampleInstruction: 0.15,
     todoInstruction: 0.35,

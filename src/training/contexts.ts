@@ -48,6 +48,10 @@ export interface MixSettings {
   readonly textToImage: number;
   /** Share of those TODO parts that go the other way, from picture to caption. */
   readonly imageToText: number;
+  /** Share of captioned scenes whose background is plain in any case. */
+  readonly plainScenes: number;
+  /** How often these have 1, 2, 3, … objects; unless told, as other scenes do. */
+  readonly plainCounts?: readonly number[];
   /** Share of the other contexts whose examples are left out: then the instruction alone says what to do. */
   readonly withoutExample: number;
   /** Share of examples, and of TODO parts, that come with their instruction. */
@@ -194,18 +198,16 @@ async function drawCaptions(
 
 /** A scene from its caption, or the other way round. */
 function captioned(random: Random, { mix }: Drawing, tokenizers: Tokenizers): Asked<Image> {
-  const scene = drawScene(random, random.chance(PLAIN) ? plainScene(random) : {});
+  const scene = drawScene(random, random.chance(mix.plainScenes) ? plainScene(random, mix) : {});
   const picture = renderScene(scene, tokenizers.image.config.resolution).image;
   const text = tokenizers.text.encode(caption(scene, random)).slice(0, MOST_WORDS);
   if (random.chance(mix.imageToText)) return { input: picture, instruction: [], target: { words: text } };
   return { instruction: text, target: { picture } };
 }
 
-/** Share of captioned scenes before a plain background and with few objects: each word says more about each code. */
-const PLAIN = 0.7;
-const plainScene = (random: Random): SceneOptions => ({
+const plainScene = (random: Random, { plainCounts }: MixSettings): SceneOptions => ({
   places: ["studio"],
-  count: random.pick([1, 2, 3, 4], [5, 4, 2, 1]),
+  ...(plainCounts && { count: 1 + random.pick([...plainCounts.keys()], plainCounts) }),
 });
 
 /** An example, and what it changes in words; of a family, where the pair of a set does not tell. */

@@ -114,6 +114,10 @@ export const transformerRecipe = recipeKind(
         describe: share.default(0.1),
         textToImage: share.default(0.05),
         imageToText: share.default(0.3),
+        /** Share of captioned scenes before a plain background in any case: words say more about each code there. */
+        plainScenes: share.default(0.4),
+        /** How often these have 1, 2, 3, 4 objects; unless told, as other scenes do. */
+        plainCounts: z.array(z.number().min(0)).min(1).max(4).optional(),
         withoutExample: share.default(0.1),
         exampleInstruction: share.default(0.25),
         todoInstruction: share.default(0.5),

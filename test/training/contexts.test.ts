@@ -60,6 +60,7 @@ const optionsOf = (mix: Partial<MixSettings>, part = "train"): ContextOptions =>
     describe: 0,
     textToImage: 0,
     imageToText: 0,
+    plainScenes: 0.4,
     withoutExample: 0,
     exampleInstruction: 0,
     todoInstruction: 0,

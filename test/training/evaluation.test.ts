@@ -50,6 +50,7 @@ test.each([
       describe: 0,
       textToImage: 0,
       imageToText: 0,
+      plainScenes: 0.4,
       withoutExample: 0,
       exampleInstruction: 0.5,
       todoInstruction: 0,

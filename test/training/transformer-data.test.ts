@@ -38,6 +38,7 @@ const options: ContextOptions = {
     describe: 0,
     textToImage: 0,
     imageToText: 0,
+    plainScenes: 0.4,
     withoutExample: 0,
     exampleInstruction: 0.5,
     todoInstruction: 0.5,
@@ -420,6 +421,21 @@ describe("answers in words", () => {
     expect(told.length).toBeGreaterThan(20);
     expect(told.length).toBeLessThan(44);
     for (const { input, instruction } of told) expect([input?.length, instruction]).toEqual([4, []]);
+  });
+
+  test("captioned scenes are before a plain background, with as many objects, as the mix says", async () => {
+    const captionsOf = async (mix: Partial<ContextOptions["mix"]>) =>
+      (await contextsOf(mixed({ textToImage: 1, ...mix }), 4))
+        .flatMap((context) => context.todos)
+        .map(({ instruction }) => bright.text.decode([...instruction]));
+    const elsewhere = /meadow|desert|beach|room/;
+    const many = / and | to the | behind | in front of |objects|two|three|four/;
+    const single = (await captionsOf({ plainScenes: 1, plainCounts: [1] })).join();
+    expect(single).not.toMatch(elsewhere);
+    expect(single).not.toMatch(many);
+    const any = (await captionsOf({ plainScenes: 0 })).join();
+    expect(any).toMatch(elsewhere);
+    expect(any).toMatch(many);
   });
 
   test("a batch of nothing else is short; its words are weighed, and measured but for the end", () => {
