@@ -16,7 +16,14 @@ import { UsageError } from "../errors.ts";
 import type { Image } from "../image/index.ts";
 import { Progress } from "../progress.ts";
 import { resolveModel } from "../xprompt/models.ts";
-import { checkDevice, checkOutput, type ModelOptions, numberFor, withDevice } from "./options.ts";
+import {
+  checkDevice,
+  checkOutput,
+  guidanceFor,
+  type ModelOptions,
+  numberFor,
+  withDevice,
+} from "./options.ts";
 import { print, printJson, say } from "./output.ts";
 import { type PictureToWrite, writePictures } from "./pictures.ts";
 
@@ -92,8 +99,8 @@ export function completeCommand(signal: AbortSignal): Command {
     )
     .option(
       "--guidance <g>",
-      "how strongly pictures follow the words of the prompt (or its pictures, without). Defaults to 1",
-      numberFor("--guidance", ranges.guidance),
+      "how strongly pictures follow the words of the prompt (or its pictures, without), or image=2,text=3. Defaults to 1",
+      guidanceFor(ranges.guidance),
       1,
     )
     .addOption(

@@ -4,7 +4,15 @@ import { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { comparisonModels, drawSettingsSchema, evaluate, suites } from "../evaluation/index.ts";
 import { resolveModel } from "../xprompt/models.ts";
-import { checkDevice, type ModelOptions, numberFor, withModel } from "./options.ts";
+import { type Guidance, guidanceSchema } from "../xprompt/request.ts";
+import {
+  checkDevice,
+  guidanceFor,
+  guidanceText,
+  type ModelOptions,
+  numberFor,
+  withModel,
+} from "./options.ts";
 import { print, printJson, say } from "./output.ts";
 
 interface Options extends ModelOptions {
@@ -14,7 +22,7 @@ interface Options extends ModelOptions {
   readonly greedy: boolean;
   readonly temperature?: number;
   readonly topP?: number;
-  readonly guidance?: number;
+  readonly guidance?: Guidance;
   readonly as?: (typeof comparisonModels)[number];
   readonly for: string;
   readonly recipe?: string;
@@ -56,8 +64,8 @@ export function evalCommand(signal: AbortSignal): Command {
     .option("--top-p <p>", "defaults to 0.9", numberFor("--top-p", ranges.topP))
     .option(
       "--guidance <g>",
-      "weight of the examples. Defaults to 3",
-      numberFor("--guidance", ranges.guidance),
+      "weight of the examples, or one for each condition as image=2,examples=3. Defaults to 3",
+      guidanceFor(guidanceSchema),
     )
     .addOption(
       new Option(
@@ -118,7 +126,7 @@ function commandOf(name: string, options: Options): string {
   if (options.greedy) parts.push("--greedy");
   add("--temperature", options.temperature);
   add("--top-p", options.topP);
-  add("--guidance", options.guidance);
+  add("--guidance", options.guidance && guidanceText(options.guidance));
   add("--as", options.as);
   if (options.as) add("--for", options.for);
   add("--recipe", options.recipe);

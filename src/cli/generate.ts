@@ -5,7 +5,7 @@ import { Progress } from "../progress.ts";
 import { ClipFeatures, ExampleLibrary, Retriever } from "../retrieval/index.ts";
 import { type Generated, type GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
-import { requestSchema } from "../xprompt/request.ts";
+import { type Guidance, guidanceSchema, requestSchema } from "../xprompt/request.ts";
 import {
   type DistanceOptions,
   weightsOf,
@@ -18,6 +18,7 @@ import {
   checkExtension,
   checkOutput,
   examplesOf,
+  guidanceFor,
   type ModelOptions,
   numberFor,
   withExamples,
@@ -40,7 +41,7 @@ interface Options extends ModelOptions, DistanceOptions {
   readonly temperature?: number;
   readonly topK?: number;
   readonly topP?: number;
-  readonly guidance?: number;
+  readonly guidance?: Guidance;
   readonly json: boolean;
 }
 
@@ -97,8 +98,8 @@ export function generateCommand(signal: AbortSignal): Command {
     )
     .option(
       "--guidance <g>",
-      "how strongly to follow the examples (or the instruction, without). Defaults to what the model recommends",
-      numberFor("--guidance", ranges.guidance),
+      "how strongly to follow the examples (or the instruction, without), or image=2,examples=3. Defaults to what the model recommends",
+      guidanceFor(guidanceSchema),
     )
     .option("--json", "print one JSON object on standard output", false)
     .action((options: Options) => generate(options, signal));

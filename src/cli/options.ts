@@ -14,11 +14,43 @@ import type { Example } from "../xprompt/model.ts";
  */
 export function numberFor(flag: string, schema: z.ZodType): (text: string) => number {
   return (text) => {
-    const value = text.trim() === "" ? Number.NaN : Number(text);
+    const value = numberIn(text);
     if (schema.safeParse(value).success) return value;
     throw new UsageError(`${flag}: expected ${schema.description}, got ${JSON.stringify(text)}`);
   };
 }
+
+/**
+ * Reads the weights that `--guidance` is given: one number, or one for each condition as `image=2,examples=3`.
+ * @param schema what it may be; its description ends the sentence "expected …"
+ * @throws UsageError naming the option, from the reader
+ */
+export function guidanceFor<G>(schema: z.ZodType<G>): (text: string) => G {
+  return (text) => {
+    const parsed = schema.safeParse(text.includes("=") ? weightsIn(text) : numberIn(text));
+    if (parsed.success) return parsed.data;
+    const wanted = `${schema.description}, as image=2,text=3`;
+    throw new UsageError(`--guidance: expected ${wanted}, got ${JSON.stringify(text)}`);
+  };
+}
+
+const numberIn = (text: string): number => (text.trim() === "" ? Number.NaN : Number(text));
+
+function weightsIn(text: string): Record<string, number> {
+  const parts = text.split(",").map((part) => part.split("="));
+  const names = parts.map(([name]) => name!.trim());
+  if (new Set(names).size < names.length || parts.some(({ length }) => length !== 2))
+    return { "": Number.NaN };
+  return Object.fromEntries(parts.map(([, value], i) => [names[i]!, numberIn(value!)]));
+}
+
+/** Weights as `--guidance` takes them. */
+export const guidanceText = (guidance: number | object): string =>
+  typeof guidance === "number"
+    ? String(guidance)
+    : Object.entries(guidance)
+        .map(([name, weight]) => `${name}=${weight}`)
+        .join(",");
 
 export interface ModelOptions {
   readonly model: string;

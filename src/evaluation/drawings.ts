@@ -14,13 +14,14 @@ import { Progress } from "../progress.ts";
 import { sha256 } from "../runtime/files.ts";
 import type { XPrompt } from "../xprompt/model.ts";
 import type { VisualPrompt } from "../xprompt/prompt.ts";
+import { guidanceSchema } from "../xprompt/request.ts";
 
 /** How every picture of a run is drawn. */
 export const drawSettingsSchema = samplingSchema.extend({
   temperature: samplingSchema.shape.temperature.unwrap().default(0.7),
   topP: samplingSchema.shape.topP.unwrap().default(0.9),
-  /** Weight of the examples; words and the picture to change have weight 1. */
-  guidance: z.number().min(0).max(100).default(3).describe("a number from 0 to 100"),
+  /** Weight of the examples, or of each condition; what is not named has weight 1. */
+  guidance: guidanceSchema.default(3),
   /** Weight of the words where there is no picture to change. */
   textGuidance: z.number().min(0).max(100).default(3).describe("a number from 0 to 100"),
 });
@@ -96,7 +97,10 @@ export class Drawings {
       input,
       instruction,
       seed,
-      guidance: { examples: guidance, text: input ? 1 : textGuidance },
+      guidance: {
+        text: input ? 1 : textGuidance,
+        ...(typeof guidance === "number" ? { examples: guidance } : guidance),
+      },
       signal,
     });
     const { width, height } = images[0]!;

@@ -8,19 +8,22 @@ const MAX_SAMPLES = 64;
 const MAX_EXAMPLES = 64;
 const weight = z.number().min(0).max(100);
 
+/** How strongly the conditions are followed: one number, or one for each. */
+export const guidanceSchema = z
+  .union([
+    weight,
+    z.strictObject({ image: weight.optional(), text: weight.optional(), examples: weight.optional() }),
+  ])
+  .describe("a number from 0 to 100, or one for each of image, text and examples");
+export type Guidance = z.output<typeof guidanceSchema>;
+
 /** Each setting's description ends the sentence "expected …". */
 export const requestSchema = samplingSchema.extend({
   seed: z.int().min(0).optional().describe("a whole number from 0 to 2^53 - 1"),
   samples: z.int().min(1).max(MAX_SAMPLES).default(1).describe(`a whole number from 1 to ${MAX_SAMPLES}`),
   k: z.int().min(1).max(MAX_EXAMPLES).default(1).describe(`a whole number from 1 to ${MAX_EXAMPLES}`),
   minSimilarity: z.number().min(-1).max(1).optional().describe("a number from -1 to 1"),
-  guidance: z
-    .union([
-      weight,
-      z.strictObject({ image: weight.optional(), text: weight.optional(), examples: weight.optional() }),
-    ])
-    .default(1)
-    .describe("a number from 0 to 100, or one for each of image, text and examples"),
+  guidance: guidanceSchema.default(1).describe(guidanceSchema.description!),
 });
 
 /** How a model says that it is best drawn with. */
@@ -29,7 +32,7 @@ export const recommendedSampling = z
     temperature: samplingSchema.shape.temperature.unwrap(),
     topK: samplingSchema.shape.topK.unwrap(),
     topP: samplingSchema.shape.topP.unwrap(),
-    guidance: weight,
+    guidance: guidanceSchema,
   })
   .partial();
 export type RecommendedSampling = z.output<typeof recommendedSampling>;

@@ -161,6 +161,12 @@ describe("samples", () => {
 });
 
 describe("made again from the text in the picture", () => {
+  const weights = (guidance: unknown) =>
+    typeof guidance === "object"
+      ? Object.entries(guidance!)
+          .map(([name, weight]) => `${name}=${weight}`)
+          .join()
+      : guidance;
   /** The command that a picture's settings say. */
   function commandOf(made: Record<string, unknown>, output: string): string[] {
     const value = (flag: string, setting: unknown) => (setting === undefined ? [] : [flag, String(setting)]);
@@ -179,7 +185,7 @@ describe("made again from the text in the picture", () => {
       ...value("--temperature", made.temperature),
       ...value("--top-k", made.topK),
       ...value("--top-p", made.topP),
-      ...value("--guidance", made.guidance),
+      ...value("--guidance", weights(made.guidance)),
       "--output",
       output,
     ];
@@ -190,7 +196,7 @@ describe("made again from the text in the picture", () => {
     const command = [
       ...["generate", "--model", "tiny", ...pair, "--prompt", "again.xprompt", "--input", "query.png"],
       ...["--instruction", 'make "it" → ☔', "--samples", "2", "--temperature", "0.8", "--top-k", "20"],
-      ...["--top-p", "0.95", "--guidance", "2.5", "--output", "first.png"],
+      ...["--top-p", "0.95", "--guidance", "image=1.5,examples=2.5", "--output", "first.png"],
     ];
     const report = await json(...command);
     const made = await settingsIn(at("first-2.png"));
@@ -204,7 +210,7 @@ describe("made again from the text in the picture", () => {
       temperature: 0.8,
       topK: 20,
       topP: 0.95,
-      guidance: 2.5,
+      guidance: { image: 1.5, examples: 2.5 },
       device: "cpu",
       example: ["before.png", "after.png"],
       prompt: ["again.xprompt"],

@@ -224,24 +224,27 @@ describe("conditions", () => {
   });
 });
 
-test("what a model recommends is taken unless told, and does not make it another model", async () => {
-  const place = join(folder, "recommends");
-  await writeTinyModel(place);
-  const json = JSON.parse(await readFile(join(place, "config.json"), "utf8"));
-  json.xprompt.sampling = { temperature: 0.5, top_k: 4, guidance: 2 };
-  await writeFile(join(place, "config.json"), JSON.stringify(json));
-  const advised = await XPrompt.load(place, { threads: 1 });
-  expect(advised.fingerprint).toBe(model.fingerprint);
-  const request = { prompt: await model.compress(pairs), input, seed: 5 };
-  const drawn = await advised.generate(request);
-  expect(drawn.settings).toEqual({ temperature: 0.5, topK: 4, topP: 1, guidance: 2 });
-  expect(drawn.codes).toEqual(await codesOf({ ...request, temperature: 0.5, topK: 4, guidance: 2 }));
-  const plain = await advised.generate({ ...request, temperature: 1, topK: 0, guidance: 1 });
-  expect(plain.settings).toEqual({ temperature: 1, topK: 0, topP: 1, guidance: 1 });
-  expect(plain.codes).toEqual(await codesOf(request));
-  expect(plain.codes).not.toEqual(drawn.codes);
-  await advised.release();
-});
+test.each([2, { image: 1.5, examples: 2 }])(
+  "what a model recommends is taken unless told, and does not make it another model: %j",
+  async (guidance) => {
+    const place = join(folder, "recommends");
+    await writeTinyModel(place);
+    const json = JSON.parse(await readFile(join(place, "config.json"), "utf8"));
+    json.xprompt.sampling = { temperature: 0.5, top_k: 4, guidance };
+    await writeFile(join(place, "config.json"), JSON.stringify(json));
+    const advised = await XPrompt.load(place, { threads: 1 });
+    expect(advised.fingerprint).toBe(model.fingerprint);
+    const request = { prompt: await model.compress(pairs), input, seed: 5 };
+    const drawn = await advised.generate(request);
+    expect(drawn.settings).toEqual({ temperature: 0.5, topK: 4, topP: 1, guidance });
+    expect(drawn.codes).toEqual(await codesOf({ ...request, temperature: 0.5, topK: 4, guidance }));
+    const plain = await advised.generate({ ...request, temperature: 1, topK: 0, guidance: 1 });
+    expect(plain.settings).toEqual({ temperature: 1, topK: 0, topP: 1, guidance: 1 });
+    expect(plain.codes).toEqual(await codesOf(request));
+    expect(plain.codes).not.toEqual(drawn.codes);
+    await advised.release();
+  },
+);
 
 describe("what comes back", () => {
   test("pictures of the model's size, valid codes, and what it took", async () => {

@@ -24,7 +24,7 @@ const measuredSchema = z.object({
   recipe: z.string().nullable(),
   command: z.string(),
   seed: z.int(),
-  settings: z.record(z.string(), z.number()),
+  settings: z.record(z.string(), z.union([z.number(), z.record(z.string(), z.number())])),
   tasks: z.record(z.string(), figuresSchema),
 });
 export type StoredFigures = z.output<typeof measuredSchema>;
