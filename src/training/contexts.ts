@@ -62,6 +62,11 @@ export interface MixSettings {
    * makes mistakes, too, and the query is there to find back from them.
    */
   readonly misread: number;
+  /**
+   * Share of targets of which a random share of the codes is read as any others: what comes next has to be found in the
+   * words, the query and the examples, not in what was drawn before (word dropout, https://arxiv.org/abs/1511.06349).
+   */
+  readonly codeDropout: number;
 }
 
 /** Where contexts of pairs come from. */
@@ -112,9 +117,10 @@ export async function encodedContexts(
     drawn.push(await draw(Random.of(seed, "context", part, step, i), drawing, tokenizers));
   }
   const encoded = await encodeContexts(drawn, tokenizers);
-  if (mix.misread === 0) return { kind, contexts: encoded };
+  if (mix.misread === 0 && mix.codeDropout === 0) return { kind, contexts: encoded };
+  const { codes } = tokenizers.image.config;
   const read = encoded.map((context, i) =>
-    misread(context, mix.misread, Random.of(seed, "misread", part, step, i)),
+    misread(context, { ...mix, codes }, Random.of(seed, "misread", part, step, i)),
   );
   return { kind, contexts: read };
 }
@@ -132,13 +138,19 @@ function drawKind(random: Random, { describe, textToImage }: MixSettings): Batch
 }
 
 /** The context with some codes of its targets read wrongly. */
-function misread(context: Context<Codes>, share: number, random: Random): Context<Codes> {
+function misread(
+  context: Context<Codes>,
+  { misread, codeDropout, codes }: MixSettings & { readonly codes: number },
+  random: Random,
+): Context<Codes> {
   const todos = context.todos.map((asked) => {
     if ("words" in asked.target) return asked;
     const { picture } = asked.target;
-    const read = Array.from(picture, (code) =>
-      random.chance(share) ? picture[random.integer(0, picture.length - 1)]! : code,
-    );
+    const isDropped = codeDropout > 0 && random.chance(codeDropout);
+    const share = isDropped ? random.uniform() : misread;
+    const other = () =>
+      isDropped ? random.integer(0, codes - 1) : picture[random.integer(0, picture.length - 1)]!;
+    const read = Array.from(picture, (code) => (random.chance(share) ? other() : code));
     return { ...asked, target: { picture, read } };
   });
   return { ...context, todos };

@@ -66,6 +66,7 @@ const optionsOf = (mix: Partial<MixSettings>, part = "train"): ContextOptions =>
     todoInstruction: 0,
     weights: {},
     misread: 0,
+    codeDropout: 0,
     ...mix,
   },
 });

@@ -56,6 +56,7 @@ test.each([
       todoInstruction: 0,
       weights: {},
       misread: 0,
+      codeDropout: 0,
     },
   };
   const config: DecoderConfig = { ...tiny, vocabularySize: tokenizers.text.vocabulary.size };

@@ -44,6 +44,7 @@ const options: ContextOptions = {
     todoInstruction: 0.5,
     weights: {},
     misread: 0,
+    codeDropout: 0,
   },
 };
 const mixed = (mix: Partial<ContextOptions["mix"]>, more: Partial<ContextOptions> = {}): ContextOptions => ({
@@ -169,6 +170,31 @@ describe("contexts", () => {
     expect(expected).toBeGreaterThan(20);
     expect(changed / expected).toBeGreaterThan(0.6);
     expect(changed / expected).toBeLessThan(1.4);
+  });
+
+  test("of a share of the targets, any part is read as any other codes", async () => {
+    const shares = async (codeDropout: number) => {
+      const [plain, dropped] = [await contextsOf(options, 30), await contextsOf(mixed({ codeDropout }), 30)];
+      return dropped.flatMap(({ todos }, i) =>
+        todos.flatMap(({ target }, j) => {
+          if (!("picture" in target)) return [];
+          const picture = Array.from(target.picture);
+          expect(picture).toEqual(Array.from(pictureOf(plain[i]!.todos[j]!)));
+          return [Array.from(target.read!).filter((code, k) => code !== picture[k]).length / picture.length];
+        }),
+      );
+    };
+    const all = await shares(1);
+    expect(all.length).toBeGreaterThan(50);
+    const mean = all.reduce((sum, share) => sum + share, 0) / all.length;
+    expect(mean).toBeGreaterThan(0.35);
+    expect(mean).toBeLessThan(0.65);
+    // As many with few mistakes as with many, not all with about a half.
+    expect(all.filter((share) => share <= 0.25).length / all.length).toBeGreaterThan(0.15);
+    expect(all.filter((share) => share >= 0.75).length / all.length).toBeGreaterThan(0.15);
+    const untouched = (await shares(0.3)).filter((share) => share === 0).length / all.length;
+    expect(untouched).toBeGreaterThan(0.6);
+    expect(untouched).toBeLessThan(0.95);
   });
 
   test("with no families named, every one but the held-out ones is drawn from", async () => {
