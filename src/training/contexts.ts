@@ -117,7 +117,8 @@ export async function encodedContexts(
     drawn.push(await draw(Random.of(seed, "context", part, step, i), drawing, tokenizers));
   }
   const encoded = await encodeContexts(drawn, tokenizers);
-  if (mix.misread === 0 && mix.codeDropout === 0) return { kind, contexts: encoded };
+  const isMeasured = part !== "train";
+  if (isMeasured || (mix.misread === 0 && mix.codeDropout === 0)) return { kind, contexts: encoded };
   const { codes } = tokenizers.image.config;
   const read = encoded.map((context, i) =>
     misread(context, { ...mix, codes }, Random.of(seed, "misread", part, step, i)),

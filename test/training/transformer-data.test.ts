@@ -197,6 +197,12 @@ describe("contexts", () => {
     expect(untouched).toBeLessThan(0.95);
   });
 
+  test("what is measured is read without mistakes", async () => {
+    const contexts = await contextsOf(mixed({ misread: 1, codeDropout: 1 }, { part: "held out" }), 4);
+    for (const { target } of contexts.flatMap(({ todos }) => todos))
+      expect(Object.keys(target)).not.toContain("read");
+  });
+
   test("with no families named, every one but the held-out ones is drawn from", async () => {
     const grey: Image = { width: 16, height: 16, data: new Float32Array(768).fill(0.5) };
     const pair = () => ({ input: grey, output: grey, instruction: "", difference: "" });
