@@ -19,7 +19,11 @@ export default transformerRecipe({
   contexts: 3,
   todos: 5,
   model: { hiddenSize: 256, intermediateSize: 704, layers: 6, heads: 8 },
-  xprompt: { tokens: 16, maxTextTokens: 12, sampling: { temperature: 0.7, topP: 0.9, guidance: 3 } },
+  xprompt: {
+    tokens: 16,
+    maxTextTokens: 12,
+    sampling: { temperature: 0.5, topP: 0.9, guidance: { image: 2, text: 3, examples: 3 } },
+  },
   optimizer: { learningRate: 1.5e-3, beta1: 0.9, beta2: 0.98, weightDecay: 0.05, clipNorm: 1 },
   schedule: { shape: "wsd", warmup: 200, floor: 0.02, decay: 0.3 },
   mix: {
