@@ -22,7 +22,7 @@ export default transformerRecipe({
   xprompt: {
     tokens: 16,
     maxTextTokens: 12,
-    sampling: { temperature: 0.5, topP: 0.9, guidance: { image: 2, text: 3, examples: 3 } },
+    sampling: { temperature: 0.5, topP: 0.9, guidance: { image: 1.5, text: 3, examples: 3 } },
   },
   optimizer: { learningRate: 1.5e-3, beta1: 0.9, beta2: 0.98, weightDecay: 0.05, clipNorm: 1 },
   schedule: { shape: "wsd", warmup: 200, floor: 0.02, decay: 0.3 },

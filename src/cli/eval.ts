@@ -60,11 +60,11 @@ export function evalCommand(signal: AbortSignal): Command {
       1,
     )
     .option("--greedy", "take the likeliest code each time", false)
-    .option("--temperature <t>", "defaults to 0.5", numberFor("--temperature", ranges.temperature))
+    .option("--temperature <t>", "defaults to 0.7", numberFor("--temperature", ranges.temperature))
     .option("--top-p <p>", "defaults to 0.9", numberFor("--top-p", ranges.topP))
     .option(
       "--guidance <g>",
-      "weight of the examples, or one for each condition. Defaults to image=2,examples=3",
+      "weight of the examples, or one for each condition as image=2,examples=3. Defaults to 3",
       guidanceFor(guidanceSchema),
     )
     .addOption(

@@ -18,10 +18,10 @@ import { guidanceSchema } from "../xprompt/request.ts";
 
 /** How every picture of a run is drawn. */
 export const drawSettingsSchema = samplingSchema.extend({
-  temperature: samplingSchema.shape.temperature.unwrap().default(0.5),
+  temperature: samplingSchema.shape.temperature.unwrap().default(0.7),
   topP: samplingSchema.shape.topP.unwrap().default(0.9),
   /** Weight of the examples, or of each condition; what is not named has weight 1. */
-  guidance: guidanceSchema.default({ image: 2, examples: 3 }),
+  guidance: guidanceSchema.default(3),
   /** Weight of the words where there is no picture to change. */
   textGuidance: z.number().min(0).max(100).default(3).describe("a number from 0 to 100"),
 });
