@@ -25,6 +25,9 @@ export type ProgressStream = NodeJS.WritableStream & { readonly isTTY?: boolean 
 /** What else to show, by name: a loss, tokens/s. */
 export type ProgressFields = Readonly<Record<string, number | string>>;
 
+/** Work that has gone on for less has no rate yet. */
+const MEASURABLE_MS = 20;
+
 /** The rate is that of the last half minute or more, so that a slow start is soon forgotten. */
 const RATE_WINDOW_MS = 30_000;
 
@@ -126,7 +129,7 @@ export class Progress {
     const { total } = this.options;
     const now = this.clock();
     const { time, value } = this.marks[0]!;
-    const rate = now > time ? (1000 * (this.value - value)) / (now - time) : 0;
+    const rate = now - time >= MEASURABLE_MS ? (1000 * (this.value - value)) / (now - time) : 0;
     const share = total > 0 ? Math.floor((100 * this.value) / total) : 100;
     const parts = [`${this.value}/${total} ${this.unit} (${share}%)`];
     if (rate > 0) parts.push(formatRate(rate, this.unit));

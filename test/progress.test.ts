@@ -66,6 +66,15 @@ test("the rate of resumed work counts from where it resumed, and forgets a slow 
   expect(text()).toMatch(/231\/1000 steps \(23%\), 4 steps\/s, 3m 12s left\n$/);
 });
 
+test("work that has hardly begun has no rate", () => {
+  const { progress, time, text } = scene({ total: 8, unit: "rows", every: 0 });
+  time.seconds = 0.0002;
+  progress.update(1);
+  time.seconds = 0.5;
+  progress.update(2);
+  expect(text()).toBe("training: 1/8 rows (12%)\ntraining: 2/8 rows (25%), 4 rows/s, 1.5s left\n");
+});
+
 test("fields stay until they change", () => {
   const { progress, text } = scene({ every: 0 });
   progress.update(1, { loss: 2, "tokens/s": 2900.4 });
