@@ -36,12 +36,12 @@ export function guidanceFor<G>(schema: z.ZodType<G>): (text: string) => G {
 
 const numberIn = (text: string): number => (text.trim() === "" ? Number.NaN : Number(text));
 
-function weightsIn(text: string): Record<string, number> {
+/** Not a number where a part is no weight, or a condition has two. */
+function weightsIn(text: string): Record<string, number> | number {
   const parts = text.split(",").map((part) => part.split("="));
-  const names = parts.map(([name]) => name!.trim());
-  if (new Set(names).size < names.length || parts.some(({ length }) => length !== 2))
-    return { "": Number.NaN };
-  return Object.fromEntries(parts.map(([, value], i) => [names[i]!, numberIn(value!)]));
+  const weights = new Map(parts.map(([name = "", value = ""]) => [name.trim(), numberIn(value)]));
+  const isClear = weights.size === parts.length && parts.every(({ length }) => length === 2);
+  return isClear ? Object.fromEntries(weights) : Number.NaN;
 }
 
 /** Weights as `--guidance` takes them. */
