@@ -1,6 +1,6 @@
 /** @file The tasks that training showed, on new scenes and parameters: what the right example is worth, family by family. */
 import { familyNamed, type TaskFamily } from "../../tasks/index.ts";
-import { baselines, type Condition, compareConditions, type Scoreboard } from "../conditions.ts";
+import { baselines, type Condition, compareConditions, type Metric, type Scoreboard } from "../conditions.ts";
 import { mean } from "../metrics/bootstrap.ts";
 import type { Section } from "../report.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
@@ -29,17 +29,15 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   const restored: Scoreboard[] = [];
   const pictures: Section[] = [];
   for (const name of training.families) {
-    const { scores, sheet } = await compareConditions(name, [familyNamed(name)], conditions, context);
+    const family = familyNamed(name);
+    const { scores, sheet } = await compareConditions(name, [family], conditions, context);
     figures[name] = figuresOf(scores);
     boards.push(scores);
-    if (isRestoration(familyNamed(name))) restored.push(scores);
+    if (isRestoration(family)) restored.push(scores);
     pictures.push({ title: name, sheet });
   }
-  const pooled = (condition: (typeof columns)[number]) =>
-    boards.flatMap((scores) => scores.column(condition, "rmse"));
-  const overall = Object.fromEntries(
-    columns.map((condition) => [condition, estimate(pooled(condition), seed)]),
-  );
+  const pooled = pool(boards, "rmse");
+  const overall = estimates(pooled, seed);
   const share = (other: "wrong" | "none") =>
     mean(boards.map((scores) => (meanRmse(scores, "right") < meanRmse(scores, other) ? 1 : 0)));
   const differences = {
@@ -79,11 +77,23 @@ const isRestoration = ({ prototype, reverseOf }: TaskFamily): boolean =>
 
 /** PSNR of the restoration families together, and how far below the image tokenizer's own it is. */
 function restorationOf(boards: readonly Scoreboard[], seed: number) {
-  const pooled = (condition: (typeof columns)[number]) =>
-    boards.flatMap((scores) => scores.column(condition, "psnr"));
-  const psnr = Object.fromEntries(columns.map((condition) => [condition, estimate(pooled(condition), seed)]));
-  return { psnr, belowCeiling: difference(pooled("ceiling"), pooled("right"), seed) };
+  const pooled = pool(boards, "psnr");
+  return {
+    psnr: estimates(pooled, seed),
+    belowCeiling: difference(pooled("ceiling"), pooled("right"), seed),
+  };
 }
+
+type Pooled = (condition: (typeof columns)[number]) => number[];
+
+/** One metric over the samples of several families. */
+const pool =
+  (boards: readonly Scoreboard[], metric: Metric): Pooled =>
+  (condition) =>
+    boards.flatMap((scores) => scores.column(condition, metric));
+
+const estimates = (pooled: Pooled, seed: number) =>
+  Object.fromEntries(columns.map((condition) => [condition, estimate(pooled(condition), seed)]));
 
 const meanRmse = (scores: Scoreboard, condition: keyof typeof conditions): number =>
   mean(scores.column(condition, "rmse"));
