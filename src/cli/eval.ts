@@ -1,8 +1,8 @@
 /** @file `xprompt eval SUITE`: measures a model. */
-import { Argument, Command, Option } from "commander";
+import { Argument, Command } from "commander";
 import { z } from "zod";
 import { UsageError } from "../errors.ts";
-import { comparisonModels, drawSettingsSchema, evaluate, suites } from "../evaluation/index.ts";
+import { drawSettingsSchema, evaluate, suites } from "../evaluation/index.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { type Guidance, guidanceSchema } from "../xprompt/request.ts";
 import {
@@ -23,7 +23,7 @@ interface Options extends ModelOptions {
   readonly temperature?: number;
   readonly topP?: number;
   readonly guidance?: Guidance;
-  readonly as?: (typeof comparisonModels)[number];
+  readonly as?: string;
   readonly for: string;
   readonly recipe?: string;
   readonly data?: string;
@@ -33,9 +33,12 @@ interface Options extends ModelOptions {
 const limit = z.int().min(1).max(1_000_000).describe("a whole number from 1");
 const seed = z.int().min(0).describe("a whole number from 0 to 2^53 - 1");
 const ranges = drawSettingsSchema.shape;
+/** Suites that compare with models whose figures are stored. */
+const comparing = suites.filter(({ comparisons }) => comparisons);
 
 export function evalCommand(signal: AbortSignal): Command {
   const names = suites.map(({ name }) => name);
+  const kinds = comparing.map(({ name, comparisons }) => `${name}: ${comparisons!.join(", ")}`).join("; ");
   const command = new Command("eval")
     .description("Measure a model on a suite, and write a report with pictures.")
     .addArgument(new Argument("<suite>", "what to measure").choices(names))
@@ -67,17 +70,12 @@ export function evalCommand(signal: AbortSignal): Command {
       "weight of the examples, or one for each condition as image=2,examples=3. Defaults to 3",
       guidanceFor(guidanceSchema),
     )
-    .addOption(
-      new Option(
-        "--as <kind>",
-        "unseen: the model is one to compare with; its figures are stored beside --for's model",
-      ).choices(comparisonModels),
-    )
-    .option("--for <model>", "unseen: with --as, the model that is compared. Defaults to nano", "nano")
     .option(
-      "--recipe <path>",
-      "unseen: with --as, the recipe that made the model, to be named with the figures",
+      "--as <kind>",
+      `the model is one to compare with; its figures are stored beside --for's model (${kinds})`,
     )
+    .option("--for <model>", "with --as, the model that is compared. Defaults to nano", "nano")
+    .option("--recipe <path>", "with --as, the recipe that made the model, to be named with the figures")
     .option("--data <dir>", "folder of the data set, or file of the prompts, for suites of one")
     .option("--json", "print one JSON object on standard output", false)
     .action((name: string, options: Options) => run(name, options, signal));
@@ -86,8 +84,13 @@ export function evalCommand(signal: AbortSignal): Command {
 async function run(name: string, options: Options, signal: AbortSignal): Promise<void> {
   const suite = suites.find((each) => each.name === name)!;
   const { as, recipe, data } = options;
-  if ((as ?? recipe) !== undefined && name !== "unseen")
-    throw new UsageError(`eval ${name}: expected --as and --recipe with the suite unseen alone`);
+  const { comparisons } = suite;
+  if ((as ?? recipe) !== undefined && !comparisons)
+    throw new UsageError(
+      `eval ${name}: expected --as and --recipe with ${comparing.map((each) => each.name).join(" and ")} alone`,
+    );
+  if (as !== undefined && !comparisons!.includes(as))
+    throw new UsageError(`eval ${name}: --as: expected ${comparisons!.join(" or ")}, got ${as}`);
   if (options.greedy && options.temperature !== undefined)
     throw new UsageError("eval: expected --greedy or --temperature, got both");
   for (const needed of suite.needs ?? [])

@@ -2,7 +2,6 @@
 import type { XPrompt } from "../xprompt/model.ts";
 import type { Drawings } from "./drawings.ts";
 import type { Section } from "./report.ts";
-import type { ComparisonModel } from "./suites/unseen-comparison.ts";
 import type { TrainingFacts } from "./training-facts.ts";
 
 /** What a suite works with. */
@@ -28,8 +27,8 @@ export interface SuiteOptions {
   readonly data?: string;
   /** Where the results go. */
   readonly out?: string;
-  /** The model is one that another is compared with: its figures are stored. */
-  readonly as?: ComparisonModel;
+  /** The model is one that another is compared with, one of the suite's `comparisons`: its figures are stored. */
+  readonly as?: string;
   /** The recipe that made such a model. */
   readonly recipe?: string;
   /** Folder of the model that such figures are for. */
@@ -50,5 +49,7 @@ export interface Suite {
   readonly limit: number;
   /** Which of the options it needs. */
   readonly needs?: readonly (keyof SuiteOptions)[];
+  /** What `as` may say, of suites that compare with models that are not there. */
+  readonly comparisons?: readonly string[];
   run(context: SuiteContext): Promise<SuiteOutcome>;
 }

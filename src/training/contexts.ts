@@ -67,6 +67,8 @@ export interface MixSettings {
    * words, the query and the examples, not in what was drawn before (word dropout, https://arxiv.org/abs/1511.06349).
    */
   readonly codeDropout: number;
+  /** The same of targets that are scenes of their captions; unless told, as of others. */
+  readonly captionDropout?: number;
 }
 
 /** Where contexts of pairs come from. */
@@ -118,10 +120,11 @@ export async function encodedContexts(
   }
   const encoded = await encodeContexts(drawn, tokenizers);
   const isMeasured = part !== "train";
-  if (isMeasured || (mix.misread === 0 && mix.codeDropout === 0)) return { kind, contexts: encoded };
+  const codeDropout = (kind === "captions" ? mix.captionDropout : undefined) ?? mix.codeDropout;
+  if (isMeasured || (mix.misread === 0 && codeDropout === 0)) return { kind, contexts: encoded };
   const { codes } = tokenizers.image.config;
   const read = encoded.map((context, i) =>
-    misread(context, { ...mix, codes }, Random.of(seed, "misread", part, step, i)),
+    misread(context, { ...mix, codeDropout, codes }, Random.of(seed, "misread", part, step, i)),
   );
   return { kind, contexts: read };
 }
@@ -141,7 +144,7 @@ function drawKind(random: Random, { describe, textToImage }: MixSettings): Batch
 /** The context with some codes of its targets read wrongly. */
 function misread(
   context: Context<Codes>,
-  { misread, codeDropout, codes }: MixSettings & { readonly codes: number },
+  { misread, codeDropout, codes }: Pick<MixSettings, "misread" | "codeDropout"> & { readonly codes: number },
   random: Random,
 ): Context<Codes> {
   const todos = context.todos.map((asked) => {

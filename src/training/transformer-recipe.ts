@@ -69,7 +69,10 @@ export const transformerRecipe = recipeKind(
       .prefault({}),
     xprompt: z
       .strictObject({
-        /** S: tokens that an example is compressed to. Defaults to 16, or to what `init` has; so do the others. */
+        /**
+         * S: tokens that an example is compressed to. Defaults to 16, or to what `init` has; so do the others. A model
+         * that is trained on may come to have others, up to the XP tokens that its tokenizer names.
+         */
         tokens: z.int().min(1).optional(),
         /** Most text tokens of an instruction or caption. Defaults to 16. */
         maxTextTokens: z.int().min(0).optional(),
@@ -125,6 +128,8 @@ export const transformerRecipe = recipeKind(
         misread: share.default(0),
         /** Share of targets of which a random share of the codes is read as any others: the words, the query and the examples have to say what comes next. */
         codeDropout: share.default(0),
+        /** The same of scenes of their captions, where it is to be another share. */
+        captionDropout: share.optional(),
       })
       .prefault({}),
     /** Batches of held-out contexts that an evaluation looks at. */

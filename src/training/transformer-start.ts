@@ -17,7 +17,7 @@ import type { SessionOptions } from "../runtime/session.ts";
 import { checkParts } from "../xprompt/check-parts.ts";
 import { modelConfigFromJson, modelConfigSchema } from "../xprompt/config.ts";
 import { resolveModel } from "../xprompt/models.ts";
-import { longestExample, type XPromptConfig } from "../xprompt/sequence.ts";
+import { longestExample, longestTodo, todoPositionAfter, type XPromptConfig } from "../xprompt/sequence.ts";
 import { type Filling, initialize, TrainingState } from "./state.ts";
 import { CODEBOOK } from "./tokenizer-start.ts";
 import type { TransformerRecipe } from "./transformer-recipe.ts";
@@ -47,8 +47,7 @@ export async function startOf(recipe: TransformerRecipe, session: SessionOptions
   const tokenizers = await loadTokenizers(folder, { ...session, resolution: model.resolution });
   checkResolution(tokenizers.image.config);
   const { tokens = 16, maxTextTokens = 16, mask = "xprompt", sampling } = recipe.xprompt;
-  const longest = longestExample({ tokens, maxTextTokens }, tokenizers.image.codesPerImage);
-  const todoPosition = 64 * Math.ceil(longest / 64);
+  const todoPosition = todoPositionAfter({ tokens, maxTextTokens }, tokenizers.image.codesPerImage);
   const xprompt = { tokens, maxTextTokens, mask, todoPosition, sampling };
   const heads = model.heads ?? 8;
   const config: DecoderConfig = {
@@ -67,11 +66,7 @@ export async function startOf(recipe: TransformerRecipe, session: SessionOptions
     refuse(
       `model.hiddenSize: expected a multiple of ${2 * heads}, for ${heads} heads of even width, got ${config.hiddenSize}`,
     );
-  const { xp } = tokenizers.text.vocabulary;
-  if (tokens > xp.length)
-    refuse(
-      `xprompt.tokens: expected at most the ${xp.length} XP tokens of ${name}, got ${tokens} (train tokenizers with a larger text.xpTokens)`,
-    );
+  checkTokens(tokens, tokenizers.text.vocabulary, name);
   const codebook = (await readWeights(folder, undefined, (name) => name === CODEBOOK)).get(CODEBOOK)!;
   return { folder, tokenizers, xprompt, config, codebook };
 }
@@ -93,9 +88,8 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
   const sizes = { ...decoder, ropeTheta: decoder.rope.theta, ropeFactor: decoder.rope.factor ?? 1 };
   for (const key of ["hiddenSize", "intermediateSize", "layers", "heads", "ropeTheta", "ropeFactor"] as const)
     expect(`model.${key}`, recipe.model[key], sizes[key]);
-  const { mask = xprompt.mask ?? "xprompt", sampling = xprompt.sampling } = recipe.xprompt;
-  for (const key of ["tokens", "maxTextTokens"] as const)
-    expect(`xprompt.${key}`, recipe.xprompt[key], xprompt[key]);
+  if (recipe.train !== "all") expect("xprompt.tokens", recipe.xprompt.tokens, xprompt.tokens);
+  expect("xprompt.maxTextTokens", recipe.xprompt.maxTextTokens, xprompt.maxTextTokens);
   expect("model.resolution", recipe.model.resolution, image.resolution);
   expect("tokenizers", recipe.tokenizers, name);
   const tokenizers = await loadTokenizers(folder, session);
@@ -104,9 +98,31 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
   checkParts({ decoder, image, xprompt }, vocabulary, all);
   const weights = new Map([...all].filter(([key]) => !key.startsWith(`${VQ_PREFIX}.`)));
   const checksum = recorded ?? (await sha256File(join(folder, "model.safetensors"), "weights"));
+  const changed: XPromptConfig = { ...xprompt, ...defined(recipe.xprompt) };
+  checkTokens(changed.tokens, vocabulary, name);
+  const { codesPerImage } = tokenizers.image;
+  const fits = longestExample(changed, codesPerImage) <= xprompt.todoPosition;
+  const todoPosition = fits ? xprompt.todoPosition : todoPositionAfter(changed, codesPerImage);
+  const maxPositions = Math.max(decoder.maxPositions, todoPosition + longestTodo(changed, codesPerImage));
   const adapter = adapterOf(recipe, xprompt, vocabulary);
-  const config = adapter ? { ...decoder, adapter } : decoder;
-  return { folder, tokenizers, xprompt: { ...xprompt, mask, sampling }, config, base: { weights, checksum } };
+  return {
+    folder,
+    tokenizers,
+    xprompt: { ...changed, todoPosition },
+    config: { ...decoder, maxPositions, ...(adapter && { adapter }) },
+    base: { weights, checksum },
+  };
+}
+
+/** Without what is left to its default. */
+const defined = <T extends object>(settings: T): Partial<T> =>
+  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as Partial<T>;
+
+function checkTokens(tokens: number, { xp }: Vocabulary, name: string): void {
+  if (tokens > xp.length)
+    refuse(
+      `xprompt.tokens: expected at most the ${xp.length} XP tokens of ${name}, got ${tokens} (train tokenizers with a larger text.xpTokens)`,
+    );
 }
 
 /** @throws XPromptError for pictures that do not shrink to whole codes */

@@ -20,7 +20,7 @@ import { type Dtype, type TensorToWrite, writeSafetensors } from "../runtime/saf
 import { openWeights, type WeightFolder } from "../runtime/weights.ts";
 import { checkParts } from "./check-parts.ts";
 import type { ModelConfig } from "./config.ts";
-import { longestExample, longestTodo, type XPromptConfig } from "./sequence.ts";
+import { longestTodo, todoPositionAfter, type XPromptConfig } from "./sequence.ts";
 
 const EMBEDDING = "model.embed_tokens.weight";
 const HEAD = "lm_head.weight";
@@ -80,7 +80,7 @@ export async function initializeModel(options: InitializeOptions): Promise<Initi
 
   const sizes = { tokens: xpTokens, maxTextTokens };
   const codes = codesPerImage(image);
-  const todoPosition = 64 * Math.ceil(longestExample(sizes, codes) / 64);
+  const todoPosition = todoPositionAfter(sizes, codes);
   const used = todoPosition + longestTodo(sizes, codes);
   const xprompt: XPromptConfig = { ...sizes, todoPosition };
   const config: ModelConfig = {

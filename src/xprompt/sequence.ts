@@ -112,6 +112,12 @@ export const longestExample = (
   codesPerImage: number,
 ): number => 1 + maxTextTokens + 2 * (codesPerImage + 2) + tokens;
 
+/** Where TODO parts begin: the next multiple of 64 after the longest example. */
+export const todoPositionAfter = (
+  sizes: Pick<XPromptConfig, "tokens" | "maxTextTokens">,
+  codesPerImage: number,
+): number => 64 * Math.ceil(longestExample(sizes, codesPerImage) / 64);
+
 /** Tokens of the longest TODO part, its answer included. */
 export const longestTodo = (
   { maxTextTokens }: Pick<XPromptConfig, "maxTextTokens">,

@@ -24,7 +24,13 @@ test.each([
   ["a suite without its data", ["eval", "lol", "--model", "tiny"], 2, "expected --data"],
   ["a limit of nothing", ["eval", "unseen", "--limit", "0"], 2, "--limit: expected a whole number from 1"],
   ["greedy and a temperature", ["eval", "unseen", "--greedy", "--temperature", "1"], 2, "got both"],
-  ["a comparison of another suite", ["eval", "seen", "--as", "full"], 2, "with the suite unseen alone"],
+  ["a comparison of another suite", ["eval", "seen", "--as", "full"], 2, "with unseen and compression alone"],
+  [
+    "a comparison that the suite does not know",
+    ["eval", "unseen", "--as", "sweep"],
+    2,
+    "expected full or causal, got sweep",
+  ],
   ["no such model", ["eval", "seen", "--model", "nowhere"], 1, "nowhere"],
   ["a folder that is a file", ["eval", "seen", "--model", "tiny", "--out", "query.png"], 1, "query.png"],
 ] as const)("%s is refused in one line", async (_name, args, status, says) => {

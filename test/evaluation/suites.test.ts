@@ -1,12 +1,15 @@
 /** @file The other suites on a tiny model: their figures' shape and relations, data sets from files, the nearest instruction. */
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { ExamplePool } from "../../src/evaluation/example-pool.ts";
 import { evaluate, type SuiteOptions, suites } from "../../src/evaluation/index.ts";
 import { psnr } from "../../src/evaluation/metrics/pictures.ts";
+import { sampleOf } from "../../src/evaluation/samples.ts";
+import { readTrainingFacts } from "../../src/evaluation/training-facts.ts";
 import { type Image, loadImage, savePng } from "../../src/image/index.ts";
+import { familyNamed, Random } from "../../src/tasks/index.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
 import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
 
@@ -25,11 +28,17 @@ afterAll(() => rm(folder, { recursive: true }));
 
 const settings = { temperature: 0.7, topK: 0, topP: 0.9, guidance: 3, textGuidance: 3 };
 
-// biome-ignore lint/suspicious/noExplicitAny: results are looked at as JSON
-async function run(name: string, limit: number, options: SuiteOptions = {}, out?: string): Promise<any> {
+async function run(
+  name: string,
+  limit: number,
+  options: SuiteOptions = {},
+  out?: string,
+  model = at("tiny"),
+  // biome-ignore lint/suspicious/noExplicitAny: results are looked at as JSON
+): Promise<any> {
   const suite = suites.find((each) => each.name === name)!;
   const result = await evaluate(suite, {
-    model: at("tiny"),
+    model,
     limit,
     seed: 3,
     settings,
@@ -98,6 +107,39 @@ test("compression: slots and bytes grow with the examples, by S each", async () 
     expect(examples[count].milliseconds).toBeGreaterThan(0);
   }
   expect(ratio).toBeCloseTo(40 / 3, 9);
+});
+
+test("compression: models with another S or mask are stored, and shown by the slots they keep", async () => {
+  const beside = { as: "sweep", beside: at("tiny") };
+  const config = JSON.parse(await readFile(at("tiny", "config.json"), "utf8"));
+  const measured = [];
+  for (const xprompt of [{ mask: "causal" }, { tokens: 2 }]) {
+    const other = at(JSON.stringify(xprompt));
+    await cp(at("tiny"), other, { recursive: true });
+    const changed = { ...config, xprompt: { ...config.xprompt, ...xprompt } };
+    await writeFile(join(other, "config.json"), JSON.stringify(changed));
+    measured.push(await run("compression", 1, { ...beside, recipe: "recipes/other.ts" }, undefined, other));
+  }
+  const { sweep, examples } = await run("compression", 1, {}, at("compressed"));
+  // biome-ignore lint/suspicious/noExplicitAny: results are looked at as JSON
+  expect(sweep.map((each: any) => [each.mask, each.xpTokens, each.examples[1].slots])).toEqual([
+    ["xprompt", 2, 2],
+    ["causal", 3, 40],
+  ]);
+  expect(sweep[1]).toMatchObject({ stored: true, recipe: "recipes/other.ts", seed: 3, n: 1 });
+  expect(sweep[1].examples).toEqual(measured[0].examples);
+  expect(measured.map(({ as }) => as)).toEqual(["causal", "xp-2"]);
+  expect(await readFile(at("compressed", "report.html"), "utf8")).toContain("Slots an example");
+
+  // Nats a code of the truth, as the model itself scores it.
+  const model = await XPrompt.load(at("tiny"), { threads: 1 });
+  const family = Random.of(3, "compression", 0).pick((await readTrainingFacts(at("tiny"))).families);
+  const { query, example } = sampleOf(familyNamed(family), 3, 0, model.size);
+  const { input, output } = example(0);
+  const prompt = await model.compress([{ input, output }]);
+  const nats = await model.score({ prompt, input: query.input, output: query.output });
+  expect(examples[1].nats).toBeCloseTo(nats.reduce((sum, each) => sum + each, 0) / nats.length, 9);
+  await model.release();
 });
 
 test("text to image: the mean of six kinds", async () => {

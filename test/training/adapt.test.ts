@@ -228,6 +228,29 @@ test("a step computes no gradient of a frozen matrix, and does not copy one", ()
   }
 });
 
+test.each([
+  // <s>, five words, two pictures of 16 codes with begin and end, and seven XP tokens do not fit before position 48.
+  [2, 48],
+  [7, 64],
+])(
+  "all weights, with %i XP tokens instead of three: TODO parts begin at %i",
+  async (tokens, todoPosition) => {
+    await writeTinyModel(at(`named ${tokens}`), 1, 8);
+    await withTask(recipeOf({ init: at(`named ${tokens}`), xprompt: { tokens } }), async (task) => {
+      await train(task, 1);
+      await task.release(at(`with ${tokens}`));
+    });
+    const model = await XPrompt.load(at(`with ${tokens}`), { threads: 1 });
+    expect(model.config.xprompt).toMatchObject({ tokens, todoPosition, maxTextTokens: 5 });
+    const example = { input: somePicture("before"), output: somePicture("after") };
+    const prompt = await model.compress([example]);
+    expect(prompt.blocks[0]!.length).toBe(tokens);
+    const { images } = await model.generate({ prompt, input: somePicture("query"), seed: 1 });
+    expect(images).toHaveLength(1);
+    await model.release();
+  },
+);
+
 describe("refused", () => {
   test.each([
     [
@@ -236,7 +259,8 @@ describe("refused", () => {
     ],
     [{ model: { hiddenSize: 48 } }, "model.hiddenSize: expected 24, as "],
     [{ model: { layers: 2, heads: 2 } }, "model.heads: expected 4, as "],
-    [{ xprompt: { tokens: 4 } }, "xprompt.tokens: expected 3, as "],
+    [{ xprompt: { tokens: 4 } }, "xprompt.tokens: expected at most the 3 XP tokens of "],
+    [{ train: "xp", xprompt: { tokens: 2 } }, "xprompt.tokens: expected 3, as "],
     [{ tokenizers: "nano" }, "tokenizers: expected "],
   ] as [Settings, string][])("%j", async (change, says) => {
     const refused = transformerTask(recipeOf(change));

@@ -197,6 +197,19 @@ describe("contexts", () => {
     expect(untouched).toBeLessThan(0.95);
   });
 
+  test("captions have a share of their own, where it is told", async () => {
+    const readCodes = async (mix: Partial<ContextOptions["mix"]>) => {
+      const contexts = await contextsOf(mixed(mix), 6);
+      return contexts.flatMap(({ todos }) => todos).filter(({ target }) => "read" in target).length;
+    };
+    for (const textToImage of [0, 1]) {
+      const [own, none] = [{ captionDropout: 1 }, { captionDropout: 0, codeDropout: 1 }];
+      expect(await readCodes({ textToImage, ...own })).toBe(textToImage * 6 * 2 * 4);
+      expect((await readCodes({ textToImage, ...none })) > 0).toBe(textToImage === 0);
+      expect(await readCodes({ textToImage, codeDropout: 1 })).toBeGreaterThan(0);
+    }
+  });
+
   test("what is measured is read without mistakes", async () => {
     const contexts = await contextsOf(mixed({ misread: 1, codeDropout: 1 }, { part: "held out" }), 4);
     for (const { target } of contexts.flatMap(({ todos }) => todos))

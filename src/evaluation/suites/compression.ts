@@ -1,9 +1,13 @@
 /**
- * @file What an example costs, and what more of them are worth: slots and bytes of the cache, time to draw, distance
- * to the truth, for 1, 2, 4 and 8 examples; beside them what the examples would cost uncompressed.
+ * @file What an example costs, and what more of them are worth: slots and bytes of the cache, time to draw, likelihood
+ * of the truth and distance to it, for 1, 2, 4 and 8 examples; beside them what the examples would cost uncompressed,
+ * and models with more or fewer XP tokens, or none of the method's mask.
  */
+import { z } from "zod";
 import { headWidth } from "../../chameleon/transformer.ts";
 import { familyNamed, Random } from "../../tasks/index.ts";
+import { exampleMasks } from "../../xprompt/sequence.ts";
+import { Comparison, type Stored } from "../comparison.ts";
 import type { Shown } from "../drawings.ts";
 import { mean, meanInterval } from "../metrics/bootstrap.ts";
 import { psnr, rmse } from "../metrics/pictures.ts";
@@ -13,76 +17,158 @@ import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 const counts = [1, 2, 4, 8] as const;
 const BYTES_OF_A_NUMBER = 4;
 
+/** What so many examples cost, and what is drawn by them. */
+const costsSchema = z.object({
+  slots: z.int(),
+  bytes: z.int(),
+  slotsUncompressed: z.int(),
+  /** Median of the time to draw, the examples read before. */
+  milliseconds: z.number(),
+  /** Nats a code of the truth. */
+  nats: z.number(),
+  psnr: z.number(),
+  rmse: z.number(),
+  ci: z.record(z.enum(["nats", "psnr", "rmse"]), z.tuple([z.number(), z.number()])),
+});
+type Costs = z.output<typeof costsSchema>;
+
+const measuredSchema = z.object({
+  xpTokens: z.int().min(1),
+  mask: z.enum(exampleMasks),
+  /** By number of examples. */
+  examples: z.record(z.string(), costsSchema),
+  /** Slots of an example, against those that are kept of it. */
+  ratio: z.number(),
+  n: z.int().min(1),
+});
+type Measured = z.output<typeof measuredSchema>;
+
+const sweep = new Comparison("compression", measuredSchema);
+
 export const compression: Suite = {
   name: "compression",
   description:
-    "cache slots, bytes, time and quality against the number of examples, compressed to S slots each",
+    "cache slots, bytes, time and quality against the number of examples, compressed to S slots each, and against S",
   limit: 32,
-  run: measure,
+  comparisons: ["sweep"],
+  run: (context) => (context.options.as ? measureComparison(context) : measure(context)),
 };
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
-  const { drawings, limit, seed, model, training } = context;
-  const { decoder, xprompt } = model.config;
+  const stored = await sweep.read(context.folder);
+  const measured = await measureCounts(context);
+  const rows = Object.values(stored).filter((each) => each !== undefined);
+  const compared = rows.toSorted((a, b) => slotsOf(a) - slotsOf(b));
+  return {
+    figures: { ...measured, sweep: compared.map((each) => ({ stored: true, ...each })) },
+    report: [reportOf(measured), ...(compared.length > 0 ? [sweepReport(compared)] : [])],
+  };
+}
+
+const slotsOf = ({ examples }: Measured): number => examples["1"]!.slots;
+
+/** Measures a model with another S or mask, and stores its figures beside the model that they are for. */
+async function measureComparison(context: SuiteContext): Promise<SuiteOutcome> {
+  const measured = await measureCounts(context);
+  const name = measured.mask === "causal" ? "causal" : `xp-${measured.xpTokens}`;
+  return { figures: await sweep.store(name, measured, context), report: [reportOf(measured)] };
+}
+
+async function measureCounts({ drawings, limit, seed, model, training }: SuiteContext): Promise<Measured> {
   drawings.expect(limit * counts.length);
-  const columns = new Map(
-    counts.map((count) => [
-      count,
-      { psnr: [] as number[], rmse: [] as number[], milliseconds: [] as number[] },
-    ]),
-  );
+  const columns = new Map(counts.map((count) => [count, new Columns()]));
   for (let i = 0; i < limit; i++) {
     const name = Random.of(seed, "compression", i).pick(training.families);
     const sample = sampleOf(familyNamed(name), seed, i, model.size);
+    const { input, output } = sample.query;
     const examples = Array.from({ length: Math.max(...counts) }, (_, j): Shown => {
       const { input, output } = sample.example(j);
       return { input, output };
     });
     for (const count of counts) {
+      const shown = examples.slice(0, count);
       const { image, milliseconds } = await drawings.draw({
         id: `examples-${count}/${numbered(i)}`,
         seed: sample.seed,
-        examples: examples.slice(0, count),
-        input: sample.query.input,
+        examples: shown,
+        input,
       });
       const column = columns.get(count)!;
-      column.psnr.push(psnr(image, sample.query.output));
-      column.rmse.push(rmse(image, sample.query.output));
+      column.psnr.push(psnr(image, output));
+      column.rmse.push(rmse(image, output));
       column.milliseconds.push(milliseconds);
+      const prompt = await model.compress(shown);
+      column.nats.push(mean(await model.score({ prompt, input, output })));
     }
   }
+  const { decoder, xprompt } = model.config;
+  const { tokens: xpTokens, mask = "xprompt" } = xprompt;
   const bytesOfASlot = 2 * decoder.layers * decoder.keyValueHeads * headWidth(decoder) * BYTES_OF_A_NUMBER;
   // <s>, two pictures with their begin and end, and the XP block.
-  const wholeExample = 1 + 2 * (model.codesPerImage + 2) + xprompt.tokens;
-  const kept = xprompt.mask === "causal" ? wholeExample : xprompt.tokens;
-  const byCount = Object.fromEntries(
+  const wholeExample = 1 + 2 * (model.codesPerImage + 2) + xpTokens;
+  const kept = mask === "causal" ? wholeExample : xpTokens;
+  const examples = Object.fromEntries(
     counts.map((count) => {
-      const column = columns.get(count)!;
-      return [
-        count,
-        {
-          slots: count * kept,
-          bytes: count * kept * bytesOfASlot,
-          slotsUncompressed: count * wholeExample,
-          milliseconds: median(column.milliseconds),
-          psnr: mean(column.psnr),
-          rmse: mean(column.rmse),
-          ci: { psnr: meanInterval(column.psnr, seed), rmse: meanInterval(column.rmse, seed) },
-        },
-      ];
+      const slots = count * kept;
+      const cost = { slots, bytes: slots * bytesOfASlot, slotsUncompressed: count * wholeExample };
+      return [count, { ...cost, ...columns.get(count)!.summary(seed) }];
     }),
   );
-  const shown = ["slots", "bytes", "slotsUncompressed", "milliseconds", "psnr", "rmse"] as const;
-  const table = {
-    columns: ["examples", ...shown],
-    rows: counts.map((count) => [count, ...shown.map((field) => byCount[count]![field])]),
-  };
-  const text =
-    `Examples of families that training showed, compressed to ${kept} slots each (uncompressed: ${wholeExample}). ` +
-    "Milliseconds: the median, examples read before.";
+  return { xpTokens, mask, examples, ratio: wholeExample / kept, n: limit };
+}
+
+/** What was measured with so many examples, a value a sample. */
+class Columns {
+  readonly milliseconds: number[] = [];
+  readonly nats: number[] = [];
+  readonly psnr: number[] = [];
+  readonly rmse: number[] = [];
+
+  summary(seed: number): Pick<Costs, "milliseconds" | "nats" | "psnr" | "rmse" | "ci"> {
+    const { nats, psnr, rmse } = this;
+    const interval = (values: readonly number[]) => [...meanInterval(values, seed)] as [number, number];
+    return {
+      milliseconds: median(this.milliseconds),
+      nats: mean(nats),
+      psnr: mean(psnr),
+      rmse: mean(rmse),
+      ci: { nats: interval(nats), psnr: interval(psnr), rmse: interval(rmse) },
+    };
+  }
+}
+
+const shownCosts = ["slots", "bytes", "slotsUncompressed", "milliseconds", "nats", "psnr", "rmse"] as const;
+
+function reportOf({ examples, ratio }: Measured) {
+  const { slots } = examples["1"]!;
   return {
-    figures: { xpTokens: xprompt.tokens, examples: byCount, ratio: wholeExample / kept, n: limit },
-    report: [{ title: "Compression", text, table }],
+    title: "Compression",
+    text:
+      `Examples of families that training showed, compressed to ${slots} slots each (uncompressed: ${Math.round(slots * ratio)}). ` +
+      "Milliseconds: the median, examples read before. Nats: a code of the truth.",
+    table: {
+      columns: ["examples", ...shownCosts],
+      rows: counts.map((count) => [count, ...shownCosts.map((field) => examples[count]![field])]),
+    },
+  };
+}
+
+function sweepReport(models: readonly Stored<Measured>[]) {
+  const fields = ["slots", "bytes", "milliseconds", "nats", "psnr", "rmse"] as const;
+  return {
+    title: "Slots an example",
+    text:
+      "One example, compressed to more or fewer slots, or kept whole (causal), by models of equal training whose " +
+      "figures are stored.",
+    table: {
+      columns: ["mask", "S", ...fields, "n"],
+      rows: models.map(({ mask, xpTokens, examples, n }) => [
+        mask,
+        xpTokens,
+        ...fields.map((field) => examples["1"]![field]),
+        n,
+      ]),
+    },
   };
 }
 

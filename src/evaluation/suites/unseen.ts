@@ -2,7 +2,9 @@
  * @file The paper's table of unseen tasks, on our scenes: how much of what training would have taught does one example
  * show? Five tasks that training never had, under the same conditions for the same scenes.
  */
+import { z } from "zod";
 import { familyNamed, selectFamilies, type TaskFamily } from "../../tasks/index.ts";
+import { Comparison, type Stored } from "../comparison.ts";
 import {
   baselines,
   type Compared,
@@ -14,13 +16,28 @@ import {
 import type { Section } from "../report.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { difference, estimate, gapClosure, meansOf } from "../summary.ts";
-import { type Comparison, comparisonModels, readComparison, storeComparison } from "./unseen-comparison.ts";
 
 interface UnseenTask {
   readonly family: string;
   /** The metric that the gap is measured in. */
   readonly metric: Metric;
 }
+
+/** A model whose training had the tasks, and one with the plain causal mask. */
+const comparisonModels = ["full", "causal"] as const;
+
+const figuresSchema = z.object({
+  n: z.int().min(1),
+  /** Means by metric. */
+  means: z.record(z.string(), z.number()),
+  /** 95% intervals by metric. */
+  ci: z.record(z.string(), z.tuple([z.number(), z.number()])),
+});
+const storedSchema = z.object({ tasks: z.record(z.string(), figuresSchema) });
+type StoredTasks = z.output<typeof storedSchema>;
+type StoredModels = Readonly<Partial<Record<string, Stored<StoredTasks>>>>;
+
+const comparison = new Comparison("unseen", storedSchema);
 
 /** The names are the paper's columns. */
 const tasks = {
@@ -52,12 +69,13 @@ export const unseen: Suite = {
   description:
     "tasks that training never had, by one example: the paper's five, and the gap an example closes",
   limit: 32,
+  comparisons: comparisonModels,
   run: (context) => (context.options.as ? measureComparison(context) : measure(context)),
 };
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   const { drawings, limit, folder, training } = context;
-  const stored = await readComparison(folder);
+  const stored = await comparison.read(folder);
   const prototypes = training.heldOutPrototypes;
   const groups = Object.keys(tasks).length + prototypes.length;
   drawings.expect(groups * limit * Object.keys(conditions).length);
@@ -89,7 +107,7 @@ function figuresOf(
   name: string,
   metric: Metric,
   { scores }: Compared,
-  stored: Comparison,
+  stored: StoredModels,
   { seed, limit }: SuiteContext,
 ) {
   const column = (condition: keyof typeof conditions | (typeof baselines)[number]) =>
@@ -141,7 +159,7 @@ function figuresOf(
 }
 
 /** What is known about the stored figures, without the figures. */
-const comparisonOf = (stored: Comparison) =>
+const comparisonOf = (stored: StoredModels) =>
   Object.fromEntries(
     comparisonModels.map((name) => {
       const figures = stored[name];
@@ -181,13 +199,9 @@ function summaryOf(rows: Readonly<Record<string, object>>) {
 
 /** Measures a model that is compared with, by its one condition, and stores the figures beside the model they are for. */
 async function measureComparison(context: SuiteContext): Promise<SuiteOutcome> {
-  const { drawings, limit, seed, model, options } = context;
-  const { as, recipe, beside } = options;
+  const { drawings, limit, seed, options } = context;
   drawings.expect(Object.keys(tasks).length * limit);
-  const measured: Record<
-    string,
-    { n: number; means: Record<string, number>; ci: Record<string, [number, number]> }
-  > = {};
+  const measured: StoredTasks["tasks"] = {};
   const sections: Section[] = [];
   for (const [name, { family }] of Object.entries(tasks)) {
     const { scores, sheet } = await compareConditions(
@@ -207,14 +221,6 @@ async function measureComparison(context: SuiteContext): Promise<SuiteOutcome> {
     };
     sections.push({ title: name, sheet });
   }
-  const figures = {
-    fingerprint: model.fingerprint,
-    recipe: recipe ?? null,
-    command: context.command,
-    seed,
-    settings: { ...drawings.settings },
-    tasks: measured,
-  };
-  const path = await storeComparison(beside!, as!, figures);
-  return { figures: { as, wrote: path, ...figures }, report: sections };
+  const figures = await comparison.store(options.as!, { tasks: measured }, context);
+  return { figures, report: sections };
 }
