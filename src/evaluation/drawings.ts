@@ -20,10 +20,8 @@ import { guidanceSchema } from "../xprompt/request.ts";
 export const drawSettingsSchema = samplingSchema.extend({
   temperature: samplingSchema.shape.temperature.unwrap().default(0.7),
   topP: samplingSchema.shape.topP.unwrap().default(0.9),
-  /** Weight of the examples, or of each condition; what is not named has weight 1. */
+  /** As `generate` takes it: a number is for the examples, or for the words where there are none. */
   guidance: guidanceSchema.default(3),
-  /** Weight of the words where there is no picture to change. */
-  textGuidance: z.number().min(0).max(100).default(3).describe("a number from 0 to 100"),
 });
 export type DrawSettings = z.output<typeof drawSettingsSchema>;
 
@@ -88,19 +86,14 @@ export class Drawings {
   }
 
   private async drawNow(request: DrawRequest, digest: string, path?: string): Promise<Drawing> {
-    const { guidance, textGuidance, ...sampling } = this.settings;
     const { examples = [], input, instruction, seed } = request;
     const { signal } = this.options;
     const { images, timings } = await this.model.generate({
-      ...sampling,
+      ...this.settings,
       prompt: await Promise.all(examples.map((example) => this.compress(example))),
       input,
       instruction,
       seed,
-      guidance: {
-        text: input ? 1 : textGuidance,
-        ...(typeof guidance === "number" ? { examples: guidance } : guidance),
-      },
       signal,
     });
     const { width, height } = images[0]!;

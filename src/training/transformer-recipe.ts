@@ -10,6 +10,11 @@ import { recipeKind } from "./recipe.ts";
 import { runSettings } from "./run.ts";
 
 const share = z.number().min(0).max(1);
+/** How often there are 1, 2, 3, … of something. */
+const counts = z
+  .array(z.number().min(0))
+  .min(1)
+  .refine((often) => often.some((each) => each > 0), "expected one of them above 0, got zeros alone");
 const familyNames = z.array(z.enum(families.map((family) => family.name) as [string, ...string[]]));
 
 export const transformerRecipe = recipeKind(
@@ -113,14 +118,14 @@ export const transformerRecipe = recipeKind(
         /** How often a family is drawn, by name; 1 for those that are not named. */
         weights: z.record(z.string(), z.number().min(0)).default({}),
         /** How often a context has 1, 2, 3, … examples. */
-        exampleCounts: z.array(z.number().min(0)).min(1).default([1]),
+        exampleCounts: counts.default([1]),
         describe: share.default(0.1),
         textToImage: share.default(0.05),
         imageToText: share.default(0.3),
         /** Share of captioned scenes before a plain background in any case: words say more about each code there. */
         plainScenes: share.default(0.4),
         /** How often these have 1, 2, 3, 4 objects; unless told, as other scenes do. */
-        plainCounts: z.array(z.number().min(0)).min(1).max(4).optional(),
+        plainCounts: counts.max(4).optional(),
         withoutExample: share.default(0.1),
         exampleInstruction: share.default(0.25),
         todoInstruction: share.default(0.5),

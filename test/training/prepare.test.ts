@@ -52,6 +52,12 @@ test.each([
   expect(await refusal(recipe)).toContain(`transformer recipe: ${message}`);
 });
 
+test.each(["exampleCounts", "plainCounts"])("mix.%s of zeros alone", (key) => {
+  const make = () => transformerRecipe({ ...required, model: {}, mix: { [key]: [0, 0] } });
+  expect(make).toThrow(XPromptError);
+  expect(make).toThrow(`mix.${key}: expected one of them above 0, got zeros alone`);
+});
+
 test("of a prototype that is held out no family is trained on, and the model says so", async () => {
   const recipe = transformerRecipe({
     ...{ ...required, tokenizers: join(folder, "tokenizers"), model: { layers: 1 }, xprompt: { tokens: 3 } },
