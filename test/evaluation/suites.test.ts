@@ -9,7 +9,7 @@ import { psnr } from "../../src/evaluation/metrics/pictures.ts";
 import { sampleOf } from "../../src/evaluation/samples.ts";
 import { readTrainingFacts } from "../../src/evaluation/training-facts.ts";
 import { type Image, loadImage, savePng } from "../../src/image/index.ts";
-import { familyNamed, Random } from "../../src/tasks/index.ts";
+import { drawScene, familyNamed, Random, renderScene } from "../../src/tasks/index.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
 import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
 
@@ -51,7 +51,7 @@ async function run(
 }
 
 test("seen: the families that the model names, right against wrong and none", async () => {
-  const { families, overall, n, betterThanWrong, restoration } = await run("seen", 2);
+  const { families, overall, n, betterThanWrong, restoration, tokenizer } = await run("seen", 2);
   expect(Object.keys(families).sort()).toEqual(["denoise", "invert", "move", "recolor"]);
   expect(n).toBe(2);
   const names = Object.keys(families);
@@ -65,6 +65,17 @@ test("seen: the families that the model names, right against wrong and none", as
   expect(restoration.psnr.right.mean).toBeCloseTo(right, 9);
   expect(restoration.belowCeiling.mean).toBeCloseTo(ceiling - right, 9);
   expect(families.invert.success).toBeUndefined();
+
+  const model = await XPrompt.load(at("tiny"), { threads: 1 });
+  const scenes = Array.from(
+    { length: tokenizer.n },
+    (_, i) => renderScene(drawScene(Random.of(3, "evaluation", "scene", i)), model.size).image,
+  );
+  expect(scenes.length).toBeGreaterThanOrEqual(100);
+  const reconstructed = await model.reconstruct(scenes);
+  const each = reconstructed.map((image, i) => psnr(image, scenes[i]!));
+  expect(tokenizer.psnr.mean).toBeCloseTo(each.reduce((sum, one) => sum + one, 0) / each.length, 4);
+  await model.release();
   expect(families.recolor.success.unchanged).toBe(0);
 });
 

@@ -1,7 +1,8 @@
 /** @file The tasks that training showed, on new scenes and parameters: what the right example is worth, family by family. */
-import { familyNamed, type TaskFamily } from "../../tasks/index.ts";
+import { drawScene, familyNamed, Random, renderScene, type TaskFamily } from "../../tasks/index.ts";
 import { baselines, type Condition, compareConditions, type Metric, type Scoreboard } from "../conditions.ts";
 import { mean } from "../metrics/bootstrap.ts";
+import { psnr } from "../metrics/pictures.ts";
 import type { Section } from "../report.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { difference, estimate, meansOf } from "../summary.ts";
@@ -64,11 +65,26 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       betterThanWrong: share("wrong"),
       betterThanNone: share("none"),
       ...(restored.length > 0 && { restoration: restorationOf(restored, seed) }),
+      tokenizer: { psnr: await tokenizerPsnr(context), n: SCENES },
       families: figures,
       n: limit,
     },
     report: [{ title: "Seen families", text, table }, ...pictures],
   };
+}
+
+/** Scenes that go through the image tokenizer by themselves. */
+const SCENES = 128;
+
+/** What is left of scenes, as they are drawn for captions, that go through the image tokenizer and back. */
+async function tokenizerPsnr({ model, seed }: SuiteContext) {
+  const scores: number[] = [];
+  for (let i = 0; i < SCENES; i++) {
+    const { image } = renderScene(drawScene(Random.of(seed, "evaluation", "scene", i)), model.size);
+    const [reconstructed] = await model.reconstruct([image]);
+    scores.push(psnr(reconstructed!, image));
+  }
+  return estimate(scores, seed);
 }
 
 /** Whether it undoes what rain, noise, blur and the like did. */
