@@ -5,19 +5,19 @@
  *     npx xprompt train recipes/compare-tokens.ts --xprompt.tokens=4 --out runs/tokens-4
  *     npx xprompt eval compression --model runs/tokens-4/model --as sweep --recipe recipes/compare-tokens.ts
  *
- * and so on with 8, 16, 32 and 64, and with `--xprompt.mask=causal`. `xprompt eval compression` then shows them all.
+ * and so on with 16 and 64, and with `--xprompt.mask=causal`. `xprompt eval compression` then shows them all.
  */
 import { transformerRecipe } from "xprompt/training";
 import nano from "./nano-transformer.ts";
 
 export default transformerRecipe({
   seed: 6,
-  steps: 240,
+  steps: 160,
   init: "nano",
   contexts: nano.contexts,
   todos: nano.todos,
   optimizer: { ...nano.optimizer, learningRate: 7e-4 },
   schedule: { shape: "cosine", warmup: 20, floor: 0.02 },
   mix: { ...nano.mix, describe: 0, textToImage: 0, exampleCounts: [1] },
-  evaluateEvery: 120,
+  evaluateEvery: 80,
 });

@@ -23,7 +23,7 @@ export default transformerRecipe({
   xprompt: {
     tokens: 16,
     maxTextTokens: 12,
-    sampling: { temperature: 0.5, topP: 0.9, guidance: { image: 1.5, text: 3, examples: 3 } },
+    sampling: { temperature: 0.5, topP: 0.9, guidance: { image: 1.5, text: 6, examples: 3 } },
   },
   optimizer: { learningRate: 1.5e-3, beta1: 0.9, beta2: 0.98, weightDecay: 0.05, clipNorm: 1 },
   schedule: { shape: "wsd", warmup: 200, floor: 0.02, decay: 0.3 },
@@ -47,8 +47,8 @@ export default transformerRecipe({
     ],
     // What is near to the tasks that are held out is shown more often; what is learned soon, less.
     weights: {
-      ...{ depth: 4, exposure: 4, desnow: 3, denoise: 2, inpainting: 2, dehaze: 2, devignette: 1.5 },
-      ...{ gamma: 2, brightness: 1.5, contrast: 1.5, hueRotation: 1.5 },
+      ...{ depth: 4, exposure: 5, desnow: 3, denoise: 2, inpainting: 2, dehaze: 2, devignette: 1.5 },
+      ...{ gamma: 2.5, brightness: 2.5, contrast: 1.5, hueRotation: 1.5 },
       ...{ sticker: 3, unstick: 3, removeBox: 2, removeFrame: 1.5, replaceShape: 3 },
       ...{ recolor: 2, recolorShape: 2, move: 1.5, swapObjects: 0.4, retexture: 0.5 },
       ...{ flipVertical: 0.5, rotate: 0.5, shift: 0.5, edgesToImage: 0.5, segmentationToImage: 0.4 },
@@ -58,7 +58,7 @@ export default transformerRecipe({
       ...["derain", "lowLightEnhancement", "addObject", "removeObject", "removeColor", "removeShape"],
       "depthUnseenPalette",
     ],
-    exampleCounts: [12, 3, 1.5, 1, 0, 0, 0, 0.5],
+    exampleCounts: [11, 4, 2, 1.2, 0, 0, 0, 0.7],
     describe: 0.06,
     textToImage: 0.3,
     imageToText: 0.15,
@@ -69,5 +69,6 @@ export default transformerRecipe({
     todoInstruction: 0.35,
     misread: 0.05,
     codeDropout: 0.35,
+    captionDropout: 0.6,
   },
 });
