@@ -6,17 +6,13 @@
  *     npx xprompt eval unseen --model runs/compare-causal/model --as causal
  */
 import { transformerRecipe } from "xprompt/training";
+import full from "./compare-full.ts";
 import nano from "./nano-transformer.ts";
 
 export default transformerRecipe({
+  ...full,
   seed: 4,
   steps: 260,
-  init: "nano",
-  contexts: nano.contexts,
-  todos: nano.todos,
   xprompt: { mask: "causal" },
-  optimizer: { ...nano.optimizer, learningRate: 7e-4 },
-  schedule: { shape: "cosine", warmup: 20, floor: 0.02 },
   mix: { ...nano.mix, exampleCounts: [1] },
-  evaluateEvery: 200,
 });

@@ -8,16 +8,13 @@
  * and so on with 16 and 64, and with `--xprompt.mask=causal`. `xprompt eval compression` then shows them all.
  */
 import { transformerRecipe } from "xprompt/training";
+import full from "./compare-full.ts";
 import nano from "./nano-transformer.ts";
 
 export default transformerRecipe({
+  ...full,
   seed: 6,
   steps: 160,
-  init: "nano",
-  contexts: nano.contexts,
-  todos: nano.todos,
-  optimizer: { ...nano.optimizer, learningRate: 7e-4 },
-  schedule: { shape: "cosine", warmup: 20, floor: 0.02 },
   mix: { ...nano.mix, describe: 0, textToImage: 0, exampleCounts: [1] },
   evaluateEvery: 80,
 });

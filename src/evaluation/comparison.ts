@@ -9,6 +9,9 @@ import { z } from "zod";
 import { readJson, writeFileAtomic } from "../runtime/files.ts";
 import type { SuiteContext } from "./suite.ts";
 
+/** A 95% interval, as it is stored. */
+export const storedInterval = z.tuple([z.number(), z.number()]).readonly();
+
 /** How figures were made. */
 const provenanceSchema = z.object({
   fingerprint: z.string(),

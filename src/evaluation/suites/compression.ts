@@ -7,12 +7,13 @@ import { z } from "zod";
 import { headWidth } from "../../chameleon/transformer.ts";
 import { familyNamed, Random } from "../../tasks/index.ts";
 import { exampleMasks } from "../../xprompt/sequence.ts";
-import { Comparison, type Stored } from "../comparison.ts";
+import { Comparison, type Stored, storedInterval } from "../comparison.ts";
 import type { Shown } from "../drawings.ts";
-import { mean, meanInterval } from "../metrics/bootstrap.ts";
+import { mean } from "../metrics/bootstrap.ts";
 import { psnr, rmse } from "../metrics/pictures.ts";
 import { numbered, sampleOf } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
+import { estimate } from "../summary.ts";
 
 const counts = [1, 2, 4, 8] as const;
 const BYTES_OF_A_NUMBER = 4;
@@ -28,7 +29,7 @@ const costsSchema = z.object({
   nats: z.number(),
   psnr: z.number(),
   rmse: z.number(),
-  ci: z.record(z.enum(["nats", "psnr", "rmse"]), z.tuple([z.number(), z.number()])),
+  ci: z.record(z.enum(["nats", "psnr", "rmse"]), storedInterval),
 });
 type Costs = z.output<typeof costsSchema>;
 
@@ -125,14 +126,13 @@ class Columns {
   readonly rmse: number[] = [];
 
   summary(seed: number): Pick<Costs, "milliseconds" | "nats" | "psnr" | "rmse" | "ci"> {
-    const { nats, psnr, rmse } = this;
-    const interval = (values: readonly number[]) => [...meanInterval(values, seed)] as [number, number];
+    const [nats, psnr, rmse] = [this.nats, this.psnr, this.rmse].map((values) => estimate(values, seed)!);
     return {
       milliseconds: median(this.milliseconds),
-      nats: mean(nats),
-      psnr: mean(psnr),
-      rmse: mean(rmse),
-      ci: { nats: interval(nats), psnr: interval(psnr), rmse: interval(rmse) },
+      nats: nats!.mean,
+      psnr: psnr!.mean,
+      rmse: rmse!.mean,
+      ci: { nats: nats!.ci, psnr: psnr!.ci, rmse: rmse!.ci },
     };
   }
 }

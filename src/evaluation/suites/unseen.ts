@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { familyNamed, selectFamilies, type TaskFamily } from "../../tasks/index.ts";
-import { Comparison, type Stored } from "../comparison.ts";
+import { Comparison, type Stored, storedInterval } from "../comparison.ts";
 import {
   baselines,
   type Compared,
@@ -31,7 +31,7 @@ const figuresSchema = z.object({
   /** Means by metric. */
   means: z.record(z.string(), z.number()),
   /** 95% intervals by metric. */
-  ci: z.record(z.string(), z.tuple([z.number(), z.number()])),
+  ci: z.record(z.string(), storedInterval),
 });
 const storedSchema = z.object({ tasks: z.record(z.string(), figuresSchema) });
 type StoredTasks = z.output<typeof storedSchema>;
@@ -217,7 +217,7 @@ async function measureComparison(context: SuiteContext): Promise<SuiteOutcome> {
     measured[name] = {
       n: limit,
       means: Object.fromEntries(estimates.map(([metric, { mean }]) => [metric, mean])),
-      ci: Object.fromEntries(estimates.map(([metric, { ci }]) => [metric, [...ci] as [number, number]])),
+      ci: Object.fromEntries(estimates.map(([metric, { ci }]) => [metric, ci])),
     };
     sections.push({ title: name, sheet });
   }
