@@ -1,8 +1,9 @@
-/** @file AdamW as graph: the new weights and moments are outputs of the same run that computes the gradients. */
+/** @file AdamW and Muon as graph: the new weights and moments are outputs of the run that computes the gradients. */
 import {
   add,
   divide,
   type Graph,
+  matmul,
   minimum,
   multiply,
   reshape,
@@ -11,8 +12,13 @@ import {
   sum,
   type Tensor,
 } from "../graph/index.ts";
+import { knownShape } from "../graph/shape.ts";
 
-export interface AdamWSettings {
+/** What a parameter is moved by. */
+export const methods = ["adamw", "muon"] as const;
+export type Method = (typeof methods)[number];
+
+export interface OptimizerSettings {
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon: number;
@@ -20,11 +26,28 @@ export interface AdamWSettings {
   readonly weightDecay: number;
   /** Longest gradient, as the norm over all parameters; longer ones are scaled down to it. */
   readonly clipNorm: number;
+  /** What moves the matrices of layers; all else is AdamW's. Defaults to "adamw". */
+  readonly matrices?: Method;
+  /** Muon's decay of the mean gradient. Defaults to 0.95. */
+  readonly momentum?: number;
 }
 
-/** The three buffers that training keeps for each parameter. */
+/** The buffers that training may keep for a parameter. */
 export const roles = ["parameter", "mean", "variance"] as const;
 export type Role = (typeof roles)[number];
+
+/**
+ * The method that moves a parameter. Muon is for maps between hidden states: embeddings, heads and vectors are not
+ * (https://kellerjordan.github.io/posts/muon).
+ */
+export const methodOf = (
+  { matrices = "adamw" }: Pick<OptimizerSettings, "matrices">,
+  name: string,
+): Method => (/\.layers\.\d+\..*_proj\.weight$/.test(name) ? matrices : "adamw");
+
+/** The buffers that a method keeps. */
+export const rolesOf = (method: Method): readonly Role[] =>
+  method === "muon" ? ["parameter", "mean"] : roles;
 
 /** Name of a buffer among the inputs of the training graph; its new content is the output `next ‹name›`. */
 export const bufferName = (role: Role, parameter: string): string =>
@@ -37,37 +60,106 @@ export interface Update {
   readonly gradientNorm: Tensor;
 }
 
+/** A parameter as a method sees it. */
+interface Movable {
+  readonly gradient: Tensor;
+  /** A buffer of its before the step. */
+  buffer(role: Role): Tensor;
+  readonly shape: readonly number[];
+}
+/** What is taken away from the parameter, and its new moments. */
+interface Move {
+  readonly step: Tensor;
+  readonly moments: Partial<Record<Role, Tensor>>;
+}
+/** Scalar inputs of a step. */
+interface Scalars {
+  readonly rate: Tensor;
+  readonly meanCorrection: Tensor;
+  readonly varianceCorrection: Tensor;
+}
+
 /**
- * One step of AdamW with decoupled weight decay and clipping by global norm (https://arxiv.org/abs/1711.05101).
- * Adds the scalar inputs `learning rate`, `mean correction` = 1/(1 − β₁ᵗ) and `variance correction` = 1/(1 − β₂ᵗ).
+ * One step of all parameters, with decoupled weight decay (https://arxiv.org/abs/1711.05101) and clipping by global
+ * norm. Adds the scalar inputs `learning rate`, `mean correction` = 1/(1 − β₁ᵗ) and `variance correction` =
+ * 1/(1 − β₂ᵗ).
  */
-export function adamw(
+export function optimize(
   graph: Graph,
   parameters: readonly Tensor[],
   gradients: readonly Tensor[],
-  settings: AdamWSettings,
+  settings: OptimizerSettings,
 ): Update {
   const scalar = (name: string) => graph.input(name, "float32", []);
-  const rate = scalar("learning rate");
-  const [meanCorrection, varianceCorrection] = [scalar("mean correction"), scalar("variance correction")];
+  const scalars: Scalars = {
+    rate: scalar("learning rate"),
+    meanCorrection: scalar("mean correction"),
+    varianceCorrection: scalar("variance correction"),
+  };
   const gradientNorm = sqrt(gradients.map(sumOfSquares).reduce(add));
   const clipped = minimum(divide(settings.clipNorm, add(gradientNorm, 1e-6)), 1);
   const outputs: Record<string, Tensor> = {};
   for (const [i, parameter] of parameters.entries()) {
     const name = nameOf(parameter);
-    const buffer = (role: Role) => graph.input(bufferName(role, name), "float32", parameter.shape);
-    const gradient = multiply(gradients[i]!, clipped);
-    const mean = blend(buffer("mean"), gradient, settings.beta1);
-    const variance = blend(buffer("variance"), multiply(gradient, gradient), settings.beta2);
-    const deviation = add(sqrt(multiply(variance, varianceCorrection)), settings.epsilon);
-    const step = divide(multiply(mean, multiply(rate, meanCorrection)), deviation);
+    const { shape } = parameter;
+    const movable: Movable = {
+      gradient: multiply(gradients[i]!, clipped),
+      buffer: (role) => graph.input(bufferName(role, name), "float32", shape),
+      shape: knownShape(shape, name),
+    };
+    const move = methodOf(settings, name) === "muon" ? muon : adamw;
+    const { step, moments } = move(movable, settings, scalars);
     const isGain = /norm\.(weight|bias)$/.test(name);
     const decay = parameter.rank >= 2 && !isGain ? settings.weightDecay : 0;
-    const kept = decay === 0 ? parameter : multiply(parameter, subtract(1, multiply(rate, decay)));
-    const next = { parameter: subtract(kept, step), mean, variance };
-    for (const role of roles) outputs[nextName(bufferName(role, name))] = next[role];
+    const kept = decay === 0 ? parameter : multiply(parameter, subtract(1, multiply(scalars.rate, decay)));
+    const next = { parameter: subtract(kept, step), ...moments };
+    for (const [role, tensor] of Object.entries(next))
+      outputs[nextName(bufferName(role as Role, name))] = tensor;
   }
   return { outputs, gradientNorm };
+}
+
+/** AdamW (https://arxiv.org/abs/1711.05101). */
+function adamw(
+  { gradient, buffer }: Movable,
+  { beta1, beta2, epsilon }: OptimizerSettings,
+  { rate, meanCorrection, varianceCorrection }: Scalars,
+): Move {
+  const mean = blend(buffer("mean"), gradient, beta1);
+  const variance = blend(buffer("variance"), multiply(gradient, gradient), beta2);
+  const deviation = add(sqrt(multiply(variance, varianceCorrection)), epsilon);
+  const step = divide(multiply(mean, multiply(rate, meanCorrection)), deviation);
+  return { step, moments: { mean, variance } };
+}
+
+/**
+ * Muon with Nesterov momentum (https://kellerjordan.github.io/posts/muon): the mean gradient with all its singular
+ * values made 1, so that rare directions move as far as common ones. Scaled by 0.2 √max(rows, columns), it moves a
+ * weight as far as AdamW does (https://arxiv.org/abs/2502.16982), and takes the same rates.
+ */
+function muon(
+  { gradient, buffer, shape }: Movable,
+  { momentum = 0.95 }: OptimizerSettings,
+  { rate }: Scalars,
+): Move {
+  const mean = blend(buffer("mean"), gradient, momentum);
+  const ahead = blend(mean, gradient, momentum);
+  const scale = 0.2 * Math.sqrt(Math.max(...shape));
+  return { step: multiply(orthogonalized(ahead), multiply(rate, scale)), moments: { mean } };
+}
+
+/** The matrix with its singular values brought near 1 (0.68 to 1.13), by five Newton–Schulz iterations. */
+function orthogonalized(x: Tensor): Tensor {
+  const [a, b, c] = [3.4445, -4.775, 2.0315];
+  const [rows, columns] = x.shape;
+  const isTall = rows! > columns!;
+  let y = divide(x, add(sqrt(sumOfSquares(x)), 1e-7));
+  for (let i = 0; i < 5; i++) {
+    const gram = matmul(y, y, isTall ? { transposeX: true } : { transposeY: true });
+    const factor = add(multiply(gram, b), multiply(matmul(gram, gram), c));
+    y = add(multiply(y, a), isTall ? matmul(y, factor) : matmul(factor, y));
+  }
+  return y;
 }
 
 export const nextName = (buffer: string): string => `next ${buffer}`;

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { Weight } from "../chameleon/folder.ts";
 import type { Random } from "../random.ts";
 import { float32, type Value } from "../runtime/session.ts";
-import { bufferName, type Role, roles } from "./optimizer.ts";
+import { bufferName, methodOf, type OptimizerSettings, type Role, rolesOf } from "./optimizer.ts";
 
 export interface Buffer {
   readonly shape: readonly number[];
@@ -30,10 +30,12 @@ export class TrainingState {
     /** Names and shapes of what is trained. */
     readonly parameters: ReadonlyMap<string, readonly number[]>,
     readonly frozen?: Frozen,
+    /** What is trained with: it says which moments there are. */
+    optimizer: Pick<OptimizerSettings, "matrices"> = {},
   ) {
     for (const [name, shape] of parameters) {
       const size = shape.reduce((product, dim) => product * dim, 1);
-      for (const role of roles)
+      for (const role of rolesOf(methodOf(optimizer, name)))
         this.buffers.set(bufferName(role, name), {
           shape,
           data: new Float32Array(size),

@@ -1,7 +1,15 @@
-/** @file One training step as one onnxruntime run: forward, backward, clipping and AdamW. */
+/** @file One training step as one onnxruntime run: forward, backward, clipping and the optimizer. */
 import { exportOnnx, Graph, gradients, parametersBehind, type Tensor } from "../graph/index.ts";
 import { type Feeds, float32, Session, type SessionOptions, type Value } from "../runtime/session.ts";
-import { type AdamWSettings, adamw, bufferName, nameOf, nextName, roles } from "./optimizer.ts";
+import {
+  bufferName,
+  methodOf,
+  nameOf,
+  nextName,
+  type OptimizerSettings,
+  optimize,
+  rolesOf,
+} from "./optimizer.ts";
 import type { TrainingState } from "./state.ts";
 
 /** What a model's training graph gives besides its new weights. */
@@ -24,20 +32,20 @@ export class TrainingStep {
   private constructor(
     private readonly session: Session,
     private readonly trained: readonly string[],
-    private readonly settings: AdamWSettings,
+    private readonly settings: OptimizerSettings,
   ) {}
 
   /** @param trainable says which parameters change; all by default */
   static async compile(
     build: (graph: Graph) => Objective,
-    settings: AdamWSettings,
+    settings: OptimizerSettings,
     options: SessionOptions = {},
     trainable: (name: string) => boolean = () => true,
   ): Promise<TrainingStep> {
     const graph = new Graph();
     const { loss, report = {} } = build(graph);
     const trained = parametersBehind([loss]).filter((parameter) => trainable(nameOf(parameter)));
-    const update = adamw(graph, trained, gradients(loss, trained), settings);
+    const update = optimize(graph, trained, gradients(loss, trained), settings);
     const model = exportOnnx({ ...update.outputs, ...report, loss, "gradient norm": update.gradientNorm });
     return new TrainingStep(await Session.create(model, options), trained.map(nameOf), settings);
   }
@@ -53,7 +61,9 @@ export class TrainingStep {
       "variance correction": scalar(1 / (1 - this.settings.beta2 ** time)),
     };
     const into: Record<string, Value> = {};
-    const written = this.trained.flatMap((name) => roles.map((role) => bufferName(role, name)));
+    const written = this.trained.flatMap((name) =>
+      rolesOf(methodOf(this.settings, name)).map((role) => bufferName(role, name)),
+    );
     for (const name of written) {
       const { data, spare, shape } = state.buffers.get(name)!;
       feeds[name] = float32(data, shape);

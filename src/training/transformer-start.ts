@@ -88,7 +88,13 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
   const sizes = { ...decoder, ropeTheta: decoder.rope.theta, ropeFactor: decoder.rope.factor ?? 1 };
   for (const key of ["hiddenSize", "intermediateSize", "layers", "heads", "ropeTheta", "ropeFactor"] as const)
     expect(`model.${key}`, recipe.model[key], sizes[key]);
-  if (recipe.train !== "all") expect("xprompt.tokens", recipe.xprompt.tokens, xprompt.tokens);
+  if (recipe.train !== "all") {
+    expect("xprompt.tokens", recipe.xprompt.tokens, xprompt.tokens);
+    if (recipe.optimizer.matrices === "muon")
+      refuse(
+        `optimizer.matrices: expected "adamw" where the matrices of layers stay as they are (train is "${recipe.train}"), got "muon"`,
+      );
+  }
   expect("xprompt.maxTextTokens", recipe.xprompt.maxTextTokens, xprompt.maxTextTokens);
   expect("model.resolution", recipe.model.resolution, image.resolution);
   expect("tokenizers", recipe.tokenizers, name);
@@ -155,12 +161,12 @@ function adapterOf(
 export function initialState(
   { config, base, codebook, tokenizers }: Pick<Start, "config" | "base" | "codebook" | "tokenizers">,
   shapes: ReadonlyMap<string, readonly number[]>,
-  seed: number,
+  { seed, optimizer }: Pick<TransformerRecipe, "seed" | "optimizer">,
 ): TrainingState {
   const { adapter } = config;
   const isFrozen = (name: string) => adapter !== undefined && base!.weights.has(name);
   const trained = new Map([...shapes].filter(([name]) => !isFrozen(name)));
-  const state = adapter ? new TrainingState(trained, base) : new TrainingState(trained);
+  const state = new TrainingState(trained, adapter && base, optimizer);
   initialize(state, (name) => Random.of(seed, "weights", name), fillingOf(config));
   if (codebook) placeCodes(state, codebook, tokenizers.text.vocabulary, config.hiddenSize, seed);
   for (const name of trained.keys()) {

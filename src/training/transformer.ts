@@ -39,7 +39,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   const build = (packing: Packing) => (graph: Graph) => objective(graph, packing, config, recipe.loss.zLoss);
   const graph = new Graph();
   build(packing(1))(graph);
-  const state = initialState(start, parameterShapes(graph), recipe.seed);
+  const state = initialState(start, parameterShapes(graph), recipe);
 
   const mix: MixSettings = { ...recipe.mix, pairs: await Promise.all(recipe.mix.pairs.map(prepared)) };
   const isTrained = (name: string) => state.parameters.has(name);

@@ -10,7 +10,7 @@ import { XPromptError } from "../../src/errors.ts";
 import { Graph, gradients, type Tensor } from "../../src/graph/index.ts";
 import { loadCheckpoint, saveCheckpoint } from "../../src/training/checkpoint.ts";
 import { objective } from "../../src/training/objective.ts";
-import { adamw } from "../../src/training/optimizer.ts";
+import { optimize } from "../../src/training/optimizer.ts";
 import type { TrainingTask } from "../../src/training/run.ts";
 import { transformerTask } from "../../src/training/transformer.ts";
 import type { PackedBatch } from "../../src/training/transformer-data.ts";
@@ -178,6 +178,32 @@ describe.each(modes)("train: %s", (mode, settings) => {
   });
 });
 
+test("all weights by Muon: learns, and ends in the same bits when it was stopped and resumed", async () => {
+  const recipe = recipeOf({ optimizer: { matrices: "muon", learningRate: 1e-2 } });
+  const run = at("run muon");
+  await mkdir(run);
+  const [before, after, whole] = await withTask(recipe, async (task) => {
+    const before = (await task.evaluate())["seen.right"]!;
+    await train(task, 3);
+    await saveCheckpoint(run, task.state, task.extras, task.recipe);
+    await train(task, 6);
+    return [before, (await task.evaluate())["seen.right"]!, task.state.digest()];
+  });
+  expect(after).toBeLessThan(before);
+  const resumed = await withTask(recipe, async (task) => {
+    await loadCheckpoint(run, task.state, task.extras, task.recipe);
+    await train(task, 6);
+    return task.state.digest();
+  });
+  expect(resumed).toBe(whole);
+  const plain = recipeOf({ optimizer: { learningRate: 1e-2 } });
+  const byAdamW = await withTask(plain, async (task) => {
+    await train(task, 6);
+    return task.state.digest();
+  });
+  expect(byAdamW).not.toBe(whole);
+});
+
 test("train: all from a model begins with its weights, and changes them", () =>
   withTask(recipeOf(), async (task) => {
     const base = await readWeights(at("tiny"), undefined, (name) => !name.includes("vqmodel"));
@@ -205,7 +231,7 @@ test("a step computes no gradient of a frozen matrix, and does not copy one", ()
     const isFrozen = (name: string) => adapted && !/lora_|token_adapter/.test(name);
     const trained = [...graph.parameters].flatMap(([name, tensor]) => (isFrozen(name) ? [] : [tensor]));
     const settings = { beta1: 0.9, beta2: 0.9, epsilon: 1e-8, weightDecay: 0, clipNorm: 1 };
-    const { outputs } = adamw(graph, trained, gradients(loss, trained), settings);
+    const { outputs } = optimize(graph, trained, gradients(loss, trained), settings);
     expect(Object.keys(outputs)).toHaveLength(3 * trained.length);
     const made = new Set<string>();
     const seen = new Set<Tensor>();
@@ -261,6 +287,10 @@ describe("refused", () => {
     [{ model: { layers: 2, heads: 2 } }, "model.heads: expected 4, as "],
     [{ xprompt: { tokens: 4 } }, "xprompt.tokens: expected at most the 3 XP tokens of "],
     [{ train: "xp", xprompt: { tokens: 2 } }, "xprompt.tokens: expected 3, as "],
+    [
+      { train: "xp", optimizer: { matrices: "muon" } },
+      'optimizer.matrices: expected "adamw" where the matrices of layers stay as they are (train is "xp")',
+    ],
     [{ tokenizers: "nano" }, "tokenizers: expected "],
   ] as [Settings, string][])("%j", async (change, says) => {
     const refused = transformerTask(recipeOf(change));

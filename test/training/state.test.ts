@@ -18,6 +18,16 @@ const filled = (seed = 1, parameters = shapes) => {
   return state;
 };
 
+test("keeps one moment of what Muon moves", () => {
+  const matrix = "model.layers.0.mlp.up_proj.weight";
+  const state = new TrainingState(new Map([...shapes, [matrix, [4, 6]]]), undefined, { matrices: "muon" });
+  expect([...state.buffers.keys()].filter((name) => name.endsWith(matrix))).toEqual([
+    matrix,
+    `mean of ${matrix}`,
+  ]);
+  expect(state.buffers.has("variance of layer.weight")).toBe(true);
+});
+
 test("keeps a weight and two moments of each parameter, all zero at first", () => {
   const state = new TrainingState(shapes);
   expect([...state.buffers.keys()]).toHaveLength(9);

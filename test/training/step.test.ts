@@ -10,11 +10,11 @@ import {
 } from "../../src/graph/index.ts";
 import { Random } from "../../src/random.ts";
 import { float32, floats } from "../../src/runtime/session.ts";
-import type { AdamWSettings } from "../../src/training/optimizer.ts";
+import type { OptimizerSettings } from "../../src/training/optimizer.ts";
 import { TrainingState } from "../../src/training/state.ts";
 import { type Objective, TrainingStep } from "../../src/training/step.ts";
 
-const settings: AdamWSettings = {
+const settings: OptimizerSettings = {
   beta1: 0.9,
   beta2: 0.99,
   epsilon: 1e-8,
