@@ -52,7 +52,6 @@ export type {
   Retrieved,
   RetrievedExample,
 } from "./xprompt/example-source.ts";
-export type { GuidanceWeights } from "./xprompt/generate.ts";
 export {
   type DescribeOptions,
   type Example,
@@ -65,3 +64,4 @@ export {
   XPrompt,
 } from "./xprompt/model.ts";
 export { VisualPrompt } from "./xprompt/prompt.ts";
+export type { Guidance } from "./xprompt/request.ts";

@@ -26,7 +26,7 @@ import type { ExampleSource, RetrievedExample } from "./example-source.ts";
 import { draw, type GuidanceWeights } from "./generate.ts";
 import { resolveModel } from "./models.ts";
 import { VisualPrompt } from "./prompt.ts";
-import { checkRequest } from "./request.ts";
+import { checkRequest, type Guidance } from "./request.ts";
 import { codeNats } from "./score.ts";
 import { type Codes, type EncodedExample, exampleTokens, textLimit } from "./sequence.ts";
 
@@ -79,7 +79,7 @@ export interface GenerateOptions {
    * How strongly the conditions are followed, each against not having it; 1 is plain sampling. A number is for the
    * examples, or for the instruction where there are none. Defaults to what the model recommends, else 1.
    */
-  readonly guidance?: number | Partial<GuidanceWeights>;
+  readonly guidance?: Guidance;
   /** Called after every row of codes. */
   onProgress?(progress: Progress): void | Promise<void>;
   readonly signal?: AbortSignal;
@@ -105,7 +105,7 @@ export interface Generated {
   readonly codes: readonly (readonly number[])[];
   readonly seed: number;
   /** How the pictures were drawn, what was not asked for included. */
-  readonly settings: Sampling & { readonly guidance: number | Partial<GuidanceWeights> };
+  readonly settings: Sampling & { readonly guidance: Guidance };
   /** Fingerprint of the model. */
   readonly model: string;
   /** What the library gave, the nearest first. */
@@ -438,7 +438,7 @@ async function readConfig(folder: string): Promise<ModelConfig> {
   return modelConfigFromJson(await readJson(path, modelConfigSchema, "model config"));
 }
 
-function weightsOf(guidance: number | Partial<GuidanceWeights>, hasExamples: boolean): GuidanceWeights {
+function weightsOf(guidance: Guidance, hasExamples: boolean): GuidanceWeights {
   const plain = { image: 1, text: 1, examples: 1 };
   if (typeof guidance !== "number") return { ...plain, ...guidance };
   return hasExamples ? { ...plain, examples: guidance } : { ...plain, text: guidance };
