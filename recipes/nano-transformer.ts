@@ -25,7 +25,7 @@ export default transformerRecipe({
     maxTextTokens: 12,
     sampling: { temperature: 0.5, topP: 0.9, guidance: { image: 1.5, text: 6, examples: 3 } },
   },
-  optimizer: { learningRate: 1.5e-3, beta1: 0.9, beta2: 0.98, weightDecay: 0.05, clipNorm: 1 },
+  optimizer: { learningRate: 1.5e-3, matrices: "muon", beta2: 0.98, weightDecay: 0.05 },
   schedule: { shape: "wsd", warmup: 200, floor: 0.02, decay: 0.3 },
   mix: {
     families: [
@@ -47,9 +47,10 @@ export default transformerRecipe({
     ],
     // What is near to the tasks that are held out is shown more often; what is learned soon, less.
     weights: {
-      ...{ depth: 4, exposure: 5, desnow: 3, denoise: 2, inpainting: 2, dehaze: 2, devignette: 1.5 },
-      ...{ gamma: 2.5, brightness: 2.5, contrast: 1.5, hueRotation: 1.5 },
-      ...{ sticker: 3, unstick: 3, removeBox: 2, removeFrame: 1.5, replaceShape: 3 },
+      ...{ depth: 4, exposure: 5, desnow: 3, denoise: 2.5, inpainting: 3 },
+      ...{ dehaze: 3, devignette: 2, untint: 1.5 },
+      ...{ gamma: 3, brightness: 3, contrast: 1.5, hueRotation: 1.5 },
+      ...{ sticker: 4, unstick: 4, removeBox: 3, removeFrame: 1.5, replaceShape: 3 },
       ...{ recolor: 2, recolorShape: 2, move: 1.5, swapObjects: 0.4, retexture: 0.5 },
       ...{ flipVertical: 0.5, rotate: 0.5, shift: 0.5, edgesToImage: 0.5, segmentationToImage: 0.4 },
       ...{ depthToImage: 0.5, snow: 0.5, rain: 0.5, noise: 0.5 },
@@ -58,9 +59,9 @@ export default transformerRecipe({
       ...["derain", "lowLightEnhancement", "addObject", "removeObject", "removeColor", "removeShape"],
       "depthUnseenPalette",
     ],
-    exampleCounts: [11, 4, 2, 1.2, 0, 0, 0, 0.7],
+    exampleCounts: [11, 4, 2, 1.2, 0, 0, 0, 1],
     describe: 0.06,
-    textToImage: 0.3,
+    textToImage: 0.4,
     imageToText: 0.15,
     plainScenes: 0.7,
     plainCounts: [5, 4, 2, 1],
@@ -68,7 +69,7 @@ export default transformerRecipe({
     exampleInstruction: 0.15,
     todoInstruction: 0.35,
     misread: 0.05,
-    codeDropout: 0.35,
-    captionDropout: 0.6,
+    codeDropout: 0.5,
+    captionDropout: 0.75,
   },
 });
