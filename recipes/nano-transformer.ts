@@ -4,8 +4,8 @@
  *     npx xprompt train recipes/nano-transformer.ts --out runs/nano-transformer
  *
  * About two hours on two free cores. What is shipped came in stretches and with earlier settings (`models/nano/README.md`).
- * `xprompt eval likelihood --limit 8` gives it 1.48 nats a code with the example, 2.15 with another family's, 1.69 without;
- * on the five tasks that are held out 0.96, 1.48 and 1.10. A run from nothing has not been made with these settings yet;
+ * `xprompt eval likelihood --limit 8` gives it 1.46 nats a code with the example, 2.28 with another family's, 1.70 without;
+ * on the five tasks that are held out 0.94, 1.54 and 1.09. A run from nothing has not been made with these settings yet;
  * code dropout is for the last third of it (`--mix.codeDropout=0` before).
  *
  * The paper's five unseen tasks are held out: derain, low-light enhancement, object addition and removal, and depth
