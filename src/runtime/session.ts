@@ -46,6 +46,8 @@ export class Session {
       executionProviders: [device],
       intraOpNumThreads: threads,
       graphOptimizationLevel: "all",
+      // A pattern is one block a session for all of a run's tensors, beside the arena of the first run, and no faster.
+      enableMemPattern: false,
       logSeverityLevel: 3,
       extra: {
         session: {
