@@ -18,6 +18,9 @@ import { knownShape } from "../graph/shape.ts";
 export const methods = ["adamw", "muon"] as const;
 export type Method = (typeof methods)[number];
 
+/** Muon's momentum where none is told. */
+export const MOMENTUM = 0.95;
+
 export interface OptimizerSettings {
   readonly beta1: number;
   readonly beta2: number;
@@ -28,7 +31,7 @@ export interface OptimizerSettings {
   readonly clipNorm: number;
   /** What moves the matrices of layers; all else is AdamW's. Defaults to "adamw". */
   readonly matrices?: Method;
-  /** Muon's decay of the mean gradient. Defaults to 0.95. */
+  /** Muon's decay of the mean gradient. Defaults to `MOMENTUM`. */
   readonly momentum?: number;
 }
 
@@ -45,9 +48,9 @@ export const methodOf = (
   name: string,
 ): Method => (/\.layers\.\d+\..*_proj\.weight$/.test(name) ? matrices : "adamw");
 
-/** The buffers that a method keeps. */
-export const rolesOf = (method: Method): readonly Role[] =>
-  method === "muon" ? ["parameter", "mean"] : roles;
+/** The buffers that are kept for a parameter. */
+export const rolesOf = (settings: Pick<OptimizerSettings, "matrices">, name: string): readonly Role[] =>
+  methodOf(settings, name) === "muon" ? ["parameter", "mean"] : roles;
 
 /** Name of a buffer among the inputs of the training graph; its new content is the output `next ‹name›`. */
 export const bufferName = (role: Role, parameter: string): string =>
@@ -139,7 +142,7 @@ function adamw(
  */
 function muon(
   { gradient, buffer, shape }: Movable,
-  { momentum = 0.95 }: OptimizerSettings,
+  { momentum = MOMENTUM }: OptimizerSettings,
   { rate }: Scalars,
 ): Move {
   const mean = blend(buffer("mean"), gradient, momentum);

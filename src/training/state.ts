@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { Weight } from "../chameleon/folder.ts";
 import type { Random } from "../random.ts";
 import { float32, type Value } from "../runtime/session.ts";
-import { bufferName, methodOf, type OptimizerSettings, type Role, rolesOf } from "./optimizer.ts";
+import { bufferName, type OptimizerSettings, type Role, rolesOf } from "./optimizer.ts";
 
 export interface Buffer {
   readonly shape: readonly number[];
@@ -35,7 +35,7 @@ export class TrainingState {
   ) {
     for (const [name, shape] of parameters) {
       const size = shape.reduce((product, dim) => product * dim, 1);
-      for (const role of rolesOf(methodOf(optimizer, name)))
+      for (const role of rolesOf(optimizer, name))
         this.buffers.set(bufferName(role, name), {
           shape,
           data: new Float32Array(size),

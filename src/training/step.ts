@@ -1,15 +1,7 @@
 /** @file One training step as one onnxruntime run: forward, backward, clipping and the optimizer. */
 import { exportOnnx, Graph, gradients, parametersBehind, type Tensor } from "../graph/index.ts";
 import { type Feeds, float32, Session, type SessionOptions, type Value } from "../runtime/session.ts";
-import {
-  bufferName,
-  methodOf,
-  nameOf,
-  nextName,
-  type OptimizerSettings,
-  optimize,
-  rolesOf,
-} from "./optimizer.ts";
+import { bufferName, nameOf, nextName, type OptimizerSettings, optimize, rolesOf } from "./optimizer.ts";
 import type { TrainingState } from "./state.ts";
 
 /** What a model's training graph gives besides its new weights. */
@@ -31,7 +23,8 @@ export interface StepResult {
 export class TrainingStep {
   private constructor(
     private readonly session: Session,
-    private readonly trained: readonly string[],
+    /** Buffers that a run writes anew. */
+    private readonly written: readonly string[],
     private readonly settings: OptimizerSettings,
   ) {}
 
@@ -47,7 +40,10 @@ export class TrainingStep {
     const trained = parametersBehind([loss]).filter((parameter) => trainable(nameOf(parameter)));
     const update = optimize(graph, trained, gradients(loss, trained), settings);
     const model = exportOnnx({ ...update.outputs, ...report, loss, "gradient norm": update.gradientNorm });
-    return new TrainingStep(await Session.create(model, options), trained.map(nameOf), settings);
+    const written = trained
+      .map(nameOf)
+      .flatMap((name) => rolesOf(settings, name).map((role) => bufferName(role, name)));
+    return new TrainingStep(await Session.create(model, options), written, settings);
   }
 
   /** Runs one step on a batch and moves the state forward by it. */
@@ -61,10 +57,7 @@ export class TrainingStep {
       "variance correction": scalar(1 / (1 - this.settings.beta2 ** time)),
     };
     const into: Record<string, Value> = {};
-    const written = this.trained.flatMap((name) =>
-      rolesOf(methodOf(this.settings, name)).map((role) => bufferName(role, name)),
-    );
-    for (const name of written) {
+    for (const name of this.written) {
       const { data, spare, shape } = state.buffers.get(name)!;
       feeds[name] = float32(data, shape);
       into[nextName(name)] = float32(spare, shape);
@@ -74,7 +67,7 @@ export class TrainingStep {
       ...into,
       ...Object.fromEntries(others.map((name) => [name, null])),
     });
-    for (const name of written) {
+    for (const name of this.written) {
       const buffer = state.buffers.get(name)!;
       [buffer.data, buffer.spare] = [buffer.spare, buffer.data];
     }

@@ -6,7 +6,7 @@ import { pairsSettings } from "../tasks/datasets/index.ts";
 import { families, prototypes } from "../tasks/index.ts";
 import { recommendedSampling } from "../xprompt/request.ts";
 import { exampleMasks } from "../xprompt/sequence.ts";
-import { methods } from "./optimizer.ts";
+import { MOMENTUM, methods } from "./optimizer.ts";
 import { recipeKind } from "./recipe.ts";
 import { runSettings } from "./run.ts";
 
@@ -30,7 +30,7 @@ export const transformerRecipe = recipeKind(
        */
       matrices: z.enum(methods).default("adamw"),
       /** Muon's decay of the mean gradient. */
-      momentum: z.number().min(0).lt(1).default(0.95),
+      momentum: z.number().min(0).lt(1).default(MOMENTUM),
     }),
     /** Model name or folder to start from, which has its tokenizers and sizes; weights are drawn at random without. */
     init: z.string().optional(),
