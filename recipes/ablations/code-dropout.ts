@@ -1,4 +1,4 @@
-/** A third of the targets is read with any part of its codes as others: words and examples have to say what comes next. */
+/** Of a third of the targets any part of the codes is hidden: words and examples have to say what comes next. */
 import { transformerRecipe } from "xprompt/training";
 import base from "./base.ts";
 

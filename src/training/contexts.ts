@@ -21,7 +21,7 @@ import {
   selectFamilies,
   type Task,
 } from "../tasks/index.ts";
-import { type Codes, MOST_WORDS, textLimit } from "../xprompt/sequence.ts";
+import { type Codes, HIDDEN_CODE, MOST_WORDS, textLimit } from "../xprompt/sequence.ts";
 import type { ContextOptions } from "./transformer-data.ts";
 
 /** What a batch is drawn from. */
@@ -63,8 +63,9 @@ export interface MixSettings {
    */
   readonly misread: number;
   /**
-   * Share of targets of which a random share of the codes is read as any others: what comes next has to be found in the
-   * words, the query and the examples, not in what was drawn before (word dropout, https://arxiv.org/abs/1511.06349).
+   * Share of targets of which a random share of the codes is hidden while the next ones are predicted: what comes has to
+   * be found in the words, the query and the examples, not in what was drawn before (word dropout,
+   * https://arxiv.org/abs/1511.06349).
    */
   readonly codeDropout: number;
   /** The same of targets that are scenes of their captions; unless told, as of others. */
@@ -122,9 +123,8 @@ export async function encodedContexts(
   const isMeasured = part !== "train";
   const codeDropout = (kind === "captions" ? mix.captionDropout : undefined) ?? mix.codeDropout;
   if (isMeasured || (mix.misread === 0 && codeDropout === 0)) return { kind, contexts: encoded };
-  const { codes } = tokenizers.image.config;
   const read = encoded.map((context, i) =>
-    misread(context, { ...mix, codeDropout, codes }, Random.of(seed, "misread", part, step, i)),
+    misread(context, { ...mix, codeDropout }, Random.of(seed, "misread", part, step, i)),
   );
   return { kind, contexts: read };
 }
@@ -141,20 +141,20 @@ function drawKind(random: Random, { describe, textToImage }: MixSettings): Batch
   return random.chance(textToImage) ? "captions" : "changes";
 }
 
-/** The context with some codes of its targets read wrongly. */
+/** The context with some codes of its targets hidden, and some read wrongly. */
 function misread(
   context: Context<Codes>,
-  { misread, codeDropout, codes }: Pick<MixSettings, "misread" | "codeDropout"> & { readonly codes: number },
+  { misread, codeDropout }: Pick<MixSettings, "misread" | "codeDropout">,
   random: Random,
 ): Context<Codes> {
   const todos = context.todos.map((asked) => {
     if ("words" in asked.target) return asked;
     const { picture } = asked.target;
-    const isDropped = codeDropout > 0 && random.chance(codeDropout);
-    const share = isDropped ? random.uniform() : misread;
-    const other = () =>
-      isDropped ? random.integer(0, codes - 1) : picture[random.integer(0, picture.length - 1)]!;
-    const read = Array.from(picture, (code) => (random.chance(share) ? other() : code));
+    const hidden = random.chance(codeDropout) ? random.uniform() : 0;
+    const read = Array.from(picture, (code) => {
+      if (random.chance(hidden)) return HIDDEN_CODE;
+      return random.chance(misread) ? picture[random.integer(0, picture.length - 1)]! : code;
+    });
     return { ...asked, target: { picture, read } };
   });
   return { ...context, todos };

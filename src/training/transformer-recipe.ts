@@ -142,7 +142,7 @@ export const transformerRecipe = recipeKind(
         todoInstruction: share.default(0.5),
         /** Share of a target's codes that are read as others of its picture while the next ones are predicted. */
         misread: share.default(0),
-        /** Share of targets of which a random share of the codes is read as any others: the words, the query and the examples have to say what comes next. */
+        /** Share of targets of which a random share of the codes is hidden: the words, the query and the examples have to say what comes next. */
         codeDropout: share.default(0),
         /** The same of scenes of their captions, where it is to be another share. */
         captionDropout: share.optional(),

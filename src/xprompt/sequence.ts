@@ -19,6 +19,9 @@ import type { RecommendedSampling } from "./request.ts";
 /** Picture codes, `[grid²]`. */
 export type Codes = ArrayLike<number>;
 
+/** In the place of a code: one that the model is not shown. It reads `<pad>` there. */
+export const HIDDEN_CODE = -1;
+
 /** One example in tokens: a before → after pair and what was asked for, which may be nothing. */
 export interface EncodedExample {
   readonly input: Codes;
@@ -69,7 +72,7 @@ export type ExampleMask = (typeof exampleMasks)[number];
 export function pictureTokens(vocabulary: Vocabulary, codes: Codes): number[] {
   return [
     vocabulary.beginImage,
-    ...Array.from(codes, (code) => vocabulary.imageTokens[code]!),
+    ...Array.from(codes, (code) => (code === HIDDEN_CODE ? vocabulary.pad : vocabulary.imageTokens[code]!)),
     vocabulary.endImage,
   ];
 }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
   exampleTokens,
+  HIDDEN_CODE,
   pictureTokens,
   queryTokens,
   targetTokens,
@@ -26,6 +27,9 @@ describe("tokens by name", () => {
   test("a picture is its codes between begin and end", () => {
     expect(names(pictureTokens(vocabulary, before))).toBe(BEFORE);
     expect(names(pictureTokens(vocabulary, Int32Array.from(after)))).toBe(AFTER);
+    expect(names(pictureTokens(vocabulary, [0, HIDDEN_CODE, 2, 3]))).toBe(
+      BEFORE.replace("IMGIMGBZ", "<pad>"),
+    );
   });
 
   test("an example ends in its XP block", () => {
