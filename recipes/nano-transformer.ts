@@ -41,8 +41,8 @@ export default transformerRecipe({
       ...["depth", "depthToImage", "normals", "segmentation", "segmentationToImage", "instances", "edges"],
       ...["edgesToImage", "mask", "detect", "removeBox", "cutOut", "background"],
       // editing
-      ...["recolor", "recolorShape", "replaceShape", "resize", "move", "sticker", "unstick"],
-      ...["retexture", "swapObjects"],
+      ...["recolor", "recolorShape", "replaceShape", "replaceObject", "duplicate", "resize", "move"],
+      ...["sticker", "unstick", "retexture", "swapObjects"],
       ...["season", "timeOfDay", "place", "relight", "cartoon", "sketch", "neon"],
     ],
     // What is near to the tasks that are held out is shown more often; what is learned soon, less.
@@ -50,7 +50,8 @@ export default transformerRecipe({
       ...{ depth: 4, exposure: 5, desnow: 3, denoise: 2.5, inpainting: 3 },
       ...{ dehaze: 3, devignette: 2, untint: 1.5 },
       ...{ gamma: 3, brightness: 3, contrast: 1.5, hueRotation: 1.5 },
-      ...{ sticker: 4, unstick: 4, removeBox: 3, removeFrame: 1.5, replaceShape: 3 },
+      ...{ sticker: 3, unstick: 3, removeBox: 3, removeFrame: 1.5, replaceShape: 2 },
+      ...{ replaceObject: 4, duplicate: 4 },
       ...{ recolor: 2, recolorShape: 2, move: 1.5, swapObjects: 0.4, retexture: 0.5 },
       ...{ flipVertical: 0.5, rotate: 0.5, shift: 0.5, edgesToImage: 0.5, segmentationToImage: 0.4 },
       ...{ depthToImage: 0.5, snow: 0.5, rain: 0.5, noise: 0.5 },

@@ -28,6 +28,35 @@ describe("addObject", () => {
   });
 });
 
+test("duplicate puts a second object like the first at one spot", () => {
+  for (const task of tasksOf("duplicate", 6)) {
+    const spot = { left: -0.17, middle: 0, right: 0.17 }[String(task.parameters.spot)]!;
+    for (const scene of [0, 1]) {
+      const { input, output, scenes } = pairOf(task, size, scene);
+      const [first, second, ...others] = scenes!.after.objects;
+      expect(others).toEqual([]);
+      expect(scenes!.before.objects).toEqual([first]);
+      expect({ ...second, x: 0, z: 0 }).toEqual({ ...first, x: 0, z: 0 });
+      const places = changed(input, output);
+      expect(places.length).toBeGreaterThan(10);
+      const middle = places.reduce((sum, [column]) => sum + column, 0) / places.length / size;
+      expect(Math.abs(middle - (0.5 + 1.3 * spot))).toBeLessThan(0.14);
+    }
+  }
+});
+
+test("replaceObject puts the same object in the place of whatever stands there", () => {
+  for (const task of tasksOf("replaceObject", 6)) {
+    const pairs = [0, 1, 2].map((scene) => pairOf(task, size, scene).scenes!);
+    for (const { before, after } of pairs) {
+      const [{ x, z }] = before.objects as [SceneObject];
+      expect(after.objects).toEqual([{ ...task.parameters, x, z }]);
+      expect(before.objects).not.toEqual(after.objects);
+    }
+    expect(new Set(pairs.map(({ before }) => before.objects[0]!.x)).size).toBe(3);
+  }
+});
+
 /** Mean colour of the places in a picture. */
 function meanColor(image: Image, places: readonly (readonly [number, number])[]): number[] {
   const colors = places.map(([x, y]) => pixel(image, x, y));
@@ -53,17 +82,23 @@ describe.each(["recolor", "recolorShape"])("%s", (family) => {
   });
 });
 
-test.each(["removeColor", "removeShape", "removeObject", "replaceShape", "retexture", "resize"])(
-  "%s changes a part of the picture and keeps a part exactly",
-  (family) => {
-    for (const task of tasksOf(family, 5)) {
-      const { input, output } = pairOf(task, size);
-      const kept = size * size - changed(input, output, 1e-6).length;
-      expect(kept).toBeGreaterThan(size * size * 0.3);
-      expect(changed(input, output, 0.05).length).toBeGreaterThan(5);
-    }
-  },
-);
+test.each([
+  "removeColor",
+  "removeShape",
+  "removeObject",
+  "replaceShape",
+  "replaceObject",
+  "duplicate",
+  "retexture",
+  "resize",
+])("%s changes a part of the picture and keeps a part exactly", (family) => {
+  for (const task of tasksOf(family, 5)) {
+    const { input, output } = pairOf(task, size);
+    const kept = size * size - changed(input, output, 1e-6).length;
+    expect(kept).toBeGreaterThan(size * size * 0.3);
+    expect(changed(input, output, 0.05).length).toBeGreaterThan(5);
+  }
+});
 
 test("timeOfDay makes nights darker than days, both directions", () => {
   const mean = ({ data }: Image) => data.reduce((sum, value) => sum + value, 0) / data.length;

@@ -195,6 +195,49 @@ function drawMove(random: Random): Change {
   };
 }
 
+/** Whatever stands there gives way to one and the same object. */
+function drawObjectReplacement(random: Random): Change {
+  const object = drawObject(random);
+  const phrase = withArticle(nounPhrase(object, "size"));
+  return {
+    parameters: { ...object },
+    images: edited(
+      () => ({
+        count: 1,
+        allowed: ({ shape, color }) => shape !== object.shape || color !== object.color,
+      }),
+      (scene) =>
+        editObjects(
+          scene,
+          () => true,
+          ({ x, z }) => ({ ...object, x, z }),
+        ),
+    ),
+    words: {
+      instructions: [`replace the object with ${phrase}`, `put ${phrase} in its place`],
+      differences: [`the output image has ${phrase} in place of the object`],
+    },
+  };
+}
+
+/** A second object like the first, at the same spot each time. */
+function drawDuplication(random: Random): Change {
+  const spot = random.pick(Object.keys(spots) as Spot[]);
+  const z = random.uniform(6.3, 7.5);
+  const where = spotPhrase(spot);
+  return {
+    parameters: { spot, z },
+    images: edited(
+      () => ({ count: 1 }),
+      (scene) => addObject(scene, { ...scene.objects[0]!, x: spots[spot] * z, z }),
+    ),
+    words: {
+      instructions: [`put another one like it ${where}`, `repeat the object ${where}`],
+      differences: [`the output image has a second object like the first ${where}`],
+    },
+  };
+}
+
 /** Two objects trade places. */
 function drawSwap(): Change {
   return {
@@ -224,6 +267,8 @@ export const objectFamilies: readonly TaskFamily[] = [
   family("removeColor", "editing", drawRemoval(drawColorKind)),
   family("removeShape", "editing", drawRemoval(drawShapeKind)),
   family("replaceShape", "editing", drawReplacement),
+  family("replaceObject", "editing", drawObjectReplacement),
+  family("duplicate", "editing", drawDuplication),
   family("recolor", "editing", drawRecolor),
   family("recolorShape", "editing", drawShapeRecolor),
   family("resize", "editing", drawResize),
