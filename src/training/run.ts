@@ -108,7 +108,8 @@ export async function checkRunFolder(out: string, resume: boolean): Promise<void
 }
 
 /**
- * Trains until the recipe's last step, from the start or from the run folder's checkpoint.
+ * Trains until the recipe's last step, from the start or from the run folder's checkpoint. A run that is told to stop
+ * writes a checkpoint first.
  * @throws XPromptError when the folder holds a run already and `resume` is not set, or holds none and it is.
  */
 export async function runTraining<Batch>(
@@ -144,6 +145,7 @@ export async function runTraining<Batch>(
   try {
     let [units, since] = [0, performance.now()];
     while (state.step < recipe.steps) {
+      if (signal?.aborted && state.step > Math.max(saved, 0)) await save();
       signal?.throwIfAborted();
       const rate = learningRate(recipe.schedule, state.step, recipe.steps, recipe.optimizer.learningRate);
       const done = await task.step(await stream.next(), rate);

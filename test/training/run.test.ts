@@ -137,13 +137,17 @@ describe("runTraining", () => {
     ]);
   });
 
-  test("an interrupted run goes on from its checkpoint and ends like an uninterrupted one", async () => {
+  test.each([
+    ["that is told to stop goes on from there", 7],
+    ["that dies goes on from its last checkpoint", 5],
+  ])("a run %s and ends like an uninterrupted one", async (how, resumedAt) => {
     const whole = toy();
     const { digest } = await run(whole.task, { out: fresh() });
     const out = fresh();
     const interrupt = new AbortController();
     const first = toy({
       lossAt: (step) => {
+        if (step === 7 && how.includes("dies")) throw new Error("interrupted");
         if (step === 7) interrupt.abort(new XPromptError("interrupted"));
         return 10 - step;
       },
@@ -154,8 +158,8 @@ describe("runTraining", () => {
     const from: number[] = [];
     const second = toy({ from });
     const result = await run(second.task, { out, resume: true });
-    expect(from).toEqual([5]);
-    expect(second.called.rates).toEqual(whole.called.rates.slice(5));
+    expect(from).toEqual([resumedAt]);
+    expect(second.called.rates).toEqual(whole.called.rates.slice(resumedAt));
     expect([result.digest, second.memory[0]]).toEqual([digest, whole.memory[0]]);
     const steps = (await readMetrics(join(out, "metrics.jsonl"))).map(({ step }) => step);
     expect(steps).toEqual([3, 4, 6, 8, 9, 10]);
