@@ -45,6 +45,14 @@ export function parametersBehind(outputs: readonly Tensor[]): Tensor[] {
   return tensorsBehind(outputs).filter((tensor) => tensor.source.kind === "parameter");
 }
 
+/** The operator applications that `outputs` depend on, in order of creation. */
+export function applicationsBehind(outputs: readonly Tensor[]): Application[] {
+  const all = tensorsBehind(outputs).flatMap(({ source }) =>
+    source.kind === "application" ? [source.application] : [],
+  );
+  return [...new Set(all)];
+}
+
 function emit(onnx: OnnxWriter, application: Application, values: Map<Tensor, string>): void {
   const { operator, inputs, outputs, attributes, path } = application;
   onnx.path = path;

@@ -14,4 +14,5 @@ export * from "./operators/normalization.ts";
 export * from "./operators/quantized.ts";
 export * from "./operators/reduction.ts";
 export * from "./operators/shape.ts";
+export { peakBytes } from "./peak.ts";
 export { addDims, type Dim, formatShape, multiplyDims, type Shape, ShapeError } from "./shape.ts";

@@ -112,7 +112,7 @@ export async function encodedContexts(
   const counts = mix.exampleCounts.map((_, i) => i + 1);
   const kind = drawKind(random, mix);
   const shown = random.pick(counts, mix.exampleCounts);
-  const { contexts, examples, todos } = { ...options, examples: shown, ...countsOf(kind, options) };
+  const { contexts, examples, todos } = sizesOf(kind, shown, options);
   const draw = { changes: drawContext, captions: drawCaptions, descriptions: drawDescription }[kind];
   const drawn: Context<Image>[] = [];
   for (let i = 0; i < contexts; i++) {
@@ -129,11 +129,35 @@ export async function encodedContexts(
   return { kind, contexts: read };
 }
 
+/** How much there is in a batch. */
+export interface BatchSizes {
+  readonly kind: BatchKind;
+  readonly contexts: number;
+  /** Examples, and TODO parts, a context. */
+  readonly examples: number;
+  readonly todos: number;
+}
+
 /** TODO parts of captions and of descriptions are shorter: there are more of them. */
-function countsOf(kind: BatchKind, { contexts, todos }: ContextOptions) {
-  if (kind === "changes") return {};
-  if (kind === "captions") return { examples: 1, todos: 2 * todos };
-  return { examples: 1, contexts: contexts * todos, todos: 1 };
+function sizesOf(
+  kind: BatchKind,
+  examples: number,
+  { contexts, todos }: Pick<ContextOptions, "contexts" | "todos">,
+): BatchSizes {
+  if (kind === "changes") return { kind, contexts, examples, todos };
+  if (kind === "captions") return { kind, contexts, examples: 1, todos: 2 * todos };
+  return { kind, contexts: contexts * todos, examples: 1, todos: 1 };
+}
+
+/** The sizes of all batches that may be drawn. */
+export function possibleSizes(options: Pick<ContextOptions, "contexts" | "todos" | "mix">): BatchSizes[] {
+  const { describe, textToImage, exampleCounts } = options.mix;
+  const counts = exampleCounts.flatMap((share, i) => (share > 0 ? [i + 1] : []));
+  return [
+    ...(describe < 1 && textToImage < 1 ? counts.map((count) => sizesOf("changes", count, options)) : []),
+    ...(describe < 1 && textToImage > 0 ? [sizesOf("captions", 1, options)] : []),
+    ...(describe > 0 ? [sizesOf("descriptions", 1, options)] : []),
+  ];
 }
 
 function drawKind(random: Random, { describe, textToImage }: MixSettings): BatchKind {

@@ -52,6 +52,8 @@ export type RunSettings = z.output<z.ZodObject<typeof runSettings>>;
 export interface TrainingTask<Batch> {
   readonly recipe: RunSettings & { readonly kind: string };
   readonly state: TrainingState;
+  /** What it will take of memory, bytes, about. */
+  readonly memory: number;
   /** What checkpoints keep besides the state. */
   readonly extras: Extras;
   /** Text or image tokens, or pictures, in a batch: the unit of the rate that is shown. */
@@ -128,9 +130,7 @@ export async function runTraining<Batch>(
   const metrics = await MetricsLog.open(log, resume ? { resumeAt: state.step } : {});
   const events = await EventWriter.open(out, resume ? { resumeAt: state.step } : {});
   const progress = new Progress({ label: `training ${recipe.kind}`, total: recipe.steps, start: state.step });
-  progress.note(
-    `${state.size} parameters, ${formatBytes(state.bytes)} of weights and moments, seed ${recipe.seed}`,
-  );
+  progress.note(`${state.size} parameters, about ${formatBytes(task.memory)} of memory, seed ${recipe.seed}`);
   const stream = task.batches(state.step);
   const record = async (values: Record<string, number>, prefix: string) => {
     const named = Object.entries(values).map(([name, value]) => [`${prefix}/${name}`, value]);

@@ -1,5 +1,5 @@
 /** @file One training step as one onnxruntime run: forward, backward, clipping and the optimizer. */
-import { exportOnnx, Graph, gradients, parametersBehind, type Tensor } from "../graph/index.ts";
+import { exportOnnx, Graph, gradients, parametersBehind, peakBytes, type Tensor } from "../graph/index.ts";
 import { type Feeds, float32, Session, type SessionOptions, type Value } from "../runtime/session.ts";
 import { bufferName, nameOf, nextName, type OptimizerSettings, optimize, rolesOf } from "./optimizer.ts";
 import type { TrainingState } from "./state.ts";
@@ -33,17 +33,11 @@ export class TrainingStep {
     build: (graph: Graph) => Objective,
     settings: OptimizerSettings,
     options: SessionOptions = {},
-    trainable: (name: string) => boolean = () => true,
+    trainable?: (name: string) => boolean,
   ): Promise<TrainingStep> {
-    const graph = new Graph();
-    const { loss, report = {} } = build(graph);
-    const trained = parametersBehind([loss]).filter((parameter) => trainable(nameOf(parameter)));
-    const update = optimize(graph, trained, gradients(loss, trained), settings);
-    const model = exportOnnx({ ...update.outputs, ...report, loss, "gradient norm": update.gradientNorm });
-    const written = trained
-      .map(nameOf)
-      .flatMap((name) => rolesOf(settings, name).map((role) => bufferName(role, name)));
-    return new TrainingStep(await Session.create(model, options), written, settings);
+    const { outputs, trained } = stepGraph(build, settings, trainable);
+    const written = trained.flatMap((name) => rolesOf(settings, name).map((role) => bufferName(role, name)));
+    return new TrainingStep(await Session.create(exportOnnx(outputs), options), written, settings);
   }
 
   /** Runs one step on a batch and moves the state forward by it. */
@@ -83,6 +77,29 @@ export class TrainingStep {
   async release(): Promise<void> {
     await this.session.release();
   }
+}
+
+/** Bytes of intermediate values that a step holds at once, at most, by the arguments it is compiled with. */
+export function stepBytes(
+  build: (graph: Graph) => Objective,
+  settings: OptimizerSettings,
+  trainable?: (name: string) => boolean,
+): number {
+  return peakBytes(Object.values(stepGraph(build, settings, trainable).outputs));
+}
+
+/** Everything that a step computes, by name, and what it trains. */
+function stepGraph(
+  build: (graph: Graph) => Objective,
+  settings: OptimizerSettings,
+  trainable: (name: string) => boolean = () => true,
+): { readonly outputs: Readonly<Record<string, Tensor>>; readonly trained: readonly string[] } {
+  const graph = new Graph();
+  const { loss, report = {} } = build(graph);
+  const trained = parametersBehind([loss]).filter((parameter) => trainable(nameOf(parameter)));
+  const update = optimize(graph, trained, gradients(loss, trained), settings);
+  const outputs = { ...update.outputs, ...report, loss, "gradient norm": update.gradientNorm };
+  return { outputs, trained: trained.map(nameOf) };
 }
 
 const scalar = (value: number): Value => float32(Float32Array.of(value), []);

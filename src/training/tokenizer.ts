@@ -27,10 +27,11 @@ import { contactSheet, type Image } from "../image/index.ts";
 import { Random } from "../random.ts";
 import { float32, floats, int64, type Value } from "../runtime/session.ts";
 import { caption, drawScene, selectFamilies } from "../tasks/index.ts";
+import { trainingMemory } from "./memory.ts";
 import { recipeKind } from "./recipe.ts";
 import { runSettings, type TrainingTask } from "./run.ts";
 import type { TrainingState } from "./state.ts";
-import { type Objective, TrainingStep } from "./step.ts";
+import { type Objective, stepBytes, TrainingStep } from "./step.ts";
 import { createSource, type PictureBatch, type PictureOptions } from "./tokenizer-data.ts";
 import { CODEBOOK, initialState, startOf } from "./tokenizer-start.ts";
 import { moduleBeside, SampleStream } from "./workers.ts";
@@ -107,8 +108,10 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
   build(graph);
   const state = initialState(start, parameterShapes(graph), recipe);
   const allWeights = () => new Map<string, Weight>([...(state.frozen?.weights ?? []), ...state.weights()]);
-  const session = { threads: recipe.threads, device: recipe.device };
   const isTrained = (name: string) => state.parameters.has(name);
+  const held = stepBytes(build, recipe.optimizer, isTrained);
+  const memory = await trainingMemory(recipe, state.bytes, [held]);
+  const session = { threads: recipe.threads, device: recipe.device, arena: memory.arena };
   const compiled = await TrainingStep.compile(build, recipe.optimizer, session, isTrained);
   /** How often each code was used since the last revival. */
   const usage = new Float32Array(config.codes);
@@ -138,6 +141,7 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
   return {
     recipe,
     state,
+    memory: memory.bytes,
     extras: { usage },
     unit: "pictures",
     batches: (from) =>

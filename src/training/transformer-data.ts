@@ -21,6 +21,7 @@ import {
   encodedContexts,
   type MixSettings,
   openSets,
+  possibleSizes,
 } from "./contexts.ts";
 
 export interface ContextOptions {
@@ -83,6 +84,15 @@ export function packingOf(
   const exampleLength = kind === "captions" ? 1 + xpTokens : longestExample(xprompt, codesPerImage);
   return { contexts, examples, exampleLength, todos, todoLength, xpTokens, mask };
 }
+
+/** The packings of all batches that may be drawn. */
+export const possiblePackings = (
+  options: Pick<ContextOptions, "contexts" | "todos" | "xprompt" | "mix">,
+  codesPerImage: number,
+): Packing[] =>
+  possibleSizes(options).map(({ kind, examples, ...counts }) =>
+    packingOf({ ...counts, xprompt: options.xprompt }, examples, codesPerImage, kind),
+  );
 
 /** Batch `step`: a pure function of the options and the step. */
 export async function createSource(options: ContextOptions): Promise<(step: number) => Promise<PackedBatch>> {

@@ -17,10 +17,11 @@ import { XPrompt } from "../xprompt/model.ts";
 import { exampleRows, type Packing, todoRows } from "../xprompt/packing.ts";
 import type { MixSettings } from "./contexts.ts";
 import { HeldOut } from "./evaluation.ts";
+import { trainingMemory } from "./memory.ts";
 import { feedsOf, objective } from "./objective.ts";
 import type { TrainingTask } from "./run.ts";
-import { TrainingStep } from "./step.ts";
-import { type ContextOptions, type PackedBatch, packingOf } from "./transformer-data.ts";
+import { stepBytes, TrainingStep } from "./step.ts";
+import { type ContextOptions, type PackedBatch, packingOf, possiblePackings } from "./transformer-data.ts";
 import type { TransformerRecipe } from "./transformer-recipe.ts";
 import { transformerSheet } from "./transformer-sheet.ts";
 import { initialState, startOf } from "./transformer-start.ts";
@@ -29,9 +30,9 @@ import { moduleBeside, SampleStream } from "./workers.ts";
 /** Makes a run of the recipe ready. */
 export async function transformerTask(given: TransformerRecipe): Promise<TrainingTask<PackedBatch>> {
   const recipe = withPrototypes(given);
-  const session: SessionOptions = { threads: recipe.threads, device: recipe.device };
+  const device: SessionOptions = { threads: recipe.threads, device: recipe.device };
   checkMix(recipe);
-  const start = await startOf(recipe, session);
+  const start = await startOf(recipe, device);
   const { folder, tokenizers, xprompt, config } = start;
   const { adapter, ...decoder } = config;
   const packing = (examples: number) =>
@@ -43,6 +44,10 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
 
   const mix: MixSettings = { ...recipe.mix, pairs: await Promise.all(recipe.mix.pairs.map(prepared)) };
   const isTrained = (name: string) => state.parameters.has(name);
+  const packings = possiblePackings({ ...recipe, xprompt, mix }, tokenizers.image.codesPerImage);
+  const held = packings.map((each) => stepBytes(build(each), recipe.optimizer, isTrained));
+  const memory = await trainingMemory(recipe, state.bytes, held);
+  const session = { ...device, arena: memory.arena };
 
   /** One compiled step for each shape of batch; all work on the same state. */
   const steps = new Map<string, Promise<TrainingStep>>();
@@ -104,6 +109,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   return {
     recipe,
     state,
+    memory: memory.bytes,
     extras: {},
     unit: "tokens",
     batches: (from) =>

@@ -66,6 +66,7 @@ describe("runTraining", () => {
         device: "cpu",
       },
       state,
+      memory: 2 ** 20,
       extras: { memory },
       unit: "pictures",
       batches: (first) => {

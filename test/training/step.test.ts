@@ -87,6 +87,19 @@ describe("TrainingStep", () => {
     for (const [i, value] of means.entries()) expect(value).toBeCloseTo(0.1 * slopes[i]!, 4);
   });
 
+  test("takes the same step with memory of its own and with what the process has", async () => {
+    const [own, shared] = [newState(), newState()];
+    for (const [state, arena] of [
+      [own, true],
+      [shared, false],
+    ] as const) {
+      const step = await TrainingStep.compile(regression(4), settings, { threads: 1, arena });
+      open.push(step);
+      for (let i = 0; i < 3; i++) await step.run(state, batch(4, i), 0.01);
+    }
+    expect(shared.digest()).toBe(own.digest());
+  });
+
   test("learns", async () => {
     const step = await compile(regression(16), settings);
     const state = newState();

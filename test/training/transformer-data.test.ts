@@ -13,6 +13,7 @@ import {
   type PackedBatch,
   packBatch,
   packingOf,
+  possiblePackings,
 } from "../../src/training/transformer-data.ts";
 import { HIDDEN } from "../../src/xprompt/packing.ts";
 import { HIDDEN_CODE, MOST_WORDS } from "../../src/xprompt/sequence.ts";
@@ -242,6 +243,23 @@ describe("contexts", () => {
     expect(one! + two!).toBe(1);
     expect(one).toBeGreaterThan(0.5);
     expect(two).toBeGreaterThan(0.05);
+  });
+
+  test.each([
+    [{ describe: 0.3, textToImage: 0.4, exampleCounts: [2, 0, 1] }, 4],
+    [{ describe: 0, textToImage: 0, exampleCounts: [1, 1] }, 2],
+    [{ describe: 1, textToImage: 1 }, 1],
+    [{ describe: 0, textToImage: 1 }, 1],
+  ])("the packings of %j are known before they are drawn", async (mix, count) => {
+    const asked = mixed({ families: ["invert"], withoutExample: 0.3, ...mix });
+    const known = possiblePackings(asked, 4).map((packing) => JSON.stringify(packing));
+    expect(known).toHaveLength(count);
+    const drawn = new Set<string>();
+    for (let step = 0; step < 30; step++) {
+      const batch = packBatch(await encodedContexts(step, asked, bright), asked, bright);
+      drawn.add(JSON.stringify(batch.packing));
+    }
+    expect([...drawn].sort()).toEqual(known.sort());
   });
 
   test("text to image has no query and the empty example, and a caption", async () => {

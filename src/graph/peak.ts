@@ -1,0 +1,48 @@
+/** @file What a graph needs of memory while it runs. */
+import { applicationsBehind } from "./export.ts";
+import type { DType, Tensor } from "./graph.ts";
+import { knownShape } from "./shape.ts";
+
+const bytesOf: Readonly<Record<DType, number>> = {
+  float32: 4,
+  float16: 2,
+  int64: 8,
+  int32: 4,
+  uint8: 1,
+  bool: 1,
+};
+
+/**
+ * Bytes of intermediate values that are held at once, at most, while `outputs` are computed operator by operator in order
+ * of creation, each value until its last use. Inputs, parameters and the outputs themselves are not counted, nor what
+ * an operator holds for itself.
+ * @throws ShapeError where a size is known only when the graph runs
+ */
+export function peakBytes(outputs: readonly Tensor[]): number {
+  const applications = applicationsBehind(outputs);
+  const lastUse = new Map<Tensor, number>();
+  for (const [i, { inputs, outputs }] of applications.entries())
+    for (const tensor of [...inputs, ...outputs]) lastUse.set(holderOf(tensor), i);
+  for (const output of outputs) lastUse.delete(holderOf(output));
+
+  const dropped = applications.map((): Tensor[] => []);
+  for (const [tensor, i] of lastUse) if (tensor.source.kind === "application") dropped[i]!.push(tensor);
+  let [held, most] = [0, 0];
+  for (const [i, application] of applications.entries()) {
+    for (const made of application.outputs)
+      if (holderOf(made) === made && lastUse.has(made)) held += bytes(made);
+    most = Math.max(most, held);
+    for (const tensor of dropped[i]!) held -= bytes(tensor);
+  }
+  return most;
+}
+
+/** The tensor in whose memory a tensor lies: a reshape makes nothing. */
+function holderOf(tensor: Tensor): Tensor {
+  const { source } = tensor;
+  const isView = source.kind === "application" && source.application.operator.name === "reshape";
+  return isView ? holderOf(source.application.inputs[0]!) : tensor;
+}
+
+const bytes = ({ dtype, shape }: Tensor): number =>
+  knownShape(shape, "memory").reduce((product, dim) => product * dim, bytesOf[dtype]);
