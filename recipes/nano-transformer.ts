@@ -6,7 +6,8 @@
  * About two hours on two free cores. What is shipped came in stretches and with earlier settings (`models/nano/README.md`).
  * `xprompt eval likelihood --limit 8` gives it 1.46 nats a code with the example, 2.28 with another family's, 1.70 without;
  * on the five tasks that are held out 0.94, 1.54 and 1.09. A run from nothing has not been made with these settings yet;
- * code dropout is for the last third of it (`--mix.codeDropout=0` before).
+ * code dropout is for the last third of it (`--mix.codeDropout=0` before). In what is shipped, dropped codes were read as others,
+ * and `replaceObject` and `duplicate` were not shown.
  *
  * The paper's five unseen tasks are held out: derain, low-light enhancement, object addition and removal, and depth
  * in palettes of reserved hues.
