@@ -18,7 +18,7 @@ export interface TrainingMemory {
 
 /**
  * What a run will need. Steps of several batch shapes keep what they have freed, each for itself; where there is not
- * enough for that, they share it, which takes about a fifth longer. What a GPU has is not known.
+ * enough for that, they share it, which takes a tenth to a fifth longer. What a GPU has is not known.
  * @param state bytes of weights and moments
  * @param steps bytes that the step of each batch shape holds at once
  * @throws XPromptError with what is needed, what there is, and what to do
