@@ -133,8 +133,9 @@ export async function encodedContexts(
 export interface BatchSizes {
   readonly kind: BatchKind;
   readonly contexts: number;
-  /** Examples, and TODO parts, a context. */
+  /** Examples of each context. */
   readonly examples: number;
+  /** TODO parts of each context. */
   readonly todos: number;
 }
 

@@ -136,7 +136,7 @@ export async function runTraining<Batch>(
     const named = Object.entries(values).map(([name, value]) => [`${prefix}/${name}`, value]);
     await events.scalars(state.step, Object.fromEntries(named));
   };
-  let saved = resume ? state.step : -1;
+  let saved = state.step;
   const save = async () => {
     await metrics.flush();
     saved = state.step;
@@ -145,7 +145,7 @@ export async function runTraining<Batch>(
   try {
     let [units, since] = [0, performance.now()];
     while (state.step < recipe.steps) {
-      if (signal?.aborted && state.step > Math.max(saved, 0)) await save();
+      if (signal?.aborted && state.step > saved) await save();
       signal?.throwIfAborted();
       const rate = learningRate(recipe.schedule, state.step, recipe.steps, recipe.optimizer.learningRate);
       const done = await task.step(await stream.next(), rate);

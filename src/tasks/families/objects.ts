@@ -23,10 +23,22 @@ const spots = { left: -0.17, middle: 0, right: 0.17 } as const;
 type Spot = keyof typeof spots;
 const spotPhrase = (spot: Spot): string => (spot === "middle" ? "in the middle" : `on the ${spot}`);
 
-function drawAddition(random: Random): ReversibleChange {
+/** A spot, and how far away an object stands there. */
+function drawPlace(random: Random): { readonly spot: Spot; readonly x: number; readonly z: number } {
   const spot = random.pick(Object.keys(spots) as Spot[]);
   const z = random.uniform(6.3, 7.5);
-  const object = drawObject(random, { x: spots[spot] * z, z });
+  return { spot, x: spots[spot] * z, z };
+}
+
+/** Whether an object can be told from `object` by its shape or colour. */
+const differsFrom =
+  (object: SceneObject): NonNullable<SceneOptions["allowed"]> =>
+  ({ shape, color }) =>
+    shape !== object.shape || color !== object.color;
+
+function drawAddition(random: Random): ReversibleChange {
+  const { spot, x, z } = drawPlace(random);
+  const object = drawObject(random, { x, z });
   const phrase = nounPhrase(object, "size");
   const where = spotPhrase(spot);
   return {
@@ -34,7 +46,7 @@ function drawAddition(random: Random): ReversibleChange {
     images: edited(
       (pairRandom) => ({
         count: pairRandom.integer(1, 2),
-        allowed: ({ shape, color }) => shape !== object.shape || color !== object.color,
+        allowed: differsFrom(object),
       }),
       (scene) => addObject(scene, object),
     ),
@@ -204,7 +216,7 @@ function drawObjectReplacement(random: Random): Change {
     images: edited(
       () => ({
         count: 1,
-        allowed: ({ shape, color }) => shape !== object.shape || color !== object.color,
+        allowed: differsFrom(object),
       }),
       (scene) =>
         editObjects(
@@ -222,14 +234,13 @@ function drawObjectReplacement(random: Random): Change {
 
 /** A second object like the first, at the same spot each time. */
 function drawDuplication(random: Random): Change {
-  const spot = random.pick(Object.keys(spots) as Spot[]);
-  const z = random.uniform(6.3, 7.5);
+  const { spot, x, z } = drawPlace(random);
   const where = spotPhrase(spot);
   return {
     parameters: { spot, z },
     images: edited(
       () => ({ count: 1 }),
-      (scene) => addObject(scene, { ...scene.objects[0]!, x: spots[spot] * z, z }),
+      (scene) => addObject(scene, { ...scene.objects[0]!, x, z }),
     ),
     words: {
       instructions: [`put another one like it ${where}`, `repeat the object ${where}`],
