@@ -89,6 +89,11 @@ export class Session {
     return results as Record<string, Value>;
   }
 
+  /** Runs it on those of the values that it takes. */
+  async runOn(offered: Feeds): Promise<Readonly<Record<string, Value>>> {
+    return this.run(Object.fromEntries(this.inputNames.map((name) => [name, offered[name]!])));
+  }
+
   get inputNames(): readonly string[] {
     return this.session.inputNames;
   }

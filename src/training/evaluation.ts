@@ -66,11 +66,8 @@ export class HeldOut {
       for (const condition of conditions) {
         let total = 0;
         for (const batch of batches) {
-          const wanted = Object.entries({ ...feedsOf(batch[condition]), ...weights });
-          const feeds = Object.fromEntries(
-            wanted.filter(([input]) => this.session.inputNames.includes(input)),
-          );
-          total += floats((await this.session.run(feeds)).nll!)[0]!;
+          const { nll } = await this.session.runOn({ ...feedsOf(batch[condition]), ...weights });
+          total += floats(nll!)[0]!;
         }
         result[`${name}.${condition}`] = total / batches.length;
       }

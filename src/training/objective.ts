@@ -18,11 +18,8 @@ import { exampleRows, type Packing, packedAttention, todoRows } from "../xprompt
 import type { Objective } from "./step.ts";
 import type { PackedBatch } from "./transformer-data.ts";
 
-/**
- * Mean over the TODO rows, by their weights, of −log p(next token) + `zLoss` · log² Z. Reports `targetNll`, the plain
- * mean over the codes of target pictures.
- */
-export function objective(graph: Graph, packing: Packing, config: DecoderConfig, zLoss: number): Objective {
+/** Logits of the next token after every TODO row, `[rows, vocabulary]`. */
+export function predictions(graph: Graph, packing: Packing, config: DecoderConfig): Tensor {
   const w = graph.scope();
   const { contexts, examples, exampleLength, todos, todoLength } = packing;
   const ids = (name: string, sequences: number, length: number) =>
@@ -34,8 +31,17 @@ export function objective(graph: Graph, packing: Packing, config: DecoderConfig,
   const attend = packedAttention(graph, packing, config);
   const hidden = transformer(w, embed(w, tokens, config), attend, config); // [rows, hidden]
   const [, ofTodos] = split(hidden, 0, [exampleRows(packing), todoRows(packing)]);
+  return head(w, ofTodos!, config);
+}
+
+/**
+ * Mean over the TODO rows, by their weights, of −log p(next token) + `zLoss` · log² Z. Reports `targetNll`, the plain
+ * mean over the codes of target pictures.
+ */
+export function objective(graph: Graph, packing: Packing, config: DecoderConfig, zLoss: number): Objective {
   const rows = todoRows(packing);
-  const { nll, logSumExp } = tokenLoss(head(w, ofTodos!, config), graph.input("targets", "int64", [rows]));
+  const logits = predictions(graph, packing, config);
+  const { nll, logSumExp } = tokenLoss(logits, graph.input("targets", "int64", [rows]));
   const perRow = add(nll, multiply(multiply(logSumExp, logSumExp), zLoss));
   return {
     loss: weightedMean(perRow, graph.input("weights", "float32", [rows])),

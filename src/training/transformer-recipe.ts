@@ -146,6 +146,12 @@ export const transformerRecipe = recipeKind(
         codeDropout: share.default(0),
         /** The same of scenes of their captions, where it is to be another share. */
         captionDropout: share.optional(),
+        /**
+         * Share of batches of changes that are read as the model itself draws them, a random share of each target's
+         * codes, while the next ones are predicted: drawing goes along what was drawn. It is for a model that draws
+         * already; such a step takes a third longer.
+         */
+        ownCodes: share.default(0),
       })
       .prefault({}),
     /** Batches of held-out contexts that an evaluation looks at. */

@@ -8,6 +8,7 @@ import { readWeights, type Weight, writeModelFolder } from "../chameleon/folder.
 import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { XPromptError } from "../errors.ts";
 import { Graph, parameterShapes } from "../graph/index.ts";
+import { Random } from "../random.ts";
 import { isLibrary, prepareNeighbours } from "../retrieval/index.ts";
 import { readJson } from "../runtime/files.ts";
 import { floats, type SessionOptions } from "../runtime/session.ts";
@@ -18,7 +19,8 @@ import { exampleRows, type Packing, todoRows } from "../xprompt/packing.ts";
 import type { MixSettings } from "./contexts.ts";
 import { HeldOut } from "./evaluation.ts";
 import { trainingMemory } from "./memory.ts";
-import { feedsOf, objective } from "./objective.ts";
+import { feedsOf, objective, predictions } from "./objective.ts";
+import { OwnCodes, predictionBytes } from "./own-codes.ts";
 import type { TrainingTask } from "./run.ts";
 import { stepBytes, TrainingStep } from "./step.ts";
 import { type ContextOptions, type PackedBatch, packingOf, possiblePackings } from "./transformer-data.ts";
@@ -45,18 +47,25 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   const mix: MixSettings = { ...recipe.mix, pairs: await Promise.all(recipe.mix.pairs.map(prepared)) };
   const isTrained = (name: string) => state.parameters.has(name);
   const packings = possiblePackings({ ...recipe, xprompt, mix }, tokenizers.image.codesPerImage);
+  const { vocabulary } = tokenizers.text;
+  const predict = (packing: Packing) => (graph: Graph) => predictions(graph, packing, config);
   const held = packings.map((each) => stepBytes(build(each), recipe.optimizer, isTrained));
+  if (recipe.mix.ownCodes > 0) held.push(...packings.map((each) => predictionBytes(predict(each))));
   const memory = await trainingMemory(recipe, state.bytes, held);
   const session = { ...device, arena: memory.arena };
 
-  /** One compiled step for each shape of batch; all work on the same state. */
-  const steps = new Map<string, Promise<TrainingStep>>();
-  const stepFor = (packing: Packing) => {
-    const shape = JSON.stringify(packing);
-    const compiled =
-      steps.get(shape) ?? TrainingStep.compile(build(packing), recipe.optimizer, session, isTrained);
-    steps.set(shape, compiled);
-    return compiled;
+  /** Compiled for each shape of batch; all work on the same state. */
+  const steps = perPacking((packing) =>
+    TrainingStep.compile(build(packing), recipe.optimizer, session, isTrained),
+  );
+  const drawers = perPacking((packing) =>
+    OwnCodes.compile(predict(packing), vocabulary.imageTokens, session),
+  );
+  /** The batch as this step reads it. */
+  const asRead = async (batch: PackedBatch): Promise<PackedBatch> => {
+    const random = Random.of(recipe.seed, "own codes", state.step);
+    if (batch.kind !== "changes" || !random.chance(recipe.mix.ownCodes)) return batch;
+    return (await drawers.for(batch.packing)).read(batch, state, random);
   };
   const data = (part: string): ContextOptions => ({
     seed: recipe.seed,
@@ -120,8 +129,9 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
         from,
       }),
     async step(batch, learningRate) {
-      const compiled = await stepFor(batch.packing);
-      const { loss, gradientNorm, report } = await compiled.run(state, feedsOf(batch), learningRate);
+      const compiled = await steps.for(batch.packing);
+      const feeds = feedsOf(await asRead(batch));
+      const { loss, gradientNorm, report } = await compiled.run(state, feeds, learningRate);
       const nll = floats(report.targetNll!)[0]!;
       const name = { changes: "nll", captions: "captionNll", descriptions: "wordsNll" }[batch.kind];
       return {
@@ -152,10 +162,24 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
       });
     },
     async close() {
-      for (const step of steps.values()) await (await step).release();
+      for (const each of [...steps.all(), ...drawers.all()]) await (await each).release();
       await (await heldOut).release();
       await tokenizers.image.release();
     },
+  };
+}
+
+/** What is compiled once for each packing, when it is first asked for. */
+function perPacking<T>(compile: (packing: Packing) => Promise<T>) {
+  const compiled = new Map<string, Promise<T>>();
+  return {
+    for(packing: Packing): Promise<T> {
+      const shape = JSON.stringify(packing);
+      const made = compiled.get(shape) ?? compile(packing);
+      compiled.set(shape, made);
+      return made;
+    },
+    all: () => [...compiled.values()],
   };
 }
 

@@ -1,0 +1,63 @@
+/**
+ * @file Targets read as the model itself draws them: parallel scheduled sampling (https://arxiv.org/abs/1906.04331). One
+ * run without gradients predicts every code from the true ones before it; then the step predicts them again, from a
+ * share of those draws. So training meets the mistakes that drawing makes, and learns to find back from them.
+ */
+import { type Sampling, sample } from "../chameleon/sampling.ts";
+import { exportOnnx, Graph, peakBytes, type Tensor } from "../graph/index.ts";
+import type { Random } from "../random.ts";
+import { floats, Session, type SessionOptions } from "../runtime/session.ts";
+import { feedsOf } from "./objective.ts";
+import type { TrainingState } from "./state.ts";
+import type { PackedBatch } from "./transformer-data.ts";
+
+/** Near to what pictures are drawn with. */
+const SAMPLING: Sampling = { temperature: 0.8, topK: 0, topP: 0.9 };
+
+/** A compiled run that predicts the TODO rows of one packing. */
+export class OwnCodes {
+  private constructor(
+    private readonly session: Session,
+    private readonly imageTokens: Int32Array,
+  ) {}
+
+  /**
+   * @param predict logits of the TODO rows, `[rows, vocabulary]`
+   * @param imageTokens ids that a picture's codes have
+   */
+  static async compile(
+    predict: (graph: Graph) => Tensor,
+    imageTokens: Int32Array,
+    options: SessionOptions = {},
+  ): Promise<OwnCodes> {
+    const session = await Session.create(exportOnnx({ logits: predict(new Graph()) }), options);
+    return new OwnCodes(session, imageTokens);
+  }
+
+  /** The batch with a random share of each target's codes, none to all, read as the model draws them. */
+  async read(batch: PackedBatch, state: TrainingState, random: Random): Promise<PackedBatch> {
+    const { logits } = await this.session.runOn({ ...feedsOf(batch), ...state.feeds() });
+    const [values, [, width]] = [floats(logits!), logits!.dims as [number, number]];
+    const { todoLength } = batch.packing;
+    const todoTokens = batch.todoTokens.slice();
+    for (let start = 0; start < todoTokens.length; start += todoLength) {
+      const share = random.uniform();
+      for (let row = start; row < start + todoLength - 1; row++) {
+        // A code that is hidden, or read as another already, stays so.
+        const isTrue = batch.targetWeights[row] === 1 && todoTokens[row + 1] === batch.targets[row];
+        if (!isTrue || !random.chance(share)) continue;
+        const ofCodes = Float32Array.from(this.imageTokens, (token) => values[row * width! + token]!);
+        todoTokens[row + 1] = BigInt(this.imageTokens[sample(ofCodes, SAMPLING, random)]!);
+      }
+    }
+    return { ...batch, todoTokens };
+  }
+
+  async release(): Promise<void> {
+    await this.session.release();
+  }
+}
+
+/** Bytes of intermediate values that such a run holds at once, at most. */
+export const predictionBytes = (predict: (graph: Graph) => Tensor): number =>
+  peakBytes([predict(new Graph())]);
