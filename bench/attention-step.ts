@@ -106,7 +106,7 @@ initialize(
     /norm\.weight$/.test(name) ? { constant: 1 } : /bias$/.test(name) ? { constant: 0 } : { deviation: 0.05 },
 );
 const optimizer = { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0.05, clipNorm: 1 };
-const step = await TrainingStep.compile(build, optimizer, { threads });
+const step = await TrainingStep.plan(build, optimizer).compile({ threads });
 const feeds = feedsOf(randomBatch(packing, config));
 const first = await step.run(state, feeds, 1e-3);
 const parameters = [...state.parameters.values()].reduce(

@@ -80,7 +80,7 @@ export async function trainTextModel(
         : { deviation: 0.5 / Math.sqrt(shape.at(-1)!) },
   );
   const settings = { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0.05, clipNorm: 1 };
-  const step = await TrainingStep.compile((graph) => nextByte(graph, SEQUENCES, length), settings, {
+  const step = await TrainingStep.plan((graph) => nextByte(graph, SEQUENCES, length), settings).compile({
     threads,
   });
   const progress = new Progress({ label: "training on text", total: steps });

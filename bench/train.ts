@@ -214,7 +214,7 @@ async function ourStep(options: TrainOptions): Promise<{
           : { deviation: 0.02 },
   );
   const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 1 };
-  const step = await TrainingStep.compile(build, optimizer, { threads });
+  const step = await TrainingStep.plan(build, optimizer).compile({ threads });
   const random = Random.of(0, "tokens");
   const ids = BigInt64Array.from({ length: batch * length + 1 }, () => BigInt(random.integer(0, vocab - 1)));
   const feeds = {

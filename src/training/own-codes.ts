@@ -4,10 +4,11 @@
  * share of those draws. So training meets the mistakes that drawing makes, and learns to find back from them.
  */
 import { type Sampling, sample } from "../chameleon/sampling.ts";
-import { exportOnnx, Graph, peakBytes, type Tensor } from "../graph/index.ts";
+import { Graph, type Tensor } from "../graph/index.ts";
 import type { Random } from "../random.ts";
-import { floats, Session, type SessionOptions } from "../runtime/session.ts";
+import { floats, type Session } from "../runtime/session.ts";
 import { feedsOf } from "./objective.ts";
+import { Plan } from "./plan.ts";
 import type { TrainingState } from "./state.ts";
 import type { PackedBatch } from "./transformer-data.ts";
 
@@ -25,13 +26,8 @@ export class OwnCodes {
    * @param predict logits of the TODO rows, `[rows, vocabulary]`
    * @param imageTokens ids that a picture's codes have
    */
-  static async compile(
-    predict: (graph: Graph) => Tensor,
-    imageTokens: Int32Array,
-    options: SessionOptions = {},
-  ): Promise<OwnCodes> {
-    const session = await Session.create(exportOnnx({ logits: predict(new Graph()) }), options);
-    return new OwnCodes(session, imageTokens);
+  static plan(predict: (graph: Graph) => Tensor, imageTokens: Int32Array): Plan<OwnCodes> {
+    return new Plan({ logits: predict(new Graph()) }, (session) => new OwnCodes(session, imageTokens));
   }
 
   /** The batch with a random share of each target's codes, none to all, read as the model draws them. */
@@ -57,7 +53,3 @@ export class OwnCodes {
     await this.session.release();
   }
 }
-
-/** Bytes of intermediate values that such a run holds at once, at most. */
-export const predictionBytes = (predict: (graph: Graph) => Tensor): number =>
-  peakBytes([predict(new Graph())]);

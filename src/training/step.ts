@@ -1,7 +1,8 @@
 /** @file One training step as one onnxruntime run: forward, backward, clipping and the optimizer. */
-import { exportOnnx, Graph, gradients, parametersBehind, peakBytes, type Tensor } from "../graph/index.ts";
-import { type Feeds, float32, Session, type SessionOptions, type Value } from "../runtime/session.ts";
+import { Graph, gradients, parametersBehind, type Tensor } from "../graph/index.ts";
+import { type Feeds, float32, type Session, type Value } from "../runtime/session.ts";
 import { bufferName, nameOf, nextName, type OptimizerSettings, optimize, rolesOf } from "./optimizer.ts";
+import { Plan } from "./plan.ts";
 import type { TrainingState } from "./state.ts";
 
 /** What a model's training graph gives besides its new weights. */
@@ -29,15 +30,20 @@ export class TrainingStep {
   ) {}
 
   /** @param trainable says which parameters change; all by default */
-  static async compile(
+  static plan(
     build: (graph: Graph) => Objective,
     settings: OptimizerSettings,
-    options: SessionOptions = {},
-    trainable?: (name: string) => boolean,
-  ): Promise<TrainingStep> {
-    const { outputs, trained } = stepGraph(build, settings, trainable);
-    const written = trained.flatMap((name) => rolesOf(settings, name).map((role) => bufferName(role, name)));
-    return new TrainingStep(await Session.create(exportOnnx(outputs), options), written, settings);
+    trainable: (name: string) => boolean = () => true,
+  ): Plan<TrainingStep> {
+    const graph = new Graph();
+    const { loss, report = {} } = build(graph);
+    const trained = parametersBehind([loss]).filter((parameter) => trainable(nameOf(parameter)));
+    const update = optimize(graph, trained, gradients(loss, trained), settings);
+    const outputs = { ...update.outputs, ...report, loss, "gradient norm": update.gradientNorm };
+    const written = trained
+      .map(nameOf)
+      .flatMap((name) => rolesOf(settings, name).map((role) => bufferName(role, name)));
+    return new Plan(outputs, (session) => new TrainingStep(session, written, settings));
   }
 
   /** Runs one step on a batch and moves the state forward by it. */
@@ -77,29 +83,6 @@ export class TrainingStep {
   async release(): Promise<void> {
     await this.session.release();
   }
-}
-
-/** Bytes of intermediate values that a step holds at once, at most, by the arguments it is compiled with. */
-export function stepBytes(
-  build: (graph: Graph) => Objective,
-  settings: OptimizerSettings,
-  trainable?: (name: string) => boolean,
-): number {
-  return peakBytes(Object.values(stepGraph(build, settings, trainable).outputs));
-}
-
-/** Everything that a step computes, by name, and what it trains. */
-function stepGraph(
-  build: (graph: Graph) => Objective,
-  settings: OptimizerSettings,
-  trainable: (name: string) => boolean = () => true,
-): { readonly outputs: Readonly<Record<string, Tensor>>; readonly trained: readonly string[] } {
-  const graph = new Graph();
-  const { loss, report = {} } = build(graph);
-  const trained = parametersBehind([loss]).filter((parameter) => trainable(nameOf(parameter)));
-  const update = optimize(graph, trained, gradients(loss, trained), settings);
-  const outputs = { ...update.outputs, ...report, loss, "gradient norm": update.gradientNorm };
-  return { outputs, trained: trained.map(nameOf) };
 }
 
 const scalar = (value: number): Value => float32(Float32Array.of(value), []);

@@ -31,7 +31,7 @@ import { trainingMemory } from "./memory.ts";
 import { recipeKind } from "./recipe.ts";
 import { runSettings, type TrainingTask } from "./run.ts";
 import type { TrainingState } from "./state.ts";
-import { type Objective, stepBytes, TrainingStep } from "./step.ts";
+import { type Objective, TrainingStep } from "./step.ts";
 import { createSource, type PictureBatch, type PictureOptions } from "./tokenizer-data.ts";
 import { CODEBOOK, initialState, startOf } from "./tokenizer-start.ts";
 import { moduleBeside, SampleStream } from "./workers.ts";
@@ -109,10 +109,10 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
   const state = initialState(start, parameterShapes(graph), recipe);
   const allWeights = () => new Map<string, Weight>([...(state.frozen?.weights ?? []), ...state.weights()]);
   const isTrained = (name: string) => state.parameters.has(name);
-  const held = stepBytes(build, recipe.optimizer, isTrained);
-  const memory = await trainingMemory(recipe, state.bytes, [held]);
+  const plan = TrainingStep.plan(build, recipe.optimizer, isTrained);
+  const memory = await trainingMemory(recipe, state.bytes, [plan.bytes]);
   const session = { threads: recipe.threads, device: recipe.device, arena: memory.arena };
-  const compiled = await TrainingStep.compile(build, recipe.optimizer, session, isTrained);
+  const compiled = await plan.compile(session);
   /** How often each code was used since the last revival. */
   const usage = new Float32Array(config.codes);
   const data = (part: PictureOptions["part"]): PictureOptions => ({

@@ -8,25 +8,23 @@ import { readWeights, type Weight, writeModelFolder } from "../chameleon/folder.
 import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { XPromptError } from "../errors.ts";
 import { Graph, parameterShapes } from "../graph/index.ts";
-import { Random } from "../random.ts";
 import { isLibrary, prepareNeighbours } from "../retrieval/index.ts";
 import { readJson } from "../runtime/files.ts";
 import { floats, type SessionOptions } from "../runtime/session.ts";
 import { families, familyNamed, selectFamilies } from "../tasks/index.ts";
 import { modelConfigToJson } from "../xprompt/config.ts";
 import { XPrompt } from "../xprompt/model.ts";
-import { exampleRows, type Packing, todoRows } from "../xprompt/packing.ts";
+import { exampleRows, todoRows } from "../xprompt/packing.ts";
 import type { MixSettings } from "./contexts.ts";
 import { HeldOut } from "./evaluation.ts";
 import { trainingMemory } from "./memory.ts";
-import { feedsOf, objective, predictions } from "./objective.ts";
-import { OwnCodes, predictionBytes } from "./own-codes.ts";
+import { objective } from "./objective.ts";
 import type { TrainingTask } from "./run.ts";
-import { stepBytes, TrainingStep } from "./step.ts";
 import { type ContextOptions, type PackedBatch, packingOf, possiblePackings } from "./transformer-data.ts";
 import type { TransformerRecipe } from "./transformer-recipe.ts";
 import { transformerSheet } from "./transformer-sheet.ts";
 import { initialState, startOf } from "./transformer-start.ts";
+import { TransformerSteps } from "./transformer-steps.ts";
 import { moduleBeside, SampleStream } from "./workers.ts";
 
 /** Makes a run of the recipe ready. */
@@ -37,36 +35,23 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   const start = await startOf(recipe, device);
   const { folder, tokenizers, xprompt, config } = start;
   const { adapter, ...decoder } = config;
-  const packing = (examples: number) =>
-    packingOf({ ...recipe, xprompt }, examples, tokenizers.image.codesPerImage);
-  const build = (packing: Packing) => (graph: Graph) => objective(graph, packing, config, recipe.loss.zLoss);
+  /** What is measured on held-out contexts, of one example each. */
+  const build = (graph: Graph) => {
+    const packing = packingOf({ ...recipe, xprompt }, 1, tokenizers.image.codesPerImage);
+    return objective(graph, packing, config, recipe.loss.zLoss);
+  };
   const graph = new Graph();
-  build(packing(1))(graph);
+  build(graph);
   const state = initialState(start, parameterShapes(graph), recipe);
 
   const mix: MixSettings = { ...recipe.mix, pairs: await Promise.all(recipe.mix.pairs.map(prepared)) };
   const isTrained = (name: string) => state.parameters.has(name);
-  const packings = possiblePackings({ ...recipe, xprompt, mix }, tokenizers.image.codesPerImage);
-  const { vocabulary } = tokenizers.text;
-  const predict = (packing: Packing) => (graph: Graph) => predictions(graph, packing, config);
-  const held = packings.map((each) => stepBytes(build(each), recipe.optimizer, isTrained));
-  if (recipe.mix.ownCodes > 0) held.push(...packings.map((each) => predictionBytes(predict(each))));
-  const memory = await trainingMemory(recipe, state.bytes, held);
+  const steps = new TransformerSteps({
+    packings: possiblePackings({ ...recipe, xprompt, mix }, tokenizers.image.codesPerImage),
+    ...{ config, recipe, isTrained, imageTokens: tokenizers.text.vocabulary.imageTokens },
+  });
+  const memory = await trainingMemory(recipe, state.bytes, steps.bytes);
   const session = { ...device, arena: memory.arena };
-
-  /** Compiled for each shape of batch; all work on the same state. */
-  const steps = perPacking((packing) =>
-    TrainingStep.compile(build(packing), recipe.optimizer, session, isTrained),
-  );
-  const drawers = perPacking((packing) =>
-    OwnCodes.compile(predict(packing), vocabulary.imageTokens, session),
-  );
-  /** The batch as this step reads it. */
-  const asRead = async (batch: PackedBatch): Promise<PackedBatch> => {
-    const random = Random.of(recipe.seed, "own codes", state.step);
-    if (batch.kind !== "changes" || !random.chance(recipe.mix.ownCodes)) return batch;
-    return (await drawers.for(batch.packing)).read(batch, state, random);
-  };
   const data = (part: string): ContextOptions => ({
     seed: recipe.seed,
     part,
@@ -97,7 +82,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
     ...(unseen.families.length > 0 && { unseen: { ...data("unseen"), mix: unseen } }),
     ...(hasPairs(recipe) && { pairs: { ...data("held out"), mix: { ...plain, pairsShare: 1 } } }),
   };
-  const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, build(packing(1)), session);
+  const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, build, session);
   heldOut.catch(() => {}); // Whoever measures is told.
   // Of a user's sets now, not when the first stretch of training is over.
   if (hasPairs(recipe)) await heldOut;
@@ -129,9 +114,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
         from,
       }),
     async step(batch, learningRate) {
-      const compiled = await steps.for(batch.packing);
-      const feeds = feedsOf(await asRead(batch));
-      const { loss, gradientNorm, report } = await compiled.run(state, feeds, learningRate);
+      const { loss, gradientNorm, report } = await steps.run(batch, state, learningRate, session);
       const nll = floats(report.targetNll!)[0]!;
       const name = { changes: "nll", captions: "captionNll", descriptions: "wordsNll" }[batch.kind];
       return {
@@ -162,24 +145,10 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
       });
     },
     async close() {
-      for (const each of [...steps.all(), ...drawers.all()]) await (await each).release();
+      await steps.release();
       await (await heldOut).release();
       await tokenizers.image.release();
     },
-  };
-}
-
-/** What is compiled once for each packing, when it is first asked for. */
-function perPacking<T>(compile: (packing: Packing) => Promise<T>) {
-  const compiled = new Map<string, Promise<T>>();
-  return {
-    for(packing: Packing): Promise<T> {
-      const shape = JSON.stringify(packing);
-      const made = compiled.get(shape) ?? compile(packing);
-      compiled.set(shape, made);
-      return made;
-    },
-    all: () => [...compiled.values()],
   };
 }
 

@@ -61,9 +61,8 @@ beforeAll(async () => {
   // So sure of itself that a draw is the likeliest code.
   for (const [name, { data }] of randomWeights(shapes))
     state.values(name).set(name === "lm_head.weight" ? data.map((x) => 200 * x) : data);
-  own = await OwnCodes.compile((graph) => predictions(graph, batch.packing, config), vocabulary.imageTokens, {
-    threads: 1,
-  });
+  const predict = (graph: Graph) => predictions(graph, batch.packing, config);
+  own = await OwnCodes.plan(predict, vocabulary.imageTokens).compile({ threads: 1 });
 });
 afterAll(() => own.release());
 

@@ -52,8 +52,8 @@ function newState(): TrainingState {
 }
 
 const open: TrainingStep[] = [];
-async function compile(...args: Parameters<typeof TrainingStep.compile>): Promise<TrainingStep> {
-  const step = await TrainingStep.compile(args[0], args[1], { threads: 1 }, args[3]);
+async function compile(...args: Parameters<typeof TrainingStep.plan>): Promise<TrainingStep> {
+  const step = await TrainingStep.plan(...args).compile({ threads: 1 });
   open.push(step);
   return step;
 }
@@ -93,7 +93,7 @@ describe("TrainingStep", () => {
       [own, true],
       [shared, false],
     ] as const) {
-      const step = await TrainingStep.compile(regression(4), settings, { threads: 1, arena });
+      const step = await TrainingStep.plan(regression(4), settings).compile({ threads: 1, arena });
       open.push(step);
       for (let i = 0; i < 3; i++) await step.run(state, batch(4, i), 0.01);
     }
@@ -128,7 +128,7 @@ describe("TrainingStep", () => {
   });
 
   test("leaves alone what is not to be trained, and what it does not use", async () => {
-    const frozen = await compile(regression(4), settings, {}, (name) => name !== "gain");
+    const frozen = await compile(regression(4), settings, (name) => name !== "gain");
     const state = newState();
     await frozen.run(state, batch(4), 0.01);
     expect([...state.values("gain")]).toEqual([1.5]);

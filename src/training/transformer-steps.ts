@@ -1,0 +1,80 @@
+/** @file A training step of the transformer for every shape that its batches have; all work on one state. */
+import type { DecoderConfig } from "../chameleon/config.ts";
+import { Random } from "../random.ts";
+import type { SessionOptions } from "../runtime/session.ts";
+import type { Packing } from "../xprompt/packing.ts";
+import { feedsOf, objective, predictions } from "./objective.ts";
+import { OwnCodes } from "./own-codes.ts";
+import type { Plan } from "./plan.ts";
+import type { TrainingState } from "./state.ts";
+import { type StepResult, TrainingStep } from "./step.ts";
+import type { PackedBatch } from "./transformer-data.ts";
+import type { TransformerRecipe } from "./transformer-recipe.ts";
+
+interface Options {
+  /** Of all batches that may come. */
+  readonly packings: readonly Packing[];
+  readonly config: DecoderConfig;
+  readonly recipe: TransformerRecipe;
+  readonly isTrained: (name: string) => boolean;
+  /** Ids that a picture's codes have. */
+  readonly imageTokens: Int32Array;
+}
+
+/** What a batch of one shape runs. */
+interface Plans {
+  readonly step: Plan<TrainingStep>;
+  /** Where the recipe has targets read as the model draws them. */
+  readonly ownCodes?: Plan<OwnCodes>;
+}
+
+export class TransformerSteps {
+  private readonly recipe: TransformerRecipe;
+  private readonly plans: ReadonlyMap<string, Plans>;
+
+  constructor({ packings, config, recipe, isTrained, imageTokens }: Options) {
+    this.recipe = recipe;
+    const { optimizer, loss, mix } = recipe;
+    this.plans = new Map(
+      packings.map((packing) => {
+        const step = TrainingStep.plan(
+          (graph) => objective(graph, packing, config, loss.zLoss),
+          optimizer,
+          isTrained,
+        );
+        if (mix.ownCodes === 0) return [keyOf(packing), { step }];
+        const ownCodes = OwnCodes.plan((graph) => predictions(graph, packing, config), imageTokens);
+        return [keyOf(packing), { step, ownCodes }];
+      }),
+    );
+  }
+
+  /** Bytes that each of the runs holds at once. */
+  get bytes(): number[] {
+    return this.all.map((plan) => plan.bytes);
+  }
+
+  /** One step on a batch. */
+  async run(
+    batch: PackedBatch,
+    state: TrainingState,
+    learningRate: number,
+    session: SessionOptions,
+  ): Promise<StepResult> {
+    const { step, ownCodes } = this.plans.get(keyOf(batch.packing))!;
+    const random = Random.of(this.recipe.seed, "own codes", state.step);
+    const isDrawn = ownCodes && batch.kind === "changes" && random.chance(this.recipe.mix.ownCodes);
+    const read = isDrawn ? await (await ownCodes.compile(session)).read(batch, state, random) : batch;
+    return (await step.compile(session)).run(state, feedsOf(read), learningRate);
+  }
+
+  async release(): Promise<void> {
+    for (const plan of this.all) await plan.release();
+  }
+
+  private get all(): readonly (Plan<TrainingStep> | Plan<OwnCodes>)[] {
+    return [...this.plans.values()].flatMap(({ step, ownCodes }) => (ownCodes ? [step, ownCodes] : [step]));
+  }
+}
+
+const keyOf = (packing: Packing): string => JSON.stringify(packing);
