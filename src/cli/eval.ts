@@ -67,7 +67,7 @@ export function evalCommand(signal: AbortSignal): Command {
     .option("--top-p <p>", "defaults to 0.9", numberFor("--top-p", ranges.topP))
     .option(
       "--guidance <g>",
-      "weight of the examples, or one for each condition as image=2,examples=3. Defaults to 3",
+      "weight of the examples, or one for each condition as image=2,examples=3. Defaults to 2, of words alone to 6",
       guidanceFor(guidanceSchema),
     )
     .option(
@@ -100,7 +100,7 @@ async function run(name: string, options: Options, signal: AbortSignal): Promise
   const settings = drawSettingsSchema.parse({
     temperature: options.greedy ? 0 : options.temperature,
     topP: options.topP,
-    guidance: options.guidance,
+    guidance: options.guidance ?? suite.guidance,
   });
   const result = await evaluate(suite, {
     model: options.model,

@@ -21,7 +21,7 @@ export const drawSettingsSchema = samplingSchema.extend({
   temperature: samplingSchema.shape.temperature.unwrap().default(0.7),
   topP: samplingSchema.shape.topP.unwrap().default(0.9),
   /** As `generate` takes it: a number is for the examples, or for the words where there are none. */
-  guidance: guidanceSchema.default(3),
+  guidance: guidanceSchema.default(2),
 });
 export type DrawSettings = z.output<typeof drawSettingsSchema>;
 

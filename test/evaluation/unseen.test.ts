@@ -24,7 +24,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const settings = { temperature: 0.7, topK: 0, topP: 0.9, guidance: 3 };
+const settings = { temperature: 0.7, topK: 0, topP: 0.9, guidance: 2 };
 const options = (more: Partial<EvaluationOptions> = {}): EvaluationOptions => ({
   model: at("tiny"),
   limit: 2,

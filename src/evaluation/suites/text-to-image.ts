@@ -12,6 +12,7 @@ export const textToImage: Suite = {
   description:
     "GenEval's six kinds of prompts over our scenes: objects, counts, colours and places that the words ask for",
   limit: 32,
+  guidance: 6,
   run: measure,
 };
 
