@@ -85,14 +85,18 @@ export function packingOf(
   return { contexts, examples, exampleLength, todos, todoLength, xpTokens, mask };
 }
 
-/** The packings of all batches that may be drawn. */
-export const possiblePackings = (
+/** What the compiled graph of a batch depends on. */
+export type BatchShape = Pick<PackedBatch, "kind" | "packing">;
+
+/** The shapes of all batches that may be drawn. */
+export const possibleShapes = (
   options: Pick<ContextOptions, "contexts" | "todos" | "xprompt" | "mix">,
   codesPerImage: number,
-): Packing[] =>
-  possibleSizes(options).map(({ kind, examples, ...counts }) =>
-    packingOf({ ...counts, xprompt: options.xprompt }, examples, codesPerImage, kind),
-  );
+): BatchShape[] =>
+  possibleSizes(options).map(({ kind, examples, ...counts }) => ({
+    kind,
+    packing: packingOf({ ...counts, xprompt: options.xprompt }, examples, codesPerImage, kind),
+  }));
 
 /** Batch `step`: a pure function of the options and the step. */
 export async function createSource(options: ContextOptions): Promise<(step: number) => Promise<PackedBatch>> {

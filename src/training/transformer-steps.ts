@@ -2,18 +2,17 @@
 import type { DecoderConfig } from "../chameleon/config.ts";
 import { Random } from "../random.ts";
 import type { SessionOptions } from "../runtime/session.ts";
-import type { Packing } from "../xprompt/packing.ts";
 import { feedsOf, objective, predictions } from "./objective.ts";
 import { OwnCodes } from "./own-codes.ts";
 import type { Plan } from "./plan.ts";
 import type { TrainingState } from "./state.ts";
 import { type StepResult, TrainingStep } from "./step.ts";
-import type { PackedBatch } from "./transformer-data.ts";
+import type { BatchShape, PackedBatch } from "./transformer-data.ts";
 import type { TransformerRecipe } from "./transformer-recipe.ts";
 
 interface Options {
   /** Of all batches that may come. */
-  readonly packings: readonly Packing[];
+  readonly shapes: readonly BatchShape[];
   readonly config: DecoderConfig;
   readonly recipe: TransformerRecipe;
   readonly isTrained: (name: string) => boolean;
@@ -24,7 +23,7 @@ interface Options {
 /** What a batch of one shape runs. */
 interface Plans {
   readonly step: Plan<TrainingStep>;
-  /** Where the recipe has targets read as the model draws them. */
+  /** Of changes, where the recipe has targets read as the model draws them. */
   readonly ownCodes?: Plan<OwnCodes>;
 }
 
@@ -32,19 +31,20 @@ export class TransformerSteps {
   private readonly recipe: TransformerRecipe;
   private readonly plans: ReadonlyMap<string, Plans>;
 
-  constructor({ packings, config, recipe, isTrained, imageTokens }: Options) {
+  constructor({ shapes, config, recipe, isTrained, imageTokens }: Options) {
     this.recipe = recipe;
     const { optimizer, loss, mix } = recipe;
     this.plans = new Map(
-      packings.map((packing) => {
+      shapes.map((shape) => {
+        const { kind, packing } = shape;
         const step = TrainingStep.plan(
           (graph) => objective(graph, packing, config, loss.zLoss),
           optimizer,
           isTrained,
         );
-        if (mix.ownCodes === 0) return [keyOf(packing), { step }];
+        if (mix.ownCodes === 0 || kind !== "changes") return [keyOf(shape), { step }];
         const ownCodes = OwnCodes.plan((graph) => predictions(graph, packing, config), imageTokens);
-        return [keyOf(packing), { step, ownCodes }];
+        return [keyOf(shape), { step, ownCodes }];
       }),
     );
   }
@@ -61,9 +61,9 @@ export class TransformerSteps {
     learningRate: number,
     session: SessionOptions,
   ): Promise<StepResult> {
-    const { step, ownCodes } = this.plans.get(keyOf(batch.packing))!;
+    const { step, ownCodes } = this.plans.get(keyOf(batch))!;
     const random = Random.of(this.recipe.seed, "own codes", state.step);
-    const isDrawn = ownCodes && batch.kind === "changes" && random.chance(this.recipe.mix.ownCodes);
+    const isDrawn = ownCodes && random.chance(this.recipe.mix.ownCodes);
     const read = isDrawn ? await (await ownCodes.compile(session)).read(batch, state, random) : batch;
     return (await step.compile(session)).run(state, feedsOf(read), learningRate);
   }
@@ -77,4 +77,4 @@ export class TransformerSteps {
   }
 }
 
-const keyOf = (packing: Packing): string => JSON.stringify(packing);
+const keyOf = ({ kind, packing }: BatchShape): string => JSON.stringify([kind, packing]);

@@ -20,7 +20,7 @@ import { HeldOut } from "./evaluation.ts";
 import { trainingMemory } from "./memory.ts";
 import { objective } from "./objective.ts";
 import type { TrainingTask } from "./run.ts";
-import { type ContextOptions, type PackedBatch, packingOf, possiblePackings } from "./transformer-data.ts";
+import { type ContextOptions, type PackedBatch, packingOf, possibleShapes } from "./transformer-data.ts";
 import type { TransformerRecipe } from "./transformer-recipe.ts";
 import { transformerSheet } from "./transformer-sheet.ts";
 import { initialState, startOf } from "./transformer-start.ts";
@@ -47,7 +47,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   const mix: MixSettings = { ...recipe.mix, pairs: await Promise.all(recipe.mix.pairs.map(prepared)) };
   const isTrained = (name: string) => state.parameters.has(name);
   const steps = new TransformerSteps({
-    packings: possiblePackings({ ...recipe, xprompt, mix }, tokenizers.image.codesPerImage),
+    shapes: possibleShapes({ ...recipe, xprompt, mix }, tokenizers.image.codesPerImage),
     ...{ config, recipe, isTrained, imageTokens: tokenizers.text.vocabulary.imageTokens },
   });
   const memory = await trainingMemory(recipe, state.bytes, steps.bytes);
