@@ -3,13 +3,12 @@
  * with another context's example, and with the empty one. The distances are what the example is worth.
  */
 import type { Tokenizers } from "../chameleon/folder.ts";
-import { exportOnnx, Graph } from "../graph/index.ts";
+import { exportOnnx, type Tensor } from "../graph/index.ts";
 import { floats, Session, type SessionOptions } from "../runtime/session.ts";
 import type { Codes } from "../xprompt/sequence.ts";
 import { type Context, type DrawnBatch, encodedContexts, openSets } from "./contexts.ts";
 import { feedsOf } from "./objective.ts";
 import type { TrainingState } from "./state.ts";
-import type { Objective } from "./step.ts";
 import { type ContextOptions, type PackedBatch, packBatch } from "./transformer-data.ts";
 
 /** What a TODO part is given in place of its examples. */
@@ -31,12 +30,13 @@ export class HeldOut {
   /**
    * @param kinds options of each kind of held-out contexts, by name
    * @param count batches of each kind
+   * @param nll mean nats per target token, of a packing with one example
    */
   static async prepare(
     kinds: Readonly<Record<string, ContextOptions>>,
     count: number,
     tokenizers: Tokenizers,
-    build: (graph: Graph) => Objective,
+    nll: Tensor,
     session: SessionOptions,
   ): Promise<HeldOut> {
     const parts: Part[] = [];
@@ -54,7 +54,6 @@ export class HeldOut {
       });
       parts.push({ name, batches });
     }
-    const nll = build(new Graph()).report!.targetNll!;
     return new HeldOut(parts, await Session.create(exportOnnx({ nll }), session));
   }
 

@@ -33,7 +33,8 @@ export class OwnCodes {
   /** The batch with a random share of each target's codes, none to all, read as the model draws them. */
   async read(batch: PackedBatch, state: TrainingState, random: Random): Promise<PackedBatch> {
     const { logits } = await this.session.runOn({ ...feedsOf(batch), ...state.feeds() });
-    const [values, [, width]] = [floats(logits!), logits!.dims as [number, number]];
+    const values = floats(logits!);
+    const width = logits!.dims[1]!;
     const { todoLength } = batch.packing;
     const todoTokens = batch.todoTokens.slice();
     for (let start = 0; start < todoTokens.length; start += todoLength) {
@@ -42,7 +43,7 @@ export class OwnCodes {
         // A code that is hidden, or read as another already, stays so.
         const isTrue = batch.targetWeights[row] === 1 && todoTokens[row + 1] === batch.targets[row];
         if (!isTrue || !random.chance(share)) continue;
-        const ofCodes = Float32Array.from(this.imageTokens, (token) => values[row * width! + token]!);
+        const ofCodes = Float32Array.from(this.imageTokens, (token) => values[row * width + token]!);
         todoTokens[row + 1] = BigInt(this.imageTokens[sample(ofCodes, SAMPLING, random)]!);
       }
     }

@@ -23,7 +23,7 @@ export class Plan<T extends Compiled> {
     this.bytes = peakBytes(Object.values(outputs));
   }
 
-  /** Compiles it when it is first asked for. */
+  /** Compiles it when it is first asked for, with the options of then; what is compiled already is given again. */
   compile(options: SessionOptions = {}): Promise<T> {
     this.compiled ??= Session.create(exportOnnx(this.outputs), options).then(this.finish);
     return this.compiled;

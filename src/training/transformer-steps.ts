@@ -62,10 +62,21 @@ export class TransformerSteps {
     session: SessionOptions,
   ): Promise<StepResult> {
     const { step, ownCodes } = this.plans.get(keyOf(batch))!;
-    const random = Random.of(this.recipe.seed, "own codes", state.step);
-    const isDrawn = ownCodes && random.chance(this.recipe.mix.ownCodes);
-    const read = isDrawn ? await (await ownCodes.compile(session)).read(batch, state, random) : batch;
+    const read = ownCodes ? await this.asRead(batch, ownCodes, state, session) : batch;
     return (await step.compile(session)).run(state, feedsOf(read), learningRate);
+  }
+
+  /** The batch as the state's next step reads it. */
+  private async asRead(
+    batch: PackedBatch,
+    ownCodes: Plan<OwnCodes>,
+    state: TrainingState,
+    session: SessionOptions,
+  ): Promise<PackedBatch> {
+    const { seed, mix } = this.recipe;
+    const random = Random.of(seed, "own codes", state.step);
+    if (!random.chance(mix.ownCodes)) return batch;
+    return (await ownCodes.compile(session)).read(batch, state, random);
   }
 
   async release(): Promise<void> {

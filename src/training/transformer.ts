@@ -35,20 +35,20 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   const start = await startOf(recipe, device);
   const { folder, tokenizers, xprompt, config } = start;
   const { adapter, ...decoder } = config;
-  /** What is measured on held-out contexts, of one example each. */
-  const build = (graph: Graph) => {
-    const packing = packingOf({ ...recipe, xprompt }, 1, tokenizers.image.codesPerImage);
-    return objective(graph, packing, config, recipe.loss.zLoss);
-  };
   const graph = new Graph();
-  build(graph);
+  /** Held-out contexts have one example each. */
+  const packing = packingOf({ ...recipe, xprompt }, 1, tokenizers.image.codesPerImage);
+  const { targetNll } = objective(graph, packing, config, recipe.loss.zLoss).report!;
   const state = initialState(start, parameterShapes(graph), recipe);
 
   const mix: MixSettings = { ...recipe.mix, pairs: await Promise.all(recipe.mix.pairs.map(prepared)) };
   const isTrained = (name: string) => state.parameters.has(name);
   const steps = new TransformerSteps({
     shapes: possibleShapes({ ...recipe, xprompt, mix }, tokenizers.image.codesPerImage),
-    ...{ config, recipe, isTrained, imageTokens: tokenizers.text.vocabulary.imageTokens },
+    config,
+    recipe,
+    isTrained,
+    imageTokens: tokenizers.text.vocabulary.imageTokens,
   });
   const memory = await trainingMemory(recipe, state.bytes, steps.bytes);
   const session = { ...device, arena: memory.arena };
@@ -82,7 +82,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
     ...(unseen.families.length > 0 && { unseen: { ...data("unseen"), mix: unseen } }),
     ...(hasPairs(recipe) && { pairs: { ...data("held out"), mix: { ...plain, pairsShare: 1 } } }),
   };
-  const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, build, session);
+  const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, targetNll!, session);
   heldOut.catch(() => {}); // Whoever measures is told.
   // Of a user's sets now, not when the first stretch of training is over.
   if (hasPairs(recipe)) await heldOut;

@@ -60,9 +60,8 @@ test.each([
     },
   };
   const config: DecoderConfig = { ...tiny, vocabularySize: tokenizers.text.vocabulary.size };
-  const build = (graph: Graph) => objective(graph, packingOf(options, 1, 4), config, 0);
   const graph = new Graph();
-  const { targetNll } = build(graph).report!;
+  const { targetNll } = objective(graph, packingOf(options, 1, 4), config, 0).report!;
   const weights = randomWeights(parameterShapes(graph));
   const state = new TrainingState(parameterShapes(graph));
   for (const [name, { data }] of weights) state.values(name).set(data);
@@ -93,7 +92,7 @@ test.each([
     "some.wrong": await nats((_context, index) => all[(index + 1) % all.length]!.examples),
     "some.none": await nats(() => [null]),
   };
-  const heldOut = await HeldOut.prepare({ some: options }, 2, tokenizers, build, { threads: 1 });
+  const heldOut = await HeldOut.prepare({ some: options }, 2, tokenizers, targetNll!, { threads: 1 });
   const measured = await heldOut.measure(state);
   expect(Object.keys(measured)).toEqual(Object.keys(expected));
   for (const [name, value] of Object.entries(expected)) expect(measured[name], name).toBeCloseTo(value, 4);

@@ -68,15 +68,9 @@ afterAll(() => own.release());
 
 /** By row that predicts it, the likeliest code's token. */
 function likeliest(): number[] {
-  const weights = new Map(
-    [...state.buffers].map(([name, { shape }]) => [
-      name,
-      { dtype: "float32" as const, shape, data: state.values(name) },
-    ]),
-  );
   const [all] = evaluate64([packedLogits(batch.packing, config)], {
     ...asFeeds(feedsOf(batch)),
-    ...asArrays(weights),
+    ...asArrays(state.weights()),
   });
   const [first, width] = [exampleRows(batch.packing), config.vocabularySize];
   return Array.from(batch.targets, (_, row) => {
