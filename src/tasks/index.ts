@@ -5,6 +5,7 @@
 import { UsageError } from "../errors.ts";
 import { circumstanceFamilies } from "./families/circumstances.ts";
 import { geometryFamilies } from "./families/geometry.ts";
+import { lookFamilies } from "./families/looks.ts";
 import { lowLevelFamilies } from "./families/low-level.ts";
 import { objectFamilies } from "./families/objects.ts";
 import { perceptionFamilies } from "./families/perception.ts";
@@ -28,6 +29,7 @@ export const families: readonly TaskFamily[] = [
   ...weatherFamilies,
   ...lowLevelFamilies,
   ...toneFamilies,
+  ...lookFamilies,
   ...geometryFamilies,
   ...perceptionFamilies,
   ...objectFamilies,
