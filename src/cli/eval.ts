@@ -108,7 +108,7 @@ async function run(name: string, options: Options, signal: AbortSignal): Promise
     seed: options.seed,
     settings,
     out: options.out,
-    session: { device: options.device, threads: options.threads },
+    load: { adapter: options.adapter, device: options.device, threads: options.threads },
     options: { as, recipe, data, out: options.out, beside: as && (await resolveModel(options.for)) },
     command: commandOf(name, options),
     signal,
@@ -124,6 +124,8 @@ function commandOf(name: string, options: Options): string {
   const add = (flag: string, value: string | number | undefined) => {
     if (value !== undefined) parts.push(flag, String(value));
   };
+  add("--adapter", options.adapter);
+  if (options.device !== "cpu") add("--device", options.device);
   add("--limit", options.limit);
   add("--seed", options.seed);
   if (options.greedy) parts.push("--greedy");

@@ -3,8 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { encodePng } from "../image/index.ts";
 import { attempt, sha256, writeFileAtomic } from "../runtime/files.ts";
-import type { SessionOptions } from "../runtime/session.ts";
-import { XPrompt } from "../xprompt/model.ts";
+import { type LoadOptions, XPrompt } from "../xprompt/model.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { Drawings, type DrawSettings } from "./drawings.ts";
 import { renderHtml, type Section, sheetImage } from "./report.ts";
@@ -19,7 +18,8 @@ export interface EvaluationOptions extends Pick<SuiteContext, "seed" | "options"
   readonly settings: DrawSettings;
   /** Where pictures are kept as they are drawn, and the results are written. Nowhere unless told. */
   readonly out?: string;
-  readonly session?: SessionOptions;
+  /** The adapter, and where to compute. */
+  readonly load?: LoadOptions;
   readonly signal?: AbortSignal;
 }
 
@@ -33,7 +33,7 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
   const folder = await resolveModel(options.model);
   const training = await readTrainingFacts(folder);
   if (out !== undefined) await attempt(`evaluating into ${out}`, out, () => mkdir(out, { recursive: true }));
-  const model = await XPrompt.load(options.model, options.session);
+  const model = await XPrompt.load(options.model, options.load);
   const key = sha256(JSON.stringify([suite.name, model.fingerprint, settings, seed])).slice(0, 12);
   const drawings = new Drawings(model, settings, {
     folder: out && join(resolve(out), "drawings", key),
@@ -50,6 +50,7 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
       suite: suite.name,
       ...figures,
       model: options.model,
+      adapter: options.load?.adapter,
       fingerprint,
       seed,
       limit,

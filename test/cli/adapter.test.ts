@@ -38,6 +38,13 @@ test("an adapter is trained, used, told in the picture, and refused by another m
   expect((await pixelsOf(at("adapted.png"))).data).not.toEqual((await pixelsOf(at("alone.png"))).data);
   expect(await settingsIn(at("adapted.png"))).toMatchObject({ model: "tiny", adapter: "run/model" });
 
+  const measured = await json(
+    ...["eval", "compression", "--model", "tiny", ...adapter],
+    ...["--limit", "1", "--greedy", "--threads", "1"],
+  );
+  expect(measured).toMatchObject({ model: "tiny", adapter: "run/model", fingerprint: adapted.model });
+  expect(measured.command).toContain("--model tiny --adapter run/model");
+
   await writeTinyModel(at("other"), 2);
   await refused(
     () => xprompt(...draw, ...adapter, "--model", "other", "--output", "other.png"),

@@ -45,7 +45,7 @@ async function run(
     options,
     out,
     command: `xprompt eval ${name}`,
-    session: { threads: 1 },
+    load: { threads: 1 },
   });
   return JSON.parse(JSON.stringify(result));
 }

@@ -32,7 +32,7 @@ const options = (more: Partial<EvaluationOptions> = {}): EvaluationOptions => ({
   settings,
   options: {},
   command: "xprompt eval unseen",
-  session: { threads: 1 },
+  load: { threads: 1 },
   ...more,
 });
 
