@@ -23,7 +23,7 @@ export default transformerRecipe({
   xprompt: {
     tokens: 16,
     maxTextTokens: 12,
-    sampling: { temperature: 0.5, topP: 0.9, guidance: { image: 1.5, text: 6, examples: 2 } },
+    sampling: { temperature: 0.5, topP: 0.9, guidance: 2, wordsAlone: { guidance: 6 } },
   },
   optimizer: { learningRate: 1.5e-3, matrices: "muon", beta2: 0.98, weightDecay: 0.05 },
   schedule: { shape: "wsd", warmup: 200, floor: 0.02, decay: 0.3 },
@@ -31,7 +31,7 @@ export default transformerRecipe({
     families: [
       // low-level
       ...["rain", "snow", "desnow", "noise", "denoise", "haze", "dehaze", "lowLight", "blur", "deblur"],
-      ...["downsample", "superResolution", "holes", "inpainting", "vignette", "devignette"],
+      ...["downsample", "superResolution", "holes", "inpainting", "vignette", "devignette", "otherLook"],
       // tone
       ...["invert", "grayscale", "duotone", "tint", "untint", "hueRotation", "channelPermutation"],
       ...["brightness", "exposure", "contrast", "gamma", "saturation", "posterize", "solarize"],
@@ -52,6 +52,7 @@ export default transformerRecipe({
       ...{ gamma: 3, brightness: 3, contrast: 1.5, hueRotation: 1.5 },
       ...{ sticker: 3, unstick: 3, removeBox: 3, removeFrame: 1.5, replaceShape: 2 },
       ...{ replaceObject: 4, duplicate: 4 },
+      ...{ otherLook: 14 },
       ...{ recolor: 2, recolorShape: 2, move: 1.5, swapObjects: 0.4, retexture: 0.5 },
       ...{ flipVertical: 0.5, rotate: 0.5, shift: 0.5, edgesToImage: 0.5, segmentationToImage: 0.4 },
       ...{ depthToImage: 0.5, snow: 0.5, rain: 0.5, noise: 0.5 },
@@ -63,12 +64,12 @@ export default transformerRecipe({
     exampleCounts: [11, 4, 2, 1.2, 0, 0, 0, 1],
     describe: 0.06,
     textToImage: 0.4,
-    imageToText: 0.15,
+    imageToText: 0.4,
     plainScenes: 0.7,
     plainCounts: [5, 4, 2, 1],
     withoutExample: 0.06,
-    exampleInstruction: 0.15,
-    todoInstruction: 0.35,
+    exampleInstruction: 0.25,
+    todoInstruction: 0.45,
     misread: 0.05,
     codeDropout: 0.35,
     captionDropout: 0.75,

@@ -23,6 +23,10 @@ export function checkSettings<S extends z.ZodRawShape>(
   throw new UsageError(`${doing}: ${key}: expected ${description}, got ${show(options[key])}`);
 }
 
+/** Without what is left open. */
+export const defined = <T extends object>(settings: T): Partial<T> =>
+  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as Partial<T>;
+
 /** JSON knows no NaN, no bigint and no symbol. */
 const show = (value: unknown): string =>
   typeof value === "string" || typeof value === "object" ? JSON.stringify(value) : String(value);

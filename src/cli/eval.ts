@@ -2,9 +2,9 @@
 import { Argument, Command } from "commander";
 import { z } from "zod";
 import { UsageError } from "../errors.ts";
-import { drawSettingsSchema, evaluate, suites } from "../evaluation/index.ts";
+import { evaluate, suites } from "../evaluation/index.ts";
 import { resolveModel } from "../xprompt/models.ts";
-import { type Guidance, guidanceSchema } from "../xprompt/request.ts";
+import { type Guidance, guidanceSchema, requestSchema } from "../xprompt/request.ts";
 import {
   checkDevice,
   guidanceFor,
@@ -32,7 +32,7 @@ interface Options extends ModelOptions {
 
 const limit = z.int().min(1).max(1_000_000).describe("a whole number from 1");
 const seed = z.int().min(0).describe("a whole number from 0 to 2^53 - 1");
-const ranges = drawSettingsSchema.shape;
+const ranges = requestSchema.shape;
 /** Suites that compare with models whose figures are stored. */
 const comparing = suites.filter(({ comparisons }) => comparisons);
 
@@ -63,11 +63,15 @@ export function evalCommand(signal: AbortSignal): Command {
       1,
     )
     .option("--greedy", "take the likeliest code each time", false)
-    .option("--temperature <t>", "defaults to 0.7", numberFor("--temperature", ranges.temperature))
-    .option("--top-p <p>", "defaults to 0.9", numberFor("--top-p", ranges.topP))
+    .option(
+      "--temperature <t>",
+      "defaults to what the model recommends",
+      numberFor("--temperature", ranges.temperature),
+    )
+    .option("--top-p <p>", "defaults to what the model recommends", numberFor("--top-p", ranges.topP))
     .option(
       "--guidance <g>",
-      "weight of the examples, or one for each condition as image=2,examples=3. Defaults to 2, of words alone to 6",
+      "weight of the examples, or one for each condition as image=2,examples=3. Defaults to what the model recommends",
       guidanceFor(guidanceSchema),
     )
     .option(
@@ -97,11 +101,11 @@ async function run(name: string, options: Options, signal: AbortSignal): Promise
     if (options[needed as keyof Options] === undefined)
       throw new UsageError(`eval ${name}: expected --${needed}, got none (see docs/evaluation.md)`);
   checkDevice(options.device);
-  const settings = drawSettingsSchema.parse({
+  const settings = {
     temperature: options.greedy ? 0 : options.temperature,
     topP: options.topP,
-    guidance: options.guidance ?? suite.guidance,
-  });
+    guidance: options.guidance,
+  };
   const result = await evaluate(suite, {
     model: options.model,
     limit: options.limit,

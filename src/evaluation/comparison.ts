@@ -7,6 +7,7 @@ import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { readJson, writeFileAtomic } from "../runtime/files.ts";
+import { recommendedSampling } from "../xprompt/request.ts";
 import type { SuiteContext } from "./suite.ts";
 
 /** A 95% interval, as it is stored. */
@@ -18,7 +19,7 @@ const provenanceSchema = z.object({
   recipe: z.string().nullable(),
   command: z.string(),
   seed: z.int(),
-  settings: z.record(z.string(), z.union([z.number(), z.record(z.string(), z.number())])),
+  settings: recommendedSampling,
 });
 type Provenance = z.output<typeof provenanceSchema>;
 

@@ -7,23 +7,26 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { samplingSchema } from "../chameleon/sampling.ts";
 import { XPromptError } from "../errors.ts";
 import { fromBytes, type Image, loadImage, readPngText, savePng, toBytes } from "../image/index.ts";
 import { Progress } from "../progress.ts";
 import { sha256 } from "../runtime/files.ts";
-import type { XPrompt } from "../xprompt/model.ts";
+import type { GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import type { VisualPrompt } from "../xprompt/prompt.ts";
-import { guidanceSchema } from "../xprompt/request.ts";
+import { checkRequest, type RecommendedSampling } from "../xprompt/request.ts";
 
-/** How every picture of a run is drawn. */
-export const drawSettingsSchema = samplingSchema.extend({
-  temperature: samplingSchema.shape.temperature.unwrap().default(0.7),
-  topP: samplingSchema.shape.topP.unwrap().default(0.9),
-  /** As `generate` takes it: a number is for the examples, or for the words where there are none. */
-  guidance: guidanceSchema.default(2),
-});
-export type DrawSettings = z.output<typeof drawSettingsSchema>;
+/** How every picture of a run is drawn; what is left open, as the model recommends. */
+export type DrawSettings = Pick<GenerateOptions, "temperature" | "topK" | "topP" | "guidance">;
+
+/** What pictures are drawn with: what was asked for, else what the model recommends, else what `generate` takes. */
+export function drawnWith(asked: DrawSettings, { config }: XPrompt): RecommendedSampling {
+  const { sampling } = config.xprompt;
+  const drawn = (pictures: boolean) => {
+    const { temperature, topK, topP, guidance } = checkRequest(asked, sampling, { pictures });
+    return { temperature, topK, topP, guidance };
+  };
+  return { ...drawn(true), ...(sampling?.wordsAlone && { wordsAlone: drawn(false) }) };
+}
 
 /** An example pair as pictures of the model's size. */
 export interface Shown {
@@ -51,20 +54,23 @@ export interface Drawing {
 const textSchema = z.object({ request: z.string(), milliseconds: z.number() });
 
 export class Drawings {
+  readonly settings: RecommendedSampling;
   private readonly compressed = new WeakMap<Shown, Promise<VisualPrompt>>();
   private progress: Progress | undefined;
   private done = 0;
 
   constructor(
     private readonly model: XPrompt,
-    readonly settings: DrawSettings,
+    private readonly asked: DrawSettings,
     private readonly options: {
       /** Where pictures are kept; nowhere unless told. */
       readonly folder?: string;
       readonly label: string;
       readonly signal?: AbortSignal;
     },
-  ) {}
+  ) {
+    this.settings = drawnWith(asked, model);
+  }
 
   /** How many pictures there will be: from now on progress is shown. */
   expect(total: number): void {
@@ -89,7 +95,7 @@ export class Drawings {
     const { examples = [], input, instruction, seed } = request;
     const { signal } = this.options;
     const { images, timings } = await this.model.generate({
-      ...this.settings,
+      ...this.asked,
       prompt: await Promise.all(examples.map((example) => this.compress(example))),
       input,
       instruction,

@@ -10,7 +10,7 @@ import { seen } from "./suites/seen.ts";
 import { textToImage } from "./suites/text-to-image.ts";
 import { unseen } from "./suites/unseen.ts";
 
-export { type DrawSettings, drawSettingsSchema } from "./drawings.ts";
+export type { DrawSettings } from "./drawings.ts";
 export { type EvaluationOptions, evaluate } from "./run.ts";
 export type { Suite, SuiteOptions } from "./suite.ts";
 

@@ -5,7 +5,7 @@ import { encodePng } from "../image/index.ts";
 import { attempt, sha256, writeFileAtomic } from "../runtime/files.ts";
 import { type LoadOptions, XPrompt } from "../xprompt/model.ts";
 import { resolveModel } from "../xprompt/models.ts";
-import { Drawings, type DrawSettings } from "./drawings.ts";
+import { Drawings, type DrawSettings, drawnWith } from "./drawings.ts";
 import { renderHtml, type Section, sheetImage } from "./report.ts";
 import type { Suite, SuiteContext } from "./suite.ts";
 import { readTrainingFacts } from "./training-facts.ts";
@@ -15,7 +15,8 @@ export interface EvaluationOptions extends Pick<SuiteContext, "seed" | "options"
   readonly model: string;
   /** Samples of each task; the suite's own number unless told. */
   readonly limit?: number;
-  readonly settings: DrawSettings;
+  /** What is to be drawn otherwise than the model recommends. */
+  readonly settings?: DrawSettings;
   /** Where pictures are kept as they are drawn, and the results are written. Nowhere unless told. */
   readonly out?: string;
   /** The adapter, and where to compute. */
@@ -29,13 +30,15 @@ export interface EvaluationOptions extends Pick<SuiteContext, "seed" | "options"
  * @returns what results.json holds
  */
 export async function evaluate(suite: Suite, options: EvaluationOptions): Promise<Record<string, unknown>> {
-  const { out, settings, seed, signal, command } = options;
+  const { out, seed, signal, command } = options;
   const folder = await resolveModel(options.model);
   const training = await readTrainingFacts(folder);
   if (out !== undefined) await attempt(`evaluating into ${out}`, out, () => mkdir(out, { recursive: true }));
   const model = await XPrompt.load(options.model, options.load);
+  const asked = options.settings ?? {};
+  const settings = drawnWith(asked, model);
   const key = sha256(JSON.stringify([suite.name, model.fingerprint, settings, seed])).slice(0, 12);
-  const drawings = new Drawings(model, settings, {
+  const drawings = new Drawings(model, asked, {
     folder: out && join(resolve(out), "drawings", key),
     label: suite.name,
     signal,

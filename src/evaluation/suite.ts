@@ -47,8 +47,6 @@ export interface Suite {
   readonly description: string;
   /** Samples of each task unless told. */
   readonly limit: number;
-  /** Guidance unless told, of suites whose pictures are of words alone, which are followed more closely. */
-  readonly guidance?: number;
   /** Which of the options it needs. */
   readonly needs?: readonly (keyof SuiteOptions)[];
   /** What `as` may say, of suites that compare with models that are not there. */

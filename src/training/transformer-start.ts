@@ -7,6 +7,7 @@ import type { DecoderConfig } from "../chameleon/config.ts";
 import { loadTokenizers, readWeights, type Tokenizers, type Weight } from "../chameleon/folder.ts";
 import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { type AdapterConfig, tablesWithOwnRows } from "../chameleon/lora.ts";
+import { defined } from "../chameleon/settings.ts";
 import { headWidth } from "../chameleon/transformer.ts";
 import type { Vocabulary } from "../chameleon/vocabulary.ts";
 import type { VqganConfig } from "../chameleon/vqgan.ts";
@@ -119,10 +120,6 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
     base: { weights, checksum },
   };
 }
-
-/** Without what is left to its default. */
-const defined = <T extends object>(settings: T): Partial<T> =>
-  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined)) as Partial<T>;
 
 function checkTokens(tokens: number, { xp }: Vocabulary, name: string): void {
   if (tokens > xp.length)

@@ -11,7 +11,7 @@ import {
 } from "../chameleon/config.ts";
 import type { VqganConfig } from "../chameleon/vqgan.ts";
 import { sha256 } from "../runtime/files.ts";
-import { recommendedSampling } from "./request.ts";
+import { type RecommendedSampling, recommendedSampling } from "./request.ts";
 import { exampleMasks, type XPromptConfig } from "./sequence.ts";
 
 export interface ModelConfig {
@@ -23,6 +23,13 @@ export interface ModelConfig {
 }
 
 const recommended = recommendedSampling.shape;
+const samplingSchema = z.strictObject({
+  temperature: recommended.temperature,
+  top_k: recommended.topK,
+  top_p: recommended.topP,
+  guidance: recommended.guidance,
+});
+type SamplingJson = z.output<typeof samplingSchema>;
 
 export const modelConfigSchema = z
   .looseObject({
@@ -33,14 +40,7 @@ export const modelConfigSchema = z
       todo_position: z.int().min(1),
       max_text_tokens: z.int().min(0),
       mask: z.enum(exampleMasks).optional(),
-      sampling: z
-        .strictObject({
-          temperature: recommended.temperature,
-          top_k: recommended.topK,
-          top_p: recommended.topP,
-          guidance: recommended.guidance,
-        })
-        .optional(),
+      sampling: samplingSchema.extend({ words_alone: samplingSchema.optional() }).optional(),
     }),
     weights_sha256: z.string().optional(),
   })
@@ -58,10 +58,8 @@ export function modelConfigFromJson(json: z.output<typeof modelConfigSchema>): M
       mask: json.xprompt.mask,
       ...(sampling && {
         sampling: {
-          temperature: sampling.temperature,
-          topK: sampling.top_k,
-          topP: sampling.top_p,
-          guidance: sampling.guidance,
+          ...samplingFromJson(sampling),
+          ...(sampling.words_alone && { wordsAlone: samplingFromJson(sampling.words_alone) }),
         },
       }),
     },
@@ -83,15 +81,27 @@ export function modelConfigToJson({ decoder, image, xprompt }: ModelConfig): Rec
       ...(xprompt.mask === "causal" && { mask: xprompt.mask }),
       ...(sampling && {
         sampling: {
-          temperature: sampling.temperature,
-          top_k: sampling.topK,
-          top_p: sampling.topP,
-          guidance: sampling.guidance,
+          ...samplingToJson(sampling),
+          ...(sampling.wordsAlone && { words_alone: samplingToJson(sampling.wordsAlone) }),
         },
       }),
     },
   };
 }
+
+const samplingFromJson = ({ temperature, top_k, top_p, guidance }: SamplingJson): RecommendedSampling => ({
+  temperature,
+  topK: top_k,
+  topP: top_p,
+  guidance,
+});
+
+const samplingToJson = ({ temperature, topK, topP, guidance }: RecommendedSampling): SamplingJson => ({
+  temperature,
+  top_k: topK,
+  top_p: topP,
+  guidance,
+});
 
 /** Names a model by its sizes and the checksum of its weights; how it is drawn with changes nothing that it makes of examples. */
 export function fingerprintOf(config: ModelConfig, checksum: string): string {

@@ -240,6 +240,8 @@ export class XPrompt {
    */
   async generate(options: GenerateOptions): Promise<Generated> {
     const started = performance.now();
+    const shown = options.prompt === undefined ? [] : [options.prompt].flat();
+    const pictures = options.input !== undefined || shown.length > 0 || options.library !== undefined;
     const {
       seed = randomSeed(),
       samples,
@@ -247,10 +249,9 @@ export class XPrompt {
       k,
       minSimilarity,
       ...sampling
-    } = checkRequest(options, this.config.xprompt.sampling);
+    } = checkRequest(options, this.config.xprompt.sampling, { pictures });
     const { signal } = options;
     signal?.throwIfAborted();
-    const shown = options.prompt === undefined ? [] : [options.prompt].flat();
     this.joined(shown);
     const input = options.input === undefined ? undefined : await loadPicture(options.input, this.size);
     const [inputCodes] = input ? await this.tokenizer.encodeImages([input]) : [];

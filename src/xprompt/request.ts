@@ -1,7 +1,7 @@
 /** @file What may be asked of `generate`: the options that are numbers, their ranges and defaults. */
 import { z } from "zod";
 import { samplingSchema } from "../chameleon/sampling.ts";
-import { checkSettings } from "../chameleon/settings.ts";
+import { checkSettings, defined } from "../chameleon/settings.ts";
 
 const MAX_SAMPLES = 64;
 /** Most examples that are taken from a library. */
@@ -26,8 +26,7 @@ export const requestSchema = samplingSchema.extend({
   guidance: guidanceSchema.default(1).describe(guidanceSchema.description!),
 });
 
-/** How a model says that it is best drawn with. */
-export const recommendedSampling = z
+const recommendable = z
   .strictObject({
     temperature: samplingSchema.shape.temperature.unwrap(),
     topK: samplingSchema.shape.topK.unwrap(),
@@ -35,12 +34,23 @@ export const recommendedSampling = z
     guidance: guidanceSchema,
   })
   .partial();
+
+/** How a model says that it is best drawn with, and what is otherwise where words alone say what to draw. */
+export const recommendedSampling = recommendable.extend({ wordsAlone: recommendable.optional() });
 export type RecommendedSampling = z.output<typeof recommendedSampling>;
 
 export type Request = z.output<typeof requestSchema>;
 
-/** The settings among `options`, else `recommended`, else defaults. @throws UsageError naming the one that is out of range */
-export const checkRequest = (
+/**
+ * The settings among `options`, else `recommended`, else defaults.
+ * @param about whether there is a picture to change, or an example: of words alone a model may recommend something else
+ * @throws UsageError naming the one that is out of range
+ */
+export function checkRequest(
   options: z.input<typeof requestSchema>,
-  recommended?: RecommendedSampling,
-): Request => checkSettings("generating", requestSchema, options, recommended);
+  { wordsAlone, ...recommended }: RecommendedSampling = {},
+  about: { readonly pictures: boolean } = { pictures: true },
+): Request {
+  const fallback = about.pictures ? recommended : { ...recommended, ...defined(wordsAlone ?? {}) };
+  return checkSettings("generating", requestSchema, options, fallback);
+}

@@ -10,7 +10,7 @@ test("prints one JSON object, the one in results.json", async () => {
   const args = ["eval", "compression", "--model", "tiny", "--limit", "1", "--greedy", "--threads", "1"];
   const result = await json(...args, "--out", "measured");
   expect(result).toMatchObject({ suite: "compression", model: "tiny", limit: 1, seed: 1 });
-  expect(result.settings).toMatchObject({ temperature: 0, guidance: 2 });
+  expect(result.settings).toEqual({ temperature: 0, topK: 0, topP: 1, guidance: 1 });
   expect(result.command).toBe("xprompt eval compression --model tiny --limit 1 --seed 1 --greedy");
   expect(JSON.parse(await readFile(join(folder, "measured", "results.json"), "utf8"))).toEqual(result);
   expect(await readdir(join(folder, "measured"))).toEqual(

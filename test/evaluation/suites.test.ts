@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { ExamplePool } from "../../src/evaluation/example-pool.ts";
-import { evaluate, type SuiteOptions, suites } from "../../src/evaluation/index.ts";
+import { type EvaluationOptions, evaluate, type SuiteOptions, suites } from "../../src/evaluation/index.ts";
 import { psnr } from "../../src/evaluation/metrics/pictures.ts";
 import { sampleOf } from "../../src/evaluation/samples.ts";
 import { readTrainingFacts } from "../../src/evaluation/training-facts.ts";
@@ -34,6 +34,7 @@ async function run(
   options: SuiteOptions = {},
   out?: string,
   model = at("tiny"),
+  asked: EvaluationOptions["settings"] = settings,
   // biome-ignore lint/suspicious/noExplicitAny: results are looked at as JSON
 ): Promise<any> {
   const suite = suites.find((each) => each.name === name)!;
@@ -41,7 +42,7 @@ async function run(
     model,
     limit,
     seed: 3,
-    settings,
+    settings: asked,
     options,
     out,
     command: `xprompt eval ${name}`,
@@ -49,6 +50,22 @@ async function run(
   });
   return JSON.parse(JSON.stringify(result));
 }
+
+test("pictures are drawn as the model recommends, unless told", async () => {
+  await cp(at("tiny"), at("recommending"), { recursive: true });
+  const path = at("recommending", "config.json");
+  const config = JSON.parse(await readFile(path, "utf8"));
+  const guidance = { image: 1.5, examples: 3 };
+  config.xprompt.sampling = { temperature: 0.5, top_p: 0.8, guidance, words_alone: { guidance: 6 } };
+  await writeFile(path, JSON.stringify(config));
+  const settingsOf = async (asked: EvaluationOptions["settings"], model = at("recommending")) =>
+    (await run("text-to-image", 1, {}, undefined, model, asked)).settings;
+  const recommended = { temperature: 0.5, topK: 0, topP: 0.8, guidance };
+  expect(await settingsOf({})).toEqual({ ...recommended, wordsAlone: { ...recommended, guidance: 6 } });
+  const asked = { ...recommended, temperature: 0, guidance: 4 };
+  expect(await settingsOf({ temperature: 0, guidance: 4 })).toEqual({ ...asked, wordsAlone: asked });
+  expect(await settingsOf({}, at("tiny"))).toEqual({ temperature: 1, topK: 0, topP: 1, guidance: 1 });
+});
 
 test("seen: the families that the model names, right against wrong and none", async () => {
   const { families, overall, n, betterThanWrong, restoration, tokenizer } = await run("seen", 2);

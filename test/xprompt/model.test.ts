@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { UsageError, XPromptError } from "../../src/errors.ts";
 import { encodePng, type Image, savePng, toBytes } from "../../src/image/index.ts";
 import { Random } from "../../src/random.ts";
+import { modelConfigToJson } from "../../src/xprompt/config.ts";
 import { describeModel } from "../../src/xprompt/describe-model.ts";
 import { type Example, type GenerateOptions, type Progress, XPrompt } from "../../src/xprompt/model.ts";
 import { VisualPrompt } from "../../src/xprompt/prompt.ts";
@@ -245,6 +246,26 @@ test.each([2, { image: 1.5, examples: 2 }])(
     await advised.release();
   },
 );
+
+test("for words alone a model may recommend something else", async () => {
+  const place = join(folder, "recommends");
+  await writeTinyModel(place);
+  const json = JSON.parse(await readFile(join(place, "config.json"), "utf8"));
+  json.xprompt.sampling = { temperature: 0.5, guidance: 2, words_alone: { guidance: 6 } };
+  await writeFile(join(place, "config.json"), JSON.stringify(json));
+  const advised = await XPrompt.load(place, { threads: 1 });
+  const words = { instruction: "a red ball", seed: 5 };
+  const settings = { temperature: 0.5, topK: 0, topP: 1, guidance: 2 };
+  const drawn = await advised.generate(words);
+  expect(drawn.settings).toEqual({ ...settings, guidance: 6 });
+  expect(drawn.codes).toEqual(await codesOf({ ...words, temperature: 0.5, guidance: 6 }));
+  expect((await advised.generate({ ...words, input })).settings).toEqual(settings);
+  const prompt = await model.compress(pairs);
+  expect((await advised.generate({ ...words, prompt })).settings).toEqual(settings);
+  expect((await advised.generate({ ...words, guidance: 3 })).settings.guidance).toBe(3);
+  expect(modelConfigToJson(advised.config).xprompt).toMatchObject({ sampling: json.xprompt.sampling });
+  await advised.release();
+});
 
 describe("what comes back", () => {
   test("pictures of the model's size, valid codes, and what it took", async () => {

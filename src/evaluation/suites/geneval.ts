@@ -27,7 +27,6 @@ export const geneval: Suite = {
   description:
     "draws GenEval's own prompts (--data evaluation_metadata.jsonl) into --out, for its scripts to judge",
   limit: 553,
-  guidance: 6,
   needs: ["data", "out"],
   run: measure,
 };

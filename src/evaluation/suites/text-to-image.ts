@@ -12,7 +12,6 @@ export const textToImage: Suite = {
   description:
     "GenEval's six kinds of prompts over our scenes: objects, counts, colours and places that the words ask for",
   limit: 32,
-  guidance: 6,
   run: measure,
 };
 
