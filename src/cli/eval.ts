@@ -1,8 +1,9 @@
 /** @file `xprompt eval SUITE`: measures a model. */
+import { existsSync } from "node:fs";
 import { Argument, Command } from "commander";
 import { z } from "zod";
-import { UsageError } from "../errors.ts";
-import { evaluate, suites } from "../evaluation/index.ts";
+import { UsageError, XPromptError } from "../errors.ts";
+import { evaluate, type Suite, suites } from "../evaluation/index.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { type Guidance, guidanceSchema, requestSchema } from "../xprompt/request.ts";
 import {
@@ -24,7 +25,7 @@ interface Options extends ModelOptions {
   readonly topP?: number;
   readonly guidance?: Guidance;
   readonly as?: string;
-  readonly for: string;
+  readonly for?: string;
   readonly recipe?: string;
   readonly data?: string;
   readonly json: boolean;
@@ -78,28 +79,42 @@ export function evalCommand(signal: AbortSignal): Command {
       "--as <kind>",
       `the model is one to compare with; its figures are stored beside --for's model (${kinds})`,
     )
-    .option("--for <model>", "with --as, the model that is compared. Defaults to nano", "nano")
+    .option("--for <model>", "with --as, the model that is compared. Defaults to nano")
     .option("--recipe <path>", "with --as, the recipe that made the model, to be named with the figures")
     .option("--data <dir>", "folder of the data set, or file of the prompts, for suites of one")
     .option("--json", "print one JSON object on standard output", false)
     .action((name: string, options: Options) => run(name, options, signal));
 }
 
-async function run(name: string, options: Options, signal: AbortSignal): Promise<void> {
-  const suite = suites.find((each) => each.name === name)!;
-  const { as, recipe, data } = options;
-  const { comparisons } = suite;
+/** @throws UsageError for options that the suite needs and were not given, or makes nothing of */
+function checkOptions({ name, comparisons, needs = [], drawsNothing }: Suite, options: Options): void {
+  const { as, recipe, data, greedy, temperature, topP, guidance } = options;
   if ((as ?? recipe) !== undefined && !comparisons)
     throw new UsageError(
       `eval ${name}: expected --as and --recipe with ${comparing.map((each) => each.name).join(" and ")} alone`,
     );
   if (as !== undefined && !comparisons!.includes(as))
     throw new UsageError(`eval ${name}: --as: expected ${comparisons!.join(" or ")}, got ${as}`);
-  if (options.greedy && options.temperature !== undefined)
+  if (as === undefined && options.for !== undefined)
+    throw new UsageError("eval: expected --for with --as, got it alone");
+  if (greedy && temperature !== undefined)
     throw new UsageError("eval: expected --greedy or --temperature, got both");
-  for (const needed of suite.needs ?? [])
+  if (drawsNothing && (greedy || [temperature, topP, guidance].some((given) => given !== undefined)))
+    throw new UsageError(
+      `eval ${name}: expected no --greedy, --temperature, --top-p or --guidance: it draws no pictures`,
+    );
+  for (const needed of needs)
     if (options[needed as keyof Options] === undefined)
       throw new UsageError(`eval ${name}: expected --${needed}, got none (see docs/evaluation.md)`);
+  if (data === undefined) return;
+  if (!needs.includes("data")) throw new UsageError(`eval ${name}: expected no --data, got ${data}`);
+  if (!existsSync(data)) throw new XPromptError(`eval ${name}: --data: there is no ${data}`);
+}
+
+async function run(name: string, options: Options, signal: AbortSignal): Promise<void> {
+  const suite = suites.find((each) => each.name === name)!;
+  const { as, recipe, data } = options;
+  checkOptions(suite, options);
   checkDevice(options.device);
   const settings = {
     temperature: options.greedy ? 0 : options.temperature,
@@ -113,7 +128,13 @@ async function run(name: string, options: Options, signal: AbortSignal): Promise
     settings,
     out: options.out,
     load: { adapter: options.adapter, device: options.device, threads: options.threads },
-    options: { as, recipe, data, out: options.out, beside: as && (await resolveModel(options.for)) },
+    options: {
+      as,
+      recipe,
+      data,
+      out: options.out,
+      beside: as && (await resolveModel(options.for ?? "nano")),
+    },
     command: commandOf(name, options),
     signal,
   });
@@ -137,7 +158,8 @@ function commandOf(name: string, options: Options): string {
   add("--top-p", options.topP);
   add("--guidance", options.guidance && guidanceText(options.guidance));
   add("--as", options.as);
-  if (options.as) add("--for", options.for);
+  if (options.as) add("--for", options.for ?? "nano");
   add("--recipe", options.recipe);
+  add("--data", options.data);
   return parts.join(" ");
 }

@@ -1,14 +1,19 @@
 /** @file Running a suite: the model, the folder that work goes on in, and the files that tell the result. */
-import { mkdir } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { z } from "zod";
+import { XPromptError } from "../errors.ts";
 import { encodePng } from "../image/index.ts";
-import { attempt, sha256, writeFileAtomic } from "../runtime/files.ts";
+import { attempt, readJson, sha256, writeFileAtomic } from "../runtime/files.ts";
 import { type LoadOptions, XPrompt } from "../xprompt/model.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { Drawings, type DrawSettings, drawnWith } from "./drawings.ts";
 import { renderHtml, type Section, sheetImage } from "./report.ts";
 import type { Suite, SuiteContext } from "./suite.ts";
 import { readTrainingFacts } from "./training-facts.ts";
+
+const RESULTS = "results.json";
 
 export interface EvaluationOptions extends Pick<SuiteContext, "seed" | "options" | "command"> {
   /** Name or folder of the model. */
@@ -33,8 +38,10 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
   const { out, seed, signal, command } = options;
   const folder = await resolveModel(options.model);
   const training = await readTrainingFacts(folder);
-  if (out !== undefined) await attempt(`evaluating into ${out}`, out, () => mkdir(out, { recursive: true }));
+  if (options.options.beside !== undefined) await readTrainingFacts(options.options.beside);
+  if (out !== undefined) await checkPlace(out, suite.name);
   const model = await XPrompt.load(options.model, options.load);
+  if (out !== undefined) await attempt(`evaluating into ${out}`, out, () => mkdir(out, { recursive: true }));
   const asked = options.settings ?? {};
   const settings = drawnWith(asked, model);
   const key = sha256(JSON.stringify([suite.name, model.fingerprint, settings, seed])).slice(0, 12);
@@ -68,6 +75,22 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
   }
 }
 
+/** @throws XPromptError where the results can not go: to a file, or to another suite's folder */
+async function checkPlace(out: string, suite: string): Promise<void> {
+  if (!existsSync(out)) return;
+  if (!(await stat(out)).isDirectory())
+    throw new XPromptError(
+      `evaluating into ${out}: expected a folder or nothing, got a file (choose another)`,
+    );
+  const path = join(out, RESULTS);
+  if (!existsSync(path)) return;
+  const { suite: other } = await readJson(path, z.looseObject({ suite: z.string() }), "results");
+  if (other !== suite)
+    throw new XPromptError(
+      `evaluating into ${out}: expected a folder of suite ${suite}, got results of ${other} (choose another)`,
+    );
+}
+
 async function write(
   out: string,
   suite: Suite,
@@ -86,7 +109,7 @@ async function write(
     join(out, "report.html"),
     await renderHtml(`xprompt eval ${suite.name}`, intro, sections),
   );
-  await writeFileAtomic(join(out, "results.json"), `${JSON.stringify(result, null, 2)}\n`);
+  await writeFileAtomic(join(out, RESULTS), `${JSON.stringify(result, null, 2)}\n`);
 }
 
 const fileName = (title: string): string => title.replace(/[^\w-]+/g, "-");

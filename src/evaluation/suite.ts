@@ -47,6 +47,8 @@ export interface Suite {
   readonly description: string;
   /** Samples of each task unless told. */
   readonly limit: number;
+  /** It asks the model for words or likelihoods alone: how pictures are drawn says nothing. */
+  readonly drawsNothing?: true;
   /** Which of the options it needs. */
   readonly needs?: readonly (keyof SuiteOptions)[];
   /** What `as` may say, of suites that compare with models that are not there. */

@@ -16,6 +16,11 @@ test("prints one JSON object, the one in results.json", async () => {
   expect(await readdir(join(folder, "measured"))).toEqual(
     expect.arrayContaining(["drawings", "report.html", "results.json"]),
   );
+  await refused(
+    () => xprompt("eval", "describe", "--model", "tiny", "--out", "measured"),
+    1,
+    "expected a folder of suite describe, got results of compression",
+  );
 });
 
 test.each([
@@ -31,8 +36,28 @@ test.each([
     2,
     "expected full or causal, got sweep",
   ],
+  ["--for by itself", ["eval", "unseen", "--for", "tiny"], 2, "--for with --as"],
+  ["data that nothing asks for", ["eval", "seen", "--data", "before.png"], 2, "expected no --data"],
+  [
+    "data that is not there",
+    ["eval", "lol", "--model", "tiny", "--data", "nowhere"],
+    1,
+    "there is no nowhere",
+  ],
+  ["ways to draw where nothing is drawn", ["eval", "describe", "--temperature", "1"], 2, "draws no pictures"],
+  [
+    "figures for what is no model",
+    ["eval", "unseen", "--model", "tiny", "--as", "full", "--for", "."],
+    1,
+    "config.json",
+  ],
   ["no such model", ["eval", "seen", "--model", "nowhere"], 1, "nowhere"],
-  ["a folder that is a file", ["eval", "seen", "--model", "tiny", "--out", "query.png"], 1, "query.png"],
+  [
+    "a folder that is a file",
+    ["eval", "seen", "--model", "tiny", "--out", "query.png"],
+    1,
+    "query.png: expected a folder or nothing, got a file",
+  ],
 ] as const)("%s is refused in one line", async (_name, args, status, says) => {
   await refused(() => xprompt(...args), status, says);
 });

@@ -101,7 +101,13 @@ test("measures the pictures it leaves, goes on where it was cut off, and takes s
   expect(stored.tasks.derain.n).toBe(2);
   const compared = await run({ out: at("out") });
   expect(compared.comparison).toMatchObject({
-    full: { stored: true, recipe: "recipes/full.ts", command: "xprompt eval unseen --as full", seed: 5 },
+    full: {
+      stored: true,
+      sameSamples: true,
+      recipe: "recipes/full.ts",
+      command: "xprompt eval unseen --as full",
+      seed: 5,
+    },
     causal: null,
   });
   for (const name of names) {
@@ -111,4 +117,6 @@ test("measures the pictures it leaves, goes on where it was cut off, and takes s
     if (hasGap) expect(gapClosure).toBeCloseTo((xprompt - none) / (full - none), 9);
     else expect(gapClosure).toBeNull();
   }
+  const { comparison } = await run({ limit: 1 });
+  expect(comparison.full).toMatchObject({ stored: true, sameSamples: false });
 });

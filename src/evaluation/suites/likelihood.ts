@@ -29,6 +29,7 @@ export const likelihood: Suite = {
   name: "likelihood",
   description: "nats a code of the true picture, by family, with the right example, a wrong one and none",
   limit: 4,
+  drawsNothing: true,
   run: measure,
 };
 

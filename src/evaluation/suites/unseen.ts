@@ -2,6 +2,7 @@
  * @file The paper's table of unseen tasks, on our scenes: how much of what training would have taught does one example
  * show? Five tasks that training never had, under the same conditions for the same scenes.
  */
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { familyNamed, selectFamilies, type TaskFamily } from "../../tasks/index.ts";
 import { Comparison, type Stored, storedInterval } from "../comparison.ts";
@@ -93,9 +94,14 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
     sections.push({ title: `${prototype}, held out whole`, sheet: compared.sheet });
   }
   const summary = summaryOf({ ...figures, ...ofPrototypes });
+  const comparedWith = comparisonOf(stored, context);
+  const others = Object.entries(comparedWith).filter(([, known]) => known && !known.sameSamples);
+  const ofOthers = others
+    .map(([name]) => ` ${name} was measured on other samples or drawn otherwise.`)
+    .join("");
   return {
-    figures: { tasks: figures, prototypes: ofPrototypes, comparison: comparisonOf(stored) },
-    report: [{ title: "Unseen tasks", text: explanation, table: summary }, ...sections],
+    figures: { tasks: figures, prototypes: ofPrototypes, comparison: comparedWith },
+    report: [{ title: "Unseen tasks", text: explanation + ofOthers, table: summary }, ...sections],
   };
 }
 
@@ -158,14 +164,18 @@ function figuresOf(
   };
 }
 
-/** What is known about the stored figures, without the figures. */
-const comparisonOf = (stored: StoredModels) =>
+/** What is known about the stored figures, without the figures, and whether they are of the samples measured here. */
+const comparisonOf = (stored: StoredModels, { seed, limit, drawings }: SuiteContext) =>
   Object.fromEntries(
     comparisonModels.map((name) => {
       const figures = stored[name];
       if (!figures) return [name, null];
-      const { tasks: _tasks, ...provenance } = figures;
-      return [name, { stored: true, ...provenance }];
+      const { tasks: measured, ...provenance } = figures;
+      const sameSamples =
+        provenance.seed === seed &&
+        Object.values(measured).every(({ n }) => n === limit) &&
+        isDeepStrictEqual(provenance.settings, drawings.settings);
+      return [name, { stored: true, sameSamples, ...provenance }];
     }),
   );
 
