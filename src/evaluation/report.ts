@@ -2,10 +2,14 @@
  * @file Reports: tables and pictures, as one HTML file that needs nothing else, and as contact sheets.
  */
 import { contactSheet, encodePng, type Image, type SheetRow } from "../image/index.ts";
+import type { Estimate } from "./summary.ts";
+
+/** What a table shows in one place; null for what was not measured. */
+export type Cell = string | number | Estimate | null;
 
 export interface Table {
   readonly columns: readonly string[];
-  readonly rows: readonly (readonly (string | number | null)[])[];
+  readonly rows: readonly (readonly Cell[])[];
 }
 
 export interface Sheet {
@@ -63,6 +67,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { color: var(--faint); font-weight: 500; }
 th:first-child, td:first-child { text-align: left; }
+.pictures th { text-align: center; }
 .pictures td { text-align: center; vertical-align: top; border: 0; white-space: normal; }
 .pictures td:first-child { text-align: left; max-width: 14rem; }
 img { width: 128px; image-rendering: pixelated; border: 1px solid var(--line); display: block; margin: 0 auto; }
@@ -109,9 +114,10 @@ async function renderSheet({ columnTitles, rows }: Sheet): Promise<string> {
   );
 }
 
-/** A cell in words: numbers with up to three decimals, a dash for what was not measured. */
-export function shown(cell: string | number | null): string {
+/** A cell in words: numbers with up to three decimals, means with their interval, a dash for what was not measured. */
+export function shown(cell: Cell): string {
   if (cell === null || (typeof cell === "number" && !Number.isFinite(cell))) return "–";
+  if (typeof cell === "object") return `${shown(cell.mean)} (${cell.ci.map(shown).join(" to ")})`;
   return typeof cell === "number" && !Number.isInteger(cell) ? cell.toFixed(3) : String(cell);
 }
 

@@ -103,8 +103,8 @@ async function write(
     if (sheet)
       await writeFileAtomic(join(out, "sheets", `${fileName(section.title)}.png`), await encodePng(sheet));
   }
-  const { model, fingerprint, seed, settings } = result;
-  const intro = `${suite.description}. Model ${model} (${fingerprint}), seed ${seed}, drawn with ${JSON.stringify(settings)}.`;
+  const { model, fingerprint, seed, settings, command } = result;
+  const intro = `${suite.description}. Model ${model} (${fingerprint}), seed ${seed}, drawn with ${JSON.stringify(settings)}: ${command}`;
   await writeFileAtomic(
     join(out, "report.html"),
     await renderHtml(`xprompt eval ${suite.name}`, intro, sections),

@@ -235,6 +235,8 @@ test("a data set on the disk: judged on its test split, with examples of the oth
 test("a folder that is no such data set is told in one line", async () => {
   await mkdir(at("empty"));
   await expect(run("lol", 1, { data: at("empty") })).rejects.toThrow(/data set/);
+  await cp(at("lol", "our485"), at("training alone", "our485"), { recursive: true });
+  await expect(run("lol", 1, { data: at("training alone") })).rejects.toThrow(/split "test".*got train/);
 });
 
 test("a pool of examples: the nearest by words, by picture, and of those that may be shown", async () => {

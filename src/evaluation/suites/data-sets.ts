@@ -96,8 +96,8 @@ interface Judged {
 
 async function measure(set: DataSet, context: SuiteContext): Promise<SuiteOutcome> {
   const { model, limit, options } = context;
-  const split = await openSplit(set, options.data!, set.split);
-  const training = await openSplit(set, options.data!, "train");
+  const split = await openMeasured(set, options.data!);
+  const training = await openTraining(set, options.data!);
   const pool = (await firstOf(training, POOL, model.size)).map(asExample);
   const queries = await firstOf(split, limit, model.size);
   const library = set.retrieval ? await ExamplePool.open(model, pool) : undefined;
@@ -179,13 +179,26 @@ async function compare(
   };
 }
 
-/** A split of the set; all of it where its files tell no such split. */
-async function openSplit({ format }: DataSet, path: string, split: string): Promise<PairSource> {
+/** The split that is measured; all of it where the files tell none. @throws XPromptError where they tell others */
+const openMeasured = (set: DataSet, path: string): Promise<PairSource> =>
+  openSplit(set, path, set.split, /expected a split "[^"]*", got none/);
+
+/** What examples come from; all of it where there is no training split. */
+const openTraining = (set: DataSet, path: string): Promise<PairSource> =>
+  openSplit(set, path, "train", /expected a split/);
+
+/** A split of the set; all of it where what is said of it is so. */
+async function openSplit(
+  { format }: DataSet,
+  path: string,
+  split: string,
+  missing: RegExp,
+): Promise<PairSource> {
   const all = await openPairs({ path, format, split: "all" });
   try {
     return await openPairs({ path, format, split });
   } catch (error) {
-    if (error instanceof XPromptError && /expected a split/.test(error.message)) return all;
+    if (error instanceof XPromptError && missing.test(error.message)) return all;
     throw error;
   }
 }

@@ -119,7 +119,10 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       {
         title: "Editing",
         text: "Share of edits that succeeded by the world's own ground truth; the instruction is always given. retrieved: the library's nearest example; byWords, byPicture: the nearest by full-text search, by the picture.",
-        table: { columns: ["family", ...ways], rows: perFamily },
+        table: {
+          columns: ["family", ...ways],
+          rows: [["all", ...ways.map((way) => overall[way]!.success ?? null)], ...perFamily],
+        },
       },
       ...sections,
     ],

@@ -52,7 +52,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   ]);
   const table = {
     columns: ["family", ...columns, "edit success"],
-    rows: [["mean", ...columns.map((column) => overall[column]!.mean), null], ...rows],
+    rows: [["mean", ...columns.map((column) => overall[column]!), null], ...rows],
   };
   const text =
     "Root mean square distance to the truth: lower is better. right: one example of the task; wrong: one of another " +

@@ -14,9 +14,9 @@ import {
   type Metric,
   metricNames,
 } from "../conditions.ts";
-import type { Section } from "../report.ts";
+import type { Cell, Section } from "../report.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
-import { difference, estimate, gapClosure, meansOf } from "../summary.ts";
+import { difference, type Estimate, estimate, gapClosure, meansOf } from "../summary.ts";
 
 interface UnseenTask {
   readonly family: string;
@@ -50,9 +50,9 @@ const tasks = {
 } as const satisfies Readonly<Record<string, UnseenTask>>;
 
 const conditions = {
+  xprompt: { examples: 1, instruction: false },
   none: { examples: 0, instruction: true },
   noneWithoutInstruction: { examples: 0, instruction: false },
-  xprompt: { examples: 1, instruction: false },
   xpromptWithInstruction: { examples: 1, instruction: true },
   wrongExample: { examples: "wrong", instruction: false },
   twoExamples: { examples: 2, instruction: false },
@@ -202,9 +202,18 @@ function summaryOf(rows: Readonly<Record<string, object>>) {
     columns: ["task", ...columns],
     rows: Object.entries(rows).map(([name, figures]) => [
       name,
-      ...columns.map((column) => (figures as Record<string, string | number | null>)[column]!),
+      ...columns.map((column) => cellOf(figures as Figures, column)),
     ]),
   };
+}
+
+type Figures = ReturnType<typeof figuresOf> & Readonly<Record<string, Cell>>;
+
+/** A figure, with its interval where it has one. */
+function cellOf(figures: Figures, column: string): Cell {
+  const figure = figures[column]!;
+  const ci = (figures.ci as Record<string, Estimate["ci"] | null>)[column];
+  return typeof figure === "number" && ci ? { mean: figure, ci } : figure;
 }
 
 /** Measures a model that is compared with, by its one condition, and stores the figures beside the model they are for. */
