@@ -4,6 +4,7 @@
  * numbers, booleans and strings, under any of optional, default, nullable and readonly.
  */
 import { z } from "zod";
+import { editDistance } from "../spelling.ts";
 
 type Schema = z.core.$ZodType;
 type Path = readonly PropertyKey[];
@@ -194,18 +195,4 @@ export function unknownKey(key: string, known: readonly string[]): string {
       ? `did you mean ${nearest}? `
       : "";
   return `${key}: no such setting (${hint}there are: ${known.join(", ")})`;
-}
-
-/** Levenshtein distance: insertions, deletions and substitutions from `a` to `b`. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const above = row;
-    row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substituted = above[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row[j] = Math.min(substituted, above[j]! + 1, row[j - 1]! + 1);
-    }
-  }
-  return row[b.length]!;
 }
