@@ -7,7 +7,7 @@ import type { Image, SheetRow } from "../image/index.ts";
 import { families, familyNamed, type Pair, Random, type TaskFamily } from "../tasks/index.ts";
 import type { Shown } from "./drawings.ts";
 import { EditJudge } from "./judges/edit.ts";
-import { psnr, rmse } from "./metrics/pictures.ts";
+import { boundedPsnr, rmse } from "./metrics/pictures.ts";
 import { ssim } from "./metrics/ssim.ts";
 import type { Sheet } from "./report.ts";
 import { numbered, type Sample, sampleOf } from "./samples.ts";
@@ -105,7 +105,7 @@ export async function compareConditions<C extends string>(
 function scorer({ output, scenes }: Pair, reconstructed: Image): (image: Image) => Scores {
   const judge = scenes && new EditJudge(scenes, output.width, reconstructed);
   return (image) => ({
-    psnr: psnr(image, output),
+    psnr: boundedPsnr(image, output),
     ssim: ssim(image, output),
     rmse: rmse(image, output),
     ...(judge && { success: judge.judge(image).success ? 1 : 0 }),
