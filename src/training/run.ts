@@ -102,8 +102,8 @@ export interface RunResult {
 
 /**
  * Whether a run may start in a folder, or go on there: known before anything is made ready.
- * @throws UsageError when it holds a run and is not to be resumed
- * @throws XPromptError when it holds none and is, or there is a file where it would be
+ * @throws UsageError when it is a file, or holds a run and is not to be resumed
+ * @throws XPromptError when it holds none and is, or there is a file on the way to it
  */
 export async function checkRunFolder(out: string, resume: boolean): Promise<void> {
   await checkNoFile(out);
@@ -126,7 +126,7 @@ async function checkNoFile(out: string): Promise<void> {
     }),
   );
   if (found && !found.isDirectory())
-    throw new XPromptError(`${doing}: expected a folder, got a file (choose another --out)`);
+    throw new UsageError(`${doing}: expected a folder, got a file (choose another --out)`);
 }
 
 /**
