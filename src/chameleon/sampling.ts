@@ -5,11 +5,11 @@ import type { Random } from "../random.ts";
 
 export const samplingSchema = z.strictObject({
   /** Divides the logits; 0 takes the likeliest token. Defaults to 1. */
-  temperature: z.number().min(0).max(100).default(1).describe("a number from 0 to 100"),
+  temperature: z.number().min(0).max(100).describe("a number from 0 to 100").default(1),
   /** Draw from the k likeliest tokens only; 0 for all. Defaults to 0. */
-  topK: z.int().min(0).default(0).describe("a whole number from 0"),
+  topK: z.int().min(0).describe("a whole number from 0").default(0),
   /** Draw from the likeliest tokens that make up this share of the probability. Defaults to 1. */
-  topP: z.number().gt(0).max(1).default(1).describe("a number above 0, up to 1"),
+  topP: z.number().gt(0).max(1).describe("a number above 0, up to 1").default(1),
 });
 
 export type Sampling = z.output<typeof samplingSchema>;

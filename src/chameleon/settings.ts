@@ -19,8 +19,15 @@ export function checkSettings<S extends z.ZodRawShape>(
   );
   if (parsed.success) return parsed.data;
   const key = parsed.error.issues[0]!.path[0] as keyof S & string;
-  const { description } = schema.shape[key] as unknown as z.ZodType;
-  throw new UsageError(`${doing}: ${key}: expected ${description}, got ${show(options[key])}`);
+  const expected = descriptionOf(schema.shape[key]!);
+  throw new UsageError(`${doing}: ${key}: expected ${expected}, got ${show(options[key])}`);
+}
+
+/** What a schema says of itself, or the one says that it adds a default to or makes optional. */
+export function descriptionOf(schema: z.core.$ZodType): string | undefined {
+  const { description } = schema as z.ZodType;
+  const { def } = (schema as z.core.$ZodTypes)._zod;
+  return description ?? ("innerType" in def ? descriptionOf(def.innerType) : undefined);
 }
 
 /** Without what is left open. */

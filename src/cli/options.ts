@@ -2,9 +2,11 @@
 import { access, constants, realpath, stat } from "node:fs/promises";
 import { dirname, extname, resolve } from "node:path";
 import { type Command, Option } from "commander";
-import { z } from "zod";
+import type { z } from "zod";
+import { descriptionOf } from "../chameleon/settings.ts";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { type Device, devices } from "../runtime/session.ts";
+import { threadCount } from "../runtime/threads.ts";
 import type { Example } from "../xprompt/model.ts";
 
 /**
@@ -16,7 +18,7 @@ export function numberFor(flag: string, schema: z.ZodType): (text: string) => nu
   return (text) => {
     const value = numberIn(text);
     if (schema.safeParse(value).success) return value;
-    throw new UsageError(`${flag}: expected ${schema.description}, got ${JSON.stringify(text)}`);
+    throw new UsageError(`${flag}: expected ${descriptionOf(schema)}, got ${JSON.stringify(text)}`);
   };
 }
 
@@ -29,7 +31,7 @@ export function guidanceFor<G>(schema: z.ZodType<G>): (text: string) => G {
   return (text) => {
     const parsed = schema.safeParse(text.includes("=") ? weightsIn(text) : numberIn(text));
     if (parsed.success) return parsed.data;
-    const wanted = `${schema.description}, as image=2,text=3`;
+    const wanted = `${descriptionOf(schema)}, as image=2,text=3`;
     throw new UsageError(`--guidance: expected ${wanted}, got ${JSON.stringify(text)}`);
   };
 }
@@ -59,7 +61,7 @@ export interface ModelOptions {
   readonly threads?: number;
 }
 
-const threads = z.int().min(0).max(1024).describe("a whole number from 0 to 1024");
+const threads = threadCount.describe("a whole number from 0 to 1024");
 
 /** `--model`, `--adapter`, `--device` and `--threads`. */
 export function withModel(command: Command): Command {
@@ -94,8 +96,13 @@ export function withExamples(command: Command): Command {
   );
 }
 
-/** The pairs that `--example` collected. @throws UsageError for a picture without its partner */
+/** The pairs that `--example` collected. @throws UsageError for a picture without its partner, or an option instead of one */
 export function examplesOf(paths: readonly string[] = [], instruction?: string): Example[] {
+  const option = paths.find((path) => path.startsWith("--"));
+  if (option !== undefined)
+    throw new UsageError(
+      `--example: expected two pictures each time, before and after, got ${option} (for a file of that name, ./${option})`,
+    );
   if (paths.length % 2 !== 0)
     throw new UsageError(
       `--example: expected two pictures each time, before and after, got ${paths.length} in all`,

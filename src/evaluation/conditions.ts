@@ -4,10 +4,10 @@
  * it was.
  */
 import type { Image, SheetRow } from "../image/index.ts";
-import { familyNamed, type Pair, Random, type TaskFamily } from "../tasks/index.ts";
+import { families, familyNamed, type Pair, Random, type TaskFamily } from "../tasks/index.ts";
 import type { Shown } from "./drawings.ts";
 import { EditJudge } from "./judges/edit.ts";
-import { psnr, rmse } from "./metrics/pictures.ts";
+import { boundedPsnr, rmse } from "./metrics/pictures.ts";
 import { ssim } from "./metrics/ssim.ts";
 import type { Sheet } from "./report.ts";
 import { numbered, type Sample, sampleOf } from "./samples.ts";
@@ -105,14 +105,14 @@ export async function compareConditions<C extends string>(
 function scorer({ output, scenes }: Pair, reconstructed: Image): (image: Image) => Scores {
   const judge = scenes && new EditJudge(scenes, output.width, reconstructed);
   return (image) => ({
-    psnr: psnr(image, output),
+    psnr: boundedPsnr(image, output),
     ssim: ssim(image, output),
     rmse: rmse(image, output),
     ...(judge && { success: judge.judge(image).success ? 1 : 0 }),
   });
 }
 
-/** The sample's own pairs, each made once; or one of a task of another family that training showed. */
+/** The sample's own pairs, each made once; or one of a task of another family, that training showed if it showed any. */
 export function examplesOf(
   family: TaskFamily,
   sample: Sample,
@@ -139,13 +139,12 @@ export function examplesOf(
   };
 }
 
-/** A pair of a family that is neither this one nor this one reversed. */
+/** A pair of a family that training showed, neither this one nor this one reversed; of any family where it showed no other. */
 function wrongExample(family: TaskFamily, seen: readonly string[], random: Random, size: number): Shown {
-  const others = seen
-    .map(familyNamed)
-    .filter(
-      ({ name, reverseOf }) => name !== family.name && name !== family.reverseOf && reverseOf !== family.name,
-    );
+  const isOther = ({ name, reverseOf }: TaskFamily) =>
+    name !== family.name && name !== family.reverseOf && reverseOf !== family.name;
+  const shown = seen.map(familyNamed).filter(isOther);
+  const others = shown.length > 0 ? shown : families.filter(isOther);
   const { input, output } = random.pick(others).draw(random).pair(random, size);
   return { input, output };
 }

@@ -2,10 +2,16 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { readJson } from "../runtime/files.ts";
+import { closest } from "../spelling.ts";
 import { families, heldOutTasks, prototypes, selectFamilies } from "../tasks/index.ts";
 
 const knownNames = families.map(({ name }) => name);
-const familyNames = z.array(z.enum(knownNames));
+const familyNames = z.array(
+  z.enum(knownNames, {
+    error: ({ input }) =>
+      `expected a known family, got ${JSON.stringify(input)} (did you mean "${closest(String(input), knownNames)}"?)`,
+  }),
+);
 
 const schema = z.looseObject({
   training: z

@@ -1,6 +1,7 @@
 /** @file Worker threads whose code may be source or built, and a pool of them that answers jobs. */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import { z } from "zod";
 
 /** The URL of a module next to the caller's, as source or as built: `moduleBeside(import.meta.url, "pairs")`. */
 export function moduleBeside(callerUrl: string, name: string): URL {
@@ -22,6 +23,9 @@ export function startThread(entry: URL, workerData: unknown, modules: readonly s
   });`;
   return new Worker(start, { eval: true, workerData, execArgv: [] });
 }
+
+/** How many threads may be asked for; 0 is one for each core. */
+export const threadCount = z.int().min(0).max(1024);
 
 /** Threads for CPU work where the user has not said how many. */
 export const defaultThreads = (): number => Math.min(availableParallelism(), 8);

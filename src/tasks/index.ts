@@ -3,6 +3,7 @@
  * made of `drawScene`, `renderScene` and `caption`.
  */
 import { UsageError } from "../errors.ts";
+import { closest } from "../spelling.ts";
 import { circumstanceFamilies } from "./families/circumstances.ts";
 import { geometryFamilies } from "./families/geometry.ts";
 import { lookFamilies } from "./families/looks.ts";
@@ -47,26 +48,16 @@ export const heldOutTasks = {
   depthUnseenPalette: ["depthUnseenPalette"],
 } as const satisfies Record<string, readonly string[]>;
 
-/** Letters to insert, delete or replace to turn one word into the other (Levenshtein). */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++)
-      next[j] = Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1));
-    row = next;
-  }
-  return row[b.length];
-}
-
 /** The family of that name. Throws a UsageError that names the closest one where there is none. */
 export function familyNamed(name: string): TaskFamily {
   const found = families.find((family) => family.name === name);
   if (found) return found;
-  const distance = (family: TaskFamily) => editDistance(name.toLowerCase(), family.name.toLowerCase());
-  const closest = families.reduce((best, family) => (distance(family) < distance(best) ? family : best));
+  const meant = closest(
+    name,
+    families.map((family) => family.name),
+  );
   throw new UsageError(
-    `choosing a task family: expected a known name, got "${name}" (did you mean "${closest.name}"?)`,
+    `choosing a task family: expected a known name, got "${name}" (did you mean "${meant}"?)`,
   );
 }
 

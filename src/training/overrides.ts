@@ -4,7 +4,7 @@
 import { UsageError } from "../errors.ts";
 import type { AnyRecipeKind } from "./recipe.ts";
 import {
-  describeSchemas,
+  complaint,
   explainIssues,
   isGroup,
   readText,
@@ -32,10 +32,11 @@ export function applyOverrides<R extends Readonly<{ kind: string }>>(
     if (schemas.length === 0) throw new UsageError(`--${unknownKey(key, settingKeys(kind.schema))}`);
     const reading = readText(schemas, text);
     if (!reading) {
-      const expected = schemas.every(isGroup)
-        ? `one of its settings (${schemas.flatMap((each) => settingKeys(each, key)).join(", ")})`
-        : describeSchemas(schemas);
-      throw new UsageError(`--${key}: expected ${expected}, got ${JSON.stringify(text)}`);
+      const keys = schemas.flatMap((each) => settingKeys(each, key)).join(", ");
+      const wrong = schemas.every(isGroup)
+        ? `expected one of its settings (${keys}), got ${JSON.stringify(text)}`
+        : complaint(schemas, text);
+      throw new UsageError(`--${key}: ${wrong}`);
     }
     setAt(settings, path, reading.value);
   }

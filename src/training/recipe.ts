@@ -41,16 +41,19 @@ export interface AnyRecipeKind {
 
 /**
  * Declares a kind of recipe.
- * @param schema made of `z.strictObject`s, so that a misspelt setting is an error; without transforms, since a
+ * @param settings made of `z.strictObject`s, so that a misspelt setting is an error; without transforms, since a
  *   recipe may be checked twice
- * @throws TypeError when an object in `schema` is not strict
+ * @param check what has to fit among settings that are right by themselves
+ * @throws TypeError when an object in `settings` is not strict
  * @example export const tokenizerRecipe = recipeKind("tokenizer", z.strictObject({ steps: z.int().min(1) }));
  */
 export function recipeKind<Name extends string, Schema extends z.ZodObject>(
   kind: Name,
-  schema: Schema,
+  settings: Schema,
+  check: (values: z.output<Schema>, context: z.RefinementCtx) => void = () => {},
 ): RecipeKind<Name, Schema> {
-  settingKeys(schema);
+  settingKeys(settings);
+  const schema = settings.superRefine(check);
   const make = (given: z.input<Schema>) => {
     const values = withoutKind(given, kind);
     const parsed = schema.safeParse(values);

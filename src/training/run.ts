@@ -3,7 +3,7 @@
  * folder holds `recipe.json`, `metrics.jsonl`, TensorBoard events, `sheets/`, `checkpoint/` (to resume from) and
  * `model/` (to use).
  */
-import { mkdir } from "node:fs/promises";
+import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
@@ -11,6 +11,7 @@ import { encodePng, type Image } from "../image/index.ts";
 import { formatBytes, Progress } from "../progress.ts";
 import { attempt, writeFileAtomic } from "../runtime/files.ts";
 import { devices } from "../runtime/session.ts";
+import { threadCount } from "../runtime/threads.ts";
 import { type Extras, hasCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { MetricsLog, readMetrics } from "./metrics.ts";
 import { learningRate, scheduleSchema } from "./schedule.ts";
@@ -40,13 +41,20 @@ export const runSettings = {
   /** Steps between checkpoints. */
   checkpointEvery: z.int().min(1).default(250),
   /** Threads that make data. */
-  workers: z.int().min(0).default(1),
+  workers: z.int().min(0).max(64).default(1),
   /** Threads that compute. */
-  threads: z.int().min(0).default(2),
+  threads: threadCount.default(2),
   device: z.enum(devices).default("cpu"),
 };
 
 export type RunSettings = z.output<z.ZodObject<typeof runSettings>>;
+
+/** What has to fit among the settings of a run. */
+export function checkRun({ schedule, steps }: RunSettings, context: z.RefinementCtx): void {
+  if (schedule.warmup <= steps) return;
+  const message = `expected at most as many steps as the run has (${steps}), got ${schedule.warmup}`;
+  context.addIssue({ code: "custom", path: ["schedule", "warmup"], message });
+}
 
 /** What is trained, made ready: the run only drives it. */
 export interface TrainingTask<Batch> {
@@ -94,10 +102,11 @@ export interface RunResult {
 
 /**
  * Whether a run may start in a folder, or go on there: known before anything is made ready.
- * @throws UsageError when it holds a run and is not to be resumed
- * @throws XPromptError when it holds none and is
+ * @throws UsageError when it is a file, or holds a run and is not to be resumed
+ * @throws XPromptError when it holds none and is, or there is a file on the way to it
  */
 export async function checkRunFolder(out: string, resume: boolean): Promise<void> {
+  await checkNoFile(out);
   const found = await hasCheckpoint(out);
   if (found && !resume)
     throw new UsageError(
@@ -107,6 +116,17 @@ export async function checkRunFolder(out: string, resume: boolean): Promise<void
     throw new XPromptError(
       `resuming ${out}: expected a checkpoint, found none (leave out --resume to start)`,
     );
+}
+
+async function checkNoFile(out: string): Promise<void> {
+  const doing = `training into ${out}`;
+  const found = await attempt(doing, out, () =>
+    stat(out).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "ENOENT") throw error;
+    }),
+  );
+  if (found && !found.isDirectory())
+    throw new UsageError(`${doing}: expected a folder, got a file (choose another --out)`);
 }
 
 /**

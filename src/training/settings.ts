@@ -4,6 +4,7 @@
  * numbers, booleans and strings, under any of optional, default, nullable and readonly.
  */
 import { z } from "zod";
+import { closest, editDistance } from "../spelling.ts";
 
 type Schema = z.core.$ZodType;
 type Path = readonly PropertyKey[];
@@ -84,7 +85,8 @@ function join(prefix: string, key: string): string {
 
 /**
  * What `text` means where one of `schemas` is expected: the first reading that is valid there, else the first that
- * has the right shape (for the check of the whole to complain about); `undefined` when there is none.
+ * has the right shape (for the check of the whole to complain about; items of a list that mean nothing stay texts);
+ * `undefined` when there is none.
  */
 export function readText(schemas: readonly Schema[], text: string): { value: unknown } | undefined {
   const readings = schemas
@@ -114,7 +116,7 @@ function readingsOf({ _zod: { def } }: z.core.$ZodTypes, text: string): unknown[
       const parts = text === "" ? [] : text.split(",");
       const items = parts.map((part, index) => {
         const item = def.type === "array" ? def.element : (def.items[index] ?? def.rest);
-        return item ? readText([item], part) : undefined;
+        return item ? (readText([item], part) ?? { value: part }) : undefined;
       });
       return items.every((item) => item !== undefined) ? [items.map((item) => item.value)] : [];
     }
@@ -123,24 +125,39 @@ function readingsOf({ _zod: { def } }: z.core.$ZodTypes, text: string): unknown[
   }
 }
 
+/** Names that are listed in full where one of them is expected. */
+const LISTED = 16;
+
+/**
+ * What is wrong with a value where one of `schemas` is expected: `expected one of adamw, sgd, got "sdg" (did you mean
+ * "sgd"?)`.
+ */
+export function complaint(schemas: readonly Schema[], got: unknown): string {
+  const names = schemas
+    .flatMap(alternatives)
+    .flatMap(({ _zod: { def } }) => (def.type === "enum" ? Object.values(def.entries).map(String) : []));
+  const hint = typeof got === "string" && names.length > 0 ? ` (did you mean "${closest(got, names)}"?)` : "";
+  return `expected ${describeSchemas(schemas, got)}, got ${JSON.stringify(got) ?? "nothing"}${hint}`;
+}
+
 /** What the schemas expect, in words: `an integer ≥ 1`, `one of adamw, sgd`, `values separated by commas`. */
-export function describeSchemas(schemas: readonly Schema[]): string {
+function describeSchemas(schemas: readonly Schema[], got: unknown): string {
   const words = schemas.flatMap(alternatives).map((each) => {
-    return describeJson(z.toJSONSchema(each, { unrepresentable: "any", io: "input" }));
+    return describeJson(z.toJSONSchema(each, { unrepresentable: "any", io: "input" }), got);
   });
   return [...new Set(words)].join(" or ");
 }
 
-function describeJson(schema: z.core.JSONSchema.BaseSchema): string {
+function describeJson(schema: z.core.JSONSchema.BaseSchema, got: unknown): string {
   if (schema.const !== undefined) return JSON.stringify(schema.const);
-  if (schema.enum) return `one of ${schema.enum.join(", ")}`;
+  if (schema.enum) return schema.enum.length > LISTED ? "a known name" : `one of ${schema.enum.join(", ")}`;
   const many = schema.anyOf ?? schema.oneOf;
-  if (many) return many.map((each) => describeJson(each as z.core.JSONSchema.BaseSchema)).join(" or ");
+  if (many) return many.map((each) => describeJson(each as z.core.JSONSchema.BaseSchema, got)).join(" or ");
   switch (schema.type) {
     case "integer":
-      return `an integer${describeRange(schema)}`;
+      return `an integer${describeRange(schema, got)}`;
     case "number":
-      return `a number${describeRange(schema)}`;
+      return `a number${describeRange(schema, got)}`;
     case "boolean":
       return "true or false";
     case "null":
@@ -155,12 +172,16 @@ function describeJson(schema: z.core.JSONSchema.BaseSchema): string {
   }
 }
 
-function describeRange(schema: z.core.JSONSchema.BaseSchema): string {
+/** The ends of what integers are exact are told where that is what is wrong. */
+function describeRange(schema: z.core.JSONSchema.BaseSchema, got: unknown): string {
+  const isBeyond = typeof got === "number" && Math.abs(got) > Number.MAX_SAFE_INTEGER;
+  const isTold = (end: number | undefined) =>
+    end !== undefined && (isBeyond || Math.abs(end) !== Number.MAX_SAFE_INTEGER);
   const bounds = [
     schema.exclusiveMinimum !== undefined && `> ${schema.exclusiveMinimum}`,
-    schema.minimum !== undefined && schema.minimum !== Number.MIN_SAFE_INTEGER && `≥ ${schema.minimum}`,
+    isTold(schema.minimum) && `≥ ${schema.minimum}`,
     schema.exclusiveMaximum !== undefined && `< ${schema.exclusiveMaximum}`,
-    schema.maximum !== undefined && schema.maximum !== Number.MAX_SAFE_INTEGER && `≤ ${schema.maximum}`,
+    isTold(schema.maximum) && `≤ ${schema.maximum}`,
   ].filter((bound) => bound !== false);
   return bounds.length > 0 ? ` ${bounds.join(" and ")}` : "";
 }
@@ -178,7 +199,7 @@ export function explainIssues(schema: Schema, values: unknown, error: z.core.$Zo
       (value, step) => (value as Record<PropertyKey, unknown>)?.[step],
       values,
     );
-    return [`${key}: expected ${describeSchemas(at)}, got ${JSON.stringify(got) ?? "nothing"}`];
+    return [`${key}: ${complaint(at, got)}`];
   });
 }
 
@@ -194,18 +215,4 @@ export function unknownKey(key: string, known: readonly string[]): string {
       ? `did you mean ${nearest}? `
       : "";
   return `${key}: no such setting (${hint}there are: ${known.join(", ")})`;
-}
-
-/** Levenshtein distance: insertions, deletions and substitutions from `a` to `b`. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const above = row;
-    row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substituted = above[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row[j] = Math.min(substituted, above[j]! + 1, row[j - 1]! + 1);
-    }
-  }
-  return row[b.length]!;
 }

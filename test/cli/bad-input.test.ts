@@ -105,6 +105,11 @@ describe("usage", () => {
       [...right, "--example", "query.png"],
       /--example: expected two pictures.*got 3/,
     ],
+    [
+      "an option where an example's pictures should be",
+      ["describe", "--example", "--threads", "1"],
+      /--example: expected two pictures.*got --threads/,
+    ],
     ["no example to compress", ["compress", ...tiny, "--output", "p.xprompt"], /at least one --example/],
     [
       "an output that is no PNG",
@@ -141,6 +146,12 @@ describe("usage", () => {
     ["a billion samples", [...right, "--samples", "1e9"], /--samples: .*got "1e9"/],
     ["half a code", [...right, "--top-k", "0.5"], /--top-k: /],
     ["no share", [...right, "--top-p", "0"], /--top-p: expected a number above 0/],
+    ["more than all", [...right, "--top-p", "2"], /--top-p: expected a number above 0, up to 1/],
+    [
+      "a share in an evaluation",
+      ["eval", "seen", ...tiny, "--top-p", "2"],
+      /--top-p: expected a number above 0, up to 1, got "2"/,
+    ],
     ["guidance below 0", [...right, "--guidance", "-3"], /--guidance: /],
     ["guidance of one condition below 0", [...right, "--guidance", "image=2,examples=-1"], /--guidance: /],
     [
@@ -155,6 +166,11 @@ describe("usage", () => {
     ["an unknown device", [...right, "--device", "tpu"], /--device.*cpu, webgpu, cuda/],
     ["nothing to inspect", ["inspect"], /missing required argument 'what'/],
     ["no recipe", ["train"], /missing required argument 'recipe'/],
+    [
+      "a run in place of a file",
+      ["train", join(repository, "recipes", "nano-tokenizer.ts"), "--out", "text.png"],
+      /training into text\.png: expected a folder, got a file/,
+    ],
     ["settings before the recipe", ["train", "--steps=3", "recipe.ts"], /recipe first/],
   ])("%s", async (_name, args, says) => {
     await refused(() => xprompt(...args), 2, says);

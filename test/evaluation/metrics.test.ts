@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { bootstrap, mean, meanInterval } from "../../src/evaluation/metrics/bootstrap.ts";
 import { depthRmse, inEigenCrop, meanAngle } from "../../src/evaluation/metrics/geometry.ts";
-import { l1, l2, psnr, rmse } from "../../src/evaluation/metrics/pictures.ts";
+import { boundedPsnr, l1, l2, psnr, rmse } from "../../src/evaluation/metrics/pictures.ts";
 import { classesByColor, MeanIoU } from "../../src/evaluation/metrics/segmentation.ts";
 import { ssim } from "../../src/evaluation/metrics/ssim.ts";
 import { createImage, fromBytes } from "../../src/image/index.ts";
@@ -55,6 +55,13 @@ describe("pictures", () => {
     expect(psnr(image, image)).toBe(Infinity);
     expect(ssim(image, image)).toBe(1);
     expect(rmse(image, image)).toBe(0);
+  });
+
+  test("PSNR for means: at most that of half a step of 8 bits, else as it is", () => {
+    const image = createImage(12, 12, [0.2, 0.5, 0.9]);
+    expect(boundedPsnr(image, image)).toBeCloseTo(20 * Math.log10(510), 9);
+    const other = createImage(12, 12, [0.2, 0.5, 0.89]);
+    expect(boundedPsnr(image, other)).toBe(psnr(image, other));
   });
 
   test("pictures that can not be compared are refused", () => {

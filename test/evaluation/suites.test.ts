@@ -12,6 +12,7 @@ import { type Image, loadImage, savePng } from "../../src/image/index.ts";
 import { drawScene, familyNamed, Random, renderScene } from "../../src/tasks/index.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
 import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
+import { depthMap } from "./maps.ts";
 
 let folder = "";
 const at = (...parts: string[]) => join(folder, ...parts);
@@ -230,6 +231,20 @@ test("a data set on the disk: judged on its test split, with examples of the oth
   );
   const distances = drawn.map((image, i) => psnr(image, pictures[i]![1]!));
   expect(conditions.random.psnr.mean).toBeCloseTo((distances[0]! + distances[1]!) / 2, 6);
+});
+
+test("nyuv2: metres as stored, pictures without any counted and left out", async () => {
+  await mkdir(at("nyu", "nyu2_test"), { recursive: true });
+  for (const [i, millimetres] of [300, 2000, 0].entries()) {
+    await savePng(at("nyu", "nyu2_test", `0000${i}_colors.png`), somePicture(`colours ${i}`));
+    await writeFile(at("nyu", "nyu2_test", `0000${i}_depth.png`), depthMap(millimetres));
+  }
+  const { conditions, n, unjudged } = await run("nyuv2", 5, { data: at("nyu") });
+  expect({ n, unjudged }).toEqual({ n: 3, unjudged: 1 });
+  expect(Object.keys(conditions)).toEqual(["ceiling", "unchanged", "none", "random"]);
+  // No colour is nearer than 0.7 m, and the truth of the first map is.
+  for (const { rmse } of Object.values<{ rmse: { mean: number } }>(conditions))
+    expect(rmse.mean).toBeGreaterThan(0.2);
 });
 
 test("a folder that is no such data set is told in one line", async () => {

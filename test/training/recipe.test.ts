@@ -6,6 +6,7 @@ import { z } from "zod";
 import { UsageError, XPromptError } from "../../src/errors.ts";
 import { applyOverrides } from "../../src/training/overrides.ts";
 import { describeDifference, loadRecipe, recipeDigest, recipeKind } from "../../src/training/recipe.ts";
+import { tokenizerRecipe as tokenizer } from "../../src/training/tokenizer.ts";
 
 const tokenizerRecipe = recipeKind(
   "tokenizer",
@@ -19,6 +20,8 @@ const transformerRecipe = recipeKind(
     device: z.enum(["cpu", "webgpu"]).default("cpu"),
     compile: z.boolean().default(true),
     note: z.string().default(""),
+    devices: z.array(z.enum(["cpu", "cuda"])).optional(),
+    weather: z.array(z.enum(["rain", "fog", ...Array.from({ length: 98 }, (_, i) => `day${i}`)])).optional(),
     optimizer: z
       .strictObject({
         learningRate: z.number().positive().default(1e-3),
@@ -162,7 +165,11 @@ describe("applyOverrides", () => {
     [["--schedule.shape=sine"], '--schedule.shape: expected "constant" or "cosine", got "sine"'],
     [["--device=tpu"], '--device: expected one of cpu, webgpu, got "tpu"'],
     [["--compile=1"], '--compile: expected true or false, got "1"'],
-    [["--data.sizes=1,x"], '--data.sizes: expected values separated by commas, got "1,x"'],
+    [["--data.sizes=1,x"], '--data.sizes.1: expected an integer, got "x"'],
+    [["--data.sizes=9007199254740992"], "≤ 9007199254740991, got 9007199254740992"],
+    [["--devices=cpu,cudo"], '--devices.1: expected one of cpu, cuda, got "cudo" (did you mean "cuda"?)'],
+    [["--weather=rain,fgo"], '--weather.1: expected a known name, got "fgo" (did you mean "fog"?)'],
+    [["--optimizer.betas=1,2,3"], '--optimizer.betas: expected 2 values separated by commas, got "1,2,3"'],
     [["--data.families="], "--data.families: expected values separated by commas, at least 1, got []"],
     [["--optimizer.betas=1"], "--optimizer.betas: expected 2 values separated by commas, got [1]"],
     [
@@ -176,6 +183,30 @@ describe("applyOverrides", () => {
   ];
   test.each(wrong)("%j is a usage error", (args, message) => {
     expect(complaint(() => override(...args))).toContain(message);
+  });
+});
+
+describe("settings of every run", () => {
+  const base = tokenizer({ steps: 3, optimizer: {}, schedule: { warmup: 3 }, loss: {} });
+  const complaintAbout = (...args: string[]) => complaint(() => applyOverrides(base, args, [tokenizer]));
+
+  test("a warm-up is no longer than the run", () => {
+    expect(complaintAbout("--schedule.warmup=1e9")).toBe(
+      "--schedule.warmup: expected at most as many steps as the run has (3), got 1000000000",
+    );
+    const longer = () => tokenizer({ ...base, steps: 2 });
+    expect(complaint(longer, XPromptError)).toContain("as the run has (2), got 3");
+  });
+
+  test("threads are bounded", () => {
+    expect(complaintAbout("--threads=100000")).toContain("an integer ≥ 0 and ≤ 1024, got 100000");
+    expect(complaintAbout("--workers=100000")).toContain("an integer ≥ 0 and ≤ 64, got 100000");
+  });
+
+  test("a seed beyond the exact integers is told the last of them", () => {
+    const says = "--seed: expected an integer ≥ 0 and ≤ 9007199254740991, got 9007199254740992";
+    expect(complaintAbout("--seed=9007199254740992")).toBe(says);
+    expect(complaintAbout("--seed=-1")).toBe("--seed: expected an integer ≥ 0, got -1");
   });
 });
 

@@ -27,3 +27,13 @@ export const rmse = (a: Image, b: Image): number => Math.sqrt(l2(a, b));
 
 /** Peak signal-to-noise ratio in dB, 10 log₁₀(1 / MSE): Infinity for equal pictures. */
 export const psnr = (a: Image, b: Image): number => -10 * Math.log10(l2(a, b));
+
+/** Half a step of 8 bits: a smaller difference is none that a stored picture could show. */
+const HALF_A_STEP = 0.5 / 255;
+
+/**
+ * PSNR as it goes into means: with a root mean square difference of at least half a step of 8 bits, so that it is at
+ * most 54.2 dB, and one equal picture does not make a mean infinite.
+ */
+export const boundedPsnr = (a: Image, b: Image): number =>
+  Math.min(psnr(a, b), -20 * Math.log10(HALF_A_STEP));

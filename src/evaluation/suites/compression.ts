@@ -10,7 +10,7 @@ import { exampleMasks } from "../../xprompt/sequence.ts";
 import { Comparison, type Stored, storedInterval } from "../comparison.ts";
 import type { Shown } from "../drawings.ts";
 import { mean } from "../metrics/bootstrap.ts";
-import { psnr, rmse } from "../metrics/pictures.ts";
+import { boundedPsnr, rmse } from "../metrics/pictures.ts";
 import { numbered, sampleOf } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { estimate } from "../summary.ts";
@@ -95,7 +95,7 @@ async function measureCounts({ drawings, limit, seed, model, training }: SuiteCo
         input,
       });
       const column = columns.get(count)!;
-      column.psnr.push(psnr(image, output));
+      column.psnr.push(boundedPsnr(image, output));
       column.rmse.push(rmse(image, output));
       column.milliseconds.push(milliseconds);
       const prompt = await model.compress(shown);

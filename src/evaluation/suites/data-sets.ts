@@ -15,7 +15,7 @@ import type { Shown } from "../drawings.ts";
 import { ExamplePool } from "../example-pool.ts";
 import { numbered } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
-import { type Meter, protocols } from "./protocols.ts";
+import { type Meter, type Protocol, protocols, type Truth } from "./protocols.ts";
 
 interface DataSet {
   readonly name: string;
@@ -86,9 +86,13 @@ export const dataSetSuites: readonly Suite[] = dataSets.map((set) => ({
   run: (context) => measure(set, context),
 }));
 
+interface Query extends LoadedPair {
+  readonly truth: Truth;
+}
+
 interface Judged {
   readonly split: PairSource;
-  readonly queries: readonly LoadedPair[];
+  readonly queries: readonly Query[];
   /** Pairs of the training split, as examples. */
   readonly pool: readonly Example[];
   readonly library?: ExamplePool<Example>;
@@ -99,7 +103,12 @@ async function measure(set: DataSet, context: SuiteContext): Promise<SuiteOutcom
   const split = await openMeasured(set, options.data!);
   const training = await openTraining(set, options.data!);
   const pool = (await firstOf(training, POOL, model.size)).map(asExample);
-  const queries = await firstOf(split, limit, model.size);
+  const queries = await withTruth(
+    protocols[set.protocol],
+    split,
+    await firstOf(split, limit, model.size),
+    model.size,
+  );
   const library = set.retrieval ? await ExamplePool.open(model, pool) : undefined;
   try {
     return await compare(set, context, { split, queries, pool, library });
@@ -116,7 +125,7 @@ async function compare(
   const ways = ["none", "random", ...(set.retrieval ? ["retrieved"] : [])] as const;
   drawings.expect(queries.length * ways.length);
   const meters = new Map<string, Meter>(
-    ["ceiling", "unchanged", ...ways].map((way) => [way, protocols[set.protocol]()]),
+    ["ceiling", "unchanged", ...ways].map((way) => [way, protocols[set.protocol].meter()]),
   );
   const rows: SheetRow[] = [];
   for (const [i, query] of queries.entries()) {
@@ -137,8 +146,8 @@ async function compare(
       examples.retrieved = best ? [best] : [];
     }
     const [reconstructed] = await model.reconstruct([query.output]);
-    meters.get("ceiling")!.add(reconstructed!, query.output);
-    meters.get("unchanged")!.add(query.input!, query.output);
+    meters.get("ceiling")!.add(reconstructed!, query.truth);
+    meters.get("unchanged")!.add(query.input!, query.truth);
     const cells = [{ image: query.input! }, { image: query.output }, { image: reconstructed! }];
     for (const way of ways) {
       const { image } = await drawings.draw({
@@ -148,7 +157,7 @@ async function compare(
         input: query.input,
         instruction: query.instruction,
       });
-      meters.get(way)!.add(image, query.output);
+      meters.get(way)!.add(image, query.truth);
       cells.push({ image });
     }
     if (rows.length < SHOWN) rows.push({ label: query.instruction, cells });
@@ -159,6 +168,7 @@ async function compare(
     figures: {
       conditions,
       n: queries.length,
+      unjudged: meters.get("none")!.unjudged,
       skipped: split.defects.total,
       size: model.size,
     },
@@ -170,7 +180,7 @@ async function compare(
           columns: ["condition", ...metrics],
           rows: Object.entries(conditions).map(([way, figures]) => [
             way,
-            ...metrics.map((metric) => figures[metric]!.mean),
+            ...metrics.map((metric) => figures[metric]?.mean ?? null),
           ]),
         },
         sheet: { columnTitles: ["query", "truth", "tokenizer", ...ways], rows },
@@ -211,6 +221,22 @@ async function firstOf(source: PairSource, count: number, size: number): Promise
     if (pairs.length === count) break;
   }
   return pairs;
+}
+
+/** Pairs with what they are measured against, as stored where the protocol asks for it. */
+async function withTruth(
+  { stored }: Protocol,
+  source: PairSource,
+  pairs: readonly LoadedPair[],
+  size: number,
+): Promise<Query[]> {
+  const truths = new Map(pairs.map(({ id, output }) => [id, { picture: output }] as [string, Truth]));
+  if (stored)
+    for await (const record of source.records()) {
+      const truth = truths.get(record.id);
+      if (truth) truths.set(record.id, { ...truth, ...(await stored(record, size)) });
+    }
+  return pairs.map((pair) => ({ ...pair, truth: truths.get(pair.id)! }));
 }
 
 interface Example extends Shown {

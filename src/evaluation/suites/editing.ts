@@ -7,7 +7,7 @@ import { type Pair, Random, selectFamilies, type TaskFamily } from "../../tasks/
 import { type Distance, distances, ExamplePool } from "../example-pool.ts";
 import { EditJudge } from "../judges/edit.ts";
 import { mean } from "../metrics/bootstrap.ts";
-import { psnr, rmse } from "../metrics/pictures.ts";
+import { boundedPsnr, rmse } from "../metrics/pictures.ts";
 import type { Section } from "../report.ts";
 import { numbered, sampleOf } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
@@ -74,7 +74,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
             instruction,
           });
           scores[way].success.push(judge.judge(image).success ? 1 : 0);
-          scores[way].psnr.push(psnr(image, output));
+          scores[way].psnr.push(boundedPsnr(image, output));
           scores[way].rmse.push(rmse(image, output));
           cells.push({ image });
         }

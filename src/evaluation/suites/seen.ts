@@ -2,7 +2,7 @@
 import { drawScene, familyNamed, Random, renderScene, type TaskFamily } from "../../tasks/index.ts";
 import { baselines, type Condition, compareConditions, type Metric, type Scoreboard } from "../conditions.ts";
 import { mean } from "../metrics/bootstrap.ts";
-import { psnr } from "../metrics/pictures.ts";
+import { boundedPsnr } from "../metrics/pictures.ts";
 import type { Section } from "../report.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { difference, estimate, meansOf } from "../summary.ts";
@@ -82,7 +82,7 @@ async function tokenizerPsnr({ model, seed }: SuiteContext) {
   for (let i = 0; i < SCENES; i++) {
     const { image } = renderScene(drawScene(Random.of(seed, "evaluation", "scene", i)), model.size);
     const [reconstructed] = await model.reconstruct([image]);
-    scores.push(psnr(reconstructed!, image));
+    scores.push(boundedPsnr(reconstructed!, image));
   }
   return estimate(scores, seed);
 }

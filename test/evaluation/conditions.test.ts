@@ -1,0 +1,26 @@
+/** @file Which pairs are shown under a condition. */
+import { expect, test } from "vitest";
+import { examplesOf } from "../../src/evaluation/conditions.ts";
+import { sampleOf } from "../../src/evaluation/samples.ts";
+import { familyNamed } from "../../src/tasks/index.ts";
+
+const derain = familyNamed("derain");
+
+/** The wrong example of a model whose training showed these families. */
+function wrongExample(families: readonly string[]) {
+  const context = { training: { families, heldOutPrototypes: [] }, seed: 1, model: { size: 16 } };
+  return examplesOf(derain, sampleOf(derain, 1, 0, 16), context as never, 0)("wrong")[0]!;
+}
+
+test("a wrong example is of another family that training showed", () => {
+  expect(wrongExample(["rain", "derain", "invert"])).toEqual(wrongExample(["invert"]));
+});
+
+test.each([[["derain"]], [["rain", "derain"]], [[]]])(
+  "a wrong example for training on %j alone is of any other family",
+  (families) => {
+    const { input, output } = wrongExample(families);
+    expect(input.width).toBe(16);
+    expect(output.data).not.toEqual(input.data);
+  },
+);
