@@ -1,12 +1,12 @@
 /** @file `xprompt caption`: a vision-language model says in words what the pairs of a data set change. */
 import { Command } from "commander";
 import { z } from "zod";
-import { UsageError } from "../errors.ts";
+import { UsageError, XPromptError } from "../errors.ts";
 import { Progress } from "../progress.ts";
-import { captionPairs, type PairToCaption } from "../tasks/captioner/captioner.ts";
-import { openPairs } from "../tasks/datasets/index.ts";
-import { checkExtension, numberFor } from "./options.ts";
-import { printJson, say } from "./output.ts";
+import { type CaptionerState, captionPairs, type PairToCaption } from "../tasks/captioner/captioner.ts";
+import { openPairs, type PairSource } from "../tasks/datasets/index.ts";
+import { checkExtension, checkOutput, numberFor } from "./options.ts";
+import { oneLine, printJson, say } from "./output.ts";
 
 interface Options {
   readonly server: string;
@@ -70,34 +70,88 @@ export function captionCommand(signal: AbortSignal): Command {
 }
 
 async function caption(path: string, options: Options, signal: AbortSignal): Promise<void> {
-  const { server, captionModel, output, size, limit } = options;
+  const { server, output, size, limit, json } = options;
   checkExtension(output, ".jsonl");
   if (!URL.canParse(server) || !/^https?:$/.test(new URL(server).protocol))
     throw new UsageError(`--server: expected an address that begins with http:// or https://, got ${server}`);
+  await checkOutput(output, [path]);
   const set = await openPairs({ path, split: "all" });
-  const total = Math.min(set.length, limit ?? set.length);
-  async function* pairs(): AsyncGenerator<PairToCaption> {
+  const pairs = new PairsToAsk(set, size, limit);
+  const done = await captionAll(pairs, options, signal);
+  for (const reason of done.failures) say(`left out: ${oneLine(reason)}`);
+  for (const reason of set.defects.first) say(`skipped: ${oneLine(reason)}`);
+  const { skipped } = pairs;
+  if (done.asked + done.cached === 0)
+    throw new XPromptError(
+      `captioning ${path}: expected a pair that can be captioned, got none: ${done.failed} left out, ${skipped} skipped (see the reasons above)`,
+    );
+  if (json) await printJson({ output, ...done, skipped });
+  else say(summaryOf(output, done, skipped));
+}
+
+/** The pairs of a set, in its order, and what it has that is none: broken records, and pictures without an input. */
+class PairsToAsk {
+  /** Records to go through, or pairs to ask about if there is a limit that comes first. */
+  readonly total: number;
+  /** Broken records that the set does not count among its own. */
+  private readonly uncounted: number;
+  private withoutInput = 0;
+
+  constructor(
+    private readonly set: PairSource,
+    private readonly size: number,
+    limit = set.length,
+  ) {
+    this.total = Math.min(set.length, limit);
+    this.uncounted = set.defects.total;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<PairToCaption> {
     let count = 0;
-    for await (const { id, input, output, instruction } of set.decoded(size)) {
-      if (count === total) return;
-      count++;
-      if (input) yield { id, input, output, instruction };
+    for await (const { id, input, output, instruction } of this.set.decoded(this.size)) {
+      if (!input) {
+        this.withoutInput++;
+        continue;
+      }
+      yield { id, input, output, instruction };
+      if (++count === this.total) return;
     }
   }
-  const progress = new Progress({ label: "captioning", total, unit: "pairs" });
-  const done = await captionPairs(pairs(), {
-    ...options,
-    baseUrl: server,
-    model: captionModel,
-    answers: output,
-    signal,
-    onProgress: ({ pairs, failed, promptTokens, completionTokens }) =>
-      progress.update(pairs, { failed, tokens: promptTokens + completionTokens }),
-  }).finally(() => progress.stop());
-  for (const reason of done.failures) say(`left out: ${reason}`);
-  if (options.json) await printJson({ output, ...done });
-  else
-    say(
-      `wrote ${output}: ${done.asked} new captions, ${done.cached} that were there, ${done.failed} left out (${done.promptTokens} + ${done.completionTokens} tokens)`,
-    );
+
+  /** Records met so far that were no pair. */
+  get skipped(): number {
+    return this.set.defects.total + this.withoutInput;
+  }
+
+  /** How much of `total` is done once so many pairs are. */
+  passed(pairs: number): number {
+    const records = this.set.length - (this.skipped - this.uncounted);
+    return this.total - Math.min(this.total - pairs, records - pairs);
+  }
+}
+
+async function captionAll(pairs: PairsToAsk, options: Options, signal: AbortSignal): Promise<CaptionerState> {
+  const progress = new Progress({ label: "captioning", total: pairs.total, unit: "pairs" });
+  const onProgress = ({ pairs: seen, failed, promptTokens, completionTokens }: CaptionerState) =>
+    progress.update(pairs.passed(seen), { failed, tokens: promptTokens + completionTokens });
+  try {
+    const done = await captionPairs(pairs, {
+      ...options,
+      baseUrl: options.server,
+      model: options.captionModel,
+      answers: options.output,
+      signal,
+      onProgress,
+    });
+    onProgress(done); // with what was skipped after the last pair
+    return done;
+  } finally {
+    progress.stop();
+  }
+}
+
+function summaryOf(output: string, done: CaptionerState, skipped: number): string {
+  const { asked, cached, failed, promptTokens, completionTokens } = done;
+  const left = `${failed} left out${skipped > 0 ? `, ${skipped} records that are no whole pair skipped` : ""}`;
+  return `wrote ${output}: ${asked} new captions, ${cached} that were there, ${left} (${promptTokens} + ${completionTokens} tokens)`;
 }

@@ -1,11 +1,11 @@
 /** @file `xprompt caption` as a process, against a server of this test's own; and its captions read back. */
 
 import { existsSync } from "node:fs";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { cp, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { savePng } from "../../src/image/index.ts";
 import { openPairs } from "../../src/tasks/index.ts";
 import { somePicture } from "../fixtures/xprompt/kit.ts";
@@ -19,10 +19,12 @@ const caption = {
   reverseDifference: "The output image has a chair.",
 };
 let asked = 0;
+/** What the server says instead of a caption. */
+let instead: string | undefined;
 const server = createServer((request, response) => {
   request.resume().on("end", () => {
     asked++;
-    const message = { role: "assistant", content: JSON.stringify(caption) };
+    const message = { role: "assistant", content: instead ?? JSON.stringify(caption) };
     const choices = [{ index: 0, finish_reason: "stop", message }];
     const usage = { prompt_tokens: 7, completion_tokens: 3, total_tokens: 10 };
     response.writeHead(200, { "content-type": "application/json" });
@@ -32,7 +34,7 @@ const server = createServer((request, response) => {
   });
 });
 let address = "";
-const { folder, xprompt } = await workplace();
+const { folder, at, xprompt, json, refused } = await workplace();
 beforeAll(async () => {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
@@ -41,6 +43,9 @@ beforeAll(async () => {
     for (const i of [0, 1, 2])
       await savePng(join(folder, "pairs", side, `${i}.png`), somePicture(`${side} ${i}`));
   }
+});
+afterEach(() => {
+  instead = undefined;
 });
 afterAll(() => new Promise((resolve) => server.close(resolve)));
 
@@ -83,4 +88,58 @@ test("what is wrong is one line, and the captions that are there stay", async ()
     openPairs({ path: join(folder, "pairs"), captions: join(folder, "none.jsonl") }),
   ).rejects.toThrow(/there is no such file/);
   expect(await readFile(join(folder, "captions.jsonl"), "utf8")).toBe(kept);
+});
+
+test("an output that can not be written is refused before a question is asked", async () => {
+  const before = asked;
+  const into = (path: string) =>
+    refused(() => xprompt(...arguments_("--output", path)), 1, `--output ${path}`);
+  await into(at("nowhere", "z.jsonl"));
+  await mkdir(at("folder.jsonl"));
+  await into(at("folder.jsonl"));
+  expect(asked).toBe(before);
+});
+
+test("a run without one caption has failed", async () => {
+  instead = "I would rather not.";
+  const outcome = await xprompt(...arguments_("--output", "none.jsonl", "--retries", "0", "--json"));
+  expect(outcome).toMatchObject({ status: 1, stdout: "" });
+  expect(outcome.stderr).toMatch(/^left out: .*expected a JSON object, got none$/m);
+  expect(outcome.stderr.trim().split("\n").at(-1)).toMatch(
+    /^xprompt: captioning pairs: expected a pair that can be captioned, got none: 3 left out, 0 skipped/,
+  );
+  expect(existsSync(at("none.jsonl"))).toBe(false);
+});
+
+test("broken records are skipped, counted and told", async () => {
+  await cp(at("pairs"), at("broken"), { recursive: true });
+  await writeFile(at("broken", "output", "0.png"), "no picture");
+  await writeFile(at("broken", "output", "2.png"), "no picture");
+  const args = ["caption", "broken", "--server", address, "--caption-model", "v", "--output", "broken.jsonl"];
+  expect(await json(...args, "--size", "32")).toMatchObject({ pairs: 1, failed: 0, skipped: 2 });
+  const { stderr } = await xprompt(...args, "--size", "32");
+  expect(stderr).toMatch(/^captioning: 3\/3 pairs \(100%\)/m);
+  expect(stderr).toMatch(/^skipped: input\/0: /m);
+  expect(stderr).toMatch(/^wrote broken.jsonl: .* 0 left out, 2 records that are no whole pair skipped/m);
+});
+
+test("pictures that come to bear another name keep their captions", async () => {
+  await cp(at("pairs"), at("renamed"), { recursive: true });
+  for (const side of ["input", "output"])
+    for (const i of [0, 1, 2])
+      await rename(at("renamed", side, `${i}.png`), at("renamed", side, `new-${i}.png`));
+  await cp(at("captions.jsonl"), at("renamed.jsonl"));
+  const args = [
+    "caption",
+    "renamed",
+    "--server",
+    address,
+    "--caption-model",
+    "v",
+    "--output",
+    "renamed.jsonl",
+  ];
+  expect(await json(...args, "--size", "32")).toMatchObject({ asked: 0, cached: 3 });
+  const set = await openPairs({ path: at("renamed"), captions: at("renamed.jsonl") });
+  for await (const record of set.records()) expect(record).toMatchObject(caption);
 });

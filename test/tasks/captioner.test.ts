@@ -1,5 +1,6 @@
 /** @file The captioner against a server on this machine that speaks OpenAI's protocol, and misbehaves when told to. */
-import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { getEventListeners } from "node:events";
+import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -7,6 +8,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { XPromptError } from "../../src/errors.ts";
 import { loadImage } from "../../src/image/index.ts";
+import { captionsById } from "../../src/tasks/captioner/answers.ts";
 import { type Caption, parseAnswer, subtasks } from "../../src/tasks/captioner/caption.ts";
 import {
   type CaptionerOptions,
@@ -31,8 +33,14 @@ interface Question {
     readonly response_format: { type: string; json_schema: { schema: Record<string, unknown> } };
   };
 }
-/** What the server says to its nth question: a status, or the text of an answer. */
-type Reply = (n: number, question: Question) => number | string | Promise<number | string>;
+/** A body that is no answer of the protocol. */
+interface Page {
+  readonly type: string;
+  readonly body: string;
+}
+type Said = number | string | Page;
+/** What the server says to its nth question: a status, the text of an answer, or something else altogether. */
+type Reply = (n: number, question: Question) => Said | Promise<Said>;
 
 let folder: string;
 let close = () => Promise.resolve();
@@ -60,6 +68,8 @@ async function serve(reply: Reply): Promise<{ options: CaptionerOptions; questio
     const headers = { "content-type": "application/json", "retry-after-ms": "1" };
     if (typeof said === "number")
       return response.writeHead(said, headers).end(JSON.stringify({ error: { message: `no: ${said}` } }));
+    if (typeof said === "object")
+      return response.writeHead(200, { "content-type": said.type }).end(said.body);
     const message = { role: "assistant", content: said };
     return response.writeHead(200, headers).end(
       JSON.stringify({
@@ -165,6 +175,57 @@ describe("asking", () => {
     expect(questions).toHaveLength(1);
   });
 
+  test("a question that times out, or that the server refuses, is that pair's failure", async () => {
+    const never = new Promise<string>(() => {});
+    const { options } = await serve((n) => (n === 1 ? never : n === 2 ? 400 : JSON.stringify(good)));
+    const state = await captionPairs(pairs(4), { ...options, concurrency: 1, retries: 0, timeout: 2 });
+    expect(state).toMatchObject({ pairs: 4, asked: 2, failed: 2 });
+    expect(state.failures).toEqual([
+      expect.stringMatching(/^pair 1: Request timed out/),
+      expect.stringMatching(/^pair 2: 400 /),
+    ]);
+  });
+
+  test.each([
+    ["refuses every question", 400],
+    ["speaks another protocol", { type: "text/html", body: "<html></html>" }],
+  ])("a server that %s is given up after a few", async (_what, said) => {
+    const { options, questions } = await serve(() => said);
+    const failing = captionPairs(pairs(9), { ...options, concurrency: 1 });
+    await expect(failing).rejects.toThrow(/captioning: expected a server at http.* with the model vision/);
+    expect(questions).toHaveLength(4);
+  });
+
+  test.each([
+    [
+      "a page",
+      { type: "text/html", body: "<html>\n<title>Welcome</title></html>" },
+      /"<html> <title>Welcome/,
+    ],
+    ["another object", { type: "application/json", body: '{"error":"busy"}' }, /"{"error":"busy"}"/],
+    ["half an object", { type: "application/json", body: '{"choices":[' }, /"{"choices":\["/],
+    ["nothing", { type: "application/json", body: "" }, /nothing/],
+  ])("%s instead of an answer is told as such", async (_what, said, got) => {
+    const { options } = await serve((n) => (n === 0 ? JSON.stringify(good) : said));
+    const { failed, failures } = await captionPairs(pairs(2), { ...options, concurrency: 1 });
+    expect(failed).toBe(1);
+    expect(failures[0]).toMatch(/^pair 1: expected a chat completion, JSON with choices, got /);
+    expect(failures[0]).toMatch(got);
+  });
+
+  test("leaves no listeners on the signal, and no warning", async () => {
+    const warnings: string[] = [];
+    const listener = ({ message }: Error) => warnings.push(message);
+    process.on("warning", listener);
+    const { signal } = new AbortController();
+    const { options } = await serve(() => JSON.stringify(good));
+    await captionPairs(pairs(12), { ...options, concurrency: 12, signal });
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("warning", listener);
+    expect(warnings).toEqual([]);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+  });
+
   test("a server that is not there is one clear error", async () => {
     const { options } = await serve(() => 500);
     await close();
@@ -201,12 +262,79 @@ describe("answers on disk", () => {
     expect(kept.sort()).toEqual(pairs(6).map(({ id }) => id));
   });
 
-  test("of something else are refused, and left as they are", async () => {
+  test("keep a last line that is whole but for its end", async () => {
     const { options, questions } = await serve(() => JSON.stringify(good));
-    await writeFile(options.answers, "my notes\n");
-    await expect(captionPairs(pairs(1), options)).rejects.toThrow(/line 1: expected a caption as JSON/);
+    await captionPairs(pairs(2), { ...options, concurrency: 1 });
+    const text = await readFile(options.answers, "utf8");
+    await writeFile(options.answers, text.slice(0, -1));
+    expect((await captionsById(options.answers)).size).toBe(2);
+    expect(await captionPairs(pairs(2), options)).toMatchObject({ asked: 0, cached: 2 });
+    expect(await readFile(options.answers, "utf8")).toBe(text.slice(0, -1));
+    expect(await captionPairs(pairs(3), options)).toMatchObject({ asked: 1, cached: 2 });
+    expect(questions).toHaveLength(3);
+    const kept = await readFile(options.answers, "utf8");
+    expect(kept.startsWith(text)).toBe(true);
+    expect(
+      kept
+        .split("\n")
+        .slice(0, -1)
+        .map((line) => JSON.parse(line).id),
+    ).toEqual(pairs(3).map(({ id }) => id));
+  });
+
+  test.each([
+    ["notes", "my notes\n", 1],
+    ["one line without its end", "my notes", 1],
+    ["one object without its end", '{"mine":1}', 1],
+    ["captions, and then an object", '{"mine":1}', 2],
+  ])("of something else are refused, and left as they are: %s", async (_what, text, line) => {
+    const { options, questions } = await serve(() => JSON.stringify(good));
+    if (line === 2) await captionPairs(pairs(1), options);
+    const asked = questions.length;
+    await appendFile(options.answers, text);
+    const before = await readFile(options.answers, "utf8");
+    await expect(captionPairs(pairs(2), options)).rejects.toThrow(`line ${line}: expected a caption as JSON`);
+    expect(questions).toHaveLength(asked);
+    expect(await readFile(options.answers, "utf8")).toBe(before);
+  });
+
+  test("follow pictures that come to bear another name, each name with its latest", async () => {
+    const said = ["first", "second"].map((instruction) => ({ ...good, instruction }));
+    const { options, questions } = await serve((n) => JSON.stringify(said[n]));
+    const [first, second] = pairs(2) as [PairToCaption, PairToCaption];
+    const one = { ...options, concurrency: 1 };
+    await captionPairs([first, second], one);
+    const words = async () =>
+      [...(await captionsById(options.answers))].map(([id, { instruction }]) => [id, instruction]);
+
+    const swapped = [
+      { ...first, id: second.id },
+      { ...second, id: first.id },
+    ];
+    expect(await captionPairs(swapped, one)).toMatchObject({ asked: 0, cached: 2 });
+    expect(await words()).toEqual([
+      ["pair 0", "second"],
+      ["pair 1", "first"],
+    ]);
+    await captionPairs([...swapped, { ...first, id: "copy" }], one);
+    expect(await words()).toContainEqual(["copy", "first"]);
+    expect(await lines(options.answers)).toHaveLength(5);
+    expect(questions).toHaveLength(2);
+  });
+
+  test("that can not be kept end it at once", async () => {
+    const { options, questions } = await serve(() => JSON.stringify(good));
+    const nowhere = { ...options, answers: join(folder, "nowhere", "captions.jsonl") };
+    await expect(captionPairs(pairs(1), nowhere)).rejects.toThrow(/writing captions .*nowhere.*no folder/);
     expect(questions).toHaveLength(0);
-    expect(await readFile(options.answers, "utf8")).toBe("my notes\n");
+    const gone = { ...options, answers: join(folder, "gone", "captions.jsonl"), concurrency: 1 };
+    await mkdir(join(folder, "gone"));
+    async function* untilGone() {
+      await rm(join(folder, "gone"), { recursive: true });
+      yield* pairs(6);
+    }
+    await expect(captionPairs(untilGone(), gone)).rejects.toThrow(XPromptError);
+    expect(questions).toHaveLength(1);
   });
 });
 

@@ -1,8 +1,9 @@
 /**
- * @file Answers kept on disk, one JSON line each, as they come: what was paid for once is never asked again. A line
- * that a killed process left half written is dropped.
+ * @file Answers kept on disk, one JSON line each, as they come: what was paid for once is never asked again. A last line
+ * that a killed process left half written is dropped; a file of anything else is left as it is.
  */
-import { type FileHandle, open, readFile } from "node:fs/promises";
+import { access, constants, type FileHandle, open, readFile } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
 import { attempt } from "../../runtime/files.ts";
@@ -20,78 +21,130 @@ export interface Answer extends Caption {
 
 /** The captions in a file, by the id of their pair; the latest where there are several. @throws XPromptError */
 export async function captionsById(path: string): Promise<Map<string, Answer>> {
-  const { lines } = await readLines(path, { missing: "refused" });
-  return new Map(lines.map(([, answer]) => [answer.id, answer]));
+  const bytes = await readIfThere(path);
+  if (!bytes) throw new XPromptError(`reading captions ${path}: there is no such file`);
+  return new Map(linesOf(bytes, path).lines.map(({ key: _, ...answer }) => [answer.id, answer]));
 }
 
-/** The whole lines of a file: keys and answers, and how many bytes they take. */
-async function readLines(
-  path: string,
-  { missing }: { readonly missing: "empty" | "refused" },
-): Promise<{ lines: [key: string, answer: Answer][]; bytes: number }> {
-  const doing = `reading captions ${path}`;
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT" && missing === "empty") return "";
-    throw new XPromptError(`${doing}: ${error.code === "ENOENT" ? "there is no such file" : error.message}`);
-  });
-  const whole = text.slice(0, text.lastIndexOf("\n") + 1);
-  const lines = whole.split("\n").slice(0, -1);
-  return {
-    lines: lines.map((line, i) => {
-      const { key, ...answer } = parseLine(line, `${doing}, line ${i + 1}`);
-      return [key, answer];
-    }),
-    bytes: Buffer.byteLength(whole),
-  };
+type Line = z.output<typeof lineSchema>;
+
+/** What a file of captions has: its lines, and how its end is made ready for more. */
+interface Content {
+  readonly lines: readonly Line[];
+  /** Bytes to keep, where a half-written line follows them. */
+  readonly cut?: number;
+  /** What the last line lacks. */
+  readonly missing: "" | "\n";
 }
 
 export class Answers {
   /** Opened, and made if need be, by the first answer. */
-  private file: Promise<FileHandle> | undefined;
+  private file: FileHandle | undefined;
+  private readonly captions = new Map<string, Caption>();
+  /** The key of the latest line of every pair, by its id. */
+  private readonly latest = new Map<string, string>();
+  /** The writing so far, one line after the other. */
+  private written = Promise.resolve();
 
   private constructor(
     private readonly path: string,
-    /** Where whole lines end. */
-    private readonly bytes: number,
-    private readonly known: Map<string, Answer>,
-  ) {}
+    private readonly content: Content,
+  ) {
+    for (const line of content.lines) this.remember(line);
+  }
 
-  /** Opens or makes a file of answers. @throws XPromptError when it holds something else */
+  /**
+   * Opens a file of answers; one that is not there is made by the first answer.
+   * @throws XPromptError when it holds something else, or can not be written
+   */
   static async open(path: string): Promise<Answers> {
-    const { lines, bytes } = await readLines(path, { missing: "empty" });
-    return new Answers(path, bytes, new Map(lines));
+    const bytes = await readIfThere(path);
+    const content = linesOf(bytes ?? Buffer.alloc(0), path);
+    await attempt(`writing captions ${path}`, path, () =>
+      access(bytes ? path : dirname(resolve(path)), constants.W_OK),
+    );
+    return new Answers(path, content);
   }
 
-  get(key: string): Answer | undefined {
-    return this.known.get(key);
+  /** The caption that a question had, whichever pair it was asked about. */
+  get(key: string): Caption | undefined {
+    return this.captions.get(key);
   }
 
-  /** Adds an answer and waits until the disk has it. */
+  /**
+   * Makes an answer the latest of its pair, unless it is, and waits until the disk has it.
+   * @throws XPromptError when it can not be written; nothing more is written then, as it would go on half a line
+   */
   async add(key: string, answer: Answer): Promise<void> {
-    this.known.set(key, answer);
-    const line = `${JSON.stringify({ key, ...answer })}\n`;
-    await attempt(`writing captions ${this.path}`, this.path, async () => {
-      this.file ??= this.openAtEnd();
-      const file = await this.file;
-      await file.appendFile(line);
-      await file.datasync();
-    });
+    if (this.latest.get(answer.id) === key) return;
+    const line = { key, ...answer };
+    this.remember(line);
+    this.written = this.written.then(() => this.write(`${JSON.stringify(line)}\n`));
+    await this.written;
   }
 
   async close(): Promise<void> {
-    await (await this.file?.catch(() => undefined))?.close();
+    await this.written.catch(() => undefined); // told by the `add` that it befell
+    await this.file?.close();
+  }
+
+  private remember({ id, key, ...caption }: Line): void {
+    this.captions.set(key, caption);
+    this.latest.set(id, key);
+  }
+
+  private write(line: string): Promise<void> {
+    return attempt(`writing captions ${this.path}`, this.path, async () => {
+      this.file ??= await this.openAtEnd();
+      await this.file.appendFile(line);
+      await this.file.datasync();
+    });
   }
 
   private async openAtEnd(): Promise<FileHandle> {
     const file = await open(this.path, "a");
-    await file.truncate(this.bytes);
+    if (this.content.cut !== undefined) await file.truncate(this.content.cut);
+    await file.appendFile(this.content.missing);
     return file;
   }
 }
 
-function parseLine(line: string, doing: string): z.output<typeof lineSchema> {
+/** The bytes of a file, or nothing where there is none. */
+function readIfThere(path: string): Promise<Buffer | undefined> {
+  return attempt(`reading captions ${path}`, path, () =>
+    readFile(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return undefined;
+      throw error;
+    }),
+  );
+}
+
+/**
+ * The lines of a file. A last one without its end may be whole; if not, it is left out where captions precede it.
+ * @throws XPromptError when anything is no caption
+ */
+function linesOf(bytes: Buffer, path: string): Content {
+  const end = bytes.lastIndexOf("\n") + 1;
+  const texts = bytes.subarray(0, end).toString().split("\n").slice(0, -1);
+  const last = bytes.subarray(end).toString();
+  const isHalf = last !== "" && texts.length > 0 && !isJson(last);
+  if (last !== "" && !isHalf) texts.push(last);
+  const lines = texts.map((text, i) => parseLine(text, `reading captions ${path}, line ${i + 1}`));
+  return isHalf ? { lines, cut: end, missing: "" } : { lines, missing: last === "" ? "" : "\n" };
+}
+
+function isJson(text: string): boolean {
   try {
-    return lineSchema.parse(JSON.parse(line));
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function parseLine(text: string, doing: string): Line {
+  try {
+    return lineSchema.parse(JSON.parse(text));
   } catch {
     throw new XPromptError(
       `${doing}: expected a caption as JSON, got something else (choose another file, or delete this one)`,

@@ -2,38 +2,22 @@
  * @file Captions of differences by a vision-language model (paper: Qwen2-VL) on any server that speaks OpenAI's
  * protocol: a few requests at a time, each tried again a bounded number of times, answers kept on disk.
  */
-import OpenAI from "openai";
 import { messageOf, XPromptError } from "../../errors.ts";
-import { encodePng, type Image } from "../../image/index.ts";
 import { sha256 } from "../../runtime/files.ts";
-import { type Answer, Answers } from "./answers.ts";
-import { answerFormat, type Caption, parseAnswer, QUESTION_VERSION, question, SYSTEM } from "./caption.ts";
+import { Answers } from "./answers.ts";
+import { type Caption, parseAnswer, QUESTION_VERSION } from "./caption.ts";
+import { type Asked, isHopeless, type ServerOptions, VisionServer } from "./server.ts";
 
 /** A pair to be captioned. */
-export interface PairToCaption {
+export interface PairToCaption extends Asked {
   readonly id: string;
-  readonly input: Image;
-  readonly output: Image;
-  /** What its author said about it. */
-  readonly instruction?: string;
 }
 
-export interface CaptionerOptions {
-  /** Base address of the server, such as `http://localhost:8000/v1`. */
-  readonly baseUrl: string;
-  /** The server's name of the model. */
-  readonly model: string;
-  /** Defaults to the environment's OPENAI_API_KEY; many local servers want none. */
-  readonly apiKey?: string;
+export interface CaptionerOptions extends ServerOptions {
   /** File of the answers, JSON lines; a second run goes on with it. */
   readonly answers: string;
   /** Requests at a time. Defaults to 4. */
   readonly concurrency?: number;
-  /** Tries more for a request that failed, and questions more where an answer can not be taken. Defaults to 2. */
-  readonly retries?: number;
-  /** Seconds that a request may take. Defaults to 120. */
-  readonly timeout?: number;
-  readonly signal?: AbortSignal;
   onProgress?(state: CaptionerState): void;
 }
 
@@ -54,22 +38,21 @@ export interface CaptionerState {
 
 const FAILURES_KEPT = 20;
 
+/** Pairs that may fail before a server that has never answered is given up. */
+const PATIENCE = 4;
+
 /**
  * Captions pairs, and keeps the answers in a file.
  * @returns what was done; pairs that failed are left out of the file and can be tried again
- * @throws XPromptError when the server refuses the key, the model or the address: nothing would get better
+ * @throws XPromptError when the server is not there, refuses the key, the model or the address, or has answered none of
+ *   the first few questions; when the file holds something else, or can not be written
  */
 export async function captionPairs(
   pairs: AsyncIterable<PairToCaption> | Iterable<PairToCaption>,
   options: CaptionerOptions,
 ): Promise<CaptionerState> {
-  const { concurrency = 4, retries = 2, timeout = 120, signal } = options;
-  const client = new OpenAI({
-    baseURL: options.baseUrl,
-    apiKey: options.apiKey ?? process.env.OPENAI_API_KEY ?? "none",
-    maxRetries: retries,
-    timeout: timeout * 1000,
-  });
+  const { concurrency = 4, retries = 2, signal } = options;
+  const server = new VisionServer(options);
   const answers = await Answers.open(options.answers);
   const state = {
     ...{ pairs: 0, asked: 0, cached: 0, failed: 0, promptTokens: 0, completionTokens: 0 },
@@ -77,36 +60,36 @@ export async function captionPairs(
   };
 
   const ask = async (pair: PairToCaption): Promise<Caption> => {
-    const messages = await messagesOf(pair);
     for (let attempt = 0; ; attempt++) {
-      const reply = await client.chat.completions.create(
-        { model: options.model, messages, temperature: 0, response_format: answerFormat },
-        { signal },
-      );
-      state.promptTokens += reply.usage?.prompt_tokens ?? 0;
-      state.completionTokens += reply.usage?.completion_tokens ?? 0;
+      const { choices, usage } = await server.ask(pair);
+      state.promptTokens += usage.prompt_tokens;
+      state.completionTokens += usage.completion_tokens;
       try {
-        return parseAnswer(reply.choices[0]?.message.content ?? "");
+        return parseAnswer(choices[0]?.message.content ?? "");
       } catch (error) {
         if (attempt >= retries) throw error;
       }
     }
   };
 
+  /** Counts a pair without an answer, unless all others would fare like it. */
+  const leaveOut = ({ id }: PairToCaption, error: unknown): undefined => {
+    signal?.throwIfAborted();
+    if (isHopeless(error) || (!server.hasAnswered && state.failed + 1 >= PATIENCE))
+      throw refused(options, error);
+    state.failed++;
+    if (state.failures.length < FAILURES_KEPT) state.failures.push(`${id}: ${messageOf(error)}`);
+  };
+
   const caption = async (pair: PairToCaption): Promise<void> => {
     signal?.throwIfAborted();
     const key = keyOf(pair, options.model);
-    try {
-      if (answers.get(key)) state.cached++;
-      else {
-        await answers.add(key, { id: pair.id, ...(await ask(pair)) } satisfies Answer);
-        state.asked++;
-      }
-    } catch (error) {
-      signal?.throwIfAborted();
-      if (isHopeless(error)) throw refused(options, error);
-      state.failed++;
-      if (state.failures.length < FAILURES_KEPT) state.failures.push(`${pair.id}: ${messageOf(error)}`);
+    const known = answers.get(key);
+    const answer = known ?? (await ask(pair).catch((error: unknown) => leaveOut(pair, error)));
+    if (answer) {
+      await answers.add(key, { id: pair.id, ...answer });
+      if (known) state.cached++;
+      else state.asked++;
     }
     state.pairs++;
     options.onProgress?.(state);
@@ -143,18 +126,6 @@ async function eachOf<T>(
   if (failure) throw failure.error;
 }
 
-async function messagesOf({ input, output, instruction }: PairToCaption) {
-  const picture = async (image: Image) => ({
-    type: "image_url" as const,
-    image_url: { url: `data:image/png;base64,${Buffer.from(await encodePng(image)).toString("base64")}` },
-  });
-  const text = { type: "text" as const, text: question(instruction) };
-  return [
-    { role: "system" as const, content: SYSTEM },
-    { role: "user" as const, content: [await picture(input), await picture(output), text] },
-  ];
-}
-
 /** Names what was asked: the pictures, the words, the model and the question. */
 function keyOf({ input, output, instruction = "" }: PairToCaption, model: string): string {
   const pixels = [input, output].map(({ width, height, data }) => [
@@ -163,12 +134,6 @@ function keyOf({ input, output, instruction = "" }: PairToCaption, model: string
     sha256(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
   ]);
   return sha256(JSON.stringify([QUESTION_VERSION, model, instruction, pixels]));
-}
-
-/** A wrong key, model or address: every other request would fail like this one. */
-function isHopeless(error: unknown): boolean {
-  if (error instanceof OpenAI.APIConnectionError) return true;
-  return error instanceof OpenAI.APIError && [400, 401, 403, 404].includes(error.status ?? 0);
 }
 
 const refused = ({ baseUrl, model }: CaptionerOptions, error: unknown): XPromptError =>

@@ -1,0 +1,115 @@
+/**
+ * @file A vision-language model on any server that speaks OpenAI's protocol: one question, the text of its answer, and
+ * what it cost.
+ */
+import { setMaxListeners } from "node:events";
+import OpenAI from "openai";
+import { z } from "zod";
+import { encodePng, type Image } from "../../image/index.ts";
+import { answerFormat, question, SYSTEM } from "./caption.ts";
+
+export interface ServerOptions {
+  /** Base address of the server, such as `http://localhost:8000/v1`. */
+  readonly baseUrl: string;
+  /** The server's name of the model. */
+  readonly model: string;
+  /** Defaults to the environment's OPENAI_API_KEY; many local servers want none. */
+  readonly apiKey?: string;
+  /** Tries more for a request that failed, and questions more where an answer can not be taken. Defaults to 2. */
+  readonly retries?: number;
+  /** Seconds that a request may take. Defaults to 120. */
+  readonly timeout?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A pair of pictures, and what its author said about it. */
+export interface Asked {
+  readonly input: Image;
+  readonly output: Image;
+  readonly instruction?: string;
+}
+
+/** What is read of a chat completion; servers that count no tokens have used none. */
+const completionSchema = z.object({
+  choices: z.array(z.object({ message: z.object({ content: z.string().nullish() }) })).min(1),
+  usage: z
+    .object({ prompt_tokens: z.number(), completion_tokens: z.number() })
+    .catch({ prompt_tokens: 0, completion_tokens: 0 }),
+});
+export type Completion = z.output<typeof completionSchema>;
+
+export class VisionServer {
+  /** Whether it has answered a question, whatever the answer. */
+  hasAnswered = false;
+  private readonly client: OpenAI;
+
+  constructor(private readonly options: ServerOptions) {
+    const { baseUrl, apiKey, retries = 2, timeout = 120 } = options;
+    this.client = new OpenAI({
+      baseURL: baseUrl,
+      apiKey: apiKey ?? process.env.OPENAI_API_KEY ?? "none",
+      maxRetries: retries,
+      timeout: timeout * 1000,
+    });
+  }
+
+  /** Asks what the pair changes. @throws Error when the server refuses, is not there, or says something else */
+  async ask(pair: Asked): Promise<Completion> {
+    const body = {
+      ...{ model: this.options.model, messages: await messagesOf(pair) },
+      ...{ temperature: 0, response_format: answerFormat },
+    };
+    const text = await withOwnSignal(this.options.signal, async (signal) => {
+      const response = await this.client.chat.completions.create(body, { signal }).asResponse();
+      return response.text();
+    });
+    const completion = completionIn(text);
+    this.hasAnswered = true;
+    return completion;
+  }
+}
+
+/** A wrong key, model or address, or no server: every other request would fail like this one. */
+export function isHopeless(error: unknown): boolean {
+  if (error instanceof OpenAI.APIConnectionTimeoutError) return false;
+  if (error instanceof OpenAI.APIConnectionError) return true;
+  return error instanceof OpenAI.APIError && [401, 403, 404].includes(error.status ?? 0);
+}
+
+function completionIn(text: string): Completion {
+  try {
+    return completionSchema.parse(JSON.parse(text));
+  } catch {
+    const got = text.trim().replace(/\s+/g, " ").slice(0, 100);
+    throw new Error(`expected a chat completion, JSON with choices, got ${got ? `"${got}"` : "nothing"}`);
+  }
+}
+
+async function messagesOf({ input, output, instruction }: Asked) {
+  const picture = async (image: Image) => ({
+    type: "image_url" as const,
+    image_url: { url: `data:image/png;base64,${Buffer.from(await encodePng(image)).toString("base64")}` },
+  });
+  const text = { type: "text" as const, text: question(instruction) };
+  return [
+    { role: "system" as const, content: SYSTEM },
+    { role: "user" as const, content: [await picture(input), await picture(output), text] },
+  ];
+}
+
+/** Runs `work` with a signal that follows `signal`: the client leaves a listener on it at every try, and takes none off. */
+async function withOwnSignal<T>(
+  signal: AbortSignal | undefined,
+  work: (own: AbortSignal) => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
+  const own = new AbortController();
+  setMaxListeners(0, own.signal, ...(signal ? [signal] : []));
+  const abort = () => own.abort(signal?.reason);
+  signal?.addEventListener("abort", abort);
+  try {
+    return await work(own.signal);
+  } finally {
+    signal?.removeEventListener("abort", abort);
+  }
+}
