@@ -162,7 +162,7 @@ export class PairSource {
   /**
    * Context number `n`, n = 0, 1, 2, …: pairs of one task, a pure function of the settings and `n`. Contexts go through
    * the set: they share no pair until all have been shown, save where a task has few. A broken pair gives way to
-   * another of its task. Where a task has fewer pairs than asked for, pairs repeat, on their own side.
+   * another of its task, and so does one without an input among pairs. Where a task has fewer pairs than asked for, pairs repeat, on their own side.
    * @throws XPromptError when no task has two whole pairs (one, where no examples are asked for)
    */
   async context(n: number, { examples, todos, size }: ContextShape): Promise<PairContext> {
@@ -180,7 +180,7 @@ export class PairSource {
       const pairs: LoadedPair[] = [];
       for (const item of this.peers(window, index)) {
         if (pairs.length === shown + todos) break;
-        const pair = await this.load(item, size, paint);
+        const pair = await this.loadPeer(item, size, paint);
         if (pair) pairs.push(pair);
       }
       if (pairs.length < least) {
@@ -234,6 +234,16 @@ export class PairSource {
   /** A record decoded; nothing when it is broken. */
   private async load(item: number, size: number, paint: Paint | undefined): Promise<LoadedPair | undefined> {
     return this.whole(item, async (row) => decodePair(await this.recordOf(row), size, paint));
+  }
+
+  /** The same for a context: of a task that pairs are of, a record without an input is broken. */
+  private async loadPeer(item: number, size: number, paint: Paint | undefined): Promise<LoadedPair | undefined> {
+    const isCaptioned = this.index.tasks[this.index.taskOf(item)] === textToImage;
+    return this.whole(item, async (row) => {
+      const record = await this.recordOf(row);
+      if (record.input || isCaptioned) return decodePair(record, size, paint);
+      throw new Defect("missing", row.place, "it has no input picture, as the others of its task have");
+    });
   }
 
   private recordAt(item: number): Promise<PairRecord | undefined> {
