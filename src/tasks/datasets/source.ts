@@ -237,7 +237,11 @@ export class PairSource {
   }
 
   /** The same for a context: of a task that pairs are of, a record without an input is broken. */
-  private async loadPeer(item: number, size: number, paint: Paint | undefined): Promise<LoadedPair | undefined> {
+  private async loadPeer(
+    item: number,
+    size: number,
+    paint: Paint | undefined,
+  ): Promise<LoadedPair | undefined> {
     const isCaptioned = this.index.tasks[this.index.taskOf(item)] === textToImage;
     return this.whole(item, async (row) => {
       const record = await this.recordOf(row);
@@ -274,9 +278,16 @@ export class PairSource {
   private nothing(total: number, wanted = "a whole record"): XPromptError {
     const { path, heldOut, part } = this.config;
     const { total: broken, first } = this.log.report();
-    const why = broken > 0 ? `; the first: ${first[0]}` : heldOut > 0 ? ` in the part ${part}` : "";
+    const [where, remedy] =
+      heldOut > 0
+        ? [
+            ` in the part ${part}`,
+            "check the files, add pairs, or change heldOut: mix.pairsHeldOut of a recipe",
+          ]
+        : ["", "check the files and settings"];
+    const why = broken > 0 ? `; the first: ${first[0]}` : "";
     return new XPromptError(
-      `reading data set ${path}: expected ${wanted}, got none of ${total}, ${broken} broken${why} (check the files and settings)`,
+      `reading data set ${path}: expected ${wanted}, got none of ${total}${where}, ${broken} broken${why} (${remedy})`,
     );
   }
 }

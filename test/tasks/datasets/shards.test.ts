@@ -108,7 +108,11 @@ describe("Parquet shards", () => {
     });
     const path = join(await newFolder(), "a.parquet");
     await writeFile(path, new Uint8Array(content));
-    const { examples, todos } = await (await openPairs({ path })).context(0, { examples: 1, todos: 2, size: 8 });
+    const { examples, todos } = await (await openPairs({ path })).context(0, {
+      examples: 1,
+      todos: 2,
+      size: 8,
+    });
     expect([examples.length, todos.length, todos[0]!.input]).toEqual([0, 2, undefined]);
   });
 
