@@ -5,6 +5,7 @@
 import type { Tokenizers } from "../chameleon/folder.ts";
 import { exportOnnx, type Tensor } from "../graph/index.ts";
 import { floats, Session, type SessionOptions } from "../runtime/session.ts";
+import type { Skipped } from "../tasks/datasets/index.ts";
 import type { Codes } from "../xprompt/sequence.ts";
 import { type Context, type DrawnBatch, encodedContexts, openSets } from "./contexts.ts";
 import { feedsOf } from "./objective.ts";
@@ -32,6 +33,7 @@ export class HeldOut {
    * @param kinds options of each kind of held-out contexts, by name
    * @param count batches of each kind
    * @param nll mean nats per target token, of a packing with one example
+   * @param onSkip told of broken records of data sets
    */
   static async prepare(
     kinds: Readonly<Record<string, ContextOptions>>,
@@ -39,10 +41,11 @@ export class HeldOut {
     tokenizers: Tokenizers,
     nll: Tensor,
     session: SessionOptions,
+    onSkip?: (skipped: Skipped) => void,
   ): Promise<HeldOut> {
     const parts: Part[] = [];
     for (const [name, options] of Object.entries(kinds))
-      parts.push({ name, ...(await preparePart(options, count, tokenizers)) });
+      parts.push({ name, ...(await preparePart(options, count, tokenizers, onSkip)) });
     return new HeldOut(parts, await Session.create(exportOnnx({ nll }), session));
   }
 
@@ -71,8 +74,9 @@ async function preparePart(
   options: ContextOptions,
   count: number,
   tokenizers: Tokenizers,
+  onSkip?: (skipped: Skipped) => void,
 ): Promise<Omit<Part, "name">> {
-  const drawn = await drawBatches(options, count, tokenizers);
+  const drawn = await drawBatches(options, count, tokenizers, onSkip);
   const others = await othersOf(drawn, options, tokenizers);
   const possible = conditions.filter((condition) => condition !== "wrong" || others);
   const batches = drawn.map(({ kind, contexts }, i) => {
@@ -87,9 +91,10 @@ async function drawBatches(
   options: ContextOptions,
   count: number,
   tokenizers: Tokenizers,
+  onSkip?: (skipped: Skipped) => void,
 ): Promise<DrawnBatch<Codes>[]> {
   const drawn: DrawnBatch<Codes>[] = [];
-  const sets = await openSets(options);
+  const sets = await openSets(options, onSkip);
   for (let i = 0; i < count; i++) drawn.push(await encodedContexts(i, options, tokenizers, sets));
   return drawn;
 }

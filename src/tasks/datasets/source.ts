@@ -17,6 +17,7 @@ import {
   type LoadedPair,
   type PairRecord,
   type Row,
+  type Skipped,
 } from "./record.ts";
 import { type Paint, paintOf, type Render } from "./render.ts";
 import { indexOf, type SetIndex } from "./set-index.ts";
@@ -93,8 +94,12 @@ export class PairSource {
   }
 
   /** @throws XPromptError when no record of the part asked for can be used */
-  static async open(set: OpenedSet, config: PairsConfig): Promise<PairSource> {
-    const log = new DefectLog();
+  static async open(
+    set: OpenedSet,
+    config: PairsConfig,
+    onSkip?: (skipped: Skipped) => void,
+  ): Promise<PairSource> {
+    const log = new DefectLog((row, why) => onSkip?.({ set: config.path, row, why }));
     const index = await indexOf(set.blocks, config, log);
     const captions = config.captions === undefined ? new Map() : await captionsById(config.captions);
     const source = new PairSource(set, config, index, log, captions);
