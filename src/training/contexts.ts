@@ -74,7 +74,7 @@ export interface MixSettings {
 }
 
 /** Where contexts of pairs come from. */
-export type ContextSource = Pick<PairSource, "context">;
+export type ContextSource = Pick<PairSource, "context" | "digest">;
 
 /**
  * The data sets and libraries of the mix, the part of them that the options ask for.

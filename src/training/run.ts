@@ -56,6 +56,8 @@ export interface TrainingTask<Batch> {
   readonly memory: number;
   /** What checkpoints keep besides the state. */
   readonly extras: Extras;
+  /** Digests of the data sets that are trained on: a run is resumed with the very same. */
+  readonly sets?: readonly string[];
   /** Why records of data sets were skipped so far, by record. */
   readonly skipped?: ReadonlyMap<string, string>;
   /** Text or image tokens, or pictures, in a batch: the unit of the rate that is shown. */
@@ -122,10 +124,10 @@ export async function runTraining<Batch>(
   task: TrainingTask<Batch>,
   { out, resume = false, signal }: RunOptions,
 ): Promise<RunResult> {
-  const { recipe, state, extras, skipped = new Map<string, string>() } = task;
+  const { recipe, state, extras, sets, skipped = new Map<string, string>() } = task;
   const started = performance.now();
   await checkRunFolder(out, resume);
-  if (resume) await loadCheckpoint(out, state, extras, recipe);
+  if (resume) await loadCheckpoint(out, state, extras, recipe, sets);
   await attempt(`making ${out}`, out, () => mkdir(join(out, "sheets"), { recursive: true }));
   await writeFileAtomic(join(out, "recipe.json"), `${JSON.stringify(recipe, null, 2)}\n`);
 
@@ -145,7 +147,7 @@ export async function runTraining<Batch>(
   const save = async () => {
     await metrics.flush();
     saved = state.step;
-    return saveCheckpoint(out, state, extras, recipe);
+    return saveCheckpoint(out, state, extras, recipe, sets);
   };
   try {
     let [units, since] = [0, performance.now()];

@@ -16,7 +16,7 @@ import { families, familyNamed, selectFamilies } from "../tasks/index.ts";
 import { modelConfigToJson } from "../xprompt/config.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { exampleRows, todoRows } from "../xprompt/packing.ts";
-import type { MixSettings } from "./contexts.ts";
+import { type MixSettings, openSets } from "./contexts.ts";
 import { HeldOut } from "./evaluation.ts";
 import { trainingMemory } from "./memory.ts";
 import { objective } from "./objective.ts";
@@ -86,6 +86,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   const skipped = new Map<string, string>();
   /** Several threads, and the held-out part, may find the same record. */
   const skip = ({ set, row, why }: Skipped) => skipped.set(`${set}#${row}`, `${set}: ${why}`);
+  const sets = await openSets(data("train"), skip);
   const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, targetNll!, session, skip);
   heldOut.catch(() => {}); // Whoever measures is told.
   // Of a user's sets now, not when the first stretch of training is over.
@@ -109,6 +110,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
     state,
     memory: memory.bytes,
     extras: {},
+    sets: sets.map(({ digest }) => digest),
     skipped,
     unit: "tokens",
     batches: (from) =>

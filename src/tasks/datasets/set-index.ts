@@ -7,6 +7,8 @@ import type { PairsConfig } from "./settings.ts";
 /** Which records take part, by number in the set, and what task each is of. */
 export interface SetIndex {
   readonly total: number;
+  /** SHA-256 of the keys of all records, of both parts. */
+  readonly keys: string;
   readonly rows: Uint32Array;
   /** Of every block of the set. */
   readonly sizes: readonly { readonly count: number; readonly bytes: number }[];
@@ -49,6 +51,7 @@ export async function indexOf(
   const compact = Uint32Array.from(taskOf);
   return {
     total,
+    keys: keyed.keys,
     rows: Uint32Array.from(rows),
     sizes,
     blocks,
@@ -68,7 +71,7 @@ export async function indexOf(
 }
 
 /** All records that have a key, of both parts. */
-interface Keyed extends Pick<SetIndex, "total" | "sizes" | "tasks"> {
+interface Keyed extends Pick<SetIndex, "total" | "keys" | "sizes" | "tasks"> {
   /** The first number of every block. */
   readonly starts: readonly number[];
   /** Of every record its number in the set, its task, and the lot that its group has drawn. */
@@ -81,6 +84,7 @@ async function keyedRecords(blocks: readonly Block[], log: DefectLog): Promise<K
   const tasks = new Map<string, number>();
   const [starts, rows, taskOf, lots]: number[][] = [[], [], [], []];
   const sizes: { count: number; bytes: number }[] = [];
+  const hash = createHash("sha256");
   let total = 0;
   for (const block of blocks) {
     const keys = await block.keys();
@@ -89,6 +93,7 @@ async function keyedRecords(blocks: readonly Block[], log: DefectLog): Promise<K
         log.add(total + i, key);
         continue;
       }
+      hash.update(JSON.stringify([key.id, key.group, key.task]));
       const task = tasks.get(key.task) ?? tasks.size;
       tasks.set(key.task, task);
       rows!.push(total + i);
@@ -101,6 +106,7 @@ async function keyedRecords(blocks: readonly Block[], log: DefectLog): Promise<K
   }
   return {
     total,
+    keys: hash.digest("hex"),
     sizes,
     tasks: [...tasks.keys()],
     starts: starts!,

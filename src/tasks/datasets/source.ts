@@ -66,7 +66,7 @@ export class PairSource {
   readonly length: number;
   readonly format: OpenedSet["format"];
   readonly name: string;
-  /** Identifies the set, its settings and its order. */
+  /** Identifies the set, its settings and its order, by the records' keys: what is in their pictures is not looked at. */
   readonly digest: string;
   private readonly order: Order;
   private readonly shelf: Shelf<readonly (Row | Defect)[]>;
@@ -89,7 +89,7 @@ export class PairSource {
     this.fixedPaint = set.render && paintOf(set.render);
     const { seed, heldOut, part, memory } = config;
     const blocks = set.blocks.map(({ name }, i) => [name, index.sizes[i]!.count]);
-    const told = [this.name, seed, heldOut, part, memory, this.length, blocks];
+    const told = [this.name, seed, heldOut, part, memory, this.length, index.keys, blocks];
     this.digest = sha256(JSON.stringify(told)).slice(0, 16);
   }
 

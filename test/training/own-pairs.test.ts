@@ -1,5 +1,5 @@
-/** @file Broken records of a user's own pairs: training goes on without them, and says so. */
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+/** @file A user's own pairs in training: broken records are left out and told, changed ones refused. */
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
@@ -23,9 +23,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-test.each([0, 2])("are told and counted once, with %i workers", async (workers) => {
-  const write = vi.spyOn(process.stderr, "write").mockReturnValue(true);
-  const task = await prepareTask(
+const prepared = (workers: number) =>
+  prepareTask(
     transformerRecipe({
       ...{ steps: 3, contexts: 4, todos: 2, optimizer: {}, schedule: {}, loss: {}, workers, threads: 1 },
       ...{ tokenizers: join(folder, "tokenizers"), model: { layers: 1 }, xprompt: { tokens: 3 } },
@@ -33,6 +32,10 @@ test.each([0, 2])("are told and counted once, with %i workers", async (workers) 
       heldOutBatches: 1,
     }),
   );
+
+test.each([0, 2])("broken records are told and counted once, with %i workers", async (workers) => {
+  const write = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  const task = await prepared(workers);
   const result = await runTraining(task, { out: join(folder, `run-${workers}`) });
   await task.close();
   const lines = write.mock.calls.map(([line]) => String(line));
@@ -43,4 +46,15 @@ test.each([0, 2])("are told and counted once, with %i workers", async (workers) 
     `skipping broken records: ${first}\n`,
     `skipped ${BROKEN} broken records of data sets; the first: ${first}\n`,
   ]);
+});
+
+test("a run is not resumed with other records than it was started with", async () => {
+  const out = join(folder, "run-0");
+  const side = (name: string, i: number) => join(folder, "pairs", name, `${i}.png`);
+  for (const name of ["input", "output"]) await rename(side(name, COUNT - 1), side(name, COUNT));
+  const task = await prepared(0);
+  await expect(runTraining(task, { out, resume: true })).rejects.toThrow(
+    `resuming ${out}: expected the data sets of mix.pairs as they were when it was started`,
+  );
+  await task.close();
 });
