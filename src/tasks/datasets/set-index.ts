@@ -142,5 +142,5 @@ function splitAt({ tasks, taskOf, lots }: Keyed, share: number): number {
       );
 }
 
-/** Whether a group is kept out of training: by its name alone, so that it is in every run, whatever else the set has. */
+/** Whether a share keeps a group out of training: by its name alone, so that it does in every run, whatever else there is. */
 export const isHeldOut = (group: string, share: number): boolean => lotOf(group) < share;

@@ -167,7 +167,8 @@ export class PairSource {
   /**
    * Context number `n`, n = 0, 1, 2, …: pairs of one task, a pure function of the settings and `n`. Contexts go through
    * the set: they share no pair until all have been shown, save where a task has few. A broken pair gives way to
-   * another of its task, and so does one without an input among pairs. Where a task has fewer pairs than asked for, pairs repeat, on their own side.
+   * another of its task, and so does one without an input among pairs. Where a task has fewer
+   * pairs than asked for, pairs repeat, on their own side.
    * @throws XPromptError when no task has two whole pairs (one, where no examples are asked for)
    */
   async context(n: number, { examples, todos, size }: ContextShape): Promise<PairContext> {
