@@ -10,6 +10,7 @@ import { loadPicture } from "../chameleon/picture.ts";
 import { XPromptError } from "../errors.ts";
 import { Progress } from "../progress.ts";
 import { Random } from "../random.ts";
+import { sha256 } from "../runtime/files.ts";
 import { type ContextShape, isHeldOut, type LoadedPair, type PairContext } from "../tasks/datasets/index.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { ClipFeatures } from "./clip-features.ts";
@@ -78,6 +79,8 @@ export interface NeighbourOptions {
 
 /** The contexts of a library, as `PairSource` has those of a data set. */
 export class NeighbourSource {
+  /** Identifies the library's examples, and the order in which they are asked for. */
+  readonly digest: string;
   private epoch: { readonly number: number; readonly ids: readonly string[] } | undefined;
 
   private constructor(
@@ -86,7 +89,9 @@ export class NeighbourSource {
     private readonly options: NeighbourOptions,
     /** Ids of what is asked for. */
     private readonly ids: readonly string[],
-  ) {}
+  ) {
+    this.digest = sha256(JSON.stringify([options, ids])).slice(0, 16);
+  }
 
   /** @throws XPromptError when nothing of the part asked for is in the library */
   static async open({ library: place, space }: NeighbourLibrary, options: NeighbourOptions) {

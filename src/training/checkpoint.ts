@@ -26,6 +26,8 @@ const recordSchema = z.object({
   sha256: z.string(),
   /** Checksum of the frozen weights, where there are some: they are not copied into the checkpoint. */
   frozen: z.string().optional(),
+  /** Digests of the data sets that are trained on, in the recipe's order; older checkpoints do not say. */
+  sets: z.array(z.string()).optional(),
   recipe: z.looseObject({ kind: z.string() }),
 });
 
@@ -41,13 +43,14 @@ export async function saveCheckpoint(
   state: TrainingState,
   extras: Extras,
   recipe: object,
+  sets: readonly string[] = [],
 ): Promise<string> {
   const folder = join(run, FOLDER);
   const write = async (temporary: string) => {
     const path = join(temporary, TENSORS);
     await writeSafetensors(path, tensorsOf(state, extras), { step: String(state.step) });
     const sha256 = await sha256File(path, "checkpoint");
-    const record = { step: state.step, sha256, frozen: state.frozen?.checksum, recipe };
+    const record = { step: state.step, sha256, frozen: state.frozen?.checksum, sets, recipe };
     await writeFileAtomic(join(temporary, RECORD), `${JSON.stringify(record, null, 2)}\n`);
   };
   await writeFolderAtomic(folder, write, { replace: true });
@@ -56,13 +59,15 @@ export async function saveCheckpoint(
 
 /**
  * Restores the checkpoint of a run folder into `state` and `extras`.
- * @throws XPromptError when there is none, it is damaged, or it was made by a recipe that differs in what it computes.
+ * @throws XPromptError when there is none, it is damaged, it was made by a recipe that differs in what it computes, or
+ * with other records in the data sets.
  */
 export async function loadCheckpoint(
   run: string,
   state: TrainingState,
   extras: Extras,
   recipe: object,
+  sets: readonly string[] = [],
 ): Promise<void> {
   const folder = join(run, FOLDER);
   const record = await readJson(join(folder, RECORD), recordSchema, "checkpoint");
@@ -75,6 +80,10 @@ export async function loadCheckpoint(
   if (record.frozen !== state.frozen?.checksum)
     throw new XPromptError(
       `resuming ${run}: expected the model that it was started on (weights ${record.frozen?.slice(0, 16)}), got another (${state.frozen?.checksum.slice(0, 16)}) in its place (put it back, or start anew without --resume)`,
+    );
+  if (record.sets && String(record.sets) !== String(sets))
+    throw new XPromptError(
+      `resuming ${run}: expected the data sets of mix.pairs as they were when it was started, got other records in them (put them back, or start anew without --resume)`,
     );
   if ((await sha256File(path, "checkpoint")) !== record.sha256)
     throw new XPromptError(

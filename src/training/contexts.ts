@@ -12,6 +12,7 @@ import {
   type PairSource,
   type PairsSettings,
   reversed,
+  type Skipped,
 } from "../tasks/datasets/index.ts";
 import {
   caption,
@@ -73,20 +74,24 @@ export interface MixSettings {
 }
 
 /** Where contexts of pairs come from. */
-export type ContextSource = Pick<PairSource, "context">;
+export type ContextSource = Pick<PairSource, "context" | "digest">;
 
 /**
  * The data sets and libraries of the mix, the part of them that the options ask for.
+ * @param onSkip told of every broken record when it is found
  * @throws XPromptError when one can not be read
  */
-export async function openSets({ seed, part, mix }: ContextOptions): Promise<ContextSource[]> {
+export async function openSets(
+  { seed, part, mix }: ContextOptions,
+  onSkip?: (skipped: Skipped) => void,
+): Promise<ContextSource[]> {
   if (mix.pairsShare === 0) return [];
   const shared = { heldOut: mix.pairsHeldOut, part: part === "train" ? "train" : "heldOut" } as const;
   return Promise.all(
     mix.pairs.map((each): Promise<ContextSource> => {
-      if (typeof each === "string") return openPairs({ seed, path: each, ...shared });
+      if (typeof each === "string") return openPairs({ seed, path: each, ...shared }, onSkip);
       if ("library" in each) return NeighbourSource.open(each, { seed, ...shared });
-      return openPairs({ seed, ...each, ...shared });
+      return openPairs({ seed, ...each, ...shared }, onSkip);
     }),
   );
 }

@@ -1,10 +1,11 @@
 /**
  * @file Measuring the transformer while it trains: nats per target token on held-out contexts with the right example,
- * with another context's example, and with the empty one. The distances are what the example is worth.
+ * with another's, and with the empty one. The distances are what the example is worth.
  */
 import type { Tokenizers } from "../chameleon/folder.ts";
 import { exportOnnx, type Tensor } from "../graph/index.ts";
 import { floats, Session, type SessionOptions } from "../runtime/session.ts";
+import type { Skipped } from "../tasks/datasets/index.ts";
 import type { Codes } from "../xprompt/sequence.ts";
 import { type Context, type DrawnBatch, encodedContexts, openSets } from "./contexts.ts";
 import { feedsOf } from "./objective.ts";
@@ -15,10 +16,11 @@ import { type ContextOptions, type PackedBatch, packBatch } from "./transformer-
 const conditions = ["right", "wrong", "none"] as const;
 type Condition = (typeof conditions)[number];
 
-/** Held-out batches of one kind, packed once for each condition. */
+/** Held-out batches of one kind, packed once for each condition; without a wrong example where there is none. */
 interface Part {
   readonly name: string;
-  readonly batches: readonly Readonly<Record<Condition, PackedBatch>>[];
+  readonly conditions: readonly Condition[];
+  readonly batches: readonly Readonly<Partial<Record<Condition, PackedBatch>>>[];
 }
 
 export class HeldOut {
@@ -31,6 +33,7 @@ export class HeldOut {
    * @param kinds options of each kind of held-out contexts, by name
    * @param count batches of each kind
    * @param nll mean nats per target token, of a packing with one example
+   * @param onSkip told of broken records of data sets
    */
   static async prepare(
     kinds: Readonly<Record<string, ContextOptions>>,
@@ -38,34 +41,23 @@ export class HeldOut {
     tokenizers: Tokenizers,
     nll: Tensor,
     session: SessionOptions,
+    onSkip?: (skipped: Skipped) => void,
   ): Promise<HeldOut> {
     const parts: Part[] = [];
-    for (const [name, options] of Object.entries(kinds)) {
-      const drawn: DrawnBatch<Codes>[] = [];
-      const sets = await openSets(options);
-      for (let i = 0; i < count; i++) drawn.push(await encodedContexts(i, options, tokenizers, sets));
-      const contexts = drawn.flatMap((batch) => batch.contexts);
-      const others = [...contexts.slice(1), contexts[0]!];
-      const batches = drawn.map(({ kind, contexts }, i) => {
-        const next = others.slice(i * contexts.length, (i + 1) * contexts.length);
-        const pack = (condition: Condition) =>
-          packBatch({ kind, contexts: given(contexts, next, condition) }, options, tokenizers);
-        return { right: pack("right"), wrong: pack("wrong"), none: pack("none") };
-      });
-      parts.push({ name, batches });
-    }
+    for (const [name, options] of Object.entries(kinds))
+      parts.push({ name, ...(await preparePart(options, count, tokenizers, onSkip)) });
     return new HeldOut(parts, await Session.create(exportOnnx({ nll }), session));
   }
 
-  /** Mean nats per target token, e.g. `seen.right`, `unseen.wrong`. */
+  /** Mean nats per target token, e.g. `seen.right`, `unseen.wrong`; no `wrong` where there is but one context. */
   async measure(state: TrainingState): Promise<Record<string, number>> {
     const weights = state.feeds();
     const result: Record<string, number> = {};
-    for (const { name, batches } of this.parts)
+    for (const { name, conditions, batches } of this.parts)
       for (const condition of conditions) {
         let total = 0;
         for (const batch of batches) {
-          const { nll } = await this.session.runOn({ ...feedsOf(batch[condition]), ...weights });
+          const { nll } = await this.session.runOn({ ...feedsOf(batch[condition]!), ...weights });
           total += floats(nll!)[0]!;
         }
         result[`${name}.${condition}`] = total / batches.length;
@@ -78,15 +70,64 @@ export class HeldOut {
   }
 }
 
-/** The contexts with their own examples, those of the context after each, or empty ones. */
+async function preparePart(
+  options: ContextOptions,
+  count: number,
+  tokenizers: Tokenizers,
+  onSkip?: (skipped: Skipped) => void,
+): Promise<Omit<Part, "name">> {
+  const drawn = await drawBatches(options, count, tokenizers, onSkip);
+  const others = await othersOf(drawn, options, tokenizers);
+  const possible = conditions.filter((condition) => condition !== "wrong" || others);
+  const batches = drawn.map(({ kind, contexts }, i) => {
+    const pack = (condition: Condition) =>
+      packBatch({ kind, contexts: given(contexts, others?.[i], condition) }, options, tokenizers);
+    return Object.fromEntries(possible.map((condition) => [condition, pack(condition)]));
+  });
+  return { conditions: possible, batches };
+}
+
+async function drawBatches(
+  options: ContextOptions,
+  count: number,
+  tokenizers: Tokenizers,
+  onSkip?: (skipped: Skipped) => void,
+): Promise<DrawnBatch<Codes>[]> {
+  const drawn: DrawnBatch<Codes>[] = [];
+  const sets = await openSets(options, onSkip);
+  for (let i = 0; i < count; i++) drawn.push(await encodedContexts(i, options, tokenizers, sets));
+  return drawn;
+}
+
+/**
+ * For every context of every batch the one whose examples are wrong for it: of families the one that comes next; of
+ * pairs one of a family, for a set is often one task.
+ * @returns nothing where there is but one context
+ */
+async function othersOf(
+  drawn: readonly DrawnBatch<Codes>[],
+  options: ContextOptions,
+  tokenizers: Tokenizers,
+): Promise<readonly (readonly Context<Codes>[])[] | undefined> {
+  if (options.mix.pairsShare > 0) {
+    const ofFamilies = { ...options, mix: { ...options.mix, pairsShare: 0 } };
+    return (await drawBatches(ofFamilies, drawn.length, tokenizers)).map(({ contexts }) => contexts);
+  }
+  const contexts = drawn.flatMap((batch) => batch.contexts);
+  if (contexts.length === 1) return undefined;
+  const next = [...contexts.slice(1), contexts[0]!];
+  return drawn.map((batch, i) => next.slice(i * batch.contexts.length, (i + 1) * batch.contexts.length));
+}
+
+/** The contexts with their own examples, those of others, or empty ones. */
 function given(
   contexts: readonly Context<Codes>[],
-  next: readonly Context<Codes>[],
+  others: readonly Context<Codes>[] | undefined,
   condition: Condition,
 ): Context<Codes>[] {
   return contexts.map(({ examples, todos }, i) => {
     if (condition === "right") return { examples, todos };
-    if (condition === "wrong") return { examples: next[i]!.examples, todos };
+    if (condition === "wrong") return { examples: others![i]!.examples, todos };
     return { examples: examples.map(() => null), todos };
   });
 }

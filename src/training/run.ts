@@ -64,6 +64,10 @@ export interface TrainingTask<Batch> {
   readonly memory: number;
   /** What checkpoints keep besides the state. */
   readonly extras: Extras;
+  /** Digests of the data sets that are trained on: a run is resumed with the very same. */
+  readonly sets?: readonly string[];
+  /** Why records of data sets were skipped so far, by record. */
+  readonly skipped?: ReadonlyMap<string, string>;
   /** Text or image tokens, or pictures, in a batch: the unit of the rate that is shown. */
   readonly unit: "tokens" | "pictures";
   /** Batches from a step on. */
@@ -97,6 +101,8 @@ export interface RunResult {
   readonly model: string;
   /** SHA-256 of the weights. */
   readonly digest: string;
+  /** Broken records of data sets that this part of the run came upon and left out. */
+  readonly skipped: number;
   readonly seconds: number;
 }
 
@@ -138,10 +144,10 @@ export async function runTraining<Batch>(
   task: TrainingTask<Batch>,
   { out, resume = false, signal }: RunOptions,
 ): Promise<RunResult> {
-  const { recipe, state, extras } = task;
+  const { recipe, state, extras, sets, skipped = new Map<string, string>() } = task;
   const started = performance.now();
   await checkRunFolder(out, resume);
-  if (resume) await loadCheckpoint(out, state, extras, recipe);
+  if (resume) await loadCheckpoint(out, state, extras, recipe, sets);
   await attempt(`making ${out}`, out, () => mkdir(join(out, "sheets"), { recursive: true }));
   await writeFileAtomic(join(out, "recipe.json"), `${JSON.stringify(recipe, null, 2)}\n`);
 
@@ -156,11 +162,12 @@ export async function runTraining<Batch>(
     const named = Object.entries(values).map(([name, value]) => [`${prefix}/${name}`, value]);
     await events.scalars(state.step, Object.fromEntries(named));
   };
+  let toldOfSkipped = false;
   let saved = state.step;
   const save = async () => {
     await metrics.flush();
     saved = state.step;
-    return saveCheckpoint(out, state, extras, recipe);
+    return saveCheckpoint(out, state, extras, recipe, sets);
   };
   try {
     let [units, since] = [0, performance.now()];
@@ -171,6 +178,8 @@ export async function runTraining<Batch>(
       const done = await task.step(await stream.next(), rate);
       loss = done.metrics.loss!;
       units += done.units;
+      if (skipped.size > 0 && !toldOfSkipped) progress.note(`skipping broken records: ${firstOf(skipped)}`);
+      toldOfSkipped = skipped.size > 0;
       if (!Number.isFinite(loss))
         throw new XPromptError(
           `training: the loss became ${loss} at step ${state.step} (lower optimizer.learningRate)`,
@@ -203,14 +212,19 @@ export async function runTraining<Batch>(
     const model = join(out, "model");
     await task.release(model);
     const seconds = (performance.now() - started) / 1000;
-    return { steps: state.step, loss, checkpoint, model, digest: state.digest(), seconds };
+    const digest = state.digest();
+    return { steps: state.step, loss, checkpoint, model, digest, skipped: skipped.size, seconds };
   } finally {
     progress.stop();
+    if (skipped.size > 0)
+      progress.note(`skipped ${skipped.size} broken records of data sets; the first: ${firstOf(skipped)}`);
     await stream.close();
     await metrics.close();
     await events.close();
   }
 }
+
+const firstOf = (skipped: ReadonlyMap<string, string>): string => [...skipped.values()][0]!;
 
 /** The last loss that was logged up to a step: all that a run which is resumed at its end has to say. */
 async function lastLoss(log: string, step: number): Promise<number> {

@@ -3,6 +3,7 @@
  * render the pictures, encode them with the image tokenizer, and lay the tokens out.
  */
 import { loadTokenizers, type Tokenizers } from "../chameleon/folder.ts";
+import type { Skipped } from "../tasks/datasets/index.ts";
 import { HIDDEN, type Packing } from "../xprompt/packing.ts";
 import {
   type Answer,
@@ -62,6 +63,8 @@ export interface PackedBatch {
   readonly weights: Float32Array;
   /** 1 where a token of the answer is predicted, for measuring: of pictures, or of words in a batch of nothing else. */
   readonly targetWeights: Float32Array;
+  /** Broken records that the thread which made it has found since the batch before. */
+  readonly skipped?: readonly Skipped[];
 }
 
 /**
@@ -98,12 +101,15 @@ export const possibleShapes = (
     packing: packingOf({ ...counts, xprompt: options.xprompt }, examples, codesPerImage, kind),
   }));
 
-/** Batch `step`: a pure function of the options and the step. */
+/** Batch `step`: a pure function of the options and the step, save for what it says of broken records. */
 export async function createSource(options: ContextOptions): Promise<(step: number) => Promise<PackedBatch>> {
   const tokenizers = await loadTokenizers(options.tokenizers, { threads: 1, resolution: options.resolution });
-  const sets = await openSets(options);
-  return async (step) =>
-    packBatch(await encodedContexts(step, options, tokenizers, sets), options, tokenizers);
+  const skipped: Skipped[] = [];
+  const sets = await openSets(options, (each) => skipped.push(each));
+  return async (step) => {
+    const batch = packBatch(await encodedContexts(step, options, tokenizers, sets), options, tokenizers);
+    return { ...batch, skipped: skipped.splice(0) };
+  };
 }
 
 /** Lays encoded contexts out as the training graph wants them. */

@@ -11,11 +11,12 @@ import { Graph, parameterShapes } from "../graph/index.ts";
 import { isLibrary, prepareNeighbours } from "../retrieval/index.ts";
 import { readJson } from "../runtime/files.ts";
 import { floats, type SessionOptions } from "../runtime/session.ts";
+import type { Skipped } from "../tasks/datasets/index.ts";
 import { families, familyNamed, selectFamilies } from "../tasks/index.ts";
 import { modelConfigToJson } from "../xprompt/config.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { exampleRows, todoRows } from "../xprompt/packing.ts";
-import type { MixSettings } from "./contexts.ts";
+import { type MixSettings, openSets } from "./contexts.ts";
 import { HeldOut } from "./evaluation.ts";
 import { trainingMemory } from "./memory.ts";
 import { objective } from "./objective.ts";
@@ -82,7 +83,11 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
     ...(unseen.families.length > 0 && { unseen: { ...data("unseen"), mix: unseen } }),
     ...(hasPairs(recipe) && { pairs: { ...data("held out"), mix: { ...plain, pairsShare: 1 } } }),
   };
-  const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, targetNll!, session);
+  const skipped = new Map<string, string>();
+  /** Several threads, and the held-out part, may find the same record. */
+  const skip = ({ set, row, why }: Skipped) => skipped.set(`${set}#${row}`, `${set}: ${why}`);
+  const sets = await openSets(data("train"), skip);
+  const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, targetNll!, session, skip);
   heldOut.catch(() => {}); // Whoever measures is told.
   // Of a user's sets now, not when the first stretch of training is over.
   if (hasPairs(recipe)) await heldOut;
@@ -105,6 +110,8 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
     state,
     memory: memory.bytes,
     extras: {},
+    sets: sets.map(({ digest }) => digest),
+    skipped,
     unit: "tokens",
     batches: (from) =>
       new SampleStream({
@@ -114,6 +121,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
         from,
       }),
     async step(batch, learningRate) {
+      batch.skipped?.forEach(skip);
       const { loss, gradientNorm, report } = await steps.run(batch, state, learningRate, session);
       const nll = floats(report.targetNll!)[0]!;
       const name = { changes: "nll", captions: "captionNll", descriptions: "wordsNll" }[batch.kind];

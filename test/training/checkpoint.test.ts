@@ -120,6 +120,20 @@ describe("a checkpoint", () => {
     expect(message).not.toContain("workers");
   });
 
+  test("is refused where data sets have other records; one that does not say which goes on", async () => {
+    const [state, extras] = [new TrainingState(shapes), { usage: new Float32Array(3) }];
+    await saveCheckpoint(run, trained(), extras, recipe, ["one", "two"]);
+    await loadCheckpoint(run, state, extras, recipe, ["one", "two"]);
+    const changed = loadCheckpoint(run, state, extras, recipe, ["one", "three"]);
+    await expect(changed).rejects.toThrow(XPromptError);
+    await expect(changed).rejects.toThrow(
+      "expected the data sets of mix.pairs as they were when it was started",
+    );
+    const { sets: _, ...older } = JSON.parse(await readFile(record(), "utf8"));
+    await writeFile(record(), JSON.stringify(older));
+    await loadCheckpoint(run, state, extras, recipe, ["one", "three"]);
+  });
+
   test("is refused to another model", async () => {
     const wider = new TrainingState(new Map([...shapes, ["bias", [5]]]));
     expect(await refusal(recipe, wider)).toMatch(/bias: expected shape \[5\], got 4 values/);

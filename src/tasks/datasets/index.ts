@@ -8,6 +8,7 @@ export {
   type PairTexts,
   type Picture,
   reversed,
+  type Skipped,
 } from "./record.ts";
 export { isHeldOut } from "./set-index.ts";
 export { type PairsConfig, type PairsSettings, pairsSettings } from "./settings.ts";

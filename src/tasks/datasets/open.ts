@@ -7,7 +7,7 @@ import { folderBlock, folderColumns, pairFiles, plainLayouts } from "./folder.ts
 import { isMetadata, metadataBlocks } from "./imagefolder.ts";
 import { isParquet, parquetBlocks, parquetColumns } from "./parquet.ts";
 import { type FolderSet, type ParquetSet, type PublicSet, publicSetTable } from "./public-sets.ts";
-import type { Block } from "./record.ts";
+import type { Block, Skipped } from "./record.ts";
 import {
   type Columns,
   type PairsConfig,
@@ -21,16 +21,20 @@ import { isTar, tarBlocks } from "./webdataset.ts";
 
 /**
  * Opens a data set. Its records' keys are gone through once; pictures are read when they are asked for.
+ * @param onSkip told of every broken record when it is found, once
  * @throws XPromptError for settings out of range, for a path without pairs, and for a set without one usable record
  */
-export async function openPairs(settings: PairsSettings): Promise<PairSource> {
+export async function openPairs(
+  settings: PairsSettings,
+  onSkip?: (skipped: Skipped) => void,
+): Promise<PairSource> {
   const parsed = pairsSettings.safeParse(settings);
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0]!;
     throw new XPromptError(`opening a data set: ${path.join(".")}: ${message} (correct the setting)`);
   }
   const config = parsed.data;
-  return PairSource.open(await openSet(config), config);
+  return PairSource.open(await openSet(config), config, onSkip);
 }
 
 async function openSet(config: PairsConfig): Promise<OpenedSet> {

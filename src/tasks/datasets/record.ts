@@ -101,6 +101,15 @@ export class Defect extends Error {
   }
 }
 
+/** A record that was skipped, told when it is found. */
+export interface Skipped {
+  /** Path of its set, and its number there. */
+  readonly set: string;
+  readonly row: number;
+  /** `place: reason`. */
+  readonly why: string;
+}
+
 /** What was skipped so far. */
 export interface DefectReport {
   readonly total: number;
@@ -118,14 +127,20 @@ export class DefectLog {
   private readonly first: string[] = [];
   private readonly rows = new Set<number>();
 
-  constructor(private readonly keep = 16) {}
+  /** `onAdd` is told of each, as `place: reason`. */
+  constructor(
+    private readonly onAdd: (row: number, why: string) => void = () => {},
+    private readonly keep = 16,
+  ) {}
 
   /** `row`: its number in the set. */
   add(row: number, { kind, place, message }: Defect): void {
     if (this.rows.has(row)) return;
     this.rows.add(row);
     this.byKind[kind]++;
-    if (this.first.length < this.keep) this.first.push(`${place}: ${message}`);
+    const why = `${place}: ${message}`;
+    if (this.first.length < this.keep) this.first.push(why);
+    this.onAdd(row, why);
   }
 
   has(row: number): boolean {

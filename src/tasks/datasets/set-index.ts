@@ -7,6 +7,8 @@ import type { PairsConfig } from "./settings.ts";
 /** Which records take part, by number in the set, and what task each is of. */
 export interface SetIndex {
   readonly total: number;
+  /** SHA-256 of the keys of all records, of both parts. */
+  readonly keys: string;
   readonly rows: Uint32Array;
   /** Of every block of the set. */
   readonly sizes: readonly { readonly count: number; readonly bytes: number }[];
@@ -24,36 +26,32 @@ export async function indexOf(
   { heldOut, part }: Pick<PairsConfig, "heldOut" | "part">,
   log: DefectLog,
 ): Promise<SetIndex> {
+  const keyed = await keyedRecords(allBlocks, log);
+  const { starts, sizes, total } = keyed;
+  const limit = heldOut === 0 ? 0 : splitAt(keyed, heldOut);
   const rows: number[] = [];
   const taskOf: number[] = [];
   const tasks = new Map<string, number>();
-  const starts: number[] = [];
   const blocks: OrderedBlock[] = [];
-  const sizes: { count: number; bytes: number }[] = [];
-  let total = 0;
-  for (const block of allBlocks) {
-    starts.push(total);
+  let next = 0;
+  for (const [block, { count, bytes }] of sizes.entries()) {
     const first = rows.length;
-    const keys = await block.keys();
-    const size = { count: keys.length, bytes: block.rowBytes * keys.length };
-    sizes.push(size);
-    for (const [i, key] of keys.entries()) {
-      if (key instanceof Defect) log.add(total + i, key);
-      else if (isHeldOut(key.group, heldOut) === (part === "heldOut")) {
-        const task = tasks.get(key.task) ?? tasks.size;
-        tasks.set(key.task, task);
-        rows.push(total + i);
-        taskOf.push(task);
-      }
+    for (; keyed.rows[next]! < starts[block]! + count; next++) {
+      if (keyed.lots[next]! < limit !== (part === "heldOut")) continue;
+      const name = keyed.tasks[keyed.taskOf[next]!]!;
+      const task = tasks.get(name) ?? tasks.size;
+      tasks.set(name, task);
+      rows.push(keyed.rows[next]!);
+      taskOf.push(task);
     }
-    if (rows.length > first) blocks.push({ first, count: rows.length - first, bytes: size.bytes });
-    total += size.count;
+    if (rows.length > first) blocks.push({ first, count: rows.length - first, bytes });
   }
   const perTask = Array<number>(tasks.size).fill(0);
   for (const task of taskOf) perTask[task]!++;
   const compact = Uint32Array.from(taskOf);
   return {
     total,
+    keys: keyed.keys,
     rows: Uint32Array.from(rows),
     sizes,
     blocks,
@@ -72,8 +70,77 @@ export async function indexOf(
   };
 }
 
-/** Whether a group is kept out of training: by its name alone, so that it is in every run, whatever else the set has. */
-export function isHeldOut(group: string, share: number): boolean {
-  if (share === 0) return false;
-  return createHash("sha256").update(group).digest().readUIntBE(0, 6) / 2 ** 48 < share;
+/** All records that have a key, of both parts. */
+interface Keyed extends Pick<SetIndex, "total" | "keys" | "sizes" | "tasks"> {
+  /** The first number of every block. */
+  readonly starts: readonly number[];
+  /** Of every record its number in the set, its task, and the lot that its group has drawn. */
+  readonly rows: readonly number[];
+  readonly taskOf: readonly number[];
+  readonly lots: readonly number[];
 }
+
+async function keyedRecords(blocks: readonly Block[], log: DefectLog): Promise<Keyed> {
+  const tasks = new Map<string, number>();
+  const [starts, rows, taskOf, lots]: number[][] = [[], [], [], []];
+  const sizes: { count: number; bytes: number }[] = [];
+  const hash = createHash("sha256");
+  let total = 0;
+  for (const block of blocks) {
+    const keys = await block.keys();
+    for (const [i, key] of keys.entries()) {
+      if (key instanceof Defect) {
+        log.add(total + i, key);
+        continue;
+      }
+      hash.update(JSON.stringify([key.id, key.group, key.task]));
+      const task = tasks.get(key.task) ?? tasks.size;
+      tasks.set(key.task, task);
+      rows!.push(total + i);
+      taskOf!.push(task);
+      lots!.push(lotOf(key.group));
+    }
+    starts!.push(total);
+    sizes.push({ count: keys.length, bytes: block.rowBytes * keys.length });
+    total += keys.length;
+  }
+  return {
+    total,
+    keys: hash.digest("hex"),
+    sizes,
+    tasks: [...tasks.keys()],
+    starts: starts!,
+    rows: rows!,
+    taskOf: taskOf!,
+    lots: lots!,
+  };
+}
+
+/** Lots are multiples of this. */
+const lotStep = 2 ** -48;
+
+/** Where a group lies between 0 and 1: by its name alone, so that it is there in every run. */
+const lotOf = (group: string): number =>
+  createHash("sha256").update(group).digest().readUIntBE(0, 6) * lotStep;
+
+/**
+ * The lot below which records are held out: the share, or as much more as it takes for two of one task, an example and
+ * what is asked for, in sets so small that the share has none. Two of that task are left to train on.
+ */
+function splitAt({ tasks, taskOf, lots }: Keyed, share: number): number {
+  const byTask: number[][] = tasks.map(() => []);
+  for (const [i, task] of taskOf.entries()) byTask[task]!.push(lots[i]!);
+  const seconds = byTask
+    .map((drawn) => drawn.sort((a, b) => a - b))
+    .filter((drawn) => drawn.length >= 4 && drawn[1]! < drawn.at(-2)!)
+    .map((drawn) => drawn[1]! + lotStep);
+  return seconds.length === 0
+    ? share
+    : Math.max(
+        share,
+        seconds.reduce((a, b) => Math.min(a, b)),
+      );
+}
+
+/** Whether a share keeps a group out of training: by its name alone, so that it does in every run, whatever else there is. */
+export const isHeldOut = (group: string, share: number): boolean => lotOf(group) < share;

@@ -49,7 +49,7 @@ export const pairsSettings = z.strictObject({
   instruction: z.string().min(1).optional(),
   /** Order of the records. */
   seed: z.int().min(0).default(0),
-  /** Share of the records (by a hash of their group) that is kept out of training. */
+  /** Share of the records (by a hash of their group) that is kept out of training; of a small set two of one task. */
   heldOut: z.number().min(0).max(0.9).default(0),
   /** Which side of that split is read. */
   part: z.enum(["train", "heldOut"]).default("train"),

@@ -17,6 +17,7 @@ import {
   type LoadedPair,
   type PairRecord,
   type Row,
+  type Skipped,
 } from "./record.ts";
 import { type Paint, paintOf, type Render } from "./render.ts";
 import { indexOf, type SetIndex } from "./set-index.ts";
@@ -65,7 +66,7 @@ export class PairSource {
   readonly length: number;
   readonly format: OpenedSet["format"];
   readonly name: string;
-  /** Identifies the set, its settings and its order. */
+  /** Identifies the set, its settings and its order, by the records' keys: what is in their pictures is not looked at. */
   readonly digest: string;
   private readonly order: Order;
   private readonly shelf: Shelf<readonly (Row | Defect)[]>;
@@ -88,13 +89,17 @@ export class PairSource {
     this.fixedPaint = set.render && paintOf(set.render);
     const { seed, heldOut, part, memory } = config;
     const blocks = set.blocks.map(({ name }, i) => [name, index.sizes[i]!.count]);
-    const told = [this.name, seed, heldOut, part, memory, this.length, blocks];
+    const told = [this.name, seed, heldOut, part, memory, this.length, index.keys, blocks];
     this.digest = sha256(JSON.stringify(told)).slice(0, 16);
   }
 
   /** @throws XPromptError when no record of the part asked for can be used */
-  static async open(set: OpenedSet, config: PairsConfig): Promise<PairSource> {
-    const log = new DefectLog();
+  static async open(
+    set: OpenedSet,
+    config: PairsConfig,
+    onSkip?: (skipped: Skipped) => void,
+  ): Promise<PairSource> {
+    const log = new DefectLog((row, why) => onSkip?.({ set: config.path, row, why }));
     const index = await indexOf(set.blocks, config, log);
     const captions = config.captions === undefined ? new Map() : await captionsById(config.captions);
     const source = new PairSource(set, config, index, log, captions);
@@ -162,7 +167,8 @@ export class PairSource {
   /**
    * Context number `n`, n = 0, 1, 2, …: pairs of one task, a pure function of the settings and `n`. Contexts go through
    * the set: they share no pair until all have been shown, save where a task has few. A broken pair gives way to
-   * another of its task. Where a task has fewer pairs than asked for, pairs repeat, on their own side.
+   * another of its task, and so does one without an input among pairs. Where a task has fewer
+   * pairs than asked for, pairs repeat, on their own side.
    * @throws XPromptError when no task has two whole pairs (one, where no examples are asked for)
    */
   async context(n: number, { examples, todos, size }: ContextShape): Promise<PairContext> {
@@ -180,7 +186,7 @@ export class PairSource {
       const pairs: LoadedPair[] = [];
       for (const item of this.peers(window, index)) {
         if (pairs.length === shown + todos) break;
-        const pair = await this.load(item, size, paint);
+        const pair = await this.loadPeer(item, size, paint);
         if (pair) pairs.push(pair);
       }
       if (pairs.length < least) {
@@ -236,6 +242,20 @@ export class PairSource {
     return this.whole(item, async (row) => decodePair(await this.recordOf(row), size, paint));
   }
 
+  /** The same for a context: of a task that pairs are of, a record without an input is broken. */
+  private async loadPeer(
+    item: number,
+    size: number,
+    paint: Paint | undefined,
+  ): Promise<LoadedPair | undefined> {
+    const isCaptioned = this.index.tasks[this.index.taskOf(item)] === textToImage;
+    return this.whole(item, async (row) => {
+      const record = await this.recordOf(row);
+      if (record.input || isCaptioned) return decodePair(record, size, paint);
+      throw new Defect("missing", row.place, "it has no input picture, as the others of its task have");
+    });
+  }
+
   private recordAt(item: number): Promise<PairRecord | undefined> {
     return this.whole(item, (row) => this.recordOf(row));
   }
@@ -264,9 +284,16 @@ export class PairSource {
   private nothing(total: number, wanted = "a whole record"): XPromptError {
     const { path, heldOut, part } = this.config;
     const { total: broken, first } = this.log.report();
-    const why = broken > 0 ? `; the first: ${first[0]}` : heldOut > 0 ? ` in the part ${part}` : "";
+    const [where, remedy] =
+      heldOut > 0
+        ? [
+            ` in the part ${part}`,
+            "check the files, add pairs, or change heldOut: mix.pairsHeldOut of a recipe",
+          ]
+        : ["", "check the files and settings"];
+    const why = broken > 0 ? `; the first: ${first[0]}` : "";
     return new XPromptError(
-      `reading data set ${path}: expected ${wanted}, got none of ${total}, ${broken} broken${why} (check the files and settings)`,
+      `reading data set ${path}: expected ${wanted}, got none of ${total}${where}, ${broken} broken${why} (${remedy})`,
     );
   }
 }

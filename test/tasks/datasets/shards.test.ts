@@ -74,6 +74,48 @@ describe("Parquet shards", () => {
     );
   });
 
+  it("have records without an input: captioned pictures, never part of a context of pairs", async () => {
+    const picture = new Uint8Array(await plainPicture("a.png", [7, 0, 0]));
+    const nothing = null as unknown as Uint8Array;
+    const input = [picture, nothing, picture, nothing, picture];
+    const content = parquetWriteBuffer({
+      columnData: [
+        { name: "input", data: input, type: "BYTE_ARRAY", nullable: true },
+        { name: "output", data: Array(5).fill(picture), type: "BYTE_ARRAY" },
+        { name: "instruction", data: ["a", "b", "c", "d", "e"], type: "STRING" },
+      ],
+    });
+    const path = join(await newFolder(), "a.parquet");
+    await writeFile(path, new Uint8Array(content));
+    const { pairs } = await loadPairs(path, { size: 8 });
+    expect(pairs.map(({ task }) => task === "text-to-image")).toEqual(input.map((each) => each === nothing));
+    const source = await openPairs({ path });
+    for (let n = 0; n < 5; n++) {
+      const { examples, todos } = await source.context(n, { examples: 2, todos: 2, size: 8 });
+      for (const pair of [...examples, ...todos]) expect(colorOf(pair.input)).toEqual([7, 0, 0]);
+    }
+    expect(source.defects).toMatchObject({ total: 2, byKind: { missing: 2 } });
+    expect(source.defects.first[0]).toContain("it has no input picture");
+  });
+
+  it("may be captioned pictures alone", async () => {
+    const picture = new Uint8Array(await plainPicture("a.png", [7, 0, 0]));
+    const content = parquetWriteBuffer({
+      columnData: [
+        { name: "image", data: [picture, picture], type: "BYTE_ARRAY" },
+        { name: "caption", data: ["a", "b"], type: "STRING" },
+      ],
+    });
+    const path = join(await newFolder(), "a.parquet");
+    await writeFile(path, new Uint8Array(content));
+    const { examples, todos } = await (await openPairs({ path })).context(0, {
+      examples: 1,
+      todos: 2,
+      size: 8,
+    });
+    expect([examples.length, todos.length, todos[0]!.input]).toEqual([0, 2, undefined]);
+  });
+
   it("are refused when cut off, or when they are something else", async () => {
     const folder = await newFolder();
     const path = join(folder, "a.parquet");

@@ -91,6 +91,52 @@ describe("the held-out part", () => {
     expect([isHeldOut("record 1", 0.2411), isHeldOut("record 1", 0.2412)]).toEqual([false, true]);
   });
 
+  it.each([4, 5, 9, 30])("has two pairs of a set of %i, and leaves the others", async (count) => {
+    const path = await writeFiles(manyPairs(count));
+    const ids = async (part: "train" | "heldOut") =>
+      idsOf(await all((await openPairs({ path, part, heldOut: 0.001 })).records()));
+    const [train, heldOut] = [await ids("train"), await ids("heldOut")];
+    expect([train.length, heldOut.length]).toEqual([count - 2, 2]);
+    expect(new Set([...train, ...heldOut]).size).toBe(count);
+    const source = await openPairs({ path, part: "heldOut", heldOut: 0.001 });
+    const { examples, todos } = await source.context(0, { examples: 1, todos: 1, size });
+    expect(idsOf([...examples, ...todos]).sort()).toEqual(heldOut);
+  });
+
+  it("has two pairs of one task, and tears no group apart for them", async () => {
+    const names = Array.from({ length: 12 }, (_, i) => String(i).padStart(2, "0"));
+    const write = (keys: (i: number) => object) => {
+      const lines = names.map((name, i) =>
+        JSON.stringify({ input: `${name}.before.png`, output: `${name}.after.png`, ...keys(i) }),
+      );
+      return writeFiles({ ...manyPairs(12), "metadata.jsonl": lines.join("\n") });
+    };
+    const settings = { heldOut: 0.001, part: "heldOut" as const };
+    const mixed = await write((i) => ({ kind: ["a", "b", "c"][i % 3] }));
+    expect([
+      ...(await openPairs({ path: mixed, columns: { task: "kind" }, ...settings })).tasks.values(),
+    ]).toContain(2);
+    const scenes = { path: await write((i) => ({ scene: i % 4 })), columns: { group: "scene" } };
+    expect((await openPairs({ ...scenes, ...settings })).length).toBe(3);
+    expect((await openPairs({ ...scenes, ...settings, part: "train" })).length).toBe(9);
+    const single = { path: await write(() => ({ scene: 1 })), columns: { group: "scene" } };
+    expect((await openPairs({ ...single, ...settings, part: "train" })).length).toBe(12);
+  });
+
+  it("that can not be drawn from says which it is and what sets it, with broken files as well", async () => {
+    const path = await writeFiles({ ...manyPairs(2), "00.after.png": "broken" });
+    for (const part of ["train", "heldOut"] as const) {
+      // No part of two pairs has two whole ones.
+      const parts = openPairs({ path, heldOut: 0.5, part });
+      const failed = parts.then((source) => source.context(0, { examples: 1, todos: 1, size }));
+      await expect(failed).rejects.toThrow(
+        new RegExp(
+          `in the part ${part}, .*\\(check the files, add pairs, or change heldOut: mix.pairsHeldOut`,
+        ),
+      );
+    }
+  });
+
   it("must have a record", async () => {
     const path = await writeFiles(manyPairs(1));
     const parts = [0.001, 0.9].map((heldOut) => openPairs({ path, heldOut, part: "heldOut" }));
