@@ -21,7 +21,7 @@ interface TrainOptions {
 export function trainCommand(signal: AbortSignal): Command {
   return new Command("train")
     .description(
-      "Train a model by a recipe. Any setting of the recipe can be changed: --steps=4000, --optimizer.learningRate=3e-4",
+      "Train a model by a recipe. Any setting of the recipe can be changed: --steps=40, --optimizer.learningRate=3e-4",
     )
     .argument("<recipe>", "a recipe file (.ts or .js)")
     .argument("[overrides...]", "settings of the recipe to change, as --key=value")

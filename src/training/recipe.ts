@@ -41,19 +41,16 @@ export interface AnyRecipeKind {
 
 /**
  * Declares a kind of recipe.
- * @param settings made of `z.strictObject`s, so that a misspelt setting is an error; without transforms, since a
+ * @param schema made of `z.strictObject`s, so that a misspelt setting is an error; without transforms, since a
  *   recipe may be checked twice
- * @param check what has to fit among settings that are right by themselves
- * @throws TypeError when an object in `settings` is not strict
+ * @throws TypeError when an object in `schema` is not strict
  * @example export const tokenizerRecipe = recipeKind("tokenizer", z.strictObject({ steps: z.int().min(1) }));
  */
 export function recipeKind<Name extends string, Schema extends z.ZodObject>(
   kind: Name,
-  settings: Schema,
-  check: (values: z.output<Schema>, context: z.RefinementCtx) => void = () => {},
+  schema: Schema,
 ): RecipeKind<Name, Schema> {
-  settingKeys(settings);
-  const schema = settings.superRefine(check);
+  settingKeys(schema);
   const make = (given: z.input<Schema>) => {
     const values = withoutKind(given, kind);
     const parsed = schema.safeParse(values);

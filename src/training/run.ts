@@ -49,13 +49,6 @@ export const runSettings = {
 
 export type RunSettings = z.output<z.ZodObject<typeof runSettings>>;
 
-/** What has to fit among the settings of a run. */
-export function checkRun({ schedule, steps }: RunSettings, context: z.RefinementCtx): void {
-  if (schedule.warmup <= steps) return;
-  const message = `expected at most as many steps as the run has (${steps}), got ${schedule.warmup}`;
-  context.addIssue({ code: "custom", path: ["schedule", "warmup"], message });
-}
-
 /** What is trained, made ready: the run only drives it. */
 export interface TrainingTask<Batch> {
   readonly recipe: RunSettings & { readonly kind: string };

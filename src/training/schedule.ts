@@ -14,7 +14,7 @@ import { z } from "zod";
 
 export const scheduleSchema = z.strictObject({
   shape: z.enum(["constant", "cosine", "linear", "inverseSqrt", "wsd"]).default("cosine"),
-  /** Steps from nothing to the peak, at most all of the run; the first step is at 1 / `warmup` of it. */
+  /** Steps from nothing to the peak; the first step is at 1 / `warmup` of it. */
   warmup: z.int().min(0).default(0),
   /** Where the fall ends, as a share of the peak. */
   floor: z.number().min(0).max(1).default(0),

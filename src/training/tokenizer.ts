@@ -29,7 +29,7 @@ import { float32, floats, int64, type Value } from "../runtime/session.ts";
 import { caption, drawScene, selectFamilies } from "../tasks/index.ts";
 import { trainingMemory } from "./memory.ts";
 import { recipeKind } from "./recipe.ts";
-import { checkRun, runSettings, type TrainingTask } from "./run.ts";
+import { runSettings, type TrainingTask } from "./run.ts";
 import type { TrainingState } from "./state.ts";
 import { type Objective, TrainingStep } from "./step.ts";
 import { createSource, type PictureBatch, type PictureOptions } from "./tokenizer-data.ts";
@@ -93,7 +93,6 @@ export const tokenizerRecipe = recipeKind(
     /** Share of all steps after which nothing is revived any more. */
     reviveUntil: z.number().min(0).max(1).default(0.75),
   }),
-  checkRun,
 );
 export type TokenizerRecipe = ReturnType<typeof tokenizerRecipe>;
 

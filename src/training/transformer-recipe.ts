@@ -8,7 +8,7 @@ import { recommendedSampling } from "../xprompt/request.ts";
 import { exampleMasks } from "../xprompt/sequence.ts";
 import { MOMENTUM, methods } from "./optimizer.ts";
 import { recipeKind } from "./recipe.ts";
-import { checkRun, runSettings } from "./run.ts";
+import { runSettings } from "./run.ts";
 
 const share = z.number().min(0).max(1);
 /** How often there are 1, 2, 3, … of something. */
@@ -157,6 +157,5 @@ export const transformerRecipe = recipeKind(
     /** Batches of held-out contexts that an evaluation looks at. */
     heldOutBatches: z.int().min(1).default(6),
   }),
-  checkRun,
 );
 export type TransformerRecipe = ReturnType<typeof transformerRecipe>;

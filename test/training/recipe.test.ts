@@ -187,16 +187,8 @@ describe("applyOverrides", () => {
 });
 
 describe("settings of every run", () => {
-  const base = tokenizer({ steps: 3, optimizer: {}, schedule: { warmup: 3 }, loss: {} });
+  const base = tokenizer({ steps: 3, optimizer: {}, schedule: {}, loss: {} });
   const complaintAbout = (...args: string[]) => complaint(() => applyOverrides(base, args, [tokenizer]));
-
-  test("a warm-up is no longer than the run", () => {
-    expect(complaintAbout("--schedule.warmup=1e9")).toBe(
-      "--schedule.warmup: expected at most as many steps as the run has (3), got 1000000000",
-    );
-    const longer = () => tokenizer({ ...base, steps: 2 });
-    expect(complaint(longer, XPromptError)).toContain("as the run has (2), got 3");
-  });
 
   test("threads are bounded", () => {
     expect(complaintAbout("--threads=100000")).toContain("an integer ≥ 0 and ≤ 1024, got 100000");
