@@ -69,7 +69,7 @@ th { color: var(--faint); font-weight: 500; }
 th:first-child, td:first-child { text-align: left; }
 .pictures th { text-align: center; }
 .pictures td { text-align: center; vertical-align: top; border: 0; white-space: normal; }
-.pictures td:first-child { text-align: left; max-width: 14rem; }
+.pictures td:first-child { text-align: left; min-width: 7rem; max-width: 14rem; }
 img { width: 128px; image-rendering: pixelated; border: 1px solid var(--line); display: block; margin: 0 auto; }
 small { color: var(--faint); display: block; max-width: 128px; margin: 0 auto; }
 `;

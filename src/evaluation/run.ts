@@ -104,7 +104,7 @@ async function write(
       await writeFileAtomic(join(out, "sheets", `${fileName(section.title)}.png`), await encodePng(sheet));
   }
   const { model, fingerprint, seed, settings, command } = result;
-  const intro = `${suite.description}. Model ${model} (${fingerprint}), seed ${seed}, drawn with ${JSON.stringify(settings)}: ${command}`;
+  const intro = `${suite.description}. Model ${model} (${fingerprint}), seed ${seed}, drawn with ${JSON.stringify(settings)}. To do it again: ${command}`;
   await writeFileAtomic(
     join(out, "report.html"),
     await renderHtml(`xprompt eval ${suite.name}`, intro, sections),

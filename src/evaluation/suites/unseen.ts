@@ -188,12 +188,12 @@ const explanation =
 function summaryOf(rows: Readonly<Record<string, object>>) {
   const columns = [
     "metric",
-    "full",
-    "none",
-    "causal",
     "xprompt",
-    "wrongExample",
+    "none",
+    "full",
     "gapClosure",
+    "causal",
+    "wrongExample",
     "ceiling",
     "unchanged",
     "n",
