@@ -126,7 +126,7 @@ class PairsToAsk {
   /** How much of `total` is done once so many pairs are. */
   passed(pairs: number): number {
     const records = this.set.length - (this.skipped - this.uncounted);
-    return this.total - Math.min(this.total - pairs, records - pairs);
+    return pairs + Math.max(0, this.total - records);
   }
 }
 

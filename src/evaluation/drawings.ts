@@ -5,7 +5,7 @@
  */
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
 import { fromBytes, type Image, loadImage, readPngText, savePng, toBytes } from "../image/index.ts";
@@ -19,7 +19,7 @@ import { checkRequest, type RecommendedSampling } from "../xprompt/request.ts";
 export type DrawSettings = Pick<GenerateOptions, "temperature" | "topK" | "topP" | "guidance">;
 
 /** What pictures are drawn with: what was asked for, else what the model recommends, else what `generate` takes. */
-export function drawnWith(asked: DrawSettings, { config }: XPrompt): RecommendedSampling {
+function drawnWith(asked: DrawSettings, { config }: XPrompt): RecommendedSampling {
   const { sampling } = config.xprompt;
   const drawn = (pictures: boolean) => {
     const { temperature, topK, topP, guidance } = checkRequest(asked, sampling, { pictures });
@@ -55,6 +55,8 @@ const textSchema = z.object({ request: z.string(), milliseconds: z.number() });
 
 export class Drawings {
   readonly settings: RecommendedSampling;
+  /** Where pictures are kept, if they are. */
+  private readonly folder: string | undefined;
   private readonly compressed = new WeakMap<Shown, Promise<VisualPrompt>>();
   private progress: Progress | undefined;
   private done = 0;
@@ -63,24 +65,27 @@ export class Drawings {
     private readonly model: XPrompt,
     private readonly asked: DrawSettings,
     private readonly options: {
-      /** Where pictures are kept; nowhere unless told. */
-      readonly folder?: string;
-      readonly label: string;
+      readonly suite: string;
+      readonly seed: number;
+      /** Folder of the results: pictures are kept below it; nowhere unless told. */
+      readonly out?: string;
       readonly signal?: AbortSignal;
     },
   ) {
     this.settings = drawnWith(asked, model);
+    const { suite, seed, out } = options;
+    const key = sha256(JSON.stringify([suite, model.fingerprint, this.settings, seed])).slice(0, 12);
+    this.folder = out && join(resolve(out), "drawings", key);
   }
 
   /** How many pictures there will be: from now on progress is shown. */
   expect(total: number): void {
-    this.progress = new Progress({ label: this.options.label, total, unit: "pictures" });
+    this.progress = new Progress({ label: this.options.suite, total, unit: "pictures" });
   }
 
   async draw(request: DrawRequest): Promise<Drawing> {
     this.options.signal?.throwIfAborted();
-    const { folder } = this.options;
-    const path = folder && join(folder, `${request.id}.png`);
+    const path = this.folder && join(this.folder, `${request.id}.png`);
     const digest = digestOf(request);
     const drawing = (path && (await kept(path, digest))) || (await this.drawNow(request, digest, path));
     this.progress?.update(++this.done);

@@ -1,14 +1,14 @@
 /** @file Running a suite: the model, the folder that work goes on in, and the files that tell the result. */
 import { existsSync } from "node:fs";
 import { mkdir, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
 import { encodePng } from "../image/index.ts";
-import { attempt, readJson, sha256, writeFileAtomic } from "../runtime/files.ts";
+import { attempt, readJson, writeFileAtomic } from "../runtime/files.ts";
 import { type LoadOptions, XPrompt } from "../xprompt/model.ts";
 import { resolveModel } from "../xprompt/models.ts";
-import { Drawings, type DrawSettings, drawnWith } from "./drawings.ts";
+import { Drawings, type DrawSettings } from "./drawings.ts";
 import { renderHtml, type Section, sheetImage } from "./report.ts";
 import type { Suite, SuiteContext } from "./suite.ts";
 import { readTrainingFacts } from "./training-facts.ts";
@@ -42,14 +42,7 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
   if (out !== undefined) await checkPlace(out, suite.name);
   const model = await XPrompt.load(options.model, options.load);
   if (out !== undefined) await attempt(`evaluating into ${out}`, out, () => mkdir(out, { recursive: true }));
-  const asked = options.settings ?? {};
-  const settings = drawnWith(asked, model);
-  const key = sha256(JSON.stringify([suite.name, model.fingerprint, settings, seed])).slice(0, 12);
-  const drawings = new Drawings(model, asked, {
-    folder: out && join(resolve(out), "drawings", key),
-    label: suite.name,
-    signal,
-  });
+  const drawings = new Drawings(model, options.settings ?? {}, { suite: suite.name, seed, out, signal });
   try {
     const limit = options.limit ?? suite.limit;
     const given = { options: options.options, signal, command };
@@ -64,7 +57,7 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
       fingerprint,
       seed,
       limit,
-      settings,
+      settings: drawings.settings,
       command,
     };
     if (out !== undefined) await write(out, suite, result, report);

@@ -23,7 +23,7 @@ export const requestSchema = samplingSchema.extend({
   samples: z.int().min(1).max(MAX_SAMPLES).default(1).describe(`a whole number from 1 to ${MAX_SAMPLES}`),
   k: z.int().min(1).max(MAX_EXAMPLES).default(1).describe(`a whole number from 1 to ${MAX_EXAMPLES}`),
   minSimilarity: z.number().min(-1).max(1).optional().describe("a number from -1 to 1"),
-  guidance: guidanceSchema.default(1).describe(guidanceSchema.description!),
+  guidance: guidanceSchema.default(1),
 });
 
 const recommendable = z

@@ -6,6 +6,7 @@ import { XPromptError } from "../../errors.ts";
 import type { SheetRow } from "../../image/index.ts";
 import {
   type LoadedPair,
+  MissingSplit,
   openPairs,
   type PairSource,
   type PairsSettings,
@@ -191,24 +192,24 @@ async function compare(
 
 /** The split that is measured; all of it where the files tell none. @throws XPromptError where they tell others */
 const openMeasured = (set: DataSet, path: string): Promise<PairSource> =>
-  openSplit(set, path, set.split, /expected a split "[^"]*", got none/);
+  openSplit(set, path, set.split, ({ hasOthers }) => !hasOthers);
 
 /** What examples come from; all of it where there is no training split. */
 const openTraining = (set: DataSet, path: string): Promise<PairSource> =>
-  openSplit(set, path, "train", /expected a split/);
+  openSplit(set, path, "train", () => true);
 
-/** A split of the set; all of it where what is said of it is so. */
+/** A split of the set; all of it where it is missing and may be. */
 async function openSplit(
   { format }: DataSet,
   path: string,
   split: string,
-  missing: RegExp,
+  mayMiss: (error: MissingSplit) => boolean,
 ): Promise<PairSource> {
   const all = await openPairs({ path, format, split: "all" });
   try {
     return await openPairs({ path, format, split });
   } catch (error) {
-    if (error instanceof XPromptError && missing.test(error.message)) return all;
+    if (error instanceof MissingSplit && mayMiss(error)) return all;
     throw error;
   }
 }

@@ -126,10 +126,21 @@ function splitSteps(name: string, by: SplitBy): string[] {
   return by === "folders" ? steps : [...steps, /^[^-.]+/.exec(file)?.[0] ?? ""];
 }
 
+/** A set has no such split. */
+export class MissingSplit extends XPromptError {
+  constructor(
+    message: string,
+    /** Whether its files tell others. */
+    readonly hasOthers: boolean,
+  ) {
+    super(message);
+  }
+}
+
 /**
  * Those of `items` that belong to the split asked for; without one, `train` where there is such a split, else all.
  * @param nameOf the name that tells an item's split
- * @throws XPromptError when there is none of that split
+ * @throws MissingSplit when there is none of that split
  */
 export function ofSplit<T>(
   items: readonly T[],
@@ -146,7 +157,8 @@ export function ofSplit<T>(
   if (kept.length > 0) return kept;
   if (split === undefined) return items;
   const there = new Set(items.map((item) => splitOf(nameOf(item), by)).filter((each) => each !== undefined));
-  throw new XPromptError(
+  throw new MissingSplit(
     `${doing}: expected a split "${split}", got ${[...there].join(", ") || "none"} (correct the setting split)`,
+    there.size > 0,
   );
 }

@@ -1,4 +1,5 @@
 /** @file Data sets of image pairs: files, lists and shards as they are downloaded, as one endless order of records. */
+export { MissingSplit } from "./files.ts";
 export { type LoadedPairs, loadPairs } from "./load.ts";
 export { openPairs } from "./open.ts";
 export {
