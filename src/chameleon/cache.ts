@@ -5,6 +5,7 @@
 import { type Feeds, float32, floats, int64, type Value } from "../runtime/session.ts";
 import type { DecoderConfig } from "./config.ts";
 import { headWidth } from "./transformer.ts";
+import type { PictureSpan } from "./whole-pictures.ts";
 
 /**
  * Slots are added this many at a time, or an eighth of those there are: a token's cost follows what is used, not what
@@ -91,11 +92,14 @@ export class KeyValueCache {
     return { length, heads: this.heads, layers };
   }
 
-  /** What a run of `time` new tokens a row reads: past keys and values, and which keys each new token sees. */
-  feeds(time: number): Feeds {
+  /**
+   * What a run of `time` new tokens per row reads: past keys and values, and which keys each new token sees.
+   * @param whole by row, the pictures among the new tokens that are seen both ways
+   */
+  feeds(time: number, whole: readonly (readonly PictureSpan[])[] = []): Feeds {
     const shape = [this.rows, this.heads, this.room, this.headDim];
     const feeds: Record<string, Value> = {
-      visible: this.visible(time),
+      visible: this.visible(time, whole),
       lengths: int64([this.room, time], [2]),
     };
     for (const [layer, buffer] of this.buffers.entries())
@@ -104,15 +108,21 @@ export class KeyValueCache {
   }
 
   /** float32 `[rows, 1, time, room + time]`: past slots in use are seen, new tokens see themselves and earlier ones. */
-  private visible(time: number): Value {
+  private visible(time: number, whole: readonly (readonly PictureSpan[])[]): Value {
     const width = this.room + time;
     const bias = new Float32Array(this.rows * time * width);
-    for (let row = 0; row < this.rows; row++)
+    for (let row = 0; row < this.rows; row++) {
       for (let t = 0; t < time; t++) {
         const start = (row * time + t) * width;
         bias.fill(HIDDEN, start + this.lengths[row]!, start + this.room);
         bias.fill(HIDDEN, start + this.room + t + 1, start + width);
       }
+      for (const { first, last } of whole[row] ?? [])
+        for (let t = first; t <= last; t++) {
+          const start = (row * time + t) * width + this.room;
+          bias.fill(0, start + first, start + last + 1);
+        }
+    }
     return float32(bias, [this.rows, 1, time, width]);
   }
 

@@ -4,6 +4,7 @@ import type { Quantization, Rotation } from "../graph/index.ts";
 import type { PictureLayoutName } from "./grammar.ts";
 import type { AdapterConfig } from "./lora.ts";
 import { quantizationConfig, quantizationConfigSchema } from "./quantize.ts";
+import type { CodeFeatures } from "./shared-rows.ts";
 import type { VqganConfig } from "./vqgan.ts";
 
 /** Sizes of the language model; the published 7B's in brackets. */
@@ -25,10 +26,20 @@ export interface DecoderConfig {
   readonly maxPositions: number;
   /** Normalize after each sub-layer instead of before it, as the 34B does. */
   readonly swinNorm: boolean;
+  /** Pictures that are read whole, between these two tokens, are seen both ways; as published, each token sees only those before it. */
+  readonly wholePictures?: PictureBounds;
   /** How the matrices are kept, where they are not float32. */
   readonly quantization?: Quantization;
+  /** What the rows of image tokens share; in training alone. */
+  readonly codeFeatures?: CodeFeatures;
   /** What is trained beside these weights; in training alone, no model is kept like that. */
   readonly adapter?: AdapterConfig;
+}
+
+/** Ids of the tokens around a picture. */
+export interface PictureBounds {
+  readonly begin: number;
+  readonly end: number;
 }
 
 const positive = z.int().min(1);
@@ -56,6 +67,8 @@ export const vqConfigSchema = z
     unit_codes: z.boolean().default(false),
     /** Ours: side of the tiles that the encoder sees by themselves. */
     encoder_tile: positive.nullable().default(null),
+    /** Ours: codes of raw patches. */
+    patches: z.boolean().default(false),
   })
   .refine((config) => config.resolution % 2 ** (config.channel_multiplier.length - 1) === 0, {
     message: "expected a resolution that the levels divide",
@@ -64,6 +77,11 @@ export const vqConfigSchema = z
     ({ encoder_tile: tile, resolution, channel_multiplier }) =>
       tile === null || (resolution % tile === 0 && tile % 2 ** (channel_multiplier.length - 1) === 0),
     { message: "expected an encoder_tile that divides the resolution and that the levels divide" },
+  )
+  .refine(
+    ({ patches, embed_dim, channel_multiplier }) =>
+      !patches || embed_dim === 3 * 4 ** (channel_multiplier.length - 1),
+    { message: "expected an embed_dim of three values per pixel of a cell, for codes of raw patches" },
   );
 
 /** False, or null, which means the same. */
@@ -132,6 +150,8 @@ export const decoderConfigSchema = z
       })
       .nullish(),
     tie_word_embeddings: no,
+    /** Ours: ids of the tokens around pictures that are seen both ways. */
+    whole_pictures: z.strictObject({ begin: z.int().min(0), end: z.int().min(0) }).nullish(),
     quantization_config: quantizationConfigSchema.nullish(),
   })
   .superRefine((config, context) => {
@@ -166,6 +186,7 @@ export function vqganFromJson(json: z.output<typeof vqConfigSchema>): VqganConfi
     ...(json.decoder_attn_resolutions && { decoderAttentionResolutions: json.decoder_attn_resolutions }),
     ...(json.unit_codes && { unitCodes: true }),
     ...(json.encoder_tile && { encoderTile: json.encoder_tile }),
+    ...(json.patches && { patches: true }),
   };
 }
 
@@ -188,6 +209,7 @@ export function vqganToJson(config: VqganConfig): z.input<typeof vqConfigSchema>
     }),
     ...(config.unitCodes && { unit_codes: true }),
     ...(config.encoderTile && { encoder_tile: config.encoderTile }),
+    ...(config.patches && { patches: true }),
   };
 }
 
@@ -203,6 +225,7 @@ export function decoderFromJson(json: z.output<typeof decoderConfigSchema>): Dec
     rope: rotationOf(json),
     maxPositions: json.max_position_embeddings,
     swinNorm: json.swin_norm ?? false,
+    ...(json.whole_pictures && { wholePictures: json.whole_pictures }),
     ...(json.quantization_config && {
       quantization: {
         bits: json.quantization_config.bits,
@@ -240,6 +263,7 @@ export function decoderToJson(config: DecoderConfig): z.input<typeof decoderConf
     attention_bias: false,
     mlp_bias: false,
     tie_word_embeddings: false,
+    ...(config.wholePictures && { whole_pictures: { ...config.wholePictures } }),
     ...(config.quantization && { quantization_config: { ...quantizationConfig(config.quantization.bits) } }),
   };
 }

@@ -18,6 +18,7 @@ import { floats, int64, Session, type SessionOptions } from "../runtime/session.
 import { type CacheBlock, cacheInput, cacheOutput, KeyValueCache } from "./cache.ts";
 import type { DecoderConfig } from "./config.ts";
 import { type Attend, embed, head, headWidth, transformer } from "./transformer.ts";
+import { type PictureSpan, pictureSpans } from "./whole-pictures.ts";
 
 /** One row's new tokens and their positions. */
 export interface Stretch {
@@ -50,7 +51,7 @@ export class Decoder {
    */
   async read(rows: readonly Stretch[], cache: KeyValueCache): Promise<Float32Array> {
     let logits: Float32Array = new Float32Array();
-    for (const piece of pieces(rows)) logits = await this.run(piece, cache, "last");
+    for (const piece of pieces(rows, this.config)) logits = await this.run(piece, cache, "last");
     return logits;
   }
 
@@ -58,7 +59,7 @@ export class Decoder {
   async readAll(stretch: Stretch, cache: KeyValueCache): Promise<Float32Array> {
     const logits = new Float32Array(stretch.tokens.length * this.config.vocabularySize);
     const before = cache.lengths[0]!;
-    for (const piece of pieces([stretch])) {
+    for (const piece of pieces([stretch], this.config)) {
       const start = (cache.lengths[0]! - before) * this.config.vocabularySize;
       logits.set(await this.run(piece, cache, "all"), start);
     }
@@ -99,7 +100,10 @@ export class Decoder {
       tokens: flat("tokens"),
       positions: flat("positions"),
       kept: int64(kept, [kept.length]),
-      ...cache.feeds(time),
+      ...cache.feeds(
+        time,
+        rows.map(({ tokens }) => wholeIn(tokens, this.config)),
+      ),
     });
     cache.appendRun(results, time);
     return floats(results.logits!);
@@ -109,13 +113,26 @@ export class Decoder {
 /** Most tokens a row that are read in one run: the scores between them and the past are in memory at once. */
 export const PIECE = 256;
 
-/** Rows of equally many tokens in runs of at most `PIECE` tokens, one after another. */
-function* pieces(rows: readonly Stretch[]): Generator<readonly Stretch[]> {
-  for (let from = 0; from < rows[0]!.tokens.length; from += PIECE) {
-    const part = (ids: readonly number[]) => ids.slice(from, from + PIECE);
+/**
+ * Rows of equally many tokens in runs of at most `PIECE` tokens, one after another. A picture that is seen both ways stays
+ * in one run, however long it is.
+ */
+function* pieces(rows: readonly Stretch[], config: DecoderConfig): Generator<readonly Stretch[]> {
+  const { length } = rows[0]!.tokens;
+  const spans = rows.flatMap(({ tokens }) => wholeIn(tokens, config));
+  const isInside = (cut: number) => spans.some(({ first, last }) => first < cut && cut <= last);
+  for (let from = 0, to: number; from < length; from = to) {
+    to = Math.min(from + PIECE, length);
+    while (to > from && isInside(to)) to--;
+    if (to === from) for (to = Math.min(from + PIECE, length); isInside(to); ) to++;
+    const part = (ids: readonly number[]) => ids.slice(from, to);
     yield rows.map(({ tokens, positions }) => ({ tokens: part(tokens), positions: part(positions) }));
   }
 }
+
+/** The pictures among tokens that are seen both ways. */
+const wholeIn = (tokens: readonly number[], { wholePictures }: DecoderConfig): PictureSpan[] =>
+  wholePictures ? pictureSpans(tokens, wholePictures) : [];
 
 function modelOf(config: DecoderConfig, weights: ReadonlyMap<string, Initializer>): Uint8Array {
   try {

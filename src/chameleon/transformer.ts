@@ -26,6 +26,7 @@ import {
 } from "../graph/index.ts";
 import type { DecoderConfig } from "./config.ts";
 import { addLowRank, embedOwn, headOwn } from "./lora.ts";
+import { withShared } from "./shared-rows.ts";
 
 /** Queries, keys and values of all rows: `[…rows, heads, headDim]`, keys and values with `keyValueHeads`. */
 export interface Projections {
@@ -54,7 +55,8 @@ export function shareHeads(x: Tensor, { heads, keyValueHeads }: DecoderConfig): 
 export function embed(w: Scope, ids: Tensor, config: DecoderConfig): Tensor {
   const at = w.at("model.embed_tokens");
   const { vocabularySize, hiddenSize, quantization, adapter } = config;
-  const table = at.parameter("weight", [vocabularySize, hiddenSize], quantization ? "float16" : "float32");
+  const stored = at.parameter("weight", [vocabularySize, hiddenSize], quantization ? "float16" : "float32");
+  const table = config.codeFeatures ? withShared(at, stored, config.codeFeatures) : stored;
   const rows = quantization ? cast(embedding(ids, table), "float32") : embedding(ids, table);
   const own = adapter?.embeddingTokens;
   return own ? embedOwn(at, ids, rows, own, vocabularySize) : rows;
@@ -72,6 +74,11 @@ export function transformer(w: Scope, x: Tensor, attend: Attend, config: Decoder
 
 /** Logits over the whole vocabulary: hidden `[…rows, hidden]` → `[…rows, vocabulary]`. */
 export function head(w: Scope, hidden: Tensor, config: DecoderConfig): Tensor {
+  if (config.codeFeatures) {
+    const at = w.at("lm_head");
+    const table = at.parameter("weight", [config.vocabularySize, config.hiddenSize]);
+    return linear(hidden, withShared(at, table, config.codeFeatures));
+  }
   const [logits] = project(w, hidden, { lm_head: config.vocabularySize }, config);
   const own = config.adapter?.headTokens;
   return own ? headOwn(w.at("lm_head"), hidden, logits!, own) : logits!;

@@ -24,6 +24,7 @@ import {
   transpose,
   upsample,
 } from "../graph/index.ts";
+import { patchDecoder, patchEncoder } from "./patches.ts";
 
 /** Sizes of an image tokenizer; the published Chameleon's in brackets. */
 export interface VqganConfig {
@@ -54,6 +55,11 @@ export interface VqganConfig {
    * outside its tile, so that what an edit leaves alone keeps its codes. The decoder always sees all of them.
    */
   readonly encoderTile?: number;
+  /**
+   * The latent of a cell is its own pixels: no encoder network, `embedDim` = 3 · cell², and a residual decoder
+   * on the grid of cells (`patches.ts`). `latentChannels` and `normGroups` then mean nothing.
+   */
+  readonly patches?: boolean;
 }
 
 const EPSILON = 1e-6;
@@ -68,6 +74,7 @@ export const codesPerImage = (config: VqganConfig): number => gridSide(config) *
 /** Pictures `[n, 3, side, side]` in [−1, 1] → latents `[n, embedDim, grid, grid]`. */
 export function encoder(w: Scope, pictures: Tensor, config: VqganConfig): Tensor {
   const { resolution, encoderTile } = config;
+  if (config.patches) return patchEncoder(pictures, config);
   if (encoderTile === undefined || encoderTile === resolution) return wholeEncoder(w, pictures, config);
   const tiles = resolution / encoderTile; // along a side
   return joinTiles(wholeEncoder(w, cutTiles(pictures, tiles), config), pictures.shape[0]!, tiles);
@@ -107,6 +114,7 @@ function wholeEncoder(w: Scope, pictures: Tensor, config: VqganConfig): Tensor {
 
 /** Code vectors `[n, embedDim, grid, grid]` → pictures `[n, 3, side, side]`, about [−1, 1]. */
 export function decoder(w: Scope, vectors: Tensor, config: VqganConfig): Tensor {
+  if (config.patches) return patchDecoder(w, vectors, config);
   const attentive = config.decoderAttentionResolutions ?? config.attentionResolutions;
   const latents = convolution(w, "post_quant_conv", vectors, config.latentChannels, 1);
   return w.in("decoder", (w) => {

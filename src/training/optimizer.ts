@@ -46,7 +46,10 @@ export type Role = (typeof roles)[number];
 export const methodOf = (
   { matrices = "adamw" }: Pick<OptimizerSettings, "matrices">,
   name: string,
-): Method => (/\.layers\.\d+\..*_proj\.weight$/.test(name) ? matrices : "adamw");
+): Method => (HIDDEN_MATRIX.test(name) ? matrices : "adamw");
+
+/** Matrices of the transformer's layers, and of the patch decoder's blocks. */
+const HIDDEN_MATRIX = /\.(layers\.\d+\..*_proj|decoder\.(coarse|fine)\.\d+\.conv[12])\.weight$/;
 
 /** The buffers that are kept for a parameter. */
 export const rolesOf = (settings: Pick<OptimizerSettings, "matrices">, name: string): readonly Role[] =>

@@ -4,6 +4,7 @@
  * for a transformer can only learn to keep what looks the same if it reads the same.
  */
 import { toPlanes } from "../chameleon/image-tokenizer.ts";
+import { gridSide, type VqganConfig } from "../chameleon/vqgan.ts";
 import type { Image } from "../image/index.ts";
 import { Random } from "../random.ts";
 import { selectFamilies } from "../tasks/index.ts";
@@ -11,7 +12,7 @@ import { selectFamilies } from "../tasks/index.ts";
 export interface PictureOptions {
   readonly seed: number;
   /** Keeps training and held-out pictures apart: it names the random stream. */
-  readonly part: "train" | "held out";
+  readonly part: "train" | "held out" | "codebook";
   readonly batch: number;
   readonly size: number;
   /** Cells along a side of the code grid. */
@@ -19,6 +20,12 @@ export interface PictureOptions {
   /** Share of the pictures that are collages of two others. */
   readonly collages: number;
 }
+
+export const pictureOptions = (
+  { seed, batch, collages }: Pick<PictureOptions, "seed" | "batch" | "collages">,
+  config: VqganConfig,
+  part: PictureOptions["part"],
+): PictureOptions => ({ seed, part, batch, collages, size: config.resolution, grid: gridSide(config) });
 
 export interface PictureBatch {
   /** float32 `[batch, 3, size, size]` in [−1, 1]. */

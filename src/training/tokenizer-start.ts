@@ -4,13 +4,16 @@ import { join } from "node:path";
 import { z } from "zod";
 import { loadTokenizers, readWeights, type Weight } from "../chameleon/folder.ts";
 import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
-import type { VqganConfig } from "../chameleon/vqgan.ts";
+import { patchSide } from "../chameleon/patches.ts";
+import { gridSide, type VqganConfig } from "../chameleon/vqgan.ts";
 import { XPromptError } from "../errors.ts";
 import { Random } from "../random.ts";
 import { readJson } from "../runtime/files.ts";
 import { resolveModel } from "../xprompt/models.ts";
+import { cellsOf, kMeans } from "./kmeans.ts";
 import { type Filling, initialize, TrainingState } from "./state.ts";
 import type { TokenizerRecipe } from "./tokenizer.ts";
+import { createSource, pictureOptions } from "./tokenizer-data.ts";
 
 export const CODEBOOK = `${VQ_PREFIX}.quantize.embedding.weight`;
 
@@ -22,7 +25,8 @@ export interface Start {
 }
 
 /** @throws XPromptError when there is no such model, or the sizes do not go together */
-export async function startOf({ init, train, model }: TokenizerRecipe): Promise<Start> {
+export async function startOf(recipe: TokenizerRecipe): Promise<Start> {
+  const { init, train, model } = recipe;
   if (init !== undefined) {
     const folder = await resolveModel(init);
     const { image } = await loadTokenizers(folder);
@@ -36,18 +40,40 @@ export async function startOf({ init, train, model }: TokenizerRecipe): Promise<
     throw new XPromptError(
       `tokenizer recipe: train: ${train}: expected init to name the model whose codes are to stay`,
     );
-  checkSizes(model);
-  return { config: model };
+  const config = model.patches ? { ...model, embedDim: 3 * patchSide(model) ** 2 } : model;
+  checkSizes(config);
+  if (!model.patches) return { config };
+  const data = await patchCodebook(recipe, config);
+  const shape = [config.codes, config.embedDim];
+  return { config, weights: new Map([[CODEBOOK, { dtype: "float32", shape, data }]]) };
+}
+
+/** The centroids of the cells of training pictures. */
+async function patchCodebook(recipe: TokenizerRecipe, config: VqganConfig): Promise<Float32Array> {
+  const { seed, batch, kMeans: settings, threads } = recipe;
+  const source = createSource(pictureOptions(recipe, config, "codebook"));
+  const width = config.embedDim;
+  const perBatch = batch * gridSide(config) ** 2 * width;
+  const batches = Math.ceil(settings.pictures / batch);
+  const vectors = new Float32Array(batches * perBatch);
+  for (let i = 0; i < batches; i++)
+    vectors.set(cellsOf(source(i).pictures, config.resolution, patchSide(config)), i * perBatch);
+  return kMeans(vectors, width, {
+    count: config.codes,
+    iterations: settings.iterations,
+    random: Random.of(seed, "k-means"),
+    session: { threads },
+  });
 }
 
 /** Weights to train, as they begin, and those that stay. */
 export function initialState(
-  { weights }: Start,
+  { config, weights }: Start,
   shapes: ReadonlyMap<string, readonly number[]>,
-  { seed, train }: TokenizerRecipe,
+  { seed, train, optimizer }: TokenizerRecipe,
 ): TrainingState {
   const names = [...shapes.keys()];
-  const trained = names.filter((name) => isTrained(name, train));
+  const trained = names.filter((name) => isTrained(name, train, config));
   const kept = names.filter((name) => !trained.includes(name));
   const frozen = weights &&
     kept.length > 0 && {
@@ -57,15 +83,20 @@ export function initialState(
   const state = new TrainingState(
     new Map(trained.map((name) => [name, shapes.get(name)!])),
     frozen || undefined,
+    optimizer,
   );
-  if (weights) for (const name of trained) state.values(name).set(weights.get(name)!.data);
-  else initialize(state, (name) => Random.of(seed, "weights", name), fillingOf);
+  initialize(state, (name) => Random.of(seed, "weights", name), fillingOf(config));
+  for (const name of trained) {
+    const weight = weights?.get(name);
+    if (weight) state.values(name).set(weight.data);
+  }
   return state;
 }
 
-function isTrained(name: string, train: TokenizerRecipe["train"]): boolean {
+/** The codebook of patches stays as k-means made it: its vectors are what codes look like. */
+function isTrained(name: string, train: TokenizerRecipe["train"], { patches }: VqganConfig): boolean {
   if (train === "decoder") return /\.(post_quant_conv|decoder)\./.test(name);
-  return train === "all" || name !== CODEBOOK;
+  return name !== CODEBOOK || (train === "all" && !patches);
 }
 
 function digestOf(weights: readonly Weight[]): string {
@@ -93,9 +124,15 @@ function checkSizes(config: VqganConfig): void {
     refuse(`model.baseChannels: expected a multiple of the ${normGroups} normGroups, got ${baseChannels}`);
 }
 
+/** Last kernels of the patch decoder's branches: each begins without effect. */
+const LAST_OF_BRANCH = /\.decoder\.(conv_out|(coarse|fine)\.\d+\.conv2)\.weight$/;
+
 /** Kaiming-like deviations: variance 1 / fan-in; the codebook's entries start near the encoder's small outputs. */
-function fillingOf(name: string, shape: readonly number[]): Filling {
-  if (name === CODEBOOK) return { deviation: 0.5 };
-  if (shape.length === 1) return { constant: name.endsWith("weight") ? 1 : 0 };
-  return { deviation: 1 / Math.sqrt(shape.slice(1).reduce((product, dim) => product * dim, 1)) };
+function fillingOf({ patches }: VqganConfig): (name: string, shape: readonly number[]) => Filling {
+  return (name, shape) => {
+    if (name === CODEBOOK) return { deviation: 0.5 };
+    if (patches && LAST_OF_BRANCH.test(name)) return { constant: 0 };
+    if (shape.length === 1) return { constant: name.endsWith("weight") ? 1 : 0 };
+    return { deviation: 1 / Math.sqrt(shape.slice(1).reduce((product, dim) => product * dim, 1)) };
+  };
 }

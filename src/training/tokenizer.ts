@@ -32,7 +32,7 @@ import { recipeKind } from "./recipe.ts";
 import { runSettings, type TrainingTask } from "./run.ts";
 import type { TrainingState } from "./state.ts";
 import { type Objective, TrainingStep } from "./step.ts";
-import { createSource, type PictureBatch, type PictureOptions } from "./tokenizer-data.ts";
+import { createSource, type PictureBatch, type PictureOptions, pictureOptions } from "./tokenizer-data.ts";
 import { CODEBOOK, initialState, startOf } from "./tokenizer-start.ts";
 import { moduleBeside, SampleStream } from "./workers.ts";
 
@@ -64,6 +64,8 @@ export const tokenizerRecipe = recipeKind(
         normGroups: z.int().min(1).default(8),
         /** Side in pixels of the tiles that the encoder sees by themselves. Defaults to the whole picture, or to what `init` has. */
         encoderTile: z.int().min(1).optional(),
+        /** Codes of raw patches, by k-means, and a residual decoder; there is no encoder to train then. */
+        patches: z.boolean().default(false),
       })
       .prefault({}),
     loss: z.strictObject({
@@ -86,6 +88,14 @@ export const tokenizerRecipe = recipeKind(
         xpTokens: z.int().min(1).default(64),
         /** Tasks whose words are read. */
         tasks: z.int().min(1).default(1000),
+      })
+      .prefault({}),
+    /** The codebook of patches. */
+    kMeans: z
+      .strictObject({
+        /** Pictures whose cells it is made of. */
+        pictures: z.int().min(1).default(4096),
+        iterations: z.int().min(1).default(12),
       })
       .prefault({}),
     /** Steps between revivals: codes unused since the last one move to vectors of the encoder. */
@@ -115,14 +125,7 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
   const compiled = await plan.compile(session);
   /** How often each code was used since the last revival. */
   const usage = new Float32Array(config.codes);
-  const data = (part: PictureOptions["part"]): PictureOptions => ({
-    seed: recipe.seed,
-    part,
-    batch: recipe.batch,
-    size: config.resolution,
-    grid: gridSide(config),
-    collages: recipe.collages,
-  });
+  const data = (part: PictureOptions["part"]) => pictureOptions(recipe, config, part);
   const heldOut = Array.from({ length: HELD_OUT_BATCHES }, (_, i) => createSource(data("held out"))(i));
   const reviveBefore = isTrained(CODEBOOK) ? recipe.steps * recipe.reviveUntil : 0;
 
@@ -152,7 +155,10 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
         from,
       }),
     async step({ pictures, twins }, learningRate) {
-      const feeds = { pictures: float32(pictures, shape), twins: int64(twins, [twins.length]) };
+      const feeds = {
+        pictures: float32(pictures, shape),
+        ...(!config.patches && { twins: int64(twins, [twins.length]) }),
+      };
       const { loss, gradientNorm, report } = await compiled.run(state, feeds, learningRate);
       for (const code of report.codes!.data as BigInt64Array) usage[Number(code)]! += 1;
       const used = usage.reduce((count, times) => count + Math.min(times, 1), 0);
@@ -225,19 +231,23 @@ function objective(
   const error = subtract(decoded, pictures);
   const squaredError = meanSquare(error);
   const edges = add(meanOf(abs(neighbours(error, 2))), meanOf(abs(neighbours(error, 3))));
+  const reconstruction = [
+    multiply(meanOf(abs(error)), weigh.absolute),
+    multiply(squaredError, weigh.squared),
+    multiply(edges, weigh.edges),
+  ];
+  const report = { squaredError, codes, latents };
+  if (config.patches) return { loss: reconstruction.reduce(add), report };
   const towardsLatents = meanSquare(subtract(vectors, stopGradient(latents)));
   const towardsCodes = meanSquare(subtract(latents, stopGradient(vectors)));
   const twins = graph.input("twins", "int64", [batch * side * side]);
   const towardsTwins = meanSquare(subtract(latents, embedding(twins, latents)));
-  const loss = [
-    multiply(meanOf(abs(error)), weigh.absolute),
-    multiply(squaredError, weigh.squared),
-    multiply(edges, weigh.edges),
+  const quantization = [
     towardsLatents,
     multiply(towardsCodes, weigh.commitment),
     multiply(towardsTwins, weigh.constancy),
-  ].reduce(add);
-  return { loss, report: { squaredError, codes, latents } };
+  ];
+  return { loss: [...reconstruction, ...quantization].reduce(add), report };
 }
 
 const meanOf = (x: Tensor): Tensor => mean(x, undefined, { keep: false });

@@ -3,6 +3,7 @@
  * render the pictures, encode them with the image tokenizer, and lay the tokens out.
  */
 import { loadTokenizers, type Tokenizers } from "../chameleon/folder.ts";
+import { pictureSpans } from "../chameleon/whole-pictures.ts";
 import type { Skipped } from "../tasks/datasets/index.ts";
 import { HIDDEN, type Packing } from "../xprompt/packing.ts";
 import {
@@ -56,6 +57,9 @@ export interface PackedBatch {
   readonly exampleTokens: BigInt64Array;
   readonly examplePositions: BigInt64Array;
   readonly examplePadding: Float32Array;
+  /** Which tokens are of one picture that is read whole (`packing.ts`). */
+  readonly exampleSegments: BigInt64Array;
+  readonly todoSegments: BigInt64Array;
   readonly todoTokens: BigInt64Array;
   readonly todoPositions: BigInt64Array;
   readonly targets: BigInt64Array;
@@ -132,6 +136,8 @@ export function packBatch(
     exampleTokens: new BigInt64Array(exampleCount * exampleLength).fill(BigInt(vocabulary.pad)),
     examplePositions: new BigInt64Array(exampleCount * exampleLength),
     examplePadding: new Float32Array(exampleCount * exampleLength).fill(HIDDEN),
+    exampleSegments: ownSegments(exampleCount * exampleLength),
+    todoSegments: ownSegments(todoCount * todoLength),
     todoTokens: new BigInt64Array(todoCount * todoLength).fill(BigInt(vocabulary.pad)),
     todoPositions: new BigInt64Array(todoCount * todoLength).fill(BigInt(xprompt.todoPosition)),
     targets: new BigInt64Array(todoCount * todoLength),
@@ -146,6 +152,7 @@ export function packBatch(
       batch.examplePositions[start + i] = BigInt(i);
       batch.examplePadding[start + i] = 0;
     }
+    joinPictures(batch.exampleSegments, start, tokens, vocabulary);
   }
   for (const [row, todo] of asked.entries())
     packTodo(
@@ -158,6 +165,21 @@ export function packBatch(
       kind === "descriptions" ? "words" : "picture",
     );
   return batch;
+}
+
+/** Every token a segment of its own. */
+const ownSegments = (count: number): BigInt64Array =>
+  BigInt64Array.from({ length: count }, (_, i) => BigInt(i));
+
+/** The tokens of each picture one segment. */
+function joinPictures(
+  segments: BigInt64Array,
+  start: number,
+  tokens: readonly number[],
+  { beginImage, endImage }: Tokenizers["text"]["vocabulary"],
+): void {
+  for (const { first, last } of pictureSpans(tokens, { begin: beginImage, end: endImage }))
+    segments.fill(BigInt(start + first), start + first, start + last + 1);
 }
 
 /** Lays out one TODO part: every token but the last is read, and the one after it predicted. */
@@ -178,6 +200,7 @@ function packTodo(
   const read = [...asked, ...shown];
   const start = row * batch.packing.todoLength;
   const length = Math.min(tokens.length - 1, batch.packing.todoLength);
+  joinPictures(batch.todoSegments, start, asked, vocabulary);
   // End of image and end of text are not measured: they are certain.
   const last = asked.length + made.length - (answer === "picture" ? 2 : 1);
   for (let i = 0; i < length; i++) {

@@ -6,7 +6,6 @@ import { pairsSettings } from "../tasks/datasets/index.ts";
 import { families, prototypes } from "../tasks/index.ts";
 import { recommendedSampling } from "../xprompt/request.ts";
 import { exampleMasks } from "../xprompt/sequence.ts";
-import { MOMENTUM, methods } from "./optimizer.ts";
 import { recipeKind } from "./recipe.ts";
 import { runSettings } from "./run.ts";
 
@@ -22,16 +21,6 @@ export const transformerRecipe = recipeKind(
   "transformer",
   z.strictObject({
     ...runSettings,
-    optimizer: z.strictObject({
-      ...runSettings.optimizer.shape,
-      /**
-       * What moves the matrices of layers: AdamW as all else, or Muon, which learns more from each step and takes a
-       * quarter longer for it on batches as small as nano's. Rates mean the same to both.
-       */
-      matrices: z.enum(methods).default("adamw"),
-      /** Muon's decay of the mean gradient. */
-      momentum: z.number().min(0).lt(1).default(MOMENTUM),
-    }),
     /** Model name or folder to start from, which has its tokenizers and sizes; weights are drawn at random without. */
     init: z.string().optional(),
     /**
@@ -81,6 +70,10 @@ export const transformerRecipe = recipeKind(
         ropeTheta: z.number().gt(1).optional(),
         /** Positions are divided by it: below 1 neighbours are further apart, and easier to tell apart. Defaults to 1. */
         ropeFactor: z.number().positive().optional(),
+        /** Rows of image tokens share a linear map of their codes' features: what is learned of one holds for its like. */
+        sharedCodes: z.boolean().default(false),
+        /** Pictures of examples and queries are seen both ways; what is generated stays causal. */
+        wholePictures: z.boolean().default(false),
       })
       .prefault({}),
     xprompt: z

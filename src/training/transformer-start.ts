@@ -3,7 +3,7 @@
  * them are trained.
  */
 import { join } from "node:path";
-import type { DecoderConfig } from "../chameleon/config.ts";
+import type { DecoderConfig, PictureBounds } from "../chameleon/config.ts";
 import { loadTokenizers, readWeights, type Tokenizers, type Weight } from "../chameleon/folder.ts";
 import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { type AdapterConfig, tablesWithOwnRows } from "../chameleon/lora.ts";
@@ -19,6 +19,7 @@ import { checkParts } from "../xprompt/check-parts.ts";
 import { modelConfigFromJson, modelConfigSchema } from "../xprompt/config.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { longestExample, longestTodo, todoPositionAfter, type XPromptConfig } from "../xprompt/sequence.ts";
+import { codeFeatures, standardized } from "./code-features.ts";
 import { type Filling, initialize, TrainingState } from "./state.ts";
 import { CODEBOOK } from "./tokenizer-start.ts";
 import type { TransformerRecipe } from "./transformer-recipe.ts";
@@ -51,6 +52,8 @@ export async function startOf(recipe: TransformerRecipe, session: SessionOptions
   const todoPosition = todoPositionAfter({ tokens, maxTextTokens }, tokenizers.image.codesPerImage);
   const xprompt = { tokens, maxTextTokens, mask, todoPosition, sampling };
   const heads = model.heads ?? 8;
+  const stored = await readWeights(folder, undefined, (name) => name === CODEBOOK);
+  const codebook = stored.get(CODEBOOK)!;
   const config: DecoderConfig = {
     hiddenSize: model.hiddenSize ?? 256,
     intermediateSize: model.intermediateSize ?? 704,
@@ -62,13 +65,14 @@ export async function startOf(recipe: TransformerRecipe, session: SessionOptions
     rope: { theta: model.ropeTheta ?? 10_000, ...(model.ropeFactor && { factor: model.ropeFactor }) },
     maxPositions: 2 * xprompt.todoPosition,
     swinNorm: false,
+    ...(model.sharedCodes && { codeFeatures: codeFeatures(codebook, tokenizers.text.vocabulary) }),
+    ...(model.wholePictures && { wholePictures: boundsOf(tokenizers.text.vocabulary) }),
   };
   if (config.hiddenSize % (2 * heads) !== 0)
     refuse(
       `model.hiddenSize: expected a multiple of ${2 * heads}, for ${heads} heads of even width, got ${config.hiddenSize}`,
     );
   checkTokens(tokens, tokenizers.text.vocabulary, name);
-  const codebook = (await readWeights(folder, undefined, (name) => name === CODEBOOK)).get(CODEBOOK)!;
   return { folder, tokenizers, xprompt, config, codebook };
 }
 
@@ -121,6 +125,11 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
   };
 }
 
+const boundsOf = ({ beginImage, endImage }: Vocabulary): PictureBounds => ({
+  begin: beginImage,
+  end: endImage,
+});
+
 function checkTokens(tokens: number, { xp }: Vocabulary, name: string): void {
   if (tokens > xp.length)
     refuse(
@@ -165,7 +174,8 @@ export function initialState(
   const trained = new Map([...shapes].filter(([name]) => !isFrozen(name)));
   const state = new TrainingState(trained, adapter && base, optimizer);
   initialize(state, (name) => Random.of(seed, "weights", name), fillingOf(config));
-  if (codebook) placeCodes(state, codebook, tokenizers.text.vocabulary, config.hiddenSize, seed);
+  if (codebook && !config.codeFeatures)
+    placeCodes(state, codebook, tokenizers.text.vocabulary, config.hiddenSize, seed);
   for (const name of trained.keys()) {
     const weight = base?.weights.get(name);
     if (weight) state.values(name).set(weight.data);
@@ -184,6 +194,8 @@ export function initialState(
 }
 
 const DEVIATION = 0.02;
+/** Share of the variance of an image token's row that follows from its code. */
+const FROM_CODES = 0.9;
 /** Width of the published models' heads. */
 const PUBLISHED_HEAD = 128;
 
@@ -199,14 +211,14 @@ function fillingOf(config: DecoderConfig): (name: string, shape: readonly number
     if (/(lora_B\.weight|norm\.bias)$/.test(name)) return { constant: 0 };
     if (/[qk]_norm\.weight$/.test(name)) return { constant: gain };
     if (/norm\.weight$/.test(name)) return { constant: 1 };
+    if (/\.code_map$/.test(name)) return { deviation: DEVIATION * Math.sqrt(FROM_CODES) };
+    if (config.codeFeatures && /(embed_tokens|lm_head)\.weight$/.test(name))
+      return { deviation: DEVIATION * Math.sqrt(1 - FROM_CODES) };
     if (/(o_proj|down_proj)\.weight$/.test(name))
       return { deviation: DEVIATION / Math.sqrt(2 * config.layers) };
     return { deviation: shape.length > 1 ? DEVIATION : 0 };
   };
 }
-
-/** Share of the variance of an image token's row that follows from its code. */
-const FROM_CODES = 0.9;
 
 /**
  * Puts the rows of image tokens where their codes are: what looks alike begins alike, in what is read and in what is
@@ -233,18 +245,6 @@ export function placeCodes(
         rows[token * hiddenSize + j] = value;
       }
   }
-}
-
-/** Every column with mean 0 and variance 1. */
-function standardized(data: Float32Array, rows: number, columns: number): Float32Array {
-  const result = new Float32Array(data.length);
-  for (let j = 0; j < columns; j++) {
-    const column = Float64Array.from({ length: rows }, (_, i) => data[i * columns + j]!);
-    const mean = column.reduce((sum, x) => sum + x, 0) / rows;
-    const deviation = Math.sqrt(column.reduce((sum, x) => sum + (x - mean) ** 2, 0) / rows) || 1;
-    for (let i = 0; i < rows; i++) result[i * columns + j] = (column[i]! - mean) / deviation;
-  }
-  return result;
 }
 
 function refuse(what: string): never {

@@ -29,10 +29,12 @@ interface Plans {
 
 export class TransformerSteps {
   private readonly recipe: TransformerRecipe;
+  private readonly config: DecoderConfig;
   private readonly plans: ReadonlyMap<string, Plans>;
 
   constructor({ shapes, config, recipe, isTrained, imageTokens }: Options) {
     this.recipe = recipe;
+    this.config = config;
     const { optimizer, loss, mix } = recipe;
     this.plans = new Map(
       shapes.map((shape) => {
@@ -43,7 +45,7 @@ export class TransformerSteps {
           isTrained,
         );
         if (mix.ownCodes === 0 || kind !== "changes") return [keyOf(shape), { step }];
-        const ownCodes = OwnCodes.plan((graph) => predictions(graph, packing, config), imageTokens);
+        const ownCodes = OwnCodes.plan((graph) => predictions(graph, packing, config), imageTokens, config);
         return [keyOf(shape), { step, ownCodes }];
       }),
     );
@@ -63,7 +65,7 @@ export class TransformerSteps {
   ): Promise<StepResult> {
     const { step, ownCodes } = this.plans.get(keyOf(batch))!;
     const read = ownCodes ? await this.asRead(batch, ownCodes, state, session) : batch;
-    return (await step.compile(session)).run(state, feedsOf(read), learningRate);
+    return (await step.compile(session)).run(state, feedsOf(read, this.config), learningRate);
   }
 
   /** The batch as the state's next step reads it. */

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { mergeAdapter, writeAdapterFolder } from "../chameleon/adapter-folder.ts";
 import { readWeights, type Weight, writeModelFolder } from "../chameleon/folder.ts";
 import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
+import { mergeShared } from "../chameleon/shared-rows.ts";
 import { XPromptError } from "../errors.ts";
 import { Graph, parameterShapes } from "../graph/index.ts";
 import { isLibrary, prepareNeighbours } from "../retrieval/index.ts";
@@ -35,7 +36,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   checkMix(recipe);
   const start = await startOf(recipe, device);
   const { folder, tokenizers, xprompt, config } = start;
-  const { adapter, ...decoder } = config;
+  const { adapter, codeFeatures, ...decoder } = config;
   const graph = new Graph();
   /** Held-out contexts have one example each. */
   const packing = packingOf({ ...recipe, xprompt }, 1, tokenizers.image.codesPerImage);
@@ -87,7 +88,14 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   /** Several threads, and the held-out part, may find the same record. */
   const skip = ({ set, row, why }: Skipped) => skipped.set(`${set}#${row}`, `${set}: ${why}`);
   const sets = await openSets(data("train"), skip);
-  const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, targetNll!, session, skip);
+  const heldOut = HeldOut.prepare(
+    kinds,
+    recipe.heldOutBatches,
+    tokenizers,
+    { nll: targetNll!, config },
+    session,
+    skip,
+  );
   heldOut.catch(() => {}); // Whoever measures is told.
   // Of a user's sets now, not when the first stretch of training is over.
   if (hasPairs(recipe)) await heldOut;
@@ -99,11 +107,11 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   const imageWeights = await readWeights(folder, undefined, (name) => name.startsWith(`${VQ_PREFIX}.`));
   const { frozen } = state;
   const trained = () => ({ config: adapter ?? {}, weights: state.weights() });
-  const allWeights = () =>
-    new Map<string, Weight>([
-      ...(frozen ? mergeAdapter(frozen.weights, trained()) : state.weights()),
-      ...imageWeights,
-    ]);
+  const merged = () => {
+    if (frozen) return mergeAdapter(frozen.weights, trained());
+    return codeFeatures ? mergeShared(state.weights(), codeFeatures) : state.weights();
+  };
+  const allWeights = () => new Map<string, Weight>([...merged(), ...imageWeights]);
 
   return {
     recipe,

@@ -14,7 +14,9 @@ import {
   add,
   attention,
   concat,
+  equal,
   type Graph,
+  pad,
   repeat,
   reshape,
   rope,
@@ -23,6 +25,7 @@ import {
   split,
   type Tensor,
   transpose,
+  where,
 } from "../graph/index.ts";
 import type { ExampleMask } from "./sequence.ts";
 
@@ -52,7 +55,9 @@ export const todoRows = (p: Packing): number => p.contexts * p.todos * p.todoLen
 
 /**
  * Attention over packed rows. Adds the inputs `example positions` and `todo positions` (int64 `[sequences, length]`)
- * and `example padding` (float32 `[examples, 1, 1, length]`: 0 to see a key, `HIDDEN` where it is padding).
+ * and `example padding` (float32 `[examples, 1, 1, length]`: 0 to see a key, `HIDDEN` where it is padding). Where pictures
+ * are seen both ways, also `example segments` and `todo segments` (int64 `[sequences, length]`): the same number for all
+ * tokens of a picture that is read whole, one of its own for every other token.
  * Padding comes before an example and after a TODO part, where causality hides it already.
  */
 export function packedAttention(graph: Graph, packing: Packing, config: DecoderConfig): Attend {
@@ -67,11 +72,17 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
   const todoPositions = graph.input("todo positions", "int64", [todoCount, todoLength]);
   const padding = graph.input("example padding", "float32", [exampleCount, 1, 1, exampleLength]);
   const causal = graph.constant(causalBias(exampleLength, 0), [exampleLength, exampleLength]);
-  const exampleBias = add(causal, padding);
-  const todoCausal = graph.constant(causalBias(todoLength, examples * kept), [
-    todoLength,
-    examples * kept + todoLength,
-  ]);
+  /** A causal bias, and pictures that are read whole seen both ways, where the model has that. */
+  const whole = (bias: Tensor, name: string, sequences: number, length: number) => {
+    if (!config.wholePictures) return bias;
+    const segments = graph.input(`${name} segments`, "int64", [sequences, length]);
+    const along = (shape: readonly number[]) => reshape(segments, shape);
+    const isSame = equal(along([sequences, 1, length, 1]), along([sequences, 1, 1, length]));
+    return where(isSame, 0, bias);
+  };
+  const exampleBias = add(whole(causal, "example", exampleCount, exampleLength), padding);
+  const todoOwn = graph.constant(causalBias(todoLength, 0), [todoLength, todoLength]);
+  const todoCausal = padFront(whole(todoOwn, "todo", todoCount, todoLength), examples * kept);
   const todoBias = mask === "xprompt" ? todoCausal : add(todoCausal, seenPadding(graph, packing, padding));
 
   /** Rows `[rows, heads, headDim]` → examples and TODO parts, each `[sequences, heads, length, headDim]`. */
@@ -113,6 +124,9 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
     return concat([joined(ofExamples, exampleRows(packing)), joined(ofTodos, todoRows(packing))], 0);
   };
 }
+
+/** `count` zeros before the last axis: keys that all rows see. */
+const padFront = (bias: Tensor, count: number): Tensor => pad(bias, bias.rank - 1, count, 0);
 
 /** The padding of each TODO part's examples, nothing for its own rows: `[todos, 1, 1, examples · length + todoLength]`. */
 function seenPadding(

@@ -23,10 +23,15 @@ export async function codeNats(
   for (const block of blocks) cache.append(0, block);
   const asked = queryTokens(vocabulary, query);
   const read = Array.from(target, (code) => vocabulary.imageTokens[code]!).slice(0, -1);
-  const tokens = [...asked, ...read];
-  const logits = await decoder.readAll({ tokens, positions: tokens.map((_, i) => todoPosition + i) }, cache);
+  const from = (start: number, tokens: readonly number[]) => ({
+    tokens,
+    positions: tokens.map((_, i) => todoPosition + start + i),
+  });
+  // The target is read by itself: it is no picture that is seen both ways.
+  await decoder.read([from(0, asked.slice(0, -1))], cache);
+  const logits = await decoder.readAll(from(asked.length - 1, [asked.at(-1)!, ...read]), cache);
   return Array.from(target, (code, i) => {
-    const row = (asked.length - 1 + i) * decoder.config.vocabularySize;
+    const row = i * decoder.config.vocabularySize;
     const choices = Array.from(vocabulary.imageTokens, (token) => logits[row + token]!);
     const most = choices.reduce((a, b) => Math.max(a, b));
     const total = choices.reduce((sum, choice) => sum + Math.exp(choice - most), 0);

@@ -211,17 +211,25 @@ test("cacheBytes: keys and values of all layers in float32", () => {
 describe.each([
   ["keys for every query", {}],
   ["queries that share keys, norms after", { keyValueHeads: 2, swinNorm: true }],
-] as const)("%s: decoding is what was trained", (_name, change) => {
+  ["pictures that are read seen both ways", {}],
+] as const)("%s: decoding is what was trained", (name, change) => {
   const tokenizers = tinyTokenizers();
   const { vocabulary } = tokenizers.text;
-  const config: DecoderConfig = { ...tiny, ...change, vocabularySize: vocabulary.size };
+  const isWhole = name.includes("both ways");
+  const { beginImage: begin, endImage: end } = vocabulary;
+  const config: DecoderConfig = {
+    ...tiny,
+    ...change,
+    vocabularySize: vocabulary.size,
+    ...(isWhole && { wholePictures: { begin, end } }),
+  };
   const contexts = tinyContexts({ contexts: 2, examples: 2, todos: 3 });
   const weights = { target: 1, words: 1, query: 1, instruction: 1 };
   const batch = packBatch({ kind: "changes", contexts }, { xprompt: tinyXPrompt, weights }, tokenizers);
 
   const logits = packedLogits(batch.packing, config);
   const values = randomWeights(parameterShapes(logits.graph));
-  const feeds = asFeeds(feedsOf(batch));
+  const feeds = asFeeds(feedsOf(batch, config));
 
   test("compressed examples and a TODO part, token by token, give the packed graph's logits", async () => {
     const { computed } = await evaluate({ computed: logits }, feeds, values);
@@ -240,19 +248,19 @@ describe.each([
         for (const [t, { input, instruction, target }] of todos.entries()) {
           const cache = decoder.newCache(1);
           for (const block of blocks.toReversed()) cache.append(0, block);
-          const tokens = [
-            ...queryTokens(vocabulary, { input, instruction }),
-            ...targetTokens(vocabulary, target).slice(0, -1),
-          ];
+          const asked = queryTokens(vocabulary, { input, instruction });
+          const made = targetTokens(vocabulary, target).slice(0, -1);
           const first = exampleRows(batch.packing) + (c * todos.length + t) * batch.packing.todoLength;
-          for (const [i, token] of tokens.entries()) {
-            const read = await decoder.read(
-              [{ tokens: [token], positions: [tinyXPrompt.todoPosition + i] }],
-              cache,
-            );
-            expectClose(vector(read), logitsAt(computed, first + i), {
+          let next = 0;
+          // A picture that is seen both ways is read at once.
+          const parts = isWhole ? [asked, ...made.map((token) => [token])] : [...asked, ...made].map((token) => [token]);
+          for (const tokens of parts) {
+            const positions = tokens.map((_, i) => tinyXPrompt.todoPosition + next + i);
+            const read = await decoder.read([{ tokens, positions }], cache);
+            next += tokens.length;
+            expectClose(vector(read), logitsAt(computed, first + next - 1), {
               ...CLOSE,
-              what: `context ${c}, TODO part ${t}, token ${i} `,
+              what: `context ${c}, TODO part ${t}, token ${next - 1} `,
             });
           }
         }

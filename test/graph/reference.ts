@@ -150,6 +150,7 @@ const RULES = {
   reciprocal: unary((x) => 1 / x),
   abs: unary(Math.abs),
   sign: unary(Math.sign),
+  relu: unary((x) => Math.max(x, 0)),
   tanh: unary(Math.tanh),
   sigmoid: unary(sigmoid),
   silu: unary((x) => x * sigmoid(x)),

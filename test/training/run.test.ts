@@ -55,6 +55,8 @@ describe("runTraining", () => {
           epsilon: 1e-8,
           weightDecay: 0,
           clipNorm: 1,
+          matrices: "adamw",
+          momentum: 0.95,
         },
         schedule: { shape: "linear", warmup: 2, floor: 0, decay: 0.2 },
         logEvery: 3,

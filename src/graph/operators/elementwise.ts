@@ -95,6 +95,9 @@ export const reciprocal = unary("reciprocal", { type: "Reciprocal" }, (_x, y, dy
 export const abs = unary("abs", { type: "Abs" }, (x, _y, dy) => multiply(dy, sign(x)));
 /** −1, 0 or 1; its gradient is 0 everywhere. */
 export const sign = unary("sign", { type: "Sign" }, (_x, _y, dy) => multiply(dy, 0));
+/** max(x, 0);  dX = dY where Y > 0 */
+export const relu = unary("relu", { type: "Relu" }, (_x, y, dy) => multiply(dy, sign(y)));
+/** tanh x;  dX = dY · (1 − Y²) */
 export const tanh = unary("tanh", { type: "Tanh" }, (_x, y, dy) => multiply(dy, subtract(1, multiply(y, y))));
 /** σ(x) = 1 / (1 + e⁻ˣ) */
 export const sigmoid = unary("sigmoid", { type: "Sigmoid" }, (_x, y, dy) =>
