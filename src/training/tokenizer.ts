@@ -35,11 +35,13 @@ import { type Objective, TrainingStep } from "./step.ts";
 import { createSource, type PictureBatch, type PictureOptions } from "./tokenizer-data.ts";
 import { CODEBOOK, initialState, startOf } from "./tokenizer-start.ts";
 import { moduleBeside, SampleStream } from "./workers.ts";
+import { worldSettings } from "./worlds.ts";
 
 export const tokenizerRecipe = recipeKind(
   "tokenizer",
   z.strictObject({
     ...runSettings,
+    ...worldSettings,
     /** Model name or folder whose tokenizers to start from, which has its sizes; drawn at random without. */
     init: z.string().optional(),
     /**
@@ -122,6 +124,8 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
     size: config.resolution,
     grid: gridSide(config),
     collages: recipe.collages,
+    pictures: recipe.pictures,
+    worlds: recipe.worlds,
   });
   const heldOut = Array.from({ length: HELD_OUT_BATCHES }, (_, i) => createSource(data("held out"))(i));
   const reviveBefore = isTrained(CODEBOOK) ? recipe.steps * recipe.reviveUntil : 0;
