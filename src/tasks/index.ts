@@ -15,6 +15,7 @@ import { styleFamilies } from "./families/style.ts";
 import { toneFamilies } from "./families/tone.ts";
 import { weatherFamilies } from "./families/weather.ts";
 import type { TaskFamily } from "./task.ts";
+import type { World } from "./worlds/index.ts";
 
 export { Random } from "../random.ts";
 export * from "./datasets/index.ts";
@@ -24,6 +25,14 @@ export { caption } from "./world/caption.ts";
 export { drawScene, type SceneOptions } from "./world/draw.ts";
 export { type Render, renderScene } from "./world/render.ts";
 export type { Scene, SceneObject } from "./world/scene.ts";
+export {
+  openWorlds,
+  type World,
+  type WorldName,
+  type WorldSettings,
+  type Worlds,
+  worldNames,
+} from "./worlds/index.ts";
 
 /** Every family, each direction on its own. */
 export const families: readonly TaskFamily[] = [
@@ -62,14 +71,21 @@ export function familyNamed(name: string): TaskFamily {
 }
 
 /**
- * The families to train or test on, in the order of `families`.
+ * The families to train or test on, in the order of `among`.
  * @param options.include only these; all when left out
  * @param options.exclude not these
  */
 export function selectFamilies(
   options: { readonly include?: readonly string[]; readonly exclude?: readonly string[] } = {},
+  among: readonly TaskFamily[] = families,
 ): readonly TaskFamily[] {
-  const include = options.include?.map(familyNamed);
-  const exclude = options.exclude?.map(familyNamed) ?? [];
-  return families.filter((family) => (include?.includes(family) ?? true) && !exclude.includes(family));
+  const { include, exclude = [] } = options;
+  for (const name of [...(include ?? []), ...exclude]) familyNamed(name);
+  return among.filter(({ name }) => (include?.includes(name) ?? true) && !exclude.includes(name));
+}
+
+/** Every family that changes pictures of a world, those of gathered pictures among them. */
+export function familiesOf(world: World | undefined): readonly TaskFamily[] {
+  const name = world?.name ?? "scenes";
+  return families.filter(({ worlds }) => worlds.includes(name));
 }

@@ -6,6 +6,7 @@
 import type { Image } from "../image/image.ts";
 import type { Random } from "../random.ts";
 import type { Scene } from "./world/scene.ts";
+import { type World, type WorldName, worldNames } from "./worlds/world.ts";
 
 /** The paper's prototype tasks, with tone and geometry split from low-level, for they are learned apart. */
 export const prototypes = [
@@ -41,8 +42,11 @@ export interface Task {
   readonly family: string;
   /** What was drawn, for reports. */
   readonly parameters: Readonly<Record<string, number | string>>;
-  /** Draws a new scene and renders input and output, `size` × `size` pixels. */
-  pair(random: Random, size: number): Pair;
+  /**
+   * Draws a new picture and renders input and output, `size` × `size` pixels.
+   * @param world where the picture comes from, one of the family's worlds; a scene when left out
+   */
+  pair(random: Random, size: number, world?: World): Pair;
 }
 
 export interface TaskFamily {
@@ -50,6 +54,8 @@ export interface TaskFamily {
   readonly prototype: Prototype;
   /** The family whose pairs this one swaps. */
   readonly reverseOf?: string;
+  /** Worlds whose pictures it can change. */
+  readonly worlds: readonly WorldName[];
   /** Draws the parameters. */
   draw(random: Random): Task;
 }
@@ -71,7 +77,7 @@ export interface Images {
 export interface Change {
   readonly parameters: Task["parameters"];
   readonly words: Words;
-  images(random: Random, size: number): Images;
+  images(random: Random, size: number, world?: World): Images;
 }
 
 /** A change that can also be asked for backwards. */
@@ -88,13 +94,14 @@ export function family(
   return {
     name,
     prototype,
+    worlds: ["scenes"],
     draw(random) {
       const { parameters, words, images } = drawChange(random);
       return {
         family: name,
         parameters,
-        pair(pairRandom, size) {
-          const shown = images(pairRandom, size);
+        pair(pairRandom, size, world) {
+          const shown = images(pairRandom, size, world);
           const instruction = pairRandom.pick(words.instructions);
           return { ...shown, instruction, difference: pairRandom.pick(words.differences) };
         },
@@ -102,6 +109,10 @@ export function family(
     },
   };
 }
+
+/** The families, which need nothing but a picture and so take those of any world. */
+export const ofAnyPicture = (families: readonly TaskFamily[]): readonly TaskFamily[] =>
+  families.map((each) => ({ ...each, worlds: worldNames }));
 
 /** A family and the one that undoes it: same random stream, same pictures, swapped. */
 export function bothWays(
@@ -114,8 +125,8 @@ export function bothWays(
     return {
       parameters: change.parameters,
       words: change.reverseWords,
-      images(pairRandom, size) {
-        const { input, output, scenes } = change.images(pairRandom, size);
+      images(pairRandom, size, world) {
+        const { input, output, scenes } = change.images(pairRandom, size, world);
         const undone = scenes && { scenes: { before: scenes.after, after: scenes.before } };
         return { input: output, output: input, ...undone };
       },

@@ -1,5 +1,5 @@
 /**
- * @file Batches of pictures for the image tokenizer: both sides of pairs of every family, and collages of them. Where
+ * @file Batches of pictures for the image tokenizer: both sides of pairs of every family, gathered pictures as they are, and collages of them. Where
  * two pictures of a batch are the same in and around a cell of the grid, the batch says so: their codes should be, too,
  * for a transformer can only learn to keep what looks the same if it reads the same.
  */
@@ -7,9 +7,9 @@ import { toPlanes } from "../chameleon/image-tokenizer.ts";
 import { gridSide, type VqganConfig } from "../chameleon/vqgan.ts";
 import type { Image } from "../image/index.ts";
 import { Random } from "../random.ts";
-import { selectFamilies } from "../tasks/index.ts";
+import { familiesOf, openWorlds, type WorldSettings } from "../tasks/index.ts";
 
-export interface PictureOptions {
+export interface PictureOptions extends WorldSettings {
   readonly seed: number;
   /** Keeps training and held-out pictures apart: it names the random stream. */
   readonly part: "train" | "held out" | "codebook";
@@ -22,10 +22,19 @@ export interface PictureOptions {
 }
 
 export const pictureOptions = (
-  { seed, batch, collages }: Pick<PictureOptions, "seed" | "batch" | "collages">,
+  { seed, batch, collages, pictures, worlds }: Omit<PictureOptions, "part" | "size" | "grid">,
   config: VqganConfig,
   part: PictureOptions["part"],
-): PictureOptions => ({ seed, part, batch, collages, size: config.resolution, grid: gridSide(config) });
+): PictureOptions => ({
+  seed,
+  part,
+  batch,
+  collages,
+  pictures,
+  worlds,
+  size: config.resolution,
+  grid: gridSide(config),
+});
 
 export interface PictureBatch {
   /** float32 `[batch, 3, size, size]` in [−1, 1]. */
@@ -37,16 +46,22 @@ export interface PictureBatch {
 /** Difference of two values in [0, 1] that no eye sees. */
 const INVISIBLE = 0.01;
 
+/** Share of gathered pictures that are shown as they are, rather than as both sides of a change. */
+const PLAIN = 0.5;
+
 /** Batch `step`: a pure function of the options and the step. */
 export function createSource(options: PictureOptions): (step: number) => PictureBatch {
   const { seed, part, batch, size, grid, collages } = options;
-  const families = selectFamilies();
+  const worlds = openWorlds(options, part === "held out" ? "heldOut" : "train");
   const collageCount = Math.min(batch - 2, Math.round(collages * batch));
   const drawnCount = batch - collageCount;
   return (step) => {
     const pairs = Array.from({ length: Math.ceil(drawnCount / 2) }, (_, i) => {
       const random = Random.of(seed, "pictures", part, step, i);
-      const { input, output } = random.pick(families).draw(random).pair(random, size);
+      const world = worlds.draw(random);
+      if (world && random.chance(PLAIN))
+        return [world.picture(random, size).picture, world.picture(random, size).picture];
+      const { input, output } = random.pick(familiesOf(world)).draw(random).pair(random, size, world);
       return [input, output];
     });
     const images = pairs.flat().slice(0, drawnCount);

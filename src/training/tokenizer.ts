@@ -35,11 +35,13 @@ import { type Objective, TrainingStep } from "./step.ts";
 import { createSource, type PictureBatch, type PictureOptions, pictureOptions } from "./tokenizer-data.ts";
 import { CODEBOOK, initialState, startOf } from "./tokenizer-start.ts";
 import { moduleBeside, SampleStream } from "./workers.ts";
+import { worldSettings } from "./worlds.ts";
 
 export const tokenizerRecipe = recipeKind(
   "tokenizer",
   z.strictObject({
     ...runSettings,
+    ...worldSettings,
     /** Model name or folder whose tokenizers to start from, which has its sizes; drawn at random without. */
     init: z.string().optional(),
     /**
@@ -126,7 +128,7 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
   /** How often each code was used since the last revival. */
   const usage = new Float32Array(config.codes);
   const data = (part: PictureOptions["part"]) => pictureOptions(recipe, config, part);
-  const heldOut = Array.from({ length: HELD_OUT_BATCHES }, (_, i) => createSource(data("held out"))(i));
+  const heldOut = heldOutOf(data("held out"));
   const reviveBefore = isTrained(CODEBOOK) ? recipe.steps * recipe.reviveUntil : 0;
 
   const current = () => new ImageTokenizer(config, allWeights(), session);
@@ -174,10 +176,14 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
     },
     async evaluate() {
       const used = new Set<number>();
+      const ofWorlds: Record<string, number> = {};
       let [error, count] = [0, 0];
       let [kept, twinned] = [0, 0];
-      for (const batch of heldOut) {
+      for (const { world, batch } of heldOut) {
         const { images, codes, copies } = await reconstruct(batch);
+        const errors = images.map((image, i) => meanSquaredError(image, copies[i]!));
+        const psnr = errors.reduce((sum, mse) => sum - 10 * Math.log10(mse), 0) / errors.length;
+        ofWorlds[`psnr.${world}`] = (ofWorlds[`psnr.${world}`] ?? 0) + psnr / HELD_OUT_BATCHES;
         const cells = codes.flatMap((row) => [...row]);
         for (const [cell, twin] of batch.twins.entries()) {
           if (Number(twin) === cell) continue;
@@ -185,14 +191,14 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
           if (cells[cell] === cells[Number(twin)]) kept++;
         }
         for (const code of codes.flatMap((row) => [...row])) used.add(code);
-        for (const [i, image] of images.entries())
-          for (const [j, value] of image.data.entries()) error += (value - copies[i]!.data[j]!) ** 2;
-        count += batch.pictures.length;
+        error += errors.reduce((sum, mse) => sum + mse, 0);
+        count += errors.length;
       }
-      return { psnr: -10 * Math.log10(error / count), usedCodes: used.size, keptCodes: kept / twinned };
+      const psnr = -10 * Math.log10(error / count);
+      return { psnr, ...ofWorlds, usedCodes: used.size, keptCodes: kept / twinned };
     },
     async sheet() {
-      const { images, copies } = await reconstruct(heldOut[0]!);
+      const { images, copies } = await reconstruct(heldOut[0]!.batch);
       const shown = images.slice(0, 16).map((image, i) => ({ image, copy: copies[i]! }));
       const rows = [shown.slice(0, 8), shown.slice(8)].flatMap((part) => [
         { label: "picture", cells: part.map(({ image }) => ({ image })) },
@@ -209,6 +215,22 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
       }),
     close: () => compiled.release(),
   };
+}
+
+/** Batches that are never trained on, of each world that there is. */
+function heldOutOf(options: PictureOptions): { world: string; batch: PictureBatch }[] {
+  const none = { scenes: 0, photos: 0, icons: 0 };
+  const shown = Object.entries(options.worlds).filter(([, weight]) => weight > 0);
+  return shown.flatMap(([world]) => {
+    const source = createSource({ ...options, worlds: { ...none, [world]: 1 } });
+    return Array.from({ length: HELD_OUT_BATCHES }, (_, i) => ({ world, batch: source(i) }));
+  });
+}
+
+function meanSquaredError(a: Image, b: Image): number {
+  let sum = 0;
+  for (const [i, value] of a.data.entries()) sum += (value - b.data[i]!) ** 2;
+  return sum / a.data.length;
 }
 
 /** Peak signal-to-noise ratio in dB, from the mean squared error of values in [−1, 1]. */

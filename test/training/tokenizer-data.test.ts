@@ -2,7 +2,10 @@
 import { expect, test } from "vitest";
 import { createSource, type PictureBatch, type PictureOptions } from "../../src/training/tokenizer-data.ts";
 
-const options: PictureOptions = { seed: 1, part: "train", batch: 10, size: 32, grid: 4, collages: 0.4 };
+const options: PictureOptions = {
+  ...{ seed: 1, part: "train", batch: 10, size: 32, grid: 4, collages: 0.4 },
+  worlds: { scenes: 1, photos: 0, icons: 0 },
+};
 const CELLS = 16;
 const steps = [0, 1, 2, 3, 4, 5];
 

@@ -2,14 +2,14 @@
 import { rearrange, resample } from "../../image/filters.ts";
 import { overlay } from "../../image/paint.ts";
 import type { Random } from "../../random.ts";
-import { bothWays, type Change, family, type ReversibleChange, type TaskFamily } from "../task.ts";
+import { bothWays, type Change, family, ofAnyPicture, type ReversibleChange } from "../task.ts";
 import { withArticle } from "../world/caption.ts";
 import { colorNames, colors } from "../world/scene.ts";
-import { from } from "./source.ts";
+import { fromPicture } from "./source.ts";
 
 /** Pairs in which the output's pixel (x, y) is the input's at `source`, for pictures `size` pixels wide. */
 const moved = (source: (x: number, y: number, size: number, at: Int32Array) => void): Change["images"] =>
-  from(({ image, size }) => rearrange(image, (x, y, at) => source(x, y, size, at)));
+  fromPicture(({ image, size }) => rearrange(image, (x, y, at) => source(x, y, size, at)));
 
 function drawFlipHorizontal(): Change {
   return {
@@ -93,7 +93,7 @@ function drawZoom(random: Random): ReversibleChange {
   const [x0, y0] = [random.uniform(0.3, 0.7), random.uniform(0.4, 0.7)];
   return {
     parameters: { factor, x: x0, y: y0 },
-    images: from(({ image, size }) =>
+    images: fromPicture(({ image, size }) =>
       resample(image, (x, y, at) => {
         at[0] = x0 * (size - 1) + (x - x0 * (size - 1)) / factor;
         at[1] = y0 * (size - 1) + (y - y0 * (size - 1)) / factor;
@@ -165,7 +165,7 @@ function drawTile(random: Random): Change {
   const count = random.integer(2, 3);
   return {
     parameters: { count },
-    images: from(({ image, size }) =>
+    images: fromPicture(({ image, size }) =>
       resample(image, (x, y, at) => {
         at[0] = (x * count + (count - 1) / 2) % size;
         at[1] = (y * count + (count - 1) / 2) % size;
@@ -184,7 +184,7 @@ function drawFrame(random: Random): ReversibleChange {
   const shape = random.pick(["square", "round"]);
   return {
     parameters: { color, thickness, shape },
-    images: from(({ image }) =>
+    images: fromPicture(({ image }) =>
       overlay(image, colors[color], (x, y) => {
         const [u, v] = [Math.abs(x - 0.5), Math.abs(y - 0.5)];
         const reach = shape === "square" ? Math.max(u, v) : Math.hypot(u, v);
@@ -209,7 +209,7 @@ function drawWave(random: Random): ReversibleChange {
   const phase = random.uniform(0, 2 * Math.PI);
   return {
     parameters: { direction, waves, height, phase },
-    images: from(({ image, size }) => {
+    images: fromPicture(({ image, size }) => {
       const shift = (along: number) => height * size * Math.sin((2 * Math.PI * waves * along) / size + phase);
       return resample(image, (x, y, at) => {
         at[0] = direction === "sideways" ? x + shift(y) : x;
@@ -227,7 +227,7 @@ function drawWave(random: Random): ReversibleChange {
   };
 }
 
-export const geometryFamilies: readonly TaskFamily[] = [
+export const geometryFamilies = ofAnyPicture([
   family("flipHorizontal", "geometry", drawFlipHorizontal),
   family("flipVertical", "geometry", drawFlipVertical),
   family("rotate", "geometry", drawRotate),
@@ -240,4 +240,4 @@ export const geometryFamilies: readonly TaskFamily[] = [
   family("tile", "geometry", drawTile),
   ...bothWays(["frame", "geometry"], ["removeFrame", "geometry"], drawFrame),
   ...bothWays(["wave", "geometry"], ["unwave", "geometry"], drawWave),
-];
+]);

@@ -5,6 +5,7 @@
  */
 import { Random } from "../../random.ts";
 import type { TaskFamily } from "../task.ts";
+import { worldNames } from "../worlds/world.ts";
 import { lowLevelFamilies } from "./low-level.ts";
 import { toneFamilies } from "./tone.ts";
 import { weatherFamilies } from "./weather.ts";
@@ -28,6 +29,7 @@ const doing = [
 const otherLook: TaskFamily = {
   name: "otherLook",
   prototype: "low-level",
+  worlds: worldNames,
   draw(random) {
     const undoer = random.pick(undoing);
     const undo = undoer.draw(random);
@@ -35,11 +37,11 @@ const otherLook: TaskFamily = {
     return {
       family: "otherLook",
       parameters: { undo: undo.family, do: change.family },
-      pair(pairRandom, size) {
-        // The same stream for both: they draw the same scene first.
+      pair(pairRandom, size, world) {
+        // The same stream for both: they draw the same picture first.
         const seed = pairRandom.integer(0, 2 ** 31 - 1);
-        const undone = undo.pair(Random.of(seed), size);
-        const done = change.pair(Random.of(seed), size);
+        const undone = undo.pair(Random.of(seed), size, world);
+        const done = change.pair(Random.of(seed), size, world);
         return {
           input: undone.input,
           output: done.output,

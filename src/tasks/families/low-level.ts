@@ -3,9 +3,9 @@ import { compressBlocks } from "../../image/block-compression.ts";
 import { enlarge, gaussianBlur, mapValues, motionBlur, shrink } from "../../image/filters.ts";
 import { overlay, paintStrokes, type Stroke } from "../../image/paint.ts";
 import type { Random } from "../../random.ts";
-import { bothWays, type ReversibleChange, type TaskFamily } from "../task.ts";
+import { bothWays, ofAnyPicture, type ReversibleChange } from "../task.ts";
 import { colorNames, colors } from "../world/scene.ts";
-import { from } from "./source.ts";
+import { fromPicture } from "./source.ts";
 
 function drawNoise(random: Random): ReversibleChange {
   const kind = random.pick(["gray", "color", "speckle"]);
@@ -13,7 +13,7 @@ function drawNoise(random: Random): ReversibleChange {
   const grains = random.pick([32, 64]);
   return {
     parameters: { kind, strength, grains },
-    images: from(({ image, size }, pairRandom) => {
+    images: fromPicture(({ image, size }, pairRandom) => {
       const values = new Float32Array(grains * grains * 3);
       for (let i = 0; i < values.length; i += 3) {
         const hit = pairRandom.uniform();
@@ -51,7 +51,7 @@ function drawBlur(random: Random): ReversibleChange {
   const deviation = random.uniform(0.025, 0.06);
   return {
     parameters: { deviation },
-    images: from(({ image, size }) => gaussianBlur(image, deviation * size)),
+    images: fromPicture(({ image, size }) => gaussianBlur(image, deviation * size)),
     ...blurWords("blur"),
   };
 }
@@ -61,7 +61,7 @@ function drawMotionBlur(random: Random): ReversibleChange {
   const length = random.uniform(0.14, 0.3);
   return {
     parameters: { angle, length },
-    images: from(({ image, size }) => motionBlur(image, length * size, angle)),
+    images: fromPicture(({ image, size }) => motionBlur(image, length * size, angle)),
     ...blurWords("motion blur"),
   };
 }
@@ -70,7 +70,7 @@ function drawJpeg(random: Random): ReversibleChange {
   const quality = random.integer(4, 14);
   return {
     parameters: { quality },
-    images: from(({ image }) => compressBlocks(image, quality)),
+    images: fromPicture(({ image }) => compressBlocks(image, quality)),
     words: {
       instructions: ["compress it strongly", "add compression artifacts"],
       differences: ["the output image shows strong compression artifacts"],
@@ -87,7 +87,7 @@ function drawDownsample(random: Random): ReversibleChange {
   const look = random.pick(["blocks", "smooth"] as const);
   return {
     parameters: { pixels, look },
-    images: from(({ image, size }) => enlarge(shrink(image, pixels), size, look)),
+    images: fromPicture(({ image, size }) => enlarge(shrink(image, pixels), size, look)),
     words: {
       instructions: ["lower the resolution", `reduce it to ${pixels} pixels`],
       differences: [`the output image has a resolution of only ${pixels} pixels`],
@@ -108,7 +108,7 @@ function drawHoles(random: Random): ReversibleChange {
   const things = many ? { box: "boxes", disc: "discs", scratch: "scratches" }[shape]! : shape;
   return {
     parameters: { shape, color, count, size },
-    images: from(({ image }, pairRandom) => {
+    images: fromPicture(({ image }, pairRandom) => {
       const strokes = Array.from({ length: count }, (): Stroke => {
         const [x, y] = [pairRandom.uniform(0.2, 0.8), pairRandom.uniform(0.25, 0.8)];
         if (shape !== "scratch") return [x, y, x, y];
@@ -141,7 +141,7 @@ function drawVignette(random: Random): ReversibleChange {
   const start = random.uniform(0.15, 0.35);
   return {
     parameters: { color, start },
-    images: from(({ image }) =>
+    images: fromPicture(({ image }) =>
       overlay(image, colors[color], (x, y) => ((Math.hypot(x - 0.5, y - 0.5) - start) / (0.7 - start)) * 1.2),
     ),
     words: {
@@ -155,7 +155,7 @@ function drawVignette(random: Random): ReversibleChange {
   };
 }
 
-export const lowLevelFamilies: readonly TaskFamily[] = [
+export const lowLevelFamilies = ofAnyPicture([
   ...bothWays(["noise", "low-level"], ["denoise", "low-level"], drawNoise),
   ...bothWays(["blur", "low-level"], ["deblur", "low-level"], drawBlur),
   ...bothWays(["motionBlur", "low-level"], ["motionDeblur", "low-level"], drawMotionBlur),
@@ -163,4 +163,4 @@ export const lowLevelFamilies: readonly TaskFamily[] = [
   ...bothWays(["downsample", "low-level"], ["superResolution", "low-level"], drawDownsample),
   ...bothWays(["holes", "low-level"], ["inpainting", "low-level"], drawHoles),
   ...bothWays(["vignette", "low-level"], ["devignette", "low-level"], drawVignette),
-];
+]);

@@ -25,6 +25,30 @@ export function from(apply: (shot: Shot, random: Random) => Image, options?: Sce
   };
 }
 
+/** What a task of any world starts from. */
+export interface Picture {
+  readonly image: Image;
+  readonly size: number;
+  /** As in `Render`; only of scenes. */
+  readonly depth?: Float32Array;
+}
+
+/**
+ * Pairs of a picture of any world and what `apply` makes of it.
+ * @param options what a scene has to be like, where the world is that of scenes
+ */
+export function fromPicture(
+  apply: (picture: Picture, random: Random) => Image,
+  options?: SceneOptions,
+): Change["images"] {
+  return (random, size, world) => {
+    const shown: Picture = world
+      ? { image: world.picture(random, size).picture, size }
+      : shoot(random, size, options);
+    return { input: shown.image, output: apply(shown, random) };
+  };
+}
+
 /** Pairs of a scene that `options` ask for, drawn anew each time, and its edited self. */
 export const edited =
   (options: (random: Random) => SceneOptions, edit: (scene: Scene) => Scene | undefined): Change["images"] =>

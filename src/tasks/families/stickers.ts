@@ -1,10 +1,10 @@
 /** @file Stickers: something flat is put on the picture, always at the same place; and taken off again. */
 import { overlay } from "../../image/paint.ts";
 import type { Random } from "../../random.ts";
-import { bothWays, type ReversibleChange, type TaskFamily } from "../task.ts";
+import { bothWays, ofAnyPicture, type ReversibleChange } from "../task.ts";
 import { withArticle } from "../world/caption.ts";
 import { colorNames, colors } from "../world/scene.ts";
-import { from } from "./source.ts";
+import { fromPicture } from "./source.ts";
 
 /** How far a point is outside a shape of radius 1 around (0, 0); negative inside. */
 const silhouettes: Readonly<Record<string, (x: number, y: number) => number>> = {
@@ -27,7 +27,7 @@ function drawSticker(random: Random): ReversibleChange {
   const outside = silhouettes[shape]!;
   return {
     parameters: { shape, color, radius, x: x0, y: y0 },
-    images: from(({ image }) =>
+    images: fromPicture(({ image }) =>
       overlay(image, colors[color], (x, y) => {
         const distance = outside((x - x0) / radius, (y - y0) / radius) * radius;
         return 0.5 - distance * image.width;
@@ -44,6 +44,6 @@ function drawSticker(random: Random): ReversibleChange {
   };
 }
 
-export const stickerFamilies: readonly TaskFamily[] = [
+export const stickerFamilies = ofAnyPicture([
   ...bothWays(["sticker", "editing"], ["unstick", "editing"], drawSticker),
-];
+]);

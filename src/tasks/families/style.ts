@@ -12,10 +12,10 @@ import { createImage, type Image } from "../../image/image.ts";
 import { paintStroke } from "../../image/paint.ts";
 import type { Random } from "../../random.ts";
 import { hsv } from "../palette.ts";
-import { bothWays, type ReversibleChange, type TaskFamily } from "../task.ts";
+import { bothWays, ofAnyPicture, type ReversibleChange, type TaskFamily } from "../task.ts";
 import { type Color, colorNames, colors } from "../world/scene.ts";
 import { outlines } from "./outlines.ts";
-import { from, type Shot } from "./source.ts";
+import { from, fromPicture, type Shot } from "./source.ts";
 
 const darkInks: readonly Color[] = ["black", "blue", "purple", "brown", "red"];
 
@@ -117,7 +117,7 @@ function drawDots(random: Random): ReversibleChange {
   const radius = random.uniform(0.34, 0.46) / count;
   return {
     parameters: { count, paper, radius },
-    images: from(({ image }) => {
+    images: fromPicture(({ image }) => {
       const cells = shrink(image, count);
       const out = createImage(image.width, image.height, colors[paper]);
       for (let cell = 0; cell < count * count; cell++) {
@@ -135,7 +135,7 @@ function drawPainting(random: Random): ReversibleChange {
   const vividness = random.uniform(1, 1.6);
   return {
     parameters: { stroke, vividness },
-    images: from(({ image, size }) => {
+    images: fromPicture(({ image, size }) => {
       const smooth = smoothPatches(
         smoothPatches(image, Math.round(stroke * size)),
         Math.round((stroke * size) / 2),
@@ -150,6 +150,6 @@ export const styleFamilies: readonly TaskFamily[] = [
   ...bothWays(["cartoon", "editing"], ["uncartoon", "controlled"], drawCartoon),
   ...bothWays(["sketch", "editing"], ["sketchToImage", "controlled"], drawSketch),
   ...bothWays(["neon", "editing"], ["neonToImage", "controlled"], drawNeon),
-  ...bothWays(["dots", "editing"], ["undots", "editing"], drawDots),
-  ...bothWays(["painting", "editing"], ["unpainting", "editing"], drawPainting),
+  ...ofAnyPicture(bothWays(["dots", "editing"], ["undots", "editing"], drawDots)),
+  ...ofAnyPicture(bothWays(["painting", "editing"], ["unpainting", "editing"], drawPainting)),
 ];

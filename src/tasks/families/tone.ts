@@ -1,13 +1,13 @@
 /** @file Tone: the colours change pixel by pixel, the picture stays. */
 import { luma, mapPixels, mapValues, type PixelMap, saturate } from "../../image/filters.ts";
 import type { Random } from "../../random.ts";
-import { bothWays, type Change, family, type ReversibleChange, type TaskFamily } from "../task.ts";
+import { bothWays, type Change, family, ofAnyPicture, type ReversibleChange } from "../task.ts";
 import { type Color, colorNames, colors } from "../world/scene.ts";
-import { from } from "./source.ts";
+import { fromPicture } from "./source.ts";
 
-const byPixel = (map: PixelMap): Change["images"] => from(({ image }) => mapPixels(image, map));
+const byPixel = (map: PixelMap): Change["images"] => fromPicture(({ image }) => mapPixels(image, map));
 const byValue = (map: (value: number) => number): Change["images"] =>
-  from(({ image }) => mapValues(image, map));
+  fromPicture(({ image }) => mapValues(image, map));
 
 function drawInvert(random: Random): Change {
   const channels = random.pick(["rgb", "rgb", "r", "g", "b", "rg", "rb", "gb"]);
@@ -231,7 +231,7 @@ function drawSolarize(random: Random): Change {
   };
 }
 
-export const toneFamilies: readonly TaskFamily[] = [
+export const toneFamilies = ofAnyPicture([
   family("invert", "tone", drawInvert),
   ...bothWays(["grayscale", "tone"], ["colorize", "tone"], drawGrayscale),
   ...bothWays(["duotone", "tone"], ["unduotone", "tone"], drawDuotone),
@@ -244,4 +244,4 @@ export const toneFamilies: readonly TaskFamily[] = [
   family("saturation", "tone", drawSaturation),
   ...bothWays(["posterize", "tone"], ["deposterize", "tone"], drawPosterize),
   family("solarize", "tone", drawSolarize),
-];
+]);

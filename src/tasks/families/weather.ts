@@ -2,9 +2,9 @@
 import { mapValues } from "../../image/filters.ts";
 import { overlay, paintStrokes, type Stroke } from "../../image/paint.ts";
 import type { Random } from "../../random.ts";
-import { bothWays, type ReversibleChange, type TaskFamily } from "../task.ts";
+import { bothWays, ofAnyPicture, type ReversibleChange, type TaskFamily } from "../task.ts";
 import type { Rgb } from "../world/scene.ts";
-import { from } from "./source.ts";
+import { fromPicture } from "./source.ts";
 
 /** As heavy as Rain100H's: a lighter rain is best answered by leaving the picture as it is. */
 function drawRain(random: Random): ReversibleChange {
@@ -19,7 +19,7 @@ function drawRain(random: Random): ReversibleChange {
   };
   return {
     parameters: { slant, drops, length, color },
-    images: from(({ image }, pairRandom) => {
+    images: fromPicture(({ image }, pairRandom) => {
       const strokes = Array.from({ length: drops }, (): Stroke => {
         const [x, y] = [pairRandom.uniform(-0.1, 1.1), pairRandom.uniform(-0.1, 1)];
         const long = length * pairRandom.uniform(0.7, 1.2);
@@ -48,7 +48,7 @@ function drawSnow(random: Random): ReversibleChange {
   const wind = random.uniform(-0.05, 0.05);
   return {
     parameters: { flakes, radius, wind },
-    images: from(({ image }, pairRandom) => {
+    images: fromPicture(({ image }, pairRandom) => {
       const strokes = Array.from({ length: flakes }, (): Stroke => {
         const [x, y] = [pairRandom.uniform(), pairRandom.uniform()];
         return [x, y, x + wind, y + Math.abs(wind) / 2];
@@ -81,13 +81,16 @@ const airs: Readonly<Record<string, Rgb>> = {
   yellow: [0.92, 0.82, 0.56],
 };
 
+/** A guess for pictures whose depth is unknown: a ground that rises to a horizon at the top. In world units. */
+const distanceAt = (y: number): number => 4 + 16 * (1 - y) ** 2;
+
 function drawHaze(random: Random): ReversibleChange {
   const color = random.pick(Object.keys(airs));
   const density = random.uniform(0.06, 0.18);
   return {
     parameters: { color, density },
-    images: from(({ image, depth }) =>
-      overlay(image, airs[color], (_x, _y, i) => 1 - Math.exp(-density * depth[i])),
+    images: fromPicture(({ image, depth }) =>
+      overlay(image, airs[color], (_x, y, i) => 1 - Math.exp(-density * (depth ? depth[i] : distanceAt(y)))),
     ),
     words: {
       instructions: [`add ${color} haze`, "make it foggy"],
@@ -106,7 +109,7 @@ function drawLowLight(random: Random): ReversibleChange {
   const grain = random.uniform(0, 0.02);
   return {
     parameters: { gain, gamma, grain },
-    images: from(
+    images: fromPicture(
       ({ image }, pairRandom) =>
         mapValues(image, (value) => gain * value ** gamma + pairRandom.normal(0, grain)),
       { times: ["day", "sunset"] },
@@ -122,9 +125,9 @@ function drawLowLight(random: Random): ReversibleChange {
   };
 }
 
-export const weatherFamilies: readonly TaskFamily[] = [
+export const weatherFamilies: readonly TaskFamily[] = ofAnyPicture([
   ...bothWays(["rain", "low-level"], ["derain", "low-level"], drawRain),
   ...bothWays(["snow", "low-level"], ["desnow", "low-level"], drawSnow),
   ...bothWays(["haze", "low-level"], ["dehaze", "low-level"], drawHaze),
   ...bothWays(["lowLight", "low-level"], ["lowLightEnhancement", "low-level"], drawLowLight),
-];
+]);

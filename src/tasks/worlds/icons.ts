@@ -1,0 +1,129 @@
+/** @file Icons as a world: one of them, or a few in a row or a grid, on a background that they stand out from. */
+import { luma } from "../../image/filters.ts";
+import type { Image } from "../../image/image.ts";
+import type { Random } from "../../random.ts";
+import type { Icon, IconSet, Photo } from "../gathered/index.ts";
+import { withArticle } from "../world/caption.ts";
+import { colorNames, colors } from "../world/scene.ts";
+import { drawBackdrop } from "./backdrop.ts";
+import { type Place, type Sprite, silhouette, spriteOf, stacked, stamp } from "./sprite.ts";
+import type { CaptionedPicture, World } from "./world.ts";
+
+/** Decoded icons that are kept, for they are drawn again: 64 KB each. */
+const iconsKept = 256;
+const kept = new Map<Icon, Sprite>();
+
+/** The icon as a whole. */
+export function iconSprite(icon: Icon): Sprite {
+  const known = kept.get(icon);
+  if (known) return known;
+  const sprite = stacked(icon.layers().map(({ image }) => spriteOf(image)));
+  if (kept.size >= iconsKept) kept.delete(kept.keys().next().value!);
+  kept.set(icon, sprite);
+  return sprite;
+}
+
+/** Mean luma of what a sprite paints, and the mean distance of its colours from gray. */
+export function toneOf({ data }: Sprite): { readonly light: number; readonly chroma: number } {
+  let [light, chroma, painted] = [0, 0, 0];
+  for (let i = 0; i < data.length; i += 4) {
+    const [r, g, b] = [data[i], data[i + 1], data[i + 2]];
+    light += luma(r, g, b);
+    chroma += Math.max(r, g, b) - Math.min(r, g, b);
+    painted += data[i + 3];
+  }
+  return { light: light / (painted || 1), chroma: chroma / (painted || 1) };
+}
+
+const meanLuma = ({ data }: Image): number => {
+  let sum = 0;
+  for (let i = 0; i < data.length; i += 3) sum += luma(data[i], data[i + 1], data[i + 2]);
+  return sum / (data.length / 3);
+};
+
+/** How far the mean lumas of icons and background are apart. */
+const contrast = 0.22;
+
+/** A random background that stands out from all the sprites; white from most, black from pale ones. */
+export function drawGround(
+  random: Random,
+  size: number,
+  photos: readonly Photo[],
+  sprites: readonly Sprite[],
+): Image {
+  const tones = sprites.map((sprite) => toneOf(sprite).light);
+  const standsOut = (ground: Image) => {
+    const light = meanLuma(ground);
+    return tones.every((tone) => Math.abs(tone - light) >= contrast);
+  };
+  let ground = drawBackdrop(random, size, photos);
+  for (let tries = 0; tries < 12 && !standsOut(ground); tries++) ground = drawBackdrop(random, size, photos);
+  return ground;
+}
+
+/** Places of 1 to 4 icons: alone somewhere near the middle, in a row, or in a grid. */
+export function drawPlaces(random: Random, count: number): Place[] {
+  if (count === 1) {
+    const side = random.uniform(0.5, 0.9);
+    const slack = (0.96 - side) / 2;
+    return [{ x: 0.5 + random.uniform(-slack, slack), y: 0.5 + random.uniform(-slack, slack), side }];
+  }
+  const columns = count === 4 ? 2 : count;
+  const cell = 0.96 / columns;
+  const side = cell * random.uniform(0.78, 0.95);
+  const [left, top] = [0.5 - (cell * columns) / 2, 0.5 - (cell * Math.ceil(count / columns)) / 2];
+  return Array.from({ length: count }, (_, i) => ({
+    x: left + ((i % columns) + 0.5) * cell,
+    y: top + (Math.floor(i / columns) + 0.5) * cell,
+    side,
+  }));
+}
+
+/** Colours that ink drawings are printed in at times, and the words for them. */
+function drawInk(random: Random): { readonly name: string; readonly sprite: (of: Sprite) => Sprite } {
+  const name = random.pick(colorNames);
+  return { name, sprite: (of) => silhouette(of, colors[name]) };
+}
+
+export class IconWorld implements World {
+  readonly name = "icons";
+
+  constructor(
+    private readonly sets: readonly IconSet[],
+    private readonly photos: readonly Photo[],
+  ) {}
+
+  picture(random: Random, size: number): CaptionedPicture {
+    const set = random.pick(this.sets);
+    const names = namesOf(set);
+    const count = random.pick([1, 2, 3, 4], [17, 1, 1, 1]);
+    const icons = Array.from({ length: count }, () => set.icons.get(random.pick(names))!);
+    let sprites = icons.map(iconSprite);
+    const isInk = sprites.every((sprite) => toneOf(sprite).chroma < 0.02);
+    const ink = isInk && random.chance(0.4) ? drawInk(random) : undefined;
+    if (ink) sprites = sprites.map(ink.sprite);
+    const picture = drawGround(random, size, this.photos, sprites);
+    for (const [i, place] of drawPlaces(random, count).entries()) stamp(picture, sprites[i], place);
+    const [only] = icons;
+    if (count > 1 || only.words === "") return { picture };
+    const style = ink ? `${ink.name} ${set.style}` : set.style;
+    const words = random.pick([
+      `${withArticle(only.words)}, ${style}`,
+      `${only.words}, ${style}`,
+      only.words,
+    ]);
+    return { picture, words };
+  }
+}
+
+const namesKept = new WeakMap<IconSet, readonly string[]>();
+
+/** Names of a set's icons, in its order. */
+export function namesOf(set: IconSet): readonly string[] {
+  let names = namesKept.get(set);
+  if (!names) {
+    names = [...set.icons.keys()];
+    namesKept.set(set, names);
+  }
+  return names;
+}

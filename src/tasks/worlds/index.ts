@@ -1,0 +1,60 @@
+/** @file The worlds that a run draws its pictures from, and how often each. */
+import { XPromptError } from "../../errors.ts";
+import type { Random } from "../../random.ts";
+import { type Gathered, openGathered, type Split } from "../gathered/index.ts";
+import { IconWorld } from "./icons.ts";
+import { PhotoWorld } from "./photos.ts";
+import { type World, type WorldName, worldNames } from "./world.ts";
+
+export type { CaptionedPicture, World, WorldName } from "./world.ts";
+export { worldNames } from "./world.ts";
+
+export interface WorldSettings {
+  /** Folder of gathered pictures; needed for all worlds but scenes. */
+  readonly pictures?: string;
+  /** How often each world is drawn. */
+  readonly worlds: Readonly<Record<WorldName, number>>;
+}
+
+/** The worlds of a run, opened. */
+export interface Worlds {
+  /** Undefined where there are but scenes. */
+  readonly gathered?: Gathered;
+  /** Draws a world by its weight: undefined stands for scenes. */
+  draw(random: Random): World | undefined;
+}
+
+/** Whether anything but scenes is wanted. */
+const wantsPictures = ({ worlds }: WorldSettings): boolean => worlds.photos > 0 || worlds.icons > 0;
+
+/**
+ * Opens the gathered pictures that the worlds of positive weight need; none if these are scenes alone.
+ * @throws XPromptError when the folder is not named, cannot be read or has nothing for one of the worlds
+ */
+export function openWorlds(settings: WorldSettings, split: Split): Worlds {
+  if (!wantsPictures(settings)) return { draw: () => undefined };
+  const doing = "opening the worlds of a recipe";
+  if (settings.pictures === undefined) {
+    throw new XPromptError(
+      `${doing}: expected a folder of gathered pictures for photos and icons, got none (set pictures, or draw from scenes alone)`,
+    );
+  }
+  const gathered = openGathered(settings.pictures, split);
+  const { photos, iconSets } = gathered;
+  const all = { photos: new PhotoWorld(photos), icons: new IconWorld(iconSets, photos) };
+  for (const [name, { length }] of Object.entries({ photos, icons: iconSets }))
+    if (settings.worlds[name as WorldName] > 0 && length === 0) {
+      const what = split === "train" ? "" : "held-out ";
+      throw new XPromptError(
+        `${doing}: expected ${what}${name} in ${settings.pictures}, got none (gather them, or set worlds.${name} to 0)`,
+      );
+    }
+  const weights = worldNames.map((name) => settings.worlds[name]);
+  return {
+    gathered,
+    draw(random) {
+      const name = random.pick(worldNames, weights);
+      return name === "scenes" ? undefined : all[name];
+    },
+  };
+}

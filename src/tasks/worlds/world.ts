@@ -1,0 +1,20 @@
+/** @file Worlds: where the pictures come from that tasks change. */
+import type { Image } from "../../image/image.ts";
+import type { Random } from "../../random.ts";
+
+/** Procedural scenes, photographs, and icons on backgrounds. */
+export const worldNames = ["scenes", "photos", "icons"] as const;
+export type WorldName = (typeof worldNames)[number];
+
+export interface CaptionedPicture {
+  readonly picture: Image;
+  /** What it shows, lower case ASCII; undefined where nobody has said it. */
+  readonly words?: string;
+}
+
+/** A source of gathered pictures. Scenes are no such source: families draw them with the objects they need. */
+export interface World {
+  readonly name: Exclude<WorldName, "scenes">;
+  /** A random picture, `size` × `size` pixels. The same random stream gives the same picture. */
+  picture(random: Random, size: number): CaptionedPicture;
+}
