@@ -38,37 +38,21 @@ export function patchEncoder(pictures: Tensor, config: VqganConfig): Tensor {
 }
 
 /**
- * Code vectors `[n, 3 · cell², grid, grid]` → pictures `[n, 3, side, side]`, about [−1, 1]. Blocks on the grid of cells see
- * far; blocks on the pixels, of the last level's and the first level's width, mend what crosses the borders of cells.
+ * Code vectors `[n, 3 · cell², grid, grid]` → pictures `[n, 3, side, side]`, about [−1, 1]. The network works on the grid
+ * of cells alone: a cell's correction is one vector of all its pixels, which sees the cells around it.
  */
 export function patchDecoder(w: Scope, vectors: Tensor, config: VqganConfig): Tensor {
-  const { baseChannels, channelMultiplier, residualBlocks, resolution } = config;
-  const [fine, coarse] = [channelMultiplier[0]!, channelMultiplier.at(-1)!].map((m) => m * baseChannels) as [
-    number,
-    number,
-  ];
-  const cell = patchSide(config);
+  const { baseChannels, channelMultiplier, residualBlocks, embedDim, resolution } = config;
   const cells = transpose(vectors, [0, 2, 3, 1]); // [n, grid, grid, 3 · cell²]
-  const [n, grid] = [vectors.shape[0]!, resolution / cell];
-  const pixels = reshape(cells, [n, grid, grid, 3, cell, cell]);
-  const picture = reshape(transpose(pixels, [0, 1, 4, 2, 5, 3]), [n, resolution, resolution, 3]);
   const correction = w.in("decoder", (w) => {
-    const far = blocks(w, "coarse", convolution(w, "conv_in", cells, coarse), residualBlocks);
-    const spread = reshape(pointwise(w, "upsample", norm(w, "norm_up", far), fine * cell * cell), [
-      ...[n, grid, grid, cell, cell, fine],
-    ]);
-    const detail = reshape(transpose(spread, [0, 1, 3, 2, 4, 5]), [n, resolution, resolution, fine]);
-    const near = blocks(w, "fine", add(detail, convolution(w, "conv_picture", picture, fine)), residualBlocks);
-    return convolution(w, "conv_out", norm(w, "norm_out", near), 3);
+    let x = convolution(w, "conv_in", cells, baseChannels * channelMultiplier.at(-1)!);
+    for (let i = 0; i < residualBlocks; i++) x = residualBlock(w.at(`block.${i}`), x);
+    return multiply(convolution(w, "conv_out", norm(w, "norm_out", x), embedDim), SCALE);
   });
-  return transpose(add(picture, multiply(correction, SCALE)), [0, 3, 1, 2]);
-}
-
-/** Residual blocks, one after another. */
-function blocks(w: Scope, name: string, x: Tensor, count: number): Tensor {
-  let y = x;
-  for (let i = 0; i < count; i++) y = residualBlock(w.at(`${name}.${i}`), y);
-  return y;
+  const [cell, grid] = [patchSide(config), resolution / patchSide(config)];
+  const n = vectors.shape[0]!;
+  const pixels = reshape(add(cells, correction), [n, grid, grid, 3, cell, cell]);
+  return reshape(transpose(pixels, [0, 3, 1, 4, 2, 5]), [n, 3, resolution, resolution]);
 }
 
 /** Norm, convolution, ReLU, convolution, around a shortcut. */
@@ -81,23 +65,18 @@ function residualBlock(w: Scope, x: Tensor): Tensor {
 const norm = (w: Scope, name: string, x: Tensor): Tensor =>
   rmsNorm(x, w.at(name).parameter("weight", [x.shape[3] as number]), EPSILON);
 
-/** A linear layer over the channels `[…, in]` → `[…, channels]`. */
-function pointwise(w: Scope, name: string, x: Tensor, channels: number): Tensor {
-  const at = w.at(name);
-  const weight = at.parameter("weight", [channels, x.shape.at(-1) as number]);
-  return add(linear(x, weight), at.parameter("bias", [channels]));
-}
-
 /**
  * A 3 × 3 convolution over `[n, height, width, in]` → `[n, height, width, out]` as one matrix product over the nine
  * shifted copies: in training several times as fast as onnxruntime's convolution and our gradients of it.
  */
 function convolution(w: Scope, name: string, x: Tensor, channels: number): Tensor {
-  const [, height, width] = x.shape as [Dim, number, number];
+  const [, height, width, incoming] = x.shape as [Dim, number, number, number];
   const around = pad(pad(x, 1, 1, 1), 2, 1, 1);
   const shifted = [0, 1, 2].flatMap((dy) => {
     const rows = slice(around, 1, dy, dy + height);
     return [0, 1, 2].map((dx) => slice(rows, 2, dx, dx + width));
   });
-  return pointwise(w, name, concat(shifted, 3), channels);
+  const at = w.at(name);
+  const weight = at.parameter("weight", [channels, 9 * incoming]);
+  return add(linear(concat(shifted, 3), weight), at.parameter("bias", [channels]));
 }

@@ -49,7 +49,7 @@ export const methodOf = (
 ): Method => (HIDDEN_MATRIX.test(name) ? matrices : "adamw");
 
 /** Matrices of the transformer's layers, and of the patch decoder's blocks. */
-const HIDDEN_MATRIX = /\.(layers\.\d+\..*_proj|decoder\.(coarse|fine)\.\d+\.conv[12])\.weight$/;
+const HIDDEN_MATRIX = /\.(layers\.\d+\..*_proj|decoder\.block\.\d+\.conv[12])\.weight$/;
 
 /** The buffers that are kept for a parameter. */
 export const rolesOf = (settings: Pick<OptimizerSettings, "matrices">, name: string): readonly Role[] =>

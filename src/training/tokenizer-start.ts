@@ -125,7 +125,7 @@ function checkSizes(config: VqganConfig): void {
 }
 
 /** Last kernels of the patch decoder's branches: each begins without effect. */
-const LAST_OF_BRANCH = /\.decoder\.(conv_out|(coarse|fine)\.\d+\.conv2)\.weight$/;
+const LAST_OF_BRANCH = /\.decoder\.(conv_out|block\.\d+\.conv2)\.weight$/;
 
 /** Kaiming-like deviations: variance 1 / fan-in; the codebook's entries start near the encoder's small outputs. */
 function fillingOf({ patches }: VqganConfig): (name: string, shape: readonly number[]) => Filling {
