@@ -11,9 +11,6 @@ const LEAST_SIDE = 180;
 /** From this shorter side on, a photo gives crops as well: squares of half that side, so that fine detail is there too. */
 const CROPPED_SIDE = 1000;
 
-/** A crop with less than this share of the sharpest crop's detail is left out: it shows nothing but blur. */
-const LEAST_SHARPNESS = 0.4;
-
 /** The photo, then its crops; nothing where it is too small. */
 export async function preparePhoto(bytes: Buffer): Promise<Bytes[]> {
   const upright = await sharp(bytes)
@@ -30,7 +27,7 @@ export async function preparePhoto(bytes: Buffer): Promise<Bytes[]> {
   return [whole, ...(await sharpestCrops(upright, width, height))];
 }
 
-/** The most detailed square of each third of the photo, if it has detail at all. */
+/** The most detailed square of each third of the photo. */
 async function sharpestCrops(photo: Buffer, width: number, height: number): Promise<Bytes[]> {
   const side = Math.floor(Math.min(width, height) / 2);
   const lefts = [0, 0.5, 1].map((share) => Math.round(share * (width - side)));
@@ -50,11 +47,9 @@ async function sharpestCrops(photo: Buffer, width: number, height: number): Prom
         return { crop, sharpness: (await sharp(crop).stats()).sharpness };
       }),
     );
-    crops.push(scored.reduce((best, other) => (other.sharpness > best.sharpness ? other : best)));
+    crops.push(scored.reduce((best, other) => (other.sharpness > best.sharpness ? other : best)).crop);
   }
-  const most = Math.max(...crops.map(({ sharpness }) => sharpness));
-  const detailed = crops.filter(({ sharpness }) => sharpness >= LEAST_SHARPNESS * most);
-  return Promise.all(detailed.map(({ crop }) => pixels(sharp(crop))));
+  return Promise.all(crops.map((crop) => pixels(sharp(crop))));
 }
 
 async function pixels(picture: Sharp): Promise<Bytes> {
