@@ -18,8 +18,8 @@ import { stickerFamilies } from "./families/stickers.ts";
 import { styleFamilies } from "./families/style.ts";
 import { toneFamilies } from "./families/tone.ts";
 import { weatherFamilies } from "./families/weather.ts";
-import type { TaskFamily } from "./task.ts";
 import type { Gathered } from "./gathered/index.ts";
+import type { TaskFamily } from "./task.ts";
 import type { WorldName, Worlds } from "./worlds/index.ts";
 
 export { Random } from "../random.ts";

@@ -12,7 +12,14 @@ import { isLibrary, prepareNeighbours } from "../retrieval/index.ts";
 import { readJson } from "../runtime/files.ts";
 import { floats, type SessionOptions } from "../runtime/session.ts";
 import type { Skipped } from "../tasks/datasets/index.ts";
-import { checkName, familiesOf, knownFamilies, selectFamilies, type Worlds, worldNames } from "../tasks/index.ts";
+import {
+  checkName,
+  familiesOf,
+  knownFamilies,
+  selectFamilies,
+  type Worlds,
+  worldNames,
+} from "../tasks/index.ts";
 import { modelConfigToJson } from "../xprompt/config.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { exampleRows, todoRows } from "../xprompt/packing.ts";

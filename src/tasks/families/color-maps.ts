@@ -7,7 +7,12 @@ import { fromPicture } from "./source.ts";
 
 /** Words that leave everything to the example. */
 export const exampleWords: Words = {
-  instructions: ["do the same", "apply the change", "change it like the example", "do what the example shows"],
+  instructions: [
+    "do the same",
+    "apply the change",
+    "change it like the example",
+    "do what the example shows",
+  ],
   differences: ["the output image is changed as in the example"],
 };
 
@@ -104,7 +109,8 @@ function drawHues(random: Random): Change {
   const map: PixelMap = (r, g, b, out, at) => {
     const value = Math.max(r, g, b);
     const span = value - Math.min(r, g, b);
-    const sector = span === 0 ? 0 : value === r ? (g - b) / span : value === g ? 2 + (b - r) / span : 4 + (r - g) / span;
+    const sector =
+      span === 0 ? 0 : value === r ? (g - b) / span : value === g ? 2 + (b - r) / span : 4 + (r - g) / span;
     const hue = (sector / 6 + 1) % 1;
     out.set(hsv(hue + shift(hue), value === 0 ? 0 : span / value, value), at);
   };

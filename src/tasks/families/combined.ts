@@ -13,7 +13,10 @@ const only = (picture: Image): World => ({ name: "photos", picture: () => ({ pic
 
 /** Makes one change, then another one of its result. */
 function twoChanges(parts: readonly TaskFamily[]): TaskFamily {
-  const doing = parts.filter((each) => takesAny(each) && !each.reverseOf && each.name !== "otherLook");
+  // Degradations are left out: little would be left to see of the other change.
+  const doing = parts.filter(
+    (each) => takesAny(each) && !each.reverseOf && ["tone", "geometry"].includes(each.prototype),
+  );
   return {
     name: "twoChanges",
     prototype: "tone",

@@ -20,8 +20,8 @@ import { withArticle } from "../world/caption.ts";
 import { colorNames, colors } from "../world/scene.ts";
 import { photoPart } from "../worlds/backdrop.ts";
 import { cropSquare } from "../worlds/crop.ts";
-import { type Place, recolored, type Sprite, silhouette, spriteOf, stamped } from "../worlds/sprite.ts";
 import { toneOf } from "../worlds/icons.ts";
+import { type Place, recolored, type Sprite, silhouette, spriteOf, stamped } from "../worlds/sprite.ts";
 import { plainWords } from "../worlds/words.ts";
 import { drawFitting, isVisible } from "./icons/source.ts";
 import { hueRotation } from "./tone.ts";
@@ -139,9 +139,7 @@ export function photoFamilies({ photos, cutouts }: Gathered): readonly TaskFamil
       parameters: { turns },
       images: shown(
         ({ sprite, place, ground: behind }) =>
-          stamped(behind, [
-            { sprite: recolored(sprite, (r, g, b, out) => rotate(r, g, b, out, 0)), place },
-          ]),
+          stamped(behind, [{ sprite: recolored(sprite, (r, g, b, out) => rotate(r, g, b, out, 0)), place }]),
         (sprite) => toneOf(sprite).chroma > 0.2,
       ),
       words: {
@@ -154,7 +152,10 @@ export function photoFamilies({ photos, cutouts }: Gathered): readonly TaskFamil
   function drawMask(random: Random): Change {
     const [ink, paper] = drawDistinctColors(random, 2);
     return {
-      parameters: { ink: ink.map((v) => v.toFixed(2)).join(" "), paper: paper.map((v) => v.toFixed(2)).join(" ") },
+      parameters: {
+        ink: ink.map((v) => v.toFixed(2)).join(" "),
+        paper: paper.map((v) => v.toFixed(2)).join(" "),
+      },
       images: shown(({ sprite, place, input }) =>
         stamped(createImage(input.width, input.height, paper), [{ sprite: silhouette(sprite, ink), place }]),
       ),

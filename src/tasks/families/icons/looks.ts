@@ -4,8 +4,8 @@ import { bothWays, type Change, family, type ReversibleChange, type TaskFamily }
 import { withArticle } from "../../world/caption.ts";
 import { type Color, colorNames, colors } from "../../world/scene.ts";
 import { drawPlaces, iconSprite, toneOf } from "../../worlds/icons.ts";
-import { outlined, shadowed, withLargestPart, withoutTop } from "../../worlds/sprite-changes.ts";
 import { recolored, type Stamp, silhouette } from "../../worlds/sprite.ts";
+import { outlined, shadowed, withLargestPart, withoutTop } from "../../worlds/sprite-changes.ts";
 import { hueRotation } from "../tone.ts";
 import { type IconSource, isInk } from "./source.ts";
 

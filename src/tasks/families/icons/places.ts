@@ -12,7 +12,11 @@ export function iconPlaceFamilies(source: IconSource): readonly TaskFamily[] {
   function drawBeside(random: Random): ReversibleChange {
     const side = random.pick(["left", "right", "above", "below"]);
     const [dx, dy] = { left: [1, 0], right: [-1, 0], above: [0, 1], below: [0, -1] }[side]!;
-    const at = (sign: number): Place => ({ x: 0.5 + sign * dx * 0.24, y: 0.5 + sign * dy * 0.24, side: 0.44 });
+    const at = (sign: number): Place => ({
+      x: 0.5 + sign * dx * 0.24,
+      y: 0.5 + sign * dy * 0.24,
+      side: 0.44,
+    });
     const where = side === "left" || side === "right" ? `on the ${side}` : side;
     return {
       parameters: { side },
@@ -34,7 +38,9 @@ export function iconPlaceFamilies(source: IconSource): readonly TaskFamily[] {
 
   function drawSwap(random: Random): Change {
     const isSideways = random.chance(0.5);
-    const [a, b] = [0.26, 0.74].map((at): Place => ({ x: isSideways ? at : 0.5, y: isSideways ? 0.5 : at, side: 0.44 }));
+    const [a, b] = [0.26, 0.74].map(
+      (at): Place => ({ x: isSideways ? at : 0.5, y: isSideways ? 0.5 : at, side: 0.44 }),
+    );
     const axis = isSideways ? "left and right" : "top and bottom";
     return {
       parameters: { axis },
@@ -44,8 +50,14 @@ export function iconPlaceFamilies(source: IconSource): readonly TaskFamily[] {
         return source.pair(
           pairRandom,
           size,
-          [{ sprite: first, place: a }, { sprite: second, place: b }],
-          [{ sprite: second, place: a }, { sprite: first, place: b }],
+          [
+            { sprite: first, place: a },
+            { sprite: second, place: b },
+          ],
+          [
+            { sprite: second, place: a },
+            { sprite: first, place: b },
+          ],
         );
       },
       words: {
@@ -91,7 +103,10 @@ export function iconPlaceFamilies(source: IconSource): readonly TaskFamily[] {
       parameters: { factor },
       images: moved((pairRandom) => {
         const side = pairRandom.uniform(0.5, 0.6) / (factor / 1.6);
-        return [{ x: 0.5, y: 0.5, side }, { x: 0.5, y: 0.5, side: side * factor }];
+        return [
+          { x: 0.5, y: 0.5, side },
+          { x: 0.5, y: 0.5, side: side * factor },
+        ];
       }),
       words: {
         instructions: ["enlarge the icon", "make the icon larger"],
@@ -121,7 +136,9 @@ export function iconPlaceFamilies(source: IconSource): readonly TaskFamily[] {
   }
 
   function drawGroundColor(random: Random): Change {
-    const color = random.chance(0.5) ? drawPlainColor(random) : hsv(random.uniform(), 0.2, random.pick([0.15, 0.97]));
+    const color = random.chance(0.5)
+      ? drawPlainColor(random)
+      : hsv(random.uniform(), 0.2, random.pick([0.15, 0.97]));
     return {
       parameters: { color: color.map((value) => value.toFixed(2)).join(" ") },
       images(pairRandom, size) {
@@ -133,7 +150,8 @@ export function iconPlaceFamilies(source: IconSource): readonly TaskFamily[] {
         const [place] = drawPlaces(pairRandom, 1);
         const ground = drawFitting(
           () => source.ground(pairRandom, size, [sprite]),
-          ({ data }) => Math.abs(data[0] - color[0]) + Math.abs(data[1] - color[1]) + Math.abs(data[2] - color[2]) > 0.2,
+          ({ data }) =>
+            Math.abs(data[0] - color[0]) + Math.abs(data[1] - color[1]) + Math.abs(data[2] - color[2]) > 0.2,
         );
         return { input: stamped(ground, [{ sprite, place }]), output: stamped(after, [{ sprite, place }]) };
       },

@@ -22,8 +22,7 @@ const [leastShare, shade] = [0.01, 0.12];
 /** Whether the change can be seen: a contour in the colour of the background cannot. */
 export function isVisible({ input, output }: Images): boolean {
   let altered = 0;
-  for (let i = 0; i < input.data.length; i++)
-    if (Math.abs(input.data[i] - output.data[i]) > shade) altered++;
+  for (let i = 0; i < input.data.length; i++) if (Math.abs(input.data[i] - output.data[i]) > shade) altered++;
   return altered >= leastShare * input.data.length;
 }
 
