@@ -3,9 +3,9 @@ import { join } from "node:path";
 import { z } from "zod";
 import { readJson } from "../runtime/files.ts";
 import { closest } from "../spelling.ts";
-import { families, heldOutTasks, prototypes, selectFamilies } from "../tasks/index.ts";
+import { heldOutTasks, knownFamilies, prototypes, selectFamilies } from "../tasks/index.ts";
 
-const knownNames = families.map(({ name }) => name);
+const knownNames = knownFamilies.map(({ name }) => name);
 const familyNames = z.array(
   z.enum(knownNames, {
     error: ({ input }) =>

@@ -5,7 +5,11 @@
 import { UsageError } from "../errors.ts";
 import { closest } from "../spelling.ts";
 import { circumstanceFamilies } from "./families/circumstances.ts";
+import { colorMapFamilies } from "./families/color-maps.ts";
+import { combinedFamilies } from "./families/combined.ts";
+import { photoFamilies } from "./families/cutouts.ts";
 import { geometryFamilies } from "./families/geometry.ts";
+import { iconFamilies } from "./families/icons/index.ts";
 import { lookFamilies } from "./families/looks.ts";
 import { lowLevelFamilies } from "./families/low-level.ts";
 import { objectFamilies } from "./families/objects.ts";
@@ -14,8 +18,9 @@ import { stickerFamilies } from "./families/stickers.ts";
 import { styleFamilies } from "./families/style.ts";
 import { toneFamilies } from "./families/tone.ts";
 import { weatherFamilies } from "./families/weather.ts";
+import type { Gathered } from "./gathered/index.ts";
 import type { TaskFamily } from "./task.ts";
-import type { World } from "./worlds/index.ts";
+import type { WorldName, Worlds } from "./worlds/index.ts";
 
 export { Random } from "../random.ts";
 export * from "./datasets/index.ts";
@@ -34,8 +39,7 @@ export {
   worldNames,
 } from "./worlds/index.ts";
 
-/** Every family, each direction on its own. */
-export const families: readonly TaskFamily[] = [
+const single: readonly TaskFamily[] = [
   ...weatherFamilies,
   ...lowLevelFamilies,
   ...toneFamilies,
@@ -46,24 +50,53 @@ export const families: readonly TaskFamily[] = [
   ...stickerFamilies,
   ...circumstanceFamilies,
   ...styleFamilies,
+  ...colorMapFamilies,
 ];
 
-/** The tasks the paper holds out, and the families that would show them in training. */
+/** Every family that can do with scenes, each direction on its own. */
+export const families: readonly TaskFamily[] = [...single, ...combinedFamilies(single)];
+
+/** The families of gathered pictures: icons, and things cut out of photographs. */
+export const gatheredFamilies = (gathered: Gathered): readonly TaskFamily[] => [
+  ...iconFamilies(gathered),
+  ...photoFamilies(gathered),
+];
+
+const nothing: Gathered = { photos: [], iconSets: [], cutouts: [], digest: "" };
+
+/** Name and prototype of every family, those of gathered pictures included. */
+export const knownFamilies: readonly Pick<TaskFamily, "name" | "prototype" | "worlds">[] = [
+  ...families,
+  ...gatheredFamilies(nothing),
+];
+
+/** The tasks that are held out, most as in the paper, and the families that would show them in training. */
 export const heldOutTasks = {
   derain: ["derain"],
   lowLightEnhancement: ["lowLightEnhancement"],
-  addObject: ["addObject"],
-  removeObject: ["removeObject", "removeColor", "removeShape"],
+  addObject: ["addObject", "addCutout"],
+  removeObject: ["removeObject", "removeColor", "removeShape", "removeCutout"],
   depthUnseenPalette: ["depthUnseenPalette"],
+  unseenStyles: ["iconStyleUnseen"],
 } as const satisfies Record<string, readonly string[]>;
 
-/** The family of that name. Throws a UsageError that names the closest one where there is none. */
+/** Names of the held-out families that can do with scenes. */
+export const heldOutOfScenes: readonly string[] = Object.values(heldOutTasks)
+  .flat()
+  .filter((name) => families.some((family) => family.name === name));
+
+/** The family of scenes with that name. Throws a UsageError that names the closest one where there is none. */
 export function familyNamed(name: string): TaskFamily {
-  const found = families.find((family) => family.name === name);
-  if (found) return found;
+  checkName(name, families);
+  return families.find((family) => family.name === name)!;
+}
+
+/** @throws UsageError that names the closest family where none has the name */
+export function checkName(name: string, known: readonly Pick<TaskFamily, "name">[] = knownFamilies): void {
+  if (known.some((family) => family.name === name)) return;
   const meant = closest(
     name,
-    families.map((family) => family.name),
+    known.map((family) => family.name),
   );
   throw new UsageError(
     `choosing a task family: expected a known name, got "${name}" (did you mean "${meant}"?)`,
@@ -71,7 +104,7 @@ export function familyNamed(name: string): TaskFamily {
 }
 
 /**
- * The families to train or test on, in the order of `among`.
+ * The families to train or test on, in the order of `among`. Combined families are made of those that are left.
  * @param options.include only these; all when left out
  * @param options.exclude not these
  */
@@ -80,12 +113,20 @@ export function selectFamilies(
   among: readonly TaskFamily[] = families,
 ): readonly TaskFamily[] {
   const { include, exclude = [] } = options;
-  for (const name of [...(include ?? []), ...exclude]) familyNamed(name);
-  return among.filter(({ name }) => (include?.includes(name) ?? true) && !exclude.includes(name));
+  for (const name of [...(include ?? []), ...exclude]) checkName(name);
+  const allowed = among.filter(({ name }) => !exclude.includes(name));
+  const chosen = allowed.filter(({ name }) => include?.includes(name) ?? true);
+  if (chosen.length === among.length) return among;
+  const combined = combinedFamilies(include && chosen.length > 2 ? chosen : allowed);
+  return chosen.map((each) => combined.find(({ name }) => name === each.name) ?? each);
 }
 
-/** Every family that changes pictures of a world, those of gathered pictures among them. */
-export function familiesOf(world: World | undefined): readonly TaskFamily[] {
-  const name = world?.name ?? "scenes";
-  return families.filter(({ worlds }) => worlds.includes(name));
+const made = new WeakMap<Gathered, readonly TaskFamily[]>();
+
+/** The families that change pictures of a world, those of what was gathered among them. */
+export function familiesOf({ gathered }: Worlds, world: WorldName = "scenes"): readonly TaskFamily[] {
+  if (!gathered) return families;
+  const all = made.get(gathered) ?? [...families, ...gatheredFamilies(gathered)];
+  made.set(gathered, all);
+  return all.filter(({ worlds, isPossible }) => worlds.includes(world) && (isPossible?.() ?? true));
 }

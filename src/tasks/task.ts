@@ -56,6 +56,8 @@ export interface TaskFamily {
   readonly reverseOf?: string;
   /** Worlds whose pictures it can change. */
   readonly worlds: readonly WorldName[];
+  /** Whether enough was gathered to draw it; always where it is left out. */
+  isPossible?(): boolean;
   /** Draws the parameters. */
   draw(random: Random): Task;
 }
@@ -113,6 +115,10 @@ export function family(
 /** The families, which need nothing but a picture and so take those of any world. */
 export const ofAnyPicture = (families: readonly TaskFamily[]): readonly TaskFamily[] =>
   families.map((each) => ({ ...each, worlds: worldNames }));
+
+/** The families, which make their own pictures of what was gathered for one world. */
+export const ofWorld = (world: WorldName, families: readonly TaskFamily[]): readonly TaskFamily[] =>
+  families.map((each) => ({ ...each, worlds: [world] }));
 
 /** A family and the one that undoes it: same random stream, same pictures, swapped. */
 export function bothWays(

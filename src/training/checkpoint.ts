@@ -83,7 +83,7 @@ export async function loadCheckpoint(
     );
   if (record.sets && String(record.sets) !== String(sets))
     throw new XPromptError(
-      `resuming ${run}: expected the data sets of mix.pairs as they were when it was started, got other records in them (put them back, or start anew without --resume)`,
+      `resuming ${run}: expected data sets and gathered pictures as they were when it was started, got others (put them back, or start anew without --resume)`,
     );
   if ((await sha256File(path, "checkpoint")) !== record.sha256)
     throw new XPromptError(

@@ -17,16 +17,20 @@ import {
 import {
   caption,
   drawScene,
+  familiesOf,
+  openWorlds,
   renderScene,
   type SceneOptions,
   selectFamilies,
   type Task,
+  type WorldSettings,
+  type Worlds,
 } from "../tasks/index.ts";
 import { type Codes, HIDDEN_CODE, MOST_WORDS, textLimit } from "../xprompt/sequence.ts";
 import type { ContextOptions } from "./transformer-data.ts";
 
 /** What a batch is drawn from. */
-export interface MixSettings {
+export interface MixSettings extends WorldSettings {
   /** Data sets of pairs: paths, or their settings; and libraries, whose pairs are shown with their neighbours. */
   readonly pairs: readonly (string | PairsSettings | NeighbourLibrary)[];
   /** Share of contexts that are drawn from them. */
@@ -76,6 +80,23 @@ export interface MixSettings {
 /** Where contexts of pairs come from. */
 export type ContextSource = Pick<PairSource, "context" | "digest">;
 
+/** What the contexts of a part are drawn from: data sets of pairs and libraries, and worlds. */
+export interface Sources {
+  readonly sets: readonly ContextSource[];
+  readonly worlds: Worlds;
+}
+
+/** Everything that the mix draws from, the part of it that the options ask for; see `openSets` and `openWorlds`. */
+export async function openSources(
+  options: ContextOptions,
+  onSkip?: (skipped: Skipped) => void,
+): Promise<Sources> {
+  const worlds = openWorlds(options.mix, options.part === "train" ? "train" : "heldOut");
+  return { sets: await openSets(options, onSkip), worlds };
+}
+
+const scenesAlone: Sources = { sets: [], worlds: { draw: () => undefined } };
+
 /**
  * The data sets and libraries of the mix, the part of them that the options ask for.
  * @param onSkip told of every broken record when it is found
@@ -110,7 +131,7 @@ export async function encodedContexts(
   step: number,
   options: ContextOptions,
   tokenizers: Tokenizers,
-  sets: readonly ContextSource[] = [],
+  sources: Sources = scenesAlone,
 ): Promise<DrawnBatch<Codes>> {
   const { seed, part, mix } = options;
   const random = Random.of(seed, "contexts", part, step);
@@ -121,7 +142,7 @@ export async function encodedContexts(
   const draw = { changes: drawContext, captions: drawCaptions, descriptions: drawDescription }[kind];
   const drawn: Context<Image>[] = [];
   for (let i = 0; i < contexts; i++) {
-    const drawing = { ...options, examples, todos, sets, number: step * contexts + i };
+    const drawing = { ...options, ...sources, examples, todos, number: step * contexts + i };
     drawn.push(await draw(Random.of(seed, "context", part, step, i), drawing, tokenizers));
   }
   const encoded = await encodeContexts(drawn, tokenizers);
@@ -207,9 +228,8 @@ export interface Asked<P> {
   readonly target: { readonly picture: P; readonly read?: P } | { readonly words: readonly number[] };
 }
 
-interface Drawing extends ContextOptions {
+interface Drawing extends ContextOptions, Sources {
   readonly examples: number;
-  readonly sets: readonly ContextSource[];
   /** Counts the contexts of the run. */
   readonly number: number;
 }
@@ -224,7 +244,7 @@ async function drawContext(
     const pairs = await drawPairs(random, options, { examples, todos }, tokenizers);
     return contextOf(pairs, random, options, tokenizers);
   }
-  const task = drawTask(random, mix);
+  const task = drawTask(random, options);
   const drawn = (count: number) =>
     Array.from({ length: count }, () => task.pair(random, tokenizers.image.config.resolution));
   return contextOf({ examples: drawn(examples), todos: drawn(todos) }, random, options, tokenizers);
@@ -242,13 +262,31 @@ async function drawCaptions(
   };
 }
 
-/** A scene from its caption, or the other way round. */
-function captioned(random: Random, { mix }: Drawing, tokenizers: Tokenizers): Asked<Image> {
-  const scene = drawScene(random, random.chance(mix.plainScenes) ? plainScene(random, mix) : {});
-  const picture = renderScene(scene, tokenizers.image.config.resolution).image;
-  const text = tokenizers.text.encode(caption(scene, random)).slice(0, MOST_WORDS);
+/** A picture from its caption, or the other way round. */
+function captioned(random: Random, options: Drawing, tokenizers: Tokenizers): Asked<Image> {
+  const { mix } = options;
+  const { picture, words } = drawCaptioned(random, options, tokenizers.image.config.resolution);
+  const text = tokenizers.text.encode(words).slice(0, MOST_WORDS);
   if (random.chance(mix.imageToText)) return { input: picture, instruction: [], target: { words: text } };
   return { instruction: text, target: { picture } };
+}
+
+/** How often a picture is drawn again until it is one whose caption is known. */
+const CAPTION_ATTEMPTS = 20;
+
+/** A captioned picture of a random world; a scene where no captioned one is found in it. */
+function drawCaptioned(
+  random: Random,
+  { mix, worlds }: Drawing,
+  size: number,
+): { readonly picture: Image; readonly words: string } {
+  const world = worlds.draw(random);
+  for (let i = 0; world && i < CAPTION_ATTEMPTS; i++) {
+    const { picture, words } = world.picture(random, size);
+    if (words !== undefined) return { picture, words };
+  }
+  const scene = drawScene(random, random.chance(mix.plainScenes) ? plainScene(random, mix) : {});
+  return { picture: renderScene(scene, size).image, words: caption(scene, random) };
 }
 
 const plainScene = (random: Random, { plainCounts }: MixSettings): SceneOptions => ({
@@ -270,7 +308,7 @@ async function drawDescription(
   const { input, output, difference } =
     given?.input && given.difference
       ? given
-      : drawTask(random, mix).pair(random, tokenizers.image.config.resolution);
+      : drawTask(random, options).pair(random, tokenizers.image.config.resolution);
   const words = tokenizers.text.encode(difference!.toLowerCase()).slice(0, MOST_WORDS);
   return {
     examples: [{ input: input!, output, instruction: [] }],
@@ -278,11 +316,15 @@ async function drawDescription(
   };
 }
 
-function drawTask(random: Random, { families, heldOut, weights }: MixSettings): Task {
+/** A task whose pairs are of one world. */
+function drawTask(random: Random, { mix, worlds }: Drawing): Task {
+  const { families, heldOut, weights } = mix;
+  const world = worlds.draw(random);
   const include = families.length > 0 ? families : undefined;
-  const chosen = selectFamilies({ include, exclude: heldOut });
+  const chosen = selectFamilies({ include, exclude: heldOut }, familiesOf(worlds, world?.name));
   const often = chosen.map(({ name }) => weights[name] ?? 1);
-  return random.pick(chosen, often).draw(random);
+  const task = random.pick(chosen, often).draw(random);
+  return { ...task, pair: (pairRandom, size) => task.pair(pairRandom, size, world) };
 }
 
 /** Pairs of one task of a data set, forwards or backwards. */

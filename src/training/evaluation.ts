@@ -8,7 +8,7 @@ import { exportOnnx, type Tensor } from "../graph/index.ts";
 import { floats, Session, type SessionOptions } from "../runtime/session.ts";
 import type { Skipped } from "../tasks/datasets/index.ts";
 import type { Codes } from "../xprompt/sequence.ts";
-import { type Context, type DrawnBatch, encodedContexts, openSets } from "./contexts.ts";
+import { type Context, type DrawnBatch, encodedContexts, openSources } from "./contexts.ts";
 import { feedsOf } from "./objective.ts";
 import type { TrainingState } from "./state.ts";
 import { type ContextOptions, type PackedBatch, packBatch } from "./transformer-data.ts";
@@ -99,8 +99,8 @@ async function drawBatches(
   onSkip?: (skipped: Skipped) => void,
 ): Promise<DrawnBatch<Codes>[]> {
   const drawn: DrawnBatch<Codes>[] = [];
-  const sets = await openSets(options, onSkip);
-  for (let i = 0; i < count; i++) drawn.push(await encodedContexts(i, options, tokenizers, sets));
+  const sources = await openSources(options, onSkip);
+  for (let i = 0; i < count; i++) drawn.push(await encodedContexts(i, options, tokenizers, sources));
   return drawn;
 }
 

@@ -61,7 +61,10 @@ export function createSource(options: PictureOptions): (step: number) => Picture
       const world = worlds.draw(random);
       if (world && random.chance(PLAIN))
         return [world.picture(random, size).picture, world.picture(random, size).picture];
-      const { input, output } = random.pick(familiesOf(world)).draw(random).pair(random, size, world);
+      const { input, output } = random
+        .pick(familiesOf(worlds, world?.name))
+        .draw(random)
+        .pair(random, size, world);
       return [input, output];
     });
     const images = pairs.flat().slice(0, drawnCount);

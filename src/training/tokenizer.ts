@@ -26,7 +26,7 @@ import {
 import { contactSheet, type Image } from "../image/index.ts";
 import { Random } from "../random.ts";
 import { float32, floats, int64, type Value } from "../runtime/session.ts";
-import { caption, drawScene, selectFamilies } from "../tasks/index.ts";
+import { caption, drawScene, familiesOf, openWorlds } from "../tasks/index.ts";
 import { trainingMemory } from "./memory.ts";
 import { recipeKind } from "./recipe.ts";
 import { runSettings, type TrainingTask } from "./run.ts";
@@ -112,6 +112,7 @@ const HELD_OUT_BATCHES = 4;
 
 /** Makes a run of the recipe ready. */
 export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTask<PictureBatch>> {
+  const { gathered } = openWorlds(recipe, "train");
   const start = await startOf(recipe);
   const { config } = start;
   const shape = [recipe.batch, 3, config.resolution, config.resolution];
@@ -148,6 +149,7 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
     state,
     memory: memory.bytes,
     extras: { usage },
+    sets: gathered ? [gathered.digest] : [],
     unit: "pictures",
     batches: (from) =>
       new SampleStream({
@@ -282,12 +284,15 @@ function neighbours(x: Tensor, axis: number): Tensor {
 }
 
 /** What the tasks say: instructions, differences and captions, drawn as in training. */
-function taskTexts({ seed, text }: TokenizerRecipe): string[] {
-  const families = selectFamilies();
+function taskTexts({ seed, text, ...settings }: TokenizerRecipe): string[] {
+  const worlds = openWorlds(settings, "train");
   return Array.from({ length: text.tasks }, (_, i) => {
     const random = Random.of(seed, "texts", i);
-    const { instruction, difference } = families[i % families.length]!.draw(random).pair(random, 8);
-    return [instruction, difference, caption(drawScene(random), random)];
+    const world = worlds.draw(random);
+    const families = familiesOf(worlds, world?.name);
+    const { instruction, difference } = families[i % families.length]!.draw(random).pair(random, 8, world);
+    const words = world ? (world.picture(random, 8).words ?? "") : caption(drawScene(random), random);
+    return [instruction, difference, words];
   }).flat();
 }
 

@@ -22,7 +22,7 @@ import {
   type DrawnBatch,
   encodedContexts,
   type MixSettings,
-  openSets,
+  openSources,
   possibleSizes,
 } from "./contexts.ts";
 
@@ -109,9 +109,9 @@ export const possibleShapes = (
 export async function createSource(options: ContextOptions): Promise<(step: number) => Promise<PackedBatch>> {
   const tokenizers = await loadTokenizers(options.tokenizers, { threads: 1, resolution: options.resolution });
   const skipped: Skipped[] = [];
-  const sets = await openSets(options, (each) => skipped.push(each));
+  const sources = await openSources(options, (each) => skipped.push(each));
   return async (step) => {
-    const batch = packBatch(await encodedContexts(step, options, tokenizers, sets), options, tokenizers);
+    const batch = packBatch(await encodedContexts(step, options, tokenizers, sources), options, tokenizers);
     return { ...batch, skipped: skipped.splice(0) };
   };
 }

@@ -3,11 +3,12 @@ import { z } from "zod";
 import { loraTargets } from "../chameleon/lora.ts";
 import { librarySettings } from "../retrieval/index.ts";
 import { pairsSettings } from "../tasks/datasets/index.ts";
-import { families, prototypes } from "../tasks/index.ts";
+import { knownFamilies, prototypes } from "../tasks/index.ts";
 import { recommendedSampling } from "../xprompt/request.ts";
 import { exampleMasks } from "../xprompt/sequence.ts";
 import { recipeKind } from "./recipe.ts";
 import { runSettings } from "./run.ts";
+import { worldSettings } from "./worlds.ts";
 
 const share = z.number().min(0).max(1);
 /** How often there are 1, 2, 3, … of something. */
@@ -15,7 +16,7 @@ const counts = z
   .array(z.number().min(0))
   .min(1)
   .refine((often) => often.some((each) => each > 0), "expected one of them above 0, got zeros alone");
-const familyNames = z.array(z.enum(families.map((family) => family.name) as [string, ...string[]]));
+const familyNames = z.array(z.enum(knownFamilies.map((family) => family.name) as [string, ...string[]]));
 
 export const transformerRecipe = recipeKind(
   "transformer",
@@ -102,6 +103,7 @@ export const transformerRecipe = recipeKind(
       .prefault({}),
     mix: z
       .strictObject({
+        ...worldSettings,
         /**
          * Folders or files of pairs to train on, or their settings (docs/datasets.md), equally often each; or example
          * libraries, each of whose pairs is shown with its nearest neighbour (docs/examples.md).

@@ -13,11 +13,18 @@ import { isLibrary, prepareNeighbours } from "../retrieval/index.ts";
 import { readJson } from "../runtime/files.ts";
 import { floats, type SessionOptions } from "../runtime/session.ts";
 import type { Skipped } from "../tasks/datasets/index.ts";
-import { families, familyNamed, selectFamilies } from "../tasks/index.ts";
+import {
+  checkName,
+  familiesOf,
+  knownFamilies,
+  selectFamilies,
+  type Worlds,
+  worldNames,
+} from "../tasks/index.ts";
 import { modelConfigToJson } from "../xprompt/config.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { exampleRows, todoRows } from "../xprompt/packing.ts";
-import { type MixSettings, openSets } from "./contexts.ts";
+import { type MixSettings, openSources } from "./contexts.ts";
 import { HeldOut } from "./evaluation.ts";
 import { trainingMemory } from "./memory.ts";
 import { objective } from "./objective.ts";
@@ -67,8 +74,10 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   });
 
   /** Held-out contexts of the families trained on, and of those that training never shows. */
+  const scenes = { scenes: 1, photos: 0, icons: 0 };
   const plain = {
     ...mix,
+    worlds: scenes,
     pairsShare: 0,
     exampleCounts: [1],
     describe: 0,
@@ -79,26 +88,26 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
     weights: {},
   };
   const unseen = { ...plain, families: recipe.mix.heldOut, heldOut: [] };
+  const ofWorld = (name: "photos" | "icons") =>
+    recipe.mix.worlds[name] > 0 && {
+      [name]: { ...data("held out"), mix: { ...plain, worlds: { ...scenes, scenes: 0, [name]: 1 } } },
+    };
   const kinds = {
-    seen: { ...data("held out"), mix: plain },
-    ...(unseen.families.length > 0 && { unseen: { ...data("unseen"), mix: unseen } }),
+    ...(hasScenes(trainingFacts(recipe).families!) && { seen: { ...data("held out"), mix: plain } }),
+    ...ofWorld("photos"),
+    ...ofWorld("icons"),
+    ...(hasScenes(unseen.families) && { unseen: { ...data("unseen"), mix: unseen } }),
     ...(hasPairs(recipe) && { pairs: { ...data("held out"), mix: { ...plain, pairsShare: 1 } } }),
   };
   const skipped = new Map<string, string>();
   /** Several threads, and the held-out part, may find the same record. */
   const skip = ({ set, row, why }: Skipped) => skipped.set(`${set}#${row}`, `${set}: ${why}`);
-  const sets = await openSets(data("train"), skip);
-  const heldOut = HeldOut.prepare(
-    kinds,
-    recipe.heldOutBatches,
-    tokenizers,
-    { nll: targetNll!, config },
-    session,
-    skip,
-  );
+  const { sets, worlds } = await openSources(data("train"), skip);
+  checkWorlds(recipe, worlds);
+  const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, { nll: targetNll!, config }, session, skip);
   heldOut.catch(() => {}); // Whoever measures is told.
   // Of a user's sets now, not when the first stretch of training is over.
-  if (hasPairs(recipe)) await heldOut;
+  if (hasPairs(recipe) || worlds.gathered) await heldOut;
 
   const parts = {
     config: { decoder, image: tokenizers.image.config, xprompt },
@@ -118,7 +127,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
     state,
     memory: memory.bytes,
     extras: {},
-    sets: sets.map(({ digest }) => digest),
+    sets: [...sets, ...(worlds.gathered ? [worlds.gathered] : [])].map(({ digest }) => digest),
     skipped,
     unit: "tokens",
     batches: (from) =>
@@ -179,7 +188,7 @@ async function prepared(
 /** The recipe with the families of the prototypes that it holds out among those that it holds out. */
 function withPrototypes(recipe: TransformerRecipe): TransformerRecipe {
   const { heldOut, heldOutPrototypes } = recipe.mix;
-  const whole = families.filter(({ prototype }) => heldOutPrototypes.includes(prototype));
+  const whole = knownFamilies.filter(({ prototype }) => heldOutPrototypes.includes(prototype));
   return {
     ...recipe,
     mix: { ...recipe.mix, heldOut: [...new Set([...heldOut, ...whole.map(({ name }) => name)])] },
@@ -198,15 +207,26 @@ function trainingFacts({ mix }: TransformerRecipe): Record<string, readonly stri
   };
 }
 
+/** Whether one of the families can do with scenes. */
+const hasScenes = (names: readonly string[]): boolean =>
+  selectFamilies().some(({ name }) => names.includes(name));
+
 /** Whether there are pairs to measure on. */
 const hasPairs = ({ mix }: TransformerRecipe): boolean => mix.pairs.length > 0 && mix.pairsHeldOut > 0;
 
-/** @throws XPromptError when nothing is left to train on; UsageError for a weight of a family that there is none of */
+/** @throws UsageError for a weight of a family that there is none of */
 function checkMix({ mix }: TransformerRecipe): void {
-  for (const name of Object.keys(mix.weights)) familyNamed(name);
+  for (const name of Object.keys(mix.weights)) checkName(name);
+}
+
+/** @throws XPromptError when nothing is left to train on in one of the worlds */
+function checkWorlds({ mix }: TransformerRecipe, worlds: Worlds): void {
   const include = mix.families.length > 0 ? mix.families : undefined;
-  if (selectFamilies({ include, exclude: mix.heldOut }).length === 0)
-    throw new XPromptError(
-      "transformer recipe: mix.heldOut: expected to leave at least one family to train on, got all of them",
-    );
+  for (const name of worldNames.filter((each) => mix.worlds[each] > 0)) {
+    const families = familiesOf(worlds, name);
+    if (selectFamilies({ include, exclude: mix.heldOut }, families).length === 0)
+      throw new XPromptError(
+        `transformer recipe: mix.heldOut: expected to leave at least one family of ${name} to train on, got all of them`,
+      );
+  }
 }

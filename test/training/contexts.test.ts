@@ -7,7 +7,7 @@ import type { Tokenizers } from "../../src/chameleon/folder.ts";
 import { ImageTokenizer } from "../../src/chameleon/image-tokenizer.ts";
 import { XPromptError } from "../../src/errors.ts";
 import { createImage, type Image, savePng } from "../../src/image/index.ts";
-import { encodedContexts, type MixSettings, openSets } from "../../src/training/contexts.ts";
+import { encodedContexts, type MixSettings, openSets, openSources } from "../../src/training/contexts.ts";
 import type { ContextOptions } from "../../src/training/transformer-data.ts";
 import { tinyTokenizers, tinyXPrompt } from "../fixtures/chameleon/kit.ts";
 
@@ -67,15 +67,16 @@ const optionsOf = (mix: Partial<MixSettings>, part = "train"): ContextOptions =>
     weights: {},
     misread: 0,
     codeDropout: 0,
+    worlds: { scenes: 1, photos: 0, icons: 0 },
     ...mix,
   },
 });
 /** Levels of input and output of every pair of some batches; −1 where a family drew them. */
 async function levels(options: ContextOptions, steps = 8): Promise<[number, number][]> {
-  const sets = await openSets(options);
+  const sources = await openSources(options);
   const found: [number, number][] = [];
   for (let step = 0; step < steps; step++)
-    for (const { examples, todos } of (await encodedContexts(step, options, tokenizers, sets)).contexts) {
+    for (const { examples, todos } of (await encodedContexts(step, options, tokenizers, sources)).contexts) {
       for (const shown of examples) found.push([shown!.input[0]!, shown!.output[0]!]);
       for (const { input, target } of todos)
         if ("picture" in target) found.push([input![0]!, target.picture[0]!]);

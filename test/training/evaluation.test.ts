@@ -56,6 +56,7 @@ function optionsOf(contexts: number): ContextOptions {
       weights: {},
       misread: 0,
       codeDropout: 0,
+      worlds: { scenes: 1, photos: 0, icons: 0 },
     },
   };
 }

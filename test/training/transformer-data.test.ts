@@ -46,6 +46,7 @@ const options: ContextOptions = {
     weights: {},
     misread: 0,
     codeDropout: 0,
+    worlds: { scenes: 1, photos: 0, icons: 0 },
   },
 };
 const mixed = (mix: Partial<ContextOptions["mix"]>, more: Partial<ContextOptions> = {}): ContextOptions => ({

@@ -2,7 +2,7 @@
  * @file How well changes are told in words: pairs of every family are described, and what was said is judged against
  * what is known of the change: its kind, objects, attributes, relations.
  */
-import { familyNamed, heldOutTasks, Random, type TaskFamily } from "../../tasks/index.ts";
+import { familyNamed, heldOutOfScenes, Random, type TaskFamily } from "../../tasks/index.ts";
 import { aspects, type Judgement, judgeWords, type Sayings } from "../judges/words.ts";
 import { mean, meanInterval } from "../metrics/bootstrap.ts";
 import { sampleOf } from "../samples.ts";
@@ -22,9 +22,7 @@ export const describe: Suite = {
 
 async function measure({ model, training, limit, seed, signal }: SuiteContext): Promise<SuiteOutcome> {
   const isSeen = (name: string) => training.families.includes(name);
-  const unseen = Object.values(heldOutTasks)
-    .flat()
-    .filter((name) => !isSeen(name));
+  const unseen = heldOutOfScenes.filter((name) => !isSeen(name));
   const groups = { seen: training.families, unseen };
   const names = [...groups.seen, ...groups.unseen];
   const sayings: Sayings = new Map(names.map((name) => [name, sayingsOf(familyNamed(name), seed)]));

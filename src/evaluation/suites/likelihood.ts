@@ -8,7 +8,7 @@ import {
   caption,
   drawScene,
   familyNamed,
-  heldOutTasks,
+  heldOutOfScenes,
   Random,
   renderScene,
 } from "../../tasks/index.ts";
@@ -35,8 +35,7 @@ export const likelihood: Suite = {
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   const { training, limit, seed, signal } = context;
-  const heldOut: readonly string[] = Object.values(heldOutTasks).flat();
-  const unseen = heldOut.filter((name) => !training.families.includes(name));
+  const unseen = heldOutOfScenes.filter((name) => !training.families.includes(name));
   const others = all
     .map(({ name }) => name)
     .filter((name) => !training.families.includes(name) && !unseen.includes(name));

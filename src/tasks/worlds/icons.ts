@@ -7,6 +7,7 @@ import { withArticle } from "../world/caption.ts";
 import { colorNames, colors } from "../world/scene.ts";
 import { drawBackdrop } from "./backdrop.ts";
 import { type Place, type Sprite, silhouette, spriteOf, stacked, stamp } from "./sprite.ts";
+import { plainWords } from "./words.ts";
 import type { CaptionedPicture, World } from "./world.ts";
 
 /** Decoded icons that are kept, for they are drawn again: 64 KB each. */
@@ -23,8 +24,17 @@ export function iconSprite(icon: Icon): Sprite {
   return sprite;
 }
 
+interface Tone {
+  readonly light: number;
+  readonly chroma: number;
+}
+const tones = new WeakMap<Sprite, Tone>();
+
 /** Mean luma of what a sprite paints, and the mean distance of its colours from gray. */
-export function toneOf({ data }: Sprite): { readonly light: number; readonly chroma: number } {
+export function toneOf(sprite: Sprite): Tone {
+  const known = tones.get(sprite);
+  if (known) return known;
+  const { data } = sprite;
   let [light, chroma, painted] = [0, 0, 0];
   for (let i = 0; i < data.length; i += 4) {
     const [r, g, b] = [data[i], data[i + 1], data[i + 2]];
@@ -32,7 +42,9 @@ export function toneOf({ data }: Sprite): { readonly light: number; readonly chr
     chroma += Math.max(r, g, b) - Math.min(r, g, b);
     painted += data[i + 3];
   }
-  return { light: light / (painted || 1), chroma: chroma / (painted || 1) };
+  const tone = { light: light / (painted || 1), chroma: chroma / (painted || 1) };
+  tones.set(sprite, tone);
+  return tone;
 }
 
 const meanLuma = ({ data }: Image): number => {
@@ -44,6 +56,12 @@ const meanLuma = ({ data }: Image): number => {
 /** How far the mean lumas of icons and background are apart. */
 const contrast = 0.22;
 
+/** Whether the sprites can be told from the background. */
+export function standsOut(ground: Image, sprites: readonly Sprite[]): boolean {
+  const light = meanLuma(ground);
+  return sprites.every((sprite) => Math.abs(toneOf(sprite).light - light) >= contrast);
+}
+
 /** A random background that stands out from all the sprites; white from most, black from pale ones. */
 export function drawGround(
   random: Random,
@@ -51,13 +69,9 @@ export function drawGround(
   photos: readonly Photo[],
   sprites: readonly Sprite[],
 ): Image {
-  const tones = sprites.map((sprite) => toneOf(sprite).light);
-  const standsOut = (ground: Image) => {
-    const light = meanLuma(ground);
-    return tones.every((tone) => Math.abs(tone - light) >= contrast);
-  };
   let ground = drawBackdrop(random, size, photos);
-  for (let tries = 0; tries < 12 && !standsOut(ground); tries++) ground = drawBackdrop(random, size, photos);
+  for (let tries = 0; tries < 12 && !standsOut(ground, sprites); tries++)
+    ground = drawBackdrop(random, size, photos);
   return ground;
 }
 
@@ -104,15 +118,10 @@ export class IconWorld implements World {
     if (ink) sprites = sprites.map(ink.sprite);
     const picture = drawGround(random, size, this.photos, sprites);
     for (const [i, place] of drawPlaces(random, count).entries()) stamp(picture, sprites[i], place);
-    const [only] = icons;
-    if (count > 1 || only.words === "") return { picture };
+    const name = plainWords(icons[0].words);
+    if (count > 1 || name === "") return { picture };
     const style = ink ? `${ink.name} ${set.style}` : set.style;
-    const words = random.pick([
-      `${withArticle(only.words)}, ${style}`,
-      `${only.words}, ${style}`,
-      only.words,
-    ]);
-    return { picture, words };
+    return { picture, words: random.pick([`${withArticle(name)}, ${style}`, `${name}, ${style}`, name]) };
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Random } from "../../random.ts";
 import type { Photo } from "../gathered/index.ts";
 import { cropSquare, drawSquare } from "./crop.ts";
+import { plainWords } from "./words.ts";
 import type { CaptionedPicture, World } from "./world.ts";
 
 /** Share of a photograph's shorter side from which on a part of it shows what its caption says. */
@@ -17,6 +18,6 @@ export class PhotoWorld implements World {
     const square = drawSquare(random, image);
     const picture = cropSquare(image, square, size, random.chance(0.5));
     const isWhole = square.side >= wholeEnough * Math.min(image.width, image.height);
-    return { picture, words: isWhole && words !== "" ? words : undefined };
+    return { picture, words: (isWhole && plainWords(words)) || undefined };
   }
 }

@@ -147,3 +147,16 @@ function addPoint(sum: Float64Array, { width, height, data }: Sprite, u: number,
     sum[3] += weight * data[at + 3];
   }
 }
+
+/** A sprite and where it lies. */
+export interface Stamp {
+  readonly sprite: Sprite;
+  readonly place: Place;
+}
+
+/** A copy of the background with sprites on it, the first at the bottom. */
+export function stamped(ground: Image, stamps: readonly Stamp[]): Image {
+  const picture = { ...ground, data: ground.data.slice() };
+  for (const { sprite, place } of stamps) stamp(picture, sprite, place);
+  return picture;
+}

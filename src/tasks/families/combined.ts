@@ -1,0 +1,70 @@
+/** @file Tasks made of other families' tasks: two changes in order, and changes that words do not name. */
+import type { Image } from "../../image/image.ts";
+import type { Random } from "../../random.ts";
+import type { Task, TaskFamily } from "../task.ts";
+import { type World, worldNames } from "../worlds/world.ts";
+import { exampleWords } from "./color-maps.ts";
+
+const takesAny = ({ worlds }: TaskFamily): boolean => worlds.length === worldNames.length;
+const names = ["twoChanges", "likeExample"];
+
+/** A world of one picture. */
+const only = (picture: Image): World => ({ name: "photos", picture: () => ({ picture }) });
+
+/** Makes one change, then another one of its result. */
+function twoChanges(parts: readonly TaskFamily[]): TaskFamily {
+  // Degradations are left out: little would be left to see of the other change.
+  const doing = parts.filter(
+    (each) => takesAny(each) && !each.reverseOf && ["tone", "geometry"].includes(each.prototype),
+  );
+  return {
+    name: "twoChanges",
+    prototype: "tone",
+    worlds: worldNames,
+    draw(random) {
+      const first = random.pick(doing).draw(random);
+      const second = random.pick(doing.filter(({ name }) => name !== first.family)).draw(random);
+      return {
+        family: "twoChanges",
+        parameters: { first: first.family, second: second.family },
+        pair(pairRandom, size, world) {
+          const one = first.pair(pairRandom, size, world);
+          const two = second.pair(pairRandom, size, only(one.output));
+          return {
+            input: one.input,
+            output: two.output,
+            instruction: `${one.instruction} then ${two.instruction}`.split(" ").slice(0, 12).join(" "),
+            difference: `${one.difference} and ${two.difference}`,
+          };
+        },
+      };
+    },
+  };
+}
+
+/** Any change, in the same words. */
+function likeExample(parts: readonly TaskFamily[]): TaskFamily {
+  const all = parts.filter(takesAny);
+  return {
+    name: "likeExample",
+    prototype: "tone",
+    worlds: worldNames,
+    draw(random: Random): Task {
+      const task = random.pick(all).draw(random);
+      return {
+        family: "likeExample",
+        parameters: { change: task.family },
+        pair(pairRandom, size, world) {
+          const { input, output, difference } = task.pair(pairRandom, size, world);
+          return { input, output, difference, instruction: pairRandom.pick(exampleWords.instructions) };
+        },
+      };
+    },
+  };
+}
+
+/** Both families, over those of `parts` that take any picture and are not combined themselves. */
+export function combinedFamilies(parts: readonly TaskFamily[]): readonly TaskFamily[] {
+  const single = parts.filter(({ name }) => !names.includes(name));
+  return [twoChanges(single), likeExample(single)];
+}

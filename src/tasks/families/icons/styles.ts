@@ -1,0 +1,72 @@
+/** @file The same thing drawn in another style: as many tasks as ordered pairs of sets that share names. */
+import type { Random } from "../../../random.ts";
+import type { IconSet } from "../../gathered/index.ts";
+import { type Change, family, type TaskFamily } from "../../task.ts";
+import { colorNames, colors } from "../../world/scene.ts";
+import { drawPlaces, iconSprite, namesOf } from "../../worlds/icons.ts";
+import { silhouette } from "../../worlds/sprite.ts";
+import { type IconSource, isInk } from "./source.ts";
+
+/** Pairs of sets between which the change of style training never shows. */
+const unseenStyles: readonly (readonly [string, string])[] = [
+  ["icons-noto", "icons-fluent"],
+  ["icons-twemoji", "icons-openmoji-black"],
+];
+const isUnseen = (a: string, b: string): boolean =>
+  unseenStyles.some(([x, y]) => (a === x && b === y) || (a === y && b === x));
+
+/** Fewest icons that two sets must share to be a pair of styles. */
+const fewestShared = 4;
+
+interface Styles {
+  readonly from: IconSet;
+  readonly to: IconSet;
+  readonly names: readonly string[];
+}
+
+/** Ordered pairs of sets of one family, with the names that both have. */
+function stylesOf(sets: readonly IconSet[]): readonly Styles[] {
+  return sets.flatMap((from) =>
+    sets.flatMap((to) => {
+      if (from === to || from.family !== to.family) return [];
+      const names = namesOf(from).filter((name) => to.icons.has(name));
+      return names.length >= fewestShared ? [{ from, to, names }] : [];
+    }),
+  );
+}
+
+export function iconStyleFamilies(source: IconSource): readonly TaskFamily[] {
+  let kept: readonly Styles[] | undefined;
+  const styles = (unseen: boolean) => {
+    kept ??= stylesOf(source.sets);
+    return kept.filter(({ from, to }) => isUnseen(from.name, to.name) === unseen);
+  };
+
+  const drawStyle =
+    (unseen: boolean) =>
+    (random: Random): Change => {
+      const { from, to, names } = random.pick(styles(unseen));
+      return {
+        parameters: { from: from.name, to: to.name },
+        images(pairRandom, size) {
+          const name = pairRandom.pick(names);
+          let [before, after] = [from, to].map(({ icons }) => iconSprite(icons.get(name)!));
+          const ink = colors[pairRandom.pick(colorNames)];
+          if (pairRandom.chance(0.4) && isInk(before) && isInk(after))
+            [before, after] = [silhouette(before, ink), silhouette(after, ink)];
+          const [place] = drawPlaces(pairRandom, 1);
+          return source.pair(pairRandom, size, [{ sprite: before, place }], [{ sprite: after, place }]);
+        },
+        words: {
+          instructions: [`draw it as ${to.style}`, `turn the ${from.style} into ${to.style}`],
+          differences: [`the output image shows it as ${to.style} instead of ${from.style}`],
+        },
+      };
+    };
+
+  const styleFamily = (name: string, unseen: boolean): TaskFamily => ({
+    ...family(name, "editing", drawStyle(unseen)),
+    isPossible: () => styles(unseen).length > 0,
+  });
+  return [styleFamily("iconStyle", false), styleFamily("iconStyleUnseen", true)];
+}
