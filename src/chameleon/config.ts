@@ -28,6 +28,8 @@ export interface DecoderConfig {
   readonly swinNorm: boolean;
   /** Pictures that are read whole, between these two tokens, are seen both ways; as published, each token sees only those before it. */
   readonly wholePictures?: PictureBounds;
+  /** Layers mix in the first layer's values (https://arxiv.org/abs/2410.17897) and the embeddings; as published, they do not. */
+  readonly shortcuts?: boolean;
   /** How the matrices are kept, where they are not float32. */
   readonly quantization?: Quantization;
   /** What the rows of image tokens share; in training alone. */
@@ -152,6 +154,8 @@ export const decoderConfigSchema = z
     tie_word_embeddings: no,
     /** Ours: ids of the tokens around pictures that are seen both ways. */
     whole_pictures: z.strictObject({ begin: z.int().min(0), end: z.int().min(0) }).nullish(),
+    /** Ours: layers mix in the first layer's values and the embeddings. */
+    shortcuts: z.boolean().nullish(),
     quantization_config: quantizationConfigSchema.nullish(),
   })
   .superRefine((config, context) => {
@@ -225,6 +229,7 @@ export function decoderFromJson(json: z.output<typeof decoderConfigSchema>): Dec
     rope: rotationOf(json),
     maxPositions: json.max_position_embeddings,
     swinNorm: json.swin_norm ?? false,
+    ...(json.shortcuts && { shortcuts: true }),
     ...(json.whole_pictures && { wholePictures: json.whole_pictures }),
     ...(json.quantization_config && {
       quantization: {
@@ -263,6 +268,7 @@ export function decoderToJson(config: DecoderConfig): z.input<typeof decoderConf
     attention_bias: false,
     mlp_bias: false,
     tie_word_embeddings: false,
+    ...(config.shortcuts && { shortcuts: true }),
     ...(config.wholePictures && { whole_pictures: { ...config.wholePictures } }),
     ...(config.quantization && { quantization_config: { ...quantizationConfig(config.quantization.bits) } }),
   };

@@ -66,11 +66,23 @@ export function embed(w: Scope, ids: Tensor, config: DecoderConfig): Tensor {
 export function transformer(w: Scope, x: Tensor, attend: Attend, config: DecoderConfig): Tensor {
   return w.in("model", (w) => {
     let y = x;
+    /** Values of the first layer, for later ones to mix in. */
+    let first: Tensor | undefined;
     for (let layer = 0; layer < config.layers; layer++)
-      y = w.in(`layers.${layer}`, (w) => block(w, y, (projections) => attend(layer, projections), config));
+      y = w.in(`layers.${layer}`, (w) => {
+        const see = ({ queries, keys, values }: Projections) => {
+          const mixed = config.shortcuts && first ? mix(w, "value_mix", values, first) : values;
+          first ??= values;
+          return attend(layer, { queries, keys, values: mixed });
+        };
+        return block(w, config.shortcuts && layer > 0 ? mix(w, "input_mix", y, x) : y, see, config);
+      });
     return norm(w, "norm", y, config);
   });
 }
+
+/** x + b y, with a learned number b `[1]`. */
+const mix = (w: Scope, name: string, x: Tensor, y: Tensor): Tensor => add(x, multiply(y, w.parameter(name, [1])));
 
 /** Logits over the whole vocabulary: hidden `[…rows, hidden]` → `[…rows, vocabulary]`. */
 export function head(w: Scope, hidden: Tensor, config: DecoderConfig): Tensor {

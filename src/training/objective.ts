@@ -5,6 +5,7 @@ import {
   add,
   concat,
   divide,
+  embedding,
   type Graph,
   multiply,
   reshape,
@@ -14,11 +15,11 @@ import {
   tokenLoss,
 } from "../graph/index.ts";
 import { type Feeds, float32, int64 } from "../runtime/session.ts";
-import { exampleRows, type Packing, packedAttention, todoRows } from "../xprompt/packing.ts";
+import { answerRows, exampleRows, type Packing, packedAttention, todoRows } from "../xprompt/packing.ts";
 import type { Objective } from "./step.ts";
 import type { PackedBatch } from "./transformer-data.ts";
 
-/** Logits of the next token after every TODO row, `[rows, vocabulary]`. */
+/** Logits of the next token after every TODO row that may carry loss, `[rows, vocabulary]`. */
 export function predictions(graph: Graph, packing: Packing, config: DecoderConfig): Tensor {
   const w = graph.scope();
   const { contexts, examples, exampleLength, todos, todoLength } = packing;
@@ -31,7 +32,8 @@ export function predictions(graph: Graph, packing: Packing, config: DecoderConfi
   const attend = packedAttention(graph, packing, config);
   const hidden = transformer(w, embed(w, tokens, config), attend, config); // [rows, hidden]
   const [, ofTodos] = split(hidden, 0, [exampleRows(packing), todoRows(packing)]);
-  return head(w, ofTodos!, config);
+  if (packing.answerLength === undefined) return head(w, ofTodos!, config);
+  return head(w, embedding(graph.input("answers", "int64", [answerRows(packing)]), ofTodos!), config);
 }
 
 /**
@@ -39,7 +41,7 @@ export function predictions(graph: Graph, packing: Packing, config: DecoderConfi
  * mean over the codes of target pictures.
  */
 export function objective(graph: Graph, packing: Packing, config: DecoderConfig, zLoss: number): Objective {
-  const rows = todoRows(packing);
+  const rows = answerRows(packing);
   const logits = predictions(graph, packing, config);
   const { nll, logSumExp } = tokenLoss(logits, graph.input("targets", "int64", [rows]));
   const perRow = add(nll, multiply(multiply(logSumExp, logSumExp), zLoss));
@@ -66,10 +68,43 @@ export function feedsOf(
     }),
     "todo tokens": int64(batch.todoTokens, [todoCount, todoLength]),
     "todo positions": int64(batch.todoPositions, [todoCount, todoLength]),
-    targets: int64(batch.targets, [todoCount * todoLength]),
-    weights: float32(batch.weights, [todoCount * todoLength]),
-    "target weights": float32(batch.targetWeights, [todoCount * todoLength]),
+    ...answerFeeds(batch),
   };
+}
+
+/** What is predicted, and how it counts: of all TODO rows, or of those alone that carry loss. */
+function answerFeeds(batch: PackedBatch): Feeds {
+  const count = answerRows(batch.packing);
+  if (batch.packing.answerLength === undefined)
+    return {
+      targets: int64(batch.targets, [count]),
+      weights: float32(batch.weights, [count]),
+      "target weights": float32(batch.targetWeights, [count]),
+    };
+  const rows = rowsWithLoss(batch);
+  /** Rows beyond those with loss repeat the first one, without weight. */
+  const filled = (values: Float32Array) => {
+    const all = new Float32Array(count);
+    for (const [i, row] of rows.entries()) all[i] = values[row]!;
+    return float32(all, [count]);
+  };
+  const places = BigInt64Array.from({ length: count }, (_, i) => BigInt(rows[i] ?? 0));
+  return {
+    answers: int64(places, [count]),
+    targets: int64(
+      places.map((row) => batch.targets[Number(row)]!),
+      [count],
+    ),
+    weights: filled(batch.weights),
+    "target weights": filled(batch.targetWeights),
+  };
+}
+
+/** The TODO rows that logits are computed of, in their order. */
+export function rowsWithLoss({ packing, weights, targetWeights }: PackedBatch): number[] {
+  const all = [...weights.keys()];
+  if (packing.answerLength === undefined) return all;
+  return all.filter((row) => weights[row]! > 0 || targetWeights[row]! > 0);
 }
 
 function weightedMean(x: Tensor, weights: Tensor): Tensor {

@@ -8,7 +8,7 @@ import { type Sampling, sample } from "../chameleon/sampling.ts";
 import { Graph, type Tensor } from "../graph/index.ts";
 import type { Random } from "../random.ts";
 import { floats, type Session } from "../runtime/session.ts";
-import { feedsOf } from "./objective.ts";
+import { feedsOf, rowsWithLoss } from "./objective.ts";
 import { Plan } from "./plan.ts";
 import type { TrainingState } from "./state.ts";
 import type { PackedBatch } from "./transformer-data.ts";
@@ -44,15 +44,14 @@ export class OwnCodes {
     const width = logits!.dims[1]!;
     const { todoLength } = batch.packing;
     const todoTokens = batch.todoTokens.slice();
-    for (let start = 0; start < todoTokens.length; start += todoLength) {
-      const share = random.uniform();
-      for (let row = start; row < start + todoLength - 1; row++) {
-        // A code that is hidden, or read as another already, stays so.
-        const isTrue = batch.targetWeights[row] === 1 && todoTokens[row + 1] === batch.targets[row];
-        if (!isTrue || !random.chance(share)) continue;
-        const ofCodes = Float32Array.from(this.imageTokens, (token) => values[row * width + token]!);
-        todoTokens[row + 1] = BigInt(this.imageTokens[sample(ofCodes, SAMPLING, random)]!);
-      }
+    const shares = Array.from({ length: todoTokens.length / todoLength }, () => random.uniform());
+    for (const [i, row] of rowsWithLoss(batch).entries()) {
+      // A code that is hidden, or read as another already, stays so.
+      const isTrue = batch.targetWeights[row] === 1 && todoTokens[row + 1] === batch.targets[row];
+      const isLast = (row + 1) % todoLength === 0;
+      if (!isTrue || isLast || !random.chance(shares[Math.floor(row / todoLength)]!)) continue;
+      const ofCodes = Float32Array.from(this.imageTokens, (token) => values[i * width + token]!);
+      todoTokens[row + 1] = BigInt(this.imageTokens[sample(ofCodes, SAMPLING, random)]!);
     }
     return { ...batch, todoTokens };
   }

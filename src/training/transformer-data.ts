@@ -76,7 +76,12 @@ export interface PackedBatch {
  * its example is the empty one; a description's has none.
  */
 export function packingOf(
-  { contexts, todos, xprompt }: Pick<ContextOptions, "contexts" | "todos" | "xprompt">,
+  {
+    contexts,
+    todos,
+    xprompt,
+    weights,
+  }: Pick<ContextOptions, "contexts" | "todos" | "xprompt"> & Partial<Pick<ContextOptions, "weights">>,
   examples: number,
   codesPerImage: number,
   kind: BatchKind = "changes",
@@ -89,7 +94,16 @@ export function packingOf(
     descriptions: 2 + MOST_WORDS,
   }[kind];
   const exampleLength = kind === "captions" ? 1 + xpTokens : longestExample(xprompt, codesPerImage);
-  return { contexts, examples, exampleLength, todos, todoLength, xpTokens, mask };
+  const answerLength = {
+    changes: picture,
+    captions: Math.max(picture, MOST_WORDS + 1),
+    descriptions: MOST_WORDS + 1,
+  }[kind];
+  const answersAlone = weights?.query === 0 && weights.instruction === 0;
+  return {
+    ...{ contexts, examples, exampleLength, todos, todoLength, xpTokens, mask },
+    ...(answersAlone && { answerLength }),
+  };
 }
 
 /** What the compiled graph of a batch depends on. */
@@ -97,13 +111,13 @@ export type BatchShape = Pick<PackedBatch, "kind" | "packing">;
 
 /** The shapes of all batches that may be drawn. */
 export const possibleShapes = (
-  options: Pick<ContextOptions, "contexts" | "todos" | "xprompt" | "mix">,
+  options: Pick<ContextOptions, "contexts" | "todos" | "xprompt" | "mix" | "weights">,
   codesPerImage: number,
 ): BatchShape[] =>
-  possibleSizes(options).map(({ kind, examples, ...counts }) => ({
-    kind,
-    packing: packingOf({ ...counts, xprompt: options.xprompt }, examples, codesPerImage, kind),
-  }));
+  possibleSizes(options).map(({ kind, examples, ...counts }) => {
+    const { xprompt, weights } = options;
+    return { kind, packing: packingOf({ ...counts, xprompt, weights }, examples, codesPerImage, kind) };
+  });
 
 /** Batch `step`: a pure function of the options and the step, save for what it says of broken records. */
 export async function createSource(options: ContextOptions): Promise<(step: number) => Promise<PackedBatch>> {
@@ -125,7 +139,7 @@ export function packBatch(
   const { xprompt } = options;
   const asked = contexts.flatMap((context) => context.todos);
   const { examples, todos } = contexts[0]!;
-  const counts = { contexts: contexts.length, todos: todos.length, xprompt };
+  const counts = { contexts: contexts.length, todos: todos.length, xprompt, weights: options.weights };
   const packing = packingOf(counts, examples.length, image.codesPerImage, kind);
   const { exampleLength, todoLength } = packing;
   const exampleCount = packing.contexts * packing.examples;

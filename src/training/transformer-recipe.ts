@@ -71,6 +71,8 @@ export const transformerRecipe = recipeKind(
         ropeTheta: z.number().gt(1).optional(),
         /** Positions are divided by it: below 1 neighbours are further apart, and easier to tell apart. Defaults to 1. */
         ropeFactor: z.number().positive().optional(),
+        /** Layers mix in the first layer's values and the embeddings. */
+        shortcuts: z.boolean().default(false),
         /** Rows of image tokens share a linear map of their codes' features: what is learned of one holds for its like. */
         sharedCodes: z.boolean().default(false),
         /** Pictures of examples and queries are seen both ways; what is generated stays causal. */

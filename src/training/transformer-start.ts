@@ -66,6 +66,7 @@ export async function startOf(recipe: TransformerRecipe, session: SessionOptions
     maxPositions: 2 * xprompt.todoPosition,
     swinNorm: false,
     ...(model.sharedCodes && { codeFeatures: codeFeatures(codebook, tokenizers.text.vocabulary) }),
+    ...(model.shortcuts && { shortcuts: true }),
     ...(model.wholePictures && { wholePictures: boundsOf(tokenizers.text.vocabulary) }),
   };
   if (config.hiddenSize % (2 * heads) !== 0)
@@ -211,6 +212,7 @@ function fillingOf(config: DecoderConfig): (name: string, shape: readonly number
     if (/(lora_B\.weight|norm\.bias)$/.test(name)) return { constant: 0 };
     if (/[qk]_norm\.weight$/.test(name)) return { constant: gain };
     if (/norm\.weight$/.test(name)) return { constant: 1 };
+    if (/_mix$/.test(name)) return { constant: 0 };
     if (/\.code_map$/.test(name)) return { deviation: DEVIATION * Math.sqrt(FROM_CODES) };
     if (config.codeFeatures && /(embed_tokens|lm_head)\.weight$/.test(name))
       return { deviation: DEVIATION * Math.sqrt(1 - FROM_CODES) };

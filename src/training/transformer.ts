@@ -46,14 +46,14 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   const { adapter, codeFeatures, ...decoder } = config;
   const graph = new Graph();
   /** Held-out contexts have one example each. */
-  const packing = packingOf({ ...recipe, xprompt }, 1, tokenizers.image.codesPerImage);
+  const packing = packingOf({ ...recipe, xprompt, weights: recipe.loss }, 1, tokenizers.image.codesPerImage);
   const { targetNll } = objective(graph, packing, config, recipe.loss.zLoss).report!;
   const state = initialState(start, parameterShapes(graph), recipe);
 
   const mix: MixSettings = { ...recipe.mix, pairs: await Promise.all(recipe.mix.pairs.map(prepared)) };
   const isTrained = (name: string) => state.parameters.has(name);
   const steps = new TransformerSteps({
-    shapes: possibleShapes({ ...recipe, xprompt, mix }, tokenizers.image.codesPerImage),
+    shapes: possibleShapes({ ...recipe, xprompt, mix, weights: recipe.loss }, tokenizers.image.codesPerImage),
     config,
     recipe,
     isTrained,

@@ -45,6 +45,8 @@ export interface Packing {
   readonly todos: number;
   /** Tokens of a TODO part. */
   readonly todoLength: number;
+  /** Rows per TODO part that may carry loss, where these are fewer than all: only their logits are computed. */
+  readonly answerLength?: number;
   /** What TODO parts see of examples. */
   readonly mask: ExampleMask;
 }
@@ -52,6 +54,8 @@ export interface Packing {
 /** The rows of a packed batch: all examples' tokens, context by context, then all TODO parts'. */
 export const exampleRows = (p: Packing): number => p.contexts * p.examples * p.exampleLength;
 export const todoRows = (p: Packing): number => p.contexts * p.todos * p.todoLength;
+/** Rows of TODO parts whose logits are computed. */
+export const answerRows = (p: Packing): number => p.contexts * p.todos * (p.answerLength ?? p.todoLength);
 
 /**
  * Attention over packed rows. Adds the inputs `example positions` and `todo positions` (int64 `[sequences, length]`)
