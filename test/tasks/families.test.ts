@@ -1,7 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { UsageError } from "../../src/errors.ts";
 import { Random } from "../../src/random.ts";
-import { families, familyNamed, heldOutTasks, prototypes, selectFamilies } from "../../src/tasks/index.ts";
+import {
+  checkName,
+  families,
+  familyNamed,
+  heldOutTasks,
+  prototypes,
+  selectFamilies,
+} from "../../src/tasks/index.ts";
 import { largestDifference, pairOf, pairRandom, tasksOf } from "./kit.ts";
 
 const forward = families.filter((family) => !family.reverseOf);
@@ -92,6 +99,6 @@ describe("the families", () => {
     expect(rest).toHaveLength(families.length - 1);
     expect(rest.some(({ name }) => name === "rain")).toBe(false);
     expect(() => selectFamilies({ exclude: ["nothing"] })).toThrow(UsageError);
-    for (const names of Object.values(heldOutTasks)) for (const name of names) familyNamed(name);
+    for (const names of Object.values(heldOutTasks)) for (const name of names) checkName(name);
   });
 });

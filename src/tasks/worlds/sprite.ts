@@ -125,7 +125,7 @@ export function stamp(picture: Image, sprite: Sprite, { x, y, side, turn = 0, mi
         }
       if (sum[3] === 0) continue;
       const count = points * points;
-      const rest = 1 - sum[3] / count;
+      const rest = Math.max(1 - sum[3] / count, 0);
       const at = (py * width + px) * 3;
       for (let c = 0; c < 3; c++) data[at + c] = Math.min(sum[c] / count + data[at + c] * rest, 1);
     }
