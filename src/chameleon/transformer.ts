@@ -82,7 +82,8 @@ export function transformer(w: Scope, x: Tensor, attend: Attend, config: Decoder
 }
 
 /** x + b y, with a learned number b `[1]`. */
-const mix = (w: Scope, name: string, x: Tensor, y: Tensor): Tensor => add(x, multiply(y, w.parameter(name, [1])));
+const mix = (w: Scope, name: string, x: Tensor, y: Tensor): Tensor =>
+  add(x, multiply(y, w.parameter(name, [1])));
 
 /** Logits over the whole vocabulary: hidden `[…rows, hidden]` → `[…rows, vocabulary]`. */
 export function head(w: Scope, hidden: Tensor, config: DecoderConfig): Tensor {

@@ -2,9 +2,9 @@
  * @file A codebook by k-means (Lloyd): the centroids of many vectors. Distances are one matrix product per chunk; empty
  * and rarely used centroids move to vectors that are badly represented, so that all of them end up in use.
  */
-import { add, argMin, exportOnnx, Graph, linear, max, multiply, reshape, sum } from "../graph/index.ts";
+import { add, argMin, exportOnnx, Graph, matmul, multiply, reshape, sum } from "../graph/index.ts";
 import type { Random } from "../random.ts";
-import { float32, floats, Session, type SessionOptions } from "../runtime/session.ts";
+import { float32, Session, type SessionOptions } from "../runtime/session.ts";
 
 export interface KMeansOptions {
   /** Number of centroids. */
@@ -16,7 +16,7 @@ export interface KMeansOptions {
 }
 
 /** Vectors per run: what bounds the memory of the distances, `CHUNK · count` floats. */
-const CHUNK = 4096;
+const CHUNK = 1024;
 /** A centroid with less than this share of an even part of the vectors is moved. */
 const RARE = 0.05;
 /** Share of the iterations during which centroids are moved. */
@@ -110,12 +110,9 @@ async function nearestCentroids(width: number, count: number, options?: SessionO
   const x = graph.input("vectors", "float32", ["n", width]);
   const centroids = graph.input("centroids", "float32", [count, width]);
   const lengths = reshape(sum(multiply(centroids, centroids), 1), [count]);
-  // |x − c|² = |x|² + (|c|² − 2 x·c)
-  const scores = add(multiply(linear(x, centroids), -2), lengths);
-  const codes = argMin(scores, 1);
-  const least = multiply(max(multiply(scores, -1), 1), -1);
-  const distances = add(sum(multiply(x, x), 1), least);
-  const session = await Session.create(exportOnnx({ codes, distances }), options);
+  // |c|² − 2 x·c orders the centroids as |x − c|² does.
+  const codes = argMin(add(matmul(x, centroids, { transposeY: true, scale: -2 }), lengths), 1);
+  const session = await Session.create(exportOnnx({ codes }), options);
   return {
     async of(vectors: Float32Array, values: Float32Array) {
       const n = vectors.length / width;
@@ -124,13 +121,18 @@ async function nearestCentroids(width: number, count: number, options?: SessionO
       for (let start = 0; start < n; start += CHUNK) {
         const rows = Math.min(CHUNK, n - start);
         const part = vectors.subarray(start * width, (start + rows) * width);
-        const result = await session.run({
+        const found = await session.run({
           vectors: float32(part, [rows, width]),
           centroids: float32(values, [count, width]),
         });
-        const found = result.codes!.data as BigInt64Array;
-        for (let i = 0; i < rows; i++) codes[start + i] = Number(found[i]);
-        errors.set(floats(result.distances!), start);
+        for (const [i, code] of (found.codes!.data as BigInt64Array).entries())
+          codes[start + i] = Number(code);
+      }
+      for (let i = 0; i < n; i++) {
+        const [from, to] = [i * width, codes[i]! * width];
+        let error = 0;
+        for (let j = 0; j < width; j++) error += (vectors[from + j]! - values[to + j]!) ** 2;
+        errors[i] = error;
       }
       return { codes, errors };
     },

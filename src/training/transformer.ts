@@ -104,7 +104,14 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   const skip = ({ set, row, why }: Skipped) => skipped.set(`${set}#${row}`, `${set}: ${why}`);
   const { sets, worlds } = await openSources(data("train"), skip);
   checkWorlds(recipe, worlds);
-  const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, { nll: targetNll!, config }, session, skip);
+  const heldOut = HeldOut.prepare(
+    kinds,
+    recipe.heldOutBatches,
+    tokenizers,
+    { nll: targetNll!, config },
+    session,
+    skip,
+  );
   heldOut.catch(() => {}); // Whoever measures is told.
   // Of a user's sets now, not when the first stretch of training is over.
   if (hasPairs(recipe) || worlds.gathered) await heldOut;
