@@ -11,7 +11,7 @@ import { textToImage } from "./suites/text-to-image.ts";
 import { unseen } from "./suites/unseen.ts";
 
 export type { DrawSettings } from "./drawings.ts";
-export { type EvaluationOptions, evaluate } from "./run.ts";
+export { type Evaluation, type EvaluationOptions, evaluate } from "./run.ts";
 export type { Suite, SuiteOptions } from "./suite.ts";
 
 export const suites: readonly Suite[] = [

@@ -39,6 +39,8 @@ export interface SuiteOutcome {
   /** Figures of the suite: the fields of the JSON object after `suite`. */
   readonly figures: Readonly<Record<string, unknown>>;
   readonly report: readonly Section[];
+  /** The main figures in two to six lines, for a terminal. */
+  readonly summary: readonly string[];
 }
 
 export interface Suite {
