@@ -45,9 +45,10 @@ export function fitColours(pairs: readonly ColourPair[]): ColourMap {
 export function mapColours(map: ColourMap, image: Image): Image {
   const { width, height, data } = image;
   const mapped = createImage(width, height);
+  const channels = [0, 1, 2].map((c) => map.map((row) => row[c]!) as [number, number, number, number]);
   for (let at = 0; at < data.length; at += 3)
     for (let c = 0; c < 3; c++) {
-      const [one, r, g, b] = map.map((row) => row[c]!) as [number, number, number, number];
+      const [one, r, g, b] = channels[c]!;
       const value = one + r * data[at]! + g * data[at + 1]! + b * data[at + 2]!;
       mapped.data[at + c] = Math.min(Math.max(value, 0), 1);
     }
