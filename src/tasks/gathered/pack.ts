@@ -1,0 +1,87 @@
+/** @file Reads one pack: its index, checked, and the bytes it refers to. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { inflateRawSync } from "node:zlib";
+import { messageOf, XPromptError } from "../../errors.ts";
+import { sha256 } from "../../runtime/files.ts";
+import { type PackIndex, packIndex, regionsOf } from "./format.ts";
+
+/** What to do about a pack that cannot be used. */
+const gatherAgain = "remove the pack's two files and run `npm run gather` again";
+
+export interface Pack {
+  readonly name: string;
+  readonly index: PackIndex;
+  /** SHA-256 of the index. */
+  readonly digest: string;
+  readonly bytes: Buffer;
+}
+
+/** @throws XPromptError if a file is missing, no part of a pack, or does not fit the other. */
+export function readPack(folder: string, name: string): Pack {
+  const path = join(folder, `${name}.json`);
+  const text = read(path);
+  const index = parse(path, text);
+  const bytes = bytesOf(join(folder, `${name}.bin`), index);
+  for (const { name: item, offset, length } of regionsOf(index)) {
+    if (offset + length > bytes.length) {
+      throw damaged(path, `${item} within ${bytes.length} bytes`, `it at ${offset} to ${offset + length}`);
+    }
+  }
+  return { name, index, digest: sha256(text), bytes };
+}
+
+/** Decompresses RGBA bytes of a known size. @param label Names the picture in errors. */
+export function inflate(
+  { bytes }: Pack,
+  label: string,
+  place: { readonly offset: number; readonly length: number },
+  expected: number,
+): Uint8Array {
+  let data: Uint8Array;
+  try {
+    data = inflateRawSync(bytes.subarray(place.offset, place.offset + place.length));
+  } catch (error) {
+    throw damaged(label, "deflated bytes", messageOf(error));
+  }
+  if (data.length !== expected) throw damaged(label, `${expected} bytes`, String(data.length));
+  return data;
+}
+
+function parse(path: string, text: Buffer): PackIndex {
+  let value: unknown;
+  try {
+    value = JSON.parse(text.toString("utf8"));
+  } catch (error) {
+    throw damaged(path, "JSON", messageOf(error).replace(/\s+/g, " "));
+  }
+  const parsed = packIndex.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const { path: place, message } = parsed.error.issues[0]!;
+  throw new XPromptError(
+    `reading gathered pictures ${path}: expected the index of a pack, got ${place.join(".") || "a value"}: ${message} (give a folder that \`npm run gather\` wrote)`,
+  );
+}
+
+/** Files that this process has read: several readers of one folder share their bytes. */
+const filesRead = new Map<string, { sha256: string; bytes: Buffer }>();
+
+function bytesOf(path: string, index: PackIndex): Buffer {
+  const known = filesRead.get(path);
+  if (known?.sha256 === index.sha256) return known.bytes;
+  const bytes = read(path);
+  if (bytes.length !== index.bytes) throw damaged(path, `${index.bytes} bytes`, String(bytes.length));
+  filesRead.set(path, { sha256: index.sha256, bytes });
+  return bytes;
+}
+
+function read(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw damaged(path, "a readable file", messageOf(error));
+  }
+}
+
+const damaged = (what: string, expected: string, got: string) =>
+  new XPromptError(`reading gathered pictures ${what}: expected ${expected}, got ${got} (${gatherAgain})`);

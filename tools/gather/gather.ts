@@ -1,0 +1,119 @@
+/** @file Gathers one set after the other; what is there already is kept. */
+import { existsSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { messageOf, XPromptError } from "../../src/errors.ts";
+import { Progress } from "../../src/progress.ts";
+import type { PackIndex } from "../../src/tasks/gathered/format.ts";
+import { type Download, download } from "./download.ts";
+import type { GatherSet } from "./found.ts";
+import { lock } from "./lock.ts";
+import { type MadePack, packChecksum, writePack } from "./pack.ts";
+import { packIcons } from "./pack-icons.ts";
+import { packPhotos } from "./pack-photos.ts";
+import { writeSheets } from "./sheets.ts";
+import { readSources, type Source, writeSources } from "./sources.ts";
+
+export interface GatherOptions {
+  /** Packs sets that are there again. */
+  readonly again?: boolean;
+  readonly note: (line: string) => void;
+}
+
+/**
+ * Gathers `sets` into `folder`. A set that fails is reported, and the others go on.
+ * @returns the names of the sets that failed.
+ */
+export async function gather(
+  folder: string,
+  sets: readonly GatherSet[],
+  { again = false, note }: GatherOptions,
+): Promise<string[]> {
+  await mkdir(folder, { recursive: true });
+  const failed: string[] = [];
+  for (const set of sets) {
+    try {
+      const downloads = await downloadsOf(set, join(folder, "downloads"), note);
+      const known = (await readSources(folder)).find(({ name }) => name === set.name);
+      if (!again && known && (await isCurrent(folder, known, downloads))) {
+        note(`${set.name}: kept, ${known.pictures} pictures`);
+        continue;
+      }
+      const pack = await make(set, downloads);
+      if (pack.index.items.length === 0) {
+        throw new XPromptError(
+          `packing ${set.name}: expected pictures in the package, got none (it has changed: correct tools/gather)`,
+        );
+      }
+      await writePack(folder, set.name, pack);
+      await record(folder, sourceOf(set, downloads, pack.index));
+      await writeSheets(join(folder, "sheets"), set.name, pack);
+      note(`${set.name}: ${pack.index.items.length} pictures`);
+    } catch (error) {
+      if (!(error instanceof XPromptError)) throw error;
+      failed.push(set.name);
+      note(`${set.name}: missing. ${messageOf(error)}`);
+    }
+  }
+  return failed;
+}
+
+async function downloadsOf(
+  { packages }: GatherSet,
+  folder: string,
+  note: (line: string) => void,
+): Promise<Download[]> {
+  const downloads: Download[] = [];
+  for (const name of packages) {
+    const found = await download(name, lock[name]!, folder);
+    if (found.note) note(found.note);
+    downloads.push(found);
+  }
+  return downloads;
+}
+
+/** Whether the pack was made from these very packages, and is as it was written. */
+async function isCurrent(folder: string, known: Source, downloads: readonly Download[]): Promise<boolean> {
+  const files = ["json", "bin"].map((extension) => join(folder, `${known.name}.${extension}`));
+  if (!files.every((file) => existsSync(file))) return false;
+  const same = (index: number) => known.packages[index]?.sha256 === downloads[index]!.sha256;
+  return downloads.every((_, i) => same(i)) && (await packChecksum(folder, known.name)) === known.sha256;
+}
+
+async function make(set: GatherSet, downloads: readonly Download[]): Promise<MadePack> {
+  const progress = new Progress({ label: set.name, total: Number.POSITIVE_INFINITY, unit: "pictures" });
+  try {
+    const tick = (count: number) => progress.update(count);
+    if (set.kind === "photos") return await packPhotos(set, downloads, tick);
+    return await packIcons(set, downloads, tick);
+  } finally {
+    progress.stop();
+  }
+}
+
+function sourceOf(
+  { name, title, kind }: GatherSet,
+  downloads: readonly Download[],
+  index: PackIndex,
+): Source {
+  return {
+    name,
+    title,
+    kind,
+    packages: downloads.map(({ package: packageName, version, sha256 }) => {
+      const { registry, licence, author, url } = lock[packageName]!;
+      return { name: packageName, registry, version, sha256, licence, author, url };
+    }),
+    pictures: index.items.length,
+    heldOut: index.items.filter(({ split }) => split === "heldOut").length,
+    sha256: index.sha256,
+  };
+}
+
+/** Puts a set into the lists of sources, in place of what they said of it before. */
+async function record(folder: string, source: Source): Promise<void> {
+  const others = (await readSources(folder)).filter(({ name }) => name !== source.name);
+  const present = others.filter(({ name }) => existsSync(join(folder, `${name}.json`)));
+  const sets = [...present, source].sort((a, b) => (a.name < b.name ? -1 : 1));
+  await writeSources(folder, sets);
+}

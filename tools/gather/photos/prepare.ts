@@ -1,0 +1,69 @@
+/** @file Photos as they are packed: resized, with further crops of large ones. */
+import sharp, { type Sharp } from "sharp";
+import type { Bytes } from "../../../src/tasks/gathered/index.ts";
+
+/** Shorter side of a packed photo in pixels. Smaller photos stay as they are. */
+const SHORT_SIDE = 384;
+
+/** Photos whose shorter side is less are left out. */
+const LEAST_SIDE = 180;
+
+/** From this shorter side on, a photo gives crops as well: squares of half that side, so that fine detail is there too. */
+const CROPPED_SIDE = 1000;
+const CROPS = 3;
+
+/** The photo, then its crops; nothing where it is too small. */
+export async function preparePhoto(bytes: Buffer): Promise<Bytes[]> {
+  const upright = await sharp(bytes)
+    .rotate()
+    .flatten({ background: "white" })
+    .toColourspace("srgb")
+    .png({ compressionLevel: 0 })
+    .toBuffer();
+  const { width, height } = await sharp(upright).metadata();
+  const side = Math.min(width, height);
+  if (side < LEAST_SIDE) return [];
+  const whole = await pixels(sharp(upright));
+  if (side < CROPPED_SIDE) return [whole];
+  return [whole, ...(await sharpestCrops(upright, width, height))];
+}
+
+/** Squares from a grid of three by two, those with the most detail. */
+async function sharpestCrops(photo: Buffer, width: number, height: number): Promise<Bytes[]> {
+  const side = Math.floor(Math.min(width, height) / 2);
+  const lefts = [0, 0.5, 1].map((share) => Math.round(share * (width - side)));
+  const tops = [0, 0.5, 1].map((share) => Math.round(share * (height - side)));
+  const crops = [];
+  // One crop per column, or per row of an upright photo, so that they overlap little.
+  for (const along of width >= height ? lefts : tops) {
+    const candidates = (width >= height ? tops : lefts).map((across) =>
+      width >= height ? { left: along, top: across } : { left: across, top: along },
+    );
+    const scored = await Promise.all(
+      candidates.map(async (corner) => {
+        const crop = await sharp(photo)
+          .extract({ ...corner, width: side, height: side })
+          .png({ compressionLevel: 0 })
+          .toBuffer();
+        return { crop, sharpness: (await sharp(crop).stats()).sharpness };
+      }),
+    );
+    crops.push(scored.reduce((best, other) => (other.sharpness > best.sharpness ? other : best)).crop);
+  }
+  return Promise.all(crops.slice(0, CROPS).map((crop) => pixels(sharp(crop))));
+}
+
+async function pixels(picture: Sharp): Promise<Bytes> {
+  const { data, info } = await picture
+    .resize({
+      width: SHORT_SIDE,
+      height: SHORT_SIDE,
+      fit: "outside",
+      withoutEnlargement: true,
+      kernel: "lanczos3",
+    })
+    .removeAlpha()
+    .raw()
+    .toBuffer({ resolveWithObject: true });
+  return { width: info.width, height: info.height, channels: 3, data };
+}
