@@ -22,8 +22,22 @@ import {
   selectFamilies,
   type Task,
 } from "../tasks/index.ts";
-import { type Codes, HIDDEN_CODE, MOST_WORDS, textLimit } from "../xprompt/sequence.ts";
-import type { ContextOptions } from "./transformer-data.ts";
+import { type Codes, HIDDEN_CODE, MOST_WORDS, textLimit, type XPromptConfig } from "../xprompt/sequence.ts";
+
+/** Which contexts there are: a function of these settings and of the batch's number. */
+export interface ContextSettings {
+  readonly seed: number;
+  /** Keeps training and held-out contexts apart: it names the random stream. */
+  readonly part: string;
+  /** Folder with the image and text tokenizers. */
+  readonly tokenizers: string;
+  /** Side of the pictures in pixels, if not that of the tokenizers. */
+  readonly resolution?: number;
+  readonly xprompt: XPromptConfig;
+  readonly contexts: number;
+  readonly todos: number;
+  readonly mix: MixSettings;
+}
 
 /** What a batch is drawn from. */
 export interface MixSettings {
@@ -82,7 +96,7 @@ export type ContextSource = Pick<PairSource, "context" | "digest">;
  * @throws XPromptError when one can not be read
  */
 export async function openSets(
-  { seed, part, mix }: ContextOptions,
+  { seed, part, mix }: ContextSettings,
   onSkip?: (skipped: Skipped) => void,
 ): Promise<ContextSource[]> {
   if (mix.pairsShare === 0) return [];
@@ -108,7 +122,7 @@ export interface DrawnBatch<P> {
 /** Batch `step`, its pictures as codes. */
 export async function encodedContexts(
   step: number,
-  options: ContextOptions,
+  options: ContextSettings,
   tokenizers: Tokenizers,
   sets: readonly ContextSource[] = [],
 ): Promise<DrawnBatch<Codes>> {
@@ -148,7 +162,7 @@ export interface BatchSizes {
 function sizesOf(
   kind: BatchKind,
   examples: number,
-  { contexts, todos }: Pick<ContextOptions, "contexts" | "todos">,
+  { contexts, todos }: Pick<ContextSettings, "contexts" | "todos">,
 ): BatchSizes {
   if (kind === "changes") return { kind, contexts, examples, todos };
   if (kind === "captions") return { kind, contexts, examples: 1, todos: 2 * todos };
@@ -156,7 +170,7 @@ function sizesOf(
 }
 
 /** The sizes of all batches that may be drawn. */
-export function possibleSizes(options: Pick<ContextOptions, "contexts" | "todos" | "mix">): BatchSizes[] {
+export function possibleSizes(options: Pick<ContextSettings, "contexts" | "todos" | "mix">): BatchSizes[] {
   const { describe, textToImage, exampleCounts } = options.mix;
   const counts = exampleCounts.flatMap((share, i) => (share > 0 ? [i + 1] : []));
   return [
@@ -207,7 +221,7 @@ export interface Asked<P> {
   readonly target: { readonly picture: P; readonly read?: P } | { readonly words: readonly number[] };
 }
 
-interface Drawing extends ContextOptions {
+interface Drawing extends ContextSettings {
   readonly examples: number;
   readonly sets: readonly ContextSource[];
   /** Counts the contexts of the run. */

@@ -10,9 +10,19 @@ import { Random } from "../random.ts";
 import { readJson } from "../runtime/files.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { type Filling, initialize, TrainingState } from "./state.ts";
-import type { TokenizerRecipe } from "./tokenizer.ts";
 
 export const CODEBOOK = `${VQ_PREFIX}.quantize.embedding.weight`;
+
+/** What the recipe says about it. */
+export interface StartSettings {
+  readonly seed: number;
+  /** Model to go on from. */
+  readonly init?: string;
+  /** All, or the networks around a codebook that stays, or the decoder alone. */
+  readonly train: "all" | "codec" | "decoder";
+  /** Sizes of tokenizers that start from nothing; `encoderTile` of others, too. */
+  readonly model: VqganConfig;
+}
 
 /** What a run begins with: sizes, and the weights and `tokenizer.json` of the model to go on from. */
 export interface Start {
@@ -22,7 +32,7 @@ export interface Start {
 }
 
 /** @throws XPromptError when there is no such model, or the sizes do not go together */
-export async function startOf({ init, train, model }: TokenizerRecipe): Promise<Start> {
+export async function startOf({ init, train, model }: StartSettings): Promise<Start> {
   if (init !== undefined) {
     const folder = await resolveModel(init);
     const { image } = await loadTokenizers(folder);
@@ -44,7 +54,7 @@ export async function startOf({ init, train, model }: TokenizerRecipe): Promise<
 export function initialState(
   { weights }: Start,
   shapes: ReadonlyMap<string, readonly number[]>,
-  { seed, train }: TokenizerRecipe,
+  { seed, train }: StartSettings,
 ): TrainingState {
   const names = [...shapes.keys()];
   const trained = names.filter((name) => isTrained(name, train));
@@ -63,7 +73,7 @@ export function initialState(
   return state;
 }
 
-function isTrained(name: string, train: TokenizerRecipe["train"]): boolean {
+function isTrained(name: string, train: StartSettings["train"]): boolean {
   if (train === "decoder") return /\.(post_quant_conv|decoder)\./.test(name);
   return train === "all" || name !== CODEBOOK;
 }
