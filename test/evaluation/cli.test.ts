@@ -43,6 +43,16 @@ test.each([
   ],
   ["--for by itself", ["eval", "unseen", "--for", "tiny"], 2, "--for with --as"],
   ["data that nothing asks for", ["eval", "seen", "--data", "before.png"], 2, "expected no --data"],
+  ["pictures that are not given", ["eval", "photos", "--model", "tiny"], 2, "npm run gather -- --out DIR"],
+  ["pictures that nothing asks for", ["eval", "seen", "--pictures", "."], 2, "expected no --pictures"],
+  ["a size that is none", ["eval", "photos", "--size", "300"], 2, "--size: expected 256 or 1024"],
+  [
+    "a size that nothing asks for",
+    ["eval", "icons", "--pictures", ".", "--size", "256"],
+    2,
+    "expected no --size",
+  ],
+  ["a folder without pictures", ["eval", "icons", "--model", "tiny", "--pictures", "."], 1, "npm run gather"],
   [
     "data that is not there",
     ["eval", "lol", "--model", "tiny", "--data", "nowhere"],
