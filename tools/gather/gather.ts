@@ -3,16 +3,19 @@ import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { messageOf, XPromptError } from "../../src/errors.ts";
-import { Progress } from "../../src/progress.ts";
 import type { PackIndex } from "../../src/tasks/gathered/format.ts";
 import { type Download, download } from "./download.ts";
 import type { GatherSet } from "./found.ts";
 import { lock } from "./lock.ts";
 import { type MadePack, packChecksum, writePack } from "./pack.ts";
+import { packCutouts } from "./pack-cutouts.ts";
 import { packIcons } from "./pack-icons.ts";
 import { packPhotos } from "./pack-photos.ts";
 import { writeSheets } from "./sheets.ts";
 import { readSources, type Source, writeSources } from "./sources.ts";
+
+/** How many pictures a package holds is not known before it is read, so progress is a count. */
+const NOTE_EVERY_MS = 10_000;
 
 export interface GatherOptions {
   /** Packs sets that are there again. */
@@ -39,7 +42,7 @@ export async function gather(
         note(`${set.name}: kept, ${known.pictures} pictures`);
         continue;
       }
-      const pack = await make(set, downloads);
+      const pack = await make(set, downloads, note);
       if (pack.index.items.length === 0) {
         throw new XPromptError(
           `packing ${set.name}: expected pictures in the package, got none (it has changed: correct tools/gather)`,
@@ -80,15 +83,20 @@ async function isCurrent(folder: string, known: Source, downloads: readonly Down
   return downloads.every((_, i) => same(i)) && (await packChecksum(folder, known.name)) === known.sha256;
 }
 
-async function make(set: GatherSet, downloads: readonly Download[]): Promise<MadePack> {
-  const progress = new Progress({ label: set.name, total: Number.POSITIVE_INFINITY, unit: "pictures" });
-  try {
-    const tick = (count: number) => progress.update(count);
-    if (set.kind === "photos") return await packPhotos(set, downloads, tick);
-    return await packIcons(set, downloads, tick);
-  } finally {
-    progress.stop();
-  }
+async function make(
+  set: GatherSet,
+  downloads: readonly Download[],
+  note: (line: string) => void,
+): Promise<MadePack> {
+  let noted = performance.now();
+  const tick = (count: number) => {
+    if (performance.now() - noted < NOTE_EVERY_MS) return;
+    noted = performance.now();
+    note(`${set.name}: ${count} pictures so far`);
+  };
+  if (set.kind === "photos") return packPhotos(set, downloads, tick);
+  if (set.kind === "icons") return packIcons(set, downloads, tick);
+  return packCutouts(set, downloads, tick);
 }
 
 function sourceOf(

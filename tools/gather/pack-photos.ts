@@ -16,7 +16,7 @@ export async function packPhotos(
     for (const [part, { width, height, data }] of (await preparePhoto(bytes)).entries()) {
       items.push({
         name: part === 0 ? name : `${name}#${part}`,
-        words,
+        words: part === 0 ? words : "", // a crop need not show what the photo shows
         split: set.split,
         width,
         height,

@@ -15,7 +15,7 @@ const CELL = 88;
 const LABEL = 14;
 
 /** A large set shows this many pictures, evenly spread. */
-const MOST = 540;
+const MOST = 180;
 
 /** Shows transparency: neither black nor white lines vanish on it. */
 const paper = "#b9c4cf";

@@ -40,7 +40,9 @@ async function namesByCode(noto: Download): Promise<Map<string, string>> {
 
 const codeOf = (code: string) => code.toLowerCase().replaceAll("-fe0f", "");
 
-const openmojiList = z.array(z.object({ hexcode: z.string(), annotation: z.string(), skintone: z.unknown() }));
+const openmojiList = z.array(
+  z.object({ hexcode: z.string(), annotation: z.string(), skintone: z.unknown() }),
+);
 
 /** OpenMoji's drawings in a folder of the package. What Noto does not have is named by its annotation. */
 function openmoji(folder: "color" | "black") {
@@ -85,6 +87,12 @@ export const emojiSets: readonly IconSetSource[] = [
   emojiSet("icons-twemoji", "Twemoji", "flat emoji", "@iconify-json/twemoji", iconify),
   emojiSet("icons-openmoji", "OpenMoji in colour", "outlined emoji", "openmoji", openmoji("color")),
   emojiSet("icons-openmoji-black", "OpenMoji as line art", "line art", "openmoji", openmoji("black")),
-  emojiSet("icons-fluent-3d", "Fluent emoji as 3D renders", "3d render", "@lobehub/fluent-emoji-3d", fluent3d),
+  emojiSet(
+    "icons-fluent-3d",
+    "Fluent emoji as 3D renders",
+    "3d render",
+    "@lobehub/fluent-emoji-3d",
+    fluent3d,
+  ),
   emojiSet("icons-fluent", "Fluent emoji", "glossy emoji", "@iconify-json/fluent-emoji", iconify),
 ];

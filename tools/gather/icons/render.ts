@@ -33,7 +33,14 @@ export async function renderIcon(
   const parts = splitLayers(document);
   if (parts.length > 1) {
     const layers = visible((await Promise.all(parts.map((part) => render(part, box)))).map(cleaned));
-    if (layers.length > 1 && matches(layers.map(({ data }) => data), whole)) return layers;
+    if (
+      layers.length > 1 &&
+      matches(
+        layers.map(({ data }) => data),
+        whole,
+      )
+    )
+      return layers;
   }
   return visible([cleaned(whole)]);
 }
@@ -50,10 +57,21 @@ async function render(document: SvgDocument, box: Square): Promise<Uint8Array> {
 
 async function renderPicture(bytes: Buffer): Promise<Uint8Array> {
   const inner = ICON_SIZE - 2 * MARGIN.content;
-  const trimmed = await sharp(bytes).ensureAlpha().trim({ background: "#0000", threshold: 8 }).png().toBuffer();
-  const picture = sharp(trimmed).resize(inner, inner, { fit: "contain", background: "#0000", kernel: "lanczos3" });
+  const trimmed = await sharp(bytes)
+    .ensureAlpha()
+    .trim({ background: "#0000", threshold: 8 })
+    .png()
+    .toBuffer();
+  const picture = sharp(trimmed).resize(inner, inner, {
+    fit: "contain",
+    background: "#0000",
+    kernel: "lanczos3",
+  });
   const room = { top: MARGIN.content, bottom: MARGIN.content, left: MARGIN.content, right: MARGIN.content };
-  return picture.extend({ ...room, background: "#0000" }).raw().toBuffer();
+  return picture
+    .extend({ ...room, background: "#0000" })
+    .raw()
+    .toBuffer();
 }
 
 /** The square of the drawing that becomes the icon. */
@@ -88,26 +106,40 @@ function boundsOf(data: Uint8Array): { x: number; y: number; side: number } | un
   return { x: (left + right) / 2, y: (top + bottom) / 2, side: Math.max(right - left, bottom - top) };
 }
 
-const visible = (layers: readonly RenderedLayer[]) =>
-  layers.filter(({ data }) => data.some((value, i) => i % 4 === 3 && value >= 8));
+const visible = (layers: readonly RenderedLayer[]) => layers.filter(({ data }) => isVisible(data));
+
+function isVisible(data: Uint8Array): boolean {
+  for (let i = 3; i < data.length; i += 4) if (data[i]! >= 8) return true;
+  return false;
+}
 
 /** Finds a flat colour and writes it to every visible pixel; where nothing is visible, the bytes become 0. */
 function cleaned(rendered: Uint8Array): RenderedLayer {
   const data = Uint8Array.from(rendered);
   let most = 0;
   for (let i = 0; i < data.length; i += 4) {
-    if (data[i + 3] === 0) data.fill(0, i, i + 3);
+    if (data[i + 3] === 0) data[i] = data[i + 1] = data[i + 2] = 0;
     else if (data[i + 3]! > data[most + 3]!) most = i;
   }
-  const flat = [data[most]!, data[most + 1]!, data[most + 2]!] as const;
+  const [red, green, blue] = [data[most]!, data[most + 1]!, data[most + 2]!];
   for (let i = 0; i < data.length; i += 4) {
     const alpha = data[i + 3]!;
+    if (alpha === 0) continue;
+    const differs = Math.max(
+      Math.abs(data[i]! - red),
+      Math.abs(data[i + 1]! - green),
+      Math.abs(data[i + 2]! - blue),
+    );
     // Straight alpha comes from 8-bit premultiplied values: the fainter a pixel, the coarser its colour.
-    const slack = 2 + 192 / Math.max(alpha, 1);
-    if (alpha > 0 && flat.some((value, c) => Math.abs(data[i + c]! - value) > slack)) return { data };
+    if (differs > 2 + 192 / alpha) return { data };
   }
-  for (let i = 0; i < data.length; i += 4) if (data[i + 3]! > 0) data.set(flat, i);
-  return { data, color: flat.map((value) => value / 255) as [number, number, number] };
+  for (let i = 0; i < data.length; i += 4) {
+    if (data[i + 3] === 0) continue;
+    data[i] = red;
+    data[i + 1] = green;
+    data[i + 2] = blue;
+  }
+  return { data, color: [red / 255, green / 255, blue / 255] };
 }
 
 /** Whether the layers over one another are the whole drawing. */

@@ -1,5 +1,13 @@
 /** @file Splits a drawing into layers: documents that each paint a part of it, bottom first. */
-import { attributesOf, childrenOf, isPainted, type SvgDocument, type SvgNode, tagOf, withChildren } from "./svg.ts";
+import {
+  attributesOf,
+  childrenOf,
+  isPainted,
+  type SvgDocument,
+  type SvgNode,
+  tagOf,
+  withChildren,
+} from "./svg.ts";
 
 /** A drawing with more parts is one layer: its parts are too small to mean anything. */
 const MOST_LAYERS = 12;
@@ -15,7 +23,8 @@ export function splitLayers(document: SvgDocument): SvgDocument[] {
       const node = nodeAt(document, part);
       return isPlainGroup(node) ? childParts(childrenOf(node), part) : [part];
     });
-    const changed = finer.length !== parts.length || finer.some((part, i) => part.length !== parts[i]!.length);
+    const changed =
+      finer.length !== parts.length || finer.some((part, i) => part.length !== parts[i]!.length);
     if (!changed || finer.length > MOST_LAYERS) break;
     parts = finer;
   }

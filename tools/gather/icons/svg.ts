@@ -33,7 +33,10 @@ export function parseSvg(text: string, label: string): SvgDocument {
     if (!root) throw new Error("no svg element");
     const { viewBox, width, height, xmlns, id, ...attributes } = attributesOf(root);
     void [xmlns, id];
-    const box = (viewBox ?? `0 0 ${width} ${height}`).trim().split(/[\s,]+/).map(Number.parseFloat);
+    const box = (viewBox ?? `0 0 ${width} ${height}`)
+      .trim()
+      .split(/[\s,]+/)
+      .map(Number.parseFloat);
     if (box.length !== 4 || !box.every(Number.isFinite)) throw new Error(`viewBox ${viewBox}`);
     return { viewBox: box as [number, number, number, number], attributes, children: childrenOf(root) };
   } catch (error) {
@@ -86,7 +89,17 @@ export const withChildren = (node: SvgNode, children: readonly SvgNode[]): SvgNo
 });
 
 const painted = new Set([
-  "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "g", "use", "image", "text",
+  "path",
+  "rect",
+  "circle",
+  "ellipse",
+  "line",
+  "polyline",
+  "polygon",
+  "g",
+  "use",
+  "image",
+  "text",
 ]);
 
 /** Whether the element itself paints; definitions, titles and styles do not. */

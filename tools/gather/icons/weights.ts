@@ -40,7 +40,9 @@ function styleSets(
   unused: readonly string[] = [],
 ): IconSetSource[] {
   const suffixes = [...Object.keys(styles), ...unused];
-  return Object.entries(styles).map(([suffix, style]) => styleSet(family, packageName, suffix, style, suffixes));
+  return Object.entries(styles).map(([suffix, style]) =>
+    styleSet(family, packageName, suffix, style, suffixes),
+  );
 }
 
 export const weightSets: readonly IconSetSource[] = [

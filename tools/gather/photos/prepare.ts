@@ -10,7 +10,6 @@ const LEAST_SIDE = 180;
 
 /** From this shorter side on, a photo gives crops as well: squares of half that side, so that fine detail is there too. */
 const CROPPED_SIDE = 1000;
-const CROPS = 3;
 
 /** The photo, then its crops; nothing where it is too small. */
 export async function preparePhoto(bytes: Buffer): Promise<Bytes[]> {
@@ -28,7 +27,7 @@ export async function preparePhoto(bytes: Buffer): Promise<Bytes[]> {
   return [whole, ...(await sharpestCrops(upright, width, height))];
 }
 
-/** Squares from a grid of three by two, those with the most detail. */
+/** The most detailed square of each third of the photo. */
 async function sharpestCrops(photo: Buffer, width: number, height: number): Promise<Bytes[]> {
   const side = Math.floor(Math.min(width, height) / 2);
   const lefts = [0, 0.5, 1].map((share) => Math.round(share * (width - side)));
@@ -50,7 +49,7 @@ async function sharpestCrops(photo: Buffer, width: number, height: number): Prom
     );
     crops.push(scored.reduce((best, other) => (other.sharpness > best.sharpness ? other : best)).crop);
   }
-  return Promise.all(crops.slice(0, CROPS).map((crop) => pixels(sharp(crop))));
+  return Promise.all(crops.map((crop) => pixels(sharp(crop))));
 }
 
 async function pixels(picture: Sharp): Promise<Bytes> {
