@@ -132,6 +132,8 @@ test("an edit changes the layer of one colour alike in both pairs", () => {
     expect(colorsOf(output)).toEqual(new Set(["0.90,0.70,0.20"]));
   }
   const recoloured = drawEdit("recolour", marks, Random.of(1), 16);
+  for (const { input } of [recoloured.example, recoloured])
+    expect(colorsOf(input)).toEqual(new Set(["0.20,0.20,0.20", "0.90,0.70,0.20"]));
   expect(colorsOf(recoloured.output)).toEqual(colorsOf(recoloured.example.output));
   expect(colorsOf(recoloured.output)).not.toContain("0.20,0.20,0.20");
   expect(recoloured.output.data).not.toEqual(recoloured.example.output.data);

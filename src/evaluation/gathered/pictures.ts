@@ -48,7 +48,8 @@ export function iconPicture(layers: readonly IconLayer[], size: number): Image {
 
 /** A flat layer in another colour: its shape stays. */
 export function recoloured({ image }: IconLayer, color: readonly [number, number, number]): IconLayer {
-  const data = image.data.slice();
+  // Not `slice`: of a Buffer it is a view.
+  const data = Uint8Array.from(image.data);
   for (let i = 0; i < data.length; i += 4)
     for (let c = 0; c < 3; c++) data[i + c] = Math.round(255 * color[c]!);
   return { image: { ...image, data }, color };
