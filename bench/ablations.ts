@@ -107,11 +107,11 @@ function xprompt(args: readonly string[]): Promise<string> {
   });
 }
 
-const nats = z.object({ right: z.number(), wrong: z.number(), none: z.number() });
+const nats = z.object({ right: z.number(), wrong: z.number(), queryAlone: z.number() });
 const ofScenes = z.object({ mean: z.number() });
 const resultSchema = z.object({
   families: z.record(z.string(), nats),
-  textToImage: z.object({ right: ofScenes, wrong: ofScenes, none: ofScenes }),
+  textToImage: z.object({ right: ofScenes, wrong: ofScenes, noCaption: ofScenes }),
 });
 type Nats = z.output<typeof nats>;
 
@@ -134,12 +134,12 @@ async function figuresOf(run: Run, options: Options): Promise<Figures> {
   const ofGroup = (names: readonly string[]): Nats => ({
     right: meanOf(names, "right"),
     wrong: meanOf(names, "wrong"),
-    none: meanOf(names, "none"),
+    queryAlone: meanOf(names, "queryAlone"),
   });
-  const { right, wrong, none } = textToImage;
+  const { right, wrong, noCaption } = textToImage;
   return {
     ...Object.fromEntries(Object.entries(groups).map(([group, names]) => [group, ofGroup(names)])),
-    captions: { right: right.mean, wrong: wrong.mean, none: none.mean },
+    captions: { right: right.mean, wrong: wrong.mean, queryAlone: noCaption.mean },
   };
 }
 
@@ -158,7 +158,7 @@ function effectOf(runs: readonly Figures[], base: readonly Figures[], group: str
     /** How many more than the base run of the same seed: above 0 is worse. */
     overBase: over((figures, other) => figures[group]!.right - other[group]!.right),
     /** What the example, or the caption, is worth: nats without less nats with it. */
-    worth: over((figures) => figures[group]!.none - figures[group]!.right),
+    worth: over((figures) => figures[group]!.queryAlone - figures[group]!.right),
   };
 }
 

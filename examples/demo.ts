@@ -1,13 +1,19 @@
 /**
  * What xprompt is for, in one run: for each task of this folder the model is shown one before → after pair and does
  * the same to other pictures. Prints how far what it draws is from the truth, with the right example, with another
- * task's, and without any; writes a contact sheet.
+ * task's, and with the query alone, beside what costs nothing: the query unchanged, a colour fit of the example, and a
+ * classical filter where the task restores something. Writes a contact sheet.
  *
  *     npm run demo
  */
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { contactSheet, type Image, loadImage, savePng, type VisualPrompt, XPrompt } from "xprompt";
+import { classicalFilter, colourFit } from "../src/evaluation/baselines/index.ts";
+import { percent } from "../src/evaluation/lines.ts";
+import { mean } from "../src/evaluation/metrics/bootstrap.ts";
+import { rmse } from "../src/evaluation/metrics/pictures.ts";
+import { shareBetter } from "../src/evaluation/summary.ts";
 
 const SEED = 1;
 const OUT = "demo";
@@ -26,12 +32,19 @@ for (const task of tasks) prompts.set(task, await model.compress([task.example])
 
 console.log(`model nano ${model.fingerprint}, seed ${SEED}, ${tasks[0]!.queries.length} pictures a task`);
 console.log("root mean square distance to the truth (0 is equal, 1 is black against white)\n");
-console.log(row("task", ["with example", "wrong example", "no example", "tokenizer"]));
+const columns = [
+  "example",
+  "wrong example",
+  "query alone",
+  "unchanged",
+  "colour fit",
+  "filter",
+  "round trip",
+];
+console.log(row("task", columns));
 const rows = [];
-const totals = new Map<boolean, number[][]>([
-  [false, []],
-  [true, []],
-]);
+/** Distances of every picture, by column; by whether the task was never seen. */
+const totals = new Map([false, true].map((unseen) => [unseen, columns.map(() => [] as number[])] as const));
 for (const [i, task] of tasks.entries()) {
   const wrong = tasks[(i + Math.floor(tasks.length / 2)) % tasks.length]!;
   const [right, misled, alone] = [
@@ -40,33 +53,52 @@ for (const [i, task] of tasks.entries()) {
     await draw(task),
   ];
   const copies = await model.reconstruct(task.queries.map(({ truth }) => truth));
-  const distances = [right, misled, alone, copies].map((drawn) =>
-    mean(drawn.map((image, j) => distance(image, task.queries[j]!.truth))),
+  const queries = task.queries.map(({ input }) => input);
+  const fitted = queries.map((query) => colourFit([task.example], query));
+  const filter = classicalFilter(task.name);
+  const filtered = filter ? await Promise.all(queries.map((query) => filter.apply(query))) : [];
+  const distances = [right, misled, alone, queries, fitted, filtered, copies].map((pictures) =>
+    pictures.map((image, j) => rmse(image, task.queries[j]!.truth)),
   );
-  totals.get(task.unseen)!.push(distances);
+  for (const [column, values] of distances.entries()) totals.get(task.unseen)![column]!.push(...values);
   const label = task.unseen ? `${task.name} (never seen)` : task.name;
-  console.log(
-    row(
-      label,
-      distances.map((value) => value.toFixed(3)),
-    ),
-  );
+  console.log(row(label, distances.map(meanOf)));
   const [{ input, truth }] = task.queries as [Task["queries"][number]];
-  const cells = [task.example.input, task.example.output, input, right[0]!, truth, misled[0]!, alone[0]!];
+  const cells = [
+    task.example.input,
+    task.example.output,
+    input,
+    right[0]!,
+    truth,
+    misled[0]!,
+    alone[0]!,
+    fitted[0]!,
+  ];
   rows.push({ label, cells: cells.map((image) => ({ image })) });
 }
 for (const [unseen, distances] of totals) {
-  const means = distances[0]!.map((_, i) => mean(distances.map((values) => values[i]!)));
+  const [right, , , unchanged, fitted] = distances as [number[], number[], number[], number[], number[]];
+  const what = unseen ? "never seen" : "seen";
+  // Filters are of some tasks alone: their mean would be over other pictures.
+  const means = distances.map((values) => (values.length === right.length ? meanOf(values) : "–"));
+  console.log(row(`mean, ${what}`, means));
   console.log(
-    row(
-      unseen ? "mean, never seen" : "mean, seen",
-      means.map((value) => value.toFixed(3)),
-    ),
+    `  nearer to the truth with the example than unchanged: ${percent(shareBetter(right, unchanged, SEED))} of ${right.length} pictures; ` +
+      `than the colour fit: ${percent(shareBetter(right, fitted, SEED))}`,
   );
 }
 
 await mkdir(OUT, { recursive: true });
-const columnTitles = ["before", "after", "your picture", "drawn", "truth", "wrong example", "no example"];
+const columnTitles = [
+  "before",
+  "after",
+  "your picture",
+  "drawn",
+  "truth",
+  "wrong example",
+  "query alone",
+  "colour fit",
+];
 await savePng(
   join(OUT, "sheet.png"),
   contactSheet(rows, { title: "xprompt: do it like in this example", columnTitles, scale: 2 }),
@@ -97,12 +129,8 @@ async function readTasks(part: "seen" | "unseen"): Promise<Task[]> {
   );
 }
 
-function distance(a: Image, b: Image): number {
-  return Math.sqrt(mean(Array.from(a.data, (value, i) => (value - b.data[i]!) ** 2)));
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+function meanOf(values: readonly number[]): string {
+  return values.length > 0 ? mean(values).toFixed(3) : "–";
 }
 
 function row(label: string, values: readonly string[]): string {

@@ -48,13 +48,13 @@ export type { Device, SessionOptions } from "./runtime/session.ts";
 export type { ModelConfig } from "./xprompt/config.ts";
 export type {
   ExampleRequest,
-  ExampleSource,
   Retrieved,
   RetrievedExample,
 } from "./xprompt/example-source.ts";
 export {
   type DescribeOptions,
   type Example,
+  type ExampleSource,
   type Generated,
   type GenerateOptions,
   type LoadOptions,

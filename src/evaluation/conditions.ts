@@ -1,16 +1,16 @@
 /**
- * @file The same held-out samples drawn under several conditions (with the right example, a wrong one, none, …) and
- * measured against the truth; beside them what the image tokenizer alone makes of the truth, and the picture left as
- * it was.
+ * @file The same held-out samples drawn under several conditions (with the right example, a wrong one, without any, …)
+ * and measured against the truth. The baselines are measured on the same samples.
  */
-import type { Image, SheetRow } from "../image/index.ts";
+import type { Image, Sheet, SheetRow } from "../image/index.ts";
 import { families, familyNamed, type Pair, Random, type TaskFamily } from "../tasks/index.ts";
+import { classicalFilter, colourFit } from "./baselines/index.ts";
 import type { Shown } from "./drawings.ts";
 import { EditJudge } from "./judges/edit.ts";
 import { boundedPsnr, rmse } from "./metrics/pictures.ts";
 import { ssim } from "./metrics/ssim.ts";
-import type { Sheet } from "./report.ts";
 import { numbered, type Sample, sampleOf } from "./samples.ts";
+import { Scoreboard, type Scores } from "./scores.ts";
 import type { SuiteContext } from "./suite.ts";
 
 export interface Condition {
@@ -20,33 +20,8 @@ export interface Condition {
   readonly instruction: boolean;
 }
 
-/** Metrics of a picture; `success` is known for edits of a scene. */
-export const metricNames = ["psnr", "ssim", "rmse", "success"] as const;
-export type Metric = (typeof metricNames)[number];
-type Scores = Partial<Record<Metric, number>>;
-
-/** Conditions that nothing is drawn for: the truth through the image tokenizer, and the input as it is. */
-export const baselines = ["ceiling", "unchanged"] as const;
-
-/** Scores by condition, each a column of one value a sample. */
-export class Scoreboard {
-  private readonly scores = new Map<string, Scores[]>();
-
-  add(condition: string, scores: Scores): void {
-    this.scores.set(condition, [...(this.scores.get(condition) ?? []), scores]);
-  }
-
-  get conditions(): string[] {
-    return [...this.scores.keys()];
-  }
-
-  /** Values of one metric, a sample each; empty where it was not measured. */
-  column(condition: string, metric: Metric): number[] {
-    return (this.scores.get(condition) ?? []).flatMap((scores) => scores[metric] ?? []);
-  }
-}
-
 export interface Compared {
+  /** By condition and baseline. Colour fits of more than one example are `colourFit2` and so on. */
   readonly scores: Scoreboard;
   /** The first samples, to look at. */
   readonly sheet: Sheet;
@@ -54,6 +29,10 @@ export interface Compared {
 
 /** Samples that a sheet shows. */
 const SHOWN = 4;
+
+/** The baseline's name for so many examples. */
+export const colourFitOf = (examples: number): string =>
+  examples === 1 ? "colourFit" : `colourFit${examples}`;
 
 /**
  * Draws and measures `context.limit` samples of some families, which take turns.
@@ -69,16 +48,18 @@ export async function compareConditions<C extends string>(
   const scores = new Scoreboard();
   const rows: SheetRow[] = [];
   const names = Object.keys(conditions) as C[];
+  const counts = fittedCounts(Object.values(conditions));
   for (let i = 0; i < limit; i++) {
     const family = families[i % families.length]!;
     const sample = sampleOf(family, seed, i, model.size);
     const { input, output, instruction } = sample.query;
-    const [reconstructed] = await model.reconstruct([output]);
-    const score = scorer(sample.query, reconstructed!);
-    scores.add("ceiling", score(reconstructed!));
-    scores.add("unchanged", score(input));
+    const [roundTrip] = await model.reconstruct([output]);
     const shown = examplesOf(family, sample, context, i);
-    const drawn: Image[] = [];
+    const pictures = new Map<string, Image>([["unchanged", input]]);
+    for (const count of counts) pictures.set(colourFitOf(count), colourFit(shown(count), input));
+    const filtered = await classicalFilter(family.name)?.apply(input);
+    if (filtered) pictures.set("classical", filtered);
+    pictures.set("roundTrip", roundTrip!);
     for (const condition of names) {
       const { examples, instruction: told } = conditions[condition];
       const { image } = await drawings.draw({
@@ -88,22 +69,30 @@ export async function compareConditions<C extends string>(
         input,
         instruction: told ? instruction : undefined,
       });
-      scores.add(condition, score(image));
-      drawn.push(image);
+      pictures.set(condition, image);
     }
+    const score = scorer(sample.query, roundTrip!);
+    for (const [condition, image] of pictures) scores.add(condition, score(image));
     if (rows.length < SHOWN) {
       const [example] = shown(1) as [Shown];
-      const cells = [example.input, example.output, input, output, reconstructed!, ...drawn];
-      rows.push({ label: instruction, cells: cells.map((image) => ({ image })) });
+      const drawn = names.map((condition) => pictures.get(condition)!);
+      const cells = [example.input, example.output, input, output, pictures.get("colourFit")!, roundTrip!];
+      rows.push({ label: instruction, cells: [...cells, ...drawn].map((image) => ({ image })) });
     }
   }
-  const columnTitles = ["example", "", "query", "truth", "tokenizer", ...names];
+  const columnTitles = ["example", "", "query", "truth", "colour fit", "round trip", ...names];
   return { scores, sheet: { columnTitles, rows } };
 }
 
+/** The numbers of examples that colours are fitted to: 1, and all that the conditions show. */
+function fittedCounts(conditions: readonly Condition[]): number[] {
+  const counts = conditions.map(({ examples }) => examples);
+  return [...new Set([1, ...counts])].filter((count) => count !== "wrong" && count > 0) as number[];
+}
+
 /** Measures pictures against the pair's truth. */
-function scorer({ output, scenes }: Pair, reconstructed: Image): (image: Image) => Scores {
-  const judge = scenes && new EditJudge(scenes, output.width, reconstructed);
+function scorer({ output, scenes }: Pair, roundTrip: Image): (image: Image) => Scores {
+  const judge = scenes && new EditJudge(scenes, output.width, roundTrip);
   return (image) => ({
     psnr: boundedPsnr(image, output),
     ssim: ssim(image, output),

@@ -8,7 +8,15 @@ import { mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
-import { fromBytes, type Image, loadImage, readPngText, savePng, toBytes } from "../image/index.ts";
+import {
+  encodePng,
+  fromBytes,
+  type Image,
+  loadImage,
+  readPngText,
+  savePng,
+  toBytes,
+} from "../image/index.ts";
 import { Progress } from "../progress.ts";
 import { sha256 } from "../runtime/files.ts";
 import type { GenerateOptions, XPrompt } from "../xprompt/model.ts";
@@ -42,6 +50,8 @@ export interface DrawRequest {
   readonly examples?: readonly Shown[];
   readonly input?: Image;
   readonly instruction?: string;
+  /** Draw as large as the input, not as large as the model does. */
+  readonly fullSize?: boolean;
 }
 
 export interface Drawing {
@@ -97,15 +107,16 @@ export class Drawings {
   }
 
   private async drawNow(request: DrawRequest, digest: string, path?: string): Promise<Drawing> {
-    const { examples = [], input, instruction, seed } = request;
+    const { examples = [], input, instruction, seed, fullSize } = request;
     const { signal } = this.options;
     const { images, timings } = await this.model.generate({
       ...this.asked,
       prompt: await Promise.all(examples.map((example) => this.compress(example))),
-      input,
+      input: fullSize && input ? await encodePng(input) : input,
       instruction,
       seed,
       signal,
+      ...(fullSize && { fullSize }),
     });
     const { width, height } = images[0]!;
     const drawing = { image: fromBytes(width, height, toBytes(images[0]!)), milliseconds: timings.total };
@@ -126,14 +137,15 @@ export class Drawings {
 }
 
 /** Everything that a drawing follows from, but for model and settings. */
-function digestOf({ seed, examples = [], input, instruction = "" }: DrawRequest): string {
+function digestOf({ seed, examples = [], input, instruction = "", fullSize }: DrawRequest): string {
   const picture = (image: Image) => sha256(toBytes(image));
   const shown = examples.map((example) => [
     picture(example.input),
     picture(example.output),
     example.instruction ?? "",
   ]);
-  return sha256(JSON.stringify([seed, shown, input ? picture(input) : "", instruction]));
+  const asked = [seed, shown, input ? picture(input) : "", instruction, ...(fullSize ? ["full size"] : [])];
+  return sha256(JSON.stringify(asked));
 }
 
 /** What was drawn for the same request before, unless it was damaged since. */

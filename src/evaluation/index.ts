@@ -5,13 +5,15 @@ import { dataSetSuites } from "./suites/data-sets.ts";
 import { describe } from "./suites/describe.ts";
 import { editing } from "./suites/editing.ts";
 import { geneval } from "./suites/geneval.ts";
+import { icons } from "./suites/icons.ts";
 import { likelihood } from "./suites/likelihood.ts";
+import { photos } from "./suites/photos.ts";
 import { seen } from "./suites/seen.ts";
 import { textToImage } from "./suites/text-to-image.ts";
 import { unseen } from "./suites/unseen.ts";
 
 export type { DrawSettings } from "./drawings.ts";
-export { type EvaluationOptions, evaluate } from "./run.ts";
+export { type Evaluation, type EvaluationOptions, evaluate } from "./run.ts";
 export type { Suite, SuiteOptions } from "./suite.ts";
 
 export const suites: readonly Suite[] = [
@@ -23,5 +25,7 @@ export const suites: readonly Suite[] = [
   describe,
   likelihood,
   compression,
+  photos,
+  icons,
   ...dataSetSuites,
 ];

@@ -1,8 +1,8 @@
 /**
  * @file Reports: tables and pictures, as one HTML file that needs nothing else, and as contact sheets.
  */
-import { contactSheet, encodePng, type Image, type SheetRow } from "../image/index.ts";
-import type { Estimate } from "./summary.ts";
+import { contactSheet, encodePng, type Image, type Sheet } from "../image/index.ts";
+import type { Estimate } from "./metrics/bootstrap.ts";
 
 /** What a table shows in one place; null for what was not measured. */
 export type Cell = string | number | Estimate | null;
@@ -10,11 +10,6 @@ export type Cell = string | number | Estimate | null;
 export interface Table {
   readonly columns: readonly string[];
   readonly rows: readonly (readonly Cell[])[];
-}
-
-export interface Sheet {
-  readonly columnTitles: readonly string[];
-  readonly rows: readonly SheetRow[];
 }
 
 export interface Section {

@@ -29,12 +29,18 @@ export interface EvaluationOptions extends Pick<SuiteContext, "seed" | "options"
   readonly signal?: AbortSignal;
 }
 
+export interface Evaluation {
+  /** What results.json holds. */
+  readonly result: Readonly<Record<string, unknown>>;
+  /** The main figures in two to six lines. */
+  readonly summary: readonly string[];
+}
+
 /**
  * Runs a suite and writes `results.json`, `report.html` and `sheets/` to the folder, if there is one. Work that was cut
  * off goes on after the last picture that was drawn.
- * @returns what results.json holds
  */
-export async function evaluate(suite: Suite, options: EvaluationOptions): Promise<Record<string, unknown>> {
+export async function evaluate(suite: Suite, options: EvaluationOptions): Promise<Evaluation> {
   const { out, seed, signal, command } = options;
   const folder = await resolveModel(options.model);
   const training = await readTrainingFacts(folder);
@@ -46,7 +52,15 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
   try {
     const limit = options.limit ?? suite.limit;
     const given = { options: options.options, signal, command };
-    const { figures, report } = await suite.run({ model, folder, training, drawings, limit, seed, ...given });
+    const { figures, report, summary } = await suite.run({
+      model,
+      folder,
+      training,
+      drawings,
+      limit,
+      seed,
+      ...given,
+    });
     drawings.stop();
     const { fingerprint } = model;
     const result = {
@@ -61,7 +75,7 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
       command,
     };
     if (out !== undefined) await write(out, suite, result, report);
-    return result;
+    return { result, summary };
   } finally {
     drawings.stop();
     await model.release();

@@ -27,6 +27,10 @@ export interface SuiteOptions {
   readonly data?: string;
   /** Where the results go. */
   readonly out?: string;
+  /** Folder of gathered pictures. */
+  readonly pictures?: string;
+  /** Pixels along a side of the pictures that are measured. */
+  readonly size?: number;
   /** The model is one that another is compared with, one of the suite's `comparisons`: its figures are stored. */
   readonly as?: string;
   /** The recipe that made such a model. */
@@ -39,6 +43,8 @@ export interface SuiteOutcome {
   /** Figures of the suite: the fields of the JSON object after `suite`. */
   readonly figures: Readonly<Record<string, unknown>>;
   readonly report: readonly Section[];
+  /** The main figures in two to six lines, for a terminal. */
+  readonly summary: readonly string[];
 }
 
 export interface Suite {
@@ -51,6 +57,8 @@ export interface Suite {
   readonly drawsNothing?: true;
   /** Which of the options it needs. */
   readonly needs?: readonly (keyof SuiteOptions)[];
+  /** Which others it takes. */
+  readonly takes?: readonly "size"[];
   /** What `as` may say, of suites that compare with models that are not there. */
   readonly comparisons?: readonly string[];
   run(context: SuiteContext): Promise<SuiteOutcome>;

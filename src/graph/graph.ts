@@ -4,18 +4,38 @@
  * Building is cheap and lazy. An application that was made before (same operator, inputs and attributes) is not
  * made again, and only what an exported output needs is ever written to ONNX.
  */
-import type { Operator } from "./operator.ts";
+import type { OnnxWriter } from "./onnx-writer.ts";
 import { formatShape, locate, type Shape, ShapeError, sizeOf } from "./shape.ts";
+import type { ConstantData, DType, TensorType } from "./types.ts";
 
-export type DType = "float32" | "float16" | "int64" | "int32" | "uint8" | "bool";
+/** d(loss)/d(input) for each input; null for one that has none. */
+export type Gradients = readonly (Tensor | null)[];
 
-export interface TensorType {
-  readonly dtype: DType;
-  readonly shape: Shape;
+/** The rules of an operator. `operator` declares one. */
+export interface Operator<A = unknown> {
+  readonly name: string;
+  /** How many outputs a loss may depend on, where the rest is kept for the gradient rule alone. Defaults to all. */
+  readonly results?: number;
+  /** Types of the outputs. @throws ShapeError where the inputs do not fit; the layer path is put before it. */
+  infer(inputs: readonly Tensor[], attributes: A): TensorType | readonly TensorType[];
+  /** Writes ONNX nodes and returns the name of each output's value. `application` has the types. */
+  emit(
+    onnx: OnnxWriter,
+    inputs: readonly string[],
+    attributes: A,
+    application: Application<A>,
+  ): string | readonly string[];
+  /**
+   * d(loss)/d(inputs) from d(loss)/d(outputs), as graph again; null for an input that has none. `upstream` holds
+   * null for an output that the loss does not depend on. An operator without this member passes no gradient.
+   */
+  gradient?(
+    inputs: readonly Tensor[],
+    outputs: readonly Tensor[],
+    upstream: readonly (Tensor | null)[],
+    attributes: A,
+  ): Gradients;
 }
-
-/** The typed arrays that hold constants: float32 values, 64-bit ids, bytes and booleans. */
-export type ConstantData = Float32Array | BigInt64Array | Uint8Array;
 
 /** One use of an operator: its inputs, attributes and the tensors it makes. */
 export interface Application<A = unknown> {

@@ -1,9 +1,9 @@
 /** @file The computation language: typed tensors, operators with their gradients, ONNX out. */
 export { dataFolder, exportOnnx, parameterShapes, parametersBehind } from "./export.ts";
 export { gradients } from "./gradient.ts";
-export { type DType, Graph, Scope, Tensor, type TensorType } from "./graph.ts";
+export { Graph, type Operator, Scope, Tensor } from "./graph.ts";
 export type { Initializer } from "./onnx-writer.ts";
-export { type Operator, operator, operators } from "./operator.ts";
+export { operator, operators } from "./operator.ts";
 export * from "./operators/attention.ts";
 export * from "./operators/convolution.ts";
 export * from "./operators/elementwise.ts";
@@ -16,3 +16,4 @@ export * from "./operators/reduction.ts";
 export * from "./operators/shape.ts";
 export { peakBytes } from "./peak.ts";
 export { addDims, type Dim, formatShape, multiplyDims, type Shape, ShapeError } from "./shape.ts";
+export type { DType, TensorType } from "./types.ts";

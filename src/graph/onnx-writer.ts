@@ -6,8 +6,8 @@
  */
 import { basename } from "node:path";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import type { ConstantData, DType, TensorType } from "./graph.ts";
 import { ShapeError } from "./shape.ts";
+import type { ConstantData, DType, TensorType } from "./types.ts";
 
 /** ai.onnx operator set that the emitted nodes follow. */
 const OPSET = 21;

@@ -1,7 +1,8 @@
 /** @file What a graph needs of memory while it runs. */
 import { applicationsBehind } from "./export.ts";
-import type { DType, Tensor } from "./graph.ts";
+import type { Tensor } from "./graph.ts";
 import { knownShape } from "./shape.ts";
+import type { DType } from "./types.ts";
 
 const bytesOf: Readonly<Record<DType, number>> = {
   float32: 4,

@@ -16,6 +16,12 @@ export interface SheetRow {
   cells: readonly SheetCell[];
 }
 
+/** The rows of a contact sheet, and the text over its columns. */
+export interface Sheet {
+  readonly columnTitles: readonly string[];
+  readonly rows: readonly SheetRow[];
+}
+
 export interface SheetOptions {
   title?: string;
   /** Text over each column. */

@@ -5,8 +5,8 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { UsageError, XPromptError } from "../errors.ts";
 import { attempt } from "../runtime/files.ts";
-import type { ExampleRequest, ExampleSource, Retrieved } from "../xprompt/example-source.ts";
-import type { XPrompt } from "../xprompt/model.ts";
+import type { ExampleRequest, Retrieved } from "../xprompt/example-source.ts";
+import type { ExampleSource, XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import { type Added, Adding, type AddOptions } from "./adding.ts";
 import { attemptLance, databases, vectorOf } from "./arrow.ts";

@@ -1,7 +1,7 @@
 /** @file RAIE: the examples of a library that are nearest to a request, compiled for the model that will use them. */
 import { UsageError, XPromptError } from "../errors.ts";
-import type { ExampleRequest, ExampleSource, Retrieved } from "../xprompt/example-source.ts";
-import type { XPrompt } from "../xprompt/model.ts";
+import type { ExampleRequest, Retrieved } from "../xprompt/example-source.ts";
+import type { ExampleSource, XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import type { Features } from "./features.ts";
 import type { ExampleLibrary } from "./library.ts";

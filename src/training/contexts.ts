@@ -26,8 +26,22 @@ import {
   type WorldSettings,
   type Worlds,
 } from "../tasks/index.ts";
-import { type Codes, HIDDEN_CODE, MOST_WORDS, textLimit } from "../xprompt/sequence.ts";
-import type { ContextOptions } from "./transformer-data.ts";
+import { type Codes, HIDDEN_CODE, MOST_WORDS, textLimit, type XPromptConfig } from "../xprompt/sequence.ts";
+
+/** Which contexts there are: a function of these settings and of the batch's number. */
+export interface ContextSettings {
+  readonly seed: number;
+  /** Keeps training and held-out contexts apart: it names the random stream. */
+  readonly part: string;
+  /** Folder with the image and text tokenizers. */
+  readonly tokenizers: string;
+  /** Side of the pictures in pixels, if not that of the tokenizers. */
+  readonly resolution?: number;
+  readonly xprompt: XPromptConfig;
+  readonly contexts: number;
+  readonly todos: number;
+  readonly mix: MixSettings;
+}
 
 /** What a batch is drawn from. */
 export interface MixSettings extends WorldSettings {
@@ -88,7 +102,7 @@ export interface Sources {
 
 /** Everything that the mix draws from, the part of it that the options ask for; see `openSets` and `openWorlds`. */
 export async function openSources(
-  options: ContextOptions,
+  options: ContextSettings,
   onSkip?: (skipped: Skipped) => void,
 ): Promise<Sources> {
   const worlds = openWorlds(options.mix, options.part === "train" ? "train" : "heldOut");
@@ -103,7 +117,7 @@ const scenesAlone: Sources = { sets: [], worlds: { draw: () => undefined } };
  * @throws XPromptError when one can not be read
  */
 export async function openSets(
-  { seed, part, mix }: ContextOptions,
+  { seed, part, mix }: ContextSettings,
   onSkip?: (skipped: Skipped) => void,
 ): Promise<ContextSource[]> {
   if (mix.pairsShare === 0) return [];
@@ -129,7 +143,7 @@ export interface DrawnBatch<P> {
 /** Batch `step`, its pictures as codes. */
 export async function encodedContexts(
   step: number,
-  options: ContextOptions,
+  options: ContextSettings,
   tokenizers: Tokenizers,
   sources: Sources = scenesAlone,
 ): Promise<DrawnBatch<Codes>> {
@@ -169,7 +183,7 @@ export interface BatchSizes {
 function sizesOf(
   kind: BatchKind,
   examples: number,
-  { contexts, todos }: Pick<ContextOptions, "contexts" | "todos">,
+  { contexts, todos }: Pick<ContextSettings, "contexts" | "todos">,
 ): BatchSizes {
   if (kind === "changes") return { kind, contexts, examples, todos };
   if (kind === "captions") return { kind, contexts, examples: 1, todos: 2 * todos };
@@ -177,7 +191,7 @@ function sizesOf(
 }
 
 /** The sizes of all batches that may be drawn. */
-export function possibleSizes(options: Pick<ContextOptions, "contexts" | "todos" | "mix">): BatchSizes[] {
+export function possibleSizes(options: Pick<ContextSettings, "contexts" | "todos" | "mix">): BatchSizes[] {
   const { describe, textToImage, exampleCounts } = options.mix;
   const counts = exampleCounts.flatMap((share, i) => (share > 0 ? [i + 1] : []));
   return [
@@ -228,7 +242,7 @@ export interface Asked<P> {
   readonly target: { readonly picture: P; readonly read?: P } | { readonly words: readonly number[] };
 }
 
-interface Drawing extends ContextOptions, Sources {
+interface Drawing extends ContextSettings, Sources {
   readonly examples: number;
   /** Counts the contexts of the run. */
   readonly number: number;

@@ -17,6 +17,17 @@ import { createSource, pictureOptions } from "./tokenizer-data.ts";
 
 export const CODEBOOK = `${VQ_PREFIX}.quantize.embedding.weight`;
 
+/** What the recipe says about it. */
+export interface StartSettings {
+  readonly seed: number;
+  /** Model to go on from. */
+  readonly init?: string;
+  /** All, or the networks around a codebook that stays, or the decoder alone. */
+  readonly train: "all" | "codec" | "decoder";
+  /** Sizes of tokenizers that start from nothing; `encoderTile` of others, too. */
+  readonly model: VqganConfig;
+}
+
 /** What a run begins with: sizes, and the weights and `tokenizer.json` of the model to go on from. */
 export interface Start {
   readonly config: VqganConfig;

@@ -14,30 +14,18 @@ import {
   MOST_WORDS,
   queryTokens,
   targetTokens,
-  type XPromptConfig,
 } from "../xprompt/sequence.ts";
 import {
   type Asked,
   type BatchKind,
+  type ContextSettings,
   type DrawnBatch,
   encodedContexts,
-  type MixSettings,
   openSources,
   possibleSizes,
 } from "./contexts.ts";
 
-export interface ContextOptions {
-  readonly seed: number;
-  /** Keeps training and held-out contexts apart: it names the random stream. */
-  readonly part: string;
-  /** Folder with the image and text tokenizers. */
-  readonly tokenizers: string;
-  /** Side of the pictures in pixels, if not that of the tokenizers. */
-  readonly resolution?: number;
-  readonly xprompt: XPromptConfig;
-  readonly contexts: number;
-  readonly todos: number;
-  readonly mix: MixSettings;
+export interface ContextOptions extends ContextSettings {
   readonly weights: RegionWeights;
 }
 

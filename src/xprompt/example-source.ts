@@ -1,6 +1,5 @@
-/** @file Where `generate` looks for examples by itself (paper: RAIE). An `ExampleLibrary` is one. */
+/** @file What `generate` asks for where it looks for examples by itself, and what it gets (paper: RAIE). */
 import type { Picture } from "../chameleon/picture.ts";
-import type { XPrompt } from "./model.ts";
 import type { VisualPrompt } from "./prompt.ts";
 import type { Codes } from "./sequence.ts";
 
@@ -38,9 +37,4 @@ export interface Retrieved {
   readonly examples: readonly RetrievedExample[];
   /** The best similarity there was, where that was not enough. */
   readonly best?: number;
-}
-
-export interface ExampleSource {
-  /** Finds examples for a request, compiled for this model. */
-  retrieve(model: XPrompt, request: ExampleRequest): Promise<Retrieved>;
 }

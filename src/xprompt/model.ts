@@ -22,7 +22,7 @@ import { adapted } from "./adapted.ts";
 import { checkParts } from "./check-parts.ts";
 import { fingerprintOf, type ModelConfig, modelConfigFromJson, modelConfigSchema } from "./config.ts";
 import { describeChange } from "./describe.ts";
-import type { ExampleSource, RetrievedExample } from "./example-source.ts";
+import type { ExampleRequest, Retrieved, RetrievedExample } from "./example-source.ts";
 import { draw, type GuidanceWeights } from "./generate.ts";
 import { resolveModel } from "./models.ts";
 import { VisualPrompt } from "./prompt.ts";
@@ -50,6 +50,12 @@ export interface Progress {
   readonly rows: number;
   /** The samples as they are so far; what is not drawn yet shows the input picture, or grey where there is none. */
   preview(): Promise<Image[]>;
+}
+
+/** Where `generate` looks for examples by itself. An `ExampleLibrary` is one. */
+export interface ExampleSource {
+  /** Finds examples for a request, compiled for this model. */
+  retrieve(model: XPrompt, request: ExampleRequest): Promise<Retrieved>;
 }
 
 export interface GenerateOptions {

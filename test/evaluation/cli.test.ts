@@ -4,18 +4,23 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { workplace } from "../cli/kit.ts";
 
-const { folder, json, refused, xprompt } = await workplace();
+const { folder, json, refused, succeed, xprompt } = await workplace();
 
 test("prints one JSON object, the one in results.json", async () => {
   const args = ["eval", "compression", "--model", "tiny", "--limit", "1", "--greedy", "--threads", "1"];
   const result = await json(...args, "--out", "measured");
-  expect(result).toMatchObject({ suite: "compression", model: "tiny", limit: 1, seed: 1 });
+  expect(result).toMatchObject({ suite: "compression", model: "tiny", limit: 1, seed: 2026 });
   expect(result.settings).toEqual({ temperature: 0, topK: 0, topP: 1, guidance: 1 });
-  expect(result.command).toBe("xprompt eval compression --model tiny --limit 1 --seed 1 --greedy");
+  expect(result.command).toBe("xprompt eval compression --model tiny --limit 1 --seed 2026 --greedy");
   expect(JSON.parse(await readFile(join(folder, "measured", "results.json"), "utf8"))).toEqual(result);
   expect(await readdir(join(folder, "measured"))).toEqual(
     expect.arrayContaining(["drawings", "report.html", "results.json"]),
   );
+  const { stdout } = await succeed(...args, "--out", "measured");
+  const lines = stdout.trimEnd().split("\n");
+  expect(lines.length).toBeGreaterThanOrEqual(2);
+  expect(lines.length).toBeLessThanOrEqual(6);
+  expect(stdout).toContain("colour fit");
   await refused(
     () => xprompt("eval", "describe", "--model", "tiny", "--out", "measured"),
     1,
@@ -38,6 +43,16 @@ test.each([
   ],
   ["--for by itself", ["eval", "unseen", "--for", "tiny"], 2, "--for with --as"],
   ["data that nothing asks for", ["eval", "seen", "--data", "before.png"], 2, "expected no --data"],
+  ["pictures that are not given", ["eval", "photos", "--model", "tiny"], 2, "npm run gather -- --out DIR"],
+  ["pictures that nothing asks for", ["eval", "seen", "--pictures", "."], 2, "expected no --pictures"],
+  ["a size that is none", ["eval", "photos", "--size", "300"], 2, "--size: expected 256 or 1024"],
+  [
+    "a size that nothing asks for",
+    ["eval", "icons", "--pictures", ".", "--size", "256"],
+    2,
+    "expected no --size",
+  ],
+  ["a folder without pictures", ["eval", "icons", "--model", "tiny", "--pictures", "."], 1, "npm run gather"],
   [
     "data that is not there",
     ["eval", "lol", "--model", "tiny", "--data", "nowhere"],

@@ -3,6 +3,7 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/pr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { colourFit } from "../../src/evaluation/baselines/index.ts";
 import { ExamplePool } from "../../src/evaluation/example-pool.ts";
 import { type EvaluationOptions, evaluate, type SuiteOptions, suites } from "../../src/evaluation/index.ts";
 import { psnr } from "../../src/evaluation/metrics/pictures.ts";
@@ -39,7 +40,7 @@ async function run(
   // biome-ignore lint/suspicious/noExplicitAny: results are looked at as JSON
 ): Promise<any> {
   const suite = suites.find((each) => each.name === name)!;
-  const result = await evaluate(suite, {
+  const { result, summary } = await evaluate(suite, {
     model,
     limit,
     seed: 3,
@@ -49,6 +50,9 @@ async function run(
     command: `xprompt eval ${name}`,
     load: { threads: 1 },
   });
+  expect(summary.length).toBeGreaterThan(0);
+  expect(summary.length).toBeLessThanOrEqual(6);
+  expect(summary.join("")).not.toMatch(/undefined|NaN|null/);
   return JSON.parse(JSON.stringify(result));
 }
 
@@ -68,20 +72,42 @@ test("pictures are drawn as the model recommends, unless told", async () => {
   expect(await settingsOf({}, at("tiny"))).toEqual({ temperature: 1, topK: 0, topP: 1, guidance: 1 });
 });
 
-test("seen: the families that the model names, right against wrong and none", async () => {
-  const { families, overall, n, betterThanWrong, restoration, tokenizer } = await run("seen", 2);
+test("seen: the families that the model names, right against wrong, the query alone and what costs nothing", async () => {
+  const { families, overall, n, restoration, tokenizer, prototypes, ...shares } = await run(
+    "seen",
+    2,
+    {},
+    at("seen"),
+  );
   expect(Object.keys(families).sort()).toEqual(["denoise", "invert", "move", "recolor"]);
   expect(n).toBe(2);
   const names = Object.keys(families);
   const meanOf = (condition: string) =>
     names.reduce((sum, name) => sum + families[name].rmse[condition], 0) / names.length;
-  for (const condition of ["right", "wrong", "none", "ceiling", "unchanged"])
+  for (const condition of ["right", "wrong", "queryAlone", "unchanged", "colourFit", "roundTrip"])
     expect(overall[condition].mean).toBeCloseTo(meanOf(condition), 9);
-  const better = names.filter((name) => families[name].rmse.right < families[name].rmse.wrong);
-  expect(betterThanWrong).toBeCloseTo(better.length / 4, 9);
-  const { right, ceiling } = families.denoise.psnr;
+  const { right, roundTrip, classical } = families.denoise.psnr;
   expect(restoration.psnr.right.mean).toBeCloseTo(right, 9);
-  expect(restoration.belowCeiling.mean).toBeCloseTo(ceiling - right, 9);
+  expect(restoration.psnr.classical.mean).toBeCloseTo(classical, 9);
+  expect(restoration.belowRoundTrip.mean).toBeCloseTo(roundTrip - right, 9);
+  expect(families.invert.rmse.classical).toBeUndefined();
+  expect(overall.classical).toBeUndefined();
+  expect(prototypes.tone.right.mean).toBeCloseTo(families.invert.rmse.right, 9);
+
+  // The pictures it leaves, against the query and the colour fit of the example.
+  const [key] = await readdir(at("seen", "drawings"));
+  const better = { Unchanged: 0, ColourFit: 0 };
+  for (const name of names)
+    for (const i of [0, 1]) {
+      const { query, example } = sampleOf(familyNamed(name), 3, i, 32);
+      const drawn = await loadImage(at("seen", "drawings", key!, name, `right-000${i}.png`));
+      const distance = psnr(drawn, query.output);
+      if (distance > psnr(query.input, query.output)) better.Unchanged++;
+      if (distance > psnr(colourFit([example(0)], query.input), query.output)) better.ColourFit++;
+    }
+  expect(shares.betterThanUnchanged.mean).toBeCloseTo(better.Unchanged / 8, 9);
+  expect(shares.betterThanColourFit.mean).toBeCloseTo(better.ColourFit / 8, 9);
+  expect(families.invert.rmse.colourFit).toBeLessThan(families.invert.rmse.unchanged);
   expect(families.invert.success).toBeUndefined();
 
   const model = await XPrompt.load(at("tiny"), { threads: 1 });
@@ -98,35 +124,42 @@ test("seen: the families that the model names, right against wrong and none", as
 });
 
 test("likelihood: nats a code by family, and of scenes by their captions", async () => {
-  const { families, overall, unseen, textToImage, betterThanNone, n } = await run("likelihood", 1);
+  const { families, overall, unseen, textToImage, betterThanQueryAlone, n } = await run("likelihood", 1);
   expect(n).toBe(1);
   expect(Object.keys(families).slice(0, 4).sort()).toEqual(["denoise", "invert", "move", "recolor"]);
   expect(families.derain.right).toBeGreaterThan(0);
   const names = ["invert", "recolor", "move", "denoise"];
-  for (const condition of ["right", "wrong", "none"]) {
+  for (const condition of ["right", "wrong", "queryAlone"]) {
     const mean = names.reduce((sum, name) => sum + families[name][condition], 0) / names.length;
     expect(overall[condition].mean).toBeCloseTo(mean, 9);
     // Random weights: hardly better or worse than even odds among 32 codes.
-    for (const group of [overall, unseen, textToImage]) {
-      expect(group[condition].mean).toBeGreaterThan(1);
-      expect(group[condition].mean).toBeLessThan(12);
+    for (const each of [overall[condition], unseen[condition], textToImage.noCaption]) {
+      expect(each.mean).toBeGreaterThan(1);
+      expect(each.mean).toBeLessThan(12);
     }
   }
-  expect(overall.noneOverRight.mean).toBeCloseTo(overall.none.mean - overall.right.mean, 9);
-  const better = names.filter((name) => families[name].right < families[name].none);
-  expect(betterThanNone).toBeCloseTo(better.length / names.length, 9);
+  expect(overall.queryAloneOverRight.mean).toBeCloseTo(overall.queryAlone.mean - overall.right.mean, 9);
+  const better = names.filter((name) => families[name].right < families[name].queryAlone);
+  expect(betterThanQueryAlone.mean).toBeCloseTo(better.length / names.length, 9);
   expect(textToImage.right.mean).not.toBe(textToImage.wrong.mean);
 });
 
 test("editing: scene edits among them, with a pool of examples", async () => {
   const result = await run("editing", 1);
   expect(Object.keys(result.families).sort()).toEqual(["move", "recolor"]);
-  expect(Object.keys(result.overall)).toEqual(["none", "random", "retrieved", "byWords", "byPicture"]);
+  const ways = ["wordsAlone", "random", "retrieved", "byWords", "byPicture"];
+  expect(Object.keys(result.overall)).toEqual([...ways, "unchanged", "colourFit", "roundTrip"]);
+  expect(result.overall.unchanged.success.mean).toBe(0);
+  expect(result.overall.unchanged.psnr.mean).toBeGreaterThan(0);
+  expect(result.betterThanColourFit.mean).toBeLessThanOrEqual(1);
   expect(result).toMatchObject({ metric: "success", pool: 128, n: 2, sameFamily: { byWords: 1 } });
 });
 
 test("compression: slots and bytes grow with the examples, by S each", async () => {
-  const { examples, xpTokens, ratio } = await run("compression", 1);
+  const { examples, xpTokens, ratio, baselines } = await run("compression", 1);
+  expect(Object.keys(baselines).sort()).toEqual(
+    ["colourFit", "colourFit2", "colourFit4", "colourFit8", "roundTrip", "unchanged"].sort(),
+  );
   expect(xpTokens).toBe(3);
   for (const count of [1, 2, 4, 8]) {
     expect(examples[count].slots).toBe(3 * count);
@@ -216,7 +249,8 @@ test("a data set on the disk: judged on its test split, with examples of the oth
       }
   const { conditions, n } = await run("lol", 5, { data: at("lol") }, at("out"));
   expect(n).toBe(2);
-  expect(Object.keys(conditions)).toEqual(["ceiling", "unchanged", "none", "random"]);
+  const free = ["unchanged", "colourFit", "classical", "roundTrip"];
+  expect(Object.keys(conditions)).toEqual([...free, "wordsAlone", "random"]);
   const pictures = await Promise.all(
     [0, 1].map(async (i) => [
       await loadImage(at("lol", "eval15", "low", `${i}.png`)),
@@ -241,7 +275,8 @@ test("nyuv2: metres as stored, pictures without any counted and left out", async
   }
   const { conditions, n, unjudged } = await run("nyuv2", 5, { data: at("nyu") });
   expect({ n, unjudged }).toEqual({ n: 3, unjudged: 1 });
-  expect(Object.keys(conditions)).toEqual(["ceiling", "unchanged", "none", "random"]);
+  const columns = ["unchanged", "colourFit", "roundTrip", "wordsAlone", "random"];
+  expect(Object.keys(conditions)).toEqual(columns);
   // No colour is nearer than 0.7 m, and the truth of the first map is.
   for (const { rmse } of Object.values<{ rmse: { mean: number } }>(conditions))
     expect(rmse.mean).toBeGreaterThan(0.2);

@@ -1,25 +1,69 @@
 /** @file Gap closure, and reports. */
 import { expect, test } from "vitest";
+import { bootstrap, mean } from "../../src/evaluation/metrics/bootstrap.ts";
 import { renderHtml, sheetImage } from "../../src/evaluation/report.ts";
-import { difference, gapClosure } from "../../src/evaluation/summary.ts";
+import { difference, gapClosure, shareBetter, standIn } from "../../src/evaluation/summary.ts";
 import { createImage } from "../../src/image/index.ts";
 
+const known = (...values: number[]) => ({ values, sameSamples: false });
+
 test("gap closure of the paper's own figures: low light in dB, depth as an error", () => {
-  const lowLight = gapClosure({ withExample: [17.22, 17.22], without: [9.14, 9.14], full: 19.71 }, true, 1)!;
+  const lowLight = gapClosure(
+    { withExample: [17.22, 17.22], without: [9.14, 9.14], full: known(19.71) },
+    true,
+    1,
+  )!;
   expect(lowLight.mean).toBeCloseTo(0.76, 2);
-  const depth = gapClosure({ withExample: [0.352], without: [0.745], full: 0.279 }, false, 1)!;
+  const depth = gapClosure({ withExample: [0.352], without: [0.745], full: known(0.279) }, false, 1)!;
   expect(depth.mean).toBeCloseTo(0.84, 2);
   expect(depth.ci[0]).toBeCloseTo(depth.mean, 9);
 });
 
 test("an example that makes it worse closes less than nothing", () => {
-  expect(gapClosure({ withExample: [8], without: [10], full: 20 }, true, 1)!.mean).toBeCloseTo(-0.2, 9);
-  expect(gapClosure({ withExample: [0.5], without: [0.4], full: 0.2 }, false, 1)!.mean).toBeCloseTo(-0.5, 9);
+  expect(gapClosure({ withExample: [8], without: [10], full: known(20) }, true, 1)!.mean).toBeCloseTo(
+    -0.2,
+    9,
+  );
+  expect(gapClosure({ withExample: [0.5], without: [0.4], full: known(0.2) }, false, 1)!.mean).toBeCloseTo(
+    -0.5,
+    9,
+  );
 });
 
 test("where there is no gap, there is no share of it", () => {
-  expect(gapClosure({ withExample: [12], without: [10], full: 9 }, true, 1)).toBeUndefined();
-  expect(gapClosure({ withExample: [0.1], without: [0.2], full: 0.3 }, false, 1)).toBeUndefined();
+  expect(gapClosure({ withExample: [12], without: [10], full: known(9) }, true, 1)).toBeUndefined();
+  expect(gapClosure({ withExample: [0.1], without: [0.2], full: known(0.3) }, false, 1)).toBeUndefined();
+});
+
+const spread = Array.from({ length: 32 }, (_, i) => Math.sin(3 * i));
+const around = (centre: number) => spread.map((value) => centre + value);
+
+test("the uncertainty of the trained model is in the interval, and a gap within chance is none", () => {
+  const own = { withExample: around(14), without: around(10) };
+  const width = (full: Parameters<typeof gapClosure>[0]["full"]) => {
+    const [low, high] = gapClosure({ ...own, full }, true, 1)!.ci;
+    return high - low;
+  };
+  const values = around(15);
+  const fixed = width({ values: [mean(values)], sameSamples: false });
+  expect(width({ values, sameSamples: false })).toBeGreaterThan(1.02 * fixed);
+  // Drawn anew together, columns that go up and down alike cancel.
+  expect(width({ values, sameSamples: true })).toBeCloseTo(0, 9);
+  expect(gapClosure({ ...own, full: { values: around(10.1), sameSamples: false } }, true, 1)).toBeUndefined();
+});
+
+test.each([31, 32])("%i values stand in for an estimate, with its mean and about its interval", (count) => {
+  const values = standIn({ mean: 3, ci: [2.5, 3.5] }, count);
+  expect(values).toHaveLength(count);
+  expect(mean(values)).toBeCloseTo(3, 12);
+  const [low, high] = bootstrap([values], ([column]) => mean(column!), 1);
+  expect(Math.abs(low - 2.5)).toBeLessThan(0.1);
+  expect(Math.abs(high - 3.5)).toBeLessThan(0.1);
+});
+
+test("the share of pictures with the smaller error: as good is not better", () => {
+  expect(shareBetter([1, 2, 3, 4], [2, 2, 2, 5], 1)!.mean).toBe(0.5);
+  expect(shareBetter([], [], 1)).toBeUndefined();
 });
 
 test("a difference is taken sample by sample", () => {

@@ -38,7 +38,7 @@ const options = (more: Partial<EvaluationOptions> = {}): EvaluationOptions => ({
 
 // biome-ignore lint/suspicious/noExplicitAny: results are looked at as JSON
 const run = async (more: Partial<EvaluationOptions> = {}): Promise<any> =>
-  JSON.parse(JSON.stringify(await evaluate(unseen, options(more))));
+  JSON.parse(JSON.stringify((await evaluate(unseen, options(more))).result));
 
 test("measures the pictures it leaves, goes on where it was cut off, and takes stored figures", async () => {
   const result = await run({ out: at("out") });
@@ -46,8 +46,9 @@ test("measures the pictures it leaves, goes on where it was cut off, and takes s
   for (const figures of Object.values(result.tasks))
     expect(Object.keys(figures as object)).toEqual(
       expect.arrayContaining([
-        ...["metric", "full", "none", "causal", "xprompt", "wrongExample", "gapClosure"],
-        ...["ci", "ssim", "examples", "ceiling", "n"],
+        ...["metric", "full", "wordsAlone", "queryAlone", "causal", "xprompt", "wrongExample", "gapClosure"],
+        ...["ci", "ssim", "examples", "n", "unchanged", "colourFit", "classical", "roundTrip"],
+        ...["colourFits", "betterThanUnchanged", "betterThanColourFit"],
       ]),
     );
   expect(result.tasks.derain).toMatchObject({
@@ -65,10 +66,10 @@ test("measures the pictures it leaves, goes on where it was cut off, and takes s
   const drawing = (name: string) => at("out", "drawings", key!, `${name}.png`);
   const truth = (family: string, index: number) => sampleOf(familyNamed(family), 5, index, 32).query;
   const [first, second] = [
-    await loadImage(drawing("derain/none-0000")),
-    await loadImage(drawing("derain/none-0001")),
+    await loadImage(drawing("derain/wordsAlone-0000")),
+    await loadImage(drawing("derain/wordsAlone-0001")),
   ];
-  expect(result.tasks.derain.none).toBeCloseTo(
+  expect(result.tasks.derain.wordsAlone).toBeCloseTo(
     (psnr(first, truth("derain", 0).output) + psnr(second, truth("derain", 1).output)) / 2,
     9,
   );
@@ -82,13 +83,15 @@ test("measures the pictures it leaves, goes on where it was cut off, and takes s
   expect(result.tasks.lowLight.examples["1"]).toBe(result.tasks.lowLight.xprompt);
 
   // A picture that is gone, and one that is damaged, are drawn again; the others are taken as they are.
-  await rm(drawing("derain/none-0000"));
-  await writeFile(drawing("derain/none-0001"), "damaged");
+  await rm(drawing("derain/wordsAlone-0000"));
+  await writeFile(drawing("derain/wordsAlone-0001"), "damaged");
   const generate = vi.spyOn(XPrompt.prototype, "generate");
   expect(await run({ out: at("out") })).toEqual(result);
   expect(generate).toHaveBeenCalledTimes(2);
   generate.mockRestore();
 
+  expect(result.tasks.derain.fullIsUpperBound).toBeNull();
+  expect(result.tasks.addObject.classical).toBeNull();
   const html = await readFile(at("out", "report.html"), "utf8");
   expect(html).toMatch(/data:image\/png;base64/);
   expect(html).not.toMatch(/https?:/);
@@ -111,11 +114,16 @@ test("measures the pictures it leaves, goes on where it was cut off, and takes s
     causal: null,
   });
   for (const name of names) {
-    const { full, none, xprompt, gapClosure, metric } = compared.tasks[name];
+    const { full, wordsAlone, xprompt, gapClosure, metric, examples, fullIsUpperBound } =
+      compared.tasks[name];
     expect(full).toBe(stored.tasks[name].means[metric]);
-    const hasGap = metric === "rmse" ? full < none : full > none;
-    if (hasGap) expect(gapClosure).toBeCloseTo((xprompt - none) / (full - none), 9);
-    else expect(gapClosure).toBeNull();
+    const values: number[] = stored.tasks[name].values[metric];
+    expect(full).toBeCloseTo((values[0]! + values[1]!) / 2, 9);
+    const isBetter = (a: number, b: number) => (metric === "rmse" ? a < b : a > b);
+    if (gapClosure !== null) expect(gapClosure).toBeCloseTo((xprompt - wordsAlone) / (full - wordsAlone), 9);
+    if (!isBetter(full, wordsAlone)) expect(gapClosure).toBeNull();
+    const fewShot: number[] = Object.values(examples);
+    expect(fullIsUpperBound).toBe(!fewShot.some((each) => isBetter(each, full)));
   }
   const { comparison } = await run({ limit: 1 });
   expect(comparison.full).toMatchObject({ stored: true, sameSamples: false });

@@ -7,23 +7,48 @@ export type Interval = readonly [low: number, high: number];
 const RESAMPLES = 1000;
 const CONFIDENCE = 0.95;
 
+/** A mean, or another statistic, with its 95% interval. */
+export interface Estimate {
+  readonly mean: number;
+  readonly ci: Interval;
+}
+
+/** Columns that belong together sample by sample: the same pictures under several conditions. */
+export type Columns = readonly (readonly number[])[];
+
 /**
  * The 95% interval of a statistic of samples that are drawn anew with replacement. Several columns that belong
- * together sample by sample (the same pictures under several conditions) are drawn together.
+ * together are drawn together.
  * @param columns equally long, at least one sample
  */
-export function bootstrap(
-  columns: readonly (readonly number[])[],
-  statistic: (columns: readonly (readonly number[])[]) => number,
+export const bootstrap = (
+  columns: Columns,
+  statistic: (columns: Columns) => number,
   seed: number,
-): Interval {
-  const count = columns[0]!.length;
+): Interval => intervalOf(resampled([columns], ([drawn]) => statistic(drawn!), seed));
+
+/**
+ * A statistic of 1,000 resamples. Columns of one group are drawn together, groups independently of each other.
+ * @param groups each of equally long columns with at least one sample
+ */
+export function resampled(
+  groups: readonly Columns[],
+  statistic: (groups: readonly Columns[]) => number,
+  seed: number,
+): number[] {
   const random = Random.of(seed, "bootstrap");
-  const values = Array.from({ length: RESAMPLES }, () => {
+  const redraw = (columns: Columns): Columns => {
+    const count = columns[0]!.length;
     const drawn = Array.from({ length: count }, () => random.integer(0, count - 1));
-    return statistic(columns.map((column) => drawn.map((i) => column[i]!)));
-  }).sort((a, b) => a - b);
-  return [quantile(values, (1 - CONFIDENCE) / 2), quantile(values, (1 + CONFIDENCE) / 2)];
+    return columns.map((column) => drawn.map((i) => column[i]!));
+  };
+  return Array.from({ length: RESAMPLES }, () => statistic(groups.map(redraw)));
+}
+
+/** The middle 95% of a statistic's resamples. */
+export function intervalOf(values: readonly number[]): Interval {
+  const sorted = values.toSorted((a, b) => a - b);
+  return [quantile(sorted, (1 - CONFIDENCE) / 2), quantile(sorted, (1 + CONFIDENCE) / 2)];
 }
 
 /** Linear between the neighbours, as numpy does. */

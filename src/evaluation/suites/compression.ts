@@ -5,13 +5,18 @@
  */
 import { z } from "zod";
 import { headWidth } from "../../chameleon/transformer.ts";
+import type { Image } from "../../image/index.ts";
 import { familyNamed, Random } from "../../tasks/index.ts";
 import { exampleMasks } from "../../xprompt/sequence.ts";
+import { colourFit } from "../baselines/index.ts";
 import { Comparison, type Stored, storedInterval } from "../comparison.ts";
+import { colourFitOf } from "../conditions.ts";
 import type { Shown } from "../drawings.ts";
+import { plain } from "../lines.ts";
 import { mean } from "../metrics/bootstrap.ts";
 import { boundedPsnr, rmse } from "../metrics/pictures.ts";
 import { numbered, sampleOf } from "../samples.ts";
+import { Scoreboard } from "../scores.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { estimate } from "../summary.ts";
 
@@ -40,6 +45,8 @@ const measuredSchema = z.object({
   examples: z.record(z.string(), costsSchema),
   /** Slots of an example, against those that are kept of it. */
   ratio: z.number(),
+  /** Of the same samples; figures of earlier versions have none. */
+  baselines: z.record(z.string(), z.object({ psnr: z.number(), rmse: z.number() })).optional(),
   n: z.int().min(1),
 });
 type Measured = z.output<typeof measuredSchema>;
@@ -62,6 +69,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   const compared = rows.toSorted((a, b) => slotsOf(a) - slotsOf(b));
   return {
     figures: { ...measured, sweep: compared.map((each) => ({ stored: true, ...each })) },
+    summary: linesOf(measured),
     report: [reportOf(measured), ...(compared.length > 0 ? [sweepReport(compared)] : [])],
   };
 }
@@ -72,12 +80,14 @@ const slotsOf = ({ examples }: Measured): number => examples["1"]!.slots;
 async function measureComparison(context: SuiteContext): Promise<SuiteOutcome> {
   const measured = await measureCounts(context);
   const name = measured.mask === "causal" ? "causal" : `xp-${measured.xpTokens}`;
-  return { figures: await sweep.store(name, measured, context), report: [reportOf(measured)] };
+  const figures = await sweep.store(name, measured, context);
+  return { figures, report: [reportOf(measured)], summary: linesOf(measured) };
 }
 
 async function measureCounts({ drawings, limit, seed, model, training }: SuiteContext): Promise<Measured> {
   drawings.expect(limit * counts.length);
   const columns = new Map(counts.map((count) => [count, new Columns()]));
+  const free = new Scoreboard();
   for (let i = 0; i < limit; i++) {
     const name = Random.of(seed, "compression", i).pick(training.families);
     const sample = sampleOf(familyNamed(name), seed, i, model.size);
@@ -86,8 +96,14 @@ async function measureCounts({ drawings, limit, seed, model, training }: SuiteCo
       const { input, output } = sample.example(j);
       return { input, output };
     });
+    const measure = (baseline: string, image: Image) =>
+      free.add(baseline, { psnr: boundedPsnr(image, output), rmse: rmse(image, output) });
+    const [roundTrip] = await model.reconstruct([output]);
+    measure("unchanged", input);
+    measure("roundTrip", roundTrip!);
     for (const count of counts) {
       const shown = examples.slice(0, count);
+      measure(colourFitOf(count), colourFit(shown, input));
       const { image, milliseconds } = await drawings.draw({
         id: `examples-${count}/${numbered(i)}`,
         seed: sample.seed,
@@ -115,7 +131,13 @@ async function measureCounts({ drawings, limit, seed, model, training }: SuiteCo
       return [count, { ...cost, ...columns.get(count)!.summary(seed) }];
     }),
   );
-  return { xpTokens, mask, examples, ratio: wholeExample / kept, n: limit };
+  const baselines = Object.fromEntries(
+    free.conditions.map((name) => [
+      name,
+      { psnr: mean(free.column(name, "psnr")), rmse: mean(free.column(name, "rmse")) },
+    ]),
+  );
+  return { xpTokens, mask, examples, ratio: wholeExample / kept, baselines, n: limit };
 }
 
 /** What was measured with so many examples, a value a sample. */
@@ -139,16 +161,31 @@ class Columns {
 
 const shownCosts = ["slots", "bytes", "slotsUncompressed", "milliseconds", "nats", "psnr", "rmse"] as const;
 
-function reportOf({ examples, ratio }: Measured) {
+/** A line for each number of examples. */
+const linesOf = ({ examples, baselines = {} }: Measured): string[] => [
+  ...counts.map((count) => {
+    const { slots, milliseconds, nats, psnr } = examples[count]!;
+    return `${count} examples in ${slots} slots: ${plain(milliseconds, 0)} ms, ${plain(nats, 2)} nats per code, ${plain(psnr, 1)} dB; colour fit ${plain(baselines[colourFitOf(count)]?.psnr, 1)} dB`;
+  }),
+  `unchanged ${plain(baselines.unchanged?.psnr, 1)} dB, round trip ${plain(baselines.roundTrip?.psnr, 1)} dB`,
+];
+
+function reportOf({ examples, ratio, baselines = {} }: Measured) {
   const { slots } = examples["1"]!;
   return {
     title: "Compression",
     text:
       `Examples of families that training showed, compressed to ${slots} slots each (uncompressed: ${Math.round(slots * ratio)}). ` +
-      "Milliseconds: the median, examples read before. Nats: a code of the truth.",
+      "Milliseconds: the median, examples read before. Nats: per code of the truth. colourFit2: least squares from the colours of two examples, and so on.",
     table: {
       columns: ["examples", ...shownCosts],
-      rows: counts.map((count) => [count, ...shownCosts.map((field) => examples[count]![field])]),
+      rows: [
+        ...counts.map((count) => [count, ...shownCosts.map((field) => examples[count]![field])]),
+        ...Object.entries(baselines).map(([name, { psnr, rmse }]) => [
+          name,
+          ...shownCosts.map((field) => (field === "psnr" ? psnr : field === "rmse" ? rmse : null)),
+        ]),
+      ],
     },
   };
 }

@@ -1,9 +1,9 @@
 /**
- * @file Public data sets as they are downloaded: every record of the split that is judged, drawn without an example, with one
+ * @file Public data sets as they are downloaded: every record of the split that is judged, drawn by words alone, with one example
  * at random, and with the one that a library finds; measured by the set's protocol at the model's size.
  */
 import { XPromptError } from "../../errors.ts";
-import type { SheetRow } from "../../image/index.ts";
+import type { Image, SheetRow } from "../../image/index.ts";
 import {
   type LoadedPair,
   MissingSplit,
@@ -12,8 +12,10 @@ import {
   type PairsSettings,
 } from "../../tasks/datasets/index.ts";
 import { Random } from "../../tasks/index.ts";
+import { baselines, classicalFilter, colourFit } from "../baselines/index.ts";
 import type { Shown } from "../drawings.ts";
 import { ExamplePool } from "../example-pool.ts";
+import { plain } from "../lines.ts";
 import { numbered } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { type Meter, type Protocol, protocols, type Truth } from "./protocols.ts";
@@ -25,6 +27,8 @@ interface DataSet {
   /** The split that is judged, where the files tell splits. */
   readonly split: string;
   readonly protocol: keyof typeof protocols;
+  /** The family whose classical filter applies. */
+  readonly restores?: string;
   /** Whether instructions differ, so that an example can be looked for. */
   readonly retrieval?: boolean;
 }
@@ -36,6 +40,7 @@ const dataSets: readonly DataSet[] = [
     format: "lol",
     split: "test",
     protocol: "restoration",
+    restores: "lowLightEnhancement",
   },
   {
     name: "rain100",
@@ -43,6 +48,7 @@ const dataSets: readonly DataSet[] = [
     format: "rain",
     split: "test",
     protocol: "restoration",
+    restores: "derain",
   },
   {
     name: "gopro",
@@ -50,6 +56,7 @@ const dataSets: readonly DataSet[] = [
     format: "gopro",
     split: "test",
     protocol: "restoration",
+    restores: "motionDeblur",
   },
   {
     name: "nyuv2",
@@ -67,7 +74,7 @@ const dataSets: readonly DataSet[] = [
   },
   {
     name: "magicbrush",
-    description: "editing on MagicBrush: L1, L2, PSNR; no, a random, a retrieved example",
+    description: "editing on MagicBrush: L1, L2, PSNR; words alone, with a random, with a retrieved example",
     format: "magicbrush",
     split: "dev",
     protocol: "editing",
@@ -123,10 +130,12 @@ async function compare(
   { model, drawings, seed, options }: SuiteContext,
   { split, queries, pool, library }: Judged,
 ): Promise<SuiteOutcome> {
-  const ways = ["none", "random", ...(set.retrieval ? ["retrieved"] : [])] as const;
+  const ways = ["wordsAlone", "random", ...(set.retrieval ? ["retrieved"] : [])] as const;
+  const filter = set.restores === undefined ? undefined : classicalFilter(set.restores);
+  const free = baselines.filter((name) => name !== "classical" || filter);
   drawings.expect(queries.length * ways.length);
   const meters = new Map<string, Meter>(
-    ["ceiling", "unchanged", ...ways].map((way) => [way, protocols[set.protocol].meter()]),
+    [...free, ...ways].map((way) => [way, protocols[set.protocol].meter()]),
   );
   const rows: SheetRow[] = [];
   for (const [i, query] of queries.entries()) {
@@ -137,7 +146,7 @@ async function compare(
       );
     const random = Random.of(seed, set.name, query.id);
     const seedOfPicture = random.integer(0, 2 ** 31 - 1);
-    const examples: Record<string, Shown[]> = { none: [], random: [random.pick(others)] };
+    const examples: Record<string, Shown[]> = { wordsAlone: [], random: [random.pick(others)] };
     if (library) {
       const best = await library.nearest(
         { instruction: query.instruction, input: query.input! },
@@ -146,10 +155,13 @@ async function compare(
       );
       examples.retrieved = best ? [best] : [];
     }
-    const [reconstructed] = await model.reconstruct([query.output]);
-    meters.get("ceiling")!.add(reconstructed!, query.truth);
-    meters.get("unchanged")!.add(query.input!, query.truth);
-    const cells = [{ image: query.input! }, { image: query.output }, { image: reconstructed! }];
+    const [roundTrip] = await model.reconstruct([query.output]);
+    const measure = (column: string, image: Image) => meters.get(column)!.add(image, query.truth);
+    measure("unchanged", query.input!);
+    measure("colourFit", colourFit(examples.random!, query.input!));
+    if (filter) measure("classical", await filter.apply(query.input!));
+    measure("roundTrip", roundTrip!);
+    const cells = [{ image: query.input! }, { image: query.output }, { image: roundTrip! }];
     for (const way of ways) {
       const { image } = await drawings.draw({
         id: `${way}/${numbered(i)}`,
@@ -158,25 +170,31 @@ async function compare(
         input: query.input,
         instruction: query.instruction,
       });
-      meters.get(way)!.add(image, query.truth);
+      measure(way, image);
       cells.push({ image });
     }
     if (rows.length < SHOWN) rows.push({ label: query.instruction, cells });
   }
   const conditions = Object.fromEntries([...meters].map(([way, meter]) => [way, meter.figures(seed)]));
-  const metrics = Object.keys(conditions.none!);
+  const metrics = Object.keys(conditions.wordsAlone!);
   return {
     figures: {
       conditions,
       n: queries.length,
-      unjudged: meters.get("none")!.unjudged,
+      unjudged: meters.get("wordsAlone")!.unjudged,
       skipped: split.defects.total,
       size: model.size,
     },
+    summary: metrics.map((metric) => {
+      const values = Object.entries(conditions).map(
+        ([way, figures]) => `${way} ${plain(figures[metric]?.mean, 3)}`,
+      );
+      return `${metric} over ${queries.length} pictures: ${values.join(", ")}`;
+    }),
     report: [
       {
         title: set.name,
-        text: "none: the instruction alone; random, retrieved: with one example of the training split; ceiling: the truth through the image tokenizer; unchanged: the query itself.",
+        text: "wordsAlone: the instruction without an example; random, retrieved: with one example of the training split; unchanged: the query itself; colourFit: least squares from the random example's colours; classical: one filter, fixed for the set; roundTrip: the truth through the image tokenizer.",
         table: {
           columns: ["condition", ...metrics],
           rows: Object.entries(conditions).map(([way, figures]) => [
@@ -184,7 +202,7 @@ async function compare(
             ...metrics.map((metric) => figures[metric]?.mean ?? null),
           ]),
         },
-        sheet: { columnTitles: ["query", "truth", "tokenizer", ...ways], rows },
+        sheet: { columnTitles: ["query", "truth", "round trip", ...ways], rows },
       },
     ],
   };

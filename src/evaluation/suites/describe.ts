@@ -4,7 +4,8 @@
  */
 import { familyNamed, heldOutOfScenes, Random, type TaskFamily } from "../../tasks/index.ts";
 import { aspects, type Judgement, judgeWords, type Sayings } from "../judges/words.ts";
-import { mean, meanInterval } from "../metrics/bootstrap.ts";
+import { percent } from "../lines.ts";
+import { type Interval, mean, meanInterval } from "../metrics/bootstrap.ts";
 import { sampleOf } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 
@@ -56,8 +57,13 @@ async function measure({ model, training, limit, seed, signal }: SuiteContext): 
   const text =
     "Right: the wording is likest to that of the right family; the words about objects, attributes and relations are " +
     "exactly those of the truth, where it has any.";
+  const percents = fields.flatMap((field) => {
+    const share = figures.overall[field];
+    return share ? `${field} ${percent({ mean: share.share, ci: share.ci })} of ${share.n}` : [];
+  });
   return {
     figures,
+    summary: [`right in descriptions of families that training showed: ${percents.join(", ")}`],
     report: [
       { title: "Descriptions", text, table: { columns: ["family", ...fields], rows: shares } },
       {
@@ -77,9 +83,7 @@ function sayingsOf(family: TaskFamily, seed: number): string[] {
   return [...new Set(drawn)];
 }
 
-type Shares = Readonly<
-  Partial<Record<(typeof fields)[number], { share: number; n: number; ci: readonly number[] }>>
->;
+type Shares = Readonly<Partial<Record<(typeof fields)[number], { share: number; n: number; ci: Interval }>>>;
 
 /** The share that is right of each field, among those that have it. */
 function sharesOf(judgements: readonly Judgement[], seed: number): Shares {

@@ -1,21 +1,29 @@
 /**
- * @file Editing by words, with an example to go with them or not: none, one at random, or one that a library of other
+ * @file Editing by words, alone or with an example: one at random, or one that a library of other
  * edits is asked for (the paper's RAIE): by what the instruction says to the model, by its words, or by the picture.
  */
 import { XPromptError } from "../../errors.ts";
+import type { Image } from "../../image/index.ts";
 import { type Pair, Random, selectFamilies, type TaskFamily } from "../../tasks/index.ts";
+import { colourFit } from "../baselines/index.ts";
 import { type Distance, distances, ExamplePool } from "../example-pool.ts";
 import { EditJudge } from "../judges/edit.ts";
+import { percent } from "../lines.ts";
 import { mean } from "../metrics/bootstrap.ts";
 import { boundedPsnr, rmse } from "../metrics/pictures.ts";
 import type { Section } from "../report.ts";
 import { numbered, sampleOf } from "../samples.ts";
+import { Scoreboard } from "../scores.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
-import { difference, estimate } from "../summary.ts";
+import { difference, estimate, shareBetter } from "../summary.ts";
 
 const searches = Object.keys(distances) as Distance[];
-const ways = ["none", "random", ...searches] as const;
+const ways = ["wordsAlone", "random", ...searches] as const;
 type Way = (typeof ways)[number];
+/** The colour fit is of the retrieved example. No family here restores anything, so there is no classical filter. */
+const free = ["unchanged", "colourFit", "roundTrip"] as const;
+type Column = Way | (typeof free)[number];
+const columns: readonly Column[] = [...ways, ...free];
 const metrics = ["success", "psnr", "rmse"] as const;
 
 /** Pairs in the pool for each family. */
@@ -42,9 +50,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
     }),
   );
   const library = await ExamplePool.open(model, pool);
-  const scores = Object.fromEntries(
-    ways.map((way) => [way, { success: [], psnr: [], rmse: [] }]),
-  ) as unknown as Record<Way, Record<(typeof metrics)[number], number[]>>;
+  const scores = new Scoreboard();
   const perFamily: (readonly [string, ...number[]])[] = [];
   const sameFamily: Record<string, number[]> = Object.fromEntries(searches.map((way) => [way, []]));
   const sections: Section[] = [];
@@ -54,8 +60,14 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       for (let i = 0; i < limit; i++) {
         const sample = sampleOf(family, seed, i, model.size);
         const { input, output, instruction, scenes } = sample.query;
-        const [reconstructed] = await model.reconstruct([output]);
-        const judge = new EditJudge(scenes!, model.size, reconstructed);
+        const [roundTrip] = await model.reconstruct([output]);
+        const judge = new EditJudge(scenes!, model.size, roundTrip);
+        const measure = (column: Column, image: Image) =>
+          scores.add(column, {
+            success: judge.judge(image).success ? 1 : 0,
+            psnr: boundedPsnr(image, output),
+            rmse: rmse(image, output),
+          });
         const chosen: Partial<Record<Way, (typeof pool)[number]>> = {
           random: Random.of(seed, "random example", family.name, i).pick(pool),
         };
@@ -73,17 +85,18 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
             input,
             instruction,
           });
-          scores[way].success.push(judge.judge(image).success ? 1 : 0);
-          scores[way].psnr.push(boundedPsnr(image, output));
-          scores[way].rmse.push(rmse(image, output));
+          measure(way, image);
           cells.push({ image });
         }
         const { input: before, output: after } = chosen.retrieved!;
+        measure("unchanged", input);
+        measure("colourFit", colourFit([chosen.retrieved!], input));
+        measure("roundTrip", roundTrip!);
         if (i < SHOWN)
           rows.push({ label: instruction, cells: [...cells, { image: before }, { image: after }] });
       }
-      const own = (way: Way) => mean(scores[way].success.slice(-limit));
-      perFamily.push([family.name, ...ways.map(own)]);
+      const own = (column: Column) => mean(scores.column(column, "success").slice(-limit));
+      perFamily.push([family.name, ...columns.map(own)]);
       const columnTitles = ["query", "truth", ...ways, "retrieved example", ""];
       sections.push({ title: family.name, sheet: { columnTitles, rows } });
     }
@@ -91,37 +104,48 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
     await library.close();
   }
   const overall = Object.fromEntries(
-    ways.map((way) => [
-      way,
-      Object.fromEntries(metrics.map((metric) => [metric, estimate(scores[way][metric], seed)])),
+    columns.map((column) => [
+      column,
+      Object.fromEntries(metrics.map((metric) => [metric, estimate(scores.column(column, metric), seed)])),
     ]),
   );
+  const success = (column: Column) => scores.column(column, "success");
+  const better = (other: Column) =>
+    shareBetter(scores.column("retrieved", "rmse"), scores.column(other, "rmse"), seed);
+  const [betterThanUnchanged, betterThanColourFit] = [better("unchanged"), better("colourFit")];
   return {
     figures: {
       metric: "success",
       overall,
       differences: {
-        retrievedOverNone: difference(scores.retrieved.success, scores.none.success, seed),
-        retrievedOverRandom: difference(scores.retrieved.success, scores.random.success, seed),
+        retrievedOverWordsAlone: difference(success("retrieved"), success("wordsAlone"), seed),
+        retrievedOverRandom: difference(success("retrieved"), success("random"), seed),
       },
+      betterThanUnchanged,
+      betterThanColourFit,
       /** How often the example is of the family that is asked for. */
       sameFamily: Object.fromEntries(searches.map((way) => [way, mean(sameFamily[way]!)])),
       families: Object.fromEntries(
         perFamily.map(([name, ...values]) => [
           name,
-          Object.fromEntries(ways.map((way, i) => [way, values[i]])),
+          Object.fromEntries(columns.map((column, i) => [column, values[i]])),
         ]),
       ),
       pool: pool.length,
       n: families.length * limit,
     },
+    summary: [
+      `edits that succeeded of ${success("wordsAlone").length}: words alone ${percent(overall.wordsAlone!.success)}, with the retrieved example ${percent(overall.retrieved!.success)}, with one at random ${percent(overall.random!.success)}`,
+      `without the model: unchanged ${percent(overall.unchanged!.success)}, colour fit ${percent(overall.colourFit!.success)}, round trip ${percent(overall.roundTrip!.success)}`,
+      `pictures nearer to the truth with the retrieved example: than unchanged ${percent(betterThanUnchanged)}, than the colour fit ${percent(betterThanColourFit)}`,
+    ],
     report: [
       {
         title: "Editing",
-        text: "Share of edits that succeeded by the world's own ground truth; the instruction is always given. retrieved: the library's nearest example; byWords, byPicture: the nearest by full-text search, by the picture.",
+        text: "Share of edits that succeeded by the world's own ground truth; the instruction is always given. wordsAlone: without an example; retrieved: the library's nearest example; byWords, byPicture: the nearest by full-text search, by the picture; unchanged: the query itself; colourFit: least squares from the retrieved example's colours; roundTrip: the truth through the image tokenizer.",
         table: {
-          columns: ["family", ...ways],
-          rows: [["all", ...ways.map((way) => overall[way]!.success ?? null)], ...perFamily],
+          columns: ["family", ...columns],
+          rows: [["all", ...columns.map((column) => overall[column]!.success ?? null)], ...perFamily],
         },
       },
       ...sections,

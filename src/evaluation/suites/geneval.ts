@@ -54,6 +54,7 @@ async function measure({ drawings, limit, seed, options }: SuiteContext): Promis
   const text = `Drawn into ${root}: judge them with GenEval's evaluation/evaluate_images.py.`;
   return {
     figures: { prompts: lines.length, samples: SAMPLES, tags, images: root },
+    summary: [`${lines.length * SAMPLES} pictures of ${lines.length} prompts drawn into ${root}`],
     report: [{ title: "GenEval", text, table: { columns: ["kind", "prompts"], rows: Object.entries(tags) } }],
   };
 }

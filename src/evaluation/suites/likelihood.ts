@@ -1,6 +1,6 @@
 /**
  * @file How likely the true picture is, in nats a code: nothing is drawn, and so nothing depends on how. Of tasks with
- * the right example, a wrong one and none; of scenes with their caption, another one and none.
+ * the right example, a wrong one and the query alone; of scenes with their caption, another one and none.
  */
 import { Progress } from "../../progress.ts";
 import {
@@ -13,12 +13,15 @@ import {
   renderScene,
 } from "../../tasks/index.ts";
 import { examplesOf } from "../conditions.ts";
+import { plain } from "../lines.ts";
 import { mean } from "../metrics/bootstrap.ts";
 import { sampleOf } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { difference, estimate } from "../summary.ts";
 
-const conditions = ["right", "wrong", "none"] as const;
+/** `without`: the query alone, or a scene without a caption. */
+const conditions = ["right", "wrong", "without"] as const;
+type Without = "queryAlone" | "noCaption";
 /** Nats a code of every sample, by condition. */
 type Columns = Readonly<Record<(typeof conditions)[number], number[]>>;
 
@@ -27,7 +30,8 @@ const SCENES = 16;
 
 export const likelihood: Suite = {
   name: "likelihood",
-  description: "nats a code of the true picture, by family, with the right example, a wrong one and none",
+  description:
+    "nats a code of the true picture, by family, with the right example, a wrong one and the query alone",
   limit: 4,
   drawsNothing: true,
   run: measure,
@@ -56,28 +60,31 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
     const scenes = await ofScenes(context, onSample);
     const pooled = (group: readonly string[]) =>
       columnsOf((condition) => group.flatMap((name) => families.get(name)![condition]));
-    const better = (other: "wrong" | "none") =>
-      mean(
+    const better = (other: "wrong" | "without") =>
+      estimate(
         training.families.map((name) => {
           const columns = families.get(name)!;
           return mean(columns.right) < mean(columns[other]) ? 1 : 0;
         }),
+        seed,
       );
     const seen = pooled(training.families);
     const figures = {
       unit: "nats a code",
-      overall: summaryOf(seen, seed),
-      unseen: unseen.length > 0 ? summaryOf(pooled(unseen), seed) : null,
-      others: others.length > 0 ? summaryOf(pooled(others), seed) : null,
-      textToImage: summaryOf(scenes, seed),
+      overall: summaryOf(seen, "queryAlone", seed),
+      unseen: unseen.length > 0 ? summaryOf(pooled(unseen), "queryAlone", seed) : null,
+      others: others.length > 0 ? summaryOf(pooled(others), "queryAlone", seed) : null,
+      textToImage: summaryOf(scenes, "noCaption", seed),
       betterThanWrong: better("wrong"),
-      betterThanNone: better("none"),
-      families: Object.fromEntries([...families].map(([name, columns]) => [name, meansOf(columns)])),
+      betterThanQueryAlone: better("without"),
+      families: Object.fromEntries(
+        [...families].map(([name, columns]) => [name, renamed(meansOf(columns), "queryAlone")]),
+      ),
       n: limit,
     };
     const row = (name: string, columns: Columns) => {
-      const { right, wrong, none } = meansOf(columns);
-      return [name, right, wrong, none];
+      const { right, wrong, without } = meansOf(columns);
+      return [name, right, wrong, without];
     };
     const rows = [
       row("seen families", seen),
@@ -88,9 +95,14 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
     ];
     const text =
       "Nats a code of the true picture, given the codes before it: lower is better. right: one example of the task, or " +
-      "the scene's own caption; wrong: an example of another family, or another scene's caption; none: neither.";
+      "the scene's own caption; wrong: an example of another family, or another scene's caption; without: the query alone, or no caption.";
     return {
       figures,
+      summary: [
+        lineOf("nats per code of the true picture, seen families", seen),
+        ...(unseen.length > 0 ? [lineOf("the paper's unseen tasks", pooled(unseen))] : []),
+        lineOf("scenes by their captions", scenes),
+      ],
       report: [{ title: "Likelihood", text, table: { columns: ["", ...conditions], rows } }],
     };
   } finally {
@@ -109,7 +121,7 @@ async function ofFamily(name: string, context: SuiteContext, onSample: () => voi
     const prompts = {
       right: await model.compress(shown(1)),
       wrong: await model.compress(shown("wrong")),
-      none: undefined,
+      without: undefined,
     };
     for (const condition of conditions)
       columns[condition].push(mean(await model.score({ prompt: prompts[condition], input, output })));
@@ -127,7 +139,7 @@ async function ofScenes({ model, seed, limit }: SuiteContext, onSample: () => vo
   });
   const columns = columnsOf(() => []);
   for (const [i, { output, text }] of drawn.entries()) {
-    const texts = { right: text, wrong: drawn[(i + 1) % count]!.text, none: "" };
+    const texts = { right: text, wrong: drawn[(i + 1) % count]!.text, without: "" };
     for (const condition of conditions)
       columns[condition].push(mean(await model.score({ instruction: texts[condition], output })));
     onSample();
@@ -138,17 +150,37 @@ async function ofScenes({ model, seed, limit }: SuiteContext, onSample: () => vo
 const columnsOf = (values: (condition: (typeof conditions)[number]) => number[]): Columns => ({
   right: values("right"),
   wrong: values("wrong"),
-  none: values("none"),
+  without: values("without"),
 });
 
-const meansOf = ({ right, wrong, none }: Columns) => ({
+const meansOf = ({ right, wrong, without }: Columns) => ({
   right: mean(right),
   wrong: mean(wrong),
-  none: mean(none),
+  without: mean(without),
 });
 
-const summaryOf = (columns: Columns, seed: number) => ({
-  ...Object.fromEntries(conditions.map((condition) => [condition, estimate(columns[condition], seed)])),
-  wrongOverRight: difference(columns.wrong, columns.right, seed),
-  noneOverRight: difference(columns.none, columns.right, seed),
+/** The third condition by what it is. */
+const renamed = <T>({ right, wrong, without }: Record<(typeof conditions)[number], T>, name: Without) => ({
+  right,
+  wrong,
+  [name]: without,
 });
+
+const summaryOf = (columns: Columns, name: Without, seed: number) => ({
+  ...renamed(
+    {
+      right: estimate(columns.right, seed),
+      wrong: estimate(columns.wrong, seed),
+      without: estimate(columns.without, seed),
+    },
+    name,
+  ),
+  wrongOverRight: difference(columns.wrong, columns.right, seed),
+  [`${name}OverRight`]: difference(columns.without, columns.right, seed),
+});
+
+/** One group in a line. */
+function lineOf(what: string, columns: Columns): string {
+  const { right, wrong, without } = meansOf(columns);
+  return `${what}: right ${plain(right, 2)}, wrong ${plain(wrong, 2)}, without ${plain(without, 2)}`;
+}

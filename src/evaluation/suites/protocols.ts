@@ -3,11 +3,12 @@ import type { Image } from "../../image/index.ts";
 import type { PairRecord } from "../../tasks/datasets/index.ts";
 import { publicSetTable } from "../../tasks/datasets/public-sets.ts";
 import { paintOf, type Render, renderMap } from "../../tasks/datasets/render.ts";
+import type { Estimate } from "../metrics/bootstrap.ts";
 import { depthRmse, inEigenRows } from "../metrics/geometry.ts";
 import { boundedPsnr, l1, l2 } from "../metrics/pictures.ts";
 import { classesByColor, MeanIoU } from "../metrics/segmentation.ts";
 import { ssim } from "../metrics/ssim.ts";
-import { type Estimate, estimate } from "../summary.ts";
+import { estimate } from "../summary.ts";
 
 /** What a drawing is measured against. */
 export interface Truth {

@@ -1,77 +1,119 @@
 /** @file The tasks that training showed, on new scenes and parameters: what the right example is worth, family by family. */
 import { drawScene, familyNamed, Random, renderScene, type TaskFamily } from "../../tasks/index.ts";
-import { baselines, type Condition, compareConditions, type Metric, type Scoreboard } from "../conditions.ts";
-import { mean } from "../metrics/bootstrap.ts";
+import { type Baseline, baselines } from "../baselines/index.ts";
+import { type Condition, compareConditions } from "../conditions.ts";
+import { percent, plain, withInterval } from "../lines.ts";
+import type { Estimate } from "../metrics/bootstrap.ts";
 import { boundedPsnr } from "../metrics/pictures.ts";
-import type { Section } from "../report.ts";
+import type { Section, Table } from "../report.ts";
+import type { Metric, Scoreboard } from "../scores.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
-import { difference, estimate, meansOf } from "../summary.ts";
+import { difference, estimate, meansOf, shareBetter } from "../summary.ts";
 
 const conditions = {
   right: { examples: 1, instruction: false },
   wrong: { examples: "wrong", instruction: false },
-  none: { examples: 0, instruction: false },
+  queryAlone: { examples: 0, instruction: false },
 } as const satisfies Readonly<Record<string, Condition>>;
 
-const columns = [...(Object.keys(conditions) as (keyof typeof conditions)[]), ...baselines];
+type Column = keyof typeof conditions | Baseline;
+const allColumns: readonly Column[] = [
+  ...(Object.keys(conditions) as (keyof typeof conditions)[]),
+  ...baselines,
+];
+/** The columns that every picture has: only restorations have a classical filter. */
+const columns = allColumns.filter((column) => column !== "classical");
 
 export const seen: Suite = {
   name: "seen",
-  description: "every family that training showed, with the right example, a wrong one and none",
+  description:
+    "every family that training showed: the right example, a wrong one, the query alone, and baselines",
   limit: 4,
   run: measure,
 };
 
+interface Measured {
+  readonly family: TaskFamily;
+  readonly scores: Scoreboard;
+}
+
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   const { drawings, limit, training, seed } = context;
   drawings.expect(training.families.length * limit * Object.keys(conditions).length);
-  const figures: Record<string, ReturnType<typeof figuresOf>> = {};
-  const boards: Scoreboard[] = [];
-  const restored: Scoreboard[] = [];
+  const measured: Measured[] = [];
   const pictures: Section[] = [];
   for (const name of training.families) {
     const family = familyNamed(name);
     const { scores, sheet } = await compareConditions(name, [family], conditions, context);
-    figures[name] = figuresOf(scores);
-    boards.push(scores);
-    if (isRestoration(family)) restored.push(scores);
+    measured.push({ family, scores });
     pictures.push({ title: name, sheet });
   }
-  const pooled = pool(boards, "rmse");
-  const overall = estimates(pooled, seed);
-  const share = (other: "wrong" | "none") =>
-    mean(boards.map((scores) => (meanRmse(scores, "right") < meanRmse(scores, other) ? 1 : 0)));
-  const differences = {
-    wrongOverRight: difference(pooled("wrong"), pooled("right"), seed),
-    noneOverRight: difference(pooled("none"), pooled("right"), seed),
-  };
-  const rows = Object.entries(figures).map(([name, { rmse, success }]) => [
-    name,
-    ...columns.map((column) => rmse[column]!),
-    success?.right ?? null,
-  ]);
-  const table = {
-    columns: ["family", ...columns, "edit success"],
-    rows: [["mean", ...columns.map((column) => overall[column]!), null], ...rows],
-  };
-  const text =
-    "Root mean square distance to the truth: lower is better. right: one example of the task; wrong: one of another " +
-    "family; none: the query alone; ceiling: the truth through the image tokenizer; unchanged: the query itself.";
+  const pooled = pool(measured, "rmse");
+  const overall = estimates(columns, pooled, seed);
+  const comparisons = comparisonsOf(pooled, seed);
+  const prototypes = Object.fromEntries(
+    [...new Set(measured.map(({ family }) => family.prototype))].map((prototype) => {
+      const group = pool(
+        measured.filter(({ family }) => family.prototype === prototype),
+        "rmse",
+      );
+      return [prototype, { ...estimates(columns, group, seed), ...comparisonsOf(group, seed) }];
+    }),
+  );
+  const restored = measured.filter(({ family }) => isRestoration(family));
+  const restoration = restored.length > 0 ? restorationOf(restored, seed) : undefined;
+  const families = Object.fromEntries(measured.map(({ family, scores }) => [family.name, figuresOf(scores)]));
+  const tokenizer = { psnr: await tokenizerPsnr(context), n: SCENES };
   return {
     figures: {
       metric: "rmse",
       overall,
-      differences,
-      betterThanWrong: share("wrong"),
-      betterThanNone: share("none"),
-      ...(restored.length > 0 && { restoration: restorationOf(restored, seed) }),
-      tokenizer: { psnr: await tokenizerPsnr(context), n: SCENES },
-      families: figures,
+      differences: {
+        wrongOverRight: difference(pooled("wrong"), pooled("right"), seed),
+        queryAloneOverRight: difference(pooled("queryAlone"), pooled("right"), seed),
+        unchangedOverRight: difference(pooled("unchanged"), pooled("right"), seed),
+        colourFitOverRight: difference(pooled("colourFit"), pooled("right"), seed),
+      },
+      ...comparisons,
+      prototypes,
+      restoration,
+      tokenizer,
+      families,
       n: limit,
     },
-    report: [{ title: "Seen families", text, table }, ...pictures],
+    report: [
+      { title: "Seen families", text: explanation, table: familyTable(overall, families) },
+      {
+        title: "Kinds of change",
+        text: "Mean distances by prototype task, and the share of pictures that come nearer to the truth than the baseline.",
+        table: prototypeTable(prototypes),
+      },
+      ...(restoration ? [{ title: "Restorations, PSNR", table: restorationTable(restoration.psnr) }] : []),
+      ...pictures,
+    ],
+    summary: [
+      `RMS distance to the truth over ${pooled("right").length} pictures: right example ${withInterval(overall.right, 3)}, ` +
+        `wrong example ${plain(overall.wrong?.mean, 3)}, query alone ${plain(overall.queryAlone?.mean, 3)}`,
+      `without the model: unchanged ${plain(overall.unchanged?.mean, 3)}, colour fit ${plain(overall.colourFit?.mean, 3)}, ` +
+        `tokenizer's round trip ${plain(overall.roundTrip?.mean, 3)}`,
+      `pictures nearer to the truth with the right example: than unchanged ${percent(comparisons.betterThanUnchanged)}, ` +
+        `than the colour fit ${percent(comparisons.betterThanColourFit)}, than a wrong example ${percent(comparisons.betterThanWrong)}, ` +
+        `than the query alone ${percent(comparisons.betterThanQueryAlone)}`,
+      ...(restoration
+        ? [
+            `restorations, PSNR in dB: right example ${withInterval(restoration.psnr.right, 1)}, ` +
+              `unchanged ${plain(restoration.psnr.unchanged?.mean, 1)}, classical filter ${plain(restoration.psnr.classical?.mean, 1)}, ` +
+              `colour fit ${plain(restoration.psnr.colourFit?.mean, 1)}, round trip ${plain(restoration.psnr.roundTrip?.mean, 1)}`,
+          ]
+        : []),
+    ],
   };
 }
+
+const explanation =
+  "Root mean square distance to the truth: lower is better. right: one example of the task; wrong: one of another " +
+  "family; queryAlone: the query without an example or words; unchanged: the query itself; colourFit: least squares from " +
+  "the colours of the right example's input to those of its output; roundTrip: the truth through the image tokenizer.";
 
 /** Scenes that go through the image tokenizer by themselves. */
 const SCENES = 128;
@@ -92,27 +134,37 @@ const isRestoration = ({ prototype, reverseOf }: TaskFamily): boolean =>
   prototype === "low-level" && reverseOf !== undefined;
 
 /** PSNR of the restoration families together, and how far below the image tokenizer's own it is. */
-function restorationOf(boards: readonly Scoreboard[], seed: number) {
-  const pooled = pool(boards, "psnr");
+function restorationOf(restored: readonly Measured[], seed: number) {
+  const pooled = pool(restored, "psnr");
   return {
-    psnr: estimates(pooled, seed),
-    belowCeiling: difference(pooled("ceiling"), pooled("right"), seed),
+    psnr: estimates(allColumns, pooled, seed),
+    belowRoundTrip: difference(pooled("roundTrip"), pooled("right"), seed),
   };
 }
 
-type Pooled = (condition: (typeof columns)[number]) => number[];
+type Pooled = (condition: Column) => number[];
 
 /** One metric over the samples of several families. */
 const pool =
-  (boards: readonly Scoreboard[], metric: Metric): Pooled =>
+  (measured: readonly Measured[], metric: Metric): Pooled =>
   (condition) =>
-    boards.flatMap((scores) => scores.column(condition, metric));
+    measured.flatMap(({ scores }) => scores.column(condition, metric));
 
-const estimates = (pooled: Pooled, seed: number) =>
-  Object.fromEntries(columns.map((condition) => [condition, estimate(pooled(condition), seed)]));
+type Estimates = Partial<Record<Column, Estimate>>;
 
-const meanRmse = (scores: Scoreboard, condition: keyof typeof conditions): number =>
-  mean(scores.column(condition, "rmse"));
+const estimates = (names: readonly Column[], pooled: Pooled, seed: number): Estimates =>
+  Object.fromEntries(names.map((condition) => [condition, estimate(pooled(condition), seed)]));
+
+/** Shares of pictures that are nearer to the truth with the right example than otherwise. */
+function comparisonsOf(pooled: Pooled, seed: number) {
+  const than = (other: Column) => shareBetter(pooled("right"), pooled(other), seed);
+  return {
+    betterThanUnchanged: than("unchanged"),
+    betterThanColourFit: than("colourFit"),
+    betterThanWrong: than("wrong"),
+    betterThanQueryAlone: than("queryAlone"),
+  };
+}
 
 function figuresOf(scores: Scoreboard) {
   const success = meansOf(scores, "success");
@@ -123,3 +175,36 @@ function figuresOf(scores: Scoreboard) {
     ...(Object.keys(success).length > 0 && { success }),
   };
 }
+
+const familyTable = (
+  overall: Estimates,
+  families: Readonly<Record<string, ReturnType<typeof figuresOf>>>,
+): Table => ({
+  columns: ["family", ...allColumns, "edit success"],
+  rows: [
+    ["mean", ...allColumns.map((column) => overall[column] ?? null), null],
+    ...Object.entries(families).map(([name, { rmse, success }]) => [
+      name,
+      ...allColumns.map((column) => rmse[column] ?? null),
+      success?.right ?? null,
+    ]),
+  ],
+});
+
+function prototypeTable(
+  prototypes: Readonly<Record<string, Estimates & ReturnType<typeof comparisonsOf>>>,
+): Table {
+  const figures = [...columns, "betterThanUnchanged", "betterThanColourFit"] as const;
+  return {
+    columns: ["prototype", ...figures],
+    rows: Object.entries(prototypes).map(([name, group]) => [
+      name,
+      ...figures.map((figure) => group[figure] ?? null),
+    ]),
+  };
+}
+
+const restorationTable = (psnr: Estimates): Table => ({
+  columns: allColumns,
+  rows: [allColumns.map((column) => psnr[column] ?? null)],
+});

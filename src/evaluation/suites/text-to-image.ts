@@ -2,6 +2,7 @@
 import type { SheetCell } from "../../image/index.ts";
 import { Random, renderScene } from "../../tasks/index.ts";
 import { type Detection, detectObjects } from "../judges/detect.ts";
+import { plain } from "../lines.ts";
 import { mean, meanInterval } from "../metrics/bootstrap.ts";
 import { numbered } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
@@ -72,6 +73,10 @@ async function measure({ model, drawings, limit, seed }: SuiteContext): Promise<
   };
   return {
     figures: { overall, ceiling: overallCeiling, categories },
+    summary: [
+      `everything there that the words ask for: ${plain(overall, 2)} (true scenes through the image tokenizer: ${plain(overallCeiling, 2)})`,
+      kinds.map((kind) => `${kind} ${plain(categories[kind]!.mean, 2)}`).join(", "),
+    ],
     report: [
       {
         title: "Text to image",

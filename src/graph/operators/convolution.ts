@@ -1,6 +1,6 @@
 /** @file Convolutions over pictures `[n, channels, height, width]`, and nearest up-sampling. */
-import type { Tensor } from "../graph.ts";
-import { type Gradients, operator } from "../operator.ts";
+import type { Gradients, Tensor } from "../graph.ts";
+import { operator } from "../operator.ts";
 import { formatShape, knownShape, multiplyDims, ShapeError, sameShape } from "../shape.ts";
 import { multiply } from "./elementwise.ts";
 import { matmul } from "./matmul.ts";

@@ -1,8 +1,9 @@
 /** @file Operators that work element by element, with NumPy's broadcasting. */
-import type { DType, Tensor, TensorType } from "../graph.ts";
+import type { Gradients, Tensor } from "../graph.ts";
 import { type Attributes, float, MICROSOFT } from "../onnx-writer.ts";
-import { type Gradients, operator } from "../operator.ts";
+import { operator } from "../operator.ts";
 import { broadcastShapes, isKnown, ShapeError } from "../shape.ts";
+import type { DType, TensorType } from "../types.ts";
 import { broadcastTo, sumTo } from "./shape.ts";
 
 /** A tensor, or a number standing for a float32 scalar constant. */

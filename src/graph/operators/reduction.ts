@@ -1,7 +1,8 @@
 /** @file Sums, means and largest values along axes. Reduced axes stay, with size 1, unless `keep` is false. */
-import type { Tensor, TensorType } from "../graph.ts";
+import type { Tensor } from "../graph.ts";
 import { operator } from "../operator.ts";
 import { knownShape, resolveAxis, ShapeError } from "../shape.ts";
+import type { TensorType } from "../types.ts";
 import { cast, equal, multiply } from "./elementwise.ts";
 import { broadcastLike, reshape } from "./shape.ts";
 

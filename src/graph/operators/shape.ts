@@ -1,5 +1,5 @@
 /** @file Operators that move elements about: reshape, transpose, slice, split, concatenate, pad, broadcast. */
-import type { Tensor, TensorType } from "../graph.ts";
+import type { Tensor } from "../graph.ts";
 import { operator, operators } from "../operator.ts";
 import {
   addDims,
@@ -15,6 +15,7 @@ import {
   sameShape,
   sizeOf,
 } from "../shape.ts";
+import type { TensorType } from "../types.ts";
 import { fill } from "./elementwise.ts";
 import { sum } from "./reduction.ts";
 

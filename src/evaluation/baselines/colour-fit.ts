@@ -1,0 +1,75 @@
+/**
+ * @file The colour fit: twelve numbers that map the colours of examples' inputs to those of their outputs, by least
+ * squares. It sees no shapes and no neighbours. A change that it explains needs no image model.
+ */
+import { createImage, type Image } from "../../image/index.ts";
+
+/** Rows for 1, r, g and b; columns for the new r, g and b. */
+export type ColourMap = readonly (readonly number[])[];
+
+export interface ColourPair {
+  readonly input: Image;
+  readonly output: Image;
+}
+
+/** Weight of the distance to the identity, against the sum over all pixels. */
+const RIDGE = 0.5;
+
+const identity: ColourMap = [
+  [0, 0, 0],
+  [1, 0, 0],
+  [0, 1, 0],
+  [0, 0, 1],
+];
+
+/**
+ * Ridge regression towards the identity: the A [4, 3] that minimizes Σ ‖[1, r, g, b] A − rgb′‖² + 0.5 ‖A − I‖² over all
+ * pixels of all pairs, from (XᵀX + 0.5) A = XᵀY + 0.5 I.
+ */
+export function fitColours(pairs: readonly ColourPair[]): ColourMap {
+  const gram = identity.map((_, i) => identity.map((_, j) => (i === j ? RIDGE : 0)));
+  const target = identity.map((row) => row.map((value) => RIDGE * value));
+  const x = [1, 0, 0, 0];
+  for (const { input, output } of pairs)
+    for (let at = 0; at < input.data.length; at += 3) {
+      for (let c = 0; c < 3; c++) x[c + 1] = input.data[at + c]!;
+      for (let i = 0; i < 4; i++) {
+        for (let j = 0; j < 4; j++) gram[i]![j]! += x[i]! * x[j]!;
+        for (let c = 0; c < 3; c++) target[i]![c]! += x[i]! * output.data[at + c]!;
+      }
+    }
+  return solve(gram, target);
+}
+
+/** The picture with its colours mapped, clamped to [0, 1]. */
+export function mapColours(map: ColourMap, image: Image): Image {
+  const { width, height, data } = image;
+  const mapped = createImage(width, height);
+  const channels = [0, 1, 2].map((c) => map.map((row) => row[c]!) as [number, number, number, number]);
+  for (let at = 0; at < data.length; at += 3)
+    for (let c = 0; c < 3; c++) {
+      const [one, r, g, b] = channels[c]!;
+      const value = one + r * data[at]! + g * data[at + 1]! + b * data[at + 2]!;
+      mapped.data[at + c] = Math.min(Math.max(value, 0), 1);
+    }
+  return mapped;
+}
+
+/** What the colour fit of the examples makes of the query. */
+export const colourFit = (examples: readonly ColourPair[], query: Image): Image =>
+  mapColours(fitColours(examples), query);
+
+/** Solves `matrix` · X = `right` for a symmetric positive definite matrix, by elimination. */
+function solve(matrix: readonly (readonly number[])[], right: readonly (readonly number[])[]): ColourMap {
+  const rows = matrix.map((row, i) => [...row, ...right[i]!]);
+  for (const [i, pivot] of rows.entries()) {
+    const scale = pivot[i]!;
+    for (let j = i; j < pivot.length; j++) pivot[j]! /= scale;
+    for (const [k, row] of rows.entries()) {
+      if (k === i) continue;
+      const factor = row[i]!;
+      for (let j = i; j < row.length; j++) row[j]! -= factor * pivot[j]!;
+    }
+  }
+  return rows.map((row) => row.slice(matrix.length));
+}

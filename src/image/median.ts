@@ -1,0 +1,17 @@
+/** @file The median filter, which removes thin strokes and single wrong pixels and keeps edges. */
+import sharp from "sharp";
+import { fromBytes, type Image, toBytes } from "./image.ts";
+
+/**
+ * Each channel's median over the square of side 2 · `radius` + 1 around each pixel, in 8 bits; edges are extended.
+ * @param radius in pixels, from 1
+ */
+export async function medianFilter(image: Image, radius: number): Promise<Image> {
+  const { width, height } = image;
+  const raw = { width, height, channels: 3 } as const;
+  const filtered = await sharp(toBytes(image), { raw })
+    .median(2 * radius + 1)
+    .raw()
+    .toBuffer();
+  return fromBytes(width, height, filtered);
+}

@@ -1,0 +1,216 @@
+/** @file Changes of photographs, tasks over icons, the judge of icons, and the two suites over gathered pictures. */
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { colourFit } from "../../src/evaluation/baselines/index.ts";
+import {
+  drawEdit,
+  drawStyleTask,
+  editablesOf,
+  stylePairs,
+} from "../../src/evaluation/gathered/icon-tasks.ts";
+import { photoChanges } from "../../src/evaluation/gathered/photo-changes.ts";
+import { iconPicture, openHeldOut, photographsOf, squareOf } from "../../src/evaluation/gathered/pictures.ts";
+import { evaluate, type SuiteOptions, suites } from "../../src/evaluation/index.ts";
+import { IconJudge } from "../../src/evaluation/judges/icons.ts";
+import { boundedPsnr, psnr } from "../../src/evaluation/metrics/pictures.ts";
+import { gaussianBlur, mapValues } from "../../src/image/filters.ts";
+import { createImage, type Image, loadImage, resize } from "../../src/image/index.ts";
+import { Random } from "../../src/tasks/index.ts";
+import { XPrompt } from "../../src/xprompt/model.ts";
+import { writeGathered } from "../fixtures/gathered/kit.ts";
+import { writeTinyModel } from "../fixtures/xprompt/kit.ts";
+
+let folder = "";
+const at = (...parts: string[]) => join(folder, ...parts);
+beforeAll(async () => {
+  vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  folder = await mkdtemp(join(tmpdir(), "xprompt-gathered-"));
+  await writeTinyModel(at("tiny"));
+  await writeGathered(at("pictures"), { photos: 3, side: 64, icons: 60 });
+  await writeGathered(at("two"), { photos: 2, side: 64, icons: 0 });
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+// biome-ignore lint/suspicious/noExplicitAny: results are looked at as JSON
+async function run(name: string, limit: number, options: SuiteOptions): Promise<any> {
+  const suite = suites.find((each) => each.name === name)!;
+  const { result, summary } = await evaluate(suite, {
+    model: at("tiny"),
+    limit,
+    seed: 3,
+    settings: { temperature: 1 },
+    options,
+    out: options.out,
+    command: `xprompt eval ${name}`,
+    load: { threads: 1 },
+  });
+  expect(summary.length).toBeGreaterThanOrEqual(2);
+  expect(summary.length).toBeLessThanOrEqual(6);
+  expect(summary.join("")).not.toMatch(/undefined|NaN|null/);
+  return JSON.parse(JSON.stringify(result));
+}
+
+const photograph = (number: number) => {
+  const { photos } = openHeldOut(at("pictures"));
+  return squareOf(photos[number]!, 64);
+};
+
+test("a photograph's middle square", () => {
+  const { photos } = openHeldOut(at("pictures"));
+  const { width, data } = photos[0]!.image;
+  const square = squareOf(photos[0]!, 64);
+  expect(square).toMatchObject({ width: 64, height: 64 });
+  expect(square.data[(5 * 64 + 7) * 3 + 1]).toBeCloseTo(data[(5 * width + 7 + 4) * 3 + 1]! / 255, 6);
+});
+
+test.each(photoChanges.map((change) => [change.name, change] as const))(
+  "%s: as large, in range, the same again, and another look with other parameters",
+  (_name, { kind, draw }) => {
+    const pairOf = (parameters: number) => draw(Random.of(parameters))(photograph(0), Random.of("place"));
+    const { input, output } = pairOf(1);
+    expect([input.width, output.width]).toEqual([64, 64]);
+    for (const { data } of [input, output])
+      expect(data.every((value) => value >= 0 && value <= 1)).toBe(true);
+    expect(pairOf(1)).toEqual({ input, output });
+    const isChanged = psnr(input, output) < 40;
+    expect(isChanged).toBe(kind !== "nothing");
+  },
+);
+
+test("a colour fit explains the changes of tone, and none that depends on places", () => {
+  const gain = ({ draw }: (typeof photoChanges)[number]) => {
+    const changer = draw(Random.of("parameters"));
+    const example = changer(photograph(1), Random.of("example"));
+    const { input, output } = changer(photograph(0), Random.of("query"));
+    return boundedPsnr(colourFit([example], input), output) - boundedPsnr(input, output);
+  };
+  for (const change of photoChanges.filter(({ kind }) => kind === "tone"))
+    expect(gain(change), change.name).toBeGreaterThan(8);
+  for (const name of ["blur", "deblur", "addRain", "derain", "mirror", "removeDot"])
+    expect(gain(photoChanges.find((change) => change.name === name)!), name).toBeLessThan(3);
+});
+
+test("layers lie over white by their alpha", () => {
+  const pixel = (r: number, g: number, b: number, alpha: number) => ({
+    image: { width: 1, height: 1, channels: 4, data: Uint8Array.of(r, g, b, alpha) } as const,
+  });
+  const { data } = iconPicture([pixel(255, 0, 0, 51), pixel(0, 0, 255, 102)], 1);
+  // White and a fifth of red; then two fifths of blue over it.
+  for (const [i, value] of [0.6, 0.48, 0.88].entries()) expect(data[i]).toBeCloseTo(value, 6);
+});
+
+test("a style task asks for an icon of the second set, among fifty with the example's own", () => {
+  const { iconSets } = openHeldOut(at("pictures"));
+  const pairs = stylePairs(iconSets).get("tiny")!;
+  expect(pairs.map(({ from, to }) => [from.style, to.style])).toEqual([
+    ["cool", "plain"],
+    ["plain", "cool"],
+  ]);
+  const task = drawStyleTask(pairs[0]!, Random.of(1), 32);
+  expect(task.candidates).toHaveLength(50);
+  expect(task.candidates[task.answer]).toEqual(task.output);
+  expect(task.candidates).toContainEqual(task.example.output);
+  expect(new Set(task.candidates.map(({ data }) => data.join())).size).toBe(50);
+  expect(stylePairs(iconSets.slice(0, 1)).size).toBe(0);
+});
+
+test("an edit changes the layer of one colour alike in both pairs", () => {
+  const { iconSets } = openHeldOut(at("pictures"));
+  const editables = editablesOf(iconSets, Random.of("editable"));
+  const marks = editables.find(({ color }) => color.join() === "0.2,0.2,0.2")!;
+  const colorsOf = ({ data }: { readonly data: Float32Array }) => {
+    const colors = Array.from({ length: data.length / 3 }, (_, i) =>
+      [...data.subarray(3 * i, 3 * i + 3)].map((v) => v.toFixed(2)).join(),
+    );
+    return new Set(colors);
+  };
+  const removed = drawEdit("remove", marks, Random.of(1), 16);
+  for (const { input, output } of [removed.example, removed]) {
+    expect(colorsOf(input)).toEqual(new Set(["0.20,0.20,0.20", "0.90,0.70,0.20"]));
+    expect(colorsOf(output)).toEqual(new Set(["0.90,0.70,0.20"]));
+  }
+  const recoloured = drawEdit("recolour", marks, Random.of(1), 16);
+  for (const { input } of [recoloured.example, recoloured])
+    expect(colorsOf(input)).toEqual(new Set(["0.20,0.20,0.20", "0.90,0.70,0.20"]));
+  expect(colorsOf(recoloured.output)).toEqual(colorsOf(recoloured.example.output));
+  expect(colorsOf(recoloured.output)).not.toContain("0.20,0.20,0.20");
+  expect(recoloured.output.data).not.toEqual(recoloured.example.output.data);
+});
+
+test("the judge of icons finds soft, pale and coarse ones, and takes a blank picture", () => {
+  const { iconSets } = openHeldOut(at("pictures"));
+  const [set] = iconSets;
+  const pictures = [...set!.icons.values()].slice(0, 50).map((icon) => iconPicture(icon.layers(), 32));
+  const judge = new IconJudge(pictures);
+  const spoiled = {
+    soft: (i: number) => gaussianBlur(pictures[i]!, 2),
+    pale: (i: number) => mapValues(pictures[i]!, (value) => 0.7 + 0.25 * value),
+    coarse: (i: number) => resize(resize(pictures[i]!, 10, 10, "area"), 32, 32, "nearest"),
+  };
+  for (const [name, spoil] of Object.entries(spoiled))
+    expect(pictures.filter((_, i) => judge.nearest(spoil(i)) === i).length, name).toBeGreaterThan(45);
+  const blank = createImage(32, 32, [1, 1, 1]);
+  expect(judge.nearest(blank)).toBeGreaterThanOrEqual(0);
+});
+
+test("photos: sixteen changes, measured on the pictures it leaves", async () => {
+  const result = await run("photos", 5, { pictures: at("two"), size: 64, out: at("photos") });
+  expect(Object.keys(result.changes)).toHaveLength(16);
+  // Two photographs are all there are.
+  expect(result).toMatchObject({ metric: "psnr", photographs: 2, size: 64, n: 2 });
+  expect(result.groups).toMatchObject({ tone: { changes: 7 }, place: { changes: 8 }, all: { changes: 15 } });
+  expect(result.changes.nothing.psnr.unchanged.mean).toBeCloseTo(54.15, 1);
+  expect(result.changes.invert.psnr.colourFit.mean).toBeGreaterThan(40);
+  expect(Object.keys(result.changes).filter((name) => result.changes[name].psnr.classical)).toEqual([
+    ...["brighten", "deblur", "derain", "removeDot"],
+  ]);
+  const tone = Object.values<{ kind: string; psnr: Record<string, { mean: number }> }>(result.changes).filter(
+    ({ kind }) => kind === "tone",
+  );
+  for (const column of ["drawn", "unchanged", "colourFit", "roundTrip"]) {
+    const mean = tone.reduce((sum, { psnr }) => sum + psnr[column]!.mean, 0) / 7;
+    expect(result.groups.tone.psnr[column].mean).toBeCloseTo(mean, 9);
+  }
+  const better = tone.filter(({ psnr }) => psnr.drawn!.mean > psnr.unchanged!.mean).length;
+  expect(result.groups.tone.changesBetterThanUnchanged.drawn).toBe(better);
+
+  // Enlarged to the size that is measured; of "nothing" the truth is the photograph itself.
+  const [key] = await readdir(at("photos", "drawings"));
+  const photographs = photographsOf(openHeldOut(at("two")), 64, "test");
+  const order = Random.of(3, "photographs").shuffle(photographs);
+  const values = await Promise.all(
+    order.map(async (photo, i) => {
+      const drawn = await loadImage(at("photos", "drawings", key!, "64", "nothing", `drawn-000${i}.png`));
+      expect(drawn.width).toBe(32);
+      return psnr(resize(drawn, 64, 64, "bicubic"), squareOf(photo, 64));
+    }),
+  );
+  expect(result.changes.nothing.psnr.drawn.mean).toBeCloseTo((values[0]! + values[1]!) / 2, 9);
+});
+
+test("icons: the right one among fifty, and exact edits", async () => {
+  // An image tokenizer that loses nothing finds every icon.
+  const spy = vi
+    .spyOn(XPrompt.prototype, "reconstruct")
+    .mockImplementation(async (pictures) => pictures as Image[]);
+  const result = await run("icons", 2, { pictures: at("pictures"), out: at("icons") });
+  spy.mockRestore();
+  expect(result.right.roundTrip.mean).toBe(1);
+  expect(result).toMatchObject({ metric: "right", chance: 0.02, candidates: 50, n: 2 });
+  expect(Object.keys(result.right)).toEqual(["drawn", "unchanged", "colourFit", "roundTrip"]);
+  expect(Object.keys(result.tasks)).toEqual(["style", "recolour", "remove"]);
+  for (const { psnr } of Object.values<{ psnr: Record<string, { mean: number }> }>(result.tasks))
+    expect(Object.keys(psnr)).toEqual(["drawn", "unchanged", "colourFit", "roundTrip"]);
+});
+
+test("what is too small, or has no second style, is refused in one line", async () => {
+  await expect(run("photos", 1, { pictures: at("pictures") })).rejects.toThrow(
+    /two or more held-out photographs of 256 pixels, got 0 of 3/,
+  );
+  await expect(run("icons", 1, { pictures: at("two") })).rejects.toThrow(
+    /two held-out icon sets of one family/,
+  );
+  await expect(run("icons", 1, { pictures: at("nowhere") })).rejects.toThrow(/npm run gather -- --out DIR/);
+});
