@@ -1,6 +1,7 @@
 /** @file Training: recipes and the runs they describe. */
 import type { TrainingTask } from "./run.ts";
-import { type TokenizerRecipe, tokenizerRecipe, tokenizerTask } from "./tokenizer.ts";
+import { tokenizerTask } from "./tokenizer.ts";
+import { type TokenizerRecipe, tokenizerRecipe } from "./tokenizer-recipe.ts";
 import { transformerTask } from "./transformer.ts";
 import { type TransformerRecipe, transformerRecipe } from "./transformer-recipe.ts";
 

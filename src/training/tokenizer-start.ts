@@ -12,21 +12,10 @@ import { readJson } from "../runtime/files.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { cellsOf, kMeans } from "./kmeans.ts";
 import { type Filling, initialize, TrainingState } from "./state.ts";
-import type { TokenizerRecipe } from "./tokenizer.ts";
 import { createSource, pictureOptions } from "./tokenizer-data.ts";
+import type { TokenizerRecipe } from "./tokenizer-recipe.ts";
 
 export const CODEBOOK = `${VQ_PREFIX}.quantize.embedding.weight`;
-
-/** What the recipe says about it. */
-export interface StartSettings {
-  readonly seed: number;
-  /** Model to go on from. */
-  readonly init?: string;
-  /** All, or the networks around a codebook that stays, or the decoder alone. */
-  readonly train: "all" | "codec" | "decoder";
-  /** Sizes of tokenizers that start from nothing; `encoderTile` of others, too. */
-  readonly model: VqganConfig;
-}
 
 /** What a run begins with: sizes, and the weights and `tokenizer.json` of the model to go on from. */
 export interface Start {

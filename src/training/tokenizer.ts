@@ -2,7 +2,6 @@
  * @file Training the image tokenizer: reconstruction, codebook and commitment losses (VQ-VAE,
  * https://arxiv.org/abs/1711.00937), and revival of codes that nothing is mapped to.
  */
-import { z } from "zod";
 import { vqganToJson } from "../chameleon/config.ts";
 import { type Weight, writeModelFolder } from "../chameleon/folder.ts";
 import { fromPlanes, ImageTokenizer, VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
@@ -28,85 +27,13 @@ import { Random } from "../random.ts";
 import { float32, floats, int64, type Value } from "../runtime/session.ts";
 import { caption, drawScene, familiesOf, openWorlds } from "../tasks/index.ts";
 import { trainingMemory } from "./memory.ts";
-import { recipeKind } from "./recipe.ts";
-import { runSettings, type TrainingTask } from "./run.ts";
+import type { TrainingTask } from "./run.ts";
 import type { TrainingState } from "./state.ts";
 import { type Objective, TrainingStep } from "./step.ts";
 import { createSource, type PictureBatch, type PictureOptions, pictureOptions } from "./tokenizer-data.ts";
+import type { TokenizerRecipe } from "./tokenizer-recipe.ts";
 import { CODEBOOK, initialState, startOf } from "./tokenizer-start.ts";
 import { moduleBeside, SampleStream } from "./workers.ts";
-import { worldSettings } from "./worlds.ts";
-
-export const tokenizerRecipe = recipeKind(
-  "tokenizer",
-  z.strictObject({
-    ...runSettings,
-    ...worldSettings,
-    /** Model name or folder whose tokenizers to start from, which has its sizes; drawn at random without. */
-    init: z.string().optional(),
-    /**
-     * What is trained: all of it; or, of tokenizers whose codes a transformer has learned, the networks around a
-     * codebook that stays ("codec"), or the way back from codes to pictures alone ("decoder").
-     */
-    train: z.enum(["all", "codec", "decoder"]).default("all"),
-    /** Pictures a step. */
-    batch: z.int().min(2).default(16),
-    /** Share of the pictures that are collages of two others: what stays the same in them is to get the same codes. */
-    collages: z.number().min(0).max(0.75).default(0),
-    /** Sizes of tokenizers that start from nothing; `encoderTile` of others, too. */
-    model: z
-      .strictObject({
-        resolution: z.int().min(16).default(64),
-        baseChannels: z.int().min(1).default(16),
-        channelMultiplier: z.array(z.int().min(1)).min(1).default([1, 2, 4, 4]),
-        residualBlocks: z.int().min(1).default(1),
-        latentChannels: z.int().min(1).default(32),
-        embedDim: z.int().min(1).default(16),
-        codes: z.int().min(2).default(1024),
-        normGroups: z.int().min(1).default(8),
-        /** Side in pixels of the tiles that the encoder sees by themselves. Defaults to the whole picture, or to what `init` has. */
-        encoderTile: z.int().min(1).optional(),
-        /** Codes of raw patches, by k-means, and a residual decoder; there is no encoder to train then. */
-        patches: z.boolean().default(false),
-      })
-      .prefault({}),
-    loss: z.strictObject({
-      /** Weights of the mean absolute and mean squared error, in units of [−1, 1]. */
-      absolute: z.number().min(0).default(0.5),
-      squared: z.number().min(0).default(1),
-      /** Weight of the absolute error between neighbouring pixels' differences: keeps edges sharp. */
-      edges: z.number().min(0).default(0.25),
-      /** Pull of the encoder towards its codes; the codes' pull towards the encoder is 1. */
-      commitment: z.number().min(0).default(0.25),
-      /** Pull between the encoder's vectors of cells that look the same in two pictures. */
-      constancy: z.number().min(0).default(0),
-    }),
-    /** The text tokenizer, learned from the words of the tasks. */
-    text: z
-      .strictObject({
-        /** Tokens beyond the 256 bytes, at most. */
-        merges: z.int().min(0).default(768),
-        /** Rows of the vocabulary kept for XP: the most that a model with this tokenizer can use. */
-        xpTokens: z.int().min(1).default(64),
-        /** Tasks whose words are read. */
-        tasks: z.int().min(1).default(1000),
-      })
-      .prefault({}),
-    /** The codebook of patches. */
-    kMeans: z
-      .strictObject({
-        /** Pictures whose cells it is made of. */
-        pictures: z.int().min(1).default(4096),
-        iterations: z.int().min(1).default(12),
-      })
-      .prefault({}),
-    /** Steps between revivals: codes unused since the last one move to vectors of the encoder. */
-    reviveEvery: z.int().min(1).default(50),
-    /** Share of all steps after which nothing is revived any more. */
-    reviveUntil: z.number().min(0).max(1).default(0.75),
-  }),
-);
-export type TokenizerRecipe = ReturnType<typeof tokenizerRecipe>;
 
 const HELD_OUT_BATCHES = 4;
 

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { UsageError, XPromptError } from "../../src/errors.ts";
 import { applyOverrides } from "../../src/training/overrides.ts";
 import { describeDifference, loadRecipe, recipeDigest, recipeKind } from "../../src/training/recipe.ts";
-import { tokenizerRecipe as tokenizer } from "../../src/training/tokenizer.ts";
+import { tokenizerRecipe as tokenizer } from "../../src/training/tokenizer-recipe.ts";
 
 const tokenizerRecipe = recipeKind(
   "tokenizer",
