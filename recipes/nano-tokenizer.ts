@@ -22,7 +22,7 @@ export default tokenizerRecipe({
     channelMultiplier: [1, 2, 4],
     residualBlocks: 5,
   },
-  kMeans: { pictures: 8192, iterations: 15 },
+  kMeans: { pictures: 4096, iterations: 12 },
   loss: { absolute: 0.05, squared: 1, edges: 0.05 },
   optimizer: { learningRate: 1e-3, matrices: "muon", beta1: 0.9, beta2: 0.99 },
   schedule: { shape: "cosine", warmup: 100, floor: 0.02 },

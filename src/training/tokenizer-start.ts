@@ -7,6 +7,7 @@ import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { patchSide } from "../chameleon/patches.ts";
 import { gridSide, type VqganConfig } from "../chameleon/vqgan.ts";
 import { XPromptError } from "../errors.ts";
+import { Progress } from "../progress.ts";
 import { Random } from "../random.ts";
 import { readJson } from "../runtime/files.ts";
 import { resolveModel } from "../xprompt/models.ts";
@@ -58,12 +59,18 @@ async function patchCodebook(recipe: TokenizerRecipe, config: VqganConfig): Prom
   const vectors = new Float32Array(batches * perBatch);
   for (let i = 0; i < batches; i++)
     vectors.set(cellsOf(source(i).pictures, config.resolution, patchSide(config)), i * perBatch);
-  return kMeans(vectors, width, {
-    count: config.codes,
-    iterations: settings.iterations,
-    random: Random.of(seed, "k-means"),
-    session: { threads },
-  });
+  const progress = new Progress({ label: "codebook", total: settings.iterations });
+  try {
+    return await kMeans(vectors, width, {
+      count: config.codes,
+      iterations: settings.iterations,
+      random: Random.of(seed, "k-means"),
+      session: { threads },
+      onProgress: (iteration, error) => progress.update(iteration, { psnr: (-10 * Math.log10(error / 4)).toFixed(2) }),
+    });
+  } finally {
+    progress.stop();
+  }
 }
 
 /** Weights to train, as they begin, and those that stay. */
