@@ -9,7 +9,7 @@
  */
 import { XPromptError } from "../errors.ts";
 import { exportOnnx, Graph, type Initializer, reshape, type Tensor } from "../graph/index.ts";
-import type { Image } from "../image/index.ts";
+import { type Image, metaPreprocessing, type Preprocessing } from "../image/index.ts";
 import { type Feeds, float32, floats, int64, Session, type SessionOptions } from "../runtime/session.ts";
 import { codesPerImage, codeVectors, decoder, encoder, quantize, type VqganConfig } from "./vqgan.ts";
 
@@ -24,6 +24,11 @@ type Weights = ReadonlyMap<string, Initializer>;
  */
 export type Pixels = Image | Float32Array;
 
+export interface ImageTokenizerOptions extends SessionOptions {
+  /** What the checkpoint's own processor makes of the values of a picture, instead of [−1, 1]. */
+  readonly preprocessing?: Pick<Preprocessing, "scale" | "mean" | "std">;
+}
+
 export class ImageTokenizer {
   private encoding: Promise<Session> | undefined;
   private decoding: Promise<Session> | undefined;
@@ -31,8 +36,10 @@ export class ImageTokenizer {
   constructor(
     readonly config: VqganConfig,
     private readonly weights: Weights,
-    private readonly options: SessionOptions = {},
-  ) {}
+    private readonly options: ImageTokenizerOptions = {},
+  ) {
+    checkFinite(weights);
+  }
 
   /** Codes of one picture: `[grid²]`, row by row. */
   get codesPerImage(): number {
@@ -85,7 +92,7 @@ export class ImageTokenizer {
       return { codes: reshape(codes, ["n", this.codesPerImage]) };
     });
     const { codes } = await (await this.encoding).run({
-      pictures: float32(toPlanes(images), [images.length, 3, side, side]),
+      pictures: float32(toPlanes(images, this.options.preprocessing), [images.length, 3, side, side]),
     });
     const all = codes!.data as BigInt64Array;
     return images.map((_, i) =>
@@ -138,8 +145,20 @@ export class ImageTokenizer {
   }
 }
 
-/** Pictures of one size as planes in [−1, 1]: `[n, 3, height, width]`. */
-export function toPlanes(images: readonly Pixels[]): Float32Array {
+/** A weight that is no number would make of every picture the same codes, and of all codes a black picture. */
+function checkFinite(weights: Weights): void {
+  for (const [name, { data }] of weights)
+    if (data instanceof Float32Array && !data.every(Number.isFinite))
+      throw new XPromptError(
+        `loading an image tokenizer: ${name}: expected finite numbers, got others (the weights are damaged: copy them again)`,
+      );
+}
+
+/** Pictures of one size as planes `[n, 3, height, width]`, in [−1, 1] unless the preprocessing is another. */
+export function toPlanes(
+  images: readonly Pixels[],
+  { scale, mean, std }: Pick<Preprocessing, "scale" | "mean" | "std"> = metaPreprocessing,
+): Float32Array {
   const sizes = images.map((image) => (image instanceof Float32Array ? image.length : image.data.length));
   const planes = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
   let start = 0;
@@ -148,7 +167,8 @@ export function toPlanes(images: readonly Pixels[]): Float32Array {
     else {
       const pixels = image.width * image.height;
       for (let c = 0; c < 3; c++)
-        for (let i = 0; i < pixels; i++) planes[start + c * pixels + i] = image.data[i * 3 + c]! * 2 - 1;
+        for (let i = 0; i < pixels; i++)
+          planes[start + c * pixels + i] = (image.data[i * 3 + c]! * (255 * scale) - mean[c]!) / std[c]!;
     }
     start += sizes[n]!;
   }

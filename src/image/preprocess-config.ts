@@ -8,7 +8,7 @@ import { type Preprocessing, huggingFacePreprocessing as published } from "./pre
 import type { Filter } from "./resize.ts";
 
 /** `PIL.Image.Resampling` by number. */
-const filters: readonly Filter[] = ["nearest", "lanczos", "triangle", "bicubic", "box", "hamming"];
+export const filters: readonly Filter[] = ["nearest", "lanczos", "triangle", "bicubic", "box", "hamming"];
 
 const edge = z.int().min(1).max(16_384);
 const box = z.object({ height: edge, width: edge });

@@ -1,8 +1,8 @@
 /** @file The zip of a PyTorch checkpoint: entries as they are, of which any range can be read. */
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
 import { type Entry, fromFdPromise, type ZipFile } from "yauzl";
 import { messageOf, XPromptError } from "../errors.ts";
-import { attempt } from "./files.ts";
+import { attempt, openFile } from "./files.ts";
 import { readRange } from "./safetensors.ts";
 import { quote } from "./safetensors-header.ts";
 
@@ -29,11 +29,9 @@ export class PyTorchArchive {
    * @throws XPromptError when it cannot be read, or is no whole zip as `torch.save` writes it.
    */
   static async open(path: string, doing: string): Promise<PyTorchArchive> {
-    const handle = await attempt(doing, path, () => open(path, "r"));
+    const handle = await openFile(path, doing);
     try {
       const found = await attempt(doing, path, () => handle.stat());
-      if (!found.isFile())
-        throw new XPromptError(`${doing}: expected a file, got something else (check the path)`);
       checkBeginning(await readRange(handle, 0, Math.min(found.size, 4), doing), doing);
       const archive = await whole(doing, async () => {
         const zip = await fromFdPromise(handle.fd, { autoClose: false });

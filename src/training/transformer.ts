@@ -6,6 +6,7 @@ import { z } from "zod";
 import { mergeAdapter, writeAdapterFolder } from "../chameleon/adapter-folder.ts";
 import { readWeights, type Weight, writeModelFolder } from "../chameleon/folder.ts";
 import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
+import { preprocessingOf } from "../chameleon/preprocessing.ts";
 import { XPromptError } from "../errors.ts";
 import { Graph, parameterShapes } from "../graph/index.ts";
 import { isLibrary, prepareNeighbours } from "../retrieval/index.ts";
@@ -95,6 +96,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   const parts = {
     config: { decoder, image: tokenizers.image.config, xprompt },
     text: tokenizers.text,
+    preprocessing: await preprocessingOf(folder, tokenizers.image.config),
   };
   const imageWeights = await readWeights(folder, undefined, (name) => name.startsWith(`${VQ_PREFIX}.`));
   const { frozen } = state;
@@ -150,6 +152,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
         config: { ...modelConfigToJson(parts.config), training: trainingFacts(recipe) },
         weights: allWeights(),
         tokenizer: await readJson(`${folder}/tokenizer.json`, z.unknown(), "tokenizer"),
+        base: folder,
       });
     },
     async close() {
