@@ -10,11 +10,20 @@
 import { XPromptError } from "../errors.ts";
 import { exportOnnx, Graph, type Initializer, reshape, type Tensor } from "../graph/index.ts";
 import { type Image, metaPreprocessing, type Preprocessing } from "../image/index.ts";
-import { type Feeds, float32, floats, int64, Session, type SessionOptions } from "../runtime/session.ts";
+import { float32, floats, int64, Session, type SessionOptions } from "../runtime/session.ts";
 import { codesPerImage, codeVectors, decoder, encoder, quantize, type VqganConfig } from "./vqgan.ts";
 
 /** Name that all weights of the image tokenizer begin with. */
 export const VQ_PREFIX = "model.vqmodel";
+
+/** Bytes that the pictures of one run may take inside of the network. */
+const RUN_BYTES = 2 ** 29;
+
+/** Bytes of one picture inside of the network: copies of its widest level, and the scores of attention at the lowest. */
+export function pictureBytes(config: VqganConfig): number {
+  const pixels = config.resolution ** 2 * config.baseChannels * config.channelMultiplier[0]!;
+  return Float32Array.BYTES_PER_ELEMENT * (6 * pixels + 2 * codesPerImage(config) ** 2);
+}
 
 type Weights = ReadonlyMap<string, Initializer>;
 
@@ -70,7 +79,7 @@ export class ImageTokenizer {
   }
 
   /**
-   * The codes of each picture, together in one run.
+   * The codes of each picture, as many together in a run as memory is meant for.
    * @param images square pictures of the tokenizer's resolution
    */
   async encode(images: readonly Pixels[]): Promise<Int32Array[]> {
@@ -91,17 +100,20 @@ export class ImageTokenizer {
       const { codes } = quantize(w, encoder(w, pictures, this.config), this.config);
       return { codes: reshape(codes, ["n", this.codesPerImage]) };
     });
-    const { codes } = await (await this.encoding).run({
-      pictures: float32(toPlanes(images, this.options.preprocessing), [images.length, 3, side, side]),
+    const session = await this.encoding;
+    return this.inRuns(images, async (part) => {
+      const { codes } = await session.run({
+        pictures: float32(toPlanes(part, this.options.preprocessing), [part.length, 3, side, side]),
+      });
+      const all = codes!.data as BigInt64Array;
+      return part.map((_, i) =>
+        Int32Array.from({ length: this.codesPerImage }, (_, j) => Number(all[i * this.codesPerImage + j])),
+      );
     });
-    const all = codes!.data as BigInt64Array;
-    return images.map((_, i) =>
-      Int32Array.from({ length: this.codesPerImage }, (_, j) => Number(all[i * this.codesPerImage + j])),
-    );
   }
 
   /**
-   * The picture of each row of codes, together in one run.
+   * The picture of each row of codes, as many together in a run as memory is meant for.
    * @param codes each `[grid²]`, below the number of codes
    */
   async decode(codes: readonly ArrayLike<number>[]): Promise<Image[]> {
@@ -126,18 +138,26 @@ export class ImageTokenizer {
       const w = graph.scope().at(VQ_PREFIX);
       return { pictures: decoder(w, codeVectors(w, rows, this.config), this.config) };
     });
-    const feeds: Feeds = {
-      codes: int64(
-        codes.flatMap((row) => Array.from(row)),
-        [codes.length, count],
-      ),
-    };
-    const { pictures } = await (await this.decoding).run(feeds);
-    return fromPlanes(floats(pictures!), side);
+    const session = await this.decoding;
+    return this.inRuns(codes, async (part) => {
+      const rows = part.flatMap((row) => Array.from(row));
+      const { pictures } = await session.run({ codes: int64(rows, [part.length, count]) });
+      return fromPlanes(floats(pictures!), side);
+    });
   }
 
   async release(): Promise<void> {
     for (const session of [this.encoding, this.decoding]) await (await session)?.release();
+  }
+
+  private async inRuns<T, R>(
+    items: readonly T[],
+    run: (part: readonly T[]) => Promise<readonly R[]>,
+  ): Promise<R[]> {
+    const most = Math.max(1, Math.floor(RUN_BYTES / pictureBytes(this.config)));
+    const results: R[] = [];
+    for (let at = 0; at < items.length; at += most) results.push(...(await run(items.slice(at, at + most))));
+    return results;
   }
 
   private compile(build: (graph: Graph) => Record<string, Tensor>): Promise<Session> {

@@ -247,6 +247,7 @@ export class Chameleon {
     const prepared = performance.now();
     const drawn = await completeTokens(this.decoder, vocabulary, {
       prompt,
+      maxTokens,
       grammar,
       mode,
       layout: this.layout,
@@ -257,11 +258,11 @@ export class Chameleon {
       sampling: { temperature, topK, topP },
       signal,
       onTokens: (rows) => {
-        const sofar = rows.map((row) => [...row]);
+        const lengths = rows.map(({ length }) => length); // the rows only grow: no copy until somebody looks
         return options.onProgress?.({
-          tokens: Math.max(...sofar.map(({ length }) => length)),
+          tokens: Math.max(...lengths),
           maxTokens,
-          parts: () => sofar.map((row) => this.read(grammar, row)),
+          parts: () => rows.map((row, i) => this.read(grammar, row.slice(0, lengths[i]))),
         });
       },
     });

@@ -18,6 +18,9 @@ const values = z.union([
   z.number().transform((each): [number, number, number] => [each, each, each]),
 ]);
 
+/** The largest value that a pixel may become: what is not rescaled goes up to 255. */
+const MOST_VALUE = 1000;
+
 /** Fields of the ChameleonImageProcessor; what is left out, or null, is as published. */
 const schema = z.looseObject({
   image_processor_type: z
@@ -69,6 +72,12 @@ export async function readPreprocessing(folder: string): Promise<Preprocessing> 
   if (crop && (crop.width > width || crop.height > height))
     throw new XPromptError(
       `reading processor config ${inAll ? all : alone}: expected crop_size within size, ${width} × ${height}, got ${crop.width} × ${crop.height} (correct the file)`,
+    );
+  const { scale, mean, std } = settings;
+  const extremes = [0, 255].flatMap((level) => mean.map((each, c) => (level * scale - each) / std[c]!));
+  if (!extremes.every((value) => Math.abs(value) <= MOST_VALUE))
+    throw new XPromptError(
+      `reading processor config ${inAll ? all : alone}: expected rescale_factor, image_mean and image_std that make values up to ${MOST_VALUE} of pixels, got ${Math.max(...extremes.map(Math.abs))} (correct the file)`,
     );
   return settings;
 }

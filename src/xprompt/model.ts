@@ -123,6 +123,9 @@ export interface Generated {
   };
 }
 
+/** Examples whose pictures are in memory together. */
+const AT_ONCE = 32;
+
 export class XPrompt {
   private emptyExample: Promise<VisualPrompt> | undefined;
 
@@ -221,18 +224,10 @@ export class XPrompt {
    */
   async compress(examples: readonly Example[]): Promise<VisualPrompt> {
     if (examples.length === 0) throw new UsageError("compressing: expected at least one example, got none");
-    const pictures = await Promise.all(
-      examples.flatMap(({ input, output }) => [this.base.pixels(input), this.base.pixels(output)]),
-    );
-    const codes = await this.tokenizer.encodeImages(pictures);
-    const encoded = examples.map(
-      ({ instruction = "" }, i): EncodedExample => ({
-        input: codes[2 * i]!,
-        output: codes[2 * i + 1]!,
-        instruction: this.words(instruction, 2),
-      }),
-    );
-    return this.read(encoded);
+    const parts: VisualPrompt[] = [];
+    for (let at = 0; at < examples.length; at += AT_ONCE)
+      parts.push(await this.compressTogether(examples.slice(at, at + AT_ONCE)));
+    return VisualPrompt.join(parts);
   }
 
   /**
@@ -256,6 +251,10 @@ export class XPrompt {
     const { signal } = options;
     signal?.throwIfAborted();
     this.joined(shown);
+    if (!this.tokenizer.decodesImages)
+      throw new XPromptError(
+        "generating: expected a model that can decode pictures, got one without the decoder of its image tokenizer (put Meta's vqgan.ckpt into the folder of the base that it was made of, and make it again with xprompt init)",
+      );
     const input = options.input === undefined ? undefined : await this.base.pixels(options.input);
     const [inputCodes] = input ? await this.tokenizer.encodeImages([input]) : [];
     const retrieved = await options.library?.retrieve(this, {
@@ -402,6 +401,21 @@ export class XPrompt {
       layers.length === decoder.layers &&
       layers.every(({ keys, values }) => keys.length === size && values.length === size)
     );
+  }
+
+  private async compressTogether(examples: readonly Example[]): Promise<VisualPrompt> {
+    const pictures = await Promise.all(
+      examples.flatMap(({ input, output }) => [this.base.pixels(input), this.base.pixels(output)]),
+    );
+    const codes = await this.tokenizer.encodeImages(pictures);
+    const encoded = examples.map(
+      ({ instruction = "" }, i): EncodedExample => ({
+        input: codes[2 * i]!,
+        output: codes[2 * i + 1]!,
+        instruction: this.words(instruction, 2),
+      }),
+    );
+    return this.read(encoded);
   }
 
   private empty(): Promise<VisualPrompt> {
