@@ -17,7 +17,7 @@ import { codesPerImage, codeVectors, decoder, encoder, quantize, type VqganConfi
 export const VQ_PREFIX = "model.vqmodel";
 
 /** Bytes that the pictures of one run may take inside of the network. */
-const RUN_BYTES = 2 ** 29;
+const RUN_BYTES = 2 ** 27;
 
 /** Bytes of one picture inside of the network: copies of its widest level, and the scores of attention at the lowest. */
 export function pictureBytes(config: VqganConfig): number {

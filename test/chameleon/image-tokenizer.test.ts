@@ -104,14 +104,14 @@ describe("memory", () => {
     const run = vi.spyOn(Session.prototype, "run");
     const large = new ImageTokenizer(config, weights, { threads: 1 });
     try {
-      const pictures = Array.from({ length: 12 }, (_, i) => somePicture(i, 512));
+      const pictures = Array.from({ length: 3 }, (_, i) => somePicture(i, 512));
       const codes = await large.encode(pictures);
-      const again = await large.decode([codes[0]!, codes[11]!]);
+      const again = await large.decode([codes[0]!, codes[1]!, codes[2]!]);
       const sizes = run.mock.calls.map(([feeds]) => Object.values(feeds)[0]!.dims[0]!);
-      expect(sizes.reduce((sum, size) => sum + size)).toBe(14);
-      expect(Math.max(...sizes)).toBeLessThanOrEqual(10);
-      expect(codes[11]).toEqual(await large.encodeImage(pictures[11]!));
-      expect(again[1]).toEqual(await large.decodeImage(codes[11]!));
+      expect(sizes.reduce((sum, size) => sum + size)).toBe(6);
+      expect(Math.max(...sizes)).toBeLessThanOrEqual(2);
+      expect(codes[2]).toEqual(await large.encodeImage(pictures[2]!));
+      expect(again[2]).toEqual(await large.decodeImage(codes[2]!));
     } finally {
       run.mockRestore();
       await large.release();
