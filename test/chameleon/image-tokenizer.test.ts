@@ -125,12 +125,15 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY])("weights with %d in them are r
   const values = Float32Array.from(data as Float32Array).fill(wrong, 7, 8);
   const broken = new Map([...weights, [name, { dtype: "float32" as const, shape, data: values }]]);
   expect(() => new ImageTokenizer(tokenizer.config, broken)).toThrow(XPromptError);
-  expect(() => new ImageTokenizer(tokenizer.config, broken)).toThrow(/quantize\.embedding\.weight: .*damaged/);
+  expect(() => new ImageTokenizer(tokenizer.config, broken)).toThrow(
+    /quantize\.embedding\.weight: .*damaged/,
+  );
 });
 
 test("another preparation of values than [−1, 1]", () => {
   const grey: Image = { width: 1, height: 1, data: Float32Array.of(0, 0.5, 1) };
   const preprocessing = { scale: 0.0078, mean: [1, 1, 0.5], std: [1, 2, 1] } as const;
   const planes = toPlanes([grey], preprocessing);
-  for (const [i, value] of [-1, (0.5 * 1.989 - 1) / 2, 1.989 - 0.5].entries()) expect(planes[i]).toBeCloseTo(value, 6);
+  for (const [i, value] of [-1, (0.5 * 1.989 - 1) / 2, 1.989 - 0.5].entries())
+    expect(planes[i]).toBeCloseTo(value, 6);
 });

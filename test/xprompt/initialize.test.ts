@@ -221,9 +221,10 @@ describe("what lies beside the base's weights", () => {
       const photo = await encodePng(somePicture("photo", 50));
       const { vocabulary } = base.tokenizer;
       const tokens = await base.promptTokens([photo], { separator: false });
-      const wanted = tokens.filter((id) => vocabulary.isImageToken(id)).map((id) => vocabulary.codeOfToken[id]!);
-      const codesOf = async (model: XPrompt) =>
-        model.tokenizer.encodeImage(await model.base.pixels(photo));
+      const wanted = tokens
+        .filter((id) => vocabulary.isImageToken(id))
+        .map((id) => vocabulary.codeOfToken[id]!);
+      const codesOf = async (model: XPrompt) => model.tokenizer.encodeImage(await model.base.pixels(photo));
       expect([...(await codesOf(made))]).toEqual(wanted);
       expect([...(await codesOf(plain))]).not.toEqual(wanted);
       expect(made.fingerprint).not.toBe(plain.fingerprint);

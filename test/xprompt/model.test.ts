@@ -526,7 +526,10 @@ describe("loading", () => {
     const path = join(copy, "tokenizer.json");
     const text = await readFile(path, "utf8");
     const names: Record<string, string> = { IMGIMGAZ: "IMGIMGBZ", IMGIMGBZ: "IMGIMGAZ" };
-    await writeFile(path, text.replace(/IMGIMG[AB]Z/g, (name) => names[name]!));
+    await writeFile(
+      path,
+      text.replace(/IMGIMG[AB]Z/g, (name) => names[name]!),
+    );
     await expect(XPrompt.load(copy)).rejects.toThrow(/tokenizer\.json: its checksum .* damaged/);
     const { tokenizer_sha256, ...config } = JSON.parse(await readFile(join(copy, "config.json"), "utf8"));
     expect(tokenizer_sha256).toMatch(/^[0-9a-f]{64}$/);
