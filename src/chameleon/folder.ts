@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
+import type { Preprocessing } from "../image/index.ts";
 import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../runtime/files.ts";
 import { type Dtype, type TensorInfo, writeSafetensors } from "../runtime/safetensors.ts";
 import type { SessionOptions } from "../runtime/session.ts";
@@ -70,6 +71,8 @@ const tokenizerConfigSchema = z.looseObject({
 export interface Tokenizers {
   readonly image: ImageTokenizer;
   readonly text: TextTokenizer;
+  /** What the folder's own processor does to pictures, where it says it. */
+  readonly preprocessing?: Preprocessing;
 }
 
 /**
@@ -86,9 +89,11 @@ export async function loadTokenizers(
     name.startsWith(`${VQ_PREFIX}.`),
   );
   const sized = resolution === undefined ? vqgan : { ...vqgan, resolution };
-  const preprocessing = await preprocessingOf(folder, vqgan);
+  // A processor is of its own resolution.
+  const preprocessing =
+    sized.resolution === vqgan.resolution ? await preprocessingOf(folder, vqgan) : undefined;
   const image = new ImageTokenizer(sized, weights, { ...options, preprocessing });
-  return { image, text: await loadTextTokenizer(folder, config) };
+  return { image, text: await loadTextTokenizer(folder, config), preprocessing };
 }
 
 /** The text tokenizer of a folder, which must be the one that `config.json` says, where it says it. */

@@ -6,7 +6,6 @@ import { z } from "zod";
 import { mergeAdapter, writeAdapterFolder } from "../chameleon/adapter-folder.ts";
 import { readWeights, type Weight, writeModelFolder } from "../chameleon/folder.ts";
 import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
-import { preprocessingOf } from "../chameleon/preprocessing.ts";
 import { XPromptError } from "../errors.ts";
 import { Graph, parameterShapes } from "../graph/index.ts";
 import { isLibrary, prepareNeighbours } from "../retrieval/index.ts";
@@ -96,7 +95,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   const parts = {
     config: { decoder, image: tokenizers.image.config, xprompt },
     text: tokenizers.text,
-    preprocessing: await preprocessingOf(folder, tokenizers.image.config),
+    preprocessing: tokenizers.preprocessing,
   };
   const imageWeights = await readWeights(folder, undefined, (name) => name.startsWith(`${VQ_PREFIX}.`));
   const { frozen } = state;
@@ -152,7 +151,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
         config: { ...modelConfigToJson(parts.config), training: trainingFacts(recipe) },
         weights: allWeights(),
         tokenizer: await readJson(`${folder}/tokenizer.json`, z.unknown(), "tokenizer"),
-        base: folder,
+        base: tokenizers.preprocessing && folder,
       });
     },
     async close() {
