@@ -2,6 +2,7 @@
  * @file Whether a model folder can be loaded, as far as its configuration, its tokenizer, its processor and the headers
  * of its weights tell: for what looks at a model without loading it.
  */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { checkCheckpoint } from "../chameleon/check-parts.ts";
 import { type ChameleonConfig, chameleonConfigFromJson, chameleonConfigSchema } from "../chameleon/config.ts";
@@ -10,7 +11,7 @@ import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { preprocessingOf } from "../chameleon/preprocessing.ts";
 import { isQuantizable } from "../chameleon/quantize.ts";
 import type { TextTokenizer } from "../chameleon/text-tokenizer.ts";
-import { checkImageTokenizer } from "../chameleon/vqgan-checkpoint.ts";
+import { checkImageTokenizer, imageTokenizerPlaces } from "../chameleon/vqgan-checkpoint.ts";
 import { XPromptError } from "../errors.ts";
 import type { Preprocessing } from "../image/index.ts";
 import { readJson } from "../runtime/files.ts";
@@ -44,7 +45,12 @@ export async function checkFolder(folder: string): Promise<CheckedFolder> {
     const preprocessing = await preprocessingOf(folder, config.image);
     return { config, xprompt: config, text, preprocessing, weights };
   }
-  const config = { ...chameleonConfigFromJson(json), image: await checkImageTokenizer(folder) };
+  const told = chameleonConfigFromJson(json);
+  // A language model alone can be converted, so it is described, too.
+  const hasImages =
+    [...tensors.keys()].some((name) => name.startsWith(`${VQ_PREFIX}.`)) ||
+    imageTokenizerPlaces.some((place) => existsSync(join(folder, place)));
+  const config = hasImages ? { ...told, image: await checkImageTokenizer(folder) } : told;
   checkCheckpoint(
     config,
     text.vocabulary,
