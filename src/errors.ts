@@ -4,9 +4,20 @@
  * Messages read `what was being done: expected X, got Y (what to do)`.
  */
 
+/** The most characters of a message: a broken file may name things by megabytes. */
+const LONGEST = 2000;
+
 /** Something from outside was wrong or failed: one clear line, exit status 1, an HTTP 4xx. */
 export class XPromptError extends Error {
   override name = "XPromptError";
+  constructor(message: string, options?: ErrorOptions) {
+    super(
+      message.length > LONGEST
+        ? `${message.slice(0, LONGEST / 2)} … ${message.slice(-LONGEST / 2)}`
+        : message,
+      options,
+    );
+  }
   /** Exit status of the command line when this error ends it. */
   readonly exitCode: number = 1;
 }

@@ -130,7 +130,7 @@ export class KeyValueCache {
   private reserve(slots: number): void {
     if (slots <= this.room) return;
     const [before, width] = [this.room, this.headDim];
-    const room = CHUNK * Math.ceil(Math.max(slots, before * GROWTH) / CHUNK);
+    const room = inChunks(Math.max(slots, before * GROWTH));
     const grown = (buffer: Float32Array) => {
       const larger = new Float32Array(this.rows * this.heads * room * width);
       for (let i = 0; i < this.rows * this.heads; i++)
@@ -159,6 +159,11 @@ export class KeyValueCache {
     }
   }
 }
+
+const inChunks = (slots: number): number => CHUNK * Math.ceil(slots / CHUNK);
+
+/** The most slots that a cache has made by the time it holds so many tokens a row. */
+export const roomFor = (tokens: number): number => inChunks(tokens * GROWTH);
 
 /** Bytes that the cache of `slots` tokens takes in each row. */
 export const cacheBytes = (config: DecoderConfig, slots: number): number =>

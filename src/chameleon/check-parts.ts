@@ -10,9 +10,6 @@ interface Shaped {
   readonly shape: readonly unknown[];
 }
 
-/** The most positions that rotary tables are made for: a broken number must not ask for the whole memory. */
-const MOST_POSITIONS = 2 ** 20;
-
 /** Weights that checkpoints carry and nothing computes with: tables of angles. */
 const UNUSED = /rotary_emb\.inv_freq$/;
 
@@ -26,11 +23,6 @@ export function checkCheckpoint(
   weights: ReadonlyMap<string, Shaped>,
 ): void {
   checkVocabulary(config, vocabulary);
-  const { maxPositions } = config.decoder;
-  if (maxPositions > MOST_POSITIONS)
-    throw new XPromptError(
-      `loading a model: config.json: expected max_position_embeddings up to ${MOST_POSITIONS}, got ${maxPositions} (copy the folder again)`,
-    );
   checkWeights(weights, config.decoder.layers, () => decoderParameters(config.decoder));
 }
 

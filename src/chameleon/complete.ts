@@ -64,6 +64,7 @@ export function promptTokens(
 
 export interface Completing {
   readonly prompt: readonly number[];
+  readonly maxTokens: number;
   readonly grammar: Grammar;
   readonly mode: Mode;
   readonly layout: PictureLayout;
@@ -147,7 +148,7 @@ export async function completeTokens(
   vocabulary: Vocabulary,
   request: Completing,
 ): Promise<number[][]> {
-  const { grammar, mode, prompt, samples, seed, sampling, signal } = request;
+  const { grammar, mode, prompt, maxTokens, samples, seed, sampling, signal } = request;
   const sequences = Array.from(
     { length: samples },
     (_, i) => new Sequence(grammar, Random.of(seed, "sample", i)),
@@ -158,7 +159,7 @@ export async function completeTokens(
   const whole: Conditions =
     mode === "image" ? conditionsOf(start, vocabulary, request) : { conditions: [null], weights: [] };
   const stems = whole.conditions.map((tokens) => stemOf(tokens ?? start, samples));
-  const main = await Rows.start(decoder, stems);
+  const main = await Rows.start(decoder, stems, { doing: "completing", tokens: maxTokens });
   const readers = new Map([[main, whole.conditions.flatMap(() => sequences)]]);
   const mainOf = (i: number): Sequence["guided"] => ({
     views: whole.conditions.map((_, condition) => ({ rows: main, row: condition * samples + i })),
@@ -193,6 +194,7 @@ export async function completeTokens(
       const rows = await Rows.start(
         decoder,
         others.map((tokens) => stemOf(tokens, 1)),
+        { doing: "completing", tokens: request.layout.length },
       );
       readers.set(
         rows,

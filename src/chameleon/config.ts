@@ -44,37 +44,51 @@ export interface PictureBounds {
   readonly end: number;
 }
 
-const positive = z.int().min(1);
+/** A whole number from 1. Far above any model, the bounds keep a broken number from taking all memory and time. */
+const upTo = (most: number) => z.int().min(1).max(most);
+const size = upTo(2 ** 20);
+/** Sides of pictures at which there is attention. */
+const sides = z.array(size).max(64).nullable().default(null);
+/** The most positions that rotary tables are made for. */
+export const MOST_POSITIONS = 2 ** 20;
+/** The most codes along a side of a picture. */
+const MOST_SIDE = Math.sqrt(MOST_POSITIONS);
 
 /**
  * The image tokenizer's part of `config.json`. Hugging Face leaves out what is as published: those are the defaults.
  */
 export const vqConfigSchema = z
   .looseObject({
-    resolution: positive.default(512),
+    resolution: upTo(2 ** 14).default(512),
     in_channels: z.literal(3).default(3),
-    base_channels: positive.default(128),
-    channel_multiplier: z.array(positive).min(1).default([1, 1, 2, 2, 4]),
-    num_res_blocks: positive.default(2),
-    latent_channels: positive.default(256),
-    embed_dim: positive.default(256),
-    num_embeddings: positive.default(8192),
+    base_channels: size.default(128),
+    channel_multiplier: z.array(size).min(1).max(12).default([1, 1, 2, 2, 4]),
+    num_res_blocks: upTo(64).default(2),
+    latent_channels: size.default(256),
+    embed_dim: size.default(256),
+    num_embeddings: size.default(8192),
     double_latent: z.literal(false).default(false),
     /** Sides at which every block is followed by attention, besides the middle's. */
-    attn_resolutions: z.array(positive).nullable().default(null),
+    attn_resolutions: sides,
     attn_type: z.literal("vanilla").default("vanilla"),
-    norm_groups: positive.default(32),
+    norm_groups: size.default(32),
     /** Ours, for Janus's decoders: those sides in the decoder, and that it takes code vectors of length 1. */
-    decoder_attn_resolutions: z.array(positive).nullable().default(null),
+    decoder_attn_resolutions: sides,
     unit_codes: z.boolean().default(false),
     /** Ours: side of the tiles that the encoder sees by themselves. */
-    encoder_tile: positive.nullable().default(null),
+    encoder_tile: size.nullable().default(null),
     /** Ours: codes of raw patches. */
     patches: z.boolean().default(false),
   })
   .refine((config) => config.resolution % 2 ** (config.channel_multiplier.length - 1) === 0, {
     message: "expected a resolution that the levels divide",
   })
+  .refine(
+    ({ resolution, channel_multiplier }) => resolution / 2 ** (channel_multiplier.length - 1) <= MOST_SIDE,
+    {
+      message: `expected pictures of at most ${MOST_SIDE} codes along a side`,
+    },
+  )
   .refine(
     ({ encoder_tile: tile, resolution, channel_multiplier }) =>
       tile === null || (resolution % tile === 0 && tile % 2 ** (channel_multiplier.length - 1) === 0),
@@ -119,26 +133,30 @@ const PLAIN: Readonly<Record<string, readonly unknown[]>> = {
 /** Plain angles, or positions divided by a factor. */
 const ropeType = z.enum(["default", "linear"]);
 
+/** The base of the angles, and what positions are divided by. Outside of this the angles of neighbours are noise, or all alike. */
+const theta = z.number().min(1).max(1e12);
+const factor = z.number().min(1e-3).max(1e6);
+
 /** The language model's part of `config.json`. What older files leave out is as published. */
 export const decoderConfigSchema = z
   .looseObject({
-    vocab_size: positive.default(65_536),
-    hidden_size: positive.default(4096),
-    intermediate_size: positive.default(11_008),
-    num_hidden_layers: positive.default(32),
-    num_attention_heads: positive.default(32),
-    num_key_value_heads: positive.nullish(),
-    rms_norm_eps: z.number().positive().default(1e-5),
-    rope_theta: z.number().positive().nullish(),
+    vocab_size: size.default(65_536),
+    hidden_size: size.default(4096),
+    intermediate_size: size.default(11_008),
+    num_hidden_layers: upTo(1024).default(32),
+    num_attention_heads: size.default(32),
+    num_key_value_heads: size.nullish(),
+    rms_norm_eps: z.number().positive().max(1).default(1e-5),
+    rope_theta: theta.nullish(),
     /** Where transformers 5 keeps the angles. */
     rope_parameters: z
       .looseObject({
         rope_type: ropeType.default("default"),
-        rope_theta: z.number().positive().optional(),
-        factor: z.number().positive().optional(),
+        rope_theta: theta.optional(),
+        factor: factor.optional(),
       })
       .nullish(),
-    max_position_embeddings: positive.default(4096),
+    max_position_embeddings: upTo(MOST_POSITIONS).default(4096),
     swin_norm: z.boolean().nullish(),
     hidden_act: z.literal("silu").default("silu"),
     attention_bias: no,
@@ -148,7 +166,7 @@ export const decoderConfigSchema = z
       .looseObject({
         rope_type: ropeType.optional(),
         type: ropeType.optional(),
-        factor: z.number().positive().optional(),
+        factor: factor.optional(),
       })
       .nullish(),
     tie_word_embeddings: no,
@@ -274,6 +292,16 @@ export function decoderToJson(config: DecoderConfig): z.input<typeof decoderConf
   };
 }
 
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "expected 64 hexadecimal digits");
+
+/** What a folder of ours says of its other files. */
+export const checksums = {
+  /** SHA-256 of `model.safetensors`. */
+  weights_sha256: sha256.optional(),
+  /** SHA-256 of what `tokenizer.json` says; see `tokenizerChecksum`. */
+  tokenizer_sha256: sha256.optional(),
+};
+
 /** A model of the family: sizes of both parts, and how pictures are laid out. */
 export interface ChameleonConfig {
   readonly decoder: DecoderConfig;
@@ -285,17 +313,15 @@ export interface ChameleonConfig {
   readonly vocabularyMap?: Readonly<Record<string, number>>;
 }
 
-export const chameleonConfigSchema = z
-  .looseObject({
-    model_type: z.literal("chameleon", { error: "expected chameleon: this is another kind of model" }),
-    architectures: z.array(z.string()).nullish(),
-    vq_config: z.preprocess((value) => value ?? {}, vqConfigSchema),
-    vocabulary_map: z.record(z.string(), z.int()).nullish(),
-    weights_sha256: z.string().optional(),
-    /** Lumina-mGPT's, which no other checkpoint has. */
-    z_loss_weight: z.number().optional(),
-  })
-  .and(decoderConfigSchema);
+export const chameleonConfigSchema = decoderConfigSchema.safeExtend({
+  model_type: z.literal("chameleon", { error: "expected chameleon: this is another kind of model" }),
+  architectures: z.array(z.string()).nullish(),
+  vq_config: z.preprocess((value) => value ?? {}, vqConfigSchema),
+  vocabulary_map: z.record(z.string(), z.int()).nullish(),
+  ...checksums,
+  /** Lumina-mGPT's, which no other checkpoint has. */
+  z_loss_weight: z.number().optional(),
+});
 
 export function chameleonConfigFromJson(json: z.output<typeof chameleonConfigSchema>): ChameleonConfig {
   const lumina =

@@ -23,8 +23,8 @@ import {
   planConversion,
 } from "./conversion-plan.ts";
 import { answerTo, type ConvertedPart, type Part, type PartAnswer } from "./convert-part.ts";
+import { loadTextTokenizer } from "./folder.ts";
 import { quantizationConfig } from "./quantize.ts";
-import { tokenizerFileSchema } from "./vocabulary.ts";
 import type { VqganConfig } from "./vqgan.ts";
 
 export type ConversionPhase = "checking" | "converting" | "verifying";
@@ -75,7 +75,7 @@ export async function convertModel(input: string, options: ConvertOptions): Prom
   const output = await realpath(options.output).catch(() => resolve(options.output));
   const raw = await readJson(join(input, "config.json"), z.looseObject({}), "model config");
   const config = await readJson(join(input, "config.json"), chameleonConfigSchema, "model config");
-  await readJson(join(input, "tokenizer.json"), tokenizerFileSchema, "tokenizer");
+  const text = await loadTextTokenizer(input, config);
   await checkOutput(input, output);
   const stored = await openWeights(input);
   try {
@@ -115,7 +115,11 @@ export async function convertModel(input: string, options: ConvertOptions): Prom
           `converting ${input}: expected its files to stay as they were, got others meanwhile (run it again)`,
         );
       }
-      const made = { ...configOf(raw, format, added?.config), weights_sha256: checksum };
+      const made = {
+        ...configOf(raw, format, added?.config),
+        weights_sha256: checksum,
+        tokenizer_sha256: text.checksum,
+      };
       await writeFileAtomic(join(journal.folder, "config.json"), `${JSON.stringify(made, null, 2)}\n`);
       for (const name of companions)
         await attempt(`copying ${join(input, name)}`, input, () =>
@@ -321,7 +325,7 @@ async function verify(
   return whole.digest("hex");
 }
 
-/** The new `config.json`, without the checksum. */
+/** The new `config.json`, without the checksums. */
 function configOf(
   raw: Readonly<Record<string, unknown>>,
   format: Format,

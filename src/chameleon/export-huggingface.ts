@@ -4,8 +4,9 @@
  * `transformers` has no code) stays in it, so that the folder is a model of ours still.
  */
 import { join } from "node:path";
-import { z } from "zod";
+import type { z } from "zod";
 import { XPromptError } from "../errors.ts";
+import { filters, metaPreprocessing, type Preprocessing } from "../image/index.ts";
 import {
   readJson,
   sha256File,
@@ -16,29 +17,23 @@ import {
 import { type TensorToWrite, writeSafetensors } from "../runtime/safetensors.ts";
 import { openWeights, type WeightFolder } from "../runtime/weights.ts";
 import {
-  decoderConfigSchema,
+  chameleonConfigSchema,
   decoderFromJson,
   decoderToJson,
-  vqConfigSchema,
   vqganFromJson,
   vqganToJson,
 } from "./config.ts";
+import { loadTextTokenizer } from "./folder.ts";
 import { VQ_PREFIX } from "./image-tokenizer.ts";
 import { needsDigits, widened, widenedConfig, widenedShape, widening } from "./norm-groups.ts";
-import { IMAGE_PLACEHOLDER, type TokenizerFile, tokenizerFileSchema, Vocabulary } from "./vocabulary.ts";
+import { preprocessingOf } from "./preprocessing.ts";
+import { type TokenizerFile, tokenizerChecksum, tokenizerFileSchema } from "./tokenizer-file.ts";
+import { IMAGE_PLACEHOLDER, Vocabulary } from "./vocabulary.ts";
 import { codesPerImage, type VqganConfig } from "./vqgan.ts";
 
 /** Types of weights that `transformers` loads as they are, by its names. */
 const dtypes = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
 type FloatDtype = keyof typeof dtypes;
-
-const configSchema = z
-  .looseObject({
-    model_type: z.literal("chameleon"),
-    vq_config: vqConfigSchema,
-    weights_sha256: z.string().optional(),
-  })
-  .and(decoderConfigSchema);
 
 export interface Export {
   /** Numbers in the weights that were written, and in the model's own. */
@@ -59,7 +54,8 @@ export async function exportHuggingFace(
   target: string,
   options: WriteOptions = {},
 ): Promise<Export> {
-  const config = await readJson(join(source, "config.json"), configSchema, "model config");
+  const config = await readJson(join(source, "config.json"), chameleonConfigSchema, "model config");
+  await loadTextTokenizer(source, config);
   const tokenizer = withImageToken(
     await readJson(join(source, "tokenizer.json"), tokenizerFileSchema, "tokenizer"),
   );
@@ -73,6 +69,8 @@ export async function exportHuggingFace(
     const times = widening(own);
     const vqgan = widenedConfig(own, times);
     const tensors = tensorsOf(stored, times);
+    const exported = withBos(tokenizer, vocabulary.bos);
+    const preprocessing = (await preprocessingOf(source, own)) ?? ownPreprocessing(own);
     const write = async (folder: string) => {
       const put = (name: string, content: object) =>
         writeFileAtomic(join(folder, name), `${JSON.stringify(content, null, 2)}\n`, options);
@@ -83,18 +81,22 @@ export async function exportHuggingFace(
         eos_token_id: vocabulary.eos,
         pad_token_id: vocabulary.pad,
       };
-      await put("config.json", {
+      const written = {
         ...configToJson(config, vqgan),
         ...ids,
         dtype: dtypes[dtype],
         vocabulary_map: names,
         image_token_id: names["<image>"],
         weights_sha256: await sha256File(file, "weights"),
-      });
+        tokenizer_sha256: tokenizerChecksum(exported),
+      };
+      // In order of their names, as transformers itself writes them.
+      const byName = Object.entries(written).sort(([a], [b]) => (a < b ? -1 : 1));
+      await put("config.json", Object.fromEntries(byName));
       await put("generation_config.json", { ...ids, do_sample: true });
-      await put("tokenizer.json", withBos(tokenizer, vocabulary.bos));
+      await put("tokenizer.json", exported);
       await put("tokenizer_config.json", tokenizerConfig(decoderFromJson(config).maxPositions));
-      await put("preprocessor_config.json", pictureConfig(vqgan));
+      await put("preprocessor_config.json", pictureConfig(preprocessing));
       await put("processor_config.json", {
         processor_class: "ChameleonProcessor",
         image_seq_length: codesPerImage(vqgan),
@@ -112,7 +114,7 @@ export async function exportHuggingFace(
 }
 
 /** The type that most of the weights have. @throws XPromptError when one is quantized */
-export function floatDtype(stored: WeightFolder): FloatDtype {
+function floatDtype(stored: WeightFolder): FloatDtype {
   const numbers = new Map<FloatDtype, number>();
   for (const [name, { dtype, byteLength }] of stored.tensors) {
     if (!isFloat(dtype))
@@ -174,7 +176,10 @@ function withImageToken(tokenizer: TokenizerFile): TokenizerFile {
 }
 
 /** What we know under its present name, the angles where `transformers` 5 looks for them, the rest as it was. */
-function configToJson(config: z.output<typeof configSchema>, vqgan: VqganConfig): Record<string, unknown> {
+function configToJson(
+  config: z.output<typeof chameleonConfigSchema>,
+  vqgan: VqganConfig,
+): Record<string, unknown> {
   const decoder = decoderFromJson(config);
   const { rope_theta, rope_scaling, ...sizes } = decoderToJson(decoder);
   const { rope_theta: _theta, rope_scaling: _scaling, ...rest } = config;
@@ -219,18 +224,24 @@ const tokenizerConfig = (maxPositions: number) => ({
 });
 
 /** Pictures as we read them: the middle square by Lanczos-3, from [0, 255] to [−1, 1]. */
-const pictureConfig = ({ resolution }: VqganConfig) => ({
+const ownPreprocessing = ({ resolution }: VqganConfig): Preprocessing => ({
+  ...metaPreprocessing,
+  size: resolution,
+  crop: { width: resolution, height: resolution },
+});
+
+const pictureConfig = ({ size, filter, crop, scale, mean, std }: Preprocessing) => ({
   image_processor_type: "ChameleonImageProcessor",
   processor_class: "ChameleonProcessor",
   do_convert_rgb: true,
   do_resize: true,
-  size: { shortest_edge: resolution },
-  resample: 1,
-  do_center_crop: true,
-  crop_size: { height: resolution, width: resolution },
+  size: typeof size === "number" ? { shortest_edge: size } : { height: size.height, width: size.width },
+  resample: filters.indexOf(filter),
+  do_center_crop: crop !== undefined,
+  ...(crop && { crop_size: { height: crop.height, width: crop.width } }),
   do_rescale: true,
-  rescale_factor: 1 / 127.5,
+  rescale_factor: scale,
   do_normalize: true,
-  image_mean: [1, 1, 1],
-  image_std: [1, 1, 1],
+  image_mean: mean,
+  image_std: std,
 });

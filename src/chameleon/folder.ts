@@ -1,19 +1,22 @@
 /**
  * @file A model folder of ours: `config.json`, `model.safetensors` (float16) and `tokenizer.json`. The file of weights
- * is checked against the checksum in the configuration, so that a damaged one is never run.
+ * and the tokenizer are checked against the checksums in the configuration, so that a damaged one is never run.
  */
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
+import type { Preprocessing } from "../image/index.ts";
 import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../runtime/files.ts";
 import { type Dtype, type TensorInfo, writeSafetensors } from "../runtime/safetensors.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import { openWeights, type WeightFolder } from "../runtime/weights.ts";
-import { vqConfigSchema, vqganFromJson } from "./config.ts";
+import { checksums, vqConfigSchema, vqganFromJson } from "./config.ts";
 import { ImageTokenizer, VQ_PREFIX } from "./image-tokenizer.ts";
+import { copyProcessor, preprocessingOf } from "./preprocessing.ts";
 import { TextTokenizer } from "./text-tokenizer.ts";
+import { tokenizerChecksum } from "./tokenizer-file.ts";
 
 /** A weight in memory. */
 export interface Weight {
@@ -23,17 +26,19 @@ export interface Weight {
 }
 
 export interface ModelFolder {
-  /** `config.json`, without the checksum, which is added. */
+  /** `config.json`, without the checksums, which are added. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly weights: ReadonlyMap<string, Weight>;
   /** `tokenizer.json` */
   readonly tokenizer: unknown;
+  /** Folder of the model that this one was made of: what it says about preparing pictures is copied. */
+  readonly base?: string;
 }
 
 /** Writes a model folder, whole or not at all, over an older one if there is one. */
 export async function writeModelFolder(
   path: string,
-  { config, weights, tokenizer }: ModelFolder,
+  { config, weights, tokenizer, base }: ModelFolder,
 ): Promise<void> {
   const write = async (folder: string) => {
     const file = join(folder, "model.safetensors");
@@ -44,9 +49,14 @@ export async function writeModelFolder(
       data,
     }));
     await writeSafetensors(file, tensors, { format: "pt" });
-    const checked = { ...config, weights_sha256: await sha256File(file, "weights") };
+    const checked = {
+      ...config,
+      weights_sha256: await sha256File(file, "weights"),
+      tokenizer_sha256: tokenizerChecksum(tokenizer),
+    };
     await writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(checked, null, 2)}\n`);
     await writeFileAtomic(join(folder, "tokenizer.json"), `${JSON.stringify(tokenizer, null, 1)}\n`);
+    if (base !== undefined) await copyProcessor(base, folder);
   };
   await writeFolderAtomic(path, write, { replace: true });
 }
@@ -54,13 +64,15 @@ export async function writeModelFolder(
 /** `config.json` of a folder that holds at least the tokenizers. */
 const tokenizerConfigSchema = z.looseObject({
   vq_config: vqConfigSchema,
-  weights_sha256: z.string().optional(),
+  ...checksums,
 });
 
 /** The two tokenizers of a model: pictures and text to tokens and back. */
 export interface Tokenizers {
   readonly image: ImageTokenizer;
   readonly text: TextTokenizer;
+  /** What the folder's own processor does to pictures, where it says it. */
+  readonly preprocessing?: Preprocessing;
 }
 
 /**
@@ -77,9 +89,18 @@ export async function loadTokenizers(
     name.startsWith(`${VQ_PREFIX}.`),
   );
   const sized = resolution === undefined ? vqgan : { ...vqgan, resolution };
-  const image = new ImageTokenizer(sized, weights, options);
-  return { image, text: await TextTokenizer.load(join(folder, "tokenizer.json")) };
+  // A processor is of its own resolution.
+  const preprocessing =
+    sized.resolution === vqgan.resolution ? await preprocessingOf(folder, vqgan) : undefined;
+  const image = new ImageTokenizer(sized, weights, { ...options, preprocessing });
+  return { image, text: await loadTextTokenizer(folder, config), preprocessing };
 }
+
+/** The text tokenizer of a folder, which must be the one that `config.json` says, where it says it. */
+export const loadTextTokenizer = (
+  folder: string,
+  { tokenizer_sha256: checksum }: { readonly tokenizer_sha256?: string },
+): Promise<TextTokenizer> => TextTokenizer.load(join(folder, "tokenizer.json"), { checksum });
 
 /**
  * The weights of a folder, or those that `wanted` chooses, as float32 in memory.

@@ -9,12 +9,21 @@
  */
 import { XPromptError } from "../errors.ts";
 import { exportOnnx, Graph, type Initializer, reshape, type Tensor } from "../graph/index.ts";
-import type { Image } from "../image/index.ts";
-import { type Feeds, float32, floats, int64, Session, type SessionOptions } from "../runtime/session.ts";
+import { type Image, metaPreprocessing, type Preprocessing } from "../image/index.ts";
+import { float32, floats, int64, Session, type SessionOptions } from "../runtime/session.ts";
 import { codesPerImage, codeVectors, decoder, encoder, quantize, type VqganConfig } from "./vqgan.ts";
 
 /** Name that all weights of the image tokenizer begin with. */
 export const VQ_PREFIX = "model.vqmodel";
+
+/** Bytes that the pictures of one run may take inside of the network. */
+const RUN_BYTES = 2 ** 27;
+
+/** Bytes of one picture inside of the network: copies of its widest level, and the scores of attention at the lowest. */
+export function pictureBytes(config: VqganConfig): number {
+  const pixels = config.resolution ** 2 * config.baseChannels * config.channelMultiplier[0]!;
+  return Float32Array.BYTES_PER_ELEMENT * (6 * pixels + 2 * codesPerImage(config) ** 2);
+}
 
 type Weights = ReadonlyMap<string, Initializer>;
 
@@ -24,6 +33,11 @@ type Weights = ReadonlyMap<string, Initializer>;
  */
 export type Pixels = Image | Float32Array;
 
+export interface ImageTokenizerOptions extends SessionOptions {
+  /** What the checkpoint's own processor makes of the values of a picture, instead of [−1, 1]. */
+  readonly preprocessing?: Pick<Preprocessing, "scale" | "mean" | "std">;
+}
+
 export class ImageTokenizer {
   private encoding: Promise<Session> | undefined;
   private decoding: Promise<Session> | undefined;
@@ -31,8 +45,10 @@ export class ImageTokenizer {
   constructor(
     readonly config: VqganConfig,
     private readonly weights: Weights,
-    private readonly options: SessionOptions = {},
-  ) {}
+    private readonly options: ImageTokenizerOptions = {},
+  ) {
+    checkFinite(weights);
+  }
 
   /** Codes of one picture: `[grid²]`, row by row. */
   get codesPerImage(): number {
@@ -63,7 +79,7 @@ export class ImageTokenizer {
   }
 
   /**
-   * The codes of each picture, together in one run.
+   * The codes of each picture, as many together in a run as memory is meant for.
    * @param images square pictures of the tokenizer's resolution
    */
   async encode(images: readonly Pixels[]): Promise<Int32Array[]> {
@@ -84,17 +100,20 @@ export class ImageTokenizer {
       const { codes } = quantize(w, encoder(w, pictures, this.config), this.config);
       return { codes: reshape(codes, ["n", this.codesPerImage]) };
     });
-    const { codes } = await (await this.encoding).run({
-      pictures: float32(toPlanes(images), [images.length, 3, side, side]),
+    const session = await this.encoding;
+    return this.inRuns(images, async (part) => {
+      const { codes } = await session.run({
+        pictures: float32(toPlanes(part, this.options.preprocessing), [part.length, 3, side, side]),
+      });
+      const all = codes!.data as BigInt64Array;
+      return part.map((_, i) =>
+        Int32Array.from({ length: this.codesPerImage }, (_, j) => Number(all[i * this.codesPerImage + j])),
+      );
     });
-    const all = codes!.data as BigInt64Array;
-    return images.map((_, i) =>
-      Int32Array.from({ length: this.codesPerImage }, (_, j) => Number(all[i * this.codesPerImage + j])),
-    );
   }
 
   /**
-   * The picture of each row of codes, together in one run.
+   * The picture of each row of codes, as many together in a run as memory is meant for.
    * @param codes each `[grid²]`, below the number of codes
    */
   async decode(codes: readonly ArrayLike<number>[]): Promise<Image[]> {
@@ -119,18 +138,26 @@ export class ImageTokenizer {
       const w = graph.scope().at(VQ_PREFIX);
       return { pictures: decoder(w, codeVectors(w, rows, this.config), this.config) };
     });
-    const feeds: Feeds = {
-      codes: int64(
-        codes.flatMap((row) => Array.from(row)),
-        [codes.length, count],
-      ),
-    };
-    const { pictures } = await (await this.decoding).run(feeds);
-    return fromPlanes(floats(pictures!), side);
+    const session = await this.decoding;
+    return this.inRuns(codes, async (part) => {
+      const rows = part.flatMap((row) => Array.from(row));
+      const { pictures } = await session.run({ codes: int64(rows, [part.length, count]) });
+      return fromPlanes(floats(pictures!), side);
+    });
   }
 
   async release(): Promise<void> {
     for (const session of [this.encoding, this.decoding]) await (await session)?.release();
+  }
+
+  private async inRuns<T, R>(
+    items: readonly T[],
+    run: (part: readonly T[]) => Promise<readonly R[]>,
+  ): Promise<R[]> {
+    const most = Math.max(1, Math.floor(RUN_BYTES / pictureBytes(this.config)));
+    const results: R[] = [];
+    for (let at = 0; at < items.length; at += most) results.push(...(await run(items.slice(at, at + most))));
+    return results;
   }
 
   private compile(build: (graph: Graph) => Record<string, Tensor>): Promise<Session> {
@@ -138,8 +165,20 @@ export class ImageTokenizer {
   }
 }
 
-/** Pictures of one size as planes in [−1, 1]: `[n, 3, height, width]`. */
-export function toPlanes(images: readonly Pixels[]): Float32Array {
+/** A weight that is no number would make of every picture the same codes, and of all codes a black picture. */
+function checkFinite(weights: Weights): void {
+  for (const [name, { data }] of weights)
+    if (data instanceof Float32Array && !data.every(Number.isFinite))
+      throw new XPromptError(
+        `loading an image tokenizer: ${name}: expected finite numbers, got others (the weights are damaged: copy them again)`,
+      );
+}
+
+/** Pictures of one size as planes `[n, 3, height, width]`, in [−1, 1] unless the preprocessing is another. */
+export function toPlanes(
+  images: readonly Pixels[],
+  { scale, mean, std }: Pick<Preprocessing, "scale" | "mean" | "std"> = metaPreprocessing,
+): Float32Array {
   const sizes = images.map((image) => (image instanceof Float32Array ? image.length : image.data.length));
   const planes = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
   let start = 0;
@@ -148,7 +187,8 @@ export function toPlanes(images: readonly Pixels[]): Float32Array {
     else {
       const pixels = image.width * image.height;
       for (let c = 0; c < 3; c++)
-        for (let i = 0; i < pixels; i++) planes[start + c * pixels + i] = image.data[i * 3 + c]! * 2 - 1;
+        for (let i = 0; i < pixels; i++)
+          planes[start + c * pixels + i] = (image.data[i * 3 + c]! * (255 * scale) - mean[c]!) / std[c]!;
     }
     start += sizes[n]!;
   }

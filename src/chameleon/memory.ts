@@ -2,10 +2,10 @@
 import { type MemoryNeed, memoryNeed, requireMemory } from "../runtime/memory.ts";
 import type { TensorInfo } from "../runtime/safetensors.ts";
 import { openWeights } from "../runtime/weights.ts";
-import { cacheBytes } from "./cache.ts";
+import { cacheBytes, roomFor } from "./cache.ts";
 import type { DecoderConfig } from "./config.ts";
 import { PIECE } from "./decoder.ts";
-import { VQ_PREFIX } from "./image-tokenizer.ts";
+import { pictureBytes, VQ_PREFIX } from "./image-tokenizer.ts";
 import type { VqganConfig } from "./vqgan.ts";
 
 /** Sizes of both parts of a model. */
@@ -31,13 +31,11 @@ export function chameleonMemory(
   const { hiddenSize, intermediateSize, heads, maxPositions } = decoder;
   // The widest moment of a layer: stacked gate and up projections, or the scores of all heads.
   const widest = Math.max(2 * intermediateSize + 4 * hiddenSize, heads * maxPositions);
-  // The decoder of pictures at full resolution: a few copies of its widest level.
-  const pixels = image.resolution ** 2 * image.baseChannels * image.channelMultiplier[0]!;
   return memoryNeed({
     weights,
     cachePerToken: cacheBytes(decoder, 1),
     cache: cacheBytes(decoder, maxPositions),
-    activations: FLOAT * Math.max(2 * Math.min(maxPositions, PIECE) * widest, 6 * pixels),
+    activations: Math.max(2 * FLOAT * Math.min(maxPositions, PIECE) * widest, pictureBytes(image)),
   });
 }
 
@@ -51,4 +49,10 @@ export async function requireMemoryFor(folder: string, sizes: Sizes): Promise<vo
   if (!weights) return;
   await weights.close();
   await requireMemory(`loading model ${folder}`, chameleonMemory(sizes, weights.tensors));
+}
+
+/** Bytes of sequences that go on together: their caches, with the room that is made ahead, and what a step makes. */
+export function sequencesMemory(config: DecoderConfig, rows: number, tokens: number): number {
+  const scores = FLOAT * config.heads * tokens;
+  return rows * (cacheBytes(config, roomFor(tokens)) + 2 * (scores + FLOAT * config.vocabularySize));
 }

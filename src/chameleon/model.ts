@@ -1,11 +1,10 @@
 /** @file A model of the family as it was published: text and pictures in, text and pictures out. */
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
-import { type Image, type Preprocessing, preprocess, readPreprocessing } from "../image/index.ts";
+import { type Image, type Preprocessing, preprocess } from "../image/index.ts";
 import { readJson } from "../runtime/files.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import { openWeights } from "../runtime/weights.ts";
@@ -18,13 +17,14 @@ import {
   decoderFromJson,
 } from "./config.ts";
 import { Decoder } from "./decoder.ts";
-import { readInitializers } from "./folder.ts";
+import { loadTextTokenizer, readInitializers } from "./folder.ts";
 import { Grammar, type Mode, type PictureLayout, type PictureLayoutName, pictureLayout } from "./grammar.ts";
 import { ImageTokenizer, type Pixels, VQ_PREFIX } from "./image-tokenizer.ts";
 import { requireMemoryFor } from "./memory.ts";
 import { loadPicture, type Picture } from "./picture.ts";
+import { preprocessingOf } from "./preprocessing.ts";
 import { checkSettings } from "./settings.ts";
-import { TextTokenizer } from "./text-tokenizer.ts";
+import type { TextTokenizer } from "./text-tokenizer.ts";
 import { Tokenizer } from "./tokenizer.ts";
 import { gridSide } from "./vqgan.ts";
 import { type OpenImageTokenizerOptions, openImageTokenizer } from "./vqgan-checkpoint.ts";
@@ -146,7 +146,7 @@ export class Chameleon {
    */
   static async load(folder: string, options: ChameleonOptions = {}): Promise<Chameleon> {
     const json = await readJson(join(folder, "config.json"), chameleonConfigSchema, "model config");
-    const text = await TextTokenizer.load(join(folder, "tokenizer.json"));
+    const text = await loadTextTokenizer(folder, json);
     checkSize(folder, decoderFromJson(json));
     const image = await openImageTokenizer(folder, options);
     const told = { ...chameleonConfigFromJson(json), image: image.config };
@@ -159,8 +159,8 @@ export class Chameleon {
       (name) => !isOfImages(name),
     );
     checkCheckpoint(config, text.vocabulary, ofDecoder);
-    const fingerprint = await fingerprintOf(config, folder);
-    const preprocessing = await preprocessingOf(folder, config);
+    const fingerprint = await fingerprintOf(config, text, folder);
+    const preprocessing = await preprocessingOf(folder, config.image);
     const weights = new Map<string, Initializer>([...ofDecoder, ...image.weights]);
     return Chameleon.assemble({ config, text, weights, fingerprint, preprocessing }, options);
   }
@@ -170,7 +170,7 @@ export class Chameleon {
     const { config, text, weights, fingerprint, preprocessing } = parts;
     const part = (wanted: (name: string) => boolean) =>
       new Map([...weights].filter(([name]) => wanted(name)));
-    const image = new ImageTokenizer(config.image, part(isOfImages), options);
+    const image = new ImageTokenizer(config.image, part(isOfImages), { ...options, preprocessing });
     const decoder = await Decoder.create(
       config.decoder,
       part((name) => !isOfImages(name)),
@@ -247,6 +247,7 @@ export class Chameleon {
     const prepared = performance.now();
     const drawn = await completeTokens(this.decoder, vocabulary, {
       prompt,
+      maxTokens,
       grammar,
       mode,
       layout: this.layout,
@@ -257,11 +258,11 @@ export class Chameleon {
       sampling: { temperature, topK, topP },
       signal,
       onTokens: (rows) => {
-        const sofar = rows.map((row) => [...row]);
+        const lengths = rows.map(({ length }) => length); // the rows only grow: no copy until somebody looks
         return options.onProgress?.({
-          tokens: Math.max(...sofar.map(({ length }) => length)),
+          tokens: Math.max(...lengths),
           maxTokens,
-          parts: () => sofar.map((row) => this.read(grammar, row)),
+          parts: () => rows.map((row, i) => this.read(grammar, row.slice(0, lengths[i]))),
         });
       },
     });
@@ -290,8 +291,8 @@ export class Chameleon {
     await this.tokenizer.release();
   }
 
-  /** A picture as the image tokenizer takes it: as the checkpoint's processor does it, or scaled to [−1, 1]. */
-  private async pixels(picture: Picture): Promise<Pixels> {
+  /** @internal A picture as the image tokenizer takes it: as the checkpoint's processor does it, or scaled to [−1, 1]. */
+  async pixels(picture: Picture): Promise<Pixels> {
     if (!this.preprocessing) return loadPicture(picture, this.size);
     return preprocess(await loadPicture(picture), this.preprocessing);
   }
@@ -332,22 +333,6 @@ export class Chameleon {
   }
 }
 
-/** @throws XPromptError when the processor gives other sizes than the image tokenizer takes */
-async function preprocessingOf(
-  folder: string,
-  { image }: ChameleonConfig,
-): Promise<Preprocessing | undefined> {
-  const names = ["processor_config.json", "preprocessor_config.json"];
-  if (!names.some((name) => existsSync(join(folder, name)))) return undefined;
-  const preprocessing = await readPreprocessing(folder);
-  const { size, crop } = preprocessing;
-  const { width, height } = crop ?? (typeof size === "number" ? { width: size, height: size } : size);
-  if (width === image.resolution && height === image.resolution) return preprocessing;
-  throw new XPromptError(
-    `loading a model: ${join(folder, names[1]!)}: expected pictures of ${image.resolution} × ${image.resolution}, as the image tokenizer takes them, got ${width} × ${height} (correct crop_size, or vq_config.resolution in config.json)`,
-  );
-}
-
 const pictureOf = (part: Exclude<PromptPart, string>): Picture => ("picture" in part ? part.picture : part);
 
 function checkPrompt(prompt: unknown): void {
@@ -362,11 +347,15 @@ function checkPrompt(prompt: unknown): void {
 }
 
 /**
- * Names weights and sizes by a sample of every weight: the whole of a 7B would take half a minute to read once more. The
+ * Names weights, sizes and tokens by a sample of every weight: the whole of a 7B would take half a minute to read once more. The
  * same weights have the same name, in one file or in several.
  */
-async function fingerprintOf({ decoder, image }: ChameleonConfig, folder: string): Promise<string> {
-  const hash = createHash("sha256").update(JSON.stringify([decoder, image]));
+async function fingerprintOf(
+  { decoder, image }: ChameleonConfig,
+  text: TextTokenizer,
+  folder: string,
+): Promise<string> {
+  const hash = createHash("sha256").update(JSON.stringify([decoder, image, text.checksum]));
   const stored = await openWeights(folder);
   try {
     for (const name of [...stored.tensors.keys()].sort()) {

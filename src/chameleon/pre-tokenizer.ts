@@ -40,8 +40,7 @@ const split = (expression: string): Part => ({
 });
 
 /** The same cuts, as the library reads them rightly. What is not known here stays as it is. */
-export function exactPreTokenizer(part: Part | null): Part | null {
-  if (part === null) return null;
+export function exactPreTokenizer(part: Part): Part {
   const parts = exact(part);
   return parts.length === 1 ? parts[0]! : { type: "Sequence", pretokenizers: parts };
 }

@@ -1,6 +1,8 @@
 /** @file Sequences that go on together: prompts are read once, then every row takes one token a step. */
+import { requireRoom } from "../runtime/memory.ts";
 import type { CacheBlock, KeyValueCache } from "./cache.ts";
 import type { Decoder } from "./decoder.ts";
+import { sequencesMemory } from "./memory.ts";
 
 /** What some rows begin with. */
 export interface Stem {
@@ -23,8 +25,18 @@ export class Rows {
     private logits: Float32Array,
   ) {}
 
-  /** Reads each stem once, for all its rows. */
-  static async start(decoder: Decoder, stems: readonly Stem[]): Promise<Rows> {
+  /**
+   * Reads each stem once, for all its rows.
+   * @param doing what this is for, in errors
+   * @param tokens that each row will take at most
+   * @throws XPromptError when the rows would take more memory than there is
+   */
+  static async start(
+    decoder: Decoder,
+    stems: readonly Stem[],
+    { doing, tokens: most }: { readonly doing: string; readonly tokens: number },
+  ): Promise<Rows> {
+    await requireRoomFor(decoder, stems, doing, most);
     const positions = stems.flatMap(({ position, tokens, rows }) =>
       Array<number>(rows).fill(position + tokens.length),
     );
@@ -65,4 +77,23 @@ async function read(decoder: Decoder, { blocks, tokens, position }: Stem) {
   for (const block of blocks) cache.append(0, block);
   const logits = await decoder.read([{ tokens, positions: tokens.map((_, i) => position + i) }], cache);
   return { cache, logits };
+}
+
+async function requireRoomFor(
+  { config }: Decoder,
+  stems: readonly Stem[],
+  doing: string,
+  most: number,
+): Promise<void> {
+  const rows = stems.reduce((sum, stem) => sum + stem.rows, 0);
+  const begun = stems.map(({ blocks, tokens }) =>
+    blocks.reduce((sum, { length }) => sum + length, tokens.length),
+  );
+  const length = Math.max(...begun) + most;
+  await requireRoom(
+    doing,
+    sequencesMemory(config, rows, length),
+    `${rows} sequences of ${length} tokens, one for each sample and condition of its guidance`,
+    "ask for fewer samples, give fewer examples or a shorter prompt, or no guidance",
+  );
 }

@@ -7,14 +7,18 @@
 import { Tokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
 import { messageOf, XPromptError } from "../errors.ts";
+import { checkJson, readJson } from "../runtime/files.ts";
+import { quote } from "../runtime/safetensors-header.ts";
+import { TimeLimitError, withTimeLimit } from "../runtime/time-limit.ts";
 import { exactPreTokenizer } from "./pre-tokenizer.ts";
 import {
-  BYTE_CHARACTERS,
+  expressionsOf,
   type TokenizerFile,
+  tokenizerChecksum,
   tokenizerFileSchema,
-  Vocabulary,
-  type VocabularyOptions,
-} from "./vocabulary.ts";
+} from "./tokenizer-file.ts";
+import { WORD } from "./train-bpe.ts";
+import { BYTE_CHARACTERS, Vocabulary, type VocabularyOptions } from "./vocabulary.ts";
 
 /** Longest text that is encoded at once, in UTF-16 code units: far above what any context holds. */
 export const MAX_TEXT_LENGTH = 100_000;
@@ -27,19 +31,22 @@ interface BytePairEncoder {
 
 export class TextTokenizer {
   readonly vocabulary: Vocabulary;
+  /** SHA-256 of what the file says. */
+  readonly checksum: string;
   private readonly encoder: BytePairEncoder;
+  /** Whether the file brings regular expressions that may take hours for a short text. */
+  private readonly mayHang: boolean;
 
   /**
    * @param json A parsed `tokenizer.json`.
    * @throws XPromptError if it is not the tokenizer of a Chameleon-family model.
    */
   constructor(json: unknown, options: VocabularyOptions = {}) {
-    const parsed = tokenizerFileSchema.safeParse(json);
-    if (!parsed.success) {
-      throw new XPromptError(`reading a tokenizer: ${z.prettifyError(parsed.error)}`);
-    }
-    this.vocabulary = new Vocabulary(parsed.data, options);
-    const text = textOnly(parsed.data, this.vocabulary);
+    const file = checkJson(json, tokenizerFileSchema, "reading a tokenizer");
+    this.checksum = tokenizerChecksum(json);
+    this.mayHang = expressionsOf(file).some((expression) => expression !== WORD);
+    this.vocabulary = new Vocabulary(file, options);
+    const text = textOnly(file, this.vocabulary);
     try {
       this.encoder = new Tokenizer(text, {});
     } catch (error) {
@@ -47,11 +54,22 @@ export class TextTokenizer {
     }
   }
 
-  /** Reads a `tokenizer.json` from disk. */
-  static async load(path: string, options: VocabularyOptions = {}): Promise<TextTokenizer> {
-    const { readFile } = await import("node:fs/promises");
+  /**
+   * Reads a `tokenizer.json` from disk.
+   * @param options `checksum`: what `tokenizer_sha256` in the `config.json` beside it says, if it says it
+   * @throws XPromptError as the constructor, or when the file is damaged
+   */
+  static async load(
+    path: string,
+    { checksum, ...options }: VocabularyOptions & { readonly checksum?: string } = {},
+  ): Promise<TextTokenizer> {
+    const json = await readJson(path, z.unknown(), "tokenizer");
+    if (checksum !== undefined && tokenizerChecksum(json) !== checksum)
+      throw new XPromptError(
+        `reading tokenizer ${path}: its checksum is not the one in config.json: the file is damaged (copy the folder again)`,
+      );
     try {
-      return new TextTokenizer(JSON.parse(await readFile(path, "utf8")), options);
+      return new TextTokenizer(json, options);
     } catch (error) {
       throw new XPromptError(`${path}: ${messageOf(error)}`, { cause: error });
     }
@@ -68,7 +86,9 @@ export class TextTokenizer {
         `encoding text: expected at most ${MAX_TEXT_LENGTH} characters, got ${text.length} (shorten it)`,
       );
     }
-    return this.encoder.encode(text, { add_special_tokens: false }).ids;
+    return this.limited("encoding text", text.length, () =>
+      this.encoder.encode(text, { add_special_tokens: false }),
+    ).ids;
   }
 
   /**
@@ -81,7 +101,12 @@ export class TextTokenizer {
     const parts: string[] = [];
     let run: number[] = [];
     const endRun = (): void => {
-      if (run.length > 0) parts.push(this.encoder.decode(run, { clean_up_tokenization_spaces: false }));
+      if (run.length > 0)
+        parts.push(
+          this.limited("decoding tokens", run.length, () =>
+            this.encoder.decode(run, { clean_up_tokenization_spaces: false }),
+          ),
+        );
       run = [];
     };
     for (const id of ids) {
@@ -102,7 +127,24 @@ export class TextTokenizer {
     endRun();
     return parts.join("");
   }
+
+  /** Runs the library on a text, with a time limit where a file of others could make it run without end. */
+  private limited<T>(doing: string, length: number, work: () => T): T {
+    try {
+      return this.mayHang ? withTimeLimit(Math.ceil(TIME_LIMIT + TIME_PER_CHARACTER * length), work) : work();
+    } catch (error) {
+      const got =
+        error instanceof TimeLimitError ? "a regular expression that takes longer" : messageOf(error);
+      throw new XPromptError(
+        `${doing}: expected tokenizer.json to read ${length} characters in a moment, got ${got} (use the tokenizer.json that was published with the model)`,
+      );
+    }
+  }
 }
+
+/** Milliseconds for any text, and for each character more: thirty times what is needed. */
+const TIME_LIMIT = 1000;
+const TIME_PER_CHARACTER = 0.1;
 
 /** The tokenizer without control tokens, checked to be able to spell any text. */
 function textOnly(file: TokenizerFile, vocabulary: Vocabulary): TokenizerFile {
@@ -117,7 +159,7 @@ function textOnly(file: TokenizerFile, vocabulary: Vocabulary): TokenizerFile {
     const token = (typeof merge === "string" ? merge.split(" ") : merge).join("");
     if (file.model.vocab[token] === undefined) {
       throw new XPromptError(
-        `reading a tokenizer: the merge to "${token}" has no token (is the file whole?)`,
+        `reading a tokenizer: the merge to ${quote(token)} has no token (is the file whole?)`,
       );
     }
     return isText(token);

@@ -6,10 +6,11 @@
  * a letter): Unicode's classes differ between regular-expression engines and their versions, ASCII does not, so
  * JavaScript and Python read every text identically. A digit is always a token of its own.
  */
-import { BYTE_CHARACTERS, buildVocabulary, isControlName, type TokenizerFile } from "./vocabulary.ts";
+import type { TokenizerFile } from "./tokenizer-file.ts";
+import { BYTE_CHARACTERS, buildVocabulary, isControlName } from "./vocabulary.ts";
 
 /** A word: letters, a digit, or punctuation, each with at most one space before it; or one space or control. */
-const WORD = " ?[^\\x00-@\\[-\\x60{-\\x7F]+| ?[0-9]| ?[!-/:-@\\[-\\x60{-~]+|[\\x00-\\x20\\x7F]";
+export const WORD = " ?[^\\x00-@\\[-\\x60{-\\x7F]+| ?[0-9]| ?[!-/:-@\\[-\\x60{-~]+|[\\x00-\\x20\\x7F]";
 
 export interface TrainBpeOptions {
   /** Merges to learn at most: each adds one text token. */

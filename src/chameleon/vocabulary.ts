@@ -13,30 +13,9 @@
  * | 8+K … 7+K+S | `<xp00>`, `<xp01>`, … |
  * | 8+K+S … | text: the 256 bytes, then one token a merge |
  */
-import { z } from "zod";
 import { XPromptError } from "../errors.ts";
-
-/** Chameleon's ids end at 65535; the bound keeps a broken file from asking for gigabytes. */
-const tokenId = z
-  .int()
-  .nonnegative()
-  .lt(2 ** 20);
-
-/** The parts of a Hugging Face `tokenizer.json` that we read; the rest passes through untouched. */
-export const tokenizerFileSchema = z.looseObject({
-  added_tokens: z.array(z.looseObject({ id: tokenId, content: z.string() })),
-  normalizer: z.looseObject({ type: z.string() }).nullable(),
-  pre_tokenizer: z.looseObject({ type: z.string() }).nullable(),
-  post_processor: z.looseObject({ type: z.string() }).nullable(),
-  decoder: z.looseObject({ type: z.string() }).nullable(),
-  model: z.looseObject({
-    type: z.literal("BPE"),
-    vocab: z.record(z.string(), tokenId),
-    merges: z.array(z.union([z.string(), z.tuple([z.string(), z.string()])])),
-  }),
-});
-
-export type TokenizerFile = z.infer<typeof tokenizerFileSchema>;
+import { quote } from "../runtime/safetensors-header.ts";
+import type { TokenizerFile } from "./tokenizer-file.ts";
 
 const LETTERS = "ABCDEFGHIJ";
 const IMAGE_TOKEN = /^IMGIMG([A-J]+)Z$/;
@@ -130,7 +109,7 @@ export class Vocabulary {
     for (const { content, id } of file.added_tokens) ids.set(content, id);
     for (const [name, id] of ids) {
       if (this.names[id] !== undefined)
-        throw broken(`two tokens, ${this.names[id]} and ${name}, have id ${id}`);
+        throw broken(`two tokens, ${quote(this.names[id])} and ${quote(name)}, have id ${id}`);
       this.names[id] = name;
     }
     const idOf = (name: string): number => {
@@ -213,7 +192,8 @@ function numbered(
     const captured = pattern.exec(name)?.[1];
     if (captured === undefined) continue;
     const number = parse(captured);
-    if (names.has(number)) throw broken(`${names.get(number)} and ${name} both stand for ${what} ${number}`);
+    if (names.has(number))
+      throw broken(`${quote(names.get(number))} and ${quote(name)} both stand for ${what} ${number}`);
     names.set(number, name);
   }
   return Array.from({ length: names.size }, (_, number) => {

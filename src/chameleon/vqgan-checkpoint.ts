@@ -15,7 +15,7 @@ import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
-import { formatShape, Graph, parameterShapes } from "../graph/index.ts";
+import { formatShape, Graph, parameterShapes, ShapeError } from "../graph/index.ts";
 import { attempt, readJson } from "../runtime/files.ts";
 import { PyTorchFile } from "../runtime/pytorch.ts";
 import { quote } from "../runtime/safetensors-header.ts";
@@ -74,19 +74,43 @@ export async function openImageTokenizer(
   folder: string,
   { imageTokenizer }: OpenImageTokenizerOptions = {},
 ): Promise<OpenedImageTokenizer> {
+  return withSources(folder, imageTokenizer, async (own, other) => {
+    const { config, tensors } = await combine(own, other);
+    const weights = new Map<string, Weight>();
+    for (const [name, { shape, read }] of tensors)
+      weights.set(`${VQ_PREFIX}.${name}`, { dtype: "float32", shape, data: await read() });
+    return { config, weights };
+  });
+}
+
+/**
+ * The sizes of the image tokenizer of a checkpoint folder, after every check that `openImageTokenizer` makes before it
+ * reads the weights.
+ * @throws XPromptError as `openImageTokenizer`
+ */
+export async function checkImageTokenizer(folder: string): Promise<VqganConfig> {
+  return withSources(folder, undefined, async (own, other) => (await combine(own, other)).config);
+}
+
+async function withSources<T>(
+  folder: string,
+  imageTokenizer: string | undefined,
+  work: (own: Source, other: Source | undefined) => Promise<T>,
+): Promise<T> {
   const own = await openFolder(folder);
   let other: Source | undefined;
   try {
     const place = imageTokenizer ?? (hasDecoder(own) ? undefined : await findPlace(folder));
     other = place === undefined ? undefined : await openPlace(place);
-    return await combine(own, other);
+    return await work(own, other);
   } finally {
     await own.close();
     await other?.close();
   }
 }
 
-async function combine(own: Source, other: Source | undefined): Promise<OpenedImageTokenizer> {
+/** Which tensor of which source is which of the network, all of them checked. */
+async function combine(own: Source, other: Source | undefined) {
   const sources = other ? [other, own] : [own];
   const from = hasEncoder(own) ? own : sources.find(hasEncoder);
   if (!from)
@@ -100,7 +124,7 @@ async function combine(own: Source, other: Source | undefined): Promise<OpenedIm
     );
   const config = decoderFrom ? merge(own, decoderFrom) : own.config!;
   const chosen = new Map<string, { source: Source; shape: readonly number[]; read: Read }>();
-  for (const [name, shape] of shapesOf(config, decoderFrom !== undefined)) {
+  for (const [name, shape] of shapesOf(config, decoderFrom !== undefined, own.path)) {
     const source = isOfDecoder(name) ? decoderFrom! : from;
     chosen.set(name, { source, shape, read: checked(source, name, shape) });
   }
@@ -108,11 +132,7 @@ async function combine(own: Source, other: Source | undefined): Promise<OpenedIm
   if (decoderFrom) refuseLeftOver(decoderFrom, isOfDecoder, chosen);
   if (decoderFrom && decoderFrom !== from && decoderFrom.tensors.has(codebook))
     await checkCodebooks(from, decoderFrom, chosen.get(codebook)!.shape);
-
-  const weights = new Map<string, Weight>();
-  for (const [name, { shape, read }] of chosen)
-    weights.set(`${VQ_PREFIX}.${name}`, { dtype: "float32", shape, data: await read() });
-  return { config, weights };
+  return { config, tensors: chosen };
 }
 
 /** The sizes of the folder's own network, with what is special to the decoder if that has a configuration. */
@@ -138,7 +158,18 @@ function merge(own: Source, decoderFrom: Source): VqganConfig {
 }
 
 /** Every parameter of the network by our name without the prefix, with its shape. */
-function shapesOf(config: VqganConfig, withDecoder: boolean): Map<string, readonly number[]> {
+function shapesOf(config: VqganConfig, withDecoder: boolean, path: string): Map<string, readonly number[]> {
+  try {
+    return parametersOf(config, withDecoder);
+  } catch (error) {
+    if (!(error instanceof ShapeError)) throw error;
+    throw new XPromptError(
+      `reading the image tokenizer of ${path}: expected sizes in vq_config that fit together, got: ${error.message} (does vq_config belong to these weights?)`,
+    );
+  }
+}
+
+function parametersOf(config: VqganConfig, withDecoder: boolean): Map<string, readonly number[]> {
   const graph = new Graph();
   const side = config.resolution;
   quantize(

@@ -8,7 +8,7 @@ import { type Preprocessing, huggingFacePreprocessing as published } from "./pre
 import type { Filter } from "./resize.ts";
 
 /** `PIL.Image.Resampling` by number. */
-const filters: readonly Filter[] = ["nearest", "lanczos", "triangle", "bicubic", "box", "hamming"];
+export const filters: readonly Filter[] = ["nearest", "lanczos", "triangle", "bicubic", "box", "hamming"];
 
 const edge = z.int().min(1).max(16_384);
 const box = z.object({ height: edge, width: edge });
@@ -17,6 +17,9 @@ const values = z.union([
   z.tuple([z.number(), z.number(), z.number()]),
   z.number().transform((each): [number, number, number] => [each, each, each]),
 ]);
+
+/** The largest value that a pixel may become: what is not rescaled goes up to 255. */
+const MOST_VALUE = 1000;
 
 /** Fields of the ChameleonImageProcessor; what is left out, or null, is as published. */
 const schema = z.looseObject({
@@ -69,6 +72,12 @@ export async function readPreprocessing(folder: string): Promise<Preprocessing> 
   if (crop && (crop.width > width || crop.height > height))
     throw new XPromptError(
       `reading processor config ${inAll ? all : alone}: expected crop_size within size, ${width} × ${height}, got ${crop.width} × ${crop.height} (correct the file)`,
+    );
+  const { scale, mean, std } = settings;
+  const extremes = [0, 255].flatMap((level) => mean.map((each, c) => (level * scale - each) / std[c]!));
+  if (!extremes.every((value) => Math.abs(value) <= MOST_VALUE))
+    throw new XPromptError(
+      `reading processor config ${inAll ? all : alone}: expected rescale_factor, image_mean and image_std that make values up to ${MOST_VALUE} of pixels, got ${Math.max(...extremes.map(Math.abs))} (correct the file)`,
     );
   return settings;
 }

@@ -170,14 +170,26 @@ async function isAbandoned(leaving: string, pid: number): Promise<boolean> {
   }
 }
 
+/** Looks a file up. Opening a pipe would wait for a writer for ever, so this comes before. @throws XPromptError for no regular file */
+async function statFile(path: string, doing: string): Promise<Stats> {
+  const found = await attempt(doing, path, () => stat(path));
+  if (!found.isFile()) throw notAFile(doing, found, "give the path of a file");
+  return found;
+}
+
+/** Opens a file for reading. @throws XPromptError when it is missing, unreadable, or no regular file */
+export async function openFile(path: string, doing: string): Promise<FileHandle> {
+  await statFile(path, doing);
+  return attempt(doing, path, () => open(path, "r"));
+}
+
 /**
  * The bytes of a file. `what` names its role in errors ("image", "model config").
  * @throws XPromptError when it is missing, unreadable, no regular file, or larger than `maxBytes` (1 GiB unless told).
  */
 export async function readFileChecked(path: string, what: string, maxBytes = 2 ** 30): Promise<Buffer> {
   const doing = `reading ${what} ${path}`;
-  const found = await attempt(doing, path, () => stat(path));
-  if (!found.isFile()) throw notAFile(doing, found, "give the path of a file");
+  const found = await statFile(path, doing);
   if (found.size > maxBytes) {
     throw new XPromptError(
       `${doing}: expected at most ${maxBytes} bytes, got ${found.size} (is it the right file?)`,
@@ -204,11 +216,16 @@ export async function readJson<S extends z.ZodType>(
       `reading ${what} ${path}: expected JSON, got: ${messageOf(error).replace(/\s+/g, " ")} (is the file cut off, or another file?)`,
     );
   }
+  return checkJson(value, schema, `reading ${what} ${path}`);
+}
+
+/** A value from outside, as `schema` has it. @throws XPromptError with the first thing that the schema does not allow */
+export function checkJson<S extends z.ZodType>(value: unknown, schema: S, doing: string): z.infer<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const { path: place, message } = parsed.error.issues[0]!;
   const at = place.length > 0 ? `${place.join(".")}: ` : "";
-  throw new XPromptError(`reading ${what} ${path}: ${at}${message} (correct the file, or give another)`);
+  throw new XPromptError(`${doing}: ${at}${message} (correct the file, or give another)`);
 }
 
 /** SHA-256 in lower case hexadecimal digits. */
@@ -219,7 +236,9 @@ export function sha256(data: string | Uint8Array): string {
 /** SHA-256 of a file of any size. `what` names its role in errors. */
 export async function sha256File(path: string, what: string): Promise<string> {
   const hash = createHash("sha256");
-  await attempt(`reading ${what} ${path}`, path, async () => {
+  const doing = `reading ${what} ${path}`;
+  await statFile(path, doing);
+  await attempt(doing, path, async () => {
     for await (const chunk of createReadStream(path)) hash.update(chunk);
   });
   return hash.digest("hex");

@@ -37,6 +37,20 @@ export async function requireMemory(doing: string, need: MemoryNeed): Promise<vo
 }
 
 /**
+ * Makes sure, before long work, that there is memory for it.
+ * @param what what takes it: "128 sequences of 1,000 tokens"
+ * @param advice what to do about it
+ * @throws XPromptError with what is needed, what there is, and the advice
+ */
+export async function requireRoom(doing: string, bytes: number, what: string, advice: string): Promise<void> {
+  const available = await availableMemory();
+  if (bytes <= available) return;
+  throw new XPromptError(
+    `${doing}: expected ${formatBytes(bytes)} of memory for ${what}, got ${formatBytes(available)} available (${advice})`,
+  );
+}
+
+/**
  * Bytes that this process may still take: what the machine can give without swapping, or less where a control group
  * (a container) limits it. The variable XPROMPT_MEMORY_LIMIT, a number of bytes, stands for it where it is set.
  * @param root where the system's files are

@@ -1,19 +1,24 @@
 /** @file The zip of a PyTorch checkpoint: entries as they are, of which any range can be read. */
-import { type FileHandle, open } from "node:fs/promises";
+import type { FileHandle } from "node:fs/promises";
+import { crc32 } from "node:zlib";
 import { type Entry, fromFdPromise, type ZipFile } from "yauzl";
 import { messageOf, XPromptError } from "../errors.ts";
-import { attempt } from "./files.ts";
+import { attempt, openFile } from "./files.ts";
 import { readRange } from "./safetensors.ts";
 import { quote } from "./safetensors-header.ts";
 
 /** The most bytes of an entry that is read whole: the pickle, which holds no values of tensors. */
 const maxWholeEntry = 64 * 2 ** 20;
 const maxEntries = 2 ** 20;
+/** Bytes that are read at a time to make a sum. */
+const STRETCH = 2 ** 22;
 
 /** A checkpoint's zip that is open for reading. Entries go by their names below the one folder that holds them all. */
 export class PyTorchArchive {
   /** Whether numbers have their highest byte first. */
   isBigEndian = false;
+  /** Entries that are as they were written. */
+  private readonly verified = new Set<string>();
 
   private constructor(
     private readonly path: string,
@@ -29,11 +34,9 @@ export class PyTorchArchive {
    * @throws XPromptError when it cannot be read, or is no whole zip as `torch.save` writes it.
    */
   static async open(path: string, doing: string): Promise<PyTorchArchive> {
-    const handle = await attempt(doing, path, () => open(path, "r"));
+    const handle = await openFile(path, doing);
     try {
       const found = await attempt(doing, path, () => handle.stat());
-      if (!found.isFile())
-        throw new XPromptError(`${doing}: expected a file, got something else (check the path)`);
       checkBeginning(await readRange(handle, 0, Math.min(found.size, 4), doing), doing);
       const archive = await whole(doing, async () => {
         const zip = await fromFdPromise(handle.fd, { autoClose: false });
@@ -49,7 +52,7 @@ export class PyTorchArchive {
 
   /**
    * A part of an entry, in bytes; all of it unless told.
-   * @throws XPromptError when there is no such entry, it is packed, too long to be read whole, or cut off.
+   * @throws XPromptError when there is no such entry, or it is packed, too long to be read whole, cut off or damaged.
    */
   async read(name: string, start = 0, length?: number): Promise<Uint8Array<ArrayBuffer>> {
     const entry = this.entry(name);
@@ -61,9 +64,27 @@ export class PyTorchArchive {
     const { fileDataStart } = await whole(this.doing, () =>
       this.zip.readLocalFileHeaderPromise(entry, { minimal: true }),
     );
-    return attempt(this.doing, this.path, () =>
-      readRange(this.handle, fileDataStart + start, length ?? all - start, this.doing),
-    );
+    const range = (from: number, count: number) =>
+      attempt(this.doing, this.path, () => readRange(this.handle, fileDataStart + from, count, this.doing));
+    await this.verify(name, entry, range);
+    return range(start, length ?? all - start);
+  }
+
+  /** Compares an entry with its sum, once. A sum of 0 is none: PyTorch can be told not to make any. */
+  private async verify(
+    name: string,
+    { crc32: expected, uncompressedSize }: Entry,
+    range: (from: number, count: number) => Promise<Uint8Array>,
+  ): Promise<void> {
+    if (expected === 0 || this.verified.has(name)) return;
+    let sum = 0;
+    for (let at = 0; at < uncompressedSize; at += STRETCH)
+      sum = crc32(await range(at, Math.min(STRETCH, uncompressedSize - at)), sum);
+    if (sum !== expected)
+      throw new XPromptError(
+        `${this.doing}: ${quote(name)}: its checksum is not the one that was written: the file is damaged (copy it again)`,
+      );
+    this.verified.add(name);
   }
 
   /**

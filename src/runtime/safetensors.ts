@@ -3,9 +3,8 @@
  * reading its data; each tensor is then one read of its own range.
  */
 import type { FileHandle } from "node:fs/promises";
-import { open } from "node:fs/promises";
 import { XPromptError } from "../errors.ts";
-import { attempt, type WriteOptions, writeFileAtomic } from "./files.ts";
+import { attempt, openFile, type WriteOptions, writeFileAtomic } from "./files.ts";
 import { bfloat16ToFloat32, float16ToFloat32, float32ToBfloat16, float32ToFloat16 } from "./float16.ts";
 import {
   buildHeader,
@@ -20,6 +19,9 @@ import {
 } from "./safetensors-header.ts";
 
 export type { Dtype, TensorInfo } from "./safetensors-header.ts";
+
+/** Types of weights that can be read as float32. */
+export const FLOATS = ["F32", "F16", "BF16"] as const satisfies readonly Dtype[];
 
 /** A tensor as it lies in a file. */
 export interface StoredTensor {
@@ -46,12 +48,10 @@ export class SafetensorsFile {
    */
   static async open(path: string): Promise<SafetensorsFile> {
     const doing = `reading weights ${path}`;
-    const handle = await attempt(doing, path, () => open(path, "r"));
+    const handle = await openFile(path, doing);
     try {
       return await attempt(doing, path, async () => {
         const found = await handle.stat();
-        if (!found.isFile())
-          throw new XPromptError(`${doing}: expected a file, got something else (check the path)`);
         const prefix = await readRange(handle, 0, Math.min(found.size, prefixLength), doing);
         const length = parseHeaderLength(prefix, found.size, doing);
         const json = await readRange(handle, prefixLength, length, doing);

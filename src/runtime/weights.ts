@@ -12,6 +12,8 @@ import { quote } from "./safetensors-header.ts";
 
 const single = "model.safetensors";
 const sharded = "model.safetensors.index.json";
+/** The most characters of a file's name that file systems take. */
+const LONGEST_NAME = 255;
 const indexSchema = z.object({
   weight_map: z.record(z.string(), z.string()),
 });
@@ -110,7 +112,12 @@ async function openShards(folder: string): Promise<WeightFolder> {
   const shards = new Map<string, SafetensorsFile>();
   try {
     for (const shard of new Set(Object.values(homeNames))) {
-      if (basename(shard) !== shard || shard === "..") {
+      if (
+        basename(shard) !== shard ||
+        shard === ".." ||
+        shard.includes("\0") ||
+        shard.length > LONGEST_NAME
+      ) {
         throw new XPromptError(
           `reading weight index ${index}: expected names of files beside it, got ${quote(shard)}`,
         );

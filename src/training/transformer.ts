@@ -119,6 +119,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   const parts = {
     config: { decoder, image: tokenizers.image.config, xprompt },
     text: tokenizers.text,
+    preprocessing: tokenizers.preprocessing,
   };
   const imageWeights = await readWeights(folder, undefined, (name) => name.startsWith(`${VQ_PREFIX}.`));
   const { frozen } = state;
@@ -174,6 +175,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
         config: { ...modelConfigToJson(parts.config), training: trainingFacts(recipe) },
         weights: allWeights(),
         tokenizer: await readJson(`${folder}/tokenizer.json`, z.unknown(), "tokenizer"),
+        base: tokenizers.preprocessing && folder,
       });
     },
     async close() {

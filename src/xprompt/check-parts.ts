@@ -7,9 +7,7 @@ import { codesPerImage } from "../chameleon/vqgan.ts";
 import { XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
 import type { ModelConfig } from "./config.ts";
-
-/** The most positions that rotary tables are made for: a broken number must not ask for the whole memory. */
-const MOST_POSITIONS = 2 ** 20;
+import { longestExample, longestTodo } from "./sequence.ts";
 
 /** @throws XPromptError naming the first thing that does not fit the configuration */
 export function checkParts(
@@ -35,18 +33,16 @@ function checkVocabulary({ decoder, image, xprompt }: ModelConfig, { size, image
 
 /** Examples end before the TODO part begins, and the longest TODO part ends before the positions do. */
 function checkPositions({ decoder: { maxPositions }, image, xprompt }: ModelConfig) {
-  const { tokens, todoPosition, maxTextTokens } = xprompt;
-  const picture = codesPerImage(image) + 2;
-  const example = 1 + maxTextTokens + 2 * picture + tokens;
-  const todo = 1 + maxTextTokens + 2 * picture;
-  const expect = (what: string, least: number, got: number, most: number) => {
-    if (got >= least && got <= most) return;
+  const codes = codesPerImage(image);
+  const { todoPosition } = xprompt;
+  const expect = (what: string, least: number, got: number) => {
+    if (got >= least) return;
     throw new XPromptError(
-      `loading a model: config.json: expected ${what} from ${least} to ${most}, got ${got} (copy the folder again)`,
+      `loading a model: config.json: expected ${what} of at least ${least}, got ${got} (copy the folder again)`,
     );
   };
-  expect("xprompt.todo_position", example, todoPosition, MOST_POSITIONS);
-  expect("max_position_embeddings", todoPosition + todo, maxPositions, MOST_POSITIONS);
+  expect("xprompt.todo_position", longestExample(xprompt, codes), todoPosition);
+  expect("max_position_embeddings", todoPosition + longestTodo(xprompt, codes), maxPositions);
 }
 
 function checkOwnWeights(

@@ -1,15 +1,16 @@
 /** @file `config.json` of a model that has learned X-Prompt: Chameleon's, and the sizes of the method. */
 import { z } from "zod";
 import {
+  chameleonConfigSchema,
   type DecoderConfig,
-  decoderConfigSchema,
   decoderFromJson,
   decoderToJson,
-  vqConfigSchema,
+  MOST_POSITIONS,
   vqganFromJson,
   vqganToJson,
 } from "../chameleon/config.ts";
 import type { VqganConfig } from "../chameleon/vqgan.ts";
+import type { Preprocessing } from "../image/index.ts";
 import { sha256 } from "../runtime/files.ts";
 import { type RecommendedSampling, recommendedSampling } from "./request.ts";
 import { exampleMasks, type XPromptConfig } from "./sequence.ts";
@@ -20,6 +21,8 @@ export interface ModelConfig {
   readonly xprompt: XPromptConfig;
   /** SHA-256 of `model.safetensors`, where the configuration has it. */
   readonly checksum?: string;
+  /** SHA-256 of what `tokenizer.json` says, where the configuration has it. */
+  readonly tokenizerChecksum?: string;
 }
 
 const recommended = recommendedSampling.shape;
@@ -31,20 +34,16 @@ const samplingSchema = z.strictObject({
 });
 type SamplingJson = z.output<typeof samplingSchema>;
 
-export const modelConfigSchema = z
-  .looseObject({
-    model_type: z.literal("chameleon"),
-    vq_config: vqConfigSchema,
-    xprompt: z.strictObject({
-      tokens: z.int().min(1),
-      todo_position: z.int().min(1),
-      max_text_tokens: z.int().min(0),
-      mask: z.enum(exampleMasks).optional(),
-      sampling: samplingSchema.extend({ words_alone: samplingSchema.optional() }).optional(),
-    }),
-    weights_sha256: z.string().optional(),
-  })
-  .and(decoderConfigSchema);
+const position = z.int().max(MOST_POSITIONS);
+export const modelConfigSchema = chameleonConfigSchema.safeExtend({
+  xprompt: z.strictObject({
+    tokens: position.min(1),
+    todo_position: position.min(1),
+    max_text_tokens: position.min(0),
+    mask: z.enum(exampleMasks).optional(),
+    sampling: samplingSchema.extend({ words_alone: samplingSchema.optional() }).optional(),
+  }),
+});
 
 export function modelConfigFromJson(json: z.output<typeof modelConfigSchema>): ModelConfig {
   const { sampling } = json.xprompt;
@@ -64,6 +63,7 @@ export function modelConfigFromJson(json: z.output<typeof modelConfigSchema>): M
       }),
     },
     checksum: json.weights_sha256,
+    tokenizerChecksum: json.tokenizer_sha256,
   };
 }
 
@@ -103,8 +103,18 @@ const samplingToJson = ({ temperature, topK, topP, guidance }: RecommendedSampli
   guidance,
 });
 
-/** Names a model by its sizes and the checksum of its weights; how it is drawn with changes nothing that it makes of examples. */
-export function fingerprintOf(config: ModelConfig, checksum: string): string {
+/** What a model's codes and tokens depend on besides its sizes. */
+interface Parts {
+  /** Checksums. */
+  readonly weights: string;
+  readonly tokenizer: string;
+  readonly preprocessing?: Preprocessing;
+}
+
+/** Names a model by its sizes and parts; how it is drawn with changes nothing that it makes of examples. */
+export function fingerprintOf(config: ModelConfig, { weights, tokenizer, preprocessing }: Parts): string {
   const { sampling: _, ...xprompt } = config.xprompt;
-  return sha256(JSON.stringify([modelConfigToJson({ ...config, xprompt }), checksum])).slice(0, 16);
+  return sha256(
+    JSON.stringify([modelConfigToJson({ ...config, xprompt }), weights, tokenizer, preprocessing]),
+  ).slice(0, 16);
 }

@@ -87,7 +87,7 @@ export async function draw(
     position: config.todoPosition,
     rows: samples,
   }));
-  const rows = await Rows.start(decoder, stems);
+  const rows = await Rows.start(decoder, stems, { doing: "generating", tokens: drawing.codes });
   const random = Array.from({ length: samples }, (_, i) => Random.of(seed, "sample", i));
   const codes: number[][] = Array.from({ length: samples }, () => []);
   for (let step = 0; step < drawing.codes; step++) {

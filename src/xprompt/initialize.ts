@@ -9,14 +9,18 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import { decoderConfigSchema, decoderFromJson, vqConfigSchema, vqganFromJson } from "../chameleon/config.ts";
+import { chameleonConfigSchema, decoderFromJson, vqganFromJson, vqganToJson } from "../chameleon/config.ts";
+import { addedImageTokenizer } from "../chameleon/conversion-input.ts";
+import { loadTextTokenizer } from "../chameleon/folder.ts";
+import { copyProcessor, preprocessingOf } from "../chameleon/preprocessing.ts";
 import { TextTokenizer } from "../chameleon/text-tokenizer.ts";
+import { tokenizerChecksum } from "../chameleon/tokenizer-file.ts";
 import { type Vocabulary, xpTokenName } from "../chameleon/vocabulary.ts";
 import { codesPerImage } from "../chameleon/vqgan.ts";
 import { XPromptError } from "../errors.ts";
 import { Random } from "../random.ts";
 import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../runtime/files.ts";
-import { type Dtype, type TensorToWrite, writeSafetensors } from "../runtime/safetensors.ts";
+import { type Dtype, FLOATS, type TensorToWrite, writeSafetensors } from "../runtime/safetensors.ts";
 import { openWeights, type WeightFolder } from "../runtime/weights.ts";
 import { checkParts } from "./check-parts.ts";
 import type { ModelConfig } from "./config.ts";
@@ -24,7 +28,6 @@ import { longestTodo, todoPositionAfter, type XPromptConfig } from "./sequence.t
 
 const EMBEDDING = "model.embed_tokens.weight";
 const HEAD = "lm_head.weight";
-const FLOATS: readonly Dtype[] = ["F32", "F16", "BF16"];
 /** Share of the embeddings' deviation that tells XP tokens apart. */
 const NOISE = 0.1;
 
@@ -68,54 +71,72 @@ export async function initializeModel(options: InitializeOptions): Promise<Initi
     throw new XPromptError(
       `${doing}: expected plain weights, got quantized ones (give the model that they were made from, quantize afterwards)`,
     );
-  const json = await readJson(join(base, "config.json"), baseSchema, "model config");
+  const json = await readJson(join(base, "config.json"), chameleonConfigSchema, "model config");
   const tokenizer = await readJson(join(base, "tokenizer.json"), objectSchema, "tokenizer");
-  const { vocabulary } = await TextTokenizer.load(join(base, "tokenizer.json"));
+  const { vocabulary } = await loadTextTokenizer(base, json);
   const before = decoderFromJson(json);
-  const image = vqganFromJson(json.vq_config);
   if (vocabulary.xp.length > 0 || vocabulary.size > before.vocabularySize)
     throw new XPromptError(
       `${doing}: expected a tokenizer of up to ${before.vocabularySize} tokens, none of them for XP, got ${vocabulary.size} with ${vocabulary.xp.length} (tokenizer.json belongs to another model)`,
     );
 
   const sizes = { tokens: xpTokens, maxTextTokens };
-  const codes = codesPerImage(image);
-  const todoPosition = todoPositionAfter(sizes, codes);
-  const used = todoPosition + longestTodo(sizes, codes);
-  const xprompt: XPromptConfig = { ...sizes, todoPosition };
-  const config: ModelConfig = {
-    decoder: {
-      ...before,
-      vocabularySize: before.vocabularySize + xpTokens,
-      maxPositions: Math.max(before.maxPositions, used),
-    },
-    image,
-    xprompt,
-  };
   const xp = Array.from({ length: xpTokens }, (_, i) => before.vocabularySize + i);
   const named = withTokens(tokenizer, xp);
   const stored = await openWeights(base);
   try {
-    const plan = tensorsOf(stored, { vocabulary, added: xpTokens, seed, reinitImageHead });
+    // A decoder of pictures that lies beside the weights becomes a part of them.
+    const added = await addedImageTokenizer(base, stored, undefined);
+    const image = added?.config ?? vqganFromJson(json.vq_config);
+    await preprocessingOf(base, image);
+    const codes = codesPerImage(image);
+    const todoPosition = todoPositionAfter(sizes, codes);
+    const used = todoPosition + longestTodo(sizes, codes);
+    const config: ModelConfig = {
+      decoder: {
+        ...before,
+        vocabularySize: before.vocabularySize + xpTokens,
+        maxPositions: Math.max(before.maxPositions, used),
+      },
+      image,
+      xprompt: { ...sizes, todoPosition },
+    };
+    const plan = [
+      ...tensorsOf(stored, { vocabulary, added: xpTokens, seed, reinitImageHead }),
+      ...[...(added?.weights ?? [])].map(([name, { shape, data }]) => ({
+        name,
+        dtype: "F32" as const,
+        shape,
+        data,
+      })),
+    ];
     checkParts(config, new TextTokenizer(named).vocabulary, new Map(plan.map((each) => [each.name, each])));
     const write = async (folder: string) => {
       const file = join(folder, "model.safetensors");
       await writeSafetensors(file, plan, { format: "pt" }, { signal });
-      const changed = configJson(raw, config, xp, await sha256File(file, "weights"));
+      const changed = {
+        ...configJson(raw, config, xp),
+        ...(added && { vq_config: { ...Object(raw.vq_config), ...vqganToJson(image) } }),
+        weights_sha256: await sha256File(file, "weights"),
+        tokenizer_sha256: tokenizerChecksum(named),
+      };
       await writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(changed, null, 2)}\n`);
       await writeFileAtomic(join(folder, "tokenizer.json"), `${JSON.stringify(named, null, 1)}\n`);
+      await copyProcessor(base, folder);
     };
     await writeFolderAtomic(output, write, { signal });
+    const positions = { used, base: before.maxPositions };
+    return {
+      output,
+      xprompt: config.xprompt,
+      xp,
+      vocabularySize: config.decoder.vocabularySize,
+      positions,
+    };
   } finally {
     await stored.close();
   }
-  const positions = { used, base: before.maxPositions };
-  return { output, xprompt, xp, vocabularySize: config.decoder.vocabularySize, positions };
 }
-
-const baseSchema = z
-  .looseObject({ model_type: z.literal("chameleon"), vq_config: vqConfigSchema })
-  .and(decoderConfigSchema);
 
 /** `tokenizer.json` with XP tokens as added ones. */
 function withTokens(tokenizer: Record<string, unknown>, ids: readonly number[]): Record<string, unknown> {
@@ -129,7 +150,6 @@ function configJson(
   raw: Record<string, unknown>,
   { decoder, xprompt }: ModelConfig,
   ids: readonly number[],
-  checksum: string,
 ): Record<string, unknown> {
   const names = Object.fromEntries(ids.map((id, i) => [xpTokenName(i), id]));
   const map = raw.vocabulary_map;
@@ -143,7 +163,6 @@ function configJson(
       todo_position: xprompt.todoPosition,
       max_text_tokens: xprompt.maxTextTokens,
     },
-    weights_sha256: checksum,
   };
 }
 
@@ -161,7 +180,7 @@ function tensorsOf(stored: WeightFolder, plan: Plan): TensorToWrite[] {
     if (name !== EMBEDDING && name !== HEAD)
       return { name, dtype, shape, data: async () => (await stored.read(name)).bytes };
     const [rows, width] = shape as readonly [number, number];
-    if (!FLOATS.includes(dtype))
+    if (!(FLOATS as readonly Dtype[]).includes(dtype))
       throw new XPromptError(
         `initializing from ${stored.folder}: ${name}: expected plain weights (${FLOATS.join(", ")}), got ${dtype} (give the model that it was made from)`,
       );

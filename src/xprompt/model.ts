@@ -7,7 +7,8 @@ import type { Decoder } from "../chameleon/decoder.ts";
 import { readInitializers, readWeights } from "../chameleon/folder.ts";
 import { requireMemoryFor } from "../chameleon/memory.ts";
 import { Chameleon } from "../chameleon/model.ts";
-import { loadPicture, type Picture } from "../chameleon/picture.ts";
+import type { Picture } from "../chameleon/picture.ts";
+import { preprocessingOf } from "../chameleon/preprocessing.ts";
 import type { Sampling } from "../chameleon/sampling.ts";
 import { TextTokenizer } from "../chameleon/text-tokenizer.ts";
 import type { Tokenizer } from "../chameleon/tokenizer.ts";
@@ -15,7 +16,7 @@ import { headWidth } from "../chameleon/transformer.ts";
 import type { Vocabulary } from "../chameleon/vocabulary.ts";
 import { UsageError, XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
-import type { Image } from "../image/index.ts";
+import type { Image, Preprocessing } from "../image/index.ts";
 import { readJson, sha256File } from "../runtime/files.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import { adapted } from "./adapted.ts";
@@ -128,6 +129,9 @@ export interface Generated {
   };
 }
 
+/** Examples whose pictures are in memory together. */
+const AT_ONCE = 32;
+
 export class XPrompt {
   private emptyExample: Promise<VisualPrompt> | undefined;
 
@@ -148,7 +152,9 @@ export class XPrompt {
   static async load(nameOrPath: string, options: LoadOptions = {}): Promise<XPrompt> {
     const folder = await resolveModel(nameOrPath);
     const config = await readConfig(folder);
-    const text = await TextTokenizer.load(join(folder, "tokenizer.json"));
+    const text = await TextTokenizer.load(join(folder, "tokenizer.json"), {
+      checksum: config.tokenizerChecksum,
+    });
     checkSize(folder, config.decoder);
     await requireMemoryFor(folder, config);
     const checksum = config.checksum ?? (await sha256File(join(folder, "model.safetensors"), "weights"));
@@ -161,7 +167,8 @@ export class XPrompt {
       options.adapter === undefined
         ? { weights: await readInitializers(folder, config.checksum, isQuantized), checksum }
         : await adapted({ weights: await readWeights(folder, config.checksum), checksum }, options.adapter);
-    return XPrompt.assemble({ config, text, ...used }, options);
+    const preprocessing = await preprocessingOf(folder, config.image);
+    return XPrompt.assemble({ config, text, ...used, preprocessing }, options);
   }
 
   /** @internal A model from its parts, as the trainer has them. */
@@ -171,15 +178,17 @@ export class XPrompt {
       readonly text: TextTokenizer;
       readonly weights: ReadonlyMap<string, Initializer>;
       readonly checksum: string;
+      /** What the processor of the model that this one was made of does to pictures. */
+      readonly preprocessing?: Preprocessing;
     },
     options: SessionOptions = {},
   ): Promise<XPrompt> {
-    const { config, text, weights, checksum } = parts;
+    const { config, text, weights, checksum, preprocessing } = parts;
     checkParts(config, text.vocabulary, weights);
-    const fingerprint = fingerprintOf(config, checksum);
+    const fingerprint = fingerprintOf(config, { weights: checksum, tokenizer: text.checksum, preprocessing });
     const { decoder, image } = config;
     const base = await Chameleon.assemble(
-      { config: { decoder, image, pictures: "chameleon" }, text, weights, fingerprint },
+      { config: { decoder, image, pictures: "chameleon" }, text, weights, fingerprint, preprocessing },
       options,
     );
     return new XPrompt(config, fingerprint, base);
@@ -221,21 +230,10 @@ export class XPrompt {
    */
   async compress(examples: readonly Example[]): Promise<VisualPrompt> {
     if (examples.length === 0) throw new UsageError("compressing: expected at least one example, got none");
-    const pictures = await Promise.all(
-      examples.flatMap(({ input, output }) => [
-        loadPicture(input, this.size),
-        loadPicture(output, this.size),
-      ]),
-    );
-    const codes = await this.tokenizer.encodeImages(pictures);
-    const encoded = examples.map(
-      ({ instruction = "" }, i): EncodedExample => ({
-        input: codes[2 * i]!,
-        output: codes[2 * i + 1]!,
-        instruction: this.words(instruction, 2),
-      }),
-    );
-    return this.read(encoded);
+    const parts: VisualPrompt[] = [];
+    for (let at = 0; at < examples.length; at += AT_ONCE)
+      parts.push(await this.compressTogether(examples.slice(at, at + AT_ONCE)));
+    return VisualPrompt.join(parts);
   }
 
   /**
@@ -259,7 +257,11 @@ export class XPrompt {
     const { signal } = options;
     signal?.throwIfAborted();
     this.joined(shown);
-    const input = options.input === undefined ? undefined : await loadPicture(options.input, this.size);
+    if (!this.tokenizer.decodesImages)
+      throw new XPromptError(
+        "generating: expected a model that can decode pictures, got one without the decoder of its image tokenizer (put Meta's vqgan.ckpt into the folder of the base that it was made of, and make it again with xprompt init)",
+      );
+    const input = options.input === undefined ? undefined : await this.base.pixels(options.input);
     const [inputCodes] = input ? await this.tokenizer.encodeImages([input]) : [];
     const retrieved = await options.library?.retrieve(this, {
       instruction: options.instruction ?? "",
@@ -351,7 +353,7 @@ export class XPrompt {
   async score(options: ScoreOptions): Promise<number[]> {
     const { input, instruction = "" } = options;
     const pictures = await Promise.all(
-      [options.output, ...(input === undefined ? [] : [input])].map((each) => loadPicture(each, this.size)),
+      [options.output, ...(input === undefined ? [] : [input])].map((each) => this.base.pixels(each)),
     );
     const [target, inputCodes] = await this.tokenizer.encodeImages(pictures);
     const prompt = this.joined(options.prompt) ?? (await this.empty());
@@ -364,7 +366,7 @@ export class XPrompt {
 
   /** What is left of pictures that go through the image tokenizer and back: no drawn picture can be nearer. */
   async reconstruct(pictures: readonly Picture[]): Promise<Image[]> {
-    const images = await Promise.all(pictures.map((picture) => loadPicture(picture, this.size)));
+    const images = await Promise.all(pictures.map((picture) => this.base.pixels(picture)));
     return this.tokenizer.decodeImages(await this.tokenizer.encodeImages(images));
   }
 
@@ -405,6 +407,21 @@ export class XPrompt {
       layers.length === decoder.layers &&
       layers.every(({ keys, values }) => keys.length === size && values.length === size)
     );
+  }
+
+  private async compressTogether(examples: readonly Example[]): Promise<VisualPrompt> {
+    const pictures = await Promise.all(
+      examples.flatMap(({ input, output }) => [this.base.pixels(input), this.base.pixels(output)]),
+    );
+    const codes = await this.tokenizer.encodeImages(pictures);
+    const encoded = examples.map(
+      ({ instruction = "" }, i): EncodedExample => ({
+        input: codes[2 * i]!,
+        output: codes[2 * i + 1]!,
+        instruction: this.words(instruction, 2),
+      }),
+    );
+    return this.read(encoded);
   }
 
   private empty(): Promise<VisualPrompt> {

@@ -14,12 +14,17 @@ import { quote } from "../runtime/safetensors-header.ts";
 
 const FORMAT = "xprompt";
 const VERSION = "1";
+/** The most examples of a file. */
+const MOST_EXAMPLES = 9999;
 
 const metadataSchema = z.object({
   format: z.literal(FORMAT),
   version: z.literal(VERSION),
   model: z.string(),
-  examples: z.string().regex(/^[1-9]\d{0,3}$/),
+  examples: z
+    .string()
+    .regex(/^[1-9]\d*$/)
+    .refine((count) => Number(count) <= MOST_EXAMPLES),
   /** Of everything else in the file: nothing that was damaged is ever used. */
   sha256: z.string(),
 });
@@ -57,8 +62,15 @@ export class VisualPrompt {
     );
   }
 
-  /** Writes a `.xprompt` file (safetensors inside), whole or not at all. */
+  /**
+   * Writes a `.xprompt` file (safetensors inside), whole or not at all.
+   * @throws XPromptError for more examples than a file holds
+   */
   async save(path: string, options: WriteOptions = {}): Promise<void> {
+    if (this.blocks.length > MOST_EXAMPLES)
+      throw new XPromptError(
+        `writing prompt ${path}: expected at most ${MOST_EXAMPLES} examples, got ${this.blocks.length} (put them into several files, which can be used together)`,
+      );
     const tensors = this.blocks.flatMap(({ length, heads, layers }, i) =>
       layers.flatMap((block, layer) =>
         kinds.map((kind): Stored => {

@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { convertModel } from "../../src/chameleon/convert.ts";
 import { Chameleon, type CompleteOptions } from "../../src/chameleon/model.ts";
 import { UsageError, XPromptError } from "../../src/errors.ts";
@@ -207,6 +207,26 @@ describe("samples", () => {
     } as CompleteOptions);
     await expect(work).rejects.toBe(reason);
   });
+});
+
+test("more memory than there is, is refused before anything is read", async () => {
+  vi.stubEnv("XPROMPT_MEMORY_LIMIT", "100000");
+  try {
+    await expect(model.complete({ prompt: ["a"], mode: "text", samples: 64 })).rejects.toThrow(
+      /^completing: expected .* of memory for 64 sequences of \d+ tokens, .* got 97\.7 KiB available/,
+    );
+  } finally {
+    vi.unstubAllEnvs();
+  }
+});
+
+test("tokens are copied only when somebody looks at the parts", async () => {
+  const seen: { readonly tokens: number; parts(): (string | Int32Array)[][] }[] = [];
+  const request: CompleteOptions = { prompt: ["a red"], mode: "image", seed: 3 };
+  await model.complete({ ...request, onProgress: (progress) => void seen.push(progress) });
+  // What a progress shows stays what it was, however late it is asked.
+  const lengths = seen.map(({ parts }) => (parts()[0]![0] as Int32Array).length);
+  expect(lengths).toEqual(Array.from({ length: 16 }, (_, i) => i + 1));
 });
 
 describe("what is refused", () => {

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
 import {
+  chameleonConfigFromJson,
+  chameleonConfigSchema,
   type DecoderConfig,
   decoderConfigSchema,
   decoderFromJson,
@@ -9,6 +11,7 @@ import {
   vqganToJson,
 } from "../../src/chameleon/config.ts";
 import { readJson } from "../../src/runtime/files.ts";
+import { modelConfigFromJson, modelConfigSchema } from "../../src/xprompt/config.ts";
 
 const published = {
   vocab_size: 65536,
@@ -101,6 +104,11 @@ describe("decoder", () => {
     ["heads that do not share evenly", { num_key_value_heads: 5 }],
     ["no layers", { num_hidden_layers: 0 }],
     ["a width that is no number", { hidden_size: "4096" }],
+    ["more layers than any model", { num_hidden_layers: 100_000 }],
+    ["an ε beyond float32", { rms_norm_eps: 1e300 }],
+    ["angles that are noise", { rope_theta: 1e-300 }],
+    ["angles that hardly turn", { rope_theta: 1e300 }],
+    ["more positions than memory", { max_position_embeddings: 1e12 }],
   ])("refuses %s, which the graph does not have", (_what, change) => {
     expect(decoderConfigSchema.safeParse(published).success).toBe(true);
     expect(decoderConfigSchema.safeParse({ ...published, ...change }).success).toBe(false);
@@ -152,7 +160,23 @@ describe("image tokenizer", () => {
     ["means and deviations as latents", { double_latent: true }],
     ["no levels", { channel_multiplier: [] }],
     ["grey pictures", { in_channels: 1 }],
+    ["more blocks than any tokenizer", { num_res_blocks: 100_000 }],
+    ["pictures of terabytes", { resolution: 2 ** 31 }],
+    ["more codes than positions", { resolution: 2 ** 12, channel_multiplier: [1] }],
   ])("refuses %s", (_what, change) => {
     expect(vqConfigSchema.safeParse(change).success).toBe(false);
+  });
+});
+
+describe("what is null means what is left out", () => {
+  const names = ["attention_bias", "mlp_bias", "tie_word_embeddings", "vq_config", "rope_scaling"];
+
+  test.each(names)("%s", (name) => {
+    const json = { ...published, model_type: "chameleon" };
+    const read = (more: object) => chameleonConfigFromJson(chameleonConfigSchema.parse({ ...json, ...more }));
+    expect(read({ [name]: null })).toEqual(read({}));
+    const xprompt = { tokens: 1, todo_position: 1, max_text_tokens: 1 };
+    const both = { ...json, xprompt, vq_config: {}, [name]: null };
+    expect(modelConfigFromJson(modelConfigSchema.parse(both)).decoder).toEqual(read({}).decoder);
   });
 });

@@ -1,9 +1,12 @@
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import { vqConfigSchema, vqganFromJson } from "../../src/chameleon/config.ts";
 import { fromPlanes, ImageTokenizer, toPlanes, VQ_PREFIX } from "../../src/chameleon/image-tokenizer.ts";
+import { imageTokenizerParameters } from "../../src/chameleon/parameters.ts";
 import { XPromptError } from "../../src/errors.ts";
 import type { Image } from "../../src/image/index.ts";
-import { pictures, reference, tokenizerWeights } from "../fixtures/chameleon/kit.ts";
+import { Session } from "../../src/runtime/session.ts";
+import { pictures, randomWeights, reference, tokenizerWeights } from "../fixtures/chameleon/kit.ts";
+import { image, somePicture } from "../fixtures/xprompt/kit.ts";
 
 const { tokenizer: expected } = reference;
 const weights = new Map(
@@ -90,4 +93,47 @@ describe("ImageTokenizer", () => {
     await expect(refused).rejects.toThrow(/expected 16 codes below 64/);
     await expect(refused).rejects.toThrow(got);
   });
+});
+
+describe("memory", () => {
+  /** 512 × 512 pixels take 50 MB inside of this network. */
+  const config = { ...image, resolution: 512 };
+  const weights = randomWeights(imageTokenizerParameters(config));
+
+  test("many pictures go through in several runs, each with the codes and pixels that it has alone", async () => {
+    const run = vi.spyOn(Session.prototype, "run");
+    const large = new ImageTokenizer(config, weights, { threads: 1 });
+    try {
+      const pictures = Array.from({ length: 3 }, (_, i) => somePicture(i, 512));
+      const codes = await large.encode(pictures);
+      const again = await large.decode([codes[0]!, codes[1]!, codes[2]!]);
+      const sizes = run.mock.calls.map(([feeds]) => Object.values(feeds)[0]!.dims[0]!);
+      expect(sizes.reduce((sum, size) => sum + size)).toBe(6);
+      expect(Math.max(...sizes)).toBeLessThanOrEqual(2);
+      expect(codes[2]).toEqual(await large.encodeImage(pictures[2]!));
+      expect(again[2]).toEqual(await large.decodeImage(codes[2]!));
+    } finally {
+      run.mockRestore();
+      await large.release();
+    }
+  });
+});
+
+test.each([Number.NaN, Number.POSITIVE_INFINITY])("weights with %d in them are refused", (wrong) => {
+  const name = `${VQ_PREFIX}.quantize.embedding.weight`;
+  const { shape, data } = weights.get(name)!;
+  const values = Float32Array.from(data as Float32Array).fill(wrong, 7, 8);
+  const broken = new Map([...weights, [name, { dtype: "float32" as const, shape, data: values }]]);
+  expect(() => new ImageTokenizer(tokenizer.config, broken)).toThrow(XPromptError);
+  expect(() => new ImageTokenizer(tokenizer.config, broken)).toThrow(
+    /quantize\.embedding\.weight: .*damaged/,
+  );
+});
+
+test("another preparation of values than [−1, 1]", () => {
+  const grey: Image = { width: 1, height: 1, data: Float32Array.of(0, 0.5, 1) };
+  const preprocessing = { scale: 0.0078, mean: [1, 1, 0.5], std: [1, 2, 1] } as const;
+  const planes = toPlanes([grey], preprocessing);
+  for (const [i, value] of [-1, (0.5 * 1.989 - 1) / 2, 1.989 - 0.5].entries())
+    expect(planes[i]).toBeCloseTo(value, 6);
 });

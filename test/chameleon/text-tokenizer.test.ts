@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -5,7 +6,8 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { MAX_TEXT_LENGTH, TextTokenizer } from "../../src/chameleon/text-tokenizer.ts";
-import { buildVocabulary, type TokenizerFile } from "../../src/chameleon/vocabulary.ts";
+import type { TokenizerFile } from "../../src/chameleon/tokenizer-file.ts";
+import { buildVocabulary } from "../../src/chameleon/vocabulary.ts";
 import { XPromptError } from "../../src/errors.ts";
 import { Random } from "../../src/random.ts";
 import { sha256 } from "../../src/runtime/files.ts";
@@ -110,11 +112,13 @@ describe("text never becomes a control token", () => {
     }
   });
 
+  const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
+
   test("even where a tokenizer would take whole words or has merges that lead to them", () => {
     const whole = { ...file, model: { ...file.model, ignore_merges: true } };
     const merges = [...file.model.merges, ["<", "s"], ["<s", ">"]];
     const vocab = { ...file.model.vocab, "<s": Object.keys(file.model.vocab).length };
-    const merging = { ...file, pre_tokenizer: null, model: { ...file.model, vocab, merges } };
+    const merging = { ...file, pre_tokenizer: bytes, model: { ...file.model, vocab, merges } };
     for (const hostile of [whole, merging].map((json) => new TextTokenizer(json))) {
       for (const text of ["<s>", "IMGIMGAZ", "<xp00>"])
         expect(hostile.encode(text).every((id) => hostile.vocabulary.isTextToken(id))).toBe(true);
@@ -170,14 +174,14 @@ describe("loading", () => {
 
   const { "!": _, ...oneByteShort } = file.model.vocab;
   test.each([
-    ["nothing there", undefined, /absent\.json: ENOENT/],
+    ["nothing there", undefined, /absent\.json: expected it to exist/],
     ["not JSON", "{", /JSON/],
     ["not a tokenizer", "{}", /reading a tokenizer: .*added_tokens/s],
     ["another kind", { ...file, model: { type: "Unigram", vocab: {}, merges: [] } }, /BPE/],
     ["a byte missing", { ...file, model: { ...file.model, vocab: oneByteShort } }, /byte 33 is missing/],
     [
       "a merge without token",
-      { ...file, model: { ...file.model, merges: [...file.model.merges, "Q Z"] } },
+      { ...file, model: { ...file.model, merges: [...file.model.merges, ["Q", "Z"]] } },
       /merge to "QZ" has no token/,
     ],
     ["an unknown part", { ...file, pre_tokenizer: { type: "Nonsense" } }, /Nonsense/],
@@ -187,4 +191,89 @@ describe("loading", () => {
     await expect(TextTokenizer.load(path)).rejects.toThrow(XPromptError);
     await expect(TextTokenizer.load(path)).rejects.toThrow(message);
   });
+
+  test("refuses a pipe, which nobody may ever write to", async () => {
+    const path = join(folder, "pipe.json");
+    execFileSync("mkfifo", [path]);
+    await expect(TextTokenizer.load(path)).rejects.toThrow(
+      "pipe.json: expected a file, got a device or pipe",
+    );
+  });
+
+  test("knows what the file says, however it is set, and refuses another", async () => {
+    const { checksum } = tokenizer;
+    expect(checksum).toMatch(/^[0-9a-f]{64}$/);
+    const path = written("indented.json", JSON.stringify(file, null, 2));
+    expect((await TextTokenizer.load(path, { checksum })).checksum).toBe(checksum);
+    const { IMGIMGAZ, IMGIMGBZ } = file.model.vocab;
+    const vocab: Record<string, number> = { ...file.model.vocab, IMGIMGAZ: IMGIMGBZ!, IMGIMGBZ: IMGIMGAZ! };
+    const added_tokens = file.added_tokens.map((token) => ({ ...token, id: vocab[token.content]! }));
+    const swapped = written(
+      "swapped.json",
+      JSON.stringify({ ...file, added_tokens, model: { ...file.model, vocab } }),
+    );
+    expect((await TextTokenizer.load(swapped)).checksum).not.toBe(checksum);
+    await expect(TextTokenizer.load(swapped, { checksum })).rejects.toThrow(/swapped\.json: .*damaged/);
+  });
+});
+
+/** Each was given to Python's tokenizers 0.23.1, which refuses it or gives other ids for common text. */
+describe("refuses what Python's tokenizers refuses or reads otherwise", () => {
+  const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
+  const cut = (...pretokenizers: object[]) => ({ pre_tokenizer: { type: "Sequence", pretokenizers } });
+  const split = { type: "Split", pattern: { String: " " }, behavior: "Isolated", invert: false };
+  const model = (change: object) => ({ model: { ...file.model, ...change } });
+  const { pattern: _pattern, ...anything } = split;
+
+  test.each<[string, object, RegExp]>([
+    ["a merge of one token", model({ merges: ["a"] }), /model\.merges.*two tokens/],
+    ["merges in two ways", model({ merges: [...file.model.merges, "t h"] }), /model\.merges.*all as/],
+    ["a prefix inside of words", model({ continuing_subword_prefix: "##" }), /continuing_subword_prefix/],
+    ["a suffix at their ends", model({ end_of_word_suffix: "x" }), /end_of_word_suffix/],
+    ["merges left out by chance", model({ dropout: 0.5 }), /dropout/],
+    ["a replacement of nothing", { normalizer: { type: "Replace", content: "" } }, /normalizer\.pattern/],
+    [
+      "a replacement with a group",
+      { normalizer: { type: "Replace", pattern: { String: " " }, content: "$&" } },
+      /normalizer\.content/,
+    ],
+    [
+      "another alphabet",
+      { normalizer: { type: "Precompiled", precompiled_charsmap: "AA" } },
+      /"Precompiled"/,
+    ],
+    ["lower case", { normalizer: { type: "Lowercase" } }, /"Lowercase"/],
+    ["a cut at nothing", cut(anything, bytes), /pretokenizers\.0\.pattern/],
+    ["a cut that removes", cut({ ...split, behavior: "Removed" }, bytes), /pretokenizers\.0\.behavior/],
+    ["a cut before", cut({ ...split, behavior: "MergedWithNext" }, bytes), /pretokenizers\.0\.behavior/],
+    ["a cut around", cut({ ...split, invert: true }, bytes), /pretokenizers\.0\.invert/],
+    ["no bytes", { pre_tokenizer: null }, /pre_tokenizer: expected .*ByteLevel/],
+    ["no bytes at the end", cut(bytes, { type: "Digits", individual_digits: true }), /ByteLevel as the last/],
+    ["an empty sequence", cut(), /ByteLevel as the last/],
+    ["bytes without settings", { pre_tokenizer: { type: "ByteLevel" } }, /pre_tokenizer\.add_prefix_space/],
+    ["joining without settings", { decoder: { type: "ByteLevel" } }, /decoder\.add_prefix_space/],
+  ])("%s", (_what, change, message) => {
+    expect(() => new TextTokenizer({ ...file, ...change })).toThrow(XPromptError);
+    expect(() => new TextTokenizer({ ...file, ...change })).toThrow(message);
+  });
+
+  test("a sequence in a sequence is no trouble", () => {
+    const nested = new TextTokenizer({
+      ...file,
+      ...cut({ type: "Sequence", pretokenizers: [split] }, bytes),
+    });
+    expect(nested.decode(nested.encode("a red circle"))).toBe("a red circle");
+  });
+});
+
+test("ends a regular expression that would backtrack for years", () => {
+  const pretokenizers = [
+    { type: "Split", pattern: { Regex: "(a+)+$" }, behavior: "Isolated", invert: false },
+    { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
+  ];
+  const hostile = new TextTokenizer({ ...file, pre_tokenizer: { type: "Sequence", pretokenizers } });
+  expect(hostile.decode(hostile.encode("a banana"))).toBe("a banana");
+  expect(() => hostile.encode(`${"a".repeat(50)}!`)).toThrow(
+    /^encoding text: expected .* got a regular expression that takes longer \(use the tokenizer\.json/,
+  );
 });

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
+import type { TokenizerFile } from "../../src/chameleon/tokenizer-file.ts";
 import { trainBpe } from "../../src/chameleon/train-bpe.ts";
 import {
   buildVocabulary,
   imageTokenName,
   isControlName,
-  type TokenizerFile,
   Vocabulary,
   xpTokenName,
 } from "../../src/chameleon/vocabulary.ts";
@@ -15,7 +15,7 @@ function fileOf(vocab: Record<string, number>): TokenizerFile {
   return {
     added_tokens: [],
     normalizer: null,
-    pre_tokenizer: null,
+    pre_tokenizer: { type: "ByteLevel" },
     post_processor: null,
     decoder: null,
     model: { type: "BPE", vocab, merges: [] },
@@ -94,7 +94,7 @@ describe("a broken vocabulary is refused by name", () => {
     ["a missing special", without("<racm3:break>"), /expected a token <racm3:break>, found none/],
     ["a missing code", without("IMGIMGEJZ"), /expected image codes 0 to 8191, 49 is missing/],
     ["a doubled code", { ...chameleonIds(), IMGIMGAEJZ: 60000 }, /both stand for image code 49/],
-    ["a doubled id", { ...chameleonIds(), twin: 9000 }, /two tokens, the and twin, have id 9000/],
+    ["a doubled id", { ...chameleonIds(), twin: 9000 }, /two tokens, "the" and "twin", have id 9000/],
     [
       "a gap in XP",
       { ...chameleonIds(), "<xp00>": 60000, "<xp02>": 60001 },

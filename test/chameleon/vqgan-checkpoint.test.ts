@@ -64,7 +64,7 @@ async function lineOf(folder: string, options?: OpenImageTokenizerOptions): Prom
   );
   expect(error).toBeInstanceOf(XPromptError);
   const { message } = error as XPromptError;
-  expect(message).toMatch(/^reading [^\n]*: [^\n]*expected [^\n]*, got:? [^\n]*\)$/);
+  expect(message).toMatch(/^reading [^\n]*: [^\n]*(expected [^\n]*, got:? |is damaged)[^\n]*\)$/);
   return message;
 }
 
@@ -171,6 +171,9 @@ describe("refuses, before any weight is read,", () => {
     ],
     ["more levels than there are", { channel_multiplier: [1, 2, 2] }, /downsample.*expected .*, got none/],
     ["fewer levels than there are", { channel_multiplier: [1] }, /expected .*, got /],
+    ["more blocks than any tokenizer", { num_res_blocks: 1e6 }, /vq_config\.num_res_blocks: /],
+    ["norms that do not divide", { norm_groups: 7 }, /expected sizes in vq_config that fit together, got: /],
+    ["too few channels for the norms", { base_channels: 1 }, /expected sizes in vq_config that fit together/],
     ["attention that has no weights", { attn_resolutions: [8] }, /down\.1\.attn\.0.*got none/],
   ])("%s", async (_what, change, message) => {
     expect(await lineOf(await folderOf(config(change), () => {}))).toMatch(message);
@@ -223,4 +226,14 @@ describe("refuses, before any weight is read,", () => {
     await writeFile(cut, (await readFile(ckpt)).subarray(0, 20_000));
     expect(await lineOf(chameleon, { imageTokenizer: cut })).toMatch(/the file is cut off/);
   });
+});
+
+test("a file whose data were overwritten is refused by its checksum", async () => {
+  const bytes = await readFile(ckpt);
+  const damaged = join(root, "damaged.ckpt");
+  bytes.fill(0, 20_000, 21_000);
+  await writeFile(damaged, bytes);
+  expect(await lineOf(chameleon, { imageTokenizer: damaged })).toMatch(
+    /data\/\d+": its checksum .* is damaged/,
+  );
 });

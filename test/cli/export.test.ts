@@ -1,5 +1,6 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { expect, test } from "vitest";
+import { writeCheckpoint } from "../fixtures/complete/kit.ts";
 import { workplace } from "./kit.ts";
 
 const { at, json, succeed, refused, xprompt } = await workplace();
@@ -14,6 +15,20 @@ test("writes a folder, and says what it wrote", async () => {
     `wrote two: ${written} numbers in float16; the image tokenizer 8 times as wide, for norms of 32 groups\n`,
   );
   await json("inspect", "one");
+});
+
+test("a plain Chameleon folder, whose processor is kept", async () => {
+  await writeCheckpoint(at("plain"));
+  const processor = { crop_size: 16, size: { shortest_edge: 20 }, rescale_factor: 0.0078, resample: 3 };
+  await writeFile(at("plain", "preprocessor_config.json"), JSON.stringify(processor));
+  await succeed("export", "plain", "--output", "plain-hf");
+  const read = async (name: string) => JSON.parse(await readFile(at("plain-hf", name), "utf8"));
+  expect(await read("preprocessor_config.json")).toMatchObject({
+    ...processor,
+    crop_size: { height: 16, width: 16 },
+  });
+  expect(await read("config.json")).toMatchObject({ model_type: "chameleon", vocabulary_map: { "<s>": 0 } });
+  await json("inspect", "plain-hf");
 });
 
 test("refuses in one line", async () => {

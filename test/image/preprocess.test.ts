@@ -134,6 +134,8 @@ describe("the processor's configuration", () => {
   });
 
   test.each<[string, object, RegExp]>([
+    ["pixels beyond all numbers", { rescale_factor: 1e300 }, /rescale_factor, .* up to 1000 of pixels/],
+    ["deviations of nearly 0", { image_std: 1e-320 }, /image_std that make values up to 1000/],
     [
       "another processor",
       { image_processor_type: "JanusImageProcessor" },

@@ -68,6 +68,16 @@ test.each<[string, RegExp, () => Promise<void>]>([
     /expected names of files beside it, got "\.\.\/1/,
     () => writeIndex({ a: "../1.safetensors" }),
   ],
+  [
+    "a name with a NUL",
+    /expected names of files beside it, got "a\\u0000b"/,
+    () => writeIndex({ a: "a\0b" }),
+  ],
+  [
+    "a name without end",
+    /^.{0,300}expected names of files beside it, got "x{77,79}…$/,
+    () => writeIndex({ a: "x".repeat(100_000) }),
+  ],
   ["an index without a map", /index\.json: weight_map: .*expected record/, () => writeIndex(undefined)],
   ["an index that is cut off", /expected JSON/, () => writeFile(join(folder, index), '{"weight_map": {')],
   [

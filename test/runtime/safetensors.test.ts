@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,6 +42,12 @@ async function readAll(path: string): Promise<TensorToWrite[]> {
 }
 
 /** A file with this header (an object becomes JSON) and this many bytes of data. */
+async function pipe(): Promise<string> {
+  const path = join(folder, "pipe.safetensors");
+  execFileSync("mkfifo", [path]);
+  return path;
+}
+
 async function withHeader(header: unknown, dataLength = 8): Promise<string> {
   const json =
     header instanceof Uint8Array
@@ -269,7 +276,8 @@ describe("broken files", () => {
     ["metadata that is a list", /__metadata__ to hold texts/, () => withHeader({ __metadata__: ["a"] }, 0)],
     ["a name without end", /tensor "a{77,79}…: expected/, () => withHeader({ ["a".repeat(100_000)]: 1 })],
     ["no file", /no such file/, async () => join(folder, "nowhere.safetensors")],
-    ["a folder", /got something else/, async () => folder],
+    ["a folder", /got a folder/, async () => folder],
+    ["a pipe", /got a device or pipe/, pipe],
   ])("%s is refused in one line", async (_, message, make) => {
     const path = await make();
     const error = await SafetensorsFile.open(path).then(

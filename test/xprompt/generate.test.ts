@@ -2,7 +2,7 @@
  * @file Drawing with a tiny decoder of random weights, against the definition: each code from the logits that every
  * branch gives when it is read from its beginning, mixed as the guidance says.
  */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { CacheBlock } from "../../src/chameleon/cache.ts";
 import type { DecoderConfig } from "../../src/chameleon/config.ts";
 import { Decoder } from "../../src/chameleon/decoder.ts";
@@ -251,5 +251,24 @@ test("a model whose numbers are broken draws nothing", async () => {
     }
   } finally {
     await bad.release();
+  }
+});
+
+test("more memory than there is, is refused with the figures before anything is read", async () => {
+  vi.stubEnv("XPROMPT_MEMORY_LIMIT", "300000");
+  const read = vi.spyOn(decoder, "read");
+  const asked = { blocks, empty: empty!, query, codes: CODES, seed: 1, sampling: free };
+  const guided = { ...asked, guidance: { image: 2, text: 3, examples: 4 } };
+  try {
+    const refused = draw(decoder, vocabulary, tinyXPrompt, { ...guided, samples: 64 });
+    await expect(refused).rejects.toThrow(XPromptError);
+    await expect(refused).rejects.toThrow(
+      /^generating: expected [\d.]+ MiB of memory for 256 sequences of \d+ tokens, .*, got 293\.0 KiB available \(ask for fewer samples, .*\)$/,
+    );
+    expect(read).not.toHaveBeenCalled();
+    expect((await draw(decoder, vocabulary, tinyXPrompt, { ...guided, samples: 1 })).codes).toHaveLength(1);
+  } finally {
+    vi.unstubAllEnvs();
+    read.mockRestore();
   }
 });

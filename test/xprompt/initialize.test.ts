@@ -3,15 +3,18 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/pr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { vqganToJson } from "../../src/chameleon/config.ts";
+import { vqConfigSchema, vqganFromJson, vqganToJson } from "../../src/chameleon/config.ts";
+import { Chameleon } from "../../src/chameleon/model.ts";
 import { decoderParameters, imageTokenizerParameters } from "../../src/chameleon/parameters.ts";
 import { TextTokenizer } from "../../src/chameleon/text-tokenizer.ts";
 import { trainBpe } from "../../src/chameleon/train-bpe.ts";
+import { encodePng } from "../../src/image/index.ts";
 import { type Dtype, SafetensorsFile, writeSafetensors } from "../../src/runtime/safetensors.ts";
 import { type InitializeOptions, initializeModel } from "../../src/xprompt/initialize.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
 import { bin, start } from "../cli/kit.ts";
 import { randomWeights, tiny } from "../fixtures/chameleon/kit.ts";
+import { chameleonConfig, chameleonWeights, copyCheckpoint, reference } from "../fixtures/vqgan/kit.ts";
 import { image, somePicture } from "../fixtures/xprompt/kit.ts";
 
 const tokenizer = trainBpe(["remove the red ball"], { merges: 8, imageCodes: 32, xpTokens: 0, minCount: 1 });
@@ -197,7 +200,66 @@ describe("initializeModel", () => {
     try {
       const prompt = await model.compress([{ input: somePicture("a"), output: somePicture("b") }]);
       expect(prompt.blocks).toHaveLength(1);
-      await expect(model.generate({ prompt, seed: 1 })).rejects.toThrow("decoding a picture: expected");
+      await expect(model.generate({ prompt, seed: 1 })).rejects.toThrow(
+        /^generating: expected a model that can decode pictures, .* xprompt init\)$/,
+      );
+    } finally {
+      await model.release();
+    }
+  });
+});
+
+describe("what lies beside the base's weights", () => {
+  test("its processor goes on preparing pictures", async () => {
+    await cp(at("base"), at("with processor"), { recursive: true });
+    const processor = { crop_size: 32, size: { shortest_edge: 36 }, rescale_factor: 0.0078, resample: 3 };
+    await writeFile(at("with processor", "preprocessor_config.json"), JSON.stringify(processor));
+    await initializeModel(options({ base: at("with processor"), output: at("prepared") }));
+    const [base, made] = [await Chameleon.load(at("with processor")), await XPrompt.load(at("prepared"))];
+    const plain = await XPrompt.load(at("made"));
+    try {
+      const photo = await encodePng(somePicture("photo", 50));
+      const { vocabulary } = base.tokenizer;
+      const tokens = await base.promptTokens([photo], { separator: false });
+      const wanted = tokens
+        .filter((id) => vocabulary.isImageToken(id))
+        .map((id) => vocabulary.codeOfToken[id]!);
+      const codesOf = async (model: XPrompt) => model.tokenizer.encodeImage(await model.base.pixels(photo));
+      expect([...(await codesOf(made))]).toEqual(wanted);
+      expect([...(await codesOf(plain))]).not.toEqual(wanted);
+      expect(made.fingerprint).not.toBe(plain.fingerprint);
+    } finally {
+      await Promise.all([base.release(), made.release(), plain.release()]);
+    }
+  });
+
+  test("the decoder of a vqgan.ckpt becomes a part of the weights", async () => {
+    const vq = await chameleonWeights();
+    const sizes = { ...chameleonConfig.vq_config, dropout: 0 };
+    const { codes } = vqganFromJson(vqConfigSchema.parse(sizes));
+    const words = trainBpe(["red"], { merges: 1, imageCodes: codes, xpTokens: 0, minCount: 1 });
+    const rows = new TextTokenizer(words).vocabulary.size;
+    const decoder = randomWeights(decoderParameters({ ...tiny, vocabularySize: rows }));
+    await mkdir(at("beside"));
+    await writeSafetensors(at("beside", "model.safetensors"), [
+      ...[...decoder].map(([name, { shape, data }]) => ({ name, dtype: "F32" as const, shape, data })),
+      ...[...vq].map(([name, each]) => ({ name: `model.vqmodel.${name}`, dtype: "F32" as const, ...each })),
+    ]);
+    const config = JSON.parse(await readFile(at("base", "config.json"), "utf8"));
+    const changed = { ...config, vocab_size: rows, vq_config: sizes };
+    await writeFile(at("beside", "config.json"), JSON.stringify(changed));
+    await writeFile(at("beside", "tokenizer.json"), JSON.stringify(words));
+    await copyCheckpoint(at("beside", "vqgan.ckpt"));
+    await initializeModel(options({ base: at("beside"), output: at("whole") }));
+    const model = await XPrompt.load(at("whole"), { threads: 1 });
+    try {
+      expect(model.tokenizer.decodesImages).toBe(true);
+      const row = reference.meta.codes[0]!;
+      const { data } = await model.tokenizer.decodeImage(row);
+      for (const i of [0, 100, 767]) {
+        const wanted = (reference.meta.decoded[(i % 3) * 256 + Math.floor(i / 3)]! + 1) / 2;
+        expect(data[i]).toBeCloseTo(Math.min(1, Math.max(0, wanted)), 4);
+      }
     } finally {
       await model.release();
     }

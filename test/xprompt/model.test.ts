@@ -520,6 +520,40 @@ describe("loading", () => {
     expect(memory.total).toBe(memory.weights + memory.cache + memory.activations);
   });
 
+  test("tokens that were exchanged make another model, and no model where the configuration has their checksum", async () => {
+    const copy = join(folder, "exchanged");
+    await cp(join(folder, "tiny"), copy, { recursive: true });
+    const path = join(copy, "tokenizer.json");
+    const text = await readFile(path, "utf8");
+    const names: Record<string, string> = { IMGIMGAZ: "IMGIMGBZ", IMGIMGBZ: "IMGIMGAZ" };
+    await writeFile(
+      path,
+      text.replace(/IMGIMG[AB]Z/g, (name) => names[name]!),
+    );
+    await expect(XPrompt.load(copy)).rejects.toThrow(/tokenizer\.json: its checksum .* damaged/);
+    const { tokenizer_sha256, ...config } = JSON.parse(await readFile(join(copy, "config.json"), "utf8"));
+    expect(tokenizer_sha256).toMatch(/^[0-9a-f]{64}$/);
+    await writeFile(join(copy, "config.json"), JSON.stringify(config));
+    expect((await describeModel(copy)).fingerprint).not.toBe(model.fingerprint);
+  });
+
+  test("what could not be loaded is not described", async () => {
+    const copy = join(folder, "broken");
+    const broken = async (name: string, change: (json: Record<string, unknown>) => object) => {
+      await cp(join(folder, "tiny"), copy, { recursive: true });
+      const json = JSON.parse(await readFile(join(copy, name), "utf8"));
+      await writeFile(join(copy, name), JSON.stringify(change(json)));
+      return refusal(describeModel(copy));
+    };
+    const config = (change: object) => broken("config.json", (json) => ({ ...json, ...change }));
+    expect(await config({ num_hidden_layers: 1 })).toMatch(/layers\.1\..*expected no such weight/);
+    expect(await config({ vocab_size: 1 })).toMatch(/expected a tokenizer of 1 tokens/);
+    expect(await config({ weights_sha256: "00" })).toMatch(/weights_sha256: expected 64/);
+    expect(await broken("tokenizer.json", (json) => ({ ...json, model: {} }))).toMatch(/damaged/);
+    await writeFile(join(copy, "preprocessor_config.json"), '{"crop_size": 16, "size": 16}');
+    expect(await config({})).toMatch(/expected pictures of 32 × 32, .* got 16 × 16/);
+  });
+
   describe("a damaged folder", () => {
     let copy: string;
     const place = (name: string) => join(copy, name);

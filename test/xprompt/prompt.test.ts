@@ -267,3 +267,15 @@ describe("what is refused", () => {
     });
   });
 });
+
+test("a file holds up to 9,999 examples, when it is written and when it is read", async () => {
+  const none = { keys: new Float32Array(1), values: new Float32Array(1) };
+  const many = (count: number) =>
+    VisualPrompt.of("0123456789abcdef", Array(count).fill({ length: 1, heads: 1, layers: [none] }));
+  const path = await saved(many(9999), "full.xprompt");
+  expect((await VisualPrompt.load(path)).blocks).toHaveLength(9999);
+  const refused = saved(many(10_000), "over.xprompt");
+  await expect(refused).rejects.toThrow(XPromptError);
+  await expect(refused).rejects.toThrow(/over\.xprompt: expected at most 9999 examples, got 10000/);
+  expect(await readdir(folder)).not.toContain("over.xprompt");
+});

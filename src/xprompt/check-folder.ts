@@ -1,0 +1,75 @@
+/**
+ * @file Whether a model folder can be loaded, as far as its configuration, its tokenizer, its processor and the headers
+ * of its weights tell: for what looks at a model without loading it.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { checkCheckpoint } from "../chameleon/check-parts.ts";
+import { type ChameleonConfig, chameleonConfigFromJson, chameleonConfigSchema } from "../chameleon/config.ts";
+import { loadTextTokenizer } from "../chameleon/folder.ts";
+import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
+import { preprocessingOf } from "../chameleon/preprocessing.ts";
+import { isQuantizable } from "../chameleon/quantize.ts";
+import type { TextTokenizer } from "../chameleon/text-tokenizer.ts";
+import { checkImageTokenizer, imageTokenizerPlaces } from "../chameleon/vqgan-checkpoint.ts";
+import { XPromptError } from "../errors.ts";
+import type { Preprocessing } from "../image/index.ts";
+import { readJson } from "../runtime/files.ts";
+import { type Dtype, FLOATS } from "../runtime/safetensors.ts";
+import { openWeights, type WeightFolder } from "../runtime/weights.ts";
+import { checkParts } from "./check-parts.ts";
+import { type ModelConfig, modelConfigFromJson, modelConfigSchema } from "./config.ts";
+
+export interface CheckedFolder {
+  readonly config: Pick<ChameleonConfig, "decoder" | "image">;
+  /** The configuration of a model that has learned X-Prompt. */
+  readonly xprompt?: ModelConfig;
+  readonly text: TextTokenizer;
+  readonly preprocessing?: Preprocessing;
+  /** Closed: what its headers say. */
+  readonly weights: Pick<WeightFolder, "tensors" | "files">;
+}
+
+/** @throws XPromptError naming the first thing for which loading would fail */
+export async function checkFolder(folder: string): Promise<CheckedFolder> {
+  const path = join(folder, "config.json");
+  const json = await readJson(path, chameleonConfigSchema, "model config");
+  const text = await loadTextTokenizer(folder, json);
+  const weights = await openWeights(folder);
+  await weights.close();
+  const { tensors } = weights;
+  if ("xprompt" in json) {
+    const config = modelConfigFromJson(await readJson(path, modelConfigSchema, "model config"));
+    checkParts(config, text.vocabulary, tensors);
+    checkTypes(tensors, config);
+    const preprocessing = await preprocessingOf(folder, config.image);
+    return { config, xprompt: config, text, preprocessing, weights };
+  }
+  const told = chameleonConfigFromJson(json);
+  // A language model alone can be converted, so it is described, too.
+  const hasImages =
+    [...tensors.keys()].some((name) => name.startsWith(`${VQ_PREFIX}.`)) ||
+    imageTokenizerPlaces.some((place) => existsSync(join(folder, place)));
+  const config = hasImages ? { ...told, image: await checkImageTokenizer(folder) } : told;
+  checkCheckpoint(
+    config,
+    text.vocabulary,
+    new Map([...tensors].filter(([name]) => !name.startsWith(`${VQ_PREFIX}.`))),
+  );
+  checkTypes(tensors, config);
+  const preprocessing = await preprocessingOf(folder, config.image);
+  return { config, text, preprocessing, weights };
+}
+
+function checkTypes(
+  tensors: ReadonlyMap<string, { readonly dtype: Dtype }>,
+  { decoder: { quantization } }: Pick<ChameleonConfig, "decoder">,
+): void {
+  for (const [name, { dtype }] of tensors) {
+    const expected = quantization && isQuantizable(name) ? (["U8"] as const) : FLOATS;
+    if (!(expected as readonly Dtype[]).includes(dtype))
+      throw new XPromptError(
+        `loading a model: ${name}: expected ${expected.join(", ")}, got ${dtype} (config.json and the weights belong to different models, or are damaged)`,
+      );
+  }
+}
