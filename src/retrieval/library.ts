@@ -309,7 +309,7 @@ async function checkFolder(place: string, create: boolean, doing: string): Promi
       `${doing}: expected an example library, got ${names ? "a folder without one" : "no such folder"} (make one with xprompt examples add --library ${place})`,
     );
   // What an interrupted making leaves behind is no obstacle.
-  const others = names?.filter((name) => name !== "__manifest" && !name.startsWith("writer.lock")) ?? [];
+  const others = names?.filter((name) => name !== "__manifest" && !/^\.?writer\.lock/.test(name)) ?? [];
   if (others.length > 0)
     throw new XPromptError(
       `${doing}: expected a library or an empty folder, got one with ${others.slice(0, 3).join(", ")} (choose another)`,

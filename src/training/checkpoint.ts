@@ -6,14 +6,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
-import {
-  readJson,
-  recoverDirectory,
-  sha256File,
-  writeFileAtomic,
-  writeFolderAtomic,
-} from "../runtime/files.ts";
+import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../runtime/files.ts";
 import { SafetensorsFile, type TensorToWrite, writeSafetensors } from "../runtime/safetensors.ts";
+import { recoverDirectory } from "../runtime/temporary.ts";
 import { describeDifference, recipeDigest } from "./recipe.ts";
 import type { TrainingState } from "./state.ts";
 
