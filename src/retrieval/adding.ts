@@ -193,8 +193,9 @@ async function placed(
     };
     return { text: checked("text", features.textWidth), image: checked("image", features.imageWidth) };
   }
-  await loadImage(input, { name: "before" });
-  await loadImage(output, { name: "after" });
+  // Padding looks at every row; cropping would not decode those that it cuts off.
+  await loadImage(input, { name: "before", size: 64, fit: "pad" });
+  await loadImage(output, { name: "after", size: 64, fit: "pad" });
   const image = await features.image(input);
   return { text: instruction === "" ? undefined : await features.text(instruction), image };
 }

@@ -18,6 +18,9 @@ import type { Features } from "./features.ts";
 /** Numbers of each weight that go into the space's name. */
 const SAMPLE = 1024;
 
+/** Larger pictures are scaled down while they are decoded: CLIP sees some 50,000 pixels of them. */
+const MOST_PIXELS = 4_000_000;
+
 /** What `CLIPImageProcessor` does. */
 const preprocessing = (side: number): Preprocessing => ({
   size: side,
@@ -88,7 +91,9 @@ export class ClipFeatures implements Features {
 
   async image(picture: Picture): Promise<Float32Array> {
     const decoded =
-      typeof picture === "string" || picture instanceof Uint8Array ? await loadImage(picture) : picture;
+      typeof picture === "string" || picture instanceof Uint8Array
+        ? await loadImage(picture, { reduceTo: MOST_PIXELS })
+        : picture;
     const side = this.config.vision_config.image_size;
     const pixels = preprocess(decoded, preprocessing(side));
     const { feature } = await this.pictures.run({ pixels: float32(pixels, [1, 3, side, side]) });

@@ -2,6 +2,7 @@
 import sharp from "sharp";
 import type { Picture } from "../chameleon/picture.ts";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
+import { checkedSize, maxPixels } from "../image/load.ts";
 import { encodePng } from "../image/save.ts";
 import { readFileChecked, sha256 } from "../runtime/files.ts";
 
@@ -104,8 +105,10 @@ async function pictureBytes(picture: Picture, doing: string): Promise<Uint8Array
       `${doing}: ${name}: expected a PNG, JPEG, WebP or TIFF image, got ${bytes.length === 0 ? "an empty file" : "something else"} (convert it, or give another)`,
     );
   try {
-    return await sharp(bytes, { failOn: "error" }).autoOrient().png().toBuffer();
+    await checkedSize(bytes, `${doing}: ${name}`);
+    return await sharp(bytes, { failOn: "error", limitInputPixels: maxPixels }).autoOrient().png().toBuffer();
   } catch (error) {
+    if (error instanceof XPromptError) throw error;
     const [reason] = messageOf(error).split("\n");
     throw new XPromptError(`${doing}: ${name}: expected a whole image, got a broken one: ${reason}`);
   }

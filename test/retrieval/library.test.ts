@@ -1,5 +1,6 @@
 import { appendFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import sharp from "sharp";
 import { expect, test } from "vitest";
 import { ExampleLibrary, type NewExample } from "../../src/retrieval/index.ts";
 import { directions, example, wordFeatures as features, picture, temporaryFolder } from "./kit.ts";
@@ -231,6 +232,31 @@ test("one writer at a time; one that is gone is no obstacle", async () => {
   expect(await readdir(join(folder, "locked"))).not.toContain("writer.lock");
   const both = await Promise.allSettled([library.remove([]), library.remove([])]);
   expect(both.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+});
+
+test("pictures of tens of megapixels are added; larger ones are refused by their header", async () => {
+  const library = await ExampleLibrary.open(join(folder, "large"), { create: true });
+  const create = { width: 7900, height: 7900, channels: 3, background: "#123456" } as const;
+  const large = await sharp({ create }).png({ compressionLevel: 1 }).toBuffer();
+  expect(await library.add([{ input: large, output: large }], features)).toMatchObject({ added: 1 });
+  // The header of a lossless WebP of 16,000 × 16,000 pixels, and nothing else.
+  const header = Buffer.from("RIFF\x1c\0\0\0WEBPVP8L\x10\0\0\0\x2f\0\0\0\0", "latin1");
+  header.writeUInt32LE(15_999 | (15_999 << 14), 21);
+  const claimed = Buffer.concat([header, Buffer.alloc(11)]);
+  await expect(library.add([{ input: claimed, output: claimed }], features)).rejects.toThrow(
+    /expected at most 64 megapixels, got 16000 × 16000/,
+  );
+});
+
+test("a picture whose last rows are missing is refused, whatever its shape", async () => {
+  const library = await ExampleLibrary.open(join(folder, "cut off"), { create: true });
+  const create = { width: 64, height: 1024, channels: 3, background: "#fff" } as const;
+  const noise = { type: "gaussian", mean: 128, sigma: 60 } as const;
+  const whole = await sharp({ create: { ...create, noise } })
+    .jpeg()
+    .toBuffer();
+  const cut = whole.subarray(0, Math.floor(0.95 * whole.length));
+  await expect(library.add([{ input: cut, output: whole }], features)).rejects.toThrow(/broken or truncated/);
 });
 
 test("given vectors are taken as they are", async () => {
