@@ -10,7 +10,15 @@
 import { XPromptError } from "../errors.ts";
 import { exportOnnx, Graph, type Initializer, reshape, type Tensor } from "../graph/index.ts";
 import type { Image } from "../image/index.ts";
-import { type Feeds, float32, floats, int64, Session, type SessionOptions } from "../runtime/session.ts";
+import {
+  afterRelease,
+  type Feeds,
+  float32,
+  floats,
+  int64,
+  Session,
+  type SessionOptions,
+} from "../runtime/session.ts";
 import { codesPerImage, codeVectors, decoder, encoder, quantize, type VqganConfig } from "./vqgan.ts";
 
 /** Name that all weights of the image tokenizer begin with. */
@@ -27,6 +35,7 @@ export type Pixels = Image | Float32Array;
 export class ImageTokenizer {
   private encoding: Promise<Session> | undefined;
   private decoding: Promise<Session> | undefined;
+  private isReleased = false;
 
   constructor(
     readonly config: VqganConfig,
@@ -83,6 +92,9 @@ export class ImageTokenizer {
       const w = graph.scope().at(VQ_PREFIX);
       const { codes } = quantize(w, encoder(w, pictures, this.config), this.config);
       return { codes: reshape(codes, ["n", this.codesPerImage]) };
+    }).catch((error: unknown) => {
+      this.encoding = undefined; // the next call tries again
+      throw error;
     });
     const { codes } = await (await this.encoding).run({
       pictures: float32(toPlanes(images), [images.length, 3, side, side]),
@@ -118,6 +130,9 @@ export class ImageTokenizer {
       const rows = graph.input("codes", "int64", ["n", count]);
       const w = graph.scope().at(VQ_PREFIX);
       return { pictures: decoder(w, codeVectors(w, rows, this.config), this.config) };
+    }).catch((error: unknown) => {
+      this.decoding = undefined;
+      throw error;
     });
     const feeds: Feeds = {
       codes: int64(
@@ -129,11 +144,19 @@ export class ImageTokenizer {
     return fromPlanes(floats(pictures!), side);
   }
 
+  /** Frees the memory. Calling it again is fine. */
   async release(): Promise<void> {
-    for (const session of [this.encoding, this.decoding]) await (await session)?.release();
+    this.isReleased = true;
+    for (const session of [this.encoding, this.decoding])
+      await (await session?.catch(() => undefined))?.release();
   }
 
-  private compile(build: (graph: Graph) => Record<string, Tensor>): Promise<Session> {
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  private async compile(build: (graph: Graph) => Record<string, Tensor>): Promise<Session> {
+    if (this.isReleased) throw afterRelease();
     return Session.create(exportOnnx(build(new Graph()), { weights: this.weights }), this.options);
   }
 }

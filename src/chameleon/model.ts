@@ -285,9 +285,14 @@ export class Chameleon {
     };
   }
 
+  /** Frees the memory. Calling it again is fine; running it afterwards is an XPromptError. */
   async release(): Promise<void> {
     await this.decoder.release();
     await this.tokenizer.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
   }
 
   /** A picture as the image tokenizer takes it: as the checkpoint's processor does it, or scaled to [−1, 1]. */

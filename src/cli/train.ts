@@ -7,6 +7,7 @@ import {
   checkRunFolder,
   loadRecipe,
   prepareTask,
+  type RunResult,
   recipeKinds,
   runTraining,
 } from "../training/index.ts";
@@ -40,9 +41,19 @@ export function trainCommand(signal: AbortSignal): Command {
         signal.throwIfAborted();
         const result = await runTraining(task, { out, resume: options.resume, signal });
         if (options.json) await printJson({ ...result, seed: recipe.seed });
-        else say(`trained ${result.steps} steps, loss ${result.loss.toFixed(4)}; model in ${result.model}`);
+        else say(`trained ${result.steps} steps: ${figuresOf(result)}; model in ${result.model}`);
       } finally {
         await task.close();
       }
     });
 }
+
+/** Held-out figures before and after; the loss of the last batch where nothing was held out. */
+function figuresOf({ heldOut: { before, after }, loss }: RunResult): string {
+  const changes = Object.entries(after).map(
+    ([name, value]) => `${name} ${show(before[name])} → ${show(value)}`,
+  );
+  return changes.length > 0 ? `held out, ${changes.join(", ")}` : `loss of the last batch ${show(loss)}`;
+}
+
+const show = (value: number | undefined): string => value?.toPrecision(4) ?? "none";

@@ -9,6 +9,7 @@ import { exportOnnx, Graph, type Initializer, parameterShapes, type Tensor } fro
 import { loadImage } from "../image/index.ts";
 import { type Preprocessing, preprocess } from "../image/preprocess.ts";
 import { readJson } from "../runtime/files.ts";
+import { buildWith } from "../runtime/resources.ts";
 import { float32, floats, int64, Session, type SessionOptions } from "../runtime/session.ts";
 import { openWeights } from "../runtime/weights.ts";
 import { causalBias } from "../xprompt/packing.ts";
@@ -57,8 +58,11 @@ export class ClipFeatures implements Features {
     const tokenizer = await readTokenizer(join(folder, "tokenizer.json"));
     const [text, image] = [clipText(new Graph(), config), clipImage(new Graph(), config)];
     const weights = await readWeights(folder, [text, image], doing);
-    const create = (feature: Tensor) => Session.create(exportOnnx({ feature }, { weights }), options);
-    const [texts, pictures] = [await create(text), await create(image)];
+    const [texts, pictures] = await buildWith(async (resources) => {
+      const create = async (feature: Tensor) =>
+        resources.own(await Session.create(exportOnnx({ feature }, { weights }), options));
+      return [await create(text), await create(image)];
+    });
     const { text_config, vision_config } = config;
     const hash = createHash("sha256").update(JSON.stringify([text_config, vision_config]));
     for (const [name, { data }] of weights)
@@ -103,6 +107,10 @@ export class ClipFeatures implements Features {
   async release(): Promise<void> {
     await this.texts.release();
     await this.pictures.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
   }
 }
 

@@ -10,6 +10,7 @@ import { XPromptError } from "../errors.ts";
 import { Graph, parameterShapes } from "../graph/index.ts";
 import { isLibrary, prepareNeighbours } from "../retrieval/index.ts";
 import { readJson } from "../runtime/files.ts";
+import { buildWith, type Resources } from "../runtime/resources.ts";
 import { floats, type SessionOptions } from "../runtime/session.ts";
 import type { Skipped } from "../tasks/datasets/index.ts";
 import { families, familyNamed, selectFamilies } from "../tasks/index.ts";
@@ -29,12 +30,20 @@ import { TransformerSteps } from "./transformer-steps.ts";
 import { moduleBeside, SampleStream } from "./workers.ts";
 
 /** Makes a run of the recipe ready. */
-export async function transformerTask(given: TransformerRecipe): Promise<TrainingTask<PackedBatch>> {
+export function transformerTask(recipe: TransformerRecipe): Promise<TrainingTask<PackedBatch>> {
+  return buildWith((resources) => prepareTransformer(recipe, resources));
+}
+
+async function prepareTransformer(
+  given: TransformerRecipe,
+  resources: Resources,
+): Promise<TrainingTask<PackedBatch>> {
   const recipe = withPrototypes(given);
   const device: SessionOptions = { threads: recipe.threads, device: recipe.device };
   checkMix(recipe);
   const start = await startOf(recipe, device);
   const { folder, tokenizers, xprompt, config } = start;
+  resources.own(tokenizers.image);
   const { adapter, ...decoder } = config;
   const graph = new Graph();
   /** Held-out contexts have one example each. */
@@ -44,13 +53,15 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
 
   const mix: MixSettings = { ...recipe.mix, pairs: await Promise.all(recipe.mix.pairs.map(prepared)) };
   const isTrained = (name: string) => state.parameters.has(name);
-  const steps = new TransformerSteps({
-    shapes: possibleShapes({ ...recipe, xprompt, mix }, tokenizers.image.codesPerImage),
-    config,
-    recipe,
-    isTrained,
-    imageTokens: tokenizers.text.vocabulary.imageTokens,
-  });
+  const steps = resources.own(
+    new TransformerSteps({
+      shapes: possibleShapes({ ...recipe, xprompt, mix }, tokenizers.image.codesPerImage),
+      config,
+      recipe,
+      isTrained,
+      imageTokens: tokenizers.text.vocabulary.imageTokens,
+    }),
+  );
   const memory = await trainingMemory(recipe, state.bytes, steps.bytes);
   const session = { ...device, arena: memory.arena };
   const data = (part: string): ContextOptions => ({
@@ -73,7 +84,9 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
     describe: 0,
     textToImage: 0,
     withoutExample: 0,
+    exampleInstruction: 0,
     todoInstruction: 0,
+    pairsReversed: 0,
     misread: 0,
     weights: {},
   };
@@ -88,8 +101,10 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   const skip = ({ set, row, why }: Skipped) => skipped.set(`${set}#${row}`, `${set}: ${why}`);
   const sets = await openSets(data("train"), skip);
   const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, targetNll!, session, skip);
-  heldOut.catch(() => {}); // Whoever measures is told.
-  // Of a user's sets now, not when the first stretch of training is over.
+  // An error surfaces in evaluate().
+  resources.defer(async () => (await heldOut.catch(() => undefined))?.release());
+  heldOut.catch(() => {});
+  // Broken data of the user's fail now, not at the first evaluation.
   if (hasPairs(recipe)) await heldOut;
 
   const parts = {
@@ -152,11 +167,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
         tokenizer: await readJson(`${folder}/tokenizer.json`, z.unknown(), "tokenizer"),
       });
     },
-    async close() {
-      await steps.release();
-      await (await heldOut).release();
-      await tokenizers.image.release();
-    },
+    close: () => resources.release(),
   };
 }
 

@@ -362,8 +362,13 @@ export class XPrompt {
     return this.tokenizer.decodeImages(await this.tokenizer.encodeImages(images));
   }
 
+  /** Frees the memory. Calling it again is fine; anything else afterwards is an XPromptError. */
   async release(): Promise<void> {
     await this.base.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
   }
 
   private get vocabulary(): Vocabulary {
@@ -402,7 +407,10 @@ export class XPrompt {
   }
 
   private empty(): Promise<VisualPrompt> {
-    this.emptyExample ??= this.read([null]);
+    this.emptyExample ??= this.read([null]).catch((error: unknown) => {
+      this.emptyExample = undefined; // the next call tries again
+      throw error;
+    });
     return this.emptyExample;
   }
 
