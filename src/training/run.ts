@@ -12,7 +12,7 @@ import { formatBytes, Progress } from "../progress.ts";
 import { attempt, writeFileAtomic } from "../runtime/files.ts";
 import { workWith } from "../runtime/resources.ts";
 import { devices } from "../runtime/session.ts";
-import { threadCount } from "../runtime/threads.ts";
+import { defaultThreads, threadCount } from "../runtime/threads.ts";
 import { type Extras, hasCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { MetricsLog, readMetrics } from "./metrics.ts";
 import { learningRate, scheduleSchema } from "./schedule.ts";
@@ -20,19 +20,22 @@ import type { TrainingState } from "./state.ts";
 import { EventWriter } from "./tensorboard.ts";
 import type { SampleStream } from "./workers.ts";
 
+/** Settings of the optimizer that every kind of recipe has. */
+export const optimizerSettings = z.strictObject({
+  learningRate: z.number().positive().default(1e-3),
+  beta1: z.number().min(0).lt(1).default(0.9),
+  beta2: z.number().min(0).lt(1).default(0.99),
+  epsilon: z.number().positive().default(1e-8),
+  weightDecay: z.number().min(0).default(0),
+  clipNorm: z.number().positive().default(1),
+});
+
 /** Settings that every kind of recipe has. */
 export const runSettings = {
   seed: z.int().min(0).default(1),
   steps: z.int().min(1),
-  optimizer: z.strictObject({
-    learningRate: z.number().positive().default(1e-3),
-    beta1: z.number().min(0).lt(1).default(0.9),
-    beta2: z.number().min(0).lt(1).default(0.99),
-    epsilon: z.number().positive().default(1e-8),
-    weightDecay: z.number().min(0).default(0),
-    clipNorm: z.number().positive().default(1),
-  }),
-  schedule: scheduleSchema,
+  optimizer: optimizerSettings.prefault({}),
+  schedule: scheduleSchema.prefault({}),
   /** Steps between lines of metrics. */
   logEvery: z.int().min(1).default(10),
   /** Steps between evaluations on held-out samples. */
@@ -43,8 +46,11 @@ export const runSettings = {
   checkpointEvery: z.int().min(1).default(250),
   /** Threads that make data. */
   workers: z.int().min(0).max(64).default(1),
-  /** Threads that compute. */
-  threads: threadCount.default(2),
+  /**
+   * Threads that compute. Defaults to the available cores, at most 8. The same results need the same number: name it in
+   * a recipe that is to be repeated on other machines.
+   */
+  threads: threadCount.default(defaultThreads),
   device: z.enum(devices).default("cpu"),
 };
 

@@ -8,7 +8,7 @@ import { recommendedSampling } from "../xprompt/request.ts";
 import { exampleMasks } from "../xprompt/sequence.ts";
 import { MOMENTUM, methods } from "./optimizer.ts";
 import { recipeKind } from "./recipe.ts";
-import { runSettings } from "./run.ts";
+import { optimizerSettings, runSettings } from "./run.ts";
 
 const share = z.number().min(0).max(1);
 /** How often there are 1, 2, 3, … of something. */
@@ -22,16 +22,18 @@ export const transformerRecipe = recipeKind(
   "transformer",
   z.strictObject({
     ...runSettings,
-    optimizer: z.strictObject({
-      ...runSettings.optimizer.shape,
-      /**
-       * What moves the matrices of layers: AdamW as all else, or Muon, which learns more from each step and takes a
-       * quarter longer for it on batches as small as nano's. Rates mean the same to both.
-       */
-      matrices: z.enum(methods).default("adamw"),
-      /** Muon's decay of the mean gradient. */
-      momentum: z.number().min(0).lt(1).default(MOMENTUM),
-    }),
+    optimizer: z
+      .strictObject({
+        ...optimizerSettings.shape,
+        /**
+         * What moves the matrices of layers: AdamW as all else, or Muon, which learns more from each step and takes a
+         * quarter longer for it on batches as small as nano's. Rates mean the same to both.
+         */
+        matrices: z.enum(methods).default("adamw"),
+        /** Muon's decay of the mean gradient. */
+        momentum: z.number().min(0).lt(1).default(MOMENTUM),
+      })
+      .prefault({}),
     /** Model name or folder to start from, which has its tokenizers and sizes; weights are drawn at random without. */
     init: z.string().optional(),
     /**
@@ -116,6 +118,8 @@ export const transformerRecipe = recipeKind(
         pairs: z.array(z.union([z.string().min(1), pairsSettings, librarySettings])).default([]),
         /** Share of contexts that are drawn from `pairs`, where there are any; the others are of families. */
         pairsShare: share.default(0.5),
+        /** Whether a run without `pairs` is refused. Defaults to false. */
+        pairsRequired: z.boolean().optional(),
         /** Share of the pairs that is kept out of training, to measure on. */
         pairsHeldOut: z.number().min(0).max(0.9).default(0.1),
         /** Share of the contexts of pairs that are asked for backwards. */
@@ -138,6 +142,8 @@ export const transformerRecipe = recipeKind(
         /** How often these have 1, 2, 3, 4 objects; unless told, as other scenes do. */
         plainCounts: counts.max(4).optional(),
         withoutExample: share.default(0.1),
+        /** Share of TODO parts with the empty example that come with their instruction. Defaults to 0.9. */
+        instructionWithoutExample: share.optional(),
         exampleInstruction: share.default(0.25),
         todoInstruction: share.default(0.5),
         /** Share of a target's codes that are read as others of its picture while the next ones are predicted. */

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { mergeAdapter, writeAdapterFolder } from "../chameleon/adapter-folder.ts";
 import { readWeights, type Weight, writeModelFolder } from "../chameleon/folder.ts";
 import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
-import { XPromptError } from "../errors.ts";
+import { UsageError, XPromptError } from "../errors.ts";
 import { Graph, parameterShapes } from "../graph/index.ts";
 import { isLibrary, prepareNeighbours } from "../retrieval/index.ts";
 import { readJson } from "../runtime/files.ts";
@@ -204,9 +204,13 @@ function trainingFacts({ mix }: TransformerRecipe): Record<string, readonly stri
 /** Whether there are pairs to measure on. */
 const hasPairs = ({ mix }: TransformerRecipe): boolean => mix.pairs.length > 0 && mix.pairsHeldOut > 0;
 
-/** @throws XPromptError when nothing is left to train on; UsageError for a weight of a family that there is none of */
+/** @throws XPromptError when nothing is left to train on; UsageError for missing pairs, or a weight of an unknown family */
 function checkMix({ mix }: TransformerRecipe): void {
   for (const name of Object.keys(mix.weights)) familyNamed(name);
+  if (mix.pairsRequired && mix.pairs.length === 0)
+    throw new UsageError(
+      "transformer recipe: mix.pairs: expected folders or files of pairs to train on, got none (add --mix.pairs=DIR)",
+    );
   const include = mix.families.length > 0 ? mix.families : undefined;
   if (selectFamilies({ include, exclude: mix.heldOut }).length === 0)
     throw new XPromptError(

@@ -65,7 +65,7 @@ export interface GenerateOptions {
   readonly input?: Picture;
   /** What to do, in words. */
   readonly instruction?: string;
-  /** The same seed, model and device give the same pictures. Drawn at random unless given. */
+  /** The same seed, model, device and number of threads give the same pictures. Defaults to a random seed. */
   readonly seed?: number;
   /** Pictures to draw. Defaults to 1. */
   readonly samples?: number;

@@ -19,7 +19,7 @@ const metadataSchema = z.object({
   format: z.literal(FORMAT),
   version: z.literal(VERSION),
   model: z.string(),
-  examples: z.string().regex(/^[1-9]\d{0,3}$/),
+  examples: z.string().regex(/^[1-9]\d{0,8}$/),
   /** Of everything else in the file: nothing that was damaged is ever used. */
   sha256: z.string(),
 });
