@@ -20,9 +20,9 @@ export function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** Text from outside as a part of one line: no line ends, nothing that steers a terminal. */
+/** Text from outside as a part of one line: no line ends, nothing that steers a terminal or reorders what is read. */
 export function oneLine(text: string): string {
-  return text.replace(/\s*\n\s*/g, " ").replace(/\p{Cc}/gu, "�");
+  return text.replace(/\s*[\n\u2028\u2029]\s*/g, " ").replace(/[\p{Cc}\p{Bidi_Control}]/gu, "�");
 }
 
 /** What was said is not all read: nobody should have to guess. */

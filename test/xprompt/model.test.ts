@@ -2,7 +2,7 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { UsageError, XPromptError } from "../../src/errors.ts";
 import { encodePng, type Image, savePng, toBytes } from "../../src/image/index.ts";
 import { Random } from "../../src/random.ts";
@@ -659,5 +659,31 @@ describe("the shipped model", () => {
     expect((await nano.generate({ ...request, samples: 1 })).codes).toEqual(result.codes.slice(0, 1));
     expect((await nano.generate({ ...request, seed: 8 })).codes).not.toEqual(result.codes);
     expect(await refusal(model.generate({ prompt }))).toContain(nano.fingerprint);
+  });
+});
+
+describe("release", () => {
+  test("may be called twice; anything else afterwards is one clear error", async () => {
+    const released = await XPrompt.load(join(folder, "tiny"), { threads: 1 });
+    const prompt = await released.compress([pairs[0]!]);
+    await released.release();
+    await released.release();
+    await released[Symbol.asyncDispose]();
+    for (const work of [
+      released.generate({ prompt, input }),
+      released.compress([pairs[0]!]),
+      released.describe({ prompt }),
+      released.reconstruct([input]),
+    ])
+      expect(await refusal(work)).toMatch(/expected one that is loaded, got one that was released/);
+  });
+
+  test("a failure to read the empty example is not kept", async () => {
+    const own = await XPrompt.load(join(folder, "tiny"), { threads: 1 });
+    const compress = vi.spyOn(own.base.decoder, "compress").mockRejectedValueOnce(new Error("once"));
+    await expect(own.generate({ input, seed: 1 })).rejects.toThrow("once");
+    expect((await own.generate({ input, seed: 1 })).images).toHaveLength(1);
+    compress.mockRestore();
+    await own.release();
   });
 });
