@@ -22,7 +22,22 @@ export {
 } from "./chameleon/model.ts";
 export type { Tokenizer } from "./chameleon/tokenizer.ts";
 export { UsageError, XPromptError } from "./errors.ts";
-export { contactSheet, type Image, loadImage, readPngText, savePng } from "./image/index.ts";
+export {
+  contactSheet,
+  createImage,
+  crop,
+  encodePng,
+  type Filter,
+  fromBytes,
+  type Image,
+  type LoadOptions as LoadImageOptions,
+  loadImage,
+  type PngOptions,
+  readPngText,
+  resize,
+  savePng,
+  toBytes,
+} from "./image/index.ts";
 export {
   type Added,
   type AddOptions,
@@ -53,6 +68,7 @@ export type {
   RetrievedExample,
 } from "./xprompt/example-source.ts";
 export {
+  type CompressOptions,
   type DescribeOptions,
   type Example,
   type Generated,

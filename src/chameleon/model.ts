@@ -297,7 +297,7 @@ export class Chameleon {
 
   /** A picture as the image tokenizer takes it: as the checkpoint's processor does it, or scaled to [−1, 1]. */
   private async pixels(picture: Picture): Promise<Pixels> {
-    if (!this.preprocessing) return loadPicture(picture, this.size);
+    if (!this.preprocessing) return loadPicture(picture, { size: this.size });
     return preprocess(await loadPicture(picture), this.preprocessing);
   }
 

@@ -7,6 +7,7 @@ import {
   checkExtension,
   checkOutput,
   examplesOf,
+  loadOptionsOf,
   type ModelOptions,
   withExamples,
   withModel,
@@ -38,10 +39,10 @@ async function compress(options: Options, signal: AbortSignal): Promise<void> {
   checkExtension(output, ".xprompt");
   checkDevice(options.device);
   await checkOutput(output, example);
-  const model = await XPrompt.load(options.model, options);
+  const model = await XPrompt.load(options.model, loadOptionsOf(options));
   try {
     const started = performance.now();
-    const prompt = await model.compress(examples);
+    const prompt = await model.compress(examples, { signal });
     const milliseconds = performance.now() - started;
     await prompt.save(output, { signal });
     sayUnread(model.unreadTokens(instruction, 2));

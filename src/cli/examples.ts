@@ -29,6 +29,7 @@ import {
   checkExtension,
   checkOutput,
   examplesOf,
+  loadOptionsOf,
   type ModelOptions,
   numberFor,
   withExamples,
@@ -301,7 +302,7 @@ async function compileAll(
   options: CompileOptions,
   signal: AbortSignal,
 ): Promise<number> {
-  const model = await XPrompt.load(options.model, options);
+  const model = await XPrompt.load(options.model, loadOptionsOf(options));
   try {
     const there = await library.compiled(model.fingerprint);
     const missing = (await library.ids()).filter((id) => !there.has(id));

@@ -19,6 +19,7 @@ import {
   checkOutput,
   examplesOf,
   guidanceFor,
+  loadOptionsOf,
   type ModelOptions,
   numberFor,
   withExamples,
@@ -120,7 +121,7 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
   for (const path of outputs) await checkOutput(path, inputs);
   const loaded = await Promise.all(prompts.map((path) => VisualPrompt.load(path)));
   const library = options.library === undefined ? undefined : await ExampleLibrary.open(options.library);
-  const model = await XPrompt.load(options.model, options);
+  const model = await XPrompt.load(options.model, loadOptionsOf(options));
   let clip: ClipFeatures | undefined;
   try {
     if (library && options.clip !== undefined) clip = await ClipFeatures.load(options.clip, options);

@@ -8,7 +8,7 @@ import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { resolveTarget } from "../runtime/files.ts";
 import { type Device, devices } from "../runtime/session.ts";
 import { threadCount } from "../runtime/threads.ts";
-import type { Example } from "../xprompt/model.ts";
+import type { Example, LoadOptions } from "../xprompt/model.ts";
 
 /**
  * Reads the number that an option is given.
@@ -61,6 +61,13 @@ export interface ModelOptions {
   readonly device: Device;
   readonly threads?: number;
 }
+
+/** What a model is loaded with. */
+export const loadOptionsOf = ({ adapter, device, threads }: ModelOptions): LoadOptions => ({
+  adapter,
+  device,
+  threads,
+});
 
 const threads = threadCount.describe("a whole number from 0 to 1024");
 

@@ -3,10 +3,9 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
-import type { Picture } from "../chameleon/picture.ts";
+import { loadPicture, type Picture } from "../chameleon/picture.ts";
 import { messageOf, XPromptError } from "../errors.ts";
 import { exportOnnx, Graph, type Initializer, parameterShapes, type Tensor } from "../graph/index.ts";
-import { loadImage } from "../image/index.ts";
 import { type Preprocessing, preprocess } from "../image/preprocess.ts";
 import { readJson } from "../runtime/files.ts";
 import { buildWith } from "../runtime/resources.ts";
@@ -94,10 +93,7 @@ export class ClipFeatures implements Features {
   }
 
   async image(picture: Picture): Promise<Float32Array> {
-    const decoded =
-      typeof picture === "string" || picture instanceof Uint8Array
-        ? await loadImage(picture, { reduceTo: MOST_PIXELS })
-        : picture;
+    const decoded = await loadPicture(picture, { reduceTo: MOST_PIXELS });
     const side = this.config.vision_config.image_size;
     const pixels = preprocess(decoded, preprocessing(side));
     const { feature } = await this.pictures.run({ pixels: float32(pixels, [1, 3, side, side]) });

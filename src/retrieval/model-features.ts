@@ -58,7 +58,7 @@ export function modelFeatures(model: XPrompt): ModelFeatures {
     imageWidth: IMAGE_WIDTH,
     text,
     image: async (picture: Picture) =>
-      ofCodes(await tokenizer.encodeImage(await loadPicture(picture, model.size))),
+      ofCodes(await tokenizer.encodeImage(await loadPicture(picture, { size: model.size }))),
     ofCodes,
   };
 }
