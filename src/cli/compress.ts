@@ -12,7 +12,7 @@ import {
   withExamples,
   withModel,
 } from "./options.ts";
-import { printJson, say, sayUnread } from "./output.ts";
+import { counted, printJson, say, sayUnread } from "./output.ts";
 
 interface Options extends ModelOptions {
   readonly example?: readonly string[];
@@ -55,7 +55,7 @@ async function compress(options: Options, signal: AbortSignal): Promise<void> {
         slots,
         timings: { total: milliseconds },
       });
-    else say(`wrote ${output}: ${examples.length} examples in ${slots} cache slots`);
+    else say(`wrote ${output}: ${counted(examples.length, "example")} in ${slots} cache slots`);
   } finally {
     await model.release();
   }

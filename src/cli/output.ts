@@ -25,8 +25,13 @@ export function oneLine(text: string): string {
   return text.replace(/\s*[\n\u2028\u2029]\s*/g, " ").replace(/[\p{Cc}\p{Bidi_Control}]/gu, "�");
 }
 
+/** "1 example", "2 examples". */
+export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
 /** What was said is not all read: nobody should have to guess. */
 export function sayUnread(tokens: number): void {
   if (tokens > 0)
-    say(`note: the instruction is longer than the model reads: its last ${tokens} tokens were left out`);
+    say(
+      `note: the instruction is longer than the model reads: its last ${counted(tokens, "token")} ${tokens === 1 ? "was" : "were"} left out`,
+    );
 }

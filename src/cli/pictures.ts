@@ -1,4 +1,5 @@
 /** @file Writing generated pictures, each with what is needed to make it again. */
+import { basename } from "node:path";
 import { encodePng, type Image } from "../image/index.ts";
 import { writeFilesAtomic } from "../runtime/files.ts";
 
@@ -8,6 +9,9 @@ export interface PictureToWrite {
   /** The request, for the PNG's text. */
   readonly about: object;
 }
+
+/** What a picture's text calls a file or folder: its name. Its folders are the user's own affair. */
+export const nameOf = (path: string): string => basename(path);
 
 /** Writes the pictures, all or none: nothing that was there is touched until all are whole on the disk. */
 export async function writePictures(pictures: readonly PictureToWrite[], signal: AbortSignal): Promise<void> {

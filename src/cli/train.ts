@@ -1,10 +1,11 @@
 /** @file `xprompt train RECIPE [--key=value …] [--resume] [--out DIR] [--json]` */
 import { basename, join } from "node:path";
 import { Command } from "commander";
-import { UsageError } from "../errors.ts";
+import { Interrupted, UsageError } from "../errors.ts";
 import {
   applyOverrides,
   checkRunFolder,
+  hasCheckpoint,
   loadRecipe,
   prepareTask,
   type RunResult,
@@ -42,6 +43,9 @@ export function trainCommand(signal: AbortSignal): Command {
         const result = await runTraining(task, { out, resume: options.resume, signal });
         if (options.json) await printJson({ ...result, seed: recipe.seed });
         else say(`trained ${result.steps} steps: ${figuresOf(result)}; model in ${result.model}`);
+      } catch (error) {
+        if (!signal.aborted || !(await hasCheckpoint(out))) throw error;
+        throw new Interrupted(`interrupted: ${out} has what was done so far (go on with --resume)`);
       } finally {
         await task.close();
       }

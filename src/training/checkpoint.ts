@@ -70,7 +70,7 @@ export async function loadCheckpoint(
   const [before, now] = [record.recipe, recipe].map(computedPart);
   if (recipeDigest(before!) !== recipeDigest(now!))
     throw new XPromptError(
-      `resuming ${run}: expected the recipe it was started with, got ${describeDifference(before!, now!).join("; ")} (use the same settings, or another --out)`,
+      `resuming ${run}: expected the recipe it was started with, got ${describeDifference(before!, now!).join("; ")} (use the same settings; for more steps of a finished run, start another with --init=${run}/model)`,
     );
   if (record.frozen !== state.frozen?.checksum)
     throw new XPromptError(
@@ -103,6 +103,12 @@ export async function loadCheckpoint(
     await file.close();
   }
   state.step = record.step;
+}
+
+/** The steps that a run has done, by its checkpoint. @throws XPromptError when there is none, or it is damaged */
+export async function stepsDone(run: string): Promise<number> {
+  const record = await readJson(join(run, FOLDER, RECORD), recordSchema, "checkpoint");
+  return record.step;
 }
 
 /** Whether a run folder holds a checkpoint; one that a killed writer had set aside is put back first. */

@@ -4,6 +4,8 @@ import { type TokenizerRecipe, tokenizerRecipe, tokenizerTask } from "./tokenize
 import { transformerTask } from "./transformer.ts";
 import { type TransformerRecipe, transformerRecipe } from "./transformer-recipe.ts";
 
+export { hasCheckpoint } from "./checkpoint.ts";
+export { describeRun, isRun, type RunDescription } from "./describe-run.ts";
 export { applyOverrides } from "./overrides.ts";
 export { loadRecipe } from "./recipe.ts";
 export { checkRunFolder, type RunOptions, type RunResult, runTraining, type TrainingTask } from "./run.ts";

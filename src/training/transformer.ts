@@ -153,7 +153,8 @@ async function prepareTransformer(
         session,
       );
       try {
-        return await transformerSheet(model, recipe, `transformer, step ${state.step}`);
+        const shown = await openSets(data(hasPairs(recipe) ? "held out" : "train"));
+        return await transformerSheet(model, recipe, `transformer, step ${state.step}`, shown);
       } finally {
         await model.release();
       }

@@ -180,6 +180,9 @@ export class XPrompt {
       minSimilarity,
       ...sampling
     } = checkRequest(options, this.config.xprompt.sampling, { pictures });
+    for (const name of ["k", "minSimilarity"] as const)
+      if (options.library === undefined && options[name] !== undefined)
+        throw new UsageError(`generating: ${name}: expected it with a library, got it alone`);
     const { signal } = options;
     signal?.throwIfAborted();
     this.joined(given);
