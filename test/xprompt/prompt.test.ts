@@ -68,6 +68,17 @@ describe("saved and loaded", () => {
     expect(loaded).toBeInstanceOf(VisualPrompt);
   });
 
+  test("as bytes they are the file, and come back from them", async () => {
+    const prompt = promptOf(2);
+    const bytes = await prompt.toBytes();
+    expect(Buffer.from(bytes)).toEqual(await readFile(await saved(prompt)));
+    for (const given of [bytes, bytes.buffer, Buffer.concat([Buffer.alloc(3), bytes]).subarray(3)])
+      expect((await VisualPrompt.fromBytes(given)).blocks).toEqual(prompt.blocks);
+    bytes[bytes.length - 1]! ^= 1;
+    await expect(VisualPrompt.fromBytes(bytes)).rejects.toThrow(/^reading a prompt: its checksum is not/);
+    await expect(VisualPrompt.fromBytes(bytes.subarray(0, 40))).rejects.toThrow(XPromptError);
+  });
+
   test("as many examples as there may be", async () => {
     const layer = { keys: Float32Array.of(1), values: Float32Array.of(2) };
     const block: CacheBlock = { length: 1, heads: 1, layers: [layer] };

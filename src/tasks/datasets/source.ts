@@ -286,7 +286,7 @@ export class PairSource {
     const { total: broken, first } = this.log.report();
     if (heldOut > 0 && broken === 0 && total > 0)
       return new XPromptError(
-        `reading data set ${path}: expected enough pairs to keep some out of training, got ${total}, and none for the part ${part} (add pairs, or keep none out: heldOut, or --mix.pairsHeldOut=0 of a recipe)`,
+        `reading data set ${path}: expected enough pairs to keep some out of training, got ${total}, none of them in the part ${part} (add pairs, or keep none out: heldOut, or --mix.pairsHeldOut=0 of a recipe)`,
       );
     const [where, remedy] =
       heldOut > 0
