@@ -17,7 +17,7 @@ import { families, familyNamed, selectFamilies } from "../tasks/index.ts";
 import { modelConfigToJson } from "../xprompt/config.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { exampleRows, todoRows } from "../xprompt/packing.ts";
-import { type MixSettings, openSets } from "./contexts.ts";
+import { type ContextSource, type MixSettings, openSets } from "./contexts.ts";
 import { HeldOut } from "./evaluation.ts";
 import { trainingMemory } from "./memory.ts";
 import { objective } from "./objective.ts";
@@ -100,6 +100,8 @@ async function prepareTransformer(
   /** Several threads, and the held-out part, may find the same record. */
   const skip = ({ set, row, why }: Skipped) => skipped.set(`${set}#${row}`, `${set}: ${why}`);
   const sets = await openSets(data("train"), skip);
+  /** The user's own pairs that sheets show. */
+  let shown: readonly ContextSource[] | undefined;
   const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, targetNll!, session, skip);
   // An error surfaces in evaluate().
   resources.defer(async () => (await heldOut.catch(() => undefined))?.release());
@@ -153,7 +155,7 @@ async function prepareTransformer(
         session,
       );
       try {
-        const shown = await openSets(data(hasPairs(recipe) ? "held out" : "train"));
+        shown ??= await openSets(data(hasPairs(recipe) ? "held out" : "train"));
         return await transformerSheet(model, recipe, `transformer, step ${state.step}`, shown);
       } finally {
         await model.release();
