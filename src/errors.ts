@@ -28,6 +28,16 @@ export class UsageError extends XPromptError {
   override readonly exitCode = 2;
 }
 
+/** The user ended it: exit status 130. */
+export class Interrupted extends XPromptError {
+  override name = "Interrupted";
+  override readonly exitCode = 130;
+
+  constructor(message = "interrupted") {
+    super(message);
+  }
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -22,7 +22,22 @@ export {
 } from "./chameleon/model.ts";
 export type { Tokenizer } from "./chameleon/tokenizer.ts";
 export { UsageError, XPromptError } from "./errors.ts";
-export { contactSheet, type Image, loadImage, readPngText, savePng } from "./image/index.ts";
+export {
+  contactSheet,
+  createImage,
+  crop,
+  encodePng,
+  type Filter,
+  fromBytes,
+  type Image,
+  type LoadOptions as LoadImageOptions,
+  loadImage,
+  type PngOptions,
+  readPngText,
+  resize,
+  savePng,
+  toBytes,
+} from "./image/index.ts";
 export {
   type Added,
   type AddOptions,
@@ -47,14 +62,16 @@ export {
 export type { Device, SessionOptions } from "./runtime/session.ts";
 export type { ModelConfig } from "./xprompt/config.ts";
 export type {
+  AskingModel,
   ExampleRequest,
+  ExampleSource,
   Retrieved,
   RetrievedExample,
 } from "./xprompt/example-source.ts";
 export {
+  type CompressOptions,
   type DescribeOptions,
   type Example,
-  type ExampleSource,
   type Generated,
   type GenerateOptions,
   type LoadOptions,

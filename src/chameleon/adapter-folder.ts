@@ -20,6 +20,8 @@ const PREFIX = "base_model.model.";
 /** Own rows where they are all there is. */
 const ROWS_ALONE = "trainable_tokens_delta";
 const BASE_KEY = "base_sha256";
+/** In our own: SHA-256 of the tensors, the base's checksum and the settings. */
+const CHECKSUM_KEY = "sha256";
 
 export interface Adapter {
   readonly config: AdapterConfig;
@@ -85,9 +87,13 @@ export async function writeAdapterFolder(path: string, adapter: Adapter, base: A
     const stored = config.lora ? name : name.replace(OWN_ROWS, ROWS_ALONE);
     return { name: PREFIX + stored, dtype: "F32" as const, shape, data };
   });
+  const json = { ...settings, ...settingsOf(config) };
+  const metadata = { format: "pt", [BASE_KEY]: base.checksum };
   const write = async (folder: string) => {
-    await writeSafetensors(join(folder, WEIGHTS), tensors, { format: "pt", [BASE_KEY]: base.checksum });
-    const json = { ...settings, ...settingsOf(config) };
+    await writeSafetensors(join(folder, WEIGHTS), tensors, {
+      ...metadata,
+      [CHECKSUM_KEY]: checksumOf(tensors, metadata[BASE_KEY], json),
+    });
     await writeFileAtomic(join(folder, CONFIG), `${JSON.stringify(json, null, 2)}\n`);
   };
   await writeFolderAtomic(path, write, { replace: true });
@@ -121,20 +127,50 @@ function settingsOf({ lora, embeddingTokens, headTokens }: AdapterConfig): z.inp
  */
 export async function readAdapterFolder(folder: string): Promise<StoredAdapter> {
   const settings = await readJson(join(folder, CONFIG), configSchema, "adapter config");
+  const raw = await readJson(join(folder, CONFIG), z.looseObject({}), "adapter config");
   const path = join(folder, WEIGHTS);
   const file = await SafetensorsFile.open(path);
   try {
     const weights = new Map<string, Weight>();
+    const tensors: { name: string; shape: readonly number[]; data: Float32Array }[] = [];
     for (const [stored, { shape }] of file.tensors) {
-      const name = nameOf(stored, path);
-      weights.set(name, { dtype: "float32", shape, data: await file.readFloat32(stored) });
+      const data = await file.readFloat32(stored);
+      tensors.push({ name: stored, shape, data });
+      weights.set(nameOf(stored, path), { dtype: "float32", shape, data });
     }
+    const { [CHECKSUM_KEY]: recorded, [BASE_KEY]: base } = file.metadata;
+    if (recorded !== undefined && recorded !== checksumOf(tensors, base, raw))
+      throw new XPromptError(
+        `reading adapter ${folder}: its checksum is not the recorded one: its weights or settings are damaged (copy it again)`,
+      );
     const config = configOf(settings, weights);
     const checksum = sha256(JSON.stringify([await sha256File(path, "adapter"), config]));
-    return { config, weights, checksum, base: file.metadata[BASE_KEY] };
+    return { config, weights, checksum, base };
   } finally {
     await file.close();
   }
+}
+
+/** Of tensors, whatever their order, the base's checksum and the settings, whatever the order of their keys. */
+function checksumOf(
+  tensors: readonly {
+    readonly name: string;
+    readonly shape: readonly number[];
+    readonly data: Float32Array;
+  }[],
+  base: string | undefined,
+  settings: object,
+): string {
+  const parts = tensors.map(({ name, shape, data }) => [
+    name,
+    [...shape],
+    sha256(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
+  ]);
+  // Where the base lies may change.
+  const ordered = Object.entries(settings)
+    .filter(([key]) => key !== "base_model_name_or_path")
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return sha256(JSON.stringify([base, ordered, parts.sort(([a], [b]) => (a! < b! ? -1 : 1))]));
 }
 
 /** The training graph's name of a stored tensor. */

@@ -8,11 +8,12 @@
  * | `journal.jsonl` | first what is converted, then a line for each tensor whose data are on the disk |
  * | `folder/` | the model folder in the making |
  */
-import { type FileHandle, mkdir, open, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readFile, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
 import { attempt, writeFileAtomic } from "../runtime/files.ts";
+import { takeLock } from "../runtime/lock.ts";
 
 /** What a conversion depends on. Where any of it has changed, nothing of an older one is used. */
 export interface ConversionIdentity {
@@ -40,6 +41,7 @@ export class ConversionJournal {
   private constructor(
     private readonly place: string,
     private readonly file: FileHandle,
+    private readonly unlock: () => Promise<void>,
     /** Why the work of an earlier conversion could not be used, if there was one. */
     readonly discarded: string | undefined,
   ) {
@@ -54,7 +56,28 @@ export class ConversionJournal {
     const place = join(dirname(resolve(output)), `.${basename(resolve(output))}.converting`);
     const doing = `converting into ${output}`;
     await attempt(doing, output, () => mkdir(join(place, "folder"), { recursive: true }));
-    await takeOwnership(place, doing);
+    const unlock = await takeLock(join(place, "owner"), {
+      doing,
+      busy: (holder) =>
+        new XPromptError(
+          `${doing}: expected no other conversion into it, got one by ${holder} (wait for it, or choose another output)`,
+        ),
+    });
+    try {
+      return await ConversionJournal.resume(place, output, identity, unlock);
+    } catch (error) {
+      await unlock();
+      throw error;
+    }
+  }
+
+  private static async resume(
+    place: string,
+    output: string,
+    identity: ConversionIdentity,
+    unlock: () => Promise<void>,
+  ): Promise<ConversionJournal> {
+    const doing = `converting into ${output}`;
     const path = join(place, "journal.jsonl");
     const [first, ...rest] = (await readFile(path, "utf8").catch(() => "")).split("\n");
     const former = parsed(first!, identitySchema);
@@ -67,7 +90,7 @@ export class ConversionJournal {
     const file = await attempt(doing, output, () => open(path, "a"));
     const discarded =
       same || !former ? undefined : former.input === identity.input ? "other settings" : "another input";
-    const journal = new ConversionJournal(place, file, discarded);
+    const journal = new ConversionJournal(place, file, unlock, discarded);
     if (same)
       for (const line of rest) {
         const done = parsed(line, finishedSchema); // a line that a kill cut off is none
@@ -90,34 +113,13 @@ export class ConversionJournal {
   /** Lets go of the folder and leaves it for a later conversion to go on. */
   async close(): Promise<void> {
     await this.file.close();
-    await rm(join(this.place, "owner"), { force: true });
+    await this.unlock();
   }
 
   /** Removes the folder and all that was done. */
   async discard(): Promise<void> {
     await this.close();
     await rm(this.place, { recursive: true, force: true });
-  }
-}
-
-async function takeOwnership(place: string, doing: string): Promise<void> {
-  const path = join(place, "owner");
-  const owner = Number(await readFile(path, "utf8").catch(() => ""));
-  if (owner > 0 && (await isAlive(owner, path)))
-    throw new XPromptError(
-      `${doing}: expected no other conversion into it, got one by process ${owner} (wait for it, or choose another output)`,
-    );
-  await attempt(doing, path, () => writeFile(path, String(process.pid)));
-}
-
-/** Whether the process that wrote the file still runs. Containers reuse ids: what is older than us was not ours. */
-async function isAlive(pid: number, path: string): Promise<boolean> {
-  if (pid === process.pid) return (await stat(path)).ctimeMs >= performance.timeOrigin;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code !== "ESRCH";
   }
 }
 

@@ -10,7 +10,7 @@
 import { XPromptError } from "../errors.ts";
 import { exportOnnx, Graph, type Initializer, reshape, type Tensor } from "../graph/index.ts";
 import { type Image, metaPreprocessing, type Preprocessing } from "../image/index.ts";
-import { float32, floats, int64, Session, type SessionOptions } from "../runtime/session.ts";
+import { afterRelease, float32, floats, int64, Session, type SessionOptions } from "../runtime/session.ts";
 import { codesPerImage, codeVectors, decoder, encoder, quantize, type VqganConfig } from "./vqgan.ts";
 
 /** Name that all weights of the image tokenizer begin with. */
@@ -41,6 +41,7 @@ export interface ImageTokenizerOptions extends SessionOptions {
 export class ImageTokenizer {
   private encoding: Promise<Session> | undefined;
   private decoding: Promise<Session> | undefined;
+  private isReleased = false;
 
   constructor(
     readonly config: VqganConfig,
@@ -99,6 +100,9 @@ export class ImageTokenizer {
       const w = graph.scope().at(VQ_PREFIX);
       const { codes } = quantize(w, encoder(w, pictures, this.config), this.config);
       return { codes: reshape(codes, ["n", this.codesPerImage]) };
+    }).catch((error: unknown) => {
+      this.encoding = undefined; // the next call tries again
+      throw error;
     });
     const session = await this.encoding;
     return this.inRuns(images, async (part) => {
@@ -137,6 +141,9 @@ export class ImageTokenizer {
       const rows = graph.input("codes", "int64", ["n", count]);
       const w = graph.scope().at(VQ_PREFIX);
       return { pictures: decoder(w, codeVectors(w, rows, this.config), this.config) };
+    }).catch((error: unknown) => {
+      this.decoding = undefined;
+      throw error;
     });
     const session = await this.decoding;
     return this.inRuns(codes, async (part) => {
@@ -146,10 +153,18 @@ export class ImageTokenizer {
     });
   }
 
+  /** Frees the memory. Calling it again is fine. */
   async release(): Promise<void> {
-    for (const session of [this.encoding, this.decoding]) await (await session)?.release();
+    this.isReleased = true;
+    for (const session of [this.encoding, this.decoding])
+      await (await session?.catch(() => undefined))?.release();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  /** Works on as many items at a time as fit into `RUN_BYTES`. */
   private async inRuns<T, R>(
     items: readonly T[],
     run: (part: readonly T[]) => Promise<readonly R[]>,
@@ -160,7 +175,8 @@ export class ImageTokenizer {
     return results;
   }
 
-  private compile(build: (graph: Graph) => Record<string, Tensor>): Promise<Session> {
+  private async compile(build: (graph: Graph) => Record<string, Tensor>): Promise<Session> {
+    if (this.isReleased) throw afterRelease();
     return Session.create(exportOnnx(build(new Graph()), { weights: this.weights }), this.options);
   }
 }

@@ -286,15 +286,23 @@ export class Chameleon {
     };
   }
 
+  /** Frees the memory. Calling it again is fine; running it afterwards is an XPromptError. */
   async release(): Promise<void> {
     await this.decoder.release();
     await this.tokenizer.release();
   }
 
-  /** @internal A picture as the image tokenizer takes it: as the checkpoint's processor does it, or scaled to [−1, 1]. */
-  async pixels(picture: Picture): Promise<Pixels> {
-    if (!this.preprocessing) return loadPicture(picture, this.size);
-    return preprocess(await loadPicture(picture), this.preprocessing);
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  /**
+   * @internal A picture as the image tokenizer takes it: as the checkpoint's processor does it, or scaled to [−1, 1].
+   * @param name the option that the picture was given as, for errors
+   */
+  async pixels(picture: Picture, name?: string): Promise<Pixels> {
+    if (!this.preprocessing) return loadPicture(picture, { size: this.size, name });
+    return preprocess(await loadPicture(picture, { name }), this.preprocessing);
   }
 
   /** Tokens that may be made after a prompt of so many. */

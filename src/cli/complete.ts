@@ -25,7 +25,7 @@ import {
   withDevice,
 } from "./options.ts";
 import { print, printJson, say } from "./output.ts";
-import { type PictureToWrite, writePictures } from "./pictures.ts";
+import { nameOf, type PictureToWrite, writePictures } from "./pictures.ts";
 
 type Settings = Pick<
   CompleteOptions,
@@ -145,9 +145,11 @@ async function complete(given: readonly Given[], options: Options, signal: Abort
       })
       .finally(() => progress?.stop());
     const { samples, pictures } = named(result, output);
-    const prompt = given.map((part) => ("image" in part ? `image: ${part.image}` : `text: ${part.text}`));
+    const prompt = given.map((part) =>
+      "image" in part ? `image: ${nameOf(part.image)}` : `text: ${part.text}`,
+    );
     const made = { command: "complete", prompt, ...settings, seed: result.seed };
-    const about = { ...made, model: options.model, fingerprint: result.model, device };
+    const about = { ...made, model: nameOf(options.model), fingerprint: result.model, device };
     await writePictures(
       pictures.map((picture) => ({ ...picture, about })),
       signal,
@@ -197,11 +199,11 @@ function named({ samples }: Completed, output: string | undefined) {
   const isImage = (part: CompletedPart): part is Image => typeof part === "object" && "width" in part;
   const count = sum(samples.map(({ parts }) => parts.filter(isImage).length));
   const pictures: Omit<PictureToWrite, "about">[] = [];
-  const nameOf = (index: number) => (count === 1 ? output! : output!.replace(/\.png$/i, `-${index + 1}$&`));
+  const fileOf = (index: number) => (count === 1 ? output! : output!.replace(/\.png$/i, `-${index + 1}$&`));
   const told = samples.map(({ parts }) =>
     parts.map((part): { readonly text: string } | { readonly picture: string } => {
       if (!isImage(part)) return { text: part as string };
-      const path = nameOf(pictures.length);
+      const path = fileOf(pictures.length);
       pictures.push({ path, image: part });
       return { picture: path };
     }),

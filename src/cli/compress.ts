@@ -7,11 +7,12 @@ import {
   checkExtension,
   checkOutput,
   examplesOf,
+  loadOptionsOf,
   type ModelOptions,
   withExamples,
   withModel,
 } from "./options.ts";
-import { printJson, say, sayUnread } from "./output.ts";
+import { counted, printJson, say, sayUnread } from "./output.ts";
 
 interface Options extends ModelOptions {
   readonly example?: readonly string[];
@@ -38,10 +39,10 @@ async function compress(options: Options, signal: AbortSignal): Promise<void> {
   checkExtension(output, ".xprompt");
   checkDevice(options.device);
   await checkOutput(output, example);
-  const model = await XPrompt.load(options.model, options);
+  const model = await XPrompt.load(options.model, loadOptionsOf(options));
   try {
     const started = performance.now();
-    const prompt = await model.compress(examples);
+    const prompt = await model.compress(examples, { signal });
     const milliseconds = performance.now() - started;
     await prompt.save(output, { signal });
     sayUnread(model.unreadTokens(instruction, 2));
@@ -54,7 +55,7 @@ async function compress(options: Options, signal: AbortSignal): Promise<void> {
         slots,
         timings: { total: milliseconds },
       });
-    else say(`wrote ${output}: ${examples.length} examples in ${slots} cache slots`);
+    else say(`wrote ${output}: ${counted(examples.length, "example")} in ${slots} cache slots`);
   } finally {
     await model.release();
   }

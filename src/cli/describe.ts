@@ -3,7 +3,15 @@ import { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { requestSchema } from "../xprompt/request.ts";
-import { checkDevice, examplesOf, type ModelOptions, numberFor, withExamples, withModel } from "./options.ts";
+import {
+  checkDevice,
+  examplesOf,
+  loadOptionsOf,
+  type ModelOptions,
+  numberFor,
+  withExamples,
+  withModel,
+} from "./options.ts";
 import { oneLine, print, printJson } from "./output.ts";
 
 interface Options extends ModelOptions {
@@ -40,10 +48,10 @@ async function describe(options: Options, signal: AbortSignal): Promise<void> {
   const examples = examplesOf(options.example);
   if (examples.length === 0) throw new UsageError("describe: expected at least one --example, got none");
   checkDevice(options.device);
-  const model = await XPrompt.load(options.model, options);
+  const model = await XPrompt.load(options.model, loadOptionsOf(options));
   try {
     const { seed, temperature } = options;
-    const prompt = await model.compress(examples);
+    const prompt = await model.compress(examples, { signal });
     const text = await model.describe({ prompt }, { seed, temperature, signal });
     const { fingerprint } = model;
     await (options.json

@@ -29,12 +29,13 @@ import {
   checkExtension,
   checkOutput,
   examplesOf,
+  loadOptionsOf,
   type ModelOptions,
   numberFor,
   withExamples,
   withModel,
 } from "./options.ts";
-import { oneLine, print, printJson, say } from "./output.ts";
+import { counted, oneLine, print, printJson, say } from "./output.ts";
 
 const DEFAULT_PLACE = "examples-library";
 
@@ -185,7 +186,7 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
 
 function summaryOf(place: string, { added, known, refused }: Added, count: number): string {
   const parts = [`added ${added}`, known > 0 && `${known} were there`, refused > 0 && `${refused} left out`];
-  return `${parts.filter(Boolean).join(", ")}: ${place} has ${count} examples`;
+  return `${parts.filter(Boolean).join(", ")}: ${place} has ${counted(count, "example")}`;
 }
 
 async function list(options: LibraryOptions & { limit: number; offset: number }): Promise<void> {
@@ -267,7 +268,7 @@ async function remove(ids: readonly string[], options: LibraryOptions): Promise<
   for (const id of ids) found.push((await library.get(id)).id);
   const removed = await library.remove(found);
   if (options.json) await printJson({ library: options.library, removed, ids: found });
-  else say(`removed ${removed}: ${options.library} has ${await library.count()} examples`);
+  else say(`removed ${removed}: ${options.library} has ${counted(await library.count(), "example")}`);
 }
 
 interface CompileOptions extends ModelOptions, LibraryOptions, Pick<DistanceOptions, "clip"> {
@@ -293,7 +294,7 @@ async function compile(options: CompileOptions, signal: AbortSignal): Promise<vo
   });
   const blocks = vectorsOnly ? 0 : await compileAll(library, options, signal);
   if (options.json) await printJson({ library: place, vectors, blocks, ...(await library.kinds()) });
-  else say(`made vectors of ${vectors} examples and compiled ${blocks}`);
+  else say(`made vectors of ${counted(vectors, "example")} and compiled ${blocks}`);
 }
 
 async function compileAll(
@@ -301,7 +302,7 @@ async function compileAll(
   options: CompileOptions,
   signal: AbortSignal,
 ): Promise<number> {
-  const model = await XPrompt.load(options.model, options);
+  const model = await XPrompt.load(options.model, loadOptionsOf(options));
   try {
     const there = await library.compiled(model.fingerprint);
     const missing = (await library.ids()).filter((id) => !there.has(id));
@@ -336,5 +337,5 @@ async function exportAll(
     onProgress: (count) => progress.update(count),
   }).finally(() => progress.stop());
   if (json) await printJson({ library: place, output, exported });
-  else say(`wrote ${exported} pairs to ${output}`);
+  else say(`wrote ${counted(exported, "pair")} to ${output}`);
 }

@@ -19,13 +19,14 @@ import {
   checkOutput,
   examplesOf,
   guidanceFor,
+  loadOptionsOf,
   type ModelOptions,
   numberFor,
   withExamples,
   withModel,
 } from "./options.ts";
 import { oneLine, printJson, say, sayUnread } from "./output.ts";
-import { writePictures } from "./pictures.ts";
+import { nameOf, writePictures } from "./pictures.ts";
 
 interface Options extends ModelOptions, DistanceOptions {
   readonly library?: string;
@@ -102,7 +103,22 @@ export function generateCommand(signal: AbortSignal): Command {
       guidanceFor(guidanceSchema),
     )
     .option("--json", "print one JSON object on standard output", false)
-    .action((options: Options) => generate(options, signal));
+    .action((options: Options, command: Command) => {
+      checkLibraryOptions(options, command);
+      return generate(options, signal);
+    });
+}
+
+/** @throws UsageError for an option that says how to look into a library, without one */
+function checkLibraryOptions({ library }: Options, command: Command): void {
+  if (library !== undefined) return;
+  const names = ["k", "minSimilarity", "clip", "textWeight", "imageWeight", "wordsWeight"];
+  const given = command.options.find(
+    (option) =>
+      names.includes(option.attributeName()) &&
+      command.getOptionValueSource(option.attributeName()) === "cli",
+  );
+  if (given) throw new UsageError(`generate: expected ${given.long} with --library, got it alone`);
 }
 
 async function generate(options: Options, signal: AbortSignal): Promise<void> {
@@ -120,7 +136,7 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
   for (const path of outputs) await checkOutput(path, inputs);
   const loaded = await Promise.all(prompts.map((path) => VisualPrompt.load(path)));
   const library = options.library === undefined ? undefined : await ExampleLibrary.open(options.library);
-  const model = await XPrompt.load(options.model, options);
+  const model = await XPrompt.load(options.model, loadOptionsOf(options));
   let clip: ClipFeatures | undefined;
   try {
     if (library && options.clip !== undefined) clip = await ClipFeatures.load(options.clip, options);
@@ -208,7 +224,7 @@ const outputsOf = ({ output, samples }: Options): string[] =>
     ? [output]
     : Array.from({ length: samples }, (_, i) => output.replace(/\.png$/i, `-${i + 1}$&`));
 
-/** What is needed to make the picture of a sample again. */
+/** What is needed to make the picture of a sample again. Of files it says the names, not in which folders they are. */
 function requestOf(options: Options, result: Generated, sample: number): object {
   const { seed, model: fingerprint, retrieved } = result;
   const { example = [], prompt = [], input, model, adapter, device, library } = options;
@@ -217,13 +233,13 @@ function requestOf(options: Options, result: Generated, sample: number): object 
     ...result.settings,
     seed,
     sample,
-    model,
-    adapter,
+    model: nameOf(model),
+    adapter: adapter && nameOf(adapter),
     fingerprint,
     device,
-    example,
-    prompt,
-    ...(library !== undefined && { library, retrieved: retrieved?.map(({ id }) => id) }),
-    input,
+    example: example.map(nameOf),
+    prompt: prompt.map(nameOf),
+    ...(library !== undefined && { library: nameOf(library), retrieved: retrieved?.map(({ id }) => id) }),
+    input: input && nameOf(input),
   };
 }

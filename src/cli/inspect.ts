@@ -7,7 +7,9 @@ import { XPromptError } from "../errors.ts";
 import { summarizeOnnx } from "../graph/inspect.ts";
 import { readPngText } from "../image/index.ts";
 import { formatBytes } from "../progress.ts";
+import { ExampleLibrary, isLibrary } from "../retrieval/index.ts";
 import { readFileChecked } from "../runtime/files.ts";
+import { describeRun, isRun } from "../training/index.ts";
 import { describeModel } from "../xprompt/describe-model.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
@@ -15,8 +17,10 @@ import { oneLine, print, printJson } from "./output.ts";
 
 export function inspectCommand(): Command {
   return new Command("inspect")
-    .description("Say what a model folder, a .xprompt file, an .onnx graph or a generated .png holds.")
-    .argument("<what>", "a model's name or folder, or a file")
+    .description(
+      "Say what a model folder, a run folder, an example library, a .xprompt file, an .onnx graph or a generated .png holds.",
+    )
+    .argument("<what>", "a model's name, a folder, or a file")
     .option("--json", "print one JSON object on standard output", false)
     .action(async (what: string, { json }: { json: boolean }) => {
       const found = await inspect(what);
@@ -29,6 +33,8 @@ async function inspect(what: string): Promise<Record<string, unknown>> {
     (found) => found.isFile(),
     () => false,
   );
+  if (!isFile && isRun(what)) return { kind: "run", ...(await describeRun(what)) };
+  if (!isFile && isLibrary(what)) return { kind: "library", ...(await describeLibrary(what)) };
   if (!isFile) return { kind: "model", ...(await describeModel(await resolveModel(what))) };
   switch (extname(what).toLowerCase()) {
     case ".xprompt":
@@ -39,8 +45,17 @@ async function inspect(what: string): Promise<Record<string, unknown>> {
       return { kind: "picture", ...(await describePicture(what)) };
     default:
       throw new XPromptError(
-        `inspecting ${what}: expected a model folder, a .xprompt, an .onnx or a .png file`,
+        `inspecting ${what}: expected a model, run or library folder, a .xprompt, an .onnx or a .png file`,
       );
+  }
+}
+
+async function describeLibrary(place: string): Promise<Record<string, unknown>> {
+  const library = await ExampleLibrary.open(place);
+  try {
+    return { place, examples: await library.count(), ...(await library.kinds()) };
+  } finally {
+    await library.close();
   }
 }
 

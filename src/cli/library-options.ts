@@ -9,7 +9,7 @@ import {
   type Weights,
 } from "../retrieval/index.ts";
 import { XPrompt } from "../xprompt/model.ts";
-import { type ModelOptions, numberFor } from "./options.ts";
+import { loadOptionsOf, type ModelOptions, numberFor } from "./options.ts";
 
 /** What distances are measured by. */
 export interface DistanceOptions {
@@ -61,6 +61,6 @@ export async function withFeaturesOf<T>(
     const clip = await ClipFeatures.load(options.clip, options);
     return use(clip).finally(() => clip.release());
   }
-  const model = await XPrompt.load(options.model, options);
+  const model = await XPrompt.load(options.model, loadOptionsOf(options));
   return use(modelFeatures(model)).finally(() => model.release());
 }

@@ -4,7 +4,8 @@
  */
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
-import { messageOf, UsageError, XPromptError } from "../errors.ts";
+import { Interrupted, messageOf, UsageError, XPromptError } from "../errors.ts";
+import { closest } from "../spelling.ts";
 import { oneLine, say } from "./output.ts";
 
 /**
@@ -39,14 +40,19 @@ function commandsFor(name: string | undefined): Promise<((signal: AbortSignal) =
 /** Runs the command line with its arguments (without `node` and the script) and returns the exit status. */
 export async function main(argv: readonly string[]): Promise<number> {
   const interrupt = new AbortController();
-  const onSignal = () => interrupt.abort(new XPromptError("interrupted"));
+  const onSignal = () => interrupt.abort(new Interrupted());
   process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
   const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
   const program = new Command("xprompt")
     .description("In-context image generation: show before → after pairs, get the same change on your image.")
     .version(version)
     .exitOverride()
-    .configureOutput({ writeErr: () => {} });
+    .configureOutput({ writeErr: () => {} })
+    // The descriptions name the defaults.
+    .configureHelp({
+      optionDescription: ({ description, argChoices }) =>
+        argChoices ? `${description} (choices: ${argChoices.join(", ")})` : description,
+    });
   // A reader that has gone away is no failure; what else went wrong with a write is told by who wrote.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   try {
@@ -60,7 +66,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     await program.parseAsync(argv, { from: "user" });
     return 0;
   } catch (error) {
-    return report(error, interrupt.signal.aborted);
+    return report(error, commandOf(program, argv), argv, interrupt.signal.aborted);
   } finally {
     process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
   }
@@ -74,14 +80,22 @@ function checkLength(argv: readonly string[]): void {
     );
 }
 
-function report(error: unknown, interrupted: boolean): number {
+/** The command that the arguments name, or one of its own commands. */
+function commandOf(program: Command, argv: readonly string[]): Command {
+  const child = program.commands.find((each) => each.name() === argv[0]);
+  return child ? commandOf(child, argv.slice(1)) : program;
+}
+
+function report(error: unknown, command: Command, argv: readonly string[], interrupted: boolean): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
-    complain(`${error.message.replace(/^error: /, "")} (see xprompt --help)`);
+    const message = misspelt(error, command, argv) ?? error.message.replace(/^error: /, "");
+    const path = [command.parent, command].flatMap((each) => each?.name() ?? []).join(" ");
+    complain(`${message} (see ${path.replace(/^(?!xprompt)/, "xprompt ")} --help)`);
     return 2;
   }
   if (interrupted) {
-    complain("interrupted");
+    complain((error instanceof Interrupted ? error : new Interrupted()).message);
     return 130;
   }
   if (error instanceof XPromptError) {
@@ -91,6 +105,15 @@ function report(error: unknown, interrupted: boolean): number {
   complain(`internal error: ${messageOf(error)} (please report it)`);
   if (process.env.XPROMPT_DEBUG) console.error(error);
   return 1;
+}
+
+/** Commander looks for missing options before unknown ones: a misspelt option would be told as a missing one. */
+function misspelt(error: CommanderError, { options }: Command, argv: readonly string[]): string | undefined {
+  if (error.code !== "commander.missingMandatoryOptionValue") return undefined;
+  const known = options.flatMap(({ long }) => long ?? []);
+  const given = argv.filter((each) => each.startsWith("--")).map((each) => each.replace(/=.*/s, ""));
+  const wrong = given.find((each) => each !== "--" && each !== "--help" && !known.includes(each));
+  return wrong && `unknown option '${wrong}' (Did you mean ${closest(wrong, known)}?)`;
 }
 
 const complain = (message: string): void => say(`xprompt: ${oneLine(message)}`);

@@ -1,13 +1,14 @@
 /** @file Options that several commands share, and the reading of their values. */
 import { access, constants, realpath, stat } from "node:fs/promises";
-import { dirname, extname, resolve } from "node:path";
+import { dirname, extname } from "node:path";
 import { type Command, Option } from "commander";
 import type { z } from "zod";
 import { descriptionOf } from "../chameleon/settings.ts";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
+import { resolveTarget } from "../runtime/files.ts";
 import { type Device, devices } from "../runtime/session.ts";
 import { threadCount } from "../runtime/threads.ts";
-import type { Example } from "../xprompt/model.ts";
+import type { Example, LoadOptions } from "../xprompt/model.ts";
 
 /**
  * Reads the number that an option is given.
@@ -60,6 +61,13 @@ export interface ModelOptions {
   readonly device: Device;
   readonly threads?: number;
 }
+
+/** What a model is loaded with. */
+export const loadOptionsOf = ({ adapter, device, threads }: ModelOptions): LoadOptions => ({
+  adapter,
+  device,
+  threads,
+});
 
 const threads = threadCount.describe("a whole number from 0 to 1024");
 
@@ -128,7 +136,7 @@ export async function checkOutput(path: string, inputs: readonly string[]): Prom
   const refuse = (expected: string, error: unknown): never => {
     throw new XPromptError(`--output ${path}: expected ${expected}: ${messageOf(error)}`);
   };
-  const folder = dirname(resolve(path));
+  const folder = dirname(await resolveTarget(path));
   try {
     if (!(await stat(folder)).isDirectory()) throw new Error("it is not a folder");
     await access(folder, constants.W_OK);

@@ -20,13 +20,18 @@ export function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** Text from outside as a part of one line: no line ends, nothing that steers a terminal. */
+/** Text from outside as a part of one line: no line ends, nothing that steers a terminal or reorders what is read. */
 export function oneLine(text: string): string {
-  return text.replace(/\s*\n\s*/g, " ").replace(/\p{Cc}/gu, "�");
+  return text.replace(/\s*[\n\u2028\u2029]\s*/g, " ").replace(/[\p{Cc}\p{Bidi_Control}]/gu, "�");
 }
+
+/** "1 example", "2 examples". */
+export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 /** What was said is not all read: nobody should have to guess. */
 export function sayUnread(tokens: number): void {
   if (tokens > 0)
-    say(`note: the instruction is longer than the model reads: its last ${tokens} tokens were left out`);
+    say(
+      `note: the instruction is longer than the model reads: its last ${counted(tokens, "token")} ${tokens === 1 ? "was" : "were"} left out`,
+    );
 }

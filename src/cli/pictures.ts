@@ -1,6 +1,7 @@
-/** @file Writing what was drawn, with what is needed to make it again. */
-import { rm } from "node:fs/promises";
-import { type Image, savePng } from "../image/index.ts";
+/** @file Writing generated pictures, each with what is needed to make it again. */
+import { basename } from "node:path";
+import { encodePng, type Image } from "../image/index.ts";
+import { writeFilesAtomic } from "../runtime/files.ts";
 
 export interface PictureToWrite {
   readonly path: string;
@@ -9,17 +10,16 @@ export interface PictureToWrite {
   readonly about: object;
 }
 
-/** Writes the pictures, all or none. */
+/** What a picture's text calls a file or folder: its name. Its folders are the user's own affair. */
+export const nameOf = (path: string): string => basename(path);
+
+/** Writes the pictures, all or none: nothing that was there is touched until all are whole on the disk. */
 export async function writePictures(pictures: readonly PictureToWrite[], signal: AbortSignal): Promise<void> {
-  const written: string[] = [];
-  try {
-    for (const { path, image, about } of pictures) {
-      const text = { Software: "xprompt", xprompt: JSON.stringify(about) };
-      await savePng(path, image, { text, signal });
-      written.push(path);
-    }
-  } catch (error) {
-    for (const path of written) await rm(path, { force: true });
-    throw error;
-  }
+  const files = pictures.map(({ path, image, about }) => ({ path, data: encoded(image, about) }));
+  await writeFilesAtomic(files, { signal });
+}
+
+/** The PNG, encoded when its turn comes. */
+async function* encoded(image: Image, about: object): AsyncGenerator<Uint8Array> {
+  yield await encodePng(image, { text: { Software: "xprompt", xprompt: JSON.stringify(about) } });
 }

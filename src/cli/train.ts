@@ -1,12 +1,14 @@
 /** @file `xprompt train RECIPE [--key=value …] [--resume] [--out DIR] [--json]` */
 import { basename, join } from "node:path";
 import { Command } from "commander";
-import { UsageError } from "../errors.ts";
+import { Interrupted, UsageError } from "../errors.ts";
 import {
   applyOverrides,
   checkRunFolder,
+  hasCheckpoint,
   loadRecipe,
   prepareTask,
+  type RunResult,
   recipeKinds,
   runTraining,
 } from "../training/index.ts";
@@ -40,9 +42,22 @@ export function trainCommand(signal: AbortSignal): Command {
         signal.throwIfAborted();
         const result = await runTraining(task, { out, resume: options.resume, signal });
         if (options.json) await printJson({ ...result, seed: recipe.seed });
-        else say(`trained ${result.steps} steps, loss ${result.loss.toFixed(4)}; model in ${result.model}`);
+        else say(`trained ${result.steps} steps: ${figuresOf(result)}; model in ${result.model}`);
+      } catch (error) {
+        if (!signal.aborted || !(await hasCheckpoint(out))) throw error;
+        throw new Interrupted(`interrupted: ${out} has what was done so far (go on with --resume)`);
       } finally {
         await task.close();
       }
     });
 }
+
+/** Held-out figures before and after; the loss of the last batch where nothing was held out. */
+function figuresOf({ heldOut: { before, after }, loss }: RunResult): string {
+  const changes = Object.entries(after).map(
+    ([name, value]) => `${name} ${show(before[name])} → ${show(value)}`,
+  );
+  return changes.length > 0 ? `held out, ${changes.join(", ")}` : `loss of the last batch ${show(loss)}`;
+}
+
+const show = (value: number | undefined): string => value?.toPrecision(4) ?? "none";

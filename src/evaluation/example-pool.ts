@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Image } from "../image/index.ts";
 import { defaultWeights, ExampleLibrary, modelFeatures, type Weights } from "../retrieval/index.ts";
+import { buildWith, type Resources } from "../runtime/resources.ts";
 import type { XPrompt } from "../xprompt/model.ts";
 import type { Shown } from "./drawings.ts";
 
@@ -23,25 +24,28 @@ export type Distance = keyof typeof distances;
 
 export class ExamplePool<Example extends Shown> {
   private constructor(
-    private readonly folder: string,
+    private readonly resources: Resources,
     private readonly library: ExampleLibrary,
     private readonly features: ReturnType<typeof modelFeatures>,
     private readonly examples: readonly Example[],
   ) {}
 
   static async open<Example extends Shown>(model: XPrompt, examples: readonly Example[]) {
-    const folder = await mkdtemp(join(tmpdir(), "xprompt-pool-"));
-    const library = await ExampleLibrary.open(folder, { create: true });
-    const features = modelFeatures(model);
-    // The source is how an example is known again.
-    await library.add(
-      examples.map(({ input, output, instruction }, i) => ({
-        ...{ input, output, instruction },
-        source: String(i),
-      })),
-      features,
-    );
-    return new ExamplePool(folder, library, features, examples);
+    return buildWith(async (resources) => {
+      const folder = await mkdtemp(join(tmpdir(), "xprompt-pool-"));
+      resources.defer(() => rm(folder, { recursive: true, force: true }));
+      const library = resources.own(await ExampleLibrary.open(folder, { create: true }));
+      const features = modelFeatures(model);
+      // The source is how an example is known again.
+      await library.add(
+        examples.map(({ input, output, instruction }, i) => ({
+          ...{ input, output, instruction },
+          source: String(i),
+        })),
+        features,
+      );
+      return new ExamplePool(resources, library, features, examples);
+    });
   }
 
   /** The nearest example that may be shown; none when nothing is alike at all. */
@@ -63,6 +67,10 @@ export class ExamplePool<Example extends Shown> {
   }
 
   close(): Promise<void> {
-    return rm(this.folder, { recursive: true, force: true });
+    return this.resources.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 }

@@ -23,6 +23,8 @@ export interface LoadOptions {
    * where the picture lies). Defaults to `crop`.
    */
   fit?: "crop" | "pad";
+  /** Without `size`: a picture of more pixels is scaled down to about so many while it is decoded. */
+  reduceTo?: number;
   /** What to call the picture in errors. Defaults to its path. */
   name?: string;
 }
@@ -41,13 +43,11 @@ export async function loadImage(source: string | Uint8Array, options: LoadOption
   const bytes = typeof source === "string" ? await readFileChecked(source, "image", maxBytes) : source;
   checkFormat(bytes, doing);
   try {
-    // Our own limit is checked first: libvips's would not say how large the picture is.
-    const { width, height } = (await sharp(bytes, { limitInputPixels: false }).metadata()).autoOrient;
-    checkSize(width, height, doing);
+    const { width, height } = await checkedSize(bytes, doing);
     const upright = sharp(bytes, { failOn: "error", limitInputPixels: maxPixels }).autoOrient();
     const shaped =
       options.size === undefined
-        ? upright
+        ? reduced(upright, width, height, options.reduceTo)
         : shape(upright.flatten({ background: "white" }), width, height, options.size, options.fit);
     const { data, info } = await shaped.toColourspace("srgb").raw().toBuffer({ resolveWithObject: true });
     return fromBytes(info.width, info.height, info.channels === 4 ? layOnWhite(data) : data);
@@ -58,6 +58,19 @@ export async function loadImage(source: string | Uint8Array, options: LoadOption
       `${doing}: expected a whole image, got a broken or truncated one: ${reason} (copy it again)`,
     );
   }
+}
+
+/**
+ * Width and height of a picture, upright, from its header.
+ * @throws XPromptError when they are beyond what is decoded: libvips's own limit would not say how large the picture is
+ */
+export async function checkedSize(
+  bytes: Uint8Array,
+  doing: string,
+): Promise<{ readonly width: number; readonly height: number }> {
+  const { width, height } = (await sharp(bytes, { limitInputPixels: false }).metadata()).autoOrient;
+  checkSize(width, height, doing);
+  return { width, height };
 }
 
 /** RGBA as RGB on white, rounded to the nearest; libvips, which flattens before it scales, rounds down. */
@@ -84,6 +97,16 @@ export function padBox(
   return { left: (size - across) >> 1, top: (size - down) >> 1, width: across, height: down };
 }
 
+/** JPEG's own scaling while decoding is quicker, but not Lanczos. */
+const lanczos = { kernel: "lanczos3", fastShrinkOnLoad: false } as const;
+
+function reduced(picture: Sharp, width: number, height: number, pixels = Number.POSITIVE_INFINITY): Sharp {
+  const scale = Math.sqrt(pixels / (width * height));
+  if (scale >= 1) return picture;
+  const [across, down] = [width, height].map((edge) => Math.max(1, Math.round(edge * scale)));
+  return picture.resize(across, down, { ...lanczos, fit: "fill" });
+}
+
 function shape(
   picture: Sharp,
   width: number,
@@ -93,12 +116,10 @@ function shape(
 ): Sharp {
   if (!Number.isInteger(size) || size < 1)
     throw new RangeError(`loadImage: expected a whole size from 1, got ${size}`);
-  // JPEG's own scaling while decoding is quicker, but not Lanczos.
-  const how = { kernel: "lanczos3", fastShrinkOnLoad: false } as const;
-  if (fit === "crop") return picture.resize(size, size, { ...how, fit: "cover" });
+  if (fit === "crop") return picture.resize(size, size, { ...lanczos, fit: "cover" });
   const box = padBox(width, height, size);
   const { left, top } = box;
-  return picture.resize(box.width, box.height, { ...how, fit: "fill" }).extend({
+  return picture.resize(box.width, box.height, { ...lanczos, fit: "fill" }).extend({
     left,
     top,
     right: size - box.width - left,

@@ -28,6 +28,9 @@ interface Placed {
   readonly vectors: Vectors;
 }
 
+/** Examples, with their pictures, that are read from the library in one query. */
+const READ_AT_ONCE = 64;
+
 /** Limits of what is held back before it is added. */
 const BATCH = { examples: 2000, bytes: 64 * 2 ** 20, milliseconds: 5000 };
 
@@ -86,14 +89,15 @@ export class Adding {
       made += taken.length;
       onProgress?.({ added: made, known: there.size, refused: 0 });
     };
-    for (const id of missing) {
-      signal?.throwIfAborted();
-      for (const row of await examples.rows([id], [...factNames, "input", "output"])) {
+    for (let from = 0; from < missing.length; from += READ_AT_ONCE) {
+      const part = missing.slice(from, from + READ_AT_ONCE);
+      for (const row of await examples.rows(part, [...factNames, "input", "output"])) {
+        signal?.throwIfAborted();
         const { input, output } = row as { input: Uint8Array; output: Uint8Array };
         const example = { ...factsOf(row), input, output };
         batch.push({ example, vectors: await placed(example, undefined, features) });
+        if (batch.isFull()) await flush();
       }
-      if (batch.isFull()) await flush();
     }
     await flush();
     await this.index(features);
@@ -193,8 +197,9 @@ async function placed(
     };
     return { text: checked("text", features.textWidth), image: checked("image", features.imageWidth) };
   }
-  await loadImage(input, { name: "before" });
-  await loadImage(output, { name: "after" });
+  // Padding looks at every row; cropping would not decode those that it cuts off.
+  await loadImage(input, { name: "before", size: 64, fit: "pad" });
+  await loadImage(output, { name: "after", size: 64, fit: "pad" });
   const image = await features.image(input);
   return { text: instruction === "" ? undefined : await features.text(instruction), image };
 }

@@ -108,6 +108,11 @@ export async function attemptLance<T>(doing: string, work: () => Promise<T>): Pr
     return await work();
   } catch (error) {
     if (error instanceof XPromptError) throw error;
+    if (/os error 28\b|no space left/i.test(messageOf(error)))
+      throw new XPromptError(
+        `${doing}: expected room on the disk, got: it is full (free some space; what was added before stays)`,
+        { cause: error },
+      );
     throw new XPromptError(
       `${doing}: expected a whole library that can be reached, got: ${firstLine(error)} (check the path and the rights; a damaged library is restored from a copy, or made again from its export)`,
       { cause: error },

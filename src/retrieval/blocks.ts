@@ -27,8 +27,10 @@ export function blockOf(row: Readonly<Record<string, unknown>>): CacheBlock | un
   const sizes = row as unknown as Sizes;
   if (!(data instanceof Uint8Array) || checksum(id, sizes, data) !== expected) return undefined;
   const { length, heads, layers } = sizes;
+  // A checksum may be right and the sizes wrong: each layer has keys and values of 2 bytes a number.
+  const size = data.length / (4 * layers);
+  if (!Number.isInteger(size) || size === 0 || size % (length * heads) !== 0) return undefined;
   const bits = new Uint16Array(data.slice().buffer);
-  const size = bits.length / (2 * layers);
   const part = (i: number) => float16ToFloat32(bits.subarray(i * size, (i + 1) * size));
   const made = Array.from({ length: layers }, (_, i) => ({ keys: part(2 * i), values: part(2 * i + 1) }));
   return { length, heads, layers: made };

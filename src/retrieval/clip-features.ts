@@ -3,12 +3,12 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
-import type { Picture } from "../chameleon/picture.ts";
+import { loadPicture, type Picture } from "../chameleon/picture.ts";
 import { messageOf, XPromptError } from "../errors.ts";
 import { exportOnnx, Graph, type Initializer, parameterShapes, type Tensor } from "../graph/index.ts";
-import { loadImage } from "../image/index.ts";
 import { type Preprocessing, preprocess } from "../image/preprocess.ts";
 import { readJson } from "../runtime/files.ts";
+import { buildWith } from "../runtime/resources.ts";
 import { float32, floats, int64, Session, type SessionOptions } from "../runtime/session.ts";
 import { openWeights } from "../runtime/weights.ts";
 import { causalBias } from "../xprompt/packing.ts";
@@ -17,6 +17,9 @@ import type { Features } from "./features.ts";
 
 /** Numbers of each weight that go into the space's name. */
 const SAMPLE = 1024;
+
+/** Larger pictures are scaled down while they are decoded: CLIP sees some 50,000 pixels of them. */
+const MOST_PIXELS = 4_000_000;
 
 /** What `CLIPImageProcessor` does. */
 const preprocessing = (side: number): Preprocessing => ({
@@ -54,8 +57,11 @@ export class ClipFeatures implements Features {
     const tokenizer = await readTokenizer(join(folder, "tokenizer.json"));
     const [text, image] = [clipText(new Graph(), config), clipImage(new Graph(), config)];
     const weights = await readWeights(folder, [text, image], doing);
-    const create = (feature: Tensor) => Session.create(exportOnnx({ feature }, { weights }), options);
-    const [texts, pictures] = [await create(text), await create(image)];
+    const [texts, pictures] = await buildWith(async (resources) => {
+      const create = async (feature: Tensor) =>
+        resources.own(await Session.create(exportOnnx({ feature }, { weights }), options));
+      return [await create(text), await create(image)];
+    });
     const { text_config, vision_config } = config;
     const hash = createHash("sha256").update(JSON.stringify([text_config, vision_config]));
     for (const [name, { data }] of weights)
@@ -87,8 +93,7 @@ export class ClipFeatures implements Features {
   }
 
   async image(picture: Picture): Promise<Float32Array> {
-    const decoded =
-      typeof picture === "string" || picture instanceof Uint8Array ? await loadImage(picture) : picture;
+    const decoded = await loadPicture(picture, { reduceTo: MOST_PIXELS });
     const side = this.config.vision_config.image_size;
     const pixels = preprocess(decoded, preprocessing(side));
     const { feature } = await this.pictures.run({ pixels: float32(pixels, [1, 3, side, side]) });
@@ -98,6 +103,10 @@ export class ClipFeatures implements Features {
   async release(): Promise<void> {
     await this.texts.release();
     await this.pictures.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
   }
 }
 

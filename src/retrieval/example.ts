@@ -1,7 +1,8 @@
 /** @file Examples as a library keeps them: checked, their pictures as PNG or JPEG, named by their content. */
 import sharp from "sharp";
-import type { Picture } from "../chameleon/picture.ts";
+import { type Picture, sourceOf } from "../chameleon/picture.ts";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
+import { checkedSize, maxPixels } from "../image/load.ts";
 import { encodePng } from "../image/save.ts";
 import { readFileChecked, sha256 } from "../runtime/files.ts";
 
@@ -89,7 +90,8 @@ function names(instruction: string, input: Uint8Array, output: Uint8Array) {
 export const isWhole = ({ id, instruction, input, output }: StoredExample): boolean =>
   names(instruction, input, output).id === id;
 
-async function pictureBytes(picture: Picture, doing: string): Promise<Uint8Array> {
+async function pictureBytes(given: Picture, doing: string): Promise<Uint8Array> {
+  const picture = await sourceOf(given);
   if (typeof picture !== "string" && !(picture instanceof Uint8Array)) return encodePng(picture);
   const bytes = typeof picture === "string" ? await readFileChecked(picture, "image", MAX_PICTURE) : picture;
   const name = typeof picture === "string" ? picture : "picture";
@@ -104,8 +106,10 @@ async function pictureBytes(picture: Picture, doing: string): Promise<Uint8Array
       `${doing}: ${name}: expected a PNG, JPEG, WebP or TIFF image, got ${bytes.length === 0 ? "an empty file" : "something else"} (convert it, or give another)`,
     );
   try {
-    return await sharp(bytes, { failOn: "error" }).autoOrient().png().toBuffer();
+    await checkedSize(bytes, `${doing}: ${name}`);
+    return await sharp(bytes, { failOn: "error", limitInputPixels: maxPixels }).autoOrient().png().toBuffer();
   } catch (error) {
+    if (error instanceof XPromptError) throw error;
     const [reason] = messageOf(error).split("\n");
     throw new XPromptError(`${doing}: ${name}: expected a whole image, got a broken one: ${reason}`);
   }

@@ -5,8 +5,8 @@
 import { mkdir, readdir } from "node:fs/promises";
 import { UsageError, XPromptError } from "../errors.ts";
 import { attempt } from "../runtime/files.ts";
-import type { ExampleRequest, Retrieved } from "../xprompt/example-source.ts";
-import type { ExampleSource, XPrompt } from "../xprompt/model.ts";
+import { buildWith } from "../runtime/resources.ts";
+import type { AskingModel, ExampleRequest, ExampleSource, Retrieved } from "../xprompt/example-source.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import { type Added, Adding, type AddOptions } from "./adding.ts";
 import { attemptLance, databases, vectorOf } from "./arrow.ts";
@@ -73,11 +73,13 @@ export class ExampleLibrary implements ExampleSource {
         ...(storageOptions && { storageOptions: { ...storageOptions } }),
       }),
     );
-    const tables = new Tables(connection, `using example library ${place}`);
-    const library = new ExampleLibrary(place, tables, isFolder);
-    if (create) await library.writing(async () => void (await tables.examples(true)));
-    else await tables.examples();
-    return library;
+    return buildWith(async (resources) => {
+      const tables = resources.own(new Tables(connection, `using example library ${place}`));
+      const library = new ExampleLibrary(place, tables, isFolder);
+      if (create) await library.writing(async () => void (await tables.examples(true)));
+      else await tables.examples();
+      return library;
+    });
   }
 
   /** Examples in the library. */
@@ -154,11 +156,7 @@ export class ExampleLibrary implements ExampleSource {
     if (!row) throw new XPromptError(`${doing}: expected it in ${this.place}, found none of that id`);
     if (another && another.id !== row.id)
       throw new XPromptError(`${doing}: expected one example, found several (give more digits)`);
-    const found = { ...factsOf(row), input: row.input as Uint8Array, output: row.output as Uint8Array };
-    if (isWhole(found)) return found;
-    throw new XPromptError(
-      `${doing}: its pictures or its instruction are not what was added: the library is damaged (remove it, and add it again)`,
-    );
+    return storedIn(row, doing);
   }
 
   /**
@@ -213,7 +211,7 @@ export class ExampleLibrary implements ExampleSource {
   }
 
   /** For `generate({ library })`: by the model's own features, and `defaultWeights`. A `Retriever` does it otherwise. */
-  retrieve(model: XPrompt, request: ExampleRequest): Promise<Retrieved> {
+  retrieve(model: AskingModel, request: ExampleRequest): Promise<Retrieved> {
     return this.retriever.retrieve(model, request);
   }
 
@@ -272,10 +270,14 @@ export class ExampleLibrary implements ExampleSource {
 
   /** Every example, in parts, for going through them all. */
   async *examples(batch = 64): AsyncGenerator<StoredExample[]> {
-    const ids = await this.ids();
+    const examples = await this.tables.examples();
+    const ids = [...(await examples.ids())];
     for (let from = 0; from < ids.length; from += batch) {
       const part = ids.slice(from, from + batch);
-      yield await Promise.all(part.map((id) => this.get(id)));
+      const rows = await examples.rows(part, [...factNames, "input", "output"]);
+      const stored = new Map(rows.map((row) => [row.id, storedIn(row, `reading example ${row.id}`)]));
+      // One that another process has removed since is left out.
+      yield part.flatMap((id) => stored.get(id) ?? []);
     }
   }
 
@@ -285,6 +287,15 @@ export class ExampleLibrary implements ExampleSource {
       const all: LibraryTable[] = [await this.tables.examples(), ...(await this.tables.derived())];
       for (const table of all) await indexTable(table, { always: true });
     });
+  }
+
+  /** Closes the library's files or connections. Calling it again is fine; anything else afterwards is an XPromptError. */
+  close(): Promise<void> {
+    return this.tables.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   private async writing<T>(work: () => Promise<T>): Promise<T> {
@@ -298,6 +309,15 @@ export class ExampleLibrary implements ExampleSource {
   }
 }
 
+/** The example of a row. @throws XPromptError when it is not what was added: nothing damaged is ever used */
+function storedIn(row: Record<string, unknown>, doing: string): StoredExample {
+  const found = { ...factsOf(row), input: row.input as Uint8Array, output: row.output as Uint8Array };
+  if (isWhole(found)) return found;
+  throw new XPromptError(
+    `${doing}: its pictures or its instruction are not what was added: the library is damaged (remove it, and add it again)`,
+  );
+}
+
 async function checkFolder(place: string, create: boolean, doing: string): Promise<void> {
   const names = await attempt(doing, place, () => readdir(place)).catch((error: XPromptError) => {
     if ((error.cause as NodeJS.ErrnoException)?.code === "ENOENT") return undefined;
@@ -309,7 +329,7 @@ async function checkFolder(place: string, create: boolean, doing: string): Promi
       `${doing}: expected an example library, got ${names ? "a folder without one" : "no such folder"} (make one with xprompt examples add --library ${place})`,
     );
   // What an interrupted making leaves behind is no obstacle.
-  const others = names?.filter((name) => name !== "__manifest" && !name.startsWith("writer.lock")) ?? [];
+  const others = names?.filter((name) => name !== "__manifest" && !/^\.?writer\.lock/.test(name)) ?? [];
   if (others.length > 0)
     throw new XPromptError(
       `${doing}: expected a library or an empty folder, got one with ${others.slice(0, 3).join(", ")} (choose another)`,

@@ -12,7 +12,7 @@
 import { loadPicture, type Picture } from "../chameleon/picture.ts";
 import { headWidth } from "../chameleon/transformer.ts";
 import { Random } from "../random.ts";
-import type { XPrompt } from "../xprompt/model.ts";
+import type { AskingModel } from "../xprompt/example-source.ts";
 import type { Codes } from "../xprompt/sequence.ts";
 import { type Features, unit } from "./features.ts";
 
@@ -26,7 +26,7 @@ export interface ModelFeatures extends Features {
 }
 
 /** The features of a model, as long as it is loaded. */
-export function modelFeatures(model: XPrompt): ModelFeatures {
+export function modelFeatures(model: AskingModel): ModelFeatures {
   const { decoder: config } = model.config;
   const { decoder, tokenizer } = model.base;
   const headDim = headWidth(config);
@@ -58,7 +58,7 @@ export function modelFeatures(model: XPrompt): ModelFeatures {
     imageWidth: IMAGE_WIDTH,
     text,
     image: async (picture: Picture) =>
-      ofCodes(await tokenizer.encodeImage(await loadPicture(picture, model.size))),
+      ofCodes(await tokenizer.encodeImage(await loadPicture(picture, { size: model.size }))),
     ofCodes,
   };
 }

@@ -157,8 +157,8 @@ export class NeighbourSource {
     const { input, output, instruction, subtask, source, licence } = await this.library.get(id);
     return {
       ...{ id, task: "neighbours", subtask, source, licence },
-      input: await loadPicture(input, size),
-      output: await loadPicture(output, size),
+      input: await loadPicture(input, { size }),
+      output: await loadPicture(output, { size }),
       ...(instruction && { instruction }),
     };
   }

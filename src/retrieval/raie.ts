@@ -1,7 +1,6 @@
 /** @file RAIE: the examples of a library that are nearest to a request, compiled for the model that will use them. */
 import { UsageError, XPromptError } from "../errors.ts";
-import type { ExampleRequest, Retrieved } from "../xprompt/example-source.ts";
-import type { ExampleSource, XPrompt } from "../xprompt/model.ts";
+import type { AskingModel, ExampleRequest, ExampleSource, Retrieved } from "../xprompt/example-source.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import type { Features } from "./features.ts";
 import type { ExampleLibrary } from "./library.ts";
@@ -23,7 +22,7 @@ export interface RetrieverOptions {
 
 /** A library, looked through in one way. */
 export class Retriever implements ExampleSource {
-  private own: { readonly model: XPrompt; readonly features: ModelFeatures } | undefined;
+  private own: { readonly model: AskingModel; readonly features: ModelFeatures } | undefined;
   private readonly ready = new Set<string>();
 
   constructor(
@@ -31,7 +30,7 @@ export class Retriever implements ExampleSource {
     private readonly options: RetrieverOptions = {},
   ) {}
 
-  async retrieve(model: XPrompt, request: ExampleRequest): Promise<Retrieved> {
+  async retrieve(model: AskingModel, request: ExampleRequest): Promise<Retrieved> {
     const { instruction, input, k, minSimilarity = -1, signal } = request;
     const { weights = defaultWeights } = this.options;
     if (instruction.trim() === "" && !input)
@@ -62,7 +61,7 @@ export class Retriever implements ExampleSource {
     return { prompt, examples };
   }
 
-  private featuresOf(model: XPrompt): ModelFeatures {
+  private featuresOf(model: AskingModel): ModelFeatures {
     if (this.own?.model !== model) this.own = { model, features: modelFeatures(model) };
     return this.own.features;
   }
@@ -87,7 +86,7 @@ export class Retriever implements ExampleSource {
  */
 export async function compileExamples(
   library: ExampleLibrary,
-  model: XPrompt,
+  model: AskingModel,
   ids: readonly string[],
 ): Promise<{ readonly prompt: VisualPrompt; readonly made: ReadonlySet<string> }> {
   const kept = await library.prompts(model.fingerprint, ids);

@@ -166,6 +166,7 @@ const BLOCKS = "blocks-";
 /** The tables of one connection, opened once each. */
 export class Tables {
   private readonly opened = new Map<string, Promise<LibraryTable | undefined>>();
+  private isClosed = false;
 
   constructor(
     private readonly connection: Lance.Connection,
@@ -212,7 +213,23 @@ export class Tables {
     return { spaces: after(VECTORS), models: after(BLOCKS) };
   }
 
-  private names(): Promise<string[]> {
+  /** Closes the tables and the connection. Calling it again is fine. */
+  async close(): Promise<void> {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    for (const opening of this.opened.values()) (await opening.catch(() => undefined))?.table.close();
+    this.connection.close();
+  }
+
+  private requireOpen(): void {
+    if (!this.isClosed) return;
+    throw new XPromptError(
+      `${this.doing}: expected an open library, got one that was closed (open it again)`,
+    );
+  }
+
+  private async names(): Promise<string[]> {
+    this.requireOpen();
     return attemptLance(this.doing, () => this.connection.tableNames());
   }
 
@@ -222,6 +239,7 @@ export class Tables {
     create: boolean,
     fullText?: string,
   ): Promise<LibraryTable | undefined> {
+    this.requireOpen();
     const known = await this.opened.get(name);
     if (known) return known;
     const options = { doing: this.doing, create, fullText };

@@ -1,11 +1,11 @@
 /**
  * @file Files and folders that appear whole or not at all, and reading with clear errors.
  *
- * What is written goes to `.<name>.<pid>.<random>.tmp` beside its target, is flushed to the disk and renamed into
+ * What is written goes to a temporary beside its target (`temporary.ts`), is flushed to the disk and renamed into
  * place, so that a `kill -9`, a full disk or a power cut leaves the old version or the new one, never half of one.
- * What a killed process left behind is put in order the first time another process writes in the same directory.
+ * What a killed process left behind is cleaned up the first time another process writes in the same directory.
  */
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import { createReadStream, type Stats } from "node:fs";
 import {
   type FileHandle,
@@ -13,14 +13,16 @@ import {
   open,
   readdir,
   readFile,
+  readlink,
   realpath,
   rename,
   rm,
   stat,
 } from "node:fs/promises";
-import { basename, dirname, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { z } from "zod";
 import { messageOf, XPromptError } from "../errors.ts";
+import { asideOf, recoverOnce, temporaryFor } from "./temporary.ts";
 
 /** What a file is made of: everything at once, or piece by piece so that it need not fit in memory. */
 export type FileContent = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
@@ -28,6 +30,12 @@ export type FileContent = string | Uint8Array | Iterable<Uint8Array> | AsyncIter
 export interface WriteOptions {
   /** Stops the writing; nothing is left behind, and the signal's reason is thrown. */
   signal?: AbortSignal;
+}
+
+/** A file to write. */
+export interface FileToWrite {
+  readonly path: string;
+  readonly data: FileContent;
 }
 
 /**
@@ -39,30 +47,57 @@ export async function writeFileAtomic(
   data: FileContent,
   options: WriteOptions = {},
 ): Promise<void> {
+  await writeFilesAtomic([{ path, data }], options);
+}
+
+/**
+ * Writes several files, all or none: only when each is whole on the disk do they take their names, one after another.
+ * @throws XPromptError where the file system refuses; what a file's `data` throws passes unchanged.
+ */
+export async function writeFilesAtomic(
+  files: readonly FileToWrite[],
+  { signal }: WriteOptions = {},
+): Promise<void> {
+  const staged: StagedFile[] = [];
+  try {
+    for (const file of files) await stage(file, staged, signal);
+    for (const { doing, temporary, target } of staged)
+      await attempt(doing, target, () => rename(temporary, target));
+  } catch (error) {
+    for (const { temporary } of staged) await rm(temporary, { force: true });
+    throw error;
+  }
+  for (const directory of new Set(staged.map(({ target }) => dirname(target))))
+    await syncDirectory(directory);
+}
+
+/** A file that is whole on the disk, and not yet in its place. */
+interface StagedFile {
+  readonly doing: string;
+  readonly temporary: string;
+  readonly target: string;
+}
+
+/** Writes a temporary; it is in `staged` from the moment it exists. */
+async function stage({ path, data }: FileToWrite, staged: StagedFile[], signal?: AbortSignal): Promise<void> {
   const doing = `writing ${path}`;
   const target = await resolveTarget(path);
   const former = await statOrNothing(doing, target);
   if (former && !former.isFile()) throw notAFile(doing, former, "choose another path");
   await recoverOnce(dirname(target));
-  const temporary = besides(target, "tmp");
+  const temporary = temporaryFor(target);
   const handle = await attempt(doing, target, () => open(temporary, "wx", former && former.mode & 0o777));
+  staged.push({ doing, temporary, target });
   try {
-    try {
-      for await (const chunk of chunksOf(data)) {
-        options.signal?.throwIfAborted();
-        await attempt(doing, target, () => writeAll(handle, chunk));
-      }
-      options.signal?.throwIfAborted();
-      await attempt(doing, target, () => handle.sync());
-    } finally {
-      await handle.close();
+    for await (const chunk of chunksOf(data)) {
+      signal?.throwIfAborted();
+      await attempt(doing, target, () => writeAll(handle, chunk));
     }
-    await attempt(doing, target, () => rename(temporary, target));
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
+    signal?.throwIfAborted();
+    await attempt(doing, target, () => handle.sync());
+  } finally {
+    await handle.close();
   }
-  await syncDirectory(dirname(target));
 }
 
 /**
@@ -89,7 +124,8 @@ export async function writeFolderAtomic(
       `${doing}: expected an empty or no folder, got one with files (choose another path)`,
     );
   }
-  const temporary = besides(target, "tmp");
+  await statOrNothing(doing, asideOf(target)); // a name that is too long is refused before the work
+  const temporary = temporaryFor(target);
   await attempt(doing, target, () => mkdir(temporary));
   try {
     await build(temporary);
@@ -114,60 +150,26 @@ export async function placeFolder(ready: string, path: string): Promise<void> {
 }
 
 /** Renames `fresh` to `target`; the folder that was there is set aside first, and back again if that fails. */
-async function swapFolder(fresh: string, target: string, exists: boolean): Promise<void> {
-  const former = besides(target, "old");
+async function swapFolder(fresh: string, target: string, exists: boolean, tries = 3): Promise<void> {
+  const former = asideOf(target);
   if (exists) await rename(target, former);
   try {
     await rename(fresh, target);
   } catch (error) {
-    if (exists) await rename(former, target);
+    if (!exists) throw error;
+    const isBack = await rename(former, target).then(
+      () => false,
+      () => true,
+    );
+    // A recovery on another host took it for lost, and moved it back in between.
+    if (isBack && tries > 1) return swapFolder(fresh, target, true, tries - 1);
     throw error;
   }
   await syncDirectory(dirname(target));
   if (!exists) return;
-  const rubbish = besides(target, "tmp"); // an `.old` is whole as long as it bears that name
+  const rubbish = temporaryFor(target); // an `.old` is whole as long as it bears that name
   await rename(former, rubbish);
   await rm(rubbish, { recursive: true, force: true });
-}
-
-/**
- * Puts a directory in order after writers that were killed: a folder that was set aside and never replaced goes back
- * to its name, their other leavings are removed. Writers that still run are left alone. Does nothing without rights.
- */
-export async function recoverDirectory(directory: string): Promise<void> {
-  const names = await readdir(directory).catch((): string[] => []);
-  for (const name of names) {
-    const [, target, pid, kind] = /^\.(.+)\.(\d+)\.[0-9a-f]{8}\.(tmp|old)$/.exec(name) ?? [];
-    if (target === undefined) continue;
-    const leaving = join(directory, name);
-    try {
-      if (!(await isAbandoned(leaving, Number(pid)))) continue;
-      if (kind === "old" && !names.includes(target)) await rename(leaving, join(directory, target));
-      else await rm(leaving, { recursive: true, force: true });
-    } catch {
-      // Another process tidied it first, or we may not: the write that follows says so if it matters.
-    }
-  }
-}
-
-const recovered = new Set<string>();
-
-/** `recoverDirectory`, once for each directory in the life of this process: later leavings would be our own. */
-async function recoverOnce(directory: string): Promise<void> {
-  if (recovered.has(directory)) return;
-  recovered.add(directory);
-  await recoverDirectory(directory);
-}
-
-/** Whether the process that made a leaving is gone. Containers reuse ids: what is older than us was not ours. */
-async function isAbandoned(leaving: string, pid: number): Promise<boolean> {
-  if (pid === process.pid) return (await stat(leaving)).ctimeMs < performance.timeOrigin;
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ESRCH";
-  }
 }
 
 /** Looks a file up. Opening a pipe would wait for a writer for ever, so this comes before. @throws XPromptError for no regular file */
@@ -280,15 +282,18 @@ function notAFile(doing: string, found: Stats, advice: string): XPromptError {
   );
 }
 
-/** Where `path` really leads: a symbolic link stays a link, what it points to is replaced. */
-async function resolveTarget(path: string): Promise<string> {
-  return realpath(path).catch(() => resolve(path));
-}
-
-/** A fresh name in the directory of `target`, that says whose it is. */
-function besides(target: string, kind: "tmp" | "old"): string {
-  const name = `.${basename(target)}.${process.pid}.${randomBytes(4).toString("hex")}.${kind}`;
-  return join(dirname(target), name);
+/** Where `path` really leads: a symbolic link stays a link, what it points to is replaced, or made. */
+export async function resolveTarget(path: string): Promise<string> {
+  const found = await realpath(path).catch(() => undefined);
+  if (found !== undefined) return found;
+  // The end of a chain of links that leads to nothing yet; a loop of links ends as it began.
+  let target = resolve(path);
+  for (let links = 0; links < 40; links++) {
+    const next = await readlink(target).catch(() => undefined);
+    if (next === undefined) return target;
+    target = resolve(dirname(target), next);
+  }
+  return resolve(path);
 }
 
 async function statOrNothing(doing: string, path: string): Promise<Stats | undefined> {

@@ -31,6 +31,13 @@ export interface StoredTensor {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
+/** Where the bytes of a file are read from. */
+interface Source {
+  /** `length` bytes from `start`, in a buffer of their own. */
+  read(start: number, length: number, doing: string): Promise<Uint8Array<ArrayBuffer>>;
+  close(): Promise<void>;
+}
+
 /** A safetensors file that is open for reading. */
 export class SafetensorsFile {
   private constructor(
@@ -39,7 +46,7 @@ export class SafetensorsFile {
     readonly tensors: ReadonlyMap<string, TensorInfo>,
     /** The texts that its writer added. */
     readonly metadata: Readonly<Record<string, string>>,
-    private readonly handle: FileHandle,
+    private readonly source: Source,
   ) {}
 
   /**
@@ -52,16 +59,41 @@ export class SafetensorsFile {
     try {
       return await attempt(doing, path, async () => {
         const found = await handle.stat();
-        const prefix = await readRange(handle, 0, Math.min(found.size, prefixLength), doing);
-        const length = parseHeaderLength(prefix, found.size, doing);
-        const json = await readRange(handle, prefixLength, length, doing);
-        const { tensors, metadata } = parseHeader(json, found.size, doing);
-        return new SafetensorsFile(path, tensors, metadata, handle);
+        const source = {
+          read: (start: number, length: number, what: string) => readRange(handle, start, length, what),
+          close: () => handle.close(),
+        };
+        return SafetensorsFile.parse(path, source, found.size, doing);
       });
     } catch (error) {
       await handle.close();
       throw error;
     }
+  }
+
+  /**
+   * A file that is in memory. `name` stands for its path in errors.
+   * @throws XPromptError when it is no whole safetensors file.
+   */
+  static async fromBytes(bytes: Uint8Array, name: string): Promise<SafetensorsFile> {
+    const source = {
+      read: async (start: number, length: number) => new Uint8Array(bytes.subarray(start, start + length)),
+      close: async () => {},
+    };
+    return SafetensorsFile.parse(name, source, bytes.length, `reading weights ${name}`);
+  }
+
+  private static async parse(
+    path: string,
+    source: Source,
+    size: number,
+    doing: string,
+  ): Promise<SafetensorsFile> {
+    const prefix = await source.read(0, Math.min(size, prefixLength), doing);
+    const length = parseHeaderLength(prefix, size, doing);
+    const json = await source.read(prefixLength, length, doing);
+    const { tensors, metadata } = parseHeader(json, size, doing);
+    return new SafetensorsFile(path, tensors, metadata, source);
   }
 
   /**
@@ -80,7 +112,7 @@ export class SafetensorsFile {
   async readPart(name: string, start: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     const { byteOffset } = this.info(name);
     const doing = `reading tensor ${quote(name)} of ${this.path}`;
-    return attempt(doing, this.path, () => readRange(this.handle, byteOffset + start, length, doing));
+    return attempt(doing, this.path, () => this.source.read(byteOffset + start, length, doing));
   }
 
   /**
@@ -101,7 +133,7 @@ export class SafetensorsFile {
 
   /** Closes the file. Its `tensors` and `metadata` stay. */
   async close(): Promise<void> {
-    await this.handle.close();
+    await this.source.close();
   }
 }
 
@@ -139,18 +171,23 @@ export async function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
   options: WriteOptions = {},
 ): Promise<void> {
+  await writeFileAtomic(path, safetensorsChunks(tensors, metadata), options);
+}
+
+/** The bytes of a safetensors file, in order, as `writeSafetensors` writes them. @throws RangeError as it does */
+export async function* safetensorsChunks(
+  tensors: Iterable<TensorToWrite>,
+  metadata: Readonly<Record<string, string>> = {},
+): AsyncGenerator<Uint8Array> {
   const ordered = [...tensors].sort(compareForLayout);
   const names = new Set<string>();
   for (const { name } of ordered) {
     if (names.has(name))
-      throw new RangeError(`writing ${path}: expected each tensor once, got ${quote(name)} twice`);
+      throw new RangeError(`writing weights: expected each tensor once, got ${quote(name)} twice`);
     names.add(name);
   }
-  async function* chunks(): AsyncGenerator<Uint8Array> {
-    yield buildHeader(ordered, metadata);
-    for (const tensor of ordered) yield await encode(tensor);
-  }
-  await writeFileAtomic(path, chunks(), options);
+  yield buildHeader(ordered, metadata);
+  for (const tensor of ordered) yield await encode(tensor);
 }
 
 async function encode({ name, dtype, shape, data }: TensorToWrite): Promise<Uint8Array> {

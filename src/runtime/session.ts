@@ -34,6 +34,8 @@ export const int64 = (ids: BigInt64Array | readonly number[], shape: readonly nu
 export const floats = (value: Value): Float32Array => value.data as Float32Array;
 
 export class Session {
+  private released: Promise<void> | undefined;
+
   private constructor(private readonly session: ort.InferenceSession) {}
 
   /**
@@ -80,11 +82,13 @@ export class Session {
   /**
    * Runs the model. With `into`, only the outputs named there are made: a value given there receives its output in
    * place, without a copy (its buffer must not be one that the same run reads); null asks for a new value.
+   * @throws XPromptError after the release
    */
   async run(
     feeds: Feeds,
     into?: Readonly<Record<string, Value | null>>,
   ): Promise<Readonly<Record<string, Value>>> {
+    if (this.released) throw afterRelease();
     const results = into ? await this.session.run(feeds, { ...into }) : await this.session.run(feeds);
     return results as Record<string, Value>;
   }
@@ -102,10 +106,20 @@ export class Session {
     return this.session.outputNames;
   }
 
-  async release(): Promise<void> {
-    await this.session.release();
+  /** Frees the memory. Calling it again is fine. */
+  release(): Promise<void> {
+    this.released ??= this.session.release();
+    return this.released;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
   }
 }
+
+/** The error of whoever uses a model that was released. */
+export const afterRelease = (): XPromptError =>
+  new XPromptError("running a model: expected one that is loaded, got one that was released (load it again)");
 
 /** The CUDA provider is a separate download of several hundred megabytes; onnxruntime only fails late without it. */
 function requireCuda(): void {

@@ -67,6 +67,10 @@ export class ThreadPool<Job, Answer> {
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   private hire(worker: Worker): void {
     this.idle.push(worker);
     worker.on("message", (answer: Answer) => {

@@ -6,9 +6,10 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
-import { attempt, readJson, recoverDirectory } from "./files.ts";
+import { attempt, readJson } from "./files.ts";
 import { SafetensorsFile, type StoredTensor, type TensorInfo } from "./safetensors.ts";
 import { quote } from "./safetensors-header.ts";
+import { recoverDirectory } from "./temporary.ts";
 
 const single = "model.safetensors";
 const sharded = "model.safetensors.index.json";

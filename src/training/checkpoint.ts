@@ -6,14 +6,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
-import {
-  readJson,
-  recoverDirectory,
-  sha256File,
-  writeFileAtomic,
-  writeFolderAtomic,
-} from "../runtime/files.ts";
+import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../runtime/files.ts";
 import { SafetensorsFile, type TensorToWrite, writeSafetensors } from "../runtime/safetensors.ts";
+import { recoverDirectory } from "../runtime/temporary.ts";
 import { describeDifference, recipeDigest } from "./recipe.ts";
 import type { TrainingState } from "./state.ts";
 
@@ -75,7 +70,7 @@ export async function loadCheckpoint(
   const [before, now] = [record.recipe, recipe].map(computedPart);
   if (recipeDigest(before!) !== recipeDigest(now!))
     throw new XPromptError(
-      `resuming ${run}: expected the recipe it was started with, got ${describeDifference(before!, now!).join("; ")} (use the same settings, or another --out)`,
+      `resuming ${run}: expected the recipe it was started with, got ${describeDifference(before!, now!).join("; ")} (use the same settings; for more steps of a finished run, start another with --init=${run}/model)`,
     );
   if (record.frozen !== state.frozen?.checksum)
     throw new XPromptError(
@@ -108,6 +103,12 @@ export async function loadCheckpoint(
     await file.close();
   }
   state.step = record.step;
+}
+
+/** The steps that a run has done, by its checkpoint. @throws XPromptError when there is none, or it is damaged */
+export async function stepsDone(run: string): Promise<number> {
+  const record = await readJson(join(run, FOLDER, RECORD), recordSchema, "checkpoint");
+  return record.step;
 }
 
 /** Whether a run folder holds a checkpoint; one that a killed writer had set aside is put back first. */

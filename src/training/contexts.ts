@@ -73,6 +73,8 @@ export interface MixSettings extends WorldSettings {
   readonly plainCounts?: readonly number[];
   /** Share of the other contexts whose examples are left out: then the instruction alone says what to do. */
   readonly withoutExample: number;
+  /** Share of TODO parts with the empty example that come with their instruction. Defaults to 0.9. */
+  readonly instructionWithoutExample?: number;
   /** Share of examples, and of TODO parts, that come with their instruction. */
   readonly exampleInstruction: number;
   readonly todoInstruction: number;
@@ -386,7 +388,7 @@ function contextOf(
         })),
     todos: pairs.todos.map((pair) => ({
       input: pair.input,
-      instruction: told(pair, empty ? 0.9 : mix.todoInstruction),
+      instruction: told(pair, empty ? (mix.instructionWithoutExample ?? 0.9) : mix.todoInstruction),
       target: { picture: pair.output },
     })),
   };

@@ -73,6 +73,10 @@ export class HeldOut {
   async release(): Promise<void> {
     await this.session.release();
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
 }
 
 async function preparePart(

@@ -5,6 +5,8 @@ import { type TokenizerRecipe, tokenizerRecipe } from "./tokenizer-recipe.ts";
 import { transformerTask } from "./transformer.ts";
 import { type TransformerRecipe, transformerRecipe } from "./transformer-recipe.ts";
 
+export { hasCheckpoint } from "./checkpoint.ts";
+export { describeRun, isRun, type RunDescription } from "./describe-run.ts";
 export { applyOverrides } from "./overrides.ts";
 export { loadRecipe } from "./recipe.ts";
 export { checkRunFolder, type RunOptions, type RunResult, runTraining, type TrainingTask } from "./run.ts";

@@ -66,6 +66,10 @@ export class MetricsLog {
   async close(): Promise<void> {
     await this.file.close();
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
 }
 
 /**

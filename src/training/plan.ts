@@ -25,12 +25,21 @@ export class Plan<T extends Compiled> {
 
   /** Compiles it when it is first asked for, with the options of then; what is compiled already is given again. */
   compile(options: SessionOptions = {}): Promise<T> {
-    this.compiled ??= Session.create(exportOnnx(this.outputs), options).then(this.finish);
+    this.compiled ??= Session.create(exportOnnx(this.outputs), options)
+      .then(this.finish)
+      .catch((error: unknown) => {
+        this.compiled = undefined; // the next call tries again
+        throw error;
+      });
     return this.compiled;
   }
 
   /** Releases what was compiled, if anything was. */
   async release(): Promise<void> {
-    await (await this.compiled)?.release();
+    await (await this.compiled?.catch(() => undefined))?.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
   }
 }

@@ -10,8 +10,9 @@ import { UsageError, XPromptError } from "../errors.ts";
 import { encodePng, type Image } from "../image/index.ts";
 import { formatBytes, Progress } from "../progress.ts";
 import { attempt, writeFileAtomic } from "../runtime/files.ts";
+import { workWith } from "../runtime/resources.ts";
 import { devices } from "../runtime/session.ts";
-import { threadCount } from "../runtime/threads.ts";
+import { defaultThreads, threadCount } from "../runtime/threads.ts";
 import { type Extras, hasCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { MetricsLog, readMetrics } from "./metrics.ts";
 import { MOMENTUM, methods } from "./optimizer.ts";
@@ -20,26 +21,29 @@ import type { TrainingState } from "./state.ts";
 import { EventWriter } from "./tensorboard.ts";
 import type { SampleStream } from "./workers.ts";
 
+/** Settings of the optimizer that every kind of recipe has. */
+const optimizerSettings = z.strictObject({
+  learningRate: z.number().positive().default(1e-3),
+  beta1: z.number().min(0).lt(1).default(0.9),
+  beta2: z.number().min(0).lt(1).default(0.99),
+  epsilon: z.number().positive().default(1e-8),
+  weightDecay: z.number().min(0).default(0),
+  clipNorm: z.number().positive().default(1),
+  /**
+   * What moves the matrices of layers: AdamW as all else, or Muon, which learns more from each step and takes a quarter
+   * longer for it on batches as small as nano's. Rates mean the same to both.
+   */
+  matrices: z.enum(methods).default("adamw"),
+  /** Muon's decay of the mean gradient. */
+  momentum: z.number().min(0).lt(1).default(MOMENTUM),
+});
+
 /** Settings that every kind of recipe has. */
 export const runSettings = {
   seed: z.int().min(0).default(1),
   steps: z.int().min(1),
-  optimizer: z.strictObject({
-    learningRate: z.number().positive().default(1e-3),
-    beta1: z.number().min(0).lt(1).default(0.9),
-    beta2: z.number().min(0).lt(1).default(0.99),
-    epsilon: z.number().positive().default(1e-8),
-    weightDecay: z.number().min(0).default(0),
-    clipNorm: z.number().positive().default(1),
-    /**
-     * What moves the matrices of layers: AdamW as all else, or Muon, which learns more from each step and takes a
-     * quarter longer for it on batches as small as nano's. Rates mean the same to both.
-     */
-    matrices: z.enum(methods).default("adamw"),
-    /** Muon's decay of the mean gradient. */
-    momentum: z.number().min(0).lt(1).default(MOMENTUM),
-  }),
-  schedule: scheduleSchema,
+  optimizer: optimizerSettings.prefault({}),
+  schedule: scheduleSchema.prefault({}),
   /** Steps between lines of metrics. */
   logEvery: z.int().min(1).default(10),
   /** Steps between evaluations on held-out samples. */
@@ -50,8 +54,11 @@ export const runSettings = {
   checkpointEvery: z.int().min(1).default(250),
   /** Threads that make data. */
   workers: z.int().min(0).max(64).default(1),
-  /** Threads that compute. */
-  threads: threadCount.default(2),
+  /**
+   * Threads that compute. Defaults to the available cores, at most 8. The same results need the same number: name it in
+   * a recipe that is to be repeated on other machines.
+   */
+  threads: threadCount.default(defaultThreads),
   device: z.enum(devices).default("cpu"),
 };
 
@@ -95,7 +102,13 @@ export interface RunOptions {
 
 export interface RunResult {
   readonly steps: number;
+  /** Of the last batch, which is of one kind: runs are compared by `heldOut`. */
   readonly loss: number;
+  /** Measurements on held-out samples: the run's first, at step 0, and its last. */
+  readonly heldOut: {
+    readonly before: Readonly<Record<string, number>>;
+    readonly after: Readonly<Record<string, number>>;
+  };
   /** Folder to resume from. */
   readonly checkpoint: string;
   /** Folder to use with `--model`. */
@@ -154,23 +167,40 @@ export async function runTraining<Batch>(
 
   const log = join(out, "metrics.jsonl");
   let loss = resume ? await lastLoss(log, state.step) : Number.NaN;
-  const metrics = await MetricsLog.open(log, resume ? { resumeAt: state.step } : {});
-  const events = await EventWriter.open(out, resume ? { resumeAt: state.step } : {});
-  const progress = new Progress({ label: `training ${recipe.kind}`, total: recipe.steps, start: state.step });
-  progress.note(`${state.size} parameters, about ${formatBytes(task.memory)} of memory, seed ${recipe.seed}`);
-  const stream = task.batches(state.step);
-  const record = async (values: Record<string, number>, prefix: string) => {
-    const named = Object.entries(values).map(([name, value]) => [`${prefix}/${name}`, value]);
-    await events.scalars(state.step, Object.fromEntries(named));
-  };
-  let toldOfSkipped = false;
-  let saved = state.step;
-  const save = async () => {
-    await metrics.flush();
-    saved = state.step;
-    return saveCheckpoint(out, state, extras, recipe, sets);
-  };
-  try {
+  return workWith(async (resources) => {
+    const metrics = resources.own(await MetricsLog.open(log, resume ? { resumeAt: state.step } : {}));
+    const events = resources.own(await EventWriter.open(out, resume ? { resumeAt: state.step } : {}));
+    const progress = new Progress({
+      label: `training ${recipe.kind}`,
+      total: recipe.steps,
+      start: state.step,
+    });
+    progress.note(
+      `${state.size} parameters, about ${formatBytes(task.memory)} of memory, seed ${recipe.seed}`,
+    );
+    resources.defer(async () => {
+      progress.stop();
+      if (skipped.size > 0)
+        progress.note(`skipped ${skipped.size} broken records of data sets; the first: ${firstOf(skipped)}`);
+    });
+    const stream = resources.own(task.batches(state.step));
+    const record = async (values: Record<string, number>, prefix: string) => {
+      const named = Object.entries(values).map(([name, value]) => [`${prefix}/${name}`, value]);
+      await events.scalars(state.step, Object.fromEntries(named));
+    };
+    let toldOfSkipped = false;
+    let saved = state.step;
+    const save = async () => {
+      await metrics.flush();
+      saved = state.step;
+      return saveCheckpoint(out, state, extras, recipe, sets);
+    };
+    const evaluate = async (): Promise<Record<string, number>> => {
+      const measured = await task.evaluate();
+      await record(measured, "held out");
+      return Object.fromEntries(Object.entries(measured).map(([name, value]) => [HELD_OUT + name, value]));
+    };
+    if (state.step === 0) await metrics.append(0, await evaluate());
     let [units, since] = [0, performance.now()];
     while (state.step < recipe.steps) {
       if (signal?.aborted && state.step > saved) await save();
@@ -195,11 +225,7 @@ export async function runTraining<Batch>(
         await record(line, "train");
         [units, since] = [0, performance.now()];
       }
-      if (due(recipe.evaluateEvery)) {
-        const measured = await task.evaluate();
-        await record(measured, "held out");
-        for (const [name, value] of Object.entries(measured)) line[`heldOut.${name}`] = value;
-      }
+      if (due(recipe.evaluateEvery)) Object.assign(line, await evaluate());
       const sheet = due(recipe.sheetEvery) ? await task.sheet() : undefined;
       if (sheet) {
         const png = await encodePng(sheet);
@@ -214,18 +240,26 @@ export async function runTraining<Batch>(
     await task.release(model);
     const seconds = (performance.now() - started) / 1000;
     const digest = state.digest();
-    return { steps: state.step, loss, checkpoint, model, digest, skipped: skipped.size, seconds };
-  } finally {
-    progress.stop();
-    if (skipped.size > 0)
-      progress.note(`skipped ${skipped.size} broken records of data sets; the first: ${firstOf(skipped)}`);
-    await stream.close();
-    await metrics.close();
-    await events.close();
-  }
+    const heldOut = await heldOutFigures(log);
+    return { steps: state.step, loss, heldOut, checkpoint, model, digest, skipped: skipped.size, seconds };
+  });
 }
 
 const firstOf = (skipped: ReadonlyMap<string, string>): string => [...skipped.values()][0]!;
+
+/** What begins the names of held-out measurements in a line of metrics. */
+const HELD_OUT = "heldOut.";
+
+/** The first and the last held-out measurements of a run. */
+async function heldOutFigures(log: string): Promise<RunResult["heldOut"]> {
+  const measured = (await readMetrics(log))
+    .map((line) => Object.entries(line).filter(([name]) => name.startsWith(HELD_OUT)))
+    .filter((entries) => entries.length > 0)
+    .map((entries) =>
+      Object.fromEntries(entries.map(([name, value]) => [name.slice(HELD_OUT.length), value])),
+    );
+  return { before: measured[0] ?? {}, after: measured.at(-1) ?? {} };
+}
 
 /** The last loss that was logged up to a step: all that a run which is resumed at its end has to say. */
 async function lastLoss(log: string, step: number): Promise<number> {

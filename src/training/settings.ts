@@ -203,16 +203,28 @@ export function explainIssues(schema: Schema, values: unknown, error: z.core.$Zo
   });
 }
 
-/** The complaint about a key that does not exist, with the nearest that does. */
+/** The complaint about a key that does not exist, with the nearest that does; or else with those of its group. */
 export function unknownKey(key: string, known: readonly string[]): string {
   if (known.includes(key)) return `${key}: does not go with the settings beside it`;
-  const last = (dotted: string) => dotted.slice(dotted.lastIndexOf(".") + 1);
-  const distance = (each: string) =>
-    Math.min(editDistance(key, each), editDistance(last(key), last(each)) + 0.5);
-  const nearest = [...known].sort((a, b) => distance(a) - distance(b))[0];
-  const hint =
-    nearest !== undefined && distance(nearest) <= Math.max(2, key.length / 3)
-      ? `did you mean ${nearest}? `
-      : "";
-  return `${key}: no such setting (${hint}there are: ${known.join(", ")})`;
+  const nearest = known
+    .filter((each) => isNear(key, each))
+    .sort((a, b) => editDistance(key, a) - editDistance(key, b))[0];
+  if (nearest !== undefined) return `${key}: no such setting (did you mean ${nearest}?)`;
+  const group = groupOf(key);
+  const ofGroup = known.filter((each) => group !== "" && groupOf(each) === group);
+  const names = ofGroup.length > 0 ? ofGroup : known.map((each) => each.replace(/\..*/, ".…"));
+  return `${key}: no such setting (there are: ${[...new Set(names)].join(", ")})`;
 }
+
+const lastOf = (key: string): string => key.slice(key.lastIndexOf(".") + 1);
+const groupOf = (key: string): string => key.slice(0, Math.max(0, key.lastIndexOf(".")));
+
+/** Whether an unknown key may be meant for a known one: misspelt by a third at most, in another group, or shortened. */
+function isNear(key: string, known: string): boolean {
+  const [written, meant] = [lastOf(key), lastOf(known)].map((word) => word.toLowerCase()) as [string, string];
+  if (editDistance(written, meant) <= Math.max(written.length, meant.length) / 3) return true;
+  return groupOf(key) === groupOf(known) && written === initialsOf(lastOf(known));
+}
+
+/** "lr" of "learningRate". */
+const initialsOf = (word: string): string => word.replace(/(?<=.)[a-z0-9]+/g, "").toLowerCase();

@@ -7,6 +7,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { attempt } from "../runtime/files.ts";
+import { buildWith } from "../runtime/resources.ts";
 
 export interface EventWriterOptions {
   /** The last step whose events stay, of a run that resumes: TensorBoard forgets later ones in older files. */
@@ -42,15 +43,17 @@ export class EventWriter {
       await mkdir(folder, { recursive: true });
       return open(path, "ax");
     });
-    const writer = new EventWriter(path, file, clock);
-    await writer.write(0, (event) => event.tag(3, WireType.LengthDelimited).string("brain.Event:2"));
-    if (resumeAt !== undefined) {
-      // SessionLog { status: START }: everything from this step on is void.
-      await writer.write(resumeAt + 1, (event) =>
-        message(event, 7, (log) => log.tag(1, WireType.Varint).int32(1)),
-      );
-    }
-    return writer;
+    return buildWith(async (resources) => {
+      const writer = resources.own(new EventWriter(path, file, clock));
+      await writer.write(0, (event) => event.tag(3, WireType.LengthDelimited).string("brain.Event:2"));
+      if (resumeAt !== undefined) {
+        // SessionLog { status: START }: everything from this step on is void.
+        await writer.write(resumeAt + 1, (event) =>
+          message(event, 7, (log) => log.tag(1, WireType.Varint).int32(1)),
+        );
+      }
+      return writer;
+    });
   }
 
   /** One point on each of the named curves. */
@@ -87,6 +90,10 @@ export class EventWriter {
 
   async close(): Promise<void> {
     await this.file.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   private summary(step: number, fill: (summary: BinaryWriter) => void): Promise<void> {

@@ -37,17 +37,19 @@ export const tokenizerRecipe = recipeKind(
         patches: z.boolean().default(false),
       })
       .prefault({}),
-    loss: z.strictObject({
-      /** Weights of the mean absolute and mean squared error, in units of [−1, 1]. */
-      absolute: z.number().min(0).default(0.5),
-      squared: z.number().min(0).default(1),
-      /** Weight of the absolute error between neighbouring pixels' differences: keeps edges sharp. */
-      edges: z.number().min(0).default(0.25),
-      /** Pull of the encoder towards its codes; the codes' pull towards the encoder is 1. */
-      commitment: z.number().min(0).default(0.25),
-      /** Pull between the encoder's vectors of cells that look the same in two pictures. */
-      constancy: z.number().min(0).default(0),
-    }),
+    loss: z
+      .strictObject({
+        /** Weights of the mean absolute and mean squared error, in units of [−1, 1]. */
+        absolute: z.number().min(0).default(0.5),
+        squared: z.number().min(0).default(1),
+        /** Weight of the absolute error between neighbouring pixels' differences: keeps edges sharp. */
+        edges: z.number().min(0).default(0.25),
+        /** Pull of the encoder towards its codes; the codes' pull towards the encoder is 1. */
+        commitment: z.number().min(0).default(0.25),
+        /** Pull between the encoder's vectors of cells that look the same in two pictures. */
+        constancy: z.number().min(0).default(0),
+      })
+      .prefault({}),
     /** The text tokenizer, learned from the words of the tasks. */
     text: z
       .strictObject({

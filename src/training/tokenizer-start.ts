@@ -66,7 +66,8 @@ async function patchCodebook(recipe: TokenizerRecipe, config: VqganConfig): Prom
       iterations: settings.iterations,
       random: Random.of(seed, "k-means"),
       session: { threads },
-      onProgress: (iteration, error) => progress.update(iteration, { psnr: (-10 * Math.log10(error / 4)).toFixed(2) }),
+      onProgress: (iteration, error) =>
+        progress.update(iteration, { psnr: (-10 * Math.log10(error / 4)).toFixed(2) }),
     });
   } finally {
     progress.stop();

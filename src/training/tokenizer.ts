@@ -24,6 +24,7 @@ import {
 } from "../graph/index.ts";
 import { contactSheet, type Image } from "../image/index.ts";
 import { Random } from "../random.ts";
+import { buildWith, type Resources } from "../runtime/resources.ts";
 import { float32, floats, int64, type Value } from "../runtime/session.ts";
 import { caption, drawScene, familiesOf, openWorlds } from "../tasks/index.ts";
 import { trainingMemory } from "./memory.ts";
@@ -37,8 +38,22 @@ import { moduleBeside, SampleStream } from "./workers.ts";
 
 const HELD_OUT_BATCHES = 4;
 
+/** Pictures that went through the image tokenizer, and which of their cells look the same. */
+interface Reconstruction extends Pick<PictureBatch, "twins"> {
+  readonly images: readonly Image[];
+  readonly codes: readonly Int32Array[];
+  readonly copies: readonly Image[];
+}
+
 /** Makes a run of the recipe ready. */
-export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTask<PictureBatch>> {
+export function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTask<PictureBatch>> {
+  return buildWith((resources) => prepareTokenizer(recipe, resources));
+}
+
+async function prepareTokenizer(
+  recipe: TokenizerRecipe,
+  resources: Resources,
+): Promise<TrainingTask<PictureBatch>> {
   const { gathered } = openWorlds(recipe, "train");
   const start = await startOf(recipe);
   const { config } = start;
@@ -52,6 +67,7 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
   const plan = TrainingStep.plan(build, recipe.optimizer, isTrained);
   const memory = await trainingMemory(recipe, state.bytes, [plan.bytes]);
   const session = { threads: recipe.threads, device: recipe.device, arena: memory.arena };
+  resources.own(plan);
   const compiled = await plan.compile(session);
   /** How often each code was used since the last revival. */
   const usage = new Float32Array(config.codes);
@@ -59,16 +75,20 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
   const heldOut = heldOutOf(data("held out"));
   const reviveBefore = isTrained(CODEBOOK) ? recipe.steps * recipe.reviveUntil : 0;
 
-  const current = () => new ImageTokenizer(config, allWeights(), session);
-  const reconstruct = async ({
-    pictures,
-  }: PictureBatch): Promise<{ images: Image[]; codes: Int32Array[]; copies: Image[] }> => {
-    const tokenizer = current();
-    const images = fromPlanes(pictures, config.resolution);
-    const codes = await tokenizer.encode(images);
-    const copies = await tokenizer.decode(codes);
-    await tokenizer.release();
-    return { images, codes, copies };
+  /** Held-out batches through the tokenizer as it is now. */
+  const reconstruct = async (batches: readonly PictureBatch[]): Promise<Reconstruction[]> => {
+    const tokenizer = new ImageTokenizer(config, allWeights(), session);
+    try {
+      const reconstructions: Reconstruction[] = [];
+      for (const { pictures, twins } of batches) {
+        const images = fromPlanes(pictures, config.resolution);
+        const codes = await tokenizer.encode(images);
+        reconstructions.push({ images, codes, copies: await tokenizer.decode(codes), twins });
+      }
+      return reconstructions;
+    } finally {
+      await tokenizer.release();
+    }
   };
 
   return {
@@ -108,13 +128,15 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
       const ofWorlds: Record<string, number> = {};
       let [error, count] = [0, 0];
       let [kept, twinned] = [0, 0];
-      for (const { world, batch } of heldOut) {
-        const { images, codes, copies } = await reconstruct(batch);
+      for (const [i, { images, codes, copies, twins }] of (
+        await reconstruct(heldOut.map(({ batch }) => batch))
+      ).entries()) {
+        const { world } = heldOut[i]!;
         const errors = images.map((image, i) => meanSquaredError(image, copies[i]!));
         const psnr = errors.reduce((sum, mse) => sum - 10 * Math.log10(mse), 0) / errors.length;
         ofWorlds[`psnr.${world}`] = (ofWorlds[`psnr.${world}`] ?? 0) + psnr / HELD_OUT_BATCHES;
         const cells = codes.flatMap((row) => [...row]);
-        for (const [cell, twin] of batch.twins.entries()) {
+        for (const [cell, twin] of twins.entries()) {
           if (Number(twin) === cell) continue;
           twinned++;
           if (cells[cell] === cells[Number(twin)]) kept++;
@@ -127,7 +149,7 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
       return { psnr, ...ofWorlds, usedCodes: used.size, keptCodes: kept / twinned };
     },
     async sheet() {
-      const { images, copies } = await reconstruct(heldOut[0]!.batch);
+      const [{ images, copies }] = (await reconstruct([heldOut[0]!.batch])) as [Reconstruction];
       const shown = images.slice(0, 16).map((image, i) => ({ image, copy: copies[i]! }));
       const rows = [shown.slice(0, 8), shown.slice(8)].flatMap((part) => [
         { label: "picture", cells: part.map(({ image }) => ({ image })) },
@@ -142,7 +164,7 @@ export async function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTa
         tokenizer:
           start.tokenizer ?? trainBpe(taskTexts(recipe), { ...recipe.text, imageCodes: config.codes }),
       }),
-    close: () => compiled.release(),
+    close: () => resources.release(),
   };
 }
 

@@ -201,7 +201,11 @@ function packTodo(
   const shown = "words" in target || !target.read ? made : targetTokens(vocabulary, { picture: target.read });
   const read = [...asked, ...shown];
   const start = row * batch.packing.todoLength;
-  const length = Math.min(tokens.length - 1, batch.packing.todoLength);
+  const length = tokens.length - 1;
+  if (length > batch.packing.todoLength)
+    throw new RangeError(
+      `packing a TODO part: expected at most ${batch.packing.todoLength} tokens, got ${length}`,
+    );
   joinPictures(batch.todoSegments, start, asked, vocabulary);
   // End of image and end of text are not measured: they are certain.
   const last = asked.length + made.length - (answer === "picture" ? 2 : 1);

@@ -113,6 +113,8 @@ export const transformerRecipe = recipeKind(
         pairs: z.array(z.union([z.string().min(1), pairsSettings, librarySettings])).default([]),
         /** Share of contexts that are drawn from `pairs`, where there are any; the others are of families. */
         pairsShare: share.default(0.5),
+        /** Whether a run without `pairs` is refused. Defaults to false. */
+        pairsRequired: z.boolean().optional(),
         /** Share of the pairs that is kept out of training, to measure on. */
         pairsHeldOut: z.number().min(0).max(0.9).default(0.1),
         /** Share of the contexts of pairs that are asked for backwards. */
@@ -135,6 +137,8 @@ export const transformerRecipe = recipeKind(
         /** How often these have 1, 2, 3, 4 objects; unless told, as other scenes do. */
         plainCounts: counts.max(4).optional(),
         withoutExample: share.default(0.1),
+        /** Share of TODO parts with the empty example that come with their instruction. Defaults to 0.9. */
+        instructionWithoutExample: share.optional(),
         exampleInstruction: share.default(0.25),
         todoInstruction: share.default(0.5),
         /** Share of a target's codes that are read as others of its picture while the next ones are predicted. */

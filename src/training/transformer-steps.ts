@@ -85,6 +85,10 @@ export class TransformerSteps {
     for (const plan of this.all) await plan.release();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
   private get all(): readonly (Plan<TrainingStep> | Plan<OwnCodes>)[] {
     return [...this.plans.values()].flatMap(({ step, ownCodes }) => (ownCodes ? [step, ownCodes] : [step]));
   }

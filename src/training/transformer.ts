@@ -7,10 +7,11 @@ import { mergeAdapter, writeAdapterFolder } from "../chameleon/adapter-folder.ts
 import { readWeights, type Weight, writeModelFolder } from "../chameleon/folder.ts";
 import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { mergeShared } from "../chameleon/shared-rows.ts";
-import { XPromptError } from "../errors.ts";
+import { UsageError, XPromptError } from "../errors.ts";
 import { Graph, parameterShapes } from "../graph/index.ts";
 import { isLibrary, prepareNeighbours } from "../retrieval/index.ts";
 import { readJson } from "../runtime/files.ts";
+import { buildWith, type Resources } from "../runtime/resources.ts";
 import { floats, type SessionOptions } from "../runtime/session.ts";
 import type { Skipped } from "../tasks/datasets/index.ts";
 import {
@@ -24,7 +25,7 @@ import {
 import { modelConfigToJson } from "../xprompt/config.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { exampleRows, todoRows } from "../xprompt/packing.ts";
-import { type MixSettings, openSources } from "./contexts.ts";
+import { type ContextSource, type MixSettings, openSets, openSources } from "./contexts.ts";
 import { HeldOut } from "./evaluation.ts";
 import { trainingMemory } from "./memory.ts";
 import { objective } from "./objective.ts";
@@ -37,12 +38,20 @@ import { TransformerSteps } from "./transformer-steps.ts";
 import { moduleBeside, SampleStream } from "./workers.ts";
 
 /** Makes a run of the recipe ready. */
-export async function transformerTask(given: TransformerRecipe): Promise<TrainingTask<PackedBatch>> {
+export function transformerTask(recipe: TransformerRecipe): Promise<TrainingTask<PackedBatch>> {
+  return buildWith((resources) => prepareTransformer(recipe, resources));
+}
+
+async function prepareTransformer(
+  given: TransformerRecipe,
+  resources: Resources,
+): Promise<TrainingTask<PackedBatch>> {
   const recipe = withPrototypes(given);
   const device: SessionOptions = { threads: recipe.threads, device: recipe.device };
   checkMix(recipe);
   const start = await startOf(recipe, device);
   const { folder, tokenizers, xprompt, config } = start;
+  resources.own(tokenizers.image);
   const { adapter, codeFeatures, ...decoder } = config;
   const graph = new Graph();
   /** Held-out contexts have one example each. */
@@ -52,13 +61,18 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
 
   const mix: MixSettings = { ...recipe.mix, pairs: await Promise.all(recipe.mix.pairs.map(prepared)) };
   const isTrained = (name: string) => state.parameters.has(name);
-  const steps = new TransformerSteps({
-    shapes: possibleShapes({ ...recipe, xprompt, mix, weights: recipe.loss }, tokenizers.image.codesPerImage),
-    config,
-    recipe,
-    isTrained,
-    imageTokens: tokenizers.text.vocabulary.imageTokens,
-  });
+  const steps = resources.own(
+    new TransformerSteps({
+      shapes: possibleShapes(
+        { ...recipe, xprompt, mix, weights: recipe.loss },
+        tokenizers.image.codesPerImage,
+      ),
+      config,
+      recipe,
+      isTrained,
+      imageTokens: tokenizers.text.vocabulary.imageTokens,
+    }),
+  );
   const memory = await trainingMemory(recipe, state.bytes, steps.bytes);
   const session = { ...device, arena: memory.arena };
   const data = (part: string): ContextOptions => ({
@@ -83,7 +97,9 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
     describe: 0,
     textToImage: 0,
     withoutExample: 0,
+    exampleInstruction: 0,
     todoInstruction: 0,
+    pairsReversed: 0,
     misread: 0,
     weights: {},
   };
@@ -104,16 +120,14 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
   const skip = ({ set, row, why }: Skipped) => skipped.set(`${set}#${row}`, `${set}: ${why}`);
   const { sets, worlds } = await openSources(data("train"), skip);
   checkWorlds(recipe, worlds);
-  const heldOut = HeldOut.prepare(
-    kinds,
-    recipe.heldOutBatches,
-    tokenizers,
-    { nll: targetNll!, config },
-    session,
-    skip,
-  );
-  heldOut.catch(() => {}); // Whoever measures is told.
-  // Of a user's sets now, not when the first stretch of training is over.
+  /** The user's own pairs that sheets show. */
+  let shown: readonly ContextSource[] | undefined;
+  const measured = { nll: targetNll!, config };
+  const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, measured, session, skip);
+  // An error surfaces in evaluate().
+  resources.defer(async () => (await heldOut.catch(() => undefined))?.release());
+  heldOut.catch(() => {});
+  // Broken data of the user's fail now, not at the first evaluation.
   if (hasPairs(recipe) || worlds.gathered) await heldOut;
 
   const parts = {
@@ -163,7 +177,8 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
         session,
       );
       try {
-        return await transformerSheet(model, recipe, `transformer, step ${state.step}`);
+        shown ??= await openSets(data(hasPairs(recipe) ? "held out" : "train"));
+        return await transformerSheet(model, recipe, `transformer, step ${state.step}`, shown);
       } finally {
         await model.release();
       }
@@ -178,11 +193,7 @@ export async function transformerTask(given: TransformerRecipe): Promise<Trainin
         base: tokenizers.preprocessing && folder,
       });
     },
-    async close() {
-      await steps.release();
-      await (await heldOut).release();
-      await tokenizers.image.release();
-    },
+    close: () => resources.release(),
   };
 }
 
@@ -223,9 +234,13 @@ const hasScenes = (names: readonly string[]): boolean =>
 /** Whether there are pairs to measure on. */
 const hasPairs = ({ mix }: TransformerRecipe): boolean => mix.pairs.length > 0 && mix.pairsHeldOut > 0;
 
-/** @throws UsageError for a weight of a family that there is none of */
+/** @throws UsageError for missing pairs, or a weight of an unknown family */
 function checkMix({ mix }: TransformerRecipe): void {
   for (const name of Object.keys(mix.weights)) checkName(name);
+  if (mix.pairsRequired && mix.pairs.length === 0)
+    throw new UsageError(
+      "transformer recipe: mix.pairs: expected folders or files of pairs to train on, got none (add --mix.pairs=DIR)",
+    );
 }
 
 /** @throws XPromptError when nothing is left to train on in one of the worlds */

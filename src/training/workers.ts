@@ -106,6 +106,10 @@ export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
     await Promise.all([...this.crew.keys()].map((worker) => worker.terminate()));
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   private async makeHere(step: number): Promise<T> {
     try {
       this.inline ??= loadSource<T>({ module: this.module, options: this.config.options });

@@ -1,5 +1,7 @@
 /** @file What `generate` asks for where it looks for examples by itself, and what it gets (paper: RAIE). */
+import type { Chameleon } from "../chameleon/model.ts";
 import type { Picture } from "../chameleon/picture.ts";
+import type { ModelConfig } from "./config.ts";
 import type { VisualPrompt } from "./prompt.ts";
 import type { Codes } from "./sequence.ts";
 
@@ -37,4 +39,22 @@ export interface Retrieved {
   readonly examples: readonly RetrievedExample[];
   /** The best similarity there was, where that was not enough. */
   readonly best?: number;
+}
+
+/** What a source of examples needs of the model that asks: an `XPrompt` is one. */
+export interface AskingModel {
+  readonly fingerprint: string;
+  readonly config: ModelConfig;
+  readonly base: Chameleon;
+  /** Side of the pictures in pixels. */
+  readonly size: number;
+  compress(
+    examples: readonly { readonly input: Picture; readonly output: Picture; readonly instruction?: string }[],
+  ): Promise<VisualPrompt>;
+}
+
+/** Where `generate` looks for examples by itself. An `ExampleLibrary` is one. */
+export interface ExampleSource {
+  /** Finds examples for a request, compiled for the model. */
+  retrieve(model: AskingModel, request: ExampleRequest): Promise<Retrieved>;
 }

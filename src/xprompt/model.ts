@@ -5,11 +5,11 @@ import type { CacheBlock } from "../chameleon/cache.ts";
 import { checkSize } from "../chameleon/check-parts.ts";
 import type { Decoder } from "../chameleon/decoder.ts";
 import { readInitializers, readWeights } from "../chameleon/folder.ts";
+import type { Pixels } from "../chameleon/image-tokenizer.ts";
 import { requireMemoryFor } from "../chameleon/memory.ts";
 import { Chameleon } from "../chameleon/model.ts";
 import type { Picture } from "../chameleon/picture.ts";
 import { preprocessingOf } from "../chameleon/preprocessing.ts";
-import type { Sampling } from "../chameleon/sampling.ts";
 import { TextTokenizer } from "../chameleon/text-tokenizer.ts";
 import type { Tokenizer } from "../chameleon/tokenizer.ts";
 import { headWidth } from "../chameleon/transformer.ts";
@@ -23,111 +23,26 @@ import { adapted } from "./adapted.ts";
 import { checkParts } from "./check-parts.ts";
 import { fingerprintOf, type ModelConfig, modelConfigFromJson, modelConfigSchema } from "./config.ts";
 import { describeChange } from "./describe.ts";
-import type { ExampleRequest, Retrieved, RetrievedExample } from "./example-source.ts";
 import { draw, type GuidanceWeights } from "./generate.ts";
 import { resolveModel } from "./models.ts";
+import {
+  type CompressOptions,
+  checkKeys,
+  type DescribeOptions,
+  type Example,
+  type Generated,
+  type GenerateOptions,
+  type LoadOptions,
+  optionNames,
+  type ScoreOptions,
+} from "./options.ts";
 import { VisualPrompt } from "./prompt.ts";
 import { checkRequest, type Guidance } from "./request.ts";
 import { codeNats } from "./score.ts";
 import { type Codes, type EncodedExample, exampleTokens, textLimit } from "./sequence.ts";
 
+export type * from "./options.ts";
 export type { Picture };
-
-/** A before → after pair, with the words for the change if there are any. */
-export interface Example {
-  readonly input: Picture;
-  readonly output: Picture;
-  readonly instruction?: string;
-}
-
-export interface LoadOptions extends SessionOptions {
-  /** Folder of an adapter of this model, as training with `train: "lora"` or `"xp"` writes it, or Hugging Face's PEFT. */
-  readonly adapter?: string;
-}
-
-export interface Progress {
-  /** Rows of codes that are complete, of `rows`. */
-  readonly row: number;
-  readonly rows: number;
-  /** The samples as they are so far; what is not drawn yet shows the input picture, or grey where there is none. */
-  preview(): Promise<Image[]>;
-}
-
-/** Where `generate` looks for examples by itself. An `ExampleLibrary` is one. */
-export interface ExampleSource {
-  /** Finds examples for a request, compiled for this model. */
-  retrieve(model: XPrompt, request: ExampleRequest): Promise<Retrieved>;
-}
-
-export interface GenerateOptions {
-  /** What to do, by example: one prompt, or several that are used together. */
-  readonly prompt?: VisualPrompt | readonly VisualPrompt[];
-  /** Where to look for examples that are like what is asked for: an `ExampleLibrary`, say. */
-  readonly library?: ExampleSource;
-  /** Examples to take from the library. Defaults to 1. */
-  readonly k?: number;
-  /** Take no example of the library that is less like what is asked for, 1 being the same. Defaults to any. */
-  readonly minSimilarity?: number;
-  /** The picture to change; without it the model draws from words and examples alone. */
-  readonly input?: Picture;
-  /** What to do, in words. */
-  readonly instruction?: string;
-  /** The same seed, model and device give the same pictures. Drawn at random unless given. */
-  readonly seed?: number;
-  /** Pictures to draw. Defaults to 1. */
-  readonly samples?: number;
-  /** Divides the logits; 0 takes the likeliest code. Defaults to what the model recommends, else 1. */
-  readonly temperature?: number;
-  /** Draw from the k likeliest codes only; 0 for all. Defaults to what the model recommends, else 0. */
-  readonly topK?: number;
-  /** Draw from the likeliest codes that make up this share of the probability. Defaults to what the model recommends, else 1. */
-  readonly topP?: number;
-  /**
-   * How strongly the conditions are followed, each against not having it; 1 is plain sampling. A number is for the
-   * examples, or for the instruction where there are none. Defaults to what the model recommends, else 1.
-   */
-  readonly guidance?: Guidance;
-  /** Called after every row of codes. */
-  onProgress?(progress: Progress): void | Promise<void>;
-  readonly signal?: AbortSignal;
-}
-
-/** A request as `generate` takes it, and the picture that is to answer it. */
-export interface ScoreOptions extends Pick<GenerateOptions, "prompt" | "input" | "instruction"> {
-  readonly output: Picture;
-}
-
-export interface DescribeOptions {
-  /** The same seed gives the same words, with a temperature. Defaults to 0. */
-  readonly seed?: number;
-  /** 0 takes the likeliest word each time. Defaults to 0. */
-  readonly temperature?: number;
-  readonly signal?: AbortSignal;
-}
-
-export interface Generated {
-  /** One picture a sample. */
-  readonly images: readonly Image[];
-  /** The codes of each. */
-  readonly codes: readonly (readonly number[])[];
-  readonly seed: number;
-  /** How the pictures were drawn, what was not asked for included. */
-  readonly settings: Sampling & { readonly guidance: Guidance };
-  /** Fingerprint of the model. */
-  readonly model: string;
-  /** What the library gave, the nearest first. */
-  readonly retrieved?: readonly RetrievedExample[];
-  /** The similarity of the library's nearest example, where that was not like enough. */
-  readonly bestSimilarity?: number;
-  readonly tokens: { readonly examples: number; readonly prompt: number; readonly generated: number };
-  /** Milliseconds. */
-  readonly timings: {
-    readonly prepare: number;
-    readonly draw: number;
-    readonly decode: number;
-    readonly total: number;
-  };
-}
 
 /** Examples whose pictures are in memory together. */
 const AT_ONCE = 32;
@@ -150,6 +65,9 @@ export class XPrompt {
    * @example const model = await XPrompt.load("nano");
    */
   static async load(nameOrPath: string, options: LoadOptions = {}): Promise<XPrompt> {
+    if (typeof nameOrPath !== "string")
+      throw new UsageError(`loading a model: expected a name or a folder, got ${typeof nameOrPath}`);
+    checkKeys("loading a model", options, optionNames.load);
     const folder = await resolveModel(nameOrPath);
     const config = await readConfig(folder);
     const text = await TextTokenizer.load(join(folder, "tokenizer.json"), {
@@ -226,13 +144,20 @@ export class XPrompt {
 
   /**
    * Reads examples and keeps what the model makes of them: S slots each, however long they were.
-   * @throws XPromptError for a picture that can not be read, or no example
+   * @throws XPromptError for a picture that cannot be read, or no example
+   * @throws the signal's reason, once it is aborted
    */
-  async compress(examples: readonly Example[]): Promise<VisualPrompt> {
-    if (examples.length === 0) throw new UsageError("compressing: expected at least one example, got none");
+  async compress(examples: readonly Example[], options: CompressOptions = {}): Promise<VisualPrompt> {
+    checkKeys("compressing", options, optionNames.compress);
+    if (!Array.isArray(examples) || examples.length === 0)
+      throw new UsageError("compressing: expected an array of at least one example, got none");
     const parts: VisualPrompt[] = [];
-    for (let at = 0; at < examples.length; at += AT_ONCE)
-      parts.push(await this.compressTogether(examples.slice(at, at + AT_ONCE)));
+    for (let done = 0; done < examples.length; done += AT_ONCE) {
+      options.signal?.throwIfAborted();
+      parts.push(
+        await this.compressSome(examples.slice(done, done + AT_ONCE), done, examples.length, options),
+      );
+    }
     return VisualPrompt.join(parts);
   }
 
@@ -244,8 +169,11 @@ export class XPrompt {
    */
   async generate(options: GenerateOptions): Promise<Generated> {
     const started = performance.now();
-    const shown = options.prompt === undefined ? [] : [options.prompt].flat();
-    const pictures = options.input !== undefined || shown.length > 0 || options.library !== undefined;
+    checkKeys("generating", options, optionNames.generate);
+    const given = options.prompt === undefined ? [] : [options.prompt].flat();
+    const hasExamples = options.examples !== undefined && options.examples.length > 0;
+    const pictures =
+      options.input !== undefined || given.length > 0 || hasExamples || options.library !== undefined;
     const {
       seed = randomSeed(),
       samples,
@@ -254,14 +182,18 @@ export class XPrompt {
       minSimilarity,
       ...sampling
     } = checkRequest(options, this.config.xprompt.sampling, { pictures });
+    for (const name of ["k", "minSimilarity"] as const)
+      if (options.library === undefined && options[name] !== undefined)
+        throw new UsageError(`generating: ${name}: expected it with a library, got it alone`);
     const { signal } = options;
     signal?.throwIfAborted();
-    this.joined(shown);
+    this.joined(given);
     if (!this.tokenizer.decodesImages)
       throw new XPromptError(
         "generating: expected a model that can decode pictures, got one without the decoder of its image tokenizer (put Meta's vqgan.ckpt into the folder of the base that it was made of, and make it again with xprompt init)",
       );
-    const input = options.input === undefined ? undefined : await this.base.pixels(options.input);
+    const input = options.input === undefined ? undefined : await this.picture(options.input, "input");
+    const shown = hasExamples ? [...given, await this.compress(options.examples, { signal })] : given;
     const [inputCodes] = input ? await this.tokenizer.encodeImages([input]) : [];
     const retrieved = await options.library?.retrieve(this, {
       instruction: options.instruction ?? "",
@@ -299,7 +231,7 @@ export class XPrompt {
     });
     signal?.throwIfAborted();
     const done = performance.now();
-    const images = await this.tokenizer.decodeImages(drawn.codes);
+    const images = (await this.tokenizer.decodeImages(drawn.codes)) as [Image, ...Image[]];
     const ended = performance.now();
     return {
       images,
@@ -312,6 +244,7 @@ export class XPrompt {
         examples: blocks.reduce((sum, { length }) => sum + length, 0),
         prompt: drawn.promptTokens,
         generated: samples * side * side,
+        unread: this.unreadTokens(options.instruction ?? "", input ? 1 : 0),
       },
       timings: {
         prepare: prepared - started,
@@ -332,14 +265,16 @@ export class XPrompt {
     what: Example | { readonly prompt: VisualPrompt | readonly VisualPrompt[] },
     options: DescribeOptions = {},
   ): Promise<string> {
-    const { temperature, seed = 0 } = checkRequest({ temperature: 0, ...options });
-    const prompt = this.joined("prompt" in what ? what.prompt : await this.compress([what]));
+    checkKeys("describing", options, optionNames.describe);
+    const { temperature, seed = 0 } = checkRequest(options, { temperature: 0 });
+    const { signal } = options;
+    const prompt = this.joined("prompt" in what ? what.prompt : await this.compress([what], { signal }));
     if (!prompt) throw new UsageError("describing: expected at least one example, got none");
     const words = await describeChange(this.decoder, this.vocabulary, this.config.xprompt, {
       blocks: prompt.blocks,
       seed,
       sampling: { temperature, topK: 0, topP: 1 },
-      signal: options.signal,
+      signal,
     });
     return this.tokenizer.decodeText(words).trim();
   }
@@ -351,10 +286,12 @@ export class XPrompt {
    * @example const nats = await model.score({ prompt, input: query, output: truth });
    */
   async score(options: ScoreOptions): Promise<number[]> {
-    const { input, instruction = "" } = options;
-    const pictures = await Promise.all(
-      [options.output, ...(input === undefined ? [] : [input])].map((each) => this.base.pixels(each)),
-    );
+    checkKeys("scoring", options, optionNames.score);
+    const { input, output, instruction = "" } = options;
+    const pictures = await Promise.all([
+      this.picture(output, "output"),
+      ...(input === undefined ? [] : [this.picture(input, "input")]),
+    ]);
     const [target, inputCodes] = await this.tokenizer.encodeImages(pictures);
     const prompt = this.joined(options.prompt) ?? (await this.empty());
     return codeNats(this.decoder, this.vocabulary, this.config.xprompt, {
@@ -366,12 +303,21 @@ export class XPrompt {
 
   /** What is left of pictures that go through the image tokenizer and back: no drawn picture can be nearer. */
   async reconstruct(pictures: readonly Picture[]): Promise<Image[]> {
-    const images = await Promise.all(pictures.map((picture) => this.base.pixels(picture)));
+    const images = await Promise.all(pictures.map((picture, i) => this.picture(picture, `pictures[${i}]`)));
     return this.tokenizer.decodeImages(await this.tokenizer.encodeImages(images));
   }
 
+  /** Frees the memory. Calling it again is fine; anything else afterwards is an XPromptError. */
   async release(): Promise<void> {
     await this.base.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  private picture(picture: Picture, name: string): Promise<Pixels> {
+    return this.base.pixels(picture, name);
   }
 
   private get vocabulary(): Vocabulary {
@@ -409,10 +355,21 @@ export class XPrompt {
     );
   }
 
-  private async compressTogether(examples: readonly Example[]): Promise<VisualPrompt> {
+  /** Some of the examples that are compressed, from number `first` on. */
+  private async compressSome(
+    examples: readonly Example[],
+    first: number,
+    total: number,
+    { onProgress, signal }: CompressOptions,
+  ): Promise<VisualPrompt> {
     const pictures = await Promise.all(
-      examples.flatMap(({ input, output }) => [this.base.pixels(input), this.base.pixels(output)]),
+      examples.flatMap((example, i) =>
+        (["input", "output"] as const).map((side) =>
+          this.picture(example?.[side], `examples[${first + i}].${side}`),
+        ),
+      ),
     );
+    signal?.throwIfAborted();
     const codes = await this.tokenizer.encodeImages(pictures);
     const encoded = examples.map(
       ({ instruction = "" }, i): EncodedExample => ({
@@ -421,21 +378,32 @@ export class XPrompt {
         instruction: this.words(instruction, 2),
       }),
     );
-    return this.read(encoded);
+    return this.read(encoded, {
+      signal,
+      onProgress: ({ done }) => onProgress?.({ done: first + done, examples: total }),
+    });
   }
 
   private empty(): Promise<VisualPrompt> {
-    this.emptyExample ??= this.read([null]);
+    this.emptyExample ??= this.read([null]).catch((error: unknown) => {
+      this.emptyExample = undefined; // the next call tries again
+      throw error;
+    });
     return this.emptyExample;
   }
 
-  private async read(examples: readonly (EncodedExample | null)[]): Promise<VisualPrompt> {
+  private async read(
+    examples: readonly (EncodedExample | null)[],
+    { onProgress, signal }: CompressOptions = {},
+  ): Promise<VisualPrompt> {
     const { tokens: xpTokens, mask } = this.config.xprompt;
     const blocks = [];
     for (const example of examples) {
+      signal?.throwIfAborted();
       const tokens = exampleTokens(this.vocabulary, example, xpTokens);
       const kept = mask === "causal" ? tokens.length : xpTokens;
       blocks.push(await this.decoder.compress({ tokens, positions: [...tokens.keys()] }, kept));
+      await onProgress?.({ done: blocks.length, examples: examples.length });
     }
     return VisualPrompt.of(this.fingerprint, blocks);
   }

@@ -7,9 +7,9 @@ import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { CacheBlock } from "../chameleon/cache.ts";
 import { XPromptError } from "../errors.ts";
-import type { WriteOptions } from "../runtime/files.ts";
+import { type WriteOptions, writeFileAtomic } from "../runtime/files.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../runtime/float16.ts";
-import { SafetensorsFile, writeSafetensors } from "../runtime/safetensors.ts";
+import { SafetensorsFile, safetensorsChunks } from "../runtime/safetensors.ts";
 import { quote } from "../runtime/safetensors-header.ts";
 
 const FORMAT = "xprompt";
@@ -67,9 +67,31 @@ export class VisualPrompt {
    * @throws XPromptError for more examples than a file holds
    */
   async save(path: string, options: WriteOptions = {}): Promise<void> {
+    await writeFileAtomic(path, this.chunks(`writing prompt ${path}`), options);
+  }
+
+  /** The bytes of a `.xprompt` file, as `save` writes them: for a database, a cache or a response. */
+  async toBytes(): Promise<Uint8Array<ArrayBuffer>> {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of this.chunks("writing a prompt")) chunks.push(chunk);
+    return new Uint8Array(Buffer.concat(chunks));
+  }
+
+  /** Reads a `.xprompt` file. @throws XPromptError when it is damaged or something else */
+  static async load(path: string): Promise<VisualPrompt> {
+    return VisualPrompt.read(await SafetensorsFile.open(path), `reading prompt ${path}`);
+  }
+
+  /** A prompt from the bytes of a `.xprompt` file. @throws XPromptError when they are damaged or something else */
+  static async fromBytes(bytes: Uint8Array | ArrayBuffer): Promise<VisualPrompt> {
+    const file = await SafetensorsFile.fromBytes(new Uint8Array(bytes), "of a prompt");
+    return VisualPrompt.read(file, "reading a prompt");
+  }
+
+  private chunks(doing: string): AsyncIterable<Uint8Array> {
     if (this.blocks.length > MOST_EXAMPLES)
       throw new XPromptError(
-        `writing prompt ${path}: expected at most ${MOST_EXAMPLES} examples, got ${this.blocks.length} (put them into several files, which can be used together)`,
+        `${doing}: expected at most ${MOST_EXAMPLES} examples, got ${this.blocks.length} (put them into several files, which can be used together)`,
       );
     const tensors = this.blocks.flatMap(({ length, heads, layers }, i) =>
       layers.flatMap((block, layer) =>
@@ -84,20 +106,16 @@ export class VisualPrompt {
         }),
       ),
     );
-    const metadata = {
+    return safetensorsChunks(tensors, {
       format: FORMAT,
       version: VERSION,
       model: this.model,
       examples: String(this.blocks.length),
       sha256: checksum(this.model, tensors),
-    };
-    await writeSafetensors(path, tensors, metadata, options);
+    });
   }
 
-  /** Reads a `.xprompt` file. @throws XPromptError when it is damaged or something else */
-  static async load(path: string): Promise<VisualPrompt> {
-    const doing = `reading prompt ${path}`;
-    const file = await SafetensorsFile.open(path);
+  private static async read(file: SafetensorsFile, doing: string): Promise<VisualPrompt> {
     try {
       const { model, examples, sha256 } = metadataOf(file, doing);
       const count = Number(examples);

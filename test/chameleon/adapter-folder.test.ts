@@ -106,6 +106,23 @@ describe("written and read", () => {
     }
     expect(new Set(checksums).size).toBe(3);
   });
+
+  test("a changed byte of the weights, or digit of the settings, is refused; another place of the base is not", async () => {
+    await writeAdapterFolder(path(), await readAdapterFolder(join(fixtures, "lora")), base);
+    const weights = join(path(), "adapter_model.safetensors");
+    const bytes = await readFile(weights);
+    bytes[bytes.length - 3]! ^= 1;
+    await writeFile(weights, bytes);
+    expect(await refusal(readAdapterFolder(path()))).toContain("its checksum is not the recorded one");
+    bytes[bytes.length - 3]! ^= 1;
+    await writeFile(weights, bytes);
+    const settings = join(path(), "adapter_config.json");
+    const json = JSON.parse(await readFile(settings, "utf8"));
+    await writeFile(settings, JSON.stringify({ ...json, base_model_name_or_path: "moved" }));
+    await readAdapterFolder(path());
+    await writeFile(settings, JSON.stringify({ ...json, lora_alpha: json.lora_alpha + 1 }));
+    expect(await refusal(readAdapterFolder(path()))).toContain("its checksum is not the recorded one");
+  });
 });
 
 async function refusal(work: Promise<unknown> | (() => unknown)): Promise<string> {

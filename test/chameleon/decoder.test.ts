@@ -253,7 +253,9 @@ describe.each([
           const first = exampleRows(batch.packing) + (c * todos.length + t) * batch.packing.todoLength;
           let next = 0;
           // A picture that is seen both ways is read at once.
-          const parts = isWhole ? [asked, ...made.map((token) => [token])] : [...asked, ...made].map((token) => [token]);
+          const parts = isWhole
+            ? [asked, ...made.map((token) => [token])]
+            : [...asked, ...made].map((token) => [token]);
           for (const tokens of parts) {
             const positions = tokens.map((_, i) => tinyXPrompt.todoPosition + next + i);
             const read = await decoder.read([{ tokens, positions }], cache);

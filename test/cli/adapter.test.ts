@@ -36,7 +36,7 @@ test("an adapter is trained, used, told in the picture, and refused by another m
   ];
   expect(adapted.model).not.toBe(alone.model);
   expect((await pixelsOf(at("adapted.png"))).data).not.toEqual((await pixelsOf(at("alone.png"))).data);
-  expect(await settingsIn(at("adapted.png"))).toMatchObject({ model: "tiny", adapter: "run/model" });
+  expect(await settingsIn(at("adapted.png"))).toMatchObject({ model: "tiny", adapter: "model" });
 
   const measured = await json(
     ...["eval", "compression", "--model", "tiny", ...adapter],

@@ -164,6 +164,17 @@ describe("usage", () => {
     ["threads below 0", [...right, "--threads", "-2"], /--threads: /],
     ["a billion threads", [...right, "--threads", "1e9"], /--threads: /],
     ["an unknown device", [...right, "--device", "tpu"], /--device.*cpu, webgpu, cuda/],
+    [
+      "a misspelt option, another missing",
+      ["generate", "--exmaple", "a", "b"],
+      /unknown option '--exmaple' \(Did you mean --example\?\) \(see xprompt generate --help\)/,
+    ],
+    [
+      "library options without one",
+      [...right, "--k", "5"],
+      /generate: expected --k with --library, got it alone/,
+    ],
+    ["a folder of CLIP without a library", [...right, "--clip", "none"], /expected --clip with --library/],
     ["nothing to inspect", ["inspect"], /missing required argument 'what'/],
     ["no recipe", ["train"], /missing required argument 'recipe'/],
     [

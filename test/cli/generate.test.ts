@@ -35,7 +35,7 @@ describe("with the shipped model", () => {
     const report = await json(...request, "--output", "a.png", "--seed", "7");
     expect(report).toMatchObject({ output: "a.png", outputs: ["a.png"], seed: 7, device: "cpu" });
     expect(report.model).toMatch(/^[0-9a-f]{16}$/);
-    expect(report.tokens).toEqual({ examples: 16, prompt: 1 + 66 + 1, generated: 64 });
+    expect(report.tokens).toEqual({ examples: 16, prompt: 1 + 66 + 1, generated: 64, unread: 0 });
     const { prepare, draw, decode, total } = report.timings as Record<string, number>;
     for (const time of [prepare, draw, decode]) expect(time).toBeGreaterThan(0);
     expect(total).toBeCloseTo(prepare! + draw! + decode!, 6);
@@ -221,6 +221,16 @@ describe("made again from the text in the picture", () => {
       expect((await pixelsOf(at(`second-${i}.png`))).data).toEqual(
         (await pixelsOf(at(`first-${i}.png`))).data,
       );
+  });
+
+  test("of files their names, not the folders that they are in", async () => {
+    await succeed(
+      ...["generate", "--model", at("tiny"), "--threads", "1", "--output", "private.png"],
+      ...["--example", at("before.png"), at("after.png"), "--input", at("query.png")],
+    );
+    const made = await settingsIn(at("private.png"));
+    expect(made).toMatchObject({ model: "tiny", example: ["before.png", "after.png"], input: "query.png" });
+    expect(JSON.stringify(made)).not.toContain(folder);
   });
 
   test("with nothing set but words: the seed is in it", async () => {

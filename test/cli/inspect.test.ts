@@ -74,6 +74,25 @@ describe("a model", () => {
   });
 });
 
+test("a run folder, and an example library", async () => {
+  const recipe = {
+    ...{ kind: "transformer", steps: 1, seed: 4, tokenizers: "tiny", model: { layers: 1 }, contexts: 1 },
+    ...{ todos: 1, xprompt: { tokens: 3, maxTextTokens: 5 }, mix: { families: ["invert"] } },
+    ...{ heldOutBatches: 1, workers: 0, threads: 1, sheetEvery: 100 },
+  };
+  await writeFile(at("recipe.mjs"), `export default ${JSON.stringify(recipe)};\n`);
+  const { stderr } = await succeed("train", "recipe.mjs", "--out", "run");
+  expect(stderr).toMatch(
+    /trained 1 steps: held out, seen\.right [\d.]+ → [\d.]+, .*; model in run\/model\n$/,
+  );
+  const found = await json("inspect", "run");
+  expect(found).toMatchObject({ kind: "run", recipe: "transformer", seed: 4, done: 1, steps: 1 });
+  expect(found.metrics).toMatchObject({ "heldOut.seen.right": expect.any(Number) });
+  await succeed("examples", "add", "--model", "tiny", "--example", "before.png", "after.png");
+  const place = "examples-library";
+  expect(await json("inspect", place)).toMatchObject({ kind: "library", place, examples: 1, models: [] });
+});
+
 test("a prompt", async () => {
   const { fingerprint } = await json("inspect", "tiny");
   const expected = {

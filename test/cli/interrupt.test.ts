@@ -47,7 +47,9 @@ describe("while training", () => {
     await mkdir(at("run"));
     const first = await interrupted(2);
     expect(first).toMatchObject({ status: 130, signal: null, stdout: "" });
-    expect(first.stderr.trimEnd().split("\n").at(-1)).toBe("xprompt: interrupted");
+    expect(first.stderr.trimEnd().split("\n").at(-1)).toBe(
+      "xprompt: interrupted: run has what was done so far (go on with --resume)",
+    );
     expect(first.stderr).not.toMatch(/\n {4}at /);
     const stopped = await stepOf();
     expect(stopped).toBeGreaterThan(2);
@@ -57,7 +59,7 @@ describe("while training", () => {
     expect(await stepOf()).toBeGreaterThan(stopped + 2);
     const lines = (await readFile(at("run", "metrics.jsonl"), "utf8")).trimEnd().split("\n");
     const steps = lines.map((line) => JSON.parse(line).step as number);
-    expect(steps).toEqual(steps.map((_, i) => i + 1));
+    expect(steps).toEqual(steps.map((_, i) => i)); // step 0: measured before the first
     expect((await readdir(at("run"))).filter((name) => name.endsWith(".tmp"))).toEqual([]);
   });
 

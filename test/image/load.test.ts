@@ -341,3 +341,9 @@ describe("what is refused, in one line", () => {
     }
   });
 });
+
+test("a picture of more pixels than asked for is scaled down as it is read; a smaller one is not", async () => {
+  const bytes = await picture(60, 30, colourful).png().toBuffer();
+  expect(await loadImage(bytes, { reduceTo: 450 })).toMatchObject({ width: 30, height: 15 });
+  expect(await loadImage(bytes, { reduceTo: 1800 })).toEqual(await loadImage(bytes));
+});

@@ -1,7 +1,13 @@
 import { appendFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import sharp from "sharp";
+import { expect, test, vi } from "vitest";
+import { XPromptError } from "../../src/errors.ts";
+import { attemptLance } from "../../src/retrieval/arrow.ts";
+import { blockOf } from "../../src/retrieval/blocks.ts";
 import { ExampleLibrary, type NewExample } from "../../src/retrieval/index.ts";
+import { LibraryTable } from "../../src/retrieval/tables.ts";
+import { sha256 } from "../../src/runtime/files.ts";
 import { directions, example, wordFeatures as features, picture, temporaryFolder } from "./kit.ts";
 
 const textOnly = { text: 1, image: 0, words: 0 };
@@ -233,6 +239,31 @@ test("one writer at a time; one that is gone is no obstacle", async () => {
   expect(both.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
 });
 
+test("pictures of tens of megapixels are added; larger ones are refused by their header", async () => {
+  const library = await ExampleLibrary.open(join(folder, "large"), { create: true });
+  const create = { width: 7900, height: 7900, channels: 3, background: "#123456" } as const;
+  const large = await sharp({ create }).png({ compressionLevel: 1 }).toBuffer();
+  expect(await library.add([{ input: large, output: large }], features)).toMatchObject({ added: 1 });
+  // The header of a lossless WebP of 16,000 × 16,000 pixels, and nothing else.
+  const header = Buffer.from("RIFF\x1c\0\0\0WEBPVP8L\x10\0\0\0\x2f\0\0\0\0", "latin1");
+  header.writeUInt32LE(15_999 | (15_999 << 14), 21);
+  const claimed = Buffer.concat([header, Buffer.alloc(11)]);
+  await expect(library.add([{ input: claimed, output: claimed }], features)).rejects.toThrow(
+    /expected at most 64 megapixels, got 16000 × 16000/,
+  );
+});
+
+test("a picture whose last rows are missing is refused, whatever its shape", async () => {
+  const library = await ExampleLibrary.open(join(folder, "cut off"), { create: true });
+  const create = { width: 64, height: 1024, channels: 3, background: "#fff" } as const;
+  const noise = { type: "gaussian", mean: 128, sigma: 60 } as const;
+  const whole = await sharp({ create: { ...create, noise } })
+    .jpeg()
+    .toBuffer();
+  const cut = whole.subarray(0, Math.floor(0.95 * whole.length));
+  await expect(library.add([{ input: cut, output: whole }], features)).rejects.toThrow(/broken or truncated/);
+});
+
 test("given vectors are taken as they are", async () => {
   const library = await ExampleLibrary.open(join(folder, "given"), { create: true });
   const vectors = directions("given", 40, features.textWidth);
@@ -246,3 +277,45 @@ test("given vectors are taken as they are", async () => {
     expect(found!.similarity).toBeCloseTo(1, 5);
   }
 });
+
+test("a library is closed once, and not used afterwards", async () => {
+  const library = await filled("closed");
+  await library.close();
+  await library.close();
+  await expect(library.count()).rejects.toThrow(/expected an open library, got one that was closed/);
+  await expect(library.add(examples, features)).rejects.toThrow(XPromptError);
+  expect(await readdir(join(folder, "closed"))).not.toContain("writer.lock");
+});
+
+test("many examples are read, and given vectors, in few queries", async () => {
+  const library = await ExampleLibrary.open(join(folder, "many"), { create: true });
+  const input = await picture("one");
+  const many = Array.from({ length: 70 }, (_, i) => ({ input, output: input, instruction: `number ${i}` }));
+  await library.add(many, features);
+  const rows = vi.spyOn(LibraryTable.prototype, "rows");
+  const read = [];
+  for await (const part of library.examples()) read.push(...part);
+  expect(read.map(({ instruction }) => instruction).sort()).toEqual(
+    many.map(({ instruction }) => instruction).sort(),
+  );
+  expect(await library.embed({ ...features, space: "another" })).toBe(70);
+  expect(rows.mock.calls.length).toBeLessThan(10);
+  rows.mockRestore();
+});
+
+test("a full disk is told as one", async () => {
+  const failing = attemptLance("adding", () =>
+    Promise.reject(new Error("LanceError(IO): No space left on device (os error 28)")),
+  );
+  await expect(failing).rejects.toThrow(/^adding: expected room on the disk, got: it is full/);
+});
+
+test.each([{ layers: 30_000_000 }, { layers: 0 }, { length: 5 }])(
+  "a block whose sizes are not those of its data is no block: %j",
+  (wrong) => {
+    const data = new Uint8Array(16);
+    const sizes = { length: 1, heads: 1, layers: 2, ...wrong };
+    const checksum = sha256(JSON.stringify(["id", sizes.length, sizes.heads, sizes.layers, sha256(data)]));
+    expect(blockOf({ id: "id", ...sizes, data, sha256: checksum })).toBeUndefined();
+  },
+);

@@ -14,19 +14,20 @@ import {
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { XPromptError } from "../../src/errors.ts";
 import {
   attempt,
   readFileChecked,
   readJson,
-  recoverDirectory,
   sha256,
   sha256File,
   writeFileAtomic,
+  writeFilesAtomic,
   writeFolderAtomic,
 } from "../../src/runtime/files.ts";
+import { recoverDirectory, temporaryFor } from "../../src/runtime/temporary.ts";
 
 let folder: string;
 let path: string;
@@ -79,6 +80,23 @@ describe("writeFileAtomic", () => {
     await writeFileAtomic(join(folder, "link"), "new");
     expect(await text(path)).toBe("new");
     expect((await readdir(folder)).sort()).toEqual(["link", "out.bin"]);
+  });
+
+  test("makes the file that a dangling link points to; the link stays", async () => {
+    await mkdir(join(folder, "sub"));
+    await symlink("second", join(folder, "first"));
+    await symlink(join("sub", "file"), join(folder, "second"));
+    await writeFileAtomic(join(folder, "first"), "new");
+    expect(await text(join(folder, "sub", "file"))).toBe("new");
+    expect((await readdir(folder)).sort()).toEqual(["first", "second", "sub"]);
+    await symlink("loop", join(folder, "loop"));
+    expect(await lineOf(writeFileAtomic(join(folder, "loop"), ""))).toMatch(/^writing .*loop: /);
+  });
+
+  test("takes every name that the disk takes, however long", async () => {
+    const long = join(folder, `${"é".repeat(122)}.png`); // 248 bytes of 255
+    await writeFileAtomic(long, "new");
+    expect(await text(long)).toBe("new");
   });
 
   test("keeps the former file and leaves nothing when the data fails or the signal says stop", async () => {
@@ -164,6 +182,12 @@ describe("writeFolderAtomic", () => {
     expect(await readdir(folder)).toEqual(["checkpoint"]);
   });
 
+  test("refuses a name that leaves no room for setting the folder aside, before the work", async () => {
+    const build = async () => expect.unreachable();
+    const line = await lineOf(writeFolderAtomic(join(folder, "n".repeat(250)), build));
+    expect(line).toMatch(/^writing folder .* shorter name/);
+  });
+
   test("refuses a file in the way, and a missing parent", async () => {
     await writeFile(path, "");
     expect(await lineOf(writeFolderAtomic(path, fill("")))).toMatch(/expected no file there, got one/);
@@ -171,7 +195,40 @@ describe("writeFolderAtomic", () => {
   });
 });
 
+describe("several files", () => {
+  test("appear together", async () => {
+    await writeFilesAtomic(["a", "b"].map((name) => ({ path: join(folder, name), data: name })));
+    expect((await readdir(folder)).sort()).toEqual(["a", "b"]);
+    expect(await text(join(folder, "b"))).toBe("b");
+  });
+
+  test("leave what was there when a later one fails, or the signal says stop", async () => {
+    const paths = ["a", "b", "c"].map((name) => join(folder, name));
+    for (const file of paths) await writeFile(file, "former");
+    const broken = new TypeError("defect");
+    const failing = (function* () {
+      yield Buffer.from("half");
+      throw broken;
+    })();
+    const files = paths.map((file, i) => ({ path: file, data: i === 2 ? failing : "new" }));
+    await expect(writeFilesAtomic(files)).rejects.toBe(broken);
+    const stop = new AbortController();
+    const stopping = (function* () {
+      stop.abort(broken);
+      yield Buffer.from("half");
+    })();
+    const others = paths.map((file, i) => ({ path: file, data: i === 1 ? stopping : "new" }));
+    await expect(writeFilesAtomic(others, { signal: stop.signal })).rejects.toBe(broken);
+    for (const file of paths) expect(await text(file)).toBe("former");
+    expect((await readdir(folder)).sort()).toEqual(["a", "b", "c"]);
+  });
+});
+
 describe("after a kill", () => {
+  /** The part of a temporary's name that says where its process runs. */
+  const host = /@([0-9a-f]{8})\./.exec(temporaryFor("x"))![1]!;
+  const elsewhere = host === "00000000" ? "11111111" : "00000000";
+
   /** The id of a process that is gone. */
   async function deadPid(): Promise<number> {
     const child = spawn(process.execPath, ["--version"], { stdio: "ignore" });
@@ -181,20 +238,42 @@ describe("after a kill", () => {
 
   test("the next write removes the leavings of dead writers, and those only", async () => {
     const dead = await deadPid();
-    await writeFile(join(folder, `.a.png.${dead}.0123abcd.tmp`), "half");
-    await mkdir(join(folder, `.step.${dead}.0123abcd.tmp`));
-    const alive = [`.a.png.${process.ppid}.0123abcd.tmp`, `.b.png.${process.pid}.0123abcd.tmp`];
-    const foreign = [".hidden", `.a.png.${dead}.tmp`, `a.png.${dead}.0123abcd.tmp`];
+    await writeFile(join(folder, `.a.png.${dead}@${host}.0123abcd.tmp`), "half");
+    await mkdir(join(folder, `.step.${dead}@${host}.0123abcd.tmp`));
+    const alive = [process.ppid, process.pid].map((pid) => `.a.png.${pid}@${host}.0123abcd.tmp`);
+    const foreign = [".hidden", `.a.png.${dead}.tmp`, `a.png.${dead}@${host}.0123abcd.tmp`];
     for (const name of [...alive, ...foreign]) await writeFile(join(folder, name), "");
     await writeFileAtomic(path, "");
     expect((await readdir(folder)).sort()).toEqual(["out.bin", ...alive, ...foreign].sort());
   });
 
+  test("what a writer of another host or pid namespace is writing stays for a day", async () => {
+    const dead = await deadPid();
+    const young = `.a.png.${dead}@${elsewhere}.0123abcd.tmp`;
+    const old = `.b.png.${dead}@${elsewhere}.0123abcd.tmp`;
+    for (const name of [young, old]) await writeFile(join(folder, name), "half");
+    await recoverDirectory(folder);
+    expect((await readdir(folder)).sort()).toEqual([young, old]);
+    vi.useFakeTimers({ now: Date.now() + 25 * 60 * 60 * 1000, toFake: ["Date"] });
+    try {
+      await recoverDirectory(folder);
+    } finally {
+      vi.useRealTimers();
+    }
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  test("a folder that a writer elsewhere had set aside comes back", async () => {
+    await mkdir(join(folder, `.lost.${await deadPid()}@${elsewhere}.0123abcd.old`));
+    await recoverDirectory(folder);
+    expect(await readdir(folder)).toEqual(["lost"]);
+  });
+
   test("a folder that was set aside comes back, unless its successor is in place", async () => {
     const dead = await deadPid();
     for (const name of ["lost", "kept"]) {
-      await mkdir(join(folder, `.${name}.${dead}.0123abcd.old`));
-      await writeFile(join(folder, `.${name}.${dead}.0123abcd.old`, "file"), "former");
+      await mkdir(join(folder, `.${name}.${dead}@${host}.0123abcd.old`));
+      await writeFile(join(folder, `.${name}.${dead}@${host}.0123abcd.old`, "file"), "former");
     }
     await mkdir(join(folder, "kept"));
     await recoverDirectory(folder);

@@ -37,6 +37,10 @@ interface Question {
 interface Page {
   readonly type: string;
   readonly body: string;
+  readonly status?: number;
+  readonly location?: string;
+  /** Whether the end never comes. */
+  readonly isEndless?: boolean;
 }
 type Said = number | string | Page;
 /** What the server says to its nth question: a status, the text of an answer, or something else altogether. */
@@ -68,8 +72,12 @@ async function serve(reply: Reply): Promise<{ options: CaptionerOptions; questio
     const headers = { "content-type": "application/json", "retry-after-ms": "1" };
     if (typeof said === "number")
       return response.writeHead(said, headers).end(JSON.stringify({ error: { message: `no: ${said}` } }));
-    if (typeof said === "object")
-      return response.writeHead(200, { "content-type": said.type }).end(said.body);
+    if (typeof said === "object") {
+      const { type, body, status = 200, location, isEndless = false } = said;
+      response.writeHead(status, { "content-type": type, ...(location && { location }) });
+      response.write(body);
+      return isEndless ? undefined : response.end();
+    }
     const message = { role: "assistant", content: said };
     return response.writeHead(200, headers).end(
       JSON.stringify({
@@ -131,6 +139,28 @@ describe("asking", () => {
 
     const [line] = await lines(options.answers);
     expect(JSON.parse(line!)).toMatchObject({ id: "pair 0", ...good });
+  });
+
+  test("an answer that never ends is given up in time", async () => {
+    const { options } = await serve(() => ({ type: "application/json", body: "{", isEndless: true }));
+    const failing = captionPairs(pairs(1), { ...options, timeout: 0.05, retries: 0 });
+    expect(await failing).toMatchObject({ asked: 0, failed: 1 });
+  });
+
+  test("an answer of any size is read up to a limit", async () => {
+    const body = " ".repeat(5 * 2 ** 20);
+    const { options } = await serve(() => ({ type: "application/json", body, isEndless: true }));
+    const { failures } = await captionPairs(pairs(1), { ...options, retries: 0 });
+    expect(failures[0]).toMatch(/at most 4194304 bytes, got more/);
+  });
+
+  test("pictures are not sent where a redirect leads", async () => {
+    const other = await serve(() => JSON.stringify(good));
+    const [closeOther, location] = [close, `${other.options.baseUrl}/chat/completions`];
+    const { options } = await serve(() => ({ type: "text/plain", body: "", status: 307, location }));
+    await expect(captionPairs(pairs(2), options)).rejects.toThrow(`redirected to ${location}`);
+    await closeOther();
+    expect(other.questions).toEqual([]);
   });
 
   test("never more questions at a time than allowed", async () => {

@@ -39,7 +39,10 @@ test("rows of codes are uncorrelated and of length 1 on average; other rows are 
 });
 
 test("a merged table is what the graph computed", async () => {
-  const features = { data: Float32Array.from({ length: vocabulary.size * 2 }, (_, i) => Math.sin(i)), width: 2 };
+  const features = {
+    data: Float32Array.from({ length: vocabulary.size * 2 }, (_, i) => Math.sin(i)),
+    width: 2,
+  };
   const graph = new Graph();
   const w = graph.scope().at("model.embed_tokens");
   const table = withShared(w, w.parameter("weight", [vocabulary.size, 4]), features);

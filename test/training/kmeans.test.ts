@@ -32,7 +32,9 @@ test("finds clusters of very different sizes, the same ones again", async () => 
     });
   const found = await run();
   for (const [x, y] of centres) {
-    const distances = Array.from({ length: 8 }, (_, k) => Math.hypot(found[2 * k]! - x, found[2 * k + 1]! - y));
+    const distances = Array.from({ length: 8 }, (_, k) =>
+      Math.hypot(found[2 * k]! - x, found[2 * k + 1]! - y),
+    );
     expect(Math.min(...distances)).toBeLessThan(0.15);
   }
   expect(errors.at(-1)).toBeLessThan(errors[0]!);

@@ -52,6 +52,40 @@ test.each([
   expect(await refusal(recipe)).toContain(`transformer recipe: ${message}`);
 });
 
+test("a recipe that is for pairs, without any", async () => {
+  const recipe = transformerRecipe({ ...required, mix: { pairsRequired: true } });
+  expect(await refusal(recipe)).toContain("expected folders or files of pairs to train on, got none");
+});
+
+test("settings that are left out have their defaults, group by group", () => {
+  const transformer = transformerRecipe({ steps: 3, optimizer: { learningRate: 2e-3 } });
+  expect(transformer).toMatchObject({
+    optimizer: { learningRate: 2e-3, matrices: "adamw" },
+    schedule: { shape: "cosine" },
+  });
+  expect(transformerRecipe({ steps: 3 }).optimizer.learningRate).toBe(1e-3);
+  expect(tokenizerRecipe({ steps: 3 })).toMatchObject({ loss: { squared: 1 }, optimizer: { beta1: 0.9 } });
+});
+
+test("held-out measurements do not depend on the mix that is trained on", async () => {
+  const measured = [];
+  for (const share of [0, 1]) {
+    const task = await prepareTask(
+      transformerRecipe({
+        ...{ steps: 1, contexts: 2, todos: 1, workers: 0, threads: 1, heldOutBatches: 1 },
+        ...{ tokenizers: join(folder, "tokenizers"), model: { layers: 1 }, xprompt: { tokens: 3 } },
+        mix: {
+          families: ["invert", "rain"],
+          ...{ exampleInstruction: share, todoInstruction: share, withoutExample: share, misread: share },
+        },
+      }),
+    );
+    measured.push(await task.evaluate());
+    await task.close();
+  }
+  expect(measured[1]).toEqual(measured[0]);
+});
+
 test.each(["exampleCounts", "plainCounts"])("mix.%s of zeros alone", (key) => {
   const make = () => transformerRecipe({ ...required, model: {}, mix: { [key]: [0, 0] } });
   expect(make).toThrow(XPromptError);

@@ -140,12 +140,14 @@ describe("applyOverrides", () => {
     expect(applyOverrides(tokenizerRecipe({ steps: 1 }), ["--codes=512"], kinds).codes).toBe(512);
   });
 
-  test("an unknown key: names the nearest and lists all", () => {
+  test("an unknown key: names the nearest, or lists those of its group", () => {
     const message = complaint(() => override("--optimizer.learnigRate=1"));
-    expect(message).toContain(
-      "--optimizer.learnigRate: no such setting (did you mean optimizer.learningRate?",
-    );
-    expect(message).toContain("data.weights.<name>");
+    expect(message).toBe("--optimizer.learnigRate: no such setting (did you mean optimizer.learningRate?)");
+    expect(complaint(() => override("--optimizer.lr=1"))).toContain("did you mean optimizer.learningRate?");
+    const ofGroup = complaint(() => override("--optimizer.zz=1"));
+    expect(ofGroup).toContain("(there are: optimizer.learningRate, ");
+    expect(ofGroup).not.toContain("data.");
+    expect(complaint(() => override("--zzzzzzzzzz=1"))).toContain("data.…");
     expect(complaint(() => override("--learning-rate=1"))).toContain("did you mean optimizer.learningRate?");
     expect(complaint(() => override("--zzzzzzzzzz=1"))).not.toContain("did you mean");
     expect(complaint(() => override("--kind=tokenizer"))).toContain("no such setting");

@@ -115,15 +115,17 @@ describe("runTraining", () => {
     const out = fresh();
     const result = await run(task, { out });
     expect(called.rates.map(([step]) => step)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    expect(called.evaluated).toEqual([4, 8, 10]);
+    expect(called.evaluated).toEqual([0, 4, 8, 10]);
     expect(called.sheets).toEqual([6, 10]);
     expect(called.released).toEqual([join(out, "model")]);
     expect(result).toMatchObject({ steps: 10, loss: 0, digest: state.digest(), model: join(out, "model") });
     const lines = await readMetrics(join(out, "metrics.jsonl"));
-    expect(lines.map(({ step }) => step)).toEqual([3, 4, 6, 8, 9, 10]);
-    expect(lines[0]).toMatchObject({ loss: 7, other: 1, learningRate: 0.5 });
-    expect(lines[1]).toMatchObject({ "heldOut.psnr": 4 });
-    expect(lines[1]).not.toHaveProperty("loss");
+    expect(lines.map(({ step }) => step)).toEqual([0, 3, 4, 6, 8, 9, 10]);
+    expect(lines[0]).toMatchObject({ "heldOut.psnr": 0 });
+    expect(lines[1]).toMatchObject({ loss: 7, other: 1, learningRate: 0.5 });
+    expect(lines[2]).toMatchObject({ "heldOut.psnr": 4 });
+    expect(lines[2]).not.toHaveProperty("loss");
+    expect(result.heldOut).toEqual({ before: { psnr: 0 }, after: { psnr: 10 } });
     expect(lines.at(-1)).toMatchObject({ loss: 0, "heldOut.psnr": 10 });
     expect((await readdir(join(out, "sheets"))).sort()).toEqual(["step-000006.png", "step-000010.png"]);
     expect(JSON.parse(await readFile(join(out, "recipe.json"), "utf8"))).toEqual(task.recipe);
@@ -165,7 +167,7 @@ describe("runTraining", () => {
     expect(second.called.rates).toEqual(whole.called.rates.slice(resumedAt));
     expect([result.digest, second.memory[0]]).toEqual([digest, whole.memory[0]]);
     const steps = (await readMetrics(join(out, "metrics.jsonl"))).map(({ step }) => step);
-    expect(steps).toEqual([3, 4, 6, 8, 9, 10]);
+    expect(steps).toEqual([0, 3, 4, 6, 8, 9, 10]);
   });
 
   test("a finished run that is resumed does nothing but say how it ended", async () => {

@@ -284,6 +284,21 @@ describe("contexts", () => {
     const told = contexts.flatMap(({ todos }) => todos).filter(({ instruction }) => instruction.length > 0);
     expect(told.length / 80).toBeGreaterThan(0.75);
     expect(told.length / 80).toBeLessThan(1);
+    for (const share of [0, 1]) {
+      const others = await contextsOf(
+        mixed({ ...given.mix, instructionWithoutExample: share, todoInstruction: 0.5 }),
+      );
+      for (const { instruction } of others.flatMap(({ todos }) => todos))
+        expect(instruction.length > 0).toBe(share === 1);
+    }
+  });
+
+  test("a TODO part that does not fit is refused, not cut", () => {
+    const [context] = tinyContexts({ contexts: 1, examples: 1, todos: 1 });
+    const instruction = Array(tinyXPrompt.maxTextTokens + 60).fill(5);
+    const todos = context!.todos.map((asked) => ({ ...asked, instruction }));
+    const batch = { kind: "changes" as const, contexts: [{ ...context!, todos }] };
+    expect(() => packBatch(batch, options, tiny)).toThrow(/expected at most \d+ tokens, got \d+/);
   });
 
   test("instructions come as often as asked for, cut to the longest that is allowed", async () => {

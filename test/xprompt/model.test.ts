@@ -2,7 +2,8 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { pathToFileURL } from "node:url";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { UsageError, XPromptError } from "../../src/errors.ts";
 import { encodePng, type Image, savePng, toBytes } from "../../src/image/index.ts";
 import { Random } from "../../src/random.ts";
@@ -86,8 +87,79 @@ describe("compress", () => {
     expect(told.blocks[0]).toEqual(blocks[4]);
   });
 
+  test("takes pictures as paths, URLs, Blobs and buffers alike", async () => {
+    const [{ input, output }] = pairs as [{ input: Image; output: Image }];
+    const path = join(folder, "given.png");
+    await savePng(path, input);
+    const bytes = new Uint8Array(await encodePng(input));
+    const expected = (await model.compress([{ input, output }])).blocks;
+    for (const given of [path, pathToFileURL(path), bytes, bytes.buffer, new Blob([bytes])])
+      expect((await model.compress([{ input: given, output }])).blocks).toEqual(expected);
+    const remote = new URL("https://example.org/a.png");
+    expect(await refusal(model.compress([{ input: remote, output }]), UsageError)).toContain(
+      "using examples[0].input: expected a file: URL, got https: (fetch it",
+    );
+  });
+
+  test("says how far it is, and stops when it is told to", async () => {
+    const done: number[] = [];
+    const stop = new AbortController();
+    const onProgress = (progress: { done: number; examples: number }) => {
+      expect(progress.examples).toBe(3);
+      done.push(progress.done);
+      if (progress.done === 2) stop.abort(new Error("enough"));
+    };
+    await expect(model.compress(pairs, { onProgress, signal: stop.signal })).rejects.toThrow("enough");
+    expect(done).toEqual([1, 2]);
+  });
+
   test("needs an example", async () => {
     expect(await refusal(model.compress([]), UsageError)).toContain("at least one example");
+  });
+});
+
+describe("options", () => {
+  test("generate takes examples themselves, and does what it does with the compressed ones", async () => {
+    const prompt = await model.compress(pairs);
+    const expected = await codesOf({ prompt, input, seed: 3 });
+    expect(await codesOf({ examples: pairs, input, seed: 3 })).toEqual(expected);
+    const [first, ...others] = pairs;
+    const both = { prompt: await model.compress([first!]), examples: others };
+    expect(await codesOf({ ...both, input, seed: 3 })).toEqual(expected);
+  });
+
+  test("an unknown one is an error that names the nearest", async () => {
+    expect(await refusal(model.generate(wrong({ input, temprature: 1 })), UsageError)).toMatch(
+      /^generating: expected .*, got temprature \(did you mean temperature\?\)$/,
+    );
+    expect(await refusal(model.compress(pairs, { sginal: 1 } as never), UsageError)).toContain("signal?");
+    expect(await refusal(XPrompt.load("nano", { divice: 1 } as never), UsageError)).toContain("device?");
+    expect(await refusal(XPrompt.load(undefined as never), UsageError)).toContain("expected a name");
+  });
+
+  test("those of a library are refused without one", async () => {
+    for (const [name, value] of [
+      ["k", 2],
+      ["minSimilarity", 0.5],
+    ])
+      expect(await refusal(model.generate(wrong({ input, [name!]: value })), UsageError)).toContain(
+        `generating: ${name}: expected it with a library, got it alone`,
+      );
+  });
+
+  test("describe takes the likeliest words unless a temperature is given", async () => {
+    const prompt = await model.compress([pairs[0]!]);
+    const greedy = await model.describe({ prompt });
+    for (const seed of [5, 6, 7])
+      expect(await model.describe({ prompt }, { seed, temperature: undefined })).toBe(greedy);
+  });
+
+  test("what is cut off an instruction is in the result", async () => {
+    const instruction = "make it rain ".repeat(20);
+    const { tokens } = await model.generate({ input, instruction });
+    expect(tokens.unread).toBe(model.unreadTokens(instruction, 1));
+    expect(tokens.unread).toBeGreaterThan(10);
+    expect((await model.generate({ input })).tokens.unread).toBe(0);
   });
 });
 
@@ -427,7 +499,9 @@ describe("pictures", () => {
       const image = { width, height, data: new Float32Array(width * height * 3) };
       const message = await refusal(model.generate({ input: image }));
       expect(message).toContain(`expected 32 × 32 pixels, got ${width} × ${height}`);
-      expect(await refusal(model.compress([{ input, output: image }]))).toBe(message);
+      expect(await refusal(model.compress([{ input, output: image }]))).toBe(
+        message.replace("input", "examples[0].output"),
+      );
     }
     await model.generate({ input: await encodePng(somePicture("large", 50)) });
   });
@@ -443,13 +517,14 @@ describe("pictures", () => {
       Symbol("picture"),
     ]) {
       const message = await refusal(model.generate(wrong({ input: nothing })), UsageError);
-      expect(message).toContain("using a picture: expected a path, the bytes of a file, or an Image");
+      expect(message).toContain("using input: expected a path, a file: URL, the bytes of a file, a Blob");
     }
     expect(await refusal(model.generate({ input: join(folder, "missing.png") }))).toContain("missing.png");
     expect(await refusal(model.generate({ input: Buffer.from("no picture") }))).toContain(
       "PNG, JPEG or WebP",
     );
-    expect(await refusal(model.compress([{ input } as Example]), UsageError)).toContain("using a picture");
+    const half = [pairs[0]!, { input } as Example];
+    expect(await refusal(model.compress(half), UsageError)).toContain("using examples[1].output: expected");
   });
 });
 
@@ -693,5 +768,31 @@ describe("the shipped model", () => {
     expect((await nano.generate({ ...request, samples: 1 })).codes).toEqual(result.codes.slice(0, 1));
     expect((await nano.generate({ ...request, seed: 8 })).codes).not.toEqual(result.codes);
     expect(await refusal(model.generate({ prompt }))).toContain(nano.fingerprint);
+  });
+});
+
+describe("release", () => {
+  test("may be called twice; anything else afterwards is one clear error", async () => {
+    const released = await XPrompt.load(join(folder, "tiny"), { threads: 1 });
+    const prompt = await released.compress([pairs[0]!]);
+    await released.release();
+    await released.release();
+    await released[Symbol.asyncDispose]();
+    for (const work of [
+      released.generate({ prompt, input }),
+      released.compress([pairs[0]!]),
+      released.describe({ prompt }),
+      released.reconstruct([input]),
+    ])
+      expect(await refusal(work)).toMatch(/expected one that is loaded, got one that was released/);
+  });
+
+  test("a failure to read the empty example is not kept", async () => {
+    const own = await XPrompt.load(join(folder, "tiny"), { threads: 1 });
+    const compress = vi.spyOn(own.base.decoder, "compress").mockRejectedValueOnce(new Error("once"));
+    await expect(own.generate({ input, seed: 1 })).rejects.toThrow("once");
+    expect((await own.generate({ input, seed: 1 })).images).toHaveLength(1);
+    compress.mockRestore();
+    await own.release();
   });
 });

@@ -68,6 +68,24 @@ describe("saved and loaded", () => {
     expect(loaded).toBeInstanceOf(VisualPrompt);
   });
 
+  test("as bytes they are the file, and come back from them", async () => {
+    const prompt = promptOf(2);
+    const bytes = await prompt.toBytes();
+    expect(Buffer.from(bytes)).toEqual(await readFile(await saved(prompt)));
+    for (const given of [bytes, bytes.buffer, Buffer.concat([Buffer.alloc(3), bytes]).subarray(3)])
+      expect((await VisualPrompt.fromBytes(given)).blocks).toEqual(prompt.blocks);
+    bytes[bytes.length - 1]! ^= 1;
+    await expect(VisualPrompt.fromBytes(bytes)).rejects.toThrow(/^reading a prompt: its checksum is not/);
+    await expect(VisualPrompt.fromBytes(bytes.subarray(0, 40))).rejects.toThrow(XPromptError);
+  });
+
+  test("as many examples as there may be", async () => {
+    const layer = { keys: Float32Array.of(1), values: Float32Array.of(2) };
+    const block: CacheBlock = { length: 1, heads: 1, layers: [layer] };
+    const prompt = VisualPrompt.of("model", Array(10_000).fill(block));
+    expect((await VisualPrompt.load(await saved(prompt))).blocks).toHaveLength(10_000);
+  });
+
   test("numbers are kept in half precision, before saving too", () => {
     const raw = blocksOf(2);
     const kept = VisualPrompt.of("model", raw).blocks;
@@ -226,7 +244,7 @@ describe("what is refused", () => {
     };
     const pair = names.map((name) => tensor(name));
 
-    test.each(["0", "-1", "01", "1.5", "1e3", "10000", "99999999999999999999", "", "one", "\n1"])(
+    test.each(["0", "-1", "01", "1.5", "1e3", "99999999999999999999", "", "one", "\n1"])(
       "%j examples",
       async (examples) => {
         expect(await refused(pair, { ...metadata, examples })).toContain("examples");

@@ -7,6 +7,7 @@ import OpenAI from "openai";
 import { z } from "zod";
 import { encodePng, type Image } from "../../image/index.ts";
 import { answerFormat, question, SYSTEM } from "./caption.ts";
+import { fetchWhole } from "./fetch.ts";
 
 export interface ServerOptions {
   /** Base address of the server, such as `http://localhost:8000/v1`. */
@@ -17,7 +18,7 @@ export interface ServerOptions {
   readonly apiKey?: string;
   /** Tries more for a request that failed, and questions more where an answer can not be taken. Defaults to 2. */
   readonly retries?: number;
-  /** Seconds that a request may take. Defaults to 120. */
+  /** Seconds that a request may take, its whole answer included. Defaults to 120. */
   readonly timeout?: number;
   readonly signal?: AbortSignal;
 }
@@ -50,6 +51,7 @@ export class VisionServer {
       apiKey: apiKey ?? process.env.OPENAI_API_KEY ?? "none",
       maxRetries: retries,
       timeout: timeout * 1000,
+      fetch: fetchWhole,
     });
   }
 
@@ -69,11 +71,12 @@ export class VisionServer {
   }
 }
 
-/** A wrong key, model or address, or no server: every other request would fail like this one. */
+/** A wrong key, model or address, a redirect, or no server: every other request would fail like this one. */
 export function isHopeless(error: unknown): boolean {
   if (error instanceof OpenAI.APIConnectionTimeoutError) return false;
   if (error instanceof OpenAI.APIConnectionError) return true;
-  return error instanceof OpenAI.APIError && [401, 403, 404].includes(error.status ?? 0);
+  const status = error instanceof OpenAI.APIError ? (error.status ?? 0) : 0;
+  return [401, 403, 404].includes(status) || (status >= 300 && status < 400);
 }
 
 function completionIn(text: string): Completion {

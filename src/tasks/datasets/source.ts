@@ -284,6 +284,10 @@ export class PairSource {
   private nothing(total: number, wanted = "a whole record"): XPromptError {
     const { path, heldOut, part } = this.config;
     const { total: broken, first } = this.log.report();
+    if (heldOut > 0 && this.length === 0 && broken === 0 && total > 0)
+      return new XPromptError(
+        `reading data set ${path}: expected enough pairs to keep some out of training, got ${total}, none of them in the part ${part} (add pairs, or change heldOut: mix.pairsHeldOut of a recipe; 0 keeps none out)`,
+      );
     const [where, remedy] =
       heldOut > 0
         ? [

@@ -1,0 +1,92 @@
+/** @file Lock files: one process at a time; the lock of a process that is gone is taken over. */
+import { randomBytes } from "node:crypto";
+import { link, readFile, rm, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname } from "node:path";
+import type { XPromptError } from "../errors.ts";
+import { attempt } from "./files.ts";
+import { isRunning, recoverOnce, temporaryFor } from "./temporary.ts";
+
+/** Lock files that this process holds. */
+const own = new Set<string>();
+
+/** What taking a lock means to the user. */
+export interface Locking {
+  /** What is being done, for errors of the file system. */
+  readonly doing: string;
+  /** The error when `holder` has the lock. */
+  busy(holder: string): XPromptError;
+}
+
+/**
+ * Takes a lock: a file at `path` whose content names the holder, `<pid> <host name> <random>`.
+ * @returns a function that releases it; calling it twice is fine
+ * @throws XPromptError `busy` when a running process, another part of this one, or one of another host holds it
+ */
+export async function takeLock(path: string, locking: Locking): Promise<() => Promise<void>> {
+  if (own.has(path)) throw locking.busy("this process");
+  own.add(path);
+  const content = `${process.pid} ${hostname()} ${randomBytes(4).toString("hex")}\n`;
+  try {
+    for (let tries = 0; tries < 3; tries++) {
+      if (await create(path, content, locking.doing))
+        return once(async () => {
+          if ((await contentOf(path)) === content) await rm(path, { force: true });
+          own.delete(path);
+        });
+      await removeAbandoned(path, locking);
+    }
+    throw locking.busy("another process");
+  } catch (error) {
+    own.delete(path);
+    throw error;
+  }
+}
+
+/** The work, done at the first call; later ones wait for it. */
+function once(work: () => Promise<void>): () => Promise<void> {
+  let done: Promise<void> | undefined;
+  return () => {
+    done ??= work();
+    return done;
+  };
+}
+
+/** Makes the lock file with its content in one step: nobody sees it empty. @returns whether there was none */
+async function create(path: string, content: string, doing: string): Promise<boolean> {
+  await recoverOnce(dirname(path));
+  const temporary = temporaryFor(path);
+  try {
+    return await attempt(doing, path, async () => {
+      await writeFile(temporary, content, { flag: "wx" });
+      await link(temporary, path);
+      return true;
+    });
+  } catch (error) {
+    if (((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === "EEXIST") return false;
+    throw error;
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+/** Removes the lock of a process that is gone. @throws XPromptError when it runs, or is of another host */
+async function removeAbandoned(path: string, locking: Locking): Promise<void> {
+  const content = await contentOf(path);
+  if (content === undefined) return;
+  const [pid, where, token = "0"] = content.trim().split(" ");
+  if (where !== undefined && where !== hostname())
+    throw locking.busy(`process ${pid} of ${where} (if that is gone, remove ${path})`);
+  if (Number(pid) !== process.pid && isRunning(Number(pid))) throw locking.busy(`process ${pid}`);
+  // Of several that find it abandoned one removes it, under a lock of its own: none removes the lock that follows it.
+  const release = await takeLock(`${path}.${token}`, locking);
+  try {
+    if ((await contentOf(path)) === content) await rm(path, { force: true });
+  } finally {
+    await release();
+  }
+}
+
+/** The content of a lock file; nothing where there is none. */
+const contentOf = (path: string): Promise<string | undefined> =>
+  readFile(path, "utf8").catch(() => undefined);

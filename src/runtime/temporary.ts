@@ -1,0 +1,115 @@
+/**
+ * @file Temporary files and folders beside their targets: their names, and cleaning up after writers that were killed.
+ *
+ * A temporary is named `.<target>.<pid>@<host>.<random>.tmp`; a folder that is being replaced is set aside as `.old`.
+ * Process ids mean something on one host and in one pid namespace only, so the name carries both as `<host>`.
+ */
+import { createHash, randomBytes } from "node:crypto";
+import { readFileSync, readlinkSync } from "node:fs";
+import { readdir, rename, rm, stat } from "node:fs/promises";
+import { hostname } from "node:os";
+import { basename, dirname, join } from "node:path";
+
+/** Milliseconds after which the temporary of a writer elsewhere counts as abandoned. */
+const FOREIGN_AGE = 24 * 60 * 60 * 1000;
+/** Bytes of the target's name that the name of a temporary repeats: the rest of it must fit into 255 as well. */
+const NAME_BYTES = 200;
+
+/** Where the process ids of this process mean something: 8 hexadecimal digits of host, boot and pid namespace. */
+const host = createHash("sha256")
+  .update(JSON.stringify([hostname(), orEmpty(bootId), orEmpty(pidNamespace)]))
+  .digest("hex")
+  .slice(0, 8);
+
+function bootId(): string {
+  return readFileSync("/proc/sys/kernel/random/boot_id", "utf8");
+}
+
+function pidNamespace(): string {
+  return readlinkSync("/proc/self/ns/pid");
+}
+
+/** Systems other than Linux have neither. */
+function orEmpty(read: () => string): string {
+  try {
+    return read();
+  } catch {
+    return "";
+  }
+}
+
+/** A fresh name in the directory of `target` for what becomes it. */
+export function temporaryFor(target: string): string {
+  const name = Buffer.from(basename(target))
+    .subarray(0, NAME_BYTES)
+    .toString("utf8")
+    .replace(/\uFFFD+$/, "");
+  return nameBeside(target, name, "tmp");
+}
+
+/** A fresh name for a folder that is set aside. It carries the whole name of the folder, to which it may go back. */
+export function asideOf(target: string): string {
+  return nameBeside(target, basename(target), "old");
+}
+
+function nameBeside(target: string, name: string, kind: "tmp" | "old"): string {
+  const random = randomBytes(4).toString("hex");
+  return join(dirname(target), `.${name}.${process.pid}@${host}.${random}.${kind}`);
+}
+
+/**
+ * Cleans up a directory after writers that were killed: a folder that was set aside and never replaced goes back to its
+ * name, other temporaries are removed. Those of writers that still run, or that run elsewhere and may, stay. Does
+ * nothing without rights.
+ */
+export async function recoverDirectory(directory: string): Promise<void> {
+  const names = await readdir(directory).catch((): string[] => []);
+  for (const name of names) {
+    const [, target, pid, where, kind] =
+      /^\.(.+)\.(\d+)@([0-9a-f]{8})\.[0-9a-f]{8}\.(tmp|old)$/.exec(name) ?? [];
+    if (target === undefined) continue;
+    const temporary = join(directory, name);
+    try {
+      const isLost = kind === "old" && !names.includes(target);
+      const isOurs = where === host;
+      // A lost folder of a writer elsewhere goes back at once: a writer that still runs sets it aside again.
+      if (!(isOurs ? await isAbandoned(temporary, Number(pid)) : isLost || (await isOld(temporary))))
+        continue;
+      if (isLost) await rename(temporary, join(directory, target));
+      else await rm(temporary, { recursive: true, force: true });
+    } catch {
+      // Another process did it first, or we may not: the write that follows reports what matters.
+    }
+  }
+}
+
+const recovered = new Set<string>();
+
+/** `recoverDirectory`, once per directory in the life of this process. */
+export async function recoverOnce(directory: string): Promise<void> {
+  if (recovered.has(directory)) return;
+  recovered.add(directory);
+  await recoverDirectory(directory);
+}
+
+/** Whether the process of this host that made a temporary is gone. Ids are reused: what is older than us is not ours. */
+async function isAbandoned(temporary: string, pid: number): Promise<boolean> {
+  if (pid === process.pid) return (await stat(temporary)).ctimeMs < performance.timeOrigin;
+  return !isRunning(pid);
+}
+
+async function isOld(temporary: string): Promise<boolean> {
+  const { ctimeMs, mtimeMs } = await stat(temporary);
+  return Date.now() - Math.max(ctimeMs, mtimeMs) > FOREIGN_AGE;
+}
+
+/** Whether a process of this host and pid namespace runs. */
+export function isRunning(pid: number): boolean {
+  if (!(pid > 0)) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
+}

@@ -1,0 +1,144 @@
+/** @file The options of the model's methods, and what `generate` returns. */
+import type { Picture } from "../chameleon/picture.ts";
+import type { Sampling } from "../chameleon/sampling.ts";
+import { UsageError } from "../errors.ts";
+import type { Image } from "../image/index.ts";
+import type { SessionOptions } from "../runtime/session.ts";
+import { closest } from "../spelling.ts";
+import type { ExampleSource, RetrievedExample } from "./example-source.ts";
+import type { VisualPrompt } from "./prompt.ts";
+import type { Guidance } from "./request.ts";
+
+/** A before → after pair, with the words for the change if there are any. */
+export interface Example {
+  readonly input: Picture;
+  readonly output: Picture;
+  readonly instruction?: string;
+}
+
+export interface LoadOptions extends SessionOptions {
+  /** Folder of an adapter of this model, as training with `train: "lora"` or `"xp"` writes it, or Hugging Face's PEFT. */
+  readonly adapter?: string;
+}
+
+export interface Progress {
+  /** Rows of codes that are complete, of `rows`. */
+  readonly row: number;
+  readonly rows: number;
+  /** The samples as they are so far; what is not drawn yet shows the input picture, or grey where there is none. */
+  preview(): Promise<Image[]>;
+}
+
+export interface GenerateOptions {
+  /** What to do, by example: pairs, which are compressed first. Compress those that are used often once. */
+  readonly examples?: readonly Example[];
+  /** The same, compressed already: one prompt, or several that are used together. */
+  readonly prompt?: VisualPrompt | readonly VisualPrompt[];
+  /** Where to look for examples that are like what is asked for: an `ExampleLibrary`, say. */
+  readonly library?: ExampleSource;
+  /** Examples to take from the library. Defaults to 1. */
+  readonly k?: number;
+  /** Take no example of the library that is less like what is asked for, 1 being the same. Defaults to any. */
+  readonly minSimilarity?: number;
+  /** The picture to change; without it the model draws from words and examples alone. */
+  readonly input?: Picture;
+  /** What to do, in words. */
+  readonly instruction?: string;
+  /** The same seed, model, device and number of threads give the same pictures. Defaults to a random seed. */
+  readonly seed?: number;
+  /** Pictures to draw. Defaults to 1. */
+  readonly samples?: number;
+  /** Divides the logits; 0 takes the likeliest code. Defaults to what the model recommends, else 1. */
+  readonly temperature?: number;
+  /** Draw from the k likeliest codes only; 0 for all. Defaults to what the model recommends, else 0. */
+  readonly topK?: number;
+  /** Draw from the likeliest codes that make up this share of the probability. Defaults to what the model recommends, else 1. */
+  readonly topP?: number;
+  /**
+   * How strongly the conditions are followed, each against not having it; 1 is plain sampling. A number is for the
+   * examples, or for the instruction where there are none. Defaults to what the model recommends, else 1.
+   */
+  readonly guidance?: Guidance;
+  /** Called after every row of codes. */
+  onProgress?(progress: Progress): void | Promise<void>;
+  readonly signal?: AbortSignal;
+}
+
+/** A request as `generate` takes it, and the picture that is to answer it. */
+export interface ScoreOptions extends Pick<GenerateOptions, "prompt" | "input" | "instruction"> {
+  readonly output: Picture;
+}
+
+export interface CompressOptions {
+  /** Called after each example. */
+  onProgress?(progress: { readonly done: number; readonly examples: number }): void | Promise<void>;
+  readonly signal?: AbortSignal;
+}
+
+export interface DescribeOptions {
+  /** The same seed gives the same words, with a temperature. Defaults to 0. */
+  readonly seed?: number;
+  /** 0 takes the likeliest word each time. Defaults to 0. */
+  readonly temperature?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface Generated {
+  /** One picture per sample. */
+  readonly images: readonly [Image, ...Image[]];
+  /** The codes of each. */
+  readonly codes: readonly (readonly number[])[];
+  readonly seed: number;
+  /** How the pictures were drawn, what was not asked for included. */
+  readonly settings: Sampling & { readonly guidance: Guidance };
+  /** Fingerprint of the model. */
+  readonly model: string;
+  /** What the library gave, the nearest first. */
+  readonly retrieved?: readonly RetrievedExample[];
+  /** The similarity of the library's nearest example, where that was not like enough. */
+  readonly bestSimilarity?: number;
+  readonly tokens: {
+    readonly examples: number;
+    readonly prompt: number;
+    readonly generated: number;
+    /** Text tokens at the end of the instruction that the model does not read, being too many. */
+    readonly unread: number;
+  };
+  /** Milliseconds. */
+  readonly timings: {
+    readonly prepare: number;
+    readonly draw: number;
+    readonly decode: number;
+    readonly total: number;
+  };
+}
+
+/** The names of all options of each method. */
+export const optionNames = {
+  load: { adapter: true, device: true, threads: true, arena: true } satisfies Names<LoadOptions>,
+  compress: { onProgress: true, signal: true } satisfies Names<CompressOptions>,
+  generate: {
+    ...{ examples: true, prompt: true, library: true, k: true, minSimilarity: true, input: true },
+    ...{ instruction: true, seed: true, samples: true, temperature: true, topK: true, topP: true },
+    ...{ guidance: true, onProgress: true, signal: true },
+  } satisfies Names<GenerateOptions>,
+  score: { prompt: true, input: true, instruction: true, output: true } satisfies Names<ScoreOptions>,
+  describe: { seed: true, temperature: true, signal: true } satisfies Names<DescribeOptions>,
+};
+
+type Names<Options> = Record<keyof Options, true>;
+
+/**
+ * @param known the names of all options
+ * @throws UsageError naming an option that there is none of: it would go unnoticed
+ */
+export function checkKeys(doing: string, options: object, known: Readonly<Record<string, true>>): void {
+  const wrong = Object.entries(options).find(
+    ([key, value]) => value !== undefined && !Object.hasOwn(known, key),
+  );
+  if (!wrong) return;
+  const names = Object.keys(known);
+  throw new UsageError(
+    `${doing}: expected ${names.join(", ")}, got ${wrong[0]} (did you mean ${closest(wrong[0], names)}?)`,
+  );
+}

@@ -1,0 +1,85 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { XPromptError } from "../../src/errors.ts";
+import { takeLock } from "../../src/runtime/lock.ts";
+
+let folder: string;
+let path: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "lock-"));
+  path = join(folder, "lock");
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const take = () =>
+  takeLock(path, { doing: "working", busy: (holder) => new XPromptError(`held by ${holder}`) });
+
+async function deadPid(): Promise<number> {
+  const child = spawn(process.execPath, ["--version"], { stdio: "ignore" });
+  await once(child, "exit");
+  return child.pid!;
+}
+
+test("is held by one, names it, and is released once", async () => {
+  const release = await take();
+  expect(await readFile(path, "utf8")).toMatch(new RegExp(`^${process.pid} ${hostname()} [0-9a-f]{8}\n$`));
+  await expect(take()).rejects.toThrow("held by this process");
+  await release();
+  expect(await readdir(folder)).toEqual([]);
+  const second = await take();
+  await release();
+  expect(await readdir(folder)).toEqual(["lock"]);
+  await second();
+});
+
+test("a release leaves the lock of another holder alone", async () => {
+  const release = await take();
+  await writeFile(path, `${process.ppid} ${hostname()} 0123abcd\n`);
+  await release();
+  expect(await readFile(path, "utf8")).toContain(String(process.ppid));
+});
+
+test("is taken over from a process that is gone, not from one that runs or is elsewhere", async () => {
+  await writeFile(path, `${await deadPid()} ${hostname()} 0123abcd\n`);
+  await (await take())();
+  expect(await readdir(folder)).toEqual([]);
+  await writeFile(path, `${process.ppid} ${hostname()} 0123abcd\n`);
+  await expect(take()).rejects.toThrow(`held by process ${process.ppid}`);
+  await writeFile(path, `${await deadPid()} elsewhere 0123abcd\n`);
+  await expect(take()).rejects.toThrow(/of elsewhere \(if that is gone, remove .*lock\)/);
+});
+
+test("of several processes that take it in turns, never two hold it", async () => {
+  const module = new URL("../../src/runtime/lock.ts", import.meta.url).href;
+  const script = join(folder, "taker.mts");
+  await writeFile(
+    script,
+    `import { openSync, closeSync, rmSync } from "node:fs";
+     import { takeLock } from ${JSON.stringify(module)};
+     const [path] = process.argv.slice(-1);
+     const locking = { doing: "working", busy: () => Object.assign(new Error("busy"), { isBusy: true }) };
+     let held = 0;
+     for (let i = 0; held < 100; i++) {
+       const release = await takeLock(path, locking).catch((error) => {
+         if (!error.isBusy) throw error;
+       });
+       if (!release) continue;
+       held++;
+       closeSync(openSync(path + ".inside", "wx")); // fails where another is inside
+       await new Promise(setImmediate);
+       rmSync(path + ".inside");
+       await release();
+     }`,
+  );
+  const takers = Array.from({ length: 3 }, async () => {
+    const child = spawn(process.execPath, ["--import", "tsx", script, path], {
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    return (await once(child, "exit"))[0];
+  });
+  expect(await Promise.all(takers)).toEqual([0, 0, 0]);
+});
