@@ -24,10 +24,17 @@ function emojiSet(
   return { kind: "icons", name, title, packages, style, family: "emoji", fit: "content", find };
 }
 
+/** Fluent names skin tones without "skin tone": `artist-medium-dark`. */
+function isToned(name: string, names: ReadonlyMap<string, string>): boolean {
+  const [, base] = /^(.*?)-(light|medium-light|medium|medium-dark|dark)$/.exec(name) ?? [];
+  return hasSkinTone(name) || (base !== undefined && names.has(`${base}-medium-dark`));
+}
+
 /** Sets of Iconify, which name emoji alike. */
 async function* iconify([download]: readonly Download[]): AsyncGenerator<FoundIcon> {
-  for (const [name, source] of await readIconify(download!)) {
-    if (!hasSkinTone(name)) yield { name, words: wordsOf(name), source };
+  const drawings = await readIconify(download!);
+  for (const [name, source] of drawings) {
+    if (!isToned(name, drawings)) yield { name, words: wordsOf(name), source };
   }
 }
 
