@@ -17,18 +17,28 @@ export interface Pack {
   readonly bytes: Buffer;
 }
 
+/** Packs that this process has read, by path: several readers of one folder share them. */
+const packsRead = new Map<string, Pack>();
+
 /** @throws XPromptError if a file is missing, no part of a pack, or does not fit the other. */
 export function readPack(folder: string, name: string): Pack {
   const path = join(folder, `${name}.json`);
   const text = read(path);
+  const digest = sha256(text);
+  const known = packsRead.get(path);
+  if (known?.digest === digest) return known;
   const index = parse(path, text);
-  const bytes = bytesOf(join(folder, `${name}.bin`), index);
+  const binPath = join(folder, `${name}.bin`);
+  const bytes = read(binPath);
+  if (bytes.length !== index.bytes) throw damaged(binPath, `${index.bytes} bytes`, String(bytes.length));
   for (const { name: item, offset, length } of regionsOf(index)) {
     if (offset + length > bytes.length) {
       throw damaged(path, `${item} within ${bytes.length} bytes`, `it at ${offset} to ${offset + length}`);
     }
   }
-  return { name, index, digest: sha256(text), bytes };
+  const pack = { name, index, digest, bytes };
+  packsRead.set(path, pack);
+  return pack;
 }
 
 /** Decompresses RGBA bytes of a known size. @param label Names the picture in errors. */
@@ -61,18 +71,6 @@ function parse(path: string, text: Buffer): PackIndex {
   throw new XPromptError(
     `reading gathered pictures ${path}: expected the index of a pack, got ${place.join(".") || "a value"}: ${message} (give a folder that \`npm run gather\` wrote)`,
   );
-}
-
-/** Files that this process has read: several readers of one folder share their bytes. */
-const filesRead = new Map<string, { sha256: string; bytes: Buffer }>();
-
-function bytesOf(path: string, index: PackIndex): Buffer {
-  const known = filesRead.get(path);
-  if (known?.sha256 === index.sha256) return known.bytes;
-  const bytes = read(path);
-  if (bytes.length !== index.bytes) throw damaged(path, `${index.bytes} bytes`, String(bytes.length));
-  filesRead.set(path, { sha256: index.sha256, bytes });
-  return bytes;
 }
 
 function read(path: string): Buffer {

@@ -54,12 +54,18 @@ export const tuxpaint: CutoutSet = {
   },
 };
 
-/** The first line, which is English: `An Adelaide Rosella.` → `adelaide rosella`. */
-const descriptionIn = (text: string) =>
-  text
-    .split("\n", 1)
-    .join("")
+/** A longer description is a lesson, not a name. */
+const MOST_WORDS = 4;
+
+/**
+ * What the English first line calls the thing: `An Adelaide Rosella.` → `adelaide rosella`. Empty where the line is a
+ * sentence about it.
+ */
+function descriptionIn(text: string): string {
+  const [phrase] = text.split("\n", 1)[0]!.split(/ ?[(.,:;!?—]/, 1);
+  const words = phrase!
     .trim()
-    .replace(/[.!]+$/, "")
     .replace(/^(an?|the) /i, "")
     .toLowerCase();
+  return words.split(" ").length > MOST_WORDS ? "" : words;
+}

@@ -10,7 +10,7 @@ export interface JpegStream {
   readonly bytes: Buffer;
 }
 
-/** Largest thumbnails inside a stream's own header are skipped with the header. */
+/** In the file's order. Thumbnails inside a stream's header are skipped with the header. */
 export function findJpegs(bytes: Buffer): JpegStream[] {
   const streams: JpegStream[] = [];
   const start = Buffer.from([0xff, 0xd8, 0xff]);
@@ -26,11 +26,12 @@ export function findJpegs(bytes: Buffer): JpegStream[] {
 function readStream(bytes: Buffer, start: number): JpegStream | undefined {
   let [width, height] = [0, 0];
   let at = start + 2;
-  while (at + 4 <= bytes.length && bytes[at] === 0xff) {
+  while (at + 2 <= bytes.length && bytes[at] === 0xff) {
     const marker = bytes[at + 1]!;
     if (marker === 0xd9) {
       return width > 0 ? { width, height, bytes: bytes.subarray(start, at + 2) } : undefined;
     }
+    if (at + 9 > bytes.length) return undefined;
     const length = bytes.readUInt16BE(at + 2);
     if (isFrameHeader(marker)) {
       height = bytes.readUInt16BE(at + 5);

@@ -24,10 +24,17 @@ function emojiSet(
   return { kind: "icons", name, title, packages, style, family: "emoji", fit: "content", find };
 }
 
+/** Fluent names skin tones without "skin tone": `artist-medium-dark`. */
+function isToned(name: string, names: ReadonlyMap<string, string>): boolean {
+  const [, base] = /^(.*?)-(light|medium-light|medium|medium-dark|dark)$/.exec(name) ?? [];
+  return hasSkinTone(name) || (base !== undefined && names.has(`${base}-medium-dark`));
+}
+
 /** Sets of Iconify, which name emoji alike. */
 async function* iconify([download]: readonly Download[]): AsyncGenerator<FoundIcon> {
-  for (const [name, source] of await readIconify(download!)) {
-    if (!hasSkinTone(name)) yield { name, words: wordsOf(name), source };
+  const drawings = await readIconify(download!);
+  for (const [name, source] of drawings) {
+    if (!isToned(name, drawings)) yield { name, words: wordsOf(name), source };
   }
 }
 
@@ -41,8 +48,17 @@ async function namesByCode(noto: Download): Promise<Map<string, string>> {
 const codeOf = (code: string) => code.toLowerCase().replaceAll("-fe0f", "");
 
 const openmojiList = z.array(
-  z.object({ hexcode: z.string(), annotation: z.string(), skintone: z.unknown() }),
+  z.object({
+    hexcode: z.string(),
+    annotation: z.string(),
+    subgroups: z.string(),
+    skintone: z.unknown(),
+  }),
 );
+
+/** As line art, nearly all flags are the same empty rectangle. */
+const isFlag = ({ annotation, subgroups }: { annotation: string; subgroups: string }) =>
+  /flag$|^flags$/.test(subgroups) || /\bflag\b/i.test(annotation);
 
 /** OpenMoji's drawings in a folder of the package. What Noto does not have is named by its annotation. */
 function openmoji(folder: "color" | "black") {
@@ -51,7 +67,8 @@ function openmoji(folder: "color" | "black") {
     const list = openmojiList.parse(
       JSON.parse((await packageFile(download!, "data/openmoji.json")).toString("utf8")),
     );
-    const known = new Map(list.filter(({ skintone }) => !skintone).map((entry) => [entry.hexcode, entry]));
+    const drawn = list.filter((entry) => !entry.skintone && (folder === "color" || !isFlag(entry)));
+    const known = new Map(drawn.map((entry) => [entry.hexcode, entry]));
     const seen = new Set<string>();
     const hexcodeOf = (path: string) => path.slice(`${folder}/svg/`.length, -".svg".length);
     const wanted = (path: string) => path.startsWith(`${folder}/svg/`) && known.has(hexcodeOf(path));
@@ -69,6 +86,7 @@ const slugOf = (annotation: string) =>
   annotation
     .toLowerCase()
     .normalize("NFKD")
+    .replace(/[\p{M}’']/gu, "")
     .replace(/[^a-z0-9]+/g, "-")
     .replace(/^-|-$/g, "");
 
