@@ -7,6 +7,13 @@ export interface Image {
   readonly data: Float32Array;
 }
 
+/** An RGB picture in 8-bit sRGB, row-major, interleaved: a quarter of the memory, for pictures of many megapixels. */
+export interface ByteImage {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
 /** A picture of one colour (black unless told). */
 export function createImage(width: number, height: number, [r, g, b]: readonly number[] = [0, 0, 0]): Image {
   const data = new Float32Array(width * height * 3);
@@ -32,5 +39,7 @@ export function fromBytes(width: number, height: number, bytes: Uint8Array): Ima
       `fromBytes: expected ${width * height * 3} bytes for ${width} × ${height}, got ${bytes.length}`,
     );
   }
-  return { width, height, data: Float32Array.from(bytes, (byte) => byte / 255) };
+  const data = new Float32Array(bytes.length);
+  for (let i = 0; i < data.length; i++) data[i] = bytes[i]! / 255;
+  return { width, height, data };
 }
