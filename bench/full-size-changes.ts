@@ -1,7 +1,7 @@
 /** @file Known changes of photographs at any size: what they do depends on places relative to the picture, not on its pixels. */
 import { gaussianBlur, luma, mapPixels, type PixelMap, resample } from "../src/image/filters.ts";
 import { createImage, type Image } from "../src/image/index.ts";
-import { Random } from "../src/tasks/index.ts";
+import type { Random } from "../src/tasks/index.ts";
 
 /** The picture to change, and the same picture changed. */
 export interface Changed {
@@ -53,7 +53,11 @@ function blurred(image: Image, share: number): Image {
 
 /** A red disc with a soft edge of a pixel. */
 function withDisc(image: Image, random: Random): Image {
-  const [cx, cy, radius] = [random.uniform(0.25, 0.75), random.uniform(0.25, 0.75), random.uniform(0.08, 0.14)];
+  const [cx, cy, radius] = [
+    random.uniform(0.25, 0.75),
+    random.uniform(0.25, 0.75),
+    random.uniform(0.08, 0.14),
+  ];
   const edge = 1 / image.width;
   return byPlace(image, (x, y, color) => {
     const inside = Math.min(Math.max((radius - Math.hypot(x - cx, y - cy)) / edge + 0.5, 0), 1);
@@ -63,7 +67,10 @@ function withDisc(image: Image, random: Random): Image {
 
 /** Slanted bright streaks of 1/150 of the width. */
 function withRain(image: Image, random: Random): Image {
-  const drops = Array.from({ length: 60 }, () => [random.uniform(0, 1), random.uniform(-0.1, 1), random.uniform(0.08, 0.2)] as const);
+  const drops = Array.from(
+    { length: 60 },
+    () => [random.uniform(0, 1), random.uniform(-0.1, 1), random.uniform(0.08, 0.2)] as const,
+  );
   const width = 1 / 150;
   const light = new Float32Array(image.width * image.height);
   for (const [left, top, length] of drops) {
@@ -71,7 +78,11 @@ function withRain(image: Image, random: Random): Image {
     for (let y = Math.max(0, y0); y < Math.min(image.height, y1); y++) {
       const centre = (left - 0.25 * ((y - y0) / image.height)) * image.width;
       const reach = width * image.width;
-      for (let x = Math.max(0, Math.floor(centre - reach)); x <= Math.min(image.width - 1, centre + reach); x++) {
+      for (
+        let x = Math.max(0, Math.floor(centre - reach));
+        x <= Math.min(image.width - 1, centre + reach);
+        x++
+      ) {
         const share = Math.max(0, 1 - Math.abs(x - centre) / reach);
         light[y * image.width + x] = Math.max(light[y * image.width + x]!, 0.55 * share);
       }

@@ -22,7 +22,15 @@ export {
 } from "./chameleon/model.ts";
 export type { Tokenizer } from "./chameleon/tokenizer.ts";
 export { UsageError, XPromptError } from "./errors.ts";
-export { contactSheet, type Image, loadImage, readPngText, savePng } from "./image/index.ts";
+export {
+  type ByteImage,
+  contactSheet,
+  type Image,
+  loadImage,
+  readPngText,
+  saveImage,
+  savePng,
+} from "./image/index.ts";
 export {
   type Added,
   type AddOptions,

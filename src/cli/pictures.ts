@@ -1,11 +1,11 @@
 /** @file Writing what was drawn, with what is needed to make it again. */
 import { rm } from "node:fs/promises";
-import { type Image, savePng } from "../image/index.ts";
+import { type ByteImage, type Image, saveImage } from "../image/index.ts";
 
 export interface PictureToWrite {
   readonly path: string;
-  readonly image: Image;
-  /** The request, for the PNG's text. */
+  readonly image: Image | ByteImage;
+  /** The request, for the file's text. */
   readonly about: object;
 }
 
@@ -15,7 +15,7 @@ export async function writePictures(pictures: readonly PictureToWrite[], signal:
   try {
     for (const { path, image, about } of pictures) {
       const text = { Software: "xprompt", xprompt: JSON.stringify(about) };
-      await savePng(path, image, { text, signal });
+      await saveImage(path, image, { text, signal });
       written.push(path);
     }
   } catch (error) {

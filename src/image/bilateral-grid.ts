@@ -139,7 +139,11 @@ export function normalEquations(
  * Solves the normal equations with the penalties added, by conjugate gradients with Jacobi's preconditioner.
  * @param start coefficients to begin from; zeros where absent
  */
-export function solveGrid(equations: NormalEquations, penalties: GridPenalties, start?: Float64Array): Float64Array {
+export function solveGrid(
+  equations: NormalEquations,
+  penalties: GridPenalties,
+  start?: Float64Array,
+): Float64Array {
   const { right } = equations;
   const scale = inverseDiagonal(equations, penalties);
   const solution = start?.slice() ?? new Float64Array(right.length);
@@ -185,7 +189,8 @@ function multiply(
       for (let level = 0; level < levels; level++, vertex++)
         for (let n = 0; n < NEIGHBOURS; n++) {
           const [dy, dx, dt] = [Math.floor(n / 9) - 1, (Math.floor(n / 3) % 3) - 1, (n % 3) - 1];
-          if (!isWithin(row + dy, down) || !isWithin(column + dx, across) || !isWithin(level + dt, levels)) continue;
+          if (!isWithin(row + dy, down) || !isWithin(column + dx, across) || !isWithin(level + dt, levels))
+            continue;
           const at = vertex * COEFFICIENTS;
           const from = (vertex + (dy * across + dx) * levels + dt) * COEFFICIENTS;
           if (Math.abs(dx) + Math.abs(dy) + Math.abs(dt) === 1) {
@@ -198,7 +203,10 @@ function multiply(
             const b = block + (i & 3) * 4;
             const c = from + (i & ~3);
             out[at + i]! +=
-              blocks[b]! * x[c]! + blocks[b + 1]! * x[c + 1]! + blocks[b + 2]! * x[c + 2]! + blocks[b + 3]! * x[c + 3]!;
+              blocks[b]! * x[c]! +
+              blocks[b + 1]! * x[c + 1]! +
+              blocks[b + 2]! * x[c + 2]! +
+              blocks[b + 3]! * x[c + 3]!;
           }
         }
 }

@@ -25,8 +25,8 @@ const POINT: GridShape = { across: 1, down: 1, levels: 1 };
 /** Smoothness of the grids that are tried, the smoothest first. */
 const SMOOTHNESS = [1, 0.1, 0.01, 0.001] as const;
 /** Share by which a grid must lower the loss on pixels that were held out, against the affine map or a smoother grid. */
-const LEAST_GAIN = 0.1;
-const LEAST_FURTHER_GAIN = 0.05;
+const LEAST_GAIN = 0.25;
+const LEAST_FURTHER_GAIN = 0.1;
 /** Edge of the blocks that are held out in turn, as a share of the picture's. */
 const HELD_OUT = 1 / 8;
 const ROUNDS = 3;

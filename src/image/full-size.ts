@@ -132,7 +132,11 @@ function dot(a: Float32Array, b: Float32Array): number {
  * tokenizer; that of the drawing is the noise and the detail that it lacks: (1 + (bias / drawing's)²)⁻¹.
  * @param lacking mean square of the picture's detail beyond the drawing's size, `[pixels]`
  */
-function confidenceOf({ query, seen, drawn }: Drawn, mapped: Float32Array, lacking: Float32Array): Float32Array {
+function confidenceOf(
+  { query, seen, drawn }: Drawn,
+  mapped: Float32Array,
+  lacking: Float32Array,
+): Float32Array {
   const difference = (a: Float32Array, b: Float32Array) => errorOf(a.map((value, i) => value - b[i]!));
   const tokenizer = blurMap(difference(seen.data, query.data), query, TOKENIZER_REACH);
   const error = blurMap(difference(mapped, drawn.data), query, ERROR_REACH);

@@ -26,7 +26,8 @@ export function createImage(width: number, height: number, [r, g, b]: readonly n
 }
 
 /** The picture as 8-bit sRGB, rounded half up; what lies outside [0, 1] becomes the nearest end. */
-export function toBytes({ data }: Image): Uint8Array<ArrayBuffer> {
+export function toBytes({ data }: Image | ByteImage): Uint8Array {
+  if (data instanceof Uint8Array) return data;
   const bytes = new Uint8Array(data.length);
   for (let i = 0; i < data.length; i++) bytes[i] = Math.min(Math.max(data[i]! * 255 + 0.5, 0), 255);
   return bytes;

@@ -15,7 +15,7 @@ import { headWidth } from "../chameleon/transformer.ts";
 import type { Vocabulary } from "../chameleon/vocabulary.ts";
 import { UsageError, XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
-import type { Image } from "../image/index.ts";
+import type { ByteImage, Image } from "../image/index.ts";
 import { readJson, sha256File } from "../runtime/files.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import { adapted } from "./adapted.ts";
@@ -23,6 +23,7 @@ import { checkParts } from "./check-parts.ts";
 import { fingerprintOf, type ModelConfig, modelConfigFromJson, modelConfigSchema } from "./config.ts";
 import { describeChange } from "./describe.ts";
 import type { ExampleSource, RetrievedExample } from "./example-source.ts";
+import { atFullSize, loadOriginal } from "./full-size.ts";
 import { draw, type GuidanceWeights } from "./generate.ts";
 import { resolveModel } from "./models.ts";
 import { VisualPrompt } from "./prompt.ts";
@@ -65,6 +66,11 @@ export interface GenerateOptions {
   readonly input?: Picture;
   /** What to do, in words. */
   readonly instruction?: string;
+  /**
+   * Give the results the size and shape of `input`, which may then be an `Image` of any size. The model sees the whole
+   * picture, squeezed to a square, instead of its middle. Defaults to false.
+   */
+  readonly fullSize?: boolean;
   /** The same seed, model and device give the same pictures. Drawn at random unless given. */
   readonly seed?: number;
   /** Pictures to draw. Defaults to 1. */
@@ -98,9 +104,9 @@ export interface DescribeOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface Generated {
-  /** One picture a sample. */
-  readonly images: readonly Image[];
+export interface Generated<P extends Image | ByteImage = Image> {
+  /** One picture per sample: at the size of the input with `fullSize`, in 8 bits; else of the model's size. */
+  readonly images: readonly P[];
   /** The codes of each. */
   readonly codes: readonly (readonly number[])[];
   readonly seed: number;
@@ -238,7 +244,10 @@ export class XPrompt {
    * @throws XPromptError for a picture that can not be read, or a prompt of another model
    * @throws the signal's reason, once it is aborted
    */
-  async generate(options: GenerateOptions): Promise<Generated> {
+  async generate(options: GenerateOptions & { readonly fullSize: true }): Promise<Generated<ByteImage>>;
+  async generate(options: GenerateOptions & { readonly fullSize?: false }): Promise<Generated>;
+  async generate(options: GenerateOptions): Promise<Generated<Image | ByteImage>>;
+  async generate(options: GenerateOptions): Promise<Generated<Image | ByteImage>> {
     const started = performance.now();
     const shown = options.prompt === undefined ? [] : [options.prompt].flat();
     const pictures = options.input !== undefined || shown.length > 0 || options.library !== undefined;
@@ -253,11 +262,17 @@ export class XPrompt {
     const { signal } = options;
     signal?.throwIfAborted();
     this.joined(shown);
-    const input = options.input === undefined ? undefined : await loadPicture(options.input, this.size);
+    if (options.fullSize && options.input === undefined)
+      throw new UsageError(
+        "generating at full size: expected an input picture, got none (give one, or leave fullSize out)",
+      );
+    const full = options.fullSize ? await loadOriginal(options.input!, this.size, samples) : undefined;
+    const input =
+      full?.query ?? (options.input === undefined ? undefined : await loadPicture(options.input, this.size));
     const [inputCodes] = input ? await this.tokenizer.encodeImages([input]) : [];
     const retrieved = await options.library?.retrieve(this, {
       instruction: options.instruction ?? "",
-      ...(input && inputCodes && { input: { picture: options.input!, codes: inputCodes } }),
+      ...(input && inputCodes && { input: { picture: full?.query ?? options.input!, codes: inputCodes } }),
       k,
       minSimilarity,
       signal,
@@ -291,7 +306,14 @@ export class XPrompt {
     });
     signal?.throwIfAborted();
     const done = performance.now();
-    const images = await this.tokenizer.decodeImages(drawn.codes);
+    const drawings = await this.tokenizer.decodeImages(drawn.codes);
+    let images: readonly (Image | ByteImage)[] = drawings;
+    if (full) {
+      const [seen] = await this.tokenizer.decodeImages([inputCodes!]);
+      const results: ByteImage[] = [];
+      for (const drawing of drawings) results.push(await atFullSize(full, seen!, drawing, signal));
+      images = results;
+    }
     const ended = performance.now();
     return {
       images,
