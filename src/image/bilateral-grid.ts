@@ -41,7 +41,7 @@ const BLOCK = 16;
 /** A vertex and its neighbours, diagonal ones included. */
 const NEIGHBOURS = 27;
 const MAX_ITERATIONS = 60;
-const TOLERANCE = 1e-7;
+const TOLERANCE = 1e-9;
 
 /** Vertices and weights of the mixture of each pixel of a picture. */
 export interface Slices {

@@ -35,7 +35,7 @@ const OUTLIER = 4;
 /** The least squared error that is taken for noise: about 3 levels of 8 bits. */
 const LEAST_NOISE = 1e-4;
 /** Pull of the affine map towards the identity: decides where the picture has too few colours to tell. */
-const PRIOR = 1e-4;
+const PRIOR = 1e-5;
 
 export interface FittedMap {
   readonly grid: BilateralGrid;
@@ -91,18 +91,35 @@ export function noiseOf(error: Float32Array): number {
   return Math.max(error.slice().sort()[error.length >> 1]!, LEAST_NOISE);
 }
 
-function fitAffine(source: Image, target: Image): { affine: Float64Array; mapped: Float32Array } {
-  const slices = slicesOf(source, POINT);
-  let fit = affineOf(slices, source, target, new Float32Array(source.width * source.height).fill(1));
-  for (let round = 0; round < ROUNDS; round++) {
-    const { mapped } = fit;
-    const error = errorOf(target.data.map((value, i) => value - mapped[i]!));
-    fit = affineOf(slices, source, target, robustWeights(error, source));
-  }
-  return fit;
+interface Affine {
+  readonly affine: Float64Array;
+  readonly mapped: Float32Array;
 }
 
-function affineOf(slices: Slices, source: Image, target: Image, weights: Float32Array) {
+/**
+ * The robust affine map, from two beginnings: all pixels alike, and pixels that did not change first. A part that was
+ * taken away has colours of its own, and bends the former. Of the two, that which explains more pixels.
+ */
+function fitAffine(source: Image, target: Image): Affine {
+  const slices = slicesOf(source, POINT);
+  const error = (mapped: Float32Array) => errorOf(target.data.map((value, i) => value - mapped[i]!));
+  const unchanged = error(source.data);
+  const fits = [unchanged.map(() => 1), robustWeights(unchanged, source)].map((weights) => {
+    let fit = affineOf(slices, source, target, weights);
+    for (let round = 0; round < ROUNDS; round++)
+      fit = affineOf(slices, source, target, robustWeights(error(fit.mapped), source));
+    return fit;
+  }) as [Affine, Affine];
+  const [first, second] = fits.map(({ mapped }) => error(mapped)) as [Float32Array, Float32Array];
+  const scale = OUTLIER * Math.min(noiseOf(first), noiseOf(second));
+  return saturated(second, scale) < saturated(first, scale) ? fits[1] : fits[0];
+}
+
+/** A sum of errors in which those far above `scale` count alike. */
+const saturated = (errors: Float32Array, scale: number): number =>
+  errors.reduce((sum, e) => sum + e / (e + scale), 0);
+
+function affineOf(slices: Slices, source: Image, target: Image, weights: Float32Array): Affine {
   const rest = target.data.map((value, i) => value - source.data[i]!);
   const equations = normalEquations(slices, source.data, rest, weights);
   const change = solveGrid(equations, { smooth: 0, smoothLevels: 0, ridge: PRIOR });
@@ -112,7 +129,7 @@ function affineOf(slices: Slices, source: Image, target: Image, weights: Float32
 }
 
 /** Geman–McClure weights of blurred errors: (1 + e / (c · median))⁻². */
-function robustWeights(error: Float32Array, size: Image): Float32Array {
+export function robustWeights(error: Float32Array, size: Image): Float32Array {
   const smooth = blurMap(error, size, 1);
   const scale = OUTLIER * noiseOf(smooth);
   return smooth.map((value) => (1 + value / scale) ** -2);
@@ -132,8 +149,7 @@ function chooseSmoothness(slices: Slices, source: Image, rest: Float32Array): nu
   const { width, height } = source;
   const error = errorOf(rest);
   const scale = OUTLIER * noiseOf(error);
-  // Saturates: parts that no map explains count alike.
-  const lossOf = (errors: Float32Array) => errors.reduce((sum, e) => sum + e / (e + scale), 0);
+  const lossOf = (errors: Float32Array) => saturated(errors, scale);
   const block = (at: number, edge: number) => Math.floor(at / Math.max(1, edge * HELD_OUT));
   const fold = error.map((_, p) => (block(p % width, width) + block(Math.floor(p / width), height)) & 1);
   const folds = [0, 1].map((held) =>

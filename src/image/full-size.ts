@@ -12,7 +12,7 @@
  *    moved), the result is the drawing itself, enlarged.
  */
 import { type BilateralGrid, mapColours, slicesOf } from "./bilateral-grid.ts";
-import { affineError, blurMap, errorOf, fitColourMap, noiseOf } from "./colour-map.ts";
+import { affineError, blurMap, errorOf, fitColourMap, noiseOf, robustWeights } from "./colour-map.ts";
 import { gaussianBlur } from "./filters.ts";
 import { type ByteImage, createImage, type Image } from "./image.ts";
 import { RowSampler } from "./row-sampler.ts";
@@ -101,16 +101,19 @@ function flipped(image: Image, { across, down }: Flip): Image {
 
 /**
  * The gain of the finest octave of the drawing against the mapped picture, below 1 where the change is a blur. Both
- * are projected on the mapped query, so that independent noise of the tokenizer in the two cancels out.
+ * are projected on the mapped query, so that independent noise of the tokenizer in the two cancels out. Parts that were put in or taken away hardly count.
  * @param mapped what the colour map makes of `seen`
  */
 function detailOf({ query, seen, drawn }: Drawn, grid: BilateralGrid, mapped: Float32Array): number {
   const exact = octave(query, mapColours(slicesOf(query, grid), query.data, grid.coefficients));
-  const expected = dot(octave(query, mapped), exact);
+  const error = errorOf(mapped.map((value, i) => value - drawn.data[i]!));
+  const weights = robustWeights(error, query);
+  const weighted = exact.map((value, i) => value * weights[Math.floor(i / 3)]!);
+  const expected = dot(octave(query, mapped), weighted);
   const fine = octave(query, query.data);
   const transfer = dot(octave(query, seen.data), fine) / (dot(fine, fine) + 1e-9);
   if (transfer < LEAST_TRANSFER || expected <= 0) return 1;
-  const gain = dot(octave(query, drawn.data), exact) / expected;
+  const gain = dot(octave(query, drawn.data), weighted) / expected;
   const t = Math.min(Math.max((gain - NO_DETAIL) / (ALL_DETAIL - NO_DETAIL), 0), 1);
   return t * t * (3 - 2 * t);
 }
