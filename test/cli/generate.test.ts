@@ -154,7 +154,10 @@ describe("size of the result", () => {
     const none = await xprompt(
       ...["generate", ...tiny, "--instruction", "x", "--full-size", "--output", "x.png"],
     );
-    expect([none.status, none.stderr]).toEqual([2, expect.stringContaining("--full-size: expected an --input")]);
+    expect([none.status, none.stderr]).toEqual([
+      2,
+      expect.stringContaining("--full-size: expected an --input"),
+    ]);
   });
 });
 

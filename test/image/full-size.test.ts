@@ -36,7 +36,10 @@ function render(scene: Scene, width = 160, height = 96): Image {
 /** The change from `before` to `after` as a perfect model of 32 × 32 pixels draws it, at full size. */
 function lifted(before: Image, after: Image): Image {
   const { width, height } = before;
-  const [query, drawn] = [before, after].map((image) => resize(image, SMALL, SMALL, "area")) as [Image, Image];
+  const [query, drawn] = [before, after].map((image) => resize(image, SMALL, SMALL, "area")) as [
+    Image,
+    Image,
+  ];
   const original = { width, height, data: toBytes(before) };
   const result = applyChange(fitChange({ query, seen: query, drawn }, original), original);
   return fromBytes(result.width, result.height, result.data);
@@ -60,7 +63,9 @@ describe("a change drawn small, at full size", () => {
   });
 
   test("a vignette", () => {
-    const after = changed((color, x, y) => color.map((v) => v * (1 - 1.2 * ((x - 0.5) ** 2 + (y - 0.5) ** 2))));
+    const after = changed((color, x, y) =>
+      color.map((v) => v * (1 - 1.2 * ((x - 0.5) ** 2 + (y - 0.5) ** 2))),
+    );
     expect(boundedPsnr(lifted(before, after), after)).toBeGreaterThan(33);
   });
 
