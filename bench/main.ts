@@ -7,6 +7,7 @@ import { XPromptError } from "../src/errors.ts";
 import { sevenBenchmark } from "./7b.ts";
 import { ablationsBenchmark } from "./ablations.ts";
 import { attentionBenchmark } from "./attention.ts";
+import { fullSizeBenchmark } from "./full-size.ts";
 import { generateBenchmark } from "./generate.ts";
 import type { CommonOptions, Report } from "./options.ts";
 import { quantizationBenchmark } from "./quantization.ts";
@@ -45,6 +46,7 @@ for (const make of [
   quantizationBenchmark,
   retrievalBenchmark,
   ablationsBenchmark,
+  fullSizeBenchmark,
 ])
   program.addCommand(make(print).exitOverride().copyInheritedSettings(program));
 try {

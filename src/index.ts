@@ -23,9 +23,11 @@ export {
 export type { Tokenizer } from "./chameleon/tokenizer.ts";
 export { UsageError, XPromptError } from "./errors.ts";
 export {
+  type ByteImage,
   contactSheet,
   createImage,
   crop,
+  encodeImage,
   encodePng,
   type Filter,
   fromBytes,
@@ -35,6 +37,7 @@ export {
   type PngOptions,
   readPngText,
   resize,
+  saveImage,
   savePng,
   toBytes,
 } from "./image/index.ts";

@@ -1,6 +1,7 @@
 /** @file `xprompt generate`: the change that the examples show, or the instruction tells, done to a picture. */
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
+import { type ByteImage, type Image, imageExtensions } from "../image/index.ts";
 import { Progress } from "../progress.ts";
 import { ClipFeatures, ExampleLibrary, Retriever } from "../retrieval/index.ts";
 import { type Generated, type GenerateOptions, XPrompt } from "../xprompt/model.ts";
@@ -37,6 +38,8 @@ interface Options extends ModelOptions, DistanceOptions {
   readonly input?: string;
   readonly instruction?: string;
   readonly output: string;
+  readonly fullSize?: true;
+  readonly modelSize?: true;
   readonly seed?: number;
   readonly samples: number;
   readonly temperature?: number;
@@ -46,6 +49,11 @@ interface Options extends ModelOptions, DistanceOptions {
   readonly json: boolean;
 }
 
+type Result = Generated<Image | ByteImage>;
+
+/** Whether the result takes the size of the input. */
+const isFullSize = ({ input, modelSize }: Options): boolean => input !== undefined && !modelSize;
+
 /** What each number may be. */
 const ranges = requestSchema.shape;
 
@@ -53,7 +61,7 @@ export function generateCommand(signal: AbortSignal): Command {
   const command = new Command("generate").description(
     "Draw a picture: show before → after pairs and your picture, and get the same change done to it. Pictures of any " +
       "size come in (PNG, JPEG, WebP): turned upright as their EXIF data says, laid on white where they are " +
-      "transparent, scaled, and cropped to the middle square.",
+      "transparent. The result has the size and shape of the picture that went in.",
   );
   return withWeights(withFeatures(withLibrary(withModel(withExamples(command)))))
     .option(
@@ -70,7 +78,17 @@ export function generateCommand(signal: AbortSignal): Command {
     .option("--prompt <file...>", "compressed examples (.xprompt); used together with those of --example")
     .option("--input <picture>", "the picture to change; without it, draws from words and examples alone")
     .option("--instruction <text>", "what to do, in words")
-    .requiredOption("--output <file>", "the PNG to write; with --samples, out-1.png, out-2.png, …")
+    .requiredOption(
+      "--output <file>",
+      "the picture to write: .png, .jpg, .jpeg or .webp; with --samples, out-1.png, out-2.png, …",
+    )
+    .addOption(
+      new Option(
+        "--full-size",
+        "the result has the size and shape of the input, and its detail. The default where there is an --input",
+      ).conflicts("modelSize"),
+    )
+    .option("--model-size", "the bare drawing instead, of the middle square, as small as the model draws")
     .option(
       "--seed <n>",
       "the same seed gives the same picture. Defaults to a random one, which is reported",
@@ -129,7 +147,10 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
     throw new UsageError(
       "generate: expected --example, --prompt or --instruction to say what to do, got none",
     );
-  checkExtension(options.output, ".png");
+  checkExtension(options.output, ...imageExtensions);
+  if (options.fullSize && input === undefined)
+    throw new UsageError("--full-size: expected an --input to take the size from, got none (leave it out)");
+  const fullSize = isFullSize(options);
   checkDevice(options.device);
   const inputs = [...example, ...prompts, ...(input === undefined ? [] : [input])];
   const outputs = outputsOf(options);
@@ -149,6 +170,7 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
         ...settings,
         prompt: [...loaded, ...shown],
         input,
+        fullSize,
         ...(library && {
           library: new Retriever(library, { features: clip, weights: weightsOf(options) }),
         }),
@@ -174,6 +196,7 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
         ...reportOf(result),
         settings: { ...settings, ...result.settings },
         device: options.device,
+        fullSize,
       });
     else
       for (const path of outputs)
@@ -185,7 +208,7 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
 }
 
 /** Which examples of the library were used, and why. */
-function sayRetrieved({ retrieved, bestSimilarity }: Generated): void {
+function sayRetrieved({ retrieved, bestSimilarity }: Result): void {
   for (const { id, instruction, distance, block } of retrieved ?? [])
     say(
       oneLine(
@@ -209,7 +232,7 @@ function settingsOf(options: Options): Settings {
   return library === undefined ? drawing : { ...drawing, k, minSimilarity };
 }
 
-const reportOf = ({ seed, model, tokens, timings, retrieved, bestSimilarity }: Generated) => ({
+const reportOf = ({ seed, model, tokens, timings, retrieved, bestSimilarity }: Result) => ({
   seed,
   model,
   tokens,
@@ -222,10 +245,10 @@ const reportOf = ({ seed, model, tokens, timings, retrieved, bestSimilarity }: G
 const outputsOf = ({ output, samples }: Options): string[] =>
   samples === 1
     ? [output]
-    : Array.from({ length: samples }, (_, i) => output.replace(/\.png$/i, `-${i + 1}$&`));
+    : Array.from({ length: samples }, (_, i) => output.replace(/\.\w+$/, `-${i + 1}$&`));
 
 /** What is needed to make the picture of a sample again. Of files it says the names, not in which folders they are. */
-function requestOf(options: Options, result: Generated, sample: number): object {
+function requestOf(options: Options, result: Result, sample: number): object {
   const { seed, model: fingerprint, retrieved } = result;
   const { example = [], prompt = [], input, model, adapter, device, library } = options;
   return {
@@ -241,5 +264,6 @@ function requestOf(options: Options, result: Generated, sample: number): object 
     prompt: prompt.map(nameOf),
     ...(library !== undefined && { library: nameOf(library), retrieved: retrieved?.map(({ id }) => id) }),
     input: input && nameOf(input),
+    ...(input !== undefined && { fullSize: isFullSize(options) }),
   };
 }

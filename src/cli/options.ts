@@ -122,10 +122,10 @@ export function examplesOf(paths: readonly string[] = [], instruction?: string):
   }));
 }
 
-/** @throws UsageError when a file to write has another ending than `extension` */
-export function checkExtension(path: string, extension: string): void {
-  if (extname(path).toLowerCase() !== extension)
-    throw new UsageError(`--output: expected a name that ends in ${extension}, got ${path}`);
+/** @throws UsageError when a file to write ends in none of the `extensions` */
+export function checkExtension(path: string, ...extensions: readonly string[]): void {
+  if (!extensions.includes(extname(path).toLowerCase()))
+    throw new UsageError(`--output: expected a name that ends in ${extensions.join(", ")}, got ${path}`);
 }
 
 /**

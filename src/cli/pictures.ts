@@ -1,12 +1,12 @@
 /** @file Writing generated pictures, each with what is needed to make it again. */
 import { basename } from "node:path";
-import { encodePng, type Image } from "../image/index.ts";
+import { type ByteImage, encodeImage, type Image } from "../image/index.ts";
 import { writeFilesAtomic } from "../runtime/files.ts";
 
 export interface PictureToWrite {
   readonly path: string;
-  readonly image: Image;
-  /** The request, for the PNG's text. */
+  readonly image: Image | ByteImage;
+  /** The request, for the file's text. */
   readonly about: object;
 }
 
@@ -15,11 +15,11 @@ export const nameOf = (path: string): string => basename(path);
 
 /** Writes the pictures, all or none: nothing that was there is touched until all are whole on the disk. */
 export async function writePictures(pictures: readonly PictureToWrite[], signal: AbortSignal): Promise<void> {
-  const files = pictures.map(({ path, image, about }) => ({ path, data: encoded(image, about) }));
+  const files = pictures.map(({ path, image, about }) => ({ path, data: encoded(path, image, about) }));
   await writeFilesAtomic(files, { signal });
 }
 
-/** The PNG, encoded when its turn comes. */
-async function* encoded(image: Image, about: object): AsyncGenerator<Uint8Array> {
-  yield await encodePng(image, { text: { Software: "xprompt", xprompt: JSON.stringify(about) } });
+/** The file's bytes, encoded when its turn comes. */
+async function* encoded(path: string, image: Image | ByteImage, about: object): AsyncGenerator<Uint8Array> {
+  yield await encodeImage(path, image, { text: { Software: "xprompt", xprompt: JSON.stringify(about) } });
 }

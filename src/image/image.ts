@@ -7,6 +7,13 @@ export interface Image {
   readonly data: Float32Array;
 }
 
+/** An RGB picture in 8-bit sRGB, row-major, interleaved: a quarter of the memory, for pictures of many megapixels. */
+export interface ByteImage {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
 /** A picture of one colour (black unless told). */
 export function createImage(width: number, height: number, [r, g, b]: readonly number[] = [0, 0, 0]): Image {
   const data = new Float32Array(width * height * 3);
@@ -19,7 +26,8 @@ export function createImage(width: number, height: number, [r, g, b]: readonly n
 }
 
 /** The picture as 8-bit sRGB, rounded half up; what lies outside [0, 1] becomes the nearest end. */
-export function toBytes({ data }: Image): Uint8Array<ArrayBuffer> {
+export function toBytes({ data }: Image | ByteImage): Uint8Array {
+  if (data instanceof Uint8Array) return data;
   const bytes = new Uint8Array(data.length);
   for (let i = 0; i < data.length; i++) bytes[i] = Math.min(Math.max(data[i]! * 255 + 0.5, 0), 255);
   return bytes;
@@ -32,5 +40,7 @@ export function fromBytes(width: number, height: number, bytes: Uint8Array): Ima
       `fromBytes: expected ${width * height * 3} bytes for ${width} × ${height}, got ${bytes.length}`,
     );
   }
-  return { width, height, data: Float32Array.from(bytes, (byte) => byte / 255) };
+  const data = new Float32Array(bytes.length);
+  for (let i = 0; i < data.length; i++) data[i] = bytes[i]! / 255;
+  return { width, height, data };
 }

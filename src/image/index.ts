@@ -1,9 +1,19 @@
 /** @file Pictures: reading, writing, resampling, and contact sheets. */
-export { createImage, fromBytes, type Image, toBytes } from "./image.ts";
-export { type LoadOptions, loadImage, maxPixels, minEdge, padBox } from "./load.ts";
+export { applyChange, changedStrips } from "./apply-change.ts";
+export { type Change, fitChange } from "./full-size.ts";
+export { type ByteImage, createImage, fromBytes, type Image, toBytes } from "./image.ts";
+export { type LoadOptions, loadBytes, loadImage, maxPixels, minEdge, padBox, squeeze } from "./load.ts";
 export { medianFilter } from "./median.ts";
 export { huggingFacePreprocessing, metaPreprocessing, type Preprocessing, preprocess } from "./preprocess.ts";
 export { filters, readPreprocessing } from "./preprocess-config.ts";
 export { crop, type Filter, resize } from "./resize.ts";
-export { encodePng, type PngOptions, readPngText, savePng } from "./save.ts";
+export {
+  encodeImage,
+  encodePng,
+  imageExtensions,
+  type PngOptions,
+  readPngText,
+  saveImage,
+  savePng,
+} from "./save.ts";
 export { contactSheet, type Sheet, type SheetCell, type SheetOptions, type SheetRow } from "./sheet.ts";

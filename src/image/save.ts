@@ -1,7 +1,9 @@
-/** @file Pictures to PNG files, with texts in them that say how they were made. */
+/** @file Pictures to files, with texts in them that say how they were made. */
+import { extname } from "node:path";
 import sharp from "sharp";
+import { messageOf, XPromptError } from "../errors.ts";
 import { readFileChecked, type WriteOptions, writeFileAtomic } from "../runtime/files.ts";
-import { type Image, toBytes } from "./image.ts";
+import { type ByteImage, type Image, toBytes } from "./image.ts";
 import { addPngText, parsePngText } from "./png.ts";
 
 export interface PngOptions {
@@ -9,11 +11,20 @@ export interface PngOptions {
   text?: Readonly<Record<string, string>>;
 }
 
+/** Pixels from which packing a PNG as small as possible takes too long. */
+const LARGE = 2e6;
+
+const sharpOf = (image: Image | ByteImage) =>
+  sharp(toBytes(image), {
+    raw: { width: image.width, height: image.height, channels: 3 },
+    limitInputPixels: false,
+  });
+
 /** The picture as an 8-bit RGB PNG. The same picture and texts give the same bytes (with the same libvips). */
-export async function encodePng(image: Image, { text = {} }: PngOptions = {}): Promise<Buffer> {
-  const { width, height } = image;
-  const png = await sharp(toBytes(image), { raw: { width, height, channels: 3 } })
-    .png({ compressionLevel: 9, adaptiveFiltering: true, palette: false })
+export async function encodePng(image: Image | ByteImage, { text = {} }: PngOptions = {}): Promise<Buffer> {
+  const compressionLevel = image.width * image.height < LARGE ? 9 : 5;
+  const png = await sharpOf(image)
+    .png({ compressionLevel, adaptiveFiltering: true, palette: false })
     .toBuffer();
   return addPngText(png, text);
 }
@@ -24,10 +35,68 @@ export async function encodePng(image: Image, { text = {} }: PngOptions = {}): P
  */
 export async function savePng(
   path: string,
-  image: Image,
+  image: Image | ByteImage,
   options: PngOptions & WriteOptions = {},
 ): Promise<void> {
   await writeFileAtomic(path, await encodePng(image, options), options);
+}
+
+/** How a picture is encoded, by the ending of its file's name. */
+const encoders: Readonly<Record<string, (image: Image | ByteImage, options: PngOptions) => Promise<Buffer>>> =
+  {
+    ".png": encodePng,
+    ".jpg": encodeJpeg,
+    ".jpeg": encodeJpeg,
+    ".webp": (image, { text }) =>
+      sharpOf(image).withExif(exifOf(text)).webp({ quality: 92, smartSubsample: true }).toBuffer(),
+  };
+
+/** Endings that `saveImage` takes, in lower case. */
+export const imageExtensions: readonly string[] = Object.keys(encoders);
+
+/**
+ * The picture as a PNG, JPEG or WebP, as the path ends. JPEG and WebP have quality 92; of the texts, `Software` is in
+ * EXIF's field of that name and `xprompt` in its ImageDescription.
+ * @throws XPromptError for another ending, or a picture too large for the format
+ */
+export async function encodeImage(
+  path: string,
+  image: Image | ByteImage,
+  options: PngOptions = {},
+): Promise<Buffer> {
+  const encode = encoders[extname(path).toLowerCase()];
+  if (!encode)
+    throw new XPromptError(
+      `writing ${path}: expected a name that ends in ${imageExtensions.join(", ")} (choose one of them)`,
+    );
+  return encode(image, options).catch((error) => {
+    throw new XPromptError(
+      `writing ${path}: expected a picture that the format can hold, got ${image.width} × ${image.height}: ${messageOf(error)} (write a .png)`,
+    );
+  });
+}
+
+/**
+ * Writes the picture to a file that `encodeImage` makes, whole or not at all.
+ * @throws XPromptError as `encodeImage`, or where the file system refuses
+ */
+export async function saveImage(
+  path: string,
+  image: Image | ByteImage,
+  options: PngOptions & WriteOptions = {},
+): Promise<void> {
+  await writeFileAtomic(path, await encodeImage(path, image, options), options);
+}
+
+function encodeJpeg(image: Image | ByteImage, { text }: PngOptions): Promise<Buffer> {
+  return sharpOf(image).withExif(exifOf(text)).jpeg({ quality: 92, chromaSubsampling: "4:4:4" }).toBuffer();
+}
+
+/** EXIF's texts are ASCII: other characters are escaped, as JSON escapes them. */
+function exifOf({ Software = "", xprompt = "" }: PngOptions["text"] = {}) {
+  const ascii = (text: string) =>
+    text.replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return { IFD0: { Software: ascii(Software), ImageDescription: ascii(xprompt) } };
 }
 
 /**

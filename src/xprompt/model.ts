@@ -16,13 +16,14 @@ import { headWidth } from "../chameleon/transformer.ts";
 import type { Vocabulary } from "../chameleon/vocabulary.ts";
 import { UsageError, XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
-import type { Image, Preprocessing } from "../image/index.ts";
+import type { ByteImage, Image, Preprocessing } from "../image/index.ts";
 import { readJson, sha256File } from "../runtime/files.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import { adapted } from "./adapted.ts";
 import { checkParts } from "./check-parts.ts";
 import { fingerprintOf, type ModelConfig, modelConfigFromJson, modelConfigSchema } from "./config.ts";
 import { describeChange } from "./describe.ts";
+import { atFullSize, loadOriginal } from "./full-size.ts";
 import { draw, type GuidanceWeights } from "./generate.ts";
 import { resolveModel } from "./models.ts";
 import {
@@ -167,7 +168,10 @@ export class XPrompt {
    * @throws XPromptError for a picture that can not be read, or a prompt of another model
    * @throws the signal's reason, once it is aborted
    */
-  async generate(options: GenerateOptions): Promise<Generated> {
+  async generate(options: GenerateOptions & { readonly fullSize: true }): Promise<Generated<ByteImage>>;
+  async generate(options: GenerateOptions & { readonly fullSize?: false }): Promise<Generated>;
+  async generate(options: GenerateOptions): Promise<Generated<Image | ByteImage>>;
+  async generate(options: GenerateOptions): Promise<Generated<Image | ByteImage>> {
     const started = performance.now();
     checkKeys("generating", options, optionNames.generate);
     const given = options.prompt === undefined ? [] : [options.prompt].flat();
@@ -192,12 +196,18 @@ export class XPrompt {
       throw new XPromptError(
         "generating: expected a model that can decode pictures, got one without the decoder of its image tokenizer (put Meta's vqgan.ckpt into the folder of the base that it was made of, and make it again with xprompt init)",
       );
-    const input = options.input === undefined ? undefined : await this.picture(options.input, "input");
+    if (options.fullSize && options.input === undefined)
+      throw new UsageError(
+        "generating at full size: expected an input picture, got none (give one, or leave fullSize out)",
+      );
+    const full = options.fullSize ? await loadOriginal(options.input!, this.size, samples) : undefined;
+    const input =
+      full?.query ?? (options.input === undefined ? undefined : await this.picture(options.input, "input"));
     const shown = hasExamples ? [...given, await this.compress(options.examples, { signal })] : given;
     const [inputCodes] = input ? await this.tokenizer.encodeImages([input]) : [];
     const retrieved = await options.library?.retrieve(this, {
       instruction: options.instruction ?? "",
-      ...(input && inputCodes && { input: { picture: options.input!, codes: inputCodes } }),
+      ...(input && inputCodes && { input: { picture: full?.query ?? options.input!, codes: inputCodes } }),
       k,
       minSimilarity,
       signal,
@@ -231,10 +241,17 @@ export class XPrompt {
     });
     signal?.throwIfAborted();
     const done = performance.now();
-    const images = (await this.tokenizer.decodeImages(drawn.codes)) as [Image, ...Image[]];
+    const drawings = await this.tokenizer.decodeImages(drawn.codes);
+    let images: readonly (Image | ByteImage)[] = drawings;
+    if (full) {
+      const [seen] = await this.tokenizer.decodeImages([inputCodes!]);
+      const results: ByteImage[] = [];
+      for (const drawing of drawings) results.push(await atFullSize(full, seen!, drawing, signal));
+      images = results;
+    }
     const ended = performance.now();
     return {
-      images,
+      images: images as readonly [Image | ByteImage, ...(Image | ByteImage)[]],
       codes: drawn.codes,
       seed,
       settings: { ...sampling, guidance },

@@ -2,7 +2,7 @@
 import type { Picture } from "../chameleon/picture.ts";
 import type { Sampling } from "../chameleon/sampling.ts";
 import { UsageError } from "../errors.ts";
-import type { Image } from "../image/index.ts";
+import type { ByteImage, Image } from "../image/index.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import { closest } from "../spelling.ts";
 import type { ExampleSource, RetrievedExample } from "./example-source.ts";
@@ -44,6 +44,11 @@ export interface GenerateOptions {
   readonly input?: Picture;
   /** What to do, in words. */
   readonly instruction?: string;
+  /**
+   * Give the results the size and shape of `input`, which may then be an `Image` of any size. The model sees the whole
+   * picture, squeezed to a square, instead of its middle. Defaults to false.
+   */
+  readonly fullSize?: boolean;
   /** The same seed, model, device and number of threads give the same pictures. Defaults to a random seed. */
   readonly seed?: number;
   /** Pictures to draw. Defaults to 1. */
@@ -83,9 +88,9 @@ export interface DescribeOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface Generated {
-  /** One picture per sample. */
-  readonly images: readonly [Image, ...Image[]];
+export interface Generated<P extends Image | ByteImage = Image> {
+  /** One picture per sample: at the size of the input with `fullSize`, in 8 bits; else of the model's size. */
+  readonly images: readonly [P, ...P[]];
   /** The codes of each. */
   readonly codes: readonly (readonly number[])[];
   readonly seed: number;
@@ -119,6 +124,7 @@ export const optionNames = {
   compress: { onProgress: true, signal: true } satisfies Names<CompressOptions>,
   generate: {
     ...{ examples: true, prompt: true, library: true, k: true, minSimilarity: true, input: true },
+    fullSize: true,
     ...{ instruction: true, seed: true, samples: true, temperature: true, topK: true, topP: true },
     ...{ guidance: true, onProgress: true, signal: true },
   } satisfies Names<GenerateOptions>,

@@ -113,8 +113,8 @@ describe("usage", () => {
     ["no example to compress", ["compress", ...tiny, "--output", "p.xprompt"], /at least one --example/],
     [
       "an output that is no PNG",
-      [...right, "--output", "out.jpg"],
-      /--output: expected a name that ends in \.png, got out\.jpg/,
+      [...right, "--output", "out.gif"],
+      /--output: expected a name that ends in \.png, \.jpg, \.jpeg, \.webp, got out\.gif/,
     ],
     ["an output without ending", [...right, "--output", "out"], /ends in \.png/],
     [

@@ -40,7 +40,7 @@ describe("with the shipped model", () => {
     for (const time of [prepare, draw, decode]) expect(time).toBeGreaterThan(0);
     expect(total).toBeCloseTo(prepare! + draw! + decode!, 6);
     const { width, height } = await pixelsOf(at("a.png"));
-    expect([width, height]).toEqual([64, 64]);
+    expect([width, height]).toEqual([120, 90]);
 
     const { stdout, stderr } = await succeed(...request, "--output", "b.png", "--seed", "7");
     expect(stdout).toBe("");
@@ -128,7 +128,36 @@ describe("pictures as people have them", () => {
   });
 
   test("a strip of 17 × 4000 pixels", async () => {
-    expect(await drawn("tall.png")).toHaveLength(32 * 32 * 3);
+    expect(await drawn("tall.png")).toHaveLength(17 * 4000 * 3);
+  });
+});
+
+describe("size of the result", () => {
+  const request = ["generate", ...tiny, ...pair, "--input", "landscape.png", "--seed", "1"];
+
+  test("--model-size gives the bare drawing", async () => {
+    await succeed(...request, "--model-size", "--output", "bare.png");
+    expect(await pixelsOf(at("bare.png"))).toMatchObject({ width: 32, height: 32 });
+    expect(await settingsIn(at("bare.png"))).toMatchObject({ fullSize: false });
+  });
+
+  test.each(["jpg", "jpeg", "webp"])("full size as .%s, with the settings in EXIF", async (ending) => {
+    const path = `full.${ending}`;
+    await succeed(...request, "--full-size", "--output", path);
+    const { width, height, exif } = await sharp(at(path)).metadata();
+    expect([width, height]).toEqual([300, 200]);
+    expect(exif!.toString("latin1")).toContain('"fullSize":true');
+  });
+
+  test("both sizes, or full size of nothing, are wrong usage", async () => {
+    expect((await xprompt(...request, "--full-size", "--model-size", "--output", "x.png")).status).toBe(2);
+    const none = await xprompt(
+      ...["generate", ...tiny, "--instruction", "x", "--full-size", "--output", "x.png"],
+    );
+    expect([none.status, none.stderr]).toEqual([
+      2,
+      expect.stringContaining("--full-size: expected an --input"),
+    ]);
   });
 });
 

@@ -1,0 +1,94 @@
+/** @file Full-size results of known changes of photographs, against leaving it alone and the enlarged drawing. */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { boundedPsnr } from "../src/evaluation/metrics/pictures.ts";
+import {
+  applyChange,
+  fitChange,
+  fromBytes,
+  type Image,
+  loadImage,
+  resize,
+  toBytes,
+} from "../src/image/index.ts";
+import { Random } from "../src/tasks/index.ts";
+import { XPrompt } from "../src/xprompt/model.ts";
+import { knownChanges } from "./full-size-changes.ts";
+import { benchmark, type CommonOptions, integer, type Report, setting } from "./options.ts";
+
+interface Options extends CommonOptions {
+  readonly photos: string;
+  readonly size: number;
+  readonly model: string;
+}
+
+/** Where the drawing comes from: the truth through the image tokenizer, or the model with one example. */
+const sources = ["oracle", "model"] as const;
+const methods = ["untouched", "drawing", "full size"] as const;
+
+export function fullSizeBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
+  return benchmark("full-size", "PSNR of full-size results of known changes of photographs.", 1)
+    .requiredOption("--photos <dir>", "folder of photographs (JPEG, PNG, WebP), two at least")
+    .option(
+      "--size <n>",
+      "edge of the middle square that is changed, in pixels. Defaults to 256",
+      integer,
+      256,
+    )
+    .option("--model <name>", "a shipped model, or a model folder. Defaults to nano", "nano")
+    .action(async (options: Options) => print(await measure(options), options));
+}
+
+async function measure(options: Options): Promise<Report> {
+  const names = (await readdir(options.photos)).filter((name) => /\.(jpe?g|png|webp)$/i.test(name)).sort();
+  const photos = await Promise.all(
+    names.map((name) => loadImage(join(options.photos, name), { size: options.size })),
+  );
+  const model = await XPrompt.load(options.model, { threads: options.threads });
+  const figures: Record<string, Record<string, number>> = {};
+  try {
+    for (const [change, make] of Object.entries(knownChanges)) {
+      const sums: Record<string, number> = {};
+      for (const [i, photo] of photos.entries()) {
+        const { input, output } = make(photo, Random.of(1, change, i));
+        const small = (image: Image) => resize(image, model.size, model.size, "lanczos");
+        const query = small(input);
+        const [seen, oracle] = (await model.reconstruct([query, small(output)])) as [Image, Image];
+        // The example is another photograph.
+        const shown = make(photos[(i + 1) % photos.length]!, Random.of(2, change, i));
+        const examples = [{ input: small(shown.input), output: small(shown.output) }];
+        const prompt = await model.compress(examples);
+        const { images } = await model.generate({ prompt, input: query, seed: 1 });
+        for (const source of sources) {
+          const drawn = source === "oracle" ? oracle : images[0]!;
+          const original = { width: input.width, height: input.height, data: toBytes(input) };
+          const result = applyChange(fitChange({ query, seen, drawn }, original), original);
+          const results: Record<(typeof methods)[number], Image> = {
+            untouched: input,
+            drawing: resize(drawn, input.width, input.height, "bicubic"),
+            "full size": fromBytes(result.width, result.height, result.data),
+          };
+          for (const method of methods) {
+            const key = `${source}, ${method}`;
+            sums[key] = (sums[key] ?? 0) + boundedPsnr(results[method], output) / photos.length;
+          }
+        }
+      }
+      figures[change] = sums;
+    }
+  } finally {
+    await model.release();
+  }
+  const columns = sources.flatMap((source) => methods.map((method) => `${source}, ${method}`));
+  return {
+    result: { benchmark: "full-size", ...setting(options), size: options.size, photos: names, psnr: figures },
+    rows: [
+      ["PSNR in dB", ...columns],
+      ...Object.entries(figures).map(([change, sums]) => [
+        change,
+        ...columns.map((key) => sums[key]!.toFixed(1)),
+      ]),
+    ],
+  };
+}

@@ -1,0 +1,241 @@
+/**
+ * @file A bilateral grid of affine colour transforms (Chen et al., "Bilateral Guided Upsampling", 2016): a colour map
+ * that varies smoothly with the place in the picture and with the luma of the colour.
+ *
+ * The map of a pixel p is a mixture of the eight vertices v around (x, y, luma), with trilinear weights aᵥ:
+ *
+ *   M(p) = Σᵥ aᵥ θᵥ f,   f = (r − ½, g − ½, b − ½, ½),   θᵥ [3, 4].
+ *
+ * The fit is regularised least squares, solved by conjugate gradients:
+ *
+ *   min Σₚ wₚ |M(p) − yₚ|² + λ Σ |θᵥ − θᵤ|² over neighbours + ε Σᵥ |θᵥ|².
+ */
+import { luma } from "./filters.ts";
+import type { Image } from "./image.ts";
+
+/** Vertices along each axis. */
+export interface GridShape {
+  readonly across: number;
+  readonly down: number;
+  readonly levels: number;
+}
+
+/** A fitted grid: `coefficients` is θ, `[down, across, levels, 3, 4]`. */
+export interface BilateralGrid extends GridShape {
+  readonly coefficients: Float64Array;
+}
+
+export interface GridPenalties {
+  /** λ between neighbours in the plane, in units of the weight of a column of the grid. */
+  readonly smooth: number;
+  /** λ between neighbouring levels of luma, in the same units. */
+  readonly smoothLevels: number;
+  /** ε, in the same units. */
+  readonly ridge: number;
+}
+
+/** Coefficients of a vertex. */
+export const COEFFICIENTS = 12;
+/** Entries of one 4 × 4 block of feature products. */
+const BLOCK = 16;
+/** A vertex and its neighbours, diagonal ones included. */
+const NEIGHBOURS = 27;
+const MAX_ITERATIONS = 60;
+const TOLERANCE = 1e-9;
+
+/** Vertices and weights of the mixture of each pixel of a picture. */
+export interface Slices {
+  readonly shape: GridShape;
+  /** `[pixels, 8]` */
+  readonly vertices: Int32Array;
+  /** `[pixels, 8]` */
+  readonly weights: Float32Array;
+}
+
+/** Where each pixel of `guide` lies in a grid. */
+export function slicesOf({ width, height, data }: Image, shape: GridShape): Slices {
+  const { across, down, levels } = shape;
+  const vertices = new Int32Array(width * height * 8);
+  const weights = new Float32Array(width * height * 8);
+  for (let y = 0, p = 0; y < height; y++)
+    for (let x = 0; x < width; x++, p++) {
+      const u = gridPosition((x + 0.5) / width, across);
+      const v = gridPosition((y + 0.5) / height, down);
+      const t = gridPosition(luma(data[p * 3]!, data[p * 3 + 1]!, data[p * 3 + 2]!), levels);
+      for (let k = 0; k < 8; k++) {
+        const [i, j, h] = [k & 1, (k >> 1) & 1, k >> 2];
+        const [column, row] = [Math.min(u.cell + i, across - 1), Math.min(v.cell + j, down - 1)];
+        vertices[p * 8 + k] = (row * across + column) * levels + Math.min(t.cell + h, levels - 1);
+        weights[p * 8 + k] =
+          (i ? u.fraction : 1 - u.fraction) *
+          (j ? v.fraction : 1 - v.fraction) *
+          (h ? t.fraction : 1 - t.fraction);
+      }
+    }
+  return { shape, vertices, weights };
+}
+
+/** The cell of a coordinate from 0 to 1 along an axis of `count` vertices, and the place within the cell. */
+export function gridPosition(at: number, count: number): { cell: number; fraction: number } {
+  const position = Math.min(Math.max(at, 0), 1) * (count - 1);
+  const cell = Math.max(0, Math.min(Math.floor(position), count - 2));
+  return { cell, fraction: position - cell };
+}
+
+/** The normal equations of the data term. The matrix is the same for the three channels. */
+export interface NormalEquations {
+  readonly shape: GridShape;
+  /** Mean weight of the pixels of one column of the grid. */
+  readonly unit: number;
+  /** Σₚ wₚ aᵥ aᵤ f fᵀ for each vertex v and its neighbours u, `[vertices, 27, 4, 4]`. */
+  readonly blocks: Float64Array;
+  /** Σₚ wₚ aᵥ y fᵀ, `[vertices, 3, 4]`. */
+  readonly right: Float64Array;
+}
+
+/**
+ * @param source the colours to map, `[pixels, 3]`
+ * @param target the colours wanted, `[pixels, 3]`
+ * @param pixelWeights `[pixels]`
+ */
+export function normalEquations(
+  { shape, vertices, weights }: Slices,
+  source: Float32Array,
+  target: Float32Array,
+  pixelWeights: Float32Array,
+): NormalEquations {
+  const { across, down, levels } = shape;
+  const count = across * down * levels;
+  const blocks = new Float64Array(count * NEIGHBOURS * BLOCK);
+  const right = new Float64Array(count * COEFFICIENTS);
+  const products = new Float64Array(BLOCK);
+  const features = new Float64Array(4).fill(0.5);
+  let total = 0;
+  for (let p = 0; p < pixelWeights.length; p++) {
+    const weight = pixelWeights[p]!;
+    if (weight === 0) continue;
+    total += weight;
+    for (let j = 0; j < 3; j++) features[j] = source[p * 3 + j]! - 0.5;
+    for (let i = 0; i < BLOCK; i++) products[i] = features[i >> 2]! * features[i & 3]!;
+    for (let k = 0; k < 8; k++) {
+      const a = weight * weights[p * 8 + k]!;
+      if (a === 0) continue;
+      const vertex = vertices[p * 8 + k]!;
+      for (let i = 0; i < COEFFICIENTS; i++)
+        right[vertex * COEFFICIENTS + i]! += a * target[p * 3 + (i >> 2)]! * features[i & 3]!;
+      for (let m = 0; m < 8; m++) {
+        const b = a * weights[p * 8 + m]!;
+        if (b === 0) continue;
+        const [dx, dy, dt] = [(m & 1) - (k & 1), ((m >> 1) & 1) - ((k >> 1) & 1), (m >> 2) - (k >> 2)];
+        const at = (vertex * NEIGHBOURS + (dy + 1) * 9 + (dx + 1) * 3 + dt + 1) * BLOCK;
+        for (let i = 0; i < BLOCK; i++) blocks[at + i]! += b * products[i]!;
+      }
+    }
+  }
+  return { shape, unit: total / (across * down), blocks, right };
+}
+
+/**
+ * Solves the normal equations with the penalties added, by conjugate gradients with Jacobi's preconditioner.
+ * @param start coefficients to begin from; zeros where absent
+ */
+export function solveGrid(
+  equations: NormalEquations,
+  penalties: GridPenalties,
+  start?: Float64Array,
+): Float64Array {
+  const { right } = equations;
+  const scale = inverseDiagonal(equations, penalties);
+  const solution = start?.slice() ?? new Float64Array(right.length);
+  const product = new Float64Array(right.length);
+  multiply(equations, penalties, solution, product);
+  const residual = right.map((value, i) => value - product[i]!);
+  const scaled = residual.map((value, i) => value * scale[i]!);
+  const direction = scaled.slice();
+  let energy = dot(residual, scaled);
+  const enough = TOLERANCE * right.reduce((sum, value, i) => sum + value * value * scale[i]!, 0);
+  for (let step = 0; step < MAX_ITERATIONS && energy > enough; step++) {
+    multiply(equations, penalties, direction, product);
+    const length = energy / dot(direction, product);
+    for (let i = 0; i < right.length; i++) {
+      solution[i]! += length * direction[i]!;
+      residual[i]! -= length * product[i]!;
+      scaled[i] = residual[i]! * scale[i]!;
+    }
+    const next = dot(residual, scaled);
+    for (let i = 0; i < right.length; i++) direction[i] = scaled[i]! + (next / energy) * direction[i]!;
+    energy = next;
+  }
+  return solution;
+}
+
+function inverseDiagonal({ unit, blocks, right }: NormalEquations, penalties: GridPenalties): Float64Array {
+  const added = unit * (penalties.ridge + 4 * penalties.smooth + 2 * penalties.smoothLevels);
+  const own = (vertex: number) => (vertex * NEIGHBOURS + (NEIGHBOURS >> 1)) * BLOCK;
+  return right.map((_, i) => 1 / (blocks[own(Math.floor(i / COEFFICIENTS)) + (i & 3) * 5]! + added));
+}
+
+/** out = (data term + penalties) x. */
+function multiply(
+  { shape, unit, blocks }: NormalEquations,
+  penalties: GridPenalties,
+  x: Float64Array,
+  out: Float64Array,
+): void {
+  const { across, down, levels } = shape;
+  for (let i = 0; i < x.length; i++) out[i] = unit * penalties.ridge * x[i]!;
+  for (let row = 0, vertex = 0; row < down; row++)
+    for (let column = 0; column < across; column++)
+      for (let level = 0; level < levels; level++, vertex++)
+        for (let n = 0; n < NEIGHBOURS; n++) {
+          const [dy, dx, dt] = [Math.floor(n / 9) - 1, (Math.floor(n / 3) % 3) - 1, (n % 3) - 1];
+          if (!isWithin(row + dy, down) || !isWithin(column + dx, across) || !isWithin(level + dt, levels))
+            continue;
+          const at = vertex * COEFFICIENTS;
+          const from = (vertex + (dy * across + dx) * levels + dt) * COEFFICIENTS;
+          if (Math.abs(dx) + Math.abs(dy) + Math.abs(dt) === 1) {
+            const lambda = unit * (dt === 0 ? penalties.smooth : penalties.smoothLevels);
+            for (let i = 0; i < COEFFICIENTS; i++) out[at + i]! += lambda * (x[at + i]! - x[from + i]!);
+          }
+          const block = (vertex * NEIGHBOURS + n) * BLOCK;
+          if (blocks[block + BLOCK - 1] === 0) continue; // no pixel has both
+          for (let i = 0; i < COEFFICIENTS; i++) {
+            const b = block + (i & 3) * 4;
+            const c = from + (i & ~3);
+            out[at + i]! +=
+              blocks[b]! * x[c]! +
+              blocks[b + 1]! * x[c + 1]! +
+              blocks[b + 2]! * x[c + 2]! +
+              blocks[b + 3]! * x[c + 3]!;
+          }
+        }
+}
+
+const isWithin = (at: number, count: number): boolean => at >= 0 && at < count;
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
+
+/** What a grid's coefficients make of each pixel: `[pixels, 3]`. */
+export function mapColours(
+  { vertices, weights }: Slices,
+  source: Float32Array,
+  coefficients: Float64Array,
+): Float32Array {
+  const out = new Float32Array(source.length);
+  for (let i = 0; i < out.length; i++) {
+    const p = Math.floor(i / 3);
+    let sum = 0;
+    for (let k = p * 8; k < p * 8 + 8; k++) {
+      const at = vertices[k]! * COEFFICIENTS + (i % 3) * 4;
+      const [r, g, b] = [source[p * 3]! - 0.5, source[p * 3 + 1]! - 0.5, source[p * 3 + 2]! - 0.5];
+      const value = coefficients[at]! * r + coefficients[at + 1]! * g + coefficients[at + 2]! * b;
+      sum += weights[k]! * (value + coefficients[at + 3]! * 0.5);
+    }
+    out[i] = sum;
+  }
+  return out;
+}

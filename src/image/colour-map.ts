@@ -1,0 +1,180 @@
+/**
+ * @file The colour map that turns one small picture into another: one affine map for the whole picture where that
+ * explains the change, and a bilateral grid of them where a local map explains it clearly better.
+ *
+ * Both fits are robust (iteratively reweighted least squares with Geman–McClure weights): a part that was added,
+ * removed or moved does not bend the map of the rest.
+ */
+import {
+  type BilateralGrid,
+  COEFFICIENTS,
+  type GridPenalties,
+  type GridShape,
+  mapColours,
+  normalEquations,
+  type Slices,
+  slicesOf,
+  solveGrid,
+} from "./bilateral-grid.ts";
+import { gaussianBlur } from "./filters.ts";
+import type { Image } from "./image.ts";
+
+const GRID: GridShape = { across: 6, down: 6, levels: 6 };
+/** One affine map for the whole picture is a grid of one vertex. */
+const POINT: GridShape = { across: 1, down: 1, levels: 1 };
+/** Smoothness of the grids that are tried, the smoothest first. */
+const SMOOTHNESS = [1, 0.1, 0.01, 0.001] as const;
+/** Share by which a grid must lower the loss on pixels that were held out, against the affine map or a smoother grid. */
+const LEAST_GAIN = 0.25;
+const LEAST_FURTHER_GAIN = 0.1;
+/** Edge of the blocks that are held out in turn, as a share of the picture's. */
+const HELD_OUT = 1 / 8;
+const ROUNDS = 3;
+/** Squared error, in units of the median, at which a pixel's weight has fallen to a quarter. */
+const OUTLIER = 4;
+/** The least squared error that is taken for noise: about 3 levels of 8 bits. */
+const LEAST_NOISE = 1e-4;
+/** Pull of the affine map towards the identity: decides where the picture has too few colours to tell. */
+const PRIOR = 1e-5;
+
+export interface FittedMap {
+  readonly grid: BilateralGrid;
+  /** What the map makes of `source`, `[pixels, 3]`. */
+  readonly mapped: Float32Array;
+}
+
+/** Fits the map from `source` to `target`, pictures of one size. */
+export function fitColourMap(source: Image, target: Image): FittedMap {
+  const { affine, mapped } = fitAffine(source, target);
+  const slices = slicesOf(source, GRID);
+  const rest = target.data.map((value, i) => value - mapped[i]!);
+  const smoothness = chooseSmoothness(slices, source, rest);
+  if (smoothness === undefined) return { grid: { ...POINT, coefficients: affine }, mapped };
+  let coefficients: Float64Array | undefined;
+  let left = rest;
+  for (let round = 0; round < ROUNDS; round++) {
+    const weights = robustWeights(errorOf(left), source);
+    const equations = normalEquations(slices, source.data, rest, weights);
+    coefficients = solveGrid(equations, penaltiesOf(smoothness), coefficients);
+    const explained = mapColours(slices, source.data, coefficients);
+    left = rest.map((value, i) => value - explained[i]!);
+  }
+  return {
+    grid: { ...GRID, coefficients: coefficients!.map((value, i) => value + affine[i % COEFFICIENTS]!) },
+    mapped: target.data.map((value, i) => value - left[i]!),
+  };
+}
+
+/** Mean squared error per pixel of the least-squares affine map from `source` to `target`. */
+export function affineError(source: Image, target: Image): number {
+  const slices = slicesOf(source, POINT);
+  const { mapped } = affineOf(slices, source, target, new Float32Array(source.width * source.height).fill(1));
+  return mean(errorOf(target.data.map((value, i) => value - mapped[i]!)));
+}
+
+/** Mean of a pixel's squared differences over the channels: `[pixels]`. */
+export function errorOf(difference: Float32Array): Float32Array {
+  const error = new Float32Array(difference.length / 3);
+  for (let i = 0; i < difference.length; i++) error[Math.floor(i / 3)]! += difference[i]! ** 2 / 3;
+  return error;
+}
+
+/** A map of one value per pixel, blurred. */
+export function blurMap(map: Float32Array, { width, height }: Image, deviation: number): Float32Array {
+  const grey = Float32Array.from({ length: map.length * 3 }, (_, i) => map[Math.floor(i / 3)]!);
+  const { data } = gaussianBlur({ width, height, data: grey }, deviation);
+  return map.map((_, p) => data[p * 3]!);
+}
+
+/** The middle value, but at least what is taken for noise. */
+export function noiseOf(error: Float32Array): number {
+  return Math.max(error.slice().sort()[error.length >> 1]!, LEAST_NOISE);
+}
+
+interface Affine {
+  readonly affine: Float64Array;
+  readonly mapped: Float32Array;
+}
+
+/**
+ * The robust affine map, from two beginnings: all pixels alike, and pixels that did not change first. A part that was
+ * taken away has colours of its own, and bends the former. Of the two, that which explains more pixels.
+ */
+function fitAffine(source: Image, target: Image): Affine {
+  const slices = slicesOf(source, POINT);
+  const error = (mapped: Float32Array) => errorOf(target.data.map((value, i) => value - mapped[i]!));
+  const unchanged = error(source.data);
+  const fits = [unchanged.map(() => 1), robustWeights(unchanged, source)].map((weights) => {
+    let fit = affineOf(slices, source, target, weights);
+    for (let round = 0; round < ROUNDS; round++)
+      fit = affineOf(slices, source, target, robustWeights(error(fit.mapped), source));
+    return fit;
+  }) as [Affine, Affine];
+  const [first, second] = fits.map(({ mapped }) => error(mapped)) as [Float32Array, Float32Array];
+  const scale = OUTLIER * Math.min(noiseOf(first), noiseOf(second));
+  return saturated(second, scale) < saturated(first, scale) ? fits[1] : fits[0];
+}
+
+/** A sum of errors in which those far above `scale` count alike. */
+const saturated = (errors: Float32Array, scale: number): number =>
+  errors.reduce((sum, e) => sum + e / (e + scale), 0);
+
+function affineOf(slices: Slices, source: Image, target: Image, weights: Float32Array): Affine {
+  const rest = target.data.map((value, i) => value - source.data[i]!);
+  const equations = normalEquations(slices, source.data, rest, weights);
+  const change = solveGrid(equations, { smooth: 0, smoothLevels: 0, ridge: PRIOR });
+  const identity = (i: number) => (i % 4 === 3 || i % 4 === Math.floor(i / 4) ? 1 : 0);
+  const affine = change.map((value, i) => value + identity(i));
+  return { affine, mapped: mapColours(slices, source.data, affine) };
+}
+
+/** Geman–McClure weights of blurred errors: (1 + e / (c · median))⁻². */
+export function robustWeights(error: Float32Array, size: Image): Float32Array {
+  const smooth = blurMap(error, size, 1);
+  const scale = OUTLIER * noiseOf(smooth);
+  return smooth.map((value) => (1 + value / scale) ** -2);
+}
+
+const penaltiesOf = (smoothness: number): GridPenalties => ({
+  smooth: smoothness,
+  smoothLevels: 0.3 * smoothness,
+  ridge: 0.003 * smoothness,
+});
+
+/**
+ * The smoothness of the grid that predicts blocks of a checkerboard from the other ones best; of nearly equal ones the
+ * smoothest. Nothing where no grid is clearly better than the affine map, whose remainder is `rest`.
+ */
+function chooseSmoothness(slices: Slices, source: Image, rest: Float32Array): number | undefined {
+  const { width, height } = source;
+  const error = errorOf(rest);
+  const scale = OUTLIER * noiseOf(error);
+  const lossOf = (errors: Float32Array) => saturated(errors, scale);
+  const block = (at: number, edge: number) => Math.floor(at / Math.max(1, edge * HELD_OUT));
+  const fold = error.map((_, p) => (block(p % width, width) + block(Math.floor(p / width), height)) & 1);
+  const folds = [0, 1].map((held) =>
+    normalEquations(
+      slices,
+      source.data,
+      rest,
+      error.map((e, p) => (fold[p] === held ? 0 : 1 / (1 + e / scale))),
+    ),
+  );
+  const coefficients: (Float64Array | undefined)[] = [undefined, undefined];
+  let best: number | undefined;
+  let loss = (lossOf(error) * (1 - LEAST_GAIN)) / (1 - LEAST_FURTHER_GAIN);
+  for (const smoothness of SMOOTHNESS) {
+    const predicted = folds.map((equations, held) => {
+      coefficients[held] = solveGrid(equations, penaltiesOf(smoothness), coefficients[held]);
+      return mapColours(slices, source.data, coefficients[held]!);
+    });
+    const left = rest.map((value, i) => value - predicted[fold[Math.floor(i / 3)]!]![i]!);
+    const tried = lossOf(errorOf(left));
+    if (tried >= loss * (1 - LEAST_FURTHER_GAIN)) continue;
+    best = smoothness;
+    loss = tried;
+  }
+  return best;
+}
+
+const mean = (values: Float32Array): number => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -1,0 +1,179 @@
+/**
+ * @file A change that was drawn small, done to the picture at its own size: detail is the picture's, change is the
+ * drawing's.
+ *
+ * The drawing is compared with the picture as the model sees it (both have been through the image tokenizer). Four
+ * things are found at the size of the drawing, and then applied to the picture row by row:
+ *
+ * 1. whether the drawing is mirrored, upside down, or both;
+ * 2. the colour map from one to the other, for the whole picture or by place and luma (`colour-map.ts`);
+ * 3. how much of the fine detail is left: less than all where the change is a blur;
+ * 4. the confidence in the map for each pixel: where it does not explain the drawing (a part was added, removed or
+ *    moved), the result is the drawing itself, enlarged.
+ */
+import { type BilateralGrid, mapColours, slicesOf } from "./bilateral-grid.ts";
+import { affineError, blurMap, errorOf, fitColourMap, noiseOf, robustWeights } from "./colour-map.ts";
+import { gaussianBlur } from "./filters.ts";
+import { type ByteImage, createImage, type Image } from "./image.ts";
+import { RowSampler } from "./row-sampler.ts";
+
+/** The three small pictures, of one size. */
+export interface Drawn {
+  /** The picture to change, scaled. */
+  readonly query: Image;
+  /** The same through the image tokenizer: what the model sees. */
+  readonly seen: Image;
+  /** What the model drew. */
+  readonly drawn: Image;
+}
+
+/** What is to be done to the picture. */
+export interface Change {
+  readonly flip: Flip;
+  readonly grid: BilateralGrid;
+  /** Share of the detail beyond the drawing's size that is kept, from 0 to 1. */
+  readonly detail: number;
+  /** Of the colour map, for each pixel of the drawing: from 0 to 1, `[height, width]`. */
+  readonly confidence: Float32Array;
+  /** The query, flipped as the drawing is. */
+  readonly query: Image;
+  readonly drawn: Image;
+}
+
+export interface Flip {
+  readonly across: boolean;
+  readonly down: boolean;
+}
+
+const flips: readonly Flip[] = [
+  { across: true, down: false },
+  { across: false, down: true },
+  { across: true, down: true },
+];
+/** A flip must leave at most this share of the error that the upright picture leaves. */
+const FLIP_ERROR = 0.5;
+/** Bounds of the gain of the drawing's own finest detail between which the detail beyond it fades in. */
+const NO_DETAIL = 0.4;
+const ALL_DETAIL = 0.7;
+/** The least share of its finest detail that the tokenizer must keep for that gain to be known. */
+const LEAST_TRANSFER = 0.2;
+/** Squared error of the map that counts as noise, in units of the noise that is seen. */
+const NOISE = 3;
+/** Deviations, in pixels of the drawing, over which errors of the map and of the tokenizer are taken together. */
+const ERROR_REACH = 1.2;
+const TOKENIZER_REACH = 2;
+/** Points of the picture that are looked at along each edge of a pixel of the drawing. */
+const POINTS = 4;
+
+/** Finds the change. `original` is the picture to change at its own size. */
+export function fitChange(pictures: Drawn, original: ByteImage): Change {
+  const { drawn } = pictures;
+  const flip = flipOf(pictures.seen, drawn);
+  const [query, seen] = [flipped(pictures.query, flip), flipped(pictures.seen, flip)];
+  const { grid, mapped } = fitColourMap(seen, drawn);
+  const detail = detailOf({ query, seen, drawn }, grid, mapped);
+  const confidence = confidenceOf({ query, seen, drawn }, mapped, detailEnergy(original, query, flip));
+  return { flip, grid, detail, confidence, query, drawn };
+}
+
+function flipOf(seen: Image, drawn: Image): Flip {
+  let best: Flip = { across: false, down: false };
+  let error = FLIP_ERROR * affineError(seen, drawn);
+  for (const flip of flips) {
+    const tried = affineError(flipped(seen, flip), drawn);
+    if (tried >= error) continue;
+    [best, error] = [flip, tried];
+  }
+  return best;
+}
+
+function flipped(image: Image, { across, down }: Flip): Image {
+  if (!across && !down) return image;
+  const { width, height } = image;
+  const out = createImage(width, height);
+  for (let y = 0, to = 0; y < height; y++)
+    for (let x = 0; x < width; x++, to += 3) {
+      const from = ((down ? height - 1 - y : y) * width + (across ? width - 1 - x : x)) * 3;
+      out.data.set(image.data.subarray(from, from + 3), to);
+    }
+  return out;
+}
+
+/**
+ * The gain of the finest octave of the drawing against the mapped picture, below 1 where the change is a blur. Both
+ * are projected on the mapped query, so that independent noise of the tokenizer in the two cancels out. Parts that were put in or taken away hardly count.
+ * @param mapped what the colour map makes of `seen`
+ */
+function detailOf({ query, seen, drawn }: Drawn, grid: BilateralGrid, mapped: Float32Array): number {
+  const exact = octave(query, mapColours(slicesOf(query, grid), query.data, grid.coefficients));
+  const error = errorOf(mapped.map((value, i) => value - drawn.data[i]!));
+  const weights = robustWeights(error, query);
+  const weighted = exact.map((value, i) => value * weights[Math.floor(i / 3)]!);
+  const expected = dot(octave(query, mapped), weighted);
+  const fine = octave(query, query.data);
+  const transfer = dot(octave(query, seen.data), fine) / (dot(fine, fine) + 1e-9);
+  if (transfer < LEAST_TRANSFER || expected <= 0) return 1;
+  const gain = dot(octave(query, drawn.data), weighted) / expected;
+  const t = Math.min(Math.max((gain - NO_DETAIL) / (ALL_DETAIL - NO_DETAIL), 0), 1);
+  return t * t * (3 - 2 * t);
+}
+
+/** What is lost when a picture of `size` is halved, about. */
+function octave(size: Image, data: Float32Array): Float32Array {
+  const blurred = gaussianBlur({ ...size, data }, 1);
+  return data.map((value, i) => value - blurred.data[i]!);
+}
+
+function dot(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
+
+/**
+ * How far the colour map is to be trusted, pixel by pixel. Its squared bias is the error beyond the noise of the
+ * tokenizer; that of the drawing is the noise and the detail that it lacks: (1 + (bias / drawing's)²)⁻¹.
+ * @param lacking mean square of the picture's detail beyond the drawing's size, `[pixels]`
+ */
+function confidenceOf(
+  { query, seen, drawn }: Drawn,
+  mapped: Float32Array,
+  lacking: Float32Array,
+): Float32Array {
+  const difference = (a: Float32Array, b: Float32Array) => errorOf(a.map((value, i) => value - b[i]!));
+  const tokenizer = blurMap(difference(seen.data, query.data), query, TOKENIZER_REACH);
+  const error = blurMap(difference(mapped, drawn.data), query, ERROR_REACH);
+  const floor = noiseOf(error);
+  return error.map((value, p) => {
+    const noise = NOISE * (floor + tokenizer[p]! / 2);
+    const bias = Math.max(0, value - noise);
+    return 1 / (1 + (bias / (noise + lacking[p]!)) ** 2);
+  });
+}
+
+/** Mean square of what the picture has and the enlarged query has not, around each pixel of the query. */
+function detailEnergy(original: ByteImage, query: Image, { across, down }: Flip): Float32Array {
+  const { width, height } = query;
+  const sum = new Float32Array(width * height);
+  const counts = new Float32Array(width * height);
+  const [stepX, stepY] = [
+    Math.max(1, Math.floor(original.width / width / POINTS)),
+    Math.max(1, Math.floor(original.height / height / POINTS)),
+  ];
+  const sampler = new RowSampler(query, original.width, original.height);
+  for (let y = 0; y < original.height; y += stepY) {
+    const coarse = sampler.row(y);
+    const row = down ? original.height - 1 - y : y;
+    for (let x = 0; x < original.width; x += stepX) {
+      const from = (row * original.width + (across ? original.width - 1 - x : x)) * 3;
+      const pixel =
+        Math.floor(((y + 0.5) / original.height) * height) * width +
+        Math.floor(((x + 0.5) / original.width) * width);
+      for (let c = 0; c < 3; c++)
+        sum[pixel]! += (original.data[from + c]! / 255 - coarse[x * 3 + c]!) ** 2 / 3;
+      counts[pixel]!++;
+    }
+  }
+  const energy = sum.map((value, p) => (counts[p] === 0 ? 0 : value / counts[p]!));
+  return blurMap(energy, query, TOKENIZER_REACH);
+}

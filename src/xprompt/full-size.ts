@@ -1,0 +1,75 @@
+/** @file Results at the size and shape of the picture that went in. */
+import { setImmediate } from "node:timers/promises";
+import { loadPicture, type Picture, sourceOf } from "../chameleon/picture.ts";
+import { XPromptError } from "../errors.ts";
+import {
+  type ByteImage,
+  changedStrips,
+  fitChange,
+  type Image,
+  loadBytes,
+  maxPixels,
+  minEdge,
+  squeeze,
+  toBytes,
+} from "../image/index.ts";
+
+/** Most pixels that the results of one request may have together: 768 MB. */
+const MAX_TOTAL = 4 * maxPixels;
+
+/** The picture to change: at its own size, and the whole of it squeezed to the square that the model sees. */
+export interface Original {
+  readonly original: ByteImage;
+  readonly query: Image;
+}
+
+/**
+ * @param size edge of the square in pixels
+ * @param samples results that are wanted
+ * @throws XPromptError for a picture that cannot be read, is smaller or larger than `loadImage` takes, or is too large
+ * for so many results
+ */
+export async function loadOriginal(picture: Picture, size: number, samples: number): Promise<Original> {
+  const source = await sourceOf(picture, "input");
+  const isFile = typeof source === "string" || source instanceof Uint8Array;
+  const original = isFile ? await loadBytes(source) : await bytesOf(source);
+  const { width, height } = original;
+  if (samples * width * height > MAX_TOTAL)
+    throw new XPromptError(
+      `generating at full size: expected at most ${MAX_TOTAL / 1e6} megapixels over all samples, got ${samples} of ${width} × ${height} (ask for fewer samples at a time)`,
+    );
+  return { original, query: await squeeze(original, size) };
+}
+
+async function bytesOf(picture: Image): Promise<ByteImage> {
+  const image = await loadPicture(picture);
+  const { width, height } = image;
+  if (Math.min(width, height) < minEdge || width * height > maxPixels)
+    throw new XPromptError(
+      `using a picture: expected at least ${minEdge} × ${minEdge} pixels and at most ${maxPixels / 1e6} megapixels, got ${width} × ${height}`,
+    );
+  return { width, height, data: toBytes(image) };
+}
+
+/**
+ * The change from `seen` to `drawn`, done to the original. Other work goes on between strips of the picture.
+ * @param seen the query through the image tokenizer
+ * @throws the signal's reason, once it is aborted
+ */
+export async function atFullSize(
+  { original, query }: Original,
+  seen: Image,
+  drawn: Image,
+  signal?: AbortSignal,
+): Promise<ByteImage> {
+  const { width, height } = original;
+  const data = new Uint8Array(width * height * 3);
+  let at = 0;
+  for (const strip of changedStrips(fitChange({ query, seen, drawn }, original), original)) {
+    data.set(strip, at);
+    at += strip.length;
+    await setImmediate();
+    signal?.throwIfAborted();
+  }
+  return { width, height, data };
+}
