@@ -7,7 +7,7 @@
  */
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { contactSheet, type Image, loadImage, savePng, type VisualPrompt, XPrompt } from "xprompt";
+import { contactSheet, type Image, loadImage, savePng, type VisualPrompt, XPrompt } from "x-prompt";
 
 const SEED = 1;
 const OUT = "demo";

@@ -5,7 +5,7 @@
  *
  * About 25 minutes on two free cores; 24.4 dB on held-out pictures, 870 of the codes in use.
  */
-import { tokenizerRecipe } from "xprompt/training";
+import { tokenizerRecipe } from "x-prompt/training";
 
 export default tokenizerRecipe({
   seed: 1,

@@ -100,7 +100,7 @@ export interface DescribeOptions {
 
 export interface Generated {
   /** One picture a sample. */
-  readonly images: readonly Image[];
+  readonly images: readonly [Image, ...Image[]];
   /** The codes of each. */
   readonly codes: readonly (readonly number[])[];
   readonly seed: number;
@@ -291,7 +291,8 @@ export class XPrompt {
     });
     signal?.throwIfAborted();
     const done = performance.now();
-    const images = await this.tokenizer.decodeImages(drawn.codes);
+    // One picture per sample, and there is at least one sample.
+    const images = (await this.tokenizer.decodeImages(drawn.codes)) as [Image, ...Image[]];
     const ended = performance.now();
     return {
       images,

@@ -223,7 +223,7 @@ describe("loadRecipe", () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "xprompt-recipe-"));
     const exports = { "./training": "./dist/training.js" };
-    await write("package.json", JSON.stringify({ name: "xprompt", type: "module", exports }));
+    await write("package.json", JSON.stringify({ name: "x-prompt", type: "module", exports }));
     await write(
       "dist/training.js",
       "export const transformerRecipe = (v) => ({ kind: 'transformer', ...v });",
@@ -234,7 +234,7 @@ describe("loadRecipe", () => {
   test("runs TypeScript that imports the package by its own name", async () => {
     const path = await write(
       "recipes/nano.ts",
-      `import { transformerRecipe } from "xprompt/training";
+      `import { transformerRecipe } from "x-prompt/training";
        import { families } from "./families.ts";
        enum Size { nano = 7 }
        export default transformerRecipe({ steps: Size.nano as number, data: { families } });`,
@@ -286,12 +286,12 @@ describe("loadRecipe", () => {
 
   test("a recipe that does not find the package says how to get it", async () => {
     const other = await mkdtemp(join(tmpdir(), "xprompt-far-"));
-    await writeFile(join(other, "far.ts"), 'import "xprompt/training";');
+    await writeFile(join(other, "far.ts"), 'import "x-prompt/training";');
     expect(await failure(join(other, "far.ts"))).toContain("npm install xprompt next to the recipe");
     await rm(other, { recursive: true });
     const exports = { "./training": "./dist/training.js" };
-    await write("unbuilt/package.json", JSON.stringify({ name: "xprompt", type: "module", exports }));
-    const unbuilt = await write("unbuilt/recipes/nano.ts", 'import "xprompt/training";');
+    await write("unbuilt/package.json", JSON.stringify({ name: "x-prompt", type: "module", exports }));
+    const unbuilt = await write("unbuilt/recipes/nano.ts", 'import "x-prompt/training";');
     expect(await failure(unbuilt)).toContain("in a clone of it, npm run build");
   });
 });
