@@ -287,7 +287,7 @@ describe("loadRecipe", () => {
   test("a recipe that does not find the package says how to get it", async () => {
     const other = await mkdtemp(join(tmpdir(), "xprompt-far-"));
     await writeFile(join(other, "far.ts"), 'import "x-prompt/training";');
-    expect(await failure(join(other, "far.ts"))).toContain("npm install xprompt next to the recipe");
+    expect(await failure(join(other, "far.ts"))).toContain("npm install x-prompt next to the recipe");
     await rm(other, { recursive: true });
     const exports = { "./training": "./dist/training.js" };
     await write("unbuilt/package.json", JSON.stringify({ name: "x-prompt", type: "module", exports }));
