@@ -37,6 +37,9 @@ interface Question {
 interface Page {
   readonly type: string;
   readonly body: string;
+  /** Defaults to 200. */
+  readonly status?: number;
+  readonly location?: string;
 }
 type Said = number | string | Page;
 /** What the server says to its nth question: a status, the text of an answer, or something else altogether. */
@@ -69,7 +72,12 @@ async function serve(reply: Reply): Promise<{ options: CaptionerOptions; questio
     if (typeof said === "number")
       return response.writeHead(said, headers).end(JSON.stringify({ error: { message: `no: ${said}` } }));
     if (typeof said === "object")
-      return response.writeHead(200, { "content-type": said.type }).end(said.body);
+      return response
+        .writeHead(said.status ?? 200, {
+          "content-type": said.type,
+          ...(said.location && { location: said.location }),
+        })
+        .end(said.body);
     const message = { role: "assistant", content: said };
     return response.writeHead(200, headers).end(
       JSON.stringify({
@@ -211,6 +219,20 @@ describe("asking", () => {
     expect(failed).toBe(1);
     expect(failures[0]).toMatch(/^pair 1: expected a chat completion, JSON with choices, got /);
     expect(failures[0]).toMatch(got);
+  });
+
+  test("does not follow a redirect", async () => {
+    const elsewhere = { type: "text/plain", body: "", status: 307, location: "/v1/chat/completions" };
+    const { options, questions } = await serve(() => elsewhere);
+    await expect(captionPairs(pairs(1), options)).rejects.toThrow(/got a redirect to \/v1/);
+    expect(questions).toHaveLength(1);
+  });
+
+  test("refuses an answer of more than 8 MiB", async () => {
+    const book = { type: "application/json", body: "x".repeat(8 * 2 ** 20 + 1) };
+    const { options } = await serve((n) => (n === 0 ? JSON.stringify(good) : book));
+    const { failures } = await captionPairs(pairs(2), { ...options, concurrency: 1 });
+    expect(failures).toEqual([expect.stringMatching(/^pair 1: .*at most 8388608 bytes, got more/)]);
   });
 
   test("leaves no listeners on the signal, and no warning", async () => {

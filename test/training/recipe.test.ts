@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
 import { UsageError, XPromptError } from "../../src/errors.ts";
+import { recipeKinds } from "../../src/training/index.ts";
 import { applyOverrides } from "../../src/training/overrides.ts";
 import { describeDifference, loadRecipe, recipeDigest, recipeKind } from "../../src/training/recipe.ts";
 import { tokenizerRecipe as tokenizer } from "../../src/training/tokenizer.ts";
@@ -251,6 +252,13 @@ describe("loadRecipe", () => {
     expect(await loadRecipe(await write("bare.js", bare), kinds)).toEqual(expected);
     await write("common/package.json", "{}");
     expect(await loadRecipe(await write("common/bare.ts", bare), kinds)).toEqual(expected);
+  });
+
+  test("takes a shipped recipe by its name", async () => {
+    expect(await loadRecipe("own-pairs", recipeKinds)).toMatchObject({ kind: "transformer", init: "nano" });
+    await expect(loadRecipe("own-pears", recipeKinds)).rejects.toThrow(
+      "loading the recipe own-pears: expected a shipped recipe or a path with its extension",
+    );
   });
 
   test("reads the file again at every call", async () => {
