@@ -8,7 +8,7 @@
  */
 import { mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { contactSheet, type Image, loadImage, savePng, type VisualPrompt, XPrompt } from "xprompt";
+import { contactSheet, type Image, loadImage, savePng, type VisualPrompt, XPrompt } from "x-prompt";
 import { classicalFilter, colourFit } from "../src/evaluation/baselines/index.ts";
 import { percent } from "../src/evaluation/lines.ts";
 import { mean } from "../src/evaluation/metrics/bootstrap.ts";

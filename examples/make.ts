@@ -5,8 +5,8 @@
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { savePng } from "xprompt";
-import { familyNamed, Random } from "xprompt/tasks";
+import { savePng } from "x-prompt";
+import { familyNamed, Random } from "x-prompt/tasks";
 
 /** Tasks of families that nano was trained on (with other parameters and scenes), and of families it never saw. */
 const tasks = {

@@ -9,7 +9,7 @@
  * after. With `--train=xp --optimizer.learningRate=1e-2` only 4,096 numbers are, and it is 2.41. A few minutes on two
  * free cores.
  */
-import { transformerRecipe } from "xprompt/training";
+import { transformerRecipe } from "x-prompt/training";
 
 export default transformerRecipe({
   seed: 1,

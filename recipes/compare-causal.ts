@@ -5,7 +5,7 @@
  *     npx xprompt train recipes/compare-causal.ts --out runs/compare-causal
  *     npx xprompt eval unseen --model runs/compare-causal/model --as causal
  */
-import { transformerRecipe } from "xprompt/training";
+import { transformerRecipe } from "x-prompt/training";
 import full from "./compare-full.ts";
 import nano from "./nano-transformer.ts";
 

@@ -5,7 +5,7 @@
  *     npx xprompt train recipes/compare-full.ts --out runs/compare-full
  *     npx xprompt eval unseen --model runs/compare-full/model --as full
  */
-import { transformerRecipe } from "xprompt/training";
+import { transformerRecipe } from "x-prompt/training";
 import nano from "./nano-transformer.ts";
 
 export default transformerRecipe({

@@ -7,7 +7,7 @@
  *
  * and so on with 16 and 64, and with `--xprompt.mask=causal`. `xprompt eval compression` then shows them all.
  */
-import { transformerRecipe } from "xprompt/training";
+import { transformerRecipe } from "x-prompt/training";
 import full from "./compare-full.ts";
 import nano from "./nano-transformer.ts";
 

@@ -8,7 +8,7 @@
  * About 15 minutes on two free cores: 23.2 dB on pictures of all tasks after 200 steps. Every cell that looks the same
  * before and after has the same code; of an encoder that sees whole pictures, 74–77% do.
  */
-import { tokenizerRecipe } from "xprompt/training";
+import { tokenizerRecipe } from "x-prompt/training";
 
 export default tokenizerRecipe({
   seed: 2,

@@ -6,7 +6,7 @@
  *
  * The codebook is the centroids of raw patches; what is trained is the decoder.
  */
-import { tokenizerRecipe } from "xprompt/training";
+import { tokenizerRecipe } from "x-prompt/training";
 
 export default tokenizerRecipe({
   seed: 1,

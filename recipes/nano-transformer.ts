@@ -11,7 +11,7 @@
  * The paper's five unseen tasks are held out: derain, low-light enhancement, object addition and removal, and depth
  * in palettes of reserved hues.
  */
-import { transformerRecipe } from "xprompt/training";
+import { transformerRecipe } from "x-prompt/training";
 
 export default transformerRecipe({
   seed: 1,

@@ -10,7 +10,7 @@
  * A minute on two free cores. Fifty pairs of an oil painting that nano had never seen: 1.50 nats a target token on the
  * pairs kept out before, 1.36 after. With so few pairs more steps, or a higher rate, soon learn them by heart.
  */
-import { transformerRecipe } from "xprompt/training";
+import { transformerRecipe } from "x-prompt/training";
 import nano from "./nano-transformer.ts";
 
 export default transformerRecipe({

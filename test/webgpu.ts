@@ -3,7 +3,7 @@
  * adapter; `.ci/webgpu` provides one in software.
  */
 import { join } from "node:path";
-import { XPrompt } from "xprompt";
+import { XPrompt } from "x-prompt";
 
 const folder = join(import.meta.dirname, "..", "examples", "seen", "invert");
 const picture = (name: string) => join(folder, `${name}.png`);

@@ -1,9 +1,9 @@
 /**
  * What the ablations begin from: a small X-Prompt on pictures of 32 × 32 pixels, with nano's tokenizers, from nothing.
- * Minutes are enough for it to make use of examples. `npm run ablations` trains this and its variants beside it, each
+ * Minutes are enough for it to make use of examples. `npm run bench -- ablations` trains this and its variants beside it, each
  * over several seeds, and prints what each setting is worth.
  */
-import { transformerRecipe } from "xprompt/training";
+import { transformerRecipe } from "x-prompt/training";
 
 export default transformerRecipe({
   seed: 1,

@@ -1,5 +1,5 @@
 /** No change is told in words: the batches of difference descriptions are changes like the others. */
-import { transformerRecipe } from "xprompt/training";
+import { transformerRecipe } from "x-prompt/training";
 import base from "./base.ts";
 
 export default transformerRecipe({ ...base, mix: { ...base.mix, describe: 0 } });

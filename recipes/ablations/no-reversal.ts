@@ -1,6 +1,6 @@
 /** No task is shown backwards: what removes snow, say, is never learned from what makes it snow. */
-import { familyNamed } from "xprompt/tasks";
-import { transformerRecipe } from "xprompt/training";
+import { familyNamed } from "x-prompt/tasks";
+import { transformerRecipe } from "x-prompt/training";
 import base from "./base.ts";
 
 const forwards = base.mix.families.filter((name) => familyNamed(name).reverseOf === undefined);

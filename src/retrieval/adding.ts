@@ -34,7 +34,7 @@ const READ_AT_ONCE = 64;
 /** Limits of what is held back before it is added. */
 const BATCH = { examples: 2000, bytes: 64 * 2 ** 20, milliseconds: 5000 };
 
-/** Knows what is in a library, so that nothing is added twice. */
+/** @internal Knows what is in a library, so that nothing is added twice. */
 export class Adding {
   private ids = new Set<string>();
   private version = -1;

@@ -1,6 +1,6 @@
 /**
- * @file LanceDB and Apache Arrow. They are loaded when a library is first opened: everything else works on platforms
- * for which LanceDB has no binary.
+ * @file LanceDB and Apache Arrow, optional peers of this package. They are loaded when a library is first opened:
+ * everything else works without them.
  */
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
@@ -18,7 +18,7 @@ interface Databases {
 
 let loaded: Databases | undefined;
 
-/** @throws XPromptError where LanceDB has no binary for this platform */
+/** @throws XPromptError where LanceDB is not installed, or has no binary for this platform */
 export function databases(): Databases {
   if (loaded) return loaded;
   const require = createRequire(import.meta.url);
@@ -33,7 +33,7 @@ export function databases(): Databases {
     return loaded;
   } catch (error) {
     throw new XPromptError(
-      `opening an example library: expected LanceDB for ${process.platform}-${process.arch}, got: ${firstLine(error)} (install again with optional packages; example libraries do not work on other platforms)`,
+      `opening an example library: expected LanceDB for ${process.platform}-${process.arch}, got: ${firstLine(error)} (npm install @lancedb/lancedb@0.31.0 apache-arrow@18.1.0, with optional packages; LanceDB has no binary for other platforms)`,
       { cause: error },
     );
   }

@@ -46,7 +46,7 @@ const MORE = 32;
 const PROBES = 40;
 const REFINE = 12;
 
-/** @returns the k nearest, the nearest first; equally near ones in order of their ids */
+/** @internal @returns the k nearest, the nearest first; equally near ones in order of their ids */
 export async function searchTables(
   examples: LibraryTable,
   vectors: LibraryTable | undefined,

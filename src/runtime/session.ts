@@ -1,5 +1,5 @@
 /** @file Running an ONNX model with onnxruntime, on a device of the user's choice. */
-import { existsSync } from "node:fs";
+import { statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import * as ort from "onnxruntime-node";
@@ -132,7 +132,8 @@ function requireCuda(): void {
     process.arch,
     "libonnxruntime_providers_cuda.so",
   );
-  if (existsSync(library)) return;
+  // An installation that leaves CUDA out has an empty file there (bin/skip-cuda.js).
+  if (statSync(library, { throwIfNoEntry: false })?.size) return;
   throw new XPromptError(
     "device cuda: the CUDA libraries of onnxruntime-node are not installed (see docs/devices.md, or use --device cpu)",
   );

@@ -3,7 +3,7 @@
  * the score to expect, and whose default export is made by the function of its kind:
  *
  * ```ts
- * import { transformerRecipe } from "xprompt/training";
+ * import { transformerRecipe } from "x-prompt/training";
  * export default transformerRecipe({ steps: 20_000, optimizer: { learningRate: 1e-3 } });
  * ```
  *
@@ -13,8 +13,7 @@
  */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
-import { tsImport } from "tsx/esm/api";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import type { z } from "zod";
 import { messageOf, XPromptError } from "../errors.ts";
 import { sha256 } from "../runtime/files.ts";
@@ -69,8 +68,12 @@ function withoutKind(values: unknown, kind: string): unknown {
   return settings;
 }
 
+/** Compiled copies of `recipes/`, for names: they run without TypeScript, on every version of Node. */
+const shippedRecipes = new URL("../../dist/recipes/", import.meta.url);
+
 /**
  * The recipe that the file at `path` (.ts, .mts, .js, .mjs) exports, checked against the schema of its kind.
+ * @param path of a file; or the name of a shipped recipe, without a slash and an extension: "own-pairs"
  * @throws XPromptError when the file is missing or broken, does not export a recipe, or a setting in it is wrong
  */
 export async function loadRecipe<Kind extends AnyRecipeKind>(
@@ -81,8 +84,12 @@ export async function loadRecipe<Kind extends AnyRecipeKind>(
   const wrong = (problem: string, cause?: unknown) =>
     new XPromptError(`loading the recipe ${path}: ${problem}`, { cause });
 
-  const file = resolve(path);
-  if (!existsSync(file)) throw wrong("expected a file, found nothing there (check the path)");
+  const isName = /^[\w-]+$/.test(path);
+  const file = isName ? fileURLToPath(new URL(`${path}.js`, shippedRecipes)) : resolve(path);
+  if (!existsSync(file)) {
+    const wanted = isName ? "a shipped recipe or a path with its extension" : "a file";
+    throw wrong(`expected ${wanted}, found nothing there (check the ${isName ? "name" : "path"})`);
+  }
   const module = await importFile(file).catch((error: unknown) => {
     throw wrong(explainImport(error), error);
   });
@@ -135,10 +142,24 @@ export function describeDifference(before: object, after: object): string[] {
   );
 }
 
-/** tsx runs TypeScript and JavaScript alike, afresh at every call. No tsconfig: the caller's folder has no say. */
+/**
+ * Imports TypeScript or JavaScript afresh. tsx does it where it is installed, without a tsconfig: the caller's folder
+ * has no say. Without tsx Node imports the file itself; Node before 22.18 cannot import TypeScript.
+ */
 async function importFile(file: string): Promise<unknown> {
-  return tsImport(pathToFileURL(file).href, { parentURL: import.meta.url, tsconfig: false });
+  const { href } = pathToFileURL(file);
+  const tsx = await import("tsx/esm/api").catch(() => undefined);
+  if (tsx) return tsx.tsImport(href, { parentURL: import.meta.url, tsconfig: false });
+  if (/\.[cm]?ts$/.test(file) && !("typescript" in process.features && process.features.typescript)) {
+    throw new XPromptError(
+      `expected Node from 22.18 on or the package tsx to run TypeScript, got Node ${process.versions.node} without tsx (npm install tsx)`,
+    );
+  }
+  return import(`${href}?${imports++}`);
 }
+
+/** Node keeps modules by their URL: a counter in the query makes every import a fresh one. */
+let imports = 0;
 
 /** A recipe in a folder that is not `"type": "module"` arrives as CommonJS, its exports one level further down. */
 function defaultExport(module: unknown): unknown {
@@ -152,8 +173,8 @@ function explainImport(error: unknown): string {
   // esbuild: "Transform failed with 1 error:\n/recipe.ts:1:9: ERROR: Unexpected "=""
   const syntax = message.split("\n").find((line) => line.includes(": ERROR: "));
   if (syntax) return syntax.replace(": ERROR: ", ": ");
-  if (/Cannot find (package|module) '(xprompt|[^']*\/dist\/)/.test(message)) {
-    return `${message.split("\n")[0]} (npm install xprompt next to the recipe; in a clone of it, npm run build)`;
+  if (/Cannot find (package|module) '(x-prompt|[^']*\/dist\/)/.test(message)) {
+    return `${message.split("\n")[0]} (npm install x-prompt next to the recipe; in a clone of it, npm run build)`;
   }
   return message.split("\n")[0]!;
 }

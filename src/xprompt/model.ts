@@ -251,6 +251,7 @@ export class XPrompt {
     }
     const ended = performance.now();
     return {
+      // One picture per sample, and there is at least one sample.
       images: images as readonly [Image | ByteImage, ...(Image | ByteImage)[]],
       codes: drawn.codes,
       seed,

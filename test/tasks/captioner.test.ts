@@ -243,6 +243,20 @@ describe("asking", () => {
     expect(failures[0]).toMatch(got);
   });
 
+  test("does not follow a redirect", async () => {
+    const elsewhere = { type: "text/plain", body: "", status: 307, location: "/v1/chat/completions" };
+    const { options, questions } = await serve(() => elsewhere);
+    await expect(captionPairs(pairs(1), options)).rejects.toThrow(/got a redirect to \/v1/);
+    expect(questions).toHaveLength(1);
+  });
+
+  test("refuses an answer of more than 8 MiB", async () => {
+    const book = { type: "application/json", body: "x".repeat(8 * 2 ** 20 + 1) };
+    const { options } = await serve((n) => (n === 0 ? JSON.stringify(good) : book));
+    const { failures } = await captionPairs(pairs(2), { ...options, concurrency: 1 });
+    expect(failures).toEqual([expect.stringMatching(/^pair 1: .*at most 8388608 bytes, got more/)]);
+  });
+
   test("leaves no listeners on the signal, and no warning", async () => {
     const warnings: string[] = [];
     const listener = ({ message }: Error) => warnings.push(message);

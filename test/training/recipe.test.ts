@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from "vitest";
 import { z } from "zod";
 import { UsageError, XPromptError } from "../../src/errors.ts";
+import { recipeKinds } from "../../src/training/index.ts";
 import { applyOverrides } from "../../src/training/overrides.ts";
 import { describeDifference, loadRecipe, recipeDigest, recipeKind } from "../../src/training/recipe.ts";
 import { tokenizerRecipe as tokenizer } from "../../src/training/tokenizer-recipe.ts";
@@ -225,7 +226,7 @@ describe("loadRecipe", () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "xprompt-recipe-"));
     const exports = { "./training": "./dist/training.js" };
-    await write("package.json", JSON.stringify({ name: "xprompt", type: "module", exports }));
+    await write("package.json", JSON.stringify({ name: "x-prompt", type: "module", exports }));
     await write(
       "dist/training.js",
       "export const transformerRecipe = (v) => ({ kind: 'transformer', ...v });",
@@ -236,7 +237,7 @@ describe("loadRecipe", () => {
   test("runs TypeScript that imports the package by its own name", async () => {
     const path = await write(
       "recipes/nano.ts",
-      `import { transformerRecipe } from "xprompt/training";
+      `import { transformerRecipe } from "x-prompt/training";
        import { families } from "./families.ts";
        enum Size { nano = 7 }
        export default transformerRecipe({ steps: Size.nano as number, data: { families } });`,
@@ -253,6 +254,13 @@ describe("loadRecipe", () => {
     expect(await loadRecipe(await write("bare.js", bare), kinds)).toEqual(expected);
     await write("common/package.json", "{}");
     expect(await loadRecipe(await write("common/bare.ts", bare), kinds)).toEqual(expected);
+  });
+
+  test("takes a shipped recipe by its name", async () => {
+    expect(await loadRecipe("own-pairs", recipeKinds)).toMatchObject({ kind: "transformer", init: "nano" });
+    await expect(loadRecipe("own-pears", recipeKinds)).rejects.toThrow(
+      "loading the recipe own-pears: expected a shipped recipe or a path with its extension",
+    );
   });
 
   test("reads the file again at every call", async () => {
@@ -288,12 +296,12 @@ describe("loadRecipe", () => {
 
   test("a recipe that does not find the package says how to get it", async () => {
     const other = await mkdtemp(join(tmpdir(), "xprompt-far-"));
-    await writeFile(join(other, "far.ts"), 'import "xprompt/training";');
-    expect(await failure(join(other, "far.ts"))).toContain("npm install xprompt next to the recipe");
+    await writeFile(join(other, "far.ts"), 'import "x-prompt/training";');
+    expect(await failure(join(other, "far.ts"))).toContain("npm install x-prompt next to the recipe");
     await rm(other, { recursive: true });
     const exports = { "./training": "./dist/training.js" };
-    await write("unbuilt/package.json", JSON.stringify({ name: "xprompt", type: "module", exports }));
-    const unbuilt = await write("unbuilt/recipes/nano.ts", 'import "xprompt/training";');
+    await write("unbuilt/package.json", JSON.stringify({ name: "x-prompt", type: "module", exports }));
+    const unbuilt = await write("unbuilt/recipes/nano.ts", 'import "x-prompt/training";');
     expect(await failure(unbuilt)).toContain("in a clone of it, npm run build");
   });
 });

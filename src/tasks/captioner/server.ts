@@ -2,12 +2,10 @@
  * @file A vision-language model on any server that speaks OpenAI's protocol: one question, the text of its answer, and
  * what it cost.
  */
-import { setMaxListeners } from "node:events";
-import OpenAI from "openai";
 import { z } from "zod";
 import { encodePng, type Image } from "../../image/index.ts";
 import { answerFormat, question, SYSTEM } from "./caption.ts";
-import { fetchWhole } from "./fetch.ts";
+import { postJson, ServerError } from "./post.ts";
 
 export interface ServerOptions {
   /** Base address of the server, such as `http://localhost:8000/v1`. */
@@ -42,28 +40,18 @@ export type Completion = z.output<typeof completionSchema>;
 export class VisionServer {
   /** Whether it has answered a question, whatever the answer. */
   hasAnswered = false;
-  private readonly client: OpenAI;
 
-  constructor(private readonly options: ServerOptions) {
-    const { baseUrl, apiKey, retries = 2, timeout = 120 } = options;
-    this.client = new OpenAI({
-      baseURL: baseUrl,
-      apiKey: apiKey ?? process.env.OPENAI_API_KEY ?? "none",
-      maxRetries: retries,
-      timeout: timeout * 1000,
-      fetch: fetchWhole,
-    });
-  }
+  constructor(private readonly options: ServerOptions) {}
 
   /** Asks what the pair changes. @throws Error when the server refuses, is not there, or says something else */
   async ask(pair: Asked): Promise<Completion> {
+    const { baseUrl, model, apiKey, retries = 2, timeout = 120, signal } = this.options;
     const body = {
-      ...{ model: this.options.model, messages: await messagesOf(pair) },
+      ...{ model, messages: await messagesOf(pair) },
       ...{ temperature: 0, response_format: answerFormat },
     };
-    const text = await withOwnSignal(this.options.signal, async (signal) => {
-      const response = await this.client.chat.completions.create(body, { signal }).asResponse();
-      return response.text();
+    const text = await postJson(`${baseUrl.replace(/\/+$/, "")}/chat/completions`, body, {
+      ...{ key: apiKey ?? process.env.OPENAI_API_KEY ?? "none", retries, timeout, signal },
     });
     const completion = completionIn(text);
     this.hasAnswered = true;
@@ -73,10 +61,9 @@ export class VisionServer {
 
 /** A wrong key, model or address, a redirect, or no server: every other request would fail like this one. */
 export function isHopeless(error: unknown): boolean {
-  if (error instanceof OpenAI.APIConnectionTimeoutError) return false;
-  if (error instanceof OpenAI.APIConnectionError) return true;
-  const status = error instanceof OpenAI.APIError ? (error.status ?? 0) : 0;
-  return [401, 403, 404].includes(status) || (status >= 300 && status < 400);
+  if (!(error instanceof ServerError)) return false;
+  const { status } = error;
+  return status === "unreachable" || [301, 302, 303, 307, 308, 401, 403, 404].includes(Number(status));
 }
 
 function completionIn(text: string): Completion {
@@ -98,21 +85,4 @@ async function messagesOf({ input, output, instruction }: Asked) {
     { role: "system" as const, content: SYSTEM },
     { role: "user" as const, content: [await picture(input), await picture(output), text] },
   ];
-}
-
-/** Runs `work` with a signal that follows `signal`: the client leaves a listener on it at every try, and takes none off. */
-async function withOwnSignal<T>(
-  signal: AbortSignal | undefined,
-  work: (own: AbortSignal) => Promise<T>,
-): Promise<T> {
-  signal?.throwIfAborted();
-  const own = new AbortController();
-  setMaxListeners(0, own.signal, ...(signal ? [signal] : []));
-  const abort = () => own.abort(signal?.reason);
-  signal?.addEventListener("abort", abort);
-  try {
-    return await work(own.signal);
-  } finally {
-    signal?.removeEventListener("abort", abort);
-  }
 }

@@ -5,8 +5,8 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
-import { extract } from "tar-stream";
 import { messageOf, XPromptError } from "../../errors.ts";
+import { loadOptional } from "../../optional.ts";
 import { attempt } from "../../runtime/files.ts";
 import { type ColumnNames, findColumns, keyOrDefect } from "./columns.ts";
 import { type Block, Defect, type Row } from "./record.ts";
@@ -43,6 +43,7 @@ const zeros = Buffer.alloc(2 ** 20);
 async function scan(file: FileHandle, doing: string): Promise<Member[]> {
   const { size } = await file.stat();
   const members: Member[] = [];
+  const { extract } = await loadOptional(doing, "tar-stream@3.2.2", () => import("tar-stream"));
   const parser = extract({ highWaterMark: 1 }); // so that every write says when it is done
   let contentsEnd = 0;
   let failure: Error | undefined;
