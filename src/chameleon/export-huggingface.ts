@@ -55,6 +55,7 @@ export async function exportHuggingFace(
   options: WriteOptions = {},
 ): Promise<Export> {
   const config = await readJson(join(source, "config.json"), chameleonConfigSchema, "model config");
+  checkPublished(source, config);
   await loadTextTokenizer(source, config);
   const tokenizer = withImageToken(
     await readJson(join(source, "tokenizer.json"), tokenizerFileSchema, "tokenizer"),
@@ -111,6 +112,19 @@ export async function exportHuggingFace(
   } finally {
     await stored.close();
   }
+}
+
+/** @throws XPromptError for a model that computes what `transformers` has no words for */
+function checkPublished(source: string, config: z.output<typeof chameleonConfigSchema>): void {
+  const own = [
+    config.vq_config.patches && "an image tokenizer of raw patches (vq_config.patches)",
+    config.whole_pictures && "pictures seen both ways (whole_pictures)",
+    config.shortcuts && "layers that mix in the first one (shortcuts)",
+  ].filter(Boolean);
+  if (own.length > 0)
+    throw new XPromptError(
+      `exporting ${source}: expected a model as the Chameleon family was published, got ${own.join(" and ")}, which transformers does not compute (train a model without, to export it)`,
+    );
 }
 
 /** The type that most of the weights have. @throws XPromptError when one is quantized */
