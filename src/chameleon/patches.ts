@@ -19,7 +19,7 @@ import {
   type Tensor,
   transpose,
 } from "../graph/index.ts";
-import type { VqganConfig } from "./vqgan.ts";
+import type { VqganConfig } from "./vqgan-config.ts";
 
 const EPSILON = 1e-6;
 /** Size of the network's output: corrections are small beside pictures, and so must be what a step changes of them. */

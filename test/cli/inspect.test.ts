@@ -162,7 +162,10 @@ describe("what is none", () => {
   test.each<[string, RegExp]>([
     ["missing", /missing: expected a model folder or a shipped model/],
     ["missing.png", /missing\.png/],
-    ["notes.txt", /notes\.txt: expected a model folder, a \.xprompt, an \.onnx or a \.png file/],
+    [
+      "notes.txt",
+      /notes\.txt: expected a model, run or library folder, a \.xprompt, an \.onnx or a \.png file/,
+    ],
     ["text.png", /text\.png: expected a PNG/],
     ["text.onnx", /text\.onnx: expected an ONNX model/],
     ["empty.onnx", /empty\.onnx: expected an ONNX model/],

@@ -23,6 +23,7 @@ describe.each(["SIGINT", "SIGTERM"] as const)("%s while drawing", (signal) => {
 describe("while training", () => {
   const recipe = join(repository, "recipes", "nano-tokenizer.ts");
   const small = [
+    ...["--worlds.photos=0", "--worlds.icons=0", "--model.patches=false"],
     ...["--steps=1000000", "--batch=2", "--threads=1", "--workers=0", "--text.tasks=1"],
     ...["--model.resolution=16", "--model.baseChannels=4", "--model.channelMultiplier=1,1"],
     ...["--model.latentChannels=4", "--model.embedDim=2", "--model.codes=8", "--model.normGroups=2"],

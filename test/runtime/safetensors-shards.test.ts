@@ -101,7 +101,7 @@ test.each<[string, RegExp, () => Promise<void>]>([
 
 test("a checkpoint whose replacement was killed half-way is found again", async () => {
   await writeShard("model.safetensors", { a: [1] });
-  const aside = join(tmpdir(), `.${folder.split("/").at(-1)}.999999999.0123abcd.old`);
+  const aside = join(tmpdir(), `.${folder.split("/").at(-1)}.999999999@01234567.0123abcd.old`);
   await rename(folder, aside);
   const weights = await openWeights(folder);
   expect(await weights.readFloat32("a")).toEqual(Float32Array.of(1));

@@ -17,6 +17,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { XPromptError } from "../../src/errors.ts";
 import { Random } from "../../src/random.ts";
+import { asideOf, temporaryFor } from "../../src/runtime/temporary.ts";
 import { hasCheckpoint, loadCheckpoint, saveCheckpoint } from "../../src/training/checkpoint.ts";
 import { roles } from "../../src/training/optimizer.ts";
 import { initialize, TrainingState } from "../../src/training/state.ts";
@@ -127,7 +128,7 @@ describe("a checkpoint", () => {
     const changed = loadCheckpoint(run, state, extras, recipe, ["one", "three"]);
     await expect(changed).rejects.toThrow(XPromptError);
     await expect(changed).rejects.toThrow(
-      "expected the data sets of mix.pairs as they were when it was started",
+      "expected data sets and gathered pictures as they were when it was started",
     );
     const { sets: _, ...older } = JSON.parse(await readFile(record(), "utf8"));
     await writeFile(record(), JSON.stringify(older));
@@ -206,8 +207,10 @@ describe("hasCheckpoint", () => {
   test("puts back the one that a killed writer had set aside, and drops its half-written one", async () => {
     await saveCheckpoint(run, trained(), {}, recipe);
     const { pid } = spawnSync(process.execPath, ["--version"]);
-    await rename(join(run, "checkpoint"), join(run, `.checkpoint.${pid}.0123abcd.old`));
-    await mkdir(join(run, `.checkpoint.${pid}.4567abcd.tmp`));
+    const checkpoint = join(run, "checkpoint");
+    const byKilled = (name: string) => name.replace(`.${process.pid}@`, `.${pid}@`);
+    await rename(checkpoint, byKilled(asideOf(checkpoint)));
+    await mkdir(byKilled(temporaryFor(checkpoint)));
     expect(existsSync(join(run, "checkpoint"))).toBe(false);
     expect(await hasCheckpoint(run)).toBe(true);
     expect(await readdir(run)).toEqual(["checkpoint"]);

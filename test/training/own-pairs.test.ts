@@ -54,7 +54,7 @@ test("a run is not resumed with other records than it was started with", async (
   for (const name of ["input", "output"]) await rename(side(name, COUNT - 1), side(name, COUNT));
   const task = await prepared(0);
   await expect(runTraining(task, { out, resume: true })).rejects.toThrow(
-    `resuming ${out}: expected the data sets of mix.pairs as they were when it was started`,
+    `resuming ${out}: expected data sets and gathered pictures as they were when it was started`,
   );
   await task.close();
 });

@@ -82,8 +82,8 @@ describe("saved and loaded", () => {
   test("as many examples as there may be", async () => {
     const layer = { keys: Float32Array.of(1), values: Float32Array.of(2) };
     const block: CacheBlock = { length: 1, heads: 1, layers: [layer] };
-    const prompt = VisualPrompt.of("model", Array(10_000).fill(block));
-    expect((await VisualPrompt.load(await saved(prompt))).blocks).toHaveLength(10_000);
+    const prompt = VisualPrompt.of("model", Array(9_999).fill(block));
+    expect((await VisualPrompt.load(await saved(prompt))).blocks).toHaveLength(9_999);
   });
 
   test("numbers are kept in half precision, before saving too", () => {
