@@ -65,10 +65,16 @@ export function fitColourMap(source: Image, target: Image): FittedMap {
   };
 }
 
-/** Mean squared error per pixel of the least-squares affine map from `source` to `target`. */
+/** The least-squares affine map from `source` to `target`, of the whole picture alike. */
+export function fitAffineMap(source: Image, target: Image): FittedMap {
+  const everywhere = new Float32Array(source.width * source.height).fill(1);
+  const { affine, mapped } = affineOf(slicesOf(source, POINT), source, target, everywhere);
+  return { grid: { ...POINT, coefficients: affine }, mapped };
+}
+
+/** Mean squared error per pixel of that map. */
 export function affineError(source: Image, target: Image): number {
-  const slices = slicesOf(source, POINT);
-  const { mapped } = affineOf(slices, source, target, new Float32Array(source.width * source.height).fill(1));
+  const { mapped } = fitAffineMap(source, target);
   return mean(errorOf(target.data.map((value, i) => value - mapped[i]!)));
 }
 
