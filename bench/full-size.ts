@@ -1,10 +1,12 @@
-/** @file Full-size results of known changes of photographs, against leaving it alone and the enlarged drawing. */
+/** @file Full-size results of known changes of photographs, against leaving it alone, the enlarged drawing, and one affine map. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { boundedPsnr } from "../src/evaluation/metrics/pictures.ts";
+import { fitAffineMap } from "../src/image/colour-map.ts";
 import {
   applyChange,
+  type Change,
   fitChange,
   fromBytes,
   type Image,
@@ -25,7 +27,7 @@ interface Options extends CommonOptions {
 
 /** Where the drawing comes from: the truth through the image tokenizer, or the model with one example. */
 const sources = ["oracle", "model"] as const;
-const methods = ["untouched", "drawing", "full size"] as const;
+const methods = ["untouched", "drawing", "affine", "full size"] as const;
 
 export function fullSizeBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
   return benchmark("full-size", "PSNR of full-size results of known changes of photographs.", 1)
@@ -48,26 +50,37 @@ async function measure(options: Options): Promise<Report> {
   const model = await XPrompt.load(options.model, { threads: options.threads });
   const figures: Record<string, Record<string, number>> = {};
   try {
-    for (const [change, make] of Object.entries(knownChanges)) {
+    for (const [name, make] of Object.entries(knownChanges)) {
       const sums: Record<string, number> = {};
       for (const [i, photo] of photos.entries()) {
-        const { input, output } = make(photo, Random.of(1, change, i));
+        const { input, output } = make(photo, Random.of(1, name, i));
         const small = (image: Image) => resize(image, model.size, model.size, "lanczos");
         const query = small(input);
         const [seen, oracle] = (await model.reconstruct([query, small(output)])) as [Image, Image];
         // The example is another photograph.
-        const shown = make(photos[(i + 1) % photos.length]!, Random.of(2, change, i));
+        const shown = make(photos[(i + 1) % photos.length]!, Random.of(2, name, i));
         const examples = [{ input: small(shown.input), output: small(shown.output) }];
         const prompt = await model.compress(examples);
         const { images } = await model.generate({ prompt, input: query, seed: 1 });
         for (const source of sources) {
           const drawn = source === "oracle" ? oracle : images[0]!;
           const original = { width: input.width, height: input.height, data: toBytes(input) };
-          const result = applyChange(fitChange({ query, seen, drawn }, original), original);
+          const change = fitChange({ query, seen, drawn }, original);
+          const affine: Change = {
+            flip: { across: false, down: false },
+            grid: fitAffineMap(seen, drawn).grid,
+            detail: 1,
+            confidence: change.confidence.map(() => 1),
+            query,
+            drawn,
+          };
+          const applied = (what: Change) =>
+            fromBytes(input.width, input.height, applyChange(what, original).data);
           const results: Record<(typeof methods)[number], Image> = {
             untouched: input,
             drawing: resize(drawn, input.width, input.height, "bicubic"),
-            "full size": fromBytes(result.width, result.height, result.data),
+            affine: applied(affine),
+            "full size": applied(change),
           };
           for (const method of methods) {
             const key = `${source}, ${method}`;
@@ -75,7 +88,7 @@ async function measure(options: Options): Promise<Report> {
           }
         }
       }
-      figures[change] = sums;
+      figures[name] = sums;
     }
   } finally {
     await model.release();

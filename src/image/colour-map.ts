@@ -26,6 +26,11 @@ const POINT: GridShape = { across: 1, down: 1, levels: 1 };
 const SMOOTHNESS = [1, 0.1, 0.01, 0.001] as const;
 /** Share by which a grid must lower the loss on pixels that were held out, against the affine map or a smoother grid. */
 const LEAST_GAIN = 0.25;
+/**
+ * Least fall of the mean squared error, in units of the tokenizer's: its errors in the two pictures have something in
+ * common, which a grid finds and which is no part of the change.
+ */
+const LEAST_FALL = 0.1;
 const LEAST_FURTHER_GAIN = 0.1;
 /** Edge of the blocks that are held out in turn, as a share of the picture's. */
 const HELD_OUT = 1 / 8;
@@ -43,12 +48,15 @@ export interface FittedMap {
   readonly mapped: Float32Array;
 }
 
-/** Fits the map from `source` to `target`, pictures of one size. */
-export function fitColourMap(source: Image, target: Image): FittedMap {
+/**
+ * Fits the map from `source` to `target`, pictures of one size.
+ * @param noise mean squared error of the image tokenizer in them: what is explained beyond the affine map must exceed it
+ */
+export function fitColourMap(source: Image, target: Image, noise: number): FittedMap {
   const { affine, mapped } = fitAffine(source, target);
   const slices = slicesOf(source, GRID);
   const rest = target.data.map((value, i) => value - mapped[i]!);
-  const smoothness = chooseSmoothness(slices, source, rest);
+  const smoothness = chooseSmoothness(slices, source, rest, noise);
   if (smoothness === undefined) return { grid: { ...POINT, coefficients: affine }, mapped };
   let coefficients: Float64Array | undefined;
   let left = rest;
@@ -65,10 +73,16 @@ export function fitColourMap(source: Image, target: Image): FittedMap {
   };
 }
 
-/** Mean squared error per pixel of the least-squares affine map from `source` to `target`. */
+/** The least-squares affine map from `source` to `target`, of the whole picture alike. */
+export function fitAffineMap(source: Image, target: Image): FittedMap {
+  const everywhere = new Float32Array(source.width * source.height).fill(1);
+  const { affine, mapped } = affineOf(slicesOf(source, POINT), source, target, everywhere);
+  return { grid: { ...POINT, coefficients: affine }, mapped };
+}
+
+/** Mean squared error per pixel of that map. */
 export function affineError(source: Image, target: Image): number {
-  const slices = slicesOf(source, POINT);
-  const { mapped } = affineOf(slices, source, target, new Float32Array(source.width * source.height).fill(1));
+  const { mapped } = fitAffineMap(source, target);
   return mean(errorOf(target.data.map((value, i) => value - mapped[i]!)));
 }
 
@@ -145,7 +159,12 @@ const penaltiesOf = (smoothness: number): GridPenalties => ({
  * The smoothness of the grid that predicts blocks of a checkerboard from the other ones best; of nearly equal ones the
  * smoothest. Nothing where no grid is clearly better than the affine map, whose remainder is `rest`.
  */
-function chooseSmoothness(slices: Slices, source: Image, rest: Float32Array): number | undefined {
+function chooseSmoothness(
+  slices: Slices,
+  source: Image,
+  rest: Float32Array,
+  noise: number,
+): number | undefined {
   const { width, height } = source;
   const error = errorOf(rest);
   const scale = OUTLIER * noiseOf(error);
@@ -162,7 +181,9 @@ function chooseSmoothness(slices: Slices, source: Image, rest: Float32Array): nu
   );
   const coefficients: (Float64Array | undefined)[] = [undefined, undefined];
   let best: number | undefined;
-  let loss = (lossOf(error) * (1 - LEAST_GAIN)) / (1 - LEAST_FURTHER_GAIN);
+  const affine = lossOf(error);
+  const enough = Math.min(affine * (1 - LEAST_GAIN), affine - (LEAST_FALL * noise * error.length) / scale);
+  let loss = enough / (1 - LEAST_FURTHER_GAIN);
   for (const smoothness of SMOOTHNESS) {
     const predicted = folds.map((equations, held) => {
       coefficients[held] = solveGrid(equations, penaltiesOf(smoothness), coefficients[held]);
@@ -177,4 +198,6 @@ function chooseSmoothness(slices: Slices, source: Image, rest: Float32Array): nu
   return best;
 }
 
-const mean = (values: Float32Array): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+/** The mean of some values. */
+export const mean = (values: Float32Array): number =>
+  values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -12,7 +12,7 @@
  *    moved), the result is the drawing itself, enlarged.
  */
 import { type BilateralGrid, mapColours, slicesOf } from "./bilateral-grid.ts";
-import { affineError, blurMap, errorOf, fitColourMap, noiseOf, robustWeights } from "./colour-map.ts";
+import { affineError, blurMap, errorOf, fitColourMap, mean, noiseOf, robustWeights } from "./colour-map.ts";
 import { gaussianBlur } from "./filters.ts";
 import { type ByteImage, createImage, type Image } from "./image.ts";
 import { RowSampler } from "./row-sampler.ts";
@@ -70,7 +70,7 @@ export function fitChange(pictures: Drawn, original: ByteImage): Change {
   const { drawn } = pictures;
   const flip = flipOf(pictures.seen, drawn);
   const [query, seen] = [flipped(pictures.query, flip), flipped(pictures.seen, flip)];
-  const { grid, mapped } = fitColourMap(seen, drawn);
+  const { grid, mapped } = fitColourMap(seen, drawn, mean(squaredError(seen, query)));
   const detail = detailOf({ query, seen, drawn }, grid, mapped);
   const confidence = confidenceOf({ query, seen, drawn }, mapped, detailEnergy(original, query, flip));
   return { flip, grid, detail, confidence, query, drawn };
@@ -106,7 +106,7 @@ function flipped(image: Image, { across, down }: Flip): Image {
  */
 function detailOf({ query, seen, drawn }: Drawn, grid: BilateralGrid, mapped: Float32Array): number {
   const exact = octave(query, mapColours(slicesOf(query, grid), query.data, grid.coefficients));
-  const error = errorOf(mapped.map((value, i) => value - drawn.data[i]!));
+  const error = squaredError({ ...query, data: mapped }, drawn);
   const weights = robustWeights(error, query);
   const weighted = exact.map((value, i) => value * weights[Math.floor(i / 3)]!);
   const expected = dot(octave(query, mapped), weighted);
@@ -124,6 +124,9 @@ function octave(size: Image, data: Float32Array): Float32Array {
   return data.map((value, i) => value - blurred.data[i]!);
 }
 
+const squaredError = (a: Image, b: Image): Float32Array =>
+  errorOf(a.data.map((value, i) => value - b.data[i]!));
+
 function dot(a: Float32Array, b: Float32Array): number {
   let sum = 0;
   for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
@@ -140,9 +143,8 @@ function confidenceOf(
   mapped: Float32Array,
   lacking: Float32Array,
 ): Float32Array {
-  const difference = (a: Float32Array, b: Float32Array) => errorOf(a.map((value, i) => value - b[i]!));
-  const tokenizer = blurMap(difference(seen.data, query.data), query, TOKENIZER_REACH);
-  const error = blurMap(difference(mapped, drawn.data), query, ERROR_REACH);
+  const tokenizer = blurMap(squaredError(seen, query), query, TOKENIZER_REACH);
+  const error = blurMap(squaredError({ ...query, data: mapped }, drawn), query, ERROR_REACH);
   const floor = noiseOf(error);
   return error.map((value, p) => {
     const noise = NOISE * (floor + tokenizer[p]! / 2);
