@@ -149,12 +149,19 @@ async function prepareTokenizer(
       return { psnr, ...ofWorlds, usedCodes: used.size, keptCodes: kept / twinned };
     },
     async sheet() {
-      const [{ images, copies }] = (await reconstruct([heldOut[0]!.batch])) as [Reconstruction];
-      const shown = images.slice(0, 16).map((image, i) => ({ image, copy: copies[i]! }));
-      const rows = [shown.slice(0, 8), shown.slice(8)].flatMap((part) => [
-        { label: "picture", cells: part.map(({ image }) => ({ image })) },
-        { label: "decoded", cells: part.map(({ copy }) => ({ image: copy })) },
-      ]);
+      const firsts = heldOut.filter(
+        ({ world }, i) => heldOut.findIndex((each) => each.world === world) === i,
+      );
+      const reconstructions = await reconstruct(firsts.map(({ batch }) => batch));
+      const rows = reconstructions.flatMap(({ images, copies }, i) =>
+        [0, 8].flatMap((from) => {
+          const cells = (of: readonly Image[]) => of.slice(from, from + 8).map((image) => ({ image }));
+          return [
+            { label: firsts[i]!.world, cells: cells(images) },
+            { label: "decoded", cells: cells(copies) },
+          ];
+        }),
+      );
       return contactSheet(rows, { scale: 2, title: `image tokenizer, step ${state.step}` });
     },
     release: (folder) =>
