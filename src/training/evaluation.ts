@@ -5,12 +5,11 @@
 import type { DecoderConfig } from "../chameleon/config.ts";
 import type { Tokenizers } from "../chameleon/folder.ts";
 import { exportOnnx, type Tensor } from "../graph/index.ts";
-import { floats, Session, type SessionOptions } from "../runtime/session.ts";
+import { type Feeds, floats, Session, type SessionOptions } from "../runtime/session.ts";
 import type { Skipped } from "../tasks/datasets/index.ts";
 import type { Codes } from "../xprompt/sequence.ts";
 import { type Context, type DrawnBatch, encodedContexts, openSources } from "./contexts.ts";
 import { feedsOf } from "./objective.ts";
-import type { TrainingState } from "./state.ts";
 import { type ContextOptions, type PackedBatch, packBatch } from "./transformer-data.ts";
 
 /** What a TODO part is given in place of its examples. */
@@ -52,8 +51,7 @@ export class HeldOut {
   }
 
   /** Mean nats per target token, e.g. `seen.right`, `unseen.wrong`; no `wrong` where there is but one context. */
-  async measure(state: TrainingState): Promise<Record<string, number>> {
-    const weights = state.feeds();
+  async measure(weights: Feeds): Promise<Record<string, number>> {
     const result: Record<string, number> = {};
     for (const { name, conditions, batches } of this.parts)
       for (const condition of conditions) {

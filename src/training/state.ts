@@ -75,8 +75,7 @@ export class TrainingState {
 
   /** The weights as a session takes them, trained and frozen: it reads them where they are. */
   feeds(): Record<string, Value> {
-    const all = [...(this.frozen?.weights ?? []), ...this.weights()];
-    return Object.fromEntries(all.map(([name, { data, shape }]) => [name, float32(data, shape)]));
+    return feedsOfWeights([...(this.frozen?.weights ?? []), ...this.weights()]);
   }
 
   /** SHA-256 over the names, shapes and bits of all trained weights. */
@@ -90,6 +89,10 @@ export class TrainingState {
     return hash.digest("hex");
   }
 }
+
+/** Weights as a session takes them: it reads them where they are. */
+export const feedsOfWeights = (weights: Iterable<readonly [string, Weight]>): Record<string, Value> =>
+  Object.fromEntries([...weights].map(([name, { data, shape }]) => [name, float32(data, shape)]));
 
 /** What weights begin as: normal numbers around 0, or all the same. */
 export type Filling = { readonly deviation: number } | { readonly constant: number };

@@ -155,6 +155,11 @@ export const transformerRecipe = recipeKind(
         ownCodes: share.default(0),
       })
       .prefault({}),
+    /**
+     * Share of the steps after which the mean of the weights begins, which is then measured and written instead of the
+     * last weights; 1 for none.
+     */
+    averageFrom: share.default(1),
     /** Batches of held-out contexts that an evaluation looks at. */
     heldOutBatches: z.int().min(1).default(6),
   }),

@@ -25,17 +25,22 @@ import {
 import { modelConfigToJson } from "../xprompt/config.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { exampleRows, todoRows } from "../xprompt/packing.ts";
+import { WeightAverage } from "./average.ts";
 import { type ContextSource, type MixSettings, openSets, openSources } from "./contexts.ts";
 import { HeldOut } from "./evaluation.ts";
 import { trainingMemory } from "./memory.ts";
 import { objective } from "./objective.ts";
 import type { TrainingTask } from "./run.ts";
+import { feedsOfWeights } from "./state.ts";
 import { type ContextOptions, type PackedBatch, packingOf, possibleShapes } from "./transformer-data.ts";
 import type { TransformerRecipe } from "./transformer-recipe.ts";
 import { transformerSheet } from "./transformer-sheet.ts";
 import { initialState, startOf } from "./transformer-start.ts";
 import { TransformerSteps } from "./transformer-steps.ts";
 import { moduleBeside, SampleStream } from "./workers.ts";
+
+/** Steps between states that go into the mean of the weights. */
+const AVERAGE_EVERY = 5;
 
 /** Makes a run of the recipe ready. */
 export function transformerTask(recipe: TransformerRecipe): Promise<TrainingTask<PackedBatch>> {
@@ -137,10 +142,17 @@ async function prepareTransformer(
   };
   const imageWeights = await readWeights(folder, undefined, (name) => name.startsWith(`${VQ_PREFIX}.`));
   const { frozen } = state;
-  const trained = () => ({ config: adapter ?? {}, weights: state.weights() });
+  const { averageFrom } = recipe;
+  const average =
+    averageFrom < 1
+      ? new WeightAverage(state, Math.ceil(averageFrom * recipe.steps), AVERAGE_EVERY)
+      : undefined;
+  /** The weights that are measured and released. */
+  const current = () => average?.weights() ?? state.weights();
+  const trained = () => ({ config: adapter ?? {}, weights: current() });
   const merged = () => {
     if (frozen) return mergeAdapter(frozen.weights, trained());
-    return codeFeatures ? mergeShared(state.weights(), codeFeatures) : state.weights();
+    return codeFeatures ? mergeShared(current(), codeFeatures) : current();
   };
   const allWeights = () => new Map<string, Weight>([...merged(), ...imageWeights]);
 
@@ -148,7 +160,7 @@ async function prepareTransformer(
     recipe,
     state,
     memory: memory.bytes,
-    extras: {},
+    extras: average?.extras ?? {},
     sets: [...sets, ...(worlds.gathered ? [worlds.gathered] : [])].map(({ digest }) => digest),
     skipped,
     unit: "tokens",
@@ -162,6 +174,7 @@ async function prepareTransformer(
     async step(batch, learningRate) {
       batch.skipped?.forEach(skip);
       const { loss, gradientNorm, report } = await steps.run(batch, state, learningRate, session);
+      average?.update();
       const nll = floats(report.targetNll!)[0]!;
       const name = { changes: "nll", captions: "captionNll", descriptions: "wordsNll" }[batch.kind];
       return {
@@ -169,7 +182,7 @@ async function prepareTransformer(
         units: exampleRows(batch.packing) + todoRows(batch.packing),
       };
     },
-    evaluate: async () => (await heldOut).measure(state),
+    evaluate: async () => (await heldOut).measure(feedsOfWeights([...(frozen?.weights ?? []), ...current()])),
     async sheet() {
       if (!tokenizers.image.canDecode) return undefined;
       const model = await XPrompt.assemble(

@@ -111,7 +111,7 @@ test.each([
     { nll: targetNll, config },
     { threads: 1 },
   );
-  const measured = await heldOut.measure(state);
+  const measured = await heldOut.measure(state.feeds());
   expect(Object.keys(measured)).toEqual(Object.keys(expected));
   for (const [name, value] of Object.entries(expected)) expect(measured[name], name).toBeCloseTo(value, 4);
   expect(new Set(Object.values(measured).map((value) => value.toFixed(2))).size).toBe(3);
@@ -139,7 +139,7 @@ test("of a single context there is no wrong example; of pairs it is a family's",
   const { config, targetNll, state } = modelOf(single);
   const measure = async (kinds: Record<string, ContextOptions>) => {
     const heldOut = await HeldOut.prepare(kinds, 1, tokenizers, { nll: targetNll, config }, { threads: 1 });
-    const measured = await heldOut.measure(state);
+    const measured = await heldOut.measure(state.feeds());
     await heldOut.release();
     return measured;
   };
