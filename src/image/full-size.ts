@@ -58,10 +58,12 @@ const ALL_DETAIL = 0.7;
 /** The least share of its finest detail that the tokenizer must keep for that gain to be known. */
 const LEAST_TRANSFER = 0.2;
 /** Squared error of the map that counts as noise, in units of the noise that is seen. */
-const NOISE = 3;
+const NOISE = 2;
 /** Deviations, in pixels of the drawing, over which errors of the map and of the tokenizer are taken together. */
 const ERROR_REACH = 1.2;
 const TOKENIZER_REACH = 2;
+/** Deviation, in pixels of the drawing, of the blend between map and drawing. */
+const RIM_BLUR = 0.7;
 /** Points of the picture that are looked at along each edge of a pixel of the drawing. */
 const POINTS = 4;
 
@@ -146,10 +148,24 @@ function confidenceOf(
   const tokenizer = blurMap(squaredError(seen, query), query, TOKENIZER_REACH);
   const error = blurMap(squaredError({ ...query, data: mapped }, drawn), query, ERROR_REACH);
   const floor = noiseOf(error);
-  return error.map((value, p) => {
+  const confidence = error.map((value, p) => {
     const noise = NOISE * (floor + tokenizer[p]! / 2);
     const bias = Math.max(0, value - noise);
     return 1 / (1 + (bias / (noise + lacking[p]!)) ** 2);
+  });
+  // The rim of a part that was taken away is only partly in its pixels.
+  return blurMap(leastAround(confidence, query), query, RIM_BLUR);
+}
+
+/** The least value of each pixel and its eight neighbours. */
+function leastAround(map: Float32Array, { width, height }: Image): Float32Array {
+  return map.map((_, p) => {
+    const [x, y] = [p % width, Math.floor(p / width)];
+    let least = 1;
+    for (let v = Math.max(0, y - 1); v <= Math.min(height - 1, y + 1); v++)
+      for (let u = Math.max(0, x - 1); u <= Math.min(width - 1, x + 1); u++)
+        least = Math.min(least, map[v * width + u]!);
+    return least;
   });
 }
 
