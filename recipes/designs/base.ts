@@ -8,7 +8,7 @@ import { transformerRecipe } from "x-prompt/training";
 
 export default transformerRecipe({
   seed: 1,
-  steps: 1_500,
+  steps: 900,
   threads: 1,
   contexts: 2,
   todos: 4,
@@ -38,8 +38,8 @@ export default transformerRecipe({
     exampleInstruction: 0.15,
     todoInstruction: 0.25,
   },
-  heldOutBatches: 12,
-  evaluateEvery: 250,
-  sheetEvery: 1_500,
+  heldOutBatches: 8,
+  evaluateEvery: 300,
+  sheetEvery: 900,
   checkpointEvery: 100,
 });

@@ -13,11 +13,11 @@ export interface Square {
 /** The smallest part of a photograph that is shown, in its pixels. */
 const smallestSide = 64;
 
-/** A random square, of any scale from details to the whole shorter side; scales are uniform in their logarithm. */
+/** A random square, of any scale from details to the whole shorter side, large ones more often. */
 export function drawSquare(random: Random, { width, height }: Bytes): Square {
   const longest = Math.min(width, height);
   const shortest = Math.min(smallestSide, longest);
-  const side = Math.round(shortest * (longest / shortest) ** random.uniform());
+  const side = Math.round(shortest * (longest / shortest) ** Math.sqrt(random.uniform()));
   return { left: random.integer(0, width - side), top: random.integer(0, height - side), side };
 }
 
