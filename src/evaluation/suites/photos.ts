@@ -18,8 +18,7 @@ import { estimate, shareBetter } from "../summary.ts";
 
 /** `drawn` as large as the model draws, `fullSize` as large as the query. */
 type Way = "drawn" | "fullSize";
-/** Add "fullSize" once `generate` takes it. */
-const ways: readonly Way[] = ["drawn"];
+const ways: readonly Way[] = ["drawn", "fullSize"];
 
 type Column = Way | Baseline;
 const columns: readonly Column[] = [...ways, "unchanged", "colourFit", "classical", "roundTrip"];
@@ -106,10 +105,10 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
 
 const explanation =
   "PSNR in dB, higher is better; intervals over photographs. drawn: by one example pair of another photograph, without " +
-  "words, enlarged to the size that is measured; unchanged: the query itself; colourFit: least squares from the example's " +
+  "words, enlarged to the size that is measured; fullSize: the same at the size of the query; unchanged: the query itself; colourFit: least squares from the example's " +
   "colours; classical: one filter, fixed for the change; roundTrip: the truth through the image tokenizer. tone: changes " +
   "that map colours; place: those that depend on places and neighbours; all: both. Changes are counted where the mean of " +
-  "drawn is above the baseline's.";
+  "a way is above the baseline's.";
 
 interface Pictures {
   readonly example: { readonly input: Image; readonly output: Image };
