@@ -75,8 +75,6 @@ function randomBatch(packing: Packing, config: DecoderConfig): PackedBatch {
     exampleTokens: BigInt64Array.from({ length: exampleCount * exampleLength }, token),
     examplePositions: BigInt64Array.from(inExample((i) => BigInt(Math.max(0, i)))),
     examplePadding: Float32Array.from(inExample((i) => (i < 0 ? HIDDEN : 0))),
-    exampleSegments: new BigInt64Array(),
-    todoSegments: new BigInt64Array(),
     todoTokens: BigInt64Array.from({ length: todoRowCount }, token),
     todoPositions: BigInt64Array.from({ length: todoRowCount }, (_, i) =>
       BigInt(config.maxPositions / 2 + (i % todoLength)),

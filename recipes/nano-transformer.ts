@@ -4,7 +4,7 @@
  *     npx xprompt train recipes/nano-transformer.ts --out runs/nano-transformer
  *
  * About two hours on two free cores. What is shipped came in stretches and with earlier settings (`models/nano/README.md`).
- * `xprompt eval likelihood --limit 8 --seed 1` gives it 1.37 nats a code with the example, 2.18 with another family's, 1.59 without;
+ * `xprompt eval likelihood --limit 8 --seed 1` gives it 1.37 nats per code with the example, 2.18 with another family's, 1.59 without;
  * on the five tasks that are held out 0.88, 1.66 and 1.03. A run from nothing has not been made with these settings yet;
  * code dropout and the model's own draws are for the last third of it (`--mix.codeDropout=0 --mix.ownCodes=0` before).
  *

@@ -8,7 +8,14 @@ import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
 import { formatShape, type Initializer } from "../graph/index.ts";
-import { readJson, sha256, sha256File, writeFileAtomic, writeFolderAtomic } from "../runtime/files.ts";
+import {
+  checkJson,
+  readJson,
+  sha256,
+  sha256File,
+  writeFileAtomic,
+  writeFolderAtomic,
+} from "../runtime/files.ts";
 import { SafetensorsFile, writeSafetensors } from "../runtime/safetensors.ts";
 import type { Weight } from "./folder.ts";
 import { type AdapterConfig, loraTargets, OWN_ROWS, tablesWithOwnRows } from "./lora.ts";
@@ -126,8 +133,9 @@ function settingsOf({ lora, embeddingTokens, headTokens }: AdapterConfig): z.inp
  * @throws XPromptError when it is damaged, or of a kind that is not supported
  */
 export async function readAdapterFolder(folder: string): Promise<StoredAdapter> {
-  const settings = await readJson(join(folder, CONFIG), configSchema, "adapter config");
-  const raw = await readJson(join(folder, CONFIG), z.looseObject({}), "adapter config");
+  const configFile = join(folder, CONFIG);
+  const raw = await readJson(configFile, z.unknown(), "adapter config");
+  const settings = checkJson(raw, configSchema, `reading adapter config ${configFile}`);
   const path = join(folder, WEIGHTS);
   const file = await SafetensorsFile.open(path);
   try {
@@ -139,7 +147,7 @@ export async function readAdapterFolder(folder: string): Promise<StoredAdapter> 
       weights.set(nameOf(stored, path), { dtype: "float32", shape, data });
     }
     const { [CHECKSUM_KEY]: recorded, [BASE_KEY]: base } = file.metadata;
-    if (recorded !== undefined && recorded !== checksumOf(tensors, base, raw))
+    if (recorded !== undefined && recorded !== checksumOf(tensors, base, raw as object))
       throw new XPromptError(
         `reading adapter ${folder}: its checksum is not the recorded one: its weights or settings are damaged (copy it again)`,
       );

@@ -107,13 +107,21 @@ export interface Quantized {
   readonly latents: Tensor;
 }
 
-/** The nearest code of each latent by Euclidean distance; |e|² − 2 z·e orders the codes as |z − e|² does. */
+/**
+ * The nearest row of a codebook by Euclidean distance: vectors `[n, width]` and codebook `[codes, width]` → int64 `[n]`;
+ * |e|² − 2 z·e orders the codes as |z − e|² does.
+ */
+export function nearestCodes(vectors: Tensor, codebook: Tensor): Tensor {
+  const lengths = reshape(sum(multiply(codebook, codebook), 1), [codebook.shape[0]!]);
+  return argMin(add(matmul(vectors, codebook, { transposeY: true, scale: -2 }), lengths), 1);
+}
+
+/** The nearest code of each latent. */
 export function quantize(w: Scope, latents: Tensor, config: VqganConfig): Quantized {
   const rows = multiplyDims(latents.shape[0]!, codesPerImage(config));
   const flat = reshape(transpose(latents, [0, 2, 3, 1]), [rows, config.embedDim]);
   const codebook = codebookOf(w, config);
-  const lengths = reshape(sum(multiply(codebook, codebook), 1), [config.codes]);
-  const codes = argMin(add(matmul(flat, codebook, { transposeY: true, scale: -2 }), lengths), 1);
+  const codes = nearestCodes(flat, codebook);
   return { codes, vectors: embedding(codes, codebook), latents: flat };
 }
 

@@ -117,7 +117,7 @@ export class Session {
   }
 }
 
-/** The error of whoever uses a model that was released. */
+/** The error of a call on a model that was released. */
 export const afterRelease = (): XPromptError =>
   new XPromptError("running a model: expected one that is loaded, got one that was released (load it again)");
 

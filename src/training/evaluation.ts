@@ -2,7 +2,6 @@
  * @file Measuring the transformer while it trains: nats per target token on held-out contexts with the right example,
  * with another's, and with the empty one. The distances are what the example is worth.
  */
-import type { DecoderConfig } from "../chameleon/config.ts";
 import type { Tokenizers } from "../chameleon/folder.ts";
 import { exportOnnx, type Tensor } from "../graph/index.ts";
 import { type Feeds, floats, Session, type SessionOptions } from "../runtime/session.ts";
@@ -27,27 +26,26 @@ export class HeldOut {
   private constructor(
     private readonly parts: readonly Part[],
     private readonly session: Session,
-    private readonly config: DecoderConfig,
   ) {}
 
   /**
    * @param kinds options of each kind of held-out contexts, by name
    * @param count batches of each kind
-   * @param measured mean nats per target token, of a packing with one example, and the model that it is of
+   * @param nll mean nats per target token, of a packing with one example
    * @param onSkip told of broken records of data sets
    */
   static async prepare(
     kinds: Readonly<Record<string, ContextOptions>>,
     count: number,
     tokenizers: Tokenizers,
-    { nll, config }: { readonly nll: Tensor; readonly config: DecoderConfig },
+    nll: Tensor,
     session: SessionOptions,
     onSkip?: (skipped: Skipped) => void,
   ): Promise<HeldOut> {
     const parts: Part[] = [];
     for (const [name, options] of Object.entries(kinds))
       parts.push({ name, ...(await preparePart(options, count, tokenizers, onSkip)) });
-    return new HeldOut(parts, await Session.create(exportOnnx({ nll }), session), config);
+    return new HeldOut(parts, await Session.create(exportOnnx({ nll }), session));
   }
 
   /** Mean nats per target token, e.g. `seen.right`, `unseen.wrong`; no `wrong` where there is but one context. */
@@ -57,10 +55,7 @@ export class HeldOut {
       for (const condition of conditions) {
         let total = 0;
         for (const batch of batches) {
-          const { nll } = await this.session.runOn({
-            ...feedsOf(batch[condition]!, this.config),
-            ...weights,
-          });
+          const { nll } = await this.session.runOn({ ...feedsOf(batch[condition]!), ...weights });
           total += floats(nll!)[0]!;
         }
         result[`${name}.${condition}`] = total / batches.length;

@@ -2,7 +2,8 @@
  * @file A codebook by k-means (Lloyd): the centroids of many vectors. Distances are one matrix product per chunk; empty
  * and rarely used centroids move to vectors that are badly represented, so that all of them end up in use.
  */
-import { add, argMin, exportOnnx, Graph, matmul, multiply, reshape, sum } from "../graph/index.ts";
+import { nearestCodes } from "../chameleon/vqgan.ts";
+import { exportOnnx, Graph } from "../graph/index.ts";
 import type { Random } from "../random.ts";
 import { float32, Session, type SessionOptions } from "../runtime/session.ts";
 
@@ -109,10 +110,7 @@ async function nearestCentroids(width: number, count: number, options?: SessionO
   const graph = new Graph();
   const x = graph.input("vectors", "float32", ["n", width]);
   const centroids = graph.input("centroids", "float32", [count, width]);
-  const lengths = reshape(sum(multiply(centroids, centroids), 1), [count]);
-  // |c|² − 2 x·c orders the centroids as |x − c|² does.
-  const codes = argMin(add(matmul(x, centroids, { transposeY: true, scale: -2 }), lengths), 1);
-  const session = await Session.create(exportOnnx({ codes }), options);
+  const session = await Session.create(exportOnnx({ codes: nearestCodes(x, centroids) }), options);
   return {
     async of(vectors: Float32Array, values: Float32Array) {
       const n = vectors.length / width;

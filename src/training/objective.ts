@@ -52,19 +52,16 @@ export function objective(graph: Graph, packing: Packing, config: DecoderConfig,
 }
 
 /** A batch under the names of the objective's inputs. */
-export function feedsOf(
-  batch: PackedBatch,
-  { wholePictures }: Pick<DecoderConfig, "wholePictures"> = {},
-): Feeds {
+export function feedsOf(batch: PackedBatch): Feeds {
   const { contexts, examples, exampleLength, todos, todoLength } = batch.packing;
   const [exampleCount, todoCount] = [contexts * examples, contexts * todos];
   return {
     "example tokens": int64(batch.exampleTokens, [exampleCount, exampleLength]),
     "example positions": int64(batch.examplePositions, [exampleCount, exampleLength]),
     "example padding": float32(batch.examplePadding, [exampleCount, 1, 1, exampleLength]),
-    ...(wholePictures && {
-      "example segments": int64(batch.exampleSegments, [exampleCount, exampleLength]),
-      "todo segments": int64(batch.todoSegments, [todoCount, todoLength]),
+    ...(batch.packing.wholePictures && {
+      "example segments": int64(batch.exampleSegments!, [exampleCount, exampleLength]),
+      "todo segments": int64(batch.todoSegments!, [todoCount, todoLength]),
     }),
     "todo tokens": int64(batch.todoTokens, [todoCount, todoLength]),
     "todo positions": int64(batch.todoPositions, [todoCount, todoLength]),

@@ -3,7 +3,6 @@
  * run without gradients predicts every code from the true ones before it; then the step predicts them again, from a
  * share of those draws. So training meets the mistakes that drawing makes, and learns to find back from them.
  */
-import type { DecoderConfig } from "../chameleon/config.ts";
 import { type Sampling, sample } from "../chameleon/sampling.ts";
 import { Graph, type Tensor } from "../graph/index.ts";
 import type { Random } from "../random.ts";
@@ -21,25 +20,19 @@ export class OwnCodes {
   private constructor(
     private readonly session: Session,
     private readonly imageTokens: Int32Array,
-    private readonly config: Pick<DecoderConfig, "wholePictures">,
   ) {}
 
   /**
    * @param predict logits of the TODO rows, `[rows, vocabulary]`
    * @param imageTokens ids that a picture's codes have
    */
-  static plan(
-    predict: (graph: Graph) => Tensor,
-    imageTokens: Int32Array,
-    config: Pick<DecoderConfig, "wholePictures"> = {},
-  ): Plan<OwnCodes> {
-    const finish = (session: Session) => new OwnCodes(session, imageTokens, config);
-    return new Plan({ logits: predict(new Graph()) }, finish);
+  static plan(predict: (graph: Graph) => Tensor, imageTokens: Int32Array): Plan<OwnCodes> {
+    return new Plan({ logits: predict(new Graph()) }, (session) => new OwnCodes(session, imageTokens));
   }
 
   /** The batch with a random share of each target's codes, none to all, read as the model draws them. */
   async read(batch: PackedBatch, state: TrainingState, random: Random): Promise<PackedBatch> {
-    const { logits } = await this.session.runOn({ ...feedsOf(batch, this.config), ...state.feeds() });
+    const { logits } = await this.session.runOn({ ...feedsOf(batch), ...state.feeds() });
     const values = floats(logits!);
     const width = logits!.dims[1]!;
     const { todoLength } = batch.packing;

@@ -27,6 +27,8 @@ import {
 
 export interface ContextOptions extends ContextSettings {
   readonly weights: RegionWeights;
+  /** Whether the model sees pictures that are only read both ways. */
+  readonly wholePictures?: boolean;
 }
 
 /** Weights of the next-token loss by what is predicted. */
@@ -45,9 +47,9 @@ export interface PackedBatch {
   readonly exampleTokens: BigInt64Array;
   readonly examplePositions: BigInt64Array;
   readonly examplePadding: Float32Array;
-  /** Which tokens are of one picture that is read whole (`packing.ts`). */
-  readonly exampleSegments: BigInt64Array;
-  readonly todoSegments: BigInt64Array;
+  /** Where pictures are seen both ways: which tokens are of one picture that is read whole (`packing.ts`). */
+  readonly exampleSegments?: BigInt64Array;
+  readonly todoSegments?: BigInt64Array;
   readonly todoTokens: BigInt64Array;
   readonly todoPositions: BigInt64Array;
   readonly targets: BigInt64Array;
@@ -69,7 +71,9 @@ export function packingOf(
     todos,
     xprompt,
     weights,
-  }: Pick<ContextOptions, "contexts" | "todos" | "xprompt"> & Partial<Pick<ContextOptions, "weights">>,
+    wholePictures,
+  }: Pick<ContextOptions, "contexts" | "todos" | "xprompt" | "wholePictures"> &
+    Partial<Pick<ContextOptions, "weights">>,
   examples: number,
   codesPerImage: number,
   kind: BatchKind = "changes",
@@ -91,6 +95,7 @@ export function packingOf(
   return {
     ...{ contexts, examples, exampleLength, todos, todoLength, xpTokens, mask },
     ...(answersAlone && { answerLength }),
+    ...(wholePictures && { wholePictures }),
   };
 }
 
@@ -99,13 +104,13 @@ export type BatchShape = Pick<PackedBatch, "kind" | "packing">;
 
 /** The shapes of all batches that may be drawn. */
 export const possibleShapes = (
-  options: Pick<ContextOptions, "contexts" | "todos" | "xprompt" | "mix" | "weights">,
+  options: Omit<ContextOptions, "seed" | "part" | "tokenizers" | "resolution">,
   codesPerImage: number,
 ): BatchShape[] =>
-  possibleSizes(options).map(({ kind, examples, ...counts }) => {
-    const { xprompt, weights } = options;
-    return { kind, packing: packingOf({ ...counts, xprompt, weights }, examples, codesPerImage, kind) };
-  });
+  possibleSizes(options).map(({ kind, examples, ...counts }) => ({
+    kind,
+    packing: packingOf({ ...options, ...counts }, examples, codesPerImage, kind),
+  }));
 
 /** Batch `step`: a pure function of the options and the step, save for what it says of broken records. */
 export async function createSource(options: ContextOptions): Promise<(step: number) => Promise<PackedBatch>> {
@@ -121,14 +126,14 @@ export async function createSource(options: ContextOptions): Promise<(step: numb
 /** Lays encoded contexts out as the training graph wants them. */
 export function packBatch(
   { kind, contexts }: DrawnBatch<Codes>,
-  options: Pick<ContextOptions, "xprompt" | "weights">,
+  options: Pick<ContextOptions, "xprompt" | "weights" | "wholePictures">,
   { image, text: { vocabulary } }: Tokenizers,
 ): PackedBatch {
   const { xprompt } = options;
   const asked = contexts.flatMap((context) => context.todos);
   const { examples, todos } = contexts[0]!;
-  const counts = { contexts: contexts.length, todos: todos.length, xprompt, weights: options.weights };
-  const packing = packingOf(counts, examples.length, image.codesPerImage, kind);
+  const sizes = { ...options, contexts: contexts.length, todos: todos.length };
+  const packing = packingOf(sizes, examples.length, image.codesPerImage, kind);
   const { exampleLength, todoLength } = packing;
   const exampleCount = packing.contexts * packing.examples;
   const todoCount = packing.contexts * packing.todos;
@@ -138,8 +143,10 @@ export function packBatch(
     exampleTokens: new BigInt64Array(exampleCount * exampleLength).fill(BigInt(vocabulary.pad)),
     examplePositions: new BigInt64Array(exampleCount * exampleLength),
     examplePadding: new Float32Array(exampleCount * exampleLength).fill(HIDDEN),
-    exampleSegments: ownSegments(exampleCount * exampleLength),
-    todoSegments: ownSegments(todoCount * todoLength),
+    ...(packing.wholePictures && {
+      exampleSegments: ownSegments(exampleCount * exampleLength),
+      todoSegments: ownSegments(todoCount * todoLength),
+    }),
     todoTokens: new BigInt64Array(todoCount * todoLength).fill(BigInt(vocabulary.pad)),
     todoPositions: new BigInt64Array(todoCount * todoLength).fill(BigInt(xprompt.todoPosition)),
     targets: new BigInt64Array(todoCount * todoLength),
@@ -173,13 +180,14 @@ export function packBatch(
 const ownSegments = (count: number): BigInt64Array =>
   BigInt64Array.from({ length: count }, (_, i) => BigInt(i));
 
-/** The tokens of each picture one segment. */
+/** The tokens of each picture one segment, where there are segments. */
 function joinPictures(
-  segments: BigInt64Array,
+  segments: BigInt64Array | undefined,
   start: number,
   tokens: readonly number[],
   { beginImage, endImage }: Tokenizers["text"]["vocabulary"],
 ): void {
+  if (!segments) return;
   for (const { first, last } of pictureSpans(tokens, { begin: beginImage, end: endImage }))
     segments.fill(BigInt(start + first), start + first, start + last + 1);
 }

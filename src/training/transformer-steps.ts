@@ -29,12 +29,10 @@ interface Plans {
 
 export class TransformerSteps {
   private readonly recipe: TransformerRecipe;
-  private readonly config: DecoderConfig;
   private readonly plans: ReadonlyMap<string, Plans>;
 
   constructor({ shapes, config, recipe, isTrained, imageTokens }: Options) {
     this.recipe = recipe;
-    this.config = config;
     const { optimizer, loss, mix } = recipe;
     this.plans = new Map(
       shapes.map((shape) => {
@@ -45,7 +43,7 @@ export class TransformerSteps {
           isTrained,
         );
         if (mix.ownCodes === 0 || kind !== "changes") return [keyOf(shape), { step }];
-        const ownCodes = OwnCodes.plan((graph) => predictions(graph, packing, config), imageTokens, config);
+        const ownCodes = OwnCodes.plan((graph) => predictions(graph, packing, config), imageTokens);
         return [keyOf(shape), { step, ownCodes }];
       }),
     );
@@ -65,7 +63,7 @@ export class TransformerSteps {
   ): Promise<StepResult> {
     const { step, ownCodes } = this.plans.get(keyOf(batch))!;
     const read = ownCodes ? await this.asRead(batch, ownCodes, state, session) : batch;
-    return (await step.compile(session)).run(state, feedsOf(read, this.config), learningRate);
+    return (await step.compile(session)).run(state, feedsOf(read), learningRate);
   }
 
   /** The batch as the state's next step reads it. */

@@ -60,7 +60,9 @@ async function prepareTransformer(
   const { adapter, codeFeatures, ...decoder } = config;
   const graph = new Graph();
   /** Held-out contexts have one example each. */
-  const packing = packingOf({ ...recipe, xprompt, weights: recipe.loss }, 1, tokenizers.image.codesPerImage);
+  const { codesPerImage } = tokenizers.image;
+  const seen = { xprompt, weights: recipe.loss, wholePictures: config.wholePictures !== undefined };
+  const packing = packingOf({ ...recipe, ...seen }, 1, codesPerImage);
   const { targetNll } = objective(graph, packing, config, recipe.loss.zLoss).report!;
   const state = initialState(start, parameterShapes(graph), recipe);
 
@@ -68,10 +70,7 @@ async function prepareTransformer(
   const isTrained = (name: string) => state.parameters.has(name);
   const steps = resources.own(
     new TransformerSteps({
-      shapes: possibleShapes(
-        { ...recipe, xprompt, mix, weights: recipe.loss },
-        tokenizers.image.codesPerImage,
-      ),
+      shapes: possibleShapes({ ...recipe, ...seen, mix }, codesPerImage),
       config,
       recipe,
       isTrained,
@@ -85,11 +84,10 @@ async function prepareTransformer(
     part,
     tokenizers: folder,
     resolution: tokenizers.image.config.resolution,
-    xprompt,
+    ...seen,
     contexts: recipe.contexts,
     todos: recipe.todos,
     mix,
-    weights: recipe.loss,
   });
 
   /** Held-out contexts of the families trained on, and of those that training never shows. */
@@ -127,8 +125,7 @@ async function prepareTransformer(
   checkWorlds(recipe, worlds);
   /** The user's own pairs that sheets show. */
   let shown: readonly ContextSource[] | undefined;
-  const measured = { nll: targetNll!, config };
-  const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, measured, session, skip);
+  const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, targetNll!, session, skip);
   // An error surfaces in evaluate().
   resources.defer(async () => (await heldOut.catch(() => undefined))?.release());
   heldOut.catch(() => {});

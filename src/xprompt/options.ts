@@ -136,7 +136,7 @@ type Names<Options> = Record<keyof Options, true>;
 
 /**
  * @param known the names of all options
- * @throws UsageError naming an option that there is none of: it would go unnoticed
+ * @throws UsageError for an option that does not exist, with its name: it would be ignored otherwise
  */
 export function checkKeys(doing: string, options: object, known: Readonly<Record<string, true>>): void {
   const wrong = Object.entries(options).find(

@@ -49,6 +49,8 @@ export interface Packing {
   readonly answerLength?: number;
   /** What TODO parts see of examples. */
   readonly mask: ExampleMask;
+  /** Whether pictures that are only read are seen both ways. */
+  readonly wholePictures?: boolean;
 }
 
 /** The rows of a packed batch: all examples' tokens, context by context, then all TODO parts'. */
@@ -78,7 +80,7 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
   const causal = graph.constant(causalBias(exampleLength, 0), [exampleLength, exampleLength]);
   /** A causal bias, and pictures that are read whole seen both ways, where the model has that. */
   const whole = (bias: Tensor, name: string, sequences: number, length: number) => {
-    if (!config.wholePictures) return bias;
+    if (!packing.wholePictures) return bias;
     const segments = graph.input(`${name} segments`, "int64", [sequences, length]);
     const along = (shape: readonly number[]) => reshape(segments, shape);
     const isSame = equal(along([sequences, 1, length, 1]), along([sequences, 1, 1, length]));

@@ -225,11 +225,15 @@ describe.each([
   };
   const contexts = tinyContexts({ contexts: 2, examples: 2, todos: 3 });
   const weights = { target: 1, words: 1, query: 1, instruction: 1 };
-  const batch = packBatch({ kind: "changes", contexts }, { xprompt: tinyXPrompt, weights }, tokenizers);
+  const batch = packBatch(
+    { kind: "changes", contexts },
+    { xprompt: tinyXPrompt, weights, wholePictures: isWhole },
+    tokenizers,
+  );
 
   const logits = packedLogits(batch.packing, config);
   const values = randomWeights(parameterShapes(logits.graph));
-  const feeds = asFeeds(feedsOf(batch, config));
+  const feeds = asFeeds(feedsOf(batch));
 
   test("compressed examples and a TODO part, token by token, give the packed graph's logits", async () => {
     const { computed } = await evaluate({ computed: logits }, feeds, values);

@@ -303,7 +303,7 @@ test("many examples are read, and given vectors, in few queries", async () => {
   rows.mockRestore();
 });
 
-test("a full disk is told as one", async () => {
+test("the error on a full disk names the full disk", async () => {
   const failing = attemptLance("adding", () =>
     Promise.reject(new Error("LanceError(IO): No space left on device (os error 28)")),
   );

@@ -69,7 +69,7 @@ function modelOf(options: ContextOptions) {
   const weights = randomWeights(parameterShapes(graph));
   const state = new TrainingState(parameterShapes(graph));
   for (const [name, { data }] of weights) state.values(name).set(data);
-  return { config, targetNll: targetNll!, weights, state };
+  return { targetNll: targetNll!, weights, state };
 }
 
 test.each([
@@ -77,7 +77,7 @@ test.each([
   ["one context a batch", 1],
 ])("measures with the right example, another context's and none: %s", async (_name, contexts) => {
   const options = optionsOf(contexts);
-  const { config, targetNll, weights, state } = modelOf(options);
+  const { targetNll, weights, state } = modelOf(options);
   const batches = [
     await encodedContexts(0, options, tokenizers),
     await encodedContexts(1, options, tokenizers),
@@ -104,13 +104,7 @@ test.each([
     "some.wrong": await nats((_context, index) => all[(index + 1) % all.length]!.examples),
     "some.none": await nats(() => [null]),
   };
-  const heldOut = await HeldOut.prepare(
-    { some: options },
-    2,
-    tokenizers,
-    { nll: targetNll, config },
-    { threads: 1 },
-  );
+  const heldOut = await HeldOut.prepare({ some: options }, 2, tokenizers, targetNll, { threads: 1 });
   const measured = await heldOut.measure(state.feeds());
   expect(Object.keys(measured)).toEqual(Object.keys(expected));
   for (const [name, value] of Object.entries(expected)) expect(measured[name], name).toBeCloseTo(value, 4);
@@ -136,9 +130,9 @@ test("of a single context there is no wrong example; of pairs it is a family's",
     ...single,
     mix: { ...single.mix, pairs: [pairs], pairsShare: 1, pairsHeldOut: 0.01, families: ["rotate"] },
   };
-  const { config, targetNll, state } = modelOf(single);
+  const { targetNll, state } = modelOf(single);
   const measure = async (kinds: Record<string, ContextOptions>) => {
-    const heldOut = await HeldOut.prepare(kinds, 1, tokenizers, { nll: targetNll, config }, { threads: 1 });
+    const heldOut = await HeldOut.prepare(kinds, 1, tokenizers, targetNll, { threads: 1 });
     const measured = await heldOut.measure(state.feeds());
     await heldOut.release();
     return measured;

@@ -36,8 +36,6 @@ function randomBatch(packing: Packing, vocabularySize: number): PackedBatch {
     exampleTokens: ids(inExamples),
     examplePositions: places(contexts * examples, exampleLength, 0),
     examplePadding: Float32Array.from({ length: inExamples }, (_, i) => (i < 2 ? HIDDEN : 0)),
-    exampleSegments: BigInt64Array.from({ length: inExamples }, (_, i) => BigInt(i >> 1)),
-    todoSegments: BigInt64Array.from({ length: inTodos }, (_, i) => BigInt(i >> 1)),
     todoTokens: ids(inTodos),
     todoPositions: places(contexts * todos, todoLength, 20),
     targets: ids(inTodos),

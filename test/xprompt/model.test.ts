@@ -101,7 +101,7 @@ describe("compress", () => {
     );
   });
 
-  test("says how far it is, and stops when it is told to", async () => {
+  test("reports progress, and stops on abort", async () => {
     const done: number[] = [];
     const stop = new AbortController();
     const onProgress = (progress: { done: number; examples: number }) => {

@@ -1,5 +1,5 @@
 /**
- * @file How likely the true picture is, in nats a code: nothing is drawn, and so nothing depends on how. Of tasks with
+ * @file How likely the true picture is, in nats per code: nothing is drawn, and so nothing depends on how. Of tasks with
  * the right example, a wrong one and the query alone; of scenes with their caption, another one and none.
  */
 import { Progress } from "../../progress.ts";
@@ -31,7 +31,7 @@ const SCENES = 16;
 export const likelihood: Suite = {
   name: "likelihood",
   description:
-    "nats a code of the true picture, by family, with the right example, a wrong one and the query alone",
+    "nats per code of the true picture, by family, with the right example, a wrong one and the query alone",
   limit: 4,
   drawsNothing: true,
   run: measure,
