@@ -12,9 +12,9 @@ import {
 import type { WeightFolder } from "../runtime/weights.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { Encoding } from "./convert-part.ts";
-import { VQ_PREFIX } from "./image-tokenizer.ts";
+import { isOfImages, VQ_PREFIX } from "./image-tokenizer.ts";
 import { decoderParameters, imageTokenizerParameters } from "./parameters.ts";
-import { type Bits, BLOCK_SIZE, isQuantizable, scaleName } from "./quantize.ts";
+import { type Bits, BLOCK_SIZE, dtypesOf, isQuantizable, scaleName } from "./quantize.ts";
 import type { VqganConfig } from "./vqgan.ts";
 
 export const formats = ["none", "float16", "int8", "int4"] as const;
@@ -117,7 +117,7 @@ function expectedTensors(
   { decoder, image }: { readonly decoder: DecoderConfig; readonly image: VqganConfig },
   refuse: (what: string) => never,
 ): Map<string, ExpectedTensor> {
-  const hasImages = [...weights.tensors.keys()].some((name) => name.startsWith(`${VQ_PREFIX}.`));
+  const hasImages = [...weights.tensors.keys()].some(isOfImages);
   const layers = decoder.layers + (hasImages ? image.residualBlocks : 0);
   // Before a graph of that many layers is built.
   if (layers > weights.tensors.size)
@@ -138,8 +138,7 @@ function expectedTensors(
         (product, size) => product * size,
         1,
       );
-      const isCodes = decoder.quantization !== undefined && isQuantizable(name);
-      return [name, { shape, numbers, dtypes: isCodes ? ["U8"] : ["F32", "F16", "BF16"] }];
+      return [name, { shape, numbers, dtypes: dtypesOf(name, decoder) }];
     };
     return new Map([...stored, ...ofImages].map(describe));
   } catch (error) {
@@ -151,7 +150,7 @@ function expectedTensors(
 /** What a tensor of the model is written as: small vectors of a quantized model stay exact. */
 function encodingOf(name: string, format: Format): Encoding {
   if (format === "none") return "copy";
-  if (format === "float16" || name.startsWith(`${VQ_PREFIX}.`) || name === EMBEDDING) return "F16";
+  if (format === "float16" || isOfImages(name) || name === EMBEDDING) return "F16";
   return isQuantizable(name) ? bitsOf[format]! : "F32";
 }
 

@@ -24,7 +24,7 @@ import {
   vqganToJson,
 } from "./config.ts";
 import { loadTextTokenizer } from "./folder.ts";
-import { VQ_PREFIX } from "./image-tokenizer.ts";
+import { isOfImages, VQ_PREFIX } from "./image-tokenizer.ts";
 import { needsDigits, widened, widenedConfig, widenedShape, widening } from "./norm-groups.ts";
 import { preprocessingOf } from "./preprocessing.ts";
 import { type TokenizerFile, tokenizerChecksum, tokenizerFileSchema } from "./tokenizer-file.ts";
@@ -153,8 +153,7 @@ async function checkSum(folder: string, checksum: string): Promise<void> {
 /** All weights, the image tokenizer's as wide as told, each read when its turn comes. */
 function tensorsOf(stored: WeightFolder, times: number): TensorToWrite[] {
   return [...stored.tensors].map(([name, { dtype, shape }]) => {
-    if (!name.startsWith(`${VQ_PREFIX}.`))
-      return { name, dtype, shape, data: async () => (await stored.read(name)).bytes };
+    if (!isOfImages(name)) return { name, dtype, shape, data: async () => (await stored.read(name)).bytes };
     const own = name.slice(VQ_PREFIX.length + 1);
     return {
       name,

@@ -13,7 +13,7 @@ import { type Dtype, type TensorInfo, writeSafetensors } from "../runtime/safete
 import type { SessionOptions } from "../runtime/session.ts";
 import { openWeights, type WeightFolder } from "../runtime/weights.ts";
 import { checksums, vqConfigSchema, vqganFromJson } from "./config.ts";
-import { ImageTokenizer, VQ_PREFIX } from "./image-tokenizer.ts";
+import { ImageTokenizer, isOfImages } from "./image-tokenizer.ts";
 import { copyProcessor, preprocessingOf } from "./preprocessing.ts";
 import { TextTokenizer } from "./text-tokenizer.ts";
 import { tokenizerChecksum } from "./tokenizer-file.ts";
@@ -85,9 +85,7 @@ export async function loadTokenizers(
 ): Promise<Tokenizers> {
   const config = await readJson(join(folder, "config.json"), tokenizerConfigSchema, "model config");
   const vqgan = vqganFromJson(config.vq_config);
-  const weights = await readWeights(folder, config.weights_sha256, (name) =>
-    name.startsWith(`${VQ_PREFIX}.`),
-  );
+  const weights = await readWeights(folder, config.weights_sha256, (name) => isOfImages(name));
   const sized = resolution === undefined ? vqgan : { ...vqgan, resolution };
   // A processor is of its own resolution.
   const preprocessing =
@@ -135,7 +133,7 @@ export async function readInitializers(
   return read<Initializer>(folder, checksum, wanted, async (stored, name, info) => {
     const { shape, byteOffset, byteLength } = info;
     const dtype = MAPPED[info.dtype];
-    if (!dtype || !isQuantized || name.startsWith(`${VQ_PREFIX}.`))
+    if (!dtype || !isQuantized || isOfImages(name))
       return { dtype: "float32", shape, data: await stored.readFloat32(name) };
     // onnxruntime refuses links that lead out of the folder, as Hugging Face's cache has them.
     const file = await realpath(stored.pathOf(name));
@@ -163,4 +161,9 @@ async function read<W>(
   } finally {
     await stored.close();
   }
+}
+
+/** The checksum of a folder's weights: the recorded one, or that of the file. */
+export async function weightsChecksum(folder: string, recorded: string | undefined): Promise<string> {
+  return recorded ?? sha256File(join(folder, "model.safetensors"), "weights");
 }

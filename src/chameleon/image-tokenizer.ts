@@ -16,6 +16,9 @@ import { codesPerImage, codeVectors, decoder, encoder, quantize, type VqganConfi
 /** Name that all weights of the image tokenizer begin with. */
 export const VQ_PREFIX = "model.vqmodel";
 
+/** Whether a weight is of the image tokenizer. */
+export const isOfImages = (name: string): boolean => name.startsWith(`${VQ_PREFIX}.`);
+
 /** Bytes that the pictures of one run may take inside of the network. */
 const RUN_BYTES = 2 ** 27;
 

@@ -5,7 +5,7 @@ import { openWeights } from "../runtime/weights.ts";
 import { cacheBytes, roomFor } from "./cache.ts";
 import type { DecoderConfig } from "./config.ts";
 import { PIECE } from "./decoder.ts";
-import { pictureBytes, VQ_PREFIX } from "./image-tokenizer.ts";
+import { isOfImages, pictureBytes } from "./image-tokenizer.ts";
 import type { VqganConfig } from "./vqgan.ts";
 
 /** Sizes of both parts of a model. */
@@ -25,7 +25,7 @@ export function chameleonMemory(
   // A quantized decoder runs from its file as it is stored; anything else is read as float32.
   for (const [name, { shape, byteLength }] of tensors)
     weights +=
-      decoder.quantization && !name.startsWith(`${VQ_PREFIX}.`)
+      decoder.quantization && !isOfImages(name)
         ? byteLength
         : FLOAT * shape.reduce((product, size) => product * size, 1);
   const { hiddenSize, intermediateSize, heads, maxPositions } = decoder;

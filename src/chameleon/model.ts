@@ -19,7 +19,7 @@ import {
 import { Decoder } from "./decoder.ts";
 import { loadTextTokenizer, readInitializers } from "./folder.ts";
 import { Grammar, type Mode, type PictureLayout, type PictureLayoutName, pictureLayout } from "./grammar.ts";
-import { ImageTokenizer, type Pixels, VQ_PREFIX } from "./image-tokenizer.ts";
+import { ImageTokenizer, isOfImages, type Pixels } from "./image-tokenizer.ts";
 import { requireMemoryFor } from "./memory.ts";
 import { loadPicture, type Picture } from "./picture.ts";
 import { preprocessingOf } from "./preprocessing.ts";
@@ -117,8 +117,6 @@ export interface ChameleonParts {
 
 /** The most tokens of text, unless more are asked for. */
 const TEXT_TOKENS = 256;
-
-const isOfImages = (name: string): boolean => name.startsWith(`${VQ_PREFIX}.`);
 
 export class Chameleon {
   private readonly layout: PictureLayout;

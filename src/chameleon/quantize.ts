@@ -13,6 +13,7 @@
  * A last block that K does not fill is filled up with codes of zero.
  */
 import { z } from "zod";
+import { type Dtype, FLOATS } from "../runtime/safetensors.ts";
 
 /** Neighbours that share a scale. */
 export const BLOCK_SIZE = 32;
@@ -45,6 +46,12 @@ export const quantizationConfig = (bits: Bits): QuantizationConfig => ({
 export const isQuantizable = (name: string): boolean =>
   /^model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)\.weight$/.test(name) ||
   name === "lm_head.weight";
+
+/** The types that a stored weight may have, beside whether the model is quantized. */
+export const dtypesOf = (
+  name: string,
+  { quantization }: { readonly quantization?: unknown },
+): readonly Dtype[] => (quantization !== undefined && isQuantizable(name) ? ["U8"] : FLOATS);
 
 /** Numbers in a row of a quantizable matrix: its codes tell them in whole blocks only. */
 export const columnsOf = (

@@ -22,7 +22,7 @@ import { quote } from "../runtime/safetensors-header.ts";
 import { openWeights } from "../runtime/weights.ts";
 import { vqConfigSchema, vqganFromJson } from "./config.ts";
 import type { Weight } from "./folder.ts";
-import { VQ_PREFIX } from "./image-tokenizer.ts";
+import { isOfImages, VQ_PREFIX } from "./image-tokenizer.ts";
 import { codesPerImage, codeVectors, decoder, encoder, quantize, type VqganConfig } from "./vqgan.ts";
 
 export interface OpenImageTokenizerOptions {
@@ -252,7 +252,7 @@ async function openCheckpoint(path: string): Promise<Source> {
 async function openFolder(path: string): Promise<Source> {
   const config = await readConfig(path);
   const stored = await openWeights(path);
-  const isWhole = [...stored.tensors.keys()].some((name) => name.startsWith(`${VQ_PREFIX}.`));
+  const isWhole = [...stored.tensors.keys()].some(isOfImages);
   const prefix = isWhole ? `${VQ_PREFIX}.` : "";
   const named = [...stored.tensors].flatMap(([name, { shape }]) =>
     name.startsWith(prefix)

@@ -95,8 +95,9 @@ function report(error: unknown, command: Command, argv: readonly string[], inter
     return 2;
   }
   if (interrupted) {
-    complain((error instanceof Interrupted ? error : new Interrupted()).message);
-    return 130;
+    const ended = error instanceof Interrupted ? error : new Interrupted();
+    complain(ended.message);
+    return ended.exitCode;
   }
   if (error instanceof XPromptError) {
     complain(error.message);

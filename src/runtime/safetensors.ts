@@ -21,7 +21,7 @@ import {
 export type { Dtype, TensorInfo } from "./safetensors-header.ts";
 
 /** Types of weights that can be read as float32. */
-export const FLOATS = ["F32", "F16", "BF16"] as const satisfies readonly Dtype[];
+export const FLOATS: readonly Dtype[] = ["F32", "F16", "BF16"];
 
 /** A tensor as it lies in a file. */
 export interface StoredTensor {

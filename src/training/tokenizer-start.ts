@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
 import { loadTokenizers, readWeights, type Weight } from "../chameleon/folder.ts";
-import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
+import { isOfImages, VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
 import { patchSide } from "../chameleon/patches.ts";
 import { gridSide, type VqganConfig } from "../chameleon/vqgan.ts";
 import { XPromptError } from "../errors.ts";
@@ -31,7 +31,7 @@ export async function startOf(recipe: TokenizerRecipe): Promise<Start> {
   if (init !== undefined) {
     const folder = await resolveModel(init);
     const { image } = await loadTokenizers(folder);
-    const weights = await readWeights(folder, undefined, (name) => name.startsWith(`${VQ_PREFIX}.`));
+    const weights = await readWeights(folder, undefined, isOfImages);
     const tokenizer = await readJson(join(folder, "tokenizer.json"), z.unknown(), "tokenizer");
     const config = model.encoderTile ? { ...image.config, encoderTile: model.encoderTile } : image.config;
     checkSizes(config);

@@ -4,8 +4,14 @@
  */
 import { join } from "node:path";
 import type { DecoderConfig, PictureBounds } from "../chameleon/config.ts";
-import { loadTokenizers, readWeights, type Tokenizers, type Weight } from "../chameleon/folder.ts";
-import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
+import {
+  loadTokenizers,
+  readWeights,
+  type Tokenizers,
+  type Weight,
+  weightsChecksum,
+} from "../chameleon/folder.ts";
+import { isOfImages } from "../chameleon/image-tokenizer.ts";
 import { type AdapterConfig, tablesWithOwnRows } from "../chameleon/lora.ts";
 import { defined } from "../chameleon/settings.ts";
 import { headWidth } from "../chameleon/transformer.ts";
@@ -13,7 +19,7 @@ import type { Vocabulary } from "../chameleon/vocabulary.ts";
 import type { VqganConfig } from "../chameleon/vqgan.ts";
 import { XPromptError } from "../errors.ts";
 import { Random } from "../random.ts";
-import { readJson, sha256File } from "../runtime/files.ts";
+import { readJson } from "../runtime/files.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import { checkParts } from "../xprompt/check-parts.ts";
 import { modelConfigFromJson, modelConfigSchema } from "../xprompt/config.ts";
@@ -108,8 +114,8 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
   const { vocabulary } = tokenizers.text;
   const all = await readWeights(folder, recorded);
   checkParts({ decoder, image, xprompt }, vocabulary, all);
-  const weights = new Map([...all].filter(([key]) => !key.startsWith(`${VQ_PREFIX}.`)));
-  const checksum = recorded ?? (await sha256File(join(folder, "model.safetensors"), "weights"));
+  const weights = new Map([...all].filter(([key]) => !isOfImages(key)));
+  const checksum = await weightsChecksum(folder, recorded);
   const changed: XPromptConfig = { ...xprompt, ...defined(recipe.xprompt) };
   checkTokens(changed.tokens, vocabulary, name);
   const { codesPerImage } = tokenizers.image;

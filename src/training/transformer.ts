@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { mergeAdapter, writeAdapterFolder } from "../chameleon/adapter-folder.ts";
 import { readWeights, type Weight, writeModelFolder } from "../chameleon/folder.ts";
-import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
+import { isOfImages } from "../chameleon/image-tokenizer.ts";
 import { mergeShared } from "../chameleon/shared-rows.ts";
 import { UsageError, XPromptError } from "../errors.ts";
 import { Graph, parameterShapes } from "../graph/index.ts";
@@ -137,7 +137,7 @@ async function prepareTransformer(
     text: tokenizers.text,
     preprocessing: tokenizers.preprocessing,
   };
-  const imageWeights = await readWeights(folder, undefined, (name) => name.startsWith(`${VQ_PREFIX}.`));
+  const imageWeights = await readWeights(folder, undefined, isOfImages);
   const { frozen } = state;
   const { averageFrom } = recipe;
   const average =

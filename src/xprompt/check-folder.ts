@@ -4,18 +4,19 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { z } from "zod";
 import { checkCheckpoint } from "../chameleon/check-parts.ts";
 import { type ChameleonConfig, chameleonConfigFromJson, chameleonConfigSchema } from "../chameleon/config.ts";
 import { loadTextTokenizer } from "../chameleon/folder.ts";
-import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
+import { isOfImages } from "../chameleon/image-tokenizer.ts";
 import { preprocessingOf } from "../chameleon/preprocessing.ts";
-import { isQuantizable } from "../chameleon/quantize.ts";
+import { dtypesOf } from "../chameleon/quantize.ts";
 import type { TextTokenizer } from "../chameleon/text-tokenizer.ts";
 import { checkImageTokenizer, imageTokenizerPlaces } from "../chameleon/vqgan-checkpoint.ts";
 import { XPromptError } from "../errors.ts";
 import type { Preprocessing } from "../image/index.ts";
-import { readJson } from "../runtime/files.ts";
-import { type Dtype, FLOATS } from "../runtime/safetensors.ts";
+import { checkJson, readJson } from "../runtime/files.ts";
+import type { Dtype } from "../runtime/safetensors.ts";
 import { openWeights, type WeightFolder } from "../runtime/weights.ts";
 import { checkParts } from "./check-parts.ts";
 import { type ModelConfig, modelConfigFromJson, modelConfigSchema } from "./config.ts";
@@ -33,13 +34,15 @@ export interface CheckedFolder {
 /** @throws XPromptError naming the first thing for which loading would fail */
 export async function checkFolder(folder: string): Promise<CheckedFolder> {
   const path = join(folder, "config.json");
-  const json = await readJson(path, chameleonConfigSchema, "model config");
+  const raw = await readJson(path, z.unknown(), "model config");
+  const doing = `reading model config ${path}`;
+  const json = checkJson(raw, chameleonConfigSchema, doing);
   const text = await loadTextTokenizer(folder, json);
   const weights = await openWeights(folder);
   await weights.close();
   const { tensors } = weights;
   if ("xprompt" in json) {
-    const config = modelConfigFromJson(await readJson(path, modelConfigSchema, "model config"));
+    const config = modelConfigFromJson(checkJson(raw, modelConfigSchema, doing));
     checkParts(config, text.vocabulary, tensors);
     checkTypes(tensors, config);
     const preprocessing = await preprocessingOf(folder, config.image);
@@ -48,14 +51,10 @@ export async function checkFolder(folder: string): Promise<CheckedFolder> {
   const told = chameleonConfigFromJson(json);
   // A language model alone can be converted, so it is described, too.
   const hasImages =
-    [...tensors.keys()].some((name) => name.startsWith(`${VQ_PREFIX}.`)) ||
+    [...tensors.keys()].some(isOfImages) ||
     imageTokenizerPlaces.some((place) => existsSync(join(folder, place)));
   const config = hasImages ? { ...told, image: await checkImageTokenizer(folder) } : told;
-  checkCheckpoint(
-    config,
-    text.vocabulary,
-    new Map([...tensors].filter(([name]) => !name.startsWith(`${VQ_PREFIX}.`))),
-  );
+  checkCheckpoint(config, text.vocabulary, new Map([...tensors].filter(([name]) => !isOfImages(name))));
   checkTypes(tensors, config);
   const preprocessing = await preprocessingOf(folder, config.image);
   return { config, text, preprocessing, weights };
@@ -63,11 +62,11 @@ export async function checkFolder(folder: string): Promise<CheckedFolder> {
 
 function checkTypes(
   tensors: ReadonlyMap<string, { readonly dtype: Dtype }>,
-  { decoder: { quantization } }: Pick<ChameleonConfig, "decoder">,
+  { decoder }: Pick<ChameleonConfig, "decoder">,
 ): void {
   for (const [name, { dtype }] of tensors) {
-    const expected = quantization && isQuantizable(name) ? (["U8"] as const) : FLOATS;
-    if (!(expected as readonly Dtype[]).includes(dtype))
+    const expected = dtypesOf(name, decoder);
+    if (!expected.includes(dtype))
       throw new XPromptError(
         `loading a model: ${name}: expected ${expected.join(", ")}, got ${dtype} (config.json and the weights belong to different models, or are damaged)`,
       );

@@ -1,14 +1,12 @@
-/** @file What a model folder holds and needs, told without loading it. */
-import { join } from "node:path";
 import type { DecoderConfig } from "../chameleon/config.ts";
-import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
+import { weightsChecksum } from "../chameleon/folder.ts";
+import { isOfImages } from "../chameleon/image-tokenizer.ts";
 import { chameleonMemory } from "../chameleon/memory.ts";
 import { columnsOf, isQuantizable } from "../chameleon/quantize.ts";
 import { codesPerImage } from "../chameleon/vqgan.ts";
-import { sha256File } from "../runtime/files.ts";
 import type { MemoryNeed } from "../runtime/memory.ts";
 import { checkFolder } from "./check-folder.ts";
-import { fingerprintOf, type ModelConfig } from "./config.ts";
+import { fingerprintOf } from "./config.ts";
 import type { XPromptConfig } from "./sequence.ts";
 
 export interface ModelDescription {
@@ -50,17 +48,15 @@ export async function describeModel(folder: string): Promise<ModelDescription> {
     if (bits && isQuantizable(name)) decoder += shape[0]! * columnsOf(name, sizes);
     else if (!name.endsWith(".weight_scale")) {
       const numbers = shape.reduce((product, size) => product * size, 1);
-      if (name.startsWith(`${VQ_PREFIX}.`)) imageTokenizer += numbers;
+      if (isOfImages(name)) imageTokenizer += numbers;
       else decoder += numbers;
     }
   }
-  const checksum = async ({ checksum }: ModelConfig) =>
-    checksum ?? sha256File(join(folder, "model.safetensors"), "weights");
   return {
     folder,
     ...(xprompt && {
       fingerprint: fingerprintOf(xprompt, {
-        weights: await checksum(xprompt),
+        weights: await weightsChecksum(folder, xprompt.checksum),
         tokenizer: text.checksum,
         preprocessing,
       }),

@@ -20,7 +20,7 @@ import { codesPerImage } from "../chameleon/vqgan.ts";
 import { XPromptError } from "../errors.ts";
 import { Random } from "../random.ts";
 import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../runtime/files.ts";
-import { type Dtype, FLOATS, type TensorToWrite, writeSafetensors } from "../runtime/safetensors.ts";
+import { FLOATS, type TensorToWrite, writeSafetensors } from "../runtime/safetensors.ts";
 import { openWeights, type WeightFolder } from "../runtime/weights.ts";
 import { checkParts } from "./check-parts.ts";
 import type { ModelConfig } from "./config.ts";
@@ -180,7 +180,7 @@ function tensorsOf(stored: WeightFolder, plan: Plan): TensorToWrite[] {
     if (name !== EMBEDDING && name !== HEAD)
       return { name, dtype, shape, data: async () => (await stored.read(name)).bytes };
     const [rows, width] = shape as readonly [number, number];
-    if (!(FLOATS as readonly Dtype[]).includes(dtype))
+    if (!FLOATS.includes(dtype))
       throw new XPromptError(
         `initializing from ${stored.folder}: ${name}: expected plain weights (${FLOATS.join(", ")}), got ${dtype} (give the model that it was made from)`,
       );

@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { CacheBlock } from "../chameleon/cache.ts";
 import { checkSize } from "../chameleon/check-parts.ts";
 import type { Decoder } from "../chameleon/decoder.ts";
-import { readInitializers, readWeights } from "../chameleon/folder.ts";
+import { readInitializers, readWeights, weightsChecksum } from "../chameleon/folder.ts";
 import type { Pixels } from "../chameleon/image-tokenizer.ts";
 import { requireMemoryFor } from "../chameleon/memory.ts";
 import { Chameleon } from "../chameleon/model.ts";
@@ -17,7 +17,7 @@ import type { Vocabulary } from "../chameleon/vocabulary.ts";
 import { UsageError, XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
 import type { ByteImage, Image, Preprocessing } from "../image/index.ts";
-import { readJson, sha256File } from "../runtime/files.ts";
+import { checkJson, readJson } from "../runtime/files.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import { adapted } from "./adapted.ts";
 import { checkParts } from "./check-parts.ts";
@@ -76,7 +76,7 @@ export class XPrompt {
     });
     checkSize(folder, config.decoder);
     await requireMemoryFor(folder, config);
-    const checksum = config.checksum ?? (await sha256File(join(folder, "model.safetensors"), "weights"));
+    const checksum = await weightsChecksum(folder, config.checksum);
     const isQuantized = config.decoder.quantization !== undefined;
     if (options.adapter !== undefined && isQuantized)
       throw new XPromptError(
@@ -440,12 +440,13 @@ export class XPrompt {
 /** @throws XPromptError that tells what to do with a checkpoint that has not learned the method */
 async function readConfig(folder: string): Promise<ModelConfig> {
   const path = join(folder, "config.json");
-  const { model_type, xprompt } = await readJson(path, z.looseObject({}), "model config");
+  const json = await readJson(path, z.looseObject({}), "model config");
+  const { model_type, xprompt } = json;
   if (model_type === "chameleon" && xprompt === undefined)
     throw new XPromptError(
       `loading model ${folder}: expected a model with X-Prompt, got a plain Chameleon checkpoint (make it ready to learn with xprompt init --base ${folder}, or use it as it is with xprompt complete --model ${folder})`,
     );
-  return modelConfigFromJson(await readJson(path, modelConfigSchema, "model config"));
+  return modelConfigFromJson(checkJson(json, modelConfigSchema, `reading model config ${path}`));
 }
 
 function weightsOf(guidance: Guidance, hasExamples: boolean): GuidanceWeights {
