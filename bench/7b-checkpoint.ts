@@ -4,9 +4,9 @@
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type DecoderConfig, decoderToJson } from "../src/chameleon/config.ts";
-import { decoderParameters } from "../src/chameleon/parameters.ts";
-import { trainBpe } from "../src/chameleon/train-bpe.ts";
+import { type DecoderConfig, decoderToJson } from "../src/chameleon/checkpoint/config.ts";
+import { decoderParameters } from "../src/chameleon/model/parameters.ts";
+import { trainBpe } from "../src/chameleon/tokenizers/train-bpe.ts";
 import { Random } from "../src/random.ts";
 import { writeFileAtomic } from "../src/runtime/files.ts";
 import { float32ToBfloat16 } from "../src/runtime/float16.ts";

@@ -1,6 +1,6 @@
 /** @file The other program that `bench 7b` measures: a checkpoint is converted to 4 bits, as `xprompt convert` does it. */
 import { z } from "zod";
-import { convertModel } from "../src/chameleon/convert.ts";
+import { convertModel } from "../src/chameleon/convert/convert.ts";
 import { serve } from "./worker.ts";
 
 const settingsSchema = z.strictObject({ input: z.string(), output: z.string(), threads: z.int() });

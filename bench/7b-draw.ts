@@ -1,9 +1,9 @@
 /** @file The program that `bench 7b` measures: a quantized model is loaded, reads a prompt and goes on, token by token. */
 import { join } from "node:path";
 import { z } from "zod";
-import { decoderConfigSchema, decoderFromJson } from "../src/chameleon/config.ts";
-import { Decoder } from "../src/chameleon/decoder.ts";
-import { readInitializers } from "../src/chameleon/folder.ts";
+import { decoderConfigSchema, decoderFromJson } from "../src/chameleon/checkpoint/config.ts";
+import { readInitializers } from "../src/chameleon/checkpoint/folder.ts";
+import { Decoder } from "../src/chameleon/model/decoder.ts";
 import { Random } from "../src/random.ts";
 import { readJson } from "../src/runtime/files.ts";
 import { serve } from "./worker.ts";

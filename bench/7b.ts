@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
-import { cacheBytes } from "../src/chameleon/cache.ts";
+import { cacheBytes } from "../src/chameleon/model/cache.ts";
 import { formatBytes } from "../src/progress.ts";
 import { openWeights } from "../src/runtime/weights.ts";
 import { chameleon7b, writeCheckpoint } from "./7b-checkpoint.ts";

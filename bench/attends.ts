@@ -1,6 +1,6 @@
 /** @file Ways to arrange rows that the package has no use for, to measure against. */
-import type { DecoderConfig } from "../src/chameleon/config.ts";
-import { type Attend, headWidth, shareHeads } from "../src/chameleon/transformer.ts";
+import type { DecoderConfig } from "../src/chameleon/checkpoint/config.ts";
+import { type Attend, headWidth, shareHeads } from "../src/chameleon/model/transformer.ts";
 import {
   add,
   attention,

@@ -1,6 +1,6 @@
 /** @file One side of `bench attention` in a process of its own, so that its memory can be told. */
-import type { DecoderConfig } from "../src/chameleon/config.ts";
-import { embed, head, transformer } from "../src/chameleon/transformer.ts";
+import type { DecoderConfig } from "../src/chameleon/checkpoint/config.ts";
+import { embed, head, transformer } from "../src/chameleon/model/transformer.ts";
 import {
   add,
   concat,
@@ -14,10 +14,10 @@ import {
   tokenLoss,
 } from "../src/graph/index.ts";
 import { Random } from "../src/random.ts";
-import { feedsOf, objective } from "../src/training/objective.ts";
-import { initialize, TrainingState } from "../src/training/state.ts";
-import { type Objective, TrainingStep } from "../src/training/step.ts";
-import type { PackedBatch } from "../src/training/transformer-data.ts";
+import { initialize, TrainingState } from "../src/training/run/state.ts";
+import { type Objective, TrainingStep } from "../src/training/run/step.ts";
+import type { PackedBatch } from "../src/training/transformer/data.ts";
+import { feedsOf, objective } from "../src/training/transformer/objective.ts";
 import { exampleRows, HIDDEN, type Packing, todoRows } from "../src/xprompt/packing.ts";
 import { denseAttention } from "./attends.ts";
 import { serve } from "./worker.ts";

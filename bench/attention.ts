@@ -7,7 +7,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { z } from "zod";
 import { XPromptError } from "../src/errors.ts";
 import { formatBytes } from "../src/progress.ts";
-import { packingOf } from "../src/training/transformer-data.ts";
+import { packingOf } from "../src/training/transformer/data.ts";
 import { exampleRows, type Packing, todoRows } from "../src/xprompt/packing.ts";
 import { contextRows } from "./attends.ts";
 import { benchmark, type CommonOptions, type Report, setting } from "./options.ts";

@@ -4,12 +4,12 @@
  */
 import { join } from "node:path";
 import type { Command } from "commander";
-import { KeyValueCache } from "../src/chameleon/cache.ts";
-import type { DecoderConfig } from "../src/chameleon/config.ts";
-import { Decoder } from "../src/chameleon/decoder.ts";
-import { readWeights } from "../src/chameleon/folder.ts";
-import { VQ_PREFIX } from "../src/chameleon/image-tokenizer.ts";
-import { headWidth } from "../src/chameleon/transformer.ts";
+import type { DecoderConfig } from "../src/chameleon/checkpoint/config.ts";
+import { readWeights } from "../src/chameleon/checkpoint/folder.ts";
+import { KeyValueCache } from "../src/chameleon/model/cache.ts";
+import { Decoder } from "../src/chameleon/model/decoder.ts";
+import { headWidth } from "../src/chameleon/model/transformer.ts";
+import { VQ_PREFIX } from "../src/chameleon/tokenizers/image-tokenizer.ts";
 import { XPromptError } from "../src/errors.ts";
 import type { Initializer } from "../src/graph/index.ts";
 import { Random } from "../src/random.ts";

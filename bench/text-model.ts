@@ -2,9 +2,9 @@
 import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type DecoderConfig, decoderToJson } from "../src/chameleon/config.ts";
-import { decoderParameters } from "../src/chameleon/parameters.ts";
-import { embed, head, headWidth, transformer } from "../src/chameleon/transformer.ts";
+import { type DecoderConfig, decoderToJson } from "../src/chameleon/checkpoint/config.ts";
+import { decoderParameters } from "../src/chameleon/model/parameters.ts";
+import { embed, head, headWidth, transformer } from "../src/chameleon/model/transformer.ts";
 import {
   attention,
   divide,
@@ -21,9 +21,9 @@ import { Progress } from "../src/progress.ts";
 import { Random } from "../src/random.ts";
 import { writeSafetensors } from "../src/runtime/safetensors.ts";
 import { int64 } from "../src/runtime/session.ts";
-import { learningRate } from "../src/training/schedule.ts";
-import { initialize, TrainingState } from "../src/training/state.ts";
-import { type Objective, TrainingStep } from "../src/training/step.ts";
+import { learningRate } from "../src/training/optimizer/schedule.ts";
+import { initialize, TrainingState } from "../src/training/run/state.ts";
+import { type Objective, TrainingStep } from "../src/training/run/step.ts";
 import { causalBias } from "../src/xprompt/packing.ts";
 
 const repository = fileURLToPath(new URL("..", import.meta.url));

@@ -3,14 +3,14 @@
  * sequences, beside the same step in PyTorch and the best that either can do, one large matrix product.
  */
 import type { Command } from "commander";
-import type { DecoderConfig } from "../src/chameleon/config.ts";
-import { embed, head, transformer } from "../src/chameleon/transformer.ts";
+import type { DecoderConfig } from "../src/chameleon/checkpoint/config.ts";
+import { embed, head, transformer } from "../src/chameleon/model/transformer.ts";
 import { UsageError, XPromptError } from "../src/errors.ts";
 import { exportOnnx, Graph, matmul, mean, parameterShapes, reshape, tokenLoss } from "../src/graph/index.ts";
 import { Random } from "../src/random.ts";
 import { float32, int64, Session } from "../src/runtime/session.ts";
-import { initialize, TrainingState } from "../src/training/state.ts";
-import { type Objective, TrainingStep } from "../src/training/step.ts";
+import { initialize, TrainingState } from "../src/training/run/state.ts";
+import { type Objective, TrainingStep } from "../src/training/run/step.ts";
 import { causalAttention } from "./attends.ts";
 import {
   benchmark,

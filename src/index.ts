@@ -7,9 +7,7 @@
  * const { images } = await model.generate({ prompt, input: "photo.jpg", seed: 7 });
  * await savePng("out.png", images[0]);
  */
-export type { CompletionGuidance } from "./chameleon/complete.ts";
-export type { ChameleonConfig } from "./chameleon/config.ts";
-export type { Mode, PictureLayoutName } from "./chameleon/grammar.ts";
+
 export {
   Chameleon,
   type ChameleonOptions,
@@ -19,8 +17,11 @@ export {
   type Completion,
   type CompletionProgress,
   type PromptPart,
-} from "./chameleon/model.ts";
-export type { Tokenizer } from "./chameleon/tokenizer.ts";
+} from "./chameleon/chameleon.ts";
+export type { ChameleonConfig } from "./chameleon/checkpoint/config.ts";
+export type { CompletionGuidance } from "./chameleon/model/complete.ts";
+export type { Mode, PictureLayoutName } from "./chameleon/model/grammar.ts";
+export type { Tokenizer } from "./chameleon/tokenizers/tokenizer.ts";
 export { UsageError, XPromptError } from "./errors.ts";
 export {
   type ByteImage,

@@ -2,8 +2,6 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
-import { completeSchema } from "../chameleon/complete.ts";
-import { modes, pictureLayouts } from "../chameleon/grammar.ts";
 import {
   Chameleon,
   type ChameleonOptions,
@@ -11,7 +9,9 @@ import {
   type CompletedPart,
   type CompleteOptions,
   type PromptPart,
-} from "../chameleon/model.ts";
+} from "../chameleon/chameleon.ts";
+import { completeSchema } from "../chameleon/model/complete.ts";
+import { modes, pictureLayouts } from "../chameleon/model/grammar.ts";
 import { UsageError } from "../errors.ts";
 import type { Image } from "../image/index.ts";
 import { Progress } from "../progress.ts";

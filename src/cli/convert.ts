@@ -1,8 +1,8 @@
 /** @file `xprompt convert FOLDER --quantize FORMAT --output DIR`: a model's weights in another format. */
 import { Command, Option } from "commander";
 import { z } from "zod";
-import { formats } from "../chameleon/conversion-plan.ts";
-import { type ConversionPhase, convertModel } from "../chameleon/convert.ts";
+import { type ConversionPhase, convertModel } from "../chameleon/convert/convert.ts";
+import { formats } from "../chameleon/convert/plan.ts";
 import { formatBytes, formatDuration, Progress } from "../progress.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { numberFor } from "./options.ts";

@@ -1,6 +1,6 @@
 /** @file `xprompt export`: a model as a folder that Hugging Face's transformers loads. */
 import { Command } from "commander";
-import { exportHuggingFace } from "../chameleon/export-huggingface.ts";
+import { exportHuggingFace } from "../chameleon/checkpoint/export-huggingface.ts";
 import { checkFolder } from "../xprompt/check-folder.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { printJson, say } from "./output.ts";

@@ -10,7 +10,7 @@ import { formatBytes } from "../progress.ts";
 import { ExampleLibrary } from "../retrieval/library.ts";
 import { isLibrary } from "../retrieval/neighbours.ts";
 import { readFileChecked } from "../runtime/files.ts";
-import { describeRun, isRun } from "../training/describe-run.ts";
+import { describeRun, isRun } from "../training/run/describe-run.ts";
 import { describeModel } from "../xprompt/describe-model.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";

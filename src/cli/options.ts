@@ -3,11 +3,11 @@ import { access, constants, realpath, stat } from "node:fs/promises";
 import { dirname, extname } from "node:path";
 import { type Command, Option } from "commander";
 import type { z } from "zod";
-import { descriptionOf } from "../chameleon/settings.ts";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { resolveTarget } from "../runtime/files.ts";
 import { type Device, devices } from "../runtime/session.ts";
 import { threadCount } from "../runtime/threads.ts";
+import { descriptionOf } from "../settings.ts";
 import type { Example, LoadOptions } from "../xprompt/model.ts";
 
 /**

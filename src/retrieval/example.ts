@@ -1,8 +1,8 @@
 /** @file Examples as a library keeps them: checked, their pictures as PNG or JPEG, named by their content. */
 import sharp from "sharp";
-import { type Picture, sourceOf } from "../chameleon/picture.ts";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { checkedSize, maxPixels } from "../image/load.ts";
+import { type Picture, sourceOf } from "../image/picture.ts";
 import { encodePng } from "../image/save.ts";
 import { readFileChecked, sha256 } from "../runtime/files.ts";
 

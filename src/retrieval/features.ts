@@ -1,5 +1,5 @@
 /** @file What distances are measured between: texts and pictures as vectors of one space. */
-import type { Picture } from "../chameleon/picture.ts";
+import type { Picture } from "../image/picture.ts";
 
 /** What vectors are of. Those of different spaces are never compared. */
 export interface Space {

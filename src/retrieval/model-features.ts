@@ -9,8 +9,9 @@
  * coefficient, folded into `IMAGE_WIDTH` numbers by signed hashing (https://arxiv.org/abs/0902.2206). The nearest input
  * picture is of the same family for 0.07, with mean code vectors for 0.02 to 0.05, with hidden states for 0.07.
  */
-import { loadPicture, type Picture } from "../chameleon/picture.ts";
-import { headWidth } from "../chameleon/transformer.ts";
+
+import { headWidth } from "../chameleon/model/transformer.ts";
+import { loadPicture, type Picture } from "../image/picture.ts";
 import { Random } from "../random.ts";
 import type { AskingModel } from "../xprompt/example-source.ts";
 import type { Codes } from "../xprompt/sequence.ts";

@@ -6,8 +6,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { loadPicture } from "../chameleon/picture.ts";
 import { XPromptError } from "../errors.ts";
+import { loadPicture } from "../image/picture.ts";
 import { Progress } from "../progress.ts";
 import { Random } from "../random.ts";
 import { sha256 } from "../runtime/files.ts";

@@ -1,15 +1,21 @@
 /** @file Training: recipes and the runs they describe. */
-import type { TrainingTask } from "./run.ts";
-import { tokenizerTask } from "./tokenizer.ts";
-import { type TokenizerRecipe, tokenizerRecipe } from "./tokenizer-recipe.ts";
-import { transformerTask } from "./transformer.ts";
-import { type TransformerRecipe, transformerRecipe } from "./transformer-recipe.ts";
+import type { TrainingTask } from "./run/run.ts";
+import { type TokenizerRecipe, tokenizerRecipe } from "./tokenizer/recipe.ts";
+import { tokenizerTask } from "./tokenizer/task.ts";
+import { type TransformerRecipe, transformerRecipe } from "./transformer/recipe.ts";
+import { transformerTask } from "./transformer/task.ts";
 
-export { hasCheckpoint } from "./checkpoint.ts";
-export { describeRun, isRun, type RunDescription } from "./describe-run.ts";
 export { applyOverrides } from "./overrides.ts";
 export { loadRecipe } from "./recipe.ts";
-export { checkRunFolder, type RunOptions, type RunResult, runTraining, type TrainingTask } from "./run.ts";
+export { hasCheckpoint } from "./run/checkpoint.ts";
+export { describeRun, isRun, type RunDescription } from "./run/describe-run.ts";
+export {
+  checkRunFolder,
+  type RunOptions,
+  type RunResult,
+  runTraining,
+  type TrainingTask,
+} from "./run/run.ts";
 export { type TokenizerRecipe, type TransformerRecipe, tokenizerRecipe, transformerRecipe };
 
 export const recipeKinds = [tokenizerRecipe, transformerRecipe] as const;

@@ -1,5 +1,5 @@
 /** @file A model with an adapter in its weights. */
-import { mergeAdapter, readAdapterFolder } from "../chameleon/adapter-folder.ts";
+import { mergeAdapter, readAdapterFolder } from "../chameleon/checkpoint/adapter-folder.ts";
 import { XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
 import { sha256 } from "../runtime/files.ts";

@@ -5,14 +5,18 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { checkCheckpoint } from "../chameleon/check-parts.ts";
-import { type ChameleonConfig, chameleonConfigFromJson, chameleonConfigSchema } from "../chameleon/config.ts";
-import { loadTextTokenizer } from "../chameleon/folder.ts";
-import { isOfImages } from "../chameleon/image-tokenizer.ts";
-import { preprocessingOf } from "../chameleon/preprocessing.ts";
-import { dtypesOf } from "../chameleon/quantize.ts";
-import type { TextTokenizer } from "../chameleon/text-tokenizer.ts";
-import { checkImageTokenizer, imageTokenizerPlaces } from "../chameleon/vqgan-checkpoint.ts";
+import { checkCheckpoint } from "../chameleon/checkpoint/check-parts.ts";
+import {
+  type ChameleonConfig,
+  chameleonConfigFromJson,
+  chameleonConfigSchema,
+} from "../chameleon/checkpoint/config.ts";
+import { loadTextTokenizer } from "../chameleon/checkpoint/folder.ts";
+import { preprocessingOf } from "../chameleon/checkpoint/preprocessing.ts";
+import { dtypesOf } from "../chameleon/checkpoint/quantize.ts";
+import { checkImageTokenizer, imageTokenizerPlaces } from "../chameleon/checkpoint/vqgan-checkpoint.ts";
+import { isOfImages } from "../chameleon/tokenizers/image-tokenizer.ts";
+import type { TextTokenizer } from "../chameleon/tokenizers/text-tokenizer.ts";
 import { XPromptError } from "../errors.ts";
 import type { Preprocessing } from "../image/index.ts";
 import { checkJson, readJson } from "../runtime/files.ts";

@@ -1,9 +1,9 @@
 /** @file Whether the parts of a model belong together: known when it is loaded, not in the middle of a picture. */
-import { checkWeights } from "../chameleon/check-parts.ts";
-import { VQ_PREFIX } from "../chameleon/image-tokenizer.ts";
-import { decoderParameters, imageTokenizerParameters } from "../chameleon/parameters.ts";
-import type { Vocabulary } from "../chameleon/vocabulary.ts";
-import { codesPerImage } from "../chameleon/vqgan.ts";
+import { checkWeights } from "../chameleon/checkpoint/check-parts.ts";
+import { decoderParameters, imageTokenizerParameters } from "../chameleon/model/parameters.ts";
+import { VQ_PREFIX } from "../chameleon/tokenizers/image-tokenizer.ts";
+import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
+import { codesPerImage } from "../chameleon/tokenizers/vqgan.ts";
 import { XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
 import type { ModelConfig } from "./config.ts";

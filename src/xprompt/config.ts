@@ -8,8 +8,8 @@ import {
   MOST_POSITIONS,
   vqganFromJson,
   vqganToJson,
-} from "../chameleon/config.ts";
-import type { VqganConfig } from "../chameleon/vqgan.ts";
+} from "../chameleon/checkpoint/config.ts";
+import type { VqganConfig } from "../chameleon/tokenizers/vqgan.ts";
 import type { Preprocessing } from "../image/index.ts";
 import { sha256 } from "../runtime/files.ts";
 import { type RecommendedSampling, recommendedSampling } from "./request.ts";

@@ -1,9 +1,9 @@
-import type { DecoderConfig } from "../chameleon/config.ts";
-import { weightsChecksum } from "../chameleon/folder.ts";
-import { isOfImages } from "../chameleon/image-tokenizer.ts";
-import { chameleonMemory } from "../chameleon/memory.ts";
-import { columnsOf, isQuantizable } from "../chameleon/quantize.ts";
-import { codesPerImage } from "../chameleon/vqgan.ts";
+import type { DecoderConfig } from "../chameleon/checkpoint/config.ts";
+import { weightsChecksum } from "../chameleon/checkpoint/folder.ts";
+import { columnsOf, isQuantizable } from "../chameleon/checkpoint/quantize.ts";
+import { chameleonMemory } from "../chameleon/model/memory.ts";
+import { isOfImages } from "../chameleon/tokenizers/image-tokenizer.ts";
+import { codesPerImage } from "../chameleon/tokenizers/vqgan.ts";
 import type { MemoryNeed } from "../runtime/memory.ts";
 import { checkFolder } from "./check-folder.ts";
 import { fingerprintOf } from "./config.ts";

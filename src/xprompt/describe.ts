@@ -1,8 +1,8 @@
 /** @file Saying in words what examples change: their XP blocks are seen, and words drawn one after another to the end. */
-import type { CacheBlock } from "../chameleon/cache.ts";
-import type { Decoder } from "../chameleon/decoder.ts";
-import { type Sampling, sample } from "../chameleon/sampling.ts";
-import type { Vocabulary } from "../chameleon/vocabulary.ts";
+import type { CacheBlock } from "../chameleon/model/cache.ts";
+import type { Decoder } from "../chameleon/model/decoder.ts";
+import { type Sampling, sample } from "../chameleon/model/sampling.ts";
+import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
 import { XPromptError } from "../errors.ts";
 import { Random } from "../random.ts";
 import { MOST_WORDS, queryTokens, type XPromptConfig } from "./sequence.ts";

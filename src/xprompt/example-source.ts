@@ -1,6 +1,6 @@
 /** @file What `generate` asks for where it looks for examples by itself, and what it gets (paper: RAIE). */
-import type { Chameleon } from "../chameleon/model.ts";
-import type { Picture } from "../chameleon/picture.ts";
+import type { Chameleon } from "../chameleon/chameleon.ts";
+import type { Picture } from "../image/picture.ts";
 import type { ModelConfig } from "./config.ts";
 import type { VisualPrompt } from "./prompt.ts";
 import type { Codes } from "./sequence.ts";

@@ -1,6 +1,5 @@
 /** @file Results at the size and shape of the picture that went in. */
 import { setImmediate } from "node:timers/promises";
-import { loadPicture, type Picture, sourceOf } from "../chameleon/picture.ts";
 import { XPromptError } from "../errors.ts";
 import {
   type ByteImage,
@@ -13,6 +12,7 @@ import {
   squeeze,
   toBytes,
 } from "../image/index.ts";
+import { loadPicture, type Picture, sourceOf } from "../image/picture.ts";
 
 /** Most pixels that the results of one request may have together: 768 MB. */
 const MAX_TOTAL = 4 * maxPixels;

@@ -1,10 +1,10 @@
 /** @file Drawing a picture: prompts into the cache, then one code after another, all samples and branches in a batch. */
 
-import type { CacheBlock } from "../chameleon/cache.ts";
-import type { Decoder } from "../chameleon/decoder.ts";
-import { Rows } from "../chameleon/rows.ts";
-import { choose, type Sampling, telescope } from "../chameleon/sampling.ts";
-import type { Vocabulary } from "../chameleon/vocabulary.ts";
+import type { CacheBlock } from "../chameleon/model/cache.ts";
+import type { Decoder } from "../chameleon/model/decoder.ts";
+import { Rows } from "../chameleon/model/rows.ts";
+import { choose, type Sampling, telescope } from "../chameleon/model/sampling.ts";
+import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
 import { Random } from "../random.ts";
 import { type EncodedQuery, queryTokens, type XPromptConfig } from "./sequence.ts";
 

@@ -9,14 +9,19 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import { chameleonConfigSchema, decoderFromJson, vqganFromJson, vqganToJson } from "../chameleon/config.ts";
-import { addedImageTokenizer } from "../chameleon/conversion-input.ts";
-import { loadTextTokenizer } from "../chameleon/folder.ts";
-import { copyProcessor, preprocessingOf } from "../chameleon/preprocessing.ts";
-import { TextTokenizer } from "../chameleon/text-tokenizer.ts";
-import { tokenizerChecksum } from "../chameleon/tokenizer-file.ts";
-import { type Vocabulary, xpTokenName } from "../chameleon/vocabulary.ts";
-import { codesPerImage } from "../chameleon/vqgan.ts";
+import {
+  chameleonConfigSchema,
+  decoderFromJson,
+  vqganFromJson,
+  vqganToJson,
+} from "../chameleon/checkpoint/config.ts";
+import { loadTextTokenizer } from "../chameleon/checkpoint/folder.ts";
+import { copyProcessor, preprocessingOf } from "../chameleon/checkpoint/preprocessing.ts";
+import { addedImageTokenizer } from "../chameleon/convert/input.ts";
+import { TextTokenizer } from "../chameleon/tokenizers/text-tokenizer.ts";
+import { tokenizerChecksum } from "../chameleon/tokenizers/tokenizer-file.ts";
+import { type Vocabulary, xpTokenName } from "../chameleon/tokenizers/vocabulary.ts";
+import { codesPerImage } from "../chameleon/tokenizers/vqgan.ts";
 import { XPromptError } from "../errors.ts";
 import { Random } from "../random.ts";
 import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../runtime/files.ts";

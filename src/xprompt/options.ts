@@ -1,8 +1,9 @@
 /** @file The options of the model's methods, and what `generate` returns. */
-import type { Picture } from "../chameleon/picture.ts";
-import type { Sampling } from "../chameleon/sampling.ts";
+
+import type { Sampling } from "../chameleon/model/sampling.ts";
 import { UsageError } from "../errors.ts";
 import type { ByteImage, Image } from "../image/index.ts";
+import type { Picture } from "../image/picture.ts";
 import type { SessionOptions } from "../runtime/session.ts";
 import { closest } from "../spelling.ts";
 import type { ExampleSource, RetrievedExample } from "./example-source.ts";

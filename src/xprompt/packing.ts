@@ -8,8 +8,8 @@
  * that must not see each other.
  */
 
-import type { DecoderConfig } from "../chameleon/config.ts";
-import { type Attend, headWidth, shareHeads } from "../chameleon/transformer.ts";
+import type { DecoderConfig } from "../chameleon/checkpoint/config.ts";
+import { type Attend, headWidth, shareHeads } from "../chameleon/model/transformer.ts";
 import {
   add,
   attention,

@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import type { CacheBlock } from "../chameleon/cache.ts";
+import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { XPromptError } from "../errors.ts";
 import { type WriteOptions, writeFileAtomic } from "../runtime/files.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../runtime/float16.ts";

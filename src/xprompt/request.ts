@@ -1,7 +1,7 @@
 /** @file What may be asked of `generate`: the options that are numbers, their ranges and defaults. */
 import { z } from "zod";
-import { samplingSchema } from "../chameleon/sampling.ts";
-import { checkSettings, defined } from "../chameleon/settings.ts";
+import { samplingSchema } from "../chameleon/model/sampling.ts";
+import { checkSettings, defined } from "../settings.ts";
 
 const MAX_SAMPLES = 64;
 /** Most examples that are taken from a library. */

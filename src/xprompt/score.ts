@@ -1,7 +1,7 @@
 /** @file How likely a given picture is as the answer: its codes are read one after another, none is drawn. */
-import type { CacheBlock } from "../chameleon/cache.ts";
-import type { Decoder } from "../chameleon/decoder.ts";
-import type { Vocabulary } from "../chameleon/vocabulary.ts";
+import type { CacheBlock } from "../chameleon/model/cache.ts";
+import type { Decoder } from "../chameleon/model/decoder.ts";
+import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
 import { type Codes, type EncodedQuery, queryTokens, type XPromptConfig } from "./sequence.ts";
 
 export interface Scored {

@@ -13,7 +13,7 @@
  * ⟨picture⟩ is *begin of image*, its codes, *end of image*. Instructions may be empty. What follows → is generated: a
  * second *sep* asks for words where *begin of image* asks for a picture.
  */
-import type { Vocabulary } from "../chameleon/vocabulary.ts";
+import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
 import type { RecommendedSampling } from "./request.ts";
 
 /** Picture codes, `[grid²]`. */

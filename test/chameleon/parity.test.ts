@@ -1,7 +1,7 @@
 /** @file Checkpoints of several sizes, types and layouts against Hugging Face; see test/fixtures/chameleon/parity.py. */
 import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Decoder } from "../../src/chameleon/decoder.ts";
+import { Decoder } from "../../src/chameleon/model/decoder.ts";
 import { openWeights } from "../../src/runtime/weights.ts";
 import { folderOf, loadDecoder } from "../fixtures/chameleon/kit.ts";
 import { array, expectClose, type NdArray } from "../graph/kit.ts";

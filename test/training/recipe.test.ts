@@ -7,7 +7,7 @@ import { UsageError, XPromptError } from "../../src/errors.ts";
 import { recipeKinds } from "../../src/training/index.ts";
 import { applyOverrides } from "../../src/training/overrides.ts";
 import { describeDifference, loadRecipe, recipeDigest, recipeKind } from "../../src/training/recipe.ts";
-import { tokenizerRecipe as tokenizer } from "../../src/training/tokenizer-recipe.ts";
+import { tokenizerRecipe as tokenizer } from "../../src/training/tokenizer/recipe.ts";
 
 const tokenizerRecipe = recipeKind(
   "tokenizer",

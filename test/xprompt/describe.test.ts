@@ -1,9 +1,9 @@
 /** @file What describe says, against the logits that training computes for the same example and words. */
 import { afterAll, describe, expect, test } from "vitest";
-import { readWeights } from "../../src/chameleon/folder.ts";
+import { readWeights } from "../../src/chameleon/checkpoint/folder.ts";
 import { UsageError } from "../../src/errors.ts";
-import { feedsOf } from "../../src/training/objective.ts";
-import { packBatch } from "../../src/training/transformer-data.ts";
+import { packBatch } from "../../src/training/transformer/data.ts";
+import { feedsOf } from "../../src/training/transformer/objective.ts";
 import type { Example } from "../../src/xprompt/model.ts";
 import { exampleRows } from "../../src/xprompt/packing.ts";
 import { MOST_WORDS } from "../../src/xprompt/sequence.ts";

@@ -3,11 +3,11 @@
  * branch gives when it is read from its beginning, mixed as the guidance says.
  */
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import type { CacheBlock } from "../../src/chameleon/cache.ts";
-import type { DecoderConfig } from "../../src/chameleon/config.ts";
-import { Decoder } from "../../src/chameleon/decoder.ts";
-import { type Sampling, sample } from "../../src/chameleon/sampling.ts";
-import { embed, head, transformer } from "../../src/chameleon/transformer.ts";
+import type { DecoderConfig } from "../../src/chameleon/checkpoint/config.ts";
+import type { CacheBlock } from "../../src/chameleon/model/cache.ts";
+import { Decoder } from "../../src/chameleon/model/decoder.ts";
+import { type Sampling, sample } from "../../src/chameleon/model/sampling.ts";
+import { embed, head, transformer } from "../../src/chameleon/model/transformer.ts";
 import { XPromptError } from "../../src/errors.ts";
 import { Graph, type Initializer, parameterShapes } from "../../src/graph/index.ts";
 import { Random } from "../../src/random.ts";

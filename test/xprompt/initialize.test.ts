@@ -3,11 +3,11 @@ import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/pr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { vqConfigSchema, vqganFromJson, vqganToJson } from "../../src/chameleon/config.ts";
-import { Chameleon } from "../../src/chameleon/model.ts";
-import { decoderParameters, imageTokenizerParameters } from "../../src/chameleon/parameters.ts";
-import { TextTokenizer } from "../../src/chameleon/text-tokenizer.ts";
-import { trainBpe } from "../../src/chameleon/train-bpe.ts";
+import { Chameleon } from "../../src/chameleon/chameleon.ts";
+import { vqConfigSchema, vqganFromJson, vqganToJson } from "../../src/chameleon/checkpoint/config.ts";
+import { decoderParameters, imageTokenizerParameters } from "../../src/chameleon/model/parameters.ts";
+import { TextTokenizer } from "../../src/chameleon/tokenizers/text-tokenizer.ts";
+import { trainBpe } from "../../src/chameleon/tokenizers/train-bpe.ts";
 import { encodePng } from "../../src/image/index.ts";
 import { type Dtype, SafetensorsFile, writeSafetensors } from "../../src/runtime/safetensors.ts";
 import { type InitializeOptions, initializeModel } from "../../src/xprompt/initialize.ts";

@@ -3,8 +3,8 @@
  * one dense attention over all of them.
  */
 import { describe, expect, test } from "vitest";
-import type { DecoderConfig } from "../../src/chameleon/config.ts";
-import { type Attend, embed, headWidth, transformer } from "../../src/chameleon/transformer.ts";
+import type { DecoderConfig } from "../../src/chameleon/checkpoint/config.ts";
+import { type Attend, embed, headWidth, transformer } from "../../src/chameleon/model/transformer.ts";
 import {
   attention,
   Graph,

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { CacheBlock } from "../../src/chameleon/cache.ts";
+import type { CacheBlock } from "../../src/chameleon/model/cache.ts";
 import { XPromptError } from "../../src/errors.ts";
 import { Random } from "../../src/random.ts";
 import { type TensorToWrite, writeSafetensors } from "../../src/runtime/safetensors.ts";

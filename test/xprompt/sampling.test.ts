@@ -1,7 +1,7 @@
 /** @file Sampling and guidance, against the definitions written down once more here. */
 import { describe, expect, test } from "vitest";
-import type { CacheBlock } from "../../src/chameleon/cache.ts";
-import { guide, type Sampling, sample } from "../../src/chameleon/sampling.ts";
+import type { CacheBlock } from "../../src/chameleon/model/cache.ts";
+import { guide, type Sampling, sample } from "../../src/chameleon/model/sampling.ts";
 import { Random } from "../../src/random.ts";
 import { branchesOf, type GuidanceWeights } from "../../src/xprompt/generate.ts";
 import type { EncodedQuery } from "../../src/xprompt/sequence.ts";

@@ -1,8 +1,8 @@
 /** @file What a picture scores, against the logits that training computes for the same request and picture. */
 import { afterAll, expect, test } from "vitest";
-import { readWeights } from "../../src/chameleon/folder.ts";
-import { feedsOf } from "../../src/training/objective.ts";
-import { packBatch } from "../../src/training/transformer-data.ts";
+import { readWeights } from "../../src/chameleon/checkpoint/folder.ts";
+import { packBatch } from "../../src/training/transformer/data.ts";
+import { feedsOf } from "../../src/training/transformer/objective.ts";
 import { exampleRows } from "../../src/xprompt/packing.ts";
 import { asFeeds, packedLogits } from "../fixtures/chameleon/kit.ts";
 import { openTinyModel, somePicture } from "../fixtures/xprompt/kit.ts";

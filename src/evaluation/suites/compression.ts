@@ -4,7 +4,7 @@
  * and models with more or fewer XP tokens, or none of the method's mask.
  */
 import { z } from "zod";
-import { headWidth } from "../../chameleon/transformer.ts";
+import { headWidth } from "../../chameleon/model/transformer.ts";
 import type { Image } from "../../image/index.ts";
 import { familyNamed, Random } from "../../tasks/index.ts";
 import { exampleMasks } from "../../xprompt/sequence.ts";

@@ -1,0 +1,386 @@
+/** @file A model of the family as it was published: text and pictures in, text and pictures out. */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { z } from "zod";
+import { UsageError, XPromptError } from "../errors.ts";
+import type { Initializer } from "../graph/index.ts";
+import { type Image, type Preprocessing, preprocess } from "../image/index.ts";
+import { loadPicture, type Picture } from "../image/picture.ts";
+import { readJson } from "../runtime/files.ts";
+import type { SessionOptions } from "../runtime/session.ts";
+import { openWeights } from "../runtime/weights.ts";
+import { checkSettings } from "../settings.ts";
+import { checkCheckpoint, checkSize } from "./checkpoint/check-parts.ts";
+import {
+  type ChameleonConfig,
+  chameleonConfigFromJson,
+  chameleonConfigSchema,
+  decoderFromJson,
+} from "./checkpoint/config.ts";
+import { loadTextTokenizer, readInitializers } from "./checkpoint/folder.ts";
+import { preprocessingOf } from "./checkpoint/preprocessing.ts";
+import { type OpenImageTokenizerOptions, openImageTokenizer } from "./checkpoint/vqgan-checkpoint.ts";
+import { type CompletionGuidance, completeSchema, completeTokens, promptTokens } from "./model/complete.ts";
+import { Decoder } from "./model/decoder.ts";
+import {
+  Grammar,
+  type Mode,
+  type PictureLayout,
+  type PictureLayoutName,
+  pictureLayout,
+} from "./model/grammar.ts";
+import { requireMemoryFor } from "./model/memory.ts";
+import { ImageTokenizer, isOfImages, type Pixels } from "./tokenizers/image-tokenizer.ts";
+import type { TextTokenizer } from "./tokenizers/text-tokenizer.ts";
+import { Tokenizer } from "./tokenizers/tokenizer.ts";
+import { gridSide } from "./tokenizers/vqgan.ts";
+
+/** A stretch of text, or a picture. In a prompt a file's path must say that it is one: `{ picture: "photo.jpg" }`. */
+export type PromptPart = string | Image | Uint8Array | { readonly picture: Picture };
+
+/** A stretch of text; a picture; or, where the checkpoint has no decoder for pictures, its codes `[grid²]`. */
+export type CompletedPart = string | Image | Int32Array;
+
+export interface CompleteOptions {
+  /** Text and pictures in any order. */
+  readonly prompt: readonly PromptPart[];
+  /** What to make: text, one picture, or text with pictures in it. */
+  readonly mode: Mode;
+  /**
+   * The most tokens to make. A picture takes all its codes and two more, or none. Defaults to 256 for text, to a
+   * picture's for a picture, to both for text with pictures; or to the positions that the model has left.
+   */
+  readonly maxTokens?: number;
+  /** The same seed, model and device give the same result. Drawn at random unless given. */
+  readonly seed?: number;
+  /** Divides the logits; 0 takes the likeliest token. Defaults to 1. */
+  readonly temperature?: number;
+  /** Draw from the k likeliest tokens only; 0 for all. Defaults to 0. */
+  readonly topK?: number;
+  /** Draw from the likeliest tokens that make up this share of the probability. Defaults to 1. */
+  readonly topP?: number;
+  /**
+   * How strongly pictures follow what is before them: its pictures against nothing, its words against its pictures
+   * alone; 1 is plain sampling. A number is for the words, or for the pictures where there are no words. Defaults to 1.
+   */
+  readonly guidance?: number | Partial<CompletionGuidance>;
+  /** How many to make of the same prompt. Defaults to 1. */
+  readonly samples?: number;
+  /** End the prompt with the separator, which asks for an answer; without it the prompt is continued. Defaults to true. */
+  readonly separator?: boolean;
+  readonly signal?: AbortSignal;
+  /** Called after each step. */
+  onProgress?(progress: CompletionProgress): void | Promise<void>;
+}
+
+export interface CompletionProgress {
+  /** Tokens of the longest sample, of at most `maxTokens`. */
+  readonly tokens: number;
+  readonly maxTokens: number;
+  /** The parts of each sample so far, pictures as the codes that there are. */
+  parts(): (string | Int32Array)[][];
+}
+
+export interface Completion {
+  readonly parts: readonly CompletedPart[];
+  /** Ids of all tokens that were made. */
+  readonly tokens: readonly number[];
+}
+
+/** The first sample, and all of them. */
+export interface Completed extends Completion {
+  readonly samples: readonly Completion[];
+  readonly seed: number;
+  /** Fingerprint of the model. */
+  readonly model: string;
+  /** Tokens of the prompt. */
+  readonly promptTokens: number;
+  /** Milliseconds. */
+  readonly timings: {
+    readonly prepare: number;
+    readonly draw: number;
+    readonly decode: number;
+    readonly total: number;
+  };
+}
+
+export interface ChameleonOptions extends SessionOptions, OpenImageTokenizerOptions {
+  /** How pictures are laid out in tokens. Defaults to what config.json tells: Lumina-mGPT's own, or Chameleon's. */
+  readonly pictures?: PictureLayoutName;
+}
+
+/** A model's parts in memory. */
+export interface ChameleonParts {
+  readonly config: ChameleonConfig;
+  readonly text: TextTokenizer;
+  /** Of the language model and of the image tokenizer, which may lack its decoder. */
+  readonly weights: ReadonlyMap<string, Initializer>;
+  /** Names weights and sizes. */
+  readonly fingerprint: string;
+  /** What the checkpoint's own processor does to pictures, where it says it. */
+  readonly preprocessing?: Preprocessing;
+}
+
+/** The most tokens of text, unless more are asked for. */
+const TEXT_TOKENS = 256;
+
+export class Chameleon {
+  private readonly layout: PictureLayout;
+
+  private constructor(
+    readonly config: ChameleonConfig,
+    /** Names the weights and sizes. */
+    readonly fingerprint: string,
+    /** Pictures and text to codes and ids, and back. */
+    readonly tokenizer: Tokenizer,
+    /** @internal The language model. */
+    readonly decoder: Decoder,
+    private readonly preprocessing: Preprocessing | undefined,
+  ) {
+    this.layout = pictureLayout(tokenizer.vocabulary, gridSide(config.image), config.pictures);
+  }
+
+  /**
+   * Loads a checkpoint in Hugging Face's layout: `config.json`, `tokenizer.json`, and safetensors in one file or
+   * several, as float32, float16 or bfloat16. Where the checkpoint has no decoder for pictures, Meta's `vqgan.ckpt` in
+   * the folder (or `imageTokenizer`) brings it.
+   * @throws XPromptError when a file is missing or damaged, the files do not belong together, it is another kind of
+   * model, or the device is not available
+   * @example const model = await Chameleon.load("models/anole-7b");
+   */
+  static async load(folder: string, options: ChameleonOptions = {}): Promise<Chameleon> {
+    const json = await readJson(join(folder, "config.json"), chameleonConfigSchema, "model config");
+    const text = await loadTextTokenizer(folder, json);
+    checkSize(folder, decoderFromJson(json));
+    const image = await openImageTokenizer(folder, options);
+    const told = { ...chameleonConfigFromJson(json), image: image.config };
+    const config = { ...told, pictures: options.pictures ?? told.pictures };
+    await requireMemoryFor(folder, config);
+    const ofDecoder = await readInitializers(
+      folder,
+      config.checksum,
+      config.decoder.quantization !== undefined,
+      (name) => !isOfImages(name),
+    );
+    checkCheckpoint(config, text.vocabulary, ofDecoder);
+    const fingerprint = await fingerprintOf(config, text, folder);
+    const preprocessing = await preprocessingOf(folder, config.image);
+    const weights = new Map<string, Initializer>([...ofDecoder, ...image.weights]);
+    return Chameleon.assemble({ config, text, weights, fingerprint, preprocessing }, options);
+  }
+
+  /** @internal A model from its parts, which have been checked. */
+  static async assemble(parts: ChameleonParts, options: SessionOptions = {}): Promise<Chameleon> {
+    const { config, text, weights, fingerprint, preprocessing } = parts;
+    const part = (wanted: (name: string) => boolean) =>
+      new Map([...weights].filter(([name]) => wanted(name)));
+    const image = new ImageTokenizer(config.image, part(isOfImages), { ...options, preprocessing });
+    const decoder = await Decoder.create(
+      config.decoder,
+      part((name) => !isOfImages(name)),
+      options,
+    );
+    return new Chameleon(config, fingerprint, new Tokenizer(text, image), decoder, preprocessing);
+  }
+
+  /** Side of the pictures in pixels. */
+  get size(): number {
+    return this.tokenizer.size;
+  }
+
+  /** Codes of one picture, grid². */
+  get codesPerImage(): number {
+    return this.tokenizer.codesPerImage;
+  }
+
+  /** Tokens that a drawn picture takes: its codes, and those around them. */
+  get tokensPerImage(): number {
+    return this.layout.length;
+  }
+
+  /**
+   * Logits of what follows each token of one sequence, image tokens not masked (Hugging Face's forward pass masks them).
+   * @param tokens ids `[T]`, at positions 0 to T − 1
+   * @returns `[T, vocabulary]`, row by row
+   * @throws UsageError for no tokens, too many, or an id that the vocabulary does not have
+   */
+  async logits(tokens: readonly number[]): Promise<Float32Array> {
+    const { vocabularySize, maxPositions } = this.config.decoder;
+    const unknown = tokens.find((id) => !(Number.isInteger(id) && id >= 0 && id < vocabularySize));
+    if (tokens.length < 1 || tokens.length > maxPositions)
+      throw new UsageError(`logits: expected 1 to ${maxPositions} tokens, got ${tokens.length}`);
+    if (unknown !== undefined)
+      throw new UsageError(`logits: expected ids from 0 to ${vocabularySize - 1}, got ${unknown}`);
+    return this.decoder.logits(tokens);
+  }
+
+  /**
+   * The tokens of a prompt, as `complete` reads it: *begin*, text and pictures in order, and the separator unless
+   * `separator` is false.
+   */
+  async promptTokens(prompt: readonly PromptPart[], { separator = true } = {}): Promise<number[]> {
+    const pictures = await Promise.all(
+      prompt.filter((part) => typeof part !== "string").map((part) => this.pixels(pictureOf(part))),
+    );
+    const codes = await this.tokenizer.encodeImages(pictures);
+    const pieces = prompt.map((part) => (typeof part === "string" ? part : codes.shift()!));
+    const { vocabulary } = this.tokenizer;
+    const encoder = { encode: (text: string) => this.tokenizer.encodeText(text) };
+    return promptTokens(pieces, encoder, vocabulary, this.layout, separator);
+  }
+
+  /**
+   * Completes a prompt. What comes out is always whole: in no mode is a picture cut, nor a control token among the text.
+   * @throws UsageError for options out of range
+   * @throws XPromptError for a picture that can not be read, or a prompt that leaves no room
+   * @throws the signal's reason, once it is aborted
+   * @example
+   * const { parts } = await model.complete({ prompt: [image, "What is this?"], mode: "text", temperature: 0 });
+   */
+  async complete(options: CompleteOptions): Promise<Completed> {
+    const started = performance.now();
+    const settings = checkSettings("completing", completeSchema, options as z.input<typeof completeSchema>);
+    const { mode, samples, guidance, separator, temperature, topK, topP, seed = randomSeed() } = settings;
+    const { signal } = options;
+    signal?.throwIfAborted();
+    checkPrompt(options.prompt);
+    const prompt = await this.promptTokens(options.prompt, { separator });
+    const maxTokens = this.budget(mode, prompt.length, settings.maxTokens);
+    const { vocabulary } = this.tokenizer;
+    const grammar = new Grammar(vocabulary, this.layout, mode, maxTokens);
+    const prepared = performance.now();
+    const drawn = await completeTokens(this.decoder, vocabulary, {
+      prompt,
+      maxTokens,
+      grammar,
+      mode,
+      layout: this.layout,
+      unconditional: this.config.pictures === "lumina" ? [] : [vocabulary.bos],
+      guidance,
+      samples,
+      seed,
+      sampling: { temperature, topK, topP },
+      signal,
+      onTokens: (rows) => {
+        const lengths = rows.map(({ length }) => length); // the rows only grow: no copy until somebody looks
+        return options.onProgress?.({
+          tokens: Math.max(...lengths),
+          maxTokens,
+          parts: () => rows.map((row, i) => this.read(grammar, row.slice(0, lengths[i]))),
+        });
+      },
+    });
+    signal?.throwIfAborted();
+    const done = performance.now();
+    const completions: Completion[] = [];
+    for (const tokens of drawn) completions.push({ parts: await this.parts(grammar, tokens), tokens });
+    const ended = performance.now();
+    return {
+      ...completions[0]!,
+      samples: completions,
+      seed,
+      model: this.fingerprint,
+      promptTokens: prompt.length,
+      timings: {
+        prepare: prepared - started,
+        draw: done - prepared,
+        decode: ended - done,
+        total: ended - started,
+      },
+    };
+  }
+
+  /** Frees the memory. Calling it again is fine; running it afterwards is an XPromptError. */
+  async release(): Promise<void> {
+    await this.decoder.release();
+    await this.tokenizer.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  /**
+   * @internal A picture as the image tokenizer takes it: as the checkpoint's processor does it, or scaled to [−1, 1].
+   * @param name the option that the picture was given as, for errors
+   */
+  async pixels(picture: Picture, name?: string): Promise<Pixels> {
+    if (!this.preprocessing) return loadPicture(picture, { size: this.size, name });
+    return preprocess(await loadPicture(picture, { name }), this.preprocessing);
+  }
+
+  /** Tokens that may be made after a prompt of so many. */
+  private budget(mode: Mode, promptLength: number, asked: number | undefined): number {
+    const { maxPositions } = this.config.decoder;
+    const room = maxPositions - promptLength;
+    const least = mode === "image" ? this.tokensPerImage : 1;
+    if (room < least)
+      throw new XPromptError(
+        `completing: expected a prompt of at most ${maxPositions - least} tokens, got ${promptLength} (shorten it, or give fewer pictures)`,
+      );
+    if (asked !== undefined && asked > room)
+      throw new XPromptError(
+        `completing: maxTokens: expected at most ${room}, what is left of ${maxPositions} positions, got ${asked} (ask for fewer)`,
+      );
+    const picture = this.tokensPerImage;
+    const defaults = { text: TEXT_TOKENS, image: picture, interleaved: TEXT_TOKENS + picture };
+    return asked ?? Math.min(room, defaults[mode]);
+  }
+
+  private read(grammar: Grammar, tokens: readonly number[]): (string | Int32Array)[] {
+    return grammar
+      .parse(tokens, { whole: false })
+      .map((piece) => ("codes" in piece ? piece.codes : this.tokenizer.decodeText(piece.text)));
+  }
+
+  private async parts(grammar: Grammar, tokens: readonly number[]): Promise<CompletedPart[]> {
+    const parts: CompletedPart[] = [];
+    for (const part of this.read(grammar, tokens))
+      parts.push(
+        typeof part !== "string" && this.tokenizer.decodesImages
+          ? await this.tokenizer.decodeImage(part)
+          : part,
+      );
+    return parts;
+  }
+}
+
+const pictureOf = (part: Exclude<PromptPart, string>): Picture => ("picture" in part ? part.picture : part);
+
+function checkPrompt(prompt: unknown): void {
+  const isPart = (part: unknown) =>
+    typeof part === "string" ||
+    part instanceof Uint8Array ||
+    (typeof part === "object" && part !== null && ("picture" in part || "data" in part));
+  if (!Array.isArray(prompt) || !prompt.every(isPart))
+    throw new UsageError(
+      "completing: prompt: expected an array of texts and pictures, got something else (a picture's path is given as { picture: path })",
+    );
+}
+
+/**
+ * Names weights, sizes and tokens by a sample of every weight: the whole of a 7B would take half a minute to read once more. The
+ * same weights have the same name, in one file or in several.
+ */
+async function fingerprintOf(
+  { decoder, image }: ChameleonConfig,
+  text: TextTokenizer,
+  folder: string,
+): Promise<string> {
+  const hash = createHash("sha256").update(JSON.stringify([decoder, image, text.checksum]));
+  const stored = await openWeights(folder);
+  try {
+    for (const name of [...stored.tensors.keys()].sort()) {
+      const { dtype, byteLength } = stored.tensors.get(name)!;
+      hash.update(`${name} ${dtype}`).update(await stored.readPart(name, 0, Math.min(byteLength, SAMPLE)));
+    }
+  } finally {
+    await stored.close();
+  }
+  return hash.digest("hex").slice(0, 16);
+}
+
+/** Bytes of each weight that its model's name depends on. */
+const SAMPLE = 4096;
+
+const randomSeed = (): number => Math.floor(Math.random() * 2 ** 31);

@@ -1,0 +1,260 @@
+/**
+ * @file A model folder as Hugging Face's `transformers` (5) reads it: `ChameleonForConditionalGeneration`, its
+ * tokenizer and its picture processor. What only we read (`xprompt`, the checksum, the VQGAN's decoder, for which
+ * `transformers` has no code) stays in it, so that the folder is a model of ours still.
+ */
+import { join } from "node:path";
+import type { z } from "zod";
+import { XPromptError } from "../../errors.ts";
+import { filters, metaPreprocessing, type Preprocessing } from "../../image/index.ts";
+import {
+  readJson,
+  sha256File,
+  type WriteOptions,
+  writeFileAtomic,
+  writeFolderAtomic,
+} from "../../runtime/files.ts";
+import { type TensorToWrite, writeSafetensors } from "../../runtime/safetensors.ts";
+import { openWeights, type WeightFolder } from "../../runtime/weights.ts";
+import { isOfImages, VQ_PREFIX } from "../tokenizers/image-tokenizer.ts";
+import { type TokenizerFile, tokenizerChecksum, tokenizerFileSchema } from "../tokenizers/tokenizer-file.ts";
+import { IMAGE_PLACEHOLDER, Vocabulary } from "../tokenizers/vocabulary.ts";
+import { codesPerImage, type VqganConfig } from "../tokenizers/vqgan.ts";
+import {
+  chameleonConfigSchema,
+  decoderFromJson,
+  decoderToJson,
+  vqganFromJson,
+  vqganToJson,
+} from "./config.ts";
+import { loadTextTokenizer } from "./folder.ts";
+import { needsDigits, widened, widenedConfig, widenedShape, widening } from "./norm-groups.ts";
+import { preprocessingOf } from "./preprocessing.ts";
+
+/** Types of weights that `transformers` loads as they are, by its names. */
+const dtypes = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
+type FloatDtype = keyof typeof dtypes;
+
+export interface Export {
+  /** Numbers in the weights that were written, and in the model's own. */
+  readonly parameters: { readonly written: number; readonly own: number };
+  /** How often wider the image tokenizer is than the model's own; see norm-groups.ts. */
+  readonly widening: number;
+  readonly dtype: (typeof dtypes)[FloatDtype];
+  /** Side of the tiles that pictures must be cut into before `transformers` encodes them, which does not know them. */
+  readonly encoderTile?: number;
+}
+
+/**
+ * Writes the model of the folder `source` to the folder `target`, whole or not at all.
+ * @throws XPromptError when the model is damaged or quantized, or `target` can not be written or is not empty
+ */
+export async function exportHuggingFace(
+  source: string,
+  target: string,
+  options: WriteOptions = {},
+): Promise<Export> {
+  const config = await readJson(join(source, "config.json"), chameleonConfigSchema, "model config");
+  checkPublished(source, config);
+  await loadTextTokenizer(source, config);
+  const tokenizer = withImageToken(
+    await readJson(join(source, "tokenizer.json"), tokenizerFileSchema, "tokenizer"),
+  );
+  const names = namesOf(tokenizer);
+  const vocabulary = new Vocabulary(tokenizer);
+  const stored = await openWeights(source);
+  try {
+    const dtype = floatDtype(stored);
+    if (config.weights_sha256 !== undefined) await checkSum(source, config.weights_sha256);
+    const own = vqganFromJson(config.vq_config);
+    const times = widening(own);
+    const vqgan = widenedConfig(own, times);
+    const tensors = tensorsOf(stored, times);
+    const exported = withBos(tokenizer, vocabulary.bos);
+    const preprocessing = (await preprocessingOf(source, own)) ?? ownPreprocessing(own);
+    const write = async (folder: string) => {
+      const put = (name: string, content: object) =>
+        writeFileAtomic(join(folder, name), `${JSON.stringify(content, null, 2)}\n`, options);
+      const file = join(folder, "model.safetensors");
+      await writeSafetensors(file, tensors, { format: "pt" }, options);
+      const ids = {
+        bos_token_id: vocabulary.bos,
+        eos_token_id: vocabulary.eos,
+        pad_token_id: vocabulary.pad,
+      };
+      const written = {
+        ...configToJson(config, vqgan),
+        ...ids,
+        dtype: dtypes[dtype],
+        vocabulary_map: names,
+        image_token_id: names["<image>"],
+        weights_sha256: await sha256File(file, "weights"),
+        tokenizer_sha256: tokenizerChecksum(exported),
+      };
+      // In order of their names, as transformers itself writes them.
+      const byName = Object.entries(written).sort(([a], [b]) => (a < b ? -1 : 1));
+      await put("config.json", Object.fromEntries(byName));
+      await put("generation_config.json", { ...ids, do_sample: true });
+      await put("tokenizer.json", exported);
+      await put("tokenizer_config.json", tokenizerConfig(decoderFromJson(config).maxPositions));
+      await put("preprocessor_config.json", pictureConfig(preprocessing));
+      await put("processor_config.json", {
+        processor_class: "ChameleonProcessor",
+        image_seq_length: codesPerImage(vqgan),
+        image_token: "<image>",
+      });
+    };
+    await writeFolderAtomic(target, write, options);
+    const count = (all: Iterable<{ readonly shape: readonly number[] }>) =>
+      [...all].reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+    const parameters = { written: count(tensors), own: count(stored.tensors.values()) };
+    return { parameters, widening: times, dtype: dtypes[dtype], encoderTile: own.encoderTile };
+  } finally {
+    await stored.close();
+  }
+}
+
+/** @throws XPromptError for a model that computes what `transformers` has no words for */
+function checkPublished(source: string, config: z.output<typeof chameleonConfigSchema>): void {
+  const own = [
+    config.vq_config.patches && "an image tokenizer of raw patches (vq_config.patches)",
+    config.whole_pictures && "pictures seen both ways (whole_pictures)",
+    config.shortcuts && "layers that mix in the first one (shortcuts)",
+  ].filter(Boolean);
+  if (own.length > 0)
+    throw new XPromptError(
+      `exporting ${source}: expected a model as the Chameleon family was published, got ${own.join(" and ")}, which transformers does not compute (train a model without, to export it)`,
+    );
+}
+
+/** The type that most of the weights have. @throws XPromptError when one is quantized */
+function floatDtype(stored: WeightFolder): FloatDtype {
+  const numbers = new Map<FloatDtype, number>();
+  for (const [name, { dtype, byteLength }] of stored.tensors) {
+    if (!isFloat(dtype))
+      throw new XPromptError(
+        `exporting ${stored.folder}: expected weights of floating point, got ${name} in ${dtype}: the model is quantized (export the model that it was converted from)`,
+      );
+    numbers.set(dtype, (numbers.get(dtype) ?? 0) + byteLength);
+  }
+  return [...numbers].reduce((most, next) => (next[1] > most[1] ? next : most))[0];
+}
+
+const isFloat = (dtype: string): dtype is FloatDtype => dtype in dtypes;
+
+async function checkSum(folder: string, checksum: string): Promise<void> {
+  const file = join(folder, "model.safetensors");
+  if ((await sha256File(file, "weights")) !== checksum)
+    throw new XPromptError(
+      `exporting ${folder}: the checksum of model.safetensors is not the one in config.json: the file is damaged (copy the folder again)`,
+    );
+}
+
+/** All weights, the image tokenizer's as wide as told, each read when its turn comes. */
+function tensorsOf(stored: WeightFolder, times: number): TensorToWrite[] {
+  return [...stored.tensors].map(([name, { dtype, shape }]) => {
+    if (!isOfImages(name)) return { name, dtype, shape, data: async () => (await stored.read(name)).bytes };
+    const own = name.slice(VQ_PREFIX.length + 1);
+    return {
+      name,
+      dtype: needsDigits(own, times) ? "F32" : dtype,
+      shape: widenedShape(own, shape, times),
+      data: async () => widened(own, { shape, data: await stored.readFloat32(name) }, times),
+    };
+  });
+}
+
+const namesOf = ({ model, added_tokens }: TokenizerFile): Record<string, number> => ({
+  ...model.vocab,
+  ...Object.fromEntries(added_tokens.map(({ content, id }) => [content, id])),
+});
+
+/**
+ * The tokenizer with `<image>`, which `transformers` puts pictures in place of; Meta's files name a reserved token for it.
+ * @throws XPromptError where there is neither
+ */
+function withImageToken(tokenizer: TokenizerFile): TokenizerFile {
+  const names = namesOf(tokenizer);
+  if (names["<image>"] !== undefined) return tokenizer;
+  if (names[IMAGE_PLACEHOLDER] === undefined)
+    throw new XPromptError(
+      `exporting a tokenizer: expected a token <image> or ${IMAGE_PLACEHOLDER}, found neither (is it a Chameleon-family one?)`,
+    );
+  const renamed = (name: string) => (name === IMAGE_PLACEHOLDER ? "<image>" : name);
+  const vocab = Object.fromEntries(
+    Object.entries(tokenizer.model.vocab).map(([name, id]) => [renamed(name), id]),
+  );
+  const added_tokens = tokenizer.added_tokens.map((token) => ({ ...token, content: renamed(token.content) }));
+  return { ...tokenizer, added_tokens, model: { ...tokenizer.model, vocab } };
+}
+
+/** What we know under its present name, the angles where `transformers` 5 looks for them, the rest as it was. */
+function configToJson(
+  config: z.output<typeof chameleonConfigSchema>,
+  vqgan: VqganConfig,
+): Record<string, unknown> {
+  const decoder = decoderFromJson(config);
+  const { rope_theta, rope_scaling, ...sizes } = decoderToJson(decoder);
+  const { rope_theta: _theta, rope_scaling: _scaling, ...rest } = config;
+  return {
+    ...rest,
+    ...sizes,
+    architectures: ["ChameleonForConditionalGeneration"],
+    rope_parameters: rope_scaling
+      ? { rope_type: "linear", rope_theta, factor: rope_scaling.factor }
+      : { rope_type: "default", rope_theta },
+    vq_config: { ...vqganToJson(vqgan), model_type: "chameleon_vqgan" },
+  };
+}
+
+/** The tokenizer; where it says nothing about sequences, they begin with `<s>` as Chameleon's do. */
+function withBos(tokenizer: TokenizerFile, bos: number): TokenizerFile {
+  if (tokenizer.post_processor) return tokenizer;
+  const begin = { SpecialToken: { id: "<s>", type_id: 0 } };
+  const post_processor = {
+    type: "TemplateProcessing",
+    single: [begin, { Sequence: { id: "A", type_id: 0 } }],
+    pair: [begin, { Sequence: { id: "A", type_id: 0 } }, begin, { Sequence: { id: "B", type_id: 0 } }],
+    special_tokens: { "<s>": { id: "<s>", ids: [bos], tokens: ["<s>"] } },
+  };
+  return { ...tokenizer, post_processor };
+}
+
+const tokenizerConfig = (maxPositions: number) => ({
+  // Not Llama's, which would put a pre-tokenizer of its own in place of the file's.
+  tokenizer_class: "PreTrainedTokenizerFast",
+  processor_class: "ChameleonProcessor",
+  bos_token: "<s>",
+  eos_token: "</s>",
+  pad_token: "<pad>",
+  unk_token: "<unk>",
+  sep_token: "<reserved08706>",
+  image_token: "<image>",
+  boi_token: "<racm3:break>",
+  eoi_token: "<eoss>",
+  clean_up_tokenization_spaces: false,
+  model_max_length: maxPositions,
+});
+
+/** Pictures as we read them: the middle square by Lanczos-3, from [0, 255] to [−1, 1]. */
+const ownPreprocessing = ({ resolution }: VqganConfig): Preprocessing => ({
+  ...metaPreprocessing,
+  size: resolution,
+  crop: { width: resolution, height: resolution },
+});
+
+const pictureConfig = ({ size, filter, crop, scale, mean, std }: Preprocessing) => ({
+  image_processor_type: "ChameleonImageProcessor",
+  processor_class: "ChameleonProcessor",
+  do_convert_rgb: true,
+  do_resize: true,
+  size: typeof size === "number" ? { shortest_edge: size } : { height: size.height, width: size.width },
+  resample: filters.indexOf(filter),
+  do_center_crop: crop !== undefined,
+  ...(crop && { crop_size: { height: crop.height, width: crop.width } }),
+  do_rescale: true,
+  rescale_factor: scale,
+  do_normalize: true,
+  image_mean: mean,
+  image_std: std,
+});

@@ -1,0 +1,169 @@
+/**
+ * @file A model folder of ours: `config.json`, `model.safetensors` (float16) and `tokenizer.json`. The file of weights
+ * and the tokenizer are checked against the checksums in the configuration, so that a damaged one is never run.
+ */
+import { realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { XPromptError } from "../../errors.ts";
+import type { Initializer } from "../../graph/index.ts";
+import type { Preprocessing } from "../../image/index.ts";
+import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../../runtime/files.ts";
+import { type Dtype, type TensorInfo, writeSafetensors } from "../../runtime/safetensors.ts";
+import type { SessionOptions } from "../../runtime/session.ts";
+import { openWeights, type WeightFolder } from "../../runtime/weights.ts";
+import { ImageTokenizer, isOfImages } from "../tokenizers/image-tokenizer.ts";
+import { TextTokenizer } from "../tokenizers/text-tokenizer.ts";
+import { tokenizerChecksum } from "../tokenizers/tokenizer-file.ts";
+import { checksums, vqConfigSchema, vqganFromJson } from "./config.ts";
+import { copyProcessor, preprocessingOf } from "./preprocessing.ts";
+
+/** A weight in memory. */
+export interface Weight {
+  readonly dtype: "float32";
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+export interface ModelFolder {
+  /** `config.json`, without the checksums, which are added. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly weights: ReadonlyMap<string, Weight>;
+  /** `tokenizer.json` */
+  readonly tokenizer: unknown;
+  /** Folder of the model that this one was made of: what it says about preparing pictures is copied. */
+  readonly base?: string;
+}
+
+/** Writes a model folder, whole or not at all, over an older one if there is one. */
+export async function writeModelFolder(
+  path: string,
+  { config, weights, tokenizer, base }: ModelFolder,
+): Promise<void> {
+  const write = async (folder: string) => {
+    const file = join(folder, "model.safetensors");
+    const tensors = [...weights].map(([name, { shape, data }]) => ({
+      name,
+      dtype: "F16" as const,
+      shape,
+      data,
+    }));
+    await writeSafetensors(file, tensors, { format: "pt" });
+    const checked = {
+      ...config,
+      weights_sha256: await sha256File(file, "weights"),
+      tokenizer_sha256: tokenizerChecksum(tokenizer),
+    };
+    await writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(checked, null, 2)}\n`);
+    await writeFileAtomic(join(folder, "tokenizer.json"), `${JSON.stringify(tokenizer, null, 1)}\n`);
+    if (base !== undefined) await copyProcessor(base, folder);
+  };
+  await writeFolderAtomic(path, write, { replace: true });
+}
+
+/** `config.json` of a folder that holds at least the tokenizers. */
+const tokenizerConfigSchema = z.looseObject({
+  vq_config: vqConfigSchema,
+  ...checksums,
+});
+
+/** The two tokenizers of a model: pictures and text to tokens and back. */
+export interface Tokenizers {
+  readonly image: ImageTokenizer;
+  readonly text: TextTokenizer;
+  /** What the folder's own processor does to pictures, where it says it. */
+  readonly preprocessing?: Preprocessing;
+}
+
+/**
+ * Loads the tokenizers of a model folder, which need not hold a language model.
+ * @param options `resolution`: side of the pictures in pixels, if not what the image tokenizer was trained on
+ */
+export async function loadTokenizers(
+  folder: string,
+  { resolution, ...options }: SessionOptions & { readonly resolution?: number } = {},
+): Promise<Tokenizers> {
+  const config = await readJson(join(folder, "config.json"), tokenizerConfigSchema, "model config");
+  const vqgan = vqganFromJson(config.vq_config);
+  const weights = await readWeights(folder, config.weights_sha256, (name) => isOfImages(name));
+  const sized = resolution === undefined ? vqgan : { ...vqgan, resolution };
+  // A processor is of its own resolution.
+  const preprocessing =
+    sized.resolution === vqgan.resolution ? await preprocessingOf(folder, vqgan) : undefined;
+  const image = new ImageTokenizer(sized, weights, { ...options, preprocessing });
+  return { image, text: await loadTextTokenizer(folder, config), preprocessing };
+}
+
+/** The text tokenizer of a folder, which must be the one that `config.json` says, where it says it. */
+export const loadTextTokenizer = (
+  folder: string,
+  { tokenizer_sha256: checksum }: { readonly tokenizer_sha256?: string },
+): Promise<TextTokenizer> => TextTokenizer.load(join(folder, "tokenizer.json"), { checksum });
+
+/**
+ * The weights of a folder, or those that `wanted` chooses, as float32 in memory.
+ * @param checksum SHA-256 that `model.safetensors` must have, if known
+ * @throws XPromptError when the file is damaged
+ */
+export async function readWeights(
+  folder: string,
+  checksum: string | undefined,
+  wanted: (name: string) => boolean = () => true,
+): Promise<Map<string, Weight>> {
+  return read(folder, checksum, wanted, async (stored, name, { shape }) => ({
+    dtype: "float32" as const,
+    shape,
+    data: await stored.readFloat32(name),
+  }));
+}
+
+/** Types of weights that can stay where they are: onnxruntime maps that part of the file into memory. */
+const MAPPED: Partial<Record<Dtype, Initializer["dtype"]>> = { U8: "uint8", F32: "float32", F16: "float16" };
+
+/**
+ * The same, except that those of a quantized decoder stay in their files. Codes, scales and the half-precision table are
+ * gigabytes, of which nothing need pass through this process's own memory.
+ */
+export async function readInitializers(
+  folder: string,
+  checksum: string | undefined,
+  isQuantized: boolean,
+  wanted: (name: string) => boolean = () => true,
+): Promise<Map<string, Initializer>> {
+  return read<Initializer>(folder, checksum, wanted, async (stored, name, info) => {
+    const { shape, byteOffset, byteLength } = info;
+    const dtype = MAPPED[info.dtype];
+    if (!dtype || !isQuantized || isOfImages(name))
+      return { dtype: "float32", shape, data: await stored.readFloat32(name) };
+    // onnxruntime refuses links that lead out of the folder, as Hugging Face's cache has them.
+    const file = await realpath(stored.pathOf(name));
+    return { dtype, shape, data: { file, offset: byteOffset, length: byteLength } };
+  });
+}
+
+async function read<W>(
+  folder: string,
+  checksum: string | undefined,
+  wanted: (name: string) => boolean,
+  weight: (stored: WeightFolder, name: string, info: TensorInfo) => Promise<W>,
+): Promise<Map<string, W>> {
+  const file = join(folder, "model.safetensors");
+  if (checksum !== undefined && (await sha256File(file, "weights")) !== checksum)
+    throw new XPromptError(
+      `reading weights ${file}: their checksum is not the one in config.json: the file is damaged (copy the folder again)`,
+    );
+  const stored = await openWeights(folder);
+  try {
+    const weights = new Map<string, W>();
+    for (const [name, info] of stored.tensors)
+      if (wanted(name)) weights.set(name, await weight(stored, name, info));
+    return weights;
+  } finally {
+    await stored.close();
+  }
+}
+
+/** The checksum of a folder's weights: the recorded one, or that of the file. */
+export async function weightsChecksum(folder: string, recorded: string | undefined): Promise<string> {
+  return recorded ?? sha256File(join(folder, "model.safetensors"), "weights");
+}

@@ -1,0 +1,38 @@
+/** @file How a checkpoint's own processor prepares pictures, where its folder says so. */
+import { existsSync } from "node:fs";
+import { copyFile } from "node:fs/promises";
+import { join } from "node:path";
+import { XPromptError } from "../../errors.ts";
+import { type Preprocessing, readPreprocessing } from "../../image/index.ts";
+import { attempt } from "../../runtime/files.ts";
+import type { VqganConfig } from "../tokenizers/vqgan.ts";
+
+/** Files that say it. */
+const PROCESSOR_FILES = ["processor_config.json", "preprocessor_config.json"] as const;
+
+const processorFiles = (folder: string): string[] =>
+  PROCESSOR_FILES.filter((name) => existsSync(join(folder, name)));
+
+/** @throws XPromptError when a file is broken, or the processor gives other sizes than the image tokenizer takes */
+export async function preprocessingOf(
+  folder: string,
+  { resolution }: Pick<VqganConfig, "resolution">,
+): Promise<Preprocessing | undefined> {
+  const [name] = processorFiles(folder);
+  if (name === undefined) return undefined;
+  const preprocessing = await readPreprocessing(folder);
+  const { size, crop } = preprocessing;
+  const { width, height } = crop ?? (typeof size === "number" ? { width: size, height: size } : size);
+  if (width === resolution && height === resolution) return preprocessing;
+  throw new XPromptError(
+    `loading a model: ${join(folder, name)}: expected pictures of ${resolution} × ${resolution}, as the image tokenizer takes them, got ${width} × ${height} (correct crop_size, or vq_config.resolution in config.json)`,
+  );
+}
+
+/** Copies the files, if there are any, so that a model made of another one goes on reading pictures as that did. */
+export async function copyProcessor(from: string, to: string): Promise<void> {
+  for (const name of processorFiles(from)) {
+    const path = join(from, name);
+    await attempt(`copying ${path}`, path, () => copyFile(path, join(to, name)));
+  }
+}

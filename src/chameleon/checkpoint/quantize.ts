@@ -1,0 +1,190 @@
+/**
+ * @file Weights in 4 or 8 bits, laid out as onnxruntime's `MatMulNBits` takes them
+ * (https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits).
+ *
+ * Every 32 neighbours in a row of a matrix `[N, K]` share one scale: x ≈ scale · (code − zero), with the zero in the
+ * middle of the codes, 8 or 128. So a matrix becomes
+ *
+ * | tensor | type | shape | |
+ * |---|---|---|---|
+ * | `X.weight` | U8 | `[N, ⌈K/32⌉, 32 · bits / 8]` | codes; of 4 bits two a byte, the earlier one in the low half |
+ * | `X.weight_scale` | F32 | `[N, ⌈K/32⌉]` | may be negative |
+ *
+ * A last block that K does not fill is filled up with codes of zero.
+ */
+import { z } from "zod";
+import { type Dtype, FLOATS } from "../../runtime/safetensors.ts";
+
+/** Neighbours that share a scale. */
+export const BLOCK_SIZE = 32;
+
+export type Bits = 4 | 8;
+
+/** `quantization_config` of a `config.json`. */
+export interface QuantizationConfig {
+  readonly quant_method: "xprompt";
+  readonly bits: Bits;
+  readonly block_size: typeof BLOCK_SIZE;
+}
+
+/** What `quantization_config` may say: weights of other methods can not be read. */
+export const quantizationConfigSchema = z.looseObject({
+  quant_method: z.literal("xprompt", {
+    error: ({ input }) => `expected "xprompt", got ${JSON.stringify(input)}: give a folder of plain weights`,
+  }),
+  bits: z.union([z.literal(4), z.literal(8)]),
+  block_size: z.literal(BLOCK_SIZE),
+});
+
+export const quantizationConfig = (bits: Bits): QuantizationConfig => ({
+  quant_method: "xprompt",
+  bits,
+  block_size: BLOCK_SIZE,
+});
+
+/** The matrices that are quantized, by name: all of the decoder's layers, and the head. */
+export const isQuantizable = (name: string): boolean =>
+  /^model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)\.weight$/.test(name) ||
+  name === "lm_head.weight";
+
+/** The types that a stored weight may have, beside whether the model is quantized. */
+export const dtypesOf = (
+  name: string,
+  { quantization }: { readonly quantization?: unknown },
+): readonly Dtype[] => (quantization !== undefined && isQuantizable(name) ? ["U8"] : FLOATS);
+
+/** Numbers in a row of a quantizable matrix: its codes tell them in whole blocks only. */
+export const columnsOf = (
+  name: string,
+  { hiddenSize, intermediateSize }: { readonly hiddenSize: number; readonly intermediateSize: number },
+): number => (name.endsWith("down_proj.weight") ? intermediateSize : hiddenSize);
+
+/** Name of the scales that belong to a quantized matrix. */
+export const scaleName = (weight: string): string => `${weight}_scale`;
+
+/** Rows of a matrix in the layout above. */
+export interface QuantizedRows {
+  readonly codes: Uint8Array<ArrayBuffer>;
+  readonly scales: Float32Array<ArrayBuffer>;
+}
+
+/**
+ * The places of a block's extreme that are tried, in codes from the zero. Clipping it a little, or leaving it inside,
+ * can serve the others: the mean square error of normally distributed weights is 10% less than with −8 alone, and 1%
+ * more than with twenty places. In 8 bits it makes no difference.
+ */
+const places: Readonly<Record<Bits, Float64Array>> = {
+  4: Float64Array.of(-8, -7.6, -8.4, -7.2, -8.8),
+  8: Float64Array.of(-128),
+};
+
+/**
+ * Quantizes whole rows. For each block the code of its extreme is tried at some places, each with the scale that is
+ * best for the codes so found, s = Σ x·q / Σ q² (least squares), and the one with the smallest error is taken.
+ * @param values `[rows, columns]`
+ * @throws RangeError for a value that is not finite
+ */
+export function quantizeRows(values: Float32Array, columns: number, bits: Bits): QuantizedRows {
+  const rows = values.length / columns;
+  const blocks = Math.ceil(columns / BLOCK_SIZE);
+  const codes = new Uint8Array((rows * blocks * BLOCK_SIZE * bits) / 8);
+  const scales = new Float32Array(rows * blocks);
+  const block = new Float64Array(BLOCK_SIZE);
+  const largest = 2 ** (bits - 1) - 1;
+  for (let row = 0, at = 0; row < rows; row++)
+    for (let b = 0; b < blocks; b++, at++) {
+      const start = row * columns + b * BLOCK_SIZE;
+      const count = Math.min(BLOCK_SIZE, columns - b * BLOCK_SIZE);
+      for (let i = 0; i < BLOCK_SIZE; i++) block[i] = i < count ? values[start + i]! : 0;
+      const scale = scaleOf(block, places[bits], largest);
+      scales[at] = scale;
+      encode(block, scale, largest);
+      if (bits === 8) codes.set(block, at * BLOCK_SIZE);
+      else
+        for (let i = 0, place = (at * BLOCK_SIZE) / 2; i < BLOCK_SIZE; i += 2, place++)
+          codes[place] = block[i]! | (block[i + 1]! << 4);
+    }
+  return { codes, scales };
+}
+
+/** The inverse of `quantizeRows`, up to what was lost: float32 `[rows, columns]`. */
+export function dequantizeRows(
+  { codes, scales }: { readonly codes: Uint8Array; readonly scales: Float32Array },
+  columns: number,
+  bits: Bits,
+): Float32Array<ArrayBuffer> {
+  const blocks = Math.ceil(columns / BLOCK_SIZE);
+  const rows = scales.length / blocks;
+  const values = new Float32Array(rows * columns);
+  for (let row = 0; row < rows; row++)
+    for (let column = 0; column < columns; column++) {
+      const place = row * blocks * BLOCK_SIZE + column;
+      const code = bits === 8 ? codes[place]! - 128 : ((codes[place >> 1]! >> (4 * (place & 1))) & 15) - 8;
+      values[row * columns + column] = code * scales[Math.floor(place / BLOCK_SIZE)]!;
+    }
+  return values;
+}
+
+/**
+ * x + ROUND − ROUND is x rounded to a whole number, for |x| < 2⁵¹: the sum has no bits left for a fraction. Much faster
+ * here than `Math.round` or a conversion to an integer.
+ */
+const ROUND = 1.5 * 2 ** 52;
+
+/** The scale of a block, as a 32-bit float. `largest` is the largest code, counted from the zero. */
+function scaleOf(block: Float64Array, places: Float64Array, largest: number): number {
+  const extreme = extremeOf(block);
+  if (extreme === 0) return 0;
+  const zero = largest + 1;
+  let best = -1;
+  let scale = 0;
+  for (let p = 0; p < places.length; p++) {
+    const inverse = places[p]! / extreme;
+    let products = 0;
+    let squares = 0;
+    for (let i = 0; i < BLOCK_SIZE; i++) {
+      const x = block[i]!;
+      let code = x * inverse + ROUND - ROUND;
+      if (code > largest) code = largest;
+      if (code < -zero) code = -zero;
+      products += x * code;
+      squares += code * code;
+    }
+    // Σ (x − s·q)² = Σ x² − (Σ x·q)² / Σ q² at the best s.
+    const gain = (products * products) / squares;
+    if (gain <= best) continue;
+    best = gain;
+    scale = products / squares;
+  }
+  return Math.fround(scale);
+}
+
+/** Puts each value's nearest code in its place. */
+function encode(block: Float64Array, scale: number, largest: number): void {
+  const zero = largest + 1;
+  if (scale === 0) block.fill(zero);
+  else
+    for (let i = 0; i < BLOCK_SIZE; i++) {
+      let code = block[i]! / scale + ROUND - ROUND;
+      if (code > largest) code = largest;
+      if (code < -zero) code = -zero;
+      block[i] = code + zero;
+    }
+}
+
+/** The value farthest from zero, with its sign. @throws RangeError for a value that is not finite */
+function extremeOf(block: Float64Array): number {
+  let extreme = 0;
+  let size = 0;
+  let total = 0;
+  for (let i = 0; i < BLOCK_SIZE; i++) {
+    const x = block[i]!;
+    const magnitude = Math.abs(x);
+    total += magnitude;
+    if (magnitude <= size) continue;
+    size = magnitude;
+    extreme = x;
+  }
+  if (!Number.isFinite(total)) throw new RangeError("expected finite numbers, got others");
+  return extreme;
+}

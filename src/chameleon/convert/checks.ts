@@ -1,0 +1,69 @@
+/** @file What is made sure of before a conversion begins: a place to write to, room there, and undamaged weights. */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { readdir, realpath, stat, statfs } from "node:fs/promises";
+import { dirname, extname, resolve, sep } from "node:path";
+import { UsageError, XPromptError } from "../../errors.ts";
+import { formatBytes } from "../../progress.ts";
+import { attempt } from "../../runtime/files.ts";
+
+/**
+ * Compares weights with the checksum that their folder carries, so that nothing is made of damaged ones.
+ * @param onProgress is given the bytes that were read
+ */
+export async function checkInput(
+  file: string,
+  checksum: string,
+  signal: AbortSignal | undefined,
+  onProgress: (done: number) => void,
+): Promise<void> {
+  const hash = createHash("sha256");
+  let done = 0;
+  await attempt(`reading weights ${file}`, file, async () => {
+    for await (const chunk of createReadStream(file, { highWaterMark: 2 ** 22 })) {
+      signal?.throwIfAborted();
+      hash.update(chunk);
+      done += chunk.length;
+      onProgress(done);
+    }
+  });
+  if (hash.digest("hex") === checksum) return;
+  throw new XPromptError(
+    `reading weights ${file}: their checksum is not the one in config.json: the file is damaged (copy the folder again)`,
+  );
+}
+
+/** @throws XPromptError when a folder of that name can not be made, or holds something else than an older model */
+export async function checkOutput(input: string, output: string): Promise<void> {
+  const doing = `converting into ${output}`;
+  const parent = await stat(dirname(resolve(output))).catch(() => undefined);
+  if (!parent?.isDirectory())
+    throw new XPromptError(`${doing}: expected a folder to put it in, got none (make it first)`);
+  const former = await stat(output).catch(() => undefined);
+  if (!former) return;
+  const [from, to] = [await realpath(input), await realpath(output)];
+  if (from === to || from.startsWith(to + sep))
+    throw new UsageError(`${doing}: expected another folder than the input's, got it (choose another path)`);
+  if (!former.isDirectory())
+    throw new XPromptError(`${doing}: expected a folder or nothing, got a file (choose another path)`);
+  const names = await attempt(doing, output, () => readdir(output));
+  const isModel = names.includes("config.json") && names.some((name) => extname(name) === ".safetensors");
+  if (names.length > 0 && !isModel)
+    throw new XPromptError(
+      `${doing}: expected a model folder, an empty one or nothing, got a folder with ${names[0]} in it (choose another path)`,
+    );
+}
+
+/** @throws XPromptError when the disk has no room for what is not written yet */
+export async function checkRoom(target: string, output: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await attempt(`converting into ${output}`, output, () => statfs(dirname(target)));
+  const written = await stat(target).then(
+    ({ blocks }) => blocks * 512,
+    () => 0,
+  );
+  const needed = bytes - written;
+  if (needed <= bavail * bsize) return;
+  throw new XPromptError(
+    `converting into ${output}: expected ${formatBytes(needed)} free on the disk, got ${formatBytes(bavail * bsize)} (free some space, or choose another disk)`,
+  );
+}

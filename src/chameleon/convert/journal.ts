@@ -1,0 +1,132 @@
+/**
+ * @file The folder beside its output in which a conversion works, `.NAME.converting`, so that one that was interrupted
+ * goes on where it stopped:
+ *
+ * | file | |
+ * |---|---|
+ * | `owner` | the process that works in it |
+ * | `journal.jsonl` | first what is converted, then a line for each tensor whose data are on the disk |
+ * | `folder/` | the model folder in the making |
+ */
+import { type FileHandle, mkdir, open, readFile, rm } from "node:fs/promises";
+import { basename, dirname, join, resolve } from "node:path";
+import { z } from "zod";
+import { XPromptError } from "../../errors.ts";
+import { attempt, writeFileAtomic } from "../../runtime/files.ts";
+import { takeLock } from "../../runtime/lock.ts";
+
+/** What a conversion depends on. Where any of it has changed, nothing of an older one is used. */
+export interface ConversionIdentity {
+  /** Digest of the input's configuration, headers, lengths and times. */
+  readonly input: string;
+  /** The format, and where the image tokenizer comes from. */
+  readonly settings: string;
+}
+
+/** A tensor of the input that was written: SHA-256 of each tensor it became, by name. */
+export interface FinishedSource {
+  readonly source: string;
+  readonly sha256: Readonly<Record<string, string>>;
+}
+
+const identitySchema = z.object({ input: z.string(), settings: z.string() });
+const finishedSchema = z.object({ source: z.string(), sha256: z.record(z.string(), z.string()) });
+
+export class ConversionJournal {
+  /** The model folder in the making. */
+  readonly folder: string;
+  /** What is done, by the name of the input's tensor. */
+  readonly finished = new Map<string, FinishedSource>();
+
+  private constructor(
+    private readonly place: string,
+    private readonly file: FileHandle,
+    private readonly unlock: () => Promise<void>,
+    /** Why the work of an earlier conversion could not be used, if there was one. */
+    readonly discarded: string | undefined,
+  ) {
+    this.folder = join(place, "folder");
+  }
+
+  /**
+   * Opens the working folder of a conversion into `output`, with what an earlier one has done there.
+   * @throws XPromptError when another process is working in it, or the file system refuses
+   */
+  static async open(output: string, identity: ConversionIdentity): Promise<ConversionJournal> {
+    const place = join(dirname(resolve(output)), `.${basename(resolve(output))}.converting`);
+    const doing = `converting into ${output}`;
+    await attempt(doing, output, () => mkdir(join(place, "folder"), { recursive: true }));
+    const unlock = await takeLock(join(place, "owner"), {
+      doing,
+      busy: (holder) =>
+        new XPromptError(
+          `${doing}: expected no other conversion into it, got one by ${holder} (wait for it, or choose another output)`,
+        ),
+    });
+    try {
+      return await ConversionJournal.resume(place, output, identity, unlock);
+    } catch (error) {
+      await unlock();
+      throw error;
+    }
+  }
+
+  private static async resume(
+    place: string,
+    output: string,
+    identity: ConversionIdentity,
+    unlock: () => Promise<void>,
+  ): Promise<ConversionJournal> {
+    const doing = `converting into ${output}`;
+    const path = join(place, "journal.jsonl");
+    const [first, ...rest] = (await readFile(path, "utf8").catch(() => "")).split("\n");
+    const former = parsed(first!, identitySchema);
+    const same = former?.input === identity.input && former.settings === identity.settings;
+    if (!same) {
+      await attempt(doing, output, () => rm(join(place, "folder"), { recursive: true }));
+      await attempt(doing, output, () => mkdir(join(place, "folder")));
+      await writeFileAtomic(path, `${JSON.stringify(identity)}\n`);
+    }
+    const file = await attempt(doing, output, () => open(path, "a"));
+    const discarded =
+      same || !former ? undefined : former.input === identity.input ? "other settings" : "another input";
+    const journal = new ConversionJournal(place, file, unlock, discarded);
+    if (same)
+      for (const line of rest) {
+        const done = parsed(line, finishedSchema); // a line that a kill cut off is none
+        if (done) journal.finished.set(done.source, done);
+      }
+    return journal;
+  }
+
+  /** Notes tensors whose data have reached the disk. */
+  async finish(sources: readonly FinishedSource[]): Promise<void> {
+    for (const each of sources) this.finished.set(each.source, each);
+    // A cut-off line of an earlier process must not swallow the first of these.
+    const lines = sources.map((each) => `\n${JSON.stringify(each)}`).join("");
+    await attempt("noting what is converted", this.place, async () => {
+      await this.file.write(`${lines}\n`);
+      await this.file.datasync();
+    });
+  }
+
+  /** Lets go of the folder and leaves it for a later conversion to go on. */
+  async close(): Promise<void> {
+    await this.file.close();
+    await this.unlock();
+  }
+
+  /** Removes the folder and all that was done. */
+  async discard(): Promise<void> {
+    await this.close();
+    await rm(this.place, { recursive: true, force: true });
+  }
+}
+
+function parsed<S extends z.ZodType>(line: string, schema: S): z.output<S> | undefined {
+  try {
+    return schema.safeParse(JSON.parse(line)).data;
+  } catch {
+    return undefined;
+  }
+}

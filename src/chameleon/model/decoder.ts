@@ -1,0 +1,185 @@
+/** @file Running the transformer with a cache: the one graph that reads prompts and draws tokens. */
+
+import { XPromptError } from "../../errors.ts";
+import {
+  attentionToPast,
+  dataFolder,
+  exportOnnx,
+  Graph,
+  type Initializer,
+  rope,
+  rotaryTables,
+  ShapeError,
+  type Tensor,
+  take,
+  transpose,
+} from "../../graph/index.ts";
+import { floats, int64, Session, type SessionOptions } from "../../runtime/session.ts";
+import type { DecoderConfig } from "../checkpoint/config.ts";
+import { type CacheBlock, cacheInput, cacheOutput, KeyValueCache } from "./cache.ts";
+import { type Attend, embed, head, headWidth, transformer } from "./transformer.ts";
+import { type PictureSpan, pictureSpans } from "./whole-pictures.ts";
+
+/** One row's new tokens and their positions. */
+export interface Stretch {
+  readonly tokens: readonly number[];
+  readonly positions: readonly number[];
+}
+
+export class Decoder {
+  private constructor(
+    readonly config: DecoderConfig,
+    private readonly session: Session,
+  ) {}
+
+  static async create(
+    config: DecoderConfig,
+    weights: ReadonlyMap<string, Initializer>,
+    options: SessionOptions = {},
+  ): Promise<Decoder> {
+    const session = await Session.create(modelOf(config, weights), options, dataFolder(weights.values()));
+    return new Decoder(config, session);
+  }
+
+  newCache(rows: number): KeyValueCache {
+    return new KeyValueCache(rows, this.config);
+  }
+
+  /**
+   * Reads the next tokens of every row, equally many each, and adds them to the cache.
+   * @returns logits of each row's last token, `[rows, vocabulary]`
+   */
+  async read(rows: readonly Stretch[], cache: KeyValueCache): Promise<Float32Array> {
+    let logits: Float32Array = new Float32Array();
+    for (const piece of pieces(rows, this.config)) logits = await this.run(piece, cache, "last");
+    return logits;
+  }
+
+  /** Reads the next tokens of the one row of a cache. @returns logits after each of them, `[tokens, vocabulary]` */
+  async readAll(stretch: Stretch, cache: KeyValueCache): Promise<Float32Array> {
+    const logits = new Float32Array(stretch.tokens.length * this.config.vocabularySize);
+    const before = cache.lengths[0]!;
+    for (const piece of pieces([stretch], this.config)) {
+      const start = (cache.lengths[0]! - before) * this.config.vocabularySize;
+      logits.set(await this.run(piece, cache, "all"), start);
+    }
+    return logits;
+  }
+
+  /** Logits after each token of one sequence that begins at position 0: `[tokens, vocabulary]`. */
+  async logits(tokens: readonly number[]): Promise<Float32Array> {
+    return this.readAll({ tokens, positions: [...tokens.keys()] }, this.newCache(1));
+  }
+
+  /** Reads one sequence from nothing and returns its last `keep` tokens' keys and values. */
+  async compress(stretch: Stretch, keep: number): Promise<CacheBlock> {
+    const cache = this.newCache(1);
+    await this.read([stretch], cache);
+    return cache.block(0, stretch.tokens.length - keep, keep);
+  }
+
+  async release(): Promise<void> {
+    await this.session.release();
+  }
+
+  /** One run of the graph: logits of each row's last token or of all its tokens, `[rows, tokens, vocabulary]`. */
+  private async run(
+    rows: readonly Stretch[],
+    cache: KeyValueCache,
+    wanted: "last" | "all",
+  ): Promise<Float32Array> {
+    const time = rows[0]!.tokens.length;
+    const shape = [rows.length, time];
+    const flat = (key: keyof Stretch) =>
+      int64(
+        rows.flatMap((row) => row[key]),
+        shape,
+      );
+    const kept = wanted === "last" ? [time - 1] : [...rows[0]!.tokens.keys()];
+    const results = await this.session.run({
+      tokens: flat("tokens"),
+      positions: flat("positions"),
+      kept: int64(kept, [kept.length]),
+      ...cache.feeds(
+        time,
+        rows.map(({ tokens }) => wholeIn(tokens, this.config)),
+      ),
+    });
+    cache.appendRun(results, time);
+    return floats(results.logits!);
+  }
+}
+
+/** Most tokens a row that are read in one run: the scores between them and the past are in memory at once. */
+export const PIECE = 256;
+
+/**
+ * Rows of equally many tokens in runs of at most `PIECE` tokens, one after another. A picture that is seen both ways stays
+ * in one run, however long it is.
+ */
+function* pieces(rows: readonly Stretch[], config: DecoderConfig): Generator<readonly Stretch[]> {
+  const { length } = rows[0]!.tokens;
+  const spans = rows.flatMap(({ tokens }) => wholeIn(tokens, config));
+  const isInside = (cut: number) => spans.some(({ first, last }) => first < cut && cut <= last);
+  for (let from = 0, to: number; from < length; from = to) {
+    to = Math.min(from + PIECE, length);
+    while (to > from && isInside(to)) to--;
+    if (to === from) for (to = Math.min(from + PIECE, length); isInside(to); ) to++;
+    const part = (ids: readonly number[]) => ids.slice(from, to);
+    yield rows.map(({ tokens, positions }) => ({ tokens: part(tokens), positions: part(positions) }));
+  }
+}
+
+/** The pictures among tokens that are seen both ways. */
+const wholeIn = (tokens: readonly number[], { wholePictures }: DecoderConfig): PictureSpan[] =>
+  wholePictures ? pictureSpans(tokens, wholePictures) : [];
+
+function modelOf(config: DecoderConfig, weights: ReadonlyMap<string, Initializer>): Uint8Array {
+  try {
+    return exportOnnx(decoding(config), { weights });
+  } catch (error) {
+    if (!(error instanceof ShapeError)) throw error;
+    throw new XPromptError(
+      `loading a model: ${error.message} (config.json and the weights belong to different models, or are damaged)`,
+    );
+  }
+}
+
+/** The decoding graph's outputs: logits of the tokens that are asked for, and every layer's new keys and values. */
+function decoding(config: DecoderConfig): Record<string, Tensor> {
+  const graph = new Graph();
+  const w = graph.scope();
+  const tokens = graph.input("tokens", "int64", ["rows", "time"]);
+  const outputs: Record<string, Tensor> = {};
+  const hidden = transformer(w, embed(w, tokens, config), cachedAttention(graph, config, outputs), config);
+  outputs.logits = head(w, take(hidden, graph.input("kept", "int64", ["kept"]), 1), config); // [rows, kept, vocabulary]
+  return outputs;
+}
+
+/** Attention to the cache and to the new tokens. Notes the new keys and values under the cache's output names. */
+function cachedAttention(graph: Graph, config: DecoderConfig, outputs: Record<string, Tensor>): Attend {
+  const { keyValueHeads, maxPositions } = config;
+  const headDim = headWidth(config);
+  const positions = graph.input("positions", "int64", ["rows", "time"]);
+  const visible = graph.input("visible", "float32", ["rows", 1, "time", "past+time"]);
+  const lengths = graph.input("lengths", "int64", [2]);
+  const tables = rotaryTables(graph, maxPositions, headDim, config.rope);
+  const scaledTables = rotaryTables(graph, maxPositions, headDim, config.rope, 1 / Math.sqrt(headDim));
+  const perHead = (x: Tensor) => transpose(x, [0, 2, 1, 3]); // [rows, heads, time, headDim]
+  const past = (kind: "keys" | "values", layer: number) =>
+    graph.input(cacheInput(kind, layer), "float32", ["rows", keyValueHeads, "past", headDim]);
+  return (layer, projections) => {
+    const keys = rope(perHead(projections.keys), positions, tables);
+    const values = perHead(projections.values);
+    outputs[cacheOutput("keys", layer)] = keys;
+    outputs[cacheOutput("values", layer)] = values;
+    const mixed = attentionToPast(
+      rope(perHead(projections.queries), positions, scaledTables),
+      { keys: past("keys", layer), values: past("values", layer) },
+      { keys, values },
+      lengths,
+      visible,
+    );
+    return perHead(mixed);
+  };
+}

@@ -1,0 +1,39 @@
+/** @file The parameters that a model of given sizes has, by name, without its weights. */
+import { Graph, parameterShapes } from "../../graph/index.ts";
+import type { DecoderConfig } from "../checkpoint/config.ts";
+import { VQ_PREFIX } from "../tokenizers/image-tokenizer.ts";
+import {
+  codesPerImage,
+  codeVectors,
+  decoder,
+  encoder,
+  quantize,
+  type VqganConfig,
+} from "../tokenizers/vqgan.ts";
+import { embed, head, transformer } from "./transformer.ts";
+
+type Shapes = ReadonlyMap<string, readonly number[]>;
+
+/** Of the language model. @throws ShapeError for sizes that do not fit together */
+export function decoderParameters(config: DecoderConfig): Shapes {
+  const graph = new Graph();
+  const w = graph.scope();
+  const x = embed(w, graph.input("tokens", "int64", [1]), config);
+  // Which keys are seen is of no matter to the parameters: the queries stand for what attention gives.
+  head(
+    w,
+    transformer(w, x, (_layer, { queries }) => queries, config),
+    config,
+  );
+  return parameterShapes(graph);
+}
+
+/** Of both halves of the image tokenizer. @throws ShapeError for sizes that do not fit together */
+export function imageTokenizerParameters(config: VqganConfig): Shapes {
+  const graph = new Graph();
+  const w = graph.scope().at(VQ_PREFIX);
+  const pictures = graph.input("pictures", "float32", [1, 3, config.resolution, config.resolution]);
+  quantize(w, encoder(w, pictures, config), config);
+  decoder(w, codeVectors(w, graph.input("codes", "int64", [1, codesPerImage(config)]), config), config);
+  return parameterShapes(graph);
+}

@@ -1,0 +1,229 @@
+/**
+ * @file Pictures to codes and back, with the trained VQGAN.
+ *
+ * @example
+ * const { config, weights } = await openImageTokenizer("chameleon-7b", { imageTokenizer: "vqgan.ckpt" });
+ * const tokenizer = new ImageTokenizer(config, weights);
+ * const codes = await tokenizer.encodeImage(preprocess(await loadImage("photo.jpg"), settings)); // 1024 codes
+ * await savePng("again.png", await tokenizer.decodeImage(codes));
+ */
+import { XPromptError } from "../../errors.ts";
+import { exportOnnx, Graph, type Initializer, reshape, type Tensor } from "../../graph/index.ts";
+import { type Image, metaPreprocessing, type Preprocessing } from "../../image/index.ts";
+import { afterRelease, float32, floats, int64, Session, type SessionOptions } from "../../runtime/session.ts";
+import { codesPerImage, codeVectors, decoder, encoder, quantize, type VqganConfig } from "./vqgan.ts";
+
+/** Name that all weights of the image tokenizer begin with. */
+export const VQ_PREFIX = "model.vqmodel";
+
+/** Whether a weight is of the image tokenizer. */
+export const isOfImages = (name: string): boolean => name.startsWith(`${VQ_PREFIX}.`);
+
+/** Bytes that the pictures of one run may take inside of the network. */
+const RUN_BYTES = 2 ** 27;
+
+/** Bytes of one picture inside of the network: copies of its widest level, and the scores of attention at the lowest. */
+export function pictureBytes(config: VqganConfig): number {
+  const pixels = config.resolution ** 2 * config.baseChannels * config.channelMultiplier[0]!;
+  return Float32Array.BYTES_PER_ELEMENT * (6 * pixels + 2 * codesPerImage(config) ** 2);
+}
+
+type Weights = ReadonlyMap<string, Initializer>;
+
+/**
+ * A picture as the tokenizer takes it: an RGB picture in [0, 1], which becomes [−1, 1], or what `preprocess` makes of
+ * one: the planes of red, green and blue, `[3, side, side]` row by row, about [−1, 1].
+ */
+export type Pixels = Image | Float32Array;
+
+export interface ImageTokenizerOptions extends SessionOptions {
+  /** What the checkpoint's own processor makes of the values of a picture, instead of [−1, 1]. */
+  readonly preprocessing?: Pick<Preprocessing, "scale" | "mean" | "std">;
+}
+
+export class ImageTokenizer {
+  private encoding: Promise<Session> | undefined;
+  private decoding: Promise<Session> | undefined;
+  private isReleased = false;
+
+  constructor(
+    readonly config: VqganConfig,
+    private readonly weights: Weights,
+    private readonly options: ImageTokenizerOptions = {},
+  ) {
+    checkFinite(weights);
+  }
+
+  /** Codes of one picture: `[grid²]`, row by row. */
+  get codesPerImage(): number {
+    return codesPerImage(this.config);
+  }
+
+  /** Whether codes can be made into pictures: published checkpoints often have the encoder alone. */
+  get canDecode(): boolean {
+    return this.weights.has(`${VQ_PREFIX}.decoder.conv_in.weight`);
+  }
+
+  /**
+   * The codes of one picture: `[grid²]` below the number of codes, row by row from the top left.
+   * @param pixels square, of the tokenizer's resolution
+   * @throws XPromptError for another size.
+   */
+  async encodeImage(pixels: Pixels): Promise<Int32Array> {
+    return (await this.encode([pixels]))[0]!;
+  }
+
+  /**
+   * The picture of one row of codes: square, of the tokenizer's resolution, limited to [0, 1].
+   * @param codes `[grid²]`, below the number of codes
+   * @throws XPromptError for other codes, or when there is no decoder.
+   */
+  async decodeImage(codes: ArrayLike<number>): Promise<Image> {
+    return (await this.decode([codes]))[0]!;
+  }
+
+  /**
+   * The codes of each picture, as many together in a run as memory is meant for.
+   * @param images square pictures of the tokenizer's resolution
+   */
+  async encode(images: readonly Pixels[]): Promise<Int32Array[]> {
+    if (images.length === 0) return [];
+    const side = this.config.resolution;
+    for (const image of images) {
+      const expected = (what: string, got: string) =>
+        new XPromptError(`encoding a picture: expected ${what}, got ${got}`);
+      if (image instanceof Float32Array) {
+        if (image.length !== 3 * side * side)
+          throw expected(`planes [3, ${side}, ${side}]`, `${image.length} values`);
+      } else if (image.width !== side || image.height !== side)
+        throw expected(`${side} × ${side} pixels`, `${image.width} × ${image.height}`);
+    }
+    this.encoding ??= this.compile((graph) => {
+      const pictures = graph.input("pictures", "float32", ["n", 3, side, side]);
+      const w = graph.scope().at(VQ_PREFIX);
+      const { codes } = quantize(w, encoder(w, pictures, this.config), this.config);
+      return { codes: reshape(codes, ["n", this.codesPerImage]) };
+    }).catch((error: unknown) => {
+      this.encoding = undefined; // the next call tries again
+      throw error;
+    });
+    const session = await this.encoding;
+    return this.inRuns(images, async (part) => {
+      const { codes } = await session.run({
+        pictures: float32(toPlanes(part, this.options.preprocessing), [part.length, 3, side, side]),
+      });
+      const all = codes!.data as BigInt64Array;
+      return part.map((_, i) =>
+        Int32Array.from({ length: this.codesPerImage }, (_, j) => Number(all[i * this.codesPerImage + j])),
+      );
+    });
+  }
+
+  /**
+   * The picture of each row of codes, as many together in a run as memory is meant for.
+   * @param codes each `[grid²]`, below the number of codes
+   */
+  async decode(codes: readonly ArrayLike<number>[]): Promise<Image[]> {
+    if (codes.length === 0) return [];
+    if (!this.canDecode)
+      throw new XPromptError(
+        "decoding a picture: expected an image tokenizer with its decoder, got the encoder alone, as Hugging Face's Chameleon checkpoints have it " +
+          "(put Meta's vqgan.ckpt, or a VQ-VAE as the folder image_tokenizer, into the model's folder, or give its path as imageTokenizer)",
+      );
+    const count = this.codesPerImage;
+    const known = (code: number) => Number.isInteger(code) && code >= 0 && code < this.config.codes;
+    for (const row of codes) {
+      const wrong = Array.from(row).find((code) => !known(code));
+      if (row.length !== count || wrong !== undefined)
+        throw new XPromptError(
+          `decoding a picture: expected ${count} codes below ${this.config.codes}, got ${wrong === undefined ? row.length : `the code ${wrong}`}`,
+        );
+    }
+    const side = this.config.resolution;
+    this.decoding ??= this.compile((graph) => {
+      const rows = graph.input("codes", "int64", ["n", count]);
+      const w = graph.scope().at(VQ_PREFIX);
+      return { pictures: decoder(w, codeVectors(w, rows, this.config), this.config) };
+    }).catch((error: unknown) => {
+      this.decoding = undefined;
+      throw error;
+    });
+    const session = await this.decoding;
+    return this.inRuns(codes, async (part) => {
+      const rows = part.flatMap((row) => Array.from(row));
+      const { pictures } = await session.run({ codes: int64(rows, [part.length, count]) });
+      return fromPlanes(floats(pictures!), side);
+    });
+  }
+
+  /** Frees the memory. Calling it again is fine. */
+  async release(): Promise<void> {
+    this.isReleased = true;
+    for (const session of [this.encoding, this.decoding])
+      await (await session?.catch(() => undefined))?.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
+  /** Works on as many items at a time as fit into `RUN_BYTES`. */
+  private async inRuns<T, R>(
+    items: readonly T[],
+    run: (part: readonly T[]) => Promise<readonly R[]>,
+  ): Promise<R[]> {
+    const most = Math.max(1, Math.floor(RUN_BYTES / pictureBytes(this.config)));
+    const results: R[] = [];
+    for (let at = 0; at < items.length; at += most) results.push(...(await run(items.slice(at, at + most))));
+    return results;
+  }
+
+  private async compile(build: (graph: Graph) => Record<string, Tensor>): Promise<Session> {
+    if (this.isReleased) throw afterRelease();
+    return Session.create(exportOnnx(build(new Graph()), { weights: this.weights }), this.options);
+  }
+}
+
+/** A weight that is no number would make of every picture the same codes, and of all codes a black picture. */
+function checkFinite(weights: Weights): void {
+  for (const [name, { data }] of weights)
+    if (data instanceof Float32Array && !data.every(Number.isFinite))
+      throw new XPromptError(
+        `loading an image tokenizer: ${name}: expected finite numbers, got others (the weights are damaged: copy them again)`,
+      );
+}
+
+/** Pictures of one size as planes `[n, 3, height, width]`, in [−1, 1] unless the preprocessing is another. */
+export function toPlanes(
+  images: readonly Pixels[],
+  { scale, mean, std }: Pick<Preprocessing, "scale" | "mean" | "std"> = metaPreprocessing,
+): Float32Array {
+  const sizes = images.map((image) => (image instanceof Float32Array ? image.length : image.data.length));
+  const planes = new Float32Array(sizes.reduce((sum, size) => sum + size, 0));
+  let start = 0;
+  for (const [n, image] of images.entries()) {
+    if (image instanceof Float32Array) planes.set(image, start);
+    else {
+      const pixels = image.width * image.height;
+      for (let c = 0; c < 3; c++)
+        for (let i = 0; i < pixels; i++)
+          planes[start + c * pixels + i] = (image.data[i * 3 + c]! * (255 * scale) - mean[c]!) / std[c]!;
+    }
+    start += sizes[n]!;
+  }
+  return planes;
+}
+
+/** The inverse of `toPlanes`, limited to [0, 1]. */
+export function fromPlanes(planes: Float32Array, side: number): Image[] {
+  const pixels = side * side;
+  return Array.from({ length: planes.length / (3 * pixels) }, (_, n) => {
+    const data = new Float32Array(3 * pixels);
+    for (let c = 0; c < 3; c++) {
+      const start = (n * 3 + c) * pixels;
+      for (let i = 0; i < pixels; i++)
+        data[i * 3 + c] = Math.min(1, Math.max(0, (planes[start + i]! + 1) / 2));
+    }
+    return { width: side, height: side, data };
+  });
+}

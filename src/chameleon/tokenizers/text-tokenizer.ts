@@ -1,0 +1,175 @@
+/**
+ * @file Text to token ids and back, for a byte-level BPE `tokenizer.json` (ours, Chameleon's).
+ *
+ * Text comes from users, so it can only ever become *text* tokens: `"<s>"` or `"IMGIMGAZ"` in an instruction is spelled
+ * out like any other word. The encoder is built from a vocabulary that holds no control token at all.
+ */
+import { Tokenizer } from "@huggingface/tokenizers";
+import { z } from "zod";
+import { messageOf, XPromptError } from "../../errors.ts";
+import { checkJson, readJson } from "../../runtime/files.ts";
+import { quote } from "../../runtime/safetensors-header.ts";
+import { TimeLimitError, withTimeLimit } from "../../runtime/time-limit.ts";
+import { exactPreTokenizer } from "./pre-tokenizer.ts";
+import {
+  expressionsOf,
+  type TokenizerFile,
+  tokenizerChecksum,
+  tokenizerFileSchema,
+} from "./tokenizer-file.ts";
+import { WORD } from "./train-bpe.ts";
+import { BYTE_CHARACTERS, Vocabulary, type VocabularyOptions } from "./vocabulary.ts";
+
+/** Longest text that is encoded at once, in UTF-16 code units: far above what any context holds. */
+export const MAX_TEXT_LENGTH = 100_000;
+
+/** What we use of the library, whose own declarations do not resolve under `nodenext`. */
+interface BytePairEncoder {
+  encode(text: string, options: { add_special_tokens: false }): { ids: number[] };
+  decode(ids: number[], options: { clean_up_tokenization_spaces: false }): string;
+}
+
+export class TextTokenizer {
+  readonly vocabulary: Vocabulary;
+  /** SHA-256 of what the file says. */
+  readonly checksum: string;
+  private readonly encoder: BytePairEncoder;
+  /** Whether the file brings regular expressions that may take hours for a short text. */
+  private readonly mayHang: boolean;
+
+  /**
+   * @param json A parsed `tokenizer.json`.
+   * @throws XPromptError if it is not the tokenizer of a Chameleon-family model.
+   */
+  constructor(json: unknown, options: VocabularyOptions = {}) {
+    const file = checkJson(json, tokenizerFileSchema, "reading a tokenizer");
+    this.checksum = tokenizerChecksum(json);
+    this.mayHang = expressionsOf(file).some((expression) => expression !== WORD);
+    this.vocabulary = new Vocabulary(file, options);
+    const text = textOnly(file, this.vocabulary);
+    try {
+      this.encoder = new Tokenizer(text, {});
+    } catch (error) {
+      throw new XPromptError(`reading a tokenizer: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  /**
+   * Reads a `tokenizer.json` from disk.
+   * @param options `checksum`: what `tokenizer_sha256` in the `config.json` beside it says, if it says it
+   * @throws XPromptError as the constructor, or when the file is damaged
+   */
+  static async load(
+    path: string,
+    { checksum, ...options }: VocabularyOptions & { readonly checksum?: string } = {},
+  ): Promise<TextTokenizer> {
+    const json = await readJson(path, z.unknown(), "tokenizer");
+    if (checksum !== undefined && tokenizerChecksum(json) !== checksum)
+      throw new XPromptError(
+        `reading tokenizer ${path}: its checksum is not the one in config.json: the file is damaged (copy the folder again)`,
+      );
+    try {
+      return new TextTokenizer(json, options);
+    } catch (error) {
+      throw new XPromptError(`${path}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  /**
+   * Token ids of `text`, no specials added, none recognised. Any string can be encoded; a lone surrogate, which no
+   * UTF-8 can hold, counts as U+FFFD.
+   * @throws XPromptError if the text is longer than `MAX_TEXT_LENGTH`.
+   */
+  encode(text: string): number[] {
+    if (text.length > MAX_TEXT_LENGTH) {
+      throw new XPromptError(
+        `encoding text: expected at most ${MAX_TEXT_LENGTH} characters, got ${text.length} (shorten it)`,
+      );
+    }
+    return this.limited("encoding text", text.length, () =>
+      this.encoder.encode(text, { add_special_tokens: false }),
+    ).ids;
+  }
+
+  /**
+   * The text of `ids`: `decode(encode(text)) === text` for every well-formed string. Bytes that make no character,
+   * as when generation stopped in the middle of one, come out as U+FFFD.
+   * @param skipSpecial Leaves out image, XP and other control tokens (the default) instead of writing their names.
+   * @throws XPromptError if an id is not in the vocabulary.
+   */
+  decode(ids: Iterable<number>, { skipSpecial = true }: { skipSpecial?: boolean } = {}): string {
+    const parts: string[] = [];
+    let run: number[] = [];
+    const endRun = (): void => {
+      if (run.length > 0)
+        parts.push(
+          this.limited("decoding tokens", run.length, () =>
+            this.encoder.decode(run, { clean_up_tokenization_spaces: false }),
+          ),
+        );
+      run = [];
+    };
+    for (const id of ids) {
+      if (this.vocabulary.isTextToken(id)) {
+        run.push(id);
+        continue;
+      }
+      const name = this.vocabulary.nameOf(id);
+      if (name === undefined) {
+        throw new XPromptError(
+          `decoding tokens: expected ids of the vocabulary (below ${this.vocabulary.size}), got ${id}`,
+        );
+      }
+      if (skipSpecial) continue;
+      endRun();
+      parts.push(name);
+    }
+    endRun();
+    return parts.join("");
+  }
+
+  /** Runs the library on a text, with a time limit where a file of others could make it run without end. */
+  private limited<T>(doing: string, length: number, work: () => T): T {
+    try {
+      return this.mayHang ? withTimeLimit(Math.ceil(TIME_LIMIT + TIME_PER_CHARACTER * length), work) : work();
+    } catch (error) {
+      const got =
+        error instanceof TimeLimitError ? "a regular expression that takes longer" : messageOf(error);
+      throw new XPromptError(
+        `${doing}: expected tokenizer.json to read ${length} characters in a moment, got ${got} (use the tokenizer.json that was published with the model)`,
+      );
+    }
+  }
+}
+
+/** Milliseconds for any text, and for each character more: thirty times what is needed. */
+const TIME_LIMIT = 1000;
+const TIME_PER_CHARACTER = 0.1;
+
+/** The tokenizer without control tokens, checked to be able to spell any text. */
+function textOnly(file: TokenizerFile, vocabulary: Vocabulary): TokenizerFile {
+  const isText = (token: string): boolean => vocabulary.isTextToken(file.model.vocab[token] ?? -1);
+  const missing = BYTE_CHARACTERS.findIndex((character) => !isText(character));
+  if (missing >= 0) {
+    throw new XPromptError(
+      `reading a tokenizer: expected byte-level BPE with all 256 bytes, byte ${missing} is missing`,
+    );
+  }
+  const merges = file.model.merges.filter((merge) => {
+    const token = (typeof merge === "string" ? merge.split(" ") : merge).join("");
+    if (file.model.vocab[token] === undefined) {
+      throw new XPromptError(
+        `reading a tokenizer: the merge to ${quote(token)} has no token (is the file whole?)`,
+      );
+    }
+    return isText(token);
+  });
+  const vocab = Object.fromEntries(Object.entries(file.model.vocab).filter(([token]) => isText(token)));
+  return {
+    ...file,
+    added_tokens: [],
+    pre_tokenizer: exactPreTokenizer(file.pre_tokenizer),
+    post_processor: null,
+    model: { ...file.model, vocab, merges },
+  };
+}

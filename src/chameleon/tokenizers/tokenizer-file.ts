@@ -1,0 +1,111 @@
+/**
+ * @file What a `tokenizer.json` may say: byte-level BPE, with text prepared and cut in the ways in which
+ * `@huggingface/tokenizers` was found to give the ids of Python's `tokenizers`. Whatever Python refuses, or reads
+ * otherwise, is refused here by its name.
+ */
+import { z } from "zod";
+import { sha256 } from "../../runtime/files.ts";
+import { quote } from "../../runtime/safetensors-header.ts";
+
+/** Chameleon's ids end at 65535; the bound keeps a broken file from asking for gigabytes. */
+const tokenId = z
+  .int()
+  .nonnegative()
+  .lt(2 ** 20);
+
+/** A step of preparing, cutting or joining text. */
+type Part = { type: string; [setting: string]: unknown };
+
+const part = <T extends string>(type: T, settings: z.ZodRawShape = {}) =>
+  z.looseObject({ ...settings, type: z.literal(type) });
+
+/** One of these parts, or a sequence of them, which may be nested a little. */
+function partOf(list: string, kinds: [ReturnType<typeof part>, ...ReturnType<typeof part>[]]) {
+  const names = kinds.map(({ shape }) => (shape.type as z.ZodLiteral<string>).value).join(", ");
+  const oneOf = (all: typeof kinds) =>
+    z.discriminatedUnion("type", all, {
+      error: ({ input }) => `expected ${names} or Sequence, got ${quote(Object(input).type)}`,
+    });
+  let any = oneOf(kinds);
+  for (let depth = 0; depth < 3; depth++) any = oneOf([...kinds, part("Sequence", { [list]: z.array(any) })]);
+  return any as z.ZodType<Part>;
+}
+
+const pattern = z.union([z.strictObject({ String: z.string() }), z.strictObject({ Regex: z.string() })], {
+  error: "expected { String } or { Regex }",
+});
+const replace = part("Replace", {
+  pattern,
+  content: z.string().regex(/^[^$]*$/, "expected a text without $, which JavaScript reads otherwise"),
+});
+/** What stands for itself in a vocabulary of bytes: other suffixes and prefixes are of vocabularies of words. */
+const nothing = z.literal("", { error: "expected none, as byte-level BPE has it" }).nullish();
+
+const normalizer = partOf("normalizers", [
+  part("NFC"),
+  part("NFD"),
+  part("NFKC"),
+  part("NFKD"),
+  part("Prepend", { prepend: z.string() }),
+  replace,
+]);
+const preTokenizer = partOf("pretokenizers", [
+  part("Split", { pattern, behavior: z.literal("Isolated"), invert: z.literal(false) }),
+  part("Digits", { individual_digits: z.boolean() }),
+  part("Punctuation", { behavior: z.literal("Isolated").optional() }),
+  part("ByteLevel", {
+    add_prefix_space: z.boolean(),
+    trim_offsets: z.boolean(),
+    use_regex: z.boolean().optional(),
+  }),
+]).refine(endsInBytes, "expected ByteLevel as the last step: the tokens are of bytes");
+const decoder = partOf("decoders", [
+  part("ByteLevel", { add_prefix_space: z.boolean(), trim_offsets: z.boolean() }),
+  part("Fuse"),
+  replace,
+]);
+
+function endsInBytes({ type, pretokenizers }: Part): boolean {
+  const last = Array.isArray(pretokenizers) ? (pretokenizers.at(-1) as Part | undefined) : undefined;
+  return type === "ByteLevel" || (last !== undefined && endsInBytes(last));
+}
+
+const merges = z.union(
+  [
+    z.array(z.tuple([z.string(), z.string()])),
+    z.array(z.string().regex(/^[^ ]+ [^ ]+$/, "expected two tokens with a space between")),
+  ],
+  { error: 'expected pairs of tokens, all as ["a", "b"] or all as "a b"' },
+) as z.ZodType<(string | [string, string])[]>;
+
+/** The parts of a Hugging Face `tokenizer.json` that we read; the rest passes through untouched. */
+export const tokenizerFileSchema = z.looseObject({
+  added_tokens: z.array(z.looseObject({ id: tokenId, content: z.string() })),
+  normalizer: normalizer.nullable(),
+  pre_tokenizer: preTokenizer,
+  post_processor: z.looseObject({ type: z.string() }).nullable(),
+  decoder: decoder.nullable(),
+  model: z.looseObject({
+    type: z.literal("BPE"),
+    dropout: z.literal(0, { error: "expected none: tokens must not depend on chance" }).nullish(),
+    continuing_subword_prefix: nothing,
+    end_of_word_suffix: nothing,
+    vocab: z.record(z.string(), tokenId),
+    merges,
+  }),
+});
+
+export type TokenizerFile = z.infer<typeof tokenizerFileSchema>;
+
+/** SHA-256 of what a `tokenizer.json` says: of its JSON without white space. */
+export const tokenizerChecksum = (json: unknown): string => sha256(JSON.stringify(json));
+
+/** The regular expressions in a file. */
+export function expressionsOf({ normalizer, pre_tokenizer, decoder }: TokenizerFile): string[] {
+  const found: string[] = [];
+  JSON.stringify([normalizer, pre_tokenizer, decoder], (key, value) => {
+    if (key === "Regex") found.push(String(value));
+    return value;
+  });
+  return found;
+}

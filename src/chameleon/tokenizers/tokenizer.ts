@@ -1,0 +1,75 @@
+/** @file Both tokenizers of a model as its users see them: pictures and text to codes and ids, and back. */
+import type { Image } from "../../image/index.ts";
+import type { ImageTokenizer, Pixels } from "./image-tokenizer.ts";
+import type { TextTokenizer } from "./text-tokenizer.ts";
+import type { Vocabulary } from "./vocabulary.ts";
+
+export class Tokenizer {
+  constructor(
+    private readonly text: TextTokenizer,
+    private readonly image: ImageTokenizer,
+  ) {}
+
+  get vocabulary(): Vocabulary {
+    return this.text.vocabulary;
+  }
+
+  /** Side of the pictures in pixels. */
+  get size(): number {
+    return this.image.config.resolution;
+  }
+
+  /** Codes of a picture, grid². */
+  get codesPerImage(): number {
+    return this.image.codesPerImage;
+  }
+
+  /** Whether codes can be turned into pixels: Meta's release in Hugging Face's layout has no decoder. */
+  get decodesImages(): boolean {
+    return this.image.canDecode;
+  }
+
+  /**
+   * The codes of a picture.
+   * @param pixels `size` × `size`: interleaved RGB in [0, 1], or the planes of `preprocess`
+   * @returns `[grid²]`, row by row, each below the number of codes
+   * @throws XPromptError for another size
+   */
+  async encodeImage(pixels: Pixels): Promise<Int32Array> {
+    return this.image.encodeImage(pixels);
+  }
+
+  /** The codes of each picture, `encodeImage` in one run. */
+  async encodeImages(pixels: readonly Pixels[]): Promise<Int32Array[]> {
+    return this.image.encode(pixels);
+  }
+
+  /**
+   * The picture of codes.
+   * @param codes `[grid²]`, row by row
+   * @returns `size` × `size` pixels, interleaved RGB in [0, 1]
+   * @throws XPromptError for another number of codes, one out of range, or a checkpoint without the decoder
+   */
+  async decodeImage(codes: ArrayLike<number>): Promise<Image> {
+    return this.image.decodeImage(codes);
+  }
+
+  /** The picture of each row of codes, `decodeImage` in one run. */
+  async decodeImages(codes: readonly ArrayLike<number>[]): Promise<Image[]> {
+    return this.image.decode(codes);
+  }
+
+  /** Text as token ids, nothing added; names of control tokens in it are spelled out like any other text. */
+  encodeText(text: string): number[] {
+    return this.text.encode(text);
+  }
+
+  /** The text of token ids; image and control tokens are left out. */
+  decodeText(ids: Iterable<number>): string {
+    return this.text.decode(ids);
+  }
+
+  async release(): Promise<void> {
+    await this.image.release();
+  }
+}

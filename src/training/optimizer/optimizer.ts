@@ -1,0 +1,186 @@
+/** @file AdamW and Muon as graph: the new weights and moments are outputs of the run that computes the gradients. */
+import {
+  add,
+  divide,
+  type Graph,
+  matmul,
+  minimum,
+  multiply,
+  reshape,
+  sqrt,
+  subtract,
+  sum,
+  type Tensor,
+} from "../../graph/index.ts";
+import { knownShape } from "../../graph/shape.ts";
+
+/** What a parameter is moved by. */
+export const methods = ["adamw", "muon"] as const;
+export type Method = (typeof methods)[number];
+
+/** Muon's momentum where none is told. */
+export const MOMENTUM = 0.95;
+
+export interface OptimizerSettings {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  /** Share of a weight that is taken away each step, times the learning rate; of matrices and kernels, not of norms. */
+  readonly weightDecay: number;
+  /** Longest gradient, as the norm over all parameters; longer ones are scaled down to it. */
+  readonly clipNorm: number;
+  /** What moves the matrices of layers; all else is AdamW's. Defaults to "adamw". */
+  readonly matrices?: Method;
+  /** Muon's decay of the mean gradient. Defaults to `MOMENTUM`. */
+  readonly momentum?: number;
+}
+
+/** The buffers that training may keep for a parameter. */
+export const roles = ["parameter", "mean", "variance"] as const;
+export type Role = (typeof roles)[number];
+
+/**
+ * The method that moves a parameter. Muon is for maps between hidden states: embeddings, heads and vectors are not
+ * (https://kellerjordan.github.io/posts/muon).
+ */
+export const methodOf = (
+  { matrices = "adamw" }: Pick<OptimizerSettings, "matrices">,
+  name: string,
+): Method => (HIDDEN_MATRIX.test(name) ? matrices : "adamw");
+
+/** Matrices of the transformer's layers, and of the patch decoder's blocks. */
+const HIDDEN_MATRIX = /\.(layers\.\d+\..*_proj|decoder\.block\.\d+\.conv[12])\.weight$/;
+
+/** The buffers that are kept for a parameter. */
+export const rolesOf = (settings: Pick<OptimizerSettings, "matrices">, name: string): readonly Role[] =>
+  methodOf(settings, name) === "muon" ? ["parameter", "mean"] : roles;
+
+/** Name of a buffer among the inputs of the training graph; its new content is the output `next ‹name›`. */
+export const bufferName = (role: Role, parameter: string): string =>
+  role === "parameter" ? parameter : `${role} of ${parameter}`;
+
+export interface Update {
+  /** New buffers, by output name. */
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  /** Norm of the gradient before clipping, float32 scalar. */
+  readonly gradientNorm: Tensor;
+}
+
+/** A parameter as a method sees it. */
+interface Movable {
+  readonly gradient: Tensor;
+  /** A buffer of its before the step. */
+  buffer(role: Role): Tensor;
+  readonly shape: readonly number[];
+}
+/** What is taken away from the parameter, and its new moments. */
+interface Move {
+  readonly step: Tensor;
+  readonly moments: Partial<Record<Role, Tensor>>;
+}
+/** Scalar inputs of a step. */
+interface Scalars {
+  readonly rate: Tensor;
+  readonly meanCorrection: Tensor;
+  readonly varianceCorrection: Tensor;
+}
+
+/**
+ * One step of all parameters, with decoupled weight decay (https://arxiv.org/abs/1711.05101) and clipping by global
+ * norm. Adds the scalar inputs `learning rate`, `mean correction` = 1/(1 − β₁ᵗ) and `variance correction` =
+ * 1/(1 − β₂ᵗ).
+ */
+export function optimize(
+  graph: Graph,
+  parameters: readonly Tensor[],
+  gradients: readonly Tensor[],
+  settings: OptimizerSettings,
+): Update {
+  const scalar = (name: string) => graph.input(name, "float32", []);
+  const scalars: Scalars = {
+    rate: scalar("learning rate"),
+    meanCorrection: scalar("mean correction"),
+    varianceCorrection: scalar("variance correction"),
+  };
+  const gradientNorm = sqrt(gradients.map(sumOfSquares).reduce(add));
+  const clipped = minimum(divide(settings.clipNorm, add(gradientNorm, 1e-6)), 1);
+  const outputs: Record<string, Tensor> = {};
+  for (const [i, parameter] of parameters.entries()) {
+    const name = nameOf(parameter);
+    const { shape } = parameter;
+    const movable: Movable = {
+      gradient: multiply(gradients[i]!, clipped),
+      buffer: (role) => graph.input(bufferName(role, name), "float32", shape),
+      shape: knownShape(shape, name),
+    };
+    const move = methodOf(settings, name) === "muon" ? muon : adamw;
+    const { step, moments } = move(movable, settings, scalars);
+    const isGain = /norm\.(weight|bias)$/.test(name);
+    const decay = parameter.rank >= 2 && !isGain ? settings.weightDecay : 0;
+    const kept = decay === 0 ? parameter : multiply(parameter, subtract(1, multiply(scalars.rate, decay)));
+    const next = { parameter: subtract(kept, step), ...moments };
+    for (const [role, tensor] of Object.entries(next))
+      outputs[nextName(bufferName(role as Role, name))] = tensor;
+  }
+  return { outputs, gradientNorm };
+}
+
+/** AdamW (https://arxiv.org/abs/1711.05101). */
+function adamw(
+  { gradient, buffer }: Movable,
+  { beta1, beta2, epsilon }: OptimizerSettings,
+  { rate, meanCorrection, varianceCorrection }: Scalars,
+): Move {
+  const mean = blend(buffer("mean"), gradient, beta1);
+  const variance = blend(buffer("variance"), multiply(gradient, gradient), beta2);
+  const deviation = add(sqrt(multiply(variance, varianceCorrection)), epsilon);
+  const step = divide(multiply(mean, multiply(rate, meanCorrection)), deviation);
+  return { step, moments: { mean, variance } };
+}
+
+/**
+ * Muon with Nesterov momentum (https://kellerjordan.github.io/posts/muon): the mean gradient with all its singular
+ * values made 1, so that rare directions move as far as common ones. Scaled by 0.2 √max(rows, columns), it moves a
+ * weight as far as AdamW does (https://arxiv.org/abs/2502.16982), and takes the same rates.
+ */
+function muon(
+  { gradient, buffer, shape }: Movable,
+  { momentum = MOMENTUM }: OptimizerSettings,
+  { rate }: Scalars,
+): Move {
+  const mean = blend(buffer("mean"), gradient, momentum);
+  const ahead = blend(mean, gradient, momentum);
+  const scale = 0.2 * Math.sqrt(Math.max(...shape));
+  return { step: multiply(orthogonalized(ahead), multiply(rate, scale)), moments: { mean } };
+}
+
+/** The matrix with its singular values brought near 1 (0.68 to 1.13), by five Newton–Schulz iterations. */
+function orthogonalized(x: Tensor): Tensor {
+  const [a, b, c] = [3.4445, -4.775, 2.0315];
+  const [rows, columns] = x.shape;
+  const isTall = rows! > columns!;
+  let y = divide(x, add(sqrt(sumOfSquares(x)), 1e-7));
+  for (let i = 0; i < 5; i++) {
+    const gram = matmul(y, y, isTall ? { transposeX: true } : { transposeY: true });
+    const factor = add(multiply(gram, b), multiply(matmul(gram, gram), c));
+    y = add(multiply(y, a), isTall ? matmul(y, factor) : matmul(factor, y));
+  }
+  return y;
+}
+
+export const nextName = (buffer: string): string => `next ${buffer}`;
+
+export function nameOf({ source }: Tensor): string {
+  if (source.kind !== "parameter")
+    throw new TypeError(`expected a parameter, got a tensor from an ${source.kind}`);
+  return source.name;
+}
+
+/** old · β + new · (1 − β) */
+function blend(old: Tensor, latest: Tensor, beta: number): Tensor {
+  return add(multiply(old, beta), multiply(latest, 1 - beta));
+}
+
+function sumOfSquares(x: Tensor): Tensor {
+  return reshape(sum(multiply(x, x)), []);
+}

@@ -1,0 +1,141 @@
+/**
+ * @file Checkpoints of a run: weights, optimizer moments and whatever else the task keeps, bit for bit, so that a run
+ * that was killed goes on as if it had not been. The folder is replaced whole; its checksum is verified on reading.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { XPromptError } from "../../errors.ts";
+import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../../runtime/files.ts";
+import { SafetensorsFile, type TensorToWrite, writeSafetensors } from "../../runtime/safetensors.ts";
+import { recoverDirectory } from "../../runtime/temporary.ts";
+import { describeDifference, recipeDigest } from "../recipe.ts";
+import type { TrainingState } from "./state.ts";
+
+const FOLDER = "checkpoint";
+const TENSORS = "state.safetensors";
+const RECORD = "training.json";
+
+const recordSchema = z.object({
+  step: z.int().min(0),
+  sha256: z.string(),
+  /** Checksum of the frozen weights, where there are some: they are not copied into the checkpoint. */
+  frozen: z.string().optional(),
+  /** Digests of the data sets that are trained on, in the recipe's order; older checkpoints do not say. */
+  sets: z.array(z.string()).optional(),
+  recipe: z.looseObject({ kind: z.string() }),
+});
+
+/** Arrays that a task keeps besides weights and moments, by name; restored in place. */
+export type Extras = Readonly<Record<string, Float32Array>>;
+
+/** Settings that may change between the parts of a run without changing what it computes. */
+const FREE_SETTINGS = ["checkpointEvery", "logEvery", "evaluateEvery", "sheetEvery", "workers"];
+
+/** Writes the checkpoint of a run folder; returns its path. */
+export async function saveCheckpoint(
+  run: string,
+  state: TrainingState,
+  extras: Extras,
+  recipe: object,
+  sets: readonly string[] = [],
+): Promise<string> {
+  const folder = join(run, FOLDER);
+  const write = async (temporary: string) => {
+    const path = join(temporary, TENSORS);
+    await writeSafetensors(path, tensorsOf(state, extras), { step: String(state.step) });
+    const sha256 = await sha256File(path, "checkpoint");
+    const record = { step: state.step, sha256, frozen: state.frozen?.checksum, sets, recipe };
+    await writeFileAtomic(join(temporary, RECORD), `${JSON.stringify(record, null, 2)}\n`);
+  };
+  await writeFolderAtomic(folder, write, { replace: true });
+  return folder;
+}
+
+/**
+ * Restores the checkpoint of a run folder into `state` and `extras`.
+ * @throws XPromptError when there is none, it is damaged, it was made by a recipe that differs in what it computes, or
+ * with other records in the data sets.
+ */
+export async function loadCheckpoint(
+  run: string,
+  state: TrainingState,
+  extras: Extras,
+  recipe: object,
+  sets: readonly string[] = [],
+): Promise<void> {
+  const folder = join(run, FOLDER);
+  const record = await readJson(join(folder, RECORD), recordSchema, "checkpoint");
+  const path = join(folder, TENSORS);
+  const [before, now] = [record.recipe, recipe].map(computedPart);
+  if (recipeDigest(before!) !== recipeDigest(now!))
+    throw new XPromptError(
+      `resuming ${run}: expected the recipe it was started with, got ${describeDifference(before!, now!).join("; ")} (use the same settings; for more steps of a finished run, start another with --init=${run}/model)`,
+    );
+  if (record.frozen !== state.frozen?.checksum)
+    throw new XPromptError(
+      `resuming ${run}: expected the model that it was started on (weights ${record.frozen?.slice(0, 16)}), got another (${state.frozen?.checksum.slice(0, 16)}) in its place (put it back, or start anew without --resume)`,
+    );
+  if (record.sets && String(record.sets) !== String(sets))
+    throw new XPromptError(
+      `resuming ${run}: expected data sets and gathered pictures as they were when it was started, got others (put them back, or start anew without --resume)`,
+    );
+  if ((await sha256File(path, "checkpoint")) !== record.sha256)
+    throw new XPromptError(
+      `reading checkpoint ${path}: its checksum is not the recorded one: the file is damaged (copy it again, or start anew without --resume)`,
+    );
+  const file = await SafetensorsFile.open(path);
+  try {
+    const { step = String(record.step) } = file.metadata;
+    if (step !== String(record.step))
+      throw new XPromptError(
+        `reading checkpoint ${folder}: ${RECORD} says step ${record.step}, ${TENSORS} ${step}: one of them is damaged (copy it again, or start anew without --resume)`,
+      );
+    for (const { name, shape, data } of tensorsOf(state, extras)) {
+      const values = await file.readFloat32(name);
+      if (values.length !== data.length)
+        throw new XPromptError(
+          `reading checkpoint ${path}: ${name}: expected shape [${shape}], got ${values.length} values (a checkpoint of another model?)`,
+        );
+      data.set(values);
+    }
+  } finally {
+    await file.close();
+  }
+  state.step = record.step;
+}
+
+/** The steps that a run has done, by its checkpoint. @throws XPromptError when there is none, or it is damaged */
+export async function stepsDone(run: string): Promise<number> {
+  const record = await readJson(join(run, FOLDER, RECORD), recordSchema, "checkpoint");
+  return record.step;
+}
+
+/** Whether a run folder holds a checkpoint; one that a killed writer had set aside is put back first. */
+export async function hasCheckpoint(run: string): Promise<boolean> {
+  await recoverDirectory(run);
+  return existsSync(join(run, FOLDER, RECORD));
+}
+
+function tensorsOf(
+  state: TrainingState,
+  extras: Extras,
+): (TensorToWrite & { readonly data: Float32Array })[] {
+  const buffers = [...state.buffers].map(([name, { shape, data }]) => ({
+    name,
+    dtype: "F32" as const,
+    shape,
+    data,
+  }));
+  const others = Object.entries(extras).map(([name, data]) => ({
+    name: `extra ${name}`,
+    dtype: "F32" as const,
+    shape: [data.length],
+    data,
+  }));
+  return [...buffers, ...others];
+}
+
+function computedPart(recipe: object): object {
+  return Object.fromEntries(Object.entries(recipe).filter(([key]) => !FREE_SETTINGS.includes(key)));
+}

@@ -1,0 +1,43 @@
+/**
+ * @file The thread behind `SampleStream`: receives steps, answers with batches.
+ */
+import { parentPort, workerData } from "node:worker_threads";
+import { XPromptError } from "../../errors.ts";
+import { loadSource, type WorkerAnswer, type WorkerSetup } from "./workers.ts";
+
+const port = parentPort!;
+const source = loadSource(workerData as WorkerSetup);
+source.catch(() => {}); // It is told with every step.
+
+port.on("message", async (step: number) => {
+  let answer: WorkerAnswer;
+  try {
+    const batchOf = await source;
+    answer = { step, batch: await batchOf(step) };
+    port.postMessage(answer, ownBuffers(answer.batch));
+  } catch (error) {
+    answer = { step, error: asError(error), ours: error instanceof XPromptError };
+    port.postMessage(answer);
+  }
+});
+
+/** Buffers that arrays in `value` fill alone, so that they can move instead of being copied. */
+function ownBuffers(value: unknown, found = new Set<ArrayBuffer>()): ArrayBuffer[] {
+  if (value instanceof ArrayBuffer) {
+    found.add(value);
+  } else if (ArrayBuffer.isView(value)) {
+    const { buffer, byteLength } = value;
+    if (buffer instanceof ArrayBuffer && byteLength === buffer.byteLength) found.add(buffer);
+  } else if (typeof value === "object" && value !== null) {
+    const items = value instanceof Map || value instanceof Set ? [...value.values()] : Object.values(value);
+    for (const each of items) ownBuffers(each, found);
+  }
+  return [...found];
+}
+
+/** An error as a structured clone carries it, whatever was thrown. */
+function asError(thrown: unknown): Error {
+  const error = new Error(thrown instanceof Error ? thrown.message : String(thrown));
+  if (thrown instanceof Error) error.stack = thrown.stack;
+  return error;
+}

@@ -1,0 +1,158 @@
+/**
+ * @file TensorBoard event files: TFRecords of `tensorflow.Event` protocol buffers. Field numbers are those of
+ * tensorflow/core/util/event.proto and tensorflow/core/framework/summary.proto.
+ */
+import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { attempt } from "../../runtime/files.ts";
+import { buildWith } from "../../runtime/resources.ts";
+
+export interface EventWriterOptions {
+  /** The last step whose events stay, of a run that resumes: TensorBoard forgets later ones in older files. */
+  readonly resumeAt?: number;
+  /** Milliseconds since 1970. Defaults to the system's clock. */
+  readonly clock?: () => number;
+}
+
+let filesOfThisProcess = 0;
+
+export class EventWriter {
+  private constructor(
+    /** Where the events go. */
+    readonly path: string,
+    private readonly file: FileHandle,
+    private readonly clock: () => number,
+  ) {}
+
+  /**
+   * Starts a new event file in `folder`: TensorBoard reads all of a folder's files, in the order of their names.
+   * @throws XPromptError when the file cannot be made
+   */
+  static async open(
+    folder: string,
+    { resumeAt, clock = Date.now }: EventWriterOptions = {},
+  ): Promise<EventWriter> {
+    const seconds = Math.floor(clock() / 1000)
+      .toString()
+      .padStart(10, "0");
+    const name = `events.out.tfevents.${seconds}.${hostname()}.${process.pid}.${filesOfThisProcess++}`;
+    const path = join(folder, name);
+    const file = await attempt(`making ${path}`, path, async () => {
+      await mkdir(folder, { recursive: true });
+      return open(path, "ax");
+    });
+    return buildWith(async (resources) => {
+      const writer = resources.own(new EventWriter(path, file, clock));
+      await writer.write(0, (event) => event.tag(3, WireType.LengthDelimited).string("brain.Event:2"));
+      if (resumeAt !== undefined) {
+        // SessionLog { status: START }: everything from this step on is void.
+        await writer.write(resumeAt + 1, (event) =>
+          message(event, 7, (log) => log.tag(1, WireType.Varint).int32(1)),
+        );
+      }
+      return writer;
+    });
+  }
+
+  /** One point on each of the named curves. */
+  async scalars(step: number, values: Readonly<Record<string, number>>): Promise<void> {
+    await this.summary(step, (summary) => {
+      for (const [name, value] of Object.entries(values)) {
+        message(summary, 1, (field) => {
+          field.tag(1, WireType.LengthDelimited).string(name);
+          field.tag(2, WireType.Bit32).float(value);
+        });
+      }
+    });
+  }
+
+  /**
+   * A picture under `name`.
+   * @param png the bytes of a PNG file
+   * @throws TypeError when they are not
+   */
+  async image(step: number, name: string, png: Uint8Array): Promise<void> {
+    const { width, height, channels } = pngHeader(png);
+    await this.summary(step, (summary) => {
+      message(summary, 1, (field) => {
+        field.tag(1, WireType.LengthDelimited).string(name);
+        message(field, 4, (image) => {
+          image.tag(1, WireType.Varint).int32(height);
+          image.tag(2, WireType.Varint).int32(width);
+          image.tag(3, WireType.Varint).int32(channels);
+          image.tag(4, WireType.LengthDelimited).bytes(png);
+        });
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.file.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  private summary(step: number, fill: (summary: BinaryWriter) => void): Promise<void> {
+    return this.write(step, (event) => message(event, 5, fill));
+  }
+
+  /** Event { wall_time = 1, step = 2, oneof what }. As in every proto3 writer, a step of 0 is left out. */
+  private async write(step: number, fill: (event: BinaryWriter) => void): Promise<void> {
+    const event = new BinaryWriter();
+    event.tag(1, WireType.Bit64).double(this.clock() / 1000);
+    if (step !== 0) event.tag(2, WireType.Varint).int64(step);
+    fill(event);
+    await attempt(`writing ${this.path}`, this.path, () => this.file.appendFile(tfRecord(event.finish())));
+  }
+}
+
+/** Adds a nested message as field `number`. */
+function message(into: BinaryWriter, number: number, fill: (inner: BinaryWriter) => void): void {
+  into.tag(number, WireType.LengthDelimited).fork();
+  fill(into);
+  into.join();
+}
+
+/** Length (u64), its masked checksum (u32), the data, its masked checksum (u32), all little-endian. */
+export function tfRecord(data: Uint8Array): Uint8Array {
+  const record = Buffer.alloc(12 + data.length + 4);
+  record.writeBigUInt64LE(BigInt(data.length), 0);
+  record.writeUInt32LE(maskedCrc32c(record.subarray(0, 8)), 8);
+  record.set(data, 12);
+  record.writeUInt32LE(maskedCrc32c(data), 12 + data.length);
+  return record;
+}
+
+/** A checksum that is safe to store inside checksummed data: rotated right by 15 bits, plus a constant. */
+function maskedCrc32c(data: Uint8Array): number {
+  const crc = crc32c(data);
+  return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
+}
+
+/** For each byte, the remainder by the Castagnoli polynomial 0x1EDC6F41, bits reversed. */
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
+  return crc;
+});
+
+/** CRC-32C (RFC 3720, appendix B.4). Node's zlib has only the other polynomial. */
+export function crc32c(data: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (const byte of data) crc = CRC_TABLE[(crc ^ byte) & 0xff]! ^ (crc >>> 8);
+  return ~crc >>> 0;
+}
+
+/** What the IHDR chunk says; channels as TensorBoard counts them (a palette is of RGB). */
+function pngHeader(png: Uint8Array): { width: number; height: number; channels: number } {
+  const bytes = Buffer.from(png.buffer, png.byteOffset, png.byteLength);
+  if (bytes.length < 33 || bytes.toString("latin1", 1, 4) !== "PNG") {
+    throw new TypeError("EventWriter.image: expected the bytes of a PNG file, got something else");
+  }
+  const channels = { 0: 1, 2: 3, 3: 3, 4: 2, 6: 4 }[bytes[25]!] ?? 3;
+  return { width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20), channels };
+}

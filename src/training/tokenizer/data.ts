@@ -1,0 +1,119 @@
+/**
+ * @file Batches of pictures for the image tokenizer: both sides of pairs of every family, gathered pictures as they are, and collages of them. Where
+ * two pictures of a batch are the same in and around a cell of the grid, the batch says so: their codes should be, too,
+ * for a transformer can only learn to keep what looks the same if it reads the same.
+ */
+import { toPlanes } from "../../chameleon/tokenizers/image-tokenizer.ts";
+import { gridSide, type VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
+import type { Image } from "../../image/index.ts";
+import { Random } from "../../random.ts";
+import { familiesOf, openWorlds, type WorldSettings } from "../../tasks/index.ts";
+
+export interface PictureOptions extends WorldSettings {
+  readonly seed: number;
+  /** Keeps training and held-out pictures apart: it names the random stream. */
+  readonly part: "train" | "held out" | "codebook";
+  readonly batch: number;
+  readonly size: number;
+  /** Cells along a side of the code grid. */
+  readonly grid: number;
+  /** Share of the pictures that are collages of two others. */
+  readonly collages: number;
+}
+
+export const pictureOptions = (
+  { seed, batch, collages, pictures, worlds }: Omit<PictureOptions, "part" | "size" | "grid">,
+  config: VqganConfig,
+  part: PictureOptions["part"],
+): PictureOptions => ({
+  seed,
+  part,
+  batch,
+  collages,
+  pictures,
+  worlds,
+  size: config.resolution,
+  grid: gridSide(config),
+});
+
+export interface PictureBatch {
+  /** float32 `[batch, 3, size, size]` in [−1, 1]. */
+  readonly pictures: Float32Array;
+  /** int64 `[batch · grid²]`: for each cell, one that looks the same, or itself. */
+  readonly twins: BigInt64Array;
+}
+
+/** Difference of two values in [0, 1] that no eye sees. */
+const INVISIBLE = 0.01;
+
+/** Share of gathered pictures that are shown as they are, rather than as both sides of a change. */
+const PLAIN = 0.5;
+
+/** Batch `step`: a pure function of the options and the step. */
+export function createSource(options: PictureOptions): (step: number) => PictureBatch {
+  const { seed, part, batch, size, grid, collages } = options;
+  const worlds = openWorlds(options, part === "held out" ? "heldOut" : "train");
+  const collageCount = Math.min(batch - 2, Math.round(collages * batch));
+  const drawnCount = batch - collageCount;
+  return (step) => {
+    const pairs = Array.from({ length: Math.ceil(drawnCount / 2) }, (_, i) => {
+      const random = Random.of(seed, "pictures", part, step, i);
+      const world = worlds.draw(random);
+      if (world && random.chance(PLAIN))
+        return [world.picture(random, size).picture, world.picture(random, size).picture];
+      const { input, output } = random
+        .pick(familiesOf(worlds, world?.name))
+        .draw(random)
+        .pair(random, size, world);
+      return [input, output];
+    });
+    const images = pairs.flat().slice(0, drawnCount);
+    const twins = BigInt64Array.from({ length: batch * grid * grid }, (_, i) => BigInt(i));
+    const link = (picture: number, other: number) => {
+      const same = sameCells(images[picture]!, images[other]!, grid);
+      for (const cell of same) twins[picture * grid ** 2 + cell] = BigInt(other * grid ** 2 + cell);
+    };
+    for (let i = 1; i < drawnCount; i += 2) link(i, i - 1);
+    for (let i = drawnCount; i < batch; i++) {
+      const random = Random.of(seed, "collage", part, step, i);
+      const [first, second] = random.shuffle([...Array(drawnCount).keys()]) as [number, number];
+      images.push(collage(random, images[first]!, images[second]!));
+      link(i, first);
+      link(i, second);
+    }
+    return { pictures: toPlanes(images), twins };
+  };
+}
+
+/** One picture with a rectangle of another. */
+function collage(random: Random, ground: Image, laid: Image): Image {
+  const { width, height } = ground;
+  const span = (length: number) => {
+    const extent = random.integer(Math.ceil(length / 4), Math.floor((3 * length) / 4));
+    const start = random.integer(0, length - extent);
+    return [start, start + extent] as const;
+  };
+  const [[left, right], [top, bottom]] = [span(width), span(height)];
+  const data = ground.data.slice();
+  for (let y = top; y < bottom; y++) {
+    const [from, to] = [(y * width + left) * 3, (y * width + right) * 3];
+    data.set(laid.data.subarray(from, to), from);
+  }
+  return { width, height, data };
+}
+
+/** Cells of the grid that look the same in both pictures, half a cell around them included. */
+function sameCells(a: Image, b: Image, grid: number): number[] {
+  const cell = a.width / grid;
+  const margin = Math.floor(cell / 2);
+  const isSame = (left: number, top: number): boolean => {
+    for (let y = Math.max(0, top - margin); y < Math.min(a.height, top + cell + margin); y++)
+      for (let x = Math.max(0, left - margin); x < Math.min(a.width, left + cell + margin); x++)
+        for (let i = (y * a.width + x) * 3; i < (y * a.width + x + 1) * 3; i++)
+          if (Math.abs(a.data[i]! - b.data[i]!) > INVISIBLE) return false;
+    return true;
+  };
+  return Array.from({ length: grid * grid }, (_, i) => i).filter((i) =>
+    isSame((i % grid) * cell, Math.floor(i / grid) * cell),
+  );
+}

@@ -1,0 +1,146 @@
+/** @file What a tokenizer run begins with: weights drawn at random, or another model's to go on from. */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { z } from "zod";
+import { loadTokenizers, readWeights, type Weight } from "../../chameleon/checkpoint/folder.ts";
+import { isOfImages, VQ_PREFIX } from "../../chameleon/tokenizers/image-tokenizer.ts";
+import { patchSide } from "../../chameleon/tokenizers/patches.ts";
+import { gridSide, type VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
+import { XPromptError } from "../../errors.ts";
+import { Progress } from "../../progress.ts";
+import { Random } from "../../random.ts";
+import { readJson } from "../../runtime/files.ts";
+import { resolveModel } from "../../xprompt/models.ts";
+import { type Filling, initialize, TrainingState } from "../run/state.ts";
+import { createSource, pictureOptions } from "./data.ts";
+import { cellsOf, kMeans } from "./kmeans.ts";
+import type { TokenizerRecipe } from "./recipe.ts";
+
+export const CODEBOOK = `${VQ_PREFIX}.quantize.embedding.weight`;
+
+/** What a run begins with: sizes, and the weights and `tokenizer.json` of the model to go on from. */
+export interface Start {
+  readonly config: VqganConfig;
+  readonly weights?: ReadonlyMap<string, Weight>;
+  readonly tokenizer?: unknown;
+}
+
+/** @throws XPromptError when there is no such model, or the sizes do not go together */
+export async function startOf(recipe: TokenizerRecipe): Promise<Start> {
+  const { init, train, model } = recipe;
+  if (init !== undefined) {
+    const folder = await resolveModel(init);
+    const { image } = await loadTokenizers(folder);
+    const weights = await readWeights(folder, undefined, isOfImages);
+    const tokenizer = await readJson(join(folder, "tokenizer.json"), z.unknown(), "tokenizer");
+    const config = model.encoderTile ? { ...image.config, encoderTile: model.encoderTile } : image.config;
+    checkSizes(config);
+    return { config, weights, tokenizer };
+  }
+  if (train !== "all")
+    throw new XPromptError(
+      `tokenizer recipe: train: ${train}: expected init to name the model whose codes are to stay`,
+    );
+  const config = model.patches ? { ...model, embedDim: 3 * patchSide(model) ** 2 } : model;
+  checkSizes(config);
+  if (!model.patches) return { config };
+  const data = await patchCodebook(recipe, config);
+  const shape = [config.codes, config.embedDim];
+  return { config, weights: new Map([[CODEBOOK, { dtype: "float32", shape, data }]]) };
+}
+
+/** The centroids of the cells of training pictures. */
+async function patchCodebook(recipe: TokenizerRecipe, config: VqganConfig): Promise<Float32Array> {
+  const { seed, batch, kMeans: settings, threads } = recipe;
+  const source = createSource(pictureOptions(recipe, config, "codebook"));
+  const width = config.embedDim;
+  const perBatch = batch * gridSide(config) ** 2 * width;
+  const batches = Math.ceil(settings.pictures / batch);
+  const vectors = new Float32Array(batches * perBatch);
+  for (let i = 0; i < batches; i++)
+    vectors.set(cellsOf(source(i).pictures, config.resolution, patchSide(config)), i * perBatch);
+  const progress = new Progress({ label: "codebook", total: settings.iterations });
+  try {
+    return await kMeans(vectors, width, {
+      count: config.codes,
+      iterations: settings.iterations,
+      random: Random.of(seed, "k-means"),
+      session: { threads },
+      onProgress: (iteration, error) =>
+        progress.update(iteration, { psnr: (-10 * Math.log10(error / 4)).toFixed(2) }),
+    });
+  } finally {
+    progress.stop();
+  }
+}
+
+/** Weights to train, as they begin, and those that stay. */
+export function initialState(
+  { config, weights }: Start,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  { seed, train, optimizer }: TokenizerRecipe,
+): TrainingState {
+  const names = [...shapes.keys()];
+  const trained = names.filter((name) => isTrained(name, train, config));
+  const kept = names.filter((name) => !trained.includes(name));
+  const frozen = weights &&
+    kept.length > 0 && {
+      weights: new Map(kept.map((name) => [name, weights.get(name)!])),
+      checksum: digestOf(kept.map((name) => weights.get(name)!)),
+    };
+  const state = new TrainingState(
+    new Map(trained.map((name) => [name, shapes.get(name)!])),
+    frozen || undefined,
+    optimizer,
+  );
+  initialize(state, (name) => Random.of(seed, "weights", name), fillingOf(config));
+  for (const name of trained) {
+    const weight = weights?.get(name);
+    if (weight) state.values(name).set(weight.data);
+  }
+  return state;
+}
+
+/** The codebook of patches stays as k-means made it: its vectors are what codes look like. */
+function isTrained(name: string, train: TokenizerRecipe["train"], { patches }: VqganConfig): boolean {
+  if (train === "decoder") return /\.(post_quant_conv|decoder)\./.test(name);
+  return name !== CODEBOOK || (train === "all" && !patches);
+}
+
+function digestOf(weights: readonly Weight[]): string {
+  const hash = createHash("sha256");
+  for (const { data } of weights) hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  return hash.digest("hex");
+}
+
+/** @throws XPromptError naming the first size that does not go with another one */
+function checkSizes(config: VqganConfig): void {
+  const { resolution, channelMultiplier, baseChannels, normGroups, encoderTile = resolution } = config;
+  const refuse = (what: string) => {
+    throw new XPromptError(`tokenizer recipe: ${what}`);
+  };
+  const shrink = 2 ** (channelMultiplier.length - 1);
+  if (resolution % shrink !== 0)
+    refuse(
+      `model.resolution: expected a multiple of ${shrink}, for ${channelMultiplier.length} levels, got ${resolution}`,
+    );
+  if (resolution % encoderTile !== 0 || encoderTile % shrink !== 0)
+    refuse(
+      `model.encoderTile: expected a multiple of ${shrink} that divides the resolution ${resolution}, got ${encoderTile}`,
+    );
+  if (baseChannels % normGroups !== 0)
+    refuse(`model.baseChannels: expected a multiple of the ${normGroups} normGroups, got ${baseChannels}`);
+}
+
+/** Last kernels of the patch decoder's branches: each begins without effect. */
+const LAST_OF_BRANCH = /\.decoder\.(conv_out|block\.\d+\.conv2)\.weight$/;
+
+/** Kaiming-like deviations: variance 1 / fan-in; the codebook's entries start near the encoder's small outputs. */
+function fillingOf({ patches }: VqganConfig): (name: string, shape: readonly number[]) => Filling {
+  return (name, shape) => {
+    if (name === CODEBOOK) return { deviation: 0.5 };
+    if (patches && LAST_OF_BRANCH.test(name)) return { constant: 0 };
+    if (shape.length === 1) return { constant: name.endsWith("weight") ? 1 : 0 };
+    return { deviation: 1 / Math.sqrt(shape.slice(1).reduce((product, dim) => product * dim, 1)) };
+  };
+}

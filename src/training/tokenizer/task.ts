@@ -1,0 +1,269 @@
+/**
+ * @file Training the image tokenizer: reconstruction, codebook and commitment losses (VQ-VAE,
+ * https://arxiv.org/abs/1711.00937), and revival of codes that nothing is mapped to.
+ */
+import { vqganToJson } from "../../chameleon/checkpoint/config.ts";
+import { type Weight, writeModelFolder } from "../../chameleon/checkpoint/folder.ts";
+import { fromPlanes, ImageTokenizer, VQ_PREFIX } from "../../chameleon/tokenizers/image-tokenizer.ts";
+import { trainBpe } from "../../chameleon/tokenizers/train-bpe.ts";
+import { decoder, encoder, gridSide, quantize, type VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
+import {
+  abs,
+  add,
+  embedding,
+  Graph,
+  mean,
+  multiply,
+  parameterShapes,
+  reshape,
+  slice,
+  stopGradient,
+  subtract,
+  type Tensor,
+  transpose,
+} from "../../graph/index.ts";
+import { contactSheet, type Image } from "../../image/index.ts";
+import { Random } from "../../random.ts";
+import { buildWith, type Resources } from "../../runtime/resources.ts";
+import { float32, floats, int64, type Value } from "../../runtime/session.ts";
+import { caption, drawScene, familiesOf, openWorlds } from "../../tasks/index.ts";
+import { trainingMemory } from "../run/memory.ts";
+import type { TrainingTask } from "../run/run.ts";
+import type { TrainingState } from "../run/state.ts";
+import { type Objective, TrainingStep } from "../run/step.ts";
+import { moduleBeside, SampleStream } from "../run/workers.ts";
+import { createSource, type PictureBatch, type PictureOptions, pictureOptions } from "./data.ts";
+import type { TokenizerRecipe } from "./recipe.ts";
+import { CODEBOOK, initialState, startOf } from "./start.ts";
+
+const HELD_OUT_BATCHES = 4;
+
+/** Pictures that went through the image tokenizer, and which of their cells look the same. */
+interface Reconstruction extends Pick<PictureBatch, "twins"> {
+  readonly images: readonly Image[];
+  readonly codes: readonly Int32Array[];
+  readonly copies: readonly Image[];
+}
+
+/** Makes a run of the recipe ready. */
+export function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTask<PictureBatch>> {
+  return buildWith((resources) => prepareTokenizer(recipe, resources));
+}
+
+async function prepareTokenizer(
+  recipe: TokenizerRecipe,
+  resources: Resources,
+): Promise<TrainingTask<PictureBatch>> {
+  const { gathered } = openWorlds(recipe, "train");
+  const start = await startOf(recipe);
+  const { config } = start;
+  const shape = [recipe.batch, 3, config.resolution, config.resolution];
+  const build = (graph: Graph) => objective(graph, shape, config, recipe);
+  const graph = new Graph();
+  build(graph);
+  const state = initialState(start, parameterShapes(graph), recipe);
+  const allWeights = () => new Map<string, Weight>([...(state.frozen?.weights ?? []), ...state.weights()]);
+  const isTrained = (name: string) => state.parameters.has(name);
+  const plan = TrainingStep.plan(build, recipe.optimizer, isTrained);
+  const memory = await trainingMemory(recipe, state.bytes, [plan.bytes]);
+  const session = { threads: recipe.threads, device: recipe.device, arena: memory.arena };
+  resources.own(plan);
+  const compiled = await plan.compile(session);
+  /** How often each code was used since the last revival. */
+  const usage = new Float32Array(config.codes);
+  const data = (part: PictureOptions["part"]) => pictureOptions(recipe, config, part);
+  const heldOut = heldOutOf(data("held out"));
+  const reviveBefore = isTrained(CODEBOOK) ? recipe.steps * recipe.reviveUntil : 0;
+
+  /** Held-out batches through the tokenizer as it is now. */
+  const reconstruct = async (batches: readonly PictureBatch[]): Promise<Reconstruction[]> => {
+    const tokenizer = new ImageTokenizer(config, allWeights(), session);
+    try {
+      const reconstructions: Reconstruction[] = [];
+      for (const { pictures, twins } of batches) {
+        const images = fromPlanes(pictures, config.resolution);
+        const codes = await tokenizer.encode(images);
+        reconstructions.push({ images, codes, copies: await tokenizer.decode(codes), twins });
+      }
+      return reconstructions;
+    } finally {
+      await tokenizer.release();
+    }
+  };
+
+  return {
+    recipe,
+    state,
+    memory: memory.bytes,
+    extras: { usage },
+    sets: gathered ? [gathered.digest] : [],
+    unit: "pictures",
+    batches: (from) =>
+      new SampleStream({
+        module: moduleBeside(import.meta.url, "tokenizer-data"),
+        options: data("train"),
+        workers: recipe.workers,
+        from,
+      }),
+    async step({ pictures, twins }, learningRate) {
+      const feeds = {
+        pictures: float32(pictures, shape),
+        ...(!config.patches && { twins: int64(twins, [twins.length]) }),
+      };
+      const { loss, gradientNorm, report } = await compiled.run(state, feeds, learningRate);
+      for (const code of report.codes!.data as BigInt64Array) usage[Number(code)]! += 1;
+      const used = usage.reduce((count, times) => count + Math.min(times, 1), 0);
+      if (state.step % recipe.reviveEvery === 0 && state.step <= reviveBefore) {
+        revive(state, usage, floats(report.latents!), Random.of(recipe.seed, "revive", state.step));
+        usage.fill(0);
+      }
+      const squaredError = floats(report.squaredError as Value)[0]!;
+      return {
+        metrics: { loss, gradientNorm, psnr: psnrOf(squaredError), usedCodes: used },
+        units: recipe.batch,
+      };
+    },
+    async evaluate() {
+      const used = new Set<number>();
+      const ofWorlds: Record<string, number> = {};
+      let [error, count] = [0, 0];
+      let [kept, twinned] = [0, 0];
+      for (const [i, { images, codes, copies, twins }] of (
+        await reconstruct(heldOut.map(({ batch }) => batch))
+      ).entries()) {
+        const { world } = heldOut[i]!;
+        const errors = images.map((image, i) => meanSquaredError(image, copies[i]!));
+        const psnr = errors.reduce((sum, mse) => sum - 10 * Math.log10(mse), 0) / errors.length;
+        ofWorlds[`psnr.${world}`] = (ofWorlds[`psnr.${world}`] ?? 0) + psnr / HELD_OUT_BATCHES;
+        const cells = codes.flatMap((row) => [...row]);
+        for (const [cell, twin] of twins.entries()) {
+          if (Number(twin) === cell) continue;
+          twinned++;
+          if (cells[cell] === cells[Number(twin)]) kept++;
+        }
+        for (const code of codes.flatMap((row) => [...row])) used.add(code);
+        error += errors.reduce((sum, mse) => sum + mse, 0);
+        count += errors.length;
+      }
+      const psnr = -10 * Math.log10(error / count);
+      return { psnr, ...ofWorlds, usedCodes: used.size, keptCodes: kept / twinned };
+    },
+    async sheet() {
+      const firsts = heldOut.filter(
+        ({ world }, i) => heldOut.findIndex((each) => each.world === world) === i,
+      );
+      const reconstructions = await reconstruct(firsts.map(({ batch }) => batch));
+      const rows = reconstructions.flatMap(({ images, copies }, i) =>
+        [0, 8].flatMap((from) => {
+          const cells = (of: readonly Image[]) => of.slice(from, from + 8).map((image) => ({ image }));
+          return [
+            { label: firsts[i]!.world, cells: cells(images) },
+            { label: "decoded", cells: cells(copies) },
+          ];
+        }),
+      );
+      return contactSheet(rows, { scale: 2, title: `image tokenizer, step ${state.step}` });
+    },
+    release: (folder) =>
+      writeModelFolder(folder, {
+        config: { model_type: "chameleon_tokenizers", vq_config: vqganToJson(config) },
+        weights: allWeights(),
+        tokenizer:
+          start.tokenizer ?? trainBpe(taskTexts(recipe), { ...recipe.text, imageCodes: config.codes }),
+      }),
+    close: () => resources.release(),
+  };
+}
+
+/** Batches that are never trained on, of each world that there is. */
+function heldOutOf(options: PictureOptions): { world: string; batch: PictureBatch }[] {
+  const none = { scenes: 0, photos: 0, icons: 0 };
+  const shown = Object.entries(options.worlds).filter(([, weight]) => weight > 0);
+  return shown.flatMap(([world]) => {
+    const source = createSource({ ...options, worlds: { ...none, [world]: 1 } });
+    return Array.from({ length: HELD_OUT_BATCHES }, (_, i) => ({ world, batch: source(i) }));
+  });
+}
+
+function meanSquaredError(a: Image, b: Image): number {
+  let sum = 0;
+  for (const [i, value] of a.data.entries()) sum += (value - b.data[i]!) ** 2;
+  return sum / a.data.length;
+}
+
+/** Peak signal-to-noise ratio in dB, from the mean squared error of values in [−1, 1]. */
+const psnrOf = (squaredError: number): number => -10 * Math.log10(squaredError / 4);
+
+function objective(
+  graph: Graph,
+  shape: readonly number[],
+  config: VqganConfig,
+  { batch, loss: weigh }: TokenizerRecipe,
+): Objective {
+  const w = graph.scope().at(VQ_PREFIX);
+  const pictures = graph.input("pictures", "float32", shape);
+  const { codes, vectors, latents } = quantize(w, encoder(w, pictures, config), config);
+  const passed = add(latents, stopGradient(subtract(vectors, latents)));
+  const side = gridSide(config);
+  const grid = transpose(reshape(passed, [batch, side, side, config.embedDim]), [0, 3, 1, 2]);
+  const decoded = decoder(w, grid, config);
+
+  const error = subtract(decoded, pictures);
+  const squaredError = meanSquare(error);
+  const edges = add(meanOf(abs(neighbours(error, 2))), meanOf(abs(neighbours(error, 3))));
+  const reconstruction = [
+    multiply(meanOf(abs(error)), weigh.absolute),
+    multiply(squaredError, weigh.squared),
+    multiply(edges, weigh.edges),
+  ];
+  const report = { squaredError, codes, latents };
+  if (config.patches) return { loss: reconstruction.reduce(add), report };
+  const towardsLatents = meanSquare(subtract(vectors, stopGradient(latents)));
+  const towardsCodes = meanSquare(subtract(latents, stopGradient(vectors)));
+  const twins = graph.input("twins", "int64", [batch * side * side]);
+  const towardsTwins = meanSquare(subtract(latents, embedding(twins, latents)));
+  const quantization = [
+    towardsLatents,
+    multiply(towardsCodes, weigh.commitment),
+    multiply(towardsTwins, weigh.constancy),
+  ];
+  return { loss: [...reconstruction, ...quantization].reduce(add), report };
+}
+
+const meanOf = (x: Tensor): Tensor => mean(x, undefined, { keep: false });
+const meanSquare = (x: Tensor): Tensor => meanOf(multiply(x, x));
+
+/** Differences between neighbours along an axis. */
+function neighbours(x: Tensor, axis: number): Tensor {
+  const size = x.shape[axis] as number;
+  return subtract(slice(x, axis, 1, size), slice(x, axis, 0, size - 1));
+}
+
+/** What the tasks say: instructions, differences and captions, drawn as in training. */
+function taskTexts({ seed, text, ...settings }: TokenizerRecipe): string[] {
+  const worlds = openWorlds(settings, "train");
+  return Array.from({ length: text.tasks }, (_, i) => {
+    const random = Random.of(seed, "texts", i);
+    const world = worlds.draw(random);
+    const families = familiesOf(worlds, world?.name);
+    const { instruction, difference } = families[i % families.length]!.draw(random).pair(random, 8, world);
+    const words = world ? (world.picture(random, 8).words ?? "") : caption(drawScene(random), random);
+    return [instruction, difference, words];
+  }).flat();
+}
+
+/** Moves each unused code to a random vector of the encoder, and forgets its optimizer moments. */
+function revive(state: TrainingState, usage: Float32Array, latents: Float32Array, random: Random): void {
+  const [codes, width] = state.parameters.get(CODEBOOK)! as [number, number];
+  const [vectors, mean, variance] = (["parameter", "mean", "variance"] as const).map((role) =>
+    state.values(CODEBOOK, role),
+  );
+  const rows = latents.length / width;
+  for (let code = 0; code < codes; code++) {
+    if (usage[code]! > 0) continue;
+    const row = random.integer(0, rows - 1) * width;
+    vectors!.set(latents.subarray(row, row + width), code * width);
+    mean!.fill(0, code * width, (code + 1) * width);
+    variance!.fill(0, code * width, (code + 1) * width);
+  }
+}

@@ -1,0 +1,229 @@
+/**
+ * @file Packed batches for the transformer: contexts of examples and TODO parts of one task each, in tokens. Workers
+ * render the pictures, encode them with the image tokenizer, and lay the tokens out.
+ */
+import { loadTokenizers, type Tokenizers } from "../../chameleon/checkpoint/folder.ts";
+import { pictureSpans } from "../../chameleon/model/whole-pictures.ts";
+import type { Skipped } from "../../tasks/datasets/index.ts";
+import { HIDDEN, type Packing } from "../../xprompt/packing.ts";
+import {
+  type Answer,
+  type Codes,
+  exampleTokens,
+  longestExample,
+  MOST_WORDS,
+  queryTokens,
+  targetTokens,
+} from "../../xprompt/sequence.ts";
+import {
+  type Asked,
+  type BatchKind,
+  type ContextSettings,
+  type DrawnBatch,
+  encodedContexts,
+  openSources,
+  possibleSizes,
+} from "./contexts.ts";
+
+export interface ContextOptions extends ContextSettings {
+  readonly weights: RegionWeights;
+  /** Whether the model sees pictures that are only read both ways. */
+  readonly wholePictures?: boolean;
+}
+
+/** Weights of the next-token loss by what is predicted. */
+export interface RegionWeights {
+  readonly target: number;
+  /** Answers in words. */
+  readonly words: number;
+  readonly query: number;
+  readonly instruction: number;
+}
+
+/** One packed batch: the arrays that the training graph takes, and its sizes. */
+export interface PackedBatch {
+  readonly kind: BatchKind;
+  readonly packing: Packing;
+  readonly exampleTokens: BigInt64Array;
+  readonly examplePositions: BigInt64Array;
+  readonly examplePadding: Float32Array;
+  /** Where pictures are seen both ways: which tokens are of one picture that is read whole (`packing.ts`). */
+  readonly exampleSegments?: BigInt64Array;
+  readonly todoSegments?: BigInt64Array;
+  readonly todoTokens: BigInt64Array;
+  readonly todoPositions: BigInt64Array;
+  readonly targets: BigInt64Array;
+  /** Weight of every TODO row in the loss. */
+  readonly weights: Float32Array;
+  /** 1 where a token of the answer is predicted, for measuring: of pictures, or of words in a batch of nothing else. */
+  readonly targetWeights: Float32Array;
+  /** Broken records that the thread which made it has found since the batch before. */
+  readonly skipped?: readonly Skipped[];
+}
+
+/**
+ * Lengths that every example and TODO part of a batch is padded to. A caption's TODO part has one picture, not two, and
+ * its example is the empty one; a description's has none.
+ */
+export function packingOf(
+  {
+    contexts,
+    todos,
+    xprompt,
+    weights,
+    wholePictures,
+  }: Pick<ContextOptions, "contexts" | "todos" | "xprompt" | "wholePictures"> &
+    Partial<Pick<ContextOptions, "weights">>,
+  examples: number,
+  codesPerImage: number,
+  kind: BatchKind = "changes",
+): Packing {
+  const { tokens: xpTokens, maxTextTokens, mask = "xprompt" } = xprompt;
+  const picture = codesPerImage + 2;
+  const todoLength = {
+    changes: 1 + maxTextTokens + 2 * picture,
+    captions: 2 + MOST_WORDS + picture,
+    descriptions: 2 + MOST_WORDS,
+  }[kind];
+  const exampleLength = kind === "captions" ? 1 + xpTokens : longestExample(xprompt, codesPerImage);
+  const answerLength = {
+    changes: picture,
+    captions: Math.max(picture, MOST_WORDS + 1),
+    descriptions: MOST_WORDS + 1,
+  }[kind];
+  const answersAlone = weights?.query === 0 && weights.instruction === 0;
+  return {
+    ...{ contexts, examples, exampleLength, todos, todoLength, xpTokens, mask },
+    ...(answersAlone && { answerLength }),
+    ...(wholePictures && { wholePictures }),
+  };
+}
+
+/** What the compiled graph of a batch depends on. */
+export type BatchShape = Pick<PackedBatch, "kind" | "packing">;
+
+/** The shapes of all batches that may be drawn. */
+export const possibleShapes = (
+  options: Omit<ContextOptions, "seed" | "part" | "tokenizers" | "resolution">,
+  codesPerImage: number,
+): BatchShape[] =>
+  possibleSizes(options).map(({ kind, examples, ...counts }) => ({
+    kind,
+    packing: packingOf({ ...options, ...counts }, examples, codesPerImage, kind),
+  }));
+
+/** Batch `step`: a pure function of the options and the step, save for what it says of broken records. */
+export async function createSource(options: ContextOptions): Promise<(step: number) => Promise<PackedBatch>> {
+  const tokenizers = await loadTokenizers(options.tokenizers, { threads: 1, resolution: options.resolution });
+  const skipped: Skipped[] = [];
+  const sources = await openSources(options, (each) => skipped.push(each));
+  return async (step) => {
+    const batch = packBatch(await encodedContexts(step, options, tokenizers, sources), options, tokenizers);
+    return { ...batch, skipped: skipped.splice(0) };
+  };
+}
+
+/** Lays encoded contexts out as the training graph wants them. */
+export function packBatch(
+  { kind, contexts }: DrawnBatch<Codes>,
+  options: Pick<ContextOptions, "xprompt" | "weights" | "wholePictures">,
+  { image, text: { vocabulary } }: Tokenizers,
+): PackedBatch {
+  const { xprompt } = options;
+  const asked = contexts.flatMap((context) => context.todos);
+  const { examples, todos } = contexts[0]!;
+  const sizes = { ...options, contexts: contexts.length, todos: todos.length };
+  const packing = packingOf(sizes, examples.length, image.codesPerImage, kind);
+  const { exampleLength, todoLength } = packing;
+  const exampleCount = packing.contexts * packing.examples;
+  const todoCount = packing.contexts * packing.todos;
+  const batch: PackedBatch = {
+    kind,
+    packing,
+    exampleTokens: new BigInt64Array(exampleCount * exampleLength).fill(BigInt(vocabulary.pad)),
+    examplePositions: new BigInt64Array(exampleCount * exampleLength),
+    examplePadding: new Float32Array(exampleCount * exampleLength).fill(HIDDEN),
+    ...(packing.wholePictures && {
+      exampleSegments: ownSegments(exampleCount * exampleLength),
+      todoSegments: ownSegments(todoCount * todoLength),
+    }),
+    todoTokens: new BigInt64Array(todoCount * todoLength).fill(BigInt(vocabulary.pad)),
+    todoPositions: new BigInt64Array(todoCount * todoLength).fill(BigInt(xprompt.todoPosition)),
+    targets: new BigInt64Array(todoCount * todoLength),
+    weights: new Float32Array(todoCount * todoLength),
+    targetWeights: new Float32Array(todoCount * todoLength),
+  };
+  for (const [row, example] of contexts.flatMap((context) => context.examples).entries()) {
+    const tokens = exampleTokens(vocabulary, example, xprompt.tokens);
+    const start = row * exampleLength + exampleLength - tokens.length;
+    for (const [i, token] of tokens.entries()) {
+      batch.exampleTokens[start + i] = BigInt(token);
+      batch.examplePositions[start + i] = BigInt(i);
+      batch.examplePadding[start + i] = 0;
+    }
+    joinPictures(batch.exampleSegments, start, tokens, vocabulary);
+  }
+  for (const [row, todo] of asked.entries())
+    packTodo(
+      batch,
+      row,
+      todo,
+      xprompt.todoPosition,
+      options.weights,
+      vocabulary,
+      kind === "descriptions" ? "words" : "picture",
+    );
+  return batch;
+}
+
+/** Every token a segment of its own. */
+const ownSegments = (count: number): BigInt64Array =>
+  BigInt64Array.from({ length: count }, (_, i) => BigInt(i));
+
+/** The tokens of each picture one segment, where there are segments. */
+function joinPictures(
+  segments: BigInt64Array | undefined,
+  start: number,
+  tokens: readonly number[],
+  { beginImage, endImage }: Tokenizers["text"]["vocabulary"],
+): void {
+  if (!segments) return;
+  for (const { first, last } of pictureSpans(tokens, { begin: beginImage, end: endImage }))
+    segments.fill(BigInt(start + first), start + first, start + last + 1);
+}
+
+/** Lays out one TODO part: every token but the last is read, and the one after it predicted. */
+function packTodo(
+  batch: PackedBatch,
+  row: number,
+  { input, instruction, target }: Asked<Codes>,
+  position: number,
+  weights: RegionWeights,
+  vocabulary: Tokenizers["text"]["vocabulary"],
+  measured: Answer,
+): void {
+  const answer: Answer = "words" in target ? "words" : "picture";
+  const asked = queryTokens(vocabulary, { input, instruction, answer });
+  const made = targetTokens(vocabulary, target);
+  const tokens = [...asked, ...made];
+  const shown = "words" in target || !target.read ? made : targetTokens(vocabulary, { picture: target.read });
+  const read = [...asked, ...shown];
+  const start = row * batch.packing.todoLength;
+  const length = tokens.length - 1;
+  if (length > batch.packing.todoLength)
+    throw new RangeError(
+      `packing a TODO part: expected at most ${batch.packing.todoLength} tokens, got ${length}`,
+    );
+  joinPictures(batch.todoSegments, start, asked, vocabulary);
+  // End of image and end of text are not measured: they are certain.
+  const last = asked.length + made.length - (answer === "picture" ? 2 : 1);
+  for (let i = 0; i < length; i++) {
+    batch.todoTokens[start + i] = BigInt(read[i]!);
+    batch.todoPositions[start + i] = BigInt(position + i);
+    batch.targets[start + i] = BigInt(tokens[i + 1]!);
+    const inTarget = i + 1 >= asked.length;
+    batch.targetWeights[start + i] = inTarget && i + 1 < last && answer === measured ? 1 : 0;
+    if (inTarget) batch.weights[start + i] = answer === "words" ? weights.words : weights.target;
+    else batch.weights[start + i] = i < instruction.length ? weights.instruction : weights.query;
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * @file Measuring the transformer while it trains: nats per target token on held-out contexts with the right example,
+ * with another's, and with the empty one. The distances are what the example is worth.
+ */
+import type { Tokenizers } from "../../chameleon/checkpoint/folder.ts";
+import { exportOnnx, type Tensor } from "../../graph/index.ts";
+import { type Feeds, floats, Session, type SessionOptions } from "../../runtime/session.ts";
+import type { Skipped } from "../../tasks/datasets/index.ts";
+import type { Codes } from "../../xprompt/sequence.ts";
+import { type Context, type DrawnBatch, encodedContexts, openSources } from "./contexts.ts";
+import { type ContextOptions, type PackedBatch, packBatch } from "./data.ts";
+import { feedsOf } from "./objective.ts";
+
+/** What a TODO part is given in place of its examples. */
+const conditions = ["right", "wrong", "none"] as const;
+type Condition = (typeof conditions)[number];
+
+/** Held-out batches of one kind, packed once for each condition; without a wrong example where there is none. */
+interface Part {
+  readonly name: string;
+  readonly conditions: readonly Condition[];
+  readonly batches: readonly Readonly<Partial<Record<Condition, PackedBatch>>>[];
+}
+
+export class HeldOut {
+  private constructor(
+    private readonly parts: readonly Part[],
+    private readonly session: Session,
+  ) {}
+
+  /**
+   * @param kinds options of each kind of held-out contexts, by name
+   * @param count batches of each kind
+   * @param nll mean nats per target token, of a packing with one example
+   * @param onSkip told of broken records of data sets
+   */
+  static async prepare(
+    kinds: Readonly<Record<string, ContextOptions>>,
+    count: number,
+    tokenizers: Tokenizers,
+    nll: Tensor,
+    session: SessionOptions,
+    onSkip?: (skipped: Skipped) => void,
+  ): Promise<HeldOut> {
+    const parts: Part[] = [];
+    for (const [name, options] of Object.entries(kinds))
+      parts.push({ name, ...(await preparePart(options, count, tokenizers, onSkip)) });
+    return new HeldOut(parts, await Session.create(exportOnnx({ nll }), session));
+  }
+
+  /** Mean nats per target token, e.g. `seen.right`, `unseen.wrong`; no `wrong` where there is but one context. */
+  async measure(weights: Feeds): Promise<Record<string, number>> {
+    const result: Record<string, number> = {};
+    for (const { name, conditions, batches } of this.parts)
+      for (const condition of conditions) {
+        let total = 0;
+        for (const batch of batches) {
+          const { nll } = await this.session.runOn({ ...feedsOf(batch[condition]!), ...weights });
+          total += floats(nll!)[0]!;
+        }
+        result[`${name}.${condition}`] = total / batches.length;
+      }
+    return result;
+  }
+
+  async release(): Promise<void> {
+    await this.session.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+}
+
+async function preparePart(
+  options: ContextOptions,
+  count: number,
+  tokenizers: Tokenizers,
+  onSkip?: (skipped: Skipped) => void,
+): Promise<Omit<Part, "name">> {
+  const drawn = await drawBatches(options, count, tokenizers, onSkip);
+  const others = await othersOf(drawn, options, tokenizers);
+  const possible = conditions.filter((condition) => condition !== "wrong" || others);
+  const batches = drawn.map(({ kind, contexts }, i) => {
+    const pack = (condition: Condition) =>
+      packBatch({ kind, contexts: given(contexts, others?.[i], condition) }, options, tokenizers);
+    return Object.fromEntries(possible.map((condition) => [condition, pack(condition)]));
+  });
+  return { conditions: possible, batches };
+}
+
+async function drawBatches(
+  options: ContextOptions,
+  count: number,
+  tokenizers: Tokenizers,
+  onSkip?: (skipped: Skipped) => void,
+): Promise<DrawnBatch<Codes>[]> {
+  const drawn: DrawnBatch<Codes>[] = [];
+  const sources = await openSources(options, onSkip);
+  for (let i = 0; i < count; i++) drawn.push(await encodedContexts(i, options, tokenizers, sources));
+  return drawn;
+}
+
+/**
+ * For every context of every batch the one whose examples are wrong for it: of families the one that comes next; of
+ * pairs one of a family, for a set is often one task.
+ * @returns nothing where there is but one context
+ */
+async function othersOf(
+  drawn: readonly DrawnBatch<Codes>[],
+  options: ContextOptions,
+  tokenizers: Tokenizers,
+): Promise<readonly (readonly Context<Codes>[])[] | undefined> {
+  if (options.mix.pairsShare > 0) {
+    const ofFamilies = { ...options, mix: { ...options.mix, pairsShare: 0 } };
+    return (await drawBatches(ofFamilies, drawn.length, tokenizers)).map(({ contexts }) => contexts);
+  }
+  const contexts = drawn.flatMap((batch) => batch.contexts);
+  if (contexts.length === 1) return undefined;
+  const next = [...contexts.slice(1), contexts[0]!];
+  return drawn.map((batch, i) => next.slice(i * batch.contexts.length, (i + 1) * batch.contexts.length));
+}
+
+/** The contexts with their own examples, those of others, or empty ones. */
+function given(
+  contexts: readonly Context<Codes>[],
+  others: readonly Context<Codes>[] | undefined,
+  condition: Condition,
+): Context<Codes>[] {
+  return contexts.map(({ examples, todos }, i) => {
+    if (condition === "right") return { examples, todos };
+    if (condition === "wrong") return { examples: others![i]!.examples, todos };
+    return { examples: examples.map(() => null), todos };
+  });
+}

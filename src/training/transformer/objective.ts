@@ -1,0 +1,110 @@
+/** @file The transformer's training objective as graph, and the arrays it is fed with. */
+import type { DecoderConfig } from "../../chameleon/checkpoint/config.ts";
+import { embed, head, transformer } from "../../chameleon/model/transformer.ts";
+import {
+  add,
+  concat,
+  divide,
+  embedding,
+  type Graph,
+  multiply,
+  reshape,
+  split,
+  sum,
+  type Tensor,
+  tokenLoss,
+} from "../../graph/index.ts";
+import { type Feeds, float32, int64 } from "../../runtime/session.ts";
+import { answerRows, exampleRows, type Packing, packedAttention, todoRows } from "../../xprompt/packing.ts";
+import type { Objective } from "../run/step.ts";
+import type { PackedBatch } from "./data.ts";
+
+/** Logits of the next token after every TODO row that may carry loss, `[rows, vocabulary]`. */
+export function predictions(graph: Graph, packing: Packing, config: DecoderConfig): Tensor {
+  const w = graph.scope();
+  const { contexts, examples, exampleLength, todos, todoLength } = packing;
+  const ids = (name: string, sequences: number, length: number) =>
+    reshape(graph.input(`${name} tokens`, "int64", [sequences, length]), [sequences * length]);
+  const tokens = concat(
+    [ids("example", contexts * examples, exampleLength), ids("todo", contexts * todos, todoLength)],
+    0,
+  );
+  const attend = packedAttention(graph, packing, config);
+  const hidden = transformer(w, embed(w, tokens, config), attend, config); // [rows, hidden]
+  const [, ofTodos] = split(hidden, 0, [exampleRows(packing), todoRows(packing)]);
+  if (packing.answerLength === undefined) return head(w, ofTodos!, config);
+  return head(w, embedding(graph.input("answers", "int64", [answerRows(packing)]), ofTodos!), config);
+}
+
+/**
+ * Mean over the TODO rows, by their weights, of −log p(next token) + `zLoss` · log² Z. Reports `targetNll`, the plain
+ * mean over the codes of target pictures.
+ */
+export function objective(graph: Graph, packing: Packing, config: DecoderConfig, zLoss: number): Objective {
+  const rows = answerRows(packing);
+  const logits = predictions(graph, packing, config);
+  const { nll, logSumExp } = tokenLoss(logits, graph.input("targets", "int64", [rows]));
+  const perRow = add(nll, multiply(multiply(logSumExp, logSumExp), zLoss));
+  return {
+    loss: weightedMean(perRow, graph.input("weights", "float32", [rows])),
+    report: { targetNll: weightedMean(nll, graph.input("target weights", "float32", [rows])) },
+  };
+}
+
+/** A batch under the names of the objective's inputs. */
+export function feedsOf(batch: PackedBatch): Feeds {
+  const { contexts, examples, exampleLength, todos, todoLength } = batch.packing;
+  const [exampleCount, todoCount] = [contexts * examples, contexts * todos];
+  return {
+    "example tokens": int64(batch.exampleTokens, [exampleCount, exampleLength]),
+    "example positions": int64(batch.examplePositions, [exampleCount, exampleLength]),
+    "example padding": float32(batch.examplePadding, [exampleCount, 1, 1, exampleLength]),
+    ...(batch.packing.wholePictures && {
+      "example segments": int64(batch.exampleSegments!, [exampleCount, exampleLength]),
+      "todo segments": int64(batch.todoSegments!, [todoCount, todoLength]),
+    }),
+    "todo tokens": int64(batch.todoTokens, [todoCount, todoLength]),
+    "todo positions": int64(batch.todoPositions, [todoCount, todoLength]),
+    ...answerFeeds(batch),
+  };
+}
+
+/** What is predicted, and how it counts: of all TODO rows, or of those alone that carry loss. */
+function answerFeeds(batch: PackedBatch): Feeds {
+  const count = answerRows(batch.packing);
+  if (batch.packing.answerLength === undefined)
+    return {
+      targets: int64(batch.targets, [count]),
+      weights: float32(batch.weights, [count]),
+      "target weights": float32(batch.targetWeights, [count]),
+    };
+  const rows = rowsWithLoss(batch);
+  /** Rows beyond those with loss repeat the first one, without weight. */
+  const filled = (values: Float32Array) => {
+    const all = new Float32Array(count);
+    for (const [i, row] of rows.entries()) all[i] = values[row]!;
+    return float32(all, [count]);
+  };
+  const places = BigInt64Array.from({ length: count }, (_, i) => BigInt(rows[i] ?? 0));
+  return {
+    answers: int64(places, [count]),
+    targets: int64(
+      places.map((row) => batch.targets[Number(row)]!),
+      [count],
+    ),
+    weights: filled(batch.weights),
+    "target weights": filled(batch.targetWeights),
+  };
+}
+
+/** The TODO rows that logits are computed of, in their order. */
+export function rowsWithLoss({ packing, weights, targetWeights }: PackedBatch): number[] {
+  const all = [...weights.keys()];
+  if (packing.answerLength === undefined) return all;
+  return all.filter((row) => weights[row]! > 0 || targetWeights[row]! > 0);
+}
+
+function weightedMean(x: Tensor, weights: Tensor): Tensor {
+  const total = (y: Tensor) => sum(y, 0, { keep: false });
+  return divide(total(multiply(x, weights)), add(total(weights), 1e-6));
+}

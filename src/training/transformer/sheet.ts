@@ -1,0 +1,82 @@
+/** @file A sheet of what the transformer draws: an example of each of some tasks, a new picture, and the truth. */
+import { contactSheet, type Image, type SheetRow } from "../../image/index.ts";
+import { Random } from "../../random.ts";
+import { selectFamilies } from "../../tasks/index.ts";
+import type { XPrompt } from "../../xprompt/model.ts";
+import type { ContextSource } from "./contexts.ts";
+import type { TransformerRecipe } from "./recipe.ts";
+
+const SEEN_ROWS = 10;
+const UNSEEN_ROWS = 5;
+
+const PAIR_ROWS = 8;
+
+/** The pairs of one row. */
+interface Shown {
+  readonly label: string;
+  readonly example: { readonly input: Image; readonly output: Image };
+  readonly query: { readonly input: Image; readonly output: Image };
+}
+
+/**
+ * Rows of the user's own pairs, of seen families, then of held-out ones: example before and after, query, what is
+ * sampled, truth.
+ */
+export async function transformerSheet(
+  model: XPrompt,
+  recipe: TransformerRecipe,
+  title: string,
+  sets: readonly ContextSource[] = [],
+): Promise<Image> {
+  const { seed } = recipe;
+  const rows: SheetRow[] = [];
+  for (const { label, example, query } of [
+    ...(await ownPairs(sets, model.size)),
+    ...familyPairs(recipe, model.size),
+  ]) {
+    const prompt = await model.compress([example]);
+    const { images } = await model.generate({ prompt, input: query.input, seed, temperature: 0.7, topK: 50 });
+    const pictures = [example.input, example.output, query.input, images[0], query.output];
+    rows.push({ label, cells: pictures.map((image) => ({ image })) });
+  }
+  return contactSheet(rows, {
+    title,
+    scale: 2,
+    columnTitles: ["before", "after", "query", "drawn", "truth"],
+  });
+}
+
+/** The first contexts of each set in turn; none of pairs without an input picture. */
+async function ownPairs(sets: readonly ContextSource[], size: number): Promise<Shown[]> {
+  const shown: Shown[] = [];
+  for (let i = 0; i < PAIR_ROWS && sets.length > 0; i++) {
+    const set = sets[i % sets.length]!;
+    const context = await set.context(Math.floor(i / sets.length), { examples: 1, todos: 1, size });
+    const [example, query] = [context.examples[0], context.todos[0]];
+    if (!example?.input || !query?.input) continue;
+    shown.push({
+      label: `own pair ${shown.length + 1}`,
+      example: { input: example.input, output: example.output },
+      query: { input: query.input, output: query.output },
+    });
+  }
+  return shown;
+}
+
+function familyPairs({ seed, mix }: TransformerRecipe, size: number): Shown[] {
+  const include = mix.families.length > 0 ? mix.families : undefined;
+  const seen = Random.of(seed, "sheet")
+    .shuffle(selectFamilies({ include, exclude: mix.heldOut }))
+    .slice(0, SEEN_ROWS);
+  const unseen = selectFamilies({ include: mix.heldOut }).slice(0, UNSEEN_ROWS);
+  return [...seen, ...unseen].map((family) => {
+    const random = Random.of(seed, "sheet", family.name);
+    const task = family.draw(random);
+    const pair = () => {
+      const { input, output } = task.pair(random, size);
+      return { input, output };
+    };
+    const [example, query] = [pair(), pair()];
+    return { label: unseen.includes(family) ? `${family.name} (held out)` : family.name, example, query };
+  });
+}

@@ -1,0 +1,265 @@
+/**
+ * @file What a transformer run starts from: weights drawn at random in the recipe's sizes, or a model's; and which of
+ * them are trained.
+ */
+import { join } from "node:path";
+import type { DecoderConfig, PictureBounds } from "../../chameleon/checkpoint/config.ts";
+import {
+  loadTokenizers,
+  readWeights,
+  type Tokenizers,
+  type Weight,
+  weightsChecksum,
+} from "../../chameleon/checkpoint/folder.ts";
+import { type AdapterConfig, tablesWithOwnRows } from "../../chameleon/model/lora.ts";
+import { headWidth } from "../../chameleon/model/transformer.ts";
+import { isOfImages } from "../../chameleon/tokenizers/image-tokenizer.ts";
+import type { Vocabulary } from "../../chameleon/tokenizers/vocabulary.ts";
+import type { VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
+import { XPromptError } from "../../errors.ts";
+import { Random } from "../../random.ts";
+import { readJson } from "../../runtime/files.ts";
+import type { SessionOptions } from "../../runtime/session.ts";
+import { defined } from "../../settings.ts";
+import { checkParts } from "../../xprompt/check-parts.ts";
+import { modelConfigFromJson, modelConfigSchema } from "../../xprompt/config.ts";
+import { resolveModel } from "../../xprompt/models.ts";
+import {
+  longestExample,
+  longestTodo,
+  todoPositionAfter,
+  type XPromptConfig,
+} from "../../xprompt/sequence.ts";
+import { type Filling, initialize, TrainingState } from "../run/state.ts";
+import { CODEBOOK } from "../tokenizer/start.ts";
+import { codeFeatures, standardized } from "./code-features.ts";
+import type { TransformerRecipe } from "./recipe.ts";
+
+export interface Start {
+  /** Folder of the tokenizers. */
+  readonly folder: string;
+  readonly tokenizers: Tokenizers;
+  readonly xprompt: XPromptConfig;
+  /** Sizes of the decoder, and what is trained beside its weights if they are not. */
+  readonly config: DecoderConfig;
+  /** The decoder's weights and their checksum, of the model that is started from. */
+  readonly base?: { readonly weights: ReadonlyMap<string, Weight>; readonly checksum: string };
+  /** The codes' vectors, for a model that starts from nothing. */
+  readonly codebook?: Weight;
+}
+
+/** @throws XPromptError when a setting does not go with the model or the tokenizers that are started from */
+export async function startOf(recipe: TransformerRecipe, session: SessionOptions): Promise<Start> {
+  if (recipe.init !== undefined) return fromModel(recipe, recipe.init, session);
+  if (recipe.train !== "all")
+    refuse(
+      `train: expected "all" for a model that starts from nothing, got "${recipe.train}" (name a model with init)`,
+    );
+  const { model, tokenizers: name = "nano" } = recipe;
+  const folder = await resolveModel(name);
+  const tokenizers = await loadTokenizers(folder, { ...session, resolution: model.resolution });
+  checkResolution(tokenizers.image.config);
+  const { tokens = 16, maxTextTokens = 16, mask = "xprompt", sampling } = recipe.xprompt;
+  const todoPosition = todoPositionAfter({ tokens, maxTextTokens }, tokenizers.image.codesPerImage);
+  const xprompt = { tokens, maxTextTokens, mask, todoPosition, sampling };
+  const heads = model.heads ?? 8;
+  const stored = await readWeights(folder, undefined, (name) => name === CODEBOOK);
+  const codebook = stored.get(CODEBOOK)!;
+  const config: DecoderConfig = {
+    hiddenSize: model.hiddenSize ?? 256,
+    intermediateSize: model.intermediateSize ?? 704,
+    layers: model.layers ?? 6,
+    heads,
+    vocabularySize: tokenizers.text.vocabulary.size,
+    keyValueHeads: heads,
+    rmsNormEpsilon: 1e-5,
+    rope: { theta: model.ropeTheta ?? 10_000, ...(model.ropeFactor && { factor: model.ropeFactor }) },
+    maxPositions: 2 * xprompt.todoPosition,
+    swinNorm: false,
+    ...(model.sharedCodes && { codeFeatures: codeFeatures(codebook, tokenizers.text.vocabulary) }),
+    ...(model.shortcuts && { shortcuts: true }),
+    ...(model.wholePictures && { wholePictures: boundsOf(tokenizers.text.vocabulary) }),
+  };
+  if (config.hiddenSize % (2 * heads) !== 0)
+    refuse(
+      `model.hiddenSize: expected a multiple of ${2 * heads}, for ${heads} heads of even width, got ${config.hiddenSize}`,
+    );
+  checkTokens(tokens, tokenizers.text.vocabulary, name);
+  return { folder, tokenizers, xprompt, config, codebook };
+}
+
+async function fromModel(recipe: TransformerRecipe, name: string, session: SessionOptions): Promise<Start> {
+  const folder = await resolveModel(name);
+  const json = await readJson(join(folder, "config.json"), modelConfigSchema, "model config");
+  const { decoder, image, xprompt, checksum: recorded } = modelConfigFromJson(json);
+  const expect = (key: string, given: unknown, actual: unknown) => {
+    if (given !== undefined && given !== actual)
+      refuse(
+        `${key}: expected ${JSON.stringify(actual)}, as ${name} has, got ${JSON.stringify(given)} (leave it out)`,
+      );
+  };
+  if (decoder.quantization)
+    refuse(
+      `init: expected a model of plain weights, got quantized ones in ${name} (name the one that they were made from)`,
+    );
+  const sizes = { ...decoder, ropeTheta: decoder.rope.theta, ropeFactor: decoder.rope.factor ?? 1 };
+  for (const key of ["hiddenSize", "intermediateSize", "layers", "heads", "ropeTheta", "ropeFactor"] as const)
+    expect(`model.${key}`, recipe.model[key], sizes[key]);
+  if (recipe.train !== "all") {
+    expect("xprompt.tokens", recipe.xprompt.tokens, xprompt.tokens);
+    if (recipe.optimizer.matrices === "muon")
+      refuse(
+        `optimizer.matrices: expected "adamw" where the matrices of layers stay as they are (train is "${recipe.train}"), got "muon"`,
+      );
+  }
+  expect("xprompt.maxTextTokens", recipe.xprompt.maxTextTokens, xprompt.maxTextTokens);
+  expect("model.resolution", recipe.model.resolution, image.resolution);
+  expect("tokenizers", recipe.tokenizers, name);
+  const tokenizers = await loadTokenizers(folder, session);
+  const { vocabulary } = tokenizers.text;
+  const all = await readWeights(folder, recorded);
+  checkParts({ decoder, image, xprompt }, vocabulary, all);
+  const weights = new Map([...all].filter(([key]) => !isOfImages(key)));
+  const checksum = await weightsChecksum(folder, recorded);
+  const changed: XPromptConfig = { ...xprompt, ...defined(recipe.xprompt) };
+  checkTokens(changed.tokens, vocabulary, name);
+  const { codesPerImage } = tokenizers.image;
+  const fits = longestExample(changed, codesPerImage) <= xprompt.todoPosition;
+  const todoPosition = fits ? xprompt.todoPosition : todoPositionAfter(changed, codesPerImage);
+  const maxPositions = Math.max(decoder.maxPositions, todoPosition + longestTodo(changed, codesPerImage));
+  const adapter = adapterOf(recipe, xprompt, vocabulary);
+  return {
+    folder,
+    tokenizers,
+    xprompt: { ...changed, todoPosition },
+    config: { ...decoder, maxPositions, ...(adapter && { adapter }) },
+    base: { weights, checksum },
+  };
+}
+
+const boundsOf = ({ beginImage, endImage }: Vocabulary): PictureBounds => ({
+  begin: beginImage,
+  end: endImage,
+});
+
+function checkTokens(tokens: number, { xp }: Vocabulary, name: string): void {
+  if (tokens > xp.length)
+    refuse(
+      `xprompt.tokens: expected at most the ${xp.length} XP tokens of ${name}, got ${tokens} (train tokenizers with a larger text.xpTokens)`,
+    );
+}
+
+/** @throws XPromptError for pictures that do not shrink to whole codes */
+function checkResolution({ resolution, channelMultiplier, encoderTile = 1 }: VqganConfig): void {
+  const side = Math.max(encoderTile, 2 ** (channelMultiplier.length - 1));
+  if (resolution % side !== 0)
+    refuse(`model.resolution: expected a multiple of ${side}, for these tokenizers, got ${resolution}`);
+}
+
+/** What is trained beside the weights; undefined where these are. */
+function adapterOf(
+  { train, lora: { imageHead, ...lora } }: TransformerRecipe,
+  { tokens }: XPromptConfig,
+  { xp, imageTokens }: Vocabulary,
+): AdapterConfig | undefined {
+  if (train === "all") return undefined;
+  const embeddingTokens = xp.slice(0, tokens);
+  if (train === "xp") return { embeddingTokens };
+  if (!imageHead) return { lora, embeddingTokens };
+  const headTokens = [...imageTokens].sort((a, b) => a - b);
+  if (headTokens.at(-1)! - headTokens[0]! !== headTokens.length - 1)
+    refuse("lora.imageHead: expected image tokens whose ids follow each other, got gaps between them");
+  return { lora, embeddingTokens, headTokens };
+}
+
+/**
+ * Weights and moments to start with.
+ * @param shapes every parameter of the training graph
+ */
+export function initialState(
+  { config, base, codebook, tokenizers }: Pick<Start, "config" | "base" | "codebook" | "tokenizers">,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  { seed, optimizer }: Pick<TransformerRecipe, "seed" | "optimizer">,
+): TrainingState {
+  const { adapter } = config;
+  const isFrozen = (name: string) => adapter !== undefined && base!.weights.has(name);
+  const trained = new Map([...shapes].filter(([name]) => !isFrozen(name)));
+  const state = new TrainingState(trained, adapter && base, optimizer);
+  initialize(state, (name) => Random.of(seed, "weights", name), fillingOf(config));
+  if (codebook && !config.codeFeatures)
+    placeCodes(state, codebook, tokenizers.text.vocabulary, config.hiddenSize, seed);
+  for (const name of trained.keys()) {
+    const weight = base?.weights.get(name);
+    if (weight) state.values(name).set(weight.data);
+  }
+  for (const { own, table, tokens } of adapter ? tablesWithOwnRows(adapter) : []) {
+    const { data } = base!.weights.get(table)!;
+    for (const [i, token] of tokens.entries())
+      state
+        .values(own)
+        .set(
+          data.subarray(token * config.hiddenSize, (token + 1) * config.hiddenSize),
+          i * config.hiddenSize,
+        );
+  }
+  return state;
+}
+
+const DEVIATION = 0.02;
+/** Share of the variance of an image token's row that follows from its code. */
+const FROM_CODES = 0.9;
+/** Width of the published models' heads. */
+const PUBLISHED_HEAD = 128;
+
+/**
+ * Normal with deviation 0.02, the residual branches' last matrices smaller by √(2 · layers), as in GPT-2. Queries and
+ * keys of length √headDim can not be more alike than √headDim: the gains of narrow heads make up for it, or no head
+ * could look at one place alone. An adapter begins without effect: B is zero, A varies as in PEFT.
+ */
+function fillingOf(config: DecoderConfig): (name: string, shape: readonly number[]) => Filling {
+  const gain = Math.max(1, (PUBLISHED_HEAD / headWidth(config)) ** (1 / 4));
+  return (name, shape) => {
+    if (/lora_A\.weight$/.test(name)) return { deviation: 1 / Math.sqrt(3 * shape[1]!) };
+    if (/(lora_B\.weight|norm\.bias)$/.test(name)) return { constant: 0 };
+    if (/[qk]_norm\.weight$/.test(name)) return { constant: gain };
+    if (/norm\.weight$/.test(name)) return { constant: 1 };
+    if (/_mix$/.test(name)) return { constant: 0 };
+    if (/\.code_map$/.test(name)) return { deviation: DEVIATION * Math.sqrt(FROM_CODES) };
+    if (config.codeFeatures && /(embed_tokens|lm_head)\.weight$/.test(name))
+      return { deviation: DEVIATION * Math.sqrt(1 - FROM_CODES) };
+    if (/(o_proj|down_proj)\.weight$/.test(name))
+      return { deviation: DEVIATION / Math.sqrt(2 * config.layers) };
+    return { deviation: shape.length > 1 ? DEVIATION : 0 };
+  };
+}
+
+/**
+ * Puts the rows of image tokens where their codes are: what looks alike begins alike, in what is read and in what is
+ * predicted. Each table has a random map of its own from codes to rows.
+ * @param codebook `[codes, width]`
+ */
+export function placeCodes(
+  state: TrainingState,
+  { data, shape: [codes, width] }: { readonly data: Float32Array; readonly shape: readonly number[] },
+  { imageTokens }: Vocabulary,
+  hiddenSize: number,
+  seed: number,
+): void {
+  const even = standardized(data, codes!, width!);
+  for (const table of ["model.embed_tokens.weight", "lm_head.weight"]) {
+    const random = Random.of(seed, "code map", table);
+    const deviation = DEVIATION * Math.sqrt(FROM_CODES / width!);
+    const map = Float32Array.from({ length: width! * hiddenSize }, () => random.normal(0, deviation));
+    const rows = state.values(table);
+    for (const [code, token] of imageTokens.entries())
+      for (let j = 0; j < hiddenSize; j++) {
+        let value = rows[token * hiddenSize + j]! * Math.sqrt(1 - FROM_CODES);
+        for (let i = 0; i < width!; i++) value += even[code * width! + i]! * map[i * hiddenSize + j]!;
+        rows[token * hiddenSize + j] = value;
+      }
+  }
+}
+
+function refuse(what: string): never {
+  throw new XPromptError(`transformer recipe: ${what}`);
+}

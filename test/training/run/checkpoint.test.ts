@@ -1,0 +1,233 @@
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import {
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { XPromptError } from "../../../src/errors.ts";
+import { Random } from "../../../src/random.ts";
+import { asideOf, temporaryFor } from "../../../src/runtime/temporary.ts";
+import { roles } from "../../../src/training/optimizer/optimizer.ts";
+import { hasCheckpoint, loadCheckpoint, saveCheckpoint } from "../../../src/training/run/checkpoint.ts";
+import { initialize, TrainingState } from "../../../src/training/run/state.ts";
+
+const recipe = {
+  kind: "test",
+  steps: 100,
+  optimizer: { learningRate: 0.001, beta1: 0.9 },
+  families: ["rain", "snow"],
+  workers: 1,
+  checkpointEvery: 10,
+  logEvery: 10,
+  evaluateEvery: 50,
+  sheetEvery: 50,
+};
+const shapes = new Map<string, readonly number[]>([
+  ["weight", [3, 4]],
+  ["bias", [4]],
+]);
+
+/** A state in the middle of a run, every buffer different. */
+function trained(parameters = shapes): TrainingState {
+  const state = new TrainingState(parameters);
+  for (const role of roles)
+    for (const name of parameters.keys()) {
+      const random = Random.of(1, role, name);
+      const values = state.values(name, role);
+      for (let i = 0; i < values.length; i++) values[i] = random.normal();
+    }
+  state.step = 40;
+  return state;
+}
+const bits = (values: Float32Array) => [...new Uint32Array(values.buffer, values.byteOffset, values.length)];
+
+let run = "";
+beforeEach(async () => {
+  run = await mkdtemp(join(tmpdir(), "xprompt-checkpoint-"));
+});
+afterEach(() => rm(run, { recursive: true }));
+
+const tensors = () => join(run, "checkpoint", "state.safetensors");
+const record = () => join(run, "checkpoint", "training.json");
+const load = (given: object = recipe, state = new TrainingState(shapes)) =>
+  loadCheckpoint(run, state, { usage: new Float32Array(3) }, given);
+const refusal = async (given?: object, state?: TrainingState): Promise<string> => {
+  const error = await load(given, state).then(
+    () => new Error("loaded"),
+    (thrown: unknown) => thrown,
+  );
+  expect(error).toBeInstanceOf(XPromptError);
+  const { message } = error as XPromptError;
+  expect(message).not.toContain("\n");
+  return message;
+};
+
+describe("a checkpoint", () => {
+  beforeEach(async () => {
+    const state = trained();
+    state.values("weight").set([-0, Number.MIN_VALUE, 1e-42, 3.4028234663852886e38]);
+    const folder = await saveCheckpoint(run, state, { usage: Float32Array.of(1, 2, 3) }, recipe);
+    expect(folder).toBe(join(run, "checkpoint"));
+  });
+
+  test("gives back weights, moments, extras and step, bit for bit", async () => {
+    const [before, state, usage] = [trained(), new TrainingState(shapes), new Float32Array(3)];
+    before.values("weight").set([-0, Number.MIN_VALUE, 1e-42, 3.4028234663852886e38]);
+    await loadCheckpoint(run, state, { usage }, recipe);
+    for (const role of roles)
+      for (const name of shapes.keys())
+        expect(bits(state.values(name, role)), `${role} of ${name}`).toEqual(bits(before.values(name, role)));
+    expect(state.step).toBe(40);
+    expect([...usage]).toEqual([1, 2, 3]);
+    expect(state.digest()).toBe(before.digest());
+  });
+
+  test("is replaced as a whole by the next", async () => {
+    const later = trained();
+    later.step = 50;
+    later.values("bias").fill(9);
+    await saveCheckpoint(run, later, { usage: new Float32Array(3) }, recipe);
+    const state = new TrainingState(shapes);
+    await load(recipe, state);
+    expect([state.step, ...state.values("bias")]).toEqual([50, 9, 9, 9, 9]);
+    expect(await readdir(run)).toEqual(["checkpoint"]);
+  });
+
+  test("may go on with other settings that change nothing of what is computed", async () => {
+    const free = { workers: 8, checkpointEvery: 1, logEvery: 1, evaluateEvery: 7, sheetEvery: 7 };
+    await load({ ...recipe, ...free });
+  });
+
+  test("is refused to a recipe that computes something else, every changed key named", async () => {
+    const { families: _, ...rest } = recipe;
+    const other = { ...rest, steps: 200, optimizer: { learningRate: 0.002, beta1: 0.9 }, seed: 3 };
+    const message = await refusal(other);
+    expect(message).toContain("optimizer.learningRate: 0.001 → 0.002");
+    expect(message).toContain("steps: 100 → 200");
+    expect(message).toContain("seed: (unset) → 3");
+    expect(message).toContain('families: ["rain","snow"] → (unset)');
+    expect(message).not.toContain("beta1");
+    expect(message).not.toContain("workers");
+  });
+
+  test("is refused where data sets have other records; one that does not say which goes on", async () => {
+    const [state, extras] = [new TrainingState(shapes), { usage: new Float32Array(3) }];
+    await saveCheckpoint(run, trained(), extras, recipe, ["one", "two"]);
+    await loadCheckpoint(run, state, extras, recipe, ["one", "two"]);
+    const changed = loadCheckpoint(run, state, extras, recipe, ["one", "three"]);
+    await expect(changed).rejects.toThrow(XPromptError);
+    await expect(changed).rejects.toThrow(
+      "expected data sets and gathered pictures as they were when it was started",
+    );
+    const { sets: _, ...older } = JSON.parse(await readFile(record(), "utf8"));
+    await writeFile(record(), JSON.stringify(older));
+    await loadCheckpoint(run, state, extras, recipe, ["one", "three"]);
+  });
+
+  test("is refused to another model", async () => {
+    const wider = new TrainingState(new Map([...shapes, ["bias", [5]]]));
+    expect(await refusal(recipe, wider)).toMatch(/bias: expected shape \[5\], got 4 values/);
+    const deeper = new TrainingState(new Map([...shapes, ["more", [2]]]));
+    expect(await refusal(recipe, deeper)).toContain("more");
+  });
+
+  test("is refused after any bit of it has changed", async () => {
+    const { size } = await stat(tensors());
+    for (const at of [0, 9, Math.floor(size / 2), size - 1]) {
+      const file = await open(tensors(), "r+");
+      const byte = Buffer.alloc(1);
+      await file.read(byte, 0, 1, at);
+      byte[0]! ^= 1;
+      await file.write(byte, 0, 1, at);
+      expect(await refusal(), `byte ${at}`).toMatch(
+        /state\.safetensors: its checksum is not the recorded one/,
+      );
+      byte[0]! ^= 1;
+      await file.write(byte, 0, 1, at);
+      await file.close();
+    }
+    await load();
+  });
+
+  test("is refused when it was cut off, or lacks a file", async () => {
+    const { size } = await stat(tensors());
+    await truncate(tensors(), size - 1);
+    expect(await refusal()).toContain("damaged");
+    await rm(tensors());
+    expect(await refusal()).toMatch(/reading checkpoint .*state\.safetensors: .*no such file/);
+    await truncate(record(), 20);
+    expect(await refusal()).toMatch(/reading checkpoint .*training\.json: expected JSON/);
+    await rm(record());
+    expect(await refusal()).toMatch(/training\.json/);
+  });
+
+  test("is refused when its record was changed", async () => {
+    const text = await readFile(record(), "utf8");
+    await writeFile(record(), text.replace('"step": 40', '"step": 41'));
+    expect(await refusal()).toMatch(/training\.json says step 41, state\.safetensors 40/);
+    await writeFile(record(), text.replace('"step": 40', '"step": -1'));
+    expect(await refusal()).toMatch(/step/);
+    await writeFile(record(), text.replace('"step": 40', '"step": x0'));
+    expect(await refusal()).toMatch(/training\.json: expected JSON/);
+    await writeFile(record(), text.replace(/"sha256": "./, '"sha256": "x'));
+    expect(await refusal()).toContain("damaged");
+    await writeFile(record(), text);
+    await load();
+  });
+
+  test("leaves the state as it was when it is refused before reading", async () => {
+    const state = trained();
+    await truncate(tensors(), 100);
+    await refusal(recipe, state);
+    expect([state.step, state.digest()]).toEqual([40, trained().digest()]);
+  });
+});
+
+describe("hasCheckpoint", () => {
+  test("says whether there is one", async () => {
+    expect(await hasCheckpoint(run)).toBe(false);
+    expect(await hasCheckpoint(join(run, "nowhere"))).toBe(false);
+    await mkdir(join(run, "checkpoint"));
+    expect(await hasCheckpoint(run)).toBe(false);
+    await saveCheckpoint(run, trained(), {}, recipe);
+    expect(await hasCheckpoint(run)).toBe(true);
+  });
+
+  test("puts back the one that a killed writer had set aside, and drops its half-written one", async () => {
+    await saveCheckpoint(run, trained(), {}, recipe);
+    const { pid } = spawnSync(process.execPath, ["--version"]);
+    const checkpoint = join(run, "checkpoint");
+    const byKilled = (name: string) => name.replace(`.${process.pid}@`, `.${pid}@`);
+    await rename(checkpoint, byKilled(asideOf(checkpoint)));
+    await mkdir(byKilled(temporaryFor(checkpoint)));
+    expect(existsSync(join(run, "checkpoint"))).toBe(false);
+    expect(await hasCheckpoint(run)).toBe(true);
+    expect(await readdir(run)).toEqual(["checkpoint"]);
+    await loadCheckpoint(run, new TrainingState(shapes), {}, recipe);
+  });
+});
+
+test("a state with constant parts is kept too", async () => {
+  const state = new TrainingState(shapes);
+  initialize(
+    state,
+    () => Random.of(1),
+    () => ({ constant: 1 }),
+  );
+  await saveCheckpoint(run, state, {}, recipe);
+  const loaded = trained();
+  await loadCheckpoint(run, loaded, {}, recipe);
+  expect([loaded.step, loaded.digest()]).toEqual([0, state.digest()]);
+  expect([...loaded.values("bias", "variance")]).toEqual([0, 0, 0, 0]);
+});

@@ -1,0 +1,32 @@
+import { afterEach, expect, test, vi } from "vitest";
+import { XPromptError } from "../../../src/errors.ts";
+import { trainingMemory } from "../../../src/training/run/memory.ts";
+
+const MIB = 2 ** 20;
+afterEach(() => vi.unstubAllEnvs());
+
+const needing = (available: number, device: "cpu" | "cuda" = "cpu") => {
+  vi.stubEnv("XPROMPT_MEMORY_LIMIT", String(available));
+  return trainingMemory({ kind: "toy", device }, 50 * MIB, [100 * MIB, 200 * MIB]);
+};
+
+test("every batch shape keeps its own memory where there is enough of it", async () => {
+  expect(await needing(770 * MIB)).toEqual({ bytes: 770 * MIB, arena: true });
+});
+
+test("they share that of the largest where there is not", async () => {
+  for (const available of [770 * MIB - 1, 630 * MIB])
+    expect(await needing(available)).toEqual({ bytes: 630 * MIB, arena: false });
+});
+
+test("less than that is refused with the figures", async () => {
+  const refused = needing(630 * MIB - 1);
+  await expect(refused).rejects.toThrow(XPromptError);
+  await expect(refused).rejects.toThrow(
+    /^training toy: expected 630\.0 MiB of memory \(weights and moments 50\.0 MiB\), got 630\.0 MiB available \(make batches or the model smaller/,
+  );
+});
+
+test("what a GPU has is not asked for", async () => {
+  expect(await needing(0, "cuda")).toEqual({ bytes: 770 * MIB, arena: true });
+});

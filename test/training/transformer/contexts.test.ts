@@ -1,0 +1,118 @@
+/** @file Contexts of a user's own pairs, beside those of families. */
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Tokenizers } from "../../../src/chameleon/checkpoint/folder.ts";
+import { ImageTokenizer } from "../../../src/chameleon/tokenizers/image-tokenizer.ts";
+import { XPromptError } from "../../../src/errors.ts";
+import { createImage, type Image, savePng } from "../../../src/image/index.ts";
+import {
+  encodedContexts,
+  type MixSettings,
+  openSets,
+  openSources,
+} from "../../../src/training/transformer/contexts.ts";
+import type { ContextOptions } from "../../../src/training/transformer/data.ts";
+import { tinyTokenizers, tinyXPrompt } from "../../fixtures/chameleon/kit.ts";
+
+const COUNT = 20;
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "xprompt-contexts-"));
+  for (const side of ["input", "output"]) await mkdir(join(folder, side));
+  const grey = (level: number): Image => {
+    const image = createImage(16, 16);
+    image.data.fill(level / 255);
+    return image;
+  };
+  for (let i = 0; i < COUNT; i++) {
+    await savePng(join(folder, "input", `${i}.png`), grey(i));
+    await savePng(join(folder, "output", `${i}.png`), grey(100 + i));
+  }
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const tiny = tinyTokenizers();
+/** The first code of a grey picture is its level; pictures of families have others. */
+class Level extends ImageTokenizer {
+  override async encode(images: readonly Image[]): Promise<Int32Array[]> {
+    return images.map(({ data }) => {
+      const isGrey = data.every((value) => value === data[0]);
+      return Int32Array.of(isGrey ? Math.round(data[0]! * 255) : -1, 0, 0, 0);
+    });
+  }
+}
+const sizes = { ...tiny.image.config, resolution: 16, channelMultiplier: [1, 1, 1, 1] };
+const tokenizers: Tokenizers = { ...tiny, image: new Level(sizes, new Map()) };
+
+const optionsOf = (mix: Partial<MixSettings>, part = "train"): ContextOptions => ({
+  seed: 1,
+  part,
+  tokenizers: "",
+  xprompt: tinyXPrompt,
+  contexts: 2,
+  todos: 2,
+  weights: { target: 1, words: 1, query: 0, instruction: 0 },
+  mix: {
+    pairs: [folder],
+    pairsShare: 1,
+    pairsHeldOut: 0.25,
+    pairsReversed: 0,
+    families: ["rotate"],
+    heldOut: [],
+    exampleCounts: [1],
+    describe: 0,
+    textToImage: 0,
+    imageToText: 0,
+    plainScenes: 0.4,
+    withoutExample: 0,
+    exampleInstruction: 0,
+    todoInstruction: 0,
+    weights: {},
+    misread: 0,
+    codeDropout: 0,
+    worlds: { scenes: 1, photos: 0, icons: 0 },
+    ...mix,
+  },
+});
+/** Levels of input and output of every pair of some batches; −1 where a family drew them. */
+async function levels(options: ContextOptions, steps = 8): Promise<[number, number][]> {
+  const sources = await openSources(options);
+  const found: [number, number][] = [];
+  for (let step = 0; step < steps; step++)
+    for (const { examples, todos } of (await encodedContexts(step, options, tokenizers, sources)).contexts) {
+      for (const shown of examples) found.push([shown!.input[0]!, shown!.output[0]!]);
+      for (const { input, target } of todos)
+        if ("picture" in target) found.push([input![0]!, target.picture[0]!]);
+    }
+  return found;
+}
+
+test("examples and TODO parts are pairs of the set", async () => {
+  const found = await levels(optionsOf({}));
+  expect(found).toHaveLength(8 * 2 * 3);
+  for (const [input, output] of found) expect(output).toBe(100 + input);
+});
+
+test("held-out pairs are measured on and never trained on", async () => {
+  const inputs = async (part: string) => new Set((await levels(optionsOf({}, part))).map(([input]) => input));
+  const [train, heldOut] = [await inputs("train"), await inputs("held out")];
+  expect(heldOut.size).toBeGreaterThan(1);
+  expect([...train].filter((level) => heldOut.has(level))).toEqual([]);
+  expect(train.size + heldOut.size).toBe(COUNT);
+});
+
+test("a share is drawn from families, a share backwards", async () => {
+  const some = (await levels(optionsOf({ pairsShare: 0.5 }), 16)).filter(([input]) => input === -1).length;
+  expect(some / (16 * 6)).toBeGreaterThan(0.25);
+  expect(some / (16 * 6)).toBeLessThan(0.75);
+  const turned = (await levels(optionsOf({ pairsReversed: 0.5 }), 16)).filter(([input]) => input >= 100);
+  expect(turned.length / (16 * 6)).toBeGreaterThan(0.25);
+  expect(turned.length / (16 * 6)).toBeLessThan(0.75);
+  for (const [input, output] of turned) expect(input).toBe(100 + output);
+});
+
+test("a folder that is not there is one clear error", async () => {
+  await expect(openSets(optionsOf({ pairs: [join(folder, "none")] }))).rejects.toThrow(XPromptError);
+});

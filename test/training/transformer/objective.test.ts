@@ -1,0 +1,167 @@
+import { describe, expect, test } from "vitest";
+import type { DecoderConfig } from "../../../src/chameleon/checkpoint/config.ts";
+import { loraTargets } from "../../../src/chameleon/model/lora.ts";
+import { Graph, gradients, parameterShapes, type Tensor } from "../../../src/graph/index.ts";
+import { Random } from "../../../src/random.ts";
+import { nameOf } from "../../../src/training/optimizer/optimizer.ts";
+import { type PackedBatch, packBatch } from "../../../src/training/transformer/data.ts";
+import { feedsOf, objective } from "../../../src/training/transformer/objective.ts";
+import { exampleRows, HIDDEN, type Packing, todoRows } from "../../../src/xprompt/packing.ts";
+import {
+  asArrays,
+  asFeeds,
+  packedLogits,
+  randomWeights,
+  tiny,
+  tinyContexts,
+  tinyTokenizers,
+  tinyXPrompt,
+} from "../../fixtures/chameleon/kit.ts";
+import { array, evaluate, evaluate64, expectClose, type NdArray } from "../../graph/kit.ts";
+
+const Z_LOSS = 0.01;
+
+/** A random batch over a small vocabulary: every row of the loss has a weight of its own, some have none. */
+function randomBatch(packing: Packing, vocabularySize: number): PackedBatch {
+  const random = Random.of(1, "batch");
+  const ids = (count: number) =>
+    BigInt64Array.from({ length: count }, () => BigInt(random.integer(0, vocabularySize - 1)));
+  const places = (sequences: number, length: number, start: number) =>
+    BigInt64Array.from({ length: sequences * length }, (_, i) => BigInt(start + (i % length)));
+  const { contexts, examples, exampleLength, todos, todoLength } = packing;
+  const [inExamples, inTodos] = [exampleRows(packing), todoRows(packing)];
+  return {
+    kind: "changes",
+    packing,
+    exampleTokens: ids(inExamples),
+    examplePositions: places(contexts * examples, exampleLength, 0),
+    examplePadding: Float32Array.from({ length: inExamples }, (_, i) => (i < 2 ? HIDDEN : 0)),
+    todoTokens: ids(inTodos),
+    todoPositions: places(contexts * todos, todoLength, 20),
+    targets: ids(inTodos),
+    weights: Float32Array.from({ length: inTodos }, (_, i) => (i % 3 === 0 ? 0 : random.uniform(0.1, 1))),
+    targetWeights: Float32Array.from({ length: inTodos }, (_, i) => i % 2),
+  };
+}
+
+/** The loss of a batch, the mean over its target codes, and the gradient of every parameter. */
+function losses(packing: Packing, config: DecoderConfig) {
+  const graph = new Graph();
+  const { loss, report } = objective(graph, packing, config, Z_LOSS);
+  const parameters = [...graph.parameters.values()];
+  const slopes = gradients(loss, parameters);
+  const gradientOf = Object.fromEntries(parameters.map((each, i) => [nameOf(each), slopes[i]!]));
+  return { graph, loss, targetNll: report!.targetNll!, gradientOf: gradientOf as Record<string, Tensor> };
+}
+
+describe("value", () => {
+  const tokenizers = tinyTokenizers();
+  const config = { ...tiny, vocabularySize: tokenizers.text.vocabulary.size };
+  const contexts = tinyContexts({ contexts: 2, examples: 2, todos: 2 });
+  const weights = { target: 1, words: 1, query: 0.25, instruction: 0.5 };
+  const batch = packBatch({ kind: "changes", contexts }, { xprompt: tinyXPrompt, weights }, tokenizers);
+  const { graph, loss, targetNll } = losses(batch.packing, config);
+  const values = randomWeights(parameterShapes(graph));
+  const feeds = asFeeds(feedsOf(batch));
+
+  test("a batch is what the graph takes", () => {
+    const declared = [...graph.inputs].map(([name, { dtype, shape }]) => [name, dtype, ...shape]);
+    const given = Object.entries(feedsOf(batch)).map(([name, { type, dims }]) => [name, type, ...dims]);
+    expect(given.sort()).toEqual(declared.sort());
+  });
+
+  test("the weighted mean of cross-entropy and z-loss, and the plain mean over target codes", async () => {
+    const logits = packedLogits(batch.packing, config);
+    const [rows] = evaluate64([logits], { ...feeds, ...asArrays(values) });
+    const [first, width] = [exampleRows(batch.packing), config.vocabularySize];
+    let [total, weight, nats, codes] = [0, 0, 0, 0];
+    for (const [i, target] of batch.targets.entries()) {
+      const row = rows!.data.subarray((first + i) * width, (first + i + 1) * width);
+      const logSum = Math.log(row.reduce((sum, x) => sum + Math.exp(x), 0));
+      const nll = logSum - row[Number(target)]!;
+      total += batch.weights[i]! * (nll + Z_LOSS * logSum ** 2);
+      weight += batch.weights[i]!;
+      nats += batch.targetWeights[i]! * nll;
+      codes += batch.targetWeights[i]!;
+    }
+    expect(codes).toBe(2 * 2 * 4);
+    const expected = { loss: array([], [total / weight]), targetNll: array([], [nats / codes]) };
+    const computed = await evaluate({ loss, targetNll }, feeds, values);
+    expectClose(computed.loss, expected.loss, { relative: 5e-6, what: "loss " });
+    expectClose(computed.targetNll, expected.targetNll, { relative: 5e-6, what: "targetNll " });
+  });
+
+  test("rows without weight do not count", () => {
+    const other = { ...feeds, targets: array(feeds.targets!.shape, feeds.targets!.data) };
+    for (const [i, weight] of batch.weights.entries())
+      if (weight === 0) other.targets.data[i] = (other.targets.data[i]! + 1) % config.vocabularySize;
+    expect(other.targets.data).not.toEqual(feeds.targets!.data);
+    const of = (fed: Record<string, NdArray>) => evaluate64([loss], { ...fed, ...asArrays(values) })[0];
+    expect(of(other)).toEqual(of(feeds));
+  });
+});
+
+describe.each([
+  ["two examples and two TODO parts", {}],
+  ["shared keys, norms after each half", { keyValueHeads: 2, swinNorm: true }],
+  [
+    "low-rank adapters, own rows of the embedding and of the head",
+    {
+      adapter: {
+        lora: { rank: 2, alpha: 3, targets: loraTargets },
+        embeddingTokens: [20, 1, 4, 12, 7],
+        headTokens: [10, 11, 12],
+      },
+    },
+  ],
+] as const)("gradient, %s", (_name, change) => {
+  const config: DecoderConfig = { ...tiny, ...change };
+  const packing: Packing = {
+    contexts: 1,
+    examples: 2,
+    exampleLength: 6,
+    xpTokens: 2,
+    todos: 2,
+    todoLength: 4,
+    mask: "xprompt",
+  };
+  const { graph, loss, gradientOf } = losses(packing, config);
+  const weights = randomWeights(parameterShapes(graph));
+  const feeds = asFeeds(feedsOf(randomBatch(packing, config.vocabularySize)));
+  const all = { ...feeds, ...asArrays(weights) };
+  const exact = Object.fromEntries(
+    evaluate64(Object.values(gradientOf), all).map((slope, i) => [Object.keys(gradientOf)[i]!, slope]),
+  );
+
+  test("of every parameter is the slope of the loss, in float64", () => {
+    const lossAt = (name: string, i: number, by: number) => {
+      const data = all[name]!.data.slice();
+      data[i]! += by;
+      return evaluate64([loss], { ...all, [name]: array(all[name]!.shape, data) })[0]!.data[0]!;
+    };
+    const difference = (name: string, i: number, step: number) =>
+      (lossAt(name, i, step) - lossAt(name, i, -step)) / (2 * step);
+    expect(Object.keys(exact)).toEqual([...weights.keys()]);
+    for (const [name, { data }] of Object.entries(exact)) {
+      const largest = data.reduce((best, x, i) => (Math.abs(x) > Math.abs(data[best]!) ? i : best), 0);
+      expect(Math.abs(data[largest]!), name).toBeGreaterThan(1e-6);
+      for (const i of [largest, Random.of(1, "element", name).integer(0, data.length - 1)])
+        expectClose(array([], [data[i]!]), array([], [difference(name, i, 2 ** -16)]), {
+          relative: 1e-5,
+          absolute: 1e-8,
+          what: `${name}, element ${i} `,
+        });
+    }
+  });
+
+  test("is what onnxruntime computes", async () => {
+    const outputs = Object.entries(gradientOf).map(([name, slope]) => [`gradient of ${name}`, slope]);
+    const computed = await evaluate<string>(Object.fromEntries(outputs), feeds, weights);
+    for (const [name, slope] of Object.entries(exact))
+      expectClose(computed[`gradient of ${name}`]!, slope, {
+        relative: 2e-5,
+        absolute: 1e-7,
+        what: `${name} `,
+      });
+  });
+});
