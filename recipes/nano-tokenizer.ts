@@ -10,7 +10,7 @@ import { tokenizerRecipe } from "x-prompt/training";
 
 export default tokenizerRecipe({
   seed: 1,
-  steps: 4_000,
+  steps: 5_000,
   batch: 16,
   pictures: "gathered",
   worlds: { scenes: 2, photos: 1.5, icons: 1.5 },

@@ -13,7 +13,7 @@ export async function packPhotos(
   const bin = new PackBytes();
   const items: PhotosIndex["items"] = [];
   for await (const { name, words, bytes, credit } of set.find(downloads)) {
-    for (const [part, { width, height, data }] of (await preparePhoto(bytes)).entries()) {
+    for (const [part, { width, height, data }] of (await preparePhoto(bytes, set.split)).entries()) {
       items.push({
         name: part === 0 ? name : `${name}#${part}`,
         words: part === 0 ? words : "", // a crop need not show what the photo shows

@@ -1,9 +1,12 @@
 /** @file Photos as they are packed: resized, with further crops of large ones. */
 import sharp, { type Sharp } from "sharp";
-import type { Bytes } from "../../../src/tasks/gathered/index.ts";
+import type { Bytes, Split } from "../../../src/tasks/gathered/index.ts";
 
-/** Shorter side of a packed photo in pixels. Smaller photos stay as they are. */
-const SHORT_SIDE = 384;
+/**
+ * Shorter side of a packed photo in pixels. Smaller photos stay as they are. Those that are held out are larger, since
+ * results at full size are measured on them.
+ */
+const SHORT_SIDE = { train: 384, heldOut: 1024 };
 
 /** Photos whose shorter side is less are left out. */
 const LEAST_SIDE = 180;
@@ -12,7 +15,7 @@ const LEAST_SIDE = 180;
 const CROPPED_SIDE = 1000;
 
 /** The photo, then its crops; nothing where it is too small. */
-export async function preparePhoto(bytes: Buffer): Promise<Bytes[]> {
+export async function preparePhoto(bytes: Buffer, split: Split): Promise<Bytes[]> {
   const upright = await sharp(bytes)
     .rotate()
     .flatten({ background: "white" })
@@ -22,13 +25,19 @@ export async function preparePhoto(bytes: Buffer): Promise<Bytes[]> {
   const { width, height } = await sharp(upright).metadata();
   const side = Math.min(width, height);
   if (side < LEAST_SIDE) return [];
-  const whole = await pixels(sharp(upright));
+  const shortSide = SHORT_SIDE[split];
+  const whole = await pixels(sharp(upright), shortSide);
   if (side < CROPPED_SIDE) return [whole];
-  return [whole, ...(await sharpestCrops(upright, width, height))];
+  return [whole, ...(await sharpestCrops(upright, width, height, shortSide))];
 }
 
 /** The most detailed square of each third of the photo. */
-async function sharpestCrops(photo: Buffer, width: number, height: number): Promise<Bytes[]> {
+async function sharpestCrops(
+  photo: Buffer,
+  width: number,
+  height: number,
+  shortSide: number,
+): Promise<Bytes[]> {
   const side = Math.floor(Math.min(width, height) / 2);
   const lefts = [0, 0.5, 1].map((share) => Math.round(share * (width - side)));
   const tops = [0, 0.5, 1].map((share) => Math.round(share * (height - side)));
@@ -49,14 +58,14 @@ async function sharpestCrops(photo: Buffer, width: number, height: number): Prom
     );
     crops.push(scored.reduce((best, other) => (other.sharpness > best.sharpness ? other : best)).crop);
   }
-  return Promise.all(crops.map((crop) => pixels(sharp(crop))));
+  return Promise.all(crops.map((crop) => pixels(sharp(crop), shortSide)));
 }
 
-async function pixels(picture: Sharp): Promise<Bytes> {
+async function pixels(picture: Sharp, shortSide: number): Promise<Bytes> {
   const { data, info } = await picture
     .resize({
-      width: SHORT_SIDE,
-      height: SHORT_SIDE,
+      width: shortSide,
+      height: shortSide,
       fit: "outside",
       withoutEnlargement: true,
       kernel: "lanczos3",
