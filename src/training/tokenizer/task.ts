@@ -100,7 +100,7 @@ async function prepareTokenizer(
     unit: "pictures",
     batches: (from) =>
       new SampleStream({
-        module: moduleBeside(import.meta.url, "tokenizer-data"),
+        module: moduleBeside(import.meta.url, "data"),
         options: data("train"),
         workers: recipe.workers,
         from,

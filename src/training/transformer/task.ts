@@ -163,7 +163,7 @@ async function prepareTransformer(
     unit: "tokens",
     batches: (from) =>
       new SampleStream({
-        module: moduleBeside(import.meta.url, "transformer-data"),
+        module: moduleBeside(import.meta.url, "data"),
         options: data("train"),
         workers: recipe.workers,
         from,
