@@ -1,6 +1,7 @@
 /**
  * Makes docs/gallery.md and its pictures anew: what the shipped model does today with the pictures of examples/, beside
- * two baselines. The sections follow from the figures, so that nothing has to be edited by hand.
+ * two baselines. The sections follow from the figures, so that nothing has to be edited by hand. Some rows, always the
+ * same, also make docs/overview.webp.
  *
  *     npm run docs:gallery
  */
@@ -11,6 +12,7 @@ import { Random } from "x-prompt/tasks";
 import { colourFit } from "../../src/evaluation/baselines/index.ts";
 import { photoChanges } from "../../src/evaluation/gathered/photo-changes.ts";
 import { boundedPsnr } from "../../src/evaluation/metrics/pictures.ts";
+import type { SheetRow } from "../../src/image/index.ts";
 import { writeFileAtomic } from "../../src/runtime/files.ts";
 
 const SEED = 1;
@@ -18,6 +20,9 @@ const FOLDER = "docs/gallery";
 /** Pixels along the longer side of the pictures in a strip. */
 const SHOWN = 160;
 const PHOTOS = "examples/photos";
+/** Rows of the overview, by kind and name: some that work and some that do not. */
+const OVERVIEW = ["scene-depth", "scene-cutOut", "scene-timeOfDay", "scene-derain", "photograph-darken"];
+const COLUMNS = ["before", "after", "your picture", "result", "truth"];
 /** Changes that need nothing but the photograph, by their names in `photoChanges`. */
 const CHANGES = ["darken", "invert", "sepia", "grade", "vignette", "blur", "mirror"];
 /** Kept in the files' EXIF data. */
@@ -34,6 +39,7 @@ interface Item {
 }
 
 interface Measured extends Item {
+  readonly row: SheetRow;
   /** PSNR to the truth in dB. */
   readonly result: number;
   readonly unchanged: number;
@@ -47,6 +53,8 @@ const model = await XPrompt.load("nano");
 const measured: Measured[] = [];
 for (const item of items) measured.push(await measure(item));
 await writeFileAtomic("docs/gallery.md", page());
+const rows = OVERVIEW.map((name) => measured.find((item) => nameOf(item) === name)!.row);
+await saveImage("docs/overview.webp", contactSheet(rows, { columnTitles: COLUMNS }), { text: about });
 await model.release();
 
 async function scenes(part: "seen" | "unseen"): Promise<Item[]> {
@@ -91,10 +99,12 @@ async function measure(item: Item): Promise<Measured> {
   );
   const fitted = colourFit([{ input: before!, output: after! }], input!);
   const strip = [before!, after!, input!, result, item.truth].map((image) => ({ image: shown(image) }));
-  const columnTitles = ["before", "after", "your picture", "result", "truth"];
-  await saveImage(pictureOf(item), contactSheet([{ cells: strip }], { columnTitles }), { text: about });
+  await saveImage(pictureOf(item), contactSheet([{ cells: strip }], { columnTitles: COLUMNS }), {
+    text: about,
+  });
   return {
     ...item,
+    row: { label: item.name, cells: strip },
     result: boundedPsnr(result, item.truth),
     unchanged: boundedPsnr(input!, item.truth),
     fitted: boundedPsnr(fitted, item.truth),
@@ -106,8 +116,12 @@ function shown(image: Image): Image {
   return resize(image, Math.round(image.width * scale), Math.round(image.height * scale), "lanczos3");
 }
 
-function pictureOf({ name, kind }: Item): string {
-  return join(FOLDER, `${kind.split(",")[0]}-${name}.webp`);
+function nameOf({ name, kind }: Item): string {
+  return `${kind.split(",")[0]}-${name}`;
+}
+
+function pictureOf(item: Item): string {
+  return join(FOLDER, `${nameOf(item)}.webp`);
 }
 
 function page(): string {
