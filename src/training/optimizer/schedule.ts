@@ -47,6 +47,15 @@ export function learningRate(schedule: Schedule, step: number, steps: number, pe
   }
 }
 
+/** Whether the first `done` updates of two runs have the same rates, although the runs differ in their number of steps. */
+export function ratesAgree(schedule: Schedule, done: number, runs: readonly [number, number]): boolean {
+  for (let step = 0; step < done; step++) {
+    const [one, other] = runs.map((steps) => learningRate(schedule, step, steps, 1));
+    if (one !== other) return false;
+  }
+  return true;
+}
+
 /** How much of the way from `start` to `end` is behind `step`, in [0, 1]. */
 function passed(step: number, start: number, end: number): number {
   if (step >= end) return 1;

@@ -9,6 +9,7 @@ import { XPromptError } from "../../errors.ts";
 import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../../runtime/files.ts";
 import { SafetensorsFile, type TensorToWrite, writeSafetensors } from "../../runtime/safetensors.ts";
 import { recoverDirectory } from "../../runtime/temporary.ts";
+import { ratesAgree, scheduleSchema } from "../optimizer/schedule.ts";
 import { describeDifference, recipeDigest } from "../recipe.ts";
 import type { TrainingState } from "./state.ts";
 
@@ -23,7 +24,7 @@ const recordSchema = z.object({
   frozen: z.string().optional(),
   /** Digests of the data sets that are trained on, in the recipe's order; older checkpoints do not say. */
   sets: z.array(z.string()).optional(),
-  recipe: z.looseObject({ kind: z.string() }),
+  recipe: z.looseObject({ kind: z.string(), steps: z.int(), schedule: scheduleSchema }),
 });
 
 /** Arrays that a task keeps besides weights and moments, by name; restored in place. */
@@ -54,6 +55,7 @@ export async function saveCheckpoint(
 
 /**
  * Restores the checkpoint of a run folder into `state` and `extras`.
+ * @param phases shares of the run at which something begins: see `TrainingTask.phases`
  * @throws XPromptError when there is none, it is damaged, it was made by a recipe that differs in what it computes, or
  * with other records in the data sets.
  */
@@ -61,13 +63,17 @@ export async function loadCheckpoint(
   run: string,
   state: TrainingState,
   extras: Extras,
-  recipe: object,
+  recipe: { readonly steps: number },
   sets: readonly string[] = [],
+  phases: readonly number[] = [],
 ): Promise<void> {
   const folder = join(run, FOLDER);
   const record = await readJson(join(folder, RECORD), recordSchema, "checkpoint");
   const path = join(folder, TENSORS);
-  const [before, now] = [record.recipe, recipe].map(computedPart);
+  const isSameSoFar = endMayMove(record, recipe.steps, phases);
+  const [before, now] = [isSameSoFar ? { ...record.recipe, steps: recipe.steps } : record.recipe, recipe].map(
+    computedPart,
+  );
   if (recipeDigest(before!) !== recipeDigest(now!))
     throw new XPromptError(
       `resuming ${run}: expected the recipe it was started with, got ${describeDifference(before!, now!).join("; ")} (use the same settings; for more steps of a finished run, start another with --init=${run}/model)`,
@@ -103,6 +109,20 @@ export async function loadCheckpoint(
     await file.close();
   }
   state.step = record.step;
+}
+
+/**
+ * Whether a run may end at another step than was planned, because all that was done is the same for either: the
+ * learning rates agree so far, and nothing that begins at a share of the run has begun.
+ */
+function endMayMove(
+  { step, recipe }: z.infer<typeof recordSchema>,
+  steps: number,
+  phases: readonly number[],
+): boolean {
+  const lengths = [recipe.steps, steps] as const;
+  const hasBegun = (share: number) => step > Math.floor(share * Math.min(...lengths));
+  return !phases.some(hasBegun) && ratesAgree(recipe.schedule, step, lengths);
 }
 
 /** The steps that a run has done, by its checkpoint. @throws XPromptError when there is none, or it is damaged */

@@ -73,6 +73,8 @@ export interface TrainingTask<Batch> {
   readonly memory: number;
   /** What checkpoints keep besides the state. */
   readonly extras: Extras;
+  /** Shares of the run at which something begins, such as a mean of the weights. Until then the run's end may move. */
+  readonly phases?: readonly number[];
   /** Digests of the data sets that are trained on: a run is resumed with the very same. */
   readonly sets?: readonly string[];
   /** Why records of data sets were skipped so far, by record. */
@@ -162,7 +164,7 @@ export async function runTraining<Batch>(
   const { recipe, state, extras, sets, skipped = new Map<string, string>() } = task;
   const started = performance.now();
   await checkRunFolder(out, resume);
-  if (resume) await loadCheckpoint(out, state, extras, recipe, sets);
+  if (resume) await loadCheckpoint(out, state, extras, recipe, sets, task.phases);
   await attempt(`making ${out}`, out, () => mkdir(join(out, "sheets"), { recursive: true }));
   await writeFileAtomic(join(out, "recipe.json"), `${JSON.stringify(recipe, null, 2)}\n`);
 

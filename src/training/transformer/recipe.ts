@@ -153,6 +153,8 @@ export const transformerRecipe = recipeKind(
          * already; such a step takes a third longer.
          */
         ownCodes: share.default(0),
+        /** Share of the steps after which `ownCodes` begins. */
+        ownCodesFrom: share.default(0),
       })
       .prefault({}),
     /**

@@ -73,9 +73,9 @@ export class TransformerSteps {
     state: TrainingState,
     session: SessionOptions,
   ): Promise<PackedBatch> {
-    const { seed, mix } = this.recipe;
+    const { seed, steps, mix } = this.recipe;
     const random = Random.of(seed, "own codes", state.step);
-    if (!random.chance(mix.ownCodes)) return batch;
+    if (state.step < mix.ownCodesFrom * steps || !random.chance(mix.ownCodes)) return batch;
     return (await ownCodes.compile(session)).read(batch, state, random);
   }
 

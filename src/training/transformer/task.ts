@@ -158,6 +158,7 @@ async function prepareTransformer(
     state,
     memory: memory.bytes,
     extras: average?.extras ?? {},
+    phases: [averageFrom, recipe.mix.ownCodesFrom],
     sets: [...sets, ...(worlds.gathered ? [worlds.gathered] : [])].map(({ digest }) => digest),
     skipped,
     unit: "tokens",

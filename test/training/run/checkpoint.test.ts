@@ -19,6 +19,7 @@ import { XPromptError } from "../../../src/errors.ts";
 import { Random } from "../../../src/random.ts";
 import { asideOf, temporaryFor } from "../../../src/runtime/temporary.ts";
 import { roles } from "../../../src/training/optimizer/optimizer.ts";
+import { scheduleSchema } from "../../../src/training/optimizer/schedule.ts";
 import { hasCheckpoint, loadCheckpoint, saveCheckpoint } from "../../../src/training/run/checkpoint.ts";
 import { initialize, TrainingState } from "../../../src/training/run/state.ts";
 
@@ -26,6 +27,7 @@ const recipe = {
   kind: "test",
   steps: 100,
   optimizer: { learningRate: 0.001, beta1: 0.9 },
+  schedule: scheduleSchema.parse({}),
   families: ["rain", "snow"],
   workers: 1,
   checkpointEvery: 10,
@@ -60,9 +62,9 @@ afterEach(() => rm(run, { recursive: true }));
 
 const tensors = () => join(run, "checkpoint", "state.safetensors");
 const record = () => join(run, "checkpoint", "training.json");
-const load = (given: object = recipe, state = new TrainingState(shapes)) =>
+const load = (given: { readonly steps: number } = recipe, state = new TrainingState(shapes)) =>
   loadCheckpoint(run, state, { usage: new Float32Array(3) }, given);
-const refusal = async (given?: object, state?: TrainingState): Promise<string> => {
+const refusal = async (given?: { readonly steps: number }, state?: TrainingState): Promise<string> => {
   const error = await load(given, state).then(
     () => new Error("loaded"),
     (thrown: unknown) => thrown,
@@ -119,6 +121,41 @@ describe("a checkpoint", () => {
     expect(message).toContain('families: ["rain","snow"] → (unset)');
     expect(message).not.toContain("beta1");
     expect(message).not.toContain("workers");
+  });
+
+  describe("of a run whose rate falls at its end", () => {
+    // 40 of 100 steps are done; the rate falls over the last half.
+    const schedule = scheduleSchema.parse({ shape: "wsd", decay: 0.5 });
+    beforeEach(async () => {
+      await saveCheckpoint(run, trained(), { usage: new Float32Array(3) }, { ...recipe, schedule });
+    });
+    const resume = (steps: number, phases: readonly number[]) => {
+      const [state, extras, now] = [
+        new TrainingState(shapes),
+        { usage: new Float32Array(3) },
+        { ...recipe, schedule, steps },
+      ];
+      return loadCheckpoint(run, state, extras, now, [], phases);
+    };
+
+    test.each([
+      ["earlier", 80],
+      ["later", 1000],
+    ])("may end %s, while its rate has not begun to fall", async (_, steps) => {
+      await expect(resume(steps, [0.5])).resolves.toBeUndefined();
+    });
+
+    test("may not end where its rate would have begun to fall already", async () => {
+      await expect(resume(70, [])).rejects.toThrow("steps: 100 → 70");
+    });
+
+    test("may not end where a part of it would have begun already", async () => {
+      await expect(resume(80, [0.4])).rejects.toThrow("steps: 100 → 80");
+    });
+
+    test("may not end later when a part of it has begun", async () => {
+      await expect(resume(1000, [0.3])).rejects.toThrow("steps: 100 → 1000");
+    });
   });
 
   test("is refused where data sets have other records; one that does not say which goes on", async () => {
