@@ -21,7 +21,7 @@ const FOLDER = "docs/gallery";
 const SHOWN = 160;
 const PHOTOS = "examples/photos";
 /** Rows of the overview, by kind and name: some that work and some that do not. */
-const OVERVIEW = ["scene-depth", "scene-cutOut", "scene-timeOfDay", "scene-derain", "photograph-darken"];
+const OVERVIEW = ["scene-depth", "scene-timeOfDay", "scene-derain", "photograph-darken"];
 const COLUMNS = ["before", "after", "your picture", "result", "truth"];
 /** Changes that need nothing but the photograph, by their names in `photoChanges`. */
 const CHANGES = ["darken", "invert", "sepia", "grade", "vignette", "blur", "mirror"];
@@ -134,7 +134,7 @@ function page(): string {
     "# Gallery",
     "",
     `What the shipped model nano (fingerprint \`${model.fingerprint}\`) does today: one example pair, one new picture, seed ${SEED},`,
-    "nothing chosen. It sees and draws 64 × 64 pixels; the result is brought to the size of your picture. Run the commands in a",
+    `nothing chosen. It sees and draws ${model.size} × ${model.size} pixels; the result is brought to the size of your picture. Run the commands in a`,
     "clone. `npm run docs:gallery` makes this page anew, for whatever model is shipped.",
     "",
     "Figures are PSNR in dB against the true result; more is better. *Unchanged* is your picture as it is. *Colour fit* is a map",
