@@ -65,6 +65,7 @@ export {
   type Weights,
 } from "./retrieval/index.ts";
 export type { Device, SessionOptions } from "./runtime/session.ts";
+export { Batcher, type BatcherOptions } from "./xprompt/batcher.ts";
 export type { ModelConfig } from "./xprompt/config.ts";
 export type {
   AskingModel,

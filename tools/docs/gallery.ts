@@ -7,12 +7,20 @@
  */
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { contactSheet, fromBytes, type Image, loadImage, resize, saveImage, XPrompt } from "x-prompt";
-import { Random } from "x-prompt/tasks";
 import { colourFit } from "../../src/evaluation/baselines/index.ts";
 import { photoChanges } from "../../src/evaluation/gathered/photo-changes.ts";
 import { boundedPsnr } from "../../src/evaluation/metrics/pictures.ts";
 import type { SheetRow } from "../../src/image/index.ts";
+import {
+  contactSheet,
+  fromBytes,
+  type Image,
+  loadImage,
+  resize,
+  saveImage,
+  XPrompt,
+} from "../../src/index.ts";
+import { Random } from "../../src/random.ts";
 import { writeFileAtomic } from "../../src/runtime/files.ts";
 
 const SEED = 1;
@@ -113,7 +121,7 @@ async function measure(item: Item): Promise<Measured> {
 
 function shown(image: Image): Image {
   const scale = SHOWN / Math.max(image.width, image.height);
-  return resize(image, Math.round(image.width * scale), Math.round(image.height * scale), "lanczos3");
+  return resize(image, Math.round(image.width * scale), Math.round(image.height * scale), "area");
 }
 
 function nameOf({ name, kind }: Item): string {
