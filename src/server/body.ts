@@ -159,11 +159,19 @@ function readText(text: string, field: z.ZodType): unknown {
   return text;
 }
 
+/** Of a value that may be one of several things, what is wrong with the first. */
+function innermost(issue: z.core.$ZodIssue): Pick<z.core.$ZodIssue, "path" | "message"> {
+  const [inner] = issue.code === "invalid_union" ? (issue.errors[0] ?? []) : [];
+  if (!inner) return issue;
+  const { path, message } = innermost(inner);
+  return { path: [...issue.path, ...path], message };
+}
+
 /** A part of a request as `schema` has it. @throws Failure 400 that names the field */
 export function checked<S extends z.ZodType>(schema: S, value: unknown, doing: string): z.output<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const { path, message } = parsed.error.issues[0]!;
+  const { path, message } = innermost(parsed.error.issues[0]!);
   const param = path.map(String).join(".");
   throw new Failure(400, `${doing}: ${param && `${param}: `}${message.slice(0, 500)}`, {
     param: param.slice(0, 100) || undefined,

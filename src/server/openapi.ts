@@ -27,19 +27,9 @@ const hasBody = ({ json, form, bytes }: Operation): boolean => Boolean(json ?? f
 export function openApi(operations: readonly Operation[], version: string): Json {
   const schemas: Json = {};
   const schemaOf = (schema: z.ZodType, io: "input" | "output"): Json => {
-    const {
-      $defs = {},
-      $schema: _,
-      id,
-      ...rest
-    } = z.toJSONSchema(schema, { io, unrepresentable: "any" }) as Json & {
-      readonly $defs?: Json;
-      readonly id?: string;
-    };
-    for (const [name, each] of Object.entries($defs)) schemas[name] = withoutId(each as Json);
-    if (id === undefined) return referring(rest);
-    schemas[id] = rest;
-    return { $ref: `#/components/schemas/${id}` };
+    const { $defs = {}, $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: "any" });
+    Object.assign(schemas, $defs);
+    return referring(rest);
   };
   const error = schemaOf(errorSchema.meta({ id: "Error" }), "output");
   const paths: Record<string, Json> = {};
@@ -119,8 +109,6 @@ function answerOf(
     },
   };
 }
-
-const withoutId = ({ id: _, ...rest }: Json): Json => rest;
 
 /** References to definitions beside a schema, as references to the components of the document. */
 const referring = (value: Json): Json =>
