@@ -1,4 +1,5 @@
 /** @file Serving a model over HTTP, from your own program. */
+export { batchedEngine } from "./engine.ts";
 export { Keys } from "./keys.ts";
 export { jsonLog, type Log } from "./log.ts";
 export { defaultLimits, type Limits } from "./make-services.ts";
