@@ -57,7 +57,7 @@ test("a form compiles the same as JSON", async () => {
 });
 
 test("what is no prompt of this model is refused", async () => {
-  const upload = (body: BodyInit) =>
+  const upload = (body: RequestInit["body"]) =>
     json<object>(
       ask("/v1/xprompts/upload", {
         method: "POST",
