@@ -1,5 +1,11 @@
 /** @file The board: examples, the picture to change, settings, and what is being drawn. */
-import { type Backend, BackendError, type GalleryEntry, type GenerateEvent, type Part } from "../lib/backend.ts";
+import {
+  type Backend,
+  BackendError,
+  type GalleryEntry,
+  type GenerateEvent,
+  type Part,
+} from "../lib/backend.ts";
 import type { HistoryEntry, PromptFile, Result } from "../lib/history-store.ts";
 import { titleOf } from "../lib/names.ts";
 import { fetchPicture, type Picture, readPicture, sortFiles } from "../lib/pictures.ts";
@@ -73,7 +79,8 @@ export class Board {
   /** Takes files that were dropped, pasted or chosen, at a place of the board or anywhere. */
   async take(files: readonly File[], place?: Place): Promise<void> {
     const { prompts, pairs, single } = sortFiles(files);
-    const part: Part = place === "input" || (!place && !pairs.length && !prompts.length) ? "input" : "examples";
+    const part: Part =
+      place === "input" || (!place && !pairs.length && !prompts.length) ? "input" : "examples";
     await this.attempt(part, async () => {
       for (const prompt of prompts) {
         const examples = await this.backend.inspect(prompt);

@@ -1,6 +1,7 @@
 /** @file The history as the page shows it. */
-import * as store from "../lib/history-store.ts";
+
 import type { HistoryEntry } from "../lib/history-store.ts";
+import * as store from "../lib/history-store.ts";
 
 export class History {
   entries = $state.raw<readonly HistoryEntry[]>([]);

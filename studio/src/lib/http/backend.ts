@@ -143,7 +143,13 @@ const dataUrl = (blob: Blob): Promise<string> =>
     reader.readAsDataURL(blob);
   });
 
-const summary = ({ id, kind, step, steps, updated_at }: z.infer<typeof answers.summarySchema>): RunSummary => ({
+const summary = ({
+  id,
+  kind,
+  step,
+  steps,
+  updated_at,
+}: z.infer<typeof answers.summarySchema>): RunSummary => ({
   ...{ id, kind, step, steps },
   updated: new Date(updated_at * 1000),
 });
