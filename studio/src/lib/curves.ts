@@ -34,8 +34,16 @@ export function thin(points: readonly Point[]): readonly Point[] {
   });
 }
 
-/** Exponential moving average, corrected for its start: v̂ₜ = Σ βᵗ⁻ⁱ vᵢ / Σ βᵗ⁻ⁱ. */
-export function smooth(points: readonly Point[], beta = 0.9): Point[] {
+/** Whether a curve goes to and fro, so that a mean says more than its points. */
+export function isNoisy(points: readonly Point[]): boolean {
+  const rises = points.slice(1).map(({ value }, i) => Math.sign(value - points[i]!.value));
+  const turns = rises.slice(1).filter((rise, i) => rise * rises[i]! < 0).length;
+  return turns > 0.2 * points.length;
+}
+
+/** Exponential moving average, corrected for its start: v̂ₜ = Σ βᵗ⁻ⁱ vᵢ / Σ βᵗ⁻ⁱ. A short curve is smoothed less. */
+export function smooth(points: readonly Point[]): Point[] {
+  const beta = Math.min(0.9, Math.max(0, 1 - 12 / points.length));
   let sum = 0;
   let weight = 0;
   return points.map(({ step, value }) => {

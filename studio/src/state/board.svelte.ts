@@ -58,14 +58,6 @@ export class Board {
 
   readonly examples = $derived(this.pairs.filter(isWhole));
   readonly untouched = $derived(this.pairs.every(isEmpty) && this.prompts.length === 0 && !this.input);
-  /** What is still missing, in words; empty when it can draw. */
-  readonly missing = $derived.by(() => {
-    if (this.pairs.some((pair) => !isEmpty(pair) && !isWhole(pair)))
-      return "An example needs both pictures, before and after.";
-    const shown = this.examples.length + this.prompts.length > 0;
-    if (!shown && !this.instruction.trim()) return "Show a change first: a picture before it, and after it.";
-    return "";
-  });
 
   private readonly backend: Backend;
   private readonly history: History;
@@ -204,14 +196,13 @@ export class Board {
 
   async draw(): Promise<void> {
     this.stop();
-    this.failures = {};
-    if (this.missing) {
-      this.failures = { examples: this.missing };
-      return;
-    }
+    this.failures = this.missing();
+    if (Object.keys(this.failures).length > 0) return;
     const stopping = new AbortController();
     this.stopping = stopping;
-    const { seed, samples, temperature, guidance, fullSize, input, prompts } = this;
+    const { seed, samples, fullSize, input, prompts } = this;
+    // A field that was emptied again has null.
+    const [temperature, guidance] = [this.temperature ?? undefined, this.guidance ?? undefined];
     const instruction = this.instruction.trim();
     const examples = this.examples.map(({ before, after }) => ({ before, after }));
     this.results = Array.from({ length: samples }, () => ({ row: 0, rows: 0 }));
@@ -241,7 +232,7 @@ export class Board {
     if (this.stopping !== stopping) return;
     this.drawing = false;
     this.stopping = undefined;
-    if (this.results.some(({ seed }) => seed === undefined)) this.results = [];
+    this.results = this.results.filter(({ seed }) => seed !== undefined);
   }
 
   /** Does the work; says at the part of the page that it is about why it failed. */
@@ -255,6 +246,17 @@ export class Board {
       const where = error instanceof BackendError && part === "result" ? error.part : part;
       this.failures = { ...this.failures, [where]: message };
     }
+  }
+
+  /** What is still missing for a drawing, at the part of the page that it is about. */
+  private missing(): Board["failures"] {
+    if (this.pairs.some((pair) => !isEmpty(pair) && !isWhole(pair)))
+      return { examples: "An example needs both pictures, before and after." };
+    if (this.examples.length + this.prompts.length === 0 && !this.instruction.trim())
+      return { examples: "Show a change first: a picture before it, and after it." };
+    if (!Number.isInteger(this.seed) || this.seed < 0)
+      return { settings: "The seed is a whole number, 0 or more." };
+    return {};
   }
 
   /** The place that a single picture goes to: the first that is empty, else it replaces the picture to change. */

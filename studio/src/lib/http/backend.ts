@@ -27,20 +27,26 @@ export function httpBackend(base: string): Backend {
   const upload = (prompt: Blob, signal?: AbortSignal) =>
     client.post("/v1/xprompts/upload", prompt, answers.promptSchema, signal);
 
-  async function* metricsSince(id: string, since: number, signal: AbortSignal): AsyncGenerator<MetricsLine> {
+  async function* metricsSince(
+    id: string,
+    since: number | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<MetricsLine> {
     for (let from = since; ; ) {
-      const path = `/v1/runs/${encodeURIComponent(id)}/metrics?since=${from}&limit=${PAGE}`;
+      const after = from === undefined ? "" : `&since=${from}`;
+      const path = `/v1/runs/${encodeURIComponent(id)}/metrics?limit=${PAGE}${after}`;
       const { data } = await client.get(path, answers.metricsSchema, signal);
       for (const line of data) yield withoutGaps(line);
       if (data.length < PAGE) return;
-      from = (data.at(-1)?.step ?? from) + 1;
+      from = data.at(-1)?.step ?? from;
     }
   }
 
   return {
     async about(signal) {
       const { data } = await client.get("/v1/models", answers.modelsSchema, signal);
-      return { model: data[0]?.id ?? "", library: data[0]?.library ?? false };
+      const [model] = data;
+      return { model: model?.id ?? "", library: (model?.libraries.length ?? 0) > 0 };
     },
 
     async *generate(request, signal) {
@@ -98,8 +104,7 @@ export function httpBackend(base: string): Backend {
         const state = `${run.step} ${run.updated_at} ${run.sheets.length}`;
         if (state === last) continue;
         last = state;
-        for await (const line of metricsSince(id, (metrics.at(-1)?.step ?? -1) + 1, signal))
-          metrics.push(line);
+        for await (const line of metricsSince(id, metrics.at(-1)?.step, signal)) metrics.push(line);
         const sheets = run.sheets.map(({ step, url }) => ({ step, picture: address(url) }));
         yield { ...summary(run), recipe: run.recipe, metrics: [...metrics], sheets } satisfies Run;
       }
@@ -150,7 +155,7 @@ const summary = ({
   steps,
   updated_at,
 }: z.infer<typeof answers.summarySchema>): RunSummary => ({
-  ...{ id, kind, step, steps },
+  ...{ id, kind: kind ?? "unknown", step: step ?? 0, steps: steps ?? 0 },
   updated: new Date(updated_at * 1000),
 });
 

@@ -7,7 +7,7 @@ export const errorSchema = z.object({
   error: z.object({ message: z.string(), param: z.nullish(z.string()) }),
 });
 
-export const modelsSchema = list(z.object({ id: z.string(), library: z.optional(z.boolean()) }));
+export const modelsSchema = list(z.object({ id: z.string(), libraries: z.array(z.string()) }));
 
 export const eventSchema = z.union([
   z.object({ type: z.literal("xprompt.queued"), position: z.number() }),
@@ -53,9 +53,9 @@ export const searchSchema = list(
 
 export const summarySchema = z.object({
   id: z.string(),
-  kind: z.string(),
-  step: z.number(),
-  steps: z.number(),
+  kind: z.nullable(z.string()),
+  step: z.nullable(z.number()),
+  steps: z.nullable(z.number()),
   updated_at: z.number(),
 });
 
