@@ -7,6 +7,7 @@ import { checked, mediaTypeOf, parseForm, parseJson } from "./body.ts";
 import { Failure, failureOf, isDefect, responseOf, traceOf } from "./failure.ts";
 import { fileResponse } from "./files.ts";
 import { checkCaller, type GuardOptions } from "./guard.ts";
+import type { McpOverHttp } from "./mcp/http.ts";
 import { openApi } from "./openapi.ts";
 import type { Asked, Body, Operation } from "./operation.ts";
 import { operations } from "./operations.ts";
@@ -18,7 +19,7 @@ export interface AppOptions extends GuardOptions {
   /** Files of the studio by their names. */
   readonly studio: ReadonlyMap<string, string>;
   /** The tools of `xprompt mcp` over HTTP, where the package for them is there. */
-  readonly mcp?: (request: Request, client: string) => Promise<Response>;
+  readonly mcp?: McpOverHttp;
 }
 
 type Env = { Bindings: Partial<HttpBindings>; Variables: { id: string; route: string } };

@@ -1,11 +1,15 @@
 /** @file Files that may be fetched: listed first, then looked up by name. What a request says never becomes a path. */
 import { readdir } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { extname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readFileChecked } from "../runtime/files.ts";
 
 /** The package's own folder. */
 export const packageFolder = fileURLToPath(new URL("../..", import.meta.url));
+
+export const packageVersion = (): string =>
+  (createRequire(import.meta.url)("../../package.json") as { version: string }).version;
 
 const types: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",

@@ -9,7 +9,7 @@ import { png, startServer, tinyEngine } from "./kit.ts";
 
 const { engine, folder } = await tinyEngine();
 const server = await startServer(engine);
-const { ask, post, url } = server;
+const { ask, url } = server;
 
 describe("keys", () => {
   test("are needed where there are some, and are not kept in clear text", async () => {
