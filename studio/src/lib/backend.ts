@@ -59,8 +59,6 @@ export interface LibraryEntry {
   readonly instruction: string;
   readonly before: Address;
   readonly after: Address;
-  /** Similarity to what was searched for; 1 is the same. */
-  readonly similarity?: number;
 }
 
 export interface RunSummary {

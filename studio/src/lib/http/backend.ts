@@ -88,9 +88,22 @@ export function httpBackend(base: string): Backend {
     },
 
     async search(words, signal) {
-      const path = `/v1/library?query=${encodeURIComponent(words)}`;
-      const { data } = await client.get(path, answers.searchSchema, signal);
-      return data.map((entry) => ({ ...entry, before: address(entry.before), after: address(entry.after) }));
+      const { data: models } = await client.get("/v1/models", answers.modelsSchema, signal);
+      const names = models.flatMap(({ libraries }) => libraries);
+      const found = await Promise.all(
+        names.map((name) => {
+          const path = `/v1/libraries/${encodeURIComponent(name)}/examples?query=${encodeURIComponent(words)}`;
+          return client.get(path, answers.searchSchema, signal);
+        }),
+      );
+      return found
+        .flatMap(({ data }) => data)
+        .sort((a, b) => (b.similarity ?? 0) - (a.similarity ?? 0))
+        .map(({ id, instruction, before, after }) => ({
+          ...{ id, instruction },
+          before: address(before),
+          after: address(after),
+        }));
     },
 
     async runs(signal) {

@@ -47,7 +47,7 @@ export const searchSchema = list(
     instruction: z.string(),
     before: z.string(),
     after: z.string(),
-    similarity: z.optional(z.number()),
+    similarity: z.nullable(z.number()),
   }),
 );
 
