@@ -1,6 +1,7 @@
 /**
- * @file xprompt: in-context image generation.
+ * In-context image generation: show before → after pairs, get the same change on your image.
  *
+ * @module x-prompt
  * @example
  * const model = await XPrompt.load("nano");
  * const prompt = await model.compress([{ input: "before.png", output: "after.png" }]);

@@ -1,14 +1,17 @@
 /** @file Generating pictures: check a request, encode what it shows, sample codes, decode them. */
 import type { Batch } from "../chameleon/model/batch.ts";
+import type { Tokenizer } from "../chameleon/tokenizers/tokenizer.ts";
 import { UsageError, XPromptError } from "../errors.ts";
 import type { ByteImage, Image } from "../image/index.ts";
 import type { Compressor } from "./compress.ts";
+
 import type { AskingModel } from "./example-source.ts";
+import { ExpectedVectors } from "./expected.ts";
 import { atFullSize, loadOriginal } from "./full-size.ts";
 import { guidanceWeights } from "./guidance.ts";
 import type { Generated, GenerateOptions, GenerateStep, StreamOptions } from "./options.ts";
 import { checkRequest, type Request } from "./request.ts";
-import { promptLength, sampleCodes } from "./sample-codes.ts";
+import { promptLength, type SampleRequest, sampleCodes } from "./sample-codes.ts";
 import type { Codes } from "./sequence.ts";
 
 /** What generating needs of a model: an `XPrompt` is one. */
@@ -42,6 +45,7 @@ export async function* generateSteps(
   });
   const pictures = inputCodes ? 1 : 0;
   const [empty] = (await compressor.empty()).blocks;
+  const expected = options.expected ? await expectedPictures(base.tokenizer, samples) : undefined;
   const request = {
     blocks,
     empty: empty!,
@@ -52,7 +56,10 @@ export async function* generateSteps(
     sampling,
     guidance: guidanceWeights(guidance, blocks.length > 0),
     signal,
-  };
+    ...(expected && {
+      onLogits: ({ sample, place }, logits) => expected[sample]!.set(place, logits),
+    }),
+  } satisfies SampleRequest;
   const prepared = performance.now();
   const preview = async (codes: readonly (readonly number[])[]) => {
     const whole = codes.map((row) => completed(row, inputCodes, base.codesPerImage));
@@ -74,7 +81,9 @@ export async function* generateSteps(
   }
   signal?.throwIfAborted();
   const sampled = performance.now();
-  const decoded = await tokenizer.decodeImages(codes);
+  const decoded = expected
+    ? await tokenizer.decodeVectors(expected.map(({ vectors }) => vectors))
+    : await tokenizer.decodeImages(codes);
   let images: readonly (Image | ByteImage)[] = decoded;
   if (full) {
     const [seen] = await tokenizer.decodeImages([inputCodes!]);
@@ -169,6 +178,11 @@ async function encoded(
   });
   const blocks = compressor.joined(retrieved?.prompt ? [...shown, retrieved.prompt] : shown)?.blocks ?? [];
   return { full, inputCodes, blocks, retrieved };
+}
+
+async function expectedPictures(tokenizer: Tokenizer, samples: number): Promise<ExpectedVectors[]> {
+  const { vectors, codes } = await tokenizer.codebook();
+  return Array.from({ length: samples }, () => new ExpectedVectors(vectors, codes, tokenizer.codesPerImage));
 }
 
 /** Codes so far, then the input's, or the last code again where there is no input. */

@@ -65,6 +65,11 @@ export interface GenerateOptions {
    * examples, or for the instruction where there are none. Defaults to what the model recommends, else 1.
    */
   readonly guidance?: Guidance;
+  /**
+   * Show at each place the mean of all codes under the model's distribution there, along the codes that are sampled,
+   * instead of the sampled code alone: smoother, and nearer to the truth on average. Defaults to false.
+   */
+  readonly expected?: boolean;
   /** Called after every row of codes. */
   onProgress?(progress: Progress): void | Promise<void>;
   readonly signal?: AbortSignal;
@@ -136,7 +141,7 @@ export interface Generated<P extends Image | ByteImage = Image> {
 
 const streamNames = {
   ...{ examples: true, prompt: true, library: true, k: true, minSimilarity: true, input: true },
-  fullSize: true,
+  ...{ fullSize: true, expected: true },
   ...{ instruction: true, seed: true, samples: true, temperature: true, topK: true, topP: true },
   ...{ guidance: true, signal: true },
 } as const satisfies Names<StreamOptions>;

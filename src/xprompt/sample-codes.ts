@@ -21,6 +21,8 @@ export interface SampleRequest {
   readonly sampling: Sampling;
   readonly guidance: GuidanceWeights;
   readonly signal?: AbortSignal;
+  /** Called before each code with the guided logits of all codes. */
+  onLogits?(at: { readonly sample: number; readonly place: number }, logits: Float32Array): void;
 }
 
 /** A picture of so many codes: nothing but image tokens follows. */
@@ -34,10 +36,15 @@ class PictureSequence implements Sequence {
     readonly random: Random,
     private readonly vocabulary: Vocabulary,
     private readonly length: number,
+    private readonly onLogits?: (place: number, logits: Float32Array) => void,
   ) {}
 
   get allowed(): Int32Array {
     return this.codes.length < this.length ? this.vocabulary.imageTokens : none;
+  }
+
+  observe(logits: Float32Array): void {
+    this.onLogits?.(this.codes.length, logits);
   }
 
   take(token: number): void {
@@ -78,6 +85,7 @@ export async function* sampleCodes(
         Random.of(seed, "sample", i),
         vocabulary,
         request.codes,
+        (place, logits) => request.onLogits?.({ sample: i, place }, logits),
       ),
   );
   const codes = sequences.map((sequence) => sequence.codes);

@@ -5,7 +5,7 @@
 import type { Random } from "../../random.ts";
 import type { BatchNeed } from "./admission.ts";
 import { type Batch, type Prefix, prefixLength, type Row } from "./batch.ts";
-import { type Sampling, sampleToken } from "./sampling.ts";
+import { guidedLogits, type Sampling, sample } from "./sampling.ts";
 
 /** Conditions that logits are mixed from, and the weight of each step between them (see `guide`). */
 export interface Guidance {
@@ -29,6 +29,8 @@ export interface Sequence {
    * the conditions stay; those of a new one begin with all tokens so far.
    */
   readonly guidance?: Guidance;
+  /** Called before each choice with the guided logits of `allowed`. */
+  observe?(logits: Float32Array): void;
   take(token: number): void;
 }
 
@@ -106,8 +108,9 @@ export async function* decode(
       for (const each of live) {
         if (each.unread.length > 0) continue;
         const { allowed, guidance, random } = each.sequence;
-        const chosen = sampleToken(each.chain(allowed), guidance?.weights ?? [], sampling, random, doing);
-        each.take(allowed[chosen]!);
+        const logits = guidedLogits(each.chain(allowed), guidance?.weights ?? [], doing);
+        each.sequence.observe?.(logits);
+        each.take(allowed[sample(logits, sampling, random)]!);
       }
       yield sequences.map(({ tokens }) => tokens);
       for (const each of live) if (each.isDone) member.remove(each.rows);

@@ -49,21 +49,19 @@ export function mergeGuidanceSteps<T>(steps: readonly { readonly condition: T; r
 }
 
 /**
- * The index of the next token among the logits of a chain of conditions: guided, then sampled.
+ * The guided logits of the next token.
  * @param doing what this is for, in errors: "generating"
- * @throws XPromptError when the logits are not finite
+ * @throws XPromptError when they are not finite
  */
-export function sampleToken(
+export function guidedLogits(
   chain: readonly Float32Array[],
   weights: readonly number[],
-  sampling: Sampling,
-  random: Random,
   doing: string,
-): number {
+): Float32Array {
   const guided = guide(chain, weights);
   if (!areFinite(guided))
     throw new XPromptError(`${doing}: expected finite logits, got others (are the weights damaged?)`);
-  return sample(guided, sampling, random);
+  return guided;
 }
 
 /** Samples the index of one logit. Equal logits keep their order, so that a sample depends on nothing but the numbers. */
