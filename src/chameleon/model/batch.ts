@@ -102,10 +102,15 @@ export class Batch {
 
   private start(): void {
     this.isRunning = true;
-    this.run().finally(() => {
-      this.isRunning = false;
-      this.wake();
-    });
+    this.run()
+      .catch((error: unknown) => {
+        for (const { failed } of this.work.values()) failed(error);
+        this.work.clear();
+      })
+      .finally(() => {
+        this.isRunning = false;
+        this.wake();
+      });
   }
 
   /** Lets rows leave, prefills some that join, and takes a step of the others. */
