@@ -167,8 +167,8 @@ describe.each(modes)("train: %s", (mode, settings) => {
       // Whole models are written in half precision.
       expect(distance(adapted!, whole!)).toBeLessThan(0.02);
       expect(distance(adapted!, alone!)).toBeGreaterThan(0.1);
-      const drawn = await models[1]!.generate({ input: somePicture("c"), instruction: "rain", seed: 1 });
-      expect(drawn.model).toBe(models[1]!.fingerprint);
+      const drawn = await models[1].generate({ input: somePicture("c"), instruction: "rain", seed: 1 });
+      expect(drawn.model).toBe(models[1].fingerprint);
     } finally {
       await Promise.all(models.map((model) => model.release()));
     }

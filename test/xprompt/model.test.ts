@@ -753,7 +753,7 @@ describe("loading", () => {
     ])("config.json with %s = %j", async (key, value) => {
       const config = JSON.parse(await readFile(place("config.json"), "utf8"));
       const [group, last] = key.includes(".") ? key.split(".") : [undefined, key];
-      (group ? config[group] : config)[last!] = value;
+      (group ? config[group] : config)[last] = value;
       await damaged("config.json", JSON.stringify(config), async () => {
         await refusal(load());
       });

@@ -7,12 +7,20 @@
  */
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { contactSheet, fromBytes, type Image, loadImage, resize, saveImage, XPrompt } from "x-prompt";
-import { Random } from "x-prompt/tasks";
 import { colourFit } from "../../src/evaluation/baselines/index.ts";
 import { photoChanges } from "../../src/evaluation/gathered/photo-changes.ts";
 import { boundedPsnr } from "../../src/evaluation/metrics/pictures.ts";
 import type { SheetRow } from "../../src/image/index.ts";
+import {
+  contactSheet,
+  fromBytes,
+  type Image,
+  loadImage,
+  resize,
+  saveImage,
+  XPrompt,
+} from "../../src/index.ts";
+import { Random } from "../../src/random.ts";
 import { writeFileAtomic } from "../../src/runtime/files.ts";
 
 const SEED = 1;
@@ -21,7 +29,7 @@ const FOLDER = "docs/gallery";
 const SHOWN = 160;
 const PHOTOS = "examples/photos";
 /** Rows of the overview, by kind and name: some that work and some that do not. */
-const OVERVIEW = ["scene-depth", "scene-cutOut", "scene-timeOfDay", "scene-derain", "photograph-darken"];
+const OVERVIEW = ["scene-depth", "scene-timeOfDay", "scene-derain", "photograph-darken"];
 const COLUMNS = ["before", "after", "your picture", "result", "truth"];
 /** Changes that need nothing but the photograph, by their names in `photoChanges`. */
 const CHANGES = ["darken", "invert", "sepia", "grade", "vignette", "blur", "mirror"];
@@ -113,7 +121,7 @@ async function measure(item: Item): Promise<Measured> {
 
 function shown(image: Image): Image {
   const scale = SHOWN / Math.max(image.width, image.height);
-  return resize(image, Math.round(image.width * scale), Math.round(image.height * scale), "lanczos3");
+  return resize(image, Math.round(image.width * scale), Math.round(image.height * scale), "area");
 }
 
 function nameOf({ name, kind }: Item): string {
@@ -134,7 +142,7 @@ function page(): string {
     "# Gallery",
     "",
     `What the shipped model nano (fingerprint \`${model.fingerprint}\`) does today: one example pair, one new picture, seed ${SEED},`,
-    "nothing chosen. It sees and draws 64 × 64 pixels; the result is brought to the size of your picture. Run the commands in a",
+    `nothing chosen. It sees and draws ${model.size} × ${model.size} pixels; the result is brought to the size of your picture. Run the commands in a`,
     "clone. `npm run docs:gallery` makes this page anew, for whatever model is shipped.",
     "",
     "Figures are PSNR in dB against the true result; more is better. *Unchanged* is your picture as it is. *Colour fit* is a map",

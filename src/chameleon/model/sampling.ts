@@ -82,7 +82,7 @@ export function guidedLogits(
   doing: string,
 ): Float32Array {
   const guided = guide(chain, weights);
-  if (!guided.every(Number.isFinite))
+  if (!areFinite(guided))
     throw new XPromptError(`${doing}: expected finite logits, got others (are the weights damaged?)`);
   return guided;
 }
@@ -93,12 +93,16 @@ export function sample(logits: Float32Array, { temperature, topK, topP }: Sampli
   if (temperature === 0) return likeliest;
   const best = logits[likeliest]!;
   const order = descending(logits, best - NEGLIGIBLE * temperature);
-  const kept = Array.from(topK > 0 ? order.subarray(0, topK) : order);
-  const weights = kept.map((i) => Math.exp((logits[i]! - best) / temperature));
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const length = topK > 0 ? Math.min(topK, order.length) : order.length;
+  const weights = new Float64Array(length);
+  let total = 0;
+  for (let i = 0; i < length; i++) {
+    weights[i] = Math.exp((logits[order[i]!]! - best) / temperature);
+    total += weights[i]!;
+  }
   let count = 0;
-  for (let share = 0; count < kept.length && share < topP * total; count++) share += weights[count]!;
-  return random.pick(kept.slice(0, count), weights.slice(0, count));
+  for (let share = 0; count < length && share < topP * total; count++) share += weights[count]!;
+  return random.pick([...order.subarray(0, count)], [...weights.subarray(0, count)]);
 }
 
 /** A weight below e^−40 of the largest is below half a unit in the last place of the sum: it changes nothing. */
@@ -119,8 +123,15 @@ function descending(values: Float32Array, least: number): Uint32Array {
     const x = values[i] === 0 ? 0 : bits[i]!; // −0 is 0
     keys[count++] = (x >= 2 ** 31 ? x : 2 ** 31 - 1 - x) * places + i;
   }
-  const sorted = keys.subarray(0, count).sort();
-  return Uint32Array.from(sorted, (key) => key % places);
+  keys.subarray(0, count).sort();
+  const order = new Uint32Array(count);
+  for (let i = 0; i < count; i++) order[i] = keys[i]! % places;
+  return order;
+}
+
+function areFinite(values: Float32Array): boolean {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i]!)) return false;
+  return true;
 }
 
 function argMax(values: Float32Array): number {
