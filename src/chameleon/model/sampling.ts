@@ -3,16 +3,39 @@ import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
 import type { Random } from "../../random.ts";
 
+/** How tokens are sampled. Descriptions are the help of the command line. */
 export const samplingSchema = z.strictObject({
-  /** Divides the logits; 0 takes the likeliest token. Defaults to 1. */
-  temperature: z.number().min(0).max(100).describe("a number from 0 to 100").default(1),
-  /** Sample from the k likeliest tokens only; 0 for all. Defaults to 0. */
-  topK: z.int().min(0).describe("a whole number from 0").default(0),
-  /** Sample from the likeliest tokens that make up this share of the probability. Defaults to 1. */
-  topP: z.number().gt(0).max(1).describe("a number above 0, up to 1").default(1),
+  temperature: z
+    .number()
+    .min(0)
+    .max(100)
+    .default(1)
+    .describe("divides the logits; 0 takes the likeliest token each time"),
+  topK: z.int().min(0).default(0).describe("sample from the k likeliest tokens; 0 for all"),
+  topP: z
+    .number()
+    .gt(0)
+    .max(1)
+    .default(1)
+    .describe("sample from the likeliest tokens that make up this share of the probability"),
 });
 
 export type Sampling = z.output<typeof samplingSchema>;
+
+const MAX_SAMPLES = 64;
+
+/** What every request for samples has besides. */
+export const samplesSchema = z.strictObject({
+  seed: z
+    .int()
+    .min(0)
+    .optional()
+    .describe("the same seed gives the same result. Defaults to a random one, which is reported"),
+  samples: z.int().min(1).max(MAX_SAMPLES).default(1).describe("how many to make"),
+});
+
+/** Weight of a condition in guidance. */
+export const guidanceWeight = z.number().min(0).max(100);
 
 /**
  * Classifier-free guidance over a chain of conditions, each adding one to the last (https://arxiv.org/abs/2207.12598,
