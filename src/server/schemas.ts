@@ -132,7 +132,7 @@ export const jobRequest = z
 const name = z
   .string()
   .max(200)
-  .regex(/^[^\p{Cc}]*$/u, "expected no control characters");
+  .refine((text) => !/\p{Cc}/u.test(text), "expected no control characters");
 
 export const compileRequest = z
   .object({ examples: examples.min(1), name: maybe(name) })
