@@ -21,7 +21,12 @@ export default transformerRecipe({
   todos: 3,
   optimizer: { learningRate: 2e-4, beta1: 0.9, beta2: 0.98, weightDecay: 0.05, clipNorm: 1 },
   schedule: { shape: "cosine", warmup: 5, floor: 0.05 },
-  mix: { ...nano.mix, exampleCounts: [1], textToImage: 0.05, pairsShare: 0.7, pairsRequired: true },
+  mix: {
+    ...nano.mix,
+    // Scenes only, so that no gathered pictures are needed.
+    ...{ pictures: undefined, worlds: { scenes: 1, photos: 0, icons: 0 } },
+    ...{ exampleCounts: [1], textToImage: 0.05, pairsShare: 0.7, pairsRequired: true },
+  },
   evaluateEvery: 30,
   checkpointEvery: 30,
 });

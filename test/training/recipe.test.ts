@@ -257,7 +257,10 @@ describe("loadRecipe", () => {
   });
 
   test("takes a shipped recipe by its name", async () => {
-    expect(await loadRecipe("own-pairs", recipeKinds)).toMatchObject({ kind: "transformer", init: "nano" });
+    const ownPairs = await loadRecipe("own-pairs", recipeKinds);
+    // Its users have pairs, and no gathered pictures.
+    const mix = { pictures: undefined, worlds: { scenes: 1, photos: 0, icons: 0 } };
+    expect(ownPairs).toMatchObject({ kind: "transformer", init: "nano", mix });
     await expect(loadRecipe("own-pears", recipeKinds)).rejects.toThrow(
       "loading the recipe own-pears: expected a shipped recipe or a path with its extension",
     );

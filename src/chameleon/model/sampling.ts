@@ -59,41 +59,56 @@ export function guidedLogits(
   doing: string,
 ): Float32Array {
   const guided = guide(chain, weights);
-  if (!guided.every(Number.isFinite))
+  if (!areFinite(guided))
     throw new XPromptError(`${doing}: expected finite logits, got others (are the weights damaged?)`);
   return guided;
 }
 
 /** Samples the index of one logit. Equal logits keep their order, so that a sample depends on nothing but the numbers. */
 export function sample(logits: Float32Array, { temperature, topK, topP }: Sampling, random: Random): number {
-  if (temperature === 0) return argMax(logits);
-  const order = descending(logits);
-  const kept = Array.from(topK > 0 ? order.subarray(0, topK) : order);
-  const best = logits[kept[0]!]!;
-  const weights = kept.map((i) => Math.exp((logits[i]! - best) / temperature));
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const likeliest = argMax(logits);
+  if (temperature === 0) return likeliest;
+  const best = logits[likeliest]!;
+  const order = descending(logits, best - NEGLIGIBLE * temperature);
+  const length = topK > 0 ? Math.min(topK, order.length) : order.length;
+  const weights = new Float64Array(length);
+  let total = 0;
+  for (let i = 0; i < length; i++) {
+    weights[i] = Math.exp((logits[order[i]!]! - best) / temperature);
+    total += weights[i]!;
+  }
   let count = 0;
-  for (let share = 0; count < kept.length && share < topP * total; count++) share += weights[count]!;
-  return random.pick(kept.slice(0, count), weights.slice(0, count));
+  for (let share = 0; count < length && share < topP * total; count++) share += weights[count]!;
+  return random.pick([...order.subarray(0, count)], [...weights.subarray(0, count)]);
 }
 
+/** A weight below e^−40 of the largest is below half a unit in the last place of the sum: it changes nothing. */
+const NEGLIGIBLE = 40;
+
 /**
- * Indices by falling value, equal values in their order. One number holds both, the bits of a float32 made to rise
- * as the value falls and then the index, so that a typed array sorts them: the 57,000 text tokens of a 7B in
- * milliseconds, where comparing takes tens of them.
+ * Indices of the values from `least` on by falling value, equal values in their order. One number holds both, the bits of
+ * a float32 made to rise as the value falls and then the index, so that a typed array sorts them: the 57,000 text tokens
+ * of a 7B in milliseconds, where comparing takes tens of them.
  */
-function descending(values: Float32Array): Uint32Array {
+function descending(values: Float32Array, least: number): Uint32Array {
   const places = 2 ** Math.ceil(Math.log2(values.length + 1));
   const bits = new Uint32Array(values.slice().buffer);
   const keys = new Float64Array(values.length);
-  for (let i = 0; i < keys.length; i++) {
+  let count = 0;
+  for (let i = 0; i < values.length; i++) {
+    if (values[i]! < least) continue;
     const x = values[i] === 0 ? 0 : bits[i]!; // −0 is 0
-    keys[i] = (x >= 2 ** 31 ? x : 2 ** 31 - 1 - x) * places + i;
+    keys[count++] = (x >= 2 ** 31 ? x : 2 ** 31 - 1 - x) * places + i;
   }
-  keys.sort();
-  const order = new Uint32Array(keys.length);
-  for (let i = 0; i < keys.length; i++) order[i] = keys[i]! % places;
+  keys.subarray(0, count).sort();
+  const order = new Uint32Array(count);
+  for (let i = 0; i < count; i++) order[i] = keys[i]! % places;
   return order;
+}
+
+function areFinite(values: Float32Array): boolean {
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i]!)) return false;
+  return true;
 }
 
 function argMax(values: Float32Array): number {
