@@ -131,6 +131,16 @@ export const pairsSchema = z
   })
   .meta({ id: "GalleryEntry" });
 
+export const libraryExampleSchema = z
+  .object({
+    id: z.string(),
+    instruction: z.string(),
+    before: z.string(),
+    after: z.string(),
+    similarity: z.number().nullable(),
+  })
+  .meta({ id: "LibraryExample" });
+
 export const runSchema = z
   .object({
     id: z.string(),

@@ -3,6 +3,7 @@ import type { Operation } from "./operation.ts";
 import * as gallery from "./routes/gallery.ts";
 import { edits, generations, getModel, listModels } from "./routes/images.ts";
 import * as jobs from "./routes/jobs.ts";
+import * as libraries from "./routes/libraries.ts";
 import * as operating from "./routes/operating.ts";
 import * as prompts from "./routes/prompts.ts";
 import * as runs from "./routes/runs.ts";
@@ -20,6 +21,7 @@ export const operations: readonly Operation[] = [
   ],
   ...[jobs.submit, jobs.list, jobs.get, jobs.cancel, jobs.remove],
   ...[gallery.list, gallery.picture],
+  ...[libraries.search, libraries.picture],
   ...[runs.list, runs.get, runs.metrics, runs.sheet],
   ...[operating.healthz, operating.readyz, operating.metrics],
 ];
