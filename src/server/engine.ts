@@ -11,7 +11,7 @@ export function batchedEngine(model: XPrompt): Engine {
     size: model.size,
     codesPerImage: model.codesPerImage,
     generate: batcher.generate.bind(batcher) as Engine["generate"],
-    compress: model.compress.bind(model),
+    compress: batcher.compress.bind(batcher),
     describe: model.describe.bind(model),
   };
 }

@@ -15,7 +15,7 @@ const failures = (operation: Operation): Readonly<Partial<Record<number, string>
     413: "The body or a picture is too large.",
     415: "The body is of another type.",
   }),
-  ...(operation.query && { 400: "The request is wrong." }),
+  ...((operation.query ?? operation.params) && { 400: "The request is wrong." }),
   ...((operation.isQueued || hasBody(operation)) && {
     429: "There is no free place: try again after Retry-After.",
   }),

@@ -7,7 +7,8 @@ import { formats, formPicture, jsonPicture, type PictureBytes } from "./pictures
 export const MAX_PICTURES = 10;
 /** Most examples of one request. */
 const MAX_EXAMPLES = 16;
-const MAX_TEXT = 32_000;
+/** Characters of a prompt. Models read a few dozen tokens; longer texts would only keep the server busy. */
+const MAX_TEXT = 4000;
 /** Edges of a result in pixels. */
 const [MIN_EDGE, MAX_EDGE] = [8, 4096];
 
