@@ -83,7 +83,7 @@ export function gridPosition(at: number, count: number): { cell: number; fractio
 }
 
 /** The normal equations of the data term. The matrix is the same for the three channels. */
-export interface NormalEquations {
+interface NormalEquations {
   readonly shape: GridShape;
   /** Mean weight of the pixels of one column of the grid. */
   readonly unit: number;

@@ -42,7 +42,7 @@ const LEAST_NOISE = 1e-4;
 /** Pull of the affine map towards the identity: decides where the picture has too few colours to tell. */
 const PRIOR = 1e-5;
 
-export interface FittedMap {
+interface FittedMap {
   readonly grid: BilateralGrid;
   /** What the map makes of `source`, `[pixels, 3]`. */
   readonly mapped: Float32Array;

@@ -40,7 +40,7 @@ export interface Change {
   readonly drawn: Image;
 }
 
-export interface Flip {
+interface Flip {
   readonly across: boolean;
   readonly down: boolean;
 }

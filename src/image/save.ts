@@ -11,7 +11,7 @@ export interface PngOptions {
   text?: Readonly<Record<string, string>>;
 }
 
-export interface EncodeOptions extends PngOptions {
+interface EncodeOptions extends PngOptions {
   /** Of a JPEG or WebP, 1 to 100. Defaults to 92. */
   quality?: number;
 }

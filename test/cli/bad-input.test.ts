@@ -125,7 +125,7 @@ describe("usage", () => {
     [
       "a seed in letters",
       [...right, "--seed", "seven"],
-      /--seed: expected a whole number from 0 .*got "seven"/,
+      /--seed: expected a whole number from 0, got "seven"/,
     ],
     ["a seed with a fraction", [...right, "--seed", "1.5"], /--seed: .*got "1\.5"/],
     ["a seed below 0", [...right, "--seed", "-1"], /--seed: .*got "-1"/],

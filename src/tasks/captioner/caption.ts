@@ -14,7 +14,6 @@ export const subtasks = [
   "Season/Time Change",
   "other",
 ] as const;
-export type Subtask = (typeof subtasks)[number];
 
 const sentence = (most: number) => z.string().trim().min(1).max(most);
 

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../../errors.ts";
 
-export interface PostOptions {
+interface PostOptions {
   /** Sent as a bearer token. */
   readonly key: string;
   /** Further tries after a failure that may pass. */

@@ -63,7 +63,7 @@ async function isFile(entry: Dirent, path: string): Promise<boolean> {
 }
 
 /** `*` and `?` stay within a folder, `**` does not; `{a,b}` is a choice, `{00..12}` a run of numbers as wide. */
-export function patternToRegExp(pattern: string): RegExp {
+function patternToRegExp(pattern: string): RegExp {
   const source = pattern.replace(
     /\*\*\/?|\*|\?|\{(\d+)\.\.(\d+)\}|\{([^{}]*)\}|[.+^$()|[\]\\{}]/g,
     (sign, from?: string, to?: string, choice?: string) => {
@@ -111,10 +111,10 @@ const splitNames: Readonly<Record<string, string>> = {
 };
 
 /** What tells the split of a file: the folders it lies in, for shards also its beginning (`train-00000-of-00051`). */
-export type SplitBy = "folders" | "shards";
+type SplitBy = "folders" | "shards";
 
 /** The split that a name tells, if any. */
-export function splitOf(name: string, by: SplitBy): string | undefined {
+function splitOf(name: string, by: SplitBy): string | undefined {
   return splitSteps(name.toLowerCase(), by)
     .map((step) => splitNames[step])
     .find((split) => split !== undefined);

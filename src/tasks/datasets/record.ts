@@ -85,8 +85,8 @@ export interface Block {
 }
 
 /** What may be wrong with a record. */
-export const defectKinds = ["picture", "missing", "metadata", "type", "path"] as const;
-export type DefectKind = (typeof defectKinds)[number];
+const defectKinds = ["picture", "missing", "metadata", "type", "path"] as const;
+type DefectKind = (typeof defectKinds)[number];
 
 /** A record that can not be used, and why. It is skipped and counted. */
 export class Defect extends Error {

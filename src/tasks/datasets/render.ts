@@ -13,7 +13,7 @@ import type { Rgb } from "../world/scene.ts";
 /** How the output pictures of a set become pictures to look at. */
 export type Render = DepthRender | LabelRender;
 
-export interface DepthRender {
+interface DepthRender {
   readonly kind: "depth";
   /** Metres of one step, by the bits of a pixel. */
   readonly metres: { readonly 8: number; readonly 16: number };
@@ -22,7 +22,7 @@ export interface DepthRender {
   readonly far: number;
 }
 
-export interface LabelRender {
+interface LabelRender {
   readonly kind: "labels";
   /** Labels are 0 to `count` − 1; 0 is what has none. */
   readonly count: number;

@@ -2,7 +2,7 @@
 import { z } from "zod";
 
 /** Ways of keeping records that are not one particular set. */
-export const containers = ["folder", "imagefolder", "parquet", "webdataset"] as const;
+const containers = ["folder", "imagefolder", "parquet", "webdataset"] as const;
 /** Public sets, each in the layout that it is downloaded in. */
 export const publicSets = [
   "magicbrush",
@@ -14,7 +14,6 @@ export const publicSets = [
   "nyuv2",
   "ade20k",
 ] as const;
-export type Container = (typeof containers)[number];
 export type PublicSetName = (typeof publicSets)[number];
 
 const column = z.string().min(1).optional();

@@ -13,7 +13,7 @@ export const positionSchema = z.strictObject({
 export type Position = z.infer<typeof positionSchema>;
 
 /** How a stream goes on, as its source says. */
-export interface StreamSteps {
+interface StreamSteps {
   /** Places from one to the next. */
   readonly step: number;
   /** The place before which it ends. */
