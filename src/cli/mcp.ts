@@ -7,6 +7,7 @@ import { loadOptional } from "../optional.ts";
 import { ExampleLibrary } from "../retrieval/index.ts";
 import { attempt, writeFileAtomic } from "../runtime/files.ts";
 import { workWith } from "../runtime/resources.ts";
+import { batchedEngine } from "../server/engine.ts";
 import { packageVersion } from "../server/files.ts";
 import { jsonLog } from "../server/log.ts";
 import { makeServices } from "../server/make-services.ts";
@@ -53,7 +54,7 @@ async function mcp(options: Options, signal: AbortSignal): Promise<void> {
   await workWith(async (resources) => {
     const libraries = new Map<string, ExampleLibrary>();
     if (place !== undefined) libraries.set(basename(place), resources.own(await ExampleLibrary.open(place)));
-    const engine = resources.own(await XPrompt.load(model, loadOptionsOf(options)));
+    const engine = batchedEngine(resources.own(await XPrompt.load(model, loadOptionsOf(options))));
     const log = jsonLog((line) => process.stderr.write(line));
     const services = await makeServices({ engine, model: basename(model), libraries, prompts, log });
     const keep = async (base64: string, seed: number) => {

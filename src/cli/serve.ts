@@ -5,6 +5,7 @@ import { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
 import { ExampleLibrary } from "../retrieval/index.ts";
 import { workWith } from "../runtime/resources.ts";
+import { batchedEngine } from "../server/engine.ts";
 import { addKey, Keys } from "../server/keys.ts";
 import { jsonLog, type Level } from "../server/log.ts";
 import { defaultLimits, type Limits } from "../server/make-services.ts";
@@ -22,6 +23,7 @@ interface Options extends ModelOptions {
   readonly xprompts?: string;
   readonly runs?: string;
   readonly origin?: readonly string[];
+  readonly parallel: number;
   readonly queue: number;
   readonly perClient: number;
   readonly timeLimit: number;
@@ -64,6 +66,7 @@ export function serveCommand(signal: AbortSignal): Command {
     )
     .option("--quiet", "log warnings and errors alone");
   number("--port", "port to listen on; 0 for any free one", [0, 65535], 8000);
+  number("--parallel", "requests that run at once, in one batch", [1, 64], defaultLimits.width);
   number("--queue", "requests that may wait", [0, 10_000], defaultLimits.depth);
   number("--per-client", "requests that one client may have at a time", [1, 10_000], defaultLimits.perClient);
   number("--time-limit", "seconds that a request may run", [1, 86_400], defaultLimits.timeLimit);
@@ -93,7 +96,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     const libraries = new Map<string, ExampleLibrary>();
     for (const [name, place] of placesOf(options.library))
       libraries.set(name, resources.own(await ExampleLibrary.open(place)));
-    const engine = resources.own(await XPrompt.load(options.model, loadOptionsOf(options)));
+    const engine = batchedEngine(resources.own(await XPrompt.load(options.model, loadOptionsOf(options))));
     const write = jsonLog((line) => process.stderr.write(line));
     const log = (level: Level, ...rest: [string, Record<string, unknown>?]) => {
       if (!options.quiet || level !== "info") write(level, ...rest);
@@ -130,6 +133,7 @@ const ended = (signal: AbortSignal): Promise<void> =>
 
 const limitsOf = (options: Options): Partial<Limits> => ({
   ...{
+    width: options.parallel,
     depth: options.queue,
     perClient: options.perClient,
     timeLimit: options.timeLimit,

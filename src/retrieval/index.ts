@@ -1,4 +1,8 @@
-/** @file The example library and RAIE: examples that are found when they are needed, compiled and ready. */
+/**
+ * The example library and RAIE: examples that are found when they are needed, compiled and ready.
+ *
+ * @module x-prompt/retrieval
+ */
 export type { Added, AddOptions } from "./adding.ts";
 export { ClipFeatures } from "./clip-features.ts";
 export type { Facts, NewExample, StoredExample, Vectors } from "./example.ts";

@@ -8,6 +8,7 @@ import { attempt } from "../runtime/files.ts";
 import { buildWith } from "../runtime/resources.ts";
 import type { AskingModel, ExampleRequest, ExampleSource, Retrieved } from "../xprompt/example-source.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
+import { PromptCache } from "../xprompt/prompt-cache.ts";
 import { type Added, Adding, type AddOptions } from "./adding.ts";
 import { attemptLance, databases, vectorOf } from "./arrow.ts";
 import { blockOf, rowOf } from "./blocks.ts";
@@ -15,7 +16,6 @@ import { type Facts, isWhole, type NewExample, type StoredExample, type Vectors 
 import type { Features, Space } from "./features.ts";
 import { indexTable } from "./indexing.ts";
 import { Retriever } from "./raie.ts";
-import { RecentPrompts } from "./recent.ts";
 import { type Found, factsOf, nearestOf, searchTables, type Weights } from "./search.ts";
 import { blockColumnNames, factNames, type LibraryTable, Tables } from "./tables.ts";
 import { lockWriter } from "./writer-lock.ts";
@@ -42,9 +42,12 @@ export interface Query {
 /** Seconds after which a reader looks for what a writer has added. */
 const FRESHNESS = 1;
 
+/** Bytes of compiled examples that a library keeps in memory. */
+const CACHED_BYTES = 64 * 2 ** 20;
+
 export class ExampleLibrary implements ExampleSource {
   private readonly retriever = new Retriever(this);
-  private readonly recent = new RecentPrompts();
+  private readonly recent = new PromptCache(CACHED_BYTES);
   private adding: Adding | undefined;
 
   private constructor(
@@ -231,7 +234,7 @@ export class ExampleLibrary implements ExampleSource {
   async prompts(fingerprint: string, ids: readonly string[]): Promise<Map<string, VisualPrompt>> {
     const found = new Map<string, VisualPrompt>();
     for (const id of ids) {
-      const recent = this.recent.get(fingerprint, id);
+      const recent = this.recent.get(`${fingerprint} ${id}`);
       if (recent) found.set(id, recent);
     }
     const others = ids.filter((id) => !found.has(id));
@@ -241,7 +244,7 @@ export class ExampleLibrary implements ExampleSource {
       const block = blockOf(row);
       if (!block) continue;
       const prompt = VisualPrompt.of(fingerprint, [block]);
-      this.recent.keep(fingerprint, row.id as string, prompt);
+      this.recent.set(`${fingerprint} ${row.id as string}`, prompt);
       found.set(row.id as string, prompt);
     }
     return found;
@@ -259,7 +262,7 @@ export class ExampleLibrary implements ExampleSource {
       const there = await table.rows([...prompts.keys()], ["id"]);
       await table.delete(there.map(({ id }) => id as string));
       await table.add([...prompts].map(([id, prompt]) => rowOf(id, prompt.blocks[0]!)));
-      for (const [id, prompt] of prompts) this.recent.keep(fingerprint, id, prompt);
+      for (const [id, prompt] of prompts) this.recent.set(`${fingerprint} ${id}`, prompt);
     });
   }
 

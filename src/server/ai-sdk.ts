@@ -1,7 +1,8 @@
 /**
- * @file A provider for the Vercel AI SDK (https://ai-sdk.dev): an image model on a server that `xprompt serve` began. Runs
+ * A provider for the Vercel AI SDK (https://ai-sdk.dev): an image model on a server that `xprompt serve` began. Runs
  * wherever there is `fetch`.
  *
+ * @module x-prompt/ai-sdk
  * @example
  * const xprompt = createXPrompt({ baseURL: "http://127.0.0.1:8000/v1" });
  * const { images, providerMetadata } = await generateImage({
@@ -123,14 +124,13 @@ async function generate(
   const { aspectRatio } = options;
   const images: { base64: string; seed: number; size: string; previews: string[] }[] = [];
   const usage = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
-  let previews: string[] = [];
+  const previews = new Map<number, string[]>();
   const timestamp = new Date();
   for await (const part of draw(settings, modelId, options, {})) {
-    if (part.type === "preview") previews.push(part.base64);
+    if (part.type === "preview") previews.set(part.image, [...(previews.get(part.image) ?? []), part.base64]);
     else {
-      const { base64, seed, size } = part;
-      images.push({ base64, seed, size, previews });
-      previews = [];
+      const { image, base64, seed, size } = part;
+      images[image] = { base64, seed, size, previews: previews.get(image) ?? [] };
       usage.inputTokens += part.usage.input_tokens;
       usage.outputTokens += part.usage.output_tokens;
       usage.totalTokens += part.usage.total_tokens;

@@ -1,12 +1,12 @@
-/** @file Drawing the pictures of a request, one after another: picture i has seed + i, and is the same when it is asked for alone. */
+/** @file Drawing the pictures of a request, all at once: picture i has seed + i, and is the same when it is asked for alone. */
 import type { ByteImage, Image } from "../image/index.ts";
 import type { Generated, GenerateOptions } from "../xprompt/model.ts";
 import type { VisualPrompt } from "../xprompt/prompt.ts";
 import type { ImagesResponse, Timings, Usage } from "./answers.ts";
 import type { AskedPictures } from "./asked-pictures.ts";
+import { now } from "./clock.ts";
 import { applyMask, encoded, fitTo } from "./pictures.ts";
 import type { Services } from "./services.ts";
-import { now } from "./services.ts";
 
 /** A row of codes more. */
 export interface Row {
@@ -47,13 +47,10 @@ export async function drawPictures(
   const compiled = asked.examples.length > 0 ? [await engine.compress(asked.examples, { signal })] : [];
   const compiling = performance.now() - started;
   const options = optionsOf(asked, [...asked.prompts, ...compiled], services);
-  const pictures: Finished[] = [];
-  let first: Generated<Image | ByteImage> | undefined;
-  for (let image = 0; image < asked.count; image++) {
-    const seed = asked.seed + image;
+  const drawOne = async (image: number) => {
     const result = await engine.generate({
       ...options,
-      seed,
+      seed: asked.seed + image,
       signal,
       onProgress: ({ row, rows, preview }) =>
         watching.onRow?.({
@@ -62,14 +59,22 @@ export async function drawPictures(
         }),
     });
     signal.throwIfAborted();
-    first ??= result;
     const finished = await finish(result, asked, image, services);
     services.metrics.count("xprompt_pictures_total", "Pictures that were drawn.");
-    pictures.push(finished);
     watching.onFinished?.(finished);
-  }
-  const sum = (part: keyof Finished["timings"]) =>
-    pictures.reduce((total, { timings }) => total + timings[part], 0);
+    return { result, finished };
+  };
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: asked.count }, (_, image) => drawOne(image)),
+  );
+  const drawn = outcomes.map((outcome) => {
+    if (outcome.status === "rejected") throw outcome.reason;
+    return outcome.value;
+  });
+  const [{ result: first }] = drawn as [(typeof drawn)[0]];
+  const pictures = drawn.map(({ finished }) => finished);
+  const longest = (part: keyof Finished["timings"]) =>
+    Math.max(...pictures.map(({ timings }) => timings[part]));
   return {
     created: now(),
     data: pictures.map(({ base64, seed }) => ({
@@ -78,14 +83,14 @@ export async function drawPictures(
     })),
     ...lookOf(asked, pictures[0]!.size),
     usage: pictures.map(({ usage }) => usage).reduce(addUsage),
-    ...{ model, fingerprint: engine.fingerprint, settings: first!.settings },
-    ...(first!.retrieved && {
-      retrieved: first!.retrieved.map(({ id, instruction, similarity }) => ({ id, instruction, similarity })),
+    ...{ model, fingerprint: engine.fingerprint, settings: first.settings },
+    ...(first.retrieved && {
+      retrieved: first.retrieved.map(({ id, instruction, similarity }) => ({ id, instruction, similarity })),
     }),
     timings: {
-      prepare: compiling + sum("prepare"),
-      draw: sum("draw"),
-      decode: sum("decode"),
+      prepare: compiling + longest("prepare"),
+      draw: longest("draw"),
+      decode: longest("decode"),
       total: performance.now() - started,
     },
   };

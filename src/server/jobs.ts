@@ -1,8 +1,8 @@
 /** @file Jobs: requests for pictures that nobody waits for. Their results are kept for a while. */
 import { randomBytes } from "node:crypto";
 import type { ImagesResponse, JobInfo } from "./answers.ts";
+import { now } from "./clock.ts";
 import { bodyOf, Failure, failureOf } from "./failure.ts";
-import { now } from "./services.ts";
 
 /** Seconds that the result of a job is kept. */
 const KEPT_FOR = 600;

@@ -1,11 +1,12 @@
 /** @file Putting together what the handlers share. */
 import { BodyBudget } from "./body.ts";
+import { now } from "./clock.ts";
 import { Jobs } from "./jobs.ts";
 import type { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { PromptStore } from "./prompt-store.ts";
 import { Queue, type QueueOptions } from "./queue.ts";
-import { type Engine, type Libraries, now, type Services } from "./services.ts";
+import type { Engine, Libraries, Services } from "./services.ts";
 
 export interface Limits extends QueueOptions {
   /** Bytes of the body of one request, and of all together. */
@@ -21,7 +22,7 @@ export interface Limits extends QueueOptions {
 const MEGABYTE = 2 ** 20;
 
 export const defaultLimits: Limits = {
-  ...{ width: 1, depth: 32, perClient: 16, timeLimit: 300 },
+  ...{ width: 4, depth: 32, perClient: 16, timeLimit: 300 },
   ...{ body: 32 * MEGABYTE, bodies: 256 * MEGABYTE, pixels: 16_000_000, connections: 512, grace: 30 },
 };
 

@@ -9,8 +9,8 @@ import { XPromptError } from "../errors.ts";
 import { attempt, readFileChecked, readJson, sha256, writeFilesAtomic } from "../runtime/files.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import type { PromptInfo } from "./answers.ts";
+import { now } from "./clock.ts";
 import { Failure } from "./failure.ts";
-import { now } from "./services.ts";
 
 /** Most bytes of prompts that are kept in memory without a folder, and with one. */
 const MOST_BYTES = 256 * 2 ** 20;

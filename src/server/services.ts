@@ -11,10 +11,9 @@ import type { Queue } from "./queue.ts";
 /** What draws: an `XPrompt` is one. */
 export type Engine = Pick<
   XPrompt,
-  "generate" | "compress" | "describe" | "fingerprint" | "size" | "codesPerImage" | "unreadTokens"
+  "generate" | "compress" | "describe" | "fingerprint" | "size" | "codesPerImage"
 >;
 
-/** A library, and how it is looked through where the engine alone cannot. */
 export type Libraries = ReadonlyMap<string, ExampleLibrary>;
 
 export interface Services {
@@ -35,5 +34,3 @@ export interface Services {
   /** Seconds since 1970 when the server began. */
   readonly started: number;
 }
-
-export const now = (): number => Math.floor(Date.now() / 1000);

@@ -1,10 +1,10 @@
 /** @file Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html) of a request for pictures. */
 import type { AskedPictures } from "./asked-pictures.ts";
+import { now } from "./clock.ts";
 import { drawPictures, lookOf, type Row } from "./draw.ts";
 import { bodyOf, failureOf, isDefect, traceOf } from "./failure.ts";
 import { encoded } from "./pictures.ts";
 import type { Services } from "./services.ts";
-import { now } from "./services.ts";
 
 /** Milliseconds between signs of life. */
 const KEEP_ALIVE = 15_000;
@@ -44,13 +44,18 @@ export function streamPictures(
         const send = (type: string, data: object) =>
           write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
         timer = setInterval(() => write(": waiting\n\n"), KEEP_ALIVE);
-        let partials = 0;
+        const partials = new Map<number, number>();
         const sendRow = async (row: Row) => {
           if (!isWanted(row, asked) || isBehind()) return;
           const picture = await row.preview();
           send(`${kind}.partial_image`, {
             ...{ b64_json: await encoded(picture, { format: asked.format, quality: asked.quality }) },
-            ...{ partial_image_index: partials++, image_index: row.image, row: row.row, rows: row.rows },
+            ...{
+              partial_image_index: nextOf(partials, row.image),
+              image_index: row.image,
+              row: row.row,
+              rows: row.rows,
+            },
             ...{ created_at: now(), ...lookOf(asked, `${picture.width}x${picture.height}`) },
           });
         };
@@ -64,7 +69,6 @@ export function streamPictures(
                 signal: inner,
                 onRow: sendRow,
                 onFinished: ({ image, seed, base64, size, usage, timings }) => {
-                  partials = 0;
                   send(`${kind}.completed`, {
                     ...{
                       b64_json: base64,
@@ -112,6 +116,13 @@ export function streamPictures(
   return new Response(body, {
     headers: { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" },
   });
+}
+
+/** Counts up: what a key has so far. */
+function nextOf(counts: Map<number, number>, key: number): number {
+  const count = counts.get(key) ?? 0;
+  counts.set(key, count + 1);
+  return count;
 }
 
 /** Whether a partial picture is wanted after a row: all of them, or so many, evenly spread. */

@@ -61,7 +61,7 @@ test("errors are the SDK's, with what the server says; a full queue may be tried
   const wrong = generateImage({ model: createXPrompt({ baseURL: `${url}/v1` }).image("other"), prompt: "x" });
   await expect(wrong).rejects.toThrow(/choosing a model: expected tiny/);
   const slow = slowEngine(engine);
-  const full = await startServer(slow.engine, { limits: { depth: 0 } });
+  const full = await startServer(slow.engine, { limits: { width: 1, depth: 0 } });
   const controller = new AbortController();
   const busy = createXPrompt({ baseURL: `${full.url}/v1/` }).image("tiny");
   const first = generateImage({ model: busy, prompt: "x", abortSignal: controller.signal, maxRetries: 0 });

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
 import { encodePng, type Image } from "../../src/image/index.ts";
+import { batchedEngine } from "../../src/server/engine.ts";
 import { jsonLog } from "../../src/server/log.ts";
 import { type ServeOptions, serve } from "../../src/server/serve.ts";
 import type { Engine } from "../../src/server/services.ts";
@@ -11,12 +12,13 @@ import { XPrompt } from "../../src/xprompt/model.ts";
 import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
 
 /** A tiny model, released after the tests of the file. */
-export async function tinyEngine(): Promise<{ readonly folder: string; readonly engine: XPrompt }> {
+export async function tinyEngine(): Promise<{ readonly folder: string; readonly engine: Engine }> {
   const folder = await mkdtemp(join(tmpdir(), "xprompt-server-"));
   await writeTinyModel(join(folder, "tiny"));
-  const engine = await XPrompt.load(join(folder, "tiny"), { threads: 1 });
+  const model = await XPrompt.load(join(folder, "tiny"), { threads: 1 });
+  const engine = batchedEngine(model);
   afterAll(async () => {
-    await engine.release();
+    await model.release();
     await rm(folder, { recursive: true });
   });
   return { folder, engine };
@@ -52,7 +54,6 @@ export function slowEngine(engine: Engine) {
     fingerprint: engine.fingerprint,
     size: engine.size,
     codesPerImage: engine.codesPerImage,
-    unreadTokens: (...args) => engine.unreadTokens(...args),
     compress: (...args) => engine.compress(...args),
     describe: (...args) => engine.describe(...args),
     generate: (async (options: Parameters<Engine["generate"]>[0]) => {

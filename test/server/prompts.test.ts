@@ -57,7 +57,7 @@ test("a form compiles the same as JSON", async () => {
 });
 
 test("what is no prompt of this model is refused", async () => {
-  const upload = (body: BodyInit) =>
+  const upload = (body: RequestInit["body"]) =>
     json<object>(
       ask("/v1/xprompts/upload", {
         method: "POST",
@@ -114,7 +114,7 @@ test("a job gives the picture of the request, and can be forgotten", async () =>
 
 test("jobs wait, are cancelled, and free their places", async () => {
   const slow = slowEngine(engine);
-  const server = await startServer(slow.engine);
+  const server = await startServer(slow.engine, { limits: { width: 1 } });
   const submit = () => json<JobInfo>(server.post("/v1/jobs", { prompt: "x" }), 202);
   const [first, second] = [await submit(), await submit()];
   await slow.begun(1);

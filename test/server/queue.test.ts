@@ -14,7 +14,7 @@ async function slowServer(limits: object) {
 }
 
 test("more than the queue holds is refused, with a time to come again", async () => {
-  const { post, begun, release, services } = await slowServer({ depth: 1 });
+  const { post, begun, release, services } = await slowServer({ width: 1, depth: 1 });
   const first = post("/v1/images/generations", body);
   await begun(1);
   const second = post("/v1/images/generations", body);
@@ -56,7 +56,7 @@ function postAndLeave(url: string, more: object = {}) {
 
 describe("a client that goes away", () => {
   test("while it runs frees its place at once", async () => {
-    const { url, post, begun, release, services, lines } = await slowServer({});
+    const { url, post, begun, release, services, lines } = await slowServer({ width: 1 });
     const { leave } = postAndLeave(url);
     await begun(1);
     leave();
@@ -70,7 +70,7 @@ describe("a client that goes away", () => {
   });
 
   test("while it waits, or in a stream", async () => {
-    const { url, begun, services } = await slowServer({});
+    const { url, begun, services } = await slowServer({ width: 1 });
     const first = postAndLeave(url, { stream: true });
     await begun(1);
     const second = postAndLeave(url);
@@ -93,7 +93,7 @@ test("what takes too long ends with 504", async () => {
 });
 
 test("a server that is told to end lets requests end, and takes no more", async () => {
-  const { post, begun, release, close, services, ask } = await slowServer({});
+  const { post, begun, release, close, services, ask } = await slowServer({ width: 1 });
   const first = post("/v1/images/generations", body);
   await begun(1);
   const closed = close();
