@@ -24,6 +24,7 @@ interface Options extends ModelOptions {
   readonly temperature?: number;
   readonly topP?: number;
   readonly guidance?: Guidance;
+  readonly expected?: true;
   readonly as?: string;
   readonly for?: string;
   readonly recipe?: string;
@@ -80,6 +81,7 @@ export function evalCommand(signal: AbortSignal): Command {
       "weight of the examples, or one for each condition as image=2,examples=3. Defaults to what the model recommends",
       guidanceFor(guidanceSchema),
     )
+    .option("--expected", "show at each place the mean of the likely codes instead of the sampled code")
     .option(
       "--as <kind>",
       `the model is one to compare with; its figures are stored beside --for's model (${kinds})`,
@@ -107,7 +109,7 @@ function checkOptions(
   { name, comparisons, needs = [], takes = [], drawsNothing }: Suite,
   options: Options,
 ): void {
-  const { as, recipe, data, greedy, temperature, topP, guidance } = options;
+  const { as, recipe, data, greedy, temperature, topP, guidance, expected } = options;
   if ((as ?? recipe) !== undefined && !comparisons)
     throw new UsageError(
       `eval ${name}: expected --as and --recipe with ${comparing.map((each) => each.name).join(" and ")} alone`,
@@ -118,9 +120,12 @@ function checkOptions(
     throw new UsageError("eval: expected --for with --as, got it alone");
   if (greedy && temperature !== undefined)
     throw new UsageError("eval: expected --greedy or --temperature, got both");
-  if (drawsNothing && (greedy || [temperature, topP, guidance].some((given) => given !== undefined)))
+  if (
+    drawsNothing &&
+    (greedy || [temperature, topP, guidance, expected].some((given) => given !== undefined))
+  )
     throw new UsageError(
-      `eval ${name}: expected no --greedy, --temperature, --top-p or --guidance: it draws no pictures`,
+      `eval ${name}: expected no --greedy, --temperature, --top-p, --guidance or --expected: it draws no pictures`,
     );
   if (needs.includes("pictures") && !options.pictures)
     throw new UsageError(
@@ -147,6 +152,7 @@ async function run(name: string, options: Options, command: Command, signal: Abo
     temperature: options.greedy ? 0 : options.temperature,
     topP: options.topP,
     guidance: options.guidance,
+    expected: options.expected,
   };
   const { result, summary } = await evaluate(suite, {
     model: options.model,
@@ -186,6 +192,7 @@ function commandOf(suite: Suite, options: Options): string {
   add("--temperature", options.temperature);
   add("--top-p", options.topP);
   add("--guidance", options.guidance && guidanceText(options.guidance));
+  if (options.expected) parts.push("--expected");
   add("--as", options.as);
   if (options.as) add("--for", options.for ?? "nano");
   add("--recipe", options.recipe);

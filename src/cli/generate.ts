@@ -46,6 +46,7 @@ interface Options extends ModelOptions, DistanceOptions {
   readonly topK?: number;
   readonly topP?: number;
   readonly guidance?: Guidance;
+  readonly expected?: true;
   readonly json: boolean;
 }
 
@@ -119,6 +120,10 @@ export function generateCommand(signal: AbortSignal): Command {
       "--guidance <g>",
       "how strongly to follow the examples (or the instruction, without), or image=2,examples=3. Defaults to what the model recommends",
       guidanceFor(guidanceSchema),
+    )
+    .option(
+      "--expected",
+      "show at each place the mean of the likely codes instead of the sampled code: smoother, and nearer to the truth on average",
     )
     .option("--json", "print one JSON object on standard output", false)
     .action((options: Options, command: Command) => {
@@ -222,13 +227,22 @@ function sayRetrieved({ retrieved, bestSimilarity }: Result): void {
 
 type Settings = Pick<
   GenerateOptions,
-  "instruction" | "seed" | "samples" | "temperature" | "topK" | "topP" | "guidance" | "k" | "minSimilarity"
+  | "instruction"
+  | "seed"
+  | "samples"
+  | "temperature"
+  | "topK"
+  | "topP"
+  | "guidance"
+  | "expected"
+  | "k"
+  | "minSimilarity"
 >;
 
 function settingsOf(options: Options): Settings {
-  const { instruction, seed, samples, temperature, topK, topP, guidance, library, k, minSimilarity } =
-    options;
-  const drawing = { instruction, seed, samples, temperature, topK, topP, guidance };
+  const { instruction, seed, samples, temperature, topK, topP, guidance, expected } = options;
+  const { library, k, minSimilarity } = options;
+  const drawing = { instruction, seed, samples, temperature, topK, topP, guidance, expected };
   return library === undefined ? drawing : { ...drawing, k, minSimilarity };
 }
 
