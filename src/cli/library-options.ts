@@ -34,7 +34,7 @@ export const withFeatures = (command: Command): Command =>
     "measure by the features of this CLIP (a folder as transformers writes it). Defaults to the model's own",
   );
 
-const weight = z.number().min(0).max(100).describe("a number from 0 to 100");
+const weight = z.number().min(0).max(100);
 
 /** `--text-weight`, `--image-weight`, `--words-weight`. */
 export function withWeights(command: Command): Command {

@@ -7,44 +7,21 @@ import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { resolveTarget } from "../runtime/files.ts";
 import { type Device, devices } from "../runtime/session.ts";
 import { threadCount } from "../runtime/threads.ts";
-import { descriptionOf } from "../settings.ts";
+import { complaint } from "../schema-words.ts";
+import { readText } from "../settings.ts";
 import type { Example, LoadOptions } from "../xprompt/model.ts";
 
 /**
- * Reads the number that an option is given.
- * @param schema what it may be; its description ends the sentence "expected …"
+ * Reads the value of an option.
  * @throws UsageError naming the option, from the reader
  */
-export function numberFor(flag: string, schema: z.ZodType): (text: string) => number {
+export function numberFor<T>(flag: string, schema: z.ZodType<T>): (text: string) => T {
   return (text) => {
-    const value = numberIn(text);
-    if (schema.safeParse(value).success) return value;
-    throw new UsageError(`${flag}: expected ${descriptionOf(schema)}, got ${JSON.stringify(text)}`);
+    const reading = readText([schema], text);
+    const parsed = schema.safeParse(reading?.value);
+    if (reading && parsed.success) return parsed.data;
+    throw new UsageError(`${flag}: ${complaint([schema], text, { ...reading, asText: true })}`);
   };
-}
-
-/**
- * Reads the weights that `--guidance` is given: one number, or one for each condition as `image=2,examples=3`.
- * @param schema what it may be; its description ends the sentence "expected …"
- * @throws UsageError naming the option, from the reader
- */
-export function guidanceFor<G>(schema: z.ZodType<G>): (text: string) => G {
-  return (text) => {
-    const parsed = schema.safeParse(text.includes("=") ? weightsIn(text) : numberIn(text));
-    if (parsed.success) return parsed.data;
-    const wanted = `${descriptionOf(schema)}, as image=2,text=3`;
-    throw new UsageError(`--guidance: expected ${wanted}, got ${JSON.stringify(text)}`);
-  };
-}
-
-const numberIn = (text: string): number => (text.trim() === "" ? Number.NaN : Number(text));
-
-/** Not a number where a part is no weight, or a condition has two. */
-function weightsIn(text: string): Record<string, number> | number {
-  const parts = text.split(",").map((part) => part.split("="));
-  const weights = new Map(parts.map(([name = "", value = ""]) => [name.trim(), numberIn(value)]));
-  const isClear = weights.size === parts.length && parts.every(({ length }) => length === 2);
-  return isClear ? Object.fromEntries(weights) : Number.NaN;
 }
 
 /** Weights as `--guidance` takes them. */
@@ -69,8 +46,6 @@ export const loadOptionsOf = ({ adapter, device, threads }: ModelOptions): LoadO
   threads,
 });
 
-const threads = threadCount.describe("a whole number from 0 to 1024");
-
 /** `--model`, `--adapter`, `--device` and `--threads`. */
 export function withModel(command: Command): Command {
   return withDevice(
@@ -92,7 +67,7 @@ export function withDevice(command: Command): Command {
     .option(
       "--threads <n>",
       "threads on the CPU. Defaults to one for each core",
-      numberFor("--threads", threads),
+      numberFor("--threads", threadCount),
     );
 }
 

@@ -1,7 +1,8 @@
 /**
- * @file A provider for the Vercel AI SDK (https://ai-sdk.dev): an image model on a server that `xprompt serve` began. Runs
+ * A provider for the Vercel AI SDK (https://ai-sdk.dev): an image model on a server that `xprompt serve` began. Runs
  * wherever there is `fetch`.
  *
+ * @module x-prompt/ai-sdk
  * @example
  * const xprompt = createXPrompt({ baseURL: "http://127.0.0.1:8000/v1" });
  * const { images, providerMetadata } = await generateImage({

@@ -1,4 +1,8 @@
-/** @file Serving a model over HTTP, from your own program. */
+/**
+ * Serving a model over HTTP, from your own program.
+ *
+ * @module x-prompt/server
+ */
 export { batchedEngine } from "./engine.ts";
 export { Keys } from "./keys.ts";
 export { jsonLog, type Log } from "./log.ts";

@@ -39,6 +39,7 @@ export {
   type WorldSettings,
   type Worlds,
   worldNames,
+  worldSettings,
 } from "./worlds/index.ts";
 
 const single: readonly TaskFamily[] = [

@@ -9,13 +9,16 @@ import { Compressor } from "./compress.ts";
 import type { AskingModel } from "./example-source.ts";
 import { type GeneratingModel, generated, generateSteps } from "./generate.ts";
 import {
+  type CompressOptions,
   checkKeys,
+  type Example,
   type Generated,
   type GenerateOptions,
   type GenerateStep,
   optionNames,
   type StreamOptions,
 } from "./options.ts";
+import type { VisualPrompt } from "./prompt.ts";
 import { PromptCache } from "./prompt-cache.ts";
 
 export interface BatcherOptions {
@@ -60,6 +63,12 @@ export class Batcher {
     const cache = cacheBytes > 0 ? new PromptCache(cacheBytes) : undefined;
     this.model = withCompressor(model, new Compressor(model.config, model.fingerprint, model.base, cache));
     this.batch = new Batch(model.base.decoder, { maxRows, maxBytes });
+  }
+
+  /** As `XPrompt.compress`; what was compressed lately is kept. @throws what that throws */
+  async compress(examples: readonly Example[], options: CompressOptions = {}): Promise<VisualPrompt> {
+    checkKeys("compressing", options, optionNames.compress);
+    return this.model.compressor.compress(examples, options);
   }
 
   /** As `XPrompt.generate`, with the same result. @throws what that throws */

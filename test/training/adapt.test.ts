@@ -8,7 +8,7 @@ import { readWeights } from "../../src/chameleon/checkpoint/folder.ts";
 import { loraTargets } from "../../src/chameleon/model/lora.ts";
 import { XPromptError } from "../../src/errors.ts";
 import { Graph, gradients, type Tensor } from "../../src/graph/index.ts";
-import { optimize } from "../../src/training/optimizer/optimizer.ts";
+import { optimize, optimizerSchema } from "../../src/training/optimizer/optimizer.ts";
 import { loadCheckpoint, saveCheckpoint } from "../../src/training/run/checkpoint.ts";
 import type { TrainingTask } from "../../src/training/run/run.ts";
 import type { PackedBatch } from "../../src/training/transformer/data.ts";
@@ -253,7 +253,13 @@ test("a step computes no gradient of a frozen matrix, and does not copy one", ()
     const { loss } = objective(graph, packing, { ...tiny, ...(adapted && { adapter }) }, 0.1);
     const isFrozen = (name: string) => adapted && !/lora_|token_adapter/.test(name);
     const trained = [...graph.parameters].flatMap(([name, tensor]) => (isFrozen(name) ? [] : [tensor]));
-    const settings = { beta1: 0.9, beta2: 0.9, epsilon: 1e-8, weightDecay: 0, clipNorm: 1 };
+    const settings = optimizerSchema.parse({
+      beta1: 0.9,
+      beta2: 0.9,
+      epsilon: 1e-8,
+      weightDecay: 0,
+      clipNorm: 1,
+    });
     const { outputs } = optimize(graph, trained, gradients(loss, trained), settings);
     expect(Object.keys(outputs)).toHaveLength(3 * trained.length);
     const made = new Set<string>();

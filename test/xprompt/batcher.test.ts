@@ -111,17 +111,6 @@ describe("limits", () => {
     ...more,
   });
 
-  test("who does not fit waits, first come, first served", async () => {
-    const batcher = new Batcher(model, { maxRows: 2 });
-    const ends: number[] = [];
-    const samples = [1, 2, 1, 2, 1];
-    await Promise.all(
-      samples.map((samples, i) => batcher.generate(request(i, { samples })).then(() => void ends.push(i))),
-    );
-    // The third would fit beside the first, but the second came before it.
-    expect(ends).toEqual([0, 1, 2, 3, 4]);
-  });
-
   test("a request of more rows than the limit is served by itself", async () => {
     const batcher = new Batcher(model, { maxRows: 2 });
     const results = await Promise.all([
@@ -140,22 +129,6 @@ describe("limits", () => {
       /^generating: expected at most 97\.7 KiB for a batch, got .* for 64 sequences of \d+ tokens, .*allow the batch more bytes\)$/,
     );
     expect((await batcher.generate(request(1))).codes).toHaveLength(1);
-  });
-
-  test("bytes make requests wait", async () => {
-    // Rows of this model take some 20 kB each.
-    const batcher = new Batcher(model, { maxBytes: 100_000 });
-    const seen: number[] = [];
-    const all = await counted(() =>
-      Promise.all(
-        [1, 2, 3, 4, 5, 6].map((seed) =>
-          batcher.generate(request(seed, { samples: 2, onProgress: () => void seen.push(seed) })),
-        ),
-      ),
-    );
-    expect(all.result).toHaveLength(6);
-    expect(seen.slice(0, 4)).not.toContain(6);
-    expect(seen.at(-1)).toBe(6);
   });
 
   test("an aborted request leaves the queue at once, and the batch at its next step", async () => {
@@ -215,6 +188,8 @@ describe("compressed examples are kept by their content", () => {
     const { codes } = await model.generate(asked());
     for (const result of results) expect(result.codes).toEqual(codes);
     expect((await encodings(batcher, [asked()])).calls).toBe(0);
+    const prompt = await batcher.compress([example]);
+    expect((await encodings(batcher, [{ prompt, input, seed: 4 }])).results[0]!.codes).toEqual(codes);
     const others = [{ ...example, instruction: "make it rain" }, pair("another")];
     expect((await encodings(batcher, [asked(others)])).calls).toBe(2);
   });

@@ -487,7 +487,8 @@ describe("options out of range", () => {
     ["topK", [-1, 1.5, Number.NaN, "3"], "a whole number from 0"],
     ["topP", [0, -1, 1.01, Number.NaN], "a number above 0, up to 1"],
     ["samples", [0, 65, 1.5, Number.NaN, -1, "2", 1e9], "a whole number from 1 to 64"],
-    ["seed", [-1, 1.5, 1e20, 2 ** 53, Number.NaN, "7", 7n], "a whole number from 0 to 2^53 - 1"],
+    ["seed", [-1, 1.5, Number.NaN, "7", 7n], "a whole number from 0"],
+    ["seed", [1e20, 2 ** 53], "a whole number from 0 to 2^53 - 1"],
     [
       "guidance",
       [-1, 101, Number.NaN, "3", { image: -1 }, { examples: Number.NaN }, { words: 2 }, []],

@@ -102,10 +102,15 @@ export class Batch {
 
   private start(): void {
     this.isRunning = true;
-    this.run().finally(() => {
-      this.isRunning = false;
-      this.wake();
-    });
+    this.run()
+      .catch((error: unknown) => {
+        for (const { failed } of this.work.values()) failed(error);
+        this.work.clear();
+      })
+      .finally(() => {
+        this.isRunning = false;
+        this.wake();
+      });
   }
 
   /** Lets rows leave, prefills some that join, and takes a step of the others. */
@@ -117,7 +122,7 @@ export class Batch {
       this.work.delete(member);
       await this.prefill(work.prefixes).then(work.done, work.failed);
       // Those who decode do not wait for all who join at once.
-      prefilled += work.prefixes.reduce((sum, { tokens }) => sum + tokens.length, 0);
+      for (const { tokens } of new Set(work.prefixes)) prefilled += tokens.length;
       if (prefilled >= PREFILL_CHUNK) break;
     }
     const steps = [...this.work].flatMap(([member, work]) => ("tokens" in work ? [{ member, work }] : []));

@@ -13,7 +13,7 @@ import { attempt, writeFileAtomic } from "../../runtime/files.ts";
 import { workWith } from "../../runtime/resources.ts";
 import { devices } from "../../runtime/session.ts";
 import { defaultThreads, threadCount } from "../../runtime/threads.ts";
-import { MOMENTUM, methods } from "../optimizer/optimizer.ts";
+import { optimizerSchema } from "../optimizer/optimizer.ts";
 import { learningRate, scheduleSchema } from "../optimizer/schedule.ts";
 import { type Extras, hasCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { curvesSvg, HELD_OUT } from "./curves.ts";
@@ -22,28 +22,11 @@ import type { TrainingState } from "./state.ts";
 import { EventWriter } from "./tensorboard.ts";
 import type { SampleStream } from "./workers.ts";
 
-/** Settings of the optimizer that every kind of recipe has. */
-const optimizerSettings = z.strictObject({
-  learningRate: z.number().positive().default(1e-3),
-  beta1: z.number().min(0).lt(1).default(0.9),
-  beta2: z.number().min(0).lt(1).default(0.99),
-  epsilon: z.number().positive().default(1e-8),
-  weightDecay: z.number().min(0).default(0),
-  clipNorm: z.number().positive().default(1),
-  /**
-   * What moves the matrices of layers: AdamW as all else, or Muon, which learns more from each step and takes a quarter
-   * longer for it on batches as small as nano's. Rates mean the same to both.
-   */
-  matrices: z.enum(methods).default("adamw"),
-  /** Muon's decay of the mean gradient. */
-  momentum: z.number().min(0).lt(1).default(MOMENTUM),
-});
-
 /** Settings that every kind of recipe has. */
 export const runSettings = {
   seed: z.int().min(0).default(1),
   steps: z.int().min(1),
-  optimizer: optimizerSettings.prefault({}),
+  optimizer: optimizerSchema.prefault({}),
   schedule: scheduleSchema.prefault({}),
   /** Steps between lines of metrics. */
   logEvery: z.int().min(1).default(10),
