@@ -147,7 +147,7 @@ const settingNames = Object.fromEntries(
 
 const streamNames = {
   ...{ examples: true, prompt: true, library: true, input: true, instruction: true },
-  ...{ fullSize: true, expected: true, signal: true },
+  ...{ fullSize: true, signal: true },
   ...settingNames,
 } as const satisfies Names<StreamOptions>;
 
