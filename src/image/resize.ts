@@ -26,7 +26,7 @@ export interface Window {
 
 /**
  * The picture at another size; the aspect ratio is the caller's affair.
- * @param window the part of the result that is made; all of it unless told
+ * @param window the part of the result to compute. Defaults to all of it
  */
 export function resize(
   image: Image,
