@@ -221,6 +221,10 @@ export class Tables {
     this.connection.close();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   private requireOpen(): void {
     if (!this.isClosed) return;
     throw new XPromptError(

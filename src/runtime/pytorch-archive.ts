@@ -103,6 +103,10 @@ export class PyTorchArchive {
     await this.handle.close();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   private entry(name: string): Entry {
     const entry = this.entries.get(name);
     if (!entry)

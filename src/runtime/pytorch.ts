@@ -117,6 +117,10 @@ export class PyTorchFile {
   async close(): Promise<void> {
     await this.archive.close();
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
 }
 
 /** What the pickle of a checkpoint may use: the classes of storages, ordered dictionaries, and rebuilding a tensor. */

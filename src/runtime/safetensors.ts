@@ -135,6 +135,10 @@ export class SafetensorsFile {
   async close(): Promise<void> {
     await this.source.close();
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
 }
 
 /**

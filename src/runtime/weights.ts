@@ -65,6 +65,10 @@ export class WeightFolder {
     await closeAll(this.files);
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   /** The files that hold the tensors. */
   get files(): ReadonlySet<SafetensorsFile> {
     return new Set(this.homes.values());

@@ -116,6 +116,10 @@ export class ConversionJournal {
     await this.unlock();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   /** Removes the folder and all that was done. */
   async discard(): Promise<void> {
     await this.close();

@@ -72,4 +72,8 @@ export class Tokenizer {
   async release(): Promise<void> {
     await this.image.release();
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
 }
