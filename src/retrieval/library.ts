@@ -6,7 +6,6 @@ import { mkdir, readdir } from "node:fs/promises";
 import { UsageError, XPromptError } from "../errors.ts";
 import { attempt } from "../runtime/files.ts";
 import { buildWith } from "../runtime/resources.ts";
-import type { AskingModel, ExampleRequest, ExampleSource, Retrieved } from "../xprompt/example-source.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import { type Added, Adding, type AddOptions } from "./adding.ts";
 import { attemptLance, databases, vectorOf } from "./arrow.ts";
@@ -14,7 +13,6 @@ import { blockOf, rowOf } from "./blocks.ts";
 import { type Facts, isWhole, type NewExample, type StoredExample, type Vectors } from "./example.ts";
 import type { Features, Space } from "./features.ts";
 import { indexTable } from "./indexing.ts";
-import { Retriever } from "./raie.ts";
 import { RecentPrompts } from "./recent.ts";
 import { type Found, factsOf, nearestOf, searchTables, type Weights } from "./search.ts";
 import { blockColumnNames, factNames, type LibraryTable, Tables } from "./tables.ts";
@@ -42,8 +40,7 @@ export interface Query {
 /** Seconds after which a reader looks for what a writer has added. */
 const FRESHNESS = 1;
 
-export class ExampleLibrary implements ExampleSource {
-  private readonly retriever = new Retriever(this);
+export class ExampleLibrary {
   private readonly recent = new RecentPrompts();
   private adding: Adding | undefined;
 
@@ -208,11 +205,6 @@ export class ExampleLibrary implements ExampleSource {
         return isNew;
       });
     });
-  }
-
-  /** For `generate({ library })`: by the model's own features, and `defaultWeights`. A `Retriever` does it otherwise. */
-  retrieve(model: AskingModel, request: ExampleRequest): Promise<Retrieved> {
-    return this.retriever.retrieve(model, request);
   }
 
   /** Removes examples and all that was made of them. @returns how many there were */

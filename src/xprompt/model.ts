@@ -189,6 +189,10 @@ export class XPrompt {
     for (const name of ["k", "minSimilarity"] as const)
       if (options.library === undefined && options[name] !== undefined)
         throw new UsageError(`generating: ${name}: expected it with a library, got it alone`);
+    if (options.library !== undefined && typeof options.library.retrieve !== "function")
+      throw new UsageError(
+        "generating: library: expected a Retriever, got something else (of an ExampleLibrary, give new Retriever(library))",
+      );
     const { signal } = options;
     signal?.throwIfAborted();
     this.joined(given);
