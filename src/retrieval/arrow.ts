@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import type * as Lance from "@lancedb/lancedb";
 import type * as Arrow from "apache-arrow";
-import { messageOf, XPromptError } from "../errors.ts";
+import { firstLineOf, messageOf, XPromptError } from "../errors.ts";
 
 export type { Lance };
 
@@ -33,8 +33,8 @@ export function databases(): Databases {
     return loaded;
   } catch (error) {
     throw new XPromptError(
-      `opening an example library: expected LanceDB for ${process.platform}-${process.arch}, got: ${firstLine(error)} (npm install @lancedb/lancedb@0.31.0 apache-arrow@18.1.0, with optional packages; LanceDB has no binary for other platforms)`,
-      { cause: error },
+      `opening an example library: expected LanceDB for ${process.platform}-${process.arch}, got: ${firstLineOf(error)} (npm install @lancedb/lancedb@0.31.0 apache-arrow@18.1.0, with optional packages; LanceDB has no binary for other platforms)`,
+      { code: "ERR_PACKAGE", cause: error },
     );
   }
 }
@@ -111,17 +111,14 @@ export async function attemptLance<T>(doing: string, work: () => Promise<T>): Pr
     if (/os error 28\b|no space left/i.test(messageOf(error)))
       throw new XPromptError(
         `${doing}: expected room on the disk, got: it is full (free some space; what was added before stays)`,
-        { cause: error },
+        { code: "ERR_FILE", cause: error },
       );
     throw new XPromptError(
-      `${doing}: expected a whole library that can be reached, got: ${firstLine(error)} (check the path and the rights; a damaged library is restored from a copy, or made again from its export)`,
+      `${doing}: expected a whole library that can be reached, got: ${withoutPlaces(firstLineOf(error))} (check the path and the rights; a damaged library is restored from a copy, or made again from its export)`,
       { cause: error },
     );
   }
 }
 
-/** The first sentence of a native message, without the places in its source. */
-function firstLine(error: unknown): string {
-  const [line] = messageOf(error).split("\n");
-  return line!.replace(/,? ?\/\S*\.rs:\d+(:\d+)?.*$/, "").slice(0, 300);
-}
+/** A native message without the places in its Rust source, and not too long. */
+const withoutPlaces = (line: string): string => line.replace(/,? ?\/\S*\.rs:\d+(:\d+)?.*$/, "").slice(0, 300);

@@ -229,6 +229,7 @@ export class Tables {
     if (!this.isClosed) return;
     throw new XPromptError(
       `${this.doing}: expected an open library, got one that was closed (open it again)`,
+      { code: "ERR_RELEASED" },
     );
   }
 

@@ -15,6 +15,7 @@ export async function lockWriter(folder: string): Promise<() => Promise<void>> {
     busy: (holder) =>
       new XPromptError(
         `${doing}: expected one writer at a time, got ${holder} at it (wait until it has ended)`,
+        { code: "ERR_LOCKED" },
       ),
   });
 }

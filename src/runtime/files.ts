@@ -117,11 +117,14 @@ export async function writeFolderAtomic(
   await recoverOnce(dirname(target));
   const former = await statOrNothing(doing, target);
   if (former && !former.isDirectory()) {
-    throw new XPromptError(`${doing}: expected no file there, got one (choose another path)`);
+    throw new XPromptError(`${doing}: expected no file there, got one (choose another path)`, {
+      code: "ERR_FILE",
+    });
   }
   if (former && !options.replace && (await attempt(doing, target, () => readdir(target))).length > 0) {
     throw new XPromptError(
       `${doing}: expected an empty or no folder, got one with files (choose another path)`,
+      { code: "ERR_FILE" },
     );
   }
   await statOrNothing(doing, asideOf(target)); // a name that is too long is refused before the work
@@ -253,7 +256,8 @@ export async function attempt<T>(doing: string, path: string, work: () => Promis
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (code === undefined || syscall === undefined) throw error;
-    throw new XPromptError(`${doing}: ${explain(code, path) ?? messageOf(error)}`, { cause: error });
+    const reason = explain(code, path) ?? messageOf(error);
+    throw new XPromptError(`${doing}: ${reason}`, { code: "ERR_FILE", cause: error });
   }
 }
 
@@ -279,6 +283,7 @@ function explain(code: string, path: string): string | undefined {
 function notAFile(doing: string, found: Stats, advice: string): XPromptError {
   return new XPromptError(
     `${doing}: expected a file, got ${found.isDirectory() ? "a folder" : "a device or pipe"} (${advice})`,
+    { code: "ERR_FILE" },
   );
 }
 

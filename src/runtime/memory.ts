@@ -33,6 +33,7 @@ export async function requireMemory(doing: string, need: MemoryNeed): Promise<vo
   const { weights, cache, activations } = need;
   throw new XPromptError(
     `${doing}: expected ${formatBytes(need.total)} of memory (weights ${formatBytes(weights)}, cache ${formatBytes(cache)}, activations ${formatBytes(activations)}), got ${formatBytes(available)} available (convert it: xprompt convert FOLDER --quantize int4 --output SMALLER; or close other programs)`,
+    { code: "ERR_MEMORY" },
   );
 }
 
@@ -47,6 +48,7 @@ export async function requireRoom(doing: string, bytes: number, what: string, ad
   if (bytes <= available) return;
   throw new XPromptError(
     `${doing}: expected ${formatBytes(bytes)} of memory for ${what}, got ${formatBytes(available)} available (${advice})`,
+    { code: "ERR_MEMORY" },
   );
 }
 

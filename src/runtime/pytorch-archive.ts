@@ -2,7 +2,7 @@
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { type Entry, fromFdPromise, type ZipFile } from "yauzl";
-import { messageOf, XPromptError } from "../errors.ts";
+import { firstLineOf, XPromptError } from "../errors.ts";
 import { attempt, openFile } from "./files.ts";
 import { readRange } from "./safetensors.ts";
 import { quote } from "./safetensors-header.ts";
@@ -136,9 +136,8 @@ async function whole<T>(doing: string, work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     if (error instanceof XPromptError) throw error;
-    const reason = messageOf(error).split("\n")[0];
     throw new XPromptError(
-      `${doing}: expected a whole zip, got: ${reason} (the file is cut off or broken; copy it again)`,
+      `${doing}: expected a whole zip, got: ${firstLineOf(error)} (the file is cut off or broken; copy it again)`,
     );
   }
 }

@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import * as ort from "onnxruntime-node";
-import { messageOf, XPromptError } from "../errors.ts";
+import { firstLineOf, XPromptError } from "../errors.ts";
 
 export const devices = ["cpu", "webgpu", "cuda"] as const;
 export type Device = (typeof devices)[number];
@@ -74,7 +74,8 @@ export class Session {
     } catch (error) {
       if (device === "cpu") throw error;
       throw new XPromptError(
-        `device ${device}: not available here: ${messageOf(error).split("\n")[0]} (use --device cpu)`,
+        `device ${device}: not available here: ${firstLineOf(error)} (use --device cpu)`,
+        { code: "ERR_DEVICE", cause: error },
       );
     }
   }
@@ -119,7 +120,12 @@ export class Session {
 
 /** The error of a call on a model that was released. */
 export const afterRelease = (): XPromptError =>
-  new XPromptError("running a model: expected one that is loaded, got one that was released (load it again)");
+  new XPromptError(
+    "running a model: expected one that is loaded, got one that was released (load it again)",
+    {
+      code: "ERR_RELEASED",
+    },
+  );
 
 /** The CUDA provider is a separate download of several hundred megabytes; onnxruntime only fails late without it. */
 function requireCuda(): void {
@@ -136,5 +142,6 @@ function requireCuda(): void {
   if (statSync(library, { throwIfNoEntry: false })?.size) return;
   throw new XPromptError(
     "device cuda: the CUDA libraries of onnxruntime-node are not installed (see docs/devices.md, or use --device cpu)",
+    { code: "ERR_DEVICE" },
   );
 }

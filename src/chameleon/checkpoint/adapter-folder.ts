@@ -266,6 +266,7 @@ export function mergeAdapter<W extends Initializer>(
 function misfit(name: string, expected: string, got: string): XPromptError {
   return new XPromptError(
     `using an adapter: ${name}: expected ${expected}, got ${got} (it is damaged, or belongs to another model)`,
+    { code: "ERR_MISMATCH" },
   );
 }
 

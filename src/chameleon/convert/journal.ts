@@ -61,6 +61,7 @@ export class ConversionJournal {
       busy: (holder) =>
         new XPromptError(
           `${doing}: expected no other conversion into it, got one by ${holder} (wait for it, or choose another output)`,
+          { code: "ERR_LOCKED" },
         ),
     });
     try {
