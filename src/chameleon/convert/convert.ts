@@ -18,7 +18,7 @@ import type { VqganConfig } from "../tokenizers/vqgan.ts";
 import { checkInput, checkOutput, checkRoom } from "./checks.ts";
 import { addedImageTokenizer, companionsOf, digestOf, identityOf, withAdded } from "./input.ts";
 import { ConversionJournal, type FinishedSource } from "./journal.ts";
-import { answerTo, type ConvertedPart, type Part, type PartAnswer } from "./part.ts";
+import { answerTo, type ConvertedPart, isCopy, type Part, type PartAnswer } from "./part.ts";
 import {
   type ConversionInput,
   type ConversionPlan,
@@ -166,7 +166,7 @@ async function writeTensors(
   const todo = plan.sources.filter(({ name }) => !journal.finished.has(name));
   let done = total - todo.reduce((sum, { info }) => sum + info.byteLength, 0);
   const file = await attempt(doing, target, () => open(target, existsSync(target) ? "r+" : "w"));
-  const helpers = todo.some(({ encoding }) => encoding !== "copy") ? threads : 0;
+  const helpers = todo.some(({ encoding }) => !isCopy(encoding)) ? threads : 0;
   const pool = new ThreadPool<Part, PartAnswer>(moduleBeside(import.meta.url, "worker"), helpers);
   try {
     await attempt(doing, target, async () => {
@@ -191,9 +191,7 @@ async function writeTensors(
       const { answer, writing, last } = pending.shift()!;
       const found = await answer;
       if ("refused" in found)
-        throw new UnusableNumber(
-          `converting ${weights.folder}: ${writing.source.name}: ${found.refused} (use another format, or get the weights again)`,
-        );
+        throw new UnusableNumber(`converting ${weights.folder}: ${writing.source.name}: ${found.refused}`);
       unsafeBytes += await attempt(doing, target, () => writing.write(file, found.parts));
       if (!last) return;
       unsafe.push(writing.finished());
@@ -207,7 +205,7 @@ async function writeTensors(
       for await (const { part, last } of partsOf(weights, source)) {
         signal?.throwIfAborted();
         const answer =
-          helpers > 0 && part.encoding !== "copy"
+          helpers > 0 && !isCopy(part.encoding)
             ? pool.run(part, [part.bytes.buffer])
             : Promise.resolve(answerTo(part));
         answer.catch(() => {}); // It is looked at in its turn.

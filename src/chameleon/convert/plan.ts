@@ -15,7 +15,7 @@ import { type Bits, BLOCK_SIZE, dtypesOf, isQuantizable, scaleName } from "../ch
 import { decoderParameters, imageTokenizerParameters } from "../model/parameters.ts";
 import { isOfImages, VQ_PREFIX } from "../tokenizers/image-tokenizer.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";
-import type { Encoding } from "./part.ts";
+import { type Encoding, isCopy } from "./part.ts";
 
 export const formats = ["none", "float16", "int8", "int4"] as const;
 /** What weights are written as; "none" leaves them as they are. */
@@ -90,7 +90,7 @@ export function planConversion(
       refuse(
         `${name}: expected ${expected.dtypes.join(", ")}, got ${info.dtype} (give a folder of plain weights)`,
       );
-    sources.push(planTensor(name, info, expected ? encodingOf(name, format) : "copy"));
+    sources.push(planTensor(name, info, expected ? encodingOf(name, format) : "opaque"));
   }
   const outputs = sources.flatMap((source) => source.outputs).sort(compareForMapping);
   const header = buildHeader(outputs, { ...weights.metadata, format: "pt" }, MAPPED_ALIGNMENT);
@@ -165,8 +165,8 @@ function planTensor(name: string, info: TensorInfo, encoding: Encoding): Planned
   });
   const { dtype, shape } = info;
   if (typeof encoding === "string") {
-    const type = encoding === "copy" ? dtype : encoding;
-    const how = type === dtype ? "copy" : encoding;
+    const type = isCopy(encoding) ? dtype : encoding;
+    const how = type === dtype && encoding !== "opaque" ? "copy" : encoding;
     return { name, info, columns: 1, encoding: how, outputs: [output(name, type, shape)] };
   }
   const matrix = shape as readonly [number, number];

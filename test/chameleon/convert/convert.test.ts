@@ -329,13 +329,15 @@ describe("refused, with nothing written", () => {
     await refused(says);
   });
 
-  test("a number that the format can not hold", async () => {
+  test("a number that no model can use, or that the format cannot hold", async () => {
     const weights = await readWeights(at("tiny"), undefined);
     const { weights_sha256, ...config } = await json(at("tiny", "config.json"));
     await writeFile(place("config.json"), JSON.stringify(config));
     for (const [name, bad, format, says] of [
       ["model.embed_tokens.weight", 70_000, "float16", /embed_tokens\.weight: .*float16 holds.*got 70144/],
       ["lm_head.weight", Number.NaN, "int4", /lm_head\.weight: expected finite numbers/],
+      ["model.norm.weight", -Infinity, "int8", /model\.norm\.weight: expected finite numbers, got -Infinity/],
+      ["lm_head.weight", Number.NaN, "none", /lm_head\.weight: expected finite numbers, got NaN/],
     ] as const) {
       const tensors = [...weights].map(([key, { shape, data }]) => {
         const values = data.slice();
