@@ -86,7 +86,7 @@ export class ClipFeatures implements Features {
     const { feature } = await this.texts.run({
       tokens: int64(tokens, [time]),
       positions: int64([...tokens.keys()], [time]),
-      bias: float32(causalBias(time, 0), [time, time]),
+      bias: float32(causalBias(time), [time, time]),
       last: int64([time - 1], [1]),
     });
     return floats(feature!);
