@@ -34,13 +34,13 @@ await serve(
       cache = decoder.newCache(1);
     },
     prefill: async () => {
-      token = likeliest(await decoder!.read([{ tokens: read, positions: [...read.keys()] }], cache));
+      token = likeliest(await decoder!.forward([{ tokens: read, positions: [...read.keys()] }], cache));
       position = prompt;
     },
     // The first token comes out of the prompt.
     draw: async () => {
       for (let i = 1; i < tokens; i++) {
-        token = likeliest(await decoder!.read([{ tokens: [token], positions: [position++] }], cache));
+        token = likeliest(await decoder!.forward([{ tokens: [token], positions: [position++] }], cache));
         if (i % 16 === 0) process.stderr.write(".");
       }
     },

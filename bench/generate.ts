@@ -217,12 +217,12 @@ async function drawingLoop(
   const random = Random.of(0, "prompt");
   const read = Array.from({ length: prompt }, () => random.integer(4, config.vocabularySize - 1));
   const prefill = async (cache: KeyValueCache) =>
-    likeliest(await decoder.read([{ tokens: read, positions: [...read.keys()] }], cache));
+    likeliest(await decoder.forward([{ tokens: read, positions: [...read.keys()] }], cache));
   const loop = async () => {
     const cache = decoder.newCache(1);
     let token = await prefill(cache);
     for (let i = 0; i < tokens - 1; i++)
-      token = likeliest(await decoder.read([{ tokens: [token], positions: [prompt + i] }], cache));
+      token = likeliest(await decoder.forward([{ tokens: [token], positions: [prompt + i] }], cache));
   };
   return {
     prefill: timed(() => prefill(decoder.newCache(1))),
@@ -278,7 +278,7 @@ function stretch(decoder: Decoder, slots: number): Run {
     const cache = new KeyValueCache(1, config);
     cache.append(0, { length: slots, heads: config.keyValueHeads, layers });
     const whole = timed(async () => {
-      for (let i = 0; i < STRETCH; i++) await decoder.read([{ tokens: [i], positions: [i] }], cache);
+      for (let i = 0; i < STRETCH; i++) await decoder.forward([{ tokens: [i], positions: [i] }], cache);
     });
     return (await whole()) / STRETCH;
   };

@@ -162,7 +162,7 @@ async function judgeNano(
     let position = todoPosition;
     for (const code of target!) {
       const positions = tokens.map((_, i) => position + i);
-      const logits = await model.base.decoder.read([{ tokens, positions }], cache);
+      const logits = await model.base.decoder.forward([{ tokens, positions }], cache);
       position += tokens.length;
       tokens = [vocabulary.imageTokens[code]!];
       judge(logits, tokens[0]!, judged);

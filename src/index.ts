@@ -78,10 +78,12 @@ export {
   type Example,
   type Generated,
   type GenerateOptions,
+  type GenerateStep,
   type LoadOptions,
   type Picture,
   type Progress,
   type ScoreOptions,
+  type StreamOptions,
   XPrompt,
 } from "./xprompt/model.ts";
 export { VisualPrompt } from "./xprompt/prompt.ts";

@@ -55,9 +55,9 @@ export interface CompleteOptions {
   readonly seed?: number;
   /** Divides the logits; 0 takes the likeliest token. Defaults to 1. */
   readonly temperature?: number;
-  /** Draw from the k likeliest tokens only; 0 for all. Defaults to 0. */
+  /** Sample from the k likeliest tokens only; 0 for all. Defaults to 0. */
   readonly topK?: number;
-  /** Draw from the likeliest tokens that make up this share of the probability. Defaults to 1. */
+  /** Sample from the likeliest tokens that make up this share of the probability. Defaults to 1. */
   readonly topP?: number;
   /**
    * How strongly pictures follow what is before them: its pictures against nothing, its words against its pictures
@@ -249,7 +249,7 @@ export class Chameleon {
     const { vocabulary } = this.tokenizer;
     const grammar = new Grammar(vocabulary, this.layout, mode, maxTokens);
     const prepared = performance.now();
-    const drawn = await completeTokens(this.decoder, vocabulary, {
+    const steps = completeTokens(this.decoder, vocabulary, {
       prompt,
       maxTokens,
       grammar,
@@ -261,19 +261,21 @@ export class Chameleon {
       seed,
       sampling: { temperature, topK, topP },
       signal,
-      onTokens: (rows) => {
-        const lengths = rows.map(({ length }) => length); // the rows only grow: no copy until somebody looks
-        return options.onProgress?.({
-          tokens: Math.max(...lengths),
-          maxTokens,
-          parts: () => rows.map((row, i) => this.read(grammar, row.slice(0, lengths[i]))),
-        });
-      },
     });
+    let made: readonly (readonly number[])[] = [];
+    for await (made of steps) {
+      const rows = made;
+      const lengths = rows.map(({ length }) => length); // the rows only grow: no copy until somebody looks
+      await options.onProgress?.({
+        tokens: Math.max(...lengths),
+        maxTokens,
+        parts: () => rows.map((row, i) => this.read(grammar, row.slice(0, lengths[i]))),
+      });
+    }
     signal?.throwIfAborted();
     const done = performance.now();
     const completions: Completion[] = [];
-    for (const tokens of drawn) completions.push({ parts: await this.parts(grammar, tokens), tokens });
+    for (const tokens of made) completions.push({ parts: await this.parts(grammar, tokens), tokens });
     const ended = performance.now();
     return {
       ...completions[0]!,

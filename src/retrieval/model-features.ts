@@ -36,7 +36,7 @@ export function modelFeatures(model: AskingModel): ModelFeatures {
     const room = Math.min(MAX_TOKENS, config.maxPositions - 1);
     const words = tokenizer.encodeText(instruction.trim().toLowerCase()).slice(0, room);
     const tokens = [tokenizer.vocabulary.bos, ...words];
-    const { layers, length } = await decoder.compress(
+    const { layers, length } = await decoder.encodeExample(
       { tokens, positions: [...tokens.keys()] },
       words.length,
     );

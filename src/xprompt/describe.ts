@@ -1,13 +1,14 @@
-/** @file Saying in words what examples change: their XP blocks are seen, and words drawn one after another to the end. */
+/** @file Describing in words what examples change: text tokens are sampled from their XP blocks alone. */
+import { Batch, type Prefix } from "../chameleon/model/batch.ts";
 import type { CacheBlock } from "../chameleon/model/cache.ts";
+import { decode, type Sequence } from "../chameleon/model/decode.ts";
 import type { Decoder } from "../chameleon/model/decoder.ts";
-import { type Sampling, sample } from "../chameleon/model/sampling.ts";
+import type { Sampling } from "../chameleon/model/sampling.ts";
 import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
-import { XPromptError } from "../errors.ts";
 import { Random } from "../random.ts";
 import { MOST_WORDS, queryTokens, type XPromptConfig } from "./sequence.ts";
 
-export interface Describing {
+export interface DescribeRequest {
   /** XP blocks of the examples. */
   readonly blocks: readonly CacheBlock[];
   readonly seed: number;
@@ -15,31 +16,41 @@ export interface Describing {
   readonly signal?: AbortSignal;
 }
 
-/**
- * The text tokens that say what the examples change; nothing but text tokens and the end can be drawn.
- * @returns at most `MOST_WORDS` tokens, without the end
- */
+/** Words up to the end, or to `MOST_WORDS`: nothing but text tokens and the end follows. */
+class Words implements Sequence {
+  readonly tokens: number[] = [];
+  private readonly choices: Int32Array;
+
+  constructor(
+    readonly prefix: Prefix,
+    readonly random: Random,
+    private readonly vocabulary: Vocabulary,
+  ) {
+    this.choices = Int32Array.from([...vocabulary.textTokens, vocabulary.eos]);
+  }
+
+  get allowed(): Int32Array {
+    const hasEnded = this.tokens.length === MOST_WORDS || this.tokens.at(-1) === this.vocabulary.eos;
+    return hasEnded ? none : this.choices;
+  }
+
+  take(token: number): void {
+    this.tokens.push(token);
+  }
+}
+
+const none = new Int32Array();
+
+/** @returns the text tokens that say what the examples change: at most `MOST_WORDS`, without the end */
 export async function describeChange(
   decoder: Decoder,
   vocabulary: Vocabulary,
   { todoPosition }: XPromptConfig,
-  { blocks, seed, sampling, signal }: Describing,
+  { blocks, seed, sampling, signal }: DescribeRequest,
 ): Promise<number[]> {
-  const cache = decoder.newCache(1);
-  for (const block of blocks) cache.append(0, block);
-  const allowed = [...vocabulary.textTokens, vocabulary.eos];
-  const random = Random.of(seed, "words");
-  const words: number[] = [];
-  let tokens = queryTokens(vocabulary, { instruction: [], answer: "words" });
-  for (let position = todoPosition; ; position += tokens.length, tokens = [words.at(-1)!]) {
-    signal?.throwIfAborted();
-    const logits = await decoder.read([{ tokens, positions: tokens.map((_, i) => position + i) }], cache);
-    const choices = Float32Array.from(allowed, (token) => logits[token]!);
-    if (!choices.every(Number.isFinite))
-      throw new XPromptError("describing: expected finite logits, got others (are the weights damaged?)");
-    const token = allowed[sample(choices, sampling, random)]!;
-    if (token === vocabulary.eos) return words;
-    words.push(token);
-    if (words.length === MOST_WORDS) return words;
-  }
+  const tokens = queryTokens(vocabulary, { instruction: [], answer: "words" });
+  const words = new Words({ blocks, tokens, position: todoPosition }, Random.of(seed, "words"), vocabulary);
+  const options = { doing: "describing", sampling, maxTokens: MOST_WORDS, signal };
+  for await (const _ of decode(new Batch(decoder), [words], options));
+  return words.tokens.filter((token) => token !== vocabulary.eos);
 }

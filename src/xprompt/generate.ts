@@ -1,105 +1,202 @@
-/** @file Drawing a picture: prompts into the cache, then one code after another, all samples and branches in a batch. */
+/** @file Generating pictures: check a request, encode what it shows, sample codes, decode them. */
+import type { Batch } from "../chameleon/model/batch.ts";
+import type { Tokenizer } from "../chameleon/tokenizers/tokenizer.ts";
+import { UsageError, XPromptError } from "../errors.ts";
+import type { ByteImage, Image } from "../image/index.ts";
+import type { Compressor } from "./compress.ts";
 
-import type { CacheBlock } from "../chameleon/model/cache.ts";
-import type { Decoder } from "../chameleon/model/decoder.ts";
-import { Rows } from "../chameleon/model/rows.ts";
-import { choose, type Sampling, telescope } from "../chameleon/model/sampling.ts";
-import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
-import { Random } from "../random.ts";
-import { type EncodedQuery, queryTokens, type XPromptConfig } from "./sequence.ts";
+import type { AskingModel } from "./example-source.ts";
+import { ExpectedVectors } from "./expected.ts";
+import { atFullSize, loadOriginal } from "./full-size.ts";
+import { guidanceWeights } from "./guidance.ts";
+import type { Generated, GenerateOptions, GenerateStep, StreamOptions } from "./options.ts";
+import { checkRequest, type Request } from "./request.ts";
+import { promptLength, type SampleRequest, sampleCodes } from "./sample-codes.ts";
+import type { Codes } from "./sequence.ts";
 
-/** How strongly each condition is followed; 1 is plain sampling. */
-export interface GuidanceWeights {
-  readonly image: number;
-  readonly text: number;
-  readonly examples: number;
-}
-
-export interface Drawing {
-  /** XP blocks of the examples. */
-  readonly blocks: readonly CacheBlock[];
-  /** XP block of the empty example: what the branches without examples see. */
-  readonly empty: CacheBlock;
-  readonly query: EncodedQuery;
-  readonly codes: number;
-  readonly samples: number;
-  readonly seed: number;
-  readonly sampling: Sampling;
-  readonly guidance: GuidanceWeights;
-  readonly signal?: AbortSignal;
-  /** Called after each code with the codes so far, a row for each sample. */
-  onCode?(codes: readonly (readonly number[])[]): Promise<void>;
-}
-
-export interface Drawn {
-  /** `samples` rows of `codes` each. */
-  readonly codes: number[][];
-  /** Tokens of the TODO part that were read before the first code. */
-  readonly promptTokens: number;
-}
-
-/** One way of seeing the request: with or without its picture, its words, its examples. */
-interface Branch {
-  readonly blocks: readonly CacheBlock[];
-  readonly query: EncodedQuery;
-}
-
-/** The branches that the guidance needs, the least conditioned first, and the weight of every step between them. */
-export function branchesOf({
-  blocks,
-  empty,
-  query,
-  guidance,
-}: Pick<Drawing, "blocks" | "empty" | "query" | "guidance">): {
-  branches: Branch[];
-  weights: number[];
-} {
-  // l₀ itself is a step of weight 1, from nothing.
-  let branch: Branch = { blocks: [empty], query: { instruction: [] } };
-  const steps = [{ condition: branch, weight: 1 }];
-  const add = (present: boolean, more: Partial<Branch>, weight: number) => {
-    if (!present) return;
-    branch = { ...branch, ...more };
-    steps.push({ condition: branch, weight });
-  };
-  add(query.input !== undefined, { query: { ...branch.query, input: query.input } }, guidance.image);
-  add(query.instruction.length > 0, { query }, guidance.text);
-  add(blocks.length > 0, { blocks }, guidance.examples);
-  const { conditions, weights } = telescope(steps);
-  return { branches: conditions, weights };
+/** What generating needs of a model: an `XPrompt` is one. */
+export interface GeneratingModel extends AskingModel {
+  readonly compressor: Compressor;
 }
 
 /**
- * Draws `codes` image codes for each sample. Sample i of a seed is the same whatever the number of samples; between
- * *begin* and *end of image* nothing but image codes can be drawn.
+ * Generates the pictures of a request.
+ * @param batch that the codes are sampled in
+ * @returns a step per code, then one with the result. Whoever leaves the generator frees what the request holds.
+ * @throws UsageError for options out of range
+ * @throws XPromptError for a picture that cannot be read, or a prompt of another model
+ * @throws the signal's reason, once it is aborted
  */
-export async function draw(
-  decoder: Decoder,
-  vocabulary: Vocabulary,
-  config: XPromptConfig,
-  drawing: Drawing,
-): Promise<Drawn> {
-  const { samples, seed, sampling, signal } = drawing;
-  const { branches, weights } = branchesOf(drawing);
-  const stems = branches.map(({ blocks, query }) => ({
+export async function* generateSteps(
+  model: GeneratingModel,
+  options: StreamOptions,
+  batch: Batch,
+): AsyncGenerator<GenerateStep<Image | ByteImage>> {
+  const started = performance.now();
+  const { signal } = options;
+  const { seed = randomSeed(), samples, guidance, k, minSimilarity, ...sampling } = checked(model, options);
+  signal?.throwIfAborted();
+  const { base, compressor } = model;
+  const { tokenizer } = base;
+  const { full, inputCodes, blocks, retrieved } = await encoded(model, options, {
+    samples,
+    k,
+    minSimilarity,
+  });
+  const pictures = inputCodes ? 1 : 0;
+  const [empty] = (await compressor.empty()).blocks;
+  const expected = options.expected ? await expectedPictures(base.tokenizer, samples) : undefined;
+  const request = {
     blocks,
-    tokens: queryTokens(vocabulary, query),
-    position: config.todoPosition,
-    rows: samples,
-  }));
-  const rows = await Rows.start(decoder, stems, { doing: "generating", tokens: drawing.codes });
-  const random = Array.from({ length: samples }, (_, i) => Random.of(seed, "sample", i));
-  const codes: number[][] = Array.from({ length: samples }, () => []);
-  for (let step = 0; step < drawing.codes; step++) {
-    signal?.throwIfAborted();
-    for (let i = 0; i < samples; i++) {
-      const chain = branches.map((_, b) => rows.logitsOf(b * samples + i, vocabulary.imageTokens));
-      codes[i]!.push(choose(chain, weights, sampling, random[i]!));
-    }
-    await drawing.onCode?.(codes);
-    if (step === drawing.codes - 1) break;
-    const next = codes.map((row) => vocabulary.imageTokens[row.at(-1)!]!);
-    await rows.read(branches.flatMap(() => next));
+    empty: empty!,
+    query: { input: inputCodes, instruction: compressor.words(options.instruction ?? "", pictures) },
+    codes: base.codesPerImage,
+    samples,
+    seed,
+    sampling,
+    guidance: guidanceWeights(guidance, blocks.length > 0),
+    signal,
+    ...(expected && {
+      onLogits: ({ sample, place }, logits) => expected[sample]!.set(place, logits),
+    }),
+  } satisfies SampleRequest;
+  const prepared = performance.now();
+  const preview = async (codes: readonly (readonly number[])[]) => {
+    const whole = codes.map((row) => completed(row, inputCodes, base.codesPerImage));
+    const images = await tokenizer.decodeImages(whole);
+    return inputCodes
+      ? images
+      : images.map((image) => greyFrom(image, codes[0]!.length / base.codesPerImage));
+  };
+  const stepOf = (codes: readonly (readonly number[])[]): GenerateStep => ({
+    codes,
+    codesPerImage: base.codesPerImage,
+    preview: () => preview(codes),
+  });
+
+  let codes: readonly (readonly number[])[] = [];
+  for await (const rows of sampleCodes(batch, tokenizer.vocabulary, model.config.xprompt, request)) {
+    codes = rows.map((row) => [...row]);
+    yield stepOf(codes);
   }
-  return { codes, promptTokens: Math.max(...stems.map(({ tokens }) => tokens.length)) };
+  signal?.throwIfAborted();
+  const sampled = performance.now();
+  const decoded = expected
+    ? await tokenizer.decodeVectors(expected.map(({ vectors }) => vectors))
+    : await tokenizer.decodeImages(codes);
+  let images: readonly (Image | ByteImage)[] = decoded;
+  if (full) {
+    const [seen] = await tokenizer.decodeImages([inputCodes!]);
+    const results: ByteImage[] = [];
+    for (const image of decoded) results.push(await atFullSize(full, seen!, image, signal));
+    images = results;
+  }
+  const ended = performance.now();
+  const result: Generated<Image | ByteImage> = {
+    // One picture per sample, and there is at least one sample.
+    images: images as readonly [Image | ByteImage, ...(Image | ByteImage)[]],
+    codes,
+    seed,
+    settings: { ...sampling, guidance },
+    model: model.fingerprint,
+    ...(retrieved && { retrieved: retrieved.examples, bestSimilarity: retrieved.best }),
+    tokens: {
+      examples: blocks.reduce((sum, { length }) => sum + length, 0),
+      prompt: promptLength(tokenizer.vocabulary, request),
+      generated: samples * base.codesPerImage,
+      unread: compressor.unreadTokens(options.instruction ?? "", pictures),
+    },
+    timings: {
+      prepare: prepared - started,
+      draw: sampled - prepared,
+      decode: ended - sampled,
+      total: ended - started,
+    },
+  };
+  yield { ...stepOf(codes), result };
 }
+
+/** All steps of a request, with `onProgress` called after each row of codes. */
+export async function generated(
+  model: GeneratingModel,
+  { onProgress, ...options }: GenerateOptions,
+  batch: Batch,
+): Promise<Generated<Image | ByteImage>> {
+  const side = Math.sqrt(model.base.codesPerImage);
+  let result: Generated<Image | ByteImage> | undefined;
+  for await (const step of generateSteps(model, options, batch)) {
+    const { length } = step.codes[0]!;
+    if (step.result) result = step.result;
+    else if (length % side === 0)
+      await onProgress?.({ row: length / side, rows: side, preview: step.preview });
+  }
+  return result!; // the last step has it
+}
+
+/** The settings of a request. @throws UsageError or XPromptError for what cannot be done, before anything is */
+function checked({ base, config, compressor }: GeneratingModel, options: StreamOptions): Request {
+  const { prompt, examples, input, library, fullSize } = options;
+  const given = prompt === undefined ? [] : [prompt].flat();
+  const pictures =
+    input !== undefined || given.length > 0 || (examples ?? []).length > 0 || library !== undefined;
+  const request = checkRequest(options, config.xprompt.sampling, { pictures });
+  for (const name of ["k", "minSimilarity"] as const)
+    if (library === undefined && options[name] !== undefined)
+      throw new UsageError(`generating: ${name}: expected it with a library, got it alone`);
+  if (library !== undefined && typeof library.retrieve !== "function")
+    throw new UsageError(
+      "generating: library: expected a Retriever, got something else (of an ExampleLibrary, give new Retriever(library))",
+    );
+  options.signal?.throwIfAborted();
+  compressor.joined(given);
+  if (!base.tokenizer.decodesImages)
+    throw new XPromptError(
+      "generating: expected a model that can decode pictures, got one without the decoder of its image tokenizer (put Meta's vqgan.ckpt into the folder of the base that it was made of, and make it again with xprompt init)",
+    );
+  if (fullSize && input === undefined)
+    throw new UsageError(
+      "generating at full size: expected an input picture, got none (give one, or leave fullSize out)",
+    );
+  return request;
+}
+
+/** What a request shows the model: the codes of its picture, and the XP blocks of its examples. */
+async function encoded(
+  model: GeneratingModel,
+  options: StreamOptions,
+  { samples, k, minSimilarity }: Pick<Request, "samples" | "k" | "minSimilarity">,
+) {
+  const { prompt, examples = [], input, library, signal, instruction = "" } = options;
+  const { base, compressor } = model;
+  const full = options.fullSize ? await loadOriginal(input!, model.size, samples) : undefined;
+  const picture = full?.query ?? (input === undefined ? undefined : await base.pixels(input, "input"));
+  const given = prompt === undefined ? [] : [prompt].flat();
+  const shown = examples.length > 0 ? [...given, await compressor.compress(examples, { signal })] : given;
+  const [inputCodes] = picture ? await base.tokenizer.encodeImages([picture]) : [];
+  const retrieved = await library?.retrieve(model, {
+    instruction,
+    ...(inputCodes && { input: { picture: full?.query ?? input!, codes: inputCodes } }),
+    k,
+    minSimilarity,
+    signal,
+  });
+  const blocks = compressor.joined(retrieved?.prompt ? [...shown, retrieved.prompt] : shown)?.blocks ?? [];
+  return { full, inputCodes, blocks, retrieved };
+}
+
+async function expectedPictures(tokenizer: Tokenizer, samples: number): Promise<ExpectedVectors[]> {
+  const { vectors, codes } = await tokenizer.codebook();
+  return Array.from({ length: samples }, () => new ExpectedVectors(vectors, codes, tokenizer.codesPerImage));
+}
+
+/** Codes so far, then the input's, or the last code again where there is no input. */
+function completed(codes: readonly number[], input: Codes | undefined, count: number): number[] {
+  return Array.from({ length: count }, (_, i) => codes[i] ?? input?.[i] ?? codes.at(-1)!);
+}
+
+/** The picture with its rows from a share of its height on in grey. */
+function greyFrom({ width, height, data }: Image, share: number): Image {
+  return { width, height, data: data.slice().fill(0.5, Math.round(share * height) * width * 3) };
+}
+
+const randomSeed = (): number => Math.floor(Math.random() * 2 ** 31);

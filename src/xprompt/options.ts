@@ -26,7 +26,7 @@ export interface Progress {
   /** Rows of codes that are complete, of `rows`. */
   readonly row: number;
   readonly rows: number;
-  /** The samples as they are so far; what is not drawn yet shows the input picture, or grey where there is none. */
+  /** The pictures so far; what is not there yet shows the input picture, or grey where there is none. */
   preview(): Promise<Image[]>;
 }
 
@@ -56,18 +56,38 @@ export interface GenerateOptions {
   readonly samples?: number;
   /** Divides the logits; 0 takes the likeliest code. Defaults to what the model recommends, else 1. */
   readonly temperature?: number;
-  /** Draw from the k likeliest codes only; 0 for all. Defaults to what the model recommends, else 0. */
+  /** Sample from the k likeliest codes only; 0 for all. Defaults to what the model recommends, else 0. */
   readonly topK?: number;
-  /** Draw from the likeliest codes that make up this share of the probability. Defaults to what the model recommends, else 1. */
+  /** Sample from the likeliest codes that make up this share of the probability. Defaults to what the model recommends, else 1. */
   readonly topP?: number;
   /**
    * How strongly the conditions are followed, each against not having it; 1 is plain sampling. A number is for the
    * examples, or for the instruction where there are none. Defaults to what the model recommends, else 1.
    */
   readonly guidance?: Guidance;
+  /**
+   * Show at each place the mean of all codes under the model's distribution there, along the codes that are sampled,
+   * instead of the sampled code alone: smoother, and nearer to the truth on average. Defaults to false.
+   */
+  readonly expected?: boolean;
   /** Called after every row of codes. */
   onProgress?(progress: Progress): void | Promise<void>;
   readonly signal?: AbortSignal;
+}
+
+/** A request as `stream` takes it: the loop over its steps stands for `onProgress`. */
+export type StreamOptions = Omit<GenerateOptions, "onProgress">;
+
+/** What there is of a request after another code of each picture. */
+export interface GenerateStep<P extends Image | ByteImage = Image> {
+  /** Codes so far, row by row of the picture: `[samples][step]`. */
+  readonly codes: readonly (readonly number[])[];
+  /** Codes of a whole picture. */
+  readonly codesPerImage: number;
+  /** The pictures so far; what is not there yet shows the input picture, or grey where there is none. */
+  preview(): Promise<Image[]>;
+  /** What `generate` returns, with the last step. */
+  readonly result?: Generated<P>;
 }
 
 /** A request as `generate` takes it, and the picture that is to answer it. */
@@ -119,16 +139,19 @@ export interface Generated<P extends Image | ByteImage = Image> {
   };
 }
 
+const streamNames = {
+  ...{ examples: true, prompt: true, library: true, k: true, minSimilarity: true, input: true },
+  ...{ fullSize: true, expected: true },
+  ...{ instruction: true, seed: true, samples: true, temperature: true, topK: true, topP: true },
+  ...{ guidance: true, signal: true },
+} as const satisfies Names<StreamOptions>;
+
 /** The names of all options of each method. */
 export const optionNames = {
   load: { adapter: true, device: true, threads: true, arena: true } satisfies Names<LoadOptions>,
   compress: { onProgress: true, signal: true } satisfies Names<CompressOptions>,
-  generate: {
-    ...{ examples: true, prompt: true, library: true, k: true, minSimilarity: true, input: true },
-    fullSize: true,
-    ...{ instruction: true, seed: true, samples: true, temperature: true, topK: true, topP: true },
-    ...{ guidance: true, onProgress: true, signal: true },
-  } satisfies Names<GenerateOptions>,
+  stream: streamNames,
+  generate: { ...streamNames, onProgress: true } satisfies Names<GenerateOptions>,
   score: { prompt: true, input: true, instruction: true, output: true } satisfies Names<ScoreOptions>,
   describe: { seed: true, temperature: true, signal: true } satisfies Names<DescribeOptions>,
 };

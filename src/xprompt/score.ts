@@ -1,4 +1,4 @@
-/** @file How likely a given picture is as the answer: its codes are read one after another, none is drawn. */
+/** @file How likely a given picture is as the answer: its codes are read one after another, none is sampled. */
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import type { Decoder } from "../chameleon/model/decoder.ts";
 import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
@@ -28,8 +28,8 @@ export async function codeNats(
     positions: tokens.map((_, i) => todoPosition + start + i),
   });
   // The target is read by itself: it is no picture that is seen both ways.
-  await decoder.read([from(0, asked.slice(0, -1))], cache);
-  const logits = await decoder.readAll(from(asked.length - 1, [asked.at(-1)!, ...read]), cache);
+  await decoder.forward([from(0, asked.slice(0, -1))], cache);
+  const logits = await decoder.forwardAll(from(asked.length - 1, [asked.at(-1)!, ...read]), cache);
   return Array.from(target, (code, i) => {
     const row = i * decoder.config.vocabularySize;
     const choices = Array.from(vocabulary.imageTokens, (token) => logits[row + token]!);

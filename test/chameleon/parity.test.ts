@@ -68,7 +68,7 @@ describe.each(references)("checkpoint $folder", ({ folder, prompt, logits, half,
     const cache = decoder.newCache(1);
     const rows: number[] = [];
     for (const [i, token] of prompt.entries())
-      rows.push(...(await decoder.read([{ tokens: [token], positions: [i] }], cache)));
+      rows.push(...(await decoder.forward([{ tokens: [token], positions: [i] }], cache)));
     return array([prompt.length, rows.length / prompt.length], rows);
   };
 
@@ -93,7 +93,7 @@ describe.each(references)("checkpoint $folder", ({ folder, prompt, logits, half,
     const made: number[] = [];
     for (let next: readonly number[] = prompt, at = 0; made.length < greedy.length; next = made.slice(-1)) {
       const positions = next.map((_, i) => at + i);
-      const row = await decoder.read([{ tokens: next, positions }], cache);
+      const row = await decoder.forward([{ tokens: next, positions }], cache);
       at += next.length;
       made.push(row.indexOf(Math.max(...row)));
     }

@@ -210,6 +210,23 @@ test.each<[name: string, change: Settings]>([
   },
 );
 
+test("targets are read as drawn from their share of the steps on", async () => {
+  const digests = (recipe: ReturnType<typeof recipeOf>) =>
+    withTask(recipe, async (task) => {
+      const ends: string[] = [];
+      for (const step of [3, 4]) {
+        await train(task, step);
+        ends.push(task.state.digest());
+      }
+      return ends;
+    });
+  const plain = recipeOf({ steps: 6 });
+  const without = await digests(plain);
+  const late = await digests({ ...plain, mix: { ...plain.mix, ownCodes: 1, ownCodesFrom: 0.5 } });
+  expect(late[0]).toBe(without[0]);
+  expect(late[1]).not.toBe(without[1]);
+});
+
 test("train: all from a model begins with its weights, and changes them", () =>
   withTask(recipeOf(), async (task) => {
     const base = await readWeights(at("tiny"), undefined, (name) => !name.includes("vqmodel"));

@@ -9,7 +9,13 @@ import { encodePng, type Image, savePng, toBytes } from "../../src/image/index.t
 import { Random } from "../../src/random.ts";
 import { modelConfigToJson } from "../../src/xprompt/config.ts";
 import { describeModel } from "../../src/xprompt/describe-model.ts";
-import { type Example, type GenerateOptions, type Progress, XPrompt } from "../../src/xprompt/model.ts";
+import {
+  type Example,
+  type GenerateOptions,
+  type GenerateStep,
+  type Progress,
+  XPrompt,
+} from "../../src/xprompt/model.ts";
 import { VisualPrompt } from "../../src/xprompt/prompt.ts";
 import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
 
@@ -446,6 +452,25 @@ describe("cancelling", () => {
     expect((await model.generate({ input, samples, seed: 1 })).codes).toEqual(whole.codes);
   });
 
+  test("a stream has a step per code, previews, and generate's result with its last step", async () => {
+    const asked = { examples: pairs, input, seed: 3, samples: 2 };
+    const expected = await model.generate(asked);
+    const counts: number[] = [];
+    let last: GenerateStep | undefined;
+    for await (const step of model.stream(asked)) {
+      const { codes, codesPerImage, preview, result } = step;
+      last = step;
+      expect(codesPerImage).toBe(model.codesPerImage);
+      counts.push(codes[0]!.length);
+      expect(codes).toEqual(expected.codes.map((row) => row.slice(0, codes[0]!.length)));
+      expect(result !== undefined).toBe(counts.length === codesPerImage + 1);
+      if (codes[0]!.length === codesPerImage) expect(await preview()).toEqual(expected.images);
+    }
+    expect(counts.slice(0, -1)).toEqual(Array.from({ length: model.codesPerImage }, (_, i) => i + 1));
+    expect(last!.result!.images).toEqual(expected.images);
+    expect(() => model.stream({ ...asked, onProgress: () => {} } as object)).toThrow(UsageError);
+  });
+
   test("what onProgress throws ends it", async () => {
     const work = model.generate({
       onProgress: () => {
@@ -779,20 +804,20 @@ describe("release", () => {
     await released.release();
     await released[Symbol.asyncDispose]();
     for (const work of [
-      released.generate({ prompt, input }),
-      released.compress([pairs[0]!]),
-      released.describe({ prompt }),
-      released.reconstruct([input]),
+      () => released.generate({ prompt, input }),
+      () => released.compress([pairs[0]!]),
+      () => released.describe({ prompt }),
+      () => released.reconstruct([input]),
     ])
-      expect(await refusal(work)).toMatch(/expected one that is loaded, got one that was released/);
+      expect(await refusal(work())).toMatch(/expected one that is loaded, got one that was released/);
   });
 
   test("a failure to read the empty example is not kept", async () => {
     const own = await XPrompt.load(join(folder, "tiny"), { threads: 1 });
-    const compress = vi.spyOn(own.base.decoder, "compress").mockRejectedValueOnce(new Error("once"));
+    const encode = vi.spyOn(own.base.decoder, "encodeExample").mockRejectedValueOnce(new Error("once"));
     await expect(own.generate({ input, seed: 1 })).rejects.toThrow("once");
     expect((await own.generate({ input, seed: 1 })).images).toHaveLength(1);
-    compress.mockRestore();
+    encode.mockRestore();
     await own.release();
   });
 });

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { CacheBlock } from "../../src/chameleon/model/cache.ts";
 import { guide, type Sampling, sample } from "../../src/chameleon/model/sampling.ts";
 import { Random } from "../../src/random.ts";
-import { branchesOf, type GuidanceWeights } from "../../src/xprompt/generate.ts";
+import { type GuidanceWeights, guidanceConditions } from "../../src/xprompt/guidance.ts";
 import type { EncodedQuery } from "../../src/xprompt/sequence.ts";
 
 const plain: Sampling = { temperature: 1, topK: 0, topP: 1 };
@@ -150,7 +150,7 @@ describe("guide", () => {
   });
 });
 
-describe("branchesOf", () => {
+describe("guidanceConditions", () => {
   const block = (): CacheBlock => ({ length: 1, heads: 1, layers: [] });
   const [empty, example] = [block(), block()];
   const [input, instruction] = [[1, 2], [3]];
@@ -172,7 +172,7 @@ describe("branchesOf", () => {
       };
       const blocks = present.includes("e") ? [example] : [];
       for (const guidance of some) {
-        const { branches, weights } = branchesOf({ blocks, empty, query, guidance });
+        const { conditions, weights } = guidanceConditions({ blocks, empty, query, guidance });
 
         // The coefficient of each branch in l₀ + Σ wᵢ (lᵢ − lᵢ₋₁), once by the whole chain …
         const chain = Array.from({ length: present.length + 1 }, (_, i) => present.slice(0, i));
@@ -190,9 +190,9 @@ describe("branchesOf", () => {
         for (const [name, weight] of expected) if (weight === 0) expected.delete(name);
 
         // … and once by the branches that are computed.
-        expect(weights.length).toBe(branches.length - 1);
+        expect(weights.length).toBe(conditions.length - 1);
         const got = new Map<string, number>();
-        const names = branches.map((branch) => letters(branch.query, branch.blocks));
+        const names = conditions.map(({ query, blocks }) => letters(query, blocks));
         add(got, names[0]!, 1);
         for (const [k, weight] of weights.entries()) {
           add(got, names[k + 1]!, weight);
@@ -200,9 +200,9 @@ describe("branchesOf", () => {
         }
         expect(got).toEqual(expected);
         // Without examples a branch sees the empty one.
-        for (const branch of branches) {
-          expect(branch.blocks).toHaveLength(1);
-          expect([empty, example]).toContain(branch.blocks[0]);
+        for (const condition of conditions) {
+          expect(condition.blocks).toHaveLength(1);
+          expect([empty, example]).toContain(condition.blocks[0]);
         }
       }
     },
@@ -211,9 +211,9 @@ describe("branchesOf", () => {
   test("plain sampling is one branch with every condition", () => {
     const guidance = { image: 1, text: 1, examples: 1 };
     const query = { input, instruction };
-    const { branches, weights } = branchesOf({ blocks: [example], empty, query, guidance });
+    const { conditions, weights } = guidanceConditions({ blocks: [example], empty, query, guidance });
     expect(weights).toEqual([]);
-    expect(branches).toEqual([{ blocks: [example], query }]);
-    expect(branches[0]!.blocks[0]).toBe(example);
+    expect(conditions).toEqual([{ blocks: [example], query }]);
+    expect(conditions[0]!.blocks[0]).toBe(example);
   });
 });

@@ -21,14 +21,7 @@ import { PyTorchFile } from "../../runtime/pytorch.ts";
 import { quote } from "../../runtime/safetensors-header.ts";
 import { openWeights } from "../../runtime/weights.ts";
 import { isOfImages, VQ_PREFIX } from "../tokenizers/image-tokenizer.ts";
-import {
-  codesPerImage,
-  codeVectors,
-  decoder,
-  encoder,
-  quantize,
-  type VqganConfig,
-} from "../tokenizers/vqgan.ts";
+import { codesPerImage, decodeCodes, encoder, quantize, type VqganConfig } from "../tokenizers/vqgan.ts";
 import { vqConfigSchema, vqganFromJson } from "./config.ts";
 import type { Weight } from "./folder.ts";
 
@@ -186,7 +179,7 @@ function parametersOf(config: VqganConfig, withDecoder: boolean): Map<string, re
   );
   if (withDecoder) {
     const codes = graph.input("codes", "int64", [1, codesPerImage(config)]);
-    decoder(graph.scope(), codeVectors(graph.scope(), codes, config), config);
+    decodeCodes(graph.scope(), codes, config);
   }
   return parameterShapes(graph);
 }

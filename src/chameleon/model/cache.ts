@@ -1,6 +1,6 @@
 /**
  * @file Keys and values of tokens already read, for decoding one token after another. Only the new ones come out of a
- * run; they are written into place here, so that nothing already known is copied.
+ * run; they are written into place here, so that nothing already known is copied. Rows come and go between runs.
  */
 import { type Feeds, float32, floats, int64, type Value } from "../../runtime/session.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
@@ -8,21 +8,21 @@ import { headWidth } from "./transformer.ts";
 import type { PictureSpan } from "./whole-pictures.ts";
 
 /**
- * Slots are added this many at a time, or an eighth of those there are: a token's cost follows what is used, not what
- * might be, and what is there moves seldom.
+ * Slots are added this many at a time, or an eighth of those there are: a token's cost follows what is used, and what is
+ * there moves seldom.
  */
 const CHUNK = 32;
 const GROWTH = 9 / 8;
 /** Added to the score of a key that must not be seen. */
 const HIDDEN = -1e9;
 
-/** One layer's keys and values of a stretch of tokens, each `[heads, length, headDim]`. */
+/** One layer's keys and values of a span of tokens, each `[heads, length, headDim]`. */
 export interface LayerBlock {
   readonly keys: Float32Array;
   readonly values: Float32Array;
 }
 
-/** Keys and values of a stretch of tokens in all layers. */
+/** Keys and values of a span of tokens in all layers. */
 export interface CacheBlock {
   readonly length: number;
   readonly heads: number;
@@ -37,24 +37,60 @@ const kinds = ["keys", "values"] as const;
 export class KeyValueCache {
   /** Slots in use of each row. */
   readonly lengths: number[];
-  private room = CHUNK;
   private readonly heads: number;
   private readonly headDim: number;
-  /** By layer and kind: `[rows, heads, room, headDim]`. */
+  /** Rows and slots per row that the buffers hold. */
+  private capacity: number;
+  private slots = CHUNK;
+  /** By layer and kind: `[capacity, heads, slots, headDim]`. */
   private readonly buffers: Record<(typeof kinds)[number], Float32Array>[];
 
   constructor(
-    readonly rows: number,
+    rows: number,
     private readonly config: DecoderConfig,
   ) {
     this.heads = config.keyValueHeads;
     this.headDim = headWidth(config);
     this.lengths = Array(rows).fill(0);
-    const size = rows * this.heads * this.room * this.headDim;
+    this.capacity = rows;
+    const size = rows * this.rowSize;
     this.buffers = Array.from({ length: config.layers }, () => ({
       keys: new Float32Array(size),
       values: new Float32Array(size),
     }));
+  }
+
+  get rows(): number {
+    return this.lengths.length;
+  }
+
+  /** Adds a copy of rows of another cache of the same model, in the order of `rows`. */
+  addRows(from: KeyValueCache, rows: readonly number[]): void {
+    const slots = Math.max(...rows.map((row) => from.lengths[row]!));
+    this.reserve(slots, this.rows + rows.length);
+    for (const row of rows) {
+      const to = this.lengths.push(from.lengths[row]!) - 1;
+      for (const [layer, buffer] of this.buffers.entries())
+        for (const kind of kinds) {
+          // What the slots held before may not be finite, and a hidden slot must count for nothing.
+          buffer[kind].fill(0, to * this.rowSize, (to + 1) * this.rowSize);
+          from.copyRow(layer, kind, row, buffer[kind], to * this.rowSize, this.slots);
+        }
+    }
+  }
+
+  /** Removes a row. The last row takes its place. */
+  removeRow(row: number): void {
+    const last = this.rows - 1;
+    if (row !== last)
+      for (const buffer of this.buffers)
+        for (const kind of kinds)
+          buffer[kind].copyWithin(row * this.rowSize, last * this.rowSize, (last + 1) * this.rowSize);
+    this.lengths[row] = this.lengths[last]!;
+    this.lengths.pop();
+    // Hidden slots cost as much as others.
+    const slots = inChunks(Math.max(1, ...this.lengths));
+    if (2 * slots <= this.slots) this.resize(this.rows, slots);
   }
 
   /** Appends tokens that were read elsewhere to one row. */
@@ -65,16 +101,24 @@ export class KeyValueCache {
     this.lengths[row]! += length;
   }
 
-  /** Appends the `time` tokens of the last run to every row. */
-  appendRun(results: Readonly<Record<string, Value>>, time: number): void {
-    this.reserve(Math.max(...this.lengths) + time);
+  /**
+   * Appends the `time` tokens of the last run to rows.
+   * @param isActive by row, whether its tokens count
+   */
+  appendRun(
+    results: Readonly<Record<string, Value>>,
+    time: number,
+    isActive: (row: number) => boolean,
+  ): void {
+    const rows = [...this.lengths.keys()].filter(isActive);
+    this.reserve(Math.max(...rows.map((row) => this.lengths[row]!)) + time);
+    const stride = this.heads * time * this.headDim;
     for (let layer = 0; layer < this.config.layers; layer++)
       for (const kind of kinds) {
         const made = floats(results[cacheOutput(kind, layer)]!); // [rows, heads, time, headDim]
-        const stride = this.heads * time * this.headDim;
-        for (let row = 0; row < this.rows; row++) this.write(layer, kind, row, made, row * stride, time);
+        for (const row of rows) this.write(layer, kind, row, made, row * stride, time);
       }
-    for (let row = 0; row < this.rows; row++) this.lengths[row]! += time;
+    for (const row of rows) this.lengths[row]! += time;
   }
 
   /** A copy of `length` tokens of a row, from slot `start`. */
@@ -83,7 +127,7 @@ export class KeyValueCache {
     const copy = (from: Float32Array) => {
       const kept = new Float32Array(this.heads * length * width);
       for (let head = 0; head < this.heads; head++) {
-        const slot = (row * this.heads + head) * this.room + start;
+        const slot = (row * this.heads + head) * this.slots + start;
         kept.set(from.subarray(slot * width, (slot + length) * width), head * length * width);
       }
       return kept;
@@ -97,49 +141,77 @@ export class KeyValueCache {
    * @param whole by row, the pictures among the new tokens that are seen both ways
    */
   feeds(time: number, whole: readonly (readonly PictureSpan[])[] = []): Feeds {
-    const shape = [this.rows, this.heads, this.room, this.headDim];
+    const shape = [this.rows, this.heads, this.slots, this.headDim];
+    const size = this.rows * this.rowSize;
     const feeds: Record<string, Value> = {
       visible: this.visible(time, whole),
-      lengths: int64([this.room, time], [2]),
+      lengths: int64([this.slots, time], [2]),
     };
     for (const [layer, buffer] of this.buffers.entries())
-      for (const kind of kinds) feeds[cacheInput(kind, layer)] = float32(buffer[kind], shape);
+      for (const kind of kinds)
+        feeds[cacheInput(kind, layer)] = float32(buffer[kind].subarray(0, size), shape);
     return feeds;
   }
 
-  /** float32 `[rows, 1, time, room + time]`: past slots in use are seen, new tokens see themselves and earlier ones. */
+  /** Numbers of one row in a buffer. */
+  private get rowSize(): number {
+    return this.heads * this.slots * this.headDim;
+  }
+
+  /** float32 `[rows, 1, time, slots + time]`: past slots in use are seen, new tokens see themselves and earlier ones. */
   private visible(time: number, whole: readonly (readonly PictureSpan[])[]): Value {
-    const width = this.room + time;
+    const width = this.slots + time;
     const bias = new Float32Array(this.rows * time * width);
     for (let row = 0; row < this.rows; row++) {
       for (let t = 0; t < time; t++) {
         const start = (row * time + t) * width;
-        bias.fill(HIDDEN, start + this.lengths[row]!, start + this.room);
-        bias.fill(HIDDEN, start + this.room + t + 1, start + width);
+        bias.fill(HIDDEN, start + this.lengths[row]!, start + this.slots);
+        bias.fill(HIDDEN, start + this.slots + t + 1, start + width);
       }
       for (const { first, last } of whole[row] ?? [])
         for (let t = first; t <= last; t++) {
-          const start = (row * time + t) * width + this.room;
+          const start = (row * time + t) * width + this.slots;
           bias.fill(0, start + first, start + last + 1);
         }
     }
     return float32(bias, [this.rows, 1, time, width]);
   }
 
-  /** Makes room for `slots` a row, moving what is there. */
-  private reserve(slots: number): void {
-    if (slots <= this.room) return;
-    const [before, width] = [this.room, this.headDim];
-    const room = inChunks(Math.max(slots, before * GROWTH));
-    const grown = (buffer: Float32Array) => {
-      const larger = new Float32Array(this.rows * this.heads * room * width);
-      for (let i = 0; i < this.rows * this.heads; i++)
-        larger.set(buffer.subarray(i * before * width, (i + 1) * before * width), i * room * width);
-      return larger;
-    };
-    // One by one: both sizes of the whole cache at once may be too much.
-    for (const buffer of this.buffers) for (const kind of kinds) buffer[kind] = grown(buffer[kind]);
-    this.room = room;
+  /** Makes room for `slots` per row and `rows` rows, moving what is there. */
+  private reserve(slots: number, rows = this.capacity): void {
+    const grown = slots <= this.slots ? this.slots : inChunks(Math.max(slots, this.slots * GROWTH));
+    if (grown > this.slots || rows > this.capacity) this.resize(Math.max(rows, this.capacity), grown);
+  }
+
+  /** Moves the rows into buffers of other sizes. */
+  private resize(rows: number, slots: number): void {
+    const size = this.heads * slots * this.headDim;
+    // One buffer at a time: both sizes of the whole cache at once may be too much.
+    for (const [layer, buffer] of this.buffers.entries())
+      for (const kind of kinds) {
+        const resized = new Float32Array(rows * size);
+        for (let row = 0; row < this.rows; row++) this.copyRow(layer, kind, row, resized, row * size, slots);
+        buffer[kind] = resized;
+      }
+    this.slots = slots;
+    this.capacity = rows;
+  }
+
+  /** Copies a row's slots in use to where another buffer of `slots` per row has one. */
+  private copyRow(
+    layer: number,
+    kind: (typeof kinds)[number],
+    row: number,
+    into: Float32Array,
+    offset: number,
+    slots: number,
+  ): void {
+    const from = this.buffers[layer]![kind];
+    const count = this.lengths[row]! * this.headDim;
+    for (let head = 0; head < this.heads; head++) {
+      const start = (row * this.heads + head) * this.slots * this.headDim;
+      into.set(from.subarray(start, start + count), offset + head * slots * this.headDim);
+    }
   }
 
   private write(
@@ -155,7 +227,7 @@ export class KeyValueCache {
     for (let head = 0; head < this.heads; head++) {
       const start = offset + head * count * this.headDim;
       const part = from.subarray(start, start + count * this.headDim);
-      into.set(part, ((row * this.heads + head) * this.room + slot) * this.headDim);
+      into.set(part, ((row * this.heads + head) * this.slots + slot) * this.headDim);
     }
   }
 }

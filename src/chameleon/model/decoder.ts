@@ -1,4 +1,4 @@
-/** @file Running the transformer with a cache: the one graph that reads prompts and draws tokens. */
+/** @file Running the transformer with a cache: one graph for prefill and for decoding. */
 
 import { XPromptError } from "../../errors.ts";
 import {
@@ -21,7 +21,7 @@ import { type Attend, embed, head, headWidth, transformer } from "./transformer.
 import { type PictureSpan, pictureSpans } from "./whole-pictures.ts";
 
 /** One row's new tokens and their positions. */
-export interface Stretch {
+export interface TokenSpan {
   readonly tokens: readonly number[];
   readonly positions: readonly number[];
 }
@@ -46,36 +46,37 @@ export class Decoder {
   }
 
   /**
-   * Reads the next tokens of every row, equally many each, and adds them to the cache.
-   * @returns logits of each row's last token, `[rows, vocabulary]`
+   * Reads the next tokens of rows, equally many each, and adds them to the cache.
+   * @param rows null for a row that waits
+   * @returns logits of each row's last token, `[rows, vocabulary]`; those of rows that wait mean nothing
    */
-  async read(rows: readonly Stretch[], cache: KeyValueCache): Promise<Float32Array> {
+  async forward(rows: readonly (TokenSpan | null)[], cache: KeyValueCache): Promise<Float32Array> {
     let logits: Float32Array = new Float32Array();
-    for (const piece of pieces(rows, this.config)) logits = await this.run(piece, cache, "last");
+    for (const chunk of chunksOf(rows, this.config)) logits = await this.run(chunk, cache, "last");
     return logits;
   }
 
   /** Reads the next tokens of the one row of a cache. @returns logits after each of them, `[tokens, vocabulary]` */
-  async readAll(stretch: Stretch, cache: KeyValueCache): Promise<Float32Array> {
-    const logits = new Float32Array(stretch.tokens.length * this.config.vocabularySize);
+  async forwardAll(span: TokenSpan, cache: KeyValueCache): Promise<Float32Array> {
+    const logits = new Float32Array(span.tokens.length * this.config.vocabularySize);
     const before = cache.lengths[0]!;
-    for (const piece of pieces([stretch], this.config)) {
+    for (const chunk of chunksOf([span], this.config)) {
       const start = (cache.lengths[0]! - before) * this.config.vocabularySize;
-      logits.set(await this.run(piece, cache, "all"), start);
+      logits.set(await this.run(chunk, cache, "all"), start);
     }
     return logits;
   }
 
   /** Logits after each token of one sequence that begins at position 0: `[tokens, vocabulary]`. */
   async logits(tokens: readonly number[]): Promise<Float32Array> {
-    return this.readAll({ tokens, positions: [...tokens.keys()] }, this.newCache(1));
+    return this.forwardAll({ tokens, positions: [...tokens.keys()] }, this.newCache(1));
   }
 
   /** Reads one sequence from nothing and returns its last `keep` tokens' keys and values. */
-  async compress(stretch: Stretch, keep: number): Promise<CacheBlock> {
+  async encodeExample(span: TokenSpan, keep: number): Promise<CacheBlock> {
     const cache = this.newCache(1);
-    await this.read([stretch], cache);
-    return cache.block(0, stretch.tokens.length - keep, keep);
+    await this.forward([span], cache);
+    return cache.block(0, span.tokens.length - keep, keep);
   }
 
   async release(): Promise<void> {
@@ -88,49 +89,57 @@ export class Decoder {
 
   /** One run of the graph: logits of each row's last token or of all its tokens, `[rows, tokens, vocabulary]`. */
   private async run(
-    rows: readonly Stretch[],
+    rows: readonly (TokenSpan | null)[],
     cache: KeyValueCache,
     wanted: "last" | "all",
   ): Promise<Float32Array> {
-    const time = rows[0]!.tokens.length;
+    const time = timeOf(rows);
     const shape = [rows.length, time];
-    const flat = (key: keyof Stretch) =>
+    const waiting = Array<number>(time).fill(0);
+    const flat = (key: keyof TokenSpan) =>
       int64(
-        rows.flatMap((row) => row[key]),
+        rows.flatMap((row) => row?.[key] ?? waiting),
         shape,
       );
-    const kept = wanted === "last" ? [time - 1] : [...rows[0]!.tokens.keys()];
+    const kept = wanted === "last" ? [time - 1] : [...waiting.keys()];
     const results = await this.session.run({
       tokens: flat("tokens"),
       positions: flat("positions"),
       kept: int64(kept, [kept.length]),
       ...cache.feeds(
         time,
-        rows.map(({ tokens }) => wholeIn(tokens, this.config)),
+        rows.map((row) => wholeIn(row?.tokens ?? [], this.config)),
       ),
     });
-    cache.appendRun(results, time);
+    cache.appendRun(results, time, (row) => rows[row] !== null);
     return floats(results.logits!);
   }
 }
 
-/** Most tokens a row that are read in one run: the scores between them and the past are in memory at once. */
-export const PIECE = 256;
+/** New tokens of each row. */
+const timeOf = (rows: readonly (TokenSpan | null)[]): number =>
+  rows.find((row) => row !== null)!.tokens.length;
+
+/** The most tokens per row that are read in one run: the scores between them and the past are in memory at once. */
+export const PREFILL_CHUNK = 256;
 
 /**
- * Rows of equally many tokens in runs of at most `PIECE` tokens, one after another. A picture that is seen both ways stays
- * in one run, however long it is.
+ * Rows of equally many tokens in runs of at most `PREFILL_CHUNK` tokens, one after another. A picture that is seen both
+ * ways stays in one run, however long it is.
  */
-function* pieces(rows: readonly Stretch[], config: DecoderConfig): Generator<readonly Stretch[]> {
-  const { length } = rows[0]!.tokens;
-  const spans = rows.flatMap(({ tokens }) => wholeIn(tokens, config));
+function* chunksOf(
+  rows: readonly (TokenSpan | null)[],
+  config: DecoderConfig,
+): Generator<readonly (TokenSpan | null)[]> {
+  const length = timeOf(rows);
+  const spans = rows.flatMap((row) => wholeIn(row?.tokens ?? [], config));
   const isInside = (cut: number) => spans.some(({ first, last }) => first < cut && cut <= last);
   for (let from = 0, to: number; from < length; from = to) {
-    to = Math.min(from + PIECE, length);
+    to = Math.min(from + PREFILL_CHUNK, length);
     while (to > from && isInside(to)) to--;
-    if (to === from) for (to = Math.min(from + PIECE, length); isInside(to); ) to++;
+    if (to === from) for (to = Math.min(from + PREFILL_CHUNK, length); isInside(to); ) to++;
     const part = (ids: readonly number[]) => ids.slice(from, to);
-    yield rows.map(({ tokens, positions }) => ({ tokens: part(tokens), positions: part(positions) }));
+    yield rows.map((row) => row && { tokens: part(row.tokens), positions: part(row.positions) });
   }
 }
 

@@ -6,7 +6,7 @@ import type { DecoderConfig } from "../checkpoint/config.ts";
 import { isOfImages, pictureBytes } from "../tokenizers/image-tokenizer.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";
 import { cacheBytes, roomFor } from "./cache.ts";
-import { PIECE } from "./decoder.ts";
+import { PREFILL_CHUNK } from "./decoder.ts";
 
 /** Sizes of both parts of a model. */
 interface Sizes {
@@ -35,7 +35,7 @@ export function chameleonMemory(
     weights,
     cachePerToken: cacheBytes(decoder, 1),
     cache: cacheBytes(decoder, maxPositions),
-    activations: Math.max(2 * FLOAT * Math.min(maxPositions, PIECE) * widest, pictureBytes(image)),
+    activations: Math.max(2 * FLOAT * Math.min(maxPositions, PREFILL_CHUNK) * widest, pictureBytes(image)),
   });
 }
 

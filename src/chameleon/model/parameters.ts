@@ -2,14 +2,7 @@
 import { Graph, parameterShapes } from "../../graph/index.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
 import { VQ_PREFIX } from "../tokenizers/image-tokenizer.ts";
-import {
-  codesPerImage,
-  codeVectors,
-  decoder,
-  encoder,
-  quantize,
-  type VqganConfig,
-} from "../tokenizers/vqgan.ts";
+import { codesPerImage, decodeCodes, encoder, quantize, type VqganConfig } from "../tokenizers/vqgan.ts";
 import { embed, head, transformer } from "./transformer.ts";
 
 type Shapes = ReadonlyMap<string, readonly number[]>;
@@ -34,6 +27,6 @@ export function imageTokenizerParameters(config: VqganConfig): Shapes {
   const w = graph.scope().at(VQ_PREFIX);
   const pictures = graph.input("pictures", "float32", [1, 3, config.resolution, config.resolution]);
   quantize(w, encoder(w, pictures, config), config);
-  decoder(w, codeVectors(w, graph.input("codes", "int64", [1, codesPerImage(config)]), config), config);
+  decodeCodes(w, graph.input("codes", "int64", [1, codesPerImage(config)]), config);
   return parameterShapes(graph);
 }

@@ -6,9 +6,9 @@ import type { Random } from "../../random.ts";
 export const samplingSchema = z.strictObject({
   /** Divides the logits; 0 takes the likeliest token. Defaults to 1. */
   temperature: z.number().min(0).max(100).describe("a number from 0 to 100").default(1),
-  /** Draw from the k likeliest tokens only; 0 for all. Defaults to 0. */
+  /** Sample from the k likeliest tokens only; 0 for all. Defaults to 0. */
   topK: z.int().min(0).describe("a whole number from 0").default(0),
-  /** Draw from the likeliest tokens that make up this share of the probability. Defaults to 1. */
+  /** Sample from the likeliest tokens that make up this share of the probability. Defaults to 1. */
   topP: z.number().gt(0).max(1).describe("a number above 0, up to 1").default(1),
 });
 
@@ -35,7 +35,7 @@ export function guide(chain: readonly Float32Array[], weights: readonly number[]
  * neighbouring steps of the same weight telescope, w (b − a) + w (c − b) = w (c − a), and a last step of weight 0 adds
  * nothing. The first step leads from nothing to the first condition, with weight 1.
  */
-export function telescope<T>(steps: readonly { readonly condition: T; readonly weight: number }[]): {
+export function mergeGuidanceSteps<T>(steps: readonly { readonly condition: T; readonly weight: number }[]): {
   conditions: T[];
   weights: number[];
 } {
@@ -49,22 +49,22 @@ export function telescope<T>(steps: readonly { readonly condition: T; readonly w
 }
 
 /**
- * The index of the next token among a chain's logits, guided and drawn.
- * @throws XPromptError when the logits are no numbers
+ * The guided logits of the next token.
+ * @param doing what this is for, in errors: "generating"
+ * @throws XPromptError when they are not finite
  */
-export function choose(
+export function guidedLogits(
   chain: readonly Float32Array[],
   weights: readonly number[],
-  sampling: Sampling,
-  random: Random,
-): number {
-  const mixed = guide(chain, weights);
-  if (!mixed.every(Number.isFinite))
-    throw new XPromptError("drawing: expected finite logits, got others (are the weights damaged?)");
-  return sample(mixed, sampling, random);
+  doing: string,
+): Float32Array {
+  const guided = guide(chain, weights);
+  if (!guided.every(Number.isFinite))
+    throw new XPromptError(`${doing}: expected finite logits, got others (are the weights damaged?)`);
+  return guided;
 }
 
-/** Draws the index of one logit. Equal logits keep their order, so that a draw depends on nothing but the numbers. */
+/** Samples the index of one logit. Equal logits keep their order, so that a sample depends on nothing but the numbers. */
 export function sample(logits: Float32Array, { temperature, topK, topP }: Sampling, random: Random): number {
   if (temperature === 0) return argMax(logits);
   const order = descending(logits);

@@ -8,10 +8,18 @@
  * await savePng("again.png", await tokenizer.decodeImage(codes));
  */
 import { XPromptError } from "../../errors.ts";
-import { exportOnnx, Graph, type Initializer, reshape, type Tensor } from "../../graph/index.ts";
+import { exportOnnx, Graph, type Initializer, reshape, type Scope, type Tensor } from "../../graph/index.ts";
 import { type Image, metaPreprocessing, type Preprocessing } from "../../image/index.ts";
 import { afterRelease, float32, floats, int64, Session, type SessionOptions } from "../../runtime/session.ts";
-import { codesPerImage, codeVectors, decoder, encoder, quantize, type VqganConfig } from "./vqgan.ts";
+import {
+  codesPerImage,
+  codeVectors,
+  decodeCodes,
+  decodeVectors,
+  encoder,
+  quantize,
+  type VqganConfig,
+} from "./vqgan.ts";
 
 /** Name that all weights of the image tokenizer begin with. */
 export const VQ_PREFIX = "model.vqmodel";
@@ -44,6 +52,8 @@ export interface ImageTokenizerOptions extends SessionOptions {
 export class ImageTokenizer {
   private encoding: Promise<Session> | undefined;
   private decoding: Promise<Session> | undefined;
+  private vectorDecoding: Promise<Session> | undefined;
+  private vectors: Promise<Float32Array> | undefined;
   private isReleased = false;
 
   constructor(
@@ -98,9 +108,8 @@ export class ImageTokenizer {
       } else if (image.width !== side || image.height !== side)
         throw expected(`${side} × ${side} pixels`, `${image.width} × ${image.height}`);
     }
-    this.encoding ??= this.compile((graph) => {
+    this.encoding ??= this.compile((graph, w) => {
       const pictures = graph.input("pictures", "float32", ["n", 3, side, side]);
-      const w = graph.scope().at(VQ_PREFIX);
       const { codes } = quantize(w, encoder(w, pictures, this.config), this.config);
       return { codes: reshape(codes, ["n", this.codesPerImage]) };
     }).catch((error: unknown) => {
@@ -125,13 +134,9 @@ export class ImageTokenizer {
    */
   async decode(codes: readonly ArrayLike<number>[]): Promise<Image[]> {
     if (codes.length === 0) return [];
-    if (!this.canDecode)
-      throw new XPromptError(
-        "decoding a picture: expected an image tokenizer with its decoder, got the encoder alone, as Hugging Face's Chameleon checkpoints have it " +
-          "(put Meta's vqgan.ckpt, or a VQ-VAE as the folder image_tokenizer, into the model's folder, or give its path as imageTokenizer)",
-      );
     const count = this.codesPerImage;
     const known = (code: number) => Number.isInteger(code) && code >= 0 && code < this.config.codes;
+    this.checkDecoder();
     for (const row of codes) {
       const wrong = Array.from(row).find((code) => !known(code));
       if (row.length !== count || wrong !== undefined)
@@ -139,11 +144,9 @@ export class ImageTokenizer {
           `decoding a picture: expected ${count} codes below ${this.config.codes}, got ${wrong === undefined ? row.length : `the code ${wrong}`}`,
         );
     }
-    const side = this.config.resolution;
-    this.decoding ??= this.compile((graph) => {
+    this.decoding ??= this.compile((graph, w) => {
       const rows = graph.input("codes", "int64", ["n", count]);
-      const w = graph.scope().at(VQ_PREFIX);
-      return { pictures: decoder(w, codeVectors(w, rows, this.config), this.config) };
+      return { pictures: decodeCodes(w, rows, this.config) };
     }).catch((error: unknown) => {
       this.decoding = undefined;
       throw error;
@@ -152,14 +155,70 @@ export class ImageTokenizer {
     return this.inRuns(codes, async (part) => {
       const rows = part.flatMap((row) => Array.from(row));
       const { pictures } = await session.run({ codes: int64(rows, [part.length, count]) });
-      return fromPlanes(floats(pictures!), side);
+      return fromPlanes(floats(pictures!), this.config.resolution);
     });
+  }
+
+  /**
+   * The picture of each grid of vectors, which need not be vectors of codes: a mean of several, say.
+   * @param vectors each `[grid², embedDim]`, in the space of `codebook`
+   */
+  async decodeVectors(vectors: readonly Float32Array[]): Promise<Image[]> {
+    if (vectors.length === 0) return [];
+    const shape = [this.codesPerImage, this.config.embedDim];
+    this.checkDecoder();
+    for (const { length } of vectors)
+      if (length !== shape[0]! * shape[1]!)
+        throw new XPromptError(`decoding a picture: expected vectors [${shape}], got ${length} values`);
+    this.vectorDecoding ??= this.compile((graph, w) => ({
+      pictures: decodeVectors(w, graph.input("vectors", "float32", ["n", ...shape]), this.config),
+    })).catch((error: unknown) => {
+      this.vectorDecoding = undefined;
+      throw error;
+    });
+    const session = await this.vectorDecoding;
+    return this.inRuns(vectors, async (part) => {
+      const joined = Float32Array.from(part.flatMap((each) => Array.from(each)));
+      const { pictures } = await session.run({ vectors: float32(joined, [part.length, ...shape]) });
+      return fromPlanes(floats(pictures!), this.config.resolution);
+    });
+  }
+
+  /** The vectors of all codes as the decoder takes them, `[codes, embedDim]`. */
+  async codebook(): Promise<Float32Array> {
+    this.vectors ??= this.readCodebook().catch((error: unknown) => {
+      this.vectors = undefined;
+      throw error;
+    });
+    return this.vectors;
+  }
+
+  private async readCodebook(): Promise<Float32Array> {
+    const session = await this.compile((graph, w) => {
+      const codes = graph.input("codes", "int64", ["n", "codes"]);
+      return { vectors: codeVectors(w, codes, this.config) };
+    });
+    try {
+      const { codes } = this.config;
+      const { vectors } = await session.run({ codes: int64([...Array(codes).keys()], [1, codes]) });
+      return floats(vectors!);
+    } finally {
+      await session.release();
+    }
+  }
+
+  private checkDecoder(): void {
+    if (!this.canDecode)
+      throw new XPromptError(
+        "decoding a picture: expected an image tokenizer with its decoder, got the encoder alone, as Hugging Face's Chameleon checkpoints have it " +
+          "(put Meta's vqgan.ckpt, or a VQ-VAE as the folder image_tokenizer, into the model's folder, or give its path as imageTokenizer)",
+      );
   }
 
   /** Frees the memory. Calling it again is fine. */
   async release(): Promise<void> {
     this.isReleased = true;
-    for (const session of [this.encoding, this.decoding])
+    for (const session of [this.encoding, this.decoding, this.vectorDecoding])
       await (await session?.catch(() => undefined))?.release();
   }
 
@@ -178,9 +237,11 @@ export class ImageTokenizer {
     return results;
   }
 
-  private async compile(build: (graph: Graph) => Record<string, Tensor>): Promise<Session> {
+  private async compile(build: (graph: Graph, w: Scope) => Record<string, Tensor>): Promise<Session> {
     if (this.isReleased) throw afterRelease();
-    return Session.create(exportOnnx(build(new Graph()), { weights: this.weights }), this.options);
+    const graph = new Graph();
+    const outputs = build(graph, graph.scope().at(VQ_PREFIX));
+    return Session.create(exportOnnx(outputs, { weights: this.weights }), this.options);
   }
 }
 

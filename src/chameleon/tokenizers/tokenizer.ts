@@ -59,6 +59,19 @@ export class Tokenizer {
     return this.image.decode(codes);
   }
 
+  /**
+   * The picture of vectors that need not be those of codes, such as the mean of several.
+   * @param vectors each `[grid², width]`, in the space of `codebook`
+   */
+  async decodeVectors(vectors: readonly Float32Array[]): Promise<Image[]> {
+    return this.image.decodeVectors(vectors);
+  }
+
+  /** The vectors of all codes, `[codes, width]`. */
+  async codebook(): Promise<{ readonly vectors: Float32Array; readonly codes: number }> {
+    return { vectors: await this.image.codebook(), codes: this.image.config.codes };
+  }
+
   /** Text as token ids, nothing added; names of control tokens in it are spelled out like any other text. */
   encodeText(text: string): number[] {
     return this.text.encode(text);

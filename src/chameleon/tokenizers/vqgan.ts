@@ -125,12 +125,22 @@ export function quantize(w: Scope, latents: Tensor, config: VqganConfig): Quanti
   return { codes, vectors: embedding(codes, codebook), latents: flat };
 }
 
-/** Codes int64 `[n, grid²]` → their vectors `[n, embedDim, grid, grid]`, as `decoder` takes them. */
+/** Codes int64 `[n, grid²]` → their vectors `[n, grid², embedDim]`. */
 export function codeVectors(w: Scope, codes: Tensor, config: VqganConfig): Tensor {
-  const side = gridSide(config);
   const stored = embedding(codes, codebookOf(w, config));
-  const vectors = config.unitCodes ? unit(stored) : stored;
-  return transpose(reshape(vectors, [codes.shape[0]!, side, side, config.embedDim]), [0, 3, 1, 2]);
+  return config.unitCodes ? unit(stored) : stored;
+}
+
+/** Codes int64 `[n, grid²]` → pictures. */
+export function decodeCodes(w: Scope, codes: Tensor, config: VqganConfig): Tensor {
+  return decodeVectors(w, codeVectors(w, codes, config), config);
+}
+
+/** Vectors `[n, grid², embedDim]` of the cells of pictures → pictures. */
+export function decodeVectors(w: Scope, vectors: Tensor, config: VqganConfig): Tensor {
+  const side = gridSide(config);
+  const cells = reshape(vectors, [vectors.shape[0]!, side, side, config.embedDim]);
+  return decoder(w, transpose(cells, [0, 3, 1, 2]), config);
 }
 
 const codebookOf = (w: Scope, config: VqganConfig): Tensor =>

@@ -41,7 +41,7 @@ describe.each(references)("PEFT's adapter $folder of $base", ({ folder, base, to
     try {
       const cache = decoder.newCache(1);
       for (const [i, token] of tokens.entries()) {
-        const computed = await decoder.read([{ tokens: [token], positions: [i] }], cache);
+        const computed = await decoder.forward([{ tokens: [token], positions: [i] }], cache);
         const row = array([width], expected.data.subarray(i * width, (i + 1) * width));
         expectClose(array([width], computed), row, { relative: 2e-5, what: `token ${i} ` });
       }

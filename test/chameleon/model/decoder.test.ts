@@ -12,7 +12,7 @@ import {
   scaleName,
 } from "../../../src/chameleon/checkpoint/quantize.ts";
 import { cacheBytes } from "../../../src/chameleon/model/cache.ts";
-import { Decoder, type Stretch } from "../../../src/chameleon/model/decoder.ts";
+import { Decoder, type TokenSpan } from "../../../src/chameleon/model/decoder.ts";
 import { decoderParameters } from "../../../src/chameleon/model/parameters.ts";
 import { type Initializer, parameterShapes, quantizedShapes } from "../../../src/graph/index.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../../../src/runtime/float16.ts";
@@ -40,8 +40,8 @@ const logitsAt = ({ shape: [, width], data }: NdArray, row: number): NdArray =>
 const vector = (values: Float32Array): NdArray => array([values.length], values);
 const CLOSE = { relative: 2e-5 };
 
-/** The tokens of a stretch from one place to another. */
-const part = ({ tokens, positions }: Stretch, from: number, to?: number): Stretch => ({
+/** The tokens of a span from one place to another. */
+const part = ({ tokens, positions }: TokenSpan, from: number, to?: number): TokenSpan => ({
   tokens: tokens.slice(from, to),
   positions: positions.slice(from, to),
 });
@@ -59,19 +59,19 @@ describe.each(reference.decoders)("checkpoint $folder, against the reference", (
     async (sequence) => {
       const expected = unpack(sequence.logits);
       const last = sequence.tokens.length - 1;
-      const whole = await decoder.read([sequence], decoder.newCache(1));
+      const whole = await decoder.forward([sequence], decoder.newCache(1));
       expectClose(vector(whole), logitsAt(expected, last), { ...CLOSE, what: "at once " });
 
       const single = decoder.newCache(1);
       for (let i = 0; i <= last; i++) {
-        const logits = await decoder.read([part(sequence, i, i + 1)], single);
+        const logits = await decoder.forward([part(sequence, i, i + 1)], single);
         expectClose(vector(logits), logitsAt(expected, i), { ...CLOSE, what: `token ${i} ` });
       }
       expect(single.lengths).toEqual([last + 1]);
 
       const stretches = decoder.newCache(1);
       for (let i = 0; i <= last; i += 3) {
-        const logits = await decoder.read([part(sequence, i, i + 3)], stretches);
+        const logits = await decoder.forward([part(sequence, i, i + 3)], stretches);
         expectClose(vector(logits), logitsAt(expected, Math.min(i + 2, last)), {
           ...CLOSE,
           what: `stretch from ${i} `,
@@ -97,13 +97,13 @@ describe.each(reference.decoders)("checkpoint $folder, against the reference", (
     const lengths = [3, sequence!.tokens.length - 10];
     for (const [row, length] of lengths.entries()) {
       const own = decoder.newCache(1);
-      await decoder.read([part(sequence!, 0, length)], own);
+      await decoder.forward([part(sequence!, 0, length)], own);
       shared.append(row, own.block(0, 0, 2));
       shared.append(row, own.block(0, 2, length - 2));
     }
     expect(shared.lengths).toEqual(lengths);
     for (let i = 0; i < 10; i += 2) {
-      const logits = await decoder.read(
+      const logits = await decoder.forward(
         lengths.map((length) => part(sequence!, length + i, length + i + 2)),
         shared,
       );
@@ -127,10 +127,10 @@ test("more tokens than one run reads: the same logits as in short stretches", as
     const tokens = Array.from({ length: 530 }, (_, i) => (i * i + 3 * i) % config.vocabularySize);
     const sequence = { tokens, positions: [...tokens.keys()] };
     const [whole, short] = [decoder.newCache(1), decoder.newCache(1)];
-    const last = await decoder.read([sequence], whole);
+    const last = await decoder.forward([sequence], whole);
     const stretches: Float32Array[] = [];
     for (let from = 0; from < tokens.length; from += 53)
-      stretches.push(await decoder.read([part(sequence, from, from + 53)], short));
+      stretches.push(await decoder.forward([part(sequence, from, from + 53)], short));
     expectClose(vector(last), vector(stretches.at(-1)!), CLOSE);
     const kept = [whole, short].map((cache) => cache.block(0, 500, 30).layers[1]!.values);
     expectClose(vector(kept[0]!), vector(kept[1]!), CLOSE);
@@ -197,7 +197,7 @@ describe.each([4, 8] as const)("a folder of weights in %i bits", (bits) => {
     const cache = decoder.newCache(1);
     let last: Float32Array = computed;
     for (const [i, token] of tokens.entries())
-      last = await decoder.read([{ tokens: [token], positions: [i] }], cache);
+      last = await decoder.forward([{ tokens: [token], positions: [i] }], cache);
     expectClose(vector(last), vector(computed.slice(-config.vocabularySize)), { relative: 0.01 });
   });
 
@@ -249,7 +249,7 @@ describe.each([
         const blocks = await Promise.all(
           examples.map((example) => {
             const tokens = exampleTokens(vocabulary, example, tinyXPrompt.tokens);
-            return decoder.compress({ tokens, positions: [...tokens.keys()] }, tinyXPrompt.tokens);
+            return decoder.encodeExample({ tokens, positions: [...tokens.keys()] }, tinyXPrompt.tokens);
           }),
         );
         for (const { length, heads } of blocks)
@@ -267,7 +267,7 @@ describe.each([
             : [...asked, ...made].map((token) => [token]);
           for (const tokens of parts) {
             const positions = tokens.map((_, i) => tinyXPrompt.todoPosition + next + i);
-            const read = await decoder.read([{ tokens, positions }], cache);
+            const read = await decoder.forward([{ tokens, positions }], cache);
             next += tokens.length;
             expectClose(vector(read), logitsAt(computed, first + next - 1), {
               ...CLOSE,

@@ -1,9 +1,10 @@
 /**
- * @file Drawing with a tiny decoder of random weights, against the definition: each code from the logits that every
- * branch gives when it is read from its beginning, mixed as the guidance says.
+ * @file Sampling codes with a tiny decoder of random weights, against the definition: each code from the logits that every
+ * condition gives when it is read from its beginning, mixed as the guidance says.
  */
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { DecoderConfig } from "../../src/chameleon/checkpoint/config.ts";
+import { Batch } from "../../src/chameleon/model/batch.ts";
 import type { CacheBlock } from "../../src/chameleon/model/cache.ts";
 import { Decoder } from "../../src/chameleon/model/decoder.ts";
 import { type Sampling, sample } from "../../src/chameleon/model/sampling.ts";
@@ -11,7 +12,7 @@ import { embed, head, transformer } from "../../src/chameleon/model/transformer.
 import { XPromptError } from "../../src/errors.ts";
 import { Graph, type Initializer, parameterShapes } from "../../src/graph/index.ts";
 import { Random } from "../../src/random.ts";
-import { type Drawing, draw } from "../../src/xprompt/generate.ts";
+import { promptLength, type SampleRequest, sampleCodes } from "../../src/xprompt/sample-codes.ts";
 import { type EncodedExample, type EncodedQuery, exampleTokens } from "../../src/xprompt/sequence.ts";
 import { randomWeights, tiny, tinyTokenizers, tinyXPrompt } from "../fixtures/chameleon/kit.ts";
 
@@ -48,13 +49,13 @@ beforeAll(async () => {
   ];
   const read = examples.map((example) => {
     const tokens = exampleTokens(vocabulary, example, tinyXPrompt.tokens);
-    return decoder.compress({ tokens, positions: [...tokens.keys()] }, tinyXPrompt.tokens);
+    return decoder.encodeExample({ tokens, positions: [...tokens.keys()] }, tinyXPrompt.tokens);
   });
   [empty, ...blocks] = await Promise.all(read);
 });
 afterAll(() => decoder.release());
 
-const drawing = (changes: Partial<Drawing> = {}): Drawing => ({
+const request = (changes: Partial<SampleRequest> = {}): SampleRequest => ({
   blocks,
   empty: empty!,
   query,
@@ -65,8 +66,13 @@ const drawing = (changes: Partial<Drawing> = {}): Drawing => ({
   guidance: plain,
   ...changes,
 });
-const drawn = (changes: Partial<Drawing> = {}) => draw(decoder, vocabulary, tinyXPrompt, drawing(changes));
-const codesOf = async (changes: Partial<Drawing> = {}) => (await drawn(changes)).codes;
+const steps = (changes: Partial<SampleRequest> = {}, by = decoder, batch = new Batch(by)) =>
+  sampleCodes(batch, vocabulary, tinyXPrompt, request(changes));
+const codesOf = async (changes: Partial<SampleRequest> = {}, by = decoder, batch = new Batch(by)) => {
+  let codes: readonly (readonly number[])[] = [];
+  for await (codes of steps(changes, by, batch));
+  return codes;
+};
 
 /** The logits of the next code when everything before it is read anew. */
 async function nextLogits(
@@ -85,12 +91,12 @@ async function nextLogits(
   const cache = decoder.newCache(1);
   for (const block of seen) cache.append(0, block);
   const positions = tokens.map((_, i) => tinyXPrompt.todoPosition + i);
-  const logits = await decoder.read([{ tokens, positions }], cache);
+  const logits = await decoder.forward([{ tokens, positions }], cache);
   return picture(Array.from({ length: 6 }, (_, code) => code)).map((token) => logits[token]!);
 }
 
 /** All codes by the definition, for one sample. */
-async function byDefinition({ blocks, query, guidance, sampling, seed }: Drawing, index = 0) {
+async function byDefinition({ blocks, query, guidance, sampling, seed }: SampleRequest, index = 0) {
   const random = Random.of(seed, "sample", index);
   const { input, instruction } = query;
   const seen = blocks.length > 0 ? blocks : [empty!];
@@ -113,7 +119,7 @@ async function byDefinition({ blocks, query, guidance, sampling, seed }: Drawing
 }
 
 describe("every code follows the definition", () => {
-  const conditions: Record<string, Partial<Drawing>> = {
+  const conditions: Record<string, Partial<SampleRequest>> = {
     "examples, picture and words": {},
     "examples and picture": { query: { input: query.input, instruction: [] } },
     "picture and words": { blocks: [] },
@@ -130,8 +136,8 @@ describe("every code follows the definition", () => {
   test.each(Object.keys(conditions))("%s", async (name) => {
     for (const guidance of guidances)
       for (const sampling of [greedy, free]) {
-        const asked = drawing({ ...conditions[name], guidance, sampling });
-        const { codes } = await draw(decoder, vocabulary, tinyXPrompt, asked);
+        const asked = request({ ...conditions[name], guidance, sampling });
+        const codes = await codesOf(asked);
         expect(codes, JSON.stringify({ guidance, sampling })).toEqual([await byDefinition(asked)]);
       }
   });
@@ -144,13 +150,13 @@ describe("every code follows the definition", () => {
     expect(await codesOf({ guidance: { ...plain, examples: 4 } })).not.toEqual(await codesOf());
   });
 
-  test("greedy drawings are not all of one code", async () => {
+  test("greedy pictures are not all of one code", async () => {
     expect(new Set((await codesOf())[0]).size).toBeGreaterThan(1);
   });
 });
 
 describe("samples", () => {
-  test("each is drawn from a stream of its own, whatever the others", async () => {
+  test("each is sampled from a stream of its own, whatever the others", async () => {
     const guidance = { ...plain, examples: 2 };
     const many = await codesOf({ samples: 7, sampling: free, guidance });
     expect(many).toHaveLength(7);
@@ -158,7 +164,27 @@ describe("samples", () => {
     expect(await codesOf({ samples: 3, sampling: free, guidance })).toEqual(many.slice(0, 3));
     expect(await codesOf({ samples: 1, sampling: free, guidance })).toEqual(many.slice(0, 1));
     for (const index of [0, 4])
-      expect(await byDefinition(drawing({ sampling: free, guidance }), index)).toEqual(many[index]);
+      expect(await byDefinition(request({ sampling: free, guidance }), index)).toEqual(many[index]);
+  });
+
+  test("each is the same with others of its request, and with other requests in the batch", async () => {
+    const guided = { sampling: free, guidance: { image: 2, text: 3, examples: 4 } };
+    const three = await codesOf({ ...guided, samples: 3 });
+    expect(await codesOf(guided)).toEqual(three.slice(0, 1));
+    const others = [
+      { sampling: free, seed: 8, blocks: [] },
+      { ...guided, seed: 9, samples: 2, query: { instruction: query.instruction } },
+    ];
+    const alone = await Promise.all(others.map((each) => codesOf(each)));
+    const batch = new Batch(decoder);
+    const joined: Promise<readonly (readonly number[])[]>[] = [];
+    let codes: readonly (readonly number[])[] = [];
+    // One joins after the third code, another after the sixth.
+    for await (codes of steps({ ...guided, samples: 3 }, decoder, batch))
+      if (codes[0]!.length % 3 === 0 && joined.length < 2)
+        joined.push(codesOf(others[joined.length]!, decoder, batch));
+    expect(codes).toEqual(three);
+    expect(await Promise.all(joined)).toEqual(alone);
   });
 
   test("the same seed gives the same, another seed another", async () => {
@@ -173,7 +199,7 @@ describe("samples", () => {
     expect(await codesOf({ seed: 99 })).toEqual([first]);
   });
 
-  test("nothing but image codes is drawn, however hot", async () => {
+  test("nothing but image codes is sampled, however hot", async () => {
     const sampling = { ...free, temperature: 100 };
     const codes = (await codesOf({ samples: 40, sampling })).flat();
     expect(codes).toHaveLength(40 * CODES);
@@ -200,44 +226,44 @@ test("examples are a set: their order changes nothing but rounding", async () =>
   expect(Math.max(...fewer.map((logit, i) => Math.abs(logit - logits[i]!)))).toBeGreaterThan(0.01);
 });
 
-describe("while it draws", () => {
-  test("every code is told, of all samples at once", async () => {
-    const told: number[][][] = [];
-    const codes = await codesOf({
-      samples: 2,
-      sampling: free,
-      onCode: async (sofar) => {
-        told.push(sofar.map((row) => [...row]));
-      },
-    });
-    expect(told).toEqual(Array.from({ length: CODES }, (_, i) => codes.map((row) => row.slice(0, i + 1))));
+describe("steps", () => {
+  test("have the codes so far, of all samples at once", async () => {
+    const seen: number[][][] = [];
+    for await (const codes of steps({ samples: 2, sampling: free })) seen.push(codes.map((row) => [...row]));
+    const codes = seen.at(-1)!;
+    expect(seen).toEqual(Array.from({ length: CODES }, (_, i) => codes.map((row) => row.slice(0, i + 1))));
   });
 
-  test("the number of prompt tokens is the longest branch's", async () => {
-    const { promptTokens } = await drawn({ guidance: { image: 2, text: 3, examples: 4 } });
-    expect(promptTokens).toBe(1 + 3 + 6 + 1);
-    expect((await drawn({ query: { instruction: [] } })).promptTokens).toBe(2);
+  test("the number of prompt tokens is the longest condition's", () => {
+    expect(promptLength(vocabulary, request({ guidance: { image: 2, text: 3, examples: 4 } }))).toBe(
+      1 + 3 + 6 + 1,
+    );
+    expect(promptLength(vocabulary, request({ query: { instruction: [] } }))).toBe(2);
   });
 
-  test("it stops when it is told to, and says why", async () => {
+  test("end when the signal is aborted, with its reason", async () => {
     const controller = new AbortController();
     const reason = new Error("seen enough");
-    let calls = 0;
-    const onCode = async () => {
-      calls++;
-      if (calls === 5) controller.abort(reason);
+    let count = 0;
+    const loop = async () => {
+      for await (const _ of steps({ signal: controller.signal })) if (++count === 5) controller.abort(reason);
     };
-    await expect(drawn({ signal: controller.signal, onCode })).rejects.toBe(reason);
-    expect(calls).toBe(5);
+    await expect(loop()).rejects.toBe(reason);
+    expect(count).toBe(5);
   });
 
-  test("what the listener throws ends it", async () => {
-    const failure = new Error("no more");
-    await expect(drawn({ onCode: () => Promise.reject(failure) })).rejects.toBe(failure);
+  test("end when the loop is left: the model is not run again", async () => {
+    const forward = vi.spyOn(decoder, "forward");
+    try {
+      for await (const [codes] of steps()) if (codes!.length === 3) break;
+      expect(forward).toHaveBeenCalledTimes(3);
+    } finally {
+      forward.mockRestore();
+    }
   });
 });
 
-test("a model whose numbers are broken draws nothing", async () => {
+test("a model whose numbers are broken gives nothing", async () => {
   const weights = weightsOf(3);
   const { shape, data } = weights.get("lm_head.weight")!;
   const broken = Float32Array.from(data as Float32Array).fill(Number.NaN, 0, 24 * 10);
@@ -245,9 +271,9 @@ test("a model whose numbers are broken draws nothing", async () => {
   const bad = await Decoder.create(config, weights, { threads: 1 });
   try {
     for (const sampling of [greedy, free]) {
-      const attempt = draw(bad, vocabulary, tinyXPrompt, drawing({ sampling }));
+      const attempt = codesOf({ sampling }, bad);
       await expect(attempt).rejects.toThrow(XPromptError);
-      await expect(attempt).rejects.toThrow("finite logits");
+      await expect(attempt).rejects.toThrow("generating: expected finite logits");
     }
   } finally {
     await bad.release();
@@ -256,17 +282,16 @@ test("a model whose numbers are broken draws nothing", async () => {
 
 test("more memory than there is, is refused with the figures before anything is read", async () => {
   vi.stubEnv("XPROMPT_MEMORY_LIMIT", "300000");
-  const read = vi.spyOn(decoder, "read");
-  const asked = { blocks, empty: empty!, query, codes: CODES, seed: 1, sampling: free };
-  const guided = { ...asked, guidance: { image: 2, text: 3, examples: 4 } };
+  const read = vi.spyOn(decoder, "forward");
+  const guided = { sampling: free, guidance: { image: 2, text: 3, examples: 4 } };
   try {
-    const refused = draw(decoder, vocabulary, tinyXPrompt, { ...guided, samples: 64 });
+    const refused = codesOf({ ...guided, samples: 64 });
     await expect(refused).rejects.toThrow(XPromptError);
     await expect(refused).rejects.toThrow(
       /^generating: expected [\d.]+ MiB of memory for 256 sequences of \d+ tokens, .*, got 293\.0 KiB available \(ask for fewer samples, .*\)$/,
     );
     expect(read).not.toHaveBeenCalled();
-    expect((await draw(decoder, vocabulary, tinyXPrompt, { ...guided, samples: 1 })).codes).toHaveLength(1);
+    expect(await codesOf(guided)).toHaveLength(1);
   } finally {
     vi.unstubAllEnvs();
     read.mockRestore();

@@ -1,0 +1,244 @@
+/**
+ * @file Batched decoding: the sequences of one or several requests share every run of the model. Requests join and leave
+ * between runs. The logits of a row do not depend on what else is in the batch.
+ */
+import { requireRoom } from "../../runtime/memory.ts";
+import type { CacheBlock, KeyValueCache } from "./cache.ts";
+import type { Decoder, TokenSpan } from "./decoder.ts";
+import { sequencesMemory } from "./memory.ts";
+
+/** What a row begins with. Rows of one call that begin with the same object are prefilled once. */
+export interface Prefix {
+  /** Keys and values that the row sees before its tokens. */
+  readonly blocks: readonly CacheBlock[];
+  readonly tokens: readonly number[];
+  /** Position of the first token. */
+  readonly position: number;
+}
+
+/** Slots that a prefix takes in the cache. */
+export const prefixLength = ({ blocks, tokens }: Prefix): number =>
+  blocks.reduce((sum, { length }) => sum + length, tokens.length);
+
+/** One sequence of a batch under one condition. */
+export interface Row {
+  /** Logits of its next token, `[vocabulary]`. */
+  readonly logits: Float32Array;
+}
+
+/** What a request will take at most. */
+export interface BatchNeed {
+  /** What this is for, in errors: "generating". */
+  readonly doing: string;
+  readonly rows: number;
+  /** Slots of the longest row, its prefix included. */
+  readonly slots: number;
+}
+
+/** A row as the batch keeps it. */
+interface LiveRow extends Row {
+  logits: Float32Array;
+  /** Position of the next token. */
+  position: number;
+}
+
+/** What a member waits for. */
+type Work = (
+  | { readonly prefixes: readonly Prefix[]; readonly done: (rows: Row[]) => void }
+  | { readonly tokens: ReadonlyMap<Row, number>; readonly done: () => void }
+) & { readonly failed: (error: unknown) => void };
+
+export class Batch {
+  private cache: KeyValueCache;
+  /** In the order of the cache. */
+  private readonly rows: LiveRow[] = [];
+  private readonly members = new Set<BatchMember>();
+  /** What each member waits for, the oldest first. */
+  private readonly work = new Map<BatchMember, Work>();
+  private readonly removed = new Set<Row>();
+  private isRunning = false;
+  private isDue = false;
+
+  constructor(private readonly decoder: Decoder) {
+    this.cache = decoder.newCache(0);
+  }
+
+  /**
+   * Joins the batch, without rows as yet.
+   * @throws XPromptError when the rows would take more memory than there is
+   */
+  async join(need: BatchNeed): Promise<BatchMember> {
+    await requireRoom(
+      need.doing,
+      sequencesMemory(this.decoder.config, need.rows, need.slots),
+      `${need.rows} sequences of ${need.slots} tokens, one for each sample and condition of its guidance`,
+      "ask for fewer samples, give fewer examples or a shorter prompt, or no guidance",
+    );
+    const member: BatchMember = new BatchMember({
+      do: (work) => {
+        this.work.set(member, work);
+        this.wake();
+      },
+      remove: (rows) => {
+        for (const row of rows) this.removed.add(row);
+      },
+      leave: () => {
+        this.members.delete(member);
+        this.work.delete(member);
+        this.wake();
+      },
+    });
+    this.members.add(member);
+    return member;
+  }
+
+  /**
+   * Runs the model as soon as every member with rows has said what it takes next. Who takes longer than a turn of the
+   * event loop, to show a preview say, sits out a run.
+   */
+  private wake(): void {
+    if (this.isRunning || (this.work.size === 0 && this.removed.size === 0)) return;
+    if ([...this.members].every((member) => member.isEmpty || this.work.has(member))) this.start();
+    else if (!this.isDue) {
+      this.isDue = true;
+      setImmediate(() => {
+        this.isDue = false;
+        if (!this.isRunning) this.start();
+      });
+    }
+  }
+
+  private start(): void {
+    this.isRunning = true;
+    this.run().finally(() => {
+      this.isRunning = false;
+      this.wake();
+    });
+  }
+
+  /** Lets rows leave, prefills those of one member, and takes a step of the others. */
+  private async run(): Promise<void> {
+    this.takeOut();
+    for (const [member, work] of this.work) {
+      if (!("prefixes" in work)) continue;
+      this.work.delete(member);
+      await this.prefill(work.prefixes).then(work.done, work.failed);
+      break; // the next one's turn comes after a step, so that nobody waits for all of them
+    }
+    const steps = [...this.work].flatMap(([member, work]) => ("tokens" in work ? [{ member, work }] : []));
+    if (steps.length === 0) return;
+    for (const { member } of steps) this.work.delete(member);
+    try {
+      await this.step(new Map(steps.flatMap(({ work }) => [...work.tokens])));
+      for (const { work } of steps) work.done();
+    } catch (error) {
+      for (const { work } of steps) work.failed(error);
+    }
+  }
+
+  private takeOut(): void {
+    for (let i = this.rows.length - 1; i >= 0; i--) {
+      if (!this.removed.has(this.rows[i]!)) continue;
+      this.cache.removeRow(i);
+      const last = this.rows.pop()!;
+      if (i < this.rows.length) this.rows[i] = last;
+    }
+    this.removed.clear();
+  }
+
+  private async prefill(prefixes: readonly Prefix[]): Promise<Row[]> {
+    const { vocabularySize } = this.decoder.config;
+    const made = new Map<Prefix, LiveRow[]>();
+    // Prefixes of equal length are one run.
+    for (const group of byLength(new Set(prefixes))) {
+      const cache = this.decoder.newCache(group.length);
+      for (const [row, { blocks }] of group.entries()) for (const block of blocks) cache.append(row, block);
+      const spans = group.map(({ tokens, position }) => spanAt(position, tokens));
+      const logits = await this.decoder.forward(spans, cache);
+      const copies = group.flatMap((prefix, i) => prefixes.filter((each) => each === prefix).map(() => i));
+      if (this.rows.length === 0 && copies.length === group.length) this.cache = cache;
+      else this.cache.addRows(cache, copies);
+      for (const i of copies) {
+        const { position, tokens } = group[i]!;
+        const row: LiveRow = {
+          logits: logits.subarray(i * vocabularySize, (i + 1) * vocabularySize),
+          position: position + tokens.length,
+        };
+        this.rows.push(row);
+        made.set(group[i]!, [...(made.get(group[i]!) ?? []), row]);
+      }
+    }
+    return prefixes.map((prefix) => made.get(prefix)!.shift()!);
+  }
+
+  private async step(tokens: ReadonlyMap<Row, number>): Promise<void> {
+    const { vocabularySize } = this.decoder.config;
+    const spans = this.rows.map((row) => {
+      const token = tokens.get(row);
+      return token === undefined ? null : spanAt(row.position, [token]);
+    });
+    const logits = await this.decoder.forward(spans, this.cache);
+    for (const [i, row] of this.rows.entries()) {
+      if (!tokens.has(row)) continue;
+      row.logits = logits.subarray(i * vocabularySize, (i + 1) * vocabularySize);
+      row.position++;
+    }
+  }
+}
+
+/** A request's share of a batch. */
+export class BatchMember {
+  private readonly rows = new Set<Row>();
+
+  /** @internal `Batch.join` makes it. */
+  constructor(
+    private readonly batch: {
+      do(work: Work): void;
+      remove(rows: Iterable<Row>): void;
+      leave(): void;
+    },
+  ) {}
+
+  get isEmpty(): boolean {
+    return this.rows.size === 0;
+  }
+
+  /** Adds a row for each prefix. */
+  async add(prefixes: readonly Prefix[]): Promise<Row[]> {
+    const rows = await new Promise<Row[]>((done, failed) => this.batch.do({ prefixes, done, failed }));
+    for (const row of rows) this.rows.add(row);
+    return rows;
+  }
+
+  /** Takes the next token of rows; the others wait. */
+  step(tokens: ReadonlyMap<Row, number>): Promise<void> {
+    return new Promise((done, failed) => this.batch.do({ tokens, done, failed }));
+  }
+
+  /** Frees rows before the next run. */
+  remove(rows: readonly Row[]): void {
+    for (const row of rows) this.rows.delete(row);
+    this.batch.remove(rows);
+  }
+
+  /** Frees all rows. */
+  leave(): void {
+    this.batch.remove(this.rows);
+    this.rows.clear();
+    this.batch.leave();
+  }
+}
+
+const spanAt = (position: number, tokens: readonly number[]): TokenSpan => ({
+  tokens,
+  positions: tokens.map((_, i) => position + i),
+});
+
+function byLength(prefixes: Iterable<Prefix>): Prefix[][] {
+  const groups = new Map<number, Prefix[]>();
+  for (const prefix of prefixes) {
+    const { length } = prefix.tokens;
+    groups.set(length, [...(groups.get(length) ?? []), prefix]);
+  }
+  return [...groups.values()];
+}

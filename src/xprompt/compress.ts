@@ -1,0 +1,132 @@
+/** @file Compressing examples: each is read on its own, and the keys and values of its XP block are kept. */
+import type { Chameleon } from "../chameleon/chameleon.ts";
+import type { CacheBlock } from "../chameleon/model/cache.ts";
+import { headWidth } from "../chameleon/model/transformer.ts";
+import { UsageError, XPromptError } from "../errors.ts";
+import type { ModelConfig } from "./config.ts";
+import type { CompressOptions, Example } from "./options.ts";
+import { VisualPrompt } from "./prompt.ts";
+import { type EncodedExample, exampleTokens, textLimit } from "./sequence.ts";
+
+/** Examples whose pictures are in memory together. */
+const AT_ONCE = 32;
+
+export class Compressor {
+  private emptyExample: Promise<VisualPrompt> | undefined;
+
+  constructor(
+    private readonly config: ModelConfig,
+    private readonly fingerprint: string,
+    private readonly base: Chameleon,
+  ) {}
+
+  /** @throws XPromptError for a picture that cannot be read, or no example */
+  async compress(examples: readonly Example[], options: CompressOptions): Promise<VisualPrompt> {
+    if (!Array.isArray(examples) || examples.length === 0)
+      throw new UsageError("compressing: expected an array of at least one example, got none");
+    const parts: VisualPrompt[] = [];
+    for (let done = 0; done < examples.length; done += AT_ONCE) {
+      options.signal?.throwIfAborted();
+      const some = examples.slice(done, done + AT_ONCE);
+      parts.push(await this.compressSome(some, done, examples.length, options));
+    }
+    return VisualPrompt.join(parts);
+  }
+
+  /** The prompt of no example, compressed once. */
+  empty(): Promise<VisualPrompt> {
+    this.emptyExample ??= this.encode([null]).catch((error: unknown) => {
+      this.emptyExample = undefined; // the next call tries again
+      throw error;
+    });
+    return this.emptyExample;
+  }
+
+  /** All prompts of a request as one. @throws XPromptError for one of another model */
+  joined(prompt: VisualPrompt | readonly VisualPrompt[] | undefined): VisualPrompt | undefined {
+    const prompts = prompt === undefined ? [] : [prompt].flat();
+    if (prompts.length === 0) return undefined;
+    for (const each of prompts)
+      if (!(each instanceof VisualPrompt))
+        throw new UsageError(
+          "generating: prompt: expected what compress or VisualPrompt.load gives, got something else",
+        );
+    const joined = VisualPrompt.join(prompts);
+    if (joined.model === this.fingerprint && joined.blocks.every((block) => this.fits(block))) return joined;
+    throw new XPromptError(
+      `using a prompt: expected one of this model (${this.fingerprint}), got one of ${joined.model} (compress the examples again with this model)`,
+      { code: "ERR_MISMATCH" },
+    );
+  }
+
+  /** Text tokens of an instruction beside so many pictures, cut at what the model was trained to read. */
+  words(text: string, pictures: number): number[] {
+    const limit = textLimit(this.config.xprompt, pictures, this.base.codesPerImage);
+    return this.tokenized(text).slice(0, limit);
+  }
+
+  /** Text tokens at the end of an instruction that the model does not read beside so many pictures. */
+  unreadTokens(text: string, pictures: number): number {
+    return this.tokenized(text).length - this.words(text, pictures).length;
+  }
+
+  private tokenized(text: string): number[] {
+    return this.base.tokenizer.encodeText(text.trim().toLowerCase());
+  }
+
+  private fits({ length, heads, layers }: CacheBlock): boolean {
+    const { decoder, xprompt } = this.config;
+    const size = heads * length * headWidth(decoder);
+    return (
+      (length === xprompt.tokens || (xprompt.mask === "causal" && length > xprompt.tokens)) &&
+      heads === decoder.keyValueHeads &&
+      layers.length === decoder.layers &&
+      layers.every(({ keys, values }) => keys.length === size && values.length === size)
+    );
+  }
+
+  /** Some of the examples of a call, from number `first` on. */
+  private async compressSome(
+    examples: readonly Example[],
+    first: number,
+    total: number,
+    { onProgress, signal }: CompressOptions,
+  ): Promise<VisualPrompt> {
+    const pictures = await Promise.all(
+      examples.flatMap((example, i) =>
+        (["input", "output"] as const).map((side) =>
+          this.base.pixels(example?.[side], `examples[${first + i}].${side}`),
+        ),
+      ),
+    );
+    signal?.throwIfAborted();
+    const codes = await this.base.tokenizer.encodeImages(pictures);
+    const encoded = examples.map(
+      ({ instruction = "" }, i): EncodedExample => ({
+        input: codes[2 * i]!,
+        output: codes[2 * i + 1]!,
+        instruction: this.words(instruction, 2),
+      }),
+    );
+    return this.encode(encoded, {
+      signal,
+      onProgress: ({ done }) => onProgress?.({ done: first + done, examples: total }),
+    });
+  }
+
+  private async encode(
+    examples: readonly (EncodedExample | null)[],
+    { onProgress, signal }: CompressOptions = {},
+  ): Promise<VisualPrompt> {
+    const { tokens: xpTokens, mask } = this.config.xprompt;
+    const blocks = [];
+    for (const example of examples) {
+      signal?.throwIfAborted();
+      const tokens = exampleTokens(this.base.tokenizer.vocabulary, example, xpTokens);
+      const kept = mask === "causal" ? tokens.length : xpTokens;
+      blocks.push(await this.base.decoder.encodeExample({ tokens, positions: [...tokens.keys()] }, kept));
+      await onProgress?.({ done: blocks.length, examples: examples.length });
+    }
+    return VisualPrompt.of(this.fingerprint, blocks);
+  }
+}

@@ -1,0 +1,105 @@
+/** @file Sampling the codes of pictures: all samples and conditions of a request are rows of one batch. */
+import type { Batch, Prefix } from "../chameleon/model/batch.ts";
+import type { CacheBlock } from "../chameleon/model/cache.ts";
+import { decode, type Guidance, type Sequence } from "../chameleon/model/decode.ts";
+import type { Sampling } from "../chameleon/model/sampling.ts";
+import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
+import { Random } from "../random.ts";
+import { type GuidanceWeights, guidanceConditions } from "./guidance.ts";
+import { type EncodedQuery, queryTokens, type XPromptConfig } from "./sequence.ts";
+
+export interface SampleRequest {
+  /** XP blocks of the examples. */
+  readonly blocks: readonly CacheBlock[];
+  /** XP block of the empty example: what conditions without examples see. */
+  readonly empty: CacheBlock;
+  readonly query: EncodedQuery;
+  /** Codes of a picture. */
+  readonly codes: number;
+  readonly samples: number;
+  readonly seed: number;
+  readonly sampling: Sampling;
+  readonly guidance: GuidanceWeights;
+  readonly signal?: AbortSignal;
+  /** Called before each code with the guided logits of all codes. */
+  onLogits?(at: { readonly sample: number; readonly place: number }, logits: Float32Array): void;
+}
+
+/** A picture of so many codes: nothing but image tokens follows. */
+class PictureSequence implements Sequence {
+  readonly tokens: number[] = [];
+  readonly codes: number[] = [];
+
+  constructor(
+    readonly prefix: Prefix,
+    readonly guidance: Guidance,
+    readonly random: Random,
+    private readonly vocabulary: Vocabulary,
+    private readonly length: number,
+    private readonly onLogits?: (place: number, logits: Float32Array) => void,
+  ) {}
+
+  get allowed(): Int32Array {
+    return this.codes.length < this.length ? this.vocabulary.imageTokens : none;
+  }
+
+  observe(logits: Float32Array): void {
+    this.onLogits?.(this.codes.length, logits);
+  }
+
+  take(token: number): void {
+    this.tokens.push(token);
+    this.codes.push(this.vocabulary.codeOfToken[token]!);
+  }
+}
+
+const none = new Int32Array();
+
+/**
+ * Samples the image codes of `samples` pictures. Sample i of a seed is the same whatever the number of samples, and
+ * whatever else is in the batch.
+ * @returns after each step the codes so far, `[samples][step]`; the arrays go on growing
+ */
+export async function* sampleCodes(
+  batch: Batch,
+  vocabulary: Vocabulary,
+  config: XPromptConfig,
+  request: SampleRequest,
+): AsyncGenerator<readonly (readonly number[])[]> {
+  const { samples, seed, sampling, signal } = request;
+  const { conditions, weights } = guidanceConditions(request);
+  const prefixes = conditions.map(
+    ({ blocks, query }): Prefix => ({
+      blocks,
+      tokens: queryTokens(vocabulary, query),
+      position: config.todoPosition,
+    }),
+  );
+  const guidance: Guidance = { conditions: [...prefixes.slice(0, -1), null], weights };
+  const sequences = Array.from(
+    { length: samples },
+    (_, i) =>
+      new PictureSequence(
+        prefixes.at(-1)!,
+        guidance,
+        Random.of(seed, "sample", i),
+        vocabulary,
+        request.codes,
+        (place, logits) => request.onLogits?.({ sample: i, place }, logits),
+      ),
+  );
+  const codes = sequences.map((sequence) => sequence.codes);
+  for await (const _ of decode(batch, sequences, {
+    doing: "generating",
+    sampling,
+    maxTokens: request.codes,
+    signal,
+  }))
+    yield codes;
+}
+
+/** Tokens of the TODO part that are read before the first code, under the longest condition. */
+export function promptLength(vocabulary: Vocabulary, request: SampleRequest): number {
+  const { conditions } = guidanceConditions(request);
+  return Math.max(...conditions.map(({ query }) => queryTokens(vocabulary, query).length));
+}

@@ -1,0 +1,48 @@
+import { afterAll, describe, expect, test } from "vitest";
+import { rmse } from "../../src/evaluation/metrics/pictures.ts";
+import { ExpectedVectors } from "../../src/xprompt/expected.ts";
+import { XPrompt } from "../../src/xprompt/model.ts";
+import { somePicture } from "../fixtures/xprompt/kit.ts";
+
+test("the mean of the codes' vectors under the softmax of the logits", () => {
+  const expected = new ExpectedVectors(Float32Array.of(1, 0, 0, 1, 4, 4), 3, 2);
+  expected.set(1, Float32Array.of(Math.log(1), Math.log(2), Math.log(1)));
+  // (1·(1, 0) + 2·(0, 1) + 1·(4, 4)) / 4; nothing is known of the first place.
+  expect([...expected.vectors]).toEqual([0, 0, 1.25, 1.5]);
+});
+
+test("large logits do not overflow, and a certain code keeps its vector", () => {
+  const expected = new ExpectedVectors(Float32Array.of(1, 2, 3), 3, 1);
+  expected.set(0, Float32Array.of(-1000, 1000, -1000));
+  expect([...expected.vectors]).toEqual([2]);
+});
+
+describe("a model", async () => {
+  const model = await XPrompt.load("nano", { threads: 1 });
+  afterAll(() => model.release());
+  const input = somePicture("expected", model.size);
+  const options = { input, instruction: "invert", seed: 3, temperature: 0.5 };
+
+  test("samples the same codes, and shows another picture", async () => {
+    const plain = await model.generate(options);
+    const expected = await model.generate({ ...options, expected: true });
+    expect(expected.codes).toEqual(plain.codes);
+    const distance = rmse(expected.images[0], plain.images[0]);
+    expect(distance).toBeGreaterThan(0.001);
+    expect(distance).toBeLessThan(0.3);
+  });
+
+  test("decodes the vectors of codes as the codes", async () => {
+    const { tokenizer } = model;
+    const codes = await tokenizer.encodeImage(input);
+    const { vectors, codes: count } = await tokenizer.codebook();
+    const width = vectors.length / count;
+    const grid = Float32Array.from(
+      { length: codes.length * width },
+      (_, i) => vectors[codes[Math.floor(i / width)]! * width + (i % width)]!,
+    );
+    const [picture] = await tokenizer.decodeVectors([grid]);
+    expect(rmse(picture!, await tokenizer.decodeImage(codes))).toBeLessThan(1e-6);
+    await expect(tokenizer.decodeVectors([grid.subarray(1)])).rejects.toThrow("expected vectors");
+  });
+});
