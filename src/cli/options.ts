@@ -1,4 +1,4 @@
-/** @file Options that several commands share, and the reading of their values. */
+/** @file Options that several commands share, and parsers of their values. */
 import { access, constants, realpath, stat } from "node:fs/promises";
 import { dirname, extname } from "node:path";
 import { type Command, Option } from "commander";
@@ -11,9 +11,9 @@ import { descriptionOf } from "../settings.ts";
 import type { Example, LoadOptions } from "../xprompt/model.ts";
 
 /**
- * Reads the number that an option is given.
- * @param schema what it may be; its description ends the sentence "expected …"
- * @throws UsageError naming the option, from the reader
+ * A parser of the number of an option.
+ * @param schema its range; its description ends the sentence "expected …"
+ * @throws UsageError naming the option, from the parser
  */
 export function numberFor(flag: string, schema: z.ZodType): (text: string) => number {
   return (text) => {
@@ -24,9 +24,9 @@ export function numberFor(flag: string, schema: z.ZodType): (text: string) => nu
 }
 
 /**
- * Reads the weights that `--guidance` is given: one number, or one for each condition as `image=2,examples=3`.
- * @param schema what it may be; its description ends the sentence "expected …"
- * @throws UsageError naming the option, from the reader
+ * A parser of the weights of `--guidance`: one number, or one per condition as `image=2,examples=3`.
+ * @param schema their range; its description ends the sentence "expected …"
+ * @throws UsageError naming the option, from the parser
  */
 export function guidanceFor<G>(schema: z.ZodType<G>): (text: string) => G {
   return (text) => {
@@ -39,7 +39,7 @@ export function guidanceFor<G>(schema: z.ZodType<G>): (text: string) => G {
 
 const numberIn = (text: string): number => (text.trim() === "" ? Number.NaN : Number(text));
 
-/** Not a number where a part is no weight, or a condition has two. */
+/** The weights of a text; NaN if a part is not a weight, or a condition has two. */
 function weightsIn(text: string): Record<string, number> | number {
   const parts = text.split(",").map((part) => part.split("="));
   const weights = new Map(parts.map(([name = "", value = ""]) => [name.trim(), numberIn(value)]));
@@ -47,7 +47,7 @@ function weightsIn(text: string): Record<string, number> | number {
   return isClear ? Object.fromEntries(weights) : Number.NaN;
 }
 
-/** Weights as `--guidance` takes them. */
+/** Weights in the syntax of `--guidance`. */
 export const guidanceText = (guidance: number | object): string =>
   typeof guidance === "number"
     ? String(guidance)
@@ -62,7 +62,7 @@ export interface ModelOptions {
   readonly threads?: number;
 }
 
-/** What a model is loaded with. */
+/** The options of loading a model. */
 export const loadOptionsOf = ({ adapter, device, threads }: ModelOptions): LoadOptions => ({
   adapter,
   device,
@@ -87,24 +87,22 @@ export function withModel(command: Command): Command {
 export function withDevice(command: Command): Command {
   return command
     .addOption(
-      new Option("--device <device>", "where to compute. Defaults to cpu").choices(devices).default("cpu"),
+      new Option("--device <device>", "the device to compute on. Defaults to cpu")
+        .choices(devices)
+        .default("cpu"),
     )
-    .option(
-      "--threads <n>",
-      "threads on the CPU. Defaults to one for each core",
-      numberFor("--threads", threads),
-    );
+    .option("--threads <n>", "threads on the CPU. Defaults to one per core", numberFor("--threads", threads));
 }
 
-/** `--example <before> <after>`, as often as wanted. */
+/** `--example <before> <after>`, repeatable. */
 export function withExamples(command: Command): Command {
   return command.option(
     "--example <before after...>",
-    "a before → after pair of pictures (PNG, JPEG, WebP); may be given several times",
+    "a before → after pair of pictures (PNG, JPEG, WebP); repeatable",
   );
 }
 
-/** The pairs that `--example` collected. @throws UsageError for a picture without its partner, or an option instead of one */
+/** The pairs of `--example`. @throws UsageError for a picture without its partner, or an option in place of a picture */
 export function examplesOf(paths: readonly string[] = [], instruction?: string): Example[] {
   const option = paths.find((path) => path.startsWith("--"));
   if (option !== undefined)
@@ -122,15 +120,15 @@ export function examplesOf(paths: readonly string[] = [], instruction?: string):
   }));
 }
 
-/** @throws UsageError when a file to write ends in none of the `extensions` */
+/** @throws UsageError when an output path has none of the `extensions` */
 export function checkExtension(path: string, ...extensions: readonly string[]): void {
   if (!extensions.includes(extname(path).toLowerCase()))
     throw new UsageError(`--output: expected a name that ends in ${extensions.join(", ")}, got ${path}`);
 }
 
 /**
- * Makes sure, before any long work, that a file can be written there.
- * @param inputs files that the command reads, which it must not replace
+ * Checks before any long work that a file can be written.
+ * @param inputs files that the command reads and must not replace
  */
 export async function checkOutput(path: string, inputs: readonly string[]): Promise<void> {
   const refuse = (expected: string, error: unknown): never => {
@@ -141,10 +139,10 @@ export async function checkOutput(path: string, inputs: readonly string[]): Prom
     if (!(await stat(folder)).isDirectory()) throw new Error("it is not a folder");
     await access(folder, constants.W_OK);
   } catch (error) {
-    refuse("a folder that can be written to (make it first, or choose another)", error);
+    refuse("a writable folder (create it first, or choose another)", error);
   }
   const former = await stat(path).catch((error: NodeJS.ErrnoException) =>
-    error.code === "ENOENT" ? undefined : refuse("a name that the disk takes (choose another)", error),
+    error.code === "ENOENT" ? undefined : refuse("a file name that the disk accepts (choose another)", error),
   );
   if (!former) return;
   if (!former.isFile())
@@ -154,17 +152,17 @@ export async function checkOutput(path: string, inputs: readonly string[]): Prom
   const places = await Promise.all(inputs.map((input) => realpath(input).catch(() => undefined)));
   if (places.includes(await realpath(path)))
     throw new UsageError(
-      `--output ${path}: expected another file than those that are read, got one of them (choose another path)`,
+      `--output ${path}: expected a file that is not an input, got one of the inputs (choose another path)`,
     );
 }
 
-/** @throws XPromptError when the device needs a library that is not installed; without it, it would say so at length */
+/** @throws XPromptError when a library of the device is missing: onnxruntime's own message is long */
 export function checkDevice(device: Device): void {
   if (device !== "webgpu" || process.platform !== "linux") return;
   try {
     process.dlopen({ exports: {} }, "libvulkan.so.1");
   } catch (error) {
-    // Once found, it is refused for being no Node add-on.
+    // Loading a library that exists fails with another message, since it is no Node add-on.
     if (!/cannot open shared object file/.test(messageOf(error))) return;
     throw new XPromptError(
       "device webgpu: not available here: expected a Vulkan driver, found no libvulkan.so.1 (install one, or use --device cpu)",

@@ -76,7 +76,7 @@ describe("refused in one line", () => {
     ["a file", 1, ["convert", "before.png", ...out], /expected a model folder/],
     ["the input as output", 2, ["convert", "tiny", "--output", "tiny"], /another folder than the input's/],
     ["a file as output", 1, ["convert", "tiny", "--output", "before.png"], /got a file/],
-    ["no place for it", 1, ["convert", "tiny", "--output", "no/where"], /got none \(make it first\)/],
+    ["no place for it", 1, ["convert", "tiny", "--output", "no/where"], /got none \(create it first\)/],
   ])("%s", async (_name, status, args, says) => {
     await refused(() => xprompt(...args), status, says);
   });

@@ -15,12 +15,12 @@ export const isCopy = (encoding: Encoding): encoding is "opaque" | "copy" =>
 
 /** Whole rows of a tensor. */
 export interface Part extends StoredTensor {
-  /** Numbers in a row. */
+  /** Numbers per row. */
   readonly columns: number;
   readonly encoding: Encoding;
 }
 
-/** The bytes of each tensor that the part is written to: of a quantized one codes and scales. */
+/** The bytes of each resulting tensor: codes and scales of a quantized one. */
 export type ConvertedPart = readonly Uint8Array<ArrayBuffer>[];
 
 /** @throws RangeError for a number that is not finite, or that the encoding cannot hold */
