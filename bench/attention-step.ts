@@ -14,6 +14,7 @@ import {
   tokenLoss,
 } from "../src/graph/index.ts";
 import { Random } from "../src/random.ts";
+import { optimizerSchema } from "../src/training/optimizer/optimizer.ts";
 import { initialize, TrainingState } from "../src/training/run/state.ts";
 import { type Objective, TrainingStep } from "../src/training/run/step.ts";
 import type { PackedBatch } from "../src/training/transformer/data.ts";
@@ -105,7 +106,13 @@ initialize(
   (name) =>
     /norm\.weight$/.test(name) ? { constant: 1 } : /bias$/.test(name) ? { constant: 0 } : { deviation: 0.05 },
 );
-const optimizer = { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0.05, clipNorm: 1 };
+const optimizer = optimizerSchema.parse({
+  beta1: 0.9,
+  beta2: 0.98,
+  epsilon: 1e-8,
+  weightDecay: 0.05,
+  clipNorm: 1,
+});
 const step = await TrainingStep.plan(build, optimizer).compile({ threads });
 const feeds = feedsOf(randomBatch(packing, config));
 const first = await step.run(state, feeds, 1e-3);

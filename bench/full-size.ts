@@ -63,7 +63,7 @@ async function measure(options: Options): Promise<Report> {
         const prompt = await model.compress(examples);
         const { images } = await model.generate({ prompt, input: query, seed: 1 });
         for (const source of sources) {
-          const drawn = source === "oracle" ? oracle : images[0]!;
+          const drawn = source === "oracle" ? oracle : images[0];
           const original = { width: input.width, height: input.height, data: toBytes(input) };
           const change = fitChange({ query, seen, drawn }, original);
           const affine: Change = {

@@ -12,6 +12,7 @@ import { generateBenchmark } from "./generate.ts";
 import type { CommonOptions, Report } from "./options.ts";
 import { quantizationBenchmark } from "./quantization.ts";
 import { retrievalBenchmark } from "./retrieval.ts";
+import { servingBenchmark } from "./serving.ts";
 import { trainBenchmark } from "./train.ts";
 
 function print({ result, rows }: Report, { json }: CommonOptions): void {
@@ -41,6 +42,7 @@ const program = new Command("bench")
 for (const make of [
   trainBenchmark,
   generateBenchmark,
+  servingBenchmark,
   attentionBenchmark,
   sevenBenchmark,
   quantizationBenchmark,

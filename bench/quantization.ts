@@ -170,7 +170,7 @@ async function judgeNano(
     if (c >= pictures) continue;
     const drawn = await model.generate({ prompt, input: asked.input, temperature: 0, seed: 0 });
     codes.push([...drawn.codes[0]!]);
-    images.push(drawn.images[0]!);
+    images.push(drawn.images[0]);
   }
   await model.release();
   return { judged, drawn: { codes, images } };

@@ -21,6 +21,7 @@ import { Progress } from "../src/progress.ts";
 import { Random } from "../src/random.ts";
 import { writeSafetensors } from "../src/runtime/safetensors.ts";
 import { int64 } from "../src/runtime/session.ts";
+import { optimizerSchema } from "../src/training/optimizer/optimizer.ts";
 import { learningRate } from "../src/training/optimizer/schedule.ts";
 import { initialize, TrainingState } from "../src/training/run/state.ts";
 import { type Objective, TrainingStep } from "../src/training/run/step.ts";
@@ -79,7 +80,13 @@ export async function trainTextModel(
         ? { constant: name.endsWith("bias") ? 0 : 1 }
         : { deviation: 0.5 / Math.sqrt(shape.at(-1)!) },
   );
-  const settings = { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weightDecay: 0.05, clipNorm: 1 };
+  const settings = optimizerSchema.parse({
+    beta1: 0.9,
+    beta2: 0.98,
+    epsilon: 1e-8,
+    weightDecay: 0.05,
+    clipNorm: 1,
+  });
   const step = await TrainingStep.plan((graph) => nextByte(graph, SEQUENCES, length), settings).compile({
     threads,
   });

@@ -9,6 +9,7 @@ import { UsageError, XPromptError } from "../src/errors.ts";
 import { exportOnnx, Graph, matmul, mean, parameterShapes, reshape, tokenLoss } from "../src/graph/index.ts";
 import { Random } from "../src/random.ts";
 import { float32, int64, Session } from "../src/runtime/session.ts";
+import { optimizerSchema } from "../src/training/optimizer/optimizer.ts";
 import { initialize, TrainingState } from "../src/training/run/state.ts";
 import { type Objective, TrainingStep } from "../src/training/run/step.ts";
 import { causalAttention } from "./attends.ts";
@@ -213,7 +214,13 @@ async function ourStep(options: TrainOptions): Promise<{
           ? { constant: 0 }
           : { deviation: 0.02 },
   );
-  const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 1 };
+  const optimizer = optimizerSchema.parse({
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+    weightDecay: 0.1,
+    clipNorm: 1,
+  });
   const step = await TrainingStep.plan(build, optimizer).compile({ threads });
   const random = Random.of(0, "tokens");
   const ids = BigInt64Array.from({ length: batch * length + 1 }, () => BigInt(random.integer(0, vocab - 1)));

@@ -109,7 +109,7 @@ await model.release();
 async function draw({ queries }: Task, prompt?: VisualPrompt): Promise<Image[]> {
   const drawn: Image[] = [];
   for (const { input } of queries)
-    drawn.push((await model.generate({ prompt, input, seed: SEED })).images[0]!);
+    drawn.push((await model.generate({ prompt, input, seed: SEED })).images[0]);
   return drawn;
 }
 

@@ -26,6 +26,8 @@ export default transformerRecipe({
     layers: 6,
     heads: 8,
     sharedCodes: true,
+    ropeTheta: 100,
+    ropeFactor: 0.25,
   },
   xprompt: {
     tokens: 16,

@@ -1,14 +1,14 @@
 /**
- * The nano model taught a change of your own: a folder of some fifty before → after pairs that all show it.
+ * Teaches the shipped model a change of your own, from a folder of some fifty before → after pairs that all show it.
  *
- *     npx xprompt train recipes/own-pairs.ts --mix.pairs=DIR --out runs/own-pairs
+ *     npx xprompt train own-pairs --mix.pairs=DIR --out runs/own-pairs
  *     npx xprompt generate --model runs/own-pairs/model --example before.png after.png --input photo.jpg --output out.png
  *
  * DIR holds `input/` and `output/` with files of the same names, or any of the layouts in docs/datasets.md. A tenth of
- * the pairs is kept out, to measure on. Families of nano's are mixed in, so that it does not forget them.
+ * the pairs is held out, to measure on. Families of the model's own training are mixed in, so that it forgets little.
  *
- * A minute on two free cores. Fifty pairs of an oil painting that nano had never seen: 1.50 nats a target token on the
- * pairs kept out before, 1.36 after. With so few pairs more steps, or a higher rate, soon learn them by heart.
+ * About two minutes on two free cores; docs/tutorial.md shows what to expect. With so few pairs, more steps or a higher
+ * learning rate soon learn them by heart.
  */
 import { transformerRecipe } from "x-prompt/training";
 import nano from "./nano-transformer.ts";
@@ -21,7 +21,12 @@ export default transformerRecipe({
   todos: 3,
   optimizer: { learningRate: 2e-4, beta1: 0.9, beta2: 0.98, weightDecay: 0.05, clipNorm: 1 },
   schedule: { shape: "cosine", warmup: 5, floor: 0.05 },
-  mix: { ...nano.mix, exampleCounts: [1], textToImage: 0.05, pairsShare: 0.7, pairsRequired: true },
+  mix: {
+    ...nano.mix,
+    // Scenes only, so that no gathered pictures are needed.
+    ...{ pictures: undefined, worlds: { scenes: 1, photos: 0, icons: 0 } },
+    ...{ exampleCounts: [1], textToImage: 0.05, pairsShare: 0.7, pairsRequired: true },
+  },
   evaluateEvery: 30,
   checkpointEvery: 30,
 });

@@ -1,6 +1,7 @@
 /**
- * @file xprompt: in-context image generation.
+ * In-context image generation: show before → after pairs, get the same change on your image.
  *
+ * @module x-prompt
  * @example
  * const model = await XPrompt.load("nano");
  * const prompt = await model.compress([{ input: "before.png", output: "after.png" }]);
@@ -64,6 +65,7 @@ export {
   type Weights,
 } from "./retrieval/index.ts";
 export type { Device, SessionOptions } from "./runtime/session.ts";
+export { Batcher, type BatcherOptions } from "./xprompt/batcher.ts";
 export type { ModelConfig } from "./xprompt/config.ts";
 export type {
   AskingModel,

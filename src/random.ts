@@ -70,4 +70,11 @@ export class Random {
     }
     return result;
   }
+
+  /** Two different ones of `items`, in random order. Reads as many numbers from the stream as `shuffle`. */
+  pair<T>(items: readonly T[]): [T, T] {
+    if (items.length < 2)
+      throw new RangeError(`Random.pair: expected at least two items, got ${items.length}`);
+    return this.shuffle(items).slice(0, 2) as [T, T];
+  }
 }

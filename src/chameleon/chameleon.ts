@@ -1,7 +1,6 @@
 /** @file A model of the family as it was published: text and pictures in, text and pictures out. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import type { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
 import { type Image, type Preprocessing, preprocess } from "../image/index.ts";
@@ -20,7 +19,13 @@ import {
 import { loadTextTokenizer, readInitializers } from "./checkpoint/folder.ts";
 import { preprocessingOf } from "./checkpoint/preprocessing.ts";
 import { type OpenImageTokenizerOptions, openImageTokenizer } from "./checkpoint/vqgan-checkpoint.ts";
-import { type CompletionGuidance, completeSchema, completeTokens, promptTokens } from "./model/complete.ts";
+import {
+  type CompleteSettings,
+  type CompletionGuidance,
+  completeSchema,
+  completeTokens,
+  promptTokens,
+} from "./model/complete.ts";
 import { Decoder } from "./model/decoder.ts";
 import {
   Grammar,
@@ -41,7 +46,8 @@ export type PromptPart = string | Image | Uint8Array | { readonly picture: Pictu
 /** A stretch of text; a picture; or, where the checkpoint has no decoder for pictures, its codes `[grid²]`. */
 export type CompletedPart = string | Image | Int32Array;
 
-export interface CompleteOptions {
+/** The prompt and the settings of a completion; their ranges and defaults are those of `completeSchema`. */
+export interface CompleteOptions extends CompleteSettings {
   /** Text and pictures in any order. */
   readonly prompt: readonly PromptPart[];
   /** What to make: text, one picture, or text with pictures in it. */
@@ -239,7 +245,7 @@ export class Chameleon {
    */
   async complete(options: CompleteOptions): Promise<Completed> {
     const started = performance.now();
-    const settings = checkSettings("completing", completeSchema, options as z.input<typeof completeSchema>);
+    const settings = checkSettings("completing", completeSchema, options);
     const { mode, samples, guidance, separator, temperature, topK, topP, seed = randomSeed() } = settings;
     const { signal } = options;
     signal?.throwIfAborted();

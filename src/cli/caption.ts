@@ -20,8 +20,7 @@ interface Options {
   readonly json: boolean;
 }
 
-const whole = (least: number, most: number) =>
-  z.int().min(least).max(most).describe(`a whole number from ${least} to ${most}`);
+const whole = (least: number, most: number) => z.int().min(least).max(most);
 
 export function captionCommand(signal: AbortSignal): Command {
   return new Command("caption")

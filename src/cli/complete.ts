@@ -7,41 +7,28 @@ import {
   type ChameleonOptions,
   type Completed,
   type CompletedPart,
-  type CompleteOptions,
   type PromptPart,
 } from "../chameleon/chameleon.ts";
-import { completeSchema } from "../chameleon/model/complete.ts";
-import { modes, pictureLayouts } from "../chameleon/model/grammar.ts";
+import { type CompleteSettings, completeSchema } from "../chameleon/model/complete.ts";
+import { pictureLayouts } from "../chameleon/model/grammar.ts";
 import { UsageError } from "../errors.ts";
 import type { Image } from "../image/index.ts";
 import { Progress } from "../progress.ts";
 import { resolveModel } from "../xprompt/models.ts";
-import {
-  checkDevice,
-  checkOutput,
-  guidanceFor,
-  type ModelOptions,
-  numberFor,
-  withDevice,
-} from "./options.ts";
+import { checkDevice, checkOutput, type ModelOptions, withDevice } from "./options.ts";
 import { print, printJson, say } from "./output.ts";
 import { nameOf, type PictureToWrite, writePictures } from "./pictures.ts";
-
-type Settings = Pick<
-  CompleteOptions,
-  "mode" | "maxTokens" | "seed" | "samples" | "temperature" | "topK" | "topP" | "guidance" | "separator"
->;
+import { withSettings } from "./setting-options.ts";
 
 interface Options
   extends Omit<ModelOptions, "adapter">,
-    Settings,
+    CompleteSettings,
     Pick<ChameleonOptions, "pictures" | "imageTokenizer"> {
   readonly output?: string;
   readonly json: boolean;
 }
 
-/** What each number may be. */
-const ranges = completeSchema.shape;
+const commandSchema = completeSchema.extend({ mode: completeSchema.shape.mode.default("text") });
 
 /** A part of the prompt, as it stood on the command line. */
 type Given = { readonly text: string } | { readonly image: string };
@@ -52,7 +39,7 @@ export function completeCommand(signal: AbortSignal): Command {
     "Go on from text and pictures with a plain checkpoint (Chameleon, Anole, Lumina-mGPT in Hugging Face's layout): text, a " +
       "picture, or text with pictures in it. --text and --image are read in the order in which they stand.",
   );
-  return withDevice(command)
+  withDevice(command)
     .option("--model <folder>", "a checkpoint folder, or a shipped model. Defaults to nano", "nano")
     .option("--text <words>", "a stretch of text in the prompt; may be given several times", (text) => {
       given.push({ text });
@@ -60,48 +47,9 @@ export function completeCommand(signal: AbortSignal): Command {
     .option("--image <picture>", "a picture in the prompt; may be given several times", (image) => {
       given.push({ image });
     })
-    .addOption(
-      new Option("--mode <mode>", "what to make. Defaults to text").choices([...modes]).default("text"),
-    )
     .option(
       "--output <path>",
       "the PNG to write (of several, out-1.png, out-2.png, …), or the folder to write picture-1.png, … to",
-    )
-    .option("--no-separator", "continue the prompt instead of answering it")
-    .option(
-      "--max-tokens <n>",
-      "the most tokens to make. Defaults to 256 for text, to a picture's for a picture, to both for both",
-      numberFor("--max-tokens", ranges.maxTokens),
-    )
-    .option(
-      "--seed <n>",
-      "the same seed gives the same result. Defaults to a random one, which is reported",
-      numberFor("--seed", ranges.seed),
-    )
-    .option("--samples <n>", "how many to make. Defaults to 1", numberFor("--samples", ranges.samples), 1)
-    .option(
-      "--temperature <t>",
-      "0 takes the likeliest token each time. Defaults to 1",
-      numberFor("--temperature", ranges.temperature),
-      1,
-    )
-    .option(
-      "--top-k <k>",
-      "draw from the k likeliest tokens; 0 for all. Defaults to 0",
-      numberFor("--top-k", ranges.topK),
-      0,
-    )
-    .option(
-      "--top-p <p>",
-      "draw from the likeliest tokens that make up this share. Defaults to 1",
-      numberFor("--top-p", ranges.topP),
-      1,
-    )
-    .option(
-      "--guidance <g>",
-      "how strongly pictures follow the words of the prompt (or its pictures, without), or image=2,text=3. Defaults to 1",
-      guidanceFor(ranges.guidance),
-      1,
     )
     .addOption(
       new Option(
@@ -112,7 +60,8 @@ export function completeCommand(signal: AbortSignal): Command {
     .option(
       "--image-tokenizer <path>",
       "Meta's vqgan.ckpt, for a model that can not decode pictures. Defaults to one in its folder",
-    )
+    );
+  return withSettings(command, commandSchema)
     .option("--json", "print one JSON object on standard output", false)
     .action((options: Options) => complete(given, options, signal));
 }
@@ -189,7 +138,7 @@ async function outputOf({ mode, output }: Options, inputs: readonly string[]): P
   return file;
 }
 
-const settingsOf = (options: Options): Settings => {
+const settingsOf = (options: Options): CompleteSettings => {
   const { mode, maxTokens, seed, samples, temperature, topK, topP, guidance, separator } = options;
   return { mode, maxTokens, seed, samples, temperature, topK, topP, guidance, separator };
 };

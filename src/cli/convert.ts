@@ -16,7 +16,7 @@ interface Options {
   readonly json: boolean;
 }
 
-const threads = z.int().min(1).max(256).describe("a whole number from 1 to 256");
+const threads = z.int().min(1).max(256);
 
 export function convertCommand(signal: AbortSignal): Command {
   return new Command("convert")

@@ -2,17 +2,17 @@
 import { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { XPrompt } from "../xprompt/model.ts";
-import { requestSchema } from "../xprompt/request.ts";
+import { describeSchema } from "../xprompt/request.ts";
 import {
   checkDevice,
   examplesOf,
   loadOptionsOf,
   type ModelOptions,
-  numberFor,
   withExamples,
   withModel,
 } from "./options.ts";
 import { oneLine, print, printJson } from "./output.ts";
+import { withSettings } from "./setting-options.ts";
 
 interface Options extends ModelOptions {
   readonly example?: readonly string[];
@@ -21,25 +21,11 @@ interface Options extends ModelOptions {
   readonly json: boolean;
 }
 
-const ranges = requestSchema.shape;
-
 export function describeCommand(signal: AbortSignal): Command {
   const command = new Command("describe").description(
     "Say in words what changes from the first picture of a pair to the second; of several pairs, what they share.",
   );
-  return withModel(withExamples(command))
-    .option(
-      "--seed <n>",
-      "the same seed gives the same words, with a temperature. Defaults to 0",
-      numberFor("--seed", ranges.seed),
-      0,
-    )
-    .option(
-      "--temperature <t>",
-      "0 takes the likeliest word each time. Defaults to 0",
-      numberFor("--temperature", ranges.temperature),
-      0,
-    )
+  return withSettings(withModel(withExamples(command)), describeSchema)
     .option("--json", "print one JSON object on standard output", false)
     .action((options: Options) => describe(options, signal));
 }

@@ -5,16 +5,10 @@ import { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
 import { evaluate, type Suite, suites } from "../evaluation/index.ts";
 import { resolveModel } from "../xprompt/models.ts";
-import { type Guidance, guidanceSchema, requestSchema } from "../xprompt/request.ts";
-import {
-  checkDevice,
-  guidanceFor,
-  guidanceText,
-  type ModelOptions,
-  numberFor,
-  withModel,
-} from "./options.ts";
+import { type Guidance, recommendableSettings, requestSchema } from "../xprompt/request.ts";
+import { checkDevice, guidanceText, type ModelOptions, withModel } from "./options.ts";
 import { print, printJson, say } from "./output.ts";
+import { withSettings } from "./setting-options.ts";
 
 interface Options extends ModelOptions {
   readonly limit?: number;
@@ -33,12 +27,26 @@ interface Options extends ModelOptions {
   readonly json: boolean;
 }
 
-const limit = z.int().min(1).max(1_000_000).describe("a whole number from 1");
-const seed = z.int().min(0).describe("a whole number from 0 to 2^53 - 1");
-const size = z.union([z.literal(256), z.literal(1024)]).describe("256 or 1024");
-const ranges = requestSchema.shape;
 /** The seed of reports. nano's settings were chosen by the samples of seed 1. */
 const REPORT_SEED = 2026;
+const evalSchema = z.strictObject({
+  limit: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .optional()
+    .describe("samples of each task. Defaults to the suite's own number"),
+  seed: z
+    .int()
+    .min(0)
+    .default(REPORT_SEED)
+    .describe("which samples, and how they are sampled. Choose settings with another seed than reports have"),
+  ...requestSchema.pick({ temperature: true, topP: true, guidance: true }).shape,
+  size: z
+    .union([z.literal(256), z.literal(1024)])
+    .optional()
+    .describe("side of the photographs that are measured, for photos: 256 or 1024. Defaults to 256"),
+});
 /** Suites that compare with models whose figures are stored. */
 const comparing = suites.filter(({ comparisons }) => comparisons);
 
@@ -52,34 +60,12 @@ export function evalCommand(signal: AbortSignal): Command {
       "after",
       `\nSuites:\n${suites.map(({ name, description }) => `  ${name.padEnd(16)}${description}`).join("\n")}`,
     );
-  return withModel(command)
-    .option(
-      "--limit <n>",
-      "samples of each task. Defaults to the suite's own number",
-      numberFor("--limit", limit),
-    )
+  withModel(command)
     .option(
       "--out <dir>",
       "folder for results.json, report.html and sheets/; a run that was cut off goes on there",
     )
-    .option(
-      "--seed <n>",
-      `which samples, and how they are drawn. Choose settings by another seed than reports have. Defaults to ${REPORT_SEED}`,
-      numberFor("--seed", seed),
-      REPORT_SEED,
-    )
     .option("--greedy", "take the likeliest code each time", false)
-    .option(
-      "--temperature <t>",
-      "defaults to what the model recommends",
-      numberFor("--temperature", ranges.temperature),
-    )
-    .option("--top-p <p>", "defaults to what the model recommends", numberFor("--top-p", ranges.topP))
-    .option(
-      "--guidance <g>",
-      "weight of the examples, or one for each condition as image=2,examples=3. Defaults to what the model recommends",
-      guidanceFor(guidanceSchema),
-    )
     .option(
       "--as <kind>",
       `the model is one to compare with; its figures are stored beside --for's model (${kinds})`,
@@ -92,12 +78,8 @@ export function evalCommand(signal: AbortSignal): Command {
         "--pictures <dir>",
         "folder of gathered pictures (npm run gather -- --out DIR), for photos and icons",
       ).env("XPROMPT_PICTURES"),
-    )
-    .option(
-      "--size <pixels>",
-      "side of the photographs that are measured, for photos: 256 or 1024. Defaults to 256",
-      numberFor("--size", size),
-    )
+    );
+  return withSettings(command, evalSchema, recommendableSettings)
     .option("--json", "print one JSON object on standard output", false)
     .action((name: string, options: Options) => run(name, options, command, signal));
 }

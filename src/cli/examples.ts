@@ -39,8 +39,8 @@ import { counted, oneLine, print, printJson, say } from "./output.ts";
 
 const DEFAULT_PLACE = "examples-library";
 
-const whole = z.int().min(0).describe("a whole number from 0");
-const edge = z.int().min(8).max(4096).describe("a whole number from 8 to 4096");
+const whole = z.int().min(0);
+const edge = z.int().min(8).max(4096);
 
 export function examplesCommand(signal: AbortSignal): Command {
   const command = new Command("examples").description(

@@ -6,7 +6,7 @@ import { Progress } from "../progress.ts";
 import { ClipFeatures, ExampleLibrary, Retriever } from "../retrieval/index.ts";
 import { type Generated, type GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
-import { type Guidance, guidanceSchema, requestSchema } from "../xprompt/request.ts";
+import { type Guidance, recommendableSettings, requestSchema } from "../xprompt/request.ts";
 import {
   type DistanceOptions,
   weightsOf,
@@ -19,15 +19,14 @@ import {
   checkExtension,
   checkOutput,
   examplesOf,
-  guidanceFor,
   loadOptionsOf,
   type ModelOptions,
-  numberFor,
   withExamples,
   withModel,
 } from "./options.ts";
 import { oneLine, printJson, say, sayUnread } from "./output.ts";
 import { nameOf, writePictures } from "./pictures.ts";
+import { withSettings } from "./setting-options.ts";
 
 interface Options extends ModelOptions, DistanceOptions {
   readonly library?: string;
@@ -54,27 +53,13 @@ type Result = Generated<Image | ByteImage>;
 /** Whether the result takes the size of the input. */
 const isFullSize = ({ input, modelSize }: Options): boolean => input !== undefined && !modelSize;
 
-/** What each number may be. */
-const ranges = requestSchema.shape;
-
 export function generateCommand(signal: AbortSignal): Command {
   const command = new Command("generate").description(
     "Draw a picture: show before → after pairs and your picture, and get the same change done to it. Pictures of any " +
       "size come in (PNG, JPEG, WebP): turned upright as their EXIF data says, laid on white where they are " +
       "transparent. The result has the size and shape of the picture that went in.",
   );
-  return withWeights(withFeatures(withLibrary(withModel(withExamples(command)))))
-    .option(
-      "--k <n>",
-      "how many examples of the library to use. Defaults to 1",
-      numberFor("--k", ranges.k),
-      1,
-    )
-    .option(
-      "--min-similarity <s>",
-      "use no example of the library that is less like what is asked for; 1 is the same. Defaults to any",
-      numberFor("--min-similarity", ranges.minSimilarity),
-    )
+  withWeights(withFeatures(withLibrary(withModel(withExamples(command)))))
     .option("--prompt <file...>", "compressed examples (.xprompt); used together with those of --example")
     .option("--input <picture>", "the picture to change; without it, draws from words and examples alone")
     .option("--instruction <text>", "what to do, in words")
@@ -88,38 +73,8 @@ export function generateCommand(signal: AbortSignal): Command {
         "the result has the size and shape of the input, and its detail. The default where there is an --input",
       ).conflicts("modelSize"),
     )
-    .option("--model-size", "the bare drawing instead, of the middle square, as small as the model draws")
-    .option(
-      "--seed <n>",
-      "the same seed gives the same picture. Defaults to a random one, which is reported",
-      numberFor("--seed", ranges.seed),
-    )
-    .option(
-      "--samples <n>",
-      "how many pictures to draw. Defaults to 1",
-      numberFor("--samples", ranges.samples),
-      1,
-    )
-    .option(
-      "--temperature <t>",
-      "0 takes the likeliest code each time. Defaults to what the model recommends",
-      numberFor("--temperature", ranges.temperature),
-    )
-    .option(
-      "--top-k <k>",
-      "draw from the k likeliest codes; 0 for all. Defaults to what the model recommends",
-      numberFor("--top-k", ranges.topK),
-    )
-    .option(
-      "--top-p <p>",
-      "draw from the likeliest codes that make up this share. Defaults to what the model recommends",
-      numberFor("--top-p", ranges.topP),
-    )
-    .option(
-      "--guidance <g>",
-      "how strongly to follow the examples (or the instruction, without), or image=2,examples=3. Defaults to what the model recommends",
-      guidanceFor(guidanceSchema),
-    )
+    .option("--model-size", "the bare drawing instead, of the middle square, as small as the model draws");
+  return withSettings(command, requestSchema, recommendableSettings)
     .option("--json", "print one JSON object on standard output", false)
     .action((options: Options, command: Command) => {
       checkLibraryOptions(options, command);

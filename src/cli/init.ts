@@ -16,9 +16,9 @@ interface Options {
   readonly json: boolean;
 }
 
-const xpTokens = z.int().min(1).max(4096).describe("a whole number from 1 to 4096");
-const maxTextTokens = z.int().min(0).max(4096).describe("a whole number from 0 to 4096");
-const seed = z.int().min(0).describe(`a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`);
+const xpTokens = z.int().min(1).max(4096);
+const maxTextTokens = z.int().min(0).max(4096);
+const seed = z.int().min(0);
 
 export function initCommand(signal: AbortSignal): Command {
   return new Command("init")

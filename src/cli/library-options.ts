@@ -34,7 +34,7 @@ export const withFeatures = (command: Command): Command =>
     "embed with this CLIP (a folder in the layout of transformers). Defaults to the model itself",
   );
 
-const weight = z.number().min(0).max(100).describe("a number from 0 to 100");
+const weight = z.number().min(0).max(100);
 
 /** `--text-weight`, `--image-weight`, `--words-weight`. */
 export function withWeights(command: Command): Command {

@@ -25,6 +25,8 @@ const commands: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   eval: async () => (await import("./eval.ts")).evalCommand,
   examples: async () => (await import("./examples.ts")).examplesCommand,
   caption: async () => (await import("./caption.ts")).captionCommand,
+  serve: async () => (await import("./serve.ts")).serveCommand,
+  mcp: async () => (await import("./mcp.ts")).mcpCommand,
   convert: async () => (await import("./convert.ts")).convertCommand,
   inspect: async () => (await import("./inspect.ts")).inspectCommand,
   export: async () => (await import("./export.ts")).exportCommand,

@@ -7,44 +7,21 @@ import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { resolveTarget } from "../runtime/files.ts";
 import { type Device, devices } from "../runtime/session.ts";
 import { threadCount } from "../runtime/threads.ts";
-import { descriptionOf } from "../settings.ts";
+import { complaint } from "../schema-words.ts";
+import { readText } from "../settings.ts";
 import type { Example, LoadOptions } from "../xprompt/model.ts";
 
 /**
- * A parser of the number of an option.
- * @param schema its range; its description ends the sentence "expected …"
+ * A parser of the value of an option.
  * @throws UsageError naming the option, from the parser
  */
-export function numberFor(flag: string, schema: z.ZodType): (text: string) => number {
+export function numberFor<T>(flag: string, schema: z.ZodType<T>): (text: string) => T {
   return (text) => {
-    const value = numberIn(text);
-    if (schema.safeParse(value).success) return value;
-    throw new UsageError(`${flag}: expected ${descriptionOf(schema)}, got ${JSON.stringify(text)}`);
+    const reading = readText([schema], text);
+    const parsed = schema.safeParse(reading?.value);
+    if (reading && parsed.success) return parsed.data;
+    throw new UsageError(`${flag}: ${complaint([schema], text, { ...reading, asText: true })}`);
   };
-}
-
-/**
- * A parser of the weights of `--guidance`: one number, or one per condition as `image=2,examples=3`.
- * @param schema their range; its description ends the sentence "expected …"
- * @throws UsageError naming the option, from the parser
- */
-export function guidanceFor<G>(schema: z.ZodType<G>): (text: string) => G {
-  return (text) => {
-    const parsed = schema.safeParse(text.includes("=") ? weightsIn(text) : numberIn(text));
-    if (parsed.success) return parsed.data;
-    const wanted = `${descriptionOf(schema)}, as image=2,text=3`;
-    throw new UsageError(`--guidance: expected ${wanted}, got ${JSON.stringify(text)}`);
-  };
-}
-
-const numberIn = (text: string): number => (text.trim() === "" ? Number.NaN : Number(text));
-
-/** The weights of a text; NaN if a part is not a weight, or a condition has two. */
-function weightsIn(text: string): Record<string, number> | number {
-  const parts = text.split(",").map((part) => part.split("="));
-  const weights = new Map(parts.map(([name = "", value = ""]) => [name.trim(), numberIn(value)]));
-  const isClear = weights.size === parts.length && parts.every(({ length }) => length === 2);
-  return isClear ? Object.fromEntries(weights) : Number.NaN;
 }
 
 /** Weights in the syntax of `--guidance`. */
@@ -69,8 +46,6 @@ export const loadOptionsOf = ({ adapter, device, threads }: ModelOptions): LoadO
   threads,
 });
 
-const threads = threadCount.describe("a whole number from 0 to 1024");
-
 /** `--model`, `--adapter`, `--device` and `--threads`. */
 export function withModel(command: Command): Command {
   return withDevice(
@@ -91,7 +66,11 @@ export function withDevice(command: Command): Command {
         .choices(devices)
         .default("cpu"),
     )
-    .option("--threads <n>", "threads on the CPU. Defaults to one per core", numberFor("--threads", threads));
+    .option(
+      "--threads <n>",
+      "threads on the CPU. Defaults to one per core",
+      numberFor("--threads", threadCount),
+    );
 }
 
 /** `--example <before> <after>`, repeatable. */

@@ -118,8 +118,8 @@ export class Drawings {
       signal,
       ...(fullSize && { fullSize }),
     });
-    const { width, height } = images[0]!;
-    const drawing = { image: fromBytes(width, height, toBytes(images[0]!)), milliseconds: timings.total };
+    const { width, height } = images[0];
+    const drawing = { image: fromBytes(width, height, toBytes(images[0])), milliseconds: timings.total };
     if (path) {
       await mkdir(dirname(path), { recursive: true });
       const text = { request: digest, milliseconds: timings.total, seed, settings: this.settings };

@@ -1,4 +1,8 @@
-/** @file Evaluation: suites that measure a model, and the metrics they use. */
+/**
+ * Evaluation: suites that measure a model, and the metrics they use.
+ *
+ * @module x-prompt/evaluation
+ */
 import type { Suite } from "./suite.ts";
 import { compression } from "./suites/compression.ts";
 import { dataSetSuites } from "./suites/data-sets.ts";

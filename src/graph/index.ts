@@ -1,4 +1,8 @@
-/** @file The computation language: typed tensors, operators with their gradients, ONNX out. */
+/**
+ * The computation language: typed tensors, operators with their gradients, ONNX out.
+ *
+ * @module x-prompt/graph
+ */
 export { dataFolder, exportOnnx, parameterShapes, parametersBehind } from "./export.ts";
 export { gradients } from "./gradient.ts";
 export { Graph, type Operator, Scope, Tensor } from "./graph.ts";

@@ -27,14 +27,14 @@ const basis = Float64Array.from({ length: area }, (_, i) => {
 /** out = B · block · Bᵀ forwards, Bᵀ · block · B backwards. */
 function transform(block: Float64Array, out: Float64Array, isForward: boolean): void {
   const rows = new Float64Array(area);
-  const at = (k: number, n: number) => (isForward ? basis[k * side + n] : basis[n * side + k]);
+  const at = (k: number, n: number) => (isForward ? basis[k * side + n]! : basis[n * side + k]!);
   for (let y = 0; y < side; y++)
     for (let k = 0; k < side; k++)
-      for (let n = 0; n < side; n++) rows[y * side + k] += block[y * side + n] * at(k, n);
+      for (let n = 0; n < side; n++) rows[y * side + k]! += block[y * side + n]! * at(k, n);
   out.fill(0);
   for (let k = 0; k < side; k++)
     for (let x = 0; x < side; x++)
-      for (let n = 0; n < side; n++) out[k * side + x] += rows[n * side + x] * at(k, n);
+      for (let n = 0; n < side; n++) out[k * side + x]! += rows[n * side + x]! * at(k, n);
 }
 
 /** The factor on the tables for a quality of 1 to 100, as libjpeg scales them. */
@@ -44,7 +44,7 @@ const tableScale = (quality: number): number => (quality < 50 ? 50 / quality : 2
 export function compressBlocks(image: Image, quality: number): Image {
   const { width, height, data } = image;
   const out = createImage(width, height);
-  const planes = [0, 1, 2].map(() => new Float64Array(area));
+  const [lumas, blues, reds] = [new Float64Array(area), new Float64Array(area), new Float64Array(area)];
   const spectrum = new Float64Array(area);
   const scale = tableScale(quality);
   for (let top = 0; top < height; top += side)
@@ -52,26 +52,27 @@ export function compressBlocks(image: Image, quality: number): Image {
       for (let i = 0; i < area; i++) {
         const x = Math.min(left + (i % side), width - 1);
         const y = Math.min(top + Math.floor(i / side), height - 1);
-        const [r, g, b] = [0, 1, 2].map((c) => data[(y * width + x) * 3 + c] * 255);
+        const at = (y * width + x) * 3;
+        const [r, g, b] = [data[at]! * 255, data[at + 1]! * 255, data[at + 2]! * 255];
         const luma = 0.299 * r + 0.587 * g + 0.114 * b;
-        planes[0][i] = luma - 128;
-        planes[1][i] = (b - luma) / 1.772;
-        planes[2][i] = (r - luma) / 1.402;
+        lumas[i] = luma - 128;
+        blues[i] = (b - luma) / 1.772;
+        reds[i] = (r - luma) / 1.402;
       }
-      planes.forEach((plane, p) => {
-        const table = p === 0 ? lumaTable : chromaTable;
+      for (const plane of [lumas, blues, reds]) {
+        const table = plane === lumas ? lumaTable : chromaTable;
         transform(plane, spectrum, true);
         for (let i = 0; i < area; i++) {
-          const step = Math.min(Math.max(Math.floor(table[i] * scale + 0.5), 1), 255);
-          spectrum[i] = Math.round(spectrum[i] / step) * step;
+          const step = Math.min(Math.max(Math.floor(table[i]! * scale + 0.5), 1), 255);
+          spectrum[i] = Math.round(spectrum[i]! / step) * step;
         }
         transform(spectrum, plane, false);
-      });
+      }
       for (let i = 0; i < area; i++) {
         const [x, y] = [left + (i % side), top + Math.floor(i / side)];
         if (x >= width || y >= height) continue;
-        const luma = planes[0][i] + 128;
-        const [b, r] = [luma + 1.772 * planes[1][i], luma + 1.402 * planes[2][i]];
+        const luma = lumas[i]! + 128;
+        const [b, r] = [luma + 1.772 * blues[i]!, luma + 1.402 * reds[i]!];
         const g = (luma - 0.299 * r - 0.114 * b) / 0.587;
         [r, g, b].forEach((value, c) => {
           out.data[(y * width + x) * 3 + c] = Math.min(Math.max(value / 255, 0), 1);

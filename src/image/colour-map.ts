@@ -187,7 +187,7 @@ function chooseSmoothness(
   for (const smoothness of SMOOTHNESS) {
     const predicted = folds.map((equations, held) => {
       coefficients[held] = solveGrid(equations, penaltiesOf(smoothness), coefficients[held]);
-      return mapColours(slices, source.data, coefficients[held]!);
+      return mapColours(slices, source.data, coefficients[held]);
     });
     const left = rest.map((value, i) => value - predicted[fold[Math.floor(i / 3)]!]![i]!);
     const tried = lossOf(errorOf(left));

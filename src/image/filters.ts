@@ -10,8 +10,8 @@ const clamp = (value: number): number => Math.min(Math.max(value, 0), 1);
 export function mapPixels(image: Image, map: PixelMap): Image {
   const out = createImage(image.width, image.height);
   for (let i = 0; i < image.data.length; i += 3) {
-    map(image.data[i], image.data[i + 1], image.data[i + 2], out.data, i);
-    for (let c = i; c < i + 3; c++) out.data[c] = clamp(out.data[c]);
+    map(image.data[i]!, image.data[i + 1]!, image.data[i + 2]!, out.data, i);
+    for (let c = i; c < i + 3; c++) out.data[c] = clamp(out.data[c]!);
   }
   return out;
 }
@@ -32,10 +32,10 @@ export function rearrange(image: Image, source: (x: number, y: number, at: Int32
   for (let y = 0, i = 0; y < height; y++)
     for (let x = 0; x < width; x++, i += 3) {
       source(x, y, at);
-      const sx = Math.min(Math.max(at[0], 0), width - 1);
-      const sy = Math.min(Math.max(at[1], 0), height - 1);
+      const sx = Math.min(Math.max(at[0]!, 0), width - 1);
+      const sy = Math.min(Math.max(at[1]!, 0), height - 1);
       const j = (sy * width + sx) * 3;
-      for (let c = 0; c < 3; c++) out.data[i + c] = image.data[j + c];
+      for (let c = 0; c < 3; c++) out.data[i + c] = image.data[j + c]!;
     }
   return out;
 }
@@ -55,14 +55,14 @@ export function resample(
   for (let y = 0, i = 0; y < out.height; y++)
     for (let x = 0; x < out.width; x++, i += 3) {
       source(x, y, at);
-      const sx = Math.min(Math.max(at[0], 0), width - 1);
-      const sy = Math.min(Math.max(at[1], 0), height - 1);
+      const sx = Math.min(Math.max(at[0]!, 0), width - 1);
+      const sy = Math.min(Math.max(at[1]!, 0), height - 1);
       const [x0, y0] = [Math.floor(sx), Math.floor(sy)];
       const [x1, y1] = [Math.min(x0 + 1, width - 1), Math.min(y0 + 1, height - 1)];
       const [fx, fy] = [sx - x0, sy - y0];
       for (let c = 0; c < 3; c++) {
-        const top = data[(y0 * width + x0) * 3 + c] * (1 - fx) + data[(y0 * width + x1) * 3 + c] * fx;
-        const bottom = data[(y1 * width + x0) * 3 + c] * (1 - fx) + data[(y1 * width + x1) * 3 + c] * fx;
+        const top = data[(y0 * width + x0) * 3 + c]! * (1 - fx) + data[(y0 * width + x1) * 3 + c]! * fx;
+        const bottom = data[(y1 * width + x0) * 3 + c]! * (1 - fx) + data[(y1 * width + x1) * 3 + c]! * fx;
         out.data[i + c] = top * (1 - fy) + bottom * fy;
       }
     }
@@ -80,7 +80,7 @@ export function motionBlur(image: Image, length: number, angle: number): Image {
       at[0] = x + dx;
       at[1] = y + dy;
     });
-    for (let i = 0; i < sum.data.length; i++) sum.data[i] += moved.data[i] / steps;
+    for (let i = 0; i < sum.data.length; i++) sum.data[i]! += moved.data[i]! / steps;
   }
   return sum;
 }
@@ -100,8 +100,8 @@ export function gaussianBlur(image: Image, deviation: number): Image {
         for (let k = -radius; k <= radius; k++) {
           const sx = Math.min(Math.max(x + k * stepX, 0), width - 1);
           const sy = Math.min(Math.max(y + k * stepY, 0), height - 1);
-          const weight = kernel[k + radius] / total;
-          for (let c = 0; c < 3; c++) out.data[i + c] += weight * from.data[(sy * width + sx) * 3 + c];
+          const weight = kernel[k + radius]! / total;
+          for (let c = 0; c < 3; c++) out.data[i + c]! += weight * from.data[(sy * width + sx) * 3 + c]!;
         }
     return out;
   };
@@ -116,10 +116,10 @@ export function shrink(image: Image, count: number): Image {
   for (let y = 0, i = 0; y < height; y++)
     for (let x = 0; x < width; x++, i += 3) {
       const cell = Math.floor(((y + 0.5) / height) * count) * count + Math.floor(((x + 0.5) / width) * count);
-      members[cell]++;
-      for (let c = 0; c < 3; c++) out.data[cell * 3 + c] += data[i + c];
+      members[cell]!++;
+      for (let c = 0; c < 3; c++) out.data[cell * 3 + c]! += data[i + c]!;
     }
-  for (let i = 0; i < out.data.length; i++) out.data[i] /= members[Math.floor(i / 3)];
+  for (let i = 0; i < out.data.length; i++) out.data[i]! /= members[Math.floor(i / 3)]!;
   return out;
 }
 
@@ -152,14 +152,14 @@ export function smoothPatches(image: Image, radius: number): Image {
         for (let v = Math.max(top, 0); v <= Math.min(top + radius, height - 1); v++)
           for (let u = Math.max(left, 0); u <= Math.min(left + radius, width - 1); u++, count++)
             for (let c = 0; c < 3; c++) {
-              const value = data[(v * width + u) * 3 + c];
-              mean[c] += value;
+              const value = data[(v * width + u) * 3 + c]!;
+              mean[c]! += value;
               squares += value * value;
             }
-        const spread = (squares - (mean[0] ** 2 + mean[1] ** 2 + mean[2] ** 2) / count) / count;
+        const spread = (squares - (mean[0]! ** 2 + mean[1]! ** 2 + mean[2]! ** 2) / count) / count;
         if (spread >= calmest - 1e-7) continue;
         calmest = spread;
-        for (let c = 0; c < 3; c++) out.data[i + c] = mean[c] / count;
+        for (let c = 0; c < 3; c++) out.data[i + c] = mean[c]! / count;
       }
     }
   return out;
@@ -167,6 +167,10 @@ export function smoothPatches(image: Image, radius: number): Image {
 
 /** Luma of an sRGB colour (Rec. 601). */
 export const luma = (r: number, g: number, b: number): number => 0.299 * r + 0.587 * g + 0.114 * b;
+
+/** Luma of the pixel whose red is at index `at`; green and blue follow. */
+export const lumaAt = (data: ArrayLike<number>, at: number): number =>
+  luma(data[at]!, data[at + 1]!, data[at + 2]!);
 
 /** Moves colours away from gray (`gain` above 1) or towards it, keeping their luma. */
 export const saturate =

@@ -19,7 +19,7 @@ export function overlay(
       const strength = cover((x + 0.5) / width, (y + 0.5) / height, pixel);
       if (strength <= 0) continue;
       for (let c = 0; c < 3; c++)
-        out.data[pixel * 3 + c] += (color[c] - out.data[pixel * 3 + c]) * Math.min(strength, 1);
+        out.data[pixel * 3 + c]! += (color[c]! - out.data[pixel * 3 + c]!) * Math.min(strength, 1);
     }
   return out;
 }
@@ -48,7 +48,7 @@ export function paintStroke(
       const away = Math.hypot(px - along * dx, py - along * dy);
       const strength = opacity * clamp((radius - away) * width + 0.5);
       const i = (y * width + x) * 3;
-      for (let c = 0; c < 3; c++) data[i + c] += (color[c] - data[i + c]) * strength;
+      for (let c = 0; c < 3; c++) data[i + c]! += (color[c]! - data[i + c]!) * strength;
     }
 }
 

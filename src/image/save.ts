@@ -11,6 +11,13 @@ export interface PngOptions {
   text?: Readonly<Record<string, string>>;
 }
 
+export interface EncodeOptions extends PngOptions {
+  /** Of a JPEG or WebP, 1 to 100. Defaults to 92. */
+  quality?: number;
+}
+
+const QUALITY = 92;
+
 /** Pixels from which packing a PNG as small as possible takes too long. */
 const LARGE = 2e6;
 
@@ -42,27 +49,28 @@ export async function savePng(
 }
 
 /** How a picture is encoded, by the ending of its file's name. */
-const encoders: Readonly<Record<string, (image: Image | ByteImage, options: PngOptions) => Promise<Buffer>>> =
-  {
-    ".png": encodePng,
-    ".jpg": encodeJpeg,
-    ".jpeg": encodeJpeg,
-    ".webp": (image, { text }) =>
-      sharpOf(image).withExif(exifOf(text)).webp({ quality: 92, smartSubsample: true }).toBuffer(),
-  };
+const encoders: Readonly<
+  Record<string, (image: Image | ByteImage, options: EncodeOptions) => Promise<Buffer>>
+> = {
+  ".png": encodePng,
+  ".jpg": encodeJpeg,
+  ".jpeg": encodeJpeg,
+  ".webp": (image, { text, quality = QUALITY }) =>
+    sharpOf(image).withExif(exifOf(text)).webp({ quality, smartSubsample: true }).toBuffer(),
+};
 
 /** Endings that `saveImage` takes, in lower case. */
 export const imageExtensions: readonly string[] = Object.keys(encoders);
 
 /**
- * The picture as a PNG, JPEG or WebP, as the path ends. JPEG and WebP have quality 92; of the texts, `Software` is in
+ * The picture as a PNG, JPEG or WebP, as the path ends. Of the texts, `Software` is in
  * EXIF's field of that name and `xprompt` in its ImageDescription.
  * @throws XPromptError for another ending, or a picture too large for the format
  */
 export async function encodeImage(
   path: string,
   image: Image | ByteImage,
-  options: PngOptions = {},
+  options: EncodeOptions = {},
 ): Promise<Buffer> {
   const encode = encoders[extname(path).toLowerCase()];
   if (!encode)
@@ -88,8 +96,8 @@ export async function saveImage(
   await writeFileAtomic(path, await encodeImage(path, image, options), options);
 }
 
-function encodeJpeg(image: Image | ByteImage, { text }: PngOptions): Promise<Buffer> {
-  return sharpOf(image).withExif(exifOf(text)).jpeg({ quality: 92, chromaSubsampling: "4:4:4" }).toBuffer();
+function encodeJpeg(image: Image | ByteImage, { text, quality = QUALITY }: EncodeOptions): Promise<Buffer> {
+  return sharpOf(image).withExif(exifOf(text)).jpeg({ quality, chromaSubsampling: "4:4:4" }).toBuffer();
 }
 
 /** EXIF's texts are ASCII: other characters are escaped, as JSON escapes them. */

@@ -1,4 +1,8 @@
-/** @file The example library and RAIE: retrieval of compiled examples. */
+/**
+ * The example library and RAIE: retrieval of compiled examples.
+ *
+ * @module x-prompt/retrieval
+ */
 export type { Added, AddOptions } from "./adding.ts";
 export { ClipFeatures } from "./clip-features.ts";
 export type { Facts, NewExample, StoredExample, Vectors } from "./example.ts";

@@ -7,13 +7,13 @@ import { UsageError, XPromptError } from "../errors.ts";
 import { attempt } from "../runtime/files.ts";
 import { buildWith } from "../runtime/resources.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
+import { PromptCache } from "../xprompt/prompt-cache.ts";
 import { type Added, Adding, type AddOptions } from "./adding.ts";
 import { attemptLance, databases, vectorOf } from "./arrow.ts";
 import { blockOf, rowOf } from "./blocks.ts";
 import { type Facts, isWhole, type NewExample, type StoredExample, type Vectors } from "./example.ts";
 import type { EmbeddingSpace, Features } from "./features.ts";
 import { indexTable } from "./indexing.ts";
-import { PromptCache } from "./prompt-cache.ts";
 import { type Found, factsOf, nearestOf, searchTables, type Weights } from "./search.ts";
 import { blockColumnNames, factNames, type LibraryTable, Tables } from "./tables.ts";
 import { lockWriter } from "./writer-lock.ts";
@@ -40,8 +40,11 @@ export interface Query {
 /** Seconds after which a reader checks for new examples. */
 const FRESHNESS = 1;
 
+/** Bytes of compiled examples that a library keeps in memory. */
+const CACHED_BYTES = 64 * 2 ** 20;
+
 export class ExampleLibrary {
-  private readonly cache = new PromptCache();
+  private readonly cache = new PromptCache(CACHED_BYTES);
   private adding: Adding | undefined;
 
   private constructor(
@@ -222,7 +225,7 @@ export class ExampleLibrary {
   async prompts(fingerprint: string, ids: readonly string[]): Promise<Map<string, VisualPrompt>> {
     const found = new Map<string, VisualPrompt>();
     for (const id of ids) {
-      const cached = this.cache.get(fingerprint, id);
+      const cached = this.cache.get(`${fingerprint} ${id}`);
       if (cached) found.set(id, cached);
     }
     const others = ids.filter((id) => !found.has(id));
@@ -232,7 +235,7 @@ export class ExampleLibrary {
       const block = blockOf(row);
       if (!block) continue;
       const prompt = VisualPrompt.of(fingerprint, [block]);
-      this.cache.set(fingerprint, row.id as string, prompt);
+      this.cache.set(`${fingerprint} ${row.id as string}`, prompt);
       found.set(row.id as string, prompt);
     }
     return found;
@@ -250,7 +253,7 @@ export class ExampleLibrary {
       const there = await table.rows([...prompts.keys()], ["id"]);
       await table.delete(there.map(({ id }) => id as string));
       await table.add([...prompts].map(([id, prompt]) => rowOf(id, prompt.blocks[0]!)));
-      for (const [id, prompt] of prompts) this.cache.set(fingerprint, id, prompt);
+      for (const [id, prompt] of prompts) this.cache.set(`${fingerprint} ${id}`, prompt);
     });
   }
 

@@ -1,6 +1,8 @@
 /**
- * @file What there is to learn: task families over a procedural world. Text-to-image, which has no input picture, is
- * made of `drawScene`, `renderScene` and `caption`.
+ * What there is to learn: task families over a procedural world. Text-to-image, which has no input picture, is made of
+ * `drawScene`, `renderScene` and `caption`.
+ *
+ * @module x-prompt/tasks
  */
 import { UsageError } from "../errors.ts";
 import { closest } from "../spelling.ts";
@@ -37,6 +39,7 @@ export {
   type WorldSettings,
   type Worlds,
   worldNames,
+  worldSettings,
 } from "./worlds/index.ts";
 
 const single: readonly TaskFamily[] = [

@@ -36,7 +36,7 @@ export function paletteColor(palette: DepthPalette, position: number): Rgb {
 }
 
 /** The position in 0..1 whose colour is nearest to the given one: reads a depth map back. */
-export function palettePosition(palette: DepthPalette, [r, g, b]: readonly number[]): number {
+export function palettePosition(palette: DepthPalette, [r, g, b]: Rgb): number {
   const steps = 128;
   let best = 0;
   let smallest = Infinity;

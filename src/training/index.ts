@@ -1,4 +1,8 @@
-/** @file Training: recipes and the runs they describe. */
+/**
+ * Training: recipes and the runs they describe.
+ *
+ * @module x-prompt/training
+ */
 import type { TrainingTask } from "./run/run.ts";
 import { type TokenizerRecipe, tokenizerRecipe } from "./tokenizer/recipe.ts";
 import { tokenizerTask } from "./tokenizer/task.ts";

@@ -2,16 +2,9 @@
  * @file `--key=value` on the command line, over a recipe: strict, and typed by the schema of the recipe's kind.
  */
 import { UsageError } from "../errors.ts";
+import { complaint } from "../schema-words.ts";
+import { explainIssues, isGroup, readText, schemasAt, settingKeys, unknownKey } from "../settings.ts";
 import type { AnyRecipeKind } from "./recipe.ts";
-import {
-  complaint,
-  explainIssues,
-  isGroup,
-  readText,
-  schemasAt,
-  settingKeys,
-  unknownKey,
-} from "./settings.ts";
 
 /**
  * The recipe with the settings in `args` replaced: `--steps=40`, `--optimizer.learningRate 3e-4`,
@@ -35,7 +28,7 @@ export function applyOverrides<R extends Readonly<{ kind: string }>>(
       const keys = schemas.flatMap((each) => settingKeys(each, key)).join(", ");
       const wrong = schemas.every(isGroup)
         ? `expected one of its settings (${keys}), got ${JSON.stringify(text)}`
-        : complaint(schemas, text);
+        : complaint(schemas, text, { asText: true });
       throw new UsageError(`--${key}: ${wrong}`);
     }
     setAt(settings, path, reading.value);

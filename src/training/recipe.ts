@@ -17,7 +17,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import type { z } from "zod";
 import { firstLineOf, messageOf, XPromptError } from "../errors.ts";
 import { sha256 } from "../runtime/files.ts";
-import { explainIssues, settingKeys } from "./settings.ts";
+import { explainIssues, settingKeys } from "../settings.ts";
 
 /** The settings of one training run, complete and checked. */
 export type Recipe<Name extends string = string, Schema extends z.ZodObject = z.ZodObject> = Readonly<

@@ -1,23 +1,38 @@
 /** @file Compressing examples: each is read on its own, and the keys and values of its XP block are kept. */
+import { createHash } from "node:crypto";
 import type { Chameleon } from "../chameleon/chameleon.ts";
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { headWidth } from "../chameleon/model/transformer.ts";
+import type { Pixels } from "../chameleon/tokenizers/image-tokenizer.ts";
 import { UsageError, XPromptError } from "../errors.ts";
 import type { ModelConfig } from "./config.ts";
 import type { CompressOptions, Example } from "./options.ts";
 import { VisualPrompt } from "./prompt.ts";
+import type { PromptCache } from "./prompt-cache.ts";
 import { type EncodedExample, exampleTokens, textLimit } from "./sequence.ts";
 
 /** Examples whose pictures are in memory together. */
 const AT_ONCE = 32;
 
+/** An example as it is encoded. */
+interface PreparedExample {
+  readonly input: Pixels;
+  readonly output: Pixels;
+  /** Text tokens. */
+  readonly instruction: readonly number[];
+}
+
 export class Compressor {
   private emptyExample: Promise<VisualPrompt> | undefined;
+  /** Examples that are being compressed for the cache, by their content. */
+  private readonly pending = new Map<string, Promise<VisualPrompt>>();
 
+  /** @param cache where compressed examples are kept, by their content */
   constructor(
     private readonly config: ModelConfig,
     private readonly fingerprint: string,
     private readonly base: Chameleon,
+    private readonly cache?: PromptCache,
   ) {}
 
   /** @throws XPromptError for a picture that cannot be read, or no example */
@@ -100,18 +115,50 @@ export class Compressor {
       ),
     );
     signal?.throwIfAborted();
-    const codes = await this.base.tokenizer.encodeImages(pictures);
-    const encoded = examples.map(
-      ({ instruction = "" }, i): EncodedExample => ({
-        input: codes[2 * i]!,
-        output: codes[2 * i + 1]!,
+    const prepared = examples.map(
+      ({ instruction = "" }, i): PreparedExample => ({
+        input: pictures[2 * i]!,
+        output: pictures[2 * i + 1]!,
         instruction: this.words(instruction, 2),
       }),
     );
-    return this.encode(encoded, {
-      signal,
-      onProgress: ({ done }) => onProgress?.({ done: first + done, examples: total }),
-    });
+    const progress = (done: number) => onProgress?.({ done: first + done, examples: total });
+    if (!this.cache)
+      return this.encode(await this.codesOf(prepared), { signal, onProgress: ({ done }) => progress(done) });
+    const prompts: VisualPrompt[] = [];
+    for (const example of prepared) {
+      signal?.throwIfAborted();
+      prompts.push(await this.cached(example, this.cache));
+      await progress(prompts.length);
+    }
+    return VisualPrompt.join(prompts);
+  }
+
+  /** An example from the cache, or compressed once for all who ask meanwhile. */
+  private async cached(example: PreparedExample, cache: PromptCache): Promise<VisualPrompt> {
+    const key = contentOf(example);
+    const found = cache.get(key) ?? this.pending.get(key);
+    if (found) return found;
+    const work = this.codesOf([example]).then((encoded) => this.encode(encoded));
+    this.pending.set(key, work);
+    try {
+      const prompt = await work;
+      cache.set(key, prompt);
+      return prompt;
+    } finally {
+      this.pending.delete(key);
+    }
+  }
+
+  private async codesOf(examples: readonly PreparedExample[]): Promise<EncodedExample[]> {
+    const codes = await this.base.tokenizer.encodeImages(
+      examples.flatMap(({ input, output }) => [input, output]),
+    );
+    return examples.map(({ instruction }, i) => ({
+      input: codes[2 * i]!,
+      output: codes[2 * i + 1]!,
+      instruction,
+    }));
   }
 
   private async encode(
@@ -129,4 +176,14 @@ export class Compressor {
     }
     return VisualPrompt.of(this.fingerprint, blocks);
   }
+}
+
+/** Names an example by what the model is shown of it. */
+function contentOf({ input, output, instruction }: PreparedExample): string {
+  const hash = createHash("sha256").update(JSON.stringify(instruction));
+  for (const pixels of [input, output]) {
+    const { buffer, byteOffset, byteLength } = "data" in pixels ? pixels.data : pixels;
+    hash.update(new Uint8Array(buffer, byteOffset, byteLength));
+  }
+  return hash.digest("hex");
 }

@@ -15,7 +15,7 @@ import {
 import { loadPicture, type Picture, sourceOf } from "../image/picture.ts";
 
 /** Most pixels that the results of one request may have together: 768 MB. */
-const MAX_TOTAL = 4 * maxPixels;
+export const MAX_TOTAL = 4 * maxPixels;
 
 /** The picture to change: at its own size, and the whole of it squeezed to the square that the model sees. */
 export interface Original {

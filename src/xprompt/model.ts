@@ -6,6 +6,7 @@ import { UsageError } from "../errors.ts";
 import type { ByteImage, Image } from "../image/index.ts";
 import type { Picture } from "../image/picture.ts";
 import type { SessionOptions } from "../runtime/session.ts";
+import { checkSettings } from "../settings.ts";
 import { checkParts } from "./check-parts.ts";
 import { Compressor } from "./compress.ts";
 import { fingerprintOf, type ModelConfig } from "./config.ts";
@@ -27,7 +28,7 @@ import {
   type StreamOptions,
 } from "./options.ts";
 import type { VisualPrompt } from "./prompt.ts";
-import { checkRequest } from "./request.ts";
+import { describeSchema } from "./request.ts";
 import { codeNats } from "./score.ts";
 
 export type * from "./options.ts";
@@ -157,7 +158,7 @@ export class XPrompt {
     options: DescribeOptions = {},
   ): Promise<string> {
     checkKeys("describing", options, optionNames.describe);
-    const { temperature, seed = 0 } = checkRequest(options, { temperature: 0 });
+    const { temperature, seed } = checkSettings("describing", describeSchema, options);
     const { signal } = options;
     const prompt = this.compressor.joined(
       "prompt" in what ? what.prompt : await this.compress([what], { signal }),

@@ -1,5 +1,5 @@
 /** @file The options of the model's methods, and what `generate` returns. */
-
+import type { z } from "zod";
 import type { Sampling } from "../chameleon/model/sampling.ts";
 import { UsageError } from "../errors.ts";
 import type { ByteImage, Image } from "../image/index.ts";
@@ -8,7 +8,7 @@ import type { SessionOptions } from "../runtime/session.ts";
 import { closest } from "../spelling.ts";
 import type { ExampleSource, RetrievedExample } from "./example-source.ts";
 import type { VisualPrompt } from "./prompt.ts";
-import type { Guidance } from "./request.ts";
+import { type describeSchema, type Guidance, type RequestSettings, requestSchema } from "./request.ts";
 
 /** A before → after pair, with the words for the change if there are any. */
 export interface Example {
@@ -30,7 +30,8 @@ export interface Progress {
   preview(): Promise<Image[]>;
 }
 
-export interface GenerateOptions {
+/** What to make, and the settings of a request; their ranges and defaults are those of `requestSchema`. */
+export interface GenerateOptions extends RequestSettings {
   /** What to do, by example: pairs, which are compressed first. Compress those that are used often once. */
   readonly examples?: readonly Example[];
   /** The same, compressed already: one prompt, or several that are used together. */
@@ -101,7 +102,7 @@ export interface CompressOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface DescribeOptions {
+export interface DescribeOptions extends z.input<typeof describeSchema> {
   /** The same seed gives the same words, with a temperature. Defaults to 0. */
   readonly seed?: number;
   /** 0 takes the likeliest word each time. Defaults to 0. */
@@ -139,11 +140,15 @@ export interface Generated<P extends Image | ByteImage = Image> {
   };
 }
 
+/** Each of the settings of a request. */
+const settingNames = Object.fromEntries(
+  Object.keys(requestSchema.shape).map((name) => [name, true]),
+) as Names<RequestSettings>;
+
 const streamNames = {
-  ...{ examples: true, prompt: true, library: true, k: true, minSimilarity: true, input: true },
-  ...{ fullSize: true, expected: true },
-  ...{ instruction: true, seed: true, samples: true, temperature: true, topK: true, topP: true },
-  ...{ guidance: true, signal: true },
+  ...{ examples: true, prompt: true, library: true, input: true, instruction: true },
+  ...{ fullSize: true, expected: true, signal: true },
+  ...settingNames,
 } as const satisfies Names<StreamOptions>;
 
 /** The names of all options of each method. */

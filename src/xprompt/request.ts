@@ -1,29 +1,49 @@
 /** @file What may be asked of `generate`: the options that are numbers, their ranges and defaults. */
 import { z } from "zod";
-import { samplingSchema } from "../chameleon/model/sampling.ts";
+import { guidanceWeight, samplesSchema, samplingSchema } from "../chameleon/model/sampling.ts";
 import { checkSettings, defined } from "../settings.ts";
 
-const MAX_SAMPLES = 64;
 /** Most examples that are taken from a library. */
 const MAX_EXAMPLES = 64;
-const weight = z.number().min(0).max(100);
 
 /** How strongly the conditions are followed: one number, or one for each. */
 export const guidanceSchema = z
   .union([
-    weight,
-    z.strictObject({ image: weight.optional(), text: weight.optional(), examples: weight.optional() }),
+    guidanceWeight,
+    z.strictObject({
+      image: guidanceWeight.optional(),
+      text: guidanceWeight.optional(),
+      examples: guidanceWeight.optional(),
+    }),
   ])
-  .describe("a number from 0 to 100, or one for each of image, text and examples");
+  .describe(
+    "how strongly to follow the examples (or the instruction, without examples), or image=2,examples=3",
+  );
 export type Guidance = z.output<typeof guidanceSchema>;
 
-/** Each setting's description ends the sentence "expected …". */
-export const requestSchema = samplingSchema.extend({
-  seed: z.int().min(0).optional().describe("a whole number from 0 to 2^53 - 1"),
-  samples: z.int().min(1).max(MAX_SAMPLES).default(1).describe(`a whole number from 1 to ${MAX_SAMPLES}`),
-  k: z.int().min(1).max(MAX_EXAMPLES).default(1).describe(`a whole number from 1 to ${MAX_EXAMPLES}`),
-  minSimilarity: z.number().min(-1).max(1).optional().describe("a number from -1 to 1"),
+/** The settings of a request. Descriptions are the help of the command line. */
+export const requestSchema = z.strictObject({
+  k: z.int().min(1).max(MAX_EXAMPLES).default(1).describe("how many examples of the library to use"),
+  minSimilarity: z
+    .number()
+    .min(-1)
+    .max(1)
+    .optional()
+    .describe("use no example of the library that is less similar; 1 is the same. Defaults to any"),
+  ...samplesSchema.shape,
+  ...samplingSchema.shape,
   guidance: guidanceSchema.default(1),
+});
+/** The settings of a request as a caller gives them. */
+export type RequestSettings = z.input<typeof requestSchema>;
+
+/** The settings of a description: the likeliest words, unless there is a temperature. */
+export const describeSchema = z.strictObject({
+  seed: z.int().min(0).default(0).describe("with a temperature, the same seed gives the same words"),
+  temperature: samplingSchema.shape.temperature
+    .unwrap()
+    .default(0)
+    .describe("divides the logits; 0 takes the likeliest word each time"),
 });
 
 const recommendable = z
@@ -35,7 +55,10 @@ const recommendable = z
   })
   .partial();
 
-/** How a model says that it is best drawn with, and what is otherwise where words alone say what to draw. */
+/** Settings for which a model may have other defaults than plain sampling. */
+export const recommendableSettings = Object.keys(recommendable.shape);
+
+/** The settings that a model recommends, and those that differ for a request of words alone. */
 export const recommendedSampling = recommendable.extend({ wordsAlone: recommendable.optional() });
 export type RecommendedSampling = z.output<typeof recommendedSampling>;
 
@@ -47,7 +70,7 @@ export type Request = z.output<typeof requestSchema>;
  * @throws UsageError naming the one that is out of range
  */
 export function checkRequest(
-  options: z.input<typeof requestSchema>,
+  options: RequestSettings,
   { wordsAlone, ...recommended }: RecommendedSampling = {},
   about: { readonly pictures: boolean } = { pictures: true },
 ): Request {

@@ -87,6 +87,7 @@ test("a run folder, and an example library", async () => {
   );
   const found = await json("inspect", "run");
   expect(found).toMatchObject({ kind: "run", recipe: "transformer", seed: 4, done: 1, steps: 1 });
+  expect(found).toMatchObject({ curves: "run/curves.svg", model: "run/model" });
   expect(found.metrics).toMatchObject({ "heldOut.seen.right": expect.any(Number) });
   await succeed("examples", "add", "--model", "tiny", "--example", "before.png", "after.png");
   const place = "examples-library";

@@ -12,7 +12,7 @@ const noise: Image = {
   data: Float32Array.from({ length: 24 * 24 * 3 }, () => random.uniform()),
 };
 const squaredError = (a: Image, b: Image) =>
-  a.data.reduce((sum, value, i) => sum + (value - b.data[i]) ** 2, 0);
+  a.data.reduce((sum, value, i) => sum + (value - b.data[i]!) ** 2, 0);
 const flat = createImage(24, 24, [0.2, 0.5, 0.7]);
 
 test.each([
@@ -28,7 +28,7 @@ test("gaussianBlur spreads a point as the Gaussian does", () => {
   const point = createImage(33, 33);
   point.data[(16 * 33 + 16) * 3] = 1;
   const { data } = gaussianBlur(point, 2);
-  const at = (x: number, y: number) => data[(y * 33 + x) * 3];
+  const at = (x: number, y: number) => data[(y * 33 + x) * 3]!;
   expect(at(18, 16) / at(16, 16)).toBeCloseTo(Math.exp(-0.5), 4);
   expect(at(18, 19) / at(16, 16)).toBeCloseTo(Math.exp(-13 / 8), 4);
   expect(data.reduce((sum, value) => sum + value, 0)).toBeCloseTo(1, 4);
@@ -37,13 +37,14 @@ test("gaussianBlur spreads a point as the Gaussian does", () => {
 describe("compressBlocks", () => {
   test("loses little at quality 100 and more at lower ones", () => {
     const errors = [100, 50, 10, 2].map((quality) => squaredError(compressBlocks(noise, quality), noise));
-    expect(errors[0] / noise.data.length).toBeLessThan(1e-4);
+    expect(errors[0]! / noise.data.length).toBeLessThan(1e-4);
     expect(errors).toEqual(errors.toSorted((a, b) => a - b));
   });
 
   test("at the lowest quality leaves each 8 × 8 block almost one colour", () => {
     const { data } = compressBlocks(noise, 1);
-    for (let x = 0; x < 7; x++) expect(Math.abs(data[x * 3 + 1] - data[(x + 1) * 3 + 1])).toBeLessThan(0.02);
+    for (let x = 0; x < 7; x++)
+      expect(Math.abs(data[x * 3 + 1]! - data[(x + 1) * 3 + 1]!)).toBeLessThan(0.02);
   });
 });
 

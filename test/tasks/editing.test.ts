@@ -8,7 +8,7 @@ const size = 64;
 /** The pixels that differ by more than `least` in some channel. */
 function changed(a: Image, b: Image, least = 0.12): (readonly [number, number])[] {
   return [...pixels(a)].filter(([x, y]) =>
-    pixel(a, x, y).some((value, c) => Math.abs(value - pixel(b, x, y)[c]) > least),
+    pixel(a, x, y).some((value, c) => Math.abs(value - pixel(b, x, y)[c]!) > least),
   );
 }
 
@@ -60,7 +60,7 @@ test("replaceObject puts the same object in the place of whatever stands there",
 /** Mean colour of the places in a picture. */
 function meanColor(image: Image, places: readonly (readonly [number, number])[]): number[] {
   const colors = places.map(([x, y]) => pixel(image, x, y));
-  return [0, 1, 2].map((c) => colors.reduce((sum, color) => sum + color[c], 0) / places.length);
+  return [0, 1, 2].map((c) => colors.reduce((sum, color) => sum + color[c]!, 0) / places.length);
 }
 
 describe.each(["recolor", "recolorShape"])("%s", (family) => {
@@ -73,9 +73,9 @@ describe.each(["recolor", "recolorShape"])("%s", (family) => {
       const places = changed(input, output, 0.08);
       const target = colors[task.parameters.become as keyof typeof colors];
       const chroma = (color: readonly number[]) =>
-        color.map((value) => value - (color[0] + color[1] + color[2]) / 3);
+        color.map((value) => value - (color[0]! + color[1]! + color[2]!) / 3);
       const likeness = (color: readonly number[]) =>
-        chroma(color).reduce((sum, value, c) => sum + value * chroma(target)[c], 0);
+        chroma(color).reduce((sum, value, c) => sum + value * chroma(target)[c]!, 0);
       expect(likeness(meanColor(output, places))).toBeGreaterThan(likeness(meanColor(input, places)));
       expect(places.length).toBeLessThan(size * size * 0.5);
     }

@@ -30,7 +30,7 @@ describe.each(families.map((family) => family.name))("%s", (name) => {
   });
 
   test("repeats exactly, and draws other scenes from other streams", () => {
-    const [task, again] = [tasks[0], tasksOf(name, 1)[0]];
+    const [task, again] = [tasks[0]!, tasksOf(name, 1)[0]!];
     expect(again.parameters).toEqual(task.parameters);
     expect(pairOf(again, 32)).toEqual(pairOf(task, 32));
     expect(pairOf(task, 32, 1).input).not.toEqual(pairOf(task, 32).input);

@@ -11,9 +11,10 @@ export const pairRandom = (index: number): Random => Random.of("pair", index);
 
 export const pairOf = (task: Task, size: number, index = 0): Pair => task.pair(pairRandom(index), size);
 
-export const pixel = ({ data, width }: Image, x: number, y: number): number[] => [
-  ...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3),
-];
+export const pixel = ({ data, width }: Image, x: number, y: number): [number, number, number] => {
+  const at = (y * width + x) * 3;
+  return [data[at]!, data[at + 1]!, data[at + 2]!];
+};
 
 /** Every pixel's place, left to right, top to bottom. */
 export function* pixels({ width, height }: Image): Generator<readonly [number, number]> {
@@ -22,7 +23,7 @@ export function* pixels({ width, height }: Image): Generator<readonly [number, n
 
 /** The largest difference of two values at the same place. */
 export const largestDifference = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
-  Array.from(a).reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
+  Array.from(a).reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
 
 export const object = (traits: Partial<SceneObject> = {}): SceneObject => ({
   shape: "sphere",

@@ -25,7 +25,7 @@ function renderBehind(task: Task, index: number) {
 const paletteOf = ({ parameters }: Task) => parameters as unknown as DepthPalette;
 
 /** Hue in turns, or undefined for colours without one. */
-function hueOf([r, g, b]: readonly number[]): number | undefined {
+function hueOf([r, g, b]: readonly [number, number, number]): number | undefined {
   const [most, least] = [Math.max(r, g, b), Math.min(r, g, b)];
   if (most - least < 0.02) return undefined;
   const sixth =
@@ -43,7 +43,7 @@ describe.each(["depth", "depthUnseenPalette"])("%s", (family) => {
       for (const scene of [0, 1]) {
         const { render, output } = renderBehind(task, scene);
         for (const [x, y] of pixels(output)) {
-          const position = depthPosition(render.depth[y * size + x]);
+          const position = depthPosition(render.depth[y * size + x]!);
           const expected = paletteColor(paletteOf(task), position);
           expect(largestDifference(pixel(output, x, y), expected)).toBeLessThan(0.012);
           expect(Math.abs(palettePosition(paletteOf(task), pixel(output, x, y)) - position)).toBeLessThan(
@@ -56,9 +56,9 @@ describe.each(["depth", "depthUnseenPalette"])("%s", (family) => {
   test("keeps near apart from far: brightness changes one way along the palette", () => {
     for (const task of tasksOf(family, 20)) {
       const values = Array.from({ length: 11 }, (_, i) => Math.max(...paletteColor(paletteOf(task), i / 10)));
-      const direction = Math.sign(values[10] - values[0]);
+      const direction = Math.sign(values[10]! - values[0]!);
       for (let i = 1; i < values.length; i++)
-        expect((values[i] - values[i - 1]) * direction).toBeGreaterThan(0);
+        expect((values[i]! - values[i - 1]!) * direction).toBeGreaterThan(0);
     }
   });
 });
@@ -99,7 +99,7 @@ test("normals code each axis in the channel and direction that the task names", 
     for (const [x, y] of pixels(output)) {
       const i = (y * size + x) * 3;
       const expected = axes.map((axis) => {
-        const value = render.normals[i + "xyz".indexOf(axis.at(-1)!)];
+        const value = render.normals[i + "xyz".indexOf(axis.at(-1)!)]!;
         return 0.5 + (axis.startsWith("-") ? -0.5 : 0.5) * value;
       });
       expect(largestDifference(pixel(output, x, y), expected)).toBeLessThan(1e-6);
@@ -110,9 +110,8 @@ test("normals code each axis in the channel and direction that the task names", 
 test("edges have two colours, and lines where objects end", () => {
   for (const task of tasksOf("edges", 4)) {
     const { render, output } = renderBehind(task, 1);
-    const [ink, paper] = [task.parameters.ink, task.parameters.paper].map(
-      (name) => colors[name as keyof typeof colors],
-    );
+    const named = (name: "ink" | "paper") => colors[task.parameters[name] as keyof typeof colors];
+    const [ink, paper] = [named("ink"), named("paper")];
     for (const [x, y] of pixels(output)) {
       const isInk = largestDifference(pixel(output, x, y), ink) < 1e-6;
       if (!isInk) expect(largestDifference(pixel(output, x, y), paper)).toBeLessThan(1e-6);
@@ -132,7 +131,7 @@ test("segmentation gives each class one colour in all pairs of a task", () => {
     });
     // Every pair shows all classes: background (or room wall), ground, both shapes.
     for (const palette of palettes) expect(palette).toEqual(palettes[0]);
-    expect(palettes[0].size).toBe(4);
+    expect(palettes[0]!.size).toBe(4);
   }
 });
 

@@ -35,14 +35,14 @@ describe("tone", () => {
       (input, { parameters }) =>
         (x, y) =>
           pixel(input, x, y).map((value, c) =>
-            String(parameters.channels).includes("rgb"[c]) ? 1 - value : value,
+            String(parameters.channels).includes("rgb"[c]!) ? 1 - value : value,
           ),
     ));
 
   test("channelPermutation reorders the channels", () =>
     expectOutput("channelPermutation", (input, { parameters }) => (x, y) => {
       const old = pixel(input, x, y);
-      return [...String(parameters.order)].map((channel) => old["rgb".indexOf(channel)]);
+      return [...String(parameters.order)].map((channel) => old["rgb".indexOf(channel)]!);
     }));
 
   test("brightness and gamma are curves of each value", () => {
@@ -85,14 +85,13 @@ describe("tone", () => {
       const { output } = pairOf(task, size);
       for (const [x, y] of pixels(output)) {
         const [r, g, b] = pixel(output, x, y);
-        const along = light.map((value, c) => value - dark[c]);
-        const share =
-          ([r, g, b][0] - dark[0]) * along[0] + (g - dark[1]) * along[1] + (b - dark[2]) * along[2];
+        const along = light.map((value, c) => value - dark[c]!);
+        const share = (r - dark[0]) * along[0]! + (g - dark[1]) * along[1]! + (b - dark[2]) * along[2]!;
         const t = share / along.reduce((sum, value) => sum + value * value, 0);
         expect(
           largestDifference(
             [r, g, b],
-            dark.map((value, c) => value + t * along[c]),
+            dark.map((value, c) => value + t * along[c]!),
           ),
         ).toBeLessThan(1e-5);
       }
@@ -170,7 +169,7 @@ describe("low-level", () => {
         ([u, v]) => u >= left && u < left + cell && v >= top && v < top + cell,
       );
       const mean = [0, 1, 2].map(
-        (c) => block.reduce((sum, [u, v]) => sum + pixel(input, u, v)[c], 0) / block.length,
+        (c) => block.reduce((sum, [u, v]) => sum + pixel(input, u, v)[c]!, 0) / block.length,
       );
       expect(largestDifference(pixel(output, x, y), mean)).toBeLessThan(1e-5);
     }
@@ -183,7 +182,7 @@ describe("low-level", () => {
     }
     const roughness = ({ data }: Image) => {
       let sum = 0;
-      for (let i = 3; i < data.length; i++) if (i % (size * 3) >= 3) sum += Math.abs(data[i] - data[i - 3]);
+      for (let i = 3; i < data.length; i++) if (i % (size * 3) >= 3) sum += Math.abs(data[i]! - data[i - 3]!);
       return sum;
     };
     for (const family of ["blur", "motionBlur"])
@@ -197,12 +196,12 @@ describe("low-level", () => {
   test("rain falls with one slant in every pair of a task", () => {
     // Along the true slant the strokes' structure is longest: neighbours in that direction differ least.
     const change = (images: { input: Image; output: Image }, slant: number) => {
-      const delta = images.output.data.map((value, i) => value - (0.06 + 0.84 * images.input.data[i]));
+      const delta = images.output.data.map((value, i) => value - (0.06 + 0.84 * images.input.data[i]!));
       let [sum, count] = [0, 0];
       for (const [x, y] of pixels(images.output)) {
         const [u, v] = [Math.round(x + 5 * Math.sin(slant)), Math.round(y + 5 * Math.cos(slant))];
         if (u < 0 || u >= 64 || v >= 64) continue;
-        sum += Math.abs(delta[(y * 64 + x) * 3] - delta[(v * 64 + u) * 3]);
+        sum += Math.abs(delta[(y * 64 + x) * 3]! - delta[(v * 64 + u) * 3]!);
         count++;
       }
       return sum / count;
@@ -233,18 +232,19 @@ describe("low-level", () => {
 
 test("a sticker is always at the same place, and nothing changes beyond it", () => {
   for (const task of tasksOf("sticker", 8)) {
-    const { x, y, radius, color, shape } = task.parameters as Record<string, number & string>;
+    const { x, y, radius } = task.parameters as Record<"x" | "y" | "radius", number>;
+    const { color, shape } = task.parameters as { color: keyof typeof colors; shape: string };
     for (const scene of [0, 1]) {
       const { input, output } = pairOf(task, size, scene);
       for (let row = 0; row < size; row++)
         for (let column = 0; column < size; column++) {
-          const [dx, dy] = [(column + 0.5) / size - x!, (row + 0.5) / size - y!];
+          const [dx, dy] = [(column + 0.5) / size - x, (row + 0.5) / size - y];
           const [before, after] = [pixel(input, column, row), pixel(output, column, row)];
-          if (Math.hypot(dx, dy) > 1.3 * radius! + 1 / size) expect(after).toEqual(before);
-          const isInside = Math.hypot(dx, dy) < 0.2 * radius! && shape !== "ring";
+          if (Math.hypot(dx, dy) > 1.3 * radius + 1 / size) expect(after).toEqual(before);
+          const isInside = Math.hypot(dx, dy) < 0.2 * radius && shape !== "ring";
           if (isInside)
             after.forEach((value, c) => {
-              expect(value).toBeCloseTo(colors[color as keyof typeof colors][c]!, 5);
+              expect(value).toBeCloseTo(colors[color][c]!, 5);
             });
         }
     }

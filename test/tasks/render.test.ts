@@ -46,7 +46,7 @@ describe("renderScene", () => {
       expect(render.normals[i * 3]).toBeCloseTo((u * depth - center.right) / radius, 4);
       expect(render.normals[i * 3 + 1]).toBeCloseTo((v * depth - center.up) / radius, 4);
       expect(render.normals[i * 3 + 2]).toBeCloseTo((center.forward - depth) / radius, 4);
-      expect(classNames[render.classes[i]]).toBe("sphere");
+      expect(classNames[render.classes[i]!]).toBe("sphere");
     }
     expect(seen).toBeGreaterThan(300);
   });
@@ -65,9 +65,9 @@ describe("renderScene", () => {
     const room = renderScene(sceneOf([], { place: "room" }), size);
     const top = 5;
     const { v } = slopes(top);
-    expect(classNames[room.classes[top]]).toBe("backdrop");
+    expect(classNames[room.classes[top]!]).toBe("backdrop");
     expect(room.depth[top]).toBeCloseTo(10.5 / (Math.cos(pitch) + v * Math.sin(pitch)), 4);
-    expect(classNames[room.classes[size * size - 1]]).toBe("ground");
+    expect(classNames[room.classes[size * size - 1]!]).toBe("ground");
   });
 
   test("marks as an object exactly what changes when it is taken away", () => {
@@ -82,7 +82,7 @@ describe("renderScene", () => {
         for (let i = 0; i < size * size; i++) {
           const isMarked = whole.segmentation[i] === index + 1;
           expect(whole.depth[i] !== rest.depth[i] || whole.classes[i] !== rest.classes[i]).toBe(isMarked);
-          if (isMarked) expect(classNames[whole.classes[i]]).toBe(gone.shape);
+          if (isMarked) expect(classNames[whole.classes[i]!]).toBe(gone.shape);
         }
       });
     }
@@ -93,7 +93,7 @@ describe("renderScene", () => {
       const scene = drawScene(Random.of("sizes", n));
       const small = renderScene(scene, 32).image.data;
       const large = shrink(renderScene(scene, 128).image, 32).data;
-      const error = small.reduce((sum, value, i) => sum + Math.abs(value - large[i]), 0) / small.length;
+      const error = small.reduce((sum, value, i) => sum + Math.abs(value - large[i]!), 0) / small.length;
       expect(error).toBeLessThan(0.015);
     }
   });
@@ -102,7 +102,7 @@ describe("renderScene", () => {
     const lit = (azimuth: number) =>
       renderScene(sceneOf([object()], { light: { azimuth, elevation: 0.7 } }), size);
     const brightness = (scene: ReturnType<typeof lit>, x: number, y: number) =>
-      scene.image.data[(y * size + x) * 3];
+      scene.image.data[(y * size + x) * 3]!;
     const [left, right] = [lit(-1.2), lit(1.2)];
     const middle = Math.floor(size * 0.46);
     expect(brightness(left, 26, middle)).toBeGreaterThan(brightness(left, 38, middle) + 0.1);
@@ -112,7 +112,7 @@ describe("renderScene", () => {
       let sum = 0;
       for (let i = 0; i < size * size; i++)
         if (i % size >= from && i % size < to && !scene.segmentation[i])
-          sum += Math.max(empty[i * 3] - scene.image.data[i * 3] - 0.1, 0);
+          sum += Math.max(empty[i * 3]! - scene.image.data[i * 3]! - 0.1, 0);
       return sum;
     };
     expect(darker(left, 32, 64)).toBeGreaterThan(3 * darker(left, 0, 32));

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Random } from "../../src/random.ts";
 import { shapes } from "../../src/tasks/world/scene.ts";
 import { solids } from "../../src/tasks/world/solids.ts";
+import { vector } from "../../src/tasks/world/vector.ts";
 
 /** Whether a point is in the unit solid, written down apart from the code that meets it with rays. */
 const inside = {
@@ -14,20 +15,22 @@ const inside = {
     y >= 0 && Math.max(Math.abs(x), Math.abs(z)) <= 0.95 * (1 - y / 1.85),
 };
 
+type Point = [number, number, number];
+
 /** Rays from far away to points near the solid, and the place where a fine march first finds the inside. */
 function* rays(random: Random) {
   for (let i = 0; i < 150; i++) {
     const angle = random.uniform(0, 2 * Math.PI);
-    const from = [5 * Math.cos(angle), random.uniform(0.2, 8), 5 * Math.sin(angle)];
-    const to = [random.uniform(-1, 1), random.uniform(0, 2.2), random.uniform(-1, 1)];
-    yield { from, direction: to.map((value, c) => value - from[c]) };
+    const from: Point = [5 * Math.cos(angle), random.uniform(0.2, 8), 5 * Math.sin(angle)];
+    const to: Point = [random.uniform(-1, 1), random.uniform(0, 2.2), random.uniform(-1, 1)];
+    yield { from, direction: to.map((value, c) => value - from[c]!) as Point };
   }
 }
 
 describe.each(shapes)("%s", (shape) => {
   const solid = solids[shape];
-  const at = (from: readonly number[], direction: readonly number[], t: number) =>
-    from.map((value, c) => value + t * direction[c]) as [number, number, number];
+  const at = (from: Point, direction: Point, t: number) =>
+    from.map((value, c) => value + t * direction[c]!) as Point;
 
   test("is met where a march along the ray first comes inside", () => {
     let hits = 0;
@@ -51,7 +54,7 @@ describe.each(shapes)("%s", (shape) => {
   });
 
   test("has outward unit normals and fits its bounds", () => {
-    const normal = new Float64Array(3);
+    const normal = vector();
     for (const { from, direction } of rays(Random.of("normal", shape))) {
       const [ox, oy, oz] = from;
       const [dx, dy, dz] = direction;

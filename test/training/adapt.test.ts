@@ -8,7 +8,7 @@ import { readWeights } from "../../src/chameleon/checkpoint/folder.ts";
 import { loraTargets } from "../../src/chameleon/model/lora.ts";
 import { XPromptError } from "../../src/errors.ts";
 import { Graph, gradients, type Tensor } from "../../src/graph/index.ts";
-import { optimize } from "../../src/training/optimizer/optimizer.ts";
+import { optimize, optimizerSchema } from "../../src/training/optimizer/optimizer.ts";
 import { loadCheckpoint, saveCheckpoint } from "../../src/training/run/checkpoint.ts";
 import type { TrainingTask } from "../../src/training/run/run.ts";
 import type { PackedBatch } from "../../src/training/transformer/data.ts";
@@ -167,8 +167,8 @@ describe.each(modes)("train: %s", (mode, settings) => {
       // Whole models are written in half precision.
       expect(distance(adapted!, whole!)).toBeLessThan(0.02);
       expect(distance(adapted!, alone!)).toBeGreaterThan(0.1);
-      const drawn = await models[1]!.generate({ input: somePicture("c"), instruction: "rain", seed: 1 });
-      expect(drawn.model).toBe(models[1]!.fingerprint);
+      const drawn = await models[1].generate({ input: somePicture("c"), instruction: "rain", seed: 1 });
+      expect(drawn.model).toBe(models[1].fingerprint);
     } finally {
       await Promise.all(models.map((model) => model.release()));
     }
@@ -253,7 +253,13 @@ test("a step computes no gradient of a frozen matrix, and does not copy one", ()
     const { loss } = objective(graph, packing, { ...tiny, ...(adapted && { adapter }) }, 0.1);
     const isFrozen = (name: string) => adapted && !/lora_|token_adapter/.test(name);
     const trained = [...graph.parameters].flatMap(([name, tensor]) => (isFrozen(name) ? [] : [tensor]));
-    const settings = { beta1: 0.9, beta2: 0.9, epsilon: 1e-8, weightDecay: 0, clipNorm: 1 };
+    const settings = optimizerSchema.parse({
+      beta1: 0.9,
+      beta2: 0.9,
+      epsilon: 1e-8,
+      weightDecay: 0,
+      clipNorm: 1,
+    });
     const { outputs } = optimize(graph, trained, gradients(loss, trained), settings);
     expect(Object.keys(outputs)).toHaveLength(3 * trained.length);
     const made = new Set<string>();

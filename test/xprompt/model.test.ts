@@ -487,7 +487,8 @@ describe("options out of range", () => {
     ["topK", [-1, 1.5, Number.NaN, "3"], "a whole number from 0"],
     ["topP", [0, -1, 1.01, Number.NaN], "a number above 0, up to 1"],
     ["samples", [0, 65, 1.5, Number.NaN, -1, "2", 1e9], "a whole number from 1 to 64"],
-    ["seed", [-1, 1.5, 1e20, 2 ** 53, Number.NaN, "7", 7n], "a whole number from 0 to 2^53 - 1"],
+    ["seed", [-1, 1.5, Number.NaN, "7", 7n], "a whole number from 0"],
+    ["seed", [1e20, 2 ** 53], "a whole number from 0 to 2^53 - 1"],
     [
       "guidance",
       [-1, 101, Number.NaN, "3", { image: -1 }, { examples: Number.NaN }, { words: 2 }, []],
@@ -752,7 +753,7 @@ describe("loading", () => {
     ])("config.json with %s = %j", async (key, value) => {
       const config = JSON.parse(await readFile(place("config.json"), "utf8"));
       const [group, last] = key.includes(".") ? key.split(".") : [undefined, key];
-      (group ? config[group] : config)[last!] = value;
+      (group ? config[group] : config)[last] = value;
       await damaged("config.json", JSON.stringify(config), async () => {
         await refusal(load());
       });

@@ -240,7 +240,7 @@ export function mergeAdapter<W extends Initializer>(
   for (const nameA of [...weights.keys()].filter((name) => name.endsWith(".lora_A.weight"))) {
     const [a, b] = [part(nameA), part(nameA.replace(".lora_A.", ".lora_B."))];
     const [rank, columns] = a.shape;
-    if (rank !== lora?.rank || b.shape[1] !== rank)
+    if (!lora || rank !== lora.rank || b.shape[1] !== rank)
       throw misfit(nameA, `rank ${lora?.rank}`, `[${a.shape}] and [${b.shape}]`);
     const matrix = change(nameA.replace(".lora_A.", "."), [b.shape[0], columns]);
     addProduct(matrix, b.data, a.data, rank, lora.alpha / lora.rank);

@@ -2,10 +2,9 @@
  * @file Batched decoding: the sequences of one or several requests share every run of the model. Requests join and leave
  * between runs. The logits of a row do not depend on what else is in the batch.
  */
-import { requireRoom } from "../../runtime/memory.ts";
+import { Admission, type BatchLimits, type BatchNeed } from "./admission.ts";
 import type { CacheBlock, KeyValueCache } from "./cache.ts";
-import type { Decoder, TokenSpan } from "./decoder.ts";
-import { sequencesMemory } from "./memory.ts";
+import { type Decoder, PREFILL_CHUNK, type TokenSpan } from "./decoder.ts";
 
 /** What a row begins with. Rows of one call that begin with the same object are prefilled once. */
 export interface Prefix {
@@ -24,15 +23,6 @@ export const prefixLength = ({ blocks, tokens }: Prefix): number =>
 export interface Row {
   /** Logits of its next token, `[vocabulary]`. */
   readonly logits: Float32Array;
-}
-
-/** What a request will take at most. */
-export interface BatchNeed {
-  /** What this is for, in errors: "generating". */
-  readonly doing: string;
-  readonly rows: number;
-  /** Slots of the longest row, its prefix included. */
-  readonly slots: number;
 }
 
 /** A row as the batch keeps it. */
@@ -58,22 +48,24 @@ export class Batch {
   private readonly removed = new Set<Row>();
   private isRunning = false;
   private isDue = false;
+  private readonly admission: Admission;
 
-  constructor(private readonly decoder: Decoder) {
+  /** @param limits without, members may take what memory there is */
+  constructor(
+    private readonly decoder: Decoder,
+    limits?: BatchLimits,
+  ) {
     this.cache = decoder.newCache(0);
+    this.admission = new Admission(decoder.config, limits);
   }
 
   /**
-   * Joins the batch, without rows as yet.
-   * @throws XPromptError when the rows would take more memory than there is
+   * Joins the batch, without rows as yet. Where limits leave no room, it waits for its turn.
+   * @throws XPromptError when there never will be room
+   * @throws the signal's reason, once it is aborted
    */
   async join(need: BatchNeed): Promise<BatchMember> {
-    await requireRoom(
-      need.doing,
-      sequencesMemory(this.decoder.config, need.rows, need.slots),
-      `${need.rows} sequences of ${need.slots} tokens, one for each sample and condition of its guidance`,
-      "ask for fewer samples, give fewer examples or a shorter prompt, or no guidance",
-    );
+    await this.admission.enter(need);
     const member: BatchMember = new BatchMember({
       do: (work) => {
         this.work.set(member, work);
@@ -83,8 +75,8 @@ export class Batch {
         for (const row of rows) this.removed.add(row);
       },
       leave: () => {
-        this.members.delete(member);
-        this.work.delete(member);
+        if (!this.members.delete(member)) return;
+        this.admission.leave(need);
         this.wake();
       },
     });
@@ -110,20 +102,28 @@ export class Batch {
 
   private start(): void {
     this.isRunning = true;
-    this.run().finally(() => {
-      this.isRunning = false;
-      this.wake();
-    });
+    this.run()
+      .catch((error: unknown) => {
+        for (const { failed } of this.work.values()) failed(error);
+        this.work.clear();
+      })
+      .finally(() => {
+        this.isRunning = false;
+        this.wake();
+      });
   }
 
-  /** Lets rows leave, prefills those of one member, and takes a step of the others. */
+  /** Lets rows leave, prefills some that join, and takes a step of the others. */
   private async run(): Promise<void> {
     this.takeOut();
+    let prefilled = 0;
     for (const [member, work] of this.work) {
       if (!("prefixes" in work)) continue;
       this.work.delete(member);
       await this.prefill(work.prefixes).then(work.done, work.failed);
-      break; // the next one's turn comes after a step, so that nobody waits for all of them
+      // Those who decode do not wait for all who join at once.
+      for (const { tokens } of new Set(work.prefixes)) prefilled += tokens.length;
+      if (prefilled >= PREFILL_CHUNK) break;
     }
     const steps = [...this.work].flatMap(([member, work]) => ("tokens" in work ? [{ member, work }] : []));
     if (steps.length === 0) return;
@@ -146,15 +146,18 @@ export class Batch {
     this.removed.clear();
   }
 
+  /** Reads prefixes, those of equal length in one run, and adds a row for each. */
   private async prefill(prefixes: readonly Prefix[]): Promise<Row[]> {
     const { vocabularySize } = this.decoder.config;
-    const made = new Map<Prefix, LiveRow[]>();
-    // Prefixes of equal length are one run.
+    const read = [];
     for (const group of byLength(new Set(prefixes))) {
       const cache = this.decoder.newCache(group.length);
       for (const [row, { blocks }] of group.entries()) for (const block of blocks) cache.append(row, block);
       const spans = group.map(({ tokens, position }) => spanAt(position, tokens));
-      const logits = await this.decoder.forward(spans, cache);
+      read.push({ group, cache, logits: await this.decoder.forward(spans, cache) });
+    }
+    const made = new Map<Prefix, LiveRow[]>(prefixes.map((prefix) => [prefix, []]));
+    for (const { group, cache, logits } of read) {
       const copies = group.flatMap((prefix, i) => prefixes.filter((each) => each === prefix).map(() => i));
       if (this.rows.length === 0 && copies.length === group.length) this.cache = cache;
       else this.cache.addRows(cache, copies);
@@ -165,7 +168,7 @@ export class Batch {
           position: position + tokens.length,
         };
         this.rows.push(row);
-        made.set(group[i]!, [...(made.get(group[i]!) ?? []), row]);
+        made.get(group[i]!)!.push(row);
       }
     }
     return prefixes.map((prefix) => made.get(prefix)!.shift()!);

@@ -224,10 +224,13 @@ export class KeyValueCache {
   ): void {
     const into = this.buffers[layer]![kind];
     const slot = this.lengths[row]!;
+    const size = count * this.headDim;
     for (let head = 0; head < this.heads; head++) {
-      const start = offset + head * count * this.headDim;
-      const part = from.subarray(start, start + count * this.headDim);
-      into.set(part, ((row * this.heads + head) * this.slots + slot) * this.headDim);
+      const start = offset + head * size;
+      const to = ((row * this.heads + head) * this.slots + slot) * this.headDim;
+      // One token is copied faster number by number than by a view.
+      if (count === 1) for (let i = 0; i < size; i++) into[to + i] = from[start + i]!;
+      else into.set(from.subarray(start, start + size), to);
     }
   }
 }

@@ -7,23 +7,42 @@ import { Batch, type Prefix } from "./batch.ts";
 import { decode, type Guidance, type Sequence } from "./decode.ts";
 import type { Decoder } from "./decoder.ts";
 import { type Grammar, type GrammarState, layOut, type Mode, modes, type PictureLayout } from "./grammar.ts";
-import { mergeGuidanceSteps, type Sampling, samplingSchema } from "./sampling.ts";
+import {
+  guidanceWeight,
+  mergeGuidanceSteps,
+  type Sampling,
+  samplesSchema,
+  samplingSchema,
+} from "./sampling.ts";
 
-const MAX_SAMPLES = 64;
-const weight = z.number().min(0).max(100);
-
-/** What may be asked of `complete`. Each setting's description ends the sentence "expected …". */
-export const completeSchema = samplingSchema.extend({
-  mode: z.enum(modes).describe(`one of ${modes.join(", ")}`),
-  maxTokens: z.int().min(1).optional().describe("a whole number from 1"),
-  seed: z.int().min(0).optional().describe("a whole number from 0 to 2^53 - 1"),
-  samples: z.int().min(1).max(MAX_SAMPLES).default(1).describe(`a whole number from 1 to ${MAX_SAMPLES}`),
+/** What may be asked of `complete`. Descriptions are the help of the command line. */
+export const completeSchema = z.strictObject({
+  mode: z.enum(modes).describe("what to make"),
+  maxTokens: z
+    .int()
+    .min(1)
+    .optional()
+    .describe(
+      "the most tokens to make. Defaults to 256 for text, to a picture's for a picture, to both for both",
+    ),
+  ...samplesSchema.shape,
+  ...samplingSchema.shape,
   guidance: z
-    .union([weight, z.strictObject({ image: weight.optional(), text: weight.optional() })])
+    .union([
+      guidanceWeight,
+      z.strictObject({ image: guidanceWeight.optional(), text: guidanceWeight.optional() }),
+    ])
     .default(1)
-    .describe("a number from 0 to 100, or one for each of image and text"),
-  separator: z.boolean().default(true).describe("true or false"),
+    .describe(
+      "how strongly pictures follow the words of the prompt (or its pictures, without words), or image=2,text=3",
+    ),
+  separator: z
+    .boolean()
+    .default(true)
+    .describe("end the prompt with the separator, which asks for an answer"),
 });
+/** The settings of a completion as a caller gives them. */
+export type CompleteSettings = z.input<typeof completeSchema>;
 
 /** How strongly pictures follow the pictures and the words before them; 1 is plain sampling. */
 export interface CompletionGuidance {

@@ -3,7 +3,8 @@
  * descriptions and completions are all made by it; they differ in what may follow and under which conditions.
  */
 import type { Random } from "../../random.ts";
-import { type Batch, type BatchNeed, type Prefix, prefixLength, type Row } from "./batch.ts";
+import type { BatchNeed } from "./admission.ts";
+import { type Batch, type Prefix, prefixLength, type Row } from "./batch.ts";
 import { guidedLogits, type Sampling, sample } from "./sampling.ts";
 
 /** Conditions that logits are mixed from, and the weight of each step between them (see `guide`). */
@@ -155,13 +156,14 @@ const othersOf = (guidance: Guidance | undefined): Prefix[] =>
 
 function needOf(
   sequences: readonly Sequence[],
-  { doing, maxTokens, maxRows }: Pick<DecodeOptions, "doing" | "maxTokens" | "maxRows">,
+  { doing, maxTokens, maxRows, signal }: DecodeOptions,
 ): BatchNeed {
   const prefixes = sequences.flatMap(({ prefix, guidance }) => [prefix, ...othersOf(guidance)]);
   return {
     doing,
     rows: maxRows ?? prefixes.length,
     slots: Math.max(...prefixes.map(prefixLength)) + maxTokens,
+    signal,
   };
 }
 

@@ -47,7 +47,7 @@ export function stylePairs(sets: readonly IconSet[]): ReadonlyMap<string, readon
 
 /** The example's own answer is always among the candidates: a copy of the example must not pass. */
 export function drawStyleTask({ from, to, names }: StylePair, random: Random, size: number): StyleTask {
-  const [shown, asked] = random.shuffle(names) as [string, string];
+  const [shown, asked] = random.pair(names);
   const picture = (set: IconSet, name: string) => iconPicture(set.icons.get(name)!.layers(), size);
   const rest = random.shuffle([...to.icons.keys()].sort().filter((name) => name !== shown && name !== asked));
   const candidates = random.shuffle([asked, shown, ...rest.slice(0, CANDIDATES - 2)]);
@@ -129,7 +129,7 @@ export function drawEdit(edit: Edit, { color, icons }: Editable, random: Random,
   const paint = random.pick(
     paints.filter((paint) => Math.hypot(...paint.map((v, c) => v - color[c]!)) > OTHER),
   );
-  const [shown, asked] = random.shuffle(icons) as [Editable["icons"][number], Editable["icons"][number]];
+  const [shown, asked] = random.pair(icons);
   const pair = ({ icon, layer }: Editable["icons"][number]) => {
     const layers = icon.layers();
     const changed = edit === "remove" ? [] : [recoloured(layers[layer]!, paint)];

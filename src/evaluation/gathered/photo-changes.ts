@@ -72,7 +72,7 @@ function grade(random: Random): Changer {
     const l = luma(r, g, b);
     const light = l * l * (3 - 2 * l);
     for (const [c, old] of [r, g, b].entries())
-      out[at + c] = old + strength * ((1 - light) * teal![c]! + light * orange![c]!);
+      out[at + c] = old + strength * ((1 - light) * teal[c]! + light * orange[c]!);
   });
 }
 

@@ -6,14 +6,7 @@
  */
 import { drawScene, type Random, type Scene } from "../../tasks/index.ts";
 import { nounPhrase, relation, withArticle } from "../../tasks/world/caption.ts";
-import {
-  type Color,
-  colorNames,
-  type SceneObject,
-  type Shape,
-  type Size,
-  shapes,
-} from "../../tasks/world/scene.ts";
+import { colorNames, type SceneObject, type Size, shapes } from "../../tasks/world/scene.ts";
 import type { Detection } from "../judges/detect.ts";
 
 export const kinds = ["single_object", "two_object", "counting", "colors", "position", "color_attr"] as const;
@@ -35,8 +28,8 @@ const setting = "before a plain background";
 const numbers = ["no", "one", "two", "three", "four"];
 
 export function drawPrompt(kind: Kind, random: Random): Prompt {
-  const [shape, otherShape] = random.shuffle(shapes) as [Shape, Shape];
-  const [color, otherColor] = random.shuffle(colorNames) as [Color, Color];
+  const [shape, otherShape] = random.pair(shapes);
+  const [color, otherColor] = random.pair(colorNames);
   const [thing, other]: [Thing, Thing] = [
     { shape, color },
     { shape: otherShape, color: otherColor },

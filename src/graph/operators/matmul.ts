@@ -60,10 +60,10 @@ const product = operator<Product>("matmul", {
   },
 });
 
-function lastTwo({ shape }: Tensor, transposed: boolean): readonly Dim[] {
+function lastTwo({ shape }: Tensor, transposed: boolean): readonly [Dim, Dim] {
   if (shape.length < 2) throw new ShapeError(`expected a matrix, got ${formatShape(shape)}`);
-  const pair = shape.slice(-2);
-  return transposed ? pair.reverse() : pair;
+  const [rows, columns] = shape.slice(-2) as [Dim, Dim];
+  return transposed ? [columns, rows] : [rows, columns];
 }
 
 const leading = ({ shape }: Tensor): Shape => shape.slice(0, -2);

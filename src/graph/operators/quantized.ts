@@ -76,8 +76,8 @@ const transposed = operator<Quantization & { readonly width: number }>("quantize
     checkWeight(codes!, scales!, dy!.shape.at(-1) as number, width, quantization);
     return { dtype: "float32", shape: [...dy!.shape.slice(0, -1), width] };
   },
-  emit(writer, [dy, codes, scales], { width, bits, blockSize }, { inputs: [, { shape }] }) {
-    const [out, blocks] = shape as readonly [number, number];
+  emit(writer, [dy, codes, scales], { width, bits, blockSize }, { inputs: [, weight] }) {
+    const [out, blocks] = weight!.shape as readonly [number, number];
     // Rows 0 … out − 1, counted from Size(dY) mod out = 0. With constant rows the matrix would be constant, too, and
     // onnxruntime would keep all of it in float32.
     const number = (value: number) =>

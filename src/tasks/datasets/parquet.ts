@@ -206,7 +206,7 @@ const limited: Compressors = Object.fromEntries(
     codec,
     (input: Uint8Array, length: number) => {
       if (length > maxGroupBytes) throw new Error(`a page claims ${length} bytes`);
-      return decompress!(input, length);
+      return decompress(input, length);
     },
   ]),
 );

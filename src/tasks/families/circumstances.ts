@@ -5,7 +5,7 @@ import { floors, isOutdoors, places, seasons, times } from "../world/scene.ts";
 import { edited } from "./source.ts";
 
 function drawSeason(random: Random): Change {
-  const [from, to] = random.shuffle(seasons);
+  const [from, to] = random.pair(seasons);
   return {
     parameters: { from, to },
     images: edited(
@@ -20,7 +20,7 @@ function drawSeason(random: Random): Change {
 }
 
 function drawTimeOfDay(random: Random): Change {
-  const [from, to] = random.shuffle(times);
+  const [from, to] = random.pair(times);
   return {
     parameters: { from, to },
     images: edited(
@@ -35,7 +35,7 @@ function drawTimeOfDay(random: Random): Change {
 }
 
 function drawPlaceChange(random: Random): Change {
-  const [from, to] = random.shuffle(places);
+  const [from, to] = random.pair(places);
   const hue = random.uniform();
   const floor = random.pick(floors);
   const name = (place: string) => (place === "studio" ? "a plain background" : `a ${place}`);

@@ -32,30 +32,32 @@ const rounded = (values: readonly number[]): string => values.map((value) => val
 /** Each channel a weighted sum of the three, stretched and shifted so that every colour stays in gamut. */
 function drawAffine(random: Random): Change {
   const rows = Array.from({ length: 3 }, () => {
-    const raw = Array.from({ length: 3 }, () => random.normal());
+    const raw = [random.normal(), random.normal(), random.normal()] as const;
     const total = raw.reduce((sum, weight) => sum + Math.abs(weight), 0);
     const reach = random.uniform(0.75, 1);
-    const weights = raw.map((weight) => (weight / total) * reach);
+    const weights = raw.map((weight) => (weight / total) * reach) as [number, number, number];
     const lowest = weights.reduce((sum, weight) => sum + Math.min(weight, 0), 0);
     return { weights, offset: -lowest + random.uniform(0, 1 - reach) };
   });
   const map: PixelMap = (r, g, b, out, at) => {
     for (let c = 0; c < 3; c++) {
-      const { weights, offset } = rows[c];
+      const { weights, offset } = rows[c]!;
       out[at + c] = weights[0] * r + weights[1] * g + weights[2] * b + offset;
     }
   };
   return byPixel(map, { matrix: rounded(rows.flatMap(({ weights, offset }) => [...weights, offset])) });
 }
 
+type Curve = (position: number) => number;
+
 /** Smooth through `values` at even steps over [0, 1]. */
-function curve(values: readonly number[]): (position: number) => number {
+function curve(values: readonly number[]): Curve {
   const last = values.length - 1;
   return (position) => {
     const at = Math.min(Math.max(position, 0), 1) * last;
     const i = Math.min(Math.floor(at), last - 1);
     const part = (1 - Math.cos(Math.PI * (at - i))) / 2;
-    return values[i] + (values[i + 1] - values[i]) * part;
+    return values[i]! + (values[i + 1]! - values[i]!) * part;
   };
 }
 
@@ -69,11 +71,11 @@ function drawCurves(random: Random): Change {
       i === 0 ? start : i % 2 === (start < 0.5 ? 1 : 0) ? random.uniform(0.6, 1) : random.uniform(0, 0.4),
     );
   });
-  const curves = points.map(curve);
+  const [red, green, blue] = points.map(curve) as [Curve, Curve, Curve];
   const map: PixelMap = (r, g, b, out, at) => {
-    out[at] = curves[0](r);
-    out[at + 1] = curves[1](g);
-    out[at + 2] = curves[2](b);
+    out[at] = red(r);
+    out[at + 1] = green(g);
+    out[at + 2] = blue(b);
   };
   return byPixel(map, { curves: points.map(rounded).join(", ") });
 }
@@ -84,7 +86,7 @@ function drawCorners(random: Random): Change {
   do order = random.shuffle([0, 1, 2, 3, 4, 5, 6, 7]);
   while (order.filter((to, from) => to === from).length > 2);
   const map: PixelMap = (r, g, b, out, at) => {
-    const to = order[(r > 0.5 ? 1 : 0) + (g > 0.5 ? 2 : 0) + (b > 0.5 ? 4 : 0)];
+    const to = order[(r > 0.5 ? 1 : 0) + (g > 0.5 ? 2 : 0) + (b > 0.5 ? 4 : 0)]!;
     out[at] = to & 1;
     out[at + 1] = (to >> 1) & 1;
     out[at + 2] = to >> 2;
@@ -97,7 +99,7 @@ function drawBands(random: Random): Change {
   const palette = drawDistinctColors(random, random.integer(3, 6));
   const map: PixelMap = (r, g, b, out, at) => {
     const band = Math.min(Math.floor(luma(r, g, b) * palette.length), palette.length - 1);
-    out.set(palette[band], at);
+    out.set(palette[band]!, at);
   };
   return byPixel(map, { palette: palette.map(rounded).join(", ") });
 }
@@ -105,7 +107,7 @@ function drawBands(random: Random): Change {
 /** Each hue turns by an angle of its own; grays stay. */
 function drawHues(random: Random): Change {
   const shifts = Array.from({ length: 6 }, () => random.uniform(-0.5, 0.5));
-  const shift = curve([...shifts, shifts[0]]);
+  const shift = curve([...shifts, shifts[0]!]);
   const map: PixelMap = (r, g, b, out, at) => {
     const value = Math.max(r, g, b);
     const span = value - Math.min(r, g, b);

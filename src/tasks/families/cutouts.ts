@@ -17,7 +17,7 @@ import {
   type TaskFamily,
 } from "../task.ts";
 import { withArticle } from "../world/caption.ts";
-import { colorNames, colors } from "../world/scene.ts";
+import { colorNames, colors, type Rgb } from "../world/scene.ts";
 import { photoPart } from "../worlds/backdrop.ts";
 import { cropSquare } from "../worlds/crop.ts";
 import { toneOf } from "../worlds/icons.ts";
@@ -150,7 +150,7 @@ export function photoFamilies({ photos, cutouts }: Gathered): readonly TaskFamil
   }
 
   function drawMask(random: Random): Change {
-    const [ink, paper] = drawDistinctColors(random, 2);
+    const [ink, paper] = drawDistinctColors(random, 2) as [Rgb, Rgb];
     return {
       parameters: {
         ink: ink.map((v) => v.toFixed(2)).join(" "),
@@ -176,7 +176,7 @@ export function photoFamilies({ photos, cutouts }: Gathered): readonly TaskFamil
           const l = luma(r, g, b);
           for (const [c, value] of [r, g, b].entries()) {
             const rest = look === "gray" ? l : look === "dark" ? value * 0.3 : 0.7 + value * 0.3;
-            out[at + c] = rest + (value - rest) * cover[at];
+            out[at + c] = rest + (value - rest) * cover[at]!;
           }
         });
       }),

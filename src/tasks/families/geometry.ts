@@ -72,8 +72,9 @@ function drawTranspose(random: Random): Change {
 
 function drawShift(random: Random): Change {
   const eighths = random.integer(2, 4);
-  const direction = random.pick(["left", "right", "up", "down"]);
-  const [dx, dy] = { left: [1, 0], right: [-1, 0], up: [0, 1], down: [0, -1] }[direction]!;
+  const direction = random.pick(["left", "right", "up", "down"] as const);
+  const steps = { left: [1, 0], right: [-1, 0], up: [0, 1], down: [0, -1] } as const;
+  const [dx, dy] = steps[direction];
   return {
     parameters: { eighths, direction },
     images: moved((x, y, size, at) => {
@@ -134,7 +135,7 @@ function drawShuffleQuarters(random: Random): Change {
     parameters: { order: order.join("") },
     images: moved((x, y, size, at) => {
       const half = size / 2;
-      const from = order[(y < half ? 0 : 2) + (x < half ? 0 : 1)];
+      const from = order[(y < half ? 0 : 2) + (x < half ? 0 : 1)]!;
       at[0] = (x % half) + (from & 1 ? half : 0);
       at[1] = (y % half) + (from & 2 ? half : 0);
     }),

@@ -19,11 +19,11 @@ function drawNoise(random: Random): ReversibleChange {
         const hit = pairRandom.uniform();
         for (let c = 0; c < 3; c++) {
           if (kind === "speckle") values[i + c] = hit < strength / 2 ? -1 : hit > 1 - strength / 2 ? 1 : 0;
-          else values[i + c] = kind === "gray" && c > 0 ? values[i] : pairRandom.normal(0, strength);
+          else values[i + c] = kind === "gray" && c > 0 ? values[i]! : pairRandom.normal(0, strength);
         }
       }
       const noise = enlarge({ width: grains, height: grains, data: values }, size, "blocks");
-      return mapValues(image, (value, i) => value + noise.data[i]);
+      return mapValues(image, (value, i) => value + noise.data[i]!);
     }),
     words: {
       instructions: [`add ${kind} noise`, "make the picture grainy"],

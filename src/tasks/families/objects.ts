@@ -169,26 +169,27 @@ function drawShapeRecolor(random: Random): Change {
 
 function drawResize(random: Random): Change {
   const kind = random.pick([drawShapeKind, drawColorKind])(random);
-  const [from, to] = random.shuffle(["small", "large"] as const);
+  const [from, to] = random.pair(["small", "large"] as const);
   return drawModification(kind, { size: to }, to, { size: from });
 }
 
 function drawRetexture(random: Random): Change {
   const kind = random.pick([drawShapeKind, drawColorKind])(random);
-  const [from, to] = random.shuffle(materials);
+  const [from, to] = random.pair(materials);
   return drawModification(kind, { material: to }, to, { material: from });
 }
 
 function drawMove(random: Random): Change {
   const kind = drawColorKind(random);
-  const direction = random.pick(["to the left", "to the right", "closer", "farther away"]);
+  const direction = random.pick(["to the left", "to the right", "closer", "farther away"] as const);
   const distance = random.uniform(1.2, 1.8);
-  const [dx, dz] = {
+  const steps = {
     "to the left": [-distance, 0],
     "to the right": [distance, 0],
     closer: [0, -distance],
     "farther away": [0, distance],
-  }[direction]!;
+  } as const;
+  const [dx, dz] = steps[direction];
   return {
     parameters: { objects: kind.phrase, direction, distance },
     images: edited(
@@ -256,7 +257,7 @@ function drawSwap(): Change {
     images: edited(
       () => ({ count: 2 }),
       (scene) => {
-        const [a, b] = scene.objects;
+        const [a, b] = scene.objects as [SceneObject, SceneObject];
         return {
           ...scene,
           objects: [

@@ -14,7 +14,8 @@ export function outlines({ image, segmentation, classes, normals }: Render): Uin
     if (segmentation[a] === 0) return false;
     const [p, q] = [a * 3, b * 3];
     return (
-      normals[p] * normals[q] + normals[p + 1] * normals[q + 1] + normals[p + 2] * normals[q + 2] < crease
+      normals[p]! * normals[q]! + normals[p + 1]! * normals[q + 1]! + normals[p + 2]! * normals[q + 2]! <
+      crease
     );
   };
   for (let y = 0, pixel = 0; y < height; y++)

@@ -56,7 +56,7 @@ const drawDepth =
     const table = Array.from({ length: 256 }, (_, i) => paletteColor(palette, i / 255));
     return {
       parameters: { ...palette },
-      images: from((shot) => paint(shot, (i) => table[Math.round(depthPosition(shot.depth[i]) * 255)])),
+      images: from((shot) => paint(shot, (i) => table[Math.round(depthPosition(shot.depth[i]!) * 255)]!)),
       ...mapWords("depth map"),
     };
   };
@@ -64,11 +64,11 @@ const drawDepth =
 function drawNormals(random: Random): ReversibleChange {
   const axes = random.shuffle([0, 1, 2]);
   const signs = axes.map(() => (random.chance(0.5) ? 1 : -1));
-  const code = axes.map((axis, c) => (signs[c] > 0 ? "" : "-") + "xyz"[axis]).join(",");
+  const code = axes.map((axis, c) => (signs[c]! > 0 ? "" : "-") + "xyz"[axis]).join(",");
   return {
     parameters: { code },
     images: from((shot) =>
-      paint(shot, (i) => axes.map((axis, c) => 0.5 + 0.5 * signs[c] * shot.normals[i * 3 + axis])),
+      paint(shot, (i) => axes.map((axis, c) => 0.5 + 0.5 * signs[c]! * shot.normals[i * 3 + axis]!)),
     ),
     ...mapWords("normal map"),
   };
@@ -85,8 +85,8 @@ const hex = (color: readonly number[]): string =>
 
 /** Two shapes, always both there, so that one example shows the colour of every class. */
 function drawSegmentation(random: Random): ReversibleChange {
-  const [first, second] = random.shuffle(shapes);
-  const [sky, ground, a, b] = drawDistinctColors(random, 4);
+  const [first, second] = random.pair(shapes);
+  const [sky, ground, a, b] = drawDistinctColors(random, 4) as [Rgb, Rgb, Rgb, Rgb];
   const palette = new Map<number, Rgb>([
     [classOf("sky"), sky],
     [classOf("backdrop"), sky],
@@ -96,7 +96,7 @@ function drawSegmentation(random: Random): ReversibleChange {
   ]);
   return {
     parameters: { background: hex(sky), ground: hex(ground), [first]: hex(a), [second]: hex(b) },
-    images: from((shot) => paint(shot, (i) => palette.get(shot.classes[i])!), {
+    images: from((shot) => paint(shot, (i) => palette.get(shot.classes[i]!)!), {
       wanted: [{ shape: first }, { shape: second }],
       allowed: ({ shape }) => shape === first || shape === second,
     }),
@@ -107,7 +107,7 @@ function drawSegmentation(random: Random): ReversibleChange {
 /** As many objects in every pair, coloured in their order from left to right. */
 function drawInstances(random: Random): ReversibleChange {
   const count = random.integer(2, 3);
-  const [background, ...palette] = drawDistinctColors(random, count + 1);
+  const [background, ...palette] = drawDistinctColors(random, count + 1) as [Rgb, ...Rgb[]];
   return {
     parameters: { background: hex(background), order: palette.map(hex).join(" ") },
     images: from(
@@ -115,7 +115,7 @@ function drawInstances(random: Random): ReversibleChange {
         const { objects } = shot.scene;
         const fromLeft = objects.toSorted((a, b) => a.x / a.z - b.x / b.z);
         const colorOf = [background, ...objects.map((object) => palette[fromLeft.indexOf(object)])];
-        return paint(shot, (i) => colorOf[shot.segmentation[i]]);
+        return paint(shot, (i) => colorOf[shot.segmentation[i]!]!);
       },
       { count },
     ),
@@ -124,7 +124,7 @@ function drawInstances(random: Random): ReversibleChange {
 }
 
 function drawEdges(random: Random): ReversibleChange {
-  const [ink, paper] = random.shuffle(colorNames);
+  const [ink, paper] = random.pair(colorNames);
   return {
     parameters: { ink, paper },
     images: from((shot) => {
@@ -145,7 +145,7 @@ function drawEdges(random: Random): ReversibleChange {
 /** Every object of one shape painted, the rest dark: which shape and which colours, the example tells. */
 function drawMask(random: Random): Change {
   const shape = random.pick(shapes);
-  const [ink, paper] = random.shuffle(colorNames);
+  const [ink, paper] = random.pair(colorNames);
   return {
     parameters: { shape, ink, paper },
     images: from(
@@ -161,7 +161,7 @@ function drawMask(random: Random): Change {
 
 /** A box drawn around the one object of a colour. */
 function drawDetection(random: Random): ReversibleChange {
-  const [target, line] = random.shuffle(colorNames);
+  const [target, line] = random.pair(colorNames);
   return {
     parameters: { target, line },
     images: from(
@@ -204,7 +204,7 @@ function drawCutOut(random: Random): ReversibleChange {
     images: from((shot) => {
       const plain = mapPixels(shot.image, (_r, _g, _b, out, at) => out.set([r, g, b], at));
       for (let i = 0; i < shot.segmentation.length; i++)
-        if (shot.segmentation[i] > 0) plain.data.set(shot.image.data.subarray(i * 3, i * 3 + 3), i * 3);
+        if (shot.segmentation[i]! > 0) plain.data.set(shot.image.data.subarray(i * 3, i * 3 + 3), i * 3);
       return plain;
     }),
     words: {

@@ -1,7 +1,7 @@
 /** @file Style: the same scene as another kind of picture; and back to the photograph-like one. */
 import {
   gaussianBlur,
-  luma,
+  lumaAt,
   mapPixels,
   mapValues,
   saturate,
@@ -33,22 +33,21 @@ const styleWords = (style: string): Pick<ReversibleChange, "words" | "reverseWor
 /** Every region (object, or class of background) in its mean colour, lighter and darker than the mean. */
 function flatten(shot: Shot, contrast: number): Image {
   const { image, segmentation, classes } = shot;
-  const region = (i: number) => segmentation[i] * 16 + classes[i];
+  const region = (i: number) => segmentation[i]! * 16 + classes[i]!;
   const sums = new Map<number, Float64Array>();
   for (let i = 0; i < segmentation.length; i++) {
     const sum = sums.get(region(i)) ?? new Float64Array(4);
-    for (let c = 0; c < 3; c++) sum[c] += image.data[i * 3 + c];
-    sum[3]++;
+    for (let c = 0; c < 3; c++) sum[c]! += image.data[i * 3 + c]!;
+    sum[3]!++;
     sums.set(region(i), sum);
   }
   const out = createImage(image.width, image.height);
   for (let i = 0; i < segmentation.length; i++) {
-    const [r, g, b, count] = sums.get(region(i))!;
-    const [pr, pg, pb] = image.data.subarray(i * 3, i * 3 + 3);
-    const isObject = segmentation[i] > 0;
-    const tone = luma(pr, pg, pb) > luma(r, g, b) / count ? 1 + contrast : 1 - contrast;
-    for (const [c, sum] of [r, g, b].entries())
-      out.data[i * 3 + c] = Math.min((sum / count) * (isObject ? tone : 1), 1);
+    const sum = sums.get(region(i))!;
+    const count = sum[3]!;
+    const isObject = segmentation[i]! > 0;
+    const tone = lumaAt(image.data, i * 3) > lumaAt(sum, 0) / count ? 1 + contrast : 1 - contrast;
+    for (let c = 0; c < 3; c++) out.data[i * 3 + c] = Math.min((sum[c]! / count) * (isObject ? tone : 1), 1);
   }
   return out;
 }
@@ -79,9 +78,8 @@ function drawSketch(random: Random): ReversibleChange {
       const lines = outlines(shot);
       return mapValues(shot.image, (_value, at) => {
         const [pixel, c] = [Math.floor(at / 3), at % 3];
-        const [r, g, b] = shot.image.data.subarray(pixel * 3, pixel * 3 + 3);
-        const strength = lines[pixel] ? 1 : shading * (1 - luma(r, g, b));
-        return colors[paper][c] + (colors[ink][c] - colors[paper][c]) * strength;
+        const strength = lines[pixel] ? 1 : shading * (1 - lumaAt(shot.image.data, pixel * 3));
+        return colors[paper][c]! + (colors[ink][c]! - colors[paper][c]!) * strength;
       });
     }),
     ...styleWords(`${ink} sketch`),
@@ -99,12 +97,12 @@ function drawNeon(random: Random): ReversibleChange {
       const mask: Image = {
         width,
         height,
-        data: Float32Array.from(shot.image.data, (_v, i) => lines[Math.floor(i / 3)]),
+        data: Float32Array.from(shot.image.data, (_v, i) => lines[Math.floor(i / 3)]!),
       };
       const halo = gaussianBlur(mask, 0.035 * width);
       return mapValues(
         halo,
-        (near, i) => 0.05 + glow[i % 3] * (1.5 * near + 0.5 * mask.data[i]) + 0.3 * mask.data[i],
+        (near, i) => 0.05 + glow[i % 3]! * (1.5 * near + 0.5 * mask.data[i]!) + 0.3 * mask.data[i]!,
       );
     }),
     ...styleWords("neon drawing"),

@@ -65,7 +65,7 @@ function drawDuotone(random: Random): ReversibleChange {
     parameters: { dark, light },
     images: byPixel((r, g, b, out, at) => {
       const l = luma(r, g, b);
-      for (let c = 0; c < 3; c++) out[at + c] = from[c] + (to[c] - from[c]) * l;
+      for (let c = 0; c < 3; c++) out[at + c] = from[c]! + (to[c]! - from[c]!) * l;
     }),
     words: {
       instructions: [`print it in ${dark} and ${light}`, `make a ${dark} and ${light} duotone`],
@@ -90,8 +90,8 @@ function drawTint(random: Random): ReversibleChange {
       const l = luma(r, g, b);
       const source = [r, g, b];
       for (let c = 0; c < 3; c++) {
-        const tinted = l * (0.35 + colors[color][c] * scale);
-        out[at + c] = source[c] + (tinted - source[c]) * strength;
+        const tinted = l * (0.35 + colors[color][c]! * scale);
+        out[at + c] = source[c]! + (tinted - source[c]!) * strength;
       }
     }),
     words: {
@@ -107,7 +107,8 @@ function drawTint(random: Random): ReversibleChange {
 
 /** Rotation of colours about the gray axis by an angle in radians: keeps the mean of the channels. */
 export function hueRotation(angle: number): PixelMap {
-  const [same, next, last] = [0, 1, 2].map((k) => (1 + 2 * Math.cos(angle - (2 * Math.PI * k) / 3)) / 3);
+  const weight = (k: number) => (1 + 2 * Math.cos(angle - (2 * Math.PI * k) / 3)) / 3;
+  const [same, next, last] = [weight(0), weight(1), weight(2)];
   return (r, g, b, out, at) => {
     out[at] = same * r + last * g + next * b;
     out[at + 1] = next * r + same * g + last * b;
@@ -136,7 +137,7 @@ function drawPermutation(random: Random): Change {
     parameters: { order },
     images: byPixel((r, g, b, out, at) => {
       const old = [r, g, b];
-      for (let c = 0; c < 3; c++) out[at + c] = old[source[c]];
+      for (let c = 0; c < 3; c++) out[at + c] = old[source[c]!]!;
     }),
     words: {
       instructions: ["swap the color channels", "exchange red green and blue"],

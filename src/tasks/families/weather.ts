@@ -90,7 +90,7 @@ function drawHaze(random: Random): ReversibleChange {
   return {
     parameters: { color, density },
     images: fromPicture(({ image, depth }) =>
-      overlay(image, airs[color], (_x, y, i) => 1 - Math.exp(-density * (depth ? depth[i] : distanceAt(y)))),
+      overlay(image, airs[color]!, (_x, y, i) => 1 - Math.exp(-density * (depth?.[i] ?? distanceAt(y)))),
     ),
     words: {
       instructions: [`add ${color} haze`, "make it foggy"],

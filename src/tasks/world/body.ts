@@ -1,7 +1,7 @@
 /** @file One object of a scene, ready to be hit by rays: where it stands, how it is turned, what it looks like. */
 import { classOf, colors, type SceneObject, sizes } from "./scene.ts";
 import { type Solid, solids } from "./solids.ts";
-import { mixInto, type Vector } from "./vector.ts";
+import { mapVector, mixInto, type Vector, vector } from "./vector.ts";
 
 export class Body {
   private readonly solid: Solid;
@@ -22,9 +22,10 @@ export class Body {
     this.sin = Math.sin(object.turn);
     this.middle = (this.solid.height / 2) * this.scale;
     this.reach = this.solid.reach * this.scale;
-    this.color = Float64Array.from(colors[object.color], (value) => value * value);
+    const [r, g, b] = colors[object.color];
+    this.color = vector(r * r, g * g, b * b);
     const bright = this.color[1] + 0.4 * this.color[0] > 0.55;
-    this.second = this.color.map((value) => (bright ? value * 0.4 : value + (0.85 - value) * 0.55));
+    this.second = mapVector(this.color, (value) => (bright ? value * 0.4 : value + (0.85 - value) * 0.55));
     this.gloss = object.material === "shiny" ? 1 : 0.12;
     this.classId = classOf(object.shape);
   }

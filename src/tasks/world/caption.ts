@@ -58,8 +58,8 @@ function counted(objects: readonly SceneObject[]): string {
 /** One object after the other, each placed by the one before: "a cube to the left of a sphere, …". */
 function placed(objects: readonly SceneObject[], detail: "color" | "size" | "full"): string {
   const phrases = objects.map((object) => withArticle(nounPhrase(object, detail)));
-  if (objects.length === 1) return phrases[0];
-  const chain = `${phrases[0]} ${relation(objects[0], objects[1])} ${phrases[1]}`;
+  if (objects.length === 1) return phrases[0]!;
+  const chain = `${phrases[0]} ${relation(objects[0]!, objects[1]!)} ${phrases[1]}`;
   return [chain, ...phrases.slice(2)].join(" and ");
 }
 

@@ -32,14 +32,14 @@ export function renderScene(scene: Scene, size: number): Render {
   const classes = new Uint8Array(size * size);
   const put = (pixel: number, weight: number) => {
     for (let c = 0; c < 3; c++)
-      data[pixel * 3 + c] += weight * Math.sqrt(Math.min(Math.max(tracer.color[c], 0), 1));
+      data[pixel * 3 + c]! += weight * Math.sqrt(Math.min(Math.max(tracer.color[c]!, 0), 1));
   };
   for (let y = 0, pixel = 0; y < size; y++) {
     for (let x = 0; x < size; x++, pixel++) {
       tracer.sample((x + 0.5) / size - 0.5, 0.5 - (y + 0.5) / size);
       put(pixel, 1);
       depth[pixel] = tracer.depth;
-      for (let c = 0; c < 3; c++) normals[pixel * 3 + c] = tracer.normal[c];
+      for (let c = 0; c < 3; c++) normals[pixel * 3 + c] = tracer.normal[c]!;
       segmentation[pixel] = tracer.instance;
       classes[pixel] = tracer.classId;
     }
@@ -47,7 +47,7 @@ export function renderScene(scene: Scene, size: number): Render {
   const differs = (a: number, b: number) =>
     segmentation[a] !== segmentation[b] ||
     classes[a] !== classes[b] ||
-    Math.abs(normals[a * 3] - normals[b * 3]) + Math.abs(normals[a * 3 + 1] - normals[b * 3 + 1]) > 0.6;
+    Math.abs(normals[a * 3]! - normals[b * 3]!) + Math.abs(normals[a * 3 + 1]! - normals[b * 3 + 1]!) > 0.6;
   for (let y = 0, pixel = 0; y < size; y++) {
     for (let x = 0; x < size; x++, pixel++) {
       const isOutline =

@@ -72,8 +72,8 @@ function polyhedron(
       let enter = nearest;
       let leave = Infinity;
       for (let i = 0; i < planes.length; i += 4) {
-        const speed = planes[i] * dx + planes[i + 1] * dy + planes[i + 2] * dz;
-        const gap = planes[i + 3] - (planes[i] * ox + planes[i + 1] * oy + planes[i + 2] * oz);
+        const speed = planes[i]! * dx + planes[i + 1]! * dy + planes[i + 2]! * dz;
+        const gap = planes[i + 3]! - (planes[i]! * ox + planes[i + 1]! * oy + planes[i + 2]! * oz);
         if (speed < 0) enter = Math.max(enter, gap / speed);
         else if (speed > 0) leave = Math.min(leave, gap / speed);
         else if (gap < 0) return Infinity;
@@ -84,13 +84,13 @@ function polyhedron(
       let best = 0;
       let closest = -Infinity;
       for (let i = 0; i < planes.length; i += 4) {
-        const outside = planes[i] * x + planes[i + 1] * y + planes[i + 2] * z - planes[i + 3];
+        const outside = planes[i]! * x + planes[i + 1]! * y + planes[i + 2]! * z - planes[i + 3]!;
         if (outside > closest) {
           closest = outside;
           best = i;
         }
       }
-      write(out, planes[best], planes[best + 1], planes[best + 2]);
+      write(out, planes[best]!, planes[best + 1]!, planes[best + 2]!);
     },
   };
 }

@@ -4,7 +4,7 @@
  */
 
 import { classOf, isOutdoors, type Place, type Rgb, type Scene, type Season, type Time } from "./scene.ts";
-import { mixInto, type Vector } from "./vector.ts";
+import { mapVector, mixInto, type Vector, vector } from "./vector.ts";
 
 /** Sky near the horizon and above, key light and ambient light of a time of day. */
 interface Hour {
@@ -56,7 +56,7 @@ export const skyDepth = 40;
 export const wallDistance = 10.5;
 export const shoreDistance = 11;
 
-const linear = ([r, g, b]: Rgb): Vector => Float64Array.of(r * r, g * g, b * b);
+const linear = ([r, g, b]: Rgb): Vector => vector(r * r, g * g, b * b);
 
 /** A smooth sRGB colour of the given hue (turns) for painted walls. */
 function paint(hue: number, lightness: number, strength: number): Rgb {
@@ -106,8 +106,8 @@ export class Surroundings {
     [this.horizon, this.zenith] = [linear(sky[0]), linear(sky[1])];
     [this.soil, this.back] = [linear(soil), linear(back)];
     const shade = scene.place === "room" ? 0.68 : 0.78;
-    this.soilDark = this.soil.map((value) => value * shade);
-    this.backDark = this.back.map((value) => value * 0.55);
+    this.soilDark = mapVector(this.soil, (value) => value * shade);
+    this.backDark = mapVector(this.back, (value) => value * 0.55);
   }
 
   /** Writes the sky's radiance in direction (x, y, 1) and returns its class: sky, or the hills before it. */
@@ -115,7 +115,7 @@ export class Surroundings {
     const hills = this.hillHeight(x);
     if (y < hills) {
       mixInto(out, this.backDark, this.back, smoothStep(-0.02, hills, y));
-      for (let c = 0; c < 3; c++) out[c] *= this.ambient[c] * 1.1 + this.key[c] * 0.75;
+      for (let c = 0; c < 3; c++) out[c]! *= this.ambient[c]! * 1.1 + this.key[c]! * 0.75;
       mixInto(out, out, this.horizon, 0.28);
       return classOf("backdrop");
     }
@@ -134,7 +134,7 @@ export class Surroundings {
       const shore = shoreDistance + 0.8 * Math.sin(0.45 * x + phase) - z;
       mixInto(out, this.back, this.soil, smoothStep(-0.5, 0.5, shore));
       if (shore < 0) return classOf("backdrop");
-      for (let c = 0; c < 3; c++) out[c] *= 1 - 0.1 * smoothStep(1.6, 0, shore);
+      for (let c = 0; c < 3; c++) out[c]! *= 1 - 0.1 * smoothStep(1.6, 0, shore);
       return classOf("ground");
     }
     mixInto(out, this.soil, this.soilDark, this.pattern(x, z));

@@ -39,11 +39,14 @@ export class Tracer {
     const { azimuth, elevation } = scene.light;
     const [level, up] = [Math.cos(elevation), Math.sin(elevation)];
     const [side, back] = [Math.sin(azimuth), Math.cos(azimuth)];
-    this.light = Float64Array.of(level * side, up, -level * back);
+    this.light = vector(level * side, up, -level * back);
     this.lights = Array.from({ length: lightDisc.length / 2 }, (_, i) => {
-      const [s, t] = [lightDisc[2 * i], lightDisc[2 * i + 1]];
-      const across = Float64Array.of(s * back - t * up * side, t * level, s * side + t * up * back);
-      return across.map((offset, c) => this.light[c] + offset);
+      const [s, t] = [lightDisc[2 * i]!, lightDisc[2 * i + 1]!];
+      return vector(
+        this.light[0] + (s * back - t * up * side),
+        this.light[1] + t * level,
+        this.light[2] + (s * side + t * up * back),
+      );
     });
     this.isRoom = scene.place === "room";
   }
@@ -58,7 +61,7 @@ export class Tracer {
     let hit: Body | undefined;
     this.instance = 0;
     for (let i = 0; i < this.bodies.length; i++) {
-      const distance = this.bodies[i].distance(0, height, 0, dx, dy, dz);
+      const distance = this.bodies[i]!.distance(0, height, 0, dx, dy, dz);
       if (distance >= t) continue;
       t = distance;
       hit = this.bodies[i];
@@ -99,7 +102,7 @@ export class Tracer {
     const align = Math.max(rx * light[0] + ry * light[1] + rz * light[2], 0);
     const { key } = this.around;
     const highlight = body.gloss * lit * align ** 24 * 1.3;
-    for (let c = 0; c < 3; c++) color[c] += highlight * key[c];
+    for (let c = 0; c < 3; c++) color[c]! += highlight * key[c]!;
     if (body.gloss === 1 && ry > 0) {
       this.around.sky(0, 0.05 + 0.4 * ry, reflected);
       mixInto(color, color, reflected, (0.12 + 0.3 * (1 + along) ** 3) * Math.min(4 * ry, 1));
@@ -145,7 +148,7 @@ export class Tracer {
   /** Multiplies the colour by the light that falls on it: key and ambient, each in 0..1. */
   private illuminate(key: number, ambient: number): void {
     const { color, around } = this;
-    for (let c = 0; c < 3; c++) color[c] *= around.key[c] * key + around.ambient[c] * ambient;
+    for (let c = 0; c < 3; c++) color[c]! *= around.key[c]! * key + around.ambient[c]! * ambient;
   }
 
   /** The share of the light's disc that a point sees. */
@@ -154,7 +157,7 @@ export class Tracer {
     let hidden = 0;
     let seen = 1;
     for (let b = 0; b < bodies.length; b++) {
-      const body = bodies[b];
+      const body = bodies[b]!;
       // Most points are far from the light's cone around this body: skip them by its middle ray.
       const dx = body.object.x - x;
       const dy = body.middle - y;
@@ -165,8 +168,8 @@ export class Tracer {
       if (away > (body.reach + 0.13 * Math.max(along, 0)) ** 2) continue;
       for (let i = 0; i < lights.length; i++) {
         if (hidden & (1 << i)) continue;
-        const [lx, ly, lz] = [lights[i][0], lights[i][1], lights[i][2]];
-        if (body.distance(x, y, z, lx, ly, lz) === Infinity) continue;
+        const way = lights[i]!;
+        if (body.distance(x, y, z, way[0], way[1], way[2]) === Infinity) continue;
         hidden |= 1 << i;
         seen -= lightShare;
       }

@@ -44,7 +44,7 @@ function gradient(random: Random, size: number): Image {
   for (let y = 0, at = 0; y < size; y++)
     for (let x = 0; x < size; x++, at += 3) {
       const position = 0.5 + (((x + 0.5) / size - 0.5) * dx + ((y + 0.5) / size - 0.5) * dy) / reach;
-      for (let c = 0; c < 3; c++) out.data[at + c] = from[c] + (to[c] - from[c]) * position;
+      for (let c = 0; c < 3; c++) out.data[at + c] = from[c]! + (to[c]! - from[c]!) * position;
     }
   return out;
 }

@@ -46,7 +46,7 @@ function tapsOf(side: number, size: number): Taps {
     for (let pixel = Math.floor(begin); pixel < end; pixel++) {
       const weight = Math.min(end, pixel + 1) - Math.max(begin, pixel);
       const inside = Math.min(Math.max(pixel, 0), side - 1);
-      taps.weights[i * reach + Math.min(Math.max(inside - taps.first[i], 0), reach - 1)] +=
+      taps.weights[i * reach + Math.min(Math.max(inside - taps.first[i]!, 0), reach - 1)]! +=
         weight / (end - begin);
     }
   }
@@ -67,11 +67,11 @@ export function cropSquare(photo: Bytes, { left, top, side }: Square, size: numb
     const row = (top + y) * width + left;
     for (let x = 0, to = y * size * 3; x < size; x++, to += 3) {
       let [r, g, b] = [0, 0, 0];
-      for (let k = 0, from = (row + first[x]) * channels; k < most; k++, from += channels) {
-        const weight = weights[x * reach + k];
-        r += weight * data[from];
-        g += weight * data[from + 1];
-        b += weight * data[from + 2];
+      for (let k = 0, from = (row + first[x]!) * channels; k < most; k++, from += channels) {
+        const weight = weights[x * reach + k]!;
+        r += weight * data[from]!;
+        g += weight * data[from + 1]!;
+        b += weight * data[from + 2]!;
       }
       across[to] = r;
       across[to + 1] = g;
@@ -82,13 +82,13 @@ export function cropSquare(photo: Bytes, { left, top, side }: Square, size: numb
   const rowLength = size * 3;
   for (let y = 0; y < size; y++)
     for (let k = 0; k < most; k++) {
-      const weight = weights[y * reach + k] / 255;
+      const weight = weights[y * reach + k]! / 255;
       if (weight === 0) continue;
-      const from = (first[y] + k) * rowLength;
+      const from = (first[y]! + k) * rowLength;
       const to = y * rowLength;
-      for (let i = 0; i < rowLength; i++) out.data[to + i] += weight * across[from + i];
+      for (let i = 0; i < rowLength; i++) out.data[to + i]! += weight * across[from + i]!;
     }
-  for (let i = 0; i < out.data.length; i++) if (out.data[i] > 1) out.data[i] = 1;
+  for (let i = 0; i < out.data.length; i++) if (out.data[i]! > 1) out.data[i] = 1;
   if (mirrored) mirror(out);
   return out;
 }
@@ -98,6 +98,6 @@ function mirror({ width, height, data }: Image): void {
     for (let x = 0; x < width >> 1; x++)
       for (let c = 0; c < 3; c++) {
         const [a, b] = [(y * width + x) * 3 + c, (y * width + width - 1 - x) * 3 + c];
-        [data[a], data[b]] = [data[b], data[a]];
+        [data[a], data[b]] = [data[b]!, data[a]!];
       }
 }

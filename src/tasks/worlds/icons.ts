@@ -1,5 +1,5 @@
 /** @file Icons as a world: one of them, or a few in a row or a grid, on a background that they stand out from. */
-import { luma } from "../../image/filters.ts";
+import { luma, lumaAt } from "../../image/filters.ts";
 import type { Image } from "../../image/image.ts";
 import type { Random } from "../../random.ts";
 import type { Icon, IconSet, Photo } from "../gathered/index.ts";
@@ -37,10 +37,10 @@ export function toneOf(sprite: Sprite): Tone {
   const { data } = sprite;
   let [light, chroma, painted] = [0, 0, 0];
   for (let i = 0; i < data.length; i += 4) {
-    const [r, g, b] = [data[i], data[i + 1], data[i + 2]];
+    const [r, g, b] = [data[i]!, data[i + 1]!, data[i + 2]!];
     light += luma(r, g, b);
     chroma += Math.max(r, g, b) - Math.min(r, g, b);
-    painted += data[i + 3];
+    painted += data[i + 3]!;
   }
   const tone = { light: light / (painted || 1), chroma: chroma / (painted || 1) };
   tones.set(sprite, tone);
@@ -49,7 +49,7 @@ export function toneOf(sprite: Sprite): Tone {
 
 const meanLuma = ({ data }: Image): number => {
   let sum = 0;
-  for (let i = 0; i < data.length; i += 3) sum += luma(data[i], data[i + 1], data[i + 2]);
+  for (let i = 0; i < data.length; i += 3) sum += lumaAt(data, i);
   return sum / (data.length / 3);
 };
 
@@ -75,13 +75,16 @@ export function drawGround(
   return ground;
 }
 
-/** Places of 1 to 4 icons: alone somewhere near the middle, in a row, or in a grid. */
-export function drawPlaces(random: Random, count: number): Place[] {
-  if (count === 1) {
-    const side = random.uniform(0.5, 0.9);
-    const slack = (0.96 - side) / 2;
-    return [{ x: 0.5 + random.uniform(-slack, slack), y: 0.5 + random.uniform(-slack, slack), side }];
-  }
+/** The place of an icon alone: somewhere near the middle. */
+export function drawPlace(random: Random): Place {
+  const side = random.uniform(0.5, 0.9);
+  const slack = (0.96 - side) / 2;
+  return { x: 0.5 + random.uniform(-slack, slack), y: 0.5 + random.uniform(-slack, slack), side };
+}
+
+/** Places of 1 to 4 icons: alone, in a row, or in a grid. */
+function drawPlaces(random: Random, count: number): Place[] {
+  if (count === 1) return [drawPlace(random)];
   const columns = count === 4 ? 2 : count;
   const cell = 0.96 / columns;
   const side = cell * random.uniform(0.78, 0.95);
@@ -117,8 +120,8 @@ export class IconWorld implements World {
     const ink = isInk && random.chance(0.4) ? drawInk(random) : undefined;
     if (ink) sprites = sprites.map(ink.sprite);
     const picture = drawGround(random, size, this.photos, sprites);
-    for (const [i, place] of drawPlaces(random, count).entries()) stamp(picture, sprites[i], place);
-    const name = plainWords(icons[0].words);
+    for (const [i, place] of drawPlaces(random, count).entries()) stamp(picture, sprites[i]!, place);
+    const name = plainWords(icons[0]!.words);
     if (count > 1 || name === "") return { picture };
     const style = ink ? `${ink.name} ${set.style}` : set.style;
     return { picture, words: random.pick([`${withArticle(name)}, ${style}`, `${name}, ${style}`, name]) };

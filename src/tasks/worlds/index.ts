@@ -4,17 +4,12 @@ import type { Random } from "../../random.ts";
 import { type Gathered, openGathered, type Split } from "../gathered/index.ts";
 import { IconWorld } from "./icons.ts";
 import { PhotoWorld } from "./photos.ts";
+import type { WorldSettings } from "./settings.ts";
 import { type World, type WorldName, worldNames } from "./world.ts";
 
+export { type WorldSettings, worldSettings } from "./settings.ts";
 export type { CaptionedPicture, World, WorldName } from "./world.ts";
 export { worldNames } from "./world.ts";
-
-export interface WorldSettings {
-  /** Folder of gathered pictures; needed for all worlds but scenes. */
-  readonly pictures?: string;
-  /** How often each world is drawn. */
-  readonly worlds: Readonly<Record<WorldName, number>>;
-}
 
 /** The worlds of a run, opened. */
 export interface Worlds {

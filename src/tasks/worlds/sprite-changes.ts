@@ -1,6 +1,7 @@
 /** @file Icons changed part by part, and sprites with a contour or a shadow. */
 import { gaussianBlur } from "../../image/filters.ts";
 import type { Icon } from "../gathered/index.ts";
+import type { Rgb } from "../world/scene.ts";
 import { type Sprite, silhouette, spriteOf, stacked } from "./sprite.ts";
 
 /** Least share of an icon's pixels that a change of a part must show on, and the most of a part that is taken off. */
@@ -10,10 +11,10 @@ const [leastVisible, mostTaken] = [0.04, 0.6];
 function difference(a: Sprite, b: Sprite): number {
   let [different, painted] = [0, 0];
   for (let i = 0; i < a.data.length; i += 4) {
-    if (a.data[i + 3] < 0.5 && b.data[i + 3] < 0.5) continue;
+    if (a.data[i + 3]! < 0.5 && b.data[i + 3]! < 0.5) continue;
     painted++;
     let distance = 0;
-    for (let c = i; c < i + 4; c++) distance += Math.abs(a.data[c] - b.data[c]);
+    for (let c = i; c < i + 4; c++) distance += Math.abs(a.data[c]! - b.data[c]!);
     if (distance > 0.25) different++;
   }
   return different / (painted || 1);
@@ -21,18 +22,18 @@ function difference(a: Sprite, b: Sprite): number {
 
 const area = ({ data }: Sprite): number => {
   let sum = 0;
-  for (let i = 3; i < data.length; i += 4) sum += data[i];
+  for (let i = 3; i < data.length; i += 4) sum += data[i]!;
   return sum;
 };
 
 /** The icon with its largest flat layer in `color`; undefined where there is none, or it hardly shows. */
-export function withLargestPart(icon: Icon, color: readonly number[]): Sprite | undefined {
+export function withLargestPart(icon: Icon, color: Rgb): Sprite | undefined {
   const layers = icon.layers();
   const sprites = layers.map(({ image }) => spriteOf(image));
-  const flat = [...layers.keys()].filter((i) => layers[i].color);
+  const flat = [...layers.keys()].filter((i) => layers[i]!.color);
   if (layers.length < 2 || flat.length === 0) return undefined;
-  const largest = flat.reduce((best, i) => (area(sprites[i]) > area(sprites[best]) ? i : best));
-  const changed = sprites.with(largest, silhouette(sprites[largest], color));
+  const largest = flat.reduce((best, i) => (area(sprites[i]!) > area(sprites[best]!) ? i : best));
+  const changed = sprites.with(largest, silhouette(sprites[largest]!, color));
   const after = stacked(changed);
   return difference(stacked(sprites), after) < 3 * leastVisible ? undefined : after;
 }
@@ -56,7 +57,7 @@ function padded({ width, height, data }: Sprite, margin: number): Sprite {
 }
 
 /** The sprite on a contour of `color`, `width` of its pixels wide; larger by that on each side. */
-export function outlined(sprite: Sprite, width: number, color: readonly number[]): Sprite {
+export function outlined(sprite: Sprite, width: number, color: Rgb): Sprite {
   const wide = padded(sprite, width + 1);
   const alpha = new Float32Array(wide.data.length / 4);
   // By rows, then down columns: for each row offset the half chord of the disc.
@@ -64,22 +65,22 @@ export function outlined(sprite: Sprite, width: number, color: readonly number[]
     const reach = Math.round(Math.sqrt(width * width - dy * dy));
     for (let y = Math.max(0, -dy); y < Math.min(wide.height, wide.height - dy); y++)
       for (let x = 0; x < wide.width; x++) {
-        const own = wide.data[((y + dy) * wide.width + x) * 4 + 3];
+        const own = wide.data[((y + dy) * wide.width + x) * 4 + 3]!;
         if (own === 0) continue;
         for (let k = Math.max(0, x - reach); k <= Math.min(wide.width - 1, x + reach); k++) {
           const at = y * wide.width + k;
-          if (alpha[at] < own) alpha[at] = own;
+          if (alpha[at]! < own) alpha[at] = own;
         }
       }
   }
   return stacked([inAlpha(wide, alpha, color), wide]);
 }
 
-function inAlpha({ width, height }: Sprite, alpha: Float32Array, color: readonly number[]): Sprite {
+function inAlpha({ width, height }: Sprite, alpha: Float32Array, color: Rgb): Sprite {
   const data = new Float32Array(alpha.length * 4);
   for (let i = 0; i < alpha.length; i++) {
-    for (let c = 0; c < 3; c++) data[i * 4 + c] = color[c] * alpha[i];
-    data[i * 4 + 3] = alpha[i];
+    for (let c = 0; c < 3; c++) data[i * 4 + c] = color[c]! * alpha[i]!;
+    data[i * 4 + 3] = alpha[i]!;
   }
   return { width, height, data };
 }
@@ -89,7 +90,7 @@ export interface Shadow {
   readonly x: number;
   readonly y: number;
   readonly blur: number;
-  readonly color: readonly number[];
+  readonly color: Rgb;
 }
 
 /** The sprite before its soft shadow; larger on each side by what the shadow takes. */
@@ -100,8 +101,8 @@ export function shadowed(sprite: Sprite, { x, y, blur, color }: Shadow): Sprite 
   const mask = new Float32Array(width * height * 3);
   for (let v = Math.max(0, y); v < Math.min(height, height + y); v++)
     for (let u = Math.max(0, x); u < Math.min(width, width + x); u++)
-      mask[(v * width + u) * 3] = 0.7 * data[((v - y) * width + u - x) * 4 + 3];
+      mask[(v * width + u) * 3] = 0.7 * data[((v - y) * width + u - x) * 4 + 3]!;
   const soft = gaussianBlur({ width, height, data: mask }, blur).data;
-  const alpha = Float32Array.from({ length: width * height }, (_, i) => soft[i * 3]);
+  const alpha = Float32Array.from({ length: width * height }, (_, i) => soft[i * 3]!);
   return stacked([inAlpha(wide, alpha, color), wide]);
 }

@@ -1,6 +1,7 @@
 /** @file Sprites: pictures with transparency, laid on one another and stamped onto pictures at any place and scale. */
 import type { Image } from "../../image/image.ts";
 import type { Bytes } from "../gathered/index.ts";
+import type { Rgb } from "../world/scene.ts";
 
 /** RGBA in [0, 1], colours multiplied by alpha; row-major, interleaved. */
 export interface Sprite {
@@ -15,10 +16,8 @@ const longestSide = 160;
 export function spriteOf({ width, height, data: bytes }: Bytes): Sprite {
   const data = new Float32Array(width * height * 4);
   for (let i = 0; i < data.length; i += 4) {
-    const alpha = bytes[i + 3] / 255;
-    data[i] = (bytes[i] / 255) * alpha;
-    data[i + 1] = (bytes[i + 1] / 255) * alpha;
-    data[i + 2] = (bytes[i + 2] / 255) * alpha;
+    const alpha = bytes[i + 3]! / 255;
+    for (let c = i; c < i + 3; c++) data[c] = (bytes[c]! / 255) * alpha;
     data[i + 3] = alpha;
   }
   let sprite: Sprite = { width, height, data };
@@ -35,20 +34,20 @@ function halved({ width, height, data }: Sprite): Sprite {
     for (let x = 0; x < w; x++)
       for (let c = 0; c < 4; c++, to++) {
         const at = (2 * y * width + 2 * x) * 4 + c;
-        out[to] = (data[at] + data[at + right] + data[at + down] + data[at + right + down]) / 4;
+        out[to] = (data[at]! + data[at + right]! + data[at + down]! + data[at + right + down]!) / 4;
       }
   return { width: w, height: h, data: out };
 }
 
 /** Sprites of one size laid over one another, the first at the bottom. */
 export function stacked(layers: readonly Sprite[]): Sprite {
-  const [bottom, ...others] = layers;
+  const [bottom, ...others] = layers as [Sprite, ...Sprite[]];
   const data = bottom.data.slice();
   for (const { data: top } of others)
     for (let i = 0; i < data.length; i += 4) {
-      const alpha = top[i + 3];
+      const alpha = top[i + 3]!;
       if (alpha === 0) continue;
-      for (let c = i; c < i + 4; c++) data[c] = top[c] + data[c] * (1 - alpha);
+      for (let c = i; c < i + 4; c++) data[c] = top[c]! + data[c]! * (1 - alpha);
     }
   return { ...bottom, data };
 }
@@ -61,16 +60,16 @@ export function recolored(
   const out = data.slice();
   const color = new Float32Array(3);
   for (let i = 0; i < data.length; i += 4) {
-    const alpha = data[i + 3];
+    const alpha = data[i + 3]!;
     if (alpha === 0) continue;
-    map(data[i] / alpha, data[i + 1] / alpha, data[i + 2] / alpha, color);
-    for (let c = 0; c < 3; c++) out[i + c] = Math.min(Math.max(color[c], 0), 1) * alpha;
+    map(data[i]! / alpha, data[i + 1]! / alpha, data[i + 2]! / alpha, color);
+    for (let c = 0; c < 3; c++) out[i + c] = Math.min(Math.max(color[c]!, 0), 1) * alpha;
   }
   return { width, height, data: out };
 }
 
 /** The sprite's shape in one colour. */
-export const silhouette = (sprite: Sprite, [r, g, b]: readonly number[]): Sprite =>
+export const silhouette = (sprite: Sprite, [r, g, b]: Rgb): Sprite =>
   recolored(sprite, (_r, _g, _b, out) => {
     out[0] = r;
     out[1] = g;
@@ -125,9 +124,9 @@ export function stamp(picture: Image, sprite: Sprite, { x, y, side, turn = 0, mi
         }
       if (sum[3] === 0) continue;
       const count = points * points;
-      const rest = Math.max(1 - sum[3] / count, 0);
+      const rest = Math.max(1 - sum[3]! / count, 0);
       const at = (py * width + px) * 3;
-      for (let c = 0; c < 3; c++) data[at + c] = Math.min(sum[c] / count + data[at + c] * rest, 1);
+      for (let c = 0; c < 3; c++) data[at + c] = Math.min(sum[c]! / count + data[at + c]! * rest, 1);
     }
 }
 
@@ -141,10 +140,7 @@ function addPoint(sum: Float64Array, { width, height, data }: Sprite, u: number,
     if (x < 0 || y < 0 || x >= width || y >= height) continue;
     const weight = (k & 1 ? fx : 1 - fx) * (k >> 1 ? fy : 1 - fy);
     const at = (y * width + x) * 4;
-    sum[0] += weight * data[at];
-    sum[1] += weight * data[at + 1];
-    sum[2] += weight * data[at + 2];
-    sum[3] += weight * data[at + 3];
+    for (let c = 0; c < 4; c++) sum[c]! += weight * data[at + c]!;
   }
 }
 

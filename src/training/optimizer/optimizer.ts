@@ -1,4 +1,5 @@
 /** @file AdamW and Muon as graph: the new weights and moments are outputs of the run that computes the gradients. */
+import { z } from "zod";
 import {
   add,
   divide,
@@ -18,22 +19,27 @@ import { knownShape } from "../../graph/shape.ts";
 export const methods = ["adamw", "muon"] as const;
 export type Method = (typeof methods)[number];
 
-/** Muon's momentum where none is told. */
-export const MOMENTUM = 0.95;
-
-export interface OptimizerSettings {
-  readonly beta1: number;
-  readonly beta2: number;
-  readonly epsilon: number;
+/** Every kind of recipe has these settings. */
+export const optimizerSchema = z.strictObject({
+  learningRate: z.number().positive().default(1e-3),
+  beta1: z.number().min(0).lt(1).default(0.9),
+  beta2: z.number().min(0).lt(1).default(0.99),
+  epsilon: z.number().positive().default(1e-8),
   /** Share of a weight that is taken away each step, times the learning rate; of matrices and kernels, not of norms. */
-  readonly weightDecay: number;
+  weightDecay: z.number().min(0).default(0),
   /** Longest gradient, as the norm over all parameters; longer ones are scaled down to it. */
-  readonly clipNorm: number;
-  /** What moves the matrices of layers; all else is AdamW's. Defaults to "adamw". */
-  readonly matrices?: Method;
-  /** Muon's decay of the mean gradient. Defaults to `MOMENTUM`. */
-  readonly momentum?: number;
-}
+  clipNorm: z.number().positive().default(1),
+  /**
+   * The method for the matrices of layers; all else is AdamW's. Muon learns more from each step. On batches as small as
+   * nano's its steps take a quarter longer. Learning rates mean the same to both.
+   */
+  matrices: z.enum(methods).default("adamw"),
+  /** Muon's decay of the mean gradient. */
+  momentum: z.number().min(0).lt(1).default(0.95),
+});
+
+/** The learning rate follows a schedule: it is an input of each step. */
+export type OptimizerSettings = Omit<z.output<typeof optimizerSchema>, "learningRate">;
 
 /** The buffers that training may keep for a parameter. */
 export const roles = ["parameter", "mean", "variance"] as const;
@@ -43,10 +49,8 @@ export type Role = (typeof roles)[number];
  * The method that moves a parameter. Muon is for maps between hidden states: embeddings, heads and vectors are not
  * (https://kellerjordan.github.io/posts/muon).
  */
-export const methodOf = (
-  { matrices = "adamw" }: Pick<OptimizerSettings, "matrices">,
-  name: string,
-): Method => (HIDDEN_MATRIX.test(name) ? matrices : "adamw");
+export const methodOf = ({ matrices }: Pick<OptimizerSettings, "matrices">, name: string): Method =>
+  HIDDEN_MATRIX.test(name) ? matrices : "adamw";
 
 /** Matrices of the transformer's layers, and of the patch decoder's blocks. */
 const HIDDEN_MATRIX = /\.(layers\.\d+\..*_proj|decoder\.block\.\d+\.conv[12])\.weight$/;
@@ -145,7 +149,7 @@ function adamw(
  */
 function muon(
   { gradient, buffer, shape }: Movable,
-  { momentum = MOMENTUM }: OptimizerSettings,
+  { momentum }: OptimizerSettings,
   { rate }: Scalars,
 ): Move {
   const mean = blend(buffer("mean"), gradient, momentum);

@@ -16,6 +16,8 @@ export interface RunDescription {
   readonly steps: number;
   /** The latest value of everything that was measured. */
   readonly metrics: Readonly<Record<string, number>>;
+  /** Picture of the curves, drawn at every evaluation. */
+  readonly curves?: string;
   /** Folder to use with `--model`, once the run has ended. */
   readonly model?: string;
 }
@@ -32,11 +34,13 @@ export async function describeRun(folder: string): Promise<RunDescription> {
   const metrics: Record<string, number> = {};
   for (const { step: _, time: __, ...values } of await readMetrics(join(folder, "metrics.jsonl")))
     Object.assign(metrics, values);
+  const curves = join(folder, "curves.svg");
   const model = join(folder, "model");
   return {
     ...{ folder, recipe: kind, seed },
     done: (await hasCheckpoint(folder)) ? await stepsDone(folder) : 0,
     ...{ steps, metrics },
+    ...(existsSync(curves) && { curves }),
     ...(existsSync(model) && { model }),
   };
 }

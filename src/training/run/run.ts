@@ -1,7 +1,7 @@
 /**
  * @file A training run, whatever is trained: batches in, steps, measurements, sheets to look at, checkpoints. A run
- * folder holds `recipe.json`, `metrics.jsonl`, TensorBoard events, `sheets/`, `checkpoint/` (to resume from) and
- * `model/` (to use).
+ * folder holds `recipe.json`, `metrics.jsonl` and its `curves.svg`, TensorBoard events, `sheets/`, `checkpoint/` (to
+ * resume from) and `model/` (to use).
  */
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -13,36 +13,20 @@ import { attempt, writeFileAtomic } from "../../runtime/files.ts";
 import { workWith } from "../../runtime/resources.ts";
 import { devices } from "../../runtime/session.ts";
 import { defaultThreads, threadCount } from "../../runtime/threads.ts";
-import { MOMENTUM, methods } from "../optimizer/optimizer.ts";
+import { optimizerSchema } from "../optimizer/optimizer.ts";
 import { learningRate, scheduleSchema } from "../optimizer/schedule.ts";
 import { type Extras, hasCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { curvesSvg, HELD_OUT } from "./curves.ts";
 import { MetricsLog, readMetrics } from "./metrics.ts";
 import type { TrainingState } from "./state.ts";
 import { EventWriter } from "./tensorboard.ts";
 import type { SampleStream } from "./workers.ts";
 
-/** Settings of the optimizer that every kind of recipe has. */
-const optimizerSettings = z.strictObject({
-  learningRate: z.number().positive().default(1e-3),
-  beta1: z.number().min(0).lt(1).default(0.9),
-  beta2: z.number().min(0).lt(1).default(0.99),
-  epsilon: z.number().positive().default(1e-8),
-  weightDecay: z.number().min(0).default(0),
-  clipNorm: z.number().positive().default(1),
-  /**
-   * What moves the matrices of layers: AdamW as all else, or Muon, which learns more from each step and takes a quarter
-   * longer for it on batches as small as nano's. Rates mean the same to both.
-   */
-  matrices: z.enum(methods).default("adamw"),
-  /** Muon's decay of the mean gradient. */
-  momentum: z.number().min(0).lt(1).default(MOMENTUM),
-});
-
 /** Settings that every kind of recipe has. */
 export const runSettings = {
   seed: z.int().min(0).default(1),
   steps: z.int().min(1),
-  optimizer: optimizerSettings.prefault({}),
+  optimizer: optimizerSchema.prefault({}),
   schedule: scheduleSchema.prefault({}),
   /** Steps between lines of metrics. */
   logEvery: z.int().min(1).default(10),
@@ -202,7 +186,12 @@ export async function runTraining<Batch>(
       await record(measured, "held out");
       return Object.fromEntries(Object.entries(measured).map(([name, value]) => [HELD_OUT + name, value]));
     };
-    if (state.step === 0) await metrics.append(0, await evaluate());
+    const drawCurves = async () =>
+      writeFileAtomic(join(out, "curves.svg"), curvesSvg(await readMetrics(log), `training ${recipe.kind}`));
+    if (state.step === 0) {
+      await metrics.append(0, await evaluate());
+      await drawCurves();
+    }
     let [units, since] = [0, performance.now()];
     while (state.step < recipe.steps) {
       if (signal?.aborted && state.step > saved) await save();
@@ -235,6 +224,7 @@ export async function runTraining<Batch>(
         await events.image(state.step, "sheet", png);
       }
       if (Object.keys(line).length > 0) await metrics.append(state.step, line);
+      if (due(recipe.evaluateEvery)) await drawCurves();
       if (due(recipe.checkpointEvery)) await save();
     }
     const checkpoint = saved === state.step ? join(out, "checkpoint") : await save();
@@ -248,9 +238,6 @@ export async function runTraining<Batch>(
 }
 
 const firstOf = (skipped: ReadonlyMap<string, string>): string => [...skipped.values()][0]!;
-
-/** What begins the names of held-out measurements in a line of metrics. */
-const HELD_OUT = "heldOut.";
 
 /** The first and the last held-out measurements of a run. */
 async function heldOutFigures(log: string): Promise<RunResult["heldOut"]> {

@@ -3,7 +3,13 @@ import { createHash } from "node:crypto";
 import type { Weight } from "../../chameleon/checkpoint/folder.ts";
 import type { Random } from "../../random.ts";
 import { float32, type Value } from "../../runtime/session.ts";
-import { bufferName, type OptimizerSettings, type Role, rolesOf } from "../optimizer/optimizer.ts";
+import {
+  bufferName,
+  type OptimizerSettings,
+  optimizerSchema,
+  type Role,
+  rolesOf,
+} from "../optimizer/optimizer.ts";
 
 export interface Buffer {
   readonly shape: readonly number[];
@@ -31,7 +37,7 @@ export class TrainingState {
     readonly parameters: ReadonlyMap<string, readonly number[]>,
     readonly frozen?: Frozen,
     /** What is trained with: it says which moments there are. */
-    optimizer: Pick<OptimizerSettings, "matrices"> = {},
+    optimizer: Pick<OptimizerSettings, "matrices"> = optimizerSchema.parse({}),
   ) {
     for (const [name, shape] of parameters) {
       const size = shape.reduce((product, dim) => product * dim, 1);

@@ -76,7 +76,7 @@ export function createSource(options: PictureOptions): (step: number) => Picture
     for (let i = 1; i < drawnCount; i += 2) link(i, i - 1);
     for (let i = drawnCount; i < batch; i++) {
       const random = Random.of(seed, "collage", part, step, i);
-      const [first, second] = random.shuffle([...Array(drawnCount).keys()]) as [number, number];
+      const [first, second] = random.pair([...Array(drawnCount).keys()]);
       images.push(collage(random, images[first]!, images[second]!));
       link(i, first);
       link(i, second);

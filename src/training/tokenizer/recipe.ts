@@ -1,8 +1,8 @@
 /** @file The settings of a run that trains an image tokenizer and learns a text tokenizer. */
 import { z } from "zod";
+import { worldSettings } from "../../tasks/index.ts";
 import { recipeKind } from "../recipe.ts";
 import { runSettings } from "../run/run.ts";
-import { worldSettings } from "../worlds.ts";
 
 export const tokenizerRecipe = recipeKind(
   "tokenizer",

@@ -5,12 +5,11 @@
 import type { Tokenizers } from "../../chameleon/checkpoint/folder.ts";
 import type { Image } from "../../image/index.ts";
 import { Random } from "../../random.ts";
-import { type NeighbourLibrary, NeighbourSource } from "../../retrieval/index.ts";
+import { NeighbourSource } from "../../retrieval/index.ts";
 import {
   type LoadedPair,
   openPairs,
   type PairSource,
-  type PairsSettings,
   reversed,
   type Skipped,
 } from "../../tasks/datasets/index.ts";
@@ -23,7 +22,6 @@ import {
   type SceneOptions,
   selectFamilies,
   type Task,
-  type WorldSettings,
   type Worlds,
 } from "../../tasks/index.ts";
 import {
@@ -33,6 +31,7 @@ import {
   textLimit,
   type XPromptConfig,
 } from "../../xprompt/sequence.ts";
+import type { Mix } from "./mix.ts";
 
 /** Which contexts there are: a function of these settings and of the batch's number. */
 export interface ContextSettings {
@@ -46,57 +45,7 @@ export interface ContextSettings {
   readonly xprompt: XPromptConfig;
   readonly contexts: number;
   readonly todos: number;
-  readonly mix: MixSettings;
-}
-
-/** What a batch is drawn from. */
-export interface MixSettings extends WorldSettings {
-  /** Data sets of pairs: paths, or their settings; and libraries, whose pairs are shown with their neighbours. */
-  readonly pairs: readonly (string | PairsSettings | NeighbourLibrary)[];
-  /** Share of contexts that are drawn from them. */
-  readonly pairsShare: number;
-  /** Share of their pairs that training never shows. */
-  readonly pairsHeldOut: number;
-  /** Share of their contexts that are asked for backwards. */
-  readonly pairsReversed: number;
-  /** Families to train on; all when empty. */
-  readonly families: readonly string[];
-  /** Families never shown in training. */
-  readonly heldOut: readonly string[];
-  /** How often a family is drawn, against 1 of those that are not named. */
-  readonly weights: Readonly<Record<string, number>>;
-  /** How often a context has 1, 2, 3, … examples. */
-  readonly exampleCounts: readonly number[];
-  /** Share of batches whose TODO parts say in words what their context's example changes. */
-  readonly describe: number;
-  /** Share of the other batches whose TODO parts are scenes of their captions, with the empty example. */
-  readonly textToImage: number;
-  /** Share of those TODO parts that go the other way, from picture to caption. */
-  readonly imageToText: number;
-  /** Share of captioned scenes whose background is plain in any case. */
-  readonly plainScenes: number;
-  /** How often these have 1, 2, 3, … objects; unless told, as other scenes do. */
-  readonly plainCounts?: readonly number[];
-  /** Share of the other contexts whose examples are left out: then the instruction alone says what to do. */
-  readonly withoutExample: number;
-  /** Share of TODO parts with the empty example that come with their instruction. Defaults to 0.9. */
-  readonly instructionWithoutExample?: number;
-  /** Share of examples, and of TODO parts, that come with their instruction. */
-  readonly exampleInstruction: number;
-  readonly todoInstruction: number;
-  /**
-   * Share of a target's codes that are read as others of the same picture when the next ones are predicted: drawing
-   * makes mistakes, too, and the query is there to find back from them.
-   */
-  readonly misread: number;
-  /**
-   * Share of targets of which a random share of the codes is hidden while the next ones are predicted: what comes has to
-   * be found in the words, the query and the examples, not in what was drawn before (word dropout,
-   * https://arxiv.org/abs/1511.06349).
-   */
-  readonly codeDropout: number;
-  /** The same of targets that are scenes of their captions; unless told, as of others. */
-  readonly captionDropout?: number;
+  readonly mix: Mix;
 }
 
 /** Where contexts of pairs come from. */
@@ -209,7 +158,7 @@ export function possibleSizes(options: Pick<ContextSettings, "contexts" | "todos
   ];
 }
 
-function drawKind(random: Random, { describe, textToImage }: MixSettings): BatchKind {
+function drawKind(random: Random, { describe, textToImage }: Mix): BatchKind {
   if (random.chance(describe)) return "descriptions";
   return random.chance(textToImage) ? "captions" : "changes";
 }
@@ -217,7 +166,7 @@ function drawKind(random: Random, { describe, textToImage }: MixSettings): Batch
 /** The context with some codes of its targets hidden, and some read wrongly. */
 function misread(
   context: Context<Codes>,
-  { misread, codeDropout }: Pick<MixSettings, "misread" | "codeDropout">,
+  { misread, codeDropout }: Pick<Mix, "misread" | "codeDropout">,
   random: Random,
 ): Context<Codes> {
   const todos = context.todos.map((asked) => {
@@ -311,7 +260,7 @@ function drawCaptioned(
   return { picture: renderScene(scene, size).image, words: caption(scene, random) };
 }
 
-const plainScene = (random: Random, { plainCounts }: MixSettings): SceneOptions => ({
+const plainScene = (random: Random, { plainCounts }: Mix): SceneOptions => ({
   places: ["studio"],
   ...(plainCounts && { count: 1 + random.pick([...plainCounts.keys()], plainCounts) }),
 });

@@ -24,20 +24,12 @@ import {
   openSources,
   possibleSizes,
 } from "./contexts.ts";
+import type { RegionWeights } from "./recipe.ts";
 
 export interface ContextOptions extends ContextSettings {
   readonly weights: RegionWeights;
   /** Whether the model sees pictures that are only read both ways. */
   readonly wholePictures?: boolean;
-}
-
-/** Weights of the next-token loss by what is predicted. */
-export interface RegionWeights {
-  readonly target: number;
-  /** Answers in words. */
-  readonly words: number;
-  readonly query: number;
-  readonly instruction: number;
 }
 
 /** One packed batch: the arrays that the training graph takes, and its sizes. */

@@ -1,22 +1,24 @@
 /** @file The settings of a transformer run. */
 import { z } from "zod";
 import { loraTargets } from "../../chameleon/model/lora.ts";
-import { librarySettings } from "../../retrieval/index.ts";
-import { pairsSettings } from "../../tasks/datasets/index.ts";
-import { knownFamilies, prototypes } from "../../tasks/index.ts";
 import { recommendedSampling } from "../../xprompt/request.ts";
 import { exampleMasks } from "../../xprompt/sequence.ts";
 import { recipeKind } from "../recipe.ts";
 import { runSettings } from "../run/run.ts";
-import { worldSettings } from "../worlds.ts";
+import { mixSettings } from "./mix.ts";
 
-const share = z.number().min(0).max(1);
-/** How often there are 1, 2, 3, … of something. */
-const counts = z
-  .array(z.number().min(0))
-  .min(1)
-  .refine((often) => often.some((each) => each > 0), "expected one of them above 0, got zeros alone");
-const familyNames = z.array(z.enum(knownFamilies.map((family) => family.name) as [string, ...string[]]));
+/** Weights of the next-token loss. */
+const lossSettings = z.strictObject({
+  target: z.number().min(0).default(1),
+  /** Answers in words. */
+  words: z.number().min(0).default(1),
+  query: z.number().min(0).default(0.1),
+  instruction: z.number().min(0).default(0.1),
+  /** Weight of the squared logarithm of the softmax's denominator (https://arxiv.org/abs/2204.02311). */
+  zLoss: z.number().min(0).default(1e-5),
+});
+/** Weights of the next-token loss by what is predicted. */
+export type RegionWeights = Omit<z.output<typeof lossSettings>, "zLoss">;
 
 export const transformerRecipe = recipeKind(
   "transformer",
@@ -94,74 +96,13 @@ export const transformerRecipe = recipeKind(
         sampling: recommendedSampling.optional(),
       })
       .prefault({}),
-    loss: z
-      .strictObject({
-        target: z.number().min(0).default(1),
-        words: z.number().min(0).default(1),
-        query: z.number().min(0).default(0.1),
-        instruction: z.number().min(0).default(0.1),
-        zLoss: z.number().min(0).default(1e-5),
-      })
-      .prefault({}),
-    mix: z
-      .strictObject({
-        ...worldSettings,
-        /**
-         * Folders or files of pairs to train on, or their settings (docs/datasets.md), equally often each; or example
-         * libraries, each of whose pairs is shown with its nearest neighbour (docs/examples.md).
-         */
-        pairs: z.array(z.union([z.string().min(1), pairsSettings, librarySettings])).default([]),
-        /** Share of contexts that are drawn from `pairs`, where there are any; the others are of families. */
-        pairsShare: share.default(0.5),
-        /** Whether a run without `pairs` is refused. Defaults to false. */
-        pairsRequired: z.boolean().optional(),
-        /** Share of the pairs that is kept out of training, to measure on. */
-        pairsHeldOut: z.number().min(0).max(0.9).default(0.1),
-        /** Share of the contexts of pairs that are asked for backwards. */
-        pairsReversed: share.default(0),
-        /** Families to train on; all when empty. */
-        families: familyNames.default([]),
-        /** Families never shown in training. */
-        heldOut: familyNames.default([]),
-        /** Prototype tasks of which training shows no family at all. */
-        heldOutPrototypes: z.array(z.enum(prototypes)).default([]),
-        /** How often a family is drawn, by name; 1 for those that are not named. */
-        weights: z.record(z.string(), z.number().min(0)).default({}),
-        /** How often a context has 1, 2, 3, … examples. */
-        exampleCounts: counts.default([1]),
-        describe: share.default(0.1),
-        textToImage: share.default(0.05),
-        imageToText: share.default(0.3),
-        /** Share of captioned scenes before a plain background in any case: words say more about each code there. */
-        plainScenes: share.default(0.4),
-        /** How often these have 1, 2, 3, 4 objects; unless told, as other scenes do. */
-        plainCounts: counts.max(4).optional(),
-        withoutExample: share.default(0.1),
-        /** Share of TODO parts with the empty example that come with their instruction. Defaults to 0.9. */
-        instructionWithoutExample: share.optional(),
-        exampleInstruction: share.default(0.25),
-        todoInstruction: share.default(0.5),
-        /** Share of a target's codes that are read as others of its picture while the next ones are predicted. */
-        misread: share.default(0),
-        /** Share of targets of which a random share of the codes is hidden: the words, the query and the examples have to say what comes next. */
-        codeDropout: share.default(0),
-        /** The same of scenes of their captions, where it is to be another share. */
-        captionDropout: share.optional(),
-        /**
-         * Share of batches of changes that are read as the model itself draws them, a random share of each target's
-         * codes, while the next ones are predicted: drawing goes along what was drawn. It is for a model that draws
-         * already; such a step takes a third longer.
-         */
-        ownCodes: share.default(0),
-        /** Share of the steps after which `ownCodes` begins. */
-        ownCodesFrom: share.default(0),
-      })
-      .prefault({}),
+    loss: lossSettings.prefault({}),
+    mix: mixSettings.prefault({}),
     /**
      * Share of the steps after which the mean of the weights begins, which is then measured and written instead of the
      * last weights; 1 for none.
      */
-    averageFrom: share.default(1),
+    averageFrom: z.number().min(0).max(1).default(1),
     /** Batches of held-out contexts that an evaluation looks at. */
     heldOutBatches: z.int().min(1).default(6),
   }),

@@ -31,9 +31,10 @@ import { trainingMemory } from "../run/memory.ts";
 import type { TrainingTask } from "../run/run.ts";
 import { feedsOfWeights } from "../run/state.ts";
 import { SampleStream } from "../run/workers.ts";
-import { type ContextSource, type MixSettings, openSets, openSources } from "./contexts.ts";
+import { type ContextSource, openSets, openSources } from "./contexts.ts";
 import { type ContextOptions, type PackedBatch, packingOf, possibleShapes } from "./data.ts";
 import { HeldOut } from "./held-out.ts";
+import type { Mix } from "./mix.ts";
 import { objective } from "./objective.ts";
 import type { TransformerRecipe } from "./recipe.ts";
 import { transformerSheet } from "./sheet.ts";
@@ -67,7 +68,7 @@ async function prepareTransformer(
   const { targetNll } = objective(graph, packing, config, recipe.loss.zLoss).report!;
   const state = initialState(start, parameterShapes(graph), recipe);
 
-  const mix: MixSettings = { ...recipe.mix, pairs: await Promise.all(recipe.mix.pairs.map(prepared)) };
+  const mix: Mix = { ...recipe.mix, pairs: await Promise.all(recipe.mix.pairs.map(prepared)) };
   const isTrained = (name: string) => state.parameters.has(name);
   const steps = resources.own(
     new TransformerSteps({
@@ -210,9 +211,7 @@ async function prepareTransformer(
 }
 
 /** A set as the threads that make contexts open it: a library has its vectors by then. */
-async function prepared(
-  set: TransformerRecipe["mix"]["pairs"][number],
-): Promise<MixSettings["pairs"][number]> {
+async function prepared(set: TransformerRecipe["mix"]["pairs"][number]): Promise<Mix["pairs"][number]> {
   if (typeof set === "string") return isLibrary(set) ? prepareNeighbours({ library: set }) : set;
   return "library" in set ? prepareNeighbours(set) : set;
 }

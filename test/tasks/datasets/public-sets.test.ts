@@ -137,21 +137,21 @@ function layoutOfVideos(): Files {
   const files: Record<string, readonly number[]> = {};
   for (let video = 0; video < 4; video++)
     for (let frame = 0; frame < 2; frame++)
-      for (const side of ["blur", "sharp"]) files[`GOPR000${video}/${side}/00${frame}.png`] = x!;
+      for (const side of ["blur", "sharp"]) files[`GOPR000${video}/${side}/00${frame}.png`] = x;
   return files;
 }
 
 describe("maps become pictures", () => {
   const nyu: [string, Files, string[]][] = [
-    ["rgb/ and depth/", { "nyu/rgb/1.png": x!, "nyu/depth/1.png": depth16 }, ["nyu/rgb/1"]],
+    ["rgb/ and depth/", { "nyu/rgb/1.png": x, "nyu/depth/1.png": depth16 }, ["nyu/rgb/1"]],
     [
       "sync",
-      { "kitchen_0028b/rgb_00045.jpg": x!, "kitchen_0028b/sync_depth_00045.png": depth16 },
+      { "kitchen_0028b/rgb_00045.jpg": x, "kitchen_0028b/sync_depth_00045.png": depth16 },
       ["kitchen_0028b/rgb_00045"],
     ],
     [
       "nyu2_test",
-      { "data/nyu2_test/00000_colors.png": x!, "data/nyu2_test/00000_depth.png": depth16 },
+      { "data/nyu2_test/00000_colors.png": x, "data/nyu2_test/00000_depth.png": depth16 },
       ["data/nyu2_test/00000_colors"],
     ],
   ];
@@ -169,7 +169,7 @@ describe("maps become pictures", () => {
 
   it("NYUv2, 8 bits: 51 of 255 is 2 m, as 2000 of 16 bits", async () => {
     const folder = await writeFiles({
-      "data/nyu2_train/kitchen_out/1.jpg": x!,
+      "data/nyu2_train/kitchen_out/1.jpg": x,
       "data/nyu2_train/kitchen_out/1.png": depth8,
     });
     const { pairs } = await loadPairs(folder, { size: 8 });
@@ -179,9 +179,9 @@ describe("maps become pictures", () => {
 
   it("ADE20K: equal labels one colour, others another, none black", async () => {
     const folder = await writeFiles({
-      "ADEChallengeData2016/images/training/ADE_train_00000001.jpg": x!,
+      "ADEChallengeData2016/images/training/ADE_train_00000001.jpg": x,
       "ADEChallengeData2016/annotations/training/ADE_train_00000001.png": labels,
-      "ADEChallengeData2016/images/validation/ADE_val_00000001.jpg": x!,
+      "ADEChallengeData2016/images/validation/ADE_val_00000001.jpg": x,
       "ADEChallengeData2016/annotations/validation/ADE_val_00000001.png": labels,
     });
     const source = await openPairs({ path: folder });
@@ -216,7 +216,7 @@ describe("maps become pictures", () => {
     await expect(renderMap(await plainPicture("a.png", x), 8, paint)).rejects.toThrow(
       "expected one channel of 8 or 16 bits, got 3",
     );
-    const folder = await writeFiles({ "nyu/rgb/1.png": x!, "nyu/depth/1.png": y! });
+    const folder = await writeFiles({ "nyu/rgb/1.png": x, "nyu/depth/1.png": y });
     await expect(loadPairs(folder, { size: 8 })).rejects.toThrow("got none of 1, 1 broken");
   });
 });

@@ -8,6 +8,7 @@ import {
   nextName,
   type OptimizerSettings,
   optimize,
+  optimizerSchema,
   roles,
 } from "../../../src/training/optimizer/optimizer.ts";
 import { array, evaluate, evaluate64, expectClose, type NdArray } from "../../graph/kit.ts";
@@ -18,7 +19,9 @@ interface Packed {
 }
 type Parameters = Readonly<Record<"matrix" | "vector", Packed>>;
 interface Reference {
-  readonly settings: OptimizerSettings & { readonly learningRate: number; readonly maxNorm: number };
+  readonly settings: Readonly<
+    Record<"learningRate" | "beta1" | "beta2" | "epsilon" | "weightDecay" | "maxNorm", number>
+  >;
   /** Parameters with weight decay. */
   readonly decayed: readonly string[];
   readonly parameters: Parameters;
@@ -42,7 +45,8 @@ const { optimizer: reference, muon } = JSON.parse(readFileSync(fixture, "utf8"))
   optimizer: Reference;
   muon: MuonReference;
 };
-const settings: OptimizerSettings = { ...reference.settings, clipNorm: reference.settings.maxNorm };
+const { maxNorm, ...given } = reference.settings;
+const settings: OptimizerSettings = optimizerSchema.parse({ ...given, clipNorm: maxNorm });
 const names = ["matrix", "vector"] as const;
 const unpack = ({ shape, data }: Packed): NdArray => array(shape, data);
 
@@ -213,7 +217,7 @@ test("Muon moves the matrices of layers, AdamW all else", () => {
     expect(methodOf(given, `model.layers.12.${name}.weight`), name).toBe("muon");
   const others = ["lm_head.weight", "model.embed_tokens.weight", "model.layers.0.self_attn.q_norm.weight"];
   for (const name of others) expect(methodOf(given, name), name).toBe("adamw");
-  expect(methodOf({}, "model.layers.0.mlp.up_proj.weight")).toBe("adamw");
+  expect(methodOf(optimizerSchema.parse({}), "model.layers.0.mlp.up_proj.weight")).toBe("adamw");
 });
 
 test("only parameters can be optimized", () => {

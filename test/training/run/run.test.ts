@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { loadTokenizers, readWeights } from "../../../src/chameleon/checkpoint/folder.ts";
 import { UsageError, XPromptError } from "../../../src/errors.ts";
 import { sha256File } from "../../../src/runtime/files.ts";
+import { curvesSvg } from "../../../src/training/run/curves.ts";
 import { readMetrics } from "../../../src/training/run/metrics.ts";
 import {
   type RunOptions,
@@ -133,6 +134,7 @@ describe("runTraining", () => {
     expect(result.heldOut).toEqual({ before: { psnr: 0 }, after: { psnr: 10 } });
     expect(lines.at(-1)).toMatchObject({ loss: 0, "heldOut.psnr": 10 });
     expect((await readdir(join(out, "sheets"))).sort()).toEqual(["step-000006.png", "step-000010.png"]);
+    expect(await readFile(join(out, "curves.svg"), "utf8")).toBe(curvesSvg(lines, "training toy"));
     expect(JSON.parse(await readFile(join(out, "recipe.json"), "utf8"))).toEqual(task.recipe);
     const { step } = JSON.parse(await readFile(join(out, "checkpoint", "training.json"), "utf8"));
     expect(step).toBe(10);

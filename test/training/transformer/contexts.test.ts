@@ -7,14 +7,11 @@ import type { Tokenizers } from "../../../src/chameleon/checkpoint/folder.ts";
 import { ImageTokenizer } from "../../../src/chameleon/tokenizers/image-tokenizer.ts";
 import { XPromptError } from "../../../src/errors.ts";
 import { createImage, type Image, savePng } from "../../../src/image/index.ts";
-import {
-  encodedContexts,
-  type MixSettings,
-  openSets,
-  openSources,
-} from "../../../src/training/transformer/contexts.ts";
+import { encodedContexts, openSets, openSources } from "../../../src/training/transformer/contexts.ts";
 import type { ContextOptions } from "../../../src/training/transformer/data.ts";
+import type { Mix } from "../../../src/training/transformer/mix.ts";
 import { tinyTokenizers, tinyXPrompt } from "../../fixtures/chameleon/kit.ts";
+import { plainMix } from "./kit.ts";
 
 const COUNT = 20;
 let folder = "";
@@ -46,7 +43,7 @@ class Level extends ImageTokenizer {
 const sizes = { ...tiny.image.config, resolution: 16, channelMultiplier: [1, 1, 1, 1] };
 const tokenizers: Tokenizers = { ...tiny, image: new Level(sizes, new Map()) };
 
-const optionsOf = (mix: Partial<MixSettings>, part = "train"): ContextOptions => ({
+const optionsOf = (mix: Partial<Mix>, part = "train"): ContextOptions => ({
   seed: 1,
   part,
   tokenizers: "",
@@ -54,27 +51,7 @@ const optionsOf = (mix: Partial<MixSettings>, part = "train"): ContextOptions =>
   contexts: 2,
   todos: 2,
   weights: { target: 1, words: 1, query: 0, instruction: 0 },
-  mix: {
-    pairs: [folder],
-    pairsShare: 1,
-    pairsHeldOut: 0.25,
-    pairsReversed: 0,
-    families: ["rotate"],
-    heldOut: [],
-    exampleCounts: [1],
-    describe: 0,
-    textToImage: 0,
-    imageToText: 0,
-    plainScenes: 0.4,
-    withoutExample: 0,
-    exampleInstruction: 0,
-    todoInstruction: 0,
-    weights: {},
-    misread: 0,
-    codeDropout: 0,
-    worlds: { scenes: 1, photos: 0, icons: 0 },
-    ...mix,
-  },
+  mix: { ...plainMix, pairs: [folder], pairsShare: 1, pairsHeldOut: 0.25, families: ["rotate"], ...mix },
 });
 /** Levels of input and output of every pair of some batches; −1 where a family drew them. */
 async function levels(options: ContextOptions, steps = 8): Promise<[number, number][]> {

@@ -23,6 +23,7 @@ import {
   tinyXPrompt,
   writeTinyTokenizers,
 } from "../../fixtures/chameleon/kit.ts";
+import { plainMix } from "./kit.ts";
 
 const weights = { target: 1, words: 0.75, query: 0.25, instruction: 0.5 };
 const options: ContextOptions = {
@@ -33,26 +34,7 @@ const options: ContextOptions = {
   contexts: 2,
   todos: 2,
   weights,
-  mix: {
-    pairs: [],
-    pairsShare: 0,
-    pairsHeldOut: 0,
-    pairsReversed: 0,
-    families: [],
-    heldOut: [],
-    exampleCounts: [1],
-    describe: 0,
-    textToImage: 0,
-    imageToText: 0,
-    plainScenes: 0.4,
-    withoutExample: 0,
-    exampleInstruction: 0.5,
-    todoInstruction: 0.5,
-    weights: {},
-    misread: 0,
-    codeDropout: 0,
-    worlds: { scenes: 1, photos: 0, icons: 0 },
-  },
+  mix: { ...plainMix, exampleInstruction: 0.5, todoInstruction: 0.5 },
 };
 const mixed = (mix: Partial<ContextOptions["mix"]>, more: Partial<ContextOptions> = {}): ContextOptions => ({
   ...options,

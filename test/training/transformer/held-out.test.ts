@@ -15,6 +15,7 @@ import { HeldOut } from "../../../src/training/transformer/held-out.ts";
 import { feedsOf, objective } from "../../../src/training/transformer/objective.ts";
 import type { Codes } from "../../../src/xprompt/sequence.ts";
 import { randomWeights, tiny, tinyXPrompt, writeTinyTokenizers } from "../../fixtures/chameleon/kit.ts";
+import { plainMix } from "./kit.ts";
 
 let folder = "";
 let tokenizers: Tokenizers;
@@ -38,26 +39,7 @@ function optionsOf(contexts: number): ContextOptions {
     contexts,
     todos: 2,
     weights: { target: 1, words: 1, query: 0, instruction: 0 },
-    mix: {
-      pairs: [],
-      pairsShare: 0,
-      pairsHeldOut: 0,
-      pairsReversed: 0,
-      families: [],
-      heldOut: [],
-      exampleCounts: [1],
-      describe: 0,
-      textToImage: 0,
-      imageToText: 0,
-      plainScenes: 0.4,
-      withoutExample: 0,
-      exampleInstruction: 0.5,
-      todoInstruction: 0,
-      weights: {},
-      misread: 0,
-      codeDropout: 0,
-      worlds: { scenes: 1, photos: 0, icons: 0 },
-    },
+    mix: { ...plainMix, exampleInstruction: 0.5 },
   };
 }
 

@@ -3,7 +3,7 @@ import type { Random } from "../../../random.ts";
 import { bothWays, type Change, family, type ReversibleChange, type TaskFamily } from "../../task.ts";
 import { withArticle } from "../../world/caption.ts";
 import { type Color, colorNames, colors } from "../../world/scene.ts";
-import { drawPlaces, iconSprite, toneOf } from "../../worlds/icons.ts";
+import { drawPlace, iconSprite, toneOf } from "../../worlds/icons.ts";
 import { recolored, type Stamp, silhouette } from "../../worlds/sprite.ts";
 import { outlined, shadowed, withLargestPart, withoutTop } from "../../worlds/sprite-changes.ts";
 import { hueRotation } from "../tone.ts";
@@ -40,7 +40,7 @@ export function iconLookFamilies(source: IconSource): readonly TaskFamily[] {
   }
 
   function drawInk(random: Random): ReversibleChange {
-    const [from, to] = random.shuffle(colorNames);
+    const [from, to] = random.pair(colorNames);
     const words = (a: Color, b: Color) => ({
       instructions: [`make the icon ${b}`, `recolor it from ${a} to ${b}`],
       differences: [`the icon is ${b} instead of ${a} in the output image`],
@@ -49,7 +49,7 @@ export function iconLookFamilies(source: IconSource): readonly TaskFamily[] {
       parameters: { from, to },
       images(pairRandom, size) {
         const sprite = iconSprite(source.icon(pairRandom));
-        const [place] = drawPlaces(pairRandom, 1);
+        const place = drawPlace(pairRandom);
         const inked = (color: Color): Stamp[] => [{ sprite: silhouette(sprite, colors[color]), place }];
         return source.pair(pairRandom, size, inked(from), inked(to));
       },

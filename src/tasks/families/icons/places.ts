@@ -4,14 +4,15 @@ import type { Random } from "../../../random.ts";
 import { hsv } from "../../palette.ts";
 import { bothWays, type Change, family, type ReversibleChange, type TaskFamily } from "../../task.ts";
 import { drawPlainColor } from "../../worlds/backdrop.ts";
-import { drawPlaces, iconSprite, standsOut } from "../../worlds/icons.ts";
+import { drawPlace, iconSprite, standsOut } from "../../worlds/icons.ts";
 import { type Place, type Stamp, stamped } from "../../worlds/sprite.ts";
 import { drawFitting, type IconSource } from "./source.ts";
 
 export function iconPlaceFamilies(source: IconSource): readonly TaskFamily[] {
   function drawBeside(random: Random): ReversibleChange {
-    const side = random.pick(["left", "right", "above", "below"]);
-    const [dx, dy] = { left: [1, 0], right: [-1, 0], above: [0, 1], below: [0, -1] }[side]!;
+    const side = random.pick(["left", "right", "above", "below"] as const);
+    const steps = { left: [1, 0], right: [-1, 0], above: [0, 1], below: [0, -1] } as const;
+    const [dx, dy] = steps[side];
     const at = (sign: number): Place => ({
       x: 0.5 + sign * dx * 0.24,
       y: 0.5 + sign * dy * 0.24,
@@ -38,15 +39,19 @@ export function iconPlaceFamilies(source: IconSource): readonly TaskFamily[] {
 
   function drawSwap(random: Random): Change {
     const isSideways = random.chance(0.5);
-    const [a, b] = [0.26, 0.74].map(
-      (at): Place => ({ x: isSideways ? at : 0.5, y: isSideways ? 0.5 : at, side: 0.44 }),
-    );
+    const placeAt = (at: number): Place => ({
+      x: isSideways ? at : 0.5,
+      y: isSideways ? 0.5 : at,
+      side: 0.44,
+    });
+    const [a, b] = [placeAt(0.26), placeAt(0.74)];
     const axis = isSideways ? "left and right" : "top and bottom";
     return {
       parameters: { axis },
       images(pairRandom, size) {
         const set = pairRandom.pick(source.sets);
-        const [first, second] = [source.icon(pairRandom, set), source.icon(pairRandom, set)].map(iconSprite);
+        const icons = [source.icon(pairRandom, set), source.icon(pairRandom, set)] as const;
+        const [first, second] = [iconSprite(icons[0]), iconSprite(icons[1])];
         return source.pair(
           pairRandom,
           size,
@@ -70,7 +75,7 @@ export function iconPlaceFamilies(source: IconSource): readonly TaskFamily[] {
   function drawCount(random: Random): ReversibleChange {
     const count = random.integer(1, 3);
     const many = ["one", "two", "three", "four"];
-    const [few, more] = [many[count - 1], many[count]];
+    const [few, more] = [many[count - 1]!, many[count]!];
     const places = [0.26, 0.74].flatMap((y) => [0.26, 0.74].map((x): Place => ({ x, y, side: 0.42 })));
     const words = (a: string, b: string) => ({
       instructions: [`make it ${b} instead of ${a}`, `show ${b} of them`],
@@ -147,11 +152,10 @@ export function iconPlaceFamilies(source: IconSource): readonly TaskFamily[] {
           () => iconSprite(source.icon(pairRandom)),
           (each) => standsOut(after, [each]),
         );
-        const [place] = drawPlaces(pairRandom, 1);
+        const place = drawPlace(pairRandom);
         const ground = drawFitting(
           () => source.ground(pairRandom, size, [sprite]),
-          ({ data }) =>
-            Math.abs(data[0] - color[0]) + Math.abs(data[1] - color[1]) + Math.abs(data[2] - color[2]) > 0.2,
+          ({ data }) => color.reduce((sum, value, c) => sum + Math.abs(data[c]! - value), 0) > 0.2,
         );
         return { input: stamped(ground, [{ sprite, place }]), output: stamped(after, [{ sprite, place }]) };
       },

@@ -3,7 +3,7 @@ import type { Image } from "../../../image/image.ts";
 import type { Random } from "../../../random.ts";
 import type { Gathered, Icon, IconSet, Photo } from "../../gathered/index.ts";
 import type { Change, Images } from "../../task.ts";
-import { drawGround, drawPlaces, iconSprite, namesOf, toneOf } from "../../worlds/icons.ts";
+import { drawGround, drawPlace, iconSprite, namesOf, toneOf } from "../../worlds/icons.ts";
 import { type Sprite, type Stamp, stamped } from "../../worlds/sprite.ts";
 
 /** How often something is drawn again to find a case that the change can be seen on. */
@@ -22,7 +22,9 @@ const [leastShare, shade] = [0.01, 0.12];
 /** Whether the change can be seen: a contour in the colour of the background cannot. */
 export function isVisible({ input, output }: Images): boolean {
   let altered = 0;
-  for (let i = 0; i < input.data.length; i++) if (Math.abs(input.data[i] - output.data[i]) > shade) altered++;
+  input.data.forEach((value, i) => {
+    if (Math.abs(value - output.data[i]!) > shade) altered++;
+  });
   return altered >= leastShare * input.data.length;
 }
 
@@ -71,7 +73,7 @@ export class IconSource {
         },
         (drawn) => drawn.after !== undefined,
       );
-      const [place] = drawPlaces(random, 1);
+      const place = drawPlace(random);
       const changed = after ?? before;
       const side = (place.side * changed.width) / before.width;
       return this.pair(

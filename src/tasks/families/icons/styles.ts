@@ -3,7 +3,7 @@ import type { Random } from "../../../random.ts";
 import type { IconSet } from "../../gathered/index.ts";
 import { type Change, family, type TaskFamily } from "../../task.ts";
 import { colorNames, colors } from "../../world/scene.ts";
-import { drawPlaces, iconSprite, namesOf } from "../../worlds/icons.ts";
+import { drawPlace, iconSprite, namesOf } from "../../worlds/icons.ts";
 import { silhouette } from "../../worlds/sprite.ts";
 import { type IconSource, isInk } from "./source.ts";
 
@@ -50,11 +50,11 @@ export function iconStyleFamilies(source: IconSource): readonly TaskFamily[] {
         parameters: { from: from.name, to: to.name },
         images(pairRandom, size) {
           const name = pairRandom.pick(names);
-          let [before, after] = [from, to].map(({ icons }) => iconSprite(icons.get(name)!));
+          let [before, after] = [iconSprite(from.icons.get(name)!), iconSprite(to.icons.get(name)!)];
           const ink = colors[pairRandom.pick(colorNames)];
           if (pairRandom.chance(0.4) && isInk(before) && isInk(after))
             [before, after] = [silhouette(before, ink), silhouette(after, ink)];
-          const [place] = drawPlaces(pairRandom, 1);
+          const place = drawPlace(pairRandom);
           return source.pair(pairRandom, size, [{ sprite: before, place }], [{ sprite: after, place }]);
         },
         words: {

@@ -1,4 +1,4 @@
-/** @file Settings of the worlds that pictures are drawn from, the same for tokenizers and transformers. */
+/** @file Settings of the worlds that pictures are drawn from. */
 import { z } from "zod";
 
 const weight = z.number().min(0);
@@ -19,3 +19,5 @@ export const worldSettings = {
     )
     .prefault({}),
 };
+
+export type WorldSettings = z.output<z.ZodObject<typeof worldSettings>>;

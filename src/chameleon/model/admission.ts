@@ -1,0 +1,105 @@
+/** @file Who may join a batch: as many requests as fit its limits, first come, first served. */
+import { XPromptError } from "../../errors.ts";
+import { formatBytes } from "../../progress.ts";
+import { availableMemory, requireRoom } from "../../runtime/memory.ts";
+import type { DecoderConfig } from "../checkpoint/config.ts";
+import { sequencesMemory } from "./memory.ts";
+
+/** What a request will take at most. */
+export interface BatchNeed {
+  /** What this is for, in errors: "generating". */
+  readonly doing: string;
+  readonly rows: number;
+  /** Slots of the longest row, its prefix included. */
+  readonly slots: number;
+  /** Ends the wait. */
+  readonly signal?: AbortSignal;
+}
+
+export interface BatchLimits {
+  /** Bytes of the cache and of what a step makes. Defaults to half of the memory there is when the first one joins. */
+  readonly maxBytes?: number;
+  /** Rows beyond which requests wait. A request of more rows by itself is served alone. */
+  readonly maxRows: number;
+}
+
+const ADVICE = "ask for fewer samples, give fewer examples or a shorter prompt, or no guidance";
+
+export class Admission {
+  private readonly admitted = new Set<BatchNeed>();
+  private maxBytes: number;
+  /** In order of arrival. */
+  private readonly waiting: { readonly need: BatchNeed; readonly admit: () => void }[] = [];
+
+  /** @param limits without, a request may take what memory there is */
+  constructor(
+    private readonly config: DecoderConfig,
+    private readonly limits?: BatchLimits,
+  ) {
+    this.maxBytes = limits?.maxBytes ?? Number.NaN;
+  }
+
+  /**
+   * Waits until there is room.
+   * @throws XPromptError when there never will be
+   * @throws the signal's reason, once it is aborted
+   */
+  async enter(need: BatchNeed): Promise<void> {
+    const { doing, rows, slots, signal } = need;
+    const bytes = sequencesMemory(this.config, rows, slots);
+    const what = `${rows} sequences of ${slots} tokens, one for each sample and condition of its guidance`;
+    if (!this.limits) await requireRoom(doing, bytes, what, ADVICE);
+    else if (Number.isNaN(this.maxBytes)) this.maxBytes = (await availableMemory()) / 2;
+    if (bytes > this.maxBytes)
+      throw new XPromptError(
+        `${doing}: expected at most ${formatBytes(this.maxBytes)} for a batch, got ${formatBytes(bytes)} for ${what} (${ADVICE}; or allow the batch more bytes)`,
+      );
+    signal?.throwIfAborted();
+    if (this.waiting.length === 0 && this.hasRoomFor(need)) {
+      this.admitted.add(need);
+      return;
+    }
+    await this.turn(need);
+  }
+
+  /** Gives back what a request took. */
+  leave(need: BatchNeed): void {
+    this.admitted.delete(need);
+    this.admitNext();
+  }
+
+  private turn(need: BatchNeed): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const place = {
+        need,
+        admit: () => {
+          need.signal?.removeEventListener("abort", abort);
+          resolve();
+        },
+      };
+      const abort = () => {
+        this.waiting.splice(this.waiting.indexOf(place), 1);
+        reject(need.signal!.reason);
+        this.admitNext(); // who stood behind it may fit
+      };
+      need.signal?.addEventListener("abort", abort, { once: true });
+      this.waiting.push(place);
+    });
+  }
+
+  private admitNext(): void {
+    for (let next = this.waiting[0]; next && this.hasRoomFor(next.need); next = this.waiting[0]) {
+      this.waiting.shift();
+      this.admitted.add(next.need);
+      next.admit();
+    }
+  }
+
+  private hasRoomFor(need: BatchNeed): boolean {
+    if (!this.limits || this.admitted.size === 0) return true;
+    const all = [...this.admitted, need];
+    const rows = all.reduce((sum, each) => sum + each.rows, 0);
+    const slots = Math.max(...all.map((each) => each.slots));
+    return rows <= this.limits.maxRows && sequencesMemory(this.config, rows, slots) <= this.maxBytes;
+  }
+}

@@ -1,0 +1,85 @@
+/** @file `xprompt mcp`: the model as tools for agents, over standard input and output. */
+import { randomBytes } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import { Command } from "commander";
+import { loadOptional } from "../optional.ts";
+import { ExampleLibrary } from "../retrieval/index.ts";
+import { attempt, writeFileAtomic } from "../runtime/files.ts";
+import { workWith } from "../runtime/resources.ts";
+import { batchedEngine } from "../server/engine.ts";
+import { packageVersion } from "../server/files.ts";
+import { jsonLog } from "../server/log.ts";
+import { makeServices } from "../server/make-services.ts";
+import { readFrom } from "../server/mcp/pictures.ts";
+import { mcpFactory, mcpPackage } from "../server/mcp/server.ts";
+import { XPrompt } from "../xprompt/model.ts";
+import { checkDevice, loadOptionsOf, type ModelOptions, withModel } from "./options.ts";
+
+interface Options extends ModelOptions {
+  readonly root: string;
+  readonly output?: string;
+  readonly library?: string;
+  readonly xprompts?: string;
+}
+
+export function mcpCommand(signal: AbortSignal): Command {
+  const command = new Command("mcp").description(
+    "Offer the model to agents as MCP tools over standard input and output: apply a change by example, compile a visual prompt, describe a change, search the example library.",
+  );
+  return withModel(command)
+    .option(
+      "--root <dir>",
+      "folder whose pictures tools may read by their paths. Defaults to the current folder",
+      ".",
+    )
+    .option("--output <dir>", "folder into which results are written as well")
+    .option("--library <place>", "example library that tools may use")
+    .option("--xprompts <dir>", "folder in which visual prompts are kept. Defaults to memory")
+    .action((options: Options) => mcp(options, signal));
+}
+
+async function mcp(options: Options, signal: AbortSignal): Promise<void> {
+  const { model, library: place, xprompts: prompts, output } = options;
+  const doing = "serving MCP";
+  const { serveStdio } = await loadOptional(
+    doing,
+    mcpPackage,
+    () => import("@modelcontextprotocol/server/stdio"),
+  );
+  const make = await mcpFactory(packageVersion());
+  checkDevice(options.device);
+  const root = resolve(options.root);
+  if (output !== undefined) await attempt(doing, output, () => mkdir(output, { recursive: true }));
+  await workWith(async (resources) => {
+    const libraries = new Map<string, ExampleLibrary>();
+    if (place !== undefined) libraries.set(basename(place), resources.own(await ExampleLibrary.open(place)));
+    const engine = batchedEngine(resources.own(await XPrompt.load(model, loadOptionsOf(options))));
+    const log = jsonLog((line) => process.stderr.write(line));
+    const services = await makeServices({ engine, model: basename(model), libraries, prompts, log });
+    const keep = async (base64: string, seed: number) => {
+      const path = join(resolve(output!), `xprompt-${seed}-${randomBytes(4).toString("hex")}.png`);
+      await writeFileAtomic(path, Buffer.from(base64, "base64"));
+      return path;
+    };
+    const pictures = `Path of a PNG, JPEG or WebP below ${root}, or a data URL`;
+    const tools = {
+      services,
+      client: "local",
+      read: readFrom(root),
+      pictures,
+      keep: output === undefined ? undefined : keep,
+    };
+    const ended = new Promise<void>((resolve) => {
+      process.stdin.once("end", resolve).once("close", resolve);
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    const connection = serveStdio(() => make(tools), {
+      onerror: (error) => log("warn", "MCP", { error: error.message }),
+    });
+    log("info", "serving MCP", { model: basename(model), root });
+    await ended;
+    services.queue.abort();
+    await connection.close();
+  });
+}

@@ -1,0 +1,165 @@
+/** @file `xprompt serve`: a model behind HTTP. */
+import { basename } from "node:path";
+import { Command } from "commander";
+import { z } from "zod";
+import { UsageError, XPromptError } from "../errors.ts";
+import { ExampleLibrary } from "../retrieval/index.ts";
+import { workWith } from "../runtime/resources.ts";
+import { batchedEngine } from "../server/engine.ts";
+import { addKey, Keys } from "../server/keys.ts";
+import { jsonLog, type Level } from "../server/log.ts";
+import { defaultLimits, type Limits } from "../server/make-services.ts";
+import { serve } from "../server/serve.ts";
+import { XPrompt } from "../xprompt/model.ts";
+import { checkDevice, loadOptionsOf, type ModelOptions, numberFor, withModel } from "./options.ts";
+import { print, say } from "./output.ts";
+
+interface Options extends ModelOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly keys?: string;
+  readonly newKey?: string;
+  readonly library?: readonly string[];
+  readonly xprompts?: string;
+  readonly runs?: string;
+  readonly origin?: readonly string[];
+  readonly parallel: number;
+  readonly queue: number;
+  readonly perClient: number;
+  readonly timeLimit: number;
+  readonly maxBody: number;
+  readonly maxPixels: number;
+  readonly grace: number;
+  readonly quiet?: true;
+}
+
+const MEGABYTE = 2 ** 20;
+
+const whole = (least: number, most: number) =>
+  z.int().min(least).max(most).describe(`a whole number from ${least} to ${most}`);
+
+export function serveCommand(signal: AbortSignal): Command {
+  const command = new Command("serve").description(
+    "Serve a model over HTTP: OpenAI's Images API with example pairs, visual prompts, jobs, and the tools of xprompt mcp.",
+  );
+  const number = (flag: string, text: string, [least, most]: readonly [number, number], value: number) =>
+    command.option(
+      `${flag} <n>`,
+      `${text}. Defaults to ${value}`,
+      numberFor(flag, whole(least, most)),
+      value,
+    );
+  withModel(command)
+    .option(
+      "--host <address>",
+      "address to listen on. Defaults to 127.0.0.1, which only this machine reaches",
+      "127.0.0.1",
+    )
+    .option("--keys <file>", "names and hashes of API keys; without it, the key in XPROMPT_API_KEY, or none")
+    .option("--new-key <name>", "make a key, add its hash to the file of --keys, print the key, and end")
+    .option("--library <place...>", "example libraries that requests may use, as PLACE or NAME=PLACE")
+    .option("--xprompts <dir>", "folder in which visual prompts are kept. Defaults to memory")
+    .option("--runs <dir>", "folder of training runs to show")
+    .option(
+      "--origin <url...>",
+      "web pages that may ask, as https://example.org. Defaults to the server's own",
+    )
+    .option("--quiet", "log warnings and errors alone");
+  number("--port", "port to listen on; 0 for any free one", [0, 65535], 8000);
+  number("--parallel", "requests that run at once, in one batch", [1, 64], defaultLimits.width);
+  number("--queue", "requests that may wait", [0, 10_000], defaultLimits.depth);
+  number("--per-client", "requests that one client may have at a time", [1, 10_000], defaultLimits.perClient);
+  number("--time-limit", "seconds that a request may run", [1, 86_400], defaultLimits.timeLimit);
+  number("--max-body", "megabytes of the body of a request", [1, 1024], defaultLimits.body / MEGABYTE);
+  number("--max-pixels", "megapixels of a picture that comes in", [1, 64], defaultLimits.pixels / 1e6);
+  number(
+    "--grace",
+    "seconds that requests may go on once the server is told to end",
+    [0, 3600],
+    defaultLimits.grace,
+  );
+  return command.action((options: Options) => run(options, signal));
+}
+
+async function run(options: Options, signal: AbortSignal): Promise<void> {
+  const { keys: file, newKey } = options;
+  if (newKey !== undefined) {
+    if (file === undefined) throw new UsageError("--new-key: expected --keys with it, got it alone");
+    return print(await addKey(file, newKey));
+  }
+  checkDevice(options.device);
+  const keys = await keysOf(options);
+  const isLocal = ["localhost", "127.0.0.1", "::1"].includes(options.host);
+  if (!isLocal && !keys)
+    say(`warning: ${options.host} without API keys: all who reach the port may draw (see --keys)`);
+  await workWith(async (resources) => {
+    const libraries = new Map<string, ExampleLibrary>();
+    for (const [name, place] of placesOf(options.library))
+      libraries.set(name, resources.own(await ExampleLibrary.open(place)));
+    const engine = batchedEngine(resources.own(await XPrompt.load(options.model, loadOptionsOf(options))));
+    const write = jsonLog((line) => process.stderr.write(line));
+    const log = (level: Level, ...rest: [string, Record<string, unknown>?]) => {
+      if (!options.quiet || level !== "info") write(level, ...rest);
+    };
+    const running = await serve({
+      ...{
+        engine,
+        model: basename(options.model),
+        host: options.host,
+        port: options.port,
+        keys,
+        libraries,
+        log,
+      },
+      ...{
+        origins: options.origin ?? [],
+        prompts: options.xprompts,
+        runs: options.runs,
+        limits: limitsOf(options),
+      },
+    });
+    say(`serving ${basename(options.model)} at ${running.url} (Ctrl-C to end)`);
+    await ended(signal);
+    log("info", "shutting down", { ...running.services.queue.sizes });
+    await running.close();
+  });
+}
+
+const ended = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+
+const limitsOf = (options: Options): Partial<Limits> => ({
+  ...{
+    width: options.parallel,
+    depth: options.queue,
+    perClient: options.perClient,
+    timeLimit: options.timeLimit,
+    grace: options.grace,
+  },
+  ...{
+    body: options.maxBody * MEGABYTE,
+    bodies: Math.max(8 * options.maxBody * MEGABYTE, defaultLimits.bodies),
+  },
+  pixels: options.maxPixels * 1e6,
+});
+
+async function keysOf({ keys }: Options): Promise<Keys | undefined> {
+  if (keys !== undefined) return Keys.load(keys);
+  const key = process.env.XPROMPT_API_KEY;
+  return key === undefined || key === "" ? undefined : Keys.of(key);
+}
+
+/** Libraries by name: that which is given, else the last part of the place. */
+function placesOf(given: readonly string[] = []): Map<string, string> {
+  const places = new Map<string, string>();
+  for (const each of given) {
+    const [, name, place] = /^([\w-]+)=(.+)$/s.exec(each) ?? [undefined, basename(each), each];
+    if (places.has(name!))
+      throw new XPromptError(`--library: expected different names, got ${name} twice (use NAME=PLACE)`);
+    places.set(name!, place!);
+  }
+  return places;
+}

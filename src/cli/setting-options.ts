@@ -1,0 +1,51 @@
+/** @file Options of a command from a schema of settings. */
+import { type Command, Option } from "commander";
+import { z } from "zod";
+import { alternatives, defaultOf, descriptionOf } from "../schema-words.ts";
+import { numberFor } from "./options.ts";
+
+/**
+ * Adds an option for each setting of a schema: `topK` becomes `--top-k <n>`. Its help, values and default follow from
+ * the schema.
+ * @param recommended settings whose default is what the model recommends
+ */
+export function withSettings(
+  command: Command,
+  schema: z.ZodObject,
+  recommended: readonly string[] = [],
+): Command {
+  for (const [name, setting] of Object.entries(schema.shape))
+    command.addOption(optionFor(name, setting as z.ZodType, recommended.includes(name)));
+  return command;
+}
+
+function optionFor(name: string, setting: z.ZodType, isRecommended: boolean): Option {
+  const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const words = descriptionOf(setting) ?? "";
+  const value = isRecommended ? undefined : defaultOf(setting);
+  if (value === true) return new Option(`--no-${flag}`, `do not ${words}`);
+  if (value === false) return new Option(`--${flag}`, words).default(false);
+  const usual = isRecommended ? "what the model recommends" : value;
+  const option = new Option(
+    `--${flag} <${placeholder(name, setting)}>`,
+    usual === undefined ? words : `${words}. Defaults to ${usual}`,
+  ).default(value);
+  const choices = alternatives(setting).flatMap(({ _zod: { def } }) =>
+    def.type === "enum" ? Object.values(def.entries).map(String) : [],
+  );
+  return choices.length > 0
+    ? option.choices(choices)
+    : option.argParser(numberFor<unknown>(`--${flag}`, setting));
+}
+
+/** "n" of a whole number, the name of a choice, else the initial of the last word: "p" of "topP". */
+function placeholder(name: string, setting: z.ZodType): string {
+  const { type, enum: choices } = z.toJSONSchema(setting, { io: "input", unrepresentable: "any" });
+  if (type === "integer") return "n";
+  return choices
+    ? name
+    : name
+        .replace(/.*(?=[A-Z])/, "")
+        .charAt(0)
+        .toLowerCase();
+}

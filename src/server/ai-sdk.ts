@@ -1,0 +1,221 @@
+/**
+ * A provider for the Vercel AI SDK (https://ai-sdk.dev): an image model on a server that `xprompt serve` began. Runs
+ * wherever there is `fetch`.
+ *
+ * @module x-prompt/ai-sdk
+ * @example
+ * const xprompt = createXPrompt({ baseURL: "http://127.0.0.1:8000/v1" });
+ * const { images, providerMetadata } = await generateImage({
+ *   model: xprompt.image("nano"),
+ *   prompt: { images: [photo], text: "" },
+ *   seed: 7,
+ *   providerOptions: { xprompt: { examples: [{ input: dataUrl(before), output: dataUrl(after) }] } },
+ * });
+ */
+import {
+  APICallError,
+  type ImageModelV4,
+  type ImageModelV4CallOptions,
+  type ImageModelV4File,
+  type ImageModelV4Result,
+  NoSuchModelError,
+  type ProviderV4,
+} from "@ai-sdk/provider";
+import { type Event, eventsOf } from "./events.ts";
+
+export interface XPromptProviderSettings {
+  /** Defaults to `http://127.0.0.1:8000/v1`. */
+  readonly baseURL?: string;
+  readonly apiKey?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly fetch?: typeof globalThis.fetch;
+}
+
+/** What `providerOptions.xprompt` may say. Pictures are data URLs, or base64. */
+export interface XPromptOptions {
+  readonly examples?: readonly {
+    readonly input: string;
+    readonly output: string;
+    readonly instruction?: string;
+  }[];
+  /** Id of a visual prompt of the server, or several. */
+  readonly xprompt?: string | readonly string[];
+  readonly library?: boolean | string;
+  readonly guidance?:
+    | number
+    | { readonly image?: number; readonly text?: number; readonly examples?: number };
+  readonly temperature?: number;
+  readonly top_k?: number;
+  readonly top_p?: number;
+  readonly full_size?: boolean;
+  readonly output_format?: "png" | "jpeg" | "webp";
+  /** Pictures on the way to each, 0 to 3: `providerMetadata.xprompt.images[i].previews`. */
+  readonly partial_images?: number;
+}
+
+/** A picture on the way, or a whole one. */
+export type ImageStreamPart =
+  | {
+      readonly type: "preview";
+      readonly image: number;
+      readonly base64: string;
+      readonly row: number;
+      readonly rows: number;
+    }
+  | {
+      readonly type: "image";
+      readonly image: number;
+      readonly base64: string;
+      readonly seed: number;
+      readonly size: string;
+      readonly usage: Usage;
+    };
+
+interface Usage {
+  readonly input_tokens: number;
+  readonly output_tokens: number;
+  readonly total_tokens: number;
+}
+
+type Options = Partial<ImageModelV4CallOptions>;
+
+export interface XPromptImageModel extends ImageModelV4 {
+  /** Draws, and tells of every row of codes: the SDK itself has no streams of pictures. */
+  stream(options: Options): AsyncGenerator<ImageStreamPart>;
+}
+
+export interface XPromptProvider extends ProviderV4 {
+  image(modelId: string): XPromptImageModel;
+  imageModel(modelId: string): XPromptImageModel;
+}
+
+export function createXPrompt(settings: XPromptProviderSettings = {}): XPromptProvider {
+  const image = (modelId: string): XPromptImageModel => {
+    const stream = (options: Options) => draw(settings, modelId, options, { every_row: true });
+    return {
+      ...{ specificationVersion: "v4", provider: "xprompt", modelId, maxImagesPerCall: 10 },
+      ...{ supportsFileInputs: true, supportsMaskInputs: true, stream },
+      doGenerate: (options) => generate(settings, modelId, options),
+    };
+  };
+  const none = (modelType: "languageModel" | "embeddingModel") => (modelId: string) => {
+    throw new NoSuchModelError({ modelId, modelType });
+  };
+  return {
+    ...{ specificationVersion: "v4", image, imageModel: image },
+    ...{ languageModel: none("languageModel"), embeddingModel: none("embeddingModel") },
+  };
+}
+
+/** The bytes of a picture as a data URL. */
+export function dataUrl(bytes: Uint8Array, mediaType = "image/png"): string {
+  let text = "";
+  // In pieces: a call takes only so many arguments.
+  for (let at = 0; at < bytes.length; at += 0x8000)
+    text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
+  return `data:${mediaType};base64,${btoa(text)}`;
+}
+
+async function generate(
+  settings: XPromptProviderSettings,
+  modelId: string,
+  options: ImageModelV4CallOptions,
+): Promise<ImageModelV4Result> {
+  const { aspectRatio } = options;
+  const images: { base64: string; seed: number; size: string; previews: string[] }[] = [];
+  const usage = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
+  const previews = new Map<number, string[]>();
+  const timestamp = new Date();
+  for await (const part of draw(settings, modelId, options, {})) {
+    if (part.type === "preview") previews.set(part.image, [...(previews.get(part.image) ?? []), part.base64]);
+    else {
+      const { image, base64, seed, size } = part;
+      images[image] = { base64, seed, size, previews: previews.get(image) ?? [] };
+      usage.inputTokens += part.usage.input_tokens;
+      usage.outputTokens += part.usage.output_tokens;
+      usage.totalTokens += part.usage.total_tokens;
+    }
+  }
+  return {
+    images: images.map(({ base64 }) => base64),
+    warnings:
+      aspectRatio === undefined
+        ? []
+        : [
+            {
+              type: "unsupported",
+              feature: "aspectRatio",
+              details: "give a size instead; without one a result has that of the picture",
+            },
+          ],
+    providerMetadata: {
+      xprompt: { images: images.map(({ seed, size, previews: own }) => ({ seed, size, previews: own })) },
+    },
+    response: { timestamp, modelId, headers: undefined },
+    usage,
+  };
+}
+
+async function* draw(
+  settings: XPromptProviderSettings,
+  modelId: string,
+  options: Options,
+  more: object,
+): AsyncGenerator<ImageStreamPart> {
+  const { prompt, n, size, seed, files = [], mask, providerOptions, abortSignal, headers } = options;
+  const { baseURL = "http://127.0.0.1:8000/v1", apiKey, fetch = globalThis.fetch } = settings;
+  const url = `${baseURL.replace(/\/+$/, "")}/images/${files.length > 0 ? "edits" : "generations"}`;
+  const body = {
+    ...{ model: modelId, prompt, n, size, seed, stream: true, ...more, ...providerOptions?.xprompt },
+    ...(files.length > 0 && { images: files.map((file) => ({ image_url: urlOf(file) })) }),
+    ...(mask && { mask: { image_url: urlOf(mask) } }),
+  };
+  const response = await fetch(url, {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      ...(apiKey !== undefined && { authorization: `Bearer ${apiKey}` }),
+      ...settings.headers,
+      ...Object.fromEntries(Object.entries(headers ?? {}).filter(([, value]) => value !== undefined)),
+    } as Record<string, string>,
+    body: JSON.stringify(body),
+    signal: abortSignal,
+  });
+  const failure = (text: string) => {
+    const { message = text } = (errorIn(text) ?? {}) as { message?: string };
+    return new APICallError({
+      ...{ message, url, requestBodyValues: {}, statusCode: response.status, responseBody: text },
+      isRetryable: [429, 503].includes(response.status),
+    });
+  };
+  if (!response.ok || !response.body) throw failure(await response.text());
+  for await (const event of eventsOf(response.body)) {
+    if (event.name === "error") throw failure(event.data);
+    const part = partOf(event);
+    if (part) yield part;
+  }
+}
+
+/** What an event tells; nothing for those of the queue. */
+function partOf({ name, data }: Event): ImageStreamPart | undefined {
+  const told = JSON.parse(data);
+  const { image_index: image, b64_json: base64, row, rows, seed, size, usage } = told;
+  if (name.endsWith(".partial_image")) return { type: "preview", image, base64, row, rows };
+  if (name.endsWith(".completed")) return { type: "image", image, base64, seed, size, usage };
+  return undefined;
+}
+
+function errorIn(text: string): unknown {
+  try {
+    return JSON.parse(text).error;
+  } catch {
+    return undefined;
+  }
+}
+
+function urlOf(file: ImageModelV4File): string {
+  if (file.type === "url") return file.url;
+  return typeof file.data === "string"
+    ? `data:${file.mediaType};base64,${file.data}`
+    : dataUrl(file.data, file.mediaType);
+}

@@ -1,0 +1,202 @@
+/** @file A request for pictures, whatever way it came: from JSON or a form to one shape, with its pictures checked. */
+import { MAX_TOTAL } from "../xprompt/full-size.ts";
+import type { Example } from "../xprompt/model.ts";
+import type { VisualPrompt } from "../xprompt/prompt.ts";
+import { Failure } from "./failure.ts";
+import { checkPicture, type Format, type PictureBytes, type Size } from "./pictures.ts";
+import type { EditForm, ExampleInput, GenerationRequest, JobRequest } from "./schemas.ts";
+import type { Services } from "./services.ts";
+
+/** What is to be drawn. */
+export interface AskedPictures {
+  readonly instruction: string;
+  readonly count: number;
+  readonly seed: number;
+  readonly sampling: {
+    readonly temperature?: number;
+    readonly topK?: number;
+    readonly topP?: number;
+    readonly guidance?: GenerationRequest["guidance"];
+  };
+  readonly input?: PictureBytes;
+  readonly mask?: PictureBytes;
+  readonly examples: readonly Example[];
+  readonly prompts: readonly VisualPrompt[];
+  /** Name of a library of the server. */
+  readonly library?: string;
+  readonly k?: number;
+  readonly minSimilarity?: number;
+  readonly fullSize: boolean;
+  /** What results are scaled and cut to. */
+  readonly size?: Size;
+  readonly format: Format;
+  readonly quality?: number;
+  readonly asUrl: boolean;
+  readonly stream: boolean;
+  readonly partials: number;
+  readonly everyRow: boolean;
+}
+
+type Fields = Omit<JobRequest, "images" | "mask">;
+
+/** A request in JSON. Without pictures it draws from words and examples. */
+export function askedInJson(
+  fields: JobRequest | GenerationRequest,
+  services: Services,
+): Promise<AskedPictures> {
+  const images = "images" in fields ? fields.images : undefined;
+  const mask = "mask" in fields ? fields.mask : undefined;
+  return asked(
+    fields,
+    { images: images?.map(({ image_url }) => image_url) ?? [], mask: mask?.image_url },
+    services,
+  );
+}
+
+/** A request as a form. */
+export function askedInForm(fields: EditForm, services: Services): Promise<AskedPictures> {
+  const images = [fields.image ?? [], fields["image[]"] ?? []].flat();
+  if (images.length === 0)
+    throw new Failure(400, "changing a picture: image: expected a file, got none", { param: "image" });
+  return asked(fields, { images, mask: fields.mask, shown: examplesInForm(fields) }, services);
+}
+
+/** The pairs among the files of a form. @throws Failure 400 for a picture without its partner */
+export function examplesInForm(
+  fields: Pick<EditForm, "example_input[]" | "example_output[]">,
+): ExampleInput[] {
+  const inputs = [fields["example_input[]"] ?? []].flat();
+  const outputs = [fields["example_output[]"] ?? []].flat();
+  if (inputs.length !== outputs.length)
+    throw new Failure(
+      400,
+      `reading examples: expected as many example_input[] as example_output[], got ${inputs.length} and ${outputs.length}`,
+      { param: "example_output[]" },
+    );
+  return inputs.map((input, i) => ({ input, output: outputs[i]!, instruction: undefined }));
+}
+
+async function asked(
+  fields: Fields,
+  {
+    images,
+    mask,
+    shown = [],
+  }: { images: readonly PictureBytes[]; mask?: PictureBytes; shown?: ExampleInput[] },
+  services: Services,
+): Promise<AskedPictures> {
+  checkModel(fields.model, services);
+  if (images.length > 0 && images.length % 2 === 0)
+    throw new Failure(
+      400,
+      `changing a picture: expected one picture, or pairs and then the picture to change, got ${images.length} pictures`,
+      { param: "image" },
+    );
+  const pairs = images.slice(0, -1);
+  const examples = [
+    ...Array.from({ length: pairs.length / 2 }, (_, i) => ({
+      input: pairs[2 * i]!,
+      output: pairs[2 * i + 1]!,
+      instruction: undefined,
+    })),
+    ...shown,
+    ...(fields.examples ?? []),
+  ];
+  const input = images.at(-1);
+  await checkExamples(examples, services);
+  const fullSize = fields.full_size ?? input !== undefined;
+  if (input) await checkInput(input, mask, fields.n, fullSize, services);
+  const library = libraryNamed(fields.library, services);
+  const prompts = [fields.xprompt ?? []].flat().map((id) => services.prompts.get(id).prompt);
+  const instruction = fields.prompt ?? "";
+  if (instruction.trim() === "" && examples.length + prompts.length === 0 && !(library && input))
+    throw new Failure(
+      400,
+      "drawing: expected a prompt, examples or an xprompt that say what to do, got none",
+      {
+        param: "prompt",
+      },
+    );
+  const format = fields.output_format ?? "png";
+  return {
+    ...{ instruction, count: fields.n, seed: fields.seed ?? Math.floor(Math.random() * 2 ** 31) },
+    sampling: {
+      ...{ temperature: fields.temperature, topK: fields.top_k, topP: fields.top_p },
+      guidance: fields.guidance,
+    },
+    ...{ input, mask, examples, prompts, library, fullSize, size: fields.size, format },
+    ...(library !== undefined && { k: fields.k, minSimilarity: fields.min_similarity }),
+    quality: format === "png" ? undefined : Math.max(1, fields.output_compression ?? 92),
+    asUrl: fields.response_format === "url",
+    stream: fields.stream ?? false,
+    partials: fields.partial_images ?? 0,
+    everyRow: fields.every_row ?? false,
+  };
+}
+
+/** @throws Failure 413 for a picture that is too large, 400 for one that cannot be read */
+export async function checkExamples(
+  examples: readonly ExampleInput[],
+  { maxPixels }: Services,
+): Promise<void> {
+  for (const [i, { input, output }] of examples.entries()) {
+    await checkPicture(input, `examples.${i}.input`, maxPixels);
+    await checkPicture(output, `examples.${i}.output`, maxPixels);
+  }
+}
+
+async function checkInput(
+  input: PictureBytes,
+  mask: PictureBytes | undefined,
+  count: number,
+  fullSize: boolean,
+  { maxPixels }: Services,
+): Promise<void> {
+  const { width, height } = await checkPicture(input, "image", maxPixels);
+  if (mask) await checkPicture(mask, "mask", maxPixels);
+  if (mask && !fullSize)
+    throw new Failure(
+      400,
+      "changing a picture: expected a mask at full size, got full_size false (leave one out)",
+      {
+        param: "mask",
+      },
+    );
+  if (fullSize && count * width * height > MAX_TOTAL)
+    throw new Failure(
+      400,
+      `drawing: expected at most ${MAX_TOTAL / 1e6} megapixels over all pictures, got ${count} of ${width} × ${height} (ask for fewer)`,
+      { param: "n" },
+    );
+}
+
+function checkModel(model: string | undefined, services: Services): void {
+  if (model === undefined || model === services.model) return;
+  throw new Failure(
+    404,
+    `choosing a model: expected ${services.model}, got ${JSON.stringify(model.slice(0, 60))}`,
+    {
+      param: "model",
+      code: "model_not_found",
+    },
+  );
+}
+
+/** The name of the library that a request means. @throws Failure 404 for one that the server does not have */
+export function libraryNamed(
+  given: boolean | string | undefined,
+  { libraries }: Services,
+): string | undefined {
+  if (given === undefined || given === false) return undefined;
+  const name = given === true ? [...libraries.keys()][0] : given;
+  if (name !== undefined && libraries.has(name)) return name;
+  const known = [...libraries.keys()].join(", ") || "none";
+  throw new Failure(
+    404,
+    `looking for a library: expected one of the server's (${known}), got ${JSON.stringify(String(given).slice(0, 60))}`,
+    {
+      param: "library",
+      code: "library_not_found",
+    },
+  );
+}

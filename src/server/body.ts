@@ -1,0 +1,180 @@
+/** @file Bodies of requests: read within limits, then JSON or a form, then checked. */
+import { z } from "zod";
+import { Failure } from "./failure.ts";
+
+/** Most parts of a form. */
+const MAX_PARTS = 200;
+
+/** Bytes of bodies that are in memory at once, over all requests. */
+export class BodyBudget {
+  private used = 0;
+
+  constructor(
+    readonly perRequest: number,
+    private readonly total: number,
+  ) {}
+
+  get bytes(): number {
+    return this.used;
+  }
+
+  /**
+   * Reads a whole body, and keeps its bytes in the budget until `release` is called.
+   * @throws Failure 413 for a body over the limit, 429 where all bodies together would be
+   */
+  async read(request: Request): Promise<{ readonly bytes: Uint8Array<ArrayBuffer>; release(): void }> {
+    const { perRequest, total } = this;
+    let size = 0;
+    const release = () => {
+      this.used -= size;
+      size = 0;
+    };
+    const tooLarge = () =>
+      new Failure(
+        413,
+        `reading the body: expected at most ${perRequest} bytes, got more (send smaller pictures)`,
+        {
+          code: "body_too_large",
+        },
+      );
+    if (Number(request.headers.get("content-length") ?? 0) > perRequest) throw tooLarge();
+    const chunks: Uint8Array[] = [];
+    try {
+      for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
+        size += chunk.length;
+        this.used += chunk.length;
+        if (size > perRequest) throw tooLarge();
+        if (this.used > total)
+          throw new Failure(
+            429,
+            "reading the body: the bodies of other requests fill the memory (try again later)",
+            {
+              code: "busy",
+              retryAfter: 5,
+            },
+          );
+        chunks.push(chunk);
+      }
+      return { bytes: new Uint8Array(Buffer.concat(chunks)), release };
+    } catch (error) {
+      release();
+      if (error instanceof Failure) throw error;
+      throw new Failure(400, "reading the body: expected all of it, got a part (the connection broke off)");
+    }
+  }
+}
+
+/** The media type of a request, without its parameters. */
+export const mediaTypeOf = (request: Request): string =>
+  (request.headers.get("content-type") ?? "").split(";")[0]!.trim().toLowerCase();
+
+export function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw new Failure(400, "reading the body: expected JSON in UTF-8, got something else", {
+      code: "invalid_json",
+    });
+  }
+}
+
+/** A form as an object, as `schema` names its fields: files become bytes, texts become what the field may be. */
+export async function parseForm(
+  bytes: Uint8Array<ArrayBuffer>,
+  contentType: string,
+  schema: z.ZodObject,
+): Promise<Record<string, unknown>> {
+  const form = await formOf(bytes, contentType);
+  const fields: Record<string, unknown> = {};
+  for (const [key, value] of form) {
+    const [, base = key, inner] = /^([^[\]]+)\[([^[\]]*)\]$/.exec(key) ?? [];
+    const isListed = Object.hasOwn(schema.shape, key);
+    const name = isListed ? key : base;
+    if (!Object.hasOwn(schema.shape, name)) continue;
+    const isList = key.endsWith("[]");
+    const read =
+      typeof value === "string"
+        ? readText(value, schema.shape[name]!)
+        : new Uint8Array(await value.arrayBuffer());
+    if (inner && !isListed) fields[name] = { ...(fields[name] as object), [inner]: read };
+    else if (isList || Array.isArray(fields[name]))
+      fields[name] = [...((fields[name] as unknown[]) ?? []), read];
+    else if (fields[name] !== undefined) fields[name] = [fields[name], read];
+    else fields[name] = read;
+  }
+  return fields;
+}
+
+async function formOf(bytes: Uint8Array<ArrayBuffer>, contentType: string): Promise<FormData> {
+  const broken = () =>
+    new Failure(400, "reading the body: expected a whole form, got a broken one", { code: "invalid_form" });
+  const boundary = /boundary="?([^";]+)"?/i.exec(contentType)?.[1];
+  if (boundary === undefined) throw broken();
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let parts = 0;
+  for (let at = buffer.indexOf(boundary); at >= 0; at = buffer.indexOf(boundary, at + boundary.length))
+    if (++parts > MAX_PARTS + 1)
+      throw new Failure(400, `reading the body: expected at most ${MAX_PARTS} parts of a form, got more`, {
+        code: "invalid_form",
+      });
+  try {
+    return await new Response(bytes, { headers: { "content-type": contentType } }).formData();
+  } catch {
+    throw broken();
+  }
+}
+
+const typesOf = new Map<z.ZodType, ReadonlySet<string>>();
+
+/** The JSON types that a field may have. */
+function jsonTypes(field: z.ZodType): ReadonlySet<string> {
+  let types = typesOf.get(field);
+  if (!types) {
+    const found = new Set<string>();
+    const visit = (schema: z.core.JSONSchema.JSONSchema) => {
+      for (const each of schema.anyOf ?? schema.oneOf ?? []) visit(each as z.core.JSONSchema.JSONSchema);
+      for (const type of [schema.type ?? []].flat()) found.add(type);
+    };
+    visit(z.toJSONSchema(field, { io: "input", unrepresentable: "any" }));
+    types = found;
+    typesOf.set(field, types);
+  }
+  return types;
+}
+
+/** What a text of a form means for a field that may be a number, a list and so on; nothing where it is empty. */
+function readText(text: string, field: z.ZodType): unknown {
+  const types = jsonTypes(field);
+  const trimmed = text.trim();
+  if (trimmed === "" && !types.has("string")) return undefined;
+  if (types.has("boolean") && (trimmed === "true" || trimmed === "false")) return trimmed === "true";
+  if ((types.has("integer") || types.has("number")) && trimmed !== "" && Number.isFinite(Number(trimmed)))
+    return Number(trimmed);
+  if ((types.has("array") && trimmed.startsWith("[")) || (types.has("object") && trimmed.startsWith("{")))
+    try {
+      return JSON.parse(trimmed);
+    } catch {
+      return text;
+    }
+  return text;
+}
+
+/** Of a value that may be one of several things, what is wrong with the first. */
+function innermost(issue: z.core.$ZodIssue): Pick<z.core.$ZodIssue, "path" | "message"> {
+  const [inner] = issue.code === "invalid_union" ? (issue.errors[0] ?? []) : [];
+  if (!inner) return issue;
+  const { path, message } = innermost(inner);
+  return { path: [...issue.path, ...path], message };
+}
+
+/** A part of a request as `schema` has it. @throws Failure 400 that names the field */
+export function checked<S extends z.ZodType>(schema: S, value: unknown, doing: string): z.output<S> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const { path, message } = innermost(parsed.error.issues[0]!);
+  const param = path.map(String).join(".");
+  throw new Failure(400, `${doing}: ${param && `${param}: `}${message.slice(0, 500)}`, {
+    param: param.slice(0, 100) || undefined,
+    code: "invalid_value",
+  });
+}

@@ -1,0 +1,166 @@
+/** @file Drawing the pictures of a request, all at once: picture i has seed + i, and is the same when it is asked for alone. */
+
+import type { ByteImage, Image } from "../image/index.ts";
+import { Retriever } from "../retrieval/index.ts";
+import type { Generated, GenerateOptions } from "../xprompt/model.ts";
+import type { VisualPrompt } from "../xprompt/prompt.ts";
+import type { ImagesResponse, Timings, Usage } from "./answers.ts";
+import type { AskedPictures } from "./asked-pictures.ts";
+import { now } from "./clock.ts";
+import { applyMask, encoded, fitTo } from "./pictures.ts";
+import type { Services } from "./services.ts";
+
+/** A row of codes more. */
+export interface Row {
+  /** Which of the pictures, from 0. */
+  readonly image: number;
+  readonly images: number;
+  /** Rows of codes that are complete, of `rows`. */
+  readonly row: number;
+  readonly rows: number;
+  preview(): Promise<Image>;
+}
+
+/** A picture that is ready. */
+export interface Finished {
+  readonly image: number;
+  readonly seed: number;
+  readonly base64: string;
+  readonly size: string;
+  readonly usage: Usage;
+  readonly timings: Omit<Timings, "queued">;
+}
+
+export interface Watching {
+  readonly signal: AbortSignal;
+  onRow?(row: Row): void | Promise<void>;
+  onFinished?(picture: Finished): void;
+}
+
+/** Draws all pictures of a request. @returns the answer, without the time in the queue */
+export async function drawPictures(
+  asked: AskedPictures,
+  services: Services,
+  watching: Watching,
+): Promise<Omit<ImagesResponse, "timings"> & { readonly timings: Omit<Timings, "queued"> }> {
+  const { engine, model } = services;
+  const { signal } = watching;
+  const started = performance.now();
+  const compiled = asked.examples.length > 0 ? [await engine.compress(asked.examples, { signal })] : [];
+  const compiling = performance.now() - started;
+  const options = optionsOf(asked, [...asked.prompts, ...compiled], services);
+  const drawOne = async (image: number) => {
+    const result = await engine.generate({
+      ...options,
+      seed: asked.seed + image,
+      signal,
+      onProgress: ({ row, rows, preview }) =>
+        watching.onRow?.({
+          ...{ image, images: asked.count, row, rows },
+          preview: async () => (await preview())[0]!,
+        }),
+    });
+    signal.throwIfAborted();
+    const finished = await finish(result, asked, image, services);
+    services.metrics.count("xprompt_pictures_total", "Pictures that were drawn.");
+    watching.onFinished?.(finished);
+    return { result, finished };
+  };
+  const outcomes = await Promise.allSettled(
+    Array.from({ length: asked.count }, (_, image) => drawOne(image)),
+  );
+  const drawn = outcomes.map((outcome) => {
+    if (outcome.status === "rejected") throw outcome.reason;
+    return outcome.value;
+  });
+  const [{ result: first }] = drawn as [(typeof drawn)[0]];
+  const pictures = drawn.map(({ finished }) => finished);
+  const longest = (part: keyof Finished["timings"]) =>
+    Math.max(...pictures.map(({ timings }) => timings[part]));
+  return {
+    created: now(),
+    data: pictures.map(({ base64, seed }) => ({
+      ...(asked.asUrl ? { url: dataUrl(asked, base64) } : { b64_json: base64 }),
+      seed,
+    })),
+    ...lookOf(asked, pictures[0]!.size),
+    usage: pictures.map(({ usage }) => usage).reduce(addUsage),
+    ...{ model, fingerprint: engine.fingerprint, settings: first.settings },
+    ...(first.retrieved && {
+      retrieved: first.retrieved.map(({ id, instruction, similarity }) => ({ id, instruction, similarity })),
+    }),
+    timings: {
+      prepare: compiling + longest("prepare"),
+      draw: longest("draw"),
+      decode: longest("decode"),
+      total: performance.now() - started,
+    },
+  };
+}
+
+/** What every answer and event says of its pictures. */
+export const lookOf = ({ format }: AskedPictures, size: string) => ({
+  background: "opaque" as const,
+  output_format: format,
+  quality: "auto" as const,
+  size,
+});
+
+export const dataUrl = ({ format }: AskedPictures, base64: string): string =>
+  `data:image/${format};base64,${base64}`;
+
+function optionsOf(
+  asked: AskedPictures,
+  prompts: readonly VisualPrompt[],
+  { libraries }: Services,
+): GenerateOptions {
+  const { instruction, sampling, input, fullSize, library, k, minSimilarity } = asked;
+  return {
+    ...{ instruction, ...sampling, input, fullSize },
+    ...(prompts.length > 0 && { prompt: prompts }),
+    ...(library !== undefined && { library: new Retriever(libraries.get(library)!), k, minSimilarity }),
+  };
+}
+
+async function finish(
+  { images, tokens, timings, settings, model }: Generated<Image | ByteImage>,
+  asked: AskedPictures,
+  image: number,
+  services: Services,
+): Promise<Finished> {
+  const started = performance.now();
+  const { input, mask, instruction, size, format, quality } = asked;
+  const seed = asked.seed + image;
+  let picture: Image | ByteImage = images[0];
+  // With a mask the result is at full size, which is in bytes.
+  if (mask && input) picture = await applyMask(picture as ByteImage, input, mask);
+  if (size) picture = await fitTo(picture, size);
+  const about = { instruction, seed, model: services.model, fingerprint: model, ...settings };
+  const base64 = await encoded(picture, { format, quality, about });
+  const encoding = performance.now() - started;
+  const imageTokens = tokens.examples + (input ? services.engine.codesPerImage : 0);
+  const inputTokens = tokens.examples + tokens.prompt;
+  return {
+    ...{ image, seed, base64, size: `${picture.width}x${picture.height}` },
+    usage: {
+      input_tokens: inputTokens,
+      output_tokens: tokens.generated,
+      total_tokens: inputTokens + tokens.generated,
+      input_tokens_details: {
+        text_tokens: Math.max(0, inputTokens - imageTokens),
+        image_tokens: imageTokens,
+      },
+    },
+    timings: { ...timings, decode: timings.decode + encoding, total: timings.total + encoding },
+  };
+}
+
+const addUsage = (a: Usage, b: Usage): Usage => ({
+  input_tokens: a.input_tokens + b.input_tokens,
+  output_tokens: a.output_tokens + b.output_tokens,
+  total_tokens: a.total_tokens + b.total_tokens,
+  input_tokens_details: {
+    text_tokens: a.input_tokens_details.text_tokens + b.input_tokens_details.text_tokens,
+    image_tokens: a.input_tokens_details.image_tokens + b.input_tokens_details.image_tokens,
+  },
+});

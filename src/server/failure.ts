@@ -1,0 +1,75 @@
+/** @file Errors as HTTP answers, in the shape of OpenAI's API. */
+import { z } from "zod";
+import { messageOf, XPromptError } from "../errors.ts";
+
+/** A request that cannot be answered: an HTTP status, and what a client reads. */
+export class Failure extends XPromptError {
+  override name = "Failure";
+
+  constructor(
+    readonly status: number,
+    message: string,
+    readonly about: {
+      /** The field of the request that is wrong. */
+      readonly param?: string;
+      readonly code?: string;
+      /** Seconds after which the client may try again. */
+      readonly retryAfter?: number;
+      /** Methods that the path takes. */
+      readonly allow?: string;
+    } = {},
+  ) {
+    super(message);
+  }
+}
+
+export const errorSchema = z.object({
+  error: z.object({
+    message: z.string(),
+    type: z.string(),
+    param: z.string().nullable(),
+    code: z.string().nullable(),
+  }),
+});
+export type ErrorBody = z.output<typeof errorSchema>;
+
+/** Of the answer to a client that has gone away, which only the log sees. */
+const CLIENT_CLOSED = 499;
+
+/** What was thrown, as a failure. What is no XPromptError is a defect: its message stays in the log. */
+export function failureOf(error: unknown, signal?: AbortSignal): Failure {
+  if (error instanceof Failure) return error;
+  if (signal?.aborted && error === signal.reason)
+    return new Failure(CLIENT_CLOSED, "the client closed the connection");
+  if (error instanceof XPromptError) return new Failure(400, error.message);
+  return new Failure(500, "internal error (please report it, with the request id)");
+}
+
+/** Whether an error is a defect of ours, to be logged with its stack. */
+export const isDefect = (error: unknown, signal?: AbortSignal): boolean =>
+  failureOf(error, signal).status === 500;
+
+export function bodyOf({ status, message, about }: Failure): ErrorBody {
+  const type =
+    status === 401
+      ? "authentication_error"
+      : status === 429
+        ? "rate_limit_error"
+        : status < 500
+          ? "invalid_request_error"
+          : "server_error";
+  return { error: { message, type, param: about.param ?? null, code: about.code ?? null } };
+}
+
+export function responseOf(failure: Failure): Response {
+  const { retryAfter, allow } = failure.about;
+  const headers = new Headers();
+  if (retryAfter !== undefined) headers.set("retry-after", String(retryAfter));
+  if (allow !== undefined) headers.set("allow", allow);
+  if (failure.status === 401) headers.set("www-authenticate", "Bearer");
+  return Response.json(bodyOf(failure), { status: failure.status, headers });
+}
+
+/** The stack of a defect, else its message. */
+export const traceOf = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : messageOf(error);

@@ -1,0 +1,134 @@
+/** @file Jobs: requests for pictures that nobody waits for. Their results are kept for a while. */
+import { randomBytes } from "node:crypto";
+import type { ImagesResponse, JobInfo } from "./answers.ts";
+import { now } from "./clock.ts";
+import { bodyOf, Failure, failureOf } from "./failure.ts";
+
+/** Seconds that the result of a job is kept. */
+const KEPT_FOR = 600;
+/** Most jobs that are remembered, and most bytes of their results. */
+const [MOST_JOBS, MOST_BYTES] = [1000, 512 * 2 ** 20];
+
+/** What a job tells while it runs. */
+export interface Report {
+  readonly signal: AbortSignal;
+  onPosition(position: number): void;
+  onProgress(progress: JobInfo["progress"]): void;
+}
+
+interface Job {
+  readonly client: string;
+  readonly controller: AbortController;
+  info: JobInfo;
+}
+
+export class Jobs {
+  private readonly jobs = new Map<string, Job>();
+
+  /** Begins `work`, which waits for its turn by itself. @throws Failure 429 for too many jobs */
+  submit(client: string, images: number, work: (report: Report) => Promise<ImagesResponse>): JobInfo {
+    this.forgetOld();
+    if (this.jobs.size >= MOST_JOBS)
+      throw new Failure(
+        429,
+        `submitting a job: expected at most ${MOST_JOBS} jobs, got more (delete some of /v1/jobs)`,
+        {
+          code: "too_many_jobs",
+          retryAfter: 60,
+        },
+      );
+    const id = `job_${randomBytes(12).toString("hex")}`;
+    const job: Job = {
+      client,
+      controller: new AbortController(),
+      info: {
+        ...{ id, object: "job", status: "queued", position: null },
+        progress: { image: 0, images, row: 0, rows: 0 },
+        ...{ created_at: now(), started_at: null, finished_at: null, result: null, error: null },
+      },
+    };
+    this.jobs.set(id, job);
+    void this.run(job, work);
+    return job.info;
+  }
+
+  /** Those of a client, the newest last, without their results. */
+  list(client: string): JobInfo[] {
+    this.forgetOld();
+    return [...this.jobs.values()]
+      .filter((job) => job.client === client)
+      .map(({ info }) => ({ ...info, result: null }));
+  }
+
+  get size(): number {
+    return this.jobs.size;
+  }
+
+  /** @throws Failure 404 for one that is not known, or of another client */
+  get(client: string, id: string): JobInfo {
+    return this.find(client, id).info;
+  }
+
+  cancel(client: string, id: string): JobInfo {
+    const job = this.find(client, id);
+    if (job.info.finished_at === null) {
+      this.end(job, { status: "cancelled" });
+      job.controller.abort(new Failure(409, "the job was cancelled"));
+    }
+    return job.info;
+  }
+
+  delete(client: string, id: string): void {
+    this.cancel(client, id);
+    this.jobs.delete(id);
+  }
+
+  private async run(job: Job, work: (report: Report) => Promise<ImagesResponse>): Promise<void> {
+    const update = (change: Partial<JobInfo>) => {
+      if (job.info.finished_at === null) job.info = { ...job.info, ...change };
+    };
+    try {
+      const result = await work({
+        signal: job.controller.signal,
+        onPosition: (position) =>
+          update(position > 0 ? { position } : { status: "running", position: null, started_at: now() }),
+        onProgress: (progress) => update({ progress }),
+      });
+      this.end(job, { status: "completed", result });
+    } catch (error) {
+      this.end(job, { status: "failed", error: bodyOf(failureOf(error)).error });
+    }
+    this.forgetOld();
+  }
+
+  private end(job: Job, change: Partial<JobInfo>): void {
+    if (job.info.finished_at === null)
+      job.info = { ...job.info, position: null, finished_at: now(), ...change };
+  }
+
+  private find(client: string, id: string): Job {
+    this.forgetOld();
+    const job = this.jobs.get(id);
+    if (job?.client === client) return job;
+    throw new Failure(
+      404,
+      `looking up a job: expected one of /v1/jobs, got ${JSON.stringify(id.slice(0, 60))}`,
+      {
+        code: "job_not_found",
+      },
+    );
+  }
+
+  /** Forgets results that are old, and the oldest ones where they are too large together. */
+  private forgetOld(): void {
+    let bytes = 0;
+    for (const [id, { info }] of [...this.jobs].reverse()) {
+      if (info.finished_at === null) continue;
+      bytes += bytesOf(info.result);
+      if (bytes > MOST_BYTES || now() - info.finished_at > KEPT_FOR) this.jobs.delete(id);
+    }
+  }
+}
+
+const bytesOf = (result: ImagesResponse | null): number =>
+  (result?.data ?? []).reduce((sum, { b64_json = "", url = "" }) => sum + b64_json.length + url.length, 0);

@@ -1,0 +1,65 @@
+/** @file API keys: random, shown once, kept as SHA-256. A random key of 256 bits needs no slow hash. */
+import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { existsSync } from "node:fs";
+import { XPromptError } from "../errors.ts";
+import { readFileChecked, writeFileAtomic } from "../runtime/files.ts";
+
+interface Key {
+  readonly name: string;
+  readonly hash: Buffer;
+}
+
+const hashOf = (key: string): Buffer => createHash("sha256").update(key).digest();
+
+/** The keys that open a server. */
+export class Keys {
+  private constructor(private readonly keys: readonly Key[]) {}
+
+  /**
+   * Keys of a file: a name and the SHA-256 of a key in each line. Empty lines, and lines that begin with #, are left out.
+   * @throws XPromptError for a missing file, or a line that is something else
+   */
+  static async load(path: string): Promise<Keys> {
+    const lines = (await readFileChecked(path, "keys", 2 ** 20)).toString("utf8").split("\n");
+    const keys = lines.flatMap((line, i) => {
+      if (/^\s*(#|$)/.test(line)) return [];
+      const [, name, hash] = /^(\S+) ([0-9a-f]{64})\s*$/.exec(line) ?? [];
+      if (name === undefined)
+        throw new XPromptError(
+          `reading keys ${path}: line ${i + 1}: expected a name and a SHA-256, got something else (make a key with xprompt serve --keys ${path} --new-key NAME)`,
+        );
+      return [{ name, hash: Buffer.from(hash!, "hex") }];
+    });
+    if (keys.length === 0)
+      throw new XPromptError(
+        `reading keys ${path}: expected at least one key, got none (make one with xprompt serve --keys ${path} --new-key NAME)`,
+      );
+    return new Keys(keys);
+  }
+
+  /** One key in clear text, as from an environment variable. */
+  static of(key: string): Keys {
+    return new Keys([{ name: "default", hash: hashOf(key) }]);
+  }
+
+  /** The name of the key that an Authorization header carries, if it is one of these. Takes the same time for all. */
+  nameOf(authorization: string | null): string | undefined {
+    const given = hashOf(/^Bearer +(.+)$/i.exec(authorization ?? "")?.[1] ?? "");
+    let found: string | undefined;
+    for (const { name, hash } of this.keys) if (timingSafeEqual(given, hash)) found = name;
+    return found;
+  }
+}
+
+/** Makes a key, adds its hash to the file, and returns the key. */
+export async function addKey(path: string, name: string): Promise<string> {
+  if (!/^[\w.-]{1,64}$/.test(name))
+    throw new XPromptError(
+      `making a key: expected a name of letters, digits, dots and dashes, got ${JSON.stringify(name)}`,
+    );
+  const former = existsSync(path) ? (await readFileChecked(path, "keys", 2 ** 20)).toString("utf8") : "";
+  const key = `xp-${randomBytes(32).toString("base64url")}`;
+  const gap = former === "" || former.endsWith("\n") ? "" : "\n";
+  await writeFileAtomic(path, `${former}${gap}${name} ${hashOf(key).toString("hex")}\n`);
+  return key;
+}

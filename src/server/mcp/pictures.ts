@@ -1,0 +1,34 @@
+/** @file Pictures that a tool is given: data URLs, and files of one folder where the operator allows it. */
+import { readFile, realpath } from "node:fs/promises";
+import { isAbsolute, join, relative, resolve } from "node:path";
+import { Failure } from "../failure.ts";
+import { jsonPicture, type PictureBytes } from "../pictures.ts";
+
+export type ReadPicture = (text: string) => Promise<PictureBytes>;
+
+/** Reads data URLs, and base64 alone. */
+export const readDataUrl: ReadPicture = async (text) => {
+  const parsed = jsonPicture.safeParse(text);
+  if (parsed.success) return parsed.data;
+  throw new Failure(400, `reading a picture: ${parsed.error.issues[0]!.message}`);
+};
+
+/** Reads data URLs, and paths of files inside a folder; links that lead out of it are refused. */
+export function readFrom(folder: string): ReadPicture {
+  return async (text) => {
+    if (text.startsWith("data:")) return readDataUrl(text);
+    const path = isAbsolute(text) ? text : join(folder, text);
+    const refused = new Failure(
+      400,
+      `reading ${text.slice(0, 200)}: expected a picture below ${folder}, got none there`,
+    );
+    const found = await realpath(path).catch(() => {
+      throw refused;
+    });
+    const inside = relative(await realpath(resolve(folder)), found);
+    if (inside.startsWith("..") || isAbsolute(inside)) throw refused;
+    return readFile(found).catch(() => {
+      throw refused;
+    });
+  };
+}

@@ -1,0 +1,136 @@
+/** @file Pictures of requests and answers: data URLs, files of forms, sizes, masks, formats. */
+import sharp from "sharp";
+import { z } from "zod";
+import { XPromptError } from "../errors.ts";
+import { type ByteImage, encodeImage, type Image, toBytes } from "../image/index.ts";
+import { checkedSize } from "../image/load.ts";
+import { formatOf } from "../retrieval/example.ts";
+import { Failure } from "./failure.ts";
+
+/** Bytes of a PNG, JPEG or WebP file. */
+export type PictureBytes = Uint8Array;
+
+const base64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
+
+/** A picture in JSON: a data URL, or base64 alone. */
+export const jsonPicture = z
+  .string()
+  .transform((text, context): PictureBytes => {
+    const issue = (message: string) => {
+      context.issues.push({ code: "custom", message, input: text.slice(0, 40) });
+      return z.NEVER;
+    };
+    const trimmed = text.trim();
+    if (/^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed))
+      return issue(
+        "expected a data URL, got an address (the server fetches nothing: send the picture itself)",
+      );
+    const data = /^data:[^,]*;base64,/i.exec(trimmed)?.[0];
+    const rest = trimmed.slice(data?.length ?? 0);
+    if (trimmed.startsWith("data:") && data === undefined)
+      return issue("expected a data URL in base64, as data:image/png;base64,…");
+    if (rest.length === 0 || !base64.test(rest)) return issue("expected base64, got something else");
+    return Buffer.from(rest, "base64");
+  })
+  .meta({
+    description: "A PNG, JPEG or WebP: a data URL, or base64 alone. Addresses are refused.",
+    examples: ["data:image/png;base64,iVBORw0KGgo="],
+  });
+
+/** A picture in a form: a file. Its bytes have been read by then. */
+export const formPicture = z
+  .custom<PictureBytes>((value) => value instanceof Uint8Array, "expected a file, got text")
+  .meta({ description: "A PNG, JPEG or WebP file.", type: "string", format: "binary" });
+
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
+/** @throws Failure for a picture of more pixels than the server takes; XPromptError for one that cannot be read */
+export async function checkPicture(bytes: PictureBytes, param: string, maxPixels: number): Promise<Size> {
+  const size = await sizeOf(bytes, param);
+  if (size.width * size.height > maxPixels)
+    throw new Failure(
+      413,
+      `reading ${param}: expected at most ${maxPixels / 1e6} megapixels, got ${size.width} × ${size.height} (make it smaller first)`,
+      { param, code: "image_too_large" },
+    );
+  return size;
+}
+
+async function sizeOf(bytes: PictureBytes, param: string): Promise<Size> {
+  const refused = (got: string) =>
+    new Failure(
+      400,
+      `reading ${param}: expected a whole PNG, JPEG or WebP image, got ${got} (send another)`,
+      {
+        param,
+        code: "invalid_image",
+      },
+    );
+  if (!["png", "jpeg", "webp"].includes(formatOf(bytes))) throw refused("something else");
+  return checkedSize(bytes, `reading ${param}`).catch((error: unknown) => {
+    throw error instanceof XPromptError ? error : refused("a broken one");
+  });
+}
+
+/** Scales a picture and cuts its middle, so that it has exactly that size. */
+export async function fitTo(image: Image | ByteImage, { width, height }: Size): Promise<ByteImage> {
+  if (image.width === width && image.height === height) return { width, height, data: toBytes(image) };
+  const data = await sharpOf(image)
+    .resize(width, height, { fit: "cover", kernel: "lanczos3" })
+    .raw()
+    .toBuffer();
+  return { width, height, data };
+}
+
+/** The result where the mask is transparent, the original elsewhere. All pictures are scaled to the result's size. */
+export async function applyMask(
+  result: ByteImage,
+  original: PictureBytes,
+  mask: PictureBytes,
+): Promise<ByteImage> {
+  const { width, height } = result;
+  const fill = { fit: "fill" } as const;
+  const before = await sharp(original)
+    .autoOrient()
+    .flatten({ background: "white" })
+    .toColourspace("srgb")
+    .resize(width, height, fill)
+    .raw()
+    .toBuffer();
+  const alpha = await sharp(mask)
+    .autoOrient()
+    .ensureAlpha()
+    .extractChannel("alpha")
+    .resize(width, height, fill)
+    .raw()
+    .toBuffer();
+  const data = new Uint8Array(result.data.length);
+  for (let i = 0; i < data.length; i++) {
+    const keep = alpha[Math.floor(i / 3)]! / 255;
+    data[i] = Math.round(keep * before[i]! + (1 - keep) * result.data[i]!);
+  }
+  return { width, height, data };
+}
+
+const extensions = { png: ".png", jpeg: ".jpg", webp: ".webp" } as const;
+export type Format = keyof typeof extensions;
+export const formats = Object.keys(extensions) as [Format, ...Format[]];
+
+/** A picture as base64. `about` is kept in the file as text. */
+export async function encoded(
+  image: Image | ByteImage,
+  { format, quality, about }: { readonly format: Format; readonly quality?: number; readonly about?: object },
+): Promise<string> {
+  const text = about && { Software: "xprompt", xprompt: JSON.stringify(about) };
+  const bytes = await encodeImage(`the picture${extensions[format]}`, image, { text, quality });
+  return bytes.toString("base64");
+}
+
+const sharpOf = (image: Image | ByteImage) =>
+  sharp(toBytes(image), {
+    raw: { width: image.width, height: image.height, channels: 3 },
+    limitInputPixels: false,
+  });

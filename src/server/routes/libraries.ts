@@ -1,0 +1,74 @@
+/** @file The examples of the libraries that the operator names: found by words, and shown. */
+import { z } from "zod";
+import type { ExampleLibrary } from "../../retrieval/index.ts";
+import { libraryExampleSchema, listOf } from "../answers.ts";
+import { Failure } from "../failure.ts";
+import { operation } from "../operation.ts";
+import type { Services } from "../services.ts";
+
+/** The words of a search box are compared with the words of the instructions: the engine is not asked. */
+const BY_WORDS = { text: 0, image: 0, words: 1 };
+
+const tag = "Example libraries";
+const missing = { 404: { description: "There is no such library, or no such example." } };
+
+function libraryOf(name: string, { libraries }: Services): ExampleLibrary {
+  const library = libraries.get(name);
+  if (library) return library;
+  const got = JSON.stringify(name.slice(0, 60));
+  throw new Failure(404, `looking up a library: expected one of --library, got ${got}`, {
+    code: "library_not_found",
+  });
+}
+
+export const search = operation({
+  method: "get",
+  path: "/v1/libraries/{library}/examples",
+  summary: "The examples of a library, those that share the most words with the query first",
+  tag,
+  params: z.object({ library: z.string() }),
+  query: z.object({
+    query: z.string().max(500).optional().meta({ description: "Words. Without them, all in their order." }),
+    limit: z.coerce.number().int().min(1).max(100).default(20),
+  }),
+  answers: { 200: { description: "The examples.", schema: listOf(libraryExampleSchema) }, ...missing },
+  async handle({ params: { library: name }, query: { query = "", limit } }, services) {
+    const library = libraryOf(name, services);
+    const words = query.trim();
+    const found =
+      words === ""
+        ? await library.list({ limit })
+        : await library.search({ instruction: words }, undefined, BY_WORDS, limit);
+    const data = found.map(({ id, instruction, ...rest }) => {
+      const place = `/v1/libraries/${encodeURIComponent(name)}/examples/${id}`;
+      const similarity = "similarity" in rest ? rest.similarity : null;
+      return { id, instruction, before: `${place}/before`, after: `${place}/after`, similarity };
+    });
+    return Response.json({ object: "list", data });
+  },
+});
+
+export const picture = operation({
+  method: "get",
+  path: "/v1/libraries/{library}/examples/{id}/{side}",
+  summary: "A picture of an example of a library",
+  tag,
+  params: z.object({
+    library: z.string(),
+    id: z.string().regex(/^[0-9a-f]{32}$/, "expected 32 hexadecimal digits"),
+    side: z.enum(["before", "after"]),
+  }),
+  answers: {
+    200: { description: "The picture.", media: ["image/png", "image/jpeg", "image/webp"] },
+    ...missing,
+  },
+  async handle({ params: { library: name, id, side } }, services) {
+    const example = await libraryOf(name, services).get(id);
+    const bytes = new Uint8Array(side === "before" ? example.input : example.output);
+    return new Response(bytes, { headers: { "content-type": typeOf(bytes) } });
+  },
+});
+
+/** By the first byte: libraries hold PNG, JPEG and WebP files alone. */
+const typeOf = ([first]: Uint8Array): string =>
+  first === 0x89 ? "image/png" : first === 0xff ? "image/jpeg" : "image/webp";

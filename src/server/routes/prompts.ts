@@ -1,0 +1,153 @@
+/** @file Visual prompts: compile, list, download, upload, delete; and describing what examples change. */
+import { z } from "zod";
+import { deletedSchema, describedSchema, listOf, promptSchema } from "../answers.ts";
+import { checkExamples, examplesInForm } from "../asked-pictures.ts";
+import { Failure } from "../failure.ts";
+import { operation } from "../operation.ts";
+import {
+  compileForm,
+  compileRequest,
+  describeForm,
+  describeRequest,
+  type ExampleInput,
+  uploadQuery,
+} from "../schemas.ts";
+
+const tag = "Visual prompts";
+const params = z.object({ id: z.string() });
+const missing = { 404: { description: "There is no such prompt." } };
+
+export const compile = operation({
+  method: "post",
+  path: "/v1/xprompts",
+  summary: "Compile examples into a visual prompt",
+  tag,
+  json: compileRequest,
+  form: compileForm,
+  answers: { 200: { description: "The prompt.", schema: promptSchema } },
+  isQueued: true,
+  async handle({ body, client, signal }, services) {
+    if (body.type === "bytes") throw new Failure(415, "expected JSON or a form");
+    const examples = examplesIn(body);
+    if (examples.length === 0)
+      throw new Failure(400, "compiling: expected at least one example, got none", { param: "examples" });
+    await checkExamples(examples, services);
+    const { value } = await services.queue.run(
+      (inner) => services.engine.compress(examples, { signal: inner }),
+      { client, signal },
+    );
+    return Response.json(await services.prompts.add(value, body.fields.name));
+  },
+});
+
+/** The examples of a body: pairs of files, then those in JSON. */
+function examplesIn(
+  body:
+    | { readonly type: "json"; readonly fields: { readonly examples?: readonly ExampleInput[] } }
+    | {
+        readonly type: "form";
+        readonly fields: Parameters<typeof examplesInForm>[0] & {
+          readonly examples?: readonly ExampleInput[];
+          readonly instruction?: string;
+        };
+      },
+): ExampleInput[] {
+  const listed = body.fields.examples ?? [];
+  if (body.type === "json") return [...listed];
+  const { instruction } = body.fields;
+  return [...examplesInForm(body.fields).map((each) => ({ ...each, instruction })), ...listed];
+}
+
+export const list = operation({
+  method: "get",
+  path: "/v1/xprompts",
+  summary: "The visual prompts that the server keeps",
+  tag,
+  answers: { 200: { description: "The newest last.", schema: listOf(promptSchema) } },
+  handle: (_asked, { prompts }) => Response.json({ object: "list", data: prompts.list() }),
+});
+
+export const get = operation({
+  method: "get",
+  path: "/v1/xprompts/{id}",
+  summary: "What is known of a visual prompt",
+  tag,
+  params,
+  answers: { 200: { description: "The prompt.", schema: promptSchema }, ...missing },
+  handle: ({ params: { id } }, { prompts }) => Response.json(prompts.get(id).info),
+});
+
+export const download = operation({
+  method: "get",
+  path: "/v1/xprompts/{id}/content",
+  summary: "The .xprompt file",
+  tag,
+  params,
+  answers: { 200: { description: "The file.", media: ["application/octet-stream"] }, ...missing },
+  handle({ params: { id } }, { prompts }) {
+    const { bytes, info } = prompts.get(id);
+    return new Response(bytes, {
+      headers: {
+        "content-type": "application/octet-stream",
+        "content-disposition": `attachment; filename="${info.id}.xprompt"`,
+      },
+    });
+  },
+});
+
+export const upload = operation({
+  method: "post",
+  path: "/v1/xprompts/upload",
+  summary: "Take a .xprompt file of this model",
+  tag,
+  query: uploadQuery,
+  bytes: "application/octet-stream",
+  answers: { 200: { description: "The prompt.", schema: promptSchema } },
+  async handle({ body, query }, { prompts, engine }) {
+    if (body.type !== "bytes") throw new Failure(415, "expected application/octet-stream");
+    return Response.json(await prompts.upload(body.bytes, query.name, engine.fingerprint));
+  },
+});
+
+export const remove = operation({
+  method: "delete",
+  path: "/v1/xprompts/{id}",
+  summary: "Delete a visual prompt",
+  tag,
+  params,
+  answers: { 200: { description: "It is gone.", schema: deletedSchema }, ...missing },
+  async handle({ params: { id } }, { prompts }) {
+    await prompts.delete(id);
+    return Response.json({ id, object: "xprompt", deleted: true });
+  },
+});
+
+export const describe = operation({
+  method: "post",
+  path: "/v1/describe",
+  summary: "Say in words what examples change",
+  tag,
+  json: describeRequest,
+  form: describeForm,
+  answers: { 200: { description: "The words.", schema: describedSchema } },
+  isQueued: true,
+  async handle({ body, client, signal }, services) {
+    if (body.type === "bytes") throw new Failure(415, "expected JSON or a form");
+    const { engine, prompts, queue, model } = services;
+    const examples = examplesIn(body);
+    const { seed, temperature, xprompt } = body.fields;
+    const known = [xprompt ?? []].flat().map((id) => prompts.get(id).prompt);
+    if (examples.length + known.length === 0)
+      throw new Failure(400, "describing: expected examples or an xprompt, got none", { param: "examples" });
+    await checkExamples(examples, services);
+    const started = performance.now();
+    const { value: text, queued } = await queue.run(
+      async (inner) => {
+        const compiled = examples.length > 0 ? [await engine.compress(examples, { signal: inner })] : [];
+        return engine.describe({ prompt: [...known, ...compiled] }, { seed, temperature, signal: inner });
+      },
+      { client, signal },
+    );
+    return Response.json({ text, model, timings: { queued, total: performance.now() - started } });
+  },
+});

@@ -1,0 +1,163 @@
+/** @file What requests may say and what answers say: the checks, the types and the OpenAPI document come from these. */
+import { z } from "zod";
+import { guidanceSchema, requestSchema } from "../xprompt/request.ts";
+import { formats, formPicture, jsonPicture, type PictureBytes } from "./pictures.ts";
+
+/** Most pictures of one answer. */
+export const MAX_PICTURES = 10;
+/** Most examples of one request. */
+const MAX_EXAMPLES = 16;
+const MAX_TEXT = 32_000;
+/** Edges of a result in pixels. */
+const [MIN_EDGE, MAX_EDGE] = [8, 4096];
+
+const ranges = requestSchema.shape;
+const text = z.string().max(MAX_TEXT);
+const maybe = <S extends z.ZodType>(schema: S) => schema.nullish().transform((value) => value ?? undefined);
+
+const size = z
+  .string()
+  .regex(/^(auto|[1-9]\d{0,3}x[1-9]\d{0,3})$/, "expected auto or WIDTHxHEIGHT")
+  .refine(
+    (value) =>
+      value === "auto" ||
+      value.split("x").every((edge) => Number(edge) >= MIN_EDGE && Number(edge) <= MAX_EDGE),
+    `expected edges from ${MIN_EDGE} to ${MAX_EDGE} pixels`,
+  )
+  .transform((value) => {
+    const [width, height] = value.split("x").map(Number);
+    return value === "auto" ? undefined : { width: width!, height: height! };
+  })
+  .meta({
+    description: "auto, or WIDTHxHEIGHT: the result is scaled, and its middle cut to that.",
+    examples: ["auto", "512x512"],
+  });
+
+/** What OpenAI's clients may send and what means nothing here. */
+const ignored = Object.fromEntries(
+  ["quality", "background", "moderation", "input_fidelity", "style", "user"].map((name) => [
+    name,
+    z.unknown().optional().meta({ description: "Read and ignored." }),
+  ]),
+);
+
+const exampleOf = (picture: z.ZodType<PictureBytes>) =>
+  z.object({ input: picture, output: picture, instruction: maybe(text) });
+
+export const examples = z.array(exampleOf(jsonPicture)).max(MAX_EXAMPLES);
+
+/** What every request for pictures may say. */
+const drawing = {
+  prompt: maybe(text).meta({ description: "What to do, in words. May be empty where examples show it." }),
+  model: maybe(z.string()).meta({ description: "The model that runs, where it is given." }),
+  n: z
+    .int()
+    .min(1)
+    .max(MAX_PICTURES)
+    .nullish()
+    .transform((n) => n ?? 1),
+  size: maybe(size),
+  response_format: maybe(z.enum(["b64_json", "url"])).meta({ description: "url gives a data URL." }),
+  output_format: maybe(z.enum(formats)),
+  output_compression: maybe(z.int().min(0).max(100)).meta({ description: "Quality of a JPEG or WebP." }),
+  stream: maybe(z.boolean()),
+  partial_images: maybe(z.int().min(0).max(3)),
+  ...ignored,
+  seed: maybe(
+    z
+      .int()
+      .min(0)
+      .max(Number.MAX_SAFE_INTEGER - MAX_PICTURES),
+  ).meta({
+    description: "Picture i has seed + i. Random by default.",
+  }),
+  temperature: maybe(ranges.temperature.unwrap()),
+  top_k: maybe(ranges.topK.unwrap()),
+  top_p: maybe(ranges.topP.unwrap()),
+  guidance: maybe(guidanceSchema),
+  examples: maybe(examples),
+  xprompt: maybe(z.union([z.string(), z.array(z.string()).max(MAX_EXAMPLES)])).meta({
+    description: "Id of a visual prompt, or several.",
+  }),
+  library: maybe(z.union([z.boolean(), z.string()])).meta({
+    description: "true, or the name of a library of the server: the nearest examples are used.",
+  }),
+  k: maybe(ranges.k.unwrap()),
+  min_similarity: maybe(ranges.minSimilarity.unwrap()),
+  full_size: maybe(z.boolean()).meta({
+    description: "false for the bare drawing. Defaults to true for edits.",
+  }),
+  every_row: maybe(z.boolean()).meta({
+    description: "With stream: a partial picture after every row of codes, and the place in the queue.",
+  }),
+};
+
+export const generationRequest = z.object(drawing).meta({ id: "GenerationRequest" });
+
+const imageUrl = z.object({ image_url: jsonPicture });
+
+export const editRequest = z
+  .object({
+    ...drawing,
+    images: z
+      .array(imageUrl)
+      .min(1)
+      .max(2 * MAX_EXAMPLES + 1),
+    mask: maybe(imageUrl),
+  })
+  .meta({ id: "EditRequest" });
+
+const files = z.union([formPicture, z.array(formPicture).max(2 * MAX_EXAMPLES + 1)]);
+
+/** Files of a form that show examples, in the same order. */
+const exampleFiles = {
+  "example_input[]": maybe(files),
+  "example_output[]": maybe(files),
+};
+
+export const editForm = z
+  .object({
+    ...drawing,
+    ...exampleFiles,
+    image: maybe(files),
+    "image[]": maybe(files),
+    mask: maybe(formPicture),
+  })
+  .meta({ id: "EditForm" });
+
+export const jobRequest = z
+  .object({ ...editRequest.shape, images: maybe(editRequest.shape.images) })
+  .meta({ id: "JobRequest" });
+
+const name = z
+  .string()
+  .max(200)
+  .regex(/^[^\p{Cc}]*$/u, "expected no control characters");
+
+export const compileRequest = z
+  .object({ examples: examples.min(1), name: maybe(name) })
+  .meta({ id: "CompileRequest" });
+
+export const compileForm = z
+  .object({ ...exampleFiles, examples: maybe(examples), name: maybe(name), instruction: maybe(text) })
+  .meta({ id: "CompileForm" });
+
+export const uploadQuery = z.object({ name: name.optional() });
+
+const describing = {
+  xprompt: drawing.xprompt,
+  seed: maybe(ranges.seed.unwrap()),
+  temperature: maybe(ranges.temperature.unwrap()),
+};
+export const describeRequest = z
+  .object({ ...describing, examples: drawing.examples })
+  .meta({ id: "DescribeRequest" });
+export const describeForm = z
+  .object({ ...describing, ...exampleFiles, examples: drawing.examples })
+  .meta({ id: "DescribeForm" });
+
+export type GenerationRequest = z.output<typeof generationRequest>;
+export type EditRequest = z.output<typeof editRequest>;
+export type EditForm = z.output<typeof editForm>;
+export type JobRequest = z.output<typeof jobRequest>;
+export type ExampleInput = z.output<typeof examples>[number];

@@ -1,0 +1,79 @@
+/** @file The server on a port: what it is made of, how it begins and how it ends. */
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { createAdaptorServer, type ServerType } from "@hono/node-server";
+import { messageOf, XPromptError } from "../errors.ts";
+import { createApp } from "./app.ts";
+import { filesBelow, packageFolder, packageVersion } from "./files.ts";
+import { type GuardOptions, loopbackHosts } from "./guard.ts";
+import { defaultLimits, makeServices, type ServicesOptions } from "./make-services.ts";
+import { mcpHandler } from "./mcp/http.ts";
+import type { Queue } from "./queue.ts";
+import type { Services } from "./services.ts";
+
+/** Milliseconds that the head and the whole of a request may take to come in, and a connection may be silent. */
+const [HEAD_TIME, REQUEST_TIME, SILENCE] = [15_000, 120_000, 120_000];
+
+export interface ServeOptions extends Omit<GuardOptions, "hosts">, ServicesOptions {
+  readonly host: string;
+  /** 0 for any free one. */
+  readonly port: number;
+}
+
+export interface Running {
+  readonly url: string;
+  readonly services: Services;
+  /** Takes no more requests, lets those that are in end, for as long as the limit says, and closes the port. */
+  close(): Promise<void>;
+}
+
+/** Begins to serve. @throws XPromptError when the port cannot be had */
+export async function serve(options: ServeOptions): Promise<Running> {
+  const limits = { ...defaultLimits, ...options.limits };
+  const services = await makeServices(options);
+  const isLoopback = ["localhost", "127.0.0.1", "::1"].includes(options.host);
+  const app = createApp({
+    ...{ services, keys: options.keys, origins: options.origins, version: packageVersion() },
+    hosts: isLoopback ? loopbackHosts : undefined,
+    studio: await filesBelow(join(packageFolder, "dist", "studio")),
+    mcp: await mcpHandler(services),
+  });
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    serverOptions: { headersTimeout: HEAD_TIME, requestTimeout: REQUEST_TIME, keepAliveTimeout: 5000 },
+  });
+  server.maxConnections = limits.connections;
+  server.setTimeout(Math.max(SILENCE, limits.timeLimit * 1000 + SILENCE));
+  const address = await listen(server, options);
+  const shown = address.family === "IPv6" ? `[${address.address}]` : address.address;
+  return {
+    url: `http://${shown}:${address.port}`,
+    services,
+    close: () => drain(server, services.queue, limits.grace),
+  };
+}
+
+function listen(server: ServerType, { host, port }: ServeOptions): Promise<AddressInfo> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error) =>
+      reject(
+        new XPromptError(
+          `serving on ${host}:${port}: expected a free port of this machine, got: ${messageOf(error)} (choose another with --port or --host)`,
+        ),
+      ),
+    );
+    server.listen(port, host, () => resolve(server.address() as AddressInfo));
+  });
+}
+
+/** Node ends idle connections when a server closes; those of clients that never finish are cut after the grace. */
+async function drain(server: ServerType, queue: Queue, grace: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  const timer = setTimeout(() => {
+    queue.abort();
+    if ("closeAllConnections" in server) server.closeAllConnections();
+  }, grace * 1000);
+  await queue.close();
+  await closed;
+  clearTimeout(timer);
+}

@@ -1,0 +1,151 @@
+/**
+ * @file The curves of a run as one SVG picture, drawn from its metrics: a panel for the training loss, and a panel for
+ * each world or kind of held-out samples. Colours follow the viewer's light or dark theme.
+ */
+import type { MetricsLine } from "./metrics.ts";
+
+/** What begins the names of held-out measurements in a line of metrics: `heldOut.seen.right`. */
+export const HELD_OUT = "heldOut.";
+
+interface Series {
+  readonly name: string;
+  /** `[step, value]`, finite, in the order of steps. */
+  readonly points: readonly (readonly [number, number])[];
+}
+
+interface Panel {
+  readonly title: string;
+  readonly series: readonly Series[];
+}
+
+/** Sizes in pixels. */
+const WIDTH = 400;
+const HEIGHT = 240;
+const COLUMNS = 2;
+const HEADING = 44;
+/** Between a panel's border and its plot. */
+const INSET = { left: 60, right: 16, top: 50, bottom: 34 };
+const PLOT = { width: WIDTH - INSET.left - INSET.right, height: HEIGHT - INSET.top - INSET.bottom };
+
+/** Okabe and Ito's colours, told apart by colour-blind readers, on white and on black. */
+const LIGHT = ["#0072b2", "#d55e00", "#009e73", "#a0527d", "#8a6d00", "#5b5b5b"];
+const DARK = ["#56b4e9", "#ff8f4a", "#2fc79a", "#e39ac4", "#f0e442", "#bdbdbd"];
+
+/**
+ * @param lines of `metrics.jsonl`
+ * @param title of the picture, e.g. the kind of recipe
+ * @returns an SVG document; one without panels where nothing was measured yet
+ */
+export function curvesSvg(lines: readonly MetricsLine[], title: string): string {
+  const panels = panelsOf(lines);
+  const height = HEADING + HEIGHT * Math.ceil(panels.length / COLUMNS);
+  const lastStep = Math.max(1, ...lines.map(({ step }) => step));
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH * COLUMNS} ${height}" width="${WIDTH * COLUMNS}" height="${height}" role="img">`,
+    `<title>${escapeXml(title)}</title>`,
+    `<style>${style()}</style>`,
+    `<rect class="paper" width="100%" height="100%"/>`,
+    `<text class="heading" x="16" y="28">${escapeXml(title)}</text>`,
+    ...panels.flatMap((panel, i) => {
+      const [left, top] = [WIDTH * (i % COLUMNS), HEADING + HEIGHT * Math.floor(i / COLUMNS)];
+      return [`<g transform="translate(${left} ${top})">`, ...drawPanel(panel, lastStep), "</g>"];
+    }),
+    "</svg>\n",
+  ].join("\n");
+}
+
+function panelsOf(lines: readonly MetricsLine[]): Panel[] {
+  const names = [...new Set(lines.flatMap((line) => Object.keys(line)))];
+  const seriesOf = (key: string, name: string): Series => ({
+    name,
+    points: lines.filter((line) => Number.isFinite(line[key])).map((line) => [line.step, line[key]!]),
+  });
+  // A batch is of one kind: where the kinds are measured apart, the loss jumps from one to another.
+  const kinds = names.filter((name) => /^(\w+N|n)ll$/.test(name));
+  const training = (kinds.length > 0 ? kinds : ["loss"]).map((name) => seriesOf(name, name));
+  const heldOut = new Map<string, Series[]>();
+  for (const key of names.filter((name) => name.startsWith(HELD_OUT))) {
+    const [group, ...rest] = key.slice(HELD_OUT.length).split(".") as [string, ...string[]];
+    const series = seriesOf(key, rest.join(".") || group);
+    heldOut.set(group, [...(heldOut.get(group) ?? []), series]);
+  }
+  const panels = [
+    { title: "training loss", series: training },
+    ...[...heldOut].map(([group, series]) => ({ title: `held out: ${group}`, series })),
+  ];
+  return panels
+    .map((panel) => ({ ...panel, series: panel.series.filter(({ points }) => points.length > 0) }))
+    .filter(({ series }) => series.length > 0);
+}
+
+function drawPanel({ title, series }: Panel, lastStep: number): string[] {
+  const values = series.flatMap(({ points }) => points.map(([, value]) => value));
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const margin = (high - low) * 0.06 || Math.abs(high) * 0.06 || 1;
+  const [bottom, top] = [low - margin, high + margin];
+  const x = (step: number) => round(INSET.left + (step / lastStep) * PLOT.width);
+  const y = (value: number) => round(INSET.top + ((top - value) / (top - bottom)) * PLOT.height);
+  const [right, floor] = [INSET.left + PLOT.width, INSET.top + PLOT.height];
+  return [
+    `<text class="title" x="${INSET.left}" y="16">${escapeXml(title)}</text>`,
+    ...legend(series),
+    ...ticks(bottom, top, 5).flatMap((value) => [
+      `<line class="grid" x1="${INSET.left}" x2="${right}" y1="${y(value)}" y2="${y(value)}"/>`,
+      `<text class="tick" x="${INSET.left - 6}" y="${y(value) + 4}" text-anchor="end">${label(value)}</text>`,
+    ]),
+    ...ticks(0, lastStep, 5).flatMap((step) => [
+      `<line class="axis" x1="${x(step)}" x2="${x(step)}" y1="${floor}" y2="${floor + 4}"/>`,
+      `<text class="tick" x="${x(step)}" y="${floor + 16}" text-anchor="middle">${label(step)}</text>`,
+    ]),
+    `<line class="axis" x1="${INSET.left}" x2="${right}" y1="${floor}" y2="${floor}"/>`,
+    `<text class="tick" x="${right}" y="${floor + 29}" text-anchor="end">steps</text>`,
+    ...series.map(({ points }, i) => {
+      const colour = i % LIGHT.length;
+      const path = points.map(([step, value]) => `${x(step)},${y(value)}`);
+      if (path.length > 1) return `<polyline class="s${colour}" points="${path.join(" ")}"/>`;
+      const [cx, cy] = path[0]!.split(",");
+      return `<circle class="d${colour}" cx="${cx}" cy="${cy}" r="3"/>`;
+    }),
+  ];
+}
+
+/** Names beside their colours, in one row. */
+function legend(series: readonly Series[]): string[] {
+  let left = INSET.left;
+  return series.flatMap(({ name }, i) => {
+    const start = left;
+    left += 30 + 7 * name.length;
+    return [
+      `<line class="s${i % LIGHT.length}" x1="${start}" x2="${start + 14}" y1="31" y2="31"/>`,
+      `<text class="name" x="${start + 18}" y="35">${escapeXml(name)}</text>`,
+    ];
+  });
+}
+
+/** Round numbers from `low` to `high`, about `count` of them: multiples of 1, 2 or 5 times a power of ten. */
+export function ticks(low: number, high: number, count: number): number[] {
+  const rough = (high - low) / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].find((factor) => factor * power >= rough * 0.999)! * power;
+  const first = Math.ceil(low / step);
+  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step);
+}
+
+/** A tick's number without the noise of binary fractions: 0.30000000000000004 → 0.3. */
+const label = (value: number): string => String(Number(value.toPrecision(6)));
+
+const round = (value: number): number => Math.round(value * 100) / 100;
+
+const escapeXml = (text: string): string => text.replace(/[&<>"]/g, (found) => `&#${found.charCodeAt(0)};`);
+
+function style(): string {
+  const colours = (palette: readonly string[]) =>
+    palette.map((colour, i) => `.s${i}{stroke:${colour}}.d${i}{fill:${colour}}`).join("");
+  return [
+    "text{font:12px system-ui,sans-serif;fill:#222}.heading{font-size:16px;font-weight:600}.title{font-weight:600}",
+    ".tick{font-size:11px;fill:#666}.paper{fill:#fff}.grid{stroke:#ddd}.axis{stroke:#888}",
+    `polyline{fill:none;stroke-width:1.6}line[class^=s]{stroke-width:2.4}${colours(LIGHT)}`,
+    "@media(prefers-color-scheme:dark){text{fill:#e8e8e8}.tick{fill:#aaa}.paper{fill:#16181c}.grid{stroke:#33363c}",
+    `.axis{stroke:#777}${colours(DARK)}}`,
+  ].join("");
+}

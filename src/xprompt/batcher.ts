@@ -1,0 +1,107 @@
+/**
+ * @file Continuous batching: requests that run at the same time share the steps of one model. A request joins and leaves
+ * at any step; its pictures are those that it gives alone.
+ */
+import { Batch } from "../chameleon/model/batch.ts";
+import { UsageError } from "../errors.ts";
+import type { ByteImage, Image } from "../image/index.ts";
+import { Compressor } from "./compress.ts";
+import type { AskingModel } from "./example-source.ts";
+import { type GeneratingModel, generated, generateSteps } from "./generate.ts";
+import {
+  type CompressOptions,
+  checkKeys,
+  type Example,
+  type Generated,
+  type GenerateOptions,
+  type GenerateStep,
+  optionNames,
+  type StreamOptions,
+} from "./options.ts";
+import type { VisualPrompt } from "./prompt.ts";
+import { PromptCache } from "./prompt-cache.ts";
+
+export interface BatcherOptions {
+  /**
+   * Rows that share a step at most: one for each sample and condition of its guidance. Requests beyond wait, first come,
+   * first served; one of more rows by itself is served alone. Defaults to 32.
+   */
+  readonly maxRows?: number;
+  /** Bytes that the rows take at most, or requests wait. Defaults to half of the memory that is free at first use. */
+  readonly maxBytes?: number;
+  /** Bytes of compressed examples that are kept, by their content. Defaults to 64 MiB; 0 keeps none. */
+  readonly cacheBytes?: number;
+}
+
+const names = { maxRows: true, maxBytes: true, cacheBytes: true } satisfies Record<
+  keyof BatcherOptions,
+  true
+>;
+const MAX_ROWS = 32;
+const CACHE_BYTES = 64 * 2 ** 20;
+
+/**
+ * @example
+ * const batcher = new Batcher(model);
+ * const results = await Promise.all(photos.map((input) => batcher.generate({ examples, input })));
+ */
+export class Batcher {
+  private readonly model: GeneratingModel;
+  private readonly batch: Batch;
+
+  /**
+   * @param model an `XPrompt`; whoever loaded it releases it
+   * @throws UsageError for options out of range
+   */
+  constructor(model: AskingModel, options: BatcherOptions = {}) {
+    const doing = "batching";
+    checkKeys(doing, options, names);
+    const { maxRows = MAX_ROWS, maxBytes, cacheBytes = CACHE_BYTES } = options;
+    requireWhole(doing, "maxRows", maxRows, 1);
+    if (maxBytes !== undefined) requireWhole(doing, "maxBytes", maxBytes, 1);
+    requireWhole(doing, "cacheBytes", cacheBytes, 0);
+    const cache = cacheBytes > 0 ? new PromptCache(cacheBytes) : undefined;
+    this.model = withCompressor(model, new Compressor(model.config, model.fingerprint, model.base, cache));
+    this.batch = new Batch(model.base.decoder, { maxRows, maxBytes });
+  }
+
+  /** As `XPrompt.compress`; what was compressed lately is kept. @throws what that throws */
+  async compress(examples: readonly Example[], options: CompressOptions = {}): Promise<VisualPrompt> {
+    checkKeys("compressing", options, optionNames.compress);
+    return this.model.compressor.compress(examples, options);
+  }
+
+  /** As `XPrompt.generate`, with the same result. @throws what that throws */
+  async generate(options: GenerateOptions & { readonly fullSize: true }): Promise<Generated<ByteImage>>;
+  async generate(options: GenerateOptions & { readonly fullSize?: false }): Promise<Generated>;
+  async generate(options: GenerateOptions): Promise<Generated<Image | ByteImage>>;
+  async generate(options: GenerateOptions): Promise<Generated<Image | ByteImage>> {
+    checkKeys("generating", options, optionNames.generate);
+    return generated(this.model, options, this.batch);
+  }
+
+  /** As `XPrompt.stream`, with the same steps. While its consumer takes its time, the others go on. */
+  stream(options: StreamOptions & { readonly fullSize: true }): AsyncGenerator<GenerateStep<ByteImage>>;
+  stream(options: StreamOptions & { readonly fullSize?: false }): AsyncGenerator<GenerateStep>;
+  stream(options: StreamOptions): AsyncGenerator<GenerateStep<Image | ByteImage>>;
+  stream(options: StreamOptions): AsyncGenerator<GenerateStep<Image | ByteImage>> {
+    checkKeys("generating", options, optionNames.stream);
+    return generateSteps(this.model, options, this.batch);
+  }
+}
+
+function withCompressor(model: AskingModel, compressor: Compressor): GeneratingModel {
+  return {
+    config: model.config,
+    fingerprint: model.fingerprint,
+    base: model.base,
+    size: model.size,
+    compress: (examples) => compressor.compress(examples, {}),
+    compressor,
+  };
+}
+
+function requireWhole(doing: string, name: string, value: number, least: number): void {
+  if (!Number.isSafeInteger(value) || value < least)
+    throw new UsageError(`${doing}: ${name}: expected a whole number from ${least}, got ${String(value)}`);
+}

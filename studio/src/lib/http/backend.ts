@@ -1,0 +1,188 @@
+/** @file The model of a running `xprompt serve`. */
+import type { z } from "zod/mini";
+import type {
+  Backend,
+  Example,
+  GenerateEvent,
+  GenerateRequest,
+  MetricsLine,
+  Run,
+  RunSummary,
+} from "../backend.ts";
+import { Client } from "./client.ts";
+import { events, type ServerEvent } from "./events.ts";
+import * as answers from "./schemas.ts";
+
+/** Milliseconds between looks at a training run. */
+const WATCH_EVERY = 3000;
+/** The most lines of metrics that the server sends at once. */
+const PAGE = 2000;
+
+/** @param base address of the server */
+export function httpBackend(base: string): Backend {
+  const client = new Client(base);
+  const { address } = client;
+
+  /** The id of a prompt is made from its content: uploading it again is cheap, and outlives a restart of the server. */
+  const upload = (prompt: Blob, signal?: AbortSignal) =>
+    client.post("/v1/xprompts/upload", prompt, answers.promptSchema, signal);
+
+  async function* metricsSince(
+    id: string,
+    since: number | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<MetricsLine> {
+    for (let from = since; ; ) {
+      const after = from === undefined ? "" : `&since=${from}`;
+      const path = `/v1/runs/${encodeURIComponent(id)}/metrics?limit=${PAGE}${after}`;
+      const { data } = await client.get(path, answers.metricsSchema, signal);
+      for (const line of data) yield withoutGaps(line);
+      if (data.length < PAGE) return;
+      from = data.at(-1)?.step ?? from;
+    }
+  }
+
+  return {
+    async about(signal) {
+      const { data } = await client.get("/v1/models", answers.modelsSchema, signal);
+      const [model] = data;
+      return { model: model?.id ?? "", library: (model?.libraries.length ?? 0) > 0 };
+    },
+
+    async *generate(request, signal) {
+      const ids = await Promise.all(request.prompts.map((prompt) => upload(prompt, signal)));
+      const body = await generateBody(
+        request,
+        ids.map(({ id }) => id),
+      );
+      const path = request.input ? "/v1/images/edits" : "/v1/images/generations";
+      const response = await client.postRaw(path, body, signal);
+      for await (const event of events(response)) yield eventOf(event);
+    },
+
+    async describe(example, signal) {
+      const body = { examples: [await exampleBody(example)] };
+      return (await client.post("/v1/describe", body, answers.describedSchema, signal)).text;
+    },
+
+    async compile(examples, signal) {
+      const body = { examples: await Promise.all(examples.map(exampleBody)) };
+      const { id } = await client.post("/v1/xprompts", body, answers.promptSchema, signal);
+      const content = await client.send(`/v1/xprompts/${id}/content`, { signal });
+      return content.blob();
+    },
+
+    async inspect(prompt, signal) {
+      return (await upload(prompt, signal)).examples;
+    },
+
+    async gallery(signal) {
+      const { data } = await client.get("/v1/gallery", answers.gallerySchema, signal);
+      return data.map(({ id, group, before, after, queries }) => ({
+        id,
+        seen: group === "seen",
+        before: address(before),
+        after: address(after),
+        queries: queries.map(({ input }) => address(input)),
+      }));
+    },
+
+    async search(words, signal) {
+      const { data: models } = await client.get("/v1/models", answers.modelsSchema, signal);
+      const names = models.flatMap(({ libraries }) => libraries);
+      const found = await Promise.all(
+        names.map((name) => {
+          const path = `/v1/libraries/${encodeURIComponent(name)}/examples?query=${encodeURIComponent(words)}`;
+          return client.get(path, answers.searchSchema, signal);
+        }),
+      );
+      return found
+        .flatMap(({ data }) => data)
+        .sort((a, b) => (b.similarity ?? 0) - (a.similarity ?? 0))
+        .map(({ id, instruction, before, after }) => ({
+          ...{ id, instruction },
+          before: address(before),
+          after: address(after),
+        }));
+    },
+
+    async runs(signal) {
+      return (await client.get("/v1/runs", answers.runsSchema, signal)).data.map(summary);
+    },
+
+    async *watch(id, signal) {
+      const metrics: MetricsLine[] = [];
+      for (let last = ""; ; await pause(WATCH_EVERY, signal)) {
+        const run = await client.get(`/v1/runs/${encodeURIComponent(id)}`, answers.runSchema, signal);
+        const state = `${run.step} ${run.updated_at} ${run.sheets.length}`;
+        if (state === last) continue;
+        last = state;
+        for await (const line of metricsSince(id, metrics.at(-1)?.step, signal)) metrics.push(line);
+        const sheets = run.sheets.map(({ step, url }) => ({ step, picture: address(url) }));
+        yield { ...summary(run), recipe: run.recipe, metrics: [...metrics], sheets } satisfies Run;
+      }
+    },
+  };
+}
+
+async function generateBody(request: GenerateRequest, prompts: readonly string[]): Promise<object> {
+  const { examples, input, instruction, seed, samples, temperature, guidance, fullSize } = request;
+  return {
+    prompt: instruction,
+    ...(input && { images: [{ image_url: await dataUrl(input) }], full_size: fullSize }),
+    ...(examples.length > 0 && { examples: await Promise.all(examples.map(exampleBody)) }),
+    ...(prompts.length > 0 && { xprompt: prompts }),
+    ...{ seed, n: samples, temperature, guidance },
+    ...{ stream: true, every_row: true },
+  };
+}
+
+async function exampleBody({ before, after }: Example): Promise<{ input: string; output: string }> {
+  const [input, output] = await Promise.all([dataUrl(before), dataUrl(after)]);
+  return { input, output };
+}
+
+function eventOf(event: ServerEvent): GenerateEvent {
+  if (event.type === "xprompt.queued") return { kind: "waiting", ahead: event.position };
+  const picture = pictureOf(event.b64_json);
+  const sample = event.image_index;
+  if ("seed" in event) return { kind: "finished", sample, picture, seed: event.seed };
+  return { kind: "partial", sample, picture, row: event.row, rows: event.rows };
+}
+
+const pictureOf = (base64: string): Blob =>
+  new Blob([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], { type: "image/png" });
+
+const dataUrl = (blob: Blob): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result as string);
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(blob);
+  });
+
+const summary = ({
+  id,
+  kind,
+  step,
+  steps,
+  updated_at,
+}: z.infer<typeof answers.summarySchema>): RunSummary => ({
+  ...{ id, kind: kind ?? "unknown", step: step ?? 0, steps: steps ?? 0 },
+  updated: new Date(updated_at * 1000),
+});
+
+/** JSON has no NaN: a value that was not finite comes as null. */
+function withoutGaps(line: Record<string, number | null>): MetricsLine {
+  const known = Object.entries(line).filter((entry): entry is [string, number] => entry[1] !== null);
+  return Object.fromEntries(known) as MetricsLine;
+}
+
+const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    });
+  });

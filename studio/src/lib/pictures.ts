@@ -1,0 +1,69 @@
+/** @file Pictures that a person brings: checked when they arrive, so that a wrong file is refused where it was dropped. */
+
+export interface Picture {
+  readonly blob: Blob;
+  readonly name: string;
+  /** In pixels, upright. */
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The kinds that the model reads. */
+export const PICTURE_TYPES = "image/png,image/jpeg,image/webp";
+const LARGEST = 40_000_000;
+
+/** @throws Error that names the file, for one that is no picture of those kinds, broken, or too large */
+export async function readPicture(blob: Blob, name: string): Promise<Picture> {
+  if (!PICTURE_TYPES.split(",").includes(blob.type))
+    throw new Error(`${name} is not a PNG, JPEG or WebP picture.`);
+  if (blob.size > LARGEST) throw new Error(`${name} is larger than 40 MB.`);
+  const bitmap = await createImageBitmap(blob).catch((cause) => {
+    throw new Error(`${name} cannot be read: the file is damaged.`, { cause });
+  });
+  const { width, height } = bitmap;
+  bitmap.close();
+  return { blob, name, width, height };
+}
+
+export async function fetchPicture(address: string, name: string): Promise<Picture> {
+  const response = await fetch(address);
+  if (!response.ok) throw new Error(`${name} cannot be had (status ${response.status}).`);
+  return readPicture(await response.blob(), name);
+}
+
+const isPrompt = ({ name }: File) => name.toLowerCase().endsWith(".xprompt");
+const isAfter = ({ name }: File) => /after|output|target|result/i.test(name);
+const isBefore = ({ name }: File) => /before|input|source/i.test(name);
+
+export interface Sorted {
+  readonly prompts: readonly File[];
+  readonly pairs: readonly (readonly [File, File])[];
+  /** The picture that is left over. */
+  readonly single?: File;
+}
+
+/** Sorts what was dropped together: pairs in the order of their names, then the picture to change. */
+export function sortFiles(files: readonly File[]): Sorted {
+  const pictures = files
+    .filter((file) => !isPrompt(file))
+    .sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
+  // Of an odd number, the one that is not called before or after is the picture to change; else the last.
+  const odd = pictures.length % 2 === 1;
+  const found = pictures.findLastIndex((file) => !isAfter(file) && !isBefore(file));
+  const [single] = odd ? pictures.splice(found < 0 ? pictures.length - 1 : found, 1) : [];
+  const pairs: [File, File][] = [];
+  for (let i = 0; i + 1 < pictures.length; i += 2) {
+    const [first, second] = [pictures[i]!, pictures[i + 1]!];
+    pairs.push(isAfter(first) && !isAfter(second) ? [second, first] : [first, second]);
+  }
+  return { prompts: files.filter(isPrompt), pairs, single };
+}
+
+/** Has the browser save the blob under the name. */
+export function download(blob: Blob, name: string): void {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}

@@ -1,0 +1,273 @@
+/** @file The board: examples, the picture to change, settings, and what is being drawn. */
+import {
+  type Backend,
+  BackendError,
+  type GalleryEntry,
+  type GenerateEvent,
+  type Part,
+} from "../lib/backend.ts";
+import type { HistoryEntry, PromptFile, Result } from "../lib/history-store.ts";
+import { titleOf } from "../lib/names.ts";
+import { fetchPicture, type Picture, readPicture, sortFiles } from "../lib/pictures.ts";
+import type { History } from "./history.svelte.ts";
+
+export interface Pair {
+  readonly key: number;
+  readonly before?: Picture;
+  readonly after?: Picture;
+}
+
+/** Where a picture goes: a side of a pair, or the picture to change. */
+export type Place = { readonly pair: number; readonly side: "before" | "after" } | "input";
+
+export interface Sample {
+  readonly picture?: Blob;
+  /** Rows of codes that are complete, of `rows`. */
+  readonly row: number;
+  readonly rows: number;
+  /** Known once the sample is complete. */
+  readonly seed?: number;
+}
+
+let keys = 0;
+const emptyPair = (): Pair => ({ key: keys++ });
+const isWhole = (pair: Pair): pair is Required<Pair> => Boolean(pair.before && pair.after);
+const isEmpty = ({ before, after }: Pair) => !before && !after;
+
+export class Board {
+  pairs = $state.raw<readonly Pair[]>([emptyPair()]);
+  prompts = $state.raw<readonly PromptFile[]>([]);
+  input = $state.raw<Picture>();
+  /** The entry of the gallery that the example came from: its pictures to try are offered. */
+  suggestions = $state.raw<GalleryEntry>();
+  instruction = $state("");
+  seed = $state(1);
+  samples = $state(1);
+  temperature = $state<number>();
+  guidance = $state<number>();
+  fullSize = $state(true);
+
+  /** What was drawn, or is being drawn; `drawnFrom` is the picture that it was made of. */
+  results = $state.raw<readonly Sample[]>([]);
+  drawnFrom = $state.raw<Picture>();
+  drawnFullSize = $state(true);
+  drawing = $state(false);
+  /** Requests that come first. */
+  ahead = $state(0);
+  failures = $state.raw<Partial<Record<Part, string>>>({});
+
+  readonly examples = $derived(this.pairs.filter(isWhole));
+  readonly untouched = $derived(this.pairs.every(isEmpty) && this.prompts.length === 0 && !this.input);
+
+  private readonly backend: Backend;
+  private readonly history: History;
+  private stopping?: AbortController;
+
+  constructor(backend: Backend, history: History) {
+    this.backend = backend;
+    this.history = history;
+  }
+
+  /** Takes files that were dropped, pasted or chosen, at a place of the board or anywhere. */
+  async take(files: readonly File[], place?: Place): Promise<void> {
+    const { prompts, pairs, single } = sortFiles(files);
+    const part: Part =
+      place === "input" || (!place && !pairs.length && !prompts.length) ? "input" : "examples";
+    await this.attempt(part, async () => {
+      for (const prompt of prompts) {
+        const examples = await this.backend.inspect(prompt);
+        this.prompts = [...this.prompts, { blob: prompt, name: prompt.name, examples }];
+      }
+      for (const pair of pairs) {
+        const [before, after] = await Promise.all(pair.map((file) => readPicture(file, file.name)));
+        this.addPair(before!, after!, place === "input" ? undefined : place?.pair);
+      }
+      if (single) this.put(await readPicture(single, single.name), place ?? this.nextPlace(pairs.length > 0));
+    });
+  }
+
+  put(picture: Picture | undefined, place: Place): void {
+    if (place === "input") this.input = picture;
+    else
+      this.pairs = this.pairs.map((pair) =>
+        pair.key === place.pair ? { ...pair, [place.side]: picture } : pair,
+      );
+  }
+
+  /** Adds an example, in the place of `key` or of an empty one. */
+  addPair(before: Picture, after: Picture, key = this.pairs.find(isEmpty)?.key): void {
+    const exists = this.pairs.some((pair) => pair.key === key);
+    this.pairs = exists
+      ? this.pairs.map((pair) => (pair.key === key ? { key: pair.key, before, after } : pair))
+      : [...this.pairs, { key: keys++, before, after }];
+  }
+
+  addEmptyPair(): void {
+    this.pairs = [...this.pairs, emptyPair()];
+  }
+
+  removePair(key: number): void {
+    const left = this.pairs.filter((pair) => pair.key !== key);
+    this.pairs = left.length > 0 ? left : [emptyPair()];
+  }
+
+  removePrompt(prompt: PromptFile): void {
+    this.prompts = this.prompts.filter((other) => other !== prompt);
+  }
+
+  clear(): void {
+    this.stop();
+    this.pairs = [emptyPair()];
+    this.prompts = [];
+    this.input = undefined;
+    this.suggestions = undefined;
+    this.instruction = "";
+    this.results = [];
+    this.failures = {};
+  }
+
+  /** Shows the change of a gallery entry; a picture of the person's own stays. */
+  async useGallery(entry: GalleryEntry): Promise<void> {
+    await this.attempt("examples", async () => {
+      const title = titleOf(entry.id);
+      const own = this.input && !this.input.name.startsWith("gallery ");
+      const [before, after, query] = await Promise.all([
+        fetchPicture(entry.before, `${title} before`),
+        fetchPicture(entry.after, `${title} after`),
+        own || !entry.queries[0] ? this.input : fetchPicture(entry.queries[0], `gallery ${title}`),
+      ]);
+      this.pairs = [{ key: keys++, before: before!, after: after! }];
+      this.prompts = [];
+      this.input = query;
+      this.suggestions = entry;
+      this.results = [];
+    });
+  }
+
+  /** Adds an example of the library to those on the board. */
+  async useLibrary({ before, after, instruction }: { before: string; after: string; instruction: string }) {
+    await this.attempt("examples", async () => {
+      const pair = await Promise.all([
+        fetchPicture(before, `${instruction} before`),
+        fetchPicture(after, `${instruction} after`),
+      ]);
+      this.addPair(...pair);
+    });
+  }
+
+  async useAddress(address: string, name: string): Promise<void> {
+    await this.attempt("input", async () => {
+      this.input = await fetchPicture(address, name);
+      this.results = [];
+    });
+  }
+
+  /** Puts everything back as it was for an entry of the history. */
+  restore(entry: HistoryEntry): void {
+    this.stop();
+    const pairs = entry.examples.map(({ before, after }) => ({ key: keys++, before, after }));
+    this.pairs = pairs.length > 0 ? pairs : [emptyPair()];
+    this.prompts = entry.prompts;
+    this.input = entry.input;
+    this.suggestions = undefined;
+    this.instruction = entry.instruction;
+    const { seed, samples, temperature, guidance, fullSize } = entry.settings;
+    Object.assign(this, { seed, samples, temperature, guidance, fullSize });
+    this.results = entry.results.map(({ picture, seed }) => ({ picture, seed, row: 1, rows: 1 }));
+    this.drawnFrom = entry.input;
+    this.drawnFullSize = fullSize;
+    this.failures = {};
+  }
+
+  /** A result as a picture of the board. */
+  async asPicture({ picture, seed }: Result): Promise<Picture> {
+    return readPicture(picture, `result ${seed}`);
+  }
+
+  /** The same with seeds that were not used yet. */
+  again(): Promise<void> {
+    this.seed += Math.max(1, this.results.length);
+    return this.draw();
+  }
+
+  stop(): void {
+    this.stopping?.abort();
+  }
+
+  async draw(): Promise<void> {
+    this.stop();
+    this.failures = this.missing();
+    if (Object.keys(this.failures).length > 0) return;
+    const stopping = new AbortController();
+    this.stopping = stopping;
+    const { seed, samples, fullSize, input, prompts } = this;
+    // A field that was emptied again has null.
+    const [temperature, guidance] = [this.temperature ?? undefined, this.guidance ?? undefined];
+    const instruction = this.instruction.trim();
+    const examples = this.examples.map(({ before, after }) => ({ before, after }));
+    this.results = Array.from({ length: samples }, () => ({ row: 0, rows: 0 }));
+    Object.assign(this, { drawing: true, drawnFrom: input, drawnFullSize: fullSize, ahead: 0 });
+    await this.attempt("result", async () => {
+      const request = {
+        examples: examples.map(({ before, after }) => ({ before: before.blob, after: after.blob })),
+        prompts: prompts.map(({ blob }) => blob),
+        input: input?.blob,
+        ...{ instruction, seed, samples, temperature, guidance, fullSize },
+      };
+      for await (const event of this.backend.generate(request, stopping.signal)) {
+        // A drawing that was stopped has no say any more.
+        if (stopping.signal.aborted) return;
+        if (event.kind === "waiting") this.ahead = event.ahead;
+        else this.results = this.results.with(event.sample, sampleOf(event));
+      }
+      const results = this.results.flatMap(({ picture, seed }) =>
+        picture && seed !== undefined ? [{ picture, seed }] : [],
+      );
+      if (results.length < samples)
+        throw new BackendError("The drawing ended before the picture was complete. Draw again.");
+      const settings = { seed, samples, temperature, guidance, fullSize };
+      const entry = { id: crypto.randomUUID(), time: Date.now() };
+      await this.history.add({ ...entry, examples, prompts, input, instruction, settings, results });
+    });
+    if (this.stopping !== stopping) return;
+    this.drawing = false;
+    this.stopping = undefined;
+    this.results = this.results.filter(({ seed }) => seed !== undefined);
+  }
+
+  /** Does the work; says at the part of the page that it is about why it failed. */
+  async attempt(part: Part, work: () => Promise<void>): Promise<void> {
+    this.failures = { ...this.failures, [part]: undefined };
+    try {
+      await work();
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "AbortError") return;
+      const message = error instanceof Error ? error.message : String(error);
+      const where = error instanceof BackendError && part === "result" ? error.part : part;
+      this.failures = { ...this.failures, [where]: message };
+    }
+  }
+
+  /** What is still missing for a drawing, at the part of the page that it is about. */
+  private missing(): Board["failures"] {
+    if (this.pairs.some((pair) => !isEmpty(pair) && !isWhole(pair)))
+      return { examples: "An example needs both pictures, before and after." };
+    if (this.examples.length + this.prompts.length === 0 && !this.instruction.trim())
+      return { examples: "Show a change first: a picture before it, and after it." };
+    if (!Number.isInteger(this.seed) || this.seed < 0)
+      return { settings: "The seed is a whole number, 0 or more." };
+    return {};
+  }
+
+  /** The place that a single picture goes to: the first that is empty, else it replaces the picture to change. */
+  private nextPlace(withPairs: boolean): Place {
+    const pair = this.pairs.find((each) => !isWhole(each));
+    if (!pair || withPairs || (this.prompts.length > 0 && isEmpty(pair))) return "input";
+    return { pair: pair.key, side: pair.before ? "after" : "before" };
+  }
+}
+
+type Drawn = Exclude<GenerateEvent, { kind: "waiting" }>;
+
+const sampleOf = (event: Drawn): Sample =>
+  event.kind === "finished" ? { ...event, row: 1, rows: 1 } : { ...event, seed: undefined };

@@ -1,0 +1,40 @@
+/** @file The history as the page shows it. */
+
+import type { HistoryEntry } from "../lib/history-store.ts";
+import * as store from "../lib/history-store.ts";
+
+export class History {
+  entries = $state.raw<readonly HistoryEntry[]>([]);
+  /** Why the history is not kept, where it is not. */
+  problem = $state("");
+
+  constructor() {
+    void this.attempt(async () => {
+      this.entries = await store.loadHistory();
+    });
+  }
+
+  add(entry: HistoryEntry): Promise<void> {
+    this.entries = [entry, ...this.entries];
+    return this.attempt(() => store.addToHistory(entry));
+  }
+
+  remove(id: string): Promise<void> {
+    this.entries = this.entries.filter((entry) => entry.id !== id);
+    return this.attempt(() => store.removeFromHistory(id));
+  }
+
+  clear(): Promise<void> {
+    this.entries = [];
+    return this.attempt(store.clearHistory);
+  }
+
+  private async attempt(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+      this.problem = "";
+    } catch (error) {
+      this.problem = `This browser does not keep the history: ${error instanceof Error ? error.message : error}`;
+    }
+  }
+}

@@ -1,0 +1,76 @@
+/** @file The provider for the Vercel AI SDK that the package ships. */
+import { APICallError } from "@ai-sdk/provider";
+import { generateImage } from "ai";
+import { expect, test } from "vitest";
+import { loadBytes, toBytes } from "../../src/image/index.ts";
+import { createXPrompt, dataUrl, type ImageStreamPart } from "../../src/server/ai-sdk.ts";
+import { png, slowEngine, startServer, tinyEngine, until } from "./kit.ts";
+
+const { engine } = await tinyEngine();
+const { url } = await startServer(engine);
+const model = createXPrompt({ baseURL: `${url}/v1` }).image("tiny");
+
+const [before, after, query] = [await png("before"), await png("after"), await png("query", 48)];
+const examples = [{ input: dataUrl(before), output: dataUrl(after) }];
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
+const pixelsOf = async (bytes: Uint8Array) => hex((await loadBytes(bytes)).data);
+
+/** What the library draws. */
+async function drawn(seed: number) {
+  const {
+    images: [image],
+  } = await engine.generate({
+    examples: [{ input: before, output: after }],
+    input: query,
+    fullSize: true,
+    seed,
+  });
+  return hex(toBytes(image));
+}
+
+test("honours the seed and the examples; returns seeds, previews and usage", async () => {
+  const { images, providerMetadata, usage, warnings } = await generateImage({
+    ...{ model, prompt: { images: [query], text: "" }, n: 2, seed: 5 },
+    providerOptions: { xprompt: { examples, partial_images: 2 } },
+  });
+  expect(await pixelsOf(images[0]!.uint8Array)).toBe(await drawn(5));
+  expect(await pixelsOf(images[1]!.uint8Array)).toBe(await drawn(6));
+  const told = providerMetadata.xprompt!.images as { seed: number; size: string; previews: string[] }[];
+  expect(told.map(({ seed, size, previews }) => [seed, size, previews.length])).toEqual([
+    [5, "48x48", 2],
+    [6, "48x48", 2],
+  ]);
+  expect(usage).toMatchObject({ outputTokens: 32 });
+  expect(warnings).toEqual([]);
+});
+
+test("says that it takes no aspect ratio", async () => {
+  const { warnings } = await generateImage({ model, prompt: "make it rain", aspectRatio: "16:9" });
+  expect(warnings).toMatchObject([{ type: "unsupported", feature: "aspectRatio" }]);
+});
+
+test("streams pictures row by row", async () => {
+  const parts: ImageStreamPart[] = [];
+  for await (const part of model.stream({ prompt: "make it rain", seed: 3 })) parts.push(part);
+  expect(parts.map((part) => (part.type === "preview" ? part.row : part.seed))).toEqual([1, 2, 3, 3]);
+  const { images } = await generateImage({ model, prompt: "make it rain", seed: 3 });
+  expect(parts.at(-1)!.base64).toBe(images[0]!.base64);
+});
+
+test("errors are the SDK's, with what the server says; a full queue may be tried again", async () => {
+  const wrong = generateImage({ model: createXPrompt({ baseURL: `${url}/v1` }).image("other"), prompt: "x" });
+  await expect(wrong).rejects.toThrow(/choosing a model: expected tiny/);
+  const slow = slowEngine(engine);
+  const full = await startServer(slow.engine, { limits: { width: 1, depth: 0 } });
+  const controller = new AbortController();
+  const busy = createXPrompt({ baseURL: `${full.url}/v1/` }).image("tiny");
+  const first = generateImage({ model: busy, prompt: "x", abortSignal: controller.signal, maxRetries: 0 });
+  await slow.begun(1);
+  const second = await Promise.resolve(busy.doGenerate({ prompt: "x", n: 1 } as never)).catch(
+    (error: unknown) => error,
+  );
+  expect(APICallError.isInstance(second) && second.isRetryable && second.statusCode).toBe(429);
+  controller.abort();
+  await expect(first).rejects.toThrow();
+  await until(() => full.services.queue.sizes.running === 0);
+});

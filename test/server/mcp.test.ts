@@ -1,0 +1,120 @@
+/** @file The MCP tools, called by the official client over HTTP and over standard input and output. */
+import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
+import { afterAll, describe, expect, test } from "vitest";
+import { loadBytes, toBytes } from "../../src/image/index.ts";
+import { bin } from "../cli/kit.ts";
+import { dataUrl, png, startServer, tinyEngine } from "./kit.ts";
+
+const { engine, folder } = await tinyEngine();
+const { url } = await startServer(engine);
+const [before, after, query] = [await png("before"), await png("after"), await png("query", 48)];
+
+const {
+  images: [expected],
+} = await engine.generate({
+  examples: [{ input: before, output: after }],
+  input: query,
+  fullSize: true,
+  seed: 5,
+});
+const truth = Buffer.from(toBytes(expected)).toString("hex");
+const pixelsOf = async (base64: string) =>
+  Buffer.from((await loadBytes(Buffer.from(base64, "base64"))).data).toString("hex");
+
+interface Content {
+  readonly type: string;
+  readonly data?: string;
+  readonly mimeType?: string;
+  readonly text?: string;
+}
+
+async function connect(
+  transport: ConstructorParameters<typeof Client> extends never ? never : Parameters<Client["connect"]>[0],
+) {
+  const client = new Client({ name: "test", version: "1" });
+  await client.connect(transport);
+  afterAll(() => client.close());
+  return async (
+    name: string,
+    given: object,
+    onprogress?: (progress: { progress: number; total?: number }) => void,
+  ) => {
+    const result = await client.callTool({ name, arguments: { ...given } }, { onprogress });
+    return {
+      ...result,
+      content: result.content as Content[],
+      data: result.structuredContent as Record<string, unknown>,
+    };
+  };
+}
+
+describe("over HTTP", async () => {
+  const call = await connect(new StreamableHTTPClientTransport(new URL(`${url}/mcp`)));
+  const examples = [{ before: await dataUrl("before"), after: await dataUrl("after") }];
+  const picture = await dataUrl("query", 48);
+
+  test("a change is applied: a picture, data, and progress on the way", async () => {
+    const seen: number[] = [];
+    const { content, data, isError } = await call(
+      "apply_change",
+      { examples, picture, seed: 5 },
+      ({ progress }) => seen.push(progress),
+    );
+    expect(isError, JSON.stringify(content)).toBeFalsy();
+    const [image] = content;
+    expect(image).toMatchObject({ type: "image", mimeType: "image/png" });
+    expect(await pixelsOf(image!.data!)).toBe(truth);
+    expect(data).toMatchObject({ pictures: [{ seed: 5, size: "48x48" }], model: "tiny" });
+    expect(seen).toEqual([1, 2, 3, 4]);
+  });
+
+  test("a prompt is compiled and used; a change is described", async () => {
+    const { data } = await call("compile_prompt", { examples, name: "rain" });
+    expect(data).toMatchObject({ name: "rain", examples: 1 });
+    const { content } = await call("apply_change", { prompt: data.id, picture, seed: 5 });
+    expect(await pixelsOf(content[0]!.data!)).toBe(truth);
+    const described = await call("describe_change", { examples });
+    const text = await engine.describe({ input: before, output: after });
+    expect(described.data).toEqual({ text, model: "tiny" });
+  });
+
+  test.each([
+    [{ picture: "before.png", instruction: "x" }, /expected base64/],
+    [{ picture: "/etc/passwd", instruction: "x" }, /PNG, JPEG or WebP/],
+    [{ prompt: "xp_none", instruction: "x" }, /\/v1\/xprompts/],
+    [{}, /say what to do/],
+  ])("%j is refused in words", async (given, says) => {
+    const { isError, content } = await call("apply_change", given);
+    expect(isError).toBe(true);
+    expect(content[0]!.text).toMatch(says);
+  });
+});
+
+test("over standard input and output, with files of one folder, and results kept", async () => {
+  const [root, output] = [join(folder, "root"), join(folder, "results")];
+  await mkdir(root);
+  for (const [name, bytes] of [
+    ["before", before],
+    ["after", after],
+    ["query", query],
+  ] as const)
+    await writeFile(join(root, `${name}.png`), bytes);
+  await writeFile(join(folder, "secret.png"), before);
+  await symlink(join(folder, "secret.png"), join(root, "link.png"));
+  const options = ["--model", join(folder, "tiny"), "--root", root, "--output", output, "--threads", "1"];
+  const call = await connect(
+    new StdioClientTransport({ command: process.execPath, args: [bin, "mcp", ...options], stderr: "ignore" }),
+  );
+  const examples = [{ before: "before.png", after: join(root, "after.png") }];
+  const { data, content } = await call("apply_change", { examples, picture: "query.png", seed: 5 });
+  expect(await pixelsOf(content[0]!.data!)).toBe(truth);
+  const [file] = await readdir(output);
+  expect(data.pictures).toMatchObject([{ path: join(output, file!) }]);
+  for (const picture of ["../secret.png", "link.png", join(folder, "secret.png"), "none.png"]) {
+    const refused = await call("apply_change", { examples, picture });
+    expect(refused.content[0]!.text).toMatch(/expected a picture below/);
+  }
+});

@@ -1,0 +1,167 @@
+/** @file For those who operate the server: keys, origins, health, counts, the gallery, training runs, the document. */
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { request } from "node:http";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { addKey, Keys } from "../../src/server/keys.ts";
+import { operations } from "../../src/server/operations.ts";
+import { png, startServer, tinyEngine } from "./kit.ts";
+
+const { engine, folder } = await tinyEngine();
+const server = await startServer(engine);
+const { ask, url } = server;
+
+describe("keys", () => {
+  test("are needed where there are some, and are not kept in clear text", async () => {
+    const path = join(folder, "keys.txt");
+    const key = await addKey(path, "alice");
+    await addKey(path, "bob");
+    expect(await readFile(path, "utf8")).not.toContain(key);
+    const locked = await startServer(engine, { keys: await Keys.load(path) });
+    const status = async (authorization?: string, path = "/v1/models") =>
+      (await locked.ask(path, { headers: authorization === undefined ? {} : { authorization } })).status;
+    expect(await status()).toBe(401);
+    expect(await status("Bearer wrong")).toBe(401);
+    expect(await status(`Basic ${key}`)).toBe(401);
+    expect(await status(`Bearer ${key}`)).toBe(200);
+    expect(await status(undefined, "/metrics")).toBe(401);
+    for (const open of ["/healthz", "/readyz", "/openapi.json", "/v1/gallery"])
+      expect(await status(undefined, open)).toBe(200);
+  });
+
+  test("jobs are those of the key", async () => {
+    const path = join(folder, "two.txt");
+    const [alice, bob] = [await addKey(path, "alice"), await addKey(path, "bob")];
+    const locked = await startServer(engine, { keys: await Keys.load(path) });
+    const as = (key: string) => ({ headers: { authorization: `Bearer ${key}` } });
+    const job = await locked.post("/v1/jobs", { prompt: "x" }, as(alice));
+    const { id } = (await job.json()) as { id: string };
+    expect((await locked.ask(`/v1/jobs/${id}`, as(bob))).status).toBe(404);
+    expect((await locked.ask(`/v1/jobs/${id}`, as(alice))).status).toBe(200);
+  });
+
+  test("a file of something else is named", async () => {
+    const path = join(folder, "broken.txt");
+    await writeFile(path, "# keys\nalice secret\n");
+    await expect(Keys.load(path)).rejects.toThrow(/line 2: expected a name and a SHA-256/);
+  });
+});
+
+/** A request whose headers `fetch` does not let one set. */
+const statusWith = (headers: Record<string, string>) =>
+  new Promise<number>((resolve, reject) => {
+    request(`${url}/v1/models`, { headers }, (response) => {
+      response.resume();
+      resolve(response.statusCode!);
+    })
+      .on("error", reject)
+      .end();
+  });
+
+test("web pages of other origins and other host names are refused", async () => {
+  expect(await statusWith({ origin: "https://example.org" })).toBe(403);
+  expect(await statusWith({ origin: "null" })).toBe(403);
+  expect(await statusWith({ origin: url })).toBe(200);
+  expect(await statusWith({ host: "example.org" })).toBe(403);
+  expect(await statusWith({ host: "localhost:1234" })).toBe(200);
+  const open = await startServer(engine, { origins: ["https://example.org"] });
+  const allowed = await open.ask("/v1/models", { headers: { origin: "https://example.org" } });
+  expect(allowed.headers.get("access-control-allow-origin")).toBe("https://example.org");
+});
+
+test("health, counts and the log tell what happens", async () => {
+  expect(await (await ask("/healthz")).json()).toEqual({ status: "ok" });
+  expect((await ask("/readyz")).status).toBe(200);
+  await ask("/v1/models", { headers: { "x-request-id": "my-id" } });
+  const text = await (await ask("/metrics")).text();
+  expect(text).toMatch(/^xprompt_requests_total\{route="\/v1\/models",method="GET",status="200"\} \d+$/m);
+  expect(text).toMatch(/^xprompt_request_seconds_bucket\{route="\/healthz",le="\+Inf"\} 1$/m);
+  expect(text).toMatch(/^xprompt_queue_waiting 0$/m);
+  expect(server.lines).toContainEqual(
+    expect.objectContaining({ message: "request", id: "my-id", status: 200 }),
+  );
+});
+
+test("the gallery lists pairs, and serves their pictures and nothing else", async () => {
+  const { data } = (await (await ask("/v1/gallery")).json()) as {
+    data: { id: string; group: string; before: string; queries: object[] }[];
+  };
+  const depth = data.find(({ id }) => id === "depth")!;
+  expect(depth).toMatchObject({ group: "seen", before: "/v1/gallery/depth/before.png" });
+  expect(depth.queries[0]).toEqual({
+    input: "/v1/gallery/depth/query-1.png",
+    truth: "/v1/gallery/depth/truth-1.png",
+  });
+  const picture = await ask(depth.before);
+  expect(picture.headers.get("content-type")).toBe("image/png");
+  const bytes = Buffer.from(await picture.arrayBuffer());
+  expect(bytes).toEqual(await readFile("examples/seen/depth/before.png"));
+  for (const path of ["depth/..%2F..%2Fdemo.ts", "..%2F..%2Fpackage.json/x", "depth/none.png"])
+    expect((await ask(`/v1/gallery/${path}`)).status).toBe(404);
+});
+
+test("training runs: what they are, their measurements and sheets", async () => {
+  const runs = join(folder, "runs");
+  const run = join(runs, "nano", "tokenizer");
+  await mkdir(join(run, "sheets"), { recursive: true });
+  await writeFile(join(run, "recipe.json"), JSON.stringify({ kind: "tokenizer", steps: 100, seed: 1 }));
+  const lines = [
+    { step: 10, time: 1, loss: 3 },
+    { step: 20, time: 2, loss: null, psnr: 30 },
+  ];
+  await writeFile(
+    join(run, "metrics.jsonl"),
+    `${lines.map((line) => JSON.stringify(line)).join("\n")}\n{"step":30`,
+  );
+  await writeFile(join(run, "sheets", "step-000020.png"), await png("sheet"));
+  await writeFile(join(run, "sheets", "secret.txt"), "secret");
+  const watching = await startServer(engine, { runs });
+  const get = async (path: string) => (await watching.ask(path)).json();
+  expect(await get("/v1/runs")).toEqual({
+    object: "list",
+    data: [{ id: "nano.tokenizer", kind: "tokenizer", steps: 100, step: 20, updated_at: expect.any(Number) }],
+  });
+  expect(await get("/v1/runs/nano.tokenizer")).toMatchObject({
+    ...{ recipe: { seed: 1 }, latest: lines[1], names: ["loss", "psnr"] },
+    sheets: [{ step: 20, url: "/v1/runs/nano.tokenizer/sheets/step-000020.png" }],
+  });
+  expect(await get("/v1/runs/nano.tokenizer/metrics")).toEqual({ object: "list", data: lines });
+  expect(await get("/v1/runs/nano.tokenizer/metrics?since=10")).toEqual({ object: "list", data: [lines[1]] });
+  expect((await watching.ask("/v1/runs/nano.tokenizer/sheets/step-000020.png")).status).toBe(200);
+  for (const path of [
+    "nano.tokenizer/sheets/secret.txt",
+    "nano.tokenizer/sheets/..%2Frecipe.json",
+    "..",
+    "nano",
+  ])
+    expect((await watching.ask(`/v1/runs/${path}`)).status).toBe(404);
+  expect((await watching.ask("/v1/runs/nano.tokenizer/metrics?limit=x")).status).toBe(400);
+  expect(await (await ask("/v1/runs")).json()).toEqual({ object: "list", data: [] });
+});
+
+test("the document describes every operation, with references that lead somewhere", async () => {
+  const text = await (await ask("/openapi.json")).text();
+  const document = JSON.parse(text) as {
+    paths: Record<string, Record<string, object>>;
+    components: { schemas: object };
+  };
+  for (const { path, method } of operations) expect(document.paths[path]).toHaveProperty(method);
+  const names = [...text.matchAll(/"#\/components\/schemas\/(\w+)"/g)].map(([, name]) => name!);
+  expect(new Set(names)).toContain("EditRequest");
+  for (const name of names) expect(document.components.schemas).toHaveProperty(name);
+  expect(text).not.toContain("#/$defs");
+  expect(document.paths["/v1/images/edits"]!.post).toMatchObject({
+    requestBody: { content: { "application/json": {}, "multipart/form-data": {} } },
+  });
+});
+
+test("a defect is 500 without its message, which the log has", async () => {
+  const broken = await startServer({
+    ...engine,
+    generate: () => Promise.reject(new TypeError("secret")),
+  } as never);
+  const response = await broken.post("/v1/images/generations", { prompt: "x" });
+  expect(response.status).toBe(500);
+  expect(await response.text()).not.toContain("secret");
+  expect(broken.lines).toContainEqual(expect.objectContaining({ trace: expect.stringContaining("secret") }));
+});

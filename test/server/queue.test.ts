@@ -1,0 +1,145 @@
+/** @file Places in the queue: bounded, shared, freed when a client leaves, and given up when the server ends. */
+import { request } from "node:http";
+import { describe, expect, test } from "vitest";
+import { Queue } from "../../src/server/queue.ts";
+import { dataUrl, slowEngine, startServer, tinyEngine, until } from "./kit.ts";
+
+const { engine } = await tinyEngine();
+const body = { prompt: "make it rain", seed: 1 };
+const images = [{ image_url: await dataUrl("query") }];
+
+async function slowServer(limits: object) {
+  const slow = slowEngine(engine);
+  return { ...slow, ...(await startServer(slow.engine, { limits })) };
+}
+
+test("more than the queue holds is refused, with a time to come again", async () => {
+  const { post, begun, release, services } = await slowServer({ width: 1, depth: 1 });
+  const first = post("/v1/images/generations", body);
+  await begun(1);
+  const second = post("/v1/images/generations", body);
+  await until(() => services.queue.sizes.waiting === 1);
+  const third = await post("/v1/images/generations", body);
+  expect(third.status).toBe(429);
+  expect(Number(third.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+  expect(await third.json()).toMatchObject({ error: { type: "rate_limit_error", code: "queue_full" } });
+  const streamed = await post("/v1/images/generations", { ...body, stream: true });
+  expect(streamed.status).toBe(429);
+  release();
+  expect((await first).status).toBe(200);
+  await begun(2);
+  release();
+  expect((await second).status).toBe(200);
+});
+
+test("one client cannot take all places", async () => {
+  const { post, begun, release } = await slowServer({ perClient: 1 });
+  const first = post("/v1/images/generations", body);
+  await begun(1);
+  const second = await post("/v1/images/generations", body);
+  expect(second.status).toBe(429);
+  expect(await second.json()).toMatchObject({ error: { message: expect.stringMatching(/one client/) } });
+  release();
+  expect((await first).status).toBe(200);
+});
+
+/** Posts on a connection of its own, which `leave` cuts. */
+function postAndLeave(url: string, more: object = {}) {
+  const asked = request(`${url}/v1/images/generations`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+  });
+  asked.on("error", () => {});
+  asked.end(JSON.stringify({ ...body, ...more }));
+  return { leave: () => asked.destroy(), asked };
+}
+
+describe("a client that goes away", () => {
+  test("while it runs frees its place at once", async () => {
+    const { url, post, begun, release, services, lines } = await slowServer({ width: 1 });
+    const { leave } = postAndLeave(url);
+    await begun(1);
+    leave();
+    await until(() => services.queue.sizes.running === 0);
+    const next = post("/v1/images/generations", body);
+    await begun(2);
+    release(); // of the one that left: nobody waits for it
+    release();
+    expect((await next).status).toBe(200);
+    expect(lines.filter(({ level }) => level === "error")).toEqual([]);
+  });
+
+  test("while it waits, or in a stream", async () => {
+    const { url, begun, services } = await slowServer({ width: 1 });
+    const first = postAndLeave(url, { stream: true });
+    await begun(1);
+    const second = postAndLeave(url);
+    const third = postAndLeave(url, { stream: true, every_row: true });
+    await until(() => services.queue.sizes.waiting === 2);
+    second.leave();
+    third.leave();
+    await until(() => services.queue.sizes.waiting === 0);
+    first.leave();
+    await until(() => services.queue.sizes.running === 0);
+    expect(services.bodies.bytes).toBe(0);
+  });
+});
+
+test("what takes too long ends with 504", async () => {
+  const { post } = await slowServer({ timeLimit: 0.01 });
+  const response = await post("/v1/images/generations", body);
+  expect(response.status).toBe(504);
+  expect(await response.json()).toMatchObject({ error: { code: "timeout" } });
+});
+
+test("a server that is told to end lets requests end, and takes no more", async () => {
+  const { post, begun, release, close, services, ask } = await slowServer({ width: 1 });
+  const first = post("/v1/images/generations", body);
+  await begun(1);
+  const closed = close();
+  await until(() => services.queue.isClosed);
+  release();
+  expect((await first).status).toBe(200);
+  await closed;
+  await expect(ask("/healthz")).rejects.toThrow();
+});
+
+test("after the grace, requests are ended", async () => {
+  const { post, begun, close } = await slowServer({ grace: 0.01 });
+  const outcome = post("/v1/images/generations", body).then(
+    ({ status }) => status,
+    () => "cut",
+  );
+  await begun(1);
+  await close();
+  expect([503, "cut"]).toContain(await outcome);
+});
+
+test("bodies over the limit are refused before they are read, and all together are bounded", async () => {
+  const { post } = await startServer(engine, { limits: { body: 20_000, bodies: 10_000 } });
+  const large = await post("/v1/images/edits", { images, prompt: "x".repeat(30_000) });
+  expect(large.status).toBe(413);
+  const together = await post("/v1/images/edits", { images, prompt: "x".repeat(15_000) });
+  expect(together.status).toBe(429);
+  const pixels = await startServer(engine, { limits: { pixels: 1000 } });
+  const refused = await pixels.post("/v1/images/edits", { images, prompt: "x" });
+  expect(refused.status).toBe(413);
+  expect(await refused.json()).toMatchObject({ error: { param: "image", code: "image_too_large" } });
+});
+
+test("positions count down", async () => {
+  const queue = new Queue({ width: 1, depth: 9, perClient: 9, timeLimit: 60 });
+  const ends: (() => void)[] = [];
+  const positions: number[] = [];
+  const work = () => new Promise<void>((resolve) => ends.push(resolve));
+  const client = "someone";
+  const runs = [1, 2].map(() => queue.run(work, { client }));
+  const last = queue.run(work, { client, onPosition: (position) => positions.push(position) });
+  await until(() => ends.length === 1);
+  for (let i = 0; i < 3; i++) {
+    await until(() => ends.length > i);
+    ends[i]!();
+  }
+  await Promise.all([...runs, last]);
+  expect(positions.filter((position, i) => position !== positions[i - 1])).toEqual([2, 1, 0]);
+});

@@ -1,0 +1,247 @@
+/** @file What a person does in the studio, in a browser, with nano behind it. */
+
+import { readFile, rm } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import type { Download, Page } from "playwright-core";
+import { describe, expect, test } from "vitest";
+import { loadImage, readPngText, VisualPrompt } from "../../src/index.ts";
+import { drop, example, startStudio } from "./kit.ts";
+
+const studio = await startStudio();
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const pair = [example("seen/grayscale/before.png"), example("seen/grayscale/after.png")];
+const query = example("seen/grayscale/query-1.png");
+const button = (page: Page, name: string) => page.getByRole("button", { name, exact: true });
+const draw = async (page: Page) => {
+  await button(page, "Draw").click();
+  await button(page, "Again").waitFor({ timeout: 100_000 });
+};
+/** The bytes of a picture of the page. */
+const bytesOf = (page: Page, name: string) =>
+  page.getByRole("img", { name, exact: true }).evaluate(async (image) => {
+    const response = await fetch((image as HTMLImageElement).src);
+    return [...new Uint8Array(await response.arrayBuffer())];
+  });
+const saved = async (page: Page, name: string): Promise<string> => {
+  const [download] = await Promise.all([page.waitForEvent("download"), button(page, name).click()]);
+  const path = join(studio.folder, (download as Download).suggestedFilename());
+  await (download as Download).saveAs(path);
+  return path;
+};
+
+/** Everything that the checks of axe-core find wrong, by rule and element. */
+async function violations(page: Page): Promise<string[]> {
+  await page.evaluate(axe);
+  return page.evaluate(async () => {
+    const { axe: checker } = globalThis as unknown as {
+      axe: { run(): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> };
+    };
+    const { violations: found } = await checker.run();
+    return found.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`));
+  });
+}
+
+describe("a picture", () => {
+  test("comes row by row from a pair and a query that were dropped, and outlives a reload", async () => {
+    const page = await studio.open();
+    await drop(page, "main", [...pair, query]);
+    await page.getByRole("img", { name: /^Before: / }).waitFor();
+    await page.getByRole("img", { name: /^Your picture: / }).waitFor();
+
+    // The rows that were announced while it drew.
+    await page.evaluate(() => {
+      const rows: string[] = [];
+      Object.assign(globalThis, { rows });
+      new MutationObserver(() => {
+        const [row] = /row \d+ of \d+/.exec(document.querySelector("[role=status]")?.textContent ?? "") ?? [];
+        if (row && rows.at(-1) !== row) rows.push(row);
+      }).observe(document.body, { childList: true, subtree: true, characterData: true });
+    });
+    await draw(page);
+    const rows = await page.evaluate(() => (globalThis as unknown as { rows: string[] }).rows);
+    expect(rows.slice(0, 2)).toEqual(["row 1 of 8", "row 2 of 8"]);
+
+    const first = await bytesOf(page, "Result");
+    const settings = await readPngText(await saved(page, "Download"));
+    expect(JSON.stringify(settings)).toContain("seed");
+
+    // The same seed gives the same picture, another seed another one.
+    await draw(page);
+    expect(await bytesOf(page, "Result")).toEqual(first);
+    await page.getByLabel("Seed", { exact: true }).fill("12");
+    await draw(page);
+    expect(await bytesOf(page, "Result")).not.toEqual(first);
+
+    await page.reload();
+    await page.getByRole("link", { name: "History" }).click();
+    const entries = page.getByRole("main").getByRole("button", { name: /seed/ });
+    expect(await entries.count()).toBe(3);
+    await entries.last().click();
+    await page.getByRole("img", { name: "Result", exact: true }).waitFor();
+    expect(await bytesOf(page, "Result")).toEqual(first);
+    expect(await page.getByLabel("Seed", { exact: true }).inputValue()).toBe("1");
+    await page.getByRole("img", { name: /^Before: / }).waitFor();
+  });
+
+  test("of the gallery is one press away; a grid, its viewer, and results as input and as example", async () => {
+    const page = await studio.open();
+    await button(page, "Show me an example").click();
+    await button(page, "Again").waitFor({ timeout: 100_000 });
+    await page.getByText("2", { exact: true }).click();
+    await draw(page);
+    await page.getByRole("button", { name: /^Open result 2, seed 2/ }).click();
+    const dialog = page.getByRole("dialog");
+    const slider = dialog.getByRole("slider");
+    await slider.focus();
+    await page.keyboard.press("ArrowRight");
+    expect(await slider.inputValue()).toBe("1");
+    await dialog.getByRole("button", { name: "Previous result" }).click();
+    await page.getByRole("dialog", { name: "Result 1 of 2" }).waitFor();
+    expect(await violations(page)).toEqual([]);
+    await dialog.getByRole("button", { name: "Use as example" }).click();
+    await dialog.waitFor({ state: "hidden" });
+    expect(await page.getByRole("img", { name: /^After: / }).count()).toBe(2);
+    await page.getByRole("button", { name: /^Open result 2, seed 2/ }).click();
+    await dialog.getByRole("button", { name: "Use as input" }).click();
+    await page.getByRole("img", { name: "Your picture: result 2" }).waitFor();
+  });
+
+  test("at full size is as large as the photograph that was dropped", async () => {
+    const page = await studio.open();
+    await drop(page, "main", pair);
+    await page.getByRole("img", { name: /^After: / }).waitFor();
+    const photograph = await page.evaluateHandle(async () => {
+      const canvas = new OffscreenCanvas(320, 200);
+      const context = canvas.getContext("2d")!;
+      for (let i = 0; i < 200; i++) {
+        context.fillStyle = `hsl(${i} 60% ${20 + i / 4}%)`;
+        context.fillRect(0, i, 320, 1);
+      }
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([await canvas.convertToBlob()], "photo.png", { type: "image/png" }));
+      return transfer;
+    });
+    await page.dispatchEvent('[aria-label="Your picture"]', "drop", { dataTransfer: photograph });
+    await page.getByRole("img", { name: "Your picture: photo.png" }).waitFor();
+    await draw(page);
+    const { width, height } = await loadImage(await saved(page, "Download"));
+    expect([width, height]).toEqual([320, 200]);
+  });
+});
+
+describe("a prompt", () => {
+  test("is saved, opened again, and used in place of its pair", async () => {
+    const page = await studio.open();
+    await drop(page, "main", pair);
+    await page.getByRole("img", { name: /^After: / }).waitFor();
+    const path = await saved(page, "Save");
+    expect((await VisualPrompt.load(path)).blocks).toHaveLength(1);
+    await page.reload();
+    await drop(page, "main", [path, query]);
+    await page.getByText("1 example, compiled").waitFor();
+    await draw(page);
+    await page.getByRole("img", { name: "Result", exact: true }).waitFor();
+    await rm(path);
+  });
+
+  test("that is no prompt is refused where it was dropped", async () => {
+    const page = await studio.open();
+    const wrong = await page.evaluateHandle(() => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File(["something else"], "wrong.xprompt"));
+      transfer.items.add(new File(["no picture"], "notes.txt", { type: "text/plain" }));
+      return transfer;
+    });
+    await page.dispatchEvent("main", "drop", { dataTransfer: wrong });
+    await page
+      .getByRole("region", { name: "The change" })
+      .getByRole("alert")
+      .getByText(/prompt/)
+      .waitFor();
+  });
+
+  test("and drawing without anything says what is missing", async () => {
+    const page = await studio.open();
+    await button(page, "Draw").click();
+    await page.getByRole("alert").getByText("Show a change first").waitFor();
+    await drop(page, '[aria-label="Before"]', [pair[0]!]);
+    await page.getByRole("img", { name: /^Before: / }).waitFor();
+    await page.keyboard.press("Control+Enter");
+    await page.getByRole("alert").getByText("needs both pictures").waitFor();
+  });
+});
+
+test("a change is described in words, which can be used", async () => {
+  const page = await studio.open();
+  await page.getByRole("button", { name: "Grayscale" }).click();
+  await button(page, "Describe").click();
+  await button(page, "Use these words").click({ timeout: 100_000 });
+  expect(await page.getByLabel("In words").inputValue()).not.toBe("");
+});
+
+test("the library is searched by words, and gives its pair to the board", async () => {
+  const page = await studio.open();
+  await page.getByRole("searchbox").fill("black and white");
+  await page.getByRole("button", { name: "make it black and white" }).click();
+  await page.getByRole("img", { name: "Before: make it black and white before" }).waitFor();
+});
+
+test("a training run is watched: figures, curves, sheets", async () => {
+  const page = await studio.open({}, "#/training");
+  await page.getByRole("img", { name: "Loss over 200 steps" }).waitFor();
+  expect(await page.getByRole("term").allTextContents()).toContain("Tokens per second");
+  expect(await page.getByRole("progressbar", { name: "Steps done" }).getAttribute("value")).toBe("200");
+  await page.getByRole("img", { name: "What the model made at step 200" }).waitFor();
+  await page.getByRole("row", { name: "right 1.375" }).waitFor();
+  expect(await violations(page)).toEqual([]);
+});
+
+describe.each([
+  { name: "wide", viewport: { width: 1360, height: 900 } },
+  { name: "narrow", viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true },
+])("on a $name screen", ({ viewport, ...options }) => {
+  test.each(["light", "dark"] as const)(
+    "no rule of axe-core is broken, nothing runs over: %s",
+    async (colorScheme) => {
+      const page = await studio.open({
+        viewport,
+        colorScheme,
+        ...("hasTouch" in options && { hasTouch: true }),
+      });
+      await page.getByRole("button", { name: "Derain" }).waitFor();
+      expect(await violations(page)).toEqual([]);
+      await page.getByRole("button", { name: "Derain" }).click();
+      await page.getByRole("img", { name: /^After: / }).waitFor();
+      await page.getByText("More settings").click();
+      expect(await violations(page)).toEqual([]);
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      expect(overflow).toBeLessThanOrEqual(0);
+      await page.getByRole("link", { name: "History" }).click();
+      expect(await violations(page)).toEqual([]);
+    },
+  );
+});
+
+test("the theme follows the system until one is chosen, and the choice is kept", async () => {
+  const page = await studio.open({ colorScheme: "dark" });
+  const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const dark = await background();
+  await page.getByRole("button", { name: "Theme: auto" }).click();
+  expect(await background()).not.toBe(dark);
+  await page.reload();
+  await page.getByRole("button", { name: "Theme: light" }).click();
+  expect(await background()).toBe(dark);
+});
+
+test("the first load has at most 200 kB of script", async () => {
+  const page = await studio.open();
+  const sizes = await page.evaluate(() =>
+    (performance.getEntriesByType("resource") as PerformanceResourceTiming[])
+      .filter(({ name }) => name.endsWith(".js"))
+      .map(({ decodedBodySize }) => decodedBodySize),
+  );
+  expect(sizes.length).toBeGreaterThan(0);
+  expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThanOrEqual(200_000);
+});

@@ -1,0 +1,181 @@
+/**
+ * Makes docs/gallery.md and its pictures anew: what the shipped model does today with the pictures of examples/, beside
+ * two baselines. The sections follow from the figures, so that nothing has to be edited by hand. Some rows, always the
+ * same, also make docs/overview.webp.
+ *
+ *     npm run docs:gallery
+ */
+import { mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { colourFit } from "../../src/evaluation/baselines/index.ts";
+import { photoChanges } from "../../src/evaluation/gathered/photo-changes.ts";
+import { boundedPsnr } from "../../src/evaluation/metrics/pictures.ts";
+import type { SheetRow } from "../../src/image/index.ts";
+import {
+  contactSheet,
+  fromBytes,
+  type Image,
+  loadImage,
+  resize,
+  saveImage,
+  XPrompt,
+} from "../../src/index.ts";
+import { Random } from "../../src/random.ts";
+import { writeFileAtomic } from "../../src/runtime/files.ts";
+
+const SEED = 1;
+const FOLDER = "docs/gallery";
+/** Pixels along the longer side of the pictures in a strip. */
+const SHOWN = 160;
+const PHOTOS = "examples/photos";
+/** Rows of the overview, by kind and name: some that work and some that do not. */
+const OVERVIEW = ["scene-depth", "scene-timeOfDay", "scene-derain", "photograph-darken"];
+const COLUMNS = ["before", "after", "your picture", "result", "truth"];
+/** Changes that need nothing but the photograph, by their names in `photoChanges`. */
+const CHANGES = ["darken", "invert", "sepia", "grade", "vignette", "blur", "mirror"];
+/** Kept in the files' EXIF data. */
+const about = { Software: "xprompt", xprompt: "made by npm run docs:gallery" };
+
+interface Item {
+  readonly name: string;
+  readonly kind: string;
+  /** Paths of the example pair and of the query, as the command names them. */
+  readonly before: string;
+  readonly after: string;
+  readonly input: string;
+  readonly truth: Image;
+}
+
+interface Measured extends Item {
+  readonly row: SheetRow;
+  /** PSNR to the truth in dB. */
+  readonly result: number;
+  readonly unchanged: number;
+  readonly fitted: number;
+}
+
+const items = [...(await scenes("seen")), ...(await scenes("unseen")), ...(await photographs())];
+await rm(FOLDER, { recursive: true, force: true });
+await mkdir(FOLDER, { recursive: true });
+const model = await XPrompt.load("nano");
+const measured: Measured[] = [];
+for (const item of items) measured.push(await measure(item));
+await writeFileAtomic("docs/gallery.md", page());
+const rows = OVERVIEW.map((name) => measured.find((item) => nameOf(item) === name)!.row);
+await saveImage("docs/overview.webp", contactSheet(rows, { columnTitles: COLUMNS }), { text: about });
+await model.release();
+
+async function scenes(part: "seen" | "unseen"): Promise<Item[]> {
+  const folder = join("examples", part);
+  const kind = part === "seen" ? "scene, trained task" : "scene, task never seen in training";
+  return Promise.all(
+    (await readdir(folder)).sort().map(async (name) => {
+      const path = (file: string) => join(folder, name, `${file}.png`);
+      const pair = { before: path("before"), after: path("after") };
+      return { name, kind, ...pair, input: path("query-1"), truth: await loadImage(path("truth-1")) };
+    }),
+  );
+}
+
+/** One photograph is the example, another one the query. Writes the example's second picture. */
+async function photographs(): Promise<Item[]> {
+  const [before, input] = [join(PHOTOS, "bridge.jpg"), join(PHOTOS, "fruits.jpg")];
+  await mkdir(join(PHOTOS, "changed"), { recursive: true });
+  const made = CHANGES.map(async (name): Promise<Item> => {
+    const change = photoChanges.find((each) => each.name === name)!.draw(Random.of("gallery", name));
+    const changed = async (path: string) =>
+      change(await loadImage(path), Random.of("gallery", name, path)).output;
+    const after = join(PHOTOS, "changed", `bridge-${name}.jpg`);
+    await saveImage(after, await changed(before), { text: about });
+    return { name, kind: "photograph", before, after, input, truth: await changed(input) };
+  });
+  return Promise.all(made);
+}
+
+async function measure(item: Item): Promise<Measured> {
+  const example = { input: item.before, output: item.after };
+  const { images } = await model.generate({
+    examples: [example],
+    input: item.input,
+    seed: SEED,
+    fullSize: true,
+  });
+  const [{ width, height, data }] = images;
+  const result = fromBytes(width, height, data);
+  const [input, before, after] = await Promise.all(
+    [item.input, item.before, item.after].map((path) => loadImage(path)),
+  );
+  const fitted = colourFit([{ input: before!, output: after! }], input!);
+  const strip = [before!, after!, input!, result, item.truth].map((image) => ({ image: shown(image) }));
+  await saveImage(pictureOf(item), contactSheet([{ cells: strip }], { columnTitles: COLUMNS }), {
+    text: about,
+  });
+  return {
+    ...item,
+    row: { label: item.name, cells: strip },
+    result: boundedPsnr(result, item.truth),
+    unchanged: boundedPsnr(input!, item.truth),
+    fitted: boundedPsnr(fitted, item.truth),
+  };
+}
+
+function shown(image: Image): Image {
+  const scale = SHOWN / Math.max(image.width, image.height);
+  return resize(image, Math.round(image.width * scale), Math.round(image.height * scale), "area");
+}
+
+function nameOf({ name, kind }: Item): string {
+  return `${kind.split(",")[0]}-${name}`;
+}
+
+function pictureOf(item: Item): string {
+  return join(FOLDER, `${nameOf(item)}.webp`);
+}
+
+function page(): string {
+  const isBest = ({ result, unchanged, fitted }: Measured) => result > unchanged && result > fitted;
+  const isWorst = ({ result, unchanged }: Measured) => result <= unchanged;
+  const best = measured.filter(isBest);
+  const worst = measured.filter(isWorst);
+  const between = measured.filter((item) => !isBest(item) && !isWorst(item));
+  return [
+    "# Gallery",
+    "",
+    `What the shipped model nano (fingerprint \`${model.fingerprint}\`) does today: one example pair, one new picture, seed ${SEED},`,
+    `nothing chosen. It sees and draws ${model.size} × ${model.size} pixels; the result is brought to the size of your picture. Run the commands in a`,
+    "clone. `npm run docs:gallery` makes this page anew, for whatever model is shipped.",
+    "",
+    "Figures are PSNR in dB against the true result; more is better. *Unchanged* is your picture as it is. *Colour fit* is a map",
+    "of colours with twelve numbers, fitted to the same example pair.",
+    "",
+    `Of ${measured.length} results, ${best.length} are better than both, ${between.length} better than the unchanged picture alone, and ${worst.length} worse than the unchanged picture.`,
+    "",
+    ...section("Better than the unchanged picture and the colour fit", best),
+    ...section("Better than the unchanged picture; the colour fit is better still", between),
+    ...section("Worse than the unchanged picture", worst),
+  ].join("\n");
+}
+
+function section(title: string, items: readonly Measured[]): string[] {
+  const byGain = items.toSorted((a, b) => b.result - b.unchanged - (a.result - a.unchanged));
+  return [`## ${title}`, "", ...(items.length > 0 ? byGain.flatMap(entry) : ["None.", ""])];
+}
+
+function entry(item: Measured): string[] {
+  const [result, unchanged, fitted] = [item.result, item.unchanged, item.fitted].map((each) =>
+    each.toFixed(1),
+  );
+  return [
+    `### ${item.name} (${item.kind})`,
+    "",
+    `![${item.name}: before, after, your picture, result, truth](${pictureOf(item).replace("docs/", "")})`,
+    "",
+    `Result **${result} dB**, unchanged ${unchanged}, colour fit ${fitted}.`,
+    "",
+    "```sh",
+    `npx xprompt generate --example ${item.before} ${item.after} \\`,
+    `  --input ${item.input} --seed ${SEED} --output ${item.name}.png`,
+    "```",
+    "",
+  ];
+}
