@@ -60,7 +60,7 @@ describe("interrupted", () => {
     else expect(ended).toMatchObject({ status: 130, stdout: "" });
     expect(existsSync(at(output))).toBe(false);
     const { stderr } = await succeed(...args, "--output", output);
-    expect(stderr).toMatch(/going on with a conversion that was interrupted: [1-9]/);
+    expect(stderr).toMatch(/continuing an interrupted conversion: [1-9]/);
     expect((await readFile(at(output, "model.safetensors"))).equals(whole)).toBe(true);
     await expectTidy();
   });

@@ -205,7 +205,7 @@ describe("inputs", () => {
     await writeSafetensors(weightsFile(at("more")), [...tensors, extra]);
     const [notes, output] = [[] as string[], fresh()];
     await convert("more", { output, onNote: (line) => notes.push(line) });
-    expect(notes.join()).toMatch(/copied as they are.*: extra$/);
+    expect(notes.join()).toMatch(/copied unchanged.*: extra$/);
     expect((await headerOf(weightsFile(output))).tensors.extra).toMatchObject({
       dtype: "I64",
       shape: [0, 2],
@@ -428,7 +428,7 @@ describe("interrupted", () => {
     const output = fresh();
     await interrupt(output);
     const { notes, from } = await finish(output);
-    expect(notes.join()).toMatch(/going on with a conversion that was interrupted: [1-9]\d* of \d+ tensors/);
+    expect(notes.join()).toMatch(/continuing an interrupted conversion: [1-9]\d* of \d+ tensors/);
     expect(from).toBeGreaterThan(4 * 2 ** 20);
   });
 
@@ -461,7 +461,7 @@ describe("interrupted", () => {
     await writeFile(at("big", "config.json"), JSON.stringify(await json(at("big", "config.json")), null, 1));
     utimesSync(weightsFile(at("big")), 1e9, 1e9);
     const { notes, from } = await finish(output);
-    expect(notes.join()).toMatch(/an unfinished conversion of another input was there: starting anew/);
+    expect(notes.join()).toMatch(/found an unfinished conversion of another input: starting anew/);
     expect(from).toBe(0);
     const second = fresh();
     await interrupt(second);
@@ -476,7 +476,7 @@ describe("interrupted", () => {
       if (phase === "verifying") utimesSync(weightsFile(at("big")), 2e9, 2e9);
     };
     const run = convertModel(at("big"), { ...options, output, onProgress });
-    await expect(run).rejects.toThrow(/expected its files to stay as they were/);
+    await expect(run).rejects.toThrow(/expected its files to stay the same/);
     expect(existsSync(output)).toBe(false);
   });
 
