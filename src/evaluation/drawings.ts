@@ -84,7 +84,7 @@ export class Drawings {
     private readonly options: {
       readonly suite: string;
       readonly seed: number;
-      /** Folder of the results: pictures are kept below it; nowhere unless told. */
+      /** Folder of the results: pictures are kept below it. Defaults to none. */
       readonly out?: string;
       readonly signal?: AbortSignal;
     },

@@ -1,5 +1,7 @@
 /** @file Drawing the pictures of a request, all at once: picture i has seed + i, and is the same when it is asked for alone. */
+
 import type { ByteImage, Image } from "../image/index.ts";
+import { Retriever } from "../retrieval/index.ts";
 import type { Generated, GenerateOptions } from "../xprompt/model.ts";
 import type { ImagesResponse, Timings, Usage } from "./answers.ts";
 import type { AskedPictures } from "./asked-pictures.ts";
@@ -109,7 +111,7 @@ function optionsOf(asked: AskedPictures, { libraries }: Services): GenerateOptio
   return {
     ...{ instruction, ...sampling, input, fullSize, examples },
     ...(prompts.length > 0 && { prompt: prompts }),
-    ...(library !== undefined && { library: libraries.get(library)!, k, minSimilarity }),
+    ...(library !== undefined && { library: new Retriever(libraries.get(library)!), k, minSimilarity }),
   };
 }
 

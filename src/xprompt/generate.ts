@@ -144,6 +144,10 @@ function checked({ base, config, compressor }: GeneratingModel, options: StreamO
   for (const name of ["k", "minSimilarity"] as const)
     if (library === undefined && options[name] !== undefined)
       throw new UsageError(`generating: ${name}: expected it with a library, got it alone`);
+  if (library !== undefined && typeof library.retrieve !== "function")
+    throw new UsageError(
+      "generating: library: expected a Retriever, got something else (of an ExampleLibrary, give new Retriever(library))",
+    );
   options.signal?.throwIfAborted();
   compressor.joined(given);
   if (!base.tokenizer.decodesImages)

@@ -316,7 +316,7 @@ describe("outputs", () => {
       ...["--instruction", "make it rain ".repeat(30)],
     );
     expect(stderr).toMatch(
-      /note: the instruction is longer than the model reads: its last \d+ tokens were left out/,
+      /note: the instruction is too long for the model: its last \d+ tokens were cut off/,
     );
     const short = await succeed("generate", ...tiny, "--instruction", "rain", "--output", "short.png");
     expect(short.stderr).not.toContain("note:");
