@@ -4,7 +4,6 @@ import { existsSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { afterAll, afterEach, expect } from "vitest";
 import { XPrompt } from "../../src/index.ts";
@@ -76,14 +75,17 @@ async function serve(options: readonly string[]): Promise<{ server: ChildProcess
     ...options,
   ];
   const server = spawn(process.execPath, command, { stdio: ["ignore", "pipe", "pipe"] });
-  const said: string[] = [];
-  for (const stream of [server.stdout, server.stderr])
-    for await (const line of createInterface(stream)) {
-      said.push(line);
-      const [address] = /http:\/\/127\.0\.0\.1:\d+/.exec(line) ?? [];
-      if (address) return { server, address: `${address}/` };
-    }
-  throw new Error(`starting the server: expected its address, got ${said.join("\n")}`);
+  let said = "";
+  const address = await new Promise<string>((resolve, reject) => {
+    for (const stream of [server.stdout, server.stderr])
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        said += text;
+        const [found] = /http:\/\/127\.0\.0\.1:\d+/.exec(said) ?? [];
+        if (found) resolve(`${found}/`);
+      });
+    server.once("exit", () => reject(new Error(`starting the server: expected its address, got ${said}`)));
+  });
+  return { server, address };
 }
 
 async function makeLibrary(place: string): Promise<void> {

@@ -88,6 +88,10 @@ export class Answers {
     await this.file?.close();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   private remember({ id, key, ...caption }: Line): void {
     this.captions.set(key, caption);
     this.latest.set(id, key);

@@ -3,7 +3,7 @@
  * depth a run of one palette, evenly in 1 / depth; labels colours that are easy to tell apart.
  */
 import sharp from "sharp";
-import { messageOf } from "../../errors.ts";
+import { firstLineOf } from "../../errors.ts";
 import { createImage, type Image } from "../../image/image.ts";
 import { maxPixels } from "../../image/load.ts";
 import type { Random } from "../../random.ts";
@@ -112,6 +112,6 @@ async function readMap(source: string | Uint8Array): Promise<ValueMap> {
     if (depth === "uchar") return { width, height, bits: 8, values: data };
     return { width, height, bits: 16, values: new Uint16Array(Uint8Array.from(data).buffer) };
   } catch (error) {
-    throw new Error(`map: ${messageOf(error).split("\n")[0]}`);
+    throw new Error(`map: ${firstLineOf(error)}`);
   }
 }
