@@ -37,7 +37,7 @@ export const QUESTION_VERSION = 1;
 export const SYSTEM = [
   "You compare two images, the input image and the output image of an image-to-image task.",
   "Say what the task changed and nothing else: objects by name, attribute and place; style, weather, light, noise.",
-  "Do not describe what both images share, and do not guess at what cannot be seen.",
+  "Do not describe what both images share, and do not guess at what can not be seen.",
 ].join(" ");
 
 /** The question about one pair. It includes the author's instruction, if any, as a hint. */
