@@ -26,7 +26,7 @@ export function causalAttention(
   const tables = rotaryTables(graph, length, headDim, config.rope);
   const all = BigInt64Array.from({ length: sequences * length }, (_, i) => BigInt(i % length));
   const positions = graph.constant(all, [sequences, length]);
-  const bias = graph.constant(causalBias(length, 0), [length, length]);
+  const bias = graph.constant(causalBias(length), [length, length]);
   const apart = (rows: Tensor) =>
     transpose(reshape(rows, [sequences, length, rows.shape[1]!, headDim]), [0, 2, 1, 3]);
   return (_layer, { queries, keys, values }) => {

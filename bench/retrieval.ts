@@ -12,7 +12,13 @@ import { z } from "zod";
 import { createImage } from "../src/image/index.ts";
 import { encodePng } from "../src/image/save.ts";
 import { formatBytes, formatNumber } from "../src/progress.ts";
-import { ExampleLibrary, type Features, modelFeatures, type NewExample } from "../src/retrieval/index.ts";
+import {
+  ExampleLibrary,
+  type Features,
+  modelFeatures,
+  type NewExample,
+  Retriever,
+} from "../src/retrieval/index.ts";
 import { XPrompt } from "../src/xprompt/model.ts";
 import {
   benchmark,
@@ -159,13 +165,14 @@ async function startFaiss(folder: string, vectors: Vectors, { python, threads }:
 async function withAndWithout(place: string, { threads, repeats }: RetrievalOptions) {
   const model = await XPrompt.load("nano", { threads });
   const picture = (red: number) => createImage(model.size, model.size, [red, 0.5, 0.5]);
-  const library = await ExampleLibrary.open(place, { create: true });
+  const stored = await ExampleLibrary.open(place, { create: true });
   const examples = Array.from({ length: 32 }, (_, i) => ({
     input: picture(i / 32),
     output: picture(1 - i / 32),
     instruction: `make it number ${i}`,
   }));
-  await library.add(examples, modelFeatures(model));
+  await stored.add(examples, modelFeatures(model));
+  const library = new Retriever(stored);
   const ask = { input: picture(0.3), instruction: "make it number 3", seed: 1 };
   await model.generate({ ...ask, library });
   process.stderr.write("drawing ");

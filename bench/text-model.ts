@@ -128,7 +128,7 @@ function nextByte(graph: Graph, batch: number, length: number): Objective {
   const w = graph.scope();
   const positions = graph.input("positions", "int64", [batch, length]);
   const tables = rotaryTables(graph, length, headDim, rotation);
-  const bias = graph.constant(causalBias(length, 0), [length, length]);
+  const bias = graph.constant(causalBias(length), [length, length]);
   const perHead = (x: Tensor) => transpose(reshape(x, [batch, length, heads, headDim]), [0, 2, 1, 3]);
   const placed = (x: Tensor) => rope(perHead(x), positions, tables);
   const tokens = reshape(graph.input("tokens", "int64", [batch, length]), [rows]);

@@ -23,7 +23,7 @@ export type { ChameleonConfig } from "./chameleon/checkpoint/config.ts";
 export type { CompletionGuidance } from "./chameleon/model/complete.ts";
 export type { Mode, PictureLayoutName } from "./chameleon/model/grammar.ts";
 export type { Tokenizer } from "./chameleon/tokenizers/tokenizer.ts";
-export { UsageError, XPromptError } from "./errors.ts";
+export { type ErrorCode, UsageError, XPromptError } from "./errors.ts";
 export {
   type ByteImage,
   contactSheet,

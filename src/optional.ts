@@ -1,5 +1,5 @@
-/** @file Optional peers: packages that only some commands need, installed by those who use them. */
-import { messageOf, XPromptError } from "./errors.ts";
+/** @file Optional peer dependencies: packages that only some commands need. */
+import { firstLineOf, XPromptError } from "./errors.ts";
 
 /**
  * Loads an optional peer.
@@ -11,10 +11,9 @@ export async function loadOptional<T>(doing: string, wanted: string, load: () =>
   try {
     return await load();
   } catch (error) {
-    const [reason] = messageOf(error).split("\n");
     throw new XPromptError(
-      `${doing}: expected the package ${wanted}, got: ${reason} (npm install ${wanted})`,
-      { cause: error },
+      `${doing}: expected the package ${wanted}, got: ${firstLineOf(error)} (npm install ${wanted})`,
+      { code: "ERR_PACKAGE", cause: error },
     );
   }
 }

@@ -238,7 +238,7 @@ export class Chameleon {
   /**
    * Completes a prompt. What comes out is always whole: in no mode is a picture cut, nor a control token among the text.
    * @throws UsageError for options out of range
-   * @throws XPromptError for a picture that can not be read, or a prompt that leaves no room
+   * @throws XPromptError for a picture that cannot be read, or a prompt that leaves no room
    * @throws the signal's reason, once it is aborted
    * @example
    * const { parts } = await model.complete({ prompt: [image, "What is this?"], mode: "text", temperature: 0 });

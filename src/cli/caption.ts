@@ -1,4 +1,4 @@
-/** @file `xprompt caption`: a vision-language model says in words what the pairs of a data set change. */
+/** @file `xprompt caption`: a vision-language model describes the changes of the pairs of a data set. */
 import { Command } from "commander";
 import { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
@@ -25,15 +25,15 @@ const whole = (least: number, most: number) => z.int().min(least).max(most);
 export function captionCommand(signal: AbortSignal): Command {
   return new Command("caption")
     .description(
-      "Ask a vision-language model on an OpenAI-compatible server what each pair changes: a description both ways, " +
-        "instructions both ways, the kind of change. Answers are kept; a second run goes on where the first stopped. " +
-        "The key, if the server wants one, is read from OPENAI_API_KEY.",
+      "Ask a vision-language model on an OpenAI-compatible server what each pair changes: descriptions and instructions " +
+        "in both directions, and the kind of change. Answers are stored; a second run continues where the first stopped. " +
+        "If the server needs a key, set OPENAI_API_KEY.",
     )
     .argument("<pairs>", "a folder or files of pairs (docs/datasets.md)")
-    .requiredOption("--server <url>", "base address, such as http://localhost:8000/v1")
+    .requiredOption("--server <url>", "base URL, such as http://localhost:8000/v1")
     .requiredOption(
       "--caption-model <name>",
-      "the server's name of the model, such as Qwen/Qwen2-VL-7B-Instruct",
+      "the model's name on the server, such as Qwen/Qwen2-VL-7B-Instruct",
     )
     .requiredOption(
       "--output <file>",
@@ -41,25 +41,25 @@ export function captionCommand(signal: AbortSignal): Command {
     )
     .option(
       "--size <n>",
-      "edge of the pictures sent, in pixels. Defaults to 512",
+      "edge of the uploaded pictures in pixels. Defaults to 512",
       numberFor("--size", whole(16, 4096)),
       512,
     )
     .option(
       "--concurrency <n>",
-      "questions at a time. Defaults to 4",
+      "parallel requests. Defaults to 4",
       numberFor("--concurrency", whole(1, 256)),
       4,
     )
     .option(
       "--retries <n>",
-      "tries more for what failed. Defaults to 2",
+      "retries of a failed request. Defaults to 2",
       numberFor("--retries", whole(0, 20)),
       2,
     )
     .option(
       "--timeout <s>",
-      "seconds that an answer may take. Defaults to 120",
+      "seconds before a request times out. Defaults to 120",
       numberFor("--timeout", whole(1, 3600)),
       120,
     )
@@ -72,27 +72,27 @@ async function caption(path: string, options: Options, signal: AbortSignal): Pro
   const { server, output, size, limit, json } = options;
   checkExtension(output, ".jsonl");
   if (!URL.canParse(server) || !/^https?:$/.test(new URL(server).protocol))
-    throw new UsageError(`--server: expected an address that begins with http:// or https://, got ${server}`);
+    throw new UsageError(`--server: expected a URL that begins with http:// or https://, got ${server}`);
   await checkOutput(output, [path]);
   const set = await openPairs({ path, split: "all" });
   const pairs = new PairsToAsk(set, size, limit);
   const done = await captionAll(pairs, options, signal);
-  for (const reason of done.failures) say(`left out: ${oneLine(reason)}`);
+  for (const reason of done.failures) say(`failed: ${oneLine(reason)}`);
   for (const reason of set.defects.first) say(`skipped: ${oneLine(reason)}`);
   const { skipped } = pairs;
   if (done.asked + done.cached === 0)
     throw new XPromptError(
-      `captioning ${path}: expected a pair that can be captioned, got none: ${done.failed} left out, ${skipped} skipped (see the reasons above)`,
+      `captioning ${path}: expected a pair that can be captioned, got none: ${done.failed} failed, ${skipped} skipped (see the reasons above)`,
     );
   if (json) await printJson({ output, ...done, skipped });
   else say(summaryOf(output, done, skipped));
 }
 
-/** The pairs of a set, in its order, and what it has that is none: broken records, and pictures without an input. */
+/** The pairs of a set in order, and the numbers of broken records and of pictures without an input. */
 class PairsToAsk {
-  /** Records to go through, or pairs to ask about if there is a limit that comes first. */
+  /** The number of records, or of pairs if `--limit` is smaller. */
   readonly total: number;
-  /** Broken records that the set does not count among its own. */
+  /** Broken records that the set does not count itself. */
   private readonly uncounted: number;
   private withoutInput = 0;
 
@@ -117,12 +117,12 @@ class PairsToAsk {
     }
   }
 
-  /** Records met so far that were no pair. */
+  /** Records so far that were no pair. */
   get skipped(): number {
     return this.set.defects.total + this.withoutInput;
   }
 
-  /** How much of `total` is done once so many pairs are. */
+  /** The part of `total` that a number of pairs stands for. */
   passed(pairs: number): number {
     const records = this.set.length - (this.skipped - this.uncounted);
     return pairs + Math.max(0, this.total - records);
@@ -142,7 +142,7 @@ async function captionAll(pairs: PairsToAsk, options: Options, signal: AbortSign
       signal,
       onProgress,
     });
-    onProgress(done); // with what was skipped after the last pair
+    onProgress(done); // includes records skipped after the last pair
     return done;
   } finally {
     progress.stop();
@@ -151,6 +151,6 @@ async function captionAll(pairs: PairsToAsk, options: Options, signal: AbortSign
 
 function summaryOf(output: string, done: CaptionerState, skipped: number): string {
   const { asked, cached, failed, promptTokens, completionTokens } = done;
-  const left = `${failed} left out${skipped > 0 ? `, ${skipped} records that are no whole pair skipped` : ""}`;
-  return `wrote ${output}: ${asked} new captions, ${cached} that were there, ${left} (${promptTokens} + ${completionTokens} tokens)`;
+  const others = `${failed} failed${skipped > 0 ? `, ${skipped} incomplete records skipped` : ""}`;
+  return `wrote ${output}: ${asked} new captions, ${cached} existing, ${others} (${promptTokens} + ${completionTokens} tokens)`;
 }

@@ -1,4 +1,4 @@
-/** @file `xprompt convert FOLDER --quantize FORMAT --output DIR`: a model's weights in another format. */
+/** @file `xprompt convert FOLDER --quantize FORMAT --output DIR`: writes a model's weights in another format. */
 import { Command, Option } from "commander";
 import { z } from "zod";
 import { type ConversionPhase, convertModel } from "../chameleon/convert/convert.ts";
@@ -21,20 +21,20 @@ const threads = z.int().min(1).max(256);
 export function convertCommand(signal: AbortSignal): Command {
   return new Command("convert")
     .description(
-      "Write a Chameleon-family model folder anew: as one file, in 16 bits, or with its matrices in 8 or 4 bits. A conversion that was interrupted goes on when it is called again.",
+      "Convert a Chameleon-family model folder to one file, to 16 bits, or to matrices of 8 or 4 bits. Run an interrupted conversion again to continue it.",
     )
     .argument("<folder>", "a shipped model, or a model folder")
     .addOption(
-      new Option("--quantize <format>", "what the weights become. Defaults to int4")
+      new Option("--quantize <format>", "the format of the weights. Defaults to int4")
         .choices(formats)
         .default("int4"),
     )
     .requiredOption("--output <folder>", "the model folder to write")
     .option(
       "--image-tokenizer <path>",
-      "where the decoder of pictures is, to be put into the output: Meta's vqgan.ckpt, or a folder with a VQ-VAE. Defaults to what the folder has",
+      "where to take the image tokenizer's decoder from: Meta's vqgan.ckpt, or a folder with a VQ-VAE. Defaults to the one in the folder",
     )
-    .option("--threads <n>", "threads. Defaults to one for each core", numberFor("--threads", threads))
+    .option("--threads <n>", "CPU threads. Defaults to one per core", numberFor("--threads", threads))
     .option("--json", "print one JSON object on standard output", false)
     .action((folder: string, options: Options) => convert(folder, options, signal));
 }

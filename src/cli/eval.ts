@@ -18,6 +18,7 @@ interface Options extends ModelOptions {
   readonly temperature?: number;
   readonly topP?: number;
   readonly guidance?: Guidance;
+  readonly expected: boolean;
   readonly as?: string;
   readonly for?: string;
   readonly recipe?: string;
@@ -41,7 +42,7 @@ const evalSchema = z.strictObject({
     .min(0)
     .default(REPORT_SEED)
     .describe("which samples, and how they are sampled. Choose settings with another seed than reports have"),
-  ...requestSchema.pick({ temperature: true, topP: true, guidance: true }).shape,
+  ...requestSchema.pick({ temperature: true, topP: true, guidance: true, expected: true }).shape,
   size: z
     .union([z.literal(256), z.literal(1024)])
     .optional()
@@ -89,7 +90,7 @@ function checkOptions(
   { name, comparisons, needs = [], takes = [], drawsNothing }: Suite,
   options: Options,
 ): void {
-  const { as, recipe, data, greedy, temperature, topP, guidance } = options;
+  const { as, recipe, data, greedy, temperature, topP, guidance, expected } = options;
   if ((as ?? recipe) !== undefined && !comparisons)
     throw new UsageError(
       `eval ${name}: expected --as and --recipe with ${comparing.map((each) => each.name).join(" and ")} alone`,
@@ -100,9 +101,12 @@ function checkOptions(
     throw new UsageError("eval: expected --for with --as, got it alone");
   if (greedy && temperature !== undefined)
     throw new UsageError("eval: expected --greedy or --temperature, got both");
-  if (drawsNothing && (greedy || [temperature, topP, guidance].some((given) => given !== undefined)))
+  if (
+    drawsNothing &&
+    (greedy || expected || [temperature, topP, guidance].some((given) => given !== undefined))
+  )
     throw new UsageError(
-      `eval ${name}: expected no --greedy, --temperature, --top-p or --guidance: it draws no pictures`,
+      `eval ${name}: expected no --greedy, --temperature, --top-p, --guidance or --expected: it draws no pictures`,
     );
   if (needs.includes("pictures") && !options.pictures)
     throw new UsageError(
@@ -129,6 +133,7 @@ async function run(name: string, options: Options, command: Command, signal: Abo
     temperature: options.greedy ? 0 : options.temperature,
     topP: options.topP,
     guidance: options.guidance,
+    expected: options.expected,
   };
   const { result, summary } = await evaluate(suite, {
     model: options.model,
@@ -168,6 +173,7 @@ function commandOf(suite: Suite, options: Options): string {
   add("--temperature", options.temperature);
   add("--top-p", options.topP);
   add("--guidance", options.guidance && guidanceText(options.guidance));
+  if (options.expected) parts.push("--expected");
   add("--as", options.as);
   if (options.as) add("--for", options.for ?? "nano");
   add("--recipe", options.recipe);

@@ -1,4 +1,4 @@
-/** @file `xprompt examples`: the library of examples that `generate --library` looks things up in. */
+/** @file `xprompt examples`: manages the example library of `generate --library`. */
 import { Command } from "commander";
 import { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
@@ -44,7 +44,7 @@ const edge = z.int().min(8).max(4096);
 
 export function examplesCommand(signal: AbortSignal): Command {
   const command = new Command("examples").description(
-    "Keep before → after pairs in a library, and find those that are like what is asked for.",
+    "Manage a library of before → after pairs, and search it.",
   );
   const named = (name: string, description: string) =>
     withLibrary(new Command(name).description(description), DEFAULT_PLACE).option(
@@ -53,60 +53,58 @@ export function examplesCommand(signal: AbortSignal): Command {
       false,
     );
   command.addCommand(
-    withFeatures(withModel(withExamples(named("add", "Add pairs: of data sets, or named one by one."))))
+    withFeatures(withModel(withExamples(named("add", "Add pairs from data sets, or with --example."))))
       .argument(
         "[set...]",
         "folders of pairs, lists, Parquet files or WebDataset shards (see docs/datasets.md)",
       )
-      .option("--instruction <text>", "what pairs without an instruction of their own show")
-      .option("--source <name>", "where the pairs come from. Defaults to the name of the set")
-      .option("--licence <name>", "the licence of pairs that do not say it")
+      .option("--instruction <text>", "the instruction of pairs that have none")
+      .option("--source <name>", "the source of the pairs. Defaults to the name of the set")
+      .option("--licence <name>", "the licence of pairs that state none")
       .option(
         "--size <pixels>",
-        "keep the pictures as squares of this edge. Defaults to as they are",
+        "store the pictures as squares of this edge. Defaults to their own size",
         numberFor("--size", edge),
       )
       .action((sets: string[], options: AddOptions) => add(sets, options, signal)),
   );
   command.addCommand(
     named("list", "List examples in the order in which they were added.")
-      .option("--limit <n>", "how many. Defaults to 20", numberFor("--limit", whole), 20)
-      .option("--offset <n>", "how many to pass over. Defaults to 0", numberFor("--offset", whole), 0)
+      .option("--limit <n>", "the most examples to list. Defaults to 20", numberFor("--limit", whole), 20)
+      .option("--offset <n>", "how many to skip. Defaults to 0", numberFor("--offset", whole), 0)
       .action(list),
   );
   command.addCommand(
     withWeights(
-      withFeatures(
-        withModel(named("search", "Find the examples that are nearest to an instruction or a picture.")),
-      ),
+      withFeatures(withModel(named("search", "Search the examples nearest to an instruction or a picture."))),
     )
-      .argument("[instruction]", "what is asked for, in words")
+      .argument("[instruction]", "what to search for, in words")
       .option("--input <picture>", "the picture to change")
-      .option("--k <n>", "how many. Defaults to 5", numberFor("--k", requestSchema.shape.k), 5)
-      .option("--sheet <file>", "write a contact sheet of what was found (PNG)")
+      .option("--k <n>", "the most results. Defaults to 5", numberFor("--k", requestSchema.shape.k), 5)
+      .option("--sheet <file>", "write a contact sheet of the results (PNG)")
       .action((instruction: string | undefined, options: SearchOptions) => search(instruction, options)),
   );
   command.addCommand(
-    named("show", "Say everything about one example, and write it as a contact sheet if asked for.")
+    named("show", "Print everything about one example, and optionally write it as a contact sheet.")
       .argument("<id>", "its id, or the first digits")
       .option("--sheet <file>", "write a contact sheet of it (PNG)")
       .action(show),
   );
   command.addCommand(
-    named("remove", "Remove examples, and what was made of them.")
+    named("remove", "Remove examples with their vectors and compiled blocks.")
       .argument("<id...>", "their ids, or the first digits")
       .action(remove),
   );
   command.addCommand(
     withFeatures(
-      withModel(named("compile", "Make the vectors and compiled blocks that a model needs, ahead of time.")),
+      withModel(named("compile", "Make missing vectors and compiled blocks of a model ahead of time.")),
     )
-      .option("--vectors-only", "do not compile", false)
+      .option("--vectors-only", "make vectors, but compile nothing", false)
       .action((options: CompileOptions) => compile(options, signal)),
   );
   command.addCommand(
-    named("export", "Write all examples as a folder of pairs that examples add, and training, can read.")
-      .requiredOption("--output <dir>", "the folder to make")
+    named("export", "Write all examples to a folder of pairs, which examples add and training can read.")
+      .requiredOption("--output <dir>", "the new folder")
       .action((options: ExportOptions) => exportAll(options, signal)),
   );
   return command;
@@ -125,7 +123,7 @@ interface AddOptions extends ModelOptions, LibraryOptions, Pick<DistanceOptions,
   readonly size?: number;
 }
 
-/** Reasons that are told of pairs that were left out. */
+/** The most reasons to print for refused pairs. */
 const REASONS = 5;
 
 async function add(sets: readonly string[], options: AddOptions, signal: AbortSignal): Promise<void> {
@@ -140,7 +138,7 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
   const maps = sources.find(({ format }) => format === "nyuv2" || format === "ade20k");
   if (maps && options.size === undefined)
     throw new UsageError(
-      `examples add: expected --size for ${maps.name}, whose maps are drawn in colours, got none (give --size 512)`,
+      `examples add: expected --size for ${maps.name}, whose maps are rendered in colours, got none (give --size 512)`,
     );
   const total = named.length + sources.reduce((sum, { length }) => sum + length, 0);
   const reasons: string[] = [];
@@ -162,7 +160,7 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
       .add(all(), features, {
         signal,
         onProgress: ({ added, known, refused }) => progress.update(added + known + refused),
-        // One pair that was named is the whole task; of a set, the others go on.
+        // A wrong pair of --example ends the command; in a data set it is skipped.
         ...(sets.length > 0 && {
           onRefused: ({ message }) => {
             if (reasons.length < REASONS) reasons.push(message);
@@ -175,7 +173,7 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
   const broken = sources.flatMap(({ defects }) => defects.first);
   const skipped = sources.reduce((sum, { defects }) => sum + defects.total, 0);
   const refused = result.refused + skipped;
-  for (const reason of [...reasons, ...broken].slice(0, REASONS)) say(`left out: ${oneLine(reason)}`);
+  for (const reason of [...reasons, ...broken].slice(0, REASONS)) say(`refused: ${oneLine(reason)}`);
   if (result.added + result.known === 0)
     throw new XPromptError(
       `examples add: expected a pair that can be used, got none of ${total} (see the reasons above)`,
@@ -185,7 +183,7 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
 }
 
 function summaryOf(place: string, { added, known, refused }: Added, count: number): string {
-  const parts = [`added ${added}`, known > 0 && `${known} were there`, refused > 0 && `${refused} left out`];
+  const parts = [`added ${added}`, known > 0 && `${known} existing`, refused > 0 && `${refused} refused`];
   return `${parts.filter(Boolean).join(", ")}: ${place} has ${counted(count, "example")}`;
 }
 
@@ -275,7 +273,7 @@ interface CompileOptions extends ModelOptions, LibraryOptions, Pick<DistanceOpti
   readonly vectorsOnly: boolean;
 }
 
-/** Examples that are compiled before they are kept. */
+/** Examples to compile before they are stored. */
 const COMPILED_AT_ONCE = 16;
 
 async function compile(options: CompileOptions, signal: AbortSignal): Promise<void> {

@@ -1,4 +1,4 @@
-/** @file `xprompt export`: a model as a folder that Hugging Face's transformers loads. */
+/** @file `xprompt export`: writes a model in the layout of Hugging Face's transformers. */
 import { Command } from "commander";
 import { exportHuggingFace } from "../chameleon/checkpoint/export-huggingface.ts";
 import { checkFolder } from "../xprompt/check-folder.ts";
@@ -14,7 +14,7 @@ export function exportCommand(signal: AbortSignal): Command {
   return new Command("export")
     .description("Write a model as a folder that Hugging Face's transformers loads.")
     .argument("<model>", "a shipped model's name, or a model folder")
-    .requiredOption("--output <folder>", "the folder to write: a new one, or an empty one")
+    .requiredOption("--output <folder>", "the folder to write; it must be new or empty")
     .option("--json", "print one JSON object on standard output", false)
     .action((model: string, options: Options) => exportModel(model, options, signal));
 }
@@ -30,7 +30,7 @@ async function exportModel(model: string, { output, json }: Options, signal: Abo
     say(`wrote ${output}: ${parameters.written} numbers in ${dtype}${wider}`);
     if (encoderTile !== undefined)
       say(
-        `its image tokenizer reads tiles of ${encoderTile} pixels one by one: cut pictures into them before transformers encodes them (see docs/export.md)`,
+        `its image tokenizer encodes tiles of ${encoderTile} pixels independently: cut pictures into tiles before transformers encodes them (see docs/export.md)`,
       );
   }
 }

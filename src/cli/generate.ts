@@ -45,6 +45,7 @@ interface Options extends ModelOptions, DistanceOptions {
   readonly topK?: number;
   readonly topP?: number;
   readonly guidance?: Guidance;
+  readonly expected: boolean;
   readonly json: boolean;
 }
 
@@ -177,13 +178,31 @@ function sayRetrieved({ retrieved, bestSimilarity }: Result): void {
 
 type Settings = Pick<
   GenerateOptions,
-  "instruction" | "seed" | "samples" | "temperature" | "topK" | "topP" | "guidance" | "k" | "minSimilarity"
+  | "instruction"
+  | "seed"
+  | "samples"
+  | "temperature"
+  | "topK"
+  | "topP"
+  | "guidance"
+  | "expected"
+  | "k"
+  | "minSimilarity"
 >;
 
 function settingsOf(options: Options): Settings {
-  const { instruction, seed, samples, temperature, topK, topP, guidance, library, k, minSimilarity } =
-    options;
-  const drawing = { instruction, seed, samples, temperature, topK, topP, guidance };
+  const { instruction, seed, samples, temperature, topK, topP, guidance, expected } = options;
+  const { library, k, minSimilarity } = options;
+  const drawing = {
+    instruction,
+    seed,
+    samples,
+    temperature,
+    topK,
+    topP,
+    guidance,
+    ...(expected && { expected }),
+  };
   return library === undefined ? drawing : { ...drawing, k, minSimilarity };
 }
 

@@ -1,4 +1,4 @@
-/** @file `xprompt init`: a Chameleon-family model made ready to learn X-Prompt. */
+/** @file `xprompt init`: prepares a Chameleon-family model for training X-Prompt. */
 import { Command } from "commander";
 import { z } from "zod";
 import { type Initialized, initializeModel } from "../xprompt/initialize.ts";
@@ -23,28 +23,28 @@ const seed = z.int().min(0);
 export function initCommand(signal: AbortSignal): Command {
   return new Command("init")
     .description(
-      "Make a Chameleon-family model ready to learn X-Prompt: XP tokens at the end of its vocabulary, the method's " +
-        "sizes in its configuration, everything else as it is. Train it then with init=DIR in a recipe.",
+      "Prepare a Chameleon-family model for training X-Prompt: adds XP tokens at the end of its vocabulary and the " +
+        "method's sizes to its configuration, and copies everything else. Then train it with init=DIR in a recipe.",
     )
     .requiredOption("--base <dir>", "the model's folder, in Hugging Face's layout")
     .requiredOption(
       "--xp-tokens <s>",
-      "S: tokens that an example is compressed to",
+      "the number of XP tokens S, to which each example is compressed",
       numberFor("--xp-tokens", xpTokens),
     )
     .option(
       "--max-text-tokens <n>",
-      "most text tokens of an instruction. Defaults to 32",
+      "the most text tokens of an instruction. Defaults to 32",
       numberFor("--max-text-tokens", maxTextTokens),
       32,
     )
-    .option("--seed <n>", "of what is drawn. Defaults to 1", numberFor("--seed", seed), 1)
+    .option("--seed <n>", "seed of the new weights. Defaults to 1", numberFor("--seed", seed), 1)
     .option(
       "--reinit-image-head",
-      "draw the head's rows of image tokens anew, like those of text: for a base that does not draw pictures",
+      "initialize the head's rows of image tokens anew: for a base that does not generate pictures",
       false,
     )
-    .requiredOption("--output <dir>", "the folder to write; it must not exist, or be empty")
+    .requiredOption("--output <dir>", "the folder to write; it must be new or empty")
     .option("--json", "print one JSON object on standard output", false)
     .action(async ({ json, ...options }: Options) => {
       const made = await initializeModel({ ...options, base: await resolveModel(options.base), signal });
@@ -56,8 +56,8 @@ export function initCommand(signal: AbortSignal): Command {
     });
 }
 
-/** What is untrained about positions, if anything. */
+/** A note about positions that the base was not trained on, if any. */
 function beyond({ positions: { used, base } }: Initialized): string | undefined {
   if (used <= base) return undefined;
-  return `note: the longest example and query take ${used} positions, the base was made for ${base}: it meets the others for the first time in training (see docs/adapt.md)`;
+  return `note: the longest example and query take ${used} positions, the base was trained on ${base}: training must teach it the others (see docs/adapt.md)`;
 }

@@ -1,4 +1,4 @@
-/** @file `xprompt inspect`: what a model, a visual prompt, a graph or a generated picture is, without running it. */
+/** @file `xprompt inspect`: describes a model, a visual prompt, a graph or a generated picture without running it. */
 import { stat } from "node:fs/promises";
 import { extname } from "node:path";
 import { Command } from "commander";
@@ -19,7 +19,7 @@ import { oneLine, print, printJson } from "./output.ts";
 export function inspectCommand(): Command {
   return new Command("inspect")
     .description(
-      "Say what a model folder, a run folder, an example library, a .xprompt file, an .onnx graph or a generated .png holds.",
+      "Describe a model folder, a run folder, an example library, a .xprompt file, an .onnx graph or a generated .png.",
     )
     .argument("<what>", "a model's name, a folder, or a file")
     .option("--json", "print one JSON object on standard output", false)
@@ -93,7 +93,7 @@ async function describePicture(path: string): Promise<Record<string, unknown>> {
   }
 }
 
-/** Plain values, lists of names, and one group: nothing that a foreign file could nest without end. */
+/** Plain values, lists of names, and one level of groups, however deep a file nests. */
 const plain = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 const settingsSchema = z.record(z.string(), z.union([plain, z.array(plain), z.record(z.string(), plain)]));
 

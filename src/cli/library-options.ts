@@ -1,4 +1,4 @@
-/** @file Options of commands that use an example library: where it is, and how examples are compared. */
+/** @file Options of commands that use an example library. */
 import type { Command } from "commander";
 import { z } from "zod";
 import {
@@ -11,7 +11,7 @@ import {
 import { XPrompt } from "../xprompt/model.ts";
 import { loadOptionsOf, type ModelOptions, numberFor } from "./options.ts";
 
-/** What distances are measured by. */
+/** The options of embeddings. */
 export interface DistanceOptions {
   readonly clip?: string;
   readonly textWeight: number;
@@ -23,7 +23,7 @@ export interface DistanceOptions {
 export function withLibrary(command: Command, place?: string): Command {
   const words = "folder of the example library, or a URI such as s3://bucket/path";
   return place === undefined
-    ? command.option("--library <place>", `${words}: look up examples there`)
+    ? command.option("--library <place>", `${words}, to retrieve examples from`)
     : command.option("--library <place>", `${words}. Defaults to ${place}`, place);
 }
 
@@ -31,7 +31,7 @@ export function withLibrary(command: Command, place?: string): Command {
 export const withFeatures = (command: Command): Command =>
   command.option(
     "--clip <dir>",
-    "measure by the features of this CLIP (a folder as transformers writes it). Defaults to the model's own",
+    "embed with this CLIP (a folder in the layout of transformers). Defaults to the model itself",
   );
 
 const weight = z.number().min(0).max(100);
@@ -41,9 +41,9 @@ export function withWeights(command: Command): Command {
   const { text, image, words } = defaultWeights;
   const option = (flag: string, what: string, value: number) =>
     command.option(`${flag} <w>`, `${what}. Defaults to ${value}`, numberFor(flag, weight), value);
-  option("--text-weight", "how much the likeness of instructions counts", text);
-  option("--image-weight", "how much the likeness of the pictures to change counts", image);
-  return option("--words-weight", "how much the words that instructions share count", words);
+  option("--text-weight", "weight of the similarity of instructions", text);
+  option("--image-weight", "weight of the similarity of input pictures", image);
+  return option("--words-weight", "weight of common words of instructions", words);
 }
 
 export const weightsOf = ({ textWeight, imageWeight, wordsWeight }: DistanceOptions): Weights => ({
@@ -52,7 +52,7 @@ export const weightsOf = ({ textWeight, imageWeight, wordsWeight }: DistanceOpti
   words: wordsWeight,
 });
 
-/** Opens the features that `--clip` or `--model` name, for as long as `use` takes. */
+/** Runs `use` with the features of `--clip` or `--model`, and releases them. */
 export async function withFeaturesOf<T>(
   options: ModelOptions & Pick<DistanceOptions, "clip">,
   use: (features: Features) => Promise<T>,

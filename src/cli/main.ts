@@ -1,6 +1,6 @@
 /**
- * @file The command line. One file a command; this one puts them together and turns what goes wrong into one line on
- * standard error and an exit status: 0, 1 (it failed), 2 (wrong usage), 130 (interrupted).
+ * @file The command line, with one file per command. This one collects the commands, and turns errors into one line on
+ * standard error and an exit status: 0, 1 (failure), 2 (wrong usage), 130 (interrupted).
  */
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
@@ -9,12 +9,12 @@ import { closest } from "../spelling.ts";
 import { oneLine, say } from "./output.ts";
 
 /**
- * Bytes of a command line. onnxruntime reads its process's own (/proc/self/cmdline) with a recursive regular
- * expression, which overflows the stack, and ends the process without a word, at about 28,000.
+ * The most bytes of a command line. onnxruntime matches /proc/self/cmdline with a recursive regular expression, which
+ * overflows the stack at about 28,000 bytes and ends the process without a message.
  */
-const LONGEST = 20_000;
+const MAX_LENGTH = 20_000;
 
-/** The commands in the order of the help. Each is loaded when it is asked for: one does not wait for the libraries of all. */
+/** The commands in the order of the help. Each is loaded on demand, so that it does not wait for the libraries of others. */
 const commands: Readonly<Record<string, () => Promise<(signal: AbortSignal) => Command>>> = {
   generate: async () => (await import("./generate.ts")).generateCommand,
   compress: async () => (await import("./compress.ts")).compressCommand,
@@ -32,7 +32,7 @@ const commands: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   export: async () => (await import("./export.ts")).exportCommand,
 };
 
-/** The command of that name; all of them for what names none, as the help does. */
+/** The command of that name; all commands for any other word, such as --help. */
 function commandsFor(name: string | undefined): Promise<((signal: AbortSignal) => Command)[]> {
   const loaders =
     name !== undefined && Object.hasOwn(commands, name) ? [commands[name]!] : Object.values(commands);
@@ -50,12 +50,12 @@ export async function main(argv: readonly string[]): Promise<number> {
     .version(version)
     .exitOverride()
     .configureOutput({ writeErr: () => {} })
-    // The descriptions name the defaults.
+    // The descriptions contain the defaults.
     .configureHelp({
       optionDescription: ({ description, argChoices }) =>
         argChoices ? `${description} (choices: ${argChoices.join(", ")})` : description,
     });
-  // A reader that has gone away is no failure; what else went wrong with a write is told by who wrote.
+  // Ignore EPIPE; other write errors surface at the call.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   try {
     checkLength(argv);
@@ -76,13 +76,13 @@ export async function main(argv: readonly string[]): Promise<number> {
 
 function checkLength(argv: readonly string[]): void {
   const length = argv.reduce((sum, argument) => sum + Buffer.byteLength(argument) + 1, 0);
-  if (length > LONGEST)
+  if (length > MAX_LENGTH)
     throw new UsageError(
-      `expected a command line of at most ${LONGEST} bytes, got ${length} (for many examples: compress some at a time, and give generate each --prompt)`,
+      `expected a command line of at most ${MAX_LENGTH} bytes, got ${length} (for many examples, compress them in several files, and pass those to generate --prompt)`,
     );
 }
 
-/** The command that the arguments name, or one of its own commands. */
+/** The command or subcommand that the arguments name. */
 function commandOf(program: Command, argv: readonly string[]): Command {
   const child = program.commands.find((each) => each.name() === argv[0]);
   return child ? commandOf(child, argv.slice(1)) : program;
@@ -110,7 +110,7 @@ function report(error: unknown, command: Command, argv: readonly string[], inter
   return 1;
 }
 
-/** Commander looks for missing options before unknown ones: a misspelt option would be told as a missing one. */
+/** Commander checks for missing options before unknown ones, so it reports a misspelt option as a missing one. */
 function misspelt(error: CommanderError, { options }: Command, argv: readonly string[]): string | undefined {
   if (error.code !== "commander.missingMandatoryOptionValue") return undefined;
   const known = options.flatMap(({ long }) => long ?? []);

@@ -1,4 +1,4 @@
-/** @file Options that several commands share, and the reading of their values. */
+/** @file Options that several commands share, and parsers of their values. */
 import { access, constants, realpath, stat } from "node:fs/promises";
 import { dirname, extname } from "node:path";
 import { type Command, Option } from "commander";
@@ -12,8 +12,8 @@ import { readText } from "../settings.ts";
 import type { Example, LoadOptions } from "../xprompt/model.ts";
 
 /**
- * Reads the value of an option.
- * @throws UsageError naming the option, from the reader
+ * A parser of the value of an option.
+ * @throws UsageError naming the option, from the parser
  */
 export function numberFor<T>(flag: string, schema: z.ZodType<T>): (text: string) => T {
   return (text) => {
@@ -24,7 +24,7 @@ export function numberFor<T>(flag: string, schema: z.ZodType<T>): (text: string)
   };
 }
 
-/** Weights as `--guidance` takes them. */
+/** Weights in the syntax of `--guidance`. */
 export const guidanceText = (guidance: number | object): string =>
   typeof guidance === "number"
     ? String(guidance)
@@ -39,7 +39,7 @@ export interface ModelOptions {
   readonly threads?: number;
 }
 
-/** What a model is loaded with. */
+/** The options of loading a model. */
 export const loadOptionsOf = ({ adapter, device, threads }: ModelOptions): LoadOptions => ({
   adapter,
   device,
@@ -62,24 +62,26 @@ export function withModel(command: Command): Command {
 export function withDevice(command: Command): Command {
   return command
     .addOption(
-      new Option("--device <device>", "where to compute. Defaults to cpu").choices(devices).default("cpu"),
+      new Option("--device <device>", "the device to compute on. Defaults to cpu")
+        .choices(devices)
+        .default("cpu"),
     )
     .option(
       "--threads <n>",
-      "threads on the CPU. Defaults to one for each core",
+      "threads on the CPU. Defaults to one per core",
       numberFor("--threads", threadCount),
     );
 }
 
-/** `--example <before> <after>`, as often as wanted. */
+/** `--example <before> <after>`, repeatable. */
 export function withExamples(command: Command): Command {
   return command.option(
     "--example <before after...>",
-    "a before → after pair of pictures (PNG, JPEG, WebP); may be given several times",
+    "a before → after pair of pictures (PNG, JPEG, WebP); repeatable",
   );
 }
 
-/** The pairs that `--example` collected. @throws UsageError for a picture without its partner, or an option instead of one */
+/** The pairs of `--example`. @throws UsageError for a picture without its partner, or an option in place of a picture */
 export function examplesOf(paths: readonly string[] = [], instruction?: string): Example[] {
   const option = paths.find((path) => path.startsWith("--"));
   if (option !== undefined)
@@ -97,15 +99,15 @@ export function examplesOf(paths: readonly string[] = [], instruction?: string):
   }));
 }
 
-/** @throws UsageError when a file to write ends in none of the `extensions` */
+/** @throws UsageError when an output path has none of the `extensions` */
 export function checkExtension(path: string, ...extensions: readonly string[]): void {
   if (!extensions.includes(extname(path).toLowerCase()))
     throw new UsageError(`--output: expected a name that ends in ${extensions.join(", ")}, got ${path}`);
 }
 
 /**
- * Makes sure, before any long work, that a file can be written there.
- * @param inputs files that the command reads, which it must not replace
+ * Checks before any long work that a file can be written.
+ * @param inputs files that the command reads and must not replace
  */
 export async function checkOutput(path: string, inputs: readonly string[]): Promise<void> {
   const refuse = (expected: string, error: unknown): never => {
@@ -116,10 +118,10 @@ export async function checkOutput(path: string, inputs: readonly string[]): Prom
     if (!(await stat(folder)).isDirectory()) throw new Error("it is not a folder");
     await access(folder, constants.W_OK);
   } catch (error) {
-    refuse("a folder that can be written to (make it first, or choose another)", error);
+    refuse("a writable folder (create it first, or choose another)", error);
   }
   const former = await stat(path).catch((error: NodeJS.ErrnoException) =>
-    error.code === "ENOENT" ? undefined : refuse("a name that the disk takes (choose another)", error),
+    error.code === "ENOENT" ? undefined : refuse("a file name that the disk accepts (choose another)", error),
   );
   if (!former) return;
   if (!former.isFile())
@@ -129,17 +131,17 @@ export async function checkOutput(path: string, inputs: readonly string[]): Prom
   const places = await Promise.all(inputs.map((input) => realpath(input).catch(() => undefined)));
   if (places.includes(await realpath(path)))
     throw new UsageError(
-      `--output ${path}: expected another file than those that are read, got one of them (choose another path)`,
+      `--output ${path}: expected a file that is not an input, got one of the inputs (choose another path)`,
     );
 }
 
-/** @throws XPromptError when the device needs a library that is not installed; without it, it would say so at length */
+/** @throws XPromptError when a library of the device is missing: onnxruntime's own message is long */
 export function checkDevice(device: Device): void {
   if (device !== "webgpu" || process.platform !== "linux") return;
   try {
     process.dlopen({ exports: {} }, "libvulkan.so.1");
   } catch (error) {
-    // Once found, it is refused for being no Node add-on.
+    // Loading a library that exists fails with another message, since it is no Node add-on.
     if (!/cannot open shared object file/.test(messageOf(error))) return;
     throw new XPromptError(
       "device webgpu: not available here: expected a Vulkan driver, found no libvulkan.so.1 (install one, or use --device cpu)",

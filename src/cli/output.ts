@@ -1,11 +1,11 @@
-/** @file Where words go: one JSON object on standard output if asked for, everything else on standard error. */
+/** @file Output: results on standard output, with --json as one JSON object; everything else on standard error. */
 import { messageOf, XPromptError } from "../errors.ts";
 
 export const printJson = (result: object): Promise<void> => print(JSON.stringify(result));
 
 /**
- * Writes lines to standard output. A reader that has gone (`| head`) has seen what it wanted.
- * @throws XPromptError when they can not be written, as on a full disk
+ * Writes lines to standard output. A closed pipe (`| head`) is no error.
+ * @throws XPromptError when writing fails, for example on a full disk
  */
 export function print(text: string): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -20,7 +20,7 @@ export function say(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** Text from outside as a part of one line: no line ends, nothing that steers a terminal or reorders what is read. */
+/** Makes text from outside safe for one line: without line ends, control characters and bidirectional marks. */
 export function oneLine(text: string): string {
   return text.replace(/\s*[\n\u2028\u2029]\s*/g, " ").replace(/[\p{Cc}\p{Bidi_Control}]/gu, "�");
 }
@@ -28,10 +28,10 @@ export function oneLine(text: string): string {
 /** "1 example", "2 examples". */
 export const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
-/** What was said is not all read: nobody should have to guess. */
+/** Says how much of an instruction was cut off. */
 export function sayUnread(tokens: number): void {
   if (tokens > 0)
     say(
-      `note: the instruction is longer than the model reads: its last ${counted(tokens, "token")} ${tokens === 1 ? "was" : "were"} left out`,
+      `note: the instruction is too long for the model: its last ${counted(tokens, "token")} ${tokens === 1 ? "was" : "were"} cut off`,
     );
 }

@@ -23,12 +23,12 @@ interface TrainOptions {
 export function trainCommand(signal: AbortSignal): Command {
   return new Command("train")
     .description(
-      "Train a model by a recipe. Any setting of the recipe can be changed: --steps=40, --optimizer.learningRate=3e-4",
+      "Train a model with a recipe. Any setting of the recipe can be changed: --steps=40, --optimizer.learningRate=3e-4",
     )
     .argument("<recipe>", "a recipe file (.ts or .js), or the name of a shipped recipe: own-pairs")
     .argument("[overrides...]", "settings of the recipe to change, as --key=value")
     .option("--out <dir>", "run folder. Defaults to runs/<recipe>")
-    .option("--resume", "go on with the run in the folder", false)
+    .option("--resume", "resume the run in the folder", false)
     .option("--json", "print one JSON object on standard output", false)
     .allowUnknownOption()
     .action(async (path: string, overrides: string[], options: TrainOptions) => {
@@ -45,14 +45,14 @@ export function trainCommand(signal: AbortSignal): Command {
         else say(`trained ${result.steps} steps: ${figuresOf(result)}; model in ${result.model}`);
       } catch (error) {
         if (!signal.aborted || !(await hasCheckpoint(out))) throw error;
-        throw new Interrupted(`interrupted: ${out} has what was done so far (go on with --resume)`);
+        throw new Interrupted(`interrupted: ${out} holds the progress so far (continue with --resume)`);
       } finally {
         await task.close();
       }
     });
 }
 
-/** Held-out figures before and after; the loss of the last batch where nothing was held out. */
+/** Held-out figures before and after; the loss of the last batch if nothing is held out. */
 function figuresOf({ heldOut: { before, after }, loss }: RunResult): string {
   const changes = Object.entries(after).map(
     ([name, value]) => `${name} ${show(before[name])} → ${show(value)}`,

@@ -24,16 +24,23 @@ import type { VisualPrompt } from "../xprompt/prompt.ts";
 import { checkRequest, type RecommendedSampling } from "../xprompt/request.ts";
 
 /** How every picture of a run is drawn; what is left open, as the model recommends. */
-export type DrawSettings = Pick<GenerateOptions, "temperature" | "topK" | "topP" | "guidance">;
+export type DrawSettings = Pick<GenerateOptions, "temperature" | "topK" | "topP" | "guidance" | "expected">;
+
+/** What pictures are sampled with. `expected` is there only where it is asked for. */
+type SampledWith = RecommendedSampling & { readonly expected?: true };
 
 /** What pictures are drawn with: what was asked for, else what the model recommends, else what `generate` takes. */
-function drawnWith(asked: DrawSettings, { config }: XPrompt): RecommendedSampling {
+function drawnWith(asked: DrawSettings, { config }: XPrompt): SampledWith {
   const { sampling } = config.xprompt;
   const drawn = (pictures: boolean) => {
     const { temperature, topK, topP, guidance } = checkRequest(asked, sampling, { pictures });
     return { temperature, topK, topP, guidance };
   };
-  return { ...drawn(true), ...(sampling?.wordsAlone && { wordsAlone: drawn(false) }) };
+  return {
+    ...drawn(true),
+    ...(sampling?.wordsAlone && { wordsAlone: drawn(false) }),
+    ...(asked.expected && { expected: true }),
+  };
 }
 
 /** An example pair as pictures of the model's size. */
@@ -64,7 +71,7 @@ export interface Drawing {
 const textSchema = z.object({ request: z.string(), milliseconds: z.number() });
 
 export class Drawings {
-  readonly settings: RecommendedSampling;
+  readonly settings: SampledWith;
   /** Where pictures are kept, if they are. */
   private readonly folder: string | undefined;
   private readonly compressed = new WeakMap<Shown, Promise<VisualPrompt>>();
@@ -77,7 +84,7 @@ export class Drawings {
     private readonly options: {
       readonly suite: string;
       readonly seed: number;
-      /** Folder of the results: pictures are kept below it; nowhere unless told. */
+      /** Folder of the results: pictures are kept below it. Defaults to none. */
       readonly out?: string;
       readonly signal?: AbortSignal;
     },

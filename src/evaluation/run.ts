@@ -18,11 +18,11 @@ const RESULTS = "results.json";
 export interface EvaluationOptions extends Pick<SuiteContext, "seed" | "options" | "command"> {
   /** Name or folder of the model. */
   readonly model: string;
-  /** Samples of each task; the suite's own number unless told. */
+  /** Samples per task. Defaults to the number of the suite. */
   readonly limit?: number;
   /** What is to be drawn otherwise than the model recommends. */
   readonly settings?: DrawSettings;
-  /** Where pictures are kept as they are drawn, and the results are written. Nowhere unless told. */
+  /** Folder of the pictures and results. Defaults to none, so that nothing is kept. */
   readonly out?: string;
   /** The adapter, and where to compute. */
   readonly load?: LoadOptions;
@@ -82,7 +82,7 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
   }
 }
 
-/** @throws XPromptError where the results can not go: to a file, or to another suite's folder */
+/** @throws XPromptError where the results cannot go: to a file, or to another suite's folder */
 async function checkPlace(out: string, suite: string): Promise<void> {
   if (!existsSync(out)) return;
   if (!(await stat(out)).isDirectory())

@@ -51,7 +51,7 @@ export interface Suite {
   readonly name: string;
   /** One line for the command's help. */
   readonly description: string;
-  /** Samples of each task unless told. */
+  /** The default number of samples per task. */
   readonly limit: number;
   /** It asks the model for words or likelihoods alone: how pictures are drawn says nothing. */
   readonly drawsNothing?: true;

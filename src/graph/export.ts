@@ -6,15 +6,15 @@ import { formatShape, ShapeError, sameShape } from "./shape.ts";
 
 export interface ExportOptions {
   /**
-   * Weights to write into the model as initializers, by parameter name. A parameter that is absent here becomes
-   * an input of the model under its own name (as training wants it).
+   * Weights to write into the model as initializers, by parameter name. Any other parameter becomes an input of the
+   * model under its own name, as training needs it.
    */
   readonly weights?: ReadonlyMap<string, Initializer>;
 }
 
 /**
- * Writes what `outputs` need as an ONNX model whose outputs carry the given names. Inputs, parameters and
- * operators that no output depends on are left out.
+ * Writes an ONNX model that computes `outputs` under the given names. Inputs, parameters and operators that no output
+ * depends on are left out.
  *
  * @throws ShapeError when a weight's type is not its parameter's.
  */
@@ -61,7 +61,7 @@ function emit(onnx: OnnxWriter, application: Application, values: Map<Tensor, st
   for (const [i, output] of outputs.entries()) values.set(output, typeof made === "string" ? made : made[i]!);
 }
 
-/** Every tensor that the given ones are computed from, and they themselves, in order of creation. */
+/** The given tensors and every tensor that they are computed from, in order of creation. */
 function tensorsBehind(tensors: readonly Tensor[]): Tensor[] {
   const seen = new Set<Tensor>();
   const open = [...tensors];
@@ -86,14 +86,14 @@ export function parameterShapes(graph: Graph): Map<string, readonly number[]> {
 }
 
 /**
- * The folder in which the files of weights lie: a model given as bytes names them by their last part alone.
- * @returns undefined where all weights are in memory
- * @throws ShapeError when they lie in several folders
+ * The folder of the weight files: a model given as bytes refers to them by file name alone.
+ * @returns undefined if all weights are in memory
+ * @throws ShapeError when the files are in several folders
  */
 export function dataFolder(weights: Iterable<Initializer>): string | undefined {
   const folders = new Set<string>();
   for (const { data } of weights) if ("file" in data) folders.add(dirname(data.file));
   if (folders.size > 1)
-    throw new ShapeError(`export: expected files of weights in one folder, got ${[...folders].join(", ")}`);
+    throw new ShapeError(`export: expected weight files in one folder, got ${[...folders].join(", ")}`);
   return [...folders][0];
 }

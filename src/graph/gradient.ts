@@ -7,17 +7,18 @@ import { formatShape, ShapeError } from "./shape.ts";
  * d(loss)/d(target) for each target, which may be any tensors that the loss was computed from.
  *
  * Only the applications between the targets and the loss are visited, in reverse order of creation, which is a
- * reverse topological order; where a tensor is used several times, what comes back along the uses is added.
+ * reverse topological order. The gradients of several uses of a tensor are added.
  *
  * @param loss float32 scalar `[]`
- * @throws ShapeError when the loss is no scalar, does not depend on a target, or only by what passes it no gradient.
+ * @throws ShapeError when the loss is not a scalar, does not depend on a target, or depends on it only through operators
+ *   without a gradient.
  */
 export function gradients(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
   if (loss.rank !== 0)
     throw new ShapeError(`gradients: expected a scalar loss, got shape ${formatShape(loss.shape)}`);
   const upstream = new Map<Tensor, Tensor>([[loss, fill(loss, 1)]]);
   const varying = new Set(targets);
-  /** What gets no gradient from an operator that uses it. */
+  /** Tensors that an operator uses without passing them a gradient, with its name. */
   const withheld = new Map<Tensor, string>();
   for (const application of applicationsBetween(varying, loss).reverse()) {
     const { operator, inputs, outputs, attributes, path } = application;
@@ -45,8 +46,8 @@ export function gradients(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
 }
 
 /**
- * The applications by which `tensor` was computed from any of `varying`, inputs before outputs. What they make is
- * added to `varying`.
+ * The applications through which `tensor` depends on any of `varying`, inputs before outputs. Their outputs are added to
+ * `varying`.
  */
 function applicationsBetween(varying: Set<Tensor>, tensor: Tensor): Application[] {
   const seen = new Set<Application>();

@@ -1,22 +1,22 @@
 /**
  * @file The graph: tensors, the operator applications that make them, parameters, inputs and scopes.
  *
- * Building is cheap and lazy. An application that was made before (same operator, inputs and attributes) is not
- * made again, and only what an exported output needs is ever written to ONNX.
+ * Building is cheap and lazy. Equal applications (same operator, inputs and attributes) are shared, and only what an
+ * exported output depends on is written to ONNX.
  */
 import type { OnnxWriter } from "./onnx-writer.ts";
 import { formatShape, locate, type Shape, ShapeError, sizeOf } from "./shape.ts";
 import type { ConstantData, DType, TensorType } from "./types.ts";
 
-/** d(loss)/d(input) for each input; null for one that has none. */
+/** d(loss)/d(input) for each input; null where there is no gradient. */
 export type Gradients = readonly (Tensor | null)[];
 
 /** The rules of an operator. `operator` declares one. */
 export interface Operator<A = unknown> {
   readonly name: string;
-  /** How many outputs a loss may depend on, where the rest is kept for the gradient rule alone. Defaults to all. */
+  /** How many outputs a loss may depend on; the others serve the gradient rule alone. Defaults to all. */
   readonly results?: number;
-  /** Types of the outputs. @throws ShapeError where the inputs do not fit; the layer path is put before it. */
+  /** Types of the outputs. @throws ShapeError when the inputs do not fit; the caller adds the layer path. */
   infer(inputs: readonly Tensor[], attributes: A): TensorType | readonly TensorType[];
   /** Writes ONNX nodes and returns the name of each output's value. `application` has the types. */
   emit(
@@ -26,7 +26,7 @@ export interface Operator<A = unknown> {
     application: Application<A>,
   ): string | readonly string[];
   /**
-   * d(loss)/d(inputs) from d(loss)/d(outputs), as graph again; null for an input that has none. `upstream` holds
+   * d(loss)/d(inputs) from d(loss)/d(outputs), as graph again; null for an input without a gradient. `upstream` holds
    * null for an output that the loss does not depend on. An operator without this member passes no gradient.
    */
   gradient?(
@@ -54,7 +54,7 @@ export type Source =
   | { readonly kind: "parameter"; readonly name: string }
   | { readonly kind: "constant"; readonly data: ConstantData };
 
-/** A typed value in a graph; what it holds is known when the graph runs. */
+/** A typed value in a graph; its elements are known when the graph runs. */
 export class Tensor implements TensorType {
   constructor(
     readonly graph: Graph,
@@ -78,17 +78,17 @@ export class Graph {
   private readonly path: string[] = [];
   private count = 0;
 
-  /** A value fed at every run. @throws ShapeError where the name is taken with another type. */
+  /** A value fed at every run. @throws ShapeError when the name exists with another type. */
   input(name: string, dtype: DType, shape: Shape): Tensor {
     return this.named(this.inputs, "input", name, dtype, shape);
   }
 
-  /** A weight: written as an initializer or as an input, as the export says. Asking twice gives the same tensor. */
+  /** A weight; the export writes it as an initializer or as an input. Calling it again returns the same tensor. */
   parameter(name: string, shape: Shape, dtype: DType = "float32"): Tensor {
     return this.named(this.parameters, "parameter", name, dtype, shape);
   }
 
-  /** A value fixed when the graph is built; scalars and small arrays of equal content are shared. */
+  /** A value that is known when the graph is built; equal scalars and small arrays are shared. */
   constant(data: number | readonly number[] | ConstantData, shape?: Shape, dtype?: DType): Tensor {
     const values =
       typeof data === "number" ? Float32Array.of(data) : Array.isArray(data) ? Float32Array.from(data) : data;
@@ -106,12 +106,12 @@ export class Graph {
     return getOrAdd(this.constants, key, make);
   }
 
-  /** A scope that names parameters from here down, as `scope.at("layers.0")`. */
+  /** A scope that prefixes parameter names, as `scope.at("layers.0")`. */
   scope(): Scope {
     return new Scope(this, "");
   }
 
-  /** Runs `build` with `name` added to the layer path that errors and applications carry. */
+  /** Runs `build` with `name` added to the layer path of errors and applications. */
   within<T>(name: string, build: () => T): T {
     this.path.push(name);
     try {
@@ -162,7 +162,7 @@ export class Graph {
   }
 }
 
-/** Names parameters by their place in the model, and puts that place into errors. */
+/** Names parameters by their layer path in the model, and adds that path to errors. */
 export class Scope {
   constructor(
     readonly graph: Graph,
@@ -197,7 +197,7 @@ function inferTypes<A>(
   }
 }
 
-/** Keeps the numbers apart that JSON writes as null: ±∞ and NaN. */
+/** Distinguishes the numbers that JSON writes as null: ±∞ and NaN. */
 function distinct(_name: string, value: unknown): unknown {
   return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
 }

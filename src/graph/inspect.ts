@@ -1,4 +1,4 @@
-/** @file What an ONNX file holds, read without its weights: for people who want to look into a graph. */
+/** @file A summary of an ONNX file, read without its weights. */
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 
 export interface OnnxSummary {
@@ -14,7 +14,7 @@ export interface OnnxSummary {
 
 type Field = (reader: BinaryReader, wire: WireType) => void;
 
-/** @throws Error when the bytes are no protocol buffer of this kind */
+/** @throws Error when the bytes are not an ONNX model */
 export function summarizeOnnx(bytes: Uint8Array): OnnxSummary {
   const [inputs, outputs]: [string[], string[]] = [[], []];
   const [nodes, operatorSets] = [new Map<string, number>(), new Map<string, number>()];

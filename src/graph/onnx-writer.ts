@@ -32,7 +32,7 @@ interface OnnxNode {
   readonly name: string;
 }
 
-/** A weight or constant: bytes held here, or a stretch of a file that onnxruntime maps into memory itself. */
+/** A weight or constant: bytes in memory, or a range of a file that onnxruntime maps into memory. */
 export interface Initializer extends TensorType {
   readonly data:
     | ArrayBufferView
@@ -40,7 +40,7 @@ export interface Initializer extends TensorType {
 }
 
 export class OnnxWriter {
-  /** Layer path put into the names of nodes, so that profiles can be read. */
+  /** Layer path; part of the node names, so that profiles are readable. */
   path = "";
   private readonly nodes: OnnxNode[] = [];
   private readonly initializers = new Map<string, Initializer>();
@@ -74,7 +74,7 @@ export class OnnxWriter {
     return this.sharedConstant(`f${value}`, { dtype: "float32", shape: [], data: Float32Array.of(value) });
   }
 
-  /** An int64 vector, for the inputs that ONNX wants as tensors (axes, shapes, pads). */
+  /** An int64 vector, for inputs that ONNX takes as tensors (axes, shapes, pads). */
   ints(values: readonly number[]): string {
     const data = BigInt64Array.from(values, BigInt);
     return this.sharedConstant(`i${values}`, { dtype: "int64", shape: [values.length], data });
@@ -140,7 +140,7 @@ export class OnnxWriter {
     for (const [name, type] of this.outputs) message(out, 12, () => writeValueInfo(out, name, type));
   }
 
-  /** ONNX has one space of names for inputs, weights and outputs. */
+  /** In ONNX, inputs, weights and outputs share one namespace. */
   private claim(name: string): void {
     if (this.claimed.has(name))
       throw new ShapeError(

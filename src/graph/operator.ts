@@ -3,7 +3,7 @@
  */
 import type { Gradients, Operator, Tensor } from "./graph.ts";
 
-/** Declares an operator and returns the function that applies it, for its outputs. */
+/** Declares an operator and returns the function that applies it and returns its outputs. */
 export function operators<A = Record<never, never>>(
   name: string,
   rules: Omit<Operator<A>, "name">,

@@ -1,4 +1,4 @@
-/** @file What a graph needs of memory while it runs. */
+/** @file The memory that a graph needs while it runs. */
 import { applicationsBehind } from "./export.ts";
 import type { Tensor } from "./graph.ts";
 import { knownShape } from "./shape.ts";
@@ -14,10 +14,9 @@ const bytesOf: Readonly<Record<DType, number>> = {
 };
 
 /**
- * Bytes of intermediate values that are held at once, at most, while `outputs` are computed operator by operator in order
- * of creation, each value until its last use. Inputs, parameters and the outputs themselves are not counted, nor what
- * an operator holds for itself.
- * @throws ShapeError where a size is known only when the graph runs
+ * Peak bytes of intermediate values while `outputs` are computed operator by operator in order of creation. Each value
+ * lives until its last use. Inputs, parameters, outputs and the workspace of operators are not counted.
+ * @throws ShapeError when a size is known only at run time
  */
 export function peakBytes(outputs: readonly Tensor[]): number {
   const applications = applicationsBehind(outputs);
@@ -38,7 +37,7 @@ export function peakBytes(outputs: readonly Tensor[]): number {
   return most;
 }
 
-/** The tensor in whose memory a tensor lies: a reshape makes nothing. */
+/** The tensor whose memory a tensor uses: a reshape allocates nothing. */
 function holderOf(tensor: Tensor): Tensor {
   const { source } = tensor;
   const isView = source.kind === "application" && source.application.operator.name === "reshape";

@@ -9,7 +9,7 @@
 export type Dim = number | string;
 export type Shape = readonly Dim[];
 
-/** A graph was built wrongly: the message names the layer path and the shapes. A defect in a model's definition. */
+/** A mistake in the definition of a model. The message names the layer path and the shapes. */
 export class ShapeError extends Error {
   override name = "ShapeError";
 
@@ -22,7 +22,7 @@ export class ShapeError extends Error {
   }
 }
 
-/** The error with `place` before its message; unchanged if that names a place already, or is no ShapeError. */
+/** The error with `place` before its message; unchanged if it has a place already, or is not a ShapeError. */
 export const locate = (error: unknown, place: string): unknown =>
   error instanceof ShapeError && !error.located ? new ShapeError(`${place}: ${error.message}`, true) : error;
 
@@ -40,7 +40,7 @@ export function multiplyDims(...dims: readonly Dim[]): Dim {
   return combine(dims, "*", 1, (a, b) => a * b);
 }
 
-/** Folds the numbers, sorts the names, and joins them: `combine([2, "time", 3], "+", …)` is `"time+5"`. */
+/** Folds the numbers and joins them with the sorted names: `combine([2, "time", 3], "+", …)` is `"time+5"`. */
 function combine(
   dims: readonly Dim[],
   sign: "+" | "*",
@@ -62,7 +62,7 @@ function combine(
   return (known === unit ? names : [...names, String(known)]).join(sign);
 }
 
-/** The terms of a sum or the factors of a product; what stands in parentheses is one part. */
+/** The terms of a sum or the factors of a product; an expression in parentheses is one part. */
 function partsOf(dim: string, sign: "+" | "*"): string[] {
   const parts = [""];
   let depth = 0;
@@ -74,19 +74,19 @@ function partsOf(dim: string, sign: "+" | "*"): string[] {
   return parts;
 }
 
-/** Number of elements; a product of names where some dimension is symbolic. */
+/** Number of elements; a product of names if a dimension is symbolic. */
 export const sizeOf = (shape: Shape): Dim => multiplyDims(...shape);
 
 export const isKnown = (shape: Shape): shape is readonly number[] =>
   shape.every((dim) => typeof dim === "number");
 
-/** The sizes of a shape all of whose dimensions are known. @throws ShapeError naming what needs them. */
+/** The sizes of a shape whose dimensions are all known. @throws ShapeError with `what` needs them */
 export function knownShape(shape: Shape, what: string): readonly number[] {
   if (!isKnown(shape)) throw new ShapeError(`${what}: expected known dimensions, got ${formatShape(shape)}`);
   return shape;
 }
 
-/** The non-negative position of `axis`, which may count from the end. @throws ShapeError outside the rank. */
+/** The non-negative position of `axis`, which may count from the end. @throws ShapeError when it is outside the rank */
 export function resolveAxis(axis: number, rank: number): number {
   const resolved = axis < 0 ? axis + rank : axis;
   if (!Number.isInteger(axis) || resolved < 0 || resolved >= rank)
@@ -94,7 +94,7 @@ export function resolveAxis(axis: number, rank: number): number {
   return resolved;
 }
 
-/** NumPy's broadcasting of two shapes. @throws ShapeError where they do not fit. */
+/** NumPy's broadcasting of two shapes. @throws ShapeError when they do not fit */
 export function broadcastShapes(a: Shape, b: Shape): Shape {
   const rank = Math.max(a.length, b.length);
   return Array.from({ length: rank }, (_, i) => {

@@ -4,10 +4,10 @@ import type { Change } from "./full-size.ts";
 import type { ByteImage } from "./image.ts";
 import { RowSampler } from "./row-sampler.ts";
 
-/** Rows of a strip. */
+/** Rows per strip. */
 const STRIP = 64;
 
-/** The changed picture, as large as `original`. */
+/** The changed picture, at the size of `original`. */
 export function applyChange(change: Change, original: ByteImage): ByteImage {
   const { width, height } = original;
   const data = new Uint8Array(width * height * 3);
@@ -73,7 +73,7 @@ function mixRows({ across, down, levels, coefficients }: BilateralGrid, at: numb
     out[i] = (1 - fraction) * coefficients[above + i]! + fraction * coefficients[below + i]!;
 }
 
-/** Maps one colour in place. `mixed` is the grid at the pixel's height; cell and fraction say where it is across. */
+/** Maps one colour in place. `mixed` is the grid at the pixel's height; `cell` and `fraction` give its horizontal position. */
 function mapColour(
   { across, levels }: BilateralGrid,
   mixed: Float64Array,

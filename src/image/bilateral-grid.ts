@@ -83,7 +83,7 @@ export function gridPosition(at: number, count: number): { cell: number; fractio
 }
 
 /** The normal equations of the data term. The matrix is the same for the three channels. */
-export interface NormalEquations {
+interface NormalEquations {
   readonly shape: GridShape;
   /** Mean weight of the pixels of one column of the grid. */
   readonly unit: number;
@@ -137,7 +137,7 @@ export function normalEquations(
 
 /**
  * Solves the normal equations with the penalties added, by conjugate gradients with Jacobi's preconditioner.
- * @param start coefficients to begin from; zeros where absent
+ * @param start initial coefficients. Defaults to zeros
  */
 export function solveGrid(
   equations: NormalEquations,
@@ -219,7 +219,7 @@ function dot(a: Float64Array, b: Float64Array): number {
   return sum;
 }
 
-/** What a grid's coefficients make of each pixel: `[pixels, 3]`. */
+/** Applies a grid to each pixel: `[pixels, 3]`. */
 export function mapColours(
   { vertices, weights }: Slices,
   source: Float32Array,

@@ -1,6 +1,6 @@
 /**
- * @file What JPEG does to a picture: 8 × 8 cosine transform of luma and chroma, rounded to multiples of a table
- * (ITU T.81, annex K), and back. Nothing is coded; only the loss is made.
+ * @file The loss of JPEG compression: 8 × 8 cosine transform of luma and chroma, rounded to multiples of a table
+ * (ITU T.81, annex K), and back. Nothing is encoded.
  */
 import { createImage, type Image } from "./image.ts";
 

@@ -2,8 +2,8 @@
  * @file The colour map that turns one small picture into another: one affine map for the whole picture where that
  * explains the change, and a bilateral grid of them where a local map explains it clearly better.
  *
- * Both fits are robust (iteratively reweighted least squares with Geman–McClure weights): a part that was added,
- * removed or moved does not bend the map of the rest.
+ * Both fits are robust (iteratively reweighted least squares with Geman–McClure weights): parts that were added,
+ * removed or moved do not bias the map of the rest.
  */
 import {
   type BilateralGrid,
@@ -37,12 +37,12 @@ const HELD_OUT = 1 / 8;
 const ROUNDS = 3;
 /** Squared error, in units of the median, at which a pixel's weight has fallen to a quarter. */
 const OUTLIER = 4;
-/** The least squared error that is taken for noise: about 3 levels of 8 bits. */
+/** The smallest squared error that counts as noise: about 3 levels of 8 bits. */
 const LEAST_NOISE = 1e-4;
-/** Pull of the affine map towards the identity: decides where the picture has too few colours to tell. */
+/** Regularisation of the affine map towards the identity, for pictures with too few colours to determine it. */
 const PRIOR = 1e-5;
 
-export interface FittedMap {
+interface FittedMap {
   readonly grid: BilateralGrid;
   /** What the map makes of `source`, `[pixels, 3]`. */
   readonly mapped: Float32Array;
@@ -100,7 +100,7 @@ export function blurMap(map: Float32Array, { width, height }: Image, deviation: 
   return map.map((_, p) => data[p * 3]!);
 }
 
-/** The middle value, but at least what is taken for noise. */
+/** The median, but at least the noise level. */
 export function noiseOf(error: Float32Array): number {
   return Math.max(error.slice().sort()[error.length >> 1]!, LEAST_NOISE);
 }
@@ -111,8 +111,8 @@ interface Affine {
 }
 
 /**
- * The robust affine map, from two beginnings: all pixels alike, and pixels that did not change first. A part that was
- * taken away has colours of its own, and bends the former. Of the two, that which explains more pixels.
+ * The robust affine map, fitted from two initial weightings: uniform, and higher on pixels that did not change. A removed
+ * part biases the uniform fit. Returns the fit that explains more pixels.
  */
 function fitAffine(source: Image, target: Image): Affine {
   const slices = slicesOf(source, POINT);
@@ -129,7 +129,7 @@ function fitAffine(source: Image, target: Image): Affine {
   return saturated(second, scale) < saturated(first, scale) ? fits[1] : fits[0];
 }
 
-/** A sum of errors in which those far above `scale` count alike. */
+/** A sum of errors that saturates for errors far above `scale`. */
 const saturated = (errors: Float32Array, scale: number): number =>
   errors.reduce((sum, e) => sum + e / (e + scale), 0);
 

@@ -10,7 +10,7 @@ export const lineHeight = glyphHeight + 3;
 /** Empty columns between two glyphs, at scale 1. */
 const spacing = 1;
 
-/** Fills a rectangle; what lies outside the picture is left out. */
+/** Fills a rectangle, clipped to the picture. */
 export function fillRectangle(
   canvas: Image,
   left: number,
@@ -53,14 +53,14 @@ export function drawText(
   }
 }
 
-/** How wide a line of text is. */
+/** Width of a line of text. */
 export function textWidth(text: string, scale: number): number {
   const columns = glyphsOf(text).reduce((sum, { width }) => sum + width + spacing, -spacing);
   return Math.max(columns, 0) * scale;
 }
 
 /**
- * Breaks text into lines that are at most `width` wide, between words where it can; a line break in the text is kept.
+ * Breaks text into lines that are at most `width` wide, between words if possible. Keeps line breaks of the text.
  * More than `maxLines` lines end in "…".
  */
 export function wrapText(text: string, width: number, scale: number, maxLines: number): string[] {

@@ -1,6 +1,6 @@
 /**
- * @file A small proportional bitmap font of our own, so that text looks the same on every machine: nothing is
- * installed, nothing is looked up. Glyphs are at most 5 pixels wide; 7 rows stand on the baseline, 2 go below it.
+ * @file A small proportional bitmap font of our own, so that text looks the same on every machine, with
+ * no installed fonts. Glyphs are at most 5 pixels wide; 7 rows stand on the baseline, 2 go below it.
  */
 
 /** Rows of a glyph; the baseline is under the seventh. */
@@ -12,7 +12,7 @@ export interface Glyph {
   readonly rows: readonly (readonly boolean[])[];
 }
 
-/** Sixteen characters, and their drawings side by side. */
+/** Sixteen characters and their glyphs side by side. */
 // biome-ignore format: a drawing
 const bands: readonly (readonly [characters: string, drawing: string])[] = [
   [" !\"#$%&'()*+,-./", `
@@ -89,7 +89,7 @@ const bands: readonly (readonly [characters: string, drawing: string])[] = [
 
 const glyphs = new Map(bands.flatMap(([characters, drawing]) => cut(characters, drawing.trim().split("\n"))));
 
-/** What a character looks like; accents fall away, and what is not drawn here becomes a box. */
+/** The glyph of a character, without accents. A box for characters that the font lacks. */
 export function glyphOf(character: string): Glyph {
   return glyphs.get(character) ?? glyphs.get(character.normalize("NFKD")[0]!) ?? glyphs.get("□")!;
 }

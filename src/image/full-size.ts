@@ -1,15 +1,15 @@
 /**
- * @file A change that was drawn small, done to the picture at its own size: detail is the picture's, change is the
- * drawing's.
+ * @file Transfers the change of a small drawing (the model's output) to the original picture at full size. Detail comes
+ * from the picture, the change from the drawing.
  *
- * The drawing is compared with the picture as the model sees it (both have been through the image tokenizer). Four
- * things are found at the size of the drawing, and then applied to the picture row by row:
+ * The drawing is compared with the picture as the model sees it; both have passed through the image tokenizer. Four
+ * quantities are estimated at the size of the drawing, and then applied to the picture row by row:
  *
  * 1. whether the drawing is mirrored, upside down, or both;
- * 2. the colour map from one to the other, for the whole picture or by place and luma (`colour-map.ts`);
- * 3. how much of the fine detail is left: less than all where the change is a blur;
- * 4. the confidence in the map for each pixel: where it does not explain the drawing (a part was added, removed or
- *    moved), the result is the drawing itself, enlarged.
+ * 2. the colour map from one to the other, global or by place and luma (`colour-map.ts`);
+ * 3. the share of fine detail to keep, below 1 if the change is a blur;
+ * 4. the confidence in the map for each pixel. Where the map does not explain the drawing (a part was added, removed or
+ *    moved), the result is the enlarged drawing.
  */
 import { type BilateralGrid, mapColours, slicesOf } from "./bilateral-grid.ts";
 import { affineError, blurMap, errorOf, fitColourMap, mean, noiseOf, robustWeights } from "./colour-map.ts";
@@ -27,7 +27,7 @@ export interface Drawn {
   readonly drawn: Image;
 }
 
-/** What is to be done to the picture. */
+/** The estimated change. */
 export interface Change {
   readonly flip: Flip;
   readonly grid: BilateralGrid;
@@ -40,7 +40,7 @@ export interface Change {
   readonly drawn: Image;
 }
 
-export interface Flip {
+interface Flip {
   readonly across: boolean;
   readonly down: boolean;
 }
@@ -120,7 +120,7 @@ function detailOf({ query, seen, drawn }: Drawn, grid: BilateralGrid, mapped: Fl
   return t * t * (3 - 2 * t);
 }
 
-/** What is lost when a picture of `size` is halved, about. */
+/** The approximate loss when a picture of `size` is halved. */
 function octave(size: Image, data: Float32Array): Float32Array {
   const blurred = gaussianBlur({ ...size, data }, 1);
   return data.map((value, i) => value - blurred.data[i]!);
@@ -169,7 +169,7 @@ function leastAround(map: Float32Array, { width, height }: Image): Float32Array 
   });
 }
 
-/** Mean square of what the picture has and the enlarged query has not, around each pixel of the query. */
+/** Mean square of the detail that the enlarged query lacks, around each pixel of the query. */
 function detailEnergy(original: ByteImage, query: Image, { across, down }: Flip): Float32Array {
   const { width, height } = query;
   const sum = new Float32Array(width * height);

@@ -14,7 +14,7 @@ export interface ByteImage {
   readonly data: Uint8Array;
 }
 
-/** A picture of one colour (black unless told). */
+/** A picture of one colour. Defaults to black. */
 export function createImage(width: number, height: number, [r, g, b]: readonly number[] = [0, 0, 0]): Image {
   const data = new Float32Array(width * height * 3);
   for (let i = 0; i < data.length; i += 3) {
@@ -25,7 +25,7 @@ export function createImage(width: number, height: number, [r, g, b]: readonly n
   return { width, height, data };
 }
 
-/** The picture as 8-bit sRGB, rounded half up; what lies outside [0, 1] becomes the nearest end. */
+/** The picture as 8-bit sRGB, rounded half up and clipped to [0, 1]. */
 export function toBytes({ data }: Image | ByteImage): Uint8Array {
   if (data instanceof Uint8Array) return data;
   const bytes = new Uint8Array(data.length);

@@ -1,15 +1,15 @@
 /**
  * @file Pictures from outside: PNG, JPEG or WebP, whatever their colours, turned and cut to what a model takes.
- * Everything is judged by the first bytes and the header before anything is decoded.
+ * Checks the first bytes and the header before decoding anything.
  */
 import sharp, { type Sharp } from "sharp";
 import { messageOf, XPromptError } from "../errors.ts";
 import { readFileChecked } from "../runtime/files.ts";
 import { type ByteImage, fromBytes, type Image } from "./image.ts";
 
-/** The most pixels that are decoded: a small file can claim billions. */
+/** The most pixels to decode: a small file can claim billions. */
 export const maxPixels = 64_000_000;
-/** The shortest edge, in pixels, in which there is something to see. */
+/** The minimum of width and height in pixels. */
 export const minEdge = 8;
 /** The most bytes that a file of an image may have. */
 const maxBytes = 256 * 2 ** 20;
@@ -23,9 +23,9 @@ export interface LoadOptions {
    * where the picture lies). Defaults to `crop`.
    */
   fit?: "crop" | "pad";
-  /** Without `size`: a picture of more pixels is scaled down to about so many while it is decoded. */
+  /** Without `size`: larger pictures are scaled down to about this many pixels while decoding. */
   reduceTo?: number;
-  /** What to call the picture in errors. Defaults to its path. */
+  /** The picture's name in errors. Defaults to its path. */
   name?: string;
 }
 
@@ -33,9 +33,9 @@ export interface LoadOptions {
  * Reads a picture from a file, or from the bytes of one. EXIF rotation is applied, transparency is laid on white,
  * embedded colour profiles, greyscale, CMYK, palettes and 16 bits become 8-bit sRGB; of an animation, the first frame
  * is taken. Scaling is by Lanczos-3.
- * @throws XPromptError for what is missing, no PNG, JPEG or WebP, broken, cut off, under 8 pixels high or wide, or over
- * 64 megapixels.
- * @throws RangeError for a size that is no whole number from 1.
+ * @throws XPromptError for a missing, broken or truncated file, for other formats than PNG, JPEG and WebP, for pictures
+ * under 8 pixels high or wide or over 64 megapixels
+ * @throws RangeError for a size that is not a whole number from 1
  */
 export async function loadImage(source: string | Uint8Array, options: LoadOptions = {}): Promise<Image> {
   const { width, height, data } = await decode(source, options);
@@ -87,7 +87,7 @@ async function decode(source: string | Uint8Array, options: LoadOptions): Promis
 
 /**
  * Width and height of a picture, upright, from its header.
- * @throws XPromptError when they are beyond what is decoded: libvips's own limit would not say how large the picture is
+ * @throws XPromptError if they exceed the limits; libvips's own error would not state the picture's size
  */
 export async function checkedSize(
   bytes: Uint8Array,

@@ -14,7 +14,7 @@ export type Filter = "nearest" | "bilinear" | "area" | Kernel;
  * The Python Imaging Library's filters (Pillow, `Resample.c`). The kernel is widened when the picture is made smaller.
  * Values are those of 8 bits before, between and after the two passes, weights have 22 bits: results are Pillow's own.
  */
-export type Kernel = "lanczos" | "bicubic" | "triangle" | "box" | "hamming";
+type Kernel = "lanczos" | "bicubic" | "triangle" | "box" | "hamming";
 
 /** A part of a picture in pixels. */
 export interface Window {
@@ -26,7 +26,7 @@ export interface Window {
 
 /**
  * The picture at another size; the aspect ratio is the caller's affair.
- * @param window the part of the result that is made; all of it unless told
+ * @param window the part of the result to compute. Defaults to all of it
  */
 export function resize(
   image: Image,

@@ -11,7 +11,7 @@ export interface PngOptions {
   text?: Readonly<Record<string, string>>;
 }
 
-export interface EncodeOptions extends PngOptions {
+interface EncodeOptions extends PngOptions {
   /** Of a JPEG or WebP, 1 to 100. Defaults to 92. */
   quality?: number;
 }
@@ -100,11 +100,16 @@ function encodeJpeg(image: Image | ByteImage, { text, quality = QUALITY }: Encod
   return sharpOf(image).withExif(exifOf(text)).jpeg({ quality, chromaSubsampling: "4:4:4" }).toBuffer();
 }
 
-/** EXIF's texts are ASCII: other characters are escaped, as JSON escapes them. */
-function exifOf({ Software = "", xprompt = "" }: PngOptions["text"] = {}) {
+/** EXIF's texts are ASCII: other characters are escaped, as JSON escapes them. sharp takes no empty ones. */
+function exifOf({ Software, xprompt }: PngOptions["text"] = {}) {
   const ascii = (text: string) =>
     text.replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
-  return { IFD0: { Software: ascii(Software), ImageDescription: ascii(xprompt) } };
+  return {
+    IFD0: {
+      ...(Software && { Software: ascii(Software) }),
+      ...(xprompt && { ImageDescription: ascii(xprompt) }),
+    },
+  };
 }
 
 /**

@@ -1,4 +1,4 @@
-/** @file Adding examples to a library: batch by batch, each put in place whole, and none twice. */
+/** @file Adding examples to a library, batch by batch, each whole or not at all, without duplicates. */
 import { XPromptError } from "../errors.ts";
 import { loadImage } from "../image/index.ts";
 import { type NewExample, type StoredExample, storedExample, type Vectors } from "./example.ts";
@@ -8,33 +8,33 @@ import { factsOf } from "./search.ts";
 import { factNames, type LibraryTable, type Tables } from "./tables.ts";
 
 export interface AddOptions {
-  /** Called for an example that is wrong, which is then left out. Without, it ends the adding. */
+  /** Called for a wrong example, which is then skipped. Without it, a wrong example ends the call. */
   onRefused?(error: XPromptError, example: NewExample): void;
-  /** Called whenever some have been added for good. */
+  /** Called after each batch that is safely stored. */
   onProgress?(sofar: Added): void;
   readonly signal?: AbortSignal;
 }
 
 export interface Added {
   readonly added: number;
-  /** Examples that were there before. */
+  /** Examples that the library already had. */
   readonly known: number;
   readonly refused: number;
 }
 
-/** An example with its place in a space. */
-interface Placed {
+/** An example with its embedding. */
+interface Embedded {
   readonly example: StoredExample;
   readonly vectors: Vectors;
 }
 
-/** Examples, with their pictures, that are read from the library in one query. */
-const READ_AT_ONCE = 64;
+/** Examples, with their pictures, per query of the library. */
+const EXAMPLES_PER_QUERY = 64;
 
-/** Limits of what is held back before it is added. */
+/** Limits of a batch. */
 const BATCH = { examples: 2000, bytes: 64 * 2 ** 20, milliseconds: 5000 };
 
-/** @internal Knows what is in a library, so that nothing is added twice. */
+/** @internal Keeps the ids of a library, so that no example is added twice. */
 export class Adding {
   private ids = new Set<string>();
   private version = -1;
@@ -59,7 +59,7 @@ export class Adding {
       try {
         const stored = await storedExample(example);
         if (this.ids.has(stored.id) || batch.has(stored.id)) known++;
-        else batch.push({ example: stored, vectors: await placed(stored, example.vectors, features) });
+        else batch.push({ example: stored, vectors: await embed(stored, example.vectors, features) });
       } catch (error) {
         if (!(error instanceof XPromptError) || !onRefused) throw error;
         refused++;
@@ -89,13 +89,13 @@ export class Adding {
       made += taken.length;
       onProgress?.({ added: made, known: there.size, refused: 0 });
     };
-    for (let from = 0; from < missing.length; from += READ_AT_ONCE) {
-      const part = missing.slice(from, from + READ_AT_ONCE);
+    for (let from = 0; from < missing.length; from += EXAMPLES_PER_QUERY) {
+      const part = missing.slice(from, from + EXAMPLES_PER_QUERY);
       for (const row of await examples.rows(part, [...factNames, "input", "output"])) {
         signal?.throwIfAborted();
         const { input, output } = row as { input: Uint8Array; output: Uint8Array };
         const example = { ...factsOf(row), input, output };
-        batch.push({ example, vectors: await placed(example, undefined, features) });
+        batch.push({ example, vectors: await embed(example, undefined, features) });
         if (batch.isFull()) await flush();
       }
     }
@@ -104,8 +104,8 @@ export class Adding {
     return made;
   }
 
-  /** Adds a batch: the examples first, for what lacks vectors gets them later, and what is only a vector is nothing. */
-  private async put(batch: readonly Placed[], features: Features): Promise<number> {
+  /** Adds a batch: the examples first, because missing vectors can be made later. */
+  private async put(batch: readonly Embedded[], features: Features): Promise<number> {
     if (batch.length === 0) return 0;
     await this.refresh();
     const fresh = batch.filter(({ example }) => !this.ids.has(example.id));
@@ -118,7 +118,7 @@ export class Adding {
     return fresh.length;
   }
 
-  /** Reads what is in the library, if another has written since: on object storage no lock keeps it away. */
+  /** Reads the ids again if another process has written: object storage has no lock. */
   private async refresh(): Promise<void> {
     const examples = await this.tables.examples();
     const version = await versionOf(examples);
@@ -136,14 +136,14 @@ export class Adding {
 }
 
 class Batch {
-  private examples = new Map<string, Placed>();
+  private examples = new Map<string, Embedded>();
   private bytes = 0;
   private began = 0;
 
-  push(placed: Placed): void {
+  push(embedded: Embedded): void {
     if (this.examples.size === 0) this.began = performance.now();
-    const { id, input, output } = placed.example;
-    this.examples.set(id, placed);
+    const { id, input, output } = embedded.example;
+    this.examples.set(id, embedded);
     this.bytes += input.length + output.length;
   }
 
@@ -159,7 +159,7 @@ class Batch {
     );
   }
 
-  take(): Placed[] {
+  take(): Embedded[] {
     const taken = [...this.examples.values()];
     this.examples = new Map();
     this.bytes = 0;
@@ -174,14 +174,14 @@ const versionOf = (table: LibraryTable): Promise<number> =>
     return it.version();
   });
 
-const vectorRow = ({ example, vectors }: Placed) => ({
+const vectorRow = ({ example, vectors }: Embedded) => ({
   ...factsOf({ ...example }),
   text: vectors.text ?? null,
   image: vectors.image ?? null,
 });
 
-/** Its vectors: those given, at length 1; else they are made, once both pictures are known to be whole. */
-async function placed(
+/** The vectors of an example: the given ones, scaled to length 1, or new ones once both pictures are known to be whole. */
+async function embed(
   { instruction, input, output }: StoredExample,
   given: Vectors | undefined,
   features: Features,
@@ -197,7 +197,7 @@ async function placed(
     };
     return { text: checked("text", features.textWidth), image: checked("image", features.imageWidth) };
   }
-  // Padding looks at every row; cropping would not decode those that it cuts off.
+  // Padding decodes every row; cropping would skip the rows that it removes.
   await loadImage(input, { name: "before", size: 64, fit: "pad" });
   await loadImage(output, { name: "after", size: 64, fit: "pad" });
   const image = await features.image(input);

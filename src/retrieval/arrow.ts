@@ -1,30 +1,29 @@
 /**
- * @file LanceDB and Apache Arrow, optional peers of this package. They are loaded when a library is first opened:
- * everything else works without them.
+ * @file LanceDB and Apache Arrow, optional peer dependencies. They are loaded when a library is first opened.
  */
 import { createRequire } from "node:module";
 import { availableParallelism } from "node:os";
 import type * as Lance from "@lancedb/lancedb";
 import type * as Arrow from "apache-arrow";
-import { messageOf, XPromptError } from "../errors.ts";
+import { firstLineOf, messageOf, XPromptError } from "../errors.ts";
 
 export type { Lance };
 
 interface Databases {
   readonly lance: typeof Lance;
-  /** The very module that LanceDB uses: it knows its own classes only. */
+  /** The copy of the module that LanceDB uses: it accepts no classes of another copy. */
   readonly arrow: typeof Arrow;
 }
 
 let loaded: Databases | undefined;
 
-/** @throws XPromptError where LanceDB is not installed, or has no binary for this platform */
+/** @throws XPromptError when LanceDB is not installed, or has no binary for this platform */
 export function databases(): Databases {
   if (loaded) return loaded;
   const require = createRequire(import.meta.url);
-  // Its own log would stand beside our one line on standard error.
+  // LanceDB's log would clutter standard error.
   process.env.LANCEDB_LOG ??= "off";
-  // Left to itself on a machine with two cores, it has so few threads that indexing a million vectors waits for ever.
+  // By default it has so few threads on two cores that indexing a million vectors deadlocks.
   process.env.LANCE_CPU_THREADS ??= String(Math.max(4, availableParallelism()));
   try {
     const lance = require("@lancedb/lancedb") as typeof Lance;
@@ -33,13 +32,13 @@ export function databases(): Databases {
     return loaded;
   } catch (error) {
     throw new XPromptError(
-      `opening an example library: expected LanceDB for ${process.platform}-${process.arch}, got: ${firstLine(error)} (npm install @lancedb/lancedb@0.31.0 apache-arrow@18.1.0, with optional packages; LanceDB has no binary for other platforms)`,
-      { cause: error },
+      `opening an example library: expected LanceDB for ${process.platform}-${process.arch}, got: ${firstLineOf(error)} (npm install @lancedb/lancedb@0.31.0 apache-arrow@18.1.0, with optional packages; LanceDB has no binary for other platforms)`,
+      { code: "ERR_PACKAGE", cause: error },
     );
   }
 }
 
-/** Kinds of columns: text, bytes, a number, or vectors of so many float32 values. */
+/** Kinds of columns: text, bytes, an integer, or float32 vectors of a fixed length. */
 export type ColumnKind = "text" | "bytes" | "integer" | { readonly vector: number };
 export type ColumnKinds = Readonly<Record<string, ColumnKind>>;
 type Cell = string | Uint8Array | number | Float32Array | null;
@@ -95,12 +94,12 @@ function columnOf(kind: ColumnKind, cells: readonly Cell[]): Arrow.Data {
   });
 }
 
-/** A vector that was read; undefined where there is none. */
+/** The vector of a cell; undefined if it is empty. */
 export const vectorOf = (cell: unknown): Float32Array | undefined =>
   (cell as { toArray(): Float32Array } | null)?.toArray();
 
 /**
- * What LanceDB does, its failures as one clear line.
+ * Runs an operation of LanceDB; its errors become XPromptErrors.
  * @throws XPromptError as `doing: got: …`
  */
 export async function attemptLance<T>(doing: string, work: () => Promise<T>): Promise<T> {
@@ -111,17 +110,14 @@ export async function attemptLance<T>(doing: string, work: () => Promise<T>): Pr
     if (/os error 28\b|no space left/i.test(messageOf(error)))
       throw new XPromptError(
         `${doing}: expected room on the disk, got: it is full (free some space; what was added before stays)`,
-        { cause: error },
+        { code: "ERR_FILE", cause: error },
       );
     throw new XPromptError(
-      `${doing}: expected a whole library that can be reached, got: ${firstLine(error)} (check the path and the rights; a damaged library is restored from a copy, or made again from its export)`,
+      `${doing}: expected a complete library that can be reached, got: ${withoutPlaces(firstLineOf(error))} (check the path and the rights; a damaged library is restored from a copy, or made again from its export)`,
       { cause: error },
     );
   }
 }
 
-/** The first sentence of a native message, without the places in its source. */
-function firstLine(error: unknown): string {
-  const [line] = messageOf(error).split("\n");
-  return line!.replace(/,? ?\/\S*\.rs:\d+(:\d+)?.*$/, "").slice(0, 300);
-}
+/** A native message without the locations in its Rust source, shortened. */
+const withoutPlaces = (line: string): string => line.replace(/,? ?\/\S*\.rs:\d+(:\d+)?.*$/, "").slice(0, 300);

@@ -1,4 +1,4 @@
-/** @file Compiled examples as rows: keys and values of an XP block in half precision, with a checksum. */
+/** @file Compiled examples as table rows: keys and values of an XP block in half precision, with a checksum. */
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { sha256 } from "../runtime/files.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../runtime/float16.ts";
@@ -21,13 +21,13 @@ interface Sizes {
   readonly layers: number;
 }
 
-/** The block of a row; nothing where it is damaged. */
+/** The block of a row; undefined if it is damaged. */
 export function blockOf(row: Readonly<Record<string, unknown>>): CacheBlock | undefined {
   const { id, data, sha256: expected } = row;
   const sizes = row as unknown as Sizes;
   if (!(data instanceof Uint8Array) || checksum(id, sizes, data) !== expected) return undefined;
   const { length, heads, layers } = sizes;
-  // A checksum may be right and the sizes wrong: each layer has keys and values of 2 bytes a number.
+  // The checksum may be right and the sizes wrong: each layer has keys and values of 2 bytes per number.
   const size = data.length / (4 * layers);
   if (!Number.isInteger(size) || size === 0 || size % (length * heads) !== 0) return undefined;
   const bits = new Uint16Array(data.slice().buffer);

@@ -1,4 +1,4 @@
-/** @file Features of a CLIP that lies in a folder as transformers writes it. Weights of its own, run by us. */
+/** @file Embeddings of a CLIP model in the layout of transformers. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
@@ -15,13 +15,13 @@ import { causalBias } from "../xprompt/packing.ts";
 import { type ClipConfig, clipConfigSchema, clipImage, clipText } from "./clip.ts";
 import type { Features } from "./features.ts";
 
-/** Numbers of each weight that go into the space's name. */
+/** How many numbers of each weight the name of the space hashes. */
 const SAMPLE = 1024;
 
-/** Larger pictures are scaled down while they are decoded: CLIP sees some 50,000 pixels of them. */
+/** Larger pictures are scaled down while decoding: CLIP sees some 50,000 pixels. */
 const MOST_PIXELS = 4_000_000;
 
-/** What `CLIPImageProcessor` does. */
+/** The preprocessing of `CLIPImageProcessor`. */
 const preprocessing = (side: number): Preprocessing => ({
   size: side,
   longEdge: "floor",
@@ -32,7 +32,7 @@ const preprocessing = (side: number): Preprocessing => ({
   std: [0.26862954, 0.26130258, 0.27577711],
 });
 
-/** What we use of the library, whose own declarations do not resolve under `nodenext`. */
+/** The used part of the library, whose own declarations do not resolve under `nodenext`. */
 interface Encoder {
   encode(text: string): { ids: number[] };
 }
@@ -80,13 +80,13 @@ export class ClipFeatures implements Features {
   async text(instruction: string): Promise<Float32Array> {
     const { ids } = this.tokenizer.encode(instruction);
     const room = this.config.text_config.max_position_embeddings;
-    // Begin and end come with the text; what is too long loses its last words, not its end.
+    // A text that is too long loses its last words, not its end token.
     const tokens = ids.length > room ? [...ids.slice(0, room - 1), ids.at(-1)!] : ids;
     const time = tokens.length;
     const { feature } = await this.texts.run({
       tokens: int64(tokens, [time]),
       positions: int64([...tokens.keys()], [time]),
-      bias: float32(causalBias(time, 0), [time, time]),
+      bias: float32(causalBias(time), [time, time]),
       last: int64([time - 1], [1]),
     });
     return floats(feature!);
@@ -121,7 +121,7 @@ async function readTokenizer(path: string): Promise<Encoder> {
   }
 }
 
-/** The weights that the graphs need, as float32. */
+/** The weights of the graphs, as float32. */
 async function readWeights(
   folder: string,
   outputs: readonly Tensor[],

@@ -1,6 +1,6 @@
 /**
- * @file CLIP (https://arxiv.org/abs/2103.00020) in the graph language: texts and pictures to one space. The paper's
- * RAIE measures by the text features of ViT-B/32. Weights carry transformers' names.
+ * @file CLIP (https://arxiv.org/abs/2103.00020) in the graph language: texts and pictures to one embedding space. The
+ * paper's RAIE uses the text embeddings of ViT-B/32. Weights have transformers' names.
  */
 import { z } from "zod";
 import {
@@ -34,7 +34,7 @@ const tower = (hidden: number, heads: number) => ({
   layer_norm_eps: z.number().positive().default(1e-5),
 });
 
-/** `config.json` of a CLIP; what it leaves out is that of ViT-B/32. */
+/** `config.json` of a CLIP; defaults are those of ViT-B/32. */
 export const clipConfigSchema = z.looseObject({
   model_type: z.literal("clip"),
   projection_dim: size(512),
@@ -57,7 +57,7 @@ type Tower = Pick<
 >;
 
 /**
- * The feature of one text, of length 1: `[1, projection]`. Adds the inputs `tokens` and `positions` (int64 `[time]`)
+ * The embedding of one text, of length 1: `[1, projection]`. Adds the inputs `tokens` and `positions` (int64 `[time]`)
  * and `bias` (float32 `[time, time]`: 0 to see, a large negative number to hide). The last token is the end of text.
  */
 export function clipText(graph: Graph, config: ClipConfig): Tensor {
@@ -78,7 +78,7 @@ export function clipText(graph: Graph, config: ClipConfig): Tensor {
   return projected(graph.scope().at("text_projection"), last, text.hidden_size, projection_dim);
 }
 
-/** The feature of one picture, of length 1: `[1, projection]`. Adds the input `pixels` (float32 `[1, 3, side, side]`). */
+/** The embedding of one picture, of length 1: `[1, projection]`. Adds the input `pixels` (float32 `[1, 3, side, side]`). */
 export function clipImage(graph: Graph, config: ClipConfig): Tensor {
   const { vision_config: vision, projection_dim } = config;
   const { hidden_size: hidden, image_size: side, patch_size: patch } = vision;
@@ -137,7 +137,7 @@ function norm(w: Scope, name: string, x: Tensor, { hidden_size, layer_norm_eps }
   return layerNorm(x, weight, at.parameter("bias", [hidden_size]), layer_norm_eps);
 }
 
-/** Into the shared space, at length 1. */
+/** Projects into the shared space, at length 1. */
 function projected(w: Scope, x: Tensor, hidden: number, width: number): Tensor {
   const y = linear(x, w.parameter("weight", [width, hidden]));
   return divide(y, sqrt(sum(multiply(y, y), -1)));

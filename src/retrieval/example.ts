@@ -1,4 +1,4 @@
-/** @file Examples as a library keeps them: checked, their pictures as PNG or JPEG, named by their content. */
+/** @file Examples of a library: validated, with pictures as PNG or JPEG, and an id from their content. */
 import sharp from "sharp";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { checkedSize, maxPixels } from "../image/load.ts";
@@ -6,23 +6,23 @@ import { type Picture, sourceOf } from "../image/picture.ts";
 import { encodePng } from "../image/save.ts";
 import { readFileChecked, sha256 } from "../runtime/files.ts";
 
-/** The longest text of an example, in characters: as data sets have it. */
+/** The longest text of an example, in characters. */
 const MAX_TEXT = 4000;
 /** The most bytes of a picture. */
 const MAX_PICTURE = 64 * 2 ** 20;
 
-/** An example to keep. Pictures are paths, bytes of PNG, JPEG or WebP files, or decoded. */
+/** An example to add. Pictures are paths, bytes of PNG, JPEG or WebP files, or decoded. */
 export interface NewExample {
   readonly input: Picture;
   readonly output: Picture;
   /** What to do, in words. */
   readonly instruction?: string;
-  /** What kind of change it is, in the words of its source. */
+  /** The kind of change, in the words of its source. */
   readonly subtask?: string;
   /** Where it comes from. */
   readonly source?: string;
   readonly licence?: string;
-  /** Its place in the space of the features that it is added with, where that is known; of any length but 0. */
+  /** Its vectors in the space of the features that it is added with, if known; of any length except 0. */
   readonly vectors?: Vectors;
 }
 
@@ -31,15 +31,15 @@ export interface Vectors {
   readonly image?: Float32Array;
 }
 
-/** What is said of an example. */
+/** An example without its pictures. */
 export interface Facts {
-  /** Names the content: the first 32 hexadecimal digits of a SHA-256 of both pictures and the instruction. */
+  /** The first 32 hexadecimal digits of a SHA-256 of both pictures and the instruction. */
   readonly id: string;
   readonly instruction: string;
   readonly subtask: string;
   readonly source: string;
   readonly licence: string;
-  /** Name both pictures together, whatever the instruction. */
+  /** The same of both pictures alone. */
   readonly pictures: string;
 }
 
@@ -50,8 +50,8 @@ export interface StoredExample extends Facts {
 }
 
 /**
- * An example as it is kept.
- * @throws XPromptError for a picture that is missing or no PNG, JPEG or WebP, or a text that is too long
+ * Validates an example and converts it to its stored form.
+ * @throws XPromptError for a picture that is missing or not PNG, JPEG or WebP, or a text that is too long
  */
 export async function storedExample(example: NewExample): Promise<StoredExample> {
   const doing = "adding an example";
@@ -80,13 +80,13 @@ export async function storedExample(example: NewExample): Promise<StoredExample>
   return { ...names(facts.instruction, input, output), ...facts, input, output };
 }
 
-/** The content's names. */
+/** The ids of the content. */
 function names(instruction: string, input: Uint8Array, output: Uint8Array) {
   const pictures = sha256(`${sha256(input)} ${sha256(output)}`).slice(0, 32);
   return { id: sha256(JSON.stringify([pictures, instruction])).slice(0, 32), pictures };
 }
 
-/** Whether pictures and instruction are those that it was named by. */
+/** Whether the pictures and the instruction match the ids. */
 export const isWhole = ({ id, instruction, input, output }: StoredExample): boolean =>
   names(instruction, input, output).id === id;
 
@@ -115,7 +115,7 @@ async function pictureBytes(given: Picture, doing: string): Promise<Uint8Array> 
   }
 }
 
-/** By the first bytes. */
+/** The type of a picture, from its first bytes. */
 export function formatOf(bytes: Uint8Array): "png" | "jpeg" | "webp" | "tiff" | "other" {
   const beginning = Buffer.from(bytes.subarray(0, 12)).toString("latin1");
   if (beginning.startsWith("\x89PNG\r\n\x1a\n")) return "png";

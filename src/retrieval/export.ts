@@ -1,4 +1,4 @@
-/** @file A library as a folder of pairs: `metadata.jsonl` and the pictures, as data sets are kept. */
+/** @file Exporting a library as a folder of pairs: `metadata.jsonl` and the pictures, the layout of data sets. */
 import { mkdir, open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { attempt, writeFolderAtomic } from "../runtime/files.ts";
@@ -11,9 +11,9 @@ export interface ExportOptions {
 }
 
 /**
- * Writes all examples to a new folder, whole or not at all. Pictures lie in folders by the first two digits of the id.
- * @returns how many
- * @throws XPromptError where the file system refuses, or an example is damaged
+ * Writes all examples to a new folder, whole or not at all. Pictures are in subfolders by the first two digits of the id.
+ * @returns the number of examples
+ * @throws XPromptError when the file system refuses, or an example is damaged
  */
 export async function exportExamples(
   library: ExampleLibrary,

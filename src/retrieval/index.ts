@@ -1,5 +1,5 @@
 /**
- * The example library and RAIE: examples that are found when they are needed, compiled and ready.
+ * The example library and RAIE: retrieval of compiled examples.
  *
  * @module x-prompt/retrieval
  */
@@ -7,7 +7,7 @@ export type { Added, AddOptions } from "./adding.ts";
 export { ClipFeatures } from "./clip-features.ts";
 export type { Facts, NewExample, StoredExample, Vectors } from "./example.ts";
 export { exportExamples } from "./export.ts";
-export type { Features, Space } from "./features.ts";
+export type { EmbeddingSpace, Features } from "./features.ts";
 export { ExampleLibrary, type OpenOptions, type Query } from "./library.ts";
 export { modelFeatures } from "./model-features.ts";
 export {

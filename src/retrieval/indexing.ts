@@ -1,17 +1,17 @@
-/** @file Keeping a library quick: joining what many small additions leave, and indexes once there is much to search. */
+/** @file Maintaining a library: compacting fragments, and indexes once it is large. */
 import { databases } from "./arrow.ts";
 import type { LibraryTable } from "./tables.ts";
 
-/** Rows from which vectors are indexed: fewer are compared one by one in no time. */
+/** Rows from which vectors are indexed: comparing fewer one by one is fast. */
 const INDEX_FROM = 20_000;
-/** Rows that may be added before the indexes are brought up to date. */
+/** New rows before the indexes are updated. */
 const MOST_UNINDEXED = 20_000;
-/** Pieces that may lie about before they are joined: one comes with every addition. */
-const MOST_PIECES = 32;
-/** Versions are kept for those who still read them. */
+/** Fragments before they are compacted; every addition makes one. */
+const MAX_FRAGMENTS = 32;
+/** How long old versions are kept for other readers. */
 const KEEP_MS = 3_600_000;
 
-/** Joins, indexes and tidies a table where it is worth the while, or `always`. */
+/** Compacts, indexes and cleans a table if it is due, or `always`. */
 export async function indexTable(table: LibraryTable, { always = false } = {}): Promise<void> {
   const rows = await table.count();
   for (const [column, width] of Object.entries(table.vectorWidths)) {
@@ -21,16 +21,17 @@ export async function indexTable(table: LibraryTable, { always = false } = {}): 
   const { fragmentStats } = await table.run((it) => it.stats());
   const unindexed = (column: string) =>
     table.run(async (it) => (await it.indexStats(`${column}_idx`))?.numUnindexedRows);
-  // What the index of words does not have yet is found by any word, in no order.
+  // Rows missing from the full-text index match any word, in no order.
   const wordless = table.fullText === undefined ? 0 : ((await unindexed(table.fullText)) ?? 0);
   const isBehind = wordless > 0 || ((await unindexed("id")) ?? rows) > MOST_UNINDEXED;
-  if (always || isBehind || fragmentStats.numFragments > MOST_PIECES)
+  if (always || isBehind || fragmentStats.numFragments > MAX_FRAGMENTS)
     await table.run((it) => it.optimize({ cleanupOlderThan: new Date(Date.now() - KEEP_MS) }));
 }
 
 /**
- * Cells, and in them a bit a number (RaBitQ, https://arxiv.org/abs/2405.12497); the best candidates are then compared
- * exactly. Product quantization takes seven times as long to build. Bits come in bytes: other widths are kept as they are.
+ * An inverted file with one bit per number (RaBitQ, https://arxiv.org/abs/2405.12497); the best candidates are then
+ * compared exactly. Product quantization takes seven times as long to build. Widths that are no multiple of 8 are stored
+ * unquantized.
  */
 async function indexVectors(table: LibraryTable, column: string, rows: number, width: number): Promise<void> {
   const there = await table.run((it) => it.listIndices());

@@ -1,53 +1,50 @@
 /**
- * @file The example library: pairs with their instructions, found again by what they show or say, and what models have
- * made of them. A LanceDB database in a folder, or on object storage. Many may read it while one writes.
+ * @file The example library: pairs with instructions, their embeddings, and their compiled blocks. It is a LanceDB database
+ * in a folder or on object storage. Many processes can read it while one writes.
  */
 import { mkdir, readdir } from "node:fs/promises";
 import { UsageError, XPromptError } from "../errors.ts";
 import { attempt } from "../runtime/files.ts";
 import { buildWith } from "../runtime/resources.ts";
-import type { AskingModel, ExampleRequest, ExampleSource, Retrieved } from "../xprompt/example-source.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import { PromptCache } from "../xprompt/prompt-cache.ts";
 import { type Added, Adding, type AddOptions } from "./adding.ts";
 import { attemptLance, databases, vectorOf } from "./arrow.ts";
 import { blockOf, rowOf } from "./blocks.ts";
 import { type Facts, isWhole, type NewExample, type StoredExample, type Vectors } from "./example.ts";
-import type { Features, Space } from "./features.ts";
+import type { EmbeddingSpace, Features } from "./features.ts";
 import { indexTable } from "./indexing.ts";
-import { Retriever } from "./raie.ts";
 import { type Found, factsOf, nearestOf, searchTables, type Weights } from "./search.ts";
 import { blockColumnNames, factNames, type LibraryTable, Tables } from "./tables.ts";
 import { lockWriter } from "./writer-lock.ts";
 
 export interface OpenOptions {
-  /** Make the library where there is none. Defaults to false. */
+  /** Create the library if it is missing. Defaults to false. */
   readonly create?: boolean;
-  /** How to reach object storage, as LanceDB has it: `endpoint`, `region`, `aws_access_key_id`, … Else from the environment. */
+  /** LanceDB's options of object storage: `endpoint`, `region`, `aws_access_key_id`, … Defaults to the environment. */
   readonly storageOptions?: Readonly<Record<string, string>>;
 }
 
 export interface Query {
   readonly instruction?: string;
-  /** Vectors of the query, where they are known: made by the features otherwise. */
+  /** Vectors of the query, if known; otherwise the features make them. */
   readonly vectors?: Vectors;
   /** Words to search the instructions for. Defaults to the instruction. */
   readonly words?: string;
-  /** Compare with every example instead of looking into the index: slower, and never wrong. Defaults to false. */
+  /** Compare with every example instead of using the index: exact, and slower. Defaults to false. */
   readonly exact?: boolean;
-  /** Which examples may be found; all by default. */
+  /** Which examples may be found. Defaults to all. */
   readonly accept?: (facts: Facts) => boolean;
 }
 
-/** Seconds after which a reader looks for what a writer has added. */
+/** Seconds after which a reader checks for new examples. */
 const FRESHNESS = 1;
 
 /** Bytes of compiled examples that a library keeps in memory. */
 const CACHED_BYTES = 64 * 2 ** 20;
 
-export class ExampleLibrary implements ExampleSource {
-  private readonly retriever = new Retriever(this);
-  private readonly recent = new PromptCache(CACHED_BYTES);
+export class ExampleLibrary {
+  private readonly cache = new PromptCache(CACHED_BYTES);
   private adding: Adding | undefined;
 
   private constructor(
@@ -60,7 +57,7 @@ export class ExampleLibrary implements ExampleSource {
   /**
    * Opens a library.
    * @param place a folder, or a URI of object storage: `s3://bucket/path`
-   * @throws XPromptError where there is none, something else, a damaged one, or the storage can not be reached
+   * @throws XPromptError when there is no library, it is damaged, or the storage cannot be reached
    */
   static async open(
     place: string,
@@ -85,21 +82,20 @@ export class ExampleLibrary implements ExampleSource {
     });
   }
 
-  /** Examples in the library. */
+  /** The number of examples. */
   async count(): Promise<number> {
     return (await this.tables.examples()).count();
   }
 
-  /** The spaces that there are vectors of, and the fingerprints of models that examples are compiled for. */
+  /** The spaces with vectors, and the fingerprints of the models that examples are compiled for. */
   kinds(): Promise<{ readonly spaces: string[]; readonly models: string[] }> {
     return this.tables.kinds();
   }
 
   /**
-   * Adds examples, each once: what is there already is left as it is. What a report or the result counts as added stays,
-   * whatever happens to this process.
-   * @param features make the vectors of examples that come without
-   * @throws XPromptError for an example that is wrong (unless `onRefused` takes it), or while another writes
+   * Adds examples that the library does not have. Examples that a report or the result counts as added are safely stored.
+   * @param features embed examples that come without vectors
+   * @throws XPromptError for a wrong example (without `onRefused`), or while another process writes
    */
   async add(
     examples: Iterable<NewExample> | AsyncIterable<NewExample>,
@@ -112,8 +108,8 @@ export class ExampleLibrary implements ExampleSource {
   }
 
   /**
-   * Makes the vectors that examples lack in a space: those of another model, or that an interrupted `add` left out.
-   * @returns how many
+   * Makes missing vectors of a space: for another model, or after an interrupted `add`.
+   * @returns the number of examples that were embedded
    */
   async embed(features: Features, options: Pick<AddOptions, "onProgress" | "signal"> = {}): Promise<number> {
     this.adding ??= new Adding(this.tables);
@@ -121,8 +117,8 @@ export class ExampleLibrary implements ExampleSource {
     return this.writing(() => adding.embedMissing(features, options));
   }
 
-  /** How many examples have no vectors in a space. */
-  async lacking(features: Space): Promise<number> {
+  /** The number of examples without vectors in a space. */
+  async lacking(features: EmbeddingSpace): Promise<number> {
     const vectors = await this.tables.vectors(features);
     return (await this.count()) - ((await vectors?.count()) ?? 0);
   }
@@ -143,8 +139,8 @@ export class ExampleLibrary implements ExampleSource {
 
   /**
    * An example with its pictures.
-   * @param id or its first digits, 6 at least, where they tell
-   * @throws XPromptError when there is none, several, or it is not what was added: nothing damaged is ever used
+   * @param id or at least 6 of its first digits, if they are unique
+   * @throws XPromptError when there is none, there are several, or it is damaged
    */
   async get(id: string): Promise<StoredExample> {
     const doing = `looking up example ${id.slice(0, 40)}`;
@@ -164,7 +160,7 @@ export class ExampleLibrary implements ExampleSource {
 
   /**
    * The k nearest examples, the nearest first.
-   * @throws UsageError for a query without anything to search by
+   * @throws UsageError for an empty query
    */
   async search(query: Query, features: Features | undefined, weights: Weights, k: number): Promise<Found[]> {
     if (!Number.isInteger(k) || k < 1 || k > 1000)
@@ -182,15 +178,15 @@ export class ExampleLibrary implements ExampleSource {
   }
 
   /**
-   * The examples whose instructions are nearest to that of another one, the nearest first: never itself, nor the same
-   * pictures twice, in whatever words (paper: training pairs for RAIE are built like this).
-   * @param accept which of the others may be taken; all by default
-   * @returns `count`, or as many as there are
-   * @throws XPromptError when it is not in the library, or has no vectors in this space
+   * The other examples whose instructions are nearest to that of an example, the nearest first. No pictures appear twice,
+   * not even with another instruction (paper: training pairs for RAIE are built like this).
+   * @param accept which examples may be taken. Defaults to all
+   * @returns `count` examples, or as many as there are
+   * @throws XPromptError when the example is not in the library, or has no vectors in this space
    */
   async nearestOthers(
     id: string,
-    space: Space,
+    space: EmbeddingSpace,
     count: number,
     accept: (facts: Facts) => boolean = () => true,
   ): Promise<Found[]> {
@@ -213,12 +209,7 @@ export class ExampleLibrary implements ExampleSource {
     });
   }
 
-  /** For `generate({ library })`: by the model's own features, and `defaultWeights`. A `Retriever` does it otherwise. */
-  retrieve(model: AskingModel, request: ExampleRequest): Promise<Retrieved> {
-    return this.retriever.retrieve(model, request);
-  }
-
-  /** Removes examples and all that was made of them. @returns how many there were */
+  /** Removes examples, their vectors and their blocks. @returns the number of examples removed */
   async remove(ids: readonly string[]): Promise<number> {
     return this.writing(async () => {
       const examples = await this.tables.examples();
@@ -230,12 +221,12 @@ export class ExampleLibrary implements ExampleSource {
     });
   }
 
-  /** What a model has compiled of examples, by id; none that is damaged. */
+  /** The examples that a model has compiled, by id, without damaged ones. */
   async prompts(fingerprint: string, ids: readonly string[]): Promise<Map<string, VisualPrompt>> {
     const found = new Map<string, VisualPrompt>();
     for (const id of ids) {
-      const recent = this.recent.get(`${fingerprint} ${id}`);
-      if (recent) found.set(id, recent);
+      const cached = this.cache.get(`${fingerprint} ${id}`);
+      if (cached) found.set(id, cached);
     }
     const others = ids.filter((id) => !found.has(id));
     if (others.length === 0) return found;
@@ -244,25 +235,25 @@ export class ExampleLibrary implements ExampleSource {
       const block = blockOf(row);
       if (!block) continue;
       const prompt = VisualPrompt.of(fingerprint, [block]);
-      this.recent.set(`${fingerprint} ${row.id as string}`, prompt);
+      this.cache.set(`${fingerprint} ${row.id as string}`, prompt);
       found.set(row.id as string, prompt);
     }
     return found;
   }
 
-  /** The ids that a model has compiled. */
+  /** The ids of the examples that a model has compiled. */
   async compiled(fingerprint: string): Promise<Set<string>> {
     return (await (await this.tables.blocks(fingerprint))?.ids()) ?? new Set();
   }
 
-  /** Keeps what a model has compiled, each of one example, in place of what there was of the same examples. */
+  /** Stores compiled examples by id, in place of earlier ones. */
   async keepPrompts(fingerprint: string, prompts: ReadonlyMap<string, VisualPrompt>): Promise<void> {
     await this.writing(async () => {
       const table = (await this.tables.blocks(fingerprint, true))!;
       const there = await table.rows([...prompts.keys()], ["id"]);
       await table.delete(there.map(({ id }) => id as string));
       await table.add([...prompts].map(([id, prompt]) => rowOf(id, prompt.blocks[0]!)));
-      for (const [id, prompt] of prompts) this.recent.set(`${fingerprint} ${id}`, prompt);
+      for (const [id, prompt] of prompts) this.cache.set(`${fingerprint} ${id}`, prompt);
     });
   }
 
@@ -271,7 +262,7 @@ export class ExampleLibrary implements ExampleSource {
     return [...(await (await this.tables.examples()).ids())];
   }
 
-  /** Every example, in parts, for going through them all. */
+  /** All examples, in batches. */
   async *examples(batch = 64): AsyncGenerator<StoredExample[]> {
     const examples = await this.tables.examples();
     const ids = [...(await examples.ids())];
@@ -279,12 +270,12 @@ export class ExampleLibrary implements ExampleSource {
       const part = ids.slice(from, from + batch);
       const rows = await examples.rows(part, [...factNames, "input", "output"]);
       const stored = new Map(rows.map((row) => [row.id, storedIn(row, `reading example ${row.id}`)]));
-      // One that another process has removed since is left out.
+      // An example that another process has removed since is left out.
       yield part.flatMap((id) => stored.get(id) ?? []);
     }
   }
 
-  /** Joins small pieces and brings indexes up to date; makes those that a large library needs. `add` does it by itself. */
+  /** Compacts tables, updates indexes, and creates those that a large library needs. `add` does so when it is due. */
   async optimize(): Promise<void> {
     await this.writing(async () => {
       const all: LibraryTable[] = [await this.tables.examples(), ...(await this.tables.derived())];
@@ -292,7 +283,7 @@ export class ExampleLibrary implements ExampleSource {
     });
   }
 
-  /** Closes the library's files or connections. Calling it again is fine; anything else afterwards is an XPromptError. */
+  /** Closes the library. Calling it again is fine; other calls afterwards are XPromptErrors. */
   close(): Promise<void> {
     return this.tables.close();
   }
@@ -312,7 +303,7 @@ export class ExampleLibrary implements ExampleSource {
   }
 }
 
-/** The example of a row. @throws XPromptError when it is not what was added: nothing damaged is ever used */
+/** The example of a row. @throws XPromptError when it is damaged */
 function storedIn(row: Record<string, unknown>, doing: string): StoredExample {
   const found = { ...factsOf(row), input: row.input as Uint8Array, output: row.output as Uint8Array };
   if (isWhole(found)) return found;
@@ -331,7 +322,7 @@ async function checkFolder(place: string, create: boolean, doing: string): Promi
     throw new XPromptError(
       `${doing}: expected an example library, got ${names ? "a folder without one" : "no such folder"} (make one with xprompt examples add --library ${place})`,
     );
-  // What an interrupted making leaves behind is no obstacle.
+  // Files of an interrupted creation are no obstacle.
   const others = names?.filter((name) => name !== "__manifest" && !/^\.?writer\.lock/.test(name)) ?? [];
   if (others.length > 0)
     throw new XPromptError(

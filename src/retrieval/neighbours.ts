@@ -1,7 +1,6 @@
 /**
- * @file Training contexts from a library: what is asked for is an example of it, what is shown its nearest neighbour.
- * So the paper pairs its editing data for RAIE: a model that is to be helped by what retrieval finds learns from what
- * retrieval finds.
+ * @file Training contexts from a library: the query is one of its examples, shown with its nearest neighbours. The paper
+ * pairs its editing data for RAIE in this way, so that a model learns from the examples that retrieval will find.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -15,32 +14,32 @@ import { type ContextShape, isHeldOut, type LoadedPair, type PairContext } from 
 import { XPrompt } from "../xprompt/model.ts";
 import { ClipFeatures } from "./clip-features.ts";
 import type { Facts } from "./example.ts";
-import type { Features, Space } from "./features.ts";
+import type { EmbeddingSpace, Features } from "./features.ts";
 import { ExampleLibrary } from "./library.ts";
 import { modelFeatures } from "./model-features.ts";
 
 export const librarySettings = z.strictObject({
   /** Folder or URI of the library. */
   library: z.string().min(1),
-  /** Model by whose own features instructions are near to each other. */
+  /** Model whose embeddings of instructions give the distances. */
   model: z.string().min(1).default("nano"),
-  /** Folder of a CLIP whose features say it instead, as in the paper. */
+  /** Folder of a CLIP to use instead, as in the paper. */
   clip: z.string().min(1).optional(),
 });
 export type LibrarySettings = z.input<typeof librarySettings>;
 
-/** A library all of whose examples have vectors of a space. */
+/** A library whose examples all have vectors of a space. */
 export interface NeighbourLibrary {
   readonly library: string;
-  readonly space: Space;
+  readonly space: EmbeddingSpace;
 }
 
-/** Whether a path is of a library rather than of a data set. */
+/** Whether a path is a library, not a data set. */
 export const isLibrary = (path: string): boolean =>
   path.startsWith("s3://") || existsSync(join(path, "examples.lance"));
 
 /**
- * Makes the vectors that a library's examples lack.
+ * Makes missing vectors of a library.
  * @throws XPromptError when there is no such library, model or CLIP
  */
 export async function prepareNeighbours(settings: LibrarySettings): Promise<NeighbourLibrary> {
@@ -71,29 +70,29 @@ export async function prepareNeighbours(settings: LibrarySettings): Promise<Neig
 export interface NeighbourOptions {
   /** Order of the examples. */
   readonly seed: number;
-  /** Share of the pictures that is kept out of training, by a hash of them. */
+  /** Share of the pictures that is held out of training, by a hash of them. */
   readonly heldOut: number;
-  /** What is asked for; what is shown is always of the part that trains. */
+  /** The part of the queries; shown examples are always of the training part. */
   readonly part: "train" | "heldOut";
 }
 
-/** The contexts of a library, as `PairSource` has those of a data set. */
+/** Contexts from a library, as `PairSource` makes them from a data set. */
 export class NeighbourSource {
-  /** Identifies the library's examples, and the order in which they are asked for. */
+  /** Identifies the library's examples and the order of the queries. */
   readonly digest: string;
   private epoch: { readonly number: number; readonly ids: readonly string[] } | undefined;
 
   private constructor(
     private readonly library: ExampleLibrary,
-    private readonly space: Space,
+    private readonly space: EmbeddingSpace,
     private readonly options: NeighbourOptions,
-    /** Ids of what is asked for. */
+    /** Ids of the queries. */
     private readonly ids: readonly string[],
   ) {
     this.digest = sha256(JSON.stringify([options, ids])).slice(0, 16);
   }
 
-  /** @throws XPromptError when nothing of the part asked for is in the library */
+  /** @throws XPromptError when the library has no example of the part */
   static async open({ library: place, space }: NeighbourLibrary, options: NeighbourOptions) {
     const library = await ExampleLibrary.open(place);
     const { heldOut, part } = options;
@@ -111,9 +110,8 @@ export class NeighbourSource {
 
   /**
    * Context number `n`, a pure function of the library, the settings and `n`: an example as the first TODO part, its
-   * nearest neighbours as examples, and as further TODO parts those that come next. Never the same pictures twice,
-   * save where there are no others.
-   * @throws XPromptError when an example has no neighbour at all
+   * nearest neighbours as examples, and the next ones as further TODO parts. Pictures repeat only if there are no others.
+   * @throws XPromptError when an example has no neighbour
    */
   async context(n: number, { examples, todos, size }: ContextShape): Promise<PairContext> {
     const anchor = this.at(n);
@@ -141,7 +139,7 @@ export class NeighbourSource {
     };
   }
 
-  /** The example at place `n` of the endless order: every epoch has each once. */
+  /** The example at position `n` of the endless order: every epoch has each once. */
   private at(n: number): string {
     const number = Math.floor(n / this.ids.length);
     if (this.epoch?.number !== number)

@@ -1,4 +1,4 @@
-/** @file RAIE: the examples of a library that are nearest to a request, compiled for the model that will use them. */
+/** @file RAIE: retrieves the examples of a library nearest to a request, compiled for the model. */
 import { UsageError, XPromptError } from "../errors.ts";
 import type { AskingModel, ExampleRequest, ExampleSource, Retrieved } from "../xprompt/example-source.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
@@ -7,11 +7,11 @@ import type { ExampleLibrary } from "./library.ts";
 import { type ModelFeatures, modelFeatures } from "./model-features.ts";
 import type { Weights } from "./search.ts";
 
-/** Instructions decide (paper); of those that say the same, the picture most like the one to change. */
+/** Instructions decide (paper); among equal ones, the input picture. */
 export const defaultWeights: Weights = { text: 1, image: 0.1, words: 0 };
 
-/** Examples without vectors of the space asked for that are given them in passing. */
-const MOST_IN_PASSING = 500;
+/** The most examples that `retrieve` embeds on demand. */
+const MAX_ON_DEMAND = 500;
 
 export interface RetrieverOptions {
   /** Defaults to the features of the model that generates. */
@@ -20,7 +20,7 @@ export interface RetrieverOptions {
   readonly weights?: Weights;
 }
 
-/** A library, looked through in one way. */
+/** Searches a library with given features and weights. */
 export class Retriever implements ExampleSource {
   private own: { readonly model: AskingModel; readonly features: ModelFeatures } | undefined;
   private readonly ready = new Set<string>();
@@ -35,7 +35,7 @@ export class Retriever implements ExampleSource {
     const { weights = defaultWeights } = this.options;
     if (instruction.trim() === "" && !input)
       throw new UsageError(
-        "looking for an example: expected an instruction or an input picture, got neither",
+        "searching for an example: expected an instruction or an input picture, got neither",
       );
     const own = this.featuresOf(model);
     const features = this.options.features ?? own;
@@ -66,23 +66,23 @@ export class Retriever implements ExampleSource {
     return this.own.features;
   }
 
-  /** Makes sure that the library has vectors of this space. */
+  /** Embeds the examples that lack vectors of this space. */
   private async prepare(features: Features, signal?: AbortSignal): Promise<void> {
     if (this.ready.has(features.space)) return;
     const lacking = await this.library.lacking(features);
     const count = await this.library.count();
-    if (lacking > MOST_IN_PASSING && lacking === count)
+    if (lacking > MAX_ON_DEMAND && lacking === count)
       throw new XPromptError(
-        `looking for an example: expected vectors of ${features.space}, got ${lacking} examples without (make them with xprompt examples compile --library ${this.library.place})`,
+        `searching for an example: expected vectors of ${features.space}, got ${lacking} examples without (make them with xprompt examples compile --library ${this.library.place})`,
       );
-    if (lacking > 0 && lacking <= MOST_IN_PASSING) await this.library.embed(features, { signal });
+    if (lacking > 0 && lacking <= MAX_ON_DEMAND) await this.library.embed(features, { signal });
     this.ready.add(features.space);
   }
 }
 
 /**
- * Blocks of examples, those kept or made now and kept. Where the library can not be written to, they are made all the
- * same.
+ * Compiled examples: those in the library, and new ones, which are stored there. A library that cannot be written to is no
+ * error.
  */
 export async function compileExamples(
   library: ExampleLibrary,

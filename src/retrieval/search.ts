@@ -1,8 +1,8 @@
 /**
- * @file Finding examples: by the likeness of instructions, of pictures, by words, or a weighted mix of them.
+ * @file Searching examples by similar instructions, similar pictures, common words, or a weighted mean of them.
  *
- * Each way gives its nearest candidates; the mix is then computed in full for all of them. Similarities are at most 1:
- * cosines of texts and pictures, and s / (1 + s) of the score s that full-text search (BM25) gives.
+ * Each search gives its nearest candidates; the weighted mean is then computed for all of them. Similarities are at most
+ * 1: cosines of texts and pictures, and s / (1 + s) of the score s of full-text search (BM25).
  */
 import { UsageError } from "../errors.ts";
 import { vectorOf } from "./arrow.ts";
@@ -10,13 +10,13 @@ import type { Facts, Vectors } from "./example.ts";
 import { dot } from "./features.ts";
 import { factNames, type LibraryTable } from "./tables.ts";
 
-/** How much each likeness counts; 0 leaves it out. */
+/** Weights of the similarities; 0 leaves one out. */
 export interface Weights {
-  /** Of instructions, by features. */
+  /** Of instructions: the cosine of their embeddings. */
   readonly text: number;
-  /** Of the pictures to change, by features. */
+  /** Of the input pictures: the cosine of their embeddings. */
   readonly image: number;
-  /** Of instructions, by the words they share. */
+  /** Of instructions: common words. */
   readonly words: number;
 }
 
@@ -25,11 +25,11 @@ export interface Found extends Facts {
   readonly similarity: number;
   /** 1 − similarity. */
   readonly distance: number;
-  /** Similarity in each way that counted. */
+  /** The similarities with a weight above 0. */
   readonly parts: Partial<Record<keyof Weights, number>>;
 }
 
-/** What to be near to. */
+/** The query. */
 export interface Near extends Vectors {
   readonly words?: string;
 }
@@ -40,13 +40,13 @@ interface Candidate {
   readonly image?: Float32Array;
 }
 
-/** Candidates of each way beyond those asked for. */
+/** Additional candidates of each search. */
 const MORE = 32;
-/** Partitions of an index that are looked through, and candidates for each result whose exact distance is taken. */
+/** Partitions of an index to search, and candidates per result to compare exactly. */
 const PROBES = 40;
 const REFINE = 12;
 
-/** @internal @returns the k nearest, the nearest first; equally near ones in order of their ids */
+/** @internal @returns the k nearest, the nearest first; equal ones by id */
 export async function searchTables(
   examples: LibraryTable,
   vectors: LibraryTable | undefined,
@@ -69,18 +69,18 @@ export async function searchTables(
     for (const { facts, score } of rows) scores.set(facts.id, score / (1 + score));
     return rows;
   });
-  // What a search by vectors finds knows its vectors; what words find does not yet.
+  // Candidates of vector searches have their vectors; those of full-text search lack them.
   for (const candidate of (await Promise.all(searches)).reverse().flat())
     candidates.set(candidate.facts.id, candidate);
   if (vectors) await addVectors(vectors, candidates, used);
   const total = used.reduce((sum, way) => sum + weights[way], 0);
   const found = [...candidates.values()].map(({ facts, text, image }): Found => {
     const own = { text, image };
-    const likeness = (way: keyof Weights): number => {
+    const similarityBy = (way: keyof Weights): number => {
       if (way === "words") return scores.get(facts.id) ?? 0;
       return own[way] ? dot(own[way], near[way]!) : 0;
     };
-    const parts = Object.fromEntries(used.map((way) => [way, likeness(way)]));
+    const parts = Object.fromEntries(used.map((way) => [way, similarityBy(way)]));
     const similarity = used.reduce((sum, way) => sum + weights[way] * parts[way]!, 0) / total;
     return { ...facts, similarity, distance: Math.max(0, 1 - similarity), parts };
   });
@@ -89,9 +89,9 @@ export async function searchTables(
 }
 
 /**
- * The nearest of those that `keep` leaves, looked for among ever more.
- * @param among finds so many of the nearest
- * @returns `count`, or as many as `keep` leaves of all `total`
+ * The nearest examples that pass `keep`, searched among ever more.
+ * @param among searches a number of the nearest
+ * @returns `count` examples, or as many of all `total` as pass
  */
 export async function nearestOf(
   among: (k: number) => Promise<Found[]>,
@@ -140,7 +140,7 @@ async function byWords(
   return rows.map((row) => ({ facts: factsOf(row), score: row._score as number }));
 }
 
-/** Vectors of candidates that were found by their words. */
+/** Adds the vectors of candidates of full-text search. */
 async function addVectors(
   vectors: LibraryTable,
   candidates: Map<string, Candidate>,

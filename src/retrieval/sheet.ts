@@ -1,11 +1,11 @@
-/** @file Examples to be looked at. */
+/** @file Contact sheets of examples. */
 import { contactSheet, type Image, loadImage } from "../image/index.ts";
 import type { StoredExample } from "./example.ts";
 
 /** Edge of a picture on a sheet, in pixels. */
 const EDGE = 192;
 
-/** A contact sheet: an example a row, with its distance where it was found; the query's picture above. */
+/** A contact sheet with one example per row, with its distance in a search, and the query's picture above. */
 export async function exampleSheet(
   examples: readonly (StoredExample & { readonly distance?: number })[],
   query: { readonly instruction?: string; readonly input?: string } = {},
@@ -18,6 +18,6 @@ export async function exampleSheet(
     })),
   );
   const asked =
-    query.input === undefined ? [] : [{ label: "asked", cells: [{ image: await shown(query.input) }] }];
+    query.input === undefined ? [] : [{ label: "query", cells: [{ image: await shown(query.input) }] }];
   return contactSheet([...asked, ...rows], { title: query.instruction, columnTitles: ["before", "after"] });
 }

@@ -4,11 +4,11 @@
  * | table | one row |
  * |---|---|
  * | `examples` | an example: its facts and pictures |
- * | `vectors-SPACE` | an example's facts and its place in one space of features |
- * | `blocks-FINGERPRINT` | an example as one model has compiled it |
+ * | `vectors-SPACE` | an example's facts and its vectors in one embedding space |
+ * | `blocks-FINGERPRINT` | an example compiled by one model |
  *
- * Every row begins with the example's id. What is in `examples` is in the library; the others hold what can be made
- * of it again. Rows are only ever added or deleted, and LanceDB puts every change in place whole.
+ * Every row begins with the example's id. The table `examples` defines the library; the others can be made again from it.
+ * Rows are added or deleted, never changed, and LanceDB commits every change atomically.
  */
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
@@ -21,12 +21,12 @@ import {
   schemaOf,
   tableOf,
 } from "./arrow.ts";
-import type { Space } from "./features.ts";
+import type { EmbeddingSpace } from "./features.ts";
 
 const FORMAT = "xprompt-examples";
 const VERSION = "1";
 
-/** Names of the columns that say something of an example. */
+/** Names of the columns of an example without its pictures. */
 export const factNames = ["id", "pictures", "instruction", "subtask", "source", "licence"] as const;
 
 const facts = Object.fromEntries(factNames.map((name) => [name, "text"])) as ColumnKinds;
@@ -46,11 +46,11 @@ export const blockColumnNames = Object.keys(blockColumns);
 const metadataSchema = z.object({ format: z.literal(FORMAT), version: z.literal(VERSION) });
 
 interface OpenOptions {
-  /** What is being done, for errors. */
+  /** The operation, for errors. */
   readonly doing: string;
-  /** Whether a table is made where there is none. */
+  /** Whether to create a missing table. */
   readonly create: boolean;
-  /** The column whose words are indexed. */
+  /** The column with a full-text index. */
   readonly fullText?: string;
 }
 
@@ -60,11 +60,11 @@ export class LibraryTable {
     readonly table: Lance.Table,
     private readonly columns: ColumnKinds,
     private readonly doing: string,
-    /** The column whose words are indexed, if there is one. */
+    /** The column with a full-text index, if any. */
     readonly fullText?: string,
   ) {}
 
-  /** Opens a table; makes it where there is none, if told to. */
+  /** Opens a table; with `create`, creates a missing one. */
   static async open(
     connection: Lance.Connection,
     name: string,
@@ -88,7 +88,7 @@ export class LibraryTable {
     return found;
   }
 
-  /** Its columns of vectors, and their widths. */
+  /** The widths of its vector columns. */
   get vectorWidths(): Readonly<Record<string, number>> {
     const widths = Object.entries(this.columns).flatMap(([name, kind]) =>
       typeof kind === "object" ? [[name, kind.vector] as const] : [],
@@ -134,7 +134,7 @@ export class LibraryTable {
     if (ids.length > 0) await this.run((table) => table.delete(among(ids)));
   }
 
-  /** Runs something on the table; what fails is told as a failure of the library. */
+  /** Runs an operation on the table; its errors become errors of the library. */
   async run<T>(work: (table: Lance.Table) => Promise<T>): Promise<T> {
     return attemptLance(this.doing, () => work(this.table));
   }
@@ -150,7 +150,7 @@ export class LibraryTable {
   }
 }
 
-/** A condition for rows of these ids; ids are hexadecimal digits, so nothing needs to be escaped. */
+/** A condition for rows with these ids, which are hexadecimal digits and need no escaping. */
 function among(ids: readonly string[]): string {
   const wrong = ids.find((id) => !/^[0-9a-f]+$/.test(id));
   if (wrong !== undefined)
@@ -173,7 +173,7 @@ export class Tables {
     private readonly doing: string,
   ) {}
 
-  /** The examples. @throws XPromptError where there are none and none are to be made */
+  /** The examples. @throws XPromptError when the table is missing and `create` is false */
   async examples(create = false): Promise<LibraryTable> {
     const found = await this.open("examples", exampleColumns, create, "instruction");
     if (found) return found;
@@ -182,7 +182,10 @@ export class Tables {
     );
   }
 
-  async vectors({ space, textWidth, imageWidth }: Space, create = false): Promise<LibraryTable | undefined> {
+  async vectors(
+    { space, textWidth, imageWidth }: EmbeddingSpace,
+    create = false,
+  ): Promise<LibraryTable | undefined> {
     if (!/^[\w.-]+$/.test(space)) throw new RangeError(`features: expected a plain name, got ${space}`);
     const columns = { ...facts, text: { vector: textWidth }, image: { vector: imageWidth } };
     return this.open(`${VECTORS}${space}`, columns, create);
@@ -192,7 +195,7 @@ export class Tables {
     return this.open(`${BLOCKS}${fingerprint}`, blockColumns, create);
   }
 
-  /** Everything that was made of the examples: vectors, then blocks. */
+  /** The tables derived from the examples: vectors, then blocks. */
   async derived(): Promise<LibraryTable[]> {
     const names = await this.names();
     const tables: LibraryTable[] = [];
@@ -205,7 +208,7 @@ export class Tables {
     return tables;
   }
 
-  /** The spaces that there are vectors of, and the models that there are blocks of. */
+  /** The spaces with vectors, and the fingerprints of models with blocks. */
   async kinds(): Promise<{ readonly spaces: string[]; readonly models: string[] }> {
     const names = await this.names();
     const after = (prefix: string) =>
@@ -221,10 +224,15 @@ export class Tables {
     this.connection.close();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   private requireOpen(): void {
     if (!this.isClosed) return;
     throw new XPromptError(
       `${this.doing}: expected an open library, got one that was closed (open it again)`,
+      { code: "ERR_RELEASED" },
     );
   }
 

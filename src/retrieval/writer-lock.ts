@@ -6,7 +6,7 @@ import { takeLock } from "../runtime/lock.ts";
 /**
  * Takes the writer's lock of a library folder, `writer.lock`.
  * @returns a function that releases it
- * @throws XPromptError when another process, or another part of this one, holds it
+ * @throws XPromptError when another process, or this one, holds it
  */
 export async function lockWriter(folder: string): Promise<() => Promise<void>> {
   const doing = `writing to the library ${folder}`;
@@ -14,7 +14,8 @@ export async function lockWriter(folder: string): Promise<() => Promise<void>> {
     doing,
     busy: (holder) =>
       new XPromptError(
-        `${doing}: expected one writer at a time, got ${holder} at it (wait until it has ended)`,
+        `${doing}: expected one writer at a time, got ${holder} writing (wait until it has ended)`,
+        { code: "ERR_LOCKED" },
       ),
   });
 }

@@ -1,9 +1,9 @@
 /**
  * @file Files and folders that appear whole or not at all, and reading with clear errors.
  *
- * What is written goes to a temporary beside its target (`temporary.ts`), is flushed to the disk and renamed into
- * place, so that a `kill -9`, a full disk or a power cut leaves the old version or the new one, never half of one.
- * What a killed process left behind is cleaned up the first time another process writes in the same directory.
+ * Data goes to a temporary beside its target (`temporary.ts`), is flushed to the disk and renamed into place, so that a
+ * `kill -9`, a full disk or a power cut leaves the old version or the new one, never half of one. The first write of a
+ * process in a directory removes the temporaries of killed processes.
  */
 import { createHash } from "node:crypto";
 import { createReadStream, type Stats } from "node:fs";
@@ -24,11 +24,11 @@ import type { z } from "zod";
 import { messageOf, XPromptError } from "../errors.ts";
 import { asideOf, recoverOnce, temporaryFor } from "./temporary.ts";
 
-/** What a file is made of: everything at once, or piece by piece so that it need not fit in memory. */
+/** The content of a file: all of it, or chunk by chunk so that it need not fit in memory. */
 export type FileContent = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 export interface WriteOptions {
-  /** Stops the writing; nothing is left behind, and the signal's reason is thrown. */
+  /** Stops writing: nothing stays behind, and the signal's reason is thrown. */
   signal?: AbortSignal;
 }
 
@@ -39,8 +39,8 @@ export interface FileToWrite {
 }
 
 /**
- * Writes a file so that `path` holds its former content or all of the new one, at any moment.
- * @throws XPromptError where the file system refuses; what `data` itself throws passes unchanged.
+ * Writes a file so that `path` holds the old content or all of the new one at any moment.
+ * @throws XPromptError when the file system refuses; errors of `data` pass unchanged
  */
 export async function writeFileAtomic(
   path: string,
@@ -51,8 +51,8 @@ export async function writeFileAtomic(
 }
 
 /**
- * Writes several files, all or none: only when each is whole on the disk do they take their names, one after another.
- * @throws XPromptError where the file system refuses; what a file's `data` throws passes unchanged.
+ * Writes several files, all or none: they are renamed into place once all are complete on the disk.
+ * @throws XPromptError when the file system refuses; errors of a file's `data` pass unchanged
  */
 export async function writeFilesAtomic(
   files: readonly FileToWrite[],
@@ -71,14 +71,14 @@ export async function writeFilesAtomic(
     await syncDirectory(directory);
 }
 
-/** A file that is whole on the disk, and not yet in its place. */
+/** A file that is complete on the disk under a temporary name. */
 interface StagedFile {
   readonly doing: string;
   readonly temporary: string;
   readonly target: string;
 }
 
-/** Writes a temporary; it is in `staged` from the moment it exists. */
+/** Writes a temporary, and adds it to `staged` as soon as it exists. */
 async function stage({ path, data }: FileToWrite, staged: StagedFile[], signal?: AbortSignal): Promise<void> {
   const doing = `writing ${path}`;
   const target = await resolveTarget(path);
@@ -101,11 +101,11 @@ async function stage({ path, data }: FileToWrite, staged: StagedFile[], signal?:
 }
 
 /**
- * Makes a folder so that `path` is the former folder or the whole new one, at any moment: `build` fills a temporary
+ * Writes a folder so that `path` is the old folder or the complete new one at any moment: `build` fills a temporary
  * folder, which is then renamed into place. After a kill between the two renames of a replacement, `recoverDirectory`
- * (called by the next write, and by those who look for such folders) moves the former one back.
- * @param options `replace`: whether a folder that has anything in it may give way; refused unless told.
- * @throws XPromptError where the file system refuses; what `build` itself throws passes unchanged.
+ * moves the old one back; the next write calls it, and so does everything that looks for such folders.
+ * @param options `replace`: whether to replace a folder that is not empty. Defaults to false
+ * @throws XPromptError when the file system refuses; errors of `build` pass unchanged
  */
 export async function writeFolderAtomic(
   path: string,
@@ -117,14 +117,17 @@ export async function writeFolderAtomic(
   await recoverOnce(dirname(target));
   const former = await statOrNothing(doing, target);
   if (former && !former.isDirectory()) {
-    throw new XPromptError(`${doing}: expected no file there, got one (choose another path)`);
+    throw new XPromptError(`${doing}: expected no file there, got one (choose another path)`, {
+      code: "ERR_FILE",
+    });
   }
   if (former && !options.replace && (await attempt(doing, target, () => readdir(target))).length > 0) {
     throw new XPromptError(
       `${doing}: expected an empty or no folder, got one with files (choose another path)`,
+      { code: "ERR_FILE" },
     );
   }
-  await statOrNothing(doing, asideOf(target)); // a name that is too long is refused before the work
+  await statOrNothing(doing, asideOf(target)); // refuses a name that is too long before the work
   const temporary = temporaryFor(target);
   await attempt(doing, target, () => mkdir(temporary));
   try {
@@ -138,8 +141,8 @@ export async function writeFolderAtomic(
 }
 
 /**
- * Moves a folder that is ready to its name, on the same disk, over an older one if there is one: `path` is the one or
- * the other, whole, at any moment.
+ * Moves a complete folder to its name on the same disk and replaces an older one: `path` is the old or the new folder at
+ * any moment.
  */
 export async function placeFolder(ready: string, path: string): Promise<void> {
   const doing = `writing folder ${path}`;
@@ -149,7 +152,7 @@ export async function placeFolder(ready: string, path: string): Promise<void> {
   await attempt(doing, target, () => swapFolder(ready, target, former !== undefined));
 }
 
-/** Renames `fresh` to `target`; the folder that was there is set aside first, and back again if that fails. */
+/** Renames `fresh` to `target`. The old folder is set aside first, and moved back on failure. */
 async function swapFolder(fresh: string, target: string, exists: boolean, tries = 3): Promise<void> {
   const former = asideOf(target);
   if (exists) await rename(target, former);
@@ -161,25 +164,25 @@ async function swapFolder(fresh: string, target: string, exists: boolean, tries 
       () => false,
       () => true,
     );
-    // A recovery on another host took it for lost, and moved it back in between.
+    // A recovery on another host has moved the old folder back in the meantime.
     if (isBack && tries > 1) return swapFolder(fresh, target, true, tries - 1);
     throw error;
   }
   await syncDirectory(dirname(target));
   if (!exists) return;
-  const rubbish = temporaryFor(target); // an `.old` is whole as long as it bears that name
+  const rubbish = temporaryFor(target); // a folder named `.old` must be complete
   await rename(former, rubbish);
   await rm(rubbish, { recursive: true, force: true });
 }
 
-/** Looks a file up. Opening a pipe would wait for a writer for ever, so this comes before. @throws XPromptError for no regular file */
+/** Checks that `path` is a regular file: opening a pipe would block for ever. @throws XPromptError when it is not */
 async function statFile(path: string, doing: string): Promise<Stats> {
   const found = await attempt(doing, path, () => stat(path));
   if (!found.isFile()) throw notAFile(doing, found, "give the path of a file");
   return found;
 }
 
-/** Opens a file for reading. @throws XPromptError when it is missing, unreadable, or no regular file */
+/** Opens a file for reading. @throws XPromptError when it is missing, unreadable, or not a regular file */
 export async function openFile(path: string, doing: string): Promise<FileHandle> {
   await statFile(path, doing);
   return attempt(doing, path, () => open(path, "r"));
@@ -187,7 +190,8 @@ export async function openFile(path: string, doing: string): Promise<FileHandle>
 
 /**
  * The bytes of a file. `what` names its role in errors ("image", "model config").
- * @throws XPromptError when it is missing, unreadable, no regular file, or larger than `maxBytes` (1 GiB unless told).
+ * @param options `maxBytes`: defaults to 1 GiB
+ * @throws XPromptError when it is missing, unreadable, not a regular file, or larger than `maxBytes`
  */
 export async function readFileChecked(path: string, what: string, maxBytes = 2 ** 30): Promise<Buffer> {
   const doing = `reading ${what} ${path}`;
@@ -202,7 +206,7 @@ export async function readFileChecked(path: string, what: string, maxBytes = 2 *
 
 /**
  * A JSON file that follows `schema`.
- * @throws XPromptError as `readFileChecked`, or when it is no JSON, or says what the schema does not allow.
+ * @throws XPromptError as `readFileChecked`, or when it is not JSON, or does not match the schema
  */
 export async function readJson<S extends z.ZodType>(
   path: string,
@@ -221,7 +225,7 @@ export async function readJson<S extends z.ZodType>(
   return checkJson(value, schema, `reading ${what} ${path}`);
 }
 
-/** A value from outside, as `schema` has it. @throws XPromptError with the first thing that the schema does not allow */
+/** Parses a value from outside with `schema`. @throws XPromptError with the first mismatch */
 export function checkJson<S extends z.ZodType>(value: unknown, schema: S, doing: string): z.infer<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
@@ -230,7 +234,7 @@ export function checkJson<S extends z.ZodType>(value: unknown, schema: S, doing:
   throw new XPromptError(`${doing}: ${at}${message} (correct the file, or give another)`);
 }
 
-/** SHA-256 in lower case hexadecimal digits. */
+/** SHA-256 in lower-case hexadecimal digits. */
 export function sha256(data: string | Uint8Array): string {
   return createHash("sha256").update(data).digest("hex");
 }
@@ -246,18 +250,19 @@ export async function sha256File(path: string, what: string): Promise<string> {
   return hash.digest("hex");
 }
 
-/** Runs file operations; what the system refuses becomes an XPromptError, anything else passes unchanged. */
+/** Runs file operations; errors of the system become XPromptErrors, others pass unchanged. */
 export async function attempt<T>(doing: string, path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     const { code, syscall } = error as NodeJS.ErrnoException;
     if (code === undefined || syscall === undefined) throw error;
-    throw new XPromptError(`${doing}: ${explain(code, path) ?? messageOf(error)}`, { cause: error });
+    const reason = explain(code, path) ?? messageOf(error);
+    throw new XPromptError(`${doing}: ${reason}`, { code: "ERR_FILE", cause: error });
   }
 }
 
-/** What a refusal of the file system means to the user, and what to do about it. */
+/** What a system error means to the user, and what to do about it. */
 function explain(code: string, path: string): string | undefined {
   const known: Record<string, string> = {
     ENOENT: `expected it to exist, got no such file, or no folder ${dirname(path)} (check the path)`,
@@ -279,14 +284,15 @@ function explain(code: string, path: string): string | undefined {
 function notAFile(doing: string, found: Stats, advice: string): XPromptError {
   return new XPromptError(
     `${doing}: expected a file, got ${found.isDirectory() ? "a folder" : "a device or pipe"} (${advice})`,
+    { code: "ERR_FILE" },
   );
 }
 
-/** Where `path` really leads: a symbolic link stays a link, what it points to is replaced, or made. */
+/** The target of `path`: a symbolic link stays, and the file it points to is written. */
 export async function resolveTarget(path: string): Promise<string> {
   const found = await realpath(path).catch(() => undefined);
   if (found !== undefined) return found;
-  // The end of a chain of links that leads to nothing yet; a loop of links ends as it began.
+  // Follow links to a file that does not exist yet; a loop of links returns `path`.
   let target = resolve(path);
   for (let links = 0; links < 40; links++) {
     const next = await readlink(target).catch(() => undefined);
@@ -312,7 +318,7 @@ function chunksOf(data: FileContent): Iterable<Uint8Array> | AsyncIterable<Uint8
   return data instanceof Uint8Array ? [data] : data;
 }
 
-/** Writes all of `bytes`: one call writes at most 2 GiB, and may write less than it was given. */
+/** Writes all of `bytes`: one call writes at most 2 GiB, and may write less than requested. */
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length; ) {
     const { bytesWritten } = await handle.write(bytes, at, Math.min(bytes.length - at, 2 ** 30));
@@ -330,7 +336,7 @@ async function syncTree(folder: string): Promise<void> {
   await syncDirectory(folder);
 }
 
-/** Flushes a directory's entries to the disk: renames in it survive a power cut. Windows does this by itself. */
+/** Flushes a directory's entries to the disk: renames in it survive a power cut. Windows does this itself. */
 async function syncDirectory(directory: string): Promise<void> {
   if (process.platform !== "win32") await sync(directory);
 }

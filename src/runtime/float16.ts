@@ -27,7 +27,7 @@ export function bfloat16ToFloat32(bits: Uint16Array): Float32Array<ArrayBuffer> 
   return result;
 }
 
-/** 32-bit floats → F16 bit patterns; beyond the largest by half a step or more becomes infinity. */
+/** 32-bit floats → F16 bit patterns; numbers beyond the largest by half a step or more become infinity. */
 export function float32ToFloat16(values: Float32Array): Uint16Array<ArrayBuffer> {
   const bits = bitsOf(values);
   const result = new Uint16Array(bits.length);
@@ -42,7 +42,7 @@ export function float32ToBfloat16(values: Float32Array): Uint16Array<ArrayBuffer
   for (let i = 0; i < bits.length; i++) {
     const single = bits[i]!;
     const nan = (single & 0x7fffffff) > 0x7f800000;
-    // Adding just under a half, and one more where the last kept bit is odd, carries into it exactly when due.
+    // Adding just under a half, and one more where the last kept bit is odd, rounds to nearest, ties to even.
     result[i] = nan ? (single >>> 16) | 0x40 : (single + 0x7fff + ((single >>> 16) & 1)) >>> 16;
   }
   return result;
@@ -52,7 +52,7 @@ function bitsOf(values: Float32Array): Uint32Array {
   return new Uint32Array(values.buffer, values.byteOffset, values.length);
 }
 
-/** The 32-bit pattern of each F16 pattern, made when first needed (256 KiB). */
+/** The 32-bit pattern of each F16 pattern, computed on first use (256 KiB). */
 let widened: Uint32Array | undefined;
 
 function widenHalf(half: number): number {
@@ -76,7 +76,7 @@ function narrowToHalf(single: number): number {
   return shift > 24 ? sign : sign | roundShift((magnitude & 0x7fffff) | 0x800000, shift);
 }
 
-/** value / 2^shift, rounded to the nearest integer, ties to even. A carry into the exponent is what is wanted. */
+/** value / 2^shift, rounded to the nearest integer, ties to even. A carry into the exponent is correct. */
 function roundShift(value: number, shift: number): number {
   const kept = value >>> shift;
   return (value + (1 << (shift - 1)) - 1 + (kept & 1)) >>> shift;

@@ -1,4 +1,4 @@
-/** @file Lock files: one process at a time; the lock of a process that is gone is taken over. */
+/** @file Lock files: one process at a time. The lock of a process that has ended is taken over. */
 import { randomBytes } from "node:crypto";
 import { link, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -10,9 +10,9 @@ import { isRunning, recoverOnce, temporaryFor } from "./temporary.ts";
 /** Lock files that this process holds. */
 const own = new Set<string>();
 
-/** What taking a lock means to the user. */
+/** The messages of a lock. */
 export interface Locking {
-  /** What is being done, for errors of the file system. */
+  /** The operation, for errors of the file system. */
   readonly doing: string;
   /** The error when `holder` has the lock. */
   busy(holder: string): XPromptError;
@@ -20,8 +20,8 @@ export interface Locking {
 
 /**
  * Takes a lock: a file at `path` whose content names the holder, `<pid> <host name> <random>`.
- * @returns a function that releases it; calling it twice is fine
- * @throws XPromptError `busy` when a running process, another part of this one, or one of another host holds it
+ * @returns a function that releases it; calling it again is fine
+ * @throws XPromptError `busy` when a running process, this process, or a process of another host holds it
  */
 export async function takeLock(path: string, locking: Locking): Promise<() => Promise<void>> {
   if (own.has(path)) throw locking.busy("this process");
@@ -43,7 +43,7 @@ export async function takeLock(path: string, locking: Locking): Promise<() => Pr
   }
 }
 
-/** The work, done at the first call; later ones wait for it. */
+/** Runs the work at the first call; later calls wait for it. */
 function once(work: () => Promise<void>): () => Promise<void> {
   let done: Promise<void> | undefined;
   return () => {
@@ -52,7 +52,7 @@ function once(work: () => Promise<void>): () => Promise<void> {
   };
 }
 
-/** Makes the lock file with its content in one step: nobody sees it empty. @returns whether there was none */
+/** Creates the lock file with its content in one step, so that it is never seen empty. @returns false if it exists */
 async function create(path: string, content: string, doing: string): Promise<boolean> {
   await recoverOnce(dirname(path));
   const temporary = temporaryFor(path);
@@ -70,7 +70,7 @@ async function create(path: string, content: string, doing: string): Promise<boo
   }
 }
 
-/** Removes the lock of a process that is gone. @throws XPromptError when it runs, or is of another host */
+/** Removes the lock of a process that has ended. @throws XPromptError when it runs, or belongs to another host */
 async function removeAbandoned(path: string, locking: Locking): Promise<void> {
   const content = await contentOf(path);
   if (content === undefined) return;
@@ -78,7 +78,7 @@ async function removeAbandoned(path: string, locking: Locking): Promise<void> {
   if (where !== undefined && where !== hostname())
     throw locking.busy(`process ${pid} of ${where} (if that is gone, remove ${path})`);
   if (Number(pid) !== process.pid && isRunning(Number(pid))) throw locking.busy(`process ${pid}`);
-  // Of several that find it abandoned one removes it, under a lock of its own: none removes the lock that follows it.
+  // Removing takes a lock of its own, so that no process removes the new lock of another that got here first.
   const release = await takeLock(`${path}.${token}`, locking);
   try {
     if ((await contentOf(path)) === content) await rm(path, { force: true });
@@ -87,6 +87,6 @@ async function removeAbandoned(path: string, locking: Locking): Promise<void> {
   }
 }
 
-/** The content of a lock file; nothing where there is none. */
+/** The content of a lock file; undefined if there is none. */
 const contentOf = (path: string): Promise<string | undefined> =>
   readFile(path, "utf8").catch(() => undefined);

@@ -1,4 +1,4 @@
-/** @file What a model will need of memory, known before it is loaded, and what there is. */
+/** @file The memory that a model will need, known before it is loaded, and the memory that is available. */
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { UsageError, XPromptError } from "../errors.ts";
@@ -6,13 +6,13 @@ import { formatBytes } from "../progress.ts";
 
 /** Bytes. */
 export interface MemoryNeed {
-  /** The weights as they are run: quantized ones as they are stored, others in float32. */
+  /** The weights in memory: quantized ones as stored, others in float32. */
   readonly weights: number;
   /** Keys and values of one token. */
   readonly cachePerToken: number;
-  /** Keys and values at the model's full length, a row. */
+  /** Keys and values per row at the model's full length. */
   readonly cache: number;
-  /** Intermediate values while the longest prompt is read or a picture is decoded, an estimate from above. */
+  /** Intermediate values of a prefill of the longest prompt or of decoding an image: an upper bound. */
   readonly activations: number;
   /** Weights, cache and activations. */
   readonly total: number;
@@ -23,9 +23,9 @@ export function memoryNeed(parts: Omit<MemoryNeed, "total">): MemoryNeed {
 }
 
 /**
- * Makes sure, before anything is loaded, that there is enough memory for it.
- * @param doing "loading model nano"
- * @throws XPromptError with what is needed, what there is, and what to do
+ * Checks that a model fits in memory before it is loaded.
+ * @param doing for errors: "loading model nano"
+ * @throws XPromptError when it does not fit
  */
 export async function requireMemory(doing: string, need: MemoryNeed): Promise<void> {
   const available = await availableMemory();
@@ -33,27 +33,29 @@ export async function requireMemory(doing: string, need: MemoryNeed): Promise<vo
   const { weights, cache, activations } = need;
   throw new XPromptError(
     `${doing}: expected ${formatBytes(need.total)} of memory (weights ${formatBytes(weights)}, cache ${formatBytes(cache)}, activations ${formatBytes(activations)}), got ${formatBytes(available)} available (convert it: xprompt convert FOLDER --quantize int4 --output SMALLER; or close other programs)`,
+    { code: "ERR_MEMORY" },
   );
 }
 
 /**
- * Makes sure, before long work, that there is memory for it.
- * @param what what takes it: "128 sequences of 1,000 tokens"
- * @param advice what to do about it
- * @throws XPromptError with what is needed, what there is, and the advice
+ * Checks that there is memory for an operation before it starts.
+ * @param what what needs the memory: "128 sequences of 1,000 tokens"
+ * @param advice what to do if there is not enough
+ * @throws XPromptError when there is not enough
  */
 export async function requireRoom(doing: string, bytes: number, what: string, advice: string): Promise<void> {
   const available = await availableMemory();
   if (bytes <= available) return;
   throw new XPromptError(
     `${doing}: expected ${formatBytes(bytes)} of memory for ${what}, got ${formatBytes(available)} available (${advice})`,
+    { code: "ERR_MEMORY" },
   );
 }
 
 /**
- * Bytes that this process may still take: what the machine can give without swapping, or less where a control group
- * (a container) limits it. The variable XPROMPT_MEMORY_LIMIT, a number of bytes, stands for it where it is set.
- * @param root where the system's files are
+ * Bytes that this process can still allocate: what the machine has without swapping, or the limit of a control group
+ * (a container) if that is less. The environment variable XPROMPT_MEMORY_LIMIT, a number of bytes, overrides both.
+ * @param root the root of the system's files
  */
 export async function availableMemory(root = "/"): Promise<number> {
   const limit = process.env.XPROMPT_MEMORY_LIMIT;
@@ -64,19 +66,19 @@ export async function availableMemory(root = "/"): Promise<number> {
   }
   const text = await read(join(root, "proc/meminfo"));
   const kibibytes = /^MemAvailable:\s+(\d+) kB$/m.exec(text ?? "")?.[1];
-  // os.freemem would leave out what the disk cache holds, which is most of the memory after a while.
+  // os.freemem leaves out the disk cache, which soon holds most of the memory.
   if (kibibytes === undefined) return process.availableMemory();
   return Math.max(0, Math.min(Number(kibibytes) * 1024, await leftInControlGroups(root)));
 }
 
-/** How a generation of control groups tells about memory. */
+/** How one version of control groups reports memory. */
 interface ControlGroups {
   /** Matches this process's line in /proc/self/cgroup and captures the group. */
   readonly line: RegExp;
   readonly folder: string;
   readonly limit: string;
   readonly used: string;
-  /** Name, in memory.stat, of the disk cache that gives way when memory is wanted. */
+  /** The name of the reclaimable disk cache in memory.stat. */
   readonly reclaimable: string;
 }
 
@@ -97,7 +99,7 @@ const generations: readonly ControlGroups[] = [
   },
 ];
 
-/** The least that this process's control group and those around it still allow. */
+/** The bytes that the control group of this process and its parents still allow. */
 async function leftInControlGroups(root: string): Promise<number> {
   const own = (await read(join(root, "proc/self/cgroup"))) ?? "";
   let left = Number.POSITIVE_INFINITY;

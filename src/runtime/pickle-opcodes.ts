@@ -1,6 +1,6 @@
 /** @file The opcodes of Python's pickles, as pickletools names them. */
 
-/** Opcodes that are understood. */
+/** The opcodes that are supported. */
 export const op = {
   MARK: 0x28,
   STOP: 0x2e,
@@ -57,7 +57,7 @@ export const op = {
   EMPTY_TUPLE: 0x29,
 } as const;
 
-/** Opcodes that are refused: they call by themselves, or belong to protocols 0 and 1. */
+/** The opcodes that are refused: they call functions, or belong to protocols 0 and 1. */
 export const refused: Readonly<Record<number, string>> = {
   70: "FLOAT",
   73: "INT",

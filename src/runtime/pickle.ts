@@ -1,15 +1,14 @@
 /**
  * @file Reading Python pickles (protocols 2 to 5, https://docs.python.org/3/library/pickletools.html) without
- * running anything. A pickle is a program that may name any function and call it. Here it may call what the reader
- * allows and nothing else: any other name becomes an `Opaque`, a placeholder that is never called, and what is
- * "made" by calling, building or filling it is a placeholder again. So a checkpoint whose extras hold objects of
- * strangers can be read as long as nobody needs those, and whoever finds an `Opaque` where a value is needed can say
- * by its name why it is none.
+ * running anything. A pickle is a program that can name any function and call it. Here it can call only what the reader
+ * allows. Any other name becomes an `Opaque`, a placeholder that is never called; calling, building or filling a
+ * placeholder gives a placeholder again. So a checkpoint with unknown objects can be read as long as they are not needed,
+ * and an error can name the object that was found in place of a value.
  */
 import { XPromptError } from "../errors.ts";
 import { op, refused } from "./pickle-opcodes.ts";
 
-/** A value of a pickle: lists and tuples are arrays, dictionaries maps, long integers bigints where they must be. */
+/** A value of a pickle: lists and tuples are arrays, dictionaries maps, integers beyond the safe range bigints. */
 export type PickleValue =
   | null
   | boolean
@@ -22,16 +21,16 @@ export type PickleValue =
   | Set<PickleValue>
   | PickleObject;
 
-/** What only the reader of this kind of pickle knows: its own classes, `PickleGlobal` or `Opaque`. */
+/** Values of the reader's own classes, `PickleGlobal` or `Opaque`. */
 export abstract class PickleObject {
   abstract readonly kind: string;
 }
 
-/** A name that the reader allows; calling it in the pickle is `call`. */
+/** A name that the reader allows; the pickle calls it through `call`. */
 export class PickleGlobal extends PickleObject {
   readonly kind = "global";
   constructor(
-    /** Module and name, with a dot between. */
+    /** Module and name, joined by a dot. */
     readonly name: string,
     readonly call?: (args: readonly PickleValue[]) => PickleValue,
   ) {
@@ -39,7 +38,7 @@ export class PickleGlobal extends PickleObject {
   }
 }
 
-/** Stands for what a name that is not allowed means, or for what would be made with it. */
+/** Stands for an object that is not allowed, or for the result of calling it. */
 export class Opaque extends PickleObject {
   readonly kind = "opaque";
   constructor(readonly name: string) {
@@ -48,9 +47,9 @@ export class Opaque extends PickleObject {
 }
 
 export interface UnpickleOptions {
-  /** The names that may be used. */
+  /** The allowed names. */
   readonly globals: Iterable<PickleGlobal>;
-  /** What a persistent id, the pickle's reference to something outside it, stands for. */
+  /** The value of a persistent id, a reference to something outside the pickle. */
   readonly persistent: (id: PickleValue) => PickleValue;
 }
 
@@ -61,8 +60,8 @@ const maxIntegerLength = 1024;
 
 /**
  * The value of a pickle.
- * @param doing what is being done, for errors
- * @throws XPromptError for an opcode that is refused, or anything that no pickler writes.
+ * @param doing the operation, for errors
+ * @throws XPromptError for an opcode that is refused, or a malformed pickle
  */
 export function unpickle(bytes: Uint8Array, options: UnpickleOptions, doing: string): PickleValue {
   return new Unpickler(bytes, options, doing).run();
@@ -70,7 +69,7 @@ export function unpickle(bytes: Uint8Array, options: UnpickleOptions, doing: str
 
 class Unpickler {
   private at = 0;
-  /** Where the current opcode is, for errors. */
+  /** Offset of the current opcode, for errors. */
   private start = 0;
   private readonly stack: PickleValue[] = [];
   /** Heights of the stack at the open marks. */
@@ -116,7 +115,7 @@ class Unpickler {
         this.marks.push(stack.length);
         return;
       case op.POP:
-        // As in CPython, a mark on top is what is popped.
+        // As in CPython, a mark on top is popped.
         if (this.marks.at(-1) === stack.length && this.marks.length > 0) this.marks.pop();
         else this.pop();
         return;
@@ -228,7 +227,7 @@ class Unpickler {
       case op.LONG_BINGET: {
         const index = this.size(code === op.BINGET ? 1 : 4, false);
         const value = this.memo.get(index);
-        stack.push(value === undefined ? this.fail("a value that was kept", `number ${index}`) : value);
+        stack.push(value === undefined ? this.fail("a memoized value", `number ${index}`) : value);
         return;
       }
       case op.GLOBAL:
@@ -260,7 +259,7 @@ class Unpickler {
         return;
       }
       case op.BUILD:
-        // The state of an object: attributes of a placeholder, or of an ordered dictionary. Neither is kept.
+        // The state of an object: attributes of a placeholder or an ordered dictionary. Both are dropped.
         this.pop();
         this.top();
         return;
@@ -319,12 +318,12 @@ class Unpickler {
     return value;
   }
 
-  /** Below this the values lie under an open mark. */
+  /** The height of the stack at the last open mark. */
   private get floor(): number {
     return this.marks.at(-1) ?? 0;
   }
 
-  /** Takes the values above the last mark, and the mark. */
+  /** Pops the values above the last mark, and the mark. */
   private toMark(): PickleValue[] {
     const mark = this.marks.pop();
     return mark === undefined ? this.fail("a mark", "none") : this.stack.splice(mark);
@@ -334,7 +333,7 @@ class Unpickler {
     return this.bytes[this.take(1)]!;
   }
 
-  /** Where the next `length` bytes are; they are then behind us. */
+  /** The offset of the next `length` bytes; skips them. */
   private take(length: number): number {
     const start = this.at;
     if (length > this.bytes.length - start)
@@ -343,7 +342,7 @@ class Unpickler {
     return start;
   }
 
-  /** An unsigned number of 1, 4 or 8 bytes that, being a length, must be within the pickle. */
+  /** A length of 1, 4 or 8 bytes, at most that of the rest of the pickle. */
   private size(width: 1 | 4 | 8, isLength = true): number {
     const start = this.take(width);
     const value =
@@ -397,7 +396,7 @@ class Unpickler {
   }
 }
 
-/** What a value is, for errors. */
+/** The kind of a value, for errors. */
 export function describe(value: PickleValue): string {
   if (value instanceof Opaque) return `something made by ${value.name}, which is never called`;
   if (value instanceof PickleGlobal) return value.name;

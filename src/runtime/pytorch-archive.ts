@@ -1,23 +1,23 @@
-/** @file The zip of a PyTorch checkpoint: entries as they are, of which any range can be read. */
+/** @file The zip of a PyTorch checkpoint: uncompressed entries, of which any range can be read. */
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { type Entry, fromFdPromise, type ZipFile } from "yauzl";
-import { messageOf, XPromptError } from "../errors.ts";
+import { firstLineOf, XPromptError } from "../errors.ts";
 import { attempt, openFile } from "./files.ts";
 import { readRange } from "./safetensors.ts";
 import { quote } from "./safetensors-header.ts";
 
-/** The most bytes of an entry that is read whole: the pickle, which holds no values of tensors. */
+/** The most bytes of an entry that is read at once: the pickle, which holds no tensor values. */
 const maxWholeEntry = 64 * 2 ** 20;
 const maxEntries = 2 ** 20;
-/** Bytes that are read at a time to make a sum. */
-const STRETCH = 2 ** 22;
+/** Bytes per read while computing a checksum. */
+const CHUNK = 2 ** 22;
 
-/** A checkpoint's zip that is open for reading. Entries go by their names below the one folder that holds them all. */
+/** A checkpoint's zip, open for reading. Names of entries leave out the folder that holds them all. */
 export class PyTorchArchive {
-  /** Whether numbers have their highest byte first. */
+  /** Whether numbers are big-endian. */
   isBigEndian = false;
-  /** Entries that are as they were written. */
+  /** Entries whose checksum was verified. */
   private readonly verified = new Set<string>();
 
   private constructor(
@@ -30,8 +30,8 @@ export class PyTorchArchive {
 
   /**
    * Opens a zip and reads its directory.
-   * @param doing what is being done, for errors
-   * @throws XPromptError when it cannot be read, or is no whole zip as `torch.save` writes it.
+   * @param doing the operation, for errors
+   * @throws XPromptError when it cannot be read, or is not a complete zip of `torch.save`
    */
   static async open(path: string, doing: string): Promise<PyTorchArchive> {
     const handle = await openFile(path, doing);
@@ -51,8 +51,8 @@ export class PyTorchArchive {
   }
 
   /**
-   * A part of an entry, in bytes; all of it unless told.
-   * @throws XPromptError when there is no such entry, or it is packed, too long to be read whole, cut off or damaged.
+   * `length` bytes of an entry from its byte `start`. Defaults to the whole entry.
+   * @throws XPromptError when the entry is missing, compressed, too long to be read at once, cut off or damaged
    */
   async read(name: string, start = 0, length?: number): Promise<Uint8Array<ArrayBuffer>> {
     const entry = this.entry(name);
@@ -70,7 +70,7 @@ export class PyTorchArchive {
     return range(start, length ?? all - start);
   }
 
-  /** Compares an entry with its sum, once. A sum of 0 is none: PyTorch can be told not to make any. */
+  /** Verifies the CRC-32 of an entry once. 0 means that PyTorch wrote none. */
   private async verify(
     name: string,
     { crc32: expected, uncompressedSize }: Entry,
@@ -78,18 +78,18 @@ export class PyTorchArchive {
   ): Promise<void> {
     if (expected === 0 || this.verified.has(name)) return;
     let sum = 0;
-    for (let at = 0; at < uncompressedSize; at += STRETCH)
-      sum = crc32(await range(at, Math.min(STRETCH, uncompressedSize - at)), sum);
+    for (let at = 0; at < uncompressedSize; at += CHUNK)
+      sum = crc32(await range(at, Math.min(CHUNK, uncompressedSize - at)), sum);
     if (sum !== expected)
       throw new XPromptError(
-        `${this.doing}: ${quote(name)}: its checksum is not the one that was written: the file is damaged (copy it again)`,
+        `${this.doing}: ${quote(name)}: its checksum is not the recorded one: the file is damaged (copy it again)`,
       );
     this.verified.add(name);
   }
 
   /**
    * Checks that an entry can be read.
-   * @throws XPromptError when there is none, it is packed, or has fewer bytes than `needed`.
+   * @throws XPromptError when it is missing, compressed, or shorter than `needed` bytes
    */
   check(name: string, needed: number): void {
     const { uncompressedSize } = this.entry(name);
@@ -103,18 +103,22 @@ export class PyTorchArchive {
     await this.handle.close();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   private entry(name: string): Entry {
     const entry = this.entries.get(name);
     if (!entry)
       throw new XPromptError(`${this.doing}: expected ${name} in the zip, got none (the file is broken)`);
     if (entry.compressionMethod !== 0 || entry.isEncrypted())
       throw new XPromptError(
-        `${this.doing}: expected ${name} as it is, got it packed or encrypted (save it again with torch.save)`,
+        `${this.doing}: expected ${name} uncompressed, got it compressed or encrypted (save it again with torch.save)`,
       );
     return entry;
   }
 
-  /** Checkpoints say so since PyTorch 2.1; older ones were written by machines with the lowest byte first. */
+  /** Checkpoints record it since PyTorch 2.1; older ones are little-endian. */
   private async readByteOrder(): Promise<void> {
     if (!this.entries.has("byteorder")) return;
     const order = Buffer.from(await this.read("byteorder")).toString("latin1");
@@ -126,15 +130,14 @@ export class PyTorchArchive {
   }
 }
 
-/** Runs what reads the zip; what its library refuses becomes an XPromptError. */
+/** Runs an operation on the zip; errors of the library become XPromptErrors. */
 async function whole<T>(doing: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (error instanceof XPromptError) throw error;
-    const reason = messageOf(error).split("\n")[0];
     throw new XPromptError(
-      `${doing}: expected a whole zip, got: ${reason} (the file is cut off or broken; copy it again)`,
+      `${doing}: expected a whole zip, got: ${firstLineOf(error)} (the file is cut off or broken; copy it again)`,
     );
   }
 }
@@ -150,7 +153,7 @@ function checkBeginning(beginning: Uint8Array, doing: string): void {
   throw new XPromptError(`${doing}: expected a zip of torch.save, got ${got}`);
 }
 
-/** The entries by their names without the outermost folder, which bears the name that the file was saved under. */
+/** The entries by name, without the outermost folder, which is named after the file. */
 async function listEntries(zip: ZipFile, doing: string): Promise<Map<string, Entry>> {
   const entries: Entry[] = [];
   for await (const entry of zip.eachEntry()) {

@@ -1,8 +1,8 @@
 /**
- * @file Reading PyTorch checkpoints: what `torch.save` writes since version 1.6, a zip with a pickle (`data.pkl`) of
- * where each tensor lies in which storage, and the storages as they are (`data/0`, `data/1`, …). The pickle may call
- * what rebuilds tensors and nothing else (`pickle.ts`). A file is opened without reading its storages; each tensor is
- * then one read of its own range.
+ * @file Reading PyTorch checkpoints: since version 1.6 `torch.save` writes a zip with a pickle (`data.pkl`), which says
+ * where each tensor is in which storage, and the raw storages (`data/0`, `data/1`, …). The pickle can call only functions
+ * that rebuild tensors (`pickle.ts`). A file is opened without reading its storages; each tensor is then one read of its
+ * own range.
  */
 import { XPromptError } from "../errors.ts";
 import { describe, Opaque, PickleGlobal, PickleObject, type PickleValue, unpickle } from "./pickle.ts";
@@ -27,7 +27,7 @@ const storageTypes: Readonly<Record<string, Dtype>> = {
   BoolStorage: "BOOL",
 };
 
-/** A run of values in the file, which tensors share. */
+/** A range of values in the file, shared by tensors. */
 class Storage extends PickleObject {
   readonly kind = "storage";
   constructor(
@@ -40,7 +40,7 @@ class Storage extends PickleObject {
   }
 }
 
-/** Where a tensor's values lie in a storage; offset and strides in values. */
+/** A tensor's values in a storage; offset and strides are counted in values. */
 class View extends PickleObject {
   readonly kind = "tensor";
   constructor(
@@ -56,7 +56,7 @@ class View extends PickleObject {
   }
 }
 
-/** A checkpoint of PyTorch that is open for reading. */
+/** A PyTorch checkpoint, open for reading. */
 export class PyTorchFile {
   private constructor(
     readonly path: string,
@@ -67,9 +67,9 @@ export class PyTorchFile {
   ) {}
 
   /**
-   * Opens a checkpoint: a dictionary of tensors by name, or one whose `state_dict` is that (PyTorch Lightning's;
-   * whatever else it holds is left unread). Everything but the tensors' values is read and checked.
-   * @throws XPromptError when it cannot be read, is no whole checkpoint, or would have to run something.
+   * Opens a checkpoint: a dictionary of tensors by name, or one with such a dictionary as `state_dict` (PyTorch
+   * Lightning); its other entries are ignored. Everything except the tensors' values is read and checked.
+   * @throws XPromptError when it cannot be read, is incomplete, or needs code to be run
    */
   static async open(path: string): Promise<PyTorchFile> {
     const doing = `reading checkpoint ${path}`;
@@ -87,7 +87,7 @@ export class PyTorchFile {
 
   /**
    * One tensor, row-major and little-endian.
-   * @throws XPromptError when there is no such tensor, or the file no longer holds what it says.
+   * @throws XPromptError when there is no such tensor, or the file has changed
    */
   async read(name: string): Promise<StoredTensor> {
     const view = this.views.get(name);
@@ -107,7 +107,7 @@ export class PyTorchFile {
 
   /**
    * The values of a tensor of 32- or 16-bit floats, row-major.
-   * @throws XPromptError as `read`, or when it has another type.
+   * @throws XPromptError as `read`, or when it has another type
    */
   async readFloat32(name: string): Promise<Float32Array<ArrayBuffer>> {
     return toFloat32(await this.read(name), `reading tensor ${quote(name)} of ${this.path}`);
@@ -117,9 +117,13 @@ export class PyTorchFile {
   async close(): Promise<void> {
     await this.archive.close();
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
 }
 
-/** What the pickle of a checkpoint may use: the classes of storages, ordered dictionaries, and rebuilding a tensor. */
+/** The names that the pickle of a checkpoint may use: storage classes, ordered dictionaries, and rebuilding a tensor. */
 function reader(doing: string) {
   const refuse = (expected: string, got: string): never => {
     throw new XPromptError(`${doing}: expected ${expected}, got ${got} (the file is broken)`);
@@ -183,7 +187,7 @@ function reader(doing: string) {
   };
 }
 
-/** The state dictionary of what a checkpoint holds. */
+/** The state dictionary of a checkpoint. */
 function tensorsOf(root: PickleValue, doing: string): Map<string, View> {
   const state = root instanceof Map ? (root.get("state_dict") ?? root) : root;
   if (!(state instanceof Map))
@@ -205,7 +209,7 @@ function tensorsOf(root: PickleValue, doing: string): Map<string, View> {
   return tensors;
 }
 
-/** How far the last value lies behind the first. */
+/** The distance from the first value to the last. */
 const extent = (shape: readonly number[], strides: readonly number[]): number =>
   shape.reduce((sum, dim, i) => sum + (dim - 1) * strides[i]!, 0);
 
@@ -218,7 +222,7 @@ function isContiguous(shape: readonly number[], strides: readonly number[]): boo
   return true;
 }
 
-/** Values `width` bytes wide at the given strides, put in row-major order. */
+/** Copies values of `width` bytes at the given strides into row-major order. */
 function gather(
   span: Uint8Array,
   shape: readonly number[],
@@ -241,7 +245,7 @@ function gather(
   return out;
 }
 
-/** Turns the bytes of every value around, in place. */
+/** Reverses the bytes of every value, in place. */
 function swapBytes(bytes: Uint8Array, width: number): void {
   for (let at = 0; at < bytes.length; at += width) bytes.subarray(at, at + width).reverse();
 }

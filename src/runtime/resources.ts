@@ -1,27 +1,30 @@
-/** @file Resources that belong together: opened one after another, released all, the latest first. */
-
-/** What holds memory, threads or files until it is released, or closed. */
-type Resource = { release(): Promise<unknown> } | { close(): Promise<unknown> };
+/** @file Resources that belong together: opened one after another, all released, the latest first. */
 
 /** @example const session = resources.own(await Session.create(model)); */
 export class Resources {
-  private readonly held: (() => Promise<unknown>)[] = [];
+  private readonly held: (() => PromiseLike<unknown>)[] = [];
 
   /** Takes charge of a resource, and returns it. */
-  own<T extends Resource>(resource: T): T {
-    this.held.push(() => ("release" in resource ? resource.release() : resource.close()));
+  own<T extends AsyncDisposable>(resource: T): T {
+    this.held.push(() => resource[Symbol.asyncDispose]());
     return resource;
   }
 
-  /** Adds what is to be done when all are released. */
+  /** Adds work to do when all are released. */
   defer(work: () => Promise<unknown>): void {
     this.held.push(work);
   }
 
-  /** Releases everything, whatever fails; throws the first failure. Later calls find nothing to do. */
+  /** Releases everything, even after a failure, and throws the first failure. Calling it again is fine. */
   async release(): Promise<void> {
     const failures: unknown[] = [];
-    while (this.held.length > 0) await this.held.pop()!().catch((error: unknown) => failures.push(error));
+    while (this.held.length > 0) {
+      try {
+        await this.held.pop()!();
+      } catch (error) {
+        failures.push(error);
+      }
+    }
     if (failures.length > 0) throw failures[0];
   }
 
@@ -30,7 +33,7 @@ export class Resources {
   }
 }
 
-/** Builds something out of resources, which are released when that fails. They belong to what was built otherwise. */
+/** Builds something from resources. They are released if that fails; otherwise they belong to what was built. */
 export async function buildWith<T>(build: (resources: Resources) => Promise<T>): Promise<T> {
   const resources = new Resources();
   try {
@@ -41,7 +44,7 @@ export async function buildWith<T>(build: (resources: Resources) => Promise<T>):
   }
 }
 
-/** Does some work with resources, which are released at its end, however it ends. */
+/** Works with resources and releases them at the end, also after a failure. */
 export async function workWith<T>(work: (resources: Resources) => Promise<T>): Promise<T> {
   return buildWith(async (resources) => {
     const result = await work(resources);

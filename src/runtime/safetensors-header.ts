@@ -1,11 +1,11 @@
 /**
  * @file The header of a safetensors file (https://github.com/huggingface/safetensors#format): 8 bytes with its
  * length N (unsigned, little-endian), then N bytes of JSON, then the data, which the header's `data_offsets` cover
- * without gap or overlap. Whatever does not follow this is refused here, before anything is allocated for it.
+ * without gap or overlap. Other headers are refused here, before anything is allocated for them.
  */
 import { messageOf, XPromptError } from "../errors.ts";
 
-/** Bytes of one value of each type. The order is the reference library's, by which it lays out what it writes. */
+/** Bytes per value of each type, in the order by which the reference library lays out its files. */
 const bytesOf = {
   BOOL: 1,
   U8: 1,
@@ -32,7 +32,7 @@ export type Dtype = keyof typeof bytesOf;
 export interface TensorInfo {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
-  /** Where the tensor begins, in bytes from the start of the file. */
+  /** Offset in bytes from the start of the file. */
   readonly byteOffset: number;
   readonly byteLength: number;
 }
@@ -46,7 +46,7 @@ export interface Header {
 
 /** Bytes before the header's JSON. */
 export const prefixLength = 8;
-/** The reference library's limit, so that a broken length cannot ask for the whole memory. */
+/** The reference library's limit, so that a damaged length cannot allocate all memory. */
 const maxHeaderLength = 100_000_000;
 const metadataKey = "__metadata__";
 
@@ -72,8 +72,8 @@ export function parseHeaderLength(prefix: Uint8Array, fileLength: number, doing:
 }
 
 /**
- * Reads the JSON of a header, and checks it against the length of the whole file.
- * @throws XPromptError naming the first thing that is wrong.
+ * Parses the JSON of a header and checks it against the length of the file.
+ * @throws XPromptError with the first mistake
  */
 export function parseHeader(json: Uint8Array, fileLength: number, doing: string): Header {
   const entries = parseObject(json, doing);
@@ -102,8 +102,8 @@ export function parseHeader(json: Uint8Array, fileLength: number, doing: string)
 }
 
 /**
- * The header's bytes, with its length before it and where in the data each tensor goes.
- * @param alignment the data begins at a multiple of it; spaces fill the header up
+ * The bytes of a header: its length, then each tensor with its offsets in the data.
+ * @param alignment the data begins at a multiple of it; the header is padded with spaces
  */
 export function buildHeader(
   tensors: readonly { name: string; dtype: Dtype; shape: readonly number[] }[],
@@ -123,7 +123,7 @@ export function buildHeader(
     end += byteLengthOf(dtype, shape);
     entries.push([name, { dtype, shape, data_offsets: [start, end] }]);
   }
-  // Joined by hand: in an object, names that are numbers would jump to the front.
+  // Joined by hand: in an object, numeric names would come first.
   const json = `{${entries.map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`).join(",")}}`;
   const text = Buffer.from(json);
   const length = Math.ceil((prefixLength + text.length) / alignment) * alignment - prefixLength;
@@ -133,12 +133,12 @@ export function buildHeader(
   return bytes;
 }
 
-/** Bytes that a tensor takes; not a safe integer where the shape is beyond what any file holds. */
+/** The byte length of a tensor; not a safe integer if the shape is larger than any file. */
 export function byteLengthOf(dtype: Dtype, shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, bytesOf[dtype]);
 }
 
-/** The order in a file: types as in the reference library, widest first (which aligns all), then by name. */
+/** The order in a file: widest types first, as in the reference library (which aligns all), then by name. */
 export function compareForLayout(
   a: { name: string; dtype: Dtype },
   b: { name: string; dtype: Dtype },
@@ -147,12 +147,12 @@ export function compareForLayout(
   return order.indexOf(b.dtype) - order.indexOf(a.dtype) || compareText(a.name, b.name);
 }
 
-/** Data that begins at a multiple of so many bytes can be used where it lies, in a file mapped into memory. */
+/** Data that is aligned to so many bytes can be used in a memory-mapped file without a copy. */
 export const MAPPED_ALIGNMENT = 64;
 
 /**
- * An order in which as many tensors as can be begin at a multiple of `MAPPED_ALIGNMENT`, as there may be no gaps: those
- * come first whose length is a multiple of it, then of half of it, and so on. All are aligned for their own type.
+ * The order that aligns the most tensors to `MAPPED_ALIGNMENT` without gaps: first those whose length is a multiple of it,
+ * then of half of it, and so on. All are aligned for their own type.
  */
 export function compareForMapping(
   a: { name: string; dtype: Dtype; shape: readonly number[] },
@@ -190,8 +190,8 @@ function parseObject(json: Uint8Array, doing: string): Record<string, unknown> {
 }
 
 /**
- * What `JSON.parse` lets pass: the same key twice in an object (it would keep the last), and nesting deeper than any
- * header's (it would fill the memory). Reads strings and brackets only; `JSON.parse` judges the rest.
+ * Refuses what `JSON.parse` accepts: the same key twice in an object (it keeps the last), and nesting deeper than in any
+ * header (it would fill the memory). Looks at strings and brackets only; `JSON.parse` checks the rest.
  */
 function scanObjects(text: string): void {
   const open: Set<string>[] = [];
@@ -263,7 +263,7 @@ function isDtype(value: unknown): value is Dtype {
   return typeof value === "string" && Object.hasOwn(bytesOf, value);
 }
 
-/** Whole numbers from 0 that a double holds exactly. */
+/** Safe integers from 0. */
 function isSizes(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 }

@@ -20,10 +20,10 @@ import {
 
 export type { Dtype, TensorInfo } from "./safetensors-header.ts";
 
-/** Types of weights that can be read as float32. */
+/** The types that can be read as float32. */
 export const FLOATS: readonly Dtype[] = ["F32", "F16", "BF16"];
 
-/** A tensor as it lies in a file. */
+/** A tensor as stored in a file. */
 export interface StoredTensor {
   readonly dtype: Dtype;
   readonly shape: readonly number[];
@@ -31,27 +31,27 @@ export interface StoredTensor {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** Where the bytes of a file are read from. */
+/** A source of bytes. */
 interface Source {
   /** `length` bytes from `start`, in a buffer of their own. */
   read(start: number, length: number, doing: string): Promise<Uint8Array<ArrayBuffer>>;
   close(): Promise<void>;
 }
 
-/** A safetensors file that is open for reading. */
+/** A safetensors file, open for reading. */
 export class SafetensorsFile {
   private constructor(
     readonly path: string,
     /** The tensors by name, in the order of their data. */
     readonly tensors: ReadonlyMap<string, TensorInfo>,
-    /** The texts that its writer added. */
+    /** Free text by key, added by the writer. */
     readonly metadata: Readonly<Record<string, string>>,
     private readonly source: Source,
   ) {}
 
   /**
-   * Opens a file and checks its header against its length, so that a broken or truncated file is known at once.
-   * @throws XPromptError when it cannot be read, or is no whole safetensors file.
+   * Opens a file and checks its header against its length, so that a damaged or truncated file is refused at once.
+   * @throws XPromptError when it cannot be read, or is not a complete safetensors file
    */
   static async open(path: string): Promise<SafetensorsFile> {
     const doing = `reading weights ${path}`;
@@ -72,8 +72,8 @@ export class SafetensorsFile {
   }
 
   /**
-   * A file that is in memory. `name` stands for its path in errors.
-   * @throws XPromptError when it is no whole safetensors file.
+   * A file in memory. `name` replaces its path in errors.
+   * @throws XPromptError when it is not a complete safetensors file
    */
   static async fromBytes(bytes: Uint8Array, name: string): Promise<SafetensorsFile> {
     const source = {
@@ -97,8 +97,8 @@ export class SafetensorsFile {
   }
 
   /**
-   * One tensor as it is stored.
-   * @throws XPromptError when the file has no such tensor, or no longer gives what its header says.
+   * One tensor as stored.
+   * @throws XPromptError when the file has no such tensor, or has changed since it was opened
    */
   async read(name: string): Promise<StoredTensor> {
     const { dtype, shape, byteLength } = this.info(name);
@@ -135,6 +135,10 @@ export class SafetensorsFile {
   async close(): Promise<void> {
     await this.source.close();
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
 }
 
 /**
@@ -148,10 +152,10 @@ export function toFloat32({ dtype, bytes }: StoredTensor, doing: string): Float3
   throw new XPromptError(`${doing}: expected F32, F16 or BF16, got ${dtype} (another kind of weights?)`);
 }
 
-/** Values to write: a `Float32Array`, which is narrowed where the type is F16 or BF16, or any view of the raw bytes. */
+/** Values to write: a `Float32Array`, which is narrowed for F16 and BF16, or any view of the raw bytes. */
 export type TensorData = ArrayBufferView;
 
-/** A tensor to write. A function as `data` is called when its turn comes: the model need not fit in memory. */
+/** A tensor to write. A function as `data` is called in its turn, so that the model need not fit in memory. */
 export interface TensorToWrite {
   readonly name: string;
   readonly dtype: Dtype;
@@ -160,10 +164,10 @@ export interface TensorToWrite {
 }
 
 /**
- * Writes a safetensors file, whole or not at all. The same tensors and metadata give the same bytes, in whatever
- * order they come: the layout is the reference library's, widest types first, then by name, aligned to 8 bytes.
- * @throws RangeError for a name twice, or data that does not fit its type and shape.
- * @throws XPromptError where the file system refuses.
+ * Writes a safetensors file, whole or not at all. The same tensors and metadata give the same bytes in any order: the
+ * layout is the reference library's, widest types first, then by name, aligned to 8 bytes.
+ * @throws RangeError for a duplicate name, or data that does not fit its type and shape
+ * @throws XPromptError when the file system refuses
  */
 export async function writeSafetensors(
   path: string,

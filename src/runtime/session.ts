@@ -1,25 +1,25 @@
-/** @file Running an ONNX model with onnxruntime, on a device of the user's choice. */
+/** @file Running an ONNX model with onnxruntime on a device. */
 import { statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import * as ort from "onnxruntime-node";
-import { messageOf, XPromptError } from "../errors.ts";
+import { firstLineOf, XPromptError } from "../errors.ts";
 
 export const devices = ["cpu", "webgpu", "cuda"] as const;
 export type Device = (typeof devices)[number];
 
-/** A value that goes into or comes out of a session. */
+/** An input or output of a session. */
 export type Value = ort.Tensor;
 export type Feeds = Readonly<Record<string, Value>>;
 
 export interface SessionOptions {
   /** Where to run. Defaults to "cpu". */
   readonly device?: Device;
-  /** Threads on the CPU. Defaults to one for each physical core. */
+  /** Threads on the CPU. Defaults to one per physical core. */
   readonly threads?: number;
   /**
-   * Whether memory that a run has freed is kept for the session's next one. Defaults to true; without, sessions share what
-   * the process has, and runs take longer.
+   * Whether the session keeps freed memory for its next run. Defaults to true; otherwise sessions share the memory of the
+   * process, and runs take longer.
    */
   readonly arena?: boolean;
 }
@@ -40,7 +40,7 @@ export class Session {
 
   /**
    * @param model the bytes of an ONNX file, or its path
-   * @param dataFolder where the files lie that hold weights of a model given as bytes
+   * @param dataFolder the folder of the weight files of a model given as bytes
    * @throws XPromptError when the device is not available here
    */
   static async create(
@@ -53,7 +53,7 @@ export class Session {
       executionProviders: [device],
       intraOpNumThreads: threads,
       graphOptimizationLevel: "all",
-      // A pattern is one block a session for all of a run's tensors, beside the arena of the first run, and no faster.
+      // A memory pattern would add one block per session beside the arena, and is no faster.
       enableMemPattern: false,
       enableCpuMemArena: arena,
       logSeverityLevel: 3,
@@ -74,14 +74,15 @@ export class Session {
     } catch (error) {
       if (device === "cpu") throw error;
       throw new XPromptError(
-        `device ${device}: not available here: ${messageOf(error).split("\n")[0]} (use --device cpu)`,
+        `device ${device}: not available here: ${firstLineOf(error)} (use --device cpu)`,
+        { code: "ERR_DEVICE", cause: error },
       );
     }
   }
 
   /**
-   * Runs the model. With `into`, only the outputs named there are made: a value given there receives its output in
-   * place, without a copy (its buffer must not be one that the same run reads); null asks for a new value.
+   * Runs the model. With `into`, it computes only the outputs named there: a value receives its output in place, without
+   * a copy (the run must not read the same buffer); null allocates a new value.
    * @throws XPromptError after the release
    */
   async run(
@@ -93,7 +94,7 @@ export class Session {
     return results as Record<string, Value>;
   }
 
-  /** Runs it on those of the values that it takes. */
+  /** Runs the model on its inputs among the given values. */
   async runOn(offered: Feeds): Promise<Readonly<Record<string, Value>>> {
     return this.run(Object.fromEntries(this.inputNames.map((name) => [name, offered[name]!])));
   }
@@ -117,11 +118,16 @@ export class Session {
   }
 }
 
-/** The error of a call on a model that was released. */
+/** The error of a call on a released model. */
 export const afterRelease = (): XPromptError =>
-  new XPromptError("running a model: expected one that is loaded, got one that was released (load it again)");
+  new XPromptError(
+    "running a model: expected one that is loaded, got one that was released (load it again)",
+    {
+      code: "ERR_RELEASED",
+    },
+  );
 
-/** The CUDA provider is a separate download of several hundred megabytes; onnxruntime only fails late without it. */
+/** The CUDA provider is a separate download of several hundred megabytes; without it onnxruntime fails late. */
 function requireCuda(): void {
   const root = dirname(createRequire(import.meta.url).resolve("onnxruntime-node/package.json"));
   const library = join(
@@ -136,5 +142,6 @@ function requireCuda(): void {
   if (statSync(library, { throwIfNoEntry: false })?.size) return;
   throw new XPromptError(
     "device cuda: the CUDA libraries of onnxruntime-node are not installed (see docs/devices.md, or use --device cpu)",
+    { code: "ERR_DEVICE" },
   );
 }

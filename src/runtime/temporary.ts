@@ -2,7 +2,7 @@
  * @file Temporary files and folders beside their targets: their names, and cleaning up after writers that were killed.
  *
  * A temporary is named `.<target>.<pid>@<host>.<random>.tmp`; a folder that is being replaced is set aside as `.old`.
- * Process ids mean something on one host and in one pid namespace only, so the name carries both as `<host>`.
+ * Process ids are valid on one host and in one pid namespace only, so `<host>` identifies both.
  */
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
@@ -10,12 +10,12 @@ import { readdir, rename, rm, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 
-/** Milliseconds after which the temporary of a writer elsewhere counts as abandoned. */
+/** Milliseconds after which the temporary of a writer on another host counts as abandoned. */
 const FOREIGN_AGE = 24 * 60 * 60 * 1000;
-/** Bytes of the target's name that the name of a temporary repeats: the rest of it must fit into 255 as well. */
+/** Bytes of the target's name in the name of a temporary, which must fit into 255 bytes. */
 const NAME_BYTES = 200;
 
-/** Where the process ids of this process mean something: 8 hexadecimal digits of host, boot and pid namespace. */
+/** The scope of process ids: 8 hexadecimal digits of a hash of host, boot and pid namespace. */
 const host = createHash("sha256")
   .update(JSON.stringify([hostname(), orEmpty(bootId), orEmpty(pidNamespace)]))
   .digest("hex")
@@ -38,7 +38,7 @@ function orEmpty(read: () => string): string {
   }
 }
 
-/** A fresh name in the directory of `target` for what becomes it. */
+/** A fresh name for a temporary in the directory of `target`. */
 export function temporaryFor(target: string): string {
   const name = Buffer.from(basename(target))
     .subarray(0, NAME_BYTES)
@@ -47,7 +47,7 @@ export function temporaryFor(target: string): string {
   return nameBeside(target, name, "tmp");
 }
 
-/** A fresh name for a folder that is set aside. It carries the whole name of the folder, to which it may go back. */
+/** A fresh name for a folder that is set aside. It contains the whole name of the folder, for moving it back. */
 export function asideOf(target: string): string {
   return nameBeside(target, basename(target), "old");
 }
@@ -58,9 +58,9 @@ function nameBeside(target: string, name: string, kind: "tmp" | "old"): string {
 }
 
 /**
- * Cleans up a directory after writers that were killed: a folder that was set aside and never replaced goes back to its
- * name, other temporaries are removed. Those of writers that still run, or that run elsewhere and may, stay. Does
- * nothing without rights.
+ * Cleans up a directory after killed writers: a folder that was set aside and never replaced goes back to its name, other
+ * temporaries are removed. Temporaries of running writers stay, and so do recent ones of other hosts. Does nothing
+ * without permission.
  */
 export async function recoverDirectory(directory: string): Promise<void> {
   const names = await readdir(directory).catch((): string[] => []);
@@ -72,27 +72,27 @@ export async function recoverDirectory(directory: string): Promise<void> {
     try {
       const isLost = kind === "old" && !names.includes(target);
       const isOurs = where === host;
-      // A lost folder of a writer elsewhere goes back at once: a writer that still runs sets it aside again.
+      // A folder set aside on another host goes back at once: a running writer sets it aside again.
       if (!(isOurs ? await isAbandoned(temporary, Number(pid)) : isLost || (await isOld(temporary))))
         continue;
       if (isLost) await rename(temporary, join(directory, target));
       else await rm(temporary, { recursive: true, force: true });
     } catch {
-      // Another process did it first, or we may not: the write that follows reports what matters.
+      // Another process was first, or there is no permission: the write that follows reports what matters.
     }
   }
 }
 
 const recovered = new Set<string>();
 
-/** `recoverDirectory`, once per directory in the life of this process. */
+/** `recoverDirectory`, once per directory and process. */
 export async function recoverOnce(directory: string): Promise<void> {
   if (recovered.has(directory)) return;
   recovered.add(directory);
   await recoverDirectory(directory);
 }
 
-/** Whether the process of this host that made a temporary is gone. Ids are reused: what is older than us is not ours. */
+/** Whether the process of this host that made a temporary has ended. Ids are reused: a temporary older than this process is not its own. */
 async function isAbandoned(temporary: string, pid: number): Promise<boolean> {
   if (pid === process.pid) return (await stat(temporary)).ctimeMs < performance.timeOrigin;
   return !isRunning(pid);

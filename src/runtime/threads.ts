@@ -1,4 +1,4 @@
-/** @file Worker threads whose code may be source or built, and a pool of them that answers jobs. */
+/** @file Worker threads that run source or built code, and a pool of them. */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { z } from "zod";
@@ -9,9 +9,9 @@ export function moduleBeside(callerUrl: string, name: string): URL {
 }
 
 /**
- * Starts a thread that runs `entry`. Node 20 does not apply `--import tsx` to threads: where anything is TypeScript,
- * tsx is registered inside.
- * @param modules what else the thread will import
+ * Starts a thread that runs `entry`. Node 20 does not apply `--import tsx` to threads, so a thread that runs
+ * TypeScript registers tsx itself.
+ * @param modules URLs of other modules that the thread will import
  */
 export function startThread(entry: URL, workerData: unknown, modules: readonly string[] = []): Worker {
   const typescript = [entry.href, ...modules].some((url) => /\.[cm]?ts$/.test(url));
@@ -24,10 +24,10 @@ export function startThread(entry: URL, workerData: unknown, modules: readonly s
   return new Worker(start, { eval: true, workerData, execArgv: [] });
 }
 
-/** How many threads may be asked for; 0 is one for each core. */
+/** A number of threads; 0 means one per core. */
 export const threadCount = z.int().min(0).max(1024);
 
-/** Threads for CPU work where the user has not said how many. */
+/** The default number of threads for work on the CPU. */
 export const defaultThreads = (): number => Math.min(availableParallelism(), 8);
 
 interface Task<Job, Answer> {
@@ -37,19 +37,28 @@ interface Task<Job, Answer> {
   reject(error: Error): void;
 }
 
-/** Threads of one module that each do one job at a time: the module receives jobs as messages and posts one answer each. */
+/** Threads that run one module and do one job at a time each. The module receives a job as a message and posts its answer. */
 export class ThreadPool<Job, Answer> {
+  private readonly workers: Worker[] = [];
   private readonly idle: Worker[] = [];
   private readonly busy = new Map<Worker, Task<Job, Answer>>();
   private readonly waiting: Task<Job, Answer>[] = [];
   private ended: Error | undefined;
 
-  constructor(entry: URL, threads: number) {
-    for (let i = 0; i < threads; i++) this.hire(startThread(entry, undefined));
+  /**
+   * @param entry the module that each thread runs
+   * @param setup `workerData` for each thread, and `modules` that the threads will import
+   */
+  constructor(
+    entry: URL,
+    threads: number,
+    { workerData, modules }: { readonly workerData?: unknown; readonly modules?: readonly string[] } = {},
+  ) {
+    for (let i = 0; i < threads; i++) this.spawn(startThread(entry, workerData, modules));
   }
 
   /**
-   * The answer to a job. What is in `transfer` moves to the thread and is gone here.
+   * Runs a job and returns its answer. The buffers in `transfer` move to the thread and are detached here.
    * @throws Error when a thread fails, or the pool is closed
    */
   run(job: Job, transfer: readonly ArrayBuffer[] = []): Promise<Answer> {
@@ -60,18 +69,18 @@ export class ThreadPool<Job, Answer> {
     });
   }
 
-  /** Ends the threads without waiting for their jobs. */
+  /** Ends the threads without waiting for their jobs. Calling it again is fine. */
   async close(): Promise<void> {
-    const workers = [...this.idle, ...this.busy.keys()];
     this.end(new Error("the threads were closed"));
-    await Promise.all(workers.map((worker) => worker.terminate()));
+    await Promise.all(this.workers.map((worker) => worker.terminate()));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  private hire(worker: Worker): void {
+  private spawn(worker: Worker): void {
+    this.workers.push(worker);
     this.idle.push(worker);
     worker.on("message", (answer: Answer) => {
       const task = this.busy.get(worker);
@@ -92,7 +101,7 @@ export class ThreadPool<Job, Answer> {
     }
   }
 
-  /** Whoever waits for an answer gets `reason`. The first reason stays. */
+  /** Rejects every open job with `reason`. The first reason stays. */
   private end(reason: Error): void {
     this.ended ??= reason;
     for (const task of [...this.busy.values(), ...this.waiting]) task.reject(this.ended);

@@ -1,15 +1,15 @@
-/** @file Ending work that takes too long without giving way, such as a regular expression that backtracks for hours. */
+/** @file A time limit for synchronous work, such as a regular expression that backtracks for hours. */
 import { createContext, Script } from "node:vm";
 
 const context = createContext({});
 const script = new Script("work()");
 
-/** What `withTimeLimit` throws. */
+/** Thrown by `withTimeLimit`. */
 export class TimeLimitError extends Error {}
 
 /**
- * Does the work, or ends it after so many whole milliseconds. No timer of this thread could: the work does not give way to one.
- * @throws TimeLimitError when it was ended; what the work itself throws passes unchanged
+ * Runs synchronous work, and ends it after a whole number of milliseconds; a timer of this thread could not.
+ * @throws TimeLimitError when the time is over; errors of the work pass unchanged
  */
 export function withTimeLimit<T>(milliseconds: number, work: () => T): T {
   context.work = work;

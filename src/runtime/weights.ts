@@ -1,6 +1,6 @@
 /**
- * @file The weights of a checkpoint folder, in one safetensors file or in several shards, as Hugging Face saves them:
- * `model.safetensors`, or `model.safetensors.index.json` whose `weight_map` says which file holds which tensor.
+ * @file The weights of a checkpoint folder in Hugging Face's layout: one file `model.safetensors`, or shards with a
+ * `model.safetensors.index.json`, whose `weight_map` says which file holds which tensor.
  */
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -13,13 +13,13 @@ import { recoverDirectory } from "./temporary.ts";
 
 const single = "model.safetensors";
 const sharded = "model.safetensors.index.json";
-/** The most characters of a file's name that file systems take. */
+/** The most characters of a file name. */
 const LONGEST_NAME = 255;
 const indexSchema = z.object({
   weight_map: z.record(z.string(), z.string()),
 });
 
-/** All tensors of a checkpoint folder, read one by one from whichever file holds them. */
+/** All tensors of a checkpoint folder, each read from the file that holds it. */
 export class WeightFolder {
   /** The tensors by name, in the order of the files and of their data in each. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
@@ -31,14 +31,14 @@ export class WeightFolder {
     this.tensors = new Map([...homes].map(([name, file]) => [name, file.tensors.get(name)!]));
   }
 
-  /** The texts that the writer added; of shards, the later file's where they differ. */
+  /** Free text by key, added by the writer; later shards win. */
   get metadata(): Readonly<Record<string, string>> {
     return Object.assign({}, ...[...this.files].map((file) => file.metadata));
   }
 
   /**
-   * One tensor as it is stored.
-   * @throws XPromptError when the checkpoint has no such tensor, or a file no longer gives what its header says.
+   * One tensor as stored.
+   * @throws XPromptError when the checkpoint has no such tensor, or a file has changed since it was opened
    */
   async read(name: string): Promise<StoredTensor> {
     return this.home(name).read(name);
@@ -65,6 +65,10 @@ export class WeightFolder {
     await closeAll(this.files);
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   /** The files that hold the tensors. */
   get files(): ReadonlySet<SafetensorsFile> {
     return new Set(this.homes.values());
@@ -85,9 +89,9 @@ export class WeightFolder {
 }
 
 /**
- * Opens the weights in `path`: a checkpoint folder, or one safetensors file. Every file is opened and its header
- * checked, and every tensor that the index names is looked up, so that what is missing is known before any long work.
- * @throws XPromptError when there are no weights, a shard is missing or broken, or a tensor is not where the index says.
+ * Opens the weights in `path`: a checkpoint folder, or one safetensors file. Checks every header, and that every tensor
+ * of the index is in its file, so that missing tensors are known before any long work.
+ * @throws XPromptError when there are no weights, a shard is missing or damaged, or a tensor is not where the index says
  */
 export async function openWeights(path: string): Promise<WeightFolder> {
   const doing = `reading weights ${path}`;

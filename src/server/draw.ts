@@ -1,7 +1,8 @@
 /** @file Drawing the pictures of a request, all at once: picture i has seed + i, and is the same when it is asked for alone. */
+
 import type { ByteImage, Image } from "../image/index.ts";
+import { Retriever } from "../retrieval/index.ts";
 import type { Generated, GenerateOptions } from "../xprompt/model.ts";
-import type { VisualPrompt } from "../xprompt/prompt.ts";
 import type { ImagesResponse, Timings, Usage } from "./answers.ts";
 import type { AskedPictures } from "./asked-pictures.ts";
 import { now } from "./clock.ts";
@@ -44,9 +45,7 @@ export async function drawPictures(
   const { engine, model } = services;
   const { signal } = watching;
   const started = performance.now();
-  const compiled = asked.examples.length > 0 ? [await engine.compress(asked.examples, { signal })] : [];
-  const compiling = performance.now() - started;
-  const options = optionsOf(asked, [...asked.prompts, ...compiled], services);
+  const options = optionsOf(asked, services);
   const drawOne = async (image: number) => {
     const result = await engine.generate({
       ...options,
@@ -88,7 +87,7 @@ export async function drawPictures(
       retrieved: first.retrieved.map(({ id, instruction, similarity }) => ({ id, instruction, similarity })),
     }),
     timings: {
-      prepare: compiling + longest("prepare"),
+      prepare: longest("prepare"),
       draw: longest("draw"),
       decode: longest("decode"),
       total: performance.now() - started,
@@ -107,16 +106,12 @@ export const lookOf = ({ format }: AskedPictures, size: string) => ({
 export const dataUrl = ({ format }: AskedPictures, base64: string): string =>
   `data:image/${format};base64,${base64}`;
 
-function optionsOf(
-  asked: AskedPictures,
-  prompts: readonly VisualPrompt[],
-  { libraries }: Services,
-): GenerateOptions {
-  const { instruction, sampling, input, fullSize, library, k, minSimilarity } = asked;
+function optionsOf(asked: AskedPictures, { libraries }: Services): GenerateOptions {
+  const { instruction, sampling, input, fullSize, examples, prompts, library, k, minSimilarity } = asked;
   return {
-    ...{ instruction, ...sampling, input, fullSize },
+    ...{ instruction, ...sampling, input, fullSize, examples },
     ...(prompts.length > 0 && { prompt: prompts }),
-    ...(library !== undefined && { library: libraries.get(library)!, k, minSimilarity }),
+    ...(library !== undefined && { library: new Retriever(libraries.get(library)!), k, minSimilarity }),
   };
 }
 

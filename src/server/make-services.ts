@@ -1,4 +1,5 @@
 /** @file Putting together what the handlers share. */
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { BodyBudget } from "./body.ts";
 import { now } from "./clock.ts";
 import { Jobs } from "./jobs.ts";
@@ -52,6 +53,10 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
   metrics.gauge("xprompt_body_bytes", "Bytes of bodies in memory.", () => bodies.bytes);
   metrics.gauge("xprompt_jobs", "Jobs that are remembered.", () => jobs.size);
   metrics.gauge("xprompt_prompts", "Visual prompts that are kept.", () => store.size);
+  const delay = monitorEventLoopDelay();
+  delay.enable();
+  const late = "By how much 99% of the turns of the event loop were late at most.";
+  metrics.gauge("xprompt_event_loop_delay_seconds", late, () => delay.percentile(99) / 1e9);
   metrics.gauge("process_resident_memory_bytes", "Resident memory.", () => process.memoryUsage.rss());
   return {
     ...{ model, engine, libraries, queue, bodies, metrics, jobs, prompts: store, log },

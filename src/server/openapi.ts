@@ -15,7 +15,7 @@ const failures = (operation: Operation): Readonly<Partial<Record<number, string>
     413: "The body or a picture is too large.",
     415: "The body is of another type.",
   }),
-  ...(operation.query && { 400: "The request is wrong." }),
+  ...((operation.query ?? operation.params) && { 400: "The request is wrong." }),
   ...((operation.isQueued || hasBody(operation)) && {
     429: "There is no free place: try again after Retry-After.",
   }),
@@ -34,10 +34,11 @@ export function openApi(operations: readonly Operation[], version: string): Json
   const error = schemaOf(errorSchema.meta({ id: "Error" }), "output");
   const paths: Record<string, Json> = {};
   for (const operation of operations) {
-    const { path, method, summary, tag, params, query, json, form, bytes, answers, isPublic } = operation;
+    const { path, method, summary, tag, params, query, json, form, example, bytes, answers, isPublic } =
+      operation;
     const parameters = [...parametersOf(params, "path", schemaOf), ...parametersOf(query, "query", schemaOf)];
     const contents: Json = {
-      ...(json && { "application/json": { schema: schemaOf(json, "input") } }),
+      ...(json && { "application/json": { schema: schemaOf(json, "input"), ...(example && { example }) } }),
       ...(form && { "multipart/form-data": { schema: schemaOf(form, "input") } }),
       ...(bytes && { [bytes]: { schema: { type: "string", format: "binary" } } }),
     };

@@ -44,6 +44,8 @@ export interface Operation {
   readonly query?: z.ZodObject;
   readonly json?: z.ZodObject;
   readonly form?: z.ZodObject;
+  /** A request in JSON, for the document. */
+  readonly example?: object;
   /** Media type of a body that is taken as it is. */
   readonly bytes?: string;
   readonly answers: Readonly<Record<number, Answer>>;

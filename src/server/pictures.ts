@@ -10,6 +10,10 @@ import { Failure } from "./failure.ts";
 /** Bytes of a PNG, JPEG or WebP file. */
 export type PictureBytes = Uint8Array;
 
+/** The smallest picture that is taken, of one colour, for the document. */
+export const samplePicture =
+  "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAMAAADz0U65AAAAA1BMVEUzqncb3tbvAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADElEQVQI12NgoA4AAABIAAH/myMhAAAAAElFTkSuQmCC";
+
 const base64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
 
 /** A picture in JSON: a data URL, or base64 alone. */
@@ -34,7 +38,8 @@ export const jsonPicture = z
   })
   .meta({
     description: "A PNG, JPEG or WebP: a data URL, or base64 alone. Addresses are refused.",
-    examples: ["data:image/png;base64,iVBORw0KGgo="],
+    pattern: "^(data:image/(png|jpeg|webp);base64,)?[A-Za-z0-9+/]+={0,2}$",
+    examples: [samplePicture],
   });
 
 /** A picture in a form: a file. Its bytes have been read by then. */

@@ -15,7 +15,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { z } from "zod";
-import { messageOf, XPromptError } from "../errors.ts";
+import { firstLineOf, messageOf, XPromptError } from "../errors.ts";
 import { sha256 } from "../runtime/files.ts";
 import { explainIssues, settingKeys } from "../settings.ts";
 
@@ -174,9 +174,9 @@ function explainImport(error: unknown): string {
   const syntax = message.split("\n").find((line) => line.includes(": ERROR: "));
   if (syntax) return syntax.replace(": ERROR: ", ": ");
   if (/Cannot find (package|module) '(x-prompt|[^']*\/dist\/)/.test(message)) {
-    return `${message.split("\n")[0]} (npm install x-prompt next to the recipe; in a clone of it, npm run build)`;
+    return `${firstLineOf(error)} (npm install x-prompt next to the recipe; in a clone of it, npm run build)`;
   }
-  return message.split("\n")[0]!;
+  return firstLineOf(error);
 }
 
 function canonicalJson(value: unknown): string {

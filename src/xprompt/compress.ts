@@ -70,6 +70,7 @@ export class Compressor {
     if (joined.model === this.fingerprint && joined.blocks.every((block) => this.fits(block))) return joined;
     throw new XPromptError(
       `using a prompt: expected one of this model (${this.fingerprint}), got one of ${joined.model} (compress the examples again with this model)`,
+      { code: "ERR_MISMATCH" },
     );
   }
 

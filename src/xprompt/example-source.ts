@@ -53,7 +53,7 @@ export interface AskingModel {
   ): Promise<VisualPrompt>;
 }
 
-/** Where `generate` looks for examples by itself. An `ExampleLibrary` is one. */
+/** Where `generate` looks for examples: a `Retriever` over an `ExampleLibrary`. */
 export interface ExampleSource {
   /** Finds examples for a request, compiled for the model. */
   retrieve(model: AskingModel, request: ExampleRequest): Promise<Retrieved>;

@@ -34,7 +34,8 @@ export async function* generateSteps(
 ): AsyncGenerator<GenerateStep<Image | ByteImage>> {
   const started = performance.now();
   const { signal } = options;
-  const { seed = randomSeed(), samples, guidance, k, minSimilarity, ...sampling } = checked(model, options);
+  const settings = checked(model, options);
+  const { seed = randomSeed(), samples, guidance, k, minSimilarity, expected, ...sampling } = settings;
   signal?.throwIfAborted();
   const { base, compressor } = model;
   const { tokenizer } = base;
@@ -45,7 +46,7 @@ export async function* generateSteps(
   });
   const pictures = inputCodes ? 1 : 0;
   const [empty] = (await compressor.empty()).blocks;
-  const expected = options.expected ? await expectedPictures(base.tokenizer, samples) : undefined;
+  const means = expected ? await expectedPictures(base.tokenizer, samples) : undefined;
   const request = {
     blocks,
     empty: empty!,
@@ -56,8 +57,8 @@ export async function* generateSteps(
     sampling,
     guidance: guidanceWeights(guidance, blocks.length > 0),
     signal,
-    ...(expected && {
-      onLogits: ({ sample, place }, logits) => expected[sample]!.set(place, logits),
+    ...(means && {
+      onLogits: ({ sample, place }, logits) => means[sample]!.set(place, logits),
     }),
   } satisfies SampleRequest;
   const prepared = performance.now();
@@ -81,8 +82,8 @@ export async function* generateSteps(
   }
   signal?.throwIfAborted();
   const sampled = performance.now();
-  const decoded = expected
-    ? await tokenizer.decodeVectors(expected.map(({ vectors }) => vectors))
+  const decoded = means
+    ? await tokenizer.decodeVectors(means.map(({ vectors }) => vectors))
     : await tokenizer.decodeImages(codes);
   let images: readonly (Image | ByteImage)[] = decoded;
   if (full) {
@@ -143,6 +144,10 @@ function checked({ base, config, compressor }: GeneratingModel, options: StreamO
   for (const name of ["k", "minSimilarity"] as const)
     if (library === undefined && options[name] !== undefined)
       throw new UsageError(`generating: ${name}: expected it with a library, got it alone`);
+  if (library !== undefined && typeof library.retrieve !== "function")
+    throw new UsageError(
+      "generating: library: expected a Retriever, got something else (of an ExampleLibrary, give new Retriever(library))",
+    );
   options.signal?.throwIfAborted();
   compressor.joined(given);
   if (!base.tokenizer.decodesImages)

@@ -36,7 +36,7 @@ export interface GenerateOptions extends RequestSettings {
   readonly examples?: readonly Example[];
   /** The same, compressed already: one prompt, or several that are used together. */
   readonly prompt?: VisualPrompt | readonly VisualPrompt[];
-  /** Where to look for examples that are like what is asked for: an `ExampleLibrary`, say. */
+  /** Where to look for examples like the request: `new Retriever(library)`. */
   readonly library?: ExampleSource;
   /** Examples to take from the library. Defaults to 1. */
   readonly k?: number;
@@ -147,7 +147,7 @@ const settingNames = Object.fromEntries(
 
 const streamNames = {
   ...{ examples: true, prompt: true, library: true, input: true, instruction: true },
-  ...{ fullSize: true, expected: true, signal: true },
+  ...{ fullSize: true, signal: true },
   ...settingNames,
 } as const satisfies Names<StreamOptions>;
 

@@ -77,7 +77,7 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
   const examplePositions = graph.input("example positions", "int64", [exampleCount, exampleLength]);
   const todoPositions = graph.input("todo positions", "int64", [todoCount, todoLength]);
   const padding = graph.input("example padding", "float32", [exampleCount, 1, 1, exampleLength]);
-  const causal = graph.constant(causalBias(exampleLength, 0), [exampleLength, exampleLength]);
+  const causal = graph.constant(causalBias(exampleLength), [exampleLength, exampleLength]);
   /** A causal bias, and pictures that are read whole seen both ways, where the model has that. */
   const whole = (bias: Tensor, name: string, sequences: number, length: number) => {
     if (!packing.wholePictures) return bias;
@@ -87,7 +87,7 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
     return where(isSame, 0, bias);
   };
   const exampleBias = add(whole(causal, "example", exampleCount, exampleLength), padding);
-  const todoOwn = graph.constant(causalBias(todoLength, 0), [todoLength, todoLength]);
+  const todoOwn = graph.constant(causalBias(todoLength), [todoLength, todoLength]);
   const todoCausal = padFront(whole(todoOwn, "todo", todoCount, todoLength), examples * kept);
   const todoBias = mask === "xprompt" ? todoCausal : add(todoCausal, seenPadding(graph, packing, padding));
 
@@ -151,10 +151,9 @@ function seenPadding(
   return concat([ofTodos, own], 3);
 }
 
-/** `[length, before + length]`: all of the first `before` keys are seen, the others causally. */
-export function causalBias(length: number, before: number): Float32Array {
-  const width = before + length;
-  return Float32Array.from({ length: length * width }, (_, i) =>
-    (i % width) - before > Math.floor(i / width) ? HIDDEN : 0,
+/** The causal mask as a bias of attention scores, `[length, length]`: each row sees itself and the rows before it. */
+export function causalBias(length: number): Float32Array {
+  return Float32Array.from({ length: length * length }, (_, i) =>
+    i % length > Math.floor(i / length) ? HIDDEN : 0,
   );
 }

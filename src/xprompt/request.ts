@@ -33,6 +33,12 @@ export const requestSchema = z.strictObject({
   ...samplesSchema.shape,
   ...samplingSchema.shape,
   guidance: guidanceSchema.default(1),
+  expected: z
+    .boolean()
+    .default(false)
+    .describe(
+      "show the mean of the likely codes at each place instead of the sampled code: smoother, and nearer to the truth on average",
+    ),
 });
 /** The settings of a request as a caller gives them. */
 export type RequestSettings = z.input<typeof requestSchema>;

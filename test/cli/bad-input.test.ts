@@ -125,7 +125,7 @@ describe("usage", () => {
     [
       "a seed in letters",
       [...right, "--seed", "seven"],
-      /--seed: expected a whole number from 0 .*got "seven"/,
+      /--seed: expected a whole number from 0, got "seven"/,
     ],
     ["a seed with a fraction", [...right, "--seed", "1.5"], /--seed: .*got "1\.5"/],
     ["a seed below 0", [...right, "--seed", "-1"], /--seed: .*got "-1"/],
@@ -208,7 +208,7 @@ describe("outputs", () => {
     ["query.png/out.png", 1, /--output query\.png\/out\.png: /],
     [`${"x".repeat(300)}.png`, 1, /--output x+\.png: .*ENAMETOOLONG/],
     ["folder.png", 1, /--output folder\.png: expected a file, got a folder/],
-    ["query.png", 2, /--output query\.png: expected another file than those that are read/],
+    ["query.png", 2, /--output query\.png: expected a file that is not an input/],
     ["./folder/../after.png", 2, /expected another file/],
   ])("--output %s", async (name, status, says) => {
     await refused(() => xprompt(...right, "--output", name), status, says);

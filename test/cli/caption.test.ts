@@ -74,7 +74,7 @@ test("what is wrong is one line, and the captions that are there stay", async ()
     expect(outcome.stderr.trim().split("\n").at(-1)).toMatch(pattern);
     expect(outcome.stderr).not.toContain("    at ");
   };
-  await wrong(2, /--server: expected an address/, ...arguments_("--server", "nowhere"));
+  await wrong(2, /--server: expected a URL/, ...arguments_("--server", "nowhere"));
   await wrong(2, /--output: expected a name that ends in .jsonl/, ...arguments_("--output", "a.txt"));
   await wrong(
     1,
@@ -104,9 +104,9 @@ test("a run without one caption has failed", async () => {
   instead = "I would rather not.";
   const outcome = await xprompt(...arguments_("--output", "none.jsonl", "--retries", "0", "--json"));
   expect(outcome).toMatchObject({ status: 1, stdout: "" });
-  expect(outcome.stderr).toMatch(/^left out: .*expected a JSON object, got none$/m);
+  expect(outcome.stderr).toMatch(/^failed: .*expected a JSON object, got none$/m);
   expect(outcome.stderr.trim().split("\n").at(-1)).toMatch(
-    /^xprompt: captioning pairs: expected a pair that can be captioned, got none: 3 left out, 0 skipped/,
+    /^xprompt: captioning pairs: expected a pair that can be captioned, got none: 3 failed, 0 skipped/,
   );
   expect(existsSync(at("none.jsonl"))).toBe(false);
 });
@@ -120,7 +120,7 @@ test("broken records are skipped, counted and told", async () => {
   const { stderr } = await xprompt(...args, "--size", "32");
   expect(stderr).toMatch(/^captioning: 3\/3 pairs \(100%\)/m);
   expect(stderr).toMatch(/^skipped: input\/0: /m);
-  expect(stderr).toMatch(/^wrote broken.jsonl: .* 0 left out, 2 records that are no whole pair skipped/m);
+  expect(stderr).toMatch(/^wrote broken.jsonl: .* 0 failed, 2 incomplete records skipped/m);
 });
 
 test("pictures that come to bear another name keep their captions", async () => {

@@ -113,7 +113,7 @@ describe("what is refused", () => {
       "the picture it reads",
       ["--image", "one.png", "--mode", "image", "--output", "one.png"],
       2,
-      /another file than those/,
+      /expected a file that is not an input/,
     ],
     ["a missing picture", ["--image", "none.png"], 1, /reading image none\.png/],
     [

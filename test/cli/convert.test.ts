@@ -60,7 +60,7 @@ describe("interrupted", () => {
     else expect(ended).toMatchObject({ status: 130, stdout: "" });
     expect(existsSync(at(output))).toBe(false);
     const { stderr } = await succeed(...args, "--output", output);
-    expect(stderr).toMatch(/going on with a conversion that was interrupted: [1-9]/);
+    expect(stderr).toMatch(/continuing an interrupted conversion: [1-9]/);
     expect((await readFile(at(output, "model.safetensors"))).equals(whole)).toBe(true);
     await expectTidy();
   });
@@ -76,7 +76,7 @@ describe("refused in one line", () => {
     ["a file", 1, ["convert", "before.png", ...out], /expected a model folder/],
     ["the input as output", 2, ["convert", "tiny", "--output", "tiny"], /another folder than the input's/],
     ["a file as output", 1, ["convert", "tiny", "--output", "before.png"], /got a file/],
-    ["no place for it", 1, ["convert", "tiny", "--output", "no/where"], /got none \(make it first\)/],
+    ["no place for it", 1, ["convert", "tiny", "--output", "no/where"], /got none \(create it first\)/],
   ])("%s", async (_name, status, args, says) => {
     await refused(() => xprompt(...args), status, says);
   });

@@ -23,7 +23,7 @@ test("add, list, search, show, compile, generate, export, remove", async () => {
   const added = await json("examples", "add", "pairs", ...tiny, "--licence", "CC0");
   expect(added).toMatchObject({ library: "examples-library", added: 2, known: 0, refused: 0, examples: 2 });
   const again = await succeed("examples", "add", "pairs", ...tiny, "--licence", "CC0");
-  expect(again.stderr).toContain("added 0, 2 were there: examples-library has 2 examples");
+  expect(again.stderr).toContain("added 0, 2 existing: examples-library has 2 examples");
   const list = await json("examples", "list");
   const examples = list.examples as { id: string; instruction: string; licence: string }[];
   expect(examples.map(({ instruction }) => instruction).sort()).toEqual([

@@ -161,6 +161,18 @@ describe("size of the result", () => {
   });
 });
 
+test("--expected shows the mean of the likely codes, of the codes that are sampled, and says so", async () => {
+  const request = ["generate", ...tiny, ...pair, "--seed", "1"];
+  const sampled = await json(...request, "--output", "sampled.png");
+  const expected = await json(...request, "--expected", "--output", "expected.png");
+  expect(expected.settings).toEqual({ ...(sampled.settings as object), expected: true });
+  expect(await settingsIn(at("expected.png"))).toMatchObject({ expected: true });
+  expect(await settingsIn(at("sampled.png"))).not.toHaveProperty("expected");
+  const [one, other] = [await pixelsOf(at("sampled.png")), await pixelsOf(at("expected.png"))];
+  expect([other.width, other.height]).toEqual([one.width, one.height]);
+  expect(other.data).not.toEqual(one.data);
+});
+
 describe("samples", () => {
   test("each is a file of its own, and none of the name itself", async () => {
     const place = at("samples");
@@ -215,6 +227,7 @@ describe("made again from the text in the picture", () => {
       ...value("--top-k", made.topK),
       ...value("--top-p", made.topP),
       ...value("--guidance", weights(made.guidance)),
+      ...(made.expected ? ["--expected"] : []),
       "--output",
       output,
     ];
@@ -225,7 +238,7 @@ describe("made again from the text in the picture", () => {
     const command = [
       ...["generate", "--model", "tiny", ...pair, "--prompt", "again.xprompt", "--input", "query.png"],
       ...["--instruction", 'make "it" → ☔', "--samples", "2", "--temperature", "0.8", "--top-k", "20"],
-      ...["--top-p", "0.95", "--guidance", "image=1.5,examples=2.5", "--output", "first.png"],
+      ...["--top-p", "0.95", "--guidance", "image=1.5,examples=2.5", "--expected", "--output", "first.png"],
     ];
     const report = await json(...command);
     const made = await settingsIn(at("first-2.png"));
@@ -303,7 +316,7 @@ describe("outputs", () => {
       ...["--instruction", "make it rain ".repeat(30)],
     );
     expect(stderr).toMatch(
-      /note: the instruction is longer than the model reads: its last \d+ tokens were left out/,
+      /note: the instruction is too long for the model: its last \d+ tokens were cut off/,
     );
     const short = await succeed("generate", ...tiny, "--instruction", "rain", "--output", "short.png");
     expect(short.stderr).not.toContain("note:");

@@ -49,7 +49,7 @@ describe("while training", () => {
     const first = await interrupted(2);
     expect(first).toMatchObject({ status: 130, signal: null, stdout: "" });
     expect(first.stderr.trimEnd().split("\n").at(-1)).toBe(
-      "xprompt: interrupted: run has what was done so far (go on with --resume)",
+      "xprompt: interrupted: run holds the progress so far (continue with --resume)",
     );
     expect(first.stderr).not.toMatch(/\n {4}at /);
     const stopped = await stepOf();

@@ -28,6 +28,35 @@ test("prints one JSON object, the one in results.json", async () => {
   );
 });
 
+test("--expected is reported, and its pictures are kept apart from sampled ones", async () => {
+  const args = [
+    "eval",
+    "compression",
+    "--model",
+    "tiny",
+    "--limit",
+    "1",
+    "--out",
+    "expected",
+    "--threads",
+    "1",
+  ];
+  const sampled = await json(...args);
+  const expected = await json(...args, "--expected");
+  expect(expected.settings).toEqual({ ...(sampled.settings as object), expected: true });
+  expect(expected.command).toBe(`${sampled.command} --expected`);
+  const drawings = await Promise.all(
+    (await readdir(join(folder, "expected", "drawings"))).map(async (key) => {
+      const [path] = await readdir(join(folder, "expected", "drawings", key), { recursive: true }).then(
+        (paths) => paths.filter((each) => each.endsWith(".png")).sort(),
+      );
+      return readFile(join(folder, "expected", "drawings", key, path!));
+    }),
+  );
+  expect(drawings).toHaveLength(2);
+  expect(drawings[0]).not.toEqual(drawings[1]);
+});
+
 test.each([
   ["an unknown suite", ["eval", "unsene"], 2, /unsene.*unseen/],
   ["no suite", ["eval"], 2, /missing required argument 'suite'/],
@@ -60,6 +89,7 @@ test.each([
     "there is no nowhere",
   ],
   ["ways to draw where nothing is drawn", ["eval", "describe", "--temperature", "1"], 2, "draws no pictures"],
+  ["expected pictures where nothing is drawn", ["eval", "describe", "--expected"], 2, "draws no pictures"],
   [
     "figures for what is no model",
     ["eval", "unseen", "--model", "tiny", "--as", "full", "--for", "."],

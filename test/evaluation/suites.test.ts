@@ -123,7 +123,7 @@ test("seen: the families that the model names, right against wrong, the query al
   expect(families.recolor.success.unchanged).toBe(0);
 });
 
-test("likelihood: nats a code by family, and of scenes by their captions", async () => {
+test("likelihood: nats per code by family, and of scenes by their captions", async () => {
   const { families, overall, unseen, textToImage, betterThanQueryAlone, n } = await run("likelihood", 1);
   expect(n).toBe(1);
   expect(Object.keys(families).slice(0, 4).sort()).toEqual(["denoise", "invert", "move", "recolor"]);

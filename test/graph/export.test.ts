@@ -288,7 +288,7 @@ describe("weights in files", () => {
     expect(dataFolder([inMemory])).toBeUndefined();
     expect(dataFolder([inMemory, stretch("/a/one", 0), stretch("/a/two", 0)])).toBe("/a");
     expect(() => dataFolder([stretch("/a/one", 0), stretch("/b/one", 0)])).toThrow(
-      "export: expected files of weights in one folder, got /a, /b",
+      "export: expected weight files in one folder, got /a, /b",
     );
   });
 });

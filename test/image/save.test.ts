@@ -11,6 +11,7 @@ import {
   type Image,
   loadImage,
   readPngText,
+  saveImage,
   savePng,
   toBytes,
 } from "../../src/image/index.ts";
@@ -145,4 +146,14 @@ describe("savePng and readPngText", () => {
     expect((error as XPromptError).message).toContain(path);
     await rm(path);
   });
+});
+
+test.each([".png", ".jpg", ".jpeg", ".webp"])("a %s needs no texts", async (ending) => {
+  const image = createImage(32, 16, [0.2, 0.4, 0.6]);
+  const path = join(folder, `plain${ending}`);
+  await saveImage(path, image);
+  await saveImage(path, image, { text: { xprompt: "" } });
+  const { width, height, data } = await loadImage(path);
+  expect([width, height]).toEqual([32, 16]);
+  expect(data[0]).toBeCloseTo(0.2, 1);
 });

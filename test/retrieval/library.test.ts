@@ -203,7 +203,7 @@ test("what is no library, or a damaged one, is told in a line", async () => {
     await writeFile(join(data, name), bytes.subarray(0, bytes.length / 2));
   }
   const cut = await open("cut");
-  await expect(cut.get(id)).rejects.toThrow(/expected a whole library that can be reached, got: /);
+  await expect(cut.get(id)).rejects.toThrow(/expected a complete library that can be reached, got: /);
   await mkdir(join(folder, "empty", "examples.lance"), { recursive: true });
   await expect(open("empty")).rejects.toThrow(/expected a/);
 });

@@ -33,7 +33,7 @@ async function filled(name: string): Promise<ExampleLibrary> {
 test("generate finds the nearest example, compiles it once, and says so", async () => {
   const library = await filled("found");
   const instruction = "make it rain";
-  const first = await model.generate({ ...request, library, instruction });
+  const first = await model.generate({ ...request, library: new Retriever(library), instruction });
   expect(first.retrieved).toHaveLength(1);
   expect(first.retrieved![0]).toMatchObject({ instruction, source: "test", block: "made" });
   expect(first.retrieved![0]!.parts.text).toBeCloseTo(1, 5);
@@ -41,7 +41,7 @@ test("generate finds the nearest example, compiles it once, and says so", async 
   const byHand = await model.generate({ ...request, prompt, instruction });
   expect(first.codes).toEqual(byHand.codes);
   const again = await ExampleLibrary.open(join(folder, "found"));
-  const second = await model.generate({ ...request, library: again, instruction });
+  const second = await model.generate({ ...request, library: new Retriever(again), instruction });
   expect(second.retrieved![0]).toMatchObject({ id: first.retrieved![0]!.id, block: "kept" });
   expect(second.codes).toEqual(first.codes);
 });
@@ -49,7 +49,13 @@ test("generate finds the nearest example, compiles it once, and says so", async 
 test("several examples are used together, and with those that are given", async () => {
   const library = await filled("several");
   const prompt = await model.compress([await example("own", "")]);
-  const result = await model.generate({ ...request, prompt, library, instruction: "add a box", k: 2 });
+  const result = await model.generate({
+    ...request,
+    prompt,
+    library: new Retriever(library),
+    instruction: "add a box",
+    k: 2,
+  });
   expect(result.retrieved).toHaveLength(2);
   expect(result.tokens.examples).toBe(3 * model.config.xprompt.tokens);
   const [near, far] = result.retrieved!;
@@ -59,26 +65,32 @@ test("several examples are used together, and with those that are given", async 
 
 test("without words the pictures decide; what is not like enough is left out", async () => {
   const library = await filled("pictures");
-  const result = await model.generate({ ...request, input: somePicture("c before"), library });
+  const result = await model.generate({
+    ...request,
+    input: somePicture("c before"),
+    library: new Retriever(library),
+  });
   expect(result.retrieved![0]).toMatchObject({ instruction: "add a green box", parts: {} });
   expect(result.retrieved![0]!.similarity).toBeCloseTo(1, 5);
   const none = await model.generate({
     ...request,
-    library,
+    library: new Retriever(library),
     instruction: "something else",
     minSimilarity: 0.999,
   });
   expect(none.retrieved).toEqual([]);
   expect(none.bestSimilarity).toBeLessThan(0.999);
   expect(none.codes).toEqual((await model.generate({ ...request, instruction: "something else" })).codes);
-  await expect(model.generate({ library })).rejects.toThrow("expected an instruction or an input picture");
+  await expect(model.generate({ library: new Retriever(library) })).rejects.toThrow(
+    "expected an instruction or an input picture",
+  );
 });
 
 test("another model measures and compiles for itself", async () => {
   const library = await filled("models");
   const instruction = "make it rain";
-  await model.generate({ ...request, library, instruction });
-  const result = await other.generate({ ...request, library, instruction });
+  await model.generate({ ...request, library: new Retriever(library), instruction });
+  const result = await other.generate({ ...request, library: new Retriever(library), instruction });
   expect(result.retrieved![0]).toMatchObject({ instruction, block: "made" });
   const prompt = await other.compress([examples[1]!]);
   expect(result.codes).toEqual((await other.generate({ ...request, prompt, instruction })).codes);
@@ -90,7 +102,7 @@ test("another model measures and compiles for itself", async () => {
 test("a damaged block is compiled again, and kept in its place", async () => {
   const library = await filled("damaged");
   const ask = { ...request, instruction: "make it rain" };
-  const first = await model.generate({ ...ask, library });
+  const first = await model.generate({ ...ask, library: new Retriever(library) });
   const data = join(folder, "damaged", `blocks-${model.fingerprint}.lance`, "data");
   for (const name of await readdir(data)) {
     const bytes = await readFile(join(data, name));
@@ -98,17 +110,17 @@ test("a damaged block is compiled again, and kept in its place", async () => {
     await writeFile(join(data, name), bytes);
   }
   const again = await ExampleLibrary.open(join(folder, "damaged"));
-  const second = await model.generate({ ...ask, library: again });
+  const second = await model.generate({ ...ask, library: new Retriever(again) });
   expect(second.retrieved![0]).toMatchObject({ block: "made" });
   expect(second.codes).toEqual(first.codes);
-  const third = await model.generate({ ...ask, library: again });
+  const third = await model.generate({ ...ask, library: new Retriever(again) });
   expect(third.retrieved![0]).toMatchObject({ block: "kept" });
 });
 
 test("where the library can not be written to, the example is used all the same", async () => {
   const library = await filled("busy");
   await writeFile(join(folder, "busy", "writer.lock"), `${process.ppid} ${hostname()}\n`);
-  const ask = { ...request, library, instruction: "make it rain" };
+  const ask = { ...request, library: new Retriever(library), instruction: "make it rain" };
   const first = await model.generate(ask);
   expect(first.retrieved![0]).toMatchObject({ block: "made" });
   expect((await model.generate(ask)).retrieved![0]).toMatchObject({ block: "made" });
@@ -122,9 +134,16 @@ test("other features find other examples", async () => {
   expect(result.retrieved![0]).toMatchObject({ instruction: "make it rain", similarity: 1 });
 });
 
+test("a library without a retriever is refused", async () => {
+  const library = (await filled("bare")) as unknown as Retriever;
+  await expect(model.generate({ ...request, library })).rejects.toThrow(
+    "library: expected a Retriever, got something else (of an ExampleLibrary, give new Retriever(library))",
+  );
+});
+
 test("options out of range are refused", async () => {
   const library = await filled("range");
-  const ask = { ...request, library, instruction: "make it rain" };
+  const ask = { ...request, library: new Retriever(library), instruction: "make it rain" };
   await expect(model.generate({ ...ask, k: 0 })).rejects.toThrow("k: expected a whole number from 1 to 64");
   await expect(model.generate({ ...ask, minSimilarity: 2 })).rejects.toThrow(
     "minSimilarity: expected a number from -1 to 1",

@@ -72,7 +72,7 @@ describe("refuses, in one line and before any tensor is read", () => {
       /"sparse": expected a tensor, got something made by torch\._utils\._rebuild_sparse_tensor/,
     ],
     ["bare.ckpt", /got a bare pickle, as before PyTorch 1\.6 \(torch\.load it/],
-    ["packed.ckpt", /expected (byteorder|data\.pkl) as it is, got it packed/],
+    ["packed.ckpt", /expected (byteorder|data\.pkl) uncompressed, got it compressed/],
     ["beyond.ckpt", /expected a tensor within the 2 values of its storage, got value 2/],
     ["short.ckpt", /expected data\/0 of at least 8 bytes, got 4/],
     ["make.py", /expected a zip of torch\.save, got something else/],

@@ -5,7 +5,7 @@ import { buildWith, Resources, workWith } from "../../src/runtime/resources.ts";
 function said() {
   const released: string[] = [];
   const open = (name: string, failure?: Error) => ({
-    async release() {
+    async [Symbol.asyncDispose]() {
       released.push(name);
       if (failure) throw failure;
     },

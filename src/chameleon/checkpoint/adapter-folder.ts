@@ -53,7 +53,7 @@ export interface AdapterBase {
 const tokenIds = z.array(z.int().min(0)).min(1);
 const none = (schema: z.ZodType) => z.union([z.null(), schema]).optional();
 
-/** What PEFT can do and this can not must be as it is by default. */
+/** What PEFT can do and this cannot must be as it is by default. */
 const loraSchema = z.looseObject({
   peft_type: z.literal("LORA"),
   r: z.int().min(1),
@@ -266,6 +266,7 @@ export function mergeAdapter<W extends Initializer>(
 function misfit(name: string, expected: string, got: string): XPromptError {
   return new XPromptError(
     `using an adapter: ${name}: expected ${expected}, got ${got} (it is damaged, or belongs to another model)`,
+    { code: "ERR_MISMATCH" },
   );
 }
 

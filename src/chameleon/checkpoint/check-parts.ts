@@ -40,7 +40,7 @@ function checkVocabulary({ decoder, image, vocabularyMap = {} }: ChameleonConfig
       );
 }
 
-/** onnxruntime takes a model with its weights as one message, which can not be longer. */
+/** onnxruntime takes a model with its weights as one message, which cannot be longer. */
 const LONGEST_MODEL = 2 ** 31 - 2 ** 20;
 
 /**

@@ -47,7 +47,7 @@ export interface Export {
 
 /**
  * Writes the model of the folder `source` to the folder `target`, whole or not at all.
- * @throws XPromptError when the model is damaged or quantized, or `target` can not be written or is not empty
+ * @throws XPromptError when the model is damaged or quantized, or `target` cannot be written or is not empty
  */
 export async function exportHuggingFace(
   source: string,

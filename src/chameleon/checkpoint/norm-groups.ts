@@ -18,7 +18,7 @@ const SAME_OUTPUT = /^(encoder|decoder)\.conv_out\./;
 const HIDDEN = /^(encoder|decoder)\./;
 const QUERY = /\.attn_1\.q\./;
 
-/** How often wider the network with 32 groups is. @throws XPromptError where groups can not be kept whole */
+/** How often wider the network with 32 groups is. @throws XPromptError where groups cannot be kept whole */
 export function widening({ normGroups }: VqganConfig): number {
   const times = GROUPS / normGroups;
   if (Number.isInteger(times)) return times;

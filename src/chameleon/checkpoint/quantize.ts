@@ -27,7 +27,7 @@ export interface QuantizationConfig {
   readonly block_size: typeof BLOCK_SIZE;
 }
 
-/** What `quantization_config` may say: weights of other methods can not be read. */
+/** What `quantization_config` may say: weights of other methods cannot be read. */
 export const quantizationConfigSchema = z.looseObject({
   quant_method: z.literal("xprompt", {
     error: ({ input }) => `expected "xprompt", got ${JSON.stringify(input)}: give a folder of plain weights`,

@@ -1,4 +1,4 @@
-/** @file What is made sure of before a conversion begins: a place to write to, room there, and undamaged weights. */
+/** @file Checks before a conversion: a writable output, free disk space, and undamaged weights. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, realpath, stat, statfs } from "node:fs/promises";
@@ -8,8 +8,8 @@ import { formatBytes } from "../../progress.ts";
 import { attempt } from "../../runtime/files.ts";
 
 /**
- * Compares weights with the checksum that their folder carries, so that nothing is made of damaged ones.
- * @param onProgress is given the bytes that were read
+ * Verifies the weights against the checksum of their folder.
+ * @param onProgress receives the number of bytes read
  */
 export async function checkInput(
   file: string,
@@ -33,17 +33,19 @@ export async function checkInput(
   );
 }
 
-/** @throws XPromptError when a folder of that name can not be made, or holds something else than an older model */
+/** @throws XPromptError when the folder cannot be created, or contains anything except an older model */
 export async function checkOutput(input: string, output: string): Promise<void> {
   const doing = `converting into ${output}`;
   const parent = await stat(dirname(resolve(output))).catch(() => undefined);
   if (!parent?.isDirectory())
-    throw new XPromptError(`${doing}: expected a folder to put it in, got none (make it first)`);
+    throw new XPromptError(`${doing}: expected a folder to put it in, got none (create it first)`);
   const former = await stat(output).catch(() => undefined);
   if (!former) return;
   const [from, to] = [await realpath(input), await realpath(output)];
   if (from === to || from.startsWith(to + sep))
-    throw new UsageError(`${doing}: expected another folder than the input's, got it (choose another path)`);
+    throw new UsageError(
+      `${doing}: expected another folder than the input's, got the same (choose another path)`,
+    );
   if (!former.isDirectory())
     throw new XPromptError(`${doing}: expected a folder or nothing, got a file (choose another path)`);
   const names = await attempt(doing, output, () => readdir(output));
@@ -54,7 +56,7 @@ export async function checkOutput(input: string, output: string): Promise<void> 
     );
 }
 
-/** @throws XPromptError when the disk has no room for what is not written yet */
+/** @throws XPromptError when the disk has no room for the rest of the output */
 export async function checkRoom(target: string, output: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await attempt(`converting into ${output}`, output, () => statfs(dirname(target)));
   const written = await stat(target).then(

@@ -1,6 +1,6 @@
 /**
- * @file Writing a model folder anew in another format, tensor by tensor and in each some rows at a time, so that the
- * memory needed does not depend on the size of the model.
+ * @file Converting a model folder to another format, a few rows of a tensor at a time, so that the memory needed does not
+ * depend on the size of the model.
  */
 import { createHash, type Hash } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -18,7 +18,7 @@ import type { VqganConfig } from "../tokenizers/vqgan.ts";
 import { checkInput, checkOutput, checkRoom } from "./checks.ts";
 import { addedImageTokenizer, companionsOf, digestOf, identityOf, withAdded } from "./input.ts";
 import { ConversionJournal, type FinishedSource } from "./journal.ts";
-import { answerTo, type ConvertedPart, type Part, type PartAnswer } from "./part.ts";
+import { answerTo, type ConvertedPart, isCopy, type Part, type PartAnswer } from "./part.ts";
 import {
   type ConversionInput,
   type ConversionPlan,
@@ -34,17 +34,17 @@ export interface ConvertOptions {
   /** The folder to write. */
   readonly output: string;
   /**
-   * Where the image tokenizer's decoder is, if the folder has none: Meta's `vqgan.ckpt`, or a folder with a VQ-VAE. It
-   * becomes a part of the output. Defaults to what is found in the folder itself.
+   * The image tokenizer's decoder, if the weights have none: Meta's `vqgan.ckpt`, or a folder with a VQ-VAE. It becomes
+   * part of the output. Defaults to the one in the folder.
    */
   readonly imageTokenizer?: string;
-  /** Threads beside this one; 0 for none. Defaults to one for each core, at most 8. */
+  /** Worker threads; 0 for none. Defaults to one per core, at most 8. */
   readonly threads?: number;
-  /** Stops; a later call with the same input and options goes on. */
+  /** Stops the conversion; a later call with the same input and options continues it. */
   readonly signal?: AbortSignal;
-  /** Bytes that are done in a phase. In "converting" an interruption loses none of them. */
+  /** Bytes done in a phase. In "converting" these survive an interruption. */
   onProgress?(phase: ConversionPhase, done: number, total: number): void;
-  /** Something worth knowing, in a line. */
+  /** Receives notes of one line. */
   onNote?(line: string): void;
 }
 
@@ -60,13 +60,13 @@ export interface Conversion {
 }
 
 const WEIGHTS = "model.safetensors";
-/** Numbers that a thread is given at a time. */
+/** Numbers per job of a thread. */
 const PART = 2 ** 22;
-/** Bytes after which what was written is made safe and noted. */
+/** Bytes between two flushes to the disk, which the journal records. */
 const SAFE_AFTER = 4 * 2 ** 20;
 /**
- * Converts a model folder. Nothing is at `output` until it is whole, read back and found as it was written.
- * @throws XPromptError for an input that is not whole or does not go with the format, or too little room
+ * Converts a model folder. `output` appears once it is complete and verified by reading it back.
+ * @throws XPromptError for an incomplete input, one that the format does not support, or too little disk space
  * @throws the signal's reason, once it is aborted
  */
 export async function convertModel(input: string, options: ConvertOptions): Promise<Conversion> {
@@ -93,13 +93,13 @@ export async function convertModel(input: string, options: ConvertOptions): Prom
       await checkRoom(target, output, plan.byteLength);
       if (plan.unknown.length > 0)
         options.onNote?.(
-          `note: copied as they are, being no part of the architecture: ${plan.unknown.slice(0, 3).join(", ")}${plan.unknown.length > 3 ? ` and ${plan.unknown.length - 3} more` : ""}`,
+          `note: copied unchanged, since they are not part of the architecture: ${plan.unknown.slice(0, 3).join(", ")}${plan.unknown.length > 3 ? ` and ${plan.unknown.length - 3} more` : ""}`,
         );
       if (journal.discarded)
-        options.onNote?.(`note: an unfinished conversion of ${journal.discarded} was there: starting anew`);
+        options.onNote?.(`note: found an unfinished conversion of ${journal.discarded}: starting anew`);
       if (journal.finished.size > 0 && existsSync(target))
         options.onNote?.(
-          `note: going on with a conversion that was interrupted: ${journal.finished.size} of ${plan.sources.length} tensors are done`,
+          `note: continuing an interrupted conversion: ${journal.finished.size} of ${plan.sources.length} tensors are done`,
         );
       else if (config.weights_sha256 !== undefined && existsSync(join(input, WEIGHTS))) {
         const { size } = await stat(join(input, WEIGHTS));
@@ -112,7 +112,7 @@ export async function convertModel(input: string, options: ConvertOptions): Prom
       if ((await identityOf(stored, raw)) !== before) {
         keep = false;
         throw new XPromptError(
-          `converting ${input}: expected its files to stay as they were, got others meanwhile (run it again)`,
+          `converting ${input}: expected its files to stay the same, got changed ones (run it again)`,
         );
       }
       const made = {
@@ -149,10 +149,10 @@ export async function convertModel(input: string, options: ConvertOptions): Prom
   }
 }
 
-/** A weight that the format can not hold: going on would lead to it again. */
+/** A weight that the format cannot represent: a resumed conversion would fail again. */
 class UnusableNumber extends XPromptError {}
 
-/** Converts what the journal does not have yet. */
+/** Converts the tensors that the journal does not have. */
 async function writeTensors(
   weights: ConversionInput,
   plan: ConversionPlan,
@@ -166,7 +166,7 @@ async function writeTensors(
   const todo = plan.sources.filter(({ name }) => !journal.finished.has(name));
   let done = total - todo.reduce((sum, { info }) => sum + info.byteLength, 0);
   const file = await attempt(doing, target, () => open(target, existsSync(target) ? "r+" : "w"));
-  const helpers = todo.some(({ encoding }) => encoding !== "copy") ? threads : 0;
+  const helpers = todo.some(({ encoding }) => !isCopy(encoding)) ? threads : 0;
   const pool = new ThreadPool<Part, PartAnswer>(moduleBeside(import.meta.url, "worker"), helpers);
   try {
     await attempt(doing, target, async () => {
@@ -191,9 +191,7 @@ async function writeTensors(
       const { answer, writing, last } = pending.shift()!;
       const found = await answer;
       if ("refused" in found)
-        throw new UnusableNumber(
-          `converting ${weights.folder}: ${writing.source.name}: ${found.refused} (use another format, or get the weights again)`,
-        );
+        throw new UnusableNumber(`converting ${weights.folder}: ${writing.source.name}: ${found.refused}`);
       unsafeBytes += await attempt(doing, target, () => writing.write(file, found.parts));
       if (!last) return;
       unsafe.push(writing.finished());
@@ -207,10 +205,10 @@ async function writeTensors(
       for await (const { part, last } of partsOf(weights, source)) {
         signal?.throwIfAborted();
         const answer =
-          helpers > 0 && part.encoding !== "copy"
+          helpers > 0 && !isCopy(part.encoding)
             ? pool.run(part, [part.bytes.buffer])
             : Promise.resolve(answerTo(part));
-        answer.catch(() => {}); // It is looked at in its turn.
+        answer.catch(() => {}); // It is awaited in its turn.
         pending.push({ answer, writing, last });
         if (pending.length > threads + 1) await writeNext();
       }
@@ -224,7 +222,7 @@ async function writeTensors(
   }
 }
 
-/** The rows of a tensor, some at a time; of an empty one a single empty part. */
+/** The rows of a tensor in parts; one empty part for an empty tensor. */
 async function* partsOf(
   weights: ConversionInput,
   { name, info, columns, encoding }: PlannedSource,
@@ -241,7 +239,7 @@ async function* partsOf(
   }
 }
 
-/** A tensor on its way into the file, its parts in order. */
+/** Writes the parts of a tensor in order. */
 class Writing {
   private readonly hashes: Hash[];
   private readonly ends: number[];
@@ -254,7 +252,7 @@ class Writing {
     this.ends = source.outputs.map(({ name }) => offsets.get(name)!);
   }
 
-  /** Returns how many bytes it wrote. */
+  /** @returns the number of bytes written */
   async write(file: FileHandle, parts: ConvertedPart): Promise<number> {
     let written = 0;
     for (const [i, bytes] of parts.entries()) {
@@ -277,7 +275,7 @@ async function writeAt(file: FileHandle, bytes: Uint8Array, place: number): Prom
     at += (await file.write(bytes, at, bytes.length - at, place + at)).bytesWritten;
 }
 
-/** Reads the file back. @returns its SHA-256 @throws XPromptError naming the first tensor that is not what was written */
+/** Reads the file back. @returns its SHA-256 @throws XPromptError naming the first tensor that differs from what was written */
 async function verify(
   target: string,
   plan: ConversionPlan,
@@ -286,7 +284,7 @@ async function verify(
 ): Promise<string> {
   const whole = createHash("sha256");
   const written = new Map([...journal.finished.values()].flatMap(({ sha256 }) => Object.entries(sha256)));
-  const stretches = [
+  const ranges = [
     { name: undefined, start: 0, end: plan.header.length, digest: sha256(plan.header) },
     ...plan.sources.flatMap(({ outputs }) =>
       outputs.map(({ name, byteLength }) => {
@@ -299,7 +297,7 @@ async function verify(
   const file = await attempt(doing, target, () => open(target));
   const buffer = new Uint8Array(2 ** 22);
   try {
-    for (const { name, start, end, digest } of stretches) {
+    for (const { name, start, end, digest } of ranges) {
       signal?.throwIfAborted();
       const hash = createHash("sha256");
       for (let at = start; at < end; ) {
@@ -312,7 +310,7 @@ async function verify(
         at += bytesRead;
       }
       if (hash.digest("hex") !== digest) {
-        await rm(target); // the journal says more than the disk kept
+        await rm(target); // the journal records more than the disk kept
         throw new XPromptError(
           `${doing}: ${name ?? "the header"} is not what was written (check the disk, and run it again)`,
         );

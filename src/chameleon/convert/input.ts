@@ -1,4 +1,4 @@
-/** @file What a conversion starts from: the weights of a folder, an image tokenizer beside them, and the files around. */
+/** @file The input of a conversion: the weights of a folder, a separate image tokenizer, and the other files. */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
@@ -12,10 +12,10 @@ import { VQ_PREFIX } from "../tokenizers/image-tokenizer.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";
 import type { ConversionInput } from "./plan.ts";
 
-/** An image tokenizer that is not, or not as a whole, among the weights of a folder. */
+/** An image tokenizer that is not, or not completely, among the weights of a folder. */
 interface AddedImageTokenizer {
   readonly config: VqganConfig;
-  /** What the folder's weights lack of it. */
+  /** Its tensors that the folder's weights lack. */
   readonly weights: ReadonlyMap<string, Weight>;
 }
 
@@ -27,7 +27,7 @@ export async function addedImageTokenizer(
   const isWhole = tensors.has(`${VQ_PREFIX}.decoder.conv_in.weight`);
   if (isWhole && imageTokenizer !== undefined)
     throw new XPromptError(
-      `converting ${input} with the image tokenizer ${imageTokenizer}: expected weights without a decoder of pictures, got some with it (leave the image tokenizer out)`,
+      `converting ${input} with the image tokenizer ${imageTokenizer}: expected weights without a picture decoder, got weights with one (omit the image tokenizer)`,
     );
   const found = !isWhole && imageTokenizerPlaces.some((place) => existsSync(join(input, place)));
   if (imageTokenizer === undefined && !found) return undefined;
@@ -35,7 +35,7 @@ export async function addedImageTokenizer(
   return { config, weights: new Map([...weights].filter(([name]) => !tensors.has(name))) };
 }
 
-/** The weights of a folder, and others that are in memory. */
+/** The weights of a folder, and additional ones in memory. */
 export function withAdded(stored: WeightFolder, added: ReadonlyMap<string, Weight>): ConversionInput {
   const infos = [...added].map(([name, { shape, data }]) => {
     const info = { dtype: "F32" as const, shape, byteOffset: 0, byteLength: data.byteLength };
@@ -59,7 +59,7 @@ export function digestOf(weights: ReadonlyMap<string, Weight>): string {
   return hash.digest("hex");
 }
 
-/** What the weights are as far as can be told without reading them all. */
+/** A digest of the weights without reading them all. */
 export async function identityOf(weights: WeightFolder, config: object): Promise<string> {
   const files = [];
   for (const file of weights.files) {
@@ -69,11 +69,11 @@ export async function identityOf(weights: WeightFolder, config: object): Promise
   return sha256(JSON.stringify([config, files]));
 }
 
-/** Files that go with a model: tokenizer, processor, texts and licences. */
+/** Files to copy with a model: tokenizer, processor, texts and licences. */
 const companion = /\.(json|jinja|txt|model|md)$|^(LICENSE|NOTICE|USE_POLICY)/i;
 const LARGEST_COMPANION = 2 ** 27;
 
-/** Names of the files that are copied along. */
+/** The names of the files to copy. */
 export async function companionsOf(input: string): Promise<string[]> {
   const names = [];
   for (const entry of await readdir(input, { withFileTypes: true })) {

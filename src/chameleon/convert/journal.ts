@@ -1,12 +1,12 @@
 /**
- * @file The folder beside its output in which a conversion works, `.NAME.converting`, so that one that was interrupted
- * goes on where it stopped:
+ * @file The working folder of a conversion beside its output, `.NAME.converting`, so that an interrupted conversion can
+ * continue:
  *
  * | file | |
  * |---|---|
  * | `owner` | the process that works in it |
- * | `journal.jsonl` | first what is converted, then a line for each tensor whose data are on the disk |
- * | `folder/` | the model folder in the making |
+ * | `journal.jsonl` | the identity of the conversion, then one line per tensor whose data are on the disk |
+ * | `folder/` | the incomplete model folder |
  */
 import { type FileHandle, mkdir, open, readFile, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
@@ -15,7 +15,7 @@ import { XPromptError } from "../../errors.ts";
 import { attempt, writeFileAtomic } from "../../runtime/files.ts";
 import { takeLock } from "../../runtime/lock.ts";
 
-/** What a conversion depends on. Where any of it has changed, nothing of an older one is used. */
+/** Everything that a conversion depends on. If any of it changes, an older conversion is discarded. */
 export interface ConversionIdentity {
   /** Digest of the input's configuration, headers, lengths and times. */
   readonly input: string;
@@ -23,7 +23,7 @@ export interface ConversionIdentity {
   readonly settings: string;
 }
 
-/** A tensor of the input that was written: SHA-256 of each tensor it became, by name. */
+/** A converted tensor of the input: the SHA-256 of each resulting tensor, by name. */
 export interface FinishedSource {
   readonly source: string;
   readonly sha256: Readonly<Record<string, string>>;
@@ -33,24 +33,24 @@ const identitySchema = z.object({ input: z.string(), settings: z.string() });
 const finishedSchema = z.object({ source: z.string(), sha256: z.record(z.string(), z.string()) });
 
 export class ConversionJournal {
-  /** The model folder in the making. */
+  /** The incomplete model folder. */
   readonly folder: string;
-  /** What is done, by the name of the input's tensor. */
+  /** The converted tensors, by name in the input. */
   readonly finished = new Map<string, FinishedSource>();
 
   private constructor(
     private readonly place: string,
     private readonly file: FileHandle,
     private readonly unlock: () => Promise<void>,
-    /** Why the work of an earlier conversion could not be used, if there was one. */
+    /** Why an earlier conversion was discarded, if there was one. */
     readonly discarded: string | undefined,
   ) {
     this.folder = join(place, "folder");
   }
 
   /**
-   * Opens the working folder of a conversion into `output`, with what an earlier one has done there.
-   * @throws XPromptError when another process is working in it, or the file system refuses
+   * Opens the working folder of a conversion into `output`, with the progress of an earlier one.
+   * @throws XPromptError when another process uses it, or the file system refuses
    */
   static async open(output: string, identity: ConversionIdentity): Promise<ConversionJournal> {
     const place = join(dirname(resolve(output)), `.${basename(resolve(output))}.converting`);
@@ -61,6 +61,7 @@ export class ConversionJournal {
       busy: (holder) =>
         new XPromptError(
           `${doing}: expected no other conversion into it, got one by ${holder} (wait for it, or choose another output)`,
+          { code: "ERR_LOCKED" },
         ),
     });
     try {
@@ -93,30 +94,34 @@ export class ConversionJournal {
     const journal = new ConversionJournal(place, file, unlock, discarded);
     if (same)
       for (const line of rest) {
-        const done = parsed(line, finishedSchema); // a line that a kill cut off is none
+        const done = parsed(line, finishedSchema); // skips a line that a kill cut off
         if (done) journal.finished.set(done.source, done);
       }
     return journal;
   }
 
-  /** Notes tensors whose data have reached the disk. */
+  /** Records tensors whose data have reached the disk. */
   async finish(sources: readonly FinishedSource[]): Promise<void> {
     for (const each of sources) this.finished.set(each.source, each);
     // A cut-off line of an earlier process must not swallow the first of these.
     const lines = sources.map((each) => `\n${JSON.stringify(each)}`).join("");
-    await attempt("noting what is converted", this.place, async () => {
+    await attempt("writing the journal of a conversion", this.place, async () => {
       await this.file.write(`${lines}\n`);
       await this.file.datasync();
     });
   }
 
-  /** Lets go of the folder and leaves it for a later conversion to go on. */
+  /** Closes the folder, and leaves it for a later conversion to continue. Calling it again is fine. */
   async close(): Promise<void> {
     await this.file.close();
     await this.unlock();
   }
 
-  /** Removes the folder and all that was done. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Removes the folder and all progress. */
   async discard(): Promise<void> {
     await this.close();
     await rm(this.place, { recursive: true, force: true });

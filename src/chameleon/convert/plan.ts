@@ -1,4 +1,4 @@
-/** @file What a conversion will write, decided and checked from the headers alone. */
+/** @file The plan of a conversion, made from the headers alone. */
 import { messageOf, XPromptError } from "../../errors.ts";
 import { formatShape, quantizedShapes } from "../../graph/index.ts";
 import type { Dtype, TensorInfo } from "../../runtime/safetensors.ts";
@@ -15,18 +15,18 @@ import { type Bits, BLOCK_SIZE, dtypesOf, isQuantizable, scaleName } from "../ch
 import { decoderParameters, imageTokenizerParameters } from "../model/parameters.ts";
 import { isOfImages, VQ_PREFIX } from "../tokenizers/image-tokenizer.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";
-import type { Encoding } from "./part.ts";
+import { type Encoding, isCopy } from "./part.ts";
 
 export const formats = ["none", "float16", "int8", "int4"] as const;
-/** What weights are written as; "none" leaves them as they are. */
+/** Formats of weights; "none" keeps them unchanged. */
 export type Format = (typeof formats)[number];
 
 const bitsOf: Readonly<Partial<Record<Format, Bits>>> = { int8: 8, int4: 4 };
 
-/** The weights that are converted. */
+/** The weights to convert. */
 export type ConversionInput = Pick<WeightFolder, "folder" | "tensors" | "metadata" | "readPart">;
 
-/** A tensor of the new file. */
+/** A tensor of the output. */
 export interface PlannedTensor {
   readonly name: string;
   readonly dtype: Dtype;
@@ -34,11 +34,11 @@ export interface PlannedTensor {
   readonly byteLength: number;
 }
 
-/** A tensor of the input, and what it is written to. */
+/** A tensor of the input, and the tensors it becomes. */
 export interface PlannedSource {
   readonly name: string;
   readonly info: TensorInfo;
-  /** Numbers in a row: a row is never cut in two. */
+  /** Numbers per row; rows are never split. */
   readonly columns: number;
   readonly encoding: Encoding;
   /** One tensor, or codes and scales. */
@@ -48,19 +48,19 @@ export interface PlannedSource {
 export interface ConversionPlan {
   /** In the order of the input's data. */
   readonly sources: readonly PlannedSource[];
-  /** The new file's beginning. */
+  /** The header of the output. */
   readonly header: Uint8Array;
-  /** Where each tensor begins in the new file, in the order of their data. */
+  /** The offset of each tensor in the output, in the order of their data. */
   readonly offsets: ReadonlyMap<string, number>;
-  /** Bytes of the new file. */
+  /** The length of the output in bytes. */
   readonly byteLength: number;
-  /** Numbers in all weights, scales not counted. */
+  /** The number of parameters, without scales. */
   readonly parameters: number;
-  /** Tensors that no model of the family has; they are copied. */
+  /** Names of tensors that are not part of the architecture; they are copied. */
   readonly unknown: readonly string[];
 }
 
-/** @throws XPromptError for weights that the format or the configuration does not go with */
+/** @throws XPromptError when the weights do not match the configuration, or cannot be converted to the format */
 export function planConversion(
   weights: ConversionInput,
   config: { readonly decoder: DecoderConfig; readonly image: VqganConfig },
@@ -90,7 +90,7 @@ export function planConversion(
       refuse(
         `${name}: expected ${expected.dtypes.join(", ")}, got ${info.dtype} (give a folder of plain weights)`,
       );
-    sources.push(planTensor(name, info, expected ? encodingOf(name, format) : "copy"));
+    sources.push(planTensor(name, info, expected ? encodingOf(name, format) : "opaque"));
   }
   const outputs = sources.flatMap((source) => source.outputs).sort(compareForMapping);
   const header = buildHeader(outputs, { ...weights.metadata, format: "pt" }, MAPPED_ALIGNMENT);
@@ -107,11 +107,11 @@ export function planConversion(
 interface ExpectedTensor {
   readonly shape: readonly number[];
   readonly dtypes: readonly Dtype[];
-  /** Parameters that it stands for. */
+  /** The number of its parameters. */
   readonly numbers: number;
 }
 
-/** All tensors that a model of this configuration may have. Those of the language model must be there. */
+/** All tensors of a model with this configuration. Those of the language model are required. */
 function expectedTensors(
   weights: ConversionInput,
   { decoder, image }: { readonly decoder: DecoderConfig; readonly image: VqganConfig },
@@ -119,7 +119,7 @@ function expectedTensors(
 ): Map<string, ExpectedTensor> {
   const hasImages = [...weights.tensors.keys()].some(isOfImages);
   const layers = decoder.layers + (hasImages ? image.residualBlocks : 0);
-  // Before a graph of that many layers is built.
+  // Checked before a graph of that many layers is built.
   if (layers > weights.tensors.size)
     refuse(
       `expected weights of ${layers} layers, as config.json says, got ${weights.tensors.size} tensors (is the folder complete?)`,
@@ -128,7 +128,7 @@ function expectedTensors(
     const stored = decoderParameters(decoder);
     const dense = decoderParameters({ ...decoder, quantization: undefined });
     const ofImages = new Map(hasImages ? imageTokenizerParameters(image) : []);
-    // A decoder that counts its levels from the lowest resolution, as Janus's: it passes as it is.
+    // A decoder with levels from the lowest resolution, as Janus's, passes unchecked.
     if (weights.tensors.has(`${VQ_PREFIX}.decoder.up.0.upsample.conv.weight`))
       for (const name of ofImages.keys()) if (name.startsWith(`${VQ_PREFIX}.decoder.`)) ofImages.delete(name);
     for (const name of stored.keys())
@@ -147,7 +147,7 @@ function expectedTensors(
   }
 }
 
-/** What a tensor of the model is written as: small vectors of a quantized model stay exact. */
+/** The encoding of a tensor: small vectors of a quantized model stay exact. */
 function encodingOf(name: string, format: Format): Encoding {
   if (format === "none") return "copy";
   if (format === "float16" || isOfImages(name) || name === EMBEDDING) return "F16";
@@ -165,8 +165,8 @@ function planTensor(name: string, info: TensorInfo, encoding: Encoding): Planned
   });
   const { dtype, shape } = info;
   if (typeof encoding === "string") {
-    const type = encoding === "copy" ? dtype : encoding;
-    const how = type === dtype ? "copy" : encoding;
+    const type = isCopy(encoding) ? dtype : encoding;
+    const how = type === dtype && encoding !== "opaque" ? "copy" : encoding;
     return { name, info, columns: 1, encoding: how, outputs: [output(name, type, shape)] };
   }
   const matrix = shape as readonly [number, number];

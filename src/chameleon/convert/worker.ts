@@ -1,4 +1,4 @@
-/** @file The thread behind a conversion: receives parts of tensors, answers with what they become. */
+/** @file The worker thread of a conversion: receives parts of tensors and returns them converted. */
 import { parentPort } from "node:worker_threads";
 import { answerTo, type Part } from "./part.ts";
 

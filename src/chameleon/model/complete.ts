@@ -51,7 +51,7 @@ export interface CompletionGuidance {
 }
 
 /** A stretch of text, or a picture's codes. */
-export type PromptPiece = string | ArrayLike<number>;
+type PromptPiece = string | ArrayLike<number>;
 
 /**
  * A prompt as the reference processor lays it out: `<s>`, text and pictures in order, and the separator where an answer
@@ -82,7 +82,7 @@ export function promptTokens(
   return separator ? [...tokens, vocabulary.sep] : tokens;
 }
 
-export interface CompletionRequest {
+interface CompletionRequest {
   readonly prompt: readonly number[];
   readonly maxTokens: number;
   readonly grammar: Grammar;

@@ -83,6 +83,10 @@ export class Decoder {
     await this.session.release();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
   /** One run of the graph: logits of each row's last token or of all its tokens, `[rows, tokens, vocabulary]`. */
   private async run(
     rows: readonly (TokenSpan | null)[],

@@ -1,5 +1,5 @@
 /**
- * @file Pictures to codes and back, with the trained VQGAN.
+ * @file The image tokenizer: encodes pictures to codes and decodes codes to pictures, with a trained VQGAN.
  *
  * @example
  * const { config, weights } = await openImageTokenizer("chameleon-7b", { imageTokenizer: "vqgan.ckpt" });
@@ -21,16 +21,16 @@ import {
   type VqganConfig,
 } from "./vqgan.ts";
 
-/** Name that all weights of the image tokenizer begin with. */
+/** The prefix of all weights of the image tokenizer. */
 export const VQ_PREFIX = "model.vqmodel";
 
-/** Whether a weight is of the image tokenizer. */
+/** Whether a weight belongs to the image tokenizer. */
 export const isOfImages = (name: string): boolean => name.startsWith(`${VQ_PREFIX}.`);
 
-/** Bytes that the pictures of one run may take inside of the network. */
+/** The most bytes of intermediate values per run. */
 const RUN_BYTES = 2 ** 27;
 
-/** Bytes of one picture inside of the network: copies of its widest level, and the scores of attention at the lowest. */
+/** Bytes of intermediate values per picture: copies of the widest level, and attention scores of the lowest. */
 export function pictureBytes(config: VqganConfig): number {
   const pixels = config.resolution ** 2 * config.baseChannels * config.channelMultiplier[0]!;
   return Float32Array.BYTES_PER_ELEMENT * (6 * pixels + 2 * codesPerImage(config) ** 2);
@@ -39,13 +39,13 @@ export function pictureBytes(config: VqganConfig): number {
 type Weights = ReadonlyMap<string, Initializer>;
 
 /**
- * A picture as the tokenizer takes it: an RGB picture in [0, 1], which becomes [−1, 1], or what `preprocess` makes of
- * one: the planes of red, green and blue, `[3, side, side]` row by row, about [−1, 1].
+ * An input of the tokenizer: an RGB picture in [0, 1], which is mapped to [−1, 1], or the result of `preprocess`: planes
+ * of red, green and blue, `[3, side, side]` row by row, about [−1, 1].
  */
 export type Pixels = Image | Float32Array;
 
 export interface ImageTokenizerOptions extends SessionOptions {
-  /** What the checkpoint's own processor makes of the values of a picture, instead of [−1, 1]. */
+  /** The checkpoint's own scaling of pixel values. Defaults to [−1, 1]. */
   readonly preprocessing?: Pick<Preprocessing, "scale" | "mean" | "std">;
 }
 
@@ -69,7 +69,7 @@ export class ImageTokenizer {
     return codesPerImage(this.config);
   }
 
-  /** Whether codes can be made into pictures: published checkpoints often have the encoder alone. */
+  /** Whether it can decode codes: published checkpoints often have the encoder alone. */
   get canDecode(): boolean {
     return this.weights.has(`${VQ_PREFIX}.decoder.conv_in.weight`);
   }
@@ -77,7 +77,7 @@ export class ImageTokenizer {
   /**
    * The codes of one picture: `[grid²]` below the number of codes, row by row from the top left.
    * @param pixels square, of the tokenizer's resolution
-   * @throws XPromptError for another size.
+   * @throws XPromptError for another size
    */
   async encodeImage(pixels: Pixels): Promise<Int32Array> {
     return (await this.encode([pixels]))[0]!;
@@ -86,14 +86,14 @@ export class ImageTokenizer {
   /**
    * The picture of one row of codes: square, of the tokenizer's resolution, limited to [0, 1].
    * @param codes `[grid²]`, below the number of codes
-   * @throws XPromptError for other codes, or when there is no decoder.
+   * @throws XPromptError for other codes, or without a decoder
    */
   async decodeImage(codes: ArrayLike<number>): Promise<Image> {
     return (await this.decode([codes]))[0]!;
   }
 
   /**
-   * The codes of each picture, as many together in a run as memory is meant for.
+   * The codes of each picture, in batches of at most `RUN_BYTES`.
    * @param images square pictures of the tokenizer's resolution
    */
   async encode(images: readonly Pixels[]): Promise<Int32Array[]> {
@@ -129,7 +129,7 @@ export class ImageTokenizer {
   }
 
   /**
-   * The picture of each row of codes, as many together in a run as memory is meant for.
+   * The picture of each row of codes, in batches of at most `RUN_BYTES`.
    * @param codes each `[grid²]`, below the number of codes
    */
   async decode(codes: readonly ArrayLike<number>[]): Promise<Image[]> {
@@ -160,7 +160,7 @@ export class ImageTokenizer {
   }
 
   /**
-   * The picture of each grid of vectors, which need not be vectors of codes: a mean of several, say.
+   * The picture of each grid of vectors, which need not be code vectors: for example a mean of several.
    * @param vectors each `[grid², embedDim]`, in the space of `codebook`
    */
   async decodeVectors(vectors: readonly Float32Array[]): Promise<Image[]> {
@@ -184,7 +184,7 @@ export class ImageTokenizer {
     });
   }
 
-  /** The vectors of all codes as the decoder takes them, `[codes, embedDim]`. */
+  /** The vectors of all codes, in the decoder's input space, `[codes, embedDim]`. */
   async codebook(): Promise<Float32Array> {
     this.vectors ??= this.readCodebook().catch((error: unknown) => {
       this.vectors = undefined;
@@ -226,7 +226,7 @@ export class ImageTokenizer {
     return this.release();
   }
 
-  /** Works on as many items at a time as fit into `RUN_BYTES`. */
+  /** Runs items in batches of at most `RUN_BYTES`. */
   private async inRuns<T, R>(
     items: readonly T[],
     run: (part: readonly T[]) => Promise<readonly R[]>,
@@ -245,7 +245,7 @@ export class ImageTokenizer {
   }
 }
 
-/** A weight that is no number would make of every picture the same codes, and of all codes a black picture. */
+/** Refuses weights with NaN or infinity, which would encode every picture to the same codes and decode all codes to black. */
 function checkFinite(weights: Weights): void {
   for (const [name, { data }] of weights)
     if (data instanceof Float32Array && !data.every(Number.isFinite))
@@ -254,7 +254,7 @@ function checkFinite(weights: Weights): void {
       );
 }
 
-/** Pictures of one size as planes `[n, 3, height, width]`, in [−1, 1] unless the preprocessing is another. */
+/** Pictures of one size as planes `[n, 3, height, width]`. The preprocessing defaults to [−1, 1]. */
 export function toPlanes(
   images: readonly Pixels[],
   { scale, mean, std }: Pick<Preprocessing, "scale" | "mean" | "std"> = metaPreprocessing,

@@ -1,8 +1,8 @@
 /**
- * @file The patch tokenizer: a cell's latent is its pixels as they are, so its code is the nearest of a codebook of
- * patches. Code vectors live in a linear space of colours: a change of tone maps codes to codes, and nothing can
- * collapse. The decoder starts from the picture of the code vectors and adds what a residual network makes of all of
- * them (pre-norm residual blocks on the grid of cells; sub-pixel output, https://arxiv.org/abs/1609.05158).
+ * @file The patch tokenizer: the latent of a cell is its raw pixels, and its code the nearest of a codebook of patches.
+ * Code vectors are in a linear space of colours: a change of tone maps codes to codes, and the codebook cannot collapse.
+ * The decoder starts from the picture of the code vectors and adds the output of a residual network (pre-norm residual
+ * blocks on the grid of cells; sub-pixel output, https://arxiv.org/abs/1609.05158).
  */
 import {
   add,
@@ -22,7 +22,7 @@ import {
 import type { VqganConfig } from "./vqgan-config.ts";
 
 const EPSILON = 1e-6;
-/** Size of the network's output: corrections are small beside pictures, and so must be what a step changes of them. */
+/** Scale of the network's output: corrections are small compared to pictures, and so must be the changes of a step. */
 const SCALE = 0.1;
 
 /** Side of a cell in pixels. */
@@ -39,7 +39,7 @@ export function patchEncoder(pictures: Tensor, config: VqganConfig): Tensor {
 
 /**
  * Code vectors `[n, 3 · cell², grid, grid]` → pictures `[n, 3, side, side]`, about [−1, 1]. The network works on the grid
- * of cells alone: a cell's correction is one vector of all its pixels, which sees the cells around it.
+ * of cells: the correction of a cell is one vector of all its pixels, computed from the cells around it.
  */
 export function patchDecoder(w: Scope, vectors: Tensor, config: VqganConfig): Tensor {
   const { baseChannels, channelMultiplier, residualBlocks, embedDim, resolution } = config;
@@ -55,7 +55,7 @@ export function patchDecoder(w: Scope, vectors: Tensor, config: VqganConfig): Te
   return reshape(transpose(pixels, [0, 3, 1, 4, 2, 5]), [n, 3, resolution, resolution]);
 }
 
-/** Norm, convolution, ReLU, convolution, around a shortcut. */
+/** Norm, convolution, ReLU, convolution, with a shortcut. */
 function residualBlock(w: Scope, x: Tensor): Tensor {
   const channels = x.shape[3] as number;
   const inner = relu(convolution(w, "conv1", norm(w, "norm", x), channels));
@@ -67,7 +67,7 @@ const norm = (w: Scope, name: string, x: Tensor): Tensor =>
 
 /**
  * A 3 × 3 convolution over `[n, height, width, in]` → `[n, height, width, out]` as one matrix product over the nine
- * shifted copies: in training several times as fast as onnxruntime's convolution and our gradients of it.
+ * shifted copies: in training several times as fast as onnxruntime's convolution and its gradients.
  */
 function convolution(w: Scope, name: string, x: Tensor, channels: number): Tensor {
   const [, height, width, incoming] = x.shape as [Dim, number, number, number];

@@ -1,8 +1,8 @@
 /**
- * @file Text to token ids and back, for a byte-level BPE `tokenizer.json` (ours, Chameleon's).
+ * @file The text tokenizer: encodes text and decodes token ids with a byte-level BPE `tokenizer.json`.
  *
- * Text comes from users, so it can only ever become *text* tokens: `"<s>"` or `"IMGIMGAZ"` in an instruction is spelled
- * out like any other word. The encoder is built from a vocabulary that holds no control token at all.
+ * Text comes from users, so it must only become *text* tokens: `"<s>"` or `"IMGIMGAZ"` in an instruction is encoded like
+ * any other word. The encoder is built from a vocabulary without control tokens.
  */
 import { Tokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
@@ -20,10 +20,10 @@ import {
 import { WORD } from "./train-bpe.ts";
 import { BYTE_CHARACTERS, Vocabulary, type VocabularyOptions } from "./vocabulary.ts";
 
-/** Longest text that is encoded at once, in UTF-16 code units: far above what any context holds. */
+/** The longest text, in UTF-16 code units: far above any context length. */
 export const MAX_TEXT_LENGTH = 100_000;
 
-/** What we use of the library, whose own declarations do not resolve under `nodenext`. */
+/** The used part of the library, whose own declarations do not resolve under `nodenext`. */
 interface BytePairEncoder {
   encode(text: string, options: { add_special_tokens: false }): { ids: number[] };
   decode(ids: number[], options: { clean_up_tokenization_spaces: false }): string;
@@ -31,15 +31,15 @@ interface BytePairEncoder {
 
 export class TextTokenizer {
   readonly vocabulary: Vocabulary;
-  /** SHA-256 of what the file says. */
+  /** SHA-256 of the content of the file. */
   readonly checksum: string;
   private readonly encoder: BytePairEncoder;
-  /** Whether the file brings regular expressions that may take hours for a short text. */
+  /** Whether the file has regular expressions that may take hours on a short text. */
   private readonly mayHang: boolean;
 
   /**
-   * @param json A parsed `tokenizer.json`.
-   * @throws XPromptError if it is not the tokenizer of a Chameleon-family model.
+   * @param json a parsed `tokenizer.json`
+   * @throws XPromptError when it is not the tokenizer of a Chameleon-family model
    */
   constructor(json: unknown, options: VocabularyOptions = {}) {
     const file = checkJson(json, tokenizerFileSchema, "reading a tokenizer");
@@ -56,7 +56,7 @@ export class TextTokenizer {
 
   /**
    * Reads a `tokenizer.json` from disk.
-   * @param options `checksum`: what `tokenizer_sha256` in the `config.json` beside it says, if it says it
+   * @param options `checksum`: `tokenizer_sha256` of the `config.json` beside it, if there is one
    * @throws XPromptError as the constructor, or when the file is damaged
    */
   static async load(
@@ -76,9 +76,9 @@ export class TextTokenizer {
   }
 
   /**
-   * Token ids of `text`, no specials added, none recognised. Any string can be encoded; a lone surrogate, which no
-   * UTF-8 can hold, counts as U+FFFD.
-   * @throws XPromptError if the text is longer than `MAX_TEXT_LENGTH`.
+   * Token ids of `text`. Special tokens are neither added nor recognized. Any string can be encoded; a lone surrogate,
+   * which UTF-8 cannot represent, becomes U+FFFD.
+   * @throws XPromptError when the text is longer than `MAX_TEXT_LENGTH`
    */
   encode(text: string): number[] {
     if (text.length > MAX_TEXT_LENGTH) {
@@ -92,10 +92,11 @@ export class TextTokenizer {
   }
 
   /**
-   * The text of `ids`: `decode(encode(text)) === text` for every well-formed string. Bytes that make no character,
-   * as when generation stopped in the middle of one, come out as U+FFFD.
-   * @param skipSpecial Leaves out image, XP and other control tokens (the default) instead of writing their names.
-   * @throws XPromptError if an id is not in the vocabulary.
+   * The text of `ids`: `decode(encode(text)) === text` for every well-formed string. Incomplete characters, as when
+   * generation stopped inside one, become U+FFFD.
+   * @param options `skipSpecial`: whether to omit image, XP and other control tokens. Defaults to true; otherwise their
+   *   names are written
+   * @throws XPromptError when an id is not in the vocabulary
    */
   decode(ids: Iterable<number>, { skipSpecial = true }: { skipSpecial?: boolean } = {}): string {
     const parts: string[] = [];
@@ -128,7 +129,7 @@ export class TextTokenizer {
     return parts.join("");
   }
 
-  /** Runs the library on a text, with a time limit where a file of others could make it run without end. */
+  /** Runs the library on a text, with a time limit if the file has its own regular expressions. */
   private limited<T>(doing: string, length: number, work: () => T): T {
     try {
       return this.mayHang ? withTimeLimit(Math.ceil(TIME_LIMIT + TIME_PER_CHARACTER * length), work) : work();
@@ -142,11 +143,11 @@ export class TextTokenizer {
   }
 }
 
-/** Milliseconds for any text, and for each character more: thirty times what is needed. */
+/** Milliseconds per text, and per character: thirty times the usual time. */
 const TIME_LIMIT = 1000;
 const TIME_PER_CHARACTER = 0.1;
 
-/** The tokenizer without control tokens, checked to be able to spell any text. */
+/** The tokenizer without control tokens. @throws XPromptError when it cannot encode every text */
 function textOnly(file: TokenizerFile, vocabulary: Vocabulary): TokenizerFile {
   const isText = (token: string): boolean => vocabulary.isTextToken(file.model.vocab[token] ?? -1);
   const missing = BYTE_CHARACTERS.findIndex((character) => !isText(character));

@@ -1,25 +1,25 @@
 /**
- * @file What a `tokenizer.json` may say: byte-level BPE, with text prepared and cut in the ways in which
- * `@huggingface/tokenizers` was found to give the ids of Python's `tokenizers`. Whatever Python refuses, or reads
- * otherwise, is refused here by its name.
+ * @file The schema of `tokenizer.json`: byte-level BPE, with the normalizers and pre-tokenizers for which
+ * `@huggingface/tokenizers` gives the ids of Python's `tokenizers`. Everything that Python refuses or reads differently is
+ * refused here by name.
  */
 import { z } from "zod";
 import { sha256 } from "../../runtime/files.ts";
 import { quote } from "../../runtime/safetensors-header.ts";
 
-/** Chameleon's ids end at 65535; the bound keeps a broken file from asking for gigabytes. */
+/** Chameleon's ids end at 65535; the bound stops a damaged file from allocating gigabytes. */
 const tokenId = z
   .int()
   .nonnegative()
   .lt(2 ** 20);
 
-/** A step of preparing, cutting or joining text. */
+/** A normalizer, pre-tokenizer or decoder. */
 type Part = { type: string; [setting: string]: unknown };
 
 const part = <T extends string>(type: T, settings: z.ZodRawShape = {}) =>
   z.looseObject({ ...settings, type: z.literal(type) });
 
-/** One of these parts, or a sequence of them, which may be nested a little. */
+/** One of these parts, or a sequence of them, nested to a small depth. */
 function partOf(list: string, kinds: [ReturnType<typeof part>, ...ReturnType<typeof part>[]]) {
   const names = kinds.map(({ shape }) => (shape.type as z.ZodLiteral<string>).value).join(", ");
   const oneOf = (all: typeof kinds) =>
@@ -38,7 +38,7 @@ const replace = part("Replace", {
   pattern,
   content: z.string().regex(/^[^$]*$/, "expected a text without $, which JavaScript reads otherwise"),
 });
-/** What stands for itself in a vocabulary of bytes: other suffixes and prefixes are of vocabularies of words. */
+/** Prefixes and suffixes must be empty: others belong to vocabularies of words, not of bytes. */
 const nothing = z.literal("", { error: "expected none, as byte-level BPE has it" }).nullish();
 
 const normalizer = partOf("normalizers", [
@@ -78,7 +78,7 @@ const merges = z.union(
   { error: 'expected pairs of tokens, all as ["a", "b"] or all as "a b"' },
 ) as z.ZodType<(string | [string, string])[]>;
 
-/** The parts of a Hugging Face `tokenizer.json` that we read; the rest passes through untouched. */
+/** The used parts of a Hugging Face `tokenizer.json`; the rest passes through unchanged. */
 export const tokenizerFileSchema = z.looseObject({
   added_tokens: z.array(z.looseObject({ id: tokenId, content: z.string() })),
   normalizer: normalizer.nullable(),
@@ -97,7 +97,7 @@ export const tokenizerFileSchema = z.looseObject({
 
 export type TokenizerFile = z.infer<typeof tokenizerFileSchema>;
 
-/** SHA-256 of what a `tokenizer.json` says: of its JSON without white space. */
+/** SHA-256 of the content of a `tokenizer.json`: its JSON without white space. */
 export const tokenizerChecksum = (json: unknown): string => sha256(JSON.stringify(json));
 
 /** The regular expressions in a file. */

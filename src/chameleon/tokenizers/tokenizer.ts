@@ -1,4 +1,4 @@
-/** @file Both tokenizers of a model as its users see them: pictures and text to codes and ids, and back. */
+/** @file The public face of the tokenizers of a model: encodes and decodes pictures and text. */
 import type { Image } from "../../image/index.ts";
 import type { ImageTokenizer, Pixels } from "./image-tokenizer.ts";
 import type { TextTokenizer } from "./text-tokenizer.ts";
@@ -24,7 +24,7 @@ export class Tokenizer {
     return this.image.codesPerImage;
   }
 
-  /** Whether codes can be turned into pixels: Meta's release in Hugging Face's layout has no decoder. */
+  /** Whether it can decode codes: Meta's release in Hugging Face's layout has no decoder. */
   get decodesImages(): boolean {
     return this.image.canDecode;
   }
@@ -39,7 +39,7 @@ export class Tokenizer {
     return this.image.encodeImage(pixels);
   }
 
-  /** The codes of each picture, `encodeImage` in one run. */
+  /** The codes of each picture: `encodeImage` as a batch. */
   async encodeImages(pixels: readonly Pixels[]): Promise<Int32Array[]> {
     return this.image.encode(pixels);
   }
@@ -54,13 +54,13 @@ export class Tokenizer {
     return this.image.decodeImage(codes);
   }
 
-  /** The picture of each row of codes, `decodeImage` in one run. */
+  /** The picture of each row of codes: `decodeImage` as a batch. */
   async decodeImages(codes: readonly ArrayLike<number>[]): Promise<Image[]> {
     return this.image.decode(codes);
   }
 
   /**
-   * The picture of vectors that need not be those of codes, such as the mean of several.
+   * The picture of each grid of vectors, which need not be code vectors: for example a mean of several.
    * @param vectors each `[grid², width]`, in the space of `codebook`
    */
   async decodeVectors(vectors: readonly Float32Array[]): Promise<Image[]> {
@@ -72,17 +72,22 @@ export class Tokenizer {
     return { vectors: await this.image.codebook(), codes: this.image.config.codes };
   }
 
-  /** Text as token ids, nothing added; names of control tokens in it are spelled out like any other text. */
+  /** The token ids of a text, without special tokens; names of control tokens in it are encoded as text. */
   encodeText(text: string): number[] {
     return this.text.encode(text);
   }
 
-  /** The text of token ids; image and control tokens are left out. */
+  /** The text of token ids; image and control tokens are omitted. */
   decodeText(ids: Iterable<number>): string {
     return this.text.decode(ids);
   }
 
+  /** Frees the memory. Calling it again is fine. */
   async release(): Promise<void> {
     await this.image.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
   }
 }

@@ -2,9 +2,9 @@
  * @file Trains a byte-level BPE tokenizer (Sennrich et al. 2016, arXiv 1508.07909; on bytes as in GPT-2) and writes it
  * as a Hugging Face `tokenizer.json`. The same lines give the same file, byte for byte.
  *
- * Text is cut into words first, and merges never cross words. The cut knows ASCII only (everything beyond it counts as
- * a letter): Unicode's classes differ between regular-expression engines and their versions, ASCII does not, so
- * JavaScript and Python read every text identically. A digit is always a token of its own.
+ * Text is split into words first, and merges never cross words. Splitting uses ASCII classes only (every other character
+ * counts as a letter): Unicode classes differ between regular-expression engines and their versions, so JavaScript and
+ * Python would not tokenize every text identically. A digit is always a token of its own.
  */
 import type { TokenizerFile } from "./tokenizer-file.ts";
 import { BYTE_CHARACTERS, buildVocabulary, isControlName } from "./vocabulary.ts";
@@ -13,7 +13,7 @@ import { BYTE_CHARACTERS, buildVocabulary, isControlName } from "./vocabulary.ts
 export const WORD = " ?[^\\x00-@\\[-\\x60{-\\x7F]+| ?[0-9]| ?[!-/:-@\\[-\\x60{-~]+|[\\x00-\\x20\\x7F]";
 
 export interface TrainBpeOptions {
-  /** Merges to learn at most: each adds one text token. */
+  /** The most merges to learn; each adds one text token. */
   readonly merges: number;
   readonly imageCodes: number;
   readonly xpTokens: number;
@@ -21,7 +21,7 @@ export interface TrainBpeOptions {
   readonly minCount?: number;
 }
 
-/** Trains on `lines` and gives the whole `tokenizer.json`, its ids laid out by `buildVocabulary`. */
+/** Trains on `lines` and returns the whole `tokenizer.json`, with the ids of `buildVocabulary`. */
 export function trainBpe(lines: Iterable<string>, options: TrainBpeOptions): TokenizerFile {
   const { imageCodes, xpTokens } = options;
   const merges = learnMerges(countWords(lines), options.merges, options.minCount ?? 2);
@@ -66,7 +66,7 @@ export function trainBpe(lines: Iterable<string>, options: TrainBpeOptions): Tok
   };
 }
 
-/** A distinct word of the corpus: how it is cut at present, and how often it occurs. */
+/** A distinct word of the corpus: its current symbols and its count. */
 interface Word {
   symbols: string[];
   readonly count: number;
@@ -84,12 +84,12 @@ function countWords(lines: Iterable<string>): Word[] {
   }));
 }
 
-/** A pair's key: symbols hold no space (its byte's character is `Ġ`), so one space separates them safely. */
+/** The key of a pair: symbols contain no space (the character of its byte is `Ġ`), so a space separates them. */
 const pairKey = (left: string, right: string): string => `${left} ${right}`;
 
 /**
- * Merges the most frequent pair of neighbours (the first in code-unit order among equals) again and again. Counts are
- * kept up to date by looking only at the words that hold the merged pair.
+ * Merges the most frequent pair of neighbours (the first in code-unit order among equals) repeatedly. Counts are updated
+ * from the words that contain the merged pair.
  */
 function learnMerges(words: readonly Word[], limit: number, minCount: number): [string, string][] {
   const counts = new Map<string, number>();
@@ -136,7 +136,7 @@ function mostFrequent(counts: ReadonlyMap<string, number>): string | undefined {
   return best;
 }
 
-/** `symbols` with each `left right`, from the left, made one. */
+/** `symbols` with each `left right` merged, from the left. */
 function merged(symbols: readonly string[], left: string, right: string): string[] {
   const result: string[] = [];
   for (let i = 0; i < symbols.length; i++) {

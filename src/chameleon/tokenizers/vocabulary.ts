@@ -1,9 +1,9 @@
 /**
- * @file The one vocabulary of a Chameleon-family model: text, image codes, specials and the X-Prompt (XP) tokens are
- * rows of the same embedding table. Everything is found by *name* in the checkpoint's `tokenizer.json`, so any member
- * of the family works, whatever its ids.
+ * @file The vocabulary of a Chameleon-family model: text, image codes, special tokens and X-Prompt (XP) tokens are rows
+ * of one embedding table. All tokens are found by *name* in the checkpoint's `tokenizer.json`, so any member of the family
+ * works, whatever its ids.
  *
- * A model of our own is laid out in Chameleon's order, which keeps its files readable by `transformers`:
+ * Models of this project use Chameleon's order, so that `transformers` can read their files:
  *
  * | ids (K image codes, S XP tokens) | tokens |
  * |---|---|
@@ -11,7 +11,7 @@
  * | 4 … 3+K | image codes 0 … K−1: `IMGIMGAZ`, `IMGIMGBZ`, … |
  * | 4+K … 7+K | `<eoss>` end of image, `<racm3:break>` begin of image, `<reserved08706>` separator, `<image>` placeholder |
  * | 8+K … 7+K+S | `<xp00>`, `<xp01>`, … |
- * | 8+K+S … | text: the 256 bytes, then one token a merge |
+ * | 8+K+S … | text: the 256 bytes, then one token per merge |
  */
 import { XPromptError } from "../../errors.ts";
 import { quote } from "../../runtime/safetensors-header.ts";
@@ -36,14 +36,14 @@ export function xpTokenName(index: number): string {
   return `<xp${String(index).padStart(2, "0")}>`;
 }
 
-/** Whether a token of this name steers the model and must never come out of a user's text. */
+/** Whether a token of this name controls the model and must never be encoded from a user's text. */
 export function isControlName(name: string): boolean {
   return [IMAGE_TOKEN, XP_TOKEN, RESERVED_TOKEN, CONTROL_TOKEN].some((pattern) => pattern.test(name));
 }
 
 /**
- * Byte → the printable character that stands for it in byte-level vocabularies: printable Latin-1 stands for itself,
- * the other 68 bytes take the characters from U+0100 on.
+ * Byte → its printable character in byte-level vocabularies: printable Latin-1 characters represent themselves, the other
+ * 68 bytes use the characters from U+0100 on.
  */
 export const BYTE_CHARACTERS: readonly string[] = byteCharacters();
 
@@ -64,7 +64,7 @@ export interface VocabularyLayout {
   readonly textTokens: readonly string[];
 }
 
-/** Token names of a model of our own; a name's index is its id (the file comment gives the order). */
+/** Token names of a model of this project; the index of a name is its id (the file comment gives the order). */
 export function buildVocabulary({ imageCodes, xpTokens, textTokens }: VocabularyLayout): string[] {
   return [
     ...["<s>", "<pad>", "</s>", "<unk>"],
@@ -77,14 +77,14 @@ export function buildVocabulary({ imageCodes, xpTokens, textTokens }: Vocabulary
 
 export interface VocabularyOptions {
   /**
-   * For a checkpoint without `<xpNN>` tokens: turn its first this many unused `<reserved…>` tokens after the separator
-   * into XP tokens. Defaults to 0.
+   * For a checkpoint without `<xpNN>` tokens: how many of the first unused `<reserved…>` tokens after the separator become
+   * XP tokens. Defaults to 0.
    */
   readonly reservedAsXp?: number;
 }
 
 export class Vocabulary {
-  /** Rows of the embedding table that the names need: the largest id + 1. */
+  /** The number of rows of the embedding table: the largest id + 1. */
   readonly size: number;
   readonly bos: number;
   readonly pad: number;
@@ -94,16 +94,16 @@ export class Vocabulary {
   readonly endImage: number;
   /** Image code → token id, `[codes]`. */
   readonly imageTokens: Int32Array;
-  /** Token id → image code, −1 where the token is none, `[size]`. */
+  /** Token id → image code, −1 for other tokens, `[size]`. */
   readonly codeOfToken: Int32Array;
-  /** Ids of the X-Prompt tokens in order; empty where the model has none. */
+  /** Ids of the X-Prompt tokens in order; empty if the model has none. */
   readonly xp: readonly number[];
-  /** Ids of the ordinary text tokens, ascending: what a description may consist of. */
+  /** Ids of the ordinary text tokens, ascending: the tokens of descriptions. */
   readonly textTokens: Int32Array;
   private readonly names: (string | undefined)[] = [];
   private readonly text: Uint8Array;
 
-  /** @throws XPromptError naming the token that is missing, doubled or misplaced. */
+  /** @throws XPromptError naming the token that is missing, duplicate or misplaced */
   constructor(file: TokenizerFile, { reservedAsXp = 0 }: VocabularyOptions = {}) {
     const ids = new Map(Object.entries(file.model.vocab));
     for (const { content, id } of file.added_tokens) ids.set(content, id);
@@ -149,7 +149,7 @@ export class Vocabulary {
     return this.text[id] === 1;
   }
 
-  /** The token's name, undefined where no token has this id. */
+  /** The token's name; undefined if no token has this id. */
   nameOf(id: number): string | undefined {
     return this.names[id];
   }
@@ -175,7 +175,7 @@ export class Vocabulary {
   }
 }
 
-/** Digits of a code from its letters: `BCD` → 123. */
+/** The code of its letters: `BCD` → 123. */
 function codeOf(letters: string): number {
   return Number(Array.from(letters, (letter) => LETTERS.indexOf(letter)).join(""));
 }

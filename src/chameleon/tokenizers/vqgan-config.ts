@@ -1,4 +1,4 @@
-/** @file Sizes of an image tokenizer, whatever it is made of. */
+/** @file The sizes of an image tokenizer. */
 
 /** Sizes of an image tokenizer; the published Chameleon's in brackets. */
 export interface VqganConfig {
@@ -6,9 +6,9 @@ export interface VqganConfig {
   readonly resolution: number;
   /** Channels at full resolution (128). */
   readonly baseChannels: number;
-  /** Channels of each level as a multiple; every level but the last halves the sides (1, 1, 2, 2, 4). */
+  /** Channels of each level as a multiple; every level except the last halves the sides (1, 1, 2, 2, 4). */
   readonly channelMultiplier: readonly number[];
-  /** Residual blocks a level in the encoder; the decoder has one more (2). */
+  /** Residual blocks per level of the encoder; the decoder has one more (2). */
   readonly residualBlocks: number;
   /** Channels of the encoder's output (256). */
   readonly latentChannels: number;
@@ -18,20 +18,20 @@ export interface VqganConfig {
   readonly codes: number;
   /** Groups of every group normalization (32). */
   readonly normGroups: number;
-  /** Sides at which every residual block is followed by attention, besides the middle's (none). */
+  /** Sides at which attention follows every residual block, besides the middle (none). */
   readonly attentionResolutions?: readonly number[];
-  /** The same of the decoder, where they are not the encoder's. */
+  /** The same for the decoder. Defaults to the encoder's. */
   readonly decoderAttentionResolutions?: readonly number[];
-  /** The decoder takes code vectors of length 1, as Janus's does (no). */
+  /** Whether the decoder takes code vectors of length 1, as Janus's does (no). */
   readonly unitCodes?: boolean;
   /**
-   * Side in pixels of the tiles that the encoder sees by themselves (the whole picture). A code then depends on nothing
-   * outside its tile, so that what an edit leaves alone keeps its codes. The decoder always sees all of them.
+   * Side in pixels of the tiles that the encoder encodes independently (the whole picture). A code then depends only on
+   * its tile, so that an edit changes no codes elsewhere. The decoder always sees the whole grid.
    */
   readonly encoderTile?: number;
   /**
-   * The latent of a cell is its own pixels: no encoder network, `embedDim` = 3 · cell², and a residual decoder
-   * on the grid of cells (`patches.ts`). `latentChannels` and `normGroups` then mean nothing.
+   * The latent of a cell is its raw pixels: no encoder network, `embedDim` = 3 · cell², and a residual decoder on the grid
+   * of cells (`patches.ts`). `latentChannels` and `normGroups` are then unused.
    */
   readonly patches?: boolean;
 }

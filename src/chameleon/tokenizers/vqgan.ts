@@ -1,7 +1,6 @@
 /**
- * @file The VQGAN image tokenizer of the Chameleon family (https://arxiv.org/abs/2012.09841): a convolutional
- * encoder, the nearest code of a codebook for each of its positions, and a decoder. Weights are named as in the
- * published checkpoints.
+ * @file The VQGAN image tokenizer of the Chameleon family (https://arxiv.org/abs/2012.09841): a convolutional encoder,
+ * vector quantization of each position, and a decoder. Weights have the names of the published checkpoints.
  */
 import {
   add,
@@ -43,7 +42,7 @@ export function encoder(w: Scope, pictures: Tensor, config: VqganConfig): Tensor
   const { resolution, encoderTile } = config;
   if (config.patches) return patchEncoder(pictures, config);
   if (encoderTile === undefined || encoderTile === resolution) return wholeEncoder(w, pictures, config);
-  const tiles = resolution / encoderTile; // along a side
+  const tiles = resolution / encoderTile; // per side
   return joinTiles(wholeEncoder(w, cutTiles(pictures, tiles), config), pictures.shape[0]!, tiles);
 }
 
@@ -97,7 +96,7 @@ export function decoder(w: Scope, vectors: Tensor, config: VqganConfig): Tensor 
   });
 }
 
-/** What quantization gives: the codes, their vectors, and the vectors of the encoder in the same order. */
+/** The result of quantization: codes, code vectors, and encoder vectors, in the same order. */
 export interface Quantized {
   /** int64 `[n · grid²]`, row by row. */
   readonly codes: Tensor;
@@ -108,8 +107,8 @@ export interface Quantized {
 }
 
 /**
- * The nearest row of a codebook by Euclidean distance: vectors `[n, width]` and codebook `[codes, width]` → int64 `[n]`;
- * |e|² − 2 z·e orders the codes as |z − e|² does.
+ * The nearest row of a codebook by Euclidean distance: vectors `[n, width]` and codebook `[codes, width]` → int64 `[n]`.
+ * |e|² − 2 z·e has the same order as |z − e|².
  */
 export function nearestCodes(vectors: Tensor, codebook: Tensor): Tensor {
   const lengths = reshape(sum(multiply(codebook, codebook), 1), [codebook.shape[0]!]);
@@ -125,7 +124,7 @@ export function quantize(w: Scope, latents: Tensor, config: VqganConfig): Quanti
   return { codes, vectors: embedding(codes, codebook), latents: flat };
 }
 
-/** Codes int64 `[n, grid²]` → their vectors `[n, grid², embedDim]`. */
+/** Codes int64 `[n, grid²]` → code vectors `[n, grid², embedDim]`. */
 export function codeVectors(w: Scope, codes: Tensor, config: VqganConfig): Tensor {
   const stored = embedding(codes, codebookOf(w, config));
   return config.unitCodes ? unit(stored) : stored;
@@ -146,10 +145,10 @@ export function decodeVectors(w: Scope, vectors: Tensor, config: VqganConfig): T
 const codebookOf = (w: Scope, config: VqganConfig): Tensor =>
   w.at("quantize.embedding").parameter("weight", [config.codes, config.embedDim]);
 
-/** Vectors along the last axis at length 1. */
+/** Scales vectors along the last axis to length 1. */
 const unit = (x: Tensor): Tensor => divide(x, sqrt(sum(multiply(x, x), -1)));
 
-/** The `index`-th residual block of a level, with attention after it where the level's side is among `attentive`. */
+/** The `index`-th residual block of a level, followed by attention if the level's side is among `attentive`. */
 function levelBlock(
   w: Scope,
   x: Tensor,
@@ -164,7 +163,7 @@ function levelBlock(
   return w.in(`attn.${index}`, (w) => add(y, selfAttention(w, y, config)));
 }
 
-/** Residual block, self-attention over all positions, residual block: the bottom of both halves. */
+/** Residual block, self-attention over all positions, residual block: the middle of encoder and decoder. */
 function middle(w: Scope, x: Tensor, config: VqganConfig): Tensor {
   const channels = channelsOf(x);
   let y = residualBlock(w.at("block_1"), x, channels, config);
@@ -172,14 +171,14 @@ function middle(w: Scope, x: Tensor, config: VqganConfig): Tensor {
   return residualBlock(w.at("block_2"), y, channels, config);
 }
 
-/** Norm, SiLU, convolution, twice, around a shortcut (1 × 1 where the number of channels changes). */
+/** Norm, SiLU, convolution, twice, with a shortcut (1 × 1 convolution if the number of channels changes). */
 function residualBlock(w: Scope, x: Tensor, channels: number, config: VqganConfig): Tensor {
   let y = convolution(w, "conv1", silu(norm(w, "norm1", x, config)), channels);
   y = convolution(w, "conv2", silu(norm(w, "norm2", y, config)), channels);
   return add(channelsOf(x) === channels ? x : convolution(w, "nin_shortcut", x, channels, 1), y);
 }
 
-/** Attention with one head over the positions of a picture. */
+/** Single-head attention over the positions of a picture. */
 function selfAttention(w: Scope, x: Tensor, config: VqganConfig): Tensor {
   const [n, channels, height, width] = x.shape;
   const y = norm(w, "norm", x, config);
@@ -208,7 +207,7 @@ function norm(w: Scope, name: string, x: Tensor, { normGroups }: VqganConfig): T
   return groupNorm(x, at.parameter("weight", shape), at.parameter("bias", shape), normGroups, EPSILON);
 }
 
-/** A convolution that keeps the sides. */
+/** A convolution with padding that keeps the sides. */
 function convolution(w: Scope, name: string, x: Tensor, channels: number, kernel = 3): Tensor {
   const at = w.at(name);
   const weight = at.parameter("weight", [channels, channelsOf(x), kernel, kernel]);

@@ -35,7 +35,7 @@ export class EditJudge {
 
   /**
    * @param size side of the judged pictures in pixels
-   * @param reconstructed the true outcome as the image tokenizer gives it back; itself unless told
+   * @param reconstructed the true outcome after a round trip of the image tokenizer. Defaults to the true outcome
    */
   constructor({ before, after }: SceneEdit, size: number, reconstructed?: Image) {
     const picture = (scene: Scene) => renderScene(scene, size).image;

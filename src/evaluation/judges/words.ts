@@ -1,6 +1,6 @@
 /**
  * @file Judging a description of a change against the truth: is the kind of change right, the objects, the attributes,
- * the relations. What belongs to which is told by the world's own vocabulary.
+ * the relations. The vocabulary of the world says which words belong together.
  */
 import {
   colorNames,

@@ -33,7 +33,7 @@ export function inEigenRows(width: number, height: number): (pixel: number) => b
 /**
  * Root mean square error of depth, in metres, over the pixels whose true depth is known and which are judged.
  * @param predicted metres; limited to `depthRange`
- * @param judged which pixels count; all unless told
+ * @param judged which pixels count. Defaults to all
  * @returns NaN where no pixel counts
  */
 export function depthRmse(

@@ -7,7 +7,7 @@ import { checkSameSize } from "./pictures.ts";
 
 /**
  * How values around a pixel are weighed:
- * - `uniform`: equally, in 7 × 7 pixels, with the sample covariance: what `structural_similarity` does unless told;
+ * - `uniform`: equally, in 7 × 7 pixels, with the sample covariance: the default of `structural_similarity`;
  * - `gaussian`: σ = 1.5 in 11 × 11 pixels, with the population covariance: as in the original paper
  *   (`gaussian_weights=True, sigma=1.5, use_sample_covariance=False`).
  */

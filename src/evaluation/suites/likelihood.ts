@@ -70,7 +70,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       );
     const seen = pooled(training.families);
     const figures = {
-      unit: "nats a code",
+      unit: "nats per code",
       overall: summaryOf(seen, "queryAlone", seed),
       unseen: unseen.length > 0 ? summaryOf(pooled(unseen), "queryAlone", seed) : null,
       others: others.length > 0 ? summaryOf(pooled(others), "queryAlone", seed) : null,

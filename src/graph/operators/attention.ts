@@ -59,19 +59,19 @@ const attend = operators("attention", {
   },
 });
 
-/** Keys and values of some rows, `[batch, keyValueHeads, length, headDim]` each. */
+/** Keys and values, `[batch, keyValueHeads, length, headDim]` each. */
 export interface KeysValues {
   readonly keys: Tensor;
   readonly values: Tensor;
 }
 
 /**
- * softmax(Q [past K; K]ᵀ + bias) [past V; V] for decoding. Past and new rows are never put side by side, which would copy
- * the whole past; their scores are, which are much smaller. Queries that share keys are rows of one product. No gradient.
+ * softmax(Q [past K; K]ᵀ + bias) [past V; V] for decoding. The scores of past and new keys are concatenated, not the keys
+ * themselves, which would copy the whole past. Queries that share keys are rows of one product. No gradient.
  *
- * @param queries `[batch, heads, time, headDim]`, divided by √headDim already: onnxruntime multiplies a single row in
- *   place, without packing the matrix, only where no factor is left to apply
- * @param lengths int64 `[2]`: how many past and how many new rows there are
+ * @param queries `[batch, heads, time, headDim]`, already divided by √headDim: onnxruntime multiplies a single row without
+ *   packing the matrix only if there is no factor to apply
+ * @param lengths int64 `[2]`: the numbers of past and new positions
  * @param bias `[batch, 1, time, past + time]`, added to the scores
  * @returns `[batch, heads, time, headDim]`
  */
@@ -105,7 +105,7 @@ const attendToPast = operator("attentionToPast", {
       inputs[3]!.shape[1],
       inputs[0]!.shape[3],
     ] as number[];
-    // In a Reshape 0 is the size as it was, −1 what is left over.
+    // In a Reshape, 0 keeps a size and −1 is computed from the others.
     const shape = (x: string, ...sizes: number[]) =>
       heads === shared ? x : writer.node("Reshape", [x, writer.ints(sizes)]);
     const grouped = shape(queries!, 0, shared!, -1, headDim!);
@@ -140,17 +140,17 @@ export interface RotaryTables {
   readonly sin: Tensor;
 }
 
-/** How fast positions turn. */
+/** The frequencies of rotary positions. */
 export interface Rotation {
-  /** The base: pair i turns θ^(−2i/headDim) as fast as the first. */
+  /** The base θ: the frequency of pair i is θ^(−2i/headDim). */
   readonly theta: number;
-  /** Positions are divided by it (linear scaling). Defaults to 1. */
+  /** Divisor of positions (linear scaling). Defaults to 1. */
   readonly factor?: number;
 }
 
 /**
  * Angles position / factor · θ^(−2i/headDim), i < headDim/2 (https://arxiv.org/abs/2104.09864).
- * @param scale what `rope` multiplies with besides turning, at no cost
+ * @param scale a factor that `rope` applies with the rotation, at no cost
  */
 export function rotaryTables(
   graph: Graph,
@@ -186,7 +186,7 @@ const rotate = operator("rope", {
       throw new ShapeError(
         `expected positions ${formatShape([batch!, time!])} and tables for width ${headDim}, got ${formatShape(positions!.shape)} and ${formatShape(cos!.shape)}`,
       );
-    // onnxruntime wants this whatever the positions are.
+    // onnxruntime requires this whatever the positions are.
     if (typeof time === "number" && time > length!)
       throw new ShapeError(`expected tables of at least ${time} rows, got ${length}`);
     return x!;

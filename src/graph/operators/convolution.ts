@@ -1,4 +1,4 @@
-/** @file Convolutions over pictures `[n, channels, height, width]`, and nearest up-sampling. */
+/** @file Convolutions over images `[n, channels, height, width]`, and nearest up-sampling. */
 import type { Gradients, Tensor } from "../graph.ts";
 import { operator } from "../operator.ts";
 import { formatShape, knownShape, multiplyDims, ShapeError, sameShape } from "../shape.ts";
@@ -7,12 +7,12 @@ import { matmul } from "./matmul.ts";
 import { sum } from "./reduction.ts";
 import { concat, pad, reshape, slice, transpose } from "./shape.ts";
 
-/** Zeros around a picture: top, left, bottom, right. */
+/** Zeros around an image: top, left, bottom, right. */
 export type Padding = readonly [number, number, number, number];
 
 export interface ConvolutionOptions {
   readonly stride?: number;
-  /** One number for all sides, or each side's own. */
+  /** One number for all sides, or one per side. */
   readonly padding?: number | Padding;
 }
 
@@ -28,7 +28,7 @@ const windowOf = ({ stride = 1, padding = 0 }: ConvolutionOptions): Window => ({
 
 /**
  * Cross-correlation of x `[n, in, height, width]` with weight `[out, in, kh, kw]`, plus bias `[out]` if given.
- * The input's gradient is the transposed convolution; the weight's is a sum of products of shifted pictures.
+ * The input's gradient is the transposed convolution; the weight's is a sum of products of shifted images.
  */
 export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvolutionOptions = {}): Tensor {
   return convolve(bias ? [x, weight, bias] : [x, weight], windowOf(options));
@@ -38,14 +38,12 @@ const convolve = operator<Window>("conv2d", {
     const [n, , height, width] = x!.shape;
     const [out, , kh, kw] = knownShape(weight!.shape, "weight");
     if (x!.rank !== 4 || x!.shape[1] !== weight!.shape[1])
-      throw new ShapeError(
-        `expected pictures with ${weight!.shape[1]} channels, got ${formatShape(x!.shape)}`,
-      );
+      throw new ShapeError(`expected images with ${weight!.shape[1]} channels, got ${formatShape(x!.shape)}`);
     checkBias(bias, out!);
     const [h, w] = knownShape([height!, width!], "picture size");
     const room = [h! + pads[0] + pads[2] - kh!, w! + pads[1] + pads[3] - kw!];
     if (room.some((pixels) => pixels < 0))
-      throw new ShapeError(`expected pictures of at least ${kh} × ${kw} with padding, got ${h} × ${w}`);
+      throw new ShapeError(`expected images of at least ${kh} × ${kw} with padding, got ${h} × ${w}`);
     const size = room.map((pixels) => Math.floor(pixels / stride) + 1);
     return { dtype: x!.dtype, shape: [n!, out!, ...size] };
   },
@@ -84,9 +82,7 @@ type SizedWindow = Window & { readonly size: readonly number[] };
 const convTransposed = operator<SizedWindow>("convTranspose2d", {
   infer([x, weight, bias], { stride, pads, size }) {
     if (x!.rank !== 4 || x!.shape[1] !== weight!.shape[0])
-      throw new ShapeError(
-        `expected pictures with ${weight!.shape[0]} channels, got ${formatShape(x!.shape)}`,
-      );
+      throw new ShapeError(`expected images with ${weight!.shape[0]} channels, got ${formatShape(x!.shape)}`);
     checkBias(bias, weight!.shape[1] as number);
     const extra = outputPaddings(x!, weight!, { stride, pads, size });
     if (extra.some((pixels) => pixels < 0 || pixels >= stride))
@@ -107,7 +103,7 @@ const convTransposed = operator<SizedWindow>("convTranspose2d", {
   },
 });
 
-/** Rows and columns by which `size` exceeds what the kernel's stamps cover. */
+/** Rows and columns by which `size` exceeds what the kernel covers. */
 function outputPaddings(x: Tensor, weight: Tensor, { stride, pads, size }: SizedWindow): number[] {
   return size.map((length, i) => {
     const spread = ((x.shape[i + 2] as number) - 1) * stride + (weight.shape[i + 2] as number);
@@ -121,8 +117,8 @@ function checkBias(bias: Tensor | undefined, channels: number): void {
 }
 
 /**
- * d(weight) of `out = conv(x, weight)`: for each offset of the kernel, the product of d(out) with the picture shifted
- * by that offset. Nine matrix products beat one convolution with batch and channels swapped on a CPU.
+ * d(weight) of `out = conv(x, weight)`: for each offset of the kernel, the product of d(out) with the image shifted
+ * by that offset. On a CPU, nine matrix products are faster than one convolution with batch and channels swapped.
  */
 function weightGradient(
   x: Tensor,
@@ -172,6 +168,6 @@ const pool = operator<{ factor: number }>("averagePool", {
 function scaled({ dtype, shape }: Tensor, factor: number, divisor: number) {
   const sides = knownShape(shape.slice(2), "picture size").map((side) => (side * factor) / divisor);
   if (shape.length !== 4 || sides.some((side) => !Number.isInteger(side)))
-    throw new ShapeError(`expected pictures whose sides divide by ${divisor}, got ${formatShape(shape)}`);
+    throw new ShapeError(`expected images whose sides divide by ${divisor}, got ${formatShape(shape)}`);
   return { dtype, shape: [...shape.slice(0, 2), ...sides] };
 }

@@ -6,7 +6,7 @@ import { broadcastShapes, isKnown, ShapeError } from "../shape.ts";
 import type { DType, TensorType } from "../types.ts";
 import { broadcastTo, sumTo } from "./shape.ts";
 
-/** A tensor, or a number standing for a float32 scalar constant. */
+/** A tensor, or a number that stands for a float32 scalar constant. */
 export type Operand = Tensor | number;
 
 function lift(x: Operand, y: Operand): [Tensor, Tensor] {
@@ -61,7 +61,7 @@ export const less = binary("less", "Less", undefined, "bool");
 /** x = y, as booleans. */
 export const equal = binary("equal", "Equal", undefined, "bool");
 
-/** Sends `upstream` to the second operand where `second` holds, else to the first. */
+/** Passes `upstream` to the second operand where `second` is true, else to the first. */
 function share(second: Tensor, upstream: Tensor): readonly [Tensor, Tensor] {
   const chosen = cast(second, "float32");
   return [multiply(upstream, subtract(1, chosen)), multiply(upstream, chosen)];
@@ -113,7 +113,7 @@ export const silu = unary(
     return multiply(dy, multiply(gate, add(1, multiply(x, subtract(1, gate)))));
   },
 );
-/** x, but no gradient flows back: the straight-through estimator is `add(x, stopGradient(subtract(y, x)))`. */
+/** x without a gradient. The straight-through estimator is `add(x, stopGradient(subtract(y, x)))`. */
 export const stopGradient = (x: Tensor): Tensor => stop([x], {});
 const stop = operator("stopGradient", {
   infer: ([x]) => x as TensorType,
@@ -137,7 +137,7 @@ const castTo = operator<{ dtype: DType }>("cast", {
   gradient: ([x], _y, dy) => [x!.dtype.startsWith("float") ? cast(dy, x!.dtype) : null],
 });
 
-/** `x` where `condition` (bool) holds, else `y`. */
+/** `x` where `condition` (bool) is true, else `y`. */
 export const where = (condition: Tensor, x: Operand, y: Operand): Tensor => {
   const lifted = [x, y].map((operand) =>
     typeof operand === "number" ? condition.graph.constant(operand) : operand,
@@ -159,7 +159,7 @@ const select = operator("where", {
   ],
 });
 
-/** x limited to [low, high]; no gradient where the limit holds. */
+/** x limited to [low, high]; no gradient where it is limited. */
 export const clip = (x: Tensor, low: number, high: number): Tensor => minimum(maximum(x, low), high);
 
 /** A float32 tensor of the shape of `x`, filled with `value`. */

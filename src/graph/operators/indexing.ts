@@ -1,11 +1,11 @@
-/** @file Operators that look elements up by number: embedding, gather, scatter. */
+/** @file Operators that look elements up by index: embedding, gather, scatter. */
 import type { Tensor } from "../graph.ts";
 import { operator } from "../operator.ts";
 import { formatShape, multiplyDims, resolveAxis, ShapeError, sameShape } from "../shape.ts";
 import { fill } from "./elementwise.ts";
 import { reshape } from "./shape.ts";
 
-/** Rows of a table: ids (int64, any shape) into `table` `[rows, width]` → `[…ids, width]`. */
+/** Rows of a table: ids (int64, any shape) of `table` `[rows, width]` → `[…ids, width]`. */
 export const embedding = (ids: Tensor, table: Tensor): Tensor => lookUp([ids, table], {});
 const lookUp = operator("embedding", {
   infer([ids, table]) {
@@ -23,7 +23,7 @@ const lookUp = operator("embedding", {
   },
 });
 
-/** Adds `updates` `[count, width]` to the rows of `x` `[rows, width]` that `ids` `[count, 1]` name, repeats included. */
+/** Adds `updates` `[count, width]` to the rows `ids` `[count, 1]` of `x` `[rows, width]`; repeated ids add up. */
 export const scatterRows = (x: Tensor, ids: Tensor, updates: Tensor): Tensor =>
   addRows([x, ids, updates], {});
 const addRows = operator("scatterRows", {
@@ -37,8 +37,8 @@ const addRows = operator("scatterRows", {
       throw new ShapeError(`expected updates [count, ${x!.shape[1]}], got ${formatShape(updates!.shape)}`);
     return x!;
   },
-  // ScatterND would take the rows as they are, but onnxruntime adds repeated ones from several threads in any order: sums
-  // then differ in their last bits from run to run. ScatterElements goes through them in order.
+  // ScatterND would take whole rows, but onnxruntime adds repeated ones from several threads in any order, so sums would
+  // differ in their last bits from run to run. ScatterElements adds them in order.
   emit(writer, [x, ids, updates]) {
     const repeated = writer.node("Expand", [ids!, writer.node("Shape", [updates!])]);
     return writer.node("ScatterElements", [x!, repeated, updates!], { axis: 0, reduction: "add" });
@@ -50,7 +50,7 @@ const addRows = operator("scatterRows", {
   ],
 });
 
-/** The element of each row that `ids` names: x `[…, width]`, ids int64 `[…, k]` → `[…, k]` (last axis). */
+/** The elements `ids` of each row: x `[…, width]`, ids int64 `[…, k]` → `[…, k]` (last axis). */
 export const gatherLast = (x: Tensor, ids: Tensor): Tensor => gatherElements([x, ids], {});
 const gatherElements = operator("gatherLast", {
   infer([x, ids]) {
@@ -61,7 +61,7 @@ const gatherElements = operator("gatherLast", {
   gradient: ([x, ids], _y, dy) => [scatterLast(fill(x!, 0), ids!, dy), null],
 });
 
-/** x with `updates` added to the elements that `ids` names in each row (last axis). */
+/** x with `updates` added to the elements `ids` of each row (last axis). */
 export const scatterLast = (x: Tensor, ids: Tensor, updates: Tensor): Tensor =>
   addElements([x, ids, updates], {});
 const addElements = operator("scatterLast", {
@@ -85,7 +85,7 @@ function checkRows(x: Tensor, ids: Tensor): void {
     );
 }
 
-/** The entries of `x` along `axis` that `ids` (int64 `[count]`) name. No gradient. */
+/** The entries `ids` (int64 `[count]`) of `x` along `axis`. No gradient. */
 export const take = (x: Tensor, ids: Tensor, axis: number): Tensor =>
   takeAlong([x, ids], { axis: resolveAxis(axis, x.rank) });
 const takeAlong = operator<{ axis: number }>("take", {

@@ -7,14 +7,14 @@ import { scatterLast } from "./indexing.ts";
 import { reshape } from "./shape.ts";
 
 export interface TokenLoss {
-  /** −log p(target) of every row, in nats `[rows]`. */
+  /** −log p(target) per row, in nats `[rows]`. */
   readonly nll: Tensor;
-  /** log Σ exp(logits) of every row `[rows]`; its square is the z-loss (https://arxiv.org/abs/2204.02311). */
+  /** log Σ exp(logits) per row `[rows]`; its square is the z-loss (https://arxiv.org/abs/2204.02311). */
   readonly logSumExp: Tensor;
 }
 
 /**
- * Cross-entropy of each row, unreduced, so that the caller weighs the rows and adds a z-loss.
+ * Cross-entropy per row, not reduced: the caller weighs the rows and adds a z-loss.
  * With p = softmax(logits):  d logits = p (dNll + dLogSumExp) − onehot(target) dNll.
  *
  * @param logits `[rows, vocabulary]` @param targets int64 `[rows]`

@@ -18,7 +18,7 @@ type Product = Required<MatmulOptions>;
 
 /**
  * scale · x · y for x `[…, m, k]` and y `[…, k, n]` with equal leading dimensions, or y `[k, n]` shared by all.
- * With Y = s·X·W:  dX = s·dY·Wᵀ,  dW = s·Xᵀ·dY, and the transposes change places accordingly.
+ * With Y = s·X·W:  dX = s·dY·Wᵀ,  dW = s·Xᵀ·dY; a transposed operand transposes its gradient.
  */
 export function matmul(
   x: Tensor,
@@ -28,7 +28,7 @@ export function matmul(
   return product([x, y], { transposeX, transposeY, scale });
 }
 
-/** x · Wᵀ for x `[…, in]` and a weight `[out, in]`, the layout in which checkpoints keep linear layers. */
+/** x · Wᵀ for x `[…, in]` and a weight `[out, in]`, the layout of linear layers in checkpoints. */
 export const linear = (x: Tensor, weight: Tensor): Tensor => matmul(x, weight, { transposeY: true });
 
 const product = operator<Product>("matmul", {

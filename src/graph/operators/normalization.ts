@@ -78,7 +78,7 @@ const standard = operators<{ epsilon: number }>("standardize", {
   },
 });
 
-/** Layer normalization of the last axis with weight and bias, which may have leading axes of their own (heads). */
+/** Layer normalization of the last axis with weight and bias, which may have leading axes (heads). */
 export const layerNorm = (x: Tensor, weight: Tensor, bias: Tensor, epsilon: number): Tensor =>
   add(multiply(standardize(x, epsilon), weight), bias);
 

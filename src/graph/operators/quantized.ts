@@ -1,6 +1,6 @@
 /**
- * @file Linear layers over weights of 4 or 8 bits, in blocks that share a scale. They are read as they are stored: what a
- * token costs is the bytes of its weights, and these are a seventh or a quarter of float32's.
+ * @file Linear layers over weights of 4 or 8 bits, in blocks that share a scale. Decoding is bound by the bytes of weights
+ * read per token, and these are a seventh or a quarter of float32's.
  */
 import type { Tensor } from "../graph.ts";
 import { MICROSOFT } from "../onnx-writer.ts";
@@ -10,11 +10,11 @@ import { formatShape, ShapeError, sameShape } from "../shape.ts";
 /** How a matrix is quantized: W[n, k] = (code[n, k] − 2^(bits−1)) · scale[n, ⌊k / blockSize⌋]. */
 export interface Quantization {
   readonly bits: 4 | 8;
-  /** Neighbours along a row that share a scale: a power of two, 16 or more. */
+  /** Consecutive weights of a row that share a scale: a power of two, 16 or more. */
   readonly blockSize: number;
 }
 
-/** Shapes in which a matrix `[out, width]` is kept: codes (uint8, of two halves the low one first) and scales (float32). */
+/** Shapes of a stored matrix `[out, width]`: codes (uint8; of two 4-bit codes the low one first) and scales (float32). */
 export function quantizedShapes(
   out: number,
   width: number,
@@ -25,8 +25,8 @@ export function quantizedShapes(
 }
 
 /**
- * x · Wᵀ for a quantized W `[out, width]`, whose codes and scales have the shapes that `quantizedShapes` gives; what is
- * beyond the width in the last block does not count. dX = dY · W. W is frozen: it gets no gradient.
+ * x · Wᵀ for a quantized W `[out, width]`, whose codes and scales have the shapes of `quantizedShapes`. Codes beyond the
+ * width in the last block are ignored. dX = dY · W. W is frozen: it gets no gradient.
  *
  * On the CPU x is rounded to 8 bits in blocks of the same size.
  *
@@ -67,7 +67,7 @@ const product = operator<Quantization>("quantizedLinear", {
   ],
 });
 
-/** MatMulNBits' name for computing in 8-bit integers. */
+/** The `accuracy_level` of MatMulNBits that computes in 8-bit integers. */
 const ROUND_TO_8_BITS = 4;
 
 /** dY · W: `[…, out]` → `[…, width]`. No gradient. */
@@ -78,8 +78,8 @@ const transposed = operator<Quantization & { readonly width: number }>("quantize
   },
   emit(writer, [dy, codes, scales], { width, bits, blockSize }, { inputs: [, weight] }) {
     const [out, blocks] = weight!.shape as readonly [number, number];
-    // Rows 0 … out − 1, counted from Size(dY) mod out = 0: were they constant, so would be the matrix, and onnxruntime
-    // would keep all of it in float32.
+    // Rows 0 … out − 1, counted from Size(dY) mod out = 0. With constant rows the matrix would be constant, too, and
+    // onnxruntime would keep all of it in float32.
     const number = (value: number) =>
       writer.constant({ dtype: "int64", shape: [] }, BigInt64Array.of(BigInt(value)));
     const zero = writer.node("Mod", [writer.node("Size", [dy!]), number(out)]);

@@ -1,4 +1,4 @@
-/** @file Sums, means and largest values along axes. Reduced axes stay, with size 1, unless `keep` is false. */
+/** @file Sums, means and maxima along axes. Reduced axes stay, with size 1, unless `keep` is false. */
 import type { Tensor } from "../graph.ts";
 import { operator } from "../operator.ts";
 import { knownShape, resolveAxis, ShapeError } from "../shape.ts";
@@ -29,7 +29,7 @@ function reduction(
   };
 }
 
-/** Σ x along the axes (all of them by default). */
+/** Σ x along the axes. Defaults to all axes. */
 export const sum = reduction(
   operator<Axes>("sum", {
     infer: ([x], { axes }) => reduced(x!, axes),
@@ -48,7 +48,7 @@ export const mean: typeof sum = (x, axes = x.shape.map((_, i) => i), options) =>
   return multiply(sum(x, list, options), 1 / count);
 };
 
-/** Largest value along the axes; where several are equal, each gets the whole gradient. */
+/** Maximum along the axes; each of several equal maxima gets the whole gradient. */
 export const max = reduction(
   operator<Axes>("max", {
     infer: ([x], { axes }) => reduced(x!, axes),
@@ -57,7 +57,7 @@ export const max = reduction(
   }),
 );
 
-/** Position (int64) of the smallest value along an axis, the first where several are equal; the axis is dropped. */
+/** Index (int64) of the minimum along an axis, the first of several; the axis is removed. */
 export const argMin = (x: Tensor, axis: number): Tensor =>
   argMinAlong([x], { axis: resolveAxis(axis, x.rank) });
 const argMinAlong = operator<{ axis: number }>("argMin", {

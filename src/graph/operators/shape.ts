@@ -1,4 +1,4 @@
-/** @file Operators that move elements about: reshape, transpose, slice, split, concatenate, pad, broadcast. */
+/** @file Operators that rearrange elements: reshape, transpose, slice, split, concatenate, pad, broadcast. */
 import type { Tensor } from "../graph.ts";
 import { operator, operators } from "../operator.ts";
 import {
@@ -41,14 +41,14 @@ const reshapeTo = operator<{ shape: Shape }>("reshape", {
   ],
 });
 
-/** The way back from a reshape that joined several symbolic dimensions: the shape is read when the graph runs. */
+/** The inverse of a reshape that joined several symbolic dimensions: the shape is read when the graph runs. */
 const reshapeLike = operator("reshapeLike", {
   infer: ([x, like]) => ({ dtype: x!.dtype, shape: like!.shape }),
   emit: (writer, [x, like]) => writer.node("Reshape", [x!, writer.node("Shape", [like!])]),
   gradient: ([x], _y, dy) => [reshape(dy, x!.shape), null],
 });
 
-/** A shape as ONNX's Reshape wants it: 0 keeps the size of the same axis, −1 is worked out from the others. */
+/** A shape for ONNX's Reshape: 0 keeps the size of the same axis, −1 is computed from the others. */
 const reshapeTarget = (from: Shape, to: Shape): number[] =>
   to.map((dim, i) => (typeof dim === "number" ? dim : from[i] === dim ? 0 : -1));
 
@@ -76,7 +76,7 @@ const permute = operator<{ order: readonly number[] }>("transpose", {
   ],
 });
 
-/** Repeats `x` along the axes where it has size 1 (or none) until it has the given shape. */
+/** Repeats `x` along missing axes and axes of size 1 to the given shape. */
 export const broadcastTo = (x: Tensor, shape: readonly number[]): Tensor =>
   sameShape(x.shape, shape) ? x : expandTo([x], { shape });
 const expandTo = operator<{ shape: readonly number[] }>("broadcastTo", {
@@ -85,7 +85,7 @@ const expandTo = operator<{ shape: readonly number[] }>("broadcastTo", {
   gradient: ([x], _y, dy) => [sumTo(x!, dy)],
 });
 
-/** The same to the shape of `like`, which need not be known. */
+/** Broadcasts to the shape of `like`, which may be symbolic. */
 export const broadcastLike = (x: Tensor, like: Tensor): Tensor =>
   isKnown(like.shape) ? broadcastTo(x, like.shape) : expandLike([x, like], {});
 const expandLike = operator("broadcastLike", {
@@ -96,7 +96,7 @@ const expandLike = operator("broadcastLike", {
 
 function expanded({ dtype, shape: from }: Tensor, shape: Shape): TensorType {
   if (sameShape(broadcastShapes(from, shape), shape)) return { dtype, shape };
-  throw new ShapeError(`expected a shape that fits into ${formatShape(shape)}, got ${formatShape(from)}`);
+  throw new ShapeError(`expected a shape that broadcasts to ${formatShape(shape)}, got ${formatShape(from)}`);
 }
 
 /** The gradient of a broadcast: `dy` summed over the axes along which `x` was repeated, in the shape of `x`. */
@@ -121,7 +121,7 @@ const tile = operator<{ axis: number; count: number }>("repeat", {
   gradient: (_inputs, _y, dy, { axis }) => [sum(dy, axis)],
 });
 
-/** Elements `start`, `start + step`, … below `end` along an axis of known size; negative ends count from the end. */
+/** Elements `start`, `start + step`, … below `end` along an axis of known size; negative numbers count from the end. */
 export function slice(x: Tensor, axis: number, start: number, end: number, step = 1): Tensor {
   const at = resolveAxis(axis, x.rank);
   const size = x.shape[at]!;
@@ -162,7 +162,7 @@ const sliceOf = operator<Slice>("slice", {
   },
 });
 
-/** Puts `step − 1` zeros after every element along an axis. */
+/** Inserts `step − 1` zeros after every element along an axis. */
 function dilate(x: Tensor, axis: number, step: number): Tensor {
   const spaced = pad(
     reshape(x, [...x.shape.slice(0, axis + 1), 1, ...x.shape.slice(axis + 1)]),
@@ -222,7 +222,7 @@ const join = operator<{ axis: number }>("concat", {
 
 const withoutAxis = (shape: Shape, axis: number): readonly Dim[] => shape.filter((_, i) => i !== axis);
 
-/** Cuts a tensor into parts of the given sizes along an axis. */
+/** Splits a tensor into parts of the given sizes along an axis. */
 export const split = (x: Tensor, axis: number, sizes: readonly number[]): readonly Tensor[] =>
   sizes.length === 1 ? [x] : cut([x], { axis: resolveAxis(axis, x.rank), sizes });
 const cut = operators<{ axis: number; sizes: readonly number[] }>("split", {

@@ -5,6 +5,7 @@ import { type AskedPictures, askedInForm, askedInJson } from "../asked-pictures.
 import { drawPictures, type Watching } from "../draw.ts";
 import { Failure } from "../failure.ts";
 import { type Asked, operation } from "../operation.ts";
+import { samplePicture } from "../pictures.ts";
 import type { Ticket } from "../queue.ts";
 import { editForm, editRequest, generationRequest } from "../schemas.ts";
 import type { Services } from "../services.ts";
@@ -46,6 +47,7 @@ export const generations = operation({
   summary: "Draw pictures from words, examples, or both",
   tag: "Pictures",
   json: generationRequest,
+  example: { prompt: "a red ball", seed: 1 },
   answers: pictures,
   isQueued: true,
   async handle({ body, ...rest }, services) {
@@ -60,6 +62,11 @@ export const edits = operation({
   summary: "Change a picture, as examples show or words say",
   tag: "Pictures",
   json: editRequest,
+  example: {
+    images: [{ image_url: samplePicture }],
+    examples: [{ input: samplePicture, output: samplePicture }],
+    seed: 1,
+  },
   form: editForm,
   answers: pictures,
   isQueued: true,

@@ -18,6 +18,7 @@ export const submit = operation({
   summary: "Draw pictures without waiting for them",
   tag,
   json: jobRequest,
+  example: { prompt: "a red ball", seed: 1 },
   form: editForm,
   answers: { 202: { description: "The job, which waits for its turn.", schema: jobSchema } },
   isQueued: true,

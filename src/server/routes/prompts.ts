@@ -4,6 +4,7 @@ import { deletedSchema, describedSchema, listOf, promptSchema } from "../answers
 import { checkExamples, examplesInForm } from "../asked-pictures.ts";
 import { Failure } from "../failure.ts";
 import { operation } from "../operation.ts";
+import { samplePicture } from "../pictures.ts";
 import {
   compileForm,
   compileRequest,
@@ -23,6 +24,7 @@ export const compile = operation({
   summary: "Compile examples into a visual prompt",
   tag,
   json: compileRequest,
+  example: { name: "nothing", examples: [{ input: samplePicture, output: samplePicture }] },
   form: compileForm,
   answers: { 200: { description: "The prompt.", schema: promptSchema } },
   isQueued: true,
@@ -128,6 +130,7 @@ export const describe = operation({
   summary: "Say in words what examples change",
   tag,
   json: describeRequest,
+  example: { examples: [{ input: samplePicture, output: samplePicture }] },
   form: describeForm,
   answers: { 200: { description: "The words.", schema: describedSchema } },
   isQueued: true,

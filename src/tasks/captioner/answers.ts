@@ -1,6 +1,6 @@
 /**
- * @file Answers kept on disk, one JSON line each, as they come: what was paid for once is never asked again. A last line
- * that a killed process left half written is dropped; a file of anything else is left as it is.
+ * @file Answers on disk, one JSON line each, in order of arrival, so that no question is paid for twice. Drops an
+ * incomplete last line of a killed process; never changes a file with other content.
  */
 import { access, constants, type FileHandle, open, readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
@@ -28,22 +28,22 @@ export async function captionsById(path: string): Promise<Map<string, Answer>> {
 
 type Line = z.output<typeof lineSchema>;
 
-/** What a file of captions has: its lines, and how its end is made ready for more. */
+/** The contents of a file of captions, and how to prepare its end for more lines. */
 interface Content {
   readonly lines: readonly Line[];
-  /** Bytes to keep, where a half-written line follows them. */
+  /** Bytes to keep, if an incomplete line follows them. */
   readonly cut?: number;
-  /** What the last line lacks. */
+  /** The characters that the last line lacks. */
   readonly missing: "" | "\n";
 }
 
 export class Answers {
-  /** Opened, and made if need be, by the first answer. */
+  /** Opened, and created if necessary, by the first answer. */
   private file: FileHandle | undefined;
   private readonly captions = new Map<string, Caption>();
   /** The key of the latest line of every pair, by its id. */
   private readonly latest = new Map<string, string>();
-  /** The writing so far, one line after the other. */
+  /** Resolves when all lines so far are written. */
   private written = Promise.resolve();
 
   private constructor(
@@ -54,8 +54,8 @@ export class Answers {
   }
 
   /**
-   * Opens a file of answers; one that is not there is made by the first answer.
-   * @throws XPromptError when it holds something else, or can not be written
+   * Opens a file of answers. The first answer creates a missing file.
+   * @throws XPromptError if it has other content, or cannot be written
    */
   static async open(path: string): Promise<Answers> {
     const bytes = await readIfThere(path);
@@ -66,14 +66,14 @@ export class Answers {
     return new Answers(path, content);
   }
 
-  /** The caption that a question had, whichever pair it was asked about. */
+  /** The stored caption for a question, of any pair. */
   get(key: string): Caption | undefined {
     return this.captions.get(key);
   }
 
   /**
-   * Makes an answer the latest of its pair, unless it is, and waits until the disk has it.
-   * @throws XPromptError when it can not be written; nothing more is written then, as it would go on half a line
+   * Stores an answer as the latest of its pair, unless it is already, and waits until it is on disk.
+   * @throws XPromptError if it cannot be written; later answers are then refused, since the last line may be incomplete
    */
   async add(key: string, answer: Answer): Promise<void> {
     if (this.latest.get(answer.id) === key) return;
@@ -84,8 +84,12 @@ export class Answers {
   }
 
   async close(): Promise<void> {
-    await this.written.catch(() => undefined); // told by the `add` that it befell
+    await this.written.catch(() => undefined); // the `add` that failed has reported it
     await this.file?.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   private remember({ id, key, ...caption }: Line): void {
@@ -109,7 +113,7 @@ export class Answers {
   }
 }
 
-/** The bytes of a file, or nothing where there is none. */
+/** The bytes of a file, or undefined if there is none. */
 function readIfThere(path: string): Promise<Buffer | undefined> {
   return attempt(`reading captions ${path}`, path, () =>
     readFile(path).catch((error: NodeJS.ErrnoException) => {
@@ -120,8 +124,8 @@ function readIfThere(path: string): Promise<Buffer | undefined> {
 }
 
 /**
- * The lines of a file. A last one without its end may be whole; if not, it is left out where captions precede it.
- * @throws XPromptError when anything is no caption
+ * The lines of a file. A last line without a line end may be complete; if not, it is dropped if captions precede it.
+ * @throws XPromptError if another line is not a caption
  */
 function linesOf(bytes: Buffer, path: string): Content {
   const end = bytes.lastIndexOf("\n") + 1;

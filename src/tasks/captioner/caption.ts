@@ -1,5 +1,5 @@
 /**
- * @file What is asked of a vision-language model about a pair, and the only answers that are taken (paper, section
+ * @file The question to a vision-language model about a pair, and the check of its answer (paper, section
  * 3.3: descriptions of the difference, the subtask out of a list, and the instruction that undoes the edit).
  */
 import { z } from "zod";
@@ -14,7 +14,6 @@ export const subtasks = [
   "Season/Time Change",
   "other",
 ] as const;
-export type Subtask = (typeof subtasks)[number];
 
 const sentence = (most: number) => z.string().trim().min(1).max(most);
 
@@ -32,28 +31,28 @@ export const captionSchema = z.strictObject({
 });
 export type Caption = z.output<typeof captionSchema>;
 
-/** Changes whenever the question does: answers to another question are asked for again. */
+/** Changes with the question, so that answers to an earlier question are not reused. */
 export const QUESTION_VERSION = 1;
 
 export const SYSTEM = [
   "You compare two images, the input image and the output image of an image-to-image task.",
   "Say what the task changed and nothing else: objects by name, attribute and place; style, weather, light, noise.",
-  "Do not describe what both images share, and do not guess at what can not be seen.",
+  "Do not describe what both images share, and do not guess at what cannot be seen.",
 ].join(" ");
 
-/** The question about one pair; what its author wrote, if anything, helps to see what was meant. */
+/** The question about one pair. It includes the author's instruction, if any, as a hint. */
 export function question(instruction: string | undefined): string {
   const said = instruction ? ` The task was given as: ${JSON.stringify(instruction)}.` : "";
   return `The first image is the input image, the second the output image.${said} Answer in JSON.`;
 }
 
-/** The answer's shape as JSON Schema, for servers that hold a model to it. */
+/** JSON Schema of the answer, for servers with constrained decoding. */
 export const answerFormat = {
   type: "json_schema",
   json_schema: { name: "difference", strict: true, schema: z.toJSONSchema(captionSchema) },
 } as const;
 
-/** The JSON object in an answer, which some models wrap in a fence or in words. @throws Error where there is none */
+/** The JSON object in an answer, which some models wrap in a fence or in words. @throws Error if there is none */
 export function parseAnswer(text: string): Caption {
   const start = text.indexOf("{");
   const end = text.lastIndexOf("}");

@@ -1,6 +1,6 @@
 /**
  * @file Captions of differences by a vision-language model (paper: Qwen2-VL) on any server that speaks OpenAI's
- * protocol: a few requests at a time, each tried again a bounded number of times, answers kept on disk.
+ * protocol, with parallel requests, bounded retries, and answers stored on disk.
  */
 import { messageOf, XPromptError } from "../../errors.ts";
 import { sha256 } from "../../runtime/files.ts";
@@ -14,9 +14,9 @@ export interface PairToCaption extends Asked {
 }
 
 export interface CaptionerOptions extends ServerOptions {
-  /** File of the answers, JSON lines; a second run goes on with it. */
+  /** File of the answers, JSON lines. A second run continues it. */
   readonly answers: string;
-  /** Requests at a time. Defaults to 4. */
+  /** Parallel requests. Defaults to 4. */
   readonly concurrency?: number;
   onProgress?(state: CaptionerState): void;
 }
@@ -24,28 +24,28 @@ export interface CaptionerOptions extends ServerOptions {
 export interface CaptionerState {
   /** Pairs seen. */
   readonly pairs: number;
-  /** Answers that were asked for now. */
+  /** New answers. */
   readonly asked: number;
-  /** Answers that were on disk. */
+  /** Answers found on disk. */
   readonly cached: number;
-  /** Pairs without an answer that could be taken, with the reasons of the first few. */
+  /** Pairs without a valid answer, with the first reasons. */
   readonly failed: number;
   readonly failures: readonly string[];
-  /** What the server counted. */
+  /** Token counts of the server. */
   readonly promptTokens: number;
   readonly completionTokens: number;
 }
 
 const FAILURES_KEPT = 20;
 
-/** Pairs that may fail before a server that has never answered is given up. */
+/** Failures after which a server that has never answered is given up. */
 const PATIENCE = 4;
 
 /**
- * Captions pairs, and keeps the answers in a file.
- * @returns what was done; pairs that failed are left out of the file and can be tried again
+ * Captions pairs, and stores the answers in a file.
+ * @returns the counts; pairs that failed are not in the file and can be tried again
  * @throws XPromptError when the server is not there, refuses the key, the model or the address, or has answered none of
- *   the first few questions; when the file holds something else, or can not be written
+ *   the first few questions; if the file has other content, or cannot be written
  */
 export async function captionPairs(
   pairs: AsyncIterable<PairToCaption> | Iterable<PairToCaption>,
@@ -72,7 +72,7 @@ export async function captionPairs(
     }
   };
 
-  /** Counts a pair without an answer, unless all others would fare like it. */
+  /** Counts a pair without an answer. @throws the reason, if all other pairs would fail too */
   const leaveOut = ({ id }: PairToCaption, error: unknown): undefined => {
     signal?.throwIfAborted();
     if (isHopeless(error) || (!server.hasAnswered && state.failed + 1 >= PATIENCE))
@@ -103,7 +103,7 @@ export async function captionPairs(
   return state;
 }
 
-/** Runs `work` on every item, `concurrency` at a time; the first error ends it, once what is under way has ended. */
+/** Runs `work` on every item, `concurrency` in parallel. Rethrows the first error after the running work has ended. */
 async function eachOf<T>(
   items: AsyncIterable<T> | Iterable<T>,
   concurrency: number,
@@ -126,7 +126,7 @@ async function eachOf<T>(
   if (failure) throw failure.error;
 }
 
-/** Names what was asked: the pictures, the words, the model and the question. */
+/** The key of a request: a hash of pictures, words, model and question. */
 function keyOf({ input, output, instruction = "" }: PairToCaption, model: string): string {
   const pixels = [input, output].map(({ width, height, data }) => [
     width,
@@ -138,5 +138,5 @@ function keyOf({ input, output, instruction = "" }: PairToCaption, model: string
 
 const refused = ({ baseUrl, model }: CaptionerOptions, error: unknown): XPromptError =>
   new XPromptError(
-    `captioning: expected a server at ${baseUrl} with the model ${model}, got: ${messageOf(error)} (check the address, the model and the key; a second run goes on where this one stopped)`,
+    `captioning: expected a server at ${baseUrl} with the model ${model}, got: ${messageOf(error)} (check the address, the model and the key; a second run continues where this one stopped)`,
   );

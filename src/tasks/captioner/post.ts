@@ -1,23 +1,23 @@
-/** @file One POST of JSON over HTTP: bounded in time and size, and tried again after failures that may pass. */
+/** @file One POST of JSON over HTTP, bounded in time and size, with retries after transient failures. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "../../errors.ts";
 
-export interface PostOptions {
+interface PostOptions {
   /** Sent as a bearer token. */
   readonly key: string;
-  /** Further tries after a failure that may pass. */
+  /** Retries after a transient failure. */
   readonly retries: number;
-  /** Seconds for one try, from the request to the last byte of the answer. */
+  /** Timeout of one try in seconds, from the request to the last byte of the answer. */
   readonly timeout: number;
   readonly signal?: AbortSignal;
 }
 
-/** A request without a good answer. `status` is the HTTP status; "timeout" and "unreachable" have none. */
+/** A failed request. `status` is the HTTP status, "timeout" or "unreachable". */
 export class ServerError extends Error {
   constructor(
     readonly status: number | "timeout" | "unreachable",
     message: string,
-    /** Milliseconds after which the server wants to be asked again. */
+    /** Milliseconds to wait before a retry, if the server states them. */
     readonly retryAfter?: number,
   ) {
     super(message);
@@ -30,9 +30,9 @@ const LONGEST_WAIT_MS = 8_000;
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
 /**
- * Posts `body` and returns the text of the answer. Redirects are not followed: the key is for this address alone.
- * @throws ServerError when there is no answer in time, it is longer than 8 MiB, or its status is not 2xx
- * @throws the reason of `signal` when that is aborted
+ * Posts `body` and returns the text of the answer. Redirects are not followed: the key is for this address only.
+ * @throws ServerError after a timeout, for an answer over 8 MiB, or for a status other than 2xx
+ * @throws the reason of `signal` once it is aborted
  */
 export async function postJson(url: string, body: unknown, options: PostOptions): Promise<string> {
   const { retries, signal } = options;

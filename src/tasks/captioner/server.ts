@@ -8,20 +8,20 @@ import { answerFormat, question, SYSTEM } from "./caption.ts";
 import { postJson, ServerError } from "./post.ts";
 
 export interface ServerOptions {
-  /** Base address of the server, such as `http://localhost:8000/v1`. */
+  /** Base URL of the server, such as `http://localhost:8000/v1`. */
   readonly baseUrl: string;
-  /** The server's name of the model. */
+  /** The model's name on the server. */
   readonly model: string;
-  /** Defaults to the environment's OPENAI_API_KEY; many local servers want none. */
+  /** Defaults to the environment's OPENAI_API_KEY; many local servers need none. */
   readonly apiKey?: string;
-  /** Tries more for a request that failed, and questions more where an answer can not be taken. Defaults to 2. */
+  /** Retries of a failed request, and of a question with an invalid answer. Defaults to 2. */
   readonly retries?: number;
-  /** Seconds that a request may take, its whole answer included. Defaults to 120. */
+  /** Timeout of a request in seconds, including its whole answer. Defaults to 120. */
   readonly timeout?: number;
   readonly signal?: AbortSignal;
 }
 
-/** A pair of pictures, and what its author said about it. */
+/** A pair of pictures, and its author's instruction. */
 export interface Asked {
   readonly input: Image;
   readonly output: Image;
@@ -38,7 +38,7 @@ const completionSchema = z.object({
 export type Completion = z.output<typeof completionSchema>;
 
 export class VisionServer {
-  /** Whether it has answered a question, whatever the answer. */
+  /** Whether it has answered any question. */
   hasAnswered = false;
 
   constructor(private readonly options: ServerOptions) {}
@@ -59,7 +59,7 @@ export class VisionServer {
   }
 }
 
-/** A wrong key, model or address, a redirect, or no server: every other request would fail like this one. */
+/** A wrong key, model or address, a redirect, or no server: all other requests would fail too. */
 export function isHopeless(error: unknown): boolean {
   if (!(error instanceof ServerError)) return false;
   const { status } = error;

@@ -1,4 +1,4 @@
-/** @file Which files a path means: one file, a folder and all below it, or a pattern. */
+/** @file The files that a path stands for: one file, a folder and all below it, or a pattern. */
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -15,8 +15,8 @@ const maxDepth = 16;
 const patternSigns = /[*?{]/;
 
 /**
- * The files that `path` means. Hidden ones are left out; links to files are followed, links to folders are not.
- * @throws XPromptError when there is no such file or folder, or no file that the pattern fits
+ * The files that `path` stands for. Omits hidden files; follows links to files, but not to folders.
+ * @throws XPromptError if there is no such file or folder, or no file matches the pattern
  */
 export async function listFiles(path: string): Promise<FileList> {
   const doing = `reading data set ${path}`;
@@ -34,7 +34,7 @@ async function listPattern(path: string, doing: string): Promise<FileList> {
   const pattern = patternToRegExp(steps.slice(fixed).join("/"));
   const names = (await walk(root, doing)).filter((name) => pattern.test(name));
   if (names.length === 0) {
-    throw new XPromptError(`${doing}: expected files that fit the pattern, got none (check the pattern)`);
+    throw new XPromptError(`${doing}: expected files that match the pattern, got none (check the pattern)`);
   }
   return { root, names };
 }
@@ -63,7 +63,7 @@ async function isFile(entry: Dirent, path: string): Promise<boolean> {
 }
 
 /** `*` and `?` stay within a folder, `**` does not; `{a,b}` is a choice, `{00..12}` a run of numbers as wide. */
-export function patternToRegExp(pattern: string): RegExp {
+function patternToRegExp(pattern: string): RegExp {
   const source = pattern.replace(
     /\*\*\/?|\*|\?|\{(\d+)\.\.(\d+)\}|\{([^{}]*)\}|[.+^$()|[\]\\{}]/g,
     (sign, from?: string, to?: string, choice?: string) => {
@@ -110,11 +110,11 @@ const splitNames: Readonly<Record<string, string>> = {
   dev: "validation",
 };
 
-/** What tells the split of a file: the folders it lies in, for shards also its beginning (`train-00000-of-00051`). */
-export type SplitBy = "folders" | "shards";
+/** Where names state the split: in folders, for shards also in the file's prefix (`train-00000-of-00051`). */
+type SplitBy = "folders" | "shards";
 
-/** The split that a name tells, if any. */
-export function splitOf(name: string, by: SplitBy): string | undefined {
+/** The split that a name states, if any. */
+function splitOf(name: string, by: SplitBy): string | undefined {
   return splitSteps(name.toLowerCase(), by)
     .map((step) => splitNames[step])
     .find((split) => split !== undefined);
@@ -126,11 +126,11 @@ function splitSteps(name: string, by: SplitBy): string[] {
   return by === "folders" ? steps : [...steps, /^[^-.]+/.exec(file)?.[0] ?? ""];
 }
 
-/** A set has no such split. */
+/** The set does not have the requested split. */
 export class MissingSplit extends XPromptError {
   constructor(
     message: string,
-    /** Whether its files tell others. */
+    /** Whether its files state other splits. */
     readonly hasOthers: boolean,
   ) {
     super(message);
@@ -138,9 +138,9 @@ export class MissingSplit extends XPromptError {
 }
 
 /**
- * Those of `items` that belong to the split asked for; without one, `train` where there is such a split, else all.
- * @param nameOf the name that tells an item's split
- * @throws MissingSplit when there is none of that split
+ * The `items` of the requested split. Defaults to `train` if there is such a split, else to all items.
+ * @param nameOf the name that states an item's split
+ * @throws MissingSplit if no item is of that split
  */
 export function ofSplit<T>(
   items: readonly T[],

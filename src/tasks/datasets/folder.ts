@@ -1,6 +1,6 @@
 /**
- * @file Pairs told by the names of files. A layout says with two patterns how the two sides are called; sides whose
- * named parts are the same belong together. One output may have several inputs (fourteen rains over one scene).
+ * @file Pairs by file name. A layout has a pattern for the names of each side. Sides whose named groups are equal form a
+ * pair. One output may have several inputs (fourteen rains over one scene).
  */
 import { join } from "node:path";
 import { readFileChecked } from "../../runtime/files.ts";
@@ -14,7 +14,7 @@ export interface Layout {
   readonly output: RegExp;
 }
 
-/** What files of pictures are called. */
+/** File extensions of pictures. */
 export const pictureFile = String.raw`\.(?:png|jpe?g|webp|tiff?)$`;
 
 /** `folder/…/<input>/name` and `folder/…/<output>/name`. */
@@ -31,7 +31,7 @@ function twoEndings(input: string, output: string): Layout {
   return { input: side(input), output: side(output) };
 }
 
-/** Layouts of folders that are no particular set. */
+/** Layouts of folders that are not of a public set. */
 export const plainLayouts: readonly Layout[] = [
   twoFolders("inputs?", "outputs?|targets?"),
   twoFolders("before", "after"),
@@ -41,15 +41,15 @@ export const plainLayouts: readonly Layout[] = [
   twoEndings("source", "target"),
 ];
 
-/** Files that belong together. */
+/** Files that form a pair. */
 export interface Sides {
-  /** What both sides are called in common: their folder and name. */
+  /** The common part of the names of both sides: folder and name. */
   readonly stem: string;
   readonly inputs: string[];
   output?: string;
 }
 
-/** The names that belong together, by the first layout that fits each file. */
+/** The names that form pairs, by the first layout that matches each file. */
 function pairUp(names: readonly string[], layouts: readonly Layout[]): Sides[] {
   const pairs = new Map<string, Sides>();
   for (const name of names) {
@@ -70,9 +70,9 @@ function pairUp(names: readonly string[], layouts: readonly Layout[]): Sides[] {
 }
 
 /**
- * The files that belong together, and sides left alone: by all `layouts` where they are a set's own, else by the one of
- * them that makes most pairs.
- * @returns nothing when no two files belong together
+ * The pairs of files, and sides without a partner: by all `layouts` of a public set, else by the layout that gives the
+ * most pairs.
+ * @returns undefined if no two files form a pair
  */
 export function pairFiles(
   names: readonly string[],

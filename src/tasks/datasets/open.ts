@@ -1,4 +1,4 @@
-/** @file Opening a data set: finding out how it is kept, and listing what is in it. */
+/** @file Opening a data set: detecting its format and listing its records. */
 import { basename, resolve } from "node:path";
 import { XPromptError } from "../../errors.ts";
 import { type ColumnNames, findColumns, type SetWords } from "./columns.ts";
@@ -20,8 +20,8 @@ import { type OpenedSet, PairSource } from "./source.ts";
 import { isTar, tarBlocks } from "./webdataset.ts";
 
 /**
- * Opens a data set. Its records' keys are gone through once; pictures are read when they are asked for.
- * @param onSkip told of every broken record when it is found, once
+ * Opens a data set. Reads the keys of all records once; pictures are read on demand.
+ * @param onSkip called once for every broken record, when it is found
  * @throws XPromptError for settings out of range, for a path without pairs, and for a set without one usable record
  */
 export async function openPairs(
@@ -103,7 +103,7 @@ async function blocksOf(
   return { blocks, columns: columns! };
 }
 
-/** A list may also be named itself, whatever it is called. */
+/** The path may also name a list itself, under any file name. */
 const isList = (name: string): boolean => isMetadata(name) || /^[^/]+\.(?:jsonl|csv)$/.test(name);
 
 async function pairBlocks(files: FileList, { set, chosen, config, source, doing }: Reading): Found {
@@ -119,14 +119,14 @@ async function pairBlocks(files: FileList, { set, chosen, config, source, doing 
   throw new XPromptError(`${doing}: expected ${wanted}, got ${sample(files)} (see docs/datasets.md)`);
 }
 
-/** What is there, for an error: a few names. */
+/** The first names in a folder, for an error. */
 function sample({ names }: FileList): string {
   if (names.length === 0) return "no files";
   const shown = names.slice(0, 3).join(", ");
   return names.length > 3 ? `${names.length} files: ${shown}, …` : shown;
 }
 
-/** How a set is kept, by what lies there: a public set by its telltale, else lists, shards, pairs of files. */
+/** Detects the format of a set: a public set by its characteristic files, else lists, shards, pairs of files. */
 async function detect(files: FileList, doing: string): Promise<OpenedSet["format"]> {
   const { root, names } = files;
   const table = Object.entries(publicSetTable) as [PublicSetName, PublicSet][];

@@ -177,7 +177,7 @@ async function readRows(part: Part, columns: ColumnNames): Promise<(Row | Defect
   return readPart(part, [...new Set(Object.values(columns).flat())]);
 }
 
-/** The rows of a part. One whose bytes are broken is all defects: the rows can not be told apart. */
+/** The rows of a part. One whose bytes are broken is all defects: the rows cannot be told apart. */
 async function readPart({ shard, start, end }: Part, columns: string[]): Promise<(Row | Defect)[]> {
   const { path, name, file, metadata } = shard;
   const doing = `reading Parquet shard ${path}`;

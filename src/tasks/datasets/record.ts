@@ -1,12 +1,12 @@
-/** @file What a data set is made of: pairs of pictures with their texts, and pictures with a caption. */
+/** @file Records of data sets: pairs of pictures with their texts, and pictures with a caption. */
 import type { Image } from "../../image/image.ts";
 
 /** A picture as it is stored: the path of a file, or the bytes of one. */
 export type Picture = string | Uint8Array;
 
-/** What is said of a pair. Texts are trimmed, and never empty. */
+/** The metadata of a pair. Texts are trimmed, and never empty. */
 export interface PairTexts {
-  /** Names the record in its set; the same at every reading. */
+  /** Identifies the record in its set; the same in every run. */
   readonly id: string;
   /** Records of one task show the same change: one of them may serve as the example of another. */
   readonly task: string;
@@ -16,9 +16,9 @@ export interface PairTexts {
   readonly difference?: string;
   /** What to do to get from the output to the input. */
   readonly reverseInstruction?: string;
-  /** How the input differs from the output: the difference of the pair the other way round. */
+  /** How the input differs from the output: the difference of the reversed pair. */
   readonly reverseDifference?: string;
-  /** What kind of change it is, in the set's own words. */
+  /** The kind of change, in the set's own words. */
   readonly subtask?: string;
   /** Name of the set. */
   readonly source: string;
@@ -31,15 +31,15 @@ export interface PairRecord extends PairTexts {
   readonly output: Picture;
 }
 
-/** One record, its pictures decoded: squares of the size asked for. */
+/** One record with its pictures decoded to squares of the requested size. */
 export interface LoadedPair extends PairTexts {
   readonly input?: Image;
   readonly output: Image;
 }
 
 /**
- * The pair the other way round (paper: task augmentation), told by its reverse instruction.
- * @throws RangeError for text to image, which has no other way
+ * The reversed pair (paper: task augmentation), with the reverse instruction.
+ * @throws RangeError for text to image, which has no reverse
  */
 export function reversed(pair: LoadedPair): LoadedPair {
   if (!pair.input) throw new RangeError(`reversed: expected a pair, got text to image (${pair.id})`);
@@ -55,28 +55,28 @@ export function reversed(pair: LoadedPair): LoadedPair {
   };
 }
 
-/** A record as its reader found it: cells by column name, judged when a `PairRecord` is made of them. */
+/** A record as its reader found it: cells by column name, which are checked when a `PairRecord` is made. */
 export interface Row {
-  /** Where it is: stable as long as the files are. Serves as the id where there is no column for it. */
+  /** Its location, stable as long as the files are. The id of a record without an id column. */
   readonly place: string;
   readonly cells: Readonly<Record<string, unknown>>;
   /** Folder that paths in the cells are relative to, and must not leave. */
   readonly folder?: string;
 }
 
-/** What is known of a record without its pictures. */
+/** The part of a record that is known without its pictures. */
 export interface RowKey {
   readonly id: string;
-  /** Records of one group are never torn apart by the held-out split. */
+  /** The held-out split never separates records of one group. */
   readonly group: string;
   readonly task: string;
 }
 
-/** Records that are read together: a row group, a shard, a stretch of a list. */
+/** Records that are read together: a row group, a shard, or part of a list. */
 export interface Block {
   /** Names it in reports. */
   readonly name: string;
-  /** Memory that a row takes once read, in bytes, about. */
+  /** Approximate memory of a row, in bytes. */
   readonly rowBytes: number;
   /** The keys of its records, in order, as many as there are rows; a defect where one has none. */
   keys(): Promise<readonly (RowKey | Defect)[]>;
@@ -84,11 +84,11 @@ export interface Block {
   rows(): Promise<readonly (Row | Defect)[]>;
 }
 
-/** What may be wrong with a record. */
-export const defectKinds = ["picture", "missing", "metadata", "type", "path"] as const;
-export type DefectKind = (typeof defectKinds)[number];
+/** The kinds of defects of records. */
+const defectKinds = ["picture", "missing", "metadata", "type", "path"] as const;
+type DefectKind = (typeof defectKinds)[number];
 
-/** A record that can not be used, and why. It is skipped and counted. */
+/** Why a record is unusable. The record is skipped and counted. */
 export class Defect extends Error {
   override name = "Defect";
   constructor(
@@ -101,7 +101,7 @@ export class Defect extends Error {
   }
 }
 
-/** A record that was skipped, told when it is found. */
+/** A skipped record. */
 export interface Skipped {
   /** Path of its set, and its number there. */
   readonly set: string;
@@ -110,7 +110,7 @@ export interface Skipped {
   readonly why: string;
 }
 
-/** What was skipped so far. */
+/** Counts of skipped records. */
 export interface DefectReport {
   readonly total: number;
   readonly byKind: Readonly<Record<DefectKind, number>>;
@@ -118,7 +118,7 @@ export interface DefectReport {
   readonly first: readonly string[];
 }
 
-/** Counts records that are skipped, each once, and keeps the first reasons. */
+/** Counts skipped records, each once, and stores the first reasons. */
 export class DefectLog {
   private readonly byKind = Object.fromEntries(defectKinds.map((kind) => [kind, 0])) as Record<
     DefectKind,
@@ -127,7 +127,7 @@ export class DefectLog {
   private readonly first: string[] = [];
   private readonly rows = new Set<number>();
 
-  /** `onAdd` is told of each, as `place: reason`. */
+  /** Called for each skipped record with `place: reason`. */
   constructor(
     private readonly onAdd: (row: number, why: string) => void = () => {},
     private readonly keep = 16,

@@ -3,7 +3,7 @@
  * depth a run of one palette, evenly in 1 / depth; labels colours that are easy to tell apart.
  */
 import sharp from "sharp";
-import { messageOf } from "../../errors.ts";
+import { firstLineOf } from "../../errors.ts";
 import { createImage, type Image } from "../../image/image.ts";
 import { maxPixels } from "../../image/load.ts";
 import type { Random } from "../../random.ts";
@@ -13,7 +13,7 @@ import type { Rgb } from "../world/scene.ts";
 /** How the output pictures of a set become pictures to look at. */
 export type Render = DepthRender | LabelRender;
 
-export interface DepthRender {
+interface DepthRender {
   readonly kind: "depth";
   /** Metres of one step, by the bits of a pixel. */
   readonly metres: { readonly 8: number; readonly 16: number };
@@ -22,7 +22,7 @@ export interface DepthRender {
   readonly far: number;
 }
 
-export interface LabelRender {
+interface LabelRender {
   readonly kind: "labels";
   /** Labels are 0 to `count` − 1; 0 is what has none. */
   readonly count: number;
@@ -112,6 +112,6 @@ async function readMap(source: string | Uint8Array): Promise<ValueMap> {
     if (depth === "uchar") return { width, height, bits: 8, values: data };
     return { width, height, bits: 16, values: new Uint16Array(Uint8Array.from(data).buffer) };
   } catch (error) {
-    throw new Error(`map: ${messageOf(error).split("\n")[0]}`);
+    throw new Error(`map: ${firstLineOf(error)}`);
   }
 }

@@ -1,18 +1,18 @@
-/** @file What is known of a set before a picture is read: which records take part, and of what task each is. */
+/** @file The index of a set, made without reading pictures: which records belong to the part, and the task of each. */
 import { createHash } from "node:crypto";
 import type { OrderedBlock } from "./order.ts";
 import { type Block, Defect, type DefectLog } from "./record.ts";
 import type { PairsConfig } from "./settings.ts";
 
-/** Which records take part, by number in the set, and what task each is of. */
+/** The numbers of the records of the part, and the task of each. */
 export interface SetIndex {
   readonly total: number;
-  /** SHA-256 of the keys of all records, of both parts. */
+  /** SHA-256 of the keys of all records of both parts. */
   readonly keys: string;
   readonly rows: Uint32Array;
-  /** Of every block of the set. */
+  /** Of each block of the set. */
   readonly sizes: readonly { readonly count: number; readonly bytes: number }[];
-  /** Blocks with records that take part. */
+  /** Blocks that have records of the part. */
   readonly blocks: readonly OrderedBlock[];
   readonly tasks: readonly string[];
   readonly perTask: readonly number[];
@@ -20,7 +20,7 @@ export interface SetIndex {
   place(row: number): { block: number; row: number };
 }
 
-/** Goes through the keys of all blocks; records without one are logged. */
+/** Reads the keys of all blocks; logs records without a key. */
 export async function indexOf(
   allBlocks: readonly Block[],
   { heldOut, part }: Pick<PairsConfig, "heldOut" | "part">,
@@ -74,7 +74,7 @@ export async function indexOf(
 interface Keyed extends Pick<SetIndex, "total" | "keys" | "sizes" | "tasks"> {
   /** The first number of every block. */
   readonly starts: readonly number[];
-  /** Of every record its number in the set, its task, and the lot that its group has drawn. */
+  /** For every record: its number in the set, its task, and the lot of its group. */
   readonly rows: readonly number[];
   readonly taskOf: readonly number[];
   readonly lots: readonly number[];
@@ -124,8 +124,8 @@ const lotOf = (group: string): number =>
   createHash("sha256").update(group).digest().readUIntBE(0, 6) * lotStep;
 
 /**
- * The lot below which records are held out: the share, or as much more as it takes for two of one task, an example and
- * what is asked for, in sets so small that the share has none. Two of that task are left to train on.
+ * Records with a lot below this are held out. It is the share; in small sets it is raised until two records of one task
+ * are held out, an example and a query. Two records of that task remain for training.
  */
 function splitAt({ tasks, taskOf, lots }: Keyed, share: number): number {
   const byTask: number[][] = tasks.map(() => []);

@@ -1,9 +1,9 @@
 /** @file The settings of a data set: where it is, what its columns mean, and which part of it is read. */
 import { z } from "zod";
 
-/** Ways of keeping records that are not one particular set. */
-export const containers = ["folder", "imagefolder", "parquet", "webdataset"] as const;
-/** Public sets, each in the layout that it is downloaded in. */
+/** Formats that are not of one public set. */
+const containers = ["folder", "imagefolder", "parquet", "webdataset"] as const;
+/** Public sets, each in the layout of its download. */
 export const publicSets = [
   "magicbrush",
   "ultraedit",
@@ -14,17 +14,16 @@ export const publicSets = [
   "nyuv2",
   "ade20k",
 ] as const;
-export type Container = (typeof containers)[number];
 export type PublicSetName = (typeof publicSets)[number];
 
 const column = z.string().min(1).optional();
 
 export const pairsSettings = z.strictObject({
-  /** How the records are kept; found out by looking when `auto`. */
+  /** The format of the records; `auto` detects it. */
   format: z.enum(["auto", ...containers, ...publicSets]).default("auto"),
   /** A folder, a file, or a pattern of files: `*`, `**`, `?`, `{a,b}`, `{000..041}`. */
   path: z.string().min(1),
-  /** Which column says what. Usual names are found without. */
+  /** The columns of each role. Usual names are found without this. */
   columns: z
     .strictObject({
       id: column,
@@ -41,19 +40,19 @@ export const pairsSettings = z.strictObject({
       licence: column,
     })
     .prefault({}),
-  /** Which of the set's own splits; `all` for everything. Defaults to `train` where the files' names tell splits. */
+  /** Which of the set's own splits; `all` for everything. Defaults to `train` if the files' names state splits. */
   split: z.string().min(1).optional(),
-  /** File of captions, as `xprompt caption` writes it: they fill in what a record does not say itself. */
+  /** File of captions, as `xprompt caption` writes it. Captions fill in the texts that a record lacks. */
   captions: z.string().min(1).optional(),
-  /** Said of records that have no instruction of their own. */
+  /** The instruction of records that have none. */
   instruction: z.string().min(1).optional(),
   /** Order of the records. */
   seed: z.int().min(0).default(0),
   /** Share of the records (by a hash of their group) that is kept out of training; of a small set two of one task. */
   heldOut: z.number().min(0).max(0.9).default(0),
-  /** Which side of that split is read. */
+  /** The side of that split to read. */
   part: z.enum(["train", "heldOut"]).default("train"),
-  /** Colours of depth and label maps: the set's own, or drawn anew for every context, so that the example tells. */
+  /** Colours of depth and label maps: the set's own, or random for every context, so that only the example shows them. */
   colors: z.enum(["fixed", "drawn"]).default("fixed"),
   /** MiB of records held for shuffling; a single row group may take more. */
   memory: z.number().positive().default(256),

@@ -1,6 +1,6 @@
 /**
- * @file A data set to train on: records in an endless order that is a pure function of the settings, so that any place
- * of it is found again by its number, whoever asks, and however many workers ask.
+ * @file A data set to train on: records in an endless order that is a pure function of the settings. Every worker finds
+ * the same record at a place, however many workers there are.
  */
 import { XPromptError } from "../../errors.ts";
 import { Random } from "../../random.ts";
@@ -28,11 +28,11 @@ import { PairStream, type Position } from "./stream.ts";
 export interface StreamOptions {
   /** Edge of the pictures, in pixels. */
   readonly size: number;
-  /** Where to go on. Defaults to the beginning. */
+  /** Where to start. Defaults to the beginning. */
   readonly from?: Position;
-  /** Of `count` workers, number `index`: it takes every `count`-th place. */
+  /** Worker `index` of `count`: it takes every `count`-th place. */
   readonly worker?: { readonly index: number; readonly count: number };
-  /** How many times through the set. Endless unless told. */
+  /** Passes over the set. Defaults to no end. */
   readonly epochs?: number;
 }
 
@@ -43,7 +43,7 @@ export interface ContextShape {
   readonly size: number;
 }
 
-/** Pairs of one task: what is shown, and what is asked. */
+/** Pairs of one task: the examples, and the queries with their targets. */
 export interface PairContext {
   readonly task: string;
   /** Empty for text to image. */
@@ -62,11 +62,11 @@ export interface OpenedSet {
 }
 
 export class PairSource {
-  /** Records of the part asked for, broken pictures included. */
+  /** Number of records of the configured part, including those with broken pictures. */
   readonly length: number;
   readonly format: OpenedSet["format"];
   readonly name: string;
-  /** Identifies the set, its settings and its order, by the records' keys: what is in their pictures is not looked at. */
+  /** Identifies the set, its settings and its order by the keys of the records. Does not cover the pictures' contents. */
   readonly digest: string;
   private readonly order: Order;
   private readonly shelf: Shelf<readonly (Row | Defect)[]>;
@@ -93,7 +93,7 @@ export class PairSource {
     this.digest = sha256(JSON.stringify(told)).slice(0, 16);
   }
 
-  /** @throws XPromptError when no record of the part asked for can be used */
+  /** @throws XPromptError if no record of the configured part is usable */
   static async open(
     set: OpenedSet,
     config: PairsConfig,
@@ -107,17 +107,17 @@ export class PairSource {
     return source;
   }
 
-  /** The tasks, and how many records each has. */
+  /** The number of records of each task. */
   get tasks(): ReadonlyMap<string, number> {
     return new Map(this.index.tasks.map((task, i) => [task, this.index.perTask[i]!]));
   }
 
-  /** What was skipped so far, and why. */
+  /** The records skipped so far, with reasons. */
   get defects(): DefectReport {
     return this.log.report();
   }
 
-  /** Every record once, as stored, in the files' order; broken ones are left out, their pictures not looked at. */
+  /** Every record once, as stored, in file order. Omits broken records, but does not check pictures. */
   async *records(): AsyncGenerator<PairRecord> {
     for (let item = 0; item < this.length; item++) {
       const record = await this.recordAt(item);
@@ -126,8 +126,8 @@ export class PairSource {
   }
 
   /**
-   * Every record once, decoded, in the files' order; broken ones are left out.
-   * @throws XPromptError when there is no whole record
+   * Every record once, decoded, in file order. Omits broken records.
+   * @throws XPromptError if all records are broken
    */
   async *decoded(size: number): AsyncGenerator<LoadedPair> {
     const ahead = 4;
@@ -146,7 +146,7 @@ export class PairSource {
 
   /**
    * Records in their order, decoded. Broken ones are skipped and counted.
-   * @throws XPromptError for a position of another set or other workers, or when there is no whole record
+   * @throws XPromptError for a position of another set or other workers, or if all records are broken
    */
   stream(options: StreamOptions): PairStream {
     const { from, worker = { index: 0, count: 1 } } = options;
@@ -165,11 +165,11 @@ export class PairSource {
   }
 
   /**
-   * Context number `n`, n = 0, 1, 2, …: pairs of one task, a pure function of the settings and `n`. Contexts go through
-   * the set: they share no pair until all have been shown, save where a task has few. A broken pair gives way to
-   * another of its task, and so does one without an input among pairs. Where a task has fewer
-   * pairs than asked for, pairs repeat, on their own side.
-   * @throws XPromptError when no task has two whole pairs (one, where no examples are asked for)
+   * Context number `n`, n = 0, 1, 2, …: pairs of one task, a pure function of the settings and `n`. Contexts iterate
+   * over the set: no pair repeats before all were used, except in small tasks. A broken pair is replaced by another of
+   * its task, as is a record without an input among pairs. If a task has too few pairs, pairs repeat, but never as both
+   * example and query.
+   * @throws XPromptError if no task has two usable pairs (one, for a request without examples)
    */
   async context(n: number, { examples, todos, size }: ContextShape): Promise<PairContext> {
     const paint = this.paint("context", n);
@@ -237,12 +237,12 @@ export class PairSource {
     return paintOf(render, Random.of(this.config.seed, "colors", use, n));
   }
 
-  /** A record decoded; nothing when it is broken. */
+  /** A decoded record, or undefined if it is broken. */
   private async load(item: number, size: number, paint: Paint | undefined): Promise<LoadedPair | undefined> {
     return this.whole(item, async (row) => decodePair(await this.recordOf(row), size, paint));
   }
 
-  /** The same for a context: of a task that pairs are of, a record without an input is broken. */
+  /** The same for a context: in a task of pairs, a record without an input counts as broken. */
   private async loadPeer(
     item: number,
     size: number,
@@ -268,7 +268,7 @@ export class PairSource {
     return { ...caption, ...said } as PairRecord;
   }
 
-  /** What `make` makes of a record; a defect is counted, and the record not tried again. */
+  /** The result of `make`. A defect is counted, and its record not tried again. */
   private async whole<T>(item: number, make: (row: Row) => Promise<T>): Promise<T | undefined> {
     const number = this.index.rows[item]!;
     if (this.log.has(number)) return undefined;

@@ -1,30 +1,30 @@
-/** @file Records one after the other, from any place of their order. */
+/** @file A stream of records that can start at any place of their order. */
 import { z } from "zod";
 import type { XPromptError } from "../../errors.ts";
 import type { LoadedPair } from "./record.ts";
 
-/** Where a stream is: enough to go on from there, as JSON. */
+/** The position of a stream as JSON, from which it can resume. */
 export const positionSchema = z.strictObject({
-  /** Tells the set and its settings: a position is of no use with others. */
+  /** Identifies the set and its settings, for which alone a position is valid. */
   set: z.string(),
   /** The next place in the order. */
   next: z.int().min(0),
 });
 export type Position = z.infer<typeof positionSchema>;
 
-/** How a stream goes on, as its source says. */
-export interface StreamSteps {
-  /** Places from one to the next. */
+/** How a stream advances. */
+interface StreamSteps {
+  /** Places from one record to the next. */
   readonly step: number;
-  /** The place before which it ends. */
+  /** The place at which it ends, exclusive. */
   readonly end: number;
-  /** Places after which it fails when none had a whole record. */
+  /** It fails after this many places without a usable record. */
   readonly length: number;
   readonly read: (place: number) => Promise<LoadedPair | undefined>;
   readonly fail: () => XPromptError;
 }
 
-/** Records one after the other. `position` is behind the record that was handed out last. */
+/** A stream of records. `position` is the place after the last record that it returned. */
 export class PairStream implements AsyncIterableIterator<LoadedPair> {
   constructor(
     private at: Position,

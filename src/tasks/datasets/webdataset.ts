@@ -16,7 +16,7 @@ const maxPictureBytes = 256 * 2 ** 20;
 const maxTextBytes = 2 ** 20;
 
 /** A file in a tar, and where its bytes are. */
-export interface Member {
+interface Member {
   readonly name: string;
   readonly offset: number;
   readonly size: number;

@@ -26,7 +26,7 @@ import { plainWords } from "../worlds/words.ts";
 import { drawFitting, isVisible } from "./icons/source.ts";
 import { hueRotation } from "./tone.ts";
 
-/** Decoded cutouts that are kept: 100 KB each. */
+/** Size of the cache of decoded cutouts, which take 100 KB each. */
 const cutoutsKept = 200;
 
 /** Most words of a cutout's name that an instruction repeats. */

@@ -1,7 +1,7 @@
 /**
  * @file From one look to another: the input carries one change, the output another one of the same scene. Undoing the one
- * and doing the other is a task of its own, and there are as many as pairs of changes: what is to be done can only be
- * found in both pictures of an example.
+ * and doing the other is a task of its own, and there are as many as pairs of changes. Only the two pictures of an example
+ * show what to do.
  */
 import { Random } from "../../random.ts";
 import type { TaskFamily } from "../task.ts";

@@ -23,7 +23,7 @@ import { outlines } from "./outlines.ts";
 import { from } from "./source.ts";
 
 /** Nothing of a scene is nearer to the camera than this, in world units. */
-export const nearestDepth = 3;
+const nearestDepth = 3;
 
 /** Planar depth (world units) as 0 near to 1 for the sky, even in 1 / depth. */
 export function depthPosition(depth: number): number {

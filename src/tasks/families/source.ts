@@ -12,7 +12,7 @@ export interface Shot extends Render {
   readonly size: number;
 }
 
-export function shoot(random: Random, size: number, options?: SceneOptions): Shot {
+function shoot(random: Random, size: number, options?: SceneOptions): Shot {
   const scene = drawScene(random, options);
   return { scene, size, ...renderScene(scene, size) };
 }

@@ -21,7 +21,7 @@ export function nounPhrase(object: SceneObject, detail: "color" | "size" | "full
 }
 
 /** "on a green meadow at night": where and when. */
-export function settingPhrase(scene: Scene): string {
+function settingPhrase(scene: Scene): string {
   const where = {
     meadow: scene.season === "winter" ? "on a snowy meadow" : `on a meadow in ${scene.season}`,
     desert: "in the desert",

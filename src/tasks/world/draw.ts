@@ -1,4 +1,4 @@
-/** @file Draws random scenes: objects stand apart, in view, and hide little of each other. */
+/** @file Random scenes: objects stand apart and in view, and hardly occlude each other. */
 import type { Random } from "../../random.ts";
 import {
   colorNames,
@@ -20,12 +20,12 @@ import {
 } from "./scene.ts";
 import { solids } from "./solids.ts";
 
-/** What a drawn scene must be like; whatever is left out is drawn. */
+/** Constraints on a random scene. */
 export interface SceneOptions {
   readonly places?: readonly Place[];
   readonly seasons?: readonly Season[];
   readonly times?: readonly Time[];
-  /** How many objects; unless told 1 to 4, as many as fit. */
+  /** Number of objects. Defaults to 1 to 4, as many as fit. */
   readonly count?: number;
   /** Objects that must be there, each with at least these properties. */
   readonly wanted?: readonly Partial<SceneObject>[];
@@ -92,7 +92,7 @@ function drawEmptyScene(random: Random, options: SceneOptions): Scene {
 
 const attempts = 100;
 
-/** A random scene as `options` ask. The same random stream gives the same scene. */
+/** A random scene that meets `options`. The same random stream gives the same scene. */
 export function drawScene(random: Random, options: SceneOptions = {}): Scene {
   const scene = tryScene(random, options);
   if (scene) return scene;
@@ -117,7 +117,7 @@ function tryScene(random: Random, options: SceneOptions): Scene | undefined {
 }
 
 /**
- * A random scene together with its edited self, drawn again until both are well placed.
+ * A random scene and its edited version, resampled until both are well placed.
  * @param edit gives the edited scene, or undefined when it does not apply
  */
 export function drawEdit(

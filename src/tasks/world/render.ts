@@ -1,5 +1,5 @@
 /**
- * @file Draws a scene by casting one ray a pixel at exact solids, four more where outlines pass; along with exact
+ * @file Renders a scene with one ray per pixel at exact solids, and four more where outlines pass; also gives exact
  * depth, normals and segmentation.
  */
 import type { Image } from "../../image/image.ts";
@@ -11,7 +11,7 @@ export interface Render {
   readonly image: Image;
   /** Distance along the viewing axis in world units, at most `skyDepth`. */
   readonly depth: Float32Array;
-  /** Unit normals as x right, y up, z towards the camera: three numbers a pixel; zeros for the sky. */
+  /** Unit normals as x right, y up, z towards the camera: three numbers per pixel; zeros for the sky. */
   readonly normals: Float32Array;
   /** 0 where there is no object, i + 1 for `scene.objects[i]`. */
   readonly segmentation: Uint8Array;

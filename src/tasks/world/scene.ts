@@ -34,11 +34,11 @@ export const floors = ["plain", "planks", "tiles"] as const;
 export type Color = keyof typeof colors;
 export type Size = keyof typeof sizes;
 export type Shape = (typeof shapes)[number];
-export type Material = (typeof materials)[number];
+type Material = (typeof materials)[number];
 export type Place = (typeof places)[number];
 export type Season = (typeof seasons)[number];
 export type Time = (typeof times)[number];
-export type Floor = (typeof floors)[number];
+type Floor = (typeof floors)[number];
 
 export const colorNames = Object.keys(colors) as Color[];
 export const sizeNames = Object.keys(sizes) as Size[];
@@ -74,7 +74,7 @@ export interface Scene {
 
 /** Semantic classes by id; an object's class is its shape's. */
 export const classNames = ["sky", "ground", "backdrop", ...shapes] as const;
-export type ClassName = (typeof classNames)[number];
+type ClassName = (typeof classNames)[number];
 
 export const classOf = (name: ClassName): number => classNames.indexOf(name);
 

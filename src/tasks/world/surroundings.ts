@@ -54,7 +54,7 @@ export const hillDepth = 25;
 export const skyDepth = 40;
 /** The room's wall stands here, the sea begins here (world z). */
 export const wallDistance = 10.5;
-export const shoreDistance = 11;
+const shoreDistance = 11;
 
 const linear = ([r, g, b]: Rgb): Vector => vector(r * r, g * g, b * b);
 

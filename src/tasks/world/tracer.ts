@@ -1,6 +1,6 @@
 /**
- * @file Follows one ray into a scene and says what it meets and in which light: a key light with a soft shadow,
- * ambient light that corners receive less of, highlights, and some sky in shiny things.
+ * @file Traces one ray into a scene and shades its hit: a key light with soft shadows, ambient light with occlusion in
+ * corners, highlights, and reflections of the sky on shiny objects.
  */
 import { Body } from "./body.ts";
 import { classOf, type Scene } from "./scene.ts";

@@ -10,7 +10,7 @@ import { type Place, type Sprite, silhouette, spriteOf, stacked, stamp } from ".
 import { plainWords } from "./words.ts";
 import type { CaptionedPicture, World } from "./world.ts";
 
-/** Decoded icons that are kept, for they are drawn again: 64 KB each. */
+/** Size of the cache of decoded icons, which take 64 KB each. */
 const iconsKept = 256;
 const kept = new Map<Icon, Sprite>();
 
@@ -56,7 +56,7 @@ const meanLuma = ({ data }: Image): number => {
 /** How far the mean lumas of icons and background are apart. */
 const contrast = 0.22;
 
-/** Whether the sprites can be told from the background. */
+/** Whether the sprites contrast with the background. */
 export function standsOut(ground: Image, sprites: readonly Sprite[]): boolean {
   const light = meanLuma(ground);
   return sprites.every((sprite) => Math.abs(toneOf(sprite).light - light) >= contrast);

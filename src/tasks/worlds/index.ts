@@ -13,17 +13,17 @@ export { worldNames } from "./world.ts";
 
 /** The worlds of a run, opened. */
 export interface Worlds {
-  /** Undefined where there are but scenes. */
+  /** Undefined if the run has scenes only. */
   readonly gathered?: Gathered;
-  /** Draws a world by its weight: undefined stands for scenes. */
+  /** Samples a world by weight; undefined stands for scenes. */
   draw(random: Random): World | undefined;
 }
 
-/** Whether anything but scenes is wanted. */
+/** Whether the run needs gathered pictures. */
 const wantsPictures = ({ worlds }: WorldSettings): boolean => worlds.photos > 0 || worlds.icons > 0;
 
 /**
- * Opens the gathered pictures that the worlds of positive weight need; none if these are scenes alone.
+ * Opens the gathered pictures that the worlds of positive weight need; none for scenes only.
  * @throws XPromptError when the folder is not named, cannot be read or has nothing for one of the worlds
  */
 export function openWorlds(settings: WorldSettings, split: Split): Worlds {

@@ -85,7 +85,7 @@ function inAlpha({ width, height }: Sprite, alpha: Float32Array, color: Rgb): Sp
   return { width, height, data };
 }
 
-export interface Shadow {
+interface Shadow {
   /** Offset and standard deviation, in the sprite's pixels. */
   readonly x: number;
   readonly y: number;

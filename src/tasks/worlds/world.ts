@@ -8,7 +8,7 @@ export type WorldName = (typeof worldNames)[number];
 
 export interface CaptionedPicture {
   readonly picture: Image;
-  /** What it shows, lower case ASCII; undefined where nobody has said it. */
+  /** Its caption, in lower case ASCII, if it has one. */
   readonly words?: string;
 }
 

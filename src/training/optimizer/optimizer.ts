@@ -63,7 +63,7 @@ export const rolesOf = (settings: Pick<OptimizerSettings, "matrices">, name: str
 export const bufferName = (role: Role, parameter: string): string =>
   role === "parameter" ? parameter : `${role} of ${parameter}`;
 
-export interface Update {
+interface Update {
   /** New buffers, by output name. */
   readonly outputs: Readonly<Record<string, Tensor>>;
   /** Norm of the gradient before clipping, float32 scalar. */

@@ -7,17 +7,16 @@ import { loadSource, type WorkerAnswer, type WorkerSetup } from "./workers.ts";
 
 const port = parentPort!;
 const source = loadSource(workerData as WorkerSetup);
-source.catch(() => {}); // It is told with every step.
+source.catch(() => {}); // Every step answers with this error.
 
 port.on("message", async (step: number) => {
-  let answer: WorkerAnswer;
   try {
     const batchOf = await source;
-    answer = { step, batch: await batchOf(step) };
-    port.postMessage(answer, ownBuffers(answer.batch));
+    const batch = await batchOf(step);
+    port.postMessage({ batch } satisfies WorkerAnswer, ownBuffers(batch));
   } catch (error) {
-    answer = { step, error: asError(error), ours: error instanceof XPromptError };
-    port.postMessage(answer);
+    const ours = error instanceof XPromptError;
+    port.postMessage({ error: asError(error), ours } satisfies WorkerAnswer);
   }
 });
 

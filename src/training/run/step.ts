@@ -90,6 +90,10 @@ export class TrainingStep {
   async release(): Promise<void> {
     await this.session.release();
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
 }
 
 const scalar = (value: number): Value => float32(Float32Array.of(value), []);

@@ -1,16 +1,13 @@
 /**
- * @file Batches made ahead of time by worker threads, handed out in order. A batch is a pure function of its step, so
- * a run resumes exactly, and with any number of workers.
+ * @file Batches that worker threads make ahead of time, in order. A batch is a pure function of its step, so a run
+ * resumes exactly, with any number of workers.
  */
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import type { Worker } from "node:worker_threads";
 import { messageOf, XPromptError } from "../../errors.ts";
-import { moduleBeside, startThread } from "../../runtime/threads.ts";
+import { moduleBeside, ThreadPool } from "../../runtime/threads.ts";
 
-export { moduleBeside } from "../../runtime/threads.ts";
-
-/** What a module of data exports as `createSource`: made once in every worker, then asked for one step at a time. */
+/** What a data module exports as `createSource`: called once per worker, then asked for one step at a time. */
 export type CreateSource<T, Options> = (options: Options) => BatchOf<T> | Promise<BatchOf<T>>;
 
 /** Its ArrayBuffers move to the caller: return fresh ones at every step. */
@@ -19,11 +16,11 @@ export type BatchOf<T> = (step: number) => T | Promise<T>;
 export interface SampleStreamOptions<Options> {
   /** A file that exports `createSource`: a path, or a URL as from `moduleBeside`. */
   readonly module: string | URL;
-  /** Given to `createSource`; must survive a structured clone. */
+  /** Passed to `createSource`; must survive a structured clone. */
   readonly options: Options;
-  /** Worker threads; 0 makes each batch in this thread when it is asked for. */
+  /** Worker threads; 0 makes each batch in this thread when it is requested. */
   readonly workers: number;
-  /** How many batches may be ready or in the making beyond those asked for. Defaults to twice `workers`. */
+  /** How many batches the workers make beyond those requested. Defaults to twice `workers`. */
   readonly ahead?: number;
   /** The first step. Defaults to 0. */
   readonly from?: number;
@@ -35,60 +32,51 @@ export interface WorkerSetup {
   readonly options: unknown;
 }
 
-/** What a worker answers to a step. */
-export type WorkerAnswer = { step: number; batch: unknown } | { step: number; error: Error; ours: boolean };
-
-interface Slot<T> {
-  readonly promise: Promise<T>;
-  resolve(batch: T): void;
-  reject(error: Error): void;
-}
+/** A worker's answer to a step. `ours`: whether the error is an XPromptError, which a structured clone loses. */
+export type WorkerAnswer = { readonly batch: unknown } | { readonly error: Error; readonly ours: boolean };
 
 /**
  * @example
- * const stream = new SampleStream<Batch>({ module, options, workers: 2, from: resumedStep });
- * try {
- *   for (let step = resumedStep; step < steps; step++) await train(await stream.next());
- * } finally {
- *   await stream.close();
- * }
+ * await using stream = new SampleStream<Batch>({ module, options, workers: 2, from: resumedStep });
+ * for (let step = resumedStep; step < steps; step++) await train(await stream.next());
  */
 export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
-  private readonly module: string;
+  private readonly pool: ThreadPool<number, WorkerAnswer> | undefined;
+  private readonly make: (step: number) => Promise<T>;
   private readonly ahead: number;
-  private readonly crew = new Map<Worker, number | undefined>();
-  private readonly slots = new Map<number, Slot<T>>();
-  private readonly waiting: number[] = [];
-  private inline: Promise<BatchOf<T>> | undefined;
-  private asked: number;
+  /** The batches of the next steps, made or in the making. */
+  private readonly pending: Promise<T>[] = [];
   private planned: number;
-  private ended: Error | undefined;
+  private isClosed = false;
 
-  /** Workers start at once and fill the look-ahead before the first `next`. */
-  constructor(private readonly config: SampleStreamOptions<Options>) {
-    const { module, workers, from = 0, ahead = 2 * workers } = config;
-    this.module = module instanceof URL || /^(file|data|node):/.test(module) ? `${module}` : fileUrl(module);
-    this.ahead = ahead;
-    this.asked = from;
+  /** Workers start at once and make the first `ahead` batches. */
+  constructor({ module, options, workers, from = 0, ahead = 2 * workers }: SampleStreamOptions<Options>) {
+    const setup = { module: moduleUrl(module), options };
     this.planned = from;
-    for (let i = 0; i < workers; i++) this.hire();
-    this.plan();
+    if (workers === 0) {
+      this.make = inThisThread<T>(setup);
+      this.ahead = 0;
+    } else {
+      const entry = moduleBeside(import.meta.url, "sample-worker");
+      const pool = new ThreadPool<number, WorkerAnswer>(entry, workers, {
+        workerData: setup satisfies WorkerSetup,
+        modules: [setup.module],
+      });
+      this.pool = pool;
+      this.make = (step) => inPool<T>(pool, step);
+      this.ahead = ahead;
+    }
+    this.plan(this.ahead);
   }
 
   /**
    * The batch of the next step: `from`, `from` + 1, … Calls may overlap.
-   * @throws the error of the data module, its message led by the step; or when the stream is closed
+   * @throws the error of the data module, its message led by the step; or an Error once the stream is closed
    */
   async next(): Promise<T> {
-    if (this.ended) throw this.ended;
-    const step = this.asked++;
-    if (this.config.workers === 0) return this.makeHere(step);
-    this.plan();
-    try {
-      return await this.slots.get(step)!.promise;
-    } finally {
-      this.slots.delete(step);
-    }
+    if (this.isClosed) throw new Error("SampleStream: closed");
+    this.plan(this.ahead + 1);
+    return this.pending.shift()!;
   }
 
   /** Endless; leaving the loop closes the stream. */
@@ -100,62 +88,43 @@ export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
     }
   }
 
-  /** Ends the workers without waiting for the batches in the making; whoever awaits one gets an error. */
+  /** Ends the workers without waiting for their batches; calls of `next` that wait reject. */
   async close(): Promise<void> {
-    this.end(new Error("SampleStream: closed"));
-    await Promise.all([...this.crew.keys()].map((worker) => worker.terminate()));
+    this.isClosed = true;
+    await this.pool?.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 
-  private async makeHere(step: number): Promise<T> {
-    try {
-      this.inline ??= loadSource<T>({ module: this.module, options: this.config.options });
-      const batchOf = await this.inline;
-      return await batchOf(step);
-    } catch (error) {
-      throw stepError(step, error, error instanceof XPromptError);
+  /** Makes sure that `count` batches are made or in the making. */
+  private plan(count: number): void {
+    while (this.pending.length < count) {
+      const step = this.planned++;
+      const batch = this.make(step).catch((error: unknown) => {
+        throw stepError(step, error);
+      });
+      batch.catch(() => {}); // A batch made ahead may fail before, or without, being requested.
+      this.pending.push(batch);
     }
   }
+}
 
-  /** Makes sure that every step asked for, and `ahead` more, is under way or queued. */
-  private plan(): void {
-    if (this.config.workers === 0) return;
-    for (; this.planned < this.asked + this.ahead; this.planned++) {
-      this.slots.set(this.planned, slot<T>());
-      this.waiting.push(this.planned);
-    }
-    for (const [worker, busy] of this.crew) {
-      if (busy !== undefined) continue;
-      const step = this.waiting.shift();
-      if (step === undefined) return;
-      this.crew.set(worker, step);
-      worker.postMessage(step);
-    }
-  }
+/** Makes batches in this thread. The source is created by the first. */
+function inThisThread<T>(setup: WorkerSetup): (step: number) => Promise<T> {
+  let source: Promise<BatchOf<T>> | undefined;
+  return async (step) => {
+    source ??= loadSource<T>(setup);
+    return (await source)(step);
+  };
+}
 
-  private hire(): void {
-    const setup: WorkerSetup = { module: this.module, options: this.config.options };
-    const worker = startThread(moduleBeside(import.meta.url, "sample-worker"), setup, [this.module]);
-    this.crew.set(worker, undefined);
-    worker.on("message", (answer: WorkerAnswer) => {
-      this.crew.set(worker, undefined);
-      const due = this.slots.get(answer.step);
-      if ("error" in answer) due?.reject(stepError(answer.step, answer.error, answer.ours));
-      else due?.resolve(answer.batch as T);
-      if (!this.ended) this.plan();
-    });
-    worker.on("error", (error) => this.end(new Error(`SampleStream: ${messageOf(error)}`, { cause: error })));
-    worker.on("exit", (code) => this.end(new Error(`SampleStream: a worker stopped with exit code ${code}`)));
-  }
-
-  /** No more batches: what is awaited fails with `reason`. The first reason stays. */
-  private end(reason: Error): void {
-    this.ended ??= reason;
-    for (const due of this.slots.values()) due.reject(this.ended);
-  }
+async function inPool<T>(pool: ThreadPool<number, WorkerAnswer>, step: number): Promise<T> {
+  const answer = await pool.run(step);
+  if (!("error" in answer)) return answer.batch as T;
+  const { error, ours } = answer;
+  throw ours ? new XPromptError(error.message, { cause: error }) : error;
 }
 
 /** Imports a data module and makes its source. */
@@ -169,20 +138,13 @@ export async function loadSource<T>({ module, options }: WorkerSetup): Promise<B
   return (createSource as CreateSource<T, unknown>)(options);
 }
 
-function stepError(step: number, error: unknown, ours: boolean): Error {
+function stepError(step: number, error: unknown): Error {
   const message = `making the batch of step ${step}: ${messageOf(error)}`;
-  return ours ? new XPromptError(message, { cause: error }) : new Error(message, { cause: error });
+  const options = { cause: error };
+  return error instanceof XPromptError ? new XPromptError(message, options) : new Error(message, options);
 }
 
-function slot<T>(): Slot<T> {
-  let settle: Omit<Slot<T>, "promise"> | undefined;
-  const promise = new Promise<T>((resolve, reject) => {
-    settle = { resolve, reject };
-  });
-  promise.catch(() => {}); // A batch made ahead may fail before, or without, being asked for.
-  return { promise, ...settle! };
-}
-
-function fileUrl(path: string): string {
-  return pathToFileURL(resolve(path)).href;
-}
+const moduleUrl = (module: string | URL): string =>
+  module instanceof URL || /^(file|data|node):/.test(module)
+    ? String(module)
+    : pathToFileURL(resolve(module)).href;

@@ -52,4 +52,8 @@ export class OwnCodes {
   async release(): Promise<void> {
     await this.session.release();
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
 }

@@ -13,6 +13,7 @@ import { isLibrary, prepareNeighbours } from "../../retrieval/index.ts";
 import { readJson } from "../../runtime/files.ts";
 import { buildWith, type Resources } from "../../runtime/resources.ts";
 import { floats, type SessionOptions } from "../../runtime/session.ts";
+import { moduleBeside } from "../../runtime/threads.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
 import {
   checkName,
@@ -29,7 +30,7 @@ import { WeightAverage } from "../optimizer/average.ts";
 import { trainingMemory } from "../run/memory.ts";
 import type { TrainingTask } from "../run/run.ts";
 import { feedsOfWeights } from "../run/state.ts";
-import { moduleBeside, SampleStream } from "../run/workers.ts";
+import { SampleStream } from "../run/workers.ts";
 import { type ContextSource, openSets, openSources } from "./contexts.ts";
 import { type ContextOptions, type PackedBatch, packingOf, possibleShapes } from "./data.ts";
 import { HeldOut } from "./held-out.ts";

@@ -205,7 +205,7 @@ describe("inputs", () => {
     await writeSafetensors(weightsFile(at("more")), [...tensors, extra]);
     const [notes, output] = [[] as string[], fresh()];
     await convert("more", { output, onNote: (line) => notes.push(line) });
-    expect(notes.join()).toMatch(/copied as they are.*: extra$/);
+    expect(notes.join()).toMatch(/copied unchanged.*: extra$/);
     expect((await headerOf(weightsFile(output))).tensors.extra).toMatchObject({
       dtype: "I64",
       shape: [0, 2],
@@ -329,13 +329,15 @@ describe("refused, with nothing written", () => {
     await refused(says);
   });
 
-  test("a number that the format can not hold", async () => {
+  test("a number that no model can use, or that the format cannot hold", async () => {
     const weights = await readWeights(at("tiny"), undefined);
     const { weights_sha256, ...config } = await json(at("tiny", "config.json"));
     await writeFile(place("config.json"), JSON.stringify(config));
     for (const [name, bad, format, says] of [
       ["model.embed_tokens.weight", 70_000, "float16", /embed_tokens\.weight: .*float16 holds.*got 70144/],
       ["lm_head.weight", Number.NaN, "int4", /lm_head\.weight: expected finite numbers/],
+      ["model.norm.weight", -Infinity, "int8", /model\.norm\.weight: expected finite numbers, got -Infinity/],
+      ["lm_head.weight", Number.NaN, "none", /lm_head\.weight: expected finite numbers, got NaN/],
     ] as const) {
       const tensors = [...weights].map(([key, { shape, data }]) => {
         const values = data.slice();
@@ -426,7 +428,7 @@ describe("interrupted", () => {
     const output = fresh();
     await interrupt(output);
     const { notes, from } = await finish(output);
-    expect(notes.join()).toMatch(/going on with a conversion that was interrupted: [1-9]\d* of \d+ tensors/);
+    expect(notes.join()).toMatch(/continuing an interrupted conversion: [1-9]\d* of \d+ tensors/);
     expect(from).toBeGreaterThan(4 * 2 ** 20);
   });
 
@@ -459,7 +461,7 @@ describe("interrupted", () => {
     await writeFile(at("big", "config.json"), JSON.stringify(await json(at("big", "config.json")), null, 1));
     utimesSync(weightsFile(at("big")), 1e9, 1e9);
     const { notes, from } = await finish(output);
-    expect(notes.join()).toMatch(/an unfinished conversion of another input was there: starting anew/);
+    expect(notes.join()).toMatch(/found an unfinished conversion of another input: starting anew/);
     expect(from).toBe(0);
     const second = fresh();
     await interrupt(second);
@@ -474,7 +476,7 @@ describe("interrupted", () => {
       if (phase === "verifying") utimesSync(weightsFile(at("big")), 2e9, 2e9);
     };
     const run = convertModel(at("big"), { ...options, output, onProgress });
-    await expect(run).rejects.toThrow(/expected its files to stay as they were/);
+    await expect(run).rejects.toThrow(/expected its files to stay the same/);
     expect(existsSync(output)).toBe(false);
   });
 

@@ -49,7 +49,7 @@ describe("conv2d", () => {
     const graph = new Graph();
     const x = graph.input("x", "float32", ["n", 2, 4, 4]);
     expect(() => conv2d(x, graph.parameter("w", [3, 5, 3, 3]))).toThrow(
-      "conv2d: expected pictures with 5 channels, got [n, 2, 4, 4]",
+      "conv2d: expected images with 5 channels, got [n, 2, 4, 4]",
     );
     expect(() => conv2d(x, graph.parameter("large", [3, 2, 5, 3]))).toThrow("conv2d: expected");
     expect(() => conv2d(x, graph.parameter("v", [3, 2, 3, 3]), graph.parameter("b", [2]))).toThrow(
@@ -83,7 +83,7 @@ describe("convTranspose2d", () => {
     const graph = new Graph();
     const x = graph.input("x", "float32", [1, 2, 4, 4]);
     expect(() => convTranspose2d(x, graph.parameter("w", [5, 3, 3, 3]))).toThrow(
-      "convTranspose2d: expected pictures with 5 channels, got [1, 2, 4, 4]",
+      "convTranspose2d: expected images with 5 channels, got [1, 2, 4, 4]",
     );
     const options = { stride: 2, outputPadding: 2 };
     expect(() => convTranspose2d(x, graph.parameter("v", [2, 3, 3, 3]), undefined, options)).toThrow(
@@ -108,6 +108,6 @@ test("averagePool wants sides that divide by the factor, and finds that every mu
     averagePool(graph.input(`${side} by ${factor}`, "float32", [1, 1, side, side]), factor).shape;
   expect(pooled(98, 49)).toEqual([1, 1, 2, 2]);
   expect(() => pooled(5, 2)).toThrow(
-    "averagePool: expected pictures whose sides divide by 2, got [1, 1, 5, 5]",
+    "averagePool: expected images whose sides divide by 2, got [1, 1, 5, 5]",
   );
 });

@@ -164,7 +164,7 @@ describe("broadcastLike", () => {
   test("refuses a shape that does not fit", () => {
     const graph = new Graph();
     const [x, like] = [graph.input("x", "float32", [2, 3]), graph.input("like", "float32", [1, 3])];
-    expect(() => broadcastLike(x, like)).toThrow("expected a shape that fits into [1, 3], got [2, 3]");
+    expect(() => broadcastLike(x, like)).toThrow("expected a shape that broadcasts to [1, 3], got [2, 3]");
   });
 });
 

@@ -48,7 +48,7 @@ describe("Parquet shards", () => {
     expect(await count(join(folder, "train-{0..1}.parquet"))).toBe(8);
     expect(await count(join(folder, "{dev,test}-?.parquet"))).toBe(4);
     await expect(count(join(folder, "none-*.parquet"))).rejects.toThrow(
-      "expected files that fit the pattern, got none",
+      "expected files that match the pattern, got none",
     );
   });
 

@@ -1,0 +1,54 @@
+import { once } from "node:events";
+import { MessageChannel } from "node:worker_threads";
+import { expect, test } from "vitest";
+import { ThreadPool } from "../../src/runtime/threads.ts";
+
+type Job = { readonly do: "echo" | "hang" | "exit"; readonly port?: unknown };
+
+/** Threads that echo `greeting` and the job, keep a port open for ever, or stop. */
+const module = new URL(
+  `data:text/javascript,${encodeURIComponent(`
+    import { parentPort, workerData } from "node:worker_threads";
+    parentPort.on("message", (job) => {
+      if (job.do === "exit") process.exit(7);
+      if (job.do === "hang") job.port.postMessage("hanging");
+      else parentPort.postMessage([workerData, job.do]);
+    });
+  `)}`,
+);
+
+const poolOf = (threads: number) => new ThreadPool<Job, unknown>(module, threads, { workerData: "hello" });
+
+/** A thread at work on a job without end, and the event of its end. */
+async function hang(pool: ThreadPool<Job, unknown>) {
+  const { port1, port2 } = new MessageChannel();
+  const answer = pool.run({ do: "hang", port: port2 }, [port2 as unknown as ArrayBuffer]);
+  answer.catch(() => {});
+  await once(port1, "message");
+  return { answer, ended: once(port1, "close") };
+}
+
+test("jobs beyond the number of threads wait for their turn", async () => {
+  await using pool = poolOf(2);
+  const jobs = Array.from({ length: 5 }, () => pool.run({ do: "echo" }));
+  expect(await Promise.all(jobs)).toEqual(Array.from({ length: 5 }, () => ["hello", "echo"]));
+});
+
+test("closing ends the threads at work, and whoever waits gets an error", async () => {
+  const pool = poolOf(1);
+  const { answer, ended } = await hang(pool);
+  await pool.close();
+  await ended;
+  await expect(answer).rejects.toThrow("the threads were closed");
+  await expect(pool.run({ do: "echo" })).rejects.toThrow("the threads were closed");
+  await pool.close();
+});
+
+test("after a thread has failed, closing ends the others all the same", async () => {
+  const pool = poolOf(2);
+  const { answer, ended } = await hang(pool);
+  await expect(pool.run({ do: "exit" })).rejects.toThrow("exit code 7");
+  await expect(answer).rejects.toThrow("exit code 7");
+  await pool.close();
+  await ended;
+});
