@@ -91,6 +91,10 @@ export class Queue {
     });
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   /** Ends all that wait or run. */
   abort(): void {
     for (const { controller } of [...this.waiting, ...this.running])
