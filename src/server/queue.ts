@@ -37,7 +37,7 @@ export class Queue {
   /** Seconds that the latest requests ran. */
   private readonly durations: number[] = [];
   private closed = false;
-  private onIdle: (() => void) | undefined;
+  private readonly onIdle: (() => void)[] = [];
 
   constructor(readonly options: QueueOptions) {}
 
@@ -87,7 +87,7 @@ export class Queue {
     this.closed = true;
     if (this.waiting.length + this.running.size === 0) return;
     await new Promise<void>((resolve) => {
-      this.onIdle = resolve;
+      this.onIdle.push(resolve);
     });
   }
 
@@ -160,7 +160,7 @@ export class Queue {
       entry.begin();
     }
     this.tellPositions();
-    if (this.waiting.length + this.running.size === 0) this.onIdle?.();
+    if (this.waiting.length + this.running.size === 0) for (const tell of this.onIdle.splice(0)) tell();
   }
 
   private tellPositions(): void {

@@ -143,3 +143,17 @@ test("positions count down", async () => {
   await Promise.all([...runs, last]);
   expect(positions.filter((position, i) => position !== positions[i - 1])).toEqual([2, 1, 0]);
 });
+
+test("whoever closes it waits for what runs, also the second time", async () => {
+  const queue = new Queue({ width: 1, depth: 1, perClient: 1, timeLimit: 60 });
+  let end: (() => void) | undefined;
+  const work = () => new Promise<void>((resolve) => (end = resolve));
+  const run = queue.run(work, { client: "someone" });
+  await until(() => end !== undefined);
+  const closed = [queue.close(), queue.close()];
+  end!();
+  await run;
+  await Promise.all(closed);
+  await queue.close();
+  expect(queue.sizes).toEqual({ waiting: 0, running: 0 });
+});
