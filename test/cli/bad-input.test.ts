@@ -204,20 +204,20 @@ describe("usage", () => {
 
 describe("outputs", () => {
   test.each<[string, 1 | 2, RegExp]>([
-    ["missing/out.png", 1, /--output missing\/out\.png: expected a folder that can be written to/],
+    ["missing/out.png", 1, /--output missing\/out\.png: expected a writable folder/],
     ["query.png/out.png", 1, /--output query\.png\/out\.png: /],
     [`${"x".repeat(300)}.png`, 1, /--output x+\.png: .*ENAMETOOLONG/],
     ["folder.png", 1, /--output folder\.png: expected a file, got a folder/],
     ["query.png", 2, /--output query\.png: expected a file that is not an input/],
-    ["./folder/../after.png", 2, /expected another file/],
+    ["./folder/../after.png", 2, /expected a file that is not an input/],
   ])("--output %s", async (name, status, says) => {
     await refused(() => xprompt(...right, "--output", name), status, says);
   });
 
   test("a link to a picture that is read", async () => {
     await symlink("query.png", at("link.png"));
-    await refused(() => xprompt(...right, "--output", "link.png"), 2, "another file");
-    await refused(() => xprompt(...right, "--input", "link.png", "--output", "query.png"), 2, "another file");
+    await refused(() => xprompt(...right, "--output", "link.png"), 2, "expected a file that is not an input");
+    await refused(() => xprompt(...right, "--input", "link.png", "--output", "query.png"), 2, "expected a file that is not an input");
   });
 
   test("one of several samples that can not be written", async () => {

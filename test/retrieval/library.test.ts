@@ -228,7 +228,7 @@ test("one writer at a time; one that is gone is no obstacle", async () => {
   const lock = join(folder, "locked", "writer.lock");
   await appendFile(lock, `${process.ppid} ${(await import("node:os")).hostname()}\n`);
   await expect(library.remove(["0".repeat(32)])).rejects.toThrow(
-    `expected one writer at a time, got process ${process.ppid} at it`,
+    `expected one writer at a time, got process ${process.ppid} writing`,
   );
   await writeFile(lock, `1 another-machine\n`);
   await expect(library.remove(["0".repeat(32)])).rejects.toThrow("process 1 of another-machine");

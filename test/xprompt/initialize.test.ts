@@ -274,7 +274,7 @@ describe("xprompt init", () => {
     const { status, stdout, stderr } = await init(...whole, "--output", "cli", "--json");
     expect([status, stderr]).toEqual([
       0,
-      expect.stringContaining("take 117 positions, the base was made for 40"),
+      expect.stringContaining("take 117 positions, the base was trained on 40"),
     ]);
     expect(JSON.parse(stdout)).toMatchObject({
       output: "cli",

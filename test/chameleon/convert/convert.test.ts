@@ -264,7 +264,7 @@ describe("the decoder of pictures, that published weights lack", () => {
   test("is not put beside another one", async () => {
     const ckpt = await copyCheckpoint(at("meta", "vqgan.ckpt"));
     await expect(convert("tiny", { imageTokenizer: ckpt })).rejects.toThrow(
-      /expected weights without a decoder of pictures/,
+      /expected weights without a picture decoder/,
     );
   });
 });
@@ -467,7 +467,7 @@ describe("interrupted", () => {
     await interrupt(second);
     const said: string[] = [];
     await convert("big", { output: second, format: "none", onNote: (line) => said.push(line) });
-    expect(said.join()).toMatch(/an unfinished conversion of other settings was there/);
+    expect(said.join()).toMatch(/an unfinished conversion of other settings/);
   });
 
   test("an input that changes meanwhile is not made a model of", async () => {
