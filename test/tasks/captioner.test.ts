@@ -165,9 +165,16 @@ describe("asking", () => {
 
   test("never more questions at a time than allowed", async () => {
     let [open, most] = [0, 0];
+    const waiting: (() => void)[] = [];
     const { options } = await serve(async () => {
       most = Math.max(most, ++open);
-      await new Promise((resolve) => setTimeout(resolve, 20));
+      // Answers wait until three questions are there, and a little longer for a fourth that must not come.
+      await new Promise<void>((resolve) => {
+        if (waiting.push(resolve) === 3)
+          setTimeout(() => {
+            for (const answer of waiting.splice(0)) answer();
+          }, 20);
+      });
       open--;
       return JSON.stringify(good);
     });
