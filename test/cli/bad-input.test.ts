@@ -217,7 +217,11 @@ describe("outputs", () => {
   test("a link to a picture that is read", async () => {
     await symlink("query.png", at("link.png"));
     await refused(() => xprompt(...right, "--output", "link.png"), 2, "expected a file that is not an input");
-    await refused(() => xprompt(...right, "--input", "link.png", "--output", "query.png"), 2, "expected a file that is not an input");
+    await refused(
+      () => xprompt(...right, "--input", "link.png", "--output", "query.png"),
+      2,
+      "expected a file that is not an input",
+    );
   });
 
   test("one of several samples that can not be written", async () => {
