@@ -1,13 +1,13 @@
 /**
  * @file Draws pictures beside what image tokenizers make of them, with the PSNR of each world.
  *
- *     npx tsx tools/docs/round-trips.ts gathered docs/round-trips.png old=models/nano new=runs/nano-tokenizer/model
+ *     npx tsx tools/docs/round-trips.ts gathered docs/round-trips.webp old=models/nano new=runs/nano-tokenizer/model
  */
 import { loadTokenizers } from "../../src/chameleon/checkpoint/folder.ts";
 import { iconPicture, openHeldOut, squareOf } from "../../src/evaluation/gathered/pictures.ts";
 import { mean } from "../../src/evaluation/metrics/bootstrap.ts";
 import { boundedPsnr } from "../../src/evaluation/metrics/pictures.ts";
-import { contactSheet, type Image, savePng } from "../../src/image/index.ts";
+import { contactSheet, type Image, saveImage } from "../../src/image/index.ts";
 import { drawScene, Random, renderScene } from "../../src/tasks/index.ts";
 
 const COLUMNS = 6;
@@ -51,4 +51,4 @@ for (const model of models) {
   }
   await tokenizer.release();
 }
-await savePng(output, contactSheet(rows.flat(), { scale: 2 }));
+await saveImage(output, contactSheet(rows.flat(), { scale: 2 }));
