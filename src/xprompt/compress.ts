@@ -5,6 +5,7 @@ import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { headWidth } from "../chameleon/model/transformer.ts";
 import type { Pixels } from "../chameleon/tokenizers/image-tokenizer.ts";
 import { UsageError, XPromptError } from "../errors.ts";
+import { Once } from "../runtime/once.ts";
 import type { ModelConfig } from "./config.ts";
 import type { CompressOptions, Example } from "./options.ts";
 import { VisualPrompt } from "./prompt.ts";
@@ -23,7 +24,7 @@ interface PreparedExample {
 }
 
 export class Compressor {
-  private emptyExample: Promise<VisualPrompt> | undefined;
+  private readonly emptyExample = new Once(() => this.encode([null]));
   /** Examples that are being compressed for the cache, by their content. */
   private readonly pending = new Map<string, Promise<VisualPrompt>>();
 
@@ -50,11 +51,7 @@ export class Compressor {
 
   /** The prompt of no example, compressed once. */
   empty(): Promise<VisualPrompt> {
-    this.emptyExample ??= this.encode([null]).catch((error: unknown) => {
-      this.emptyExample = undefined; // the next call tries again
-      throw error;
-    });
-    return this.emptyExample;
+    return this.emptyExample.get();
   }
 
   /** All prompts of a request as one. @throws XPromptError for one of another model */

@@ -10,6 +10,7 @@
 import { XPromptError } from "../../errors.ts";
 import { exportOnnx, Graph, type Initializer, reshape, type Scope, type Tensor } from "../../graph/index.ts";
 import { type Image, metaPreprocessing, type Preprocessing } from "../../image/index.ts";
+import { Once } from "../../runtime/once.ts";
 import { afterRelease, float32, floats, int64, Session, type SessionOptions } from "../../runtime/session.ts";
 import {
   codesPerImage,
@@ -50,10 +51,27 @@ export interface ImageTokenizerOptions extends SessionOptions {
 }
 
 export class ImageTokenizer {
-  private encoding: Promise<Session> | undefined;
-  private decoding: Promise<Session> | undefined;
-  private vectorDecoding: Promise<Session> | undefined;
-  private vectors: Promise<Float32Array> | undefined;
+  private readonly encoding = new Once(() =>
+    this.compile((graph, w) => {
+      const side = this.config.resolution;
+      const pictures = graph.input("pictures", "float32", ["n", 3, side, side]);
+      const { codes } = quantize(w, encoder(w, pictures, this.config), this.config);
+      return { codes: reshape(codes, ["n", this.codesPerImage]) };
+    }),
+  );
+  private readonly decoding = new Once(() =>
+    this.compile((graph, w) => {
+      const codes = graph.input("codes", "int64", ["n", this.codesPerImage]);
+      return { pictures: decodeCodes(w, codes, this.config) };
+    }),
+  );
+  private readonly vectorDecoding = new Once(() =>
+    this.compile((graph, w) => {
+      const vectors = graph.input("vectors", "float32", ["n", this.codesPerImage, this.config.embedDim]);
+      return { pictures: decodeVectors(w, vectors, this.config) };
+    }),
+  );
+  private readonly vectors = new Once(() => this.readCodebook());
   private isReleased = false;
 
   constructor(
@@ -108,15 +126,7 @@ export class ImageTokenizer {
       } else if (image.width !== side || image.height !== side)
         throw expected(`${side} × ${side} pixels`, `${image.width} × ${image.height}`);
     }
-    this.encoding ??= this.compile((graph, w) => {
-      const pictures = graph.input("pictures", "float32", ["n", 3, side, side]);
-      const { codes } = quantize(w, encoder(w, pictures, this.config), this.config);
-      return { codes: reshape(codes, ["n", this.codesPerImage]) };
-    }).catch((error: unknown) => {
-      this.encoding = undefined; // the next call tries again
-      throw error;
-    });
-    const session = await this.encoding;
+    const session = await this.encoding.get();
     return this.inRuns(images, async (part) => {
       const { codes } = await session.run({
         pictures: float32(toPlanes(part, this.options.preprocessing), [part.length, 3, side, side]),
@@ -144,14 +154,7 @@ export class ImageTokenizer {
           `decoding a picture: expected ${count} codes below ${this.config.codes}, got ${wrong === undefined ? row.length : `the code ${wrong}`}`,
         );
     }
-    this.decoding ??= this.compile((graph, w) => {
-      const rows = graph.input("codes", "int64", ["n", count]);
-      return { pictures: decodeCodes(w, rows, this.config) };
-    }).catch((error: unknown) => {
-      this.decoding = undefined;
-      throw error;
-    });
-    const session = await this.decoding;
+    const session = await this.decoding.get();
     return this.inRuns(codes, async (part) => {
       const rows = part.flatMap((row) => Array.from(row));
       const { pictures } = await session.run({ codes: int64(rows, [part.length, count]) });
@@ -170,13 +173,7 @@ export class ImageTokenizer {
     for (const { length } of vectors)
       if (length !== shape[0]! * shape[1]!)
         throw new XPromptError(`decoding a picture: expected vectors [${shape}], got ${length} values`);
-    this.vectorDecoding ??= this.compile((graph, w) => ({
-      pictures: decodeVectors(w, graph.input("vectors", "float32", ["n", ...shape]), this.config),
-    })).catch((error: unknown) => {
-      this.vectorDecoding = undefined;
-      throw error;
-    });
-    const session = await this.vectorDecoding;
+    const session = await this.vectorDecoding.get();
     return this.inRuns(vectors, async (part) => {
       const joined = Float32Array.from(part.flatMap((each) => Array.from(each)));
       const { pictures } = await session.run({ vectors: float32(joined, [part.length, ...shape]) });
@@ -186,11 +183,7 @@ export class ImageTokenizer {
 
   /** The vectors of all codes, in the decoder's input space, `[codes, embedDim]`. */
   async codebook(): Promise<Float32Array> {
-    this.vectors ??= this.readCodebook().catch((error: unknown) => {
-      this.vectors = undefined;
-      throw error;
-    });
-    return this.vectors;
+    return this.vectors.get();
   }
 
   private async readCodebook(): Promise<Float32Array> {
@@ -219,7 +212,7 @@ export class ImageTokenizer {
   async release(): Promise<void> {
     this.isReleased = true;
     for (const session of [this.encoding, this.decoding, this.vectorDecoding])
-      await (await session?.catch(() => undefined))?.release();
+      await (await session.ifMade())?.release();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
