@@ -1,6 +1,6 @@
 /**
  * @file Deterministic random numbers, addressed by name: `Random.of(seed, "train", step, index)` is the same
- * stream on every machine, whoever asks first. Work that is cut off and resumed needs no saved generator state.
+ * stream on every machine, in whatever order streams are used. Work that is cut off and resumed needs no saved generator state.
  */
 import { createHash } from "node:crypto";
 import { xoroshiro128plusFromState } from "pure-rand/generator/xoroshiro128plus";

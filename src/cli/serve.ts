@@ -72,12 +72,7 @@ export function serveCommand(signal: AbortSignal): Command {
   number("--time-limit", "seconds that a request may run", [1, 86_400], defaultLimits.timeLimit);
   number("--max-body", "megabytes of the body of a request", [1, 1024], defaultLimits.body / MEGABYTE);
   number("--max-pixels", "megapixels of a picture that comes in", [1, 64], defaultLimits.pixels / 1e6);
-  number(
-    "--grace",
-    "seconds that requests may go on once the server is told to end",
-    [0, 3600],
-    defaultLimits.grace,
-  );
+  number("--grace", "seconds that running requests may take after SIGTERM", [0, 3600], defaultLimits.grace);
   return command.action((options: Options) => run(options, signal));
 }
 

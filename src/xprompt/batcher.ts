@@ -50,7 +50,7 @@ export class Batcher {
   private readonly batch: Batch;
 
   /**
-   * @param model an `XPrompt`; whoever loaded it releases it
+   * @param model an `XPrompt`; the caller releases it
    * @throws UsageError for options out of range
    */
   constructor(model: AskingModel, options: BatcherOptions = {}) {

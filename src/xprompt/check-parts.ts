@@ -49,7 +49,7 @@ function checkOwnWeights(
   { decoder, image }: ModelConfig,
   weights: ReadonlyMap<string, Pick<Initializer, "shape">>,
 ): void {
-  // Published checkpoints often have the image tokenizer's encoder alone: whoever decodes is told.
+  // Published checkpoints often have the image tokenizer's encoder alone: decoding reports it.
   const decodes = weights.has(`${VQ_PREFIX}.decoder.conv_in.weight`);
   checkWeights(
     weights,

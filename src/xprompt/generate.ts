@@ -22,7 +22,7 @@ export interface GeneratingModel extends AskingModel {
 /**
  * Generates the pictures of a request.
  * @param batch that the codes are sampled in
- * @returns a step per code, then one with the result. Whoever leaves the generator frees what the request holds.
+ * @returns a step per code, then one with the result. Leaving the generator frees what the request holds.
  * @throws UsageError for options out of range
  * @throws XPromptError for a picture that cannot be read, or a prompt of another model
  * @throws the signal's reason, once it is aborted

@@ -57,7 +57,7 @@ export interface XPromptConfig {
   readonly maxTextTokens: number;
   /** What a TODO part sees of an example. Defaults to "xprompt". */
   readonly mask?: ExampleMask;
-  /** How the model is best drawn with: what `generate` takes unless told. */
+  /** Recommended sampling: the defaults of `generate`. */
   readonly sampling?: RecommendedSampling;
 }
 

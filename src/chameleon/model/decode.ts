@@ -88,7 +88,7 @@ class Decoding {
 /**
  * Decodes sequences to their ends.
  * @param sequences in which there is a choice of the first token
- * @returns after each step the tokens so far of every sequence; the arrays go on growing. Whoever leaves the generator
+ * @returns after each step the tokens so far of every sequence; these arrays keep growing. Leaving the generator
  * frees the rows.
  * @throws XPromptError when the rows would take more memory than there is, or logits are not finite
  * @throws the signal's reason, once it is aborted

@@ -7,7 +7,7 @@
  * | `image` | one picture, nothing else |
  * | `interleaved` | text and pictures in turn, then the end of the turn; a picture begins only where the budget holds all of it |
  *
- * The states are values and the functions pure: the same tokens lead to the same state, whoever drew them.
+ * The states are values and the functions pure: the same tokens always lead to the same state.
  */
 import { XPromptError } from "../../errors.ts";
 import type { Vocabulary } from "../tokenizers/vocabulary.ts";

@@ -41,7 +41,7 @@ export function chameleonMemory(
 
 /**
  * Makes sure that the weights of a folder, and what running them takes, fit in memory; reads their headers alone.
- * Weights that can not be opened pass: whoever loads them says what is wrong with them.
+ * Weights that cannot be opened pass this check: loading them reports what is wrong.
  * @throws XPromptError with what is needed, what there is, and what to do
  */
 export async function requireMemoryFor(folder: string, sizes: Sizes): Promise<void> {

@@ -26,7 +26,7 @@ export type Schedule = z.output<typeof scheduleSchema>;
 
 /**
  * The learning rate of update `step`, counted from 0, in a run of `steps` updates that peaks at `peak`. Falls reach
- * the floor at `step` = `steps`, and stay there for whoever trains on.
+ * the floor at `step` = `steps`, and stay there when training goes on.
  */
 export function learningRate(schedule: Schedule, step: number, steps: number, peak: number): number {
   const { warmup, floor } = schedule;

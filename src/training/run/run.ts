@@ -136,7 +136,7 @@ async function checkNoFile(out: string): Promise<void> {
 }
 
 /**
- * Trains until the recipe's last step, from the start or from the run folder's checkpoint. A run that is told to stop
+ * Trains until the recipe's last step, from the start or from the run folder's checkpoint. An aborted run
  * writes a checkpoint first.
  * @throws XPromptError when the folder holds a run already and `resume` is not set, or holds none and it is.
  */

@@ -45,7 +45,7 @@ export const mixSettings = z.strictObject({
   imageToText: share.default(0.3),
   /** Share of captioned scenes before a plain background in any case: words say more about each code there. */
   plainScenes: share.default(0.4),
-  /** How often these have 1, 2, 3, 4 objects; unless told, as other scenes do. */
+  /** How often these have 1, 2, 3, 4 objects. Defaults to the numbers of other scenes. */
   plainCounts: counts.max(4).optional(),
   /** Share of the other contexts whose examples are left out: then the instruction alone says what to do. */
   withoutExample: share.default(0.1),

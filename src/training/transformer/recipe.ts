@@ -67,7 +67,7 @@ export const transformerRecipe = recipeKind(
         /** Defaults to 8. */
         heads: z.int().min(1).optional(),
         /**
-         * Base of the rotary angles, 10,000 as published unless told: of a sequence of some hundred tokens, half the
+         * Base of the rotary angles, 10,000 by default, as published. Of a sequence of some hundred tokens, half the
          * angles hardly turn then. A smaller base tells near places apart better.
          */
         ropeTheta: z.number().gt(1).optional(),

@@ -40,7 +40,7 @@ describe.each([1, 2])("nano with %i threads", (threads) => {
     return logits;
   }
 
-  test("a row's logits are equal bit for bit, whoever joins, waits and leaves", async () => {
+  test("a row's logits are equal bit for bit, whichever other rows join, wait and leave", async () => {
     // Lengths on both sides of where the cache grows, and one that is much longer.
     const lengths: Record<string, number> = { a: 20, b: 31, c: 60, d: 33, e: 140 };
     const expected = new Map<string, Float32Array[]>();
