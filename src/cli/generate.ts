@@ -46,6 +46,7 @@ interface Options extends ModelOptions, DistanceOptions {
   readonly topP?: number;
   readonly guidance?: Guidance;
   readonly expected: boolean;
+  readonly draft: boolean;
   readonly json: boolean;
 }
 
@@ -124,6 +125,7 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
     const result = await model
       .generate({
         ...settings,
+        draft: options.draft,
         prompt: [...loaded, ...shown],
         input,
         fullSize,
@@ -206,10 +208,11 @@ function settingsOf(options: Options): Settings {
   return library === undefined ? drawing : { ...drawing, k, minSimilarity };
 }
 
-const reportOf = ({ seed, model, tokens, timings, retrieved, bestSimilarity }: Result) => ({
+const reportOf = ({ seed, model, tokens, steps, timings, retrieved, bestSimilarity }: Result) => ({
   seed,
   model,
   tokens,
+  steps,
   timings,
   retrieved,
   bestSimilarity,

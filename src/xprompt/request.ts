@@ -39,6 +39,10 @@ export const requestSchema = z.strictObject({
     .describe(
       "show the mean of the likely codes at each place instead of the sampled code: smoother, and nearer to the truth on average",
     ),
+  draft: z
+    .boolean()
+    .default(true)
+    .describe("guess codes ahead and verify several per run of the model: the same picture in fewer runs"),
 });
 /** The settings of a request as a caller gives them. */
 export type RequestSettings = z.input<typeof requestSchema>;

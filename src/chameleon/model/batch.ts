@@ -21,13 +21,13 @@ export const prefixLength = ({ blocks, tokens }: Prefix): number =>
 
 /** One sequence of a batch under one condition. */
 export interface Row {
-  /** Logits of its next token, `[vocabulary]`. */
-  readonly logits: Float32Array;
+  /** Logits after each token of its last step, `[tokens][vocabulary]`; after its prefix those of the next token alone. */
+  readonly logits: readonly Float32Array[];
 }
 
 /** A row as the batch keeps it. */
 interface LiveRow extends Row {
-  logits: Float32Array;
+  logits: readonly Float32Array[];
   /** Position of the next token. */
   position: number;
 }
@@ -35,7 +35,7 @@ interface LiveRow extends Row {
 /** What a member waits for. */
 type Work = (
   | { readonly prefixes: readonly Prefix[]; readonly done: (rows: Row[]) => void }
-  | { readonly tokens: ReadonlyMap<Row, number>; readonly done: () => void }
+  | { readonly tokens: ReadonlyMap<Row, readonly number[]>; readonly done: () => void }
 ) & { readonly failed: (error: unknown) => void };
 
 export class Batch {
@@ -74,6 +74,12 @@ export class Batch {
       remove: (rows) => {
         for (const row of rows) this.removed.add(row);
       },
+      rewind: (row, count) => {
+        const live = row as LiveRow;
+        live.position -= count;
+        this.cache.rewind(this.rows.indexOf(live), count);
+      },
+      rowCount: () => this.rows.length - this.removed.size,
       leave: () => {
         if (!this.members.delete(member)) return;
         this.admission.leave(need);
@@ -164,7 +170,7 @@ export class Batch {
       for (const i of copies) {
         const { position, tokens } = group[i]!;
         const row: LiveRow = {
-          logits: logits.subarray(i * vocabularySize, (i + 1) * vocabularySize),
+          logits: [logits.subarray(i * vocabularySize, (i + 1) * vocabularySize)],
           position: position + tokens.length,
         };
         this.rows.push(row);
@@ -174,17 +180,16 @@ export class Batch {
     return prefixes.map((prefix) => made.get(prefix)!.shift()!);
   }
 
-  private async step(tokens: ReadonlyMap<Row, number>): Promise<void> {
-    const { vocabularySize } = this.decoder.config;
+  private async step(tokens: ReadonlyMap<Row, readonly number[]>): Promise<void> {
     const spans = this.rows.map((row) => {
-      const token = tokens.get(row);
-      return token === undefined ? null : spanAt(row.position, [token]);
+      const next = tokens.get(row);
+      return next ? spanAt(row.position, next) : null;
     });
-    const logits = await this.decoder.forward(spans, this.cache);
+    const logits = await this.decoder.forwardEach(spans, this.cache);
     for (const [i, row] of this.rows.entries()) {
       if (!tokens.has(row)) continue;
-      row.logits = logits.subarray(i * vocabularySize, (i + 1) * vocabularySize);
-      row.position++;
+      row.logits = logits[i]!;
+      row.position += tokens.get(row)!.length;
     }
   }
 }
@@ -198,6 +203,8 @@ export class BatchMember {
     private readonly batch: {
       do(work: Work): void;
       remove(rows: Iterable<Row>): void;
+      rewind(row: Row, count: number): void;
+      rowCount(): number;
       leave(): void;
     },
   ) {}
@@ -213,9 +220,19 @@ export class BatchMember {
     return rows;
   }
 
-  /** Takes the next token of rows; the others wait. */
-  step(tokens: ReadonlyMap<Row, number>): Promise<void> {
+  /** Rows of all members. */
+  get sharedRows(): number {
+    return this.batch.rowCount();
+  }
+
+  /** Takes the next tokens of rows, each as many as it has; the others wait. */
+  step(tokens: ReadonlyMap<Row, readonly number[]>): Promise<void> {
     return new Promise((done, failed) => this.batch.do({ tokens, done, failed }));
+  }
+
+  /** Forgets the last tokens of rows. */
+  rewind(rows: readonly Row[], count: number): void {
+    if (count > 0) for (const row of rows) this.batch.rewind(row, count);
   }
 
   /** Frees rows before the next run. */

@@ -1,38 +1,12 @@
 /**
- * @file The decoding loop: sample a token of every sequence, run the model on all of them, repeat. Pictures,
+ * @file The decoding loop: sample the next tokens of every sequence, run the model on all of them, repeat. Pictures,
  * descriptions and completions are all made by it; they differ in what may follow and under which conditions.
  */
-import type { Random } from "../../random.ts";
 import type { BatchNeed } from "./admission.ts";
-import { type Batch, type Prefix, prefixLength, type Row } from "./batch.ts";
-import { guidedLogits, type Sampling, sample } from "./sampling.ts";
-
-/** Conditions that logits are mixed from, and the weight of each step between them (see `guide`). */
-export interface Guidance {
-  /** The least conditioned first; null stands for the sequence's own row. */
-  readonly conditions: readonly (Prefix | null)[];
-  readonly weights: readonly number[];
-}
-
-/** A sequence that is being generated, and what may follow in it. */
-export interface Sequence {
-  /** What it begins with. */
-  readonly prefix: Prefix;
-  /** Where its random numbers come from. */
-  readonly random: Random;
-  /** Tokens so far. */
-  readonly tokens: readonly number[];
-  /** Ids of which the next token is one; none at the end. */
-  readonly allowed: Int32Array;
-  /**
-   * Guidance of the next token where there is a choice; without, sampling is plain. It is the same object for as long as
-   * the conditions stay; those of a new one begin with all tokens so far.
-   */
-  readonly guidance?: Guidance;
-  /** Called before each choice with the guided logits of `allowed`. */
-  observe?(logits: Float32Array): void;
-  take(token: number): void;
-}
+import { type Batch, type Prefix, prefixLength } from "./batch.ts";
+import { Decoding, type Guidance, type Sequence } from "./decoding.ts";
+import { DraftLength } from "./draft.ts";
+import type { Sampling } from "./sampling.ts";
 
 export interface DecodeOptions {
   /** What this is for, in errors: "generating". */
@@ -42,47 +16,21 @@ export interface DecodeOptions {
   readonly maxTokens: number;
   /** Rows that the sequences have at most. Defaults to what they begin with. */
   readonly maxRows?: number;
+  /** Whether guesses are read ahead. Defaults to true. */
+  readonly draft?: boolean;
+  /** Counts up. */
+  readonly steps?: DecodingSteps;
   readonly signal?: AbortSignal;
 }
 
-/** A sequence in the batch. */
-class Decoding {
-  /** Its own row. */
-  own: Row | undefined;
-  guidance: Guidance | undefined;
-  /** Rows of the guidance's other conditions. */
-  others: Row[] = [];
-  /** Tokens that the rows have yet to read. */
-  readonly unread: number[] = [];
-
-  constructor(readonly sequence: Sequence) {}
-
-  get rows(): readonly Row[] {
-    return this.own ? [this.own, ...this.others] : [];
-  }
-
-  /** Logits of `ids` under each condition, `[conditions][ids]`. */
-  chain(ids: Int32Array): Float32Array[] {
-    if (!this.guidance) return [pick(this.own!.logits, ids)];
-    let next = 0;
-    return this.guidance.conditions.map((condition) =>
-      pick((condition === null ? this.own! : this.others[next++]!).logits, ids),
-    );
-  }
-
-  /** Takes a token, and those after it that leave no choice. */
-  take(token: number): void {
-    for (let next: number | undefined = token; next !== undefined; ) {
-      this.sequence.take(next);
-      this.unread.push(next);
-      const { allowed } = this.sequence;
-      next = allowed.length === 1 ? allowed[0] : undefined;
-    }
-  }
-
-  get isDone(): boolean {
-    return this.sequence.allowed.length === 0;
-  }
+/** What decoding took. */
+export interface DecodingSteps {
+  /** Runs of the model, reading the prefixes not among them. */
+  runs: number;
+  /** Guesses that were read ahead. */
+  drafted: number;
+  /** Guesses among these that were right. */
+  accepted: number;
 }
 
 /**
@@ -98,7 +46,8 @@ export async function* decode(
   sequences: readonly Sequence[],
   options: DecodeOptions,
 ): AsyncGenerator<readonly (readonly number[])[]> {
-  const { doing, sampling, signal } = options;
+  const { signal, steps, draft = true } = options;
+  const length = new DraftLength();
   let live = sequences.map((sequence) => new Decoding(sequence));
   const member = await batch.join(needOf(sequences, options));
   try {
@@ -106,22 +55,24 @@ export async function* decode(
       signal?.throwIfAborted();
       await changeConditions();
       for (const each of live) {
-        if (each.unread.length > 0) continue;
-        const { allowed, guidance, random } = each.sequence;
-        const logits = guidedLogits(each.chain(allowed), guidance?.weights ?? [], doing);
-        each.sequence.observe?.(logits);
-        each.take(allowed[sample(logits, sampling, random)]!);
+        const { drafted, accepted } = each.choose(options, (isRight) => length.add(isRight));
+        member.rewind(each.rows, drafted - accepted);
+        if (!steps) continue;
+        steps.drafted += drafted;
+        steps.accepted += accepted;
       }
       yield sequences.map(({ tokens }) => tokens);
       for (const each of live) if (each.isDone) member.remove(each.rows);
       live = live.filter(({ isDone }) => !isDone);
       if (live.length === 0) return;
       signal?.throwIfAborted();
+      const count = draft ? length.best(member.sharedRows) : 0;
       const next = live.flatMap((each) => {
-        const token = each.unread.shift()!;
-        return each.rows.map((row) => [row, token] as const);
+        const tokens = each.read(count);
+        return each.rows.map((row) => [row, tokens] as const);
       });
       await member.step(new Map(next));
+      if (steps) steps.runs++;
     }
   } finally {
     member.leave();
@@ -129,10 +80,7 @@ export async function* decode(
 
   /** Gives every sequence the rows that its guidance needs now. */
   async function changeConditions(): Promise<void> {
-    const changed = live.filter(
-      ({ own, guidance, sequence, unread }) =>
-        !own || (unread.length === 0 && guidance !== sequence.guidance),
-    );
+    const changed = live.filter(({ own, guidance, sequence }) => !own || guidance !== sequence.guidance);
     if (changed.length === 0) return;
     for (const each of changed) {
       member.remove(each.others);
@@ -165,10 +113,4 @@ function needOf(
     slots: Math.max(...prefixes.map(prefixLength)) + maxTokens,
     signal,
   };
-}
-
-function pick(logits: Float32Array, ids: Int32Array): Float32Array {
-  const picked = new Float32Array(ids.length);
-  for (let i = 0; i < ids.length; i++) picked[i] = logits[ids[i]!]!;
-  return picked;
 }

@@ -1,0 +1,192 @@
+/** @file One sequence in a batch: what its rows read next, and the tokens that are sampled from their logits. */
+import type { Random } from "../../random.ts";
+import type { Prefix, Row } from "./batch.ts";
+import { guidedLogits, type Sampling, sample } from "./sampling.ts";
+
+/** Conditions that logits are mixed from, and the weight of each step between them (see `guide`). */
+export interface Guidance {
+  /** The least conditioned first; null stands for the sequence's own row. */
+  readonly conditions: readonly (Prefix | null)[];
+  readonly weights: readonly number[];
+}
+
+/** A sequence that is being generated, and what may follow in it. */
+export interface Sequence {
+  /** What it begins with. */
+  readonly prefix: Prefix;
+  /** Where its random numbers come from. */
+  readonly random: Random;
+  /** Tokens so far. */
+  readonly tokens: readonly number[];
+  /** Ids of which the next token is one; none at the end. */
+  readonly allowed: Int32Array;
+  /**
+   * Guidance of the next token where there is a choice; without, sampling is plain. It is the same object for as long as
+   * the conditions stay; those of a new one begin with all tokens so far.
+   */
+  readonly guidance?: Guidance;
+  /**
+   * A guess of the token `ahead` places after the next one; undefined for none there and beyond. Guesses are read ahead
+   * and verified, several per run: they change the number of runs and nothing else.
+   */
+  guess?(ahead: number): number | undefined;
+  /** Called before each choice with the guided logits of `allowed`. */
+  observe?(logits: Float32Array): void;
+  take(token: number): void;
+}
+
+/** Weight of one comparison after the next, in what is trusted. */
+const DECAY = 0.9;
+
+/** How tokens are sampled, and what for (in errors). */
+export interface Choosing {
+  readonly doing: string;
+  readonly sampling: Sampling;
+}
+
+/** Guesses of one run. */
+export interface Verified {
+  readonly drafted: number;
+  readonly accepted: number;
+}
+
+export class Decoding {
+  /** Its own row. */
+  own: Row | undefined;
+  guidance: Guidance | undefined;
+  /** Rows of the guidance's other conditions. */
+  others: Row[] = [];
+  /** Tokens that the rows have yet to read. */
+  private unread: number[] = [];
+  /** Guesses of the tokens after those, of which the rows read the first `drafted`. */
+  private guesses: number[] = [];
+  private drafted = 0;
+  /** Which of the last run's logits follow the last token that is certain. */
+  private start = 0;
+  /** Samples of the next places from the logits behind a wrong guess: guesses of what the places will be. */
+  private foreseen: number[] = [];
+  /** Where the sequence's own guess differs from what was foreseen: how much more often the latter was right of late. */
+  private trust = 0;
+  private readonly numbers: Lookahead;
+
+  constructor(readonly sequence: Sequence) {
+    this.numbers = new Lookahead(sequence.random);
+  }
+
+  get rows(): readonly Row[] {
+    return this.own ? [this.own, ...this.others] : [];
+  }
+
+  get isDone(): boolean {
+    return this.sequence.allowed.length === 0;
+  }
+
+  /** What the rows read next: the tokens that were taken, then at most `count` guesses. */
+  read(count: number): number[] {
+    this.guesses = this.guess(Math.max(count, 1));
+    this.drafted = Math.min(count, this.guesses.length);
+    this.start = this.unread.length - 1;
+    const tokens = [...this.unread, ...this.guesses.slice(0, this.drafted)];
+    this.unread = [];
+    return tokens;
+  }
+
+  /**
+   * Takes the tokens that the last run's logits decide: one, and another for each right guess. Every token is sampled from
+   * its own logits with its own random number, so the tokens are those that are sampled one per run.
+   * @param verify told of each guess whether it was right
+   */
+  choose(choosing: Choosing, verify: (isRight: boolean) => void): Verified {
+    const { drafted } = this;
+    for (let accepted = 0; ; ) {
+      const token = this.sampleAt(this.start + accepted, 0, choosing, true);
+      const guess = this.guesses[accepted];
+      if (guess !== undefined) verify(guess === token);
+      this.take(token);
+      if (accepted === drafted || guess !== token) {
+        if (this.unread.length === 1 && !this.isDone) this.foresee(accepted + 1, choosing);
+        return { drafted, accepted };
+      }
+      accepted++;
+      this.unread.shift(); // the rows have read it
+      // What follows without a choice, or under other conditions, was not drafted.
+      if (this.unread.length > 0 || this.isDone || this.guidance !== this.sequence.guidance)
+        return { drafted, accepted };
+    }
+  }
+
+  private guess(count: number): number[] {
+    const guesses: number[] = [];
+    while (guesses.length < count) {
+      const [foreseen, guess] = this.candidates(guesses.length);
+      const next = this.trust < 0 ? (guess ?? foreseen) : (foreseen ?? guess);
+      if (next === undefined) break;
+      guesses.push(next);
+    }
+    return guesses;
+  }
+
+  private candidates(ahead: number): readonly [number | undefined, number | undefined] {
+    return [this.foreseen[ahead], this.sequence.guess?.(ahead)];
+  }
+
+  /** Samples the places behind a wrong guess all the same: most of what their logits depend on is right. */
+  private foresee(from: number, choosing: Choosing): void {
+    for (let i = from; i <= this.drafted; i++)
+      this.foreseen[i - from] = this.sampleAt(this.start + i, i - from, choosing, false);
+  }
+
+  /** @param ahead places after the next one */
+  private sampleAt(index: number, ahead: number, { doing, sampling }: Choosing, isCertain: boolean): number {
+    const { allowed } = this.sequence;
+    const logits = guidedLogits(this.chain(allowed, index), this.guidance?.weights ?? [], doing);
+    if (isCertain) this.sequence.observe?.(logits);
+    return allowed[sample(logits, sampling, { uniform: () => this.numbers.at(ahead) })]!;
+  }
+
+  /** Logits of `ids` under each condition, `[conditions][ids]`. */
+  private chain(ids: Int32Array, index: number): Float32Array[] {
+    if (!this.guidance) return [pick(this.own!.logits[index]!, ids)];
+    let next = 0;
+    return this.guidance.conditions.map((condition) =>
+      pick((condition === null ? this.own! : this.others[next++]!).logits[index]!, ids),
+    );
+  }
+
+  /** Takes a token, and those after it that leave no choice. */
+  private take(token: number): void {
+    this.numbers.next();
+    const [foreseen, guess] = this.candidates(0);
+    if (foreseen !== undefined && guess !== undefined && foreseen !== guess)
+      this.trust = DECAY * this.trust + Number(foreseen === token) - Number(guess === token);
+    for (let next: number | undefined = token; next !== undefined; ) {
+      this.sequence.take(next);
+      this.unread.push(next);
+      this.foreseen.shift();
+      const { allowed } = this.sequence;
+      next = allowed.length === 1 ? allowed[0] : undefined;
+    }
+  }
+}
+
+/** The random numbers of the next places: one for each, whether it is used or not. */
+class Lookahead {
+  private readonly numbers: number[] = [];
+
+  constructor(private readonly random: Random) {}
+
+  at(ahead: number): number {
+    while (this.numbers.length <= ahead) this.numbers.push(this.random.uniform());
+    return this.numbers[ahead]!;
+  }
+
+  next(): void {
+    this.numbers.shift();
+  }
+}
+
+function pick(logits: Float32Array, ids: Int32Array): Float32Array {
+  const picked = new Float32Array(ids.length);
+  for (let i = 0; i < ids.length; i++) picked[i] = logits[ids[i]!]!;
+  return picked;
+}
