@@ -3,6 +3,7 @@ import type { Batch, Prefix } from "../chameleon/model/batch.ts";
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { type DecodingSteps, decode } from "../chameleon/model/decode.ts";
 import type { Guidance, Sequence } from "../chameleon/model/decoding.ts";
+import type { Guess } from "../chameleon/model/draft.ts";
 import type { Sampling } from "../chameleon/model/sampling.ts";
 import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
 import { Random } from "../random.ts";
@@ -53,9 +54,9 @@ class PictureSequence implements Sequence {
     return this.codes.length < this.length ? this.vocabulary.imageTokens : none;
   }
 
-  guess(ahead: number): number | undefined {
-    const code = this.guesses.at(ahead);
-    return code === undefined ? undefined : this.vocabulary.imageTokens[code];
+  guess(ahead: number): Guess | undefined {
+    const guess = this.guesses.at(ahead);
+    return guess && { token: this.vocabulary.imageTokens[guess.code]!, kind: guess.kind };
   }
 
   observe(logits: Float32Array): void {

@@ -8,7 +8,7 @@ function guessesAfter(codes: readonly number[], input?: readonly number[]): numb
   const guesses = new CodeGuesses(soFar, codes.length, input);
   const all = () => {
     const found: number[] = [];
-    for (let next = guesses.at(0); next !== undefined; next = guesses.at(found.length)) found.push(next);
+    for (let next = guesses.at(0); next !== undefined; next = guesses.at(found.length)) found.push(next.code);
     return found;
   };
   return [

@@ -5,7 +5,7 @@
 import type { BatchNeed } from "./admission.ts";
 import { type Batch, type Prefix, prefixLength } from "./batch.ts";
 import { Decoding, type Guidance, type Sequence } from "./decoding.ts";
-import { DraftLength } from "./draft.ts";
+import { draftLength, GuessRates } from "./draft.ts";
 import type { Sampling } from "./sampling.ts";
 
 export interface DecodeOptions {
@@ -47,7 +47,7 @@ export async function* decode(
   options: DecodeOptions,
 ): AsyncGenerator<readonly (readonly number[])[]> {
   const { signal, steps, draft = true } = options;
-  const length = new DraftLength();
+  const rates = new GuessRates();
   let live = sequences.map((sequence) => new Decoding(sequence));
   const member = await batch.join(needOf(sequences, options));
   try {
@@ -55,7 +55,7 @@ export async function* decode(
       signal?.throwIfAborted();
       await changeConditions();
       for (const each of live) {
-        const { drafted, accepted } = each.choose(options, (isRight) => length.add(isRight));
+        const { drafted, accepted } = each.choose(options, rates);
         member.rewind(each.rows, drafted - accepted);
         if (!steps) continue;
         steps.drafted += drafted;
@@ -66,7 +66,14 @@ export async function* decode(
       live = live.filter(({ isDone }) => !isDone);
       if (live.length === 0) return;
       signal?.throwIfAborted();
-      const count = draft ? length.best(member.sharedRows) : 0;
+      const own = live.reduce((sum, { rows }) => sum + rows.length, 0);
+      const count = draft
+        ? draftLength(
+            live.map((each) => each.propose(rates)),
+            own,
+            member.sharedRows,
+          )
+        : 0;
       const next = live.flatMap((each) => {
         const tokens = each.read(count);
         return each.rows.map((row) => [row, tokens] as const);

@@ -1,6 +1,7 @@
 /** @file One sequence in a batch: what its rows read next, and the tokens that are sampled from their logits. */
 import type { Random } from "../../random.ts";
 import type { Prefix, Row } from "./batch.ts";
+import { type Guess, type GuessRates, MAX_DRAFT } from "./draft.ts";
 import { guidedLogits, type Sampling, sample } from "./sampling.ts";
 
 /** Conditions that logits are mixed from, and the weight of each step between them (see `guide`). */
@@ -29,14 +30,11 @@ export interface Sequence {
    * A guess of the token `ahead` places after the next one; undefined for none there and beyond. Guesses are read ahead
    * and verified, several per run: they change the number of runs and nothing else.
    */
-  guess?(ahead: number): number | undefined;
+  guess?(ahead: number): Guess | undefined;
   /** Called before each choice with the guided logits of `allowed`. */
   observe?(logits: Float32Array): void;
   take(token: number): void;
 }
-
-/** Weight of one comparison after the next, in what is trusted. */
-const DECAY = 0.9;
 
 /** How tokens are sampled, and what for (in errors). */
 export interface Choosing {
@@ -58,15 +56,14 @@ export class Decoding {
   others: Row[] = [];
   /** Tokens that the rows have yet to read. */
   private unread: number[] = [];
-  /** Guesses of the tokens after those, of which the rows read the first `drafted`. */
-  private guesses: number[] = [];
+  /** Guesses of the tokens after those, one or several by place, the likeliest first. */
+  private guesses: (readonly Guess[])[] = [];
+  /** How many places' likeliest guesses the rows have read. */
   private drafted = 0;
   /** Which of the last run's logits follow the last token that is certain. */
   private start = 0;
   /** Samples of the next places from the logits behind a wrong guess: guesses of what the places will be. */
   private foreseen: number[] = [];
-  /** Where the sequence's own guess differs from what was foreseen: how much more often the latter was right of late. */
-  private trust = 0;
   private readonly numbers: Lookahead;
 
   constructor(readonly sequence: Sequence) {
@@ -81,12 +78,23 @@ export class Decoding {
     return this.sequence.allowed.length === 0;
   }
 
+  /** Guesses what follows. @returns the rate at which each of the guesses is right */
+  propose(rates: GuessRates): number[] {
+    this.guesses = [];
+    while (this.guesses.length < MAX_DRAFT) {
+      const guesses = this.guess(this.guesses.length);
+      if (guesses.length === 0) break;
+      this.guesses.push(guesses.sort((a, b) => rates.of(b.kind) - rates.of(a.kind)));
+    }
+    return this.guesses.map(([likeliest]) => rates.of(likeliest!.kind));
+  }
+
   /** What the rows read next: the tokens that were taken, then at most `count` guesses. */
   read(count: number): number[] {
-    this.guesses = this.guess(Math.max(count, 1));
-    this.drafted = Math.min(count, this.guesses.length);
+    const draft = this.guesses.slice(0, count).map(([likeliest]) => likeliest!.token);
+    const tokens = [...this.unread, ...draft];
+    this.drafted = draft.length;
     this.start = this.unread.length - 1;
-    const tokens = [...this.unread, ...this.guesses.slice(0, this.drafted)];
     this.unread = [];
     return tokens;
   }
@@ -94,16 +102,16 @@ export class Decoding {
   /**
    * Takes the tokens that the last run's logits decide: one, and another for each right guess. Every token is sampled from
    * its own logits with its own random number, so the tokens are those that are sampled one per run.
-   * @param verify told of each guess whether it was right
+   * @param rates count the guesses
    */
-  choose(choosing: Choosing, verify: (isRight: boolean) => void): Verified {
+  choose(choosing: Choosing, rates: GuessRates): Verified {
     const { drafted } = this;
     for (let accepted = 0; ; ) {
       const token = this.sampleAt(this.start + accepted, 0, choosing, true);
-      const guess = this.guesses[accepted];
-      if (guess !== undefined) verify(guess === token);
+      const guesses = this.guesses[accepted] ?? [];
+      for (const guess of guesses) rates.add(guess.kind, guess.token === token);
       this.take(token);
-      if (accepted === drafted || guess !== token) {
+      if (accepted === drafted || guesses[0]!.token !== token) {
         if (this.unread.length === 1 && !this.isDone) this.foresee(accepted + 1, choosing);
         return { drafted, accepted };
       }
@@ -115,19 +123,17 @@ export class Decoding {
     }
   }
 
-  private guess(count: number): number[] {
-    const guesses: number[] = [];
-    while (guesses.length < count) {
-      const [foreseen, guess] = this.candidates(guesses.length);
-      const next = this.trust < 0 ? (guess ?? foreseen) : (foreseen ?? guess);
-      if (next === undefined) break;
-      guesses.push(next);
-    }
-    return guesses;
-  }
-
-  private candidates(ahead: number): readonly [number | undefined, number | undefined] {
-    return [this.foreseen[ahead], this.sequence.guess?.(ahead)];
+  /** What was foreseen of a place, and the sequence's own guess: one guess where they agree. */
+  private guess(ahead: number): Guess[] {
+    const own = this.sequence.guess?.(ahead);
+    const token = this.foreseen[ahead];
+    if (token === undefined) return own ? [own] : [];
+    if (!own) return [{ token, kind: "foreseen" }];
+    if (own.token === token) return [{ token, kind: `foreseen and ${own.kind}` }];
+    return [
+      { token, kind: `foreseen, not ${own.kind}` },
+      { token: own.token, kind: `${own.kind}, not foreseen` },
+    ];
   }
 
   /** Samples the places behind a wrong guess all the same: most of what their logits depend on is right. */
@@ -156,9 +162,6 @@ export class Decoding {
   /** Takes a token, and those after it that leave no choice. */
   private take(token: number): void {
     this.numbers.next();
-    const [foreseen, guess] = this.candidates(0);
-    if (foreseen !== undefined && guess !== undefined && foreseen !== guess)
-      this.trust = DECAY * this.trust + Number(foreseen === token) - Number(guess === token);
     for (let next: number | undefined = token; next !== undefined; ) {
       this.sequence.take(next);
       this.unread.push(next);
