@@ -28,7 +28,7 @@ test("prints one JSON object, the one in results.json", async () => {
   );
 });
 
-test("--expected is reported, and its pictures are kept apart from sampled ones", async () => {
+test("--expected is reported, and its pictures are cached separately from sampled ones", async () => {
   const args = [
     "eval",
     "compression",
