@@ -302,7 +302,7 @@ describe("outputs", () => {
 
 describe("prompts", () => {
   test.each<[string, RegExp]>([
-    ["nano.xprompt", /expected one of this model .*compress the examples again/],
+    ["nano.xprompt", /expected a prompt of this model .*compress the examples again/],
     ["cut.xprompt", /cut\.xprompt: .*cut off/],
     ["bit.xprompt", /bit\.xprompt: .*damaged/],
     ["missing.xprompt", /missing\.xprompt: .*no such file/],
