@@ -257,7 +257,7 @@ describe("outputs", () => {
     start("bash", ["-c", 'ulimit -f 1; exec "$@"', "bash", process.execPath, bin, ...args], { cwd: folder })
       .ended;
   test("a disk that takes no more", async () => {
-    await refused(() => onFullDisk(...right), 1, /writing out\.png: expected the disk to take/, drawn);
+    await refused(() => onFullDisk(...right), 1, /writing out\.png: expected a disk that supports/, drawn);
     await refused(() => onFullDisk(...right, "--samples", "3"), 1, /writing out-1\.png/, drawn);
     await refused(
       () => onFullDisk("compress", ...tiny, ...pair, "--output", "full.xprompt"),
