@@ -54,7 +54,7 @@ describe("pictures", () => {
     ["empty.png", /empty\.png: .*an empty file/],
     ["dot.png", /dot\.png: expected at least 8 × 8 pixels, got 1 × 1/],
     ["bomb.png", /bomb\.png: expected at most 64 megapixels, got 50000 × 50000/],
-    ["cut.png", /cut\.png: expected a whole image/],
+    ["cut.png", /cut\.png: expected a complete image/],
     ["drawing.svg", /drawing\.svg: .*got SVG/],
     ["folder", /folder: expected a file, got a folder/],
     ["/dev/zero", /\/dev\/zero: expected a file/],
