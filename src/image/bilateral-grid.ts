@@ -52,7 +52,7 @@ export interface Slices {
   readonly weights: Float32Array;
 }
 
-/** Where each pixel of `guide` lies in a grid. */
+/** The position of each pixel of `guide` in a grid. */
 export function slicesOf({ width, height, data }: Image, shape: GridShape): Slices {
   const { across, down, levels } = shape;
   const vertices = new Int32Array(width * height * 8);
@@ -75,7 +75,7 @@ export function slicesOf({ width, height, data }: Image, shape: GridShape): Slic
   return { shape, vertices, weights };
 }
 
-/** The cell of a coordinate from 0 to 1 along an axis of `count` vertices, and the place within the cell. */
+/** The cell of a coordinate from 0 to 1 along an axis of `count` vertices, and the position within the cell. */
 export function gridPosition(at: number, count: number): { cell: number; fraction: number } {
   const position = Math.min(Math.max(at, 0), 1) * (count - 1);
   const cell = Math.max(0, Math.min(Math.floor(position), count - 2));
@@ -95,7 +95,7 @@ interface NormalEquations {
 
 /**
  * @param source the colours to map, `[pixels, 3]`
- * @param target the colours wanted, `[pixels, 3]`
+ * @param target the target colours, `[pixels, 3]`
  * @param pixelWeights `[pixels]`
  */
 export function normalEquations(
