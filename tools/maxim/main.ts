@@ -54,4 +54,14 @@ for (const [name, task] of Object.entries(models)) {
   }
 }
 const stored = { digest: gathered.digest, size: SIZE, seed: SEED, psnr };
-await writeFileAtomic("src/evaluation/gathered/expert.json", `${JSON.stringify(stored, null, 2)}\n`);
+await writeFileAtomic(
+  "src/evaluation/gathered/expert-figures.ts",
+  `/** @file Written by \`npm run maxim\`: PSNR in dB by change, one value per query. */
+export const stored: {
+  readonly digest: string;
+  readonly size: number;
+  readonly seed: number;
+  readonly psnr: Readonly<Record<string, readonly number[]>>;
+} = ${JSON.stringify(stored, null, 2)};
+`,
+);

@@ -3,7 +3,7 @@
  * one model for each kind of restoration. Figures are stored, for a picture takes half a minute;
  * `npm run maxim -- --pictures DIR` computes them anew.
  */
-import stored from "./expert.json" with { type: "json" };
+import { stored } from "./expert-figures.ts";
 
 /** The queries that figures are wanted of: the first `count` of a seed. */
 export interface ExpertQueries {
@@ -17,6 +17,6 @@ export interface ExpertQueries {
 /** PSNR in dB, one value per query; none where the figures stored are of other queries, or of fewer. */
 export function expertPsnr(change: string, { digest, size, seed, count }: ExpertQueries): readonly number[] {
   const isSame = stored.digest === digest && stored.size === size && stored.seed === seed;
-  const values = (stored.psnr as Readonly<Record<string, readonly number[]>>)[change] ?? [];
+  const values = stored.psnr[change] ?? [];
   return isSame && values.length >= count ? values.slice(0, count) : [];
 }
