@@ -82,7 +82,10 @@ const KINDS: Readonly<Record<string, string>> = {
  * undefined.
  */
 export const plainError: z.core.$ZodErrorMap = (issue) => {
-  const [got, unit] = [`, got ${brief(issue.input)}`, "origin" in issue ? (UNITS[String(issue.origin)] ?? "") : ""];
+  const [got, unit] = [
+    `, got ${brief(issue.input)}`,
+    "origin" in issue ? (UNITS[String(issue.origin)] ?? "") : "",
+  ];
   switch (issue.code) {
     case "too_big":
       return `expected ${issue.inclusive ? "at most" : "less than"} ${issue.maximum}${unit}${got}`;

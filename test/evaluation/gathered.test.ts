@@ -4,14 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { colourFit } from "../../src/evaluation/baselines/index.ts";
+import { expertPsnr } from "../../src/evaluation/gathered/expert.ts";
+import { stored } from "../../src/evaluation/gathered/expert-figures.ts";
 import {
   drawEdit,
   drawStyleTask,
   editablesOf,
   stylePairs,
 } from "../../src/evaluation/gathered/icon-tasks.ts";
-import { expertPsnr } from "../../src/evaluation/gathered/expert.ts";
-import { stored } from "../../src/evaluation/gathered/expert-figures.ts";
 import { photoChanges } from "../../src/evaluation/gathered/photo-changes.ts";
 import { iconPicture, openHeldOut, photographsOf, squareOf } from "../../src/evaluation/gathered/pictures.ts";
 import { evaluate, type SuiteOptions, suites } from "../../src/evaluation/index.ts";
@@ -166,7 +166,7 @@ test("figures of expert models are of the queries that they were computed on, or
   expect(expertPsnr("sepia", { ...about, count: 2 })).toEqual([]);
 });
 
-test("photos: all changes, measured on the pictures it leaves", async () => {
+test("photos: all changes; figures agree with the saved pictures", async () => {
   const result = await run("photos", 5, { pictures: at("two"), size: 64, out: at("photos") });
   expect(Object.keys(result.changes)).toHaveLength(18);
   // Two photographs are all there are.
