@@ -1,5 +1,6 @@
 /** @file Bodies of requests: read within limits, then JSON or a form, then checked. */
 import { z } from "zod";
+import { plainError } from "../schema-words.ts";
 import { Failure } from "./failure.ts";
 
 /** Most parts of a form. */
@@ -169,7 +170,7 @@ function innermost(issue: z.core.$ZodIssue): Pick<z.core.$ZodIssue, "path" | "me
 
 /** A part of a request as `schema` has it. @throws Failure 400 that names the field */
 export function checked<S extends z.ZodType>(schema: S, value: unknown, doing: string): z.output<S> {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, { error: plainError });
   if (parsed.success) return parsed.data;
   const { path, message } = innermost(parsed.error.issues[0]!);
   const param = path.map(String).join(".");

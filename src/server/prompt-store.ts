@@ -109,7 +109,7 @@ export class PromptStore {
     if (prompt.model !== fingerprint)
       throw new Failure(
         400,
-        `reading a prompt: expected one of this model (${fingerprint}), got one of ${prompt.model.slice(0, 80)} (compress the examples again)`,
+        `reading a prompt: expected a prompt of this model (${fingerprint}), got a prompt of ${prompt.model.slice(0, 80)} (compress the examples again)`,
         { code: "invalid_xprompt" },
       );
     return this.add(prompt, name);

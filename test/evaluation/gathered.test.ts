@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { colourFit } from "../../src/evaluation/baselines/index.ts";
+import { expertPsnr } from "../../src/evaluation/gathered/expert.ts";
+import { stored } from "../../src/evaluation/gathered/expert-figures.ts";
 import {
   drawEdit,
   drawStyleTask,
@@ -155,17 +157,28 @@ test("the icon judge recognizes blurred, pale and coarse icons, and accepts a bl
   expect(judge.nearest(blank)).toBeGreaterThanOrEqual(0);
 });
 
-test("photos: sixteen changes; figures agree with the saved pictures", async () => {
+test("figures of expert models are of the queries that they were computed on, or none", () => {
+  const { psnr, ...about } = stored;
+  const known = psnr.denoise!;
+  expect(expertPsnr("denoise", { ...about, count: 2 })).toEqual(known.slice(0, 2));
+  expect(expertPsnr("denoise", { ...about, count: known.length + 1 })).toEqual([]);
+  expect(expertPsnr("denoise", { ...about, seed: about.seed + 1, count: 2 })).toEqual([]);
+  expect(expertPsnr("sepia", { ...about, count: 2 })).toEqual([]);
+});
+
+test("photos: all changes; figures agree with the saved pictures", async () => {
   const result = await run("photos", 5, { pictures: at("two"), size: 64, out: at("photos") });
-  expect(Object.keys(result.changes)).toHaveLength(16);
+  expect(Object.keys(result.changes)).toHaveLength(18);
   // Two photographs are all there are.
   expect(result).toMatchObject({ metric: "psnr", photographs: 2, size: 64, n: 2 });
   expect(result.groups).toMatchObject({ tone: { changes: 7 }, place: { changes: 8 }, all: { changes: 15 } });
   expect(result.changes.nothing.psnr.unchanged.mean).toBeCloseTo(54.15, 1);
   expect(result.changes.invert.psnr.colourFit.mean).toBeGreaterThan(40);
   expect(Object.keys(result.changes).filter((name) => result.changes[name].psnr.classical)).toEqual([
-    ...["brighten", "deblur", "derain", "removeDot"],
+    ...["brighten", "deblur", "derain", "removeDot", "denoise", "dehaze"],
   ]);
+  // Stored figures are of other pictures.
+  expect(result.changes.derain.psnr.expert).toBeUndefined();
   const tone = Object.values<{ kind: string; psnr: Record<string, { mean: number }> }>(result.changes).filter(
     ({ kind }) => kind === "tone",
   );

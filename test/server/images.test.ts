@@ -212,7 +212,7 @@ describe("generations", () => {
 describe("refusals name what is wrong", () => {
   const edit = (more: object) => post("/v1/images/edits", { images, examples, ...more });
   test.each([
-    ["n", /n: /, 400, { n: 11 }],
+    ["n", /n: expected at most 10, got 11/, 400, { n: 11 }],
     ["seed", /seed: /, 400, { seed: -1 }],
     ["size", /WIDTHxHEIGHT/, 400, { size: "big" }],
     ["size", /edges from 8/, 400, { size: "4x4" }],

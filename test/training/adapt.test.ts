@@ -173,7 +173,7 @@ describe.each(modes)("train: %s", (mode, settings) => {
       await Promise.all(models.map((model) => model.release()));
     }
     await expect(XPrompt.load(at("other"), { adapter: released })).rejects.toThrow(
-      /^using adapter .*: expected one of this model/,
+      /^using adapter .*: expected an adapter of this model/,
     );
   });
 });

@@ -87,7 +87,7 @@ export async function loadCheckpoint(
     );
   if ((await sha256File(path, "checkpoint")) !== record.sha256)
     throw new XPromptError(
-      `reading checkpoint ${path}: its checksum is not the recorded one: the file is damaged (copy it again, or start anew without --resume)`,
+      `reading checkpoint ${path}: expected the recorded checksum, got another: the file is damaged (copy it again, or start again without --resume)`,
     );
   const file = await SafetensorsFile.open(path);
   try {

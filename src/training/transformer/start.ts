@@ -100,7 +100,7 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
   };
   if (decoder.quantization)
     refuse(
-      `init: expected a model with plain weights, got quantized ones in ${name} (name the original model)`,
+      `init: expected a model with plain weights, got quantized ones in ${name} (use the model before quantization)`,
     );
   const sizes = { ...decoder, ropeTheta: decoder.rope.theta, ropeFactor: decoder.rope.factor ?? 1 };
   for (const key of ["hiddenSize", "intermediateSize", "layers", "heads", "ropeTheta", "ropeFactor"] as const)
