@@ -1,11 +1,11 @@
-/** @file A library in a folder of its own, and features whose vectors a test knows. */
+/** @file A library in a temporary folder, and an embedder with known vectors. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
 import { encodePng } from "../../src/image/save.ts";
 import { Random } from "../../src/random.ts";
-import type { Features, NewExample } from "../../src/retrieval/index.ts";
+import type { Embedder, NewExample } from "../../src/retrieval/index.ts";
 import { somePicture } from "../fixtures/xprompt/kit.ts";
 
 /** A folder that is removed after the file's tests. */
@@ -25,7 +25,7 @@ export const picture = (name: string): Promise<Buffer> => encodePng(somePicture(
 
 /** Texts by the words they hold: one axis for each of some words. Pictures all in one place. */
 const words = ["rain", "red", "ball", "remove", "add", "dark"];
-export const wordFeatures: Features = {
+export const wordEmbedder: Embedder = {
   space: "test-words",
   textWidth: words.length,
   imageWidth: 2,

@@ -1,4 +1,4 @@
-/** @file The queries of `eval photos`: photographs of a folder under a change, each with an example of another photograph. */
+/** @file The queries of `eval photos`: photographs under a change, each with an example of another photograph. */
 import type { Gathered, Photo } from "../../tasks/gathered/index.ts";
 import { Random } from "../../tasks/index.ts";
 import type { PhotoChange, PhotoPair } from "./photo-changes.ts";
@@ -13,15 +13,15 @@ export interface PhotoQuery {
 }
 
 export interface PhotoQueries {
-  /** Photographs that are large enough. */
+  /** Number of sufficiently large photographs. */
   readonly photographs: number;
-  /** Queries per change: the limit, or fewer where there are fewer photographs. */
+  /** Queries per change: the limit, or the number of photographs if that is smaller. */
   readonly count: number;
-  /** The same for the same seed, whatever the limit is. */
+  /** Deterministic from the seed, independent of the limit. */
   of(change: PhotoChange, index: number): PhotoQuery;
 }
 
-/** @throws XPromptError where there are fewer than two photographs of the size */
+/** @throws XPromptError when there are fewer than two photographs of the size */
 export function photoQueries(
   gathered: Gathered,
   { size, limit, seed }: { readonly size: number; readonly limit: number; readonly seed: number },
