@@ -159,7 +159,7 @@ describe("runTraining", () => {
     const interrupt = new AbortController();
     const first = toy({
       lossAt: (step) => {
-        if (step === 7 && how.includes("dies")) throw new Error("interrupted");
+        if (step === 7 && how.includes("killed")) throw new Error("interrupted");
         if (step === 7) interrupt.abort(new XPromptError("interrupted"));
         return 10 - step;
       },
