@@ -63,7 +63,12 @@ test.each([
   ["a suite without its data", ["eval", "lol", "--model", "tiny"], 2, "expected --data"],
   ["a limit of nothing", ["eval", "unseen", "--limit", "0"], 2, "--limit: expected a whole number from 1"],
   ["greedy and a temperature", ["eval", "unseen", "--greedy", "--temperature", "1"], 2, "got both"],
-  ["a comparison of another suite", ["eval", "seen", "--as", "full"], 2, "--as and --recipe only with unseen and compression"],
+  [
+    "a comparison of another suite",
+    ["eval", "seen", "--as", "full"],
+    2,
+    "--as and --recipe only with unseen and compression",
+  ],
   [
     "a comparison that the suite does not know",
     ["eval", "unseen", "--as", "sweep"],
