@@ -6,7 +6,7 @@ import type { Image } from "../image/index.ts";
 import { defaultWeights, ExampleLibrary, modelEmbedder, type Weights } from "../retrieval/index.ts";
 import { buildWith, type Resources } from "../runtime/resources.ts";
 import type { XPrompt } from "../xprompt/model.ts";
-import type { ExamplePair } from "./drawings.ts";
+import type { ExamplePair } from "./generations.ts";
 
 /** The query of a search for an example. */
 export interface ExampleQuery {

@@ -45,7 +45,7 @@ test("--expected is reported, and its pictures are cached separately from sample
   const expected = await json(...args, "--expected");
   expect(expected.settings).toEqual({ ...(sampled.settings as object), expected: true });
   expect(expected.command).toBe(`${sampled.command} --expected`);
-  const drawings = await Promise.all(
+  const generations = await Promise.all(
     (await readdir(join(folder, "expected", "drawings"))).map(async (key) => {
       const [path] = await readdir(join(folder, "expected", "drawings", key), { recursive: true }).then(
         (paths) => paths.filter((each) => each.endsWith(".png")).sort(),
@@ -53,8 +53,8 @@ test("--expected is reported, and its pictures are cached separately from sample
       return readFile(join(folder, "expected", "drawings", key, path!));
     }),
   );
-  expect(drawings).toHaveLength(2);
-  expect(drawings[0]).not.toEqual(drawings[1]);
+  expect(generations).toHaveLength(2);
+  expect(generations[0]).not.toEqual(generations[1]);
 });
 
 test.each([

@@ -9,7 +9,7 @@ export interface PhotoQuery {
   readonly example: PhotoPair;
   readonly input: PhotoPair["input"];
   readonly truth: PhotoPair["output"];
-  readonly drawingSeed: number;
+  readonly samplingSeed: number;
 }
 
 export interface PhotoQueries {
@@ -38,8 +38,8 @@ export function photoQueries(
       const other = stream("example").pick(usable.filter((photograph) => photograph !== query));
       const example = changer(squareOf(other, size), stream("example's places"));
       const { input, output } = changer(squareOf(query, size), stream("query's places"));
-      const drawingSeed = stream("drawing").integer(0, 2 ** 31 - 1);
-      return { example, input, truth: output, drawingSeed };
+      const samplingSeed = stream("drawing").integer(0, 2 ** 31 - 1);
+      return { example, input, truth: output, samplingSeed };
     },
   };
 }

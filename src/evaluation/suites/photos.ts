@@ -50,11 +50,11 @@ interface Measured {
 }
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
-  const { drawings, limit, seed, options } = context;
+  const { generations, limit, seed, options } = context;
   const size = options.size ?? DEFAULT_SIZE;
   const gathered = openHeldOut(options.pictures!);
   const queries = photoQueries(gathered, { size, limit, seed });
-  drawings.expect(photoChanges.length * queries.count * ways.length);
+  generations.expect(photoChanges.length * queries.count * ways.length);
   const measured: Measured[] = [];
   const rows: SheetRow[] = [];
   for (const change of photoChanges) {
@@ -118,16 +118,16 @@ const explanation =
 /** The pictures of one photograph under one change, by column, `size` × `size` pixels. */
 async function answer(
   change: PhotoChange,
-  { example, input, truth, drawingSeed }: PhotoQuery,
+  { example, input, truth, samplingSeed }: PhotoQuery,
   { size, index }: { readonly size: number; readonly index: number },
-  { model, drawings }: SuiteContext,
+  { model, generations }: SuiteContext,
 ): Promise<ReadonlyMap<Column, Image>> {
   const small = { input: fitted(example.input, model.size), output: fitted(example.output, model.size) };
   const answers = new Map<Column, Image>();
   for (const way of ways) {
-    const { image } = await drawings.draw({
+    const { image } = await generations.generate({
       id: `${size}/${change.name}/${way}-${numbered(index)}`,
-      seed: drawingSeed,
+      seed: samplingSeed,
       examples: [small],
       input: way === "fullSize" ? input : fitted(input, model.size),
       fullSize: way === "fullSize",
