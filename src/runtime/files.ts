@@ -22,6 +22,7 @@ import {
 import { dirname, join, resolve } from "node:path";
 import type { z } from "zod";
 import { messageOf, XPromptError } from "../errors.ts";
+import { plainError } from "../schema-words.ts";
 import { asideOf, recoverOnce, temporaryFor } from "./temporary.ts";
 
 /** The content of a file: all of it, or chunk by chunk so that it need not fit in memory. */
@@ -227,7 +228,7 @@ export async function readJson<S extends z.ZodType>(
 
 /** Parses a value from outside with `schema`. @throws XPromptError with the first mismatch */
 export function checkJson<S extends z.ZodType>(value: unknown, schema: S, doing: string): z.infer<S> {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, { error: plainError });
   if (parsed.success) return parsed.data;
   const { path: place, message } = parsed.error.issues[0]!;
   const at = place.length > 0 ? `${place.join(".")}: ` : "";

@@ -1,5 +1,6 @@
 /** @file Request bodies: reads them within limits, parses JSON or forms, and checks them. */
 import { z } from "zod";
+import { plainError } from "../schema-words.ts";
 import { Failure } from "./failure.ts";
 
 /** The most parts of a form. */
@@ -176,7 +177,7 @@ function innermost(issue: z.core.$ZodIssue): Pick<z.core.$ZodIssue, "path" | "me
 
 /** Checks a part of a request with `schema`. @throws Failure 400 naming the field */
 export function checked<S extends z.ZodType>(schema: S, value: unknown, doing: string): z.output<S> {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, { error: plainError });
   if (parsed.success) return parsed.data;
   const { path, message } = innermost(parsed.error.issues[0]!);
   const param = path.map(String).join(".");

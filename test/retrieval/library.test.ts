@@ -220,7 +220,9 @@ test("a picture that changed on the disk is never used", async () => {
     await writeFile(join(data, name), bytes);
   }
   const again = await ExampleLibrary.open(join(folder, "flipped"));
-  await expect(again.get(id)).rejects.toThrow("expected the pictures and the instruction that were added, got others: the library is damaged");
+  await expect(again.get(id)).rejects.toThrow(
+    "expected the pictures and the instruction that were added, got others: the library is damaged",
+  );
 });
 
 test("one writer at a time; one that is gone is no obstacle", async () => {

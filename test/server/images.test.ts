@@ -212,11 +212,16 @@ describe("generations", () => {
 describe("refusals name what is wrong", () => {
   const edit = (more: object) => post("/v1/images/edits", { images, examples, ...more });
   test.each([
-    ["n", /n: /, 400, { n: 11 }],
+    ["n", /n: expected at most 10, got 11/, 400, { n: 11 }],
     ["seed", /seed: /, 400, { seed: -1 }],
     ["size", /WIDTHxHEIGHT/, 400, { size: "big" }],
     ["size", /edges from 8/, 400, { size: "4x4" }],
-    ["images.0.image_url", /does not fetch URLs/, 400, { images: [{ image_url: "https://example.org/a.png" }] }],
+    [
+      "images.0.image_url",
+      /does not fetch URLs/,
+      400,
+      { images: [{ image_url: "https://example.org/a.png" }] },
+    ],
     ["image", /PNG, JPEG or WebP/, 400, { images: [{ image_url: "data:image/png;base64,AAAA" }] }],
     ["image", /example pairs followed by the picture/, 400, { images: [...images, ...images] }],
     ["prompt", /expected a prompt, examples or an xprompt/, 400, { examples: [] }],
