@@ -45,7 +45,7 @@ test("the checkpoints differ in type, layout, heads and files", async () => {
   ]);
 });
 
-test("continuations hold tokens that the reference's own forward pass would not give", () => {
+test("the reference's own forward pass would not give some tokens of the continuations", () => {
   const drawn = references.filter(({ greedy, masked }) => greedy.some((token) => masked.includes(token)));
   expect(drawn.map(({ folder }) => folder)).toEqual(["grouped", "single-head", "multi-query"]);
 });
@@ -81,14 +81,14 @@ describe.each(references)("checkpoint $folder", ({ folder, prompt, logits, half,
       expectClose(await read(), unpacked(half), { relative: 5e-3 });
     });
 
-  test("tokens of images are as free as others, where the reference masks them", async () => {
+  test("image tokens are not masked, unlike in the reference", async () => {
     expect(masked.length).toBeGreaterThan(1);
     const { data, shape } = await read();
     const last = data.subarray(data.length - shape[1]!);
     for (const id of masked) expect(Math.abs(last[id]!)).toBeLessThan(100);
   });
 
-  test("the likeliest continuation, with the cache", async () => {
+  test("the greedy continuation, with the cache", async () => {
     const cache = decoder.newCache(1);
     const made: number[] = [];
     for (let next: readonly number[] = prompt, at = 0; made.length < greedy.length; next = made.slice(-1)) {

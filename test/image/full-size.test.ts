@@ -48,12 +48,12 @@ function lifted(before: Image, after: Image): Image {
 const inDisc = (x: number, y: number) => Math.hypot(x - 0.6, (y - 0.4) * 0.6) < 0.12;
 const withDisc: Scene = (x, y) => (inDisc(x, y) ? [0.9, 0.1, 0.1] : scene(x, y));
 
-describe("a change drawn small, at full size", () => {
+describe("transfers a change from a small drawing to full size", () => {
   const before = render(scene);
   const changed = (change: (color: readonly number[], x: number, y: number) => readonly number[]): Image =>
     render((x, y) => change(scene(x, y), x, y) as [number, number, number]);
 
-  test("no change leaves every pixel as it was", () => {
+  test("no change leaves every pixel unchanged", () => {
     expect(toBytes(lifted(before, before))).toEqual(toBytes(before));
   });
 

@@ -52,7 +52,7 @@ async function lineOf(source: string | Uint8Array, name?: string): Promise<strin
   return message;
 }
 
-describe("what is read", () => {
+describe("supported formats", () => {
   test.each(["png", "webp"] as const)("%s without loss, from a file and from bytes", async (format) => {
     const bytes = await picture(12, 10, colourful).toFormat(format, { lossless: true }).toBuffer();
     const path = join(folder, `picture.${format}`);
@@ -224,7 +224,7 @@ describe("size", () => {
     expectClose(pixelOf(image, 15, 25), [0, 0, 255], 3);
   });
 
-  test("a size that is none is our own mistake, not the picture's", async () => {
+  test("an invalid size is a RangeError, not an error of the picture", async () => {
     for (const size of [0, -1, 1.5, Number.NaN]) {
       await expect(loadImage(await wide(), { size })).rejects.toThrow(RangeError);
     }
@@ -240,7 +240,7 @@ describe("size", () => {
   });
 });
 
-describe("what is refused, in one line", () => {
+describe("refusals, in one line", () => {
   test.each<[string, RegExp, () => Promise<Uint8Array>]>([
     ["an empty file", /got an empty file/, async () => new Uint8Array(0)],
     ["text", /expected a PNG, JPEG or WebP image, got something else/, async () => Buffer.from("hello")],

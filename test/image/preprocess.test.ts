@@ -71,7 +71,7 @@ describe("the references' grey levels", () => {
   });
 });
 
-test("a very long picture costs no more than what is kept of it", () => {
+test("a very long picture costs no more than its crop", () => {
   const planes = preprocess(createImage(8, 20_000, [0, 1, 1 / 255]));
   expect(planes.length).toBe(3 * 512 * 512);
   expect(planes[0]).toBe(-1);

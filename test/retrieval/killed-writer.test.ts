@@ -14,7 +14,7 @@ const features: Features = {
   image: async () => Float32Array.of(1, 0),
 };
 
-test("a writer that is killed at any moment loses nothing that it said was added", async () => {
+test("a writer killed at any moment loses no example that it reported as added", async () => {
   const place = join(await temporaryFolder(), "library");
   const said = new Set<string>();
   // Each time at another moment of an addition: so many milliseconds after something was reported.

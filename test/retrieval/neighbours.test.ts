@@ -19,7 +19,7 @@ const picturesOf = (id: string) => facts.find((each) => each.id === id)!.picture
 const settings = { library: place, space: features };
 const shape = { examples: 1, todos: 2, size: 8 };
 
-test("what is shown and asked for in a context say the same, and share no pictures", async () => {
+test("examples and queries of a context have similar instructions, and share no pictures", async () => {
   const source = await NeighbourSource.open(settings, { seed: 1, heldOut: 0, part: "train" });
   const anchors = [];
   for (let n = 0; n < facts.length; n++) {
@@ -53,7 +53,7 @@ test("an order that is a function of seed and number, new in every epoch", async
   expect(second.sort()).toEqual(first.sort());
 });
 
-test("what is kept out is never shown, and is asked for with examples of the rest", async () => {
+test("held-out pictures are never shown, and are queried with examples of the rest", async () => {
   const heldOut = 0.4;
   const out = (id: string) => isHeldOut(picturesOf(id), heldOut);
   expect(facts.some(({ id }) => out(id)) && facts.some(({ id }) => !out(id))).toBe(true);
@@ -67,7 +67,7 @@ test("what is kept out is never shown, and is asked for with examples of the res
   }
 });
 
-test("a library without a neighbour, and one without anything, are told", async () => {
+test("a library without a neighbour, and an empty one, are errors", async () => {
   const alone = join(folder, "alone");
   const single = await ExampleLibrary.open(alone, { create: true });
   const options = { seed: 1, heldOut: 0, part: "train" } as const;
@@ -79,7 +79,7 @@ test("a library without a neighbour, and one without anything, are told", async 
   await expect(source.context(0, shape)).rejects.toThrow("expected a neighbour for example");
 });
 
-test("a model's own vectors are made before training asks for them", async () => {
+test("missing vectors of a model are computed before training", async () => {
   vi.spyOn(process.stderr, "write").mockReturnValue(true);
   const model = join(folder, "tiny");
   await writeTinyModel(model);

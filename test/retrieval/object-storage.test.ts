@@ -33,7 +33,7 @@ test("a library on object storage is that of a folder, for readers and two write
   expect([...store.objects.keys()].every((key) => key.startsWith("bucket/library/"))).toBe(true);
 });
 
-test("storage that can not be reached is told in a line", async () => {
+test("unreachable storage is an error of one line", async () => {
   const away = { ...storageOptions, endpoint: "http://127.0.0.1:1", client_max_retries: "0" };
   const opening = ExampleLibrary.open(place, { storageOptions: { ...away, connect_timeout: "1s" } });
   await expect(opening).rejects.toThrow(/^using example library s3:.*got: [^\n]*\(check the path/);

@@ -45,7 +45,7 @@ describe("values", () => {
     expect(load(proto, body, ".")).toEqual(value);
   });
 
-  test("a list is one and the same wherever it is used", () => {
+  test("a shared list keeps its identity", () => {
     const [first, second] = load(proto, "(]q\x00h\x00K\x01at.") as PickleValue[][];
     expect(first).toBe(second);
     expect(first).toEqual([1]);
@@ -53,7 +53,7 @@ describe("values", () => {
 });
 
 describe("names that are not allowed", () => {
-  test("are placeholders, and so is what is made with them", () => {
+  test("are placeholders, and so are values made from them", () => {
     for (const body of [
       "cos\nsystem\n",
       "cos\nsystem\n\x8c\x02ls\x85R",
@@ -66,7 +66,7 @@ describe("names that are not allowed", () => {
       expect(load(proto, body, ".")).toEqual(new Opaque("os.system"));
   });
 
-  test("nor is a name that is no function called", () => {
+  test("an allowed name that is not a function is not called either", () => {
     expect(load(proto, "ctest\nname\n)R.")).toEqual(new Opaque("test.name"));
   });
 });

@@ -34,7 +34,7 @@ test("jobs beyond the number of threads wait for their turn", async () => {
   expect(await Promise.all(jobs)).toEqual(Array.from({ length: 5 }, () => ["hello", "echo"]));
 });
 
-test("closing ends the threads at work, and whoever waits gets an error", async () => {
+test("closing ends working threads, and waiting callers get an error", async () => {
   const pool = poolOf(1);
   const { answer, ended } = await hang(pool);
   await pool.close();
@@ -44,7 +44,7 @@ test("closing ends the threads at work, and whoever waits gets an error", async 
   await pool.close();
 });
 
-test("after a thread has failed, closing ends the others all the same", async () => {
+test("closing ends all threads, even after one has failed", async () => {
   const pool = poolOf(2);
   const { answer, ended } = await hang(pool);
   await expect(pool.run({ do: "exit" })).rejects.toThrow("exit code 7");

@@ -58,7 +58,7 @@ function form(fields: readonly (readonly [string, string | File])[]): RequestIni
 }
 
 describe("edits", () => {
-  test("picture i has seed + i, is what the library draws, and is the same when asked for alone", async () => {
+  test("picture i has seed + i, equals the library's result, and does not depend on the others", async () => {
     const { data, size } = await pictures(post("/v1/images/edits", { images, examples, n: 2, seed: 7 }));
     expect(data.map(({ seed }) => seed)).toEqual([7, 8]);
     expect(size).toBe("48x48");
@@ -124,7 +124,7 @@ describe("edits", () => {
     });
   });
 
-  test("draws at the model's size, or any other", async () => {
+  test("returns the model's size, or any other", async () => {
     const sizeOf = async (more: object) => {
       const { data, size } = await pictures(post("/v1/images/edits", { images, examples, seed: 1, ...more }));
       const { width, height } = await loadImage(Buffer.from(data[0]!.b64_json!, "base64"));
@@ -173,7 +173,7 @@ describe("edits", () => {
     for (const x of [28, 47]) expect(masked.data[at(x)]).toBe(original.data[at(x)]);
   });
 
-  test("the file says how it was made", async () => {
+  test("the file contains the settings", async () => {
     const { data } = await pictures(
       post("/v1/images/edits", { images, examples, seed: 7, prompt: "make it rain" }),
     );
@@ -182,7 +182,7 @@ describe("edits", () => {
 });
 
 describe("generations", () => {
-  test("draw from words", async () => {
+  test("work from an instruction", async () => {
     const { data, size } = await pictures(
       post("/v1/images/generations", { prompt: "add a green box", seed: 3 }),
     );
@@ -195,7 +195,7 @@ describe("generations", () => {
     expect(size).toBe("32x32");
   });
 
-  test("read OpenAI's other settings leniently", async () => {
+  test("accept OpenAI's other settings", async () => {
     const theirs = {
       model: "tiny",
       quality: "xhigh",
@@ -209,7 +209,7 @@ describe("generations", () => {
   });
 });
 
-describe("refusals name what is wrong", () => {
+describe("refusals name the problem", () => {
   const edit = (more: object) => post("/v1/images/edits", { images, examples, ...more });
   test.each([
     ["n", /n: expected at most 10, got 11/, 400, { n: 11 }],

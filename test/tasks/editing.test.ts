@@ -45,7 +45,7 @@ test("duplicate puts a second object like the first at one spot", () => {
   }
 });
 
-test("replaceObject puts the same object in the place of whatever stands there", () => {
+test("replaceObject replaces any object at a place by the same one", () => {
   for (const task of tasksOf("replaceObject", 6)) {
     const pairs = [0, 1, 2].map((scene) => pairOf(task, size, scene).scenes!);
     for (const { before, after } of pairs) {

@@ -157,7 +157,7 @@ describe("geometry", () => {
 describe("low-level", () => {
   const mean = ({ data }: Image) => data.reduce((sum, value) => sum + value, 0) / data.length;
 
-  test("downsample in blocks leaves one colour a block: the block's mean", () => {
+  test("downsample in blocks leaves one colour per block: the block's mean", () => {
     const task = tasksOf("downsample", 40).find(
       ({ parameters }) => parameters.look === "blocks" && parameters.pixels === 8,
     )!;

@@ -23,7 +23,7 @@ describe("a model", async () => {
   const input = somePicture("expected", model.size);
   const options = { input, instruction: "invert", seed: 3, temperature: 0.5 };
 
-  test("samples the same codes, and shows another picture", async () => {
+  test("samples the same codes, but shows another picture", async () => {
     const plain = await model.generate(options);
     const expected = await model.generate({ ...options, expected: true });
     expect(expected.codes).toEqual(plain.codes);

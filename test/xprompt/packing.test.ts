@@ -185,7 +185,7 @@ describe("one attention over packed rows", () => {
   });
 });
 
-test("the mask is the paper's: what a TODO part knows of an example went through XP", () => {
+test("the mask is the paper's: a TODO part sees an example only through XP", () => {
   const rows = rowsOf(packing, [0, 0, 0, 0]);
   const count = (a: (row: Row) => boolean, b: (row: Row) => boolean) =>
     rows.flatMap((row) => rows.filter((key) => a(row) && b(key) && sees(row, key))).length;
@@ -205,7 +205,7 @@ describe.each([
   ["queries that share keys", packing, { ...tiny, keyValueHeads: 2 }],
   ["the causal mask", { ...packing, mask: "causal" }, tiny],
 ] as const)("%s", (_name, p, config) => {
-  test("the same hidden states as dense attention over all rows", async () => {
+  test("gives the same hidden states as dense attention over all rows", async () => {
     const padding = [0, 2, 3, 0, 1, 4].slice(0, p.contexts * p.examples);
     const rows = rowsOf(p, padding);
     const ours = packed(p, config);
@@ -221,7 +221,7 @@ describe.each([
   });
 });
 
-describe("what a TODO part hears of its examples", () => {
+describe("the influence of examples on a TODO part", () => {
   const rows = rowsOf(packing, [0, 1, 2, 0]);
   const tokens = someTokens(rows.length);
   const ofTodo = indices(rows, ({ part }) => part === "todo");
@@ -246,7 +246,7 @@ describe("what a TODO part hears of its examples", () => {
   const isExample = ({ part, xp, place }: Row) => part === "example" && !xp && place >= 0;
   const everyTodo = packing.todos * packing.todoLength;
 
-  test("nothing in one layer, where XP has not read the example yet; all in two", () => {
+  test("none after one layer, when XP has not seen the example yet; all after two", () => {
     const other = replaced((row) => isExample(row) && row.context === 0);
     const single = { ...tiny, layers: 1 };
     expect(differing(todoStates(tokens, single), todoStates(other, single))).toEqual([0, 0]);
@@ -294,7 +294,7 @@ describe("what a TODO part hears of its examples", () => {
   });
 });
 
-test("causalBias: each row sees up to itself", () => {
+test("causalBias: each row sees itself and earlier rows", () => {
   expect([...causalBias(3)].map((value) => (value === 0 ? "see" : value))).toEqual([
     ...["see", HIDDEN, HIDDEN],
     ...["see", "see", HIDDEN],

@@ -104,7 +104,7 @@ describe("saved and loaded", () => {
           }
   });
 
-  test("the same examples give the same bytes, other ones others", async () => {
+  test("the same examples give the same bytes, and others give others", async () => {
     const bytes = await readFile(await saved(promptOf(3), "a.xprompt"));
     expect(await readFile(await saved(promptOf(3), "b.xprompt"))).toEqual(bytes);
     const again = await VisualPrompt.load(join(folder, "a.xprompt"));
@@ -166,8 +166,8 @@ describe("join", () => {
   });
 });
 
-describe("what is refused", () => {
-  test("what is missing, a folder, an empty file, a text", async () => {
+describe("refusals", () => {
+  test("a missing file, a folder, an empty file, a text", async () => {
     expect(await refusal(join(folder, "missing.xprompt"))).toMatch(/missing\.xprompt.*no such file/);
     expect(await refusal(folder)).toContain("expected a file");
     expect(await refusal(new Uint8Array())).toContain("cut off");
@@ -227,7 +227,7 @@ describe("what is refused", () => {
     }
   });
 
-  describe("headers that say what the file does not hold", () => {
+  describe("headers that do not match the content", () => {
     const { heads, length, width } = SIZES;
     const tensor = (name: string, change: Partial<TensorToWrite> = {}): TensorToWrite => ({
       name,

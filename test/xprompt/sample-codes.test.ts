@@ -167,7 +167,7 @@ describe("samples", () => {
       expect(await byDefinition(request({ sampling: free, guidance }), index)).toEqual(many[index]);
   });
 
-  test("each is the same with others of its request, and with other requests in the batch", async () => {
+  test("each is independent of the other samples and of other requests in the batch", async () => {
     const guided = { sampling: free, guidance: { image: 2, text: 3, examples: 4 } };
     const three = await codesOf({ ...guided, samples: 3 });
     expect(await codesOf(guided)).toEqual(three.slice(0, 1));
@@ -187,7 +187,7 @@ describe("samples", () => {
     expect(await Promise.all(joined)).toEqual(alone);
   });
 
-  test("the same seed gives the same, another seed another", async () => {
+  test("the same seed gives the same codes, another seed others", async () => {
     const codes = await codesOf({ sampling: free });
     expect(await codesOf({ sampling: free })).toEqual(codes);
     expect(await codesOf({ sampling: free, seed: 6 })).not.toEqual(codes);

@@ -34,7 +34,7 @@ function probabilities(logits: Float32Array, { temperature, topK, topP }: Sampli
 }
 
 describe("temperature 0", () => {
-  test("takes the largest logit, of equal ones the first, and draws nothing", () => {
+  test("takes the largest logit, the first of equal ones, and uses no randomness", () => {
     for (let trial = 0; trial < 200; trial++) {
       const random = Random.of("ties", trial);
       const logits = logitsOf(random, 7);
@@ -47,14 +47,14 @@ describe("temperature 0", () => {
     expect(untouched.uniform()).toBe(Random.of("untouched").uniform());
   });
 
-  test("is what low temperatures come to", () => {
+  test("is the limit of low temperatures", () => {
     const logits = Float32Array.of(-3, 2, 1.5, -1e30);
     for (let seed = 0; seed < 50; seed++)
       expect(sample(logits, { ...plain, temperature: 1e-3 }, Random.of(seed))).toBe(1);
   });
 });
 
-describe("what can be drawn", () => {
+describe("tokens that can be sampled", () => {
   const settings: Sampling[] = [
     plain,
     { ...plain, topK: 1 },

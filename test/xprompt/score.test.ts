@@ -41,7 +41,7 @@ const isClose = (actual: readonly number[], wanted: readonly number[]) => {
   for (const [i, value] of wanted.entries()) expect(actual[i]).toBeCloseTo(value, 2);
 };
 
-test("with an example, as the training graph has it; the codes differ in what they cost", async () => {
+test("with an example, the scores equal those of the training graph", async () => {
   const prompt = await model.compress([{ input: before!, output: after! }]);
   const nats = await model.score({ prompt, input: query!, output: truth! });
   isClose(nats, await expected(true, []));
@@ -55,7 +55,7 @@ test("without an example the empty one is seen, and the instruction is read", as
   isClose(await model.score({ input: query!, output: truth! }), await expected(false, []));
 });
 
-test("from words alone there is no picture to read", async () => {
+test("without an input picture, only the instruction is used", async () => {
   const nats = await model.score({ output: truth!, instruction: "make it rain" });
   expect(nats).toHaveLength(model.codesPerImage);
   expect(nats.every((each) => each > 0)).toBe(true);

@@ -75,7 +75,7 @@ describe("written and read", () => {
   const base = { name: "some/model", checksum: "0123abcd" };
   const path = () => join(folder, "written");
 
-  test.each(references)("$folder: the same again, under PEFT's names", async ({ folder: name }) => {
+  test.each(references)("$folder: a round trip keeps all, in PEFT's names", async ({ folder: name }) => {
     const original = await readAdapterFolder(join(fixtures, name));
     await writeAdapterFolder(path(), original, base);
     expect((await readdir(path())).sort()).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
@@ -158,7 +158,7 @@ describe("refused", () => {
     expect(message).toContain(says);
   });
 
-  test("a folder that is none, a file that is cut off, tensors of other layers", async () => {
+  test("another kind of folder, a file that is cut off, tensors of other layers", async () => {
     expect(await refusal(readAdapterFolder(folder))).toContain("adapter_config.json");
     const path = await changed({});
     const file = join(path, "adapter_model.safetensors");

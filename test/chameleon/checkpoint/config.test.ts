@@ -31,7 +31,7 @@ const fixture = (name: string) =>
   );
 
 describe("decoder", () => {
-  test("reads what transformers writes, the angles of version 5 among it", async () => {
+  test("reads the output of transformers, with rotary settings of version 5", async () => {
     expect(decoderFromJson(await fixture("plain"))).toEqual({
       vocabularySize: 64,
       hiddenSize: 32,
@@ -53,7 +53,7 @@ describe("decoder", () => {
     });
   });
 
-  test("fills in what older files leave out, and reads their angles", () => {
+  test("has defaults for fields that older files lack, and reads their rotary settings", () => {
     const { num_key_value_heads: _, ...rest } = published;
     expect(decoderOf(rest)).toMatchObject({
       keyValueHeads: 32,
@@ -65,7 +65,7 @@ describe("decoder", () => {
     expect(decoderOf({ ...published, rope_theta: 5e5, rope_parameters: null }).rope.theta).toBe(5e5);
   });
 
-  test("writes what it reads", () => {
+  test("a round trip keeps everything", () => {
     const config: DecoderConfig = {
       vocabularySize: 100,
       hiddenSize: 24,
@@ -116,7 +116,7 @@ describe("decoder", () => {
 });
 
 describe("image tokenizer", () => {
-  test("what Hugging Face leaves out is as published", () => {
+  test("defaults are the published values, which Hugging Face leaves out", () => {
     expect(vqganFromJson(vqConfigSchema.parse({ model_type: "chameleon_vqgan" }))).toEqual({
       resolution: 512,
       baseChannels: 128,
@@ -129,7 +129,7 @@ describe("image tokenizer", () => {
     });
   });
 
-  test("writes what it reads", () => {
+  test("a round trip keeps everything", () => {
     const config = {
       resolution: 24,
       baseChannels: 8,
@@ -168,7 +168,7 @@ describe("image tokenizer", () => {
   });
 });
 
-describe("what is null means what is left out", () => {
+describe("null means the same as a missing field", () => {
   const names = ["attention_bias", "mlp_bias", "tie_word_embeddings", "vq_config", "rope_scaling"];
 
   test.each(names)("%s", (name) => {

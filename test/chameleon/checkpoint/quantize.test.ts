@@ -66,7 +66,7 @@ describe.each(widths)("%i bits", (bits) => {
     [4, 70],
     [2, 24],
   ];
-  test.each(cases)("onnxruntime reads %i × %i as we do", async (rows, columns) => {
+  test.each(cases)("onnxruntime decodes %i × %i matrices as we do", async (rows, columns) => {
     const blocks = Math.ceil(columns / BLOCK_SIZE);
     const random = Random.of(2, "codes", bits, columns);
     // Every code there is, in no order, and scales of both signs.
@@ -76,7 +76,7 @@ describe.each(widths)("%i bits", (bits) => {
     expect(ours.map(plus0)).toEqual(await asOnnxruntimeReads({ codes, scales }, [rows, columns], bits));
   });
 
-  test("what is quantized is what onnxruntime gets, as near as the steps allow", async () => {
+  test("onnxruntime's values are within the quantization step of the original ones", async () => {
     const [rows, columns] = [6, 70];
     const values = normal("near", rows * columns);
     const quantized = quantizeRows(values, columns, bits);

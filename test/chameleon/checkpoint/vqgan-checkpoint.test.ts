@@ -139,7 +139,7 @@ test("weights in 16 bits have the same codebook as those in 32", async () => {
   }
 });
 
-test("without a decoder pictures can be read, and only they", async () => {
+test("without a decoder, pictures can be encoded but not decoded", async () => {
   const tokenizer = await open(chameleon);
   expect(tokenizer.canDecode).toBe(false);
   expect(rows(await tokenizer.encode(images))).toEqual(reference.meta.codes);
@@ -182,7 +182,7 @@ describe("refuses, before any weight is read,", () => {
     expect(await lineOf(await folderOf(config(change), () => {}))).toMatch(message);
   });
 
-  test("fields that change nothing are no trouble", async () => {
+  test("fields without effect are accepted", async () => {
     const more = {
       dropout: 0.5,
       initializer_range: 0.02,
@@ -219,7 +219,7 @@ describe("refuses, before any weight is read,", () => {
     expect(await lineOf(chameleon, { imageTokenizer: folder })).toMatch(/expected resolution 16 .*, got 8/);
   });
 
-  test("a place without a decoder, one that is not there, and a file that is cut off", async () => {
+  test("a place without a decoder, a missing one, and a file that is cut off", async () => {
     const without = await writeFolder(join(root, "without"), chameleonConfig, await chameleonWeights());
     expect(await lineOf(chameleon, { imageTokenizer: without })).toMatch(
       /without: expected a decoder, got none/,

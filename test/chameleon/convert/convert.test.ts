@@ -115,7 +115,7 @@ describe.each(formats)("%s", (format) => {
     await after.close();
   });
 
-  test("it is a model that draws", async () => {
+  test("the result is a model that generates", async () => {
     const model = await XPrompt.load(output, { threads: 1 });
     const { codes } = await model.generate({ instruction: "make it rain", seed: 1 });
     expect(codes[0]).toHaveLength(16);
@@ -174,12 +174,12 @@ describe("inputs", () => {
     await after.close();
   });
 
-  test("with threads the same file as without", async () => {
+  test("threads do not change the file", async () => {
     const [alone, helped] = [await convert("big"), await convert("big", { threads: 2 })];
     expect(helped.sha256).toBe(alone.sha256);
   });
 
-  test("what is quantized already can be copied, but not quantized again", async () => {
+  test("quantized weights can be copied, but not quantized again", async () => {
     const quantized = fresh();
     const { sha256, parameters } = await convert("tiny", { output: quantized });
     for (const format of ["int4", "int8", "float16"] as const)
@@ -424,7 +424,7 @@ describe("interrupted", () => {
     return { notes, from: progress[0]! };
   }
 
-  test("goes on where it stopped, to the same file", async () => {
+  test("continues where it stopped, with the same result", async () => {
     const output = fresh();
     await interrupt(output);
     const { notes, from } = await finish(output);
@@ -440,7 +440,7 @@ describe("interrupted", () => {
     await finish(output);
   });
 
-  test("what the disk lost is found when the file is read back, and made again", async () => {
+  test("data lost by the disk is detected by reading the file back, and written again", async () => {
     const output = fresh();
     const place = await interrupt(output);
     const file = await open(weightsFile(join(place, "folder")), "r+");

@@ -23,7 +23,7 @@ async function queue(admission: Admission, needs: readonly BatchNeed[]) {
 /** Everything that can go on without anybody leaving has gone on. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-test("who does not fit waits, and nobody overtakes", async () => {
+test("a request that does not fit waits, and none overtakes it", async () => {
   const admission = new Admission(tiny, { maxRows: 3, maxBytes: 1e9 });
   const [a, b, c, d] = [need(2), need(2), need(1), need(3)];
   const { admitted } = await queue(admission, [a, b, c, d]);

@@ -119,7 +119,7 @@ describe.each(reference.decoders)("checkpoint $folder, against the reference", (
   });
 });
 
-test("more tokens than one run reads: the same logits as in short stretches", async () => {
+test("prefill in several chunks gives the same logits as in short pieces", async () => {
   const config = { ...tiny, keyValueHeads: 2, maxPositions: 600 };
   const weights = randomWeights(decoderParameters(config));
   const decoder = await Decoder.create(config, weights, { threads: 1 });
@@ -190,7 +190,7 @@ describe.each([4, 8] as const)("a folder of weights in %i bits", (bits) => {
     rmSync(folder, { recursive: true });
   });
 
-  test("runs from its files, as near to the same weights in float32 as rounding to 8 bits leaves it", async () => {
+  test("runs from its files, and equals the same weights in float32 up to rounding to 8 bits", async () => {
     const tokens = Array.from({ length: 12 }, (_, i) => (5 * i + 2) % config.vocabularySize);
     const [computed, expected] = [await decoder.logits(tokens), await dequantized.logits(tokens)];
     expectClose(vector(computed), vector(expected), { relative: 0.03 });
@@ -201,7 +201,7 @@ describe.each([4, 8] as const)("a folder of weights in %i bits", (bits) => {
     expectClose(vector(last), vector(computed.slice(-config.vocabularySize)), { relative: 0.01 });
   });
 
-  test("weights of another type are refused in a line", async () => {
+  test("weights of another type are refused in one line", async () => {
     const wrong = new Map([...(await readInitializers(folder, undefined, true)), ...weights]);
     await expect(Decoder.create(config, wrong)).rejects.toThrow(
       "loading a model: weight model.embed_tokens.weight: expected float16 [29, 48], got float32 [29, 48]",

@@ -43,7 +43,7 @@ describe("planes", () => {
     expect([...planes.slice(12)]).toEqual(Array(12).fill(1));
   });
 
-  test("and back, without what lies outside", () => {
+  test("and back, clipped to the valid range", () => {
     expect(fromPlanes(toPlanes([image, image]), 2)).toEqual([image, image]);
     const [outside] = fromPlanes(Float32Array.of(-3, 3, 0, 0, 1.01, -1.01, 0, 0, 0, 0, 0, 0), 2);
     expect([...outside!.data]).toEqual([0, 1, 0.5, 1, 0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]);
@@ -70,7 +70,7 @@ describe("ImageTokenizer", () => {
     expect(await tokenizer.decode([])).toEqual([]);
   });
 
-  test("takes planes as they are, and one picture alone", async () => {
+  test("accepts planes unchanged, and a single picture", async () => {
     const planes = toPlanes([images[1]!]);
     expect([...(await tokenizer.encodeImage(planes))]).toEqual(codes[1]);
     expect((await tokenizer.encode([images[0]!, planes])).map((row) => [...row])).toEqual(codes);

@@ -33,7 +33,7 @@ function fnv1a(ids: readonly number[]): number {
   return digest;
 }
 
-describe("Python's tokenizers reads thousands of lines of many scripts the same", () => {
+describe("encodes thousands of lines in many scripts like Python's tokenizers", () => {
   const nano = readFileSync(new URL("../../../models/nano/tokenizer.json", import.meta.url));
 
   test("with the nano that is shipped", () => {
@@ -56,7 +56,7 @@ describe("Python's tokenizers reads thousands of lines of many scripts the same"
   });
 });
 
-describe("any text comes back as it was", () => {
+describe("decoding restores any text", () => {
   const ranges: [first: number, last: number][] = [
     [0x00, 0x7f],
     [0x80, 0x7ff],
@@ -192,7 +192,7 @@ describe("loading", () => {
     await expect(TextTokenizer.load(path)).rejects.toThrow(message);
   });
 
-  test("refuses a pipe, which nobody may ever write to", async () => {
+  test("refuses a pipe, which would block", async () => {
     const path = join(folder, "pipe.json");
     execFileSync("mkfifo", [path]);
     await expect(TextTokenizer.load(path)).rejects.toThrow(
@@ -200,7 +200,7 @@ describe("loading", () => {
     );
   });
 
-  test("knows what the file says, however it is set, and refuses another", async () => {
+  test("has a checksum of the file's content, whatever its formatting, and refuses another", async () => {
     const { checksum } = tokenizer;
     expect(checksum).toMatch(/^[0-9a-f]{64}$/);
     const path = written("indented.json", JSON.stringify(file, null, 2));
@@ -218,7 +218,7 @@ describe("loading", () => {
 });
 
 /** Each was given to Python's tokenizers 0.23.1, which refuses it or gives other ids for common text. */
-describe("refuses what Python's tokenizers refuses or reads otherwise", () => {
+describe("refuses files that Python's tokenizers refuses or interprets differently", () => {
   const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
   const cut = (...pretokenizers: object[]) => ({ pre_tokenizer: { type: "Sequence", pretokenizers } });
   const split = { type: "Split", pattern: { String: " " }, behavior: "Isolated", invert: false };
@@ -257,7 +257,7 @@ describe("refuses what Python's tokenizers refuses or reads otherwise", () => {
     expect(() => new TextTokenizer({ ...file, ...change })).toThrow(message);
   });
 
-  test("a sequence in a sequence is no trouble", () => {
+  test("accepts a sequence in a sequence", () => {
     const nested = new TextTokenizer({
       ...file,
       ...cut({ type: "Sequence", pretokenizers: [split] }, bytes),

@@ -50,7 +50,7 @@ test("a vocabulary of our own is laid out in Chameleon's order", () => {
   ]);
 });
 
-test("the ids of a trained tokenizer are read back", () => {
+test("the ids of a trained tokenizer are recovered", () => {
   const vocabulary = new Vocabulary(trainBpe(["red red"], { merges: 5, imageCodes: 16, xpTokens: 4 }));
   expect(vocabulary).toMatchObject({ bos: 0, pad: 1, eos: 2, endImage: 20, beginImage: 21, sep: 22 });
   expect(vocabulary.xp).toEqual([24, 25, 26, 27]);
@@ -111,7 +111,7 @@ describe("a broken vocabulary is refused by name", () => {
   });
 });
 
-test("control names are told from text", () => {
+test("control names are distinguished from text", () => {
   for (const name of [
     "<s>",
     "</s>",

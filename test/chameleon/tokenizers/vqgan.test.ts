@@ -60,7 +60,7 @@ describe("against the reference", () => {
   });
 });
 
-test("with tiles, each is read as a picture of its own, and its codes take its place", async () => {
+test("each tile is encoded like a separate picture, and its codes take its place", async () => {
   const tile = 8;
   const graph = new Graph();
   const whole = graph.input("pictures", "float32", ["n", 3, 16, 16]);

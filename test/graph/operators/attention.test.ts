@@ -36,7 +36,7 @@ describe("attention", () => {
     });
   });
 
-  test("with hidden keys: what is hidden neither counts nor gets a gradient", async () => {
+  test("masked keys neither count nor get a gradient", async () => {
     const [see, hide] = [0, -1e9];
     const values = [see, hide, hide, see, see, hide, see, see, see];
     await checkGradient(({ queries, keys, values, bias }) => attention(queries, keys, values, bias), {
@@ -122,7 +122,7 @@ describe("attentionToPast", () => {
     expectClose((await evaluate({ computed }, feeds)).computed, expected!);
   });
 
-  test("refuses groups that are not whole, and a bias of another length", () => {
+  test("refuses incomplete groups, and a bias of another length", () => {
     const graph = new Graph();
     const lengths = graph.input("lengths", "int64", [2]);
     const { queries, past, now, bias } = leaves(graph, 4, "time", "past");
