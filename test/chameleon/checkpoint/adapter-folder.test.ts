@@ -93,7 +93,7 @@ describe("written and read", () => {
     expect(json).toMatchObject({ base_model_name_or_path: "some/model", task_type: "CAUSAL_LM" });
   });
 
-  test("the checksum is of weights and settings", async () => {
+  test("the checksum depends on weights and settings", async () => {
     const original = await readAdapterFolder(join(fixtures, "lora"));
     const checksums = [original.checksum];
     const variants = [

@@ -237,6 +237,6 @@ test("a file whose data were overwritten is refused by its checksum", async () =
   bytes.fill(0, 20_000, 21_000);
   await writeFile(damaged, bytes);
   expect(await lineOf(chameleon, { imageTokenizer: damaged })).toMatch(
-    /data\/\d+": its checksum .* is damaged/,
+    /data\/\d+": expected the recorded checksum.* is damaged/,
   );
 });
