@@ -1,4 +1,7 @@
-/** @file Checkpoints of several sizes, types and layouts against Hugging Face; see test/fixtures/chameleon/parity.py. */
+/**
+ * @file Checkpoints of several sizes, types and layouts, compared with Hugging Face; see
+ * test/fixtures/chameleon/parity.py.
+ */
 import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Decoder } from "../../src/chameleon/model/decoder.ts";
@@ -6,17 +9,17 @@ import { openWeights } from "../../src/runtime/weights.ts";
 import { folderOf, loadDecoder } from "../fixtures/chameleon/kit.ts";
 import { array, expectClose, type NdArray } from "../graph/kit.ts";
 
-/** What transformers makes of a checkpoint; logits are float32 in base64. */
+/** Results of transformers for a checkpoint; logits are float32 in base64. */
 interface Reference {
   readonly folder: string;
   readonly prompt: readonly number[];
   /** `[prompt, vocabulary]`, in float32 */
   readonly logits: string;
-  /** The same in float16, where the weights are stored so. */
+  /** The same in float16, if the weights are stored so. */
   readonly half?: string;
   /** Ids that the reference never gives. */
   readonly masked: readonly number[];
-  /** The likeliest tokens after the prompt. */
+  /** The greedy continuation. */
   readonly greedy: readonly number[];
 }
 
@@ -63,7 +66,7 @@ describe.each(references)("checkpoint $folder", ({ folder, prompt, logits, half,
     const values = Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i));
     return array([prompt.length, values.length / prompt.length], values);
   };
-  /** Logits of every token of the prompt, read one by one. */
+  /** Logits after every token of the prompt, computed token by token. */
   const read = async (): Promise<NdArray> => {
     const cache = decoder.newCache(1);
     const rows: number[] = [];

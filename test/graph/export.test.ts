@@ -35,7 +35,7 @@ const WIDTH = 8;
 const HEADS = 2;
 const VOCABULARY = 11;
 
-/** A small decoder with a cache; ids, positions and past keys of any batch and length, unless told otherwise. */
+/** A small decoder with a cache; ids, positions and past keys have any batch size and length by default. */
 function decoder(graph: Graph, time: Dim = "time", past: Dim = "past") {
   const ids = graph.input("ids", "int64", ["batch", time]);
   const positions = graph.input("positions", "int64", ["batch", time]);

@@ -65,7 +65,7 @@ describe("gradients", () => {
   test("include only what the targets need", () => {
     const graph = new Graph();
     const [mask, x] = [input(graph, "mask", "time", 3), input(graph, "x", 2, 3)];
-    // A slice of a symbolic axis has no gradient; none is asked for here.
+    // A slice of a symbolic axis has no gradient; none is requested here.
     const loss = total([multiply(slice(mask, 0, 0, 2), x)]);
     expect(gradients(loss, [x])).toHaveLength(1);
     expect(() => gradients(loss, [mask])).toThrow("gradient of slice: expected known dimensions, got [time]");

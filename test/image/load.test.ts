@@ -24,7 +24,7 @@ function picture(width: number, height: number, colour: (x: number, y: number) =
 }
 
 const flat = (colour: Pixel) => picture(16, 12, () => colour);
-/** One colour in 16 bits, of which 257 make one of 8. */
+/** One colour in 16 bits; 257 steps are one step of 8 bits. */
 const deep = (colour: Pixel) =>
   sharp(
     Uint16Array.from({ length: 16 * 12 * 3 }, (_, i) => colour[i % 3]! * 257),
@@ -71,7 +71,7 @@ describe("supported formats", () => {
     expectClose(pixelOf(await loadImage(path), 3, 3), [10, 200, 90], 2);
   });
 
-  // Where the pixel that is shown at (x, y) is stored, in a stored picture of w × h (EXIF 2.3, 4.6.4, Orientation).
+  // Position in the stored picture of size w × h of the pixel shown at (x, y) (EXIF 2.3, 4.6.4, Orientation).
   const stored: Record<number, (x: number, y: number, w: number, h: number) => [number, number]> = {
     1: (x, y) => [x, y],
     2: (x, y, w) => [w - 1 - x, y],
@@ -163,7 +163,7 @@ describe("supported formats", () => {
 });
 
 describe("size", () => {
-  // Three upright stripes of 20 × 20: red, green, blue; and the same lying.
+  // Three vertical stripes of 20 × 20: red, green, blue; and the same stripes horizontally.
   const stripe = (i: number): Pixel =>
     [
       [255, 0, 0],

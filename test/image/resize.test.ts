@@ -15,7 +15,7 @@ function grey(...rows: number[][]): Image {
   return { width: rows[0]!.length, height: rows.length, data };
 }
 
-/** The values of the red channel, row by row, to 6 digits. */
+/** The values of the red channel, row by row, rounded to 6 digits. */
 function reds({ width, height, data }: Image): number[][] {
   return Array.from({ length: height }, (_, y) =>
     Array.from({ length: width }, (_, x) => Number(data[(y * width + x) * 3]!.toFixed(6))),

@@ -31,7 +31,7 @@ function noise(width: number, height: number): Image {
   return image;
 }
 
-/** A PNG of these chunks, for reading texts from. */
+/** A PNG with these chunks. */
 const made = (...chunks: Buffer[]) =>
   Buffer.concat([pngSignature, makeHeader(8, 8), ...chunks, makeChunk("IEND", Buffer.alloc(0))]);
 

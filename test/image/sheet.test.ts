@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { drawText, textWidth, wrapText } from "../../src/image/draw.ts";
 import { contactSheet, createImage, type Image, toBytes } from "../../src/image/index.ts";
 
-/** Text as rows of "#" and " ", as it is drawn at scale 1. */
+/** Text at scale 1 as rows of "#" and " ". */
 function drawn(text: string): string[] {
   const canvas = createImage(textWidth(text, 1), 9);
   drawText(canvas, text, 0, 0, { colour: [1, 1, 1], scale: 1 });
@@ -17,7 +17,7 @@ function pixelOf(image: Image, x: number, y: number): number[] {
   return [...toBytes(image).subarray((y * image.width + x) * 3, (y * image.width + x) * 3 + 3)];
 }
 
-/** How many pixels have exactly this colour. */
+/** Number of pixels with exactly this colour. */
 function count(image: Image, colour: readonly number[]): number {
   const bytes = toBytes(image);
   let found = 0;

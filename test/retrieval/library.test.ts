@@ -246,7 +246,7 @@ test("pictures of tens of megapixels are added; larger ones are refused by their
   const create = { width: 7900, height: 7900, channels: 3, background: "#123456" } as const;
   const large = await sharp({ create }).png({ compressionLevel: 1 }).toBuffer();
   expect(await library.add([{ input: large, output: large }], features)).toMatchObject({ added: 1 });
-  // The header of a lossless WebP of 16,000 × 16,000 pixels, and nothing else.
+  // The header of a lossless WebP of 16,000 × 16,000 pixels, without data.
   const header = Buffer.from("RIFF\x1c\0\0\0WEBPVP8L\x10\0\0\0\x2f\0\0\0\0", "latin1");
   header.writeUInt32LE(15_999 | (15_999 << 14), 21);
   const claimed = Buffer.concat([header, Buffer.alloc(11)]);

@@ -1,4 +1,4 @@
-/** @file Contexts of a library: what is asked for, and its nearest neighbours as what is shown. */
+/** @file Training contexts from a library: queries, and their nearest neighbours as examples. */
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import { ExampleLibrary, isLibrary, NeighbourSource, prepareNeighbours } from "../../src/retrieval/index.ts";
@@ -12,7 +12,7 @@ const kinds = ["remove the rain", "add a ball", "make it dark"];
 const library = await ExampleLibrary.open(place, { create: true });
 for (const [k, instruction] of kinds.entries())
   for (let i = 0; i < 4; i++) await library.add([await example(`${k} ${i}`, instruction)], features);
-// One pair in other words: never shown with itself.
+// The same pictures with another instruction: never shown with each other.
 await library.add([{ ...(await example("0 0", kinds[0]!)), instruction: "remove rain" }], features);
 const facts = await library.list();
 const picturesOf = (id: string) => facts.find((each) => each.id === id)!.pictures;

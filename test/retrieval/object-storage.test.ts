@@ -18,7 +18,7 @@ test("a library on object storage is that of a folder, for readers and two write
   expect(await first.add(examples.slice(0, 1), features)).toMatchObject({ added: 1 });
   const second = await ExampleLibrary.open(place, { create: true, storageOptions });
   expect(await second.add(examples, features)).toMatchObject({ added: 1, known: 1 });
-  // No lock keeps two writers apart here: the first finds out that there is more than it knew.
+  // No lock excludes a second writer here: the first one notices the additions of the other.
   expect(await first.add(examples, features)).toMatchObject({ added: 0, known: 2 });
 
   const reader = await ExampleLibrary.open(place, { storageOptions });

@@ -45,7 +45,7 @@ const exists = (file: string) =>
     () => false,
   );
 
-/** What an operation throws: it must be one line for the user. */
+/** The message of the error, which must be one line. */
 async function lineOf(work: Promise<unknown>): Promise<string> {
   const error = await work.then(
     () => undefined,
@@ -225,11 +225,11 @@ describe("several files", () => {
 });
 
 describe("after a kill", () => {
-  /** The part of a temporary's name that says where its process runs. */
+  /** The host part of a temporary's name. */
   const host = /@([0-9a-f]{8})\./.exec(temporaryFor("x"))![1]!;
   const elsewhere = host === "00000000" ? "11111111" : "00000000";
 
-  /** The id of a process that is gone. */
+  /** The id of a process that has ended. */
   async function deadPid(): Promise<number> {
     const child = spawn(process.execPath, ["--version"], { stdio: "ignore" });
     await once(child, "exit");

@@ -1,4 +1,4 @@
-/** @file How much memory there is, as Linux tells it, and what is refused for lack of it. */
+/** @file Available memory as reported by Linux, and refusals for lack of it. */
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -15,7 +15,7 @@ afterEach(async () => {
   await rm(root, { recursive: true });
 });
 
-/** A machine with 1,000,000 kB available, and what else the files say. */
+/** A machine with 1,000,000 kB available, and other files. */
 async function machine(files: Readonly<Record<string, string | number>> = {}): Promise<number> {
   const all = {
     "proc/meminfo":

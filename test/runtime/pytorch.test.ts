@@ -1,4 +1,4 @@
-/** @file PyTorch's checkpoints against PyTorch; see test/fixtures/pytorch/make.py. */
+/** @file Reading checkpoints, compared with PyTorch; see test/fixtures/pytorch/make.py. */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

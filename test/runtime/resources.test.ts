@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { buildWith, Resources, workWith } from "../../src/runtime/resources.ts";
 
-/** Resources that say when they are released. */
+/** Resources that record their release. */
 function said() {
   const released: string[] = [];
   const open = (name: string, failure?: Error) => ({

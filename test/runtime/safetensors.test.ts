@@ -239,7 +239,7 @@ describe("broken files", () => {
       /expected a dtype of .*, got nothing/,
       () => withHeader({ a: { shape: [2], data_offsets: [0, 8] } }),
     ],
-    ["a shape that is no array", /expected a shape/, () => withHeader({ a: f32(0, 8, 2) })],
+    ["a shape that is not an array", /expected a shape/, () => withHeader({ a: f32(0, 8, 2) })],
     ["a fractional shape", /expected a shape/, () => withHeader({ a: f32(0, 8, [0.5, 4]) })],
     ["a negative shape", /expected a shape/, () => withHeader({ a: f32(0, 8, [-1, -2]) })],
     ["a shape of text", /expected a shape/, () => withHeader({ a: f32(0, 8, ["2"]) })],
@@ -259,7 +259,7 @@ describe("broken files", () => {
       () => withHeader({ a: f32(0, 8, [3]) }),
     ],
     ["negative offsets", /expected data_offsets/, () => withHeader({ a: f32(-8, 0) })],
-    ["offsets the wrong way round", /expected data_offsets/, () => withHeader({ a: f32(8, 0, [2]) })],
+    ["offsets in the wrong order", /expected data_offsets/, () => withHeader({ a: f32(8, 0, [2]) })],
     [
       "three offsets",
       /expected data_offsets/,
@@ -271,7 +271,7 @@ describe("broken files", () => {
       () => withHeader({ a: { ...f32(0, 8), data_offsets: [0.5, 8.5] } }),
     ],
     ["overlapping tensors", /tensor "b": .*overlap/, () => withHeader({ a: f32(0, 8), b: f32(4, 8) })],
-    ["tensors at one place", /overlap/, () => withHeader({ a: f32(0, 8), b: f32(0, 8) })],
+    ["overlapping tensors", /overlap/, () => withHeader({ a: f32(0, 8), b: f32(0, 8) })],
     ["a gap", /tensor "b": .*a gap/, () => withHeader({ a: f32(0, 4), b: f32(8, 12) }, 12)],
     ["a gap at the start", /tensor "a": .*a gap/, () => withHeader({ a: f32(4, 8) })],
     ["a truncated file", /the file is cut off/, () => withHeader({ a: f32(0, 8) }, 7)],
@@ -335,6 +335,6 @@ describe("broken files", () => {
       }
     }
     expect(outcomes.refused).toBeGreaterThan(300);
-    expect(outcomes.read).toBeGreaterThan(5); // a flip in a name or in the metadata is not detectable
+    expect(outcomes.read).toBeGreaterThan(5); // a flip in a name or in the metadata cannot be detected
   });
 });

@@ -19,7 +19,7 @@ const module = new URL(
 
 const poolOf = (threads: number) => new ThreadPool<Job, unknown>(module, threads, { workerData: "hello" });
 
-/** A thread at work on a job without end, and the event of its end. */
+/** A thread with an endless job, and the event of its end. */
 async function hang(pool: ThreadPool<Job, unknown>) {
   const { port1, port2 } = new MessageChannel();
   const answer = pool.run({ do: "hang", port: port2 }, [port2 as unknown as ArrayBuffer]);

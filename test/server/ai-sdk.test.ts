@@ -1,4 +1,4 @@
-/** @file The provider for the Vercel AI SDK that the package ships. */
+/** @file The package's provider for the Vercel AI SDK. */
 import { APICallError } from "@ai-sdk/provider";
 import { generateImage } from "ai";
 import { expect, test } from "vitest";
@@ -15,7 +15,7 @@ const examples = [{ input: dataUrl(before), output: dataUrl(after) }];
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
 const pixelsOf = async (bytes: Uint8Array) => hex((await loadBytes(bytes)).data);
 
-/** What the library draws. */
+/** The library's result. */
 async function drawn(seed: number) {
   const {
     images: [image],

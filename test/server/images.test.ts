@@ -1,4 +1,4 @@
-/** @file Pictures over HTTP: the same as the library draws, in every format and shape; what is wrong is named. */
+/** @file Pictures over HTTP: the same results as the library's, in every format and shape; errors name the problem. */
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { encodePng, loadBytes, loadImage, toBytes } from "../../src/image/index.ts";
@@ -38,7 +38,7 @@ const [before, after, query] = [
   await file(somePicture("query", 48)),
 ];
 
-/** What the library draws for the request that the tests make. */
+/** The library's result for the request of the tests. */
 async function drawn(seed: number) {
   const {
     images: [image],
@@ -101,7 +101,7 @@ describe("edits", () => {
     const { usage, timings, settings } = await pictures(
       post("/v1/images/edits", { images, examples, seed: 1 }),
     );
-    // 3 XP tokens, 16 codes of the picture, and 16 codes that are drawn.
+    // 3 XP tokens, 16 codes of the picture, and 16 generated codes.
     expect(usage.output_tokens).toBe(16);
     expect(usage.input_tokens_details.image_tokens).toBe(3 + 16);
     expect(usage.total_tokens).toBe(usage.input_tokens + usage.output_tokens);
@@ -147,7 +147,7 @@ describe("edits", () => {
   });
 
   test("changes only where the mask is transparent", async () => {
-    // Black, transparent in its left half.
+    // Black, with a transparent left half.
     const pixels = Uint8Array.from({ length: 48 * 48 * 4 }, (_, i) =>
       i % 4 === 3 && (i >> 2) % 48 >= 24 ? 255 : 0,
     );

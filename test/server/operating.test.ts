@@ -1,4 +1,4 @@
-/** @file For those who operate the server: keys, origins, health, counts, the gallery, training runs, the document. */
+/** @file Operating the server: keys, origins, health, metrics, the gallery, training runs, the OpenAPI document. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
@@ -47,7 +47,7 @@ describe("keys", () => {
   });
 });
 
-/** A request whose headers `fetch` does not let one set. */
+/** Sends headers that `fetch` does not allow. */
 const statusWith = (headers: Record<string, string>) =>
   new Promise<number>((resolve, reject) => {
     request(`${url}/v1/models`, { headers }, (response) => {

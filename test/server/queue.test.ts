@@ -1,4 +1,4 @@
-/** @file Places in the queue: bounded, shared, freed when a client leaves, and given up when the server ends. */
+/** @file The queue: bounded and shared places, freed when a client disconnects or the server shuts down. */
 import { request } from "node:http";
 import { describe, expect, test } from "vitest";
 import { Queue } from "../../src/server/queue.ts";
@@ -43,7 +43,7 @@ test("one client cannot take all places", async () => {
   expect((await first).status).toBe(200);
 });
 
-/** Posts on a connection of its own, which `leave` cuts. */
+/** Posts on a separate connection, which `leave` closes. */
 function postAndLeave(url: string, more: object = {}) {
   const asked = request(`${url}/v1/images/generations`, {
     method: "POST",
@@ -63,7 +63,7 @@ describe("a client that disconnects", () => {
     await until(() => services.queue.sizes.running === 0);
     const next = post("/v1/images/generations", body);
     await begun(2);
-    release(); // of the one that left: nobody waits for it
+    release(); // the request of the disconnected client
     release();
     expect((await next).status).toBe(200);
     expect(lines.filter(({ level }) => level === "error")).toEqual([]);

@@ -1,4 +1,4 @@
-/** @file Server-sent events: the shapes that OpenAI documents, and rows of the picture while it is drawn. */
+/** @file Server-sent events: OpenAI's documented formats, and rows of the picture during generation. */
 import { expect, test } from "vitest";
 import { loadImage } from "../../src/image/index.ts";
 import { isWanted } from "../../src/server/stream.ts";

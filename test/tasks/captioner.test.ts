@@ -1,4 +1,4 @@
-/** @file The captioner against a server on this machine that speaks OpenAI's protocol, and misbehaves when told to. */
+/** @file The captioner with a local server that speaks OpenAI's protocol, and misbehaves on request. */
 import { getEventListeners } from "node:events";
 import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -33,17 +33,17 @@ interface Question {
     readonly response_format: { type: string; json_schema: { schema: Record<string, unknown> } };
   };
 }
-/** A body that is no answer of the protocol. */
+/** A response body that does not follow the protocol. */
 interface Page {
   readonly type: string;
   readonly body: string;
   readonly status?: number;
   readonly location?: string;
-  /** Whether the end never comes. */
+  /** Whether the response never ends. */
   readonly isEndless?: boolean;
 }
 type Said = number | string | Page;
-/** What the server says to its nth question: a status, the text of an answer, or something else altogether. */
+/** The server's response to its nth question: a status, the text of an answer, or something else. */
 type Reply = (n: number, question: Question) => Said | Promise<Said>;
 
 let folder: string;
@@ -56,7 +56,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Starts a server; what it was asked comes in `questions`. */
+/** Starts a server; its requests are collected in `questions`. */
 async function serve(reply: Reply): Promise<{ options: CaptionerOptions; questions: Question[] }> {
   const questions: Question[] = [];
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
@@ -168,7 +168,7 @@ describe("asking", () => {
     const waiting: (() => void)[] = [];
     const { options } = await serve(async () => {
       most = Math.max(most, ++open);
-      // Answers wait until three questions are there, and a little longer for a fourth that must not come.
+      // Answers wait for three questions, and a little longer for a fourth, which must not come.
       await new Promise<void>((resolve) => {
         if (waiting.push(resolve) === 3)
           setTimeout(() => {

@@ -10,7 +10,7 @@ import { largestDifference, object, sceneOf } from "./kit.ts";
 const size = 64;
 const { height, pitch, focal } = sceneOf([]).camera;
 
-/** A world point in camera axes: right, up, forward. */
+/** A world point in camera coordinates: right, up, forward. */
 const toCamera = (x: number, y: number, z: number) => ({
   right: x,
   up: (y - height) * Math.cos(pitch) + z * Math.sin(pitch),

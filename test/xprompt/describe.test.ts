@@ -1,4 +1,4 @@
-/** @file What describe says, against the logits that training computes for the same example and words. */
+/** @file Descriptions, compared with the logits of the training graph for the same example and words. */
 import { afterAll, describe, expect, test } from "vitest";
 import { readWeights } from "../../src/chameleon/checkpoint/folder.ts";
 import { UsageError } from "../../src/errors.ts";
@@ -29,7 +29,7 @@ describe("describe", () => {
     const { input, output } = pair("a");
     const [before, after] = await tokenizers.image.encode([input, output]);
     const example = { input: before!, output: after!, instruction: [] };
-    // The words so far give the next one, as the training graph sees them.
+    // The training graph predicts each token from the words so far.
     const words: number[] = [];
     for (let done = false; !done && words.length < MOST_WORDS; ) {
       const context = { examples: [example], todos: [{ instruction: [], target: { words } }] };

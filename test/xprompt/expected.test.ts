@@ -7,7 +7,7 @@ import { somePicture } from "../fixtures/xprompt/kit.ts";
 test("the mean of the codes' vectors under the softmax of the logits", () => {
   const expected = new ExpectedVectors(Float32Array.of(1, 0, 0, 1, 4, 4), 3, 2);
   expected.set(1, Float32Array.of(Math.log(1), Math.log(2), Math.log(1)));
-  // (1·(1, 0) + 2·(0, 1) + 1·(4, 4)) / 4; nothing is known of the first place.
+  // (1·(1, 0) + 2·(0, 1) + 1·(4, 4)) / 4; the first place has no value yet.
   expect([...expected.vectors]).toEqual([0, 0, 1.25, 1.5]);
 });
 

@@ -1,4 +1,4 @@
-/** @file `xprompt init`, as a function and as a process: what is new in the folder, and that nothing else is. */
+/** @file `xprompt init`, as a function and as a process: the changes in the folder, and no others. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ import { image, somePicture } from "../fixtures/xprompt/kit.ts";
 
 const tokenizer = trainBpe(["remove the red ball"], { merges: 8, imageCodes: 32, xpTokens: 0, minCount: 1 });
 const { vocabulary } = new TextTokenizer(tokenizer);
-/** The embedding has rows that no token uses. */
+/** The embedding has unused rows. */
 const ROWS = vocabulary.size + 2;
 const WIDTH = tiny.hiddenSize;
 
@@ -72,7 +72,7 @@ const options = (change: Partial<InitializeOptions> = {}): InitializeOptions => 
   ...change,
 });
 
-/** A table of a folder, by row. */
+/** A table of a folder, as rows. */
 async function table(name: string, tensor: string): Promise<Float32Array[]> {
   const file = await SafetensorsFile.open(at(name, "model.safetensors"));
   try {
@@ -85,7 +85,7 @@ async function table(name: string, tensor: string): Promise<Float32Array[]> {
   }
 }
 
-/** Mean and deviation of a column. */
+/** Mean and standard deviation of a column. */
 function statistics(rows: readonly Float32Array[], column: number): [mean: number, deviation: number] {
   const values = rows.map((row) => row[column]!);
   const mean = values.reduce((sum, x) => sum + x) / values.length;

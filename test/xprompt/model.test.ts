@@ -1,4 +1,6 @@
-/** @file The model as its users see it: with a tiny one whose random weights make everything matter, and the shipped one. */
+/**
+ * @file The public model class, with a tiny model with random weights, for which every input matters, and with nano.
+ */
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -42,7 +44,7 @@ const pairs: Example[] = [1, 2, 3].map((i) => ({
 }));
 const input = somePicture("query");
 
-/** What compress or generate rejects with: our error, in one line. */
+/** The message of an expected error, which must be one line. */
 async function refusal(work: Promise<unknown>, kind: typeof XPromptError = XPromptError): Promise<string> {
   const error = await work.then(
     () => undefined,
@@ -54,7 +56,7 @@ async function refusal(work: Promise<unknown>, kind: typeof XPromptError = XProm
   return (error as XPromptError).message;
 }
 
-/** Like the options, but as JavaScript may give them. */
+/** Options with invalid types, as JavaScript allows. */
 const wrong = (options: Record<string, unknown>) => options as GenerateOptions;
 
 const codesOf = async (options: GenerateOptions) => (await model.generate(options)).codes;
@@ -281,7 +283,7 @@ describe("conditions", () => {
     const unread = [0, 1, 2].map((pictures) => model.unreadTokens(long, pictures as 0 | 1 | 2));
     expect(unread[1]).toBeGreaterThan(0);
     expect(unread[2]).toBe(unread[1]);
-    // Without a picture there is room for as many words more.
+    // Without a picture, text may use its space.
     expect(unread[1]! - unread[0]!).toBe(ROWS ** 2 + 2);
     const request = { input, seed: 2 };
     expect(await codesOf({ ...request, instruction: long })).toEqual(
@@ -576,7 +578,7 @@ describe("prompts", () => {
       { ...block, layers: [...layers, layers[0]!] },
       { ...block, heads: 2 },
       { ...block, length: 2 },
-      { ...block, length: 2, layers: shorter }, // two slots, whole
+      { ...block, length: 2, layers: shorter }, // two complete slots
       { ...block, layers: layers.map(({ keys, values }) => ({ keys, values: cut(values) })) },
     ])
       await refusal(model.generate({ prompt: VisualPrompt.of(model.fingerprint, [odd]) }));
@@ -631,7 +633,9 @@ describe("loading", () => {
       path,
       text.replace(/IMGIMG[AB]Z/g, (name) => names[name]!),
     );
-    await expect(XPrompt.load(copy)).rejects.toThrow(/tokenizer\.json: expected the checksum in config\.json.*damaged/);
+    await expect(XPrompt.load(copy)).rejects.toThrow(
+      /tokenizer\.json: expected the checksum in config\.json.*damaged/,
+    );
     const { tokenizer_sha256, ...config } = JSON.parse(await readFile(join(copy, "config.json"), "utf8"));
     expect(tokenizer_sha256).toMatch(/^[0-9a-f]{64}$/);
     await writeFile(join(copy, "config.json"), JSON.stringify(config));
@@ -663,7 +667,7 @@ describe("loading", () => {
       await cp(join(folder, "tiny"), copy, { recursive: true });
     });
 
-    /** Puts other bytes in a file of the model for as long as `check` takes. */
+    /** Replaces a file of the model by other bytes while `check` runs. */
     async function damaged(name: string, bytes: string | Uint8Array, check: () => Promise<void>) {
       const whole = await readFile(place(name));
       await writeFile(place(name), bytes);
@@ -717,7 +721,7 @@ describe("loading", () => {
           await damaged(name, flipped, async () => {
             const loaded = await load().catch((error: unknown) => error);
             if (!(loaded instanceof XPrompt)) return void expect(loaded).toBeInstanceOf(XPromptError);
-            // Some bits only name another angle or another letter: such a model works, and has its own fingerprint.
+            // Some bits only change a frequency or a letter: such a model works, and has its own fingerprint.
             await loaded.generate({ input, seed: 1 });
             await loaded.release();
           });

@@ -1,6 +1,6 @@
 /**
- * @file The packed layout against the paper's mask, written down once more here: one predicate over pairs of rows, and
- * one dense attention over all of them.
+ * @file The packed layout, compared with the paper's mask, defined independently here: one predicate over pairs of
+ * rows, and one dense attention over all of them.
  */
 import { describe, expect, test } from "vitest";
 import type { DecoderConfig } from "../../src/chameleon/checkpoint/config.ts";
@@ -40,18 +40,18 @@ const packing: Packing = {
   mask: "xprompt",
 };
 
-/** A row of the packed batch, by what it is for. */
+/** A row of the packed batch, with its role. */
 interface Row {
   readonly context: number;
   readonly part: "example" | "todo";
-  /** Which example or TODO part of the context. */
+  /** Index of the example or TODO part in its context. */
   readonly index: number;
-  /** Place in its sequence, padding not counted; negative for the padding before an example. */
+  /** Position in its sequence without padding; negative for the padding before an example. */
   readonly place: number;
   readonly xp: boolean;
 }
 
-/** The rows in order. `padding[e]` is the padding before each example of the batch. */
+/** The rows in order. `padding[e]` is the length of the padding before example e of the batch. */
 function rowsOf(p: Packing, padding: readonly number[]): Row[] {
   const rows: Row[] = [];
   for (let context = 0; context < p.contexts; context++)
@@ -68,8 +68,8 @@ function rowsOf(p: Packing, padding: readonly number[]): Row[] {
 }
 
 /**
- * The paper's mask: causal in each part, and a TODO part sees the XP blocks of its own context's examples; with the
- * causal mask, all of them.
+ * The paper's mask: causal in each part, and a TODO part sees the XP blocks of its context's examples; with the causal
+ * mask, the whole examples.
  */
 function sees(row: Row, key: Row, mask: ExampleMask = "xprompt"): boolean {
   if (row.context !== key.context || key.place < 0) return false;
@@ -80,7 +80,7 @@ function sees(row: Row, key: Row, mask: ExampleMask = "xprompt"): boolean {
 const positionOf = ({ part, place }: Row): number =>
   (part === "todo" ? TODO_POSITION : 0) + Math.max(place, 0);
 
-/** What the packed attention is fed with besides tokens. */
+/** Inputs of the packed attention besides tokens. */
 function layoutFeeds(p: Packing, rows: readonly Row[]): Record<string, NdArray> {
   const [examples, todos] = [rows.slice(0, exampleRows(p)), rows.slice(exampleRows(p))];
   const [exampleCount, todoCount] = [p.contexts * p.examples, p.contexts * p.todos];
@@ -199,10 +199,10 @@ test("the mask is the paper's: a TODO part sees an example only through XP", () 
 });
 
 describe.each([
-  ["two examples a context", packing, tiny],
+  ["two examples per context", packing, tiny],
   ["one example, three TODO parts", { ...packing, examples: 1, todos: 3 }, tiny],
   ["three examples, one TODO part", { ...packing, examples: 3, todos: 1 }, tiny],
-  ["queries that share keys", packing, { ...tiny, keyValueHeads: 2 }],
+  ["grouped queries", packing, { ...tiny, keyValueHeads: 2 }],
   ["the causal mask", { ...packing, mask: "causal" }, tiny],
 ] as const)("%s", (_name, p, config) => {
   test("gives the same hidden states as dense attention over all rows", async () => {

@@ -1,6 +1,6 @@
 /**
- * @file Sampling codes with a tiny decoder of random weights, against the definition: each code from the logits that every
- * condition gives when it is read from its beginning, mixed as the guidance says.
+ * @file Sampling codes with a tiny decoder of random weights, compared with the definition: each code follows from the
+ * logits of every condition, computed from the beginning, mixed by the guidance.
  */
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { DecoderConfig } from "../../src/chameleon/checkpoint/config.ts";
@@ -74,7 +74,7 @@ const codesOf = async (changes: Partial<SampleRequest> = {}, by = decoder, batch
   return codes;
 };
 
-/** The logits of the next code when everything before it is read anew. */
+/** The logits of the next code, recomputed from the beginning. */
 async function nextLogits(
   seen: readonly CacheBlock[],
   { input, instruction }: EncodedQuery,
@@ -95,7 +95,7 @@ async function nextLogits(
   return picture(Array.from({ length: 6 }, (_, code) => code)).map((token) => logits[token]!);
 }
 
-/** All codes by the definition, for one sample. */
+/** All codes of one sample by the definition. */
 async function byDefinition({ blocks, query, guidance, sampling, seed }: SampleRequest, index = 0) {
   const random = Random.of(seed, "sample", index);
   const { input, instruction } = query;
@@ -203,7 +203,7 @@ describe("samples", () => {
     const sampling = { ...free, temperature: 100 };
     const codes = (await codesOf({ samples: 40, sampling })).flat();
     expect(codes).toHaveLength(40 * CODES);
-    // Text and control tokens, 300 of them, would come first.
+    // 300 text and control tokens would be more likely.
     expect([...new Set(codes)].sort()).toEqual([0, 1, 2, 3, 4, 5]);
   });
 });

@@ -1,4 +1,4 @@
-/** @file What a picture scores, against the logits that training computes for the same request and picture. */
+/** @file Scores of pictures, compared with the logits of the training graph for the same request and picture. */
 import { afterAll, expect, test } from "vitest";
 import { readWeights } from "../../src/chameleon/checkpoint/folder.ts";
 import { packBatch } from "../../src/training/transformer/data.ts";
@@ -13,7 +13,7 @@ afterAll(close);
 
 const [before, after, query, truth] = ["before", "after", "query", "truth"].map((name) => somePicture(name));
 
-/** −log p of the truth's codes by the training graph, whose softmax is over the image tokens alone. */
+/** −log p of the truth's codes by the training graph, with a softmax over the image tokens only. */
 async function expected(shown: boolean, instruction: readonly number[]): Promise<number[]> {
   const { vocabulary } = tokenizers.text;
   const { xprompt, decoder } = model.config;

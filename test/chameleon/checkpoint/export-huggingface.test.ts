@@ -1,4 +1,4 @@
-/** @file Exports against what transformers makes of them; see test/fixtures/export/check.py. */
+/** @file Exports, compared with the results of transformers; see test/fixtures/export/check.py. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,9 +13,9 @@ import { type Answers, ask } from "../../fixtures/export/kit.ts";
 import { somePicture, writeTinyModel } from "../../fixtures/xprompt/kit.ts";
 import { array, expectClose } from "../../graph/kit.ts";
 
-/** What transformers answers. */
+/** Results of transformers. */
 interface Reference {
-  /** Checksum of the export that it was given. */
+  /** Checksum of the export. */
   readonly weights_sha256: string;
   readonly tokens: number[];
   /** float32 `[tokens, vocabulary]` in base64. */
@@ -152,7 +152,7 @@ test("an export is still a model of ours, with the same results", async () => {
   }
   const [own, again] = drawn as [(typeof drawn)[number], (typeof drawn)[number]];
   expect(again.codes).toEqual(own.codes);
-  // As far as float32 goes: another width may add up in another order.
+  // Up to float32 rounding: another width may sum in another order.
   const differences = Array.from(own.pixels, (x, i) => Math.abs(x - again.pixels[i]!));
   expect(Math.max(...differences)).toBeLessThan(2e-5);
 });

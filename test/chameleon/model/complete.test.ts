@@ -1,4 +1,4 @@
-/** @file Completing prompts with a plain checkpoint, beside Hugging Face's implementation of the same one. */
+/** @file Completing prompts with a plain checkpoint, compared with Hugging Face's implementation. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -88,7 +88,7 @@ describe("the same weights", () => {
   test.each<[string, FolderOptions]>([
     ["float16", { dtype: "F16" }],
     ["bfloat16 in three shards", { dtype: "BF16", shards: 3 }],
-    ["float32 without the decoder of pictures", { withoutDecoder: true }],
+    ["float32 without the picture decoder", { withoutDecoder: true }],
   ])("as %s draw the same", async (_what, made) => {
     const other = await Chameleon.load(await folderOf(made), options);
     try {
@@ -191,7 +191,7 @@ describe("samples", () => {
     expect(parts).toHaveLength(1);
     expect(seen).toHaveLength(16);
     expect(seen[0]).toBe("2/18: 1");
-    // The end of the picture is no choice.
+    // The token at the end of the picture has no alternative.
     expect(seen.at(-1)).toBe("18/18: 16");
   });
 
@@ -224,7 +224,7 @@ test("tokens are copied only when the parts are requested", async () => {
   const seen: { readonly tokens: number; parts(): (string | Int32Array)[][] }[] = [];
   const request: CompleteOptions = { prompt: ["a red"], mode: "image", seed: 3 };
   await model.complete({ ...request, onProgress: (progress) => void seen.push(progress) });
-  // What a progress shows stays what it was, however late it is asked.
+  // The parts of a progress report do not change later.
   const lengths = seen.map(({ parts }) => (parts()[0]![0] as Int32Array).length);
   expect(lengths).toEqual(Array.from({ length: 16 }, (_, i) => i + 1));
 });

@@ -1,4 +1,4 @@
-/** @file Decoding with the cache: against Hugging Face's logits, and against what the packed training graph computes. */
+/** @file Decoding with the cache, compared with Hugging Face's logits and with the packed training graph. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -40,7 +40,7 @@ const logitsAt = ({ shape: [, width], data }: NdArray, row: number): NdArray =>
 const vector = (values: Float32Array): NdArray => array([values.length], values);
 const CLOSE = { relative: 2e-5 };
 
-/** The tokens of a span from one place to another. */
+/** A part of a span. */
 const part = ({ tokens, positions }: TokenSpan, from: number, to?: number): TokenSpan => ({
   tokens: tokens.slice(from, to),
   positions: positions.slice(from, to),
@@ -93,7 +93,7 @@ describe.each(reference.decoders)("checkpoint $folder, against the reference", (
     const [sequence] = sequences;
     const expected = unpack(sequence!.logits);
     const shared = decoder.newCache(2);
-    // Row 0 is at the beginning of the sequence while row 1 is near the end; both begin in caches of their own.
+    // Row 0 starts at the beginning of the sequence, row 1 near the end; both come from separate caches.
     const lengths = [3, sequence!.tokens.length - 10];
     for (const [row, length] of lengths.entries()) {
       const own = decoder.newCache(1);
@@ -155,7 +155,7 @@ describe.each([4, 8] as const)("a folder of weights in %i bits", (bits) => {
   };
   const { quantization: _, ...plain } = config;
   const weights = randomWeights(decoderParameters(plain));
-  /** The quantized weights as float32 again. */
+  /** The quantized weights, dequantized to float32. */
   const exact = new Map<string, Initializer>();
   const folder = mkdtempSync(join(tmpdir(), "quantized-"));
   let decoder: Decoder;
@@ -214,8 +214,8 @@ test("cacheBytes: keys and values of all layers in float32", () => {
 });
 
 describe.each([
-  ["keys for every query", {}],
-  ["queries that share keys, norms after", { keyValueHeads: 2, swinNorm: true }],
+  ["one key per query", {}],
+  ["grouped queries, norms after the sub-layers", { keyValueHeads: 2, swinNorm: true }],
   ["given pictures with bidirectional attention, both ways", {}],
 ] as const)("%s: decoding is what was trained", (name, change) => {
   const tokenizers = tinyTokenizers();

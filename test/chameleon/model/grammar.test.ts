@@ -1,4 +1,4 @@
-/** @file What the grammar lets through, whatever the model: random choices in every mode, read back by hand. */
+/** @file The grammar without a model: random allowed tokens in every mode, parsed independently. */
 import { describe, expect, test } from "vitest";
 import {
   Grammar,
@@ -21,13 +21,13 @@ const layouts = {
 const textIds = new Set(textTokens);
 const codeOf = new Map(Array.from(imageTokens, (id, code) => [id, code]));
 
-/** Draws among what is allowed until nothing is. */
+/** Samples allowed tokens up to the end. */
 function walk(grammar: Grammar, random: Random): number[] {
   const tokens: number[] = [];
   for (let state = grammar.start; ; ) {
     const allowed = grammar.allowed(state);
     if (allowed.length === 0) return tokens;
-    // Pictures and ends are rare among the words: take them more often than chance would.
+    // Picture and end tokens are rare among the text tokens, so they are preferred.
     const special = [...allowed].filter((id) => !textIds.has(id));
     const token =
       special.length > 0 && random.chance(0.15) ? random.pick(special) : random.pick([...allowed]);
@@ -36,7 +36,10 @@ function walk(grammar: Grammar, random: Random): number[] {
   }
 }
 
-/** What tokens say, by the layouts' definition and nothing of the grammar: T for text, P for a picture, E for an end. */
+/**
+ * The content of tokens by the definition of the layouts, without the grammar: T for text, P for a picture, E for an
+ * end.
+ */
 function shapeOf(tokens: readonly number[], layout: PictureLayout): string {
   let shape = "";
   for (let i = 0; i < tokens.length; ) {
@@ -82,7 +85,7 @@ describe.each(Object.entries(layouts))("%s pictures", (_name, layout) => {
       ends += shape.endsWith("E") ? 1 : 0;
       full += tokens.length === maxTokens ? 1 : 0;
     }
-    // The walks must come to all of it, or they show nothing.
+    // The samples must cover all cases, or the test shows nothing.
     expect(pictures > 50).toBe(mode !== "text");
     expect(ends > 50).toBe(mode !== "image");
     expect(full).toBeGreaterThan(5);

@@ -23,7 +23,7 @@ const tokenizer = new ImageTokenizer(vqganFromJson(vqConfigSchema.parse(expected
 afterAll(() => tokenizer.release());
 
 const codes = [expected.codes.slice(0, 16), expected.codes.slice(16)];
-/** The reference's pictures, red, green and blue of each pixel together, in [0, 1]. */
+/** The reference's pictures, interleaved RGB in [0, 1]. */
 const images: Image[] = [0, 1].map((n) => ({
   width: 16,
   height: 16,
@@ -101,7 +101,7 @@ describe("ImageTokenizer", () => {
 });
 
 describe("memory", () => {
-  /** 512 × 512 pixels take 50 MB inside of this network. */
+  /** For 512 × 512 pixels this network needs 50 MB. */
   const config = { ...image, resolution: 512 };
   const weights = randomWeights(imageTokenizerParameters(config));
 

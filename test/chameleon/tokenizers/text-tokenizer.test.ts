@@ -12,7 +12,7 @@ import { XPromptError } from "../../../src/errors.ts";
 import { Random } from "../../../src/random.ts";
 import { sha256 } from "../../../src/runtime/files.ts";
 
-/** What `test/fixtures/tokenizer/make.py` writes: of each tokenizer digests (uint32 in base64) and every fortieth ids. */
+/** Output of `test/fixtures/tokenizer/make.py`: digests per tokenizer (uint32 in base64) and every fortieth id list. */
 interface CrossCheck {
   nano_sha256: string;
   lines: string[];
@@ -217,7 +217,7 @@ describe("loading", () => {
   });
 });
 
-/** Each was given to Python's tokenizers 0.23.1, which refuses it or gives other ids for common text. */
+/** Python's tokenizers 0.23.1 refuses each of these, or gives other ids for common text. */
 describe("refuses files that Python's tokenizers refuses or interprets differently", () => {
   const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
   const cut = (...pretokenizers: object[]) => ({ pre_tokenizer: { type: "Sequence", pretokenizers } });
@@ -230,8 +230,12 @@ describe("refuses files that Python's tokenizers refuses or interprets different
     ["merges in two ways", model({ merges: [...file.model.merges, "t h"] }), /model\.merges.*all as/],
     ["a prefix inside of words", model({ continuing_subword_prefix: "##" }), /continuing_subword_prefix/],
     ["a suffix at their ends", model({ end_of_word_suffix: "x" }), /end_of_word_suffix/],
-    ["merges left out by chance", model({ dropout: 0.5 }), /dropout/],
-    ["a replacement of nothing", { normalizer: { type: "Replace", content: "" } }, /normalizer\.pattern/],
+    ["random dropout of merges", model({ dropout: 0.5 }), /dropout/],
+    [
+      "a replacement without a pattern",
+      { normalizer: { type: "Replace", content: "" } },
+      /normalizer\.pattern/,
+    ],
     [
       "a replacement with a group",
       { normalizer: { type: "Replace", pattern: { String: " " }, content: "$&" } },
@@ -243,10 +247,10 @@ describe("refuses files that Python's tokenizers refuses or interprets different
       /"Precompiled"/,
     ],
     ["lower case", { normalizer: { type: "Lowercase" } }, /"Lowercase"/],
-    ["a cut at nothing", cut(anything, bytes), /pretokenizers\.0\.pattern/],
-    ["a cut that removes", cut({ ...split, behavior: "Removed" }, bytes), /pretokenizers\.0\.behavior/],
-    ["a cut before", cut({ ...split, behavior: "MergedWithNext" }, bytes), /pretokenizers\.0\.behavior/],
-    ["a cut around", cut({ ...split, invert: true }, bytes), /pretokenizers\.0\.invert/],
+    ["a split without a pattern", cut(anything, bytes), /pretokenizers\.0\.pattern/],
+    ["a split that removes", cut({ ...split, behavior: "Removed" }, bytes), /pretokenizers\.0\.behavior/],
+    ["a split before", cut({ ...split, behavior: "MergedWithNext" }, bytes), /pretokenizers\.0\.behavior/],
+    ["an inverted split", cut({ ...split, invert: true }, bytes), /pretokenizers\.0\.invert/],
     ["no bytes", { pre_tokenizer: null }, /pre_tokenizer: expected .*ByteLevel/],
     ["no bytes at the end", cut(bytes, { type: "Digits", individual_digits: true }), /ByteLevel as the last/],
     ["an empty sequence", cut(), /ByteLevel as the last/],

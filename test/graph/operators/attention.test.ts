@@ -95,10 +95,10 @@ describe("attentionToPast", () => {
   };
 
   test.each([
-    ["keys for every query", 6, 1, 5],
-    ["keys for every query", 6, 3, 2],
-    ["queries that share keys", 2, 1, 5],
-    ["queries that share keys", 3, 4, 3],
+    ["one key per query", 6, 1, 5],
+    ["one key per query", 6, 3, 2],
+    ["grouped queries", 2, 1, 5],
+    ["grouped queries", 3, 4, 3],
     ["one key for all", 1, 2, 1],
   ])("%s (%i), %i new, %i past: is attention to all of them", async (_name, shared, time, past) => {
     const graph = new Graph();

@@ -126,7 +126,7 @@ describe("the held-out part", () => {
   it("that is too small is an error that names the part and its setting, even with broken files", async () => {
     const path = await writeFiles({ ...manyPairs(2), "00.after.png": "broken" });
     for (const part of ["train", "heldOut"] as const) {
-      // No part of two pairs has two whole ones.
+      // Neither part of two pairs has two usable ones.
       const parts = openPairs({ path, heldOut: 0.5, part });
       const failed = parts.then((source) => source.context(0, { examples: 1, todos: 1, size }));
       await expect(failed).rejects.toThrow(
