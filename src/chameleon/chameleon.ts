@@ -160,8 +160,8 @@ export class Chameleon {
     const text = await loadTextTokenizer(folder, json);
     checkSize(folder, decoderFromJson(json));
     const image = await openImageTokenizer(folder, options);
-    const told = { ...chameleonConfigFromJson(json), image: image.config };
-    const config = { ...told, pictures: options.pictures ?? told.pictures };
+    const stored = { ...chameleonConfigFromJson(json), image: image.config };
+    const config = { ...stored, pictures: options.pictures ?? stored.pictures };
     await requireMemoryFor(folder, config);
     const ofDecoder = await readInitializers(
       folder,
@@ -321,7 +321,7 @@ export class Chameleon {
   }
 
   /** The most tokens that can be generated after a prompt of this length. */
-  private budget(mode: Mode, promptLength: number, asked: number | undefined): number {
+  private budget(mode: Mode, promptLength: number, requested: number | undefined): number {
     const { maxPositions } = this.config.decoder;
     const room = maxPositions - promptLength;
     const least = mode === "image" ? this.tokensPerImage : 1;
@@ -329,13 +329,13 @@ export class Chameleon {
       throw new XPromptError(
         `completing: expected a prompt of at most ${maxPositions - least} tokens, got ${promptLength} (shorten it, or use fewer pictures)`,
       );
-    if (asked !== undefined && asked > room)
+    if (requested !== undefined && requested > room)
       throw new XPromptError(
-        `completing: maxTokens: expected at most ${room}, the rest of ${maxPositions} positions, got ${asked} (use a lower value)`,
+        `completing: maxTokens: expected at most ${room}, the rest of ${maxPositions} positions, got ${requested} (use a lower value)`,
       );
     const picture = this.tokensPerImage;
     const defaults = { text: TEXT_TOKENS, image: picture, interleaved: TEXT_TOKENS + picture };
-    return asked ?? Math.min(room, defaults[mode]);
+    return requested ?? Math.min(room, defaults[mode]);
   }
 
   private read(grammar: Grammar, tokens: readonly number[]): (string | Int32Array)[] {

@@ -24,7 +24,7 @@ test("the image embedder are transformers', but for the rounding of the scaled p
   expectNear(await clip.image(join(fixtures, "preprocess", "photo.jpg")), reference.image, 2);
 });
 
-test("other weights are another space; what does not belong together is refused", async () => {
+test("other weights are another space; files that do not match are refused", async () => {
   const folder = await temporaryFolder();
   await cp(model, folder, { recursive: true });
   const config = JSON.parse(await readFile(join(model, "config.json"), "utf8"));

@@ -24,7 +24,7 @@ async function filled(name: string): Promise<ExampleLibrary> {
   return library;
 }
 
-test("what was added is there, byte by byte, for whoever opens the library", async () => {
+test("added examples are available, byte by byte, to all readers", async () => {
   const library = await filled("kept");
   const again = await ExampleLibrary.open(join(folder, "kept"));
   expect(await again.count()).toBe(3);
@@ -37,7 +37,7 @@ test("what was added is there, byte by byte, for whoever opens the library", asy
   expect(await library.kinds()).toEqual({ spaces: ["test-words"], models: [] });
 });
 
-test("the same pair is added once, the same pictures with other words twice", async () => {
+test("the same pair is added once, the same pictures with another instruction twice", async () => {
   const library = await filled("once");
   const other = { ...examples[0]!, instruction: "derain" };
   const result = await library.add([examples[0]!, examples[2]!, other, other], embedder);
@@ -77,7 +77,7 @@ test("full-text search finds words that the embedder do not know", async () => {
   );
 });
 
-test("full-text search knows the words of everything that was added, the rarest first", async () => {
+test("full-text search covers the words of all examples, rare words first", async () => {
   const library = await ExampleLibrary.open(join(folder, "many words"), { create: true });
   const byWords = { text: 0, image: 0, words: 1 };
   const shapes = ["cube", "cone", "sphere", "capsule"];
@@ -96,7 +96,7 @@ test("full-text search knows the words of everything that was added, the rarest 
   }
 });
 
-test("a mix is the weighted mean of its parts, and finds what any part finds", async () => {
+test("a mix is the weighted mean of its parts, and finds all that they find", async () => {
   const library = await filled("mix");
   const vectors = { text: await embedder.text("red"), image: Float32Array.of(1, 0) };
   const weights = { text: 2, image: 1, words: 1 };
@@ -112,7 +112,7 @@ test("a mix is the weighted mean of its parts, and finds what any part finds", a
   expect(dark.parts.words).toBeGreaterThan(0);
 });
 
-test("the neighbours of an example are neither itself nor the same pictures, and only what is accepted", async () => {
+test("the neighbours of an example exclude itself and its pictures, and respect the filter", async () => {
   const library = await filled("neighbour");
   const twin = { ...examples[0]!, instruction: "please remove the rain" };
   const near = await example("near", "remove the red ball");
@@ -137,7 +137,7 @@ test("the neighbours of an example are neither itself nor the same pictures, and
   );
 });
 
-test("what is removed is found no more, and may be added again", async () => {
+test("removed examples are not found, and can be added again", async () => {
   const library = await filled("removed");
   const { id } = (await library.list())[0]!;
   expect(await library.remove([id, "0".repeat(32)])).toBe(1);
@@ -147,7 +147,7 @@ test("what is removed is found no more, and may be added again", async () => {
   expect(await library.add(examples, embedder)).toEqual({ added: 1, known: 2, refused: 0 });
 });
 
-test("vectors of another space are made of what is there, and are apart from the first", async () => {
+test("vectors of another space are computed from the stored examples, and are separate", async () => {
   const library = await filled("spaces");
   const other = { ...embedder, space: "test-other", text: async () => embedder.text("rain") };
   expect(await library.lacking(other)).toBe(3);
@@ -185,7 +185,7 @@ test("wrong examples are refused: alone with an error, among others one by one",
   for (const [i, [, says]] of wrong.entries()) expect(reasons[i]).toContain(says);
 });
 
-test("what is no library, or a damaged one, is told in a line", async () => {
+test("another folder, or a damaged library, is an error of one line", async () => {
   const open = (name: string) => ExampleLibrary.open(join(folder, name));
   await expect(open("nowhere")).rejects.toThrow("expected an example library, got no such folder");
   await mkdir(join(folder, "other"));
@@ -225,7 +225,7 @@ test("a picture that changed on the disk is never used", async () => {
   );
 });
 
-test("one writer at a time; one that is gone is no obstacle", async () => {
+test("one writer at a time; the lock of an ended one does not matter", async () => {
   const library = await filled("locked");
   const lock = join(folder, "locked", "writer.lock");
   await appendFile(lock, `${process.ppid} ${(await import("node:os")).hostname()}\n`);
@@ -246,7 +246,7 @@ test("pictures of tens of megapixels are added; larger ones are refused by their
   const create = { width: 7900, height: 7900, channels: 3, background: "#123456" } as const;
   const large = await sharp({ create }).png({ compressionLevel: 1 }).toBuffer();
   expect(await library.add([{ input: large, output: large }], embedder)).toMatchObject({ added: 1 });
-  // The header of a lossless WebP of 16,000 × 16,000 pixels, and nothing else.
+  // The header of a lossless WebP of 16,000 × 16,000 pixels, without data.
   const header = Buffer.from("RIFF\x1c\0\0\0WEBPVP8L\x10\0\0\0\x2f\0\0\0\0", "latin1");
   header.writeUInt32LE(15_999 | (15_999 << 14), 21);
   const claimed = Buffer.concat([header, Buffer.alloc(11)]);
@@ -266,7 +266,7 @@ test("a picture whose last rows are missing is refused, whatever its shape", asy
   await expect(library.add([{ input: cut, output: whole }], embedder)).rejects.toThrow(/broken or truncated/);
 });
 
-test("given vectors are taken as they are", async () => {
+test("given vectors are used as they are", async () => {
   const library = await ExampleLibrary.open(join(folder, "given"), { create: true });
   const vectors = directions("given", 40, embedder.textWidth);
   const added = await Promise.all(
@@ -289,7 +289,7 @@ test("a library is closed once, and not used afterwards", async () => {
   expect(await readdir(join(folder, "closed"))).not.toContain("writer.lock");
 });
 
-test("many examples are read, and given vectors, in few queries", async () => {
+test("many examples are read and embedded in few queries", async () => {
   const library = await ExampleLibrary.open(join(folder, "many"), { create: true });
   const input = await picture("one");
   const many = Array.from({ length: 70 }, (_, i) => ({ input, output: input, instruction: `number ${i}` }));

@@ -63,7 +63,7 @@ test("several examples are used together, and with those that are given", async 
   expect(near!.distance).toBeLessThan(far!.distance);
 });
 
-test("without words the pictures decide; what is not like enough is left out", async () => {
+test("without an instruction the pictures decide; dissimilar examples are ignored", async () => {
   const library = await filled("pictures");
   const result = await model.generate({
     ...request,
@@ -117,7 +117,7 @@ test("a damaged block is compiled again, and kept in its place", async () => {
   expect(third.retrieved![0]).toMatchObject({ block: "kept" });
 });
 
-test("where the library can not be written to, the example is used all the same", async () => {
+test("a read-only library still gives its example", async () => {
   const library = await filled("busy");
   await writeFile(join(folder, "busy", "writer.lock"), `${process.ppid} ${hostname()}\n`);
   const ask = { ...request, library: new Retriever(library), instruction: "make it rain" };
