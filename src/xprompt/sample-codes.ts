@@ -1,4 +1,4 @@
-/** @file Sampling the codes of pictures: all samples and conditions of a request are rows of one batch. */
+/** @file Sampling image codes: all samples and guidance conditions of a request are rows of one batch. */
 import type { Batch, Prefix } from "../chameleon/model/batch.ts";
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { type DecodingSteps, decode } from "../chameleon/model/decode.ts";
@@ -14,10 +14,10 @@ import { type Codes, type EncodedQuery, queryTokens, type XPromptConfig } from "
 export interface SampleRequest {
   /** XP blocks of the examples. */
   readonly blocks: readonly CacheBlock[];
-  /** XP block of the empty example: what conditions without examples see. */
+  /** XP block of the empty example, for conditions without examples. */
   readonly empty: CacheBlock;
   readonly query: EncodedQuery;
-  /** Codes of a picture. */
+  /** Codes per picture. */
   readonly codes: number;
   readonly samples: number;
   readonly seed: number;
@@ -28,11 +28,11 @@ export interface SampleRequest {
   /** Counts up. */
   readonly steps?: DecodingSteps;
   readonly signal?: AbortSignal;
-  /** Called before each code with the guided logits of all codes. */
+  /** Called before each code with the guided logits of all image codes. */
   onLogits?(at: { readonly sample: number; readonly place: number }, logits: Float32Array): void;
 }
 
-/** A picture of so many codes: nothing but image tokens follows. */
+/** Grammar of a picture: a fixed number of image tokens. */
 class PictureSequence implements Sequence {
   readonly tokens: number[] = [];
   readonly codes: number[] = [];
@@ -125,7 +125,7 @@ export async function* sampleCodes(
   }
 }
 
-/** Tokens of the TODO part that are read before the first code, under the longest condition. */
+/** Length of the TODO part before the first code, under the longest condition. */
 export function promptLength(vocabulary: Vocabulary, request: SampleRequest): number {
   const { conditions } = guidanceConditions(request);
   return Math.max(...conditions.map(({ query }) => queryTokens(vocabulary, query).length));

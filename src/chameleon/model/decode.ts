@@ -1,6 +1,6 @@
 /**
  * @file The decoding loop: sample the next tokens of every sequence, run the model on all of them, repeat. Pictures,
- * descriptions and completions are all made by it; they differ in what may follow and under which conditions.
+ * descriptions and completions share it; they differ in allowed tokens and guidance conditions.
  */
 import type { BatchNeed } from "./admission.ts";
 import { type Batch, type Prefix, prefixLength } from "./batch.ts";
@@ -9,12 +9,12 @@ import { draftLength, GuessRates } from "./draft.ts";
 import type { Sampling } from "./sampling.ts";
 
 export interface DecodeOptions {
-  /** What this is for, in errors: "generating". */
+  /** What the caller does, for errors: "generating". */
   readonly doing: string;
   readonly sampling: Sampling;
-  /** The most tokens that a sequence takes. */
+  /** The most tokens per sequence. */
   readonly maxTokens: number;
-  /** Rows that the sequences have at most. Defaults to what they begin with. */
+  /** The most rows of all sequences. Defaults to the number at the start. */
   readonly maxRows?: number;
   /** Whether guesses are read ahead. Defaults to true. */
   readonly draft?: boolean;
@@ -35,11 +35,11 @@ export interface DecodingSteps {
 
 /**
  * Decodes sequences to their ends.
- * @param sequences in which there is a choice of the first token
- * @returns after each step the tokens so far of every sequence; these arrays keep growing. Leaving the generator
+ * @param sequences each must have a choice for its first token
+ * @returns after each step the tokens so far of every sequence; these arrays grow in place. Leaving the generator
  * frees the rows.
- * @throws XPromptError when the rows would take more memory than there is, or logits are not finite
- * @throws the signal's reason, once it is aborted
+ * @throws XPromptError when memory is short, or logits are not finite
+ * @throws the signal's reason when it is aborted
  */
 export async function* decode(
   batch: Batch,
@@ -85,7 +85,7 @@ export async function* decode(
     member.leave();
   }
 
-  /** Gives every sequence the rows that its guidance needs now. */
+  /** Updates the rows of every sequence to its current guidance. */
   async function changeConditions(): Promise<void> {
     const changed = live.filter(({ own, guidance, sequence }) => !own || guidance !== sequence.guidance);
     if (changed.length === 0) return;

@@ -4,31 +4,30 @@ import type { Prefix, Row } from "./batch.ts";
 import { type Guess, type GuessRates, MAX_DRAFT } from "./draft.ts";
 import { guidedLogits, type Sampling, sample } from "./sampling.ts";
 
-/** Conditions that logits are mixed from, and the weight of each step between them (see `guide`). */
+/** Conditions of classifier-free guidance, and the weight of each step between them (see `guide`). */
 export interface Guidance {
   /** The least conditioned first; null stands for the sequence's own row. */
   readonly conditions: readonly (Prefix | null)[];
   readonly weights: readonly number[];
 }
 
-/** A sequence that is being generated, and what may follow in it. */
+/** A sequence to generate, with its grammar. */
 export interface Sequence {
-  /** What it begins with. */
   readonly prefix: Prefix;
-  /** Where its random numbers come from. */
+  /** Source of randomness. */
   readonly random: Random;
   /** Tokens so far. */
   readonly tokens: readonly number[];
-  /** Ids of which the next token is one; none at the end. */
+  /** The allowed ids of the next token; empty at the end. */
   readonly allowed: Int32Array;
   /**
-   * Guidance of the next token where there is a choice; without, sampling is plain. It is the same object for as long as
-   * the conditions stay; those of a new one begin with all tokens so far.
+   * Guidance of the next token; plain sampling without. Return the same object as long as the conditions stay the same.
+   * New conditions must include all tokens so far.
    */
   readonly guidance?: Guidance;
   /**
-   * A guess of the token `ahead` places after the next one; undefined for none there and beyond. Guesses are read ahead
-   * and verified, several per run: they change the number of runs and nothing else.
+   * A guess of the token `ahead` places after the next one; undefined for none there and beyond. The decoder verifies
+   * guesses, several per run: they change the number of runs and nothing else.
    */
   guess?(ahead: number): Guess | undefined;
   /** Called before each choice with the guided logits of `allowed`. */
@@ -49,12 +48,12 @@ export interface Verified {
 }
 
 export class Decoding {
-  /** Its own row. */
+  /** The row of the sequence itself. */
   own: Row | undefined;
   guidance: Guidance | undefined;
-  /** Rows of the guidance's other conditions. */
+  /** Rows of the other guidance conditions. */
   others: Row[] = [];
-  /** Tokens that the rows have yet to read. */
+  /** Tokens that the model has not processed yet. */
   private unread: number[] = [];
   /** Guesses of the tokens after those, one or several by place, the likeliest first. */
   private guesses: (readonly Guess[])[] = [];
@@ -159,7 +158,7 @@ export class Decoding {
     );
   }
 
-  /** Takes a token, and those after it that leave no choice. */
+  /** Appends a token, and the following tokens that have no alternative. */
   private take(token: number): void {
     this.numbers.next();
     for (let next: number | undefined = token; next !== undefined; ) {

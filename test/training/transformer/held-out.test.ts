@@ -1,4 +1,4 @@
-/** @file Held-out measurement against the same contexts put together by hand. */
+/** @file Held-out loss against the same contexts assembled by hand. */
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,7 +43,7 @@ function optionsOf(contexts: number): ContextOptions {
   };
 }
 
-/** A small model, and what is measured of it. */
+/** A small model and its held-out loss. */
 function modelOf(options: ContextOptions) {
   const config: DecoderConfig = { ...tiny, vocabularySize: tokenizers.text.vocabulary.size };
   const graph = new Graph();
@@ -95,7 +95,7 @@ test.each([
   await session.release();
 });
 
-test("of a single context there is no wrong example; of pairs it is a family's", async () => {
+test("a single context has no wrong example; the wrong example for pairs comes from a family", async () => {
   const pairs = join(folder, "pairs");
   for (const side of ["input", "output"]) await mkdir(join(pairs, side), { recursive: true });
   for (let i = 0; i < 6; i++)
