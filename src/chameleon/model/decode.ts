@@ -5,7 +5,7 @@
 import type { BatchNeed } from "./admission.ts";
 import { type Batch, type Prefix, prefixLength } from "./batch.ts";
 import { Decoding, type Guidance, type Sequence } from "./decoding.ts";
-import { draftLength, GuessRates } from "./draft.ts";
+import { draftLength, GuessRates, MAX_DRAFT } from "./draft.ts";
 import type { Sampling } from "./sampling.ts";
 
 export interface DecodeOptions {
@@ -111,13 +111,14 @@ const othersOf = (guidance: Guidance | undefined): Prefix[] =>
 
 function needOf(
   sequences: readonly Sequence[],
-  { doing, maxTokens, maxRows, signal }: DecodeOptions,
+  { doing, maxTokens, maxRows, draft = true, signal }: DecodeOptions,
 ): BatchNeed {
   const prefixes = sequences.flatMap(({ prefix, guidance }) => [prefix, ...othersOf(guidance)]);
   return {
     doing,
     rows: maxRows ?? prefixes.length,
     slots: Math.max(...prefixes.map(prefixLength)) + maxTokens,
+    perStep: draft && sequences.some(({ guess }) => guess) ? 1 + MAX_DRAFT : 1,
     signal,
   };
 }
