@@ -5,6 +5,7 @@
 import { Admission, type BatchLimits, type BatchNeed } from "./admission.ts";
 import type { CacheBlock, KeyValueCache } from "./cache.ts";
 import { type Decoder, PREFILL_CHUNK, type TokenSpan } from "./decoder.ts";
+import { type RunShare, runCost } from "./draft.ts";
 
 /** The beginning of a row. Rows of one call with the same prefix object are prefilled once. */
 export interface Prefix {
@@ -79,7 +80,7 @@ export class Batch {
         live.position -= count;
         this.cache.rewind(this.rows.indexOf(live), count);
       },
-      rowCount: () => this.rows.length - this.removed.size,
+      share: () => ({ rows: this.rows.length - this.removed.size, runCost: runCost(this.decoder.config) }),
       leave: () => {
         if (!this.members.delete(member)) return;
         this.admission.leave(need);
@@ -204,7 +205,7 @@ export class BatchMember {
       do(work: Work): void;
       remove(rows: Iterable<Row>): void;
       rewind(row: Row, count: number): void;
-      rowCount(): number;
+      share(): Omit<RunShare, "ownRows">;
       leave(): void;
     },
   ) {}
@@ -220,9 +221,9 @@ export class BatchMember {
     return rows;
   }
 
-  /** Rows of all members. */
-  get sharedRows(): number {
-    return this.batch.rowCount();
+  /** This member's part of the batch. */
+  get share(): RunShare {
+    return { ownRows: this.rows.size, ...this.batch.share() };
   }
 
   /** Takes the next tokens of rows, each as many as it has; the others wait. */

@@ -66,14 +66,8 @@ export async function* decode(
       live = live.filter(({ isDone }) => !isDone);
       if (live.length === 0) return;
       signal?.throwIfAborted();
-      const own = live.reduce((sum, { rows }) => sum + rows.length, 0);
-      const count = draft
-        ? draftLength(
-            live.map((each) => each.propose(rates)),
-            own,
-            member.sharedRows,
-          )
-        : 0;
+      const proposed = draft ? live.map((each) => each.propose(rates)) : [];
+      const count = draftLength(proposed, member.share);
       const next = live.flatMap((each) => {
         const tokens = each.read(count);
         return each.rows.map((row) => [row, tokens] as const);

@@ -3,6 +3,8 @@
  * how often guesses are right, and how many of them are worth reading.
  */
 
+import type { DecoderConfig } from "../checkpoint/config.ts";
+
 /** A guess of a token. Guesses of one kind are right equally often. */
 export interface Guess {
   readonly token: number;
@@ -10,10 +12,14 @@ export interface Guess {
 }
 
 /**
- * What a run costs beside its tokens, in tokens of one row: reading the weights, and starting each operator. Measured with
- * nano (bench/README.md); it is a constant so that what is decoded does not depend on the clock.
+ * The fixed cost of a run, in tokens of one row: the weights are read, and every operator starts. Measured with
+ * `bench draft`; constants, so that results do not depend on the clock. Products of quantized weights cost nearly as much
+ * per token as per run.
  */
-const RUN_COST = 20;
+const RUN_COST = { float32: 20, quantized: 2 };
+
+export const runCost = ({ quantization }: DecoderConfig): number =>
+  quantization ? RUN_COST.quantized : RUN_COST.float32;
 
 /** Most guesses that one run reads. */
 export const MAX_DRAFT = 15;
@@ -43,20 +49,31 @@ export class GuessRates {
   }
 }
 
+/** What the sequences of a request share a run with. */
+export interface RunShare {
+  /** Rows of these sequences. */
+  readonly ownRows: number;
+  /** Rows of the batch, which share the fixed cost. */
+  readonly rows: number;
+  /** Fixed cost of a run, in tokens of one row. */
+  readonly runCost: number;
+}
+
 /**
- * The number of guesses per sequence with the most tokens per cost. Where guess i is right at rate pᵢ, k guesses give
+ * The number of guesses per sequence with the most tokens per cost. If guess i is right with probability pᵢ, k guesses give
  * 1 + p₁ + p₁p₂ + … + p₁…pₖ tokens.
  * @param rates of each sequence's guesses, `[sequences][guesses]`
- * @param own rows of these sequences
- * @param shared rows that share the run's fixed cost
  */
-export function draftLength(rates: readonly (readonly number[])[], own: number, shared: number): number {
+export function draftLength(
+  rates: readonly (readonly number[])[],
+  { ownRows, rows, runCost }: RunShare,
+): number {
   const reached = rates.map(() => 1);
   let tokens = rates.length;
   let [best, most] = [0, 0];
   for (let count = 0; count <= MAX_DRAFT; count++) {
-    const yielded = tokens / ((RUN_COST * own) / shared + own * (1 + count));
-    if (yielded > most) [best, most] = [count, yielded];
+    const perCost = tokens / ((runCost * ownRows) / rows + ownRows * (1 + count));
+    if (perCost > most) [best, most] = [count, perCost];
     for (const [i, each] of rates.entries()) {
       reached[i]! *= each[count] ?? 0;
       tokens += reached[i]!;

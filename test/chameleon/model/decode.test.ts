@@ -5,7 +5,13 @@ import { Batch } from "../../../src/chameleon/model/batch.ts";
 import { type DecodeOptions, type DecodingSteps, decode } from "../../../src/chameleon/model/decode.ts";
 import { Decoder } from "../../../src/chameleon/model/decoder.ts";
 import type { Guidance, Sequence } from "../../../src/chameleon/model/decoding.ts";
-import { draftLength, type Guess, GuessRates, MAX_DRAFT } from "../../../src/chameleon/model/draft.ts";
+import {
+  draftLength,
+  type Guess,
+  GuessRates,
+  MAX_DRAFT,
+  runCost,
+} from "../../../src/chameleon/model/draft.ts";
 import { decoderParameters } from "../../../src/chameleon/model/parameters.ts";
 import { Random } from "../../../src/random.ts";
 import { randomWeights, tiny } from "../../fixtures/chameleon/kit.ts";
@@ -138,20 +144,28 @@ describe("the length of a draft", () => {
     expect(rates.of("another")).toBe(start);
   });
 
+  const share = (ownRows: number, rows: number, runCost = 20) => ({ ownRows, rows, runCost });
+
   test("is nothing where guesses are wrong, and all where they are right", () => {
-    expect(draftLength([always(0.02)], 1, 1)).toBe(0);
-    expect(draftLength([always(1)], 1, 1)).toBe(MAX_DRAFT);
-    expect(draftLength([[1, 1, 1]], 1, 1)).toBe(3);
-    expect(draftLength([[1, 1, 0.01, 1]], 1, 1)).toBe(2);
+    expect(draftLength([always(0.02)], share(1, 1))).toBe(0);
+    expect(draftLength([always(1)], share(1, 1))).toBe(MAX_DRAFT);
+    expect(draftLength([[1, 1, 1]], share(1, 1))).toBe(3);
+    expect(draftLength([[1, 1, 0.01, 1]], share(1, 1))).toBe(2);
+    expect(draftLength([], share(1, 1))).toBe(0);
   });
 
-  test("is shorter where more rows share a run", () => {
-    expect(draftLength([always(0.9)], 4, 4)).toBeLessThan(draftLength([always(0.9)], 1, 1));
-    expect(draftLength([always(0.7)], 1, 64)).toBe(0);
+  test("is shorter where more rows share a run, or a run costs less by itself", () => {
+    const alone = draftLength([always(0.9)], share(1, 1));
+    expect(draftLength([always(0.9)], share(4, 4))).toBeLessThan(alone);
+    expect(draftLength([always(0.9)], share(1, 1, 2))).toBeLessThan(alone);
+    expect(draftLength([always(0.7)], share(1, 64))).toBe(0);
+    expect(runCost({ ...tiny, quantization: { bits: 4, blockSize: 32 } })).toBeLessThan(runCost(tiny));
   });
 
   test("serves the sequences of a request together", () => {
     const [likely, wrong] = [always(0.9), always(0)];
-    expect(draftLength([likely, wrong], 2, 2)).toBeLessThan(draftLength([likely, likely], 2, 2));
+    expect(draftLength([likely, wrong], share(2, 2))).toBeLessThan(
+      draftLength([likely, likely], share(2, 2)),
+    );
   });
 });
