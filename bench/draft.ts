@@ -43,10 +43,15 @@ interface Edit {
   readonly codes: number;
   /** Codes that differ from those without drafts. */
   readonly different: number;
+  readonly drafted: Drawn;
+  readonly sequential: Drawn;
+}
+
+interface Drawn {
   readonly steps: Generated["steps"];
-  readonly runs: number;
-  /** Milliseconds of processor time. */
-  readonly cpu: { readonly sequential: number; readonly drafted: number };
+  /** Milliseconds of processor time: of the request, and of its codes after the first. */
+  readonly request: number;
+  readonly sampling: number;
 }
 
 async function measure(options: DraftOptions): Promise<Report> {
@@ -68,11 +73,20 @@ async function measure(options: DraftOptions): Promise<Report> {
   await model.release();
   const sum = (of: (edit: Edit) => number, among: readonly Edit[] = edits) =>
     among.reduce((all, edit) => all + of(edit), 0);
-  const summary = (among: readonly Edit[]) => ({
-    runs: round(sum((edit) => edit.runs, among) / sum(({ steps }) => steps.runs, among), 2),
-    accepted: round(sum(({ steps }) => steps.accepted, among) / sum(({ steps }) => steps.drafted, among), 2),
-    cpu: round(sum(({ cpu }) => cpu.sequential, among) / sum(({ cpu }) => cpu.drafted, among), 2),
-  });
+  const summary = (among: readonly Edit[]) => {
+    const ratio = (of: (side: Drawn) => number) =>
+      round(sum(({ sequential }) => of(sequential), among) / sum(({ drafted }) => of(drafted), among), 2);
+    const { drafted, accepted } = {
+      drafted: sum((edit) => edit.drafted.steps.drafted, among),
+      accepted: sum((edit) => edit.drafted.steps.accepted, among),
+    };
+    return {
+      runs: ratio(({ steps }) => steps.runs),
+      accepted: round(accepted / drafted, 2),
+      sampling: ratio(({ sampling }) => sampling),
+      request: ratio(({ request }) => request),
+    };
+  };
   const byFamily = families.map((family) => ({
     family,
     ...summary(edits.filter((edit) => edit.family === family)),
@@ -92,12 +106,13 @@ async function measure(options: DraftOptions): Promise<Report> {
       ...setting(options),
     },
     rows: [
-      ["", "fewer runs", "guesses right", "less processor time"],
+      ["", "fewer runs", "guesses right", "less processor time, sampling", "whole request"],
       ...[...byFamily, { family: `all ${edits.length}`, ...all }].map((each) => [
         each.family,
         `${each.runs} ×`,
         `${Math.round(100 * each.accepted)}%`,
-        `${each.cpu} ×`,
+        `${each.sampling} ×`,
+        `${each.request} ×`,
       ]),
       [`codes that differ`, `${different} of ${sum(({ codes }) => codes)}`],
       ["cost of a run by tokens of each row, one token = 1", ...widths.map(String)],
@@ -118,23 +133,29 @@ async function drawn(model: XPrompt, family: string, index: number): Promise<Edi
   const sample = sampleOf(familyNamed(family), 0, index, model.size);
   const { input, output } = sample.example(0);
   const prompt = await model.compress([{ input, output }]);
-  const cpu = { sequential: 0, drafted: 0 };
   const draw = async (draft: boolean) => {
-    const before = cpuMs();
-    const result = await model.generate({ prompt, input: sample.query.input, seed: sample.seed, draft });
-    cpu[draft ? "drafted" : "sequential"] += cpuMs() - before;
-    return result;
+    const begun = cpuMs();
+    let first: number | undefined;
+    let last = 0;
+    let result: Generated | undefined;
+    for await (const step of model.stream({ prompt, input: sample.query.input, seed: sample.seed, draft })) {
+      if (step.result) result = step.result;
+      else last = cpuMs();
+      first ??= last;
+    }
+    return { ...result!, request: cpuMs() - begun, sampling: last - first! };
   };
-  const sequential = await draw(false);
-  const drafted = await draw(true);
+  const isFirst = index % 2 === 0;
+  const one = await draw(isFirst);
+  const other = await draw(!isFirst);
+  const [drafted, sequential] = isFirst ? [one, other] : [other, one];
   const [expected, codes] = [sequential.codes[0]!, drafted.codes[0]!];
   return {
     family,
     codes: codes.length,
     different: codes.filter((code, i) => code !== expected[i]).length,
-    steps: drafted.steps,
-    runs: sequential.steps.runs,
-    cpu,
+    drafted,
+    sequential,
   };
 }
 
