@@ -22,6 +22,7 @@ const commands: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   complete: async () => (await import("./complete.ts")).completeCommand,
   init: async () => (await import("./init.ts")).initCommand,
   train: async () => (await import("./train.ts")).trainCommand,
+  data: async () => (await import("./data.ts")).dataCommand,
   eval: async () => (await import("./eval.ts")).evalCommand,
   examples: async () => (await import("./examples.ts")).examplesCommand,
   caption: async () => (await import("./caption.ts")).captionCommand,

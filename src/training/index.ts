@@ -20,6 +20,13 @@ export {
   runTraining,
   type TrainingTask,
 } from "./run/run.ts";
+export type { Manifest } from "./tokenized/manifest.ts";
+export {
+  type ShardOptions,
+  Tokenization,
+  type TokenizeOptions,
+  tokenizeShard,
+} from "./tokenized/tokenize.ts";
 export { type TokenizerRecipe, type TransformerRecipe, tokenizerRecipe, transformerRecipe };
 
 export const recipeKinds = [tokenizerRecipe, transformerRecipe] as const;

@@ -30,8 +30,11 @@ const recordSchema = z.object({
 /** Arrays that a task keeps besides weights and moments, by name; restored in place. */
 export type Extras = Readonly<Record<string, Float32Array>>;
 
-/** Settings that may change between the parts of a run without changing what it computes. */
-const FREE_SETTINGS = ["checkpointEvery", "logEvery", "evaluateEvery", "sheetEvery", "workers"];
+/**
+ * Settings that may change between the parts of a run without changing what it computes. Digests in `sets` stand for the
+ * contents of `data`.
+ */
+const FREE_SETTINGS = ["checkpointEvery", "logEvery", "evaluateEvery", "sheetEvery", "workers", "data"];
 
 /** Writes the checkpoint of a run folder; returns its path. */
 export async function saveCheckpoint(

@@ -66,6 +66,10 @@ export async function openSources(
   return { sets: await openSets(options, onSkip), worlds };
 }
 
+/** What names the records of data sets and the gathered pictures. */
+export const digestsOf = ({ sets, worlds: { gathered } }: Sources): string[] =>
+  [...sets, ...(gathered ? [gathered] : [])].map(({ digest }) => digest);
+
 const scenesAlone: Sources = { sets: [], worlds: { draw: () => undefined } };
 
 /**
@@ -97,8 +101,31 @@ export interface DrawnBatch<P> {
   readonly contexts: readonly Context<P>[];
 }
 
-/** Batch `step`, its pictures as codes. */
+/** Batches of clean contexts by their steps, and the broken records that were found since `skipped` was emptied. */
+export interface ContextStream {
+  contextsOf(step: number): Promise<DrawnBatch<Codes>>;
+  readonly skipped: Skipped[];
+}
+
+/** The contexts of the settings, drawn and encoded. */
+export async function drawnContexts(settings: ContextSettings, tokenizers: Tokenizers): Promise<ContextStream> {
+  const skipped: Skipped[] = [];
+  const sources = await openSources(settings, (each) => skipped.push(each));
+  return { contextsOf: (step) => cleanContexts(step, settings, tokenizers, sources), skipped };
+}
+
+/** Batch `step`, its pictures as codes, with the noise on its targets. */
 export async function encodedContexts(
+  step: number,
+  options: ContextSettings,
+  tokenizers: Tokenizers,
+  sources?: Sources,
+): Promise<DrawnBatch<Codes>> {
+  return withNoise(await cleanContexts(step, options, tokenizers, sources), step, options);
+}
+
+/** Batch `step`, its pictures as codes. */
+export async function cleanContexts(
   step: number,
   options: ContextSettings,
   tokenizers: Tokenizers,
@@ -116,11 +143,22 @@ export async function encodedContexts(
     const drawing = { ...options, ...sources, examples, todos, number: step * contexts + i };
     drawn.push(await draw(Random.of(seed, "context", part, step, i), drawing, tokenizers));
   }
-  const encoded = await encodeContexts(drawn, tokenizers);
+  return { kind, contexts: await encodeContexts(drawn, tokenizers) };
+}
+
+/** The settings that change how targets are read, not which contexts there are. */
+export const noiseSettings = ["misread", "codeDropout", "captionDropout", "ownCodes", "ownCodesFrom"] as const;
+
+/** The batch of a step with hidden and wrong codes in its targets, where it is trained on and the mix has them. */
+export function withNoise(
+  { kind, contexts }: DrawnBatch<Codes>,
+  step: number,
+  { seed, part, mix }: Pick<ContextSettings, "seed" | "part" | "mix">,
+): DrawnBatch<Codes> {
   const isMeasured = part !== "train";
   const codeDropout = (kind === "captions" ? mix.captionDropout : undefined) ?? mix.codeDropout;
-  if (isMeasured || (mix.misread === 0 && codeDropout === 0)) return { kind, contexts: encoded };
-  const read = encoded.map((context, i) =>
+  if (isMeasured || (mix.misread === 0 && codeDropout === 0)) return { kind, contexts };
+  const read = contexts.map((context, i) =>
     misread(context, { ...mix, codeDropout }, Random.of(seed, "misread", part, step, i)),
   );
   return { kind, contexts: read };

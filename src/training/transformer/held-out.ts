@@ -7,8 +7,8 @@ import { exportOnnx, type Tensor } from "../../graph/index.ts";
 import { type Feeds, floats, Session, type SessionOptions } from "../../runtime/session.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
-import { type Context, type DrawnBatch, encodedContexts, openSources } from "./contexts.ts";
-import { type ContextOptions, type PackedBatch, packBatch } from "./data.ts";
+import { type Context, type ContextSettings, cleanContexts, type DrawnBatch, openSources } from "./contexts.ts";
+import { type PackedBatch, packBatch } from "./data.ts";
 import { feedsOf } from "./objective.ts";
 
 /** What a TODO part is given in place of its examples. */
@@ -29,22 +29,20 @@ export class HeldOut {
   ) {}
 
   /**
-   * @param kinds options of each kind of held-out contexts, by name
-   * @param count batches of each kind
+   * @param contexts the contexts of each part
    * @param nll mean nats per target token, of a packing with one example
-   * @param onSkip told of broken records of data sets
    */
   static async prepare(
-    kinds: Readonly<Record<string, ContextOptions>>,
-    count: number,
+    contexts: Readonly<Record<string, HeldOutContexts>>,
+    options: Parameters<typeof packBatch>[1],
     tokenizers: Tokenizers,
     nll: Tensor,
     session: SessionOptions,
-    onSkip?: (skipped: Skipped) => void,
   ): Promise<HeldOut> {
-    const parts: Part[] = [];
-    for (const [name, options] of Object.entries(kinds))
-      parts.push({ name, ...(await preparePart(options, count, tokenizers, onSkip)) });
+    const parts = Object.entries(contexts).map(([name, each]) => ({
+      name,
+      ...packedPart(each, options, tokenizers),
+    }));
     return new HeldOut(parts, await Session.create(exportOnnx({ nll }), session));
   }
 
@@ -72,32 +70,57 @@ export class HeldOut {
   }
 }
 
-async function preparePart(
-  options: ContextOptions,
+/** The contexts of one part. */
+export interface HeldOutContexts {
+  readonly batches: readonly DrawnBatch<Codes>[];
+  /** For every context of every batch the one whose examples are wrong for it; none if there is but one context. */
+  readonly others?: readonly (readonly Context<Codes>[])[];
+}
+
+/**
+ * Draws the contexts of each part.
+ * @param parts settings of each part, by name
+ * @param count batches of each part
+ * @param onSkip called for broken records of data sets
+ */
+export async function heldOutContexts(
+  parts: Readonly<Record<string, ContextSettings>>,
   count: number,
   tokenizers: Tokenizers,
   onSkip?: (skipped: Skipped) => void,
-): Promise<Omit<Part, "name">> {
-  const drawn = await drawBatches(options, count, tokenizers, onSkip);
-  const others = await othersOf(drawn, options, tokenizers);
+): Promise<Record<string, HeldOutContexts>> {
+  const drawn: Record<string, HeldOutContexts> = {};
+  for (const [name, settings] of Object.entries(parts)) {
+    const batches = await drawBatches(settings, count, tokenizers, onSkip);
+    const others = await othersOf(batches, settings, tokenizers);
+    drawn[name] = { batches, ...(others && { others }) };
+  }
+  return drawn;
+}
+
+function packedPart(
+  { batches, others }: HeldOutContexts,
+  options: Parameters<typeof packBatch>[1],
+  tokenizers: Tokenizers,
+): Omit<Part, "name"> {
   const possible = conditions.filter((condition) => condition !== "wrong" || others);
-  const batches = drawn.map(({ kind, contexts }, i) => {
+  const packed = batches.map(({ kind, contexts }, i) => {
     const pack = (condition: Condition) =>
       packBatch({ kind, contexts: given(contexts, others?.[i], condition) }, options, tokenizers);
     return Object.fromEntries(possible.map((condition) => [condition, pack(condition)]));
   });
-  return { conditions: possible, batches };
+  return { conditions: possible, batches: packed };
 }
 
 async function drawBatches(
-  options: ContextOptions,
+  options: ContextSettings,
   count: number,
   tokenizers: Tokenizers,
   onSkip?: (skipped: Skipped) => void,
 ): Promise<DrawnBatch<Codes>[]> {
   const drawn: DrawnBatch<Codes>[] = [];
   const sources = await openSources(options, onSkip);
-  for (let i = 0; i < count; i++) drawn.push(await encodedContexts(i, options, tokenizers, sources));
+  for (let i = 0; i < count; i++) drawn.push(await cleanContexts(i, options, tokenizers, sources));
   return drawn;
 }
 
@@ -108,7 +131,7 @@ async function drawBatches(
  */
 async function othersOf(
   drawn: readonly DrawnBatch<Codes>[],
-  options: ContextOptions,
+  options: ContextSettings,
   tokenizers: Tokenizers,
 ): Promise<readonly (readonly Context<Codes>[])[] | undefined> {
   if (options.mix.pairsShare > 0) {

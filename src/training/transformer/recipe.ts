@@ -98,6 +98,15 @@ export const transformerRecipe = recipeKind(
       .prefault({}),
     loss: lossSettings.prefault({}),
     mix: mixSettings.prefault({}),
+    data: z
+      .strictObject({
+        /**
+         * Folder or s3:// URL of the contexts of this recipe in tokens, as `xprompt data tokenize` writes them: they are
+         * read instead of being drawn.
+         */
+        tokenized: z.string().min(1).optional(),
+      })
+      .prefault({}),
     /**
      * Share of the steps after which the mean of the weights begins, which is then measured and written instead of the
      * last weights; 1 for none.
