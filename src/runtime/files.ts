@@ -267,6 +267,7 @@ function explain(code: string, path: string): string | undefined {
   const known: Record<string, string> = {
     ENOENT: `expected it to exist, got no such file, or no folder ${dirname(path)} (check the path)`,
     ENOTDIR: `expected a folder at ${dirname(path)}, got a file (check the path)`,
+    EEXIST: "expected no file in the way, got one (move it, or choose another path)",
     EISDIR: "expected a file, got a folder (give the path of a file)",
     EACCES: "expected to be allowed, got: permission denied (change the permissions, or choose another path)",
     EPERM: "expected to be allowed, got: not permitted (change the permissions, or choose another path)",

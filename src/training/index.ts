@@ -13,6 +13,7 @@ export { applyOverrides } from "./overrides.ts";
 export { loadRecipe } from "./recipe.ts";
 export { hasCheckpoint } from "./run/checkpoint.ts";
 export { describeRun, isRun, type RunDescription } from "./run/describe-run.ts";
+export { Mirror } from "./run/mirror.ts";
 export {
   checkRunFolder,
   type RunOptions,

@@ -24,7 +24,9 @@ export function lanceStorageOptions(): Record<string, string> {
     aws_session_token: setting("AWS_SESSION_TOKEN"),
   };
   return Object.fromEntries(
-    Object.entries(options).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== ""),
+    Object.entries(options).filter(
+      (entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== "",
+    ),
   );
 }
 

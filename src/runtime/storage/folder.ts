@@ -1,8 +1,7 @@
 /** @file Storage in a folder of the file system. */
-import { createReadStream } from "node:fs";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
-import { attempt, type FileContent, writeFileAtomic } from "../files.ts";
+import { attempt, type FileContent, openFile, writeFileAtomic } from "../files.ts";
 import type { Storage } from "./storage.ts";
 
 export class FolderStorage implements Storage {
@@ -17,12 +16,12 @@ export class FolderStorage implements Storage {
     return this.put(name, content);
   }
 
-  upload(name: string, path: string): Promise<void> {
-    return this.put(name, createReadStream(path));
+  async upload(name: string, path: string): Promise<void> {
+    await this.put(name, await contentOf(path));
   }
 
   async download(name: string, path: string): Promise<void> {
-    await writeFileAtomic(path, createReadStream(this.pathOf(name)));
+    await writeFileAtomic(path, await contentOf(this.pathOf(name)));
   }
 
   async list(prefix: string): Promise<string[]> {
@@ -53,6 +52,10 @@ export class FolderStorage implements Storage {
     return join(this.place, ...name.split("/"));
   }
 }
+
+/** The content of a file, chunk by chunk; it is opened at once. */
+const contentOf = async (path: string): Promise<FileContent> =>
+  (await openFile(path, `reading ${path}`)).createReadStream();
 
 function nothingIfMissing(error: NodeJS.ErrnoException): undefined {
   if (error.code !== "ENOENT") throw error;

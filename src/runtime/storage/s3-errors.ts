@@ -33,7 +33,12 @@ function reasonOf({ name = "", code = "", $metadata }: ServiceError, bucket: str
     return `expected the region of the bucket ${bucket}, got ${regionOf()} (set AWS_REGION)`;
   if (name === "AccessDenied" || status === 403)
     return `expected to be allowed, got: access to the bucket ${bucket} is denied (use other credentials, or change the bucket's policy)`;
-  if (["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "ECONNRESET", "ETIMEDOUT"].includes(code) || name === "TimeoutError")
+  if (
+    ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "ECONNRESET", "ETIMEDOUT"].includes(code) ||
+    name === "TimeoutError"
+  )
     return `expected to reach ${where}, got: ${code || name} (check the network and AWS_ENDPOINT_URL)`;
-  return status === undefined ? undefined : `expected an answer of ${where}, got: ${name}, status ${status} (try again)`;
+  return status === undefined
+    ? undefined
+    : `expected an answer of ${where}, got: ${name}, status ${status} (try again)`;
 }

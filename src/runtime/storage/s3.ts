@@ -46,8 +46,18 @@ export class S3Storage implements Storage {
   static async open(place: string): Promise<S3Storage> {
     const { bucket, prefix } = parsePlace(place);
     const doing = `opening ${place}`;
-    const client = await loadOptional(doing, "@aws-sdk/client-s3@3.1175.0", () => import("@aws-sdk/client-s3"));
-    const upload = await loadOptional(doing, "@aws-sdk/lib-storage@3.1175.0", () => import("@aws-sdk/lib-storage"));
+    // The notice about old versions of Node is for those who choose the packages.
+    process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
+    const client = await loadOptional(
+      doing,
+      "@aws-sdk/client-s3@3.1175.0",
+      () => import("@aws-sdk/client-s3"),
+    );
+    const upload = await loadOptional(
+      doing,
+      "@aws-sdk/lib-storage@3.1175.0",
+      () => import("@aws-sdk/lib-storage"),
+    );
     return new S3Storage(place, bucket, prefix, { client, upload });
   }
 
@@ -105,9 +115,7 @@ export class S3Storage implements Storage {
 
   async remove(name: string): Promise<void> {
     const { DeleteObjectCommand } = this.packages.client;
-    await this.attempt("removing", name, () =>
-      this.client.send(new DeleteObjectCommand(this.object(name))),
-    );
+    await this.attempt("removing", name, () => this.client.send(new DeleteObjectCommand(this.object(name))));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -13,9 +13,10 @@ import { ratesAgree, scheduleSchema } from "../optimizer/schedule.ts";
 import { describeDifference, recipeDigest } from "../recipe.ts";
 import type { TrainingState } from "./state.ts";
 
-const FOLDER = "checkpoint";
-const TENSORS = "state.safetensors";
-const RECORD = "training.json";
+/** The folder of a checkpoint in that of its run, and its files. */
+export const CHECKPOINT = "checkpoint";
+export const TENSORS = "state.safetensors";
+export const RECORD = "training.json";
 
 const recordSchema = z.object({
   step: z.int().min(0),
@@ -44,7 +45,7 @@ export async function saveCheckpoint(
   recipe: object,
   sets: readonly string[] = [],
 ): Promise<string> {
-  const folder = join(run, FOLDER);
+  const folder = join(run, CHECKPOINT);
   const write = async (temporary: string) => {
     const path = join(temporary, TENSORS);
     await writeSafetensors(path, tensorsOf(state, extras), { step: String(state.step) });
@@ -70,7 +71,7 @@ export async function loadCheckpoint(
   sets: readonly string[] = [],
   phases: readonly number[] = [],
 ): Promise<void> {
-  const folder = join(run, FOLDER);
+  const folder = join(run, CHECKPOINT);
   const record = await readJson(join(folder, RECORD), recordSchema, "checkpoint");
   const path = join(folder, TENSORS);
   const isSameSoFar = endMayMove(record, recipe.steps, phases);
@@ -130,14 +131,14 @@ function endMayMove(
 
 /** The steps that a run has done, by its checkpoint. @throws XPromptError when there is none, or it is damaged */
 export async function stepsDone(run: string): Promise<number> {
-  const record = await readJson(join(run, FOLDER, RECORD), recordSchema, "checkpoint");
+  const record = await readJson(join(run, CHECKPOINT, RECORD), recordSchema, "checkpoint");
   return record.step;
 }
 
 /** Whether a run folder holds a checkpoint; one that a killed writer had set aside is put back first. */
 export async function hasCheckpoint(run: string): Promise<boolean> {
   await recoverDirectory(run);
-  return existsSync(join(run, FOLDER, RECORD));
+  return existsSync(join(run, CHECKPOINT, RECORD));
 }
 
 function tensorsOf(

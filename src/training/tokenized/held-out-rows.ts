@@ -19,7 +19,10 @@ export const heldOutRows = (
   ]);
 
 /** Held-out contexts of rows. */
-export function heldOutOf(rows: readonly TokenRow[], tokenizers: Tokenizers): Record<string, HeldOutContexts> {
+export function heldOutOf(
+  rows: readonly TokenRow[],
+  tokenizers: Tokenizers,
+): Record<string, HeldOutContexts> {
   const names = [...new Set(rows.map(({ part }) => part))].filter((name) => !name.endsWith(OTHERS));
   const of = (name: string) =>
     batchesOf(

@@ -14,7 +14,8 @@ export async function readShard(storage: Storage, { name, sha256: expected }: Sh
   const file = `${name}.parquet`;
   const doing = `reading tokenized data ${storage.place}/${file}`;
   const bytes = await storage.read(file);
-  if (!bytes) throw new XPromptError(`${doing}: expected it, found none (copy it again, or tokenize the data again)`);
+  if (!bytes)
+    throw new XPromptError(`${doing}: expected it, found none (copy it again, or tokenize the data again)`);
   if (sha256(bytes) !== expected)
     throw new XPromptError(
       `${doing}: its checksum is not the recorded one: the file is damaged (copy it again, or tokenize the data again)`,

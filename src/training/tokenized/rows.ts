@@ -100,7 +100,8 @@ function contextOf({ tokens, groups, lengths }: TokenRow, { text, image }: Token
     else todos.push(reader.todo(given, ids.slice(first)));
     start += length;
   }
-  if (examples.length === 0 || todos.length === 0) throw broken("an example and a TODO part", "neither or one");
+  if (examples.length === 0 || todos.length === 0)
+    throw broken("an example and a TODO part", "neither or one");
   return { examples, todos };
 }
 
@@ -145,7 +146,8 @@ class SequenceReader {
   private picture(tokens: readonly number[]): Codes {
     const { beginImage, endImage, codeOfToken } = this.vocabulary;
     const codes = Int32Array.from(tokens.slice(1, -1), (token) => codeOfToken[token] ?? -1);
-    const isWhole = tokens.length === this.pictureLength && tokens[0] === beginImage && tokens.at(-1) === endImage;
+    const isWhole =
+      tokens.length === this.pictureLength && tokens[0] === beginImage && tokens.at(-1) === endImage;
     if (!isWhole || codes.includes(-1))
       throw broken(`a picture of ${this.codesPerImage} codes`, `${tokens.length} tokens that are none`);
     return codes;

@@ -82,15 +82,24 @@ export class Tokenization {
   ) {}
 
   /** @throws XPromptError when data or tokenizers cannot be read, or the destination holds data of another plan */
-  static open({ recipe: given, destination, onSkip = () => {}, ...sizes }: TokenizeOptions): Promise<Tokenization> {
+  static open({
+    recipe: given,
+    destination,
+    onSkip = () => {},
+    ...sizes
+  }: TokenizeOptions): Promise<Tokenization> {
     return buildWith(async (resources) => {
       const recipe = withPrototypes(given);
       checkMix(recipe);
       if (recipe.data.tokenized !== undefined)
-        throw new UsageError("tokenizing: expected a recipe that draws its contexts, got data.tokenized (leave it out)");
+        throw new UsageError(
+          "tokenizing: expected a recipe that draws its contexts, got data.tokenized (leave it out)",
+        );
       const { batches = recipe.steps, shards = Math.ceil(batches / BATCHES_PER_SHARD) } = sizes;
       if (shards > batches)
-        throw new UsageError(`tokenizing: expected at most one shard per batch, got ${shards} for ${batches}`);
+        throw new UsageError(
+          `tokenizing: expected at most one shard per batch, got ${shards} for ${batches}`,
+        );
       const storage = resources.own(await openStorage(destination));
       const sequences = await sequencesOf(recipe, { threads: recipe.threads });
       resources.own(sequences.tokenizers.image);
@@ -186,7 +195,9 @@ export class Tokenization {
 
   private async records(): Promise<(Shard | undefined)[]> {
     const found = new Set(await this.storage.list(""));
-    const isOther = [...found].find((name) => /^shard-\d+-of-(\d+)\.json$/.exec(name)?.[1] !== undefined && !this.names.has(name));
+    const isOther = [...found].find(
+      (name) => /^shard-\d+-of-(\d+)\.json$/.exec(name)?.[1] !== undefined && !this.names.has(name),
+    );
     if (isOther) throw this.otherPlan(isOther);
     return Promise.all(
       [...this.names].map((name) => (found.has(name) ? this.record(name.replace(/\.json$/, "")) : undefined)),
@@ -224,5 +235,5 @@ export async function tokenizeShard(
   if (!Number.isInteger(index) || index < 0 || index >= work.plan.shards)
     throw new UsageError(`tokenizing: expected a shard from 0 to ${work.plan.shards - 1}, got ${index}`);
   if ((await work.missing()).includes(index)) await work.shard(index, options);
-  return work.finish();
+  return await work.finish(); // before the work is released
 }

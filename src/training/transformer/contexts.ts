@@ -108,7 +108,10 @@ export interface ContextStream {
 }
 
 /** The contexts of the settings, drawn and encoded. */
-export async function drawnContexts(settings: ContextSettings, tokenizers: Tokenizers): Promise<ContextStream> {
+export async function drawnContexts(
+  settings: ContextSettings,
+  tokenizers: Tokenizers,
+): Promise<ContextStream> {
   const skipped: Skipped[] = [];
   const sources = await openSources(settings, (each) => skipped.push(each));
   return { contextsOf: (step) => cleanContexts(step, settings, tokenizers, sources), skipped };
@@ -147,7 +150,13 @@ export async function cleanContexts(
 }
 
 /** The settings that change how targets are read, not which contexts there are. */
-export const noiseSettings = ["misread", "codeDropout", "captionDropout", "ownCodes", "ownCodesFrom"] as const;
+export const noiseSettings = [
+  "misread",
+  "codeDropout",
+  "captionDropout",
+  "ownCodes",
+  "ownCodesFrom",
+] as const;
 
 /** The batch of a step with hidden and wrong codes in its targets, where it is trained on and the mix has them. */
 export function withNoise(

@@ -7,7 +7,13 @@ import { exportOnnx, type Tensor } from "../../graph/index.ts";
 import { type Feeds, floats, Session, type SessionOptions } from "../../runtime/session.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
-import { type Context, type ContextSettings, cleanContexts, type DrawnBatch, openSources } from "./contexts.ts";
+import {
+  type Context,
+  type ContextSettings,
+  cleanContexts,
+  type DrawnBatch,
+  openSources,
+} from "./contexts.ts";
 import { type PackedBatch, packBatch } from "./data.ts";
 import { feedsOf } from "./objective.ts";
 

@@ -53,7 +53,9 @@ export type Sequences = Pick<Start, "folder" | "tokenizers" | "xprompt">;
 
 /** @throws XPromptError when a setting does not go with the model or the tokenizers that are started from */
 export async function sequencesOf(recipe: TransformerRecipe, session: SessionOptions): Promise<Sequences> {
-  return recipe.init === undefined ? newSequences(recipe, session) : modelSequences(recipe, recipe.init, session);
+  return recipe.init === undefined
+    ? newSequences(recipe, session)
+    : modelSequences(recipe, recipe.init, session);
 }
 
 /** @throws XPromptError when a setting does not go with the model or the tokenizers that are started from */
