@@ -145,7 +145,7 @@ export class Progress {
 /** `3.4 steps/s`, or `12s per step` where one takes long. */
 function formatRate(perSecond: number, unit: string): string {
   if (perSecond >= 0.5) return `${formatNumber(perSecond)} ${unit}/s`;
-  return `${formatDuration(1 / perSecond)} per ${unit.replace(/s$/, "")}`;
+  return `${formatDuration(1 / perSecond)} per ${unit.replace(/(?<=ch|sh|x)es$|s$/, "")}`;
 }
 
 /** Seconds as `0.4s`, `12s`, `3m 05s`, `2h 07m` or `3d 04h`. */

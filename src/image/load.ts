@@ -1,6 +1,6 @@
 /**
- * @file Pictures from outside: PNG, JPEG or WebP, whatever their colours, turned and cut to what a model takes.
- * Checks the first bytes and the header before decoding anything.
+ * @file Loads pictures from outside: PNG, JPEG or WebP with any colour format, rotated and cropped for a model. Checks
+ * the first bytes and the header before decoding anything.
  */
 import sharp, { type Sharp } from "sharp";
 import { messageOf, XPromptError } from "../errors.ts";
@@ -11,16 +11,16 @@ import { type ByteImage, fromBytes, type Image } from "./image.ts";
 export const maxPixels = 64_000_000;
 /** The minimum of width and height in pixels. */
 export const minEdge = 8;
-/** The most bytes that a file of an image may have. */
+/** The most bytes of an encoded picture. */
 const maxBytes = 256 * 2 ** 20;
 
 export interface LoadOptions {
-  /** Edge of the square result in pixels; without it, the picture keeps its size. */
+  /** Edge length of the square result in pixels; without it, the picture keeps its size. */
   size?: number;
   /**
-   * How a picture that is not square becomes so. `crop`: the short edge is scaled to `size`, and the middle is kept.
-   * `pad`: the long edge is scaled to `size`, and the outermost pixels are repeated into the rest (`padBox` says
-   * where the picture lies). Defaults to `crop`.
+   * How a picture becomes a square. `crop`: the short edge is scaled to `size`, and the centre is kept. `pad`: the long
+   * edge is scaled to `size`, and the outermost pixels are repeated into the rest (`padBox` gives the position of the
+   * picture). Defaults to `crop`.
    */
   fit?: "crop" | "pad";
   /** Without `size`: larger pictures are scaled down to about this many pixels while decoding. */
@@ -30,9 +30,9 @@ export interface LoadOptions {
 }
 
 /**
- * Reads a picture from a file, or from the bytes of one. EXIF rotation is applied, transparency is laid on white,
- * embedded colour profiles, greyscale, CMYK, palettes and 16 bits become 8-bit sRGB; of an animation, the first frame
- * is taken. Scaling is by Lanczos-3.
+ * Reads a picture from a file, or from the bytes of a file. Applies EXIF rotation, composites transparency on white,
+ * and converts embedded colour profiles, greyscale, CMYK, palettes and 16 bits to 8-bit sRGB. Takes the first frame of
+ * an animation. Scales with Lanczos-3.
  * @throws XPromptError for a missing, broken or truncated file, for other formats than PNG, JPEG and WebP, for pictures
  * under 8 pixels high or wide or over 64 megapixels
  * @throws RangeError for a size that is not a whole number from 1
@@ -43,7 +43,7 @@ export async function loadImage(source: string | Uint8Array, options: LoadOption
 }
 
 /**
- * Reads a picture at its own size, as `loadImage` does, and leaves it in 8 bits: 36 MB for 12 megapixels.
+ * Reads a picture at its own size, as `loadImage`, but keeps 8 bits: 36 MB for 12 megapixels.
  * @throws XPromptError as `loadImage`
  */
 export async function loadBytes(
@@ -53,7 +53,7 @@ export async function loadBytes(
   return decode(source, options);
 }
 
-/** The whole picture as a square of edge `size`, by Lanczos-3: one that is not square is squeezed. */
+/** The whole picture squeezed to a square of edge `size`, with Lanczos-3. */
 export async function squeeze({ width, height, data }: ByteImage, size: number): Promise<Image> {
   const { data: bytes } = await sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false })
     .resize(size, size, { kernel: "lanczos3", fit: "fill" })
@@ -80,7 +80,7 @@ async function decode(source: string | Uint8Array, options: LoadOptions): Promis
     if (error instanceof XPromptError || error instanceof RangeError) throw error;
     const [reason] = messageOf(error).split("\n");
     throw new XPromptError(
-      `${doing}: expected a whole image, got a broken or truncated one: ${reason} (copy it again)`,
+      `${doing}: expected a complete image, got a broken or truncated one: ${reason} (copy it again)`,
     );
   }
 }
@@ -98,7 +98,7 @@ export async function checkedSize(
   return { width, height };
 }
 
-/** RGBA as RGB on white, rounded to the nearest; libvips, which flattens before it scales, rounds down. */
+/** RGBA composited on white, rounded to the nearest; libvips, which flattens before it scales, rounds down. */
 function layOnWhite(data: Uint8Array): Uint8Array {
   const out = new Uint8Array((data.length / 4) * 3);
   for (let from = 0, to = 0; from < data.length; from += 4) {
@@ -108,7 +108,7 @@ function layOnWhite(data: Uint8Array): Uint8Array {
   return out;
 }
 
-/** Where a picture of `width` × `height` lies in the square of edge `size` that `fit: "pad"` makes, in pixels. */
+/** The position of a picture of `width` × `height` in the square of edge `size` that `fit: "pad"` makes, in pixels. */
 export function padBox(
   width: number,
   height: number,
@@ -122,7 +122,7 @@ export function padBox(
   return { left: (size - across) >> 1, top: (size - down) >> 1, width: across, height: down };
 }
 
-/** JPEG's own scaling while decoding is quicker, but not Lanczos. */
+/** JPEG's own scaling while decoding is faster, but is not Lanczos. */
 const lanczos = { kernel: "lanczos3", fastShrinkOnLoad: false } as const;
 
 function reduced(picture: Sharp, width: number, height: number, pixels = Number.POSITIVE_INFINITY): Sharp {
@@ -153,7 +153,7 @@ function shape(
   });
 }
 
-/** How files begin: what is taken, and what people try. A dot stands for any byte. */
+/** First bytes of supported and of common unsupported formats. A dot stands for any byte. */
 const beginnings: readonly (readonly [pattern: RegExp, format: string, taken: boolean])[] = [
   [/^\x89PNG\r\n.\n/s, "PNG", true],
   [/^\xff\xd8\xff/, "JPEG", true],
@@ -173,14 +173,14 @@ function checkFormat(bytes: Uint8Array, doing: string): void {
   if (taken) return;
   const got = bytes.length === 0 ? "an empty file" : (format ?? "something else");
   throw new XPromptError(
-    `${doing}: expected a PNG, JPEG or WebP image, got ${got} (convert it, or give another)`,
+    `${doing}: expected a PNG, JPEG or WebP image, got ${got} (convert it, or use another)`,
   );
 }
 
 function checkSize(width: number, height: number, doing: string): void {
   if (Math.min(width, height) < minEdge) {
     throw new XPromptError(
-      `${doing}: expected at least ${minEdge} × ${minEdge} pixels, got ${width} × ${height} (give a larger one)`,
+      `${doing}: expected at least ${minEdge} × ${minEdge} pixels, got ${width} × ${height} (use a larger one)`,
     );
   }
   if (width * height > maxPixels) {

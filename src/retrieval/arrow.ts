@@ -110,14 +110,14 @@ export async function attemptLance<T>(doing: string, work: () => Promise<T>): Pr
     if (error instanceof XPromptError) throw error;
     if (/os error 28\b|no space left/i.test(messageOf(error)))
       throw new XPromptError(
-        `${doing}: expected room on the disk, got: it is full (free some space; what was added before stays)`,
+        `${doing}: expected room on the disk, got: it is full (free some space; examples that were added before stay)`,
         { code: "ERR_FILE", cause: error },
       );
     const rights = /s3:\/\//.test(doing)
       ? "the URL, AWS_ENDPOINT_URL and the credentials"
-      : "the path and the rights";
+      : "the path and the permissions";
     throw new XPromptError(
-      `${doing}: expected a complete library that can be reached, got: ${withoutCredentials(withoutPlaces(firstLineOf(error)))} (check ${rights}; a damaged library is restored from a copy, or made again from its export)`,
+      `${doing}: expected a complete library that can be reached, got: ${withoutCredentials(withoutPlaces(firstLineOf(error)))} (check ${rights}; restore a damaged library from a copy, or create it again from its export)`,
       { cause: error },
     );
   }

@@ -1,10 +1,10 @@
-/** @file The memory that a model will need, known before it is loaded, and the memory that is available. */
+/** @file The memory a model will need, estimated before loading, and the available memory. */
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { UsageError, XPromptError } from "../errors.ts";
 import { formatBytes } from "../progress.ts";
 
-/** Bytes. */
+/** In bytes. */
 export interface MemoryNeed {
   /** The weights in memory: quantized ones as stored, others in float32. */
   readonly weights: number;
@@ -38,7 +38,7 @@ export async function requireMemory(doing: string, need: MemoryNeed): Promise<vo
 }
 
 /**
- * Checks that there is memory for an operation before it starts.
+ * @param what the purpose of the memory: "128 sequences of 1,000 tokens"
  * @param what what needs the memory: "128 sequences of 1,000 tokens"
  * @param advice what to do if there is not enough
  * @throws XPromptError when there is not enough
@@ -53,8 +53,9 @@ export async function requireRoom(doing: string, bytes: number, what: string, ad
 }
 
 /**
- * Bytes that this process can still allocate: what the machine has without swapping, or the limit of a control group
- * (a container) if that is less. The environment variable XPROMPT_MEMORY_LIMIT, a number of bytes, overrides both.
+ * Bytes that this process can still allocate: the machine's free memory without swapping, or the limit of a control
+ * group (a container) if that is less. The environment variable XPROMPT_MEMORY_LIMIT, a number of bytes, overrides
+ * both.
  * @param root the root of the system's files
  */
 export async function availableMemory(root = "/"): Promise<number> {

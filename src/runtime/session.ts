@@ -18,8 +18,8 @@ export interface SessionOptions {
   /** Threads on the CPU. Defaults to one per physical core. */
   readonly threads?: number;
   /**
-   * Whether the session keeps freed memory for its next run. Defaults to true; otherwise sessions share the memory of the
-   * process, and runs take longer.
+   * Whether the session keeps freed memory for its next run. Defaults to true. With false, sessions share the memory of
+   * the process, and runs take longer.
    */
   readonly arena?: boolean;
 }
@@ -81,8 +81,8 @@ export class Session {
   }
 
   /**
-   * Runs the model. With `into`, it computes only the outputs named there: a value receives its output in place, without
-   * a copy (the run must not read the same buffer); null allocates a new value.
+   * Runs the model. With `into`, it computes only the outputs named there. A value receives its output in place,
+   * without a copy (the run must not read the same buffer); null allocates a new value.
    * @throws XPromptError after the release
    */
   async run(
@@ -94,7 +94,7 @@ export class Session {
     return results as Record<string, Value>;
   }
 
-  /** Runs the model on its inputs among the given values. */
+  /** Runs the model; takes its inputs from the given values by name. */
   async runOn(offered: Feeds): Promise<Readonly<Record<string, Value>>> {
     return this.run(Object.fromEntries(this.inputNames.map((name) => [name, offered[name]!])));
   }
@@ -107,7 +107,7 @@ export class Session {
     return this.session.outputNames;
   }
 
-  /** Frees the memory. Calling it again is fine. */
+  /** Frees the memory. Further calls do nothing. */
   release(): Promise<void> {
     this.released ??= this.session.release();
     return this.released;
@@ -120,12 +120,9 @@ export class Session {
 
 /** The error of a call on a released model. */
 export const afterRelease = (): XPromptError =>
-  new XPromptError(
-    "running a model: expected one that is loaded, got one that was released (load it again)",
-    {
-      code: "ERR_RELEASED",
-    },
-  );
+  new XPromptError("running a model: expected a loaded model, got a released one (load it again)", {
+    code: "ERR_RELEASED",
+  });
 
 /** The CUDA provider is a separate download of several hundred megabytes; without it onnxruntime fails late. */
 function requireCuda(): void {
@@ -138,7 +135,7 @@ function requireCuda(): void {
     process.arch,
     "libonnxruntime_providers_cuda.so",
   );
-  // An installation that leaves CUDA out has an empty file there (bin/skip-cuda.js).
+  // If CUDA was left out at installation, this file is empty (bin/skip-cuda.js).
   if (statSync(library, { throwIfNoEntry: false })?.size) return;
   throw new XPromptError(
     "device cuda: the CUDA libraries of onnxruntime-node are not installed (see docs/devices.md, or use --device cpu)",

@@ -1,4 +1,4 @@
-/** @file Reading a model's parts from its folder, each checked before the next is read. */
+/** @file Reads the parts of a model from its folder. Each is checked before the next is read. */
 import { join } from "node:path";
 import { z } from "zod";
 import { checkSize } from "../chameleon/checkpoint/check-parts.ts";
@@ -17,15 +17,15 @@ export interface ModelParts {
   readonly config: ModelConfig;
   readonly text: TextTokenizer;
   readonly weights: ReadonlyMap<string, Initializer>;
-  /** Of the weights. */
+  /** Identifies the weights. */
   readonly checksum: string;
-  /** What the processor of the model that this one was made of does to pictures. */
+  /** Preprocessing of pictures, as in the processor of the base model. */
   readonly preprocessing?: Preprocessing;
 }
 
 /**
  * @param adapter folder of an adapter of this model
- * @throws XPromptError when a part is missing or damaged, needs more memory than there is, or the adapter does not fit
+ * @throws XPromptError when a part is missing or damaged, memory is short, or the adapter does not fit
  */
 export async function readModel(folder: string, adapter?: string): Promise<ModelParts> {
   const config = await readConfig(folder);
@@ -38,7 +38,7 @@ export async function readModel(folder: string, adapter?: string): Promise<Model
   const isQuantized = config.decoder.quantization !== undefined;
   if (adapter !== undefined && isQuantized)
     throw new XPromptError(
-      `using adapter ${adapter}: expected a model of plain weights, got quantized ones in ${folder} (give the model that it was trained on)`,
+      `using adapter ${adapter}: expected a model with plain weights, got quantized ones in ${folder} (use the model that the adapter was trained on)`,
     );
   const used =
     adapter === undefined
@@ -47,14 +47,14 @@ export async function readModel(folder: string, adapter?: string): Promise<Model
   return { config, text, ...used, preprocessing: await preprocessingOf(folder, config.image) };
 }
 
-/** @throws XPromptError that says what to do with a checkpoint that has not learned the method */
+/** @throws XPromptError for a checkpoint without X-Prompt, with the commands that can use it */
 async function readConfig(folder: string): Promise<ModelConfig> {
   const path = join(folder, "config.json");
   const json = await readJson(path, z.looseObject({}), "model config");
   const { model_type, xprompt } = json;
   if (model_type === "chameleon" && xprompt === undefined)
     throw new XPromptError(
-      `loading model ${folder}: expected a model with X-Prompt, got a plain Chameleon checkpoint (make it ready to learn with xprompt init --base ${folder}, or use it as it is with xprompt complete --model ${folder})`,
+      `loading model ${folder}: expected a model with X-Prompt, got a plain Chameleon checkpoint (prepare it for training with xprompt init --base ${folder}, or use it unchanged with xprompt complete --model ${folder})`,
     );
   return modelConfigFromJson(checkJson(json, modelConfigSchema, `reading model config ${path}`));
 }

@@ -2,10 +2,10 @@
 import { loadTokenizers } from "../../chameleon/checkpoint/folder.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
-import { type ContextSettings, type DrawnBatch, drawnContexts } from "../transformer/contexts.ts";
+import { type ContextBatch, type ContextSettings, drawnContexts } from "../transformer/contexts.ts";
 
 /** A batch, and the broken records that were found on the way. */
-export interface EncodedBatch extends DrawnBatch<Codes> {
+export interface EncodedBatch extends ContextBatch<Codes> {
   readonly skipped: readonly Skipped[];
 }
 

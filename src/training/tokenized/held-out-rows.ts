@@ -1,7 +1,7 @@
 /** @file Held-out contexts as rows, and back: each part under its name. */
 import type { Tokenizers } from "../../chameleon/checkpoint/folder.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
-import type { DrawnBatch } from "../transformer/contexts.ts";
+import type { ContextBatch } from "../transformer/contexts.ts";
 import type { HeldOutContexts } from "../transformer/held-out.ts";
 import { batchesOf, type TokenRow } from "./rows.ts";
 
@@ -11,7 +11,7 @@ const OTHERS = "/others";
 /** Held-out contexts as rows. */
 export const heldOutRows = (
   contexts: Readonly<Record<string, HeldOutContexts>>,
-  rows: (part: string, index: number, batch: DrawnBatch<Codes>) => TokenRow[],
+  rows: (part: string, index: number, batch: ContextBatch<Codes>) => TokenRow[],
 ): TokenRow[] =>
   Object.entries(contexts).flatMap(([name, { batches, others }]) => [
     ...batches.flatMap((batch, i) => rows(name, i, batch)),

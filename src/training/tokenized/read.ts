@@ -4,7 +4,7 @@ import { XPromptError } from "../../errors.ts";
 import { sha256 } from "../../runtime/files.ts";
 import type { Storage } from "../../runtime/storage/storage.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
-import type { DrawnBatch } from "../transformer/contexts.ts";
+import type { ContextBatch } from "../transformer/contexts.ts";
 import type { Shard } from "./manifest.ts";
 import { decodeRows } from "./parquet.ts";
 import { batchesOf, type TokenRow } from "./rows.ts";
@@ -28,6 +28,6 @@ export async function readBatches(
   storage: Storage,
   shard: Shard,
   tokenizers: Tokenizers,
-): Promise<DrawnBatch<Codes>[]> {
+): Promise<ContextBatch<Codes>[]> {
   return batchesOf(await readShard(storage, shard), tokenizers);
 }

@@ -13,7 +13,7 @@ import type { Tokenizers } from "../../chameleon/checkpoint/folder.ts";
 import type { Vocabulary } from "../../chameleon/tokenizers/vocabulary.ts";
 import { XPromptError } from "../../errors.ts";
 import { type Codes, exampleTokens, queryTokens, targetTokens } from "../../xprompt/sequence.ts";
-import type { Asked, BatchKind, Context, DrawnBatch } from "../transformer/contexts.ts";
+import type { BatchKind, Context, ContextBatch, TodoPart } from "../transformer/contexts.ts";
 
 export const groupIds = { example: 0, xp: 1, query: 2, answer: 3 } as const;
 
@@ -38,7 +38,7 @@ export interface TokenRow {
 export function rowsOf(
   part: string,
   batch: number,
-  { kind, contexts }: DrawnBatch<Codes>,
+  { kind, contexts }: ContextBatch<Codes>,
   xpTokens: number,
   vocabulary: Vocabulary,
 ): TokenRow[] {
@@ -72,7 +72,7 @@ export function rowsOf(
 }
 
 /** The batches of rows that follow each other. @throws XPromptError for rows that are no contexts */
-export function batchesOf(rows: readonly TokenRow[], tokenizers: Tokenizers): DrawnBatch<Codes>[] {
+export function batchesOf(rows: readonly TokenRow[], tokenizers: Tokenizers): ContextBatch<Codes>[] {
   const batches: { kind: BatchKind; contexts: Context<Codes>[] }[] = [];
   let last: TokenRow | undefined;
   for (const row of rows) {
@@ -87,7 +87,7 @@ export function batchesOf(rows: readonly TokenRow[], tokenizers: Tokenizers): Dr
 function contextOf({ tokens, groups, lengths }: TokenRow, { text, image }: Tokenizers): Context<Codes> {
   const reader = new SequenceReader(text.vocabulary, image.codesPerImage);
   const examples: Context<Codes>["examples"][number][] = [];
-  const todos: Asked<Codes>[] = [];
+  const todos: TodoPart<Codes>[] = [];
   let start = 0;
   for (const length of lengths) {
     const ids = tokens.slice(start, start + length);
@@ -126,7 +126,7 @@ class SequenceReader {
   }
 
   /** *sep* *instruction* ⟨query⟩ and the token that asks; then the answer and `</s>`. */
-  todo(given: readonly number[], answer: readonly number[]): Asked<Codes> {
+  todo(given: readonly number[], answer: readonly number[]): TodoPart<Codes> {
     const { beginImage, endImage } = this.vocabulary;
     const asked = given.slice(1, -1);
     const words = asked.at(-1) === endImage ? asked.length - this.pictureLength : asked.length;

@@ -4,7 +4,7 @@ import { XPromptError } from "../../errors.ts";
 import { Random } from "../../random.ts";
 import { openStorage } from "../../runtime/storage/open.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
-import type { ContextStream, DrawnBatch } from "../transformer/contexts.ts";
+import type { ContextBatch, ContextStream } from "../transformer/contexts.ts";
 import { digestOf, type Manifest, readManifest } from "./manifest.ts";
 import { readBatches } from "./read.ts";
 
@@ -79,7 +79,7 @@ export async function storedContexts(
       `reading tokenized data ${place}: expected it as it was when the run started, got other data (put it back, or start anew)`,
     );
   const order = new BatchOrder(seed, manifest);
-  let held: { readonly shard: number; readonly batches: Promise<DrawnBatch<Codes>[]> } | undefined;
+  let held: { readonly shard: number; readonly batches: Promise<ContextBatch<Codes>[]> } | undefined;
   return {
     async contextsOf(step) {
       const { shard, index } = order.at(step);

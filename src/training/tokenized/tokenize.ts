@@ -11,7 +11,7 @@ import { moduleBeside } from "../../runtime/threads.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
 import { SampleStream } from "../run/workers.ts";
-import { type ContextSettings, type DrawnBatch, digestsOf, openSources } from "../transformer/contexts.ts";
+import { type ContextBatch, type ContextSettings, digestsOf, openSources } from "../transformer/contexts.ts";
 import { heldOutContexts } from "../transformer/held-out.ts";
 import {
   checkMix,
@@ -174,7 +174,7 @@ export class Tokenization {
     return this.write(HELD_OUT, rows, new Set(rows.map(({ part, batch }) => `${part} ${batch}`)).size);
   }
 
-  private rows(part: string, index: number, batch: DrawnBatch<Codes>): TokenRow[] {
+  private rows(part: string, index: number, batch: ContextBatch<Codes>): TokenRow[] {
     const { xprompt, tokenizers } = this.sequences;
     return rowsOf(part, index, batch, xprompt.tokens, tokenizers.text.vocabulary);
   }

@@ -72,7 +72,7 @@ async function prepared(set: TransformerRecipe["mix"]["pairs"][number]): Promise
   return "library" in set ? prepareNeighbours(set) : set;
 }
 
-/** The recipe with the families of the prototypes that it holds out among those that it holds out. */
+/** Adds the families of held-out prototypes to the held-out families. */
 export function withPrototypes(recipe: TransformerRecipe): TransformerRecipe {
   const { heldOut, heldOutPrototypes } = recipe.mix;
   const whole = knownFamilies.filter(({ prototype }) => heldOutPrototypes.includes(prototype));
@@ -82,7 +82,7 @@ export function withPrototypes(recipe: TransformerRecipe): TransformerRecipe {
   };
 }
 
-/** What a model says of its training: suites ask it which tasks it has seen. */
+/** The training facts in a model's config, from which suites learn which tasks it has seen. */
 export function trainingFacts({ mix }: TransformerRecipe): Record<string, readonly string[]> {
   const include = mix.families.length > 0 ? mix.families : undefined;
   const shown = selectFamilies({ include, exclude: mix.heldOut });
@@ -94,11 +94,11 @@ export function trainingFacts({ mix }: TransformerRecipe): Record<string, readon
   };
 }
 
-/** Whether one of the families can do with scenes. */
+/** Whether one of the families works on scenes. */
 const hasScenes = (names: readonly string[]): boolean =>
   selectFamilies().some(({ name }) => names.includes(name));
 
-/** Whether there are pairs to measure on. */
+/** Whether there are held-out pairs. */
 export const hasPairs = ({ mix }: TransformerRecipe): boolean => mix.pairs.length > 0 && mix.pairsHeldOut > 0;
 
 /** @throws UsageError for missing pairs, or a weight of an unknown family */
@@ -110,14 +110,14 @@ export function checkMix({ mix }: TransformerRecipe): void {
     );
 }
 
-/** @throws XPromptError when nothing is left to train on in one of the worlds */
+/** @throws XPromptError when all families of a world are held out */
 export function checkWorlds({ mix }: TransformerRecipe, worlds: Worlds): void {
   const include = mix.families.length > 0 ? mix.families : undefined;
   for (const name of worldNames.filter((each) => mix.worlds[each] > 0)) {
     const families = familiesOf(worlds, name);
     if (selectFamilies({ include, exclude: mix.heldOut }, families).length === 0)
       throw new XPromptError(
-        `transformer recipe: mix.heldOut: expected to leave at least one family of ${name} to train on, got all of them`,
+        `transformer recipe: mix.heldOut: expected at least one family of ${name} that is not held out, got none`,
       );
   }
 }

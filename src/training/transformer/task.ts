@@ -1,6 +1,6 @@
 /**
- * @file Training the transformer on packed contexts: next-token cross-entropy of the TODO parts given the XP blocks
- * of their examples (paper, section 3.2), with a weight for each region and a z-loss.
+ * @file Training of the transformer on packed contexts: next-token cross-entropy of the TODO parts, given the XP tokens
+ * of their examples (paper, section 3.2), with one weight per region and a z-loss.
  */
 import { z } from "zod";
 import { mergeAdapter, writeAdapterFolder } from "../../chameleon/checkpoint/adapter-folder.ts";
@@ -41,10 +41,10 @@ import { transformerSheet } from "./sheet.ts";
 import { initialState, startOf } from "./start.ts";
 import { TransformerSteps } from "./steps.ts";
 
-/** Steps between states that go into the mean of the weights. */
+/** Steps between averaged states. */
 const AVERAGE_EVERY = 5;
 
-/** Makes a run of the recipe ready. */
+/** Prepares the training task of a recipe. */
 export function transformerTask(recipe: TransformerRecipe): Promise<TrainingTask<PackedBatch>> {
   return buildWith((resources) => prepareTransformer(recipe, resources));
 }
@@ -61,7 +61,7 @@ async function prepareTransformer(
   resources.own(tokenizers.image);
   const { adapter, codeFeatures, ...decoder } = config;
   const graph = new Graph();
-  /** Held-out contexts have one example each. */
+  // Held-out contexts have one example each.
   const { codesPerImage } = tokenizers.image;
   const seen = { xprompt, weights: recipe.loss, wholePictures: config.wholePictures !== undefined };
   const packing = packingOf({ ...recipe, ...seen }, 1, codesPerImage);
@@ -89,11 +89,11 @@ async function prepareTransformer(
   });
 
   const skipped = new Map<string, string>();
-  /** Several threads, and the held-out part, may find the same record. */
+  /** Keyed by record: several threads and the held-out part may find the same one. */
   const skip = ({ set, row, why }: Skipped) => skipped.set(`${set}#${row}`, `${set}: ${why}`);
   const sources = tokens ? undefined : await openSources(data("train"), skip);
   if (sources) checkWorlds(recipe, sources.worlds);
-  /** The user's own pairs that sheets show. */
+  /** The user's pairs on contact sheets. */
   let shown: readonly ContextSource[] | undefined;
   const held = tokens
     ? tokens.heldOut(tokenizers)
@@ -101,10 +101,10 @@ async function prepareTransformer(
   const heldOut = held.then((contexts) =>
     HeldOut.prepare(contexts, data("held out"), tokenizers, targetNll!, session),
   );
-  // An error surfaces in evaluate().
+  // Errors surface in evaluate().
   resources.defer(async () => (await heldOut.catch(() => undefined))?.release());
   heldOut.catch(() => {});
-  // Broken data of the user's fail now, not at the first evaluation.
+  // Fail now on broken user data, not at the first evaluation.
   if (tokens || hasPairs(recipe) || sources?.worlds.gathered) await heldOut;
 
   const parts = {
