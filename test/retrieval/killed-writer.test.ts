@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { ExampleLibrary, type Features } from "../../src/retrieval/index.ts";
+import { type Embedder, ExampleLibrary } from "../../src/retrieval/index.ts";
 import { start } from "../cli/kit.ts";
 import { picture, temporaryFolder } from "./kit.ts";
 
 const writer = fileURLToPath(new URL("../fixtures/retrieval/writer.ts", import.meta.url));
-const features: Features = {
+const embedder: Embedder = {
   space: "test",
   textWidth: 4,
   imageWidth: 2,
@@ -37,9 +37,9 @@ test("a writer killed at any moment loses no example that it reported as added",
   }
   const library = await ExampleLibrary.open(place);
   const input = await picture("next");
-  expect(await library.add([{ input, output: input, instruction: "next" }], features)).toMatchObject({
+  expect(await library.add([{ input, output: input, instruction: "next" }], embedder)).toMatchObject({
     added: 1,
   });
-  expect(await library.lacking(features)).toBe(0);
+  expect(await library.lacking(embedder)).toBe(0);
   for await (const examples of library.examples()) expect(examples.length).toBeGreaterThan(said.size);
 });

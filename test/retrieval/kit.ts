@@ -1,11 +1,11 @@
-/** @file A temporary library, and features with known vectors. */
+/** @file A temporary library, and an embedder with known vectors. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
 import { encodePng } from "../../src/image/save.ts";
 import { Random } from "../../src/random.ts";
-import type { Features, NewExample } from "../../src/retrieval/index.ts";
+import type { Embedder, NewExample } from "../../src/retrieval/index.ts";
 import { somePicture } from "../fixtures/xprompt/kit.ts";
 
 /** A folder that is removed after the tests of the file. */
@@ -25,7 +25,7 @@ export const picture = (name: string): Promise<Buffer> => encodePng(somePicture(
 
 /** Embeds texts by their words, one axis per word, and all pictures in one place. */
 const words = ["rain", "red", "ball", "remove", "add", "dark"];
-export const wordFeatures: Features = {
+export const wordEmbedder: Embedder = {
   space: "test-words",
   textWidth: words.length,
   imageWidth: 2,

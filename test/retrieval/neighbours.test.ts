@@ -4,19 +4,19 @@ import { expect, test, vi } from "vitest";
 import { ExampleLibrary, isLibrary, NeighbourSource, prepareNeighbours } from "../../src/retrieval/index.ts";
 import { isHeldOut } from "../../src/tasks/datasets/index.ts";
 import { writeTinyModel } from "../fixtures/xprompt/kit.ts";
-import { example, wordFeatures as features, temporaryFolder } from "./kit.ts";
+import { wordEmbedder as embedder, example, temporaryFolder } from "./kit.ts";
 
 const folder = await temporaryFolder();
 const place = join(folder, "library");
 const kinds = ["remove the rain", "add a ball", "make it dark"];
 const library = await ExampleLibrary.open(place, { create: true });
 for (const [k, instruction] of kinds.entries())
-  for (let i = 0; i < 4; i++) await library.add([await example(`${k} ${i}`, instruction)], features);
+  for (let i = 0; i < 4; i++) await library.add([await example(`${k} ${i}`, instruction)], embedder);
 // The same pictures with another instruction: never shown with each other.
-await library.add([{ ...(await example("0 0", kinds[0]!)), instruction: "remove rain" }], features);
+await library.add([{ ...(await example("0 0", kinds[0]!)), instruction: "remove rain" }], embedder);
 const facts = await library.list();
 const picturesOf = (id: string) => facts.find((each) => each.id === id)!.pictures;
-const settings = { library: place, space: features };
+const settings = { library: place, space: embedder };
 const shape = { examples: 1, todos: 2, size: 8 };
 
 test("examples and queries of a context have similar instructions, and share no pictures", async () => {
@@ -71,11 +71,11 @@ test("a library without a neighbour, and an empty one, are errors", async () => 
   const alone = join(folder, "alone");
   const single = await ExampleLibrary.open(alone, { create: true });
   const options = { seed: 1, heldOut: 0, part: "train" } as const;
-  await expect(NeighbourSource.open({ library: alone, space: features }, options)).rejects.toThrow(
+  await expect(NeighbourSource.open({ library: alone, space: embedder }, options)).rejects.toThrow(
     "expected examples, got none",
   );
-  await single.add([await example("only", "make it dark")], features);
-  const source = await NeighbourSource.open({ library: alone, space: features }, options);
+  await single.add([await example("only", "make it dark")], embedder);
+  const source = await NeighbourSource.open({ library: alone, space: embedder }, options);
   await expect(source.context(0, shape)).rejects.toThrow("expected a neighbour for example");
 });
 
