@@ -1,24 +1,12 @@
 /** @file A model of the family as it was published: text and pictures in, text and pictures out. */
-import { createHash } from "node:crypto";
-import { join } from "node:path";
 import { UsageError, XPromptError } from "../errors.ts";
-import type { Initializer } from "../graph/index.ts";
-import { type Image, type Preprocessing, preprocess } from "../image/index.ts";
+import type { Image } from "../image/image.ts";
 import { loadPicture, type Picture } from "../image/picture.ts";
-import { readJson } from "../runtime/files.ts";
-import type { SessionOptions } from "../runtime/session.ts";
-import { openWeights } from "../runtime/weights.ts";
+import { type Preprocessing, preprocess } from "../image/preprocess.ts";
+import type { SessionOptions } from "../runtime/session-options.ts";
 import { checkSettings } from "../settings.ts";
-import { checkCheckpoint, checkSize } from "./checkpoint/check-parts.ts";
-import {
-  type ChameleonConfig,
-  chameleonConfigFromJson,
-  chameleonConfigSchema,
-  decoderFromJson,
-} from "./checkpoint/config.ts";
-import { loadTextTokenizer, readInitializers } from "./checkpoint/folder.ts";
-import { preprocessingOf } from "./checkpoint/preprocessing.ts";
-import { type OpenImageTokenizerOptions, openImageTokenizer } from "./checkpoint/vqgan-checkpoint.ts";
+import type { ChameleonConfig } from "./checkpoint/config.ts";
+import { type ChameleonOptions, type ChameleonParts, readCheckpoint } from "./checkpoint/read.ts";
 import {
   type CompleteSettings,
   type CompletionGuidance,
@@ -27,16 +15,8 @@ import {
   promptTokens,
 } from "./model/complete.ts";
 import { Decoder } from "./model/decoder.ts";
-import {
-  Grammar,
-  type Mode,
-  type PictureLayout,
-  type PictureLayoutName,
-  pictureLayout,
-} from "./model/grammar.ts";
-import { requireMemoryFor } from "./model/memory.ts";
+import { Grammar, type Mode, type PictureLayout, pictureLayout } from "./model/grammar.ts";
 import { ImageTokenizer, isOfImages, type Pixels } from "./tokenizers/image-tokenizer.ts";
-import type { TextTokenizer } from "./tokenizers/text-tokenizer.ts";
 import { Tokenizer } from "./tokenizers/tokenizer.ts";
 import { gridSide } from "./tokenizers/vqgan.ts";
 
@@ -110,23 +90,6 @@ export interface Completed extends Completion {
   };
 }
 
-export interface ChameleonOptions extends SessionOptions, OpenImageTokenizerOptions {
-  /** How pictures are laid out in tokens. Defaults to what config.json tells: Lumina-mGPT's own, or Chameleon's. */
-  readonly pictures?: PictureLayoutName;
-}
-
-/** A model's parts in memory. */
-export interface ChameleonParts {
-  readonly config: ChameleonConfig;
-  readonly text: TextTokenizer;
-  /** Of the language model and of the image tokenizer, which may lack its decoder. */
-  readonly weights: ReadonlyMap<string, Initializer>;
-  /** Names weights and sizes. */
-  readonly fingerprint: string;
-  /** What the checkpoint's own processor does to pictures, where it says it. */
-  readonly preprocessing?: Preprocessing;
-}
-
 /** The most tokens of text, unless more are asked for. */
 const TEXT_TOKENS = 256;
 
@@ -155,24 +118,7 @@ export class Chameleon {
    * @example const model = await Chameleon.load("models/anole-7b");
    */
   static async load(folder: string, options: ChameleonOptions = {}): Promise<Chameleon> {
-    const json = await readJson(join(folder, "config.json"), chameleonConfigSchema, "model config");
-    const text = await loadTextTokenizer(folder, json);
-    checkSize(folder, decoderFromJson(json));
-    const image = await openImageTokenizer(folder, options);
-    const told = { ...chameleonConfigFromJson(json), image: image.config };
-    const config = { ...told, pictures: options.pictures ?? told.pictures };
-    await requireMemoryFor(folder, config);
-    const ofDecoder = await readInitializers(
-      folder,
-      config.checksum,
-      config.decoder.quantization !== undefined,
-      (name) => !isOfImages(name),
-    );
-    checkCheckpoint(config, text.vocabulary, ofDecoder);
-    const fingerprint = await fingerprintOf(config, text, folder);
-    const preprocessing = await preprocessingOf(folder, config.image);
-    const weights = new Map<string, Initializer>([...ofDecoder, ...image.weights]);
-    return Chameleon.assemble({ config, text, weights, fingerprint, preprocessing }, options);
+    return Chameleon.assemble(await readCheckpoint(folder, options), options);
   }
 
   /** @internal A model from its parts, which have been checked. */
@@ -365,30 +311,5 @@ function checkPrompt(prompt: unknown): void {
       "completing: prompt: expected an array of texts and pictures, got something else (a picture's path is given as { picture: path })",
     );
 }
-
-/**
- * Names weights, sizes and tokens by a sample of every weight: the whole of a 7B would take half a minute to read once more. The
- * same weights have the same name, in one file or in several.
- */
-async function fingerprintOf(
-  { decoder, image }: ChameleonConfig,
-  text: TextTokenizer,
-  folder: string,
-): Promise<string> {
-  const hash = createHash("sha256").update(JSON.stringify([decoder, image, text.checksum]));
-  const stored = await openWeights(folder);
-  try {
-    for (const name of [...stored.tensors.keys()].sort()) {
-      const { dtype, byteLength } = stored.tensors.get(name)!;
-      hash.update(`${name} ${dtype}`).update(await stored.readPart(name, 0, Math.min(byteLength, SAMPLE)));
-    }
-  } finally {
-    await stored.close();
-  }
-  return hash.digest("hex").slice(0, 16);
-}
-
-/** Bytes of each weight that its model's name depends on. */
-const SAMPLE = 4096;
 
 const randomSeed = (): number => Math.floor(Math.random() * 2 ** 31);

@@ -1,17 +1,11 @@
 /** @file Results at the size and shape of the picture that went in. */
-import { setImmediate } from "node:timers/promises";
 import { XPromptError } from "../errors.ts";
-import {
-  type ByteImage,
-  changedStrips,
-  fitChange,
-  type Image,
-  loadBytes,
-  maxPixels,
-  minEdge,
-  squeeze,
-  toBytes,
-} from "../image/index.ts";
+import { changedStrips } from "../image/apply-change.ts";
+import { fitChange } from "../image/full-size.ts";
+import { type ByteImage, type Image, toBytes } from "../image/image.ts";
+import { maxPixels } from "../image/limits.ts";
+import { loadBytes, minEdge, squeeze } from "../image/load.ts";
+import { soon } from "../runtime/soon.ts";
 import { loadPicture, type Picture, sourceOf } from "../image/picture.ts";
 
 /** Most pixels that the results of one request may have together: 768 MB. */
@@ -68,7 +62,7 @@ export async function atFullSize(
   for (const strip of changedStrips(fitChange({ query, seen, drawn }, original), original)) {
     data.set(strip, at);
     at += strip.length;
-    await setImmediate();
+    await new Promise<void>(soon);
     signal?.throwIfAborted();
   }
   return { width, height, data };

@@ -1,7 +1,8 @@
 /** @file Who may join a batch: as many requests as fit its limits, first come, first served. */
 import { XPromptError } from "../../errors.ts";
-import { formatBytes } from "../../progress.ts";
-import { availableMemory, requireRoom } from "../../runtime/memory.ts";
+import { formatBytes } from "../../format.ts";
+import { availableMemory } from "../../runtime/available-memory.ts";
+import { requireRoom } from "../../runtime/memory.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
 import { sequencesMemory } from "./memory.ts";
 

@@ -1,7 +1,6 @@
 /** @file What a model of the family will need of memory, from its configuration and the headers of its weights. */
-import { type MemoryNeed, memoryNeed, requireMemory } from "../../runtime/memory.ts";
+import { type MemoryNeed, memoryNeed } from "../../runtime/memory.ts";
 import type { TensorInfo } from "../../runtime/safetensors.ts";
-import { openWeights } from "../../runtime/weights.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
 import { isOfImages, pictureBytes } from "../tokenizers/image-tokenizer.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";
@@ -9,7 +8,7 @@ import { cacheBytes, roomFor } from "./cache.ts";
 import { PREFILL_CHUNK } from "./decoder.ts";
 
 /** Sizes of both parts of a model. */
-interface Sizes {
+export interface Sizes {
   readonly decoder: DecoderConfig;
   readonly image: VqganConfig;
 }
@@ -37,18 +36,6 @@ export function chameleonMemory(
     cache: cacheBytes(decoder, maxPositions),
     activations: Math.max(2 * FLOAT * Math.min(maxPositions, PREFILL_CHUNK) * widest, pictureBytes(image)),
   });
-}
-
-/**
- * Makes sure that the weights of a folder, and what running them takes, fit in memory; reads their headers alone.
- * Weights that cannot be opened pass this check: loading them reports what is wrong.
- * @throws XPromptError with what is needed, what there is, and what to do
- */
-export async function requireMemoryFor(folder: string, sizes: Sizes): Promise<void> {
-  const weights = await openWeights(folder).catch(() => undefined);
-  if (!weights) return;
-  await weights.close();
-  await requireMemory(`loading model ${folder}`, chameleonMemory(sizes, weights.tensors));
 }
 
 /** Bytes of sequences that go on together: their caches, with the room that is made ahead, and what a step makes. */

@@ -1,8 +1,8 @@
 /** @file What training needs of memory, known before it begins. */
 import { XPromptError } from "../../errors.ts";
-import { formatBytes } from "../../progress.ts";
-import { availableMemory } from "../../runtime/memory.ts";
-import type { Device } from "../../runtime/session.ts";
+import { formatBytes } from "../../format.ts";
+import { availableMemory } from "../../runtime/available-memory.ts";
+import type { Device } from "../../runtime/session-options.ts";
 
 /** Bytes that the process takes for each that a step holds: memory is taken in blocks, which are never quite full. */
 const SLACK = 1.4;

@@ -1,6 +1,7 @@
 /** @file Graphs that are made before they are compiled: what they will need of memory is known before any is. */
 import { exportOnnx, peakBytes, type Tensor } from "../../graph/index.ts";
-import { Session, type SessionOptions } from "../../runtime/session.ts";
+import { Session } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 
 /** What a compiled graph becomes, and can be let go of. */
 interface Compiled {

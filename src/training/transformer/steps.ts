@@ -1,7 +1,7 @@
 /** @file A training step of the transformer for every shape that its batches have; all work on one state. */
 import type { DecoderConfig } from "../../chameleon/checkpoint/config.ts";
 import { Random } from "../../random.ts";
-import type { SessionOptions } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import type { Plan } from "../run/plan.ts";
 import type { TrainingState } from "../run/state.ts";
 import { type StepResult, TrainingStep } from "../run/step.ts";

@@ -9,8 +9,8 @@ import { MAX_TEXT_LENGTH, TextTokenizer } from "../../../src/chameleon/tokenizer
 import type { TokenizerFile } from "../../../src/chameleon/tokenizers/tokenizer-file.ts";
 import { buildVocabulary } from "../../../src/chameleon/tokenizers/vocabulary.ts";
 import { XPromptError } from "../../../src/errors.ts";
+import { sha256 } from "../../../src/hash.ts";
 import { Random } from "../../../src/random.ts";
-import { sha256 } from "../../../src/runtime/files.ts";
 
 /** What `test/fixtures/tokenizer/make.py` writes: of each tokenizer digests (uint32 in base64) and every fortieth ids. */
 interface CrossCheck {
