@@ -5,8 +5,8 @@ import { fitChange } from "../image/full-size.ts";
 import { type ByteImage, type Image, toBytes } from "../image/image.ts";
 import { maxPixels } from "../image/limits.ts";
 import { loadBytes, minEdge, squeeze } from "../image/load.ts";
-import { soon } from "../runtime/soon.ts";
 import { loadPicture, type Picture, sourceOf } from "../image/picture.ts";
+import { soon } from "../runtime/soon.ts";
 
 /** Most pixels that the results of one request may have together: 768 MB. */
 export const MAX_TOTAL = 4 * maxPixels;

@@ -1,11 +1,11 @@
 /** @file What the static site has beside the page: the model, onnxruntime, example pairs, and the service worker. */
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { Plugin } from "vite";
 
 const root = join(import.meta.dirname, "..", "..");
-const runtime = join(dirname(createRequire(import.meta.url).resolve("onnxruntime-web/package.json")), "dist");
+const { resolve } = createRequire(import.meta.url);
 
 /** onnxruntime's builds: on the CPU, and with WebGPU. */
 const RUNTIME = ["", ".asyncify"].flatMap((build) =>
@@ -40,14 +40,17 @@ export function siteFiles(): Plugin {
     generateBundle(_options, bundle) {
       const emit = (fileName: string, source: string | Uint8Array) =>
         this.emitFile({ type: "asset", fileName, source });
-      for (const name of RUNTIME) emit(`ort/${name}`, readFileSync(join(runtime, name)));
+      for (const name of RUNTIME) emit(`ort/${name}`, readFileSync(resolve(`onnxruntime-web/${name}`)));
       for (const name of MODEL) emit(`models/nano/${name}`, readFileSync(join(root, "models", "nano", name)));
       const { entries, pictures } = gallery();
       for (const path of pictures) emit(path, readFileSync(join(root, path)));
       emit("gallery.json", JSON.stringify(entries));
       const shell = ["./", "icon.svg", ...Object.keys(bundle), "gallery.json", ...pictures];
       const worker = readFileSync(join(import.meta.dirname, "sw.js"), "utf8");
-      emit("sw.js", worker.replace("SHELL = []", () => `SHELL = ${JSON.stringify(shell)}`));
+      emit(
+        "sw.js",
+        worker.replace("SHELL = []", () => `SHELL = ${JSON.stringify(shell)}`),
+      );
     },
   };
 }

@@ -8,7 +8,8 @@ import { httpBackend } from "./lib/http/backend.ts";
 import { localBackend } from "./lib/local/backend.ts";
 import { startServiceWorker } from "./lib/local/offline.ts";
 
-const show = (backend: Backend) => mount(App, { target: document.querySelector("#app")!, props: { backend } });
+const show = (backend: Backend) =>
+  mount(App, { target: document.querySelector("#app")!, props: { backend } });
 
 // `npm run build:site`: the model is in the page. Otherwise it is that of the server which the page came from.
 if (import.meta.env.MODE !== "site") show(httpBackend(document.baseURI));

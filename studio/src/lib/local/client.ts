@@ -11,7 +11,10 @@ export class Client {
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => this.waiting.get(data.id)?.(data);
     this.worker.onerror = ({ message }) => {
       for (const [id, take] of this.waiting)
-        take({ id, failure: { message: `The model's worker ended: ${message}. Reload the page.`, part: "result" } });
+        take({
+          id,
+          failure: { message: `The model's worker ended: ${message}. Reload the page.`, part: "result" },
+        });
     };
   }
 

@@ -3,7 +3,7 @@ import type { Example, GenerateEvent, GenerateRequest, Part } from "../backend.t
 
 /** What can be asked, and the last thing that is answered. */
 export interface Calls {
-  load: { asked: Addresses; answer: { readonly device: string; readonly threads: number } };
+  load: { asked: Addresses; answer: undefined };
   generate: { asked: GenerateRequest; answer: undefined };
   describe: { asked: Example; answer: string };
   compile: { asked: readonly Example[]; answer: Blob };

@@ -18,14 +18,14 @@ export const MODEL_NAME = "nano";
 export async function loadModel(
   { model, runtime }: Addresses,
   onProgress: (progress: { bytes: number; total: number }) => void,
-): Promise<{ model: XPrompt; device: "webgpu" | "cpu" }> {
+): Promise<XPrompt> {
   env.wasm.wasmPaths = runtime;
   const files = await fetchModel(model, { onProgress });
   if (await hasGpu()) {
     const onGpu = await XPrompt.fromFiles(files, { device: "webgpu" }).catch(() => undefined);
-    if (onGpu) return { model: onGpu, device: "webgpu" };
+    if (onGpu) return onGpu;
   }
-  return { model: await XPrompt.fromFiles(files), device: "cpu" };
+  return XPrompt.fromFiles(files);
 }
 
 /** Whether there is a GPU, and not a driver that does its work on the CPU. */
@@ -46,7 +46,9 @@ export async function* draw(
   signal: AbortSignal,
 ): AsyncGenerator<GenerateEvent> {
   const { examples, prompts, input, instruction, seed, samples, temperature, guidance, fullSize } = request;
-  const prompt = await Promise.all(prompts.map(async (blob) => VisualPrompt.fromBytes(await blob.arrayBuffer())));
+  const prompt = await Promise.all(
+    prompts.map(async (blob) => VisualPrompt.fromBytes(await blob.arrayBuffer())),
+  );
   if (examples.length > 0) prompt.push(await model.compress(examples.map(pairOf), { signal }));
   for (let sample = 0; sample < samples; sample++) {
     const options = {
@@ -63,12 +65,21 @@ async function* drawOne(
   sample: number,
 ): AsyncGenerator<GenerateEvent> {
   const { side } = gridOf(model);
-  for await (const { codes, preview, result } of model.stream(options as GenerateOptions & { fullSize: true })) {
+  for await (const { codes, preview, result } of model.stream(
+    options as GenerateOptions & { fullSize: true },
+  )) {
     const count = codes[0]!.length;
-    if (result) yield { kind: "finished", sample, seed: options.seed, picture: await finished(result, options) };
+    if (result)
+      yield { kind: "finished", sample, seed: options.seed, picture: await finished(result, options) };
     else if (count % side === 0) {
       const [picture] = await preview();
-      yield { kind: "partial", sample, picture: pngOf(await encodePng(picture!)), row: count / side, rows: side };
+      yield {
+        kind: "partial",
+        sample,
+        picture: pngOf(await encodePng(picture!)),
+        row: count / side,
+        rows: side,
+      };
     }
   }
 }

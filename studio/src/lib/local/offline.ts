@@ -9,8 +9,7 @@ const RELOADED = "xprompt-reloaded";
 export async function startServiceWorker(): Promise<boolean> {
   if (!("serviceWorker" in navigator)) return true; // plain HTTP: one thread, and no use without a network
   try {
-    await navigator.serviceWorker.register("./sw.js");
-    await controlled();
+    await activated(await navigator.serviceWorker.register("./sw.js"));
   } catch {
     return true;
   }
@@ -24,11 +23,14 @@ export async function startServiceWorker(): Promise<boolean> {
   return false;
 }
 
-/** Resolves once requests of this page pass through the service worker. */
-function controlled(): Promise<void> {
-  const { serviceWorker } = navigator;
+/** Resolves once the service worker is ready, or was refused. */
+function activated({ installing, waiting, active }: ServiceWorkerRegistration): Promise<void> {
+  const worker = active ?? waiting ?? installing;
   return new Promise((resolve) => {
-    if (serviceWorker.controller) return resolve();
-    serviceWorker.addEventListener("controllerchange", () => resolve(), { once: true });
+    const look = () => {
+      if (!worker || worker.state === "activated" || worker.state === "redundant") resolve();
+    };
+    worker?.addEventListener("statechange", look);
+    look();
   });
 }

@@ -35,11 +35,10 @@ addEventListener("message", ({ data }: MessageEvent<Question>) => {
 async function answer(question: Extract<Question, { name: Name }>, signal: AbortSignal) {
   const { id } = question;
   if (question.name === "load") {
-    const loaded = await loadModel(question.asked, ({ bytes, total }) =>
+    model = await loadModel(question.asked, ({ bytes, total }) =>
       tell({ id, event: { kind: "loading", bytes, total } }),
     );
-    model = loaded.model;
-    return { device: loaded.device, threads: crossOriginIsolated ? navigator.hardwareConcurrency : 1 };
+    return undefined;
   }
   if (!model) throw new Error("The model is not loaded.");
   switch (question.name) {
