@@ -13,7 +13,8 @@
 
 export { env } from "onnxruntime-web/wasm";
 export { type ErrorCode, UsageError, XPromptError } from "./errors.ts";
-export { encodePng, type PngOptions } from "./image/encode-png.ts";
+export { encodePng } from "./image/canvas-png.ts";
+export type { PngOptions } from "./image/encode-png.ts";
 export { type ByteImage, createImage, fromBytes, type Image, toBytes } from "./image/image.ts";
 export { type LoadOptions as LoadImageOptions, loadImage } from "./image/load.ts";
 export { type Filter, resize } from "./image/resize.ts";

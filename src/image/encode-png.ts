@@ -1,4 +1,4 @@
-/** @file Pictures as PNG. `encode-png.browser.ts` stands in for this module in browsers. */
+/** @file Pictures as PNG, by libvips. */
 import sharp, { type Sharp } from "sharp";
 import { type ByteImage, type Image, toBytes } from "./image.ts";
 import { addPngText } from "./png-text.ts";

@@ -204,7 +204,7 @@ test("the time of a picture, beside Node's", async () => {
     await work();
     return { cpu: (await seconds()) - cpu, wall: (performance.now() - started) / 1000 };
   };
-  const rounds = [];
+  const rounds: Record<"node" | "page", { readonly cpu: number; readonly wall: number }>[] = [];
   for (let i = 0; i < 4; i++)
     rounds.push({ node: await measured(inNode, nodeSeconds), page: await measured(inPage, browserSeconds) });
   const least = (where: "node" | "page", what: "cpu" | "wall") =>

@@ -1,10 +1,12 @@
 /** @file What the studio asks of the model, done with the model in memory. */
 import {
+  type ByteImage,
   encodePng,
   env,
   fetchModel,
   type Generated,
-  type GenerateOptions,
+  type Image,
+  type StreamOptions,
   VisualPrompt,
   XPrompt,
 } from "../../../../dist/web.js";
@@ -12,7 +14,7 @@ import type { Example, GenerateEvent, GenerateRequest } from "../backend.ts";
 import type { Addresses } from "./messages.ts";
 
 /** What the model is called in the texts of its pictures. */
-export const MODEL_NAME = "nano";
+const MODEL_NAME = "nano";
 
 /** The model on the GPU where there is one, else on the CPU. */
 export async function loadModel(
@@ -45,55 +47,45 @@ export async function* draw(
   request: GenerateRequest,
   signal: AbortSignal,
 ): AsyncGenerator<GenerateEvent> {
-  const { examples, prompts, input, instruction, seed, samples, temperature, guidance, fullSize } = request;
+  const { examples, prompts, input, seed, samples, instruction, temperature, guidance } = request;
   const prompt = await Promise.all(
     prompts.map(async (blob) => VisualPrompt.fromBytes(await blob.arrayBuffer())),
   );
   if (examples.length > 0) prompt.push(await model.compress(examples.map(pairOf), { signal }));
-  for (let sample = 0; sample < samples; sample++) {
-    const options = {
-      ...{ prompt, input, instruction, temperature, guidance, signal },
-      ...{ seed: seed + sample, fullSize: fullSize && input !== undefined },
-    };
-    yield* drawOne(model, options, sample);
-  }
+  const fullSize = request.fullSize && input !== undefined;
+  const options = { prompt, input, instruction, temperature, guidance, fullSize, signal };
+  for (let sample = 0; sample < samples; sample++)
+    yield* drawOne(model, { ...options, seed: seed + sample }, sample);
 }
 
 async function* drawOne(
   model: XPrompt,
-  options: Omit<GenerateOptions, "onProgress"> & { readonly seed: number },
+  options: StreamOptions & { readonly seed: number },
   sample: number,
 ): AsyncGenerator<GenerateEvent> {
-  const { side } = gridOf(model);
-  for await (const { codes, preview, result } of model.stream(
-    options as GenerateOptions & { fullSize: true },
-  )) {
+  const rows = Math.sqrt(model.codesPerImage);
+  for await (const { codes, preview, result } of model.stream(options)) {
     const count = codes[0]!.length;
-    if (result)
-      yield { kind: "finished", sample, seed: options.seed, picture: await finished(result, options) };
-    else if (count % side === 0) {
+    if (result) {
+      const picture = await pngOf(result.images[0], textsOf(result, options));
+      yield { kind: "finished", sample, seed: options.seed, picture };
+    } else if (count % rows === 0) {
       const [picture] = await preview();
-      yield {
-        kind: "partial",
-        sample,
-        picture: pngOf(await encodePng(picture!)),
-        row: count / side,
-        rows: side,
-      };
+      yield { kind: "partial", sample, picture: await pngOf(picture!), row: count / rows, rows };
     }
   }
 }
 
-const gridOf = ({ codesPerImage }: XPrompt) => ({ side: Math.sqrt(codesPerImage) });
-
-async function finished(
-  { images, settings, model }: Generated<Generated["images"][0] | Generated<never>["images"][0]>,
-  { instruction = "", seed }: { readonly instruction?: string; readonly seed: number },
-): Promise<Blob> {
+/** The settings in the texts of a picture, as the server writes them. */
+function textsOf(
+  { settings, model }: Generated<Image | ByteImage>,
+  { instruction, seed }: { readonly instruction?: string; readonly seed: number },
+): Readonly<Record<string, string>> {
   const about = { instruction, seed, model: MODEL_NAME, fingerprint: model, ...settings };
-  return pngOf(await encodePng(images[0], { text: { Software: "xprompt", xprompt: JSON.stringify(about) } }));
+  return { Software: "xprompt", xprompt: JSON.stringify(about) };
 }
 
-const pngOf = (bytes: Uint8Array<ArrayBuffer>): Blob => new Blob([bytes], { type: "image/png" });
+const pngOf = async (picture: Image | ByteImage, text?: Readonly<Record<string, string>>): Promise<Blob> =>
+  new Blob([await encodePng(picture, { text })], { type: "image/png" });
 
 export const pairOf = ({ before, after }: Example) => ({ input: before, output: after });

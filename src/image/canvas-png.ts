@@ -1,4 +1,4 @@
-/** @file Pictures as PNG, by the browser's own encoder. */
+/** @file Pictures as PNG in browsers, by their own encoder. */
 /// <reference lib="dom" />
 import type { PngOptions } from "./encode-png.ts";
 import { type ByteImage, type Image, toBytes } from "./image.ts";
