@@ -273,7 +273,7 @@ interface CompileOptions extends ModelOptions, LibraryOptions, Pick<DistanceOpti
   readonly vectorsOnly: boolean;
 }
 
-/** Examples to compile before they are stored. */
+/** Examples per batch that is compiled and stored. */
 const COMPILED_AT_ONCE = 16;
 
 async function compile(options: CompileOptions, signal: AbortSignal): Promise<void> {

@@ -93,11 +93,11 @@ async function describePicture(path: string): Promise<Record<string, unknown>> {
   }
 }
 
-/** Plain values, lists of names, and one level of groups, however deep a file nests. */
+/** Plain values, lists of them, and one level of groups. */
 const plain = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 const settingsSchema = z.record(z.string(), z.union([plain, z.array(plain), z.record(z.string(), plain)]));
 
-/** `key: value` lines, groups indented; sizes in bytes are shown in larger units. */
+/** Formats `key: value` lines with indented groups. Sizes in bytes are shown in larger units. */
 function lines(value: Readonly<Record<string, unknown>>, indent = "", inBytes = false): string[] {
   return Object.entries(value).flatMap(([key, item]) => {
     if (item === undefined) return [];

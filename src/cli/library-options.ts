@@ -11,7 +11,7 @@ import {
 import { XPrompt } from "../xprompt/model.ts";
 import { loadOptionsOf, type ModelOptions, numberFor } from "./options.ts";
 
-/** The options of embeddings. */
+/** Options of the library search. */
 export interface DistanceOptions {
   readonly clip?: string;
   readonly textWeight: number;
@@ -43,7 +43,7 @@ export function withWeights(command: Command): Command {
     command.option(`${flag} <w>`, `${what}. Defaults to ${value}`, numberFor(flag, weight), value);
   option("--text-weight", "weight of the similarity of instructions", text);
   option("--image-weight", "weight of the similarity of input pictures", image);
-  return option("--words-weight", "weight of common words of instructions", words);
+  return option("--words-weight", "weight of full-text search in the instructions", words);
 }
 
 export const weightsOf = ({ textWeight, imageWeight, wordsWeight }: DistanceOptions): Weights => ({

@@ -14,7 +14,7 @@ import { oneLine, say } from "./output.ts";
  */
 const MAX_LENGTH = 20_000;
 
-/** The commands in the order of the help. Each is loaded on demand, so that it does not wait for the libraries of others. */
+/** The commands in the order of the help. Each is loaded on demand, which saves loading the libraries of the others. */
 const commands: Readonly<Record<string, () => Promise<(signal: AbortSignal) => Command>>> = {
   generate: async () => (await import("./generate.ts")).generateCommand,
   compress: async () => (await import("./compress.ts")).compressCommand,

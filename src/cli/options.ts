@@ -135,7 +135,7 @@ export async function checkOutput(path: string, inputs: readonly string[]): Prom
     );
 }
 
-/** @throws XPromptError when a library of the device is missing: onnxruntime's own message is long */
+/** @throws XPromptError when a library of the device is missing, because onnxruntime's own message is long */
 export function checkDevice(device: Device): void {
   if (device !== "webgpu" || process.platform !== "linux") return;
   try {

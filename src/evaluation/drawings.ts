@@ -1,7 +1,7 @@
 /**
- * @file The pictures that a suite has the model draw. Each is kept in a folder as soon as it is drawn, under a name
- * that follows from model, settings and seed, with what was asked for in its text: work that was cut off goes on where it
- * was, and a picture that was asked for in another way is drawn again.
+ * @file Generates and caches the pictures of a suite. Each picture is saved at once, in a folder whose name depends on
+ * model, settings and seed; its PNG text holds a digest of the request. An interrupted suite resumes at its last picture,
+ * and a picture whose request has changed is generated again.
  */
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
@@ -23,48 +23,48 @@ import type { GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import type { VisualPrompt } from "../xprompt/prompt.ts";
 import { checkRequest, type RecommendedSampling } from "../xprompt/request.ts";
 
-/** How every picture of a run is drawn; what is left open, as the model recommends. */
+/** Sampling settings for all pictures of a suite. Missing settings default to the model's recommendation. */
 export type DrawSettings = Pick<GenerateOptions, "temperature" | "topK" | "topP" | "guidance" | "expected">;
 
-/** What pictures are sampled with. `expected` is there only where it is asked for. */
+/** Resolved sampling settings. `expected` is present only if it was requested. */
 type SampledWith = RecommendedSampling & { readonly expected?: true };
 
-/** What pictures are drawn with: what was asked for, else what the model recommends, else what `generate` takes. */
-function drawnWith(asked: DrawSettings, { config }: XPrompt): SampledWith {
+/** Resolves settings: the given ones, else those that the model recommends, else the defaults of `generate`. */
+function resolveSettings(given: DrawSettings, { config }: XPrompt): SampledWith {
   const { sampling } = config.xprompt;
-  const drawn = (pictures: boolean) => {
-    const { temperature, topK, topP, guidance } = checkRequest(asked, sampling, { pictures });
+  const resolved = (pictures: boolean) => {
+    const { temperature, topK, topP, guidance } = checkRequest(given, sampling, { pictures });
     return { temperature, topK, topP, guidance };
   };
   return {
-    ...drawn(true),
-    ...(sampling?.wordsAlone && { wordsAlone: drawn(false) }),
-    ...(asked.expected && { expected: true }),
+    ...resolved(true),
+    ...(sampling?.wordsAlone && { wordsAlone: resolved(false) }),
+    ...(given.expected && { expected: true }),
   };
 }
 
-/** An example pair as pictures of the model's size. */
-export interface Shown {
+/** An example pair with pictures of the model's size. */
+export interface ExamplePair {
   readonly input: Image;
   readonly output: Image;
   readonly instruction?: string;
 }
 
 export interface DrawRequest {
-  /** Unique in the run: a path without ending, as `derain/xprompt-0003`. */
+  /** Unique in the suite: a path without extension, such as `derain/xprompt-0003`. */
   readonly id: string;
   readonly seed: number;
-  readonly examples?: readonly Shown[];
+  readonly examples?: readonly ExamplePair[];
   readonly input?: Image;
   readonly instruction?: string;
-  /** Draw as large as the input, not as large as the model does. */
+  /** Return the result at the size of the input instead of the model's size. */
   readonly fullSize?: boolean;
 }
 
 export interface Drawing {
-  /** In 8 bits a channel, as it is kept. */
+  /** Rounded to 8 bits per channel, as in the file. */
   readonly image: Image;
-  /** What drawing it took, when it was drawn. */
+  /** Time of generation. A cached picture has the time of its original generation. */
   readonly milliseconds: number;
 }
 
@@ -72,30 +72,30 @@ const textSchema = z.object({ request: z.string(), milliseconds: z.number() });
 
 export class Drawings {
   readonly settings: SampledWith;
-  /** Where pictures are kept, if they are. */
+  /** Folder of the cached pictures, if any. */
   private readonly folder: string | undefined;
-  private readonly compressed = new WeakMap<Shown, Promise<VisualPrompt>>();
+  private readonly compressed = new WeakMap<ExamplePair, Promise<VisualPrompt>>();
   private progress: Progress | undefined;
   private done = 0;
 
   constructor(
     private readonly model: XPrompt,
-    private readonly asked: DrawSettings,
+    private readonly given: DrawSettings,
     private readonly options: {
       readonly suite: string;
       readonly seed: number;
-      /** Folder of the results: pictures are kept below it. Defaults to none. */
+      /** Folder of the results, which contains the cached pictures. Defaults to none: nothing is cached. */
       readonly out?: string;
       readonly signal?: AbortSignal;
     },
   ) {
-    this.settings = drawnWith(asked, model);
+    this.settings = resolveSettings(given, model);
     const { suite, seed, out } = options;
     const key = sha256(JSON.stringify([suite, model.fingerprint, this.settings, seed])).slice(0, 12);
     this.folder = out && join(resolve(out), "drawings", key);
   }
 
-  /** How many pictures there will be: from now on progress is shown. */
+  /** Sets the total number of pictures and starts to show progress. */
   expect(total: number): void {
     this.progress = new Progress({ label: this.options.suite, total, unit: "pictures" });
   }
@@ -104,7 +104,8 @@ export class Drawings {
     this.options.signal?.throwIfAborted();
     const path = this.folder && join(this.folder, `${request.id}.png`);
     const digest = digestOf(request);
-    const drawing = (path && (await kept(path, digest))) || (await this.drawNow(request, digest, path));
+    const drawing =
+      (path && (await readCached(path, digest))) || (await this.generate(request, digest, path));
     this.progress?.update(++this.done);
     return drawing;
   }
@@ -113,11 +114,11 @@ export class Drawings {
     this.progress?.stop();
   }
 
-  private async drawNow(request: DrawRequest, digest: string, path?: string): Promise<Drawing> {
+  private async generate(request: DrawRequest, digest: string, path?: string): Promise<Drawing> {
     const { examples = [], input, instruction, seed, fullSize } = request;
     const { signal } = this.options;
     const { images, timings } = await this.model.generate({
-      ...this.asked,
+      ...this.given,
       prompt: await Promise.all(examples.map((example) => this.compress(example))),
       input: fullSize && input ? await encodePng(input) : input,
       instruction,
@@ -135,28 +136,28 @@ export class Drawings {
     return drawing;
   }
 
-  /** Each example is read once. */
-  private compress(example: Shown): Promise<VisualPrompt> {
+  /** Compresses each example once. */
+  private compress(example: ExamplePair): Promise<VisualPrompt> {
     const prompt = this.compressed.get(example) ?? this.model.compress([example]);
     this.compressed.set(example, prompt);
     return prompt;
   }
 }
 
-/** Everything that a drawing follows from, but for model and settings. */
+/** Digest of everything that determines a picture, except model and settings. */
 function digestOf({ seed, examples = [], input, instruction = "", fullSize }: DrawRequest): string {
   const picture = (image: Image) => sha256(toBytes(image));
-  const shown = examples.map((example) => [
+  const pairs = examples.map((example) => [
     picture(example.input),
     picture(example.output),
     example.instruction ?? "",
   ]);
-  const asked = [seed, shown, input ? picture(input) : "", instruction, ...(fullSize ? ["full size"] : [])];
-  return sha256(JSON.stringify(asked));
+  const request = [seed, pairs, input ? picture(input) : "", instruction, ...(fullSize ? ["full size"] : [])];
+  return sha256(JSON.stringify(request));
 }
 
-/** What was drawn for the same request before, unless it was damaged since. */
-async function kept(path: string, digest: string): Promise<Drawing | undefined> {
+/** Reads a cached picture; undefined if it is missing, damaged, or of another request. */
+async function readCached(path: string, digest: string): Promise<Drawing | undefined> {
   if (!existsSync(path)) return undefined;
   try {
     const text = textSchema.parse(JSON.parse((await readPngText(path)).xprompt ?? ""));

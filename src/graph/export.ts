@@ -1,4 +1,4 @@
-/** @file From a graph to an ONNX model. */
+/** @file Exports a graph as an ONNX model. */
 import type { Application, Graph, Tensor } from "./graph.ts";
 import { type Initializer, OnnxWriter } from "./onnx-writer.ts";
 import { formatShape, ShapeError, sameShape } from "./shape.ts";
@@ -6,7 +6,7 @@ import { formatShape, ShapeError, sameShape } from "./shape.ts";
 export interface ExportOptions {
   /**
    * Weights to write into the model as initializers, by parameter name. Any other parameter becomes an input of the
-   * model under its own name, as training needs it.
+   * model under its own name, for training.
    */
   readonly weights?: ReadonlyMap<string, Initializer>;
 }
@@ -79,7 +79,7 @@ function checked(name: string, parameter: Tensor, weight: Initializer): Initiali
   throw new ShapeError(`weight ${name}: expected ${expected}, got ${got}`);
 }
 
-/** Every parameter of a graph with its shape: what a checkpoint of the model must hold. */
+/** Names and shapes of all parameters of a graph, as a checkpoint of the model must have them. */
 export function parameterShapes(graph: Graph): Map<string, readonly number[]> {
   return new Map([...graph.parameters].map(([name, { shape }]) => [name, shape as readonly number[]]));
 }

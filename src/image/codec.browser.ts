@@ -1,6 +1,6 @@
 /**
  * @file Decoding with the browser's own decoders, and Pillow's Lanczos-3 (`resize.ts`). Values differ from those of libvips by
- * one or two of 255 on average, more at sharp edges: libvips takes means of pixels first where a picture shrinks by more than two.
+ * one or two of 255 on average, more at sharp edges: libvips takes means of pixels first where a picture shrinks by more than two, and may place an enlarged one half a pixel elsewhere.
  */
 /// <reference lib="dom" />
 import type * as node from "./codec.ts";
@@ -39,11 +39,10 @@ function reshape(picture: ByteImage, shape: node.Shape): ByteImage {
 
 function scale(picture: ByteImage, { width, height, fit }: node.Shape): ByteImage {
   const factor = Math.max(width / picture.width, height / picture.height);
-  const [across, down] =
-    fit === "fill"
-      ? [width, height]
-      : ([picture.width, picture.height].map((edge) => Math.round(edge * factor)) as [number, number]);
-  // libvips leaves the odd pixel on the left and at the top.
+  const scaled = (edge: number) => Math.round(edge * factor);
+  const across = fit === "fill" ? width : scaled(picture.width);
+  const down = fit === "fill" ? height : scaled(picture.height);
+  // libvips cuts the odd pixel from the left and from the top.
   const window = { left: (across - width + 1) >> 1, top: (down - height + 1) >> 1, width, height };
   const image = fromBytes(picture.width, picture.height, picture.data);
   return { width, height, data: toBytes(resize(image, across, down, "lanczos", window)) };

@@ -1,6 +1,6 @@
 /**
- * @file Pictures from outside: PNG, JPEG or WebP, whatever their colours, turned and cut to what a model takes.
- * Checks the first bytes and the header before decoding anything.
+ * @file Loads pictures from outside: PNG, JPEG or WebP with any colour format, rotated and cropped for a model. Checks
+ * the first bytes and the header before decoding anything.
  */
 import { messageOf, XPromptError } from "../errors.ts";
 import { readFileChecked } from "../runtime/files.ts";
@@ -10,16 +10,16 @@ import { maxPixels } from "./limits.ts";
 
 /** The minimum of width and height in pixels. */
 export const minEdge = 8;
-/** The most bytes that a file of an image may have. */
+/** The most bytes of an encoded picture. */
 const maxBytes = 256 * 2 ** 20;
 
 export interface LoadOptions {
-  /** Edge of the square result in pixels; without it, the picture keeps its size. */
+  /** Edge length of the square result in pixels; without it, the picture keeps its size. */
   size?: number;
   /**
-   * How a picture that is not square becomes so. `crop`: the short edge is scaled to `size`, and the middle is kept.
-   * `pad`: the long edge is scaled to `size`, and the outermost pixels are repeated into the rest (`padBox` says
-   * where the picture lies). Defaults to `crop`.
+   * How a picture becomes a square. `crop`: the short edge is scaled to `size`, and the centre is kept. `pad`: the long
+   * edge is scaled to `size`, and the outermost pixels are repeated into the rest (`padBox` gives the position of the
+   * picture). Defaults to `crop`.
    */
   fit?: "crop" | "pad";
   /** Without `size`: larger pictures are scaled down to about this many pixels while decoding. */
@@ -29,9 +29,9 @@ export interface LoadOptions {
 }
 
 /**
- * Reads a picture from a file, or from the bytes of one. EXIF rotation is applied, transparency is laid on white,
- * embedded colour profiles, greyscale, CMYK, palettes and 16 bits become 8-bit sRGB; of an animation, the first frame
- * is taken. Scaling is by Lanczos-3.
+ * Reads a picture from a file, or from the bytes of a file. Applies EXIF rotation, composites transparency on white,
+ * and converts embedded colour profiles, greyscale, CMYK, palettes and 16 bits to 8-bit sRGB. Takes the first frame of
+ * an animation. Scales with Lanczos-3.
  * @throws XPromptError for a missing, broken or truncated file, for other formats than PNG, JPEG and WebP, for pictures
  * under 8 pixels high or wide or over 64 megapixels
  * @throws RangeError for a size that is not a whole number from 1
@@ -42,7 +42,7 @@ export async function loadImage(source: string | Uint8Array, options: LoadOption
 }
 
 /**
- * Reads a picture at its own size, as `loadImage` does, and leaves it in 8 bits: 36 MB for 12 megapixels.
+ * Reads a picture at its own size, as `loadImage`, but keeps 8 bits: 36 MB for 12 megapixels.
  * @throws XPromptError as `loadImage`
  */
 export async function loadBytes(
@@ -52,7 +52,7 @@ export async function loadBytes(
   return decode(source, options);
 }
 
-/** The whole picture as a square of edge `size`, by Lanczos-3: one that is not square is squeezed. */
+/** The whole picture squeezed to a square of edge `size`, with Lanczos-3. */
 export async function squeeze(picture: ByteImage, size: number): Promise<Image> {
   const { data } = await resizeBytes(picture, size, size);
   return fromBytes(size, size, data);
@@ -70,7 +70,7 @@ async function decode(source: string | Uint8Array, options: LoadOptions): Promis
     if (error instanceof XPromptError || error instanceof RangeError) throw error;
     const [reason] = messageOf(error).split("\n");
     throw new XPromptError(
-      `${doing}: expected a whole image, got a broken or truncated one: ${reason} (copy it again)`,
+      `${doing}: expected a complete image, got a broken or truncated one: ${reason} (copy it again)`,
     );
   }
 }
@@ -88,7 +88,7 @@ export async function checkedSize(
   return { width, height };
 }
 
-/** Where a picture of `width` × `height` lies in the square of edge `size` that `fit: "pad"` makes, in pixels. */
+/** The position of a picture of `width` × `height` in the square of edge `size` that `fit: "pad"` makes, in pixels. */
 export function padBox(
   width: number,
   height: number,
@@ -120,7 +120,7 @@ function shapeOf(width: number, height: number, options: LoadOptions): Shape | u
   return { width: box.width, height: box.height, fit: "fill", isFlat: true, margins };
 }
 
-/** How files begin: what is taken, and what people try. A dot stands for any byte. */
+/** First bytes of supported and of common unsupported formats. A dot stands for any byte. */
 const beginnings: readonly (readonly [pattern: RegExp, format: string, taken: boolean])[] = [
   [/^\x89PNG\r\n.\n/s, "PNG", true],
   [/^\xff\xd8\xff/, "JPEG", true],
@@ -140,14 +140,14 @@ function checkFormat(bytes: Uint8Array, doing: string): void {
   if (taken) return;
   const got = bytes.length === 0 ? "an empty file" : (format ?? "something else");
   throw new XPromptError(
-    `${doing}: expected a PNG, JPEG or WebP image, got ${got} (convert it, or give another)`,
+    `${doing}: expected a PNG, JPEG or WebP image, got ${got} (convert it, or use another)`,
   );
 }
 
 function checkSize(width: number, height: number, doing: string): void {
   if (Math.min(width, height) < minEdge) {
     throw new XPromptError(
-      `${doing}: expected at least ${minEdge} × ${minEdge} pixels, got ${width} × ${height} (give a larger one)`,
+      `${doing}: expected at least ${minEdge} × ${minEdge} pixels, got ${width} × ${height} (use a larger one)`,
     );
   }
   if (width * height > maxPixels) {

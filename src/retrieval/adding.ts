@@ -1,4 +1,4 @@
-/** @file Adding examples to a library, batch by batch, each whole or not at all, without duplicates. */
+/** @file Adds examples to a library in batches, each completely or not at all, without duplicates. */
 import { XPromptError } from "../errors.ts";
 import { loadImage } from "../image/index.ts";
 import { type NewExample, type StoredExample, storedExample, type Vectors } from "./example.ts";
@@ -8,7 +8,7 @@ import { factsOf } from "./search.ts";
 import { factNames, type LibraryTable, type Tables } from "./tables.ts";
 
 export interface AddOptions {
-  /** Called for a wrong example, which is then skipped. Without it, a wrong example ends the call. */
+  /** Called for an invalid example, which is then skipped. Without it, an invalid example is an error. */
   onRefused?(error: XPromptError, example: NewExample): void;
   /** Called after each batch that is safely stored. */
   onProgress?(sofar: Added): void;
@@ -180,7 +180,7 @@ const vectorRow = ({ example, vectors }: Embedded) => ({
   image: vectors.image ?? null,
 });
 
-/** The vectors of an example: the given ones, scaled to length 1, or new ones once both pictures are known to be whole. */
+/** The vectors of an example: the given ones, scaled to length 1, or new ones after a check of both pictures. */
 async function embed(
   { instruction, input, output }: StoredExample,
   given: Vectors | undefined,
@@ -191,7 +191,7 @@ async function embed(
       const vector = given[name];
       if (vector && (vector.length !== width || !vector.every(Number.isFinite)))
         throw new XPromptError(
-          `adding an example: ${name} vector: expected ${width} finite numbers, as ${features.space} has them, got ${vector.length}`,
+          `adding an example: ${name} vector: expected ${width} finite numbers for ${features.space}, got ${vector.length}`,
         );
       return vector && unit(vector);
     };

@@ -109,11 +109,11 @@ export async function attemptLance<T>(doing: string, work: () => Promise<T>): Pr
     if (error instanceof XPromptError) throw error;
     if (/os error 28\b|no space left/i.test(messageOf(error)))
       throw new XPromptError(
-        `${doing}: expected room on the disk, got: it is full (free some space; what was added before stays)`,
+        `${doing}: expected room on the disk, got: it is full (free some space; examples that were added before stay)`,
         { code: "ERR_FILE", cause: error },
       );
     throw new XPromptError(
-      `${doing}: expected a complete library that can be reached, got: ${withoutPlaces(firstLineOf(error))} (check the path and the rights; a damaged library is restored from a copy, or made again from its export)`,
+      `${doing}: expected a complete library that can be reached, got: ${withoutPlaces(firstLineOf(error))} (check the path and the permissions; restore a damaged library from a copy, or create it again from its export)`,
       { cause: error },
     );
   }

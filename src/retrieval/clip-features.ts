@@ -117,7 +117,7 @@ async function readTokenizer(path: string): Promise<Encoder> {
     return new Tokenizer(json, {}) as unknown as Encoder;
   } catch (error) {
     throw new XPromptError(
-      `reading tokenizer ${path}: expected one of CLIP, got another: ${messageOf(error)} (copy it again)`,
+      `reading tokenizer ${path}: expected a tokenizer of CLIP, got another: ${messageOf(error)} (copy it again)`,
     );
   }
 }

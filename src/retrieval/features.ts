@@ -1,4 +1,4 @@
-/** @file Embeddings: texts and pictures as vectors, whose cosines are similarities. */
+/** @file Embeddings: texts and pictures as vectors with cosine similarity. */
 import type { Picture } from "../image/picture.ts";
 
 /** An embedding space. Vectors of different spaces are never compared. */

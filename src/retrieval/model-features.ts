@@ -1,5 +1,5 @@
 /**
- * @file Embeddings of the loaded model itself: no other weights are needed.
+ * @file Embeddings from the loaded model itself, without other weights.
  *
  * The embedding of a text is the mean of the first layer's attention values over its tokens. The nearest instruction
  * among four pairs of each of 94 families is of the same family in a share of 0.79 (last layer 0.76, tf-idf of whole words
@@ -18,7 +18,7 @@ import type { Codes } from "../xprompt/sequence.ts";
 import { type Features, unit } from "./features.ts";
 
 const IMAGE_WIDTH = 256;
-/** The most tokens of a text that count. */
+/** The most tokens of a text that are used. */
 const MAX_TOKENS = 64;
 
 export interface ModelFeatures extends Features {

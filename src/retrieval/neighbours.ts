@@ -39,7 +39,7 @@ export const isLibrary = (path: string): boolean =>
   path.startsWith("s3://") || existsSync(join(path, "examples.lance"));
 
 /**
- * Makes missing vectors of a library.
+ * Computes missing vectors of a library.
  * @throws XPromptError when there is no such library, model or CLIP
  */
 export async function prepareNeighbours(settings: LibrarySettings): Promise<NeighbourLibrary> {
@@ -68,7 +68,7 @@ export async function prepareNeighbours(settings: LibrarySettings): Promise<Neig
 }
 
 export interface NeighbourOptions {
-  /** Order of the examples. */
+  /** Seed of the order of the examples. */
   readonly seed: number;
   /** Share of the pictures that is held out of training, by a hash of them. */
   readonly heldOut: number;
@@ -76,7 +76,7 @@ export interface NeighbourOptions {
   readonly part: "train" | "heldOut";
 }
 
-/** Contexts from a library, as `PairSource` makes them from a data set. */
+/** Contexts from a library, like those of `PairSource` from a data set. */
 export class NeighbourSource {
   /** Identifies the library's examples and the order of the queries. */
   readonly digest: string;
@@ -139,7 +139,7 @@ export class NeighbourSource {
     };
   }
 
-  /** The example at position `n` of the endless order: every epoch has each once. */
+  /** The example at position `n` of the endless order; every epoch has each example once. */
   private at(n: number): string {
     const number = Math.floor(n / this.ids.length);
     if (this.epoch?.number !== number)

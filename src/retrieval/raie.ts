@@ -1,4 +1,4 @@
-/** @file RAIE: retrieves the examples of a library nearest to a request, compiled for the model. */
+/** @file RAIE: retrieves the examples of a library that are nearest to a request, compiled for the model. */
 import { UsageError, XPromptError } from "../errors.ts";
 import type { AskingModel, ExampleRequest, ExampleSource, Retrieved } from "../xprompt/example-source.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
@@ -7,7 +7,7 @@ import type { ExampleLibrary } from "./library.ts";
 import { type ModelFeatures, modelFeatures } from "./model-features.ts";
 import type { Weights } from "./search.ts";
 
-/** Instructions decide (paper); among equal ones, the input picture. */
+/** Instructions decide (paper); among equal ones, the input picture decides. */
 export const defaultWeights: Weights = { text: 1, image: 0.1, words: 0 };
 
 /** The most examples that `retrieve` embeds on demand. */
@@ -81,8 +81,7 @@ export class Retriever implements ExampleSource {
 }
 
 /**
- * Compiled examples: those in the library, and new ones, which are stored there. A library that cannot be written to is no
- * error.
+ * Compiled examples: those in the library, and new ones, which are stored there. A read-only library is no error.
  */
 export async function compileExamples(
   library: ExampleLibrary,

@@ -4,8 +4,9 @@ import { dirname, join } from "node:path";
 import { UsageError } from "../errors.ts";
 
 /**
- * Bytes that this process can still allocate: what the machine has without swapping, or the limit of a control group
- * (a container) if that is less. The environment variable XPROMPT_MEMORY_LIMIT, a number of bytes, overrides both.
+ * Bytes that this process can still allocate: the machine's free memory without swapping, or the limit of a control
+ * group (a container) if that is less. The environment variable XPROMPT_MEMORY_LIMIT, a number of bytes, overrides
+ * both.
  * @param root the root of the system's files
  */
 export async function availableMemory(root = "/"): Promise<number> {

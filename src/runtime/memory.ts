@@ -1,9 +1,9 @@
-/** @file The memory that a model will need, known before it is loaded, and the memory that is available. */
+/** @file The memory a model will need, estimated before loading, and the available memory. */
 import { XPromptError } from "../errors.ts";
 import { formatBytes } from "../format.ts";
 import { availableMemory } from "./available-memory.ts";
 
-/** Bytes. */
+/** In bytes. */
 export interface MemoryNeed {
   /** The weights in memory: quantized ones as stored, others in float32. */
   readonly weights: number;
@@ -37,7 +37,7 @@ export async function requireMemory(doing: string, need: MemoryNeed): Promise<vo
 }
 
 /**
- * Checks that there is memory for an operation before it starts.
+ * @param what the purpose of the memory: "128 sequences of 1,000 tokens"
  * @param what what needs the memory: "128 sequences of 1,000 tokens"
  * @param advice what to do if there is not enough
  * @throws XPromptError when there is not enough

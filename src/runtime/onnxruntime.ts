@@ -52,7 +52,7 @@ function requireCuda(): void {
     process.arch,
     "libonnxruntime_providers_cuda.so",
   );
-  // An installation that leaves CUDA out has an empty file there (bin/skip-cuda.js).
+  // If CUDA was left out at installation, this file is empty (bin/skip-cuda.js).
   if (statSync(library, { throwIfNoEntry: false })?.size) return;
   throw new XPromptError(
     "device cuda: the CUDA libraries of onnxruntime-node are not installed (see docs/devices.md, or use --device cpu)",

@@ -1,11 +1,11 @@
 /**
  * @file The header of a safetensors file (https://github.com/huggingface/safetensors#format): 8 bytes with its
  * length N (unsigned, little-endian), then N bytes of JSON, then the data, which the header's `data_offsets` cover
- * without gap or overlap. Other headers are refused here, before anything is allocated for them.
+ * without gap or overlap. Other headers are refused before any memory is allocated for them.
  */
 import { messageOf, XPromptError } from "../errors.ts";
 
-/** Bytes per value of each type, in the order by which the reference library lays out its files. */
+/** Bytes per value of each type, in the reference library's order of layout. */
 const bytesOf = {
   BOOL: 1,
   U8: 1,
@@ -67,7 +67,7 @@ export function parseHeaderLength(prefix: Uint8Array, fileLength: number, doing:
   if (length > limit) {
     throw new XPromptError(
       `${doing}: expected a header of at most ${limit} bytes, got one of ${length} ` +
-        "(the file is cut off, or no safetensors file)",
+        "(the file is cut off, or not a safetensors file)",
     );
   }
   return Number(length);
@@ -125,7 +125,7 @@ export function buildHeader(
     end += byteLengthOf(dtype, shape);
     entries.push([name, { dtype, shape, data_offsets: [start, end] }]);
   }
-  // Joined by hand: in an object, numeric names would come first.
+  // Joined manually, because an object would put numeric names first.
   const json = `{${entries.map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`).join(",")}}`;
   const text = utf8.encode(json);
   const length = Math.ceil((prefixLength + text.length) / alignment) * alignment - prefixLength;
@@ -149,12 +149,12 @@ export function compareForLayout(
   return order.indexOf(b.dtype) - order.indexOf(a.dtype) || compareText(a.name, b.name);
 }
 
-/** Data that is aligned to so many bytes can be used in a memory-mapped file without a copy. */
+/** Data with this alignment can be used in a memory-mapped file without a copy. */
 export const MAPPED_ALIGNMENT = 64;
 
 /**
- * The order that aligns the most tensors to `MAPPED_ALIGNMENT` without gaps: first those whose length is a multiple of it,
- * then of half of it, and so on. All are aligned for their own type.
+ * An order that aligns the most tensors to `MAPPED_ALIGNMENT` without gaps: first those whose length is a multiple of
+ * it, then of half of it, and so on. Every tensor is aligned for its own type.
  */
 export function compareForMapping(
   a: { name: string; dtype: Dtype; shape: readonly number[] },
@@ -195,8 +195,8 @@ function parseObject(json: Uint8Array, doing: string): Record<string, unknown> {
 }
 
 /**
- * Refuses what `JSON.parse` accepts: the same key twice in an object (it keeps the last), and nesting deeper than in any
- * header (it would fill the memory). Looks at strings and brackets only; `JSON.parse` checks the rest.
+ * Refuses two things that `JSON.parse` accepts: a duplicate key in an object (it keeps the last), and deeper nesting
+ * than any header has (it would fill the memory). Looks at strings and brackets only; `JSON.parse` checks the rest.
  */
 function scanObjects(text: string): void {
   const open: Set<string>[] = [];
@@ -225,7 +225,7 @@ function parseMetadata(value: unknown, doing: string): Record<string, string> {
     return value as Record<string, string>;
   }
   throw new XPromptError(
-    `${doing}: expected ${metadataKey} to hold texts only, got others (the file is broken)`,
+    `${doing}: expected only texts in ${metadataKey}, got other values (the file is broken)`,
   );
 }
 

@@ -9,8 +9,8 @@ export interface SessionOptions {
   /** Threads on the CPU. Defaults to one per physical core. */
   readonly threads?: number;
   /**
-   * Whether the session keeps freed memory for its next run. Defaults to true; otherwise sessions share the memory of the
-   * process, and runs take longer.
+   * Whether the session keeps freed memory for its next run. Defaults to true. With false, sessions share the memory of
+   * the process, and runs take longer.
    */
   readonly arena?: boolean;
 }

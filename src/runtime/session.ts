@@ -43,8 +43,8 @@ export class Session {
   }
 
   /**
-   * Runs the model. With `into`, it computes only the outputs named there: a value receives its output in place, without
-   * a copy (the run must not read the same buffer); null allocates a new value.
+   * Runs the model. With `into`, it computes only the outputs named there. A value receives its output in place,
+   * without a copy (the run must not read the same buffer); null allocates a new value.
    * @throws XPromptError after the release
    */
   async run(
@@ -56,7 +56,7 @@ export class Session {
     return results as Record<string, Value>;
   }
 
-  /** Runs the model on its inputs among the given values. */
+  /** Runs the model; takes its inputs from the given values by name. */
   async runOn(offered: Feeds): Promise<Readonly<Record<string, Value>>> {
     return this.run(Object.fromEntries(this.inputNames.map((name) => [name, offered[name]!])));
   }
@@ -69,7 +69,7 @@ export class Session {
     return this.session.outputNames;
   }
 
-  /** Frees the memory. Calling it again is fine. */
+  /** Frees the memory. Further calls do nothing. */
   release(): Promise<void> {
     this.released ??= this.session.release();
     return this.released;
@@ -82,9 +82,6 @@ export class Session {
 
 /** The error of a call on a released model. */
 export const afterRelease = (): XPromptError =>
-  new XPromptError(
-    "running a model: expected one that is loaded, got one that was released (load it again)",
-    {
-      code: "ERR_RELEASED",
-    },
-  );
+  new XPromptError("running a model: expected a loaded model, got a released one (load it again)", {
+    code: "ERR_RELEASED",
+  });

@@ -24,7 +24,7 @@ export { type TokenizerRecipe, type TransformerRecipe, tokenizerRecipe, transfor
 
 export const recipeKinds = [tokenizerRecipe, transformerRecipe] as const;
 
-/** Makes whatever a recipe trains ready to run. */
+/** Prepares the training task of a recipe: loads data and weights, builds the graphs. */
 export async function prepareTask(
   recipe: TokenizerRecipe | TransformerRecipe,
 ): Promise<TrainingTask<unknown>> {

@@ -1,6 +1,6 @@
 /**
- * @file Reading a model's parts from its folder, each checked before the next is read. `load.browser.ts` stands in for this
- * module in browsers.
+ * @file Reads the parts of a model from its folder. Each is checked before the next is read.
+ * `load.browser.ts` stands in for this module in browsers.
  */
 import { join } from "node:path";
 import { z } from "zod";
@@ -19,7 +19,7 @@ import { checkConfig, type ModelParts } from "./parts.ts";
 /**
  * @param nameOrPath "nano", or a model folder
  * @param adapter folder of an adapter of this model
- * @throws XPromptError when a part is missing or damaged, needs more memory than there is, or the adapter does not fit
+ * @throws XPromptError when a part is missing or damaged, memory is short, or the adapter does not fit
  */
 export async function readModel(nameOrPath: string, adapter?: string): Promise<ModelParts> {
   const folder = await resolveModel(nameOrPath);
@@ -33,7 +33,7 @@ export async function readModel(nameOrPath: string, adapter?: string): Promise<M
   const isQuantized = config.decoder.quantization !== undefined;
   if (adapter !== undefined && isQuantized)
     throw new XPromptError(
-      `using adapter ${adapter}: expected a model of plain weights, got quantized ones in ${folder} (give the model that it was trained on)`,
+      `using adapter ${adapter}: expected a model with plain weights, got quantized ones in ${folder} (use the model that the adapter was trained on)`,
     );
   const used =
     adapter === undefined

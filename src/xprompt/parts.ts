@@ -13,9 +13,9 @@ export interface ModelParts {
   readonly config: ModelConfig;
   readonly text: TextTokenizer;
   readonly weights: ReadonlyMap<string, Initializer>;
-  /** Of the weights. */
+  /** Identifies the weights. */
   readonly checksum: string;
-  /** What the processor of the model that this one was made of does to pictures. */
+  /** Preprocessing of pictures, as in the processor of the base model. */
   readonly preprocessing?: Preprocessing;
 }
 
@@ -51,12 +51,12 @@ export async function partsOf(files: ModelFiles): Promise<ModelParts> {
   return { config, text, weights, checksum };
 }
 
-/** @throws XPromptError that says what to do with a checkpoint that has not learned the method */
+/** @throws XPromptError for a checkpoint without X-Prompt, with the commands that can use it */
 export function checkConfig(json: unknown, folder: string, doing: string): ModelConfig {
   const { model_type, xprompt } = checkJson(json, z.looseObject({}), doing);
   if (model_type === "chameleon" && xprompt === undefined)
     throw new XPromptError(
-      `loading model ${folder}: expected a model with X-Prompt, got a plain Chameleon checkpoint (make it ready to learn with xprompt init --base ${folder}, or use it as it is with xprompt complete --model ${folder})`,
+      `loading model ${folder}: expected a model with X-Prompt, got a plain Chameleon checkpoint (prepare it for training with xprompt init --base ${folder}, or use it unchanged with xprompt complete --model ${folder})`,
     );
   return modelConfigFromJson(checkJson(json, modelConfigSchema, doing));
 }

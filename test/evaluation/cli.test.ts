@@ -28,7 +28,7 @@ test("prints one JSON object, the one in results.json", async () => {
   );
 });
 
-test("--expected is reported, and its pictures are kept apart from sampled ones", async () => {
+test("--expected is reported, and its pictures are cached separately from sampled ones", async () => {
   const args = [
     "eval",
     "compression",
@@ -63,7 +63,12 @@ test.each([
   ["a suite without its data", ["eval", "lol", "--model", "tiny"], 2, "expected --data"],
   ["a limit of nothing", ["eval", "unseen", "--limit", "0"], 2, "--limit: expected a whole number from 1"],
   ["greedy and a temperature", ["eval", "unseen", "--greedy", "--temperature", "1"], 2, "got both"],
-  ["a comparison of another suite", ["eval", "seen", "--as", "full"], 2, "with unseen and compression alone"],
+  [
+    "a comparison of another suite",
+    ["eval", "seen", "--as", "full"],
+    2,
+    "--as and --recipe only with unseen and compression",
+  ],
   [
     "a comparison that the suite does not know",
     ["eval", "unseen", "--as", "sweep"],
@@ -82,14 +87,14 @@ test.each([
     "expected no --size",
   ],
   ["a folder without pictures", ["eval", "icons", "--model", "tiny", "--pictures", "."], 1, "npm run gather"],
+  ["data that is not there", ["eval", "lol", "--model", "tiny", "--data", "nowhere"], 1, "found no nowhere"],
   [
-    "data that is not there",
-    ["eval", "lol", "--model", "tiny", "--data", "nowhere"],
-    1,
-    "there is no nowhere",
+    "sampling settings without sampling",
+    ["eval", "describe", "--temperature", "1"],
+    2,
+    "generates no pictures",
   ],
-  ["ways to draw where nothing is drawn", ["eval", "describe", "--temperature", "1"], 2, "draws no pictures"],
-  ["expected pictures where nothing is drawn", ["eval", "describe", "--expected"], 2, "draws no pictures"],
+  ["expected pictures without sampling", ["eval", "describe", "--expected"], 2, "generates no pictures"],
   [
     "figures for what is no model",
     ["eval", "unseen", "--model", "tiny", "--as", "full", "--for", "."],

@@ -39,11 +39,11 @@ const cases: Case[] = kinds.flatMap((kind) =>
   }),
 );
 
-test("scenes are what their prompts ask for", () => {
+test("scenes show their prompts", () => {
   for (const { prompt, scene } of cases) expect(isRight(prompt, truthOf(scene)), prompt.text).toBe(true);
 });
 
-test("agrees with the truth on what a picture shows", () => {
+test("detections agree with the scene", () => {
   const agreements = cases.flatMap(({ prompt, scene, found, others }) =>
     [prompt, ...others].map((each) => isRight(each, found) === isRight(each, truthOf(scene))),
   );
@@ -51,7 +51,7 @@ test("agrees with the truth on what a picture shows", () => {
   expect(agreements.filter(Boolean).length / agreements.length).toBeGreaterThanOrEqual(0.98);
 });
 
-test("places are judged by where things stand", () => {
+test("positions are judged by the places of the objects", () => {
   const at = (x: number, bottom: number, shape: Detection["shape"]): Detection => ({
     shape,
     color: "red",

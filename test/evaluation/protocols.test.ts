@@ -38,7 +38,7 @@ describe("depth", () => {
     expect(Math.abs(rmse! - expected)).toBeLessThan(0.03);
   });
 
-  test("a picture without a pixel that is judged is counted, and in no figure", async () => {
+  test("a picture without evaluated pixels is counted and excluded from the figures", async () => {
     const alone = await measured([[2000, 3000]]);
     const unknown = [2000, 0] as const;
     expect(await measured([unknown, [2000, 3000], unknown])).toEqual({ ...alone, unjudged: 2 });
@@ -53,14 +53,17 @@ test("labels: a picture without labels is counted", () => {
   expect(meter.figures(1)).toEqual({ miou: null });
 });
 
-test.each(["restoration", "editing"] as const)("%s: an equal picture leaves the mean finite", (protocol) => {
-  const meter = protocols[protocol].meter();
-  const [picture, other] = [
-    createImage(SIZE, SIZE, [0.5, 0.5, 0.5]),
-    createImage(SIZE, SIZE, [0.4, 0.4, 0.4]),
-  ];
-  meter.add(picture, { picture });
-  meter.add(other, { picture });
-  // 54.15 dB, of half a step of 8 bits, and 20 dB.
-  expect(meter.figures(1).psnr!.mean).toBeCloseTo((20 * Math.log10(510) + 20) / 2, 4);
-});
+test.each(["restoration", "editing"] as const)(
+  "%s: the mean stays finite with an equal picture",
+  (protocol) => {
+    const meter = protocols[protocol].meter();
+    const [picture, other] = [
+      createImage(SIZE, SIZE, [0.5, 0.5, 0.5]),
+      createImage(SIZE, SIZE, [0.4, 0.4, 0.4]),
+    ];
+    meter.add(picture, { picture });
+    meter.add(other, { picture });
+    // 54.15 dB, of half a step of 8 bits, and 20 dB.
+    expect(meter.figures(1).psnr!.mean).toBeCloseTo((20 * Math.log10(510) + 20) / 2, 4);
+  },
+);

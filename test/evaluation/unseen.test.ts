@@ -40,7 +40,7 @@ const options = (more: Partial<EvaluationOptions> = {}): EvaluationOptions => ({
 const run = async (more: Partial<EvaluationOptions> = {}): Promise<any> =>
   JSON.parse(JSON.stringify((await evaluate(unseen, options(more))).result));
 
-test("measures the pictures it leaves, goes on where it was cut off, and takes stored figures", async () => {
+test("figures agree with the saved pictures; resumes after an interruption; reads stored figures", async () => {
   const result = await run({ out: at("out") });
   expect(Object.keys(result.tasks)).toEqual(names);
   for (const figures of Object.values(result.tasks))

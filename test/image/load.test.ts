@@ -318,7 +318,7 @@ describe("what is refused, in one line", () => {
     const path = join(folder, "notes.png");
     await writeFile(path, "no picture");
     expect(await lineOf(path)).toBe(
-      `reading image ${path}: expected a PNG, JPEG or WebP image, got something else (convert it, or give another)`,
+      `reading image ${path}: expected a PNG, JPEG or WebP image, got something else (convert it, or use another)`,
     );
     expect(await lineOf(join(folder, "nowhere.png"))).toMatch(/nowhere\.png: .*no such file/);
     expect(await lineOf(folder)).toMatch(/expected a file, got a folder/);

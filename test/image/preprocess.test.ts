@@ -79,14 +79,14 @@ test("a very long picture costs no more than what is kept of it", () => {
   expect(planes.at(-1)).toBeCloseTo(0.0078 - 1, 6);
 });
 
-test("more than scaling leaves can not be kept", () => {
+test("a crop larger than the scaled picture is refused", () => {
   const settings: Preprocessing = {
     ...huggingFacePreprocessing,
     size: { width: 9, height: 3 },
     crop: { width: 4, height: 4 },
   };
   expect(() => preprocess(createImage(10, 10), settings)).toThrow(XPromptError);
-  expect(() => preprocess(createImage(10, 10), settings)).toThrow(/at most the 9 × 3 pixels .*, got 4 × 4/);
+  expect(() => preprocess(createImage(10, 10), settings)).toThrow(/at most the scaled size 9 × 3, got 4 × 4/);
 });
 
 describe("the processor's configuration", () => {
@@ -134,8 +134,8 @@ describe("the processor's configuration", () => {
   });
 
   test.each<[string, object, RegExp]>([
-    ["pixels beyond all numbers", { rescale_factor: 1e300 }, /rescale_factor, .* up to 1000 of pixels/],
-    ["deviations of nearly 0", { image_std: 1e-320 }, /image_std that make values up to 1000/],
+    ["pixels beyond all numbers", { rescale_factor: 1e300 }, /rescale_factor, .* up to 1000/],
+    ["deviations of nearly 0", { image_std: 1e-320 }, /image_std that map pixels to values up to 1000/],
     [
       "another processor",
       { image_processor_type: "JanusImageProcessor" },

@@ -166,8 +166,8 @@ test("wrong examples are refused: alone with an error, among others one by one",
   const wrong: [NewExample, string][] = [
     [{ ...good, output: undefined as never }, "expected two pictures, before and after, got one"],
     [{ ...good, instruction: "x".repeat(10_000_000) }, "expected at most 4000 characters, got 10000000"],
-    [{ ...good, input: broken }, "expected a whole image"],
-    [{ ...good, output: broken }, "expected a whole image"],
+    [{ ...good, input: broken }, "expected a complete image"],
+    [{ ...good, output: broken }, "expected a complete image"],
     [{ ...good, input: Buffer.from("text") }, "expected a PNG, JPEG, WebP or TIFF image, got something else"],
     [{ ...good, input: join(folder, "none.png") }, "expected it to exist"],
     [{ ...good, vectors: { text: new Float32Array(3) } }, "text vector: expected 6 finite numbers"],
@@ -220,7 +220,9 @@ test("a picture that changed on the disk is never used", async () => {
     await writeFile(join(data, name), bytes);
   }
   const again = await ExampleLibrary.open(join(folder, "flipped"));
-  await expect(again.get(id)).rejects.toThrow("are not what was added: the library is damaged");
+  await expect(again.get(id)).rejects.toThrow(
+    "expected the pictures and the instruction that were added, got others: the library is damaged",
+  );
 });
 
 test("one writer at a time; one that is gone is no obstacle", async () => {

@@ -137,7 +137,7 @@ test("other features find other examples", async () => {
 test("a library without a retriever is refused", async () => {
   const library = (await filled("bare")) as unknown as Retriever;
   await expect(model.generate({ ...request, library })).rejects.toThrow(
-    "library: expected a Retriever, got something else (of an ExampleLibrary, give new Retriever(library))",
+    "library: expected a Retriever, got something else (for an ExampleLibrary, pass new Retriever(library))",
   );
 });
 

@@ -212,13 +212,18 @@ describe("generations", () => {
 describe("refusals name what is wrong", () => {
   const edit = (more: object) => post("/v1/images/edits", { images, examples, ...more });
   test.each([
-    ["n", /n: /, 400, { n: 11 }],
+    ["n", /n: expected at most 10, got 11/, 400, { n: 11 }],
     ["seed", /seed: /, 400, { seed: -1 }],
     ["size", /WIDTHxHEIGHT/, 400, { size: "big" }],
     ["size", /edges from 8/, 400, { size: "4x4" }],
-    ["images.0.image_url", /fetches nothing/, 400, { images: [{ image_url: "https://example.org/a.png" }] }],
+    [
+      "images.0.image_url",
+      /does not fetch URLs/,
+      400,
+      { images: [{ image_url: "https://example.org/a.png" }] },
+    ],
     ["image", /PNG, JPEG or WebP/, 400, { images: [{ image_url: "data:image/png;base64,AAAA" }] }],
-    ["image", /pairs and then the picture/, 400, { images: [...images, ...images] }],
+    ["image", /example pairs followed by the picture/, 400, { images: [...images, ...images] }],
     ["prompt", /expected a prompt, examples or an xprompt/, 400, { examples: [] }],
     ["model", /expected tiny/, 404, { model: "gpt-image-1" }],
     ["xprompt", /\/v1\/xprompts/, 404, { xprompt: "xp_nothing" }],
@@ -232,8 +237,8 @@ describe("refusals name what is wrong", () => {
       ask("/v1/images/edits", { method: "POST", body, headers: { "content-type": type } });
     await refused(send("x", "text/plain"), 415, /expected application\/json or multipart/);
     await refused(send("{", "application/json"), 400, /expected JSON/);
-    await refused(send("x", "multipart/form-data; boundary=b"), 400, /whole form/);
-    await refused(send("x", "multipart/form-data"), 400, /whole form/);
+    await refused(send("x", "multipart/form-data; boundary=b"), 400, /complete form/);
+    await refused(send("x", "multipart/form-data"), 400, /complete form/);
     await refused(ask("/v1/images/edits", form([["prompt", "x"]])), 400, /image: expected a file/, "image");
     await refused(
       ask(

@@ -70,7 +70,7 @@ test("what is no prompt of this model is refused", async () => {
   const { blocks } = await engine.compress(shown);
   const other = VisualPrompt.of("another model", blocks);
   expect(await upload(await other.toBytes())).toMatchObject({
-    error: { message: expect.stringMatching(/got one of another model/) },
+    error: { message: expect.stringMatching(/got a prompt of another model/) },
   });
 });
 

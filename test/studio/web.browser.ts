@@ -128,7 +128,7 @@ test("pictures are decoded and scaled as in Node, but for the resampling's round
   const photo = await readFile(join(root, "test/fixtures/preprocess/photo.jpg"));
   const files = {
     drawing: await readFile(paths[2]!),
-    photo,
+    scaled: await sharp(photo).resize(91, 130).png().toBuffer(),
     turned: await sharp(photo).resize(150, 90).withMetadata({ orientation: 6 }).jpeg().toBuffer(),
     transparent: await sharp(photo).resize(91, 130).ensureAlpha(0.4).png().toBuffer(),
   };

@@ -33,7 +33,7 @@ const prepared = (workers: number) =>
     }),
   );
 
-test.each([0, 2])("broken records are told and counted once, with %i workers", async (workers) => {
+test.each([0, 2])("broken records are reported and counted once, with %i workers", async (workers) => {
   const write = vi.spyOn(process.stderr, "write").mockReturnValue(true);
   const task = await prepared(workers);
   const result = await runTraining(task, { out: join(folder, `run-${workers}`) });
@@ -48,13 +48,13 @@ test.each([0, 2])("broken records are told and counted once, with %i workers", a
   ]);
 });
 
-test("a run is not resumed with other records than it was started with", async () => {
+test("a run does not resume when the records of a set have changed", async () => {
   const out = join(folder, "run-0");
   const side = (name: string, i: number) => join(folder, "pairs", name, `${i}.png`);
   for (const name of ["input", "output"]) await rename(side(name, COUNT - 1), side(name, COUNT));
   const task = await prepared(0);
   await expect(runTraining(task, { out, resume: true })).rejects.toThrow(
-    `resuming ${out}: expected data sets and gathered pictures as they were when it was started`,
+    `resuming ${out}: expected the data sets and gathered pictures that it was started with`,
   );
   await task.close();
 });

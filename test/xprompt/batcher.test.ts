@@ -139,7 +139,7 @@ describe("limits", () => {
     const batcher = new Batcher(model, { maxBytes: 100_000 });
     await expect(batcher.generate(request(1, { samples: 64 }))).rejects.toThrow(XPromptError);
     await expect(batcher.generate(request(1, { samples: 64 }))).rejects.toThrow(
-      /^generating: expected at most 97\.7 KiB for a batch, got .* for 64 sequences of \d+ tokens, .*allow the batch more bytes\)$/,
+      /^generating: expected at most 97\.7 KiB for a batch, got .* for 64 sequences of \d+ tokens, .*raise the byte limit of the batch\)$/,
     );
     expect((await batcher.generate(request(1))).codes).toHaveLength(1);
   });

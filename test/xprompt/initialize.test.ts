@@ -201,7 +201,7 @@ describe("initializeModel", () => {
       const prompt = await model.compress([{ input: somePicture("a"), output: somePicture("b") }]);
       expect(prompt.blocks).toHaveLength(1);
       await expect(model.generate({ prompt, seed: 1 })).rejects.toThrow(
-        /^generating: expected a model that can decode pictures, .* xprompt init\)$/,
+        /^generating: expected a model that can decode pictures, .* xprompt init again\)$/,
       );
     } finally {
       await model.release();

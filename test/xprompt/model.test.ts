@@ -810,7 +810,7 @@ describe("release", () => {
       () => released.describe({ prompt }),
       () => released.reconstruct([input]),
     ])
-      expect(await refusal(work())).toMatch(/expected one that is loaded, got one that was released/);
+      expect(await refusal(work())).toMatch(/expected a loaded model, got a released one/);
   });
 
   test("a failure to read the empty example is not kept", async () => {

@@ -75,7 +75,9 @@ describe("saved and loaded", () => {
     for (const given of [bytes, bytes.buffer, Buffer.concat([Buffer.alloc(3), bytes]).subarray(3)])
       expect((await VisualPrompt.fromBytes(given)).blocks).toEqual(prompt.blocks);
     bytes[bytes.length - 1]! ^= 1;
-    await expect(VisualPrompt.fromBytes(bytes)).rejects.toThrow(/^reading a prompt: its checksum is not/);
+    await expect(VisualPrompt.fromBytes(bytes)).rejects.toThrow(
+      /^reading a prompt: expected the checksum in its header/,
+    );
     await expect(VisualPrompt.fromBytes(bytes.subarray(0, 40))).rejects.toThrow(XPromptError);
   });
 

@@ -288,7 +288,7 @@ test("more memory than there is, is refused with the figures before anything is 
     const refused = codesOf({ ...guided, samples: 64 });
     await expect(refused).rejects.toThrow(XPromptError);
     await expect(refused).rejects.toThrow(
-      /^generating: expected [\d.]+ MiB of memory for 256 sequences of \d+ tokens, .*, got 293\.0 KiB available \(ask for fewer samples, .*\)$/,
+      /^generating: expected [\d.]+ MiB of memory for 256 sequences of \d+ tokens, .*, got 293\.0 KiB available \(use fewer samples, .*\)$/,
     );
     expect(read).not.toHaveBeenCalled();
     expect(await codesOf(guided)).toHaveLength(1);

@@ -22,19 +22,19 @@ import { requireMemoryFor } from "./require-memory.ts";
 import { type OpenImageTokenizerOptions, openImageTokenizer } from "./vqgan-checkpoint.ts";
 
 export interface ChameleonOptions extends SessionOptions, OpenImageTokenizerOptions {
-  /** How pictures are laid out in tokens. Defaults to what config.json tells: Lumina-mGPT's own, or Chameleon's. */
+  /** Token layout of pictures. Defaults to the layout of the model in config.json: Lumina-mGPT's or Chameleon's. */
   readonly pictures?: PictureLayoutName;
 }
 
-/** A model's parts in memory. */
+/** The parts of a model in memory. */
 export interface ChameleonParts {
   readonly config: ChameleonConfig;
   readonly text: TextTokenizer;
-  /** Of the language model and of the image tokenizer, which may lack its decoder. */
+  /** Weights of the language model and of the image tokenizer, with or without its decoder. */
   readonly weights: ReadonlyMap<string, Initializer>;
-  /** Names weights and sizes. */
+  /** Identifies the weights and sizes. */
   readonly fingerprint: string;
-  /** What the checkpoint's own processor does to pictures, where it says it. */
+  /** Preprocessing of pictures, if the checkpoint has a processor. */
   readonly preprocessing?: Preprocessing;
 }
 
@@ -61,8 +61,8 @@ export async function readCheckpoint(folder: string, options: ChameleonOptions):
 }
 
 /**
- * Names weights, sizes and tokens by a sample of every weight: the whole of a 7B would take half a minute to read once more. The
- * same weights have the same name, in one file or in several.
+ * Identifies weights, sizes and tokens by a sample of every weight, because reading all weights of a 7B model again
+ * would take half a minute. The result does not depend on how the weights are split into files.
  */
 async function fingerprintOf(
   { decoder, image }: ChameleonConfig,
@@ -82,5 +82,5 @@ async function fingerprintOf(
   return hash.digest("hex").slice(0, 16);
 }
 
-/** Bytes of each weight that its model's name depends on. */
+/** Bytes of each weight in the fingerprint. */
 const SAMPLE = 4096;

@@ -4,9 +4,9 @@ import { openWeights } from "../../runtime/weights.ts";
 import { chameleonMemory, type Sizes } from "../model/memory.ts";
 
 /**
- * Makes sure that the weights of a folder, and what running them takes, fit in memory; reads their headers alone.
- * Weights that cannot be opened pass this check: loading them reports what is wrong.
- * @throws XPromptError with what is needed, what there is, and what to do
+ * Checks that the weights of a folder and the memory to run them fit in memory. Reads headers only. Weights that cannot
+ * be opened pass this check: loading them reports the problem.
+ * @throws XPromptError with the needed and the free memory, and what to do
  */
 export async function requireMemoryFor(folder: string, sizes: Sizes): Promise<void> {
   const weights = await openWeights(folder).catch(() => undefined);

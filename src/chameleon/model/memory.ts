@@ -1,4 +1,4 @@
-/** @file What a model of the family will need of memory, from its configuration and the headers of its weights. */
+/** @file Estimates the memory that a Chameleon-family model needs, from its configuration and weight headers. */
 import { type MemoryNeed, memoryNeed } from "../../runtime/memory.ts";
 import type { TensorInfo } from "../../runtime/safetensors.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
@@ -21,14 +21,14 @@ export function chameleonMemory(
   tensors: ReadonlyMap<string, TensorInfo>,
 ): MemoryNeed {
   let weights = 0;
-  // A quantized decoder runs from its file as it is stored; anything else is read as float32.
+  // A quantized decoder is mapped from its file; all other weights are read as float32.
   for (const [name, { shape, byteLength }] of tensors)
     weights +=
       decoder.quantization && !isOfImages(name)
         ? byteLength
         : FLOAT * shape.reduce((product, size) => product * size, 1);
   const { hiddenSize, intermediateSize, heads, maxPositions } = decoder;
-  // The widest moment of a layer: stacked gate and up projections, or the scores of all heads.
+  // The largest activations of a layer: stacked gate and up projections, or the scores of all heads.
   const widest = Math.max(2 * intermediateSize + 4 * hiddenSize, heads * maxPositions);
   return memoryNeed({
     weights,
@@ -38,7 +38,7 @@ export function chameleonMemory(
   });
 }
 
-/** Bytes of sequences that go on together: their caches, with the room that is made ahead, and what a step makes. */
+/** Bytes of sequences in one batch: their caches, with preallocated slots, and the activations of a step. */
 export function sequencesMemory(config: DecoderConfig, rows: number, tokens: number): number {
   const scores = FLOAT * config.heads * tokens;
   return rows * (cacheBytes(config, roomFor(tokens)) + 2 * (scores + FLOAT * config.vocabularySize));

@@ -70,7 +70,7 @@ export class TextTokenizer {
   static fromJson(json: unknown, path: string, { checksum, ...options }: CheckedOptions = {}): TextTokenizer {
     if (checksum !== undefined && tokenizerChecksum(json) !== checksum)
       throw new XPromptError(
-        `reading tokenizer ${path}: its checksum is not the one in config.json: the file is damaged (copy the folder again)`,
+        `reading tokenizer ${path}: expected the checksum in config.json, got another: the file is damaged (copy the folder again)`,
       );
     try {
       return new TextTokenizer(json, options);

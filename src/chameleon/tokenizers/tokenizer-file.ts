@@ -36,7 +36,7 @@ const pattern = z.union([z.strictObject({ String: z.string() }), z.strictObject(
 });
 const replace = part("Replace", {
   pattern,
-  content: z.string().regex(/^[^$]*$/, "expected a text without $, which JavaScript reads otherwise"),
+  content: z.string().regex(/^[^$]*$/, "expected a text without $, which JavaScript interprets differently"),
 });
 /** Prefixes and suffixes must be empty: others belong to vocabularies of words, not of bytes. */
 const nothing = z.literal("", { error: "expected none, as byte-level BPE has it" }).nullish();

@@ -1,6 +1,6 @@
 /**
- * @file Fifteen changes of photographs, and none. Tone changes map colours whatever is around them, so that a colour fit
- * may explain them; the others depend on places and neighbours. Lengths are in picture widths.
+ * @file Fifteen changes of photographs, none, and two more restorations. Tone changes map colours whatever is around them,
+ * so that a colour fit may explain them; the others depend on places and neighbours. Lengths are in picture widths.
  */
 import { gaussianBlur, luma, mapPixels, mapValues, type PixelMap, rearrange } from "../../image/filters.ts";
 import type { Image } from "../../image/index.ts";
@@ -17,7 +17,8 @@ export type Changer = (photograph: Image, random: Random) => PhotoPair;
 
 export interface PhotoChange {
   readonly name: string;
-  readonly kind: "tone" | "place" | "nothing";
+  /** `more`: beside the fifteen, measured because there are expert models for it. */
+  readonly kind: "tone" | "place" | "nothing" | "more";
   /** The family whose classical filter applies, of restorations. */
   readonly restores?: string;
   /** Draws the parameters. */
@@ -145,6 +146,21 @@ function removeDot(random: Random): Changer {
   });
 }
 
+function addNoise(random: Random): Changer {
+  const deviation = random.uniform(0.06, 0.12);
+  return backwards((image, place) => mapValues(image, (value) => value + deviation * place.normal()));
+}
+
+/** A veil of one light grey that thickens towards the top, where things are farther away. */
+function addHaze(random: Random): Changer {
+  const [veil, near, far] = [
+    random.uniform(0.75, 0.95),
+    random.uniform(0.15, 0.3),
+    random.uniform(0.55, 0.8),
+  ];
+  return backwards((image) => overlay(image, [veil, veil, veil], (_x, y) => far + (near - far) * y));
+}
+
 export const photoChanges: readonly PhotoChange[] = [
   { name: "sepia", kind: "tone", draw: sepia },
   { name: "darken", kind: "tone", draw: darken },
@@ -161,5 +177,7 @@ export const photoChanges: readonly PhotoChange[] = [
   { name: "vignette", kind: "place", draw: vignette },
   { name: "mirror", kind: "place", draw: mirror },
   { name: "removeDot", kind: "place", restores: "inpainting", draw: removeDot },
+  { name: "denoise", kind: "more", restores: "denoise", draw: addNoise },
+  { name: "dehaze", kind: "more", restores: "dehaze", draw: addHaze },
   { name: "nothing", kind: "nothing", draw: () => forwards((image) => image) },
 ];

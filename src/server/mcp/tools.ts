@@ -11,12 +11,12 @@ import type { ReadPicture } from "./pictures.ts";
 
 export interface ToolOptions {
   readonly services: Services;
-  /** Who calls: an address, or the name of a key. */
+  /** The client: an address, or the name of a key. */
   readonly client: string;
   readonly read: ReadPicture;
-  /** How pictures may be given, in words. */
+  /** Description of the accepted picture arguments. */
   readonly pictures: string;
-  /** Keeps a picture, and returns where. */
+  /** Stores a picture, and returns its location. */
   readonly keep?: (base64: string, seed: number) => Promise<string>;
 }
 
@@ -199,7 +199,7 @@ export function addTools(server: McpServer, options: ToolOptions): void {
   );
 }
 
-/** A result as data, and as text for clients that do not read data. */
+/** A result as data, and as text for clients that do not support data. */
 const structured = (data: Record<string, unknown>): CallToolResult => ({
   content: [{ type: "text", text: JSON.stringify(data) }],
   structuredContent: data,

@@ -1,6 +1,6 @@
 /**
- * @file Measuring the transformer while it trains: nats per target token on held-out contexts with the right example,
- * with another's, and with the empty one. The distances are what the example is worth.
+ * @file Held-out loss of the transformer during training: NLL in nats per target token on held-out contexts with the
+ * right examples, with those of another context, and with empty ones. The differences show what the examples contribute.
  */
 import type { Tokenizers } from "../../chameleon/checkpoint/folder.ts";
 import { exportOnnx, type Tensor } from "../../graph/index.ts";
@@ -8,15 +8,15 @@ import { type Feeds, floats, Session } from "../../runtime/session.ts";
 import type { SessionOptions } from "../../runtime/session-options.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
-import { type Context, type DrawnBatch, encodedContexts, openSources } from "./contexts.ts";
+import { type Context, type ContextBatch, encodedContexts, openSources } from "./contexts.ts";
 import { type ContextOptions, type PackedBatch, packBatch } from "./data.ts";
 import { feedsOf } from "./objective.ts";
 
-/** What a TODO part is given in place of its examples. */
+/** Which examples a TODO part gets. */
 const conditions = ["right", "wrong", "none"] as const;
 type Condition = (typeof conditions)[number];
 
-/** Held-out batches of one kind, packed once for each condition; without a wrong example where there is none. */
+/** Held-out batches of one kind, packed once per condition. "wrong" is missing if there is no other context. */
 interface Part {
   readonly name: string;
   readonly conditions: readonly Condition[];
@@ -31,9 +31,9 @@ export class HeldOut {
 
   /**
    * @param kinds options of each kind of held-out contexts, by name
-   * @param count batches of each kind
-   * @param nll mean nats per target token, of a packing with one example
-   * @param onSkip told of broken records of data sets
+   * @param count batches per kind
+   * @param nll mean NLL per target token in nats, for a packing with one example
+   * @param onSkip called with every broken record of a data set
    */
   static async prepare(
     kinds: Readonly<Record<string, ContextOptions>>,
@@ -49,7 +49,7 @@ export class HeldOut {
     return new HeldOut(parts, await Session.create(exportOnnx({ nll }), session));
   }
 
-  /** Mean nats per target token, e.g. `seen.right`, `unseen.wrong`; no `wrong` where there is but one context. */
+  /** Mean NLL per target token in nats, e.g. `seen.right`, `unseen.wrong`. A single context has no `wrong`. */
   async measure(weights: Feeds): Promise<Record<string, number>> {
     const result: Record<string, number> = {};
     for (const { name, conditions, batches } of this.parts)
@@ -79,42 +79,42 @@ async function preparePart(
   tokenizers: Tokenizers,
   onSkip?: (skipped: Skipped) => void,
 ): Promise<Omit<Part, "name">> {
-  const drawn = await drawBatches(options, count, tokenizers, onSkip);
+  const drawn = await sampleBatches(options, count, tokenizers, onSkip);
   const others = await othersOf(drawn, options, tokenizers);
   const possible = conditions.filter((condition) => condition !== "wrong" || others);
   const batches = drawn.map(({ kind, contexts }, i) => {
     const pack = (condition: Condition) =>
-      packBatch({ kind, contexts: given(contexts, others?.[i], condition) }, options, tokenizers);
+      packBatch({ kind, contexts: withExamples(contexts, others?.[i], condition) }, options, tokenizers);
     return Object.fromEntries(possible.map((condition) => [condition, pack(condition)]));
   });
   return { conditions: possible, batches };
 }
 
-async function drawBatches(
+async function sampleBatches(
   options: ContextOptions,
   count: number,
   tokenizers: Tokenizers,
   onSkip?: (skipped: Skipped) => void,
-): Promise<DrawnBatch<Codes>[]> {
-  const drawn: DrawnBatch<Codes>[] = [];
+): Promise<ContextBatch<Codes>[]> {
+  const drawn: ContextBatch<Codes>[] = [];
   const sources = await openSources(options, onSkip);
   for (let i = 0; i < count; i++) drawn.push(await encodedContexts(i, options, tokenizers, sources));
   return drawn;
 }
 
 /**
- * For every context of every batch the one whose examples are wrong for it: of families the one that comes next; of
- * pairs one of a family, for a set is often one task.
- * @returns nothing where there is but one context
+ * Finds for every context of every batch another context, whose examples are wrong for it: the next context for
+ * families; a context of a family for pairs, because all pairs of a set are often of one task.
+ * @returns undefined if there is only one context
  */
 async function othersOf(
-  drawn: readonly DrawnBatch<Codes>[],
+  drawn: readonly ContextBatch<Codes>[],
   options: ContextOptions,
   tokenizers: Tokenizers,
 ): Promise<readonly (readonly Context<Codes>[])[] | undefined> {
   if (options.mix.pairsShare > 0) {
     const ofFamilies = { ...options, mix: { ...options.mix, pairsShare: 0 } };
-    return (await drawBatches(ofFamilies, drawn.length, tokenizers)).map(({ contexts }) => contexts);
+    return (await sampleBatches(ofFamilies, drawn.length, tokenizers)).map(({ contexts }) => contexts);
   }
   const contexts = drawn.flatMap((batch) => batch.contexts);
   if (contexts.length === 1) return undefined;
@@ -122,8 +122,8 @@ async function othersOf(
   return drawn.map((batch, i) => next.slice(i * batch.contexts.length, (i + 1) * batch.contexts.length));
 }
 
-/** The contexts with their own examples, those of others, or empty ones. */
-function given(
+/** Replaces the examples of the contexts according to the condition. */
+function withExamples(
   contexts: readonly Context<Codes>[],
   others: readonly Context<Codes>[] | undefined,
   condition: Condition,

@@ -1,6 +1,6 @@
 /**
- * @file Training the transformer on packed contexts: next-token cross-entropy of the TODO parts given the XP blocks
- * of their examples (paper, section 3.2), with a weight for each region and a z-loss.
+ * @file Training of the transformer on packed contexts: next-token cross-entropy of the TODO parts, given the XP tokens
+ * of their examples (paper, section 3.2), with one weight per region and a z-loss.
  */
 import { z } from "zod";
 import { mergeAdapter, writeAdapterFolder } from "../../chameleon/checkpoint/adapter-folder.ts";
@@ -42,10 +42,10 @@ import { transformerSheet } from "./sheet.ts";
 import { initialState, startOf } from "./start.ts";
 import { TransformerSteps } from "./steps.ts";
 
-/** Steps between states that go into the mean of the weights. */
+/** Steps between averaged states. */
 const AVERAGE_EVERY = 5;
 
-/** Makes a run of the recipe ready. */
+/** Prepares the training task of a recipe. */
 export function transformerTask(recipe: TransformerRecipe): Promise<TrainingTask<PackedBatch>> {
   return buildWith((resources) => prepareTransformer(recipe, resources));
 }
@@ -62,7 +62,7 @@ async function prepareTransformer(
   resources.own(tokenizers.image);
   const { adapter, codeFeatures, ...decoder } = config;
   const graph = new Graph();
-  /** Held-out contexts have one example each. */
+  // Held-out contexts have one example each.
   const { codesPerImage } = tokenizers.image;
   const seen = { xprompt, weights: recipe.loss, wholePictures: config.wholePictures !== undefined };
   const packing = packingOf({ ...recipe, ...seen }, 1, codesPerImage);
@@ -93,7 +93,7 @@ async function prepareTransformer(
     mix,
   });
 
-  /** Held-out contexts of the families trained on, and of those that training never shows. */
+  // Held-out contexts of the trained families, of the held-out families, and of the user's pairs.
   const scenes = { scenes: 1, photos: 0, icons: 0 };
   const plain = {
     ...mix,
@@ -122,17 +122,17 @@ async function prepareTransformer(
     ...(hasPairs(recipe) && { pairs: { ...data("held out"), mix: { ...plain, pairsShare: 1 } } }),
   };
   const skipped = new Map<string, string>();
-  /** Several threads, and the held-out part, may find the same record. */
+  /** Keyed by record: several threads and the held-out part may find the same one. */
   const skip = ({ set, row, why }: Skipped) => skipped.set(`${set}#${row}`, `${set}: ${why}`);
   const { sets, worlds } = await openSources(data("train"), skip);
   checkWorlds(recipe, worlds);
-  /** The user's own pairs that sheets show. */
+  /** The user's pairs on contact sheets. */
   let shown: readonly ContextSource[] | undefined;
   const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, targetNll!, session, skip);
-  // An error surfaces in evaluate().
+  // Errors surface in evaluate().
   resources.defer(async () => (await heldOut.catch(() => undefined))?.release());
   heldOut.catch(() => {});
-  // Broken data of the user's fail now, not at the first evaluation.
+  // Fail now on broken user data, not at the first evaluation.
   if (hasPairs(recipe) || worlds.gathered) await heldOut;
 
   const parts = {
@@ -211,13 +211,13 @@ async function prepareTransformer(
   };
 }
 
-/** A set as the threads that make contexts open it: a library has its vectors by then. */
+/** Prepares a set for the worker threads: an example library gets its missing vectors. */
 async function prepared(set: TransformerRecipe["mix"]["pairs"][number]): Promise<Mix["pairs"][number]> {
   if (typeof set === "string") return isLibrary(set) ? prepareNeighbours({ library: set }) : set;
   return "library" in set ? prepareNeighbours(set) : set;
 }
 
-/** The recipe with the families of the prototypes that it holds out among those that it holds out. */
+/** Adds the families of held-out prototypes to the held-out families. */
 function withPrototypes(recipe: TransformerRecipe): TransformerRecipe {
   const { heldOut, heldOutPrototypes } = recipe.mix;
   const whole = knownFamilies.filter(({ prototype }) => heldOutPrototypes.includes(prototype));
@@ -227,7 +227,7 @@ function withPrototypes(recipe: TransformerRecipe): TransformerRecipe {
   };
 }
 
-/** What a model says of its training: suites ask it which tasks it has seen. */
+/** The training facts in a model's config, from which suites learn which tasks it has seen. */
 function trainingFacts({ mix }: TransformerRecipe): Record<string, readonly string[]> {
   const include = mix.families.length > 0 ? mix.families : undefined;
   const shown = selectFamilies({ include, exclude: mix.heldOut });
@@ -239,11 +239,11 @@ function trainingFacts({ mix }: TransformerRecipe): Record<string, readonly stri
   };
 }
 
-/** Whether one of the families can do with scenes. */
+/** Whether one of the families works on scenes. */
 const hasScenes = (names: readonly string[]): boolean =>
   selectFamilies().some(({ name }) => names.includes(name));
 
-/** Whether there are pairs to measure on. */
+/** Whether there are held-out pairs. */
 const hasPairs = ({ mix }: TransformerRecipe): boolean => mix.pairs.length > 0 && mix.pairsHeldOut > 0;
 
 /** @throws UsageError for missing pairs, or a weight of an unknown family */
@@ -255,14 +255,14 @@ function checkMix({ mix }: TransformerRecipe): void {
     );
 }
 
-/** @throws XPromptError when nothing is left to train on in one of the worlds */
+/** @throws XPromptError when all families of a world are held out */
 function checkWorlds({ mix }: TransformerRecipe, worlds: Worlds): void {
   const include = mix.families.length > 0 ? mix.families : undefined;
   for (const name of worldNames.filter((each) => mix.worlds[each] > 0)) {
     const families = familiesOf(worlds, name);
     if (selectFamilies({ include, exclude: mix.heldOut }, families).length === 0)
       throw new XPromptError(
-        `transformer recipe: mix.heldOut: expected to leave at least one family of ${name} to train on, got all of them`,
+        `transformer recipe: mix.heldOut: expected at least one family of ${name} that is not held out, got none`,
       );
   }
 }

@@ -184,7 +184,7 @@ describe("inputs", () => {
     const { sha256, parameters } = await convert("tiny", { output: quantized });
     for (const format of ["int4", "int8", "float16"] as const)
       await expect(convertModel(quantized, { format, output: fresh(), threads: 0 })).rejects.toThrow(
-        /expected weights that are not quantized, got some of 4 bits/,
+        /expected weights that are not quantized, got 4-bit weights/,
       );
     const copy = await convertModel(quantized, { format: "none", output: fresh(), threads: 0 });
     expect(copy).toMatchObject({ sha256, parameters });
@@ -314,7 +314,7 @@ describe("refused, with nothing written", () => {
     const file = await open(weightsFile(broken), "r+");
     await file.write(Buffer.of(7), 0, 1, 30_000);
     await file.close();
-    await refused(/their checksum is not the one in config\.json/);
+    await refused(/expected the checksum in config\.json/);
   });
 
   test.each<[string, object, RegExp]>([
@@ -461,7 +461,7 @@ describe("interrupted", () => {
     await writeFile(at("big", "config.json"), JSON.stringify(await json(at("big", "config.json")), null, 1));
     utimesSync(weightsFile(at("big")), 1e9, 1e9);
     const { notes, from } = await finish(output);
-    expect(notes.join()).toMatch(/found an unfinished conversion of another input: starting anew/);
+    expect(notes.join()).toMatch(/found an unfinished conversion of another input: starting again/);
     expect(from).toBe(0);
     const second = fresh();
     await interrupt(second);

@@ -242,7 +242,7 @@ describe("what is refused", () => {
       { mode: "image", maxTokens: 17 },
       "completing: maxTokens: expected at least 18",
     ],
-    ["more than the positions", { mode: "text", maxTokens: 159 }, "what is left of 160 positions, got 159"],
+    ["more than the positions", { mode: "text", maxTokens: 159 }, "the rest of 160 positions, got 159"],
     [
       "no whole number",
       { mode: "text", maxTokens: 1.5 },
@@ -360,7 +360,7 @@ describe("a checkpoint with a processor of its own", () => {
     const folder = await folderOf();
     await writeFile(join(folder, "preprocessor_config.json"), processor(2 / 255, 8));
     await expect(Chameleon.load(folder, options)).rejects.toThrow(
-      "expected pictures of 16 × 16, as the image tokenizer takes them, got 8 × 8",
+      "expected pictures of 16 × 16, the size of the image tokenizer, got 8 × 8",
     );
   });
 });

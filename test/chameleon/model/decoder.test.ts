@@ -216,7 +216,7 @@ test("cacheBytes: keys and values of all layers in float32", () => {
 describe.each([
   ["keys for every query", {}],
   ["queries that share keys, norms after", { keyValueHeads: 2, swinNorm: true }],
-  ["pictures that are read seen both ways", {}],
+  ["given pictures with bidirectional attention, both ways", {}],
 ] as const)("%s: decoding is what was trained", (name, change) => {
   const tokenizers = tinyTokenizers();
   const { vocabulary } = tokenizers.text;
@@ -261,7 +261,7 @@ describe.each([
           const made = targetTokens(vocabulary, target).slice(0, -1);
           const first = exampleRows(batch.packing) + (c * todos.length + t) * batch.packing.todoLength;
           let next = 0;
-          // A picture that is seen both ways is read at once.
+          // A picture with bidirectional attention is processed at once.
           const parts = isWhole
             ? [asked, ...made.map((token) => [token])]
             : [...asked, ...made].map((token) => [token]);

@@ -148,23 +148,25 @@ describe("what is refused", () => {
     ["more than the budget", "text", Array(41).fill(word)],
   ])("%s", (_what, mode, tokens) => {
     const grammar = new Grammar(vocabulary, layout, mode, 40);
-    expect(() => grammar.parse(tokens)).toThrow("reading tokens: expected a token that may follow");
+    expect(() => grammar.parse(tokens)).toThrow("reading tokens: expected an allowed token");
   });
 
   test("half a picture, unless what there is of it is asked for", () => {
     const grammar = new Grammar(vocabulary, layout, "interleaved", 40);
     const half = [word, ...picture.slice(0, 5)];
-    expect(() => grammar.parse(half)).toThrow("expected a whole picture, got 4 codes of one");
+    expect(() => grammar.parse(half)).toThrow("expected a complete picture, got its first 4 codes");
     expect(grammar.parse(half, { whole: false })).toEqual([
       { text: [word] },
       { codes: Int32Array.of(1, 1, 1, 1) },
     ]);
-    expect(() => new Grammar(vocabulary, layout, "image", 40).parse([])).toThrow("expected a whole picture");
+    expect(() => new Grammar(vocabulary, layout, "image", 40).parse([])).toThrow(
+      "expected a complete picture",
+    );
   });
 
   test("a budget that holds no picture", () => {
     expect(() => new Grammar(vocabulary, layout, "image", 17)).toThrow(
-      "completing: maxTokens: expected at least 18, a picture's, got 17",
+      "completing: maxTokens: expected at least 18, the length of a picture, got 17",
     );
   });
 });

@@ -81,7 +81,7 @@ test("weights are frozen: asking for their gradient is an error that says so", (
   const x = graph.input("x", "float32", [2, 40]);
   const y = quantizedLinear(x, graph.parameter("codes", codes, "uint8"), held, { bits: 4, blockSize: 32 });
   expect(() => gradients(sum(y, undefined, { keep: false }), [held])).toThrow(
-    "gradients: parameter scales [3, 2] gets none from quantizedLinear",
+    "gradients: parameter scales [3, 2] gets no gradient from quantizedLinear",
   );
 });
 

@@ -83,7 +83,7 @@ describe("reshape", () => {
   test("refuses another number of elements, and two dimensions it cannot tell apart", () => {
     expect(() => reshape(input(2, 3), [4])).toThrow("reshape: expected as many elements as [2, 3], got [4]");
     expect(() => reshape(input("batch*time", 4), ["batch", "time", 4])).toThrow(
-      "reshape: expected at most one new symbolic dimension in [batch, time, 4], coming from [batch*time, 4]",
+      "reshape: expected at most one new symbolic dimension in [batch, time, 4], reshaping [batch*time, 4]",
     );
   });
 });
@@ -262,7 +262,7 @@ describe("concat", () => {
     const graph = new Graph();
     const [x, y] = [graph.input("x", "float32", [2, 3]), graph.input("y", "float32", [3, 3])];
     expect(() => concat([x, y], 1)).toThrow(
-      "concat: expected shapes equal but at axis 1, got [2, 3], [3, 3]",
+      "concat: expected shapes that are equal except at axis 1, got [2, 3], [3, 3]",
     );
   });
 });

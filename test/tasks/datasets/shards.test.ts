@@ -173,7 +173,7 @@ describe("WebDataset shards", () => {
     for (const content of contents) {
       await writeFile(path, content);
       await expect(openPairs({ path })).rejects.toThrow(
-        /expected a whole tar file, got: .* \(unpack .gz first/,
+        /expected a complete tar file, got: .* \(unpack .gz first/,
       );
     }
   });

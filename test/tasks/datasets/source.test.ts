@@ -71,7 +71,7 @@ describe("a stream", () => {
   it("ends with an error when no record is whole, though endless", async () => {
     const source = await openPairs({ path: await writeFiles({ "a.before.png": "no", "a.after.png": "no" }) });
     await expect(source.stream({ size }).next()).rejects.toThrow(
-      "expected a whole record, got none of 1, 1 broken",
+      "expected a usable record, got none of 1, 1 broken",
     );
   });
 });
@@ -142,7 +142,7 @@ describe("the held-out part", () => {
     expect(outcomes[0]).toMatchObject({
       reason: {
         message: expect.stringMatching(
-          /expected enough pairs to keep some out .* got 1, none of them in the part heldOut/,
+          /expected enough pairs to hold some out, got 1, none of them in the part heldOut/,
         ),
       },
     });
@@ -200,7 +200,7 @@ describe("a context", () => {
     expect(todos[0]!.id).not.toBe(examples[0]!.id);
     const one = await openPairs({ path: await writeFiles(manyPairs(1)) });
     await expect(one.context(0, shape)).rejects.toThrow(
-      "expected two whole pairs of one task, got none of 1",
+      "expected two usable pairs of one task, got none of 1",
     );
     expect((await one.context(0, { ...shape, examples: 0 })).todos).toHaveLength(3);
   });

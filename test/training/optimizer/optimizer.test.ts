@@ -83,7 +83,7 @@ const start = (): Record<string, NdArray> =>
 /** Names of the buffers, and the outputs that take their place. */
 const buffers = names.flatMap((name) => roles.map((role) => bufferName(role, name)));
 
-test("a buffer's next content is an output", () => {
+test("the updated content of a buffer is an output", () => {
   expect(buffers).toContain("mean of matrix");
   expect(Object.keys(update()).sort()).toEqual([...buffers.map(nextName), "gradientNorm"].sort());
 });
@@ -104,7 +104,7 @@ const evaluators = [
 describe.each(evaluators)(
   "five steps with clipping, decay and a falling rate, %s",
   (_name, relative, run) => {
-    test("are PyTorch's", async () => {
+    test("agree with PyTorch's", async () => {
       let state = start();
       for (const [i, step] of reference.steps.entries()) {
         const outputs = update();
@@ -127,13 +127,13 @@ describe.each(evaluators)(
   },
 );
 
-test("the reference has steps that are clipped and steps that are not", () => {
+test("the reference has clipped and unclipped steps", () => {
   const clipped = reference.steps.map(({ gradientNorm }) => gradientNorm > settings.clipNorm);
   expect(new Set(clipped).size).toBe(2);
   expect(reference.decayed).toEqual(["matrix"]);
 });
 
-test("without decay a weight with no gradient stays where it is", () => {
+test("a weight without gradient and decay does not change", () => {
   const still = { ...start(), ...stepFeeds(reference.steps[0]!, 1) };
   for (const name of names) still[`gradient of ${name}`] = zeros(reference.parameters[name]);
   const after = (using: OptimizerSettings) => {
@@ -151,7 +151,7 @@ test("without decay a weight with no gradient stays where it is", () => {
   );
 });
 
-test("the gains and shifts of norms do not decay, of whatever rank", () => {
+test("gains and biases of norms do not decay, whatever their rank", () => {
   const kept = ["k_norm.weight", "k_norm.bias"];
   const graph = new Graph();
   const parameters = [...kept, "k_proj.weight"].map((name) => graph.parameter(name, [2, 2]));
@@ -211,7 +211,7 @@ describe.each(evaluators)("three steps of Muon with momentum and decay, %s", (_n
   });
 });
 
-test("Muon moves the matrices of layers, AdamW all else", () => {
+test("Muon updates the matrices of layers, AdamW all other parameters", () => {
   const given = { matrices: "muon" } as const;
   for (const name of ["self_attn.q_proj", "self_attn.o_proj", "mlp.down_proj"])
     expect(methodOf(given, `model.layers.12.${name}.weight`), name).toBe("muon");

@@ -38,7 +38,7 @@ test("rows of codes are uncorrelated and of length 1 on average; other rows are 
   }
 });
 
-test("a merged table is what the graph computed", async () => {
+test("a merged table equals the graph's", async () => {
   const features = {
     data: Float32Array.from({ length: vocabulary.size * 2 }, (_, i) => Math.sin(i)),
     width: 2,

@@ -72,7 +72,7 @@ test("examples and TODO parts are pairs of the set", async () => {
   for (const [input, output] of found) expect(output).toBe(100 + input);
 });
 
-test("held-out pairs are measured on and never trained on", async () => {
+test("held-out pairs are used for evaluation and never for training", async () => {
   const inputs = async (part: string) => new Set((await levels(optionsOf({}, part))).map(([input]) => input));
   const [train, heldOut] = [await inputs("train"), await inputs("held out")];
   expect(heldOut.size).toBeGreaterThan(1);
@@ -80,7 +80,7 @@ test("held-out pairs are measured on and never trained on", async () => {
   expect(train.size + heldOut.size).toBe(COUNT);
 });
 
-test("a share is drawn from families, a share backwards", async () => {
+test("one share comes from families, one is reversed", async () => {
   const some = (await levels(optionsOf({ pairsShare: 0.5 }), 16)).filter(([input]) => input === -1).length;
   expect(some / (16 * 6)).toBeGreaterThan(0.25);
   expect(some / (16 * 6)).toBeLessThan(0.75);
@@ -90,6 +90,6 @@ test("a share is drawn from families, a share backwards", async () => {
   for (const [input, output] of turned) expect(input).toBe(100 + output);
 });
 
-test("a folder that is not there is one clear error", async () => {
+test("a missing folder is one clear error", async () => {
   await expect(openSets(optionsOf({ pairs: [join(folder, "none")] }))).rejects.toThrow(XPromptError);
 });

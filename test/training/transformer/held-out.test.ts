@@ -95,7 +95,7 @@ test.each([
   await session.release();
 });
 
-test("of a single context there is no wrong example; of pairs it is a family's", async () => {
+test("a single context has no wrong example; the wrong example for pairs comes from a family", async () => {
   const pairs = join(folder, "pairs");
   for (const side of ["input", "output"]) await mkdir(join(pairs, side), { recursive: true });
   for (let i = 0; i < 6; i++)

@@ -9,7 +9,7 @@ import type { Example, GenerateOptions, XPrompt } from "../../../src/xprompt/mod
 const size = 16;
 const grey = (level: number): Image => createImage(size, size, [level, level, level]);
 
-test("rows of own pairs come first, then those of families", async () => {
+test("the user's pairs come first, then the families", async () => {
   const shown: Example[] = [];
   const queries: unknown[] = [];
   const model = {

@@ -33,7 +33,7 @@ async function stateOf(model: object): Promise<TrainingState> {
   return task.state;
 }
 
-test("narrow heads begin with gains that let their scores be as large as those of 128 channels", async () => {
+test("gains of narrow heads allow attention scores as large as those of 128 channels", async () => {
   for (const [heads, headDim] of [
     [4, 16],
     [2, 32],
@@ -47,7 +47,7 @@ test("narrow heads begin with gains that let their scores be as large as those o
   }
 });
 
-test("codes that are alike begin with rows that are alike, in both tables", async () => {
+test("similar codes start with similar rows in both tables", async () => {
   const state = await stateOf({});
   const { vocabulary } = (await loadTokenizers(tokenizers)).text;
   const name = "model.vqmodel.quantize.embedding.weight";
@@ -76,7 +76,7 @@ test("codes that are alike begin with rows that are alike, in both tables", asyn
   }
 });
 
-test("pictures of another size than the tokenizers saw: as many more codes, in batches and in the model", async () => {
+test("a larger resolution gives more codes, in batches and in the model", async () => {
   const task = await prepareTask(tinyRecipe({ resolution: 24 }));
   const batches = task.batches(0);
   const { packing } = (await batches.next()) as PackedBatch;

@@ -7,7 +7,7 @@ import { TrainingState } from "../../../src/training/run/state.ts";
 import type { Context } from "../../../src/training/transformer/contexts.ts";
 import { packBatch } from "../../../src/training/transformer/data.ts";
 import { feedsOf, predictions } from "../../../src/training/transformer/objective.ts";
-import { OwnCodes } from "../../../src/training/transformer/own-codes.ts";
+import { ScheduledSampling } from "../../../src/training/transformer/scheduled-sampling.ts";
 import { exampleRows } from "../../../src/xprompt/packing.ts";
 import { type Codes, HIDDEN_CODE } from "../../../src/xprompt/sequence.ts";
 import {
@@ -52,7 +52,7 @@ function readAs(asked: Asked, change: (code: number) => number): Asked {
 }
 
 let state: TrainingState;
-let own: OwnCodes;
+let own: ScheduledSampling;
 beforeAll(async () => {
   const graph = new Graph();
   predictions(graph, batch.packing, config);
@@ -62,7 +62,7 @@ beforeAll(async () => {
   for (const [name, { data }] of randomWeights(shapes))
     state.values(name).set(name === "lm_head.weight" ? data.map((x) => 200 * x) : data);
   const predict = (graph: Graph) => predictions(graph, batch.packing, config);
-  own = await OwnCodes.plan(predict, vocabulary.imageTokens).compile({ threads: 1 });
+  own = await ScheduledSampling.plan(predict, vocabulary.imageTokens).compile({ threads: 1 });
 });
 afterAll(() => own.release());
 
@@ -79,7 +79,7 @@ function likeliest(): number[] {
   });
 }
 
-test("true codes of targets become the model's own, a random share of them, and nothing else changes", async () => {
+test("a random share of the targets' true codes becomes the model's samples, and nothing else changes", async () => {
   const drawn = likeliest();
   const { todoLength } = batch.packing;
   /** Places that hold a target's code, and are shown as it is. */
@@ -106,7 +106,7 @@ test("true codes of targets become the model's own, a random share of them, and 
   expect(share).toBeLessThan(0.6);
 });
 
-test("the same seed reads the same", async () => {
+test("is deterministic from the seed", async () => {
   const read = async (seed: number) => (await own.read(batch, state, Random.of(seed))).todoTokens;
   expect(await read(1)).toEqual(await read(1));
   expect(await read(1)).not.toEqual(await read(2));
