@@ -12,7 +12,8 @@ import { Graph, parameterShapes } from "../../graph/index.ts";
 import { isLibrary, prepareNeighbours } from "../../retrieval/index.ts";
 import { readJson } from "../../runtime/files.ts";
 import { buildWith, type Resources } from "../../runtime/resources.ts";
-import { floats, type SessionOptions } from "../../runtime/session.ts";
+import { floats } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import { moduleBeside } from "../../runtime/threads.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
 import {
