@@ -12,7 +12,7 @@ describe.each(["SIGINT", "SIGTERM"] as const)("%s while drawing", (signal) => {
     const draw = async () => {
       const request = ["--example", "before.png", "after.png", "--samples", "64", "--guidance", "2"];
       const drawing = running("generate", ...request, "--output", "out.png");
-      await drawing.says(/drawing: 1\/8 rows/);
+      await drawing.says(/generating: 1\/8 rows/);
       drawing.child.kill(signal);
       return drawing.ended;
     };
