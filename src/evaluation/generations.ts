@@ -8,6 +8,7 @@ import { mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
+import { sha256 } from "../hash.ts";
 import {
   encodePng,
   fromBytes,
@@ -18,7 +19,6 @@ import {
   toBytes,
 } from "../image/index.ts";
 import { Progress } from "../progress.ts";
-import { sha256 } from "../runtime/files.ts";
 import type { GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import type { VisualPrompt } from "../xprompt/prompt.ts";
 import { checkRequest, type RecommendedSampling } from "../xprompt/request.ts";
