@@ -267,7 +267,7 @@ export class Chameleon {
   }
 
   /** The most tokens that can be generated after a prompt of this length. */
-  private budget(mode: Mode, promptLength: number, asked: number | undefined): number {
+  private budget(mode: Mode, promptLength: number, requested: number | undefined): number {
     const { maxPositions } = this.config.decoder;
     const room = maxPositions - promptLength;
     const least = mode === "image" ? this.tokensPerImage : 1;
@@ -275,13 +275,13 @@ export class Chameleon {
       throw new XPromptError(
         `completing: expected a prompt of at most ${maxPositions - least} tokens, got ${promptLength} (shorten it, or use fewer pictures)`,
       );
-    if (asked !== undefined && asked > room)
+    if (requested !== undefined && requested > room)
       throw new XPromptError(
-        `completing: maxTokens: expected at most ${room}, the rest of ${maxPositions} positions, got ${asked} (use a lower value)`,
+        `completing: maxTokens: expected at most ${room}, the rest of ${maxPositions} positions, got ${requested} (use a lower value)`,
       );
     const picture = this.tokensPerImage;
     const defaults = { text: TEXT_TOKENS, image: picture, interleaved: TEXT_TOKENS + picture };
-    return asked ?? Math.min(room, defaults[mode]);
+    return requested ?? Math.min(room, defaults[mode]);
   }
 
   private read(grammar: Grammar, tokens: readonly number[]): (string | Int32Array)[] {

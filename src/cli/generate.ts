@@ -3,17 +3,11 @@ import { Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
 import { type ByteImage, type Image, imageExtensions } from "../image/index.ts";
 import { Progress } from "../progress.ts";
-import { ClipFeatures, ExampleLibrary, Retriever } from "../retrieval/index.ts";
+import { ClipEmbedder, ExampleLibrary, Retriever } from "../retrieval/index.ts";
 import { type Generated, type GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import { type Guidance, recommendableSettings, requestSchema } from "../xprompt/request.ts";
-import {
-  type DistanceOptions,
-  weightsOf,
-  withFeatures,
-  withLibrary,
-  withWeights,
-} from "./library-options.ts";
+import { type DistanceOptions, weightsOf, withClip, withLibrary, withWeights } from "./library-options.ts";
 import {
   checkDevice,
   checkExtension,
@@ -60,7 +54,7 @@ export function generateCommand(signal: AbortSignal): Command {
       "have any size (PNG, JPEG, WebP). They are rotated according to their EXIF data, and transparent parts become " +
       "white. The result has the size and shape of the input.",
   );
-  withWeights(withFeatures(withLibrary(withModel(withExamples(command)))))
+  withWeights(withClip(withLibrary(withModel(withExamples(command)))))
     .option("--prompt <file...>", "compressed examples (.xprompt), in addition to --example")
     .option(
       "--input <picture>",
@@ -117,9 +111,9 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
   const loaded = await Promise.all(prompts.map((path) => VisualPrompt.load(path)));
   const library = options.library === undefined ? undefined : await ExampleLibrary.open(options.library);
   const model = await XPrompt.load(options.model, loadOptionsOf(options));
-  let clip: ClipFeatures | undefined;
+  let clip: ClipEmbedder | undefined;
   try {
-    if (library && options.clip !== undefined) clip = await ClipFeatures.load(options.clip, options);
+    if (library && options.clip !== undefined) clip = await ClipEmbedder.load(options.clip, options);
     const compressed = examples.length > 0 ? [await model.compress(examples)] : [];
     const settings = settingsOf(options);
     // Starts with the first row, so that an earlier error is one line without a progress bar.
@@ -131,7 +125,7 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
         input,
         fullSize,
         ...(library && {
-          library: new Retriever(library, { features: clip, weights: weightsOf(options) }),
+          library: new Retriever(library, { embedder: clip, weights: weightsOf(options) }),
         }),
         signal,
         onProgress: ({ row, rows }) => {

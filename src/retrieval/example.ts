@@ -24,7 +24,7 @@ export interface NewExample {
   /** Where it comes from. */
   readonly source?: string;
   readonly licence?: string;
-  /** Its vectors in the space of the given features, if known; of any nonzero length. */
+  /** Its vectors in the embedder's space, if known; of any nonzero length. */
   readonly vectors?: Vectors;
 }
 

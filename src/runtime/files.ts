@@ -172,9 +172,9 @@ async function swapFolder(fresh: string, target: string, exists: boolean, tries 
   }
   await syncDirectory(dirname(target));
   if (!exists) return;
-  const rubbish = temporaryFor(target); // a folder named `.old` must be complete
-  await rename(former, rubbish);
-  await rm(rubbish, { recursive: true, force: true });
+  const discarded = temporaryFor(target); // a folder named `.old` must be complete
+  await rename(former, discarded);
+  await rm(discarded, { recursive: true, force: true });
 }
 
 /** Checks that `path` is a regular file: opening a pipe would block for ever. @throws XPromptError when it is not */

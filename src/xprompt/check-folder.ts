@@ -53,12 +53,12 @@ export async function checkFolder(folder: string): Promise<CheckedFolder> {
     const preprocessing = await preprocessingOf(folder, config.image);
     return { config, xprompt: config, text, preprocessing, weights };
   }
-  const told = chameleonConfigFromJson(json);
+  const language = chameleonConfigFromJson(json);
   // A language model without image tokenizer can be converted, so it can be described too.
   const hasImages =
     [...tensors.keys()].some(isOfImages) ||
     imageTokenizerPlaces.some((place) => existsSync(join(folder, place)));
-  const config = hasImages ? { ...told, image: await checkImageTokenizer(folder) } : told;
+  const config = hasImages ? { ...language, image: await checkImageTokenizer(folder) } : language;
   checkCheckpoint(config, text.vocabulary, new Map([...tensors].filter(([name]) => !isOfImages(name))));
   checkTypes(tensors, config);
   const preprocessing = await preprocessingOf(folder, config.image);

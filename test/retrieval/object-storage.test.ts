@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from "vitest";
 import { ExampleLibrary } from "../../src/retrieval/index.ts";
-import { example, wordFeatures as features } from "./kit.ts";
+import { wordEmbedder as embedder, example } from "./kit.ts";
 import { startObjectStore } from "./s3-server.ts";
 
 const store = await startObjectStore();
@@ -15,15 +15,15 @@ test("a library on object storage is that of a folder, for readers and two write
     "expected an example library, found none",
   );
   const first = await ExampleLibrary.open(place, { create: true, storageOptions });
-  expect(await first.add(examples.slice(0, 1), features)).toMatchObject({ added: 1 });
+  expect(await first.add(examples.slice(0, 1), embedder)).toMatchObject({ added: 1 });
   const second = await ExampleLibrary.open(place, { create: true, storageOptions });
-  expect(await second.add(examples, features)).toMatchObject({ added: 1, known: 1 });
-  // No lock keeps two writers apart here: the first finds out that there is more than it knew.
-  expect(await first.add(examples, features)).toMatchObject({ added: 0, known: 2 });
+  expect(await second.add(examples, embedder)).toMatchObject({ added: 1, known: 1 });
+  // No lock excludes a second writer here: the first one notices the additions of the other.
+  expect(await first.add(examples, embedder)).toMatchObject({ added: 0, known: 2 });
 
   const reader = await ExampleLibrary.open(place, { storageOptions });
   expect(await reader.count()).toBe(2);
-  const [found] = await reader.search({ instruction: "remove it" }, features, byText, 1);
+  const [found] = await reader.search({ instruction: "remove it" }, embedder, byText, 1);
   expect(found).toMatchObject({ instruction: "remove the rain" });
   const { input, output } = await reader.get(found!.id);
   expect([Buffer.from(input), Buffer.from(output)]).toEqual([examples[0]!.input, examples[0]!.output]);
@@ -33,7 +33,7 @@ test("a library on object storage is that of a folder, for readers and two write
   expect([...store.objects.keys()].every((key) => key.startsWith("bucket/library/"))).toBe(true);
 });
 
-test("storage that can not be reached is told in a line", async () => {
+test("unreachable storage is an error of one line", async () => {
   const away = { ...storageOptions, endpoint: "http://127.0.0.1:1", client_max_retries: "0" };
   const opening = ExampleLibrary.open(place, { storageOptions: { ...away, connect_timeout: "1s" } });
   await expect(opening).rejects.toThrow(/^using example library s3:.*got: [^\n]*\(check the path/);

@@ -1,10 +1,12 @@
-/** @file A small S3 endpoint in memory: objects, ranges, conditional puts, listings and parts. Signatures are not checked. */
+/**
+ * @file A small S3 server in memory: objects, ranges, conditional puts, listings and parts. It checks no signatures.
+ */
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
 export interface ObjectStore {
-  /** Options that make LanceDB go there. */
+  /** LanceDB's options for this server. */
   readonly storageOptions: Readonly<Record<string, string>>;
   /** Objects by `bucket/key`. */
   readonly objects: Map<string, Buffer>;

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { afterAll, afterEach, expect } from "vitest";
 import { XPrompt } from "../../src/index.ts";
-import { ExampleLibrary, modelFeatures } from "../../src/retrieval/index.ts";
+import { ExampleLibrary, modelEmbedder } from "../../src/retrieval/index.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 /** A picture of `examples/`. */
@@ -105,7 +105,7 @@ async function makeLibrary(place: string): Promise<void> {
       { ...pair("seen/dehaze"), instruction: "take the haze away" },
       { ...pair("seen/grayscale"), instruction: "make it black and white" },
     ],
-    modelFeatures(model),
+    modelEmbedder(model),
   );
   await library.close();
   await model.release();
