@@ -1,4 +1,7 @@
-/** @file What the static site has beside the page: the model, onnxruntime, example pairs, and the service worker. */
+/**
+ * @file What the static site has that the page of `xprompt serve` has not: its entry, the model, onnxruntime, example pairs, and
+ * the service worker.
+ */
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -36,7 +39,8 @@ function gallery(): { readonly entries: object[]; readonly pictures: string[] } 
 export function siteFiles(): Plugin {
   return {
     name: "site-files",
-    apply: "build",
+    // The page has another entry, with its own model.
+    transformIndexHtml: { order: "pre", handler: (html) => html.replace("/src/main.ts", "/src/site.ts") },
     generateBundle(_options, bundle) {
       const emit = (fileName: string, source: string | Uint8Array) =>
         this.emitFile({ type: "asset", fileName, source });

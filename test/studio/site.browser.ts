@@ -1,7 +1,8 @@
 /** @file The studio as a static folder, without a server behind it: the model runs in the page. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import type { BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, expect, test } from "vitest";
 import {
@@ -123,6 +124,13 @@ test("draws what Node draws, row by row, and goes on without a network", async (
   const words = await model.describe({ input: before, output: after });
   expect(await page.getByLabel("In words").inputValue()).toBe(words);
   await page.context().close();
+});
+
+test("the page has at most 200 kB of script, and with the worker's as much when it is packed", async () => {
+  const read = (name: string) => readFile(join(built, name));
+  const [page, worker] = await Promise.all(["index.js", "worker.js"].map(read));
+  expect(page!.length).toBeLessThanOrEqual(200_000);
+  expect(gzipSync(page!).length + gzipSync(worker!).length).toBeLessThanOrEqual(200_000);
 });
 
 test("weights that were damaged in the cache are fetched again", async () => {
