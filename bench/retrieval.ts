@@ -9,13 +9,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { z } from "zod";
+import { formatBytes, formatNumber } from "../src/format.ts";
+import { encodePng } from "../src/image/encode-png.ts";
 import { createImage } from "../src/image/index.ts";
-import { encodePng } from "../src/image/save.ts";
-import { formatBytes, formatNumber } from "../src/progress.ts";
 import {
+  type Embedder,
   ExampleLibrary,
-  type Features,
-  modelFeatures,
+  modelEmbedder,
   type NewExample,
   Retriever,
 } from "../src/retrieval/index.ts";
@@ -55,9 +55,9 @@ async function measure(options: RetrievalOptions): Promise<Report> {
   const folder = await mkdtemp(join(tmpdir(), "xprompt-bench-"));
   try {
     const vectors = new Vectors(options.count, options.width, options.repeats);
-    const features = given(options.width);
+    const embedder = given(options.width);
     const library = await ExampleLibrary.open(join(folder, "library"), { create: true });
-    const adding = await fill(library, features, vectors);
+    const adding = await fill(library, embedder, vectors);
     const peer = options.peer ? await startFaiss(folder, vectors, options) : null;
 
     const queries = vectors.queries();
@@ -68,7 +68,7 @@ async function measure(options: RetrievalOptions): Promise<Report> {
       return timed(async () => {
         const at = next++ % queries.length;
         const query = { vectors: { text: queries[at]! }, exact };
-        found[name][at] = (await library.search(query, features, byText, K)).map(({ id }) => id);
+        found[name][at] = (await library.search(query, embedder, byText, K)).map(({ id }) => id);
       });
     };
     process.stderr.write("searching ");
@@ -111,12 +111,12 @@ async function measure(options: RetrievalOptions): Promise<Report> {
 const WARM_UP = 3;
 
 /** An embedder that is never called, because the vectors are given. */
-function given(width: number): Features {
+function given(width: number): Embedder {
   const never = () => Promise.reject(new Error("the vectors are given"));
   return { space: `bench-${width}`, textWidth: width, imageWidth: 1, text: never, image: never };
 }
 
-async function fill(library: ExampleLibrary, features: Features, vectors: Vectors) {
+async function fill(library: ExampleLibrary, embedder: Embedder, vectors: Vectors) {
   const input = await encodePng(createImage(8, 8));
   async function* examples(): AsyncGenerator<NewExample> {
     for (let from = 0; from < vectors.count; from += PIECE) {
@@ -127,7 +127,7 @@ async function fill(library: ExampleLibrary, features: Features, vectors: Vector
   }
   const start = performance.now();
   let added = start;
-  await library.add(examples(), features, {
+  await library.add(examples(), embedder, {
     onProgress: ({ added: count }) => {
       added = performance.now();
       process.stderr.write(`\radded ${count} `);
@@ -171,7 +171,7 @@ async function withAndWithout(place: string, { threads, repeats }: RetrievalOpti
     output: picture(1 - i / 32),
     instruction: `make it number ${i}`,
   }));
-  await stored.add(examples, modelFeatures(model));
+  await stored.add(examples, modelEmbedder(model));
   const library = new Retriever(stored);
   const ask = { input: picture(0.3), instruction: "make it number 3", seed: 1 };
   await model.generate({ ...ask, library });

@@ -87,7 +87,7 @@ export function evalCommand(signal: AbortSignal): Command {
 
 /** @throws UsageError when options that the suite needs are missing, or options do not apply to it */
 function checkOptions(
-  { name, comparisons, needs = [], takes = [], drawsNothing }: Suite,
+  { name, comparisons, needs = [], takes = [], generatesNothing }: Suite,
   options: Options,
 ): void {
   const { as, recipe, data, greedy, temperature, topP, guidance, expected } = options;
@@ -102,7 +102,7 @@ function checkOptions(
   if (greedy && temperature !== undefined)
     throw new UsageError("eval: expected --greedy or --temperature, got both");
   if (
-    drawsNothing &&
+    generatesNothing &&
     (greedy || expected || [temperature, topP, guidance].some((given) => given !== undefined))
   )
     throw new UsageError(

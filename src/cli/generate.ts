@@ -3,18 +3,12 @@ import { Command, Option } from "commander";
 import { UsageError, XPromptError } from "../errors.ts";
 import type { ByteImage, Image } from "../image/index.ts";
 import { Progress } from "../progress.ts";
-import { ClipFeatures, ExampleLibrary, Retriever } from "../retrieval/index.ts";
+import { ClipEmbedder, ExampleLibrary, Retriever } from "../retrieval/index.ts";
 import { type Generated, type GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import { type Guidance, recommendableSettings, requestSchema } from "../xprompt/request.ts";
 import { type Job, jobsOf } from "./inputs.ts";
-import {
-  type DistanceOptions,
-  weightsOf,
-  withFeatures,
-  withLibrary,
-  withWeights,
-} from "./library-options.ts";
+import { type DistanceOptions, weightsOf, withClip, withLibrary, withWeights } from "./library-options.ts";
 import {
   checkDevice,
   examplesOf,
@@ -59,7 +53,7 @@ export function generateCommand(signal: AbortSignal): Command {
       "have any size (PNG, JPEG, WebP). They are rotated according to their EXIF data, and transparent parts become " +
       "white. The result has the size and shape of the input.",
   );
-  withWeights(withFeatures(withLibrary(withModel(withExamples(command)))))
+  withWeights(withClip(withLibrary(withModel(withExamples(command)))))
     .option("--prompt <file...>", "compressed examples (.xprompt), in addition to --example")
     .option(
       "--input <picture>",
@@ -122,43 +116,34 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
   const loaded = await Promise.all(prompts.map((path) => VisualPrompt.load(path)));
   const library = options.library === undefined ? undefined : await ExampleLibrary.open(options.library);
   const model = await XPrompt.load(options.model, loadOptionsOf(options));
-  let clip: ClipFeatures | undefined;
+  let clip: ClipEmbedder | undefined;
   try {
-    if (library && options.clip !== undefined) clip = await ClipFeatures.load(options.clip, options);
+    if (library && options.clip !== undefined) clip = await ClipEmbedder.load(options.clip, options);
     const compressed = examples.length > 0 ? [await model.compress(examples)] : [];
-    const retriever = library && new Retriever(library, { features: clip, weights: weightsOf(options) });
+    const request: Shared = {
+      prompt: [...loaded, ...compressed],
+      library: library && new Retriever(library, { embedder: clip, weights: weightsOf(options) }),
+    };
     const reports: Report[] = [];
-    const failures: string[] = [];
+    let failed = 0;
     for (const job of jobs) {
       signal.throwIfAborted();
       try {
-        reports.push(
-          await runJob(
-            job,
-            model,
-            { prompt: [...loaded, ...compressed], library: retriever },
-            options,
-            signal,
-          ),
-        );
+        reports.push(await runJob(job, model, request, options, signal));
       } catch (error) {
         // Of several pictures a broken one is left out.
         if (jobs.length === 1 || signal.aborted || !(error instanceof XPromptError)) throw error;
-        failures.push(error.message);
+        failed++;
         say(`failed: ${oneLine(error.message)}`);
       }
     }
-    if (failures.length > 0)
+    if (failed > 0)
       throw new XPromptError(
-        `generate: expected ${counted(jobs.length, "picture")} that can be changed, got ${failures.length} that cannot (see above; the results of the others are in ${output})`,
+        `generate: expected ${counted(jobs.length, "picture")} that can be changed, got ${failed} that cannot (see above; the results of the others are in ${output})`,
       );
-    const [first] = reports;
-    if (json)
-      await printJson(
-        jobs.length === 1
-          ? first!
-          : { output, outputs: reports.flatMap(({ outputs }) => outputs), results: reports },
-      );
+    if (!json) return;
+    const outputs = reports.flatMap((report) => report.outputs);
+    await printJson(jobs.length === 1 ? reports[0]! : { output, outputs, results: reports });
   } finally {
     await clip?.release();
     await model.release();

@@ -50,11 +50,11 @@ export class Comparison<F extends object> {
   async store(
     name: string,
     figures: F,
-    { model, drawings, options, command, seed }: SuiteContext,
+    { model, generations, options, command, seed }: SuiteContext,
   ): Promise<Stored<F> & { readonly as: string; readonly wrote: string }> {
     const { beside, recipe } = options;
     const { fingerprint } = model;
-    const settings = { ...drawings.settings };
+    const settings = { ...generations.settings };
     const stored = { fingerprint, recipe: recipe ?? null, command, seed, settings, ...figures };
     const path = this.path(beside!);
     const merged = { ...(await this.read(beside!)), [name]: stored };

@@ -5,7 +5,7 @@
 import type { Image, Sheet, SheetRow } from "../image/index.ts";
 import { families, familyNamed, type Pair, Random, type TaskFamily } from "../tasks/index.ts";
 import { classicalFilter, colourFit } from "./baselines/index.ts";
-import type { ExamplePair } from "./drawings.ts";
+import type { ExamplePair } from "./generations.ts";
 import { EditJudge } from "./judges/edit.ts";
 import { boundedPsnr, rmse } from "./metrics/pictures.ts";
 import { ssim } from "./metrics/ssim.ts";
@@ -44,7 +44,7 @@ export async function compareConditions<C extends string>(
   conditions: Readonly<Record<C, Condition>>,
   context: SuiteContext,
 ): Promise<Compared> {
-  const { model, drawings, limit, seed } = context;
+  const { model, generations, limit, seed } = context;
   const scores = new Scoreboard();
   const rows: SheetRow[] = [];
   const names = Object.keys(conditions) as C[];
@@ -62,7 +62,7 @@ export async function compareConditions<C extends string>(
     pictures.set("roundTrip", roundTrip!);
     for (const condition of names) {
       const { examples, instruction: withInstruction } = conditions[condition];
-      const { image } = await drawings.draw({
+      const { image } = await generations.generate({
         id: `${name}/${condition}-${numbered(i)}`,
         seed: sample.seed,
         examples: shown(examples),
@@ -75,9 +75,9 @@ export async function compareConditions<C extends string>(
     for (const [condition, image] of pictures) scores.add(condition, score(image));
     if (rows.length < SHOWN) {
       const [example] = shown(1) as [ExamplePair];
-      const drawn = names.map((condition) => pictures.get(condition)!);
+      const results = names.map((condition) => pictures.get(condition)!);
       const cells = [example.input, example.output, input, output, pictures.get("colourFit")!, roundTrip!];
-      rows.push({ label: instruction, cells: [...cells, ...drawn].map((image) => ({ image })) });
+      rows.push({ label: instruction, cells: [...cells, ...results].map((image) => ({ image })) });
     }
   }
   const columnTitles = ["example", "", "query", "truth", "colour fit", "round trip", ...names];

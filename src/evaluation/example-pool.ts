@@ -3,10 +3,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Image } from "../image/index.ts";
-import { defaultWeights, ExampleLibrary, modelFeatures, type Weights } from "../retrieval/index.ts";
+import { defaultWeights, ExampleLibrary, modelEmbedder, type Weights } from "../retrieval/index.ts";
 import { buildWith, type Resources } from "../runtime/resources.ts";
 import type { XPrompt } from "../xprompt/model.ts";
-import type { ExamplePair } from "./drawings.ts";
+import type { ExamplePair } from "./generations.ts";
 
 /** The query of a search for an example. */
 export interface ExampleQuery {
@@ -26,7 +26,7 @@ export class ExamplePool<Example extends ExamplePair> {
   private constructor(
     private readonly resources: Resources,
     private readonly library: ExampleLibrary,
-    private readonly features: ReturnType<typeof modelFeatures>,
+    private readonly embedder: ReturnType<typeof modelEmbedder>,
     private readonly examples: readonly Example[],
   ) {}
 
@@ -35,16 +35,16 @@ export class ExamplePool<Example extends ExamplePair> {
       const folder = await mkdtemp(join(tmpdir(), "xprompt-pool-"));
       resources.defer(() => rm(folder, { recursive: true, force: true }));
       const library = resources.own(await ExampleLibrary.open(folder, { create: true }));
-      const features = modelFeatures(model);
+      const embedder = modelEmbedder(model);
       // `source` identifies the example in search results.
       await library.add(
         examples.map(({ input, output, instruction }, i) => ({
           ...{ input, output, instruction },
           source: String(i),
         })),
-        features,
+        embedder,
       );
-      return new ExamplePool(resources, library, features, examples);
+      return new ExamplePool(resources, library, embedder, examples);
     });
   }
 
@@ -55,14 +55,14 @@ export class ExamplePool<Example extends ExamplePair> {
     mayShow: (example: Example) => boolean = () => true,
   ): Promise<Example | undefined> {
     const weights = searchModes[mode];
-    const image = weights.image > 0 ? await this.features.image(input) : undefined;
+    const image = weights.image > 0 ? await this.embedder.image(input) : undefined;
     const exampleOf = ({ source }: { readonly source: string }) => this.examples[Number(source)]!;
     const query = {
       instruction,
       vectors: { image },
       accept: (facts: { readonly source: string }) => mayShow(exampleOf(facts)),
     };
-    const [found] = await this.library.search(query, this.features, weights, 1);
+    const [found] = await this.library.search(query, this.embedder, weights, 1);
     return found && exampleOf(found);
   }
 

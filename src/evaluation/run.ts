@@ -8,7 +8,7 @@ import { encodePng } from "../image/index.ts";
 import { attempt, readJson, writeFileAtomic } from "../runtime/files.ts";
 import { type LoadOptions, XPrompt } from "../xprompt/model.ts";
 import { resolveModel } from "../xprompt/models.ts";
-import { Drawings, type DrawSettings } from "./drawings.ts";
+import { Generations, type SamplingSettings } from "./generations.ts";
 import { renderHtml, type Section, sheetImage } from "./report.ts";
 import type { Suite, SuiteContext } from "./suite.ts";
 import { readTrainingFacts } from "./training-facts.ts";
@@ -21,7 +21,7 @@ export interface EvaluationOptions extends Pick<SuiteContext, "seed" | "options"
   /** Samples per task. Defaults to the number of the suite. */
   readonly limit?: number;
   /** Sampling settings that differ from the model's recommendation. */
-  readonly settings?: DrawSettings;
+  readonly settings?: SamplingSettings;
   /** Folder for pictures and results. Defaults to none: nothing is written. */
   readonly out?: string;
   /** The adapter and the device. */
@@ -48,7 +48,12 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
   if (out !== undefined) await checkPlace(out, suite.name);
   const model = await XPrompt.load(options.model, options.load);
   if (out !== undefined) await attempt(`evaluating into ${out}`, out, () => mkdir(out, { recursive: true }));
-  const drawings = new Drawings(model, options.settings ?? {}, { suite: suite.name, seed, out, signal });
+  const generations = new Generations(model, options.settings ?? {}, {
+    suite: suite.name,
+    seed,
+    out,
+    signal,
+  });
   try {
     const limit = options.limit ?? suite.limit;
     const given = { options: options.options, signal, command };
@@ -56,12 +61,12 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
       model,
       folder,
       training,
-      drawings,
+      generations,
       limit,
       seed,
       ...given,
     });
-    drawings.stop();
+    generations.stop();
     const { fingerprint } = model;
     const result = {
       suite: suite.name,
@@ -71,13 +76,13 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
       fingerprint,
       seed,
       limit,
-      settings: drawings.settings,
+      settings: generations.settings,
       command,
     };
     if (out !== undefined) await write(out, suite, result, report);
     return { result, summary };
   } finally {
-    drawings.stop();
+    generations.stop();
     await model.release();
   }
 }

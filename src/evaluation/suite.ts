@@ -1,6 +1,6 @@
 /** @file The interface of evaluation suites: a suite generates pictures, measures them, and returns figures and a report. */
 import type { XPrompt } from "../xprompt/model.ts";
-import type { Drawings } from "./drawings.ts";
+import type { Generations } from "./generations.ts";
 import type { Section } from "./report.ts";
 import type { TrainingFacts } from "./training-facts.ts";
 
@@ -10,7 +10,7 @@ export interface SuiteContext {
   /** The model's folder. */
   readonly folder: string;
   readonly training: TrainingFacts;
-  readonly drawings: Drawings;
+  readonly generations: Generations;
   /** Samples per task. */
   readonly limit: number;
   readonly seed: number;
@@ -54,7 +54,7 @@ export interface Suite {
   /** The default number of samples per task. */
   readonly limit: number;
   /** The suite measures only texts or likelihoods, so sampling settings of pictures do not apply. */
-  readonly drawsNothing?: true;
+  readonly generatesNothing?: true;
   /** Required options. */
   readonly needs?: readonly (keyof SuiteOptions)[];
   /** Optional options. */

@@ -54,9 +54,9 @@ export function gapClosure(
     columns.flat().map(mean) as [number, number, number];
   const gapOf = ([, none, trained]: [number, number, number]) => (higherIsBetter ? 1 : -1) * (trained - none);
   const shareOf = ([shown, none, trained]: [number, number, number]) => (shown - none) / (trained - none);
-  const hasGap = resampled(groups, (drawn) => (gapOf(means(drawn)) > 0 ? 1 : 0), seed);
+  const hasGap = resampled(groups, (resample) => (gapOf(means(resample)) > 0 ? 1 : 0), seed);
   if (gapOf(means(groups)) <= 0 || mean(hasGap) < HAS_GAP) return undefined;
-  const shares = resampled(groups, (drawn) => shareOf(means(drawn)), seed);
+  const shares = resampled(groups, (resample) => shareOf(means(resample)), seed);
   return { mean: shareOf(means(groups)), ci: intervalOf(shares) };
 }
 

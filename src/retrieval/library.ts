@@ -13,8 +13,8 @@ import { PromptCache } from "../xprompt/prompt-cache.ts";
 import { type Added, Adding, type AddOptions } from "./adding.ts";
 import { attemptLance, databases, vectorOf } from "./arrow.ts";
 import { blockOf, rowOf } from "./blocks.ts";
+import type { Embedder, EmbeddingSpace } from "./embedder.ts";
 import { type Facts, isWhole, type NewExample, type StoredExample, type Vectors } from "./example.ts";
-import type { EmbeddingSpace, Features } from "./features.ts";
 import { indexTable } from "./indexing.ts";
 import { type Found, factsOf, nearestOf, searchTables, type Weights } from "./search.ts";
 import { blockColumnNames, factNames, type LibraryTable, Tables } from "./tables.ts";
@@ -29,7 +29,7 @@ export interface OpenOptions {
 
 export interface Query {
   readonly instruction?: string;
-  /** Vectors of the query, if known; otherwise the features compute them. */
+  /** Vectors of the query, if known; otherwise the embedder computes them. */
   readonly vectors?: Vectors;
   /** Words to search the instructions for. Defaults to the instruction. */
   readonly words?: string;
@@ -98,32 +98,32 @@ export class ExampleLibrary {
 
   /**
    * Adds new examples; skips those that the library already has. Examples that are reported as added are safely stored.
-   * @param features embed examples without vectors
+   * @param embedder embeds examples without vectors
    * @throws XPromptError for an invalid example (without `onRefused`), or while another process writes
    */
   async add(
     examples: Iterable<NewExample> | AsyncIterable<NewExample>,
-    features: Features,
+    embedder: Embedder,
     options: AddOptions = {},
   ): Promise<Added> {
     this.adding ??= new Adding(this.tables);
     const adding = this.adding;
-    return this.writing(() => adding.add(examples, features, options));
+    return this.writing(() => adding.add(examples, embedder, options));
   }
 
   /**
    * Computes missing vectors of a space: for another model, or after an interrupted `add`.
    * @returns the number of examples that were embedded
    */
-  async embed(features: Features, options: Pick<AddOptions, "onProgress" | "signal"> = {}): Promise<number> {
+  async embed(embedder: Embedder, options: Pick<AddOptions, "onProgress" | "signal"> = {}): Promise<number> {
     this.adding ??= new Adding(this.tables);
     const adding = this.adding;
-    return this.writing(() => adding.embedMissing(features, options));
+    return this.writing(() => adding.embedMissing(embedder, options));
   }
 
   /** The number of examples without vectors in a space. */
-  async lacking(features: EmbeddingSpace): Promise<number> {
-    const vectors = await this.tables.vectors(features);
+  async lacking(embedder: EmbeddingSpace): Promise<number> {
+    const vectors = await this.tables.vectors(embedder);
     return (await this.count()) - ((await vectors?.count()) ?? 0);
   }
 
@@ -166,15 +166,15 @@ export class ExampleLibrary {
    * The k nearest examples, nearest first.
    * @throws UsageError for an empty query
    */
-  async search(query: Query, features: Features | undefined, weights: Weights, k: number): Promise<Found[]> {
+  async search(query: Query, embedder: Embedder | undefined, weights: Weights, k: number): Promise<Found[]> {
     if (!Number.isInteger(k) || k < 1 || k > 1000)
       throw new UsageError(`searching examples: expected k from 1 to 1000, got ${k}`);
     const { instruction = "", vectors, words = instruction, exact, accept } = query;
     const text =
       vectors?.text ??
-      (weights.text > 0 && instruction.trim() !== "" ? await features?.text(instruction) : undefined);
+      (weights.text > 0 && instruction.trim() !== "" ? await embedder?.text(instruction) : undefined);
     const near = { text, image: vectors?.image, words: words.trim() || undefined };
-    const table = features && (await this.tables.vectors(features));
+    const table = embedder && (await this.tables.vectors(embedder));
     const examples = await this.tables.examples();
     const among = (count: number) => searchTables(examples, table, near, weights, count, exact);
     if (!accept) return among(k);

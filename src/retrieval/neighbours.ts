@@ -6,17 +6,17 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
+import { sha256 } from "../hash.ts";
 import { loadPicture } from "../image/picture.ts";
 import { Progress } from "../progress.ts";
 import { Random } from "../random.ts";
-import { sha256 } from "../runtime/files.ts";
 import { type ContextShape, isHeldOut, type LoadedPair, type PairContext } from "../tasks/datasets/index.ts";
 import { XPrompt } from "../xprompt/model.ts";
-import { ClipFeatures } from "./clip-features.ts";
+import { ClipEmbedder } from "./clip-embedder.ts";
+import type { Embedder, EmbeddingSpace } from "./embedder.ts";
 import type { Facts } from "./example.ts";
-import type { EmbeddingSpace, Features } from "./features.ts";
 import { ExampleLibrary } from "./library.ts";
-import { modelFeatures } from "./model-features.ts";
+import { modelEmbedder } from "./model-embedder.ts";
 
 export const librarySettings = z.strictObject({
   /** Folder or URI of the library. */
@@ -45,23 +45,23 @@ export const isLibrary = (path: string): boolean =>
 export async function prepareNeighbours(settings: LibrarySettings): Promise<NeighbourLibrary> {
   const { library: place, model: name, clip } = librarySettings.parse(settings);
   const library = await ExampleLibrary.open(place);
-  const embed = async (features: Features): Promise<NeighbourLibrary> => {
-    const lacking = await library.lacking(features);
+  const embed = async (embedder: Embedder): Promise<NeighbourLibrary> => {
+    const lacking = await library.lacking(embedder);
     if (lacking > 0) {
       const progress = new Progress({ label: `vectors of ${place}`, total: lacking });
       try {
-        await library.embed(features, { onProgress: ({ added }) => progress.update(added) });
+        await library.embed(embedder, { onProgress: ({ added }) => progress.update(added) });
       } finally {
         progress.stop();
       }
     }
-    const { space, textWidth, imageWidth } = features;
+    const { space, textWidth, imageWidth } = embedder;
     return { library: place, space: { space, textWidth, imageWidth } };
   };
-  if (clip !== undefined) return embed(await ClipFeatures.load(clip));
+  if (clip !== undefined) return embed(await ClipEmbedder.load(clip));
   const model = await XPrompt.load(name);
   try {
-    return await embed(modelFeatures(model));
+    return await embed(modelEmbedder(model));
   } finally {
     await model.release();
   }

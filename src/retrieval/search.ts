@@ -6,8 +6,8 @@
  */
 import { UsageError } from "../errors.ts";
 import { vectorOf } from "./arrow.ts";
+import { dot } from "./embedder.ts";
 import type { Facts, Vectors } from "./example.ts";
-import { dot } from "./features.ts";
 import { factNames, type LibraryTable } from "./tables.ts";
 
 /** Weights of the similarities; 0 disables one. */

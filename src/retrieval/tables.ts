@@ -21,7 +21,7 @@ import {
   schemaOf,
   tableOf,
 } from "./arrow.ts";
-import type { EmbeddingSpace } from "./features.ts";
+import type { EmbeddingSpace } from "./embedder.ts";
 
 const FORMAT = "xprompt-examples";
 const VERSION = "1";
@@ -187,7 +187,9 @@ export class Tables {
     create = false,
   ): Promise<LibraryTable | undefined> {
     if (!/^[\w.-]+$/.test(space))
-      throw new RangeError(`features: expected a name of letters, digits, points and hyphens, got ${space}`);
+      throw new RangeError(
+        `embedding space: expected a name of letters, digits, points and hyphens, got ${space}`,
+      );
     const columns = { ...facts, text: { vector: textWidth }, image: { vector: imageWidth } };
     return this.open(`${VECTORS}${space}`, columns, create);
   }

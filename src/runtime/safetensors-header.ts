@@ -51,6 +51,8 @@ const maxHeaderLength = 100_000_000;
 /** More than any model has; checking more would take seconds. */
 const maxTensors = 100_000;
 const metadataKey = "__metadata__";
+const utf8 = new TextEncoder();
+const SPACE = 0x20;
 
 /**
  * The length of the JSON, from the first 8 bytes of a file of `fileLength` bytes.
@@ -127,11 +129,11 @@ export function buildHeader(
   }
   // Joined manually, because an object would put numeric names first.
   const json = `{${entries.map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`).join(",")}}`;
-  const text = Buffer.from(json);
+  const text = utf8.encode(json);
   const length = Math.ceil((prefixLength + text.length) / alignment) * alignment - prefixLength;
-  const bytes = Buffer.alloc(prefixLength + length, " ");
-  bytes.writeBigUInt64LE(BigInt(length));
-  text.copy(bytes, prefixLength);
+  const bytes = new Uint8Array(prefixLength + length).fill(SPACE);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
+  bytes.set(text, prefixLength);
   return bytes;
 }
 
@@ -171,7 +173,10 @@ export function compareForMapping(
 
 /** By UTF-8 bytes, as the reference library compares; JavaScript's own order differs beyond U+FFFF. */
 function compareText(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  const [left, right] = [utf8.encode(a), utf8.encode(b)];
+  const differing = left.findIndex((byte, i) => byte !== right[i]);
+  if (differing < 0) return left.length - right.length;
+  return left[differing]! - (right[differing] ?? -1);
 }
 
 function parseObject(json: Uint8Array, doing: string): Record<string, unknown> {

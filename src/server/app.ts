@@ -68,12 +68,12 @@ function observe({ log, metrics }: Services) {
     const seconds = (performance.now() - started) / 1000;
     c.header("x-request-id", id);
     c.header("x-content-type-options", "nosniff");
-    metrics.count("xprompt_requests_total", "Requests that were answered.", {
+    metrics.count("xprompt_requests_total", "Answered requests.", {
       route,
       method: c.req.method,
       status,
     });
-    metrics.observe("xprompt_request_seconds", "Time until an answer began.", { route }, seconds);
+    metrics.observe("xprompt_request_seconds", "Time to the start of a response.", { route }, seconds);
     log(status >= 500 ? "error" : "info", "request", {
       ...{ id, method: c.req.method, path: c.req.path.slice(0, 200), status },
       ...{ ms: Math.round(seconds * 1000), address: addressOf(c) },

@@ -46,7 +46,7 @@ export function askedInJson(
 ): Promise<AskedPictures> {
   const images = "images" in fields ? fields.images : undefined;
   const mask = "mask" in fields ? fields.mask : undefined;
-  return asked(
+  return checkedRequest(
     fields,
     { images: images?.map(({ image_url }) => image_url) ?? [], mask: mask?.image_url },
     services,
@@ -58,7 +58,7 @@ export function askedInForm(fields: EditForm, services: Services): Promise<Asked
   const images = [fields.image ?? [], fields["image[]"] ?? []].flat();
   if (images.length === 0)
     throw new Failure(400, "changing a picture: image: expected a file, got none", { param: "image" });
-  return asked(fields, { images, mask: fields.mask, shown: examplesInForm(fields) }, services);
+  return checkedRequest(fields, { images, mask: fields.mask, shown: examplesInForm(fields) }, services);
 }
 
 /** The pairs among the files of a form. @throws Failure 400 for a picture without its partner */
@@ -76,7 +76,7 @@ export function examplesInForm(
   return inputs.map((input, i) => ({ input, output: outputs[i]!, instruction: undefined }));
 }
 
-async function asked(
+async function checkedRequest(
   fields: Fields,
   {
     images,

@@ -46,7 +46,7 @@ export async function drawPictures(
   const { signal } = watching;
   const started = performance.now();
   const options = optionsOf(asked, services);
-  const drawOne = async (image: number) => {
+  const generateOne = async (image: number) => {
     const result = await engine.generate({
       ...options,
       seed: asked.seed + image,
@@ -59,12 +59,12 @@ export async function drawPictures(
     });
     signal.throwIfAborted();
     const finished = await finish(result, asked, image, services);
-    services.metrics.count("xprompt_pictures_total", "Pictures that were drawn.");
+    services.metrics.count("xprompt_pictures_total", "Generated pictures.");
     watching.onFinished?.(finished);
     return { result, finished };
   };
   const outcomes = await Promise.allSettled(
-    Array.from({ length: asked.count }, (_, image) => drawOne(image)),
+    Array.from({ length: asked.count }, (_, image) => generateOne(image)),
   );
   const drawn = outcomes.map((outcome) => {
     if (outcome.status === "rejected") throw outcome.reason;

@@ -19,7 +19,8 @@ import { isOfImages } from "../chameleon/tokenizers/image-tokenizer.ts";
 import type { TextTokenizer } from "../chameleon/tokenizers/text-tokenizer.ts";
 import { XPromptError } from "../errors.ts";
 import type { Preprocessing } from "../image/index.ts";
-import { checkJson, readJson } from "../runtime/files.ts";
+import { readJson } from "../runtime/files.ts";
+import { checkJson } from "../runtime/json.ts";
 import type { Dtype } from "../runtime/safetensors.ts";
 import { openWeights, type WeightFolder } from "../runtime/weights.ts";
 import { checkParts } from "./check-parts.ts";
@@ -52,12 +53,12 @@ export async function checkFolder(folder: string): Promise<CheckedFolder> {
     const preprocessing = await preprocessingOf(folder, config.image);
     return { config, xprompt: config, text, preprocessing, weights };
   }
-  const told = chameleonConfigFromJson(json);
+  const language = chameleonConfigFromJson(json);
   // A language model without image tokenizer can be converted, so it can be described too.
   const hasImages =
     [...tensors.keys()].some(isOfImages) ||
     imageTokenizerPlaces.some((place) => existsSync(join(folder, place)));
-  const config = hasImages ? { ...told, image: await checkImageTokenizer(folder) } : told;
+  const config = hasImages ? { ...language, image: await checkImageTokenizer(folder) } : language;
   checkCheckpoint(config, text.vocabulary, new Map([...tensors].filter(([name]) => !isOfImages(name))));
   checkTypes(tensors, config);
   const preprocessing = await preprocessingOf(folder, config.image);

@@ -204,7 +204,7 @@ function extend(
   const result = new Float32Array(table.length + added * width);
   result.set(table);
   const rows = Array.from({ length: table.length / width }, (_, row) => row);
-  const draw = (into: readonly number[], like: readonly number[], noise: number, label: string) => {
+  const fill = (into: readonly number[], like: readonly number[], noise: number, label: string) => {
     const { mean, deviation } = columns(table, width, like);
     for (const row of into) {
       const random = Random.of(seed, label, row);
@@ -213,9 +213,9 @@ function extend(
     }
   };
   const fresh = Array.from({ length: added }, (_, i) => rows.length + i);
-  draw(fresh, rows, name === EMBEDDING ? NOISE : 0, "xp");
+  fill(fresh, rows, name === EMBEDDING ? NOISE : 0, "xp");
   if (name === HEAD && reinitImageHead)
-    draw([...vocabulary.imageTokens], [...vocabulary.textTokens], 1, "image head");
+    fill([...vocabulary.imageTokens], [...vocabulary.textTokens], 1, "image head");
   return result;
 }
 

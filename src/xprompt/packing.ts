@@ -92,7 +92,7 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
   const todoBias = mask === "xprompt" ? todoCausal : add(todoCausal, seenPadding(graph, packing, padding));
 
   /** Splits rows `[rows, heads, headDim]` into examples and TODO parts, each `[sequences, heads, length, headDim]`. */
-  const apart = (rows: Tensor) => {
+  const splitParts = (rows: Tensor) => {
     const [first, second] = split(rows, 0, [exampleRows(packing), todoRows(packing)]);
     const sequences = (part: Tensor, count: number, length: number) =>
       transpose(reshape(part, [count, length, rows.shape[1]!, headDim]), [0, 2, 1, 3]);
@@ -102,7 +102,7 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
     ] as const;
   };
   /** The XP blocks of a context's examples, repeated per TODO part: `[todos, heads, examples · S, headDim]`. */
-  const shared = (blocks: Tensor) => {
+  const exampleBlocks = (blocks: Tensor) => {
     const last = slice(blocks, 2, exampleLength - kept, exampleLength);
     const byContext = transpose(reshape(last, [contexts, examples, heads, kept, headDim]), [0, 2, 1, 3, 4]);
     const set = reshape(byContext, [contexts, heads, examples * kept, headDim]);
@@ -112,22 +112,25 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
     reshape(transpose(sequences, [0, 2, 1, 3]), [count, config.heads, headDim]);
 
   return (_layer, { queries, keys, values }) => {
-    const [exampleQueries, todoQueries] = apart(queries);
-    const [exampleKeys, todoKeys] = apart(keys);
-    const [exampleValues, todoValues] = apart(values);
-    const placed = (x: Tensor) => rope(x, examplePositions, tables);
-    const placedTodo = (x: Tensor) => rope(x, todoPositions, tables);
-    const seen = placed(exampleKeys);
-    const mix = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor) =>
+    const [exampleQueries, todoQueries] = splitParts(queries);
+    const [exampleKeys, todoKeys] = splitParts(keys);
+    const [exampleValues, todoValues] = splitParts(values);
+    const rotateExamples = (x: Tensor) => rope(x, examplePositions, tables);
+    const rotateTodos = (x: Tensor) => rope(x, todoPositions, tables);
+    const seen = rotateExamples(exampleKeys);
+    const attend = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor) =>
       attention(q, shareHeads(k, config), shareHeads(v, config), bias);
-    const ofExamples = mix(placed(exampleQueries), seen, exampleValues, exampleBias);
-    const ofTodos = mix(
-      placedTodo(todoQueries),
-      concat([shared(seen), placedTodo(todoKeys)], 2),
-      concat([shared(exampleValues), todoValues], 2),
+    const attendedExamples = attend(rotateExamples(exampleQueries), seen, exampleValues, exampleBias);
+    const attendedTodos = attend(
+      rotateTodos(todoQueries),
+      concat([exampleBlocks(seen), rotateTodos(todoKeys)], 2),
+      concat([exampleBlocks(exampleValues), todoValues], 2),
       todoBias,
     );
-    return concat([joined(ofExamples, exampleRows(packing)), joined(ofTodos, todoRows(packing))], 0);
+    return concat(
+      [joined(attendedExamples, exampleRows(packing)), joined(attendedTodos, todoRows(packing))],
+      0,
+    );
   };
 }
 

@@ -21,15 +21,15 @@ export async function codeNats(
 ): Promise<number[]> {
   const cache = decoder.newCache(1);
   for (const block of blocks) cache.append(0, block);
-  const asked = queryTokens(vocabulary, query);
+  const prefix = queryTokens(vocabulary, query);
   const read = Array.from(target, (code) => vocabulary.imageTokens[code]!).slice(0, -1);
   const from = (start: number, tokens: readonly number[]) => ({
     tokens,
     positions: tokens.map((_, i) => todoPosition + start + i),
   });
   // The target is generated code by code, so attention within it is causal, not bidirectional.
-  await decoder.forward([from(0, asked.slice(0, -1))], cache);
-  const logits = await decoder.forwardAll(from(asked.length - 1, [asked.at(-1)!, ...read]), cache);
+  await decoder.forward([from(0, prefix.slice(0, -1))], cache);
+  const logits = await decoder.forwardAll(from(prefix.length - 1, [prefix.at(-1)!, ...read]), cache);
   return Array.from(target, (code, i) => {
     const row = i * decoder.config.vocabularySize;
     const choices = Array.from(vocabulary.imageTokens, (token) => logits[row + token]!);

@@ -1,4 +1,4 @@
-/** @file The colour fit and the classical filters against numpy, and which restorations have one. */
+/** @file The colour fit and the classical filters against numpy, and the families that have a filter. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import {

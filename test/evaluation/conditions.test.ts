@@ -1,4 +1,4 @@
-/** @file Which pairs are shown under a condition. */
+/** @file The examples of a condition. */
 import { expect, test } from "vitest";
 import { examplesOf } from "../../src/evaluation/conditions.ts";
 import { sampleOf } from "../../src/evaluation/samples.ts";

@@ -1,4 +1,4 @@
-/** @file The detector against true renders of prompts' scenes: what it says of a prompt, and what is really there. */
+/** @file The detector on true renders of prompts: its verdicts against those from the true objects. */
 import { expect, test } from "vitest";
 import { type Detection, detectObjects } from "../../src/evaluation/judges/detect.ts";
 import {
@@ -13,7 +13,7 @@ import { Random, renderScene, type Scene } from "../../src/tasks/index.ts";
 const perKind = 2;
 const wrongPrompts = 5;
 
-/** What is there, as a detector that never errs would tell it. */
+/** The detections of a perfect detector. */
 const truthOf = (scene: Scene): Detection[] =>
   scene.objects.map(({ shape, color, x, z }) => ({
     shape,

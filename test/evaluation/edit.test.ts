@@ -1,4 +1,4 @@
-/** @file The judge of edits against true outcomes and against pictures that are wrong in a known way. */
+/** @file The edit judge on true outcomes and on pictures with known mistakes. */
 import { expect, test } from "vitest";
 import { EditJudge } from "../../src/evaluation/judges/edit.ts";
 import type { Image } from "../../src/image/index.ts";
@@ -29,7 +29,7 @@ const cases: Case[] = families.flatMap((name) =>
 const picture = (scene: Scene): Image => renderScene(scene, size).image;
 const known = ({ scenes }: Pair) => new Set(scenes!.before.objects.map((object) => JSON.stringify(object)));
 
-/** The true outcome with the objects that the edit touched otherwise than they should be. */
+/** The true outcome with wrong variants of the edited objects. */
 function spoiled(pair: Pair, change: (object: SceneObject) => SceneObject): Scene | undefined {
   const before = known(pair);
   const { after } = pair.scenes!;
@@ -41,7 +41,7 @@ function spoiled(pair: Pair, change: (object: SceneObject) => SceneObject): Scen
   };
 }
 
-/** The scene before, without an object that should have stayed. */
+/** The scene before the edit, without an object that should stay. */
 function wronglyRemoved({ scenes }: Pair): Scene | undefined {
   const { before, after } = scenes!;
   const kept = new Set(after.objects.map((object) => JSON.stringify(object)));

@@ -1,4 +1,4 @@
-/** @file Changes of photographs, tasks over icons, the judge of icons, and the two suites over gathered pictures. */
+/** @file Changes of photographs, icon tasks, the icon judge, and the two suites with gathered pictures. */
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -99,7 +99,7 @@ test("layers are composed on white by their alpha", () => {
     image: { width: 1, height: 1, channels: 4, data: Uint8Array.of(r, g, b, alpha) } as const,
   });
   const { data } = iconPicture([pixel(255, 0, 0, 51), pixel(0, 0, 255, 102)], 1);
-  // White and a fifth of red; then two fifths of blue over it.
+  // White with one fifth of red, then two fifths of blue.
   for (const [i, value] of [0.6, 0.48, 0.88].entries()) expect(data[i]).toBeCloseTo(value, 6);
 });
 
@@ -169,7 +169,7 @@ test("figures of expert models are of the queries that they were computed on, or
 test("photos: all changes; figures agree with the saved pictures", async () => {
   const result = await run("photos", 5, { pictures: at("two"), size: 64, out: at("photos") });
   expect(Object.keys(result.changes)).toHaveLength(18);
-  // Two photographs are all there are.
+  // There are only two photographs.
   expect(result).toMatchObject({ metric: "psnr", photographs: 2, size: 64, n: 2 });
   expect(result.groups).toMatchObject({ tone: { changes: 7 }, place: { changes: 8 }, all: { changes: 15 } });
   expect(result.changes.nothing.psnr.unchanged.mean).toBeCloseTo(54.15, 1);
@@ -177,7 +177,7 @@ test("photos: all changes; figures agree with the saved pictures", async () => {
   expect(Object.keys(result.changes).filter((name) => result.changes[name].psnr.classical)).toEqual([
     ...["brighten", "deblur", "derain", "removeDot", "denoise", "dehaze"],
   ]);
-  // Stored figures are of other pictures.
+  // The stored figures belong to other pictures.
   expect(result.changes.derain.psnr.expert).toBeUndefined();
   const tone = Object.values<{ kind: string; psnr: Record<string, { mean: number }> }>(result.changes).filter(
     ({ kind }) => kind === "tone",
@@ -189,7 +189,7 @@ test("photos: all changes; figures agree with the saved pictures", async () => {
   const better = tone.filter(({ psnr }) => psnr.drawn!.mean > psnr.unchanged!.mean).length;
   expect(result.groups.tone.changesBetterThanUnchanged.drawn).toBe(better);
 
-  // Enlarged to the size that is measured; of "nothing" the truth is the photograph itself.
+  // Enlarged to the measured size. For "nothing" the truth is the photograph itself.
   const [key] = await readdir(at("photos", "drawings"));
   const photographs = photographsOf(openHeldOut(at("two")), 64, "test");
   const order = Random.of(3, "photographs").shuffle(photographs);
@@ -204,7 +204,7 @@ test("photos: all changes; figures agree with the saved pictures", async () => {
 });
 
 test("icons: finds the right one among fifty, and measures edits", async () => {
-  // An image tokenizer that loses nothing finds every icon.
+  // With a lossless image tokenizer the judge finds every icon.
   const spy = vi
     .spyOn(XPrompt.prototype, "reconstruct")
     .mockImplementation(async (pictures) => pictures as Image[]);

@@ -1,4 +1,4 @@
-/** @file The other suites on a tiny model: their figures' shape and relations, data sets from files, the nearest instruction. */
+/** @file The other suites on a tiny model: shape and consistency of the figures, data sets from files, example pools. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -94,7 +94,7 @@ test("seen: measures the trained families with right and wrong example, query al
   expect(overall.classical).toBeUndefined();
   expect(prototypes.tone.right.mean).toBeCloseTo(families.invert.rmse.right, 9);
 
-  // The pictures it leaves, against the query and the colour fit of the example.
+  // Compares the saved pictures with the query and the colour fit of the example.
   const [key] = await readdir(at("seen", "drawings"));
   const better = { Unchanged: 0, ColourFit: 0 };
   for (const name of names)
@@ -132,7 +132,7 @@ test("likelihood: nats per code by family and for captioned scenes", async () =>
   for (const condition of ["right", "wrong", "queryAlone"]) {
     const mean = names.reduce((sum, name) => sum + families[name][condition], 0) / names.length;
     expect(overall[condition].mean).toBeCloseTo(mean, 9);
-    // Random weights: hardly better or worse than even odds among 32 codes.
+    // Random weights: close to a uniform distribution over 32 codes.
     for (const each of [overall[condition], unseen[condition], textToImage.noCaption]) {
       expect(each.mean).toBeGreaterThan(1);
       expect(each.mean).toBeLessThan(12);
@@ -193,7 +193,7 @@ test("compression: stores models with another S or mask, and lists them by slots
   expect(measured.map(({ as }) => as)).toEqual(["causal", "xp-2"]);
   expect(await readFile(at("compressed", "report.html"), "utf8")).toContain("Slots per example");
 
-  // Nats a code of the truth, as the model itself scores it.
+  // Nats per code of the truth, according to `model.score`.
   const model = await XPrompt.load(at("tiny"), { threads: 1 });
   const family = Random.of(3, "compression", 0).pick((await readTrainingFacts(at("tiny"))).families);
   const { query, example } = sampleOf(familyNamed(family), 3, 0, model.size);
@@ -205,7 +205,7 @@ test("compression: stores models with another S or mask, and lists them by slots
 });
 
 test("text to image: the mean of six kinds", async () => {
-  // An image tokenizer that loses nothing: the ceiling is what the judge finds in the true scenes.
+  // With a lossless image tokenizer, the ceiling is the judge's accuracy on true scenes.
   const spy = vi
     .spyOn(XPrompt.prototype, "reconstruct")
     .mockImplementation(async (pictures) => pictures as Image[]);
@@ -277,7 +277,7 @@ test("nyuv2: uses the stored metres; pictures without any are counted and exclud
   expect({ n, unjudged }).toEqual({ n: 3, unjudged: 1 });
   const columns = ["unchanged", "colourFit", "roundTrip", "wordsAlone", "random"];
   expect(Object.keys(conditions)).toEqual(columns);
-  // No colour is nearer than 0.7 m, and the truth of the first map is.
+  // Colours start at 0.7 m, but the true depth of the first map is smaller.
   for (const { rmse } of Object.values<{ rmse: { mean: number } }>(conditions))
     expect(rmse.mean).toBeGreaterThan(0.2);
 });

@@ -47,7 +47,7 @@ test("the interval includes the uncertainty of the trained model, and an insigni
   const values = around(15);
   const fixed = width({ values: [mean(values)], sameSamples: false });
   expect(width({ values, sameSamples: false })).toBeGreaterThan(1.02 * fixed);
-  // Drawn anew together, columns that go up and down alike cancel.
+  // Correlated columns cancel when they are resampled together.
   expect(width({ values, sameSamples: true })).toBeCloseTo(0, 9);
   expect(gapClosure({ ...own, full: { values: around(10.1), sameSamples: false } }, true, 1)).toBeUndefined();
 });

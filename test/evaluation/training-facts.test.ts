@@ -1,4 +1,4 @@
-/** @file What a model's configuration says about its training. */
+/** @file The training facts in a model's configuration. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** @file Judging descriptions: true tellings of every family are right, tellings of something else are not. */
+/** @file Judging descriptions: true ones of every family are right, those of other changes are not. */
 import { describe, expect, test } from "vitest";
 import { judgeWords, type Phrasings } from "../../src/evaluation/judges/words.ts";
 import { families, Random } from "../../src/tasks/index.ts";

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { ExampleLibrary } from "../../src/retrieval/index.ts";
 import { describeS3, secret } from "../runtime/storage/s3-server.ts";
-import { example, wordFeatures as features } from "./kit.ts";
+import { wordEmbedder as embedder, example } from "./kit.ts";
 
 const byText = { text: 1, image: 0, words: 0 };
 
@@ -12,18 +12,18 @@ describeS3("a library on object storage", (server) => {
     const examples = [await example("a", "remove the rain"), await example("b", "add a red ball")];
     await expect(ExampleLibrary.open(place)).rejects.toThrow("expected an example library, found none");
     await using first = await ExampleLibrary.open(place, { create: true });
-    expect(await first.add(examples.slice(0, 1), features)).toMatchObject({ added: 1 });
+    expect(await first.add(examples.slice(0, 1), embedder)).toMatchObject({ added: 1 });
     await using second = await ExampleLibrary.open(place, { create: true });
-    expect(await second.add(examples, features)).toMatchObject({ added: 1, known: 1 });
+    expect(await second.add(examples, embedder)).toMatchObject({ added: 1, known: 1 });
     // No lock keeps two writers apart here: the first finds out that there is more than it knew.
-    expect(await first.add(examples, features)).toMatchObject({ added: 0, known: 2 });
+    expect(await first.add(examples, embedder)).toMatchObject({ added: 0, known: 2 });
 
     await using reader = await ExampleLibrary.open(place);
     expect((await reader.list()).map(({ instruction }) => instruction)).toEqual([
       "remove the rain",
       "add a red ball",
     ]);
-    const [found] = await reader.search({ instruction: "remove it" }, features, byText, 1);
+    const [found] = await reader.search({ instruction: "remove it" }, embedder, byText, 1);
     expect(found).toMatchObject({ instruction: "remove the rain" });
     const { input, output } = await reader.get(found!.id);
     expect([Buffer.from(input), Buffer.from(output)]).toEqual([examples[0]!.input, examples[0]!.output]);

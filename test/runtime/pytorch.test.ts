@@ -1,4 +1,4 @@
-/** @file PyTorch's checkpoints against PyTorch; see test/fixtures/pytorch/make.py. */
+/** @file Reading checkpoints, compared with PyTorch; see test/fixtures/pytorch/make.py. */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -39,7 +39,7 @@ const types: Record<string, string> = {
   bool: "BOOL",
 };
 
-describe("reads what PyTorch saves", () => {
+describe("reads checkpoints written by PyTorch", () => {
   test.each([
     "lightning.ckpt",
     "protocol4.ckpt",
@@ -88,7 +88,7 @@ describe("refuses, in one line and before any tensor is read", () => {
     }
   });
 
-  test("flipped bits never end in anything but tensors or one line", async () => {
+  test("flipped bits give either tensors or an error of one line", async () => {
     const path = join(folder, "flipped.ckpt");
     let refusals = 0;
     for (let trial = 0; trial < 40; trial++) {

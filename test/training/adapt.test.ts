@@ -1,4 +1,4 @@
-/** @file Training from a model: what changes and what does not, what is computed for it, resuming, what is written. */
+/** @file Training from a model: changed and frozen weights, computed gradients, resuming, written folders. */
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -55,7 +55,7 @@ async function withTask<T>(recipe: TransformerRecipe, work: (task: Task) => Prom
   }
 }
 
-/** Trains from the step that the task is at up to another; returns the losses. */
+/** Trains from the task's current step to another one. Returns the losses. */
 async function train(task: Task, upTo: number): Promise<number[]> {
   const stream = task.batches(task.state.step);
   const losses: number[] = [];
@@ -127,7 +127,7 @@ describe.each(modes)("train: %s", (mode, settings) => {
       return task.state.digest();
     });
     expect(resumed).toBe(whole);
-    // The same recipe, with another model in the place of the base.
+    // The same recipe, but another model in place of the base.
     await withTask(recipe(), async (task) => {
       const state = Object.assign(Object.create(Object.getPrototypeOf(task.state)), task.state);
       Object.assign(state, { frozen: { ...task.state.frozen, checksum: "0".repeat(64) } });
@@ -164,7 +164,7 @@ describe.each(modes)("train: %s", (mode, settings) => {
       );
       const distance = (a: Float32Array, b: Float32Array) =>
         Math.max(...a.map((value, i) => Math.abs(value - b[i]!)));
-      // Whole models are written in half precision.
+      // Complete models are written in half precision.
       expect(distance(adapted!, whole!)).toBeLessThan(0.02);
       expect(distance(adapted!, alone!)).toBeGreaterThan(0.1);
       const drawn = await models[1].generate({ input: somePicture("c"), instruction: "rain", seed: 1 });
@@ -274,7 +274,7 @@ test("a step computes no gradient of a frozen matrix, and does not copy one", ()
     }
     return made;
   };
-  // Shapes of matrices, which no activation here has: 24 wide, 20 inside, 29 tokens.
+  // Shapes of matrices (width 24, inner width 20, 29 tokens), which no activation has.
   const matrices = ["20,24", "24,20", "40,24", "72,24", "29,24"];
   const [adapted, all] = [shapesIn(true), shapesIn(false)];
   for (const shape of matrices) {

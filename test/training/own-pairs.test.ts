@@ -1,4 +1,4 @@
-/** @file A user's own pairs in training: broken records are left out and told, changed ones refused. */
+/** @file Training on the user's pairs: broken records are skipped and reported, changed sets are refused. */
 import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ beforeAll(async () => {
     await savePng(join(folder, "pairs", "input", `${i}.png`), createImage(16, 16));
     const output = join(folder, "pairs", "output", `${i}.png`);
     if (i > BROKEN - 1) await savePng(output, createImage(16, 16));
-    else if (i > 0) await writeFile(output, "broken"); // Of the first there is one side alone.
+    else if (i > 0) await writeFile(output, "broken"); // The first pair has no output.
   }
 });
 afterAll(() => rm(folder, { recursive: true }));

@@ -1,4 +1,4 @@
-/** @file Recipes whose settings are right one by one, but do not go together. */
+/** @file Recipes with settings that are valid one by one, but inconsistent. */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -39,7 +39,7 @@ test.each([
     { model: { hiddenSize: 20, heads: 4 } },
     "model.hiddenSize: expected a multiple of 8, for 4 heads of even width, got 20",
   ],
-  // Without this, the block that TODO parts see would reach beyond XP, into the example.
+  // Without this check, TODO parts would attend beyond the XP tokens into the example.
   [{ xprompt: { tokens: 4 } }, "xprompt.tokens: expected at most the 3 XP tokens of"],
   [
     { mix: { families: ["rain", "haze"], heldOutPrototypes: ["low-level" as const] } },

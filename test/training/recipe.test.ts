@@ -222,7 +222,7 @@ describe("loadRecipe", () => {
     return (error as Error).message;
   };
 
-  // A clone of the package: the recipe imports it by name, which leads to what package.json exports.
+  // In a clone, the recipe's import by name resolves to the exports of package.json.
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "xprompt-recipe-"));
     const exports = { "./training": "./dist/training.js" };

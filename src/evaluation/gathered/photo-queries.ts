@@ -1,4 +1,4 @@
-/** @file The queries of `eval photos`: photographs of a folder under a change, each with an example of another photograph. */
+/** @file The queries of `eval photos`: photographs under a change, each with an example of another photograph. */
 import type { Gathered, Photo } from "../../tasks/gathered/index.ts";
 import { Random } from "../../tasks/index.ts";
 import type { PhotoChange, PhotoPair } from "./photo-changes.ts";
@@ -9,19 +9,19 @@ export interface PhotoQuery {
   readonly example: PhotoPair;
   readonly input: PhotoPair["input"];
   readonly truth: PhotoPair["output"];
-  readonly drawingSeed: number;
+  readonly samplingSeed: number;
 }
 
 export interface PhotoQueries {
-  /** Photographs that are large enough. */
+  /** Number of sufficiently large photographs. */
   readonly photographs: number;
-  /** Queries per change: the limit, or fewer where there are fewer photographs. */
+  /** Queries per change: the limit, or the number of photographs if that is smaller. */
   readonly count: number;
-  /** The same for the same seed, whatever the limit is. */
+  /** Deterministic from the seed, independent of the limit. */
   of(change: PhotoChange, index: number): PhotoQuery;
 }
 
-/** @throws XPromptError where there are fewer than two photographs of the size */
+/** @throws XPromptError when there are fewer than two photographs of the size */
 export function photoQueries(
   gathered: Gathered,
   { size, limit, seed }: { readonly size: number; readonly limit: number; readonly seed: number },
@@ -38,8 +38,8 @@ export function photoQueries(
       const other = stream("example").pick(usable.filter((photograph) => photograph !== query));
       const example = changer(squareOf(other, size), stream("example's places"));
       const { input, output } = changer(squareOf(query, size), stream("query's places"));
-      const drawingSeed = stream("drawing").integer(0, 2 ** 31 - 1);
-      return { example, input, truth: output, drawingSeed };
+      const samplingSeed = stream("drawing").integer(0, 2 ** 31 - 1);
+      return { example, input, truth: output, samplingSeed };
     },
   };
 }

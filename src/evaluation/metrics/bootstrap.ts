@@ -24,7 +24,7 @@ export const bootstrap = (
   columns: Columns,
   statistic: (columns: Columns) => number,
   seed: number,
-): Interval => intervalOf(resampled([columns], ([drawn]) => statistic(drawn!), seed));
+): Interval => intervalOf(resampled([columns], ([resample]) => statistic(resample!), seed));
 
 /**
  * A statistic of 1,000 resamples. Columns of a group are resampled together; groups are resampled independently.
@@ -36,12 +36,12 @@ export function resampled(
   seed: number,
 ): number[] {
   const random = Random.of(seed, "bootstrap");
-  const redraw = (columns: Columns): Columns => {
+  const resample = (columns: Columns): Columns => {
     const count = columns[0]!.length;
-    const drawn = Array.from({ length: count }, () => random.integer(0, count - 1));
-    return columns.map((column) => drawn.map((i) => column[i]!));
+    const indices = Array.from({ length: count }, () => random.integer(0, count - 1));
+    return columns.map((column) => indices.map((i) => column[i]!));
   };
-  return Array.from({ length: RESAMPLES }, () => statistic(groups.map(redraw)));
+  return Array.from({ length: RESAMPLES }, () => statistic(groups.map(resample)));
 }
 
 /** The central 95% of the resampled values. */

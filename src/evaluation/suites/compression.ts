@@ -11,7 +11,7 @@ import { exampleMasks } from "../../xprompt/sequence.ts";
 import { colourFit } from "../baselines/index.ts";
 import { Comparison, type Stored, storedInterval } from "../comparison.ts";
 import { colourFitOf } from "../conditions.ts";
-import type { ExamplePair } from "../drawings.ts";
+import type { ExamplePair } from "../generations.ts";
 import { plain } from "../lines.ts";
 import { mean } from "../metrics/bootstrap.ts";
 import { boundedPsnr, rmse } from "../metrics/pictures.ts";
@@ -84,8 +84,8 @@ async function measureComparison(context: SuiteContext): Promise<SuiteOutcome> {
   return { figures, report: [reportOf(measured)], summary: linesOf(measured) };
 }
 
-async function measureCounts({ drawings, limit, seed, model, training }: SuiteContext): Promise<Measured> {
-  drawings.expect(limit * counts.length);
+async function measureCounts({ generations, limit, seed, model, training }: SuiteContext): Promise<Measured> {
+  generations.expect(limit * counts.length);
   const columns = new Map(counts.map((count) => [count, new Columns()]));
   const baselineScores = new Scoreboard();
   for (let i = 0; i < limit; i++) {
@@ -104,7 +104,7 @@ async function measureCounts({ drawings, limit, seed, model, training }: SuiteCo
     for (const count of counts) {
       const used = examples.slice(0, count);
       measure(colourFitOf(count), colourFit(used, input));
-      const { image, milliseconds } = await drawings.draw({
+      const { image, milliseconds } = await generations.generate({
         id: `examples-${count}/${numbered(i)}`,
         seed: sample.seed,
         examples: used,

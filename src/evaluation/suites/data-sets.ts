@@ -13,8 +13,8 @@ import {
 } from "../../tasks/datasets/index.ts";
 import { Random } from "../../tasks/index.ts";
 import { baselines, classicalFilter, colourFit } from "../baselines/index.ts";
-import type { ExamplePair } from "../drawings.ts";
 import { ExamplePool } from "../example-pool.ts";
+import type { ExamplePair } from "../generations.ts";
 import { plain } from "../lines.ts";
 import { numbered } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
@@ -127,13 +127,13 @@ async function measure(set: DataSet, context: SuiteContext): Promise<SuiteOutcom
 
 async function compare(
   set: DataSet,
-  { model, drawings, seed, options }: SuiteContext,
+  { model, generations, seed, options }: SuiteContext,
   { split, queries, pool, library }: Judged,
 ): Promise<SuiteOutcome> {
   const ways = ["wordsAlone", "random", ...(set.retrieval ? ["retrieved"] : [])] as const;
   const filter = set.restores === undefined ? undefined : classicalFilter(set.restores);
   const baselineColumns = baselines.filter((name) => name !== "classical" || filter);
-  drawings.expect(queries.length * ways.length);
+  generations.expect(queries.length * ways.length);
   const meters = new Map<string, Meter>(
     [...baselineColumns, ...ways].map((way) => [way, protocols[set.protocol].meter()]),
   );
@@ -163,7 +163,7 @@ async function compare(
     measure("roundTrip", roundTrip!);
     const cells = [{ image: query.input! }, { image: query.output }, { image: roundTrip! }];
     for (const way of ways) {
-      const { image } = await drawings.draw({
+      const { image } = await generations.generate({
         id: `${way}/${numbered(i)}`,
         seed: seedOfPicture,
         examples: examples[way],

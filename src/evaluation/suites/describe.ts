@@ -17,7 +17,7 @@ export const describe: Suite = {
   name: "describe",
   description: "descriptions of changes: kind of change, objects, attributes and relations right",
   limit: 4,
-  drawsNothing: true,
+  generatesNothing: true,
   run: measure,
 };
 

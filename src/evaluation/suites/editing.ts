@@ -39,9 +39,9 @@ export const editing: Suite = {
 };
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
-  const { drawings, limit, seed, model } = context;
+  const { generations, limit, seed, model } = context;
   const families = editingFamilies(context);
-  drawings.expect(families.length * limit * ways.length);
+  generations.expect(families.length * limit * ways.length);
   const pool = families.flatMap((family) =>
     Array.from({ length: POOL }, (_, i) => {
       const random = Random.of(seed, "pool", family.name, i);
@@ -78,7 +78,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
         const cells = [{ image: input }, { image: output }];
         for (const way of ways) {
           const example = chosen[way];
-          const { image } = await drawings.draw({
+          const { image } = await generations.generate({
             id: `${family.name}/${way}-${numbered(i)}`,
             seed: sample.seed,
             examples: example ? [example] : [],

@@ -31,21 +31,21 @@ export const geneval: Suite = {
   run: measure,
 };
 
-async function measure({ drawings, limit, seed, options }: SuiteContext): Promise<SuiteOutcome> {
+async function measure({ generations, limit, seed, options }: SuiteContext): Promise<SuiteOutcome> {
   const lines = (await readPrompts(options.data!)).slice(0, limit);
   const root = join(options.out!, "images");
-  drawings.expect(lines.length * SAMPLES);
+  generations.expect(lines.length * SAMPLES);
   for (const [i, { text, prompt }] of lines.entries()) {
     const folder = join(root, String(i).padStart(5, "0"));
     await mkdir(join(folder, "samples"), { recursive: true });
     for (let k = 0; k < SAMPLES; k++) {
       const name = String(k).padStart(4, "0");
-      const drawn = await drawings.draw({
+      const { image } = await generations.generate({
         id: `${String(i).padStart(5, "0")}/${name}`,
         seed: Random.of(seed, "geneval", i, k).integer(0, 2 ** 31 - 1),
         instruction: prompt,
       });
-      await savePng(join(folder, "samples", `${name}.png`), drawn.image);
+      await savePng(join(folder, "samples", `${name}.png`), image);
     }
     await writeFileAtomic(join(folder, "metadata.jsonl"), `${text}\n`);
   }

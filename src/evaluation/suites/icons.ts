@@ -39,7 +39,7 @@ export const icons: Suite = {
 };
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
-  const { drawings, limit, seed, options, model } = context;
+  const { generations, limit, seed, options, model } = context;
   const { iconSets, digest } = openHeldOut(options.pictures!);
   const families = stylePairs(iconSets);
   if (families.size === 0)
@@ -48,7 +48,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
     );
   const editables = editablesOf(iconSets, Random.of(seed, "editable icons"));
   const editsMeasured = editables.length > 0 ? edits : [];
-  drawings.expect(limit * (1 + editsMeasured.length));
+  generations.expect(limit * (1 + editsMeasured.length));
   const right = boardOf();
   const style = await measureTask(
     "style",
@@ -135,7 +135,7 @@ const boardOf = (): Board => Object.fromEntries(columns.map((column) => [column,
 /** Generates `limit` samples of a task and measures all columns. */
 async function measureTask<T extends IconTask>(
   name: string,
-  { drawings, limit, model, seed }: SuiteContext,
+  { generations, limit, model, seed }: SuiteContext,
   sampleTask: (random: Random) => T,
   judge: (task: T, answers: Readonly<Record<Column, Image>>) => void = () => {},
 ): Promise<{ readonly psnr: Board; readonly sheet: Sheet }> {
@@ -145,7 +145,7 @@ async function measureTask<T extends IconTask>(
     const random = Random.of(seed, "icons", name, i);
     const task = sampleTask(random);
     const { what, example, input, output } = task;
-    const { image } = await drawings.draw({
+    const { image } = await generations.generate({
       id: `${name}/drawn-${numbered(i)}`,
       seed: random.integer(0, 2 ** 31 - 1),
       examples: [example],

@@ -33,7 +33,7 @@ export const likelihood: Suite = {
   description:
     "NLL of the true picture in nats per code, by family: right example, wrong example, query alone",
   limit: 4,
-  drawsNothing: true,
+  generatesNothing: true,
   run: measure,
 };
 

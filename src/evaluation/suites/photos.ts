@@ -1,7 +1,6 @@
 /**
- * @file Photographs that no model is trained on, changed in fifteen ways and in none, with one example pair of another
- * photograph, and restored in two more ways. All columns are measured at one size, so that a small drawing is enlarged
- * before it is measured.
+ * @file Held-out photographs under fifteen changes, no change, and two more restorations, with one example pair of
+ * another photograph. All columns are measured at the same size, so small results are enlarged first.
  */
 import type { Image, SheetRow } from "../../image/index.ts";
 import { type Baseline, classicalFilter, colourFit } from "../baselines/index.ts";
@@ -17,32 +16,32 @@ import { numbered } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { estimate, shareBetter } from "../summary.ts";
 
-/** `drawn` as large as the model draws, `fullSize` as large as the query. */
+/** `drawn`: result at the model's size. `fullSize`: result at the size of the query. */
 type Way = "drawn" | "fullSize";
 const ways: readonly Way[] = ["drawn", "fullSize"];
 
 type Column = Way | Baseline | "expert";
 const columns: readonly Column[] = [...ways, "unchanged", "colourFit", "classical", "expert", "roundTrip"];
-/** Columns that every change has. */
+/** Columns of every change. */
 const common = columns.filter((column) => column !== "classical" && column !== "expert");
-/** Columns that there are pictures of. */
-const shown = columns.filter((column) => column !== "expert");
+/** Columns with pictures. */
+const pictureColumns = columns.filter((column) => column !== "expert");
 
 const DEFAULT_SIZE = 256;
-/** Most pixels along a side of the pictures that the report shows. */
-const SHOWN_SIZE = 128;
+/** Largest side of pictures in the report, in pixels. */
+const REPORT_SIZE = 128;
 
 export const photos: Suite = {
   name: "photos",
   description:
-    "held-out photographs: fifteen changes and none, by one example of another photograph (--pictures)",
+    "held-out photographs: fifteen changes and none, with one example of another photograph (--pictures)",
   limit: 24,
   needs: ["pictures"],
   takes: ["size"],
   run: measure,
 };
 
-/** PSNR in dB by column, one value per photograph; `classical` and `expert` are empty where they do not apply. */
+/** PSNR in dB by column, one value per photograph; `classical` and `expert` are empty if they do not apply. */
 type Scores = Readonly<Record<Column, number[]>>;
 
 interface Measured {
@@ -51,11 +50,11 @@ interface Measured {
 }
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
-  const { drawings, limit, seed, options } = context;
+  const { generations, limit, seed, options } = context;
   const size = options.size ?? DEFAULT_SIZE;
   const gathered = openHeldOut(options.pictures!);
   const queries = photoQueries(gathered, { size, limit, seed });
-  drawings.expect(photoChanges.length * queries.count * ways.length);
+  generations.expect(photoChanges.length * queries.count * ways.length);
   const measured: Measured[] = [];
   const rows: SheetRow[] = [];
   for (const change of photoChanges) {
@@ -97,7 +96,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       {
         title: "Pictures",
         text: "The first photograph under each change.",
-        sheet: { columnTitles: ["example", "", "query", "truth", ...shown], rows },
+        sheet: { columnTitles: ["example", "", "query", "truth", ...pictureColumns], rows },
       },
     ],
     summary: [
@@ -109,26 +108,26 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
 }
 
 const explanation =
-  "PSNR in dB, higher is better; intervals over photographs. drawn: by one example pair of another photograph, without " +
-  "words, enlarged to the size that is measured; fullSize: the same at the size of the query; unchanged: the query itself; colourFit: least squares from the example's " +
-  "colours; classical: one filter, fixed for the change; expert: MAXIM's model for the restoration, which was trained " +
-  "on such photographs (stored figures, for the pictures and the seed that they were computed on); roundTrip: the truth through the image tokenizer. tone: changes " +
-  "that map colours; place: those that depend on places and neighbours; all: both (denoise and dehaze stand apart). Changes are counted where the mean of " +
-  "a way is above the baseline's.";
+  "PSNR in dB, higher is better; intervals over photographs. drawn: with one example pair of another photograph, without " +
+  "words, enlarged to the measured size; fullSize: the same at the size of the query; unchanged: the query itself; colourFit: least squares from the example's " +
+  "colours; classical: one fixed filter per change; expert: MAXIM's model for the restoration, which was trained " +
+  "on such photographs (stored figures, only for the same pictures and seed); roundTrip: the truth through the image tokenizer. tone: changes " +
+  "that map colours; place: changes that depend on positions and neighbours; all: both (without denoise and dehaze). A change counts as better if its mean " +
+  "is above that of the baseline.";
 
-/** The pictures of one photograph under one change by column, `size` × `size` pixels. */
+/** The pictures of one photograph under one change, by column, `size` × `size` pixels. */
 async function answer(
   change: PhotoChange,
-  { example, input, truth, drawingSeed }: PhotoQuery,
+  { example, input, truth, samplingSeed }: PhotoQuery,
   { size, index }: { readonly size: number; readonly index: number },
-  { model, drawings }: SuiteContext,
+  { model, generations }: SuiteContext,
 ): Promise<ReadonlyMap<Column, Image>> {
   const small = { input: fitted(example.input, model.size), output: fitted(example.output, model.size) };
   const answers = new Map<Column, Image>();
   for (const way of ways) {
-    const { image } = await drawings.draw({
+    const { image } = await generations.generate({
       id: `${size}/${change.name}/${way}-${numbered(index)}`,
-      seed: drawingSeed,
+      seed: samplingSeed,
       examples: [small],
       input: way === "fullSize" ? input : fitted(input, model.size),
       fullSize: way === "fullSize",
@@ -149,9 +148,9 @@ function rowOf(
   { example, input, truth }: PhotoQuery,
   answers: ReadonlyMap<Column, Image>,
 ): SheetRow {
-  const drawn = shown.map((column) => answers.get(column) ?? input);
-  const cells = [example.input, example.output, input, truth, ...drawn];
-  const small = (image: Image) => fitted(image, Math.min(image.width, SHOWN_SIZE));
+  const results = pictureColumns.map((column) => answers.get(column) ?? input);
+  const cells = [example.input, example.output, input, truth, ...results];
+  const small = (image: Image) => fitted(image, Math.min(image.width, REPORT_SIZE));
   return { label, cells: cells.map((image) => ({ image: small(image) })) };
 }
 
@@ -161,7 +160,7 @@ type Shares = Readonly<Record<Way, Estimate | undefined>>;
 const byWay = <T>(value: (way: Way) => T) =>
   Object.fromEntries(ways.map((way) => [way, value(way)])) as Record<Way, T>;
 
-/** 1 where a picture comes nearer to the truth than the baseline, one value per photograph. */
+/** 1 if a picture is nearer to the truth than the baseline, one value per photograph. */
 const nearer = (psnr: Scores, way: Way, baseline: Baseline): number[] =>
   psnr[way].map((value, i) => (value > psnr[baseline][i]! ? 1 : 0));
 
@@ -176,7 +175,7 @@ function figuresOf(psnr: Scores, seed: number) {
   };
 }
 
-/** Several changes of the same photographs: a photograph's values are averaged first, for they belong together. */
+/** Figures of several changes. The values of a photograph are averaged first, because they are not independent. */
 function groupFigures(group: readonly Measured[], seed: number) {
   const perPhotograph = (valuesOf: (psnr: Scores) => number[]) => {
     const rows = group.map(({ psnr }) => valuesOf(psnr));

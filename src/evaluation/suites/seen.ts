@@ -37,8 +37,8 @@ interface Measured {
 }
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
-  const { drawings, limit, training, seed } = context;
-  drawings.expect(training.families.length * limit * Object.keys(conditions).length);
+  const { generations, limit, training, seed } = context;
+  generations.expect(training.families.length * limit * Object.keys(conditions).length);
   const measured: Measured[] = [];
   const pictures: Section[] = [];
   for (const name of training.families) {

@@ -18,8 +18,8 @@ export const textToImage: Suite = {
 /** Pictures per kind in the report. */
 const SHOWN = 8;
 
-async function measure({ model, drawings, limit, seed }: SuiteContext): Promise<SuiteOutcome> {
-  drawings.expect(kinds.length * limit);
+async function measure({ model, generations, limit, seed }: SuiteContext): Promise<SuiteOutcome> {
+  generations.expect(kinds.length * limit);
   const right = new Map<Kind, number[]>();
   const ceiling = new Map<Kind, number[]>();
   const rows = [];
@@ -30,7 +30,7 @@ async function measure({ model, drawings, limit, seed }: SuiteContext): Promise<
     for (let i = 0; i < limit; i++) {
       const random = Random.of(seed, "text to image", kind, i);
       const prompt = drawPrompt(kind, random);
-      const { image } = await drawings.draw({
+      const { image } = await generations.generate({
         id: `${kind}/${numbered(i)}`,
         seed: random.integer(0, 2 ** 31 - 1),
         instruction: prompt.text,

@@ -73,11 +73,11 @@ export const unseen: Suite = {
 };
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
-  const { drawings, limit, folder, training } = context;
+  const { generations, limit, folder, training } = context;
   const stored = await comparison.read(folder);
   const prototypes = training.heldOutPrototypes;
   const groups = Object.keys(tasks).length + prototypes.length;
-  drawings.expect(groups * limit * Object.keys(conditions).length);
+  generations.expect(groups * limit * Object.keys(conditions).length);
   const comparedWith = comparisonOf(stored, context);
   const sameSamples = comparedWith.full?.sameSamples ?? false;
   const figures: Record<string, Figures> = {};
@@ -195,7 +195,7 @@ function storedFigures(model: Stored<StoredTasks> | undefined, task: string, met
 /** The provenance of the stored figures, and whether they belong to the same samples. */
 const comparisonOf = (
   stored: StoredModels,
-  { seed, limit, drawings }: SuiteContext,
+  { seed, limit, generations }: SuiteContext,
 ): Readonly<Record<string, { readonly sameSamples: boolean } | null>> =>
   Object.fromEntries(
     comparisonModels.map((name) => {
@@ -205,7 +205,7 @@ const comparisonOf = (
       const sameSamples =
         provenance.seed === seed &&
         Object.values(measured).every(({ n }) => n === limit) &&
-        isDeepStrictEqual(provenance.settings, drawings.settings);
+        isDeepStrictEqual(provenance.settings, generations.settings);
       return [name, { stored: true, sameSamples, ...provenance }];
     }),
   );
@@ -274,8 +274,8 @@ function cellOf(figures: Figures, column: string): Cell {
 
 /** Measures a comparison model and stores its figures. */
 async function measureComparison(context: SuiteContext): Promise<SuiteOutcome> {
-  const { drawings, limit, seed, options } = context;
-  drawings.expect(Object.keys(tasks).length * limit);
+  const { generations, limit, seed, options } = context;
+  generations.expect(Object.keys(tasks).length * limit);
   const measured: StoredTasks["tasks"] = {};
   const sections: Section[] = [];
   for (const [name, { family }] of Object.entries(tasks)) {

@@ -1,6 +1,6 @@
 /**
- * @file The question to a vision-language model about a pair, and the check of its answer (paper, section
- * 3.3: descriptions of the difference, a subtask from a list, and the instruction that undoes the edit).
+ * @file The question to a vision-language model about a pair, and the check of its answer (paper, section 3.3:
+ * descriptions of the difference, a subtask from a list, and the instruction that undoes the edit).
  */
 import { z } from "zod";
 

@@ -3,7 +3,7 @@
  * protocol, with parallel requests, bounded retries, and answers stored on disk.
  */
 import { messageOf, XPromptError } from "../../errors.ts";
-import { sha256 } from "../../runtime/files.ts";
+import { sha256 } from "../../hash.ts";
 import { Answers } from "./answers.ts";
 import { type Caption, parseAnswer, QUESTION_VERSION } from "./caption.ts";
 import { type Asked, isHopeless, type ServerOptions, VisionServer } from "./server.ts";

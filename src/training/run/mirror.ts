@@ -8,12 +8,12 @@ import { z } from "zod";
 import { messageOf, UsageError, XPromptError } from "../../errors.ts";
 import {
   attempt,
-  checkJson,
   readFileChecked,
   readJson,
   writeFileAtomic,
   writeFolderAtomic,
 } from "../../runtime/files.ts";
+import { checkJson } from "../../runtime/json.ts";
 import { openStorage } from "../../runtime/storage/open.ts";
 import type { Storage } from "../../runtime/storage/storage.ts";
 import { CHECKPOINT, hasCheckpoint, RECORD, stepsDone, TENSORS } from "./checkpoint.ts";

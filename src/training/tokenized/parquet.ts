@@ -3,7 +3,7 @@ import { parquetReadObjects } from "hyparquet";
 import { z } from "zod";
 import { messageOf, XPromptError } from "../../errors.ts";
 import { loadOptional } from "../../optional.ts";
-import { checkJson } from "../../runtime/files.ts";
+import { checkJson } from "../../runtime/json.ts";
 import type { TokenRow } from "./rows.ts";
 
 const ids = z.array(z.int().min(0));

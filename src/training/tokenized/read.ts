@@ -1,7 +1,7 @@
 /** @file Reading the rows of a tokenized data set. */
 import type { Tokenizers } from "../../chameleon/checkpoint/folder.ts";
 import { XPromptError } from "../../errors.ts";
-import { sha256 } from "../../runtime/files.ts";
+import { sha256 } from "../../hash.ts";
 import type { Storage } from "../../runtime/storage/storage.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
 import type { ContextBatch } from "../transformer/contexts.ts";

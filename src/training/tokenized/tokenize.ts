@@ -3,7 +3,7 @@
  * divided into shards: any number of machines make them, each whole or not at all, and the last one writes the manifest.
  */
 import { UsageError, XPromptError } from "../../errors.ts";
-import { sha256 } from "../../runtime/files.ts";
+import { sha256 } from "../../hash.ts";
 import { buildWith, type Resources } from "../../runtime/resources.ts";
 import { openStorage } from "../../runtime/storage/open.ts";
 import type { Storage } from "../../runtime/storage/storage.ts";

@@ -4,7 +4,8 @@
  */
 import type { Tokenizers } from "../../chameleon/checkpoint/folder.ts";
 import { exportOnnx, type Tensor } from "../../graph/index.ts";
-import { type Feeds, floats, Session, type SessionOptions } from "../../runtime/session.ts";
+import { type Feeds, floats, Session } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
 import {

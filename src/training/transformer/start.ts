@@ -19,7 +19,7 @@ import type { VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
 import { XPromptError } from "../../errors.ts";
 import { Random } from "../../random.ts";
 import { readJson } from "../../runtime/files.ts";
-import type { SessionOptions } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import { defined } from "../../settings.ts";
 import { checkParts } from "../../xprompt/check-parts.ts";
 import { modelConfigFromJson, modelConfigSchema } from "../../xprompt/config.ts";

@@ -75,7 +75,7 @@ describe("written and read", () => {
   const base = { name: "some/model", checksum: "0123abcd" };
   const path = () => join(folder, "written");
 
-  test.each(references)("$folder: the same again, under PEFT's names", async ({ folder: name }) => {
+  test.each(references)("$folder: a round trip keeps all, in PEFT's names", async ({ folder: name }) => {
     const original = await readAdapterFolder(join(fixtures, name));
     await writeAdapterFolder(path(), original, base);
     expect((await readdir(path())).sort()).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
@@ -93,7 +93,7 @@ describe("written and read", () => {
     expect(json).toMatchObject({ base_model_name_or_path: "some/model", task_type: "CAUSAL_LM" });
   });
 
-  test("the checksum is of weights and settings", async () => {
+  test("the checksum depends on weights and settings", async () => {
     const original = await readAdapterFolder(join(fixtures, "lora"));
     const checksums = [original.checksum];
     const variants = [
@@ -158,7 +158,7 @@ describe("refused", () => {
     expect(message).toContain(says);
   });
 
-  test("a folder that is none, a file that is cut off, tensors of other layers", async () => {
+  test("another kind of folder, a file that is cut off, tensors of other layers", async () => {
     expect(await refusal(readAdapterFolder(folder))).toContain("adapter_config.json");
     const path = await changed({});
     const file = join(path, "adapter_model.safetensors");

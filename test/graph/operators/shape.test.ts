@@ -75,7 +75,7 @@ describe("reshape", () => {
     }
   });
 
-  test("of the same shape is the same tensor", () => {
+  test("to the same shape is the same tensor", () => {
     const x = input(2, 3);
     expect(reshape(x, [2, 3])).toBe(x);
   });
@@ -110,7 +110,7 @@ describe("transpose", () => {
     await checkGradient(({ x }) => transpose(x, order), { x: shape });
   });
 
-  test("refuses what is no order of the axes", () => {
+  test("refuses an invalid order of the axes", () => {
     for (const order of [[0], [0, 0], [0, 2], [0, 1, 2]])
       expect(() => transpose(input(2, 3), order)).toThrow(
         `transpose: expected an order of 2 axes, got [${order}]`,
@@ -211,7 +211,7 @@ describe("slice", () => {
     }
   });
 
-  test("of everything is the same tensor", () => {
+  test("of the whole axis is the same tensor", () => {
     const x = input(2, 3);
     expect(slice(x, 1, 0, 3)).toBe(x);
   });

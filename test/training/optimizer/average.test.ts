@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { WeightAverage } from "../../../src/training/optimizer/average.ts";
 import { TrainingState } from "../../../src/training/run/state.ts";
 
-/** A state whose weights are the number of its step, and times ten. */
+/** A state whose weights are its step number and ten times that. */
 function at(state: TrainingState, step: number): void {
   state.step = step;
   state.values("w").set([step, 10 * step]);

@@ -1,4 +1,4 @@
-/** @file AdamW and Muon as graph against PyTorch's; the numbers come from test/fixtures/graph/make.py. */
+/** @file AdamW and Muon against PyTorch; the reference values come from test/fixtures/graph/make.py. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { Graph, type Tensor } from "../../../src/graph/index.ts";
@@ -50,7 +50,7 @@ const settings: OptimizerSettings = optimizerSchema.parse({ ...given, clipNorm: 
 const names = ["matrix", "vector"] as const;
 const unpack = ({ shape, data }: Packed): NdArray => array(shape, data);
 
-/** The optimizer's outputs for gradients that are fed in. */
+/** The optimizer's graph with gradients as inputs. */
 function update(using: OptimizerSettings = settings): Record<string, Tensor> {
   const graph = new Graph();
   const parameters = names.map((name) => graph.parameter(name, reference.parameters[name].shape));
@@ -61,7 +61,7 @@ function update(using: OptimizerSettings = settings): Record<string, Tensor> {
   return { ...outputs, gradientNorm };
 }
 
-/** What one step takes besides the buffers. `time` counts from 1. */
+/** The inputs of one step besides the buffers. `time` starts at 1. */
 const stepFeeds = (step: Reference["steps"][number], time: number): Record<string, NdArray> => ({
   "gradient of matrix": unpack(step.gradients.matrix),
   "gradient of vector": unpack(step.gradients.vector),
@@ -80,7 +80,7 @@ const start = (): Record<string, NdArray> =>
     ),
   );
 
-/** Names of the buffers, and the outputs that take their place. */
+/** Names of the buffers, and of the outputs that replace them. */
 const buffers = names.flatMap((name) => roles.map((role) => bufferName(role, name)));
 
 test("the updated content of a buffer is an output", () => {
@@ -89,7 +89,7 @@ test("the updated content of a buffer is an output", () => {
 });
 
 const evaluators = [
-  // The graph keeps β and 1 − β as float32; the rest is exact.
+  // The graph stores β and 1 − β in float32; the rest is exact.
   [
     "in float64",
     3e-7,

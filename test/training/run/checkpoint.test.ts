@@ -40,7 +40,7 @@ const shapes = new Map<string, readonly number[]>([
   ["bias", [4]],
 ]);
 
-/** A state in the middle of a run, every buffer different. */
+/** A state in the middle of a run, with different values in every buffer. */
 function trained(parameters = shapes): TrainingState {
   const state = new TrainingState(parameters);
   for (const role of roles)
@@ -124,7 +124,7 @@ describe("a checkpoint", () => {
   });
 
   describe("of a run whose learning rate falls at its end", () => {
-    // 40 of 100 steps are done; the rate falls over the last half.
+    // 40 of 100 steps are done; the learning rate falls in the second half.
     const schedule = scheduleSchema.parse({ shape: "wsd", decay: 0.5 });
     beforeEach(async () => {
       await saveCheckpoint(run, trained(), { usage: new Float32Array(3) }, { ...recipe, schedule });

@@ -1,4 +1,4 @@
-/** @file The curves of a run: one panel per kind of measurement, values where the ticks say they are. */
+/** @file The curves of a run: one panel per kind of measurement, values in agreement with the ticks. */
 import { XMLParser, XMLValidator } from "fast-xml-parser";
 import { expect, test } from "vitest";
 import { curvesSvg, ticks } from "../../../src/training/run/curves.ts";
@@ -14,7 +14,7 @@ interface Panel {
   readonly polyline: readonly Element[];
   readonly circle: readonly Element[];
 }
-/** The panels of a picture, and their elements by name. */
+/** The panels of an SVG, and their elements by name. */
 function panelsOf(svg: string): Panel[] {
   expect(XMLValidator.validate(svg)).toBe(true);
   const many = ["g", "text", "polyline", "circle", "line"];

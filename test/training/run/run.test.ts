@@ -36,14 +36,14 @@ describe("runTraining", () => {
   });
 
   interface Called {
-    /** Steps and learning rates, as the task was asked. */
+    /** Steps and learning rates that the task received. */
     readonly rates: [step: number, rate: number][];
     readonly evaluated: number[];
     readonly sheets: number[];
     readonly released: string[];
     readonly streams: SampleStream<Batch, Options>[];
   }
-  /** A task whose weights are a running mix of the batches it got: any step left out or doubled shows. */
+  /** A task whose weights depend on all its batches, so that missing or repeated steps are detected. */
   function toy(change: { steps?: number; lossAt?: (step: number) => number; from?: number[] } = {}) {
     const { steps = 10, lossAt = (step: number) => 10 - step, from = [] } = change;
     const called: Called = { rates: [], evaluated: [], sheets: [], released: [], streams: [] };
@@ -150,16 +150,16 @@ describe("runTraining", () => {
   });
 
   test.each([
-    ["that is told to stop goes on from there", 7],
-    ["that dies goes on from its last checkpoint", 5],
-  ])("a run %s and ends like an uninterrupted one", async (how, resumedAt) => {
+    ["stopped run resumes from there", 7],
+    ["killed run resumes from its last checkpoint", 5],
+  ])("a %s and ends like an uninterrupted one", async (how, resumedAt) => {
     const whole = toy();
     const { digest } = await run(whole.task, { out: fresh() });
     const out = fresh();
     const interrupt = new AbortController();
     const first = toy({
       lossAt: (step) => {
-        if (step === 7 && how.includes("dies")) throw new Error("interrupted");
+        if (step === 7 && how.includes("killed")) throw new Error("interrupted");
         if (step === 7) interrupt.abort(new XPromptError("interrupted"));
         return 10 - step;
       },
@@ -221,7 +221,7 @@ interface Ended {
   readonly stdout: string;
   readonly stderr: string;
 }
-/** Runs the command line to its end. */
+/** Runs the command line until it exits. */
 function xprompt(...args: string[]): Promise<Ended> {
   return new Promise((resolve) => {
     execFile(process.execPath, [bin, ...args], (error, stdout, stderr) => {
@@ -240,7 +240,7 @@ const stepOf = async (out: string): Promise<number> => {
   const text = await readFile(join(out, "checkpoint", "training.json"), "utf8").catch(() => '{"step":0}');
   return (JSON.parse(text) as { step: number }).step;
 };
-/** Starts a training and kills it, without warning, once it has a checkpoint; gives the checkpoint's step. */
+/** Starts a run, kills it once it has a checkpoint, and returns the checkpoint's step. */
 async function killed(out: string, ...args: string[]): Promise<number> {
   const child = spawn(process.execPath, [bin, "train", ...args, "--out", out], { stdio: "ignore" });
   const ended = new Promise<NodeJS.Signals | null>((resolve) => {
@@ -307,7 +307,7 @@ describe("xprompt train", () => {
   };
   const weightsOf = (out: string) => sha256File(join(out, "model", "model.safetensors"), "weights");
 
-  /** Resuming after a kill, with other workers, ends in the same weights and the same log. */
+  /** Resuming after a kill, with another number of workers, gives the same weights and the same log. */
   async function expectResumes(path: string, whole: RunResult, wholeOut: string, out: string): Promise<void> {
     const at = await killed(out, path, "--workers=1");
     expect(at).toBeLessThan(whole.steps);

@@ -69,7 +69,7 @@ describe("EventWriter", () => {
   });
 });
 
-/** Cuts a file at the lengths that its records state. */
+/** Splits a file at the lengths of its records. */
 function splitRecords(file: Buffer): Buffer[] {
   const records: Buffer[] = [];
   for (let at = 0; at < file.length; ) {

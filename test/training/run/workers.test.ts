@@ -53,7 +53,7 @@ describe("SampleStream", () => {
     const source = stream({ begun }, { workers: 1, ahead: 3 });
     await source.next();
     await expect.poll(count).toBe(4);
-    await stream({}, { workers: 1 }).next(); // Long enough for a fifth, were it planned.
+    await stream({}, { workers: 1 }).next(); // Long enough for a fifth batch, if it were requested.
     expect(count()).toBe(4);
     await source.next();
     await expect.poll(count).toBe(5);

@@ -1,4 +1,4 @@
-/** @file Batches for the image tokenizer: which cells of two pictures look the same. */
+/** @file Batches for the image tokenizer: the matching cells of two pictures. */
 import { expect, test } from "vitest";
 import {
   createSource,
@@ -40,7 +40,7 @@ test("matching cells have the same position and look the same, including half a 
       return Math.floor(cell / CELLS);
     });
   });
-  // Both of pairs and of collages, which come last.
+  // Matches of pairs and of collages. Collages come last.
   expect(found.some((picture) => picture < 6)).toBe(true);
   expect(found.some((picture) => picture >= 6)).toBe(true);
 });

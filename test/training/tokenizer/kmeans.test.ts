@@ -1,4 +1,4 @@
-/** @file The codebook by k-means, on vectors whose clusters are known. */
+/** @file K-means on vectors with known clusters. */
 import { expect, test } from "vitest";
 import { Random } from "../../../src/random.ts";
 import { cellsOf, kMeans } from "../../../src/training/tokenizer/kmeans.ts";

@@ -1,4 +1,4 @@
-/** @file Contexts of a user's own pairs, beside those of families. */
+/** @file Contexts of the user's pairs, mixed with those of families. */
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,7 +31,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 const tiny = tinyTokenizers();
-/** The first code of a grey picture is its level; pictures of families have others. */
+/** The first code of a grey picture is its level. Pictures of families have other codes. */
 class Level extends ImageTokenizer {
   override async encode(images: readonly Image[]): Promise<Int32Array[]> {
     return images.map(({ data }) => {
@@ -53,7 +53,7 @@ const optionsOf = (mix: Partial<Mix>, part = "train"): ContextOptions => ({
   weights: { target: 1, words: 1, query: 0, instruction: 0 },
   mix: { ...plainMix, pairs: [folder], pairsShare: 1, pairsHeldOut: 0.25, families: ["rotate"], ...mix },
 });
-/** Levels of input and output of every pair of some batches; −1 where a family drew them. */
+/** Levels of input and output of every pair in some batches; −1 for pairs of families. */
 async function levels(options: ContextOptions, steps = 8): Promise<[number, number][]> {
   const sources = await openSources(options);
   const found: [number, number][] = [];

@@ -42,7 +42,7 @@ const mixed = (mix: Partial<ContextOptions["mix"]>, more: Partial<ContextOptions
   mix: { ...options.mix, ...mix },
 });
 
-/** The codes of a picture are how bright its four quarters are, from 0 to 5. */
+/** The codes of a picture are the brightness of its four quarters, from 0 to 5. */
 class Brightness extends ImageTokenizer {
   override async encode(images: readonly Image[]): Promise<Int32Array[]> {
     return images.map(({ width, data }) => {
@@ -61,7 +61,7 @@ const bright: Tokenizers = {
   ...tiny,
   image: new Brightness({ ...tiny.image.config, resolution: 16, channelMultiplier: [1, 1, 1, 1] }, new Map()),
 };
-/** The codes of the picture that a TODO part asks for. */
+/** The codes of a TODO part's target picture. */
 const pictureOf = ({ target }: Asked) => ("picture" in target ? target.picture : []);
 type Asked = Context<ArrayLike<number>>["todos"][number];
 const light = (codes: ArrayLike<number>) => Array.from(codes).reduce((sum, code) => sum + code, 0);
@@ -180,7 +180,7 @@ describe("contexts", () => {
     const mean = all.reduce((sum, share) => sum + share, 0) / all.length;
     expect(mean).toBeGreaterThan(0.35);
     expect(mean).toBeLessThan(0.65);
-    // As many with few hidden as with many, not all with about a half.
+    // The masked share varies: there are as many targets with few masked codes as with many.
     expect(all.filter((share) => share <= 0.25).length / all.length).toBeGreaterThan(0.15);
     expect(all.filter((share) => share >= 0.75).length / all.length).toBeGreaterThan(0.15);
     const untouched = (await shares(0.3)).filter((share) => share === 0).length / all.length;
@@ -216,7 +216,7 @@ describe("contexts", () => {
     const heldOut = ["invert", "rotate"];
     await contextsOf(mixed({ heldOut }, { contexts: 50 }), 16);
     const never = families.filter((_, i) => calls[i]!.mock.calls.length === 0);
-    // Those that combine other families are made anew for each recipe.
+    // Families that combine others are created per recipe.
     const combined = ["twoChanges", "likeExample"];
     expect(never.map(({ name }) => name)).toEqual([...heldOut, ...combined]);
   });
@@ -259,7 +259,7 @@ describe("contexts", () => {
       for (const { input, instruction, target } of todos) {
         expect(input).toBeUndefined();
         expect("picture" in target && target.picture).toHaveLength(4);
-        // The room of the query picture is the caption's.
+        // The caption uses the space of the query picture.
         expect(instruction.length).toBeGreaterThan(tinyXPrompt.maxTextTokens);
         expect(instruction.length).toBeLessThanOrEqual(MOST_WORDS);
       }
@@ -320,7 +320,7 @@ function sequences(values: BigInt64Array | Float32Array, length: number): number
   );
 }
 
-/** Reads tokens by the table of src/xprompt/sequence.ts. @throws where they do not follow it */
+/** Parses tokens according to the table in src/xprompt/sequence.ts. @throws when they do not follow it */
 class Reader {
   private at = 0;
   constructor(private readonly tokens: readonly number[]) {}
@@ -444,7 +444,7 @@ describe("packing", () => {
       reader.expect(vocabulary.eos);
       reader.end();
 
-      // What each row predicts: words, the query up to the target's begin, the target with both its ends, nothing.
+      // Predicted regions: words, the query up to the target's begin, the target with its end tokens, padding.
       const query = (input ? 6 : 0) + 1;
       expect(lossWeights[t]).toEqual([
         ...Array(words.length).fill(weights.instruction),
@@ -471,7 +471,7 @@ describe("answers in words", () => {
     expect(inWords.length).toBeLessThan(19);
     const said = new Set<string>();
     for (const batch of inWords) {
-      // As many TODO parts as a batch of pictures, each with an example of its own.
+      // As many TODO parts as a batch of pictures has, each with its own example.
       expect(batch.contexts).toHaveLength(given.contexts * given.todos);
       for (const { examples, todos } of batch.contexts) {
         const { input, instruction, target } = todos[0]!;

@@ -1,4 +1,4 @@
-/** @file Held-out measurement against the same contexts put together by hand. */
+/** @file Held-out loss against the same contexts assembled by hand. */
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -43,7 +43,7 @@ function optionsOf(contexts: number): ContextOptions {
   };
 }
 
-/** A small model, and what is measured of it. */
+/** A small model and its held-out loss. */
 function modelOf(options: ContextOptions) {
   const config: DecoderConfig = { ...tiny, vocabularySize: tokenizers.text.vocabulary.size };
   const graph = new Graph();

@@ -21,7 +21,7 @@ import { array, evaluate, evaluate64, expectClose, type NdArray } from "../../gr
 
 const Z_LOSS = 0.01;
 
-/** A random batch over a small vocabulary: every row of the loss has a weight of its own, some have none. */
+/** A random batch over a small vocabulary. Rows have different loss weights; some have none. */
 function randomBatch(packing: Packing, vocabularySize: number): PackedBatch {
   const random = Random.of(1, "batch");
   const ids = (count: number) =>

@@ -1,4 +1,4 @@
-/** @file Targets read as the model draws them, against the likeliest codes by the same logits in float64. */
+/** @file Scheduled sampling against the most likely codes from the same logits in float64. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { DecoderConfig } from "../../../src/chameleon/checkpoint/config.ts";
 import { Graph, parameterShapes } from "../../../src/graph/index.ts";
@@ -27,7 +27,7 @@ const { vocabulary } = tokenizers.text;
 const config: DecoderConfig = { ...tiny, vocabularySize: vocabulary.size };
 const imageTokens = [...vocabulary.imageTokens];
 
-/** Two contexts; one target's first code is hidden, another's read as another. */
+/** Two contexts. The first code of one target is masked, and that of another is replaced. */
 const contexts = tinyContexts({ contexts: 2, examples: 2, todos: 2 });
 const hidden = readAs(contexts[0]!.todos[0]!, () => HIDDEN_CODE);
 const misread = readAs(contexts[1]!.todos[1]!, (code) => (code + 1) % imageTokens.length);
@@ -58,7 +58,7 @@ beforeAll(async () => {
   predictions(graph, batch.packing, config);
   const shapes = parameterShapes(graph);
   state = new TrainingState(shapes);
-  // So sure of itself that a draw is the likeliest code.
+  // Large logits, so that every sample is the most likely code.
   for (const [name, { data }] of randomWeights(shapes))
     state.values(name).set(name === "lm_head.weight" ? data.map((x) => 200 * x) : data);
   const predict = (graph: Graph) => predictions(graph, batch.packing, config);
@@ -66,7 +66,7 @@ beforeAll(async () => {
 });
 afterAll(() => own.release());
 
-/** By row that predicts it, the likeliest code's token. */
+/** Token of the most likely code, by the row that predicts it. */
 function likeliest(): number[] {
   const [all] = evaluate64([packedLogits(batch.packing, config)], {
     ...asFeeds(feedsOf(batch)),
@@ -82,7 +82,7 @@ function likeliest(): number[] {
 test("a random share of the targets' true codes becomes the model's samples, and nothing else changes", async () => {
   const drawn = likeliest();
   const { todoLength } = batch.packing;
-  /** Places that hold a target's code, and are shown as it is. */
+  /** Places with an unchanged code of a target. */
   const places = [...batch.todoTokens.keys()].filter(
     (i) =>
       i % todoLength > 0 && batch.targetWeights[i - 1] === 1 && batch.todoTokens[i] === batch.targets[i - 1],

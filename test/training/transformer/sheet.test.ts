@@ -1,4 +1,4 @@
-/** @file The sheet of a run: whose pairs are shown to the model. */
+/** @file The contact sheet of a run: which pairs it contains. */
 import { expect, test } from "vitest";
 import { createImage, type Image } from "../../../src/image/index.ts";
 import { transformerRecipe } from "../../../src/training/index.ts";

@@ -1,4 +1,4 @@
-/** @file What a transformer that starts from nothing begins as. */
+/** @file The initial weights of a new transformer. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -81,7 +81,7 @@ test("a larger resolution gives more codes, in batches and in the model", async 
   const batches = task.batches(0);
   const { packing } = (await batches.next()) as PackedBatch;
   await batches.close();
-  // Nine codes of 8 × 8 pixels, not the four of 16 × 16.
+  // Nine codes of 8 × 8 pixels instead of four.
   expect(packing.todoLength).toBe(1 + 16 + 2 * (9 + 2));
   const folder = join(tokenizers, "sized");
   await task.release(folder);

@@ -12,7 +12,7 @@ export interface EmbeddingSpace {
 }
 
 /** Embeds texts and pictures. */
-export interface Features extends EmbeddingSpace {
+export interface Embedder extends EmbeddingSpace {
   /** The vector of an instruction `[textWidth]`, of length 1. */
   text(instruction: string): Promise<Float32Array>;
   /** The vector of a picture `[imageWidth]`, of length 1. @throws XPromptError when it cannot be read */

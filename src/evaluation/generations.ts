@@ -8,6 +8,7 @@ import { mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
+import { sha256 } from "../hash.ts";
 import {
   encodePng,
   fromBytes,
@@ -18,19 +19,21 @@ import {
   toBytes,
 } from "../image/index.ts";
 import { Progress } from "../progress.ts";
-import { sha256 } from "../runtime/files.ts";
 import type { GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import type { VisualPrompt } from "../xprompt/prompt.ts";
 import { checkRequest, type RecommendedSampling } from "../xprompt/request.ts";
 
 /** Sampling settings for all pictures of a suite. Missing settings default to the model's recommendation. */
-export type DrawSettings = Pick<GenerateOptions, "temperature" | "topK" | "topP" | "guidance" | "expected">;
+export type SamplingSettings = Pick<
+  GenerateOptions,
+  "temperature" | "topK" | "topP" | "guidance" | "expected"
+>;
 
 /** Resolved sampling settings. `expected` is present only if it was requested. */
-type SampledWith = RecommendedSampling & { readonly expected?: true };
+type ResolvedSampling = RecommendedSampling & { readonly expected?: true };
 
 /** Resolves settings: the given ones, else those that the model recommends, else the defaults of `generate`. */
-function resolveSettings(given: DrawSettings, { config }: XPrompt): SampledWith {
+function resolveSettings(given: SamplingSettings, { config }: XPrompt): ResolvedSampling {
   const { sampling } = config.xprompt;
   const resolved = (pictures: boolean) => {
     const { temperature, topK, topP, guidance } = checkRequest(given, sampling, { pictures });
@@ -50,7 +53,7 @@ export interface ExamplePair {
   readonly instruction?: string;
 }
 
-export interface DrawRequest {
+export interface GenerationRequest {
   /** Unique in the suite: a path without extension, such as `derain/xprompt-0003`. */
   readonly id: string;
   readonly seed: number;
@@ -61,7 +64,7 @@ export interface DrawRequest {
   readonly fullSize?: boolean;
 }
 
-export interface Drawing {
+export interface Generation {
   /** Rounded to 8 bits per channel, as in the file. */
   readonly image: Image;
   /** Time of generation. A cached picture has the time of its original generation. */
@@ -70,8 +73,8 @@ export interface Drawing {
 
 const textSchema = z.object({ request: z.string(), milliseconds: z.number() });
 
-export class Drawings {
-  readonly settings: SampledWith;
+export class Generations {
+  readonly settings: ResolvedSampling;
   /** Folder of the cached pictures, if any. */
   private readonly folder: string | undefined;
   private readonly compressed = new WeakMap<ExamplePair, Promise<VisualPrompt>>();
@@ -80,7 +83,7 @@ export class Drawings {
 
   constructor(
     private readonly model: XPrompt,
-    private readonly given: DrawSettings,
+    private readonly given: SamplingSettings,
     private readonly options: {
       readonly suite: string;
       readonly seed: number;
@@ -100,21 +103,22 @@ export class Drawings {
     this.progress = new Progress({ label: this.options.suite, total, unit: "pictures" });
   }
 
-  async draw(request: DrawRequest): Promise<Drawing> {
+  /** Returns the cached picture of a request, or generates it. */
+  async generate(request: GenerationRequest): Promise<Generation> {
     this.options.signal?.throwIfAborted();
     const path = this.folder && join(this.folder, `${request.id}.png`);
     const digest = digestOf(request);
-    const drawing =
-      (path && (await readCached(path, digest))) || (await this.generate(request, digest, path));
+    const generation =
+      (path && (await readCached(path, digest))) || (await this.generateNow(request, digest, path));
     this.progress?.update(++this.done);
-    return drawing;
+    return generation;
   }
 
   stop(): void {
     this.progress?.stop();
   }
 
-  private async generate(request: DrawRequest, digest: string, path?: string): Promise<Drawing> {
+  private async generateNow(request: GenerationRequest, digest: string, path?: string): Promise<Generation> {
     const { examples = [], input, instruction, seed, fullSize } = request;
     const { signal } = this.options;
     const { images, timings } = await this.model.generate({
@@ -127,13 +131,13 @@ export class Drawings {
       ...(fullSize && { fullSize }),
     });
     const { width, height } = images[0];
-    const drawing = { image: fromBytes(width, height, toBytes(images[0])), milliseconds: timings.total };
+    const generation = { image: fromBytes(width, height, toBytes(images[0])), milliseconds: timings.total };
     if (path) {
       await mkdir(dirname(path), { recursive: true });
       const text = { request: digest, milliseconds: timings.total, seed, settings: this.settings };
-      await savePng(path, drawing.image, { text: { Software: "xprompt", xprompt: JSON.stringify(text) } });
+      await savePng(path, generation.image, { text: { Software: "xprompt", xprompt: JSON.stringify(text) } });
     }
-    return drawing;
+    return generation;
   }
 
   /** Compresses each example once. */
@@ -145,7 +149,7 @@ export class Drawings {
 }
 
 /** Digest of everything that determines a picture, except model and settings. */
-function digestOf({ seed, examples = [], input, instruction = "", fullSize }: DrawRequest): string {
+function digestOf({ seed, examples = [], input, instruction = "", fullSize }: GenerationRequest): string {
   const picture = (image: Image) => sha256(toBytes(image));
   const pairs = examples.map((example) => [
     picture(example.input),
@@ -157,7 +161,7 @@ function digestOf({ seed, examples = [], input, instruction = "", fullSize }: Dr
 }
 
 /** Reads a cached picture; undefined if it is missing, damaged, or of another request. */
-async function readCached(path: string, digest: string): Promise<Drawing | undefined> {
+async function readCached(path: string, digest: string): Promise<Generation | undefined> {
   if (!existsSync(path)) return undefined;
   try {
     const text = textSchema.parse(JSON.parse((await readPngText(path)).xprompt ?? ""));
