@@ -40,7 +40,7 @@ import {
   shardSchema,
   tokenizersDigest,
 } from "./manifest.ts";
-import { encodeRows } from "./parquet.ts";
+import { encodeRows, parquetWriter } from "./parquet.ts";
 import { rowsOf, type TokenRow } from "./rows.ts";
 
 /** Batches per shard, unless `shards` says otherwise. */
@@ -100,6 +100,7 @@ export class Tokenization {
         throw new UsageError(
           `tokenizing: expected at most one shard per batch, got ${shards} for ${batches}`,
         );
+      await parquetWriter(); // before long work
       const storage = resources.own(await openStorage(destination));
       const sequences = await sequencesOf(recipe, { threads: recipe.threads });
       resources.own(sequences.tokenizers.image);

@@ -23,8 +23,8 @@ import {
   drawnContexts,
   possibleSizes,
   type TodoPart,
-  withNoise,
 } from "./contexts.ts";
+import { withNoise } from "./noise.ts";
 import type { RegionWeights } from "./recipe.ts";
 
 export interface ContextOptions extends ContextSettings {
