@@ -55,7 +55,7 @@ test("from standard input to standard output", async () => {
   });
 });
 
-test("a broken picture among others is told, and the others are changed", async () => {
+test("a broken picture among others is reported, and the others are changed", async () => {
   await mkdir(at("mixed"));
   await writeFile(at("mixed", "broken.png"), "no picture");
   await copyFile(at("query.png"), at("mixed", "whole.png"));

@@ -93,7 +93,7 @@ export class Tokenization {
       checkMix(recipe);
       if (recipe.data.tokenized !== undefined)
         throw new UsageError(
-          "tokenizing: expected a recipe that draws its contexts, got data.tokenized (leave it out)",
+          "tokenizing: expected a recipe that samples its contexts, got data.tokenized (leave it out)",
         );
       const { batches = recipe.steps, shards = Math.ceil(batches / BATCHES_PER_SHARD) } = sizes;
       if (shards > batches)

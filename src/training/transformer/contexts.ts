@@ -104,8 +104,8 @@ export interface ContextStream {
   readonly skipped: Skipped[];
 }
 
-/** The contexts of the settings, drawn and encoded. */
-export async function drawnContexts(
+/** Samples and encodes the contexts of the settings. */
+export async function sampledContexts(
   settings: ContextSettings,
   tokenizers: Tokenizers,
 ): Promise<ContextStream> {
