@@ -146,5 +146,5 @@ export class Progress {
 /** `3.4 steps/s`, or `12s per step` where one takes long. */
 function formatRate(perSecond: number, unit: string): string {
   if (perSecond >= 0.5) return `${formatNumber(perSecond)} ${unit}/s`;
-  return `${formatDuration(1 / perSecond)} per ${unit.replace(/s$/, "")}`;
+  return `${formatDuration(1 / perSecond)} per ${unit.replace(/(?<=ch|sh|x)es$|s$/, "")}`;
 }

@@ -254,6 +254,7 @@ function explain(code: string, path: string): string | undefined {
   const known: Record<string, string> = {
     ENOENT: `expected it to exist, got no such file, or no folder ${dirname(path)} (check the path)`,
     ENOTDIR: `expected a folder at ${dirname(path)}, got a file (check the path)`,
+    EEXIST: "expected no file in the way, got one (move it, or choose another path)",
     EISDIR: "expected a file, got a folder (use the path of a file)",
     EACCES: "expected access, got: permission denied (change the permissions, or choose another path)",
     EPERM: "expected access, got: not permitted (change the permissions, or choose another path)",

@@ -48,6 +48,8 @@ export interface Header {
 export const prefixLength = 8;
 /** The reference library's limit, so that a damaged length cannot allocate all memory. */
 const maxHeaderLength = 100_000_000;
+/** More than any model has; checking more would take seconds. */
+const maxTensors = 100_000;
 const metadataKey = "__metadata__";
 const utf8 = new TextEncoder();
 const SPACE = 0x20;
@@ -195,15 +197,20 @@ function parseObject(json: Uint8Array, doing: string): Record<string, unknown> {
 }
 
 /**
- * Refuses two things that `JSON.parse` accepts: a duplicate key in an object (it keeps the last), and deeper nesting
- * than any header has (it would fill the memory). Looks at strings and brackets only; `JSON.parse` checks the rest.
+ * Refuses three things that `JSON.parse` accepts: a duplicate key in an object (it keeps the last), and deeper nesting or
+ * more tensors than any header has (they would fill the memory). Looks at strings and brackets only; `JSON.parse` checks
+ * the rest.
  */
 function scanObjects(text: string): void {
-  const open: Set<string>[] = [];
+  /** The keys of each open object; none for a list. */
+  const open: (Set<string> | undefined)[] = [];
+  let tensors = 0;
   for (let i = 0; i < text.length; i++) {
     const char = text[i];
     if (char === "{" || char === "[") {
-      if (open.push(new Set()) > 3) throw new SyntaxError("brackets nested more than 3 deep");
+      const depth = open.push(char === "{" ? new Set() : undefined);
+      if (depth > 3) throw new SyntaxError("brackets nested more than 3 deep");
+      if (depth === 2 && ++tensors > maxTensors) throw new SyntaxError(`more than ${maxTensors} tensors`);
     } else if (char === "}" || char === "]") {
       open.pop();
     } else if (char === '"') {

@@ -66,6 +66,10 @@ export async function openSources(
   return { sets: await openSets(options, onSkip), worlds };
 }
 
+/** What names the records of data sets and the gathered pictures. */
+export const digestsOf = ({ sets, worlds: { gathered } }: Sources): string[] =>
+  [...sets, ...(gathered ? [gathered] : [])].map(({ digest }) => digest);
+
 const scenesAlone: Sources = { sets: [], worlds: { draw: () => undefined } };
 
 /**
@@ -100,8 +104,34 @@ export interface ContextBatch<P> {
   readonly contexts: readonly Context<P>[];
 }
 
-/** Samples batch `step` and encodes its pictures. */
+/** Batches of clean contexts by their steps, and the broken records that were found since `skipped` was emptied. */
+export interface ContextStream {
+  contextsOf(step: number): Promise<ContextBatch<Codes>>;
+  readonly skipped: Skipped[];
+}
+
+/** The contexts of the settings, drawn and encoded. */
+export async function drawnContexts(
+  settings: ContextSettings,
+  tokenizers: Tokenizers,
+): Promise<ContextStream> {
+  const skipped: Skipped[] = [];
+  const sources = await openSources(settings, (each) => skipped.push(each));
+  return { contextsOf: (step) => cleanContexts(step, settings, tokenizers, sources), skipped };
+}
+
+/** Batch `step`, its pictures as codes, with the noise on its targets. */
 export async function encodedContexts(
+  step: number,
+  options: ContextSettings,
+  tokenizers: Tokenizers,
+  sources?: Sources,
+): Promise<ContextBatch<Codes>> {
+  return withNoise(await cleanContexts(step, options, tokenizers, sources), step, options);
+}
+
+/** Batch `step`, its pictures as codes. */
+export async function cleanContexts(
   step: number,
   options: ContextSettings,
   tokenizers: Tokenizers,
@@ -119,11 +149,28 @@ export async function encodedContexts(
     const request = { ...options, ...sources, examples, todos, number: step * contexts + i };
     sampled.push(await sample(Random.of(seed, "context", part, step, i), request, tokenizers));
   }
-  const encoded = await encodeContexts(sampled, tokenizers);
+  return { kind, contexts: await encodeContexts(sampled, tokenizers) };
+}
+
+/** The settings that change how targets are read, not which contexts there are. */
+export const noiseSettings = [
+  "misread",
+  "codeDropout",
+  "captionDropout",
+  "ownCodes",
+  "ownCodesFrom",
+] as const;
+
+/** The batch of a step with hidden and wrong codes in its targets, where it is trained on and the mix has them. */
+export function withNoise(
+  { kind, contexts }: ContextBatch<Codes>,
+  step: number,
+  { seed, part, mix }: Pick<ContextSettings, "seed" | "part" | "mix">,
+): ContextBatch<Codes> {
   const isMeasured = part !== "train";
   const codeDropout = (kind === "captions" ? mix.captionDropout : undefined) ?? mix.codeDropout;
-  if (isMeasured || (mix.misread === 0 && codeDropout === 0)) return { kind, contexts: encoded };
-  const read = encoded.map((context, i) =>
+  if (isMeasured || (mix.misread === 0 && codeDropout === 0)) return { kind, contexts };
+  const read = contexts.map((context, i) =>
     corruptTargets(context, { ...mix, codeDropout }, Random.of(seed, "misread", part, step, i)),
   );
   return { kind, contexts: read };
