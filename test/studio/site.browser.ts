@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import type { BrowserContextOptions, Page } from "playwright-core";
+import type { Page } from "playwright-core";
 import { afterAll, expect, test } from "vitest";
 import {
   type Image,
@@ -14,7 +14,7 @@ import {
   VisualPrompt,
   XPrompt,
 } from "../../src/index.ts";
-import { drop, example, launch } from "./kit.ts";
+import { drop, example, insecureHost, launch } from "./kit.ts";
 import { serveStatic } from "./static.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "xprompt-site-"));
@@ -41,8 +41,8 @@ const [before, after, input] = pictures as [Image, Image, Image];
 const button = (page: Page, name: string) => page.getByRole("button", { name, exact: true });
 
 /** A browser that has never seen the site. */
-async function open(address: string, options: BrowserContextOptions = {}): Promise<Page> {
-  const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, ...options });
+async function open(address: string): Promise<Page> {
+  const context = await browser.newContext({ viewport: { width: 1360, height: 900 } });
   const page = await context.newPage();
   await page.goto(address);
   await page.getByText("model nano").waitFor();
@@ -153,9 +153,9 @@ test("weights that were damaged in the cache are fetched again", async () => {
   await site.close();
 });
 
-test("without a service worker it draws in one thread; a prompt and several samples; stops; says what is wrong", async () => {
+test("on plain HTTP, without a service worker, it draws in one thread; a prompt and several samples; stops; says what is wrong", async () => {
   const site = await serveStatic(built);
-  const page = await open(site.address, { serviceWorkers: "block" });
+  const page = await open(site.address.replace("127.0.0.1", insecureHost));
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
   const prompt = join(folder, "made.xprompt");
   await (await model.compress([{ input: before, output: after }])).save(prompt);
