@@ -86,6 +86,8 @@ export class Drawings {
       readonly seed: number;
       /** Folder of the results: pictures are kept below it. Defaults to none. */
       readonly out?: string;
+      /** Nothing is written, and no progress shown: the pictures are blank. */
+      readonly isRehearsal?: boolean;
       readonly signal?: AbortSignal;
     },
   ) {
@@ -97,6 +99,7 @@ export class Drawings {
 
   /** How many pictures there will be: from now on progress is shown. */
   expect(total: number): void {
+    if (this.options.isRehearsal) return;
     this.progress = new Progress({ label: this.options.suite, total, unit: "pictures" });
   }
 
@@ -127,7 +130,7 @@ export class Drawings {
     });
     const { width, height } = images[0];
     const drawing = { image: fromBytes(width, height, toBytes(images[0])), milliseconds: timings.total };
-    if (path) {
+    if (path && !this.options.isRehearsal) {
       await mkdir(dirname(path), { recursive: true });
       const text = { request: digest, milliseconds: timings.total, seed, settings: this.settings };
       await savePng(path, drawing.image, { text: { Software: "xprompt", xprompt: JSON.stringify(text) } });
