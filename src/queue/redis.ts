@@ -54,8 +54,15 @@ export async function openRedis({ url, password, log = () => {} }: OpenOptions):
       { code: "ERR_QUEUE" },
     );
   }
-  redis.on("close", () => log(`Redis at ${shown} is away: connecting again`));
-  redis.on("ready", () => log(`Redis at ${shown} is back`));
+  let isAway = false;
+  redis.on("reconnecting", () => {
+    if (!isAway) log(`Redis at ${shown} is away: connecting again`);
+    isAway = true;
+  });
+  redis.on("ready", () => {
+    log(`Redis at ${shown} is back`);
+    isAway = false;
+  });
   return redis;
 }
 
@@ -81,7 +88,8 @@ function answering(redis: Redis): Promise<void> {
 /** Of a host with several addresses, Node puts the reasons into `errors`. */
 function reasonOf(error: unknown): string {
   const [first] = error instanceof AggregateError ? error.errors : [];
-  return firstLineOf(first ?? error) || "no connection";
+  const reason = firstLineOf(first ?? error) || "no connection";
+  return reason.startsWith("NOAUTH") ? "a demand for a password" : reason;
 }
 
 function checkedUrl(url: string): URL {
