@@ -68,6 +68,9 @@ async function takeJobs(
     const { signal } = cancellation;
     try {
       signal.throwIfAborted();
+      // Another run of the job has lost its lock, yet ended well: a slow machine does not compute for ever.
+      const key = resultKey(queue, job.id!);
+      if ((await redis.exists(key)) === 1) return null;
       const result = await kind.handle(checkedData(kind, job.data), parts, {
         signal,
         onProgress: async (progress) => {
@@ -75,7 +78,7 @@ async function takeJobs(
         },
       });
       signal.throwIfAborted();
-      await redis.set(resultKey(queue, job.id!), JSON.stringify(result), "EX", 2 * KEPT_FOR);
+      await redis.set(key, JSON.stringify(result), "EX", 2 * KEPT_FOR);
       return null;
     } catch (error) {
       const text = failureText(error, signal.aborted);

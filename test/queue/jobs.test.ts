@@ -1,29 +1,13 @@
 /** @file Jobs over a real Redis: each has one result, whoever dies, and none is lost. */
 import { fileURLToPath } from "node:url";
-import { Queue } from "bullmq";
-import { Redis } from "ioredis";
-import { afterAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { QueueRefusal } from "../../src/queue/index.ts";
 import { start } from "../cli/kit.ts";
 import { clientsOf, hasRedis, heldKind, needed, redisServer } from "./kit.ts";
 
 const redis = await redisServer();
-const { queue, worker } = clientsOf(redis.url);
+const { queue, worker, rawQueue } = clientsOf(redis.url);
 const script = fileURLToPath(new URL("../fixtures/queue/worker.mjs", import.meta.url));
-
-/** What BullMQ sees of a queue of these tests. */
-function rawQueue(name: string): Queue {
-  const connection = new Redis({ path: redis.url.slice("unix://".length), maxRetriesPerRequest: null });
-  const raw = new Queue(`${name}-test`, { connection, prefix: "xprompt" });
-  // The connection ends with Redis in some of the tests.
-  connection.on("error", () => {});
-  raw.on("error", () => {});
-  afterAll(async () => {
-    await raw.close();
-    connection.disconnect();
-  });
-  return raw;
-}
 
 describe.skipIf(!hasRedis)(`jobs${needed}`, () => {
   test("what is submitted twice runs once, and progress comes through", async () => {
@@ -45,7 +29,7 @@ describe.skipIf(!hasRedis)(`jobs${needed}`, () => {
   test("jobs of a lower priority number come first", async () => {
     const { kind, begun, free } = heldKind("priority");
     const [late, early] = [await queue({ priority: 50 }), await queue({ priority: 1 })];
-    const raw = rawQueue("priority");
+    const raw = rawQueue("priority-test");
     const results = [late.run(kind, "test", { number: 1 }), late.run(kind, "test", { number: 2 })];
     await expect.poll(() => raw.count()).toBe(2);
     results.push(early.run(kind, "test", { number: 3 }));
@@ -59,7 +43,7 @@ describe.skipIf(!hasRedis)(`jobs${needed}`, () => {
   test("a full queue refuses, or lets wait", async () => {
     const { kind, free } = heldKind("full");
     const [refusing, waiting] = [await queue({ limit: 2, waits: false }), await queue({ limit: 2 })];
-    const raw = rawQueue("full");
+    const raw = rawQueue("full-test");
     const results = [1, 2].map((number) => refusing.run(kind, "test", { number }));
     await expect.poll(() => raw.count()).toBe(2);
     const refused = await refusing.run(kind, "test", { number: 3 }).catch((error: unknown) => error);
@@ -74,7 +58,7 @@ describe.skipIf(!hasRedis)(`jobs${needed}`, () => {
   test("a job that is cancelled leaves the queue, or ends where it runs", async () => {
     const { kind, begun, aborted, when, free } = heldKind("cancelled");
     const jobs = await queue();
-    const raw = rawQueue("cancelled");
+    const raw = rawQueue("cancelled-test");
     const ending = new AbortController();
     const waits = jobs.run(kind, "test", { number: 1 }, { signal: ending.signal });
     await expect.poll(() => raw.count()).toBe(1);
@@ -116,7 +100,7 @@ describe.skipIf(!hasRedis)(`jobs${needed}`, () => {
     free();
     const lines: string[] = [];
     await worker([kind], { log: (line) => lines.push(line) });
-    const raw = rawQueue("malformed");
+    const raw = rawQueue("malformed-test");
     for (const wrong of [{ number: "three" }, null, { number: 1, path: "/etc/passwd" }]) {
       const job = await raw.add("malformed", wrong);
       await expect.poll(() => job.getState()).toBe("failed");
@@ -164,17 +148,33 @@ describe.skipIf(!hasRedis)(`jobs${needed}`, () => {
     second.child.kill("SIGTERM");
     const { stdout } = await second.ended;
     expect(stdout.trim().split("\n").sort()).toEqual(["1", "2", "3"]);
-    expect(await rawQueue("mortal").getJobCounts("completed", "failed", "waiting", "active")).toEqual({
+    expect(await rawQueue("mortal-test").getJobCounts("completed", "failed", "waiting", "active")).toEqual({
       ...{ completed: 3, failed: 0, waiting: 0, active: 0 },
     });
   });
+});
+
+/** Runs for longer than its lock lasts: the event loop stands still meanwhile. */
+test.skipIf(!hasRedis)(`a job that loses its lock is not run for ever${needed}`, async () => {
+  const { kind, begun, free } = heldKind("slow");
+  free();
+  const slow = {
+    ...kind,
+    async handle(...args: Parameters<typeof kind.handle>) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2500);
+      return kind.handle(...args);
+    },
+  };
+  await worker([slow], { concurrency: 1 });
+  expect(await (await queue()).run(kind, "test", { number: 4 })).toEqual({ square: 16 });
+  expect(begun.length).toBeLessThanOrEqual(2);
 });
 
 describe.skipIf(!hasRedis)(`a Redis that ends${needed}`, () => {
   test("keeps the jobs that it accepted, though their submitter is gone too", async () => {
     const { kind, begun, when, free } = heldKind("kept");
     const jobs = await queue();
-    const raw = rawQueue("kept");
+    const raw = rawQueue("kept-test");
     const lost = [1, 2, 3].map((number) => jobs.run(kind, "test", { number }));
     for (const each of lost) each.catch(() => {});
     await expect.poll(() => raw.count()).toBe(3);
@@ -206,7 +206,7 @@ describe.skipIf(!hasRedis)(`a Redis that ends${needed}`, () => {
   test("may forget everything: what is still wanted is submitted again", async () => {
     const { kind, free } = heldKind("forgotten");
     const jobs = await queue();
-    const raw = rawQueue("forgotten");
+    const raw = rawQueue("forgotten-test");
     const results = [1, 2].map((number) => jobs.run(kind, "test", { number }));
     await expect.poll(() => raw.count()).toBe(2);
     await redis.kill();

@@ -4,6 +4,8 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Queue } from "bullmq";
+import { Redis } from "ioredis";
 import { afterAll } from "vitest";
 import { z } from "zod";
 import {
@@ -69,7 +71,22 @@ export function clientsOf(url: string) {
     owned(JobQueue.open({ url, ...options }));
   const worker = (kinds: readonly JobKind[], options: Partial<WorkerOptions> = {}): Promise<RunningWorker> =>
     owned(startWorker({ url, kinds, parts: {}, lockSeconds: 1, ...options }));
-  return { queue, worker };
+  /** What BullMQ sees of a queue. */
+  const rawQueue = (name: string): Queue => {
+    const connection = new Redis({ path: url.slice("unix://".length), maxRetriesPerRequest: null });
+    const raw = new Queue(name, { connection, prefix: "xprompt" });
+    // The connection ends with Redis in some of the tests.
+    connection.on("error", () => {});
+    raw.on("error", () => {});
+    open.push({
+      close: async () => {
+        await raw.close();
+        connection.disconnect();
+      },
+    });
+    return raw;
+  };
+  return { queue, worker, rawQueue };
 }
 
 const data = z.strictObject({ number: z.int() });
