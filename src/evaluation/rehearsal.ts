@@ -7,7 +7,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { XPrompt } from "../xprompt/model.ts";
-import { Drawings, type DrawSettings } from "./drawings.ts";
+import { Generations, type SamplingSettings } from "./generations.ts";
 import type { Suite, SuiteContext } from "./suite.ts";
 
 /** Hands the questions of a suite to other processes. */
@@ -22,16 +22,16 @@ export interface Spread {
   stop(): Promise<void>;
 }
 
-interface Rehearsed extends Omit<SuiteContext, "model" | "drawings"> {
-  readonly settings: DrawSettings;
-  readonly drawn: ConstructorParameters<typeof Drawings>[2];
+interface Rehearsed extends Omit<SuiteContext, "model" | "generations"> {
+  readonly settings: SamplingSettings;
+  readonly kept: ConstructorParameters<typeof Generations>[2];
 }
 
 /** Runs a suite with blank answers. What it writes, other than pictures, goes to a folder that is deleted. */
 export async function rehearse(
   suite: Suite,
   spread: Spread,
-  { settings, drawn, ...context }: Rehearsed,
+  { settings, kept, ...context }: Rehearsed,
 ): Promise<void> {
   const scratch = await mkdtemp(join(tmpdir(), "xprompt-rehearsal-"));
   const { rehearsing: model } = spread;
@@ -40,8 +40,8 @@ export async function rehearse(
   try {
     const options = { ...context.options, ...elsewhere("out"), ...elsewhere("beside") };
     for (const name of ["out", "beside"]) await mkdir(join(scratch, name));
-    const drawings = new Drawings(model, settings, { ...drawn, isRehearsal: true });
-    await suite.run({ ...context, options, model, drawings, isRehearsal: true });
+    const generations = new Generations(model, settings, { ...kept, isRehearsal: true });
+    await suite.run({ ...context, options, model, generations, isRehearsal: true });
   } catch {
     // Blank pictures may be more than a suite can bear. The real run asks for what is missing then.
   } finally {

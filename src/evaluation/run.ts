@@ -1,4 +1,4 @@
-/** @file Running a suite: the model, the folder that work goes on in, and the files that tell the result. */
+/** @file Runs a suite: loads the model and writes the results. */
 import { existsSync } from "node:fs";
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { encodePng } from "../image/index.ts";
 import { attempt, readJson, writeFileAtomic } from "../runtime/files.ts";
 import { type LoadOptions, XPrompt } from "../xprompt/model.ts";
 import { resolveModel } from "../xprompt/models.ts";
-import { Drawings, type DrawSettings } from "./drawings.ts";
+import { Generations, type SamplingSettings } from "./generations.ts";
 import { rehearse, type Spread } from "./rehearsal.ts";
 import { renderHtml, type Section, sheetImage } from "./report.ts";
 import type { Suite, SuiteContext } from "./suite.ts";
@@ -21,11 +21,11 @@ export interface EvaluationOptions extends Pick<SuiteContext, "seed" | "options"
   readonly model: string;
   /** Samples per task. Defaults to the number of the suite. */
   readonly limit?: number;
-  /** What is to be drawn otherwise than the model recommends. */
-  readonly settings?: DrawSettings;
-  /** Folder of the pictures and results. Defaults to none, so that nothing is kept. */
+  /** Sampling settings that differ from the model's recommendation. */
+  readonly settings?: SamplingSettings;
+  /** Folder for pictures and results. Defaults to none: nothing is written. */
   readonly out?: string;
-  /** The adapter, and where to compute. */
+  /** The adapter and the device. */
   readonly load?: LoadOptions;
   /** Has other processes compute the model's answers. Defaults to this process. */
   readonly spread?: (model: XPrompt) => Spread;
@@ -33,15 +33,15 @@ export interface EvaluationOptions extends Pick<SuiteContext, "seed" | "options"
 }
 
 export interface Evaluation {
-  /** What results.json holds. */
+  /** The content of results.json. */
   readonly result: Readonly<Record<string, unknown>>;
   /** The main figures in two to six lines. */
   readonly summary: readonly string[];
 }
 
 /**
- * Runs a suite and writes `results.json`, `report.html` and `sheets/` to the folder, if there is one. Work that was cut
- * off goes on after the last picture that was drawn.
+ * Runs a suite and writes `results.json`, `report.html` and `sheets/` to the folder, if one is given. An interrupted
+ * evaluation resumes after the last generated picture.
  */
 export async function evaluate(suite: Suite, options: EvaluationOptions): Promise<Evaluation> {
   const { out, seed, signal, command } = options;
@@ -53,15 +53,14 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
   if (out !== undefined) await attempt(`evaluating into ${out}`, out, () => mkdir(out, { recursive: true }));
   const limit = options.limit ?? suite.limit;
   const context = { folder, training, limit, seed, options: options.options, signal, command };
-  const drawn = { suite: suite.name, seed, out, signal };
+  const kept = { suite: suite.name, seed, out, signal };
   const spread = options.spread?.(model);
-  const rehearsal =
-    spread && rehearse(suite, spread, { ...context, settings: options.settings ?? {}, drawn });
+  const rehearsal = spread && rehearse(suite, spread, { ...context, settings: options.settings ?? {}, kept });
   const used = spread?.model ?? model;
-  const drawings = new Drawings(used, options.settings ?? {}, drawn);
+  const generations = new Generations(used, options.settings ?? {}, kept);
   try {
-    const { figures, report, summary } = await suite.run({ ...context, model: used, drawings });
-    drawings.stop();
+    const { figures, report, summary } = await suite.run({ ...context, model: used, generations });
+    generations.stop();
     const { fingerprint } = model;
     const result = {
       suite: suite.name,
@@ -71,20 +70,20 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
       fingerprint,
       seed,
       limit,
-      settings: drawings.settings,
+      settings: generations.settings,
       command,
     };
     if (out !== undefined) await write(out, suite, result, report);
     return { result, summary };
   } finally {
-    drawings.stop();
+    generations.stop();
     await spread?.stop();
     await rehearsal;
     await model.release();
   }
 }
 
-/** @throws XPromptError where the results cannot go: to a file, or to another suite's folder */
+/** @throws XPromptError when `out` is a file, or holds the results of another suite */
 async function checkPlace(out: string, suite: string): Promise<void> {
   if (!existsSync(out)) return;
   if (!(await stat(out)).isDirectory())
@@ -113,7 +112,7 @@ async function write(
       await writeFileAtomic(join(out, "sheets", `${fileName(section.title)}.png`), await encodePng(sheet));
   }
   const { model, fingerprint, seed, settings, command } = result;
-  const intro = `${suite.description}. Model ${model} (${fingerprint}), seed ${seed}, drawn with ${JSON.stringify(settings)}. To do it again: ${command}`;
+  const intro = `${suite.description}. Model ${model} (${fingerprint}), seed ${seed}, sampled with ${JSON.stringify(settings)}. To repeat it: ${command}`;
   await writeFileAtomic(
     join(out, "report.html"),
     await renderHtml(`xprompt eval ${suite.name}`, intro, sections),

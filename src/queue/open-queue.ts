@@ -105,6 +105,10 @@ export class OpenQueue {
     await Promise.allSettled([this.events.close(), this.queue.close()]);
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   private async add(
     id: string,
     { kind, data, priority }: { readonly kind: string; readonly data: object; readonly priority: number },

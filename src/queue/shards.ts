@@ -1,9 +1,9 @@
 /** @file The questions of an evaluation, handed to workers in shards of several, each a job. */
 import { Interrupted } from "../errors.ts";
 import type { Spread } from "../evaluation/rehearsal.ts";
+import { sha256 } from "../hash.ts";
 import { createImage } from "../image/index.ts";
 import { checkedSize } from "../image/load.ts";
-import { sha256 } from "../runtime/files.ts";
 import type { CompressOptions, Example, XPrompt } from "../xprompt/model.ts";
 import { checkedResult } from "./data.ts";
 import type { JobQueue } from "./job-queue.ts";
@@ -45,7 +45,7 @@ export function spreadOver(jobs: JobQueue, model: XPrompt, signal?: AbortSignal)
   return {
     rehearsing: withoutCompression(shards.note),
     model: withoutCompression(shards.answer),
-    rehearsed: () => shards.close(),
+    rehearsed: () => shards.rehearsed(),
     stop: () => shards.stop(),
   };
 }
@@ -90,7 +90,7 @@ class Shards {
   };
 
   /** After the rehearsal: whatever is wanted and was not noted is asked by itself. */
-  close(): void {
+  rehearsed(): void {
     this.flush();
     this.isRehearsed = true;
     const unforeseen = [...this.questions.values()].filter(({ isAsked }) => !isAsked);

@@ -1,6 +1,6 @@
 /** @file What submitters and workers must agree on: names of queues, ids of jobs, keys of results, failures as text. */
 import { type ErrorCode, messageOf, UsageError, XPromptError } from "../errors.ts";
-import { sha256 } from "../runtime/files.ts";
+import { sha256 } from "../hash.ts";
 
 /** Begins every key in Redis. */
 export const PREFIX = "xprompt";

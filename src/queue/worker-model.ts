@@ -1,5 +1,5 @@
 /** @file The model of a worker: jobs that run at the same time share its steps, and what it compressed lately is kept. */
-import { sha256 } from "../runtime/files.ts";
+import { sha256 } from "../hash.ts";
 import { Batcher } from "../xprompt/batcher.ts";
 import type { XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";

@@ -1,10 +1,10 @@
-/** @file The engine of a server: one model whose steps requests share, or the workers of a queue. */
+/** @file The engine of a server: concurrent requests share the steps of one model, or go to the workers of a queue. */
 import { type JobQueue, remoteModel } from "../queue/index.ts";
 import { Batcher } from "../xprompt/batcher.ts";
 import type { XPrompt } from "../xprompt/model.ts";
 import type { Engine } from "./services.ts";
 
-/** A model whose `generate` calls are batched, and whose compressed examples are kept by their content. */
+/** A model with batched `generate` calls and a cache of compressed examples. */
 export function batchedEngine(model: XPrompt): Engine {
   const batcher = new Batcher(model);
   return {

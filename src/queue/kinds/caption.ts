@@ -1,8 +1,8 @@
 /** @file Jobs that ask a vision-language model what a pair changes. The worker knows the server and its key. */
 import { z } from "zod";
+import { sha256 } from "../../hash.ts";
 import type { Image } from "../../image/index.ts";
 import { loadPicture } from "../../image/picture.ts";
-import { sha256 } from "../../runtime/files.ts";
 import { captionSchema, QUESTION_VERSION } from "../../tasks/captioner/caption.ts";
 import { askCaption, type CaptionUsage } from "../../tasks/captioner/captioner.ts";
 import { type ServerOptions, VisionServer } from "../../tasks/captioner/server.ts";

@@ -1,28 +1,31 @@
 /**
- * @file A training run, whatever is trained: batches in, steps, measurements, sheets to look at, checkpoints. A run
- * folder holds `recipe.json`, `metrics.jsonl` and its `curves.svg`, TensorBoard events, `sheets/`, `checkpoint/` (to
- * resume from) and `model/` (to use).
+ * @file The training loop: fetch batches, step, log, evaluate, checkpoint. A run folder holds `recipe.json`,
+ * `metrics.jsonl` and its `curves.svg`, TensorBoard events, contact sheets in `sheets/`, `checkpoint/` (to resume) and
+ * `model/` (to use).
  */
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { UsageError, XPromptError } from "../../errors.ts";
+import { firstLineOf, UsageError, XPromptError } from "../../errors.ts";
+import { formatBytes } from "../../format.ts";
 import { encodePng, type Image } from "../../image/index.ts";
-import { formatBytes, Progress } from "../../progress.ts";
+import { Progress } from "../../progress.ts";
 import { attempt, writeFileAtomic } from "../../runtime/files.ts";
 import { workWith } from "../../runtime/resources.ts";
-import { devices } from "../../runtime/session.ts";
+import { devices } from "../../runtime/session-options.ts";
+import { isS3 } from "../../runtime/storage/s3.ts";
 import { defaultThreads, threadCount } from "../../runtime/threads.ts";
 import { optimizerSchema } from "../optimizer/optimizer.ts";
 import { learningRate, scheduleSchema } from "../optimizer/schedule.ts";
 import { type Extras, hasCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { curvesSvg, HELD_OUT } from "./curves.ts";
 import { MetricsLog, readMetrics } from "./metrics.ts";
+import type { Mirror } from "./mirror.ts";
 import type { TrainingState } from "./state.ts";
 import { EventWriter } from "./tensorboard.ts";
 import type { SampleStream } from "./workers.ts";
 
-/** Settings that every kind of recipe has. */
+/** Settings of every kind of recipe. */
 export const runSettings = {
   seed: z.int().min(0).default(1),
   steps: z.int().min(1),
@@ -32,15 +35,15 @@ export const runSettings = {
   logEvery: z.int().min(1).default(10),
   /** Steps between evaluations on held-out samples. */
   evaluateEvery: z.int().min(1).default(250),
-  /** Steps between sheets of pictures. */
+  /** Steps between contact sheets. */
   sheetEvery: z.int().min(1).default(500),
   /** Steps between checkpoints. */
   checkpointEvery: z.int().min(1).default(250),
-  /** Threads that make data. */
+  /** Worker threads that make batches. */
   workers: z.int().min(0).max(64).default(1),
   /**
-   * Threads that compute. Defaults to the available cores, at most 8. The same results need the same number: name it in
-   * a recipe that is to be repeated on other machines.
+   * Compute threads. Defaults to the number of available cores, at most 8. Results depend on this number: set it in a
+   * recipe that others should reproduce exactly.
    */
   threads: threadCount.default(defaultThreads),
   device: z.enum(devices).default("cpu"),
@@ -48,34 +51,37 @@ export const runSettings = {
 
 export type RunSettings = z.output<z.ZodObject<typeof runSettings>>;
 
-/** What is trained, made ready: the run only drives it. */
+/** A prepared training task. The training loop drives it. */
 export interface TrainingTask<Batch> {
   readonly recipe: RunSettings & { readonly kind: string };
   readonly state: TrainingState;
-  /** What it will take of memory, bytes, about. */
+  /** Estimated memory in bytes. */
   readonly memory: number;
-  /** What checkpoints keep besides the state. */
+  /** Arrays that checkpoints store besides the state. */
   readonly extras: Extras;
-  /** Shares of the run at which something begins, such as a mean of the weights. Until then the run's end may move. */
+  /**
+   * Shares of the run at which a phase begins, such as weight averaging. Until the first one begins, the number of steps
+   * may still change.
+   */
   readonly phases?: readonly number[];
-  /** Digests of the data sets that are trained on: a run is resumed with the very same. */
+  /** Digests of the training sets. A run resumes only with the same sets. */
   readonly sets?: readonly string[];
-  /** Why records of data sets were skipped so far, by record. */
+  /** Reasons for skipping broken records of data sets, by record. */
   readonly skipped?: ReadonlyMap<string, string>;
-  /** Text or image tokens, or pictures, in a batch: the unit of the rate that is shown. */
+  /** Unit of the displayed throughput. */
   readonly unit: "tokens" | "pictures";
-  /** Batches from a step on. */
+  /** The batches, starting at step `from`. */
   batches(from: number): SampleStream<Batch>;
-  /** One step; returns its measurements, `loss` among them, and how many units it worked on. */
+  /** Runs one step. Returns its metrics, including `loss`, and the number of units in the batch. */
   step(
     batch: Batch,
     learningRate: number,
   ): Promise<{ readonly metrics: Record<string, number>; readonly units: number }>;
-  /** Measurements on held-out samples. */
+  /** Measures held-out samples. */
   evaluate(): Promise<Record<string, number>>;
-  /** A picture of what the model does now, if it can make any. */
+  /** A contact sheet of the current model's results, if it can generate pictures. */
   sheet(): Promise<Image | undefined>;
-  /** Writes the model for use, as a new folder or over an older one. */
+  /** Writes the model to a new folder, or replaces an older one. */
   release(folder: string): Promise<void>;
   close(): Promise<void>;
 }
@@ -84,39 +90,45 @@ export interface RunOptions {
   readonly out: string;
   readonly resume?: boolean;
   readonly signal?: AbortSignal;
+  /** Where checkpoints and the model are copied to. */
+  readonly mirror?: Mirror;
 }
 
 export interface RunResult {
   readonly steps: number;
-  /** Of the last batch, which is of one kind: runs are compared by `heldOut`. */
+  /** Loss of the last batch. It depends on the kind of that batch: compare runs by `heldOut`. */
   readonly loss: number;
-  /** Measurements on held-out samples: the run's first, at step 0, and its last. */
+  /** Held-out measurements at step 0 and after the last step. */
   readonly heldOut: {
     readonly before: Readonly<Record<string, number>>;
     readonly after: Readonly<Record<string, number>>;
   };
-  /** Folder to resume from. */
+  /** Folder of the last checkpoint. */
   readonly checkpoint: string;
-  /** Folder to use with `--model`. */
+  /** Folder for `--model`. */
   readonly model: string;
   /** SHA-256 of the weights. */
   readonly digest: string;
-  /** Broken records of data sets that this part of the run came upon and left out. */
+  /** Number of broken records that this run skipped since it was started or resumed. */
   readonly skipped: number;
   readonly seconds: number;
 }
 
 /**
- * Whether a run may start in a folder, or go on there: known before anything is made ready.
- * @throws UsageError when it is a file, or holds a run and is not to be resumed
- * @throws XPromptError when it holds none and is, or there is a file on the way to it
+ * Checks that a run can start or resume in a folder, before the task is prepared.
+ * @throws UsageError when `out` is a file, or holds a run and `resume` is false
+ * @throws XPromptError when `resume` is true and there is no checkpoint, or when a parent of `out` is a file
  */
 export async function checkRunFolder(out: string, resume: boolean): Promise<void> {
+  if (isS3(out))
+    throw new UsageError(
+      `training into ${out}: expected a folder, got object storage (choose a folder for --out, and add --mirror ${out})`,
+    );
   await checkNoFile(out);
   const found = await hasCheckpoint(out);
   if (found && !resume)
     throw new UsageError(
-      `training into ${out}: it holds a run already (add --resume to go on with it, or choose another --out)`,
+      `training into ${out}: expected a new folder, got one that holds a run (add --resume to continue it, or choose another --out)`,
     );
   if (resume && !found)
     throw new XPromptError(
@@ -136,13 +148,13 @@ async function checkNoFile(out: string): Promise<void> {
 }
 
 /**
- * Trains until the recipe's last step, from the start or from the run folder's checkpoint. An aborted run
- * writes a checkpoint first.
- * @throws XPromptError when the folder holds a run already and `resume` is not set, or holds none and it is.
+ * Trains until the recipe's last step, from the start or from the run folder's checkpoint. An aborted run saves a
+ * checkpoint first.
+ * @throws UsageError, XPromptError as `checkRunFolder` and `loadCheckpoint` do, and when the loss is not finite
  */
 export async function runTraining<Batch>(
   task: TrainingTask<Batch>,
-  { out, resume = false, signal }: RunOptions,
+  { out, resume = false, signal, mirror }: RunOptions,
 ): Promise<RunResult> {
   const { recipe, state, extras, sets, skipped = new Map<string, string>() } = task;
   const started = performance.now();
@@ -151,6 +163,7 @@ export async function runTraining<Batch>(
   await attempt(`making ${out}`, out, () => mkdir(join(out, "sheets"), { recursive: true }));
   await writeFileAtomic(join(out, "recipe.json"), `${JSON.stringify(recipe, null, 2)}\n`);
 
+  await mirror?.begin(out);
   const log = join(out, "metrics.jsonl");
   let loss = resume ? await lastLoss(log, state.step) : Number.NaN;
   return workWith(async (resources) => {
@@ -179,7 +192,12 @@ export async function runTraining<Batch>(
     const save = async () => {
       await metrics.flush();
       saved = state.step;
-      return saveCheckpoint(out, state, extras, recipe, sets);
+      const checkpoint = await saveCheckpoint(out, state, extras, recipe, sets);
+      // The run need not end when storage cannot be reached for a while.
+      await mirror?.save(out).catch((error: unknown) => {
+        progress.note(`could not copy the checkpoint, the next one will be: ${firstLineOf(error)}`);
+      });
+      return checkpoint;
     };
     const evaluate = async (): Promise<Record<string, number>> => {
       const measured = await task.evaluate();
@@ -230,6 +248,7 @@ export async function runTraining<Batch>(
     const checkpoint = saved === state.step ? join(out, "checkpoint") : await save();
     const model = join(out, "model");
     await task.release(model);
+    await mirror?.finish(out, model);
     const seconds = (performance.now() - started) / 1000;
     const digest = state.digest();
     const heldOut = await heldOutFigures(log);
@@ -239,7 +258,7 @@ export async function runTraining<Batch>(
 
 const firstOf = (skipped: ReadonlyMap<string, string>): string => [...skipped.values()][0]!;
 
-/** The first and the last held-out measurements of a run. */
+/** The first and the last held-out measurements in a metrics file. */
 async function heldOutFigures(log: string): Promise<RunResult["heldOut"]> {
   const measured = (await readMetrics(log))
     .map((line) => Object.entries(line).filter(([name]) => name.startsWith(HELD_OUT)))
@@ -250,7 +269,7 @@ async function heldOutFigures(log: string): Promise<RunResult["heldOut"]> {
   return { before: measured[0] ?? {}, after: measured.at(-1) ?? {} };
 }
 
-/** The last loss that was logged up to a step: all that a run which is resumed at its end has to say. */
+/** The last logged loss up to a step: the result of a finished run that is resumed. */
 async function lastLoss(log: string, step: number): Promise<number> {
   const lines = await readMetrics(log);
   return lines.findLast((line) => line.step <= step && line.loss !== undefined)?.loss ?? Number.NaN;

@@ -1,4 +1,4 @@
-/** @file One training step as one onnxruntime run: forward, backward, clipping and the optimizer. */
+/** @file One training step as one onnxruntime run: forward, backward, clipping and optimizer. */
 import { Graph, gradients, parametersBehind, type Tensor } from "../../graph/index.ts";
 import { type Feeds, float32, type Session, type Value } from "../../runtime/session.ts";
 import {
@@ -12,11 +12,11 @@ import {
 import { Plan } from "./plan.ts";
 import type { TrainingState } from "./state.ts";
 
-/** What a model's training graph gives besides its new weights. */
+/** The outputs of a training graph besides the new weights. */
 export interface Objective {
-  /** float32 scalar, made smaller by training */
+  /** float32 scalar to minimize. */
   readonly loss: Tensor;
-  /** Anything else worth looking at after a step, by name. */
+  /** Further outputs, by name. */
   readonly report?: Readonly<Record<string, Tensor>>;
 }
 
@@ -27,16 +27,16 @@ export interface StepResult {
   readonly report: Readonly<Record<string, Value>>;
 }
 
-/** A compiled training step. Several (of other batch shapes) can share one state. */
+/** A compiled training step. Steps of several batch shapes can share one state. */
 export class TrainingStep {
   private constructor(
     private readonly session: Session,
-    /** Buffers that a run writes anew. */
+    /** Names of the buffers that a run updates. */
     private readonly written: readonly string[],
     private readonly settings: OptimizerSettings,
   ) {}
 
-  /** @param trainable says which parameters change; all by default */
+  /** @param trainable whether to train a parameter; all by default */
   static plan(
     build: (graph: Graph) => Objective,
     settings: OptimizerSettings,
@@ -53,7 +53,7 @@ export class TrainingStep {
     return new Plan(outputs, (session) => new TrainingStep(session, written, settings));
   }
 
-  /** Runs one step on a batch and moves the state forward by it. */
+  /** Runs one step on a batch and updates the state. */
   async run(state: TrainingState, batch: Feeds, learningRate: number): Promise<StepResult> {
     const time = state.step + 1;
     const feeds: Record<string, Value> = {

@@ -1,7 +1,8 @@
 /**
- * @file Batches of pictures for the image tokenizer: both sides of pairs of every family, gathered pictures as they are, and collages of them. Where
- * two pictures of a batch are the same in and around a cell of the grid, the batch says so: their codes should be, too,
- * for a transformer can only learn to keep what looks the same if it reads the same.
+ * @file Batches of pictures for the image tokenizer: both sides of pairs of every family, unchanged gathered pictures,
+ * and collages of these. A batch lists the matching cells: cells of the code grid that look the same, with their
+ * surroundings, in two of its pictures. Matching cells should get equal codes: a transformer can only learn to copy an
+ * unchanged region if its codes are unchanged, too.
  */
 import { toPlanes } from "../../chameleon/tokenizers/image-tokenizer.ts";
 import { gridSide, type VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
@@ -11,7 +12,7 @@ import { familiesOf, openWorlds, type WorldSettings } from "../../tasks/index.ts
 
 export interface PictureOptions extends WorldSettings {
   readonly seed: number;
-  /** Keeps training and held-out pictures apart: it names the random stream. */
+  /** Name of the random stream, which separates training and held-out pictures. */
   readonly part: "train" | "held out" | "codebook";
   readonly batch: number;
   readonly size: number;
@@ -39,14 +40,14 @@ export const pictureOptions = (
 export interface PictureBatch {
   /** float32 `[batch, 3, size, size]` in [−1, 1]. */
   readonly pictures: Float32Array;
-  /** int64 `[batch · grid²]`: for each cell, one that looks the same, or itself. */
-  readonly twins: BigInt64Array;
+  /** int64 `[batch · grid²]`: for each cell, the index of a cell that looks the same, or its own index. */
+  readonly matches: BigInt64Array;
 }
 
-/** Difference of two values in [0, 1] that no eye sees. */
+/** Invisible difference of two values in [0, 1]. */
 const INVISIBLE = 0.01;
 
-/** Share of gathered pictures that are shown as they are, rather than as both sides of a change. */
+/** Share of gathered pictures that stay unchanged. The others become both sides of a change. */
 const PLAIN = 0.5;
 
 /** Batch `step`: a pure function of the options and the step. */
@@ -68,10 +69,10 @@ export function createSource(options: PictureOptions): (step: number) => Picture
       return [input, output];
     });
     const images = pairs.flat().slice(0, drawnCount);
-    const twins = BigInt64Array.from({ length: batch * grid * grid }, (_, i) => BigInt(i));
+    const matches = BigInt64Array.from({ length: batch * grid * grid }, (_, i) => BigInt(i));
     const link = (picture: number, other: number) => {
       const same = sameCells(images[picture]!, images[other]!, grid);
-      for (const cell of same) twins[picture * grid ** 2 + cell] = BigInt(other * grid ** 2 + cell);
+      for (const cell of same) matches[picture * grid ** 2 + cell] = BigInt(other * grid ** 2 + cell);
     };
     for (let i = 1; i < drawnCount; i += 2) link(i, i - 1);
     for (let i = drawnCount; i < batch; i++) {
@@ -81,11 +82,11 @@ export function createSource(options: PictureOptions): (step: number) => Picture
       link(i, first);
       link(i, second);
     }
-    return { pictures: toPlanes(images), twins };
+    return { pictures: toPlanes(images), matches };
   };
 }
 
-/** One picture with a rectangle of another. */
+/** Pastes a random rectangle of `laid` into `ground`. */
 function collage(random: Random, ground: Image, laid: Image): Image {
   const { width, height } = ground;
   const span = (length: number) => {
@@ -102,7 +103,7 @@ function collage(random: Random, ground: Image, laid: Image): Image {
   return { width, height, data };
 }
 
-/** Cells of the grid that look the same in both pictures, half a cell around them included. */
+/** Cells of the grid that look the same in both pictures, including half a cell around them. */
 function sameCells(a: Image, b: Image, grid: number): number[] {
   const cell = a.width / grid;
   const margin = Math.floor(cell / 2);

@@ -1,30 +1,30 @@
-/** @file A training step of the transformer for every shape that its batches have; all work on one state. */
+/** @file The training steps of the transformer, one per batch shape. All share one state. */
 import type { DecoderConfig } from "../../chameleon/checkpoint/config.ts";
 import { Random } from "../../random.ts";
-import type { SessionOptions } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import type { Plan } from "../run/plan.ts";
 import type { TrainingState } from "../run/state.ts";
 import { type StepResult, TrainingStep } from "../run/step.ts";
 import type { BatchShape, PackedBatch } from "./data.ts";
 import { feedsOf, objective, predictions } from "./objective.ts";
-import { OwnCodes } from "./own-codes.ts";
 import type { TransformerRecipe } from "./recipe.ts";
+import { ScheduledSampling } from "./scheduled-sampling.ts";
 
 interface Options {
-  /** Of all batches that may come. */
+  /** Shapes of all possible batches. */
   readonly shapes: readonly BatchShape[];
   readonly config: DecoderConfig;
   readonly recipe: TransformerRecipe;
   readonly isTrained: (name: string) => boolean;
-  /** Ids that a picture's codes have. */
+  /** Token id of every image code. */
   readonly imageTokens: Int32Array;
 }
 
-/** What a batch of one shape runs. */
+/** The graphs of one batch shape. */
 interface Plans {
   readonly step: Plan<TrainingStep>;
-  /** Of changes, where the recipe has targets read as the model draws them. */
-  readonly ownCodes?: Plan<OwnCodes>;
+  /** For batches of changes, if the recipe uses scheduled sampling. */
+  readonly ownCodes?: Plan<ScheduledSampling>;
 }
 
 export class TransformerSteps {
@@ -43,18 +43,18 @@ export class TransformerSteps {
           isTrained,
         );
         if (mix.ownCodes === 0 || kind !== "changes") return [keyOf(shape), { step }];
-        const ownCodes = OwnCodes.plan((graph) => predictions(graph, packing, config), imageTokens);
+        const ownCodes = ScheduledSampling.plan((graph) => predictions(graph, packing, config), imageTokens);
         return [keyOf(shape), { step, ownCodes }];
       }),
     );
   }
 
-  /** Bytes that each of the runs holds at once. */
+  /** Peak bytes of each graph. */
   get bytes(): number[] {
     return this.all.map((plan) => plan.bytes);
   }
 
-  /** One step on a batch. */
+  /** Runs one step on a batch. */
   async run(
     batch: PackedBatch,
     state: TrainingState,
@@ -62,14 +62,14 @@ export class TransformerSteps {
     session: SessionOptions,
   ): Promise<StepResult> {
     const { step, ownCodes } = this.plans.get(keyOf(batch))!;
-    const read = ownCodes ? await this.asRead(batch, ownCodes, state, session) : batch;
+    const read = ownCodes ? await this.withOwnCodes(batch, ownCodes, state, session) : batch;
     return (await step.compile(session)).run(state, feedsOf(read), learningRate);
   }
 
-  /** The batch as the state's next step reads it. */
-  private async asRead(
+  /** Applies scheduled sampling to the batch if this step uses it. */
+  private async withOwnCodes(
     batch: PackedBatch,
-    ownCodes: Plan<OwnCodes>,
+    ownCodes: Plan<ScheduledSampling>,
     state: TrainingState,
     session: SessionOptions,
   ): Promise<PackedBatch> {
@@ -87,7 +87,7 @@ export class TransformerSteps {
     return this.release();
   }
 
-  private get all(): readonly (Plan<TrainingStep> | Plan<OwnCodes>)[] {
+  private get all(): readonly (Plan<TrainingStep> | Plan<ScheduledSampling>)[] {
     return [...this.plans.values()].flatMap(({ step, ownCodes }) => (ownCodes ? [step, ownCodes] : [step]));
   }
 }

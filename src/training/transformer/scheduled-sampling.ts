@@ -1,7 +1,7 @@
 /**
- * @file Targets read as the model itself draws them: parallel scheduled sampling (https://arxiv.org/abs/1906.04331). One
- * run without gradients predicts every code from the true ones before it; then the step predicts them again, from a
- * share of those draws. So training meets the mistakes that drawing makes, and learns to find back from them.
+ * @file Parallel scheduled sampling (https://arxiv.org/abs/1906.04331). One forward pass without gradients predicts
+ * every code from the true codes before it, and samples from these predictions. The training step then uses a share of
+ * the samples as inputs. Training thus meets the mistakes of generation, and learns to recover from them.
  */
 import { type Sampling, sample } from "../../chameleon/model/sampling.ts";
 import { Graph, type Tensor } from "../../graph/index.ts";
@@ -12,11 +12,11 @@ import type { TrainingState } from "../run/state.ts";
 import type { PackedBatch } from "./data.ts";
 import { feedsOf, rowsWithLoss } from "./objective.ts";
 
-/** Near to what pictures are drawn with. */
+/** Close to the settings of generation. */
 const SAMPLING: Sampling = { temperature: 0.8, topK: 0, topP: 0.9 };
 
-/** A compiled run that predicts the TODO rows of one packing. */
-export class OwnCodes {
+/** A compiled forward pass over one packing. */
+export class ScheduledSampling {
   private constructor(
     private readonly session: Session,
     private readonly imageTokens: Int32Array,
@@ -24,13 +24,16 @@ export class OwnCodes {
 
   /**
    * @param predict logits of the TODO rows, `[rows, vocabulary]`
-   * @param imageTokens ids that a picture's codes have
+   * @param imageTokens token id of every image code
    */
-  static plan(predict: (graph: Graph) => Tensor, imageTokens: Int32Array): Plan<OwnCodes> {
-    return new Plan({ logits: predict(new Graph()) }, (session) => new OwnCodes(session, imageTokens));
+  static plan(predict: (graph: Graph) => Tensor, imageTokens: Int32Array): Plan<ScheduledSampling> {
+    return new Plan(
+      { logits: predict(new Graph()) },
+      (session) => new ScheduledSampling(session, imageTokens),
+    );
   }
 
-  /** The batch with a random share of each target's codes, none to all, read as the model draws them. */
+  /** Replaces a random share of each target's input codes by samples of the model. The share is uniform in [0, 1]. */
   async read(batch: PackedBatch, state: TrainingState, random: Random): Promise<PackedBatch> {
     const { logits } = await this.session.runOn({ ...feedsOf(batch), ...state.feeds() });
     const values = floats(logits!);
@@ -39,7 +42,7 @@ export class OwnCodes {
     const todoTokens = batch.todoTokens.slice();
     const shares = Array.from({ length: todoTokens.length / todoLength }, () => random.uniform());
     for (const [i, row] of rowsWithLoss(batch).entries()) {
-      // A code that is hidden, or read as another already, stays so.
+      // Masked or replaced codes stay as they are.
       const isTrue = batch.targetWeights[row] === 1 && todoTokens[row + 1] === batch.targets[row];
       const isLast = (row + 1) % todoLength === 0;
       if (!isTrue || isLast || !random.chance(shares[Math.floor(row / todoLength)]!)) continue;
