@@ -106,9 +106,10 @@ async function killing(options: WorkersOptions, resources: Resources): Promise<R
     const { images } = await model.generate(requests[index]!);
     if (!Buffer.from(toBytes(images[0])).equals(toBytes(results[index]!))) different++;
   }
-  const { completed, doubled, unfinished, failed } = await ended();
+  const { completed, doubled, unfinished, failed, takenOver } = await ended();
   const result = {
     ...{ benchmark: "workers", jobs: options.jobs, workers: options.workers, kills: fleet.kills },
+    takenOver,
     ...{ results: results.length, lost: options.jobs - completed, doubled, failed, unfinished },
     ...{ compared: COMPARED, different, seconds: round(seconds, 1) },
     ...setting(options),
@@ -116,9 +117,19 @@ async function killing(options: WorkersOptions, resources: Resources): Promise<R
   return {
     result,
     rows: [
-      ["jobs", "workers", "kill -9", "results", "lost", "doubled", "pictures that differ", "seconds"],
       [
-        ...[options.jobs, options.workers, fleet.kills, results.length, result.lost, doubled],
+        "jobs",
+        "workers",
+        "kill -9",
+        "taken over",
+        "results",
+        "lost",
+        "doubled",
+        "pictures that differ",
+        "seconds",
+      ],
+      [
+        ...[options.jobs, options.workers, fleet.kills, takenOver, results.length, result.lost, doubled],
         ...[`${different} of ${COMPARED}`, result.seconds],
       ].map(String),
     ],
@@ -179,6 +190,8 @@ async function countEnds(name: string, url: string, resources: Resources) {
   resources.defer(() => queue.close());
   resources.defer(() => events.close());
   const ends = new Map<string, number>();
+  let taken = 0;
+  events.on("stalled", () => taken++);
   events.on("completed", ({ jobId }) => ends.set(jobId, (ends.get(jobId) ?? 0) + 1));
   await events.waitUntilReady();
   return async () => {
@@ -188,7 +201,7 @@ async function countEnds(name: string, url: string, resources: Resources) {
       ...others
     } = await queue.getJobCounts(...(["completed", "failed", "active", "waiting", "prioritized"] as const));
     return {
-      ...{ completed, failed },
+      ...{ completed, failed, takenOver: taken },
       unfinished: Object.values(others).reduce((sum, each) => sum + each, 0),
       doubled: [...ends.values()].filter((count) => count > 1).length,
     };

@@ -5,6 +5,7 @@
 import type { Queue, QueueEvents } from "bullmq";
 import type { Redis } from "ioredis";
 import { loadOptional } from "../optional.ts";
+import { PACKAGES } from "./redis.ts";
 import { cancelChannel, cancelMessage, isCancelled, KEPT_FOR, PREFIX } from "./wire.ts";
 
 /** Milliseconds between two looks at the jobs that are waited for. */
@@ -48,11 +49,7 @@ export class OpenQueue {
 
   /** @param onNoWorker called now and then while jobs wait and no worker takes them */
   static async open(name: string, redis: Redis, onNoWorker: () => void): Promise<OpenQueue> {
-    const { Queue, QueueEvents } = await loadOptional(
-      "submitting jobs",
-      "bullmq@6.7.0",
-      () => import("bullmq"),
-    );
+    const { Queue, QueueEvents } = await loadOptional("submitting jobs", PACKAGES, () => import("bullmq"));
     const options = { connection: redis, prefix: PREFIX };
     const queue = new Queue(name, { ...options, streams: { events: { maxLen: MOST_EVENTS } } });
     const events = new QueueEvents(name, options);

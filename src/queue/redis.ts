@@ -8,6 +8,9 @@ const PATIENCE = 5000;
 /** Most milliseconds between two attempts to make a broken connection again. */
 const LONGEST_PAUSE = 2000;
 
+/** The optional packages, as `npm install` takes them. */
+export const PACKAGES = "bullmq@6.7.0 ioredis@6.0.0";
+
 const doing = "connecting to Redis";
 
 export interface OpenOptions {
@@ -32,7 +35,7 @@ export function shownUrl(url: string): string {
  */
 export async function openRedis({ url, password, log = () => {} }: OpenOptions): Promise<Redis> {
   const shown = shownUrl(url);
-  const { Redis } = await loadOptional(doing, "ioredis@6.0.0", () => import("ioredis"));
+  const { Redis } = await loadOptional(doing, PACKAGES, () => import("ioredis"));
   const redis = new Redis({
     ...settingsOf(url, password),
     lazyConnect: true,

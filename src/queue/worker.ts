@@ -9,7 +9,7 @@ import { loadOptional } from "../optional.ts";
 import { buildWith, type Resources } from "../runtime/resources.ts";
 import { checkedData } from "./data.ts";
 import type { JobKind, WorkerParts } from "./kind.ts";
-import { type OpenOptions, openRedis } from "./redis.ts";
+import { type OpenOptions, openRedis, PACKAGES } from "./redis.ts";
 import { cancelChannel, cancelMessage, failureText, KEPT_FOR, PREFIX, queueName, resultKey } from "./wire.ts";
 
 /** Workers that may end while they run a job, one after another, before the job is given up. */
@@ -62,7 +62,7 @@ async function takeJobs(
   cancellations: Cancellations,
   { parts, concurrency = 4, lockSeconds = 30, log = () => {} }: WorkerOptions,
 ): Promise<QueueWorker> {
-  const { Worker } = await loadOptional("taking jobs", "bullmq@6.7.0", () => import("bullmq"));
+  const { Worker } = await loadOptional("taking jobs", PACKAGES, () => import("bullmq"));
   const run = async (job: Job): Promise<null> => {
     const cancellation = cancellations.begin(job);
     const { signal } = cancellation;
