@@ -10,7 +10,7 @@ import { XPromptError } from "../errors.ts";
 import { Once } from "../runtime/once.ts";
 import { checkedResult } from "./data.ts";
 import type { JobKind } from "./kind.ts";
-import { OpenQueue } from "./open-queue.ts";
+import { abortOf, OpenQueue } from "./open-queue.ts";
 import { type OpenOptions, openRedis, shownUrl } from "./redis.ts";
 import { failureIn, isCancelled, jobIdOf, MAX_DATA, queueName, resultKey } from "./wire.ts";
 
@@ -74,6 +74,22 @@ export class JobQueue {
     data: z.input<D> & object,
     options: RunOptions = {},
   ): Promise<z.output<R>> {
+    const { signal } = options;
+    // While Redis is away nothing can be cancelled, and commands wait.
+    const aborted = abortOf(signal, () => this.redis.status !== "ready");
+    try {
+      return await Promise.race([this.runNow(kind, fingerprint, data, options), aborted.promise]);
+    } finally {
+      aborted.release();
+    }
+  }
+
+  private async runNow<D extends z.ZodType, R extends z.ZodType>(
+    kind: JobKind<D, R>,
+    fingerprint: string,
+    data: z.input<D> & object,
+    options: RunOptions,
+  ): Promise<z.output<R>> {
     const text = JSON.stringify(data);
     if (text.length > MAX_DATA)
       throw new XPromptError(
@@ -98,7 +114,9 @@ export class JobQueue {
   }
 
   async close(): Promise<void> {
-    for (const queue of this.queues.values()) await (await queue.ifMade())?.close();
+    const isAway = this.redis.status !== "ready";
+    if (isAway) this.redis.disconnect();
+    await Promise.allSettled([...this.queues.values()].map(async (made) => (await made.ifMade())?.close()));
     this.redis.disconnect();
   }
 

@@ -88,7 +88,7 @@ export class OpenQueue {
       const others = this.waiters.get(id);
       others?.delete(waiter!);
       if (others?.size === 0) this.waiters.delete(id);
-      if (signal?.aborted && !others?.size) await this.cancel(id);
+      if (signal?.aborted && !others?.size && this.redis.status === "ready") await this.cancel(id);
     }
   }
 
@@ -99,7 +99,9 @@ export class OpenQueue {
 
   async close(): Promise<void> {
     clearInterval(this.timer);
-    await Promise.allSettled([this.events.close(), this.queue.close()]);
+    // The listener of a Redis that is away never says that it has ended.
+    const listener = this.events.close();
+    await Promise.allSettled([this.redis.status === "ready" && listener, this.queue.close()]);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -154,12 +156,15 @@ export class OpenQueue {
   }
 }
 
-/** Rejects with the reason of a signal. */
-function abortOf(signal: AbortSignal | undefined): { readonly promise: Promise<never>; release(): void } {
+/** Rejects with the reason of a signal that is aborted, where the condition holds then. */
+export function abortOf(
+  signal: AbortSignal | undefined,
+  holds = () => true,
+): { readonly promise: Promise<never>; release(): void } {
   let release = () => {};
   const promise = new Promise<never>((_, reject) => {
     if (!signal) return;
-    const onAbort = () => reject(signal.reason);
+    const onAbort = () => holds() && reject(signal.reason);
     if (signal.aborted) onAbort();
     signal.addEventListener("abort", onAbort, { once: true });
     release = () => signal.removeEventListener("abort", onAbort);

@@ -1,4 +1,5 @@
 /** @file The questions of an evaluation, handed to workers in shards of several, each a job. */
+import { setMaxListeners } from "node:events";
 import { Interrupted } from "../errors.ts";
 import type { Spread } from "../evaluation/rehearsal.ts";
 import { sha256 } from "../hash.ts";
@@ -15,6 +16,8 @@ import { type Ask, remoteModel } from "./remote-model.ts";
 
 /** Questions of a shard: what a worker that dies has to do again. */
 const SHARD = 8;
+/** Shards that are asked for ahead of their use. */
+const AHEAD = 128;
 
 interface Question {
   readonly kind: JobKind;
@@ -65,6 +68,8 @@ class Shards {
   ) {
     const own = this.controller.signal;
     this.signal = signal ? AbortSignal.any([signal, own]) : own;
+    // Each job listens to it.
+    setMaxListeners(0, this.signal);
   }
 
   /** Notes a question, and gives a blank answer. */
@@ -76,6 +81,7 @@ class Shards {
       question.isAsked = true;
       this.waiting.push(question);
       if (this.waiting.length >= SHARD) this.flush();
+      while (this.running.size >= AHEAD) await Promise.race(this.running);
     }
     return (await blankAnswer(kind, data, this.model)) as never;
   };

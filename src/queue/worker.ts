@@ -47,7 +47,8 @@ export function startWorker(options: WorkerOptions): Promise<RunningWorker> {
       const queue = queueName(kind.name, fingerprint);
       await cancellations.follow(queue);
       const worker = await takeJobs(queue, kind, redis, cancellations, options);
-      resources.defer(() => worker.close());
+      // Without Redis the results of running jobs have nowhere to go.
+      resources.defer(() => worker.close(redis.status !== "ready"));
       queues.push(queue);
     }
     const close = () => resources.release();
@@ -95,8 +96,8 @@ async function takeJobs(
     lockDuration: lockSeconds * 1000,
     stalledInterval: lockSeconds * 1000,
     maxStalledCount: MOST_DEATHS,
-    // Seconds that a wait for the next job takes: after that it is asked for again.
-    drainDelay: 5,
+    // Milliseconds between attempts to take a job while Redis is away.
+    runRetryDelay: 1000,
   });
   let last = "";
   worker.on("error", (error) => {
