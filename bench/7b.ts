@@ -9,7 +9,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
 import { cacheBytes } from "../src/chameleon/model/cache.ts";
-import { formatBytes } from "../src/progress.ts";
+import { formatBytes } from "../src/format.ts";
 import { openWeights } from "../src/runtime/weights.ts";
 import { chameleon7b, writeCheckpoint } from "./7b-checkpoint.ts";
 import { copyBandwidth } from "./bandwidth.ts";

@@ -5,7 +5,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { z } from "zod";
 import { XPromptError } from "../src/errors.ts";
-import { formatBytes } from "../src/progress.ts";
+import { formatBytes } from "../src/format.ts";
 import { packingOf } from "../src/training/transformer/data.ts";
 import { exampleRows, type Packing, todoRows } from "../src/xprompt/packing.ts";
 import { contextRows } from "./attends.ts";

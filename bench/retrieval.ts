@@ -9,9 +9,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { z } from "zod";
+import { formatBytes, formatNumber } from "../src/format.ts";
+import { encodePng } from "../src/image/encode-png.ts";
 import { createImage } from "../src/image/index.ts";
-import { encodePng } from "../src/image/save.ts";
-import { formatBytes, formatNumber } from "../src/progress.ts";
 import {
   type Embedder,
   ExampleLibrary,

@@ -1,24 +1,12 @@
 /** @file A Chameleon-family model as published: text and pictures in, text and pictures out. */
-import { createHash } from "node:crypto";
-import { join } from "node:path";
 import { UsageError, XPromptError } from "../errors.ts";
-import type { Initializer } from "../graph/index.ts";
-import { type Image, type Preprocessing, preprocess } from "../image/index.ts";
+import type { Image } from "../image/image.ts";
 import { loadPicture, type Picture } from "../image/picture.ts";
-import { readJson } from "../runtime/files.ts";
-import type { SessionOptions } from "../runtime/session.ts";
-import { openWeights } from "../runtime/weights.ts";
+import { type Preprocessing, preprocess } from "../image/preprocess.ts";
+import type { SessionOptions } from "../runtime/session-options.ts";
 import { checkSettings } from "../settings.ts";
-import { checkCheckpoint, checkSize } from "./checkpoint/check-parts.ts";
-import {
-  type ChameleonConfig,
-  chameleonConfigFromJson,
-  chameleonConfigSchema,
-  decoderFromJson,
-} from "./checkpoint/config.ts";
-import { loadTextTokenizer, readInitializers } from "./checkpoint/folder.ts";
-import { preprocessingOf } from "./checkpoint/preprocessing.ts";
-import { type OpenImageTokenizerOptions, openImageTokenizer } from "./checkpoint/vqgan-checkpoint.ts";
+import type { ChameleonConfig } from "./checkpoint/config.ts";
+import { type ChameleonOptions, type ChameleonParts, readCheckpoint } from "./checkpoint/read.ts";
 import {
   type CompleteSettings,
   type CompletionGuidance,
@@ -27,16 +15,8 @@ import {
   promptTokens,
 } from "./model/complete.ts";
 import { Decoder } from "./model/decoder.ts";
-import {
-  Grammar,
-  type Mode,
-  type PictureLayout,
-  type PictureLayoutName,
-  pictureLayout,
-} from "./model/grammar.ts";
-import { requireMemoryFor } from "./model/memory.ts";
+import { Grammar, type Mode, type PictureLayout, pictureLayout } from "./model/grammar.ts";
 import { ImageTokenizer, isOfImages, type Pixels } from "./tokenizers/image-tokenizer.ts";
-import type { TextTokenizer } from "./tokenizers/text-tokenizer.ts";
 import { Tokenizer } from "./tokenizers/tokenizer.ts";
 import { gridSide } from "./tokenizers/vqgan.ts";
 
@@ -111,23 +91,6 @@ export interface Completed extends Completion {
   };
 }
 
-export interface ChameleonOptions extends SessionOptions, OpenImageTokenizerOptions {
-  /** Token layout of pictures. Defaults to the layout of the model in config.json: Lumina-mGPT's or Chameleon's. */
-  readonly pictures?: PictureLayoutName;
-}
-
-/** The parts of a model in memory. */
-export interface ChameleonParts {
-  readonly config: ChameleonConfig;
-  readonly text: TextTokenizer;
-  /** Weights of the language model and of the image tokenizer, with or without its decoder. */
-  readonly weights: ReadonlyMap<string, Initializer>;
-  /** Identifies the weights and sizes. */
-  readonly fingerprint: string;
-  /** Preprocessing of pictures, if the checkpoint has a processor. */
-  readonly preprocessing?: Preprocessing;
-}
-
 /** Default limit of text tokens. */
 const TEXT_TOKENS = 256;
 
@@ -156,24 +119,7 @@ export class Chameleon {
    * @example const model = await Chameleon.load("models/anole-7b");
    */
   static async load(folder: string, options: ChameleonOptions = {}): Promise<Chameleon> {
-    const json = await readJson(join(folder, "config.json"), chameleonConfigSchema, "model config");
-    const text = await loadTextTokenizer(folder, json);
-    checkSize(folder, decoderFromJson(json));
-    const image = await openImageTokenizer(folder, options);
-    const stored = { ...chameleonConfigFromJson(json), image: image.config };
-    const config = { ...stored, pictures: options.pictures ?? stored.pictures };
-    await requireMemoryFor(folder, config);
-    const ofDecoder = await readInitializers(
-      folder,
-      config.checksum,
-      config.decoder.quantization !== undefined,
-      (name) => !isOfImages(name),
-    );
-    checkCheckpoint(config, text.vocabulary, ofDecoder);
-    const fingerprint = await fingerprintOf(config, text, folder);
-    const preprocessing = await preprocessingOf(folder, config.image);
-    const weights = new Map<string, Initializer>([...ofDecoder, ...image.weights]);
-    return Chameleon.assemble({ config, text, weights, fingerprint, preprocessing }, options);
+    return Chameleon.assemble(await readCheckpoint(folder, options), options);
   }
 
   /** @internal Builds a model from parts that were checked. */
@@ -368,30 +314,5 @@ function checkPrompt(prompt: unknown): void {
       "completing: prompt: expected an array of texts and pictures, got something else (wrap the path of a picture: { picture: path })",
     );
 }
-
-/**
- * Identifies weights, sizes and tokens by a sample of every weight, because reading all weights of a 7B model again
- * would take half a minute. The result does not depend on how the weights are split into files.
- */
-async function fingerprintOf(
-  { decoder, image }: ChameleonConfig,
-  text: TextTokenizer,
-  folder: string,
-): Promise<string> {
-  const hash = createHash("sha256").update(JSON.stringify([decoder, image, text.checksum]));
-  const stored = await openWeights(folder);
-  try {
-    for (const name of [...stored.tensors.keys()].sort()) {
-      const { dtype, byteLength } = stored.tensors.get(name)!;
-      hash.update(`${name} ${dtype}`).update(await stored.readPart(name, 0, Math.min(byteLength, SAMPLE)));
-    }
-  } finally {
-    await stored.close();
-  }
-  return hash.digest("hex").slice(0, 16);
-}
-
-/** Bytes of each weight in the fingerprint. */
-const SAMPLE = 4096;
 
 const randomSeed = (): number => Math.floor(Math.random() * 2 ** 31);

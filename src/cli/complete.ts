@@ -2,13 +2,8 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
-import {
-  Chameleon,
-  type ChameleonOptions,
-  type Completed,
-  type CompletedPart,
-  type PromptPart,
-} from "../chameleon/chameleon.ts";
+import { Chameleon, type Completed, type CompletedPart, type PromptPart } from "../chameleon/chameleon.ts";
+import type { ChameleonOptions } from "../chameleon/checkpoint/read.ts";
 import { type CompleteSettings, completeSchema } from "../chameleon/model/complete.ts";
 import { pictureLayouts } from "../chameleon/model/grammar.ts";
 import { UsageError } from "../errors.ts";

@@ -22,9 +22,11 @@ const commands: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   complete: async () => (await import("./complete.ts")).completeCommand,
   init: async () => (await import("./init.ts")).initCommand,
   train: async () => (await import("./train.ts")).trainCommand,
+  data: async () => (await import("./data.ts")).dataCommand,
   eval: async () => (await import("./eval.ts")).evalCommand,
   examples: async () => (await import("./examples.ts")).examplesCommand,
   caption: async () => (await import("./caption.ts")).captionCommand,
+  worker: async () => (await import("./worker.ts")).workerCommand,
   serve: async () => (await import("./serve.ts")).serveCommand,
   mcp: async () => (await import("./mcp.ts")).mcpCommand,
   convert: async () => (await import("./convert.ts")).convertCommand,
@@ -60,7 +62,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   try {
     checkLength(argv);
     for (const command of await commandsFor(argv[0]))
-      program.addCommand(command(interrupt.signal).exitOverride().copyInheritedSettings(program));
+      program.addCommand(inherit(command(interrupt.signal), program));
     if (argv.length === 0) {
       process.stderr.write(program.helpInformation());
       return 2;
@@ -72,6 +74,12 @@ export async function main(argv: readonly string[]): Promise<number> {
   } finally {
     process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
   }
+}
+
+/** Gives a command and its subcommands the settings of the program: their errors are thrown, too. */
+function inherit(command: Command, program: Command): Command {
+  for (const child of command.commands) inherit(child, program);
+  return command.exitOverride().copyInheritedSettings(program);
 }
 
 function checkLength(argv: readonly string[]): void {

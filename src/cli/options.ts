@@ -5,7 +5,7 @@ import { type Command, Option } from "commander";
 import type { z } from "zod";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { resolveTarget } from "../runtime/files.ts";
-import { type Device, devices } from "../runtime/session.ts";
+import { type Device, devices } from "../runtime/session-options.ts";
 import { threadCount } from "../runtime/threads.ts";
 import { complaint } from "../schema-words.ts";
 import { readText } from "../settings.ts";

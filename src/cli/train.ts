@@ -1,4 +1,4 @@
-/** @file `xprompt train RECIPE [--key=value …] [--resume] [--out DIR] [--json]` */
+/** @file `xprompt train RECIPE [--key=value …] [--resume] [--out DIR] [--mirror PLACE] [--json]` */
 import { basename, join } from "node:path";
 import { Command } from "commander";
 import { Interrupted, UsageError } from "../errors.ts";
@@ -7,6 +7,7 @@ import {
   checkRunFolder,
   hasCheckpoint,
   loadRecipe,
+  Mirror,
   prepareTask,
   type RunResult,
   recipeKinds,
@@ -16,6 +17,7 @@ import { printJson, say } from "./output.ts";
 
 interface TrainOptions {
   readonly out?: string;
+  readonly mirror?: string;
   readonly resume: boolean;
   readonly json: boolean;
 }
@@ -28,6 +30,10 @@ export function trainCommand(signal: AbortSignal): Command {
     .argument("<recipe>", "a recipe file (.ts or .js), or the name of a shipped recipe: own-pairs")
     .argument("[overrides...]", "settings of the recipe to change, as --key=value")
     .option("--out <dir>", "run folder. Defaults to runs/<recipe>")
+    .option(
+      "--mirror <place>",
+      "copy each checkpoint to a folder or s3://bucket/prefix; --resume fetches it from there",
+    )
     .option("--resume", "resume the run in the folder", false)
     .option("--json", "print one JSON object on standard output", false)
     .allowUnknownOption()
@@ -36,11 +42,13 @@ export function trainCommand(signal: AbortSignal): Command {
         throw new UsageError(`train: expected the recipe first and then its settings, got ${path} first`);
       const recipe = applyOverrides(await loadRecipe(path, recipeKinds), overrides, recipeKinds);
       const out = options.out ?? join("runs", basename(path).replace(/\.[cm]?[jt]s$/, ""));
+      await using mirror = options.mirror === undefined ? undefined : await Mirror.open(options.mirror);
+      await (options.resume ? mirror?.restore(out) : mirror?.checkEmpty());
       await checkRunFolder(out, options.resume);
       const task = await prepareTask(recipe);
       try {
         signal.throwIfAborted();
-        const result = await runTraining(task, { out, resume: options.resume, signal });
+        const result = await runTraining(task, { out, resume: options.resume, signal, mirror });
         if (options.json) await printJson({ ...result, seed: recipe.seed });
         else say(`trained ${result.steps} steps: ${figuresOf(result)}; model in ${result.model}`);
       } catch (error) {

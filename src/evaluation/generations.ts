@@ -8,6 +8,7 @@ import { mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
+import { sha256 } from "../hash.ts";
 import {
   encodePng,
   fromBytes,
@@ -18,7 +19,6 @@ import {
   toBytes,
 } from "../image/index.ts";
 import { Progress } from "../progress.ts";
-import { sha256 } from "../runtime/files.ts";
 import type { GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import type { VisualPrompt } from "../xprompt/prompt.ts";
 import { checkRequest, type RecommendedSampling } from "../xprompt/request.ts";
@@ -89,6 +89,8 @@ export class Generations {
       readonly seed: number;
       /** Folder of the results, which contains the cached pictures. Defaults to none: nothing is cached. */
       readonly out?: string;
+      /** The pictures are blank: nothing is written, and no progress is shown. */
+      readonly isRehearsal?: boolean;
       readonly signal?: AbortSignal;
     },
   ) {
@@ -100,6 +102,7 @@ export class Generations {
 
   /** Sets the total number of pictures and starts to show progress. */
   expect(total: number): void {
+    if (this.options.isRehearsal) return;
     this.progress = new Progress({ label: this.options.suite, total, unit: "pictures" });
   }
 
@@ -132,7 +135,7 @@ export class Generations {
     });
     const { width, height } = images[0];
     const generation = { image: fromBytes(width, height, toBytes(images[0])), milliseconds: timings.total };
-    if (path) {
+    if (path && !this.options.isRehearsal) {
       await mkdir(dirname(path), { recursive: true });
       const text = { request: digest, milliseconds: timings.total, seed, settings: this.settings };
       await savePng(path, generation.image, { text: { Software: "xprompt", xprompt: JSON.stringify(text) } });

@@ -1,5 +1,4 @@
 /** @file Exports a graph as an ONNX model. */
-import { dirname } from "node:path";
 import type { Application, Graph, Tensor } from "./graph.ts";
 import { type Initializer, OnnxWriter } from "./onnx-writer.ts";
 import { formatShape, ShapeError, sameShape } from "./shape.ts";
@@ -92,7 +91,7 @@ export function parameterShapes(graph: Graph): Map<string, readonly number[]> {
  */
 export function dataFolder(weights: Iterable<Initializer>): string | undefined {
   const folders = new Set<string>();
-  for (const { data } of weights) if ("file" in data) folders.add(dirname(data.file));
+  for (const { data } of weights) if ("file" in data) folders.add(data.folder);
   if (folders.size > 1)
     throw new ShapeError(`export: expected weight files in one folder, got ${[...folders].join(", ")}`);
   return [...folders][0];

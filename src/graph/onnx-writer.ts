@@ -4,7 +4,6 @@
  * Field numbers are those of onnx.proto3 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3); only the
  * messages used here are written, with the wire encoder of @bufbuild/protobuf.
  */
-import { basename } from "node:path";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { ShapeError } from "./shape.ts";
 import type { ConstantData, DType, TensorType } from "./types.ts";
@@ -36,7 +35,13 @@ interface OnnxNode {
 export interface Initializer extends TensorType {
   readonly data:
     | ArrayBufferView
-    | { readonly file: string; readonly offset: number; readonly length: number };
+    | {
+        readonly folder: string;
+        /** Its name in the folder. */
+        readonly file: string;
+        readonly offset: number;
+        readonly length: number;
+      };
 }
 
 export class OnnxWriter {
@@ -214,7 +219,7 @@ function writeLocation(
   out: BinaryWriter,
   { file, offset, length }: { readonly file: string; readonly offset: number; readonly length: number },
 ): void {
-  const entries = { location: basename(file), offset: String(offset), length: String(length) };
+  const entries = { location: file, offset: String(offset), length: String(length) };
   for (const [key, value] of Object.entries(entries))
     message(out, 13, () => {
       string(out, 1, key);

@@ -1,7 +1,8 @@
 /** @file Pictures in the forms that users pass. */
-import { fileURLToPath } from "node:url";
 import { UsageError, XPromptError } from "../errors.ts";
-import { type Image, type LoadOptions, loadImage } from "./index.ts";
+import { pathOfUrl } from "../runtime/files.ts";
+import type { Image } from "./image.ts";
+import { type LoadOptions, loadImage } from "./load.ts";
 
 /**
  * A picture: decoded; the bytes of a PNG, JPEG or WebP file, also as a Blob or File; or the location of a file, as a
@@ -36,12 +37,7 @@ export async function sourceOf(picture: Picture, name?: string): Promise<string 
   if (typeof picture === "string" || picture instanceof Uint8Array) return picture;
   if (picture instanceof ArrayBuffer) return new Uint8Array(picture);
   if (picture instanceof Blob) return new Uint8Array(await picture.arrayBuffer());
-  if (picture instanceof URL) {
-    if (picture.protocol === "file:") return fileURLToPath(picture);
-    throw new UsageError(
-      `${doingOf(name)}: expected a file: URL, got ${picture.protocol} (fetch it, and pass the bytes)`,
-    );
-  }
+  if (picture instanceof URL) return pathOfUrl(picture, doingOf(name));
   if (picture?.data instanceof Float32Array) return picture;
   throw new UsageError(
     `${doingOf(name)}: expected a path, a file: URL, the bytes of a file, a Blob, or an Image, got something else`,

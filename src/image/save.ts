@@ -1,15 +1,10 @@
 /** @file Saves pictures to files, with texts that say how they were made. */
 import { extname } from "node:path";
-import sharp from "sharp";
 import { messageOf, XPromptError } from "../errors.ts";
 import { readFileChecked, type WriteOptions, writeFileAtomic } from "../runtime/files.ts";
-import { type ByteImage, type Image, toBytes } from "./image.ts";
-import { addPngText, parsePngText } from "./png.ts";
-
-export interface PngOptions {
-  /** Texts to store in the file, by keyword (1 to 79 Latin-1 characters). */
-  text?: Readonly<Record<string, string>>;
-}
+import { encodePng, type PngOptions, sharpOf } from "./encode-png.ts";
+import type { ByteImage, Image } from "./image.ts";
+import { parsePngText } from "./png.ts";
 
 interface EncodeOptions extends PngOptions {
   /** Quality of a JPEG or WebP, 1 to 100. Defaults to 92. */
@@ -17,24 +12,6 @@ interface EncodeOptions extends PngOptions {
 }
 
 const QUALITY = 92;
-
-/** From this number of pixels on, the strongest PNG compression takes too long. */
-const LARGE = 2e6;
-
-const sharpOf = (image: Image | ByteImage) =>
-  sharp(toBytes(image), {
-    raw: { width: image.width, height: image.height, channels: 3 },
-    limitInputPixels: false,
-  });
-
-/** The picture as an 8-bit RGB PNG. The same picture and texts give the same bytes (with the same libvips). */
-export async function encodePng(image: Image | ByteImage, { text = {} }: PngOptions = {}): Promise<Buffer> {
-  const compressionLevel = image.width * image.height < LARGE ? 9 : 5;
-  const png = await sharpOf(image)
-    .png({ compressionLevel, adaptiveFiltering: true, palette: false })
-    .toBuffer();
-  return addPngText(png, text);
-}
 
 /**
  * Writes the picture to a PNG file atomically.

@@ -1,10 +1,12 @@
 /** @file Examples of a library: validated, with pictures as PNG or JPEG, and an id derived from the content. */
 import sharp from "sharp";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
-import { checkedSize, maxPixels } from "../image/load.ts";
+import { sha256 } from "../hash.ts";
+import { encodePng } from "../image/encode-png.ts";
+import { maxPixels } from "../image/limits.ts";
+import { checkedSize } from "../image/load.ts";
 import { type Picture, sourceOf } from "../image/picture.ts";
-import { encodePng } from "../image/save.ts";
-import { readFileChecked, sha256 } from "../runtime/files.ts";
+import { readFileChecked } from "../runtime/files.ts";
 
 /** The longest text of an example, in characters. */
 const MAX_TEXT = 4000;

@@ -6,6 +6,8 @@ import { mkdir, readdir } from "node:fs/promises";
 import { UsageError, XPromptError } from "../errors.ts";
 import { attempt } from "../runtime/files.ts";
 import { buildWith } from "../runtime/resources.ts";
+import { lanceStorageOptions } from "../runtime/storage/environment.ts";
+import { isS3 } from "../runtime/storage/s3.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import { PromptCache } from "../xprompt/prompt-cache.ts";
 import { type Added, Adding, type AddOptions } from "./adding.ts";
@@ -21,7 +23,7 @@ import { lockWriter } from "./writer-lock.ts";
 export interface OpenOptions {
   /** Create the library if it is missing. Defaults to false. */
   readonly create?: boolean;
-  /** LanceDB's options of object storage: `endpoint`, `region`, `aws_access_key_id`, … Defaults to the environment. */
+  /** LanceDB's options of object storage: `endpoint`, `region`, `aws_access_key_id`, … Others are of the environment. */
   readonly storageOptions?: Readonly<Record<string, string>>;
 }
 
@@ -70,7 +72,9 @@ export class ExampleLibrary {
     const connection = await attemptLance(doing, () =>
       databases().lance.connect(place, {
         readConsistencyInterval: FRESHNESS,
-        ...(storageOptions && { storageOptions: { ...storageOptions } }),
+        ...(!isFolder && {
+          storageOptions: { ...(isS3(place) && lanceStorageOptions()), ...storageOptions },
+        }),
       }),
     );
     return buildWith(async (resources) => {

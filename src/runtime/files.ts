@@ -20,9 +20,10 @@ import {
   stat,
 } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { z } from "zod";
-import { messageOf, XPromptError } from "../errors.ts";
-import { plainError } from "../schema-words.ts";
+import { messageOf, UsageError, XPromptError } from "../errors.ts";
+import { checkJson, parseJson } from "./json.ts";
 import { asideOf, recoverOnce, temporaryFor } from "./temporary.ts";
 
 /** The content of a file: all of it, or chunk by chunk so that it need not fit in memory. */
@@ -214,30 +215,9 @@ export async function readJson<S extends z.ZodType>(
   schema: S,
   what: string,
 ): Promise<z.infer<S>> {
-  const text = (await readFileChecked(path, what)).toString("utf8");
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new XPromptError(
-      `reading ${what} ${path}: expected JSON, got: ${messageOf(error).replace(/\s+/g, " ")} (is the file cut off, or the wrong file?)`,
-    );
-  }
-  return checkJson(value, schema, `reading ${what} ${path}`);
-}
-
-/** Parses a value from outside with `schema`. @throws XPromptError with the first mismatch */
-export function checkJson<S extends z.ZodType>(value: unknown, schema: S, doing: string): z.infer<S> {
-  const parsed = schema.safeParse(value, { error: plainError });
-  if (parsed.success) return parsed.data;
-  const { path: place, message } = parsed.error.issues[0]!;
-  const at = place.length > 0 ? `${place.join(".")}: ` : "";
-  throw new XPromptError(`${doing}: ${at}${message} (correct the file, or use another)`);
-}
-
-/** SHA-256 in lower-case hexadecimal digits. */
-export function sha256(data: string | Uint8Array): string {
-  return createHash("sha256").update(data).digest("hex");
+  const doing = `reading ${what} ${path}`;
+  const value = parseJson((await readFileChecked(path, what)).toString("utf8"), doing);
+  return checkJson(value, schema, doing);
 }
 
 /** SHA-256 of a file of any size. `what` names its role in errors. */
@@ -249,6 +229,12 @@ export async function sha256File(path: string, what: string): Promise<string> {
     for await (const chunk of createReadStream(path)) hash.update(chunk);
   });
   return hash.digest("hex");
+}
+
+/** The path of a `file:` URL. @throws UsageError for another */
+export function pathOfUrl(url: URL, doing: string): string {
+  if (url.protocol === "file:") return fileURLToPath(url);
+  throw new UsageError(`${doing}: expected a file: URL, got ${url.protocol} (fetch it, and pass the bytes)`);
 }
 
 /** Runs file operations; errors of the system become XPromptErrors, others pass unchanged. */
@@ -268,6 +254,7 @@ function explain(code: string, path: string): string | undefined {
   const known: Record<string, string> = {
     ENOENT: `expected it to exist, got no such file, or no folder ${dirname(path)} (check the path)`,
     ENOTDIR: `expected a folder at ${dirname(path)}, got a file (check the path)`,
+    EEXIST: "expected no file in the way, got one (move it, or choose another path)",
     EISDIR: "expected a file, got a folder (use the path of a file)",
     EACCES: "expected access, got: permission denied (change the permissions, or choose another path)",
     EPERM: "expected access, got: not permitted (change the permissions, or choose another path)",

@@ -48,7 +48,11 @@ export interface Header {
 export const prefixLength = 8;
 /** The reference library's limit, so that a damaged length cannot allocate all memory. */
 const maxHeaderLength = 100_000_000;
+/** More than any model has; checking more would take seconds. */
+const maxTensors = 100_000;
 const metadataKey = "__metadata__";
+const utf8 = new TextEncoder();
+const SPACE = 0x20;
 
 /**
  * The length of the JSON, from the first 8 bytes of a file of `fileLength` bytes.
@@ -125,11 +129,11 @@ export function buildHeader(
   }
   // Joined manually, because an object would put numeric names first.
   const json = `{${entries.map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`).join(",")}}`;
-  const text = Buffer.from(json);
+  const text = utf8.encode(json);
   const length = Math.ceil((prefixLength + text.length) / alignment) * alignment - prefixLength;
-  const bytes = Buffer.alloc(prefixLength + length, " ");
-  bytes.writeBigUInt64LE(BigInt(length));
-  text.copy(bytes, prefixLength);
+  const bytes = new Uint8Array(prefixLength + length).fill(SPACE);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
+  bytes.set(text, prefixLength);
   return bytes;
 }
 
@@ -169,7 +173,10 @@ export function compareForMapping(
 
 /** By UTF-8 bytes, as the reference library compares; JavaScript's own order differs beyond U+FFFF. */
 function compareText(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  const [left, right] = [utf8.encode(a), utf8.encode(b)];
+  const differing = left.findIndex((byte, i) => byte !== right[i]);
+  if (differing < 0) return left.length - right.length;
+  return left[differing]! - (right[differing] ?? -1);
 }
 
 function parseObject(json: Uint8Array, doing: string): Record<string, unknown> {
@@ -190,15 +197,20 @@ function parseObject(json: Uint8Array, doing: string): Record<string, unknown> {
 }
 
 /**
- * Refuses two things that `JSON.parse` accepts: a duplicate key in an object (it keeps the last), and deeper nesting
- * than any header has (it would fill the memory). Looks at strings and brackets only; `JSON.parse` checks the rest.
+ * Refuses three things that `JSON.parse` accepts: a duplicate key in an object (it keeps the last), and deeper nesting or
+ * more tensors than any header has (they would fill the memory). Looks at strings and brackets only; `JSON.parse` checks
+ * the rest.
  */
 function scanObjects(text: string): void {
-  const open: Set<string>[] = [];
+  /** The keys of each open object; none for a list. */
+  const open: (Set<string> | undefined)[] = [];
+  let tensors = 0;
   for (let i = 0; i < text.length; i++) {
     const char = text[i];
     if (char === "{" || char === "[") {
-      if (open.push(new Set()) > 3) throw new SyntaxError("brackets nested more than 3 deep");
+      const depth = open.push(char === "{" ? new Set() : undefined);
+      if (depth > 3) throw new SyntaxError("brackets nested more than 3 deep");
+      if (depth === 2 && ++tensors > maxTensors) throw new SyntaxError(`more than ${maxTensors} tensors`);
     } else if (char === "}" || char === "]") {
       open.pop();
     } else if (char === '"') {

@@ -1,4 +1,7 @@
-/** @file A time limit for synchronous work, such as a regular expression that backtracks for hours. */
+/**
+ * @file A time limit for synchronous work, such as a regular expression that backtracks for hours.
+ * `time-limit.browser.ts` stands in for this module in browsers.
+ */
 import { createContext, Script } from "node:vm";
 
 const context = createContext({});

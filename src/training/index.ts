@@ -13,6 +13,7 @@ export { applyOverrides } from "./overrides.ts";
 export { loadRecipe } from "./recipe.ts";
 export { hasCheckpoint } from "./run/checkpoint.ts";
 export { describeRun, isRun, type RunDescription } from "./run/describe-run.ts";
+export { Mirror } from "./run/mirror.ts";
 export {
   checkRunFolder,
   type RunOptions,
@@ -20,6 +21,13 @@ export {
   runTraining,
   type TrainingTask,
 } from "./run/run.ts";
+export type { Manifest } from "./tokenized/manifest.ts";
+export {
+  type ShardOptions,
+  Tokenization,
+  type TokenizeOptions,
+  tokenizeShard,
+} from "./tokenized/tokenize.ts";
 export { type TokenizerRecipe, type TransformerRecipe, tokenizerRecipe, transformerRecipe };
 
 export const recipeKinds = [tokenizerRecipe, transformerRecipe] as const;

@@ -16,7 +16,7 @@ import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { z } from "zod";
 import { firstLineOf, messageOf, XPromptError } from "../errors.ts";
-import { sha256 } from "../runtime/files.ts";
+import { sha256 } from "../hash.ts";
 import { explainIssues, settingKeys } from "../settings.ts";
 
 /** The settings of one training run, complete and checked. */

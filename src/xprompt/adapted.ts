@@ -2,7 +2,7 @@
 import { mergeAdapter, readAdapterFolder } from "../chameleon/checkpoint/adapter-folder.ts";
 import { XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
-import { sha256 } from "../runtime/files.ts";
+import { sha256 } from "../hash.ts";
 
 interface Weights {
   readonly weights: ReadonlyMap<string, Initializer>;

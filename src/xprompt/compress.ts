@@ -1,12 +1,12 @@
 /**
  * @file Compressing examples: each example is a forward pass of its own; the keys and values of its XP block are kept.
  */
-import { createHash } from "node:crypto";
 import type { Chameleon } from "../chameleon/chameleon.ts";
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { headWidth } from "../chameleon/model/transformer.ts";
 import type { Pixels } from "../chameleon/tokenizers/image-tokenizer.ts";
 import { UsageError, XPromptError } from "../errors.ts";
+import { sha256 } from "../hash.ts";
 import { Once } from "../runtime/once.ts";
 import type { ModelConfig } from "./config.ts";
 import type { CompressOptions, Example } from "./options.ts";
@@ -181,10 +181,6 @@ export class Compressor {
 
 /** Cache key: a hash of the pixels and the instruction. */
 function contentOf({ input, output, instruction }: PreparedExample): string {
-  const hash = createHash("sha256").update(JSON.stringify(instruction));
-  for (const pixels of [input, output]) {
-    const { buffer, byteOffset, byteLength } = "data" in pixels ? pixels.data : pixels;
-    hash.update(new Uint8Array(buffer, byteOffset, byteLength));
-  }
-  return hash.digest("hex");
+  const dataOf = (pixels: Pixels) => ("data" in pixels ? pixels.data : pixels);
+  return sha256(JSON.stringify(instruction), dataOf(input), dataOf(output));
 }

@@ -10,8 +10,8 @@ import {
   vqganToJson,
 } from "../chameleon/checkpoint/config.ts";
 import type { VqganConfig } from "../chameleon/tokenizers/vqgan.ts";
+import { sha256 } from "../hash.ts";
 import type { Preprocessing } from "../image/index.ts";
-import { sha256 } from "../runtime/files.ts";
 import { type RecommendedSampling, recommendedSampling } from "./request.ts";
 import { exampleMasks, type XPromptConfig } from "./sequence.ts";
 

@@ -1,18 +1,12 @@
 /** @file Results at the size and shape of the input picture. */
-import { setImmediate } from "node:timers/promises";
 import { XPromptError } from "../errors.ts";
-import {
-  type ByteImage,
-  changedStrips,
-  fitChange,
-  type Image,
-  loadBytes,
-  maxPixels,
-  minEdge,
-  squeeze,
-  toBytes,
-} from "../image/index.ts";
+import { changedStrips } from "../image/apply-change.ts";
+import { fitChange } from "../image/full-size.ts";
+import { type ByteImage, type Image, toBytes } from "../image/image.ts";
+import { maxPixels } from "../image/limits.ts";
+import { loadBytes, minEdge, squeeze } from "../image/load.ts";
 import { loadPicture, type Picture, sourceOf } from "../image/picture.ts";
+import { soon } from "../runtime/soon.ts";
 
 /** The most pixels of all results of one request together (768 MB). */
 export const MAX_TOTAL = 4 * maxPixels;
@@ -68,7 +62,7 @@ export async function atFullSize(
   for (const strip of changedStrips(fitChange({ query, seen, drawn }, original), original)) {
     data.set(strip, at);
     at += strip.length;
-    await setImmediate();
+    await new Promise<void>(soon);
     signal?.throwIfAborted();
   }
   return { width, height, data };

@@ -5,15 +5,14 @@ import type { Tokenizer } from "../chameleon/tokenizers/tokenizer.ts";
 import { UsageError } from "../errors.ts";
 import type { ByteImage, Image } from "../image/index.ts";
 import type { Picture } from "../image/picture.ts";
-import type { SessionOptions } from "../runtime/session.ts";
+import type { SessionOptions } from "../runtime/session-options.ts";
 import { checkSettings } from "../settings.ts";
 import { checkParts } from "./check-parts.ts";
 import { Compressor } from "./compress.ts";
 import { fingerprintOf, type ModelConfig } from "./config.ts";
 import { describeChange } from "./describe.ts";
 import { generated, generateSteps } from "./generate.ts";
-import { type ModelParts, readModel } from "./load.ts";
-import { resolveModel } from "./models.ts";
+import { readModel } from "./load.ts";
 import {
   type CompressOptions,
   checkKeys,
@@ -27,6 +26,7 @@ import {
   type ScoreOptions,
   type StreamOptions,
 } from "./options.ts";
+import { type ModelFiles, type ModelParts, partsOf } from "./parts.ts";
 import type { VisualPrompt } from "./prompt.ts";
 import { describeSchema } from "./request.ts";
 import { codeNats } from "./score.ts";
@@ -59,8 +59,16 @@ export class XPrompt {
     if (typeof nameOrPath !== "string")
       throw new UsageError(`loading a model: expected a name or a folder, got ${typeof nameOrPath}`);
     checkKeys("loading a model", options, optionNames.load);
-    const parts = await readModel(await resolveModel(nameOrPath), options.adapter);
-    return XPrompt.assemble(parts, options);
+    return XPrompt.assemble(await readModel(nameOrPath, options.adapter), options);
+  }
+
+  /**
+   * A model from the bytes of its files.
+   * @throws XPromptError when they are damaged or do not belong together, or the device is not available
+   */
+  static async fromFiles(files: ModelFiles, options: SessionOptions = {}): Promise<XPrompt> {
+    checkKeys("loading a model", options, optionNames.session);
+    return XPrompt.assemble(await partsOf(files), options);
   }
 
   /** @internal Builds a model from its parts; used by training. */

@@ -4,7 +4,7 @@ import type { Sampling } from "../chameleon/model/sampling.ts";
 import { UsageError } from "../errors.ts";
 import type { ByteImage, Image } from "../image/index.ts";
 import type { Picture } from "../image/picture.ts";
-import type { SessionOptions } from "../runtime/session.ts";
+import type { SessionOptions } from "../runtime/session-options.ts";
 import { closest } from "../spelling.ts";
 import type { ExampleSource, RetrievedExample } from "./example-source.ts";
 import type { VisualPrompt } from "./prompt.ts";
@@ -158,9 +158,12 @@ const streamNames = {
   ...settingNames,
 } as const satisfies Names<StreamOptions>;
 
+const sessionNames = { device: true, threads: true, arena: true } as const satisfies Names<SessionOptions>;
+
 /** The option names of each method. */
 export const optionNames = {
-  load: { adapter: true, device: true, threads: true, arena: true } satisfies Names<LoadOptions>,
+  session: sessionNames,
+  load: { adapter: true, ...sessionNames } satisfies Names<LoadOptions>,
   compress: { onProgress: true, signal: true } satisfies Names<CompressOptions>,
   stream: streamNames,
   generate: { ...streamNames, onProgress: true } satisfies Names<GenerateOptions>,

@@ -3,10 +3,10 @@
  * layer, in half precision: S cache slots instead of hundreds of tokens. It can be saved, joined with others and reused
  * without processing the examples again.
  */
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { XPromptError } from "../errors.ts";
+import { sha256 as digestOf } from "../hash.ts";
 import { type WriteOptions, writeFileAtomic } from "../runtime/files.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../runtime/float16.ts";
 import { SafetensorsFile, safetensorsChunks } from "../runtime/safetensors.ts";
@@ -74,7 +74,13 @@ export class VisualPrompt {
   async toBytes(): Promise<Uint8Array<ArrayBuffer>> {
     const chunks: Uint8Array[] = [];
     for await (const chunk of this.chunks("writing a prompt")) chunks.push(chunk);
-    return new Uint8Array(Buffer.concat(chunks));
+    const bytes = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const chunk of chunks) {
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    return bytes;
   }
 
   /** Reads a `.xprompt` file. @throws XPromptError when it is damaged or another kind of file */
@@ -192,7 +198,8 @@ function metadataOf({ metadata }: SafetensorsFile, doing: string): z.output<type
 }
 
 function checksum(model: string, tensors: readonly Stored[]): string {
-  const hash = createHash("sha256").update(JSON.stringify([FORMAT, VERSION, model, tensors.length]));
-  for (const { name, shape, data } of tensors) hash.update(JSON.stringify([name, shape])).update(data);
-  return hash.digest("hex");
+  return digestOf(
+    JSON.stringify([FORMAT, VERSION, model, tensors.length]),
+    ...tensors.flatMap(({ name, shape, data }) => [JSON.stringify([name, shape]), data]),
+  );
 }

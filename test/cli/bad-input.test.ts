@@ -288,7 +288,7 @@ describe("outputs", () => {
   ])("a reader that goes away: %s", async (_name, args) => {
     const { status, stderr } = await through('set -o pipefail; "$@" | head -c 0', ...args);
     expect(status, stderr).toBe(0);
-    expect(stderr.replace(/^drawing: .*\n/gm, "")).toBe("");
+    expect(stderr.replace(/^generating: .*\n/gm, "")).toBe("");
   });
 
   test("a reader of standard error that goes away", async () => {

@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import {
   add,
@@ -222,7 +222,7 @@ describe("an exported model", () => {
 
   test("reads weights from a file beside it", () => {
     const w = new Graph().parameter("w", [2, 3]);
-    const data = { file: "model.safetensors", offset: 128, length: 24 };
+    const data = { folder: "models", file: "model.safetensors", offset: 128, length: 24 };
     const model = exportOnnx(
       { y: tanh(w) },
       { weights: new Map([["w", { dtype: "float32", shape: [2, 3], data }]]) },
@@ -262,10 +262,10 @@ test("constants of every type keep their values", async () => {
 describe("weights in files", () => {
   const folder = mkdtempSync(join(tmpdir(), "export-"));
   afterAll(() => rmSync(folder, { recursive: true }));
-  const stretch = (file: string, offset: number): Initializer => ({
+  const stretch = (path: string, offset: number): Initializer => ({
     dtype: "float32",
     shape: [2, 3],
-    data: { file, offset, length: 24 },
+    data: { folder: dirname(path), file: basename(path), offset, length: 24 },
   });
 
   test("are mapped from where they lie, at any offset", async () => {

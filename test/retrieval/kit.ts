@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
-import { encodePng } from "../../src/image/save.ts";
+import { encodePng } from "../../src/image/encode-png.ts";
 import { Random } from "../../src/random.ts";
 import type { Embedder, NewExample } from "../../src/retrieval/index.ts";
 import { somePicture } from "../fixtures/xprompt/kit.ts";

@@ -3,11 +3,11 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { expect, test, vi } from "vitest";
 import { XPromptError } from "../../src/errors.ts";
+import { sha256 } from "../../src/hash.ts";
 import { attemptLance } from "../../src/retrieval/arrow.ts";
 import { blockOf } from "../../src/retrieval/blocks.ts";
 import { ExampleLibrary, type NewExample } from "../../src/retrieval/index.ts";
 import { LibraryTable } from "../../src/retrieval/tables.ts";
-import { sha256 } from "../../src/runtime/files.ts";
 import { directions, wordEmbedder as embedder, example, picture, temporaryFolder } from "./kit.ts";
 
 const textOnly = { text: 1, image: 0, words: 0 };

@@ -17,11 +17,11 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { XPromptError } from "../../src/errors.ts";
+import { sha256 } from "../../src/hash.ts";
 import {
   attempt,
   readFileChecked,
   readJson,
-  sha256,
   sha256File,
   writeFileAtomic,
   writeFilesAtomic,

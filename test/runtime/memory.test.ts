@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { UsageError, XPromptError } from "../../src/errors.ts";
-import { availableMemory, memoryNeed, requireMemory } from "../../src/runtime/memory.ts";
+import { availableMemory } from "../../src/runtime/available-memory.ts";
+import { memoryNeed, requireMemory } from "../../src/runtime/memory.ts";
 
 let root: string;
 beforeEach(async () => {

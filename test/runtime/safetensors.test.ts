@@ -213,6 +213,11 @@ describe("broken files", () => {
     ["null", /expected a JSON object as header, got null/, () => withHeader("null")],
     ["deep nesting", /nested more than 3 deep/, () => withHeader("[".repeat(1_000_000))],
     [
+      "100,001 empty tensors",
+      /expected a JSON header, got: more than 100000 tensors/,
+      () => withHeader(Object.fromEntries(Array.from({ length: 100_001 }, (_, i) => [i, f32(0, 0, [0])]))),
+    ],
+    [
       "a name twice",
       /"a" twice/,
       () => withHeader(`{"a":${JSON.stringify(f32(0, 8))},"\\u0061" :${JSON.stringify(f32(0, 8))}}`),

@@ -23,12 +23,23 @@ export interface Studio {
   readonly folder: string;
 }
 
-/** A library of two examples, and a run folder, are on the server. */
-export async function startStudio(): Promise<Studio> {
+/** A name of this machine under which pages are not secure contexts, as localhost is. */
+export const insecureHost = "plain.test";
+
+/** Starts Chromium. */
+export async function launch(): Promise<Browser> {
   if (!browserPath)
     throw new Error(
-      "starting the studio: expected Chromium in /usr/bin (apt-get install chromium), or its path in CHROMIUM",
+      "starting the browser: expected Chromium in /usr/bin (apt-get install chromium), or its path in CHROMIUM",
     );
+  return chromium.launch({
+    executablePath: browserPath,
+    args: ["--no-sandbox", `--host-resolver-rules=MAP ${insecureHost} 127.0.0.1`],
+  });
+}
+
+/** A library of two examples, and a run folder, are on the server. */
+export async function startStudio(): Promise<Studio> {
   const folder = await mkdtemp(join(tmpdir(), "xprompt-studio-"));
   await makeLibrary(join(folder, "library"));
   await makeRun(join(folder, "runs", "pairs"));
@@ -36,7 +47,7 @@ export async function startStudio(): Promise<Studio> {
     ...["--library", `demo=${join(folder, "library")}`],
     ...["--runs", join(folder, "runs")],
   ]);
-  const browser = await chromium.launch({ executablePath: browserPath, args: ["--no-sandbox"] });
+  const browser = await launch();
   const errors: Error[] = [];
   afterEach(async () => {
     for (const context of browser.contexts()) await context.close();

@@ -8,14 +8,9 @@ import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
 import { formatShape, type Initializer } from "../../graph/index.ts";
-import {
-  checkJson,
-  readJson,
-  sha256,
-  sha256File,
-  writeFileAtomic,
-  writeFolderAtomic,
-} from "../../runtime/files.ts";
+import { sha256 } from "../../hash.ts";
+import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../../runtime/files.ts";
+import { checkJson } from "../../runtime/json.ts";
 import { SafetensorsFile, writeSafetensors } from "../../runtime/safetensors.ts";
 import { type AdapterConfig, loraTargets, OWN_ROWS, tablesWithOwnRows } from "../model/lora.ts";
 import type { Weight } from "./folder.ts";

@@ -3,14 +3,14 @@
  * tokenizer are verified against the checksums in the configuration, so that a damaged file is never used.
  */
 import { realpath } from "node:fs/promises";
-import { join } from "node:path";
+import { join, parse } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
 import type { Initializer } from "../../graph/index.ts";
 import type { Preprocessing } from "../../image/index.ts";
 import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../../runtime/files.ts";
 import { type Dtype, type TensorInfo, writeSafetensors } from "../../runtime/safetensors.ts";
-import type { SessionOptions } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import { openWeights, type WeightFolder } from "../../runtime/weights.ts";
 import { ImageTokenizer, isOfImages } from "../tokenizers/image-tokenizer.ts";
 import { TextTokenizer } from "../tokenizers/text-tokenizer.ts";
@@ -125,19 +125,19 @@ const MAPPED: Partial<Record<Dtype, Initializer["dtype"]>> = { U8: "uint8", F32:
  * half-precision embedding table need not pass through the memory of this process.
  */
 export async function readInitializers(
-  folder: string,
+  path: string,
   checksum: string | undefined,
   isQuantized: boolean,
   wanted: (name: string) => boolean = () => true,
 ): Promise<Map<string, Initializer>> {
-  return read<Initializer>(folder, checksum, wanted, async (stored, name, info) => {
+  return read<Initializer>(path, checksum, wanted, async (stored, name, info) => {
     const { shape, byteOffset, byteLength } = info;
     const dtype = MAPPED[info.dtype];
     if (!dtype || !isQuantized || isOfImages(name))
       return { dtype: "float32", shape, data: await stored.readFloat32(name) };
     // onnxruntime refuses links that leave the folder, as in Hugging Face's cache.
-    const file = await realpath(stored.pathOf(name));
-    return { dtype, shape, data: { file, offset: byteOffset, length: byteLength } };
+    const { dir: folder, base: file } = parse(await realpath(stored.pathOf(name)));
+    return { dtype, shape, data: { folder, file, offset: byteOffset, length: byteLength } };
   });
 }
 

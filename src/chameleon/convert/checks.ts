@@ -4,7 +4,7 @@ import { createReadStream } from "node:fs";
 import { readdir, realpath, stat, statfs } from "node:fs/promises";
 import { dirname, extname, resolve, sep } from "node:path";
 import { UsageError, XPromptError } from "../../errors.ts";
-import { formatBytes } from "../../progress.ts";
+import { formatBytes } from "../../format.ts";
 import { attempt } from "../../runtime/files.ts";
 
 /**

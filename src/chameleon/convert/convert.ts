@@ -8,7 +8,8 @@ import { copyFile, type FileHandle, open, realpath, rm, stat } from "node:fs/pro
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
-import { attempt, placeFolder, readJson, sha256, writeFileAtomic } from "../../runtime/files.ts";
+import { sha256 } from "../../hash.ts";
+import { attempt, placeFolder, readJson, writeFileAtomic } from "../../runtime/files.ts";
 import { defaultThreads, moduleBeside, ThreadPool } from "../../runtime/threads.ts";
 import { openWeights } from "../../runtime/weights.ts";
 import { chameleonConfigSchema, decoderFromJson, vqganFromJson, vqganToJson } from "../checkpoint/config.ts";

@@ -1,7 +1,8 @@
 /** @file Admission to a batch: requests join in order of arrival as long as they fit the limits. */
 import { XPromptError } from "../../errors.ts";
-import { formatBytes } from "../../progress.ts";
-import { availableMemory, requireRoom } from "../../runtime/memory.ts";
+import { formatBytes } from "../../format.ts";
+import { availableMemory } from "../../runtime/available-memory.ts";
+import { requireRoom } from "../../runtime/memory.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
 import { sequencesMemory } from "./memory.ts";
 

@@ -2,6 +2,7 @@
  * @file Batched decoding: the sequences of one or several requests share every forward pass. Requests join and leave
  * between passes. The logits of a row do not depend on the other rows.
  */
+import { soon } from "../../runtime/soon.ts";
 import { Admission, type BatchLimits, type BatchNeed } from "./admission.ts";
 import type { CacheBlock, KeyValueCache } from "./cache.ts";
 import { type Decoder, PREFILL_CHUNK, type TokenSpan } from "./decoder.ts";
@@ -100,7 +101,7 @@ export class Batch {
     if ([...this.members].every((member) => member.isEmpty || this.work.has(member))) this.start();
     else if (!this.isDue) {
       this.isDue = true;
-      setImmediate(() => {
+      soon(() => {
         this.isDue = false;
         if (!this.isRunning) this.start();
       });

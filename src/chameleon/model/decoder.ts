@@ -16,7 +16,8 @@ import {
   take,
   transpose,
 } from "../../graph/index.ts";
-import { floats, int64, Session, type SessionOptions } from "../../runtime/session.ts";
+import { floats, int64, Session } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
 import { type CacheBlock, cacheInput, cacheOutput, KeyValueCache } from "./cache.ts";
 import { type Attend, embed, head, headWidth, transformer } from "./transformer.ts";

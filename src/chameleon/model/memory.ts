@@ -1,7 +1,6 @@
 /** @file Estimates the memory that a Chameleon-family model needs, from its configuration and weight headers. */
-import { type MemoryNeed, memoryNeed, requireMemory } from "../../runtime/memory.ts";
+import { type MemoryNeed, memoryNeed } from "../../runtime/memory.ts";
 import type { TensorInfo } from "../../runtime/safetensors.ts";
-import { openWeights } from "../../runtime/weights.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
 import { isOfImages, pictureBytes } from "../tokenizers/image-tokenizer.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";
@@ -9,7 +8,7 @@ import { cacheBytes, roomFor } from "./cache.ts";
 import { PREFILL_CHUNK } from "./decoder.ts";
 
 /** Sizes of both parts of a model. */
-interface Sizes {
+export interface Sizes {
   readonly decoder: DecoderConfig;
   readonly image: VqganConfig;
 }
@@ -37,18 +36,6 @@ export function chameleonMemory(
     cache: cacheBytes(decoder, maxPositions),
     activations: Math.max(2 * FLOAT * Math.min(maxPositions, PREFILL_CHUNK) * widest, pictureBytes(image)),
   });
-}
-
-/**
- * Checks that the weights of a folder and the memory to run them fit in memory. Reads headers only. Weights that cannot
- * be opened pass this check: loading them reports the problem.
- * @throws XPromptError with the needed and the free memory, and what to do
- */
-export async function requireMemoryFor(folder: string, sizes: Sizes): Promise<void> {
-  const weights = await openWeights(folder).catch(() => undefined);
-  if (!weights) return;
-  await weights.close();
-  await requireMemory(`loading model ${folder}`, chameleonMemory(sizes, weights.tensors));
 }
 
 /**

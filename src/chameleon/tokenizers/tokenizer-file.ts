@@ -4,7 +4,7 @@
  * refused here by name.
  */
 import { z } from "zod";
-import { sha256 } from "../../runtime/files.ts";
+import { sha256 } from "../../hash.ts";
 import { quote } from "../../runtime/safetensors-header.ts";
 
 /** Chameleon's ids end at 65535; the bound stops a damaged file from allocating gigabytes. */

@@ -31,7 +31,7 @@ export async function metadataBlocks(
   const path = join(root, name);
   const doing = `reading data set list ${path}`;
   const csv = name.endsWith(".csv");
-  const [head, ...rest] = await stretches(path, csv, doing);
+  const [head, ...rest] = await rowRanges(path, csv, doing);
   const header = csv && head ? readHeader(await readRange(path, head), doing) : undefined;
   const ranges = header ? rest : [...(head ? [head] : []), ...rest];
   if (ranges.length === 0)
@@ -71,7 +71,7 @@ interface Range {
  * Splits a list into ranges of whole rows, without blank lines. The header of a CSV list is a range of its own. A line
  * break ends a row unless it is inside quotes, that is, after an odd number of quotes (RFC 4180 doubles quotes inside).
  */
-async function stretches(path: string, csv: boolean, doing: string): Promise<Range[]> {
+async function rowRanges(path: string, csv: boolean, doing: string): Promise<Range[]> {
   const ranges: Range[] = [];
   let [quoted, blank] = [false, true];
   let [position, rowStart, start, count, first] = [0, 0, 0, 0, 0];
@@ -174,7 +174,7 @@ function readCsvRow(row: string, header: readonly string[]): Cells | string {
   }
 }
 
-/** The rows of CSV text, by the same rule as `stretches`. */
+/** The rows of CSV text, by the same rule as `rowRanges`. */
 function rowsOfCsv(text: string): string[] {
   const rows: string[] = [];
   let [start, quoted] = [0, false];

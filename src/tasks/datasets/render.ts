@@ -5,7 +5,7 @@
 import sharp from "sharp";
 import { firstLineOf } from "../../errors.ts";
 import { createImage, type Image } from "../../image/image.ts";
-import { maxPixels } from "../../image/load.ts";
+import { maxPixels } from "../../image/limits.ts";
 import type { Random } from "../../random.ts";
 import { type DepthPalette, drawDepthPalette, hsv, paletteColor } from "../palette.ts";
 import type { Rgb } from "../world/scene.ts";

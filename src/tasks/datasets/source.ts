@@ -3,8 +3,8 @@
  * the same record in every worker, whatever the number of workers.
  */
 import { XPromptError } from "../../errors.ts";
+import { sha256 } from "../../hash.ts";
 import { Random } from "../../random.ts";
-import { sha256 } from "../../runtime/files.ts";
 import { type Answer, captionsById } from "../captioner/answers.ts";
 import { type ColumnNames, orDefect, recordOf, type SetWords, textToImage } from "./columns.ts";
 import { decodePair } from "./decode.ts";

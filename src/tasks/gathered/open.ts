@@ -2,7 +2,7 @@
 import { readdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { messageOf, XPromptError } from "../../errors.ts";
-import { sha256 } from "../../runtime/files.ts";
+import { sha256 } from "../../hash.ts";
 import { type CutoutsIndex, type IconsIndex, type PhotosIndex, type Split, sourcesFile } from "./format.ts";
 import { inflate, type Pack, readPack } from "./pack.ts";
 import type { Bytes, Cutout, Gathered, Icon, IconSet, Photo } from "./pictures.ts";

@@ -13,9 +13,10 @@ import { ratesAgree, scheduleSchema } from "../optimizer/schedule.ts";
 import { describeDifference, recipeDigest } from "../recipe.ts";
 import type { TrainingState } from "./state.ts";
 
-const FOLDER = "checkpoint";
-const TENSORS = "state.safetensors";
-const RECORD = "training.json";
+/** The folder of a checkpoint in that of its run, and its files. */
+export const CHECKPOINT = "checkpoint";
+export const TENSORS = "state.safetensors";
+export const RECORD = "training.json";
 
 const recordSchema = z.object({
   step: z.int().min(0),
@@ -30,8 +31,11 @@ const recordSchema = z.object({
 /** Further arrays that a task stores in checkpoints, by name. Loading restores them in place. */
 export type Extras = Readonly<Record<string, Float32Array>>;
 
-/** Settings that may change on resuming, because they do not change the result. */
-const FREE_SETTINGS = ["checkpointEvery", "logEvery", "evaluateEvery", "sheetEvery", "workers"];
+/**
+ * Settings that may change on resuming, because they do not change the result. The digests in `sets` cover the contents of
+ * `data`.
+ */
+const FREE_SETTINGS = ["checkpointEvery", "logEvery", "evaluateEvery", "sheetEvery", "workers", "data"];
 
 /** Writes the checkpoint of a run folder; returns its path. */
 export async function saveCheckpoint(
@@ -41,7 +45,7 @@ export async function saveCheckpoint(
   recipe: object,
   sets: readonly string[] = [],
 ): Promise<string> {
-  const folder = join(run, FOLDER);
+  const folder = join(run, CHECKPOINT);
   const write = async (temporary: string) => {
     const path = join(temporary, TENSORS);
     await writeSafetensors(path, tensorsOf(state, extras), { step: String(state.step) });
@@ -66,7 +70,7 @@ export async function loadCheckpoint(
   sets: readonly string[] = [],
   phases: readonly number[] = [],
 ): Promise<void> {
-  const folder = join(run, FOLDER);
+  const folder = join(run, CHECKPOINT);
   const record = await readJson(join(folder, RECORD), recordSchema, "checkpoint");
   const path = join(folder, TENSORS);
   const isSameSoFar = endMayMove(record, recipe.steps, phases);
@@ -126,14 +130,14 @@ function endMayMove(
 
 /** The number of steps in a run's checkpoint. @throws XPromptError when the checkpoint is missing or damaged */
 export async function stepsDone(run: string): Promise<number> {
-  const record = await readJson(join(run, FOLDER, RECORD), recordSchema, "checkpoint");
+  const record = await readJson(join(run, CHECKPOINT, RECORD), recordSchema, "checkpoint");
   return record.step;
 }
 
 /** Whether a run folder holds a checkpoint. First restores a checkpoint that a killed writer had moved aside. */
 export async function hasCheckpoint(run: string): Promise<boolean> {
   await recoverDirectory(run);
-  return existsSync(join(run, FOLDER, RECORD));
+  return existsSync(join(run, CHECKPOINT, RECORD));
 }
 
 function tensorsOf(

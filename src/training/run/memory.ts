@@ -1,8 +1,8 @@
 /** @file Estimates the memory of a training run before it starts. */
 import { XPromptError } from "../../errors.ts";
-import { formatBytes } from "../../progress.ts";
-import { availableMemory } from "../../runtime/memory.ts";
-import type { Device } from "../../runtime/session.ts";
+import { formatBytes } from "../../format.ts";
+import { availableMemory } from "../../runtime/available-memory.ts";
+import type { Device } from "../../runtime/session-options.ts";
 
 /** Allocated bytes per byte in use: the allocator reserves blocks that are never quite full. */
 const SLACK = 1.4;

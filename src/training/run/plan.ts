@@ -1,6 +1,7 @@
 /** @file Graphs that are compiled lazily, so that their peak memory is known before any session exists. */
 import { exportOnnx, peakBytes, type Tensor } from "../../graph/index.ts";
-import { Session, type SessionOptions } from "../../runtime/session.ts";
+import { Session } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 
 /** A compiled graph. */
 interface Compiled {

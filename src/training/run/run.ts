@@ -6,18 +6,21 @@
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { UsageError, XPromptError } from "../../errors.ts";
+import { firstLineOf, UsageError, XPromptError } from "../../errors.ts";
+import { formatBytes } from "../../format.ts";
 import { encodePng, type Image } from "../../image/index.ts";
-import { formatBytes, Progress } from "../../progress.ts";
+import { Progress } from "../../progress.ts";
 import { attempt, writeFileAtomic } from "../../runtime/files.ts";
 import { workWith } from "../../runtime/resources.ts";
-import { devices } from "../../runtime/session.ts";
+import { devices } from "../../runtime/session-options.ts";
+import { isS3 } from "../../runtime/storage/s3.ts";
 import { defaultThreads, threadCount } from "../../runtime/threads.ts";
 import { optimizerSchema } from "../optimizer/optimizer.ts";
 import { learningRate, scheduleSchema } from "../optimizer/schedule.ts";
 import { type Extras, hasCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { curvesSvg, HELD_OUT } from "./curves.ts";
 import { MetricsLog, readMetrics } from "./metrics.ts";
+import type { Mirror } from "./mirror.ts";
 import type { TrainingState } from "./state.ts";
 import { EventWriter } from "./tensorboard.ts";
 import type { SampleStream } from "./workers.ts";
@@ -87,6 +90,8 @@ export interface RunOptions {
   readonly out: string;
   readonly resume?: boolean;
   readonly signal?: AbortSignal;
+  /** Where checkpoints and the model are copied to. */
+  readonly mirror?: Mirror;
 }
 
 export interface RunResult {
@@ -115,6 +120,10 @@ export interface RunResult {
  * @throws XPromptError when `resume` is true and there is no checkpoint, or when a parent of `out` is a file
  */
 export async function checkRunFolder(out: string, resume: boolean): Promise<void> {
+  if (isS3(out))
+    throw new UsageError(
+      `training into ${out}: expected a folder, got object storage (choose a folder for --out, and add --mirror ${out})`,
+    );
   await checkNoFile(out);
   const found = await hasCheckpoint(out);
   if (found && !resume)
@@ -145,7 +154,7 @@ async function checkNoFile(out: string): Promise<void> {
  */
 export async function runTraining<Batch>(
   task: TrainingTask<Batch>,
-  { out, resume = false, signal }: RunOptions,
+  { out, resume = false, signal, mirror }: RunOptions,
 ): Promise<RunResult> {
   const { recipe, state, extras, sets, skipped = new Map<string, string>() } = task;
   const started = performance.now();
@@ -154,6 +163,7 @@ export async function runTraining<Batch>(
   await attempt(`making ${out}`, out, () => mkdir(join(out, "sheets"), { recursive: true }));
   await writeFileAtomic(join(out, "recipe.json"), `${JSON.stringify(recipe, null, 2)}\n`);
 
+  await mirror?.begin(out);
   const log = join(out, "metrics.jsonl");
   let loss = resume ? await lastLoss(log, state.step) : Number.NaN;
   return workWith(async (resources) => {
@@ -182,7 +192,12 @@ export async function runTraining<Batch>(
     const save = async () => {
       await metrics.flush();
       saved = state.step;
-      return saveCheckpoint(out, state, extras, recipe, sets);
+      const checkpoint = await saveCheckpoint(out, state, extras, recipe, sets);
+      // The run need not end when storage cannot be reached for a while.
+      await mirror?.save(out).catch((error: unknown) => {
+        progress.note(`could not copy the checkpoint, the next one will be: ${firstLineOf(error)}`);
+      });
+      return checkpoint;
     };
     const evaluate = async (): Promise<Record<string, number>> => {
       const measured = await task.evaluate();
@@ -233,6 +248,7 @@ export async function runTraining<Batch>(
     const checkpoint = saved === state.step ? join(out, "checkpoint") : await save();
     const model = join(out, "model");
     await task.release(model);
+    await mirror?.finish(out, model);
     const seconds = (performance.now() - started) / 1000;
     const digest = state.digest();
     const heldOut = await heldOutFigures(log);

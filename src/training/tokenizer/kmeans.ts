@@ -5,7 +5,8 @@
 import { nearestCodes } from "../../chameleon/tokenizers/vqgan.ts";
 import { exportOnnx, Graph } from "../../graph/index.ts";
 import type { Random } from "../../random.ts";
-import { float32, Session, type SessionOptions } from "../../runtime/session.ts";
+import { float32, Session } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 
 export interface KMeansOptions {
   /** Number of centroids. */

@@ -24,13 +24,7 @@ import {
   type Task,
   type Worlds,
 } from "../../tasks/index.ts";
-import {
-  type Codes,
-  HIDDEN_CODE,
-  MOST_WORDS,
-  textLimit,
-  type XPromptConfig,
-} from "../../xprompt/sequence.ts";
+import { type Codes, MOST_WORDS, textLimit, type XPromptConfig } from "../../xprompt/sequence.ts";
 import type { Mix } from "./mix.ts";
 
 /** The settings that determine, with the number of the batch, which contexts are sampled. */
@@ -66,6 +60,10 @@ export async function openSources(
   return { sets: await openSets(options, onSkip), worlds };
 }
 
+/** What names the records of data sets and the gathered pictures. */
+export const digestsOf = ({ sets, worlds: { gathered } }: Sources): string[] =>
+  [...sets, ...(gathered ? [gathered] : [])].map(({ digest }) => digest);
+
 const scenesAlone: Sources = { sets: [], worlds: { draw: () => undefined } };
 
 /**
@@ -100,7 +98,23 @@ export interface ContextBatch<P> {
   readonly contexts: readonly Context<P>[];
 }
 
-/** Samples batch `step` and encodes its pictures. */
+/** Batches without noise by their steps, and the broken records that were found since `skipped` was emptied. */
+export interface ContextStream {
+  contextsOf(step: number): Promise<ContextBatch<Codes>>;
+  readonly skipped: Skipped[];
+}
+
+/** Samples and encodes the contexts of the settings. */
+export async function sampledContexts(
+  settings: ContextSettings,
+  tokenizers: Tokenizers,
+): Promise<ContextStream> {
+  const skipped: Skipped[] = [];
+  const sources = await openSources(settings, (each) => skipped.push(each));
+  return { contextsOf: (step) => encodedContexts(step, settings, tokenizers, sources), skipped };
+}
+
+/** Samples batch `step` and encodes its pictures. Noise on targets is added by `withNoise`. */
 export async function encodedContexts(
   step: number,
   options: ContextSettings,
@@ -119,14 +133,7 @@ export async function encodedContexts(
     const request = { ...options, ...sources, examples, todos, number: step * contexts + i };
     sampled.push(await sample(Random.of(seed, "context", part, step, i), request, tokenizers));
   }
-  const encoded = await encodeContexts(sampled, tokenizers);
-  const isMeasured = part !== "train";
-  const codeDropout = (kind === "captions" ? mix.captionDropout : undefined) ?? mix.codeDropout;
-  if (isMeasured || (mix.misread === 0 && codeDropout === 0)) return { kind, contexts: encoded };
-  const read = encoded.map((context, i) =>
-    corruptTargets(context, { ...mix, codeDropout }, Random.of(seed, "misread", part, step, i)),
-  );
-  return { kind, contexts: read };
+  return { kind, contexts: await encodeContexts(sampled, tokenizers) };
 }
 
 /** The sizes of a batch. */
@@ -164,25 +171,6 @@ export function possibleSizes(options: Pick<ContextSettings, "contexts" | "todos
 function sampleKind(random: Random, { describe, textToImage }: Mix): BatchKind {
   if (random.chance(describe)) return "descriptions";
   return random.chance(textToImage) ? "captions" : "changes";
-}
-
-/** Masks some codes of the targets and replaces others by wrong ones (token dropout and token noise). */
-function corruptTargets(
-  context: Context<Codes>,
-  { misread, codeDropout }: Pick<Mix, "misread" | "codeDropout">,
-  random: Random,
-): Context<Codes> {
-  const todos = context.todos.map((todo) => {
-    if ("words" in todo.target) return todo;
-    const { picture } = todo.target;
-    const hidden = random.chance(codeDropout) ? random.uniform() : 0;
-    const read = Array.from(picture, (code) => {
-      if (random.chance(hidden)) return HIDDEN_CODE;
-      return random.chance(misread) ? picture[random.integer(0, picture.length - 1)]! : code;
-    });
-    return { ...todo, target: { picture, read } };
-  });
-  return { ...context, todos };
 }
 
 /** A context with pictures of type `P`. `null` is the empty example. */

@@ -15,21 +15,24 @@ import {
   queryTokens,
   targetTokens,
 } from "../../xprompt/sequence.ts";
+import { storedContexts } from "../tokenized/stream.ts";
 import {
   type BatchKind,
   type ContextBatch,
   type ContextSettings,
-  encodedContexts,
-  openSources,
   possibleSizes,
+  sampledContexts,
   type TodoPart,
 } from "./contexts.ts";
+import { withNoise } from "./noise.ts";
 import type { RegionWeights } from "./recipe.ts";
 
 export interface ContextOptions extends ContextSettings {
   readonly weights: RegionWeights;
   /** Whether attention within input pictures is bidirectional. */
   readonly wholePictures?: boolean;
+  /** Contexts in tokens, which are read instead of being sampled. */
+  readonly tokenized?: { readonly place: string; readonly digest: string };
 }
 
 /** One packed batch: the input arrays of the training graph, and their sizes. */
@@ -107,10 +110,11 @@ export const possibleShapes = (
 /** Makes batches. Apart from `skipped`, a batch is a pure function of the options and the step. */
 export async function createSource(options: ContextOptions): Promise<(step: number) => Promise<PackedBatch>> {
   const tokenizers = await loadTokenizers(options.tokenizers, { threads: 1, resolution: options.resolution });
-  const skipped: Skipped[] = [];
-  const sources = await openSources(options, (each) => skipped.push(each));
+  const { contextsOf, skipped } = options.tokenized
+    ? await storedContexts(options.tokenized, options.seed, tokenizers)
+    : await sampledContexts(options, tokenizers);
   return async (step) => {
-    const batch = packBatch(await encodedContexts(step, options, tokenizers, sources), options, tokenizers);
+    const batch = packBatch(withNoise(await contextsOf(step), step, options), options, tokenizers);
     return { ...batch, skipped: skipped.splice(0) };
   };
 }

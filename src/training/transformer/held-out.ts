@@ -4,11 +4,18 @@
  */
 import type { Tokenizers } from "../../chameleon/checkpoint/folder.ts";
 import { exportOnnx, type Tensor } from "../../graph/index.ts";
-import { type Feeds, floats, Session, type SessionOptions } from "../../runtime/session.ts";
+import { type Feeds, floats, Session } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
-import { type Context, type ContextBatch, encodedContexts, openSources } from "./contexts.ts";
-import { type ContextOptions, type PackedBatch, packBatch } from "./data.ts";
+import {
+  type Context,
+  type ContextBatch,
+  type ContextSettings,
+  encodedContexts,
+  openSources,
+} from "./contexts.ts";
+import { type PackedBatch, packBatch } from "./data.ts";
 import { feedsOf } from "./objective.ts";
 
 /** Which examples a TODO part gets. */
@@ -29,22 +36,20 @@ export class HeldOut {
   ) {}
 
   /**
-   * @param kinds options of each kind of held-out contexts, by name
-   * @param count batches per kind
+   * @param contexts the contexts of each part
    * @param nll mean NLL per target token in nats, for a packing with one example
-   * @param onSkip called with every broken record of a data set
    */
   static async prepare(
-    kinds: Readonly<Record<string, ContextOptions>>,
-    count: number,
+    contexts: Readonly<Record<string, HeldOutContexts>>,
+    options: Parameters<typeof packBatch>[1],
     tokenizers: Tokenizers,
     nll: Tensor,
     session: SessionOptions,
-    onSkip?: (skipped: Skipped) => void,
   ): Promise<HeldOut> {
-    const parts: Part[] = [];
-    for (const [name, options] of Object.entries(kinds))
-      parts.push({ name, ...(await preparePart(options, count, tokenizers, onSkip)) });
+    const parts = Object.entries(contexts).map(([name, each]) => ({
+      name,
+      ...packedPart(each, options, tokenizers),
+    }));
     return new HeldOut(parts, await Session.create(exportOnnx({ nll }), session));
   }
 
@@ -72,25 +77,50 @@ export class HeldOut {
   }
 }
 
-async function preparePart(
-  options: ContextOptions,
+/** The contexts of one part. */
+export interface HeldOutContexts {
+  readonly batches: readonly ContextBatch<Codes>[];
+  /** For every context of every batch the one whose examples are wrong for it; none if there is but one context. */
+  readonly others?: readonly (readonly Context<Codes>[])[];
+}
+
+/**
+ * Draws the contexts of each part.
+ * @param parts settings of each part, by name
+ * @param count batches of each part
+ * @param onSkip called for broken records of data sets
+ */
+export async function heldOutContexts(
+  parts: Readonly<Record<string, ContextSettings>>,
   count: number,
   tokenizers: Tokenizers,
   onSkip?: (skipped: Skipped) => void,
-): Promise<Omit<Part, "name">> {
-  const drawn = await sampleBatches(options, count, tokenizers, onSkip);
-  const others = await othersOf(drawn, options, tokenizers);
+): Promise<Record<string, HeldOutContexts>> {
+  const drawn: Record<string, HeldOutContexts> = {};
+  for (const [name, settings] of Object.entries(parts)) {
+    const batches = await sampleBatches(settings, count, tokenizers, onSkip);
+    const others = await othersOf(batches, settings, tokenizers);
+    drawn[name] = { batches, ...(others && { others }) };
+  }
+  return drawn;
+}
+
+function packedPart(
+  { batches, others }: HeldOutContexts,
+  options: Parameters<typeof packBatch>[1],
+  tokenizers: Tokenizers,
+): Omit<Part, "name"> {
   const possible = conditions.filter((condition) => condition !== "wrong" || others);
-  const batches = drawn.map(({ kind, contexts }, i) => {
+  const packed = batches.map(({ kind, contexts }, i) => {
     const pack = (condition: Condition) =>
       packBatch({ kind, contexts: withExamples(contexts, others?.[i], condition) }, options, tokenizers);
     return Object.fromEntries(possible.map((condition) => [condition, pack(condition)]));
   });
-  return { conditions: possible, batches };
+  return { conditions: possible, batches: packed };
 }
 
 async function sampleBatches(
-  options: ContextOptions,
+  options: ContextSettings,
   count: number,
   tokenizers: Tokenizers,
   onSkip?: (skipped: Skipped) => void,
@@ -108,7 +138,7 @@ async function sampleBatches(
  */
 async function othersOf(
   drawn: readonly ContextBatch<Codes>[],
-  options: ContextOptions,
+  options: ContextSettings,
   tokenizers: Tokenizers,
 ): Promise<readonly (readonly Context<Codes>[])[] | undefined> {
   if (options.mix.pairsShare > 0) {

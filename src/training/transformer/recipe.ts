@@ -101,6 +101,15 @@ export const transformerRecipe = recipeKind(
       .prefault({}),
     loss: lossSettings.prefault({}),
     mix: mixSettings.prefault({}),
+    data: z
+      .strictObject({
+        /**
+         * Folder or s3:// URL of the contexts of this recipe in tokens, as `xprompt data tokenize` writes them: they are
+         * read instead of being sampled.
+         */
+        tokenized: z.string().min(1).optional(),
+      })
+      .prefault({}),
     /**
      * Share of the steps after which weight averaging begins. From then on, the mean is measured and written instead of
      * the last weights. 1 disables averaging.

@@ -19,7 +19,7 @@ import type { VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
 import { XPromptError } from "../../errors.ts";
 import { Random } from "../../random.ts";
 import { readJson } from "../../runtime/files.ts";
-import type { SessionOptions } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import { defined } from "../../settings.ts";
 import { checkParts } from "../../xprompt/check-parts.ts";
 import { modelConfigFromJson, modelConfigSchema } from "../../xprompt/config.ts";
@@ -48,6 +48,16 @@ export interface Start {
   readonly codebook?: Weight;
 }
 
+/** What sequences are made of: known without the decoder's weights. */
+export type Sequences = Pick<Start, "folder" | "tokenizers" | "xprompt">;
+
+/** @throws XPromptError when a setting contradicts the initial model or the tokenizers */
+export async function sequencesOf(recipe: TransformerRecipe, session: SessionOptions): Promise<Sequences> {
+  return recipe.init === undefined
+    ? newSequences(recipe, session)
+    : modelSequences(recipe, recipe.init, session);
+}
+
 /** @throws XPromptError when a setting contradicts the initial model or the tokenizers */
 export async function startOf(recipe: TransformerRecipe, session: SessionOptions): Promise<Start> {
   if (recipe.init !== undefined) return fromModel(recipe, recipe.init, session);
@@ -55,13 +65,8 @@ export async function startOf(recipe: TransformerRecipe, session: SessionOptions
     refuse(
       `train: expected "all" for a new model, got "${recipe.train}" (name the model to start from with init)`,
     );
-  const { model, tokenizers: name = "nano" } = recipe;
-  const folder = await resolveModel(name);
-  const tokenizers = await loadTokenizers(folder, { ...session, resolution: model.resolution });
-  checkResolution(tokenizers.image.config);
-  const { tokens = 16, maxTextTokens = 16, mask = "xprompt", sampling } = recipe.xprompt;
-  const todoPosition = todoPositionAfter({ tokens, maxTextTokens }, tokenizers.image.codesPerImage);
-  const xprompt = { tokens, maxTextTokens, mask, todoPosition, sampling };
+  const { model } = recipe;
+  const { folder, tokenizers, xprompt } = await newSequences(recipe, session);
   const heads = model.heads ?? 8;
   const stored = await readWeights(folder, undefined, (name) => name === CODEBOOK);
   const codebook = stored.get(CODEBOOK)!;
@@ -84,14 +89,26 @@ export async function startOf(recipe: TransformerRecipe, session: SessionOptions
     refuse(
       `model.hiddenSize: expected a multiple of ${2 * heads}, for ${heads} heads of even width, got ${config.hiddenSize}`,
     );
-  checkTokens(tokens, tokenizers.text.vocabulary, name);
+  checkTokens(xprompt.tokens, tokenizers.text.vocabulary, recipe.tokenizers ?? DEFAULT_TOKENIZERS);
   return { folder, tokenizers, xprompt, config, codebook };
 }
 
-async function fromModel(recipe: TransformerRecipe, name: string, session: SessionOptions): Promise<Start> {
+const DEFAULT_TOKENIZERS = "nano";
+
+async function newSequences(recipe: TransformerRecipe, session: SessionOptions): Promise<Sequences> {
+  const folder = await resolveModel(recipe.tokenizers ?? DEFAULT_TOKENIZERS);
+  const tokenizers = await loadTokenizers(folder, { ...session, resolution: recipe.model.resolution });
+  checkResolution(tokenizers.image.config);
+  const { tokens = 16, maxTextTokens = 16, mask = "xprompt", sampling } = recipe.xprompt;
+  const todoPosition = todoPositionAfter({ tokens, maxTextTokens }, tokenizers.image.codesPerImage);
+  return { folder, tokenizers, xprompt: { tokens, maxTextTokens, mask, todoPosition, sampling } };
+}
+
+async function modelSequences(recipe: TransformerRecipe, name: string, session: SessionOptions) {
   const folder = await resolveModel(name);
   const json = await readJson(join(folder, "config.json"), modelConfigSchema, "model config");
-  const { decoder, image, xprompt, checksum: recorded } = modelConfigFromJson(json);
+  const stored = modelConfigFromJson(json);
+  const { decoder, image, xprompt } = stored;
   const expect = (key: string, given: unknown, actual: unknown) => {
     if (given !== undefined && given !== actual)
       refuse(
@@ -116,23 +133,31 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
   expect("model.resolution", recipe.model.resolution, image.resolution);
   expect("tokenizers", recipe.tokenizers, name);
   const tokenizers = await loadTokenizers(folder, session);
-  const { vocabulary } = tokenizers.text;
-  const all = await readWeights(folder, recorded);
-  checkParts({ decoder, image, xprompt }, vocabulary, all);
-  const weights = new Map([...all].filter(([key]) => !isOfImages(key)));
-  const checksum = await weightsChecksum(folder, recorded);
   const changed: XPromptConfig = { ...xprompt, ...defined(recipe.xprompt) };
-  checkTokens(changed.tokens, vocabulary, name);
   const { codesPerImage } = tokenizers.image;
   const fits = longestExample(changed, codesPerImage) <= xprompt.todoPosition;
   const todoPosition = fits ? xprompt.todoPosition : todoPositionAfter(changed, codesPerImage);
-  const maxPositions = Math.max(decoder.maxPositions, todoPosition + longestTodo(changed, codesPerImage));
-  const adapter = adapterOf(recipe, xprompt, vocabulary);
+  return { folder, tokenizers, xprompt: { ...changed, todoPosition }, stored };
+}
+
+async function fromModel(recipe: TransformerRecipe, name: string, session: SessionOptions): Promise<Start> {
+  const { folder, tokenizers, xprompt, stored } = await modelSequences(recipe, name, session);
+  const { decoder, image, checksum: recorded } = stored;
+  const { vocabulary } = tokenizers.text;
+  const all = await readWeights(folder, recorded);
+  checkParts({ decoder, image, xprompt: stored.xprompt }, vocabulary, all);
+  const weights = new Map([...all].filter(([key]) => !isOfImages(key)));
+  const checksum = await weightsChecksum(folder, recorded);
+  checkTokens(xprompt.tokens, vocabulary, name);
+  const end = xprompt.todoPosition + longestTodo(xprompt, tokenizers.image.codesPerImage);
+  const adapter = adapterOf(recipe, stored.xprompt, vocabulary);
   return {
-    folder,
-    tokenizers,
-    xprompt: { ...changed, todoPosition },
-    config: { ...decoder, maxPositions, ...(adapter && { adapter }) },
+    ...{ folder, tokenizers, xprompt },
+    config: {
+      ...decoder,
+      maxPositions: Math.max(decoder.maxPositions, end),
+      ...(adapter && { adapter }),
+    },
     base: { weights, checksum },
   };
 }

@@ -1,7 +1,7 @@
 /** @file The training steps of the transformer, one per batch shape. All share one state. */
 import type { DecoderConfig } from "../../chameleon/checkpoint/config.ts";
 import { Random } from "../../random.ts";
-import type { SessionOptions } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import type { Plan } from "../run/plan.ts";
 import type { TrainingState } from "../run/state.ts";
 import { type StepResult, TrainingStep } from "../run/step.ts";

@@ -356,7 +356,7 @@ describe("refused, with nothing written", () => {
     await refused(/expected another folder than the input's/, { output: folder });
     await mkdir(at("album"), { recursive: true });
     await writeFile(at("album", "photo.jpg"), "");
-    await refused(/got a folder with photo\.jpg in it/, { output: at("album") });
+    await refused(/got a folder that contains photo\.jpg/, { output: at("album") });
     await refused(/expected a folder or nothing, got a file/, { output: at("album", "photo.jpg") });
     await refused(/expected a folder to put it in, got none/, { output: at("nowhere", "out") });
   });

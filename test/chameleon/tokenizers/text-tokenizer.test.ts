@@ -9,8 +9,8 @@ import { MAX_TEXT_LENGTH, TextTokenizer } from "../../../src/chameleon/tokenizer
 import type { TokenizerFile } from "../../../src/chameleon/tokenizers/tokenizer-file.ts";
 import { buildVocabulary } from "../../../src/chameleon/tokenizers/vocabulary.ts";
 import { XPromptError } from "../../../src/errors.ts";
+import { sha256 } from "../../../src/hash.ts";
 import { Random } from "../../../src/random.ts";
-import { sha256 } from "../../../src/runtime/files.ts";
 
 /** Output of `test/fixtures/tokenizer/make.py`: digests per tokenizer (uint32 in base64) and every fortieth id list. */
 interface CrossCheck {

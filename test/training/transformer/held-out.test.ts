@@ -11,7 +11,7 @@ import { floats, Session } from "../../../src/runtime/session.ts";
 import { TrainingState } from "../../../src/training/run/state.ts";
 import { type Context, encodedContexts } from "../../../src/training/transformer/contexts.ts";
 import { type ContextOptions, packBatch, packingOf } from "../../../src/training/transformer/data.ts";
-import { HeldOut } from "../../../src/training/transformer/held-out.ts";
+import { HeldOut, heldOutContexts } from "../../../src/training/transformer/held-out.ts";
 import { feedsOf, objective } from "../../../src/training/transformer/objective.ts";
 import type { Codes } from "../../../src/xprompt/sequence.ts";
 import { randomWeights, tiny, tinyXPrompt, writeTinyTokenizers } from "../../fixtures/chameleon/kit.ts";
@@ -86,7 +86,8 @@ test.each([
     "some.wrong": await nats((_context, index) => all[(index + 1) % all.length]!.examples),
     "some.none": await nats(() => [null]),
   };
-  const heldOut = await HeldOut.prepare({ some: options }, 2, tokenizers, targetNll, { threads: 1 });
+  const drawn = await heldOutContexts({ some: options }, 2, tokenizers);
+  const heldOut = await HeldOut.prepare(drawn, options, tokenizers, targetNll, { threads: 1 });
   const measured = await heldOut.measure(state.feeds());
   expect(Object.keys(measured)).toEqual(Object.keys(expected));
   for (const [name, value] of Object.entries(expected)) expect(measured[name], name).toBeCloseTo(value, 4);
@@ -114,7 +115,8 @@ test("a single context has no wrong example; the wrong example for pairs comes f
   };
   const { targetNll, state } = modelOf(single);
   const measure = async (kinds: Record<string, ContextOptions>) => {
-    const heldOut = await HeldOut.prepare(kinds, 1, tokenizers, targetNll, { threads: 1 });
+    const drawn = await heldOutContexts(kinds, 1, tokenizers);
+    const heldOut = await HeldOut.prepare(drawn, single, tokenizers, targetNll, { threads: 1 });
     const measured = await heldOut.measure(state.feeds());
     await heldOut.release();
     return measured;
