@@ -14,6 +14,7 @@ import { quantizationBenchmark } from "./quantization.ts";
 import { retrievalBenchmark } from "./retrieval.ts";
 import { servingBenchmark } from "./serving.ts";
 import { trainBenchmark } from "./train.ts";
+import { workersBenchmark } from "./workers.ts";
 
 function print({ result, rows }: Report, { json }: CommonOptions): void {
   process.stdout.write(`${json ? JSON.stringify(result) : table(rows)}\n`);
@@ -49,6 +50,7 @@ for (const make of [
   retrievalBenchmark,
   ablationsBenchmark,
   fullSizeBenchmark,
+  workersBenchmark,
 ])
   program.addCommand(make(print).exitOverride().copyInheritedSettings(program));
 try {
