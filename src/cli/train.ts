@@ -1,21 +1,26 @@
-/** @file `xprompt train RECIPE [--key=value …] [--resume] [--out DIR] [--json]` */
+/** @file `xprompt train RECIPE [--key=value …] [--resume] [--out DIR] [--distributed mpi] [--json]` */
 import { basename, join } from "node:path";
-import { Command } from "commander";
-import { Interrupted, UsageError } from "../errors.ts";
+import { Command, Option } from "commander";
+import { Interrupted, ReportedElsewhere, UsageError } from "../errors.ts";
 import {
+  alone,
   applyOverrides,
+  type Collective,
   checkRunFolder,
   hasCheckpoint,
   loadRecipe,
+  openMpi,
   prepareTask,
   type RunResult,
   recipeKinds,
   runTraining,
+  together,
 } from "../training/index.ts";
 import { printJson, say } from "./output.ts";
 
 interface TrainOptions {
   readonly out?: string;
+  readonly distributed?: "mpi";
   readonly resume: boolean;
   readonly json: boolean;
 }
@@ -29,27 +34,68 @@ export function trainCommand(signal: AbortSignal): Command {
     .argument("[overrides...]", "settings of the recipe to change, as --key=value")
     .option("--out <dir>", "run folder. Defaults to runs/<recipe>")
     .option("--resume", "resume the run in the folder", false)
+    .addOption(
+      new Option(
+        "--distributed <how>",
+        "share every batch with the other processes that mpirun or srun started",
+      ).choices(["mpi"]),
+    )
     .option("--json", "print one JSON object on standard output", false)
     .allowUnknownOption()
     .action(async (path: string, overrides: string[], options: TrainOptions) => {
       if (path.startsWith("--"))
         throw new UsageError(`train: expected the recipe first and then its settings, got ${path} first`);
-      const recipe = applyOverrides(await loadRecipe(path, recipeKinds), overrides, recipeKinds);
-      const out = options.out ?? join("runs", basename(path).replace(/\.[cm]?[jt]s$/, ""));
-      await checkRunFolder(out, options.resume);
-      const task = await prepareTask(recipe);
-      try {
-        signal.throwIfAborted();
-        const result = await runTraining(task, { out, resume: options.resume, signal });
-        if (options.json) await printJson({ ...result, seed: recipe.seed });
-        else say(`trained ${result.steps} steps: ${figuresOf(result)}; model in ${result.model}`);
-      } catch (error) {
-        if (!signal.aborted || !(await hasCheckpoint(out))) throw error;
-        throw new Interrupted(`interrupted: ${out} holds the progress so far (continue with --resume)`);
-      } finally {
-        await task.close();
-      }
+      await inProcesses(options, (collective) => train(path, overrides, options, collective, signal));
     });
+}
+
+/** Works alone, or as one of the processes of a job. One that fails by itself leaves at once, which ends the job. */
+async function inProcesses(
+  { distributed }: TrainOptions,
+  work: (collective: Collective) => Promise<void>,
+): Promise<void> {
+  const collective = distributed ? await openMpi() : alone;
+  try {
+    await work(collective);
+  } catch (error) {
+    if (error instanceof Interrupted || error instanceof ReportedElsewhere) await collective.close();
+    throw error;
+  }
+  await collective.close();
+}
+
+async function train(
+  path: string,
+  overrides: readonly string[],
+  { out: folder, resume, json }: TrainOptions,
+  collective: Collective,
+  signal: AbortSignal,
+): Promise<void> {
+  const leads = collective.rank === 0;
+  const out = folder ?? join("runs", basename(path).replace(/\.[cm]?[jt]s$/, ""));
+  const task = await together(collective, async () => {
+    const recipe = applyOverrides(await loadRecipe(path, recipeKinds), overrides, recipeKinds);
+    if (leads) await checkRunFolder(out, resume);
+    return prepareTask(recipe, collective);
+  });
+  if (leads && collective.size > 1)
+    signal.addEventListener("abort", () =>
+      say(`stopping after this step (if that fails: --resume goes on from the last checkpoint in ${out})`),
+    );
+  try {
+    if (collective.size === 1) signal.throwIfAborted();
+    const result = await runTraining(task, { out, resume, signal });
+    if (!leads) return;
+    if (json) await printJson({ ...result, seed: task.recipe.seed });
+    else say(`trained ${result.steps} steps: ${figuresOf(result)}; model in ${result.model}`);
+  } catch (error) {
+    if (!leads && error instanceof Interrupted) throw new ReportedElsewhere(error.exitCode);
+    const isInterrupted = error instanceof Interrupted || (collective.size === 1 && signal.aborted);
+    if (!isInterrupted || !(await hasCheckpoint(out))) throw error;
+    throw new Interrupted(`interrupted: ${out} holds the progress so far (continue with --resume)`);
+  } finally {
+    await task.close();
+  }
 }
 
 /** Held-out figures before and after; the loss of the last batch if nothing is held out. */

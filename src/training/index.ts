@@ -3,12 +3,16 @@
  *
  * @module x-prompt/training
  */
+import { alone, type Collective } from "./distributed/collective.ts";
 import type { TrainingTask } from "./run/run.ts";
 import { type TokenizerRecipe, tokenizerRecipe } from "./tokenizer/recipe.ts";
 import { tokenizerTask } from "./tokenizer/task.ts";
 import { type TransformerRecipe, transformerRecipe } from "./transformer/recipe.ts";
 import { transformerTask } from "./transformer/task.ts";
 
+export { alone, type Collective, together } from "./distributed/collective.ts";
+export { inProcess } from "./distributed/in-process.ts";
+export { openMpi } from "./distributed/mpi.ts";
 export { applyOverrides } from "./overrides.ts";
 export { loadRecipe } from "./recipe.ts";
 export { hasCheckpoint } from "./run/checkpoint.ts";
@@ -24,10 +28,12 @@ export { type TokenizerRecipe, type TransformerRecipe, tokenizerRecipe, transfor
 
 export const recipeKinds = [tokenizerRecipe, transformerRecipe] as const;
 
-/** Makes whatever a recipe trains ready to run. */
+/** Makes whatever a recipe trains ready to run; with a collective, in one of its processes. */
 export async function prepareTask(
   recipe: TokenizerRecipe | TransformerRecipe,
+  collective: Collective = alone,
 ): Promise<TrainingTask<unknown>> {
-  const task = recipe.kind === "tokenizer" ? tokenizerTask(recipe) : transformerTask(recipe);
+  const task =
+    recipe.kind === "tokenizer" ? tokenizerTask(recipe, collective) : transformerTask(recipe, collective);
   return (await task) as TrainingTask<unknown>;
 }

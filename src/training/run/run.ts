@@ -1,25 +1,24 @@
 /**
- * @file A training run, whatever is trained: batches in, steps, measurements, sheets to look at, checkpoints. A run
+ * @file The training loop: fetch a batch, step, record; in one process or in several that share every batch. A run
  * folder holds `recipe.json`, `metrics.jsonl` and its `curves.svg`, TensorBoard events, `sheets/`, `checkpoint/` (to
  * resume from) and `model/` (to use).
  */
-import { mkdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { UsageError, XPromptError } from "../../errors.ts";
-import { encodePng, type Image } from "../../image/index.ts";
-import { formatBytes, Progress } from "../../progress.ts";
-import { attempt, writeFileAtomic } from "../../runtime/files.ts";
+import { Interrupted, ReportedElsewhere, UsageError, XPromptError } from "../../errors.ts";
+import type { Image } from "../../image/index.ts";
+import { attempt } from "../../runtime/files.ts";
 import { workWith } from "../../runtime/resources.ts";
 import { devices } from "../../runtime/session.ts";
 import { defaultThreads, threadCount } from "../../runtime/threads.ts";
+import { alone, type Collective, checkSame, sumOver, together } from "../distributed/collective.ts";
 import { optimizerSchema } from "../optimizer/optimizer.ts";
 import { learningRate, scheduleSchema } from "../optimizer/schedule.ts";
-import { type Extras, hasCheckpoint, loadCheckpoint, saveCheckpoint } from "./checkpoint.ts";
-import { curvesSvg, HELD_OUT } from "./curves.ts";
-import { MetricsLog, readMetrics } from "./metrics.ts";
+import { recipeDigest } from "../recipe.ts";
+import { type Extras, hasCheckpoint, loadCheckpoint } from "./checkpoint.ts";
+import { Recorder } from "./recorder.ts";
 import type { TrainingState } from "./state.ts";
-import { EventWriter } from "./tensorboard.ts";
 import type { SampleStream } from "./workers.ts";
 
 /** Settings that every kind of recipe has. */
@@ -39,8 +38,8 @@ export const runSettings = {
   /** Threads that make data. */
   workers: z.int().min(0).max(64).default(1),
   /**
-   * Threads that compute. Defaults to the available cores, at most 8. The same results need the same number: name it in
-   * a recipe that is to be repeated on other machines.
+   * Threads that compute. Defaults to the available cores, at most 8, shared with other processes that `mpirun` started
+   * on this machine. The same results need the same number: name it in a recipe that is to be repeated on other machines.
    */
   threads: threadCount.default(defaultThreads),
   device: z.enum(devices).default("cpu"),
@@ -48,10 +47,18 @@ export const runSettings = {
 
 export type RunSettings = z.output<z.ZodObject<typeof runSettings>>;
 
+/** A step's measurements, `loss` among them, and how many units it worked on: of the whole batch. */
+export interface StepOutcome {
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly units: number;
+}
+
 /** What is trained, made ready: the run only drives it. */
 export interface TrainingTask<Batch> {
   readonly recipe: RunSettings & { readonly kind: string };
   readonly state: TrainingState;
+  /** The processes that share its batches; none by default. */
+  readonly collective?: Collective;
   /** What it will take of memory, bytes, about. */
   readonly memory: number;
   /** What checkpoints keep besides the state. */
@@ -66,11 +73,8 @@ export interface TrainingTask<Batch> {
   readonly unit: "tokens" | "pictures";
   /** Batches from a step on. */
   batches(from: number): SampleStream<Batch>;
-  /** One step; returns its measurements, `loss` among them, and how many units it worked on. */
-  step(
-    batch: Batch,
-    learningRate: number,
-  ): Promise<{ readonly metrics: Record<string, number>; readonly units: number }>;
+  /** One step on this process's part of a batch. */
+  step(batch: Batch, learningRate: number): Promise<StepOutcome>;
   /** Measurements on held-out samples. */
   evaluate(): Promise<Record<string, number>>;
   /** A picture of what the model does now, if it can make any. */
@@ -136,122 +140,83 @@ async function checkNoFile(out: string): Promise<void> {
 }
 
 /**
- * Trains until the recipe's last step, from the start or from the run folder's checkpoint. An aborted run
- * writes a checkpoint first.
+ * Trains until the recipe's last step, from the start or from the run folder's checkpoint. A run that is aborted in one
+ * of its processes stops in all of them, and writes a checkpoint first. Process 0 alone reads and writes the folder.
  * @throws XPromptError when the folder holds a run already and `resume` is not set, or holds none and it is.
  */
 export async function runTraining<Batch>(
   task: TrainingTask<Batch>,
   { out, resume = false, signal }: RunOptions,
 ): Promise<RunResult> {
-  const { recipe, state, extras, sets, skipped = new Map<string, string>() } = task;
+  const { recipe, state, skipped, collective = alone } = task;
   const started = performance.now();
-  await checkRunFolder(out, resume);
-  if (resume) await loadCheckpoint(out, state, extras, recipe, sets, task.phases);
-  await attempt(`making ${out}`, out, () => mkdir(join(out, "sheets"), { recursive: true }));
-  await writeFileAtomic(join(out, "recipe.json"), `${JSON.stringify(recipe, null, 2)}\n`);
-
-  const log = join(out, "metrics.jsonl");
-  let loss = resume ? await lastLoss(log, state.step) : Number.NaN;
+  const leads = collective.rank === 0;
+  await together(collective, async () => {
+    if (leads) await checkRunFolder(out, resume);
+    if (leads && resume) await loadRun(task, out);
+  });
+  await shareStart(task, collective);
   return workWith(async (resources) => {
-    const metrics = resources.own(await MetricsLog.open(log, resume ? { resumeAt: state.step } : {}));
-    const events = resources.own(await EventWriter.open(out, resume ? { resumeAt: state.step } : {}));
-    const progress = new Progress({
-      label: `training ${recipe.kind}`,
-      total: recipe.steps,
-      start: state.step,
-    });
-    progress.note(
-      `${state.size} parameters, about ${formatBytes(task.memory)} of memory, seed ${recipe.seed}`,
+    const recorder = await together(collective, async () =>
+      leads ? resources.own(await Recorder.open(task, out, resume)) : undefined,
     );
-    resources.defer(async () => {
-      progress.stop();
-      if (skipped.size > 0)
-        progress.note(`skipped ${skipped.size} broken records of data sets; the first: ${firstOf(skipped)}`);
-    });
+    let loss = (await recorder?.lastLoss()) ?? Number.NaN;
     const stream = resources.own(task.batches(state.step));
-    const record = async (values: Record<string, number>, prefix: string) => {
-      const named = Object.entries(values).map(([name, value]) => [`${prefix}/${name}`, value]);
-      await events.scalars(state.step, Object.fromEntries(named));
-    };
-    let toldOfSkipped = false;
-    let saved = state.step;
-    const save = async () => {
-      await metrics.flush();
-      saved = state.step;
-      return saveCheckpoint(out, state, extras, recipe, sets);
-    };
-    const evaluate = async (): Promise<Record<string, number>> => {
-      const measured = await task.evaluate();
-      await record(measured, "held out");
-      return Object.fromEntries(Object.entries(measured).map(([name, value]) => [HELD_OUT + name, value]));
-    };
-    const drawCurves = async () =>
-      writeFileAtomic(join(out, "curves.svg"), curvesSvg(await readMetrics(log), `training ${recipe.kind}`));
-    if (state.step === 0) {
-      await metrics.append(0, await evaluate());
-      await drawCurves();
-    }
-    let [units, since] = [0, performance.now()];
+    if (state.step === 0) await recorder?.begin();
     while (state.step < recipe.steps) {
-      if (signal?.aborted && state.step > saved) await save();
-      signal?.throwIfAborted();
+      if (await sumOver(collective, Number(signal?.aborted ?? false))) {
+        await recorder?.save();
+        signal?.throwIfAborted();
+        throw new Interrupted();
+      }
       const rate = learningRate(recipe.schedule, state.step, recipe.steps, recipe.optimizer.learningRate);
       const done = await task.step(await stream.next(), rate);
       loss = done.metrics.loss!;
-      units += done.units;
-      if (skipped.size > 0 && !toldOfSkipped) progress.note(`skipping broken records: ${firstOf(skipped)}`);
-      toldOfSkipped = skipped.size > 0;
-      if (!Number.isFinite(loss))
-        throw new XPromptError(
-          `training: the loss became ${loss} at step ${state.step} (lower optimizer.learningRate)`,
-        );
-      const last = state.step === recipe.steps;
-      const due = (every: number) => last || state.step % every === 0;
-      const speed = units / ((performance.now() - since) / 1000);
-      progress.update(state.step, { loss: loss.toFixed(3), [`${task.unit}/s`]: Math.round(speed) });
-      const line: Record<string, number> = {};
-      if (due(recipe.logEvery)) {
-        Object.assign(line, done.metrics, { learningRate: rate, [`${task.unit}PerSecond`]: speed });
-        await record(line, "train");
-        [units, since] = [0, performance.now()];
-      }
-      if (due(recipe.evaluateEvery)) Object.assign(line, await evaluate());
-      const sheet = due(recipe.sheetEvery) ? await task.sheet() : undefined;
-      if (sheet) {
-        const png = await encodePng(sheet);
-        await writeFileAtomic(join(out, "sheets", `step-${String(state.step).padStart(6, "0")}.png`), png);
-        await events.image(state.step, "sheet", png);
-      }
-      if (Object.keys(line).length > 0) await metrics.append(state.step, line);
-      if (due(recipe.evaluateEvery)) await drawCurves();
-      if (due(recipe.checkpointEvery)) await save();
+      if (!Number.isFinite(loss)) throw notFinite(loss, state.step, leads);
+      if (state.step % recipe.checkpointEvery === 0) await checkWeights(task, collective);
+      await recorder?.record(done, rate);
     }
-    const checkpoint = saved === state.step ? join(out, "checkpoint") : await save();
+    await checkWeights(task, collective);
+    const checkpoint = (await recorder?.save()) ?? join(out, "checkpoint");
     const model = join(out, "model");
-    await task.release(model);
+    if (leads) await task.release(model);
     const seconds = (performance.now() - started) / 1000;
-    const digest = state.digest();
-    const heldOut = await heldOutFigures(log);
-    return { steps: state.step, loss, heldOut, checkpoint, model, digest, skipped: skipped.size, seconds };
+    const heldOut = (await recorder?.heldOut()) ?? { before: {}, after: {} };
+    const broken = await sumOver(collective, skipped?.size ?? 0);
+    return {
+      ...{ steps: state.step, loss, heldOut, checkpoint, model },
+      ...{ digest: state.digest(), skipped: broken, seconds },
+    };
   });
 }
 
-const firstOf = (skipped: ReadonlyMap<string, string>): string => [...skipped.values()][0]!;
+const loadRun = <Batch>(
+  { state, extras, recipe, sets, phases, collective }: TrainingTask<Batch>,
+  out: string,
+) => loadCheckpoint(out, state, extras, recipe, sets, phases, collective?.size);
 
-/** The first and the last held-out measurements of a run. */
-async function heldOutFigures(log: string): Promise<RunResult["heldOut"]> {
-  const measured = (await readMetrics(log))
-    .map((line) => Object.entries(line).filter(([name]) => name.startsWith(HELD_OUT)))
-    .filter((entries) => entries.length > 0)
-    .map((entries) =>
-      Object.fromEntries(entries.map(([name, value]) => [name.slice(HELD_OUT.length), value])),
-    );
-  return { before: measured[0] ?? {}, after: measured.at(-1) ?? {} };
+/** Every process begins with what process 0 has. */
+async function shareStart<Batch>(task: TrainingTask<Batch>, collective: Collective): Promise<void> {
+  if (collective.size === 1) return;
+  const { recipe, state, extras, sets = [] } = task;
+  const inputs = [recipeDigest({ ...recipe, threads: 0, workers: 0 }), state.frozen?.checksum, ...sets];
+  const advice = "give all processes the same settings and files";
+  await checkSame(collective, "recipe, models and data sets", inputs.join(), advice);
+  const step = Float32Array.of(state.step);
+  const arrays = [...[...state.buffers.values()].map(({ data }) => data), ...Object.values(extras), step];
+  for (const values of arrays) await collective.broadcast(values);
+  state.step = step[0]!;
 }
 
-/** The last loss that was logged up to a step: all that a run which is resumed at its end has to say. */
-async function lastLoss(log: string, step: number): Promise<number> {
-  const lines = await readMetrics(log);
-  return lines.findLast((line) => line.step <= step && line.loss !== undefined)?.loss ?? Number.NaN;
+/** Different processors may round differently; then a checkpoint would not be of the run of all processes. */
+async function checkWeights<Batch>({ state }: TrainingTask<Batch>, collective: Collective): Promise<void> {
+  if (collective.size === 1) return;
+  const advice = "use processors of one kind, and the same versions; go on from the last checkpoint";
+  await checkSame(collective, `weights after step ${state.step}`, state.digest(), advice);
 }
+
+/** The loss is the same in all processes: one of them reports it. */
+const notFinite = (loss: number, step: number, leads: boolean): Error =>
+  leads
+    ? new XPromptError(`training: the loss became ${loss} at step ${step} (lower optimizer.learningRate)`)
+    : new ReportedElsewhere();

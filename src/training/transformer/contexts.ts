@@ -31,6 +31,7 @@ import {
   textLimit,
   type XPromptConfig,
 } from "../../xprompt/sequence.ts";
+import { alone, partOf, type Share } from "../distributed/collective.ts";
 import type { Mix } from "./mix.ts";
 
 /** Which contexts there are: a function of these settings and of the batch's number. */
@@ -46,6 +47,8 @@ export interface ContextSettings {
   readonly contexts: number;
   readonly todos: number;
   readonly mix: Mix;
+  /** The part of every batch that is made; all of it by default. */
+  readonly share?: Share;
 }
 
 /** Where contexts of pairs come from. */
@@ -112,7 +115,8 @@ export async function encodedContexts(
   const { contexts, examples, todos } = sizesOf(kind, shown, options);
   const draw = { changes: drawContext, captions: drawCaptions, descriptions: drawDescription }[kind];
   const drawn: Context<Image>[] = [];
-  for (let i = 0; i < contexts; i++) {
+  const { first, length } = partOf(contexts, options.share ?? alone, "contexts");
+  for (let i = first; i < first + length; i++) {
     const drawing = { ...options, ...sources, examples, todos, number: step * contexts + i };
     drawn.push(await draw(Random.of(seed, "context", part, step, i), drawing, tokenizers));
   }
@@ -121,7 +125,7 @@ export async function encodedContexts(
   const codeDropout = (kind === "captions" ? mix.captionDropout : undefined) ?? mix.codeDropout;
   if (isMeasured || (mix.misread === 0 && codeDropout === 0)) return { kind, contexts: encoded };
   const read = encoded.map((context, i) =>
-    misread(context, { ...mix, codeDropout }, Random.of(seed, "misread", part, step, i)),
+    misread(context, { ...mix, codeDropout }, Random.of(seed, "misread", part, step, first + i)),
   );
   return { kind, contexts: read };
 }

@@ -26,6 +26,7 @@ import {
 import { modelConfigToJson } from "../../xprompt/config.ts";
 import { XPrompt } from "../../xprompt/model.ts";
 import { exampleRows, todoRows } from "../../xprompt/packing.ts";
+import { alone, type Collective, meanOver, partOf } from "../distributed/collective.ts";
 import { WeightAverage } from "../optimizer/average.ts";
 import { trainingMemory } from "../run/memory.ts";
 import type { TrainingTask } from "../run/run.ts";
@@ -35,7 +36,7 @@ import { type ContextSource, openSets, openSources } from "./contexts.ts";
 import { type ContextOptions, type PackedBatch, packingOf, possibleShapes } from "./data.ts";
 import { HeldOut } from "./held-out.ts";
 import type { Mix } from "./mix.ts";
-import { objective } from "./objective.ts";
+import { objective, targetWeightOf } from "./objective.ts";
 import type { TransformerRecipe } from "./recipe.ts";
 import { transformerSheet } from "./sheet.ts";
 import { initialState, startOf } from "./start.ts";
@@ -44,16 +45,22 @@ import { TransformerSteps } from "./steps.ts";
 /** Steps between states that go into the mean of the weights. */
 const AVERAGE_EVERY = 5;
 
-/** Makes a run of the recipe ready. */
-export function transformerTask(recipe: TransformerRecipe): Promise<TrainingTask<PackedBatch>> {
-  return buildWith((resources) => prepareTransformer(recipe, resources));
+/** Makes a run of the recipe ready, or one process's part of it. */
+export function transformerTask(
+  recipe: TransformerRecipe,
+  collective: Collective = alone,
+): Promise<TrainingTask<PackedBatch>> {
+  return buildWith((resources) => prepareTransformer(recipe, resources, collective));
 }
 
 async function prepareTransformer(
   given: TransformerRecipe,
   resources: Resources,
+  collective: Collective,
 ): Promise<TrainingTask<PackedBatch>> {
   const recipe = withPrototypes(given);
+  const { length: contexts } = partOf(recipe.contexts, collective, "contexts");
+  const leads = collective.rank === 0;
   const device: SessionOptions = { threads: recipe.threads, device: recipe.device };
   checkMix(recipe);
   const start = await startOf(recipe, device);
@@ -72,14 +79,15 @@ async function prepareTransformer(
   const isTrained = (name: string) => state.parameters.has(name);
   const steps = resources.own(
     new TransformerSteps({
-      shapes: possibleShapes({ ...recipe, ...seen, mix }, codesPerImage),
+      shapes: possibleShapes({ ...recipe, ...seen, mix, contexts }, codesPerImage),
       config,
       recipe,
       isTrained,
       imageTokens: tokenizers.text.vocabulary.imageTokens,
+      collective,
     }),
   );
-  const memory = await trainingMemory(recipe, state.bytes, steps.bytes);
+  const memory = await trainingMemory(recipe, state.bytes + steps.exchanged, steps.bytes);
   const session = { ...device, arena: memory.arena };
   const data = (part: string): ContextOptions => ({
     seed: recipe.seed,
@@ -127,7 +135,8 @@ async function prepareTransformer(
   checkWorlds(recipe, worlds);
   /** The user's own pairs that sheets show. */
   let shown: readonly ContextSource[] | undefined;
-  const heldOut = HeldOut.prepare(kinds, recipe.heldOutBatches, tokenizers, targetNll!, session, skip);
+  const measured = leads ? kinds : {};
+  const heldOut = HeldOut.prepare(measured, recipe.heldOutBatches, tokenizers, targetNll!, session, skip);
   // An error surfaces in evaluate().
   resources.defer(async () => (await heldOut.catch(() => undefined))?.release());
   heldOut.catch(() => {});
@@ -158,6 +167,7 @@ async function prepareTransformer(
   return {
     recipe,
     state,
+    collective,
     memory: memory.bytes,
     extras: average?.extras ?? {},
     phases: [averageFrom, recipe.mix.ownCodesFrom],
@@ -167,7 +177,7 @@ async function prepareTransformer(
     batches: (from) =>
       new SampleStream({
         module: moduleBeside(import.meta.url, "data"),
-        options: data("train"),
+        options: { ...data("train"), share: { rank: collective.rank, size: collective.size } },
         workers: recipe.workers,
         from,
       }),
@@ -175,11 +185,11 @@ async function prepareTransformer(
       batch.skipped?.forEach(skip);
       const { loss, gradientNorm, report } = await steps.run(batch, state, learningRate, session);
       average?.update();
-      const nll = floats(report.targetNll!)[0]!;
+      const nll = await meanOver(collective, floats(report.targetNll!)[0]!, targetWeightOf(batch));
       const name = { changes: "nll", captions: "captionNll", descriptions: "wordsNll" }[batch.kind];
       return {
         metrics: { loss, gradientNorm, [name]: nll },
-        units: exampleRows(batch.packing) + todoRows(batch.packing),
+        units: collective.size * (exampleRows(batch.packing) + todoRows(batch.packing)),
       };
     },
     evaluate: async () => (await heldOut).measure(feedsOfWeights([...(frozen?.weights ?? []), ...current()])),
