@@ -80,7 +80,9 @@ async function train(
   });
   if (leads && collective.size > 1)
     signal.addEventListener("abort", () =>
-      say(`stopping after this step (if that fails: --resume goes on from the last checkpoint in ${out})`),
+      say(
+        `stopping after this step (if another process has died, --resume goes on from the last checkpoint in ${out})`,
+      ),
     );
   try {
     if (collective.size === 1) signal.throwIfAborted();

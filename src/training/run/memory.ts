@@ -3,6 +3,7 @@ import { XPromptError } from "../../errors.ts";
 import { formatBytes } from "../../progress.ts";
 import { availableMemory } from "../../runtime/memory.ts";
 import type { Device } from "../../runtime/session.ts";
+import { localProcesses } from "../../runtime/threads.ts";
 
 /** Bytes that the process takes for each that a step holds: memory is taken in blocks, which are never quite full. */
 const SLACK = 1.4;
@@ -30,7 +31,8 @@ export async function trainingMemory(
 ): Promise<TrainingMemory> {
   const [all, largest] = [steps.reduce((sum, bytes) => sum + bytes, 0), Math.max(...steps)];
   const [kept, shared] = [all, largest].map((bytes) => PROCESS + state + SLACK * bytes) as [number, number];
-  const available = device === "cpu" ? await availableMemory() : Number.POSITIVE_INFINITY;
+  const available =
+    device === "cpu" ? (await availableMemory()) / localProcesses() : Number.POSITIVE_INFINITY;
   if (kept <= available) return { bytes: kept, arena: true };
   if (shared <= available) return { bytes: shared, arena: false };
   throw new XPromptError(
