@@ -64,6 +64,7 @@ export async function openMpi(): Promise<Collective> {
   let isOpen = true;
   process.once("exit", (code) => {
     if (isOpen && size > 1) mpi.abort(world, code || 1);
+    process.exit(code); // at once: threads of Open MPI do not survive that Node unloads the library
   });
   const close = async () => {
     if (!isOpen) return;

@@ -63,11 +63,11 @@ const transformer = (change: Settings = {}): TransformerRecipe =>
 const tokenizer = (change: Partial<Parameters<typeof tokenizerRecipe>[0]> = {}): TokenizerRecipe =>
   tokenizerRecipe({
     ...common,
-    steps: 8,
+    steps: 6,
     batch: 8,
     collages: 0.3,
     optimizer: { learningRate: 3e-3 },
-    reviveEvery: 3,
+    reviveEvery: 2,
     model: {
       ...{ resolution: 16, baseChannels: 4, channelMultiplier: [1, 1, 1], residualBlocks: 1 },
       ...{ latentChannels: 4, embedDim: 4, codes: 16, normGroups: 2 },
@@ -211,10 +211,8 @@ describe("a tokenizer", () => {
   ];
   test.each(sorts)("%s has the losses of one process", async (name, recipe) => {
     const one = await trained(recipe, at(`${name} 1`), { ranks: 1 });
-    for (const ranks of [2, 4])
-      expect(difference(one, await trained(recipe, at(`${name} ${ranks}`), { ranks }), figures)).toBeLessThan(
-        1e-5,
-      );
+    const four = await trained(recipe, at(`${name} 4`), { ranks: 4 });
+    expect(difference(one, four, figures)).toBeLessThan(1e-5);
   });
 
   test("whose loss compares pictures of the whole batch is refused", async () => {
