@@ -2,7 +2,7 @@
 FROM node:22-bookworm-slim AS build
 WORKDIR /app
 COPY . .
-RUN npm ci && npm run build && npm prune --omit=dev
+RUN npm ci && npm run build:studio && npm prune --omit=dev
 
 FROM node:22-bookworm-slim
 ENV NODE_ENV=production

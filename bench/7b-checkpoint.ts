@@ -1,6 +1,6 @@
 /**
- * @file A checkpoint of Chameleon-7B's shape with random weights, as Hugging Face would save it: bfloat16, in shards with
- * an index. What it says means nothing; what it costs is what the published one costs.
+ * @file A checkpoint with Chameleon-7B's shape and random weights, in Hugging Face's layout: bfloat16 shards with an
+ * index. Its outputs are meaningless, but it costs as much as the published one.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -29,11 +29,11 @@ export const chameleon7b: DecoderConfig = {
 const IMAGE_CODES = 8192;
 /** Standard deviation of a matrix's elements: about 1 / √hidden, so that rows keep their length. */
 const DEVIATION = 0.0156;
-/** Different values; larger tensors repeat them, each from a place of its own. */
+/** Number of different values. Larger tensors repeat them, each from another offset. */
 const POOL = 2 ** 22;
 const SHARD_BYTES = 5e9;
 
-/** Writes the checkpoint into `folder`, which need not be there; a second call writes the same bytes. */
+/** Writes the checkpoint into `folder`, which is created if needed. The bytes are the same at every call. */
 export async function writeCheckpoint(folder: string, config: DecoderConfig): Promise<void> {
   await mkdir(folder, { recursive: true });
   const pool = randomPool();
@@ -90,7 +90,7 @@ function repeated(pool: Uint16Array, size: number, start: number): Uint16Array {
   return values;
 }
 
-/** A tokenizer that fills the vocabulary: the image codes where Chameleon has them, and pairs of bytes as text. */
+/** A tokenizer that fills the vocabulary: image codes with Chameleon's ids, and pairs of bytes as text. */
 function tokenizerOf(vocabularySize: number): unknown {
   const file = trainBpe([], { merges: 0, imageCodes: IMAGE_CODES, xpTokens: 0 });
   const { vocab, merges } = file.model;

@@ -1,4 +1,4 @@
-/** @file The other program that `bench 7b` measures: a checkpoint is converted to 4 bits, as `xprompt convert` does it. */
+/** @file The second program of `bench 7b`: converts a checkpoint to 4 bits, as `xprompt convert` does. */
 import { z } from "zod";
 import { convertModel } from "../src/chameleon/convert/convert.ts";
 import { serve } from "./worker.ts";

@@ -1,4 +1,4 @@
-/** @file The program that `bench 7b` measures: a quantized model is loaded, reads a prompt and goes on, token by token. */
+/** @file The first program of `bench 7b`: loads a quantized model, prefills a prompt and generates token by token. */
 import { join } from "node:path";
 import { z } from "zod";
 import { decoderConfigSchema, decoderFromJson } from "../src/chameleon/checkpoint/config.ts";
@@ -19,7 +19,7 @@ const schema = decoderConfigSchema.and(z.looseObject({ weights_sha256: z.string(
 const json = await readJson(join(folder, "config.json"), schema, "model config");
 const config = decoderFromJson(json);
 const random = Random.of(0, "prompt");
-const read = Array.from({ length: prompt }, () => random.integer(4, config.vocabularySize - 1));
+const promptTokens = Array.from({ length: prompt }, () => random.integer(4, config.vocabularySize - 1));
 
 let decoder: Decoder | undefined;
 let cache = {} as ReturnType<Decoder["newCache"]>;
@@ -34,20 +34,22 @@ await serve(
       cache = decoder.newCache(1);
     },
     prefill: async () => {
-      token = likeliest(await decoder!.forward([{ tokens: read, positions: [...read.keys()] }], cache));
+      token = argmax(
+        await decoder!.forward([{ tokens: promptTokens, positions: [...promptTokens.keys()] }], cache),
+      );
       position = prompt;
     },
-    // The first token comes out of the prompt.
+    // The prefill gives the first token.
     draw: async () => {
       for (let i = 1; i < tokens; i++) {
-        token = likeliest(await decoder!.forward([{ tokens: [token], positions: [position++] }], cache));
+        token = argmax(await decoder!.forward([{ tokens: [token], positions: [position++] }], cache));
         if (i % 16 === 0) process.stderr.write(".");
       }
     },
   },
 );
 
-function likeliest(logits: Float32Array): number {
+function argmax(logits: Float32Array): number {
   let best = 0;
   for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
   return best;

@@ -1,6 +1,6 @@
 /**
- * @file `bench 7b`: a model of Chameleon-7B's full shape with random weights, converted to 4 bits, drawing a picture's
- * worth of tokens; held against the time that the memory needs to bring the weights of one token.
+ * @file `bench 7b`: generates as many tokens as a picture has, with a model of Chameleon-7B's full shape, random weights
+ * and 4 bits. Compares the time per token with the time that memory needs to read the weights once.
  */
 import { existsSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
@@ -9,7 +9,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
 import { cacheBytes } from "../src/chameleon/model/cache.ts";
-import { formatBytes } from "../src/progress.ts";
+import { formatBytes } from "../src/format.ts";
 import { openWeights } from "../src/runtime/weights.ts";
 import { chameleon7b, writeCheckpoint } from "./7b-checkpoint.ts";
 import { copyBandwidth } from "./bandwidth.ts";
@@ -25,14 +25,14 @@ interface SevenOptions extends CommonOptions {
 }
 
 export function sevenBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
-  return benchmark("7b", "A model of Chameleon-7B's shape in 4 bits, beside what the memory allows.", 1)
+  return benchmark("7b", "A model of Chameleon-7B's shape in 4 bits, compared with the memory bandwidth.", 1)
     .option(
       "--scratch <folder>",
-      "where the checkpoint (13 GiB) and what is made of it (5 GiB) are kept for the next time. Defaults to a folder for temporary files",
+      "folder that keeps the checkpoint (13 GiB) and the converted model (5 GiB). Defaults to a folder for temporary files",
       join(tmpdir(), "xprompt-7b"),
     )
-    .option("--tokens <n>", "tokens to draw. Defaults to a picture's 1024", integer, 1024)
-    .option("--prompt <n>", "tokens read before. Defaults to 64", integer, 64)
+    .option("--tokens <n>", "tokens to generate. Defaults to 1024, one picture", integer, 1024)
+    .option("--prompt <n>", "tokens of the prompt. Defaults to 64", integer, 64)
     .option("--layers <n>", "layers of the model. Defaults to all 32", integer, chameleon7b.layers)
     .action(async (options: SevenOptions) => print(await measure(options), options));
 }
@@ -73,7 +73,7 @@ async function measure(options: SevenOptions): Promise<Report> {
     msPerToken: round(msPerToken, 2),
     copyGBs: round(bandwidth, 2),
     weightBytesPerToken: weightBytes,
-    /** Of the middle token. */
+    /** For the middle token. */
     cacheBytesPerToken: cached,
     boundMs: round(bound, 2),
     shareOfBound: round(bound / msPerToken, 3),
@@ -85,20 +85,16 @@ async function measure(options: SevenOptions): Promise<Report> {
     rows: [
       ["conversion", `${round(conversion.seconds, 1)} s`, formatBytes(conversion.peakBytes)],
       ["load", `${result.loadSeconds} s`],
-      ["reading the prompt", `${result.prefillTokensPerSecond} tokens/s`],
-      ["drawing", `${result.msPerToken} ms a token`],
-      ["weights a token", formatBytes(weightBytes), `${result.copyGBs} GB/s copied`],
-      [
-        "bound of the memory",
-        `${result.boundMs} ms a token`,
-        `${round(100 * result.shareOfBound, 0)}% reached`,
-      ],
-      ["most memory held", formatBytes(peakBytes)],
+      ["prefill", `${result.prefillTokensPerSecond} tokens/s`],
+      ["generation", `${result.msPerToken} ms per token`],
+      ["weights per token", formatBytes(weightBytes), `${result.copyGBs} GB/s copied`],
+      ["memory bound", `${result.boundMs} ms per token`, `${round(100 * result.shareOfBound, 0)}% reached`],
+      ["peak memory", formatBytes(peakBytes)],
     ],
   };
 }
 
-/** Makes what is not there yet; what converting took is kept beside it. */
+/** Converts the checkpoint unless that was done before. Keeps the cost of the conversion in a file. */
 async function converted(
   input: string,
   output: string,
@@ -121,7 +117,7 @@ async function converted(
   return made;
 }
 
-/** Bytes of codes, scales and norms: all but the embedding, of which a token reads one row. */
+/** Bytes of codes, scales and norms that one token reads. It reads only one row of the embedding. */
 async function weightBytesPerToken(folder: string): Promise<number> {
   const weights = await openWeights(folder);
   await weights.close();

@@ -1,7 +1,7 @@
 /**
- * @file `bench ablations`: what single settings of the method are worth. Every recipe of `recipes/ablations/` is trained
- * from several seeds for as many steps of as many tokens, and measured with `xprompt eval likelihood` on the same tasks;
- * a variant is compared with the base run of the same seed. What is there already is not made again.
+ * @file `bench ablations`: the effect of single settings of the method. Trains every recipe of `recipes/ablations/` with
+ * several seeds, for the same number of steps and tokens, and measures it with `xprompt eval likelihood` on the same
+ * tasks. A variant is compared with the base run of the same seed. Existing results are kept.
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -30,15 +30,15 @@ interface Options extends CommonOptions {
 }
 
 export function ablationsBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
-  return benchmark("ablations", "What single settings of the method are worth, over seeds.", 2)
+  return benchmark("ablations", "The effect of single settings of the method, over seeds.", 2)
     .option(
       "--out <dir>",
-      "folder of the runs, as many of them at once as --threads. Defaults to runs/ablations",
+      "folder of the runs; --threads runs train in parallel. Defaults to runs/ablations",
       "runs/ablations",
     )
-    .option("--steps <n>", "steps of every run. Defaults to the recipes'", integer)
-    .option("--limit <n>", "samples of each family. Defaults to 8", integer, 8)
-    .option("--only <names>", "some variants, as causal-mask,xp-4. Defaults to all", (text) =>
+    .option("--steps <n>", "steps per run. Defaults to the recipes'", integer)
+    .option("--limit <n>", "samples per family. Defaults to 8", integer, 8)
+    .option("--only <names>", "variants to run, such as causal-mask,xp-4. Defaults to all", (text) =>
       text.split(","),
     )
     .action(async (options: Options) => print(await measure(options), options));
@@ -70,14 +70,14 @@ interface Run {
   readonly seed: number;
 }
 
-/** Runs of other lengths are other runs. */
+/** Runs with another number of steps have their own folder. */
 const folderOf = ({ name, seed }: Run, { out, steps = base.steps }: Options) =>
   join(out, `${name}-${seed}${steps === base.steps ? "" : `-${steps}`}`);
-/** Of so many samples: results of other limits are of other samples. */
+/** Results with another limit have their own file. */
 const resultOf = (run: Run, options: Options) =>
   join(folderOf(run, options), `likelihood-${options.limit}.json`);
 
-/** Trains and measures one run; one that was cut off goes on from its last checkpoint. */
+/** Trains and measures one run. An interrupted run resumes from its last checkpoint. */
 async function train(run: Run, options: Options): Promise<void> {
   const [folder, result] = [folderOf(run, options), resultOf(run, options)];
   if (existsSync(result)) return;
@@ -91,7 +91,7 @@ async function train(run: Run, options: Options): Promise<void> {
   await writeFileAtomic(result, await xprompt(["eval", "likelihood", "--model", model, ...limit, "--json"]));
 }
 
-/** Runs the command line, and returns what it prints. @throws XPromptError with what it says, if it fails */
+/** Runs the command line and returns its standard output. @throws XPromptError with its last line if it fails */
 function xprompt(args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "pipe"] });
@@ -115,14 +115,14 @@ const resultSchema = z.object({
 });
 type Nats = z.output<typeof nats>;
 
-/** Groups of tasks that every run is measured on, whatever it was shown. */
+/** The groups of tasks on which every run is measured, independent of its training. */
 const isBackwards = (name: string) => familyNamed(name).reverseOf !== undefined;
 const isTone = (name: string) => familyNamed(name).prototype === "tone";
-const { families: shown, heldOut } = base.mix;
+const { families: trained, heldOut } = base.mix;
 const groups = {
-  forwards: shown.filter((name) => !isBackwards(name) && !isTone(name)),
-  backwards: shown.filter(isBackwards),
-  tone: shown.filter((name) => isTone(name) && !isBackwards(name)),
+  forwards: trained.filter((name) => !isBackwards(name) && !isTone(name)),
+  backwards: trained.filter(isBackwards),
+  tone: trained.filter((name) => isTone(name) && !isBackwards(name)),
   "never seen": heldOut,
 } as const;
 type Figures = Readonly<Record<string, Nats>>;
@@ -143,7 +143,7 @@ async function figuresOf(run: Run, options: Options): Promise<Figures> {
   };
 }
 
-/** What one setting does to one group of tasks: means over seeds, and how far seeds are apart. */
+/** The effect of one setting on one group of tasks: mean and range over seeds. */
 function effectOf(runs: readonly Figures[], base: readonly Figures[], group: string) {
   const over = (value: (figures: Figures, base: Figures) => number) => {
     const values = runs.map((figures, i) => value(figures, base[i]!));
@@ -153,11 +153,11 @@ function effectOf(runs: readonly Figures[], base: readonly Figures[], group: str
     };
   };
   return {
-    /** Nats a code with the right example, or caption. */
+    /** Nats per code with the right example or caption. */
     right: over((figures) => figures[group]!.right),
-    /** How many more than the base run of the same seed: above 0 is worse. */
+    /** Difference to the base run of the same seed; above 0 is worse. */
     overBase: over((figures, other) => figures[group]!.right - other[group]!.right),
-    /** What the example, or the caption, is worth: nats without less nats with it. */
+    /** Benefit of the example or caption: nats without minus nats with it. */
     worth: over((figures) => figures[group]!.queryAlone - figures[group]!.right),
   };
 }
@@ -184,7 +184,7 @@ function reportOf(found: ReadonlyMap<string, readonly Figures[]>, seeds: number[
     result: {
       benchmark: "ablations",
       ...setting(options),
-      unit: "nats a code",
+      unit: "nats per code",
       steps: options.steps ?? base.steps,
       limit: options.limit,
       seeds,
@@ -192,7 +192,10 @@ function reportOf(found: ReadonlyMap<string, readonly Figures[]>, seeds: number[
       variants,
     },
     rows: [
-      ["nats a code; against base [range over seeds] (worth of the example)", ...names.map(() => "")],
+      [
+        "nats per code; difference to base [range over seeds] (benefit of the example)",
+        ...names.map(() => ""),
+      ],
       ["", ...names],
       ...rows,
     ],

@@ -1,4 +1,4 @@
-/** @file Ways to arrange rows that the package has no use for, to measure against. */
+/** @file Attention variants for comparison, which the package itself does not use. */
 import type { DecoderConfig } from "../src/chameleon/checkpoint/config.ts";
 import { type Attend, headWidth, shareHeads } from "../src/chameleon/model/transformer.ts";
 import {
@@ -15,7 +15,7 @@ import {
 } from "../src/graph/index.ts";
 import { causalBias, exampleRows, HIDDEN, type Packing, todoRows } from "../src/xprompt/packing.ts";
 
-/** `sequences` causal sequences of `length` rows each, one after another, all from position 0. */
+/** Causal attention over `sequences` sequences of `length` rows each. Each starts at position 0. */
 export function causalAttention(
   graph: Graph,
   sequences: number,
@@ -44,8 +44,8 @@ export function causalAttention(
 export const contextRows = (p: Packing): number => p.examples * p.exampleLength + p.todos * p.todoLength;
 
 /**
- * What `packedAttention` computes, done as if nothing were known of the structure: each context is one sequence, under
- * a mask of all its rows × all its rows. Takes the same inputs.
+ * Computes the same as `packedAttention` without using the structure: each context is one sequence with a dense mask over
+ * all its rows. Takes the same inputs.
  */
 export function denseAttention(graph: Graph, packing: Packing, config: DecoderConfig): Attend {
   const { contexts, examples, exampleLength, todos, todoLength } = packing;
@@ -90,7 +90,7 @@ export function denseAttention(graph: Graph, packing: Packing, config: DecoderCo
     );
 }
 
-/** `[rows, rows]` of one context: a part sees itself causally; a TODO part sees the XP block of every example too. */
+/** Bias `[rows, rows]` of one context: each part attends to itself causally; TODO parts also attend to all XP tokens. */
 function contextBias(packing: Packing): Float32Array {
   const { examples, exampleLength, xpTokens, todoLength } = packing;
   const firstTodo = examples * exampleLength;

@@ -1,4 +1,4 @@
-/** @file One side of `bench attention` in a process of its own, so that its memory can be told. */
+/** @file One side of `bench attention`, in its own process so that its peak memory can be measured. */
 import type { DecoderConfig } from "../src/chameleon/checkpoint/config.ts";
 import { embed, head, transformer } from "../src/chameleon/model/transformer.ts";
 import {
@@ -34,7 +34,7 @@ interface Settings {
   readonly threads: number;
 }
 
-/** The training objective with dense attention; everything else is as in `objective`. */
+/** The training objective with dense attention, otherwise equal to `objective`. */
 function denseObjective(graph: Graph, packing: Packing, config: DecoderConfig): Objective {
   const w = graph.scope();
   const { contexts, examples, exampleLength, todos, todoLength } = packing;
@@ -60,7 +60,7 @@ function denseObjective(graph: Graph, packing: Packing, config: DecoderConfig): 
   return { loss: weighted("weights", perRow), report: { targetNll: weighted("target weights", nll) } };
 }
 
-/** A batch of random tokens, laid out as the trainer's: examples end at their last row, TODO parts start at their first. */
+/** A batch of random tokens in the trainer's layout: examples are padded on the left, TODO parts on the right. */
 function randomBatch(packing: Packing, config: DecoderConfig): PackedBatch {
   const random = Random.of(0, "batch");
   const { contexts, examples, exampleLength, todos, todoLength } = packing;

@@ -1,12 +1,11 @@
 /**
- * @file `bench attention`: structured packed attention, where a TODO part sees the XP blocks and itself and no score is
- * made for a pair that must not see each other, beside one mask over the whole sequence of every context. Both are the
- * same training step on the same batch and must find the same loss.
+ * @file `bench attention`: compares structured packed attention, which computes no masked scores, with a dense mask over
+ * the whole sequence of every context. Both run the same training step on the same batch and must find the same loss.
  */
 import { type Command, InvalidArgumentError } from "commander";
 import { z } from "zod";
 import { XPromptError } from "../src/errors.ts";
-import { formatBytes } from "../src/progress.ts";
+import { formatBytes } from "../src/format.ts";
 import { packingOf } from "../src/training/transformer/data.ts";
 import { exampleRows, type Packing, todoRows } from "../src/xprompt/packing.ts";
 import { contextRows } from "./attends.ts";
@@ -14,7 +13,7 @@ import { benchmark, type CommonOptions, type Report, setting } from "./options.t
 import { alternate, milliseconds, ratio, round } from "./timing.ts";
 import { startNode } from "./worker.ts";
 
-/** The nano recipe's sizes, and pictures of 16 × 16 codes. */
+/** The sizes of the nano recipe, with pictures of 16 × 16 codes. */
 const cases = {
   nano: packingOf(
     { contexts: 4, todos: 3, xprompt: { tokens: 16, maxTextTokens: 12, todoPosition: 192 } },
@@ -35,11 +34,11 @@ const cases = {
 
 const factsSchema = z.strictObject({ parameters: z.int(), loss: z.number() });
 
-/** Largest difference between the two losses that rounding explains. */
+/** Largest difference of the losses that rounding can cause. */
 const TOLERANCE = 1e-4;
 
 export function attentionBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
-  return benchmark("attention", "Structured packed attention, beside one dense mask a context.", 8)
+  return benchmark("attention", "Structured packed attention, compared with one dense mask per context.", 8)
     .option("--only <case>", `one of ${Object.keys(cases).join(", ")}. Defaults to all`, caseName)
     .action(async (options: CommonOptions & { only?: keyof typeof cases }) => {
       const names = options.only ? [options.only] : (Object.keys(cases) as (keyof typeof cases)[]);

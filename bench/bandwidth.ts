@@ -1,13 +1,13 @@
-/** @file How fast this machine moves memory: what decoding, which reads every weight for every token, is held against. */
+/** @file Measures the memory bandwidth, which bounds decoding: every token reads every weight. */
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import { startThread } from "../src/runtime/threads.ts";
 import { median } from "./timing.ts";
 
-/** Bytes of a buffer: far beyond any cache. */
+/** Bytes per buffer, much larger than any cache. */
 const SIZE = 2 ** 27;
 const COPIES = 12;
 
-/** GB/s read and written together when so many threads copy memory at once, each its own. */
+/** GB/s read plus written while `threads` threads copy memory in parallel. */
 export async function copyBandwidth(threads: number): Promise<number> {
   const rate = () =>
     new Promise<number>((resolve, reject) => {

@@ -1,15 +1,15 @@
-/** @file Known changes of photographs at any size: what they do depends on places relative to the picture, not on its pixels. */
+/** @file Known changes of photographs at any size. Lengths and positions are relative to the picture. */
 import { gaussianBlur, luma, mapPixels, type PixelMap, resample } from "../src/image/filters.ts";
 import { createImage, type Image } from "../src/image/index.ts";
 import type { Random } from "../src/tasks/index.ts";
 
-/** The picture to change, and the same picture changed. */
+/** The picture before and after the change. */
 export interface Changed {
   readonly input: Image;
   readonly output: Image;
 }
 
-/** Makes the pair of a photograph; `random` places what a change puts somewhere. */
+/** Makes a pair from a photograph. `random` chooses random positions. */
 export type KnownChange = (photo: Image, random: Random) => Changed;
 
 const tone =
@@ -31,7 +31,7 @@ const ramp =
     for (let c = 0; c < 3; c++) out[at + c] = dark[c]! + (light[c]! - dark[c]!) * l;
   };
 
-/** Changes a pixel by where it is: x and y from 0 to 1. */
+/** Changes pixels depending on their position, x and y from 0 to 1. */
 function byPlace(
   image: Image,
   change: (x: number, y: number, color: readonly [number, number, number]) => readonly number[],
@@ -46,12 +46,12 @@ function byPlace(
   return out;
 }
 
-/** A Gaussian blur whose deviation is a share of the width; coarse ones of large pictures in several boxes. */
+/** A Gaussian blur whose deviation is a share of the width. */
 function blurred(image: Image, share: number): Image {
   return gaussianBlur(image, share * image.width);
 }
 
-/** A red disc with a soft edge of a pixel. */
+/** Adds a red disc with a soft edge of one pixel. */
 function withDisc(image: Image, random: Random): Image {
   const [cx, cy, radius] = [
     random.uniform(0.25, 0.75),
@@ -65,7 +65,7 @@ function withDisc(image: Image, random: Random): Image {
   });
 }
 
-/** Slanted bright streaks of 1/150 of the width. */
+/** Adds slanted bright streaks, 1/150 of the width wide. */
 function withRain(image: Image, random: Random): Image {
   const drops = Array.from(
     { length: 60 },

@@ -1,4 +1,7 @@
-/** @file Full-size results of known changes of photographs, against leaving it alone, the enlarged drawing, and one affine map. */
+/**
+ * @file `bench full-size`: full-size results of known changes of photographs, compared with the unchanged photograph, the
+ * enlarged small result, and a single affine map.
+ */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -25,19 +28,14 @@ interface Options extends CommonOptions {
   readonly model: string;
 }
 
-/** Where the drawing comes from: the truth through the image tokenizer, or the model with one example. */
+/** The small result is the truth after the image tokenizer ("oracle"), or the model's with one example. */
 const sources = ["oracle", "model"] as const;
 const methods = ["untouched", "drawing", "affine", "full size"] as const;
 
 export function fullSizeBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
   return benchmark("full-size", "PSNR of full-size results of known changes of photographs.", 1)
-    .requiredOption("--photos <dir>", "folder of photographs (JPEG, PNG, WebP), two at least")
-    .option(
-      "--size <n>",
-      "edge of the middle square that is changed, in pixels. Defaults to 256",
-      integer,
-      256,
-    )
+    .requiredOption("--photos <dir>", "folder with at least two photographs (JPEG, PNG, WebP)")
+    .option("--size <n>", "edge of the changed central square in pixels. Defaults to 256", integer, 256)
     .option("--model <name>", "a shipped model, or a model folder. Defaults to nano", "nano")
     .action(async (options: Options) => print(await measure(options), options));
 }
@@ -58,8 +56,8 @@ async function measure(options: Options): Promise<Report> {
         const query = small(input);
         const [seen, oracle] = (await model.reconstruct([query, small(output)])) as [Image, Image];
         // The example is another photograph.
-        const shown = make(photos[(i + 1) % photos.length]!, Random.of(2, name, i));
-        const examples = [{ input: small(shown.input), output: small(shown.output) }];
+        const example = make(photos[(i + 1) % photos.length]!, Random.of(2, name, i));
+        const examples = [{ input: small(example.input), output: small(example.output) }];
         const prompt = await model.compress(examples);
         const { images } = await model.generate({ prompt, input: query, seed: 1 });
         for (const source of sources) {

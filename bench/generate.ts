@@ -1,6 +1,6 @@
 /**
- * @file `bench generate`: drawing an image code by code, beside a model of the same size in Hugging Face transformers;
- * and what one code costs by the cache slots in use and by the room reserved.
+ * @file `bench generate`: samples an image code by code, compared with a model of the same size in Hugging Face
+ * transformers. Also measures the cost per code by cache slots in use and by reserved positions.
  */
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -38,22 +38,22 @@ interface GenerateOptions extends CommonOptions, PeerOptions {
   readonly rooms: readonly number[];
 }
 
-/** Codes drawn for one measurement of the cost by slots or room. */
-const STRETCH = 16;
-/** Slots in use where the room reserved is what changes. */
+/** Codes per measurement of the cost by slots or room. */
+const CODES_PER_RUN = 16;
+/** Slots in use when measuring the cost by room. */
 const SLOTS_IN_USE = 300;
 
 export function generateBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
-  return withPeer(benchmark("generate", "Drawing an image, beside Hugging Face transformers.", 7))
+  return withPeer(benchmark("generate", "Sampling an image, compared with Hugging Face transformers.", 7))
     .option("--model <name>", "a shipped model, or a model folder. Defaults to nano", "nano")
     .option(
       "--prompt <n>",
-      "tokens read before the first code. Defaults to one XP block and a picture",
+      "tokens of the prompt. Defaults to one example's XP tokens and a picture",
       integer,
     )
-    .option("--tokens <n>", "codes to draw. Defaults to one picture", integer)
+    .option("--tokens <n>", "codes to sample. Defaults to one picture", integer)
     .option("--slots <n,…>", "cache slots in use. Defaults to 100,300,500", integers, [100, 300, 500])
-    .option("--rooms <n,…>", "positions reserved. Defaults to 512,2048,8192", integers, [512, 2048, 8192])
+    .option("--rooms <n,…>", "reserved positions. Defaults to 512,2048,8192", integers, [512, 2048, 8192])
     .action(async (options: GenerateOptions) => print(await measure(options), options));
 }
 
@@ -66,7 +66,7 @@ async function measure(options: GenerateOptions): Promise<Report> {
   const codes = codesPerImage(config);
   const { prompt = config.xprompt.tokens + codes + 4, tokens = codes } = options;
 
-  const ours = await drawingLoop(config.decoder, weights, { prompt, tokens, threads });
+  const ours = await decodingLoop(config.decoder, weights, { prompt, tokens, threads });
   const peer = options.peer
     ? await startPeer(
         "generate",
@@ -93,7 +93,7 @@ async function measure(options: GenerateOptions): Promise<Report> {
   const times = await alternate(programs, { repeats });
   await peer?.end();
 
-  /** The first code comes out of the prompt. */
+  /** The prefill gives the first code. */
   const perToken = (whole: readonly number[], prefill: readonly number[]) =>
     whole.map((ms, i) => (ms - prefill[i]!) / (tokens - 1));
   const msPerToken = perToken(times.loop!, times.prefill!);
@@ -140,7 +140,7 @@ async function measure(options: GenerateOptions): Promise<Report> {
       ...setting(options),
     },
     rows: [
-      [`prompt of ${prompt}, ${tokens} codes`, "ms/code", "ms/picture", "ms to read the prompt"],
+      [`prompt of ${prompt}, ${tokens} codes`, "ms/code", "ms/picture", "ms prefill"],
       ...[
         ["xprompt", xprompt] as const,
         ["PyTorch, a loop", pytorch] as const,
@@ -207,22 +207,22 @@ const peerArguments = (
 
 type Weights = ReadonlyMap<string, Initializer>;
 
-/** The likeliest token each time, as the peer does it. */
-async function drawingLoop(
+/** Greedy decoding, as in the peer. */
+async function decodingLoop(
   config: DecoderConfig,
   weights: Weights,
   { prompt, tokens, threads }: { readonly prompt: number; readonly tokens: number; readonly threads: number },
 ): Promise<{ readonly prefill: Run; readonly loop: Run; readonly end: () => Promise<void> }> {
   const decoder = await Decoder.create({ ...config, maxPositions: prompt + tokens }, weights, { threads });
   const random = Random.of(0, "prompt");
-  const read = Array.from({ length: prompt }, () => random.integer(4, config.vocabularySize - 1));
+  const promptTokens = Array.from({ length: prompt }, () => random.integer(4, config.vocabularySize - 1));
   const prefill = async (cache: KeyValueCache) =>
-    likeliest(await decoder.forward([{ tokens: read, positions: [...read.keys()] }], cache));
+    argmax(await decoder.forward([{ tokens: promptTokens, positions: [...promptTokens.keys()] }], cache));
   const loop = async () => {
     const cache = decoder.newCache(1);
     let token = await prefill(cache);
     for (let i = 0; i < tokens - 1; i++)
-      token = likeliest(await decoder.forward([{ tokens: [token], positions: [prompt + i] }], cache));
+      token = argmax(await decoder.forward([{ tokens: [token], positions: [prompt + i] }], cache));
   };
   return {
     prefill: timed(() => prefill(decoder.newCache(1))),
@@ -231,13 +231,13 @@ async function drawingLoop(
   };
 }
 
-function likeliest(logits: Float32Array): number {
+function argmax(logits: Float32Array): number {
   let best = 0;
   for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
   return best;
 }
 
-/** Milliseconds a token with so many slots of the cache in use. */
+/** Milliseconds per token, by number of cache slots in use. */
 async function costBySlots(
   config: DecoderConfig,
   weights: Weights,
@@ -245,13 +245,13 @@ async function costBySlots(
 ) {
   const decoder = await Decoder.create(config, weights, { threads });
   process.stderr.write("measuring by slots in use ");
-  const runs = Object.fromEntries(slots.map((count) => [String(count), stretch(decoder, count)]));
+  const runs = Object.fromEntries(slots.map((count) => [String(count), decodeBehind(decoder, count)]));
   const times = await alternate(runs, { repeats });
   await decoder.release();
   return slots.map((count) => ({ slots: count, msPerToken: milliseconds(times[String(count)]!) }));
 }
 
-/** Milliseconds a token with the same slots in use, in models that reserve more and more positions. */
+/** Milliseconds per token with the same slots in use, by number of reserved positions. */
 async function costByRoom(
   config: DecoderConfig,
   weights: Weights,
@@ -261,14 +261,16 @@ async function costByRoom(
   for (const room of rooms)
     decoders.push(await Decoder.create({ ...config, maxPositions: room }, weights, { threads }));
   process.stderr.write("measuring by room reserved ");
-  const runs = Object.fromEntries(decoders.map((each, i) => [String(rooms[i]), stretch(each, SLOTS_IN_USE)]));
+  const runs = Object.fromEntries(
+    decoders.map((each, i) => [String(rooms[i]), decodeBehind(each, SLOTS_IN_USE)]),
+  );
   const times = await alternate(runs, { repeats });
   for (const decoder of decoders) await decoder.release();
   return rooms.map((room) => ({ room, msPerToken: milliseconds(times[String(room)]!) }));
 }
 
-/** Reads tokens one by one behind `slots` used ones; the mean time of one. */
-function stretch(decoder: Decoder, slots: number): Run {
+/** Decodes tokens one by one with `slots` used slots before them. Measures the mean time per token. */
+function decodeBehind(decoder: Decoder, slots: number): Run {
   const { config } = decoder;
   const random = Random.of(0, "cache", slots);
   const size = config.keyValueHeads * slots * headWidth(config);
@@ -278,13 +280,13 @@ function stretch(decoder: Decoder, slots: number): Run {
     const cache = new KeyValueCache(1, config);
     cache.append(0, { length: slots, heads: config.keyValueHeads, layers });
     const whole = timed(async () => {
-      for (let i = 0; i < STRETCH; i++) await decoder.forward([{ tokens: [i], positions: [i] }], cache);
+      for (let i = 0; i < CODES_PER_RUN; i++) await decoder.forward([{ tokens: [i], positions: [i] }], cache);
     });
-    return (await whole()) / STRETCH;
+    return (await whole()) / CODES_PER_RUN;
   };
 }
 
-/** The public face from an input picture to a picture: encoding, reading, drawing with sampling, decoding. */
+/** `XPrompt.generate` as a whole: encoding, prefill, sampling, decoding. */
 async function wholePictures(
   folder: string,
   { threads, repeats }: { readonly threads: number; readonly repeats: number },
@@ -302,7 +304,7 @@ async function wholePictures(
     { what: "with guidance", options: { guidance: 2 } },
     { what: "8 pictures at once", options: { samples: 8 } },
   ];
-  process.stderr.write("measuring the public face ");
+  process.stderr.write("measuring XPrompt.generate ");
   const runs = Object.fromEntries(kinds.map(({ what, options }) => [what, generate(options)]));
   const times = await alternate(runs, { repeats, warmUp: 1 });
   await model.release();

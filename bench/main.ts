@@ -1,6 +1,6 @@
 /**
- * @file Side-by-side measurements: `npm run bench -- NAME [options]`. The result goes to standard output, as a table or
- * as one JSON object; everything else to standard error. Exit status 0, 1 (it failed) or 2 (wrong usage).
+ * @file Side-by-side benchmarks: `npm run bench -- NAME [options]`. The result goes to standard output, as a table or one
+ * JSON object; everything else goes to standard error. Exit status 0, 1 (failure) or 2 (wrong usage).
  */
 import { Command, CommanderError } from "commander";
 import { XPromptError } from "../src/errors.ts";
@@ -20,7 +20,7 @@ function print({ result, rows }: Report, { json }: CommonOptions): void {
   process.stdout.write(`${json ? JSON.stringify(result) : table(rows)}\n`);
 }
 
-/** Rows with their columns aligned. */
+/** Formats rows with aligned columns. */
 function table(rows: readonly (readonly string[])[]): string {
   const widths = rows.reduce<number[]>(
     (widths, row) => row.map((cell, i) => Math.max(cell.length, widths[i] ?? 0)),
@@ -37,7 +37,7 @@ function table(rows: readonly (readonly string[])[]): string {
 }
 
 const program = new Command("bench")
-  .description("Side-by-side measurements.")
+  .description("Side-by-side benchmarks.")
   .exitOverride()
   .configureOutput({ writeErr: () => {} });
 for (const make of [
@@ -58,7 +58,10 @@ try {
 } catch (error) {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : 2;
-    const words = error.message === "(outputHelp)" ? "which one?" : error.message.replace(/^error: /, "");
+    const words =
+      error.message === "(outputHelp)"
+        ? "expected a benchmark, got none"
+        : error.message.replace(/^error: /, "");
     if (process.exitCode !== 0) process.stderr.write(`bench: ${words} (see npm run bench -- --help)\n`);
   } else if (error instanceof XPromptError) {
     process.stderr.write(`bench: ${error.message}\n`);

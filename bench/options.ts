@@ -1,4 +1,4 @@
-/** @file Options that the benchmarks share, and what each returns. */
+/** @file Common options and the result type of the benchmarks. */
 import { cpus } from "node:os";
 import { Command, InvalidArgumentError } from "commander";
 import { env } from "onnxruntime-node";
@@ -14,7 +14,7 @@ export interface PeerOptions {
   readonly peer: boolean;
 }
 
-/** What a benchmark found: everything, and the same in a few rows for people. */
+/** The result of a benchmark: all figures, and a short table. */
 export interface Report {
   readonly result: Readonly<Record<string, unknown>>;
   readonly rows: readonly (readonly string[])[];
@@ -24,8 +24,8 @@ export interface Report {
 export const benchmark = (name: string, description: string, repeats: number): Command =>
   new Command(name)
     .description(description)
-    .option("--threads <n>", "CPU threads of every side. Defaults to 2", integer, 2)
-    .option("--repeats <n>", `runs of each that count. Defaults to ${repeats}`, integer, repeats)
+    .option("--threads <n>", "CPU threads per side. Defaults to 2", integer, 2)
+    .option("--repeats <n>", `measured runs per program. Defaults to ${repeats}`, integer, repeats)
     .option("--json", "print one JSON object on standard output", false);
 
 /** `--python` and `--no-peer`. */
@@ -35,7 +35,7 @@ export const withPeer = (command: Command): Command =>
       "--python <path>",
       "interpreter with bench/peers/requirements.txt. Defaults to .venv/bin/python, then python3",
     )
-    .option("--no-peer", "measure our side alone");
+    .option("--no-peer", "measure only our side");
 
 export function integer(text: string): number {
   const value = Number(text);
@@ -44,10 +44,10 @@ export function integer(text: string): number {
   return value;
 }
 
-/** A list as `100,300,500`. */
+/** Parses a list such as `100,300,500`. */
 export const integers = (text: string): number[] => text.split(",").map(integer);
 
-/** Where and with what it was measured. */
+/** The machine and the versions. */
 export const setting = ({ threads }: CommonOptions): object => ({
   machine: { cpu: `${cpus()[0]?.model ?? "unknown"} × ${cpus().length}`, threads },
   versions: { node: process.versions.node, onnxruntime: env.versions.node ?? env.versions.common },

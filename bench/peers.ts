@@ -1,4 +1,4 @@
-/** @file The peers in Python: which interpreter to take, and starting them. */
+/** @file Starts the peers in Python, and finds an interpreter for them. */
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -8,14 +8,14 @@ import { Worker } from "./worker.ts";
 
 const versionsSchema = z.looseObject({ python: z.string(), torch: z.string() });
 
-/** What both peers say of themselves. */
+/** Facts that both peers report. */
 export const peerFacts = z.looseObject({ parameters: z.int(), versions: versionsSchema });
 export type PeerFacts = z.output<typeof peerFacts>;
 
-/** Interpreters that are tried, in this order. */
+/** Interpreters to try, in this order. */
 const CANDIDATES = [".venv/bin/python", "python3"];
 
-/** Starts `bench/peers/‹script›.py`; null, with a word on how to install it, where its packages are missing. */
+/** Starts `bench/peers/‹script›.py`. If its packages are missing, says how to install them and returns null. */
 export async function startPeer(
   script: "train_step" | "generate",
   args: readonly string[],
@@ -25,7 +25,7 @@ export async function startPeer(
   const found = await interpreterWith(needed, python);
   if (!found) {
     process.stderr.write(
-      `no Python with ${needed.join(" and ")} found (tried ${(python ? [python] : CANDIDATES).join(", ")}): measuring our side alone. To install it:\n` +
+      `no Python with ${needed.join(" and ")} found (tried ${(python ? [python] : CANDIDATES).join(", ")}): measuring only our side. To install it:\n` +
         "  python3 -m venv .venv && .venv/bin/pip install -r bench/peers/requirements.txt\n",
     );
     return null;
@@ -34,7 +34,7 @@ export async function startPeer(
   return Worker.start(found, [path, ...args, "--serve"], peerFacts);
 }
 
-/** The first interpreter that has these modules. */
+/** Finds the first interpreter with these modules. */
 export async function interpreterWith(
   modules: readonly string[],
   python: string | undefined,

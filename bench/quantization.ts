@@ -1,7 +1,7 @@
 /**
- * @file `bench quantization`: what is lost in 16, 8 and 4 bits, as the converted folders really run: nats a token on
- * held-out contexts, and how whole pictures drawn without chance differ. For nano, and for a larger model of bytes that
- * is trained here.
+ * @file `bench quantization`: the loss of quality with 16, 8 and 4 bits, measured on converted folders: NLL per token on
+ * held-out contexts, and differences of greedily sampled pictures. For nano, and for a larger byte-level language model
+ * that is trained here.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -21,7 +21,7 @@ import { XPrompt } from "../src/xprompt/model.ts";
 import { resolveModel } from "../src/xprompt/models.ts";
 import { queryTokens } from "../src/xprompt/sequence.ts";
 import { benchmark, type CommonOptions, integer, type Report, setting } from "./options.ts";
-import { repositoryText, stretches, textModel, trainTextModel } from "./text-model.ts";
+import { excerpts, repositoryText, textModel, trainTextModel } from "./text-model.ts";
 import { round } from "./timing.ts";
 
 interface QuantizationOptions extends CommonOptions {
@@ -32,16 +32,16 @@ interface QuantizationOptions extends CommonOptions {
 
 const formats: readonly Format[] = ["none", "float16", "int8", "int4"];
 
-/** What a model says of tokens it is asked about: −log p of each, and its likeliest token there. */
+/** −log p of the true tokens, and the most likely token at the same places. */
 interface Judged {
   readonly nll: number[];
-  readonly likeliest: number[];
+  readonly top: number[];
 }
 
 export function quantizationBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
-  return benchmark("quantization", "What is lost in 16, 8 and 4 bits.", 1)
-    .option("--contexts <n>", "held-out contexts of one picture each. Defaults to 64", integer, 64)
-    .option("--pictures <n>", "pictures drawn without chance. Defaults to 16", integer, 16)
+  return benchmark("quantization", "Loss of quality with 16, 8 and 4 bits.", 1)
+    .option("--contexts <n>", "held-out contexts with one picture each. Defaults to 64", integer, 64)
+    .option("--pictures <n>", "greedily sampled pictures. Defaults to 16", integer, 16)
     .option("--steps <n>", "training steps of the larger model. Defaults to 150", integer, 150)
     .action(async (options: QuantizationOptions) => print(await measure(options), options));
 }
@@ -52,7 +52,7 @@ async function measure(options: QuantizationOptions): Promise<Report> {
     const nano = await resolveModel("nano");
     const ofNano = await inAllFormats(nano, join(scratch, "nano"), (folder) => judgeNano(folder, options));
     const text = join(scratch, "text");
-    const words = await repositoryText(); // once: somebody may be writing it
+    const words = await repositoryText(); // once, because files may change meanwhile
     await trainTextModel(text, words.train, { ...options, tokenizer: nano });
     const ofText = await inAllFormats(text, join(scratch, "texts"), async (folder) => ({
       judged: await judgeText(folder, words.heldOut, options),
@@ -65,7 +65,7 @@ async function measure(options: QuantizationOptions): Promise<Report> {
     return {
       result: { benchmark: "quantization", models, steps: options.steps, ...setting(options) },
       rows: [
-        ["model", "format", "nats a token", "difference", "same token", "same codes", "pixel RMS"],
+        ["model", "format", "nats per token", "difference", "same token", "same codes", "pixel RMS"],
         ...models.flatMap(({ model, results }) =>
           results.map((each) => [
             ...[model, each.format, cell(each.nats), `${each.difference} ± ${each.standardError}`],
@@ -94,7 +94,7 @@ async function inAllFormats(
   for (const format of formats) {
     const output = `${scratch}-${format}`;
     process.stderr.write(`measuring ${format}\n`);
-    // All from one copy, whatever becomes of the original meanwhile.
+    // All formats come from one copy, in case the original changes meanwhile.
     const input = format === "none" ? folder : `${scratch}-none`;
     const { bytes } = await convertModel(input, { format, output });
     found.push({ format, bytes: bytes.out, ...(await measure(output)) });
@@ -102,7 +102,7 @@ async function inAllFormats(
   return found;
 }
 
-/** Each format beside the first. */
+/** Compares each format with the first. */
 function compare(all: readonly (Found & { readonly format: Format; readonly bytes: number })[]) {
   const { judged: exact, drawn: truth } = all[0]!;
   return all.map(({ format, bytes, judged, drawn }) => {
@@ -115,13 +115,13 @@ function compare(all: readonly (Found & { readonly format: Format; readonly byte
       format,
       bytes,
       nats: round(mean(judged.nll), 4),
-      /** Mean of the tokens' differences, and its standard error. */
+      /** Mean difference per token, and its standard error. */
       difference: round(mean(differences), 5),
       standardError: round(deviation / Math.sqrt(differences.length), 5),
-      /** Share of places where the likeliest token is the same, after the same tokens. */
-      sameToken: round(share(judged.likeliest, exact.likeliest), 4),
+      /** Share of places with the same most likely token, given the same tokens before. */
+      sameToken: round(share(judged.top, exact.top), 4),
       ...(drawn && {
-        /** Share of equal codes in pictures drawn to their end, where one other code changes all that follow. */
+        /** Share of equal codes in sampled pictures. One different code changes all later ones. */
         sameCodes: round(share(drawn.codes.flat(), truth!.codes.flat()), 4),
         samePictures: drawn.codes.filter((row, i) => share(row, truth!.codes[i]!) === 1).length,
         pixelRms: round(Math.sqrt(mean(pixels!)), 4),
@@ -136,7 +136,7 @@ const mean = (values: readonly number[]): number =>
 const share = (a: readonly number[], b: readonly number[]): number =>
   mean(a.map((value, i) => Number(value === b[i])));
 
-/** Teacher-forced pictures of held-out scenes, tasks seen in training and not; and pictures drawn. */
+/** Measures teacher-forced pictures of new scenes, for trained and unseen tasks, and samples pictures. */
 async function judgeNano(
   folder: string,
   { contexts, pictures, threads }: QuantizationOptions,
@@ -146,16 +146,16 @@ async function judgeNano(
   const families = selectFamilies({ exclude: ["depthUnseenPalette"] });
   const { vocabulary } = model.tokenizer;
   const { todoPosition } = model.config.xprompt;
-  const judged: Judged = { nll: [], likeliest: [] };
+  const judged: Judged = { nll: [], top: [] };
   const codes: number[][] = [];
   const images: Image[] = [];
   for (let c = 0; c < contexts; c++) {
     const random = Random.of(7, "quantization", c);
     const family = c % 4 === 0 ? random.pick(selectFamilies({ include: unseen })) : random.pick(families);
     const task = family.draw(random);
-    const [shown, asked] = [task.pair(random, model.size), task.pair(random, model.size)];
-    const prompt = await model.compress([{ input: shown.input, output: shown.output }]);
-    const [input, target] = await model.tokenizer.encodeImages([asked.input, asked.output]);
+    const [example, query] = [task.pair(random, model.size), task.pair(random, model.size)];
+    const prompt = await model.compress([{ input: example.input, output: example.output }]);
+    const [input, target] = await model.tokenizer.encodeImages([query.input, query.output]);
     const cache = model.base.decoder.newCache(1);
     for (const block of prompt.blocks) cache.append(0, block);
     let tokens = queryTokens(vocabulary, { input: input!, instruction: [] });
@@ -168,7 +168,7 @@ async function judgeNano(
       judge(logits, tokens[0]!, judged);
     }
     if (c >= pictures) continue;
-    const drawn = await model.generate({ prompt, input: asked.input, temperature: 0, seed: 0 });
+    const drawn = await model.generate({ prompt, input: query.input, temperature: 0, seed: 0 });
     codes.push([...drawn.codes[0]!]);
     images.push(drawn.images[0]);
   }
@@ -176,7 +176,7 @@ async function judgeNano(
   return { judged, drawn: { codes, images } };
 }
 
-/** Held-out text, byte by byte. */
+/** Measures held-out text, byte by byte. */
 async function judgeText(folder: string, heldOut: Buffer, { threads }: QuantizationOptions): Promise<Judged> {
   const config = decoderFromJson(
     await readJson(join(folder, "config.json"), decoderConfigSchema, "model config"),
@@ -189,8 +189,8 @@ async function judgeText(folder: string, heldOut: Buffer, { threads }: Quantizat
     (name) => !name.startsWith(`${VQ_PREFIX}.`),
   );
   const decoder = await Decoder.create(config, weights, { threads });
-  const judged: Judged = { nll: [], likeliest: [] };
-  for (const row of stretches(heldOut, 64, config.maxPositions, Random.of(7, "held-out text"))) {
+  const judged: Judged = { nll: [], top: [] };
+  for (const row of excerpts(heldOut, 64, config.maxPositions, Random.of(7, "held-out text"))) {
     const logits = await decoder.logits(row);
     for (let i = 0; i + 1 < row.length; i++) {
       const start = i * config.vocabularySize;
@@ -207,5 +207,5 @@ function judge(logits: Float32Array, token: number, into: Judged): void {
   let total = 0;
   for (const logit of logits) total += Math.exp(logit - logits[best]!);
   into.nll.push(Math.log(total) + logits[best]! - logits[token]!);
-  into.likeliest.push(best);
+  into.top.push(best);
 }

@@ -1,7 +1,7 @@
 /**
- * @file `bench retrieval`: adding examples whose vectors are given to a library, indexing them and searching, beside
- * exact search in the same library and faiss (an inverted file of exact vectors, and exact search). And what an
- * example from a library costs beside drawing without one.
+ * @file `bench retrieval`: adds examples with given vectors to a library, indexes and searches them. Compares with exact
+ * search in the same library, and with faiss (IVFFlat and Flat). Also compares generation with and without an example
+ * from a library.
  */
 import { mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -9,13 +9,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { z } from "zod";
+import { formatBytes, formatNumber } from "../src/format.ts";
+import { encodePng } from "../src/image/encode-png.ts";
 import { createImage } from "../src/image/index.ts";
-import { encodePng } from "../src/image/save.ts";
-import { formatBytes, formatNumber } from "../src/progress.ts";
 import {
+  type Embedder,
   ExampleLibrary,
-  type Features,
-  modelFeatures,
+  modelEmbedder,
   type NewExample,
   Retriever,
 } from "../src/retrieval/index.ts";
@@ -45,9 +45,9 @@ const byText = { text: 1, image: 0, words: 0 };
 const peerFacts = z.looseObject({ seconds: z.number(), recall: z.number(), versions: z.looseObject({}) });
 
 export function retrievalBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
-  return withPeer(benchmark("retrieval", "The example library at scale, beside faiss.", 100))
+  return withPeer(benchmark("retrieval", "The example library at scale, compared with faiss.", 100))
     .option("--count <n>", "examples. Defaults to 1,000,000", integer, 1_000_000)
-    .option("--width <n>", "numbers of a vector. Defaults to 512, as CLIP ViT-B/32 has", integer, 512)
+    .option("--width <n>", "width of the vectors. Defaults to 512, as in CLIP ViT-B/32", integer, 512)
     .action(async (options: RetrievalOptions) => print(await measure(options), options));
 }
 
@@ -55,20 +55,20 @@ async function measure(options: RetrievalOptions): Promise<Report> {
   const folder = await mkdtemp(join(tmpdir(), "xprompt-bench-"));
   try {
     const vectors = new Vectors(options.count, options.width, options.repeats);
-    const features = given(options.width);
+    const embedder = given(options.width);
     const library = await ExampleLibrary.open(join(folder, "library"), { create: true });
-    const adding = await fill(library, features, vectors);
+    const adding = await fill(library, embedder, vectors);
     const peer = options.peer ? await startFaiss(folder, vectors, options) : null;
 
     const queries = vectors.queries();
     const found: Record<"search" | "exact", string[][]> = { search: [], exact: [] };
-    /** One query after the other; the rounds that warm up begin at the end. */
+    /** Runs one query after the other. The warm-up uses the last queries. */
     const program = (name: keyof typeof found, exact: boolean) => {
       let next = queries.length - WARM_UP;
       return timed(async () => {
         const at = next++ % queries.length;
         const query = { vectors: { text: queries[at]! }, exact };
-        found[name][at] = (await library.search(query, features, byText, K)).map(({ id }) => id);
+        found[name][at] = (await library.search(query, embedder, byText, K)).map(({ id }) => id);
       });
     };
     process.stderr.write("searching ");
@@ -110,13 +110,13 @@ async function measure(options: RetrievalOptions): Promise<Report> {
 
 const WARM_UP = 3;
 
-/** Vectors are given: none is ever made. */
-function given(width: number): Features {
+/** An embedder that is never called, because the vectors are given. */
+function given(width: number): Embedder {
   const never = () => Promise.reject(new Error("the vectors are given"));
   return { space: `bench-${width}`, textWidth: width, imageWidth: 1, text: never, image: never };
 }
 
-async function fill(library: ExampleLibrary, features: Features, vectors: Vectors) {
+async function fill(library: ExampleLibrary, embedder: Embedder, vectors: Vectors) {
   const input = await encodePng(createImage(8, 8));
   async function* examples(): AsyncGenerator<NewExample> {
     for (let from = 0; from < vectors.count; from += PIECE) {
@@ -127,7 +127,7 @@ async function fill(library: ExampleLibrary, features: Features, vectors: Vector
   }
   const start = performance.now();
   let added = start;
-  await library.add(examples(), features, {
+  await library.add(examples(), embedder, {
     onProgress: ({ added: count }) => {
       added = performance.now();
       process.stderr.write(`\radded ${count} `);
@@ -146,7 +146,7 @@ async function fill(library: ExampleLibrary, features: Features, vectors: Vector
 async function startFaiss(folder: string, vectors: Vectors, { python, threads }: RetrievalOptions) {
   const found = await interpreterWith(["faiss", "numpy"], python);
   if (!found) {
-    process.stderr.write("no Python with faiss and numpy found: measuring our side alone\n");
+    process.stderr.write("no Python with faiss and numpy found: measuring only our side\n");
     return null;
   }
   const file = await open(join(folder, "vectors.f32"), "w");
@@ -161,7 +161,7 @@ async function startFaiss(folder: string, vectors: Vectors, { python, threads }:
   return Worker.start(found, [script, folder, String(vectors.width), String(threads)], peerFacts);
 }
 
-/** A picture from nano with a compiled example of a library, which is looked up each time, and without any. */
+/** Generates a picture with an example that is retrieved each time, and without an example. */
 async function withAndWithout(place: string, { threads, repeats }: RetrievalOptions) {
   const model = await XPrompt.load("nano", { threads });
   const picture = (red: number) => createImage(model.size, model.size, [red, 0.5, 0.5]);
@@ -171,11 +171,11 @@ async function withAndWithout(place: string, { threads, repeats }: RetrievalOpti
     output: picture(1 - i / 32),
     instruction: `make it number ${i}`,
   }));
-  await stored.add(examples, modelFeatures(model));
+  await stored.add(examples, modelEmbedder(model));
   const library = new Retriever(stored);
   const ask = { input: picture(0.3), instruction: "make it number 3", seed: 1 };
   await model.generate({ ...ask, library });
-  process.stderr.write("drawing ");
+  process.stderr.write("generating ");
   const times = await alternate(
     { with: timed(() => model.generate({ ...ask, library })), without: timed(() => model.generate(ask)) },
     { repeats: Math.min(repeats, 20) },
@@ -234,7 +234,7 @@ function rowsOf({ count, adding, search, exact, faiss, peakBytes, drawing }: Res
       : []),
     ["added", `${formatNumber(adding.perSecond)}/s`, "", "", "", ""],
     [
-      "a picture with ÷ without",
+      "generation with ÷ without",
       `${drawing.ratio.median} (${drawing.ratio.min} … ${drawing.ratio.max})`,
       "",
       "",

@@ -1,7 +1,6 @@
 /**
- * @file `bench serving`: pictures for several requests at once, which share the steps of one model (`Batcher`), beside the
- * same requests one after another. Wall time says what users wait; processor time says what the machine has to do, and
- * varies less where other programs share it.
+ * @file `bench serving`: compares several requests in one batch (`Batcher`) with the same requests one after another. Wall
+ * time is what users wait; CPU time varies less when other programs run.
  */
 import type { Command } from "commander";
 import { XPromptError } from "../src/errors.ts";
@@ -17,7 +16,7 @@ interface ServingOptions extends CommonOptions {
 }
 
 export function servingBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
-  return benchmark("serving", "Requests at once in one batch, beside one after another.", 5)
+  return benchmark("serving", "Requests in one batch, compared with one after another.", 5)
     .option("--model <name>", "a shipped model, or a model folder. Defaults to nano", "nano")
     .option("--requests <n>", "requests at once. Defaults to 8", integer, 8)
     .action(async (options: ServingOptions) => print(await measure(options), options));
@@ -52,8 +51,8 @@ async function measure(options: ServingOptions): Promise<Report> {
     };
   };
   const programs: Record<string, Run> = {};
-  for (const [kind, asked] of Object.entries(kinds)) {
-    const requests = inputs.map((input, seed) => ({ ...asked, input, seed }));
+  for (const [kind, settings] of Object.entries(kinds)) {
+    const requests = inputs.map((input, seed) => ({ ...settings, input, seed }));
     await requireEqual(model, batcher, requests);
     programs[`${kind}: one by one`] = measured(`${kind}: one by one`, async () => {
       for (const request of requests) await model.generate(request);
@@ -103,7 +102,7 @@ async function measure(options: ServingOptions): Promise<Report> {
       ...setting(options),
     },
     rows: [
-      [`${count} requests with`, "one by one", "at once", "ratio", "ratio of processor time"],
+      [`${count} requests with`, "one by one", "at once", "ratio", "ratio of CPU time"],
       ...compared.map((each) => [
         each.kind,
         `${each.oneByOne.picturesPerSecond}/s`,
@@ -116,7 +115,7 @@ async function measure(options: ServingOptions): Promise<Report> {
   };
 }
 
-/** @throws XPromptError when a request gives other codes in a batch than alone */
+/** @throws XPromptError when a request gives different codes in a batch and alone */
 async function requireEqual(
   model: XPrompt,
   batcher: Batcher,

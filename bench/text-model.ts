@@ -1,4 +1,4 @@
-/** @file A language model over bytes, trained in a few minutes on this repository's own text: for measuring on something larger than nano. */
+/** @file A byte-level language model, larger than nano, trained in a few minutes on this repository's text. */
 import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -44,7 +44,7 @@ export const textModel: DecoderConfig = {
 };
 const SEQUENCES = 8;
 
-/** The repository's text: one file in eight is held out. */
+/** The repository's text. One file in eight is held out. */
 export async function repositoryText(): Promise<{ readonly train: Buffer; readonly heldOut: Buffer }> {
   const parts: Record<"train" | "heldOut", Buffer[]> = { train: [], heldOut: [] };
   let count = 0;
@@ -55,15 +55,15 @@ export async function repositoryText(): Promise<{ readonly train: Buffer; readon
   return { train: Buffer.concat(parts.train), heldOut: Buffer.concat(parts.heldOut) };
 }
 
-/** Stretches of a text, drawn at random. */
-export function stretches(text: Buffer, count: number, length: number, random: Random): number[][] {
+/** Random excerpts of a text. */
+export function excerpts(text: Buffer, count: number, length: number, random: Random): number[][] {
   return Array.from({ length: count }, () => {
     const start = random.integer(0, text.length - length - 1);
     return [...text.subarray(start, start + length)];
   });
 }
 
-/** Trains the model and writes its folder, float32. The tokenizer is there for the folder's sake alone. */
+/** Trains the model and writes its folder in float32. The tokenizer only completes the folder. */
 export async function trainTextModel(
   folder: string,
   text: Buffer,
@@ -93,7 +93,7 @@ export async function trainTextModel(
   const progress = new Progress({ label: "training on text", total: steps });
   const positions = Array.from({ length: SEQUENCES * length }, (_, i) => i % length);
   for (let i = 0; i < steps; i++) {
-    const rows = stretches(text, SEQUENCES, length + 1, Random.of(1, "text", i));
+    const rows = excerpts(text, SEQUENCES, length + 1, Random.of(1, "text", i));
     const feeds = {
       tokens: int64(
         rows.flatMap((row) => row.slice(0, -1)),

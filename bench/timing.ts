@@ -1,9 +1,9 @@
 /**
- * @file Timing several programs side by side. Absolute times are noise on a shared machine; what is published are
- * ratios, taken between runs that were next to each other in time.
+ * @file Times several programs side by side. Absolute times are noisy on a shared machine, so reports use ratios of runs
+ * that were adjacent in time.
  */
 
-/** Does one piece of work and returns the milliseconds it took. */
+/** Runs a piece of work and returns its time in milliseconds. */
 export type Run = () => Promise<number>;
 
 export interface Milliseconds {
@@ -13,7 +13,7 @@ export interface Milliseconds {
 }
 
 export interface Ratio {
-  /** Median over the pairs of neighbouring runs. */
+  /** Median over pairs of adjacent runs. */
   readonly median: number;
   readonly min: number;
   readonly max: number;
@@ -28,13 +28,13 @@ export const timed =
     return performance.now() - start;
   };
 
-/** Threads of onnxruntime go on spinning for 36 ms after a run; the next program wants the cores for itself. */
+/** Threads of onnxruntime spin for 36 ms after a run. The next program needs free cores. */
 const PAUSE_MS = 80;
 
 /**
- * Runs A B … A B …, the order turned around every other time, so that a drift of the machine hits all alike. The
- * `warmUp` rounds before are thrown away: onnxruntime settles its memory in them.
- * @returns the milliseconds of every program, by name; those of one index were taken next to each other
+ * Runs the programs in turn and reverses their order every other round, so that drift affects all equally. The first
+ * `warmUp` rounds are discarded, because onnxruntime allocates its memory in them.
+ * @returns the milliseconds of every program, by name. Values of the same index are adjacent in time.
  */
 export async function alternate<Name extends string>(
   programs: Readonly<Record<Name, Run>>,
@@ -60,7 +60,7 @@ export const milliseconds = (times: readonly number[]): Milliseconds => ({
   repeats: times.length,
 });
 
-/** How many times longer `slow` took than `fast`, run by run. */
+/** The ratios of `slow` to `fast`, run by run. */
 export function ratio(slow: readonly number[], fast: readonly number[]): Ratio {
   const ratios = slow.map((ms, i) => ms / fast[i]!);
   return {
@@ -78,5 +78,5 @@ export function median(values: readonly number[]): number {
 
 export const round = (value: number, digits: number): number => Number(value.toFixed(digits));
 
-/** GFLOP/s of so many operations in so many milliseconds. */
+/** GFLOP/s of `operations` in `ms` milliseconds. */
 export const gflops = (operations: number, ms: number): number => round(operations / ms / 1e6, 1);

@@ -1,6 +1,6 @@
 /**
- * @file `bench train`: a whole training step (forward, backward, clipping, AdamW) of a small decoder on plain causal
- * sequences, beside the same step in PyTorch and the best that either can do, one large matrix product.
+ * @file `bench train`: a complete training step (forward, backward, clipping, AdamW) of a small decoder on plain causal
+ * sequences, compared with the same step in PyTorch, and with one large matrix product as the upper bound of each side.
  */
 import type { Command } from "commander";
 import type { DecoderConfig } from "../src/chameleon/checkpoint/config.ts";
@@ -40,7 +40,7 @@ const sizes = { hidden: 256, ff: 688, layers: 6, heads: 8, vocab: 1024, batch: 4
 const SGEMM_SIZE = 1024;
 
 export function trainBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
-  const command = withPeer(benchmark("train", "A training step, beside PyTorch.", 10)).option(
+  const command = withPeer(benchmark("train", "A training step, compared with PyTorch.", 10)).option(
     "--compile",
     "PyTorch with torch.compile (needs a C++ compiler)",
     false,
@@ -56,7 +56,7 @@ async function measure(options: TrainOptions): Promise<Report> {
     throw new UsageError(`--heads ${heads}: expected heads of even width for --hidden ${hidden}`);
   const ours = await ourStep(options);
   const tokens = batch * length;
-  // As the peer counts: 2 operations a weight and token forward and 4 backward; scores and mixing in full, T × T.
+  // As in the peer: 2 operations per weight and token forward, 4 backward; attention counted in full, T × T.
   const operations = 6 * (ours.parameters - vocab * hidden) * tokens + 12 * layers * hidden * length * tokens;
 
   const peer = options.peer ? await startPeer("train_step", peerArguments(options), options.python) : null;
@@ -122,7 +122,7 @@ async function measure(options: TrainOptions): Promise<Report> {
       xprompt: { ...xprompt, loss },
       pytorch: pytorch && { ...pytorch, form, versions: peer!.facts.versions },
       sgemmGflopsPerSecond: sgemm,
-      /** xprompt's tokens a second ÷ PyTorch's. */
+      /** xprompt's tokens per second ÷ PyTorch's. */
       ratio: speedUp,
       ...setting(options),
     },
@@ -162,7 +162,7 @@ const peerArguments = (options: TrainOptions): string[] => [
   ...(options.compile ? ["--compile"] : []),
 ];
 
-/** Which of the peer's forms is the fastest here. */
+/** Finds the fastest of the peer's variants on this machine. */
 async function faster(forms: readonly string[], run: (name: string) => Run): Promise<string> {
   process.stderr.write(`choosing between PyTorch's ${forms.join(" and ")} AdamW `);
   const times = await alternate(Object.fromEntries(forms.map((form) => [form, run(form)])), { repeats: 3 });
@@ -195,7 +195,7 @@ function plainObjective(graph: Graph, { batch, length }: typeof sizes, config: D
 async function ourStep(options: TrainOptions): Promise<{
   readonly parameters: number;
   readonly run: Run;
-  /** @returns the loss at the end */
+  /** @returns the final loss */
   readonly end: () => Promise<number>;
 }> {
   const { batch, length, vocab, threads } = options;

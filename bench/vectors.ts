@@ -1,28 +1,28 @@
-/** @file Made-up features of many texts: of length 1, in clusters, as instructions lie together that ask for the same. */
+/** @file Synthetic text embeddings of length 1, in clusters, as similar instructions have. */
 
-/** Vectors that are made at once. */
+/** Vectors per chunk. */
 export const PIECE = 10_000;
-/** Vectors of a cluster, about. */
+/** Average number of vectors per cluster. */
 const CLUSTER = 100;
-/** Length of what sets a vector apart from its cluster's centre, which has length 1. */
+/** Length of a vector's offset from its cluster's centre, relative to that of the centre. */
 const SPREAD = 0.7;
 
 export class Vectors {
   constructor(
     readonly count: number,
     readonly width: number,
-    private readonly asked: number,
+    private readonly queryCount: number,
   ) {}
 
-  /** Vectors `from` to `from + PIECE`, the same at every call. */
+  /** Vectors `from` to `from + PIECE`, deterministic. */
   piece(from: number): Float32Array[] {
     const length = Math.min(PIECE, this.count - from);
     return Array.from({ length }, (_, i) => this.vector(from + i));
   }
 
-  /** Others of the same clusters. */
+  /** Other vectors of the same clusters. */
   queries(): Float32Array[] {
-    return Array.from({ length: this.asked }, (_, i) => this.vector(this.count + i));
+    return Array.from({ length: this.queryCount }, (_, i) => this.vector(this.count + i));
   }
 
   private vector(index: number): Float32Array {
@@ -36,7 +36,7 @@ export class Vectors {
   }
 }
 
-/** Quick random numbers (splitmix32): half a billion of them are needed. */
+/** Fast random numbers (splitmix32), because half a billion are needed. */
 class Numbers {
   constructor(private state: number) {
     this.state = Math.imul(state, 0x9e3779b9) ^ 0x5bd1e995;
@@ -51,7 +51,7 @@ class Numbers {
     return ((z ^ (z >>> 15)) >>> 0) / 2 ** 32;
   }
 
-  /** About normal: the sum of three uniform numbers, at variance 1. */
+  /** Approximately normal with variance 1: the sum of three uniform numbers. */
   normal(): number {
     return 2 * (this.uniform() + this.uniform() + this.uniform() - 1.5);
   }

@@ -1,7 +1,7 @@
 /**
- * @file Programs that are timed in processes of their own, ours in Node and the peers' in Python. They talk in lines:
- * first one JSON object of facts; then, for every line with the name of a piece of work, `{"ms": …}`; at the end of
- * the input, `{"peakBytes": …}`.
+ * @file Timed programs in separate processes, ours in Node and the peers in Python. The protocol is line-based: first one
+ * JSON object with facts; then `{"ms": …}` for every line with the name of a piece of work; `{"peakBytes": …}` at the end
+ * of the input.
  */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -13,7 +13,7 @@ import { type Run, timed } from "./timing.ts";
 const timeSchema = z.strictObject({ ms: z.number() });
 const endSchema = z.strictObject({ peakBytes: z.number() });
 
-/** A program in another process, seen from here. */
+/** Client of a program in another process. */
 export class Worker<Facts> {
   private constructor(
     readonly facts: Facts,
@@ -21,7 +21,7 @@ export class Worker<Facts> {
     private readonly answer: (line?: string) => Promise<unknown>,
   ) {}
 
-  /** @throws XPromptError when the program ends before it has said what it is */
+  /** @throws XPromptError when the program ends before it has printed its facts */
   static async start<Facts>(
     command: string,
     args: readonly string[],
@@ -34,7 +34,7 @@ export class Worker<Facts> {
     child.stderr.on("data", (text: Buffer) => {
       said = (said + text.toString()).slice(-2000);
     });
-    child.stdin.on("error", () => {}); // its end is seen on its output
+    child.stdin.on("error", () => {}); // the end of the output reports it
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     const answer = async (line?: string): Promise<unknown> => {
       if (line !== undefined) child.stdin.write(`${line}\n`);
@@ -47,19 +47,19 @@ export class Worker<Facts> {
     return new Worker(known, child, answer);
   }
 
-  /** Does one piece of work over there. */
+  /** Runs one piece of work in the program. */
   run(name: string): Run {
     return async () => timeSchema.parse(await this.answer(name)).ms;
   }
 
-  /** Ends the program. @returns the most memory it ever held, in bytes */
+  /** Ends the program. @returns its peak memory in bytes */
   async end(): Promise<number> {
     this.child.stdin.end();
     return endSchema.parse(await this.answer()).peakBytes;
   }
 }
 
-/** Starts one of our own programs in Node. */
+/** Starts one of our programs in Node. */
 export const startNode = <Facts>(
   script: URL,
   settings: object,
@@ -67,7 +67,7 @@ export const startNode = <Facts>(
 ): Promise<Worker<Facts>> =>
   Worker.start(process.execPath, ["--import", "tsx", fileURLToPath(script), JSON.stringify(settings)], facts);
 
-/** The other side, for our own programs. */
+/** The server side of the protocol, for our programs. */
 export async function serve(
   facts: object,
   works: Readonly<Record<string, () => Promise<unknown>>>,

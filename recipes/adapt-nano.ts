@@ -1,13 +1,13 @@
 /**
- * Teaches the shipped model two tasks that it never saw, without changing its weights: trains low-rank adapters, and the
- * embeddings of its XP tokens.
+ * Teaches the shipped model two new tasks without changing its weights: trains low-rank adapters and the embeddings of
+ * its XP tokens.
  *
  *     npx xprompt train recipes/adapt-nano.ts --out runs/adapt-nano
  *     npx xprompt generate --adapter runs/adapt-nano/model --example a.png b.png --input c.png --output out.png
  *
- * Trains 240,640 numbers beside 5.9 million. On new scenes of the two tasks: 2.69 nats per target token before, 1.81
- * after. With `--train=xp --optimizer.learningRate=1e-2` it trains only 4,096 numbers, and ends at 2.41. A few minutes on
- * two free cores.
+ * Trains 240,640 parameters; the 5.9 million of the model are frozen. On new scenes of the two tasks, NLL per target
+ * token falls from 2.69 to 1.81 nats. With `--train=xp --optimizer.learningRate=1e-2` it trains only 4,096 parameters and
+ * reaches 2.41. Takes a few minutes on two free cores.
  */
 import { transformerRecipe } from "x-prompt/training";
 

@@ -1,6 +1,6 @@
 /**
- * What `xprompt eval unseen` calls "causal": the nano model, trained further with the plain causal mask, under which
- * what is drawn sees all of an example and not its XP tokens alone (paper, table 4).
+ * The comparison model "causal" of `xprompt eval unseen`: nano, trained further with the plain causal mask. Generated
+ * tokens then attend to all tokens of an example instead of its XP tokens (paper, table 4).
  *
  *     npx xprompt train recipes/compare-causal.ts --out runs/compare-causal
  *     npx xprompt eval unseen --model runs/compare-causal/model --as causal

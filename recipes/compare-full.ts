@@ -1,6 +1,6 @@
 /**
- * What `xprompt eval unseen` calls "full": the nano model, trained further on the very tasks that it never saw, as
- * often as it has seen each of the others. An upper bound for what an example of them can do.
+ * The comparison model "full" of `xprompt eval unseen`: nano, trained further on the unseen tasks, as often as on each
+ * of the others. It is meant as an upper bound on the benefit of an example.
  *
  *     npx xprompt train recipes/compare-full.ts --out runs/compare-full
  *     npx xprompt eval unseen --model runs/compare-full/model --as full

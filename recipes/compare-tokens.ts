@@ -1,11 +1,11 @@
 /**
- * What S is worth: the nano model, trained further with another number of XP tokens, or with the plain causal mask,
- * always as long, and measured on the same samples.
+ * Compares numbers of XP tokens: trains nano further with another S, or with the plain causal mask, for the same number
+ * of steps, and measures all models on the same samples.
  *
  *     npx xprompt train recipes/compare-tokens.ts --xprompt.tokens=4 --out runs/tokens-4
  *     npx xprompt eval compression --model runs/tokens-4/model --as sweep --recipe recipes/compare-tokens.ts
  *
- * and so on with 16 and 64, and with `--xprompt.mask=causal`. `xprompt eval compression` then shows them all.
+ * Repeat this with 16 and 64, and with `--xprompt.mask=causal`. `xprompt eval compression` then lists all of them.
  */
 import { transformerRecipe } from "x-prompt/training";
 import full from "./compare-full.ts";

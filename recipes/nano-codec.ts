@@ -1,12 +1,12 @@
 /**
- * The nano model's image tokenizer, trained further with an encoder that sees each cell of 8 × 8 pixels by itself: what
- * an edit leaves alone keeps its codes exactly, and a transformer can copy only what is written alike. The decoder sees
- * all codes of a picture, and so knows what goes on beyond a cell's edge.
+ * Trains nano's image tokenizer further with an encoder that encodes each cell of 8 × 8 pixels separately. Unchanged
+ * regions then keep exactly the same codes, which a transformer needs to copy them. The decoder sees all codes of a
+ * picture, so it can continue structures across cells.
  *
  *     npx xprompt train recipes/nano-codec.ts --out runs/nano-codec      # after recipes/nano-tokenizer.ts
  *
- * About 15 minutes on two free cores: 23.2 dB on pictures of all tasks after 200 steps. Every cell that looks the same
- * before and after has the same code; of an encoder that sees whole pictures, 74–77% do.
+ * About 15 minutes on two free cores: 23.2 dB on pictures of all tasks after 200 steps. All matching cells before and
+ * after have equal codes; with an encoder of whole pictures, 74–77% have.
  */
 import { tokenizerRecipe } from "x-prompt/training";
 

@@ -1,15 +1,16 @@
 /**
- * The nano model: X-Prompt on pictures of 64 × 64 pixels in 256 codes, on scenes, photographs and icons, from nothing.
+ * The nano model: X-Prompt on pictures of 64 × 64 pixels in 256 codes, trained from scratch on scenes, photographs and
+ * icons.
  *
  *     npm run gather -- --out gathered
  *     npx xprompt train recipes/nano-tokenizer.ts --pictures=gathered --out runs/nano-tokenizer
  *     npx xprompt train recipes/nano-transformer.ts --tokenizers=runs/nano-tokenizer/model --mix.pictures=gathered --out runs/nano
  *
- * Some twenty hours on two cores. The learning rate stays until the last quarter, so that the run may also end earlier
- * (`--resume --steps=9000`), with the same result as a run of that length.
+ * About twenty hours on two cores. The learning rate is constant until the last quarter, so the run may also end earlier
+ * (`--resume --steps=9000`) with the same result as a run of that length.
  *
- * The paper's five unseen tasks are held out: derain, low-light enhancement, object addition and removal, and depth
- * in palettes of reserved hues; so are two pairs of icon styles.
+ * Held out are the paper's five unseen tasks (derain, low-light enhancement, object addition and removal, depth in
+ * palettes of reserved hues) and two pairs of icon styles.
  */
 import { transformerRecipe } from "x-prompt/training";
 
@@ -45,7 +46,7 @@ export default transformerRecipe({
       ...["derain", "lowLightEnhancement", "addObject", "addCutout", "removeObject", "removeColor"],
       ...["removeShape", "removeCutout", "depthUnseenPalette", "iconStyleUnseen"],
     ],
-    // What the example alone tells, and what is near to the tasks that are held out, is shown more often.
+    // More weight for tasks that only the example determines, and for tasks related to the held-out ones.
     weights: {
       ...{ otherLook: 6, likeExample: 3, twoChanges: 2, colorMatrix: 2, colorCurves: 2 },
       ...{ desnow: 2.5, denoise: 2, inpainting: 2, dehaze: 2, exposure: 2, brightness: 2, gamma: 2 },

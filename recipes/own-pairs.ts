@@ -1,14 +1,14 @@
 /**
- * Teaches the shipped model a change of your own, from a folder of some fifty before → after pairs that all show it.
+ * Teaches the shipped model your own change, from a folder with about fifty before → after pairs of it.
  *
  *     npx xprompt train own-pairs --mix.pairs=DIR --out runs/own-pairs
  *     npx xprompt generate --model runs/own-pairs/model --example before.png after.png --input photo.jpg --output out.png
  *
- * DIR holds `input/` and `output/` with files of the same names, or any of the layouts in docs/datasets.md. A tenth of
- * the pairs is held out, to measure on. Families of the model's own training are mixed in, so that it forgets little.
+ * DIR holds `input/` and `output/` with files of the same names, or any other layout of docs/datasets.md. A tenth of the
+ * pairs is held out for evaluation. Families of the model's training are mixed in, so that it forgets little.
  *
  * About two minutes on two free cores; docs/tutorial.md shows what to expect. With so few pairs, more steps or a higher
- * learning rate soon learn them by heart.
+ * learning rate soon overfit.
  */
 import { transformerRecipe } from "x-prompt/training";
 import nano from "./nano-transformer.ts";

@@ -11,7 +11,6 @@
 
 export {
   Chameleon,
-  type ChameleonOptions,
   type Completed,
   type CompletedPart,
   type CompleteOptions,
@@ -20,6 +19,7 @@ export {
   type PromptPart,
 } from "./chameleon/chameleon.ts";
 export type { ChameleonConfig } from "./chameleon/checkpoint/config.ts";
+export type { ChameleonOptions } from "./chameleon/checkpoint/read.ts";
 export type { CompletionGuidance } from "./chameleon/model/complete.ts";
 export type { Mode, PictureLayoutName } from "./chameleon/model/grammar.ts";
 export type { Tokenizer } from "./chameleon/tokenizers/tokenizer.ts";
@@ -46,16 +46,16 @@ export {
 export {
   type Added,
   type AddOptions,
-  ClipFeatures,
+  ClipEmbedder,
   compileExamples,
   defaultWeights,
+  type Embedder,
   ExampleLibrary,
   exampleSheet,
   exportExamples,
   type Facts,
-  type Features,
   type Found,
-  modelFeatures,
+  modelEmbedder,
   type NewExample,
   type Query,
   Retriever,
@@ -64,7 +64,7 @@ export {
   type Vectors,
   type Weights,
 } from "./retrieval/index.ts";
-export type { Device, SessionOptions } from "./runtime/session.ts";
+export type { Device, SessionOptions } from "./runtime/session-options.ts";
 export { Batcher, type BatcherOptions } from "./xprompt/batcher.ts";
 export type { ModelConfig } from "./xprompt/config.ts";
 export type {

@@ -2,9 +2,9 @@
  * @file Deterministic random numbers, addressed by name: `Random.of(seed, "train", step, index)` is the same
  * stream on every machine, in whatever order streams are used. Work that is cut off and resumed needs no saved generator state.
  */
-import { createHash } from "node:crypto";
 import { xoroshiro128plusFromState } from "pure-rand/generator/xoroshiro128plus";
 import type { RandomGenerator } from "pure-rand/types/RandomGenerator";
+import { sha256Bytes } from "./hash.ts";
 
 export class Random {
   private spareNormal: number | undefined;
@@ -13,8 +13,9 @@ export class Random {
 
   /** The stream that belongs to `path`: a seed, then any names and numbers that say what it is for. */
   static of(...path: readonly (string | number)[]): Random {
-    const digest = createHash("sha256").update(JSON.stringify(path)).digest();
-    const state = [0, 4, 8, 12].map((offset) => digest.readInt32LE(offset));
+    const { buffer, byteOffset } = sha256Bytes(JSON.stringify(path));
+    const digest = new DataView(buffer, byteOffset);
+    const state = [0, 4, 8, 12].map((offset) => digest.getInt32(offset, true));
     return new Random(xoroshiro128plusFromState(state));
   }
 

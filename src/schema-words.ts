@@ -60,6 +60,55 @@ export function complaint(
   return `expected ${wordsFor(schemas, { isBeyond, asText })}, got ${show(got)}${hint}`;
 }
 
+const UNITS: Readonly<Record<string, string>> = {
+  string: " characters",
+  array: " items",
+  set: " items",
+  object: " fields",
+  file: " bytes",
+};
+const KINDS: Readonly<Record<string, string>> = {
+  int: "a whole number",
+  number: "a number",
+  string: "text",
+  boolean: "true or false",
+  array: "a list",
+  object: "an object",
+  record: "an object",
+};
+
+/**
+ * The words for what is wrong with a value from outside, for `safeParse`'s option `error`; zod's own where it returns
+ * undefined.
+ */
+export const plainError: z.core.$ZodErrorMap = (issue) => {
+  const [got, unit] = [
+    `, got ${brief(issue.input)}`,
+    "origin" in issue ? (UNITS[String(issue.origin)] ?? "") : "",
+  ];
+  switch (issue.code) {
+    case "too_big":
+      return `expected ${issue.inclusive ? "at most" : "less than"} ${issue.maximum}${unit}${got}`;
+    case "too_small":
+      return `expected ${issue.inclusive ? "at least" : "more than"} ${issue.minimum}${unit}${got}`;
+    case "invalid_type":
+      return `expected ${KINDS[issue.expected] ?? issue.expected}${got}`;
+    case "invalid_value":
+      return `expected ${issue.values.length > 1 ? "one of " : ""}${issue.values.join(", ")}${got}`;
+    case "unrecognized_keys":
+      return `expected known fields, got ${issue.keys.slice(0, 3).join(", ")}`;
+    default:
+      return undefined;
+  }
+};
+
+const BRIEF = 60;
+
+function brief(value: unknown): string {
+  const text = show(value) ?? typeof value;
+  return text.length > BRIEF ? `${text.slice(0, BRIEF)}…` : text;
+}
+
 /** JSON has no NaN, bigint or symbol. */
 function show(value: unknown): string {
   if (value === undefined) return "nothing";

@@ -1,12 +1,7 @@
 import { PassThrough } from "node:stream";
 import { afterEach, expect, test, vi } from "vitest";
-import {
-  formatBytes,
-  formatDuration,
-  formatNumber,
-  Progress,
-  type ProgressOptions,
-} from "../src/progress.ts";
+import { formatBytes, formatDuration, formatNumber } from "../src/format.ts";
+import { Progress, type ProgressOptions } from "../src/progress.ts";
 
 /** A stream that keeps what is written, and a clock that the test sets. */
 function scene(

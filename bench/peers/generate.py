@@ -1,11 +1,11 @@
-"""Times Hugging Face transformers drawing an image token by token with a Chameleon model on the CPU.
+"""Times Hugging Face transformers sampling an image token by token with a Chameleon model on the CPU.
 
     python bench/peers/generate.py --threads 2 [--model FOLDER | --hidden 256 --layers 6 …] [--static] [--serve]
 
 Greedy decoding of `tokens` ids after a prefill of `prefill`, three ways: `generate()` with its growing cache, a
 hand-written loop around the model, and (--static) that loop with a preallocated cache. Prints one JSON object.
-The first id comes out of the prefill, so msPerToken = (wholeImageMs − prefillMs) / (tokens − 1).
-With --serve it times what standard input asks for.
+The prefill gives the first id, so msPerToken = (wholeImageMs − prefillMs) / (tokens − 1).
+With --serve it times the work that standard input names.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from transformers import ChameleonConfig, ChameleonForConditionalGeneration, Dyn
 
 
 def random_model(options: argparse.Namespace) -> ChameleonForConditionalGeneration:
-    """Random weights; ids 4 … 515 are image tokens. The image tokenizer is there but small and never run."""
+    """Random weights; ids 4 … 515 are image tokens. The image tokenizer is small and never used."""
     letters = str.maketrans("0123456789", "ABCDEFGHIJ")
     names = {f"IMGIMG{str(code).translate(letters)}Z": 4 + code for code in range(min(512, options.vocab // 2))}
     config = ChameleonConfig(

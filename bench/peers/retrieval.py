@@ -1,4 +1,4 @@
-"""faiss beside the example library: an inverted file of exact vectors, and exact search.
+"""Times faiss, for comparison with the example library: IVFFlat (inverted file) and Flat (exact search).
 
     python bench/peers/retrieval.py FOLDER WIDTH THREADS
 

@@ -1,4 +1,4 @@
-"""What the peers' benchmarks share: timing, the machine's description, one JSON object on standard output."""
+"""Common parts of the peers: timing, the description of the machine, one JSON object on standard output."""
 
 import json
 import platform
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def milliseconds(work: Callable[[], object], repeats: int, warm_up: int = 3) -> dict:
-    """Runs `work` `warm_up` times unmeasured, then `repeats` times: median and min, because others use the machine."""
+    """Runs `work` `warm_up` times unmeasured, then `repeats` times. Returns median and min, because other programs may run."""
     for _ in range(warm_up):
         work()
     times = []
@@ -31,7 +31,7 @@ def product(size: int) -> Callable[[], Tensor]:
 
 
 def sgemm(size: int = 1024) -> dict:
-    """GFLOP/s of float32 torch.mm: what this machine's PyTorch can do at best."""
+    """GFLOP/s of float32 torch.mm: the upper bound of PyTorch on this machine."""
     ms = milliseconds(product(size), repeats=15)
     operations = 2 * size**3
     return {"size": size, "median": gflops(operations, ms["median"]), "best": gflops(operations, ms["min"])}
@@ -58,8 +58,8 @@ def described(name: str, results: dict, **versions: str) -> dict:
 
 
 def serve(name: str, facts: dict, works: dict[str, Callable[[], object]], **versions: str) -> None:
-    """For a benchmark that runs several programs in turn: prints `facts`, then does and times the work that each line
-    of standard input names, one JSON object a line, until the input ends."""
+    """For benchmarks that alternate between programs: prints `facts`, then runs and times the work that each line of
+    standard input names, and prints one JSON object per line, until the input ends."""
     print(json.dumps(described(name, facts, **versions), ensure_ascii=False), flush=True)
     for line in sys.stdin:
         work = works[line.strip()]

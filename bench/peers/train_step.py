@@ -1,9 +1,9 @@
-"""Times a whole training step of a small Chameleon-style decoder in plain PyTorch on the CPU.
+"""Times a complete training step of a small Chameleon-style decoder in plain PyTorch on the CPU.
 
     python bench/peers/train_step.py --threads 2 [--compile] [--dense-mask] [--serve]
 
 One step: forward, cross-entropy, backward, gradient clipping, AdamW. Prints one JSON object; notes go to standard
-error. The faster of AdamW's fused and foreach forms is taken. With --serve it times what standard input asks for.
+error. It uses the faster of AdamW's fused and foreach variants. With --serve it times the work that standard input names.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 
 def rotary_tables(length: int, width: int, theta: float = 10000.0) -> tuple[Tensor, Tensor]:
-    """cos and sin `[length, width]`, both halves alike (the rotate-half convention)."""
+    """cos and sin `[length, width]` with equal halves (the rotate-half convention)."""
     frequencies = theta ** (-torch.arange(0, width, 2) / width)
     angles = torch.arange(length)[:, None] * frequencies.repeat(2)
     return angles.cos(), angles.sin()
@@ -29,7 +29,7 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class HeadNorm(nn.Module):
-    """LayerNorm over the head width with weight and bias of each head's own."""
+    """LayerNorm over the head width, with separate weight and bias per head."""
 
     def __init__(self, heads: int, width: int):
         super().__init__()
@@ -100,8 +100,8 @@ def main() -> None:
     mask = torch.ones(length, length, dtype=torch.bool).tril() if options.dense_mask else None
     tokens = options.batch * length
     parameters = sum(p.numel() for p in model.parameters())
-    # A weight costs 2 operations a token forward and 4 backward; looking up the embedding costs none. The scores and
-    # the mixing of values are counted in full, T × T, though a causal kernel may skip half of them.
+    # A weight costs 2 operations per token forward and 4 backward; the embedding lookup costs none. Attention scores and
+    # weighted sums count in full, T × T, although a causal kernel may skip half of them.
     multiplied = parameters - model.embed.weight.numel()
     operations = 6 * multiplied * tokens + 12 * options.layers * options.hidden * length * tokens
 

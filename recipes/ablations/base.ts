@@ -1,7 +1,7 @@
 /**
- * What the ablations begin from: a small X-Prompt on pictures of 32 × 32 pixels, with nano's tokenizers, from nothing.
- * Minutes are enough for it to make use of examples. `npm run bench -- ablations` trains this and its variants beside it, each
- * over several seeds, and prints what each setting is worth.
+ * The baseline of the ablations: a small X-Prompt on pictures of 32 × 32 pixels, trained from scratch with nano's
+ * tokenizers. It learns to use examples within minutes. `npm run bench -- ablations` trains it and its variants with
+ * several seeds, and prints the effect of each setting.
  */
 import { transformerRecipe } from "x-prompt/training";
 

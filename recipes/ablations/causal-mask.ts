@@ -1,4 +1,4 @@
-/** What is drawn sees all of an example, and not its XP tokens alone. */
+/** Generated tokens attend to all tokens of an example instead of its XP tokens. */
 import { transformerRecipe } from "x-prompt/training";
 import base from "./base.ts";
 

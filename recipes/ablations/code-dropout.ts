@@ -1,4 +1,4 @@
-/** Of a third of the targets any part of the codes is hidden: words and examples have to say what comes next. */
+/** Token dropout: a random share of the codes is masked in a third of the targets. */
 import { transformerRecipe } from "x-prompt/training";
 import base from "./base.ts";
 

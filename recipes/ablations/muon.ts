@@ -1,4 +1,4 @@
-/** The matrices of the layers moved by Muon instead of AdamW, at the same rate: a step takes a little longer. */
+/** Muon instead of AdamW for the matrices of the layers, at the same learning rate. A step takes a little longer. */
 import { transformerRecipe } from "x-prompt/training";
 import base from "./base.ts";
 

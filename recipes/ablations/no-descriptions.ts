@@ -1,4 +1,4 @@
-/** No change is told in words: the batches of difference descriptions are changes like the others. */
+/** No descriptions of changes in words: their batches become batches of changes. */
 import { transformerRecipe } from "x-prompt/training";
 import base from "./base.ts";
 

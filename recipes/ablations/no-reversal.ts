@@ -1,4 +1,4 @@
-/** No task is shown backwards: what removes snow, say, is never learned from what makes it snow. */
+/** No reversed tasks: removing snow, for example, is not learned from adding snow. */
 import { familyNamed } from "x-prompt/tasks";
 import { transformerRecipe } from "x-prompt/training";
 import base from "./base.ts";

@@ -1,4 +1,4 @@
-/** A whole prototype is held out: no change of tones and colours is ever shown. */
+/** Holds out a whole prototype: no change of tones and colours is trained on. */
 import { transformerRecipe } from "x-prompt/training";
 import base from "./base.ts";
 

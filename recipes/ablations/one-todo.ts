@@ -1,4 +1,4 @@
-/** One TODO part a context, and as many contexts as make up for it: 798 tokens a step instead of 848. */
+/** One TODO part per context, with more contexts to compensate: 798 tokens per step instead of 848. */
 import { transformerRecipe } from "x-prompt/training";
 import base from "./base.ts";
 

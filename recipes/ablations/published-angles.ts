@@ -1,4 +1,4 @@
-/** Rotary angles as published, base 10,000 and not scaled: of a hundred tokens, neighbours are hard to tell apart. */
+/** Rotary frequencies as published: base 10,000, positions not scaled. Neighbouring positions are hard to distinguish. */
 import { transformerRecipe } from "x-prompt/training";
 import base from "./base.ts";
 

@@ -1,6 +1,6 @@
 /**
- * What the designs of the nano model are compared from: a small X-Prompt on pictures of 64 × 64 pixels in 256 codes, on
- * scenes, photographs and icons, from nothing.
+ * The baseline for comparing designs of the nano model: a small X-Prompt on pictures of 64 × 64 pixels in 256 codes,
+ * trained from scratch on scenes, photographs and icons.
  *
  *     npx xprompt train recipes/designs/base.ts --tokenizers=runs/nano-tokenizer/model --mix.pictures=gathered --out runs/designs/base-1
  */

@@ -1,4 +1,4 @@
-/** Rotary angles that turn faster: neighbours are easier to tell apart. */
+/** Higher rotary frequencies: neighbouring positions are easier to distinguish. */
 import { transformerRecipe } from "x-prompt/training";
 import base from "./base.ts";
 

@@ -1,4 +1,4 @@
-/** Both: shared rows, and pictures seen both ways. */
+/** Both shared rows and bidirectional pictures. */
 import { transformerRecipe } from "x-prompt/training";
 import base from "./base.ts";
 

@@ -1,4 +1,4 @@
-/** Rows of image tokens share a linear map of what their codes look like. */
+/** The rows of image tokens are a shared linear map of code features. */
 import { transformerRecipe } from "x-prompt/training";
 import base from "./base.ts";
 

@@ -1,4 +1,4 @@
-/** Layers mix in the first layer's values and the embeddings. */
+/** Every layer mixes in the first layer's values and the embeddings. */
 import { transformerRecipe } from "x-prompt/training";
 import base from "./base.ts";
 

@@ -1,4 +1,4 @@
-/** Pictures of examples and queries are seen both ways. */
+/** Bidirectional attention within the pictures of examples and queries. */
 import { transformerRecipe } from "x-prompt/training";
 import base from "./base.ts";
 

@@ -1,24 +1,12 @@
-/** @file A model of the family as it was published: text and pictures in, text and pictures out. */
-import { createHash } from "node:crypto";
-import { join } from "node:path";
+/** @file A Chameleon-family model as published: text and pictures in, text and pictures out. */
 import { UsageError, XPromptError } from "../errors.ts";
-import type { Initializer } from "../graph/index.ts";
-import { type Image, type Preprocessing, preprocess } from "../image/index.ts";
+import type { Image } from "../image/image.ts";
 import { loadPicture, type Picture } from "../image/picture.ts";
-import { readJson } from "../runtime/files.ts";
-import type { SessionOptions } from "../runtime/session.ts";
-import { openWeights } from "../runtime/weights.ts";
+import { type Preprocessing, preprocess } from "../image/preprocess.ts";
+import type { SessionOptions } from "../runtime/session-options.ts";
 import { checkSettings } from "../settings.ts";
-import { checkCheckpoint, checkSize } from "./checkpoint/check-parts.ts";
-import {
-  type ChameleonConfig,
-  chameleonConfigFromJson,
-  chameleonConfigSchema,
-  decoderFromJson,
-} from "./checkpoint/config.ts";
-import { loadTextTokenizer, readInitializers } from "./checkpoint/folder.ts";
-import { preprocessingOf } from "./checkpoint/preprocessing.ts";
-import { type OpenImageTokenizerOptions, openImageTokenizer } from "./checkpoint/vqgan-checkpoint.ts";
+import type { ChameleonConfig } from "./checkpoint/config.ts";
+import { type ChameleonOptions, type ChameleonParts, readCheckpoint } from "./checkpoint/read.ts";
 import {
   type CompleteSettings,
   type CompletionGuidance,
@@ -27,52 +15,45 @@ import {
   promptTokens,
 } from "./model/complete.ts";
 import { Decoder } from "./model/decoder.ts";
-import {
-  Grammar,
-  type Mode,
-  type PictureLayout,
-  type PictureLayoutName,
-  pictureLayout,
-} from "./model/grammar.ts";
-import { requireMemoryFor } from "./model/memory.ts";
+import { Grammar, type Mode, type PictureLayout, pictureLayout } from "./model/grammar.ts";
 import { ImageTokenizer, isOfImages, type Pixels } from "./tokenizers/image-tokenizer.ts";
-import type { TextTokenizer } from "./tokenizers/text-tokenizer.ts";
 import { Tokenizer } from "./tokenizers/tokenizer.ts";
 import { gridSide } from "./tokenizers/vqgan.ts";
 
-/** A stretch of text, or a picture. In a prompt a file's path must say that it is one: `{ picture: "photo.jpg" }`. */
+/** A text or a picture. The path of a picture file is wrapped, to tell it from text: `{ picture: "photo.jpg" }`. */
 export type PromptPart = string | Image | Uint8Array | { readonly picture: Picture };
 
-/** A stretch of text; a picture; or, where the checkpoint has no decoder for pictures, its codes `[grid²]`. */
+/** A text, a picture, or the picture's codes `[grid²]` if the checkpoint has no picture decoder. */
 export type CompletedPart = string | Image | Int32Array;
 
-/** The prompt and the settings of a completion; their ranges and defaults are those of `completeSchema`. */
+/** The prompt and settings of a completion. Ranges and defaults of the settings are in `completeSchema`. */
 export interface CompleteOptions extends CompleteSettings {
   /** Text and pictures in any order. */
   readonly prompt: readonly PromptPart[];
-  /** What to make: text, one picture, or text with pictures in it. */
+  /** What to generate: text, one picture, or text with pictures in it. */
   readonly mode: Mode;
   /**
-   * The most tokens to make. A picture takes all its codes and two more, or none. Defaults to 256 for text, to a
-   * picture's for a picture, to both for text with pictures; or to the positions that the model has left.
+   * The most tokens to generate. A picture needs two tokens more than its codes; it is complete or absent. Defaults to
+   * 256 for text, the length of a picture for an image, their sum for both, and at most to the remaining positions.
    */
   readonly maxTokens?: number;
-  /** The same seed, model and device give the same result. Drawn at random unless given. */
+  /** The same seed, model and device give the same result. Defaults to a random seed. */
   readonly seed?: number;
-  /** Divides the logits; 0 takes the likeliest token. Defaults to 1. */
+  /** Divides the logits; 0 takes the most likely token. Defaults to 1. */
   readonly temperature?: number;
-  /** Sample from the k likeliest tokens only; 0 for all. Defaults to 0. */
+  /** Sample from the k most likely tokens; 0 means all. Defaults to 0. */
   readonly topK?: number;
-  /** Sample from the likeliest tokens that make up this share of the probability. Defaults to 1. */
+  /** Sample from the most likely tokens with this total probability. Defaults to 1. */
   readonly topP?: number;
   /**
-   * How strongly pictures follow what is before them: its pictures against nothing, its words against its pictures
-   * alone; 1 is plain sampling. A number is for the words, or for the pictures where there are no words. Defaults to 1.
+   * Classifier-free guidance of generated pictures: `image` weighs the pictures of the prompt against no prompt, `text`
+   * the whole prompt against its pictures alone; 1 is plain sampling. A number is for the text, or for the pictures if
+   * there is no text. Defaults to 1.
    */
   readonly guidance?: number | Partial<CompletionGuidance>;
-  /** How many to make of the same prompt. Defaults to 1. */
+  /** Number of completions of the prompt. Defaults to 1. */
   readonly samples?: number;
-  /** End the prompt with the separator, which asks for an answer; without it the prompt is continued. Defaults to true. */
+  /** End the prompt with the separator, which asks for an answer instead of a continuation. Defaults to true. */
   readonly separator?: boolean;
   readonly signal?: AbortSignal;
   /** Called after each step. */
@@ -80,16 +61,16 @@ export interface CompleteOptions extends CompleteSettings {
 }
 
 export interface CompletionProgress {
-  /** Tokens of the longest sample, of at most `maxTokens`. */
+  /** Length of the longest sample so far, at most `maxTokens`. */
   readonly tokens: number;
   readonly maxTokens: number;
-  /** The parts of each sample so far, pictures as the codes that there are. */
+  /** The parts of each sample so far; pictures as codes, possibly incomplete. */
   parts(): (string | Int32Array)[][];
 }
 
 export interface Completion {
   readonly parts: readonly CompletedPart[];
-  /** Ids of all tokens that were made. */
+  /** Ids of all generated tokens. */
   readonly tokens: readonly number[];
 }
 
@@ -99,9 +80,9 @@ export interface Completed extends Completion {
   readonly seed: number;
   /** Fingerprint of the model. */
   readonly model: string;
-  /** Tokens of the prompt. */
+  /** Number of tokens in the prompt. */
   readonly promptTokens: number;
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly timings: {
     readonly prepare: number;
     readonly draw: number;
@@ -110,24 +91,7 @@ export interface Completed extends Completion {
   };
 }
 
-export interface ChameleonOptions extends SessionOptions, OpenImageTokenizerOptions {
-  /** How pictures are laid out in tokens. Defaults to what config.json tells: Lumina-mGPT's own, or Chameleon's. */
-  readonly pictures?: PictureLayoutName;
-}
-
-/** A model's parts in memory. */
-export interface ChameleonParts {
-  readonly config: ChameleonConfig;
-  readonly text: TextTokenizer;
-  /** Of the language model and of the image tokenizer, which may lack its decoder. */
-  readonly weights: ReadonlyMap<string, Initializer>;
-  /** Names weights and sizes. */
-  readonly fingerprint: string;
-  /** What the checkpoint's own processor does to pictures, where it says it. */
-  readonly preprocessing?: Preprocessing;
-}
-
-/** The most tokens of text, unless more are asked for. */
+/** Default limit of text tokens. */
 const TEXT_TOKENS = 256;
 
 export class Chameleon {
@@ -135,9 +99,9 @@ export class Chameleon {
 
   private constructor(
     readonly config: ChameleonConfig,
-    /** Names the weights and sizes. */
+    /** Identifies the weights and sizes. */
     readonly fingerprint: string,
-    /** Pictures and text to codes and ids, and back. */
+    /** Converts pictures to codes and text to ids, and back. */
     readonly tokenizer: Tokenizer,
     /** @internal The language model. */
     readonly decoder: Decoder,
@@ -148,34 +112,17 @@ export class Chameleon {
 
   /**
    * Loads a checkpoint in Hugging Face's layout: `config.json`, `tokenizer.json`, and safetensors in one file or
-   * several, as float32, float16 or bfloat16. Where the checkpoint has no decoder for pictures, Meta's `vqgan.ckpt` in
-   * the folder (or `imageTokenizer`) brings it.
-   * @throws XPromptError when a file is missing or damaged, the files do not belong together, it is another kind of
-   * model, or the device is not available
+   * several, as float32, float16 or bfloat16. If the checkpoint has no picture decoder, it is read from Meta's
+   * `vqgan.ckpt` in the folder, or from `imageTokenizer`.
+   * @throws XPromptError when a file is missing or damaged, the files belong to different models, the model is of
+   * another family, or the device is not available
    * @example const model = await Chameleon.load("models/anole-7b");
    */
   static async load(folder: string, options: ChameleonOptions = {}): Promise<Chameleon> {
-    const json = await readJson(join(folder, "config.json"), chameleonConfigSchema, "model config");
-    const text = await loadTextTokenizer(folder, json);
-    checkSize(folder, decoderFromJson(json));
-    const image = await openImageTokenizer(folder, options);
-    const told = { ...chameleonConfigFromJson(json), image: image.config };
-    const config = { ...told, pictures: options.pictures ?? told.pictures };
-    await requireMemoryFor(folder, config);
-    const ofDecoder = await readInitializers(
-      folder,
-      config.checksum,
-      config.decoder.quantization !== undefined,
-      (name) => !isOfImages(name),
-    );
-    checkCheckpoint(config, text.vocabulary, ofDecoder);
-    const fingerprint = await fingerprintOf(config, text, folder);
-    const preprocessing = await preprocessingOf(folder, config.image);
-    const weights = new Map<string, Initializer>([...ofDecoder, ...image.weights]);
-    return Chameleon.assemble({ config, text, weights, fingerprint, preprocessing }, options);
+    return Chameleon.assemble(await readCheckpoint(folder, options), options);
   }
 
-  /** @internal A model from its parts, which have been checked. */
+  /** @internal Builds a model from parts that were checked. */
   static async assemble(parts: ChameleonParts, options: SessionOptions = {}): Promise<Chameleon> {
     const { config, text, weights, fingerprint, preprocessing } = parts;
     const part = (wanted: (name: string) => boolean) =>
@@ -189,26 +136,27 @@ export class Chameleon {
     return new Chameleon(config, fingerprint, new Tokenizer(text, image), decoder, preprocessing);
   }
 
-  /** Side of the pictures in pixels. */
+  /** Edge length of the pictures in pixels. */
   get size(): number {
     return this.tokenizer.size;
   }
 
-  /** Codes of one picture, grid². */
+  /** Codes per picture, grid². */
   get codesPerImage(): number {
     return this.tokenizer.codesPerImage;
   }
 
-  /** Tokens that a drawn picture takes: its codes, and those around them. */
+  /** Tokens of a generated picture: its codes, and those that enclose them. */
   get tokensPerImage(): number {
     return this.layout.length;
   }
 
   /**
-   * Logits of what follows each token of one sequence, image tokens not masked (Hugging Face's forward pass masks them).
+   * Logits of the next token after each token of a sequence. Image tokens are not masked, unlike in Hugging Face's
+   * forward pass.
    * @param tokens ids `[T]`, at positions 0 to T − 1
-   * @returns `[T, vocabulary]`, row by row
-   * @throws UsageError for no tokens, too many, or an id that the vocabulary does not have
+   * @returns `[T, vocabulary]`, row-major
+   * @throws UsageError for no tokens, too many, or an id outside the vocabulary
    */
   async logits(tokens: readonly number[]): Promise<Float32Array> {
     const { vocabularySize, maxPositions } = this.config.decoder;
@@ -221,7 +169,7 @@ export class Chameleon {
   }
 
   /**
-   * The tokens of a prompt, as `complete` reads it: *begin*, text and pictures in order, and the separator unless
+   * The tokens that `complete` uses for a prompt: *begin*, text and pictures in order, then the separator unless
    * `separator` is false.
    */
   async promptTokens(prompt: readonly PromptPart[], { separator = true } = {}): Promise<number[]> {
@@ -236,10 +184,10 @@ export class Chameleon {
   }
 
   /**
-   * Completes a prompt. What comes out is always whole: in no mode is a picture cut, nor a control token among the text.
+   * Completes a prompt. A result contains only complete pictures, and no control tokens in its text.
    * @throws UsageError for options out of range
-   * @throws XPromptError for a picture that cannot be read, or a prompt that leaves no room
-   * @throws the signal's reason, once it is aborted
+   * @throws XPromptError for a picture that cannot be read, or a prompt that leaves no room for an answer
+   * @throws the signal's reason when it is aborted
    * @example
    * const { parts } = await model.complete({ prompt: [image, "What is this?"], mode: "text", temperature: 0 });
    */
@@ -271,7 +219,7 @@ export class Chameleon {
     let made: readonly (readonly number[])[] = [];
     for await (made of steps) {
       const rows = made;
-      const lengths = rows.map(({ length }) => length); // the rows only grow: no copy until somebody looks
+      const lengths = rows.map(({ length }) => length); // the rows only grow, so copy them only on demand
       await options.onProgress?.({
         tokens: Math.max(...lengths),
         maxTokens,
@@ -298,7 +246,7 @@ export class Chameleon {
     };
   }
 
-  /** Frees the memory. Calling it again is fine; running it afterwards is an XPromptError. */
+  /** Frees the memory. Further calls do nothing; any other method throws an XPromptError afterwards. */
   async release(): Promise<void> {
     await this.decoder.release();
     await this.tokenizer.release();
@@ -309,30 +257,31 @@ export class Chameleon {
   }
 
   /**
-   * @internal A picture as the image tokenizer takes it: as the checkpoint's processor does it, or scaled to [−1, 1].
-   * @param name the option that the picture was given as, for errors
+   * @internal A picture as input of the image tokenizer: preprocessed as by the checkpoint's processor, or else [−1,
+   * 1].
+   * @param name the option that holds the picture, for errors
    */
   async pixels(picture: Picture, name?: string): Promise<Pixels> {
     if (!this.preprocessing) return loadPicture(picture, { size: this.size, name });
     return preprocess(await loadPicture(picture, { name }), this.preprocessing);
   }
 
-  /** Tokens that may be made after a prompt of so many. */
-  private budget(mode: Mode, promptLength: number, asked: number | undefined): number {
+  /** The most tokens that can be generated after a prompt of this length. */
+  private budget(mode: Mode, promptLength: number, requested: number | undefined): number {
     const { maxPositions } = this.config.decoder;
     const room = maxPositions - promptLength;
     const least = mode === "image" ? this.tokensPerImage : 1;
     if (room < least)
       throw new XPromptError(
-        `completing: expected a prompt of at most ${maxPositions - least} tokens, got ${promptLength} (shorten it, or give fewer pictures)`,
+        `completing: expected a prompt of at most ${maxPositions - least} tokens, got ${promptLength} (shorten it, or use fewer pictures)`,
       );
-    if (asked !== undefined && asked > room)
+    if (requested !== undefined && requested > room)
       throw new XPromptError(
-        `completing: maxTokens: expected at most ${room}, what is left of ${maxPositions} positions, got ${asked} (ask for fewer)`,
+        `completing: maxTokens: expected at most ${room}, the rest of ${maxPositions} positions, got ${requested} (use a lower value)`,
       );
     const picture = this.tokensPerImage;
     const defaults = { text: TEXT_TOKENS, image: picture, interleaved: TEXT_TOKENS + picture };
-    return asked ?? Math.min(room, defaults[mode]);
+    return requested ?? Math.min(room, defaults[mode]);
   }
 
   private read(grammar: Grammar, tokens: readonly number[]): (string | Int32Array)[] {
@@ -362,33 +311,8 @@ function checkPrompt(prompt: unknown): void {
     (typeof part === "object" && part !== null && ("picture" in part || "data" in part));
   if (!Array.isArray(prompt) || !prompt.every(isPart))
     throw new UsageError(
-      "completing: prompt: expected an array of texts and pictures, got something else (a picture's path is given as { picture: path })",
+      "completing: prompt: expected an array of texts and pictures, got something else (wrap the path of a picture: { picture: path })",
     );
 }
-
-/**
- * Names weights, sizes and tokens by a sample of every weight: the whole of a 7B would take half a minute to read once more. The
- * same weights have the same name, in one file or in several.
- */
-async function fingerprintOf(
-  { decoder, image }: ChameleonConfig,
-  text: TextTokenizer,
-  folder: string,
-): Promise<string> {
-  const hash = createHash("sha256").update(JSON.stringify([decoder, image, text.checksum]));
-  const stored = await openWeights(folder);
-  try {
-    for (const name of [...stored.tensors.keys()].sort()) {
-      const { dtype, byteLength } = stored.tensors.get(name)!;
-      hash.update(`${name} ${dtype}`).update(await stored.readPart(name, 0, Math.min(byteLength, SAMPLE)));
-    }
-  } finally {
-    await stored.close();
-  }
-  return hash.digest("hex").slice(0, 16);
-}
-
-/** Bytes of each weight that its model's name depends on. */
-const SAMPLE = 4096;
 
 const randomSeed = (): number => Math.floor(Math.random() * 2 ** 31);

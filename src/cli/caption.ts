@@ -88,11 +88,11 @@ async function caption(path: string, options: Options, signal: AbortSignal): Pro
   else say(summaryOf(output, done, skipped));
 }
 
-/** The pairs of a set in order, and the numbers of broken records and of pictures without an input. */
+/** The pairs of a set in order. Counts broken records and records without an input picture. */
 class PairsToAsk {
   /** The number of records, or of pairs if `--limit` is smaller. */
   readonly total: number;
-  /** Broken records that the set does not count itself. */
+  /** Defects that the set has found before decoding. */
   private readonly uncounted: number;
   private withoutInput = 0;
 
@@ -117,12 +117,12 @@ class PairsToAsk {
     }
   }
 
-  /** Records so far that were no pair. */
+  /** Records so far that are not a pair. */
   get skipped(): number {
     return this.set.defects.total + this.withoutInput;
   }
 
-  /** The part of `total` that a number of pairs stands for. */
+  /** Progress out of `total` after a number of pairs. */
   passed(pairs: number): number {
     const records = this.set.length - (this.skipped - this.uncounted);
     return pairs + Math.max(0, this.total - records);

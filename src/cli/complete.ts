@@ -1,14 +1,9 @@
-/** @file `xprompt complete`: a plain model of the family goes on from text and pictures. */
+/** @file `xprompt complete`: completes a prompt of text and pictures with a plain model of the family. */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Command, Option } from "commander";
-import {
-  Chameleon,
-  type ChameleonOptions,
-  type Completed,
-  type CompletedPart,
-  type PromptPart,
-} from "../chameleon/chameleon.ts";
+import { Chameleon, type Completed, type CompletedPart, type PromptPart } from "../chameleon/chameleon.ts";
+import type { ChameleonOptions } from "../chameleon/checkpoint/read.ts";
 import { type CompleteSettings, completeSchema } from "../chameleon/model/complete.ts";
 import { pictureLayouts } from "../chameleon/model/grammar.ts";
 import { UsageError } from "../errors.ts";
@@ -30,36 +25,36 @@ interface Options
 
 const commandSchema = completeSchema.extend({ mode: completeSchema.shape.mode.default("text") });
 
-/** A part of the prompt, as it stood on the command line. */
+/** A part of the prompt from the command line. */
 type Given = { readonly text: string } | { readonly image: string };
 
 export function completeCommand(signal: AbortSignal): Command {
   const given: Given[] = [];
   const command = new Command("complete").description(
-    "Go on from text and pictures with a plain checkpoint (Chameleon, Anole, Lumina-mGPT in Hugging Face's layout): text, a " +
-      "picture, or text with pictures in it. --text and --image are read in the order in which they stand.",
+    "Complete a prompt of text and pictures with a plain checkpoint (Chameleon, Anole, Lumina-mGPT in Hugging Face's " +
+      "layout). The result is text, a picture, or text with pictures. The order of --text and --image counts.",
   );
   withDevice(command)
     .option("--model <folder>", "a checkpoint folder, or a shipped model. Defaults to nano", "nano")
-    .option("--text <words>", "a stretch of text in the prompt; may be given several times", (text) => {
+    .option("--text <words>", "text of the prompt; repeatable", (text) => {
       given.push({ text });
     })
-    .option("--image <picture>", "a picture in the prompt; may be given several times", (image) => {
+    .option("--image <picture>", "a picture of the prompt; repeatable", (image) => {
       given.push({ image });
     })
     .option(
       "--output <path>",
-      "the PNG to write (of several, out-1.png, out-2.png, …), or the folder to write picture-1.png, … to",
+      "the PNG to write (several become out-1.png, out-2.png, …), or the folder to write picture-1.png, … to",
     )
     .addOption(
       new Option(
         "--pictures <layout>",
-        "how pictures are laid out. Defaults to what config.json tells",
+        "layout of pictures in the prompt. Defaults to that of config.json",
       ).choices([...pictureLayouts]),
     )
     .option(
       "--image-tokenizer <path>",
-      "Meta's vqgan.ckpt, for a model that can not decode pictures. Defaults to one in its folder",
+      "Meta's vqgan.ckpt, for a model that cannot decode pictures. Defaults to the one in its folder",
     );
   return withSettings(command, commandSchema)
     .option("--json", "print one JSON object on standard output", false)
@@ -68,8 +63,7 @@ export function completeCommand(signal: AbortSignal): Command {
 
 async function complete(given: readonly Given[], options: Options, signal: AbortSignal): Promise<void> {
   const { mode, json, device } = options;
-  if (given.length === 0)
-    throw new UsageError("complete: expected --text or --image to go on from, got none");
+  if (given.length === 0) throw new UsageError("complete: expected --text or --image, got none");
   checkDevice(device);
   const images = given.flatMap((part) => ("image" in part ? [part.image] : []));
   const output = await outputOf(options, images);
@@ -77,10 +71,10 @@ async function complete(given: readonly Given[], options: Options, signal: Abort
   try {
     if (mode !== "text" && !model.tokenizer.decodesImages)
       throw new UsageError(
-        "complete: expected a model whose image tokenizer can decode, got one that can not (put Meta's vqgan.ckpt into its folder, or name it with --image-tokenizer; see docs/chameleon.md)",
+        "complete: expected a model whose image tokenizer can decode, got one that cannot (put Meta's vqgan.ckpt into its folder, or name it with --image-tokenizer; see docs/chameleon.md)",
       );
     const settings = settingsOf(options);
-    // From the first token on: what is wrong before that is one line, without a bar above it.
+    // Starts with the first token, so that an earlier error is one line without a progress bar.
     let progress: Progress | undefined;
     const result = await model
       .complete({
@@ -111,7 +105,7 @@ async function complete(given: readonly Given[], options: Options, signal: Abort
     if (json) await printJson({ samples, seed, model: result.model, tokens, timings, settings, device });
     else {
       for (const parts of samples)
-        await print(parts.map((part) => ("text" in part ? shown(part.text) : part.picture)).join("\n"));
+        await print(parts.map((part) => ("text" in part ? printable(part.text) : part.picture)).join("\n"));
       say(`seed ${seed}, ${tokens.generated} tokens, ${Math.round(timings.total)} ms`);
     }
   } finally {
@@ -119,11 +113,11 @@ async function complete(given: readonly Given[], options: Options, signal: Abort
   }
 }
 
-/** A file for one picture or the pattern of several, or undefined where no picture is made. */
+/** The file of a single picture, or the pattern for several; undefined if the mode makes no pictures. */
 async function outputOf({ mode, output }: Options, inputs: readonly string[]): Promise<string | undefined> {
   if (mode === "text") {
     if (output === undefined) return undefined;
-    throw new UsageError("--output: expected for pictures alone, got it with --mode text (leave it out)");
+    throw new UsageError("--output: expected only for pictures, got it with --mode text (leave it out)");
   }
   if (output === undefined)
     throw new UsageError(`--output: expected a PNG file or a folder with --mode ${mode}, got none`);
@@ -143,13 +137,13 @@ const settingsOf = (options: Options): CompleteSettings => {
   return { mode, maxTokens, seed, samples, temperature, topK, topP, guidance, separator };
 };
 
-/** The parts of each sample with their files' names instead of the pictures, and the files. */
+/** Replaces the pictures of the samples by file names, and lists the files. */
 function named({ samples }: Completed, output: string | undefined) {
   const isImage = (part: CompletedPart): part is Image => typeof part === "object" && "width" in part;
   const count = sum(samples.map(({ parts }) => parts.filter(isImage).length));
   const pictures: Omit<PictureToWrite, "about">[] = [];
   const fileOf = (index: number) => (count === 1 ? output! : output!.replace(/\.png$/i, `-${index + 1}$&`));
-  const told = samples.map(({ parts }) =>
+  const parts = samples.map(({ parts }) =>
     parts.map((part): { readonly text: string } | { readonly picture: string } => {
       if (!isImage(part)) return { text: part as string };
       const path = fileOf(pictures.length);
@@ -157,10 +151,10 @@ function named({ samples }: Completed, output: string | undefined) {
       return { picture: path };
     }),
   );
-  return { samples: told, pictures };
+  return { samples: parts, pictures };
 }
 
-/** Text from a model on a terminal: lines stay, nothing steers it. */
-const shown = (text: string): string => text.replace(/(?![\n\t])\p{Cc}/gu, "\uFFFD");
+/** Removes control characters, except tabs and line ends, from a model's text for the terminal. */
+const printable = (text: string): string => text.replace(/(?![\n\t])\p{Cc}/gu, "\uFFFD");
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);

@@ -1,4 +1,4 @@
-/** @file `xprompt compress`: compiles examples into a small file. */
+/** @file `xprompt compress`: compresses examples into a small file. */
 import { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { XPrompt } from "../xprompt/model.ts";
@@ -23,10 +23,10 @@ interface Options extends ModelOptions {
 
 export function compressCommand(signal: AbortSignal): Command {
   const command = new Command("compress").description(
-    "Compile before → after pairs into a small file for generate --prompt.",
+    "Compress before → after pairs into a small file for generate --prompt.",
   );
   return withModel(withExamples(command))
-    .option("--instruction <text>", "what the pairs do, in words")
+    .option("--instruction <text>", "what the pairs change, in words")
     .requiredOption("--output <file>", "the .xprompt file to write")
     .option("--json", "print one JSON object on standard output", false)
     .action((options: Options) => compress(options, signal));

@@ -1,4 +1,4 @@
-/** @file `xprompt describe`: what an example pair changes, in words. */
+/** @file `xprompt describe`: describes the change of an example pair in words. */
 import { Command } from "commander";
 import { UsageError } from "../errors.ts";
 import { XPrompt } from "../xprompt/model.ts";
@@ -23,7 +23,7 @@ interface Options extends ModelOptions {
 
 export function describeCommand(signal: AbortSignal): Command {
   const command = new Command("describe").description(
-    "Say in words what changes from the first picture of a pair to the second; of several pairs, what they share.",
+    "Describe the change from the first picture of a pair to the second; for several pairs, their common change.",
   );
   return withSettings(withModel(withExamples(command)), describeSchema)
     .option("--json", "print one JSON object on standard output", false)

@@ -28,7 +28,7 @@ interface Options extends ModelOptions {
   readonly json: boolean;
 }
 
-/** The seed of reports. nano's settings were chosen by the samples of seed 1. */
+/** The seed of reported figures. nano's settings were chosen with the samples of seed 1. */
 const REPORT_SEED = 2026;
 const evalSchema = z.strictObject({
   limit: z
@@ -36,19 +36,19 @@ const evalSchema = z.strictObject({
     .min(1)
     .max(1_000_000)
     .optional()
-    .describe("samples of each task. Defaults to the suite's own number"),
+    .describe("samples per task. Defaults to the suite's number"),
   seed: z
     .int()
     .min(0)
     .default(REPORT_SEED)
-    .describe("which samples, and how they are sampled. Choose settings with another seed than reports have"),
+    .describe("seed of the samples and of sampling. To choose settings, use another seed than for reports"),
   ...requestSchema.pick({ temperature: true, topP: true, guidance: true, expected: true }).shape,
   size: z
     .union([z.literal(256), z.literal(1024)])
     .optional()
-    .describe("side of the photographs that are measured, for photos: 256 or 1024. Defaults to 256"),
+    .describe("for photos: side of the measured photographs in pixels, 256 or 1024. Defaults to 256"),
 });
-/** Suites that compare with models whose figures are stored. */
+/** Suites that compare with stored figures of other models. */
 const comparing = suites.filter(({ comparisons }) => comparisons);
 
 export function evalCommand(signal: AbortSignal): Command {
@@ -64,16 +64,16 @@ export function evalCommand(signal: AbortSignal): Command {
   withModel(command)
     .option(
       "--out <dir>",
-      "folder for results.json, report.html and sheets/; a run that was cut off goes on there",
+      "folder for results.json, report.html and sheets/; an interrupted evaluation resumes there",
     )
-    .option("--greedy", "take the likeliest code each time", false)
+    .option("--greedy", "always choose the most likely code", false)
     .option(
       "--as <kind>",
-      `the model is one to compare with; its figures are stored beside --for's model (${kinds})`,
+      `store the figures as those of a comparison model, in the folder of the model --for (${kinds})`,
     )
-    .option("--for <model>", "with --as, the model that is compared. Defaults to nano")
-    .option("--recipe <path>", "with --as, the recipe that made the model, to be named with the figures")
-    .option("--data <dir>", "folder of the data set, or file of the prompts, for suites of one")
+    .option("--for <model>", "with --as, the model that is compared with it. Defaults to nano")
+    .option("--recipe <path>", "with --as, the recipe of the comparison model, stored with the figures")
+    .option("--data <dir>", "folder of the data set, or file of prompts, for suites that need one")
     .addOption(
       new Option(
         "--pictures <dir>",
@@ -85,15 +85,15 @@ export function evalCommand(signal: AbortSignal): Command {
     .action((name: string, options: Options) => run(name, options, command, signal));
 }
 
-/** @throws UsageError for options that the suite needs and were not given, or makes nothing of */
+/** @throws UsageError when options that the suite needs are missing, or options do not apply to it */
 function checkOptions(
-  { name, comparisons, needs = [], takes = [], drawsNothing }: Suite,
+  { name, comparisons, needs = [], takes = [], generatesNothing }: Suite,
   options: Options,
 ): void {
   const { as, recipe, data, greedy, temperature, topP, guidance, expected } = options;
   if ((as ?? recipe) !== undefined && !comparisons)
     throw new UsageError(
-      `eval ${name}: expected --as and --recipe with ${comparing.map((each) => each.name).join(" and ")} alone`,
+      `eval ${name}: expected --as and --recipe only with ${comparing.map((each) => each.name).join(" and ")}`,
     );
   if (as !== undefined && !comparisons!.includes(as))
     throw new UsageError(`eval ${name}: --as: expected ${comparisons!.join(" or ")}, got ${as}`);
@@ -102,11 +102,11 @@ function checkOptions(
   if (greedy && temperature !== undefined)
     throw new UsageError("eval: expected --greedy or --temperature, got both");
   if (
-    drawsNothing &&
+    generatesNothing &&
     (greedy || expected || [temperature, topP, guidance].some((given) => given !== undefined))
   )
     throw new UsageError(
-      `eval ${name}: expected no --greedy, --temperature, --top-p, --guidance or --expected: it draws no pictures`,
+      `eval ${name}: expected no --greedy, --temperature, --top-p, --guidance or --expected, because it generates no pictures`,
     );
   if (needs.includes("pictures") && !options.pictures)
     throw new UsageError(
@@ -119,7 +119,8 @@ function checkOptions(
       throw new UsageError(`eval ${name}: expected --${needed}, got none (see docs/evaluation.md)`);
   if (data === undefined) return;
   if (!needs.includes("data")) throw new UsageError(`eval ${name}: expected no --data, got ${data}`);
-  if (!existsSync(data)) throw new XPromptError(`eval ${name}: --data: there is no ${data}`);
+  if (!existsSync(data))
+    throw new XPromptError(`eval ${name}: --data: expected a folder or file, found no ${data}`);
 }
 
 async function run(name: string, options: Options, command: Command, signal: AbortSignal): Promise<void> {
@@ -159,7 +160,7 @@ async function run(name: string, options: Options, command: Command, signal: Abo
   else await print(summary.join("\n"));
 }
 
-/** The command that gives the same figures. */
+/** The command that reproduces the figures. */
 function commandOf(suite: Suite, options: Options): string {
   const parts = ["xprompt", "eval", suite.name, "--model", options.model];
   const add = (flag: string, value: string | number | undefined) => {

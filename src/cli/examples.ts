@@ -19,8 +19,8 @@ import { requestSchema } from "../xprompt/request.ts";
 import {
   type DistanceOptions,
   weightsOf,
-  withFeatures,
-  withFeaturesOf,
+  withClip,
+  withEmbedder,
   withLibrary,
   withWeights,
 } from "./library-options.ts";
@@ -53,7 +53,7 @@ export function examplesCommand(signal: AbortSignal): Command {
       false,
     );
   command.addCommand(
-    withFeatures(withModel(withExamples(named("add", "Add pairs from data sets, or with --example."))))
+    withClip(withModel(withExamples(named("add", "Add pairs from data sets, or with --example."))))
       .argument(
         "[set...]",
         "folders of pairs, lists, Parquet files or WebDataset shards (see docs/datasets.md)",
@@ -76,7 +76,7 @@ export function examplesCommand(signal: AbortSignal): Command {
   );
   command.addCommand(
     withWeights(
-      withFeatures(withModel(named("search", "Search the examples nearest to an instruction or a picture."))),
+      withClip(withModel(named("search", "Search the examples nearest to an instruction or a picture."))),
     )
       .argument("[instruction]", "what to search for, in words")
       .option("--input <picture>", "the picture to change")
@@ -96,7 +96,7 @@ export function examplesCommand(signal: AbortSignal): Command {
       .action(remove),
   );
   command.addCommand(
-    withFeatures(
+    withClip(
       withModel(named("compile", "Make missing vectors and compiled blocks of a model ahead of time.")),
     )
       .option("--vectors-only", "make vectors, but compile nothing", false)
@@ -154,10 +154,10 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
         };
   }
   const progress = new Progress({ label: "adding", total, unit: "pairs" });
-  const result = await withFeaturesOf(options, async (features) => {
+  const result = await withEmbedder(options, async (embedder) => {
     const library = await ExampleLibrary.open(place, { create: true });
     const added = await library
-      .add(all(), features, {
+      .add(all(), embedder, {
         signal,
         onProgress: ({ added, known, refused }) => progress.update(added + known + refused),
         // A wrong pair of --example ends the command; in a data set it is skipped.
@@ -219,11 +219,11 @@ async function search(instruction = "", options: SearchOptions): Promise<void> {
   const found =
     weights.text + weights.image === 0
       ? await library.search({ instruction }, undefined, weights, k)
-      : await withFeaturesOf(options, async (features) => {
-          if ((await library.lacking(features)) > 0)
-            say(`note: some examples have no vectors of ${features.space} (see xprompt examples compile)`);
-          const image = input !== undefined && weights.image > 0 ? await features.image(input) : undefined;
-          return library.search({ instruction, vectors: { image } }, features, weights, k);
+      : await withEmbedder(options, async (embedder) => {
+          if ((await library.lacking(embedder)) > 0)
+            say(`note: some examples have no vectors of ${embedder.space} (see xprompt examples compile)`);
+          const image = input !== undefined && weights.image > 0 ? await embedder.image(input) : undefined;
+          return library.search({ instruction, vectors: { image } }, embedder, weights, k);
         });
   if (sheet !== undefined) {
     const shown = await Promise.all(
@@ -273,21 +273,21 @@ interface CompileOptions extends ModelOptions, LibraryOptions, Pick<DistanceOpti
   readonly vectorsOnly: boolean;
 }
 
-/** Examples to compile before they are stored. */
+/** Examples per batch that is compiled and stored. */
 const COMPILED_AT_ONCE = 16;
 
 async function compile(options: CompileOptions, signal: AbortSignal): Promise<void> {
   const { library: place, vectorsOnly } = options;
   checkDevice(options.device);
   const library = await ExampleLibrary.open(place);
-  const vectors = await withFeaturesOf(options, async (features) => {
+  const vectors = await withEmbedder(options, async (embedder) => {
     const progress = new Progress({
       label: "vectors",
-      total: await library.lacking(features),
+      total: await library.lacking(embedder),
       unit: "examples",
     });
     return library
-      .embed(features, { signal, onProgress: ({ added }) => progress.update(added) })
+      .embed(embedder, { signal, onProgress: ({ added }) => progress.update(added) })
       .finally(() => progress.stop());
   });
   const blocks = vectorsOnly ? 0 : await compileAll(library, options, signal);

@@ -1,19 +1,13 @@
-/** @file `xprompt generate`: the change that the examples show, or the instruction tells, done to a picture. */
+/** @file `xprompt generate`: applies the change of the examples, or of the instruction, to a picture. */
 import { Command, Option } from "commander";
 import { UsageError } from "../errors.ts";
 import { type ByteImage, type Image, imageExtensions } from "../image/index.ts";
 import { Progress } from "../progress.ts";
-import { ClipFeatures, ExampleLibrary, Retriever } from "../retrieval/index.ts";
+import { ClipEmbedder, ExampleLibrary, Retriever } from "../retrieval/index.ts";
 import { type Generated, type GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import { type Guidance, recommendableSettings, requestSchema } from "../xprompt/request.ts";
-import {
-  type DistanceOptions,
-  weightsOf,
-  withFeatures,
-  withLibrary,
-  withWeights,
-} from "./library-options.ts";
+import { type DistanceOptions, weightsOf, withClip, withLibrary, withWeights } from "./library-options.ts";
 import {
   checkDevice,
   checkExtension,
@@ -51,18 +45,21 @@ interface Options extends ModelOptions, DistanceOptions {
 
 type Result = Generated<Image | ByteImage>;
 
-/** Whether the result takes the size of the input. */
+/** Whether the result has the size of the input. */
 const isFullSize = ({ input, modelSize }: Options): boolean => input !== undefined && !modelSize;
 
 export function generateCommand(signal: AbortSignal): Command {
   const command = new Command("generate").description(
-    "Draw a picture: show before → after pairs and your picture, and get the same change done to it. Pictures of any " +
-      "size come in (PNG, JPEG, WebP): turned upright as their EXIF data says, laid on white where they are " +
-      "transparent. The result has the size and shape of the picture that went in.",
+    "Generate a picture: give before → after pairs and your picture, and get the same change applied to it. Pictures may " +
+      "have any size (PNG, JPEG, WebP). They are rotated according to their EXIF data, and transparent parts become " +
+      "white. The result has the size and shape of the input.",
   );
-  withWeights(withFeatures(withLibrary(withModel(withExamples(command)))))
-    .option("--prompt <file...>", "compressed examples (.xprompt); used together with those of --example")
-    .option("--input <picture>", "the picture to change; without it, draws from words and examples alone")
+  withWeights(withClip(withLibrary(withModel(withExamples(command)))))
+    .option("--prompt <file...>", "compressed examples (.xprompt), in addition to --example")
+    .option(
+      "--input <picture>",
+      "the picture to change; without it, the picture follows from words and examples only",
+    )
     .option("--instruction <text>", "what to do, in words")
     .requiredOption(
       "--output <file>",
@@ -71,10 +68,10 @@ export function generateCommand(signal: AbortSignal): Command {
     .addOption(
       new Option(
         "--full-size",
-        "the result has the size and shape of the input, and its detail. The default where there is an --input",
+        "give the result the size, shape and detail of the input. The default with --input",
       ).conflicts("modelSize"),
     )
-    .option("--model-size", "the bare drawing instead, of the middle square, as small as the model draws");
+    .option("--model-size", "write the model's own small result for the central square instead");
   return withSettings(command, requestSchema, recommendableSettings)
     .option("--json", "print one JSON object on standard output", false)
     .action((options: Options, command: Command) => {
@@ -83,7 +80,7 @@ export function generateCommand(signal: AbortSignal): Command {
     });
 }
 
-/** @throws UsageError for an option that says how to look into a library, without one */
+/** @throws UsageError for options of the library search without --library */
 function checkLibraryOptions({ library }: Options, command: Command): void {
   if (library !== undefined) return;
   const names = ["k", "minSimilarity", "clip", "textWeight", "imageWeight", "wordsWeight"];
@@ -114,25 +111,25 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
   const loaded = await Promise.all(prompts.map((path) => VisualPrompt.load(path)));
   const library = options.library === undefined ? undefined : await ExampleLibrary.open(options.library);
   const model = await XPrompt.load(options.model, loadOptionsOf(options));
-  let clip: ClipFeatures | undefined;
+  let clip: ClipEmbedder | undefined;
   try {
-    if (library && options.clip !== undefined) clip = await ClipFeatures.load(options.clip, options);
-    const shown = examples.length > 0 ? [await model.compress(examples)] : [];
+    if (library && options.clip !== undefined) clip = await ClipEmbedder.load(options.clip, options);
+    const compressed = examples.length > 0 ? [await model.compress(examples)] : [];
     const settings = settingsOf(options);
-    // From the first row on: what is wrong before that is one line, without a bar above it.
+    // Starts with the first row, so that an earlier error is one line without a progress bar.
     let progress: Progress | undefined;
     const result = await model
       .generate({
         ...settings,
-        prompt: [...loaded, ...shown],
+        prompt: [...loaded, ...compressed],
         input,
         fullSize,
         ...(library && {
-          library: new Retriever(library, { features: clip, weights: weightsOf(options) }),
+          library: new Retriever(library, { embedder: clip, weights: weightsOf(options) }),
         }),
         signal,
         onProgress: ({ row, rows }) => {
-          progress ??= new Progress({ label: "drawing", total: rows, unit: "rows" });
+          progress ??= new Progress({ label: "generating", total: rows, unit: "rows" });
           progress.update(row);
         },
       })
@@ -163,7 +160,7 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Which examples of the library were used, and why. */
+/** Reports which examples of the library were used. */
 function sayRetrieved({ retrieved, bestSimilarity }: Result): void {
   for (const { id, instruction, distance, block } of retrieved ?? [])
     say(
@@ -173,7 +170,7 @@ function sayRetrieved({ retrieved, bestSimilarity }: Result): void {
     );
   if (retrieved?.length !== 0) return;
   const best = bestSimilarity === undefined ? "it is empty" : `the best has ${bestSimilarity.toFixed(4)}`;
-  say(`no example of the library is similar enough (${best}): drawing without`);
+  say(`no example of the library is similar enough (${best}): generating without`);
 }
 
 type Settings = Pick<
@@ -193,7 +190,7 @@ type Settings = Pick<
 function settingsOf(options: Options): Settings {
   const { instruction, seed, samples, temperature, topK, topP, guidance, expected } = options;
   const { library, k, minSimilarity } = options;
-  const drawing = {
+  const settings = {
     instruction,
     seed,
     samples,
@@ -203,7 +200,7 @@ function settingsOf(options: Options): Settings {
     guidance,
     ...(expected && { expected }),
   };
-  return library === undefined ? drawing : { ...drawing, k, minSimilarity };
+  return library === undefined ? settings : { ...settings, k, minSimilarity };
 }
 
 const reportOf = ({ seed, model, tokens, timings, retrieved, bestSimilarity }: Result) => ({
@@ -215,13 +212,13 @@ const reportOf = ({ seed, model, tokens, timings, retrieved, bestSimilarity }: R
   bestSimilarity,
 });
 
-/** One file a sample. */
+/** One file per sample. */
 const outputsOf = ({ output, samples }: Options): string[] =>
   samples === 1
     ? [output]
     : Array.from({ length: samples }, (_, i) => output.replace(/\.\w+$/, `-${i + 1}$&`));
 
-/** What is needed to make the picture of a sample again. Of files it says the names, not in which folders they are. */
+/** Everything needed to reproduce the picture of a sample. Contains the names of files without their folders. */
 function requestOf(options: Options, result: Result, sample: number): object {
   const { seed, model: fingerprint, retrieved } = result;
   const { example = [], prompt = [], input, model, adapter, device, library } = options;

@@ -4,9 +4,9 @@ import { extname } from "node:path";
 import { Command } from "commander";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
+import { formatBytes } from "../format.ts";
 import { summarizeOnnx } from "../graph/inspect.ts";
 import { readPngText } from "../image/index.ts";
-import { formatBytes } from "../progress.ts";
 import { ExampleLibrary } from "../retrieval/library.ts";
 import { isLibrary } from "../retrieval/neighbours.ts";
 import { readFileChecked } from "../runtime/files.ts";
@@ -93,11 +93,11 @@ async function describePicture(path: string): Promise<Record<string, unknown>> {
   }
 }
 
-/** Plain values, lists of names, and one level of groups, however deep a file nests. */
+/** Plain values, lists of them, and one level of groups. */
 const plain = z.union([z.string(), z.number(), z.boolean(), z.null()]);
 const settingsSchema = z.record(z.string(), z.union([plain, z.array(plain), z.record(z.string(), plain)]));
 
-/** `key: value` lines, groups indented; sizes in bytes are shown in larger units. */
+/** Formats `key: value` lines with indented groups. Sizes in bytes are shown in larger units. */
 function lines(value: Readonly<Record<string, unknown>>, indent = "", inBytes = false): string[] {
   return Object.entries(value).flatMap(([key, item]) => {
     if (item === undefined) return [];

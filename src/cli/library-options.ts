@@ -2,16 +2,16 @@
 import type { Command } from "commander";
 import { z } from "zod";
 import {
-  ClipFeatures,
+  ClipEmbedder,
   defaultWeights,
-  type Features,
-  modelFeatures,
+  type Embedder,
+  modelEmbedder,
   type Weights,
 } from "../retrieval/index.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { loadOptionsOf, type ModelOptions, numberFor } from "./options.ts";
 
-/** The options of embeddings. */
+/** Options of the library search. */
 export interface DistanceOptions {
   readonly clip?: string;
   readonly textWeight: number;
@@ -28,7 +28,7 @@ export function withLibrary(command: Command, place?: string): Command {
 }
 
 /** `--clip`. */
-export const withFeatures = (command: Command): Command =>
+export const withClip = (command: Command): Command =>
   command.option(
     "--clip <dir>",
     "embed with this CLIP (a folder in the layout of transformers). Defaults to the model itself",
@@ -43,7 +43,7 @@ export function withWeights(command: Command): Command {
     command.option(`${flag} <w>`, `${what}. Defaults to ${value}`, numberFor(flag, weight), value);
   option("--text-weight", "weight of the similarity of instructions", text);
   option("--image-weight", "weight of the similarity of input pictures", image);
-  return option("--words-weight", "weight of common words of instructions", words);
+  return option("--words-weight", "weight of full-text search in the instructions", words);
 }
 
 export const weightsOf = ({ textWeight, imageWeight, wordsWeight }: DistanceOptions): Weights => ({
@@ -52,15 +52,15 @@ export const weightsOf = ({ textWeight, imageWeight, wordsWeight }: DistanceOpti
   words: wordsWeight,
 });
 
-/** Runs `use` with the features of `--clip` or `--model`, and releases them. */
-export async function withFeaturesOf<T>(
+/** Runs `use` with the embedder of `--clip` or `--model`, and releases it. */
+export async function withEmbedder<T>(
   options: ModelOptions & Pick<DistanceOptions, "clip">,
-  use: (features: Features) => Promise<T>,
+  use: (embedder: Embedder) => Promise<T>,
 ): Promise<T> {
   if (options.clip !== undefined) {
-    const clip = await ClipFeatures.load(options.clip, options);
+    const clip = await ClipEmbedder.load(options.clip, options);
     return use(clip).finally(() => clip.release());
   }
   const model = await XPrompt.load(options.model, loadOptionsOf(options));
-  return use(modelFeatures(model)).finally(() => model.release());
+  return use(modelEmbedder(model)).finally(() => model.release());
 }

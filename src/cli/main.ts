@@ -14,7 +14,7 @@ import { oneLine, say } from "./output.ts";
  */
 const MAX_LENGTH = 20_000;
 
-/** The commands in the order of the help. Each is loaded on demand, so that it does not wait for the libraries of others. */
+/** The commands in the order of the help. Each is loaded on demand, which saves loading the libraries of the others. */
 const commands: Readonly<Record<string, () => Promise<(signal: AbortSignal) => Command>>> = {
   generate: async () => (await import("./generate.ts")).generateCommand,
   compress: async () => (await import("./compress.ts")).compressCommand,
@@ -22,6 +22,7 @@ const commands: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   complete: async () => (await import("./complete.ts")).completeCommand,
   init: async () => (await import("./init.ts")).initCommand,
   train: async () => (await import("./train.ts")).trainCommand,
+  data: async () => (await import("./data.ts")).dataCommand,
   eval: async () => (await import("./eval.ts")).evalCommand,
   examples: async () => (await import("./examples.ts")).examplesCommand,
   caption: async () => (await import("./caption.ts")).captionCommand,
@@ -60,7 +61,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   try {
     checkLength(argv);
     for (const command of await commandsFor(argv[0]))
-      program.addCommand(command(interrupt.signal).exitOverride().copyInheritedSettings(program));
+      program.addCommand(inherit(command(interrupt.signal), program));
     if (argv.length === 0) {
       process.stderr.write(program.helpInformation());
       return 2;
@@ -72,6 +73,12 @@ export async function main(argv: readonly string[]): Promise<number> {
   } finally {
     process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
   }
+}
+
+/** Gives a command and its subcommands the settings of the program: their errors are thrown, too. */
+function inherit(command: Command, program: Command): Command {
+  for (const child of command.commands) inherit(child, program);
+  return command.exitOverride().copyInheritedSettings(program);
 }
 
 function checkLength(argv: readonly string[]): void {

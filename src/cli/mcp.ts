@@ -33,9 +33,9 @@ export function mcpCommand(signal: AbortSignal): Command {
       "folder whose pictures tools may read by their paths. Defaults to the current folder",
       ".",
     )
-    .option("--output <dir>", "folder into which results are written as well")
+    .option("--output <dir>", "folder to which results are also written")
     .option("--library <place>", "example library that tools may use")
-    .option("--xprompts <dir>", "folder in which visual prompts are kept. Defaults to memory")
+    .option("--xprompts <dir>", "folder that stores visual prompts. Defaults to memory")
     .action((options: Options) => mcp(options, signal));
 }
 

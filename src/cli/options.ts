@@ -5,7 +5,7 @@ import { type Command, Option } from "commander";
 import type { z } from "zod";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { resolveTarget } from "../runtime/files.ts";
-import { type Device, devices } from "../runtime/session.ts";
+import { type Device, devices } from "../runtime/session-options.ts";
 import { threadCount } from "../runtime/threads.ts";
 import { complaint } from "../schema-words.ts";
 import { readText } from "../settings.ts";
@@ -135,7 +135,7 @@ export async function checkOutput(path: string, inputs: readonly string[]): Prom
     );
 }
 
-/** @throws XPromptError when a library of the device is missing: onnxruntime's own message is long */
+/** @throws XPromptError when a library of the device is missing, because onnxruntime's own message is long */
 export function checkDevice(device: Device): void {
   if (device !== "webgpu" || process.platform !== "linux") return;
   try {

@@ -10,16 +10,16 @@ export interface PictureToWrite {
   readonly about: object;
 }
 
-/** The name of a file or folder in a picture's text, without its parent folders, which are private. */
+/** The name of a file or folder without its parent folders, which are private. */
 export const nameOf = (path: string): string => basename(path);
 
-/** Writes the pictures, all or none: existing files are replaced once all are complete on the disk. */
+/** Writes all pictures or none: existing files are replaced once all new ones are complete on disk. */
 export async function writePictures(pictures: readonly PictureToWrite[], signal: AbortSignal): Promise<void> {
   const files = pictures.map(({ path, image, about }) => ({ path, data: encoded(path, image, about) }));
   await writeFilesAtomic(files, { signal });
 }
 
-/** The bytes of the file, encoded in its turn. */
+/** Encodes the picture when the file is written, one at a time. */
 async function* encoded(path: string, image: Image | ByteImage, about: object): AsyncGenerator<Uint8Array> {
   yield await encodeImage(path, image, { text: { Software: "xprompt", xprompt: JSON.stringify(about) } });
 }

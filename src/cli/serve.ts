@@ -1,4 +1,4 @@
-/** @file `xprompt serve`: a model behind HTTP. */
+/** @file `xprompt serve`: serves a model over HTTP. */
 import { basename } from "node:path";
 import { Command } from "commander";
 import { z } from "zod";
@@ -55,23 +55,36 @@ export function serveCommand(signal: AbortSignal): Command {
       "address to listen on. Defaults to 127.0.0.1, which only this machine reaches",
       "127.0.0.1",
     )
-    .option("--keys <file>", "names and hashes of API keys; without it, the key in XPROMPT_API_KEY, or none")
-    .option("--new-key <name>", "make a key, add its hash to the file of --keys, print the key, and end")
-    .option("--library <place...>", "example libraries that requests may use, as PLACE or NAME=PLACE")
-    .option("--xprompts <dir>", "folder in which visual prompts are kept. Defaults to memory")
+    .option(
+      "--keys <file>",
+      "file with names and hashes of API keys. Defaults to the key in XPROMPT_API_KEY, or to none",
+    )
+    .option("--new-key <name>", "create a key, add its hash to the file of --keys, print the key, and exit")
+    .option("--library <place...>", "example libraries for requests, as PLACE or NAME=PLACE")
+    .option("--xprompts <dir>", "folder that stores visual prompts. Defaults to memory")
     .option("--runs <dir>", "folder of training runs to show")
     .option(
       "--origin <url...>",
-      "web pages that may ask, as https://example.org. Defaults to the server's own",
+      "origins of web pages that may send requests, such as https://example.org. Defaults to the server's own",
     )
-    .option("--quiet", "log warnings and errors alone");
-  number("--port", "port to listen on; 0 for any free one", [0, 65535], 8000);
-  number("--parallel", "requests that run at once, in one batch", [1, 64], defaultLimits.width);
+    .option("--quiet", "log only warnings and errors");
+  number("--port", "port to listen on; 0 for any free port", [0, 65535], 8000);
+  number("--parallel", "requests that run together in one batch", [1, 64], defaultLimits.width);
   number("--queue", "requests that may wait", [0, 10_000], defaultLimits.depth);
-  number("--per-client", "requests that one client may have at a time", [1, 10_000], defaultLimits.perClient);
+  number("--per-client", "running and waiting requests per client", [1, 10_000], defaultLimits.perClient);
   number("--time-limit", "seconds that a request may run", [1, 86_400], defaultLimits.timeLimit);
-  number("--max-body", "megabytes of the body of a request", [1, 1024], defaultLimits.body / MEGABYTE);
-  number("--max-pixels", "megapixels of a picture that comes in", [1, 64], defaultLimits.pixels / 1e6);
+  number(
+    "--max-body",
+    "maximum size of a request body in megabytes",
+    [1, 1024],
+    defaultLimits.body / MEGABYTE,
+  );
+  number(
+    "--max-pixels",
+    "maximum size of an input picture in megapixels",
+    [1, 64],
+    defaultLimits.pixels / 1e6,
+  );
   number("--grace", "seconds that running requests may take after SIGTERM", [0, 3600], defaultLimits.grace);
   return command.action((options: Options) => run(options, signal));
 }
@@ -86,7 +99,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   const keys = await keysOf(options);
   const isLocal = ["localhost", "127.0.0.1", "::1"].includes(options.host);
   if (!isLocal && !keys)
-    say(`warning: ${options.host} without API keys: all who reach the port may draw (see --keys)`);
+    say(`warning: ${options.host} without API keys: everyone who reaches the port can generate (see --keys)`);
   await workWith(async (resources) => {
     const libraries = new Map<string, ExampleLibrary>();
     for (const [name, place] of placesOf(options.library))
@@ -113,7 +126,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
         limits: limitsOf(options),
       },
     });
-    say(`serving ${basename(options.model)} at ${running.url} (Ctrl-C to end)`);
+    say(`serving ${basename(options.model)} at ${running.url} (Ctrl-C to stop)`);
     await ended(signal);
     log("info", "shutting down", { ...running.services.queue.sizes });
     await running.close();
@@ -147,7 +160,7 @@ async function keysOf({ keys }: Options): Promise<Keys | undefined> {
   return key === undefined || key === "" ? undefined : Keys.of(key);
 }
 
-/** Libraries by name: that which is given, else the last part of the place. */
+/** The places of libraries by name. The name defaults to the last part of the place. */
 function placesOf(given: readonly string[] = []): Map<string, string> {
   const places = new Map<string, string>();
   for (const each of given) {

@@ -1,13 +1,12 @@
-/** @file Options of a command from a schema of settings. */
+/** @file Creates the options of a command from a schema of settings. */
 import { type Command, Option } from "commander";
 import { z } from "zod";
 import { alternatives, defaultOf, descriptionOf } from "../schema-words.ts";
 import { numberFor } from "./options.ts";
 
 /**
- * Adds an option for each setting of a schema: `topK` becomes `--top-k <n>`. Its help, values and default follow from
- * the schema.
- * @param recommended settings whose default is what the model recommends
+ * Adds an option per setting of a schema: `topK` becomes `--top-k <n>`. Help, values and default come from the schema.
+ * @param recommended settings that default to the model's recommendation
  */
 export function withSettings(
   command: Command,
@@ -25,7 +24,7 @@ function optionFor(name: string, setting: z.ZodType, isRecommended: boolean): Op
   const value = isRecommended ? undefined : defaultOf(setting);
   if (value === true) return new Option(`--no-${flag}`, `do not ${words}`);
   if (value === false) return new Option(`--${flag}`, words).default(false);
-  const usual = isRecommended ? "what the model recommends" : value;
+  const usual = isRecommended ? "the model's recommendation" : value;
   const option = new Option(
     `--${flag} <${placeholder(name, setting)}>`,
     usual === undefined ? words : `${words}. Defaults to ${usual}`,
@@ -38,7 +37,7 @@ function optionFor(name: string, setting: z.ZodType, isRecommended: boolean): Op
     : option.argParser(numberFor<unknown>(`--${flag}`, setting));
 }
 
-/** "n" of a whole number, the name of a choice, else the initial of the last word: "p" of "topP". */
+/** "n" for whole numbers, the name for choices, otherwise the initial of the last word: "p" for "topP". */
 function placeholder(name: string, setting: z.ZodType): string {
   const { type, enum: choices } = z.toJSONSchema(setting, { io: "input", unrepresentable: "any" });
   if (type === "integer") return "n";

@@ -1,7 +1,8 @@
-/** @file `xprompt train RECIPE [--key=value …] [--resume] [--out DIR] [--distributed mpi] [--json]` */
+/** @file `xprompt train RECIPE [--key=value …] [--resume] [--out DIR] [--mirror PLACE] [--distributed mpi] [--json]` */
 import { basename, join } from "node:path";
 import { Command, Option } from "commander";
 import { Interrupted, ReportedElsewhere, UsageError } from "../errors.ts";
+import { Resources } from "../runtime/resources.ts";
 import {
   alone,
   applyOverrides,
@@ -9,6 +10,7 @@ import {
   checkRunFolder,
   hasCheckpoint,
   loadRecipe,
+  Mirror,
   openMpi,
   prepareTask,
   type RunResult,
@@ -20,6 +22,7 @@ import { printJson, say } from "./output.ts";
 
 interface TrainOptions {
   readonly out?: string;
+  readonly mirror?: string;
   readonly distributed?: "mpi";
   readonly resume: boolean;
   readonly json: boolean;
@@ -33,6 +36,10 @@ export function trainCommand(signal: AbortSignal): Command {
     .argument("<recipe>", "a recipe file (.ts or .js), or the name of a shipped recipe: own-pairs")
     .argument("[overrides...]", "settings of the recipe to change, as --key=value")
     .option("--out <dir>", "run folder. Defaults to runs/<recipe>")
+    .option(
+      "--mirror <place>",
+      "copy each checkpoint to a folder or s3://bucket/prefix; --resume fetches it from there",
+    )
     .option("--resume", "resume the run in the folder", false)
     .addOption(
       new Option(
@@ -49,7 +56,7 @@ export function trainCommand(signal: AbortSignal): Command {
     });
 }
 
-/** Works alone, or as one of the processes of a job. One that fails by itself leaves at once, which ends the job. */
+/** Works alone, or as one process of a job. A process that fails leaves without waiting for the others: that ends the job. */
 async function inProcesses(
   { distributed }: TrainOptions,
   work: (collective: Collective) => Promise<void>,
@@ -64,39 +71,44 @@ async function inProcesses(
   await collective.close();
 }
 
+/** Process 0 alone has a run folder and a mirror, and speaks. */
 async function train(
   path: string,
   overrides: readonly string[],
-  { out: folder, resume, json }: TrainOptions,
+  { out: folder, mirror: place, resume, json }: TrainOptions,
   collective: Collective,
   signal: AbortSignal,
 ): Promise<void> {
   const leads = collective.rank === 0;
+  const isShared = collective.size > 1;
   const out = folder ?? join("runs", basename(path).replace(/\.[cm]?[jt]s$/, ""));
-  const task = await together(collective, async () => {
+  await using resources = new Resources();
+  const { task, mirror } = await together(collective, async () => {
     const recipe = applyOverrides(await loadRecipe(path, recipeKinds), overrides, recipeKinds);
+    const mirror = leads && place !== undefined ? resources.own(await Mirror.open(place)) : undefined;
+    await (resume ? mirror?.restore(out) : mirror?.checkEmpty());
     if (leads) await checkRunFolder(out, resume);
-    return prepareTask(recipe, collective);
+    const task = await prepareTask(recipe, collective);
+    resources.defer(() => task.close());
+    return { task, mirror };
   });
-  if (leads && collective.size > 1)
+  if (leads && isShared)
     signal.addEventListener("abort", () =>
       say(
         `stopping after this step (if another process has died, --resume goes on from the last checkpoint in ${out})`,
       ),
     );
   try {
-    if (collective.size === 1) signal.throwIfAborted();
-    const result = await runTraining(task, { out, resume, signal });
+    if (!isShared) signal.throwIfAborted();
+    const result = await runTraining(task, { out, resume, signal, mirror });
     if (!leads) return;
     if (json) await printJson({ ...result, seed: task.recipe.seed });
     else say(`trained ${result.steps} steps: ${figuresOf(result)}; model in ${result.model}`);
   } catch (error) {
     if (!leads && error instanceof Interrupted) throw new ReportedElsewhere(error.exitCode);
-    const isInterrupted = error instanceof Interrupted || (collective.size === 1 && signal.aborted);
+    const isInterrupted = error instanceof Interrupted || (!isShared && signal.aborted);
     if (!isInterrupted || !(await hasCheckpoint(out))) throw error;
     throw new Interrupted(`interrupted: ${out} holds the progress so far (continue with --resume)`);
-  } finally {
-    await task.close();
   }
 }
 

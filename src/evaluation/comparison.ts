@@ -1,6 +1,6 @@
 /**
- * @file Figures of models that are compared with a model but do not come with it. They lie in the model's folder, a file
- * for each suite, with how they were made.
+ * @file Stored figures of comparison models, which are not shipped themselves. They are kept in the folder of the model
+ * that is compared with them: one file per suite, with the provenance of the figures.
  */
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
@@ -10,10 +10,10 @@ import { readJson, writeFileAtomic } from "../runtime/files.ts";
 import { recommendedSampling } from "../xprompt/request.ts";
 import type { SuiteContext } from "./suite.ts";
 
-/** A 95% interval, as it is stored. */
+/** A stored 95% interval. */
 export const storedInterval = z.tuple([z.number(), z.number()]).readonly();
 
-/** How figures were made. */
+/** How the figures were made. */
 const provenanceSchema = z.object({
   fingerprint: z.string(),
   recipe: z.string().nullable(),
@@ -25,11 +25,11 @@ type Provenance = z.output<typeof provenanceSchema>;
 
 export type Stored<F> = Provenance & F;
 
-/** The stored figures of one suite, by the name of the model that was compared with. */
+/** The stored figures of one suite, by the name of the comparison model. */
 export class Comparison<F extends object> {
   private readonly schema;
 
-  /** @param figures what the suite stores of a model, beside how it was made */
+  /** @param figures schema of the suite's figures, without their provenance */
   constructor(
     private readonly suite: string,
     figures: z.ZodType<F>,
@@ -37,24 +37,24 @@ export class Comparison<F extends object> {
     this.schema = z.record(z.string(), provenanceSchema.and(figures));
   }
 
-  /** What is stored for a model; nothing where there is no file. @throws XPromptError for a broken one */
+  /** Reads the figures stored for a model; empty if there is no file. @throws XPromptError when the file is broken */
   async read(modelFolder: string): Promise<Readonly<Partial<Record<string, Stored<F>>>>> {
     const path = this.path(modelFolder);
     return existsSync(path) ? readJson(path, this.schema, "comparison figures") : {};
   }
 
   /**
-   * Puts figures of the measured model beside `options.beside`; those of others stay.
-   * @returns them with how they were made, and where they are
+   * Stores the figures of the measured model in the folder `options.beside`. Figures of other models stay.
+   * @returns the figures with their provenance, and the path of the file
    */
   async store(
     name: string,
     figures: F,
-    { model, drawings, options, command, seed }: SuiteContext,
+    { model, generations, options, command, seed }: SuiteContext,
   ): Promise<Stored<F> & { readonly as: string; readonly wrote: string }> {
     const { beside, recipe } = options;
     const { fingerprint } = model;
-    const settings = { ...drawings.settings };
+    const settings = { ...generations.settings };
     const stored = { fingerprint, recipe: recipe ?? null, command, seed, settings, ...figures };
     const path = this.path(beside!);
     const merged = { ...(await this.read(beside!)), [name]: stored };

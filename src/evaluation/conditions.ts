@@ -1,11 +1,11 @@
 /**
- * @file The same held-out samples drawn under several conditions (with the right example, a wrong one, without any, …)
- * and measured against the truth. The baselines are measured on the same samples.
+ * @file Generates and measures the same held-out samples under several conditions: with the right example, with a wrong
+ * one, without examples, … The baselines are measured on the same samples.
  */
 import type { Image, Sheet, SheetRow } from "../image/index.ts";
 import { families, familyNamed, type Pair, Random, type TaskFamily } from "../tasks/index.ts";
 import { classicalFilter, colourFit } from "./baselines/index.ts";
-import type { Shown } from "./drawings.ts";
+import type { ExamplePair } from "./generations.ts";
 import { EditJudge } from "./judges/edit.ts";
 import { boundedPsnr, rmse } from "./metrics/pictures.ts";
 import { ssim } from "./metrics/ssim.ts";
@@ -14,29 +14,29 @@ import { Scoreboard, type Scores } from "./scores.ts";
 import type { SuiteContext } from "./suite.ts";
 
 export interface Condition {
-  /** How many of the sample's own pairs are shown; "wrong" for one of another task. */
+  /** Number of examples of the sample's task; "wrong" for one example of another task. */
   readonly examples: number | "wrong";
-  /** Whether the instruction is given, in words. */
+  /** Whether the prompt contains the instruction. */
   readonly instruction: boolean;
 }
 
 export interface Compared {
-  /** By condition and baseline. Colour fits of more than one example are `colourFit2` and so on. */
+  /** Scores by condition and baseline. Colour fits of more than one example are named `colourFit2` and so on. */
   readonly scores: Scoreboard;
-  /** The first samples, to look at. */
+  /** Pictures of the first samples. */
   readonly sheet: Sheet;
 }
 
-/** Samples that a sheet shows. */
+/** Samples per sheet. */
 const SHOWN = 4;
 
-/** The baseline's name for so many examples. */
+/** The name of the colour fit with this number of examples. */
 export const colourFitOf = (examples: number): string =>
   examples === 1 ? "colourFit" : `colourFit${examples}`;
 
 /**
- * Draws and measures `context.limit` samples of some families, which take turns.
- * @param name of the task: part of the names of pictures
+ * Generates and measures `context.limit` samples, of each family in turn.
+ * @param name name of the task, part of the pictures' ids
  */
 export async function compareConditions<C extends string>(
   name: string,
@@ -44,7 +44,7 @@ export async function compareConditions<C extends string>(
   conditions: Readonly<Record<C, Condition>>,
   context: SuiteContext,
 ): Promise<Compared> {
-  const { model, drawings, limit, seed } = context;
+  const { model, generations, limit, seed } = context;
   const scores = new Scoreboard();
   const rows: SheetRow[] = [];
   const names = Object.keys(conditions) as C[];
@@ -61,36 +61,36 @@ export async function compareConditions<C extends string>(
     if (filtered) pictures.set("classical", filtered);
     pictures.set("roundTrip", roundTrip!);
     for (const condition of names) {
-      const { examples, instruction: told } = conditions[condition];
-      const { image } = await drawings.draw({
+      const { examples, instruction: withInstruction } = conditions[condition];
+      const { image } = await generations.generate({
         id: `${name}/${condition}-${numbered(i)}`,
         seed: sample.seed,
         examples: shown(examples),
         input,
-        instruction: told ? instruction : undefined,
+        instruction: withInstruction ? instruction : undefined,
       });
       pictures.set(condition, image);
     }
     const score = scorer(sample.query, roundTrip!);
     for (const [condition, image] of pictures) scores.add(condition, score(image));
     if (rows.length < SHOWN) {
-      const [example] = shown(1) as [Shown];
-      const drawn = names.map((condition) => pictures.get(condition)!);
+      const [example] = shown(1) as [ExamplePair];
+      const results = names.map((condition) => pictures.get(condition)!);
       const cells = [example.input, example.output, input, output, pictures.get("colourFit")!, roundTrip!];
-      rows.push({ label: instruction, cells: [...cells, ...drawn].map((image) => ({ image })) });
+      rows.push({ label: instruction, cells: [...cells, ...results].map((image) => ({ image })) });
     }
   }
   const columnTitles = ["example", "", "query", "truth", "colour fit", "round trip", ...names];
   return { scores, sheet: { columnTitles, rows } };
 }
 
-/** The numbers of examples that colours are fitted to: 1, and all that the conditions show. */
+/** The numbers of examples for colour fits: 1, and those of the conditions. */
 function fittedCounts(conditions: readonly Condition[]): number[] {
   const counts = conditions.map(({ examples }) => examples);
   return [...new Set([1, ...counts])].filter((count) => count !== "wrong" && count > 0) as number[];
 }
 
-/** Measures pictures against the pair's truth. */
+/** Returns a function that measures pictures against the pair's truth. */
 function scorer({ output, scenes }: Pair, roundTrip: Image): (image: Image) => Scores {
   const judge = scenes && new EditJudge(scenes, output.width, roundTrip);
   return (image) => ({
@@ -101,15 +101,15 @@ function scorer({ output, scenes }: Pair, roundTrip: Image): (image: Image) => S
   });
 }
 
-/** The sample's own pairs, each made once; or one of a task of another family, that training showed if it showed any. */
+/** Returns a function that makes the examples of a condition. Each pair is made once. */
 export function examplesOf(
   family: TaskFamily,
   sample: Sample,
   { training, seed, model }: Pick<SuiteContext, "training" | "seed" | "model">,
   index: number,
-): (wanted: Condition["examples"]) => Shown[] {
-  const made: Shown[] = [];
-  let wrong: Shown | undefined;
+): (wanted: Condition["examples"]) => ExamplePair[] {
+  const made: ExamplePair[] = [];
+  let wrong: ExamplePair | undefined;
   return (wanted) => {
     if (wanted === "wrong") {
       wrong ??= wrongExample(
@@ -128,8 +128,13 @@ export function examplesOf(
   };
 }
 
-/** A pair of a family that training showed, neither this one nor this one reversed; of any family where it showed no other. */
-function wrongExample(family: TaskFamily, seen: readonly string[], random: Random, size: number): Shown {
+/** A pair of another trained family, but not of the reverse of `family`. Falls back to families that were not trained on. */
+function wrongExample(
+  family: TaskFamily,
+  seen: readonly string[],
+  random: Random,
+  size: number,
+): ExamplePair {
   const isOther = ({ name, reverseOf }: TaskFamily) =>
     name !== family.name && name !== family.reverseOf && reverseOf !== family.name;
   const shown = seen.map(familyNamed).filter(isOther);

@@ -16,7 +16,7 @@ import { seen } from "./suites/seen.ts";
 import { textToImage } from "./suites/text-to-image.ts";
 import { unseen } from "./suites/unseen.ts";
 
-export type { DrawSettings } from "./drawings.ts";
+export type { SamplingSettings } from "./generations.ts";
 export { type Evaluation, type EvaluationOptions, evaluate } from "./run.ts";
 export type { Suite, SuiteOptions } from "./suite.ts";
 

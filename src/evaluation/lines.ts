@@ -1,4 +1,4 @@
-/** @file Figures as words of a line, for terminals and for captions of tables. */
+/** @file Formats figures for terminals and captions. */
 import type { Estimate } from "./metrics/bootstrap.ts";
 
 const dash = "–";

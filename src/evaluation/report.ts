@@ -1,10 +1,10 @@
 /**
- * @file Reports: tables and pictures, as one HTML file that needs nothing else, and as contact sheets.
+ * @file Reports with tables and pictures, as one self-contained HTML file and as contact sheets.
  */
 import { contactSheet, encodePng, type Image, type Sheet } from "../image/index.ts";
 import type { Estimate } from "./metrics/bootstrap.ts";
 
-/** What a table shows in one place; null for what was not measured. */
+/** A cell of a table; null for values that were not measured. */
 export type Cell = string | number | Estimate | null;
 
 export interface Table {
@@ -13,21 +13,21 @@ export interface Table {
 }
 
 export interface Section {
-  /** Names the contact sheet's file too. */
+  /** Also the name of the contact sheet's file. */
   readonly title: string;
   readonly text?: string;
   readonly table?: Table;
   readonly sheet?: Sheet;
 }
 
-/** Pixels of the report's pictures on one of the model's. */
+/** Scale of the pictures on contact sheets. */
 const SCALE = 2;
 
 export function sheetImage({ title, sheet }: Section): Image | undefined {
   return sheet && contactSheet(sheet.rows, { title, columnTitles: sheet.columnTitles, scale: SCALE });
 }
 
-/** The report as HTML, readable on light and dark screens. */
+/** Renders the report as HTML, with a light and a dark theme. */
 export async function renderHtml(
   title: string,
   intro: string,
@@ -89,7 +89,7 @@ const renderTable = ({ columns, rows }: Table): string =>
     ...rows.map((cells) =>
       row(
         "td",
-        cells.map((cell) => escapeHtml(shown(cell))),
+        cells.map((cell) => escapeHtml(formatCell(cell))),
       ),
     ),
   ]);
@@ -109,10 +109,10 @@ async function renderSheet({ columnTitles, rows }: Sheet): Promise<string> {
   );
 }
 
-/** A cell in words: numbers with up to three decimals, means with their interval, a dash for what was not measured. */
-export function shown(cell: Cell): string {
+/** Formats a cell: numbers with up to three decimals, means with their interval, a dash for missing values. */
+export function formatCell(cell: Cell): string {
   if (cell === null || (typeof cell === "number" && !Number.isFinite(cell))) return "–";
-  if (typeof cell === "object") return `${shown(cell.mean)} (${cell.ci.map(shown).join(" to ")})`;
+  if (typeof cell === "object") return `${formatCell(cell.mean)} (${cell.ci.map(formatCell).join(" to ")})`;
   return typeof cell === "number" && !Number.isInteger(cell) ? cell.toFixed(3) : String(cell);
 }
 

@@ -1,4 +1,4 @@
-/** @file Running a suite: the model, the folder that work goes on in, and the files that tell the result. */
+/** @file Runs a suite: loads the model and writes the results. */
 import { existsSync } from "node:fs";
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { encodePng } from "../image/index.ts";
 import { attempt, readJson, writeFileAtomic } from "../runtime/files.ts";
 import { type LoadOptions, XPrompt } from "../xprompt/model.ts";
 import { resolveModel } from "../xprompt/models.ts";
-import { Drawings, type DrawSettings } from "./drawings.ts";
+import { Generations, type SamplingSettings } from "./generations.ts";
 import { renderHtml, type Section, sheetImage } from "./report.ts";
 import type { Suite, SuiteContext } from "./suite.ts";
 import { readTrainingFacts } from "./training-facts.ts";
@@ -20,25 +20,25 @@ export interface EvaluationOptions extends Pick<SuiteContext, "seed" | "options"
   readonly model: string;
   /** Samples per task. Defaults to the number of the suite. */
   readonly limit?: number;
-  /** What is to be drawn otherwise than the model recommends. */
-  readonly settings?: DrawSettings;
-  /** Folder of the pictures and results. Defaults to none, so that nothing is kept. */
+  /** Sampling settings that differ from the model's recommendation. */
+  readonly settings?: SamplingSettings;
+  /** Folder for pictures and results. Defaults to none: nothing is written. */
   readonly out?: string;
-  /** The adapter, and where to compute. */
+  /** The adapter and the device. */
   readonly load?: LoadOptions;
   readonly signal?: AbortSignal;
 }
 
 export interface Evaluation {
-  /** What results.json holds. */
+  /** The content of results.json. */
   readonly result: Readonly<Record<string, unknown>>;
   /** The main figures in two to six lines. */
   readonly summary: readonly string[];
 }
 
 /**
- * Runs a suite and writes `results.json`, `report.html` and `sheets/` to the folder, if there is one. Work that was cut
- * off goes on after the last picture that was drawn.
+ * Runs a suite and writes `results.json`, `report.html` and `sheets/` to the folder, if one is given. An interrupted
+ * evaluation resumes after the last generated picture.
  */
 export async function evaluate(suite: Suite, options: EvaluationOptions): Promise<Evaluation> {
   const { out, seed, signal, command } = options;
@@ -48,7 +48,12 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
   if (out !== undefined) await checkPlace(out, suite.name);
   const model = await XPrompt.load(options.model, options.load);
   if (out !== undefined) await attempt(`evaluating into ${out}`, out, () => mkdir(out, { recursive: true }));
-  const drawings = new Drawings(model, options.settings ?? {}, { suite: suite.name, seed, out, signal });
+  const generations = new Generations(model, options.settings ?? {}, {
+    suite: suite.name,
+    seed,
+    out,
+    signal,
+  });
   try {
     const limit = options.limit ?? suite.limit;
     const given = { options: options.options, signal, command };
@@ -56,12 +61,12 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
       model,
       folder,
       training,
-      drawings,
+      generations,
       limit,
       seed,
       ...given,
     });
-    drawings.stop();
+    generations.stop();
     const { fingerprint } = model;
     const result = {
       suite: suite.name,
@@ -71,18 +76,18 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
       fingerprint,
       seed,
       limit,
-      settings: drawings.settings,
+      settings: generations.settings,
       command,
     };
     if (out !== undefined) await write(out, suite, result, report);
     return { result, summary };
   } finally {
-    drawings.stop();
+    generations.stop();
     await model.release();
   }
 }
 
-/** @throws XPromptError where the results cannot go: to a file, or to another suite's folder */
+/** @throws XPromptError when `out` is a file, or holds the results of another suite */
 async function checkPlace(out: string, suite: string): Promise<void> {
   if (!existsSync(out)) return;
   if (!(await stat(out)).isDirectory())
@@ -111,7 +116,7 @@ async function write(
       await writeFileAtomic(join(out, "sheets", `${fileName(section.title)}.png`), await encodePng(sheet));
   }
   const { model, fingerprint, seed, settings, command } = result;
-  const intro = `${suite.description}. Model ${model} (${fingerprint}), seed ${seed}, drawn with ${JSON.stringify(settings)}. To do it again: ${command}`;
+  const intro = `${suite.description}. Model ${model} (${fingerprint}), seed ${seed}, sampled with ${JSON.stringify(settings)}. To repeat it: ${command}`;
   await writeFileAtomic(
     join(out, "report.html"),
     await renderHtml(`xprompt eval ${suite.name}`, intro, sections),

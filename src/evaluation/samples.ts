@@ -1,18 +1,18 @@
-/** @file Held-out samples of task families: scenes and parameters that are a function of seed, family and index alone. */
+/** @file Held-out samples of task families. Scenes and parameters depend only on seed, family and index. */
 import { type Pair, Random, type Task, type TaskFamily } from "../tasks/index.ts";
 
-/** A task, the pair to be solved, and pairs of the same task to show. */
+/** A task, its query pair, and examples of the same task. */
 export interface Sample {
   readonly task: Task;
   readonly query: Pair;
-  /** Pairs of other scenes, without end. */
+  /** Example number `index`, with another scene. There is no limit. */
   example(index: number): Pair;
-  /** Seed of everything that is drawn for this sample, under whatever condition: conditions differ in nothing else. */
+  /** Sampling seed. All conditions of a sample use the same one. */
   readonly seed: number;
 }
 
 /**
- * Sample `index` of a family. The name of its random stream keeps it apart from what training shows.
+ * Makes sample `index` of a family. The name of its random stream separates it from training samples.
  * @param size side of the pictures in pixels
  */
 export function sampleOf(family: TaskFamily, seed: number, index: number, size: number): Sample {
@@ -26,5 +26,5 @@ export function sampleOf(family: TaskFamily, seed: number, index: number, size: 
   };
 }
 
-/** The number of a sample in a file's name. */
+/** The index of a sample, as in file names. */
 export const numbered = (index: number): string => String(index).padStart(4, "0");

@@ -1,6 +1,6 @@
-/** @file Scores of pictures: which metrics there are, and a board of them by condition. */
+/** @file Metrics of pictures, and scores by condition. */
 
-/** Metrics of a picture; `success` is known for edits of a scene. */
+/** Metrics of a picture. `success` exists only for edits of a scene. */
 export const metricNames = ["psnr", "ssim", "rmse", "success"] as const;
 export type Metric = (typeof metricNames)[number];
 export type Scores = Partial<Record<Metric, number>>;
@@ -17,7 +17,7 @@ export class Scoreboard {
     return [...this.scores.keys()];
   }
 
-  /** Values of one metric, one per sample; empty where it was not measured. */
+  /** Values of one metric, one per sample; empty if it was not measured. */
   column(condition: string, metric: Metric): number[] {
     return (this.scores.get(condition) ?? []).flatMap((scores) => scores[metric] ?? []);
   }

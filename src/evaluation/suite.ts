@@ -1,49 +1,49 @@
-/** @file What an evaluation suite is: it has pictures drawn, measures them, and tells the result twice, as JSON and as a report. */
+/** @file The interface of evaluation suites: a suite generates pictures, measures them, and returns figures and a report. */
 import type { XPrompt } from "../xprompt/model.ts";
-import type { Drawings } from "./drawings.ts";
+import type { Generations } from "./generations.ts";
 import type { Section } from "./report.ts";
 import type { TrainingFacts } from "./training-facts.ts";
 
-/** What a suite works with. */
+/** The input of a suite. */
 export interface SuiteContext {
   readonly model: XPrompt;
   /** The model's folder. */
   readonly folder: string;
   readonly training: TrainingFacts;
-  readonly drawings: Drawings;
-  /** How many samples of each task are measured. */
+  readonly generations: Generations;
+  /** Samples per task. */
   readonly limit: number;
   readonly seed: number;
   readonly options: SuiteOptions;
-  /** Work that draws nothing looks at it by itself. */
+  /** Suites that generate no pictures have to check it themselves. */
   readonly signal?: AbortSignal;
-  /** The command that does this again. */
+  /** The command that repeats this evaluation. */
   readonly command: string;
 }
 
-/** Options that only some suites take. */
+/** Options of particular suites. */
 export interface SuiteOptions {
-  /** Folder of a data set, or a file of prompts. */
+  /** Folder of a data set, or file of prompts. */
   readonly data?: string;
-  /** Where the results go. */
+  /** Folder of the results. */
   readonly out?: string;
   /** Folder of gathered pictures. */
   readonly pictures?: string;
-  /** Pixels along a side of the pictures that are measured. */
+  /** Side of the measured pictures in pixels. */
   readonly size?: number;
-  /** The model is one that another is compared with, one of the suite's `comparisons`: its figures are stored. */
+  /** Stores the figures as those of a comparison model, one of the suite's `comparisons`. */
   readonly as?: string;
-  /** The recipe that made such a model. */
+  /** The recipe of the comparison model. */
   readonly recipe?: string;
-  /** Folder of the model that such figures are for. */
+  /** Folder of the model that is compared with it, where the figures are stored. */
   readonly beside?: string;
 }
 
 export interface SuiteOutcome {
-  /** Figures of the suite: the fields of the JSON object after `suite`. */
+  /** Figures of the suite, as fields of the JSON result. */
   readonly figures: Readonly<Record<string, unknown>>;
   readonly report: readonly Section[];
-  /** The main figures in two to six lines, for a terminal. */
+  /** The main figures in two to six lines, for the terminal. */
   readonly summary: readonly string[];
 }
 
@@ -53,13 +53,13 @@ export interface Suite {
   readonly description: string;
   /** The default number of samples per task. */
   readonly limit: number;
-  /** It asks the model for words or likelihoods alone: how pictures are drawn says nothing. */
-  readonly drawsNothing?: true;
-  /** Which of the options it needs. */
+  /** The suite measures only texts or likelihoods, so sampling settings of pictures do not apply. */
+  readonly generatesNothing?: true;
+  /** Required options. */
   readonly needs?: readonly (keyof SuiteOptions)[];
-  /** Which others it takes. */
+  /** Optional options. */
   readonly takes?: readonly "size"[];
-  /** What `as` may say, of suites that compare with models that are not there. */
+  /** Names of comparison models, the values of `as`. */
   readonly comparisons?: readonly string[];
   run(context: SuiteContext): Promise<SuiteOutcome>;
 }

@@ -1,20 +1,20 @@
-/** @file Columns of scores in figures: means, intervals, and how much of a gap an example closes. */
+/** @file Summarizes columns of scores: means, intervals, differences, and gap closure. */
 import { bootstrap, type Estimate, intervalOf, mean, meanInterval, resampled } from "./metrics/bootstrap.ts";
 import type { Metric, Scoreboard } from "./scores.ts";
 
-/** Undefined where there is nothing to estimate from. */
+/** The mean with its interval; undefined without values. */
 export function estimate(values: readonly number[], seed: number): Estimate | undefined {
   return values.length > 0 ? { mean: mean(values), ci: meanInterval(values, seed) } : undefined;
 }
 
-/** How much the first column is above the second, sample by sample. */
+/** The mean difference a − b of paired columns, with its interval. */
 export const difference = (a: readonly number[], b: readonly number[], seed: number): Estimate => ({
   mean: mean(a) - mean(b),
   ci: bootstrap([a, b], ([x, y]) => mean(x!) - mean(y!), seed),
 });
 
 /**
- * The share of pictures whose error is smaller in the first column than in the second. Equal errors count as not smaller.
+ * The share of pictures with a smaller error in the first column than in the second. Equal errors do not count.
  */
 export const shareBetter = (a: readonly number[], b: readonly number[], seed: number): Estimate | undefined =>
   estimate(
@@ -25,19 +25,19 @@ export const shareBetter = (a: readonly number[], b: readonly number[], seed: nu
 /** Scores of a model that was trained on the task. */
 export interface TrainedScores {
   readonly values: readonly number[];
-  /** Whether they are of the samples that the other columns are of: then they are drawn anew together. */
+  /** Whether the samples are the same as those of the other columns. Then all are resampled together. */
   readonly sameSamples: boolean;
 }
 
-/** The gap must be there in this share of the resamples. */
+/** The gap must be positive in this share of the resamples. */
 const HAS_GAP = 0.975;
 
 /**
- * The share of the way from no example to having learned the task that an example goes: (with − without) / (full −
- * without). The same for metrics that are to be high and those that are to be low. All three columns are drawn anew for
- * its interval.
- * @param higherIsBetter whether it is a score, not an error
- * @returns undefined where having learned the task is not better than no example beyond chance: there is no gap to close
+ * The share of the gap between no example and a model trained on the task that one example closes:
+ * (with − without) / (full − without). The formula is the same for scores and for errors. The interval comes from
+ * resampling all three columns.
+ * @param higherIsBetter true for scores, false for errors
+ * @returns undefined when the trained model is not significantly better than no example, so that there is no gap
  */
 export function gapClosure(
   {
@@ -54,17 +54,17 @@ export function gapClosure(
     columns.flat().map(mean) as [number, number, number];
   const gapOf = ([, none, trained]: [number, number, number]) => (higherIsBetter ? 1 : -1) * (trained - none);
   const shareOf = ([shown, none, trained]: [number, number, number]) => (shown - none) / (trained - none);
-  const hasGap = resampled(groups, (drawn) => (gapOf(means(drawn)) > 0 ? 1 : 0), seed);
+  const hasGap = resampled(groups, (resample) => (gapOf(means(resample)) > 0 ? 1 : 0), seed);
   if (gapOf(means(groups)) <= 0 || mean(hasGap) < HAS_GAP) return undefined;
-  const shares = resampled(groups, (drawn) => shareOf(means(drawn)), seed);
+  const shares = resampled(groups, (resample) => shareOf(means(resample)), seed);
   return { mean: shareOf(means(groups)), ci: intervalOf(shares) };
 }
 
 /**
- * Values that have the mean of an estimate, and whose bootstrap has about the width of its interval: for estimates that
- * were stored without their samples.
+ * Values with the mean of an estimate whose bootstrap interval has about the same width. Replaces the samples of
+ * estimates that were stored without them.
  */
-export function standIn({ mean: centre, ci: [low, high] }: Estimate, count: number): number[] {
+export function syntheticValues({ mean: centre, ci: [low, high] }: Estimate, count: number): number[] {
   const deviation = ((high - low) / 2 / NORMAL_95) * Math.sqrt(count);
   const isOdd = count % 2 === 1;
   return Array.from({ length: count }, (_, i) =>
@@ -72,10 +72,10 @@ export function standIn({ mean: centre, ci: [low, high] }: Estimate, count: numb
   );
 }
 
-/** Standard deviations from the middle of a normal distribution to the end of its middle 95%. */
+/** Half-width of the central 95% of a normal distribution, in standard deviations. */
 const NORMAL_95 = 1.96;
 
-/** The mean of one metric under every condition. */
+/** The means of one metric, by condition. */
 export function meansOf(scores: Scoreboard, metric: Metric): Record<string, number> {
   const known = scores.conditions.filter((condition) => scores.column(condition, metric).length > 0);
   return Object.fromEntries(known.map((condition) => [condition, mean(scores.column(condition, metric))]));

@@ -1,4 +1,4 @@
-/** @file What a model says about its training, in the optional field `training` of its `config.json`. */
+/** @file Reads the training facts of a model: the optional field `training` of its `config.json`. */
 import { join } from "node:path";
 import { z } from "zod";
 import { readJson } from "../runtime/files.ts";
@@ -24,15 +24,15 @@ const schema = z.looseObject({
 });
 
 export interface TrainingFacts {
-  /** Families that training showed, each direction on its own. */
+  /** Trained families; the two directions of a family are separate entries. */
   readonly families: readonly string[];
-  /** Prototype tasks of which training showed no family at all. */
+  /** Prototype tasks whose families were all held out. */
   readonly heldOutPrototypes: readonly (typeof prototypes)[number][];
 }
 
 /**
- * The facts; a model that says nothing is taken to have seen every family but those of the paper's unseen tasks.
- * @throws XPromptError for a configuration that names a family that there is none of
+ * Reads the facts. Without them, the model is assumed to have seen all families except those of the paper's unseen tasks.
+ * @throws XPromptError when the config names an unknown family
  */
 export async function readTrainingFacts(folder: string): Promise<TrainingFacts> {
   const { training = {} } = await readJson(join(folder, "config.json"), schema, "model config");

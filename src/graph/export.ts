@@ -1,5 +1,4 @@
-/** @file From a graph to an ONNX model. */
-import { dirname } from "node:path";
+/** @file Exports a graph as an ONNX model. */
 import type { Application, Graph, Tensor } from "./graph.ts";
 import { type Initializer, OnnxWriter } from "./onnx-writer.ts";
 import { formatShape, ShapeError, sameShape } from "./shape.ts";
@@ -7,7 +6,7 @@ import { formatShape, ShapeError, sameShape } from "./shape.ts";
 export interface ExportOptions {
   /**
    * Weights to write into the model as initializers, by parameter name. Any other parameter becomes an input of the
-   * model under its own name, as training needs it.
+   * model under its own name, for training.
    */
   readonly weights?: ReadonlyMap<string, Initializer>;
 }
@@ -80,7 +79,7 @@ function checked(name: string, parameter: Tensor, weight: Initializer): Initiali
   throw new ShapeError(`weight ${name}: expected ${expected}, got ${got}`);
 }
 
-/** Every parameter of a graph with its shape: what a checkpoint of the model must hold. */
+/** Names and shapes of all parameters of a graph, as a checkpoint of the model must have them. */
 export function parameterShapes(graph: Graph): Map<string, readonly number[]> {
   return new Map([...graph.parameters].map(([name, { shape }]) => [name, shape as readonly number[]]));
 }
@@ -92,7 +91,7 @@ export function parameterShapes(graph: Graph): Map<string, readonly number[]> {
  */
 export function dataFolder(weights: Iterable<Initializer>): string | undefined {
   const folders = new Set<string>();
-  for (const { data } of weights) if ("file" in data) folders.add(dirname(data.file));
+  for (const { data } of weights) if ("file" in data) folders.add(data.folder);
   if (folders.size > 1)
     throw new ShapeError(`export: expected weight files in one folder, got ${[...folders].join(", ")}`);
   return [...folders][0];

@@ -1,10 +1,10 @@
-/** @file Reverse-mode differentiation: the gradient of a graph is more graph. */
+/** @file Reverse-mode differentiation. The gradient of a graph is part of the graph. */
 import type { Application, Tensor } from "./graph.ts";
 import { add, fill } from "./operators/elementwise.ts";
 import { formatShape, ShapeError } from "./shape.ts";
 
 /**
- * d(loss)/d(target) for each target, which may be any tensors that the loss was computed from.
+ * d(loss)/d(target) for each target; a target may be any tensor on which the loss depends.
  *
  * Only the applications between the targets and the loss are visited, in reverse order of creation, which is a
  * reverse topological order. The gradients of several uses of a tensor are added.
@@ -40,7 +40,7 @@ export function gradients(loss: Tensor, targets: readonly Tensor[]): Tensor[] {
     const gradient = upstream.get(target);
     if (gradient) return gradient;
     const by = withheld.get(target);
-    if (by) throw new ShapeError(`gradients: ${describe(target)} gets none from ${by}`);
+    if (by) throw new ShapeError(`gradients: ${describe(target)} gets no gradient from ${by}`);
     throw new ShapeError(`gradients: the loss does not depend on ${describe(target)}`);
   });
 }

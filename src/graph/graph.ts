@@ -1,5 +1,5 @@
 /**
- * @file The graph: tensors, the operator applications that make them, parameters, inputs and scopes.
+ * @file The graph: tensors, the operator applications that compute them, parameters, inputs and scopes.
  *
  * Building is cheap and lazy. Equal applications (same operator, inputs and attributes) are shared, and only what an
  * exported output depends on is written to ONNX.
@@ -14,7 +14,7 @@ export type Gradients = readonly (Tensor | null)[];
 /** The rules of an operator. `operator` declares one. */
 export interface Operator<A = unknown> {
   readonly name: string;
-  /** How many outputs a loss may depend on; the others serve the gradient rule alone. Defaults to all. */
+  /** Number of outputs a loss may depend on; the others are for the gradient rule only. Defaults to all. */
   readonly results?: number;
   /** Types of the outputs. @throws ShapeError when the inputs do not fit; the caller adds the layer path. */
   infer(inputs: readonly Tensor[], attributes: A): TensorType | readonly TensorType[];
@@ -37,7 +37,7 @@ export interface Operator<A = unknown> {
   ): Gradients;
 }
 
-/** One use of an operator: its inputs, attributes and the tensors it makes. */
+/** One use of an operator: inputs, attributes and output tensors. */
 export interface Application<A = unknown> {
   readonly operator: Operator<A>;
   readonly inputs: readonly Tensor[];
@@ -47,14 +47,14 @@ export interface Application<A = unknown> {
   readonly path: string;
 }
 
-/** Where a tensor comes from. */
+/** The origin of a tensor. */
 export type Source =
   | { readonly kind: "application"; readonly application: Application; readonly index: number }
   | { readonly kind: "input"; readonly name: string }
   | { readonly kind: "parameter"; readonly name: string }
   | { readonly kind: "constant"; readonly data: ConstantData };
 
-/** A typed value in a graph; its elements are known when the graph runs. */
+/** A typed value in a graph; its elements are computed when the graph runs. */
 export class Tensor implements TensorType {
   constructor(
     readonly graph: Graph,
@@ -88,7 +88,7 @@ export class Graph {
     return this.named(this.parameters, "parameter", name, dtype, shape);
   }
 
-  /** A value that is known when the graph is built; equal scalars and small arrays are shared. */
+  /** A value known when the graph is built. Equal scalars and small arrays are shared. */
   constant(data: number | readonly number[] | ConstantData, shape?: Shape, dtype?: DType): Tensor {
     const values =
       typeof data === "number" ? Float32Array.of(data) : Array.isArray(data) ? Float32Array.from(data) : data;

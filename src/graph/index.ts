@@ -1,5 +1,5 @@
 /**
- * The computation language: typed tensors, operators with their gradients, ONNX out.
+ * The graph language: typed tensors, operators with gradients, export to ONNX.
  *
  * @module x-prompt/graph
  */

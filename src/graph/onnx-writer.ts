@@ -4,7 +4,6 @@
  * Field numbers are those of onnx.proto3 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3); only the
  * messages used here are written, with the wire encoder of @bufbuild/protobuf.
  */
-import { basename } from "node:path";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { ShapeError } from "./shape.ts";
 import type { ConstantData, DType, TensorType } from "./types.ts";
@@ -36,7 +35,13 @@ interface OnnxNode {
 export interface Initializer extends TensorType {
   readonly data:
     | ArrayBufferView
-    | { readonly file: string; readonly offset: number; readonly length: number };
+    | {
+        readonly folder: string;
+        /** Its name in the folder. */
+        readonly file: string;
+        readonly offset: number;
+        readonly length: number;
+      };
 }
 
 export class OnnxWriter {
@@ -115,29 +120,38 @@ export class OnnxWriter {
     });
   }
 
-  /** The model file. */
+  /** The model file. Weights are copied once. */
   finish(producer: string): Uint8Array<ArrayBuffer> {
-    const out = new BinaryWriter();
-    out.tag(1, WireType.Varint).int64(IR_VERSION);
-    string(out, 2, producer);
-    message(out, 7, () => this.writeGraph(out));
-    for (const [domain, version] of [
-      ["", OPSET],
-      [MICROSOFT, 1],
-    ] as const)
-      message(out, 8, () => {
-        string(out, 1, domain);
-        out.tag(2, WireType.Varint).int64(version);
-      });
-    return out.finish() as Uint8Array<ArrayBuffer>;
+    const graph = this.graphParts();
+    const head = bytesOf((out) => {
+      out.tag(1, WireType.Varint).int64(IR_VERSION);
+      string(out, 2, producer);
+      out.tag(7, WireType.LengthDelimited).uint32(lengthOf(graph));
+    });
+    const operatorSets = bytesOf((out) => {
+      for (const [domain, version] of [
+        ["", OPSET],
+        [MICROSOFT, 1],
+      ] as const)
+        message(out, 8, () => {
+          string(out, 1, domain);
+          out.tag(2, WireType.Varint).int64(version);
+        });
+    });
+    return joined([head, ...graph, operatorSets]);
   }
 
-  private writeGraph(out: BinaryWriter): void {
-    for (const node of this.nodes) message(out, 1, () => writeNode(out, node));
-    string(out, 2, "xprompt");
-    for (const [name, value] of this.initializers) message(out, 5, () => writeTensor(out, name, value));
-    for (const [name, type] of this.inputs) message(out, 11, () => writeValueInfo(out, name, type));
-    for (const [name, type] of this.outputs) message(out, 12, () => writeValueInfo(out, name, type));
+  private graphParts(): Uint8Array[] {
+    const nodes = bytesOf((out) => {
+      for (const node of this.nodes) message(out, 1, () => writeNode(out, node));
+      string(out, 2, "xprompt");
+    });
+    const tensors = [...this.initializers].flatMap(([name, value]) => tensorParts(name, value));
+    const ends = bytesOf((out) => {
+      for (const [name, type] of this.inputs) message(out, 11, () => writeValueInfo(out, name, type));
+      for (const [name, type] of this.outputs) message(out, 12, () => writeValueInfo(out, name, type));
+    });
+    return [nodes, ...tensors, ends];
   }
 
   /** In ONNX, inputs, weights and outputs share one namespace. */
@@ -186,15 +200,26 @@ function writeAttribute(out: BinaryWriter, name: string, value: AttributeValue):
   }
 }
 
-function writeTensor(out: BinaryWriter, name: string, { dtype, shape, data }: Initializer): void {
-  for (const dim of shape) out.tag(1, WireType.Varint).int64(dim as number);
-  out.tag(2, WireType.Varint).int32(DATA_TYPE[dtype]);
-  string(out, 8, name);
-  if (ArrayBuffer.isView(data)) {
-    out.tag(9, WireType.LengthDelimited).bytes(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    return;
-  }
-  const entries = { location: basename(data.file), offset: String(data.offset), length: String(data.length) };
+/** The field of an initializer in the graph: its header, and its bytes as they are in memory. */
+function tensorParts(name: string, { dtype, shape, data }: Initializer): Uint8Array[] {
+  const raw = ArrayBuffer.isView(data) ? [new Uint8Array(data.buffer, data.byteOffset, data.byteLength)] : [];
+  const header = bytesOf((out) => {
+    for (const dim of shape) out.tag(1, WireType.Varint).int64(dim as number);
+    out.tag(2, WireType.Varint).int32(DATA_TYPE[dtype]);
+    string(out, 8, name);
+    if (ArrayBuffer.isView(data)) out.tag(9, WireType.LengthDelimited).uint32(data.byteLength);
+    else writeLocation(out, data);
+  });
+  const parts = [header, ...raw];
+  const start = bytesOf((out) => out.tag(5, WireType.LengthDelimited).uint32(lengthOf(parts)));
+  return [start, ...parts];
+}
+
+function writeLocation(
+  out: BinaryWriter,
+  { file, offset, length }: { readonly file: string; readonly offset: number; readonly length: number },
+): void {
+  const entries = { location: file, offset: String(offset), length: String(length) };
   for (const [key, value] of Object.entries(entries))
     message(out, 13, () => {
       string(out, 1, key);
@@ -224,4 +249,23 @@ function message(out: BinaryWriter, field: number, write: () => unknown): void {
   out.tag(field, WireType.LengthDelimited).fork();
   write();
   out.join();
+}
+
+function bytesOf(write: (out: BinaryWriter) => unknown): Uint8Array {
+  const out = new BinaryWriter();
+  write(out);
+  return out.finish();
+}
+
+const lengthOf = (parts: readonly Uint8Array[]): number =>
+  parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
+
+function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(lengthOf(parts));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.byteLength;
+  }
+  return whole;
 }

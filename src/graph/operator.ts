@@ -1,5 +1,5 @@
 /**
- * @file How an operator is declared: its type rule, the ONNX it becomes, and its gradient, in one place.
+ * @file Declares an operator: type rule, ONNX nodes and gradient in one place.
  */
 import type { Gradients, Operator, Tensor } from "./graph.ts";
 
@@ -16,7 +16,7 @@ export function operators<A = Record<never, never>>(
   };
 }
 
-/** The same for an operator with one output. */
+/** As `operators`, for an operator with one output. */
 export function operator<A = Record<never, never>>(
   name: string,
   rules: Omit<Operator<A>, "name" | "gradient"> & {

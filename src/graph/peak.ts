@@ -1,4 +1,4 @@
-/** @file The memory that a graph needs while it runs. */
+/** @file The peak memory of a graph while it runs. */
 import { applicationsBehind } from "./export.ts";
 import type { Tensor } from "./graph.ts";
 import { knownShape } from "./shape.ts";
@@ -37,7 +37,7 @@ export function peakBytes(outputs: readonly Tensor[]): number {
   return most;
 }
 
-/** The tensor whose memory a tensor uses: a reshape allocates nothing. */
+/** The tensor that owns a tensor's memory: a reshape allocates none. */
 function holderOf(tensor: Tensor): Tensor {
   const { source } = tensor;
   const isView = source.kind === "application" && source.application.operator.name === "reshape";

@@ -22,7 +22,7 @@ export class ShapeError extends Error {
   }
 }
 
-/** The error with `place` before its message; unchanged if it has a place already, or is not a ShapeError. */
+/** The error with `place` before its message. Unchanged if it already has a place, or is not a ShapeError. */
 export const locate = (error: unknown, place: string): unknown =>
   error instanceof ShapeError && !error.located ? new ShapeError(`${place}: ${error.message}`, true) : error;
 

@@ -1,4 +1,4 @@
-/** @file A change applied to a picture of any size, in strips of rows. */
+/** @file Applies a change to a picture of any size, in strips of rows. */
 import { type BilateralGrid, COEFFICIENTS, gridPosition } from "./bilateral-grid.ts";
 import type { Change } from "./full-size.ts";
 import type { ByteImage } from "./image.ts";
@@ -19,7 +19,7 @@ export function applyChange(change: Change, original: ByteImage): ByteImage {
   return { width, height, data };
 }
 
-/** The changed picture from top to bottom, some rows at a time: `[rows, width, 3]`, in 8 bits. */
+/** The changed picture from top to bottom, in strips of rows: `[rows, width, 3]`, in 8 bits. */
 export function* changedStrips(change: Change, original: ByteImage): Generator<Uint8Array> {
   const { width, height } = original;
   const row = rowChanger(change, original);

@@ -52,7 +52,7 @@ export interface Slices {
   readonly weights: Float32Array;
 }
 
-/** Where each pixel of `guide` lies in a grid. */
+/** The position of each pixel of `guide` in a grid. */
 export function slicesOf({ width, height, data }: Image, shape: GridShape): Slices {
   const { across, down, levels } = shape;
   const vertices = new Int32Array(width * height * 8);
@@ -75,7 +75,7 @@ export function slicesOf({ width, height, data }: Image, shape: GridShape): Slic
   return { shape, vertices, weights };
 }
 
-/** The cell of a coordinate from 0 to 1 along an axis of `count` vertices, and the place within the cell. */
+/** The cell of a coordinate from 0 to 1 along an axis of `count` vertices, and the position within the cell. */
 export function gridPosition(at: number, count: number): { cell: number; fraction: number } {
   const position = Math.min(Math.max(at, 0), 1) * (count - 1);
   const cell = Math.max(0, Math.min(Math.floor(position), count - 2));
@@ -95,7 +95,7 @@ interface NormalEquations {
 
 /**
  * @param source the colours to map, `[pixels, 3]`
- * @param target the colours wanted, `[pixels, 3]`
+ * @param target the target colours, `[pixels, 3]`
  * @param pixelWeights `[pixels]`
  */
 export function normalEquations(
@@ -126,7 +126,9 @@ export function normalEquations(
       for (let m = 0; m < 8; m++) {
         const b = a * weights[p * 8 + m]!;
         if (b === 0) continue;
-        const [dx, dy, dt] = [(m & 1) - (k & 1), ((m >> 1) & 1) - ((k >> 1) & 1), (m >> 2) - (k >> 2)];
+        const dx = (m & 1) - (k & 1);
+        const dy = ((m >> 1) & 1) - ((k >> 1) & 1);
+        const dt = (m >> 2) - (k >> 2);
         const at = (vertex * NEIGHBOURS + (dy + 1) * 9 + (dx + 1) * 3 + dt + 1) * BLOCK;
         for (let i = 0; i < BLOCK; i++) blocks[at + i]! += b * products[i]!;
       }
@@ -146,16 +148,17 @@ export function solveGrid(
 ): Float64Array {
   const { right } = equations;
   const scale = inverseDiagonal(equations, penalties);
+  const couplings = couplingsOf(equations, penalties);
   const solution = start?.slice() ?? new Float64Array(right.length);
   const product = new Float64Array(right.length);
-  multiply(equations, penalties, solution, product);
+  multiply(couplings, solution, product);
   const residual = right.map((value, i) => value - product[i]!);
   const scaled = residual.map((value, i) => value * scale[i]!);
   const direction = scaled.slice();
   let energy = dot(residual, scaled);
   const enough = TOLERANCE * right.reduce((sum, value, i) => sum + value * value * scale[i]!, 0);
   for (let step = 0; step < MAX_ITERATIONS && energy > enough; step++) {
-    multiply(equations, penalties, direction, product);
+    multiply(couplings, direction, product);
     const length = energy / dot(direction, product);
     for (let i = 0; i < right.length; i++) {
       solution[i]! += length * direction[i]!;
@@ -175,15 +178,22 @@ function inverseDiagonal({ unit, blocks, right }: NormalEquations, penalties: Gr
   return right.map((_, i) => 1 / (blocks[own(Math.floor(i / COEFFICIENTS)) + (i & 3) * 5]! + added));
 }
 
-/** out = (data term + penalties) x. */
-function multiply(
-  { shape, unit, blocks }: NormalEquations,
-  penalties: GridPenalties,
-  x: Float64Array,
-  out: Float64Array,
-): void {
+/** The matrix of the normal equations with the penalties, as a list of the pairs of vertices that it couples. */
+interface Couplings {
+  readonly ridge: number;
+  /** First coefficient of the vertex, and of its neighbour. `[pairs]` */
+  readonly at: Int32Array;
+  readonly from: Int32Array;
+  /** λ of the pair; 0 where it has none. `[pairs]` */
+  readonly lambda: Float64Array;
+  /** Index of the pair's block in `blocks`; −1 where no pixel has both vertices. `[pairs]` */
+  readonly block: Int32Array;
+  readonly blocks: Float64Array;
+}
+
+function couplingsOf({ shape, unit, blocks }: NormalEquations, penalties: GridPenalties): Couplings {
   const { across, down, levels } = shape;
-  for (let i = 0; i < x.length; i++) out[i] = unit * penalties.ridge * x[i]!;
+  const [at, from, lambda, block]: [number[], number[], number[], number[]] = [[], [], [], []];
   for (let row = 0, vertex = 0; row < down; row++)
     for (let column = 0; column < across; column++)
       for (let level = 0; level < levels; level++, vertex++)
@@ -191,24 +201,42 @@ function multiply(
           const [dy, dx, dt] = [Math.floor(n / 9) - 1, (Math.floor(n / 3) % 3) - 1, (n % 3) - 1];
           if (!isWithin(row + dy, down) || !isWithin(column + dx, across) || !isWithin(level + dt, levels))
             continue;
-          const at = vertex * COEFFICIENTS;
-          const from = (vertex + (dy * across + dx) * levels + dt) * COEFFICIENTS;
-          if (Math.abs(dx) + Math.abs(dy) + Math.abs(dt) === 1) {
-            const lambda = unit * (dt === 0 ? penalties.smooth : penalties.smoothLevels);
-            for (let i = 0; i < COEFFICIENTS; i++) out[at + i]! += lambda * (x[at + i]! - x[from + i]!);
-          }
-          const block = (vertex * NEIGHBOURS + n) * BLOCK;
-          if (blocks[block + BLOCK - 1] === 0) continue; // no pixel has both
-          for (let i = 0; i < COEFFICIENTS; i++) {
-            const b = block + (i & 3) * 4;
-            const c = from + (i & ~3);
-            out[at + i]! +=
-              blocks[b]! * x[c]! +
-              blocks[b + 1]! * x[c + 1]! +
-              blocks[b + 2]! * x[c + 2]! +
-              blocks[b + 3]! * x[c + 3]!;
-          }
+          const isNext = Math.abs(dx) + Math.abs(dy) + Math.abs(dt) === 1;
+          const index = (vertex * NEIGHBOURS + n) * BLOCK;
+          const isShared = blocks[index + BLOCK - 1] !== 0;
+          if (!isNext && !isShared) continue;
+          at.push(vertex * COEFFICIENTS);
+          from.push((vertex + (dy * across + dx) * levels + dt) * COEFFICIENTS);
+          lambda.push(isNext ? unit * (dt === 0 ? penalties.smooth : penalties.smoothLevels) : 0);
+          block.push(isShared ? index : -1);
         }
+  return {
+    ridge: unit * penalties.ridge,
+    at: Int32Array.from(at),
+    from: Int32Array.from(from),
+    lambda: Float64Array.from(lambda),
+    block: Int32Array.from(block),
+    blocks,
+  };
+}
+
+/** out = (data term + penalties) x. */
+function multiply({ ridge, at, from, lambda, block, blocks }: Couplings, x: Float64Array, out: Float64Array) {
+  for (let i = 0; i < x.length; i++) out[i] = ridge * x[i]!;
+  for (let pair = 0; pair < at.length; pair++) {
+    const [to, other, weight, first] = [at[pair]!, from[pair]!, lambda[pair]!, block[pair]!];
+    if (weight !== 0)
+      for (let i = 0; i < COEFFICIENTS; i++) out[to + i]! += weight * (x[to + i]! - x[other + i]!);
+    if (first < 0) continue;
+    for (let c = 0; c < COEFFICIENTS; c += 4) {
+      const x0 = x[other + c]!;
+      const x1 = x[other + c + 1]!;
+      const x2 = x[other + c + 2]!;
+      const x3 = x[other + c + 3]!;
+      for (let j = 0, b = first; j < 4; j++, b += 4)
+        out[to + c + j]! += blocks[b]! * x0 + blocks[b + 1]! * x1 + blocks[b + 2]! * x2 + blocks[b + 3]! * x3;
+    }
+  }
 }
 
 const isWithin = (at: number, count: number): boolean => at >= 0 && at < count;
@@ -226,16 +254,19 @@ export function mapColours(
   coefficients: Float64Array,
 ): Float32Array {
   const out = new Float32Array(source.length);
-  for (let i = 0; i < out.length; i++) {
-    const p = Math.floor(i / 3);
-    let sum = 0;
-    for (let k = p * 8; k < p * 8 + 8; k++) {
-      const at = vertices[k]! * COEFFICIENTS + (i % 3) * 4;
-      const [r, g, b] = [source[p * 3]! - 0.5, source[p * 3 + 1]! - 0.5, source[p * 3 + 2]! - 0.5];
-      const value = coefficients[at]! * r + coefficients[at + 1]! * g + coefficients[at + 2]! * b;
-      sum += weights[k]! * (value + coefficients[at + 3]! * 0.5);
+  for (let p = 0, i = 0; i < out.length; p += 8) {
+    const r = source[i]! - 0.5;
+    const g = source[i + 1]! - 0.5;
+    const b = source[i + 2]! - 0.5;
+    for (let c = 0; c < COEFFICIENTS; c += 4, i++) {
+      let sum = 0;
+      for (let k = p; k < p + 8; k++) {
+        const at = vertices[k]! * COEFFICIENTS + c;
+        const value = coefficients[at]! * r + coefficients[at + 1]! * g + coefficients[at + 2]! * b;
+        sum += weights[k]! * (value + coefficients[at + 3]! * 0.5);
+      }
+      out[i] = sum;
     }
-    out[i] = sum;
   }
   return out;
 }

@@ -37,10 +37,10 @@ function transform(block: Float64Array, out: Float64Array, isForward: boolean): 
       for (let n = 0; n < side; n++) out[k * side + x]! += rows[n * side + x]! * at(k, n);
 }
 
-/** The factor on the tables for a quality of 1 to 100, as libjpeg scales them. */
+/** The scale of the tables for a quality of 1 to 100, as in libjpeg. */
 const tableScale = (quality: number): number => (quality < 50 ? 50 / quality : 2 - quality / 50);
 
-/** The picture as JPEG of the given quality (1 to 100) would return it, without chroma subsampling. */
+/** The picture after JPEG compression with the given quality (1 to 100), without chroma subsampling. */
 export function compressBlocks(image: Image, quality: number): Image {
   const { width, height, data } = image;
   const out = createImage(width, height);

@@ -1,6 +1,6 @@
 /**
- * @file The colour map that turns one small picture into another: one affine map for the whole picture where that
- * explains the change, and a bilateral grid of them where a local map explains it clearly better.
+ * @file The colour map from one small picture to another: one affine map for the whole picture if that explains the
+ * change, or a bilateral grid of affine maps if a local map explains it clearly better.
  *
  * Both fits are robust (iteratively reweighted least squares with Geman–McClure weights): parts that were added,
  * removed or moved do not bias the map of the rest.
@@ -20,22 +20,22 @@ import { gaussianBlur } from "./filters.ts";
 import type { Image } from "./image.ts";
 
 const GRID: GridShape = { across: 6, down: 6, levels: 6 };
-/** One affine map for the whole picture is a grid of one vertex. */
+/** A grid of one vertex: one affine map for the whole picture. */
 const POINT: GridShape = { across: 1, down: 1, levels: 1 };
-/** Smoothness of the grids that are tried, the smoothest first. */
+/** Candidate smoothness values of grids, the smoothest first. */
 const SMOOTHNESS = [1, 0.1, 0.01, 0.001] as const;
-/** Share by which a grid must lower the loss on pixels that were held out, against the affine map or a smoother grid. */
+/** Share by which a grid must lower the loss on held-out pixels, compared to the affine map or a smoother grid. */
 const LEAST_GAIN = 0.25;
 /**
- * Least fall of the mean squared error, in units of the tokenizer's: its errors in the two pictures have something in
- * common, which a grid finds and which is no part of the change.
+ * Least decrease of the mean squared error, in units of the tokenizer's error. The tokenizer's errors in the two
+ * pictures are correlated; a grid fits this correlation, which is not part of the change.
  */
 const LEAST_FALL = 0.1;
 const LEAST_FURTHER_GAIN = 0.1;
-/** Edge of the blocks that are held out in turn, as a share of the picture's. */
+/** Edge of the blocks that are held out in turn, as a share of the picture's edge. */
 const HELD_OUT = 1 / 8;
 const ROUNDS = 3;
-/** Squared error, in units of the median, at which a pixel's weight has fallen to a quarter. */
+/** Squared error, in units of the median, at which a pixel's weight is a quarter. */
 const OUTLIER = 4;
 /** The smallest squared error that counts as noise: about 3 levels of 8 bits. */
 const LEAST_NOISE = 1e-4;
@@ -44,13 +44,13 @@ const PRIOR = 1e-5;
 
 interface FittedMap {
   readonly grid: BilateralGrid;
-  /** What the map makes of `source`, `[pixels, 3]`. */
+  /** `source` after the map, `[pixels, 3]`. */
   readonly mapped: Float32Array;
 }
 
 /**
- * Fits the map from `source` to `target`, pictures of one size.
- * @param noise mean squared error of the image tokenizer in them: what is explained beyond the affine map must exceed it
+ * Fits the map from `source` to `target`, pictures of equal size.
+ * @param noise mean squared error of the image tokenizer; a grid must explain more than this beyond the affine map
  */
 export function fitColourMap(source: Image, target: Image, noise: number): FittedMap {
   const { affine, mapped } = fitAffine(source, target);
@@ -73,7 +73,7 @@ export function fitColourMap(source: Image, target: Image, noise: number): Fitte
   };
 }
 
-/** The least-squares affine map from `source` to `target`, of the whole picture alike. */
+/** The least-squares affine map from `source` to `target` for the whole picture. */
 export function fitAffineMap(source: Image, target: Image): FittedMap {
   const everywhere = new Float32Array(source.width * source.height).fill(1);
   const { affine, mapped } = affineOf(slicesOf(source, POINT), source, target, everywhere);
@@ -111,8 +111,8 @@ interface Affine {
 }
 
 /**
- * The robust affine map, fitted from two initial weightings: uniform, and higher on pixels that did not change. A removed
- * part biases the uniform fit. Returns the fit that explains more pixels.
+ * The robust affine map. It is fitted from two initial weightings: uniform, and higher on unchanged pixels, because a
+ * removed part biases the uniform fit. Returns the fit that explains more pixels.
  */
 function fitAffine(source: Image, target: Image): Affine {
   const slices = slicesOf(source, POINT);
@@ -156,8 +156,8 @@ const penaltiesOf = (smoothness: number): GridPenalties => ({
 });
 
 /**
- * The smoothness of the grid that predicts blocks of a checkerboard from the other ones best; of nearly equal ones the
- * smoothest. Nothing where no grid is clearly better than the affine map, whose remainder is `rest`.
+ * The smoothness of the grid that best predicts held-out blocks of a checkerboard; among nearly equal ones the
+ * smoothest. Undefined if no grid is clearly better than the affine map, whose residual is `rest`.
  */
 function chooseSmoothness(
   slices: Slices,

@@ -1,4 +1,6 @@
-/** @file Drawing into a picture: rectangles, other pictures, and text in our own font. All coordinates are pixels. */
+/**
+ * @file Drawing into a picture: rectangles, other pictures, and text in our own font. All coordinates are in pixels.
+ */
 import { type Glyph, glyphHeight, glyphOf } from "./font.ts";
 import type { Image } from "./image.ts";
 
@@ -26,7 +28,7 @@ export function fillRectangle(
   }
 }
 
-/** Copies a picture into another, in which it must fit. */
+/** Copies a picture into another; it must fit. */
 export function paste(canvas: Image, image: Image, left: number, top: number): void {
   for (let y = 0; y < image.height; y++) {
     const row = image.data.subarray(y * image.width * 3, (y + 1) * image.width * 3);
@@ -34,7 +36,7 @@ export function paste(canvas: Image, image: Image, left: number, top: number): v
   }
 }
 
-/** Writes one line of text, whose glyphs' upper left corner is at (left, top). `scale` is a whole number. */
+/** Writes one line of text, with its upper left corner at (left, top). `scale` is an integer. */
 export function drawText(
   canvas: Image,
   text: string,

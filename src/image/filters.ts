@@ -22,8 +22,8 @@ export function mapValues(image: Image, map: (value: number, index: number) => n
 }
 
 /**
- * Builds a picture by asking, for the pixel at (x, y), which pixel of `image` to copy: write its indices to `at`.
- * Outside the picture the nearest edge pixel is taken.
+ * Builds a picture by copying pixels: for the pixel at (x, y), `source` writes the indices of a pixel of `image` to
+ * `at`. Outside the picture the nearest edge pixel is taken.
  */
 export function rearrange(image: Image, source: (x: number, y: number, at: Int32Array) => void): Image {
   const { width, height } = image;
@@ -41,8 +41,8 @@ export function rearrange(image: Image, source: (x: number, y: number, at: Int32
 }
 
 /**
- * A picture (square of side `size`, or as large as `image`) whose pixel (x, y) shows `image` bilinearly at `source`:
- * write its coordinates, in pixels, to `at`. Outside the picture its edge goes on.
+ * Builds a picture (a square with edge `size`, or the size of `image`) by bilinear sampling: for the pixel (x, y),
+ * `source` writes coordinates in `image`, in pixels, to `at`. Edges are extended.
  */
 export function resample(
   image: Image,
@@ -69,7 +69,7 @@ export function resample(
   return out;
 }
 
-/** The picture averaged along a line of the given length (pixels) and angle (radians, 0 is level). */
+/** The picture averaged along a line of the given length (pixels) and angle (radians, 0 is horizontal). */
 export function motionBlur(image: Image, length: number, angle: number): Image {
   const steps = Math.max(2, Math.ceil(length));
   const sum = createImage(image.width, image.height);
@@ -108,7 +108,7 @@ export function gaussianBlur(image: Image, deviation: number): Image {
   return pass(pass(image, 1, 0), 0, 1);
 }
 
-/** The picture shrunk to `count` × `count` pixels: each the mean of the pixels whose centres fall in its cell. */
+/** The picture scaled down to `count` × `count` pixels; each is the mean of the pixels with centres in its cell. */
 export function shrink(image: Image, count: number): Image {
   const { width, height, data } = image;
   const out = createImage(count, count);
@@ -137,7 +137,10 @@ export function enlarge(image: Image, size: number, look: "blocks" | "smooth"): 
   );
 }
 
-/** Oil-paint look (Kuwahara): each pixel takes the mean of the calmest of the four squares of side `radius` + 1 it corners. */
+/**
+ * Oil-paint look (Kuwahara): each pixel is the mean of the least varying of four squares of edge `radius` + 1 that it
+ * corners.
+ */
 export function smoothPatches(image: Image, radius: number): Image {
   const { width, height, data } = image;
   const out = createImage(width, height);
@@ -172,7 +175,7 @@ export const luma = (r: number, g: number, b: number): number => 0.299 * r + 0.5
 export const lumaAt = (data: ArrayLike<number>, at: number): number =>
   luma(data[at]!, data[at + 1]!, data[at + 2]!);
 
-/** Moves colours away from gray (`gain` above 1) or towards it, keeping their luma. */
+/** Moves colours away from gray (`gain` above 1) or towards gray (below 1), with constant luma. */
 export const saturate =
   (gain: number): PixelMap =>
   (r, g, b, out, at) => {

@@ -1,12 +1,12 @@
 /**
- * @file A small proportional bitmap font of our own, so that text looks the same on every machine, with
- * no installed fonts. Glyphs are at most 5 pixels wide; 7 rows stand on the baseline, 2 go below it.
+ * @file A small proportional bitmap font of our own, so that text looks the same on every machine, without installed
+ * fonts. Glyphs are at most 5 pixels wide; 7 rows are above the baseline, 2 below.
  */
 
 /** Rows of a glyph; the baseline is under the seventh. */
 export const glyphHeight = 9;
 
-/** A character's shape: `rows[y][x]` is whether there is ink. All rows are `width` long. */
+/** The shape of a character: `rows[y][x]` is true for ink. All rows have length `width`. */
 export interface Glyph {
   readonly width: number;
   readonly rows: readonly (readonly boolean[])[];
@@ -89,12 +89,12 @@ const bands: readonly (readonly [characters: string, drawing: string])[] = [
 
 const glyphs = new Map(bands.flatMap(([characters, drawing]) => cut(characters, drawing.trim().split("\n"))));
 
-/** The glyph of a character, without accents. A box for characters that the font lacks. */
+/** The glyph of a character, without accents; a box for characters that the font lacks. */
 export function glyphOf(character: string): Glyph {
   return glyphs.get(character) ?? glyphs.get(character.normalize("NFKD")[0]!) ?? glyphs.get("□")!;
 }
 
-/** Cuts a band into glyphs, each as wide as its ink (a space: two pixels). */
+/** Splits a band into glyphs, each as wide as its ink (a space: two pixels). */
 function cut(characters: string, lines: string[]): [string, Glyph][] {
   return [...characters].map((character, i) => {
     const rows = lines.map((line) => [...line.slice(i * 6, i * 6 + 5)].map((mark) => mark === "#"));

@@ -1,10 +1,10 @@
 /**
  * @file Transfers the change of a small drawing (the model's output) to the original picture at full size. Detail comes
- * from the picture, the change from the drawing.
+ * from the original, the change from the drawing.
  *
  * The drawing is compared with the picture as the model sees it; both have passed through the image tokenizer. Four
  * quantities are estimated at the size of the drawing, and then applied to the picture row by row:
- *
+ * 1. whether the drawing is mirrored horizontally, vertically, or both;
  * 1. whether the drawing is mirrored, upside down, or both;
  * 2. the colour map from one to the other, global or by place and luma (`colour-map.ts`);
  * 3. the share of fine detail to keep, below 1 if the change is a blur;
@@ -21,9 +21,9 @@ import { RowSampler } from "./row-sampler.ts";
 export interface Drawn {
   /** The picture to change, scaled. */
   readonly query: Image;
-  /** The same through the image tokenizer: what the model sees. */
+  /** The query after the image tokenizer, as the model sees it. */
   readonly seen: Image;
-  /** What the model drew. */
+  /** The model's output. */
   readonly drawn: Image;
 }
 
@@ -31,11 +31,11 @@ export interface Drawn {
 export interface Change {
   readonly flip: Flip;
   readonly grid: BilateralGrid;
-  /** Share of the detail beyond the drawing's size that is kept, from 0 to 1. */
+  /** Share of the detail finer than the drawing's pixels that is kept, from 0 to 1. */
   readonly detail: number;
-  /** Of the colour map, for each pixel of the drawing: from 0 to 1, `[height, width]`. */
+  /** Confidence in the colour map for each pixel of the drawing, from 0 to 1, `[height, width]`. */
   readonly confidence: Float32Array;
-  /** The query, flipped as the drawing is. */
+  /** The query, flipped like the drawing. */
   readonly query: Image;
   readonly drawn: Image;
 }
@@ -50,24 +50,26 @@ const flips: readonly Flip[] = [
   { across: false, down: true },
   { across: true, down: true },
 ];
-/** A flip must leave at most this share of the error that the upright picture leaves. */
+/** A flip must reduce the error of the unflipped picture to at most this share. */
 const FLIP_ERROR = 0.5;
-/** Bounds of the gain of the drawing's own finest detail between which the detail beyond it fades in. */
+/**
+ * Detail beyond the drawing's size fades in while the gain of the drawing's own finest detail is between these bounds.
+ */
 const NO_DETAIL = 0.4;
 const ALL_DETAIL = 0.7;
-/** The least share of its finest detail that the tokenizer must keep for that gain to be known. */
+/** The tokenizer must keep at least this share of its finest detail, or that gain is unknown. */
 const LEAST_TRANSFER = 0.2;
-/** Squared error of the map that counts as noise, in units of the noise that is seen. */
+/** Squared error of the map that counts as noise, in units of the observed noise. */
 const NOISE = 2;
-/** Deviations, in pixels of the drawing, over which errors of the map and of the tokenizer are taken together. */
+/** Standard deviation, in pixels of the drawing, for smoothing the errors of the map and of the tokenizer. */
 const ERROR_REACH = 1.2;
 const TOKENIZER_REACH = 2;
-/** Deviation, in pixels of the drawing, of the blend between map and drawing. */
+/** Standard deviation, in pixels of the drawing, of the blend between map and drawing. */
 const RIM_BLUR = 0.7;
-/** Points of the picture that are looked at along each edge of a pixel of the drawing. */
+/** Sample points of the picture along each edge of a pixel of the drawing. */
 const POINTS = 4;
 
-/** Finds the change. `original` is the picture to change at its own size. */
+/** Estimates the change. `original` is the picture to change at its own size. */
 export function fitChange(pictures: Drawn, original: ByteImage): Change {
   const { drawn } = pictures;
   const flip = flipOf(pictures.seen, drawn);
@@ -102,9 +104,10 @@ function flipped(image: Image, { across, down }: Flip): Image {
 }
 
 /**
- * The gain of the finest octave of the drawing against the mapped picture, below 1 where the change is a blur. Both
- * are projected on the mapped query, so that independent noise of the tokenizer in the two cancels out. Parts that were put in or taken away hardly count.
- * @param mapped what the colour map makes of `seen`
+ * The gain of the finest octave of the drawing relative to the mapped picture, below 1 if the change is a blur. Both
+ * are projected on the mapped query, so that the tokenizer's independent noise cancels. Added or removed parts hardly
+ * count.
+ * @param mapped the result of the colour map on `seen`
  */
 function detailOf({ query, seen, drawn }: Drawn, grid: BilateralGrid, mapped: Float32Array): number {
   const exact = octave(query, mapColours(slicesOf(query, grid), query.data, grid.coefficients));
@@ -120,7 +123,7 @@ function detailOf({ query, seen, drawn }: Drawn, grid: BilateralGrid, mapped: Fl
   return t * t * (3 - 2 * t);
 }
 
-/** The approximate loss when a picture of `size` is halved. */
+/** The approximate loss from halving a picture of `size`. */
 function octave(size: Image, data: Float32Array): Float32Array {
   const blurred = gaussianBlur({ ...size, data }, 1);
   return data.map((value, i) => value - blurred.data[i]!);
@@ -136,8 +139,8 @@ function dot(a: Float32Array, b: Float32Array): number {
 }
 
 /**
- * How far the colour map is to be trusted, pixel by pixel. Its squared bias is the error beyond the noise of the
- * tokenizer; that of the drawing is the noise and the detail that it lacks: (1 + (bias / drawing's)²)⁻¹.
+ * The confidence in the colour map per pixel, (1 + (bias of the map / bias of the drawing)²)⁻¹. The squared bias of the
+ * map is its error beyond the noise of the tokenizer; that of the drawing is the noise and the detail that it lacks.
  * @param lacking mean square of the picture's detail beyond the drawing's size, `[pixels]`
  */
 function confidenceOf(
@@ -153,11 +156,11 @@ function confidenceOf(
     const bias = Math.max(0, value - noise);
     return 1 / (1 + (bias / (noise + lacking[p]!)) ** 2);
   });
-  // The rim of a part that was taken away is only partly in its pixels.
+  // The rim of a removed part covers its pixels only partly.
   return blurMap(leastAround(confidence, query), query, RIM_BLUR);
 }
 
-/** The least value of each pixel and its eight neighbours. */
+/** The minimum of each pixel and its eight neighbours. */
 function leastAround(map: Float32Array, { width, height }: Image): Float32Array {
   return map.map((_, p) => {
     const [x, y] = [p % width, Math.floor(p / width)];

@@ -1,4 +1,4 @@
-/** @file The picture type that every room shares. */
+/** @file The common picture types. */
 
 /** An RGB picture: sRGB values in [0, 1], row-major, interleaved: `data[(y * width + x) * 3 + channel]`. */
 export interface Image {
@@ -7,7 +7,7 @@ export interface Image {
   readonly data: Float32Array;
 }
 
-/** An RGB picture in 8-bit sRGB, row-major, interleaved: a quarter of the memory, for pictures of many megapixels. */
+/** An RGB picture in 8-bit sRGB, row-major, interleaved: a quarter of the memory, for very large pictures. */
 export interface ByteImage {
   readonly width: number;
   readonly height: number;

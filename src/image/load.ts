@@ -1,26 +1,25 @@
 /**
- * @file Pictures from outside: PNG, JPEG or WebP, whatever their colours, turned and cut to what a model takes.
- * Checks the first bytes and the header before decoding anything.
+ * @file Loads pictures from outside: PNG, JPEG or WebP with any colour format, rotated and cropped for a model. Checks
+ * the first bytes and the header before decoding anything.
  */
-import sharp, { type Sharp } from "sharp";
 import { messageOf, XPromptError } from "../errors.ts";
 import { readFileChecked } from "../runtime/files.ts";
+import { decodeFile, resizeBytes, type Shape, sizeOfFile } from "./codec.ts";
 import { type ByteImage, fromBytes, type Image } from "./image.ts";
+import { maxPixels } from "./limits.ts";
 
-/** The most pixels to decode: a small file can claim billions. */
-export const maxPixels = 64_000_000;
 /** The minimum of width and height in pixels. */
 export const minEdge = 8;
-/** The most bytes that a file of an image may have. */
+/** The most bytes of an encoded picture. */
 const maxBytes = 256 * 2 ** 20;
 
 export interface LoadOptions {
-  /** Edge of the square result in pixels; without it, the picture keeps its size. */
+  /** Edge length of the square result in pixels; without it, the picture keeps its size. */
   size?: number;
   /**
-   * How a picture that is not square becomes so. `crop`: the short edge is scaled to `size`, and the middle is kept.
-   * `pad`: the long edge is scaled to `size`, and the outermost pixels are repeated into the rest (`padBox` says
-   * where the picture lies). Defaults to `crop`.
+   * How a picture becomes a square. `crop`: the short edge is scaled to `size`, and the centre is kept. `pad`: the long
+   * edge is scaled to `size`, and the outermost pixels are repeated into the rest (`padBox` gives the position of the
+   * picture). Defaults to `crop`.
    */
   fit?: "crop" | "pad";
   /** Without `size`: larger pictures are scaled down to about this many pixels while decoding. */
@@ -30,9 +29,9 @@ export interface LoadOptions {
 }
 
 /**
- * Reads a picture from a file, or from the bytes of one. EXIF rotation is applied, transparency is laid on white,
- * embedded colour profiles, greyscale, CMYK, palettes and 16 bits become 8-bit sRGB; of an animation, the first frame
- * is taken. Scaling is by Lanczos-3.
+ * Reads a picture from a file, or from the bytes of a file. Applies EXIF rotation, composites transparency on white,
+ * and converts embedded colour profiles, greyscale, CMYK, palettes and 16 bits to 8-bit sRGB. Takes the first frame of
+ * an animation. Scales with Lanczos-3.
  * @throws XPromptError for a missing, broken or truncated file, for other formats than PNG, JPEG and WebP, for pictures
  * under 8 pixels high or wide or over 64 megapixels
  * @throws RangeError for a size that is not a whole number from 1
@@ -43,7 +42,7 @@ export async function loadImage(source: string | Uint8Array, options: LoadOption
 }
 
 /**
- * Reads a picture at its own size, as `loadImage` does, and leaves it in 8 bits: 36 MB for 12 megapixels.
+ * Reads a picture at its own size, as `loadImage`, but keeps 8 bits: 36 MB for 12 megapixels.
  * @throws XPromptError as `loadImage`
  */
 export async function loadBytes(
@@ -53,13 +52,10 @@ export async function loadBytes(
   return decode(source, options);
 }
 
-/** The whole picture as a square of edge `size`, by Lanczos-3: one that is not square is squeezed. */
-export async function squeeze({ width, height, data }: ByteImage, size: number): Promise<Image> {
-  const { data: bytes } = await sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false })
-    .resize(size, size, { kernel: "lanczos3", fit: "fill" })
-    .raw()
-    .toBuffer({ resolveWithObject: true });
-  return fromBytes(size, size, bytes);
+/** The whole picture squeezed to a square of edge `size`, with Lanczos-3. */
+export async function squeeze(picture: ByteImage, size: number): Promise<Image> {
+  const { data } = await resizeBytes(picture, size, size);
+  return fromBytes(size, size, data);
 }
 
 async function decode(source: string | Uint8Array, options: LoadOptions): Promise<ByteImage> {
@@ -69,18 +65,12 @@ async function decode(source: string | Uint8Array, options: LoadOptions): Promis
   checkFormat(bytes, doing);
   try {
     const { width, height } = await checkedSize(bytes, doing);
-    const upright = sharp(bytes, { failOn: "error", limitInputPixels: maxPixels }).autoOrient();
-    const shaped =
-      options.size === undefined
-        ? reduced(upright, width, height, options.reduceTo)
-        : shape(upright.flatten({ background: "white" }), width, height, options.size, options.fit);
-    const { data, info } = await shaped.toColourspace("srgb").raw().toBuffer({ resolveWithObject: true });
-    return { width: info.width, height: info.height, data: info.channels === 4 ? layOnWhite(data) : data };
+    return await decodeFile(bytes, shapeOf(width, height, options));
   } catch (error) {
     if (error instanceof XPromptError || error instanceof RangeError) throw error;
     const [reason] = messageOf(error).split("\n");
     throw new XPromptError(
-      `${doing}: expected a whole image, got a broken or truncated one: ${reason} (copy it again)`,
+      `${doing}: expected a complete image, got a broken or truncated one: ${reason} (copy it again)`,
     );
   }
 }
@@ -93,22 +83,12 @@ export async function checkedSize(
   bytes: Uint8Array,
   doing: string,
 ): Promise<{ readonly width: number; readonly height: number }> {
-  const { width, height } = (await sharp(bytes, { limitInputPixels: false }).metadata()).autoOrient;
+  const { width, height } = await sizeOfFile(bytes);
   checkSize(width, height, doing);
   return { width, height };
 }
 
-/** RGBA as RGB on white, rounded to the nearest; libvips, which flattens before it scales, rounds down. */
-function layOnWhite(data: Uint8Array): Uint8Array {
-  const out = new Uint8Array((data.length / 4) * 3);
-  for (let from = 0, to = 0; from < data.length; from += 4) {
-    const alpha = data[from + 3]!;
-    for (let c = 0; c < 3; c++) out[to++] = Math.round((data[from + c]! * alpha) / 255 + 255 - alpha);
-  }
-  return out;
-}
-
-/** Where a picture of `width` × `height` lies in the square of edge `size` that `fit: "pad"` makes, in pixels. */
+/** The position of a picture of `width` × `height` in the square of edge `size` that `fit: "pad"` makes, in pixels. */
 export function padBox(
   width: number,
   height: number,
@@ -122,38 +102,25 @@ export function padBox(
   return { left: (size - across) >> 1, top: (size - down) >> 1, width: across, height: down };
 }
 
-/** JPEG's own scaling while decoding is quicker, but not Lanczos. */
-const lanczos = { kernel: "lanczos3", fastShrinkOnLoad: false } as const;
-
-function reduced(picture: Sharp, width: number, height: number, pixels = Number.POSITIVE_INFINITY): Sharp {
-  const scale = Math.sqrt(pixels / (width * height));
-  if (scale >= 1) return picture;
-  const [across, down] = [width, height].map((edge) => Math.max(1, Math.round(edge * scale)));
-  return picture.resize(across, down, { ...lanczos, fit: "fill" });
-}
-
-function shape(
-  picture: Sharp,
-  width: number,
-  height: number,
-  size: number,
-  fit: "crop" | "pad" = "crop",
-): Sharp {
+/** What a picture becomes while it is decoded; undefined where it keeps its size. */
+function shapeOf(width: number, height: number, options: LoadOptions): Shape | undefined {
+  const { size, fit = "crop", reduceTo = Number.POSITIVE_INFINITY } = options;
+  if (size === undefined) {
+    const scale = Math.sqrt(reduceTo / (width * height));
+    if (scale >= 1) return undefined;
+    const [across, down] = [width, height].map((edge) => Math.max(1, Math.round(edge * scale)));
+    return { width: across!, height: down!, fit: "fill" };
+  }
   if (!Number.isInteger(size) || size < 1)
     throw new RangeError(`loadImage: expected a whole size from 1, got ${size}`);
-  if (fit === "crop") return picture.resize(size, size, { ...lanczos, fit: "cover" });
+  if (fit === "crop") return { width: size, height: size, fit: "cover", isFlat: true };
   const box = padBox(width, height, size);
   const { left, top } = box;
-  return picture.resize(box.width, box.height, { ...lanczos, fit: "fill" }).extend({
-    left,
-    top,
-    right: size - box.width - left,
-    bottom: size - box.height - top,
-    extendWith: "copy",
-  });
+  const margins = { left, top, right: size - box.width - left, bottom: size - box.height - top };
+  return { width: box.width, height: box.height, fit: "fill", isFlat: true, margins };
 }
 
-/** How files begin: what is taken, and what people try. A dot stands for any byte. */
+/** First bytes of supported and of common unsupported formats. A dot stands for any byte. */
 const beginnings: readonly (readonly [pattern: RegExp, format: string, taken: boolean])[] = [
   [/^\x89PNG\r\n.\n/s, "PNG", true],
   [/^\xff\xd8\xff/, "JPEG", true],
@@ -168,19 +135,19 @@ const beginnings: readonly (readonly [pattern: RegExp, format: string, taken: bo
 ];
 
 function checkFormat(bytes: Uint8Array, doing: string): void {
-  const beginning = Buffer.from(bytes.subarray(0, 16)).toString("latin1");
+  const beginning = String.fromCharCode(...bytes.subarray(0, 16));
   const [, format, taken] = beginnings.find(([pattern]) => pattern.test(beginning)) ?? [];
   if (taken) return;
   const got = bytes.length === 0 ? "an empty file" : (format ?? "something else");
   throw new XPromptError(
-    `${doing}: expected a PNG, JPEG or WebP image, got ${got} (convert it, or give another)`,
+    `${doing}: expected a PNG, JPEG or WebP image, got ${got} (convert it, or use another)`,
   );
 }
 
 function checkSize(width: number, height: number, doing: string): void {
   if (Math.min(width, height) < minEdge) {
     throw new XPromptError(
-      `${doing}: expected at least ${minEdge} × ${minEdge} pixels, got ${width} × ${height} (give a larger one)`,
+      `${doing}: expected at least ${minEdge} × ${minEdge} pixels, got ${width} × ${height} (use a larger one)`,
     );
   }
   if (width * height > maxPixels) {

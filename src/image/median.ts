@@ -1,9 +1,9 @@
-/** @file The median filter, which removes thin strokes and single wrong pixels and keeps edges. */
+/** @file The median filter, which removes thin strokes and isolated pixels and keeps edges. */
 import sharp from "sharp";
 import { fromBytes, type Image, toBytes } from "./image.ts";
 
 /**
- * Each channel's median over the square of side 2 · `radius` + 1 around each pixel, in 8 bits; edges are extended.
+ * The median of each channel over the square of edge 2 · `radius` + 1 around each pixel, in 8 bits; edges are extended.
  * @param radius in pixels, from 1
  */
 export async function medianFilter(image: Image, radius: number): Promise<Image> {

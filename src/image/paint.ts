@@ -1,12 +1,12 @@
-/** @file Painting over pictures with soft-edged strokes and veils. Coordinates are in picture widths, 0 to 1. */
+/** @file Painting soft-edged strokes and veils over pictures. Coordinates are in picture widths, 0 to 1. */
 import type { Image } from "./image.ts";
 
 const clamp = (value: number): number => Math.min(Math.max(value, 0), 1);
 
-/** A line from (x0, y0) to (x1, y1). Without length it is a dot. */
+/** A line from (x0, y0) to (x1, y1). A line of length 0 is a dot. */
 export type Stroke = readonly [x0: number, y0: number, x1: number, y1: number];
 
-/** `image` with `color` laid over it, `cover(x, y)` in 0..1 strong; x and y in 0..1 are pixel centres. */
+/** `image` blended with `color`; `cover(x, y)` in [0, 1] is the opacity; x and y in [0, 1] are pixel centres. */
 export function overlay(
   image: Image,
   color: readonly number[],
@@ -25,8 +25,8 @@ export function overlay(
 }
 
 /**
- * `image` with a round-ended stroke of `color` from (x0, y0) to (x1, y1) painted on it, in place; coordinates and
- * radius in picture widths. A stroke without length is a disc.
+ * Paints a round-ended stroke of `color` from (x0, y0) to (x1, y1) on `image`, in place; coordinates and radius in
+ * picture widths. A stroke of length 0 is a disc.
  */
 export function paintStroke(
   image: Image,

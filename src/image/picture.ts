@@ -1,17 +1,18 @@
-/** @file Pictures as users give them. */
-import { fileURLToPath } from "node:url";
+/** @file Pictures in the forms that users pass. */
 import { UsageError, XPromptError } from "../errors.ts";
-import { type Image, type LoadOptions, loadImage } from "./index.ts";
+import { pathOfUrl } from "../runtime/files.ts";
+import type { Image } from "./image.ts";
+import { type LoadOptions, loadImage } from "./load.ts";
 
 /**
- * A picture: decoded; the bytes of a PNG, JPEG or WebP file, also as a Blob or File; or where the file is, as a path or
- * a `file:` URL. Other sizes are cropped to a square.
+ * A picture: decoded; the bytes of a PNG, JPEG or WebP file, also as a Blob or File; or the location of a file, as a
+ * path or a `file:` URL. Other sizes are cropped to a square.
  */
 export type Picture = Image | Uint8Array | ArrayBuffer | Blob | URL | string;
 
 /**
- * A picture of `size` × `size` pixels, in [0, 1]; without a size, as large as it is.
- * @param options `name`: the option that the picture was given as, for errors
+ * A picture of `size` × `size` pixels, in [0, 1]; without a size it keeps its own.
+ * @param options `name`: the option that holds the picture, for errors
  * @throws XPromptError for a file that cannot be read, or an image of another size; UsageError for something else
  */
 export async function loadPicture(picture: Picture, options: LoadOptions = {}): Promise<Image> {
@@ -31,17 +32,12 @@ export async function loadPicture(picture: Picture, options: LoadOptions = {}): 
   );
 }
 
-/** What a picture is read from: a path, the bytes of a file, or nothing where it is decoded. @throws UsageError */
+/** The source of a picture: a path, the bytes of a file, or a decoded picture. @throws UsageError */
 export async function sourceOf(picture: Picture, name?: string): Promise<string | Uint8Array | Image> {
   if (typeof picture === "string" || picture instanceof Uint8Array) return picture;
   if (picture instanceof ArrayBuffer) return new Uint8Array(picture);
   if (picture instanceof Blob) return new Uint8Array(await picture.arrayBuffer());
-  if (picture instanceof URL) {
-    if (picture.protocol === "file:") return fileURLToPath(picture);
-    throw new UsageError(
-      `${doingOf(name)}: expected a file: URL, got ${picture.protocol} (fetch it, and give the bytes)`,
-    );
-  }
+  if (picture instanceof URL) return pathOfUrl(picture, doingOf(name));
   if (picture?.data instanceof Float32Array) return picture;
   throw new UsageError(
     `${doingOf(name)}: expected a path, a file: URL, the bytes of a file, a Blob, or an Image, got something else`,

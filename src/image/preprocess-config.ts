@@ -1,4 +1,4 @@
-/** @file What a checkpoint's folder says about preparing pictures: Hugging Face's processor configuration. */
+/** @file Reads the preprocessing of pictures from a checkpoint's folder: Hugging Face's processor configuration. */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
@@ -18,10 +18,10 @@ const values = z.union([
   z.number().transform((each): [number, number, number] => [each, each, each]),
 ]);
 
-/** The largest value that a pixel may become: what is not rescaled goes up to 255. */
+/** The largest absolute value of a preprocessed pixel: unscaled values go up to 255. */
 const MOST_VALUE = 1000;
 
-/** Fields of the ChameleonImageProcessor; what is left out, or null, is as published. */
+/** Fields of the ChameleonImageProcessor. Missing or null fields have the published values. */
 const schema = z.looseObject({
   image_processor_type: z
     .string()
@@ -44,12 +44,13 @@ const schema = z.looseObject({
   image_mean: values.nullish(),
   image_std: values.refine((std) => !std.includes(0), "expected deviations other than 0").nullish(),
 });
-/** transformers 5 keeps it among the processors of all kinds; earlier versions in a file of its own. */
+/** transformers 5 has one file for the processors of all kinds; earlier versions have a file for images. */
 const processorSchema = z.looseObject({ image_processor: schema.optional() });
 
 /**
- * What a folder's `processor_config.json` or `preprocessor_config.json` says; as published where there is neither.
- * @throws XPromptError when a file is broken, or asks for something else than Chameleon's processor does.
+ * The settings in a folder's `processor_config.json` or `preprocessor_config.json`; the published ones if there is
+ * neither.
+ * @throws XPromptError when a file is broken, or has settings that Chameleon's processor does not support.
  */
 export async function readPreprocessing(folder: string): Promise<Preprocessing> {
   const [all, alone] = [join(folder, "processor_config.json"), join(folder, "preprocessor_config.json")];
@@ -77,7 +78,7 @@ export async function readPreprocessing(folder: string): Promise<Preprocessing> 
   const extremes = [0, 255].flatMap((level) => mean.map((each, c) => (level * scale - each) / std[c]!));
   if (!extremes.every((value) => Math.abs(value) <= MOST_VALUE))
     throw new XPromptError(
-      `reading processor config ${inAll ? all : alone}: expected rescale_factor, image_mean and image_std that make values up to ${MOST_VALUE} of pixels, got ${Math.max(...extremes.map(Math.abs))} (correct the file)`,
+      `reading processor config ${inAll ? all : alone}: expected rescale_factor, image_mean and image_std that map pixels to values up to ${MOST_VALUE}, got ${Math.max(...extremes.map(Math.abs))} (correct the file)`,
     );
   return settings;
 }

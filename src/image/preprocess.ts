@@ -1,26 +1,26 @@
 /**
- * @file Pictures as the published Chameleon checkpoints take them: the short edge scaled by Lanczos, the middle square
- * cut out, values scaled and shifted to about [−1, 1]. Two references differ in small ways:
+ * @file Preprocessing of the published Chameleon checkpoints: scales the short edge with Lanczos, crops the centre
+ * square, scales and shifts values to about [−1, 1]. Two references differ slightly:
  *
  * | | long edge | values |
  * |---|---|---|
  * | Hugging Face's ChameleonImageProcessor | rounded down | 0.0078 v − 1, so that white is 0.989 |
  * | Meta's image_tokenizer.py | rounded to the nearest | 2 v / 255 − 1 |
  *
- * Both cut the odd pixel from the right and the bottom, and both scale with Pillow, in 8 bits.
+ * Both remove the odd pixel at the right and the bottom, and both scale with Pillow, in 8 bits.
  */
 import { XPromptError } from "../errors.ts";
 import { type Image, toBytes } from "./image.ts";
 import { type Filter, resize } from "./resize.ts";
 
-/** What is done to a picture before it is encoded. `readPreprocessing` reads it from a checkpoint's folder. */
+/** Preprocessing of a picture before encoding. `readPreprocessing` reads it from a checkpoint's folder. */
 export interface Preprocessing {
   /** The short edge in pixels after scaling; or both edges, whatever the aspect ratio. */
   readonly size: number | { readonly width: number; readonly height: number };
-  /** How the long edge is made whole. */
+  /** How the long edge is rounded to whole pixels. */
   readonly longEdge: "floor" | "round";
   readonly filter: Filter;
-  /** The middle part that is kept; all where absent. */
+  /** Size of the centre crop; no crop if undefined. */
   readonly crop?: { readonly width: number; readonly height: number };
   /** Each 8-bit value v of a channel becomes (v · scale − mean) / std. */
   readonly scale: number;
@@ -28,7 +28,7 @@ export interface Preprocessing {
   readonly std: readonly [number, number, number];
 }
 
-/** What Hugging Face's processor does where a checkpoint says nothing else. */
+/** The defaults of Hugging Face's processor. */
 export const huggingFacePreprocessing: Preprocessing = {
   size: 512,
   longEdge: "floor",
@@ -39,7 +39,7 @@ export const huggingFacePreprocessing: Preprocessing = {
   std: [1, 1, 1],
 };
 
-/** What Meta's own image tokenizer does. */
+/** The preprocessing of Meta's own image tokenizer. */
 export const metaPreprocessing: Preprocessing = {
   ...huggingFacePreprocessing,
   longEdge: "round",
@@ -47,17 +47,17 @@ export const metaPreprocessing: Preprocessing = {
 };
 
 /**
- * The planes of red, green and blue `[3, height, width]` that the image tokenizer takes. Only the part that is kept is
- * scaled, so that a very long picture costs no more than a square one.
- * @param image of any size, as `loadImage` gives it: upright, on white, 8-bit
- * @throws XPromptError when the scaled picture is smaller than the part to keep.
+ * The planes of red, green and blue `[3, height, width]` for the image tokenizer. Only the crop is computed, so that a
+ * very long picture costs no more than a square one.
+ * @param image of any size, as from `loadImage`: upright, on white, 8-bit
+ * @throws XPromptError when the scaled picture is smaller than the crop.
  */
 export function preprocess(image: Image, settings: Preprocessing = huggingFacePreprocessing): Float32Array {
   const { width, height } = scaledSize(image, settings);
   const crop = settings.crop ?? { width, height };
   if (crop.width > width || crop.height > height)
     throw new XPromptError(
-      `preparing a picture: expected to keep at most the ${width} × ${height} pixels that scaling leaves, got ${crop.width} × ${crop.height} (check size and crop_size of the processor)`,
+      `preparing a picture: expected a crop of at most the scaled size ${width} × ${height}, got ${crop.width} × ${crop.height} (check size and crop_size of the processor)`,
     );
   const window = { ...crop, left: (width - crop.width) >> 1, top: (height - crop.height) >> 1 };
   const levels = toBytes(resize(image, width, height, settings.filter, window));
@@ -77,7 +77,7 @@ function scaledSize({ width, height }: Image, { size, longEdge }: Preprocessing)
   return width <= height ? { width: size, height: edge } : { width: edge, height: size };
 }
 
-/** To the nearest whole number, and between two of them to the even one, as Python does. */
+/** Rounds to the nearest integer, halves to even, as Python does. */
 function roundHalfEven(x: number): number {
   const below = Math.floor(x);
   const rest = x - below;

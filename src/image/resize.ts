@@ -1,18 +1,18 @@
-/** @file Cutting and resampling pictures, as pure functions. */
+/** @file Cropping and resampling pictures. */
 import { createImage, type Image, toBytes } from "./image.ts";
 
 /**
- * How a picture is resampled. Pixels are squares; a pixel's centre is at its index + ½.
+ * Resampling filter. Pixels are squares; a pixel's centre is at its index + ½.
  * - `nearest`: the pixel under the centre of the new one;
- * - `bilinear`: between the four pixels around that centre, without smoothing first (as in PyTorch's `interpolate`);
- * - `area`: the mean of what the new pixel covers; the one for making pictures smaller;
+ * - `bilinear`: between the four pixels around that centre, without smoothing (as in PyTorch's `interpolate`);
+ * - `area`: the mean of the area that the new pixel covers; for scaling down;
  * - a kernel of the Python Imaging Library.
  */
 export type Filter = "nearest" | "bilinear" | "area" | Kernel;
 
 /**
- * The Python Imaging Library's filters (Pillow, `Resample.c`). The kernel is widened when the picture is made smaller.
- * Values are those of 8 bits before, between and after the two passes, weights have 22 bits: results are Pillow's own.
+ * The Python Imaging Library's filters (Pillow, `Resample.c`). The kernel is widened for scaling down. Values have 8
+ * bits before, between and after the two passes, weights have 22 bits: results equal Pillow's.
  */
 type Kernel = "lanczos" | "bicubic" | "triangle" | "box" | "hamming";
 
@@ -25,7 +25,7 @@ export interface Window {
 }
 
 /**
- * The picture at another size; the aspect ratio is the caller's affair.
+ * The picture at another size; the aspect ratio may change.
  * @param window the part of the result to compute. Defaults to all of it
  */
 export function resize(
@@ -43,7 +43,7 @@ export function resize(
     return { ...size, data: resample(across, 1, image.height, window.width * 3, rows) };
   }
   const bytes = toBytes(image);
-  // Pillow 13 goes down first where the height shrinks by more than twice what the width does; else across, as before.
+  // Pillow 13 scales vertically first if the height shrinks by more than twice as many pixels as the width.
   const isDownFirst = height < image.height && image.height - height > 2 * (image.width - width);
   const levels = isDownFirst
     ? resample(
@@ -65,12 +65,12 @@ export function resize(
   return { ...size, data: levels.map((level) => level / 255) };
 }
 
-/** Rounded to one of 256 levels. */
+/** Rounds to one of 256 levels. */
 const toLevel = (value: number): number => Math.min(255, Math.max(0, Math.floor(value + 0.5)));
 
 /**
- * A part of the picture, in pixels.
- * @throws RangeError when the part is not inside it.
+ * A crop of the picture, in pixels.
+ * @throws RangeError when the crop is not inside the picture.
  */
 export function crop(image: Image, left: number, top: number, width: number, height: number): Image {
   if (left < 0 || top < 0 || left + width > image.width || top + height > image.height) {
@@ -88,7 +88,7 @@ export function crop(image: Image, left: number, top: number, width: number, hei
 
 const sinc = (x: number): number => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x));
 
-/** A kernel's reach in pixels, and its weight at a distance from the centre. */
+/** A kernel's support in pixels, and its weight at a distance from the centre. */
 interface KernelShape {
   readonly reach: number;
   readonly weight: (x: number) => number;
@@ -113,10 +113,10 @@ const kernels: Record<Kernel, KernelShape> & Partial<Record<Filter, KernelShape>
   },
 };
 
-/** For each new position, the first old one that it draws on, and the weights of that one and those after it. */
+/** For each new position, the first old position it uses, and the weights from there on. */
 type Taps = readonly { readonly first: number; readonly weights: readonly number[] }[];
 
-/** The taps of `count` new positions from number `start`, when `from` old ones become `to`. */
+/** The taps of `count` new positions from number `start`, for scaling `from` old positions to `to`. */
 function taps(from: number, to: number, filter: Filter, start: number, count: number): Taps {
   const step = from / to;
   const kernel = kernels[filter];
@@ -141,7 +141,7 @@ function taps(from: number, to: number, filter: Filter, start: number, count: nu
   });
 }
 
-/** Weights of sum 1 within the picture, as multiples of 2⁻²². */
+/** Weights with sum 1 within the picture, as multiples of 2⁻²². */
 function kernelTaps(centre: number, step: number, from: number, { reach, weight }: KernelShape) {
   const scale = Math.max(step, 1);
   const first = Math.max(0, Math.trunc(centre - reach * scale + 0.5));
@@ -155,7 +155,7 @@ function kernelTaps(centre: number, step: number, from: number, { reach, weight 
   return { first, weights };
 }
 
-/** data [outer, from, inner] → [outer, number of taps, inner]; `finish` is done to every value. */
+/** data [outer, from, inner] → [outer, number of taps, inner]; `finish` is applied to every value. */
 function resample(
   data: Float32Array | Uint8Array,
   outer: number,

@@ -1,4 +1,4 @@
-/** @file A small picture enlarged, one row at a time: nothing of the large picture's size is kept but the row. */
+/** @file Enlarges a small picture row by row, so that only one row of the large picture is in memory. */
 
 /** Values `[height, width, channels]`. */
 interface Small {

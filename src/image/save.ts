@@ -1,44 +1,21 @@
-/** @file Pictures to files, with texts in them that say how they were made. */
+/** @file Saves pictures to files, with texts that say how they were made. */
 import { extname } from "node:path";
-import sharp from "sharp";
 import { messageOf, XPromptError } from "../errors.ts";
 import { readFileChecked, type WriteOptions, writeFileAtomic } from "../runtime/files.ts";
-import { type ByteImage, type Image, toBytes } from "./image.ts";
-import { addPngText, parsePngText } from "./png.ts";
-
-export interface PngOptions {
-  /** Texts to put in the file, by keyword (1 to 79 Latin-1 characters). */
-  text?: Readonly<Record<string, string>>;
-}
+import { encodePng, type PngOptions, sharpOf } from "./encode-png.ts";
+import type { ByteImage, Image } from "./image.ts";
+import { parsePngText } from "./png.ts";
 
 interface EncodeOptions extends PngOptions {
-  /** Of a JPEG or WebP, 1 to 100. Defaults to 92. */
+  /** Quality of a JPEG or WebP, 1 to 100. Defaults to 92. */
   quality?: number;
 }
 
 const QUALITY = 92;
 
-/** Pixels from which packing a PNG as small as possible takes too long. */
-const LARGE = 2e6;
-
-const sharpOf = (image: Image | ByteImage) =>
-  sharp(toBytes(image), {
-    raw: { width: image.width, height: image.height, channels: 3 },
-    limitInputPixels: false,
-  });
-
-/** The picture as an 8-bit RGB PNG. The same picture and texts give the same bytes (with the same libvips). */
-export async function encodePng(image: Image | ByteImage, { text = {} }: PngOptions = {}): Promise<Buffer> {
-  const compressionLevel = image.width * image.height < LARGE ? 9 : 5;
-  const png = await sharpOf(image)
-    .png({ compressionLevel, adaptiveFiltering: true, palette: false })
-    .toBuffer();
-  return addPngText(png, text);
-}
-
 /**
- * Writes the picture to a PNG file, whole or not at all.
- * @throws XPromptError where the file system refuses.
+ * Writes the picture to a PNG file atomically.
+ * @throws XPromptError when the file system refuses.
  */
 export async function savePng(
   path: string,
@@ -48,7 +25,7 @@ export async function savePng(
   await writeFileAtomic(path, await encodePng(image, options), options);
 }
 
-/** How a picture is encoded, by the ending of its file's name. */
+/** Encoders by file extension. */
 const encoders: Readonly<
   Record<string, (image: Image | ByteImage, options: EncodeOptions) => Promise<Buffer>>
 > = {
@@ -59,13 +36,13 @@ const encoders: Readonly<
     sharpOf(image).withExif(exifOf(text)).webp({ quality, smartSubsample: true }).toBuffer(),
 };
 
-/** Endings that `saveImage` takes, in lower case. */
+/** Extensions that `saveImage` supports, in lower case. */
 export const imageExtensions: readonly string[] = Object.keys(encoders);
 
 /**
- * The picture as a PNG, JPEG or WebP, as the path ends. Of the texts, `Software` is in
- * EXIF's field of that name and `xprompt` in its ImageDescription.
- * @throws XPromptError for another ending, or a picture too large for the format
+ * The picture as a PNG, JPEG or WebP, according to the path's extension. In JPEG and WebP, `Software` goes to EXIF's
+ * field of that name and `xprompt` to its ImageDescription.
+ * @throws XPromptError for another extension, or a picture too large for the format
  */
 export async function encodeImage(
   path: string,
@@ -85,8 +62,8 @@ export async function encodeImage(
 }
 
 /**
- * Writes the picture to a file that `encodeImage` makes, whole or not at all.
- * @throws XPromptError as `encodeImage`, or where the file system refuses
+ * Writes the picture to a file atomically, in the format of `encodeImage`.
+ * @throws XPromptError as `encodeImage`, or when the file system refuses
  */
 export async function saveImage(
   path: string,
@@ -100,7 +77,7 @@ function encodeJpeg(image: Image | ByteImage, { text, quality = QUALITY }: Encod
   return sharpOf(image).withExif(exifOf(text)).jpeg({ quality, chromaSubsampling: "4:4:4" }).toBuffer();
 }
 
-/** EXIF's texts are ASCII: other characters are escaped, as JSON escapes them. sharp takes no empty ones. */
+/** EXIF's texts are ASCII: other characters are escaped as in JSON. sharp accepts no empty ones. */
 function exifOf({ Software, xprompt }: PngOptions["text"] = {}) {
   const ascii = (text: string) =>
     text.replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
@@ -114,7 +91,7 @@ function exifOf({ Software, xprompt }: PngOptions["text"] = {}) {
 
 /**
  * The texts in a PNG file, or in the bytes of one, by keyword.
- * @throws XPromptError when it is missing, no PNG, or broken.
+ * @throws XPromptError when it is missing, not a PNG, or broken.
  */
 export async function readPngText(source: string | Uint8Array): Promise<Record<string, string>> {
   if (typeof source !== "string") return parsePngText(source, "reading the texts of an image");

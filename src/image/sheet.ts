@@ -1,4 +1,4 @@
-/** @file Contact sheets: pictures in rows and columns with titles, labels and captions, to be looked at. */
+/** @file Contact sheets: pictures in rows and columns with titles, labels and captions. */
 import { type Colour, drawText, fillRectangle, lineHeight, paste, textWidth, wrapText } from "./draw.ts";
 import { glyphHeight } from "./font.ts";
 import { createImage, type Image } from "./image.ts";
@@ -16,7 +16,7 @@ export interface SheetRow {
   cells: readonly SheetCell[];
 }
 
-/** The rows of a contact sheet, and the text over its columns. */
+/** The rows of a contact sheet, and its options. */
 export interface Sheet {
   readonly columnTitles: readonly string[];
   readonly rows: readonly SheetRow[];
@@ -26,9 +26,9 @@ export interface SheetOptions {
   title?: string;
   /** Text over each column. */
   columnTitles?: readonly string[];
-  /** How many pixels of the sheet one pixel of a picture becomes along each side. Defaults to 1. */
+  /** Pixels of the sheet per pixel of a picture, along each edge. Defaults to 1. */
   scale?: number;
-  /** How many pixels of the sheet one pixel of the font becomes. Defaults to 2. */
+  /** Pixels of the sheet per pixel of the font. Defaults to 2. */
   textScale?: number;
 }
 
@@ -48,7 +48,7 @@ const headingLines = 3;
 const captionLines = 4;
 const labelLines = 8;
 
-/** A block of text: its lines, and how high they are when drawn at `scale`. */
+/** A block of text: its lines, and their height at `scale`. */
 interface TextBlock {
   lines: string[];
   scale: number;
@@ -56,8 +56,8 @@ interface TextBlock {
 }
 
 /**
- * Lays out a contact sheet. Pictures of different sizes may be mixed, and rows may be of different lengths; text
- * that is too long for its column is broken, and shortened after some lines.
+ * Lays out a contact sheet. Pictures may have different sizes, and rows different lengths. Text that is too long for
+ * its column is wrapped, and shortened after some lines.
  */
 export function contactSheet(rows: readonly SheetRow[], options: SheetOptions = {}): Image {
   const { scale = 1, textScale = 2 } = options;
@@ -97,7 +97,9 @@ export function contactSheet(rows: readonly SheetRow[], options: SheetOptions = 
   return sheet;
 }
 
-/** Where everything goes, in pixels of the sheet: the columns' widths first, then what the texts need in them. */
+/**
+ * Positions of everything, in pixels of the sheet: first the columns' widths, then the heights of the texts in them.
+ */
 function layOut(rows: readonly SheetRow[], options: SheetOptions, units: (count: number) => number) {
   const { title = "", columnTitles = [], scale = 1, textScale = 2 } = options;
   const columnCount = Math.max(columnTitles.length, ...rows.map(({ cells }) => cells.length), 1);
@@ -140,7 +142,7 @@ function highest(blocks: readonly TextBlock[]): number {
   return Math.max(0, ...blocks.map(({ height }) => height));
 }
 
-/** The room for something and the gap that follows it; none for nothing. */
+/** The space for something and the gap after it; none for nothing. */
 function withGap(length: number, gap: number): number {
   return length > 0 ? length + gap : 0;
 }

@@ -1,14 +1,14 @@
-/** @file Adding examples to a library, batch by batch, each whole or not at all, without duplicates. */
+/** @file Adds examples to a library in batches, each completely or not at all, without duplicates. */
 import { XPromptError } from "../errors.ts";
 import { loadImage } from "../image/index.ts";
+import { type Embedder, unit } from "./embedder.ts";
 import { type NewExample, type StoredExample, storedExample, type Vectors } from "./example.ts";
-import { type Features, unit } from "./features.ts";
 import { indexTable } from "./indexing.ts";
 import { factsOf } from "./search.ts";
 import { factNames, type LibraryTable, type Tables } from "./tables.ts";
 
 export interface AddOptions {
-  /** Called for a wrong example, which is then skipped. Without it, a wrong example ends the call. */
+  /** Called for an invalid example, which is then skipped. Without it, an invalid example is an error. */
   onRefused?(error: XPromptError, example: NewExample): void;
   /** Called after each batch that is safely stored. */
   onProgress?(sofar: Added): void;
@@ -43,15 +43,15 @@ export class Adding {
 
   async add(
     examples: Iterable<NewExample> | AsyncIterable<NewExample>,
-    features: Features,
+    embedder: Embedder,
     { onRefused, onProgress, signal }: AddOptions,
   ): Promise<Added> {
     await this.refresh();
-    await this.embedMissing(features, { signal });
+    await this.embedMissing(embedder, { signal });
     const batch = new Batch();
     let [added, known, refused] = [0, 0, 0];
     const flush = async () => {
-      added += await this.put(batch.take(), features);
+      added += await this.put(batch.take(), embedder);
       onProgress?.({ added, known, refused });
     };
     for await (const example of examples) {
@@ -59,7 +59,7 @@ export class Adding {
       try {
         const stored = await storedExample(example);
         if (this.ids.has(stored.id) || batch.has(stored.id)) known++;
-        else batch.push({ example: stored, vectors: await embed(stored, example.vectors, features) });
+        else batch.push({ example: stored, vectors: await embed(stored, example.vectors, embedder) });
       } catch (error) {
         if (!(error instanceof XPromptError) || !onRefused) throw error;
         refused++;
@@ -68,16 +68,16 @@ export class Adding {
       if (batch.isFull()) await flush();
     }
     await flush();
-    await this.index(features);
+    await this.index(embedder);
     return { added, known, refused };
   }
 
   async embedMissing(
-    features: Features,
+    embedder: Embedder,
     { onProgress, signal }: Pick<AddOptions, "onProgress" | "signal"> = {},
   ): Promise<number> {
     const examples = await this.tables.examples();
-    const vectors = (await this.tables.vectors(features, true))!;
+    const vectors = (await this.tables.vectors(embedder, true))!;
     if ((await vectors.count()) >= (await examples.count())) return 0;
     const there = await vectors.ids();
     const missing = [...(await examples.ids())].filter((id) => !there.has(id));
@@ -95,24 +95,24 @@ export class Adding {
         signal?.throwIfAborted();
         const { input, output } = row as { input: Uint8Array; output: Uint8Array };
         const example = { ...factsOf(row), input, output };
-        batch.push({ example, vectors: await embed(example, undefined, features) });
+        batch.push({ example, vectors: await embed(example, undefined, embedder) });
         if (batch.isFull()) await flush();
       }
     }
     await flush();
-    await this.index(features);
+    await this.index(embedder);
     return made;
   }
 
   /** Adds a batch: the examples first, because missing vectors can be made later. */
-  private async put(batch: readonly Embedded[], features: Features): Promise<number> {
+  private async put(batch: readonly Embedded[], embedder: Embedder): Promise<number> {
     if (batch.length === 0) return 0;
     await this.refresh();
     const fresh = batch.filter(({ example }) => !this.ids.has(example.id));
     if (fresh.length === 0) return 0;
     const examples = await this.tables.examples();
     await examples.add(fresh.map(({ example }) => ({ ...example })));
-    await (await this.tables.vectors(features, true))!.add(fresh.map(vectorRow));
+    await (await this.tables.vectors(embedder, true))!.add(fresh.map(vectorRow));
     for (const { example } of fresh) this.ids.add(example.id);
     this.version = await versionOf(examples);
     return fresh.length;
@@ -127,10 +127,10 @@ export class Adding {
     this.version = version;
   }
 
-  private async index(features: Features): Promise<void> {
+  private async index(embedder: Embedder): Promise<void> {
     const examples = await this.tables.examples();
     await indexTable(examples);
-    await indexTable((await this.tables.vectors(features, true))!);
+    await indexTable((await this.tables.vectors(embedder, true))!);
     this.version = await versionOf(examples);
   }
 }
@@ -180,26 +180,26 @@ const vectorRow = ({ example, vectors }: Embedded) => ({
   image: vectors.image ?? null,
 });
 
-/** The vectors of an example: the given ones, scaled to length 1, or new ones once both pictures are known to be whole. */
+/** The vectors of an example: the given ones, scaled to length 1, or new ones after a check of both pictures. */
 async function embed(
   { instruction, input, output }: StoredExample,
   given: Vectors | undefined,
-  features: Features,
+  embedder: Embedder,
 ): Promise<Vectors> {
   if (given) {
     const checked = (name: "text" | "image", width: number) => {
       const vector = given[name];
       if (vector && (vector.length !== width || !vector.every(Number.isFinite)))
         throw new XPromptError(
-          `adding an example: ${name} vector: expected ${width} finite numbers, as ${features.space} has them, got ${vector.length}`,
+          `adding an example: ${name} vector: expected ${width} finite numbers for ${embedder.space}, got ${vector.length}`,
         );
       return vector && unit(vector);
     };
-    return { text: checked("text", features.textWidth), image: checked("image", features.imageWidth) };
+    return { text: checked("text", embedder.textWidth), image: checked("image", embedder.imageWidth) };
   }
   // Padding decodes every row; cropping would skip the rows that it removes.
   await loadImage(input, { name: "before", size: 64, fit: "pad" });
   await loadImage(output, { name: "after", size: 64, fit: "pad" });
-  const image = await features.image(input);
-  return { text: instruction === "" ? undefined : await features.text(instruction), image };
+  const image = await embedder.image(input);
+  return { text: instruction === "" ? undefined : await embedder.text(instruction), image };
 }

@@ -6,6 +6,7 @@ import { availableParallelism } from "node:os";
 import type * as Lance from "@lancedb/lancedb";
 import type * as Arrow from "apache-arrow";
 import { firstLineOf, messageOf, XPromptError } from "../errors.ts";
+import { withoutCredentials } from "../runtime/storage/environment.ts";
 
 export type { Lance };
 
@@ -109,11 +110,14 @@ export async function attemptLance<T>(doing: string, work: () => Promise<T>): Pr
     if (error instanceof XPromptError) throw error;
     if (/os error 28\b|no space left/i.test(messageOf(error)))
       throw new XPromptError(
-        `${doing}: expected room on the disk, got: it is full (free some space; what was added before stays)`,
+        `${doing}: expected room on the disk, got: it is full (free some space; examples that were added before stay)`,
         { code: "ERR_FILE", cause: error },
       );
+    const rights = /s3:\/\//.test(doing)
+      ? "the URL, AWS_ENDPOINT_URL and the credentials"
+      : "the path and the permissions";
     throw new XPromptError(
-      `${doing}: expected a complete library that can be reached, got: ${withoutPlaces(firstLineOf(error))} (check the path and the rights; a damaged library is restored from a copy, or made again from its export)`,
+      `${doing}: expected a complete library that can be reached, got: ${withoutCredentials(withoutPlaces(firstLineOf(error)))} (check ${rights}; restore a damaged library from a copy, or create it again from its export)`,
       { cause: error },
     );
   }

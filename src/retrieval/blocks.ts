@@ -1,6 +1,6 @@
 /** @file Compiled examples as table rows: keys and values of an XP block in half precision, with a checksum. */
 import type { CacheBlock } from "../chameleon/model/cache.ts";
-import { sha256 } from "../runtime/files.ts";
+import { sha256 } from "../hash.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../runtime/float16.ts";
 import type { Row } from "./arrow.ts";
 

@@ -1,5 +1,5 @@
 /**
- * @file CLIP (https://arxiv.org/abs/2103.00020) in the graph language: texts and pictures to one embedding space. The
+ * @file CLIP (https://arxiv.org/abs/2103.00020) in the graph language: embeds texts and pictures in one space. The
  * paper's RAIE uses the text embeddings of ViT-B/32. Weights have transformers' names.
  */
 import { z } from "zod";
@@ -58,7 +58,7 @@ type Tower = Pick<
 
 /**
  * The embedding of one text, of length 1: `[1, projection]`. Adds the inputs `tokens` and `positions` (int64 `[time]`)
- * and `bias` (float32 `[time, time]`: 0 to see, a large negative number to hide). The last token is the end of text.
+ * and `bias` (float32 `[time, time]`: 0 for visible, a large negative number for masked). The last token ends the text.
  */
 export function clipText(graph: Graph, config: ClipConfig): Tensor {
   const { text_config: text, projection_dim } = config;

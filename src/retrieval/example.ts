@@ -1,28 +1,30 @@
-/** @file Examples of a library: validated, with pictures as PNG or JPEG, and an id from their content. */
+/** @file Examples of a library: validated, with pictures as PNG or JPEG, and an id derived from the content. */
 import sharp from "sharp";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
-import { checkedSize, maxPixels } from "../image/load.ts";
+import { sha256 } from "../hash.ts";
+import { encodePng } from "../image/encode-png.ts";
+import { maxPixels } from "../image/limits.ts";
+import { checkedSize } from "../image/load.ts";
 import { type Picture, sourceOf } from "../image/picture.ts";
-import { encodePng } from "../image/save.ts";
-import { readFileChecked, sha256 } from "../runtime/files.ts";
+import { readFileChecked } from "../runtime/files.ts";
 
 /** The longest text of an example, in characters. */
 const MAX_TEXT = 4000;
 /** The most bytes of a picture. */
 const MAX_PICTURE = 64 * 2 ** 20;
 
-/** An example to add. Pictures are paths, bytes of PNG, JPEG or WebP files, or decoded. */
+/** An example to add. Pictures are paths, bytes of PNG, JPEG or WebP files, or decoded pictures. */
 export interface NewExample {
   readonly input: Picture;
   readonly output: Picture;
-  /** What to do, in words. */
+  /** The instruction. */
   readonly instruction?: string;
-  /** The kind of change, in the words of its source. */
+  /** The kind of change, in the source's terms. */
   readonly subtask?: string;
   /** Where it comes from. */
   readonly source?: string;
   readonly licence?: string;
-  /** Its vectors in the space of the features that it is added with, if known; of any length except 0. */
+  /** Its vectors in the embedder's space, if known; of any nonzero length. */
   readonly vectors?: Vectors;
 }
 
@@ -39,7 +41,7 @@ export interface Facts {
   readonly subtask: string;
   readonly source: string;
   readonly licence: string;
-  /** The same of both pictures alone. */
+  /** The same for both pictures without the instruction. */
   readonly pictures: string;
 }
 
@@ -103,7 +105,7 @@ async function pictureBytes(given: Picture, doing: string): Promise<Uint8Array> 
   if (kind === "png" || kind === "jpeg") return bytes;
   if (kind === "other")
     throw new XPromptError(
-      `${doing}: ${name}: expected a PNG, JPEG, WebP or TIFF image, got ${bytes.length === 0 ? "an empty file" : "something else"} (convert it, or give another)`,
+      `${doing}: ${name}: expected a PNG, JPEG, WebP or TIFF image, got ${bytes.length === 0 ? "an empty file" : "something else"} (convert it, or use another)`,
     );
   try {
     await checkedSize(bytes, `${doing}: ${name}`);
@@ -111,7 +113,7 @@ async function pictureBytes(given: Picture, doing: string): Promise<Uint8Array> 
   } catch (error) {
     if (error instanceof XPromptError) throw error;
     const [reason] = messageOf(error).split("\n");
-    throw new XPromptError(`${doing}: ${name}: expected a whole image, got a broken one: ${reason}`);
+    throw new XPromptError(`${doing}: ${name}: expected a complete image, got a broken one: ${reason}`);
   }
 }
 

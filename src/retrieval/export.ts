@@ -11,7 +11,7 @@ export interface ExportOptions {
 }
 
 /**
- * Writes all examples to a new folder, whole or not at all. Pictures are in subfolders by the first two digits of the id.
+ * Writes all examples to a new folder atomically. Pictures are in subfolders by the first two digits of the id.
  * @returns the number of examples
  * @throws XPromptError when the file system refuses, or an example is damaged
  */

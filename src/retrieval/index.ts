@@ -4,12 +4,12 @@
  * @module x-prompt/retrieval
  */
 export type { Added, AddOptions } from "./adding.ts";
-export { ClipFeatures } from "./clip-features.ts";
+export { ClipEmbedder } from "./clip-embedder.ts";
+export type { Embedder, EmbeddingSpace } from "./embedder.ts";
 export type { Facts, NewExample, StoredExample, Vectors } from "./example.ts";
 export { exportExamples } from "./export.ts";
-export type { EmbeddingSpace, Features } from "./features.ts";
 export { ExampleLibrary, type OpenOptions, type Query } from "./library.ts";
-export { modelFeatures } from "./model-features.ts";
+export { modelEmbedder } from "./model-embedder.ts";
 export {
   isLibrary,
   type LibrarySettings,

@@ -1,8 +1,8 @@
-/** @file Maintaining a library: compacting fragments, and indexes once it is large. */
+/** @file Maintenance of a library: compacts fragments, and indexes large tables. */
 import { databases } from "./arrow.ts";
 import type { LibraryTable } from "./tables.ts";
 
-/** Rows from which vectors are indexed: comparing fewer one by one is fast. */
+/** Rows from which vectors are indexed; fewer rows are quickly compared one by one. */
 const INDEX_FROM = 20_000;
 /** New rows before the indexes are updated. */
 const MOST_UNINDEXED = 20_000;
@@ -30,8 +30,8 @@ export async function indexTable(table: LibraryTable, { always = false } = {}): 
 
 /**
  * An inverted file with one bit per number (RaBitQ, https://arxiv.org/abs/2405.12497); the best candidates are then
- * compared exactly. Product quantization takes seven times as long to build. Widths that are no multiple of 8 are stored
- * unquantized.
+ * compared exactly. Product quantization takes seven times as long to build. Vectors whose width is not a multiple of 8
+ * are stored unquantized.
  */
 async function indexVectors(table: LibraryTable, column: string, rows: number, width: number): Promise<void> {
   const there = await table.run((it) => it.listIndices());

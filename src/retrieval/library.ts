@@ -6,13 +6,15 @@ import { mkdir, readdir } from "node:fs/promises";
 import { UsageError, XPromptError } from "../errors.ts";
 import { attempt } from "../runtime/files.ts";
 import { buildWith } from "../runtime/resources.ts";
+import { lanceStorageOptions } from "../runtime/storage/environment.ts";
+import { isS3 } from "../runtime/storage/s3.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import { PromptCache } from "../xprompt/prompt-cache.ts";
 import { type Added, Adding, type AddOptions } from "./adding.ts";
 import { attemptLance, databases, vectorOf } from "./arrow.ts";
 import { blockOf, rowOf } from "./blocks.ts";
+import type { Embedder, EmbeddingSpace } from "./embedder.ts";
 import { type Facts, isWhole, type NewExample, type StoredExample, type Vectors } from "./example.ts";
-import type { EmbeddingSpace, Features } from "./features.ts";
 import { indexTable } from "./indexing.ts";
 import { type Found, factsOf, nearestOf, searchTables, type Weights } from "./search.ts";
 import { blockColumnNames, factNames, type LibraryTable, Tables } from "./tables.ts";
@@ -21,13 +23,13 @@ import { lockWriter } from "./writer-lock.ts";
 export interface OpenOptions {
   /** Create the library if it is missing. Defaults to false. */
   readonly create?: boolean;
-  /** LanceDB's options of object storage: `endpoint`, `region`, `aws_access_key_id`, … Defaults to the environment. */
+  /** LanceDB's options of object storage: `endpoint`, `region`, `aws_access_key_id`, … Others are of the environment. */
   readonly storageOptions?: Readonly<Record<string, string>>;
 }
 
 export interface Query {
   readonly instruction?: string;
-  /** Vectors of the query, if known; otherwise the features make them. */
+  /** Vectors of the query, if known; otherwise the embedder computes them. */
   readonly vectors?: Vectors;
   /** Words to search the instructions for. Defaults to the instruction. */
   readonly words?: string;
@@ -70,7 +72,9 @@ export class ExampleLibrary {
     const connection = await attemptLance(doing, () =>
       databases().lance.connect(place, {
         readConsistencyInterval: FRESHNESS,
-        ...(storageOptions && { storageOptions: { ...storageOptions } }),
+        ...(!isFolder && {
+          storageOptions: { ...(isS3(place) && lanceStorageOptions()), ...storageOptions },
+        }),
       }),
     );
     return buildWith(async (resources) => {
@@ -93,33 +97,33 @@ export class ExampleLibrary {
   }
 
   /**
-   * Adds examples that the library does not have. Examples that a report or the result counts as added are safely stored.
-   * @param features embed examples that come without vectors
-   * @throws XPromptError for a wrong example (without `onRefused`), or while another process writes
+   * Adds new examples; skips those that the library already has. Examples that are reported as added are safely stored.
+   * @param embedder embeds examples without vectors
+   * @throws XPromptError for an invalid example (without `onRefused`), or while another process writes
    */
   async add(
     examples: Iterable<NewExample> | AsyncIterable<NewExample>,
-    features: Features,
+    embedder: Embedder,
     options: AddOptions = {},
   ): Promise<Added> {
     this.adding ??= new Adding(this.tables);
     const adding = this.adding;
-    return this.writing(() => adding.add(examples, features, options));
+    return this.writing(() => adding.add(examples, embedder, options));
   }
 
   /**
-   * Makes missing vectors of a space: for another model, or after an interrupted `add`.
+   * Computes missing vectors of a space: for another model, or after an interrupted `add`.
    * @returns the number of examples that were embedded
    */
-  async embed(features: Features, options: Pick<AddOptions, "onProgress" | "signal"> = {}): Promise<number> {
+  async embed(embedder: Embedder, options: Pick<AddOptions, "onProgress" | "signal"> = {}): Promise<number> {
     this.adding ??= new Adding(this.tables);
     const adding = this.adding;
-    return this.writing(() => adding.embedMissing(features, options));
+    return this.writing(() => adding.embedMissing(embedder, options));
   }
 
   /** The number of examples without vectors in a space. */
-  async lacking(features: EmbeddingSpace): Promise<number> {
-    const vectors = await this.tables.vectors(features);
+  async lacking(embedder: EmbeddingSpace): Promise<number> {
+    const vectors = await this.tables.vectors(embedder);
     return (await this.count()) - ((await vectors?.count()) ?? 0);
   }
 
@@ -159,18 +163,18 @@ export class ExampleLibrary {
   }
 
   /**
-   * The k nearest examples, the nearest first.
+   * The k nearest examples, nearest first.
    * @throws UsageError for an empty query
    */
-  async search(query: Query, features: Features | undefined, weights: Weights, k: number): Promise<Found[]> {
+  async search(query: Query, embedder: Embedder | undefined, weights: Weights, k: number): Promise<Found[]> {
     if (!Number.isInteger(k) || k < 1 || k > 1000)
       throw new UsageError(`searching examples: expected k from 1 to 1000, got ${k}`);
     const { instruction = "", vectors, words = instruction, exact, accept } = query;
     const text =
       vectors?.text ??
-      (weights.text > 0 && instruction.trim() !== "" ? await features?.text(instruction) : undefined);
+      (weights.text > 0 && instruction.trim() !== "" ? await embedder?.text(instruction) : undefined);
     const near = { text, image: vectors?.image, words: words.trim() || undefined };
-    const table = features && (await this.tables.vectors(features));
+    const table = embedder && (await this.tables.vectors(embedder));
     const examples = await this.tables.examples();
     const among = (count: number) => searchTables(examples, table, near, weights, count, exact);
     if (!accept) return among(k);
@@ -178,9 +182,9 @@ export class ExampleLibrary {
   }
 
   /**
-   * The other examples whose instructions are nearest to that of an example, the nearest first. No pictures appear twice,
-   * not even with another instruction (paper: training pairs for RAIE are built like this).
-   * @param accept which examples may be taken. Defaults to all
+   * The other examples with the most similar instructions, nearest first. No pictures appear twice, even with another
+   * instruction (paper: training pairs for RAIE are built like this).
+   * @param accept which examples may be used. Defaults to all
    * @returns `count` examples, or as many as there are
    * @throws XPromptError when the example is not in the library, or has no vectors in this space
    */
@@ -246,7 +250,7 @@ export class ExampleLibrary {
     return (await (await this.tables.blocks(fingerprint))?.ids()) ?? new Set();
   }
 
-  /** Stores compiled examples by id, in place of earlier ones. */
+  /** Stores compiled examples by id, replacing earlier ones. */
   async keepPrompts(fingerprint: string, prompts: ReadonlyMap<string, VisualPrompt>): Promise<void> {
     await this.writing(async () => {
       const table = (await this.tables.blocks(fingerprint, true))!;
@@ -270,12 +274,12 @@ export class ExampleLibrary {
       const part = ids.slice(from, from + batch);
       const rows = await examples.rows(part, [...factNames, "input", "output"]);
       const stored = new Map(rows.map((row) => [row.id, storedIn(row, `reading example ${row.id}`)]));
-      // An example that another process has removed since is left out.
+      // Skips an example that another process has removed meanwhile.
       yield part.flatMap((id) => stored.get(id) ?? []);
     }
   }
 
-  /** Compacts tables, updates indexes, and creates those that a large library needs. `add` does so when it is due. */
+  /** Compacts tables, updates indexes, and creates indexes of a large library. `add` does so when it is due. */
   async optimize(): Promise<void> {
     await this.writing(async () => {
       const all: LibraryTable[] = [await this.tables.examples(), ...(await this.tables.derived())];
@@ -283,7 +287,7 @@ export class ExampleLibrary {
     });
   }
 
-  /** Closes the library. Calling it again is fine; other calls afterwards are XPromptErrors. */
+  /** Closes the library. Further calls do nothing; other methods throw an XPromptError afterwards. */
   close(): Promise<void> {
     return this.tables.close();
   }
@@ -308,7 +312,7 @@ function storedIn(row: Record<string, unknown>, doing: string): StoredExample {
   const found = { ...factsOf(row), input: row.input as Uint8Array, output: row.output as Uint8Array };
   if (isWhole(found)) return found;
   throw new XPromptError(
-    `${doing}: its pictures or its instruction are not what was added: the library is damaged (remove it, and add it again)`,
+    `${doing}: expected the pictures and the instruction that were added, got others: the library is damaged (remove it, and add it again)`,
   );
 }
 
@@ -322,7 +326,7 @@ async function checkFolder(place: string, create: boolean, doing: string): Promi
     throw new XPromptError(
       `${doing}: expected an example library, got ${names ? "a folder without one" : "no such folder"} (make one with xprompt examples add --library ${place})`,
     );
-  // Files of an interrupted creation are no obstacle.
+  // Files of an interrupted creation do not matter.
   const others = names?.filter((name) => name !== "__manifest" && !/^\.?writer\.lock/.test(name)) ?? [];
   if (others.length > 0)
     throw new XPromptError(

@@ -6,17 +6,17 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
+import { sha256 } from "../hash.ts";
 import { loadPicture } from "../image/picture.ts";
 import { Progress } from "../progress.ts";
 import { Random } from "../random.ts";
-import { sha256 } from "../runtime/files.ts";
 import { type ContextShape, isHeldOut, type LoadedPair, type PairContext } from "../tasks/datasets/index.ts";
 import { XPrompt } from "../xprompt/model.ts";
-import { ClipFeatures } from "./clip-features.ts";
+import { ClipEmbedder } from "./clip-embedder.ts";
+import type { Embedder, EmbeddingSpace } from "./embedder.ts";
 import type { Facts } from "./example.ts";
-import type { EmbeddingSpace, Features } from "./features.ts";
 import { ExampleLibrary } from "./library.ts";
-import { modelFeatures } from "./model-features.ts";
+import { modelEmbedder } from "./model-embedder.ts";
 
 export const librarySettings = z.strictObject({
   /** Folder or URI of the library. */
@@ -39,36 +39,36 @@ export const isLibrary = (path: string): boolean =>
   path.startsWith("s3://") || existsSync(join(path, "examples.lance"));
 
 /**
- * Makes missing vectors of a library.
+ * Computes missing vectors of a library.
  * @throws XPromptError when there is no such library, model or CLIP
  */
 export async function prepareNeighbours(settings: LibrarySettings): Promise<NeighbourLibrary> {
   const { library: place, model: name, clip } = librarySettings.parse(settings);
   const library = await ExampleLibrary.open(place);
-  const embed = async (features: Features): Promise<NeighbourLibrary> => {
-    const lacking = await library.lacking(features);
+  const embed = async (embedder: Embedder): Promise<NeighbourLibrary> => {
+    const lacking = await library.lacking(embedder);
     if (lacking > 0) {
       const progress = new Progress({ label: `vectors of ${place}`, total: lacking });
       try {
-        await library.embed(features, { onProgress: ({ added }) => progress.update(added) });
+        await library.embed(embedder, { onProgress: ({ added }) => progress.update(added) });
       } finally {
         progress.stop();
       }
     }
-    const { space, textWidth, imageWidth } = features;
+    const { space, textWidth, imageWidth } = embedder;
     return { library: place, space: { space, textWidth, imageWidth } };
   };
-  if (clip !== undefined) return embed(await ClipFeatures.load(clip));
+  if (clip !== undefined) return embed(await ClipEmbedder.load(clip));
   const model = await XPrompt.load(name);
   try {
-    return await embed(modelFeatures(model));
+    return await embed(modelEmbedder(model));
   } finally {
     await model.release();
   }
 }
 
 export interface NeighbourOptions {
-  /** Order of the examples. */
+  /** Seed of the order of the examples. */
   readonly seed: number;
   /** Share of the pictures that is held out of training, by a hash of them. */
   readonly heldOut: number;
@@ -76,7 +76,7 @@ export interface NeighbourOptions {
   readonly part: "train" | "heldOut";
 }
 
-/** Contexts from a library, as `PairSource` makes them from a data set. */
+/** Contexts from a library, like those of `PairSource` from a data set. */
 export class NeighbourSource {
   /** Identifies the library's examples and the order of the queries. */
   readonly digest: string;
@@ -139,7 +139,7 @@ export class NeighbourSource {
     };
   }
 
-  /** The example at position `n` of the endless order: every epoch has each once. */
+  /** The example at position `n` of the endless order; every epoch has each example once. */
   private at(n: number): string {
     const number = Math.floor(n / this.ids.length);
     if (this.epoch?.number !== number)

@@ -1,28 +1,28 @@
-/** @file RAIE: retrieves the examples of a library nearest to a request, compiled for the model. */
+/** @file RAIE: retrieves the examples of a library that are nearest to a request, compiled for the model. */
 import { UsageError, XPromptError } from "../errors.ts";
 import type { AskingModel, ExampleRequest, ExampleSource, Retrieved } from "../xprompt/example-source.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
-import type { Features } from "./features.ts";
+import type { Embedder } from "./embedder.ts";
 import type { ExampleLibrary } from "./library.ts";
-import { type ModelFeatures, modelFeatures } from "./model-features.ts";
+import { type ModelEmbedder, modelEmbedder } from "./model-embedder.ts";
 import type { Weights } from "./search.ts";
 
-/** Instructions decide (paper); among equal ones, the input picture. */
+/** Instructions decide (paper); among equal ones, the input picture decides. */
 export const defaultWeights: Weights = { text: 1, image: 0.1, words: 0 };
 
 /** The most examples that `retrieve` embeds on demand. */
 const MAX_ON_DEMAND = 500;
 
 export interface RetrieverOptions {
-  /** Defaults to the features of the model that generates. */
-  readonly features?: Features;
+  /** Defaults to the embedder of the model that generates. */
+  readonly embedder?: Embedder;
   /** Defaults to `defaultWeights`. */
   readonly weights?: Weights;
 }
 
-/** Searches a library with given features and weights. */
+/** Searches a library with an embedder and weights. */
 export class Retriever implements ExampleSource {
-  private own: { readonly model: AskingModel; readonly features: ModelFeatures } | undefined;
+  private own: { readonly model: AskingModel; readonly embedder: ModelEmbedder } | undefined;
   private readonly ready = new Set<string>();
 
   constructor(
@@ -37,14 +37,14 @@ export class Retriever implements ExampleSource {
       throw new UsageError(
         "searching for an example: expected an instruction or an input picture, got neither",
       );
-    const own = this.featuresOf(model);
-    const features = this.options.features ?? own;
-    if (weights.text > 0 || weights.image > 0) await this.prepare(features, signal);
+    const own = this.embedderOf(model);
+    const embedder = this.options.embedder ?? own;
+    if (weights.text > 0 || weights.image > 0) await this.prepare(embedder, signal);
     const image =
       input && weights.image > 0
-        ? await (features === own ? own.ofCodes(input.codes) : features.image(input.picture))
+        ? await (embedder === own ? own.ofCodes(input.codes) : embedder.image(input.picture))
         : undefined;
-    const found = await this.library.search({ instruction, vectors: { image } }, features, weights, k);
+    const found = await this.library.search({ instruction, vectors: { image } }, embedder, weights, k);
     const near = found.filter(({ similarity }) => similarity >= minSimilarity);
     if (near.length === 0) return { examples: [], best: found[0]?.similarity };
     const ids = near.map(({ id }) => id);
@@ -61,28 +61,27 @@ export class Retriever implements ExampleSource {
     return { prompt, examples };
   }
 
-  private featuresOf(model: AskingModel): ModelFeatures {
-    if (this.own?.model !== model) this.own = { model, features: modelFeatures(model) };
-    return this.own.features;
+  private embedderOf(model: AskingModel): ModelEmbedder {
+    if (this.own?.model !== model) this.own = { model, embedder: modelEmbedder(model) };
+    return this.own.embedder;
   }
 
   /** Embeds the examples that lack vectors of this space. */
-  private async prepare(features: Features, signal?: AbortSignal): Promise<void> {
-    if (this.ready.has(features.space)) return;
-    const lacking = await this.library.lacking(features);
+  private async prepare(embedder: Embedder, signal?: AbortSignal): Promise<void> {
+    if (this.ready.has(embedder.space)) return;
+    const lacking = await this.library.lacking(embedder);
     const count = await this.library.count();
     if (lacking > MAX_ON_DEMAND && lacking === count)
       throw new XPromptError(
-        `searching for an example: expected vectors of ${features.space}, got ${lacking} examples without (make them with xprompt examples compile --library ${this.library.place})`,
+        `searching for an example: expected vectors of ${embedder.space}, got ${lacking} examples without (make them with xprompt examples compile --library ${this.library.place})`,
       );
-    if (lacking > 0 && lacking <= MAX_ON_DEMAND) await this.library.embed(features, { signal });
-    this.ready.add(features.space);
+    if (lacking > 0 && lacking <= MAX_ON_DEMAND) await this.library.embed(embedder, { signal });
+    this.ready.add(embedder.space);
   }
 }
 
 /**
- * Compiled examples: those in the library, and new ones, which are stored there. A library that cannot be written to is no
- * error.
+ * Compiled examples: those in the library, and new ones, which are stored there. A read-only library is no error.
  */
 export async function compileExamples(
   library: ExampleLibrary,

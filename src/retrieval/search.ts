@@ -6,17 +6,17 @@
  */
 import { UsageError } from "../errors.ts";
 import { vectorOf } from "./arrow.ts";
+import { dot } from "./embedder.ts";
 import type { Facts, Vectors } from "./example.ts";
-import { dot } from "./features.ts";
 import { factNames, type LibraryTable } from "./tables.ts";
 
-/** Weights of the similarities; 0 leaves one out. */
+/** Weights of the similarities; 0 disables one. */
 export interface Weights {
-  /** Of instructions: the cosine of their embeddings. */
+  /** Similarity of instructions: the cosine of their embeddings. */
   readonly text: number;
-  /** Of the input pictures: the cosine of their embeddings. */
+  /** Similarity of the input pictures: the cosine of their embeddings. */
   readonly image: number;
-  /** Of instructions: common words. */
+  /** Common words of the instructions. */
   readonly words: number;
 }
 
@@ -40,13 +40,13 @@ interface Candidate {
   readonly image?: Float32Array;
 }
 
-/** Additional candidates of each search. */
+/** Additional candidates per search. */
 const MORE = 32;
 /** Partitions of an index to search, and candidates per result to compare exactly. */
 const PROBES = 40;
 const REFINE = 12;
 
-/** @internal @returns the k nearest, the nearest first; equal ones by id */
+/** @internal @returns the k nearest, nearest first; equal ones by id */
 export async function searchTables(
   examples: LibraryTable,
   vectors: LibraryTable | undefined,
@@ -89,9 +89,9 @@ export async function searchTables(
 }
 
 /**
- * The nearest examples that pass `keep`, searched among ever more.
- * @param among searches a number of the nearest
- * @returns `count` examples, or as many of all `total` as pass
+ * The nearest examples that pass `keep`, found by searching more and more candidates.
+ * @param among searches for a number of nearest examples
+ * @returns `count` examples, or all that pass if they are fewer
  */
 export async function nearestOf(
   among: (k: number) => Promise<Found[]>,

@@ -21,7 +21,7 @@ import {
   schemaOf,
   tableOf,
 } from "./arrow.ts";
-import type { EmbeddingSpace } from "./features.ts";
+import type { EmbeddingSpace } from "./embedder.ts";
 
 const FORMAT = "xprompt-examples";
 const VERSION = "1";
@@ -118,7 +118,7 @@ export class LibraryTable {
     });
   }
 
-  /** Rows with some of their columns, of some ids. */
+  /** Rows with the given ids, with some of their columns. */
   async rows(ids: readonly string[], columns: readonly string[]): Promise<Record<string, unknown>[]> {
     if (ids.length === 0) return [];
     return this.run((table) =>
@@ -186,7 +186,10 @@ export class Tables {
     { space, textWidth, imageWidth }: EmbeddingSpace,
     create = false,
   ): Promise<LibraryTable | undefined> {
-    if (!/^[\w.-]+$/.test(space)) throw new RangeError(`features: expected a plain name, got ${space}`);
+    if (!/^[\w.-]+$/.test(space))
+      throw new RangeError(
+        `embedding space: expected a name of letters, digits, points and hyphens, got ${space}`,
+      );
     const columns = { ...facts, text: { vector: textWidth }, image: { vector: imageWidth } };
     return this.open(`${VECTORS}${space}`, columns, create);
   }

@@ -1,4 +1,4 @@
-/** @file One writer at a time for a library in a folder. */
+/** @file Lock of a library folder: one writer at a time. */
 import { join } from "node:path";
 import { XPromptError } from "../errors.ts";
 import { takeLock } from "../runtime/lock.ts";
@@ -14,7 +14,7 @@ export async function lockWriter(folder: string): Promise<() => Promise<void>> {
     doing,
     busy: (holder) =>
       new XPromptError(
-        `${doing}: expected one writer at a time, got ${holder} writing (wait until it has ended)`,
+        `${doing}: expected one writer at a time, got ${holder} writing (wait until it ends)`,
         { code: "ERR_LOCKED" },
       ),
   });

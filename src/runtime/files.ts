@@ -1,8 +1,8 @@
 /**
- * @file Files and folders that appear whole or not at all, and reading with clear errors.
+ * @file Reading files with clear errors, and writing files and folders atomically.
  *
  * Data goes to a temporary beside its target (`temporary.ts`), is flushed to the disk and renamed into place, so that a
- * `kill -9`, a full disk or a power cut leaves the old version or the new one, never half of one. The first write of a
+ * `kill -9`, a full disk or a power cut leaves either the old or the new version, never a part. The first write of a
  * process in a directory removes the temporaries of killed processes.
  */
 import { createHash } from "node:crypto";
@@ -20,8 +20,10 @@ import {
   stat,
 } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { z } from "zod";
-import { messageOf, XPromptError } from "../errors.ts";
+import { messageOf, UsageError, XPromptError } from "../errors.ts";
+import { checkJson, parseJson } from "./json.ts";
 import { asideOf, recoverOnce, temporaryFor } from "./temporary.ts";
 
 /** The content of a file: all of it, or chunk by chunk so that it need not fit in memory. */
@@ -39,7 +41,7 @@ export interface FileToWrite {
 }
 
 /**
- * Writes a file so that `path` holds the old content or all of the new one at any moment.
+ * Writes a file atomically: `path` has either the old or the complete new content at any moment.
  * @throws XPromptError when the file system refuses; errors of `data` pass unchanged
  */
 export async function writeFileAtomic(
@@ -51,7 +53,7 @@ export async function writeFileAtomic(
 }
 
 /**
- * Writes several files, all or none: they are renamed into place once all are complete on the disk.
+ * Writes several files, all or none. They are renamed into place after all are complete on disk.
  * @throws XPromptError when the file system refuses; errors of a file's `data` pass unchanged
  */
 export async function writeFilesAtomic(
@@ -71,7 +73,7 @@ export async function writeFilesAtomic(
     await syncDirectory(directory);
 }
 
-/** A file that is complete on the disk under a temporary name. */
+/** A file that is complete on disk under a temporary name. */
 interface StagedFile {
   readonly doing: string;
   readonly temporary: string;
@@ -101,9 +103,9 @@ async function stage({ path, data }: FileToWrite, staged: StagedFile[], signal?:
 }
 
 /**
- * Writes a folder so that `path` is the old folder or the complete new one at any moment: `build` fills a temporary
- * folder, which is then renamed into place. After a kill between the two renames of a replacement, `recoverDirectory`
- * moves the old one back; the next write calls it, and so does everything that looks for such folders.
+ * Writes a folder atomically: `path` is either the old or the complete new folder at any moment. `build` fills a
+ * temporary folder, which is then renamed into place. After a kill between the two renames of a replacement,
+ * `recoverDirectory` moves the old one back; the next write calls it, and so does all code that looks for such folders.
  * @param options `replace`: whether to replace a folder that is not empty. Defaults to false
  * @throws XPromptError when the file system refuses; errors of `build` pass unchanged
  */
@@ -127,7 +129,7 @@ export async function writeFolderAtomic(
       { code: "ERR_FILE" },
     );
   }
-  await statOrNothing(doing, asideOf(target)); // refuses a name that is too long before the work
+  await statOrNothing(doing, asideOf(target)); // refuses a too long name before the work starts
   const temporary = temporaryFor(target);
   await attempt(doing, target, () => mkdir(temporary));
   try {
@@ -141,8 +143,8 @@ export async function writeFolderAtomic(
 }
 
 /**
- * Moves a complete folder to its name on the same disk and replaces an older one: `path` is the old or the new folder at
- * any moment.
+ * Moves a complete folder to its final name on the same disk and replaces an older one. `path` is either the old or the
+ * new folder at any moment.
  */
 export async function placeFolder(ready: string, path: string): Promise<void> {
   const doing = `writing folder ${path}`;
@@ -170,15 +172,15 @@ async function swapFolder(fresh: string, target: string, exists: boolean, tries 
   }
   await syncDirectory(dirname(target));
   if (!exists) return;
-  const rubbish = temporaryFor(target); // a folder named `.old` must be complete
-  await rename(former, rubbish);
-  await rm(rubbish, { recursive: true, force: true });
+  const discarded = temporaryFor(target); // a folder named `.old` must be complete
+  await rename(former, discarded);
+  await rm(discarded, { recursive: true, force: true });
 }
 
 /** Checks that `path` is a regular file: opening a pipe would block for ever. @throws XPromptError when it is not */
 async function statFile(path: string, doing: string): Promise<Stats> {
   const found = await attempt(doing, path, () => stat(path));
-  if (!found.isFile()) throw notAFile(doing, found, "give the path of a file");
+  if (!found.isFile()) throw notAFile(doing, found, "use the path of a file");
   return found;
 }
 
@@ -213,30 +215,9 @@ export async function readJson<S extends z.ZodType>(
   schema: S,
   what: string,
 ): Promise<z.infer<S>> {
-  const text = (await readFileChecked(path, what)).toString("utf8");
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new XPromptError(
-      `reading ${what} ${path}: expected JSON, got: ${messageOf(error).replace(/\s+/g, " ")} (is the file cut off, or another file?)`,
-    );
-  }
-  return checkJson(value, schema, `reading ${what} ${path}`);
-}
-
-/** Parses a value from outside with `schema`. @throws XPromptError with the first mismatch */
-export function checkJson<S extends z.ZodType>(value: unknown, schema: S, doing: string): z.infer<S> {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return parsed.data;
-  const { path: place, message } = parsed.error.issues[0]!;
-  const at = place.length > 0 ? `${place.join(".")}: ` : "";
-  throw new XPromptError(`${doing}: ${at}${message} (correct the file, or give another)`);
-}
-
-/** SHA-256 in lower-case hexadecimal digits. */
-export function sha256(data: string | Uint8Array): string {
-  return createHash("sha256").update(data).digest("hex");
+  const doing = `reading ${what} ${path}`;
+  const value = parseJson((await readFileChecked(path, what)).toString("utf8"), doing);
+  return checkJson(value, schema, doing);
 }
 
 /** SHA-256 of a file of any size. `what` names its role in errors. */
@@ -248,6 +229,12 @@ export async function sha256File(path: string, what: string): Promise<string> {
     for await (const chunk of createReadStream(path)) hash.update(chunk);
   });
   return hash.digest("hex");
+}
+
+/** The path of a `file:` URL. @throws UsageError for another */
+export function pathOfUrl(url: URL, doing: string): string {
+  if (url.protocol === "file:") return fileURLToPath(url);
+  throw new UsageError(`${doing}: expected a file: URL, got ${url.protocol} (fetch it, and pass the bytes)`);
 }
 
 /** Runs file operations; errors of the system become XPromptErrors, others pass unchanged. */
@@ -267,15 +254,16 @@ function explain(code: string, path: string): string | undefined {
   const known: Record<string, string> = {
     ENOENT: `expected it to exist, got no such file, or no folder ${dirname(path)} (check the path)`,
     ENOTDIR: `expected a folder at ${dirname(path)}, got a file (check the path)`,
-    EISDIR: "expected a file, got a folder (give the path of a file)",
-    EACCES: "expected to be allowed, got: permission denied (change the permissions, or choose another path)",
-    EPERM: "expected to be allowed, got: not permitted (change the permissions, or choose another path)",
+    EEXIST: "expected no file in the way, got one (move it, or choose another path)",
+    EISDIR: "expected a file, got a folder (use the path of a file)",
+    EACCES: "expected access, got: permission denied (change the permissions, or choose another path)",
+    EPERM: "expected access, got: not permitted (change the permissions, or choose another path)",
     EROFS: "expected a writable disk, got a read-only one (choose another path)",
     ENOSPC: "expected room on the disk, got: it is full (free some space, or choose another disk)",
     EDQUOT: "expected room on the disk, got: your quota is used up (free some space, or choose another disk)",
-    EFBIG: "expected the disk to take a file of this size, got: too large for it (choose another disk)",
-    ENAMETOOLONG: "expected a shorter name, got one that the disk does not take (choose another name)",
-    EMFILE: "expected to open one more file, got: too many are open (raise `ulimit -n`)",
+    EFBIG: "expected a disk that supports files of this size, got: file too large (choose another disk)",
+    ENAMETOOLONG: "expected a shorter name, got one that is too long for the disk (choose another name)",
+    EMFILE: "expected a free file descriptor, got: too many open files (raise `ulimit -n`)",
     EIO: "expected a working disk, got an input/output error (check the disk)",
   };
   return known[code];
@@ -318,7 +306,7 @@ function chunksOf(data: FileContent): Iterable<Uint8Array> | AsyncIterable<Uint8
   return data instanceof Uint8Array ? [data] : data;
 }
 
-/** Writes all of `bytes`: one call writes at most 2 GiB, and may write less than requested. */
+/** Writes all of `bytes`. A single call writes at most 2 GiB, and may write less than requested. */
 async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length; ) {
     const { bytesWritten } = await handle.write(bytes, at, Math.min(bytes.length - at, 2 ** 30));
@@ -336,7 +324,7 @@ async function syncTree(folder: string): Promise<void> {
   await syncDirectory(folder);
 }
 
-/** Flushes a directory's entries to the disk: renames in it survive a power cut. Windows does this itself. */
+/** Flushes a directory's entries to the disk, so that renames in it survive a power cut. Windows does this itself. */
 async function syncDirectory(directory: string): Promise<void> {
   if (process.platform !== "win32") await sync(directory);
 }

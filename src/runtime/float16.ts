@@ -27,7 +27,7 @@ export function bfloat16ToFloat32(bits: Uint16Array): Float32Array<ArrayBuffer> 
   return result;
 }
 
-/** 32-bit floats → F16 bit patterns; numbers beyond the largest by half a step or more become infinity. */
+/** 32-bit floats → F16 bit patterns. Numbers beyond the largest by half a step or more become infinity. */
 export function float32ToFloat16(values: Float32Array): Uint16Array<ArrayBuffer> {
   const bits = bitsOf(values);
   const result = new Uint16Array(bits.length);

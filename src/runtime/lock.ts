@@ -1,4 +1,4 @@
-/** @file Lock files: one process at a time. The lock of a process that has ended is taken over. */
+/** @file Lock files: at most one process holds a lock. The lock of a process that has ended is taken over. */
 import { randomBytes } from "node:crypto";
 import { link, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -78,7 +78,7 @@ async function removeAbandoned(path: string, locking: Locking): Promise<void> {
   if (where !== undefined && where !== hostname())
     throw locking.busy(`process ${pid} of ${where} (if that is gone, remove ${path})`);
   if (Number(pid) !== process.pid && isRunning(Number(pid))) throw locking.busy(`process ${pid}`);
-  // Removing takes a lock of its own, so that no process removes the new lock of another that got here first.
+  // Removal has a lock of its own, so that no process removes a new lock that another process has just taken.
   const release = await takeLock(`${path}.${token}`, locking);
   try {
     if ((await contentOf(path)) === content) await rm(path, { force: true });

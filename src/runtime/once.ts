@@ -1,6 +1,6 @@
-/** @file A value that takes long to make. */
+/** @file A value that is expensive to compute. */
 
-/** Made at the first call and kept. After a failure the next call tries again. */
+/** Computed at the first call and kept. After a failure the next call tries again. */
 export class Once<T> {
   private made: Promise<T> | undefined;
 
@@ -14,7 +14,7 @@ export class Once<T> {
     return this.made;
   }
 
-  /** The value if it was made, or is being made now. */
+  /** The value, if it was computed or is being computed. */
   async ifMade(): Promise<T | undefined> {
     return this.made?.catch(() => undefined);
   }

@@ -1,14 +1,16 @@
 /**
  * @file Reading Python pickles (protocols 2 to 5, https://docs.python.org/3/library/pickletools.html) without
- * running anything. A pickle is a program that can name any function and call it. Here it can call only what the reader
- * allows. Any other name becomes an `Opaque`, a placeholder that is never called; calling, building or filling a
- * placeholder gives a placeholder again. So a checkpoint with unknown objects can be read as long as they are not needed,
- * and an error can name the object that was found in place of a value.
+ * running anything. A pickle is a program that can name any function and call it. Here it can call only functions that
+ * the reader allows. Any other name becomes an `Opaque`, a placeholder that is never called. Calling, building or
+ * filling a placeholder gives a placeholder again. So a checkpoint with unknown objects is readable as long as they are
+ * not needed, and an error can name the object that was found instead of a value.
  */
 import { XPromptError } from "../errors.ts";
 import { op, refused } from "./pickle-opcodes.ts";
 
-/** A value of a pickle: lists and tuples are arrays, dictionaries maps, integers beyond the safe range bigints. */
+/**
+ * A value of a pickle: lists and tuples are arrays, dictionaries are maps, integers beyond the safe range are bigints.
+ */
 export type PickleValue =
   | null
   | boolean
@@ -26,7 +28,7 @@ export abstract class PickleObject {
   abstract readonly kind: string;
 }
 
-/** A name that the reader allows; the pickle calls it through `call`. */
+/** An allowed name; the pickle calls it through `call`. */
 export class PickleGlobal extends PickleObject {
   readonly kind = "global";
   constructor(
@@ -38,7 +40,7 @@ export class PickleGlobal extends PickleObject {
   }
 }
 
-/** Stands for an object that is not allowed, or for the result of calling it. */
+/** A placeholder for an object that is not allowed, or for the result of calling it. */
 export class Opaque extends PickleObject {
   readonly kind = "opaque";
   constructor(readonly name: string) {
@@ -49,7 +51,7 @@ export class Opaque extends PickleObject {
 export interface UnpickleOptions {
   /** The allowed names. */
   readonly globals: Iterable<PickleGlobal>;
-  /** The value of a persistent id, a reference to something outside the pickle. */
+  /** Resolves a persistent id, a reference to something outside the pickle. */
   readonly persistent: (id: PickleValue) => PickleValue;
 }
 
@@ -272,11 +274,9 @@ class Unpickler {
         const name = refused[code];
         const hex = `0x${code.toString(16).padStart(2, "0")}`;
         this.fail(
-          "opcodes that make data, of protocols 2 to 5",
+          "data opcodes of protocols 2 to 5",
           name ? `the opcode ${name} (${hex})` : `the unknown opcode ${hex}`,
-          name
-            ? "nothing of it was run; save the tensors again with torch.save or as safetensors"
-            : undefined,
+          name ? "no code was run; save the tensors again with torch.save or as safetensors" : undefined,
         );
       }
     }
@@ -302,7 +302,7 @@ class Unpickler {
 
   private setItems(items: PickleValue[]): void {
     const target = this.top();
-    if (items.length % 2 !== 0) this.fail("keys with values", `${items.length} of both together`);
+    if (items.length % 2 !== 0) this.fail("keys with values", `${items.length} items`);
     if (target instanceof Map) for (let i = 0; i < items.length; i += 2) target.set(items[i]!, items[i + 1]!);
     else if (!(target instanceof Opaque)) this.fail("a dictionary to fill", describe(target));
   }
@@ -342,7 +342,7 @@ class Unpickler {
     return start;
   }
 
-  /** A length of 1, 4 or 8 bytes, at most that of the rest of the pickle. */
+  /** A length of 1, 4 or 8 bytes, at most the rest of the pickle. */
   private size(width: 1 | 4 | 8, isLength = true): number {
     const start = this.take(width);
     const value =
@@ -389,7 +389,7 @@ class Unpickler {
     return Number.isSafeInteger(number) ? number : value;
   }
 
-  private fail(expected: string, got: string, advice = "the file is broken, or no checkpoint"): never {
+  private fail(expected: string, got: string, advice = "the file is broken, or not a checkpoint"): never {
     throw new XPromptError(
       `${this.doing}: byte ${this.start} of the pickle: expected ${expected}, got ${got} (${advice})`,
     );
@@ -398,7 +398,7 @@ class Unpickler {
 
 /** The kind of a value, for errors. */
 export function describe(value: PickleValue): string {
-  if (value instanceof Opaque) return `something made by ${value.name}, which is never called`;
+  if (value instanceof Opaque) return `an object of ${value.name}, which is never called`;
   if (value instanceof PickleGlobal) return value.name;
   if (value === null) return "None";
   if (Array.isArray(value)) return `a list of ${value.length}`;

@@ -1,4 +1,4 @@
-/** @file The zip of a PyTorch checkpoint: uncompressed entries, of which any range can be read. */
+/** @file The zip of a PyTorch checkpoint. Its entries are uncompressed, so that any range can be read. */
 import type { FileHandle } from "node:fs/promises";
 import { crc32 } from "node:zlib";
 import { type Entry, fromFdPromise, type ZipFile } from "yauzl";
@@ -7,13 +7,13 @@ import { attempt, openFile } from "./files.ts";
 import { readRange } from "./safetensors.ts";
 import { quote } from "./safetensors-header.ts";
 
-/** The most bytes of an entry that is read at once: the pickle, which holds no tensor values. */
+/** The most bytes of an entry that is read at once: the pickle, which has no tensor values. */
 const maxWholeEntry = 64 * 2 ** 20;
 const maxEntries = 2 ** 20;
 /** Bytes per read while computing a checksum. */
 const CHUNK = 2 ** 22;
 
-/** A checkpoint's zip, open for reading. Names of entries leave out the folder that holds them all. */
+/** The zip of a checkpoint, open for reading. Names of entries omit the common top folder. */
 export class PyTorchArchive {
   /** Whether numbers are big-endian. */
   isBigEndian = false;
@@ -59,7 +59,7 @@ export class PyTorchArchive {
     const all = entry.uncompressedSize;
     if (length === undefined && all > maxWholeEntry)
       throw new XPromptError(
-        `${this.doing}: expected ${name} of at most ${maxWholeEntry} bytes, got ${all} (is it a checkpoint?)`,
+        `${this.doing}: expected ${name} with at most ${maxWholeEntry} bytes, got ${all} (is it a checkpoint?)`,
       );
     const { fileDataStart } = await whole(this.doing, () =>
       this.zip.readLocalFileHeaderPromise(entry, { minimal: true }),
@@ -70,7 +70,7 @@ export class PyTorchArchive {
     return range(start, length ?? all - start);
   }
 
-  /** Verifies the CRC-32 of an entry once. 0 means that PyTorch wrote none. */
+  /** Verifies the CRC-32 of an entry once. 0 means that PyTorch wrote no checksum. */
   private async verify(
     name: string,
     { crc32: expected, uncompressedSize }: Entry,
@@ -82,7 +82,7 @@ export class PyTorchArchive {
       sum = crc32(await range(at, Math.min(CHUNK, uncompressedSize - at)), sum);
     if (sum !== expected)
       throw new XPromptError(
-        `${this.doing}: ${quote(name)}: its checksum is not the recorded one: the file is damaged (copy it again)`,
+        `${this.doing}: ${quote(name)}: expected the recorded checksum, got another: the file is damaged (copy it again)`,
       );
     this.verified.add(name);
   }
@@ -95,7 +95,7 @@ export class PyTorchArchive {
     const { uncompressedSize } = this.entry(name);
     if (uncompressedSize < needed)
       throw new XPromptError(
-        `${this.doing}: expected ${name} of at least ${needed} bytes, got ${uncompressedSize} (the file is broken)`,
+        `${this.doing}: expected ${name} with at least ${needed} bytes, got ${uncompressedSize} (the file is broken)`,
       );
   }
 
@@ -118,7 +118,7 @@ export class PyTorchArchive {
     return entry;
   }
 
-  /** Checkpoints record it since PyTorch 2.1; older ones are little-endian. */
+  /** The byte order, recorded since PyTorch 2.1; older checkpoints are little-endian. */
   private async readByteOrder(): Promise<void> {
     if (!this.entries.has("byteorder")) return;
     const order = Buffer.from(await this.read("byteorder")).toString("latin1");
@@ -137,7 +137,7 @@ async function whole<T>(doing: string, work: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (error instanceof XPromptError) throw error;
     throw new XPromptError(
-      `${doing}: expected a whole zip, got: ${firstLineOf(error)} (the file is cut off or broken; copy it again)`,
+      `${doing}: expected a complete zip, got: ${firstLineOf(error)} (the file is cut off or broken; copy it again)`,
     );
   }
 }
@@ -153,7 +153,7 @@ function checkBeginning(beginning: Uint8Array, doing: string): void {
   throw new XPromptError(`${doing}: expected a zip of torch.save, got ${got}`);
 }
 
-/** The entries by name, without the outermost folder, which is named after the file. */
+/** The entries by name, without the top folder, which has the name of the file. */
 async function listEntries(zip: ZipFile, doing: string): Promise<Map<string, Entry>> {
   const entries: Entry[] = [];
   for await (const entry of zip.eachEntry()) {

@@ -1,8 +1,7 @@
 /**
- * @file Reading PyTorch checkpoints: since version 1.6 `torch.save` writes a zip with a pickle (`data.pkl`), which says
- * where each tensor is in which storage, and the raw storages (`data/0`, `data/1`, …). The pickle can call only functions
- * that rebuild tensors (`pickle.ts`). A file is opened without reading its storages; each tensor is then one read of its
- * own range.
+ * @file Reads PyTorch checkpoints. Since version 1.6 `torch.save` writes a zip with a pickle (`data.pkl`), which maps
+ * tensors to storages, and the raw storages (`data/0`, `data/1`, …). The pickle can call only functions that rebuild
+ * tensors (`pickle.ts`). Opening a file does not read its storages; each tensor is then one read of its own range.
  */
 import { XPromptError } from "../errors.ts";
 import { describe, Opaque, PickleGlobal, PickleObject, type PickleValue, unpickle } from "./pickle.ts";
@@ -13,7 +12,7 @@ import { byteLengthOf, type Dtype, quote } from "./safetensors-header.ts";
 /** The most values of a tensor. */
 const maxElements = 2 ** 31;
 
-/** Classes of storages, and the type of their values. */
+/** Storage classes, and the types of their values. */
 const storageTypes: Readonly<Record<string, Dtype>> = {
   DoubleStorage: "F64",
   FloatStorage: "F32",
@@ -113,7 +112,7 @@ export class PyTorchFile {
     return toFloat32(await this.read(name), `reading tensor ${quote(name)} of ${this.path}`);
   }
 
-  /** Closes the file. Its `tensors` stay. */
+  /** Closes the file. `tensors` stays valid. */
   async close(): Promise<void> {
     await this.archive.close();
   }
@@ -175,7 +174,7 @@ function reader(doing: string) {
       new PickleGlobal("torch._utils._rebuild_tensor_v2", tensor),
       new PickleGlobal("torch._utils._rebuild_parameter", ([data]) => data ?? null),
     ],
-    /** ("storage", class, key, device, number of values) */
+    /** Reads ("storage", class, key, device, number of values). */
     persistent(id: PickleValue): PickleValue {
       if (!Array.isArray(id) || id[0] !== "storage") return refuse("a reference to a storage", describe(id));
       const [, type, key, , length] = id;

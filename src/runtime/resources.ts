@@ -1,21 +1,21 @@
-/** @file Resources that belong together: opened one after another, all released, the latest first. */
+/** @file A group of resources, released together in reverse order of opening. */
 
 /** @example const session = resources.own(await Session.create(model)); */
 export class Resources {
   private readonly held: (() => PromiseLike<unknown>)[] = [];
 
-  /** Takes charge of a resource, and returns it. */
+  /** Takes ownership of a resource, and returns it. */
   own<T extends AsyncDisposable>(resource: T): T {
     this.held.push(() => resource[Symbol.asyncDispose]());
     return resource;
   }
 
-  /** Adds work to do when all are released. */
+  /** Adds work to do at the release. */
   defer(work: () => Promise<unknown>): void {
     this.held.push(work);
   }
 
-  /** Releases everything, even after a failure, and throws the first failure. Calling it again is fine. */
+  /** Releases everything, even after a failure, and throws the first failure. Further calls do nothing. */
   async release(): Promise<void> {
     const failures: unknown[] = [];
     while (this.held.length > 0) {
@@ -33,18 +33,18 @@ export class Resources {
   }
 }
 
-/** Builds something from resources. They are released if that fails; otherwise they belong to what was built. */
+/** Builds an object from resources. If that fails, they are released; otherwise they belong to the object. */
 export async function buildWith<T>(build: (resources: Resources) => Promise<T>): Promise<T> {
   const resources = new Resources();
   try {
     return await build(resources);
   } catch (error) {
-    await resources.release().catch(() => {}); // the error of the work is the one to report
+    await resources.release().catch(() => {}); // report the error of the work
     throw error;
   }
 }
 
-/** Works with resources and releases them at the end, also after a failure. */
+/** Works with resources and releases them at the end, even after a failure. */
 export async function workWith<T>(work: (resources: Resources) => Promise<T>): Promise<T> {
   return buildWith(async (resources) => {
     const result = await work(resources);

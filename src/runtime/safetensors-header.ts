@@ -1,11 +1,11 @@
 /**
  * @file The header of a safetensors file (https://github.com/huggingface/safetensors#format): 8 bytes with its
  * length N (unsigned, little-endian), then N bytes of JSON, then the data, which the header's `data_offsets` cover
- * without gap or overlap. Other headers are refused here, before anything is allocated for them.
+ * without gap or overlap. Other headers are refused before any memory is allocated for them.
  */
 import { messageOf, XPromptError } from "../errors.ts";
 
-/** Bytes per value of each type, in the order by which the reference library lays out its files. */
+/** Bytes per value of each type, in the reference library's order of layout. */
 const bytesOf = {
   BOOL: 1,
   U8: 1,
@@ -48,7 +48,11 @@ export interface Header {
 export const prefixLength = 8;
 /** The reference library's limit, so that a damaged length cannot allocate all memory. */
 const maxHeaderLength = 100_000_000;
+/** More than any model has; checking more would take seconds. */
+const maxTensors = 100_000;
 const metadataKey = "__metadata__";
+const utf8 = new TextEncoder();
+const SPACE = 0x20;
 
 /**
  * The length of the JSON, from the first 8 bytes of a file of `fileLength` bytes.
@@ -65,7 +69,7 @@ export function parseHeaderLength(prefix: Uint8Array, fileLength: number, doing:
   if (length > limit) {
     throw new XPromptError(
       `${doing}: expected a header of at most ${limit} bytes, got one of ${length} ` +
-        "(the file is cut off, or no safetensors file)",
+        "(the file is cut off, or not a safetensors file)",
     );
   }
   return Number(length);
@@ -123,13 +127,13 @@ export function buildHeader(
     end += byteLengthOf(dtype, shape);
     entries.push([name, { dtype, shape, data_offsets: [start, end] }]);
   }
-  // Joined by hand: in an object, numeric names would come first.
+  // Joined manually, because an object would put numeric names first.
   const json = `{${entries.map(([name, entry]) => `${JSON.stringify(name)}:${JSON.stringify(entry)}`).join(",")}}`;
-  const text = Buffer.from(json);
+  const text = utf8.encode(json);
   const length = Math.ceil((prefixLength + text.length) / alignment) * alignment - prefixLength;
-  const bytes = Buffer.alloc(prefixLength + length, " ");
-  bytes.writeBigUInt64LE(BigInt(length));
-  text.copy(bytes, prefixLength);
+  const bytes = new Uint8Array(prefixLength + length).fill(SPACE);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
+  bytes.set(text, prefixLength);
   return bytes;
 }
 
@@ -147,12 +151,12 @@ export function compareForLayout(
   return order.indexOf(b.dtype) - order.indexOf(a.dtype) || compareText(a.name, b.name);
 }
 
-/** Data that is aligned to so many bytes can be used in a memory-mapped file without a copy. */
+/** Data with this alignment can be used in a memory-mapped file without a copy. */
 export const MAPPED_ALIGNMENT = 64;
 
 /**
- * The order that aligns the most tensors to `MAPPED_ALIGNMENT` without gaps: first those whose length is a multiple of it,
- * then of half of it, and so on. All are aligned for their own type.
+ * An order that aligns the most tensors to `MAPPED_ALIGNMENT` without gaps: first those whose length is a multiple of
+ * it, then of half of it, and so on. Every tensor is aligned for its own type.
  */
 export function compareForMapping(
   a: { name: string; dtype: Dtype; shape: readonly number[] },
@@ -169,7 +173,10 @@ export function compareForMapping(
 
 /** By UTF-8 bytes, as the reference library compares; JavaScript's own order differs beyond U+FFFF. */
 function compareText(a: string, b: string): number {
-  return Buffer.compare(Buffer.from(a), Buffer.from(b));
+  const [left, right] = [utf8.encode(a), utf8.encode(b)];
+  const differing = left.findIndex((byte, i) => byte !== right[i]);
+  if (differing < 0) return left.length - right.length;
+  return left[differing]! - (right[differing] ?? -1);
 }
 
 function parseObject(json: Uint8Array, doing: string): Record<string, unknown> {
@@ -190,15 +197,20 @@ function parseObject(json: Uint8Array, doing: string): Record<string, unknown> {
 }
 
 /**
- * Refuses what `JSON.parse` accepts: the same key twice in an object (it keeps the last), and nesting deeper than in any
- * header (it would fill the memory). Looks at strings and brackets only; `JSON.parse` checks the rest.
+ * Refuses three things that `JSON.parse` accepts: a duplicate key in an object (it keeps the last), and deeper nesting or
+ * more tensors than any header has (they would fill the memory). Looks at strings and brackets only; `JSON.parse` checks
+ * the rest.
  */
 function scanObjects(text: string): void {
-  const open: Set<string>[] = [];
+  /** The keys of each open object; none for a list. */
+  const open: (Set<string> | undefined)[] = [];
+  let tensors = 0;
   for (let i = 0; i < text.length; i++) {
     const char = text[i];
     if (char === "{" || char === "[") {
-      if (open.push(new Set()) > 3) throw new SyntaxError("brackets nested more than 3 deep");
+      const depth = open.push(char === "{" ? new Set() : undefined);
+      if (depth > 3) throw new SyntaxError("brackets nested more than 3 deep");
+      if (depth === 2 && ++tensors > maxTensors) throw new SyntaxError(`more than ${maxTensors} tensors`);
     } else if (char === "}" || char === "]") {
       open.pop();
     } else if (char === '"') {
@@ -220,7 +232,7 @@ function parseMetadata(value: unknown, doing: string): Record<string, string> {
     return value as Record<string, string>;
   }
   throw new XPromptError(
-    `${doing}: expected ${metadataKey} to hold texts only, got others (the file is broken)`,
+    `${doing}: expected only texts in ${metadataKey}, got other values (the file is broken)`,
   );
 }
 

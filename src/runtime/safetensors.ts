@@ -1,6 +1,6 @@
 /**
- * @file Reading and writing safetensors files: named tensors as raw little-endian values. A file is opened without
- * reading its data; each tensor is then one read of its own range.
+ * @file Reads and writes safetensors files: named tensors as raw little-endian values. Opening a file does not read its
+ * data; each tensor is then one read of its own range.
  */
 import type { FileHandle } from "node:fs/promises";
 import { XPromptError } from "../errors.ts";
@@ -131,7 +131,7 @@ export class SafetensorsFile {
     );
   }
 
-  /** Closes the file. Its `tensors` and `metadata` stay. */
+  /** Closes the file. `tensors` and `metadata` stay valid. */
   async close(): Promise<void> {
     await this.source.close();
   }
@@ -155,7 +155,10 @@ export function toFloat32({ dtype, bytes }: StoredTensor, doing: string): Float3
 /** Values to write: a `Float32Array`, which is narrowed for F16 and BF16, or any view of the raw bytes. */
 export type TensorData = ArrayBufferView;
 
-/** A tensor to write. A function as `data` is called in its turn, so that the model need not fit in memory. */
+/**
+ * A tensor to write. A function as `data` is called when the tensor is written, so that the model need not fit in
+ * memory.
+ */
 export interface TensorToWrite {
   readonly name: string;
   readonly dtype: Dtype;
@@ -164,8 +167,8 @@ export interface TensorToWrite {
 }
 
 /**
- * Writes a safetensors file, whole or not at all. The same tensors and metadata give the same bytes in any order: the
- * layout is the reference library's, widest types first, then by name, aligned to 8 bytes.
+ * Writes a safetensors file atomically. The same tensors and metadata in any order give the same bytes: the layout is
+ * the reference library's, widest types first, then by name, aligned to 8 bytes.
  * @throws RangeError for a duplicate name, or data that does not fit its type and shape
  * @throws XPromptError when the file system refuses
  */

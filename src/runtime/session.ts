@@ -1,34 +1,17 @@
 /** @file Running an ONNX model with onnxruntime on a device. */
-import { statSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import * as ort from "onnxruntime-node";
 import { firstLineOf, XPromptError } from "../errors.ts";
-
-export const devices = ["cpu", "webgpu", "cuda"] as const;
-export type Device = (typeof devices)[number];
+import { createSession, type InferenceSession, Tensor } from "./onnxruntime.ts";
+import type { SessionOptions } from "./session-options.ts";
 
 /** An input or output of a session. */
-export type Value = ort.Tensor;
+export type Value = Tensor;
 export type Feeds = Readonly<Record<string, Value>>;
 
-export interface SessionOptions {
-  /** Where to run. Defaults to "cpu". */
-  readonly device?: Device;
-  /** Threads on the CPU. Defaults to one per physical core. */
-  readonly threads?: number;
-  /**
-   * Whether the session keeps freed memory for its next run. Defaults to true; otherwise sessions share the memory of the
-   * process, and runs take longer.
-   */
-  readonly arena?: boolean;
-}
-
 export const float32 = (data: Float32Array, shape: readonly number[]): Value =>
-  new ort.Tensor("float32", data, shape);
+  new Tensor("float32", data, shape);
 
 export const int64 = (ids: BigInt64Array | readonly number[], shape: readonly number[]): Value =>
-  new ort.Tensor("int64", ids instanceof BigInt64Array ? ids : BigInt64Array.from(ids, BigInt), shape);
+  new Tensor("int64", ids instanceof BigInt64Array ? ids : BigInt64Array.from(ids, BigInt), shape);
 
 /** The float32 elements of a value. */
 export const floats = (value: Value): Float32Array => value.data as Float32Array;
@@ -36,7 +19,7 @@ export const floats = (value: Value): Float32Array => value.data as Float32Array
 export class Session {
   private released: Promise<void> | undefined;
 
-  private constructor(private readonly session: ort.InferenceSession) {}
+  private constructor(private readonly session: InferenceSession) {}
 
   /**
    * @param model the bytes of an ONNX file, or its path
@@ -48,31 +31,10 @@ export class Session {
     { device = "cpu", threads = 0, arena = true }: SessionOptions = {},
     dataFolder?: string,
   ): Promise<Session> {
-    if (device === "cuda") requireCuda();
-    const options: ort.InferenceSession.SessionOptions = {
-      executionProviders: [device],
-      intraOpNumThreads: threads,
-      graphOptimizationLevel: "all",
-      // A memory pattern would add one block per session beside the arena, and is no faster.
-      enableMemPattern: false,
-      enableCpuMemArena: arena,
-      logSeverityLevel: 3,
-      extra: {
-        session: {
-          // An arena would take up to twice the weights.
-          use_device_allocator_for_initializers: "1",
-          ...(dataFolder !== undefined && { model_external_initializers_file_folder_path: dataFolder }),
-        },
-      },
-    };
     try {
-      const create = ort.InferenceSession.create as (
-        model: Uint8Array | string,
-        options: ort.InferenceSession.SessionOptions,
-      ) => Promise<ort.InferenceSession>;
-      return new Session(await create(model, options));
+      return new Session(await createSession(model, { device, threads, arena }, dataFolder));
     } catch (error) {
-      if (device === "cpu") throw error;
+      if (device === "cpu" || error instanceof XPromptError) throw error;
       throw new XPromptError(
         `device ${device}: not available here: ${firstLineOf(error)} (use --device cpu)`,
         { code: "ERR_DEVICE", cause: error },
@@ -81,8 +43,8 @@ export class Session {
   }
 
   /**
-   * Runs the model. With `into`, it computes only the outputs named there: a value receives its output in place, without
-   * a copy (the run must not read the same buffer); null allocates a new value.
+   * Runs the model. With `into`, it computes only the outputs named there. A value receives its output in place,
+   * without a copy (the run must not read the same buffer); null allocates a new value.
    * @throws XPromptError after the release
    */
   async run(
@@ -94,7 +56,7 @@ export class Session {
     return results as Record<string, Value>;
   }
 
-  /** Runs the model on its inputs among the given values. */
+  /** Runs the model; takes its inputs from the given values by name. */
   async runOn(offered: Feeds): Promise<Readonly<Record<string, Value>>> {
     return this.run(Object.fromEntries(this.inputNames.map((name) => [name, offered[name]!])));
   }
@@ -107,7 +69,7 @@ export class Session {
     return this.session.outputNames;
   }
 
-  /** Frees the memory. Calling it again is fine. */
+  /** Frees the memory. Further calls do nothing. */
   release(): Promise<void> {
     this.released ??= this.session.release();
     return this.released;
@@ -120,28 +82,6 @@ export class Session {
 
 /** The error of a call on a released model. */
 export const afterRelease = (): XPromptError =>
-  new XPromptError(
-    "running a model: expected one that is loaded, got one that was released (load it again)",
-    {
-      code: "ERR_RELEASED",
-    },
-  );
-
-/** The CUDA provider is a separate download of several hundred megabytes; without it onnxruntime fails late. */
-function requireCuda(): void {
-  const root = dirname(createRequire(import.meta.url).resolve("onnxruntime-node/package.json"));
-  const library = join(
-    root,
-    "bin",
-    "napi-v6",
-    process.platform,
-    process.arch,
-    "libonnxruntime_providers_cuda.so",
-  );
-  // An installation that leaves CUDA out has an empty file there (bin/skip-cuda.js).
-  if (statSync(library, { throwIfNoEntry: false })?.size) return;
-  throw new XPromptError(
-    "device cuda: the CUDA libraries of onnxruntime-node are not installed (see docs/devices.md, or use --device cpu)",
-    { code: "ERR_DEVICE" },
-  );
-}
+  new XPromptError("running a model: expected a loaded model, got a released one (load it again)", {
+    code: "ERR_RELEASED",
+  });

@@ -1,5 +1,5 @@
 /**
- * @file Temporary files and folders beside their targets: their names, and cleaning up after writers that were killed.
+ * @file Temporary files and folders beside their targets: naming, and cleanup after killed writers.
  *
  * A temporary is named `.<target>.<pid>@<host>.<random>.tmp`; a folder that is being replaced is set aside as `.old`.
  * Process ids are valid on one host and in one pid namespace only, so `<host>` identifies both.
@@ -58,7 +58,7 @@ function nameBeside(target: string, name: string, kind: "tmp" | "old"): string {
 }
 
 /**
- * Cleans up a directory after killed writers: a folder that was set aside and never replaced goes back to its name, other
+ * Cleans up a directory after killed writers: a folder that was set aside and not replaced gets its name back, other
  * temporaries are removed. Temporaries of running writers stay, and so do recent ones of other hosts. Does nothing
  * without permission.
  */
@@ -72,13 +72,13 @@ export async function recoverDirectory(directory: string): Promise<void> {
     try {
       const isLost = kind === "old" && !names.includes(target);
       const isOurs = where === host;
-      // A folder set aside on another host goes back at once: a running writer sets it aside again.
+      // A folder that was set aside on another host gets its name back at once; a running writer sets it aside again.
       if (!(isOurs ? await isAbandoned(temporary, Number(pid)) : isLost || (await isOld(temporary))))
         continue;
       if (isLost) await rename(temporary, join(directory, target));
       else await rm(temporary, { recursive: true, force: true });
     } catch {
-      // Another process was first, or there is no permission: the write that follows reports what matters.
+      // Another process was faster, or there is no permission. The following write reports real problems.
     }
   }
 }
@@ -92,7 +92,10 @@ export async function recoverOnce(directory: string): Promise<void> {
   await recoverDirectory(directory);
 }
 
-/** Whether the process of this host that made a temporary has ended. Ids are reused: a temporary older than this process is not its own. */
+/**
+ * Whether the process of a temporary on this host has ended. Ids are reused: a temporary older than the process is not
+ * its own.
+ */
 async function isAbandoned(temporary: string, pid: number): Promise<boolean> {
   if (pid === process.pid) return (await stat(temporary)).ctimeMs < performance.timeOrigin;
   return !isRunning(pid);

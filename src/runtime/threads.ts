@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { z } from "zod";
 
-/** The URL of a module next to the caller's, as source or as built: `moduleBeside(import.meta.url, "pairs")`. */
+/** The URL of a module beside the caller's, as source or built: `moduleBeside(import.meta.url, "pairs")`. */
 export function moduleBeside(callerUrl: string, name: string): URL {
   return new URL(`./${name}${callerUrl.endsWith(".ts") ? ".ts" : ".js"}`, callerUrl);
 }
@@ -41,7 +41,10 @@ interface Task<Job, Answer> {
   reject(error: Error): void;
 }
 
-/** Threads that run one module and do one job at a time each. The module receives a job as a message and posts its answer. */
+/**
+ * Threads that run one module, each with one job at a time. The module receives a job as a message and posts its
+ * answer.
+ */
 export class ThreadPool<Job, Answer> {
   private readonly workers: Worker[] = [];
   private readonly idle: Worker[] = [];
@@ -73,7 +76,7 @@ export class ThreadPool<Job, Answer> {
     });
   }
 
-  /** Ends the threads without waiting for their jobs. Calling it again is fine. */
+  /** Ends the threads without waiting for their jobs. Further calls do nothing. */
   async close(): Promise<void> {
     this.end(new Error("the threads were closed"));
     await Promise.all(this.workers.map((worker) => worker.terminate()));

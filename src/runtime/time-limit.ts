@@ -1,4 +1,7 @@
-/** @file A time limit for synchronous work, such as a regular expression that backtracks for hours. */
+/**
+ * @file A time limit for synchronous work, such as a regular expression that backtracks for hours.
+ * `time-limit.browser.ts` stands in for this module in browsers.
+ */
 import { createContext, Script } from "node:vm";
 
 const context = createContext({});
@@ -8,8 +11,8 @@ const script = new Script("work()");
 export class TimeLimitError extends Error {}
 
 /**
- * Runs synchronous work, and ends it after a whole number of milliseconds; a timer of this thread could not.
- * @throws TimeLimitError when the time is over; errors of the work pass unchanged
+ * Runs synchronous work, and stops it after a number of milliseconds; a timer of this thread could not do that.
+ * @throws TimeLimitError when the limit is exceeded; errors of the work pass unchanged
  */
 export function withTimeLimit<T>(milliseconds: number, work: () => T): T {
   context.work = work;

@@ -1,6 +1,6 @@
 /**
  * @file The weights of a checkpoint folder in Hugging Face's layout: one file `model.safetensors`, or shards with a
- * `model.safetensors.index.json`, whose `weight_map` says which file holds which tensor.
+ * `model.safetensors.index.json`, whose `weight_map` maps tensors to files.
  */
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -83,7 +83,7 @@ export class WeightFolder {
     const file = this.homes.get(name);
     if (file) return file;
     throw new XPromptError(
-      `reading tensor ${quote(name)} of ${this.folder}: expected it there, got ${this.homes.size} others (another model?)`,
+      `reading tensor ${quote(name)} of ${this.folder}: expected it in the folder, got ${this.homes.size} others (another model?)`,
     );
   }
 }
@@ -103,7 +103,7 @@ export async function openWeights(path: string): Promise<WeightFolder> {
   if (names.includes(sharded)) return openShards(path);
   const got =
     names.length === 0 ? "an empty folder" : names.slice(0, 4).join(", ") + (names.length > 4 ? ", …" : "");
-  throw new XPromptError(`${doing}: expected ${single} or ${sharded}, got ${got} (give a checkpoint folder)`);
+  throw new XPromptError(`${doing}: expected ${single} or ${sharded}, got ${got} (use a checkpoint folder)`);
 }
 
 async function openSingle(folder: string, path: string): Promise<WeightFolder> {

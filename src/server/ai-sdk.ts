@@ -1,5 +1,5 @@
 /**
- * A provider for the Vercel AI SDK (https://ai-sdk.dev): an image model on a server that `xprompt serve` began. Runs
+ * A provider for the Vercel AI SDK (https://ai-sdk.dev): an image model on a server started with `xprompt serve`. Runs
  * wherever there is `fetch`.
  *
  * @module x-prompt/ai-sdk
@@ -31,14 +31,14 @@ export interface XPromptProviderSettings {
   readonly fetch?: typeof globalThis.fetch;
 }
 
-/** What `providerOptions.xprompt` may say. Pictures are data URLs, or base64. */
+/** Options in `providerOptions.xprompt`. Pictures are data URLs or base64. */
 export interface XPromptOptions {
   readonly examples?: readonly {
     readonly input: string;
     readonly output: string;
     readonly instruction?: string;
   }[];
-  /** Id of a visual prompt of the server, or several. */
+  /** One or several ids of visual prompts on the server. */
   readonly xprompt?: string | readonly string[];
   readonly library?: boolean | string;
   readonly guidance?:
@@ -49,11 +49,11 @@ export interface XPromptOptions {
   readonly top_p?: number;
   readonly full_size?: boolean;
   readonly output_format?: "png" | "jpeg" | "webp";
-  /** Pictures on the way to each, 0 to 3: `providerMetadata.xprompt.images[i].previews`. */
+  /** Number of partial pictures for each picture, 0 to 3: `providerMetadata.xprompt.images[i].previews`. */
   readonly partial_images?: number;
 }
 
-/** A picture on the way, or a whole one. */
+/** A partial or a complete picture. */
 export type ImageStreamPart =
   | {
       readonly type: "preview";
@@ -80,7 +80,7 @@ interface Usage {
 type Options = Partial<ImageModelV4CallOptions>;
 
 export interface XPromptImageModel extends ImageModelV4 {
-  /** Draws, and tells of every row of codes: the SDK itself has no streams of pictures. */
+  /** Generates with an event per row of codes; the SDK itself cannot stream pictures. */
   stream(options: Options): AsyncGenerator<ImageStreamPart>;
 }
 
@@ -110,7 +110,7 @@ export function createXPrompt(settings: XPromptProviderSettings = {}): XPromptPr
 /** The bytes of a picture as a data URL. */
 export function dataUrl(bytes: Uint8Array, mediaType = "image/png"): string {
   let text = "";
-  // In pieces: a call takes only so many arguments.
+  // In chunks, because the number of arguments of a call is limited.
   for (let at = 0; at < bytes.length; at += 0x8000)
     text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
   return `data:${mediaType};base64,${btoa(text)}`;
@@ -145,7 +145,7 @@ async function generate(
             {
               type: "unsupported",
               feature: "aspectRatio",
-              details: "give a size instead; without one a result has that of the picture",
+              details: "use size instead; without it, a result has the size of the picture",
             },
           ],
     providerMetadata: {
@@ -196,7 +196,7 @@ async function* draw(
   }
 }
 
-/** What an event tells; nothing for those of the queue. */
+/** The content of an event; undefined for events of the queue. */
 function partOf({ name, data }: Event): ImageStreamPart | undefined {
   const told = JSON.parse(data);
   const { image_index: image, b64_json: base64, row, rows, seed, size, usage } = told;

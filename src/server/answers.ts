@@ -1,4 +1,4 @@
-/** @file What answers say, as schemas: the types and the OpenAPI document come from these. */
+/** @file Schemas of responses, from which the types and the OpenAPI document are derived. */
 import { z } from "zod";
 import { guidanceSchema } from "../xprompt/request.ts";
 
@@ -25,7 +25,7 @@ export const timingsSchema = z
     decode: milliseconds,
     total: milliseconds,
   })
-  .meta({ id: "Timings", description: "Milliseconds." });
+  .meta({ id: "Timings", description: "In milliseconds." });
 export type Timings = z.output<typeof timingsSchema>;
 
 export const settingsSchema = z.object({
@@ -55,7 +55,7 @@ export const imagesSchema = z
     retrieved: z
       .array(z.object({ id: z.string(), instruction: z.string(), similarity: z.number() }))
       .optional()
-      .meta({ description: "What the library gave, the nearest first." }),
+      .meta({ description: "The retrieved examples, most similar first." }),
   })
   .meta({ id: "ImagesResponse" });
 export type ImagesResponse = z.output<typeof imagesSchema>;
@@ -80,7 +80,7 @@ export const promptSchema = z
     name: z.string(),
     examples: count,
     bytes: count,
-    model: z.string().meta({ description: "Fingerprint of the model that read the examples." }),
+    model: z.string().meta({ description: "Fingerprint of the model that compressed the examples." }),
     created: moment,
   })
   .meta({ id: "VisualPrompt" });
@@ -103,7 +103,9 @@ export const jobSchema = z
     id: z.string(),
     object: z.literal("job"),
     status: z.enum(["queued", "running", "completed", "failed", "cancelled"]),
-    position: count.nullable().meta({ description: "Requests that come first; null once it runs." }),
+    position: count
+      .nullable()
+      .meta({ description: "Number of requests ahead; null while running and after." }),
     progress: z.object({ image: count, images: count, row: count, rows: count }),
     created_at: moment,
     started_at: moment.nullable(),
@@ -151,7 +153,7 @@ export const runSchema = z
   })
   .meta({ id: "Run" });
 
-/** A number that was not finite is null. */
+/** Null stands for a number that was not finite. */
 const metrics = z.record(z.string(), z.number().nullable());
 
 export const runDetailsSchema = runSchema

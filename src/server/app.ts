@@ -1,4 +1,4 @@
-/** @file The server without a port: middleware, operations, static files. */
+/** @file The HTTP application, without a port: middleware, operations, static files. */
 import { randomUUID } from "node:crypto";
 import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
@@ -16,9 +16,9 @@ import type { Services } from "./services.ts";
 export interface AppOptions extends GuardOptions {
   readonly services: Services;
   readonly version: string;
-  /** Files of the studio by their names. */
+  /** The studio's files by name. */
   readonly studio: ReadonlyMap<string, string>;
-  /** The tools of `xprompt mcp` over HTTP, where the package for them is there. */
+  /** The tools of `xprompt mcp` over HTTP, if their package is installed. */
   readonly mcp?: McpOverHttp;
 }
 
@@ -68,12 +68,12 @@ function observe({ log, metrics }: Services) {
     const seconds = (performance.now() - started) / 1000;
     c.header("x-request-id", id);
     c.header("x-content-type-options", "nosniff");
-    metrics.count("xprompt_requests_total", "Requests that were answered.", {
+    metrics.count("xprompt_requests_total", "Answered requests.", {
       route,
       method: c.req.method,
       status,
     });
-    metrics.observe("xprompt_request_seconds", "Time until an answer began.", { route }, seconds);
+    metrics.observe("xprompt_request_seconds", "Time to the start of a response.", { route }, seconds);
     log(status >= 500 ? "error" : "info", "request", {
       ...{ id, method: c.req.method, path: c.req.path.slice(0, 200), status },
       ...{ ms: Math.round(seconds * 1000), address: addressOf(c) },
@@ -109,7 +109,7 @@ async function answer(c: AppContext, operation: Operation, options: AppOptions):
   }
 }
 
-/** The body as the operation's schemas have it. @throws Failure 415 for another media type */
+/** Parses and checks the body by the operation's schemas. @throws Failure 415 for another media type */
 async function bodyOf(
   request: Request,
   { json, form, bytes: type }: Operation,
@@ -151,7 +151,7 @@ async function serveStudio(
   return fileResponse(path, c.req.path.startsWith("/assets/") ? "immutable" : "no-cache");
 }
 
-/** 405 for a path that takes other methods, else 404. */
+/** 405 for a path that exists with other methods, else 404. */
 function notFound(c: AppContext): Failure {
   const { path, method } = c.req;
   const allowed = operations
@@ -169,7 +169,7 @@ function notFound(c: AppContext): Failure {
 const matches = (pattern: string, path: string): boolean =>
   new RegExp(`^${pattern.replace(/[.]/g, "\\.").replace(/\{\w+\}/g, "[^/]+")}$`).test(path);
 
-/** `/v1/jobs/{id}` as hono writes it: `/v1/jobs/:id`. */
+/** Converts `/v1/jobs/{id}` to hono's form: `/v1/jobs/:id`. */
 const honoPath = (path: string): string => path.replace(/\{(\w+)\}/g, ":$1");
 
 const addressOf = (c: AppContext): string => c.env?.incoming?.socket.remoteAddress ?? "local";

@@ -1,4 +1,4 @@
-/** @file A request for pictures, whatever way it came: from JSON or a form to one shape, with its pictures checked. */
+/** @file Requests for pictures: converts JSON and forms to one type, and checks the pictures. */
 import { MAX_TOTAL } from "../xprompt/full-size.ts";
 import type { Example } from "../xprompt/model.ts";
 import type { VisualPrompt } from "../xprompt/prompt.ts";
@@ -7,7 +7,7 @@ import { checkPicture, type Format, type PictureBytes, type Size } from "./pictu
 import type { EditForm, ExampleInput, GenerationRequest, JobRequest } from "./schemas.ts";
 import type { Services } from "./services.ts";
 
-/** What is to be drawn. */
+/** A checked request for pictures. */
 export interface AskedPictures {
   readonly instruction: string;
   readonly count: number;
@@ -27,7 +27,7 @@ export interface AskedPictures {
   readonly k?: number;
   readonly minSimilarity?: number;
   readonly fullSize: boolean;
-  /** What results are scaled and cut to. */
+  /** Size to which results are scaled and cropped. */
   readonly size?: Size;
   readonly format: Format;
   readonly quality?: number;
@@ -39,14 +39,14 @@ export interface AskedPictures {
 
 type Fields = Omit<JobRequest, "images" | "mask">;
 
-/** A request in JSON. Without pictures it draws from words and examples. */
+/** A request in JSON. Without pictures it generates from instruction and examples. */
 export function askedInJson(
   fields: JobRequest | GenerationRequest,
   services: Services,
 ): Promise<AskedPictures> {
   const images = "images" in fields ? fields.images : undefined;
   const mask = "mask" in fields ? fields.mask : undefined;
-  return asked(
+  return checkedRequest(
     fields,
     { images: images?.map(({ image_url }) => image_url) ?? [], mask: mask?.image_url },
     services,
@@ -58,7 +58,7 @@ export function askedInForm(fields: EditForm, services: Services): Promise<Asked
   const images = [fields.image ?? [], fields["image[]"] ?? []].flat();
   if (images.length === 0)
     throw new Failure(400, "changing a picture: image: expected a file, got none", { param: "image" });
-  return asked(fields, { images, mask: fields.mask, shown: examplesInForm(fields) }, services);
+  return checkedRequest(fields, { images, mask: fields.mask, shown: examplesInForm(fields) }, services);
 }
 
 /** The pairs among the files of a form. @throws Failure 400 for a picture without its partner */
@@ -76,7 +76,7 @@ export function examplesInForm(
   return inputs.map((input, i) => ({ input, output: outputs[i]!, instruction: undefined }));
 }
 
-async function asked(
+async function checkedRequest(
   fields: Fields,
   {
     images,
@@ -89,7 +89,7 @@ async function asked(
   if (images.length > 0 && images.length % 2 === 0)
     throw new Failure(
       400,
-      `changing a picture: expected one picture, or pairs and then the picture to change, got ${images.length} pictures`,
+      `changing a picture: expected one picture, or example pairs followed by the picture to change, got ${images.length} pictures`,
       { param: "image" },
     );
   const pairs = images.slice(0, -1);
@@ -110,13 +110,9 @@ async function asked(
   const prompts = [fields.xprompt ?? []].flat().map((id) => services.prompts.get(id).prompt);
   const instruction = fields.prompt ?? "";
   if (instruction.trim() === "" && examples.length + prompts.length === 0 && !(library && input))
-    throw new Failure(
-      400,
-      "drawing: expected a prompt, examples or an xprompt that say what to do, got none",
-      {
-        param: "prompt",
-      },
-    );
+    throw new Failure(400, "generating: expected a prompt, examples or an xprompt, got none", {
+      param: "prompt",
+    });
   const format = fields.output_format ?? "png";
   return {
     ...{ instruction, count: fields.n, seed: fields.seed ?? Math.floor(Math.random() * 2 ** 31) },
@@ -157,7 +153,7 @@ async function checkInput(
   if (mask && !fullSize)
     throw new Failure(
       400,
-      "changing a picture: expected a mask at full size, got full_size false (leave one out)",
+      "changing a picture: expected a mask at full size, got full_size false (omit one of them)",
       {
         param: "mask",
       },
@@ -165,7 +161,7 @@ async function checkInput(
   if (fullSize && count * width * height > MAX_TOTAL)
     throw new Failure(
       400,
-      `drawing: expected at most ${MAX_TOTAL / 1e6} megapixels over all pictures, got ${count} of ${width} × ${height} (ask for fewer)`,
+      `generating: expected at most ${MAX_TOTAL / 1e6} megapixels over all pictures, got ${count} of ${width} × ${height} (request fewer)`,
       { param: "n" },
     );
 }
@@ -182,7 +178,7 @@ function checkModel(model: string | undefined, services: Services): void {
   );
 }
 
-/** The name of the library that a request means. @throws Failure 404 for one that the server does not have */
+/** The library of a request. @throws Failure 404 for one that the server does not have */
 export function libraryNamed(
   given: boolean | string | undefined,
   { libraries }: Services,

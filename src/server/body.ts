@@ -1,11 +1,12 @@
-/** @file Bodies of requests: read within limits, then JSON or a form, then checked. */
+/** @file Request bodies: reads them within limits, parses JSON or forms, and checks them. */
 import { z } from "zod";
+import { plainError } from "../schema-words.ts";
 import { Failure } from "./failure.ts";
 
-/** Most parts of a form. */
+/** The most parts of a form. */
 const MAX_PARTS = 200;
 
-/** Bytes of bodies that are in memory at once, over all requests. */
+/** Limits the bytes of bodies in memory, over all requests. */
 export class BodyBudget {
   private used = 0;
 
@@ -19,8 +20,8 @@ export class BodyBudget {
   }
 
   /**
-   * Reads a whole body, and keeps its bytes in the budget until `release` is called.
-   * @throws Failure 413 for a body over the limit, 429 where all bodies together would be
+   * Reads a whole body. Its bytes count towards the budget until `release` is called.
+   * @throws Failure 413 for a body over the limit, 429 when all bodies together exceed the budget
    */
   async read(request: Request): Promise<{ readonly bytes: Uint8Array<ArrayBuffer>; release(): void }> {
     const { perRequest, total } = this;
@@ -47,7 +48,7 @@ export class BodyBudget {
         if (this.used > total)
           throw new Failure(
             429,
-            "reading the body: the bodies of other requests fill the memory (try again later)",
+            "reading the body: expected free memory, got none, because of other requests (try again later)",
             {
               code: "busy",
               retryAfter: 5,
@@ -59,7 +60,10 @@ export class BodyBudget {
     } catch (error) {
       release();
       if (error instanceof Failure) throw error;
-      throw new Failure(400, "reading the body: expected all of it, got a part (the connection broke off)");
+      throw new Failure(
+        400,
+        "reading the body: expected the complete body, got a part (the connection was interrupted)",
+      );
     }
   }
 }
@@ -78,7 +82,9 @@ export function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
-/** A form as an object, as `schema` names its fields: files become bytes, texts become what the field may be. */
+/**
+ * Parses a form to an object with the fields of `schema`: files become bytes, texts become values of the field's type.
+ */
 export async function parseForm(
   bytes: Uint8Array<ArrayBuffer>,
   contentType: string,
@@ -107,7 +113,9 @@ export async function parseForm(
 
 async function formOf(bytes: Uint8Array<ArrayBuffer>, contentType: string): Promise<FormData> {
   const broken = () =>
-    new Failure(400, "reading the body: expected a whole form, got a broken one", { code: "invalid_form" });
+    new Failure(400, "reading the body: expected a complete form, got a broken one", {
+      code: "invalid_form",
+    });
   const boundary = /boundary="?([^";]+)"?/i.exec(contentType)?.[1];
   if (boundary === undefined) throw broken();
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -126,7 +134,7 @@ async function formOf(bytes: Uint8Array<ArrayBuffer>, contentType: string): Prom
 
 const typesOf = new Map<z.ZodType, ReadonlySet<string>>();
 
-/** The JSON types that a field may have. */
+/** The JSON types that a field allows. */
 function jsonTypes(field: z.ZodType): ReadonlySet<string> {
   let types = typesOf.get(field);
   if (!types) {
@@ -142,7 +150,7 @@ function jsonTypes(field: z.ZodType): ReadonlySet<string> {
   return types;
 }
 
-/** What a text of a form means for a field that may be a number, a list and so on; nothing where it is empty. */
+/** The value of a form text for a field that may be a number, a list and so on; undefined if it is empty. */
 function readText(text: string, field: z.ZodType): unknown {
   const types = jsonTypes(field);
   const trimmed = text.trim();
@@ -159,7 +167,7 @@ function readText(text: string, field: z.ZodType): unknown {
   return text;
 }
 
-/** Of a value that may be one of several things, what is wrong with the first. */
+/** The first problem of the first alternative, for a value with several alternatives. */
 function innermost(issue: z.core.$ZodIssue): Pick<z.core.$ZodIssue, "path" | "message"> {
   const [inner] = issue.code === "invalid_union" ? (issue.errors[0] ?? []) : [];
   if (!inner) return issue;
@@ -167,9 +175,9 @@ function innermost(issue: z.core.$ZodIssue): Pick<z.core.$ZodIssue, "path" | "me
   return { path: [...issue.path, ...path], message };
 }
 
-/** A part of a request as `schema` has it. @throws Failure 400 that names the field */
+/** Checks a part of a request with `schema`. @throws Failure 400 naming the field */
 export function checked<S extends z.ZodType>(schema: S, value: unknown, doing: string): z.output<S> {
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(value, { error: plainError });
   if (parsed.success) return parsed.data;
   const { path, message } = innermost(parsed.error.issues[0]!);
   const param = path.map(String).join(".");

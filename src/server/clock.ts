@@ -1,4 +1,4 @@
-/** @file The time as OpenAI's API tells it. */
+/** @file The time in the format of OpenAI's API. */
 
 /** Seconds since 1970. */
 export const now = (): number => Math.floor(Date.now() / 1000);

@@ -1,4 +1,4 @@
-/** @file Drawing the pictures of a request, all at once: picture i has seed + i, and is the same when it is asked for alone. */
+/** @file Generates the pictures of a request together. Picture i has seed + i, and does not depend on the others. */
 
 import type { ByteImage, Image } from "../image/index.ts";
 import { Retriever } from "../retrieval/index.ts";
@@ -9,18 +9,18 @@ import { now } from "./clock.ts";
 import { applyMask, encoded, fitTo } from "./pictures.ts";
 import type { Services } from "./services.ts";
 
-/** A row of codes more. */
+/** Progress: one more row of codes. */
 export interface Row {
-  /** Which of the pictures, from 0. */
+  /** Index of the picture, from 0. */
   readonly image: number;
   readonly images: number;
-  /** Rows of codes that are complete, of `rows`. */
+  /** Complete rows of codes, of `rows`. */
   readonly row: number;
   readonly rows: number;
   preview(): Promise<Image>;
 }
 
-/** A picture that is ready. */
+/** A finished picture. */
 export interface Finished {
   readonly image: number;
   readonly seed: number;
@@ -36,7 +36,7 @@ export interface Watching {
   onFinished?(picture: Finished): void;
 }
 
-/** Draws all pictures of a request. @returns the answer, without the time in the queue */
+/** Generates all pictures of a request. @returns the response, without the time in the queue */
 export async function drawPictures(
   asked: AskedPictures,
   services: Services,
@@ -46,7 +46,7 @@ export async function drawPictures(
   const { signal } = watching;
   const started = performance.now();
   const options = optionsOf(asked, services);
-  const drawOne = async (image: number) => {
+  const generateOne = async (image: number) => {
     const result = await engine.generate({
       ...options,
       seed: asked.seed + image,
@@ -59,12 +59,12 @@ export async function drawPictures(
     });
     signal.throwIfAborted();
     const finished = await finish(result, asked, image, services);
-    services.metrics.count("xprompt_pictures_total", "Pictures that were drawn.");
+    services.metrics.count("xprompt_pictures_total", "Generated pictures.");
     watching.onFinished?.(finished);
     return { result, finished };
   };
   const outcomes = await Promise.allSettled(
-    Array.from({ length: asked.count }, (_, image) => drawOne(image)),
+    Array.from({ length: asked.count }, (_, image) => generateOne(image)),
   );
   const drawn = outcomes.map((outcome) => {
     if (outcome.status === "rejected") throw outcome.reason;
@@ -95,7 +95,7 @@ export async function drawPictures(
   };
 }
 
-/** What every answer and event says of its pictures. */
+/** The description of pictures in every response and event. */
 export const lookOf = ({ format }: AskedPictures, size: string) => ({
   background: "opaque" as const,
   output_format: format,
@@ -125,7 +125,7 @@ async function finish(
   const { input, mask, instruction, size, format, quality } = asked;
   const seed = asked.seed + image;
   let picture: Image | ByteImage = images[0];
-  // With a mask the result is at full size, which is in bytes.
+  // With a mask the result has full size, which has 8 bits.
   if (mask && input) picture = await applyMask(picture as ByteImage, input, mask);
   if (size) picture = await fitTo(picture, size);
   const about = { instruction, seed, model: services.model, fingerprint: model, ...settings };

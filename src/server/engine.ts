@@ -1,9 +1,9 @@
-/** @file The engine of a server: requests that run at the same time share the steps of one model. */
+/** @file The engine of a server: concurrent requests share the steps of one model. */
 import { Batcher } from "../xprompt/batcher.ts";
 import type { XPrompt } from "../xprompt/model.ts";
 import type { Engine } from "./services.ts";
 
-/** A model whose `generate` calls are batched, and whose compressed examples are kept by their content. */
+/** A model with batched `generate` calls and a cache of compressed examples. */
 export function batchedEngine(model: XPrompt): Engine {
   const batcher = new Batcher(model);
   return {

@@ -1,11 +1,11 @@
-/** @file Reading server-sent events. */
+/** @file Reads server-sent events. */
 
 export interface Event {
   readonly name: string;
   readonly data: string;
 }
 
-/** The events of a stream, as they come; comments are left out. */
+/** The events of a stream as they arrive, without comments. */
 export async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Event> {
   const decoder = new TextDecoder();
   let text = "";

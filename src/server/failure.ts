@@ -1,8 +1,8 @@
-/** @file Errors as HTTP answers, in the shape of OpenAI's API. */
+/** @file Errors as HTTP responses, in the format of OpenAI's API. */
 import { z } from "zod";
 import { messageOf, XPromptError } from "../errors.ts";
 
-/** A request that cannot be answered: an HTTP status, and what a client reads. */
+/** A request that failed: HTTP status and message for the client. */
 export class Failure extends XPromptError {
   override name = "Failure";
 
@@ -10,12 +10,12 @@ export class Failure extends XPromptError {
     readonly status: number,
     message: string,
     readonly about: {
-      /** The field of the request that is wrong. */
+      /** The invalid field of the request. */
       readonly param?: string;
       readonly code?: string;
-      /** Seconds after which the client may try again. */
+      /** Seconds after which the client may retry. */
       readonly retryAfter?: number;
-      /** Methods that the path takes. */
+      /** Methods that the path allows. */
       readonly allow?: string;
     } = {},
   ) {
@@ -33,10 +33,10 @@ export const errorSchema = z.object({
 });
 export type ErrorBody = z.output<typeof errorSchema>;
 
-/** Of the answer to a client that has gone away, which only the log sees. */
+/** Status for a client that closed the connection; only the log sees it. */
 const CLIENT_CLOSED = 499;
 
-/** What was thrown, as a failure. What is no XPromptError is a defect: its message stays in the log. */
+/** Converts an error to a failure. Anything but an XPromptError is a defect: its message stays in the log. */
 export function failureOf(error: unknown, signal?: AbortSignal): Failure {
   if (error instanceof Failure) return error;
   if (signal?.aborted && error === signal.reason)
@@ -45,7 +45,7 @@ export function failureOf(error: unknown, signal?: AbortSignal): Failure {
   return new Failure(500, "internal error (please report it, with the request id)");
 }
 
-/** Whether an error is a defect of ours, to be logged with its stack. */
+/** Whether an error is a defect of ours, to log with its stack. */
 export const isDefect = (error: unknown, signal?: AbortSignal): boolean =>
   failureOf(error, signal).status === 500;
 

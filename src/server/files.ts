@@ -1,4 +1,4 @@
-/** @file Files that may be fetched: listed first, then looked up by name. What a request says never becomes a path. */
+/** @file Static files: listed first, then looked up by name. Text from a request never becomes a path. */
 import { readdir } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { extname, join, relative, sep } from "node:path";
@@ -30,10 +30,10 @@ const types: Readonly<Record<string, string>> = {
   ".webmanifest": "application/manifest+json",
 };
 
-/** Most files of a folder that is served. */
+/** The most files of a served folder. */
 const MOST = 10_000;
 
-/** The files below a folder of types that are served, by their names with `/`; none where there is no such folder. */
+/** The files of servable types below a folder, by name with `/`; empty if there is no such folder. */
 export async function filesBelow(folder: string): Promise<Map<string, string>> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
   const paths = entries
@@ -43,7 +43,7 @@ export async function filesBelow(folder: string): Promise<Map<string, string>> {
   return new Map(paths.map((path) => [relative(folder, path).split(sep).join("/"), path]));
 }
 
-/** The answer with a file of a path that was listed. */
+/** The response with a listed file. */
 export async function fileResponse(
   path: string,
   cache: "no-cache" | "immutable" = "no-cache",

@@ -1,20 +1,20 @@
-/** @file Who may ask: API keys, and no web pages of other origins. */
+/** @file Access control: API keys, and no web pages of other origins. */
 import { Failure } from "./failure.ts";
 import type { Keys } from "./keys.ts";
 
 export interface GuardOptions {
-  /** Without keys, all who reach the port may ask. */
+  /** Without keys, everyone who reaches the port has access. */
   readonly keys?: Keys;
-  /** Origins of web pages that may ask beside the server's own: `https://example.org`. */
+  /** Origins of web pages with access, besides the server's own: `https://example.org`. */
   readonly origins: readonly string[];
-  /** Host names by which the server may be called; any where there are none. */
+  /** Allowed host names of the server; any if undefined. */
   readonly hosts?: readonly string[];
 }
 
-/** Names of this machine that no name server gives away: others may be a web page that rebinds its name. */
+/** Local names, which no name server resolves. Other names could belong to a web page with DNS rebinding. */
 export const loopbackHosts: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
 
-/** @returns who asks, as far as a key tells. @throws Failure 401 or 403 */
+/** @returns the client's name, if it has a key. @throws Failure 401 or 403 */
 export function checkCaller(
   request: Request,
   isPublic: boolean,

@@ -1,15 +1,15 @@
-/** @file Jobs: requests for pictures that nobody waits for. Their results are kept for a while. */
+/** @file Jobs: requests for pictures in the background. Their results are kept for a while. */
 import { randomBytes } from "node:crypto";
 import type { ImagesResponse, JobInfo } from "./answers.ts";
 import { now } from "./clock.ts";
 import { bodyOf, Failure, failureOf } from "./failure.ts";
 
-/** Seconds that the result of a job is kept. */
+/** Seconds for which the result of a job is kept. */
 const KEPT_FOR = 600;
-/** Most jobs that are remembered, and most bytes of their results. */
+/** The most jobs that are kept, and the most bytes of their results. */
 const [MOST_JOBS, MOST_BYTES] = [1000, 512 * 2 ** 20];
 
-/** What a job tells while it runs. */
+/** Callbacks with which a job reports its progress. */
 export interface Report {
   readonly signal: AbortSignal;
   onPosition(position: number): void;
@@ -25,13 +25,13 @@ interface Job {
 export class Jobs {
   private readonly jobs = new Map<string, Job>();
 
-  /** Begins `work`, which waits for its turn by itself. @throws Failure 429 for too many jobs */
+  /** Starts `work`, which waits for its turn. @throws Failure 429 for too many jobs */
   submit(client: string, images: number, work: (report: Report) => Promise<ImagesResponse>): JobInfo {
     this.forgetOld();
     if (this.jobs.size >= MOST_JOBS)
       throw new Failure(
         429,
-        `submitting a job: expected at most ${MOST_JOBS} jobs, got more (delete some of /v1/jobs)`,
+        `submitting a job: expected at most ${MOST_JOBS} jobs, got more (delete some with DELETE /v1/jobs/ID)`,
         {
           code: "too_many_jobs",
           retryAfter: 60,
@@ -52,7 +52,7 @@ export class Jobs {
     return job.info;
   }
 
-  /** Those of a client, the newest last, without their results. */
+  /** The jobs of a client, newest last, without their results. */
   list(client: string): JobInfo[] {
     this.forgetOld();
     return [...this.jobs.values()]
@@ -64,7 +64,7 @@ export class Jobs {
     return this.jobs.size;
   }
 
-  /** @throws Failure 404 for one that is not known, or of another client */
+  /** @throws Failure 404 for a job that is unknown, or of another client */
   get(client: string, id: string): JobInfo {
     return this.find(client, id).info;
   }
@@ -119,7 +119,7 @@ export class Jobs {
     );
   }
 
-  /** Forgets results that are old, and the oldest ones where they are too large together. */
+  /** Deletes old results, and the oldest ones if they are too large together. */
   private forgetOld(): void {
     let bytes = 0;
     for (const [id, { info }] of [...this.jobs].reverse()) {

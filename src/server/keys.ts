@@ -1,4 +1,4 @@
-/** @file API keys: random, shown once, kept as SHA-256. A random key of 256 bits needs no slow hash. */
+/** @file API keys: random, shown once, stored as SHA-256. A random key of 256 bits needs no slow hash. */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { existsSync } from "node:fs";
 import { XPromptError } from "../errors.ts";
@@ -11,13 +11,14 @@ interface Key {
 
 const hashOf = (key: string): Buffer => createHash("sha256").update(key).digest();
 
-/** The keys that open a server. */
+/** The keys of a server. */
 export class Keys {
   private constructor(private readonly keys: readonly Key[]) {}
 
   /**
-   * Keys of a file: a name and the SHA-256 of a key in each line. Empty lines, and lines that begin with #, are left out.
-   * @throws XPromptError for a missing file, or a line that is something else
+   * Reads a file of keys: a name and the SHA-256 of a key per line. Empty lines, and lines that start with #, are
+   * ignored.
+   * @throws XPromptError for a missing file, or an invalid line
    */
   static async load(path: string): Promise<Keys> {
     const lines = (await readFileChecked(path, "keys", 2 ** 20)).toString("utf8").split("\n");
@@ -37,12 +38,12 @@ export class Keys {
     return new Keys(keys);
   }
 
-  /** One key in clear text, as from an environment variable. */
+  /** A single key in clear text, for example from an environment variable. */
   static of(key: string): Keys {
     return new Keys([{ name: "default", hash: hashOf(key) }]);
   }
 
-  /** The name of the key that an Authorization header carries, if it is one of these. Takes the same time for all. */
+  /** The name of the key in an Authorization header, if it is one of these. Takes the same time for all keys. */
   nameOf(authorization: string | null): string | undefined {
     const given = hashOf(/^Bearer +(.+)$/i.exec(authorization ?? "")?.[1] ?? "");
     let found: string | undefined;

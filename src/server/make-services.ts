@@ -1,4 +1,4 @@
-/** @file Putting together what the handlers share. */
+/** @file Builds the services that handlers share. */
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { BodyBudget } from "./body.ts";
 import { now } from "./clock.ts";
@@ -10,13 +10,13 @@ import { Queue, type QueueOptions } from "./queue.ts";
 import type { Engine, Libraries, Services } from "./services.ts";
 
 export interface Limits extends QueueOptions {
-  /** Bytes of the body of one request, and of all together. */
+  /** Bytes of one request's body, and of all bodies together. */
   readonly body: number;
   readonly bodies: number;
-  /** Most pixels of a picture that comes in. */
+  /** The most pixels of an input picture. */
   readonly pixels: number;
   readonly connections: number;
-  /** Seconds that requests may go on once the server shuts down. */
+  /** Seconds for which requests may continue after the start of a shutdown. */
   readonly grace: number;
 }
 
@@ -29,11 +29,11 @@ export const defaultLimits: Limits = {
 
 export interface ServicesOptions {
   readonly engine: Engine;
-  /** What clients call the model. */
+  /** The model's name for clients. */
   readonly model: string;
   readonly log: Log;
   readonly libraries?: Libraries;
-  /** Folder in which visual prompts are kept. */
+  /** Folder of stored visual prompts. */
   readonly prompts?: string;
   /** Folder of training runs. */
   readonly runs?: string;
@@ -48,14 +48,14 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
   const metrics = new Metrics();
   const jobs = new Jobs();
   const store = await PromptStore.open(prompts);
-  metrics.gauge("xprompt_queue_waiting", "Requests that wait.", () => queue.sizes.waiting);
-  metrics.gauge("xprompt_queue_running", "Requests that run.", () => queue.sizes.running);
-  metrics.gauge("xprompt_body_bytes", "Bytes of bodies in memory.", () => bodies.bytes);
-  metrics.gauge("xprompt_jobs", "Jobs that are remembered.", () => jobs.size);
-  metrics.gauge("xprompt_prompts", "Visual prompts that are kept.", () => store.size);
+  metrics.gauge("xprompt_queue_waiting", "Waiting requests.", () => queue.sizes.waiting);
+  metrics.gauge("xprompt_queue_running", "Running requests.", () => queue.sizes.running);
+  metrics.gauge("xprompt_body_bytes", "Bytes of request bodies in memory.", () => bodies.bytes);
+  metrics.gauge("xprompt_jobs", "Stored jobs.", () => jobs.size);
+  metrics.gauge("xprompt_prompts", "Stored visual prompts.", () => store.size);
   const delay = monitorEventLoopDelay();
   delay.enable();
-  const late = "By how much 99% of the turns of the event loop were late at most.";
+  const late = "99th percentile of the event loop delay.";
   metrics.gauge("xprompt_event_loop_delay_seconds", late, () => delay.percentile(99) / 1e9);
   metrics.gauge("process_resident_memory_bytes", "Resident memory.", () => process.memoryUsage.rss());
   return {

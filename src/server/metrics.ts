@@ -1,4 +1,4 @@
-/** @file Counts of what the server does, in Prometheus's text format (https://prometheus.io/docs/instrumenting/exposition_formats/). */
+/** @file Metrics in Prometheus's text format (https://prometheus.io/docs/instrumenting/exposition_formats/). */
 
 type Labels = Readonly<Record<string, string | number>>;
 
@@ -35,7 +35,7 @@ export class Metrics {
     series.set(key, histogram);
   }
 
-  /** A value that is read when it is asked for. */
+  /** A gauge; `read` is called for each scrape. */
   gauge(name: string, help: string, read: () => number): void {
     this.help.set(name, help);
     this.gauges.set(name, read);

@@ -1,25 +1,28 @@
-/** @file The OpenAPI document (https://spec.openapis.org/oas/v3.1.0), made from the schemas that check requests. */
+/** @file The OpenAPI document (https://spec.openapis.org/oas/v3.1.0), derived from the schemas that check requests. */
 import { z } from "zod";
 import { errorSchema } from "./failure.ts";
 import type { Answer, Operation } from "./operation.ts";
 
 type Json = Record<string, unknown>;
 
-/** What any operation may answer beside its own answers. */
+/** Error responses of an operation, besides its declared responses. */
 const failures = (operation: Operation): Readonly<Partial<Record<number, string>>> => ({
-  ...(!operation.isPublic && { 401: "A key is needed." }),
+  ...(!operation.isPublic && { 401: "An API key is required." }),
   403: "The request comes from a web page of another origin, or names another host.",
   ...(hasBody(operation) && {
-    400: "The request is wrong.",
-    404: "A model, library or visual prompt that it names is not there.",
+    400: "The request is invalid.",
+    404: "The model, library or visual prompt does not exist.",
     413: "The body or a picture is too large.",
-    415: "The body is of another type.",
+    415: "The body has an unsupported media type.",
   }),
-  ...((operation.query ?? operation.params) && { 400: "The request is wrong." }),
+  ...((operation.query ?? operation.params) && { 400: "The request is invalid." }),
   ...((operation.isQueued || hasBody(operation)) && {
-    429: "There is no free place: try again after Retry-After.",
+    429: "The queue is full: try again after Retry-After.",
   }),
-  ...(operation.isQueued && { 503: "The server is shutting down.", 504: "It took longer than the limit." }),
+  ...(operation.isQueued && {
+    503: "The server is shutting down.",
+    504: "The request exceeded the time limit.",
+  }),
 });
 
 const hasBody = ({ json, form, bytes }: Operation): boolean => Boolean(json ?? form ?? bytes);
@@ -111,6 +114,6 @@ function answerOf(
   };
 }
 
-/** References to definitions beside a schema, as references to the components of the document. */
+/** Replaces references to definitions beside a schema by references to the document's components. */
 const referring = (value: Json): Json =>
   JSON.parse(JSON.stringify(value).replaceAll('"#/$defs/', '"#/components/schemas/'));

@@ -1,26 +1,26 @@
-/** @file A route, told once: from it come the checks, the handler and its part of the OpenAPI document. */
+/** @file A route in one declaration, from which the checks, the handler and the OpenAPI document are derived. */
 import type { z } from "zod";
 import type { Services } from "./services.ts";
 
 export type Method = "get" | "post" | "delete";
 
-/** What a handler is given. */
+/** The arguments of a handler. */
 export interface Asked<P, Q, B> {
   readonly params: P;
   readonly query: Q;
   readonly body: B;
-  /** Names the request in answers and in the log. */
+  /** Identifies the request in responses and in the log. */
   readonly id: string;
-  /** Who asks: the name of a key, or an address. */
+  /** The client: the name of a key, or an address. */
   readonly client: string;
-  /** Aborts when the client goes away. */
+  /** Aborts when the client disconnects. */
   readonly signal: AbortSignal;
   readonly request: Request;
-  /** Keeps the memory of the body counted after the answer has begun, until what it returns is called. */
+  /** Keeps the body's bytes in the budget after the response has started, until the returned function is called. */
   keepBody(): () => void;
 }
 
-/** A body of one of the media types that the operation takes. */
+/** A body in one of the media types of the operation. */
 export type Body<J, F> =
   | { readonly type: "json"; readonly fields: J }
   | { readonly type: "form"; readonly fields: F }
@@ -28,15 +28,15 @@ export type Body<J, F> =
 
 export interface Answer {
   readonly description: string;
-  /** Of a JSON answer. */
+  /** Schema of a JSON response. */
   readonly schema?: z.ZodType;
-  /** Other media types of the answer. */
+  /** Other media types of the response. */
   readonly media?: readonly string[];
 }
 
 export interface Operation {
   readonly method: Method;
-  /** As OpenAPI writes it: `/v1/jobs/{id}`. */
+  /** In OpenAPI's form: `/v1/jobs/{id}`. */
   readonly path: string;
   readonly summary: string;
   readonly tag: string;
@@ -44,21 +44,21 @@ export interface Operation {
   readonly query?: z.ZodObject;
   readonly json?: z.ZodObject;
   readonly form?: z.ZodObject;
-  /** A request in JSON, for the document. */
+  /** An example request in JSON, for the document. */
   readonly example?: object;
-  /** Media type of a body that is taken as it is. */
+  /** Media type of a body that is passed on unchanged. */
   readonly bytes?: string;
   readonly answers: Readonly<Record<number, Answer>>;
-  /** Whether no key is needed. */
+  /** Whether no API key is required. */
   readonly isPublic?: boolean;
-  /** Whether the answer depends on the queue: it may be full, closed, or too slow. */
+  /** Whether the response depends on the queue, which may be full, closed, or too slow. */
   readonly isQueued?: boolean;
   handle(asked: Asked<never, never, never>, services: Services): Response | Promise<Response>;
 }
 
 type Output<S> = S extends z.ZodType ? z.output<S> : undefined;
 
-/** An operation whose handler gets what its schemas check. */
+/** An operation whose handler gets checked arguments. */
 export function operation<
   P extends z.ZodObject | undefined = undefined,
   Q extends z.ZodObject | undefined = undefined,

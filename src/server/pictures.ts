@@ -1,4 +1,4 @@
-/** @file Pictures of requests and answers: data URLs, files of forms, sizes, masks, formats. */
+/** @file Pictures in requests and responses: data URLs, files of forms, sizes, masks, formats. */
 import sharp from "sharp";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
@@ -10,13 +10,13 @@ import { Failure } from "./failure.ts";
 /** Bytes of a PNG, JPEG or WebP file. */
 export type PictureBytes = Uint8Array;
 
-/** The smallest picture that is taken, of one colour, for the document. */
+/** The smallest accepted picture, in one colour, for the document. */
 export const samplePicture =
   "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAMAAADz0U65AAAAA1BMVEUzqncb3tbvAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADElEQVQI12NgoA4AAABIAAH/myMhAAAAAElFTkSuQmCC";
 
 const base64 = /^[A-Za-z0-9+/_-]*={0,2}$/;
 
-/** A picture in JSON: a data URL, or base64 alone. */
+/** A picture in JSON: a data URL, or plain base64. */
 export const jsonPicture = z
   .string()
   .transform((text, context): PictureBytes => {
@@ -27,7 +27,7 @@ export const jsonPicture = z
     const trimmed = text.trim();
     if (/^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed))
       return issue(
-        "expected a data URL, got an address (the server fetches nothing: send the picture itself)",
+        "expected a data URL, got an address (the server does not fetch URLs: send the picture itself)",
       );
     const data = /^data:[^,]*;base64,/i.exec(trimmed)?.[0];
     const rest = trimmed.slice(data?.length ?? 0);
@@ -37,12 +37,12 @@ export const jsonPicture = z
     return Buffer.from(rest, "base64");
   })
   .meta({
-    description: "A PNG, JPEG or WebP: a data URL, or base64 alone. Addresses are refused.",
+    description: "A PNG, JPEG or WebP: a data URL, or plain base64. Other URLs are refused.",
     pattern: "^(data:image/(png|jpeg|webp);base64,)?[A-Za-z0-9+/]+={0,2}$",
     examples: [samplePicture],
   });
 
-/** A picture in a form: a file. Its bytes have been read by then. */
+/** A picture in a form: a file, whose bytes have been read already. */
 export const formPicture = z
   .custom<PictureBytes>((value) => value instanceof Uint8Array, "expected a file, got text")
   .meta({ description: "A PNG, JPEG or WebP file.", type: "string", format: "binary" });
@@ -52,7 +52,7 @@ export interface Size {
   readonly height: number;
 }
 
-/** @throws Failure for a picture of more pixels than the server takes; XPromptError for one that cannot be read */
+/** @throws Failure for a picture with more pixels than the limit; XPromptError for an unreadable one */
 export async function checkPicture(bytes: PictureBytes, param: string, maxPixels: number): Promise<Size> {
   const size = await sizeOf(bytes, param);
   if (size.width * size.height > maxPixels)
@@ -68,7 +68,7 @@ async function sizeOf(bytes: PictureBytes, param: string): Promise<Size> {
   const refused = (got: string) =>
     new Failure(
       400,
-      `reading ${param}: expected a whole PNG, JPEG or WebP image, got ${got} (send another)`,
+      `reading ${param}: expected a complete PNG, JPEG or WebP image, got ${got} (send another)`,
       {
         param,
         code: "invalid_image",
@@ -80,7 +80,7 @@ async function sizeOf(bytes: PictureBytes, param: string): Promise<Size> {
   });
 }
 
-/** Scales a picture and cuts its middle, so that it has exactly that size. */
+/** Scales a picture and crops its centre to exactly this size. */
 export async function fitTo(image: Image | ByteImage, { width, height }: Size): Promise<ByteImage> {
   if (image.width === width && image.height === height) return { width, height, data: toBytes(image) };
   const data = await sharpOf(image)
@@ -124,7 +124,7 @@ const extensions = { png: ".png", jpeg: ".jpg", webp: ".webp" } as const;
 export type Format = keyof typeof extensions;
 export const formats = Object.keys(extensions) as [Format, ...Format[]];
 
-/** A picture as base64. `about` is kept in the file as text. */
+/** A picture as base64. `about` is stored in the file as text. */
 export async function encoded(
   image: Image | ByteImage,
   { format, quality, about }: { readonly format: Format; readonly quality?: number; readonly about?: object },

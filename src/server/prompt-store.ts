@@ -1,18 +1,19 @@
 /**
- * @file Visual prompts that the server keeps: in memory, and in a folder where there is one. Files are named by the
- * hash of their content; an id from outside is looked up among those known, and never becomes a path.
+ * @file The server's visual prompts: in memory, and optionally in a folder. Files have the hash of their content as
+ * name. An id from outside is looked up among the known ids, and never becomes a path.
  */
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
-import { attempt, readFileChecked, readJson, sha256, writeFilesAtomic } from "../runtime/files.ts";
+import { sha256 } from "../hash.ts";
+import { attempt, readFileChecked, readJson, writeFilesAtomic } from "../runtime/files.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import type { PromptInfo } from "./answers.ts";
 import { now } from "./clock.ts";
 import { Failure } from "./failure.ts";
 
-/** Most bytes of prompts that are kept in memory without a folder, and with one. */
+/** The most bytes of prompts in memory, without and with a folder. */
 const MOST_BYTES = 256 * 2 ** 20;
 const MOST_PROMPTS = 10_000;
 
@@ -30,7 +31,7 @@ export class PromptStore {
 
   private constructor(private readonly folder: string | undefined) {}
 
-  /** @param folder where prompts are kept; made where there is none. Without it they are forgotten at the end */
+  /** @param folder folder of the prompts; created if missing. Without it, prompts are lost when the server stops */
   static async open(folder?: string): Promise<PromptStore> {
     const store = new PromptStore(folder);
     if (folder === undefined) return store;
@@ -48,7 +49,7 @@ export class PromptStore {
     return store;
   }
 
-  /** The newest last. */
+  /** All prompts, newest last. */
   list(): PromptInfo[] {
     return [...this.kept.values()].map(({ info }) => info);
   }
@@ -57,7 +58,7 @@ export class PromptStore {
     return this.kept.size;
   }
 
-  /** @throws Failure 404 for an id that is not known */
+  /** @throws Failure 404 for an unknown id */
   get(id: string): Kept {
     const found = this.kept.get(id);
     if (!found)
@@ -81,7 +82,7 @@ export class PromptStore {
     if (this.kept.size >= MOST_PROMPTS || this.bytes + bytes.length > MOST_BYTES)
       throw new Failure(
         429,
-        "keeping a visual prompt: expected room, got none (delete some of /v1/xprompts)",
+        "storing a visual prompt: expected room, got none (delete some with DELETE /v1/xprompts/ID)",
         {
           code: "store_full",
         },
@@ -96,7 +97,7 @@ export class PromptStore {
     return info;
   }
 
-  /** A prompt from the bytes of a file. @throws Failure 400 when they are something else */
+  /** Adds a prompt from the bytes of a file. @throws Failure 400 for another kind of file */
   async upload(
     bytes: Uint8Array<ArrayBuffer>,
     name: string | undefined,
@@ -109,7 +110,7 @@ export class PromptStore {
     if (prompt.model !== fingerprint)
       throw new Failure(
         400,
-        `reading a prompt: expected one of this model (${fingerprint}), got one of ${prompt.model.slice(0, 80)} (compress the examples again)`,
+        `reading a prompt: expected a prompt of this model (${fingerprint}), got a prompt of ${prompt.model.slice(0, 80)} (compress the examples again)`,
         { code: "invalid_xprompt" },
       );
     return this.add(prompt, name);

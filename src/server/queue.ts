@@ -1,23 +1,23 @@
-/** @file A bounded queue before the engine: first come, first served, with a place that is freed when its owner leaves. */
+/** @file A bounded first-come, first-served queue in front of the engine. A client that disconnects frees its place. */
 import { Failure } from "./failure.ts";
 
 export interface QueueOptions {
-  /** Requests that run at once. */
+  /** The most running requests. */
   readonly width: number;
-  /** Requests that may wait. */
+  /** The most waiting requests. */
   readonly depth: number;
-  /** Requests that one client may have, waiting and running. */
+  /** The most requests of one client, waiting and running. */
   readonly perClient: number;
-  /** Seconds that a request may run, its time in the queue not counted. */
+  /** Seconds that a request may run, without its time in the queue. */
   readonly timeLimit: number;
 }
 
 export interface Ticket {
-  /** Aborts when the client goes away. */
+  /** Aborts when the client disconnects. */
   readonly signal?: AbortSignal;
-  /** Who asks: the name of a key, or an address. */
+  /** The client: the name of a key, or an address. */
   readonly client: string;
-  /** Called with the number of requests that come first, at once and whenever it changes; 0 when the work begins. */
+  /** Called with the number of requests ahead, at once and on every change; 0 when the work starts. */
   onPosition?(position: number): void;
 }
 
@@ -28,13 +28,13 @@ interface Entry {
   readonly onPosition: (position: number) => void;
 }
 
-/** Requests whose durations tell how long the next ones take. */
+/** Number of recent requests whose durations predict the next ones. */
 const REMEMBERED = 20;
 
 export class Queue {
   private readonly waiting: Entry[] = [];
   private readonly running = new Set<Entry>();
-  /** Seconds that the latest requests ran. */
+  /** Durations of the most recent requests, in seconds. */
   private readonly durations: number[] = [];
   private closed = false;
   private readonly onIdle: (() => void)[] = [];
@@ -51,7 +51,7 @@ export class Queue {
 
   /**
    * Runs `work` when its turn comes.
-   * @returns what `work` returns, and the milliseconds that it waited
+   * @returns the result of `work`, and the waiting time in milliseconds
    * @throws Failure 429 when the queue is full, 503 when it is closed, 504 when the work took too long
    * @throws the reason of the ticket's signal
    */
@@ -82,7 +82,7 @@ export class Queue {
     }
   }
 
-  /** Takes no more requests; resolves once those that are in have ended. */
+  /** Accepts no more requests; resolves when all accepted ones have ended. */
   async close(): Promise<void> {
     this.closed = true;
     if (this.waiting.length + this.running.size === 0) return;
@@ -95,20 +95,20 @@ export class Queue {
     return this.close();
   }
 
-  /** Ends all that wait or run. */
+  /** Ends all waiting and running requests. */
   abort(): void {
     for (const { controller } of [...this.waiting, ...this.running])
       controller.abort(new Failure(503, "the server is shutting down (try again later)"));
   }
 
-  /** Seconds until a request that came now would begin, by the latest ones. */
+  /** Expected waiting time of a new request in seconds, from recent durations. */
   get expectedWait(): number {
     const mean = this.durations.reduce((sum, each) => sum + each, 0) / Math.max(1, this.durations.length);
     const { waiting, running } = this.sizes;
     return Math.min(600, Math.max(1, Math.ceil((mean * (waiting + running)) / this.options.width)));
   }
 
-  /** @throws Failure 429 where there is no place for a client, 503 when the queue is closed */
+  /** @throws Failure 429 when there is no place for the client, 503 when the queue is closed */
   admit(client: string): void {
     const { width, depth, perClient } = this.options;
     if (this.closed)
@@ -117,7 +117,7 @@ export class Queue {
     if (this.waiting.length >= depth && this.running.size >= width)
       throw new Failure(
         429,
-        `queueing: expected a free place, got ${depth} requests that wait (try again later)`,
+        `queueing: expected a free place, got ${depth} waiting requests (try again later)`,
         retry,
       );
     const own = [...this.waiting, ...this.running].filter((entry) => entry.client === client).length;
@@ -176,7 +176,7 @@ export class Queue {
     const { timeLimit } = this.options;
     return new Failure(
       504,
-      `drawing: expected at most ${timeLimit} s, took longer (ask for fewer or smaller pictures)`,
+      `generating: expected at most ${timeLimit} s, took longer (request fewer or smaller pictures)`,
       {
         code: "timeout",
       },

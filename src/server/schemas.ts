@@ -1,15 +1,15 @@
-/** @file What requests may say and what answers say: the checks, the types and the OpenAPI document come from these. */
+/** @file Schemas of requests, from which the checks, the types and the OpenAPI document are derived. */
 import { z } from "zod";
 import { guidanceSchema, requestSchema } from "../xprompt/request.ts";
 import { formats, formPicture, jsonPicture, type PictureBytes } from "./pictures.ts";
 
-/** Most pictures of one answer. */
+/** The most pictures per response. */
 export const MAX_PICTURES = 10;
-/** Most examples of one request. */
+/** The most examples per request. */
 const MAX_EXAMPLES = 16;
-/** Characters of a prompt. Models read a few dozen tokens; longer texts would only keep the server busy. */
+/** The most characters of a prompt. Models process a few dozen tokens; longer texts would only keep the server busy. */
 const MAX_TEXT = 4000;
-/** Edges of a result in pixels. */
+/** Edge lengths of a result in pixels. */
 const [MIN_EDGE, MAX_EDGE] = [8, 4096];
 
 const ranges = requestSchema.shape;
@@ -30,15 +30,15 @@ const size = z
     return value === "auto" ? undefined : { width: width!, height: height! };
   })
   .meta({
-    description: "auto, or WIDTHxHEIGHT: the result is scaled, and its middle cut to that.",
+    description: "auto, or WIDTHxHEIGHT: the result is scaled, and its center cropped to that size.",
     examples: ["auto", "512x512"],
   });
 
-/** What OpenAI's clients may send and what means nothing here. */
+/** Parameters of OpenAI's clients that have no meaning here. */
 const ignored = Object.fromEntries(
   ["quality", "background", "moderation", "input_fidelity", "style", "user"].map((name) => [
     name,
-    z.unknown().optional().meta({ description: "Read and ignored." }),
+    z.unknown().optional().meta({ description: "Accepted and ignored." }),
   ]),
 );
 
@@ -47,10 +47,10 @@ const exampleOf = (picture: z.ZodType<PictureBytes>) =>
 
 export const examples = z.array(exampleOf(jsonPicture)).max(MAX_EXAMPLES);
 
-/** What every request for pictures may say. */
+/** Parameters of every request for pictures. */
 const drawing = {
-  prompt: maybe(text).meta({ description: "What to do, in words. May be empty where examples show it." }),
-  model: maybe(z.string()).meta({ description: "The model that runs, where it is given." }),
+  prompt: maybe(text).meta({ description: "The instruction. May be empty if there are examples." }),
+  model: maybe(z.string()).meta({ description: "Name of the loaded model; optional." }),
   n: z
     .int()
     .min(1)
@@ -86,10 +86,10 @@ const drawing = {
   k: maybe(ranges.k.unwrap()),
   min_similarity: maybe(ranges.minSimilarity.unwrap()),
   full_size: maybe(z.boolean()).meta({
-    description: "false for the bare drawing. Defaults to true for edits.",
+    description: "false for the model's small result. Defaults to true for edits.",
   }),
   every_row: maybe(z.boolean()).meta({
-    description: "With stream: a partial picture after every row of codes, and the place in the queue.",
+    description: "With stream: a partial picture after every row of codes, and the position in the queue.",
   }),
 };
 
@@ -110,7 +110,7 @@ export const editRequest = z
 
 const files = z.union([formPicture, z.array(formPicture).max(2 * MAX_EXAMPLES + 1)]);
 
-/** Files of a form that show examples, in the same order. */
+/** Example files of a form, in the same order on both sides. */
 const exampleFiles = {
   "example_input[]": maybe(files),
   "example_output[]": maybe(files),

@@ -1,4 +1,4 @@
-/** @file The server on a port: what it is made of, how it begins and how it ends. */
+/** @file Runs the server on a port: start and shutdown. */
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
@@ -11,23 +11,23 @@ import { mcpHandler } from "./mcp/http.ts";
 import type { Queue } from "./queue.ts";
 import type { Services } from "./services.ts";
 
-/** Milliseconds that the head and the whole of a request may take to come in, and a connection may be silent. */
+/** Time limits in milliseconds for a request's head, for a whole request, and for a silent connection. */
 const [HEAD_TIME, REQUEST_TIME, SILENCE] = [15_000, 120_000, 120_000];
 
 export interface ServeOptions extends Omit<GuardOptions, "hosts">, ServicesOptions {
   readonly host: string;
-  /** 0 for any free one. */
+  /** 0 for any free port. */
   readonly port: number;
 }
 
 export interface Running {
   readonly url: string;
   readonly services: Services;
-  /** Takes no more requests, lets those that are in end, for as long as the limit says, and closes the port. */
+  /** Accepts no more requests, lets running ones end within the time limit, and closes the port. */
   close(): Promise<void>;
 }
 
-/** Begins to serve. @throws XPromptError when the port cannot be had */
+/** Starts the server. @throws XPromptError when the port is not available */
 export async function serve(options: ServeOptions): Promise<Running> {
   const limits = { ...defaultLimits, ...options.limits };
   const services = await makeServices(options);
@@ -66,7 +66,7 @@ function listen(server: ServerType, { host, port }: ServeOptions): Promise<Addre
   });
 }
 
-/** Node ends idle connections when a server closes; those of clients that never finish are cut after the grace. */
+/** Node ends idle connections when a server closes. Connections that never finish are closed after the grace period. */
 async function drain(server: ServerType, queue: Queue, grace: number): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   const timer = setTimeout(() => {

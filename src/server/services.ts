@@ -1,4 +1,4 @@
-/** @file What the handlers of the server share. */
+/** @file The services that the server's handlers share. */
 import type { ExampleLibrary } from "../retrieval/index.ts";
 import type { XPrompt } from "../xprompt/model.ts";
 import type { BodyBudget } from "./body.ts";
@@ -8,7 +8,7 @@ import type { Metrics } from "./metrics.ts";
 import type { PromptStore } from "./prompt-store.ts";
 import type { Queue } from "./queue.ts";
 
-/** What draws: an `XPrompt` is one. */
+/** The generating model; `XPrompt` implements it. */
 export type Engine = Pick<
   XPrompt,
   "generate" | "compress" | "describe" | "fingerprint" | "size" | "codesPerImage"
@@ -17,7 +17,7 @@ export type Engine = Pick<
 export type Libraries = ReadonlyMap<string, ExampleLibrary>;
 
 export interface Services {
-  /** What clients call the model. */
+  /** The model's name for clients. */
   readonly model: string;
   readonly engine: Engine;
   readonly libraries: Libraries;
@@ -27,10 +27,10 @@ export interface Services {
   readonly jobs: Jobs;
   readonly metrics: Metrics;
   readonly log: Log;
-  /** Most pixels of a picture that comes in. */
+  /** The most pixels of an input picture. */
   readonly maxPixels: number;
-  /** Folder of training runs, where the operator names one. */
+  /** Folder of training runs, if the operator gives one. */
   readonly runs?: string;
-  /** Seconds since 1970 when the server began. */
+  /** Start of the server, in seconds since 1970. */
   readonly started: number;
 }

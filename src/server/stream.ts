@@ -6,9 +6,9 @@ import { bodyOf, failureOf, isDefect, traceOf } from "./failure.ts";
 import { encoded } from "./pictures.ts";
 import type { Services } from "./services.ts";
 
-/** Milliseconds between signs of life. */
+/** Milliseconds between keep-alive comments. */
 const KEEP_ALIVE = 15_000;
-/** Bytes that a client may be behind before pictures on the way are left out. */
+/** Unread bytes of a client beyond which partial pictures are skipped. */
 const BEHIND = 2 ** 20;
 
 export interface Streaming {
@@ -20,7 +20,7 @@ export interface Streaming {
 }
 
 /**
- * The answer to a request with `stream`. What fails after this is an event.
+ * The response to a request with `stream`. Later failures are sent as events.
  * @throws Failure 429 when the queue is full
  */
 export function streamPictures(
@@ -118,14 +118,14 @@ export function streamPictures(
   });
 }
 
-/** Counts up: what a key has so far. */
+/** Increments and returns the count of a key. */
 function nextOf(counts: Map<number, number>, key: number): number {
   const count = counts.get(key) ?? 0;
   counts.set(key, count + 1);
   return count;
 }
 
-/** Whether a partial picture is wanted after a row: all of them, or so many, evenly spread. */
+/** Whether a partial picture is sent after a row: after every row, or for a number of evenly spaced rows. */
 export function isWanted(
   { row, rows }: Pick<Row, "row" | "rows">,
   asked: Pick<AskedPictures, "everyRow" | "partials">,

@@ -1,5 +1,5 @@
 /**
- * What there is to learn: task families over a procedural world. Text-to-image, which has no input picture, is made of
+ * The tasks to learn: task families over a procedural world. Text-to-image, which has no input picture, uses
  * `drawScene`, `renderScene` and `caption`.
  *
  * @module x-prompt/tasks
@@ -56,7 +56,7 @@ const single: readonly TaskFamily[] = [
   ...colorMapFamilies,
 ];
 
-/** Every family that can do with scenes, each direction on its own. */
+/** Every family that works on scenes; each direction is a family. */
 export const families: readonly TaskFamily[] = [...single, ...combinedFamilies(single)];
 
 /** The families of gathered pictures: icons, and things cut out of photographs. */
@@ -67,13 +67,13 @@ export const gatheredFamilies = (gathered: Gathered): readonly TaskFamily[] => [
 
 const nothing: Gathered = { photos: [], iconSets: [], cutouts: [], digest: "" };
 
-/** Name and prototype of every family, those of gathered pictures included. */
+/** Name and prototype of every family, including those of gathered pictures. */
 export const knownFamilies: readonly Pick<TaskFamily, "name" | "prototype" | "worlds">[] = [
   ...families,
   ...gatheredFamilies(nothing),
 ];
 
-/** The tasks that are held out, most as in the paper, and the families that would show them in training. */
+/** The held-out tasks, most as in the paper, and the families that would show them in training. */
 export const heldOutTasks = {
   derain: ["derain"],
   lowLightEnhancement: ["lowLightEnhancement"],
@@ -83,18 +83,18 @@ export const heldOutTasks = {
   unseenStyles: ["iconStyleUnseen"],
 } as const satisfies Record<string, readonly string[]>;
 
-/** Names of the held-out families that can do with scenes. */
+/** Names of the held-out families that work on scenes. */
 export const heldOutOfScenes: readonly string[] = Object.values(heldOutTasks)
   .flat()
   .filter((name) => families.some((family) => family.name === name));
 
-/** The family of scenes with that name. Throws a UsageError that names the closest one where there is none. */
+/** The family of scenes with that name. @throws UsageError naming the closest family if there is none */
 export function familyNamed(name: string): TaskFamily {
   checkName(name, families);
   return families.find((family) => family.name === name)!;
 }
 
-/** @throws UsageError that names the closest family where none has the name */
+/** @throws UsageError naming the closest family if none has the name */
 export function checkName(name: string, known: readonly Pick<TaskFamily, "name">[] = knownFamilies): void {
   if (known.some((family) => family.name === name)) return;
   const meant = closest(
@@ -107,8 +107,8 @@ export function checkName(name: string, known: readonly Pick<TaskFamily, "name">
 }
 
 /**
- * The families to train or test on, in the order of `among`. Combined families are made of those that are left.
- * @param options.include only these; all when left out
+ * The families for training or testing, in the order of `among`. Combined families use the remaining ones only.
+ * @param options.include only these; defaults to all
  * @param options.exclude not these
  */
 export function selectFamilies(
@@ -126,7 +126,7 @@ export function selectFamilies(
 
 const made = new WeakMap<Gathered, readonly TaskFamily[]>();
 
-/** The families that change pictures of a world, those of what was gathered among them. */
+/** The families for pictures of a world, including those of gathered pictures. */
 export function familiesOf({ gathered }: Worlds, world: WorldName = "scenes"): readonly TaskFamily[] {
   if (!gathered) return families;
   const all = made.get(gathered) ?? [...families, ...gatheredFamilies(gathered)];

@@ -1,6 +1,6 @@
 /**
- * @file Colour codes for maps: palettes that paint depth, kept apart by hue so that some are never seen in training,
- * and sets of colours that are easy to tell apart.
+ * @file Colours of maps: depth palettes, separated by hue so that some are never seen in training, and sets of colours
+ * that are easy to distinguish.
  */
 import type { Random } from "../random.ts";
 import type { Rgb } from "./world/scene.ts";
@@ -14,10 +14,10 @@ export function hsv(hue: number, saturation: number, value: number): Rgb {
   return [channel(5), channel(3), channel(1)];
 }
 
-/** Hues (turns) of violet to pink: no palette of the depth family touches them. */
+/** Hues (turns) from violet to pink: no palette of the depth family has them. */
 export const reservedHues = { low: 0.7, high: 0.93 } as const;
 
-/** A run of colours from near to far: hue drifts while brightness rises or falls all the way. */
+/** A sequence of colours from near to far: the hue drifts, the brightness rises or falls monotonically. */
 export interface DepthPalette {
   /** Hue (turns) of the nearest and of the farthest colour. */
   readonly nearHue: number;
@@ -35,7 +35,7 @@ export function paletteColor(palette: DepthPalette, position: number): Rgb {
   return hsv(between(palette.nearHue, palette.farHue), palette.saturation, value);
 }
 
-/** The position in 0..1 whose colour is nearest to the given one: reads a depth map back. */
+/** The position in [0, 1] with the colour nearest to the given one; decodes a depth map. */
 export function palettePosition(palette: DepthPalette, [r, g, b]: Rgb): number {
   const steps = 128;
   let best = 0;
@@ -50,7 +50,7 @@ export function palettePosition(palette: DepthPalette, [r, g, b]: Rgb): number {
   return best;
 }
 
-/** A random palette whose hues all lie within the reserved band, or all outside it. */
+/** A random palette with all hues inside the reserved band, or all outside it. */
 export function drawDepthPalette(random: Random, hues: "open" | "reserved"): DepthPalette {
   const { low, high } = reservedHues;
   const [from, to] = hues === "reserved" ? [low, high] : [high, low + 1];
@@ -62,7 +62,7 @@ export function drawDepthPalette(random: Random, hues: "open" | "reserved"): Dep
   return { nearHue, farHue, nearValue, farValue, saturation: random.uniform(0.55, 0.95) };
 }
 
-/** `count` colours that are easy to tell apart, in random order. */
+/** `count` colours that are easy to distinguish, in random order. */
 export function drawDistinctColors(random: Random, count: number): Rgb[] {
   const start = random.uniform();
   const colors = Array.from({ length: count }, (_, i) =>

@@ -1,14 +1,14 @@
 /**
- * @file What a task is: an image-to-image change whose parameters are drawn anew for every instance, so that only an
- * example pair tells what to do. A family declares how to draw a `Change`; turning changes into tasks, wording them
- * and reversing them (paper: task augmentation, A→B also trains B→A) happens here, once for all.
+ * @file Tasks: an image-to-image change with random parameters, so that only an example pair shows what to do. A family
+ * declares how to sample a `Change`. This file turns changes into tasks, words them, and reverses them (paper: task
+ * augmentation, A→B also trains B→A).
  */
 import type { Image } from "../image/image.ts";
 import type { Random } from "../random.ts";
 import type { Scene } from "./world/scene.ts";
 import { type World, type WorldName, worldNames } from "./worlds/world.ts";
 
-/** The paper's prototype tasks, with tone and geometry split from low-level, for they are learned apart. */
+/** The paper's prototype tasks. Tone and geometry are separate from low-level, because they are learned separately. */
 export const prototypes = [
   "low-level",
   "tone",
@@ -28,7 +28,7 @@ export interface Pair {
   readonly instruction: string;
   /** How the output image differs from the input image, at most 40 words. */
   readonly difference: string;
-  /** What the pictures show, where the change is an edit of the scene: the ground truth for judging it. */
+  /** The contents of the pictures, if the change is an edit of a scene: ground truth for evaluation. */
   readonly scenes?: SceneEdit;
 }
 
@@ -37,14 +37,14 @@ export interface SceneEdit {
   readonly after: Scene;
 }
 
-/** One task with its parameters fixed: every pair it makes shows the same change. */
+/** A task with fixed parameters: all its pairs show the same change. */
 export interface Task {
   readonly family: string;
-  /** What was drawn, for reports. */
+  /** The sampled parameters, for reports. */
   readonly parameters: Readonly<Record<string, number | string>>;
   /**
-   * Draws a new picture and renders input and output, `size` × `size` pixels.
-   * @param world where the picture comes from, one of the family's worlds; a scene when left out
+   * Samples a new picture and renders input and output, `size` × `size` pixels.
+   * @param world source of the picture, one of the family's worlds; defaults to scenes
    */
   pair(random: Random, size: number, world?: World): Pair;
 }
@@ -54,11 +54,11 @@ export interface TaskFamily {
   readonly prototype: Prototype;
   /** The family whose pairs this one swaps. */
   readonly reverseOf?: string;
-  /** Worlds whose pictures it can change. */
+  /** Worlds whose pictures the family can change. */
   readonly worlds: readonly WorldName[];
-  /** Whether enough was gathered to draw it; always where it is left out. */
+  /** Whether there are enough gathered pictures for it; always, if undefined. */
   isPossible?(): boolean;
-  /** Draws the parameters. */
+  /** Samples the parameters. */
   draw(random: Random): Task;
 }
 
@@ -75,19 +75,19 @@ export interface Images {
   readonly scenes?: SceneEdit;
 }
 
-/** A task before it has a name and a direction. */
+/** A change without name and direction. */
 export interface Change {
   readonly parameters: Task["parameters"];
   readonly words: Words;
   images(random: Random, size: number, world?: World): Images;
 }
 
-/** A change that can also be asked for backwards. */
+/** A change that can also be reversed. */
 export interface ReversibleChange extends Change {
   readonly reverseWords: Words;
 }
 
-/** A family of the changes that `drawChange` draws. */
+/** A family of the changes that `drawChange` samples. */
 export function family(
   name: string,
   prototype: Prototype,
@@ -112,15 +112,15 @@ export function family(
   };
 }
 
-/** The families, which need nothing but a picture and so take those of any world. */
+/** Families that need only a picture, declared for every world. */
 export const ofAnyPicture = (families: readonly TaskFamily[]): readonly TaskFamily[] =>
   families.map((each) => ({ ...each, worlds: worldNames }));
 
-/** The families, which make their own pictures of what was gathered for one world. */
+/** Families that make their own pictures, declared for one world. */
 export const ofWorld = (world: WorldName, families: readonly TaskFamily[]): readonly TaskFamily[] =>
   families.map((each) => ({ ...each, worlds: [world] }));
 
-/** A family and the one that undoes it: same random stream, same pictures, swapped. */
+/** A family and its reverse: same random stream, same pictures, swapped. */
 export function bothWays(
   [name, prototype]: readonly [string, Prototype],
   [reverseName, reversePrototype]: readonly [string, Prototype],

@@ -17,6 +17,7 @@ export { applyOverrides } from "./overrides.ts";
 export { loadRecipe } from "./recipe.ts";
 export { hasCheckpoint } from "./run/checkpoint.ts";
 export { describeRun, isRun, type RunDescription } from "./run/describe-run.ts";
+export { Mirror } from "./run/mirror.ts";
 export {
   checkRunFolder,
   type RunOptions,
@@ -24,11 +25,21 @@ export {
   runTraining,
   type TrainingTask,
 } from "./run/run.ts";
+export type { Manifest } from "./tokenized/manifest.ts";
+export {
+  type ShardOptions,
+  Tokenization,
+  type TokenizeOptions,
+  tokenizeShard,
+} from "./tokenized/tokenize.ts";
 export { type TokenizerRecipe, type TransformerRecipe, tokenizerRecipe, transformerRecipe };
 
 export const recipeKinds = [tokenizerRecipe, transformerRecipe] as const;
 
-/** Makes whatever a recipe trains ready to run; with a collective, in one of its processes. */
+/**
+ * Prepares the training task of a recipe: loads data and weights, builds the graphs.
+ * @param collective the processes that share every batch; one by default
+ */
 export async function prepareTask(
   recipe: TokenizerRecipe | TransformerRecipe,
   collective: Collective = alone,

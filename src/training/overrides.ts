@@ -1,5 +1,5 @@
 /**
- * @file `--key=value` on the command line, over a recipe: strict, and typed by the schema of the recipe's kind.
+ * @file `--key=value` overrides of a recipe on the command line, checked against the schema of the recipe's kind.
  */
 import { UsageError } from "../errors.ts";
 import { complaint } from "../schema-words.ts";
@@ -7,9 +7,10 @@ import { explainIssues, isGroup, readText, schemasAt, settingKeys, unknownKey } 
 import type { AnyRecipeKind } from "./recipe.ts";
 
 /**
- * The recipe with the settings in `args` replaced: `--steps=40`, `--optimizer.learningRate 3e-4`,
- * `--data.families=rain,blur`. Dots lead into groups, commas separate a list's items, `null` is none.
- * @throws UsageError naming the key when it is unknown, given twice, or its value is not what the setting expects
+ * Returns the recipe with the settings in `args` replaced: `--steps=40`, `--optimizer.learningRate 3e-4`,
+ * `--data.families=rain,blur`. A dot separates a group from its setting, commas separate the items of a list, and
+ * `null` means none.
+ * @throws UsageError naming the key when it is unknown, given twice, or has an invalid value
  */
 export function applyOverrides<R extends Readonly<{ kind: string }>>(
   recipe: R,
@@ -40,7 +41,7 @@ export function applyOverrides<R extends Readonly<{ kind: string }>>(
   return { kind: tag, ...parsed.data } as unknown as R;
 }
 
-/** `--key=value` and `--key value` alike. */
+/** Parses `--key=value` and `--key value`. */
 function keysAndValues(args: readonly string[]): Map<string, string> {
   const found = new Map<string, string>();
   for (let i = 0; i < args.length; i++) {
@@ -56,7 +57,7 @@ function keysAndValues(args: readonly string[]): Map<string, string> {
   return found;
 }
 
-/** Sets a nested value; groups that were left out come into being. */
+/** Sets a nested value and creates missing groups. */
 function setAt(settings: Record<string, unknown>, path: readonly string[], value: unknown): void {
   let group = settings;
   for (const key of path.slice(0, -1)) {

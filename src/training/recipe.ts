@@ -1,22 +1,22 @@
 /**
- * @file Training recipes. A recipe *is* a small TypeScript file whose doc comment says the command, the hours and
- * the score to expect, and whose default export is made by the function of its kind:
+ * @file Training recipes. A recipe is a small TypeScript file. Its doc comment states the command, the hours and the
+ * score to expect; its default export is made by the function of its kind:
  *
  * ```ts
  * import { transformerRecipe } from "x-prompt/training";
  * export default transformerRecipe({ steps: 20_000, optimizer: { learningRate: 1e-3 } });
  * ```
  *
- * A recipe is plain data with a `kind`, so it may come from another copy of this package, or be written as a bare
- * object. Each kind states its settings once, as a zod schema, and gets from it the type, the defaults, the checks,
- * and the `--key=value` overrides of `overrides.ts`.
+ * A recipe is plain data with a `kind`, so it may come from another copy of this package or be a bare object. Each
+ * kind declares its settings once, as a zod schema. The type, the defaults, the checks, and the `--key=value`
+ * overrides of `overrides.ts` follow from the schema.
  */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { z } from "zod";
 import { firstLineOf, messageOf, XPromptError } from "../errors.ts";
-import { sha256 } from "../runtime/files.ts";
+import { sha256 } from "../hash.ts";
 import { explainIssues, settingKeys } from "../settings.ts";
 
 /** The settings of one training run, complete and checked. */
@@ -24,14 +24,14 @@ export type Recipe<Name extends string = string, Schema extends z.ZodObject = z.
   { kind: Name } & z.output<Schema>
 >;
 
-/** A kind of recipe. Called with settings, it checks them, fills in the defaults and gives the recipe. */
+/** A kind of recipe. Called with settings, it checks them, fills in the defaults and returns the recipe. */
 export interface RecipeKind<Name extends string = string, Schema extends z.ZodObject = z.ZodObject> {
   (values: z.input<Schema>): Recipe<Name, Schema>;
   readonly kind: Name;
   readonly schema: Schema;
 }
 
-/** What kinds have in common: enough to check a recipe of any of them. */
+/** The common interface of all kinds, sufficient to check a recipe of any kind. */
 export interface AnyRecipeKind {
   (values: never): Readonly<{ kind: string }>;
   readonly kind: string;
@@ -40,8 +40,8 @@ export interface AnyRecipeKind {
 
 /**
  * Declares a kind of recipe.
- * @param schema made of `z.strictObject`s, so that a misspelt setting is an error; without transforms, since a
- *   recipe may be checked twice
+ * @param schema made of `z.strictObject`s, so that a misspelt setting is an error. It must not contain transforms,
+ *   because a recipe may be checked twice.
  * @throws TypeError when an object in `schema` is not strict
  * @example export const tokenizerRecipe = recipeKind("tokenizer", z.strictObject({ steps: z.int().min(1) }));
  */
@@ -61,20 +61,20 @@ export function recipeKind<Name extends string, Schema extends z.ZodObject>(
   return Object.assign(make, { kind, schema });
 }
 
-/** The settings of a recipe that another one is made of: `transformerRecipe({ ...other, seed: 2 })`. */
+/** Strips `kind` from a spread recipe: `transformerRecipe({ ...other, seed: 2 })`. */
 function withoutKind(values: unknown, kind: string): unknown {
   if (!isObject(values) || values.kind !== kind) return values;
   const { kind: _, ...settings } = values;
   return settings;
 }
 
-/** Compiled copies of `recipes/`, for names: they run without TypeScript, on every version of Node. */
+/** Compiled copies of `recipes/`, found by name. They run on every version of Node, without TypeScript. */
 const shippedRecipes = new URL("../../dist/recipes/", import.meta.url);
 
 /**
- * The recipe that the file at `path` (.ts, .mts, .js, .mjs) exports, checked against the schema of its kind.
- * @param path of a file; or the name of a shipped recipe, without a slash and an extension: "own-pairs"
- * @throws XPromptError when the file is missing or broken, does not export a recipe, or a setting in it is wrong
+ * Loads the recipe that a file exports, and checks it against the schema of its kind.
+ * @param path path of a file (.ts, .mts, .js, .mjs), or the name of a shipped recipe such as "own-pairs"
+ * @throws XPromptError when the file is missing or broken, does not export a recipe, or contains a wrong setting
  */
 export async function loadRecipe<Kind extends AnyRecipeKind>(
   path: string,
@@ -113,7 +113,7 @@ export async function loadRecipe<Kind extends AnyRecipeKind>(
   }
 }
 
-/** A SHA-256, in hex, of the recipe: the same whatever the order of its keys. */
+/** SHA-256 of the recipe, in hex. It does not depend on the order of the keys. */
 export function recipeDigest(recipe: object): string {
   return sha256(canonicalJson(recipe));
 }
@@ -125,7 +125,7 @@ export interface Difference {
   readonly after: unknown;
 }
 
-/** The settings in which two recipes differ, by dotted key; an array counts as one setting. */
+/** Lists the settings in which two recipes differ, by dotted key. An array counts as one setting. */
 export function recipeDifferences(before: object, after: object): Difference[] {
   const [a, b] = [flatten(before), flatten(after)];
   const keys = [...new Set([...a.keys(), ...b.keys()])].sort();
@@ -134,7 +134,7 @@ export function recipeDifferences(before: object, after: object): Difference[] {
     .filter((each) => canonicalJson(each.before) !== canonicalJson(each.after));
 }
 
-/** The same as one line a setting: `optimizer.learningRate: 0.001 → 0.0003`. */
+/** Lists the differences with one line per setting: `optimizer.learningRate: 0.001 → 0.0003`. */
 export function describeDifference(before: object, after: object): string[] {
   const show = (value: unknown) => (value === undefined ? "(unset)" : JSON.stringify(value));
   return recipeDifferences(before, after).map(
@@ -143,8 +143,8 @@ export function describeDifference(before: object, after: object): string[] {
 }
 
 /**
- * Imports TypeScript or JavaScript afresh. tsx does it where it is installed, without a tsconfig: the caller's folder
- * has no say. Without tsx Node imports the file itself; Node before 22.18 cannot import TypeScript.
+ * Imports a TypeScript or JavaScript file without the module cache. Uses tsx if it is installed, and ignores the
+ * caller's tsconfig. Without tsx, Node imports the file itself; Node before 22.18 cannot import TypeScript.
  */
 async function importFile(file: string): Promise<unknown> {
   const { href } = pathToFileURL(file);
@@ -158,10 +158,10 @@ async function importFile(file: string): Promise<unknown> {
   return import(`${href}?${imports++}`);
 }
 
-/** Node keeps modules by their URL: a counter in the query makes every import a fresh one. */
+/** Node caches modules by URL. A counter in the query bypasses the cache. */
 let imports = 0;
 
-/** A recipe in a folder that is not `"type": "module"` arrives as CommonJS, its exports one level further down. */
+/** In a folder without `"type": "module"` a recipe loads as CommonJS, with its exports one level deeper. */
 function defaultExport(module: unknown): unknown {
   if (!isObject(module)) return undefined;
   const outer = module.default;

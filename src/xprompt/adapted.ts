@@ -1,24 +1,24 @@
-/** @file A model with an adapter in its weights. */
+/** @file Merging an adapter into the weights of a model. */
 import { mergeAdapter, readAdapterFolder } from "../chameleon/checkpoint/adapter-folder.ts";
 import { XPromptError } from "../errors.ts";
 import type { Initializer } from "../graph/index.ts";
-import { sha256 } from "../runtime/files.ts";
+import { sha256 } from "../hash.ts";
 
 interface Weights {
   readonly weights: ReadonlyMap<string, Initializer>;
-  /** Names the weights. */
+  /** Identifies the weights. */
   readonly checksum: string;
 }
 
 /**
- * The weights with those of the adapter folder in them.
- * @throws XPromptError when it is damaged, not supported, or of another model
+ * Merges the adapter in `folder` into the weights.
+ * @throws XPromptError when the adapter is damaged, not supported, or made for another model
  */
 export async function adapted({ weights, checksum }: Weights, folder: string): Promise<Weights> {
   const adapter = await readAdapterFolder(folder);
   if (adapter.base !== undefined && adapter.base !== checksum)
     throw new XPromptError(
-      `using adapter ${folder}: expected one of this model (weights ${checksum.slice(0, 16)}), got one of ${adapter.base.slice(0, 16)} (give the model that it was trained on)`,
+      `using adapter ${folder}: expected an adapter of this model (weights ${checksum.slice(0, 16)}), got an adapter of ${adapter.base.slice(0, 16)} (use the model that it was trained on)`,
     );
   return {
     weights: mergeAdapter(weights, adapter),

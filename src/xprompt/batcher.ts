@@ -1,6 +1,6 @@
 /**
- * @file Continuous batching: requests that run at the same time share the steps of one model. A request joins and leaves
- * at any step; its pictures are those that it gives alone.
+ * @file Continuous batching: concurrent requests share the decoding steps of one model. A request joins and leaves at
+ * any step. Its pictures do not depend on the other requests.
  */
 import { Batch } from "../chameleon/model/batch.ts";
 import { UsageError } from "../errors.ts";
@@ -23,13 +23,13 @@ import { PromptCache } from "./prompt-cache.ts";
 
 export interface BatcherOptions {
   /**
-   * Rows that share a step at most: one for each sample and condition of its guidance. Requests beyond wait, first come,
-   * first served; one of more rows by itself is served alone. Defaults to 32.
+   * The most rows that share a step. A request takes one row per sample and guidance condition. Further requests wait
+   * in order of arrival. A request that alone has more rows runs alone. Defaults to 32.
    */
   readonly maxRows?: number;
-  /** Bytes that the rows take at most, or requests wait. Defaults to half of the memory that is free at first use. */
+  /** The most bytes that the rows may take; further requests wait. Defaults to half of the free memory at first use. */
   readonly maxBytes?: number;
-  /** Bytes of compressed examples that are kept, by their content. Defaults to 64 MiB; 0 keeps none. */
+  /** Size of the cache of compressed examples, in bytes. Defaults to 64 MiB; 0 disables the cache. */
   readonly cacheBytes?: number;
 }
 
@@ -65,13 +65,13 @@ export class Batcher {
     this.batch = new Batch(model.base.decoder, { maxRows, maxBytes });
   }
 
-  /** As `XPrompt.compress`; what was compressed lately is kept. @throws what that throws */
+  /** As `XPrompt.compress`, with a cache of recent examples. @throws as `XPrompt.compress` */
   async compress(examples: readonly Example[], options: CompressOptions = {}): Promise<VisualPrompt> {
     checkKeys("compressing", options, optionNames.compress);
     return this.model.compressor.compress(examples, options);
   }
 
-  /** As `XPrompt.generate`, with the same result. @throws what that throws */
+  /** As `XPrompt.generate`, with the same result. @throws as `XPrompt.generate` */
   async generate(options: GenerateOptions & { readonly fullSize: true }): Promise<Generated<ByteImage>>;
   async generate(options: GenerateOptions & { readonly fullSize?: false }): Promise<Generated>;
   async generate(options: GenerateOptions): Promise<Generated<Image | ByteImage>>;
@@ -80,7 +80,7 @@ export class Batcher {
     return generated(this.model, options, this.batch);
   }
 
-  /** As `XPrompt.stream`, with the same steps. While its consumer takes its time, the others go on. */
+  /** As `XPrompt.stream`, with the same steps. A slow consumer does not hold up the other requests. */
   stream(options: StreamOptions & { readonly fullSize: true }): AsyncGenerator<GenerateStep<ByteImage>>;
   stream(options: StreamOptions & { readonly fullSize?: false }): AsyncGenerator<GenerateStep>;
   stream(options: StreamOptions): AsyncGenerator<GenerateStep<Image | ByteImage>>;

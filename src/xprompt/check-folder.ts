@@ -1,6 +1,6 @@
 /**
- * @file Whether a model folder can be loaded, as far as its configuration, its tokenizer, its processor and the headers
- * of its weights tell: for what looks at a model without loading it.
+ * @file Checks whether a model folder can be loaded, without loading it. Reads the configuration, the tokenizer, the
+ * processor and the headers of the weights.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +19,8 @@ import { isOfImages } from "../chameleon/tokenizers/image-tokenizer.ts";
 import type { TextTokenizer } from "../chameleon/tokenizers/text-tokenizer.ts";
 import { XPromptError } from "../errors.ts";
 import type { Preprocessing } from "../image/index.ts";
-import { checkJson, readJson } from "../runtime/files.ts";
+import { readJson } from "../runtime/files.ts";
+import { checkJson } from "../runtime/json.ts";
 import type { Dtype } from "../runtime/safetensors.ts";
 import { openWeights, type WeightFolder } from "../runtime/weights.ts";
 import { checkParts } from "./check-parts.ts";
@@ -27,15 +28,15 @@ import { type ModelConfig, modelConfigFromJson, modelConfigSchema } from "./conf
 
 export interface CheckedFolder {
   readonly config: Pick<ChameleonConfig, "decoder" | "image">;
-  /** The configuration of a model that has learned X-Prompt. */
+  /** Configuration of a model with X-Prompt. */
   readonly xprompt?: ModelConfig;
   readonly text: TextTokenizer;
   readonly preprocessing?: Preprocessing;
-  /** Closed: what its headers say. */
+  /** Headers only; the files are closed. */
   readonly weights: Pick<WeightFolder, "tensors" | "files">;
 }
 
-/** @throws XPromptError naming the first thing for which loading would fail */
+/** @throws XPromptError naming the first problem that would make loading fail */
 export async function checkFolder(folder: string): Promise<CheckedFolder> {
   const path = join(folder, "config.json");
   const raw = await readJson(path, z.unknown(), "model config");
@@ -52,12 +53,12 @@ export async function checkFolder(folder: string): Promise<CheckedFolder> {
     const preprocessing = await preprocessingOf(folder, config.image);
     return { config, xprompt: config, text, preprocessing, weights };
   }
-  const told = chameleonConfigFromJson(json);
-  // A language model alone can be converted, so it is described, too.
+  const language = chameleonConfigFromJson(json);
+  // A language model without image tokenizer can be converted, so it can be described too.
   const hasImages =
     [...tensors.keys()].some(isOfImages) ||
     imageTokenizerPlaces.some((place) => existsSync(join(folder, place)));
-  const config = hasImages ? { ...told, image: await checkImageTokenizer(folder) } : told;
+  const config = hasImages ? { ...language, image: await checkImageTokenizer(folder) } : language;
   checkCheckpoint(config, text.vocabulary, new Map([...tensors].filter(([name]) => !isOfImages(name))));
   checkTypes(tensors, config);
   const preprocessing = await preprocessingOf(folder, config.image);

@@ -1,4 +1,4 @@
-/** @file Whether the parts of a model belong together: known when it is loaded, not in the middle of a picture. */
+/** @file Checks at load time that the parts of a model fit together, so that generating cannot fail on it later. */
 import { checkWeights } from "../chameleon/checkpoint/check-parts.ts";
 import { decoderParameters, imageTokenizerParameters } from "../chameleon/model/parameters.ts";
 import { VQ_PREFIX } from "../chameleon/tokenizers/image-tokenizer.ts";
@@ -9,7 +9,7 @@ import type { Initializer } from "../graph/index.ts";
 import type { ModelConfig } from "./config.ts";
 import { longestExample, longestTodo } from "./sequence.ts";
 
-/** @throws XPromptError naming the first thing that does not fit the configuration */
+/** @throws XPromptError naming the first part that does not fit the configuration */
 export function checkParts(
   config: ModelConfig,
   vocabulary: Vocabulary,
@@ -31,7 +31,7 @@ function checkVocabulary({ decoder, image, xprompt }: ModelConfig, { size, image
     );
 }
 
-/** Examples end before the TODO part begins, and the longest TODO part ends before the positions do. */
+/** The longest example must end before the TODO part begins, and the longest TODO part within the position limit. */
 function checkPositions({ decoder: { maxPositions }, image, xprompt }: ModelConfig) {
   const codes = codesPerImage(image);
   const { todoPosition } = xprompt;
@@ -49,7 +49,7 @@ function checkOwnWeights(
   { decoder, image }: ModelConfig,
   weights: ReadonlyMap<string, Pick<Initializer, "shape">>,
 ): void {
-  // Published checkpoints often have the image tokenizer's encoder alone: decoding reports it.
+  // Published checkpoints often lack the decoder of the image tokenizer. Decoding a picture reports that.
   const decodes = weights.has(`${VQ_PREFIX}.decoder.conv_in.weight`);
   checkWeights(
     weights,

@@ -1,10 +1,12 @@
-/** @file Compressing examples: each is read on its own, and the keys and values of its XP block are kept. */
-import { createHash } from "node:crypto";
+/**
+ * @file Compressing examples: each example is a forward pass of its own; the keys and values of its XP block are kept.
+ */
 import type { Chameleon } from "../chameleon/chameleon.ts";
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { headWidth } from "../chameleon/model/transformer.ts";
 import type { Pixels } from "../chameleon/tokenizers/image-tokenizer.ts";
 import { UsageError, XPromptError } from "../errors.ts";
+import { sha256 } from "../hash.ts";
 import { Once } from "../runtime/once.ts";
 import type { ModelConfig } from "./config.ts";
 import type { CompressOptions, Example } from "./options.ts";
@@ -12,10 +14,10 @@ import { VisualPrompt } from "./prompt.ts";
 import type { PromptCache } from "./prompt-cache.ts";
 import { type EncodedExample, exampleTokens, textLimit } from "./sequence.ts";
 
-/** Examples whose pictures are in memory together. */
+/** Examples whose pictures are in memory at the same time. */
 const AT_ONCE = 32;
 
-/** An example as it is encoded. */
+/** A preprocessed example. */
 interface PreparedExample {
   readonly input: Pixels;
   readonly output: Pixels;
@@ -25,10 +27,10 @@ interface PreparedExample {
 
 export class Compressor {
   private readonly emptyExample = new Once(() => this.encode([null]));
-  /** Examples that are being compressed for the cache, by their content. */
+  /** Examples that are being compressed for the cache, keyed by content. */
   private readonly pending = new Map<string, Promise<VisualPrompt>>();
 
-  /** @param cache where compressed examples are kept, by their content */
+  /** @param cache cache of compressed examples, keyed by content */
   constructor(
     private readonly config: ModelConfig,
     private readonly fingerprint: string,
@@ -36,7 +38,7 @@ export class Compressor {
     private readonly cache?: PromptCache,
   ) {}
 
-  /** @throws XPromptError for a picture that cannot be read, or no example */
+  /** @throws XPromptError for a picture that cannot be read; UsageError without examples */
   async compress(examples: readonly Example[], options: CompressOptions): Promise<VisualPrompt> {
     if (!Array.isArray(examples) || examples.length === 0)
       throw new UsageError("compressing: expected an array of at least one example, got none");
@@ -49,35 +51,37 @@ export class Compressor {
     return VisualPrompt.join(parts);
   }
 
-  /** The prompt of no example, compressed once. */
+  /** The prompt of the empty example, compressed once. */
   empty(): Promise<VisualPrompt> {
     return this.emptyExample.get();
   }
 
-  /** All prompts of a request as one. @throws XPromptError for one of another model */
+  /** Joins all prompts of a request. @throws XPromptError for a prompt of another model */
   joined(prompt: VisualPrompt | readonly VisualPrompt[] | undefined): VisualPrompt | undefined {
     const prompts = prompt === undefined ? [] : [prompt].flat();
     if (prompts.length === 0) return undefined;
     for (const each of prompts)
       if (!(each instanceof VisualPrompt))
         throw new UsageError(
-          "generating: prompt: expected what compress or VisualPrompt.load gives, got something else",
+          "generating: prompt: expected a prompt from compress or VisualPrompt.load, got something else",
         );
     const joined = VisualPrompt.join(prompts);
     if (joined.model === this.fingerprint && joined.blocks.every((block) => this.fits(block))) return joined;
     throw new XPromptError(
-      `using a prompt: expected one of this model (${this.fingerprint}), got one of ${joined.model} (compress the examples again with this model)`,
+      `using a prompt: expected a prompt of this model (${this.fingerprint}), got a prompt of ${joined.model} (compress the examples again with this model)`,
       { code: "ERR_MISMATCH" },
     );
   }
 
-  /** Text tokens of an instruction beside so many pictures, cut at what the model was trained to read. */
+  /**
+   * Text tokens of an instruction in a sequence with `pictures` pictures, cut at the length the model was trained on.
+   */
   words(text: string, pictures: number): number[] {
     const limit = textLimit(this.config.xprompt, pictures, this.base.codesPerImage);
     return this.tokenized(text).slice(0, limit);
   }
 
-  /** Text tokens at the end of an instruction that the model does not read beside so many pictures. */
+  /** Number of tokens that `words` cuts off. */
   unreadTokens(text: string, pictures: number): number {
     return this.tokenized(text).length - this.words(text, pictures).length;
   }
@@ -97,7 +101,7 @@ export class Compressor {
     );
   }
 
-  /** Some of the examples of a call, from number `first` on. */
+  /** Compresses some of the examples of a call; the first has number `first`. */
   private async compressSome(
     examples: readonly Example[],
     first: number,
@@ -131,7 +135,7 @@ export class Compressor {
     return VisualPrompt.join(prompts);
   }
 
-  /** An example from the cache, or compressed once for all who ask meanwhile. */
+  /** Takes an example from the cache, or compresses it once for all concurrent callers. */
   private async cached(example: PreparedExample, cache: PromptCache): Promise<VisualPrompt> {
     const key = contentOf(example);
     const found = cache.get(key) ?? this.pending.get(key);
@@ -175,12 +179,8 @@ export class Compressor {
   }
 }
 
-/** Names an example by what the model is shown of it. */
+/** Cache key: a hash of the pixels and the instruction. */
 function contentOf({ input, output, instruction }: PreparedExample): string {
-  const hash = createHash("sha256").update(JSON.stringify(instruction));
-  for (const pixels of [input, output]) {
-    const { buffer, byteOffset, byteLength } = "data" in pixels ? pixels.data : pixels;
-    hash.update(new Uint8Array(buffer, byteOffset, byteLength));
-  }
-  return hash.digest("hex");
+  const dataOf = (pixels: Pixels) => ("data" in pixels ? pixels.data : pixels);
+  return sha256(JSON.stringify(instruction), dataOf(input), dataOf(output));
 }

@@ -1,4 +1,4 @@
-/** @file `config.json` of a model that has learned X-Prompt: Chameleon's, and the sizes of the method. */
+/** @file `config.json` of a model with X-Prompt: Chameleon's settings plus the sizes of the method. */
 import { z } from "zod";
 import {
   chameleonConfigSchema,
@@ -10,8 +10,8 @@ import {
   vqganToJson,
 } from "../chameleon/checkpoint/config.ts";
 import type { VqganConfig } from "../chameleon/tokenizers/vqgan.ts";
+import { sha256 } from "../hash.ts";
 import type { Preprocessing } from "../image/index.ts";
-import { sha256 } from "../runtime/files.ts";
 import { type RecommendedSampling, recommendedSampling } from "./request.ts";
 import { exampleMasks, type XPromptConfig } from "./sequence.ts";
 
@@ -19,9 +19,9 @@ export interface ModelConfig {
   readonly decoder: DecoderConfig;
   readonly image: VqganConfig;
   readonly xprompt: XPromptConfig;
-  /** SHA-256 of `model.safetensors`, where the configuration has it. */
+  /** SHA-256 of `model.safetensors`, if the configuration has it. */
   readonly checksum?: string;
-  /** SHA-256 of what `tokenizer.json` says, where the configuration has it. */
+  /** SHA-256 of the content of `tokenizer.json`, if the configuration has it. */
   readonly tokenizerChecksum?: string;
 }
 
@@ -103,15 +103,16 @@ const samplingToJson = ({ temperature, topK, topP, guidance }: RecommendedSampli
   guidance,
 });
 
-/** What a model's codes and tokens depend on besides its sizes. */
+/** Checksums of what the codes and tokens of a model depend on besides its sizes. */
 interface Parts {
-  /** Checksums. */
   readonly weights: string;
   readonly tokenizer: string;
   readonly preprocessing?: Preprocessing;
 }
 
-/** Names a model by its sizes and parts; how it is drawn with changes nothing that it makes of examples. */
+/**
+ * Identifies a model by its sizes and parts. Recommended sampling is left out: it does not change compressed examples.
+ */
 export function fingerprintOf(config: ModelConfig, { weights, tokenizer, preprocessing }: Parts): string {
   const { sampling: _, ...xprompt } = config.xprompt;
   return sha256(

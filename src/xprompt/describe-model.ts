@@ -11,30 +11,29 @@ import type { XPromptConfig } from "./sequence.ts";
 
 export interface ModelDescription {
   readonly folder: string;
-  /** Names weights and sizes of a model that has learned X-Prompt. */
+  /** Identifies weights and sizes of a model with X-Prompt. */
   readonly fingerprint?: string;
   readonly parameters: { readonly total: number; readonly decoder: number; readonly imageTokenizer: number };
-  /** How the weights are stored. */
+  /** Storage of the weights. */
   readonly weights: {
     readonly files: number;
     readonly bytes: number;
-    /** Bits of the quantized matrices. */
+    /** Bits per quantized weight. */
     readonly bits?: number;
-    /** Numbers of tensors of each type. */
+    /** Number of tensors per data type. */
     readonly types: Readonly<Record<string, number>>;
   };
   readonly picture: { readonly size: number; readonly codes: number; readonly codebook: number };
   readonly decoder: DecoderConfig;
-  /** Sizes of the method, where the model has learned it. */
+  /** Sizes of the method, if the model has X-Prompt. */
   readonly xprompt?: XPromptConfig;
-  /** Bytes. */
+  /** In bytes. */
   readonly memory: MemoryNeed;
 }
 
 /**
- * Describes a folder of the family: plain Chameleon or one that has learned X-Prompt, in one file or in shards, in
- * any precision.
- * @throws XPromptError when it could not be loaded; memory alone may be short
+ * Describes a model folder: plain Chameleon or with X-Prompt, in one file or in shards, in any precision.
+ * @throws XPromptError when the model could not be loaded (too little memory is no error here)
  */
 export async function describeModel(folder: string): Promise<ModelDescription> {
   const { config, xprompt, text, preprocessing, weights } = await checkFolder(folder);

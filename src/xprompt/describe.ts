@@ -1,4 +1,4 @@
-/** @file Describing in words what examples change: text tokens are sampled from their XP blocks alone. */
+/** @file Describing in words what examples change: samples text tokens given their XP blocks. */
 import { Batch, type Prefix } from "../chameleon/model/batch.ts";
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { decode, type Sequence } from "../chameleon/model/decode.ts";
@@ -16,7 +16,7 @@ export interface DescribeRequest {
   readonly signal?: AbortSignal;
 }
 
-/** Words up to the end, or to `MOST_WORDS`: nothing but text tokens and the end follows. */
+/** Grammar of a description: text tokens up to the end token, at most `MOST_WORDS`. */
 class Words implements Sequence {
   readonly tokens: number[] = [];
   private readonly choices: Int32Array;
@@ -41,7 +41,7 @@ class Words implements Sequence {
 
 const none = new Int32Array();
 
-/** @returns the text tokens that say what the examples change: at most `MOST_WORDS`, without the end */
+/** @returns the text tokens of the description: at most `MOST_WORDS`, without the end token */
 export async function describeChange(
   decoder: Decoder,
   vocabulary: Vocabulary,

@@ -1,4 +1,4 @@
-/** @file What `generate` asks for where it looks for examples by itself, and what it gets (paper: RAIE). */
+/** @file The interface through which `generate` retrieves examples (paper: RAIE). */
 import type { Chameleon } from "../chameleon/chameleon.ts";
 import type { Picture } from "../image/picture.ts";
 import type { ModelConfig } from "./config.ts";
@@ -6,55 +6,55 @@ import type { VisualPrompt } from "./prompt.ts";
 import type { Codes } from "./sequence.ts";
 
 export interface ExampleRequest {
-  /** What is asked for, in words; empty where it is not said. */
+  /** The instruction; may be empty. */
   readonly instruction: string;
-  /** The picture to change, and its codes. */
+  /** The picture to change, with its codes. */
   readonly input?: { readonly picture: Picture; readonly codes: Codes };
-  /** How many examples are wanted. */
+  /** Number of examples to retrieve. */
   readonly k: number;
-  /** Leave out examples that are less like what is asked than this. */
+  /** Leave out examples with a lower similarity. */
   readonly minSimilarity?: number;
   readonly signal?: AbortSignal;
 }
 
-/** An example that was found, and why. */
+/** A retrieved example, with its similarity to the request. */
 export interface RetrievedExample {
   readonly id: string;
   readonly instruction: string;
   readonly source: string;
-  /** At most 1: how like what was asked for, all in all. */
+  /** Total similarity to the request, at most 1. */
   readonly similarity: number;
   /** 1 − similarity. */
   readonly distance: number;
-  /** Similarity in each way that counted: of texts, images, words. */
+  /** The components of the similarity: texts, images, words. */
   readonly parts: Readonly<Record<string, number>>;
-  /** Whether its compiled block was there, or was made now. */
+  /** Whether the compressed example was stored in the library or had to be computed. */
   readonly block: "kept" | "made";
 }
 
 export interface Retrieved {
-  /** The examples as one prompt; nothing when none was like enough. */
+  /** The examples as one prompt; undefined when none is similar enough. */
   readonly prompt?: VisualPrompt;
-  /** The nearest first. */
+  /** Most similar first. */
   readonly examples: readonly RetrievedExample[];
-  /** The best similarity there was, where that was not enough. */
+  /** The best similarity found, when it is below `minSimilarity`. */
   readonly best?: number;
 }
 
-/** What a source of examples needs of the model that asks: an `XPrompt` is one. */
+/** What an example source needs of the model; `XPrompt` implements it. */
 export interface AskingModel {
   readonly fingerprint: string;
   readonly config: ModelConfig;
   readonly base: Chameleon;
-  /** Side of the pictures in pixels. */
+  /** Edge length of the pictures in pixels. */
   readonly size: number;
   compress(
     examples: readonly { readonly input: Picture; readonly output: Picture; readonly instruction?: string }[],
   ): Promise<VisualPrompt>;
 }
 
-/** Where `generate` looks for examples: a `Retriever` over an `ExampleLibrary`. */
+/** Where `generate` retrieves examples: a `Retriever` over an `ExampleLibrary`. */
 export interface ExampleSource {
-  /** Finds examples for a request, compiled for the model. */
+  /** Retrieves examples for a request, compressed by the model. */
   retrieve(model: AskingModel, request: ExampleRequest): Promise<Retrieved>;
 }

@@ -1,21 +1,21 @@
 /**
- * @file The expected picture: at each place the mean of all codes' vectors under the model's distribution there, along
- * the codes that were sampled. Of all pictures it has the least squared error that the model can promise, where a single
- * sample has twice as much; it costs no further run of the model.
+ * @file The expected picture: at each place the mean of the codebook vectors under the model's distribution, with the
+ * sampled codes as context. It minimizes the expected squared error; the error of a single sample is twice as large. It
+ * needs no further forward pass.
  */
 
-/** Codes less likely than this share of the likeliest add nothing. */
+/** Codes with less than this share of the highest probability are left out of the mean. */
 const NEGLIGIBLE = 1e-4;
 
 export class ExpectedVectors {
-  /** Mean vectors so far, `[places, width]`. */
+  /** The mean vectors so far, `[places, width]`. */
   readonly vectors: Float32Array;
   private readonly width: number;
 
   /**
    * @param codebook `[codes, width]`
-   * @param codes number of codes
-   * @param places codes of a picture
+   * @param codes number of codes in the codebook
+   * @param places codes per picture
    */
   constructor(
     private readonly codebook: Float32Array,
@@ -26,7 +26,7 @@ export class ExpectedVectors {
     this.vectors = new Float32Array(places * this.width);
   }
 
-  /** Sets the mean of a place from the logits of all codes there. */
+  /** Computes the mean vector of one place from the logits of all codes. */
   set(place: number, logits: Float32Array): void {
     const { width } = this;
     const mean = new Float64Array(width);

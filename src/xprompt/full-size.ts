@@ -1,33 +1,27 @@
-/** @file Results at the size and shape of the picture that went in. */
-import { setImmediate } from "node:timers/promises";
+/** @file Results at the size and shape of the input picture. */
 import { XPromptError } from "../errors.ts";
-import {
-  type ByteImage,
-  changedStrips,
-  fitChange,
-  type Image,
-  loadBytes,
-  maxPixels,
-  minEdge,
-  squeeze,
-  toBytes,
-} from "../image/index.ts";
+import { changedStrips } from "../image/apply-change.ts";
+import { fitChange } from "../image/full-size.ts";
+import { type ByteImage, type Image, toBytes } from "../image/image.ts";
+import { maxPixels } from "../image/limits.ts";
+import { loadBytes, minEdge, squeeze } from "../image/load.ts";
 import { loadPicture, type Picture, sourceOf } from "../image/picture.ts";
+import { soon } from "../runtime/soon.ts";
 
-/** Most pixels that the results of one request may have together: 768 MB. */
+/** The most pixels of all results of one request together (768 MB). */
 export const MAX_TOTAL = 4 * maxPixels;
 
-/** The picture to change: at its own size, and the whole of it squeezed to the square that the model sees. */
+/** The picture to change: at its own size, and squeezed to the square that the model sees. */
 export interface Original {
   readonly original: ByteImage;
   readonly query: Image;
 }
 
 /**
- * @param size edge of the square in pixels
- * @param samples results that are wanted
- * @throws XPromptError for a picture that cannot be read, is smaller or larger than `loadImage` takes, or is too large
- * for so many results
+ * @param size edge of the square, in pixels
+ * @param samples number of results
+ * @throws XPromptError for a picture that cannot be read, has a size that `loadImage` rejects, or is too large for so
+ * many results
  */
 export async function loadOriginal(picture: Picture, size: number, samples: number): Promise<Original> {
   const source = await sourceOf(picture, "input");
@@ -36,7 +30,7 @@ export async function loadOriginal(picture: Picture, size: number, samples: numb
   const { width, height } = original;
   if (samples * width * height > MAX_TOTAL)
     throw new XPromptError(
-      `generating at full size: expected at most ${MAX_TOTAL / 1e6} megapixels over all samples, got ${samples} of ${width} × ${height} (ask for fewer samples at a time)`,
+      `generating at full size: expected at most ${MAX_TOTAL / 1e6} megapixels over all samples, got ${samples} of ${width} × ${height} (request fewer samples at a time)`,
     );
   return { original, query: await squeeze(original, size) };
 }
@@ -52,9 +46,9 @@ async function bytesOf(picture: Image): Promise<ByteImage> {
 }
 
 /**
- * The change from `seen` to `drawn`, done to the original. Other work goes on between strips of the picture.
- * @param seen the query through the image tokenizer
- * @throws the signal's reason, once it is aborted
+ * Applies the change from `seen` to `drawn` to the original. Yields to other work between strips of the picture.
+ * @param seen the query after a pass through the image tokenizer
+ * @throws the signal's reason when it is aborted
  */
 export async function atFullSize(
   { original, query }: Original,
@@ -68,7 +62,7 @@ export async function atFullSize(
   for (const strip of changedStrips(fitChange({ query, seen, drawn }, original), original)) {
     data.set(strip, at);
     at += strip.length;
-    await setImmediate();
+    await new Promise<void>(soon);
     signal?.throwIfAborted();
   }
   return { width, height, data };

@@ -1,4 +1,4 @@
-/** @file Generating pictures: check a request, encode what it shows, sample codes, decode them. */
+/** @file Generating pictures: check the request, encode its inputs, sample codes, decode them. */
 import type { Batch } from "../chameleon/model/batch.ts";
 import type { Tokenizer } from "../chameleon/tokenizers/tokenizer.ts";
 import { UsageError, XPromptError } from "../errors.ts";
@@ -14,18 +14,18 @@ import { checkRequest, type Request } from "./request.ts";
 import { promptLength, type SampleRequest, sampleCodes } from "./sample-codes.ts";
 import type { Codes } from "./sequence.ts";
 
-/** What generating needs of a model: an `XPrompt` is one. */
+/** What generating needs of a model; `XPrompt` implements it. */
 export interface GeneratingModel extends AskingModel {
   readonly compressor: Compressor;
 }
 
 /**
  * Generates the pictures of a request.
- * @param batch that the codes are sampled in
- * @returns a step per code, then one with the result. Leaving the generator frees what the request holds.
+ * @param batch the batch in which the codes are sampled
+ * @returns a step per code, then one with the result. Leaving the generator early frees the resources of the request.
  * @throws UsageError for options out of range
  * @throws XPromptError for a picture that cannot be read, or a prompt of another model
- * @throws the signal's reason, once it is aborted
+ * @throws the signal's reason when it is aborted
  */
 export async function* generateSteps(
   model: GeneratingModel,
@@ -94,7 +94,7 @@ export async function* generateSteps(
   }
   const ended = performance.now();
   const result: Generated<Image | ByteImage> = {
-    // One picture per sample, and there is at least one sample.
+    // One picture per sample, and at least one sample.
     images: images as readonly [Image | ByteImage, ...(Image | ByteImage)[]],
     codes,
     seed,
@@ -117,7 +117,7 @@ export async function* generateSteps(
   yield { ...stepOf(codes), result };
 }
 
-/** All steps of a request, with `onProgress` called after each row of codes. */
+/** Runs all steps of a request and calls `onProgress` after each row of codes. */
 export async function generated(
   model: GeneratingModel,
   { onProgress, ...options }: GenerateOptions,
@@ -134,7 +134,7 @@ export async function generated(
   return result!; // the last step has it
 }
 
-/** The settings of a request. @throws UsageError or XPromptError for what cannot be done, before anything is */
+/** Settings of a request. @throws UsageError or XPromptError, before any work, if it cannot be served */
 function checked({ base, config, compressor }: GeneratingModel, options: StreamOptions): Request {
   const { prompt, examples, input, library, fullSize } = options;
   const given = prompt === undefined ? [] : [prompt].flat();
@@ -146,22 +146,22 @@ function checked({ base, config, compressor }: GeneratingModel, options: StreamO
       throw new UsageError(`generating: ${name}: expected it with a library, got it alone`);
   if (library !== undefined && typeof library.retrieve !== "function")
     throw new UsageError(
-      "generating: library: expected a Retriever, got something else (of an ExampleLibrary, give new Retriever(library))",
+      "generating: library: expected a Retriever, got something else (for an ExampleLibrary, pass new Retriever(library))",
     );
   options.signal?.throwIfAborted();
   compressor.joined(given);
   if (!base.tokenizer.decodesImages)
     throw new XPromptError(
-      "generating: expected a model that can decode pictures, got one without the decoder of its image tokenizer (put Meta's vqgan.ckpt into the folder of the base that it was made of, and make it again with xprompt init)",
+      "generating: expected a model that can decode pictures, got one without the decoder of its image tokenizer (put Meta's vqgan.ckpt into the folder of its base model and run xprompt init again)",
     );
   if (fullSize && input === undefined)
     throw new UsageError(
-      "generating at full size: expected an input picture, got none (give one, or leave fullSize out)",
+      "generating at full size: expected an input picture, got none (pass one, or leave fullSize out)",
     );
   return request;
 }
 
-/** What a request shows the model: the codes of its picture, and the XP blocks of its examples. */
+/** Encodes the inputs of a request: the codes of its picture and the XP blocks of its examples. */
 async function encoded(
   model: GeneratingModel,
   options: StreamOptions,
@@ -190,12 +190,12 @@ async function expectedPictures(tokenizer: Tokenizer, samples: number): Promise<
   return Array.from({ length: samples }, () => new ExpectedVectors(vectors, codes, tokenizer.codesPerImage));
 }
 
-/** Codes so far, then the input's, or the last code again where there is no input. */
+/** The codes so far, completed with the codes of the input, or without input with the last code. */
 function completed(codes: readonly number[], input: Codes | undefined, count: number): number[] {
   return Array.from({ length: count }, (_, i) => codes[i] ?? input?.[i] ?? codes.at(-1)!);
 }
 
-/** The picture with its rows from a share of its height on in grey. */
+/** A copy of the picture, grey from a share of its height downwards. */
 function greyFrom({ width, height, data }: Image, share: number): Image {
   return { width, height, data: data.slice().fill(0.5, Math.round(share * height) * width * 3) };
 }

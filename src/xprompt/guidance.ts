@@ -1,33 +1,33 @@
-/** @file Classifier-free guidance over the conditions of a request: its picture, its words, its examples. */
+/** @file Classifier-free guidance over the conditions of a request: picture, instruction, examples. */
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { mergeGuidanceSteps } from "../chameleon/model/sampling.ts";
 import type { Guidance } from "./request.ts";
 import type { EncodedQuery } from "./sequence.ts";
 
-/** How strongly each condition is followed; 1 is plain sampling. */
+/** How strongly to follow each condition; 1 is plain sampling. */
 export interface GuidanceWeights {
   readonly image: number;
   readonly text: number;
   readonly examples: number;
 }
 
-/** The weights that a request means: one number is for the examples, or for the words where there are no examples. */
+/** Weights of a request: a single number is for the examples, or for the instruction if there are no examples. */
 export function guidanceWeights(guidance: Guidance, hasExamples: boolean): GuidanceWeights {
   const plain = { image: 1, text: 1, examples: 1 };
   if (typeof guidance !== "number") return { ...plain, ...guidance };
   return hasExamples ? { ...plain, examples: guidance } : { ...plain, text: guidance };
 }
 
-/** One way of seeing a request: with or without its picture, its words, its examples. */
+/** A subset of the request's conditions: with or without picture, instruction, examples. */
 export interface Condition {
   readonly blocks: readonly CacheBlock[];
   readonly query: EncodedQuery;
 }
 
 /**
- * The conditions that the guidance needs, the least conditioned first, and the weight of every step between them.
+ * The conditions that guidance needs, from the least to the most conditioned, with the weight of each step.
  * @param blocks XP blocks of the examples
- * @param empty XP block of the empty example, which conditions without examples see
+ * @param empty XP block of the empty example, for conditions without examples
  */
 export function guidanceConditions({
   blocks,
@@ -38,7 +38,7 @@ export function guidanceConditions({
   conditions: Condition[];
   weights: number[];
 } {
-  // l₀ itself is a step of weight 1, from nothing.
+  // The unconditional logits l₀ are a step of weight 1.
   let condition: Condition = { blocks: [empty], query: { instruction: [] } };
   const steps = [{ condition, weight: 1 }];
   const add = (present: boolean, more: Partial<Condition>, weight: number) => {

@@ -1,10 +1,10 @@
 /**
- * @file Making a Chameleon-family model ready to learn X-Prompt: rows for S XP tokens at the end of the vocabulary, and
- * the sizes of the method in its configuration. Everything else stays as it is, bit for bit.
+ * @file Prepares a Chameleon-family model for X-Prompt: adds rows for S XP tokens at the end of the vocabulary, and the
+ * sizes of the method to the configuration. All else stays the same, bit for bit.
  *
- * An XP token's embedding starts at the mean of all embeddings, which every layer can read, with a tenth of their
- * deviation as noise, so that the S tokens are not alike. Its row of the head is the mean row: the new tokens, which are
- * never to be drawn, then get an average logit and take next to nothing from the others
+ * The embedding of an XP token is the mean of all embeddings, which every layer can process, plus noise with a tenth of
+ * their standard deviation, so that the S tokens differ. Its row of the output head is the mean row: the new tokens,
+ * which are never sampled, get an average logit and take almost no probability from the others
  * (https://nlp.stanford.edu/~johnhew/vocab-expansion.html).
  */
 import { join } from "node:path";
@@ -33,20 +33,20 @@ import { longestTodo, todoPositionAfter, type XPromptConfig } from "./sequence.t
 
 const EMBEDDING = "model.embed_tokens.weight";
 const HEAD = "lm_head.weight";
-/** Share of the embeddings' deviation that tells XP tokens apart. */
+/** Standard deviation of the noise on XP embeddings, relative to that of the embeddings. */
 const NOISE = 0.1;
 
 export interface InitializeOptions {
-  /** Folder of the model, in Hugging Face's layout. */
+  /** Model folder in Hugging Face's layout. */
   readonly base: string;
-  /** Folder to write; it must not hold anything. */
+  /** Folder to write; must be empty or missing. */
   readonly output: string;
-  /** S: tokens that an example is compressed to. */
+  /** S: XP tokens per example. */
   readonly xpTokens: number;
-  /** Most text tokens of an instruction. */
+  /** The most text tokens of an instruction. */
   readonly maxTextTokens: number;
   readonly seed: number;
-  /** Draw the head's rows of image tokens anew, for a base that was kept from drawing pictures. */
+  /** Initialize the output head's image token rows again, for a base that was kept from generating pictures. */
   readonly reinitImageHead?: boolean;
   readonly signal?: AbortSignal;
 }
@@ -57,24 +57,24 @@ export interface Initialized {
   /** Ids of the new tokens. */
   readonly xp: readonly number[];
   readonly vocabularySize: number;
-  /** Positions that the longest example and TODO part take, and those that the base was made for. */
+  /** Positions that the longest example and TODO part need, and the position limit of the base. */
   readonly positions: { readonly used: number; readonly base: number };
 }
 
 const objectSchema = z.record(z.string(), z.unknown());
 
-/** @throws XPromptError when the base is no whole Chameleon-family model, is quantized, or has XP tokens already */
+/** @throws XPromptError when the base is incomplete, of another family, quantized, or has XP tokens already */
 export async function initializeModel(options: InitializeOptions): Promise<Initialized> {
   const { base, output, xpTokens, maxTextTokens, seed, reinitImageHead, signal } = options;
   const doing = `initializing from ${base}`;
   const raw = await readJson(join(base, "config.json"), objectSchema, "model config");
   if (raw.xprompt !== undefined)
     throw new XPromptError(
-      `${doing}: expected a model without XP tokens, got one that has learned X-Prompt (train it with init in a recipe)`,
+      `${doing}: expected a model without XP tokens, got one that has learned X-Prompt (continue its training: set init in a recipe)`,
     );
   if (raw.quantization_config)
     throw new XPromptError(
-      `${doing}: expected plain weights, got quantized ones (give the model that they were made from, quantize afterwards)`,
+      `${doing}: expected plain weights, got quantized ones (use the model before quantization, and quantize the result)`,
     );
   const json = await readJson(join(base, "config.json"), chameleonConfigSchema, "model config");
   const tokenizer = await readJson(join(base, "tokenizer.json"), objectSchema, "tokenizer");
@@ -90,7 +90,7 @@ export async function initializeModel(options: InitializeOptions): Promise<Initi
   const named = withTokens(tokenizer, xp);
   const stored = await openWeights(base);
   try {
-    // A decoder of pictures that lies beside the weights becomes a part of them.
+    // A vqgan.ckpt beside the weights becomes part of them.
     const added = await addedImageTokenizer(base, stored, undefined);
     const image = added?.config ?? vqganFromJson(json.vq_config);
     await preprocessingOf(base, image);
@@ -143,14 +143,14 @@ export async function initializeModel(options: InitializeOptions): Promise<Initi
   }
 }
 
-/** `tokenizer.json` with XP tokens as added ones. */
+/** `tokenizer.json` with the XP tokens as added tokens. */
 function withTokens(tokenizer: Record<string, unknown>, ids: readonly number[]): Record<string, unknown> {
   const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: true };
   const added = ids.map((id, i) => ({ id, content: xpTokenName(i), ...flags }));
   return { ...tokenizer, added_tokens: [...((tokenizer.added_tokens as object[]) ?? []), ...added] };
 }
 
-/** `config.json` with the new sizes; all else as the base has it. */
+/** `config.json` with the new sizes; the other settings as in the base. */
 function configJson(
   raw: Record<string, unknown>,
   { decoder, xprompt }: ModelConfig,
@@ -173,13 +173,13 @@ function configJson(
 
 interface Plan {
   readonly vocabulary: Vocabulary;
-  /** Rows that the embedding and the head get more. */
+  /** Number of rows to add to the embedding and the output head. */
   readonly added: number;
   readonly seed: number;
   readonly reinitImageHead?: boolean;
 }
 
-/** The tensors to write, each read when its turn comes: what does not change goes from file to file. */
+/** The tensors to write. Each is read when it is written, so that only one is in memory. */
 function tensorsOf(stored: WeightFolder, plan: Plan): TensorToWrite[] {
   return [...stored.tensors].map(([name, { dtype, shape }]) => {
     if (name !== EMBEDDING && name !== HEAD)
@@ -187,14 +187,14 @@ function tensorsOf(stored: WeightFolder, plan: Plan): TensorToWrite[] {
     const [rows, width] = shape as readonly [number, number];
     if (!FLOATS.includes(dtype))
       throw new XPromptError(
-        `initializing from ${stored.folder}: ${name}: expected plain weights (${FLOATS.join(", ")}), got ${dtype} (give the model that it was made from)`,
+        `initializing from ${stored.folder}: ${name}: expected plain weights (${FLOATS.join(", ")}), got ${dtype} (use the model before quantization)`,
       );
     const extended = async () => extend(name, await stored.readFloat32(name), width, plan);
     return { name, dtype, shape: [rows + plan.added, width], data: extended };
   });
 }
 
-/** A table `[rows, width]` with rows for XP tokens behind the others. */
+/** A table `[rows, width]` with rows for XP tokens appended. */
 function extend(
   name: string,
   table: Float32Array,
@@ -204,7 +204,7 @@ function extend(
   const result = new Float32Array(table.length + added * width);
   result.set(table);
   const rows = Array.from({ length: table.length / width }, (_, row) => row);
-  const draw = (into: readonly number[], like: readonly number[], noise: number, label: string) => {
+  const fill = (into: readonly number[], like: readonly number[], noise: number, label: string) => {
     const { mean, deviation } = columns(table, width, like);
     for (const row of into) {
       const random = Random.of(seed, label, row);
@@ -213,13 +213,13 @@ function extend(
     }
   };
   const fresh = Array.from({ length: added }, (_, i) => rows.length + i);
-  draw(fresh, rows, name === EMBEDDING ? NOISE : 0, "xp");
+  fill(fresh, rows, name === EMBEDDING ? NOISE : 0, "xp");
   if (name === HEAD && reinitImageHead)
-    draw([...vocabulary.imageTokens], [...vocabulary.textTokens], 1, "image head");
+    fill([...vocabulary.imageTokens], [...vocabulary.textTokens], 1, "image head");
   return result;
 }
 
-/** Mean and standard deviation of each column over some rows of a table. */
+/** Mean and standard deviation of each column over the given rows of a table. */
 function columns(table: Float32Array, width: number, rows: readonly number[]) {
   const [mean, deviation] = [new Float64Array(width), new Float64Array(width)];
   for (const row of rows) for (let i = 0; i < width; i++) mean[i]! += table[row * width + i]! / rows.length;

@@ -1,19 +1,18 @@
-/** @file The model as its users see it: load, compress examples, generate pictures. */
+/** @file The public model class: load, compress examples, generate pictures. */
 import { Chameleon } from "../chameleon/chameleon.ts";
 import { Batch } from "../chameleon/model/batch.ts";
 import type { Tokenizer } from "../chameleon/tokenizers/tokenizer.ts";
 import { UsageError } from "../errors.ts";
 import type { ByteImage, Image } from "../image/index.ts";
 import type { Picture } from "../image/picture.ts";
-import type { SessionOptions } from "../runtime/session.ts";
+import type { SessionOptions } from "../runtime/session-options.ts";
 import { checkSettings } from "../settings.ts";
 import { checkParts } from "./check-parts.ts";
 import { Compressor } from "./compress.ts";
 import { fingerprintOf, type ModelConfig } from "./config.ts";
 import { describeChange } from "./describe.ts";
 import { generated, generateSteps } from "./generate.ts";
-import { type ModelParts, readModel } from "./load.ts";
-import { resolveModel } from "./models.ts";
+import { readModel } from "./load.ts";
 import {
   type CompressOptions,
   checkKeys,
@@ -27,6 +26,7 @@ import {
   type ScoreOptions,
   type StreamOptions,
 } from "./options.ts";
+import { type ModelFiles, type ModelParts, partsOf } from "./parts.ts";
 import type { VisualPrompt } from "./prompt.ts";
 import { describeSchema } from "./request.ts";
 import { codeNats } from "./score.ts";
@@ -40,9 +40,9 @@ export class XPrompt {
 
   private constructor(
     readonly config: ModelConfig,
-    /** Names the weights and sizes: visual prompts carry it. */
+    /** Identifies the weights and sizes; stored in visual prompts. */
     readonly fingerprint: string,
-    /** The model underneath: its tokenizers, its logits, completions without the method. */
+    /** The Chameleon model inside: tokenizers, logits, completions without X-Prompt. */
     readonly base: Chameleon,
   ) {
     this.compressor = new Compressor(config, fingerprint, base);
@@ -51,18 +51,27 @@ export class XPrompt {
   /**
    * Loads a model.
    * @param nameOrPath "nano", or a model folder
-   * @throws XPromptError when there is none, it is damaged, the adapter does not fit, or the device is not available
+   * @throws XPromptError when the folder is missing or damaged, the adapter does not fit, or the device is not
+   * available
    * @example const model = await XPrompt.load("nano");
    */
   static async load(nameOrPath: string, options: LoadOptions = {}): Promise<XPrompt> {
     if (typeof nameOrPath !== "string")
       throw new UsageError(`loading a model: expected a name or a folder, got ${typeof nameOrPath}`);
     checkKeys("loading a model", options, optionNames.load);
-    const parts = await readModel(await resolveModel(nameOrPath), options.adapter);
-    return XPrompt.assemble(parts, options);
+    return XPrompt.assemble(await readModel(nameOrPath, options.adapter), options);
   }
 
-  /** @internal A model from its parts, as the trainer has them. */
+  /**
+   * A model from the bytes of its files.
+   * @throws XPromptError when they are damaged or do not belong together, or the device is not available
+   */
+  static async fromFiles(files: ModelFiles, options: SessionOptions = {}): Promise<XPrompt> {
+    checkKeys("loading a model", options, optionNames.session);
+    return XPrompt.assemble(await partsOf(files), options);
+  }
+
+  /** @internal Builds a model from its parts; used by training. */
   static async assemble(parts: ModelParts, options: SessionOptions = {}): Promise<XPrompt> {
     const { config, text, weights, checksum, preprocessing } = parts;
     checkParts(config, text.vocabulary, weights);
@@ -75,40 +84,40 @@ export class XPrompt {
     return new XPrompt(config, fingerprint, base);
   }
 
-  /** Pictures and text to codes and ids, and back. */
+  /** Converts pictures to codes and text to ids, and back. */
   get tokenizer(): Tokenizer {
     return this.base.tokenizer;
   }
 
   /**
-   * Logits of what follows each token of one sequence, image tokens among them.
+   * Logits of the next token after each token of a sequence, image tokens included.
    * @param tokens ids `[T]`, at positions 0 to T − 1
-   * @returns `[T, vocabulary]`, row by row
-   * @throws UsageError for no tokens, too many, or an id that the vocabulary does not have
+   * @returns `[T, vocabulary]`, row-major
+   * @throws UsageError for no tokens, too many, or an id outside the vocabulary
    */
   async logits(tokens: readonly number[]): Promise<Float32Array> {
     return this.base.logits(tokens);
   }
 
-  /** Side of the pictures in pixels. */
+  /** Edge length of the pictures in pixels. */
   get size(): number {
     return this.config.image.resolution;
   }
 
-  /** Codes of one picture: what is drawn. */
+  /** Image codes per picture. */
   get codesPerImage(): number {
     return this.tokenizer.codesPerImage;
   }
 
-  /** Text tokens at the end of an instruction that the model does not read, when it comes with so many pictures. */
+  /** Number of tokens at the end of an instruction that the model ignores, in a sequence with `pictures` pictures. */
   unreadTokens(instruction: string, pictures: 0 | 1 | 2): number {
     return this.compressor.unreadTokens(instruction, pictures);
   }
 
   /**
-   * Reads examples and keeps what the model makes of them: S slots each, however long they were.
-   * @throws XPromptError for a picture that cannot be read, or no example
-   * @throws the signal's reason, once it is aborted
+   * Compresses examples: keeps the keys and values of S XP tokens for each, whatever its length.
+   * @throws XPromptError for a picture that cannot be read; UsageError without examples
+   * @throws the signal's reason when it is aborted
    */
   async compress(examples: readonly Example[], options: CompressOptions = {}): Promise<VisualPrompt> {
     checkKeys("compressing", options, optionNames.compress);
@@ -116,10 +125,10 @@ export class XPrompt {
   }
 
   /**
-   * Generates pictures: what the examples show, done to the input; or what the instruction says; or both.
+   * Generates pictures: applies what the examples show, or the instruction says, or both, to the input.
    * @throws UsageError for options out of range
    * @throws XPromptError for a picture that cannot be read, or a prompt of another model
-   * @throws the signal's reason, once it is aborted
+   * @throws the signal's reason when it is aborted
    */
   async generate(options: GenerateOptions & { readonly fullSize: true }): Promise<Generated<ByteImage>>;
   async generate(options: GenerateOptions & { readonly fullSize?: false }): Promise<Generated>;
@@ -130,13 +139,11 @@ export class XPrompt {
   }
 
   /**
-   * Generates pictures as `generate` does, a step per code: what is there so far can be shown, and leaving the loop ends
-   * the work. The last step has the result.
-   * @throws what `generate` throws
-   * @example
-   * for await (const { codes, codesPerImage, preview, result } of model.stream({ prompt, input })) {
-   *   if (result) await savePng("out.png", result.images[0]);
-   *   else if (codes[0].length % 16 === 0) show(await preview());
+   * Generates pictures as `generate` does, in one step per code. Use it to show previews; leaving the loop stops the
+   * work. The last step has the result.
+   * @throws as `generate`
+   * @example for await (const { codes, codesPerImage, preview, result } of model.stream({ prompt, input })) {   if
+   * (result) await savePng("out.png", result.images[0]);   else if (codes[0].length % 16 === 0) show(await preview());
    * }
    */
   stream(options: StreamOptions & { readonly fullSize: true }): AsyncGenerator<GenerateStep<ByteImage>>;
@@ -148,7 +155,7 @@ export class XPrompt {
   }
 
   /**
-   * Says in words what an example changes, or what the examples of a prompt share (paper: difference description).
+   * Describes in words what an example changes, or what the examples of a prompt share (paper: difference description).
    * @throws UsageError for options out of range
    * @throws XPromptError for a picture that cannot be read, or a prompt of another model
    * @example const text = await model.describe({ input: before, output: after });
@@ -174,8 +181,8 @@ export class XPrompt {
   }
 
   /**
-   * How likely a picture is as the answer to a request. Low sums mean likely; a perfect guess at every code costs nothing.
-   * @returns nats of each of its codes, −log p given the request and the codes before it, `[codesPerImage]`
+   * How likely a picture is as the answer to a request. A low sum means likely.
+   * @returns negative log-likelihood of each code in nats, given the request and the codes before it, `[codesPerImage]`
    * @throws XPromptError for a picture that cannot be read, or a prompt of another model
    * @example const nats = await model.score({ prompt, input: query, output: truth });
    */
@@ -198,7 +205,7 @@ export class XPrompt {
     });
   }
 
-  /** What is left of pictures that go through the image tokenizer and back: no generated picture can be nearer. */
+  /** Encodes and decodes pictures with the image tokenizer: an upper bound on the quality of generated pictures. */
   async reconstruct(pictures: readonly Picture[]): Promise<Image[]> {
     const images = await Promise.all(
       pictures.map((picture, i) => this.base.pixels(picture, `pictures[${i}]`)),
@@ -206,7 +213,7 @@ export class XPrompt {
     return this.tokenizer.decodeImages(await this.tokenizer.encodeImages(images));
   }
 
-  /** Frees the memory. Calling it again is fine; anything else afterwards is an XPromptError. */
+  /** Frees the memory. Further calls do nothing; any other method throws an XPromptError afterwards. */
   async release(): Promise<void> {
     await this.base.release();
   }

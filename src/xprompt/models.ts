@@ -1,16 +1,16 @@
-/** @file Which folder a model's name means. */
+/** @file Resolves the name of a model to its folder. */
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { XPromptError } from "../errors.ts";
 
-/** Folder of the models that come with the package. */
+/** Folder of the models in the package. */
 const SHIPPED = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "models");
 
 /**
- * The folder of a model: a path, or the name of a shipped model ("nano").
- * @throws XPromptError when there is neither
+ * The folder of a model, from a path or the name of a shipped model ("nano").
+ * @throws XPromptError when neither exists
  */
 export async function resolveModel(nameOrPath: string): Promise<string> {
   const path = resolve(nameOrPath);

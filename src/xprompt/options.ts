@@ -1,16 +1,16 @@
-/** @file The options of the model's methods, and what `generate` returns. */
+/** @file Options of the model's methods, and the result of `generate`. */
 import type { z } from "zod";
 import type { Sampling } from "../chameleon/model/sampling.ts";
 import { UsageError } from "../errors.ts";
 import type { ByteImage, Image } from "../image/index.ts";
 import type { Picture } from "../image/picture.ts";
-import type { SessionOptions } from "../runtime/session.ts";
+import type { SessionOptions } from "../runtime/session-options.ts";
 import { closest } from "../spelling.ts";
 import type { ExampleSource, RetrievedExample } from "./example-source.ts";
 import type { VisualPrompt } from "./prompt.ts";
 import { type describeSchema, type Guidance, type RequestSettings, requestSchema } from "./request.ts";
 
-/** A before → after pair, with the words for the change if there are any. */
+/** A before → after pair, with an optional instruction. */
 export interface Example {
   readonly input: Picture;
   readonly output: Picture;
@@ -18,57 +18,57 @@ export interface Example {
 }
 
 export interface LoadOptions extends SessionOptions {
-  /** Folder of an adapter of this model, as training with `train: "lora"` or `"xp"` writes it, or Hugging Face's PEFT. */
+  /** Folder of an adapter of this model, from training with `train: "lora"` or `"xp"`, or from Hugging Face's PEFT. */
   readonly adapter?: string;
 }
 
 export interface Progress {
-  /** Rows of codes that are complete, of `rows`. */
+  /** Complete rows of codes, of `rows`. */
   readonly row: number;
   readonly rows: number;
-  /** The pictures so far; what is not there yet shows the input picture, or grey where there is none. */
+  /** The pictures so far; the rest shows the input picture, or grey without one. */
   preview(): Promise<Image[]>;
 }
 
-/** What to make, and the settings of a request; their ranges and defaults are those of `requestSchema`. */
+/** A request of `generate`. Ranges and defaults of the settings are in `requestSchema`. */
 export interface GenerateOptions extends RequestSettings {
-  /** What to do, by example: pairs, which are compressed first. Compress those that are used often once. */
+  /** Examples of the task; they are compressed first. For repeated use, compress them once and pass `prompt`. */
   readonly examples?: readonly Example[];
-  /** The same, compressed already: one prompt, or several that are used together. */
+  /** Compressed examples: one prompt, or several to use together. */
   readonly prompt?: VisualPrompt | readonly VisualPrompt[];
-  /** Where to look for examples like the request: `new Retriever(library)`. */
+  /** Where to retrieve examples for the request: `new Retriever(library)`. */
   readonly library?: ExampleSource;
-  /** Examples to take from the library. Defaults to 1. */
+  /** Number of examples to retrieve from the library. Defaults to 1. */
   readonly k?: number;
-  /** Take no example of the library that is less like what is asked for, 1 being the same. Defaults to any. */
+  /** Ignore examples of the library with a lower similarity; 1 means identical. Defaults to no limit. */
   readonly minSimilarity?: number;
-  /** The picture to change; without it the model draws from words and examples alone. */
+  /** The picture to change. Without it the model generates from instruction and examples alone. */
   readonly input?: Picture;
-  /** What to do, in words. */
+  /** The instruction. */
   readonly instruction?: string;
   /**
-   * Give the results the size and shape of `input`, which may then be an `Image` of any size. The model sees the whole
-   * picture, squeezed to a square, instead of its middle. Defaults to false.
+   * Return results with the size and shape of `input`; an `Image` may then have any size. The model sees the whole
+   * picture, squeezed to a square, instead of the center crop. Defaults to false.
    */
   readonly fullSize?: boolean;
   /** The same seed, model, device and number of threads give the same pictures. Defaults to a random seed. */
   readonly seed?: number;
-  /** Pictures to draw. Defaults to 1. */
+  /** Number of pictures to generate. Defaults to 1. */
   readonly samples?: number;
-  /** Divides the logits; 0 takes the likeliest code. Defaults to what the model recommends, else 1. */
+  /** Divides the logits; 0 takes the most likely code. Defaults to the model's recommendation, else 1. */
   readonly temperature?: number;
-  /** Sample from the k likeliest codes only; 0 for all. Defaults to what the model recommends, else 0. */
+  /** Sample from the k most likely codes; 0 means all. Defaults to the model's recommendation, else 0. */
   readonly topK?: number;
-  /** Sample from the likeliest codes that make up this share of the probability. Defaults to what the model recommends, else 1. */
+  /** Sample from the most likely codes with this total probability. Defaults to the model's recommendation, else 1. */
   readonly topP?: number;
   /**
-   * How strongly the conditions are followed, each against not having it; 1 is plain sampling. A number is for the
-   * examples, or for the instruction where there are none. Defaults to what the model recommends, else 1.
+   * Classifier-free guidance: how strongly to follow each condition; 1 is plain sampling. A number is for the examples,
+   * or for the instruction if there are none. Defaults to the model's recommendation, else 1.
    */
   readonly guidance?: Guidance;
   /**
-   * Show at each place the mean of all codes under the model's distribution there, along the codes that are sampled,
-   * instead of the sampled code alone: smoother, and nearer to the truth on average. Defaults to false.
+   * Show at each place the mean of all codes under the model's distribution, with the sampled codes as context. The
+   * result is smoother than a sample, and nearer to the truth on average. Defaults to false.
    */
   readonly expected?: boolean;
   /** Called after every row of codes. */
@@ -76,22 +76,22 @@ export interface GenerateOptions extends RequestSettings {
   readonly signal?: AbortSignal;
 }
 
-/** A request as `stream` takes it: the loop over its steps stands for `onProgress`. */
+/** A request of `stream`: the loop over its steps replaces `onProgress`. */
 export type StreamOptions = Omit<GenerateOptions, "onProgress">;
 
-/** What there is of a request after another code of each picture. */
+/** The state of a request after one more code of each picture. */
 export interface GenerateStep<P extends Image | ByteImage = Image> {
-  /** Codes so far, row by row of the picture: `[samples][step]`. */
+  /** The codes so far in row-major order, `[samples][step]`. */
   readonly codes: readonly (readonly number[])[];
-  /** Codes of a whole picture. */
+  /** Codes per picture. */
   readonly codesPerImage: number;
-  /** The pictures so far; what is not there yet shows the input picture, or grey where there is none. */
+  /** The pictures so far; the rest shows the input picture, or grey without one. */
   preview(): Promise<Image[]>;
-  /** What `generate` returns, with the last step. */
+  /** The result, as `generate` returns it; only in the last step. */
   readonly result?: Generated<P>;
 }
 
-/** A request as `generate` takes it, and the picture that is to answer it. */
+/** A request, and the picture to score as its answer. */
 export interface ScoreOptions extends Pick<GenerateOptions, "prompt" | "input" | "instruction"> {
   readonly output: Picture;
 }
@@ -103,35 +103,35 @@ export interface CompressOptions {
 }
 
 export interface DescribeOptions extends z.input<typeof describeSchema> {
-  /** The same seed gives the same words, with a temperature. Defaults to 0. */
+  /** With a temperature above 0, the same seed gives the same words. Defaults to 0. */
   readonly seed?: number;
-  /** 0 takes the likeliest word each time. Defaults to 0. */
+  /** Divides the logits; 0 takes the most likely token. Defaults to 0. */
   readonly temperature?: number;
   readonly signal?: AbortSignal;
 }
 
 export interface Generated<P extends Image | ByteImage = Image> {
-  /** One picture per sample: at the size of the input with `fullSize`, in 8 bits; else of the model's size. */
+  /** One picture per sample: in 8 bits at the size of the input with `fullSize`, else at the model's size. */
   readonly images: readonly [P, ...P[]];
-  /** The codes of each. */
+  /** The codes of each picture. */
   readonly codes: readonly (readonly number[])[];
   readonly seed: number;
-  /** How the pictures were drawn, what was not asked for included. */
+  /** All sampling settings, defaults included. */
   readonly settings: Sampling & { readonly guidance: Guidance };
   /** Fingerprint of the model. */
   readonly model: string;
-  /** What the library gave, the nearest first. */
+  /** Examples from the library, most similar first. */
   readonly retrieved?: readonly RetrievedExample[];
-  /** The similarity of the library's nearest example, where that was not like enough. */
+  /** The similarity of the best example in the library, when it is below `minSimilarity`. */
   readonly bestSimilarity?: number;
   readonly tokens: {
     readonly examples: number;
     readonly prompt: number;
     readonly generated: number;
-    /** Text tokens at the end of the instruction that the model does not read, being too many. */
+    /** Number of tokens at the end of the instruction that the model ignored, because the instruction is too long. */
     readonly unread: number;
   };
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly timings: {
     readonly prepare: number;
     readonly draw: number;
@@ -140,7 +140,7 @@ export interface Generated<P extends Image | ByteImage = Image> {
   };
 }
 
-/** Each of the settings of a request. */
+/** Names of the settings of a request. */
 const settingNames = Object.fromEntries(
   Object.keys(requestSchema.shape).map((name) => [name, true]),
 ) as Names<RequestSettings>;
@@ -151,9 +151,12 @@ const streamNames = {
   ...settingNames,
 } as const satisfies Names<StreamOptions>;
 
-/** The names of all options of each method. */
+const sessionNames = { device: true, threads: true, arena: true } as const satisfies Names<SessionOptions>;
+
+/** The option names of each method. */
 export const optionNames = {
-  load: { adapter: true, device: true, threads: true, arena: true } satisfies Names<LoadOptions>,
+  session: sessionNames,
+  load: { adapter: true, ...sessionNames } satisfies Names<LoadOptions>,
   compress: { onProgress: true, signal: true } satisfies Names<CompressOptions>,
   stream: streamNames,
   generate: { ...streamNames, onProgress: true } satisfies Names<GenerateOptions>,
@@ -165,7 +168,7 @@ type Names<Options> = Record<keyof Options, true>;
 
 /**
  * @param known the names of all options
- * @throws UsageError for an option that does not exist, with its name: it would be ignored otherwise
+ * @throws UsageError naming an unknown option, which would be ignored otherwise
  */
 export function checkKeys(doing: string, options: object, known: Readonly<Record<string, true>>): void {
   const wrong = Object.entries(options).find(

@@ -1,11 +1,11 @@
 /**
- * @file The layout and mask of X-Prompt, in training: several contexts at once, each of some examples and some TODO
- * parts that share them.
+ * @file Packed sequences and attention mask of X-Prompt in training. A batch has several contexts; a context has
+ * examples and the TODO parts that share them.
  *
- * Every example is a sequence of its own, from position 0; its XP block is its end. A TODO part starts at one fixed
- * position and sees the XP blocks of all its examples, as a set, and itself. What it knows of an example went through
- * XP (paper: TD does not see IE). With the causal mask, for comparison, it sees all of its examples. Attention is computed block by block: no score is ever made for a pair of rows
- * that must not see each other.
+ * Each example is its own sequence from position 0 and ends in its XP block. All TODO parts start at the same fixed
+ * position. A TODO part sees itself and the XP blocks of all its examples, as a set; it sees an example only through XP
+ * (paper: TD does not see IE). With the causal mask, for comparison, it sees its examples entirely. Attention is
+ * computed block by block: no score is computed for a masked pair of blocks. that must not see each other.
  */
 
 import type { DecoderConfig } from "../chameleon/checkpoint/config.ts";
@@ -29,42 +29,42 @@ import {
 } from "../graph/index.ts";
 import type { ExampleMask } from "./sequence.ts";
 
-/** Added to a score that must not count. */
+/** Added to the attention score of a masked key. */
 export const HIDDEN = -1e9;
 
 /** Sizes of a packed batch. */
 export interface Packing {
   readonly contexts: number;
-  /** Examples a context. */
+  /** Examples per context. */
   readonly examples: number;
   /** Tokens of an example, its XP block included. */
   readonly exampleLength: number;
   /** S: tokens of an XP block. */
   readonly xpTokens: number;
-  /** TODO parts a context. */
+  /** TODO parts per context. */
   readonly todos: number;
   /** Tokens of a TODO part. */
   readonly todoLength: number;
-  /** Rows per TODO part that may carry loss, where these are fewer than all: only their logits are computed. */
+  /** Rows per TODO part that may carry loss, if not all do. Logits are computed for these rows only. */
   readonly answerLength?: number;
   /** What TODO parts see of examples. */
   readonly mask: ExampleMask;
-  /** Whether pictures that are only read are seen both ways. */
+  /** Whether attention within a given picture is bidirectional. */
   readonly wholePictures?: boolean;
 }
 
-/** The rows of a packed batch: all examples' tokens, context by context, then all TODO parts'. */
+/** Rows of the examples in a packed batch. They come first, context by context; the rows of the TODO parts follow. */
 export const exampleRows = (p: Packing): number => p.contexts * p.examples * p.exampleLength;
 export const todoRows = (p: Packing): number => p.contexts * p.todos * p.todoLength;
-/** Rows of TODO parts whose logits are computed. */
+/** Rows of TODO parts for which logits are computed. */
 export const answerRows = (p: Packing): number => p.contexts * p.todos * (p.answerLength ?? p.todoLength);
 
 /**
  * Attention over packed rows. Adds the inputs `example positions` and `todo positions` (int64 `[sequences, length]`)
- * and `example padding` (float32 `[examples, 1, 1, length]`: 0 to see a key, `HIDDEN` where it is padding). Where pictures
- * are seen both ways, also `example segments` and `todo segments` (int64 `[sequences, length]`): the same number for all
- * tokens of a picture that is read whole, one of its own for every other token.
- * Padding comes before an example and after a TODO part, where causality hides it already.
+ * and `example padding` (float32 `[examples, 1, 1, length]`: 0 for a visible key, `HIDDEN` for padding). With
+ * bidirectional pictures it also adds `example segments` and `todo segments` (int64 `[sequences, length]`): all tokens
+ * of a given picture have the same number, every other token a number of its own.
+ * Padding comes before an example and after a TODO part, where the causal mask hides it.
  */
 export function packedAttention(graph: Graph, packing: Packing, config: DecoderConfig): Attend {
   const { contexts, examples, exampleLength, xpTokens, todos, todoLength, mask } = packing;
@@ -78,7 +78,7 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
   const todoPositions = graph.input("todo positions", "int64", [todoCount, todoLength]);
   const padding = graph.input("example padding", "float32", [exampleCount, 1, 1, exampleLength]);
   const causal = graph.constant(causalBias(exampleLength), [exampleLength, exampleLength]);
-  /** A causal bias, and pictures that are read whole seen both ways, where the model has that. */
+  /** A causal bias; with `wholePictures`, given pictures are bidirectional. */
   const whole = (bias: Tensor, name: string, sequences: number, length: number) => {
     if (!packing.wholePictures) return bias;
     const segments = graph.input(`${name} segments`, "int64", [sequences, length]);
@@ -91,8 +91,8 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
   const todoCausal = padFront(whole(todoOwn, "todo", todoCount, todoLength), examples * kept);
   const todoBias = mask === "xprompt" ? todoCausal : add(todoCausal, seenPadding(graph, packing, padding));
 
-  /** Rows `[rows, heads, headDim]` → examples and TODO parts, each `[sequences, heads, length, headDim]`. */
-  const apart = (rows: Tensor) => {
+  /** Splits rows `[rows, heads, headDim]` into examples and TODO parts, each `[sequences, heads, length, headDim]`. */
+  const splitParts = (rows: Tensor) => {
     const [first, second] = split(rows, 0, [exampleRows(packing), todoRows(packing)]);
     const sequences = (part: Tensor, count: number, length: number) =>
       transpose(reshape(part, [count, length, rows.shape[1]!, headDim]), [0, 2, 1, 3]);
@@ -101,8 +101,8 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
       sequences(second!, todoCount, todoLength),
     ] as const;
   };
-  /** The XP block of every example of a context, once for each of its TODO parts: `[todos, heads, examples · S, headDim]`. */
-  const shared = (blocks: Tensor) => {
+  /** The XP blocks of a context's examples, repeated per TODO part: `[todos, heads, examples · S, headDim]`. */
+  const exampleBlocks = (blocks: Tensor) => {
     const last = slice(blocks, 2, exampleLength - kept, exampleLength);
     const byContext = transpose(reshape(last, [contexts, examples, heads, kept, headDim]), [0, 2, 1, 3, 4]);
     const set = reshape(byContext, [contexts, heads, examples * kept, headDim]);
@@ -112,29 +112,32 @@ export function packedAttention(graph: Graph, packing: Packing, config: DecoderC
     reshape(transpose(sequences, [0, 2, 1, 3]), [count, config.heads, headDim]);
 
   return (_layer, { queries, keys, values }) => {
-    const [exampleQueries, todoQueries] = apart(queries);
-    const [exampleKeys, todoKeys] = apart(keys);
-    const [exampleValues, todoValues] = apart(values);
-    const placed = (x: Tensor) => rope(x, examplePositions, tables);
-    const placedTodo = (x: Tensor) => rope(x, todoPositions, tables);
-    const seen = placed(exampleKeys);
-    const mix = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor) =>
+    const [exampleQueries, todoQueries] = splitParts(queries);
+    const [exampleKeys, todoKeys] = splitParts(keys);
+    const [exampleValues, todoValues] = splitParts(values);
+    const rotateExamples = (x: Tensor) => rope(x, examplePositions, tables);
+    const rotateTodos = (x: Tensor) => rope(x, todoPositions, tables);
+    const seen = rotateExamples(exampleKeys);
+    const attend = (q: Tensor, k: Tensor, v: Tensor, bias: Tensor) =>
       attention(q, shareHeads(k, config), shareHeads(v, config), bias);
-    const ofExamples = mix(placed(exampleQueries), seen, exampleValues, exampleBias);
-    const ofTodos = mix(
-      placedTodo(todoQueries),
-      concat([shared(seen), placedTodo(todoKeys)], 2),
-      concat([shared(exampleValues), todoValues], 2),
+    const attendedExamples = attend(rotateExamples(exampleQueries), seen, exampleValues, exampleBias);
+    const attendedTodos = attend(
+      rotateTodos(todoQueries),
+      concat([exampleBlocks(seen), rotateTodos(todoKeys)], 2),
+      concat([exampleBlocks(exampleValues), todoValues], 2),
       todoBias,
     );
-    return concat([joined(ofExamples, exampleRows(packing)), joined(ofTodos, todoRows(packing))], 0);
+    return concat(
+      [joined(attendedExamples, exampleRows(packing)), joined(attendedTodos, todoRows(packing))],
+      0,
+    );
   };
 }
 
-/** `count` zeros before the last axis: keys that all rows see. */
+/** Prepends `count` zeros on the last axis: keys that all rows see. */
 const padFront = (bias: Tensor, count: number): Tensor => pad(bias, bias.rank - 1, count, 0);
 
-/** The padding of each TODO part's examples, nothing for its own rows: `[todos, 1, 1, examples · length + todoLength]`. */
+/** Bias per TODO part: the padding of its examples, 0 for itself: `[todos, 1, 1, examples · length + todoLength]`. */
 function seenPadding(
   graph: Graph,
   { contexts, examples, exampleLength, todos, todoLength }: Packing,

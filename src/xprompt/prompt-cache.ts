@@ -1,12 +1,12 @@
-/** @file LRU cache of compiled examples. */
+/** @file LRU cache of compressed examples. */
 import type { VisualPrompt } from "./prompt.ts";
 
 export class PromptCache {
-  /** The one that was used last comes last. */
+  /** In order of use, the most recent last. */
   private readonly held = new Map<string, VisualPrompt>();
   private bytes = 0;
 
-  /** @param maxBytes of keys and values; the prompts that were not used for longest make room */
+  /** @param maxBytes limit on keys and values; the least recently used prompts are evicted */
   constructor(private readonly maxBytes: number) {}
 
   get(key: string): VisualPrompt | undefined {

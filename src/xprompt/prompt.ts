@@ -1,12 +1,12 @@
 /**
- * @file The visual prompt: what is kept of examples once the model has read them. For each example that is the keys
- * and values of its XP block in every layer, in half precision: an example costs S cache slots instead of its hundreds
- * of tokens, and can be saved, mixed with others and used again without being read again.
+ * @file The visual prompt: compressed examples. For each example it holds the keys and values of its XP block in every
+ * layer, in half precision: S cache slots instead of hundreds of tokens. It can be saved, joined with others and reused
+ * without processing the examples again.
  */
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { XPromptError } from "../errors.ts";
+import { sha256 as digestOf } from "../hash.ts";
 import { type WriteOptions, writeFileAtomic } from "../runtime/files.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../runtime/float16.ts";
 import { SafetensorsFile, safetensorsChunks } from "../runtime/safetensors.ts";
@@ -14,7 +14,7 @@ import { quote } from "../runtime/safetensors-header.ts";
 
 const FORMAT = "xprompt";
 const VERSION = "1";
-/** The most examples of a file. */
+/** The most examples per file. */
 const MOST_EXAMPLES = 9999;
 
 const metadataSchema = z.object({
@@ -25,19 +25,19 @@ const metadataSchema = z.object({
     .string()
     .regex(/^[1-9]\d*$/)
     .refine((count) => Number(count) <= MOST_EXAMPLES),
-  /** Of everything else in the file: nothing that was damaged is ever used. */
+  /** Checksum of all else in the file, so that damaged data is never used. */
   sha256: z.string(),
 });
 
 export class VisualPrompt {
   private constructor(
-    /** Fingerprint of the model that read the examples; no other can use them. */
+    /** Fingerprint of the model that compressed the examples; no other model can use them. */
     readonly model: string,
-    /** One block for each example; their order has no meaning. */
+    /** One block per example; the order has no meaning. */
     readonly blocks: readonly CacheBlock[],
   ) {}
 
-  /** @internal Rounds to half precision, so that a prompt gives the same picture before and after it was saved. */
+  /** @internal Rounds to half precision, so that a prompt gives the same picture before and after saving. */
   static of(model: string, blocks: readonly CacheBlock[]): VisualPrompt {
     const round = (values: Float32Array) => float16ToFloat32(float32ToFloat16(values));
     const rounded = blocks.map(({ layers, ...sizes }) => ({
@@ -47,7 +47,7 @@ export class VisualPrompt {
     return new VisualPrompt(model, rounded);
   }
 
-  /** All examples of several prompts, as a set. @throws XPromptError when they are of different models */
+  /** Joins prompts into a set of all their examples. @throws XPromptError for prompts of different models */
   static join(prompts: readonly VisualPrompt[]): VisualPrompt {
     const [first] = prompts;
     if (!first) throw new XPromptError("joining prompts: expected at least one, got none");
@@ -63,26 +63,32 @@ export class VisualPrompt {
   }
 
   /**
-   * Writes a `.xprompt` file (safetensors inside), whole or not at all.
-   * @throws XPromptError for more examples than a file holds
+   * Writes a `.xprompt` file (safetensors format) atomically.
+   * @throws XPromptError for more examples than a file can hold
    */
   async save(path: string, options: WriteOptions = {}): Promise<void> {
     await writeFileAtomic(path, this.chunks(`writing prompt ${path}`), options);
   }
 
-  /** The bytes of a `.xprompt` file, as `save` writes them: for a database, a cache or a response. */
+  /** The bytes of a `.xprompt` file, e.g. for a database, a cache or a response. */
   async toBytes(): Promise<Uint8Array<ArrayBuffer>> {
     const chunks: Uint8Array[] = [];
     for await (const chunk of this.chunks("writing a prompt")) chunks.push(chunk);
-    return new Uint8Array(Buffer.concat(chunks));
+    const bytes = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const chunk of chunks) {
+      bytes.set(chunk, at);
+      at += chunk.length;
+    }
+    return bytes;
   }
 
-  /** Reads a `.xprompt` file. @throws XPromptError when it is damaged or something else */
+  /** Reads a `.xprompt` file. @throws XPromptError when it is damaged or another kind of file */
   static async load(path: string): Promise<VisualPrompt> {
     return VisualPrompt.read(await SafetensorsFile.open(path), `reading prompt ${path}`);
   }
 
-  /** A prompt from the bytes of a `.xprompt` file. @throws XPromptError when they are damaged or something else */
+  /** Reads the bytes of a `.xprompt` file. @throws XPromptError when they are damaged or another kind of file */
   static async fromBytes(bytes: Uint8Array | ArrayBuffer): Promise<VisualPrompt> {
     const file = await SafetensorsFile.fromBytes(new Uint8Array(bytes), "of a prompt");
     return VisualPrompt.read(file, "reading a prompt");
@@ -91,7 +97,7 @@ export class VisualPrompt {
   private chunks(doing: string): AsyncIterable<Uint8Array> {
     if (this.blocks.length > MOST_EXAMPLES)
       throw new XPromptError(
-        `${doing}: expected at most ${MOST_EXAMPLES} examples, got ${this.blocks.length} (put them into several files, which can be used together)`,
+        `${doing}: expected at most ${MOST_EXAMPLES} examples, got ${this.blocks.length} (save them in several files; they can be used together)`,
       );
     const tensors = this.blocks.flatMap(({ length, heads, layers }, i) =>
       layers.flatMap((block, layer) =>
@@ -122,7 +128,7 @@ export class VisualPrompt {
       const layers = file.tensors.size / (2 * count);
       if (!Number.isInteger(layers) || layers < 1)
         throw new XPromptError(
-          `${doing}: expected keys and values of ${count} examples, got ${file.tensors.size} tensors (make it again)`,
+          `${doing}: expected keys and values of ${count} examples, got ${file.tensors.size} tensors (compress the examples again)`,
         );
       const tensors: Stored[] = [];
       for (let i = 0; i < count; i++)
@@ -132,13 +138,13 @@ export class VisualPrompt {
             const { dtype, shape, bytes } = await file.read(name);
             if (dtype !== "F16" || shape.length !== 3)
               throw new XPromptError(
-                `${doing}: ${name}: expected F16 [heads, length, width], got ${dtype} [${shape}] (make it again)`,
+                `${doing}: ${name}: expected F16 [heads, length, width], got ${dtype} [${shape}] (compress the examples again)`,
               );
             tensors.push({ name, dtype, shape, data: new Uint16Array(bytes.buffer) });
           }
       if (checksum(model, tensors) !== sha256)
         throw new XPromptError(
-          `${doing}: its checksum is not the one that was written: the file is damaged (copy it or make it again)`,
+          `${doing}: expected the checksum in its header, got another: the file is damaged (copy it again, or compress the examples again)`,
         );
       return new VisualPrompt(model, blocksOf(tensors, layers));
     } finally {
@@ -160,7 +166,7 @@ interface Stored {
   readonly data: Uint16Array<ArrayBuffer>;
 }
 
-/** Example after example, layer after layer, keys and then values: as blocks. */
+/** Builds blocks from tensors in the order example, layer, keys before values. */
 function blocksOf(tensors: readonly Stored[], layers: number): CacheBlock[] {
   return Array.from({ length: tensors.length / (2 * layers) }, (_, i) => {
     const own = tensors.slice(2 * layers * i, 2 * layers * (i + 1));
@@ -177,7 +183,7 @@ function blocksOf(tensors: readonly Stored[], layers: number): CacheBlock[] {
 function metadataOf({ metadata }: SafetensorsFile, doing: string): z.output<typeof metadataSchema> {
   if (metadata.format !== FORMAT)
     throw new XPromptError(
-      `${doing}: expected a file made by xprompt compress, got another safetensors file (give a .xprompt file)`,
+      `${doing}: expected a file made by xprompt compress, got another safetensors file (use a .xprompt file)`,
     );
   if (metadata.version !== VERSION)
     throw new XPromptError(
@@ -187,12 +193,13 @@ function metadataOf({ metadata }: SafetensorsFile, doing: string): z.output<type
   if (parsed.success) return parsed.data;
   const [key] = parsed.error.issues[0]!.path;
   throw new XPromptError(
-    `${doing}: expected a whole header, got a broken ${String(key)} (copy it or make it again)`,
+    `${doing}: expected a complete header, got an invalid ${String(key)} (copy it again, or compress the examples again)`,
   );
 }
 
 function checksum(model: string, tensors: readonly Stored[]): string {
-  const hash = createHash("sha256").update(JSON.stringify([FORMAT, VERSION, model, tensors.length]));
-  for (const { name, shape, data } of tensors) hash.update(JSON.stringify([name, shape])).update(data);
-  return hash.digest("hex");
+  return digestOf(
+    JSON.stringify([FORMAT, VERSION, model, tensors.length]),
+    ...tensors.flatMap(({ name, shape, data }) => [JSON.stringify([name, shape]), data]),
+  );
 }

@@ -1,12 +1,12 @@
-/** @file What may be asked of `generate`: the options that are numbers, their ranges and defaults. */
+/** @file The settings of `generate`, with ranges and defaults. */
 import { z } from "zod";
 import { guidanceWeight, samplesSchema, samplingSchema } from "../chameleon/model/sampling.ts";
 import { checkSettings, defined } from "../settings.ts";
 
-/** Most examples that are taken from a library. */
+/** The most examples that a request can retrieve from a library. */
 const MAX_EXAMPLES = 64;
 
-/** How strongly the conditions are followed: one number, or one for each. */
+/** How strongly to follow the conditions: one number, or one per condition. */
 export const guidanceSchema = z
   .union([
     guidanceWeight,
@@ -17,19 +17,21 @@ export const guidanceSchema = z
     }),
   ])
   .describe(
-    "how strongly to follow the examples (or the instruction, without examples), or image=2,examples=3",
+    "how strongly to follow the examples (or the instruction, without examples), or one number per condition, such as image=2,examples=3",
   );
 export type Guidance = z.output<typeof guidanceSchema>;
 
-/** The settings of a request. Descriptions are the help of the command line. */
+/** The settings of a request. The descriptions are the help of the command line. */
 export const requestSchema = z.strictObject({
-  k: z.int().min(1).max(MAX_EXAMPLES).default(1).describe("how many examples of the library to use"),
+  k: z.int().min(1).max(MAX_EXAMPLES).default(1).describe("number of examples to retrieve from the library"),
   minSimilarity: z
     .number()
     .min(-1)
     .max(1)
     .optional()
-    .describe("use no example of the library that is less similar; 1 is the same. Defaults to any"),
+    .describe(
+      "ignore examples of the library with a lower similarity; 1 means identical. Defaults to no limit",
+    ),
   ...samplesSchema.shape,
   ...samplingSchema.shape,
   guidance: guidanceSchema.default(1),
@@ -37,19 +39,19 @@ export const requestSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      "show the mean of the likely codes at each place instead of the sampled code: smoother, and nearer to the truth on average",
+      "show at each place the mean of the likely codes instead of the sampled code: smoother, and nearer to the truth on average",
     ),
 });
-/** The settings of a request as a caller gives them. */
+/** The settings as a caller passes them. */
 export type RequestSettings = z.input<typeof requestSchema>;
 
-/** The settings of a description: the likeliest words, unless there is a temperature. */
+/** The settings of a description. Without a temperature it takes the most likely tokens. */
 export const describeSchema = z.strictObject({
   seed: z.int().min(0).default(0).describe("with a temperature, the same seed gives the same words"),
   temperature: samplingSchema.shape.temperature
     .unwrap()
     .default(0)
-    .describe("divides the logits; 0 takes the likeliest word each time"),
+    .describe("divides the logits; 0 takes the most likely token"),
 });
 
 const recommendable = z
@@ -61,19 +63,19 @@ const recommendable = z
   })
   .partial();
 
-/** Settings for which a model may have other defaults than plain sampling. */
+/** Settings for which a model can recommend defaults. */
 export const recommendableSettings = Object.keys(recommendable.shape);
 
-/** The settings that a model recommends, and those that differ for a request of words alone. */
+/** Recommended settings, with separate values for a request without pictures and examples. */
 export const recommendedSampling = recommendable.extend({ wordsAlone: recommendable.optional() });
 export type RecommendedSampling = z.output<typeof recommendedSampling>;
 
 export type Request = z.output<typeof requestSchema>;
 
 /**
- * The settings among `options`, else `recommended`, else defaults.
- * @param about whether there is a picture to change, or an example: of words alone a model may recommend something else
- * @throws UsageError naming the one that is out of range
+ * Takes each setting from `options`, else from `recommended`, else its default.
+ * @param about whether the request has a picture or examples; without both, the model can recommend other defaults
+ * @throws UsageError naming a setting that is out of range
  */
 export function checkRequest(
   options: RequestSettings,

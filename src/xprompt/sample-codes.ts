@@ -1,4 +1,4 @@
-/** @file Sampling the codes of pictures: all samples and conditions of a request are rows of one batch. */
+/** @file Sampling image codes: all samples and guidance conditions of a request are rows of one batch. */
 import type { Batch, Prefix } from "../chameleon/model/batch.ts";
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { decode, type Guidance, type Sequence } from "../chameleon/model/decode.ts";
@@ -11,21 +11,21 @@ import { type EncodedQuery, queryTokens, type XPromptConfig } from "./sequence.t
 export interface SampleRequest {
   /** XP blocks of the examples. */
   readonly blocks: readonly CacheBlock[];
-  /** XP block of the empty example: what conditions without examples see. */
+  /** XP block of the empty example, for conditions without examples. */
   readonly empty: CacheBlock;
   readonly query: EncodedQuery;
-  /** Codes of a picture. */
+  /** Codes per picture. */
   readonly codes: number;
   readonly samples: number;
   readonly seed: number;
   readonly sampling: Sampling;
   readonly guidance: GuidanceWeights;
   readonly signal?: AbortSignal;
-  /** Called before each code with the guided logits of all codes. */
+  /** Called before each code with the guided logits of all image codes. */
   onLogits?(at: { readonly sample: number; readonly place: number }, logits: Float32Array): void;
 }
 
-/** A picture of so many codes: nothing but image tokens follows. */
+/** Grammar of a picture: a fixed number of image tokens. */
 class PictureSequence implements Sequence {
   readonly tokens: number[] = [];
   readonly codes: number[] = [];
@@ -56,9 +56,9 @@ class PictureSequence implements Sequence {
 const none = new Int32Array();
 
 /**
- * Samples the image codes of `samples` pictures. Sample i of a seed is the same whatever the number of samples, and
- * whatever else is in the batch.
- * @returns after each step the codes so far, `[samples][step]`; the arrays go on growing
+ * Samples the image codes of `samples` pictures. Sample i of a seed does not depend on the number of samples or on the
+ * rest of the batch.
+ * @returns after each step the codes so far, `[samples][step]`; the arrays grow in place
  */
 export async function* sampleCodes(
   batch: Batch,
@@ -98,7 +98,7 @@ export async function* sampleCodes(
     yield codes;
 }
 
-/** Tokens of the TODO part that are read before the first code, under the longest condition. */
+/** Length of the TODO part before the first code, under the longest condition. */
 export function promptLength(vocabulary: Vocabulary, request: SampleRequest): number {
   const { conditions } = guidanceConditions(request);
   return Math.max(...conditions.map(({ query }) => queryTokens(vocabulary, query).length));

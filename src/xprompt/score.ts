@@ -1,18 +1,18 @@
-/** @file How likely a given picture is as the answer: its codes are read one after another, none is sampled. */
+/** @file The likelihood of a given picture as the answer: a forward pass over its codes, without sampling. */
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import type { Decoder } from "../chameleon/model/decoder.ts";
 import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
 import { type Codes, type EncodedQuery, queryTokens, type XPromptConfig } from "./sequence.ts";
 
 export interface Scored {
-  /** XP blocks of the examples, or the empty one. */
+  /** XP blocks of the examples, or of the empty example. */
   readonly blocks: readonly CacheBlock[];
   readonly query: EncodedQuery;
   /** Codes of the picture. */
   readonly target: Codes;
 }
 
-/** Nats of every code of the target, given those before it: −log p among all image codes. */
+/** Negative log-likelihood of each target code in nats, given the codes before it: −log p over all image codes. */
 export async function codeNats(
   decoder: Decoder,
   vocabulary: Vocabulary,
@@ -21,15 +21,15 @@ export async function codeNats(
 ): Promise<number[]> {
   const cache = decoder.newCache(1);
   for (const block of blocks) cache.append(0, block);
-  const asked = queryTokens(vocabulary, query);
+  const prefix = queryTokens(vocabulary, query);
   const read = Array.from(target, (code) => vocabulary.imageTokens[code]!).slice(0, -1);
   const from = (start: number, tokens: readonly number[]) => ({
     tokens,
     positions: tokens.map((_, i) => todoPosition + start + i),
   });
-  // The target is read by itself: it is no picture that is seen both ways.
-  await decoder.forward([from(0, asked.slice(0, -1))], cache);
-  const logits = await decoder.forwardAll(from(asked.length - 1, [asked.at(-1)!, ...read]), cache);
+  // The target is generated code by code, so attention within it is causal, not bidirectional.
+  await decoder.forward([from(0, prefix.slice(0, -1))], cache);
+  const logits = await decoder.forwardAll(from(prefix.length - 1, [prefix.at(-1)!, ...read]), cache);
   return Array.from(target, (code, i) => {
     const row = i * decoder.config.vocabularySize;
     const choices = Array.from(vocabulary.imageTokens, (token) => logits[row + token]!);

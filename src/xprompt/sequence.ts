@@ -10,19 +10,19 @@
  * | TODO, describe the example's change | *sep* *sep* → *words* `</s>` |
  * | TODO, describe a picture | *sep* ⟨query⟩ *sep* → *words* `</s>` |
  *
- * ⟨picture⟩ is *begin of image*, its codes, *end of image*. Instructions may be empty. What follows → is generated: a
- * second *sep* asks for words where *begin of image* asks for a picture.
+ * ⟨picture⟩ is *begin of image*, its codes, *end of image*. Instructions may be empty. The model generates what follows
+ * →. *begin of image* asks for a picture, a second *sep* asks for words.
  */
 import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
 import type { RecommendedSampling } from "./request.ts";
 
-/** Picture codes, `[grid²]`. */
+/** Image codes of a picture, `[grid²]`. */
 export type Codes = ArrayLike<number>;
 
-/** In the place of a code: one that the model is not shown. It reads `<pad>` there. */
+/** Replaces a code that is hidden from the model, which gets `<pad>` there. */
 export const HIDDEN_CODE = -1;
 
-/** One example in tokens: a before → after pair and what was asked for, which may be nothing. */
+/** One example in tokens: a before → after pair and its instruction, which may be empty. */
 export interface EncodedExample {
   readonly input: Codes;
   readonly output: Codes;
@@ -30,30 +30,30 @@ export interface EncodedExample {
   readonly instruction: readonly number[];
 }
 
-/** What the model is asked to do: with a picture, or from text alone. */
+/** The request in tokens: with a picture, or from text alone. */
 export interface EncodedQuery {
   readonly input?: Codes;
   readonly instruction: readonly number[];
-  /** What is to be made. Defaults to "picture". */
+  /** The kind of answer. Defaults to "picture". */
   readonly answer?: Answer;
 }
 
-/** What a TODO part can ask for. */
+/** The kinds of answer that a TODO part can ask for. */
 export type Answer = "picture" | "words";
 
-/** What a TODO part is to make: the codes of a picture, or text tokens. */
+/** The answer of a TODO part: the codes of a picture, or text tokens. */
 export type EncodedTarget = { readonly picture: Codes } | { readonly words: readonly number[] };
 
-/** Most text tokens of an answer in words. */
+/** The most text tokens of an answer in words. */
 export const MOST_WORDS = 32;
 
-/** Sizes of the method, kept in `config.json` under `xprompt`. */
+/** Sizes of the method, stored in `config.json` under `xprompt`. */
 export interface XPromptConfig {
-  /** S: learned tokens that an example is compressed to. */
+  /** S: XP tokens per example. */
   readonly tokens: number;
-  /** Position of every TODO part's first token; longer than any example. */
+  /** Position of the first token of every TODO part; beyond the end of the longest example. */
   readonly todoPosition: number;
-  /** Most text tokens of an instruction; where a picture is missing, a caption may take its place. */
+  /** The most text tokens of an instruction. Where a picture is missing, a caption may also use its space. */
   readonly maxTextTokens: number;
   /** What a TODO part sees of an example. Defaults to "xprompt". */
   readonly mask?: ExampleMask;
@@ -62,13 +62,13 @@ export interface XPromptConfig {
 }
 
 /**
- * What a TODO part sees of an example: its XP block alone ("xprompt", the paper's mask), or all of it ("causal", what
- * the paper compares with).
+ * What a TODO part sees of an example: its XP block ("xprompt", the paper's mask), or all of it ("causal", the paper's
+ * comparison).
  */
 export const exampleMasks = ["xprompt", "causal"] as const;
 export type ExampleMask = (typeof exampleMasks)[number];
 
-/** Tokens of a picture, its begin and end included. */
+/** Tokens of a picture, begin and end tokens included. */
 export function pictureTokens(vocabulary: Vocabulary, codes: Codes): number[] {
   return [
     vocabulary.beginImage,
@@ -77,7 +77,7 @@ export function pictureTokens(vocabulary: Vocabulary, codes: Codes): number[] {
   ];
 }
 
-/** An example with its XP block; `null` is the empty example. */
+/** An example with its XP block; `null` means the empty example. */
 export function exampleTokens(
   vocabulary: Vocabulary,
   example: EncodedExample | null,
@@ -93,7 +93,7 @@ export function exampleTokens(
   return [vocabulary.bos, ...shown, ...vocabulary.xp.slice(0, xpTokens)];
 }
 
-/** A TODO part up to the token that asks for its answer. */
+/** A TODO part up to the token that asks for the answer. */
 export function queryTokens(
   vocabulary: Vocabulary,
   { input, instruction, answer = "picture" }: EncodedQuery,
@@ -103,31 +103,31 @@ export function queryTokens(
   return [vocabulary.sep, ...instruction, ...query, ask];
 }
 
-/** What follows `queryTokens` in training. */
+/** The tokens after `queryTokens`, in training. */
 export function targetTokens(vocabulary: Vocabulary, target: EncodedTarget): number[] {
   const made = "words" in target ? target.words : pictureTokens(vocabulary, target.picture).slice(1);
   return [...made, vocabulary.eos];
 }
 
-/** Tokens of the longest example, its XP block included. */
+/** Length of the longest example, its XP block included. */
 export const longestExample = (
   { tokens, maxTextTokens }: Pick<XPromptConfig, "tokens" | "maxTextTokens">,
   codesPerImage: number,
 ): number => 1 + maxTextTokens + 2 * (codesPerImage + 2) + tokens;
 
-/** Where TODO parts begin: the next multiple of 64 after the longest example. */
+/** Position of TODO parts: the next multiple of 64 after the longest example. */
 export const todoPositionAfter = (
   sizes: Pick<XPromptConfig, "tokens" | "maxTextTokens">,
   codesPerImage: number,
 ): number => 64 * Math.ceil(longestExample(sizes, codesPerImage) / 64);
 
-/** Tokens of the longest TODO part, its answer included. */
+/** Length of the longest TODO part, its answer included. */
 export const longestTodo = (
   { maxTextTokens }: Pick<XPromptConfig, "maxTextTokens">,
   codesPerImage: number,
 ): number => Math.max(1 + maxTextTokens + 2 * (codesPerImage + 2), 2 + codesPerImage + 2 + MOST_WORDS + 1);
 
-/** Most text tokens beside `pictures` pictures: a missing query picture leaves its room to the words. */
+/** The most text tokens in a sequence with `pictures` pictures. Without a query picture, text may use its space. */
 export function textLimit({ maxTextTokens }: XPromptConfig, pictures: number, codesPerImage: number): number {
   return pictures > 0 ? maxTextTokens : maxTextTokens + codesPerImage + 2;
 }

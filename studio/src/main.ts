@@ -1,8 +1,5 @@
-import "@fontsource-variable/bricolage-grotesque/wght.css";
-import "@fontsource-variable/instrument-sans/wght.css";
-import "./app.css";
-import { mount } from "svelte";
-import App from "./App.svelte";
+/** @file The page of `xprompt serve`: the model is that of the server. */
 import { httpBackend } from "./lib/http/backend.ts";
+import { show } from "./show.ts";
 
-mount(App, { target: document.querySelector("#app")!, props: { backend: httpBackend(document.baseURI) } });
+show(httpBackend(document.baseURI));

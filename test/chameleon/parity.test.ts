@@ -1,4 +1,7 @@
-/** @file Checkpoints of several sizes, types and layouts against Hugging Face; see test/fixtures/chameleon/parity.py. */
+/**
+ * @file Checkpoints of several sizes, types and layouts, compared with Hugging Face; see
+ * test/fixtures/chameleon/parity.py.
+ */
 import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Decoder } from "../../src/chameleon/model/decoder.ts";
@@ -6,17 +9,17 @@ import { openWeights } from "../../src/runtime/weights.ts";
 import { folderOf, loadDecoder } from "../fixtures/chameleon/kit.ts";
 import { array, expectClose, type NdArray } from "../graph/kit.ts";
 
-/** What transformers makes of a checkpoint; logits are float32 in base64. */
+/** Results of transformers for a checkpoint; logits are float32 in base64. */
 interface Reference {
   readonly folder: string;
   readonly prompt: readonly number[];
   /** `[prompt, vocabulary]`, in float32 */
   readonly logits: string;
-  /** The same in float16, where the weights are stored so. */
+  /** The same in float16, if the weights are stored so. */
   readonly half?: string;
   /** Ids that the reference never gives. */
   readonly masked: readonly number[];
-  /** The likeliest tokens after the prompt. */
+  /** The greedy continuation. */
   readonly greedy: readonly number[];
 }
 
@@ -45,7 +48,7 @@ test("the checkpoints differ in type, layout, heads and files", async () => {
   ]);
 });
 
-test("continuations hold tokens that the reference's own forward pass would not give", () => {
+test("the reference's own forward pass would not give some tokens of the continuations", () => {
   const drawn = references.filter(({ greedy, masked }) => greedy.some((token) => masked.includes(token)));
   expect(drawn.map(({ folder }) => folder)).toEqual(["grouped", "single-head", "multi-query"]);
 });
@@ -63,7 +66,7 @@ describe.each(references)("checkpoint $folder", ({ folder, prompt, logits, half,
     const values = Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readFloatLE(4 * i));
     return array([prompt.length, values.length / prompt.length], values);
   };
-  /** Logits of every token of the prompt, read one by one. */
+  /** Logits after every token of the prompt, computed token by token. */
   const read = async (): Promise<NdArray> => {
     const cache = decoder.newCache(1);
     const rows: number[] = [];
@@ -81,14 +84,14 @@ describe.each(references)("checkpoint $folder", ({ folder, prompt, logits, half,
       expectClose(await read(), unpacked(half), { relative: 5e-3 });
     });
 
-  test("tokens of images are as free as others, where the reference masks them", async () => {
+  test("image tokens are not masked, unlike in the reference", async () => {
     expect(masked.length).toBeGreaterThan(1);
     const { data, shape } = await read();
     const last = data.subarray(data.length - shape[1]!);
     for (const id of masked) expect(Math.abs(last[id]!)).toBeLessThan(100);
   });
 
-  test("the likeliest continuation, with the cache", async () => {
+  test("the greedy continuation, with the cache", async () => {
     const cache = decoder.newCache(1);
     const made: number[] = [];
     for (let next: readonly number[] = prompt, at = 0; made.length < greedy.length; next = made.slice(-1)) {

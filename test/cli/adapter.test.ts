@@ -49,7 +49,7 @@ test("an adapter is trained, used, told in the picture, and refused by another m
   await refused(
     () => xprompt(...draw, ...adapter, "--model", "other", "--output", "other.png"),
     1,
-    "using adapter run/model: expected one of this model",
+    "using adapter run/model: expected an adapter of this model",
   );
   await cp(at("run", "model"), at("damaged"), { recursive: true });
   const weights = at("damaged", "adapter_model.safetensors");

@@ -54,7 +54,7 @@ describe("pictures", () => {
     ["empty.png", /empty\.png: .*an empty file/],
     ["dot.png", /dot\.png: expected at least 8 × 8 pixels, got 1 × 1/],
     ["bomb.png", /bomb\.png: expected at most 64 megapixels, got 50000 × 50000/],
-    ["cut.png", /cut\.png: expected a whole image/],
+    ["cut.png", /cut\.png: expected a complete image/],
     ["drawing.svg", /drawing\.svg: .*got SVG/],
     ["folder", /folder: expected a file, got a folder/],
     ["/dev/zero", /\/dev\/zero: expected a file/],
@@ -257,7 +257,7 @@ describe("outputs", () => {
     start("bash", ["-c", 'ulimit -f 1; exec "$@"', "bash", process.execPath, bin, ...args], { cwd: folder })
       .ended;
   test("a disk that takes no more", async () => {
-    await refused(() => onFullDisk(...right), 1, /writing out\.png: expected the disk to take/, drawn);
+    await refused(() => onFullDisk(...right), 1, /writing out\.png: expected a disk that supports/, drawn);
     await refused(() => onFullDisk(...right, "--samples", "3"), 1, /writing out-1\.png/, drawn);
     await refused(
       () => onFullDisk("compress", ...tiny, ...pair, "--output", "full.xprompt"),
@@ -288,7 +288,7 @@ describe("outputs", () => {
   ])("a reader that goes away: %s", async (_name, args) => {
     const { status, stderr } = await through('set -o pipefail; "$@" | head -c 0', ...args);
     expect(status, stderr).toBe(0);
-    expect(stderr.replace(/^drawing: .*\n/gm, "")).toBe("");
+    expect(stderr.replace(/^generating: .*\n/gm, "")).toBe("");
   });
 
   test("a reader of standard error that goes away", async () => {
@@ -302,7 +302,7 @@ describe("outputs", () => {
 
 describe("prompts", () => {
   test.each<[string, RegExp]>([
-    ["nano.xprompt", /expected one of this model .*compress the examples again/],
+    ["nano.xprompt", /expected a prompt of this model .*compress the examples again/],
     ["cut.xprompt", /cut\.xprompt: .*cut off/],
     ["bit.xprompt", /bit\.xprompt: .*damaged/],
     ["missing.xprompt", /missing\.xprompt: .*no such file/],

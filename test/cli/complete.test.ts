@@ -94,7 +94,7 @@ test("interleaved: text and the files' names in their order", async () => {
 
 describe("what is refused", () => {
   test.each<[string, string[], 1 | 2, RegExp]>([
-    ["nothing to go on from", [], 2, /expected --text or --image to go on from, got none/],
+    ["an empty prompt", [], 2, /expected --text or --image, got none/],
     ["no such mode", ["--text", "a", "--mode", "video"], 2, /mode/],
     [
       "a picture without a file",
@@ -102,7 +102,7 @@ describe("what is refused", () => {
       2,
       /--output: expected a PNG file or a folder/,
     ],
-    ["a file with text", ["--text", "a", "--output", "x.png"], 2, /--output: expected for pictures alone/],
+    ["a file with text", ["--text", "a", "--output", "x.png"], 2, /--output: expected only for pictures/],
     [
       "another kind of file",
       ["--text", "a", "--mode", "image", "--output", "x.jpg"],
@@ -122,7 +122,7 @@ describe("what is refused", () => {
       1,
       /at least 18/,
     ],
-    ["too many tokens", ["--text", "a", "--max-tokens", "999"], 1, /what is left of 160 positions, got 999/],
+    ["too many tokens", ["--text", "a", "--max-tokens", "999"], 1, /the rest of 160 positions, got 999/],
     ["a wrong number", ["--text", "a", "--top-p", "2"], 2, /--top-p: expected a number above 0, up to 1/],
     ["a missing model", ["--text", "a", "--model", "none"], 1, /loading model none/],
   ])("%s", async (_what, args, status, message) => {

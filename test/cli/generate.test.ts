@@ -135,7 +135,7 @@ describe("pictures as people have them", () => {
 describe("size of the result", () => {
   const request = ["generate", ...tiny, ...pair, "--input", "landscape.png", "--seed", "1"];
 
-  test("--model-size gives the bare drawing", async () => {
+  test("--model-size gives the model's small result", async () => {
     await succeed(...request, "--model-size", "--output", "bare.png");
     expect(await pixelsOf(at("bare.png"))).toMatchObject({ width: 32, height: 32 });
     expect(await settingsIn(at("bare.png"))).toMatchObject({ fullSize: false });

@@ -173,7 +173,7 @@ describe("what is none", () => {
     ["huge.onnx", /huge\.onnx: expected at most/],
     ["text.xprompt", /text\.xprompt/],
     ["cut-graph.onnx", /cut-graph\.onnx: expected an ONNX model/],
-    ["cut-made.png", /cut-made\.png: expected a whole PNG/],
+    ["cut-made.png", /cut-made\.png: expected a complete PNG/],
     ["cut-p.xprompt", /cut-p\.xprompt: .*cut off/],
     ["before.png", /before\.png: expected a picture made by xprompt/],
     ["no-json.png", /no-json\.png: expected settings in JSON/],

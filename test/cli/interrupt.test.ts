@@ -7,12 +7,12 @@ import { bin, expectOneLine, listing, repository, start, workplace } from "./kit
 const { folder, at, xprompt, refused } = await workplace();
 const running = (...args: string[]) => start(process.execPath, [bin, ...args], { cwd: folder });
 
-describe.each(["SIGINT", "SIGTERM"] as const)("%s while drawing", (signal) => {
+describe.each(["SIGINT", "SIGTERM"] as const)("%s while generating", (signal) => {
   test("writes nothing", async () => {
     const draw = async () => {
       const request = ["--example", "before.png", "after.png", "--samples", "64", "--guidance", "2"];
       const drawing = running("generate", ...request, "--output", "out.png");
-      await drawing.says(/drawing: 1\/8 rows/);
+      await drawing.says(/generating: 1\/8 rows/);
       drawing.child.kill(signal);
       return drawing.ended;
     };
@@ -68,11 +68,11 @@ describe("while training", () => {
     await refused(() => train("--stepz=3").ended, 2, /--stepz: no such setting \(did you mean steps\?/);
     await refused(() => train("--batch=0").ended, 2, /--batch: expected it once/);
     await refused(() => train("extra").ended, 2, /expected --key=value, got "extra"/);
-    await refused(() => train().ended, 2, /run: it holds a run already/);
+    await refused(() => train().ended, 2, /run: expected a new folder, got one that holds a run/);
     await refused(
       () => train("--resume", "--seed=2").ended,
       1,
-      /expected the recipe it was started with.*seed/,
+      /expected the recipe that it was started with.*seed/,
     );
     await refused(() => xprompt("train", "missing.ts"), 1, /missing\.ts: expected a file/);
     await refused(() => xprompt("train", "before.png"), 1, /before\.png/);

@@ -104,7 +104,7 @@ export function expectOneLine(
 ): void {
   const lines = stderr
     .split("\n")
-    .filter((line) => !(afterProgress && /^drawing: \d+\/\d+ rows /.test(line)));
+    .filter((line) => !(afterProgress && /^generating: \d+\/\d+ rows /.test(line)));
   expect(lines, stderr).toHaveLength(2);
   expect(lines[1]).toBe("");
   expect(lines[0]).toMatch(/^xprompt: /);

@@ -1,4 +1,4 @@
-/** @file The colour fit and the classical filters against numpy, and which restorations have one. */
+/** @file The colour fit and the classical filters against numpy, and the families that have a filter. */
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import {
@@ -22,7 +22,7 @@ function expectClose(got: ArrayLike<number>, expected: readonly number[]): void 
   for (const [i, value] of expected.entries()) expect(got[i]).toBeCloseTo(value, 6);
 }
 
-test.each([1, 2])("the colour fit of %i examples is numpy's least squares", (count) => {
+test.each([1, 2])("the colour fit of %i examples agrees with numpy's least squares", (count) => {
   const { pairs, query, cases } = reference.colourFit;
   const examples = pairs
     .slice(0, count)
@@ -32,13 +32,13 @@ test.each([1, 2])("the colour fit of %i examples is numpy's least squares", (cou
   expectClose(colourFit(examples, read(query)).data, mapped);
 });
 
-test("a colour fit of an unchanged picture changes nothing, though it has one colour alone", () => {
+test("the colour fit of an unchanged pair is the identity, even with a single colour", () => {
   const grey = createImage(4, 4, [0.5, 0.5, 0.5]);
   const query = read(reference.colourFit.query);
   expectClose(colourFit([{ input: grey, output: grey }], query).data, [...query.data]);
 });
 
-test("the filters are numpy's", async () => {
+test("the filters agree with numpy", async () => {
   const { query, dark, median: medians, unsharp, gamma, stretch } = reference.classical;
   for (const radius of [1, 2]) {
     const filtered = await medianFilter(read(query), radius);
@@ -50,14 +50,14 @@ test("the filters are numpy's", async () => {
   expectClose((await contrastStretch.apply(read(dark))).data, stretch);
 });
 
-test.each([0, 1])("a picture of value %i alone stays whole", async (value) => {
+test.each([0, 1])("a constant picture of value %i stays finite", async (value) => {
   const flat = createImage(8, 8, [value, value, value]);
   for (const filter of [median, unsharpMask, autoGamma, contrastStretch])
     expect((await filter.apply(flat)).data.every((each) => Number.isFinite(each))).toBe(true);
   expect((await contrastStretch.apply(flat)).data).toEqual(flat.data);
 });
 
-test("every low-level family that undoes a change has a filter, and no other family", () => {
+test("all restoration families have a filter, and no other family has", () => {
   const restoring = families.filter(
     ({ prototype, reverseOf }) => prototype === "low-level" && reverseOf !== undefined,
   );

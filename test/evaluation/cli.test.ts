@@ -28,7 +28,7 @@ test("prints one JSON object, the one in results.json", async () => {
   );
 });
 
-test("--expected is reported, and its pictures are kept apart from sampled ones", async () => {
+test("--expected is reported, and its pictures are cached separately from sampled ones", async () => {
   const args = [
     "eval",
     "compression",
@@ -45,7 +45,7 @@ test("--expected is reported, and its pictures are kept apart from sampled ones"
   const expected = await json(...args, "--expected");
   expect(expected.settings).toEqual({ ...(sampled.settings as object), expected: true });
   expect(expected.command).toBe(`${sampled.command} --expected`);
-  const drawings = await Promise.all(
+  const generations = await Promise.all(
     (await readdir(join(folder, "expected", "drawings"))).map(async (key) => {
       const [path] = await readdir(join(folder, "expected", "drawings", key), { recursive: true }).then(
         (paths) => paths.filter((each) => each.endsWith(".png")).sort(),
@@ -53,8 +53,8 @@ test("--expected is reported, and its pictures are kept apart from sampled ones"
       return readFile(join(folder, "expected", "drawings", key, path!));
     }),
   );
-  expect(drawings).toHaveLength(2);
-  expect(drawings[0]).not.toEqual(drawings[1]);
+  expect(generations).toHaveLength(2);
+  expect(generations[0]).not.toEqual(generations[1]);
 });
 
 test.each([
@@ -63,7 +63,7 @@ test.each([
   ["a suite without its data", ["eval", "lol", "--model", "tiny"], 2, "expected --data"],
   ["a limit of nothing", ["eval", "unseen", "--limit", "0"], 2, "--limit: expected a whole number from 1"],
   ["greedy and a temperature", ["eval", "unseen", "--greedy", "--temperature", "1"], 2, "got both"],
-  ["a comparison of another suite", ["eval", "seen", "--as", "full"], 2, "with unseen and compression alone"],
+  ["a comparison of another suite", ["eval", "seen", "--as", "full"], 2, "only with unseen and compression"],
   [
     "a comparison that the suite does not know",
     ["eval", "unseen", "--as", "sweep"],
@@ -71,27 +71,27 @@ test.each([
     "expected full or causal, got sweep",
   ],
   ["--for by itself", ["eval", "unseen", "--for", "tiny"], 2, "--for with --as"],
-  ["data that nothing asks for", ["eval", "seen", "--data", "before.png"], 2, "expected no --data"],
-  ["pictures that are not given", ["eval", "photos", "--model", "tiny"], 2, "npm run gather -- --out DIR"],
-  ["pictures that nothing asks for", ["eval", "seen", "--pictures", "."], 2, "expected no --pictures"],
-  ["a size that is none", ["eval", "photos", "--size", "300"], 2, "--size: expected 256 or 1024"],
+  ["data for a suite without", ["eval", "seen", "--data", "before.png"], 2, "expected no --data"],
+  ["missing pictures", ["eval", "photos", "--model", "tiny"], 2, "npm run gather -- --out DIR"],
+  ["pictures for a suite without", ["eval", "seen", "--pictures", "."], 2, "expected no --pictures"],
+  ["an invalid size", ["eval", "photos", "--size", "300"], 2, "--size: expected 256 or 1024"],
   [
-    "a size that nothing asks for",
+    "a size for a suite without",
     ["eval", "icons", "--pictures", ".", "--size", "256"],
     2,
     "expected no --size",
   ],
   ["a folder without pictures", ["eval", "icons", "--model", "tiny", "--pictures", "."], 1, "npm run gather"],
+  ["missing data", ["eval", "lol", "--model", "tiny", "--data", "nowhere"], 1, "found no nowhere"],
   [
-    "data that is not there",
-    ["eval", "lol", "--model", "tiny", "--data", "nowhere"],
-    1,
-    "there is no nowhere",
+    "sampling settings without sampling",
+    ["eval", "describe", "--temperature", "1"],
+    2,
+    "generates no pictures",
   ],
-  ["ways to draw where nothing is drawn", ["eval", "describe", "--temperature", "1"], 2, "draws no pictures"],
-  ["expected pictures where nothing is drawn", ["eval", "describe", "--expected"], 2, "draws no pictures"],
+  ["expected codes without sampling", ["eval", "describe", "--expected"], 2, "generates no pictures"],
   [
-    "figures for what is no model",
+    "figures for a folder that is no model",
     ["eval", "unseen", "--model", "tiny", "--as", "full", "--for", "."],
     1,
     "config.json",

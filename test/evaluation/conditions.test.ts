@@ -1,4 +1,4 @@
-/** @file Which pairs are shown under a condition. */
+/** @file The examples of a condition. */
 import { expect, test } from "vitest";
 import { examplesOf } from "../../src/evaluation/conditions.ts";
 import { sampleOf } from "../../src/evaluation/samples.ts";
@@ -6,18 +6,18 @@ import { familyNamed } from "../../src/tasks/index.ts";
 
 const derain = familyNamed("derain");
 
-/** The wrong example of a model whose training showed these families. */
+/** The wrong example for a model that was trained on these families. */
 function wrongExample(families: readonly string[]) {
   const context = { training: { families, heldOutPrototypes: [] }, seed: 1, model: { size: 16 } };
   return examplesOf(derain, sampleOf(derain, 1, 0, 16), context as never, 0)("wrong")[0]!;
 }
 
-test("a wrong example is of another family that training showed", () => {
+test("a wrong example comes from another trained family", () => {
   expect(wrongExample(["rain", "derain", "invert"])).toEqual(wrongExample(["invert"]));
 });
 
 test.each([[["derain"]], [["rain", "derain"]], [[]]])(
-  "a wrong example for training on %j alone is of any other family",
+  "the wrong example comes from any other family after training on %j alone",
   (families) => {
     const { input, output } = wrongExample(families);
     expect(input.width).toBe(16);

@@ -1,4 +1,4 @@
-/** @file The detector against true renders of prompts' scenes: what it says of a prompt, and what is really there. */
+/** @file The detector on true renders of prompts: its verdicts against those from the true objects. */
 import { expect, test } from "vitest";
 import { type Detection, detectObjects } from "../../src/evaluation/judges/detect.ts";
 import {
@@ -13,7 +13,7 @@ import { Random, renderScene, type Scene } from "../../src/tasks/index.ts";
 const perKind = 2;
 const wrongPrompts = 5;
 
-/** What is there, as a detector that never errs would tell it. */
+/** The detections of a perfect detector. */
 const truthOf = (scene: Scene): Detection[] =>
   scene.objects.map(({ shape, color, x, z }) => ({
     shape,
@@ -39,11 +39,11 @@ const cases: Case[] = kinds.flatMap((kind) =>
   }),
 );
 
-test("scenes are what their prompts ask for", () => {
+test("scenes show their prompts", () => {
   for (const { prompt, scene } of cases) expect(isRight(prompt, truthOf(scene)), prompt.text).toBe(true);
 });
 
-test("agrees with the truth on what a picture shows", () => {
+test("detections agree with the scene", () => {
   const agreements = cases.flatMap(({ prompt, scene, found, others }) =>
     [prompt, ...others].map((each) => isRight(each, found) === isRight(each, truthOf(scene))),
   );
@@ -51,7 +51,7 @@ test("agrees with the truth on what a picture shows", () => {
   expect(agreements.filter(Boolean).length / agreements.length).toBeGreaterThanOrEqual(0.98);
 });
 
-test("places are judged by where things stand", () => {
+test("positions are judged by the places of the objects", () => {
   const at = (x: number, bottom: number, shape: Detection["shape"]): Detection => ({
     shape,
     color: "red",

@@ -1,4 +1,4 @@
-/** @file The judge of edits against true outcomes and against pictures that are wrong in a known way. */
+/** @file The edit judge on true outcomes and on pictures with known mistakes. */
 import { expect, test } from "vitest";
 import { EditJudge } from "../../src/evaluation/judges/edit.ts";
 import type { Image } from "../../src/image/index.ts";
@@ -29,7 +29,7 @@ const cases: Case[] = families.flatMap((name) =>
 const picture = (scene: Scene): Image => renderScene(scene, size).image;
 const known = ({ scenes }: Pair) => new Set(scenes!.before.objects.map((object) => JSON.stringify(object)));
 
-/** The true outcome with the objects that the edit touched otherwise than they should be. */
+/** The true outcome with wrong variants of the edited objects. */
 function spoiled(pair: Pair, change: (object: SceneObject) => SceneObject): Scene | undefined {
   const before = known(pair);
   const { after } = pair.scenes!;
@@ -41,7 +41,7 @@ function spoiled(pair: Pair, change: (object: SceneObject) => SceneObject): Scen
   };
 }
 
-/** The scene before, without an object that should have stayed. */
+/** The scene before the edit, without an object that should stay. */
 function wronglyRemoved({ scenes }: Pair): Scene | undefined {
   const { before, after } = scenes!;
   const kept = new Set(after.objects.map((object) => JSON.stringify(object)));
@@ -51,14 +51,14 @@ function wronglyRemoved({ scenes }: Pair): Scene | undefined {
 
 const share = (verdicts: readonly boolean[]): number => verdicts.filter(Boolean).length / verdicts.length;
 
-test("pairs carry the scenes that they show", () => {
+test("pairs contain their scenes", () => {
   for (const { pair } of cases) {
     expect(picture(pair.scenes!.before).data).toEqual(pair.input.data);
     expect(picture(pair.scenes!.after).data).toEqual(pair.output.data);
   }
 });
 
-test("true outcomes are right, a little noise or not", () => {
+test("true outcomes are right, with or without a little noise", () => {
   const noisy = (image: Image, random: Random): Image => ({
     ...image,
     data: image.data.map((value) => value + random.normal(0, 0.04)),
@@ -70,7 +70,7 @@ test("true outcomes are right, a little noise or not", () => {
   expect(share(verdicts)).toBeGreaterThanOrEqual(0.98);
 });
 
-test("what was left as it was, drawn in the wrong shape or colour, elsewhere, or wrongly removed is wrong", () => {
+test("unedited pictures, wrong shapes, colours and positions, and wrong removals are wrong", () => {
   const wrong = cases.flatMap(({ pair, other, judge, random }) => {
     const scenes = [
       spoiled(pair, (object) => ({
@@ -90,7 +90,7 @@ test("what was left as it was, drawn in the wrong shape or colour, elsewhere, or
   expect(share(wrong)).toBeLessThanOrEqual(0.02);
 });
 
-test("a right change in a picture that is otherwise spoiled is done, but not kept", () => {
+test("a right change in a picture that is damaged elsewhere is done, but not kept", () => {
   for (const { pair, judge } of cases) {
     const before = pair.input.data;
     const data = pair.output.data.map((value, i) =>

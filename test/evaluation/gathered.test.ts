@@ -1,9 +1,11 @@
-/** @file Changes of photographs, tasks over icons, the judge of icons, and the two suites over gathered pictures. */
+/** @file Changes of photographs, icon tasks, the icon judge, and the two suites with gathered pictures. */
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { colourFit } from "../../src/evaluation/baselines/index.ts";
+import { expertPsnr } from "../../src/evaluation/gathered/expert.ts";
+import { stored } from "../../src/evaluation/gathered/expert-figures.ts";
 import {
   drawEdit,
   drawStyleTask,
@@ -57,7 +59,7 @@ const photograph = (number: number) => {
   return squareOf(photos[number]!, 64);
 };
 
-test("a photograph's middle square", () => {
+test("squareOf returns a photograph's central square", () => {
   const { photos } = openHeldOut(at("pictures"));
   const { width, data } = photos[0]!.image;
   const square = squareOf(photos[0]!, 64);
@@ -66,7 +68,7 @@ test("a photograph's middle square", () => {
 });
 
 test.each(photoChanges.map((change) => [change.name, change] as const))(
-  "%s: as large, in range, the same again, and another look with other parameters",
+  "%s: keeps the size, stays in range, is deterministic, and changes the picture",
   (_name, { kind, draw }) => {
     const pairOf = (parameters: number) => draw(Random.of(parameters))(photograph(0), Random.of("place"));
     const { input, output } = pairOf(1);
@@ -79,7 +81,7 @@ test.each(photoChanges.map((change) => [change.name, change] as const))(
   },
 );
 
-test("a colour fit explains the changes of tone, and none that depends on places", () => {
+test("a colour fit explains all tone changes and no change that depends on places", () => {
   const gain = ({ draw }: (typeof photoChanges)[number]) => {
     const changer = draw(Random.of("parameters"));
     const example = changer(photograph(1), Random.of("example"));
@@ -92,16 +94,16 @@ test("a colour fit explains the changes of tone, and none that depends on places
     expect(gain(photoChanges.find((change) => change.name === name)!), name).toBeLessThan(3);
 });
 
-test("layers lie over white by their alpha", () => {
+test("layers are composed on white by their alpha", () => {
   const pixel = (r: number, g: number, b: number, alpha: number) => ({
     image: { width: 1, height: 1, channels: 4, data: Uint8Array.of(r, g, b, alpha) } as const,
   });
   const { data } = iconPicture([pixel(255, 0, 0, 51), pixel(0, 0, 255, 102)], 1);
-  // White and a fifth of red; then two fifths of blue over it.
+  // White with one fifth of red, then two fifths of blue.
   for (const [i, value] of [0.6, 0.48, 0.88].entries()) expect(data[i]).toBeCloseTo(value, 6);
 });
 
-test("a style task asks for an icon of the second set, among fifty with the example's own", () => {
+test("a style task asks for an icon of the second set among fifty, including the example's", () => {
   const { iconSets } = openHeldOut(at("pictures"));
   const pairs = stylePairs(iconSets).get("tiny")!;
   expect(pairs.map(({ from, to }) => [from.style, to.style])).toEqual([
@@ -116,7 +118,7 @@ test("a style task asks for an icon of the second set, among fifty with the exam
   expect(stylePairs(iconSets.slice(0, 1)).size).toBe(0);
 });
 
-test("an edit changes the layer of one colour alike in both pairs", () => {
+test("an edit changes the layer of one colour equally in both pairs", () => {
   const { iconSets } = openHeldOut(at("pictures"));
   const editables = editablesOf(iconSets, Random.of("editable"));
   const marks = editables.find(({ color }) => color.join() === "0.2,0.2,0.2")!;
@@ -139,7 +141,7 @@ test("an edit changes the layer of one colour alike in both pairs", () => {
   expect(recoloured.output.data).not.toEqual(recoloured.example.output.data);
 });
 
-test("the judge of icons finds soft, pale and coarse ones, and takes a blank picture", () => {
+test("the icon judge recognizes blurred, pale and coarse icons, and accepts a blank picture", () => {
   const { iconSets } = openHeldOut(at("pictures"));
   const [set] = iconSets;
   const pictures = [...set!.icons.values()].slice(0, 50).map((icon) => iconPicture(icon.layers(), 32));
@@ -155,17 +157,28 @@ test("the judge of icons finds soft, pale and coarse ones, and takes a blank pic
   expect(judge.nearest(blank)).toBeGreaterThanOrEqual(0);
 });
 
-test("photos: sixteen changes, measured on the pictures it leaves", async () => {
+test("figures of expert models are of the queries that they were computed on, or none", () => {
+  const { psnr, ...about } = stored;
+  const known = psnr.denoise!;
+  expect(expertPsnr("denoise", { ...about, count: 2 })).toEqual(known.slice(0, 2));
+  expect(expertPsnr("denoise", { ...about, count: known.length + 1 })).toEqual([]);
+  expect(expertPsnr("denoise", { ...about, seed: about.seed + 1, count: 2 })).toEqual([]);
+  expect(expertPsnr("sepia", { ...about, count: 2 })).toEqual([]);
+});
+
+test("photos: all changes; figures agree with the saved pictures", async () => {
   const result = await run("photos", 5, { pictures: at("two"), size: 64, out: at("photos") });
-  expect(Object.keys(result.changes)).toHaveLength(16);
-  // Two photographs are all there are.
+  expect(Object.keys(result.changes)).toHaveLength(18);
+  // There are only two photographs.
   expect(result).toMatchObject({ metric: "psnr", photographs: 2, size: 64, n: 2 });
   expect(result.groups).toMatchObject({ tone: { changes: 7 }, place: { changes: 8 }, all: { changes: 15 } });
   expect(result.changes.nothing.psnr.unchanged.mean).toBeCloseTo(54.15, 1);
   expect(result.changes.invert.psnr.colourFit.mean).toBeGreaterThan(40);
   expect(Object.keys(result.changes).filter((name) => result.changes[name].psnr.classical)).toEqual([
-    ...["brighten", "deblur", "derain", "removeDot"],
+    ...["brighten", "deblur", "derain", "removeDot", "denoise", "dehaze"],
   ]);
+  // The stored figures belong to other pictures.
+  expect(result.changes.derain.psnr.expert).toBeUndefined();
   const tone = Object.values<{ kind: string; psnr: Record<string, { mean: number }> }>(result.changes).filter(
     ({ kind }) => kind === "tone",
   );
@@ -176,7 +189,7 @@ test("photos: sixteen changes, measured on the pictures it leaves", async () => 
   const better = tone.filter(({ psnr }) => psnr.drawn!.mean > psnr.unchanged!.mean).length;
   expect(result.groups.tone.changesBetterThanUnchanged.drawn).toBe(better);
 
-  // Enlarged to the size that is measured; of "nothing" the truth is the photograph itself.
+  // Enlarged to the measured size. For "nothing" the truth is the photograph itself.
   const [key] = await readdir(at("photos", "drawings"));
   const photographs = photographsOf(openHeldOut(at("two")), 64, "test");
   const order = Random.of(3, "photographs").shuffle(photographs);
@@ -190,8 +203,8 @@ test("photos: sixteen changes, measured on the pictures it leaves", async () => 
   expect(result.changes.nothing.psnr.drawn.mean).toBeCloseTo((values[0]! + values[1]!) / 2, 9);
 });
 
-test("icons: the right one among fifty, and exact edits", async () => {
-  // An image tokenizer that loses nothing finds every icon.
+test("icons: finds the right one among fifty, and measures edits", async () => {
+  // With a lossless image tokenizer the judge finds every icon.
   const spy = vi
     .spyOn(XPrompt.prototype, "reconstruct")
     .mockImplementation(async (pictures) => pictures as Image[]);
@@ -205,7 +218,7 @@ test("icons: the right one among fifty, and exact edits", async () => {
     expect(Object.keys(psnr)).toEqual(["drawn", "unchanged", "colourFit", "roundTrip"]);
 });
 
-test("what is too small, or has no second style, is refused in one line", async () => {
+test("small pictures and sets without a second style are refused in one line", async () => {
   await expect(run("photos", 1, { pictures: at("pictures") })).rejects.toThrow(
     /two or more held-out photographs of 256 pixels, got 0 of 3/,
   );

@@ -1,8 +1,8 @@
-/** @file Depth maps as NYUv2 stores them. */
+/** @file Depth maps in NYUv2's format. */
 import { deflateSync } from "node:zlib";
 import { makeChunk, pngSignature } from "../image/png-parts.ts";
 
-/** A square PNG of one channel of 16 bits: the same millimetres everywhere. */
+/** A square PNG with one channel of 16 bits and constant depth in millimetres. */
 export function depthMap(millimetres: number, size = 16): Buffer {
   const header = Buffer.alloc(13);
   header.writeUInt32BE(size, 0);

@@ -38,7 +38,7 @@ const reference: Reference = JSON.parse(
 );
 
 describe("pictures", () => {
-  test.each(reference.pictures)("$name: as scikit-image", ({ width, height, ...expected }) => {
+  test.each(reference.pictures)("$name: agrees with scikit-image", ({ width, height, ...expected }) => {
     const [a, b] = [expected.a, expected.b].map((bytes) =>
       fromBytes(width, height, Buffer.from(bytes, "base64")),
     ) as [ReturnType<typeof fromBytes>, ReturnType<typeof fromBytes>];
@@ -57,21 +57,21 @@ describe("pictures", () => {
     expect(rmse(image, image)).toBe(0);
   });
 
-  test("PSNR for means: at most that of half a step of 8 bits, else as it is", () => {
+  test("the bounded PSNR is at most that of half a step of 8 bits", () => {
     const image = createImage(12, 12, [0.2, 0.5, 0.9]);
     expect(boundedPsnr(image, image)).toBeCloseTo(20 * Math.log10(510), 9);
     const other = createImage(12, 12, [0.2, 0.5, 0.89]);
     expect(boundedPsnr(image, other)).toBe(psnr(image, other));
   });
 
-  test("pictures that can not be compared are refused", () => {
+  test("pictures of different sizes are refused", () => {
     expect(() => psnr(createImage(8, 8), createImage(8, 9))).toThrow(/8 × 8 and 8 × 9/);
     expect(() => ssim(createImage(8, 8), createImage(8, 8), "gaussian")).toThrow(/at least 11/);
   });
 });
 
 describe("segmentation", () => {
-  test("mIoU as scikit-learn's, label 0 not judged", () => {
+  test("mIoU agrees with scikit-learn's and ignores label 0", () => {
     const { classes, label, guess, perClass, mean } = reference.segmentation;
     const measured = new MeanIoU(classes);
     label.forEach((row, i) => {
@@ -81,7 +81,7 @@ describe("segmentation", () => {
     expect(measured.mean).toBeCloseTo(mean, 12);
   });
 
-  test("the nearest colour names the class", () => {
+  test("the nearest colour determines the class", () => {
     const palette = [
       [1, 0, 0],
       [0, 0, 1],
@@ -95,7 +95,7 @@ describe("segmentation", () => {
     expect([...classesByColor(image, palette)]).toEqual([2, 3, 1]);
   });
 
-  test("a class that does not exist is refused", () => {
+  test("an unknown class is refused", () => {
     expect(() => new MeanIoU(3).add([4], [1])).toThrow(/up to 3, got 4/);
   });
 });
@@ -113,7 +113,7 @@ describe("geometry", () => {
     expect(count).toBe(reference.depth.judged);
   });
 
-  test("angle between normals, unknown ones left out", () => {
+  test("angle between normals, without unknown ones", () => {
     const { truth, guess, meanAngle: expected } = reference.normals;
     expect(meanAngle(guess, truth)).toBeCloseTo(expected, 5);
   });
@@ -122,18 +122,18 @@ describe("geometry", () => {
 describe("bootstrap", () => {
   const { values, low, high } = reference.bootstrap;
 
-  test("the interval of a mean is SciPy's, up to chance", () => {
+  test("the interval of a mean agrees with SciPy's up to chance", () => {
     const [ours, theirs] = [meanInterval(values, 1), [low, high]];
     const width = high - low;
     for (const end of [0, 1]) expect(Math.abs(ours[end]! - theirs[end]!)).toBeLessThan(0.06 * width);
   });
 
-  test("follows from the seed", () => {
+  test("is deterministic from the seed", () => {
     expect(meanInterval(values, 3)).toEqual(meanInterval(values, 3));
     expect(meanInterval(values, 3)).not.toEqual(meanInterval(values, 4));
   });
 
-  test("columns are drawn together: a constant difference has no spread", () => {
+  test("paired columns are resampled together: a constant difference has no spread", () => {
     const shifted = values.map((value) => value + 2);
     const [from, to] = bootstrap([shifted, values], ([a, b]) => mean(a!) - mean(b!), 1);
     expect(from).toBeCloseTo(2, 9);

@@ -1,4 +1,4 @@
-/** @file How pictures of the public data sets are measured. */
+/** @file Metrics of the public data sets. */
 import { describe, expect, test } from "vitest";
 import { protocols } from "../../src/evaluation/suites/protocols.ts";
 import { createImage, type Image } from "../../src/image/index.ts";
@@ -13,7 +13,7 @@ describe("depth", () => {
   const paint = paintOf(publicSetTable.nyuv2.render!);
   const drawn = (millimetres: number): Image => createImage(SIZE, SIZE, paint.color(millimetres, 16));
 
-  /** RMSE, in metres, of pictures in the colours of some depths against stored maps. */
+  /** RMSE in metres between pictures in the colours of given depths and stored maps. */
   async function measured(pairs: readonly (readonly [drawn: number, truth: number])[]) {
     const meters = meter();
     for (const [guess, truth] of pairs) {
@@ -24,13 +24,13 @@ describe("depth", () => {
     return { rmse: rmse?.mean, unjudged: meters.unjudged };
   }
 
-  // Colours are read in steps of 10 / 255 m.
+  // Colours are converted to steps of 10 / 255 m.
   test.each([
     [700, 750, 0.05],
     [750, 700, 0.05],
     [2000, 2000, 0],
     [2000, 3000, 1],
-    // All that is nearer than 0.7 m has its colour, and is read as 0.7 m; the truth is what was stored.
+    // Depths below 0.7 m have the colour of 0.7 m; the truth comes from the stored map.
     [300, 300, 0.4],
     [700, 100, 0.6],
   ])("the colour of %i mm against a true %i mm is %f m off", async (guess, truth, expected) => {
@@ -38,7 +38,7 @@ describe("depth", () => {
     expect(Math.abs(rmse! - expected)).toBeLessThan(0.03);
   });
 
-  test("a picture without a pixel that is judged is counted, and in no figure", async () => {
+  test("a picture without evaluated pixels is counted and excluded from the figures", async () => {
     const alone = await measured([[2000, 3000]]);
     const unknown = [2000, 0] as const;
     expect(await measured([unknown, [2000, 3000], unknown])).toEqual({ ...alone, unjudged: 2 });
@@ -53,14 +53,17 @@ test("labels: a picture without labels is counted", () => {
   expect(meter.figures(1)).toEqual({ miou: null });
 });
 
-test.each(["restoration", "editing"] as const)("%s: an equal picture leaves the mean finite", (protocol) => {
-  const meter = protocols[protocol].meter();
-  const [picture, other] = [
-    createImage(SIZE, SIZE, [0.5, 0.5, 0.5]),
-    createImage(SIZE, SIZE, [0.4, 0.4, 0.4]),
-  ];
-  meter.add(picture, { picture });
-  meter.add(other, { picture });
-  // 54.15 dB, of half a step of 8 bits, and 20 dB.
-  expect(meter.figures(1).psnr!.mean).toBeCloseTo((20 * Math.log10(510) + 20) / 2, 4);
-});
+test.each(["restoration", "editing"] as const)(
+  "%s: the mean stays finite with an equal picture",
+  (protocol) => {
+    const meter = protocols[protocol].meter();
+    const [picture, other] = [
+      createImage(SIZE, SIZE, [0.5, 0.5, 0.5]),
+      createImage(SIZE, SIZE, [0.4, 0.4, 0.4]),
+    ];
+    meter.add(picture, { picture });
+    meter.add(other, { picture });
+    // The mean of 54.15 dB (half a step of 8 bits) and 20 dB.
+    expect(meter.figures(1).psnr!.mean).toBeCloseTo((20 * Math.log10(510) + 20) / 2, 4);
+  },
+);

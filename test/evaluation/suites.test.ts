@@ -1,4 +1,4 @@
-/** @file The other suites on a tiny model: their figures' shape and relations, data sets from files, the nearest instruction. */
+/** @file The other suites on a tiny model: shape and consistency of the figures, data sets from files, example pools. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -56,7 +56,7 @@ async function run(
   return JSON.parse(JSON.stringify(result));
 }
 
-test("pictures are drawn as the model recommends, unless told", async () => {
+test("pictures use the model's recommended settings by default", async () => {
   await cp(at("tiny"), at("recommending"), { recursive: true });
   const path = at("recommending", "config.json");
   const config = JSON.parse(await readFile(path, "utf8"));
@@ -72,7 +72,7 @@ test("pictures are drawn as the model recommends, unless told", async () => {
   expect(await settingsOf({}, at("tiny"))).toEqual({ temperature: 1, topK: 0, topP: 1, guidance: 1 });
 });
 
-test("seen: the families that the model names, right against wrong, the query alone and what costs nothing", async () => {
+test("seen: measures the trained families with right and wrong example, query alone and baselines", async () => {
   const { families, overall, n, restoration, tokenizer, prototypes, ...shares } = await run(
     "seen",
     2,
@@ -94,7 +94,7 @@ test("seen: the families that the model names, right against wrong, the query al
   expect(overall.classical).toBeUndefined();
   expect(prototypes.tone.right.mean).toBeCloseTo(families.invert.rmse.right, 9);
 
-  // The pictures it leaves, against the query and the colour fit of the example.
+  // Compares the saved pictures with the query and the colour fit of the example.
   const [key] = await readdir(at("seen", "drawings"));
   const better = { Unchanged: 0, ColourFit: 0 };
   for (const name of names)
@@ -123,7 +123,7 @@ test("seen: the families that the model names, right against wrong, the query al
   expect(families.recolor.success.unchanged).toBe(0);
 });
 
-test("likelihood: nats per code by family, and of scenes by their captions", async () => {
+test("likelihood: nats per code by family and for captioned scenes", async () => {
   const { families, overall, unseen, textToImage, betterThanQueryAlone, n } = await run("likelihood", 1);
   expect(n).toBe(1);
   expect(Object.keys(families).slice(0, 4).sort()).toEqual(["denoise", "invert", "move", "recolor"]);
@@ -132,7 +132,7 @@ test("likelihood: nats per code by family, and of scenes by their captions", asy
   for (const condition of ["right", "wrong", "queryAlone"]) {
     const mean = names.reduce((sum, name) => sum + families[name][condition], 0) / names.length;
     expect(overall[condition].mean).toBeCloseTo(mean, 9);
-    // Random weights: hardly better or worse than even odds among 32 codes.
+    // Random weights: close to a uniform distribution over 32 codes.
     for (const each of [overall[condition], unseen[condition], textToImage.noCaption]) {
       expect(each.mean).toBeGreaterThan(1);
       expect(each.mean).toBeLessThan(12);
@@ -144,7 +144,7 @@ test("likelihood: nats per code by family, and of scenes by their captions", asy
   expect(textToImage.right.mean).not.toBe(textToImage.wrong.mean);
 });
 
-test("editing: scene edits among them, with a pool of examples", async () => {
+test("editing: measures scene edits with a pool of examples", async () => {
   const result = await run("editing", 1);
   expect(Object.keys(result.families).sort()).toEqual(["move", "recolor"]);
   const ways = ["wordsAlone", "random", "retrieved", "byWords", "byPicture"];
@@ -155,7 +155,7 @@ test("editing: scene edits among them, with a pool of examples", async () => {
   expect(result).toMatchObject({ metric: "success", pool: 128, n: 2, sameFamily: { byWords: 1 } });
 });
 
-test("compression: slots and bytes grow with the examples, by S each", async () => {
+test("compression: slots and bytes grow by S per example", async () => {
   const { examples, xpTokens, ratio, baselines } = await run("compression", 1);
   expect(Object.keys(baselines).sort()).toEqual(
     ["colourFit", "colourFit2", "colourFit4", "colourFit8", "roundTrip", "unchanged"].sort(),
@@ -171,7 +171,7 @@ test("compression: slots and bytes grow with the examples, by S each", async () 
   expect(ratio).toBeCloseTo(40 / 3, 9);
 });
 
-test("compression: models with another S or mask are stored, and shown by the slots they keep", async () => {
+test("compression: stores models with another S or mask, and lists them by slots", async () => {
   const beside = { as: "sweep", beside: at("tiny") };
   const config = JSON.parse(await readFile(at("tiny", "config.json"), "utf8"));
   const measured = [];
@@ -191,9 +191,9 @@ test("compression: models with another S or mask are stored, and shown by the sl
   expect(sweep[1]).toMatchObject({ stored: true, recipe: "recipes/other.ts", seed: 3, n: 1 });
   expect(sweep[1].examples).toEqual(measured[0].examples);
   expect(measured.map(({ as }) => as)).toEqual(["causal", "xp-2"]);
-  expect(await readFile(at("compressed", "report.html"), "utf8")).toContain("Slots an example");
+  expect(await readFile(at("compressed", "report.html"), "utf8")).toContain("Slots per example");
 
-  // Nats a code of the truth, as the model itself scores it.
+  // Nats per code of the truth, according to `model.score`.
   const model = await XPrompt.load(at("tiny"), { threads: 1 });
   const family = Random.of(3, "compression", 0).pick((await readTrainingFacts(at("tiny"))).families);
   const { query, example } = sampleOf(familyNamed(family), 3, 0, model.size);
@@ -205,7 +205,7 @@ test("compression: models with another S or mask are stored, and shown by the sl
 });
 
 test("text to image: the mean of six kinds", async () => {
-  // An image tokenizer that loses nothing: the ceiling is what the judge finds in the true scenes.
+  // With a lossless image tokenizer, the ceiling is the judge's accuracy on true scenes.
   const spy = vi
     .spyOn(XPrompt.prototype, "reconstruct")
     .mockImplementation(async (pictures) => pictures as Image[]);
@@ -219,7 +219,7 @@ test("text to image: the mean of six kinds", async () => {
   expect(ceiling).toBeGreaterThan(0.4);
 });
 
-test("GenEval's prompts: its folders, and its lines as they are", async () => {
+test("geneval: writes GenEval's folders and copies its lines", async () => {
   const lines = ["red apple", "two dogs"].map((prompt, i) =>
     JSON.stringify({ tag: `kind${i}`, include: [], prompt }),
   );
@@ -237,7 +237,7 @@ test("GenEval's prompts: its folders, and its lines as they are", async () => {
   );
 });
 
-test("a data set on the disk: judged on its test split, with examples of the other", async () => {
+test("a data set on disk is measured on its test split, with training examples", async () => {
   for (const [split, count] of [
     ["our485", 3],
     ["eval15", 2],
@@ -267,7 +267,7 @@ test("a data set on the disk: judged on its test split, with examples of the oth
   expect(conditions.random.psnr.mean).toBeCloseTo((distances[0]! + distances[1]!) / 2, 6);
 });
 
-test("nyuv2: metres as stored, pictures without any counted and left out", async () => {
+test("nyuv2: uses the stored metres; pictures without any are counted and excluded", async () => {
   await mkdir(at("nyu", "nyu2_test"), { recursive: true });
   for (const [i, millimetres] of [300, 2000, 0].entries()) {
     await savePng(at("nyu", "nyu2_test", `0000${i}_colors.png`), somePicture(`colours ${i}`));
@@ -277,19 +277,19 @@ test("nyuv2: metres as stored, pictures without any counted and left out", async
   expect({ n, unjudged }).toEqual({ n: 3, unjudged: 1 });
   const columns = ["unchanged", "colourFit", "roundTrip", "wordsAlone", "random"];
   expect(Object.keys(conditions)).toEqual(columns);
-  // No colour is nearer than 0.7 m, and the truth of the first map is.
+  // Colours start at 0.7 m, but the true depth of the first map is smaller.
   for (const { rmse } of Object.values<{ rmse: { mean: number } }>(conditions))
     expect(rmse.mean).toBeGreaterThan(0.2);
 });
 
-test("a folder that is no such data set is told in one line", async () => {
+test("a folder without the data set is refused in one line", async () => {
   await mkdir(at("empty"));
   await expect(run("lol", 1, { data: at("empty") })).rejects.toThrow(/data set/);
   await cp(at("lol", "our485"), at("training alone", "our485"), { recursive: true });
   await expect(run("lol", 1, { data: at("training alone") })).rejects.toThrow(/split "test".*got train/);
 });
 
-test("a pool of examples: the nearest by words, by picture, and of those that may be shown", async () => {
+test("an example pool finds the nearest by words, by picture, and among accepted examples", async () => {
   const model = await XPrompt.load(at("tiny"));
   const instructions = ["make the red objects blue", "turn day into night", "remove the cubes"];
   const shown = instructions.map((instruction) => ({

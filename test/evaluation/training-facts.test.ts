@@ -1,4 +1,4 @@
-/** @file What a model's configuration says about its training. */
+/** @file The training facts in a model's configuration. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,14 +12,14 @@ async function factsOf(training: object) {
   return readTrainingFacts(folder);
 }
 
-test("families, without those that were held out", async () => {
+test("families exclude the held-out ones", async () => {
   expect(await factsOf({ families: ["rain", "derain"], held_out: ["derain"] })).toEqual({
     families: ["rain"],
     heldOutPrototypes: [],
   });
 });
 
-test("an unknown family is named, with the closest that there is", async () => {
+test("an unknown family is an error that suggests the closest name", async () => {
   await expect(factsOf({ families: ["rain", "deran"] })).rejects.toThrow(
     'training.families.1: expected a known family, got "deran" (did you mean "derain"?)',
   );

@@ -1,4 +1,4 @@
-/** @file The suite of unseen tasks on a tiny model: its figures against the pictures it leaves, resuming, stored figures. */
+/** @file The suite of unseen tasks on a tiny model: figures against the saved pictures, resuming, stored figures. */
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -40,7 +40,7 @@ const options = (more: Partial<EvaluationOptions> = {}): EvaluationOptions => ({
 const run = async (more: Partial<EvaluationOptions> = {}): Promise<any> =>
   JSON.parse(JSON.stringify((await evaluate(unseen, options(more))).result));
 
-test("measures the pictures it leaves, goes on where it was cut off, and takes stored figures", async () => {
+test("figures agree with the saved pictures; resumes after an interruption; reads stored figures", async () => {
   const result = await run({ out: at("out") });
   expect(Object.keys(result.tasks)).toEqual(names);
   for (const figures of Object.values(result.tasks))
@@ -82,7 +82,7 @@ test("measures the pictures it leaves, goes on where it was cut off, and takes s
   );
   expect(result.tasks.lowLight.examples["1"]).toBe(result.tasks.lowLight.xprompt);
 
-  // A picture that is gone, and one that is damaged, are drawn again; the others are taken as they are.
+  // Missing and damaged pictures are generated again; the others come from the cache.
   await rm(drawing("derain/wordsAlone-0000"));
   await writeFile(drawing("derain/wordsAlone-0001"), "damaged");
   const generate = vi.spyOn(XPrompt.prototype, "generate");
@@ -98,7 +98,7 @@ test("measures the pictures it leaves, goes on where it was cut off, and takes s
   expect((await readdir(at("out", "sheets"))).length).toBe(5);
   expect(JSON.parse(await readFile(at("out", "results.json"), "utf8"))).toEqual(result);
 
-  // Figures of another model, stored beside this one.
+  // Stored figures of a comparison model.
   const as = { as: "full", recipe: "recipes/full.ts", beside: at("tiny") } as const;
   const stored = await run({ model: at("other"), options: as, command: "xprompt eval unseen --as full" });
   expect(stored.tasks.derain.n).toBe(2);

@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import {
   add,
@@ -35,7 +35,7 @@ const WIDTH = 8;
 const HEADS = 2;
 const VOCABULARY = 11;
 
-/** A small decoder with a cache; ids, positions and past keys of any batch and length, unless told otherwise. */
+/** A small decoder with a cache; ids, positions and past keys have any batch size and length by default. */
 function decoder(graph: Graph, time: Dim = "time", past: Dim = "past") {
   const ids = graph.input("ids", "int64", ["batch", time]);
   const positions = graph.input("positions", "int64", ["batch", time]);
@@ -117,7 +117,7 @@ describe("parameters", () => {
     ]),
   );
 
-  test("are inputs of the model where no weights are given, and give the same values either way", async () => {
+  test("are inputs of the model without given weights, with the same values either way", async () => {
     const asInputs = await evaluate({ logits }, feeds);
     const asWeights = await evaluate({ logits }, feeds, weights);
     const some = await evaluate({ logits }, feeds, new Map([...weights].slice(0, 3)));
@@ -151,7 +151,7 @@ describe("parameters", () => {
 });
 
 describe("an exported model", () => {
-  test("holds what its outputs need and nothing else", async () => {
+  test("contains only what its outputs depend on", async () => {
     const graph = new Graph();
     const [x, y] = ["x", "y"].map((name) => graph.input(name, "float32", ["n"])) as [Tensor, Tensor];
     graph.parameter("unused", [3]);
@@ -164,7 +164,7 @@ describe("an exported model", () => {
     await session.release();
   });
 
-  test("computes once what is used twice", () => {
+  test("computes a shared tensor once", () => {
     const graph = new Graph();
     const x = graph.input("x", "float32", [2]);
     const model = exportOnnx({ a: add(tanh(x), 1), b: add(tanh(x), 2), again: add(tanh(x), 1) });
@@ -173,14 +173,14 @@ describe("an exported model", () => {
     expect(nodesOf(exportOnnx({ y: add(a!, b!) }))).toEqual(["Add", "Split"]);
   });
 
-  test("leaves out what a gradient does not need: other gradients, and the loss itself", () => {
+  test("omits what a gradient does not depend on: other gradients, and the loss itself", () => {
     const graph = new Graph();
     const [x, w] = [graph.input("x", "float32", [4, 3]), graph.parameter("w", [2, 3])];
     const [dw] = gradients(total([linear(x, w)]), [w]);
     expect(nodesOf(exportOnnx({ dw: dw! })).filter((type) => type === "Gemm")).toHaveLength(1);
   });
 
-  test("is the same, byte for byte, when the same is built again", () => {
+  test("the same graph gives the same bytes", () => {
     const build = () => {
       const graph = new Graph();
       const { logits } = decoder(graph, 3, 2);
@@ -222,7 +222,7 @@ describe("an exported model", () => {
 
   test("reads weights from a file beside it", () => {
     const w = new Graph().parameter("w", [2, 3]);
-    const data = { file: "model.safetensors", offset: 128, length: 24 };
+    const data = { folder: "models", file: "model.safetensors", offset: 128, length: 24 };
     const model = exportOnnx(
       { y: tanh(w) },
       { weights: new Map([["w", { dtype: "float32", shape: [2, 3], data }]]) },
@@ -240,7 +240,7 @@ describe("an exported model", () => {
   });
 });
 
-test("constants of every type come out as they went in", async () => {
+test("constants of every type keep their values", async () => {
   const graph = new Graph();
   const long = Float32Array.from({ length: 100 }, (_, i) => i / 7);
   const made = await evaluate({
@@ -262,10 +262,10 @@ test("constants of every type come out as they went in", async () => {
 describe("weights in files", () => {
   const folder = mkdtempSync(join(tmpdir(), "export-"));
   afterAll(() => rmSync(folder, { recursive: true }));
-  const stretch = (file: string, offset: number): Initializer => ({
+  const stretch = (path: string, offset: number): Initializer => ({
     dtype: "float32",
     shape: [2, 3],
-    data: { file, offset, length: 24 },
+    data: { folder: dirname(path), file: basename(path), offset, length: 24 },
   });
 
   test("are mapped from where they lie, at any offset", async () => {

@@ -62,10 +62,10 @@ describe("gradients", () => {
     expectClose(evaluate64([dx!], feeds)[0]!, differences(loss, "x", feeds), { relative: 2e-7 });
   });
 
-  test("build only what the targets need", () => {
+  test("include only what the targets need", () => {
     const graph = new Graph();
     const [mask, x] = [input(graph, "mask", "time", 3), input(graph, "x", 2, 3)];
-    // A slice of a symbolic axis has no gradient; none is asked for here.
+    // A slice of a symbolic axis has no gradient; none is requested here.
     const loss = total([multiply(slice(mask, 0, 0, 2), x)]);
     expect(gradients(loss, [x])).toHaveLength(1);
     expect(() => gradients(loss, [mask])).toThrow("gradient of slice: expected known dimensions, got [time]");
@@ -157,7 +157,7 @@ describe("a gradient of a gradient", () => {
   });
 });
 
-test("the straight-through estimator takes the gradient of what it stands for", async () => {
+test("the straight-through estimator has the gradient of the replaced value", async () => {
   const graph = new Graph();
   const x = input(graph, "x", 3);
   const rounded = add(x, stopGradient(subtract(graph.constant([1, 0, -1]), x)));

@@ -83,7 +83,7 @@ describe("what was built before", () => {
     expect(graph.constant([1, 2])).toBe(graph.constant(Float32Array.of(1, 2)));
   });
 
-  test("is told apart by operator, inputs, their order and attributes", () => {
+  test("is distinguished by operator, inputs, their order and attributes", () => {
     const graph = new Graph();
     const [x, y] = [input(graph, "x", 2, 2), input(graph, "y", 2, 2)];
     const z = input(graph, "z", "n");
@@ -123,7 +123,7 @@ test("an input asked for with another type is refused", () => {
   );
 });
 
-test("parameterShapes lists what a checkpoint must hold", () => {
+test("parameterShapes lists the parameters of a checkpoint", () => {
   const scope = new Graph().scope();
   scope.in("layers", (w) => w.at(0).parameter("weight", [2, 3]));
   scope.parameter("bias", [2]);

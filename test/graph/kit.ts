@@ -1,17 +1,17 @@
 /**
  * @file The kit of the graph tests: run a graph on the CPU, compare arrays, check an operator and its gradient.
  *
- * How a gradient is checked. onnxruntime computes in float32, where a finite difference is good to three digits at
- * best: too blunt to find a wrong term. The check is therefore cut in two, with `reference.ts` as the joint, which
- * evaluates any graph, a gradient graph too, in float64 and shares no code with the operators:
+ * How a gradient is checked: onnxruntime computes in float32, where a finite difference is accurate to three digits at
+ * best, not enough to find a wrong term. The check therefore has two parts. Both use `reference.ts`, which evaluates
+ * any graph, also a gradient graph, in float64 and shares no code with the operators:
  *
- * 1. **Is the gradient rule right?** The gradient graph, evaluated in float64, against central differences of the
- *    loss, also in float64, for every element of every input. Two step sizes are combined (Richardson) so that the
- *    error falls with the fourth power of the step: with 2⁻¹² about 10⁻¹², as is the rounding error. What is left
- *    is that constants such as 1/width are kept as float32 in a graph (relative error 6·10⁻⁸): allowed is 2·10⁻⁷.
- * 2. **Does onnxruntime compute what the rules say?** Outputs and gradients in float32 against the same in float64,
- *    for inputs that float32 holds exactly. Allowed is 4·10⁻⁶ (about 30 roundings) of the largest element, because
- *    sums cancel, and 2·10⁻⁷ besides, because onnxruntime's sigmoid is that exact absolutely, not relatively.
+ * 1. **Is the gradient rule right?** The gradient graph in float64 is compared with central differences of the loss,
+ * also    in float64, for every element of every input. Two step sizes are combined (Richardson), so that the error
+ * falls with    the fourth power of the step: about 10⁻¹² for 2⁻¹², like the rounding error. Constants such as 1/width
+ * are stored as    float32 in a graph (relative error 6·10⁻⁸), so the tolerance is 2·10⁻⁷.
+ * 2. **Does onnxruntime compute what the rules say?** Outputs and gradients in float32 are compared with the same in
+ * float64, for inputs that are exact in float32. The tolerance is 4·10⁻⁶ (about 30 roundings) of the largest element,
+ * because sums cancel, plus 2·10⁻⁷, because onnxruntime's sigmoid has this absolute accuracy.
  */
 
 import { Tensor as OrtTensor } from "onnxruntime-node";
@@ -32,12 +32,12 @@ import { array, evaluate64, type NdArray, sizeOf } from "./reference.ts";
 
 export { array, evaluate64, type NdArray } from "./reference.ts";
 
-/** One float32 rounding is 6·10⁻⁸; sums of a few dozen terms stay well below this. */
+/** A rounding to float32 is 6·10⁻⁸; sums of a few dozen terms stay well below this value. */
 const ROUNDING = 4e-6;
 const GRADIENT_RULE = 2e-7;
 const STEP = 2 ** -12;
 
-/** Runs `outputs` on the CPU. Feeds take the type of the input or parameter they are named after. */
+/** Runs `outputs` on the CPU. A feed has the type of the input or parameter with its name. */
 export async function evaluate<K extends string>(
   outputs: Readonly<Record<K, Tensor>>,
   feeds: Readonly<Record<string, NdArray>> = {},
@@ -71,14 +71,14 @@ function value({ shape, data }: NdArray, dtype: DType): Value {
 }
 
 export interface Tolerance {
-  /** In parts of the largest expected element. */
+  /** Relative to the largest expected element. */
   readonly relative?: number;
   readonly absolute?: number;
-  /** Put before the message. */
+  /** Prefix of the message. */
   readonly what?: string;
 }
 
-/** @throws Error naming the worst element, where shapes differ or an element is further off than is allowed. */
+/** @throws Error naming the worst element, if shapes differ or an element exceeds the tolerance. */
 export function expectClose(
   actual: NdArray,
   expected: NdArray,
@@ -114,15 +114,15 @@ function indexOf(position: number, shape: readonly number[]): string {
   return index.join(", ");
 }
 
-/** An input of `checkGradient`. A plain shape stands for float32 values in [−1, 1). */
+/** An input of `checkGradient`. A plain shape means random float32 values in [−1, 1). */
 export interface Leaf {
   readonly shape: readonly number[];
-  /** Random values are drawn from [low, high). */
+  /** Random values are sampled from [low, high). */
   readonly range?: readonly [number, number];
   /** Given values instead of random ones. */
   readonly values?: readonly number[];
   readonly dtype?: DType;
-  /** Not a variable: the gradient for it is not asked for. Defaults to true for all types but float32. */
+  /** Not a variable: no gradient is computed for it. Defaults to true for all types except float32. */
   readonly fixed?: boolean;
 }
 
@@ -132,7 +132,7 @@ export const ids = (shape: readonly number[], values: readonly number[]): Leaf =
   dtype: "int64",
 });
 
-/** Values of each leaf, drawn by name from `seed`, all of them exact in float32. */
+/** Values of each leaf, sampled by name from `seed`; all exact in float32. */
 function draw(leaves: Readonly<Record<string, Leaf>>, seed: number): Record<string, NdArray> {
   return Object.fromEntries(
     Object.entries(leaves).map(([name, { shape, values, range: [low, high] = [-1, 1] }]) => {
@@ -147,7 +147,7 @@ export const random = (shape: readonly number[], seed = 1, range?: readonly [num
   draw({ random: { shape, range } }, seed).random!;
 
 /**
- * Checks what `build` makes from the leaves, forward and backward (see the head of this file).
+ * Checks the outputs of `build` and their gradients (see the head of this file).
  *
  * @example await checkGradient(({ x, w }) => matmul(x, w), { x: [2, 3], w: [3, 4] });
  */

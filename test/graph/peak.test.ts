@@ -3,14 +3,14 @@ import { add, Graph, gradients, mean, multiply, peakBytes, reshape, tanh } from 
 
 const input = (length = 8) => new Graph().input("x", "float32", [length]);
 
-test("a chain holds what an operator reads and makes, but neither inputs nor outputs", () => {
+test("a chain counts an operator's inputs and outputs, but not those of the graph", () => {
   const x = input();
   expect(peakBytes([tanh(x)])).toBe(0);
   expect(peakBytes([tanh(tanh(x))])).toBe(32);
   expect(peakBytes([tanh(tanh(tanh(tanh(x))))])).toBe(2 * 32);
 });
 
-test("what is used again is held until then", () => {
+test("a value lives until its last use", () => {
   const x = input();
   const first = tanh(x);
   const chain = tanh(tanh(first));
@@ -27,7 +27,7 @@ test("a reshape holds nothing of its own, and its input while it is used", () =>
   expect(peakBytes([shaped])).toBe(0);
 });
 
-test("gradients keep what they need of every layer", () => {
+test("gradients keep the values they need of every layer", () => {
   const held = (layers: number) => {
     const graph = new Graph();
     let x = graph.input("x", "float32", [64]);

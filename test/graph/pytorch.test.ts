@@ -56,7 +56,7 @@ import {
 } from "../../src/graph/index.ts";
 import { array, evaluate, expectClose, type NdArray, total } from "./kit.ts";
 
-/** An array of the fixture; see test/fixtures/graph/make.py, which writes it with PyTorch in float64. */
+/** An array of the fixture, written with PyTorch in float64 by test/fixtures/graph/make.py. */
 interface Packed {
   readonly shape: readonly number[];
   readonly data: readonly number[];
@@ -114,7 +114,7 @@ const reduction =
   ({ x }, { axes, keep }) =>
     f(x!, axes, { keep });
 
-/** How each `op` of the fixture is written in our language. */
+/** The operators of the fixture in our graph language. */
 const OPERATIONS: Named<Build> = {
   matmul: ({ x, y }, { transposeX, transposeY, scale }) => matmul(x!, y!, { transposeX, transposeY, scale }),
   linear: ({ x, weight }) => linear(x!, weight!),

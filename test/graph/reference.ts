@@ -1,13 +1,13 @@
 /**
- * @file What every operator of src/graph means, in float64 and plain loops: a second implementation that shares no
- * code with the first (no ONNX, no onnxruntime, no gradients).
+ * @file The semantics of every operator of src/graph, in float64 and plain loops: a second implementation that shares
+ * no code with the first (no ONNX, no onnxruntime, no gradients).
  *
- * Written for being obviously right, not for speed. `evaluate64` walks the same graph that is exported, so it can
- * evaluate a gradient graph too.
+ * Written to be obviously right, not fast. `evaluate64` evaluates the graph that is exported, so it can also evaluate a
+ * gradient graph.
  */
 import type { Application, Tensor } from "../../src/graph/graph.ts";
 
-/** A rectangular array, last axis fastest. Booleans are 0 and 1; ids are whole numbers. */
+/** A rectangular array, last axis fastest. Booleans are 0 and 1; ids are integers. */
 export interface NdArray {
   readonly shape: readonly number[];
   readonly data: Float64Array;
@@ -35,7 +35,7 @@ export function tabulate(shape: readonly number[], value: (index: Index) => numb
   return { shape, data };
 }
 
-/** The offset of an index; axes of size 1 repeat, and missing leading axes too (NumPy's broadcasting). */
+/** The offset of an index. Axes of size 1 and missing leading axes repeat (NumPy's broadcasting). */
 function offset({ shape }: NdArray, index: Index): number {
   const skip = index.length - shape.length;
   let at = 0;
@@ -86,7 +86,7 @@ const reduction = (start: number, fold: (a: number, b: number) => number) =>
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 
-/** The statistics over the last axis, with size 1 there: `of` gets one row. */
+/** A statistic over the last axis, which gets size 1; `of` receives one row. */
 function perRow(x: NdArray, of: (row: Float64Array) => number): NdArray {
   const width = x.shape.at(-1)!;
   const shape = [...x.shape.slice(0, -1), 1];
@@ -117,7 +117,7 @@ interface Quantized {
   readonly blockSize: number;
 }
 
-/** The elements of a matrix whose codes lie in blocks that share a scale; of 4 bits, two in a byte. */
+/** The elements of a matrix with quantized blocks; two 4-bit codes per byte. */
 const dequantized =
   (codes: NdArray, scales: NdArray, { bits, blockSize }: Quantized) =>
   (row: number, column: number): number => {
@@ -159,7 +159,7 @@ const RULES = {
     shape: x!.shape,
     data: x!.data.map((value) => value ** exponent),
   })),
-  /** To booleans and whole numbers; floating-point types are not rounded here. */
+  /** Casts to booleans and integers; floating-point types are not rounded here. */
   cast: one<{ dtype: string }>(([x], { dtype }) => ({
     shape: x!.shape,
     data: dtype.startsWith("float")
@@ -298,7 +298,7 @@ const RULES = {
     ),
   ),
 
-  /** The declared shape; a symbolic dimension is what is left over, or the same axis of the input. */
+  /** The declared shape; a symbolic dimension is inferred, or equals the same axis of the input. */
   reshape: one<{ shape: readonly (number | string)[] }>(([x], { shape }, { inputs }) => {
     const kept = shape.map((dim, i) =>
       typeof dim === "number" ? dim : inputs[0]!.shape[i] === dim ? x!.shape[i]! : -1,
@@ -374,7 +374,7 @@ const RULES = {
       return taps + (bias ? bias.data[o]! : 0);
     });
   }),
-  /** Every input pixel stamps the kernel on the output, `stride` apart; `top` and `left` are cut off. */
+  /** Every input pixel adds the scaled kernel to the output, `stride` apart; `top` and `left` are cropped. */
   convTranspose2d: one<Window>(([x, weight, bias], { stride, pads: [top, left], size }) => {
     const [n, channels, height, width] = x!.shape as [number, number, number, number];
     const [, out, kh, kw] = weight!.shape as [number, number, number, number];
@@ -439,7 +439,7 @@ export function evaluate64(tensors: readonly Tensor[], feeds: Readonly<Record<st
   return tensors.map((tensor) => values.get(tensor)!);
 }
 
-/** Everything that the tensors are computed from and they themselves, in order of creation. */
+/** The tensors and everything they are computed from, in order of creation. */
 function behind(tensors: readonly Tensor[]): Tensor[] {
   const seen = new Set<Tensor>();
   const visit = (tensor: Tensor): void => {

@@ -35,7 +35,7 @@ describe("sums and products of dimensions", () => {
   });
 });
 
-test("knownShape and resolveAxis refuse what they do not know", () => {
+test("knownShape and resolveAxis refuse invalid input", () => {
   expect(knownShape([2, 3], "mean")).toEqual([2, 3]);
   expect(() => knownShape(["batch", 3], "mean")).toThrow(
     new ShapeError("mean: expected known dimensions, got [batch, 3]"),

@@ -24,7 +24,7 @@ test.each([
   expect(Math.sqrt(squaredError(filter(flat), flat) / flat.data.length)).toBeLessThan(0.003);
 });
 
-test("gaussianBlur spreads a point as the Gaussian does", () => {
+test("gaussianBlur spreads a point like a Gaussian", () => {
   const point = createImage(33, 33);
   point.data[(16 * 33 + 16) * 3] = 1;
   const { data } = gaussianBlur(point, 2);
@@ -48,7 +48,7 @@ describe("compressBlocks", () => {
   });
 });
 
-test("paintStroke covers what is within the radius of the line, and only that", () => {
+test("paintStroke covers exactly the pixels within the radius of the line", () => {
   const canvas = createImage(40, 40);
   paintStroke(canvas, [0.25, 0.5, 0.75, 0.5], 0.1, [1, 1, 1], 1);
   const at = (x: number, y: number) => canvas.data[(y * 40 + x) * 3];

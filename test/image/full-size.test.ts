@@ -1,4 +1,4 @@
-/** @file Changes of a made-up picture that are known exactly, drawn small and applied at full size. */
+/** @file Exactly known changes of a synthetic picture, as small drawings, applied at full size. */
 import { describe, expect, test } from "vitest";
 import { boundedPsnr } from "../../src/evaluation/metrics/pictures.ts";
 import {
@@ -13,7 +13,7 @@ import {
 
 const SMALL = 32;
 
-/** Colours and fine detail by place, x and y from 0 to 1. */
+/** Colours and fine detail as a function of the place, x and y from 0 to 1. */
 type Scene = (x: number, y: number) => readonly [number, number, number];
 
 const scene: Scene = (x, y) => {
@@ -33,7 +33,7 @@ function render(scene: Scene, width = 160, height = 96): Image {
   return image;
 }
 
-/** The change from `before` to `after` as a perfect model of 32 × 32 pixels draws it, at full size. */
+/** The change from `before` to `after`, as drawn by a perfect model of 32 × 32 pixels, at full size. */
 function lifted(before: Image, after: Image): Image {
   const { width, height } = before;
   const [query, drawn] = [before, after].map((image) => resize(image, SMALL, SMALL, "area")) as [
@@ -48,12 +48,12 @@ function lifted(before: Image, after: Image): Image {
 const inDisc = (x: number, y: number) => Math.hypot(x - 0.6, (y - 0.4) * 0.6) < 0.12;
 const withDisc: Scene = (x, y) => (inDisc(x, y) ? [0.9, 0.1, 0.1] : scene(x, y));
 
-describe("a change drawn small, at full size", () => {
+describe("transfers a change from a small drawing to full size", () => {
   const before = render(scene);
   const changed = (change: (color: readonly number[], x: number, y: number) => readonly number[]): Image =>
     render((x, y) => change(scene(x, y), x, y) as [number, number, number]);
 
-  test("no change leaves every pixel as it was", () => {
+  test("no change leaves every pixel unchanged", () => {
     expect(toBytes(lifted(before, before))).toEqual(toBytes(before));
   });
 
@@ -93,7 +93,7 @@ describe("a change drawn small, at full size", () => {
           if (distance < 0.08) [inside, insideCount] = [inside + error, insideCount + 1];
           if (distance > 0.25) [outside, outsideCount] = [outside + error, outsideCount + 1];
         }
-    // Inside, the drawing, which has no detail; outside, the picture.
+    // Inside, the result is the drawing, without detail; outside, it is the picture.
     expect(Math.sqrt(inside / insideCount)).toBeLessThan(0.1);
     expect(Math.sqrt(outside / outsideCount)).toBeLessThan(0.02);
   });

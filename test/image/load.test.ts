@@ -24,7 +24,7 @@ function picture(width: number, height: number, colour: (x: number, y: number) =
 }
 
 const flat = (colour: Pixel) => picture(16, 12, () => colour);
-/** One colour in 16 bits, of which 257 make one of 8. */
+/** One colour in 16 bits; 257 steps are one step of 8 bits. */
 const deep = (colour: Pixel) =>
   sharp(
     Uint16Array.from({ length: 16 * 12 * 3 }, (_, i) => colour[i % 3]! * 257),
@@ -52,7 +52,7 @@ async function lineOf(source: string | Uint8Array, name?: string): Promise<strin
   return message;
 }
 
-describe("what is read", () => {
+describe("supported formats", () => {
   test.each(["png", "webp"] as const)("%s without loss, from a file and from bytes", async (format) => {
     const bytes = await picture(12, 10, colourful).toFormat(format, { lossless: true }).toBuffer();
     const path = join(folder, `picture.${format}`);
@@ -71,7 +71,7 @@ describe("what is read", () => {
     expectClose(pixelOf(await loadImage(path), 3, 3), [10, 200, 90], 2);
   });
 
-  // Where the pixel that is shown at (x, y) is stored, in a stored picture of w × h (EXIF 2.3, 4.6.4, Orientation).
+  // Position in the stored picture of size w × h of the pixel shown at (x, y) (EXIF 2.3, 4.6.4, Orientation).
   const stored: Record<number, (x: number, y: number, w: number, h: number) => [number, number]> = {
     1: (x, y) => [x, y],
     2: (x, y, w) => [w - 1 - x, y],
@@ -163,7 +163,7 @@ describe("what is read", () => {
 });
 
 describe("size", () => {
-  // Three upright stripes of 20 × 20: red, green, blue; and the same lying.
+  // Three vertical stripes of 20 × 20: red, green, blue; and the same stripes horizontally.
   const stripe = (i: number): Pixel =>
     [
       [255, 0, 0],
@@ -224,7 +224,7 @@ describe("size", () => {
     expectClose(pixelOf(image, 15, 25), [0, 0, 255], 3);
   });
 
-  test("a size that is none is our own mistake, not the picture's", async () => {
+  test("an invalid size is a RangeError, not an error of the picture", async () => {
     for (const size of [0, -1, 1.5, Number.NaN]) {
       await expect(loadImage(await wide(), { size })).rejects.toThrow(RangeError);
     }
@@ -240,7 +240,7 @@ describe("size", () => {
   });
 });
 
-describe("what is refused, in one line", () => {
+describe("refusals, in one line", () => {
   test.each<[string, RegExp, () => Promise<Uint8Array>]>([
     ["an empty file", /got an empty file/, async () => new Uint8Array(0)],
     ["text", /expected a PNG, JPEG or WebP image, got something else/, async () => Buffer.from("hello")],
@@ -318,7 +318,7 @@ describe("what is refused, in one line", () => {
     const path = join(folder, "notes.png");
     await writeFile(path, "no picture");
     expect(await lineOf(path)).toBe(
-      `reading image ${path}: expected a PNG, JPEG or WebP image, got something else (convert it, or give another)`,
+      `reading image ${path}: expected a PNG, JPEG or WebP image, got something else (convert it, or use another)`,
     );
     expect(await lineOf(join(folder, "nowhere.png"))).toMatch(/nowhere\.png: .*no such file/);
     expect(await lineOf(folder)).toMatch(/expected a file, got a folder/);

@@ -1,4 +1,4 @@
-/** @file Reading and making PNG chunks for tests, without the code under test: the CRC is computed bit by bit. */
+/** @file Reads and makes PNG chunks for tests, without the code under test: the CRC is computed bit by bit. */
 
 export function crcOf(bytes: Uint8Array): number {
   let crc = 0xffffffff;
@@ -27,7 +27,7 @@ export function makeHeader(width: number, height: number): Buffer {
   return makeChunk("IHDR", data);
 }
 
-/** The chunks of a PNG, each with a right CRC, to the last byte; throws otherwise. */
+/** The chunks of a PNG. @throws if a CRC is wrong, or bytes are left */
 export function readChunks(png: Buffer): { type: string; data: Buffer }[] {
   if (!png.subarray(0, 8).equals(pngSignature)) throw new Error("no PNG signature");
   const chunks: { type: string; data: Buffer }[] = [];

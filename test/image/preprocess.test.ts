@@ -1,4 +1,7 @@
-/** @file Pictures as the published checkpoints take them, against their processors; see test/fixtures/preprocess/make.py. */
+/**
+ * @file Preprocessing of the published checkpoints, compared with their processors; see
+ * test/fixtures/preprocess/make.py.
+ */
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -33,7 +36,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** What a folder with that `preprocessor_config.json` asks for. */
+/** The settings of a folder with this `preprocessor_config.json`. */
 async function read(settings: object, file = "preprocessor_config.json"): Promise<Preprocessing> {
   const path = await mkdtemp(join(folder, "model-"));
   await writeFile(join(path, file), JSON.stringify(settings));
@@ -59,7 +62,7 @@ describe("the references' grey levels", () => {
       for (let i = 0; i < pixels; i++)
         for (let c = 0; c < 3; c++)
           worst = Math.max(worst, Math.abs((planes[c * pixels + i]! + 1) / how.scale - levels[i * 3 + c]!));
-      // To the last level; Meta's own, which rounds down when it lays a picture on white, within two.
+      // Exact to the level; Meta's own rounds down when it composites a picture on white, so two levels.
       expect(worst).toBeLessThan("meta" in settings && picture === "alpha.png" ? 2.001 : 0.001);
     },
   );
@@ -71,7 +74,7 @@ describe("the references' grey levels", () => {
   });
 });
 
-test("a very long picture costs no more than what is kept of it", () => {
+test("a very long picture costs no more than its crop", () => {
   const planes = preprocess(createImage(8, 20_000, [0, 1, 1 / 255]));
   expect(planes.length).toBe(3 * 512 * 512);
   expect(planes[0]).toBe(-1);
@@ -79,14 +82,14 @@ test("a very long picture costs no more than what is kept of it", () => {
   expect(planes.at(-1)).toBeCloseTo(0.0078 - 1, 6);
 });
 
-test("more than scaling leaves can not be kept", () => {
+test("a crop larger than the scaled picture is refused", () => {
   const settings: Preprocessing = {
     ...huggingFacePreprocessing,
     size: { width: 9, height: 3 },
     crop: { width: 4, height: 4 },
   };
   expect(() => preprocess(createImage(10, 10), settings)).toThrow(XPromptError);
-  expect(() => preprocess(createImage(10, 10), settings)).toThrow(/at most the 9 × 3 pixels .*, got 4 × 4/);
+  expect(() => preprocess(createImage(10, 10), settings)).toThrow(/at most the scaled size 9 × 3, got 4 × 4/);
 });
 
 describe("the processor's configuration", () => {
@@ -134,17 +137,17 @@ describe("the processor's configuration", () => {
   });
 
   test.each<[string, object, RegExp]>([
-    ["pixels beyond all numbers", { rescale_factor: 1e300 }, /rescale_factor, .* up to 1000 of pixels/],
-    ["deviations of nearly 0", { image_std: 1e-320 }, /image_std that make values up to 1000/],
+    ["pixels beyond all numbers", { rescale_factor: 1e300 }, /rescale_factor, .* up to 1000/],
+    ["deviations of nearly 0", { image_std: 1e-320 }, /image_std that map pixels to values up to 1000/],
     [
       "another processor",
       { image_processor_type: "JanusImageProcessor" },
       /image_processor_type: expected a Chameleon/,
     ],
     ["no scaling", { do_resize: false }, /do_resize/],
-    ["a filter that there is not", { resample: 6 }, /resample/],
-    ["a side of nothing", { size: { shortest_edge: 0 } }, /size/],
-    ["a side that fills the memory", { crop_size: 1e6 }, /crop_size/],
+    ["an unknown filter", { resample: 6 }, /resample/],
+    ["a size of 0", { size: { shortest_edge: 0 } }, /size/],
+    ["a size that would fill the memory", { crop_size: 1e6 }, /crop_size/],
     ["two channels", { image_mean: [1, 1] }, /image_mean/],
     ["a division by 0", { image_std: [1, 0, 1] }, /image_std: expected deviations other than 0/],
     [

@@ -15,7 +15,7 @@ function grey(...rows: number[][]): Image {
   return { width: rows[0]!.length, height: rows.length, data };
 }
 
-/** The values of the red channel, row by row, to 6 digits. */
+/** The values of the red channel, row by row, rounded to 6 digits. */
 function reds({ width, height, data }: Image): number[][] {
   return Array.from({ length: height }, (_, y) =>
     Array.from({ length: width }, (_, x) => Number(data[(y * width + x) * 3]!.toFixed(6))),
@@ -53,7 +53,7 @@ describe("resize", () => {
     ]);
   });
 
-  test("area is the mean of what is covered, also of parts of pixels", () => {
+  test("area is the mean of the covered area, with fractions of pixels", () => {
     expect(reds(resize(grey([0, 1], [2, 3]), 1, 1, "area"))).toEqual([[1.5]]);
     expect(reds(resize(grey([0, 3, 6]), 2, 1, "area"))).toEqual([[1, 5]]);
     expect(reds(resize(grey([0, 3]), 3, 1, "area"))).toEqual([[0, 1.5, 3]]);
@@ -91,7 +91,7 @@ test.each<Filter>(["nearest", "area", "lanczos", "hamming"])(
   },
 );
 
-test("crop cuts a part, and refuses what is outside", () => {
+test("crop returns a part, and refuses one outside the picture", () => {
   const image = grey([1, 2, 3], [4, 5, 6]);
   expect(reds(crop(image, 1, 0, 2, 2))).toEqual([
     [2, 3],

@@ -31,12 +31,12 @@ function noise(width: number, height: number): Image {
   return image;
 }
 
-/** A PNG of these chunks, for reading texts from. */
+/** A PNG with these chunks. */
 const made = (...chunks: Buffer[]) =>
   Buffer.concat([pngSignature, makeHeader(8, 8), ...chunks, makeChunk("IEND", Buffer.alloc(0))]);
 
 describe("encodePng", () => {
-  test("is an 8-bit RGB PNG whose pixels another decoder reads back", async () => {
+  test("is an 8-bit RGB PNG that another decoder reads with the same pixels", async () => {
     const image = noise(19, 11);
     const png = await encodePng(image);
     const { data, info } = await sharp(png).raw().toBuffer({ resolveWithObject: true });

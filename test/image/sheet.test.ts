@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { drawText, textWidth, wrapText } from "../../src/image/draw.ts";
 import { contactSheet, createImage, type Image, toBytes } from "../../src/image/index.ts";
 
-/** Text as rows of "#" and " ", as it is drawn at scale 1. */
+/** Text at scale 1 as rows of "#" and " ". */
 function drawn(text: string): string[] {
   const canvas = createImage(textWidth(text, 1), 9);
   drawText(canvas, text, 0, 0, { colour: [1, 1, 1], scale: 1 });
@@ -17,7 +17,7 @@ function pixelOf(image: Image, x: number, y: number): number[] {
   return [...toBytes(image).subarray((y * image.width + x) * 3, (y * image.width + x) * 3 + 3)];
 }
 
-/** How many pixels have exactly this colour. */
+/** Number of pixels with exactly this colour. */
 function count(image: Image, colour: readonly number[]): number {
   const bytes = toBytes(image);
   let found = 0;
@@ -26,7 +26,7 @@ function count(image: Image, colour: readonly number[]): number {
 }
 
 describe("text", () => {
-  test("is drawn glyph by glyph on a baseline", () => {
+  test("text is drawn glyph by glyph on a baseline", () => {
     expect(drawn("Api!")).toEqual([
       " ###        # #",
       "#   #         #",
@@ -47,7 +47,7 @@ describe("text", () => {
     expect(shapes).not.toContain(drawn("□").join("\n"));
   });
 
-  test("accents fall away, what is unknown becomes a box, and nothing has no width", () => {
+  test("accents are dropped, unknown characters become a box, and empty text has no width", () => {
     expect(drawn("É")).toEqual(drawn("E"));
     expect(drawn("E\u0301")).toEqual(drawn("E"));
     expect(drawn("雨")).toEqual(drawn("□"));
@@ -94,7 +94,7 @@ describe("contactSheet", () => {
     expect(count(contactSheet([{ label: "x", cells: [{ image: red }] }]), ink)).toBeGreaterThan(0);
   });
 
-  test("is the same each time, and is not bothered by emptiness", () => {
+  test("is deterministic, and accepts empty input", () => {
     const rows = [{ label: "a", cells: [{ image: red, caption: "c" }] }];
     expect(contactSheet(rows)).toEqual(contactSheet(rows));
     for (const empty of [[], [{ cells: [] }], [{ label: "only a label", cells: [] }]]) {

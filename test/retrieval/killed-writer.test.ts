@@ -1,12 +1,12 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
-import { ExampleLibrary, type Features } from "../../src/retrieval/index.ts";
+import { type Embedder, ExampleLibrary } from "../../src/retrieval/index.ts";
 import { start } from "../cli/kit.ts";
 import { picture, temporaryFolder } from "./kit.ts";
 
 const writer = fileURLToPath(new URL("../fixtures/retrieval/writer.ts", import.meta.url));
-const features: Features = {
+const embedder: Embedder = {
   space: "test",
   textWidth: 4,
   imageWidth: 2,
@@ -14,10 +14,10 @@ const features: Features = {
   image: async () => Float32Array.of(1, 0),
 };
 
-test("a writer that is killed at any moment loses nothing that it said was added", async () => {
+test("a writer killed at any moment loses no example that it reported as added", async () => {
   const place = join(await temporaryFolder(), "library");
   const said = new Set<string>();
-  // Each time at another moment of an addition: so many milliseconds after something was reported.
+  // Each time at another moment of an addition: some milliseconds after a report.
   for (const [round, moment] of [0, 7, 29].entries()) {
     const running = start(process.execPath, ["--import", "tsx", writer, place, String(1000 * round)]);
     await new Promise<void>((resolve, reject) => {
@@ -31,15 +31,15 @@ test("a writer that is killed at any moment loses nothing that it said was added
     const library = await ExampleLibrary.open(place);
     const there = (await library.list({ limit: 1000 })).map(({ instruction }) => instruction);
     expect(there).toEqual(expect.arrayContaining([...said]));
-    // At most the one that was on its way is there beside them, and nothing twice.
+    // At most the addition in progress is there as well, and nothing twice.
     expect(new Set(there).size).toBe(there.length);
     expect(there.length).toBeLessThanOrEqual(said.size + round + 1);
   }
   const library = await ExampleLibrary.open(place);
   const input = await picture("next");
-  expect(await library.add([{ input, output: input, instruction: "next" }], features)).toMatchObject({
+  expect(await library.add([{ input, output: input, instruction: "next" }], embedder)).toMatchObject({
     added: 1,
   });
-  expect(await library.lacking(features)).toBe(0);
+  expect(await library.lacking(embedder)).toBe(0);
   for await (const examples of library.examples()) expect(examples.length).toBeGreaterThan(said.size);
 });

@@ -1,21 +1,21 @@
-/** @file A library in a folder of its own, and features whose vectors a test knows. */
+/** @file A temporary library, and an embedder with known vectors. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
-import { encodePng } from "../../src/image/save.ts";
+import { encodePng } from "../../src/image/encode-png.ts";
 import { Random } from "../../src/random.ts";
-import type { Features, NewExample } from "../../src/retrieval/index.ts";
+import type { Embedder, NewExample } from "../../src/retrieval/index.ts";
 import { somePicture } from "../fixtures/xprompt/kit.ts";
 
-/** A folder that is removed after the file's tests. */
+/** A folder that is removed after the tests of the file. */
 export async function temporaryFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "xprompt-library-"));
   afterAll(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** An example with pictures of its own for each name. */
+/** An example with different pictures for each name. */
 export async function example(name: string, instruction: string): Promise<NewExample> {
   const [input, output] = [await picture(`${name} before`), await picture(`${name} after`)];
   return { input, output, instruction, source: "test", subtask: "kind", licence: "CC0" };
@@ -23,9 +23,9 @@ export async function example(name: string, instruction: string): Promise<NewExa
 
 export const picture = (name: string): Promise<Buffer> => encodePng(somePicture(name));
 
-/** Texts by the words they hold: one axis for each of some words. Pictures all in one place. */
+/** Embeds texts by their words, one axis per word, and all pictures in one place. */
 const words = ["rain", "red", "ball", "remove", "add", "dark"];
-export const wordFeatures: Features = {
+export const wordEmbedder: Embedder = {
   space: "test-words",
   textWidth: words.length,
   imageWidth: 2,

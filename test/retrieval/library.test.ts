@@ -3,12 +3,12 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { expect, test, vi } from "vitest";
 import { XPromptError } from "../../src/errors.ts";
+import { sha256 } from "../../src/hash.ts";
 import { attemptLance } from "../../src/retrieval/arrow.ts";
 import { blockOf } from "../../src/retrieval/blocks.ts";
 import { ExampleLibrary, type NewExample } from "../../src/retrieval/index.ts";
 import { LibraryTable } from "../../src/retrieval/tables.ts";
-import { sha256 } from "../../src/runtime/files.ts";
-import { directions, example, wordFeatures as features, picture, temporaryFolder } from "./kit.ts";
+import { directions, wordEmbedder as embedder, example, picture, temporaryFolder } from "./kit.ts";
 
 const textOnly = { text: 1, image: 0, words: 0 };
 const folder = await temporaryFolder();
@@ -20,11 +20,11 @@ const examples = [
 
 async function filled(name: string): Promise<ExampleLibrary> {
   const library = await ExampleLibrary.open(join(folder, name), { create: true });
-  await library.add(examples, features);
+  await library.add(examples, embedder);
   return library;
 }
 
-test("what was added is there, byte by byte, for whoever opens the library", async () => {
+test("added examples are available, byte by byte, to all readers", async () => {
   const library = await filled("kept");
   const again = await ExampleLibrary.open(join(folder, "kept"));
   expect(await again.count()).toBe(3);
@@ -37,13 +37,13 @@ test("what was added is there, byte by byte, for whoever opens the library", asy
   expect(await library.kinds()).toEqual({ spaces: ["test-words"], models: [] });
 });
 
-test("the same pair is added once, the same pictures with other words twice", async () => {
+test("the same pair is added once, the same pictures with another instruction twice", async () => {
   const library = await filled("once");
   const other = { ...examples[0]!, instruction: "derain" };
-  const result = await library.add([examples[0]!, examples[2]!, other, other], features);
+  const result = await library.add([examples[0]!, examples[2]!, other, other], embedder);
   expect(result).toEqual({ added: 1, known: 3, refused: 0 });
   const again = await ExampleLibrary.open(join(folder, "once"));
-  expect(await again.add([...examples, other], features)).toEqual({ added: 0, known: 4, refused: 0 });
+  expect(await again.add([...examples, other], embedder)).toEqual({ added: 0, known: 4, refused: 0 });
   expect(await again.count()).toBe(4);
   const [first, , , fourth] = await again.list();
   expect(fourth!.pictures).toBe(first!.pictures);
@@ -52,7 +52,7 @@ test("the same pair is added once, the same pictures with other words twice", as
 
 test("vector search orders by the cosine of the texts", async () => {
   const library = await filled("vectors");
-  const found = await library.search({ instruction: "remove the red ball" }, features, textOnly, 3);
+  const found = await library.search({ instruction: "remove the red ball" }, embedder, textOnly, 3);
   expect(found.map(({ instruction }) => instruction)).toEqual([
     "add a red ball",
     "remove the rain",
@@ -65,19 +65,19 @@ test("vector search orders by the cosine of the texts", async () => {
   }
 });
 
-test("full-text search finds words that the features do not know", async () => {
+test("full-text search finds words that the embedder do not know", async () => {
   const library = await filled("words");
   const byWords = { text: 0, image: 0, words: 1 };
   const found = await library.search({ instruction: "make" }, undefined, byWords, 3);
   expect(found.map(({ instruction }) => instruction)).toEqual(["make it dark"]);
   expect(found[0]!.similarity).toBeGreaterThan(0);
   expect(await library.search({ instruction: "nothing alike" }, undefined, byWords, 3)).toEqual([]);
-  await expect(library.search({ instruction: " " }, features, textOnly, 1)).rejects.toThrow(
+  await expect(library.search({ instruction: " " }, embedder, textOnly, 1)).rejects.toThrow(
     "searching examples: expected an instruction or a picture",
   );
 });
 
-test("full-text search knows the words of everything that was added, the rarest first", async () => {
+test("full-text search covers the words of all examples, rare words first", async () => {
   const library = await ExampleLibrary.open(join(folder, "many words"), { create: true });
   const byWords = { text: 0, image: 0, words: 1 };
   const shapes = ["cube", "cone", "sphere", "capsule"];
@@ -87,7 +87,7 @@ test("full-text search knows the words of everything that was added, the rarest 
         example(`${round} ${i}`, `make the ${shapes[i % 4]} ${color}${i < 4 ? " and large" : ""}`),
       ),
     );
-    await library.add(added, features);
+    await library.add(added, embedder);
   }
   for (const wanted of ["make the sphere blue and large", "make the cone green and large"]) {
     const found = await library.search({ instruction: wanted }, undefined, byWords, 3);
@@ -96,11 +96,11 @@ test("full-text search knows the words of everything that was added, the rarest 
   }
 });
 
-test("a mix is the weighted mean of its parts, and finds what any part finds", async () => {
+test("a mix is the weighted mean of its parts, and finds all that they find", async () => {
   const library = await filled("mix");
-  const vectors = { text: await features.text("red"), image: Float32Array.of(1, 0) };
+  const vectors = { text: await embedder.text("red"), image: Float32Array.of(1, 0) };
   const weights = { text: 2, image: 1, words: 1 };
-  const found = await library.search({ vectors, words: "dark" }, features, weights, 3);
+  const found = await library.search({ vectors, words: "dark" }, embedder, weights, 3);
   expect(found).toHaveLength(3);
   for (const { parts, similarity } of found)
     expect(similarity).toBeCloseTo((2 * parts.text! + parts.image! + parts.words!) / 4, 6);
@@ -112,15 +112,15 @@ test("a mix is the weighted mean of its parts, and finds what any part finds", a
   expect(dark.parts.words).toBeGreaterThan(0);
 });
 
-test("the neighbours of an example are neither itself nor the same pictures, and only what is accepted", async () => {
+test("the neighbours of an example exclude itself and its pictures, and respect the filter", async () => {
   const library = await filled("neighbour");
   const twin = { ...examples[0]!, instruction: "please remove the rain" };
   const near = await example("near", "remove the red ball");
   const nearTwin = { ...near, instruction: "remove the ball" };
-  await library.add([twin, near, nearTwin], features);
+  await library.add([twin, near, nearTwin], embedder);
   const [first] = await library.list();
   const words = async (count: number, accept?: (facts: { instruction: string }) => boolean) =>
-    (await library.nearestOthers(first!.id, features, count, accept)).map(({ instruction }) => instruction);
+    (await library.nearestOthers(first!.id, embedder, count, accept)).map(({ instruction }) => instruction);
   // Cosines with "remove the rain": 1 / √4, 1 / √6, 0, 0.
   expect(await words(1)).toEqual(["remove the ball"]);
   const [nearest, ...others] = await words(10);
@@ -129,27 +129,27 @@ test("the neighbours of an example are neither itself nor the same pictures, and
     "remove the red ball",
   ]);
   const alone = await ExampleLibrary.open(join(folder, "alone"), { create: true });
-  await alone.add([examples[0]!, twin], features);
+  await alone.add([examples[0]!, twin], embedder);
   const [only] = await alone.list();
-  expect(await alone.nearestOthers(only!.id, features, 1)).toEqual([]);
-  await expect(alone.nearestOthers("0".repeat(32), features, 1)).rejects.toThrow(
+  expect(await alone.nearestOthers(only!.id, embedder, 1)).toEqual([]);
+  await expect(alone.nearestOthers("0".repeat(32), embedder, 1)).rejects.toThrow(
     "expected its text in the space",
   );
 });
 
-test("what is removed is found no more, and may be added again", async () => {
+test("removed examples are not found, and can be added again", async () => {
   const library = await filled("removed");
   const { id } = (await library.list())[0]!;
   expect(await library.remove([id, "0".repeat(32)])).toBe(1);
   await expect(library.get(id)).rejects.toThrow("found none of that id");
-  const found = await library.search({ instruction: "remove the rain" }, features, textOnly, 3);
+  const found = await library.search({ instruction: "remove the rain" }, embedder, textOnly, 3);
   expect(found.map((each) => each.id)).not.toContain(id);
-  expect(await library.add(examples, features)).toEqual({ added: 1, known: 2, refused: 0 });
+  expect(await library.add(examples, embedder)).toEqual({ added: 1, known: 2, refused: 0 });
 });
 
-test("vectors of another space are made of what is there, and are apart from the first", async () => {
+test("vectors of another space are computed from the stored examples, and are separate", async () => {
   const library = await filled("spaces");
-  const other = { ...features, space: "test-other", text: async () => features.text("rain") };
+  const other = { ...embedder, space: "test-other", text: async () => embedder.text("rain") };
   expect(await library.lacking(other)).toBe(3);
   expect(await library.embed(other)).toBe(3);
   expect(await library.lacking(other)).toBe(0);
@@ -166,8 +166,8 @@ test("wrong examples are refused: alone with an error, among others one by one",
   const wrong: [NewExample, string][] = [
     [{ ...good, output: undefined as never }, "expected two pictures, before and after, got one"],
     [{ ...good, instruction: "x".repeat(10_000_000) }, "expected at most 4000 characters, got 10000000"],
-    [{ ...good, input: broken }, "expected a whole image"],
-    [{ ...good, output: broken }, "expected a whole image"],
+    [{ ...good, input: broken }, "expected a complete image"],
+    [{ ...good, output: broken }, "expected a complete image"],
     [{ ...good, input: Buffer.from("text") }, "expected a PNG, JPEG, WebP or TIFF image, got something else"],
     [{ ...good, input: join(folder, "none.png") }, "expected it to exist"],
     [{ ...good, vectors: { text: new Float32Array(3) } }, "text vector: expected 6 finite numbers"],
@@ -176,16 +176,16 @@ test("wrong examples are refused: alone with an error, among others one by one",
       "text vector: expected 6 finite numbers",
     ],
   ];
-  for (const [each, says] of wrong) await expect(library.add([each], features)).rejects.toThrow(says);
+  for (const [each, says] of wrong) await expect(library.add([each], embedder)).rejects.toThrow(says);
   expect(await library.count()).toBe(0);
   const reasons: string[] = [];
   const all = [...wrong.map(([each]) => each), good];
-  const result = await library.add(all, features, { onRefused: ({ message }) => reasons.push(message) });
+  const result = await library.add(all, embedder, { onRefused: ({ message }) => reasons.push(message) });
   expect(result).toEqual({ added: 1, known: 0, refused: wrong.length });
   for (const [i, [, says]] of wrong.entries()) expect(reasons[i]).toContain(says);
 });
 
-test("what is no library, or a damaged one, is told in a line", async () => {
+test("another folder, or a damaged library, is an error of one line", async () => {
   const open = (name: string) => ExampleLibrary.open(join(folder, name));
   await expect(open("nowhere")).rejects.toThrow("expected an example library, got no such folder");
   await mkdir(join(folder, "other"));
@@ -220,10 +220,12 @@ test("a picture that changed on the disk is never used", async () => {
     await writeFile(join(data, name), bytes);
   }
   const again = await ExampleLibrary.open(join(folder, "flipped"));
-  await expect(again.get(id)).rejects.toThrow("are not what was added: the library is damaged");
+  await expect(again.get(id)).rejects.toThrow(
+    "expected the pictures and the instruction that were added, got others: the library is damaged",
+  );
 });
 
-test("one writer at a time; one that is gone is no obstacle", async () => {
+test("one writer at a time; the lock of an ended one does not matter", async () => {
   const library = await filled("locked");
   const lock = join(folder, "locked", "writer.lock");
   await appendFile(lock, `${process.ppid} ${(await import("node:os")).hostname()}\n`);
@@ -243,12 +245,12 @@ test("pictures of tens of megapixels are added; larger ones are refused by their
   const library = await ExampleLibrary.open(join(folder, "large"), { create: true });
   const create = { width: 7900, height: 7900, channels: 3, background: "#123456" } as const;
   const large = await sharp({ create }).png({ compressionLevel: 1 }).toBuffer();
-  expect(await library.add([{ input: large, output: large }], features)).toMatchObject({ added: 1 });
-  // The header of a lossless WebP of 16,000 × 16,000 pixels, and nothing else.
+  expect(await library.add([{ input: large, output: large }], embedder)).toMatchObject({ added: 1 });
+  // The header of a lossless WebP of 16,000 × 16,000 pixels, without data.
   const header = Buffer.from("RIFF\x1c\0\0\0WEBPVP8L\x10\0\0\0\x2f\0\0\0\0", "latin1");
   header.writeUInt32LE(15_999 | (15_999 << 14), 21);
   const claimed = Buffer.concat([header, Buffer.alloc(11)]);
-  await expect(library.add([{ input: claimed, output: claimed }], features)).rejects.toThrow(
+  await expect(library.add([{ input: claimed, output: claimed }], embedder)).rejects.toThrow(
     /expected at most 64 megapixels, got 16000 × 16000/,
   );
 });
@@ -261,18 +263,18 @@ test("a picture whose last rows are missing is refused, whatever its shape", asy
     .jpeg()
     .toBuffer();
   const cut = whole.subarray(0, Math.floor(0.95 * whole.length));
-  await expect(library.add([{ input: cut, output: whole }], features)).rejects.toThrow(/broken or truncated/);
+  await expect(library.add([{ input: cut, output: whole }], embedder)).rejects.toThrow(/broken or truncated/);
 });
 
-test("given vectors are taken as they are", async () => {
+test("given vectors are used as they are", async () => {
   const library = await ExampleLibrary.open(join(folder, "given"), { create: true });
-  const vectors = directions("given", 40, features.textWidth);
+  const vectors = directions("given", 40, embedder.textWidth);
   const added = await Promise.all(
     vectors.map(async (text, i) => ({ ...(await example(`${i}`, `number ${i}`)), vectors: { text } })),
   );
-  await library.add(added, features);
+  await library.add(added, embedder);
   for (const i of [0, 17, 39]) {
-    const [found] = await library.search({ vectors: { text: vectors[i]! } }, features, textOnly, 1);
+    const [found] = await library.search({ vectors: { text: vectors[i]! } }, embedder, textOnly, 1);
     expect(found).toMatchObject({ instruction: `number ${i}` });
     expect(found!.similarity).toBeCloseTo(1, 5);
   }
@@ -283,22 +285,22 @@ test("a library is closed once, and not used afterwards", async () => {
   await library.close();
   await library.close();
   await expect(library.count()).rejects.toThrow(/expected an open library, got one that was closed/);
-  await expect(library.add(examples, features)).rejects.toThrow(XPromptError);
+  await expect(library.add(examples, embedder)).rejects.toThrow(XPromptError);
   expect(await readdir(join(folder, "closed"))).not.toContain("writer.lock");
 });
 
-test("many examples are read, and given vectors, in few queries", async () => {
+test("many examples are read and embedded in few queries", async () => {
   const library = await ExampleLibrary.open(join(folder, "many"), { create: true });
   const input = await picture("one");
   const many = Array.from({ length: 70 }, (_, i) => ({ input, output: input, instruction: `number ${i}` }));
-  await library.add(many, features);
+  await library.add(many, embedder);
   const rows = vi.spyOn(LibraryTable.prototype, "rows");
   const read = [];
   for await (const part of library.examples()) read.push(...part);
   expect(read.map(({ instruction }) => instruction).sort()).toEqual(
     many.map(({ instruction }) => instruction).sort(),
   );
-  expect(await library.embed({ ...features, space: "another" })).toBe(70);
+  expect(await library.embed({ ...embedder, space: "another" })).toBe(70);
   expect(rows.mock.calls.length).toBeLessThan(10);
   rows.mockRestore();
 });

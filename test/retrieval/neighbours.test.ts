@@ -1,25 +1,25 @@
-/** @file Contexts of a library: what is asked for, and its nearest neighbours as what is shown. */
+/** @file Training contexts from a library: queries, and their nearest neighbours as examples. */
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import { ExampleLibrary, isLibrary, NeighbourSource, prepareNeighbours } from "../../src/retrieval/index.ts";
 import { isHeldOut } from "../../src/tasks/datasets/index.ts";
 import { writeTinyModel } from "../fixtures/xprompt/kit.ts";
-import { example, wordFeatures as features, temporaryFolder } from "./kit.ts";
+import { wordEmbedder as embedder, example, temporaryFolder } from "./kit.ts";
 
 const folder = await temporaryFolder();
 const place = join(folder, "library");
 const kinds = ["remove the rain", "add a ball", "make it dark"];
 const library = await ExampleLibrary.open(place, { create: true });
 for (const [k, instruction] of kinds.entries())
-  for (let i = 0; i < 4; i++) await library.add([await example(`${k} ${i}`, instruction)], features);
-// One pair in other words: never shown with itself.
-await library.add([{ ...(await example("0 0", kinds[0]!)), instruction: "remove rain" }], features);
+  for (let i = 0; i < 4; i++) await library.add([await example(`${k} ${i}`, instruction)], embedder);
+// The same pictures with another instruction: never shown with each other.
+await library.add([{ ...(await example("0 0", kinds[0]!)), instruction: "remove rain" }], embedder);
 const facts = await library.list();
 const picturesOf = (id: string) => facts.find((each) => each.id === id)!.pictures;
-const settings = { library: place, space: features };
+const settings = { library: place, space: embedder };
 const shape = { examples: 1, todos: 2, size: 8 };
 
-test("what is shown and asked for in a context say the same, and share no pictures", async () => {
+test("examples and queries of a context have similar instructions, and share no pictures", async () => {
   const source = await NeighbourSource.open(settings, { seed: 1, heldOut: 0, part: "train" });
   const anchors = [];
   for (let n = 0; n < facts.length; n++) {
@@ -53,7 +53,7 @@ test("an order that is a function of seed and number, new in every epoch", async
   expect(second.sort()).toEqual(first.sort());
 });
 
-test("what is kept out is never shown, and is asked for with examples of the rest", async () => {
+test("held-out pictures are never shown, and are queried with examples of the rest", async () => {
   const heldOut = 0.4;
   const out = (id: string) => isHeldOut(picturesOf(id), heldOut);
   expect(facts.some(({ id }) => out(id)) && facts.some(({ id }) => !out(id))).toBe(true);
@@ -67,19 +67,19 @@ test("what is kept out is never shown, and is asked for with examples of the res
   }
 });
 
-test("a library without a neighbour, and one without anything, are told", async () => {
+test("a library without a neighbour, and an empty one, are errors", async () => {
   const alone = join(folder, "alone");
   const single = await ExampleLibrary.open(alone, { create: true });
   const options = { seed: 1, heldOut: 0, part: "train" } as const;
-  await expect(NeighbourSource.open({ library: alone, space: features }, options)).rejects.toThrow(
+  await expect(NeighbourSource.open({ library: alone, space: embedder }, options)).rejects.toThrow(
     "expected examples, got none",
   );
-  await single.add([await example("only", "make it dark")], features);
-  const source = await NeighbourSource.open({ library: alone, space: features }, options);
+  await single.add([await example("only", "make it dark")], embedder);
+  const source = await NeighbourSource.open({ library: alone, space: embedder }, options);
   await expect(source.context(0, shape)).rejects.toThrow("expected a neighbour for example");
 });
 
-test("a model's own vectors are made before training asks for them", async () => {
+test("missing vectors of a model are computed before training", async () => {
   vi.spyOn(process.stderr, "write").mockReturnValue(true);
   const model = join(folder, "tiny");
   await writeTinyModel(model);

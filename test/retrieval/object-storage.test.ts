@@ -1,40 +1,61 @@
-import { afterAll, expect, test } from "vitest";
+/** @file Libraries on object storage. */
+import { expect, test } from "vitest";
 import { ExampleLibrary } from "../../src/retrieval/index.ts";
-import { example, wordFeatures as features } from "./kit.ts";
-import { startObjectStore } from "./s3-server.ts";
+import { describeS3, secret } from "../runtime/storage/s3-server.ts";
+import { wordEmbedder as embedder, example } from "./kit.ts";
 
-const store = await startObjectStore();
-afterAll(() => store.close());
-const { storageOptions } = store;
-const place = "s3://bucket/library";
-const examples = [await example("a", "remove the rain"), await example("b", "add a red ball")];
 const byText = { text: 1, image: 0, words: 0 };
 
-test("a library on object storage is that of a folder, for readers and two writers in turn", async () => {
-  await expect(ExampleLibrary.open(place, { storageOptions })).rejects.toThrow(
-    "expected an example library, found none",
-  );
-  const first = await ExampleLibrary.open(place, { create: true, storageOptions });
-  expect(await first.add(examples.slice(0, 1), features)).toMatchObject({ added: 1 });
-  const second = await ExampleLibrary.open(place, { create: true, storageOptions });
-  expect(await second.add(examples, features)).toMatchObject({ added: 1, known: 1 });
-  // No lock keeps two writers apart here: the first finds out that there is more than it knew.
-  expect(await first.add(examples, features)).toMatchObject({ added: 0, known: 2 });
+describeS3("a library on object storage", (server) => {
+  test("is that of a folder, for readers and two writers in turn; its address comes from the environment", async () => {
+    const place = "s3://bucket/library";
+    const examples = [await example("a", "remove the rain"), await example("b", "add a red ball")];
+    await expect(ExampleLibrary.open(place)).rejects.toThrow("expected an example library, found none");
+    await using first = await ExampleLibrary.open(place, { create: true });
+    expect(await first.add(examples.slice(0, 1), embedder)).toMatchObject({ added: 1 });
+    await using second = await ExampleLibrary.open(place, { create: true });
+    expect(await second.add(examples, embedder)).toMatchObject({ added: 1, known: 1 });
+    // No lock keeps two writers apart here: the first finds out that there is more than it knew.
+    expect(await first.add(examples, embedder)).toMatchObject({ added: 0, known: 2 });
 
-  const reader = await ExampleLibrary.open(place, { storageOptions });
-  expect(await reader.count()).toBe(2);
-  const [found] = await reader.search({ instruction: "remove it" }, features, byText, 1);
-  expect(found).toMatchObject({ instruction: "remove the rain" });
-  const { input, output } = await reader.get(found!.id);
-  expect([Buffer.from(input), Buffer.from(output)]).toEqual([examples[0]!.input, examples[0]!.output]);
-  const words = { text: 0, image: 0, words: 1 };
-  const [word] = await reader.search({ instruction: "ball" }, undefined, words, 1);
-  expect(word).toMatchObject({ instruction: "add a red ball" });
-  expect([...store.objects.keys()].every((key) => key.startsWith("bucket/library/"))).toBe(true);
-});
+    await using reader = await ExampleLibrary.open(place);
+    expect((await reader.list()).map(({ instruction }) => instruction)).toEqual([
+      "remove the rain",
+      "add a red ball",
+    ]);
+    const [found] = await reader.search({ instruction: "remove it" }, embedder, byText, 1);
+    expect(found).toMatchObject({ instruction: "remove the rain" });
+    const { input, output } = await reader.get(found!.id);
+    expect([Buffer.from(input), Buffer.from(output)]).toEqual([examples[0]!.input, examples[0]!.output]);
+    const words = { text: 0, image: 0, words: 1 };
+    const [word] = await reader.search({ instruction: "ball" }, undefined, words, 1);
+    expect(word).toMatchObject({ instruction: "add a red ball" });
 
-test("storage that can not be reached is told in a line", async () => {
-  const away = { ...storageOptions, endpoint: "http://127.0.0.1:1", client_max_retries: "0" };
-  const opening = ExampleLibrary.open(place, { storageOptions: { ...away, connect_timeout: "1s" } });
-  await expect(opening).rejects.toThrow(/^using example library s3:.*got: [^\n]*\(check the path/);
+    expect(await second.remove([found!.id])).toBe(1);
+    await using after = await ExampleLibrary.open(place);
+    expect((await after.list()).map(({ instruction }) => instruction)).toEqual(["add a red ball"]);
+    expect((await server.keys("bucket")).every((key) => key.startsWith("library/"))).toBe(true);
+  });
+
+  test("a missing bucket, wrong credentials and storage that is away are told in a line, without credentials", async () => {
+    const message = async (place: string, storageOptions: Record<string, string> = {}) => {
+      const options = {
+        storageOptions: { client_max_retries: "0", connect_timeout: "1s", ...storageOptions },
+      };
+      const text = await ExampleLibrary.open(place, options).then(
+        () => "opened",
+        (error: Error) => error.message,
+      );
+      expect(text).toMatch(
+        /^using example library s3:\/\/[^\n]*\(check the URL, AWS_ENDPOINT_URL and the credentials[^\n]*$/,
+      );
+      expect(text).not.toContain(secret);
+      return text;
+    };
+    await message("s3://bucket/library", { endpoint: "http://127.0.0.1:1" });
+    expect(await message("s3://nowhere/library")).toMatch(/nowhere/);
+    await server.checkCredentials(true);
+    expect(await message("s3://bucket/library")).toMatch(/InvalidAccessKeyId|403/);
+    await server.checkCredentials(false);
+  });
 });

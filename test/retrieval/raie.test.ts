@@ -2,10 +2,10 @@ import { readdir, readFile, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { ExampleLibrary, modelFeatures, Retriever } from "../../src/retrieval/index.ts";
+import { ExampleLibrary, modelEmbedder, Retriever } from "../../src/retrieval/index.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
 import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
-import { example, temporaryFolder, wordFeatures } from "./kit.ts";
+import { example, temporaryFolder, wordEmbedder } from "./kit.ts";
 
 const folder = await temporaryFolder();
 async function tinyModel(name: string, seed: number): Promise<XPrompt> {
@@ -26,7 +26,7 @@ const request = { input, seed: 3, guidance: 2 };
 
 async function filled(name: string): Promise<ExampleLibrary> {
   const library = await ExampleLibrary.open(join(folder, name), { create: true });
-  await library.add(examples, modelFeatures(model));
+  await library.add(examples, modelEmbedder(model));
   return library;
 }
 
@@ -63,7 +63,7 @@ test("several examples are used together, and with those that are given", async 
   expect(near!.distance).toBeLessThan(far!.distance);
 });
 
-test("without words the pictures decide; what is not like enough is left out", async () => {
+test("without an instruction the pictures decide; dissimilar examples are ignored", async () => {
   const library = await filled("pictures");
   const result = await model.generate({
     ...request,
@@ -117,7 +117,7 @@ test("a damaged block is compiled again, and kept in its place", async () => {
   expect(third.retrieved![0]).toMatchObject({ block: "kept" });
 });
 
-test("where the library can not be written to, the example is used all the same", async () => {
+test("a read-only library still gives its example", async () => {
   const library = await filled("busy");
   await writeFile(join(folder, "busy", "writer.lock"), `${process.ppid} ${hostname()}\n`);
   const ask = { ...request, library: new Retriever(library), instruction: "make it rain" };
@@ -126,10 +126,10 @@ test("where the library can not be written to, the example is used all the same"
   expect((await model.generate(ask)).retrieved![0]).toMatchObject({ block: "made" });
 });
 
-test("other features find other examples", async () => {
-  const library = await filled("features");
+test("other embedder find other examples", async () => {
+  const library = await filled("embedder");
   const weights = { text: 1, image: 0, words: 0 };
-  const retriever = new Retriever(library, { features: wordFeatures, weights });
+  const retriever = new Retriever(library, { embedder: wordEmbedder, weights });
   const result = await model.generate({ ...request, library: retriever, instruction: "no rain, please" });
   expect(result.retrieved![0]).toMatchObject({ instruction: "make it rain", similarity: 1 });
 });
@@ -137,7 +137,7 @@ test("other features find other examples", async () => {
 test("a library without a retriever is refused", async () => {
   const library = (await filled("bare")) as unknown as Retriever;
   await expect(model.generate({ ...request, library })).rejects.toThrow(
-    "library: expected a Retriever, got something else (of an ExampleLibrary, give new Retriever(library))",
+    "library: expected a Retriever, got something else (for an ExampleLibrary, pass new Retriever(library))",
   );
 });
 

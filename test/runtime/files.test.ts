@@ -17,11 +17,11 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { XPromptError } from "../../src/errors.ts";
+import { sha256 } from "../../src/hash.ts";
 import {
   attempt,
   readFileChecked,
   readJson,
-  sha256,
   sha256File,
   writeFileAtomic,
   writeFilesAtomic,
@@ -45,7 +45,7 @@ const exists = (file: string) =>
     () => false,
   );
 
-/** What an operation throws: it must be one line for the user. */
+/** The message of the error, which must be one line. */
 async function lineOf(work: Promise<unknown>): Promise<string> {
   const error = await work.then(
     () => undefined,
@@ -58,7 +58,7 @@ async function lineOf(work: Promise<unknown>): Promise<string> {
 }
 
 describe("writeFileAtomic", () => {
-  test("writes text, bytes and chunks, and replaces what was there with its permissions", async () => {
+  test("writes text, bytes and chunks, and replaces a file with the same permissions", async () => {
     await writeFileAtomic(path, "é");
     expect(await text(path)).toBe("é");
     await chmod(path, 0o600);
@@ -74,7 +74,7 @@ describe("writeFileAtomic", () => {
     expect(await readdir(folder)).toEqual(["out.bin"]);
   });
 
-  test("writes through a symbolic link, which stays", async () => {
+  test("writes through a symbolic link, which is kept", async () => {
     await writeFile(path, "old");
     await symlink(path, join(folder, "link"));
     await writeFileAtomic(join(folder, "link"), "new");
@@ -93,13 +93,13 @@ describe("writeFileAtomic", () => {
     expect(await lineOf(writeFileAtomic(join(folder, "loop"), ""))).toMatch(/^writing .*loop: /);
   });
 
-  test("takes every name that the disk takes, however long", async () => {
+  test("accepts every name that the disk accepts, however long", async () => {
     const long = join(folder, `${"é".repeat(122)}.png`); // 248 bytes of 255
     await writeFileAtomic(long, "new");
     expect(await text(long)).toBe("new");
   });
 
-  test("keeps the former file and leaves nothing when the data fails or the signal says stop", async () => {
+  test("keeps the former file and leaves no temporary when the data fails or the signal aborts", async () => {
     await writeFile(path, "former");
     const broken = new TypeError("defect");
     function* failing() {
@@ -134,7 +134,7 @@ describe("writeFileAtomic", () => {
   });
 });
 
-test("refusals of the file system say what to do; other errors pass", async () => {
+test("errors of the file system say what to do; others pass", async () => {
   const refusal = (code: string) =>
     attempt("writing x", "/d/x", () =>
       Promise.reject(Object.assign(new Error("raw"), { code, syscall: "write" })),
@@ -153,7 +153,7 @@ describe("writeFolderAtomic", () => {
     await writeFile(join(target, "deep", "file"), content);
   };
 
-  test("makes a folder, replaces one where told, and an empty one without being told", async () => {
+  test("creates a folder, replaces an empty one, and others only on request", async () => {
     const target = join(folder, "checkpoint");
     await mkdir(target);
     await writeFolderAtomic(target, fill("1"));
@@ -166,7 +166,7 @@ describe("writeFolderAtomic", () => {
     expect(await readdir(folder)).toEqual(["checkpoint"]);
   });
 
-  test("keeps the former folder and leaves nothing when the work fails or is stopped", async () => {
+  test("keeps the former folder and leaves no temporary when the work fails or is aborted", async () => {
     const target = join(folder, "checkpoint");
     await writeFolderAtomic(target, fill("former"));
     const fail = async (inside: string) => {
@@ -182,7 +182,7 @@ describe("writeFolderAtomic", () => {
     expect(await readdir(folder)).toEqual(["checkpoint"]);
   });
 
-  test("refuses a name that leaves no room for setting the folder aside, before the work", async () => {
+  test("refuses a name too long for setting the folder aside, before the work", async () => {
     const build = async () => expect.unreachable();
     const line = await lineOf(writeFolderAtomic(join(folder, "n".repeat(250)), build));
     expect(line).toMatch(/^writing folder .* shorter name/);
@@ -202,7 +202,7 @@ describe("several files", () => {
     expect(await text(join(folder, "b"))).toBe("b");
   });
 
-  test("leave what was there when a later one fails, or the signal says stop", async () => {
+  test("are not changed when a later one fails, or the signal aborts", async () => {
     const paths = ["a", "b", "c"].map((name) => join(folder, name));
     for (const file of paths) await writeFile(file, "former");
     const broken = new TypeError("defect");
@@ -225,18 +225,18 @@ describe("several files", () => {
 });
 
 describe("after a kill", () => {
-  /** The part of a temporary's name that says where its process runs. */
+  /** The host part of a temporary's name. */
   const host = /@([0-9a-f]{8})\./.exec(temporaryFor("x"))![1]!;
   const elsewhere = host === "00000000" ? "11111111" : "00000000";
 
-  /** The id of a process that is gone. */
+  /** The id of a process that has ended. */
   async function deadPid(): Promise<number> {
     const child = spawn(process.execPath, ["--version"], { stdio: "ignore" });
     await once(child, "exit");
     return child.pid!;
   }
 
-  test("the next write removes the leavings of dead writers, and those only", async () => {
+  test("the next write removes temporaries of ended writers only", async () => {
     const dead = await deadPid();
     await writeFile(join(folder, `.a.png.${dead}@${host}.0123abcd.tmp`), "half");
     await mkdir(join(folder, `.step.${dead}@${host}.0123abcd.tmp`));
@@ -247,7 +247,7 @@ describe("after a kill", () => {
     expect((await readdir(folder)).sort()).toEqual(["out.bin", ...alive, ...foreign].sort());
   });
 
-  test("what a writer of another host or pid namespace is writing stays for a day", async () => {
+  test("temporaries of another host or pid namespace stay for a day", async () => {
     const dead = await deadPid();
     const young = `.a.png.${dead}@${elsewhere}.0123abcd.tmp`;
     const old = `.b.png.${dead}@${elsewhere}.0123abcd.tmp`;
@@ -263,13 +263,13 @@ describe("after a kill", () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
-  test("a folder that a writer elsewhere had set aside comes back", async () => {
+  test("a folder set aside on another host gets its name back", async () => {
     await mkdir(join(folder, `.lost.${await deadPid()}@${elsewhere}.0123abcd.old`));
     await recoverDirectory(folder);
     expect(await readdir(folder)).toEqual(["lost"]);
   });
 
-  test("a folder that was set aside comes back, unless its successor is in place", async () => {
+  test("a folder set aside gets its name back, unless its successor is in place", async () => {
     const dead = await deadPid();
     for (const name of ["lost", "kept"]) {
       await mkdir(join(folder, `.${name}.${dead}@${host}.0123abcd.old`));
@@ -282,7 +282,7 @@ describe("after a kill", () => {
     expect(await exists(join(folder, "kept", "file"))).toBe(false);
   });
 
-  test("killed at any moment while it replaces a folder and a file, the old or the new one is whole", async () => {
+  test("killed at any moment while replacing a folder and a file, the old or the new one is complete", async () => {
     const target = join(folder, "checkpoint");
     const module = new URL("../../src/runtime/files.ts", import.meta.url).href;
     const writer = `
@@ -339,7 +339,7 @@ describe("reading", () => {
     expect(await readJson(path, schema, "config")).toEqual({ size: { width: 3 } });
     await writeFile(path, '{"size": {"width": "3"}}');
     expect(await lineOf(readJson(path, schema, "config"))).toMatch(
-      /^reading config .*: size\.width: .*expected number, received string/,
+      /^reading config .*: size\.width: expected a number, got "/,
     );
     await writeFile(path, '{"size"');
     expect(await lineOf(readJson(path, schema, "config"))).toMatch(

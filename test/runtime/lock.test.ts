@@ -24,7 +24,7 @@ async function deadPid(): Promise<number> {
   return child.pid!;
 }
 
-test("is held by one, names it, and is released once", async () => {
+test("is held by one process, names it, and is released once", async () => {
   const release = await take();
   expect(await readFile(path, "utf8")).toMatch(new RegExp(`^${process.pid} ${hostname()} [0-9a-f]{8}\n$`));
   await expect(take()).rejects.toThrow("held by this process");
@@ -43,7 +43,7 @@ test("a release leaves the lock of another holder alone", async () => {
   expect(await readFile(path, "utf8")).toContain(String(process.ppid));
 });
 
-test("is taken over from a process that is gone, not from one that runs or is elsewhere", async () => {
+test("is taken over from an ended process, not from a running or remote one", async () => {
   await writeFile(path, `${await deadPid()} ${hostname()} 0123abcd\n`);
   await (await take())();
   expect(await readdir(folder)).toEqual([]);
@@ -53,7 +53,7 @@ test("is taken over from a process that is gone, not from one that runs or is el
   await expect(take()).rejects.toThrow(/of elsewhere \(if that is gone, remove .*lock\)/);
 });
 
-test("of several processes that take it in turns, never two hold it", async () => {
+test("of several competing processes, never two hold it", async () => {
   const module = new URL("../../src/runtime/lock.ts", import.meta.url).href;
   const script = join(folder, "taker.mts");
   await writeFile(

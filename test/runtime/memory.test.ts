@@ -1,10 +1,11 @@
-/** @file How much memory there is, as Linux tells it, and what is refused for lack of it. */
+/** @file Available memory as reported by Linux, and refusals for lack of it. */
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { UsageError, XPromptError } from "../../src/errors.ts";
-import { availableMemory, memoryNeed, requireMemory } from "../../src/runtime/memory.ts";
+import { availableMemory } from "../../src/runtime/available-memory.ts";
+import { memoryNeed, requireMemory } from "../../src/runtime/memory.ts";
 
 let root: string;
 beforeEach(async () => {
@@ -15,7 +16,7 @@ afterEach(async () => {
   await rm(root, { recursive: true });
 });
 
-/** A machine with 1,000,000 kB available, and what else the files say. */
+/** A machine with 1,000,000 kB available, and other files. */
 async function machine(files: Readonly<Record<string, string | number>> = {}): Promise<number> {
   const all = {
     "proc/meminfo":
@@ -32,12 +33,12 @@ async function machine(files: Readonly<Record<string, string | number>> = {}): P
 const AVAILABLE = 1_000_000 * 1024;
 
 describe("available", () => {
-  test("on a machine without limits: what can be given without swapping, not what is unused", async () => {
+  test("without limits: the memory available without swapping, not the unused memory", async () => {
     expect(await machine()).toBe(AVAILABLE);
     expect(await machine({ "proc/self/cgroup": "0::/user.slice" })).toBe(AVAILABLE);
   });
 
-  test("in a container (version 2): the limit less what is used, the disk cache not counted", async () => {
+  test("in a container (version 2): the limit minus the used memory, without the disk cache", async () => {
     const files = {
       "proc/self/cgroup": "0::/",
       "sys/fs/cgroup/memory.max": 500_000_000,
@@ -49,7 +50,7 @@ describe("available", () => {
     expect(await machine({ ...files, "sys/fs/cgroup/memory.current": 600_000_000 })).toBe(0);
   });
 
-  test("a group around this one may allow less", async () => {
+  test("a parent group may have a lower limit", async () => {
     const files = {
       "proc/self/cgroup": "0::/a/b",
       "sys/fs/cgroup/a/memory.max": 300_000_000,
@@ -60,7 +61,7 @@ describe("available", () => {
     expect(await machine(files)).toBe(200_000_000);
   });
 
-  test("in a container (version 1), whose own path is not to be seen inside", async () => {
+  test("in a container (version 1) that does not show its own path", async () => {
     const files = {
       "proc/self/cgroup": "9:cpu,memory:/docker/1f\n3:memoryless:/\n0::/",
       "sys/fs/cgroup/memory/memory.limit_in_bytes": 700_000_000,
@@ -72,11 +73,11 @@ describe("available", () => {
     expect(await machine(unlimited)).toBe(AVAILABLE);
   });
 
-  test("here, and where the system tells nothing", async () => {
+  test("on this machine, and without information from the system", async () => {
     for (const at of ["/", root]) expect(await availableMemory(at)).toBeGreaterThan(1e6);
   });
 
-  test("XPROMPT_MEMORY_LIMIT stands for it", async () => {
+  test("XPROMPT_MEMORY_LIMIT overrides it", async () => {
     vi.stubEnv("XPROMPT_MEMORY_LIMIT", "123456");
     expect(await machine()).toBe(123456);
     for (const wrong of ["4GiB", "-1", "1e9"]) {
@@ -88,7 +89,7 @@ describe("available", () => {
   });
 });
 
-test("what is too much is refused with the figures, what fits is not", async () => {
+test("too large a need is refused with the figures; others pass", async () => {
   const need = memoryNeed({ weights: 3 * 2 ** 30, cachePerToken: 1, cache: 2 ** 30, activations: 2 ** 29 });
   expect(need.total).toBe(4.5 * 2 ** 30);
   vi.stubEnv("XPROMPT_MEMORY_LIMIT", String(need.total));

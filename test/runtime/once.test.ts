@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Once } from "../../src/runtime/once.ts";
 
-test("is made once, also for calls at the same time, and only when it is asked for", async () => {
+test("is computed once, even for concurrent calls, and only on demand", async () => {
   let made = 0;
   const once = new Once(async () => ++made);
   expect(await once.ifMade()).toBeUndefined();
@@ -11,7 +11,7 @@ test("is made once, also for calls at the same time, and only when it is asked f
   expect(await once.ifMade()).toBe(1);
 });
 
-test("a failure reaches all who wait for it, and the next call tries again", async () => {
+test("a failure reaches all waiting callers, and the next call tries again", async () => {
   let calls = 0;
   const once = new Once(async () => {
     if (++calls === 1) throw new Error("not yet");

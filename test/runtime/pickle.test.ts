@@ -5,7 +5,7 @@ import { Opaque, PickleGlobal, type PickleValue, unpickle } from "../../src/runt
 const globals = [new PickleGlobal("test.pair", (args) => ["pair", ...args]), new PickleGlobal("test.name")];
 const persistent = (id: PickleValue): PickleValue => ["stored", id];
 
-/** The value of a pickle written as bytes and, in strings, as Latin-1 text. */
+/** The value of a pickle given as bytes and, in strings, Latin-1 text. */
 const load = (...parts: (number | string)[]): PickleValue =>
   unpickle(
     Buffer.concat(
@@ -37,15 +37,15 @@ describe("values", () => {
       ]),
     ],
     ["sets", "\x8f(K\x01K\x01\x90", new Set([1])],
-    ["what was kept", "K\x07q\x050K\x08\x940(h\x05h\x01t", [7, 8]],
+    ["memoized values", "K\x07q\x050K\x08\x940(h\x05h\x01t", [7, 8]],
     ["an allowed call", "ctest\npair\nK\x01K\x02\x86R", ["pair", 1, 2]],
     ["an allowed call by protocol 4", "\x8c\x04test\x8c\x04pair\x93K\x01\x85\x81", ["pair", 1]],
-    ["what lies outside", "K\x09Q", ["stored", 9]],
+    ["a persistent reference", "K\x09Q", ["stored", 9]],
   ])("%s", (_what, body, value) => {
     expect(load(proto, body, ".")).toEqual(value);
   });
 
-  test("a list is one and the same wherever it is used", () => {
+  test("a shared list keeps its identity", () => {
     const [first, second] = load(proto, "(]q\x00h\x00K\x01at.") as PickleValue[][];
     expect(first).toBe(second);
     expect(first).toEqual([1]);
@@ -53,7 +53,7 @@ describe("values", () => {
 });
 
 describe("names that are not allowed", () => {
-  test("are placeholders, and so is what is made with them", () => {
+  test("are placeholders, and so are values made from them", () => {
     for (const body of [
       "cos\nsystem\n",
       "cos\nsystem\n\x8c\x02ls\x85R",
@@ -66,7 +66,7 @@ describe("names that are not allowed", () => {
       expect(load(proto, body, ".")).toEqual(new Opaque("os.system"));
   });
 
-  test("nor is a name that is no function called", () => {
+  test("an allowed name that is not a function is not called either", () => {
     expect(load(proto, "ctest\nname\n)R.")).toEqual(new Opaque("test.name"));
   });
 });
@@ -77,23 +77,23 @@ describe("refuses in one line", () => {
     ["an opcode that makes objects", "(cos\nsystem\no.", /the opcode OBJ/],
     ["a registered extension", "\x82\x01.", /the opcode EXT1/],
     ["an opcode of protocol 0", "I1\n.", /the opcode INT/],
-    ["an opcode that is none", "\xff.", /the unknown opcode 0xff/],
+    ["an unknown opcode", "\xff.", /the unknown opcode 0xff/],
     ["a later protocol", "\x80\x06.", /protocol 2 to 5, got protocol 6/],
     ["nothing at the end", ".", /expected one value at the end, got 0/],
     ["two values at the end", "NN.", /got 2/],
     ["no end", "N", /1 more bytes, got 0/],
     ["a text that is cut off", "X\xff\x00\x00\x00a.", /a length of at most 2, got 255/],
-    ["a length beyond everything", "\x8e\xff\xff\xff\xff\xff\xff\xff\xff.", /length of at most/],
+    ["a huge length", "\x8e\xff\xff\xff\xff\xff\xff\xff\xff.", /length of at most/],
     ["a name that is cut off", "cos", /a line/],
-    ["a value from below a mark", "N(\x85.", /expected a value, got none/],
+    ["a value below a mark", "N(\x85.", /expected a value, got none/],
     ["an empty stack", "0.", /expected a value, got none/],
-    ["a mark that is not there", "t.", /expected a mark/],
-    ["a value that was never kept", "h\x01.", /number 1/],
+    ["a missing mark", "t.", /expected a mark/],
+    ["a value that was not memoized", "h\x01.", /number 1/],
     ["keys without values", "}(K\x01u.", /keys with values/],
     ["an addition to a number", "K\x01K\x02a.", /a list to append to, got the number 1/],
     ["a call of a number", "K\x01)R.", /something that can be called, got the number 1/],
     ["a call without a tuple", "cos\nsystem\nNR.", /arguments in a tuple, got None/],
-    ["a name that is no text", "NN\x93.", /a module and a name, got None and None/],
+    ["a name that is not a text", "NN\x93.", /a module and a name, got None and None/],
     ["an integer of a megabyte", `\x8b\x00\x00\x10\x00${"\x01".repeat(2 ** 20)}.`, /at most 1024 bytes/],
   ])("%s", (_what, body, message) => {
     const attempt = () => load(proto, body);

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { buildWith, Resources, workWith } from "../../src/runtime/resources.ts";
 
-/** Resources that say when they are released. */
+/** Resources that record their release. */
 function said() {
   const released: string[] = [];
   const open = (name: string, failure?: Error) => ({
@@ -13,7 +13,7 @@ function said() {
   return { released, open };
 }
 
-test("all are released, the latest first and once, whatever fails", async () => {
+test("all are released once, the latest first, whatever fails", async () => {
   const { released, open } = said();
   const resources = new Resources();
   for (const name of ["a", "b"]) resources.own(open(name));
@@ -23,7 +23,7 @@ test("all are released, the latest first and once, whatever fails", async () => 
   expect(released).toEqual(["c", "b", "a"]);
 });
 
-test("what was opened is released when building fails, and its error is the one that is thrown", async () => {
+test("a failed build releases its resources, and throws its own error", async () => {
   const { released, open } = said();
   const building = buildWith(async (resources) => {
     resources.own(open("a", new Error("a fails")));
@@ -35,7 +35,7 @@ test("what was opened is released when building fails, and its error is the one 
   expect(released).toEqual(["a"]);
 });
 
-test("what work opened is released at its end", async () => {
+test("work releases its resources at its end", async () => {
   const { released, open } = said();
   expect(await workWith(async (resources) => resources.own(open("a")))).toBeDefined();
   expect(released).toEqual(["a"]);

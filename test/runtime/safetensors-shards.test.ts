@@ -99,7 +99,7 @@ test.each<[string, RegExp, () => Promise<void>]>([
   expect((error as XPromptError).message).toMatch(message);
 });
 
-test("a checkpoint whose replacement was killed half-way is found again", async () => {
+test("a checkpoint is recovered after a kill during its replacement", async () => {
   await writeShard("model.safetensors", { a: [1] });
   const aside = join(tmpdir(), `.${folder.split("/").at(-1)}.999999999@01234567.0123abcd.old`);
   await rename(folder, aside);

@@ -19,7 +19,7 @@ const module = new URL(
 
 const poolOf = (threads: number) => new ThreadPool<Job, unknown>(module, threads, { workerData: "hello" });
 
-/** A thread at work on a job without end, and the event of its end. */
+/** A thread with an endless job, and the event of its end. */
 async function hang(pool: ThreadPool<Job, unknown>) {
   const { port1, port2 } = new MessageChannel();
   const answer = pool.run({ do: "hang", port: port2 }, [port2 as unknown as ArrayBuffer]);
@@ -34,7 +34,7 @@ test("jobs beyond the number of threads wait for their turn", async () => {
   expect(await Promise.all(jobs)).toEqual(Array.from({ length: 5 }, () => ["hello", "echo"]));
 });
 
-test("closing ends the threads at work, and whoever waits gets an error", async () => {
+test("closing ends working threads, and waiting callers get an error", async () => {
   const pool = poolOf(1);
   const { answer, ended } = await hang(pool);
   await pool.close();
@@ -44,7 +44,7 @@ test("closing ends the threads at work, and whoever waits gets an error", async 
   await pool.close();
 });
 
-test("after a thread has failed, closing ends the others all the same", async () => {
+test("closing ends all threads, even after one has failed", async () => {
   const pool = poolOf(2);
   const { answer, ended } = await hang(pool);
   await expect(pool.run({ do: "exit" })).rejects.toThrow("exit code 7");

@@ -1,4 +1,4 @@
-/** @file The provider for the Vercel AI SDK that the package ships. */
+/** @file The package's provider for the Vercel AI SDK. */
 import { APICallError } from "@ai-sdk/provider";
 import { generateImage } from "ai";
 import { expect, test } from "vitest";
@@ -15,7 +15,7 @@ const examples = [{ input: dataUrl(before), output: dataUrl(after) }];
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
 const pixelsOf = async (bytes: Uint8Array) => hex((await loadBytes(bytes)).data);
 
-/** What the library draws. */
+/** The library's result. */
 async function drawn(seed: number) {
   const {
     images: [image],
@@ -44,7 +44,7 @@ test("honours the seed and the examples; returns seeds, previews and usage", asy
   expect(warnings).toEqual([]);
 });
 
-test("says that it takes no aspect ratio", async () => {
+test("reports that an aspect ratio is not supported", async () => {
   const { warnings } = await generateImage({ model, prompt: "make it rain", aspectRatio: "16:9" });
   expect(warnings).toMatchObject([{ type: "unsupported", feature: "aspectRatio" }]);
 });
@@ -57,7 +57,7 @@ test("streams pictures row by row", async () => {
   expect(parts.at(-1)!.base64).toBe(images[0]!.base64);
 });
 
-test("errors are the SDK's, with what the server says; a full queue may be tried again", async () => {
+test("errors are the SDK's, with the server's message; a full queue is retryable", async () => {
   const wrong = generateImage({ model: createXPrompt({ baseURL: `${url}/v1` }).image("other"), prompt: "x" });
   await expect(wrong).rejects.toThrow(/choosing a model: expected tiny/);
   const slow = slowEngine(engine);

@@ -1,4 +1,4 @@
-/** @file Clients that others write, unmodified: OpenAI's for Node in two major versions, and the Vercel AI SDK. */
+/** @file Unmodified third-party clients: OpenAI's for Node in two major versions, and the Vercel AI SDK. */
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateImage } from "ai";
 import OpenAI7, { toFile } from "openai";
@@ -15,7 +15,7 @@ const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString("hex");
 const pixelsOf = async (bytes: Uint8Array) => hex((await loadBytes(bytes)).data);
 const decoded = (base64: string | undefined) => pixelsOf(Buffer.from(base64!, "base64"));
 
-/** What the library draws for the example, the picture and the seed that all clients send. */
+/** The library's result for the request that all clients send. */
 const {
   images: [expected],
 } = await engine.generate({
@@ -84,7 +84,9 @@ describe.each([
     expect((await client.models.list()).data.map(({ id }) => id)).toEqual(["tiny"]);
     const wrong = client.images.generate({ prompt: "x", model: "gpt-image-1" });
     await expect(wrong).rejects.toBeInstanceOf(OpenAI.NotFoundError);
-    await expect(client.images.generate({ prompt: "" })).rejects.toThrow(/say what to do/);
+    await expect(client.images.generate({ prompt: "" })).rejects.toThrow(
+      /expected a prompt, examples or an xprompt/,
+    );
   });
 });
 

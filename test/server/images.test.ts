@@ -1,4 +1,4 @@
-/** @file Pictures over HTTP: the same as the library draws, in every format and shape; what is wrong is named. */
+/** @file Pictures over HTTP: the same results as the library's, in every format and shape; errors name the problem. */
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { encodePng, loadBytes, loadImage, toBytes } from "../../src/image/index.ts";
@@ -38,7 +38,7 @@ const [before, after, query] = [
   await file(somePicture("query", 48)),
 ];
 
-/** What the library draws for the request that the tests make. */
+/** The library's result for the request of the tests. */
 async function drawn(seed: number) {
   const {
     images: [image],
@@ -58,7 +58,7 @@ function form(fields: readonly (readonly [string, string | File])[]): RequestIni
 }
 
 describe("edits", () => {
-  test("picture i has seed + i, is what the library draws, and is the same when asked for alone", async () => {
+  test("picture i has seed + i, equals the library's result, and does not depend on the others", async () => {
     const { data, size } = await pictures(post("/v1/images/edits", { images, examples, n: 2, seed: 7 }));
     expect(data.map(({ seed }) => seed)).toEqual([7, 8]);
     expect(size).toBe("48x48");
@@ -101,7 +101,7 @@ describe("edits", () => {
     const { usage, timings, settings } = await pictures(
       post("/v1/images/edits", { images, examples, seed: 1 }),
     );
-    // 3 XP tokens, 16 codes of the picture, and 16 codes that are drawn.
+    // 3 XP tokens, 16 codes of the picture, and 16 generated codes.
     expect(usage.output_tokens).toBe(16);
     expect(usage.input_tokens_details.image_tokens).toBe(3 + 16);
     expect(usage.total_tokens).toBe(usage.input_tokens + usage.output_tokens);
@@ -124,7 +124,7 @@ describe("edits", () => {
     });
   });
 
-  test("draws at the model's size, or any other", async () => {
+  test("returns the model's size, or any other", async () => {
     const sizeOf = async (more: object) => {
       const { data, size } = await pictures(post("/v1/images/edits", { images, examples, seed: 1, ...more }));
       const { width, height } = await loadImage(Buffer.from(data[0]!.b64_json!, "base64"));
@@ -147,7 +147,7 @@ describe("edits", () => {
   });
 
   test("changes only where the mask is transparent", async () => {
-    // Black, transparent in its left half.
+    // Black, with a transparent left half.
     const pixels = Uint8Array.from({ length: 48 * 48 * 4 }, (_, i) =>
       i % 4 === 3 && (i >> 2) % 48 >= 24 ? 255 : 0,
     );
@@ -173,7 +173,7 @@ describe("edits", () => {
     for (const x of [28, 47]) expect(masked.data[at(x)]).toBe(original.data[at(x)]);
   });
 
-  test("the file says how it was made", async () => {
+  test("the file contains the settings", async () => {
     const { data } = await pictures(
       post("/v1/images/edits", { images, examples, seed: 7, prompt: "make it rain" }),
     );
@@ -182,7 +182,7 @@ describe("edits", () => {
 });
 
 describe("generations", () => {
-  test("draw from words", async () => {
+  test("work from an instruction", async () => {
     const { data, size } = await pictures(
       post("/v1/images/generations", { prompt: "add a green box", seed: 3 }),
     );
@@ -195,7 +195,7 @@ describe("generations", () => {
     expect(size).toBe("32x32");
   });
 
-  test("read OpenAI's other settings leniently", async () => {
+  test("accept OpenAI's other settings", async () => {
     const theirs = {
       model: "tiny",
       quality: "xhigh",
@@ -209,16 +209,21 @@ describe("generations", () => {
   });
 });
 
-describe("refusals name what is wrong", () => {
+describe("refusals name the problem", () => {
   const edit = (more: object) => post("/v1/images/edits", { images, examples, ...more });
   test.each([
-    ["n", /n: /, 400, { n: 11 }],
+    ["n", /n: expected at most 10, got 11/, 400, { n: 11 }],
     ["seed", /seed: /, 400, { seed: -1 }],
     ["size", /WIDTHxHEIGHT/, 400, { size: "big" }],
     ["size", /edges from 8/, 400, { size: "4x4" }],
-    ["images.0.image_url", /fetches nothing/, 400, { images: [{ image_url: "https://example.org/a.png" }] }],
+    [
+      "images.0.image_url",
+      /does not fetch URLs/,
+      400,
+      { images: [{ image_url: "https://example.org/a.png" }] },
+    ],
     ["image", /PNG, JPEG or WebP/, 400, { images: [{ image_url: "data:image/png;base64,AAAA" }] }],
-    ["image", /pairs and then the picture/, 400, { images: [...images, ...images] }],
+    ["image", /example pairs followed by the picture/, 400, { images: [...images, ...images] }],
     ["prompt", /expected a prompt, examples or an xprompt/, 400, { examples: [] }],
     ["model", /expected tiny/, 404, { model: "gpt-image-1" }],
     ["xprompt", /\/v1\/xprompts/, 404, { xprompt: "xp_nothing" }],
@@ -232,8 +237,8 @@ describe("refusals name what is wrong", () => {
       ask("/v1/images/edits", { method: "POST", body, headers: { "content-type": type } });
     await refused(send("x", "text/plain"), 415, /expected application\/json or multipart/);
     await refused(send("{", "application/json"), 400, /expected JSON/);
-    await refused(send("x", "multipart/form-data; boundary=b"), 400, /whole form/);
-    await refused(send("x", "multipart/form-data"), 400, /whole form/);
+    await refused(send("x", "multipart/form-data; boundary=b"), 400, /complete form/);
+    await refused(send("x", "multipart/form-data"), 400, /complete form/);
     await refused(ask("/v1/images/edits", form([["prompt", "x"]])), 400, /image: expected a file/, "image");
     await refused(
       ask(

@@ -45,7 +45,7 @@ export async function startServer(engine: Engine, options: Partial<ServeOptions>
   return { ...running, lines, ask, post };
 }
 
-/** An engine that waits until it is released, and tells when it begins. */
+/** An engine that waits for its release, and reports when a request starts. */
 export function slowEngine(engine: Engine) {
   const waiting: (() => void)[] = [];
   let begun = 0;
@@ -68,16 +68,16 @@ export function slowEngine(engine: Engine) {
   };
   return {
     engine: slow,
-    /** Lets the request that waits longest go on. */
+    /** Releases the request that has waited longest. */
     release: () => waiting.shift()?.(),
-    /** Settles when so many requests have begun. */
+    /** Resolves when this many requests have started. */
     begun: async (count: number) => {
       while (begun < count) await new Promise<void>((resolve) => onBegin.push(resolve));
     },
   };
 }
 
-/** Settles when a condition holds, which is looked at whenever the event loop comes round. */
+/** Resolves when a condition holds; it is checked on every turn of the event loop. */
 export async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -85,7 +85,7 @@ describe("over HTTP", async () => {
     [{ picture: "before.png", instruction: "x" }, /expected base64/],
     [{ picture: "/etc/passwd", instruction: "x" }, /PNG, JPEG or WebP/],
     [{ prompt: "xp_none", instruction: "x" }, /\/v1\/xprompts/],
-    [{}, /say what to do/],
+    [{}, /expected a prompt, examples or an xprompt/],
   ])("%j is refused in words", async (given, says) => {
     const { isError, content } = await call("apply_change", given);
     expect(isError).toBe(true);

@@ -1,4 +1,4 @@
-/** @file For those who operate the server: keys, origins, health, counts, the gallery, training runs, the document. */
+/** @file Operating the server: keys, origins, health, metrics, the gallery, training runs, the OpenAPI document. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ const server = await startServer(engine);
 const { ask, url } = server;
 
 describe("keys", () => {
-  test("are needed where there are some, and are not kept in clear text", async () => {
+  test("are required if there are any, and are not stored in clear text", async () => {
     const path = join(folder, "keys.txt");
     const key = await addKey(path, "alice");
     await addKey(path, "bob");
@@ -29,7 +29,7 @@ describe("keys", () => {
       expect(await status(undefined, open)).toBe(200);
   });
 
-  test("jobs are those of the key", async () => {
+  test("jobs belong to their key", async () => {
     const path = join(folder, "two.txt");
     const [alice, bob] = [await addKey(path, "alice"), await addKey(path, "bob")];
     const locked = await startServer(engine, { keys: await Keys.load(path) });
@@ -40,14 +40,14 @@ describe("keys", () => {
     expect((await locked.ask(`/v1/jobs/${id}`, as(alice))).status).toBe(200);
   });
 
-  test("a file of something else is named", async () => {
+  test("another kind of file is refused by name", async () => {
     const path = join(folder, "broken.txt");
     await writeFile(path, "# keys\nalice secret\n");
     await expect(Keys.load(path)).rejects.toThrow(/line 2: expected a name and a SHA-256/);
   });
 });
 
-/** A request whose headers `fetch` does not let one set. */
+/** Sends headers that `fetch` does not allow. */
 const statusWith = (headers: Record<string, string>) =>
   new Promise<number>((resolve, reject) => {
     request(`${url}/v1/models`, { headers }, (response) => {
@@ -69,7 +69,7 @@ test("web pages of other origins and other host names are refused", async () => 
   expect(allowed.headers.get("access-control-allow-origin")).toBe("https://example.org");
 });
 
-test("health, counts and the log tell what happens", async () => {
+test("health, metrics and the log report what happens", async () => {
   expect(await (await ask("/healthz")).json()).toEqual({ status: "ok" });
   expect((await ask("/readyz")).status).toBe(200);
   await ask("/v1/models", { headers: { "x-request-id": "my-id" } });
@@ -100,7 +100,7 @@ test("the gallery lists pairs, and serves their pictures and nothing else", asyn
     expect((await ask(`/v1/gallery/${path}`)).status).toBe(404);
 });
 
-test("training runs: what they are, their measurements and sheets", async () => {
+test("training runs: descriptions, metrics and sheets", async () => {
   const runs = join(folder, "runs");
   const run = join(runs, "nano", "tokenizer");
   await mkdir(join(run, "sheets"), { recursive: true });
@@ -155,7 +155,7 @@ test("the document describes every operation, with references that lead somewher
   });
 });
 
-test("a defect is 500 without its message, which the log has", async () => {
+test("a defect is 500 without its message, which is in the log only", async () => {
   const broken = await startServer({
     ...engine,
     generate: () => Promise.reject(new TypeError("secret")),

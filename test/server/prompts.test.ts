@@ -56,7 +56,7 @@ test("a form compiles the same as JSON", async () => {
   expect(a.id).toBe(b.id);
 });
 
-test("what is no prompt of this model is refused", async () => {
+test("a prompt of another model is refused", async () => {
   const upload = (body: RequestInit["body"]) =>
     json<object>(
       ask("/v1/xprompts/upload", {
@@ -70,11 +70,11 @@ test("what is no prompt of this model is refused", async () => {
   const { blocks } = await engine.compress(shown);
   const other = VisualPrompt.of("another model", blocks);
   expect(await upload(await other.toBytes())).toMatchObject({
-    error: { message: expect.stringMatching(/got one of another model/) },
+    error: { message: expect.stringMatching(/got a prompt of another model/) },
   });
 });
 
-test("prompts of a folder are there after a restart, and ids never become paths", async () => {
+test("prompts in a folder survive a restart, and ids never become paths", async () => {
   const prompts = join(folder, "prompts");
   const first = await startServer(engine, { prompts });
   const made = await json<PromptInfo>(first.post("/v1/xprompts", { examples, name: "rain" }));
@@ -88,7 +88,7 @@ test("prompts of a folder are there after a restart, and ids never become paths"
   expect(await readdir(prompts)).toEqual([]);
 });
 
-test("describe says what the model says", async () => {
+test("describe returns the model's description", async () => {
   const text = await engine.describe({ prompt: await engine.compress(shown) });
   expect(await json(post("/v1/describe", { examples }))).toMatchObject({ text, model: "tiny" });
   const { id } = await json<PromptInfo>(post("/v1/xprompts", { examples }));
@@ -96,7 +96,7 @@ test("describe says what the model says", async () => {
   await json(post("/v1/describe", {}), 400);
 });
 
-test("a job gives the picture of the request, and can be forgotten", async () => {
+test("a job gives the picture of its request, and can be deleted", async () => {
   const request = { images, examples, seed: 2 };
   const job = await json<JobInfo>(post("/v1/jobs", request), 202);
   expect(job).toMatchObject({ object: "job", result: null, error: null });

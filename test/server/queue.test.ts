@@ -1,4 +1,4 @@
-/** @file Places in the queue: bounded, shared, freed when a client leaves, and given up when the server ends. */
+/** @file The queue: bounded and shared places, freed when a client disconnects or the server shuts down. */
 import { request } from "node:http";
 import { describe, expect, test } from "vitest";
 import { Queue } from "../../src/server/queue.ts";
@@ -13,7 +13,7 @@ async function slowServer(limits: object) {
   return { ...slow, ...(await startServer(slow.engine, { limits })) };
 }
 
-test("more than the queue holds is refused, with a time to come again", async () => {
+test("requests beyond the queue's length are refused, with a time to retry", async () => {
   const { post, begun, release, services } = await slowServer({ width: 1, depth: 1 });
   const first = post("/v1/images/generations", body);
   await begun(1);
@@ -43,7 +43,7 @@ test("one client cannot take all places", async () => {
   expect((await first).status).toBe(200);
 });
 
-/** Posts on a connection of its own, which `leave` cuts. */
+/** Posts on a separate connection, which `leave` closes. */
 function postAndLeave(url: string, more: object = {}) {
   const asked = request(`${url}/v1/images/generations`, {
     method: "POST",
@@ -54,8 +54,8 @@ function postAndLeave(url: string, more: object = {}) {
   return { leave: () => asked.destroy(), asked };
 }
 
-describe("a client that goes away", () => {
-  test("while it runs frees its place at once", async () => {
+describe("a client that disconnects", () => {
+  test("while running frees its place at once", async () => {
     const { url, post, begun, release, services, lines } = await slowServer({ width: 1 });
     const { leave } = postAndLeave(url);
     await begun(1);
@@ -63,13 +63,13 @@ describe("a client that goes away", () => {
     await until(() => services.queue.sizes.running === 0);
     const next = post("/v1/images/generations", body);
     await begun(2);
-    release(); // of the one that left: nobody waits for it
+    release(); // the request of the disconnected client
     release();
     expect((await next).status).toBe(200);
     expect(lines.filter(({ level }) => level === "error")).toEqual([]);
   });
 
-  test("while it waits, or in a stream", async () => {
+  test("while waiting, or in a stream", async () => {
     const { url, begun, services } = await slowServer({ width: 1 });
     const first = postAndLeave(url, { stream: true });
     await begun(1);
@@ -85,14 +85,14 @@ describe("a client that goes away", () => {
   });
 });
 
-test("what takes too long ends with 504", async () => {
+test("work over the time limit ends with 504", async () => {
   const { post } = await slowServer({ timeLimit: 0.01 });
   const response = await post("/v1/images/generations", body);
   expect(response.status).toBe(504);
   expect(await response.json()).toMatchObject({ error: { code: "timeout" } });
 });
 
-test("a server that is told to end lets requests end, and takes no more", async () => {
+test("a server that shuts down lets requests end, and accepts no more", async () => {
   const { post, begun, release, close, services, ask } = await slowServer({ width: 1 });
   const first = post("/v1/images/generations", body);
   await begun(1);
@@ -144,7 +144,7 @@ test("positions count down", async () => {
   expect(positions.filter((position, i) => position !== positions[i - 1])).toEqual([2, 1, 0]);
 });
 
-test("whoever closes it waits for what runs, also the second time", async () => {
+test("closing waits for running requests, also the second time", async () => {
   const queue = new Queue({ width: 1, depth: 1, perClient: 1, timeLimit: 60 });
   let end: (() => void) | undefined;
   const work = () => new Promise<void>((resolve) => (end = resolve));

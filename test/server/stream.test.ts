@@ -1,4 +1,4 @@
-/** @file Server-sent events: the shapes that OpenAI documents, and rows of the picture while it is drawn. */
+/** @file Server-sent events: OpenAI's documented formats, and rows of the picture during generation. */
 import { expect, test } from "vitest";
 import { loadImage } from "../../src/image/index.ts";
 import { isWanted } from "../../src/server/stream.ts";
@@ -29,7 +29,7 @@ async function eventsOf(path: string, body: object): Promise<Event[]> {
   return eventsIn(await response.text());
 }
 
-test("partial pictures come before the whole one, which is what comes without a stream", async () => {
+test("partial pictures come before the complete one, which equals the result without a stream", async () => {
   const body = { images, prompt: "make it rain", seed: 4 };
   const events = await eventsOf("/v1/images/edits", { ...body, partial_images: 2 });
   expect(events.map(({ event }) => event)).toEqual([
@@ -51,7 +51,7 @@ test("partial pictures come before the whole one, which is what comes without a 
   expect(last!.b64_json).toBe(whole.data[0]!.b64_json);
 });
 
-test("a generation has events of its own name, one whole picture for each of n", async () => {
+test("a generation has events of its own name, and one complete picture for each of n", async () => {
   const events = await eventsOf("/v1/images/generations", {
     prompt: "make it rain",
     n: 2,
@@ -68,7 +68,7 @@ test("a generation has events of its own name, one whole picture for each of n",
   expect(events).toHaveLength(8);
 });
 
-test("who waits is told the place; what fails is an event", async () => {
+test("waiting clients get their position; failures are events", async () => {
   const slow = slowEngine(engine);
   const server = await startServer(slow.engine, { limits: { width: 1, timeLimit: 0.2 } });
   const first = server.post("/v1/images/generations", { prompt: "x", stream: true });

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { afterAll, afterEach, expect } from "vitest";
 import { XPrompt } from "../../src/index.ts";
-import { ExampleLibrary, modelFeatures } from "../../src/retrieval/index.ts";
+import { ExampleLibrary, modelEmbedder } from "../../src/retrieval/index.ts";
 
 const root = join(import.meta.dirname, "..", "..");
 /** A picture of `examples/`. */
@@ -23,12 +23,17 @@ export interface Studio {
   readonly folder: string;
 }
 
-/** A library of two examples, and a run folder, are on the server. */
-export async function startStudio(): Promise<Studio> {
+/** Starts Chromium. */
+export async function launch(): Promise<Browser> {
   if (!browserPath)
     throw new Error(
-      "starting the studio: expected Chromium in /usr/bin (apt-get install chromium), or its path in CHROMIUM",
+      "starting the browser: expected Chromium in /usr/bin (apt-get install chromium), or its path in CHROMIUM",
     );
+  return chromium.launch({ executablePath: browserPath, args: ["--no-sandbox"] });
+}
+
+/** A library of two examples, and a run folder, are on the server. */
+export async function startStudio(): Promise<Studio> {
   const folder = await mkdtemp(join(tmpdir(), "xprompt-studio-"));
   await makeLibrary(join(folder, "library"));
   await makeRun(join(folder, "runs", "pairs"));
@@ -36,7 +41,7 @@ export async function startStudio(): Promise<Studio> {
     ...["--library", `demo=${join(folder, "library")}`],
     ...["--runs", join(folder, "runs")],
   ]);
-  const browser = await chromium.launch({ executablePath: browserPath, args: ["--no-sandbox"] });
+  const browser = await launch();
   const errors: Error[] = [];
   afterEach(async () => {
     for (const context of browser.contexts()) await context.close();
@@ -100,7 +105,7 @@ async function makeLibrary(place: string): Promise<void> {
       { ...pair("seen/dehaze"), instruction: "take the haze away" },
       { ...pair("seen/grayscale"), instruction: "make it black and white" },
     ],
-    modelFeatures(model),
+    modelEmbedder(model),
   );
   await library.close();
   await model.release();

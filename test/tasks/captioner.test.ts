@@ -1,4 +1,4 @@
-/** @file The captioner against a server on this machine that speaks OpenAI's protocol, and misbehaves when told to. */
+/** @file The captioner with a local server that speaks OpenAI's protocol, and misbehaves on request. */
 import { getEventListeners } from "node:events";
 import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
@@ -33,17 +33,17 @@ interface Question {
     readonly response_format: { type: string; json_schema: { schema: Record<string, unknown> } };
   };
 }
-/** A body that is no answer of the protocol. */
+/** A response body that does not follow the protocol. */
 interface Page {
   readonly type: string;
   readonly body: string;
   readonly status?: number;
   readonly location?: string;
-  /** Whether the end never comes. */
+  /** Whether the response never ends. */
   readonly isEndless?: boolean;
 }
 type Said = number | string | Page;
-/** What the server says to its nth question: a status, the text of an answer, or something else altogether. */
+/** The server's response to its nth question: a status, the text of an answer, or something else. */
 type Reply = (n: number, question: Question) => Said | Promise<Said>;
 
 let folder: string;
@@ -56,7 +56,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** Starts a server; what it was asked comes in `questions`. */
+/** Starts a server; its requests are collected in `questions`. */
 async function serve(reply: Reply): Promise<{ options: CaptionerOptions; questions: Question[] }> {
   const questions: Question[] = [];
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
@@ -117,7 +117,7 @@ const pairs = (count: number): PairToCaption[] =>
 const lines = async (path: string) => (await readFile(path, "utf8")).trim().split("\n");
 
 describe("asking", () => {
-  test("sends both pictures, the words and the shape of the answer, and keeps what comes back", async () => {
+  test("sends both pictures, the instruction and the answer's schema, and stores the answer", async () => {
     const { options, questions } = await serve(() => JSON.stringify(good));
     const [pair] = pairs(1) as [PairToCaption];
     const state = await captionPairs([{ ...pair, instruction: 'take the "chair" away' }], options);
@@ -141,20 +141,20 @@ describe("asking", () => {
     expect(JSON.parse(line!)).toMatchObject({ id: "pair 0", ...good });
   });
 
-  test("an answer that never ends is given up in time", async () => {
+  test("an endless answer is stopped by the timeout", async () => {
     const { options } = await serve(() => ({ type: "application/json", body: "{", isEndless: true }));
     const failing = captionPairs(pairs(1), { ...options, timeout: 0.05, retries: 0 });
     expect(await failing).toMatchObject({ asked: 0, failed: 1 });
   });
 
-  test("an answer of any size is read up to a limit", async () => {
+  test("an answer is read up to a size limit", async () => {
     const body = " ".repeat(9 * 2 ** 20);
     const { options } = await serve(() => ({ type: "application/json", body, isEndless: true }));
     const { failures } = await captionPairs(pairs(1), { ...options, retries: 0 });
     expect(failures[0]).toMatch(/at most 8388608 bytes, got more/);
   });
 
-  test("pictures are not sent where a redirect leads", async () => {
+  test("pictures are not sent to the target of a redirect", async () => {
     const other = await serve(() => JSON.stringify(good));
     const [closeOther, location] = [close, `${other.options.baseUrl}/chat/completions`];
     const { options } = await serve(() => ({ type: "text/plain", body: "", status: 307, location }));
@@ -163,12 +163,12 @@ describe("asking", () => {
     expect(other.questions).toEqual([]);
   });
 
-  test("never more questions at a time than allowed", async () => {
+  test("the number of parallel questions is limited", async () => {
     let [open, most] = [0, 0];
     const waiting: (() => void)[] = [];
     const { options } = await serve(async () => {
       most = Math.max(most, ++open);
-      // Answers wait until three questions are there, and a little longer for a fourth that must not come.
+      // Answers wait for three questions, and a little longer for a fourth, which must not come.
       await new Promise<void>((resolve) => {
         if (waiting.push(resolve) === 3)
           setTimeout(() => {
@@ -182,14 +182,14 @@ describe("asking", () => {
     expect(most).toBe(3);
   });
 
-  test("asks again, a few times, when the server fails or the answer can not be taken", async () => {
+  test("retries a few times when the server fails or the answer is invalid", async () => {
     const replies = [500, "I see a chair.", JSON.stringify(good)];
     const { options, questions } = await serve((n) => replies[n]!);
     expect(await captionPairs(pairs(1), options)).toMatchObject({ asked: 1, failed: 0 });
     expect(questions).toHaveLength(3);
   });
 
-  test("a pair whose answers can not be taken is counted and left out", async () => {
+  test("a pair without a valid answer is counted and skipped", async () => {
     const bad = JSON.stringify({ ...good, subtask: "Magic" });
     const { options, questions } = await serve((_n, { body }) => {
       const text = (body.messages[1]!.content as { text?: string }[])[2]!.text!;
@@ -212,7 +212,7 @@ describe("asking", () => {
     expect(questions).toHaveLength(1);
   });
 
-  test("a question that times out, or that the server refuses, is that pair's failure", async () => {
+  test("a timeout or a refused question fails only its pair", async () => {
     const never = new Promise<string>(() => {});
     const { options } = await serve((n) => (n === 1 ? never : n === 2 ? 400 : JSON.stringify(good)));
     const state = await captionPairs(pairs(4), { ...options, concurrency: 1, retries: 0, timeout: 2 });
@@ -277,7 +277,7 @@ describe("asking", () => {
     expect(getEventListeners(signal, "abort")).toEqual([]);
   });
 
-  test("a server that is not there is one clear error", async () => {
+  test("an unreachable server is one clear error", async () => {
     const { options } = await serve(() => 500);
     await close();
     const failing = captionPairs(pairs(1), { ...options, retries: 0 });
@@ -286,7 +286,7 @@ describe("asking", () => {
 });
 
 describe("answers on disk", () => {
-  test("are not asked for again, by the pictures, words and model", async () => {
+  test("are reused for the same pictures, words and model", async () => {
     const { options, questions } = await serve(() => JSON.stringify(good));
     await captionPairs(pairs(3), options);
     expect(await captionPairs(pairs(4), options)).toMatchObject({ asked: 1, cached: 3 });
@@ -297,7 +297,7 @@ describe("answers on disk", () => {
     expect(await lines(options.answers)).toHaveLength(7);
   });
 
-  test("survive a stop in the middle, and a line that was half written", async () => {
+  test("survive an interruption, and a half-written line", async () => {
     const stop = new AbortController();
     const { options } = await serve((n) => {
       if (n === 3) stop.abort(new Error("enough"));
@@ -313,7 +313,7 @@ describe("answers on disk", () => {
     expect(kept.sort()).toEqual(pairs(6).map(({ id }) => id));
   });
 
-  test("keep a last line that is whole but for its end", async () => {
+  test("keep a complete last line without a line end", async () => {
     const { options, questions } = await serve(() => JSON.stringify(good));
     await captionPairs(pairs(2), { ...options, concurrency: 1 });
     const text = await readFile(options.answers, "utf8");
@@ -349,7 +349,7 @@ describe("answers on disk", () => {
     expect(await readFile(options.answers, "utf8")).toBe(before);
   });
 
-  test("follow pictures that come to bear another name, each name with its latest", async () => {
+  test("follow pictures to new names, each name with its latest answer", async () => {
     const said = ["first", "second"].map((instruction) => ({ ...good, instruction }));
     const { options, questions } = await serve((n) => JSON.stringify(said[n]));
     const [first, second] = pairs(2) as [PairToCaption, PairToCaption];
@@ -373,7 +373,7 @@ describe("answers on disk", () => {
     expect(questions).toHaveLength(2);
   });
 
-  test("that can not be kept end it at once", async () => {
+  test("stop the run at once if they cannot be written", async () => {
     const { options, questions } = await serve(() => JSON.stringify(good));
     const nowhere = { ...options, answers: join(folder, "nowhere", "captions.jsonl") };
     await expect(captionPairs(pairs(1), nowhere)).rejects.toThrow(/writing captions .*nowhere.*no folder/);

@@ -21,7 +21,7 @@ describe("addObject", () => {
         const places = changed(input, output);
         expect(places.length).toBeGreaterThan(15);
         expect(places.length).toBeLessThan(size * size * 0.45);
-        // Seen from the camera, x / z is where it stands; shadows may lean to a side.
+        // From the camera, x / z is its position; shadows may fall to a side.
         const middle = places.reduce((sum, [column]) => sum + column, 0) / places.length / size;
         expect(Math.abs(middle - (0.5 + (1.3 * x) / z))).toBeLessThan(0.14);
       }
@@ -45,7 +45,7 @@ test("duplicate puts a second object like the first at one spot", () => {
   }
 });
 
-test("replaceObject puts the same object in the place of whatever stands there", () => {
+test("replaceObject replaces any object at a place by the same one", () => {
   for (const task of tasksOf("replaceObject", 6)) {
     const pairs = [0, 1, 2].map((scene) => pairOf(task, size, scene).scenes!);
     for (const { before, after } of pairs) {
@@ -57,7 +57,7 @@ test("replaceObject puts the same object in the place of whatever stands there",
   }
 });
 
-/** Mean colour of the places in a picture. */
+/** Mean colour of the given pixels of a picture. */
 function meanColor(image: Image, places: readonly (readonly [number, number])[]): number[] {
   const colors = places.map(([x, y]) => pixel(image, x, y));
   return [0, 1, 2].map((c) => colors.reduce((sum, color) => sum + color[c]!, 0) / places.length);

@@ -29,7 +29,7 @@ describe.each(families.map((family) => family.name))("%s", (name) => {
       }
   });
 
-  test("repeats exactly, and draws other scenes from other streams", () => {
+  test("repeats exactly, and renders other scenes for other streams", () => {
     const [task, again] = [tasks[0]!, tasksOf(name, 1)[0]!];
     expect(again.parameters).toEqual(task.parameters);
     expect(pairOf(again, 32)).toEqual(pairOf(task, 32));
@@ -78,7 +78,7 @@ describe("the families", () => {
     expect([...used, "text-to-image"].sort()).toEqual([...prototypes].sort());
   });
 
-  test("draw other parameters from other streams", () => {
+  test("sample other parameters from other streams", () => {
     const fixed = ["flipHorizontal", "flipVertical", "swapObjects"];
     for (const { name } of families.filter((family) => !fixed.includes(family.name))) {
       const drawn = tasksOf(name, 12).map((task) => JSON.stringify(task.parameters));

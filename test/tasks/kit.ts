@@ -1,9 +1,9 @@
-/** @file What the tests of this room share. */
+/** @file Shared helpers of the tasks' tests. */
 import type { Image } from "../../src/image/image.ts";
 import { Random } from "../../src/random.ts";
 import { familyNamed, type Pair, type Scene, type SceneObject, type Task } from "../../src/tasks/index.ts";
 
-/** Tasks of a family that differ in what was drawn. */
+/** Tasks of a family with different parameters. */
 export const tasksOf = (family: string, count: number): Task[] =>
   Array.from({ length: count }, (_, i) => familyNamed(family).draw(Random.of("task", family, i)));
 
@@ -16,12 +16,12 @@ export const pixel = ({ data, width }: Image, x: number, y: number): [number, nu
   return [data[at]!, data[at + 1]!, data[at + 2]!];
 };
 
-/** Every pixel's place, left to right, top to bottom. */
+/** The position of every pixel, row by row. */
 export function* pixels({ width, height }: Image): Generator<readonly [number, number]> {
   for (let y = 0; y < height; y++) for (let x = 0; x < width; x++) yield [x, y];
 }
 
-/** The largest difference of two values at the same place. */
+/** The largest difference of corresponding values. */
 export const largestDifference = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
   Array.from(a).reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
 

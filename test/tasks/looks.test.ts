@@ -14,7 +14,7 @@ function correlation(a: readonly number[], b: readonly number[]): number {
 }
 
 describe("otherLook", () => {
-  test("shows one scene in two looks: where both only stretch values, so does the way between them", () => {
+  test("shows one scene in two looks: if both only stretch values, so does the map between them", () => {
     const stretched = tasks.filter(
       ({ parameters }) => parameters.undo === "exposure" && parameters.do === "invert",
     );
@@ -31,7 +31,7 @@ describe("otherLook", () => {
     }
   });
 
-  test("draws many pairs of changes, never one and its own undoing, nor what is held out", () => {
+  test("samples many pairs of changes, never a change and its own removal, nor held-out ones", () => {
     const drawn = new Set(tasks.map(({ parameters }) => `${parameters.undo} ${parameters.do}`));
     expect(drawn.size).toBeGreaterThan(100);
     for (const own of ["desnow snow", "exposure brightness", "denoise noise"])

@@ -14,7 +14,7 @@ import { largestDifference, pairOf, pairRandom, pixel, pixels, tasksOf } from ".
 
 const size = 48;
 
-/** The scene that a task without demands on it draws first: the input picture proves it is the one. */
+/** The scene of a task without constraints; the input picture proves that it is the right one. */
 function renderBehind(task: Task, index: number) {
   const pair = pairOf(task, size, index);
   const render = renderScene(drawScene(pairRandom(index)), size);

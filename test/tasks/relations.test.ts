@@ -1,4 +1,4 @@
-/** @file What tasks claim, checked as mathematics on their pairs: output in terms of input. */
+/** @file The definitions of tasks, checked on their pairs: output as a function of the input. */
 import { describe, expect, test } from "vitest";
 import type { Image } from "../../src/image/image.ts";
 import { hueRotation } from "../../src/tasks/families/tone.ts";
@@ -9,7 +9,7 @@ import { largestDifference, pairOf, pixel, pixels, tasksOf } from "./kit.ts";
 const size = 32;
 const last = size - 1;
 
-/** Checks pairs of several tasks, each pair of two scenes, against a picture computed here. */
+/** Checks pairs of several tasks, two scenes each, against a picture computed here. */
 function expectOutput(
   family: string,
   expected: (input: Image, task: Task) => (x: number, y: number) => number[],
@@ -157,7 +157,7 @@ describe("geometry", () => {
 describe("low-level", () => {
   const mean = ({ data }: Image) => data.reduce((sum, value) => sum + value, 0) / data.length;
 
-  test("downsample in blocks leaves one colour a block: the block's mean", () => {
+  test("downsample in blocks leaves one colour per block: the block's mean", () => {
     const task = tasksOf("downsample", 40).find(
       ({ parameters }) => parameters.look === "blocks" && parameters.pixels === 8,
     )!;
@@ -194,7 +194,7 @@ describe("low-level", () => {
   });
 
   test("rain falls with one slant in every pair of a task", () => {
-    // Along the true slant the strokes' structure is longest: neighbours in that direction differ least.
+    // Strokes are longest along their slant, where neighbours differ least.
     const change = (images: { input: Image; output: Image }, slant: number) => {
       const delta = images.output.data.map((value, i) => value - (0.06 + 0.84 * images.input.data[i]!));
       let [sum, count] = [0, 0];

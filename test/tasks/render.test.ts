@@ -10,7 +10,7 @@ import { largestDifference, object, sceneOf } from "./kit.ts";
 const size = 64;
 const { height, pitch, focal } = sceneOf([]).camera;
 
-/** A world point in camera axes: right, up, forward. */
+/** A world point in camera coordinates: right, up, forward. */
 const toCamera = (x: number, y: number, z: number) => ({
   right: x,
   up: (y - height) * Math.cos(pitch) + z * Math.sin(pitch),
@@ -70,7 +70,7 @@ describe("renderScene", () => {
     expect(classNames[room.classes[size * size - 1]!]).toBe("ground");
   });
 
-  test("marks as an object exactly what changes when it is taken away", () => {
+  test("segments exactly the pixels that change when the object is removed", () => {
     for (let n = 0; n < 12; n++) {
       const scene = drawScene(Random.of("segmentation", n), { count: 3 });
       const whole = renderScene(scene, size);
@@ -98,7 +98,7 @@ describe("renderScene", () => {
     }
   });
 
-  test("is lit from the light's side and throws a shadow to the other", () => {
+  test("is lit from the light's side, with a shadow on the other", () => {
     const lit = (azimuth: number) =>
       renderScene(sceneOf([object()], { light: { azimuth, elevation: 0.7 } }), size);
     const brightness = (scene: ReturnType<typeof lit>, x: number, y: number) =>

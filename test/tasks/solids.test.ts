@@ -4,7 +4,7 @@ import { shapes } from "../../src/tasks/world/scene.ts";
 import { solids } from "../../src/tasks/world/solids.ts";
 import { vector } from "../../src/tasks/world/vector.ts";
 
-/** Whether a point is in the unit solid, written down apart from the code that meets it with rays. */
+/** Whether a point is in the unit solid, defined independently of the ray intersection. */
 const inside = {
   sphere: (x: number, y: number, z: number) => Math.hypot(x, y - 1, z) <= 1,
   cube: (x: number, y: number, z: number) => Math.max(Math.abs(x), Math.abs(y - 0.82), Math.abs(z)) <= 0.82,
@@ -17,7 +17,9 @@ const inside = {
 
 type Point = [number, number, number];
 
-/** Rays from far away to points near the solid, and the place where a fine march first finds the inside. */
+/**
+ * Rays from far away to points near the solid, and the place where small steps along the ray first reach the inside.
+ */
 function* rays(random: Random) {
   for (let i = 0; i < 150; i++) {
     const angle = random.uniform(0, 2 * Math.PI);
@@ -46,7 +48,7 @@ describe.each(shapes)("%s", (shape) => {
         expect(t).toBeLessThanOrEqual(marched + 1e-9);
         expect(t).toBeGreaterThan(marched - 1.001e-3);
       } else if (t < Infinity) {
-        // A graze that is shorter than the march's step.
+        // The ray crosses the solid for less than one step.
         expect(inside[shape](...at(from, direction, t + 1e-3))).toBe(false);
       }
     }

@@ -1,4 +1,4 @@
-/** @file Training from a model: what changes and what does not, what is computed for it, resuming, what is written. */
+/** @file Training from a model: changed and frozen weights, computed gradients, resuming, written folders. */
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -55,7 +55,7 @@ async function withTask<T>(recipe: TransformerRecipe, work: (task: Task) => Prom
   }
 }
 
-/** Trains from the step that the task is at up to another; returns the losses. */
+/** Trains from the task's current step to another one. Returns the losses. */
 async function train(task: Task, upTo: number): Promise<number[]> {
   const stream = task.batches(task.state.step);
   const losses: number[] = [];
@@ -75,7 +75,7 @@ const modes: [name: string, settings: Settings][] = [
 describe.each(modes)("train: %s", (mode, settings) => {
   const recipe = () => recipeOf(settings);
 
-  test("learns; the base is what it was, bit for bit, and takes no moments", () =>
+  test("learns; the base stays bit-identical and has no moments", () =>
     withTask(recipe(), async (task) => {
       const { state } = task;
       const base = await readWeights(at("tiny"), undefined, (name) => !name.includes("vqmodel"));
@@ -106,13 +106,13 @@ describe.each(modes)("train: %s", (mode, settings) => {
       for (const [name, { data }] of base) expect(state.frozen!.weights.get(name)!.data, name).toEqual(data);
     }));
 
-  test("begins as the base: the first loss is the same as when all is trained", async () => {
+  test("starts as the base: the first loss equals that of training all weights", async () => {
     const [first] = await withTask(recipe(), (task) => train(task, 1));
     const [all] = await withTask(recipeOf(), (task) => train(task, 1));
     expect(first).toBeCloseTo(all!, 4);
   });
 
-  test("stopped and resumed, it ends in the same bits", async () => {
+  test("a resumed run ends with the same bits", async () => {
     const run = at(`run ${mode}`);
     await mkdir(run);
     const whole = await withTask(recipe(), async (task) => {
@@ -127,17 +127,17 @@ describe.each(modes)("train: %s", (mode, settings) => {
       return task.state.digest();
     });
     expect(resumed).toBe(whole);
-    // The same recipe, with another model in the place of the base.
+    // The same recipe, but another model in place of the base.
     await withTask(recipe(), async (task) => {
       const state = Object.assign(Object.create(Object.getPrototypeOf(task.state)), task.state);
       Object.assign(state, { frozen: { ...task.state.frozen, checksum: "0".repeat(64) } });
       await expect(loadCheckpoint(run, state, task.extras, task.recipe)).rejects.toThrow(
-        /expected the model that it was started on/,
+        /expected the model that it was started with/,
       );
     });
   });
 
-  test("what is written is an adapter of the base, or a whole model", async () => {
+  test("writes an adapter of the base, or a complete model", async () => {
     const released = at(`adapter ${mode}`);
     await withTask(recipe(), async (task) => {
       await train(task, 4);
@@ -164,7 +164,7 @@ describe.each(modes)("train: %s", (mode, settings) => {
       );
       const distance = (a: Float32Array, b: Float32Array) =>
         Math.max(...a.map((value, i) => Math.abs(value - b[i]!)));
-      // Whole models are written in half precision.
+      // Complete models are written in half precision.
       expect(distance(adapted!, whole!)).toBeLessThan(0.02);
       expect(distance(adapted!, alone!)).toBeGreaterThan(0.1);
       const drawn = await models[1].generate({ input: somePicture("c"), instruction: "rain", seed: 1 });
@@ -173,14 +173,14 @@ describe.each(modes)("train: %s", (mode, settings) => {
       await Promise.all(models.map((model) => model.release()));
     }
     await expect(XPrompt.load(at("other"), { adapter: released })).rejects.toThrow(
-      /^using adapter .*: expected one of this model/,
+      /^using adapter .*: expected an adapter of this model/,
     );
   });
 });
 
 test.each<[name: string, change: Settings]>([
   ["by Muon", { optimizer: { matrices: "muon", learningRate: 1e-2 } }],
-  ["from targets read as drawn", { mix: { ...recipeOf().mix, ownCodes: 1 } }],
+  ["with scheduled sampling", { mix: { ...recipeOf().mix, ownCodes: 1 } }],
 ])(
   "all weights %s: learns, and ends in the same bits when it was stopped and resumed",
   async (name, change) => {
@@ -210,7 +210,7 @@ test.each<[name: string, change: Settings]>([
   },
 );
 
-test("targets are read as drawn from their share of the steps on", async () => {
+test("scheduled sampling begins at its share of the steps", async () => {
   const digests = (recipe: ReturnType<typeof recipeOf>) =>
     withTask(recipe, async (task) => {
       const ends: string[] = [];
@@ -227,7 +227,7 @@ test("targets are read as drawn from their share of the steps on", async () => {
   expect(late[1]).not.toBe(without[1]);
 });
 
-test("train: all from a model begins with its weights, and changes them", () =>
+test("train: all starts with the model's weights and changes them", () =>
   withTask(recipeOf(), async (task) => {
     const base = await readWeights(at("tiny"), undefined, (name) => !name.includes("vqmodel"));
     expect(task.state.frozen).toBeUndefined();
@@ -274,7 +274,7 @@ test("a step computes no gradient of a frozen matrix, and does not copy one", ()
     }
     return made;
   };
-  // Shapes of matrices, which no activation here has: 24 wide, 20 inside, 29 tokens.
+  // Shapes of matrices (width 24, inner width 20, 29 tokens), which no activation has.
   const matrices = ["20,24", "24,20", "40,24", "72,24", "29,24"];
   const [adapted, all] = [shapesIn(true), shapesIn(false)];
   for (const shape of matrices) {
@@ -308,17 +308,14 @@ test.each([
 
 describe("refused", () => {
   test.each([
-    [
-      { init: undefined, train: "lora" },
-      'train: expected "all" for a model that starts from nothing, got "lora"',
-    ],
+    [{ init: undefined, train: "lora" }, 'train: expected "all" for a new model, got "lora"'],
     [{ model: { hiddenSize: 48 } }, "model.hiddenSize: expected 24, as "],
     [{ model: { layers: 2, heads: 2 } }, "model.heads: expected 4, as "],
     [{ xprompt: { tokens: 4 } }, "xprompt.tokens: expected at most the 3 XP tokens of "],
     [{ train: "xp", xprompt: { tokens: 2 } }, "xprompt.tokens: expected 3, as "],
     [
       { train: "xp", optimizer: { matrices: "muon" } },
-      'optimizer.matrices: expected "adamw" where the matrices of layers stay as they are (train is "xp")',
+      'optimizer.matrices: expected "adamw" with frozen layers (train is "xp")',
     ],
     [{ tokenizers: "nano" }, "tokenizers: expected "],
   ] as [Settings, string][])("%j", async (change, says) => {
@@ -327,7 +324,7 @@ describe("refused", () => {
     await expect(refused).rejects.toThrow(`transformer recipe: ${says}`);
   });
 
-  test("settings that say what the model has are no conflict", () =>
+  test("settings that equal the model's are no conflict", () =>
     withTask(recipeOf({ model: { hiddenSize: 24, layers: 2 }, xprompt: { tokens: 3 } }), async (task) => {
       expect(task.state.parameters.get("lm_head.weight")).toEqual([expect.any(Number), 24]);
     }));

@@ -1,4 +1,4 @@
-/** @file A user's own pairs in training: broken records are left out and told, changed ones refused. */
+/** @file Training on the user's pairs: broken records are skipped and reported, changed sets are refused. */
 import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ beforeAll(async () => {
     await savePng(join(folder, "pairs", "input", `${i}.png`), createImage(16, 16));
     const output = join(folder, "pairs", "output", `${i}.png`);
     if (i > BROKEN - 1) await savePng(output, createImage(16, 16));
-    else if (i > 0) await writeFile(output, "broken"); // Of the first there is one side alone.
+    else if (i > 0) await writeFile(output, "broken"); // The first pair has no output.
   }
 });
 afterAll(() => rm(folder, { recursive: true }));
@@ -33,7 +33,7 @@ const prepared = (workers: number) =>
     }),
   );
 
-test.each([0, 2])("broken records are told and counted once, with %i workers", async (workers) => {
+test.each([0, 2])("broken records are reported and counted once, with %i workers", async (workers) => {
   const write = vi.spyOn(process.stderr, "write").mockReturnValue(true);
   const task = await prepared(workers);
   const result = await runTraining(task, { out: join(folder, `run-${workers}`) });
@@ -48,13 +48,13 @@ test.each([0, 2])("broken records are told and counted once, with %i workers", a
   ]);
 });
 
-test("a run is not resumed with other records than it was started with", async () => {
+test("a run does not resume when the records of a set have changed", async () => {
   const out = join(folder, "run-0");
   const side = (name: string, i: number) => join(folder, "pairs", name, `${i}.png`);
   for (const name of ["input", "output"]) await rename(side(name, COUNT - 1), side(name, COUNT));
   const task = await prepared(0);
   await expect(runTraining(task, { out, resume: true })).rejects.toThrow(
-    `resuming ${out}: expected data sets and gathered pictures as they were when it was started`,
+    `resuming ${out}: expected the data sets and gathered pictures that it was started with`,
   );
   await task.close();
 });

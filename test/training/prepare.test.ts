@@ -1,4 +1,4 @@
-/** @file Recipes whose settings are right one by one, but do not go together. */
+/** @file Recipes with settings that are valid one by one, but inconsistent. */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,9 +29,9 @@ test.each([
   expect(await refusal(tokenizerRecipe({ ...required, model }))).toBe(`tokenizer recipe: ${message}`);
 });
 
-test("a decoder without the model that it decodes for", async () => {
+test("a decoder run needs the model whose codes it decodes", async () => {
   const recipe = tokenizerRecipe({ ...required, model: {}, train: "decoder" });
-  expect(await refusal(recipe)).toContain("expected init to name the model whose codes are to stay");
+  expect(await refusal(recipe)).toContain("expected init to name the model whose codebook stays frozen");
 });
 
 test.each([
@@ -39,25 +39,25 @@ test.each([
     { model: { hiddenSize: 20, heads: 4 } },
     "model.hiddenSize: expected a multiple of 8, for 4 heads of even width, got 20",
   ],
-  // Without this, the block that TODO parts see would reach beyond XP, into the example.
+  // Without this check, TODO parts would attend beyond the XP tokens into the example.
   [{ xprompt: { tokens: 4 } }, "xprompt.tokens: expected at most the 3 XP tokens of"],
   [
     { mix: { families: ["rain", "haze"], heldOutPrototypes: ["low-level" as const] } },
-    "mix.heldOut: expected to leave at least one family",
+    "mix.heldOut: expected at least one family",
   ],
-  [{ mix: { families: ["rain"], heldOut: ["rain"] } }, "mix.heldOut: expected to leave at least one family"],
+  [{ mix: { families: ["rain"], heldOut: ["rain"] } }, "mix.heldOut: expected at least one family"],
 ])("a transformer with %j", async (change, message) => {
   const tokenizers = join(folder, "tokenizers");
   const recipe = transformerRecipe({ ...required, tokenizers, model: {}, xprompt: { tokens: 3 }, ...change });
   expect(await refusal(recipe)).toContain(`transformer recipe: ${message}`);
 });
 
-test("a recipe that is for pairs, without any", async () => {
+test("a recipe that requires pairs is refused without any", async () => {
   const recipe = transformerRecipe({ ...required, mix: { pairsRequired: true } });
   expect(await refusal(recipe)).toContain("expected folders or files of pairs to train on, got none");
 });
 
-test("settings that are left out have their defaults, group by group", () => {
+test("missing settings have their defaults in every group", () => {
   const transformer = transformerRecipe({ steps: 3, optimizer: { learningRate: 2e-3 } });
   expect(transformer).toMatchObject({
     optimizer: { learningRate: 2e-3, matrices: "adamw" },
@@ -67,7 +67,7 @@ test("settings that are left out have their defaults, group by group", () => {
   expect(tokenizerRecipe({ steps: 3 })).toMatchObject({ loss: { squared: 1 }, optimizer: { beta1: 0.9 } });
 });
 
-test("held-out measurements do not depend on the mix that is trained on", async () => {
+test("held-out measurements do not depend on the training mix", async () => {
   const measured = [];
   for (const share of [0, 1]) {
     const task = await prepareTask(
@@ -86,13 +86,13 @@ test("held-out measurements do not depend on the mix that is trained on", async 
   expect(measured[1]).toEqual(measured[0]);
 });
 
-test.each(["exampleCounts", "plainCounts"])("mix.%s of zeros alone", (key) => {
+test.each(["exampleCounts", "plainCounts"])("mix.%s with only zeros is refused", (key) => {
   const make = () => transformerRecipe({ ...required, model: {}, mix: { [key]: [0, 0] } });
   expect(make).toThrow(XPromptError);
   expect(make).toThrow(`mix.${key}: expected one of them above 0, got zeros alone`);
 });
 
-test("of a prototype that is held out no family is trained on, and the model says so", async () => {
+test("no family of a held-out prototype is trained on, and the model's config says so", async () => {
   const recipe = transformerRecipe({
     ...{ ...required, tokenizers: join(folder, "tokenizers"), model: { layers: 1 }, xprompt: { tokens: 3 } },
     mix: { families: ["invert", "rotate", "rain"], heldOut: ["rain"], heldOutPrototypes: ["geometry"] },

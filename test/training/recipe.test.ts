@@ -72,7 +72,7 @@ describe("recipeKind", () => {
     expectTypeOf(recipe.optimizer.learningRate).toEqualTypeOf<number>();
   });
 
-  test("makes a recipe of another one, of the same kind alone", () => {
+  test("makes a recipe from another one of the same kind only", () => {
     const first = transformerRecipe({ steps: 3, optimizer: {}, data: { families: ["rain"] } } as never);
     expect(transformerRecipe({ ...first, steps: 4 })).toEqual({ ...first, steps: 4 });
     const other = { ...first, kind: "tokenizer" };
@@ -81,7 +81,7 @@ describe("recipeKind", () => {
     );
   });
 
-  test("names the key of a wrong setting, what it expects and what it got", () => {
+  test("names the key of a wrong setting, the expected and the given value", () => {
     const wrong = { steps: 0.5, optimizer: { learningRate: "fast" }, data: { families: [3] } };
     const message = complaint(() => transformerRecipe(wrong as never), XPromptError);
     expect(message).toContain("steps: expected a whole number from 1, got 0.5");
@@ -105,7 +105,7 @@ describe("recipeKind", () => {
 });
 
 describe("applyOverrides", () => {
-  test("reads numbers, booleans, text, enums, lists and nested keys, in either form", () => {
+  test("reads numbers, booleans, text, enums, lists and nested keys, in both forms", () => {
     const changed = override(
       "--steps=40",
       "--optimizer.learningRate=3e-4",
@@ -141,7 +141,7 @@ describe("applyOverrides", () => {
     expect(applyOverrides(tokenizerRecipe({ steps: 1 }), ["--codes=512"], kinds).codes).toBe(512);
   });
 
-  test("an unknown key: names the nearest, or lists those of its group", () => {
+  test("an unknown key: suggests the nearest, or lists the keys of its group", () => {
     const message = complaint(() => override("--optimizer.learnigRate=1"));
     expect(message).toBe("--optimizer.learnigRate: no such setting (did you mean optimizer.learningRate?)");
     expect(complaint(() => override("--optimizer.lr=1"))).toContain("did you mean optimizer.learningRate?");
@@ -198,7 +198,7 @@ describe("settings of every run", () => {
     expect(complaintAbout("--workers=100000")).toContain("a whole number from 0 to 64, got 100000");
   });
 
-  test("a seed beyond the exact integers is told the last of them", () => {
+  test("a seed beyond the safe integers is refused with the largest one", () => {
     const says = "--seed: expected a whole number from 0 to 2^53 - 1, got 9007199254740992";
     expect(complaintAbout("--seed=9007199254740992")).toBe(says);
     expect(complaintAbout("--seed=-1")).toBe("--seed: expected a whole number from 0, got -1");
@@ -222,7 +222,7 @@ describe("loadRecipe", () => {
     return (error as Error).message;
   };
 
-  // A clone of the package: the recipe imports it by name, which leads to what package.json exports.
+  // In a clone, the recipe's import by name resolves to the exports of package.json.
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "xprompt-recipe-"));
     const exports = { "./training": "./dist/training.js" };
@@ -247,7 +247,7 @@ describe("loadRecipe", () => {
     expect(loaded).toEqual(transformerRecipe({ steps: 7, data: { families: ["rain", "blur"] } }));
   });
 
-  test("takes a bare object, JavaScript, and a folder of CommonJS", async () => {
+  test("accepts a bare object, JavaScript, and a CommonJS folder", async () => {
     const bare = 'export default { kind: "tokenizer", steps: 3 };';
     const expected = { kind: "tokenizer", steps: 3, codes: 256 };
     expect(await loadRecipe(await write("bare.mjs", bare), kinds)).toEqual(expected);
@@ -256,7 +256,7 @@ describe("loadRecipe", () => {
     expect(await loadRecipe(await write("common/bare.ts", bare), kinds)).toEqual(expected);
   });
 
-  test("takes a shipped recipe by its name", async () => {
+  test("finds a shipped recipe by name", async () => {
     const ownPairs = await loadRecipe("own-pairs", recipeKinds);
     // Its users have pairs, and no gathered pictures.
     const mix = { pictures: undefined, worlds: { scenes: 1, photos: 0, icons: 0 } };
@@ -297,7 +297,7 @@ describe("loadRecipe", () => {
     ).toContain("value.ts: tokenizer recipe: steps: expected a whole number from 1, got -1");
   });
 
-  test("a recipe that does not find the package says how to get it", async () => {
+  test("a recipe that cannot import the package gets advice", async () => {
     const other = await mkdtemp(join(tmpdir(), "xprompt-far-"));
     await writeFile(join(other, "far.ts"), 'import "x-prompt/training";');
     expect(await failure(join(other, "far.ts"))).toContain("npm install x-prompt next to the recipe");

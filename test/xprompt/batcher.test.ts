@@ -1,4 +1,4 @@
-/** @file Requests that share a batch: each gives what it gives alone, waits its turn, and frees what it held. */
+/** @file Concurrent requests in a batch: results as for single requests, waiting, and release of resources. */
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { UsageError, XPromptError } from "../../src/errors.ts";
 import type { ByteImage, Image } from "../../src/image/index.ts";
@@ -17,7 +17,7 @@ const pair = (name: string) => ({
 const prompts = await Promise.all(["a", "b"].map((name) => model.compress([pair(name)])));
 const input = somePicture("query");
 
-/** A request that fixes everything: settings, size and conditions all vary. */
+/** A random request: settings, size and conditions vary. */
 function someRequest(random: Random, seed: number): GenerateOptions {
   return {
     seed,
@@ -63,7 +63,7 @@ describe("the same pictures as alone", () => {
     while (next < requests.length || open.size > 0) {
       if (next < requests.length && (open.size === 0 || random.chance(0.3)))
         open.set(next, batcher.stream(requests[next++]!));
-      // Some go on together while the others wait; now and then one is left for good.
+      // Some requests proceed while others wait; now and then one is abandoned.
       const some = [...open].filter(() => random.chance(0.7));
       await Promise.all(
         some.map(async ([i, steps]) => {
@@ -87,14 +87,14 @@ describe("the same pictures as alone", () => {
     const batcher = new Batcher(model);
     const { result, runs } = await counted(async () => {
       const streams = requests.map((each) => batcher.stream(each));
-      // All have been prefilled before the first step: what that takes may differ.
+      // All are prefilled before the first step, because the number of prefill runs may differ.
       await Promise.all(streams.map((steps) => steps.next()));
       return Promise.all(streams.map(resultOf));
     });
     expect(result[0]!.codes).toEqual(one.result.codes);
     expect(result[0]!.images).toEqual(one.result.images);
     expect(new Set(result.map(({ codes }) => codes.join())).size).toBe(4);
-    // Each is prefilled by itself.
+    // Each is prefilled separately.
     expect(runs).toBeLessThan(one.runs + 3 + 8);
   });
 
@@ -139,7 +139,7 @@ describe("limits", () => {
     const batcher = new Batcher(model, { maxBytes: 100_000 });
     await expect(batcher.generate(request(1, { samples: 64 }))).rejects.toThrow(XPromptError);
     await expect(batcher.generate(request(1, { samples: 64 }))).rejects.toThrow(
-      /^generating: expected at most 97\.7 KiB for a batch, got .* for 64 sequences of \d+ tokens, .*allow the batch more bytes\)$/,
+      /^generating: expected at most 97\.7 KiB for a batch, got .* for 64 sequences of \d+ tokens, .*raise the byte limit of the batch\)$/,
     );
     expect((await batcher.generate(request(1))).codes).toHaveLength(1);
   });
@@ -156,7 +156,7 @@ describe("limits", () => {
         onProgress: async () => {
           if (++steps === 2) first.abort(reason);
           if (steps > 1) return;
-          // The running request stands still here, with the only row: the others can but wait.
+          // The running request pauses here and holds the only row, so the others must wait.
           const waiting = batcher.generate(request(2, { signal: second.signal }));
           last = batcher.generate(request(3));
           second.abort(reason);

@@ -1,4 +1,4 @@
-/** @file What describe says, against the logits that training computes for the same example and words. */
+/** @file Descriptions, compared with the logits of the training graph for the same example and words. */
 import { afterAll, describe, expect, test } from "vitest";
 import { readWeights } from "../../src/chameleon/checkpoint/folder.ts";
 import { UsageError } from "../../src/errors.ts";
@@ -20,7 +20,7 @@ const pair = (name: string) => ({
 });
 
 describe("describe", () => {
-  test("takes the likeliest word each time, by the logits of training", async () => {
+  test("takes the most likely token each time, by the logits of the training graph", async () => {
     const { vocabulary } = tokenizers.text;
     const allowed = [...vocabulary.textTokens, vocabulary.eos];
     const weights = { target: 1, words: 1, query: 1, instruction: 1 };
@@ -29,7 +29,7 @@ describe("describe", () => {
     const { input, output } = pair("a");
     const [before, after] = await tokenizers.image.encode([input, output]);
     const example = { input: before!, output: after!, instruction: [] };
-    // The words so far give the next one, as the training graph sees them.
+    // The training graph predicts each token from the words so far.
     const words: number[] = [];
     for (let done = false; !done && words.length < MOST_WORDS; ) {
       const context = { examples: [example], todos: [{ instruction: [], target: { words } }] };
@@ -50,19 +50,19 @@ describe("describe", () => {
     expect(await model.describe({ input, output })).toBe(tokenizers.text.decode(words).trim());
   });
 
-  test("the same for a prompt as for its examples", async () => {
+  test("gives the same for a prompt as for its examples", async () => {
     const example: Example = pair("a");
     const prompt = await model.compress([example]);
     expect(await model.describe({ prompt })).toBe(await model.describe(example));
   });
 
-  test("a seed with a temperature gives the same words, another seed others", async () => {
+  test("with a temperature, the same seed gives the same words and another seed others", async () => {
     const say = (seed: number) => model.describe(pair("a"), { seed, temperature: 1 });
     expect(await say(1)).toBe(await say(1));
     expect(new Set(await Promise.all([1, 2, 3].map(say))).size).toBe(3);
   });
 
-  test("refuses what is out of range, and no example at all", async () => {
+  test("refuses options out of range, and an empty list of examples", async () => {
     await expect(model.describe(pair("a"), { temperature: -1 })).rejects.toThrow(UsageError);
     await expect(model.describe({ prompt: [] })).rejects.toThrow(/expected at least one example, got none/);
   });

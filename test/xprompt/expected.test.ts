@@ -7,7 +7,7 @@ import { somePicture } from "../fixtures/xprompt/kit.ts";
 test("the mean of the codes' vectors under the softmax of the logits", () => {
   const expected = new ExpectedVectors(Float32Array.of(1, 0, 0, 1, 4, 4), 3, 2);
   expected.set(1, Float32Array.of(Math.log(1), Math.log(2), Math.log(1)));
-  // (1·(1, 0) + 2·(0, 1) + 1·(4, 4)) / 4; nothing is known of the first place.
+  // (1·(1, 0) + 2·(0, 1) + 1·(4, 4)) / 4; the first place has no value yet.
   expect([...expected.vectors]).toEqual([0, 0, 1.25, 1.5]);
 });
 
@@ -23,7 +23,7 @@ describe("a model", async () => {
   const input = somePicture("expected", model.size);
   const options = { input, instruction: "invert", seed: 3, temperature: 0.5 };
 
-  test("samples the same codes, and shows another picture", async () => {
+  test("samples the same codes, but shows another picture", async () => {
     const plain = await model.generate(options);
     const expected = await model.generate({ ...options, expected: true });
     expect(expected.codes).toEqual(plain.codes);

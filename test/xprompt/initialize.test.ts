@@ -1,4 +1,4 @@
-/** @file `xprompt init`, as a function and as a process: what is new in the folder, and that nothing else is. */
+/** @file `xprompt init`, as a function and as a process: the changes in the folder, and no others. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ import { image, somePicture } from "../fixtures/xprompt/kit.ts";
 
 const tokenizer = trainBpe(["remove the red ball"], { merges: 8, imageCodes: 32, xpTokens: 0, minCount: 1 });
 const { vocabulary } = new TextTokenizer(tokenizer);
-/** The embedding has rows that no token uses. */
+/** The embedding has unused rows. */
 const ROWS = vocabulary.size + 2;
 const WIDTH = tiny.hiddenSize;
 
@@ -72,7 +72,7 @@ const options = (change: Partial<InitializeOptions> = {}): InitializeOptions => 
   ...change,
 });
 
-/** A table of a folder, by row. */
+/** A table of a folder, as rows. */
 async function table(name: string, tensor: string): Promise<Float32Array[]> {
   const file = await SafetensorsFile.open(at(name, "model.safetensors"));
   try {
@@ -85,7 +85,7 @@ async function table(name: string, tensor: string): Promise<Float32Array[]> {
   }
 }
 
-/** Mean and deviation of a column. */
+/** Mean and standard deviation of a column. */
 function statistics(rows: readonly Float32Array[], column: number): [mean: number, deviation: number] {
   const values = rows.map((row) => row[column]!);
   const mean = values.reduce((sum, x) => sum + x) / values.length;
@@ -137,7 +137,7 @@ describe("initializeModel", () => {
     }
   });
 
-  test("names, sizes and positions are known, and what else the base says", async () => {
+  test("the configuration has the new names, sizes and positions, and keeps the base's other settings", async () => {
     const config = JSON.parse(await readFile(at("made", "config.json"), "utf8"));
     // Example: 1 + 6 + 2 · 18 + 5 = 48 → 64. TODO: 2 + 16 + 2 + 32 + 1 = 53.
     expect(config).toMatchObject({
@@ -155,7 +155,7 @@ describe("initializeModel", () => {
     );
   });
 
-  test("the folder is a model: it compresses and draws", async () => {
+  test("the folder is a model that compresses and generates", async () => {
     const model = await XPrompt.load(at("made"), { threads: 1 });
     try {
       const prompt = await model.compress([{ input: somePicture("a"), output: somePicture("b") }]);
@@ -201,7 +201,7 @@ describe("initializeModel", () => {
       const prompt = await model.compress([{ input: somePicture("a"), output: somePicture("b") }]);
       expect(prompt.blocks).toHaveLength(1);
       await expect(model.generate({ prompt, seed: 1 })).rejects.toThrow(
-        /^generating: expected a model that can decode pictures, .* xprompt init\)$/,
+        /^generating: expected a model that can decode pictures, .* xprompt init again\)$/,
       );
     } finally {
       await model.release();
@@ -209,8 +209,8 @@ describe("initializeModel", () => {
   });
 });
 
-describe("what lies beside the base's weights", () => {
-  test("its processor goes on preparing pictures", async () => {
+describe("files beside the base's weights", () => {
+  test("the processor still preprocesses pictures", async () => {
     await cp(at("base"), at("with processor"), { recursive: true });
     const processor = { crop_size: 32, size: { shortest_edge: 36 }, rescale_factor: 0.0078, resample: 3 };
     await writeFile(at("with processor", "preprocessor_config.json"), JSON.stringify(processor));
@@ -270,7 +270,7 @@ describe("xprompt init", () => {
   const init = (...args: string[]) => start(process.execPath, [bin, "init", ...args], { cwd: folder }).ended;
   const whole = ["--base", "base", "--xp-tokens", "5", "--max-text-tokens", "6", "--seed", "3"];
 
-  test("writes what the function writes, as one JSON object, and says what positions are new", async () => {
+  test("writes the same files as the function, prints one JSON object, and reports new positions", async () => {
     const { status, stdout, stderr } = await init(...whole, "--output", "cli", "--json");
     expect([status, stderr]).toEqual([
       0,

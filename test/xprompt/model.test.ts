@@ -1,4 +1,6 @@
-/** @file The model as its users see it: with a tiny one whose random weights make everything matter, and the shipped one. */
+/**
+ * @file The public model class, with a tiny model with random weights, for which every input matters, and with nano.
+ */
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -42,7 +44,7 @@ const pairs: Example[] = [1, 2, 3].map((i) => ({
 }));
 const input = somePicture("query");
 
-/** What compress or generate rejects with: our error, in one line. */
+/** The message of an expected error, which must be one line. */
 async function refusal(work: Promise<unknown>, kind: typeof XPromptError = XPromptError): Promise<string> {
   const error = await work.then(
     () => undefined,
@@ -54,7 +56,7 @@ async function refusal(work: Promise<unknown>, kind: typeof XPromptError = XProm
   return (error as XPromptError).message;
 }
 
-/** Like the options, but as JavaScript may give them. */
+/** Options with invalid types, as JavaScript allows. */
 const wrong = (options: Record<string, unknown>) => options as GenerateOptions;
 
 const codesOf = async (options: GenerateOptions) => (await model.generate(options)).codes;
@@ -77,7 +79,7 @@ describe("compress", () => {
     expect(VisualPrompt.join(each).blocks).toEqual((await model.compress(pairs)).blocks);
   });
 
-  test("sees the before, the after and the words of an example", async () => {
+  test("depends on the input, the output and the instruction of an example", async () => {
     const [first, second] = pairs as [Example, Example];
     const variants: Example[] = [
       first,
@@ -125,7 +127,7 @@ describe("compress", () => {
 });
 
 describe("options", () => {
-  test("generate takes examples themselves, and does what it does with the compressed ones", async () => {
+  test("generate accepts examples directly, with the same result as with compressed ones", async () => {
     const prompt = await model.compress(pairs);
     const expected = await codesOf({ prompt, input, seed: 3 });
     expect(await codesOf({ examples: pairs, input, seed: 3 })).toEqual(expected);
@@ -153,14 +155,14 @@ describe("options", () => {
       );
   });
 
-  test("describe takes the likeliest words unless a temperature is given", async () => {
+  test("describe takes the most likely tokens unless a temperature is given", async () => {
     const prompt = await model.compress([pairs[0]!]);
     const greedy = await model.describe({ prompt });
     for (const seed of [5, 6, 7])
       expect(await model.describe({ prompt }, { seed, temperature: undefined })).toBe(greedy);
   });
 
-  test("what is cut off an instruction is in the result", async () => {
+  test("the result reports how much of the instruction was cut off", async () => {
     const instruction = "make it rain ".repeat(20);
     const { tokens } = await model.generate({ input, instruction });
     expect(tokens.unread).toBe(model.unreadTokens(instruction, 1));
@@ -170,7 +172,7 @@ describe("options", () => {
 });
 
 describe("the same request", () => {
-  test("gives the same codes and pictures for the same seed, others for another", async () => {
+  test("gives the same codes and pictures for the same seed, and others for another seed", async () => {
     const prompt = await model.compress(pairs.slice(0, 1));
     const [a, b, c] = await Promise.all(
       [7, 7, 8].map((seed) => model.generate({ prompt, input, seed, samples: 2 })),
@@ -181,13 +183,13 @@ describe("the same request", () => {
     expect([a!.seed, c!.seed]).toEqual([7, 8]);
   });
 
-  test("without a seed draws one, which gives the same again", async () => {
+  test("without a seed uses a random one, which gives the same result again", async () => {
     const [a, b] = [await model.generate({ input }), await model.generate({ input })];
     expect(a.seed).not.toBe(b.seed);
     expect(await codesOf({ input, seed: a.seed })).toEqual(a.codes);
   });
 
-  test("gives the same from a prompt that was saved", async () => {
+  test("gives the same result with a saved prompt", async () => {
     const prompt = await model.compress(pairs);
     const path = join(folder, "three.xprompt");
     await prompt.save(path);
@@ -208,7 +210,7 @@ describe("the same request", () => {
     expect(await codesOf(request)).toEqual(many.slice(0, 1));
   });
 
-  test("gives the same while others are drawn", async () => {
+  test("gives the same result while others run", async () => {
     const alone = await codesOf({ input, seed: 1 });
     const requests = [1, 2, 3, 1].map((seed) => codesOf({ input, seed }));
     const [first, , , last] = await Promise.all(requests);
@@ -217,7 +219,7 @@ describe("the same request", () => {
 });
 
 describe("conditions", () => {
-  test("each changes what is drawn", async () => {
+  test("each one changes the result", async () => {
     const [one, two] = [await model.compress(pairs.slice(0, 1)), await model.compress(pairs.slice(1))];
     const requests: GenerateOptions[] = [
       {},
@@ -275,13 +277,13 @@ describe("conditions", () => {
     );
   });
 
-  test("words beyond what the model reads are left out, and counted", async () => {
+  test("tokens beyond the limit are cut off and counted", async () => {
     const long = "make it rain ".repeat(40);
     expect(model.unreadTokens("rain", 2)).toBe(0);
     const unread = [0, 1, 2].map((pictures) => model.unreadTokens(long, pictures as 0 | 1 | 2));
     expect(unread[1]).toBeGreaterThan(0);
     expect(unread[2]).toBe(unread[1]);
-    // Without a picture there is room for as many words more.
+    // Without a picture, text may use its space.
     expect(unread[1]! - unread[0]!).toBe(ROWS ** 2 + 2);
     const request = { input, seed: 2 };
     expect(await codesOf({ ...request, instruction: long })).toEqual(
@@ -345,8 +347,8 @@ test("for words alone a model may recommend something else", async () => {
   await advised.release();
 });
 
-describe("what comes back", () => {
-  test("pictures of the model's size, valid codes, and what it took", async () => {
+describe("the result", () => {
+  test("has pictures of the model's size, valid codes, and timings", async () => {
     const prompt = await model.compress(pairs.slice(0, 2));
     const result = await model.generate({ prompt, input, instruction: "make it rain", samples: 3, seed: 1 });
     expect(result.images).toHaveLength(3);
@@ -363,7 +365,7 @@ describe("what comes back", () => {
     expect(total).toBeCloseTo(prepare + draw + decode, 6);
   });
 
-  test("progress is told once a row, with the pictures so far", async () => {
+  test("progress is reported once per row, with the pictures so far", async () => {
     const rows: number[] = [];
     const previews: (readonly Image[])[] = [];
     const result = await model.generate({
@@ -385,7 +387,7 @@ describe("what comes back", () => {
     for (const row of [0, 1, 2]) expect(previews[row]).not.toEqual(previews[row + 1]);
   });
 
-  test("without an input, what is not drawn yet is grey", async () => {
+  test("without an input, the missing part of a preview is grey", async () => {
     const grey: number[] = [];
     await model.generate({
       seed: 5,
@@ -452,7 +454,7 @@ describe("cancelling", () => {
     expect((await model.generate({ input, samples, seed: 1 })).codes).toEqual(whole.codes);
   });
 
-  test("a stream has a step per code, previews, and generate's result with its last step", async () => {
+  test("a stream has a step per code, previews, and generate's result in its last step", async () => {
     const asked = { examples: pairs, input, seed: 3, samples: 2 };
     const expected = await model.generate(asked);
     const counts: number[] = [];
@@ -471,7 +473,7 @@ describe("cancelling", () => {
     expect(() => model.stream({ ...asked, onProgress: () => {} } as object)).toThrow(UsageError);
   });
 
-  test("what onProgress throws ends it", async () => {
+  test("an error in onProgress ends it", async () => {
     const work = model.generate({
       onProgress: () => {
         throw reason;
@@ -532,7 +534,7 @@ describe("pictures", () => {
     await model.generate({ input: await encodePng(somePicture("large", 50)) });
   });
 
-  test("that are none are refused", async () => {
+  test("of other types are refused", async () => {
     const short = { width: 32, height: 32, data: new Float32Array(32) };
     expect(await refusal(model.generate({ input: short }))).toContain("with 32 values");
     for (const nothing of [
@@ -576,14 +578,14 @@ describe("prompts", () => {
       { ...block, layers: [...layers, layers[0]!] },
       { ...block, heads: 2 },
       { ...block, length: 2 },
-      { ...block, length: 2, layers: shorter }, // two slots, whole
+      { ...block, length: 2, layers: shorter }, // two complete slots
       { ...block, layers: layers.map(({ keys, values }) => ({ keys, values: cut(values) })) },
     ])
       await refusal(model.generate({ prompt: VisualPrompt.of(model.fingerprint, [odd]) }));
     await model.generate({ prompt: VisualPrompt.of(model.fingerprint, [block]) });
   });
 
-  test("that are none are refused", async () => {
+  test("of other types are refused", async () => {
     for (const prompt of ["derain.xprompt", {}, 7, [null]])
       expect(await refusal(model.generate(wrong({ prompt })), UsageError)).toContain("generating: prompt");
   });
@@ -612,7 +614,7 @@ describe("loading", () => {
     expect((await describeModel(copy)).fingerprint).not.toBe(model.fingerprint);
   });
 
-  test("what is described is what is loaded", async () => {
+  test("the description matches the loaded model", async () => {
     const { parameters, picture, decoder, xprompt, memory } = await describeModel(join(folder, "tiny"));
     expect(picture).toEqual({ size: model.size, codes: model.codesPerImage, codebook: 32 });
     expect({ decoder, xprompt }).toEqual({ decoder: model.config.decoder, xprompt: model.config.xprompt });
@@ -631,14 +633,16 @@ describe("loading", () => {
       path,
       text.replace(/IMGIMG[AB]Z/g, (name) => names[name]!),
     );
-    await expect(XPrompt.load(copy)).rejects.toThrow(/tokenizer\.json: its checksum .* damaged/);
+    await expect(XPrompt.load(copy)).rejects.toThrow(
+      /tokenizer\.json: expected the checksum in config\.json.*damaged/,
+    );
     const { tokenizer_sha256, ...config } = JSON.parse(await readFile(join(copy, "config.json"), "utf8"));
     expect(tokenizer_sha256).toMatch(/^[0-9a-f]{64}$/);
     await writeFile(join(copy, "config.json"), JSON.stringify(config));
     expect((await describeModel(copy)).fingerprint).not.toBe(model.fingerprint);
   });
 
-  test("what could not be loaded is not described", async () => {
+  test("a folder that cannot be loaded is not described", async () => {
     const copy = join(folder, "broken");
     const broken = async (name: string, change: (json: Record<string, unknown>) => object) => {
       await cp(join(folder, "tiny"), copy, { recursive: true });
@@ -663,7 +667,7 @@ describe("loading", () => {
       await cp(join(folder, "tiny"), copy, { recursive: true });
     });
 
-    /** Puts other bytes in a file of the model for as long as `check` takes. */
+    /** Replaces a file of the model by other bytes while `check` runs. */
     async function damaged(name: string, bytes: string | Uint8Array, check: () => Promise<void>) {
       const whole = await readFile(place(name));
       await writeFile(place(name), bytes);
@@ -717,7 +721,7 @@ describe("loading", () => {
           await damaged(name, flipped, async () => {
             const loaded = await load().catch((error: unknown) => error);
             if (!(loaded instanceof XPrompt)) return void expect(loaded).toBeInstanceOf(XPromptError);
-            // Some bits only name another angle or another letter: such a model works, and has its own fingerprint.
+            // Some bits only change a frequency or a letter: such a model works, and has its own fingerprint.
             await loaded.generate({ input, seed: 1 });
             await loaded.release();
           });
@@ -772,7 +776,7 @@ describe("the shipped model", () => {
   });
   afterAll(() => nano.release());
 
-  test("draws 64 codes for 64 × 64 pixels, the same for the same seed", async () => {
+  test("generates 64 codes for 64 × 64 pixels, the same for the same seed", async () => {
     const [before, after, query] = ["a", "b", "c"].map((name) => somePicture(name, 64)) as [
       Image,
       Image,
@@ -810,10 +814,10 @@ describe("release", () => {
       () => released.describe({ prompt }),
       () => released.reconstruct([input]),
     ])
-      expect(await refusal(work())).toMatch(/expected one that is loaded, got one that was released/);
+      expect(await refusal(work())).toMatch(/expected a loaded model, got a released one/);
   });
 
-  test("a failure to read the empty example is not kept", async () => {
+  test("a failed compression of the empty example is tried again", async () => {
     const own = await XPrompt.load(join(folder, "tiny"), { threads: 1 });
     const encode = vi.spyOn(own.base.decoder, "encodeExample").mockRejectedValueOnce(new Error("once"));
     await expect(own.generate({ input, seed: 1 })).rejects.toThrow("once");

@@ -1,6 +1,6 @@
 /**
- * @file The packed layout against the paper's mask, written down once more here: one predicate over pairs of rows, and
- * one dense attention over all of them.
+ * @file The packed layout, compared with the paper's mask, defined independently here: one predicate over pairs of
+ * rows, and one dense attention over all of them.
  */
 import { describe, expect, test } from "vitest";
 import type { DecoderConfig } from "../../src/chameleon/checkpoint/config.ts";
@@ -40,18 +40,18 @@ const packing: Packing = {
   mask: "xprompt",
 };
 
-/** A row of the packed batch, by what it is for. */
+/** A row of the packed batch, with its role. */
 interface Row {
   readonly context: number;
   readonly part: "example" | "todo";
-  /** Which example or TODO part of the context. */
+  /** Index of the example or TODO part in its context. */
   readonly index: number;
-  /** Place in its sequence, padding not counted; negative for the padding before an example. */
+  /** Position in its sequence without padding; negative for the padding before an example. */
   readonly place: number;
   readonly xp: boolean;
 }
 
-/** The rows in order. `padding[e]` is the padding before each example of the batch. */
+/** The rows in order. `padding[e]` is the length of the padding before example e of the batch. */
 function rowsOf(p: Packing, padding: readonly number[]): Row[] {
   const rows: Row[] = [];
   for (let context = 0; context < p.contexts; context++)
@@ -68,8 +68,8 @@ function rowsOf(p: Packing, padding: readonly number[]): Row[] {
 }
 
 /**
- * The paper's mask: causal in each part, and a TODO part sees the XP blocks of its own context's examples; with the
- * causal mask, all of them.
+ * The paper's mask: causal in each part, and a TODO part sees the XP blocks of its context's examples; with the causal
+ * mask, the whole examples.
  */
 function sees(row: Row, key: Row, mask: ExampleMask = "xprompt"): boolean {
   if (row.context !== key.context || key.place < 0) return false;
@@ -80,7 +80,7 @@ function sees(row: Row, key: Row, mask: ExampleMask = "xprompt"): boolean {
 const positionOf = ({ part, place }: Row): number =>
   (part === "todo" ? TODO_POSITION : 0) + Math.max(place, 0);
 
-/** What the packed attention is fed with besides tokens. */
+/** Inputs of the packed attention besides tokens. */
 function layoutFeeds(p: Packing, rows: readonly Row[]): Record<string, NdArray> {
   const [examples, todos] = [rows.slice(0, exampleRows(p)), rows.slice(exampleRows(p))];
   const [exampleCount, todoCount] = [p.contexts * p.examples, p.contexts * p.todos];
@@ -185,7 +185,7 @@ describe("one attention over packed rows", () => {
   });
 });
 
-test("the mask is the paper's: what a TODO part knows of an example went through XP", () => {
+test("the mask is the paper's: a TODO part sees an example only through XP", () => {
   const rows = rowsOf(packing, [0, 0, 0, 0]);
   const count = (a: (row: Row) => boolean, b: (row: Row) => boolean) =>
     rows.flatMap((row) => rows.filter((key) => a(row) && b(key) && sees(row, key))).length;
@@ -199,13 +199,13 @@ test("the mask is the paper's: what a TODO part knows of an example went through
 });
 
 describe.each([
-  ["two examples a context", packing, tiny],
+  ["two examples per context", packing, tiny],
   ["one example, three TODO parts", { ...packing, examples: 1, todos: 3 }, tiny],
   ["three examples, one TODO part", { ...packing, examples: 3, todos: 1 }, tiny],
-  ["queries that share keys", packing, { ...tiny, keyValueHeads: 2 }],
+  ["grouped queries", packing, { ...tiny, keyValueHeads: 2 }],
   ["the causal mask", { ...packing, mask: "causal" }, tiny],
 ] as const)("%s", (_name, p, config) => {
-  test("the same hidden states as dense attention over all rows", async () => {
+  test("gives the same hidden states as dense attention over all rows", async () => {
     const padding = [0, 2, 3, 0, 1, 4].slice(0, p.contexts * p.examples);
     const rows = rowsOf(p, padding);
     const ours = packed(p, config);
@@ -221,7 +221,7 @@ describe.each([
   });
 });
 
-describe("what a TODO part hears of its examples", () => {
+describe("the influence of examples on a TODO part", () => {
   const rows = rowsOf(packing, [0, 1, 2, 0]);
   const tokens = someTokens(rows.length);
   const ofTodo = indices(rows, ({ part }) => part === "todo");
@@ -246,7 +246,7 @@ describe("what a TODO part hears of its examples", () => {
   const isExample = ({ part, xp, place }: Row) => part === "example" && !xp && place >= 0;
   const everyTodo = packing.todos * packing.todoLength;
 
-  test("nothing in one layer, where XP has not read the example yet; all in two", () => {
+  test("none after one layer, when XP has not seen the example yet; all after two", () => {
     const other = replaced((row) => isExample(row) && row.context === 0);
     const single = { ...tiny, layers: 1 };
     expect(differing(todoStates(tokens, single), todoStates(other, single))).toEqual([0, 0]);
@@ -294,7 +294,7 @@ describe("what a TODO part hears of its examples", () => {
   });
 });
 
-test("causalBias: each row sees up to itself", () => {
+test("causalBias: each row sees itself and earlier rows", () => {
   expect([...causalBias(3)].map((value) => (value === 0 ? "see" : value))).toEqual([
     ...["see", HIDDEN, HIDDEN],
     ...["see", "see", HIDDEN],

@@ -1,4 +1,4 @@
-/** @file The visual prompt file: what is kept is kept exactly, and nothing damaged is ever used. */
+/** @file The visual prompt file: content is stored exactly, and damaged data is never used. */
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ afterAll(() => rm(folder, { recursive: true }));
 
 const SIZES = { layers: 2, heads: 2, length: 3, width: 4 };
 
-/** Blocks of random numbers, large and small ones among them. */
+/** Blocks of random numbers, including large and small ones. */
 function blocksOf(count: number, seed = 1): CacheBlock[] {
   const { layers, heads, length, width } = SIZES;
   const random = Random.of("blocks", seed);
@@ -49,7 +49,7 @@ async function loading(bytes: Uint8Array | string): Promise<unknown> {
   return VisualPrompt.load(path).catch((error: unknown) => error);
 }
 
-/** One clear line that names the file. */
+/** The error's message: one clear line that names the file. */
 async function refusal(bytes: Uint8Array | string): Promise<string> {
   const error = await loading(bytes);
   expect(error).toBeInstanceOf(XPromptError);
@@ -75,7 +75,9 @@ describe("saved and loaded", () => {
     for (const given of [bytes, bytes.buffer, Buffer.concat([Buffer.alloc(3), bytes]).subarray(3)])
       expect((await VisualPrompt.fromBytes(given)).blocks).toEqual(prompt.blocks);
     bytes[bytes.length - 1]! ^= 1;
-    await expect(VisualPrompt.fromBytes(bytes)).rejects.toThrow(/^reading a prompt: its checksum is not/);
+    await expect(VisualPrompt.fromBytes(bytes)).rejects.toThrow(
+      /^reading a prompt: expected the checksum in its header/,
+    );
     await expect(VisualPrompt.fromBytes(bytes.subarray(0, 40))).rejects.toThrow(XPromptError);
   });
 
@@ -96,13 +98,13 @@ describe("saved and loaded", () => {
             const got = kept[i]!.layers[layer]![kind][j]!;
             // Half a unit in the last of 11 bits, or of the smallest subnormal.
             expect(Math.abs(got - value)).toBeLessThanOrEqual(Math.max(Math.abs(value) * 2 ** -11, 2 ** -25));
-            // Eleven bits suffice for it.
+            // The value has at most eleven bits.
             const exponent = Math.max(Math.floor(Math.log2(Math.abs(got))), -14);
             expect(Number.isInteger(got / 2 ** (exponent - 10)) || got === 0).toBe(true);
           }
   });
 
-  test("the same examples give the same bytes, other ones others", async () => {
+  test("the same examples give the same bytes, and others give others", async () => {
     const bytes = await readFile(await saved(promptOf(3), "a.xprompt"));
     expect(await readFile(await saved(promptOf(3), "b.xprompt"))).toEqual(bytes);
     const again = await VisualPrompt.load(join(folder, "a.xprompt"));
@@ -164,8 +166,8 @@ describe("join", () => {
   });
 });
 
-describe("what is refused", () => {
-  test("what is missing, a folder, an empty file, a text", async () => {
+describe("refusals", () => {
+  test("a missing file, a folder, an empty file, a text", async () => {
     expect(await refusal(join(folder, "missing.xprompt"))).toMatch(/missing\.xprompt.*no such file/);
     expect(await refusal(folder)).toContain("expected a file");
     expect(await refusal(new Uint8Array())).toContain("cut off");
@@ -187,7 +189,7 @@ describe("what is refused", () => {
     const bytes = await readFile(await saved(promptOf(2)));
     const random = Random.of("bits");
     for (let at = 0; at < bytes.length; at++) {
-      // All bits of the length, whose high ones ask for a large header; elsewhere two of eight.
+      // All bits of the length, whose high bits request a large header; elsewhere two of eight.
       const bits = at < 8 ? [0, 1, 2, 3, 4, 5, 6, 7] : random.shuffle([0, 1, 2, 3, 4, 5, 6, 7]).slice(0, 2);
       for (const bit of bits) {
         const damaged = Buffer.from(bytes);
@@ -225,7 +227,7 @@ describe("what is refused", () => {
     }
   });
 
-  describe("headers that say what the file does not hold", () => {
+  describe("headers that do not match the content", () => {
     const { heads, length, width } = SIZES;
     const tensor = (name: string, change: Partial<TensorToWrite> = {}): TensorToWrite => ({
       name,

@@ -1,6 +1,6 @@
 /**
- * @file Sampling codes with a tiny decoder of random weights, against the definition: each code from the logits that every
- * condition gives when it is read from its beginning, mixed as the guidance says.
+ * @file Sampling codes with a tiny decoder of random weights, compared with the definition: each code follows from the
+ * logits of every condition, computed from the beginning, mixed by the guidance.
  */
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import type { DecoderConfig } from "../../src/chameleon/checkpoint/config.ts";
@@ -74,7 +74,7 @@ const codesOf = async (changes: Partial<SampleRequest> = {}, by = decoder, batch
   return codes;
 };
 
-/** The logits of the next code when everything before it is read anew. */
+/** The logits of the next code, recomputed from the beginning. */
 async function nextLogits(
   seen: readonly CacheBlock[],
   { input, instruction }: EncodedQuery,
@@ -95,7 +95,7 @@ async function nextLogits(
   return picture(Array.from({ length: 6 }, (_, code) => code)).map((token) => logits[token]!);
 }
 
-/** All codes by the definition, for one sample. */
+/** All codes of one sample by the definition. */
 async function byDefinition({ blocks, query, guidance, sampling, seed }: SampleRequest, index = 0) {
   const random = Random.of(seed, "sample", index);
   const { input, instruction } = query;
@@ -167,7 +167,7 @@ describe("samples", () => {
       expect(await byDefinition(request({ sampling: free, guidance }), index)).toEqual(many[index]);
   });
 
-  test("each is the same with others of its request, and with other requests in the batch", async () => {
+  test("each is independent of the other samples and of other requests in the batch", async () => {
     const guided = { sampling: free, guidance: { image: 2, text: 3, examples: 4 } };
     const three = await codesOf({ ...guided, samples: 3 });
     expect(await codesOf(guided)).toEqual(three.slice(0, 1));
@@ -187,7 +187,7 @@ describe("samples", () => {
     expect(await Promise.all(joined)).toEqual(alone);
   });
 
-  test("the same seed gives the same, another seed another", async () => {
+  test("the same seed gives the same codes, another seed others", async () => {
     const codes = await codesOf({ sampling: free });
     expect(await codesOf({ sampling: free })).toEqual(codes);
     expect(await codesOf({ sampling: free, seed: 6 })).not.toEqual(codes);
@@ -203,7 +203,7 @@ describe("samples", () => {
     const sampling = { ...free, temperature: 100 };
     const codes = (await codesOf({ samples: 40, sampling })).flat();
     expect(codes).toHaveLength(40 * CODES);
-    // Text and control tokens, 300 of them, would come first.
+    // 300 text and control tokens would be more likely.
     expect([...new Set(codes)].sort()).toEqual([0, 1, 2, 3, 4, 5]);
   });
 });
@@ -288,7 +288,7 @@ test("more memory than there is, is refused with the figures before anything is 
     const refused = codesOf({ ...guided, samples: 64 });
     await expect(refused).rejects.toThrow(XPromptError);
     await expect(refused).rejects.toThrow(
-      /^generating: expected [\d.]+ MiB of memory for 256 sequences of \d+ tokens, .*, got 293\.0 KiB available \(ask for fewer samples, .*\)$/,
+      /^generating: expected [\d.]+ MiB of memory for 256 sequences of \d+ tokens, .*, got 293\.0 KiB available \(use fewer samples, .*\)$/,
     );
     expect(read).not.toHaveBeenCalled();
     expect(await codesOf(guided)).toHaveLength(1);

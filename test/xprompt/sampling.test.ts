@@ -1,4 +1,4 @@
-/** @file Sampling and guidance, against the definitions written down once more here. */
+/** @file Sampling and guidance, compared with their definitions, written independently here. */
 import { describe, expect, test } from "vitest";
 import type { CacheBlock } from "../../src/chameleon/model/cache.ts";
 import { guide, type Sampling, sample } from "../../src/chameleon/model/sampling.ts";
@@ -8,11 +8,11 @@ import type { EncodedQuery } from "../../src/xprompt/sequence.ts";
 
 const plain: Sampling = { temperature: 1, topK: 0, topP: 1 };
 
-/** Logits whose values repeat, so that ties happen. */
+/** Logits with repeated values, so that ties occur. */
 const logitsOf = (random: Random, size: number): Float32Array =>
   Float32Array.from({ length: size }, () => random.integer(-8, 8) / 4);
 
-/** The probabilities that the settings leave, by definition: a token counts those that come before it. */
+/** The probabilities by the definition of the settings. */
 function probabilities(logits: Float32Array, { temperature, topK, topP }: Sampling): number[] {
   const softmax = (among: readonly boolean[]): number[] => {
     const powers = Array.from(logits, (logit, i) => (among[i] ? Math.exp(logit / temperature) : 0));
@@ -34,7 +34,7 @@ function probabilities(logits: Float32Array, { temperature, topK, topP }: Sampli
 }
 
 describe("temperature 0", () => {
-  test("takes the largest logit, of equal ones the first, and draws nothing", () => {
+  test("takes the largest logit, the first of equal ones, and uses no randomness", () => {
     for (let trial = 0; trial < 200; trial++) {
       const random = Random.of("ties", trial);
       const logits = logitsOf(random, 7);
@@ -47,14 +47,14 @@ describe("temperature 0", () => {
     expect(untouched.uniform()).toBe(Random.of("untouched").uniform());
   });
 
-  test("is what low temperatures come to", () => {
+  test("is the limit of low temperatures", () => {
     const logits = Float32Array.of(-3, 2, 1.5, -1e30);
     for (let seed = 0; seed < 50; seed++)
       expect(sample(logits, { ...plain, temperature: 1e-3 }, Random.of(seed))).toBe(1);
   });
 });
 
-describe("what can be drawn", () => {
+describe("tokens that can be sampled", () => {
   const settings: Sampling[] = [
     plain,
     { ...plain, topK: 1 },
@@ -72,7 +72,7 @@ describe("what can be drawn", () => {
       const expected = probabilities(logits, setting);
       const rarest = Math.min(...expected.filter((share) => share > 0));
       const drawn = new Set<number>();
-      // So often that missing the rarest once in all these tests has a chance below one in a million.
+      // Enough samples that the chance of missing the rarest token in all these tests is below one in a million.
       const draws = Math.ceil(20 / rarest);
       for (let i = 0; i < draws; i++) drawn.add(sample(logits, setting, Random.of("draw", trial, i)));
       expect([...drawn].sort()).toEqual([...expected.keys()].filter((i) => expected[i]! > 0));
@@ -159,7 +159,7 @@ describe("guidanceConditions", () => {
     values.flatMap((text) => values.map((examples): GuidanceWeights => ({ image, text, examples }))),
   );
 
-  /** What each branch stands for, as a letter a condition: i(mage), t(ext), e(xamples). */
+  /** The conditions of a branch, one letter each: i(mage), t(ext), e(xamples). */
   const letters = (query: EncodedQuery, blocks: readonly CacheBlock[]) =>
     `${query.input ? "i" : ""}${query.instruction.length > 0 ? "t" : ""}${blocks[0] === example ? "e" : ""}`;
 
@@ -174,7 +174,7 @@ describe("guidanceConditions", () => {
       for (const guidance of some) {
         const { conditions, weights } = guidanceConditions({ blocks, empty, query, guidance });
 
-        // The coefficient of each branch in l₀ + Σ wᵢ (lᵢ − lᵢ₋₁), once by the whole chain …
+        // The coefficient of each branch in l₀ + Σ wᵢ (lᵢ − lᵢ₋₁), from the whole chain …
         const chain = Array.from({ length: present.length + 1 }, (_, i) => present.slice(0, i));
         const steps = [...present].map((letter) =>
           letter === "i" ? guidance.image : letter === "t" ? guidance.text : guidance.examples,
@@ -189,7 +189,7 @@ describe("guidanceConditions", () => {
         }
         for (const [name, weight] of expected) if (weight === 0) expected.delete(name);
 
-        // … and once by the branches that are computed.
+        // … and from the computed branches.
         expect(weights.length).toBe(conditions.length - 1);
         const got = new Map<string, number>();
         const names = conditions.map(({ query, blocks }) => letters(query, blocks));
@@ -199,7 +199,7 @@ describe("guidanceConditions", () => {
           add(got, names[k]!, -weight);
         }
         expect(got).toEqual(expected);
-        // Without examples a branch sees the empty one.
+        // Without examples, a branch sees the empty example.
         for (const condition of conditions) {
           expect(condition.blocks).toHaveLength(1);
           expect([empty, example]).toContain(condition.blocks[0]);

@@ -1,4 +1,4 @@
-/** @file What a picture scores, against the logits that training computes for the same request and picture. */
+/** @file Scores of pictures, compared with the logits of the training graph for the same request and picture. */
 import { afterAll, expect, test } from "vitest";
 import { readWeights } from "../../src/chameleon/checkpoint/folder.ts";
 import { packBatch } from "../../src/training/transformer/data.ts";
@@ -13,7 +13,7 @@ afterAll(close);
 
 const [before, after, query, truth] = ["before", "after", "query", "truth"].map((name) => somePicture(name));
 
-/** −log p of the truth's codes by the training graph, whose softmax is over the image tokens alone. */
+/** −log p of the truth's codes by the training graph, with a softmax over the image tokens only. */
 async function expected(shown: boolean, instruction: readonly number[]): Promise<number[]> {
   const { vocabulary } = tokenizers.text;
   const { xprompt, decoder } = model.config;
@@ -41,7 +41,7 @@ const isClose = (actual: readonly number[], wanted: readonly number[]) => {
   for (const [i, value] of wanted.entries()) expect(actual[i]).toBeCloseTo(value, 2);
 };
 
-test("with an example, as the training graph has it; the codes differ in what they cost", async () => {
+test("with an example, the scores equal those of the training graph", async () => {
   const prompt = await model.compress([{ input: before!, output: after! }]);
   const nats = await model.score({ prompt, input: query!, output: truth! });
   isClose(nats, await expected(true, []));
@@ -55,7 +55,7 @@ test("without an example the empty one is seen, and the instruction is read", as
   isClose(await model.score({ input: query!, output: truth! }), await expected(false, []));
 });
 
-test("from words alone there is no picture to read", async () => {
+test("without an input picture, only the instruction is used", async () => {
   const nats = await model.score({ output: truth!, instruction: "make it rain" });
   expect(nats).toHaveLength(model.codesPerImage);
   expect(nats.every((each) => each > 0)).toBe(true);

@@ -54,7 +54,7 @@ describe("tokens by name", () => {
     expect(names(queryTokens(vocabulary, { instruction: word }))).toBe(`<reserved08706> ${w} <racm3:break>`);
   });
 
-  test("the target goes on from there: codes, end of image, end", () => {
+  test("the target continues it: codes, end of image, end", () => {
     expect(names(targetTokens(vocabulary, { picture: after }))).toBe(
       "IMGIMGFZ IMGIMGEZ IMGIMGDZ IMGIMGCZ <eoss> </s>",
     );

@@ -1,50 +1,45 @@
 /**
- * @file An adapter in the layout of Hugging Face's PEFT, which reads it and whose own are read here:
- * `adapter_config.json` and `adapter_model.safetensors`. What is supported is LoRA on the decoder's projections, and own
- * rows of the embedding and of the head (`trainable_token_indices`), or these of the embedding alone (the type
- * TRAINABLE_TOKENS). Ours carry the checksum of the base's weights among the file's metadata.
+ * @file Adapters in the layout of Hugging Face's PEFT: `adapter_config.json` and `adapter_model.safetensors`. PEFT can
+ * read our adapters, and we can read PEFT's. Supported are LoRA on the decoder's projections, and trained rows of the
+ * embedding and the output head (`trainable_token_indices`), or of the embedding alone (the type TRAINABLE_TOKENS). Our
+ * files also have the checksum of the base's weights in their metadata.
  */
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
 import { formatShape, type Initializer } from "../../graph/index.ts";
-import {
-  checkJson,
-  readJson,
-  sha256,
-  sha256File,
-  writeFileAtomic,
-  writeFolderAtomic,
-} from "../../runtime/files.ts";
+import { sha256 } from "../../hash.ts";
+import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../../runtime/files.ts";
+import { checkJson } from "../../runtime/json.ts";
 import { SafetensorsFile, writeSafetensors } from "../../runtime/safetensors.ts";
 import { type AdapterConfig, loraTargets, OWN_ROWS, tablesWithOwnRows } from "../model/lora.ts";
 import type { Weight } from "./folder.ts";
 
 const CONFIG = "adapter_config.json";
 const WEIGHTS = "adapter_model.safetensors";
-/** PEFT's name of the model inside its own. */
+/** Prefix of the model's weight names in PEFT. */
 const PREFIX = "base_model.model.";
-/** Own rows where they are all there is. */
+/** PEFT's name of trained rows in an adapter that has nothing else. */
 const ROWS_ALONE = "trainable_tokens_delta";
 const BASE_KEY = "base_sha256";
-/** In our own: SHA-256 of the tensors, the base's checksum and the settings. */
+/** Metadata key of our files: SHA-256 of the tensors, the base's checksum and the settings. */
 const CHECKSUM_KEY = "sha256";
 
 export interface Adapter {
   readonly config: AdapterConfig;
-  /** By the names of the training graph. */
+  /** By their names in the training graph. */
   readonly weights: ReadonlyMap<string, Weight>;
 }
 
-/** An adapter from a folder. */
+/** An adapter read from a folder. */
 export interface StoredAdapter extends Adapter {
-  /** Names what it does: of its weights and settings. */
+  /** Identifies the adapter by its weights and settings. */
   readonly checksum: string;
-  /** SHA-256 of the weights that it was trained on, where the file says it. */
+  /** SHA-256 of the weights that it was trained on, if recorded. */
   readonly base?: string;
 }
 
-/** The model that an adapter belongs to: where it is, and the SHA-256 of its weights. */
+/** The base model of an adapter: its path, and the SHA-256 of its weights. */
 export interface AdapterBase {
   readonly name: string;
   readonly checksum: string;
@@ -53,7 +48,7 @@ export interface AdapterBase {
 const tokenIds = z.array(z.int().min(0)).min(1);
 const none = (schema: z.ZodType) => z.union([z.null(), schema]).optional();
 
-/** What PEFT can do and this cannot must be as it is by default. */
+/** PEFT's features that are not supported must have their default value. */
 const loraSchema = z.looseObject({
   peft_type: z.literal("LORA"),
   r: z.int().min(1),
@@ -86,7 +81,7 @@ const tokensSchema = z.looseObject({
 
 const configSchema = z.discriminatedUnion("peft_type", [loraSchema, tokensSchema]);
 
-/** Writes an adapter folder, whole or not at all, over an older one if there is one. */
+/** Writes an adapter folder atomically; replaces an older one. */
 export async function writeAdapterFolder(path: string, adapter: Adapter, base: AdapterBase): Promise<void> {
   const { config, weights } = adapter;
   const settings = { base_model_name_or_path: base.name, inference_mode: true, task_type: "CAUSAL_LM" };
@@ -130,7 +125,7 @@ function settingsOf({ lora, embeddingTokens, headTokens }: AdapterConfig): z.inp
 
 /**
  * Reads an adapter folder.
- * @throws XPromptError when it is damaged, or of a kind that is not supported
+ * @throws XPromptError when it is damaged or of an unsupported kind
  */
 export async function readAdapterFolder(folder: string): Promise<StoredAdapter> {
   const configFile = join(folder, CONFIG);
@@ -149,7 +144,7 @@ export async function readAdapterFolder(folder: string): Promise<StoredAdapter> 
     const { [CHECKSUM_KEY]: recorded, [BASE_KEY]: base } = file.metadata;
     if (recorded !== undefined && recorded !== checksumOf(tensors, base, raw as object))
       throw new XPromptError(
-        `reading adapter ${folder}: its checksum is not the recorded one: its weights or settings are damaged (copy it again)`,
+        `reading adapter ${folder}: expected the recorded checksum, got another: its weights or settings are damaged (copy it again)`,
       );
     const config = configOf(settings, weights);
     const checksum = sha256(JSON.stringify([await sha256File(path, "adapter"), config]));
@@ -159,7 +154,9 @@ export async function readAdapterFolder(folder: string): Promise<StoredAdapter> 
   }
 }
 
-/** Of tensors, whatever their order, the base's checksum and the settings, whatever the order of their keys. */
+/**
+ * A checksum of the tensors, the base's checksum and the settings; it does not depend on the order of tensors or keys.
+ */
 function checksumOf(
   tensors: readonly {
     readonly name: string;
@@ -174,14 +171,14 @@ function checksumOf(
     [...shape],
     sha256(new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
   ]);
-  // Where the base lies may change.
+  // The path of the base may change.
   const ordered = Object.entries(settings)
     .filter(([key]) => key !== "base_model_name_or_path")
     .sort(([a], [b]) => (a < b ? -1 : 1));
   return sha256(JSON.stringify([base, ordered, parts.sort(([a], [b]) => (a! < b! ? -1 : 1))]));
 }
 
-/** The training graph's name of a stored tensor. */
+/** Name of a stored tensor in the training graph. */
 function nameOf(stored: string, path: string): string {
   const name = stored.startsWith(PREFIX) ? stored.slice(PREFIX.length) : stored;
   const [, table] =
@@ -203,9 +200,9 @@ function configOf(settings: z.output<typeof configSchema>, weights: ReadonlyMap<
 }
 
 /**
- * The weights of a model with an adapter in them, W + (alpha / rank) · B A, and own rows in their places. What does not
- * change is shared with the model's.
- * @throws XPromptError when they do not fit: the adapter is another model's, or the weights are quantized
+ * Merges an adapter into the weights of a model: W + (alpha / rank) · B A, and trained rows replace the model's rows.
+ * Unchanged weights are shared, not copied.
+ * @throws XPromptError when the adapter is of another model, or the weights are quantized
  */
 export function mergeAdapter<W extends Initializer>(
   model: ReadonlyMap<string, W>,
@@ -223,7 +220,7 @@ export function mergeAdapter<W extends Initializer>(
     const weight = model.get(name);
     if (weight && !(weight.data instanceof Float32Array))
       throw new XPromptError(
-        `using an adapter: expected a model of plain weights, got quantized ones at ${name} (merge first, then quantize)`,
+        `using an adapter: expected a model with plain weights, got quantized ones at ${name} (merge first, then quantize)`,
       );
     const [rows, columns] = (weight?.shape ?? []) as readonly number[];
     if (!weight || (shape[0] ?? rows) !== rows || shape[1] !== columns)
@@ -265,7 +262,7 @@ export function mergeAdapter<W extends Initializer>(
 
 function misfit(name: string, expected: string, got: string): XPromptError {
   return new XPromptError(
-    `using an adapter: ${name}: expected ${expected}, got ${got} (it is damaged, or belongs to another model)`,
+    `using an adapter: ${name}: expected ${expected}, got ${got} (the adapter is damaged, or belongs to another model)`,
     { code: "ERR_MISMATCH" },
   );
 }

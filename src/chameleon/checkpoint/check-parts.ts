@@ -1,21 +1,23 @@
-/** @file Whether the parts of a checkpoint belong together: known when it is loaded, not in the middle of a picture. */
+/**
+ * @file Checks at load time that the parts of a checkpoint fit together, so that generating cannot fail on it later.
+ */
 import { messageOf, XPromptError } from "../../errors.ts";
 import { formatShape } from "../../graph/index.ts";
 import { decoderParameters } from "../model/parameters.ts";
 import type { Vocabulary } from "../tokenizers/vocabulary.ts";
 import type { ChameleonConfig, DecoderConfig } from "./config.ts";
 
-/** What this check sees of a weight. */
+/** A weight, as far as it is checked here. */
 interface Shaped {
   readonly shape: readonly unknown[];
 }
 
-/** Weights that checkpoints carry and nothing computes with: tables of angles. */
+/** Weights that some checkpoints contain but that are not used: rotary frequencies. */
 const UNUSED = /rotary_emb\.inv_freq$/;
 
 /**
- * Checks that the tokenizer and the language model's weights are those of the configuration.
- * @throws XPromptError naming the first thing that does not fit
+ * Checks that the tokenizer and the language model's weights match the configuration.
+ * @throws XPromptError naming the first part that does not match
  */
 export function checkCheckpoint(
   config: ChameleonConfig,
@@ -32,7 +34,7 @@ function checkVocabulary({ decoder, image, vocabularyMap = {} }: ChameleonConfig
     throw new XPromptError(
       `loading a model: expected a tokenizer of up to ${decoder.vocabularySize} tokens with ${image.codes} image codes, got ${size} with ${imageTokens.length} (tokenizer.json belongs to another model)`,
     );
-  // `<image>` is Hugging Face's name of a reserved token; tokenizer.json may have either.
+  // `<image>` is Hugging Face's name of a reserved token; tokenizer.json may use either name.
   for (const [name, id] of Object.entries(vocabularyMap))
     if (name !== "<image>" && vocabulary.nameOf(id) !== name)
       throw new XPromptError(
@@ -40,13 +42,13 @@ function checkVocabulary({ decoder, image, vocabularyMap = {} }: ChameleonConfig
       );
 }
 
-/** onnxruntime takes a model with its weights as one message, which cannot be longer. */
+/** onnxruntime receives a model with its weights as one protobuf message, which has this size limit. */
 const LONGEST_MODEL = 2 ** 31 - 2 ** 20;
 
 /**
- * Makes sure, before any weight is read, that a language model can run as it is stored. Quantized ones run from their
- * files, whatever their size.
- * @throws XPromptError telling how to make a larger one run
+ * Checks, before any weight is read, that a language model can run in its stored format. Quantized weights are mapped
+ * from their files, so their size has no limit.
+ * @throws XPromptError saying how to run a larger model
  */
 export function checkSize(folder: string, config: DecoderConfig): void {
   const { hiddenSize, intermediateSize, layers, heads, keyValueHeads, vocabularySize, quantization } = config;
@@ -61,11 +63,11 @@ export function checkSize(folder: string, config: DecoderConfig): void {
 }
 
 /**
- * Checks that every parameter is there, in its shape, and nothing else: a number of layers may be wrong.
- * @param layers how many there are at least: known before a graph of that many is built
- * @param shapesOf the parameters of a graph of these sizes
- * @param mayLack names that need not be there
- * @throws XPromptError naming the first weight that does not fit
+ * Checks that every parameter is present with its shape, and that there are no others.
+ * @param layers a lower bound of the number of weights, checked before a graph with that many layers is built
+ * @param shapesOf the parameters of a graph with these sizes
+ * @param mayLack whether a parameter is optional
+ * @throws XPromptError naming the first weight that does not match
  */
 export function checkWeights(
   weights: ReadonlyMap<string, Shaped>,

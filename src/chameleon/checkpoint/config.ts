@@ -7,9 +7,9 @@ import type { CodeFeatures } from "../model/shared-rows.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";
 import { quantizationConfig, quantizationConfigSchema } from "./quantize.ts";
 
-/** Sizes of the language model; the published 7B's in brackets. */
+/** Sizes of the language model; those of the published 7B in brackets. */
 export interface DecoderConfig {
-  /** Rows of the embedding table and of the head (65536). */
+  /** Rows of the embedding table and of the output head (65536). */
   readonly vocabularySize: number;
   /** Width of the residual stream (4096). */
   readonly hiddenSize: number;
@@ -17,45 +17,49 @@ export interface DecoderConfig {
   readonly intermediateSize: number;
   readonly layers: number;
   readonly heads: number;
-  /** Heads of keys and values; fewer than `heads` means that groups of queries share them. */
+  /** Heads of keys and values; fewer than `heads` means grouped-query attention. */
   readonly keyValueHeads: number;
   readonly rmsNormEpsilon: number;
-  /** How fast positions turn (θ = 10,000). */
+  /** Rotary position embedding (θ = 10,000). */
   readonly rope: Rotation;
   /** Positions that the rotary tables cover (4096). */
   readonly maxPositions: number;
   /** Normalize after each sub-layer instead of before it, as the 34B does. */
   readonly swinNorm: boolean;
-  /** Pictures that are read whole, between these two tokens, are seen both ways; as published, each token sees only those before it. */
+  /**
+   * Tokens that enclose a picture with bidirectional attention within given pictures; by default attention is causal.
+   */
   readonly wholePictures?: PictureBounds;
-  /** Layers mix in the first layer's values (https://arxiv.org/abs/2410.17897) and the embeddings; as published, they do not. */
+  /**
+   * Layers add the first layer's values (https://arxiv.org/abs/2410.17897) and the embeddings; not in published models.
+   */
   readonly shortcuts?: boolean;
-  /** How the matrices are kept, where they are not float32. */
+  /** Quantization of the matrices; float32 without. */
   readonly quantization?: Quantization;
-  /** What the rows of image tokens share; in training alone. */
+  /** Features that the rows of image tokens share; only in training. */
   readonly codeFeatures?: CodeFeatures;
-  /** What is trained beside these weights; in training alone, no model is kept like that. */
+  /** Adapter trained on top of the weights; only in training, never in a stored model. */
   readonly adapter?: AdapterConfig;
 }
 
-/** Ids of the tokens around a picture. */
+/** Ids of the tokens that enclose a picture. */
 export interface PictureBounds {
   readonly begin: number;
   readonly end: number;
 }
 
-/** A whole number from 1. Far above any model, the bounds keep a broken number from taking all memory and time. */
+/** An integer from 1. The bounds are far above any model; they keep a corrupt number from using all memory and time. */
 const upTo = (most: number) => z.int().min(1).max(most);
 const size = upTo(2 ** 20);
-/** Sides of pictures at which there is attention. */
+/** Resolutions that have attention. */
 const sides = z.array(size).max(64).nullable().default(null);
 /** The most positions that rotary tables are made for. */
 export const MOST_POSITIONS = 2 ** 20;
-/** The most codes along a side of a picture. */
+/** The most codes along the edge of a picture. */
 const MOST_SIDE = Math.sqrt(MOST_POSITIONS);
 
 /**
- * The image tokenizer's part of `config.json`. Hugging Face leaves out what is as published: those are the defaults.
+ * The image tokenizer's part of `config.json`. Defaults are the published values, which Hugging Face leaves out.
  */
 export const vqConfigSchema = z
   .looseObject({
@@ -68,16 +72,16 @@ export const vqConfigSchema = z
     embed_dim: size.default(256),
     num_embeddings: size.default(8192),
     double_latent: z.literal(false).default(false),
-    /** Sides at which every block is followed by attention, besides the middle's. */
+    /** Resolutions at which attention follows every block, besides the middle block. */
     attn_resolutions: sides,
     attn_type: z.literal("vanilla").default("vanilla"),
     norm_groups: size.default(32),
-    /** Ours, for Janus's decoders: those sides in the decoder, and that it takes code vectors of length 1. */
+    /** Our extension for Janus's decoders: the same for the decoder, and whether it takes code vectors of length 1. */
     decoder_attn_resolutions: sides,
     unit_codes: z.boolean().default(false),
-    /** Ours: side of the tiles that the encoder sees by themselves. */
+    /** Our extension: edge length of the tiles that the encoder processes independently. */
     encoder_tile: size.nullable().default(null),
-    /** Ours: codes of raw patches. */
+    /** Our extension: codes of raw patches. */
     patches: z.boolean().default(false),
   })
   .refine((config) => config.resolution % 2 ** (config.channel_multiplier.length - 1) === 0, {
@@ -107,8 +111,8 @@ const no = z
   .transform(() => false as const);
 
 /**
- * Fields of other models in `transformers` that change what is computed, with the values that do not. A checkpoint of a
- * variant must not run as if it were the original; what is neither here nor in the schema is bookkeeping or training.
+ * Fields that change the computation of other models in `transformers`, with the values that do not. A variant must not
+ * run as if it were the original. Any other field is bookkeeping or concerns training.
  */
 const PLAIN: Readonly<Record<string, readonly unknown[]>> = {
   attention_chunk_size: [null],
@@ -130,14 +134,17 @@ const PLAIN: Readonly<Record<string, readonly unknown[]>> = {
   use_qk_norm: [null, true],
 };
 
-/** Plain angles, or positions divided by a factor. */
+/** Plain rotary embedding, or positions divided by a factor. */
 const ropeType = z.enum(["default", "linear"]);
 
-/** The base of the angles, and what positions are divided by. Outside of this the angles of neighbours are noise, or all alike. */
+/**
+ * Base of the rotary frequencies, and position divisor. Beyond these bounds neighbouring positions are
+ * indistinguishable.
+ */
 const theta = z.number().min(1).max(1e12);
 const factor = z.number().min(1e-3).max(1e6);
 
-/** The language model's part of `config.json`. What older files leave out is as published. */
+/** The language model's part of `config.json`. Defaults are the published values, which older files leave out. */
 export const decoderConfigSchema = z
   .looseObject({
     vocab_size: size.default(65_536),
@@ -148,7 +155,7 @@ export const decoderConfigSchema = z
     num_key_value_heads: size.nullish(),
     rms_norm_eps: z.number().positive().max(1).default(1e-5),
     rope_theta: theta.nullish(),
-    /** Where transformers 5 keeps the angles. */
+    /** Rotary settings in transformers 5. */
     rope_parameters: z
       .looseObject({
         rope_type: ropeType.default("default"),
@@ -161,7 +168,7 @@ export const decoderConfigSchema = z
     hidden_act: z.literal("silu").default("silu"),
     attention_bias: no,
     mlp_bias: no,
-    /** Where older files keep their scaling. */
+    /** Rotary scaling in older files. */
     rope_scaling: z
       .looseObject({
         rope_type: ropeType.optional(),
@@ -170,9 +177,9 @@ export const decoderConfigSchema = z
       })
       .nullish(),
     tie_word_embeddings: no,
-    /** Ours: ids of the tokens around pictures that are seen both ways. */
+    /** Our extension: ids of the tokens that enclose pictures with bidirectional attention. */
     whole_pictures: z.strictObject({ begin: z.int().min(0), end: z.int().min(0) }).nullish(),
-    /** Ours: layers mix in the first layer's values and the embeddings. */
+    /** Our extension: layers add the first layer's values and the embeddings. */
     shortcuts: z.boolean().nullish(),
     quantization_config: quantizationConfigSchema.nullish(),
   })
@@ -294,22 +301,22 @@ export function decoderToJson(config: DecoderConfig): z.input<typeof decoderConf
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/, "expected 64 hexadecimal digits");
 
-/** What a folder of ours says of its other files. */
+/** Checksums of the other files in a model folder of ours. */
 export const checksums = {
   /** SHA-256 of `model.safetensors`. */
   weights_sha256: sha256.optional(),
-  /** SHA-256 of what `tokenizer.json` says; see `tokenizerChecksum`. */
+  /** SHA-256 of the content of `tokenizer.json`; see `tokenizerChecksum`. */
   tokenizer_sha256: sha256.optional(),
 };
 
-/** A model of the family: sizes of both parts, and how pictures are laid out. */
+/** Configuration of a Chameleon-family model: sizes of both parts, and token layout of pictures. */
 export interface ChameleonConfig {
   readonly decoder: DecoderConfig;
   readonly image: VqganConfig;
   readonly pictures: PictureLayoutName;
-  /** SHA-256 of `model.safetensors`, where the configuration has it. */
+  /** SHA-256 of `model.safetensors`, if the configuration has it. */
   readonly checksum?: string;
-  /** Ids of the tokens by name, where the configuration has them: `tokenizer.json` must say the same. */
+  /** Token ids by name, if the configuration has them; `tokenizer.json` must agree. */
   readonly vocabularyMap?: Readonly<Record<string, number>>;
 }
 
@@ -319,7 +326,7 @@ export const chameleonConfigSchema = decoderConfigSchema.safeExtend({
   vq_config: z.preprocess((value) => value ?? {}, vqConfigSchema),
   vocabulary_map: z.record(z.string(), z.int()).nullish(),
   ...checksums,
-  /** Lumina-mGPT's, which no other checkpoint has. */
+  /** Only Lumina-mGPT's checkpoints have it. */
   z_loss_weight: z.number().optional(),
 });
 

@@ -1,7 +1,7 @@
 /**
- * @file A model folder as Hugging Face's `transformers` (5) reads it: `ChameleonForConditionalGeneration`, its
- * tokenizer and its picture processor. What only we read (`xprompt`, the checksum, the VQGAN's decoder, for which
- * `transformers` has no code) stays in it, so that the folder is a model of ours still.
+ * @file Exports a model folder for Hugging Face's `transformers` 5: `ChameleonForConditionalGeneration`, its tokenizer
+ * and its image processor. Parts that only we read stay in it (`xprompt`, checksums, the VQGAN's decoder, for which
+ * `transformers` has no code), so that the result is still a model folder of ours.
  */
 import { join } from "node:path";
 import type { z } from "zod";
@@ -31,22 +31,24 @@ import { loadTextTokenizer } from "./folder.ts";
 import { needsDigits, widened, widenedConfig, widenedShape, widening } from "./norm-groups.ts";
 import { preprocessingOf } from "./preprocessing.ts";
 
-/** Types of weights that `transformers` loads as they are, by its names. */
+/** Weight types that `transformers` loads without conversion, and its names for them. */
 const dtypes = { F32: "float32", F16: "float16", BF16: "bfloat16" } as const;
 type FloatDtype = keyof typeof dtypes;
 
 export interface Export {
-  /** Numbers in the weights that were written, and in the model's own. */
+  /** Number of parameters in the written file and in the model. */
   readonly parameters: { readonly written: number; readonly own: number };
-  /** How often wider the image tokenizer is than the model's own; see norm-groups.ts. */
+  /** Width of the exported image tokenizer relative to the original; see norm-groups.ts. */
   readonly widening: number;
   readonly dtype: (typeof dtypes)[FloatDtype];
-  /** Side of the tiles that pictures must be cut into before `transformers` encodes them, which does not know them. */
+  /**
+   * Edge length of the tiles into which pictures must be cut before encoding with `transformers`, which has no tiles.
+   */
   readonly encoderTile?: number;
 }
 
 /**
- * Writes the model of the folder `source` to the folder `target`, whole or not at all.
+ * Writes the model of the folder `source` to the folder `target` atomically.
  * @throws XPromptError when the model is damaged or quantized, or `target` cannot be written or is not empty
  */
 export async function exportHuggingFace(
@@ -91,7 +93,7 @@ export async function exportHuggingFace(
         weights_sha256: await sha256File(file, "weights"),
         tokenizer_sha256: tokenizerChecksum(exported),
       };
-      // In order of their names, as transformers itself writes them.
+      // Sorted by name, as transformers writes them.
       const byName = Object.entries(written).sort(([a], [b]) => (a < b ? -1 : 1));
       await put("config.json", Object.fromEntries(byName));
       await put("generation_config.json", { ...ids, do_sample: true });
@@ -114,26 +116,26 @@ export async function exportHuggingFace(
   }
 }
 
-/** @throws XPromptError for a model that computes what `transformers` has no words for */
+/** @throws XPromptError for a model with computations that `transformers` does not have */
 function checkPublished(source: string, config: z.output<typeof chameleonConfigSchema>): void {
   const own = [
-    config.vq_config.patches && "an image tokenizer of raw patches (vq_config.patches)",
-    config.whole_pictures && "pictures seen both ways (whole_pictures)",
-    config.shortcuts && "layers that mix in the first one (shortcuts)",
+    config.vq_config.patches && "an image tokenizer with raw patches (vq_config.patches)",
+    config.whole_pictures && "bidirectional attention within pictures (whole_pictures)",
+    config.shortcuts && "layers that add the first layer's values (shortcuts)",
   ].filter(Boolean);
   if (own.length > 0)
     throw new XPromptError(
-      `exporting ${source}: expected a model as the Chameleon family was published, got ${own.join(" and ")}, which transformers does not compute (train a model without, to export it)`,
+      `exporting ${source}: expected a model with the published Chameleon architecture, got ${own.join(" and ")}, which transformers does not support (train a model without it)`,
     );
 }
 
-/** The type that most of the weights have. @throws XPromptError when one is quantized */
+/** The most frequent type of the weights. @throws XPromptError when one is quantized */
 function floatDtype(stored: WeightFolder): FloatDtype {
   const numbers = new Map<FloatDtype, number>();
   for (const [name, { dtype, byteLength }] of stored.tensors) {
     if (!isFloat(dtype))
       throw new XPromptError(
-        `exporting ${stored.folder}: expected weights of floating point, got ${name} in ${dtype}: the model is quantized (export the model that it was converted from)`,
+        `exporting ${stored.folder}: expected floating-point weights, got ${name} in ${dtype}: the model is quantized (export the model before quantization)`,
       );
     numbers.set(dtype, (numbers.get(dtype) ?? 0) + byteLength);
   }
@@ -146,11 +148,11 @@ async function checkSum(folder: string, checksum: string): Promise<void> {
   const file = join(folder, "model.safetensors");
   if ((await sha256File(file, "weights")) !== checksum)
     throw new XPromptError(
-      `exporting ${folder}: the checksum of model.safetensors is not the one in config.json: the file is damaged (copy the folder again)`,
+      `exporting ${folder}: expected the checksum of model.safetensors in config.json, got another: the file is damaged (copy the folder again)`,
     );
 }
 
-/** All weights, the image tokenizer's as wide as told, each read when its turn comes. */
+/** All weights, with the image tokenizer widened `times` times. Each is read when it is written. */
 function tensorsOf(stored: WeightFolder, times: number): TensorToWrite[] {
   return [...stored.tensors].map(([name, { dtype, shape }]) => {
     if (!isOfImages(name)) return { name, dtype, shape, data: async () => (await stored.read(name)).bytes };
@@ -170,15 +172,15 @@ const namesOf = ({ model, added_tokens }: TokenizerFile): Record<string, number>
 });
 
 /**
- * The tokenizer with `<image>`, which `transformers` puts pictures in place of; Meta's files name a reserved token for it.
- * @throws XPromptError where there is neither
+ * Makes sure that the tokenizer has `<image>`, the placeholder of `transformers`. Meta's files have a reserved token.
+ * @throws XPromptError when it has neither
  */
 function withImageToken(tokenizer: TokenizerFile): TokenizerFile {
   const names = namesOf(tokenizer);
   if (names["<image>"] !== undefined) return tokenizer;
   if (names[IMAGE_PLACEHOLDER] === undefined)
     throw new XPromptError(
-      `exporting a tokenizer: expected a token <image> or ${IMAGE_PLACEHOLDER}, found neither (is it a Chameleon-family one?)`,
+      `exporting a tokenizer: expected a token <image> or ${IMAGE_PLACEHOLDER}, found neither (is it the tokenizer of a Chameleon-family model?)`,
     );
   const renamed = (name: string) => (name === IMAGE_PLACEHOLDER ? "<image>" : name);
   const vocab = Object.fromEntries(
@@ -188,7 +190,7 @@ function withImageToken(tokenizer: TokenizerFile): TokenizerFile {
   return { ...tokenizer, added_tokens, model: { ...tokenizer.model, vocab } };
 }
 
-/** What we know under its present name, the angles where `transformers` 5 looks for them, the rest as it was. */
+/** Known settings under their present names, rotary settings in the place of `transformers` 5, the rest unchanged. */
 function configToJson(
   config: z.output<typeof chameleonConfigSchema>,
   vqgan: VqganConfig,
@@ -207,7 +209,7 @@ function configToJson(
   };
 }
 
-/** The tokenizer; where it says nothing about sequences, they begin with `<s>` as Chameleon's do. */
+/** Adds a template that begins sequences with `<s>`, as Chameleon's, if the tokenizer has no template. */
 function withBos(tokenizer: TokenizerFile, bos: number): TokenizerFile {
   if (tokenizer.post_processor) return tokenizer;
   const begin = { SpecialToken: { id: "<s>", type_id: 0 } };
@@ -221,7 +223,7 @@ function withBos(tokenizer: TokenizerFile, bos: number): TokenizerFile {
 }
 
 const tokenizerConfig = (maxPositions: number) => ({
-  // Not Llama's, which would put a pre-tokenizer of its own in place of the file's.
+  // Llama's class would replace the pre-tokenizer of the file.
   tokenizer_class: "PreTrainedTokenizerFast",
   processor_class: "ChameleonProcessor",
   bos_token: "<s>",
@@ -236,7 +238,7 @@ const tokenizerConfig = (maxPositions: number) => ({
   model_max_length: maxPositions,
 });
 
-/** Pictures as we read them: the middle square by Lanczos-3, from [0, 255] to [−1, 1]. */
+/** Our default preprocessing: a square center crop, resized with Lanczos-3, from [0, 255] to [−1, 1]. */
 const ownPreprocessing = ({ resolution }: VqganConfig): Preprocessing => ({
   ...metaPreprocessing,
   size: resolution,

@@ -1,16 +1,16 @@
 /**
- * @file A model folder of ours: `config.json`, `model.safetensors` (float16) and `tokenizer.json`. The file of weights
- * and the tokenizer are checked against the checksums in the configuration, so that a damaged one is never run.
+ * @file Model folders of ours: `config.json`, `model.safetensors` (float16) and `tokenizer.json`. The weights and the
+ * tokenizer are verified against the checksums in the configuration, so that a damaged file is never used.
  */
 import { realpath } from "node:fs/promises";
-import { join } from "node:path";
+import { join, parse } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
 import type { Initializer } from "../../graph/index.ts";
 import type { Preprocessing } from "../../image/index.ts";
 import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../../runtime/files.ts";
 import { type Dtype, type TensorInfo, writeSafetensors } from "../../runtime/safetensors.ts";
-import type { SessionOptions } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import { openWeights, type WeightFolder } from "../../runtime/weights.ts";
 import { ImageTokenizer, isOfImages } from "../tokenizers/image-tokenizer.ts";
 import { TextTokenizer } from "../tokenizers/text-tokenizer.ts";
@@ -26,16 +26,16 @@ export interface Weight {
 }
 
 export interface ModelFolder {
-  /** `config.json`, without the checksums, which are added. */
+  /** `config.json`; the checksums are added to it. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly weights: ReadonlyMap<string, Weight>;
   /** `tokenizer.json` */
   readonly tokenizer: unknown;
-  /** Folder of the model that this one was made of: what it says about preparing pictures is copied. */
+  /** Folder of the base model, whose image processor files are copied. */
   readonly base?: string;
 }
 
-/** Writes a model folder, whole or not at all, over an older one if there is one. */
+/** Writes a model folder atomically; replaces an older one. */
 export async function writeModelFolder(
   path: string,
   { config, weights, tokenizer, base }: ModelFolder,
@@ -61,23 +61,23 @@ export async function writeModelFolder(
   await writeFolderAtomic(path, write, { replace: true });
 }
 
-/** `config.json` of a folder that holds at least the tokenizers. */
+/** `config.json` of a folder with at least the tokenizers. */
 const tokenizerConfigSchema = z.looseObject({
   vq_config: vqConfigSchema,
   ...checksums,
 });
 
-/** The two tokenizers of a model: pictures and text to tokens and back. */
+/** The two tokenizers of a model, for pictures and text. */
 export interface Tokenizers {
   readonly image: ImageTokenizer;
   readonly text: TextTokenizer;
-  /** What the folder's own processor does to pictures, where it says it. */
+  /** Preprocessing of pictures, if the folder has a processor. */
   readonly preprocessing?: Preprocessing;
 }
 
 /**
- * Loads the tokenizers of a model folder, which need not hold a language model.
- * @param options `resolution`: side of the pictures in pixels, if not what the image tokenizer was trained on
+ * Loads the tokenizers of a model folder, which may lack a language model.
+ * @param options `resolution`: edge length of the pictures in pixels, if different from the image tokenizer's training
  */
 export async function loadTokenizers(
   folder: string,
@@ -87,22 +87,22 @@ export async function loadTokenizers(
   const vqgan = vqganFromJson(config.vq_config);
   const weights = await readWeights(folder, config.weights_sha256, (name) => isOfImages(name));
   const sized = resolution === undefined ? vqgan : { ...vqgan, resolution };
-  // A processor is of its own resolution.
+  // The processor has a fixed resolution.
   const preprocessing =
     sized.resolution === vqgan.resolution ? await preprocessingOf(folder, vqgan) : undefined;
   const image = new ImageTokenizer(sized, weights, { ...options, preprocessing });
   return { image, text: await loadTextTokenizer(folder, config), preprocessing };
 }
 
-/** The text tokenizer of a folder, which must be the one that `config.json` says, where it says it. */
+/** The text tokenizer of a folder, verified against the checksum in `config.json` if there is one. */
 export const loadTextTokenizer = (
   folder: string,
   { tokenizer_sha256: checksum }: { readonly tokenizer_sha256?: string },
 ): Promise<TextTokenizer> => TextTokenizer.load(join(folder, "tokenizer.json"), { checksum });
 
 /**
- * The weights of a folder, or those that `wanted` chooses, as float32 in memory.
- * @param checksum SHA-256 that `model.safetensors` must have, if known
+ * Reads the weights of a folder, or those that `wanted` selects, as float32.
+ * @param checksum expected SHA-256 of `model.safetensors`, if known
  * @throws XPromptError when the file is damaged
  */
 export async function readWeights(
@@ -117,27 +117,27 @@ export async function readWeights(
   }));
 }
 
-/** Types of weights that can stay where they are: onnxruntime maps that part of the file into memory. */
+/** Weight types that need not be read: onnxruntime maps that part of the file into memory. */
 const MAPPED: Partial<Record<Dtype, Initializer["dtype"]>> = { U8: "uint8", F32: "float32", F16: "float16" };
 
 /**
- * The same, except that those of a quantized decoder stay in their files. Codes, scales and the half-precision table are
- * gigabytes, of which nothing need pass through this process's own memory.
+ * Like `readWeights`, but the weights of a quantized decoder stay in their files: gigabytes of codes, scales and the
+ * half-precision embedding table need not pass through the memory of this process.
  */
 export async function readInitializers(
-  folder: string,
+  path: string,
   checksum: string | undefined,
   isQuantized: boolean,
   wanted: (name: string) => boolean = () => true,
 ): Promise<Map<string, Initializer>> {
-  return read<Initializer>(folder, checksum, wanted, async (stored, name, info) => {
+  return read<Initializer>(path, checksum, wanted, async (stored, name, info) => {
     const { shape, byteOffset, byteLength } = info;
     const dtype = MAPPED[info.dtype];
     if (!dtype || !isQuantized || isOfImages(name))
       return { dtype: "float32", shape, data: await stored.readFloat32(name) };
-    // onnxruntime refuses links that lead out of the folder, as Hugging Face's cache has them.
-    const file = await realpath(stored.pathOf(name));
-    return { dtype, shape, data: { file, offset: byteOffset, length: byteLength } };
+    // onnxruntime refuses links that leave the folder, as in Hugging Face's cache.
+    const { dir: folder, base: file } = parse(await realpath(stored.pathOf(name)));
+    return { dtype, shape, data: { folder, file, offset: byteOffset, length: byteLength } };
   });
 }
 
@@ -150,7 +150,7 @@ async function read<W>(
   const file = join(folder, "model.safetensors");
   if (checksum !== undefined && (await sha256File(file, "weights")) !== checksum)
     throw new XPromptError(
-      `reading weights ${file}: their checksum is not the one in config.json: the file is damaged (copy the folder again)`,
+      `reading weights ${file}: expected the checksum in config.json, got another: the file is damaged (copy the folder again)`,
     );
   const stored = await openWeights(folder);
   try {
@@ -163,7 +163,7 @@ async function read<W>(
   }
 }
 
-/** The checksum of a folder's weights: the recorded one, or that of the file. */
+/** The checksum of a folder's weights: the recorded one, else computed from the file. */
 export async function weightsChecksum(folder: string, recorded: string | undefined): Promise<string> {
   return recorded ?? sha256File(join(folder, "model.safetensors"), "weights");
 }

@@ -1,4 +1,4 @@
-/** @file How a checkpoint's own processor prepares pictures, where its folder says so. */
+/** @file Preprocessing of pictures according to the processor files of a checkpoint. */
 import { existsSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,13 +7,13 @@ import { type Preprocessing, readPreprocessing } from "../../image/index.ts";
 import { attempt } from "../../runtime/files.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";
 
-/** Files that say it. */
+/** Processor files, in order of precedence. */
 const PROCESSOR_FILES = ["processor_config.json", "preprocessor_config.json"] as const;
 
 const processorFiles = (folder: string): string[] =>
   PROCESSOR_FILES.filter((name) => existsSync(join(folder, name)));
 
-/** @throws XPromptError when a file is broken, or the processor gives other sizes than the image tokenizer takes */
+/** @throws XPromptError when a file is invalid, or the processor's size differs from the image tokenizer's */
 export async function preprocessingOf(
   folder: string,
   { resolution }: Pick<VqganConfig, "resolution">,
@@ -25,11 +25,11 @@ export async function preprocessingOf(
   const { width, height } = crop ?? (typeof size === "number" ? { width: size, height: size } : size);
   if (width === resolution && height === resolution) return preprocessing;
   throw new XPromptError(
-    `loading a model: ${join(folder, name)}: expected pictures of ${resolution} × ${resolution}, as the image tokenizer takes them, got ${width} × ${height} (correct crop_size, or vq_config.resolution in config.json)`,
+    `loading a model: ${join(folder, name)}: expected pictures of ${resolution} × ${resolution}, the size of the image tokenizer, got ${width} × ${height} (correct crop_size, or vq_config.resolution in config.json)`,
   );
 }
 
-/** Copies the files, if there are any, so that a model made of another one goes on reading pictures as that did. */
+/** Copies the processor files, if any, so that a derived model preprocesses pictures like its base. */
 export async function copyProcessor(from: string, to: string): Promise<void> {
   for (const name of processorFiles(from)) {
     const path = join(from, name);

@@ -1,36 +1,36 @@
 /**
- * @file Weights in 4 or 8 bits, laid out as onnxruntime's `MatMulNBits` takes them
+ * @file Weights in 4 or 8 bits, in the layout of onnxruntime's `MatMulNBits`
  * (https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits).
  *
- * Every 32 neighbours in a row of a matrix `[N, K]` share one scale: x ≈ scale · (code − zero), with the zero in the
- * middle of the codes, 8 or 128. So a matrix becomes
+ * Each block of 32 neighbours in a row of a matrix `[N, K]` shares one scale: x ≈ scale · (code − zero). The zero is in
+ * the middle of the codes: 8 or 128. A matrix becomes
  *
  * | tensor | type | shape | |
  * |---|---|---|---|
- * | `X.weight` | U8 | `[N, ⌈K/32⌉, 32 · bits / 8]` | codes; of 4 bits two a byte, the earlier one in the low half |
+ * | `X.weight` | U8 | `[N, ⌈K/32⌉, 32 · bits / 8]` | codes; two 4-bit codes per byte, the first in the low half |
  * | `X.weight_scale` | F32 | `[N, ⌈K/32⌉]` | may be negative |
  *
- * A last block that K does not fill is filled up with codes of zero.
+ * If K is not a multiple of 32, the last block is padded with codes of zero.
  */
 import { z } from "zod";
 import { type Dtype, FLOATS } from "../../runtime/safetensors.ts";
 
-/** Neighbours that share a scale. */
+/** Numbers per block. */
 export const BLOCK_SIZE = 32;
 
 export type Bits = 4 | 8;
 
-/** `quantization_config` of a `config.json`. */
+/** `quantization_config` of `config.json`. */
 export interface QuantizationConfig {
   readonly quant_method: "xprompt";
   readonly bits: Bits;
   readonly block_size: typeof BLOCK_SIZE;
 }
 
-/** What `quantization_config` may say: weights of other methods cannot be read. */
+/** Schema of `quantization_config`; weights of other methods cannot be read. */
 export const quantizationConfigSchema = z.looseObject({
   quant_method: z.literal("xprompt", {
-    error: ({ input }) => `expected "xprompt", got ${JSON.stringify(input)}: give a folder of plain weights`,
+    error: ({ input }) => `expected "xprompt", got ${JSON.stringify(input)}: use a folder with plain weights`,
   }),
   bits: z.union([z.literal(4), z.literal(8)]),
   block_size: z.literal(BLOCK_SIZE),
@@ -42,24 +42,24 @@ export const quantizationConfig = (bits: Bits): QuantizationConfig => ({
   block_size: BLOCK_SIZE,
 });
 
-/** The matrices that are quantized, by name: all of the decoder's layers, and the head. */
+/** Whether a matrix is quantized: those of the decoder's layers, and the output head. */
 export const isQuantizable = (name: string): boolean =>
   /^model\.layers\.\d+\.(self_attn\.[qkvo]_proj|mlp\.(gate|up|down)_proj)\.weight$/.test(name) ||
   name === "lm_head.weight";
 
-/** The types that a stored weight may have, beside whether the model is quantized. */
+/** The types that a stored weight may have. */
 export const dtypesOf = (
   name: string,
   { quantization }: { readonly quantization?: unknown },
 ): readonly Dtype[] => (quantization !== undefined && isQuantizable(name) ? ["U8"] : FLOATS);
 
-/** Numbers in a row of a quantizable matrix: its codes tell them in whole blocks only. */
+/** Row length of a quantizable matrix; its codes give it in whole blocks only. */
 export const columnsOf = (
   name: string,
   { hiddenSize, intermediateSize }: { readonly hiddenSize: number; readonly intermediateSize: number },
 ): number => (name.endsWith("down_proj.weight") ? intermediateSize : hiddenSize);
 
-/** Name of the scales that belong to a quantized matrix. */
+/** Name of the scales of a quantized matrix. */
 export const scaleName = (weight: string): string => `${weight}_scale`;
 
 /** Rows of a matrix in the layout above. */
@@ -69,9 +69,9 @@ export interface QuantizedRows {
 }
 
 /**
- * The places of a block's extreme that are tried, in codes from the zero. Clipping it a little, or leaving it inside,
- * can serve the others: the mean square error of normally distributed weights is 10% less than with −8 alone, and 1%
- * more than with twenty places. In 8 bits it makes no difference.
+ * Candidate codes, relative to the zero, for the extreme value of a block. Clipping the extreme a little, or keeping it
+ * inside the range, can reduce the error of the other values. For normally distributed weights the mean square error is
+ * 10% lower than with −8 alone, and 1% higher than with twenty candidates. With 8 bits it makes no difference.
  */
 const places: Readonly<Record<Bits, Float64Array>> = {
   4: Float64Array.of(-8, -7.6, -8.4, -7.2, -8.8),
@@ -79,8 +79,8 @@ const places: Readonly<Record<Bits, Float64Array>> = {
 };
 
 /**
- * Quantizes whole rows. For each block the code of its extreme is tried at some places, each with the scale that is
- * best for the codes so found, s = Σ x·q / Σ q² (least squares), and the one with the smallest error is taken.
+ * Quantizes whole rows. For each block it tries the candidate codes of the extreme value, each with the least-squares
+ * scale of the resulting codes, s = Σ x·q / Σ q², and keeps the one with the smallest error.
  * @param values `[rows, columns]`
  * @throws RangeError for a value that is not finite
  */
@@ -107,7 +107,7 @@ export function quantizeRows(values: Float32Array, columns: number, bits: Bits):
   return { codes, scales };
 }
 
-/** The inverse of `quantizeRows`, up to what was lost: float32 `[rows, columns]`. */
+/** The inverse of `quantizeRows` except for the quantization error: float32 `[rows, columns]`. */
 export function dequantizeRows(
   { codes, scales }: { readonly codes: Uint8Array; readonly scales: Float32Array },
   columns: number,
@@ -126,12 +126,12 @@ export function dequantizeRows(
 }
 
 /**
- * x + ROUND − ROUND is x rounded to a whole number, for |x| < 2⁵¹: the sum has no bits left for a fraction. Much faster
- * here than `Math.round` or a conversion to an integer.
+ * x + ROUND − ROUND is x rounded to an integer, for |x| < 2⁵¹: the sum has no bits left for a fraction. This is much
+ * faster than `Math.round` or a conversion to an integer.
  */
 const ROUND = 1.5 * 2 ** 52;
 
-/** The scale of a block, as a 32-bit float. `largest` is the largest code, counted from the zero. */
+/** The scale of a block, rounded to float32. `largest` is the largest code, relative to the zero. */
 function scaleOf(block: Float64Array, places: Float64Array, largest: number): number {
   const extreme = extremeOf(block);
   if (extreme === 0) return 0;
@@ -159,7 +159,7 @@ function scaleOf(block: Float64Array, places: Float64Array, largest: number): nu
   return Math.fround(scale);
 }
 
-/** Puts each value's nearest code in its place. */
+/** Replaces each value by the nearest code. */
 function encode(block: Float64Array, scale: number, largest: number): void {
   const zero = largest + 1;
   if (scale === 0) block.fill(zero);
@@ -172,7 +172,7 @@ function encode(block: Float64Array, scale: number, largest: number): void {
     }
 }
 
-/** The value farthest from zero, with its sign. @throws RangeError for a value that is not finite */
+/** The value with the largest magnitude, with its sign. @throws RangeError for a value that is not finite */
 function extremeOf(block: Float64Array): number {
   let extreme = 0;
   let size = 0;

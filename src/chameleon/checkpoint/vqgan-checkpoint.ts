@@ -1,15 +1,15 @@
 /**
- * @file The image tokenizer of Chameleon-family checkpoints as others publish them, checked and brought under one
- * set of names. Three layouts are read:
+ * @file Reads the image tokenizers of published Chameleon-family checkpoints, checks them, and converts their tensor
+ * names. There are three layouts:
  *
- * | layout | encoder | decoder | codes come back |
+ * | layout | encoder | decoder | code vectors |
  * |---|---|---|---|
- * | Hugging Face's Chameleon: `model.vqmodel.*` | yes | mostly not; then levels as in Meta's | as they are |
- * | Meta's `vqgan.ckpt`: taming-transformers' names, with its loss | yes | `up.0` is the highest resolution | as they are |
- * | Hugging Face's Janus: `model.vqmodel.*`, or bare | yes | `up.0` is the lowest resolution | at length 1 |
+ * | Hugging Face's Chameleon: `model.vqmodel.*` | yes | rarely; levels as in Meta's | unchanged |
+ * | Meta's `vqgan.ckpt`: names of taming-transformers, with its loss | yes | `up.0` is the highest resolution | unchanged |
+ * | Hugging Face's Janus: `model.vqmodel.*`, or without prefix | yes | `up.0` is the lowest resolution | scaled to length 1 |
  *
- * Encoder, `quant_conv` and codebook are those of the model's own folder, so that codes are the ones that its language
- * model has learned; decoder and `post_quant_conv` come from wherever there is a decoder.
+ * Encoder, `quant_conv` and codebook always come from the model's own folder, so that codes are those of the language
+ * model's training. Decoder and `post_quant_conv` come from the first place that has a decoder.
  */
 import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
@@ -27,20 +27,20 @@ import type { Weight } from "./folder.ts";
 
 export interface OpenImageTokenizerOptions {
   /**
-   * Where the decoder is, when the model's folder has none: Meta's `vqgan.ckpt`, or a folder with a VQ-VAE in Hugging
+   * Source of the decoder if the model's folder has none: Meta's `vqgan.ckpt`, or a folder with a VQ-VAE in Hugging
    * Face's layout. Defaults to `vqgan.ckpt`, `tokenizer/vqgan.ckpt`, `vqvae/` or `image_tokenizer/` in the folder.
    */
   readonly imageTokenizer?: string;
 }
 
-/** An image tokenizer as `ImageTokenizer` takes it. */
+/** The input of `ImageTokenizer`. */
 export interface OpenedImageTokenizer {
   readonly config: VqganConfig;
-  /** By our names, `model.vqmodel.…`. Without a decoder, `decoder.*` and `post_quant_conv.*` are absent. */
+  /** By our names, `model.vqmodel.…`. Without a decoder, `decoder.*` and `post_quant_conv.*` are missing. */
   readonly weights: Map<string, Weight>;
 }
 
-/** Places in a model's folder where an image tokenizer is looked for, in this order. */
+/** Places in a model's folder that may have an image tokenizer, in order of precedence. */
 export const imageTokenizerPlaces = [
   "vqgan.ckpt",
   "tokenizer/vqgan.ckpt",
@@ -48,10 +48,10 @@ export const imageTokenizerPlaces = [
   "image_tokenizer",
 ] as const;
 
-/** Tensors of one place by our names without the prefix. */
+/** The tensors of one place, by our names without the prefix. */
 interface Source {
   readonly path: string;
-  /** What its own `config.json` says, if it has one. */
+  /** The configuration in this place, if there is one. */
   readonly config?: VqganConfig;
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[]; readonly read: Read }>;
   close(): Promise<void>;
@@ -64,11 +64,10 @@ const hasEncoder = ({ tensors }: Source) => tensors.has("encoder.conv_in.weight"
 const hasDecoder = ({ tensors }: Source) => tensors.has("decoder.conv_in.weight");
 
 /**
- * Reads the image tokenizer of a checkpoint folder. Names, shapes and sizes of everything are checked before any
- * weight is read.
+ * Reads the image tokenizer of a checkpoint folder. All names, shapes and sizes are checked before any weight is read.
  * @param folder a Chameleon or Janus checkpoint in Hugging Face's layout
- * @throws XPromptError when the encoder is nowhere, a tensor is missing, left over or of another shape, the
- * configuration has what we do not do, or decoder and encoder belong to different tokenizers.
+ * @throws XPromptError when there is no encoder, a tensor is missing, unknown or of another shape, the configuration is
+ * not supported, or decoder and encoder belong to different tokenizers.
  */
 export async function openImageTokenizer(
   folder: string,
@@ -84,8 +83,8 @@ export async function openImageTokenizer(
 }
 
 /**
- * The sizes of the image tokenizer of a checkpoint folder, after every check that `openImageTokenizer` makes before it
- * reads the weights.
+ * The sizes of the image tokenizer of a checkpoint folder. Makes the same checks as `openImageTokenizer`, without
+ * reading the weights.
  * @throws XPromptError as `openImageTokenizer`
  */
 export async function checkImageTokenizer(folder: string): Promise<VqganConfig> {
@@ -109,18 +108,18 @@ async function withSources<T>(
   }
 }
 
-/** Which tensor of which source is which of the network, all of them checked. */
+/** Finds and checks the source tensor of every parameter of the network. */
 async function combine(own: Source, other: Source | undefined) {
   const sources = other ? [other, own] : [own];
   const from = hasEncoder(own) ? own : sources.find(hasEncoder);
   if (!from)
     throw new XPromptError(
-      `reading the image tokenizer of ${own.path}: expected an encoder, got none (put Meta's vqgan.ckpt into the folder, or name it as the image tokenizer)`,
+      `reading the image tokenizer of ${own.path}: expected an encoder, got none (put Meta's vqgan.ckpt into the folder, or pass it as the image tokenizer)`,
     );
   const decoderFrom = sources.find(hasDecoder);
   if (other && decoderFrom !== other)
     throw new XPromptError(
-      `reading the image tokenizer ${other.path}: expected a decoder, got none (give Meta's vqgan.ckpt, or a VQ-VAE with its decoder)`,
+      `reading the image tokenizer ${other.path}: expected a decoder, got none (use Meta's vqgan.ckpt, or a VQ-VAE with its decoder)`,
     );
   const config = decoderFrom ? merge(own, decoderFrom) : own.config!;
   const chosen = new Map<string, { source: Source; shape: readonly number[]; read: Read }>();
@@ -135,7 +134,7 @@ async function combine(own: Source, other: Source | undefined) {
   return { config, tensors: chosen };
 }
 
-/** The sizes of the folder's own network, with what is special to the decoder if that has a configuration. */
+/** The sizes of the folder's own network, with the decoder's own settings if it has a configuration. */
 function merge(own: Source, decoderFrom: Source): VqganConfig {
   const config = own.config!;
   const theirs = decoderFrom.config;
@@ -157,7 +156,7 @@ function merge(own: Source, decoderFrom: Source): VqganConfig {
   };
 }
 
-/** Every parameter of the network by our name without the prefix, with its shape. */
+/** Shapes of all parameters of the network, by our names without the prefix. */
 function shapesOf(config: VqganConfig, withDecoder: boolean, path: string): Map<string, readonly number[]> {
   try {
     return parametersOf(config, withDecoder);
@@ -188,7 +187,9 @@ function checked(source: Source, name: string, shape: readonly number[]): Read {
   const found = source.tensors.get(name);
   const doing = `reading the image tokenizer of ${source.path}: ${quote(name)}`;
   if (!found)
-    throw new XPromptError(`${doing}: expected ${formatShape(shape)}, got none (is the checkpoint whole?)`);
+    throw new XPromptError(
+      `${doing}: expected ${formatShape(shape)}, got none (is the checkpoint complete?)`,
+    );
   if (found.shape.length !== shape.length || found.shape.some((size, i) => size !== shape[i]))
     throw new XPromptError(
       `${doing}: expected ${formatShape(shape)}, got ${formatShape(found.shape)} (does vq_config belong to these weights?)`,
@@ -196,7 +197,7 @@ function checked(source: Source, name: string, shape: readonly number[]): Read {
   return found.read;
 }
 
-/** What a network has beyond ours would change its results. */
+/** Refuses unknown tensors of the network: they would change its results. */
 function refuseLeftOver(
   source: Source,
   wanted: (name: string) => boolean,
@@ -209,10 +210,10 @@ function refuseLeftOver(
     );
 }
 
-/** The codes mean the same only if both sides have one codebook, but for rounding to 16 bits where one is stored so. */
+/** Checks that both codebooks are equal, up to rounding to 16 bits if one is stored so. */
 async function checkCodebooks(a: Source, b: Source, shape: readonly number[]): Promise<void> {
   const [first, second] = await Promise.all([a, b].map((source) => checked(source, codebook, shape)()));
-  // bfloat16, the coarsest that weights are stored in, keeps 8 bits; float16 is coarser only next to 0.
+  // bfloat16, the least precise type of weights, keeps 8 bits; float16 is less precise only near 0.
   const differ = (x: number, y: number) =>
     !(Math.abs(x - y) <= 2 ** -7 * Math.max(Math.abs(x), Math.abs(y)) + 2 ** -24);
   const at = first!.findIndex((x, i) => differ(x, second![i]!));
@@ -237,7 +238,7 @@ async function openPlace(path: string): Promise<Source> {
     : openFolder(path);
 }
 
-/** Meta's `vqgan.ckpt`. Its discriminator and whatever else training needed are left unread. */
+/** Reads Meta's `vqgan.ckpt`. Its discriminator and other training state are not read. */
 async function openCheckpoint(path: string): Promise<Source> {
   const file = await PyTorchFile.open(path);
   const named = [...file.tensors].map(([name, { shape }]) => ({
@@ -248,7 +249,7 @@ async function openCheckpoint(path: string): Promise<Source> {
   return { path, tensors: ofNetwork(named), close: () => file.close() };
 }
 
-/** A folder in Hugging Face's layout. */
+/** Reads a folder in Hugging Face's layout. */
 async function openFolder(path: string): Promise<Source> {
   const config = await readConfig(path);
   const stored = await openWeights(path);
@@ -263,8 +264,8 @@ async function openFolder(path: string): Promise<Source> {
 }
 
 /**
- * The tensors of the network. Janus counts the decoder's levels from the lowest resolution on, which is seen by the
- * level that makes nothing larger.
+ * The tensors of the network. Janus numbers the decoder's levels from the lowest resolution; its last level is the one
+ * without upsampling.
  */
 function ofNetwork(
   named: readonly { name: string; shape: readonly number[]; read: Read }[],
@@ -282,7 +283,7 @@ function ofNetwork(
   return new Map(network.map(({ name, ...tensor }) => [rename(name), tensor]));
 }
 
-/** What every part of a configuration of Hugging Face may hold, and what does not change the network's results. */
+/** Settings of Hugging Face's configurations that do not change the network's results. */
 const harmless = new Set(
   [
     "model_type architectures transformers_version torch_dtype dtype _name_or_path _commit_hash",
@@ -291,13 +292,13 @@ const harmless = new Set(
     "max_length min_length num_beams num_beam_groups diversity_penalty temperature top_k top_p typical_p",
     "repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size num_return_sequences",
     "quantization_config",
-    // Meta's own names, which the conversion of its release leaves beside those that count.
+    // Meta's own names, which the conversion of its release keeps.
     "out_channels ch out_ch ch_mult n_embed z_channels double_z ddconfig lossconfig ckpt_path image_key remap",
     "sane_index_shape colorize_nlabels monitor",
   ].flatMap((line) => line.split(" ")),
 );
 
-/** Janus's part: a side of codes instead of pixels, and attention where that side is reached. */
+/** Janus's variant: edge length in codes instead of pixels, and attention at the lowest resolution. */
 const janusSchema = z
   .looseObject({
     ...vqConfigSchema.shape,
@@ -312,11 +313,11 @@ const janusSchema = z
     attn_resolutions: [json.num_patches],
     unit_codes: true,
   }));
-/** Of the projector to Janus's language model, which is no part of the tokenizer. */
+/** Settings of the projector to Janus's language model, which is not part of the tokenizer. */
 const janusProjector = ["projection_dim", "num_hidden_layers", "hidden_act", "image_token_embed_dim"];
 const janusKeys = [...Object.keys(vqConfigSchema.shape), "num_patches", "out_channels", ...janusProjector];
 
-/** The configuration of the tokenizer in a folder: `vq_config`, or all of `config.json` where it describes nothing else. */
+/** The configuration of the tokenizer in a folder: `vq_config`, or all of `config.json` if it describes only that. */
 async function readConfig(folder: string): Promise<VqganConfig> {
   const path = join(folder, "config.json");
   const json = await readJson(path, z.looseObject({ model_type: z.string().optional() }), "model config");
@@ -330,13 +331,13 @@ async function readConfig(folder: string): Promise<VqganConfig> {
     const { path: at, message } = parsed.error.issues[0]!;
     const got = at.reduce<unknown>((value, key) => Object(value)[key], part);
     throw new XPromptError(
-      `reading model config ${path}: ${place}${at.join(".")}: ${message}, got ${quote(got)} (we have no such tokenizer)`,
+      `reading model config ${path}: ${place}${at.join(".")}: ${message}, got ${quote(got)} (this tokenizer is not supported)`,
     );
   }
   for (const [key, value] of Object.entries(part))
     if (!known.includes(key) && !harmless.has(key) && value !== null && value !== false && !isEmpty(value))
       throw new XPromptError(
-        `reading model config ${path}: expected only what we know in vq_config, got ${place}${key} = ${quote(value)} (it may change what the codes mean; remove it if it does not)`,
+        `reading model config ${path}: expected only known settings in vq_config, got ${place}${key} = ${quote(value)} (it may change what the codes mean; remove it if it does not)`,
       );
   return vqganFromJson(parsed.data);
 }

@@ -4,7 +4,7 @@ import { createReadStream } from "node:fs";
 import { readdir, realpath, stat, statfs } from "node:fs/promises";
 import { dirname, extname, resolve, sep } from "node:path";
 import { UsageError, XPromptError } from "../../errors.ts";
-import { formatBytes } from "../../progress.ts";
+import { formatBytes } from "../../format.ts";
 import { attempt } from "../../runtime/files.ts";
 
 /**
@@ -29,7 +29,7 @@ export async function checkInput(
   });
   if (hash.digest("hex") === checksum) return;
   throw new XPromptError(
-    `reading weights ${file}: their checksum is not the one in config.json: the file is damaged (copy the folder again)`,
+    `reading weights ${file}: expected the checksum in config.json, got another: the file is damaged (copy the folder again)`,
   );
 }
 
@@ -52,7 +52,7 @@ export async function checkOutput(input: string, output: string): Promise<void> 
   const isModel = names.includes("config.json") && names.some((name) => extname(name) === ".safetensors");
   if (names.length > 0 && !isModel)
     throw new XPromptError(
-      `${doing}: expected a model folder, an empty one or nothing, got a folder with ${names[0]} in it (choose another path)`,
+      `${doing}: expected a model folder, an empty folder or nothing, got a folder that contains ${names[0]} (choose another path)`,
     );
 }
 

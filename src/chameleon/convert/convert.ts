@@ -8,7 +8,8 @@ import { copyFile, type FileHandle, open, realpath, rm, stat } from "node:fs/pro
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
-import { attempt, placeFolder, readJson, sha256, writeFileAtomic } from "../../runtime/files.ts";
+import { sha256 } from "../../hash.ts";
+import { attempt, placeFolder, readJson, writeFileAtomic } from "../../runtime/files.ts";
 import { defaultThreads, moduleBeside, ThreadPool } from "../../runtime/threads.ts";
 import { openWeights } from "../../runtime/weights.ts";
 import { chameleonConfigSchema, decoderFromJson, vqganFromJson, vqganToJson } from "../checkpoint/config.ts";
@@ -67,7 +68,7 @@ const SAFE_AFTER = 4 * 2 ** 20;
 /**
  * Converts a model folder. `output` appears once it is complete and verified by reading it back.
  * @throws XPromptError for an incomplete input, one that the format does not support, or too little disk space
- * @throws the signal's reason, once it is aborted
+ * @throws the signal's reason when it is aborted
  */
 export async function convertModel(input: string, options: ConvertOptions): Promise<Conversion> {
   const started = performance.now();
@@ -96,7 +97,7 @@ export async function convertModel(input: string, options: ConvertOptions): Prom
           `note: copied unchanged, since they are not part of the architecture: ${plan.unknown.slice(0, 3).join(", ")}${plan.unknown.length > 3 ? ` and ${plan.unknown.length - 3} more` : ""}`,
         );
       if (journal.discarded)
-        options.onNote?.(`note: found an unfinished conversion of ${journal.discarded}: starting anew`);
+        options.onNote?.(`note: found an unfinished conversion of ${journal.discarded}: starting again`);
       if (journal.finished.size > 0 && existsSync(target))
         options.onNote?.(
           `note: continuing an interrupted conversion: ${journal.finished.size} of ${plan.sources.length} tensors are done`,

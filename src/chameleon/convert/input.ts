@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { XPromptError } from "../../errors.ts";
-import { sha256 } from "../../runtime/files.ts";
+import { sha256 } from "../../hash.ts";
 import type { WeightFolder } from "../../runtime/weights.ts";
 import type { Weight } from "../checkpoint/folder.ts";
 import { imageTokenizerPlaces, openImageTokenizer } from "../checkpoint/vqgan-checkpoint.ts";

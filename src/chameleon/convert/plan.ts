@@ -72,7 +72,7 @@ export function planConversion(
   const former = config.decoder.quantization;
   if (former && format !== "none")
     refuse(
-      `expected weights that are not quantized, got some of ${former.bits} bits (give the folder they were made from)`,
+      `expected weights that are not quantized, got ${former.bits}-bit weights (use the model before quantization)`,
     );
   const known = expectedTensors(weights, config, refuse);
   const sources: PlannedSource[] = [];
@@ -88,7 +88,7 @@ export function planConversion(
       );
     else if (!expected.dtypes.includes(info.dtype))
       refuse(
-        `${name}: expected ${expected.dtypes.join(", ")}, got ${info.dtype} (give a folder of plain weights)`,
+        `${name}: expected ${expected.dtypes.join(", ")}, got ${info.dtype} (use a folder with plain weights)`,
       );
     sources.push(planTensor(name, info, expected ? encodingOf(name, format) : "opaque"));
   }

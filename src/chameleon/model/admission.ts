@@ -1,29 +1,32 @@
-/** @file Who may join a batch: as many requests as fit its limits, first come, first served. */
+/** @file Admission to a batch: requests join in order of arrival as long as they fit the limits. */
 import { XPromptError } from "../../errors.ts";
-import { formatBytes } from "../../progress.ts";
-import { availableMemory, requireRoom } from "../../runtime/memory.ts";
+import { formatBytes } from "../../format.ts";
+import { availableMemory } from "../../runtime/available-memory.ts";
+import { requireRoom } from "../../runtime/memory.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
 import { sequencesMemory } from "./memory.ts";
 
-/** What a request will take at most. */
+/** The most that a request will need. */
 export interface BatchNeed {
-  /** What this is for, in errors: "generating". */
+  /** What the request does, for errors: "generating". */
   readonly doing: string;
   readonly rows: number;
-  /** Slots of the longest row, its prefix included. */
+  /** Slots of the longest row, prefix included. */
   readonly slots: number;
-  /** Ends the wait. */
+  /** Cancels the wait. */
   readonly signal?: AbortSignal;
 }
 
 export interface BatchLimits {
-  /** Bytes of the cache and of what a step makes. Defaults to half of the memory there is when the first one joins. */
+  /**
+   * Bytes of the cache and the activations of a step. Defaults to half of the free memory when the first request joins.
+   */
   readonly maxBytes?: number;
-  /** Rows beyond which requests wait. A request of more rows by itself is served alone. */
+  /** Rows beyond which requests wait. A request that alone has more rows runs alone. */
   readonly maxRows: number;
 }
 
-const ADVICE = "ask for fewer samples, give fewer examples or a shorter prompt, or no guidance";
+const ADVICE = "use fewer samples, fewer examples or a shorter prompt, or no guidance";
 
 export class Admission {
   private readonly admitted = new Set<BatchNeed>();
@@ -31,7 +34,7 @@ export class Admission {
   /** In order of arrival. */
   private readonly waiting: { readonly need: BatchNeed; readonly admit: () => void }[] = [];
 
-  /** @param limits without, a request may take what memory there is */
+  /** @param limits undefined: limited by the free memory alone */
   constructor(
     private readonly config: DecoderConfig,
     private readonly limits?: BatchLimits,
@@ -41,18 +44,18 @@ export class Admission {
 
   /**
    * Waits until there is room.
-   * @throws XPromptError when there never will be
-   * @throws the signal's reason, once it is aborted
+   * @throws XPromptError when the request can never fit
+   * @throws the signal's reason when it is aborted
    */
   async enter(need: BatchNeed): Promise<void> {
     const { doing, rows, slots, signal } = need;
     const bytes = sequencesMemory(this.config, rows, slots);
-    const what = `${rows} sequences of ${slots} tokens, one for each sample and condition of its guidance`;
+    const what = `${rows} sequences of ${slots} tokens, one per sample and guidance condition`;
     if (!this.limits) await requireRoom(doing, bytes, what, ADVICE);
     else if (Number.isNaN(this.maxBytes)) this.maxBytes = (await availableMemory()) / 2;
     if (bytes > this.maxBytes)
       throw new XPromptError(
-        `${doing}: expected at most ${formatBytes(this.maxBytes)} for a batch, got ${formatBytes(bytes)} for ${what} (${ADVICE}; or allow the batch more bytes)`,
+        `${doing}: expected at most ${formatBytes(this.maxBytes)} for a batch, got ${formatBytes(bytes)} for ${what} (${ADVICE}; or raise the byte limit of the batch)`,
       );
     signal?.throwIfAborted();
     if (this.waiting.length === 0 && this.hasRoomFor(need)) {
@@ -62,7 +65,7 @@ export class Admission {
     await this.turn(need);
   }
 
-  /** Gives back what a request took. */
+  /** Releases what a request took. */
   leave(need: BatchNeed): void {
     this.admitted.delete(need);
     this.admitNext();
@@ -80,7 +83,7 @@ export class Admission {
       const abort = () => {
         this.waiting.splice(this.waiting.indexOf(place), 1);
         reject(need.signal!.reason);
-        this.admitNext(); // who stood behind it may fit
+        this.admitNext(); // the next one may fit
       };
       need.signal?.addEventListener("abort", abort, { once: true });
       this.waiting.push(place);

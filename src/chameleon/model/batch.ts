@@ -1,31 +1,32 @@
 /**
- * @file Batched decoding: the sequences of one or several requests share every run of the model. Requests join and leave
- * between runs. The logits of a row do not depend on what else is in the batch.
+ * @file Batched decoding: the sequences of one or several requests share every forward pass. Requests join and leave
+ * between passes. The logits of a row do not depend on the other rows.
  */
+import { soon } from "../../runtime/soon.ts";
 import { Admission, type BatchLimits, type BatchNeed } from "./admission.ts";
 import type { CacheBlock, KeyValueCache } from "./cache.ts";
 import { type Decoder, PREFILL_CHUNK, type TokenSpan } from "./decoder.ts";
 
-/** What a row begins with. Rows of one call that begin with the same object are prefilled once. */
+/** The beginning of a row. Rows of one call with the same prefix object are prefilled once. */
 export interface Prefix {
-  /** Keys and values that the row sees before its tokens. */
+  /** Keys and values before the row's tokens. */
   readonly blocks: readonly CacheBlock[];
   readonly tokens: readonly number[];
   /** Position of the first token. */
   readonly position: number;
 }
 
-/** Slots that a prefix takes in the cache. */
+/** Slots of a prefix in the cache. */
 export const prefixLength = ({ blocks, tokens }: Prefix): number =>
   blocks.reduce((sum, { length }) => sum + length, tokens.length);
 
-/** One sequence of a batch under one condition. */
+/** A sequence of a batch under one guidance condition. */
 export interface Row {
-  /** Logits of its next token, `[vocabulary]`. */
+  /** Logits of the next token, `[vocabulary]`. */
   readonly logits: Float32Array;
 }
 
-/** A row as the batch keeps it. */
+/** A row with its state in the batch. */
 interface LiveRow extends Row {
   logits: Float32Array;
   /** Position of the next token. */
@@ -40,17 +41,17 @@ type Work = (
 
 export class Batch {
   private cache: KeyValueCache;
-  /** In the order of the cache. */
+  /** In the order of the cache's rows. */
   private readonly rows: LiveRow[] = [];
   private readonly members = new Set<BatchMember>();
-  /** What each member waits for, the oldest first. */
+  /** What each member waits for, oldest first. */
   private readonly work = new Map<BatchMember, Work>();
   private readonly removed = new Set<Row>();
   private isRunning = false;
   private isDue = false;
   private readonly admission: Admission;
 
-  /** @param limits without, members may take what memory there is */
+  /** @param limits undefined: limited by the free memory alone */
   constructor(
     private readonly decoder: Decoder,
     limits?: BatchLimits,
@@ -60,9 +61,9 @@ export class Batch {
   }
 
   /**
-   * Joins the batch, without rows as yet. Where limits leave no room, it waits for its turn.
-   * @throws XPromptError when there never will be room
-   * @throws the signal's reason, once it is aborted
+   * Joins the batch, without rows at first. Waits while the limits leave no room.
+   * @throws XPromptError when the request can never fit
+   * @throws the signal's reason when it is aborted
    */
   async join(need: BatchNeed): Promise<BatchMember> {
     await this.admission.enter(need);
@@ -85,15 +86,15 @@ export class Batch {
   }
 
   /**
-   * Runs the model as soon as every member with rows has said what it takes next. Who takes longer than a turn of the
-   * event loop, to show a preview say, sits out a run.
+   * Starts a forward pass as soon as every member with rows has given its next tokens. A member that takes longer than
+   * a turn of the event loop, for example to show a preview, misses a pass.
    */
   private wake(): void {
     if (this.isRunning || (this.work.size === 0 && this.removed.size === 0)) return;
     if ([...this.members].every((member) => member.isEmpty || this.work.has(member))) this.start();
     else if (!this.isDue) {
       this.isDue = true;
-      setImmediate(() => {
+      soon(() => {
         this.isDue = false;
         if (!this.isRunning) this.start();
       });
@@ -113,7 +114,7 @@ export class Batch {
       });
   }
 
-  /** Lets rows leave, prefills some that join, and takes a step of the others. */
+  /** One pass: removes rows, prefills some of the new ones, and decodes a token of the others. */
   private async run(): Promise<void> {
     this.takeOut();
     let prefilled = 0;
@@ -121,7 +122,7 @@ export class Batch {
       if (!("prefixes" in work)) continue;
       this.work.delete(member);
       await this.prefill(work.prefixes).then(work.done, work.failed);
-      // Those who decode do not wait for all who join at once.
+      // A limit per pass, so that decoding does not wait for all prefixes of a large request.
       for (const { tokens } of new Set(work.prefixes)) prefilled += tokens.length;
       if (prefilled >= PREFILL_CHUNK) break;
     }
@@ -146,7 +147,7 @@ export class Batch {
     this.removed.clear();
   }
 
-  /** Reads prefixes, those of equal length in one run, and adds a row for each. */
+  /** Prefills prefixes, those of equal length in one pass, and adds a row for each. */
   private async prefill(prefixes: readonly Prefix[]): Promise<Row[]> {
     const { vocabularySize } = this.decoder.config;
     const read = [];
@@ -193,7 +194,7 @@ export class Batch {
 export class BatchMember {
   private readonly rows = new Set<Row>();
 
-  /** @internal `Batch.join` makes it. */
+  /** @internal Use `Batch.join`. */
   constructor(
     private readonly batch: {
       do(work: Work): void;
@@ -206,19 +207,19 @@ export class BatchMember {
     return this.rows.size === 0;
   }
 
-  /** Adds a row for each prefix. */
+  /** Adds a row per prefix. */
   async add(prefixes: readonly Prefix[]): Promise<Row[]> {
     const rows = await new Promise<Row[]>((done, failed) => this.batch.do({ prefixes, done, failed }));
     for (const row of rows) this.rows.add(row);
     return rows;
   }
 
-  /** Takes the next token of rows; the others wait. */
+  /** Decodes the next token of the given rows; the others wait. */
   step(tokens: ReadonlyMap<Row, number>): Promise<void> {
     return new Promise((done, failed) => this.batch.do({ tokens, done, failed }));
   }
 
-  /** Frees rows before the next run. */
+  /** Frees rows before the next pass. */
   remove(rows: readonly Row[]): void {
     for (const row of rows) this.rows.delete(row);
     this.batch.remove(rows);

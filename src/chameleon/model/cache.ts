@@ -1,6 +1,6 @@
 /**
- * @file Keys and values of tokens already read, for decoding one token after another. Only the new ones come out of a
- * run; they are written into place here, so that nothing already known is copied. Rows come and go between runs.
+ * @file The key-value cache. A forward pass returns only the keys and values of new tokens; they are written in place,
+ * so that earlier ones are not copied. Rows are added and removed between passes.
  */
 import { type Feeds, float32, floats, int64, type Value } from "../../runtime/session.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
@@ -8,15 +8,15 @@ import { headWidth } from "./transformer.ts";
 import type { PictureSpan } from "./whole-pictures.ts";
 
 /**
- * Slots are added this many at a time, or an eighth of those there are: a token's cost follows what is used, and what is
- * there moves seldom.
+ * The cache grows by this many slots, or by an eighth: the cost of a token depends on the slots in use, and existing
+ * slots are rarely moved.
  */
 const CHUNK = 32;
 const GROWTH = 9 / 8;
-/** Added to the score of a key that must not be seen. */
+/** Added to the attention score of a masked key. */
 const HIDDEN = -1e9;
 
-/** One layer's keys and values of a span of tokens, each `[heads, length, headDim]`. */
+/** Keys and values of a span of tokens in one layer, each `[heads, length, headDim]`. */
 export interface LayerBlock {
   readonly keys: Float32Array;
   readonly values: Float32Array;
@@ -35,11 +35,11 @@ export const cacheOutput = (kind: "keys" | "values", layer: number): string => `
 const kinds = ["keys", "values"] as const;
 
 export class KeyValueCache {
-  /** Slots in use of each row. */
+  /** Slots in use per row. */
   readonly lengths: number[];
   private readonly heads: number;
   private readonly headDim: number;
-  /** Rows and slots per row that the buffers hold. */
+  /** Rows for which the buffers have room. */
   private capacity: number;
   private slots = CHUNK;
   /** By layer and kind: `[capacity, heads, slots, headDim]`. */
@@ -64,7 +64,7 @@ export class KeyValueCache {
     return this.lengths.length;
   }
 
-  /** Adds a copy of rows of another cache of the same model, in the order of `rows`. */
+  /** Adds copies of rows of another cache of the same model, in the order of `rows`. */
   addRows(from: KeyValueCache, rows: readonly number[]): void {
     const slots = Math.max(...rows.map((row) => from.lengths[row]!));
     this.reserve(slots, this.rows + rows.length);
@@ -72,7 +72,7 @@ export class KeyValueCache {
       const to = this.lengths.push(from.lengths[row]!) - 1;
       for (const [layer, buffer] of this.buffers.entries())
         for (const kind of kinds) {
-          // What the slots held before may not be finite, and a hidden slot must count for nothing.
+          // Old values in the slots may not be finite, which would affect the result even with weight 0.
           buffer[kind].fill(0, to * this.rowSize, (to + 1) * this.rowSize);
           from.copyRow(layer, kind, row, buffer[kind], to * this.rowSize, this.slots);
         }
@@ -88,12 +88,12 @@ export class KeyValueCache {
           buffer[kind].copyWithin(row * this.rowSize, last * this.rowSize, (last + 1) * this.rowSize);
     this.lengths[row] = this.lengths[last]!;
     this.lengths.pop();
-    // Hidden slots cost as much as others.
+    // Masked slots cost as much as others.
     const slots = inChunks(Math.max(1, ...this.lengths));
     if (2 * slots <= this.slots) this.resize(this.rows, slots);
   }
 
-  /** Appends tokens that were read elsewhere to one row. */
+  /** Appends keys and values of tokens from elsewhere to one row. */
   append(row: number, { length, layers }: CacheBlock): void {
     this.reserve(this.lengths[row]! + length);
     for (const [layer, block] of layers.entries())
@@ -102,8 +102,8 @@ export class KeyValueCache {
   }
 
   /**
-   * Appends the `time` tokens of the last run to rows.
-   * @param isActive by row, whether its tokens count
+   * Appends the `time` tokens of the last forward pass to rows.
+   * @param isActive per row, whether to append its tokens
    */
   appendRun(
     results: Readonly<Record<string, Value>>,
@@ -137,8 +137,8 @@ export class KeyValueCache {
   }
 
   /**
-   * What a run of `time` new tokens per row reads: past keys and values, and which keys each new token sees.
-   * @param whole by row, the pictures among the new tokens that are seen both ways
+   * The inputs of a forward pass with `time` new tokens per row: past keys and values, and the attention mask.
+   * @param whole per row, the pictures among the new tokens that have bidirectional attention
    */
   feeds(time: number, whole: readonly (readonly PictureSpan[])[] = []): Feeds {
     const shape = [this.rows, this.heads, this.slots, this.headDim];
@@ -153,12 +153,12 @@ export class KeyValueCache {
     return feeds;
   }
 
-  /** Numbers of one row in a buffer. */
+  /** Numbers per row of a buffer. */
   private get rowSize(): number {
     return this.heads * this.slots * this.headDim;
   }
 
-  /** float32 `[rows, 1, time, slots + time]`: past slots in use are seen, new tokens see themselves and earlier ones. */
+  /** float32 `[rows, 1, time, slots + time]`: new tokens see the slots in use, themselves and earlier new tokens. */
   private visible(time: number, whole: readonly (readonly PictureSpan[])[]): Value {
     const width = this.slots + time;
     const bias = new Float32Array(this.rows * time * width);
@@ -177,7 +177,7 @@ export class KeyValueCache {
     return float32(bias, [this.rows, 1, time, width]);
   }
 
-  /** Makes room for `slots` per row and `rows` rows, moving what is there. */
+  /** Makes room for `slots` per row and `rows` rows; moves existing values. */
   private reserve(slots: number, rows = this.capacity): void {
     const grown = slots <= this.slots ? this.slots : inChunks(Math.max(slots, this.slots * GROWTH));
     if (grown > this.slots || rows > this.capacity) this.resize(Math.max(rows, this.capacity), grown);
@@ -186,7 +186,7 @@ export class KeyValueCache {
   /** Moves the rows into buffers of other sizes. */
   private resize(rows: number, slots: number): void {
     const size = this.heads * slots * this.headDim;
-    // One buffer at a time: both sizes of the whole cache at once may be too much.
+    // One buffer at a time: the whole cache in both sizes at once may not fit in memory.
     for (const [layer, buffer] of this.buffers.entries())
       for (const kind of kinds) {
         const resized = new Float32Array(rows * size);
@@ -197,7 +197,7 @@ export class KeyValueCache {
     this.capacity = rows;
   }
 
-  /** Copies a row's slots in use to where another buffer of `slots` per row has one. */
+  /** Copies a row's slots in use to a buffer with `slots` slots per row. */
   private copyRow(
     layer: number,
     kind: (typeof kinds)[number],
@@ -228,7 +228,7 @@ export class KeyValueCache {
     for (let head = 0; head < this.heads; head++) {
       const start = offset + head * size;
       const to = ((row * this.heads + head) * this.slots + slot) * this.headDim;
-      // One token is copied faster number by number than by a view.
+      // For a single token this loop is faster than a subarray.
       if (count === 1) for (let i = 0; i < size; i++) into[to + i] = from[start + i]!;
       else into.set(from.subarray(start, start + size), to);
     }
@@ -237,9 +237,9 @@ export class KeyValueCache {
 
 const inChunks = (slots: number): number => CHUNK * Math.ceil(slots / CHUNK);
 
-/** The most slots that a cache has made by the time it holds so many tokens a row. */
+/** The most slots that a cache has allocated by the time it holds this many tokens per row. */
 export const roomFor = (tokens: number): number => inChunks(tokens * GROWTH);
 
-/** Bytes that the cache of `slots` tokens takes in each row. */
+/** Bytes per row of a cache with `slots` slots. */
 export const cacheBytes = (config: DecoderConfig, slots: number): number =>
   2 * config.layers * config.keyValueHeads * headWidth(config) * slots * Float32Array.BYTES_PER_ELEMENT;

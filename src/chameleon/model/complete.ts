@@ -1,4 +1,4 @@
-/** @file Completing a prompt: text and pictures in, text, a picture or both out, as the grammar of the mode has it. */
+/** @file Completing a prompt: text and pictures in; text, a picture or both out, according to the mode's grammar. */
 import { z } from "zod";
 import { Random } from "../../random.ts";
 import type { TextTokenizer } from "../tokenizers/text-tokenizer.ts";
@@ -15,15 +15,15 @@ import {
   samplingSchema,
 } from "./sampling.ts";
 
-/** What may be asked of `complete`. Descriptions are the help of the command line. */
+/** The settings of `complete`. The descriptions are the help of the command line. */
 export const completeSchema = z.strictObject({
-  mode: z.enum(modes).describe("what to make"),
+  mode: z.enum(modes).describe("what to generate"),
   maxTokens: z
     .int()
     .min(1)
     .optional()
     .describe(
-      "the most tokens to make. Defaults to 256 for text, to a picture's for a picture, to both for both",
+      "the most tokens to generate. Defaults to 256 for text, the length of a picture for image, their sum for interleaved",
     ),
   ...samplesSchema.shape,
   ...samplingSchema.shape,
@@ -34,28 +34,28 @@ export const completeSchema = z.strictObject({
     ])
     .default(1)
     .describe(
-      "how strongly pictures follow the words of the prompt (or its pictures, without words), or image=2,text=3",
+      "how strongly pictures follow the text of the prompt (or its pictures, without text), or one number per condition, such as image=2,text=3",
     ),
   separator: z
     .boolean()
     .default(true)
     .describe("end the prompt with the separator, which asks for an answer"),
 });
-/** The settings of a completion as a caller gives them. */
+/** The settings as a caller passes them. */
 export type CompleteSettings = z.input<typeof completeSchema>;
 
-/** How strongly pictures follow the pictures and the words before them; 1 is plain sampling. */
+/** How strongly generated pictures follow the pictures and the text before them; 1 is plain sampling. */
 export interface CompletionGuidance {
   readonly image: number;
   readonly text: number;
 }
 
-/** A stretch of text, or a picture's codes. */
+/** A text, or the codes of a picture. */
 type PromptPiece = string | ArrayLike<number>;
 
 /**
- * A prompt as the reference processor lays it out: `<s>`, text and pictures in order, and the separator where an answer
- * is wanted rather than a continuation. Texts that follow each other are read as one.
+ * The tokens of a prompt, laid out as by the reference processor: `<s>`, text and pictures in order, then the separator
+ * to ask for an answer instead of a continuation. Consecutive texts are encoded as one.
  */
 export function promptTokens(
   pieces: readonly PromptPiece[],
@@ -88,9 +88,9 @@ interface CompletionRequest {
   readonly grammar: Grammar;
   readonly mode: Mode;
   readonly layout: PictureLayout;
-  /** What precedes a picture that is sampled under no condition. */
+  /** The tokens before a picture that is sampled without condition. */
   readonly unconditional: readonly number[];
-  /** A number is for the words, or for the pictures where there are no words. */
+  /** A number is for the text, or for the pictures if there is no text. */
   readonly guidance: number | Partial<CompletionGuidance>;
   readonly samples: number;
   readonly seed: number;
@@ -98,11 +98,11 @@ interface CompletionRequest {
   readonly signal?: AbortSignal;
 }
 
-/** One sample as it grows. Pictures are sampled with guidance, text never is. */
+/** A sample in progress. Pictures are sampled with guidance, text without. */
 class CompletionSequence implements Sequence {
   readonly tokens: number[] = [];
   private state: GrammarState;
-  /** Of the picture that is being made. */
+  /** Guidance of the current picture. */
   private current: Guidance | undefined;
 
   constructor(
@@ -132,8 +132,8 @@ class CompletionSequence implements Sequence {
 }
 
 /**
- * Completes a prompt: `samples` sequences, each to its end. Sample i of a seed is the same whatever the number of samples.
- * @returns after each step the tokens so far of every sample; the arrays go on growing
+ * Completes a prompt with `samples` sequences. Sample i of a seed does not depend on the number of samples.
+ * @returns after each step the tokens so far of every sample; the arrays grow in place
  */
 export async function* completeTokens(
   decoder: Decoder,
@@ -143,7 +143,7 @@ export async function* completeTokens(
   const { grammar, mode, prompt, maxTokens, samples, seed, sampling, signal } = request;
   const forced = forcedTokens(grammar);
   const start = [...prompt, ...forced];
-  // All samples of one picture have the same conditions; those of text part ways.
+  // In mode "image" all samples have the same conditions; otherwise they depend on the sampled text.
   const whole = mode === "image" ? conditionsOf(start, vocabulary, request) : undefined;
   const prefix = prefixOf(whole?.conditions.at(-1) ?? start);
   const fromStart = whole && {
@@ -174,10 +174,10 @@ export async function* completeTokens(
   });
 }
 
-/** Rows of a sequence while it makes a picture: nothing, the pictures before it, all that is before it. */
+/** Conditions of a picture: nothing, the pictures before it, everything before it. */
 const MOST_CONDITIONS = 3;
 
-/** The tokens at the beginning that leave no choice. */
+/** The initial tokens that have no alternative. */
 function forcedTokens(grammar: Grammar): number[] {
   const tokens: number[] = [];
   for (let state = grammar.start; ; ) {
@@ -190,15 +190,15 @@ function forcedTokens(grammar: Grammar): number[] {
 
 const prefixOf = (tokens: readonly number[]): Prefix => ({ blocks: [], tokens, position: 0 });
 
-/** Conditions of a picture, the least first, and the weights of the steps between them. */
+/** The conditions of a picture, the least conditioned first, and the weights of the steps between them. */
 interface Conditions {
-  /** What is read under each; null is the whole sequence. */
+  /** The tokens of each condition; null means the whole sequence. */
   readonly conditions: readonly (readonly number[] | null)[];
   readonly weights: readonly number[];
 }
 
 /**
- * The conditions of a picture that has begun: nothing, the pictures before it, all that is before it, as in Meta's own
+ * The conditions of a picture that has begun: nothing, the pictures before it, everything before it, as in Meta's
  * sampler.
  */
 function conditionsOf(

@@ -1,32 +1,31 @@
 /**
  * @file The decoding loop: sample a token of every sequence, run the model on all of them, repeat. Pictures,
- * descriptions and completions are all made by it; they differ in what may follow and under which conditions.
+ * descriptions and completions share it; they differ in allowed tokens and guidance conditions.
  */
 import type { Random } from "../../random.ts";
 import type { BatchNeed } from "./admission.ts";
 import { type Batch, type Prefix, prefixLength, type Row } from "./batch.ts";
 import { guidedLogits, type Sampling, sample } from "./sampling.ts";
 
-/** Conditions that logits are mixed from, and the weight of each step between them (see `guide`). */
+/** Conditions of classifier-free guidance, and the weight of each step between them (see `guide`). */
 export interface Guidance {
   /** The least conditioned first; null stands for the sequence's own row. */
   readonly conditions: readonly (Prefix | null)[];
   readonly weights: readonly number[];
 }
 
-/** A sequence that is being generated, and what may follow in it. */
+/** A sequence to generate, with its grammar. */
 export interface Sequence {
-  /** What it begins with. */
   readonly prefix: Prefix;
-  /** Where its random numbers come from. */
+  /** Source of randomness. */
   readonly random: Random;
   /** Tokens so far. */
   readonly tokens: readonly number[];
-  /** Ids of which the next token is one; none at the end. */
+  /** The allowed ids of the next token; empty at the end. */
   readonly allowed: Int32Array;
   /**
-   * Guidance of the next token where there is a choice; without, sampling is plain. It is the same object for as long as
-   * the conditions stay; those of a new one begin with all tokens so far.
+   * Guidance of the next token; plain sampling without. Return the same object as long as the conditions stay the same.
+   * New conditions must include all tokens so far.
    */
   readonly guidance?: Guidance;
   /** Called before each choice with the guided logits of `allowed`. */
@@ -35,24 +34,24 @@ export interface Sequence {
 }
 
 export interface DecodeOptions {
-  /** What this is for, in errors: "generating". */
+  /** What the caller does, for errors: "generating". */
   readonly doing: string;
   readonly sampling: Sampling;
-  /** The most tokens that a sequence takes. */
+  /** The most tokens per sequence. */
   readonly maxTokens: number;
-  /** Rows that the sequences have at most. Defaults to what they begin with. */
+  /** The most rows of all sequences. Defaults to the number at the start. */
   readonly maxRows?: number;
   readonly signal?: AbortSignal;
 }
 
 /** A sequence in the batch. */
 class Decoding {
-  /** Its own row. */
+  /** The row of the sequence itself. */
   own: Row | undefined;
   guidance: Guidance | undefined;
-  /** Rows of the guidance's other conditions. */
+  /** Rows of the other guidance conditions. */
   others: Row[] = [];
-  /** Tokens that the rows have yet to read. */
+  /** Tokens that the model has not processed yet. */
   readonly unread: number[] = [];
 
   constructor(readonly sequence: Sequence) {}
@@ -70,7 +69,7 @@ class Decoding {
     );
   }
 
-  /** Takes a token, and those after it that leave no choice. */
+  /** Appends a token, and the following tokens that have no alternative. */
   take(token: number): void {
     for (let next: number | undefined = token; next !== undefined; ) {
       this.sequence.take(next);
@@ -87,11 +86,11 @@ class Decoding {
 
 /**
  * Decodes sequences to their ends.
- * @param sequences in which there is a choice of the first token
- * @returns after each step the tokens so far of every sequence; these arrays keep growing. Leaving the generator
+ * @param sequences each must have a choice for its first token
+ * @returns after each step the tokens so far of every sequence; these arrays grow in place. Leaving the generator
  * frees the rows.
- * @throws XPromptError when the rows would take more memory than there is, or logits are not finite
- * @throws the signal's reason, once it is aborted
+ * @throws XPromptError when memory is short, or logits are not finite
+ * @throws the signal's reason when it is aborted
  */
 export async function* decode(
   batch: Batch,
@@ -127,7 +126,7 @@ export async function* decode(
     member.leave();
   }
 
-  /** Gives every sequence the rows that its guidance needs now. */
+  /** Updates the rows of every sequence to its current guidance. */
   async function changeConditions(): Promise<void> {
     const changed = live.filter(
       ({ own, guidance, sequence, unread }) =>

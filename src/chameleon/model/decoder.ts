@@ -1,4 +1,4 @@
-/** @file Running the transformer with a cache: one graph for prefill and for decoding. */
+/** @file Runs the transformer with a key-value cache: one graph for prefill and decoding. */
 
 import { XPromptError } from "../../errors.ts";
 import {
@@ -14,7 +14,8 @@ import {
   take,
   transpose,
 } from "../../graph/index.ts";
-import { floats, int64, Session, type SessionOptions } from "../../runtime/session.ts";
+import { floats, int64, Session } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
 import { type CacheBlock, cacheInput, cacheOutput, KeyValueCache } from "./cache.ts";
 import { type Attend, embed, head, headWidth, transformer } from "./transformer.ts";
@@ -46,9 +47,9 @@ export class Decoder {
   }
 
   /**
-   * Reads the next tokens of rows, equally many each, and adds them to the cache.
-   * @param rows null for a row that waits
-   * @returns logits of each row's last token, `[rows, vocabulary]`; those of rows that wait mean nothing
+   * Processes the next tokens of rows, the same number for each, and adds them to the cache.
+   * @param rows null for an inactive row
+   * @returns logits of each row's last token, `[rows, vocabulary]`; undefined values for inactive rows
    */
   async forward(rows: readonly (TokenSpan | null)[], cache: KeyValueCache): Promise<Float32Array> {
     let logits: Float32Array = new Float32Array();
@@ -56,7 +57,7 @@ export class Decoder {
     return logits;
   }
 
-  /** Reads the next tokens of the one row of a cache. @returns logits after each of them, `[tokens, vocabulary]` */
+  /** Processes the next tokens of a cache's only row. @returns logits after each token, `[tokens, vocabulary]` */
   async forwardAll(span: TokenSpan, cache: KeyValueCache): Promise<Float32Array> {
     const logits = new Float32Array(span.tokens.length * this.config.vocabularySize);
     const before = cache.lengths[0]!;
@@ -67,12 +68,12 @@ export class Decoder {
     return logits;
   }
 
-  /** Logits after each token of one sequence that begins at position 0: `[tokens, vocabulary]`. */
+  /** Logits after each token of a sequence from position 0: `[tokens, vocabulary]`. */
   async logits(tokens: readonly number[]): Promise<Float32Array> {
     return this.forwardAll({ tokens, positions: [...tokens.keys()] }, this.newCache(1));
   }
 
-  /** Reads one sequence from nothing and returns its last `keep` tokens' keys and values. */
+  /** Processes a sequence without past and returns the keys and values of its last `keep` tokens. */
   async encodeExample(span: TokenSpan, keep: number): Promise<CacheBlock> {
     const cache = this.newCache(1);
     await this.forward([span], cache);
@@ -87,7 +88,7 @@ export class Decoder {
     return this.release();
   }
 
-  /** One run of the graph: logits of each row's last token or of all its tokens, `[rows, tokens, vocabulary]`. */
+  /** Runs the graph once: logits of each row's last token or of all its tokens, `[rows, tokens, vocabulary]`. */
   private async run(
     rows: readonly (TokenSpan | null)[],
     cache: KeyValueCache,
@@ -116,16 +117,16 @@ export class Decoder {
   }
 }
 
-/** New tokens of each row. */
+/** New tokens per row. */
 const timeOf = (rows: readonly (TokenSpan | null)[]): number =>
   rows.find((row) => row !== null)!.tokens.length;
 
-/** The most tokens per row that are read in one run: the scores between them and the past are in memory at once. */
+/** The most tokens per row in one run; bounds the memory of attention scores. */
 export const PREFILL_CHUNK = 256;
 
 /**
- * Rows of equally many tokens in runs of at most `PREFILL_CHUNK` tokens, one after another. A picture that is seen both
- * ways stays in one run, however long it is.
+ * Splits rows of equal length into consecutive chunks of at most `PREFILL_CHUNK` tokens. A picture with bidirectional
+ * attention is never split.
  */
 function* chunksOf(
   rows: readonly (TokenSpan | null)[],
@@ -143,7 +144,7 @@ function* chunksOf(
   }
 }
 
-/** The pictures among tokens that are seen both ways. */
+/** The pictures among tokens that have bidirectional attention. */
 const wholeIn = (tokens: readonly number[], { wholePictures }: DecoderConfig): PictureSpan[] =>
   wholePictures ? pictureSpans(tokens, wholePictures) : [];
 
@@ -158,7 +159,7 @@ function modelOf(config: DecoderConfig, weights: ReadonlyMap<string, Initializer
   }
 }
 
-/** The decoding graph's outputs: logits of the tokens that are asked for, and every layer's new keys and values. */
+/** Outputs of the decoding graph: logits of the requested tokens, and every layer's new keys and values. */
 function decoding(config: DecoderConfig): Record<string, Tensor> {
   const graph = new Graph();
   const w = graph.scope();
@@ -169,7 +170,7 @@ function decoding(config: DecoderConfig): Record<string, Tensor> {
   return outputs;
 }
 
-/** Attention to the cache and to the new tokens. Notes the new keys and values under the cache's output names. */
+/** Attention to the cache and to the new tokens. Adds the new keys and values to `outputs`. */
 function cachedAttention(graph: Graph, config: DecoderConfig, outputs: Record<string, Tensor>): Attend {
   const { keyValueHeads, maxPositions } = config;
   const headDim = headWidth(config);

@@ -1,13 +1,13 @@
 /**
- * @file Which tokens may come next. A model of the family could draw any token anywhere; what is taken is always whole:
+ * @file The grammar of generated sequences. It restricts the next token, so that a result is always well-formed:
  *
- * | mode | what comes out |
+ * | mode | result |
  * |---|---|
  * | `text` | text tokens, then the end of the turn (or the end of the budget) |
  * | `image` | one picture, nothing else |
- * | `interleaved` | text and pictures in turn, then the end of the turn; a picture begins only where the budget holds all of it |
+ * | `interleaved` | text and pictures, then the end of the turn; a picture begins only if the budget allows all of it |
  *
- * The states are values and the functions pure: the same tokens always lead to the same state.
+ * States are immutable values, and the functions are pure.
  */
 import { XPromptError } from "../../errors.ts";
 import type { Vocabulary } from "../tokenizers/vocabulary.ts";
@@ -15,7 +15,7 @@ import type { Vocabulary } from "../tokenizers/vocabulary.ts";
 export const modes = ["text", "image", "interleaved"] as const;
 export type Mode = (typeof modes)[number];
 
-/** The tokens of a picture in order: an id, or null where one of its image tokens stands. */
+/** The tokens of a picture in order: an id, or null for an image token. */
 export type PictureLayout = readonly (number | null)[];
 
 export const pictureLayouts = ["chameleon", "lumina"] as const;
@@ -23,8 +23,8 @@ export type PictureLayoutName = (typeof pictureLayouts)[number];
 
 /**
  * The layout of a picture of `side` × `side` codes. Chameleon's is *begin*, the codes, *end*. Lumina-mGPT's
- * (https://arxiv.org/abs/2408.02657) tells height and width behind *begin*, in steps of two codes, and ends every
- * row of codes with a token.
+ * (https://arxiv.org/abs/2408.02657) has tokens for height and width, in units of two codes, after *begin*, and a token
+ * at the end of every row of codes.
  */
 export function pictureLayout(vocabulary: Vocabulary, side: number, name: PictureLayoutName): PictureLayout {
   const { beginImage, endImage } = vocabulary;
@@ -35,17 +35,17 @@ export function pictureLayout(vocabulary: Vocabulary, side: number, name: Pictur
   return [beginImage, size, size, ...Array.from({ length: side }, () => row).flat(), endImage];
 }
 
-/** Numbers of the `<reserved…>` tokens that Lumina-mGPT took: the end of a row, and before the first size. */
+/** Numbers of the `<reserved…>` tokens that Lumina-mGPT uses: the end of a row, and the one before the first size. */
 const LUMINA_NEW_LINE = 8799;
 const LUMINA_SIZE = 8800;
 
-/** A picture's tokens. */
+/** The tokens of a picture. */
 export function layOut(layout: PictureLayout, vocabulary: Vocabulary, codes: ArrayLike<number>): number[] {
   let next = 0;
   return layout.map((token) => token ?? vocabulary.imageTokens[codes[next++]!]!);
 }
 
-/** Where a sequence stands. */
+/** A position in a sequence. */
 export interface GrammarState {
   readonly phase: "text" | "picture" | "end";
   /** Tokens so far. */
@@ -54,7 +54,7 @@ export interface GrammarState {
   readonly slot: number;
 }
 
-/** A stretch of text, or a picture. */
+/** A text or a picture. */
 export type Piece = { readonly text: readonly number[] } | { readonly codes: Int32Array };
 
 export class Grammar {
@@ -65,8 +65,8 @@ export class Grammar {
   private readonly wordsAndPictures: Int32Array;
 
   /**
-   * @param maxTokens the most tokens that may come out, the end of the turn included
-   * @throws XPromptError when the mode asks for a picture and the budget holds none
+   * @param maxTokens the most tokens to generate, the end of the turn included
+   * @throws XPromptError when the mode requires a picture and the budget is too small for one
    */
   constructor(
     private readonly vocabulary: Vocabulary,
@@ -76,9 +76,9 @@ export class Grammar {
   ) {
     if (mode === "image" && maxTokens < layout.length)
       throw new XPromptError(
-        `completing: maxTokens: expected at least ${layout.length}, a picture's, got ${maxTokens} (allow more)`,
+        `completing: maxTokens: expected at least ${layout.length}, the length of a picture, got ${maxTokens} (use a higher value)`,
       );
-    // Chameleon ends with `</s>`; where turns are taken (Lumina-mGPT, chat), the separator ends one.
+    // Chameleon ends with `</s>`; in chat models with turns (Lumina-mGPT), the separator ends a turn.
     this.ends = [vocabulary.eos, vocabulary.sep];
     this.image = vocabulary.imageTokens;
     this.words = Int32Array.from([...vocabulary.textTokens, ...this.ends]).sort();
@@ -86,7 +86,7 @@ export class Grammar {
     this.start = this.settled({ phase: "text", length: 0, slot: 0 });
   }
 
-  /** The ids of which the next token is one; none at the end. */
+  /** The allowed ids of the next token; empty at the end. */
   allowed(state: GrammarState): Int32Array {
     if (state.phase === "end") return none;
     if (state.phase === "picture") {
@@ -101,7 +101,7 @@ export class Grammar {
   next(state: GrammarState, token: number): GrammarState {
     if (!this.allows(state, token))
       throw new XPromptError(
-        `reading tokens: expected a token that may follow, got ${token} after ${state.length} (was this made in mode ${this.mode}?)`,
+        `reading tokens: expected an allowed token, got ${token} after ${state.length} (were they generated in mode ${this.mode}?)`,
       );
     const length = state.length + 1;
     if (state.phase === "picture") {
@@ -114,9 +114,9 @@ export class Grammar {
   }
 
   /**
-   * Tokens as stretches of text and pictures, the end of the turn left out.
-   * @param whole whether half a picture is refused (the default) or given as the codes that there are
-   * @throws XPromptError for tokens that the grammar does not make, or half a picture
+   * Splits tokens into texts and pictures; the end of the turn is left out.
+   * @param whole whether to refuse an incomplete picture (the default) or to return its codes so far
+   * @throws XPromptError for tokens that violate the grammar, or for an incomplete picture
    */
   parse(tokens: readonly number[], { whole = true }: { readonly whole?: boolean } = {}): Piece[] {
     const pieces: Piece[] = [];
@@ -139,7 +139,7 @@ export class Grammar {
     }
     if (whole && (state.phase === "picture" || (this.mode === "image" && state.phase !== "end")))
       throw new XPromptError(
-        `reading tokens: expected a whole picture, got ${codes.length} codes of one (was the sequence cut?)`,
+        `reading tokens: expected a complete picture, got its first ${codes.length} codes (was the sequence cut?)`,
       );
     endWords();
     endPicture();
@@ -160,7 +160,7 @@ export class Grammar {
     return this.mode !== "text" && this.maxTokens - length >= this.layout.length;
   }
 
-  /** The state, or the end where the budget is used up. */
+  /** The state, or the end state if the budget is used up. */
   private settled(state: GrammarState): GrammarState {
     return state.length < this.maxTokens ? state : { ...state, phase: "end" };
   }

@@ -1,7 +1,7 @@
 /**
- * @file What is trained beside weights that stay as they are: low-rank adapters of linear layers
- * (https://arxiv.org/abs/2106.09685), and rows for some tokens that take the place of the embedding's or the head's own.
- * Parameters carry the names of Hugging Face's PEFT. No gradient of a matrix is ever computed, only those of its adapter.
+ * @file Training beside frozen weights: low-rank adapters of linear layers (https://arxiv.org/abs/2106.09685), and
+ * trained rows for some tokens that replace rows of the embedding or the output head. Parameters have the names of
+ * Hugging Face's PEFT. Gradients are computed for the adapters only, never for a frozen matrix.
  */
 import {
   add,
@@ -29,23 +29,26 @@ export const loraTargets = [
 
 export interface LoraConfig {
   readonly rank: number;
-  /** An adapter counts `alpha / rank` times. */
+  /** An adapter is scaled by `alpha / rank`. */
   readonly alpha: number;
   readonly targets: readonly (typeof loraTargets)[number][];
 }
 
 export interface AdapterConfig {
   readonly lora?: LoraConfig;
-  /** Tokens with an embedding of their own. */
+  /** Tokens with a trained embedding. */
   readonly embeddingTokens?: readonly number[];
-  /** Tokens with a row of the head of their own: ids without a gap, ascending. */
+  /** Tokens with a trained row of the output head: consecutive ids, ascending. */
   readonly headTokens?: readonly number[];
 }
 
-/** Name of own rows `[tokens, hidden]` beside the `weight` that they belong to. PEFT says delta and means the rows. */
+/**
+ * Name of trained rows `[tokens, hidden]` beside their table's `weight`. PEFT calls them delta, but they are whole
+ * rows.
+ */
 export const OWN_ROWS = "token_adapter.trainable_tokens_delta";
 
-/** Which tables have own rows: names of the table and of the rows, and the tokens. */
+/** Tables with trained rows: names of the table and of the rows, and the tokens. */
 export function tablesWithOwnRows({ embeddingTokens, headTokens }: AdapterConfig) {
   const tables = [
     ["model.embed_tokens", embeddingTokens],
@@ -56,7 +59,7 @@ export function tablesWithOwnRows({ embeddingTokens, headTokens }: AdapterConfig
   );
 }
 
-/** y + (alpha / rank) · (x Aᵀ) Bᵀ for x `[…rows, in]` and y `[…rows, out]`, where `layer` is a target; else y. */
+/** y + (alpha / rank) · (x Aᵀ) Bᵀ for x `[…rows, in]` and y `[…rows, out]` if `layer` has an adapter; else y. */
 export function addLowRank(w: Scope, layer: string, x: Tensor, y: Tensor, lora?: LoraConfig): Tensor {
   if (!lora?.targets.some((target) => target === layer)) return y;
   const [rows, columns] = [y.shape.at(-1)!, x.shape.at(-1)!];
@@ -65,7 +68,7 @@ export function addLowRank(w: Scope, layer: string, x: Tensor, y: Tensor, lora?:
   return add(y, multiply(linear(linear(x, a), b), lora.alpha / lora.rank));
 }
 
-/** The embeddings `rows` `[…ids, hidden]`, but from own rows for `tokens`. The table is neither copied nor differentiated. */
+/** The embeddings `[…ids, hidden]`, with trained rows for `tokens`. The table is neither copied nor differentiated. */
 export function embedOwn(
   w: Scope,
   ids: Tensor,
@@ -88,7 +91,7 @@ export function embedOwn(
   );
 }
 
-/** Logits `[…rows, vocabulary]` of hidden `[…rows, hidden]`, those of `tokens` by own rows of the head. */
+/** Logits `[…rows, vocabulary]` of hidden `[…rows, hidden]`; those of `tokens` use trained rows of the head. */
 export function headOwn(w: Scope, hidden: Tensor, logits: Tensor, tokens: readonly number[]): Tensor {
   const own = linear(hidden, w.parameter(OWN_ROWS, [tokens.length, hidden.shape.at(-1)!]));
   const [first, end, vocabulary] = [tokens[0]!, tokens.at(-1)! + 1, logits.shape.at(-1) as number];

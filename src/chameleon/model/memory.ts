@@ -1,7 +1,6 @@
-/** @file What a model of the family will need of memory, from its configuration and the headers of its weights. */
-import { type MemoryNeed, memoryNeed, requireMemory } from "../../runtime/memory.ts";
+/** @file Estimates the memory that a Chameleon-family model needs, from its configuration and weight headers. */
+import { type MemoryNeed, memoryNeed } from "../../runtime/memory.ts";
 import type { TensorInfo } from "../../runtime/safetensors.ts";
-import { openWeights } from "../../runtime/weights.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
 import { isOfImages, pictureBytes } from "../tokenizers/image-tokenizer.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";
@@ -9,7 +8,7 @@ import { cacheBytes, roomFor } from "./cache.ts";
 import { PREFILL_CHUNK } from "./decoder.ts";
 
 /** Sizes of both parts of a model. */
-interface Sizes {
+export interface Sizes {
   readonly decoder: DecoderConfig;
   readonly image: VqganConfig;
 }
@@ -22,14 +21,14 @@ export function chameleonMemory(
   tensors: ReadonlyMap<string, TensorInfo>,
 ): MemoryNeed {
   let weights = 0;
-  // A quantized decoder runs from its file as it is stored; anything else is read as float32.
+  // A quantized decoder is mapped from its file; all other weights are read as float32.
   for (const [name, { shape, byteLength }] of tensors)
     weights +=
       decoder.quantization && !isOfImages(name)
         ? byteLength
         : FLOAT * shape.reduce((product, size) => product * size, 1);
   const { hiddenSize, intermediateSize, heads, maxPositions } = decoder;
-  // The widest moment of a layer: stacked gate and up projections, or the scores of all heads.
+  // The largest activations of a layer: stacked gate and up projections, or the scores of all heads.
   const widest = Math.max(2 * intermediateSize + 4 * hiddenSize, heads * maxPositions);
   return memoryNeed({
     weights,
@@ -39,19 +38,7 @@ export function chameleonMemory(
   });
 }
 
-/**
- * Makes sure that the weights of a folder, and what running them takes, fit in memory; reads their headers alone.
- * Weights that cannot be opened pass this check: loading them reports what is wrong.
- * @throws XPromptError with what is needed, what there is, and what to do
- */
-export async function requireMemoryFor(folder: string, sizes: Sizes): Promise<void> {
-  const weights = await openWeights(folder).catch(() => undefined);
-  if (!weights) return;
-  await weights.close();
-  await requireMemory(`loading model ${folder}`, chameleonMemory(sizes, weights.tensors));
-}
-
-/** Bytes of sequences that go on together: their caches, with the room that is made ahead, and what a step makes. */
+/** Bytes of sequences in one batch: their caches, with preallocated slots, and the activations of a step. */
 export function sequencesMemory(config: DecoderConfig, rows: number, tokens: number): number {
   const scores = FLOAT * config.heads * tokens;
   return rows * (cacheBytes(config, roomFor(tokens)) + 2 * (scores + FLOAT * config.vocabularySize));

@@ -1,4 +1,4 @@
-/** @file The parameters that a model of given sizes has, by name, without its weights. */
+/** @file Names and shapes of a model's parameters, from its sizes alone. */
 import { Graph, parameterShapes } from "../../graph/index.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
 import { VQ_PREFIX } from "../tokenizers/image-tokenizer.ts";
@@ -7,12 +7,12 @@ import { embed, head, transformer } from "./transformer.ts";
 
 type Shapes = ReadonlyMap<string, readonly number[]>;
 
-/** Of the language model. @throws ShapeError for sizes that do not fit together */
+/** Parameters of the language model. @throws ShapeError for sizes that do not fit together */
 export function decoderParameters(config: DecoderConfig): Shapes {
   const graph = new Graph();
   const w = graph.scope();
   const x = embed(w, graph.input("tokens", "int64", [1]), config);
-  // Which keys are seen is of no matter to the parameters: the queries stand for what attention gives.
+  // The mask does not affect the parameters, so the queries can stand for the result of attention.
   head(
     w,
     transformer(w, x, (_layer, { queries }) => queries, config),
@@ -21,7 +21,7 @@ export function decoderParameters(config: DecoderConfig): Shapes {
   return parameterShapes(graph);
 }
 
-/** Of both halves of the image tokenizer. @throws ShapeError for sizes that do not fit together */
+/** Parameters of the image tokenizer, encoder and decoder. @throws ShapeError for sizes that do not fit together */
 export function imageTokenizerParameters(config: VqganConfig): Shapes {
   const graph = new Graph();
   const w = graph.scope().at(VQ_PREFIX);

@@ -1,11 +1,11 @@
 /**
- * @file Rows of image tokens that share what is known of their codes. In training, a row of the embedding table or of the
- * head is a part of its own plus a linear map of its code's features; so what is learned of one code holds for those
- * that look like it. The sum is an ordinary table: models are kept with it, and run as published.
+ * @file Shared parts of image token rows. In training, a row of the embedding table or the output head is a vector of
+ * its own plus a linear map of its code's features, so that similar codes learn together. The sum is an ordinary table:
+ * models are stored with it and need no code at inference.
  */
 import { add, matmul, type Scope, type Tensor } from "../../graph/index.ts";
 
-/** Features of every token of the vocabulary, `[vocabulary, width]`; zeros for tokens that are no codes. */
+/** Features of every token, `[vocabulary, width]`; zeros for tokens that are not codes. */
 export interface CodeFeatures {
   readonly data: Float32Array;
   readonly width: number;
@@ -13,7 +13,7 @@ export interface CodeFeatures {
 
 const MAP = "code_map";
 
-/** The table `[vocabulary, hidden]` with the shared part of its rows. @param w the table's scope */
+/** The table `[vocabulary, hidden]` plus the shared part of its rows. @param w the table's scope */
 export function withShared(w: Scope, table: Tensor, { data, width }: CodeFeatures): Tensor {
   const [vocabulary, hidden] = table.shape as readonly [number, number];
   const features = w.graph.constant(data, [vocabulary, width]);
@@ -25,7 +25,7 @@ interface Table {
   readonly data: Float32Array;
 }
 
-/** The weights with the shared parts in their tables, and without the maps. */
+/** Merges the shared parts into their tables, and drops the maps. */
 export function mergeShared<W extends Table>(
   weights: ReadonlyMap<string, W>,
   { data, width }: CodeFeatures,

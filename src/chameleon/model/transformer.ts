@@ -1,9 +1,9 @@
 /**
- * @file The Chameleon decoder (https://arxiv.org/abs/2405.09818): a Llama-like transformer over text and image tokens
- * alike, whose queries and keys are layer-normalized per head. Weights carry Hugging Face's names.
+ * @file The Chameleon decoder (https://arxiv.org/abs/2405.09818): a Llama-like transformer over text and image tokens,
+ * with layer normalization of queries and keys per head. Weights have Hugging Face's names.
  *
- * The model does not know how its rows are arranged. Who sees whom is the business of the `Attend` it is given: one
- * causal sequence, a cache, or packed examples and queries.
+ * The transformer does not know how rows form sequences. The `Attend` function defines that: one causal sequence, a
+ * key-value cache, or packed examples and TODO parts.
  */
 import {
   add,
@@ -28,30 +28,30 @@ import type { DecoderConfig } from "../checkpoint/config.ts";
 import { addLowRank, embedOwn, headOwn } from "./lora.ts";
 import { withShared } from "./shared-rows.ts";
 
-/** Queries, keys and values of all rows: `[…rows, heads, headDim]`, keys and values with `keyValueHeads`. */
+/** Queries, keys and values of all rows: `[…rows, heads, headDim]`, keys and values with `keyValueHeads` heads. */
 export interface Projections {
   readonly queries: Tensor;
   readonly keys: Tensor;
   readonly values: Tensor;
 }
 
-/** Rotates queries and keys to their positions and mixes the values: → `[…rows, heads, headDim]`. */
+/** Applies rotary embeddings and attention: → `[…rows, heads, headDim]`. */
 export type Attend = (layer: number, projections: Projections) => Tensor;
 
-/** ε of the queries' and keys' normalization, which the published configuration does not name. */
+/** ε of the normalization of queries and keys; it is missing in the published configuration. */
 const HEAD_NORM_EPSILON = 1e-5;
 
 /** Width of one attention head. */
 export const headWidth = (config: DecoderConfig): number => config.hiddenSize / config.heads;
 
-/** Keys or values `[rows, keyValueHeads, length, headDim]`, repeated for the groups of query heads that share them. */
+/** Repeats keys or values `[rows, keyValueHeads, length, headDim]` for the query heads that share them. */
 export function shareHeads(x: Tensor, { heads, keyValueHeads }: DecoderConfig): Tensor {
   const [rows, , length, headDim] = x.shape;
   if (heads === keyValueHeads) return x;
   return reshape(repeat(x, 2, heads / keyValueHeads), [rows!, heads, length!, headDim!]);
 }
 
-/** Token ids (int64, any shape) → `[…ids, hidden]`. Beside quantized matrices the table is kept in half precision. */
+/** Token ids (int64, any shape) → `[…ids, hidden]`. In a quantized model the table has half precision. */
 export function embed(w: Scope, ids: Tensor, config: DecoderConfig): Tensor {
   const at = w.at("model.embed_tokens");
   const { vocabularySize, hiddenSize, quantization, adapter } = config;
@@ -66,7 +66,7 @@ export function embed(w: Scope, ids: Tensor, config: DecoderConfig): Tensor {
 export function transformer(w: Scope, x: Tensor, attend: Attend, config: DecoderConfig): Tensor {
   return w.in("model", (w) => {
     let y = x;
-    /** Values of the first layer, for later ones to mix in. */
+    /** Values of the first layer, which later layers add. */
     let first: Tensor | undefined;
     for (let layer = 0; layer < config.layers; layer++)
       y = w.in(`layers.${layer}`, (w) => {
@@ -81,7 +81,7 @@ export function transformer(w: Scope, x: Tensor, attend: Attend, config: Decoder
   });
 }
 
-/** x + b y, with a learned number b `[1]`. */
+/** x + b y, with a learned scalar b `[1]`. */
 const mix = (w: Scope, name: string, x: Tensor, y: Tensor): Tensor =>
   add(x, multiply(y, w.parameter(name, [1])));
 
@@ -97,7 +97,7 @@ export function head(w: Scope, hidden: Tensor, config: DecoderConfig): Tensor {
   return own ? headOwn(w.at("lm_head"), hidden, logits!, own) : logits!;
 }
 
-/** One decoder block. x `[…rows, hidden]` → same. Norms come before each half, or after it ("swin norm"). */
+/** A decoder block: x `[…rows, hidden]` → same. Norms come before each sub-layer, or after it ("swin norm"). */
 function block(
   w: Scope,
   x: Tensor,
@@ -137,10 +137,9 @@ function swiglu(w: Scope, x: Tensor, config: DecoderConfig): Tensor {
 }
 
 /**
- * Linear layers over the same rows, by name and output width: x `[…rows, in]` → `[…rows, width]` each. Every matrix of
- * the model but the embedding is used here and nowhere else. Several are one product, with their weights stacked; beside
- * an adapter each is its own, since stacking would copy weights that do not change at every step, and so is a quantized
- * one, since its stack would be a second copy in memory.
+ * Linear layers over the same rows, by name and output width: x `[…rows, in]` → `[…rows, width]` each. Several layers
+ * are one product with stacked weights. With an adapter each is its own product, because stacking would copy frozen
+ * weights at every step. A quantized matrix is not stacked either, because the stack would be a second copy in memory.
  */
 function project(
   w: Scope,

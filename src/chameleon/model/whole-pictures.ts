@@ -1,16 +1,16 @@
 /**
- * @file Pictures that are only read may be seen both ways: all of their tokens see each other, as in a prefix language
- * model. What is generated stays causal.
+ * @file Given pictures may have bidirectional attention: all of their tokens see each other, as in a prefix language
+ * model. Generated tokens stay causal.
  */
 import type { PictureBounds } from "../checkpoint/config.ts";
 
-/** A picture among tokens, from its begin to its end token, both included. */
+/** Span of a picture in a token sequence, begin and end tokens included. */
 export interface PictureSpan {
   readonly first: number;
   readonly last: number;
 }
 
-/** The pictures among tokens that are there from begin to end; one that is yet to be written is none. */
+/** The complete pictures in a token sequence. */
 export function pictureSpans(tokens: readonly number[], { begin, end }: PictureBounds): PictureSpan[] {
   const spans: PictureSpan[] = [];
   let first = -1;

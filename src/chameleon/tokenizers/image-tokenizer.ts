@@ -9,9 +9,11 @@
  */
 import { XPromptError } from "../../errors.ts";
 import { exportOnnx, Graph, type Initializer, reshape, type Scope, type Tensor } from "../../graph/index.ts";
-import { type Image, metaPreprocessing, type Preprocessing } from "../../image/index.ts";
+import type { Image } from "../../image/image.ts";
+import { metaPreprocessing, type Preprocessing } from "../../image/preprocess.ts";
 import { Once } from "../../runtime/once.ts";
-import { afterRelease, float32, floats, int64, Session, type SessionOptions } from "../../runtime/session.ts";
+import { afterRelease, float32, floats, int64, Session } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import {
   codesPerImage,
   codeVectors,

@@ -7,7 +7,8 @@
 import { Tokenizer } from "@huggingface/tokenizers";
 import { z } from "zod";
 import { messageOf, XPromptError } from "../../errors.ts";
-import { checkJson, readJson } from "../../runtime/files.ts";
+import { readJson } from "../../runtime/files.ts";
+import { checkJson } from "../../runtime/json.ts";
 import { quote } from "../../runtime/safetensors-header.ts";
 import { TimeLimitError, withTimeLimit } from "../../runtime/time-limit.ts";
 import { exactPreTokenizer } from "./pre-tokenizer.ts";
@@ -28,6 +29,8 @@ interface BytePairEncoder {
   encode(text: string, options: { add_special_tokens: false }): { ids: number[] };
   decode(ids: number[], options: { clean_up_tokenization_spaces: false }): string;
 }
+
+type CheckedOptions = VocabularyOptions & { readonly checksum?: string };
 
 export class TextTokenizer {
   readonly vocabulary: Vocabulary;
@@ -59,14 +62,15 @@ export class TextTokenizer {
    * @param options `checksum`: `tokenizer_sha256` of the `config.json` beside it, if there is one
    * @throws XPromptError as the constructor, or when the file is damaged
    */
-  static async load(
-    path: string,
-    { checksum, ...options }: VocabularyOptions & { readonly checksum?: string } = {},
-  ): Promise<TextTokenizer> {
-    const json = await readJson(path, z.unknown(), "tokenizer");
+  static async load(path: string, options: CheckedOptions = {}): Promise<TextTokenizer> {
+    return TextTokenizer.fromJson(await readJson(path, z.unknown(), "tokenizer"), path, options);
+  }
+
+  /** The same of the content of a file. @param path for errors */
+  static fromJson(json: unknown, path: string, { checksum, ...options }: CheckedOptions = {}): TextTokenizer {
     if (checksum !== undefined && tokenizerChecksum(json) !== checksum)
       throw new XPromptError(
-        `reading tokenizer ${path}: its checksum is not the one in config.json: the file is damaged (copy the folder again)`,
+        `reading tokenizer ${path}: expected the checksum in config.json, got another: the file is damaged (copy the folder again)`,
       );
     try {
       return new TextTokenizer(json, options);

@@ -4,7 +4,7 @@
  * refused here by name.
  */
 import { z } from "zod";
-import { sha256 } from "../../runtime/files.ts";
+import { sha256 } from "../../hash.ts";
 import { quote } from "../../runtime/safetensors-header.ts";
 
 /** Chameleon's ids end at 65535; the bound stops a damaged file from allocating gigabytes. */
@@ -36,7 +36,7 @@ const pattern = z.union([z.strictObject({ String: z.string() }), z.strictObject(
 });
 const replace = part("Replace", {
   pattern,
-  content: z.string().regex(/^[^$]*$/, "expected a text without $, which JavaScript reads otherwise"),
+  content: z.string().regex(/^[^$]*$/, "expected a text without $, which JavaScript interprets differently"),
 });
 /** Prefixes and suffixes must be empty: others belong to vocabularies of words, not of bytes. */
 const nothing = z.literal("", { error: "expected none, as byte-level BPE has it" }).nullish();

@@ -1,23 +1,23 @@
 /**
- * @file One classical filter for each family that restores a picture. The choice and the strengths are fixed: a filter
- * sees the query alone, neither the example nor the truth.
+ * @file One classical filter per restoration family. The choice and the strengths are fixed: a filter sees only the
+ * query, neither the example nor the truth.
  */
 import { gaussianBlur, luma, mapPixels, mapValues } from "../../image/filters.ts";
 import { type Image, medianFilter } from "../../image/index.ts";
 
 export interface ClassicalFilter {
-  /** For tables. */
+  /** Name in tables. */
   readonly name: string;
   apply(image: Image): Image | Promise<Image>;
 }
 
-/** The median over 3 × 3 pixels of a picture of 64 × 64, and over as large a part of others. */
+/** Median over 3 × 3 pixels for a picture of 64 × 64 pixels. The window scales with the picture. */
 export const median: ClassicalFilter = {
   name: "median filter",
   apply: (image) => medianFilter(image, Math.max(1, Math.round(image.width / 64))),
 };
 
-/** The difference to a Gaussian blur (σ = 2% of the width) added once. */
+/** Adds the difference to a Gaussian blur (σ = 2% of the width) once. */
 export const unsharpMask: ClassicalFilter = {
   name: "unsharp mask",
   apply(image) {
@@ -29,7 +29,7 @@ export const unsharpMask: ClassicalFilter = {
 const MEAN_LUMA = 0.45;
 const DARKEST_MEAN = 1 / 255;
 
-/** The power that takes the mean luma to 0.45. */
+/** Gamma correction that maps the mean luma to 0.45. */
 export const autoGamma: ClassicalFilter = {
   name: "automatic gamma",
   apply(image) {
@@ -44,7 +44,7 @@ export const autoGamma: ClassicalFilter = {
 
 const CUT_OFF = 0.01;
 
-/** Each channel stretched linearly, so that its first and last percent reach 0 and 1. */
+/** Stretches each channel linearly, so that its first and 99th percentile become 0 and 1. */
 export const contrastStretch: ClassicalFilter = {
   name: "contrast stretch",
   apply(image) {
@@ -77,6 +77,6 @@ const ofFamilies: Readonly<Record<string, ClassicalFilter>> = {
   devignette: contrastStretch,
 };
 
-/** The filter for a family's queries; undefined where the family restores nothing. */
+/** The filter for a family's queries; undefined if the family is not a restoration. */
 export const classicalFilter = (family: string): ClassicalFilter | undefined =>
   Object.hasOwn(ofFamilies, family) ? ofFamilies[family] : undefined;

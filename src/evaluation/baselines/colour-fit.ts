@@ -1,6 +1,6 @@
 /**
- * @file The colour fit: twelve numbers that map the colours of examples' inputs to those of their outputs, by least
- * squares. It sees no shapes and no neighbours. A change that it explains needs no image model.
+ * @file The colour fit: twelve numbers that map the colours of the examples' inputs to those of their outputs, by least
+ * squares. It uses neither shapes nor neighbouring pixels. A change that it explains needs no image model.
  */
 import { createImage, type Image } from "../../image/index.ts";
 
@@ -23,8 +23,8 @@ const identity: ColourMap = [
 ];
 
 /**
- * Ridge regression towards the identity: the A [4, 3] that minimizes Σ ‖[1, r, g, b] A − rgb′‖² + 0.5 ‖A − I‖² over all
- * pixels of all pairs, from (XᵀX + 0.5) A = XᵀY + 0.5 I.
+ * Ridge regression towards the identity: finds the A [4, 3] that minimizes Σ ‖[1, r, g, b] A − rgb′‖² + 0.5 ‖A − I‖²
+ * over all pixels of all pairs, by solving (XᵀX + 0.5) A = XᵀY + 0.5 I.
  */
 export function fitColours(pairs: readonly ColourPair[]): ColourMap {
   const gram = identity.map((_, i) => identity.map((_, j) => (i === j ? RIDGE : 0)));
@@ -41,7 +41,7 @@ export function fitColours(pairs: readonly ColourPair[]): ColourMap {
   return solve(gram, target);
 }
 
-/** The picture with its colours mapped, clamped to [0, 1]. */
+/** Maps the colours of a picture and clamps them to [0, 1]. */
 export function mapColours(map: ColourMap, image: Image): Image {
   const { width, height, data } = image;
   const mapped = createImage(width, height);
@@ -55,11 +55,11 @@ export function mapColours(map: ColourMap, image: Image): Image {
   return mapped;
 }
 
-/** What the colour fit of the examples makes of the query. */
+/** Applies the colour fit of the examples to the query. */
 export const colourFit = (examples: readonly ColourPair[], query: Image): Image =>
   mapColours(fitColours(examples), query);
 
-/** Solves `matrix` · X = `right` for a symmetric positive definite matrix, by elimination. */
+/** Solves `matrix` · X = `right` for a symmetric positive definite matrix, by Gauss–Jordan elimination. */
 function solve(matrix: readonly (readonly number[])[], right: readonly (readonly number[])[]): ColourMap {
   const rows = matrix.map((row, i) => [...row, ...right[i]!]);
   for (const [i, pivot] of rows.entries()) {

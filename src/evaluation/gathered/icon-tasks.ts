@@ -1,6 +1,6 @@
 /**
- * @file Tasks over gathered icons. A style pair shows one icon in two sets of a family, and asks for another icon in the
- * second set's style. An edit recolours or removes one flat layer, in both pairs the layer of the same colour.
+ * @file Tasks with gathered icons. A style task shows one icon in two sets of a family, and asks for another icon in the
+ * style of the second set. An edit recolours or removes one flat layer, which has the same colour in example and query.
  */
 import type { Image } from "../../image/index.ts";
 import type { Icon, IconLayer, IconSet } from "../../tasks/gathered/index.ts";
@@ -9,7 +9,7 @@ import { rmse } from "../metrics/pictures.ts";
 import { iconPicture, recoloured } from "./pictures.ts";
 
 export interface IconTask {
-  /** For labels. */
+  /** Label. */
   readonly what: string;
   readonly example: { readonly input: Image; readonly output: Image };
   readonly input: Image;
@@ -17,23 +17,23 @@ export interface IconTask {
 }
 
 export interface StyleTask extends IconTask {
-  /** The answer among other icons of the same style. */
+  /** The answer and other icons of the same style. */
   readonly candidates: readonly Image[];
-  /** Where the answer is. */
+  /** Index of the answer. */
   readonly answer: number;
 }
 
-/** Icons that an answer is looked for among. */
+/** Candidates per task, including the answer. */
 export const CANDIDATES = 50;
 
 export interface StylePair {
   readonly from: IconSet;
   readonly to: IconSet;
-  /** Names that both sets have. */
+  /** Names of the icons in both sets. */
   readonly names: readonly string[];
 }
 
-/** The ordered pairs of sets of one family that share two icons and have enough others, by family. */
+/** The ordered pairs of sets of one family that share at least two icons and have enough candidates, by family. */
 export function stylePairs(sets: readonly IconSet[]): ReadonlyMap<string, readonly StylePair[]> {
   const pairs = new Map<string, StylePair[]>();
   for (const from of sets)
@@ -45,7 +45,7 @@ export function stylePairs(sets: readonly IconSet[]): ReadonlyMap<string, readon
   return pairs;
 }
 
-/** The example's own answer is always among the candidates: a copy of the example must not pass. */
+/** Samples a style task. The example's output is always a candidate, so that a copy of the example fails. */
 export function drawStyleTask({ from, to, names }: StylePair, random: Random, size: number): StyleTask {
   const [shown, asked] = random.pair(names);
   const picture = (set: IconSet, name: string) => iconPicture(set.icons.get(name)!.layers(), size);
@@ -72,17 +72,17 @@ interface Editable {
   readonly icons: readonly { readonly icon: Icon; readonly layer: number }[];
 }
 
-/** Icons of each set that are looked at. */
-const LOOKED_AT = 400;
-/** Side in pixels, and least RMSE, of what must be seen to change. */
-const LOOK = 32;
+/** Maximum number of icons per set that are examined. */
+const EXAMINED = 400;
+/** A change is visible if it causes this RMSE at this size in pixels. */
+const VISIBLE_AT = 32;
 const VISIBLE = 0.03;
 
-/** What can be edited in the sets: colours that two icons of a set have in one visible layer each. */
+/** Finds what can be edited: colours that at least two icons of a set have in exactly one visible layer. */
 export function editablesOf(sets: readonly IconSet[], random: Random): readonly Editable[] {
   return sets.flatMap((set) => {
     const byColor = new Map<string, { color: Color; icons: { icon: Icon; layer: number }[] }>();
-    const names = random.shuffle([...set.icons.keys()].sort()).slice(0, LOOKED_AT);
+    const names = random.shuffle([...set.icons.keys()].sort()).slice(0, EXAMINED);
     for (const name of names) {
       const icon = set.icons.get(name)!;
       for (const { color, layer } of visibleFlatLayers(icon.layers())) {
@@ -96,17 +96,19 @@ export function editablesOf(sets: readonly IconSet[], random: Random): readonly 
   });
 }
 
-/** The flat layers whose colour no other layer has, and whose removal is seen. */
+/** The flat layers with a unique colour whose removal is visible. */
 function visibleFlatLayers(
   layers: readonly IconLayer[],
 ): { readonly color: Color; readonly layer: number }[] {
   if (layers.length < 2) return [];
   const keys = layers.map(({ color }) => color && keyOf(color));
-  const whole = iconPicture(layers, LOOK);
+  const whole = iconPicture(layers, VISIBLE_AT);
   return layers.flatMap(({ color }, layer) => {
     const isAlone = keys.filter((key) => key === keys[layer]).length === 1;
     if (!color || !isAlone) return [];
-    return rmse(whole, iconPicture(layers.toSpliced(layer, 1), LOOK)) > VISIBLE ? [{ color, layer }] : [];
+    return rmse(whole, iconPicture(layers.toSpliced(layer, 1), VISIBLE_AT)) > VISIBLE
+      ? [{ color, layer }]
+      : [];
   });
 }
 
@@ -122,12 +124,12 @@ const paints: readonly Color[] = [
   [0.55, 0.25, 0.7],
   [0.1, 0.1, 0.12],
 ];
-/** Least distance between the old and the new colour. */
-const OTHER = 0.4;
+/** Minimum distance between the old and the new colour. */
+const MIN_DISTANCE = 0.4;
 
 export function drawEdit(edit: Edit, { color, icons }: Editable, random: Random, size: number): IconTask {
   const paint = random.pick(
-    paints.filter((paint) => Math.hypot(...paint.map((v, c) => v - color[c]!)) > OTHER),
+    paints.filter((paint) => Math.hypot(...paint.map((v, c) => v - color[c]!)) > MIN_DISTANCE),
   );
   const [shown, asked] = random.pair(icons);
   const pair = ({ icon, layer }: Editable["icons"][number]) => {

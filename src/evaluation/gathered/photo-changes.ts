@@ -1,6 +1,6 @@
 /**
- * @file Fifteen changes of photographs, and none. Tone changes map colours whatever is around them, so that a colour fit
- * may explain them; the others depend on places and neighbours. Lengths are in picture widths.
+ * @file Fifteen changes of photographs, no change, and two more restorations. Tone changes map colours pixel by pixel, so
+ * a colour fit can explain them; the others depend on positions and neighbours. Lengths are in picture widths.
  */
 import { gaussianBlur, luma, mapPixels, mapValues, type PixelMap, rearrange } from "../../image/filters.ts";
 import type { Image } from "../../image/index.ts";
@@ -12,15 +12,16 @@ export interface PhotoPair {
   readonly output: Image;
 }
 
-/** A change with its parameters fixed. What differs between pictures (where drops fall) comes from `random`. */
+/** A change with fixed parameters. `random` determines what differs between pictures, such as the positions of drops. */
 export type Changer = (photograph: Image, random: Random) => PhotoPair;
 
 export interface PhotoChange {
   readonly name: string;
-  readonly kind: "tone" | "place" | "nothing";
-  /** The family whose classical filter applies, of restorations. */
+  /** `more`: not one of the fifteen, measured because there are expert models for it. */
+  readonly kind: "tone" | "place" | "nothing" | "more";
+  /** For restorations: the family whose classical filter applies. */
   readonly restores?: string;
-  /** Draws the parameters. */
+  /** Samples the parameters. */
   draw(random: Random): Changer;
 }
 
@@ -34,7 +35,7 @@ const backwards =
 
 const byPixel = (map: PixelMap): Changer => forwards((image) => mapPixels(image, map));
 
-/** Red, green and blue of the brown print, by what each takes of the three channels. */
+/** Rows: the new red, green and blue as weighted sums of the three channels. */
 const SEPIA = [
   [0.393, 0.769, 0.189],
   [0.349, 0.686, 0.168],
@@ -61,7 +62,7 @@ function brighten(random: Random): Changer {
   return backwards((image) => mapValues(image, (value) => gain * value ** gamma));
 }
 
-/** Shadows towards teal, highlights towards orange, along a smooth curve of the luma. */
+/** Moves shadows towards teal and highlights towards orange, along a smooth curve of the luma. */
 function grade(random: Random): Changer {
   const strength = random.uniform(0.6, 1.2);
   const [teal, orange] = [
@@ -80,7 +81,7 @@ const invert = (): Changer => forwards((image) => mapValues(image, (value) => 1 
 
 const blackAndWhite = (): Changer => byPixel((r, g, b, out, at) => out.fill(luma(r, g, b), at, at + 3));
 
-/** Two colours, one for black and one for white. */
+/** Maps black and white to two colours. */
 function duotone(random: Random): Changer {
   const dark = [0, 1, 2].map(() => random.uniform(0, 0.4));
   const light = [0, 1, 2].map(() => random.uniform(0.6, 1));
@@ -113,7 +114,7 @@ function drawRain(random: Random): (image: Image, random: Random) => Image {
   };
 }
 
-/** Grey divided by its blur: flat parts become paper, edges pencil strokes. */
+/** Divides grey by its blur: flat parts become white, edges become pencil strokes. */
 function sketch(random: Random): Changer {
   const deviation = random.uniform(0.01, 0.02);
   return forwards((image) => {
@@ -145,6 +146,21 @@ function removeDot(random: Random): Changer {
   });
 }
 
+function addNoise(random: Random): Changer {
+  const deviation = random.uniform(0.06, 0.12);
+  return backwards((image, place) => mapValues(image, (value) => value + deviation * place.normal()));
+}
+
+/** Adds a light grey veil that is denser towards the top, where things are farther away. */
+function addHaze(random: Random): Changer {
+  const [veil, near, far] = [
+    random.uniform(0.75, 0.95),
+    random.uniform(0.15, 0.3),
+    random.uniform(0.55, 0.8),
+  ];
+  return backwards((image) => overlay(image, [veil, veil, veil], (_x, y) => far + (near - far) * y));
+}
+
 export const photoChanges: readonly PhotoChange[] = [
   { name: "sepia", kind: "tone", draw: sepia },
   { name: "darken", kind: "tone", draw: darken },
@@ -161,5 +177,7 @@ export const photoChanges: readonly PhotoChange[] = [
   { name: "vignette", kind: "place", draw: vignette },
   { name: "mirror", kind: "place", draw: mirror },
   { name: "removeDot", kind: "place", restores: "inpainting", draw: removeDot },
+  { name: "denoise", kind: "more", restores: "denoise", draw: addNoise },
+  { name: "dehaze", kind: "more", restores: "dehaze", draw: addHaze },
   { name: "nothing", kind: "nothing", draw: () => forwards((image) => image) },
 ];

@@ -1,18 +1,18 @@
-/** @file Gathered photographs and icons as pictures that can be changed, drawn from and measured. */
+/** @file Converts gathered photographs and icons to pictures of a given size. */
 import { XPromptError } from "../../errors.ts";
 import { createImage, crop, fromBytes, type Image, resize } from "../../image/index.ts";
 import { type Gathered, type IconLayer, openGathered, type Photo } from "../../tasks/gathered/index.ts";
 
-/** The pictures that no model is trained on. @throws XPromptError where there are none */
+/** Opens the held-out part of the gathered pictures. @throws XPromptError when there is none */
 export const openHeldOut = (folder: string): Gathered => openGathered(folder, "heldOut");
 
-/** A square picture at another size: smoothly larger, or by the mean of what each new pixel covers. */
+/** Resizes a square picture: bicubic enlargement, or area averages for reduction. */
 export function fitted(image: Image, size: number): Image {
   if (image.width === size) return image;
   return resize(image, size, size, image.width < size ? "bicubic" : "area");
 }
 
-/** The middle square of a photograph, `size` × `size` pixels. */
+/** The central square of a photograph, `size` × `size` pixels. */
 export function squareOf({ image: { width, height, data } }: Photo, size: number): Image {
   const side = Math.min(width, height);
   const [left, top] = [Math.floor((width - side) / 2), Math.floor((height - side) / 2)];
@@ -20,8 +20,8 @@ export function squareOf({ image: { width, height, data } }: Photo, size: number
 }
 
 /**
- * The photographs whose shorter side has `size` pixels or more.
- * @throws XPromptError where there are fewer than two: one is the example, one the query
+ * The photographs whose shorter side has at least `size` pixels.
+ * @throws XPromptError when there are fewer than two: an example and a query are needed
  */
 export function photographsOf({ photos }: Gathered, size: number, doing: string): readonly Photo[] {
   const large = photos.filter(({ image: { width, height } }) => Math.min(width, height) >= size);
@@ -31,7 +31,7 @@ export function photographsOf({ photos }: Gathered, size: number, doing: string)
   );
 }
 
-/** Layers over white, bottom first, `size` × `size` pixels. */
+/** Composes layers on white, bottom first, to `size` × `size` pixels. */
 export function iconPicture(layers: readonly IconLayer[], size: number): Image {
   const { width, height } = layers[0]!.image;
   const picture = createImage(width, height, [1, 1, 1]);
@@ -46,9 +46,9 @@ export function iconPicture(layers: readonly IconLayer[], size: number): Image {
   return fitted(picture, size);
 }
 
-/** A flat layer in another colour: its shape stays. */
+/** A flat layer in another colour, with the same shape. */
 export function recoloured({ image }: IconLayer, color: readonly [number, number, number]): IconLayer {
-  // Not `slice`: of a Buffer it is a view.
+  // Not `slice`: for a Buffer that returns a view.
   const data = Uint8Array.from(image.data);
   for (let i = 0; i < data.length; i += 4)
     for (let c = 0; c < 3; c++) data[i + c] = Math.round(255 * color[c]!);

@@ -1,38 +1,38 @@
 /**
- * @file Finds the objects in a picture of the world's studio: shape, colour, place. The background is explained first;
- * then, one after another, the object that explains most of what is left, out of all shapes, turns, sizes, colours and
- * places. No network is asked: the judge knows the world by its renderer.
+ * @file Detects objects in a picture of the world's studio, with shape, colour and position. First fits the background;
+ * then repeatedly adds the object that explains most of the remaining error, over all shapes, rotations, sizes, colours
+ * and positions. Uses the world's renderer and no neural network.
  */
 import type { Image } from "../../image/index.ts";
 import { type Color, colorNames, colors, type Shape, shapes } from "../../tasks/world/scene.ts";
 import { type Look, lookOf, makeLook } from "./looks.ts";
-import { unlikeBackground } from "./studio.ts";
+import { backgroundError } from "./studio.ts";
 import { lights, type Template, templatesFor } from "./templates.ts";
 
 export interface Detection {
   readonly shape: Shape;
   readonly color: Color;
-  /** Column of its middle and row of its lowest pixel, as shares of the picture's side: lower is nearer. */
+  /** Column of the centre and row of the lowest pixel, as shares of the picture's side. Lower objects are nearer. */
   readonly x: number;
   readonly bottom: number;
 }
 
-/** Differences above this are all alike: no pixel alone decides. */
+/** Errors are clipped to this value, so that no single pixel decides. */
 const MOST = 0.25;
-/** What a second colour costs: most objects have one. */
+/** Penalty of a second colour: most objects have one colour. */
 const SECOND_DOUBT = 0.06;
-/** What is explained worse than before counts so many times: an outline that is too large is no better than one too small. */
+/** Weight of pixels that the object explains worse than before, so that too large an outline is as bad as too small a one. */
 const LOSS = 2;
-/** A pixel is part of something when the background explains it worse than this. */
+/** A pixel is foreground when its background error is larger than this. */
 const FOREGROUND = 0.085;
-/** Objects that explain less than this many whole pixels, of a picture 64 wide, are none. */
+/** Minimum gain of an object, in pixels of a picture 64 pixels wide. */
 const LEAST_GAIN = 5;
 const MOST_OBJECTS = 6;
-/** An outline that explains this share of a region is taken to be all of it. */
+/** An outline that explains this share of a region explains the whole region. */
 const ENOUGH = 0.75;
-/** Placements of each shape that are looked at closely. */
-const CLOSE_LOOKS = 4;
-/** Colours that are tried for a region. */
+/** Placements per shape that are refined. */
+const REFINED = 4;
+/** Colours per region that are tried. */
 const COLORS_TRIED = 4;
 
 interface Placement {
@@ -50,10 +50,10 @@ interface Box {
   readonly pixels: readonly number[];
 }
 
-/** The objects of the picture, those that explain most first; none where there is no plain background. */
+/** Detects the objects of a picture, largest gain first. Returns none if there is no plain background. */
 export function detectObjects(image: Image): Detection[] {
   const { width } = image;
-  const left = unlikeBackground(image)?.map((error) => Math.min(error, MOST));
+  const left = backgroundError(image)?.map((error) => Math.min(error, MOST));
   if (!left) return [];
   const claimed = new Uint8Array(left.length);
   const found: Detection[] = [];
@@ -78,7 +78,7 @@ export function detectObjects(image: Image): Detection[] {
   return found;
 }
 
-/** The largest connected region that nothing explains yet. */
+/** The largest connected region of unexplained foreground. */
 function largestRegion(left: Float32Array, dropped: Uint8Array, width: number): Box | undefined {
   const height = left.length / width;
   const seen = new Uint8Array(left.length);
@@ -115,8 +115,8 @@ function largestRegion(left: Float32Array, dropped: Uint8Array, width: number): 
 }
 
 /**
- * The placement that explains most of a region: one that has its outline, where that explains enough; otherwise any
- * within it, for it may show several objects. A coarse look at all, a close one at the best of each shape.
+ * The placement that explains most of a region: one with the region's outline if that explains enough; otherwise any
+ * placement within the region, which may show several objects. Searches coarsely, then refines the best of each shape.
  */
 function bestPlacement(
   image: Image,
@@ -135,7 +135,7 @@ function bestPlacement(
   });
 }
 
-/** Steps of a coarse look over so many pixels. */
+/** Step size of the coarse search over a range in pixels. */
 const stepOf = (range: number): number => (range > 30 ? 3 : 2);
 
 const slackOf = (width: number): number => Math.max(2, Math.round(width / 16));
@@ -176,7 +176,7 @@ function bestOf(
     coarse
       .filter(({ look }) => look.template.shape === shape)
       .sort((a, b) => b.gain - a.gain)
-      .slice(0, CLOSE_LOOKS),
+      .slice(0, REFINED),
   );
   let best: Placement | undefined;
   for (const { look, x, y } of close)
@@ -191,7 +191,7 @@ function bestOf(
   return best;
 }
 
-/** How much less of the picture is unexplained with the object there; every `stride`-th pixel stands for its neighbours. */
+/** Reduction of the error by an object. Samples every `stride`-th pixel. */
 function gainOf(
   image: Image,
   left: Float32Array,
@@ -216,8 +216,8 @@ function gainOf(
 }
 
 /**
- * How far a pixel is from what the object would show there: in its colour, or in its material's second one where the
- * background is no explanation (grey second colours, of black and of white, would explain it away).
+ * Distance of a pixel from the object's appearance there: in its colour, or in the second colour of its material if the
+ * pixel is foreground. (The grey second colours of black and white could otherwise explain the background.)
  */
 function errorAt({ data }: Image, pixel: number, { first, second }: Look, i: number, left: number): number {
   const error = Math.min(distance(data, pixel, first, i), MOST);
@@ -230,7 +230,7 @@ const distance = (data: Float32Array, pixel: number, look: Float32Array, i: numb
     Math.abs(data[pixel * 3 + 2]! - look[i * 3 + 2]!)) /
   3;
 
-/** Colours that a region's pixels are nearest to, in the light that suits each. */
+/** The most frequent colours of a region, by the nearest colour of each pixel under several shades. */
 function likelyColors({ data }: Image, { pixels }: Box): Color[] {
   const votes = new Map<Color, number>();
   for (const pixel of pixels) {
@@ -250,7 +250,7 @@ function likelyColors({ data }: Image, { pixels }: Box): Color[] {
   return ranked.slice(0, COLORS_TRIED);
 }
 
-/** What the object explains is explained, and its pixels are its own. */
+/** Assigns pixels to the object and lowers their error. */
 function claim({ look, x, y }: Placement, image: Image, left: Float32Array, claimed: Uint8Array): void {
   const { width, height } = image;
   look.template.dx.forEach((dx, i) => {
@@ -259,7 +259,7 @@ function claim({ look, x, y }: Placement, image: Image, left: Float32Array, clai
     const pixel = py * width + px;
     if (claimed[pixel]) return;
     const error = errorAt(image, pixel, look, i, left[pixel]!);
-    // What it hides may well be another object: only what looks like it is its own.
+    // Pixels that do not look like the object may belong to another one in front of it.
     if (error >= left[pixel]! && left[pixel]! > FOREGROUND) return;
     left[pixel] = Math.min(error, FOREGROUND / 2);
     claimed[pixel] = 1;

@@ -1,7 +1,7 @@
 /**
- * @file Judges an edit of a scene by the world's own ground truth: the scenes before and after are known, so every
- * other outcome can be rendered as well. An edit has succeeded when, where something had to change, the picture is
- * nearest to the true outcome among all those, and the rest is kept as well as the image tokenizer allows.
+ * @file Judges an edit of a scene by the world's ground truth: the scenes before and after are known, so other outcomes
+ * can be rendered, too. An edit succeeds when the changed region is nearer to the true outcome than to all others, and
+ * the rest is preserved as well as the image tokenizer allows.
  */
 import type { Image } from "../../image/index.ts";
 import { renderScene, type Scene, type SceneEdit, type SceneObject } from "../../tasks/index.ts";
@@ -9,23 +9,23 @@ import { colorNames, shapes } from "../../tasks/world/scene.ts";
 
 export interface EditVerdict {
   readonly success: boolean;
-  /** Whether what had to change looks like the true outcome, rather than like any other. */
+  /** Whether the changed region looks like the true outcome rather than any other. */
   readonly done: boolean;
-  /** Whether everything else is as it was. */
+  /** Whether everything else is preserved. */
   readonly kept: boolean;
 }
 
-/** A pixel has to change when one of its channels does so by more than this: objects, and the core of shadows. */
+/** A pixel belongs to the changed region when one of its channels changes by more than this (objects, cores of shadows). */
 const CHANGED = 0.06;
-/** Outcomes that look so much alike where the scene changes (RMSE) are one: pyramid or cone, far away. */
+/** Outcomes with a smaller RMSE in the changed region are the same, such as a distant pyramid and a distant cone. */
 const ALIKE = 0.035;
-/** The distance to the truth, at most this share of the distance from the truth to the unedited picture. */
+/** Maximum distance to the truth, as a share of the distance between the truth and the unedited picture. */
 const SHARE = 0.6;
-/** RMSE of what is to be kept: this much, and this many times the image tokenizer's own. */
+/** Tolerance for the rest: `KEPT` plus `KEPT_TIMES` times the RMSE of the image tokenizer. */
 const KEPT = 0.06;
 const KEPT_TIMES = 1.5;
 
-/** Judges pictures of one edit; the other outcomes are rendered once. */
+/** Judges pictures of one edit. Renders the other outcomes once. */
 export class EditJudge {
   private readonly before: Image;
   private readonly truth: Image;
@@ -35,7 +35,7 @@ export class EditJudge {
 
   /**
    * @param size side of the judged pictures in pixels
-   * @param reconstructed the true outcome after a round trip of the image tokenizer. Defaults to the true outcome
+   * @param reconstructed the true outcome, encoded and decoded by the image tokenizer. Defaults to the true outcome
    */
   constructor({ before, after }: SceneEdit, size: number, reconstructed?: Image) {
     const picture = (scene: Scene) => renderScene(scene, size).image;
@@ -59,8 +59,8 @@ export class EditJudge {
 }
 
 /**
- * Outcomes that the edit could have had instead: the objects it touches in every other shape, and in every other
- * colour. What differs between before and after in more than its objects has none.
+ * Alternative outcomes of the edit: the edited objects in every other shape and in every other colour. Empty if `after`
+ * has no edited object.
  */
 function otherOutcomes({ before, after }: SceneEdit): Scene[] {
   const known = new Set(before.objects.map(identity));
@@ -81,14 +81,14 @@ function otherOutcomes({ before, after }: SceneEdit): Scene[] {
 
 const identity = (object: SceneObject): string => JSON.stringify(object);
 
-/** 1 where the pictures differ. */
+/** Mask with 1 where the pictures differ. */
 function changedPixels(a: Image, b: Image): Uint8Array {
   return Uint8Array.from({ length: a.width * a.height }, (_, i) =>
     [0, 1, 2].some((c) => Math.abs(a.data[i * 3 + c]! - b.data[i * 3 + c]!) > CHANGED) ? 1 : 0,
   );
 }
 
-/** Root mean square difference over the pixels whose mask is `value`; 0 where there are none. */
+/** Root mean square difference over the pixels whose mask is `value`; 0 if there are none. */
 function distance(a: Image, b: Image, mask: Uint8Array, value: 0 | 1): number {
   let sum = 0;
   let count = 0;

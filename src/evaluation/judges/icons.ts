@@ -1,40 +1,40 @@
-/** @file Which of some icons does a picture show? */
+/** @file Finds which of several icons a picture shows. */
 import { type Image, resize } from "../../image/index.ts";
 
-/** Cells along a side that pictures are compared in: lines that are a little off still meet. */
+/** Pictures are compared at this size, so that slightly shifted lines still overlap. */
 const CELLS = 16;
 
 /**
- * Finds the candidate that a picture is likest to: by the correlation of what sets it apart from the mean of all
- * candidates. Brightness and contrast are taken out first, so that a soft or pale drawing is judged by its shape.
+ * Finds the candidate with the highest correlation to a picture, after subtracting the mean of all candidates. Brightness
+ * and contrast are normalized first, so that a blurred or pale picture is judged by its shape.
  */
 export class IconJudge {
-  private readonly middle: Float32Array;
+  private readonly mean: Float32Array;
   private readonly candidates: readonly Float32Array[];
 
   /** @param candidates at least one */
   constructor(candidates: readonly Image[]) {
     const features = candidates.map(featuresOf);
-    this.middle = features[0]!.map(
+    this.mean = features[0]!.map(
       (_, i) => features.reduce((sum, each) => sum + each[i]!, 0) / features.length,
     );
-    this.candidates = features.map((each) => this.apart(each));
+    this.candidates = features.map((each) => this.centered(each));
   }
 
-  /** The index of the candidate that is nearest. */
+  /** The index of the most similar candidate. */
   nearest(image: Image): number {
-    const query = this.apart(featuresOf(image));
+    const query = this.centered(featuresOf(image));
     const similarities = this.candidates.map((candidate) => dot(query, candidate));
     return similarities.indexOf(Math.max(...similarities));
   }
 
-  /** What sets a picture apart from the mean, of length 1. */
-  private apart(features: Float32Array): Float32Array {
-    return toUnit(features.map((value, i) => value - this.middle[i]!));
+  /** The difference to the mean, scaled to length 1. */
+  private centered(features: Float32Array): Float32Array {
+    return toUnit(features.map((value, i) => value - this.mean[i]!));
   }
 }
 
-/** Cells of the picture, of mean 0 in each channel and of length 1 together. */
+/** The picture at `CELLS` × `CELLS` pixels, with mean 0 per channel and total length 1. */
 function featuresOf(image: Image): Float32Array {
   const { data } = resize(image, CELLS, CELLS, "area");
   const means = [0, 0, 0];

@@ -1,14 +1,14 @@
-/** @file Templates in colour: what an object of some shape, place, light and colour shows in each of its pixels. */
+/** @file Coloured templates: the appearance of an object with some shape, position, light and colour. */
 import { type Color, colorNames, colors } from "../../tasks/world/scene.ts";
 import type { Template } from "./templates.ts";
 
-/** sRGB of each of the template's pixels, `[3]` each. */
+/** sRGB of every pixel of a template, `[pixels, 3]`. */
 export interface Look {
   readonly template: Template;
   readonly color: Color;
   readonly light: number;
   readonly first: Float32Array;
-  /** In the second colour of the material, if it has one. */
+  /** The same in the second colour of patterned materials. */
   readonly second: Float32Array;
 }
 
@@ -16,7 +16,7 @@ const linear = Object.fromEntries(
   colorNames.map((name) => [name, colors[name].map((value) => value * value)]),
 ) as Record<Color, number[]>;
 
-/** A material's second colour, as src/tasks/world/body.ts mixes it; linear as well. */
+/** A material's second colour, as mixed in src/tasks/world/body.ts, in linear RGB. */
 const secondLinear = Object.fromEntries(
   colorNames.map((name) => {
     const [r, g] = linear[name] as [number, number];
@@ -27,7 +27,7 @@ const secondLinear = Object.fromEntries(
 
 const known = new WeakMap<Template, Map<Color, Look>>();
 
-/** The template in a colour, under the light of most scenes: made once. */
+/** The template in a colour, under the light of most scenes. Cached. */
 export function lookOf(template: Template, color: Color): Look {
   const looks = known.get(template) ?? new Map<Color, Look>();
   known.set(template, looks);

@@ -1,13 +1,12 @@
 /**
- * @file The plain background of the world's studio, found in a picture of objects before it. Without objects the
- * studio's colour depends on the row alone, on the hue of its paint, and a little on camera and light: the one that most
- * pixels agree with is taken.
+ * @file Finds the plain background of the world's studio in a picture. The colour of the empty studio depends only on
+ * the row, on the hue of its paint, and slightly on camera and light. The background that most pixels agree with wins.
  */
 import type { Image } from "../../image/index.ts";
 import type { Scene } from "../../tasks/index.ts";
 import { Tracer } from "../../tasks/world/tracer.ts";
 
-/** The middle of what scenes are drawn with (src/tasks/world/draw.ts). */
+/** A studio with the mean settings of scenes (src/tasks/world/draw.ts). */
 export const studio: Scene = {
   camera: { height: 2.15, pitch: 0.205, focal: 1.3 },
   light: { azimuth: 0, elevation: 0.87 },
@@ -19,22 +18,22 @@ export const studio: Scene = {
 };
 
 const HUES = 60;
-/** A pixel agrees with a background when no channel is farther from it than this. */
+/** A pixel agrees with a background when no channel differs by more than this. */
 const AGREES = 0.07;
-/** The least share of pixels that have to agree. */
+/** Minimum share of agreeing pixels. */
 const LEAST_SHARE = 0.15;
-/** What is left of the ground's colour (sRGB) in the core of a shadow, and in steps up to full light. */
+/** Brightness of the ground (sRGB) from full light to the core of a shadow. */
 const shades = [1, 0.93, 0.86, 0.79, 0.72, 0.65, 0.58, 0.51, 0.44, 0.37, 0.31];
 
-/** A shadow has to fit this much better than the bare background: dark objects look like shadows. */
+/** Factor on the error of shadows, because dark objects look like shadows. */
 const SHADOW_DOUBT = 1.5;
 
-/** One colour a row: `[height, 3]`. */
+/** One colour per row, `[height, 3]`. */
 type Rows = Float32Array;
 
 const banks = new Map<number, readonly Rows[]>();
 
-/** Backgrounds of all hues for pictures of a height, made once. */
+/** Backgrounds of all hues for pictures of a height. Cached. */
 function backgrounds(height: number): readonly Rows[] {
   const known = banks.get(height);
   if (known) return known;
@@ -66,10 +65,10 @@ function rowsOf(scene: Scene, height: number): Rows {
 }
 
 /**
- * How badly the plain background, or its shadows, explain each pixel: mean absolute difference over the channels.
- * Undefined for a picture that shows no such background.
+ * Error of the plain background and its shadows at each pixel: mean absolute difference over the channels. Undefined if
+ * the picture shows no such background.
  */
-export function unlikeBackground(image: Image): Float32Array | undefined {
+export function backgroundError(image: Image): Float32Array | undefined {
   const rows = fitBackground(image);
   if (!rows) return undefined;
   const { width, data } = image;
@@ -94,7 +93,7 @@ function fitBackground({ width, height, data }: Image): Rows | undefined {
       const row = Math.floor(i / width) * 3;
       let worst = 0;
       for (let c = 0; c < 3; c++) worst = Math.max(worst, Math.abs(data[i * 3 + c]! - rows[row + c]!));
-      // Near misses count a little, so that the best of several good fits is taken.
+      // Smaller differences count more, so that the best of several good fits wins.
       if (worst < AGREES) agreeing += 1 - worst / AGREES / 2;
     }
     if (agreeing <= most) continue;

@@ -1,6 +1,6 @@
 /**
- * @file What every object can look like in a picture of some size, wherever it stands: its outline as offsets of
- * pixels, and how light falls on each of them from several sides. Shifted over a picture, they find its objects.
+ * @file Templates of all objects for pictures of some size: the outline as pixel offsets, and the shading of each pixel
+ * under light from several directions. Detection shifts them over a picture.
  */
 import { colors, type SceneObject, type Shape, shapes, sizeNames, sizes } from "../../tasks/world/scene.ts";
 import { solids } from "../../tasks/world/solids.ts";
@@ -9,16 +9,16 @@ import { studio } from "./studio.ts";
 
 export interface Template {
   readonly shape: Shape;
-  /** Offsets of its pixels from the one it is placed at, its lowest in the middle. */
+  /** Offsets of the pixels from the template's origin, the lowest pixel in the middle. */
   readonly dx: Int16Array;
   readonly dy: Int16Array;
-  /** Ends of the offsets, both included. */
+  /** Range of the offsets, inclusive. */
   readonly left: number;
   readonly right: number;
   readonly top: number;
   /**
-   * What one of the `lights` does to each pixel, linear: how much of the object's colour is sent, in red, green and
-   * blue, and what gloss adds to it. `[4]` a pixel; made when it is asked for.
+   * Linear shading under one of the `lights`, `[pixels, 4]`: the factor of the object's colour in red, green and blue,
+   * and the gloss added to it. Computed on first use.
    */
   shading(light: number): Float32Array;
 }
@@ -26,7 +26,7 @@ export interface Template {
 type Stand = Pick<SceneObject, "shape" | "size" | "turn" | "z">;
 
 const distances = [4.8, 5.1, 5.4, 5.8, 6.2, 6.6, 7.1, 7.6, 8.2, 8.8];
-/** Turns that look different: shapes on a square are the same after a quarter. */
+/** Rotations that look different. Shapes with a square base repeat after a quarter turn. */
 const turns: Readonly<Record<Shape, readonly number[]>> = {
   sphere: [0],
   cylinder: [0],
@@ -35,12 +35,12 @@ const turns: Readonly<Record<Shape, readonly number[]>> = {
   cube: [0, 0.26, 0.52, 0.79, 1.05, 1.31],
   pyramid: [0, 0.26, 0.52, 0.79, 1.05, 1.31],
 };
-/** Where the light may come from (src/tasks/world/draw.ts), that of most scenes first. */
+/** Directions of the light (src/tasks/world/draw.ts), the most frequent first. */
 export const lights = [0, -0.5, 0.5, -1, 1].flatMap((azimuth) =>
   [0.8, 0.97].map((elevation) => ({ azimuth, elevation })),
 );
 
-/** Linear, as scenes are lit. */
+/** In linear RGB, as in the renderer. */
 const [whites, blacks] = [colors.white, colors.black].map((color) => color.map((value) => value * value)) as [
   number[],
   number[],
@@ -48,7 +48,7 @@ const [whites, blacks] = [colors.white, colors.black].map((color) => color.map((
 
 const banks = new Map<number, readonly Template[]>();
 
-/** All templates for pictures of a side, made once. */
+/** All templates for pictures of a side in pixels. Cached. */
 export function templatesFor(side: number): readonly Template[] {
   const known = banks.get(side);
   if (known) return known;
@@ -89,16 +89,16 @@ const placeOf = ([x, y]: Pixel, side: number): [u: number, v: number] => [
   0.5 - (y + 0.5) / side,
 ];
 
-/** The scene with the object in the middle of the picture. */
+/** Renders the object in the middle of the picture. */
 const tracerOf = (stand: Stand, color: "white" | "black", light: (typeof lights)[number]): Tracer =>
   new Tracer({ ...studio, light, objects: [{ ...stand, x: 0, color, material: "matte" }] });
 
-/** The pixels that show the object. */
+/** The pixels of the object. */
 function outline(stand: Stand, side: number): Pixel[] {
   const { height, pitch, focal } = studio.camera;
   const reach = solids[stand.shape].reach * sizes[stand.size];
   const [near, tall] = [stand.z - reach, solids[stand.shape].height * sizes[stand.size]];
-  /** Row of a point at some height and distance. */
+  /** Row of a point at height `y` and distance `z`. */
   const row = (y: number, z: number) => {
     const [up, along] = [y - height, z];
     const slope =
@@ -122,7 +122,7 @@ function outline(stand: Stand, side: number): Pixel[] {
   return pixels;
 }
 
-/** Radiance is colour · sent + gloss: two colours tell both. */
+/** Radiance is colour · factor + gloss. Rendering in two colours yields both. */
 function shade(
   stand: Stand,
   pixels: readonly Pixel[],

@@ -1,6 +1,6 @@
 /**
- * @file Judging a description of a change against the truth: is the kind of change right, the objects, the attributes,
- * the relations. The vocabulary of the world says which words belong together.
+ * @file Judges the description of a change: whether the kind of change, the objects, the attributes and the relations
+ * are right. The vocabulary of the world assigns words to these aspects.
  */
 import {
   colorNames,
@@ -13,7 +13,7 @@ import {
   times,
 } from "../../tasks/world/scene.ts";
 
-/** What a word of a description can be about. */
+/** The aspects of a description that a word can belong to. */
 export const aspects = ["object", "attribute", "relation"] as const;
 export type Aspect = (typeof aspects)[number];
 
@@ -31,7 +31,7 @@ const vocabulary: Readonly<Record<Aspect, ReadonlySet<string>>> = {
   ]),
 };
 
-/** Which side is spoken of decides what a sentence means: "gone in the output" is not "gone in the input". */
+/** All words count, also "input" and "output": "gone in the output" is not "gone in the input". */
 const tokens = (text: string): string[] => text.toLowerCase().match(/[a-z]+|\d+/g) ?? [];
 
 function aspectOf(word: string): Aspect | undefined {
@@ -39,15 +39,15 @@ function aspectOf(word: string): Aspect | undefined {
   return aspects.find((aspect) => vocabulary[aspect].has(word));
 }
 
-/** Words of one aspect, in alphabetical order. */
+/** The words of one aspect, in alphabetical order. */
 const wordsOf = (text: string, aspect: Aspect): string =>
   tokens(text)
     .filter((word) => aspectOf(word) === aspect)
     .sort()
     .join(" ");
 
-/** How much of two bags of words is shared, F₁ in [0, 1]; words of an aspect count as that aspect, whatever they are. */
-function likeness(a: string, b: string): number {
+/** F₁ of two bags of words, in [0, 1]. All words of the same aspect count as equal. */
+function similarity(a: string, b: string): number {
   const bag = (text: string) => {
     const counts = new Map<string, number>();
     for (const word of tokens(text)) {
@@ -64,12 +64,12 @@ function likeness(a: string, b: string): number {
   return total === 0 ? 0 : (2 * shared) / total;
 }
 
-/** Ways of telling each kind of change. */
-export type Sayings = ReadonlyMap<string, readonly string[]>;
+/** Example phrasings of each kind of change. */
+export type Phrasings = ReadonlyMap<string, readonly string[]>;
 
-/** What is right in a description; an aspect that the truth does not speak of is left out. */
+/** What is right in a description. Aspects that the truth does not mention are missing. */
 export interface Judgement {
-  /** Its wording is likest to that of the right kind of change. */
+  /** Whether the wording is most similar to that of the right kind of change. */
   readonly kind: boolean;
   readonly object?: boolean;
   readonly attribute?: boolean;
@@ -77,13 +77,13 @@ export interface Judgement {
 }
 
 /**
- * @param text what was said
+ * @param text the description to judge
  * @param truth a true description of the same change
- * @param kind the kind of change, a key of `sayings`; kinds that are told alike share what they are worth
+ * @param kind the kind of change, a key of `phrasings`. Kinds with the same phrasing are both right.
  */
-export function judgeWords(text: string, truth: string, kind: string, sayings: Sayings): Judgement {
-  const scores = [...sayings].map(
-    ([name, texts]) => [name, Math.max(...texts.map((each) => likeness(text, each)))] as const,
+export function judgeWords(text: string, truth: string, kind: string, phrasings: Phrasings): Judgement {
+  const scores = [...phrasings].map(
+    ([name, texts]) => [name, Math.max(...texts.map((each) => similarity(text, each)))] as const,
   );
   const best = Math.max(...scores.map(([, score]) => score));
   const isBest = scores.some(([name, score]) => name === kind && score === best && best > 0);

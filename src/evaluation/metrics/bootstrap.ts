@@ -1,7 +1,7 @@
-/** @file Confidence intervals by the percentile bootstrap (Efron, 1979): how much a mean owes to the samples drawn. */
+/** @file Confidence intervals by the percentile bootstrap (Efron, 1979). */
 import { Random } from "../../random.ts";
 
-/** Low and high end. */
+/** Lower and upper end. */
 export type Interval = readonly [low: number, high: number];
 
 const RESAMPLES = 1000;
@@ -13,23 +13,22 @@ export interface Estimate {
   readonly ci: Interval;
 }
 
-/** Columns that belong together sample by sample: the same pictures under several conditions. */
+/** Paired columns: the same samples under several conditions. */
 export type Columns = readonly (readonly number[])[];
 
 /**
- * The 95% interval of a statistic of samples that are drawn anew with replacement. Several columns that belong
- * together are drawn together.
- * @param columns equally long, at least one sample
+ * The 95% interval of a statistic by resampling with replacement. Paired columns use the same resampled indices.
+ * @param columns columns of equal length, with at least one sample
  */
 export const bootstrap = (
   columns: Columns,
   statistic: (columns: Columns) => number,
   seed: number,
-): Interval => intervalOf(resampled([columns], ([drawn]) => statistic(drawn!), seed));
+): Interval => intervalOf(resampled([columns], ([resample]) => statistic(resample!), seed));
 
 /**
- * A statistic of 1,000 resamples. Columns of one group are drawn together, groups independently of each other.
- * @param groups each of equally long columns with at least one sample
+ * A statistic of 1,000 resamples. Columns of a group are resampled together; groups are resampled independently.
+ * @param groups each a group of columns of equal length, with at least one sample
  */
 export function resampled(
   groups: readonly Columns[],
@@ -37,21 +36,21 @@ export function resampled(
   seed: number,
 ): number[] {
   const random = Random.of(seed, "bootstrap");
-  const redraw = (columns: Columns): Columns => {
+  const resample = (columns: Columns): Columns => {
     const count = columns[0]!.length;
-    const drawn = Array.from({ length: count }, () => random.integer(0, count - 1));
-    return columns.map((column) => drawn.map((i) => column[i]!));
+    const indices = Array.from({ length: count }, () => random.integer(0, count - 1));
+    return columns.map((column) => indices.map((i) => column[i]!));
   };
-  return Array.from({ length: RESAMPLES }, () => statistic(groups.map(redraw)));
+  return Array.from({ length: RESAMPLES }, () => statistic(groups.map(resample)));
 }
 
-/** The middle 95% of a statistic's resamples. */
+/** The central 95% of the resampled values. */
 export function intervalOf(values: readonly number[]): Interval {
   const sorted = values.toSorted((a, b) => a - b);
   return [quantile(sorted, (1 - CONFIDENCE) / 2), quantile(sorted, (1 + CONFIDENCE) / 2)];
 }
 
-/** Linear between the neighbours, as numpy does. */
+/** Interpolates linearly, as numpy does. */
 function quantile(sorted: readonly number[], share: number): number {
   const at = share * (sorted.length - 1);
   const [low, high] = [sorted[Math.floor(at)]!, sorted[Math.ceil(at)]!];

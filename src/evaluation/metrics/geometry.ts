@@ -1,12 +1,12 @@
-/** @file Depth and surface normals as they are measured on NYUv2. */
+/** @file Metrics of depth and surface normals, as used on NYUv2. */
 
-/** Metres that are judged: nearer and farther is taken as unknown (https://arxiv.org/abs/1406.2283 and since). */
+/** Evaluated depths in metres; others count as unknown (https://arxiv.org/abs/1406.2283 and later work). */
 export const depthRange = { nearest: 1e-3, farthest: 10 } as const;
 
-/** Rows and columns of a 480 × 640 frame that are judged: Eigen's crop, without the borders the sensor leaves out. */
+/** Eigen's crop: the evaluated rows and columns of a 480 × 640 frame, without the sensor's blank borders. */
 export const eigenCrop = { top: 45, bottom: 471, left: 41, right: 601, width: 640, height: 480 } as const;
 
-/** Which pixels of a frame lie in Eigen's crop, scaled to `width` × `height`. */
+/** Returns a test for pixels inside Eigen's crop, for a frame scaled to `width` × `height`. */
 export function inEigenCrop(width: number, height: number): (pixel: number) => boolean {
   const [across, down] = [width / eigenCrop.width, height / eigenCrop.height];
   return (pixel) => {
@@ -20,7 +20,7 @@ export function inEigenCrop(width: number, height: number): (pixel: number) => b
   };
 }
 
-/** Which pixels of a frame's middle square, scaled to `width` × `height`, are judged: only rows are cut off there. */
+/** Returns a test for evaluated pixels of a frame's central square, scaled to `width` × `height`. It crops only rows. */
 export function inEigenRows(width: number, height: number): (pixel: number) => boolean {
   const down = height / eigenCrop.height;
   const [top, bottom] = [Math.round(eigenCrop.top * down), Math.round(eigenCrop.bottom * down)];
@@ -31,10 +31,10 @@ export function inEigenRows(width: number, height: number): (pixel: number) => b
 }
 
 /**
- * Root mean square error of depth, in metres, over the pixels whose true depth is known and which are judged.
- * @param predicted metres; limited to `depthRange`
- * @param judged which pixels count. Defaults to all
- * @returns NaN where no pixel counts
+ * Root mean square error of depth in metres, over evaluated pixels with known depth.
+ * @param predicted metres; clamped to `depthRange`
+ * @param judged whether a pixel is evaluated. Defaults to all
+ * @returns NaN when no pixel is evaluated
  */
 export function depthRmse(
   predicted: ArrayLike<number>,
@@ -53,8 +53,8 @@ export function depthRmse(
 }
 
 /**
- * Mean angle in degrees between normals, three numbers a pixel, of any length, over the pixels whose true normal is
- * known (not zero).
+ * Mean angle between normals in degrees, over the pixels with a known (non-zero) true normal. Normals have three numbers
+ * per pixel and any length.
  */
 export function meanAngle(predicted: ArrayLike<number>, truth: ArrayLike<number>): number {
   let sum = 0;

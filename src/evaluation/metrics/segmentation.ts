@@ -1,11 +1,10 @@
 /**
- * @file Semantic segmentation as the ADE20K scene parsing benchmark measures it
- * (http://sceneparsing.csail.mit.edu): label 0 is not judged, intersections and unions are summed over all pictures,
- * and the mean is taken over the classes that occur.
+ * @file mIoU of semantic segmentation as in the ADE20K scene parsing benchmark (http://sceneparsing.csail.mit.edu):
+ * label 0 is ignored, intersections and unions are summed over all pictures, and the mean is over the classes that occur.
  */
 import type { Image } from "../../image/index.ts";
 
-/** The class whose colour is nearest to each pixel's. `palette[i]` is the colour, in [0, 1], of class i + 1. */
+/** The class with the nearest colour, per pixel. `palette[i]` is the colour of class i + 1, in [0, 1]. */
 export function classesByColor(image: Image, palette: readonly (readonly number[])[]): Uint16Array {
   const { data } = image;
   return Uint16Array.from({ length: data.length / 3 }, (_, i) => {
@@ -22,7 +21,7 @@ export function classesByColor(image: Image, palette: readonly (readonly number[
   });
 }
 
-/** Adds up pictures; `mean` is their mIoU. Labels are 0 (not judged) or 1 … `classes`. */
+/** Accumulates pictures; `mean` is their mIoU. Labels are 0 (ignored) or 1 … `classes`. */
 export class MeanIoU {
   private readonly intersections: Float64Array;
   private readonly predicted: Float64Array;
@@ -34,7 +33,7 @@ export class MeanIoU {
     this.labelled = new Float64Array(classes + 1);
   }
 
-  /** @throws RangeError for arrays of different lengths, or a label above the number of classes */
+  /** @throws RangeError when the lengths differ, or a label is larger than the number of classes */
   add(prediction: ArrayLike<number>, label: ArrayLike<number>): void {
     if (prediction.length !== label.length)
       throw new RangeError(
@@ -51,7 +50,7 @@ export class MeanIoU {
     }
   }
 
-  /** Intersection over union of each class from 1 on; NaN for those that neither occur nor are predicted. */
+  /** Intersection over union per class, from class 1 on. NaN for classes that neither occur nor are predicted. */
   perClass(): number[] {
     return Array.from({ length: this.classes }, (_, i) => {
       const both = this.intersections[i + 1]!;
@@ -59,7 +58,7 @@ export class MeanIoU {
     });
   }
 
-  /** In [0, 1]; NaN before anything was added. */
+  /** In [0, 1]; NaN without pictures. */
   get mean(): number {
     const known = this.perClass().filter((value) => !Number.isNaN(value));
     return known.reduce((sum, value) => sum + value, 0) / known.length;

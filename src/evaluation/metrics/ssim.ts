@@ -1,14 +1,14 @@
 /**
  * @file Structural similarity (Wang et al., 2004, https://doi.org/10.1109/TIP.2003.819861) with scikit-image's
- * conventions: values in [0, 1], channels apart, windows that lie wholly inside, the mean of all.
+ * conventions: values in [0, 1], separate channels, windows entirely inside the picture, the mean over all.
  */
 import type { Image } from "../../image/index.ts";
 import { checkSameSize } from "./pictures.ts";
 
 /**
- * How values around a pixel are weighed:
- * - `uniform`: equally, in 7 × 7 pixels, with the sample covariance: the default of `structural_similarity`;
- * - `gaussian`: σ = 1.5 in 11 × 11 pixels, with the population covariance: as in the original paper
+ * The window around a pixel:
+ * - `uniform`: 7 × 7 pixels with equal weights and the sample covariance, the default of `structural_similarity`;
+ * - `gaussian`: 11 × 11 pixels with σ = 1.5 and the population covariance, as in the original paper
  *   (`gaussian_weights=True, sigma=1.5, use_sample_covariance=False`).
  */
 export type SsimWindow = "uniform" | "gaussian";
@@ -16,11 +16,11 @@ export type SsimWindow = "uniform" | "gaussian";
 const UNIFORM_SIDE = 7;
 const SIGMA = 1.5;
 const GAUSSIAN_RADIUS = 5;
-/** (K₁ L)² and (K₂ L)² for values that span L = 1. */
+/** (K₁ L)² and (K₂ L)² for the dynamic range L = 1. */
 const C1 = 0.01 ** 2;
 const C2 = 0.03 ** 2;
 
-/** Weights along one axis, and what a mean of products must be multiplied by to be an unbiased covariance. */
+/** Weights along one axis, and the factor that turns a mean of products into an unbiased covariance. */
 function windowOf(window: SsimWindow): { taps: number[]; unbias: number } {
   if (window === "uniform") {
     const count = UNIFORM_SIDE ** 2;
@@ -33,13 +33,13 @@ function windowOf(window: SsimWindow): { taps: number[]; unbias: number } {
   return { taps: weights.map((weight) => weight / total), unbias: 1 };
 }
 
-/** Mean structural similarity: 1 for equal pictures. @throws RangeError for pictures smaller than the window */
+/** Mean structural similarity; 1 for equal pictures. @throws RangeError when a picture is smaller than the window */
 export function ssim(a: Image, b: Image, window: SsimWindow = "uniform"): number {
   checkSameSize("ssim", a, b);
   const { taps, unbias } = windowOf(window);
   const { width, height } = a;
   if (Math.min(width, height) < taps.length)
-    throw new RangeError(`ssim: expected at least ${taps.length} pixels a side, got ${width} × ${height}`);
+    throw new RangeError(`ssim: expected at least ${taps.length} pixels per side, got ${width} × ${height}`);
   let sum = 0;
   let count = 0;
   for (let channel = 0; channel < 3; channel++) {
@@ -65,7 +65,7 @@ const planeOf = ({ width, height, data }: Image, channel: number): Float64Array 
 
 const product = (x: Float64Array, y: Float64Array): Float64Array => x.map((value, i) => value * y[i]!);
 
-/** Weighted means of every window inside the plane: `[height − taps + 1, width − taps + 1]`. */
+/** Weighted mean of every window inside the plane, `[height − taps + 1, width − taps + 1]`. */
 function filter(plane: Float64Array, width: number, height: number, taps: readonly number[]): Float64Array {
   const [across, down] = [width - taps.length + 1, height - taps.length + 1];
   const rows = new Float64Array(across * height);

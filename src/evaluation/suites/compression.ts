@@ -1,7 +1,7 @@
 /**
- * @file What an example costs, and what more of them are worth: slots and bytes of the cache, time to draw, likelihood
- * of the truth and distance to it, for 1, 2, 4 and 8 examples; beside them what the examples would cost uncompressed,
- * and models with more or fewer XP tokens, or none of the method's mask.
+ * @file Cost and benefit of examples: cache slots and bytes, generation time, NLL of the truth and distance to it, for 1,
+ * 2, 4 and 8 examples. Compares with the cost of uncompressed examples, and with models that have another number of XP
+ * tokens or the plain causal mask.
  */
 import { z } from "zod";
 import { headWidth } from "../../chameleon/model/transformer.ts";
@@ -11,7 +11,7 @@ import { exampleMasks } from "../../xprompt/sequence.ts";
 import { colourFit } from "../baselines/index.ts";
 import { Comparison, type Stored, storedInterval } from "../comparison.ts";
 import { colourFitOf } from "../conditions.ts";
-import type { Shown } from "../drawings.ts";
+import type { ExamplePair } from "../generations.ts";
 import { plain } from "../lines.ts";
 import { mean } from "../metrics/bootstrap.ts";
 import { boundedPsnr, rmse } from "../metrics/pictures.ts";
@@ -21,16 +21,16 @@ import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { estimate } from "../summary.ts";
 
 const counts = [1, 2, 4, 8] as const;
-const BYTES_OF_A_NUMBER = 4;
+const BYTES_PER_NUMBER = 4;
 
-/** What so many examples cost, and what is drawn by them. */
+/** Cost of a number of examples, and quality of the results. */
 const costsSchema = z.object({
   slots: z.int(),
   bytes: z.int(),
   slotsUncompressed: z.int(),
-  /** Median of the time to draw, the examples read before. */
+  /** Median generation time, without compressing the examples. */
   milliseconds: z.number(),
-  /** Nats a code of the truth. */
+  /** NLL of the truth in nats per code. */
   nats: z.number(),
   psnr: z.number(),
   rmse: z.number(),
@@ -43,9 +43,9 @@ const measuredSchema = z.object({
   mask: z.enum(exampleMasks),
   /** By number of examples. */
   examples: z.record(z.string(), costsSchema),
-  /** Slots of an example, against those that are kept of it. */
+  /** Compression ratio: uncompressed slots per kept slot. */
   ratio: z.number(),
-  /** Of the same samples; figures of earlier versions have none. */
+  /** Baselines on the same samples. Figures of earlier versions have none. */
   baselines: z.record(z.string(), z.object({ psnr: z.number(), rmse: z.number() })).optional(),
   n: z.int().min(1),
 });
@@ -76,7 +76,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
 
 const slotsOf = ({ examples }: Measured): number => examples["1"]!.slots;
 
-/** Measures a model with another S or mask, and stores its figures beside the model that they are for. */
+/** Measures a comparison model with another S or mask, and stores its figures. */
 async function measureComparison(context: SuiteContext): Promise<SuiteOutcome> {
   const measured = await measureCounts(context);
   const name = measured.mask === "causal" ? "causal" : `xp-${measured.xpTokens}`;
@@ -84,63 +84,63 @@ async function measureComparison(context: SuiteContext): Promise<SuiteOutcome> {
   return { figures, report: [reportOf(measured)], summary: linesOf(measured) };
 }
 
-async function measureCounts({ drawings, limit, seed, model, training }: SuiteContext): Promise<Measured> {
-  drawings.expect(limit * counts.length);
+async function measureCounts({ generations, limit, seed, model, training }: SuiteContext): Promise<Measured> {
+  generations.expect(limit * counts.length);
   const columns = new Map(counts.map((count) => [count, new Columns()]));
-  const free = new Scoreboard();
+  const baselineScores = new Scoreboard();
   for (let i = 0; i < limit; i++) {
     const name = Random.of(seed, "compression", i).pick(training.families);
     const sample = sampleOf(familyNamed(name), seed, i, model.size);
     const { input, output } = sample.query;
-    const examples = Array.from({ length: Math.max(...counts) }, (_, j): Shown => {
+    const examples = Array.from({ length: Math.max(...counts) }, (_, j): ExamplePair => {
       const { input, output } = sample.example(j);
       return { input, output };
     });
     const measure = (baseline: string, image: Image) =>
-      free.add(baseline, { psnr: boundedPsnr(image, output), rmse: rmse(image, output) });
+      baselineScores.add(baseline, { psnr: boundedPsnr(image, output), rmse: rmse(image, output) });
     const [roundTrip] = await model.reconstruct([output]);
     measure("unchanged", input);
     measure("roundTrip", roundTrip!);
     for (const count of counts) {
-      const shown = examples.slice(0, count);
-      measure(colourFitOf(count), colourFit(shown, input));
-      const { image, milliseconds } = await drawings.draw({
+      const used = examples.slice(0, count);
+      measure(colourFitOf(count), colourFit(used, input));
+      const { image, milliseconds } = await generations.generate({
         id: `examples-${count}/${numbered(i)}`,
         seed: sample.seed,
-        examples: shown,
+        examples: used,
         input,
       });
       const column = columns.get(count)!;
       column.psnr.push(boundedPsnr(image, output));
       column.rmse.push(rmse(image, output));
       column.milliseconds.push(milliseconds);
-      const prompt = await model.compress(shown);
+      const prompt = await model.compress(used);
       column.nats.push(mean(await model.score({ prompt, input, output })));
     }
   }
   const { decoder, xprompt } = model.config;
   const { tokens: xpTokens, mask = "xprompt" } = xprompt;
-  const bytesOfASlot = 2 * decoder.layers * decoder.keyValueHeads * headWidth(decoder) * BYTES_OF_A_NUMBER;
-  // <s>, two pictures with their begin and end, and the XP block.
+  const bytesPerSlot = 2 * decoder.layers * decoder.keyValueHeads * headWidth(decoder) * BYTES_PER_NUMBER;
+  // <s>, two pictures with their begin and end tokens, and the XP tokens.
   const wholeExample = 1 + 2 * (model.codesPerImage + 2) + xpTokens;
   const kept = mask === "causal" ? wholeExample : xpTokens;
   const examples = Object.fromEntries(
     counts.map((count) => {
       const slots = count * kept;
-      const cost = { slots, bytes: slots * bytesOfASlot, slotsUncompressed: count * wholeExample };
+      const cost = { slots, bytes: slots * bytesPerSlot, slotsUncompressed: count * wholeExample };
       return [count, { ...cost, ...columns.get(count)!.summary(seed) }];
     }),
   );
   const baselines = Object.fromEntries(
-    free.conditions.map((name) => [
+    baselineScores.conditions.map((name) => [
       name,
-      { psnr: mean(free.column(name, "psnr")), rmse: mean(free.column(name, "rmse")) },
+      { psnr: mean(baselineScores.column(name, "psnr")), rmse: mean(baselineScores.column(name, "rmse")) },
     ]),
   );
   return { xpTokens, mask, examples, ratio: wholeExample / kept, baselines, n: limit };
 }
 
-/** What was measured with so many examples, a value a sample. */
+/** Measurements with a number of examples, one value per sample. */
 class Columns {
   readonly milliseconds: number[] = [];
   readonly nats: number[] = [];
@@ -161,7 +161,7 @@ class Columns {
 
 const shownCosts = ["slots", "bytes", "slotsUncompressed", "milliseconds", "nats", "psnr", "rmse"] as const;
 
-/** A line for each number of examples. */
+/** One line per number of examples. */
 const linesOf = ({ examples, baselines = {} }: Measured): string[] => [
   ...counts.map((count) => {
     const { slots, milliseconds, nats, psnr } = examples[count]!;
@@ -175,8 +175,8 @@ function reportOf({ examples, ratio, baselines = {} }: Measured) {
   return {
     title: "Compression",
     text:
-      `Examples of families that training showed, compressed to ${slots} slots each (uncompressed: ${Math.round(slots * ratio)}). ` +
-      "Milliseconds: the median, examples read before. Nats: per code of the truth. colourFit2: least squares from the colours of two examples, and so on.",
+      `Examples of trained families, compressed to ${slots} slots each (uncompressed: ${Math.round(slots * ratio)}). ` +
+      "Milliseconds: median, without compressing the examples. Nats: NLL per code of the truth. colourFit2: least squares from the colours of two examples, and so on.",
     table: {
       columns: ["examples", ...shownCosts],
       rows: [
@@ -193,10 +193,10 @@ function reportOf({ examples, ratio, baselines = {} }: Measured) {
 function sweepReport(models: readonly Stored<Measured>[]) {
   const fields = ["slots", "bytes", "milliseconds", "nats", "psnr", "rmse"] as const;
   return {
-    title: "Slots an example",
+    title: "Slots per example",
     text:
-      "One example, compressed to more or fewer slots, or kept whole (causal), by models of equal training whose " +
-      "figures are stored.",
+      "One example, compressed to more or fewer slots, or uncompressed (causal). Stored figures of models with equal " +
+      "training.",
     table: {
       columns: ["mask", "S", ...fields, "n"],
       rows: models.map(({ mask, xpTokens, examples, n }) => [

@@ -1,6 +1,6 @@
 /**
- * @file Public data sets as they are downloaded: every record of the split that is judged, drawn by words alone, with one example
- * at random, and with the one that a library finds; measured by the set's protocol at the model's size.
+ * @file Public data sets, as downloaded. Each record of the evaluated split is generated from the instruction alone, with
+ * a random example, and with an example that a library retrieves. Measured by the set's protocol at the model's size.
  */
 import { XPromptError } from "../../errors.ts";
 import type { Image, SheetRow } from "../../image/index.ts";
@@ -13,8 +13,8 @@ import {
 } from "../../tasks/datasets/index.ts";
 import { Random } from "../../tasks/index.ts";
 import { baselines, classicalFilter, colourFit } from "../baselines/index.ts";
-import type { Shown } from "../drawings.ts";
 import { ExamplePool } from "../example-pool.ts";
+import type { ExamplePair } from "../generations.ts";
 import { plain } from "../lines.ts";
 import { numbered } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
@@ -24,12 +24,12 @@ interface DataSet {
   readonly name: string;
   readonly description: string;
   readonly format: NonNullable<PairsSettings["format"]>;
-  /** The split that is judged, where the files tell splits. */
+  /** The evaluated split, if the files have splits. */
   readonly split: string;
   readonly protocol: keyof typeof protocols;
   /** The family whose classical filter applies. */
   readonly restores?: string;
-  /** Whether instructions differ, so that an example can be looked for. */
+  /** Whether instructions differ, so that retrieval makes sense. */
   readonly retrieval?: boolean;
 }
 
@@ -82,7 +82,7 @@ const dataSets: readonly DataSet[] = [
   },
 ];
 
-/** Records of the training split that examples are taken from. */
+/** Number of training records that serve as examples. */
 const POOL = 256;
 const SHOWN = 12;
 
@@ -127,26 +127,26 @@ async function measure(set: DataSet, context: SuiteContext): Promise<SuiteOutcom
 
 async function compare(
   set: DataSet,
-  { model, drawings, seed, options }: SuiteContext,
+  { model, generations, seed, options }: SuiteContext,
   { split, queries, pool, library }: Judged,
 ): Promise<SuiteOutcome> {
   const ways = ["wordsAlone", "random", ...(set.retrieval ? ["retrieved"] : [])] as const;
   const filter = set.restores === undefined ? undefined : classicalFilter(set.restores);
-  const free = baselines.filter((name) => name !== "classical" || filter);
-  drawings.expect(queries.length * ways.length);
+  const baselineColumns = baselines.filter((name) => name !== "classical" || filter);
+  generations.expect(queries.length * ways.length);
   const meters = new Map<string, Meter>(
-    [...free, ...ways].map((way) => [way, protocols[set.protocol].meter()]),
+    [...baselineColumns, ...ways].map((way) => [way, protocols[set.protocol].meter()]),
   );
   const rows: SheetRow[] = [];
   for (const [i, query] of queries.entries()) {
     const others = pool.filter(({ id }) => id !== query.id);
     if (others.length === 0)
       throw new XPromptError(
-        `eval ${set.name}: expected another record of ${options.data} to serve as example, got one record (give more of the set)`,
+        `eval ${set.name}: expected at least two records in ${options.data}, one of them as example, got one (add records of the set)`,
       );
     const random = Random.of(seed, set.name, query.id);
     const seedOfPicture = random.integer(0, 2 ** 31 - 1);
-    const examples: Record<string, Shown[]> = { wordsAlone: [], random: [random.pick(others)] };
+    const examples: Record<string, ExamplePair[]> = { wordsAlone: [], random: [random.pick(others)] };
     if (library) {
       const best = await library.nearest(
         { instruction: query.instruction, input: query.input! },
@@ -163,7 +163,7 @@ async function compare(
     measure("roundTrip", roundTrip!);
     const cells = [{ image: query.input! }, { image: query.output }, { image: roundTrip! }];
     for (const way of ways) {
-      const { image } = await drawings.draw({
+      const { image } = await generations.generate({
         id: `${way}/${numbered(i)}`,
         seed: seedOfPicture,
         examples: examples[way],
@@ -208,15 +208,15 @@ async function compare(
   };
 }
 
-/** The split that is measured; all of it where the files tell none. @throws XPromptError where they tell others */
+/** Opens the evaluated split, or all records if there are no splits. @throws XPromptError when there are only others */
 const openMeasured = (set: DataSet, path: string): Promise<PairSource> =>
   openSplit(set, path, set.split, ({ hasOthers }) => !hasOthers);
 
-/** What examples come from; all of it where there is no training split. */
+/** Opens the training split, or all records if there is none. */
 const openTraining = (set: DataSet, path: string): Promise<PairSource> =>
   openSplit(set, path, "train", () => true);
 
-/** A split of the set; all of it where it is missing and may be. */
+/** Opens a split, or all records if the split is missing and `mayMiss` allows it. */
 async function openSplit(
   { format }: DataSet,
   path: string,
@@ -232,7 +232,7 @@ async function openSplit(
   }
 }
 
-/** The first whole pairs of a set, in its files' order. */
+/** The first pairs with an input picture, in the order of the files. */
 async function firstOf(source: PairSource, count: number, size: number): Promise<LoadedPair[]> {
   const pairs: LoadedPair[] = [];
   for await (const pair of source.decoded(size)) {
@@ -242,7 +242,7 @@ async function firstOf(source: PairSource, count: number, size: number): Promise
   return pairs;
 }
 
-/** Pairs with what they are measured against, as stored where the protocol asks for it. */
+/** Adds the truth to the pairs, including stored values if the protocol needs them. */
 async function withTruth(
   { stored }: Protocol,
   source: PairSource,
@@ -258,7 +258,7 @@ async function withTruth(
   return pairs.map((pair) => ({ ...pair, truth: truths.get(pair.id)! }));
 }
 
-interface Example extends Shown {
+interface Example extends ExamplePair {
   readonly id: string;
 }
 

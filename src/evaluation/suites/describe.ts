@@ -1,23 +1,23 @@
 /**
- * @file How well changes are told in words: pairs of every family are described, and what was said is judged against
- * what is known of the change: its kind, objects, attributes, relations.
+ * @file Descriptions of changes: the model describes pairs of every family. Kind of change, objects, attributes and
+ * relations in the description are judged against the truth.
  */
 import { familyNamed, heldOutOfScenes, Random, type TaskFamily } from "../../tasks/index.ts";
-import { aspects, type Judgement, judgeWords, type Sayings } from "../judges/words.ts";
+import { aspects, type Judgement, judgeWords, type Phrasings } from "../judges/words.ts";
 import { percent } from "../lines.ts";
 import { type Interval, mean, meanInterval } from "../metrics/bootstrap.ts";
 import { sampleOf } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 
 const fields = ["kind", ...aspects] as const;
-/** Tellings of each family that its kind of change is known by. */
-const SAYINGS = 24;
+/** Example phrasings per family. */
+const PHRASINGS = 24;
 
 export const describe: Suite = {
   name: "describe",
   description: "descriptions of changes: kind of change, objects, attributes and relations right",
   limit: 4,
-  drawsNothing: true,
+  generatesNothing: true,
   run: measure,
 };
 
@@ -26,7 +26,7 @@ async function measure({ model, training, limit, seed, signal }: SuiteContext): 
   const unseen = heldOutOfScenes.filter((name) => !isSeen(name));
   const groups = { seen: training.families, unseen };
   const names = [...groups.seen, ...groups.unseen];
-  const sayings: Sayings = new Map(names.map((name) => [name, sayingsOf(familyNamed(name), seed)]));
+  const phrasings: Phrasings = new Map(names.map((name) => [name, phrasingsOf(familyNamed(name), seed)]));
   const judged = new Map<string, Judgement[]>();
   const rows: string[][] = [];
   for (const name of names) {
@@ -34,7 +34,7 @@ async function measure({ model, training, limit, seed, signal }: SuiteContext): 
     for (let i = 0; i < limit; i++) {
       const { query } = sampleOf(familyNamed(name), seed, i, model.size);
       const text = await model.describe({ input: query.input, output: query.output }, { signal });
-      judgements.push(judgeWords(text, query.difference, name, sayings));
+      judgements.push(judgeWords(text, query.difference, name, phrasings));
       if (i === 0) rows.push([name, text, query.difference]);
     }
     judged.set(name, judgements);
@@ -55,37 +55,37 @@ async function measure({ model, training, limit, seed, signal }: SuiteContext): 
     return [name, ...fields.map((field) => made[field]?.share ?? "–")];
   });
   const text =
-    "Right: the wording is likest to that of the right family; the words about objects, attributes and relations are " +
-    "exactly those of the truth, where it has any.";
+    "Shares that are right. kind: the wording is most similar to that of the right family; object, attribute, relation: " +
+    "the words are exactly those of the truth, if it has any.";
   const percents = fields.flatMap((field) => {
     const share = figures.overall[field];
     return share ? `${field} ${percent({ mean: share.share, ci: share.ci })} of ${share.n}` : [];
   });
   return {
     figures,
-    summary: [`right in descriptions of families that training showed: ${percents.join(", ")}`],
+    summary: [`right in descriptions of trained families: ${percents.join(", ")}`],
     report: [
       { title: "Descriptions", text, table: { columns: ["family", ...fields], rows: shares } },
       {
-        title: "What was said",
+        title: "Descriptions by the model",
         text: "The first pair of each family.",
-        table: { columns: ["family", "said", "truth"], rows },
+        table: { columns: ["family", "description", "truth"], rows },
       },
     ],
   };
 }
 
-function sayingsOf(family: TaskFamily, seed: number): string[] {
-  const drawn = Array.from({ length: SAYINGS }, (_, i) => {
+function phrasingsOf(family: TaskFamily, seed: number): string[] {
+  const phrasings = Array.from({ length: PHRASINGS }, (_, i) => {
     const random = Random.of(seed, "sayings", family.name, i);
     return family.draw(random).pair(random, 8).difference;
   });
-  return [...new Set(drawn)];
+  return [...new Set(phrasings)];
 }
 
 type Shares = Readonly<Partial<Record<(typeof fields)[number], { share: number; n: number; ci: Interval }>>>;
 
-/** The share that is right of each field, among those that have it. */
+/** The share of right judgements per field, among the judgements that have the field. */
 function sharesOf(judgements: readonly Judgement[], seed: number): Shares {
   const entries = fields.flatMap((field) => {
     const found = judgements.flatMap((each) => (each[field] === undefined ? [] : [Number(each[field])]));

@@ -1,12 +1,12 @@
 /**
- * @file Editing by words, alone or with an example: one at random, or one that a library of other
- * edits is asked for (the paper's RAIE): by what the instruction says to the model, by its words, or by the picture.
+ * @file Editing by instruction: without an example, with a random one, or with one retrieved from a library of other
+ * edits (the paper's RAIE). Retrieval uses the default weights, full-text search alone, or the picture alone.
  */
 import { XPromptError } from "../../errors.ts";
 import type { Image } from "../../image/index.ts";
 import { type Pair, Random, selectFamilies, type TaskFamily } from "../../tasks/index.ts";
 import { colourFit } from "../baselines/index.ts";
-import { type Distance, distances, ExamplePool } from "../example-pool.ts";
+import { ExamplePool, type SearchMode, searchModes } from "../example-pool.ts";
 import { EditJudge } from "../judges/edit.ts";
 import { percent } from "../lines.ts";
 import { mean } from "../metrics/bootstrap.ts";
@@ -17,31 +17,31 @@ import { Scoreboard } from "../scores.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { difference, estimate, shareBetter } from "../summary.ts";
 
-const searches = Object.keys(distances) as Distance[];
+const searches = Object.keys(searchModes) as SearchMode[];
 const ways = ["wordsAlone", "random", ...searches] as const;
 type Way = (typeof ways)[number];
-/** The colour fit is of the retrieved example. No family here restores anything, so there is no classical filter. */
-const free = ["unchanged", "colourFit", "roundTrip"] as const;
-type Column = Way | (typeof free)[number];
-const columns: readonly Column[] = [...ways, ...free];
+/** The colour fit uses the retrieved example. There are no restorations here, so there is no classical filter. */
+const baselineColumns = ["unchanged", "colourFit", "roundTrip"] as const;
+type Column = Way | (typeof baselineColumns)[number];
+const columns: readonly Column[] = [...ways, ...baselineColumns];
 const metrics = ["success", "psnr", "rmse"] as const;
 
-/** Pairs in the pool for each family. */
+/** Pairs per family in the pool. */
 const POOL = 64;
 const SHOWN = 2;
 
 export const editing: Suite = {
   name: "editing",
   description:
-    "edits asked for in words: without an example, with one at random, with the nearest one of a library",
+    "edits by instruction: without an example, with a random one, with the nearest one of a library",
   limit: 8,
   run: measure,
 };
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
-  const { drawings, limit, seed, model } = context;
+  const { generations, limit, seed, model } = context;
   const families = editingFamilies(context);
-  drawings.expect(families.length * limit * ways.length);
+  generations.expect(families.length * limit * ways.length);
   const pool = families.flatMap((family) =>
     Array.from({ length: POOL }, (_, i) => {
       const random = Random.of(seed, "pool", family.name, i);
@@ -78,7 +78,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
         const cells = [{ image: input }, { image: output }];
         for (const way of ways) {
           const example = chosen[way];
-          const { image } = await drawings.draw({
+          const { image } = await generations.generate({
             id: `${family.name}/${way}-${numbered(i)}`,
             seed: sample.seed,
             examples: example ? [example] : [],
@@ -123,7 +123,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       },
       betterThanUnchanged,
       betterThanColourFit,
-      /** How often the example is of the family that is asked for. */
+      /** Share of retrieved examples of the right family. */
       sameFamily: Object.fromEntries(searches.map((way) => [way, mean(sameFamily[way]!)])),
       families: Object.fromEntries(
         perFamily.map(([name, ...values]) => [
@@ -135,14 +135,14 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       n: families.length * limit,
     },
     summary: [
-      `edits that succeeded of ${success("wordsAlone").length}: words alone ${percent(overall.wordsAlone!.success)}, with the retrieved example ${percent(overall.retrieved!.success)}, with one at random ${percent(overall.random!.success)}`,
+      `successful edits of ${success("wordsAlone").length}: words alone ${percent(overall.wordsAlone!.success)}, with the retrieved example ${percent(overall.retrieved!.success)}, with a random one ${percent(overall.random!.success)}`,
       `without the model: unchanged ${percent(overall.unchanged!.success)}, colour fit ${percent(overall.colourFit!.success)}, round trip ${percent(overall.roundTrip!.success)}`,
       `pictures nearer to the truth with the retrieved example: than unchanged ${percent(betterThanUnchanged)}, than the colour fit ${percent(betterThanColourFit)}`,
     ],
     report: [
       {
         title: "Editing",
-        text: "Share of edits that succeeded by the world's own ground truth; the instruction is always given. wordsAlone: without an example; retrieved: the library's nearest example; byWords, byPicture: the nearest by full-text search, by the picture; unchanged: the query itself; colourFit: least squares from the retrieved example's colours; roundTrip: the truth through the image tokenizer.",
+        text: "Share of successful edits by the world's ground truth; the prompt always has the instruction. wordsAlone: without an example; random: a random example; retrieved: the library's nearest example; byWords, byPicture: the nearest by full-text search, by the picture; unchanged: the query itself; colourFit: least squares from the retrieved example's colours; roundTrip: the truth through the image tokenizer.",
         table: {
           columns: ["family", ...columns],
           rows: [["all", ...columns.map((column) => overall[column]!.success ?? null)], ...perFamily],
@@ -153,14 +153,14 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   };
 }
 
-/** The families that training showed whose changes are edits of a scene: judged by what the scene should be. */
+/** The trained families that edit a scene, which can be judged by the scene. */
 function editingFamilies({ training }: SuiteContext): readonly TaskFamily[] {
   const edits = selectFamilies({ include: training.families }).filter(
     (family) => family.prototype === "editing" && isSceneEdit(family),
   );
   if (edits.length > 0) return edits;
   throw new XPromptError(
-    "eval editing: expected a model whose training showed edits of scenes, got one without (measure another suite)",
+    "eval editing: expected a model trained on edits of scenes, got one without (choose another suite)",
   );
 }
 

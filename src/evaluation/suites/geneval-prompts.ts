@@ -1,8 +1,8 @@
 /**
- * @file GenEval's six kinds of prompts (https://arxiv.org/abs/2310.11513), in the words of our world: what is asked for,
- * a scene that shows it, and what has to be found in a picture for it to be right.
+ * @file GenEval's six kinds of prompts (https://arxiv.org/abs/2310.11513), in the vocabulary of our world: the prompt, a
+ * scene that shows it, and the criteria for a correct picture.
  *
- * The world's captions name every object's colour; so do these prompts. Whether it is judged is a matter of the kind.
+ * As the world's captions do, these prompts always name colours. Only some kinds judge them.
  */
 import { drawScene, type Random, type Scene } from "../../tasks/index.ts";
 import { nounPhrase, relation, withArticle } from "../../tasks/world/caption.ts";
@@ -20,7 +20,7 @@ export interface Prompt {
   readonly kind: Kind;
   readonly text: string;
   readonly things: readonly [Thing, ...Thing[]];
-  /** Where the first thing is, relative to the second. */
+  /** Position of the first thing relative to the second. */
   readonly place?: Place;
 }
 
@@ -54,10 +54,10 @@ export function drawPrompt(kind: Kind, random: Random): Prompt {
   return { kind, things: [thing, other], text: `${named(thing)} and ${named(other)} ${setting}` };
 }
 
-/** The largest size of which so many objects have room. */
+/** The largest size of objects that fit, by their number. */
 const roomFor: readonly Size[] = ["large", "large", "large", "medium", "small"];
 
-/** A scene that is as the prompt says, with nothing else in it. */
+/** Samples a scene that shows exactly the prompt. */
 export function sceneOf({ things, place }: Prompt, random: Random): Scene {
   for (;;) {
     const size = roomFor[things.length]!;
@@ -68,11 +68,11 @@ export function sceneOf({ things, place }: Prompt, random: Random): Scene {
   }
 }
 
-/** Least distance of two objects' middles, and of their lowest pixels, for one to be beside or before the other. */
+/** Minimum distance of centres for "left" and "right", and of lowest pixels for "in front of" and "behind". */
 const BESIDE = 0.05;
 const BEFORE = 0.02;
 
-/** Whether a picture in which these objects were found is what the prompt asks for. */
+/** Whether a picture with these detections is correct for the prompt. */
 export function isRight({ kind, things, place }: Prompt, found: readonly Detection[]): boolean {
   const [first, second] = things;
   const ofShape = ({ shape }: Thing) => found.filter((each) => each.shape === shape);

@@ -1,6 +1,6 @@
 /**
- * @file GenEval's own prompts (https://github.com/djghosh13/geneval, `prompts/evaluation_metadata.jsonl`): draws them into
- * the folders that GenEval's scripts judge, for its detectors are not part of this package.
+ * @file GenEval's own prompts (https://github.com/djghosh13/geneval, `prompts/evaluation_metadata.jsonl`). Writes the
+ * pictures in the folder layout of GenEval's scripts, which judge them: its detectors are not part of this package.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -19,47 +19,47 @@ interface Line {
   readonly tag: string;
 }
 
-/** Pictures of each prompt, as GenEval draws. */
+/** Pictures per prompt, as in GenEval. */
 const SAMPLES = 4;
 
 export const geneval: Suite = {
   name: "geneval",
   description:
-    "draws GenEval's own prompts (--data evaluation_metadata.jsonl) into --out, for its scripts to judge",
+    "generates pictures of GenEval's own prompts (--data evaluation_metadata.jsonl) into --out, for its scripts to judge",
   limit: 553,
   needs: ["data", "out"],
   run: measure,
 };
 
-async function measure({ drawings, limit, seed, options }: SuiteContext): Promise<SuiteOutcome> {
+async function measure({ generations, limit, seed, options }: SuiteContext): Promise<SuiteOutcome> {
   const lines = (await readPrompts(options.data!)).slice(0, limit);
   const root = join(options.out!, "images");
-  drawings.expect(lines.length * SAMPLES);
+  generations.expect(lines.length * SAMPLES);
   for (const [i, { text, prompt }] of lines.entries()) {
     const folder = join(root, String(i).padStart(5, "0"));
     await mkdir(join(folder, "samples"), { recursive: true });
     for (let k = 0; k < SAMPLES; k++) {
       const name = String(k).padStart(4, "0");
-      const drawn = await drawings.draw({
+      const { image } = await generations.generate({
         id: `${String(i).padStart(5, "0")}/${name}`,
         seed: Random.of(seed, "geneval", i, k).integer(0, 2 ** 31 - 1),
         instruction: prompt,
       });
-      await savePng(join(folder, "samples", `${name}.png`), drawn.image);
+      await savePng(join(folder, "samples", `${name}.png`), image);
     }
     await writeFileAtomic(join(folder, "metadata.jsonl"), `${text}\n`);
   }
   const tags: Record<string, number> = {};
   for (const { tag } of lines) tags[tag] = (tags[tag] ?? 0) + 1;
-  const text = `Drawn into ${root}: judge them with GenEval's evaluation/evaluate_images.py.`;
+  const text = `Pictures are in ${root}: judge them with GenEval's evaluation/evaluate_images.py.`;
   return {
     figures: { prompts: lines.length, samples: SAMPLES, tags, images: root },
-    summary: [`${lines.length * SAMPLES} pictures of ${lines.length} prompts drawn into ${root}`],
+    summary: [`${lines.length * SAMPLES} pictures of ${lines.length} prompts written to ${root}`],
     report: [{ title: "GenEval", text, table: { columns: ["kind", "prompts"], rows: Object.entries(tags) } }],
   };
 }
 
-/** @throws XPromptError naming the line that is none of GenEval's */
+/** @throws XPromptError naming the first invalid line */
 async function readPrompts(path: string): Promise<Line[]> {
   const lines = (await readFileChecked(path, "prompts")).toString("utf8").split("\n");
   const prompts = lines.flatMap((text, i): Line[] => {
@@ -69,12 +69,12 @@ async function readPrompts(path: string): Promise<Line[]> {
       return [{ text, tag, prompt }];
     } catch {
       throw new XPromptError(
-        `reading prompts ${path}: expected a JSON object with tag and prompt in line ${i + 1}, got something else (give GenEval's evaluation_metadata.jsonl)`,
+        `reading prompts ${path}: expected a JSON object with tag and prompt in line ${i + 1}, got something else (use GenEval's evaluation_metadata.jsonl)`,
       );
     }
   });
   if (prompts.length > 0) return prompts;
   throw new XPromptError(
-    `reading prompts ${path}: expected at least one, got none (give GenEval's evaluation_metadata.jsonl)`,
+    `reading prompts ${path}: expected at least one, got none (use GenEval's evaluation_metadata.jsonl)`,
   );
 }

@@ -1,6 +1,6 @@
 /**
- * @file Icons that no model is trained on: drawn in another style of their family, judged by whether the right icon is the
- * nearest of fifty; and exact edits of one flat layer.
+ * @file Held-out icons. Style tasks generate an icon in another style of its family; the result is right if its nearest
+ * of fifty icons is the right one. Edits change one flat layer.
  */
 import { XPromptError } from "../../errors.ts";
 import type { Image, Sheet, SheetRow } from "../../image/index.ts";
@@ -27,7 +27,7 @@ import { estimate, shareBetter } from "../summary.ts";
 type Column = "drawn" | Exclude<Baseline, "classical">;
 const columns: readonly Column[] = ["drawn", "unchanged", "colourFit", "roundTrip"];
 
-/** Samples of each task that the report shows. */
+/** Samples per task in the report. */
 const SHOWN = 6;
 
 export const icons: Suite = {
@@ -39,7 +39,7 @@ export const icons: Suite = {
 };
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
-  const { drawings, limit, seed, options, model } = context;
+  const { generations, limit, seed, options, model } = context;
   const { iconSets, digest } = openHeldOut(options.pictures!);
   const families = stylePairs(iconSets);
   if (families.size === 0)
@@ -48,9 +48,9 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
     );
   const editables = editablesOf(iconSets, Random.of(seed, "editable icons"));
   const editsMeasured = editables.length > 0 ? edits : [];
-  drawings.expect(limit * (1 + editsMeasured.length));
+  generations.expect(limit * (1 + editsMeasured.length));
   const right = boardOf();
-  const style = await drawn(
+  const style = await measureTask(
     "style",
     context,
     (random) => {
@@ -68,7 +68,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   const editFigures: Record<string, ReturnType<typeof figuresOf>> = {};
   const sections: Section[] = [];
   for (const edit of editsMeasured) {
-    const measured = await drawn(edit, context, (random) =>
+    const measured = await measureTask(edit, context, (random) =>
       drawEdit(edit, random.pick(editables), random, model.size),
     );
     editFigures[edit] = figuresOf(measured.psnr, seed);
@@ -98,7 +98,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       },
       {
         title: "Icons, PSNR in dB",
-        text: "recolour, remove: one flat layer, as the example shows with the layer of that colour. The shares are of pictures.",
+        text: "recolour, remove: edits of one flat layer, which has the same colour in the example. Shares are shares of pictures.",
         table: {
           columns: ["task", ...columns, "better than unchanged", "better than the colour fit"],
           rows: Object.entries(figures).map(([name, { psnr, betterThanUnchanged, betterThanColourFit }]) => [
@@ -124,28 +124,28 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
 }
 
 const explanation =
-  `Share of pictures whose nearest icon of ${CANDIDATES} in the style that is asked for is the right one. The example's own ` +
-  "icon is among them. drawn: by one example pair of another icon, without words; unchanged: the query, in the first " +
-  "style; colourFit: least squares from the example's colours; roundTrip: the truth through the image tokenizer, which " +
-  "says how well the judge finds an icon that is there.";
+  `Share of pictures whose nearest of ${CANDIDATES} icons in the target style is the right one. The example's icon is one ` +
+  "of the candidates. drawn: with one example pair of another icon, without words; unchanged: the query, in the first " +
+  "style; colourFit: least squares from the example's colours; roundTrip: the truth through the image tokenizer, an " +
+  "upper bound that the judge allows.";
 
 type Board = Readonly<Record<Column, number[]>>;
 const boardOf = (): Board => Object.fromEntries(columns.map((column) => [column, []])) as unknown as Board;
 
-/** Draws `limit` samples of a task and measures all columns. */
-async function drawn<T extends IconTask>(
+/** Generates `limit` samples of a task and measures all columns. */
+async function measureTask<T extends IconTask>(
   name: string,
-  { drawings, limit, model, seed }: SuiteContext,
-  draw: (random: Random) => T,
+  { generations, limit, model, seed }: SuiteContext,
+  sampleTask: (random: Random) => T,
   judge: (task: T, answers: Readonly<Record<Column, Image>>) => void = () => {},
 ): Promise<{ readonly psnr: Board; readonly sheet: Sheet }> {
   const psnr = boardOf();
   const rows: SheetRow[] = [];
   for (let i = 0; i < limit; i++) {
     const random = Random.of(seed, "icons", name, i);
-    const task = draw(random);
+    const task = sampleTask(random);
     const { what, example, input, output } = task;
-    const { image } = await drawings.draw({
+    const { image } = await generations.generate({
       id: `${name}/drawn-${numbered(i)}`,
       seed: random.integer(0, 2 ** 31 - 1),
       examples: [example],

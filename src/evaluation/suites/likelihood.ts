@@ -1,6 +1,6 @@
 /**
- * @file How likely the true picture is, in nats per code: nothing is drawn, and so nothing depends on how. Of tasks with
- * the right example, a wrong one and the query alone; of scenes with their caption, another one and none.
+ * @file NLL of the true picture in nats per code. It involves no sampling. For tasks: with the right example, with a
+ * wrong one, and with the query alone. For scenes: with their caption, with another one, and without.
  */
 import { Progress } from "../../progress.ts";
 import {
@@ -19,21 +19,21 @@ import { sampleOf } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { difference, estimate } from "../summary.ts";
 
-/** `without`: the query alone, or a scene without a caption. */
+/** `without`: only the query, or a scene without caption. */
 const conditions = ["right", "wrong", "without"] as const;
 type Without = "queryAlone" | "noCaption";
-/** Nats a code of every sample, by condition. */
+/** NLL per code in nats of every sample, by condition. */
 type Columns = Readonly<Record<(typeof conditions)[number], number[]>>;
 
-/** Scenes with captions for every sample of a family. */
+/** Captioned scenes per sample of a family. */
 const SCENES = 16;
 
 export const likelihood: Suite = {
   name: "likelihood",
   description:
-    "nats per code of the true picture, by family, with the right example, a wrong one and the query alone",
+    "NLL of the true picture in nats per code, by family: right example, wrong example, query alone",
   limit: 4,
-  drawsNothing: true,
+  generatesNothing: true,
   run: measure,
 };
 
@@ -94,7 +94,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       ...[...families].map(([name, columns]) => row(name, columns)),
     ];
     const text =
-      "Nats a code of the true picture, given the codes before it: lower is better. right: one example of the task, or " +
+      "NLL of the true picture in nats per code, lower is better. right: one example of the task, or " +
       "the scene's own caption; wrong: an example of another family, or another scene's caption; without: the query alone, or no caption.";
     return {
       figures,
@@ -117,10 +117,10 @@ async function ofFamily(name: string, context: SuiteContext, onSample: () => voi
   for (let i = 0; i < limit; i++) {
     const sample = sampleOf(family, seed, i, model.size);
     const { input, output } = sample.query;
-    const shown = examplesOf(family, sample, context, i);
+    const examplesFor = examplesOf(family, sample, context, i);
     const prompts = {
-      right: await model.compress(shown(1)),
-      wrong: await model.compress(shown("wrong")),
+      right: await model.compress(examplesFor(1)),
+      wrong: await model.compress(examplesFor("wrong")),
       without: undefined,
     };
     for (const condition of conditions)
@@ -132,14 +132,14 @@ async function ofFamily(name: string, context: SuiteContext, onSample: () => voi
 
 async function ofScenes({ model, seed, limit }: SuiteContext, onSample: () => void): Promise<Columns> {
   const count = SCENES * limit;
-  const drawn = Array.from({ length: count }, (_, i) => {
+  const scenes = Array.from({ length: count }, (_, i) => {
     const random = Random.of(seed, "captioned scene", i);
     const scene = drawScene(random);
     return { output: renderScene(scene, model.size).image, text: caption(scene, random) };
   });
   const columns = columnsOf(() => []);
-  for (const [i, { output, text }] of drawn.entries()) {
-    const texts = { right: text, wrong: drawn[(i + 1) % count]!.text, without: "" };
+  for (const [i, { output, text }] of scenes.entries()) {
+    const texts = { right: text, wrong: scenes[(i + 1) % count]!.text, without: "" };
     for (const condition of conditions)
       columns[condition].push(mean(await model.score({ instruction: texts[condition], output })));
     onSample();
@@ -159,7 +159,7 @@ const meansOf = ({ right, wrong, without }: Columns) => ({
   without: mean(without),
 });
 
-/** The third condition by what it is. */
+/** Names the third condition. */
 const renamed = <T>({ right, wrong, without }: Record<(typeof conditions)[number], T>, name: Without) => ({
   right,
   wrong,
@@ -179,7 +179,7 @@ const summaryOf = (columns: Columns, name: Without, seed: number) => ({
   [`${name}OverRight`]: difference(columns.without, columns.right, seed),
 });
 
-/** One group in a line. */
+/** The line of one group. */
 function lineOf(what: string, columns: Columns): string {
   const { right, wrong, without } = meansOf(columns);
   return `${what}: right ${plain(right, 2)}, wrong ${plain(wrong, 2)}, without ${plain(without, 2)}`;

@@ -1,13 +1,13 @@
 /**
- * @file Photographs that no model is trained on, changed in fifteen ways and in none, with one example pair of another
- * photograph. All columns are measured at one size, so that a small drawing is enlarged before it is measured.
+ * @file Held-out photographs under fifteen changes, no change, and two more restorations, with one example pair of
+ * another photograph. All columns are measured at the same size, so small results are enlarged first.
  */
 import type { Image, SheetRow } from "../../image/index.ts";
-import type { Photo } from "../../tasks/gathered/index.ts";
-import { Random } from "../../tasks/index.ts";
 import { type Baseline, classicalFilter, colourFit } from "../baselines/index.ts";
+import { expertPsnr } from "../gathered/expert.ts";
 import { type PhotoChange, photoChanges } from "../gathered/photo-changes.ts";
-import { fitted, openHeldOut, photographsOf, squareOf } from "../gathered/pictures.ts";
+import { type PhotoQuery, photoQueries } from "../gathered/photo-queries.ts";
+import { fitted, openHeldOut } from "../gathered/pictures.ts";
 import { percent, plain, withInterval } from "../lines.ts";
 import { type Estimate, mean } from "../metrics/bootstrap.ts";
 import { boundedPsnr } from "../metrics/pictures.ts";
@@ -16,28 +16,32 @@ import { numbered } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { estimate, shareBetter } from "../summary.ts";
 
-/** `drawn` as large as the model draws, `fullSize` as large as the query. */
+/** `drawn`: result at the model's size. `fullSize`: result at the size of the query. */
 type Way = "drawn" | "fullSize";
 const ways: readonly Way[] = ["drawn", "fullSize"];
 
-type Column = Way | Baseline;
-const columns: readonly Column[] = [...ways, "unchanged", "colourFit", "classical", "roundTrip"];
+type Column = Way | Baseline | "expert";
+const columns: readonly Column[] = [...ways, "unchanged", "colourFit", "classical", "expert", "roundTrip"];
+/** Columns of every change. */
+const common = columns.filter((column) => column !== "classical" && column !== "expert");
+/** Columns with pictures. */
+const pictureColumns = columns.filter((column) => column !== "expert");
 
 const DEFAULT_SIZE = 256;
-/** Most pixels along a side of the pictures that the report shows. */
-const SHOWN_SIZE = 128;
+/** Largest side of pictures in the report, in pixels. */
+const REPORT_SIZE = 128;
 
 export const photos: Suite = {
   name: "photos",
   description:
-    "held-out photographs: fifteen changes and none, by one example of another photograph (--pictures)",
+    "held-out photographs: fifteen changes and none, with one example of another photograph (--pictures)",
   limit: 24,
   needs: ["pictures"],
   takes: ["size"],
   run: measure,
 };
 
-/** PSNR in dB by column, one value per photograph; `classical` is empty where nothing is restored. */
+/** PSNR in dB by column, one value per photograph; `classical` and `expert` are empty if they do not apply. */
 type Scores = Readonly<Record<Column, number[]>>;
 
 interface Measured {
@@ -46,30 +50,30 @@ interface Measured {
 }
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
-  const { drawings, limit, seed, options } = context;
+  const { generations, limit, seed, options } = context;
   const size = options.size ?? DEFAULT_SIZE;
   const gathered = openHeldOut(options.pictures!);
-  const usable = photographsOf(gathered, size, "eval photos");
-  const queries = Random.of(seed, "photographs").shuffle(usable).slice(0, limit);
-  drawings.expect(photoChanges.length * queries.length * ways.length);
+  const queries = photoQueries(gathered, { size, limit, seed });
+  generations.expect(photoChanges.length * queries.count * ways.length);
   const measured: Measured[] = [];
   const rows: SheetRow[] = [];
   for (const change of photoChanges) {
     const psnr = Object.fromEntries(columns.map((column) => [column, [] as number[]])) as unknown as Scores;
-    for (const [i, query] of queries.entries()) {
-      const pictures = await answer(change, query, usable, { size, index: i }, context);
-      for (const column of columns) {
-        const image = pictures.answers.get(column);
-        if (image) psnr[column].push(boundedPsnr(image, pictures.truth));
-      }
-      if (i === 0) rows.push(rowOf(change.name, pictures));
+    for (let i = 0; i < queries.count; i++) {
+      const query = queries.of(change, i);
+      const answers = await answer(change, query, { size, index: i }, context);
+      for (const [column, image] of answers) psnr[column].push(boundedPsnr(image, query.truth));
+      if (i === 0) rows.push(rowOf(change.name, query, answers));
     }
+    psnr.expert.push(
+      ...expertPsnr(change.name, { digest: gathered.digest, size, seed, count: queries.count }),
+    );
     measured.push({ change, psnr });
   }
   const groups = {
     tone: measured.filter(({ change }) => change.kind === "tone"),
     place: measured.filter(({ change }) => change.kind === "place"),
-    all: measured.filter(({ change }) => change.kind !== "nothing"),
+    all: measured.filter(({ change }) => change.kind === "tone" || change.kind === "place"),
   };
   const pooled = Object.fromEntries(
     Object.entries(groups).map(([name, group]) => [name, groupFigures(group, seed)]),
@@ -83,16 +87,16 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       groups: pooled,
       changes,
       pictures: gathered.digest,
-      photographs: usable.length,
+      photographs: queries.photographs,
       size,
-      n: queries.length,
+      n: queries.count,
     },
     report: [
       { title: "Photographs", text: explanation, table: tableOf(pooled, changes) },
       {
         title: "Pictures",
         text: "The first photograph under each change.",
-        sheet: { columnTitles: ["example", "", "query", "truth", ...columns], rows },
+        sheet: { columnTitles: ["example", "", "query", "truth", ...pictureColumns], rows },
       },
     ],
     summary: [
@@ -104,38 +108,26 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
 }
 
 const explanation =
-  "PSNR in dB, higher is better; intervals over photographs. drawn: by one example pair of another photograph, without " +
-  "words, enlarged to the size that is measured; fullSize: the same at the size of the query; unchanged: the query itself; colourFit: least squares from the example's " +
-  "colours; classical: one filter, fixed for the change; roundTrip: the truth through the image tokenizer. tone: changes " +
-  "that map colours; place: those that depend on places and neighbours; all: both. Changes are counted where the mean of " +
-  "a way is above the baseline's.";
+  "PSNR in dB, higher is better; intervals over photographs. drawn: with one example pair of another photograph, without " +
+  "words, enlarged to the measured size; fullSize: the same at the size of the query; unchanged: the query itself; colourFit: least squares from the example's " +
+  "colours; classical: one fixed filter per change; expert: MAXIM's model for the restoration, which was trained " +
+  "on such photographs (stored figures, only for the same pictures and seed); roundTrip: the truth through the image tokenizer. tone: changes " +
+  "that map colours; place: changes that depend on positions and neighbours; all: both (without denoise and dehaze). A change counts as better if its mean " +
+  "is above that of the baseline.";
 
-interface Pictures {
-  readonly example: { readonly input: Image; readonly output: Image };
-  readonly query: Image;
-  readonly truth: Image;
-  readonly answers: ReadonlyMap<Column, Image>;
-}
-
-/** All columns of one photograph under one change, `size` × `size` pixels. */
+/** The pictures of one photograph under one change, by column, `size` × `size` pixels. */
 async function answer(
   change: PhotoChange,
-  query: Photo,
-  photographs: readonly Photo[],
+  { example, input, truth, samplingSeed }: PhotoQuery,
   { size, index }: { readonly size: number; readonly index: number },
-  { model, drawings, seed }: SuiteContext,
-): Promise<Pictures> {
-  const stream = (what: string) => Random.of(seed, "photographs", change.name, index, what);
-  const changer = change.draw(stream("parameters"));
-  const other = stream("example").pick(photographs.filter((photograph) => photograph !== query));
-  const example = changer(squareOf(other, size), stream("example's places"));
-  const { input, output } = changer(squareOf(query, size), stream("query's places"));
+  { model, generations }: SuiteContext,
+): Promise<ReadonlyMap<Column, Image>> {
   const small = { input: fitted(example.input, model.size), output: fitted(example.output, model.size) };
   const answers = new Map<Column, Image>();
   for (const way of ways) {
-    const { image } = await drawings.draw({
+    const { image } = await generations.generate({
       id: `${size}/${change.name}/${way}-${numbered(index)}`,
-      seed: stream("drawing").integer(0, 2 ** 31 - 1),
+      seed: samplingSeed,
       examples: [small],
       input: way === "fullSize" ? input : fitted(input, model.size),
       fullSize: way === "fullSize",
@@ -146,16 +138,20 @@ async function answer(
   answers.set("colourFit", colourFit([example], input));
   const filtered = await (change.restores && classicalFilter(change.restores)?.apply(input));
   if (filtered) answers.set("classical", filtered);
-  const [roundTrip] = await model.reconstruct([fitted(output, model.size)]);
+  const [roundTrip] = await model.reconstruct([fitted(truth, model.size)]);
   answers.set("roundTrip", fitted(roundTrip!, size));
-  return { example, query: input, truth: output, answers };
+  return answers;
 }
 
-function rowOf(label: string, { example, query, truth, answers }: Pictures): SheetRow {
-  const drawn = columns.map((column) => answers.get(column) ?? query);
-  const cells = [example.input, example.output, query, truth, ...drawn];
-  const shown = (image: Image) => fitted(image, Math.min(image.width, SHOWN_SIZE));
-  return { label, cells: cells.map((image) => ({ image: shown(image) })) };
+function rowOf(
+  label: string,
+  { example, input, truth }: PhotoQuery,
+  answers: ReadonlyMap<Column, Image>,
+): SheetRow {
+  const results = pictureColumns.map((column) => answers.get(column) ?? input);
+  const cells = [example.input, example.output, input, truth, ...results];
+  const small = (image: Image) => fitted(image, Math.min(image.width, REPORT_SIZE));
+  return { label, cells: cells.map((image) => ({ image: small(image) })) };
 }
 
 type Estimates = Partial<Record<Column, Estimate>>;
@@ -164,7 +160,7 @@ type Shares = Readonly<Record<Way, Estimate | undefined>>;
 const byWay = <T>(value: (way: Way) => T) =>
   Object.fromEntries(ways.map((way) => [way, value(way)])) as Record<Way, T>;
 
-/** 1 where a picture comes nearer to the truth than the baseline, one value per photograph. */
+/** 1 if a picture is nearer to the truth than the baseline, one value per photograph. */
 const nearer = (psnr: Scores, way: Way, baseline: Baseline): number[] =>
   psnr[way].map((value, i) => (value > psnr[baseline][i]! ? 1 : 0));
 
@@ -179,13 +175,12 @@ function figuresOf(psnr: Scores, seed: number) {
   };
 }
 
-/** Several changes of the same photographs: a photograph's values are averaged first, for they belong together. */
+/** Figures of several changes. The values of a photograph are averaged first, because they are not independent. */
 function groupFigures(group: readonly Measured[], seed: number) {
   const perPhotograph = (valuesOf: (psnr: Scores) => number[]) => {
     const rows = group.map(({ psnr }) => valuesOf(psnr));
     return rows[0]!.map((_, i) => mean(rows.map((row) => row[i]!)));
   };
-  const pooledColumns = columns.filter((column) => column !== "classical");
   const share = (baseline: Baseline): Shares =>
     byWay((way) =>
       estimate(
@@ -197,7 +192,7 @@ function groupFigures(group: readonly Measured[], seed: number) {
     byWay((way) => group.filter(({ psnr }) => mean(psnr[way]) > mean(psnr[baseline])).length);
   return {
     psnr: Object.fromEntries(
-      pooledColumns.map((column) => [
+      common.map((column) => [
         column,
         estimate(
           perPhotograph((psnr) => psnr[column]),

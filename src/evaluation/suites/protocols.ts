@@ -1,4 +1,4 @@
-/** @file How pictures of the public data sets are measured: one meter for each condition, fed with what was drawn and the truth. */
+/** @file Metrics of the public data sets. Each condition has a meter that accumulates results and truths. */
 import type { Image } from "../../image/index.ts";
 import type { PairRecord } from "../../tasks/datasets/index.ts";
 import { publicSetTable } from "../../tasks/datasets/public-sets.ts";
@@ -10,28 +10,28 @@ import { classesByColor, MeanIoU } from "../metrics/segmentation.ts";
 import { ssim } from "../metrics/ssim.ts";
 import { estimate } from "../summary.ts";
 
-/** What a drawing is measured against. */
+/** The truth of one picture. */
 export interface Truth {
   readonly picture: Image;
-  /** Of a depth map as it is stored: metres, a number for every pixel of the picture, 0 where nothing was measured. */
+  /** Depth in metres per pixel, from the stored map; 0 where nothing was measured. */
   readonly metres?: Float32Array;
 }
 
 export interface Protocol {
   meter(): Meter;
-  /** What there is to know of the truth beside its picture. */
+  /** Reads further values of the truth from the stored record. */
   readonly stored?: (record: PairRecord, size: number) => Promise<Omit<Truth, "picture">>;
 }
 
 export interface Meter {
   add(image: Image, truth: Truth): void;
-  /** Pictures without a pixel that is judged, which no figure has. */
+  /** Number of pictures without evaluated pixels, which the figures exclude. */
   readonly unjudged: number;
-  /** Null where nothing was judged. */
+  /** The figures; null if no picture was evaluated. */
   figures(seed: number): Readonly<Record<string, Estimate | { readonly mean: number } | null>>;
 }
 
-/** Means, with intervals, of what is measured picture by picture; NaN where a picture has no pixel that is judged. */
+/** Means with intervals of metrics per picture. A metric is NaN if the picture has no evaluated pixel. */
 class PictureMeter implements Meter {
   private readonly rows: (readonly number[])[] = [];
   unjudged = 0;
@@ -68,7 +68,7 @@ class LabelMeter implements Meter {
 
   add(image: Image, { picture }: Truth): void {
     const label = classesByColor(picture, this.palette);
-    // Black is what has no label.
+    // Black pixels have no label.
     for (let i = 0; i < label.length; i++)
       if (Math.max(...picture.data.subarray(i * 3, i * 3 + 3)) === 0) label[i] = 0;
     if (label.some((each) => each > 0)) this.judged++;
@@ -103,7 +103,7 @@ const depthRender = publicSetTable.nyuv2.render as Extract<Render, { kind: "dept
 
 const depth: Protocol = {
   meter: depthMeter,
-  // A map whose paint is its metres.
+  // Renders the map with metres as colours.
   stored: async ({ output }, size) => {
     const { data } = await renderMap(output, size, {
       color: (value, bits) => {
@@ -115,7 +115,7 @@ const depth: Protocol = {
   },
 };
 
-/** Colours are read in steps of 8 bits, from `near` on: all that is nearer has the colour of `near`. */
+/** Converts colours to depths in steps of 8 bits, from `near` on. Nearer points have the colour of `near`. */
 function depthMeter(): Meter {
   const paint = paintOf(depthRender);
   const step = depthRender.metres[8];

@@ -1,4 +1,4 @@
-/** @file The tasks that training showed, on new scenes and parameters: what the right example is worth, family by family. */
+/** @file Trained tasks with new scenes and parameters: the benefit of the right example, by family. */
 import { drawScene, familyNamed, Random, renderScene, type TaskFamily } from "../../tasks/index.ts";
 import { type Baseline, baselines } from "../baselines/index.ts";
 import { type Condition, compareConditions } from "../conditions.ts";
@@ -21,13 +21,12 @@ const allColumns: readonly Column[] = [
   ...(Object.keys(conditions) as (keyof typeof conditions)[]),
   ...baselines,
 ];
-/** The columns that every picture has: only restorations have a classical filter. */
+/** The columns of all families. Only restorations have a classical filter. */
 const columns = allColumns.filter((column) => column !== "classical");
 
 export const seen: Suite = {
   name: "seen",
-  description:
-    "every family that training showed: the right example, a wrong one, the query alone, and baselines",
+  description: "all trained families: right example, wrong example, query alone, and baselines",
   limit: 4,
   run: measure,
 };
@@ -38,8 +37,8 @@ interface Measured {
 }
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
-  const { drawings, limit, training, seed } = context;
-  drawings.expect(training.families.length * limit * Object.keys(conditions).length);
+  const { generations, limit, training, seed } = context;
+  generations.expect(training.families.length * limit * Object.keys(conditions).length);
   const measured: Measured[] = [];
   const pictures: Section[] = [];
   for (const name of training.families) {
@@ -85,7 +84,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       { title: "Seen families", text: explanation, table: familyTable(overall, families) },
       {
         title: "Kinds of change",
-        text: "Mean distances by prototype task, and the share of pictures that come nearer to the truth than the baseline.",
+        text: "Mean distances by prototype task, and the share of pictures that are nearer to the truth than the baseline.",
         table: prototypeTable(prototypes),
       },
       ...(restoration ? [{ title: "Restorations, PSNR", table: restorationTable(restoration.psnr) }] : []),
@@ -115,10 +114,10 @@ const explanation =
   "family; queryAlone: the query without an example or words; unchanged: the query itself; colourFit: least squares from " +
   "the colours of the right example's input to those of its output; roundTrip: the truth through the image tokenizer.";
 
-/** Scenes that go through the image tokenizer by themselves. */
+/** Number of scenes for the tokenizer's PSNR. */
 const SCENES = 128;
 
-/** What is left of scenes, as they are drawn for captions, that go through the image tokenizer and back. */
+/** PSNR of random scenes after a round trip through the image tokenizer. */
 async function tokenizerPsnr({ model, seed }: SuiteContext) {
   const scores: number[] = [];
   for (let i = 0; i < SCENES; i++) {
@@ -129,11 +128,11 @@ async function tokenizerPsnr({ model, seed }: SuiteContext) {
   return estimate(scores, seed);
 }
 
-/** Whether it undoes what rain, noise, blur and the like did. */
+/** Whether the family removes rain, noise, blur or the like. */
 const isRestoration = ({ prototype, reverseOf }: TaskFamily): boolean =>
   prototype === "low-level" && reverseOf !== undefined;
 
-/** PSNR of the restoration families together, and how far below the image tokenizer's own it is. */
+/** PSNR of all restoration families, and its distance to the PSNR of the image tokenizer. */
 function restorationOf(restored: readonly Measured[], seed: number) {
   const pooled = pool(restored, "psnr");
   return {
@@ -155,7 +154,7 @@ type Estimates = Partial<Record<Column, Estimate>>;
 const estimates = (names: readonly Column[], pooled: Pooled, seed: number): Estimates =>
   Object.fromEntries(names.map((condition) => [condition, estimate(pooled(condition), seed)]));
 
-/** Shares of pictures that are nearer to the truth with the right example than otherwise. */
+/** Shares of pictures that are nearer to the truth with the right example than under another condition. */
 function comparisonsOf(pooled: Pooled, seed: number) {
   const than = (other: Column) => shareBetter(pooled("right"), pooled(other), seed);
   return {

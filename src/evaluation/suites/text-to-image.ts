@@ -1,4 +1,4 @@
-/** @file Text to image as GenEval measures it, on our scenes: is everything there that the words ask for? */
+/** @file Text to image with GenEval's method on our scenes: does the picture show everything in the prompt? */
 import type { SheetCell } from "../../image/index.ts";
 import { Random, renderScene } from "../../tasks/index.ts";
 import { type Detection, detectObjects } from "../judges/detect.ts";
@@ -10,17 +10,16 @@ import { drawPrompt, isRight, type Kind, kinds, sceneOf } from "./geneval-prompt
 
 export const textToImage: Suite = {
   name: "text-to-image",
-  description:
-    "GenEval's six kinds of prompts over our scenes: objects, counts, colours and places that the words ask for",
+  description: "GenEval's six kinds of prompts on our scenes: objects, counts, colours and positions",
   limit: 32,
   run: measure,
 };
 
-/** Pictures of each kind that the report shows. */
+/** Pictures per kind in the report. */
 const SHOWN = 8;
 
-async function measure({ model, drawings, limit, seed }: SuiteContext): Promise<SuiteOutcome> {
-  drawings.expect(kinds.length * limit);
+async function measure({ model, generations, limit, seed }: SuiteContext): Promise<SuiteOutcome> {
+  generations.expect(kinds.length * limit);
   const right = new Map<Kind, number[]>();
   const ceiling = new Map<Kind, number[]>();
   const rows = [];
@@ -31,7 +30,7 @@ async function measure({ model, drawings, limit, seed }: SuiteContext): Promise<
     for (let i = 0; i < limit; i++) {
       const random = Random.of(seed, "text to image", kind, i);
       const prompt = drawPrompt(kind, random);
-      const { image } = await drawings.draw({
+      const { image } = await generations.generate({
         id: `${kind}/${numbered(i)}`,
         seed: random.integer(0, 2 ** 31 - 1),
         instruction: prompt.text,
@@ -74,14 +73,14 @@ async function measure({ model, drawings, limit, seed }: SuiteContext): Promise<
   return {
     figures: { overall, ceiling: overallCeiling, categories },
     summary: [
-      `everything there that the words ask for: ${plain(overall, 2)} (true scenes through the image tokenizer: ${plain(overallCeiling, 2)})`,
+      `pictures with everything in the prompt: ${plain(overall, 2)} (true scenes through the image tokenizer: ${plain(overallCeiling, 2)})`,
       kinds.map((kind) => `${kind} ${plain(categories[kind]!.mean, 2)}`).join(", "),
     ],
     report: [
       {
         title: "Text to image",
         text:
-          "Share of pictures with everything the words ask for; overall is the mean of the six. ceiling: the same of " +
+          "Share of pictures with everything in the prompt; overall is the mean of the six kinds. ceiling: the same for " +
           "true scenes through the image tokenizer.",
         table,
       },

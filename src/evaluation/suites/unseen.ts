@@ -1,6 +1,6 @@
 /**
- * @file The paper's table of unseen tasks, on our scenes: how much of what training would have taught does one example
- * show? Five tasks that training never had, under the same conditions for the same scenes.
+ * @file The paper's table of unseen tasks, on our scenes: five tasks that were not trained on. How much of the benefit of
+ * training does one example give? All conditions use the same scenes.
  */
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
@@ -13,15 +13,15 @@ import type { Estimate } from "../metrics/bootstrap.ts";
 import type { Cell, Section } from "../report.ts";
 import { type Metric, metricNames } from "../scores.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
-import { difference, estimate, gapClosure, meansOf, shareBetter, standIn } from "../summary.ts";
+import { difference, estimate, gapClosure, meansOf, shareBetter, syntheticValues } from "../summary.ts";
 
 interface UnseenTask {
   readonly family: string;
-  /** The metric that the gap is measured in. */
+  /** The metric of the gap closure. */
   readonly metric: Metric;
 }
 
-/** A model whose training had the tasks, and one with the plain causal mask. */
+/** "full" was trained on the tasks; "causal" has the plain causal mask. */
 const comparisonModels = ["full", "causal"] as const;
 
 const figuresSchema = z.object({
@@ -59,26 +59,25 @@ const conditions = {
   eightExamples: { examples: 8, instruction: false },
 } as const satisfies Readonly<Record<string, Condition>>;
 
-/** All that is asked of a model that is compared with. */
+/** The only condition of comparison models. */
 const comparedConditions = { xprompt: conditions.xprompt };
 
 const exampleCounts = { 1: "xprompt", 2: "twoExamples", 4: "fourExamples", 8: "eightExamples" } as const;
 
 export const unseen: Suite = {
   name: "unseen",
-  description:
-    "tasks that training never had, by one example: the paper's five, and the gap an example closes",
+  description: "the paper's five unseen tasks with one example, and the gap that an example closes",
   limit: 32,
   comparisons: comparisonModels,
   run: (context) => (context.options.as ? measureComparison(context) : measure(context)),
 };
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
-  const { drawings, limit, folder, training } = context;
+  const { generations, limit, folder, training } = context;
   const stored = await comparison.read(folder);
   const prototypes = training.heldOutPrototypes;
   const groups = Object.keys(tasks).length + prototypes.length;
-  drawings.expect(groups * limit * Object.keys(conditions).length);
+  generations.expect(groups * limit * Object.keys(conditions).length);
   const comparedWith = comparisonOf(stored, context);
   const sameSamples = comparedWith.full?.sameSamples ?? false;
   const figures: Record<string, Figures> = {};
@@ -92,12 +91,12 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   for (const prototype of prototypes) {
     const compared = await compareConditions(prototype, familiesOf(prototype), conditions, context);
     ofPrototypes[prototype] = figuresOf(prototype, "psnr", compared, stored, context, sameSamples);
-    sections.push({ title: `${prototype}, held out whole`, sheet: compared.sheet });
+    sections.push({ title: `${prototype}, all families held out`, sheet: compared.sheet });
   }
   const rows = { ...figures, ...ofPrototypes };
   const others = Object.entries(comparedWith).filter(([, known]) => known && !known.sameSamples);
   const ofOthers = others
-    .map(([name]) => ` ${name} was measured on other samples or drawn otherwise.`)
+    .map(([name]) => ` ${name} was measured on other samples or with other settings.`)
     .join("");
   return {
     figures: { tasks: figures, prototypes: ofPrototypes, comparison: comparedWith },
@@ -152,7 +151,7 @@ function figuresOf(
   return {
     metric,
     full: full?.mean ?? null,
-    /** Whether no number of examples does better than training on the task; null without `full`. */
+    /** Whether training on the task is at least as good as any number of examples; null without `full`. */
     fullIsUpperBound: full ? (higherIsBetter ? best <= full.mean : best >= full.mean) : null,
     wordsAlone: meanOf("wordsAlone"),
     causal: causal?.mean ?? null,
@@ -180,18 +179,23 @@ function figuresOf(
   };
 }
 
-/** Figures of a model that is compared with; its values are stood in for where only their interval was stored. */
+/** Stored figures of a comparison model. Synthetic values replace missing ones. */
 function storedFigures(model: Stored<StoredTasks> | undefined, task: string, metric: Metric) {
   const figures = model?.tasks[task];
   const [mean, ci, values] = [figures?.means[metric], figures?.ci[metric], figures?.values?.[metric]];
   if (figures === undefined || mean === undefined || ci === undefined) return undefined;
-  return { mean, ci, values: values ?? standIn({ mean, ci }, figures.n), isMeasured: values !== undefined };
+  return {
+    mean,
+    ci,
+    values: values ?? syntheticValues({ mean, ci }, figures.n),
+    isMeasured: values !== undefined,
+  };
 }
 
-/** What is known about the stored figures, without the figures, and whether they are of the samples measured here. */
+/** The provenance of the stored figures, and whether they belong to the same samples. */
 const comparisonOf = (
   stored: StoredModels,
-  { seed, limit, drawings }: SuiteContext,
+  { seed, limit, generations }: SuiteContext,
 ): Readonly<Record<string, { readonly sameSamples: boolean } | null>> =>
   Object.fromEntries(
     comparisonModels.map((name) => {
@@ -201,24 +205,24 @@ const comparisonOf = (
       const sameSamples =
         provenance.seed === seed &&
         Object.values(measured).every(({ n }) => n === limit) &&
-        isDeepStrictEqual(provenance.settings, drawings.settings);
+        isDeepStrictEqual(provenance.settings, generations.settings);
       return [name, { stored: true, sameSamples, ...provenance }];
     }),
   );
 
 const explanation =
-  "xprompt: one example, no words; wordsAlone: no example, the instruction in words; full: a model that was trained on " +
+  "xprompt: one example, no words; wordsAlone: only the instruction; full: a model that was trained on " +
   "the tasks, with an example; causal: a model with the plain causal mask, with an example; wrongExample: an example of " +
   "another task; gap closure: (xprompt − wordsAlone) / (full − wordsAlone), its interval over the samples of all three. " +
   "unchanged: the query itself; colourFit: least squares from the example's colours; classical: one filter, fixed for " +
   "the task; roundTrip: the truth through the image tokenizer. The tasks are not the paper's: other pictures, of another " +
   "size.";
 
-/** Says of which tasks more examples do better than training on the task did. */
+/** Names the tasks on which some number of examples beats training on the task. */
 function boundNote(rows: Readonly<Record<string, Figures>>): string {
   const names = Object.keys(rows).filter((name) => rows[name]!.fullIsUpperBound === false);
   if (names.length === 0) return "";
-  return ` full is no upper bound on ${names.join(", ")}: some number of examples does better there, and the gap closure is too high.`;
+  return ` full is no upper bound on ${names.join(", ")}: some number of examples is better, so the gap closure is too high.`;
 }
 
 const columns = [
@@ -243,7 +247,7 @@ const tableOf = (rows: Readonly<Record<string, Figures>>) => ({
   ]),
 });
 
-/** A line for each task. */
+/** One line per task. */
 function linesOf(rows: Readonly<Record<string, Figures>>): string[] {
   return Object.entries(rows).map(([name, figures]) => {
     const { metric, ci, fullIsUpperBound } = figures;
@@ -261,17 +265,17 @@ function linesOf(rows: Readonly<Record<string, Figures>>): string[] {
 
 type Figures = ReturnType<typeof figuresOf> & Readonly<Record<string, unknown>>;
 
-/** A figure, with its interval where it has one. */
+/** A figure, with its interval if there is one. */
 function cellOf(figures: Figures, column: string): Cell {
   const figure = (figures[column] ?? null) as Cell;
   const ci = (figures.ci as Record<string, Estimate["ci"] | null>)[column];
   return typeof figure === "number" && ci ? { mean: figure, ci } : figure;
 }
 
-/** Measures a model that is compared with, by its one condition, and stores the figures beside the model they are for. */
+/** Measures a comparison model and stores its figures. */
 async function measureComparison(context: SuiteContext): Promise<SuiteOutcome> {
-  const { drawings, limit, seed, options } = context;
-  drawings.expect(Object.keys(tasks).length * limit);
+  const { generations, limit, seed, options } = context;
+  generations.expect(Object.keys(tasks).length * limit);
   const measured: StoredTasks["tasks"] = {};
   const sections: Section[] = [];
   for (const [name, { family }] of Object.entries(tasks)) {

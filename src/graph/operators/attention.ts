@@ -14,8 +14,8 @@ import { sum } from "./reduction.ts";
  * The sum runs over the head width, which is much shorter than the keys (https://arxiv.org/abs/2205.14135).
  *
  * @param queries `[batch, heads, time, headDim]`
- * @param keys `[batch, heads, length, headDim]`, values alike
- * @param bias added to the scores, broadcast over them: 0 to see, a large negative number to hide. Gets no gradient.
+ * @param keys `[batch, heads, length, headDim]`, same for values
+ * @param bias added to the scores, broadcast: 0 for visible keys, a large negative number for masked ones. No gradient.
  * @returns `[batch, heads, time, headDim]`
  */
 export function attention(queries: Tensor, keys: Tensor, values: Tensor, bias?: Tensor): Tensor {
@@ -186,7 +186,7 @@ const rotate = operator("rope", {
       throw new ShapeError(
         `expected positions ${formatShape([batch!, time!])} and tables for width ${headDim}, got ${formatShape(positions!.shape)} and ${formatShape(cos!.shape)}`,
       );
-    // onnxruntime requires this whatever the positions are.
+    // onnxruntime requires this for any positions.
     if (typeof time === "number" && time > length!)
       throw new ShapeError(`expected tables of at least ${time} rows, got ${length}`);
     return x!;

@@ -1,6 +1,6 @@
 /**
- * @file Linear layers over weights of 4 or 8 bits, in blocks that share a scale. Decoding is bound by the bytes of weights
- * read per token, and these are a seventh or a quarter of float32's.
+ * @file Linear layers with weights of 4 or 8 bits, in blocks that share a scale. The speed of decoding is bound by the
+ * bytes of weights read per token, and these are a seventh or a quarter of float32's.
  */
 import type { Tensor } from "../graph.ts";
 import { MICROSOFT } from "../onnx-writer.ts";
@@ -78,7 +78,7 @@ const transposed = operator<Quantization & { readonly width: number }>("quantize
   },
   emit(writer, [dy, codes, scales], { width, bits, blockSize }, { inputs: [, weight] }) {
     const [out, blocks] = weight!.shape as readonly [number, number];
-    // Rows 0 … out − 1, counted from Size(dY) mod out = 0. With constant rows the matrix would be constant, too, and
+    // Rows 0 … out − 1, counted from Size(dY) mod out = 0. With constant rows the matrix would be constant too, and
     // onnxruntime would keep all of it in float32.
     const number = (value: number) =>
       writer.constant({ dtype: "int64", shape: [] }, BigInt64Array.of(BigInt(value)));

@@ -48,7 +48,7 @@ export const mean: typeof sum = (x, axes = x.shape.map((_, i) => i), options) =>
   return multiply(sum(x, list, options), 1 / count);
 };
 
-/** Maximum along the axes; each of several equal maxima gets the whole gradient. */
+/** Maximum along the axes. Each of several equal maxima gets the whole gradient. */
 export const max = reduction(
   operator<Axes>("max", {
     infer: ([x], { axes }) => reduced(x!, axes),

@@ -30,7 +30,7 @@ const reshapeTo = operator<{ shape: Shape }>("reshape", {
       );
     if (!isTellable(x!.shape, shape))
       throw new ShapeError(
-        `expected at most one new symbolic dimension in ${formatShape(shape)}, coming from ${formatShape(x!.shape)}`,
+        `expected at most one new symbolic dimension in ${formatShape(shape)}, reshaping ${formatShape(x!.shape)}`,
       );
     return { dtype: x!.dtype, shape };
   },
@@ -203,7 +203,7 @@ const join = operator<{ axis: number }>("concat", {
     for (const other of tensors)
       if (other.dtype !== dtype || !sameShape(withoutAxis(other.shape, axis), withoutAxis(shape, axis)))
         throw new ShapeError(
-          `expected shapes equal but at axis ${axis}, got ${tensors.map((tensor) => formatShape(tensor.shape)).join(", ")}`,
+          `expected shapes that are equal except at axis ${axis}, got ${tensors.map((tensor) => formatShape(tensor.shape)).join(", ")}`,
         );
     const total = addDims(...tensors.map((tensor) => tensor.shape[axis]!));
     return { dtype, shape: shape.map((dim, i) => (i === axis ? total : dim)) };

@@ -1,4 +1,4 @@
-/** @file The tools over HTTP. Every request is served by itself: no session is kept. */
+/** @file The tools over HTTP. Requests are stateless: there are no sessions. */
 import { XPromptError } from "../../errors.ts";
 import { packageVersion } from "../files.ts";
 import type { Services } from "../services.ts";
@@ -7,7 +7,7 @@ import { loadMcp, mcpFactory } from "./server.ts";
 
 export type McpOverHttp = (request: Request, client: string) => Promise<Response>;
 
-/** @returns nothing where the package is not installed */
+/** @returns undefined if the package is not installed */
 export async function mcpHandler(services: Services): Promise<McpOverHttp | undefined> {
   try {
     const { createMcpHandler } = await loadMcp("serving MCP");

@@ -1,4 +1,4 @@
-/** @file Pictures that a tool is given: data URLs, and files of one folder where the operator allows it. */
+/** @file Pictures as arguments of tools: data URLs, and files of one folder if the operator allows it. */
 import { readFile, realpath } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { Failure } from "../failure.ts";
@@ -6,14 +6,14 @@ import { jsonPicture, type PictureBytes } from "../pictures.ts";
 
 export type ReadPicture = (text: string) => Promise<PictureBytes>;
 
-/** Reads data URLs, and base64 alone. */
+/** Reads data URLs, and plain base64. */
 export const readDataUrl: ReadPicture = async (text) => {
   const parsed = jsonPicture.safeParse(text);
   if (parsed.success) return parsed.data;
   throw new Failure(400, `reading a picture: ${parsed.error.issues[0]!.message}`);
 };
 
-/** Reads data URLs, and paths of files inside a folder; links that lead out of it are refused. */
+/** Reads data URLs, and paths of files inside a folder. Links that leave the folder are refused. */
 export function readFrom(folder: string): ReadPicture {
   return async (text) => {
     if (text.startsWith("data:")) return readDataUrl(text);

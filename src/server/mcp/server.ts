@@ -1,4 +1,4 @@
-/** @file The MCP server, made anew for each connection or request. Its package is an optional peer. */
+/** @file The MCP server, created for each connection or request. Its package is an optional peer dependency. */
 import type { McpServer } from "@modelcontextprotocol/server";
 import { loadOptional } from "../../optional.ts";
 import { addTools, type ToolOptions } from "./tools.ts";

@@ -11,12 +11,12 @@ import type { ReadPicture } from "./pictures.ts";
 
 export interface ToolOptions {
   readonly services: Services;
-  /** Who calls: an address, or the name of a key. */
+  /** The client: an address, or the name of a key. */
   readonly client: string;
   readonly read: ReadPicture;
-  /** How pictures may be given, in words. */
+  /** Description of the accepted picture arguments. */
   readonly pictures: string;
-  /** Keeps a picture, and returns where. */
+  /** Stores a picture, and returns its location. */
   readonly keep?: (base64: string, seed: number) => Promise<string>;
 }
 
@@ -53,15 +53,15 @@ export function addTools(server: McpServer, options: ToolOptions): void {
     {
       title: "Apply a change by example",
       description:
-        "Do to a picture what was done from one picture to another. Show one or more before/after pairs, or name a compiled prompt, and give the picture to change. Without a picture, draws from words.",
+        "Apply the change between two pictures to another picture. Pass one or more before/after pairs, or a compiled prompt, and the picture to change. Without a picture, generates one from the instruction.",
       inputSchema: z.object({
         picture: picture.optional(),
         examples: pairs.optional().describe("Pairs that show the change"),
-        prompt: z.string().optional().describe("Id of a prompt that compile_prompt made"),
-        instruction: z.string().max(4000).optional().describe("The change in words, where that helps"),
-        count: z.int().min(1).max(MAX_PICTURES).default(1).describe("Pictures to draw"),
+        prompt: z.string().optional().describe("Id of a prompt from compile_prompt"),
+        instruction: z.string().max(4000).optional().describe("The change in words, optional"),
+        count: z.int().min(1).max(MAX_PICTURES).default(1).describe("Number of pictures to generate"),
         seed: z.int().min(0).optional().describe("The same seed gives the same picture"),
-        use_library: z.boolean().default(false).describe("Take the nearest example of the server's library"),
+        use_library: z.boolean().default(false).describe("Use the nearest example of the server's library"),
       }),
       outputSchema: z.object({
         pictures: z.array(z.object({ seed: z.int(), size: z.string(), path: z.string().optional() })),
@@ -125,7 +125,7 @@ export function addTools(server: McpServer, options: ToolOptions): void {
     "compile_prompt",
     {
       title: "Compile a visual prompt",
-      description: "Read before/after pairs once, and get an id that apply_change takes instead of them.",
+      description: "Compile before/after pairs once, and get an id to pass to apply_change instead of them.",
       inputSchema: z.object({
         examples: pairs.min(1),
         instruction: z.string().max(4000).optional().describe("The change in words"),
@@ -150,7 +150,7 @@ export function addTools(server: McpServer, options: ToolOptions): void {
     {
       title: "Describe a change",
       description:
-        "Say in words what changes from the first picture of a pair to the second; of several, what they share.",
+        "Describe in words what changes from the first to the second picture of a pair, or what several pairs share.",
       inputSchema: z.object({ examples: pairs.min(1) }),
       outputSchema: z.object({ text: z.string(), model: z.string() }),
       annotations: { readOnlyHint: true, idempotentHint: true },
@@ -199,7 +199,7 @@ export function addTools(server: McpServer, options: ToolOptions): void {
   );
 }
 
-/** A result as data, and as text for clients that do not read data. */
+/** A result as data, and as text for clients that do not support data. */
 const structured = (data: Record<string, unknown>): CallToolResult => ({
   content: [{ type: "text", text: JSON.stringify(data) }],
   structuredContent: data,

@@ -1,4 +1,4 @@
-/** @file The example pairs that come with the package. */
+/** @file The example pairs in the package. */
 import { join } from "node:path";
 import { z } from "zod";
 import { listOf, pairsSchema } from "../answers.ts";
@@ -16,7 +16,7 @@ interface Gallery {
 
 let opened: Promise<Gallery> | undefined;
 
-/** Read once: the package does not change while it runs. */
+/** Read once: the package does not change at run time. */
 const gallery = (): Promise<Gallery> => {
   opened ??= openGallery();
   return opened;
@@ -37,7 +37,7 @@ async function openGallery(): Promise<Gallery> {
   return { entries: [...entries.values()].filter(({ before, after }) => before && after), pictures };
 }
 
-/** The truth of a query comes after it, in the order of names. */
+/** Adds a picture. The truth of a query comes after it, in the order of names. */
 function withPicture(entry: Entry, picture: string, url: string): Entry {
   const { queries } = entry;
   if (picture === "before.png") return { ...entry, before: url };
@@ -53,7 +53,7 @@ function withPicture(entry: Entry, picture: string, url: string): Entry {
 export const list = operation({
   method: "get",
   path: "/v1/gallery",
-  summary: "Example pairs, with pictures to try them on",
+  summary: "Example pairs, with pictures to apply them to",
   tag: "Gallery",
   isPublic: true,
   answers: { 200: { description: "The pairs.", schema: listOf(pairsSchema) } },
@@ -69,7 +69,7 @@ export const picture = operation({
   params: z.object({ id: z.string(), picture: z.string() }),
   answers: {
     200: { description: "The picture.", media: ["image/png"] },
-    404: { description: "There is none." },
+    404: { description: "There is no such picture." },
   },
   async handle({ params: { id, picture: name } }) {
     const path = (await gallery()).pictures.get(`${id}/${name}`);

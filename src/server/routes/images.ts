@@ -11,7 +11,7 @@ import { editForm, editRequest, generationRequest } from "../schemas.ts";
 import type { Services } from "../services.ts";
 import { streamPictures } from "../stream.ts";
 
-/** Draws the pictures of a request in its turn. */
+/** Generates the pictures of a request when its turn in the queue comes. */
 export async function drawInTurn(
   asked: AskedPictures,
   services: Services,
@@ -44,7 +44,7 @@ const pictures = {
 export const generations = operation({
   method: "post",
   path: "/v1/images/generations",
-  summary: "Draw pictures from words, examples, or both",
+  summary: "Generate pictures from an instruction, examples, or both",
   tag: "Pictures",
   json: generationRequest,
   example: { prompt: "a red ball", seed: 1 },
@@ -59,7 +59,7 @@ export const generations = operation({
 export const edits = operation({
   method: "post",
   path: "/v1/images/edits",
-  summary: "Change a picture, as examples show or words say",
+  summary: "Change a picture by examples or an instruction",
   tag: "Pictures",
   json: editRequest,
   example: {
@@ -75,7 +75,7 @@ export const edits = operation({
   },
 });
 
-/** The request of a body, in JSON or as a form. */
+/** The request in a body, JSON or form. */
 export function askedIn(
   body:
     | { readonly type: "json"; readonly fields: Parameters<typeof askedInJson>[0] }
@@ -102,21 +102,21 @@ const modelOf = ({ model, engine, started, libraries }: Services) => ({
 export const listModels = operation({
   method: "get",
   path: "/v1/models",
-  summary: "The model that runs",
+  summary: "The loaded model",
   tag: "Models",
-  answers: { 200: { description: "A list of one.", schema: listOf(modelSchema) } },
+  answers: { 200: { description: "A list with one model.", schema: listOf(modelSchema) } },
   handle: (_asked, services) => Response.json({ object: "list", data: [modelOf(services)] }),
 });
 
 export const getModel = operation({
   method: "get",
   path: "/v1/models/{id}",
-  summary: "The model of a name",
+  summary: "A model by name",
   tag: "Models",
   params: z.object({ id: z.string() }),
   answers: {
     200: { description: "The model.", schema: modelSchema },
-    404: { description: "There is none." },
+    404: { description: "There is no such model." },
   },
   handle({ params }, services) {
     if (params.id !== services.model)

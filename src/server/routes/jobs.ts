@@ -1,4 +1,4 @@
-/** @file Jobs: submit, look up, cancel, forget. */
+/** @file Jobs: submit, look up, cancel, delete. */
 import { z } from "zod";
 import { deletedSchema, jobSchema, listOf } from "../answers.ts";
 import { operation } from "../operation.ts";
@@ -15,12 +15,12 @@ const found = {
 export const submit = operation({
   method: "post",
   path: "/v1/jobs",
-  summary: "Draw pictures without waiting for them",
+  summary: "Generate pictures in the background",
   tag,
   json: jobRequest,
   example: { prompt: "a red ball", seed: 1 },
   form: editForm,
-  answers: { 202: { description: "The job, which waits for its turn.", schema: jobSchema } },
+  answers: { 202: { description: "The queued job.", schema: jobSchema } },
   isQueued: true,
   async handle({ body, client, keepBody }, services) {
     const asked = await askedIn(body, services);
@@ -41,14 +41,14 @@ export const list = operation({
   path: "/v1/jobs",
   summary: "Your jobs, without their results",
   tag,
-  answers: { 200: { description: "The newest last.", schema: listOf(jobSchema) } },
+  answers: { 200: { description: "Newest last.", schema: listOf(jobSchema) } },
   handle: ({ client }, { jobs }) => Response.json({ object: "list", data: jobs.list(client) }),
 });
 
 export const get = operation({
   method: "get",
   path: "/v1/jobs/{id}",
-  summary: "A job, with its result once it is completed",
+  summary: "A job, with its result after completion",
   tag,
   params,
   answers: found,
@@ -58,7 +58,7 @@ export const get = operation({
 export const cancel = operation({
   method: "post",
   path: "/v1/jobs/{id}/cancel",
-  summary: "End a job",
+  summary: "Cancel a job",
   tag,
   params,
   answers: found,
@@ -68,10 +68,10 @@ export const cancel = operation({
 export const remove = operation({
   method: "delete",
   path: "/v1/jobs/{id}",
-  summary: "End and forget a job",
+  summary: "Cancel and delete a job",
   tag,
   params,
-  answers: { 200: { description: "It is gone.", schema: deletedSchema }, 404: found[404] },
+  answers: { 200: { description: "The job was deleted.", schema: deletedSchema }, 404: found[404] },
   handle({ params: { id }, client }, { jobs }) {
     jobs.delete(client, id);
     return Response.json({ id, object: "job", deleted: true });

@@ -1,4 +1,4 @@
-/** @file The examples of the libraries that the operator names: found by words, and shown. */
+/** @file Searching and viewing the examples of the server's libraries. */
 import { z } from "zod";
 import type { ExampleLibrary } from "../../retrieval/index.ts";
 import { libraryExampleSchema, listOf } from "../answers.ts";
@@ -6,7 +6,7 @@ import { Failure } from "../failure.ts";
 import { operation } from "../operation.ts";
 import type { Services } from "../services.ts";
 
-/** The words of a search box are compared with the words of the instructions: the engine is not asked. */
+/** The search box compares words only, so it does not need the engine. */
 const BY_WORDS = { text: 0, image: 0, words: 1 };
 
 const tag = "Example libraries";
@@ -24,11 +24,15 @@ function libraryOf(name: string, { libraries }: Services): ExampleLibrary {
 export const search = operation({
   method: "get",
   path: "/v1/libraries/{library}/examples",
-  summary: "The examples of a library, those that share the most words with the query first",
+  summary: "The examples of a library, those with the most words of the query first",
   tag,
   params: z.object({ library: z.string() }),
   query: z.object({
-    query: z.string().max(500).optional().meta({ description: "Words. Without them, all in their order." }),
+    query: z
+      .string()
+      .max(500)
+      .optional()
+      .meta({ description: "Words to search for. Without them, all examples in their order." }),
     limit: z.coerce.number().int().min(1).max(100).default(20),
   }),
   answers: { 200: { description: "The examples.", schema: listOf(libraryExampleSchema) }, ...missing },
@@ -51,7 +55,7 @@ export const search = operation({
 export const picture = operation({
   method: "get",
   path: "/v1/libraries/{library}/examples/{id}/{side}",
-  summary: "A picture of an example of a library",
+  summary: "A picture of an example",
   tag,
   params: z.object({
     library: z.string(),
@@ -69,6 +73,6 @@ export const picture = operation({
   },
 });
 
-/** By the first byte: libraries hold PNG, JPEG and WebP files alone. */
+/** The media type from the first byte: libraries contain only PNG, JPEG and WebP files. */
 const typeOf = ([first]: Uint8Array): string =>
   first === 0x89 ? "image/png" : first === 0xff ? "image/jpeg" : "image/webp";

@@ -1,4 +1,4 @@
-/** @file For those who operate the server: whether it lives, whether it takes requests, what it counts. */
+/** @file Health checks and metrics for operators. */
 import { z } from "zod";
 import { operation } from "../operation.ts";
 
@@ -8,7 +8,7 @@ const status = z.object({ status: z.string() });
 export const healthz = operation({
   method: "get",
   path: "/healthz",
-  summary: "Whether the process lives",
+  summary: "Whether the process is alive",
   tag,
   isPublic: true,
   answers: { 200: { description: "It does.", schema: status } },
@@ -18,7 +18,7 @@ export const healthz = operation({
 export const readyz = operation({
   method: "get",
   path: "/readyz",
-  summary: "Whether requests are taken",
+  summary: "Whether requests are accepted",
   tag,
   isPublic: true,
   answers: {
@@ -34,9 +34,9 @@ export const readyz = operation({
 export const metrics = operation({
   method: "get",
   path: "/metrics",
-  summary: "Counts in Prometheus's text format",
+  summary: "Metrics in Prometheus's text format",
   tag,
-  answers: { 200: { description: "The counts.", media: ["text/plain"] } },
+  answers: { 200: { description: "The metrics.", media: ["text/plain"] } },
   handle: (_asked, services) =>
     new Response(services.metrics.text(), {
       headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },

@@ -42,7 +42,7 @@ export const compile = operation({
   },
 });
 
-/** The examples of a body: pairs of files, then those in JSON. */
+/** The examples in a body: pairs of files, then those in JSON. */
 function examplesIn(
   body:
     | { readonly type: "json"; readonly fields: { readonly examples?: readonly ExampleInput[] } }
@@ -63,16 +63,16 @@ function examplesIn(
 export const list = operation({
   method: "get",
   path: "/v1/xprompts",
-  summary: "The visual prompts that the server keeps",
+  summary: "The visual prompts of the server",
   tag,
-  answers: { 200: { description: "The newest last.", schema: listOf(promptSchema) } },
+  answers: { 200: { description: "Newest last.", schema: listOf(promptSchema) } },
   handle: (_asked, { prompts }) => Response.json({ object: "list", data: prompts.list() }),
 });
 
 export const get = operation({
   method: "get",
   path: "/v1/xprompts/{id}",
-  summary: "What is known of a visual prompt",
+  summary: "Information about a visual prompt",
   tag,
   params,
   answers: { 200: { description: "The prompt.", schema: promptSchema }, ...missing },
@@ -100,7 +100,7 @@ export const download = operation({
 export const upload = operation({
   method: "post",
   path: "/v1/xprompts/upload",
-  summary: "Take a .xprompt file of this model",
+  summary: "Upload a .xprompt file of this model",
   tag,
   query: uploadQuery,
   bytes: "application/octet-stream",
@@ -117,7 +117,7 @@ export const remove = operation({
   summary: "Delete a visual prompt",
   tag,
   params,
-  answers: { 200: { description: "It is gone.", schema: deletedSchema }, ...missing },
+  answers: { 200: { description: "The prompt was deleted.", schema: deletedSchema }, ...missing },
   async handle({ params: { id } }, { prompts }) {
     await prompts.delete(id);
     return Response.json({ id, object: "xprompt", deleted: true });
@@ -127,7 +127,7 @@ export const remove = operation({
 export const describe = operation({
   method: "post",
   path: "/v1/describe",
-  summary: "Say in words what examples change",
+  summary: "Describe in words what examples change",
   tag,
   json: describeRequest,
   example: { examples: [{ input: samplePicture, output: samplePicture }] },

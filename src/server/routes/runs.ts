@@ -1,4 +1,4 @@
-/** @file Training runs of the folder that the operator names: what they are, their measurements, their sheets. */
+/** @file Training runs in the operator's folder: descriptions, metrics, sample sheets. */
 import { type Dirent, existsSync } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -11,9 +11,9 @@ import { fileResponse } from "../files.ts";
 import { operation } from "../operation.ts";
 import type { Services } from "../services.ts";
 
-/** How deep run folders may lie. */
+/** The depth to which run folders are searched. */
 const DEPTH = 3;
-/** Bytes at the end of a metrics file that hold its last line. */
+/** Bytes at the end of a metrics file in which its last line is searched. */
 const TAIL = 64 * 1024;
 const MOST_LINES = 20_000;
 
@@ -21,7 +21,7 @@ const tag = "Training runs";
 const params = z.object({ id: z.string() });
 const missing = { 404: { description: "There is no such run." } };
 
-/** Run folders by id: their path below the folder of runs, with dots between its parts. */
+/** Run folders by id: the path relative to the folder of runs, with dots instead of slashes. */
 async function runFolders({ runs }: Services): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   const visit = async (folder: string, names: readonly string[]): Promise<void> => {
@@ -53,13 +53,13 @@ const recipeOf = (folder: string): Promise<Record<string, unknown>> =>
 
 const metricsPath = (folder: string): string => join(folder, "metrics.jsonl");
 
-/** A line with null for what was not finite: JSON has no NaN. */
+/** A line with null instead of numbers that are not finite: JSON has no NaN. */
 const finite = (line: Readonly<Record<string, number>>): Record<string, number | null> =>
   Object.fromEntries(
     Object.entries(line).map(([name, value]) => [name, Number.isFinite(value) ? value : null]),
   );
 
-/** The last whole line of a metrics file. */
+/** The last complete line of a metrics file. */
 async function latestOf(folder: string): Promise<Record<string, number | null> | null> {
   const path = metricsPath(folder);
   if (!existsSync(path)) return null;
@@ -115,7 +115,7 @@ export const list = operation({
   path: "/v1/runs",
   summary: "The training runs",
   tag,
-  answers: { 200: { description: "The one that changed last comes first.", schema: listOf(runSchema) } },
+  answers: { 200: { description: "Most recently changed first.", schema: listOf(runSchema) } },
   async handle(_asked, services) {
     const folders = [...(await runFolders(services))];
     const runs = await Promise.all(
@@ -155,12 +155,12 @@ const whole = z
 export const metrics = operation({
   method: "get",
   path: "/v1/runs/{id}/metrics",
-  summary: "The measurements of a training run",
+  summary: "The metrics of a training run",
   tag,
   params,
   query: z.object({
     since: whole.optional().meta({ description: "Only lines of later steps." }),
-    limit: whole.optional().meta({ description: `Most lines; ${MOST_LINES} by default.` }),
+    limit: whole.optional().meta({ description: `The most lines to return. Defaults to ${MOST_LINES}.` }),
   }),
   answers: {
     200: { description: "One line per step, in order.", schema: listOf(metricsSchema) },
@@ -181,7 +181,7 @@ export const sheet = operation({
   params: z.object({ id: z.string(), sheet: z.string() }),
   answers: {
     200: { description: "The sheet.", media: ["image/png"] },
-    404: { description: "There is none." },
+    404: { description: "There is no such sheet." },
   },
   async handle({ params: { id, sheet: name } }, services) {
     const found = (await sheetsOf(await folderOf(id, services))).get(name);

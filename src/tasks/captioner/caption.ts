@@ -1,6 +1,6 @@
 /**
- * @file The question to a vision-language model about a pair, and the check of its answer (paper, section
- * 3.3: descriptions of the difference, the subtask out of a list, and the instruction that undoes the edit).
+ * @file The question to a vision-language model about a pair, and the check of its answer (paper, section 3.3:
+ * descriptions of the difference, a subtask from a list, and the instruction that undoes the edit).
  */
 import { z } from "zod";
 
@@ -52,7 +52,7 @@ export const answerFormat = {
   json_schema: { name: "difference", strict: true, schema: z.toJSONSchema(captionSchema) },
 } as const;
 
-/** The JSON object in an answer, which some models wrap in a fence or in words. @throws Error if there is none */
+/** The JSON object in an answer; some models wrap it in a code fence or in words. @throws Error if there is none */
 export function parseAnswer(text: string): Caption {
   const start = text.indexOf("{");
   const end = text.lastIndexOf("}");

@@ -3,7 +3,7 @@
  * protocol, with parallel requests, bounded retries, and answers stored on disk.
  */
 import { messageOf, XPromptError } from "../../errors.ts";
-import { sha256 } from "../../runtime/files.ts";
+import { sha256 } from "../../hash.ts";
 import { Answers } from "./answers.ts";
 import { type Caption, parseAnswer, QUESTION_VERSION } from "./caption.ts";
 import { type Asked, isHopeless, type ServerOptions, VisionServer } from "./server.ts";
@@ -38,14 +38,14 @@ export interface CaptionerState {
 
 const FAILURES_KEPT = 20;
 
-/** Failures after which a server that has never answered is given up. */
+/** Give up a server after this many failures without any answer. */
 const PATIENCE = 4;
 
 /**
  * Captions pairs, and stores the answers in a file.
  * @returns the counts; pairs that failed are not in the file and can be tried again
- * @throws XPromptError when the server is not there, refuses the key, the model or the address, or has answered none of
- *   the first few questions; if the file has other content, or cannot be written
+ * @throws XPromptError when the server is unreachable, refuses the key, the model or the address, or answers none of
+ * the first few questions; if the file has other content, or cannot be written
  */
 export async function captionPairs(
   pairs: AsyncIterable<PairToCaption> | Iterable<PairToCaption>,

@@ -87,7 +87,7 @@ async function textOf(response: Response): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
-/** `401 Incorrect API key`: the status, and the beginning of what the server says about it. */
+/** `401 Incorrect API key`: the status, and the beginning of the server's message. */
 function explain({ status, headers }: Response, text: string): string {
   const location = headers.get("location");
   if (status < 400 && location) return `${status} expected an answer, got a redirect to ${location}`;

@@ -1,6 +1,6 @@
 /**
- * @file A vision-language model on any server that speaks OpenAI's protocol: one question, the text of its answer, and
- * what it cost.
+ * @file A vision-language model on a server with OpenAI's protocol: sends a question, returns the answer's text and its
+ * token counts.
  */
 import { z } from "zod";
 import { encodePng, type Image } from "../../image/index.ts";
@@ -28,7 +28,7 @@ export interface Asked {
   readonly instruction?: string;
 }
 
-/** What is read of a chat completion; servers that count no tokens have used none. */
+/** The used fields of a chat completion. A server that reports no token counts counts as zero. */
 const completionSchema = z.object({
   choices: z.array(z.object({ message: z.object({ content: z.string().nullish() }) })).min(1),
   usage: z
@@ -43,7 +43,7 @@ export class VisionServer {
 
   constructor(private readonly options: ServerOptions) {}
 
-  /** Asks what the pair changes. @throws Error when the server refuses, is not there, or says something else */
+  /** Asks what the pair changes. @throws Error when the server refuses, is unreachable, or sends something else */
   async ask(pair: Asked): Promise<Completion> {
     const { baseUrl, model, apiKey, retries = 2, timeout = 120, signal } = this.options;
     const body = {
@@ -59,7 +59,7 @@ export class VisionServer {
   }
 }
 
-/** A wrong key, model or address, a redirect, or no server: all other requests would fail too. */
+/** Whether all other requests would fail too: wrong key, model or address, a redirect, or no server. */
 export function isHopeless(error: unknown): boolean {
   if (!(error instanceof ServerError)) return false;
   const { status } = error;

@@ -1,15 +1,15 @@
-/** @file What the columns of a set mean: finding them by their usual names, and making records of their cells. */
+/** @file The meaning of a data set's columns: finds them by common names, and makes records from their cells. */
 import { isAbsolute, relative, resolve, sep } from "node:path";
 import { XPromptError } from "../../errors.ts";
 import { Defect, type PairRecord, type Picture, type Row, type RowKey } from "./record.ts";
 import type { Columns, Role } from "./settings.ts";
 
-/** For each role the columns that may say it, the likeliest first: the first that a record has counts. */
+/** The columns that can have each role, in order of precedence. For each record, the first existing one counts. */
 export type ColumnNames = Readonly<Record<Role, readonly string[]>>;
 
-/** Names of a picture that is the only one of a record, or the other side of one that has a telling name. */
+/** Column names of a record's only picture, or of the side without a specific name. */
 const plain = ["image", "file_name", "png", "jpg", "jpeg", "webp"];
-/** In lists of files the name of a picture is followed by `_file_name`. */
+/** In file lists, column names of pictures end in `_file_name`. */
 const pictures = (...names: string[]) => [...names.flatMap((name) => [name, `${name}_file_name`]), ...plain];
 const usual: ColumnNames = {
   id: ["id", "__key__"],
@@ -28,13 +28,13 @@ const usual: ColumnNames = {
   licence: ["licence", "license"],
 };
 const roles = Object.keys(usual) as Role[];
-/** The longest text of a record, in characters. */
+/** The most characters of a text in a record. */
 const maxText = 4000;
 
 /**
- * The columns of every role: the chosen one, or those with usual names.
- * @param names the columns there are; of records that name their own, those of the first ones
- * @throws XPromptError for a chosen column that is not there, and when there is no picture to make
+ * The columns of every role: the chosen one, or those with common names.
+ * @param names the existing columns; if records name their own, those of the first records
+ * @throws XPromptError for a chosen column that does not exist, and when there is no column with a picture
  */
 export function findColumns(names: readonly string[], chosen: Columns, doing: string): ColumnNames {
   const found = Object.fromEntries(
@@ -56,7 +56,7 @@ export function findColumns(names: readonly string[], chosen: Columns, doing: st
   return found;
 }
 
-/** The columns of a role that are among `names`; of pictures the first alone, and none for both sides. */
+/** The columns of a role that are among `names`. For pictures only the first, and no column for both sides. */
 export function columnsAmong(columns: ColumnNames, names: readonly string[]): ColumnNames {
   const [input, output] = sidesOf(columns, (name) => names.includes(name));
   const among = (role: Role) => columns[role].filter((name) => names.includes(name));
@@ -68,7 +68,7 @@ export function columnsAmong(columns: ColumnNames, names: readonly string[]): Co
   };
 }
 
-/** The columns of the two sides, of those that are there. */
+/** The existing columns of the two sides. */
 function sidesOf(
   columns: ColumnNames,
   has: (name: string) => boolean,
@@ -82,7 +82,7 @@ function list(names: readonly string[]): string {
   return names.length > 12 ? `${shown}, …` : shown || "none";
 }
 
-/** What a set says of all its records. */
+/** Metadata of a set that holds for all its records. */
 export interface SetWords {
   readonly source: string;
   readonly instruction?: string;
@@ -97,7 +97,7 @@ export const textToImage = "text-to-image";
 
 /**
  * The key of a row.
- * @throws Defect for a cell of a type that is none of text, number or truth value
+ * @throws Defect for a cell that is not a text, a number or a boolean
  */
 export async function keyOf(row: Row, columns: ColumnNames, source: string): Promise<RowKey> {
   const id = (await textOf(row, columns.id)) ?? row.place;
@@ -106,7 +106,7 @@ export async function keyOf(row: Row, columns: ColumnNames, source: string): Pro
   return { id, group: (await textOf(row, columns.group)) ?? id, task };
 }
 
-/** The key of a row, or what is wrong with it. */
+/** The key of a row, or its defect. */
 export async function keyOrDefect(
   row: Row | Defect,
   columns: ColumnNames,
@@ -115,7 +115,7 @@ export async function keyOrDefect(
   return row instanceof Defect ? row : orDefect(() => keyOf(row, columns, source));
 }
 
-/** What `work` makes; a defect that it throws is returned instead. */
+/** The result of `work`, or the defect that it throws. */
 export async function orDefect<T>(work: () => Promise<T>): Promise<T | Defect> {
   try {
     return await work();
@@ -158,7 +158,7 @@ export async function recordOf(row: Row, columns: ColumnNames, words: SetWords):
 
 const present = (cell: unknown): boolean => cell !== undefined && cell !== null && cell !== "";
 
-/** The first of the columns that the row has, as text; a function reads it. */
+/** The row's first existing column as text. A function as cell is called to read it. */
 async function textOf({ cells, place }: Row, names: readonly string[]): Promise<string | undefined> {
   const name = names.find((each) => present(cells[each]));
   const held = name === undefined ? undefined : cells[name];
@@ -174,7 +174,7 @@ async function textOf({ cells, place }: Row, names: readonly string[]): Promise<
   return text === "" ? undefined : text;
 }
 
-/** A cell is bytes, a path, `{ bytes, path }` as Hugging Face stores pictures, or a function that reads the bytes. */
+/** A cell holds bytes, a path, `{ bytes, path }` as in Hugging Face's data sets, or a function that reads the bytes. */
 async function pictureOf(cell: unknown, row: Row, name: string): Promise<Picture> {
   if (cell instanceof Uint8Array) return cell;
   if (typeof cell === "function") return (cell as () => Promise<Uint8Array>)();

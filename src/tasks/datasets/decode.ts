@@ -1,20 +1,21 @@
-/** @file Records decoded: squares of one size, maps in colours. What is broken is a defect of the record. */
+/** @file Decodes records: square pictures of one size, maps in colours. A broken picture is a defect of the record. */
 import { readFile, stat } from "node:fs/promises";
 import sharp from "sharp";
 import { messageOf } from "../../errors.ts";
 import type { Image } from "../../image/image.ts";
-import { loadImage, maxPixels } from "../../image/load.ts";
+import { maxPixels } from "../../image/limits.ts";
+import { loadImage } from "../../image/load.ts";
 import { attempt } from "../../runtime/files.ts";
 import { Defect, type LoadedPair, type PairRecord, type Picture } from "./record.ts";
 import { type Paint, renderMap } from "./render.ts";
 
-/** The most bytes of a picture that are decoded. */
+/** The most bytes of an encoded picture. */
 const maxBytes = 256 * 2 ** 20;
 
 /**
- * The pair with its pictures cropped to the middle square and scaled to `size` × `size` pixels.
- * @param paint colours of the outputs where these are maps
- * @throws Defect for a picture that is missing, broken, of another format, too small or too large
+ * Decodes the pictures of a pair, crops them to the central square and scales them to `size` × `size` pixels.
+ * @param paint colours of the outputs, if these are maps
+ * @throws Defect for a picture that is missing, broken, of an unsupported format, too small or too large
  */
 export async function decodePair(record: PairRecord, size: number, paint?: Paint): Promise<LoadedPair> {
   const { input, output, ...texts } = record;
@@ -39,7 +40,7 @@ async function decode(picture: Picture, size: number, id: string, paint?: Paint)
   }
 }
 
-/** A missing file is the record's fault; a disk that fails is not. */
+/** A missing file is a defect of the record; a disk failure is an error. */
 async function readPicture(path: string, id: string): Promise<Buffer> {
   return attempt(`reading picture ${path}`, path, async () => {
     try {
@@ -59,7 +60,7 @@ async function readPicture(path: string, id: string): Promise<Buffer> {
 const isTiff = (bytes: Uint8Array): boolean =>
   ["II*\0", "MM\0*"].includes(Buffer.from(bytes.subarray(0, 4)).toString("latin1"));
 
-/** Retouched photographs come as TIFF, in colour spaces of their own: sRGB from here on. */
+/** Retouched photographs are TIFF files in various colour spaces; converts them to sRGB. */
 async function toPng(bytes: Uint8Array): Promise<Buffer> {
   return sharp(bytes, { failOn: "error", limitInputPixels: maxPixels })
     .toColourspace("srgb")

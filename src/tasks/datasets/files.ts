@@ -1,4 +1,4 @@
-/** @file The files that a path stands for: one file, a folder and all below it, or a pattern. */
+/** @file Resolves the path of a data set to files: one file, a folder with subfolders, or a pattern. */
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -62,7 +62,7 @@ async function isFile(entry: Dirent, path: string): Promise<boolean> {
   );
 }
 
-/** `*` and `?` stay within a folder, `**` does not; `{a,b}` is a choice, `{00..12}` a run of numbers as wide. */
+/** `*` and `?` match within a folder, `**` across folders; `{a,b}` is a choice, `{00..12}` a range with equal width. */
 function patternToRegExp(pattern: string): RegExp {
   const source = pattern.replace(
     /\*\*\/?|\*|\?|\{(\d+)\.\.(\d+)\}|\{([^{}]*)\}|[.+^$()|[\]\\{}]/g,

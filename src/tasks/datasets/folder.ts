@@ -24,14 +24,14 @@ export function twoFolders(input: string, output: string): Layout {
   return { input: side(input), output: side(output) };
 }
 
-/** `name.before.png` and `name.after.png`; with `-` or `_` instead of the dot as well. */
+/** `name.before.png` and `name.after.png`; also with `-` or `_` instead of the dot. */
 function twoEndings(input: string, output: string): Layout {
   const side = (name: string) =>
     new RegExp(`^(?<folder>(?:[^/]+/)*)(?<name>[^/]*?)[-._ ]?(?<![a-z])(?:${name})${pictureFile}`, "i");
   return { input: side(input), output: side(output) };
 }
 
-/** Layouts of folders that are not of a public set. */
+/** Layouts of folders that are not a public set. */
 export const plainLayouts: readonly Layout[] = [
   twoFolders("inputs?", "outputs?|targets?"),
   twoFolders("before", "after"),
@@ -104,7 +104,7 @@ export function folderBlock(
   };
 }
 
-/** Columns of a folder of pairs: the sides, the folder they lie in, and a text file named as the pair is. */
+/** Columns of a folder of pairs: both sides, their folder, and a text file with the pair's name. */
 export const folderColumns = ["input", "output", "folder", "instruction"] as const;
 
 function rowsOf({ stem, inputs, output }: Sides, root: string, texts: ReadonlySet<string>): (Row | Defect)[] {

@@ -1,6 +1,6 @@
 /**
  * @file Hugging Face's imagefolder: pictures beside a `metadata.jsonl` or `metadata.csv` whose columns `file_name` and
- * `…_file_name` name them (https://huggingface.co/docs/datasets/image_dataset). The list is read in stretches.
+ * `…_file_name` name them (https://huggingface.co/docs/datasets/image_dataset). The list is read in ranges of rows.
  */
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
@@ -15,12 +15,12 @@ import type { Columns } from "./settings.ts";
 const rowsPerBlock = 256;
 const maxRowBytes = 2 ** 20;
 
-/** True for a file that lists pictures. */
+/** Whether a file is a list of pictures. */
 export const isMetadata = (name: string): boolean => /(?:^|\/)metadata\.(?:jsonl|csv)$/.test(name);
 
 /**
- * The stretches of a list, and what its columns mean.
- * @throws XPromptError for a list without rows, without a column of pictures, or with a row of more than 1 MiB
+ * The row ranges of a list, and the meaning of its columns.
+ * @throws XPromptError for a list without rows or without a column of pictures, or with a row of more than 1 MiB
  */
 export async function metadataBlocks(
   root: string,
@@ -31,7 +31,7 @@ export async function metadataBlocks(
   const path = join(root, name);
   const doing = `reading data set list ${path}`;
   const csv = name.endsWith(".csv");
-  const [head, ...rest] = await stretches(path, csv, doing);
+  const [head, ...rest] = await rowRanges(path, csv, doing);
   const header = csv && head ? readHeader(await readRange(path, head), doing) : undefined;
   const ranges = header ? rest : [...(head ? [head] : []), ...rest];
   if (ranges.length === 0)
@@ -59,7 +59,7 @@ interface List {
   readonly header?: readonly string[];
 }
 
-/** Bytes `start` to `end` of a list hold `count` rows, the first of which is number `first`. */
+/** Bytes `start` to `end` of a list have `count` rows; the first is number `first`. */
 interface Range {
   readonly start: number;
   readonly end: number;
@@ -68,10 +68,10 @@ interface Range {
 }
 
 /**
- * Cuts a list into stretches of whole rows (blank lines are none); the header of a CSV list is a stretch of its own. A line ends a row
- * unless it ends within quotes, which is so when an odd number of them came before (RFC 4180 doubles quotes inside).
+ * Splits a list into ranges of whole rows, without blank lines. The header of a CSV list is a range of its own. A line
+ * break ends a row unless it is inside quotes, that is, after an odd number of quotes (RFC 4180 doubles quotes inside).
  */
-async function stretches(path: string, csv: boolean, doing: string): Promise<Range[]> {
+async function rowRanges(path: string, csv: boolean, doing: string): Promise<Range[]> {
   const ranges: Range[] = [];
   let [quoted, blank] = [false, true];
   let [position, rowStart, start, count, first] = [0, 0, 0, 0, 0];
@@ -104,7 +104,7 @@ async function stretches(path: string, csv: boolean, doing: string): Promise<Ran
   return ranges;
 }
 
-/** The text of a stretch. */
+/** The text of a range. */
 async function readRange(path: string, { start, end }: Range): Promise<string> {
   const doing = `reading data set list ${path}`;
   return attempt(doing, path, async () => {
@@ -132,13 +132,13 @@ function readHeader(text: string, doing: string): string[] {
   throw new XPromptError(`${doing}: expected a CSV header, got an empty line (correct the file)`);
 }
 
-/** The columns that the rows of a stretch have. */
+/** The columns of the rows in a range. */
 async function namesIn(list: List, range: Range): Promise<string[]> {
   const rows = await readRows(list, range, []);
   return [...new Set(rows.flatMap((row) => (row instanceof Defect ? [] : Object.keys(row.cells))))];
 }
 
-/** The rows of a stretch. A row's place is its output's file name, or its number. */
+/** The rows of a range. The place of a row is its output's file name, or its number. */
 async function readRows(list: List, range: Range, outputs: readonly string[]): Promise<(Row | Defect)[]> {
   const text = await readRange(list.path, range);
   const { header } = list;
@@ -154,7 +154,7 @@ async function readRows(list: List, range: Range, outputs: readonly string[]): P
 
 type Cells = Readonly<Record<string, unknown>>;
 
-/** The cells of a line of JSON, or what is wrong with it. */
+/** The cells of a line of JSON, or the reason why it is unusable. */
 function readLine(line: string): Cells | string {
   try {
     const value: unknown = JSON.parse(line);
@@ -165,7 +165,7 @@ function readLine(line: string): Cells | string {
   }
 }
 
-/** The cells of a row of CSV, or what is wrong with it. */
+/** The cells of a row of CSV, or the reason why it is unusable. */
 function readCsvRow(row: string, header: readonly string[]): Cells | string {
   try {
     return (parse(row, { columns: [...header] }) as Cells[])[0] ?? "it is empty";
@@ -174,7 +174,7 @@ function readCsvRow(row: string, header: readonly string[]): Cells | string {
   }
 }
 
-/** The rows of CSV text, by the same rule as `stretches`. */
+/** The rows of CSV text, by the same rule as `rowRanges`. */
 function rowsOfCsv(text: string): string[] {
   const rows: string[] = [];
   let [start, quoted] = [0, false];

@@ -1,4 +1,6 @@
-/** @file Data sets of image pairs: files, lists and shards as they are downloaded, as one endless order of records. */
+/**
+ * @file Data sets of image pairs: reads files, lists and shards as downloaded, and gives records in an endless order.
+ */
 export { MissingSplit } from "./files.ts";
 export { type LoadedPairs, loadPairs } from "./load.ts";
 export { openPairs } from "./open.ts";

@@ -1,10 +1,10 @@
-/** @file A small set, all of it in memory: a user's folder of some fifty pairs. */
+/** @file Loads a small set into memory, such as a user's folder of some fifty pairs. */
 import { XPromptError } from "../../errors.ts";
 import { openPairs } from "./open.ts";
 import type { DefectReport, LoadedPair } from "./record.ts";
 import type { PairsSettings } from "./settings.ts";
 
-/** The most that the decoded pictures may take, in bytes. */
+/** The most bytes of the decoded pictures. */
 const maxBytes = 2 ** 30;
 
 export interface LoadedPairs {
@@ -14,9 +14,9 @@ export interface LoadedPairs {
 }
 
 /**
- * All pairs of a folder, decoded: middle squares of `size` × `size` pixels.
- * @param settings what the folder does not say by itself
- * @throws XPromptError as `openPairs`, and for a set that is too large to hold
+ * Decodes all pairs of a folder to central squares of `size` × `size` pixels.
+ * @param settings settings that the folder does not imply
+ * @throws XPromptError as `openPairs`, and for a set that does not fit in memory
  */
 export async function loadPairs(
   path: string,

@@ -1,33 +1,33 @@
 /**
- * @file The order in which records come: a pure function of the seed, so that a place in it is one number. In each
- * epoch blocks are shuffled; as many as fit in memory make a window, and within a window records are shuffled. A set
- * that fits in memory is one window: shuffled through and through.
+ * @file The order of records, a pure function of the seed, so that a position in it is one number. In each epoch blocks
+ * are shuffled. As many blocks as fit in memory form a window, in which records are shuffled. A set that fits in memory
+ * is one window, and is shuffled completely.
  */
 import { Random } from "../../random.ts";
 
-/** The records of a block that take part: numbers `first` to `first` + `count` − 1 of those selected. */
+/** A block's selected records: numbers `first` to `first` + `count` − 1 among all selected ones. */
 export interface OrderedBlock {
   readonly first: number;
   readonly count: number;
-  /** Memory that it takes when read, in bytes. */
+  /** Memory of the block after reading, in bytes. */
   readonly bytes: number;
 }
 
-/** Records that are shuffled among each other. */
+/** Records that are shuffled together. */
 export interface Window {
-  /** Tells it from others of the same order. */
+  /** Unique within the order. */
   readonly name: string;
-  /** Number of selected records, in order. */
+  /** Numbers of the selected records, in shuffled order. */
   readonly items: readonly number[];
 }
 
 export class Order {
-  /** Records an epoch. */
+  /** Records per epoch. */
   readonly length: number;
   private readonly epochs = new Map<number, readonly EpochWindow[]>();
   private readonly windows = new Map<string, Window>();
 
-  /** `budget`: bytes that the blocks of a window may take together; a single block may take more. */
+  /** `budget`: the most bytes of a window's blocks; a single block may take more. */
   constructor(
     private readonly seed: number,
     private readonly blocks: readonly OrderedBlock[],
@@ -36,7 +36,7 @@ export class Order {
     this.length = blocks.reduce((sum, { count }) => sum + count, 0);
   }
 
-  /** Place `n` of the endless order, n = 0, 1, 2, …: its window, and where in it. Every epoch has every record once. */
+  /** Position `n` of the endless order, n = 0, 1, 2, …: window and index in it. Every epoch has every record once. */
   at(n: number): { window: Window; index: number } {
     const epoch = Math.floor(n / this.length);
     const place = n % this.length;
@@ -76,12 +76,12 @@ export class Order {
 }
 
 interface EpochWindow {
-  /** Place of its first record in the epoch. */
+  /** Position of its first record in the epoch. */
   readonly start: number;
   readonly blocks: readonly OrderedBlock[];
 }
 
-/** The value under `key`, made when it is not there; the `keep` newest values stay. */
+/** The value under `key`, computed if missing; only the `keep` newest values are kept. */
 function remember<K, V>(values: Map<K, V>, key: K, keep: number, make: () => V): V {
   const held = values.get(key);
   if (held !== undefined) return held;

@@ -1,6 +1,6 @@
 /**
- * @file Parquet shards as Hugging Face writes them: pictures are structures `{ bytes, path }`. A row group is read at a
- * time, or part of one where the file has an index of its pages; never a whole file.
+ * @file Parquet shards as in Hugging Face's data sets, with pictures as structures `{ bytes, path }`. Reads one row
+ * group at a time, or a part of one if the file has a page index; never a whole file.
  */
 import { open, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -19,10 +19,10 @@ import { type ColumnNames, columnsAmong, findColumns, keyOrDefect } from "./colu
 import { type Block, Defect, type Row, type RowKey } from "./record.ts";
 import type { Columns } from "./settings.ts";
 
-/** The most that a page, or the wanted columns of a row group, may take in memory, in bytes. */
+/** The most memory of a page, or of a row group's needed columns, in bytes. */
 const maxGroupBytes = 2 ** 31;
 const maxFooterBytes = 64 * 2 ** 20;
-/** Where pages can be found one by one, row groups are cut into parts of about this many bytes. */
+/** With a page index, row groups are split into parts of about this many bytes. */
 const partBytes = 64 * 2 ** 20;
 
 interface Shard {
@@ -40,8 +40,8 @@ interface Part {
 }
 
 /**
- * The row groups of shards, and what their columns mean (the same in all of them).
- * @throws XPromptError for a file that is no Parquet, is cut off, or has other columns than the first
+ * The row groups of shards, and the meaning of their columns, which are the same in all shards.
+ * @throws XPromptError for a file that is not Parquet, is truncated, or has other columns than the first
  */
 export async function parquetBlocks(
   root: string,
@@ -66,7 +66,7 @@ export async function parquetBlocks(
   return { blocks, columns: columns! };
 }
 
-/** The columns of one shard, to tell sets by. */
+/** The columns of one shard, to detect the set. */
 export async function parquetColumns(root: string, name: string): Promise<readonly string[]> {
   return columnNames((await openShard(root, name)).metadata);
 }
@@ -94,7 +94,7 @@ async function openShard(root: string, name: string): Promise<Shard> {
   });
 }
 
-/** Reads ranges of a file; it is open only meanwhile, for there may be thousands of shards. */
+/** Reads ranges of a file. It is opened for each read only, because there may be thousands of shards. */
 async function fileBuffer(path: string): Promise<AsyncBuffer> {
   const { size } = await stat(path);
   return {
@@ -151,12 +151,12 @@ function shardBlocks(shard: Shard, columns: ColumnNames, source: string): Block[
   return blocks;
 }
 
-/** Keys come of a row's number alone, or of the few small columns that they are made of. */
+/** Keys need the row number alone, or the few small columns of a key. */
 async function readKeys(part: Part, columns: ColumnNames, source: string): Promise<(RowKey | Defect)[]> {
   const { id, group, task } = columns;
   const names = [...id, ...group, ...task];
   const rows = names.length > 0 ? await readPart(part, names) : cellsOfNothing(part);
-  // Which rows lack an input is known when they are read; keys take it that all have one, or none.
+  // Keys assume that all rows have an input, or none. A missing input is found when the row is read.
   const sides = Object.fromEntries([...columns.input, ...columns.output].map((name) => [name, true]));
   return Promise.all(
     rows.map((row) =>
@@ -177,7 +177,7 @@ async function readRows(part: Part, columns: ColumnNames): Promise<(Row | Defect
   return readPart(part, [...new Set(Object.values(columns).flat())]);
 }
 
-/** The rows of a part. One whose bytes are broken is all defects: the rows cannot be told apart. */
+/** The rows of a part. If its bytes are broken, all its rows are defects. */
 async function readPart({ shard, start, end }: Part, columns: string[]): Promise<(Row | Defect)[]> {
   const { path, name, file, metadata } = shard;
   const doing = `reading Parquet shard ${path}`;
@@ -200,7 +200,7 @@ async function readPart({ shard, start, end }: Part, columns: string[]): Promise
   });
 }
 
-/** Decompressors that refuse a page which claims more than a row group may have. */
+/** Decompressors that refuse a page with a declared size above the limit of a row group. */
 const limited: Compressors = Object.fromEntries(
   Object.entries(compressors).map(([codec, decompress]) => [
     codec,
@@ -211,5 +211,5 @@ const limited: Compressors = Object.fromEntries(
   ]),
 );
 
-/** True for a shard. */
+/** Whether a file is a shard. */
 export const isParquet = (name: string): boolean => basename(name).endsWith(".parquet");

@@ -1,6 +1,6 @@
 /**
- * @file The public sets of the paper, each as it lies on the disk after downloading. To add one: what tells it, its
- * layout or columns, and what its pairs show in words. Pages and layouts: docs/datasets.md.
+ * @file The public sets of the paper, each in the layout of its download. To add a set, give the files that identify
+ * it, its layout or columns, and the description of its change. Pages and layouts: docs/datasets.md.
  */
 import type { SetWords } from "./columns.ts";
 import { type Layout, pictureFile, twoFolders } from "./folder.ts";
@@ -17,11 +17,11 @@ interface CommonSet {
 export interface FolderSet extends CommonSet {
   readonly kind: "folder";
   readonly layouts: readonly Layout[];
-  /** Found in the names of its files (led by the folder's own), and of no other set's. */
+  /** Matches file names (prefixed by the folder's own) of this set, and of no other set. */
   readonly telltale: RegExp;
 }
 
-/** A set of Parquet shards; these columns, all there, tell it. */
+/** A set of Parquet shards, identified by the presence of all these columns. */
 export interface ParquetSet extends CommonSet {
   readonly kind: "parquet";
   readonly columns: Columns;
@@ -34,7 +34,7 @@ const named = (pattern: string): RegExp =>
   new RegExp(`^(?<folder>(?:[^/]+/)*?)${pattern}${pictureFile}`, "i");
 
 export const publicSetTable: Readonly<Record<PublicSetName, PublicSet>> = {
-  /** data/train-00000-of-00051.parquet, data/dev-….parquet; several turns edit one picture (`img_id`). */
+  /** data/train-00000-of-00051.parquet, data/dev-….parquet; several editing turns per picture (`img_id`). */
   magicbrush: {
     kind: "parquet",
     telltale: ["img_id", "turn_index", "source_img", "target_img", "instruction"],
@@ -67,7 +67,7 @@ export const publicSetTable: Readonly<Record<PublicSetName, PublicSet>> = {
   },
   /**
    * Rain13K: train/input, train/target, test/Rain100H/input, …; RainTrainH and Rain100H: rainy/rain-001.png and
-   * norain-001.png; RainTrainL: both beside each other; Rain200: rain/X2/norain-1x2.png, norain/norain-1.png;
+   * norain-001.png; RainTrainL: both in one folder; Rain200: rain/X2/norain-1x2.png, norain/norain-1.png;
    * Rain12600: rainy_image/1_14.jpg, ground_truth/1.jpg.
    */
   rain: {

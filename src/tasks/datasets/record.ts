@@ -1,7 +1,7 @@
 /** @file Records of data sets: pairs of pictures with their texts, and pictures with a caption. */
 import type { Image } from "../../image/image.ts";
 
-/** A picture as it is stored: the path of a file, or the bytes of one. */
+/** An encoded picture: the path of a file, or its bytes. */
 export type Picture = string | Uint8Array;
 
 /** The metadata of a pair. Texts are trimmed, and never empty. */
@@ -25,7 +25,7 @@ export interface PairTexts {
   readonly licence?: string;
 }
 
-/** One record, its pictures as stored. Without an input it is text to image: the instruction is the caption. */
+/** One record with encoded pictures. Without an input it is text to image: the instruction is the caption. */
 export interface PairRecord extends PairTexts {
   readonly input?: Picture;
   readonly output: Picture;
@@ -55,16 +55,16 @@ export function reversed(pair: LoadedPair): LoadedPair {
   };
 }
 
-/** A record as its reader found it: cells by column name, which are checked when a `PairRecord` is made. */
+/** A record as read: cells by column name, unchecked until a `PairRecord` is made. */
 export interface Row {
-  /** Its location, stable as long as the files are. The id of a record without an id column. */
+  /** Its location, stable as long as the files are. It is the id of a record without an id column. */
   readonly place: string;
   readonly cells: Readonly<Record<string, unknown>>;
   /** Folder that paths in the cells are relative to, and must not leave. */
   readonly folder?: string;
 }
 
-/** The part of a record that is known without its pictures. */
+/** The part of a record that is known without reading pictures. */
 export interface RowKey {
   readonly id: string;
   /** The held-out split never separates records of one group. */
@@ -74,11 +74,11 @@ export interface RowKey {
 
 /** Records that are read together: a row group, a shard, or part of a list. */
 export interface Block {
-  /** Names it in reports. */
+  /** Its name in reports. */
   readonly name: string;
   /** Approximate memory of a row, in bytes. */
   readonly rowBytes: number;
-  /** The keys of its records, in order, as many as there are rows; a defect where one has none. */
+  /** The keys of its records, in order, one per row; a defect for a row without one. */
   keys(): Promise<readonly (RowKey | Defect)[]>;
   /** Its records, in order. */
   rows(): Promise<readonly (Row | Defect)[]>;

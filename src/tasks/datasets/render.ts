@@ -1,40 +1,40 @@
 /**
- * @file Maps as pictures: depth and labels are stored as numbers, and become colours as in the perception families:
- * depth a run of one palette, evenly in 1 / depth; labels colours that are easy to tell apart.
+ * @file Renders maps as pictures: depth and labels are stored as numbers. They get colours as in the perception
+ * families: depth a continuous palette, linear in 1 / depth; labels colours that are easy to distinguish.
  */
 import sharp from "sharp";
 import { firstLineOf } from "../../errors.ts";
 import { createImage, type Image } from "../../image/image.ts";
-import { maxPixels } from "../../image/load.ts";
+import { maxPixels } from "../../image/limits.ts";
 import type { Random } from "../../random.ts";
 import { type DepthPalette, drawDepthPalette, hsv, paletteColor } from "../palette.ts";
 import type { Rgb } from "../world/scene.ts";
 
-/** How the output pictures of a set become pictures to look at. */
+/** How to render the output maps of a set. */
 export type Render = DepthRender | LabelRender;
 
 interface DepthRender {
   readonly kind: "depth";
-  /** Metres of one step, by the bits of a pixel. */
+  /** Metres per step, by the bit depth of the map. */
   readonly metres: { readonly 8: number; readonly 16: number };
-  /** Depths, in metres, of the palette's ends. */
+  /** Depths in metres at the ends of the palette. */
   readonly near: number;
   readonly far: number;
 }
 
 interface LabelRender {
   readonly kind: "labels";
-  /** Labels are 0 to `count` − 1; 0 is what has none. */
+  /** Labels are 0 to `count` − 1; 0 means unlabelled. */
   readonly count: number;
 }
 
-/** A colour for every number of a map, and what number that is. */
+/** The colour of every value of a map, and the number of values. */
 export interface Paint {
   color(value: number, bits: 8 | 16): Rgb;
 }
 
 const black: Rgb = [0, 0, 0];
-/** Yellow to dark red: within the hues of the depth family. */
+/** Yellow to dark red: hues of the depth family. */
 const fixedPalette: DepthPalette = {
   nearHue: 1.15,
   farHue: 0.95,
@@ -44,7 +44,7 @@ const fixedPalette: DepthPalette = {
 };
 
 /**
- * The colours of a set's maps: always the same, or drawn from `random`. What was not measured (0) is black.
+ * The colours of a set's maps: fixed, or random with `random`. Missing measurements (0) are black.
  */
 export function paintOf(render: Render, random?: Random): Paint {
   if (render.kind === "depth") {
@@ -62,7 +62,7 @@ export function paintOf(render: Render, random?: Random): Paint {
   return { color: (value) => colors[value] ?? black };
 }
 
-/** Hues a golden angle apart, in three brightnesses; label 0 is black. */
+/** Hues at golden-angle distances, in three brightnesses; label 0 is black. */
 function labelColors(count: number, random?: Random): readonly Rgb[] {
   const start = random ? random.uniform() : 0;
   const colors = Array.from({ length: count - 1 }, (_, i) =>
@@ -72,8 +72,8 @@ function labelColors(count: number, random?: Random): readonly Rgb[] {
 }
 
 /**
- * A map of one channel, 8 or 16 bits, as a square picture: the middle is kept, each pixel is the nearest of the map.
- * @throws Error for what is no such map, or is broken
+ * Renders a map of one channel, 8 or 16 bits, as a square picture: central crop, nearest-neighbour scaling.
+ * @throws Error for another kind of picture, or a broken one
  */
 export async function renderMap(source: string | Uint8Array, size: number, paint: Paint): Promise<Image> {
   const { width, height, bits, values } = await readMap(source);

@@ -1,18 +1,18 @@
-/** @file The index of a set, made without reading pictures: which records belong to the part, and the task of each. */
+/** @file The index of a set, made without reading pictures: the records of the configured part, and their tasks. */
 import { createHash } from "node:crypto";
 import type { OrderedBlock } from "./order.ts";
 import { type Block, Defect, type DefectLog } from "./record.ts";
 import type { PairsConfig } from "./settings.ts";
 
-/** The numbers of the records of the part, and the task of each. */
+/** The record numbers of the part, and the task of each record. */
 export interface SetIndex {
   readonly total: number;
-  /** SHA-256 of the keys of all records of both parts. */
+  /** SHA-256 of the keys of all records in both parts. */
   readonly keys: string;
   readonly rows: Uint32Array;
-  /** Of each block of the set. */
+  /** Per block of the set. */
   readonly sizes: readonly { readonly count: number; readonly bytes: number }[];
-  /** Blocks that have records of the part. */
+  /** Blocks with records of the part. */
   readonly blocks: readonly OrderedBlock[];
   readonly tasks: readonly string[];
   readonly perTask: readonly number[];
@@ -70,11 +70,11 @@ export async function indexOf(
   };
 }
 
-/** All records that have a key, of both parts. */
+/** All records with a key, of both parts. */
 interface Keyed extends Pick<SetIndex, "total" | "keys" | "sizes" | "tasks"> {
   /** The first number of every block. */
   readonly starts: readonly number[];
-  /** For every record: its number in the set, its task, and the lot of its group. */
+  /** Per record: number in the set, task, and hash of the group in [0, 1). */
   readonly rows: readonly number[];
   readonly taskOf: readonly number[];
   readonly lots: readonly number[];
@@ -116,16 +116,16 @@ async function keyedRecords(blocks: readonly Block[], log: DefectLog): Promise<K
   };
 }
 
-/** Lots are multiples of this. */
+/** Resolution of the hash values. */
 const lotStep = 2 ** -48;
 
-/** Where a group lies between 0 and 1: by its name alone, so that it is there in every run. */
+/** The hash of a group name in [0, 1), the same in every run. */
 const lotOf = (group: string): number =>
   createHash("sha256").update(group).digest().readUIntBE(0, 6) * lotStep;
 
 /**
- * Records with a lot below this are held out. It is the share; in small sets it is raised until two records of one task
- * are held out, an example and a query. Two records of that task remain for training.
+ * Records with a hash below this threshold are held out. It is the share; in small sets it is raised until two records
+ * of one task are held out, an example and a query. At least two records of that task remain for training.
  */
 function splitAt({ tasks, taskOf, lots }: Keyed, share: number): number {
   const byTask: number[][] = tasks.map(() => []);
@@ -142,5 +142,5 @@ function splitAt({ tasks, taskOf, lots }: Keyed, share: number): number {
       );
 }
 
-/** Whether a share keeps a group out of training: by its name alone, so that it does in every run, whatever else there is. */
+/** Whether a group is held out at this share. Depends on the name alone, so it is the same in every run. */
 export const isHeldOut = (group: string, share: number): boolean => lotOf(group) < share;

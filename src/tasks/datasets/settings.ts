@@ -1,4 +1,4 @@
-/** @file The settings of a data set: where it is, what its columns mean, and which part of it is read. */
+/** @file The settings of a data set: location, column meanings, and the part to read. */
 import { z } from "zod";
 
 /** Formats that are not of one public set. */
@@ -23,13 +23,13 @@ export const pairsSettings = z.strictObject({
   format: z.enum(["auto", ...containers, ...publicSets]).default("auto"),
   /** A folder, a file, or a pattern of files: `*`, `**`, `?`, `{a,b}`, `{000..041}`. */
   path: z.string().min(1),
-  /** The columns of each role. Usual names are found without this. */
+  /** The columns of each role. Common names are found without this. */
   columns: z
     .strictObject({
       id: column,
       /** Records with the same value here stay on one side of the held-out split. Defaults to the id. */
       group: column,
-      /** Records with the same value here show the same change. Without, the whole set is one task. */
+      /** Records with the same value here show the same change. Without it, the whole set is one task. */
       task: column,
       input: column,
       output: column,
@@ -46,13 +46,13 @@ export const pairsSettings = z.strictObject({
   captions: z.string().min(1).optional(),
   /** The instruction of records that have none. */
   instruction: z.string().min(1).optional(),
-  /** Order of the records. */
+  /** Seed of the record order. */
   seed: z.int().min(0).default(0),
-  /** Share of the records (by a hash of their group) that is kept out of training; of a small set two of one task. */
+  /** Share of the records (by a hash of their group) that is held out of training; at least two of one task. */
   heldOut: z.number().min(0).max(0.9).default(0),
   /** The side of that split to read. */
   part: z.enum(["train", "heldOut"]).default("train"),
-  /** Colours of depth and label maps: the set's own, or random for every context, so that only the example shows them. */
+  /** Colours of depth and label maps: fixed, or random per context, so that only the example shows them. */
   colors: z.enum(["fixed", "drawn"]).default("fixed"),
   /** MiB of records held for shuffling; a single row group may take more. */
   memory: z.number().positive().default(256),

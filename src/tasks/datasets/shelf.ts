@@ -1,4 +1,4 @@
-/** @file Blocks that were read, kept as long as there is room: the least recently used goes first. */
+/** @file LRU cache of blocks. */
 
 interface Kept<T> {
   readonly bytes: number;
@@ -9,10 +9,10 @@ export class Shelf<T> {
   private readonly kept = new Map<number, Kept<T>>();
   private bytes = 0;
 
-  /** `budget` in bytes; one block is kept even when it takes more. */
+  /** `budget` in bytes; one block is kept even if it is larger. */
   constructor(private readonly budget: number) {}
 
-  /** The block under `key`, read when it is not there. A failure is not kept. */
+  /** The block under `key`, read if missing. A failure is not kept. */
   get(key: number, bytes: number, read: () => Promise<T>): Promise<T> {
     const held = this.kept.get(key);
     this.drop(key);

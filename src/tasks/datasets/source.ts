@@ -1,10 +1,10 @@
 /**
- * @file A data set to train on: records in an endless order that is a pure function of the settings. Every worker finds
- * the same record at a place, however many workers there are.
+ * @file A data set for training: records in an endless order that is a pure function of the settings. A position gives
+ * the same record in every worker, whatever the number of workers.
  */
 import { XPromptError } from "../../errors.ts";
+import { sha256 } from "../../hash.ts";
 import { Random } from "../../random.ts";
-import { sha256 } from "../../runtime/files.ts";
 import { type Answer, captionsById } from "../captioner/answers.ts";
 import { type ColumnNames, orDefect, recordOf, type SetWords, textToImage } from "./columns.ts";
 import { decodePair } from "./decode.ts";
@@ -26,11 +26,11 @@ import { Shelf } from "./shelf.ts";
 import { PairStream, type Position } from "./stream.ts";
 
 export interface StreamOptions {
-  /** Edge of the pictures, in pixels. */
+  /** Edge length of the pictures in pixels. */
   readonly size: number;
   /** Where to start. Defaults to the beginning. */
   readonly from?: Position;
-  /** Worker `index` of `count`: it takes every `count`-th place. */
+  /** Worker `index` of `count`: it takes every `count`-th position. */
   readonly worker?: { readonly index: number; readonly count: number };
   /** Passes over the set. Defaults to no end. */
   readonly epochs?: number;
@@ -39,7 +39,7 @@ export interface StreamOptions {
 export interface ContextShape {
   readonly examples: number;
   readonly todos: number;
-  /** Edge of the pictures, in pixels. */
+  /** Edge length of the pictures in pixels. */
   readonly size: number;
 }
 
@@ -48,11 +48,11 @@ export interface PairContext {
   readonly task: string;
   /** Empty for text to image. */
   readonly examples: readonly LoadedPair[];
-  /** None of them is among the examples. */
+  /** Disjoint from the examples. */
   readonly todos: readonly LoadedPair[];
 }
 
-/** A set before its records are looked at. */
+/** A set before its records are read. */
 export interface OpenedSet {
   readonly format: Exclude<PairsConfig["format"], "auto">;
   readonly blocks: readonly Block[];
@@ -66,7 +66,9 @@ export class PairSource {
   readonly length: number;
   readonly format: OpenedSet["format"];
   readonly name: string;
-  /** Identifies the set, its settings and its order by the keys of the records. Does not cover the pictures' contents. */
+  /**
+   * Identifies the set, its settings and its order by the keys of the records; the picture contents are not included.
+   */
   readonly digest: string;
   private readonly order: Order;
   private readonly shelf: Shelf<readonly (Row | Defect)[]>;
@@ -117,7 +119,7 @@ export class PairSource {
     return this.log.report();
   }
 
-  /** Every record once, as stored, in file order. Omits broken records, but does not check pictures. */
+  /** Every record once, with encoded pictures, in file order. Omits broken records, but does not check pictures. */
   async *records(): AsyncGenerator<PairRecord> {
     for (let item = 0; item < this.length; item++) {
       const record = await this.recordAt(item);
@@ -152,7 +154,7 @@ export class PairSource {
     const { from, worker = { index: 0, count: 1 } } = options;
     if (from && (from.set !== this.digest || from.next % worker.count !== worker.index)) {
       throw new XPromptError(
-        `resuming data set ${this.config.path}: expected a position of this set, its settings and worker, got one of others (start anew, or restore them)`,
+        `resuming data set ${this.config.path}: expected a position of this set, its settings and worker, got one of others (start again, or restore them)`,
       );
     }
     const end = (options.epochs ?? Infinity) * this.length;
@@ -166,9 +168,9 @@ export class PairSource {
 
   /**
    * Context number `n`, n = 0, 1, 2, …: pairs of one task, a pure function of the settings and `n`. Contexts iterate
-   * over the set: no pair repeats before all were used, except in small tasks. A broken pair is replaced by another of
-   * its task, as is a record without an input among pairs. If a task has too few pairs, pairs repeat, but never as both
-   * example and query.
+   * over the set: no pair repeats before all were used, except in small tasks. A broken pair, or a record without an
+   * input among pairs, is replaced by another record of its task. If a task has too few pairs, pairs repeat, but never
+   * as both example and query.
    * @throws XPromptError if no task has two usable pairs (one, for a request without examples)
    */
   async context(n: number, { examples, todos, size }: ContextShape): Promise<PairContext> {
@@ -199,10 +201,10 @@ export class PairSource {
         Array.from({ length: count }, (_, i) => side[i % side.length]!);
       return { task: this.index.tasks[task]!, examples: fill(left, shown), todos: fill(right, todos) };
     }
-    throw this.nothing(this.length, "two whole pairs of one task");
+    throw this.nothing(this.length, "two usable pairs of one task");
   }
 
-  /** The item at a place of a window, then the others of its task: of the window from there on, then of the set. */
+  /** The item at an index of a window, then other items of its task: from the rest of the window, then from the set. */
   private *peers(window: Window, index: number): Generator<number> {
     const { items, ranks } = this.bucketsOf(window);
     const task = this.index.taskOf(window.items[index]!);
@@ -268,7 +270,7 @@ export class PairSource {
     return { ...caption, ...said } as PairRecord;
   }
 
-  /** The result of `make`. A defect is counted, and its record not tried again. */
+  /** The result of `make`. A defect is counted, and its record is not tried again. */
   private async whole<T>(item: number, make: (row: Row) => Promise<T>): Promise<T | undefined> {
     const number = this.index.rows[item]!;
     if (this.log.has(number)) return undefined;
@@ -281,12 +283,12 @@ export class PairSource {
     return undefined;
   }
 
-  private nothing(total: number, wanted = "a whole record"): XPromptError {
+  private nothing(total: number, wanted = "a usable record"): XPromptError {
     const { path, heldOut, part } = this.config;
     const { total: broken, first } = this.log.report();
     if (heldOut > 0 && this.length === 0 && broken === 0 && total > 0)
       return new XPromptError(
-        `reading data set ${path}: expected enough pairs to keep some out of training, got ${total}, none of them in the part ${part} (add pairs, or change heldOut: mix.pairsHeldOut of a recipe; 0 keeps none out)`,
+        `reading data set ${path}: expected enough pairs to hold some out, got ${total}, none of them in the part ${part} (add pairs, or change heldOut: mix.pairsHeldOut of a recipe; 0 holds none out)`,
       );
     const [where, remedy] =
       heldOut > 0
@@ -305,6 +307,6 @@ export class PairSource {
 interface Buckets {
   /** By task: its items, in the window's order. */
   readonly items: readonly (readonly number[])[];
-  /** By place in the window: the item's place among those of its task. */
+  /** Per position in the window: the item's rank among those of its task. */
   readonly ranks: readonly number[];
 }

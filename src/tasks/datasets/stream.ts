@@ -1,30 +1,30 @@
-/** @file A stream of records that can start at any place of their order. */
+/** @file A stream of records that can start at any position of their order. */
 import { z } from "zod";
 import type { XPromptError } from "../../errors.ts";
 import type { LoadedPair } from "./record.ts";
 
 /** The position of a stream as JSON, from which it can resume. */
 export const positionSchema = z.strictObject({
-  /** Identifies the set and its settings, for which alone a position is valid. */
+  /** Identifies the set and its settings; a position is valid for these only. */
   set: z.string(),
-  /** The next place in the order. */
+  /** The next position in the order. */
   next: z.int().min(0),
 });
 export type Position = z.infer<typeof positionSchema>;
 
 /** How a stream advances. */
 interface StreamSteps {
-  /** Places from one record to the next. */
+  /** Positions from one record to the next. */
   readonly step: number;
-  /** The place at which it ends, exclusive. */
+  /** The end position, exclusive. */
   readonly end: number;
-  /** It fails after this many places without a usable record. */
+  /** The stream fails after this many positions without a usable record. */
   readonly length: number;
   readonly read: (place: number) => Promise<LoadedPair | undefined>;
   readonly fail: () => XPromptError;
 }
 
-/** A stream of records. `position` is the place after the last record that it returned. */
+/** A stream of records. `position` is the one after the last returned record. */
 export class PairStream implements AsyncIterableIterator<LoadedPair> {
   constructor(
     private at: Position,

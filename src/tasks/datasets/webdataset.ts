@@ -1,7 +1,7 @@
 /**
- * @file WebDataset shards: tar files whose members `key.input.png`, `key.output.png`, `key.txt`, `key.json` make a
- * record (https://github.com/webdataset/webdataset). Shards are gone through once for where members lie, without
- * reading pictures; what is needed is read from its place. Nothing is unpacked: a member's name is a name, no path.
+ * @file WebDataset shards: tar files whose members `key.input.png`, `key.output.png`, `key.txt`, `key.json` form a
+ * record (https://github.com/webdataset/webdataset). A shard is scanned once for the offsets of its members, without
+ * reading pictures; members are read on demand. Nothing is unpacked, so a member's name is never used as a path.
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
@@ -15,7 +15,7 @@ import type { Columns } from "./settings.ts";
 const maxPictureBytes = 256 * 2 ** 20;
 const maxTextBytes = 2 ** 20;
 
-/** A file in a tar, and where its bytes are. */
+/** A file in a tar, with the offset of its bytes. */
 interface Member {
   readonly name: string;
   readonly offset: number;
@@ -23,8 +23,8 @@ interface Member {
 }
 
 /**
- * The members of a tar file, in order. The contents are skipped: the parser is fed zeros in their place.
- * @throws XPromptError for what is no tar, or is cut off
+ * The members of a tar file, in order. Contents are skipped: the parser gets zeros in their place.
+ * @throws XPromptError for a file that is not a tar, or is truncated
  */
 export async function tarMembers(path: string): Promise<Member[]> {
   const doing = `reading shard ${path}`;
@@ -44,7 +44,7 @@ async function scan(file: FileHandle, doing: string): Promise<Member[]> {
   const { size } = await file.stat();
   const members: Member[] = [];
   const { extract } = await loadOptional(doing, "tar-stream@3.2.2", () => import("tar-stream"));
-  const parser = extract({ highWaterMark: 1 }); // so that every write says when it is done
+  const parser = extract({ highWaterMark: 1 }); // so that every write reports its completion
   let contentsEnd = 0;
   let failure: Error | undefined;
   parser.on("error", (error) => {
@@ -83,13 +83,13 @@ async function scan(file: FileHandle, doing: string): Promise<Member[]> {
         ? "no files in it"
         : "one that is cut off";
     throw new XPromptError(
-      `${doing}: expected a whole tar file, got: ${got} (unpack .gz first, or download it again)`,
+      `${doing}: expected a complete tar file, got: ${got} (unpack .gz first, or download it again)`,
     );
   }
   return members;
 }
 
-/** Members of one record: what comes after the first dot of the name says what each is. */
+/** Members of one record. The part of a name after its first dot gives the member's role. */
 interface Sample {
   readonly key: string;
   readonly parts: ReadonlyMap<string, Member>;
@@ -100,7 +100,7 @@ function samplesOf(members: readonly Member[]): Sample[] {
   for (const member of members) {
     const slash = member.name.lastIndexOf("/") + 1;
     const dot = member.name.indexOf(".", slash);
-    if (dot <= slash) continue; // no ending, or a hidden file
+    if (dot <= slash) continue; // no extension, or a hidden file
     const key = member.name.slice(0, dot).replace(/^\.\//, "");
     const parts = samples.get(key) ?? new Map<string, Member>();
     const part = member.name.slice(dot + 1);
@@ -111,8 +111,8 @@ function samplesOf(members: readonly Member[]): Sample[] {
 }
 
 /**
- * The shards, each a block, and what their columns mean: members by their ending, `input` for `input.png`, and the
- * keys of `json`. All columns are found in the first samples of the first shard.
+ * The shards, each a block, and the meaning of their columns: members by their extension, `input` for `input.png`, and
+ * the keys of `json`. The columns are taken from the first samples of the first shard.
  */
 export async function tarBlocks(
   root: string,
@@ -129,8 +129,8 @@ export async function tarBlocks(
   for (const name of names) {
     const path = join(root, name);
     const shard = name.replace(/\.tar$/, "");
-    // Gone through for the keys, and again when the shard's turn comes: all of a large set would not fit in memory.
-    // The first one is held, for its columns had to be known.
+    // Scanned for the keys, and again when the shard is read: all members of a large set would not fit in memory. The
+    // first shard is kept, because it was scanned for its columns.
     const samples = async () => (path === firstPath ? first : samplesOf(await tarMembers(path)));
     const rows = async () => (await samples()).map((sample) => rowOf(path, shard, sample));
     blocks.push({
@@ -157,7 +157,7 @@ async function columnNames(path: string, samples: readonly Sample[]): Promise<st
   return [...names];
 }
 
-/** Cells read their bytes when they are asked for. */
+/** Cells read their bytes on demand. */
 function rowOf(path: string, shard: string, { key, parts }: Sample): Row {
   const place = `${shard}/${key}`;
   const cells: Record<string, unknown> = {};
@@ -171,14 +171,14 @@ function rowOf(path: string, shard: string, { key, parts }: Sample): Row {
   return { place, cells };
 }
 
-/** The rows with the keys of their JSON as cells. One after the other: files are opened for it. */
+/** The rows with the keys of their JSON as cells. Sequential, because each opens a file. */
 async function withJson(rows: readonly Row[]): Promise<(Row | Defect)[]> {
   const done: (Row | Defect)[] = [];
   for (const row of rows) done.push(await rowWithJson(row));
   return done;
 }
 
-/** The row with the keys of its JSON as cells; members come first. */
+/** The row with the keys of its JSON as cells; members take precedence. */
 async function rowWithJson(row: Row): Promise<Row | Defect> {
   const { json, ...rest } = row.cells;
   if (typeof json !== "function") return row;
@@ -215,5 +215,5 @@ async function readMember(
   });
 }
 
-/** True for a shard. */
+/** Whether a file is a shard. */
 export const isTar = (name: string): boolean => name.endsWith(".tar");

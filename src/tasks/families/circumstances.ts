@@ -1,4 +1,4 @@
-/** @file Editing what surrounds the objects: season, time of day, place, light. */
+/** @file Edits of the surroundings: season, time of day, place, light. */
 import type { Random } from "../../random.ts";
 import { type Change, family, type TaskFamily } from "../task.ts";
 import { floors, isOutdoors, places, seasons, times } from "../world/scene.ts";

@@ -1,11 +1,11 @@
-/** @file Random maps of colours: no words could say which; only the example tells. */
+/** @file Random colour mappings. Words cannot describe them; only the example shows them. */
 import { luma, mapPixels, type PixelMap } from "../../image/filters.ts";
 import type { Random } from "../../random.ts";
 import { drawDistinctColors, hsv } from "../palette.ts";
 import { type Change, family, ofAnyPicture, type TaskFamily, type Words } from "../task.ts";
 import { fromPicture } from "./source.ts";
 
-/** Words that leave everything to the example. */
+/** Words that do not name the change. */
 export const exampleWords: Words = {
   instructions: [
     "do the same",
@@ -29,7 +29,7 @@ const byPixel = (map: PixelMap, parameters: Change["parameters"]): Change => ({
 
 const rounded = (values: readonly number[]): string => values.map((value) => value.toFixed(2)).join(" ");
 
-/** Each channel a weighted sum of the three, stretched and shifted so that every colour stays in gamut. */
+/** Each channel is a weighted sum of the three, scaled and shifted so that every colour stays in gamut. */
 function drawAffine(random: Random): Change {
   const rows = Array.from({ length: 3 }, () => {
     const raw = [random.normal(), random.normal(), random.normal()] as const;
@@ -50,7 +50,7 @@ function drawAffine(random: Random): Change {
 
 type Curve = (position: number) => number;
 
-/** Smooth through `values` at even steps over [0, 1]. */
+/** A smooth curve through `values` at equal steps over [0, 1]. */
 function curve(values: readonly number[]): Curve {
   const last = values.length - 1;
   return (position) => {
@@ -61,7 +61,7 @@ function curve(values: readonly number[]): Curve {
   };
 }
 
-/** A smooth curve for each channel, which may rise and fall. */
+/** A smooth curve per channel; it may rise and fall. */
 function drawCurves(random: Random): Change {
   const points = Array.from({ length: 3 }, () => {
     const count = random.integer(3, 4);
@@ -80,7 +80,7 @@ function drawCurves(random: Random): Change {
   return byPixel(map, { curves: points.map(rounded).join(", ") });
 }
 
-/** Posterised to the eight corners of the colour cube, which trade places. */
+/** Posterization to the eight corners of the colour cube, which are permuted. */
 function drawCorners(random: Random): Change {
   let order: number[];
   do order = random.shuffle([0, 1, 2, 3, 4, 5, 6, 7]);
@@ -94,7 +94,7 @@ function drawCorners(random: Random): Change {
   return byPixel(map, { order: order.join("") });
 }
 
-/** Bands of brightness, each in a colour of its own. */
+/** Bands of brightness, each with its own colour. */
 function drawBands(random: Random): Change {
   const palette = drawDistinctColors(random, random.integer(3, 6));
   const map: PixelMap = (r, g, b, out, at) => {
@@ -104,7 +104,7 @@ function drawBands(random: Random): Change {
   return byPixel(map, { palette: palette.map(rounded).join(", ") });
 }
 
-/** Each hue turns by an angle of its own; grays stay. */
+/** Each hue is rotated by its own angle; grays stay. */
 function drawHues(random: Random): Change {
   const shifts = Array.from({ length: 6 }, () => random.uniform(-0.5, 0.5));
   const shift = curve([...shifts, shifts[0]!]);

@@ -1,4 +1,4 @@
-/** @file Tasks made of other families' tasks: two changes in order, and changes that words do not name. */
+/** @file Tasks made from other families: two changes in order, and changes that words do not name. */
 import type { Image } from "../../image/image.ts";
 import type { Random } from "../../random.ts";
 import type { Task, TaskFamily } from "../task.ts";
@@ -11,9 +11,9 @@ const names = ["twoChanges", "likeExample"];
 /** A world of one picture. */
 const only = (picture: Image): World => ({ name: "photos", picture: () => ({ picture }) });
 
-/** Makes one change, then another one of its result. */
+/** Applies one change, then another one to the result. */
 function twoChanges(parts: readonly TaskFamily[]): TaskFamily {
-  // Degradations are left out: little would be left to see of the other change.
+  // Without degradations, which would hide the other change.
   const doing = parts.filter(
     (each) => takesAny(each) && !each.reverseOf && ["tone", "geometry"].includes(each.prototype),
   );
@@ -42,7 +42,7 @@ function twoChanges(parts: readonly TaskFamily[]): TaskFamily {
   };
 }
 
-/** Any change, in the same words. */
+/** Any change, with the same words for all. */
 function likeExample(parts: readonly TaskFamily[]): TaskFamily {
   const all = parts.filter(takesAny);
   return {
@@ -63,7 +63,7 @@ function likeExample(parts: readonly TaskFamily[]): TaskFamily {
   };
 }
 
-/** Both families, over those of `parts` that take any picture and are not combined themselves. */
+/** Both families, built on those of `parts` that take any picture. */
 export function combinedFamilies(parts: readonly TaskFamily[]): readonly TaskFamily[] {
   const single = parts.filter(({ name }) => !names.includes(name));
   return [twoChanges(single), likeExample(single)];

@@ -1,6 +1,6 @@
 /**
- * @file Things cut out of their photographs, laid on other ones: put on, taken off, recoloured, masked, set before
- * another background; and photographs seen from nearer.
+ * @file Cut-out objects on other photographs: added, removed, recoloured, masked, or with a replaced background; and
+ * close-ups of photographs.
  */
 import { luma, mapPixels } from "../../image/filters.ts";
 import { createImage, type Image } from "../../image/image.ts";
@@ -29,7 +29,7 @@ import { hueRotation } from "./tone.ts";
 /** Size of the cache of decoded cutouts, which take 100 KB each. */
 const cutoutsKept = 200;
 
-/** Most words of a cutout's name that an instruction repeats. */
+/** The most words of a cutout's name that an instruction repeats. */
 const mostWords = 3;
 
 const nameOf = ({ words }: Cutout): string => {
@@ -60,7 +60,7 @@ export function photoFamilies({ photos, cutouts }: Gathered): readonly TaskFamil
     };
   }
 
-  /** Pairs of a cutout on a photograph and what `change` makes of the picture. */
+  /** Pairs of a cutout on a photograph and the result of `change` on the picture. */
   const shown =
     (
       change: (laid: { sprite: Sprite; place: Place; ground: Image; input: Image }) => Image,
@@ -75,7 +75,7 @@ export function photoFamilies({ photos, cutouts }: Gathered): readonly TaskFamil
         return { input, output: change({ sprite, place, ground: behind, input }) };
       }, isVisible);
 
-  /** How much of each pixel the sprite covers, three equal values each. */
+  /** How much the sprite covers each pixel, as three equal values. */
   const coverOf = (size: number, sprite: Sprite, place: Place): Image =>
     stamped(createImage(size, size), [{ sprite: silhouette(sprite, [1, 1, 1]), place }]);
 

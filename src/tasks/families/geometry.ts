@@ -1,4 +1,4 @@
-/** @file Geometry: the colours stay, their places change. */
+/** @file Geometry: pixels move, colours stay. */
 import { rearrange, resample } from "../../image/filters.ts";
 import { overlay } from "../../image/paint.ts";
 import type { Random } from "../../random.ts";

@@ -1,6 +1,6 @@
 /**
- * @file From one look to another: the input carries one change, the output another one of the same scene. Undoing the one
- * and doing the other is a task of its own, and there are as many as pairs of changes. Only the two pictures of an example
+ * @file From one look to another: the input has one change, the output another change of the same scene. The task is to
+ * undo the first and apply the second; there are as many tasks as pairs of changes. Only the two pictures of an example
  * show what to do.
  */
 import { Random } from "../../random.ts";
@@ -10,11 +10,11 @@ import { lowLevelFamilies } from "./low-level.ts";
 import { toneFamilies } from "./tone.ts";
 import { weatherFamilies } from "./weather.ts";
 
-// Rain and low light are not among them: the paper holds out their undoing.
+// Without rain and low light, because the paper holds out their removal.
 const all = [...weatherFamilies, ...lowLevelFamilies, ...toneFamilies];
 const named = (...names: readonly string[]) => all.filter(({ name }) => names.includes(name));
 
-/** Families that undo a change, in few words. */
+/** Families that undo a change, with short words. */
 const undoing = [
   ...named("desnow", "dehaze", "denoise", "deblur", "motionDeblur", "dejpeg", "superResolution"),
   ...named("devignette", "exposure"),
@@ -38,7 +38,7 @@ const otherLook: TaskFamily = {
       family: "otherLook",
       parameters: { undo: undo.family, do: change.family },
       pair(pairRandom, size, world) {
-        // The same stream for both: they draw the same picture first.
+        // The same stream for both, so that they start with the same picture.
         const seed = pairRandom.integer(0, 2 ** 31 - 1);
         const undone = undo.pair(Random.of(seed), size, world);
         const done = change.pair(Random.of(seed), size, world);

@@ -1,4 +1,4 @@
-/** @file Low-level: grain, blur, coarse coding, holes and dark corners come over the picture; and go again. */
+/** @file Low-level degradations: grain, blur, coarse coding, holes and dark corners; and their removal. */
 import { compressBlocks } from "../../image/block-compression.ts";
 import { enlarge, gaussianBlur, mapValues, motionBlur, shrink } from "../../image/filters.ts";
 import { overlay, paintStrokes, type Stroke } from "../../image/paint.ts";

@@ -1,7 +1,7 @@
 /**
- * @file Editing objects: something in the scene changes and it is rendered again, so that nothing else does. A task fixes the
- * rule; scenes are drawn so that it applies, with other objects that share some of the target's properties, so that
- * the example tells which one matters.
+ * @file Edits of objects: a scene is changed and rendered again, so that nothing else changes. A task fixes the rule.
+ * Scenes are sampled so that the rule applies. Other objects share some of the target's properties, so that the example
+ * shows which property matters.
  */
 import type { Random } from "../../random.ts";
 import { bothWays, type Change, family, type ReversibleChange, type TaskFamily } from "../task.ts";
@@ -18,19 +18,19 @@ import {
 } from "../world/scene.ts";
 import { edited } from "./source.ts";
 
-/** Where an object may be asked to stand: its direction as x / z. */
+/** Directions in which an object can stand, as x / z. */
 const spots = { left: -0.17, middle: 0, right: 0.17 } as const;
 type Spot = keyof typeof spots;
 const spotPhrase = (spot: Spot): string => (spot === "middle" ? "in the middle" : `on the ${spot}`);
 
-/** A spot, and how far away an object stands there. */
+/** A spot, and a distance from the camera. */
 function drawPlace(random: Random): { readonly spot: Spot; readonly x: number; readonly z: number } {
   const spot = random.pick(Object.keys(spots) as Spot[]);
   const z = random.uniform(6.3, 7.5);
   return { spot, x: spots[spot] * z, z };
 }
 
-/** Whether an object can be told from `object` by its shape or colour. */
+/** Whether an object differs visibly from `object` in shape or colour. */
 const differsFrom =
   (object: SceneObject): NonNullable<SceneOptions["allowed"]> =>
   ({ shape, color }) =>
@@ -61,12 +61,12 @@ function drawAddition(random: Random): ReversibleChange {
   };
 }
 
-/** A property that tells objects apart, with words for those that have it. */
+/** A property that distinguishes objects, with words for those that have it. */
 interface Kind {
   readonly given: Partial<SceneObject>;
   readonly matches: (object: SceneObject) => boolean;
   readonly phrase: string;
-  /** What an object is like that resembles `model` in everything but this property. */
+  /** Properties of an object that resembles `model` in everything but this property. */
   readonly contrast: (random: Random, model: SceneObject) => Partial<SceneObject>;
 }
 
@@ -92,7 +92,7 @@ function drawShapeKind(random: Random): Kind {
   };
 }
 
-/** One or two objects of the kind, and one that is not, alike in what the kind leaves open. */
+/** One or two objects of the kind, and one other object that shares their remaining properties. */
 const amongOthers =
   (kind: Kind, more: Partial<SceneObject> = {}) =>
   (random: Random): SceneOptions => {
@@ -117,7 +117,7 @@ const drawRemoval =
     };
   };
 
-/** Sets properties of all objects of a kind, none of which has them yet. */
+/** Sets properties of all objects of a kind; none of them has these yet. */
 function drawModification(
   kind: Kind,
   change: Partial<SceneObject>,
@@ -208,7 +208,7 @@ function drawMove(random: Random): Change {
   };
 }
 
-/** Whatever stands there gives way to one and the same object. */
+/** Any object at a spot is replaced by one fixed object. */
 function drawObjectReplacement(random: Random): Change {
   const object = drawObject(random);
   const phrase = withArticle(nounPhrase(object, "size"));
@@ -233,7 +233,7 @@ function drawObjectReplacement(random: Random): Change {
   };
 }
 
-/** A second object like the first, at the same spot each time. */
+/** A second object like the first, always at the same spot. */
 function drawDuplication(random: Random): Change {
   const { spot, x, z } = drawPlace(random);
   const where = spotPhrase(spot);
@@ -250,7 +250,7 @@ function drawDuplication(random: Random): Change {
   };
 }
 
-/** Two objects trade places. */
+/** Two objects swap places. */
 function drawSwap(): Change {
   return {
     parameters: {},

@@ -1,10 +1,10 @@
-/** @file The lines of a drawing, from what is known of the scene rather than from its colours. */
+/** @file The outlines of a scene, from its geometry rather than from its colours. */
 import type { Render } from "../world/render.ts";
 
 /** Cosine of the angle between neighbouring surface directions below which there is an edge. */
 const crease = 0.75;
 
-/** 1 where a line passes, else 0: where the object, the class or an object's surface direction changes. */
+/** 1 on a line, else 0. Lines are where the object, the class or an object's surface direction changes. */
 export function outlines({ image, segmentation, classes, normals }: Render): Uint8Array {
   const { width, height } = image;
   const thickness = Math.max(1, Math.round(width / 64));

@@ -1,5 +1,5 @@
 /**
- * @file Perception: the picture becomes a map of what it shows, in colours that only the example tells; and reversed,
+ * @file Perception: the picture becomes a map of its content, in colours that only the example shows. Reversed it is
  * controlled generation: the map becomes a picture.
  */
 import { mapPixels } from "../../image/filters.ts";
@@ -22,10 +22,10 @@ import { skyDepth } from "../world/surroundings.ts";
 import { outlines } from "./outlines.ts";
 import { from } from "./source.ts";
 
-/** Nothing of a scene is nearer to the camera than this, in world units. */
+/** Distance of the nearest possible surface, in world units. */
 const nearestDepth = 3;
 
-/** Planar depth (world units) as 0 near to 1 for the sky, even in 1 / depth. */
+/** Maps planar depth (world units) to 0 for near up to 1 for the sky, linear in 1 / depth. */
 export function depthPosition(depth: number): number {
   const position = (1 - nearestDepth / depth) / (1 - nearestDepth / skyDepth);
   return Math.min(Math.max(position, 0), 1);
@@ -83,7 +83,7 @@ const hex = (color: readonly number[]): string =>
     )
     .join("")}`;
 
-/** Two shapes, always both there, so that one example shows the colour of every class. */
+/** Both shapes are always present, so that one example shows the colour of every class. */
 function drawSegmentation(random: Random): ReversibleChange {
   const [first, second] = random.pair(shapes);
   const [sky, ground, a, b] = drawDistinctColors(random, 4) as [Rgb, Rgb, Rgb, Rgb];
@@ -104,7 +104,7 @@ function drawSegmentation(random: Random): ReversibleChange {
   };
 }
 
-/** As many objects in every pair, coloured in their order from left to right. */
+/** The same number of objects in every pair, coloured in order from left to right. */
 function drawInstances(random: Random): ReversibleChange {
   const count = random.integer(2, 3);
   const [background, ...palette] = drawDistinctColors(random, count + 1) as [Rgb, ...Rgb[]];
@@ -142,7 +142,7 @@ function drawEdges(random: Random): ReversibleChange {
   };
 }
 
-/** Every object of one shape painted, the rest dark: which shape and which colours, the example tells. */
+/** Paints every object of one shape, the rest dark. The example shows the shape and the colours. */
 function drawMask(random: Random): Change {
   const shape = random.pick(shapes);
   const [ink, paper] = random.pair(colorNames);
@@ -159,7 +159,7 @@ function drawMask(random: Random): Change {
   };
 }
 
-/** A box drawn around the one object of a colour. */
+/** A box around the one object of a colour. */
 function drawDetection(random: Random): ReversibleChange {
   const [target, line] = random.pair(colorNames);
   return {
@@ -195,7 +195,7 @@ function drawDetection(random: Random): ReversibleChange {
   };
 }
 
-/** The objects stay, everything else becomes one colour; reversed, a background is imagined. */
+/** The objects stay, the rest becomes one colour. Reversed, the model invents a background. */
 function drawCutOut(random: Random): ReversibleChange {
   const paper = random.pick(colorNames);
   const [r, g, b] = colors[paper];

@@ -1,4 +1,4 @@
-/** @file The pictures that tasks start from. */
+/** @file The source pictures of tasks. */
 import type { Image } from "../../image/image.ts";
 import type { Random } from "../../random.ts";
 import type { Change } from "../task.ts";
@@ -6,7 +6,7 @@ import { drawEdit, drawScene, type SceneOptions } from "../world/draw.ts";
 import { type Render, renderScene } from "../world/render.ts";
 import type { Scene } from "../world/scene.ts";
 
-/** A picture of a random scene, with what is known about it. */
+/** A rendered random scene, with its ground truth. */
 export interface Shot extends Render {
   readonly scene: Scene;
   readonly size: number;
@@ -17,7 +17,7 @@ function shoot(random: Random, size: number, options?: SceneOptions): Shot {
   return { scene, size, ...renderScene(scene, size) };
 }
 
-/** Pairs of a random scene's picture and what `apply` makes of it. */
+/** Pairs of a random scene's picture and the result of `apply`. */
 export function from(apply: (shot: Shot, random: Random) => Image, options?: SceneOptions): Change["images"] {
   return (random, size) => {
     const shot = shoot(random, size, options);
@@ -25,7 +25,7 @@ export function from(apply: (shot: Shot, random: Random) => Image, options?: Sce
   };
 }
 
-/** What a task of any world starts from. */
+/** A source picture from any world. */
 export interface Picture {
   readonly image: Image;
   readonly size: number;
@@ -34,8 +34,8 @@ export interface Picture {
 }
 
 /**
- * Pairs of a picture of any world and what `apply` makes of it.
- * @param options what a scene has to be like, where the world is that of scenes
+ * Pairs of a picture from any world and the result of `apply`.
+ * @param options constraints on the scene, in the world of scenes
  */
 export function fromPicture(
   apply: (picture: Picture, random: Random) => Image,
@@ -49,7 +49,7 @@ export function fromPicture(
   };
 }
 
-/** Pairs of a scene that `options` ask for, drawn anew each time, and its edited self. */
+/** Pairs of a random scene that meets `options`, and its edited version. */
 export const edited =
   (options: (random: Random) => SceneOptions, edit: (scene: Scene) => Scene | undefined): Change["images"] =>
   (random, size) => {

@@ -1,4 +1,4 @@
-/** @file Stickers: something flat is put on the picture, always at the same place; and taken off again. */
+/** @file Stickers: a flat shape is put on the picture, always at the same place; or removed. */
 import { overlay } from "../../image/paint.ts";
 import type { Random } from "../../random.ts";
 import { bothWays, ofAnyPicture, type ReversibleChange } from "../task.ts";
@@ -6,7 +6,7 @@ import { withArticle } from "../world/caption.ts";
 import { colorNames, colors } from "../world/scene.ts";
 import { fromPicture } from "./source.ts";
 
-/** How far a point is outside a shape of radius 1 around (0, 0); negative inside. */
+/** Signed distance of a point from a shape of radius 1 around (0, 0), negative inside. */
 const silhouettes: Readonly<Record<string, (x: number, y: number) => number>> = {
   disc: (x, y) => Math.hypot(x, y) - 1,
   square: (x, y) => Math.max(Math.abs(x), Math.abs(y)) - 0.85,

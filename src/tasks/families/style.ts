@@ -1,4 +1,4 @@
-/** @file Style: the same scene as another kind of picture; and back to the photograph-like one. */
+/** @file Style: the same scene as another kind of picture; and back to the realistic one. */
 import {
   gaussianBlur,
   lumaAt,
@@ -30,7 +30,7 @@ const styleWords = (style: string): Pick<ReversibleChange, "words" | "reverseWor
   },
 });
 
-/** Every region (object, or class of background) in its mean colour, lighter and darker than the mean. */
+/** Every region (object, or class of background) in its mean colour, with lighter and darker parts. */
 function flatten(shot: Shot, contrast: number): Image {
   const { image, segmentation, classes } = shot;
   const region = (i: number) => segmentation[i]! * 16 + classes[i]!;

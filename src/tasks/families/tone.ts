@@ -1,4 +1,4 @@
-/** @file Tone: the colours change pixel by pixel, the picture stays. */
+/** @file Tone: colours change pixel by pixel. */
 import { luma, mapPixels, mapValues, type PixelMap, saturate } from "../../image/filters.ts";
 import type { Random } from "../../random.ts";
 import { bothWays, type Change, family, ofAnyPicture, type ReversibleChange } from "../task.ts";
@@ -47,7 +47,7 @@ function drawGrayscale(random: Random): ReversibleChange {
   };
 }
 
-/** Two distinct named colours whose lumas differ enough to tell dark from light. */
+/** Two named colours whose lumas differ clearly. */
 function drawInkAndPaper(random: Random): readonly [Color, Color] {
   const lightness = (name: Color) => {
     const [r, g, b] = colors[name];
@@ -105,7 +105,7 @@ function drawTint(random: Random): ReversibleChange {
   };
 }
 
-/** Rotation of colours about the gray axis by an angle in radians: keeps the mean of the channels. */
+/** Rotation of colours about the gray axis by an angle in radians; keeps the mean of the channels. */
 export function hueRotation(angle: number): PixelMap {
   const weight = (k: number) => (1 + 2 * Math.cos(angle - (2 * Math.PI * k) / 3)) / 3;
   const [same, next, last] = [weight(0), weight(1), weight(2)];

@@ -1,4 +1,4 @@
-/** @file Weather and light that come over the picture: rain, snow, haze, darkness; and go again. */
+/** @file Weather and light: rain, snow, haze, darkness; and their removal. */
 import { mapValues } from "../../image/filters.ts";
 import { overlay, paintStrokes, type Stroke } from "../../image/paint.ts";
 import type { Random } from "../../random.ts";
@@ -6,7 +6,7 @@ import { bothWays, ofAnyPicture, type ReversibleChange, type TaskFamily } from "
 import type { Rgb } from "../world/scene.ts";
 import { fromPicture } from "./source.ts";
 
-/** As heavy as Rain100H's: a lighter rain is best answered by leaving the picture as it is. */
+/** As heavy as in Rain100H: for lighter rain, leaving the picture unchanged would be a good answer. */
 function drawRain(random: Random): ReversibleChange {
   const slant = random.uniform(-0.6, 0.6);
   const drops = random.integer(70, 130);
@@ -81,7 +81,7 @@ const airs: Readonly<Record<string, Rgb>> = {
   yellow: [0.92, 0.82, 0.56],
 };
 
-/** A guess for pictures whose depth is unknown: a ground that rises to a horizon at the top. In world units. */
+/** Assumed depth of pictures with unknown depth: a ground that rises to a horizon at the top. In world units. */
 const distanceAt = (y: number): number => 4 + 16 * (1 - y) ** 2;
 
 function drawHaze(random: Random): ReversibleChange {

@@ -1,15 +1,15 @@
 /**
- * @file Packs of gathered pictures on the disk: `NAME.json`, the index, beside `NAME.bin`, the pictures' bytes.
+ * @file Packs of gathered pictures on disk: `NAME.json`, the index, beside `NAME.bin`, the pictures' bytes.
  *
- * Photos are raw RGB bytes. Icon layers and cutouts are RGBA with straight alpha, each compressed by itself with raw
+ * Photos are raw RGB bytes. Icon layers and cutouts are RGBA with straight alpha, each compressed separately with raw
  * deflate. All offsets and lengths are in bytes of the `.bin` file.
  */
 import { z } from "zod";
 
-/** Value of `format` in every index: changes when older readers could not read newer packs. */
+/** Value of `format` in every index. It changes when older readers could not read newer packs. */
 export const packFormat = "xprompt-gathered-1";
 
-/** The list of what was gathered. It is the one JSON file of the folder that is no index of a pack. */
+/** The list of sources: the only JSON file of the folder that is not the index of a pack. */
 export const sourcesFile = "sources.json";
 
 const size = z.int().min(1).max(16384);
@@ -18,7 +18,7 @@ const unit = z.number().min(0).max(1);
 
 export const splits = ["train", "heldOut"] as const;
 
-/** Which pictures to train on, and which to measure with. */
+/** Pictures for training, and held-out pictures for evaluation. */
 export type Split = (typeof splits)[number];
 
 const item = { name: z.string().min(1), words: z.string(), split: z.enum(splits) };

@@ -2,13 +2,13 @@
 import { readdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { messageOf, XPromptError } from "../../errors.ts";
-import { sha256 } from "../../runtime/files.ts";
+import { sha256 } from "../../hash.ts";
 import { type CutoutsIndex, type IconsIndex, type PhotosIndex, type Split, sourcesFile } from "./format.ts";
 import { inflate, type Pack, readPack } from "./pack.ts";
 import type { Bytes, Cutout, Gathered, Icon, IconSet, Photo } from "./pictures.ts";
 
 /**
- * Opens a folder that `npm run gather` wrote. A set that was not gathered gives an empty list. Synchronous; files are
+ * Opens a folder written by `npm run gather`. A set that was not gathered gives an empty list. Synchronous; files are
  * read into memory once per process.
  * @throws XPromptError if the folder is missing, holds no packs, or a pack is damaged.
  */
@@ -30,7 +30,7 @@ export function openGathered(folder: string, split: Split): Gathered {
 
 function packNames(folder: string): string[] {
   const doing = `opening gathered pictures ${folder}`;
-  const advice = "gather them with `npm run gather -- --out DIR`, or give the folder that it wrote";
+  const advice = "gather them with `npm run gather -- --out DIR`, or use the folder that it wrote";
   let files: string[];
   try {
     files = readdirSync(folder);

@@ -1,9 +1,9 @@
-/** @file Reads one pack: its index, checked, and the bytes it refers to. */
+/** @file Reads one pack: checks its index, and reads the bytes it refers to. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { inflateRawSync } from "node:zlib";
 import { messageOf, XPromptError } from "../../errors.ts";
-import { sha256 } from "../../runtime/files.ts";
+import { sha256 } from "../../hash.ts";
 import { type PackIndex, packIndex, regionsOf } from "./format.ts";
 
 /** What to do about a pack that cannot be used. */
@@ -17,10 +17,10 @@ export interface Pack {
   readonly bytes: Buffer;
 }
 
-/** Packs that this process has read, by path: several readers of one folder share them. */
+/** Packs that this process has read, by path; readers of the same folder share them. */
 const packsRead = new Map<string, Pack>();
 
-/** @throws XPromptError if a file is missing, no part of a pack, or does not fit the other. */
+/** @throws XPromptError if a file is missing, not part of a pack, or does not match the other file. */
 export function readPack(folder: string, name: string): Pack {
   const path = join(folder, `${name}.json`);
   const text = read(path);
@@ -41,7 +41,7 @@ export function readPack(folder: string, name: string): Pack {
   return pack;
 }
 
-/** Decompresses RGBA bytes of a known size. @param label Names the picture in errors. */
+/** Decompresses RGBA bytes of a known size. @param label name of the picture in errors */
 export function inflate(
   { bytes }: Pack,
   label: string,
@@ -69,7 +69,7 @@ function parse(path: string, text: Buffer): PackIndex {
   if (parsed.success) return parsed.data;
   const { path: place, message } = parsed.error.issues[0]!;
   throw new XPromptError(
-    `reading gathered pictures ${path}: expected the index of a pack, got ${place.join(".") || "a value"}: ${message} (give a folder that \`npm run gather\` wrote)`,
+    `reading gathered pictures ${path}: expected the index of a pack, got ${place.join(".") || "a value"}: ${message} (use a folder that \`npm run gather\` wrote)`,
   );
 }
 

@@ -1,6 +1,6 @@
-/** @file What a folder of gathered pictures holds, as training reads it. */
+/** @file The content of a folder of gathered pictures. */
 
-/** Bytes of a picture, row by row from the top left, straight alpha where there are four channels. */
+/** Bytes of a picture in row-major order, with straight alpha if there are four channels. */
 export interface Bytes {
   readonly width: number;
   readonly height: number;
@@ -10,29 +10,29 @@ export interface Bytes {
 
 export interface Photo {
   readonly name: string;
-  /** A short caption; empty where none is known. */
+  /** A short caption; empty if unknown. */
   readonly words: string;
   /** RGB. */
   readonly image: Bytes;
 }
 
 export interface IconLayer {
-  /** RGBA, as large as the icon. */
+  /** RGBA, same size as the icon. */
   readonly image: Bytes;
-  /** The layer's one flat colour, sRGB in [0, 1]; absent where it has several. */
+  /** The layer's colour, sRGB in [0, 1], if it has only one. */
   readonly color?: readonly [number, number, number];
 }
 
 export interface Icon {
   readonly name: string;
   readonly words: string;
-  /** Bottom first: laid over one another they are the icon. Decoded on each call. */
+  /** The layers from bottom to top; composited they are the icon. Decoded on each call. */
   layers(): IconLayer[];
 }
 
 export interface IconSet {
   readonly name: string;
-  /** How a person would call the style: "flat emoji", "line art", "3d render". */
+  /** A usual name of the style: "flat emoji", "line art", "3d render". */
   readonly style: string;
   /** Sets with the same family share icon names: "emoji", "phosphor". */
   readonly family: string;
@@ -44,7 +44,7 @@ export interface IconSet {
 export interface Cutout {
   readonly name: string;
   readonly words: string;
-  /** RGBA; decoded when it is first asked for. */
+  /** RGBA; decoded on first use. */
   readonly image: Bytes;
 }
 
@@ -52,6 +52,6 @@ export interface Gathered {
   readonly photos: readonly Photo[];
   readonly iconSets: readonly IconSet[];
   readonly cutouts: readonly Cutout[];
-  /** Checksum over all indexes: names what was gathered. */
+  /** Checksum over all indexes; identifies the gathered pictures. */
   readonly digest: string;
 }

@@ -1,4 +1,4 @@
-/** @file One object of a scene, ready to be hit by rays: where it stands, how it is turned, what it looks like. */
+/** @file An object of a scene, prepared for ray tracing: position, rotation, material. */
 import { classOf, colors, type SceneObject, sizes } from "./scene.ts";
 import { type Solid, solids } from "./solids.ts";
 import { mapVector, mixInto, type Vector, vector } from "./vector.ts";
@@ -30,7 +30,7 @@ export class Body {
     this.classId = classOf(object.shape);
   }
 
-  /** Distance along the ray to this object, Infinity for none. */
+  /** Distance along the ray to this object; Infinity for no hit. */
   distance(ox: number, oy: number, oz: number, dx: number, dy: number, dz: number): number {
     const x = ox - this.object.x;
     const z = oz - this.object.z;
@@ -62,7 +62,7 @@ export class Body {
     mixInto(albedo, this.color, this.second, this.texture(u, v, w));
   }
 
-  /** 0..1: how much of the second colour the material shows at a point of the unit solid. */
+  /** The share of the material's second colour at a point of the unit solid, in [0, 1]. */
   private texture(u: number, v: number, w: number): number {
     let wave: number;
     switch (this.object.material) {

@@ -1,4 +1,4 @@
-/** @file Words for scenes: what is there, how many, which colours, and where things are relative to each other. */
+/** @file Words for scenes: objects, counts, colours, and relative positions. */
 import type { Random } from "../../random.ts";
 import { isOutdoors, type Scene, type SceneObject, type Shape } from "./scene.ts";
 
@@ -9,7 +9,7 @@ export const withArticle = (phrase: string): string => `${/^[aeiou]/.test(phrase
 
 export const plural = (shape: Shape): string => `${shape}s`;
 
-/** "large shiny red sphere": the colour always, size and material when asked; matte goes without saying. */
+/** "large shiny red sphere": always the colour; size and material on request; "matte" is omitted. */
 export function nounPhrase(object: SceneObject, detail: "color" | "size" | "full" = "color"): string {
   const words = [
     detail === "color" ? "" : object.size,
@@ -20,7 +20,7 @@ export function nounPhrase(object: SceneObject, detail: "color" | "size" | "full
   return words.filter(Boolean).join(" ");
 }
 
-/** "on a green meadow at night": where and when. */
+/** "on a green meadow at night": place and time. */
 function settingPhrase(scene: Scene): string {
   const where = {
     meadow: scene.season === "winter" ? "on a snowy meadow" : `on a meadow in ${scene.season}`,
@@ -33,7 +33,7 @@ function settingPhrase(scene: Scene): string {
   return `${where} at ${scene.time}`;
 }
 
-/** Where `a` is, seen from the camera, relative to `b`. */
+/** The position of `a` relative to `b`, as seen from the camera. */
 export function relation(a: SceneObject, b: SceneObject): string {
   const sideways = (a.x / a.z - b.x / b.z) * Math.min(a.z, b.z);
   if (Math.abs(sideways) >= Math.abs(a.z - b.z) * 0.7)
@@ -55,7 +55,7 @@ function counted(objects: readonly SceneObject[]): string {
   return list(phrases);
 }
 
-/** One object after the other, each placed by the one before: "a cube to the left of a sphere, …". */
+/** All objects, each placed relative to the next: "a cube to the left of a sphere, …". */
 function placed(objects: readonly SceneObject[], detail: "color" | "size" | "full"): string {
   const phrases = objects.map((object) => withArticle(nounPhrase(object, detail)));
   if (objects.length === 1) return phrases[0]!;
@@ -63,7 +63,7 @@ function placed(objects: readonly SceneObject[], detail: "color" | "size" | "ful
   return [chain, ...phrases.slice(2)].join(" and ");
 }
 
-/** A caption of at most 40 words, lower case ASCII; wording and detail vary with `random`. */
+/** A caption of at most 40 words, lower case ASCII; `random` varies wording and detail. */
 export function caption(scene: Scene, random: Random): string {
   const setting = settingPhrase(scene);
   if (scene.objects.length === 0) return `an empty scene ${setting}`;

@@ -1,4 +1,4 @@
-/** @file Random scenes: objects stand apart and in view, and hardly occlude each other. */
+/** @file Random scenes: objects are apart, in view, and hardly occlude each other. */
 import type { Random } from "../../random.ts";
 import {
   colorNames,
@@ -27,21 +27,21 @@ export interface SceneOptions {
   readonly times?: readonly Time[];
   /** Number of objects. Defaults to 1 to 4, as many as fit. */
   readonly count?: number;
-  /** Objects that must be there, each with at least these properties. */
+  /** Required objects, each with at least these properties. */
   readonly wanted?: readonly Partial<SceneObject>[];
-  /** Which other objects may be there. */
+  /** Which other objects are allowed. */
   readonly allowed?: (object: Traits) => boolean;
 }
 
 const nearZ = 4.7;
 const farZ = 9;
-/** Half the picture's width over its distance: what is beyond is out of view. */
+/** Half the picture's width divided by distance; objects beyond are out of view. */
 const viewSlope = (scene: Scene) => 0.5 / scene.camera.focal;
 
 /** Half the width of an object, in world units. */
 const halfWidth = (object: SceneObject): number => sizes[object.size] * solids[object.shape].radius;
 
-/** Whether every object is in view, apart from the others, and hardly hidden. */
+/** Whether every object is in view, apart from the others, and hardly occluded. */
 export function isWellPlaced(scene: Scene): boolean {
   const { objects } = scene;
   return objects.every((a, i) => {
@@ -96,7 +96,9 @@ const attempts = 100;
 export function drawScene(random: Random, options: SceneOptions = {}): Scene {
   const scene = tryScene(random, options);
   if (scene) return scene;
-  throw new Error(`drawing a scene: expected room for what is wanted, found none in ${attempts} attempts`);
+  throw new Error(
+    `drawing a scene: expected room for the wanted objects, found none in ${attempts} attempts`,
+  );
 }
 
 function tryScene(random: Random, options: SceneOptions): Scene | undefined {
@@ -118,7 +120,7 @@ function tryScene(random: Random, options: SceneOptions): Scene | undefined {
 
 /**
  * A random scene and its edited version, resampled until both are well placed.
- * @param edit gives the edited scene, or undefined when it does not apply
+ * @param edit returns the edited scene, or undefined if the edit does not apply
  */
 export function drawEdit(
   random: Random,

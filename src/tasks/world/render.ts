@@ -1,25 +1,25 @@
 /**
- * @file Renders a scene with one ray per pixel at exact solids, and four more where outlines pass; also gives exact
- * depth, normals and segmentation.
+ * @file Renders a scene with one ray per pixel at exact solids, and four more at outlines. Also gives exact depth,
+ * normals and segmentation.
  */
 import type { Image } from "../../image/image.ts";
 import type { Scene } from "./scene.ts";
 import { Tracer } from "./tracer.ts";
 
-/** What a picture of `width` × `height` pixels shows, row-major; all but the image is sampled at pixel centres. */
+/** A rendered picture with its ground truth, row-major; all but the image is sampled at pixel centres. */
 export interface Render {
   readonly image: Image;
   /** Distance along the viewing axis in world units, at most `skyDepth`. */
   readonly depth: Float32Array;
   /** Unit normals as x right, y up, z towards the camera: three numbers per pixel; zeros for the sky. */
   readonly normals: Float32Array;
-  /** 0 where there is no object, i + 1 for `scene.objects[i]`. */
+  /** 0 for no object, i + 1 for `scene.objects[i]`. */
   readonly segmentation: Uint8Array;
   /** Index into `classNames`. */
   readonly classes: Uint8Array;
 }
 
-/** Sub-pixel offsets of the samples where an outline passes. */
+/** Sub-pixel offsets of the samples at outlines. */
 const corners = [-0.25, 0.25];
 
 /** Renders the scene `size` × `size` pixels; the same scene looks the same at every size. */

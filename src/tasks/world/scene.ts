@@ -1,5 +1,5 @@
 /**
- * @file What a scene is: plain data, so that an edit of a picture is an edit of this object, rendered again.
+ * @file Scenes: plain data, so that a picture can be edited by editing this object and rendering it again.
  *
  * World units: the ground is the plane y = 0, x points right, z away from the camera, which stands above the origin.
  */
@@ -7,7 +7,7 @@
 /** sRGB in [0, 1]. */
 export type Rgb = readonly [number, number, number];
 
-/** The colours an object may have: the ten that GenEval asks for. */
+/** The colours of objects: the ten of GenEval. */
 export const colors = {
   red: [0.84, 0.13, 0.13],
   orange: [0.95, 0.5, 0.09],
@@ -43,7 +43,7 @@ type Floor = (typeof floors)[number];
 export const colorNames = Object.keys(colors) as Color[];
 export const sizeNames = Object.keys(sizes) as Size[];
 
-/** What an object is, wherever it stands. */
+/** The properties of an object, without its position. */
 export interface Traits {
   readonly shape: Shape;
   readonly color: Color;
@@ -61,13 +61,13 @@ export interface SceneObject extends Traits {
 export interface Scene {
   /** Height above the ground, pitch downwards in radians, focal length in picture heights. */
   readonly camera: { readonly height: number; readonly pitch: number; readonly focal: number };
-  /** Where the key light comes from, in radians: 0 azimuth is behind the camera, positive is right. */
+  /** Direction of the key light in radians: azimuth 0 is behind the camera, positive is right. */
   readonly light: { readonly azimuth: number; readonly elevation: number };
   readonly place: Place;
   /** Seasons show on the meadow, times of day everywhere outdoors. */
   readonly season: Season;
   readonly time: Time;
-  /** The look of what does not move: phase of hills and ripples, hue of painted walls (turns), the room's floor. */
+  /** The look of the background: phase of hills and ripples, hue of painted walls (turns), the room's floor. */
   readonly surroundings: { readonly phase: number; readonly hue: number; readonly floor: Floor };
   readonly objects: readonly SceneObject[];
 }
@@ -78,7 +78,7 @@ type ClassName = (typeof classNames)[number];
 
 export const classOf = (name: ClassName): number => classNames.indexOf(name);
 
-/** Whether sky, seasons and times of day can be seen. */
+/** Whether sky, seasons and times of day are visible. */
 export const isOutdoors = (place: Place): boolean => place !== "room" && place !== "studio";
 
 /** The scene with `change` applied to every object that `matches`. */
@@ -90,12 +90,12 @@ export function editObjects(
   return { ...scene, objects: scene.objects.map((object) => (matches(object) ? change(object) : object)) };
 }
 
-/** The scene without the objects that `matches`. */
+/** The scene without the objects that `matches` selects. */
 export function removeObjects(scene: Scene, matches: (object: SceneObject) => boolean): Scene {
   return { ...scene, objects: scene.objects.filter((object) => !matches(object)) };
 }
 
-/** The scene with one object more. */
+/** The scene with one more object. */
 export function addObject(scene: Scene, object: SceneObject): Scene {
   return { ...scene, objects: [...scene.objects, object] };
 }

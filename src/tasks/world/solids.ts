@@ -1,12 +1,12 @@
 /**
- * @file The solids an object can be, each of unit size, standing on y = 0 around the y axis, with exact ray
- * intersection. An object scales, turns and moves its solid by transforming the ray instead.
+ * @file Solids of unit size that stand on y = 0 around the y axis, with exact ray intersection. An object scales, turns
+ * and moves its solid by transforming the ray instead.
  */
 import type { Shape } from "./scene.ts";
 
 export interface Solid {
   readonly height: number;
-  /** Half its width, seen from any side on average. */
+  /** Half its mean width, over all sides. */
   readonly radius: number;
   /** Radius of a ball around (0, height / 2, 0) that contains the solid. */
   readonly reach: number;
@@ -56,7 +56,7 @@ const sphere: Solid = {
   normal: (x, y, z, out) => write(out, x, y - 1, z),
 };
 
-/** A convex body on a square: the intersection of half-spaces n·p ≤ offset, as rows nx, ny, nz, offset. */
+/** A convex body with a square base: the intersection of half-spaces n·p ≤ offset, as rows nx, ny, nz, offset. */
 function polyhedron(
   half: number,
   height: number,

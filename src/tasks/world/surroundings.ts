@@ -1,6 +1,6 @@
 /**
- * @file What surrounds the objects: sky, ground, and the hills, sea or wall behind, in smooth colours that depend on
- * place, season and time of day. Colours here are linear (sRGB squared); the renderer takes the root at the end.
+ * @file The background of a scene: sky, ground, and hills, sea or a wall, in smooth colours that depend on place,
+ * season and time of day. Colours here are linear (sRGB squared); the renderer takes the root at the end.
  */
 
 import { classOf, isOutdoors, type Place, type Rgb, type Scene, type Season, type Time } from "./scene.ts";
@@ -49,10 +49,10 @@ const meadows: Readonly<Record<Season, { readonly grass: Rgb; readonly woods: Rg
 
 const sand: Readonly<Partial<Record<Place, Rgb>>> = { desert: [0.86, 0.65, 0.42], beach: [0.91, 0.82, 0.63] };
 
-/** Planar depth of the hills, and of the sky: nothing is farther. */
+/** Planar depth of the hills, and of the sky, which is the farthest. */
 export const hillDepth = 25;
 export const skyDepth = 40;
-/** The room's wall stands here, the sea begins here (world z). */
+/** Distance of the room's wall and of the sea (world z). */
 export const wallDistance = 10.5;
 const shoreDistance = 11;
 
@@ -70,7 +70,7 @@ const smoothStep = (low: number, high: number, x: number): number => {
   return t * t * (3 - 2 * t);
 };
 
-/** The colours and shapes around the objects of one scene, ready to be asked per ray. */
+/** The colours and shapes of one scene's background, prepared for queries per ray. */
 export class Surroundings {
   readonly key: Vector;
   readonly ambient: Vector;
@@ -154,7 +154,7 @@ export class Surroundings {
     mixInto(out, out, this.horizon, most * (1 - Math.exp(-((depth / reach) ** power))));
   }
 
-  /** Tangent of the elevation that hills reach in direction (x, ·, 1), or below the horizon where there are none. */
+  /** Tangent of the hills' elevation in direction (x, ·, 1); below the horizon without hills. */
   private hillHeight(x: number): number {
     const { phase } = this;
     if (this.place === "meadow")
@@ -164,13 +164,13 @@ export class Surroundings {
     return -1;
   }
 
-  /** 0..1: how dark the ground's texture is at (x, z); low contrast, fading with distance. */
+  /** How dark the ground's texture is at (x, z), in [0, 1]; low contrast, fades with distance. */
   private pattern(x: number, z: number): number {
     if (this.place === "studio" || (this.place === "room" && this.floor === "plain")) return 0;
     return 0.5 + this.wave(x, z) / (1 + (z / 10) ** 4);
   }
 
-  /** −0.5..0.5: grass in patches, sand in ripples, boards or tiles. */
+  /** The ground's texture in [−0.5, 0.5]: patches of grass, ripples of sand, boards or tiles. */
   private wave(x: number, z: number): number {
     const { phase } = this;
     if (this.place === "meadow")

@@ -9,10 +9,10 @@ import { mixInto, type Vector, vector } from "./vector.ts";
 
 /** Points of the light's disc, as offsets from its middle: sideways, up, … (radians). */
 const lightDisc = [-0.09, -0.03, -0.03, 0.09, 0.03, -0.09, 0.09, 0.03];
-/** The share of the light that one of them sends. */
+/** The share of the light from one of them. */
 const lightShare = 2 / lightDisc.length;
 
-/** Traces rays of one scene; the public fields hold the last sample. */
+/** Traces rays of one scene. The public fields hold the last sample. */
 export class Tracer {
   readonly color = vector();
   readonly normal = vector();
@@ -51,7 +51,7 @@ export class Tracer {
     this.isRoom = scene.place === "room";
   }
 
-  /** Samples the ray through (u, v): picture heights right of and above the middle. */
+  /** Samples the ray through (u, v), in picture heights to the right of and above the centre. */
   sample(u: number, v: number): void {
     const { height, focal } = this.camera;
     const dx = u / focal;
@@ -93,7 +93,7 @@ export class Tracer {
     const lit =
       facing > 0 ? this.visible(x + lift * normal[0], y + lift * normal[1], z + lift * normal[2]) : 0;
     this.illuminate(facing * lit, 0.62 + 0.38 * normal[1] - 0.3 * Math.exp(-2.2 * y));
-    // Mirror direction r = d − 2 (d·n) n gives the highlight and, on shiny things, some sky.
+    // The mirror direction r = d − 2 (d·n) n gives the highlight and, on shiny objects, a reflection of the sky.
     const length = Math.hypot(dx, dy, dz);
     const along = (normal[0] * dx + normal[1] * dy + normal[2] * dz) / length;
     const rx = dx / length - 2 * along * normal[0];
@@ -145,20 +145,20 @@ export class Tracer {
     if (isHill) this.normal[2] = -1;
   }
 
-  /** Multiplies the colour by the light that falls on it: key and ambient, each in 0..1. */
+  /** Multiplies the colour by the incoming light: key and ambient, each in [0, 1]. */
   private illuminate(key: number, ambient: number): void {
     const { color, around } = this;
     for (let c = 0; c < 3; c++) color[c]! *= around.key[c]! * key + around.ambient[c]! * ambient;
   }
 
-  /** The share of the light's disc that a point sees. */
+  /** The share of the light's disc that is visible from a point. */
   private visible(x: number, y: number, z: number): number {
     const { light, lights, bodies } = this;
     let hidden = 0;
     let seen = 1;
     for (let b = 0; b < bodies.length; b++) {
       const body = bodies[b]!;
-      // Most points are far from the light's cone around this body: skip them by its middle ray.
+      // Most points are far from the light's cone around this body; the central ray excludes them.
       const dx = body.object.x - x;
       const dy = body.middle - y;
       const dz = body.object.z - z;

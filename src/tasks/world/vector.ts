@@ -1,4 +1,4 @@
-/** @file Three numbers, changed in place: per-pixel code must not allocate. */
+/** @file Vectors of three numbers, changed in place, because per-pixel code must not allocate. */
 
 export type Vector = Float64Array & { 0: number; 1: number; 2: number };
 

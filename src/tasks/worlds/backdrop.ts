@@ -1,4 +1,4 @@
-/** @file What icons and cutouts are laid on: white, a plain colour, a gradient, or a part of a photograph. */
+/** @file Backgrounds of icons and cutouts: white, a plain colour, a gradient, or a part of a photograph. */
 import { createImage, type Image } from "../../image/image.ts";
 import type { Random } from "../../random.ts";
 import type { Photo } from "../gathered/index.ts";

@@ -1,19 +1,19 @@
-/** @file Square parts of photographs, averaged down to the size that tasks work at. */
+/** @file Square crops of photographs, scaled down to the size of tasks. */
 import { createImage, type Image } from "../../image/image.ts";
 import type { Random } from "../../random.ts";
 import type { Bytes } from "../gathered/index.ts";
 
-/** A square part of a picture, in whole pixels. */
+/** A square crop in whole pixels. */
 export interface Square {
   readonly left: number;
   readonly top: number;
   readonly side: number;
 }
 
-/** The smallest part of a photograph that is shown, in its pixels. */
+/** The smallest crop of a photograph, in its pixels. */
 const smallestSide = 64;
 
-/** A random square, of any scale from details to the whole shorter side, large ones more often. */
+/** A random square, from a detail to the whole shorter side; large ones are more likely. */
 export function drawSquare(random: Random, { width, height }: Bytes): Square {
   const longest = Math.min(width, height);
   const shortest = Math.min(smallestSide, longest);
@@ -21,14 +21,14 @@ export function drawSquare(random: Random, { width, height }: Bytes): Square {
   return { left: random.integer(0, width - side), top: random.integer(0, height - side), side };
 }
 
-/** First source pixel and weights of every target pixel, laid out in rows of `reach` weights. */
+/** First source pixel and weights of every target pixel, in rows of `reach` weights. */
 interface Taps {
   readonly reach: number;
   readonly first: Int32Array;
   readonly weights: Float32Array;
 }
 
-/** Squares have few sides at few sizes: their taps are kept. */
+/** Cache of taps: there are few combinations of crop and target size. */
 const tapsKept = new Map<number, Taps>();
 
 function tapsOf(side: number, size: number): Taps {
@@ -39,7 +39,7 @@ function tapsOf(side: number, size: number): Taps {
   const reach = Math.ceil(step) + 1;
   const taps = { reach, first: new Int32Array(size), weights: new Float32Array(size * reach) };
   for (let i = 0; i < size; i++) {
-    // Smaller pictures by area; larger ones between the two nearest pixels.
+    // Downscaling averages areas; upscaling interpolates between the two nearest pixels.
     const [begin, end] =
       step >= 1 ? [i * step, (i + 1) * step] : [(i + 0.5) * step - 0.5, (i + 0.5) * step + 0.5];
     taps.first[i] = Math.min(Math.max(Math.floor(begin), 0), Math.max(side - reach, 0));
@@ -54,10 +54,10 @@ function tapsOf(side: number, size: number): Taps {
   return taps;
 }
 
-/** Rows of a square, shrunk across; kept between calls, for it is the largest array of a sample. */
+/** Rows of a crop after horizontal scaling. Reused between calls, because it is the largest array of a sample. */
 let across = new Float32Array(0);
 
-/** The square as a picture of `size` × `size` pixels, mirrored left to right if `mirrored`. */
+/** The crop as a picture of `size` × `size` pixels, mirrored left to right if `mirrored`. */
 export function cropSquare(photo: Bytes, { left, top, side }: Square, size: number, mirrored = false): Image {
   const { width, channels, data } = photo;
   const { reach, first, weights } = tapsOf(side, size);

@@ -1,4 +1,4 @@
-/** @file Icons as a world: one of them, or a few in a row or a grid, on a background that they stand out from. */
+/** @file Icons as a world: one icon, or a few in a row or a grid, on a contrasting background. */
 import { luma, lumaAt } from "../../image/filters.ts";
 import type { Image } from "../../image/image.ts";
 import type { Random } from "../../random.ts";
@@ -30,7 +30,7 @@ interface Tone {
 }
 const tones = new WeakMap<Sprite, Tone>();
 
-/** Mean luma of what a sprite paints, and the mean distance of its colours from gray. */
+/** Mean luma of a sprite's visible pixels, and the mean distance of their colours from gray. */
 export function toneOf(sprite: Sprite): Tone {
   const known = tones.get(sprite);
   if (known) return known;
@@ -53,7 +53,7 @@ const meanLuma = ({ data }: Image): number => {
   return sum / (data.length / 3);
 };
 
-/** How far the mean lumas of icons and background are apart. */
+/** The least difference between the mean lumas of icons and background. */
 const contrast = 0.22;
 
 /** Whether the sprites contrast with the background. */
@@ -62,7 +62,7 @@ export function standsOut(ground: Image, sprites: readonly Sprite[]): boolean {
   return sprites.every((sprite) => Math.abs(toneOf(sprite).light - light) >= contrast);
 }
 
-/** A random background that stands out from all the sprites; white from most, black from pale ones. */
+/** A random background that contrasts with all the sprites: usually white, black for pale ones. */
 export function drawGround(
   random: Random,
   size: number,
@@ -75,7 +75,7 @@ export function drawGround(
   return ground;
 }
 
-/** The place of an icon alone: somewhere near the middle. */
+/** The place of a single icon, near the centre. */
 export function drawPlace(random: Random): Place {
   const side = random.uniform(0.5, 0.9);
   const slack = (0.96 - side) / 2;
@@ -96,7 +96,7 @@ function drawPlaces(random: Random, count: number): Place[] {
   }));
 }
 
-/** Colours that ink drawings are printed in at times, and the words for them. */
+/** Occasional colours of ink drawings, with words for them. */
 function drawInk(random: Random): { readonly name: string; readonly sprite: (of: Sprite) => Sprite } {
   const name = random.pick(colorNames);
   return { name, sprite: (of) => silhouette(of, colors[name]) };

@@ -1,4 +1,4 @@
-/** @file The worlds that a run draws its pictures from, and how often each. */
+/** @file The worlds from which a run samples its pictures, and their weights. */
 import { XPromptError } from "../../errors.ts";
 import type { Random } from "../../random.ts";
 import { type Gathered, openGathered, type Split } from "../gathered/index.ts";
@@ -23,15 +23,15 @@ export interface Worlds {
 const wantsPictures = ({ worlds }: WorldSettings): boolean => worlds.photos > 0 || worlds.icons > 0;
 
 /**
- * Opens the gathered pictures that the worlds of positive weight need; none for scenes only.
- * @throws XPromptError when the folder is not named, cannot be read or has nothing for one of the worlds
+ * Opens the gathered pictures for the worlds of positive weight; opens nothing for scenes only.
+ * @throws XPromptError when no folder is given, it cannot be read, or has no pictures for one of the worlds
  */
 export function openWorlds(settings: WorldSettings, split: Split): Worlds {
   if (!wantsPictures(settings)) return { draw: () => undefined };
   const doing = "opening the worlds of a recipe";
   if (settings.pictures === undefined) {
     throw new XPromptError(
-      `${doing}: expected a folder of gathered pictures for photos and icons, got none (set pictures, or draw from scenes alone)`,
+      `${doing}: expected a folder of gathered pictures for photos and icons, got none (set pictures, or use scenes alone)`,
     );
   }
   const gathered = openGathered(settings.pictures, split);

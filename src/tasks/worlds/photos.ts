@@ -1,4 +1,4 @@
-/** @file Photographs as a world: random parts of them, at every scale, mirrored half the time. */
+/** @file Photographs as a world: random crops at every scale, mirrored half the time. */
 import type { Image } from "../../image/image.ts";
 import type { Random } from "../../random.ts";
 import type { Photo } from "../gathered/index.ts";
@@ -6,10 +6,10 @@ import { cropSquare, drawSquare } from "./crop.ts";
 import { plainWords } from "./words.ts";
 import type { CaptionedPicture, World } from "./world.ts";
 
-/** Share of a photograph's shorter side from which on a part of it shows what its caption says. */
+/** The least share of a photograph's shorter side in a crop that still matches its caption. */
 const wholeEnough = 0.7;
 
-/** Parts of less contrast are left for others, a few times: hardly a change shows in them. */
+/** Crops of less contrast are rejected, a few times, because changes are hardly visible in them. */
 const leastContrast = 0.06;
 const attempts = 4;
 

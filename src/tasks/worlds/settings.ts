@@ -1,4 +1,4 @@
-/** @file Settings of the worlds that pictures are drawn from. */
+/** @file Settings of the worlds from which pictures are sampled. */
 import { z } from "zod";
 
 const weight = z.number().min(0);
@@ -6,7 +6,7 @@ const weight = z.number().min(0);
 export const worldSettings = {
   /** Folder of gathered pictures, for photos and icons (docs/training.md). */
   pictures: z.string().min(1).optional(),
-  /** How often a picture is of a procedural scene, a photograph, or icons. */
+  /** Weights of procedural scenes, photographs, and icons. */
   worlds: z
     .strictObject({
       scenes: weight.default(1),

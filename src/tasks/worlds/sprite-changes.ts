@@ -1,13 +1,13 @@
-/** @file Icons changed part by part, and sprites with a contour or a shadow. */
+/** @file Changes of an icon's parts, and sprites with a contour or a shadow. */
 import { gaussianBlur } from "../../image/filters.ts";
 import type { Icon } from "../gathered/index.ts";
 import type { Rgb } from "../world/scene.ts";
 import { type Sprite, silhouette, spriteOf, stacked } from "./sprite.ts";
 
-/** Least share of an icon's pixels that a change of a part must show on, and the most of a part that is taken off. */
+/** The least share of an icon's pixels that a part's change must affect, and the largest share that is removed. */
 const [leastVisible, mostTaken] = [0.04, 0.6];
 
-/** Share of the pixels in which two sprites of one size differ visibly, of those that either paints. */
+/** Share of the visible pixels in which two sprites of equal size differ visibly. */
 function difference(a: Sprite, b: Sprite): number {
   let [different, painted] = [0, 0];
   for (let i = 0; i < a.data.length; i += 4) {
@@ -26,7 +26,7 @@ const area = ({ data }: Sprite): number => {
   return sum;
 };
 
-/** The icon with its largest flat layer in `color`; undefined where there is none, or it hardly shows. */
+/** The icon with its largest flat layer in `color`; undefined if there is none, or it is hardly visible. */
 export function withLargestPart(icon: Icon, color: Rgb): Sprite | undefined {
   const layers = icon.layers();
   const sprites = layers.map(({ image }) => spriteOf(image));
@@ -38,7 +38,7 @@ export function withLargestPart(icon: Icon, color: Rgb): Sprite | undefined {
   return difference(stacked(sprites), after) < 3 * leastVisible ? undefined : after;
 }
 
-/** The icon without its topmost layer; undefined where that is nearly nothing, or nearly all of it. */
+/** The icon without its topmost layer; undefined if that layer is almost nothing, or almost all. */
 export function withoutTop(icon: Icon): Sprite | undefined {
   const sprites = icon.layers().map(({ image }) => spriteOf(image));
   if (sprites.length < 2) return undefined;
@@ -47,7 +47,7 @@ export function withoutTop(icon: Icon): Sprite | undefined {
   return taken < leastVisible || taken > mostTaken ? undefined : after;
 }
 
-/** The sprite with transparent pixels all around. */
+/** The sprite with a transparent margin. */
 function padded({ width, height, data }: Sprite, margin: number): Sprite {
   const wide = width + 2 * margin;
   const out = new Float32Array(wide * (height + 2 * margin) * 4);
@@ -56,11 +56,11 @@ function padded({ width, height, data }: Sprite, margin: number): Sprite {
   return { width: wide, height: height + 2 * margin, data: out };
 }
 
-/** The sprite on a contour of `color`, `width` of its pixels wide; larger by that on each side. */
+/** The sprite on a contour of `color`, `width` of its pixels wide, which enlarges it on each side. */
 export function outlined(sprite: Sprite, width: number, color: Rgb): Sprite {
   const wide = padded(sprite, width + 1);
   const alpha = new Float32Array(wide.data.length / 4);
-  // By rows, then down columns: for each row offset the half chord of the disc.
+  // Row by row, then down columns: each row offset has a half chord of the disc.
   for (let dy = -width; dy <= width; dy++) {
     const reach = Math.round(Math.sqrt(width * width - dy * dy));
     for (let y = Math.max(0, -dy); y < Math.min(wide.height, wide.height - dy); y++)
@@ -93,7 +93,7 @@ interface Shadow {
   readonly color: Rgb;
 }
 
-/** The sprite before its soft shadow; larger on each side by what the shadow takes. */
+/** The sprite with a soft shadow behind it; enlarged on each side to hold the shadow. */
 export function shadowed(sprite: Sprite, { x, y, blur, color }: Shadow): Sprite {
   const margin = Math.ceil(Math.max(Math.abs(x), Math.abs(y)) + 2 * blur);
   const wide = padded(sprite, margin);

@@ -1,16 +1,16 @@
-/** @file Sprites: pictures with transparency, laid on one another and stamped onto pictures at any place and scale. */
+/** @file Sprites: pictures with transparency that are composited, and stamped onto pictures at any place and scale. */
 import type { Image } from "../../image/image.ts";
 import type { Bytes } from "../gathered/index.ts";
 import type { Rgb } from "../world/scene.ts";
 
-/** RGBA in [0, 1], colours multiplied by alpha; row-major, interleaved. */
+/** RGBA in [0, 1], premultiplied alpha; row-major, interleaved. */
 export interface Sprite {
   readonly width: number;
   readonly height: number;
   readonly data: Float32Array;
 }
 
-/** Longest side of a sprite: larger pictures are halved until they fit. */
+/** The longest side of a sprite: larger pictures are halved until they fit. */
 const longestSide = 160;
 
 export function spriteOf({ width, height, data: bytes }: Bytes): Sprite {
@@ -25,7 +25,7 @@ export function spriteOf({ width, height, data: bytes }: Bytes): Sprite {
   return sprite;
 }
 
-/** Every pixel the mean of four; an odd last row or column is left out. */
+/** Every pixel is the mean of four; an odd last row or column is dropped. */
 function halved({ width, height, data }: Sprite): Sprite {
   const [w, h] = [width >> 1 || 1, height >> 1 || 1];
   const out = new Float32Array(w * h * 4);
@@ -39,7 +39,7 @@ function halved({ width, height, data }: Sprite): Sprite {
   return { width: w, height: h, data: out };
 }
 
-/** Sprites of one size laid over one another, the first at the bottom. */
+/** Sprites of equal size composited, the first at the bottom. */
 export function stacked(layers: readonly Sprite[]): Sprite {
   const [bottom, ...others] = layers as [Sprite, ...Sprite[]];
   const data = bottom.data.slice();
@@ -52,7 +52,7 @@ export function stacked(layers: readonly Sprite[]): Sprite {
   return { ...bottom, data };
 }
 
-/** The sprite with the colours that `map` gives for its own, of straight alpha; alpha stays. */
+/** The sprite with its colours mapped by `map`, in straight alpha; alpha stays. */
 export function recolored(
   { width, height, data }: Sprite,
   map: (r: number, g: number, b: number, out: Float32Array) => void,
@@ -83,14 +83,14 @@ export interface Place {
   readonly y: number;
   /** Longer side of the sprite. */
   readonly side: number;
-  /** Turn to the right in radians. Defaults to none. */
+  /** Clockwise rotation in radians. Defaults to none. */
   readonly turn?: number;
   readonly mirrored?: boolean;
 }
 
 /**
- * Stamps a sprite onto a picture, in place. Each pixel takes the mean of some points of it, as many as the sprite is
- * shrunk by, read between the sprite's pixels.
+ * Stamps a sprite onto a picture, in place. Each pixel is the mean of several interpolated points; their number depends
+ * on the scale.
  */
 export function stamp(picture: Image, sprite: Sprite, { x, y, side, turn = 0, mirrored }: Place): void {
   const { width, height, data } = picture;
@@ -130,7 +130,7 @@ export function stamp(picture: Image, sprite: Sprite, { x, y, side, turn = 0, mi
     }
 }
 
-/** Adds the sprite's value between the pixels around (u, v); beyond its edge it is transparent. */
+/** Adds the interpolated value at (u, v); outside, the sprite is transparent. */
 function addPoint(sum: Float64Array, { width, height, data }: Sprite, u: number, v: number): void {
   const [x0, y0] = [Math.floor(u), Math.floor(v)];
   if (x0 < -1 || y0 < -1 || x0 >= width || y0 >= height) return;
@@ -144,7 +144,7 @@ function addPoint(sum: Float64Array, { width, height, data }: Sprite, u: number,
   }
 }
 
-/** A sprite and where it lies. */
+/** A sprite and its place. */
 export interface Stamp {
   readonly sprite: Sprite;
   readonly place: Place;

@@ -1,4 +1,4 @@
-/** @file Names of gathered pictures as words that models read. */
+/** @file Names of gathered pictures as words for models. */
 
 /** Lower case ASCII letters and digits, with single spaces between words. */
 export const plainWords = (text: string): string =>

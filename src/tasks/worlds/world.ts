@@ -1,4 +1,4 @@
-/** @file Worlds: where the pictures come from that tasks change. */
+/** @file Worlds: sources of the pictures that tasks change. */
 import type { Image } from "../../image/image.ts";
 import type { Random } from "../../random.ts";
 
@@ -12,7 +12,7 @@ export interface CaptionedPicture {
   readonly words?: string;
 }
 
-/** A source of gathered pictures. Scenes are no such source: families draw them with the objects they need. */
+/** A source of gathered pictures. Scenes are not a `World`: families render them with the objects they need. */
 export interface World {
   readonly name: Exclude<WorldName, "scenes">;
   /** A random picture, `size` × `size` pixels. The same random stream gives the same picture. */

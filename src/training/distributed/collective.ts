@@ -1,6 +1,6 @@
 /** @file What processes that train one model together must be able to do with each other. */
 import { ReportedElsewhere, UsageError, XPromptError } from "../../errors.ts";
-import { sha256 } from "../../runtime/files.ts";
+import { sha256 } from "../../hash.ts";
 
 /** One part of the work, of `size` equal parts. Survives a structured clone. */
 export interface Share {

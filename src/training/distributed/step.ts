@@ -4,7 +4,8 @@
  * one run.
  */
 import { Graph, gradients, multiply, type Tensor } from "../../graph/index.ts";
-import { type Feeds, float32, floats, type Session, type SessionOptions } from "../../runtime/session.ts";
+import { type Feeds, float32, floats, type Session } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import { nameOf, type OptimizerSettings } from "../optimizer/optimizer.ts";
 import { Plan } from "../run/plan.ts";
 import type { TrainingState } from "../run/state.ts";

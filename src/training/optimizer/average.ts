@@ -1,19 +1,18 @@
 /**
- * @file The mean of the weights over the last part of a run, which is often better than the last weights alone
- * (stochastic weight averaging, https://arxiv.org/abs/1803.05407). It is kept with the checkpoints, so that a resumed run
- * has the same.
+ * @file Stochastic weight averaging (https://arxiv.org/abs/1803.05407): the mean of the weights over the last part of a
+ * run, which is often better than the last weights. Checkpoints store it, so that a resumed run has the same mean.
  */
 import type { Weight } from "../../chameleon/checkpoint/folder.ts";
 import type { TrainingState } from "../run/state.ts";
 
 export class WeightAverage {
   private readonly means: ReadonlyMap<string, Float32Array>;
-  /** Number of states in the mean. */
+  /** Number of averaged states. */
   private readonly count = new Float32Array(1);
 
   /**
-   * @param from first step of the mean
-   * @param every steps between states that go into it
+   * @param from first averaged step
+   * @param every steps between averaged states
    */
   constructor(
     private readonly state: TrainingState,
@@ -24,13 +23,13 @@ export class WeightAverage {
     this.means = new Map(names.map((name) => [name, new Float32Array(state.values(name).length)]));
   }
 
-  /** What checkpoints keep of it, by name. */
+  /** The arrays that checkpoints store, by name. */
   get extras(): Record<string, Float32Array> {
     const named = [...this.means].map(([name, values]) => [`average of ${name}`, values]);
     return { "averaged states": this.count, ...Object.fromEntries(named) };
   }
 
-  /** Takes the weights of the state in, where it is their turn. */
+  /** Adds the current weights to the mean if this step is due. */
   update(): void {
     const { step } = this.state;
     if (step < this.from || step % this.every !== 0) return;
@@ -42,7 +41,7 @@ export class WeightAverage {
     }
   }
 
-  /** The mean, or the present weights where it has not begun. */
+  /** The mean, or the current weights before the first averaged step. */
   weights(): Map<string, Weight> {
     const weights = this.state.weights();
     if (this.count[0] === 0) return weights;

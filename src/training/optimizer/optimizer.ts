@@ -1,4 +1,4 @@
-/** @file AdamW and Muon as graph: the new weights and moments are outputs of the run that computes the gradients. */
+/** @file AdamW and Muon as graph operations: one run computes the gradients, the new weights and the new moments. */
 import { z } from "zod";
 import {
   add,
@@ -15,74 +15,74 @@ import {
 } from "../../graph/index.ts";
 import { knownShape } from "../../graph/shape.ts";
 
-/** What a parameter is moved by. */
+/** The optimizers. */
 export const methods = ["adamw", "muon"] as const;
 export type Method = (typeof methods)[number];
 
-/** Every kind of recipe has these settings. */
+/** Optimizer settings of every kind of recipe. */
 export const optimizerSchema = z.strictObject({
   learningRate: z.number().positive().default(1e-3),
   beta1: z.number().min(0).lt(1).default(0.9),
   beta2: z.number().min(0).lt(1).default(0.99),
   epsilon: z.number().positive().default(1e-8),
-  /** Share of a weight that is taken away each step, times the learning rate; of matrices and kernels, not of norms. */
+  /** Decoupled weight decay per step, times the learning rate. Applies to matrices and kernels, not to norms. */
   weightDecay: z.number().min(0).default(0),
-  /** Longest gradient, as the norm over all parameters; longer ones are scaled down to it. */
+  /** Gradients with a larger global norm are scaled down to this norm. */
   clipNorm: z.number().positive().default(1),
   /**
-   * The method for the matrices of layers; all else is AdamW's. Muon learns more from each step. On batches as small as
-   * nano's its steps take a quarter longer. Learning rates mean the same to both.
+   * Optimizer of the layers' matrices; AdamW updates all other parameters. Muon learns more per step. With batches as
+   * small as nano's, a step takes a quarter longer. Both use the same scale of learning rates.
    */
   matrices: z.enum(methods).default("adamw"),
-  /** Muon's decay of the mean gradient. */
+  /** Muon's decay rate of the mean gradient. */
   momentum: z.number().min(0).lt(1).default(0.95),
 });
 
-/** The learning rate follows a schedule: it is an input of each step. */
+/** Without the learning rate, which follows a schedule and is an input of each step. */
 export type OptimizerSettings = Omit<z.output<typeof optimizerSchema>, "learningRate">;
 
-/** The buffers that training may keep for a parameter. */
+/** The kinds of buffers that training keeps per parameter. */
 export const roles = ["parameter", "mean", "variance"] as const;
 export type Role = (typeof roles)[number];
 
 /**
- * The method that moves a parameter. Muon is for maps between hidden states: embeddings, heads and vectors are not
- * (https://kellerjordan.github.io/posts/muon).
+ * The optimizer of a parameter. Muon is designed for maps between hidden states; embeddings, heads and vectors are
+ * none (https://kellerjordan.github.io/posts/muon).
  */
 export const methodOf = ({ matrices }: Pick<OptimizerSettings, "matrices">, name: string): Method =>
   HIDDEN_MATRIX.test(name) ? matrices : "adamw";
 
-/** Matrices of the transformer's layers, and of the patch decoder's blocks. */
+/** Matrices of the transformer's layers and of the patch decoder's blocks. */
 const HIDDEN_MATRIX = /\.(layers\.\d+\..*_proj|decoder\.block\.\d+\.conv[12])\.weight$/;
 
-/** The buffers that are kept for a parameter. */
+/** The buffers that training keeps for the parameter `name`. */
 export const rolesOf = (settings: Pick<OptimizerSettings, "matrices">, name: string): readonly Role[] =>
   methodOf(settings, name) === "muon" ? ["parameter", "mean"] : roles;
 
-/** Name of a buffer among the inputs of the training graph; its new content is the output `next ‹name›`. */
+/** Name of a buffer as an input of the training graph. Its updated content is the output `next ‹name›`. */
 export const bufferName = (role: Role, parameter: string): string =>
   role === "parameter" ? parameter : `${role} of ${parameter}`;
 
 interface Update {
-  /** New buffers, by output name. */
+  /** Updated buffers, by output name. */
   readonly outputs: Readonly<Record<string, Tensor>>;
   /** Norm of the gradient before clipping, float32 scalar. */
   readonly gradientNorm: Tensor;
 }
 
-/** A parameter as a method sees it. */
-interface Movable {
+/** The optimizer's view of a parameter. */
+interface ParameterState {
   readonly gradient: Tensor;
-  /** A buffer of its before the step. */
+  /** The content of a buffer before the step. */
   buffer(role: Role): Tensor;
   readonly shape: readonly number[];
 }
-/** What is taken away from the parameter, and its new moments. */
-interface Move {
+/** The step to subtract from the parameter, and the updated moments. */
+interface ParameterUpdate {
   readonly step: Tensor;
   readonly moments: Partial<Record<Role, Tensor>>;
 }
-/** Scalar inputs of a step. */
+/** Scalar inputs of the training graph. */
 interface Scalars {
   readonly rate: Tensor;
   readonly meanCorrection: Tensor;
@@ -90,9 +90,9 @@ interface Scalars {
 }
 
 /**
- * One step of all parameters, with decoupled weight decay (https://arxiv.org/abs/1711.05101) and clipping by global
- * norm. Adds the scalar inputs `learning rate`, `mean correction` = 1/(1 − β₁ᵗ) and `variance correction` =
- * 1/(1 − β₂ᵗ).
+ * Builds one step of all parameters, with decoupled weight decay (https://arxiv.org/abs/1711.05101) and clipping by
+ * global norm. Adds the scalar inputs `learning rate`, `mean correction` = 1/(1 − β₁ᵗ) and `variance correction` =
+ * 1/(1 − β₂ᵗ) to the graph.
  */
 export function optimize(
   graph: Graph,
@@ -112,13 +112,13 @@ export function optimize(
   for (const [i, parameter] of parameters.entries()) {
     const name = nameOf(parameter);
     const { shape } = parameter;
-    const movable: Movable = {
+    const current: ParameterState = {
       gradient: multiply(gradients[i]!, clipped),
       buffer: (role) => graph.input(bufferName(role, name), "float32", shape),
       shape: knownShape(shape, name),
     };
-    const move = methodOf(settings, name) === "muon" ? muon : adamw;
-    const { step, moments } = move(movable, settings, scalars);
+    const update = methodOf(settings, name) === "muon" ? muon : adamw;
+    const { step, moments } = update(current, settings, scalars);
     const isGain = /norm\.(weight|bias)$/.test(name);
     const decay = parameter.rank >= 2 && !isGain ? settings.weightDecay : 0;
     const kept = decay === 0 ? parameter : multiply(parameter, subtract(1, multiply(scalars.rate, decay)));
@@ -131,10 +131,10 @@ export function optimize(
 
 /** AdamW (https://arxiv.org/abs/1711.05101). */
 function adamw(
-  { gradient, buffer }: Movable,
+  { gradient, buffer }: ParameterState,
   { beta1, beta2, epsilon }: OptimizerSettings,
   { rate, meanCorrection, varianceCorrection }: Scalars,
-): Move {
+): ParameterUpdate {
   const mean = blend(buffer("mean"), gradient, beta1);
   const variance = blend(buffer("variance"), multiply(gradient, gradient), beta2);
   const deviation = add(sqrt(multiply(variance, varianceCorrection)), epsilon);
@@ -143,22 +143,22 @@ function adamw(
 }
 
 /**
- * Muon with Nesterov momentum (https://kellerjordan.github.io/posts/muon): the mean gradient with all its singular
- * values made 1, so that rare directions move as far as common ones. Scaled by 0.2 √max(rows, columns), it moves a
- * weight as far as AdamW does (https://arxiv.org/abs/2502.16982), and takes the same rates.
+ * Muon with Nesterov momentum (https://kellerjordan.github.io/posts/muon). It sets all singular values of the mean
+ * gradient to 1, so that rare directions get the same step size as common ones. The factor 0.2 √max(rows, columns)
+ * gives the step the same size as AdamW's (https://arxiv.org/abs/2502.16982), so the same learning rates apply.
  */
 function muon(
-  { gradient, buffer, shape }: Movable,
+  { gradient, buffer, shape }: ParameterState,
   { momentum }: OptimizerSettings,
   { rate }: Scalars,
-): Move {
+): ParameterUpdate {
   const mean = blend(buffer("mean"), gradient, momentum);
   const ahead = blend(mean, gradient, momentum);
   const scale = 0.2 * Math.sqrt(Math.max(...shape));
   return { step: multiply(orthogonalized(ahead), multiply(rate, scale)), moments: { mean } };
 }
 
-/** The matrix with its singular values brought near 1 (0.68 to 1.13), by five Newton–Schulz iterations. */
+/** Brings the singular values of a matrix near 1 (0.68 to 1.13) by five Newton–Schulz iterations. */
 function orthogonalized(x: Tensor): Tensor {
   const [a, b, c] = [3.4445, -4.775, 2.0315];
   const [rows, columns] = x.shape;

@@ -1,32 +1,32 @@
 /**
- * @file Learning rate by step: a linear warm-up, then one of five shapes. A pure function of the step, so that a run
- * resumes exactly. Which settings a shape heeds:
+ * @file Learning rate schedules: a linear warm-up, then one of five shapes. The rate is a pure function of the step, so
+ * that a run resumes exactly.
  *
- * | shape | after the warm-up | heeds |
+ * | shape | after the warm-up | uses |
  * |---|---|---|
  * | `constant` | stays at the peak | |
- * | `cosine` | half a cosine down to the floor (Loshchilov & Hutter, arXiv 1608.03983, without restarts) | `floor` |
- * | `linear` | straight down to the floor | `floor` |
+ * | `cosine` | falls to the floor as half a cosine (Loshchilov & Hutter, arXiv 1608.03983, without restarts) | `floor` |
+ * | `linear` | falls to the floor linearly | `floor` |
  * | `inverseSqrt` | peak · √(warmup / step) (Vaswani et al., arXiv 1706.03762) | |
- * | `wsd` | stays, then falls as 1 − √ over the last part (Hägele et al., arXiv 2405.18392) | `floor`, `decay` |
+ * | `wsd` | stays at the peak, then falls as 1 − √ (Hägele et al., arXiv 2405.18392) | `floor`, `decay` |
  */
 import { z } from "zod";
 
 export const scheduleSchema = z.strictObject({
   shape: z.enum(["constant", "cosine", "linear", "inverseSqrt", "wsd"]).default("cosine"),
-  /** Steps from nothing to the peak; the first step is at 1 / `warmup` of it. */
+  /** Number of warm-up steps. The first step has 1 / `warmup` of the peak. */
   warmup: z.int().min(0).default(0),
-  /** Where the fall ends, as a share of the peak. */
+  /** The last learning rate, as a share of the peak. */
   floor: z.number().min(0).max(1).default(0),
-  /** The last part of the run, as a share of all steps, over which `wsd` falls. */
+  /** Length of the final decay of `wsd`, as a share of all steps. */
   decay: z.number().positive().max(1).default(0.2),
 });
 
 export type Schedule = z.output<typeof scheduleSchema>;
 
 /**
- * The learning rate of update `step`, counted from 0, in a run of `steps` updates that peaks at `peak`. Falls reach
- * the floor at `step` = `steps`, and stay there when training goes on.
+ * The learning rate of update `step`, counted from 0, in a run of `steps` updates with the peak rate `peak`. The rate
+ * reaches the floor at `step` = `steps` and stays there afterwards.
  */
 export function learningRate(schedule: Schedule, step: number, steps: number, peak: number): number {
   const { warmup, floor } = schedule;
@@ -47,7 +47,7 @@ export function learningRate(schedule: Schedule, step: number, steps: number, pe
   }
 }
 
-/** Whether the first `done` updates of two runs have the same rates, although the runs differ in their number of steps. */
+/** Whether two runs with different numbers of steps have the same rates in their first `done` updates. */
 export function ratesAgree(schedule: Schedule, done: number, runs: readonly [number, number]): boolean {
   for (let step = 0; step < done; step++) {
     const [one, other] = runs.map((steps) => learningRate(schedule, step, steps, 1));
@@ -56,7 +56,7 @@ export function ratesAgree(schedule: Schedule, done: number, runs: readonly [num
   return true;
 }
 
-/** How much of the way from `start` to `end` is behind `step`, in [0, 1]. */
+/** Progress of `step` from `start` to `end`, in [0, 1]. */
 function passed(step: number, start: number, end: number): number {
   if (step >= end) return 1;
   return Math.max(0, step - start) / (end - start);

@@ -1,6 +1,6 @@
 /**
- * @file Checkpoints of a run: weights, optimizer moments and whatever else the task keeps, bit for bit, so that a run
- * that was killed goes on as if it had not been. The folder is replaced whole; its checksum is verified on reading.
+ * @file Checkpoints of a run: weights, optimizer moments and the task's extra arrays. They are exact, so that a killed
+ * run resumes with bit-identical results. The folder is replaced as a whole; reading verifies its checksum.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -13,27 +13,31 @@ import { ratesAgree, scheduleSchema } from "../optimizer/schedule.ts";
 import { describeDifference, recipeDigest } from "../recipe.ts";
 import type { TrainingState } from "./state.ts";
 
-const FOLDER = "checkpoint";
-const TENSORS = "state.safetensors";
-const RECORD = "training.json";
+/** The folder of a checkpoint in that of its run, and its files. */
+export const CHECKPOINT = "checkpoint";
+export const TENSORS = "state.safetensors";
+export const RECORD = "training.json";
 
 const recordSchema = z.object({
   step: z.int().min(0),
   sha256: z.string(),
-  /** Checksum of the frozen weights, where there are some: they are not copied into the checkpoint. */
+  /** Checksum of the frozen weights, if any. The checkpoint does not contain them. */
   frozen: z.string().optional(),
-  /** Digests of the data sets that are trained on, in the recipe's order; older checkpoints do not say. */
+  /** Digests of the training sets, in the recipe's order. Older checkpoints do not have them. */
   sets: z.array(z.string()).optional(),
-  /** Processes that shared the batches, if it was not one. */
+  /** Number of processes that shared the batches, if more than one. */
   processes: z.int().min(1).optional(),
   recipe: z.looseObject({ kind: z.string(), steps: z.int(), schedule: scheduleSchema }),
 });
 
-/** Arrays that a task keeps besides weights and moments, by name; restored in place. */
+/** Further arrays that a task stores in checkpoints, by name. Loading restores them in place. */
 export type Extras = Readonly<Record<string, Float32Array>>;
 
-/** Settings that may change between the parts of a run without changing what it computes. */
-const FREE_SETTINGS = ["checkpointEvery", "logEvery", "evaluateEvery", "sheetEvery", "workers"];
+/**
+ * Settings that may change on resuming, because they do not change the result. The digests in `sets` cover the contents of
+ * `data`.
+ */
+const FREE_SETTINGS = ["checkpointEvery", "logEvery", "evaluateEvery", "sheetEvery", "workers", "data"];
 
 /** Writes the checkpoint of a run folder; returns its path. */
 export async function saveCheckpoint(
@@ -44,7 +48,7 @@ export async function saveCheckpoint(
   sets: readonly string[] = [],
   processes = 1,
 ): Promise<string> {
-  const folder = join(run, FOLDER);
+  const folder = join(run, CHECKPOINT);
   const write = async (temporary: string) => {
     const path = join(temporary, TENSORS);
     await writeSafetensors(path, tensorsOf(state, extras), { step: String(state.step) });
@@ -59,10 +63,9 @@ export async function saveCheckpoint(
 
 /**
  * Restores the checkpoint of a run folder into `state` and `extras`.
- * @param phases shares of the run at which something begins: see `TrainingTask.phases`
- * @param processes how many go on; the number of threads may change with that of processes
- * @throws XPromptError when there is none, it is damaged, it was made by a recipe that differs in what it computes, or
- * with other records in the data sets.
+ * @param phases see `TrainingTask.phases`
+ * @param processes number of processes that resume; if it differs, the number of threads may differ too
+ * @throws XPromptError when the checkpoint is missing or damaged, or belongs to a different recipe, model or data set
  */
 export async function loadCheckpoint(
   run: string,
@@ -73,7 +76,7 @@ export async function loadCheckpoint(
   phases: readonly number[] = [],
   processes = 1,
 ): Promise<void> {
-  const folder = join(run, FOLDER);
+  const folder = join(run, CHECKPOINT);
   const record = await readJson(join(folder, RECORD), recordSchema, "checkpoint");
   const path = join(folder, TENSORS);
   const isSameSoFar = endMayMove(record, recipe.steps, phases);
@@ -83,19 +86,19 @@ export async function loadCheckpoint(
   );
   if (recipeDigest(before!) !== recipeDigest(now!))
     throw new XPromptError(
-      `resuming ${run}: expected the recipe it was started with, got ${describeDifference(before!, now!).join("; ")} (use the same settings; for more steps of a finished run, start another with --init=${run}/model)`,
+      `resuming ${run}: expected the recipe that it was started with, got ${describeDifference(before!, now!).join("; ")} (use the same settings; to train a finished run further, start another with --init=${run}/model)`,
     );
   if (record.frozen !== state.frozen?.checksum)
     throw new XPromptError(
-      `resuming ${run}: expected the model that it was started on (weights ${record.frozen?.slice(0, 16)}), got another (${state.frozen?.checksum.slice(0, 16)}) in its place (put it back, or start anew without --resume)`,
+      `resuming ${run}: expected the model that it was started with (weights ${record.frozen?.slice(0, 16)}), got another (${state.frozen?.checksum.slice(0, 16)}) in its place (put it back, or start anew without --resume)`,
     );
   if (record.sets && String(record.sets) !== String(sets))
     throw new XPromptError(
-      `resuming ${run}: expected data sets and gathered pictures as they were when it was started, got others (put them back, or start anew without --resume)`,
+      `resuming ${run}: expected the data sets and gathered pictures that it was started with, got others (put them back, or start anew without --resume)`,
     );
   if ((await sha256File(path, "checkpoint")) !== record.sha256)
     throw new XPromptError(
-      `reading checkpoint ${path}: its checksum is not the recorded one: the file is damaged (copy it again, or start anew without --resume)`,
+      `reading checkpoint ${path}: expected the recorded checksum, got another: the file is damaged (copy it again, or start again without --resume)`,
     );
   const file = await SafetensorsFile.open(path);
   try {
@@ -119,8 +122,8 @@ export async function loadCheckpoint(
 }
 
 /**
- * Whether a run may end at another step than was planned, because all that was done is the same for either: the
- * learning rates agree so far, and nothing that begins at a share of the run has begun.
+ * Whether the run's number of steps may change without changing the steps done so far: the learning rates agree, and
+ * no phase that starts at a share of the run has begun.
  */
 function endMayMove(
   { step, recipe }: z.infer<typeof recordSchema>,
@@ -132,16 +135,16 @@ function endMayMove(
   return !phases.some(hasBegun) && ratesAgree(recipe.schedule, step, lengths);
 }
 
-/** The steps that a run has done, by its checkpoint. @throws XPromptError when there is none, or it is damaged */
+/** The number of steps in a run's checkpoint. @throws XPromptError when the checkpoint is missing or damaged */
 export async function stepsDone(run: string): Promise<number> {
-  const record = await readJson(join(run, FOLDER, RECORD), recordSchema, "checkpoint");
+  const record = await readJson(join(run, CHECKPOINT, RECORD), recordSchema, "checkpoint");
   return record.step;
 }
 
-/** Whether a run folder holds a checkpoint; one that a killed writer had set aside is put back first. */
+/** Whether a run folder holds a checkpoint. First restores a checkpoint that a killed writer had moved aside. */
 export async function hasCheckpoint(run: string): Promise<boolean> {
   await recoverDirectory(run);
-  return existsSync(join(run, FOLDER, RECORD));
+  return existsSync(join(run, CHECKPOINT, RECORD));
 }
 
 function tensorsOf(

@@ -1,15 +1,15 @@
 /**
- * @file The curves of a run as one SVG picture, drawn from its metrics: a panel for the training loss, and a panel for
- * each world or kind of held-out samples. Colours follow the viewer's light or dark theme.
+ * @file The loss curves of a run as one SVG: one panel for the training loss, and one panel per world or kind of
+ * held-out samples. Colours follow the viewer's light or dark theme.
  */
 import type { MetricsLine } from "./metrics.ts";
 
-/** What begins the names of held-out measurements in a line of metrics: `heldOut.seen.right`. */
+/** Prefix of held-out metrics in a line of metrics: `heldOut.seen.right`. */
 export const HELD_OUT = "heldOut.";
 
 interface Series {
   readonly name: string;
-  /** `[step, value]`, finite, in the order of steps. */
+  /** `[step, value]`, finite, ordered by step. */
   readonly points: readonly (readonly [number, number])[];
 }
 
@@ -23,18 +23,18 @@ const WIDTH = 400;
 const HEIGHT = 240;
 const COLUMNS = 2;
 const HEADING = 44;
-/** Between a panel's border and its plot. */
+/** Distances between a panel's border and its plot. */
 const INSET = { left: 60, right: 16, top: 50, bottom: 34 };
 const PLOT = { width: WIDTH - INSET.left - INSET.right, height: HEIGHT - INSET.top - INSET.bottom };
 
-/** Okabe and Ito's colours, told apart by colour-blind readers, on white and on black. */
+/** Okabe and Ito's palette, safe for colour-blind readers, on white and on black. */
 const LIGHT = ["#0072b2", "#d55e00", "#009e73", "#a0527d", "#8a6d00", "#5b5b5b"];
 const DARK = ["#56b4e9", "#ff8f4a", "#2fc79a", "#e39ac4", "#f0e442", "#bdbdbd"];
 
 /**
  * @param lines of `metrics.jsonl`
- * @param title of the picture, e.g. the kind of recipe
- * @returns an SVG document; one without panels where nothing was measured yet
+ * @param title heading of the SVG, e.g. the kind of recipe
+ * @returns an SVG document, without panels if there are no measurements yet
  */
 export function curvesSvg(lines: readonly MetricsLine[], title: string): string {
   const panels = panelsOf(lines);
@@ -60,7 +60,7 @@ function panelsOf(lines: readonly MetricsLine[]): Panel[] {
     name,
     points: lines.filter((line) => Number.isFinite(line[key])).map((line) => [line.step, line[key]!]),
   });
-  // A batch is of one kind: where the kinds are measured apart, the loss jumps from one to another.
+  // Every batch has one kind. If kinds have their own metrics, plot those: the common loss jumps between kinds.
   const kinds = names.filter((name) => /^(\w+N|n)ll$/.test(name));
   const training = (kinds.length > 0 ? kinds : ["loss"]).map((name) => seriesOf(name, name));
   const heldOut = new Map<string, Series[]>();
@@ -109,7 +109,7 @@ function drawPanel({ title, series }: Panel, lastStep: number): string[] {
   ];
 }
 
-/** Names beside their colours, in one row. */
+/** The legend, in one row. */
 function legend(series: readonly Series[]): string[] {
   let left = INSET.left;
   return series.flatMap(({ name }, i) => {
@@ -122,7 +122,7 @@ function legend(series: readonly Series[]): string[] {
   });
 }
 
-/** Round numbers from `low` to `high`, about `count` of them: multiples of 1, 2 or 5 times a power of ten. */
+/** About `count` round numbers from `low` to `high`: multiples of 1, 2 or 5 times a power of ten. */
 export function ticks(low: number, high: number, count: number): number[] {
   const rough = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -131,7 +131,7 @@ export function ticks(low: number, high: number, count: number): number[] {
   return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, i) => (first + i) * step);
 }
 
-/** A tick's number without the noise of binary fractions: 0.30000000000000004 → 0.3. */
+/** A tick's label without floating-point noise: 0.30000000000000004 → 0.3. */
 const label = (value: number): string => String(Number(value.toPrecision(6)));
 
 const round = (value: number): number => Math.round(value * 100) / 100;

@@ -1,4 +1,4 @@
-/** @file What a run folder holds, told without loading it. */
+/** @file Describes a run folder without loading its weights. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
@@ -11,20 +11,20 @@ export interface RunDescription {
   /** The kind of recipe. */
   readonly recipe: string;
   readonly seed: number;
-  /** Steps that are done, by the checkpoint, of all. */
+  /** Steps done, according to the checkpoint. */
   readonly done: number;
   readonly steps: number;
-  /** The latest value of everything that was measured. */
+  /** The latest value of every metric. */
   readonly metrics: Readonly<Record<string, number>>;
-  /** Picture of the curves, drawn at every evaluation. */
+  /** Path of the loss curves, which every evaluation updates. */
   readonly curves?: string;
-  /** Folder to use with `--model`, once the run has ended. */
+  /** Folder for `--model`, once the run has ended. */
   readonly model?: string;
 }
 
 const recipeSchema = z.looseObject({ kind: z.string(), seed: z.int(), steps: z.int() });
 
-/** Whether a folder is one that `train` writes. */
+/** Whether `train` wrote this folder. */
 export const isRun = (folder: string): boolean =>
   existsSync(join(folder, "recipe.json")) && existsSync(join(folder, "metrics.jsonl"));
 

@@ -1,28 +1,28 @@
-/** @file What training needs of memory, known before it begins. */
+/** @file Estimates the memory of a training run before it starts. */
 import { XPromptError } from "../../errors.ts";
-import { formatBytes } from "../../progress.ts";
-import { availableMemory } from "../../runtime/memory.ts";
-import type { Device } from "../../runtime/session.ts";
+import { formatBytes } from "../../format.ts";
+import { availableMemory } from "../../runtime/available-memory.ts";
+import type { Device } from "../../runtime/session-options.ts";
 import { localProcesses } from "../../runtime/threads.ts";
 
-/** Bytes that the process takes for each that a step holds: memory is taken in blocks, which are never quite full. */
+/** Allocated bytes per byte in use: the allocator reserves blocks that are never quite full. */
 const SLACK = 1.4;
-/** What it takes by itself, with the tokenizers and the threads that make batches. */
+/** Memory of the process itself, with the tokenizers and the worker threads, in bytes. */
 const PROCESS = 300 * 2 ** 20;
 
 export interface TrainingMemory {
-  /** Bytes, about. */
+  /** Estimated bytes. */
   readonly bytes: number;
-  /** Whether every step keeps its memory for its next run, or all share it. */
+  /** Whether each batch shape keeps an arena of its own; otherwise all shapes share memory. */
   readonly arena: boolean;
 }
 
 /**
- * What a run will need. Steps of several batch shapes keep what they have freed, each for itself; where there is not
- * enough for that, they share it, which takes a tenth to a fifth longer. What a GPU has is not known.
- * @param state bytes of weights and moments
- * @param steps bytes that the step of each batch shape holds at once
- * @throws XPromptError with what is needed, what there is, and what to do
+ * Estimates the memory of a run. Each batch shape keeps its freed memory in an arena of its own. If memory does not
+ * suffice for that, all shapes share it, which takes 10 to 20% longer. The memory of GPUs is unknown.
+ * @param state bytes of weights and optimizer moments
+ * @param steps peak bytes of one step, per batch shape
+ * @throws XPromptError when the available memory is not sufficient
  */
 export async function trainingMemory(
   { kind, device }: { readonly kind: string; readonly device: Device },

@@ -1,6 +1,6 @@
 /**
- * @file Metrics of a training run as JSON lines: `{"step":40,"time":1767225600.5,"loss":3.21}`, one line a step. A run
- * that was cut off and resumes drops what it will do again, so the file has each step exactly once, in order.
+ * @file Metrics of a training run as JSON lines, one line per step: `{"step":40,"time":1767225600.5,"loss":3.21}`. A
+ * resumed run drops the lines of the steps that it repeats, so the file has each step exactly once, in order.
  */
 
 import { existsSync } from "node:fs";
@@ -8,7 +8,7 @@ import { type FileHandle, open } from "node:fs/promises";
 import { XPromptError } from "../../errors.ts";
 import { attempt, readFileChecked, writeFileAtomic } from "../../runtime/files.ts";
 
-/** One line. `time` is in seconds since 1970. A value that was not finite comes back as NaN. */
+/** One line. `time` is in seconds since 1970. Values that were not finite are read as NaN. */
 export interface MetricsLine {
   readonly step: number;
   readonly time: number;
@@ -16,7 +16,7 @@ export interface MetricsLine {
 }
 
 export interface MetricsLogOptions {
-  /** The last step whose metrics stay: the step of the checkpoint that a run resumes from. Without it, none stay. */
+  /** The last step to keep: the step of the checkpoint to resume from. Without it, the file starts empty. */
   readonly resumeAt?: number;
   /** Milliseconds since 1970. Defaults to the system's clock. */
   readonly clock?: () => number;
@@ -32,7 +32,7 @@ export class MetricsLog {
 
   /**
    * Opens the file at `path`, which need not exist.
-   * @throws XPromptError when it exists and is no metrics file, or cannot be written
+   * @throws XPromptError when the file exists and is no metrics file, or cannot be written
    */
   static async open(
     path: string,
@@ -46,8 +46,8 @@ export class MetricsLog {
   }
 
   /**
-   * Adds the line of `step`, in one write.
-   * @throws RangeError when `step` does not come after the last one
+   * Appends the line of `step`, in one write.
+   * @throws RangeError when `step` is not larger than the last one
    */
   async append(step: number, values: Readonly<Record<string, number>>): Promise<void> {
     if (!(step > this.last)) {
@@ -58,7 +58,7 @@ export class MetricsLog {
     await attempt(`writing ${this.path}`, this.path, () => this.file.appendFile(line));
   }
 
-  /** Makes sure that the disk has every line so far; call it before a checkpoint that relies on them. */
+  /** Flushes all lines to disk. Call it before saving a checkpoint. */
   async flush(): Promise<void> {
     await attempt(`writing ${this.path}`, this.path, () => this.file.datasync());
   }
@@ -73,13 +73,13 @@ export class MetricsLog {
 }
 
 /**
- * The lines of a metrics file, without a last one that was cut off; none when there is no file.
- * @throws XPromptError when another line is no line of metrics
+ * Reads the lines of a metrics file and drops a truncated last line. Returns no lines when there is no file.
+ * @throws XPromptError when another line is invalid
  */
 export async function readMetrics(path: string): Promise<MetricsLine[]> {
   if (!existsSync(path)) return [];
   const lines = (await readFileChecked(path, "metrics")).toString("utf8").split("\n");
-  // A whole line ends in a newline: what follows the last one is nothing, or was cut off.
+  // Complete lines end in a newline: the part after the last newline is empty or a truncated line.
   return lines.slice(0, -1).map((text, index) => {
     const line = parse(text);
     if (line) return line;
@@ -102,7 +102,7 @@ function parse(text: string): MetricsLine | undefined {
   return numeric && "step" in values && "time" in values ? (values as unknown as MetricsLine) : undefined;
 }
 
-/** Step and time lead. JSON has no NaN or infinity: they become null. */
+/** Step and time come first. JSON has no NaN or infinity: they become null. */
 function format({ step, time, ...values }: MetricsLine): string {
   return `${JSON.stringify({ step, time, ...values })}\n`;
 }

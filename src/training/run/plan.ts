@@ -1,20 +1,21 @@
-/** @file Graphs that are made before they are compiled: what they will need of memory is known before any is. */
+/** @file Graphs that are compiled lazily, so that their peak memory is known before any session exists. */
 import { exportOnnx, peakBytes, type Tensor } from "../../graph/index.ts";
-import { Session, type SessionOptions } from "../../runtime/session.ts";
+import { Session } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 
-/** What a compiled graph becomes, and can be let go of. */
+/** A compiled graph. */
 interface Compiled {
   release(): Promise<void>;
 }
 
 export class Plan<T extends Compiled> {
-  /** Bytes of intermediate values that a run holds at once, at most. */
+  /** Peak bytes of intermediate values during a run. */
   readonly bytes: number;
   private compiled?: Promise<T>;
 
   /**
-   * @param outputs what the graph computes, by name
-   * @param finish makes of the session what it is for
+   * @param outputs outputs of the graph, by name
+   * @param finish wraps the compiled session
    */
   constructor(
     private readonly outputs: Readonly<Record<string, Tensor>>,
@@ -23,7 +24,7 @@ export class Plan<T extends Compiled> {
     this.bytes = peakBytes(Object.values(outputs));
   }
 
-  /** Compiles it when it is first asked for, with the options of then; what is compiled already is given again. */
+  /** Compiles the graph at the first call. Later calls return the same session and ignore `options`. */
   compile(options: SessionOptions = {}): Promise<T> {
     this.compiled ??= Session.create(exportOnnx(this.outputs), options)
       .then(this.finish)
@@ -34,7 +35,7 @@ export class Plan<T extends Compiled> {
     return this.compiled;
   }
 
-  /** Releases what was compiled, if anything was. */
+  /** Releases the session, if the graph was compiled. */
   async release(): Promise<void> {
     await (await this.compiled?.catch(() => undefined))?.release();
   }

@@ -1,17 +1,19 @@
 /**
- * @file What a run writes into its folder and shows on standard error: metrics and curves, TensorBoard events, sheets,
- * checkpoints, progress. Of several processes, process 0 alone has one.
+ * @file Writes the outputs of a run: metrics and curves, TensorBoard events, contact sheets and checkpoints in its folder,
+ * copies on other storage, progress on standard error. Of several processes, process 0 alone has a recorder.
  */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { firstLineOf } from "../../errors.ts";
+import { formatBytes } from "../../format.ts";
 import { encodePng } from "../../image/index.ts";
-import { formatBytes, Progress } from "../../progress.ts";
+import { Progress } from "../../progress.ts";
 import { attempt, writeFileAtomic } from "../../runtime/files.ts";
 import { buildWith, type Resources } from "../../runtime/resources.ts";
-import { saveCheckpoint } from "./checkpoint.ts";
+import { CHECKPOINT, saveCheckpoint } from "./checkpoint.ts";
 import { curvesSvg, HELD_OUT } from "./curves.ts";
 import { MetricsLog, readMetrics } from "./metrics.ts";
-import type { RunResult, StepOutcome, TrainingTask } from "./run.ts";
+import type { RunOptions, RunResult, StepOutcome, TrainingTask } from "./run.ts";
 import { EventWriter } from "./tensorboard.ts";
 
 interface Outputs {
@@ -29,19 +31,21 @@ export class Recorder<Batch> {
 
   private constructor(
     private readonly task: TrainingTask<Batch>,
-    private readonly out: string,
+    private readonly options: RunOptions,
     private readonly outputs: Outputs,
     private readonly resources: Resources,
   ) {
     this.saved = task.state.step;
   }
 
-  /** @param resume whether the metrics up to the step of the state stay */
-  static open<Batch>(task: TrainingTask<Batch>, out: string, resume: boolean): Promise<Recorder<Batch>> {
+  /** Opens the outputs. A resumed run keeps the metrics up to the step of its state. */
+  static open<Batch>(task: TrainingTask<Batch>, options: RunOptions): Promise<Recorder<Batch>> {
     return buildWith(async (resources) => {
       const { recipe, state } = task;
+      const { out, resume, mirror } = options;
       await attempt(`making ${out}`, out, () => mkdir(join(out, "sheets"), { recursive: true }));
       await writeFileAtomic(join(out, "recipe.json"), `${JSON.stringify(recipe, null, 2)}\n`);
+      await mirror?.begin(out);
       const from = resume ? { resumeAt: state.step } : {};
       const metrics = resources.own(await MetricsLog.open(join(out, "metrics.jsonl"), from));
       const events = resources.own(await EventWriter.open(out, from));
@@ -52,13 +56,13 @@ export class Recorder<Batch> {
       progress.note(
         `${state.size} parameters, about ${formatBytes(task.memory)} of memory${processes}, seed ${recipe.seed}`,
       );
-      const recorder = new Recorder(task, out, { metrics, events, progress }, resources);
+      const recorder = new Recorder(task, options, { metrics, events, progress }, resources);
       resources.defer(async () => recorder.stop());
       return recorder;
     });
   }
 
-  /** The last loss that was logged: all that a run which is resumed at its end can report. */
+  /** The last logged loss: the result of a finished run that is resumed. */
   async lastLoss(): Promise<number> {
     const { step } = this.task.state;
     const lines = await readMetrics(this.log);
@@ -98,10 +102,17 @@ export class Recorder<Batch> {
   /** Writes a checkpoint of the present step, unless it is there; returns its folder. */
   async save(): Promise<string> {
     const { state, extras, recipe, sets, collective } = this.task;
-    if (this.saved === state.step) return join(this.out, "checkpoint");
-    await this.outputs.metrics.flush();
+    const { out, mirror } = this.options;
+    if (this.saved === state.step) return join(out, CHECKPOINT);
+    const { metrics, progress } = this.outputs;
+    await metrics.flush();
     this.saved = state.step;
-    return saveCheckpoint(this.out, state, extras, recipe, sets, collective?.size);
+    const checkpoint = await saveCheckpoint(out, state, extras, recipe, sets, collective?.size);
+    // The run need not end when storage cannot be reached for a while.
+    await mirror?.save(out).catch((error: unknown) => {
+      progress.note(`could not copy the checkpoint, the next one will be: ${firstLineOf(error)}`);
+    });
+    return checkpoint;
   }
 
   /** The first and the last held-out measurements of the run. */
@@ -124,7 +135,7 @@ export class Recorder<Batch> {
   }
 
   private get log(): string {
-    return join(this.out, "metrics.jsonl");
+    return join(this.options.out, "metrics.jsonl");
   }
 
   private async scalars(values: Record<string, number>, prefix: string): Promise<void> {
@@ -143,13 +154,13 @@ export class Recorder<Batch> {
     const sheet = await this.task.sheet();
     if (!sheet) return;
     const png = await encodePng(sheet);
-    await writeFileAtomic(join(this.out, "sheets", `step-${String(step).padStart(6, "0")}.png`), png);
+    await writeFileAtomic(join(this.options.out, "sheets", `step-${String(step).padStart(6, "0")}.png`), png);
     await this.outputs.events.image(step, "sheet", png);
   }
 
   private async drawCurves(): Promise<void> {
     const svg = curvesSvg(await readMetrics(this.log), `training ${this.task.recipe.kind}`);
-    await writeFileAtomic(join(this.out, "curves.svg"), svg);
+    await writeFileAtomic(join(this.options.out, "curves.svg"), svg);
   }
 
   /** Begins to measure the rate anew. */

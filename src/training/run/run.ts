@@ -1,7 +1,7 @@
 /**
- * @file The training loop: fetch a batch, step, record; in one process or in several that share every batch. A run
- * folder holds `recipe.json`, `metrics.jsonl` and its `curves.svg`, TensorBoard events, `sheets/`, `checkpoint/` (to
- * resume from) and `model/` (to use).
+ * @file The training loop: fetch a batch, step, record; in one process, or in several that share every batch. A run folder holds `recipe.json`,
+ * `metrics.jsonl` and its `curves.svg`, TensorBoard events, contact sheets in `sheets/`, `checkpoint/` (to resume) and
+ * `model/` (to use).
  */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -10,18 +10,20 @@ import { Interrupted, ReportedElsewhere, UsageError, XPromptError } from "../../
 import type { Image } from "../../image/index.ts";
 import { attempt } from "../../runtime/files.ts";
 import { workWith } from "../../runtime/resources.ts";
-import { devices } from "../../runtime/session.ts";
+import { devices } from "../../runtime/session-options.ts";
+import { isS3 } from "../../runtime/storage/s3.ts";
 import { defaultThreads, threadCount } from "../../runtime/threads.ts";
 import { alone, type Collective, checkSame, sumOver, together } from "../distributed/collective.ts";
 import { optimizerSchema } from "../optimizer/optimizer.ts";
 import { learningRate, scheduleSchema } from "../optimizer/schedule.ts";
 import { recipeDigest } from "../recipe.ts";
 import { type Extras, hasCheckpoint, loadCheckpoint } from "./checkpoint.ts";
+import type { Mirror } from "./mirror.ts";
 import { Recorder } from "./recorder.ts";
 import type { TrainingState } from "./state.ts";
 import type { SampleStream } from "./workers.ts";
 
-/** Settings that every kind of recipe has. */
+/** Settings of every kind of recipe. */
 export const runSettings = {
   seed: z.int().min(0).default(1),
   steps: z.int().min(1),
@@ -31,15 +33,15 @@ export const runSettings = {
   logEvery: z.int().min(1).default(10),
   /** Steps between evaluations on held-out samples. */
   evaluateEvery: z.int().min(1).default(250),
-  /** Steps between sheets of pictures. */
+  /** Steps between contact sheets. */
   sheetEvery: z.int().min(1).default(500),
   /** Steps between checkpoints. */
   checkpointEvery: z.int().min(1).default(250),
-  /** Threads that make data. */
+  /** Worker threads that make batches. */
   workers: z.int().min(0).max(64).default(1),
   /**
-   * Threads that compute. Defaults to the available cores, at most 8, shared with other processes that `mpirun` started
-   * on this machine. The same results need the same number: name it in a recipe that is to be repeated on other machines.
+   * Compute threads. Defaults to the number of available cores, at most 8, divided by the processes that `mpirun` started on
+   * this machine. Results depend on this number: set it in a recipe that others should reproduce exactly.
    */
   threads: threadCount.default(defaultThreads),
   device: z.enum(devices).default("cpu"),
@@ -47,39 +49,42 @@ export const runSettings = {
 
 export type RunSettings = z.output<z.ZodObject<typeof runSettings>>;
 
-/** A step's measurements, `loss` among them, and how many units it worked on: of the whole batch. */
+/** The metrics of a step, including `loss`, and the number of units in the batch: of the whole batch in every process. */
 export interface StepOutcome {
   readonly metrics: Readonly<Record<string, number>>;
   readonly units: number;
 }
 
-/** What is trained, made ready: the run only drives it. */
+/** A prepared training task. The training loop drives it. */
 export interface TrainingTask<Batch> {
   readonly recipe: RunSettings & { readonly kind: string };
   readonly state: TrainingState;
-  /** The processes that share its batches; none by default. */
+  /** The processes that share every batch. One by default. */
   readonly collective?: Collective;
-  /** What it will take of memory, bytes, about. */
+  /** Estimated memory in bytes. */
   readonly memory: number;
-  /** What checkpoints keep besides the state. */
+  /** Arrays that checkpoints store besides the state. */
   readonly extras: Extras;
-  /** Shares of the run at which something begins, such as a mean of the weights. Until then the run's end may move. */
+  /**
+   * Shares of the run at which a phase begins, such as weight averaging. Until the first one begins, the number of steps
+   * may still change.
+   */
   readonly phases?: readonly number[];
-  /** Digests of the data sets that are trained on: a run is resumed with the very same. */
+  /** Digests of the training sets. A run resumes only with the same sets. */
   readonly sets?: readonly string[];
-  /** Why records of data sets were skipped so far, by record. */
+  /** Reasons for skipping broken records of data sets, by record. */
   readonly skipped?: ReadonlyMap<string, string>;
-  /** Text or image tokens, or pictures, in a batch: the unit of the rate that is shown. */
+  /** Unit of the displayed throughput. */
   readonly unit: "tokens" | "pictures";
-  /** Batches from a step on. */
+  /** The batches, starting at step `from`. */
   batches(from: number): SampleStream<Batch>;
-  /** One step on this process's part of a batch. */
+  /** Runs one step on this process's part of a batch. */
   step(batch: Batch, learningRate: number): Promise<StepOutcome>;
-  /** Measurements on held-out samples. */
+  /** Measures held-out samples. */
   evaluate(): Promise<Record<string, number>>;
-  /** A picture of what the model does now, if it can make any. */
+  /** A contact sheet of the current model's results, if it can generate pictures. */
   sheet(): Promise<Image | undefined>;
-  /** Writes the model for use, as a new folder or over an older one. */
+  /** Writes the model to a new folder, or replaces an older one. */
   release(folder: string): Promise<void>;
   close(): Promise<void>;
 }
@@ -88,39 +93,45 @@ export interface RunOptions {
   readonly out: string;
   readonly resume?: boolean;
   readonly signal?: AbortSignal;
+  /** Where checkpoints and the model are copied to. */
+  readonly mirror?: Mirror;
 }
 
 export interface RunResult {
   readonly steps: number;
-  /** Of the last batch, which is of one kind: runs are compared by `heldOut`. */
+  /** Loss of the last batch. It depends on the kind of that batch: compare runs by `heldOut`. */
   readonly loss: number;
-  /** Measurements on held-out samples: the run's first, at step 0, and its last. */
+  /** Held-out measurements at step 0 and after the last step. */
   readonly heldOut: {
     readonly before: Readonly<Record<string, number>>;
     readonly after: Readonly<Record<string, number>>;
   };
-  /** Folder to resume from. */
+  /** Folder of the last checkpoint. */
   readonly checkpoint: string;
-  /** Folder to use with `--model`. */
+  /** Folder for `--model`. */
   readonly model: string;
   /** SHA-256 of the weights. */
   readonly digest: string;
-  /** Broken records of data sets that this part of the run came upon and left out. */
+  /** Number of broken records that this run skipped since it was started or resumed. */
   readonly skipped: number;
   readonly seconds: number;
 }
 
 /**
- * Whether a run may start in a folder, or go on there: known before anything is made ready.
- * @throws UsageError when it is a file, or holds a run and is not to be resumed
- * @throws XPromptError when it holds none and is, or there is a file on the way to it
+ * Checks that a run can start or resume in a folder, before the task is prepared.
+ * @throws UsageError when `out` is a file, or holds a run and `resume` is false
+ * @throws XPromptError when `resume` is true and there is no checkpoint, or when a parent of `out` is a file
  */
 export async function checkRunFolder(out: string, resume: boolean): Promise<void> {
+  if (isS3(out))
+    throw new UsageError(
+      `training into ${out}: expected a folder, got object storage (choose a folder for --out, and add --mirror ${out})`,
+    );
   await checkNoFile(out);
   const found = await hasCheckpoint(out);
   if (found && !resume)
     throw new UsageError(
-      `training into ${out}: it holds a run already (add --resume to go on with it, or choose another --out)`,
+      `training into ${out}: expected a new folder, got one that holds a run (add --resume to continue it, or choose another --out)`,
     );
   if (resume && !found)
     throw new XPromptError(
@@ -140,31 +151,31 @@ async function checkNoFile(out: string): Promise<void> {
 }
 
 /**
- * Trains until the recipe's last step, from the start or from the run folder's checkpoint. A run that is aborted in one
- * of its processes stops in all of them, and writes a checkpoint first. Process 0 alone reads and writes the folder.
- * @throws XPromptError when the folder holds a run already and `resume` is not set, or holds none and it is.
+ * Trains until the recipe's last step, from the start or from the run folder's checkpoint. An aborted run saves a
+ * checkpoint first. Of several processes, process 0 alone reads and writes the folder, and an abort in one stops all.
+ * @throws UsageError, XPromptError as `checkRunFolder` and `loadCheckpoint` do, and when the loss is not finite
+ * @throws ReportedElsewhere when another process throws the error
  */
-export async function runTraining<Batch>(
-  task: TrainingTask<Batch>,
-  { out, resume = false, signal }: RunOptions,
-): Promise<RunResult> {
+export async function runTraining<Batch>(task: TrainingTask<Batch>, options: RunOptions): Promise<RunResult> {
   const { recipe, state, skipped, collective = alone } = task;
+  const { out, resume = false, signal, mirror } = options;
   const started = performance.now();
   const leads = collective.rank === 0;
   await together(collective, async () => {
-    if (leads) await checkRunFolder(out, resume);
-    if (leads && resume) await loadRun(task, out);
+    if (!leads) return;
+    await checkRunFolder(out, resume);
+    if (resume) await load(task, out);
   });
   await shareStart(task, collective);
   return workWith(async (resources) => {
     const recorder = await together(collective, async () =>
-      leads ? resources.own(await Recorder.open(task, out, resume)) : undefined,
+      leads ? resources.own(await Recorder.open(task, options)) : undefined,
     );
     let loss = (await recorder?.lastLoss()) ?? Number.NaN;
     const stream = resources.own(task.batches(state.step));
     if (state.step === 0) await recorder?.begin();
     while (state.step < recipe.steps) {
-      if (await sumOver(collective, Number(signal?.aborted ?? false))) {
+      if ((await sumOver(collective, Number(signal?.aborted ?? false))) > 0) {
         await recorder?.save();
         signal?.throwIfAborted();
         throw new Interrupted();
@@ -180,6 +191,7 @@ export async function runTraining<Batch>(
     const checkpoint = (await recorder?.save()) ?? join(out, "checkpoint");
     const model = join(out, "model");
     if (leads) await task.release(model);
+    if (leads) await mirror?.finish(out, model);
     const seconds = (performance.now() - started) / 1000;
     const heldOut = (await recorder?.heldOut()) ?? { before: {}, after: {} };
     const broken = await sumOver(collective, skipped?.size ?? 0);
@@ -190,16 +202,15 @@ export async function runTraining<Batch>(
   });
 }
 
-const loadRun = <Batch>(
-  { state, extras, recipe, sets, phases, collective }: TrainingTask<Batch>,
-  out: string,
-) => loadCheckpoint(out, state, extras, recipe, sets, phases, collective?.size);
+const load = <Batch>({ state, extras, recipe, sets, phases, collective }: TrainingTask<Batch>, out: string) =>
+  loadCheckpoint(out, state, extras, recipe, sets, phases, collective?.size);
 
-/** Every process begins with what process 0 has. */
+/** Gives every process the state of process 0. @throws XPromptError when the processes have different inputs */
 async function shareStart<Batch>(task: TrainingTask<Batch>, collective: Collective): Promise<void> {
   if (collective.size === 1) return;
   const { recipe, state, extras, sets = [] } = task;
-  const inputs = [recipeDigest({ ...recipe, threads: 0, workers: 0 }), state.frozen?.checksum, ...sets];
+  const settings = { ...recipe, threads: 0, workers: 0, data: null };
+  const inputs = [recipeDigest(settings), state.frozen?.checksum, ...sets];
   const advice = "give all processes the same settings and files";
   await checkSame(collective, "recipe, models and data sets", inputs.join(), advice);
   const step = Float32Array.of(state.step);
@@ -208,14 +219,14 @@ async function shareStart<Batch>(task: TrainingTask<Batch>, collective: Collecti
   state.step = step[0]!;
 }
 
-/** Different processors may round differently; then a checkpoint would not be of the run of all processes. */
+/** Processors of different kinds may round differently. The weights of the processes would then drift apart. */
 async function checkWeights<Batch>({ state }: TrainingTask<Batch>, collective: Collective): Promise<void> {
   if (collective.size === 1) return;
-  const advice = "use processors of one kind, and the same versions; go on from the last checkpoint";
+  const advice = "use processors of one kind and the same versions, and resume from the last checkpoint";
   await checkSame(collective, `weights after step ${state.step}`, state.digest(), advice);
 }
 
-/** The loss is the same in all processes: one of them reports it. */
+/** All processes see the same loss. Process 0 reports it. */
 const notFinite = (loss: number, step: number, leads: boolean): Error =>
   leads
     ? new XPromptError(`training: the loss became ${loss} at step ${step} (lower optimizer.learningRate)`)

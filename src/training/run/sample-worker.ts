@@ -1,5 +1,5 @@
 /**
- * @file The thread behind `SampleStream`: receives steps, answers with batches.
+ * @file The worker thread of `SampleStream`: receives step numbers, answers with batches.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { XPromptError } from "../../errors.ts";
@@ -7,7 +7,7 @@ import { loadSource, type WorkerAnswer, type WorkerSetup } from "./workers.ts";
 
 const port = parentPort!;
 const source = loadSource(workerData as WorkerSetup);
-source.catch(() => {}); // Every step answers with this error.
+source.catch(() => {}); // Every step reports this error.
 
 port.on("message", async (step: number) => {
   try {
@@ -20,7 +20,7 @@ port.on("message", async (step: number) => {
   }
 });
 
-/** Buffers that arrays in `value` fill alone, so that they can move instead of being copied. */
+/** Buffers that belong to one array in `value` alone, and can therefore be transferred without a copy. */
 function ownBuffers(value: unknown, found = new Set<ArrayBuffer>()): ArrayBuffer[] {
   if (value instanceof ArrayBuffer) {
     found.add(value);
@@ -34,7 +34,7 @@ function ownBuffers(value: unknown, found = new Set<ArrayBuffer>()): ArrayBuffer
   return [...found];
 }
 
-/** An error as a structured clone carries it, whatever was thrown. */
+/** Converts anything thrown to an error that survives a structured clone. */
 function asError(thrown: unknown): Error {
   const error = new Error(thrown instanceof Error ? thrown.message : String(thrown));
   if (thrown instanceof Error) error.stack = thrown.stack;

@@ -1,4 +1,4 @@
-/** @file What training changes: weights, the optimizer's moments, and the number of steps done. */
+/** @file The mutable state of training: weights, optimizer moments, and the number of steps done. */
 import { createHash } from "node:crypto";
 import type { Weight } from "../../chameleon/checkpoint/folder.ts";
 import type { Random } from "../../random.ts";
@@ -13,30 +13,30 @@ import {
 
 export interface Buffer {
   readonly shape: readonly number[];
-  /** What the next step reads. */
+  /** Input of the next step. */
   data: Float32Array;
-  /** Where the next step writes; the two then change places. */
+  /** Output of the next step. The two are swapped afterwards. */
   spare: Float32Array;
 }
 
-/** Weights that training reads and never changes: the model that an adapter is trained on. */
+/** Weights that training does not change: the base model of an adapter. */
 export interface Frozen {
   readonly weights: ReadonlyMap<string, Weight>;
-  /** Names them: a run is resumed on the very same. */
+  /** Identifies the weights: a run resumes only with the same ones. */
   readonly checksum: string;
 }
 
 export class TrainingState {
   /** Steps done so far. */
   step = 0;
-  /** Buffers by name: weights under their own, moments under `mean of …` and `variance of …`. */
+  /** Buffers by name: weights under their own name, moments under `mean of …` and `variance of …`. */
   readonly buffers = new Map<string, Buffer>();
 
   constructor(
-    /** Names and shapes of what is trained. */
+    /** Shapes of the trained parameters, by name. */
     readonly parameters: ReadonlyMap<string, readonly number[]>,
     readonly frozen?: Frozen,
-    /** What is trained with: it says which moments there are. */
+    /** Determines which moments exist. */
     optimizer: Pick<OptimizerSettings, "matrices"> = optimizerSchema.parse({}),
   ) {
     for (const [name, shape] of parameters) {
@@ -55,21 +55,21 @@ export class TrainingState {
     return [...this.parameters.keys()].reduce((sum, name) => sum + this.values(name).length, 0);
   }
 
-  /** Bytes of all buffers, those that the next step writes included, and of frozen weights. */
+  /** Bytes of all buffers, including the spare ones, and of the frozen weights. */
   get bytes(): number {
     const buffers = [...this.buffers.values()].flatMap(({ data, spare }) => [data, spare]);
     const frozen = [...(this.frozen?.weights.values() ?? [])].map(({ data }) => data);
     return [...buffers, ...frozen].reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
-  /** The current values of a parameter or of one of its moments; writing into it changes them. */
+  /** The current values of a parameter or of one of its moments. Writing to the array changes them. */
   values(parameter: string, role: Role = "parameter"): Float32Array {
     const buffer = this.buffers.get(bufferName(role, parameter));
     if (!buffer) throw new RangeError(`no parameter ${parameter}`);
     return buffer.data;
   }
 
-  /** The trained weights alone. */
+  /** The trained weights. */
   weights(): Map<string, Weight> {
     const weight = (name: string, shape: readonly number[]): Weight => ({
       dtype: "float32",
@@ -79,7 +79,7 @@ export class TrainingState {
     return new Map([...this.parameters].map(([name, shape]) => [name, weight(name, shape)]));
   }
 
-  /** The weights as a session takes them, trained and frozen: it reads them where they are. */
+  /** Trained and frozen weights as feeds of a session, without a copy. */
   feeds(): Record<string, Value> {
     return feedsOfWeights([...(this.frozen?.weights ?? []), ...this.weights()]);
   }
@@ -96,26 +96,29 @@ export class TrainingState {
   }
 }
 
-/** Weights as a session takes them: it reads them where they are. */
+/** Weights as feeds of a session, without a copy. */
 export const feedsOfWeights = (weights: Iterable<readonly [string, Weight]>): Record<string, Value> =>
   Object.fromEntries([...weights].map(([name, { data, shape }]) => [name, float32(data, shape)]));
 
-/** What weights begin as: normal numbers around 0, or all the same. */
-export type Filling = { readonly deviation: number } | { readonly constant: number };
+/** Initial values of a weight: normal with mean 0, or constant. */
+export type Initializer = { readonly deviation: number } | { readonly constant: number };
 
-/** Fills the weights. */
+/**
+ * Initializes the weights.
+ * @param random the random stream of each weight, by name
+ */
 export function initialize(
   state: TrainingState,
   random: (name: string) => Random,
-  fillingOf: (name: string, shape: readonly number[]) => Filling,
+  initializerFor: (name: string, shape: readonly number[]) => Initializer,
 ): void {
   for (const [name, shape] of state.parameters) {
     const values = state.values(name);
-    const filling = fillingOf(name, shape);
-    if ("constant" in filling) values.fill(filling.constant);
+    const initializer = initializerFor(name, shape);
+    if ("constant" in initializer) values.fill(initializer.constant);
     else {
       const source = random(name);
-      for (let i = 0; i < values.length; i++) values[i] = source.normal(0, filling.deviation);
+      for (let i = 0; i < values.length; i++) values[i] = source.normal(0, initializer.deviation);
     }
   }
 }

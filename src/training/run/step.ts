@@ -1,4 +1,4 @@
-/** @file One training step as one onnxruntime run: forward, backward, clipping and the optimizer. */
+/** @file One training step as one onnxruntime run: forward, backward, clipping and optimizer. */
 import { divide, Graph, gradients, multiply, parametersBehind, type Tensor } from "../../graph/index.ts";
 import { type Feeds, float32, type Session, type Value } from "../../runtime/session.ts";
 import {
@@ -12,11 +12,11 @@ import {
 import { Plan } from "./plan.ts";
 import type { TrainingState } from "./state.ts";
 
-/** What a model's training graph gives besides its new weights. */
+/** The outputs of a training graph besides the new weights. */
 export interface Objective {
-  /** float32 scalar, made smaller by training */
+  /** float32 scalar to minimize. */
   readonly loss: Tensor;
-  /** Anything else worth looking at after a step, by name. */
+  /** Further outputs, by name. */
   readonly report?: Readonly<Record<string, Tensor>>;
 }
 
@@ -27,16 +27,16 @@ export interface StepResult {
   readonly report: Readonly<Record<string, Value>>;
 }
 
-/** A compiled training step. Several (of other batch shapes) can share one state. */
+/** A compiled training step. Steps of several batch shapes can share one state. */
 export class TrainingStep {
   private constructor(
     private readonly session: Session,
-    /** Buffers that a run writes anew. */
+    /** Names of the buffers that a run updates. */
     private readonly written: readonly string[],
     private readonly settings: OptimizerSettings,
   ) {}
 
-  /** @param trainable says which parameters change; all by default */
+  /** @param trainable whether to train a parameter; all by default */
   static plan(
     build: (graph: Graph) => Objective,
     settings: OptimizerSettings,
@@ -49,9 +49,9 @@ export class TrainingStep {
   }
 
   /**
-   * The end of a step whose gradients were summed over the parts of a batch, by the weights of the parts. Its batch is
-   * the sums: of every gradient under `gradientName`, of the loss under `WEIGHTED_LOSS`, of the weights under `TOTAL_WEIGHT`.
-   * @param shapes of the parameters, by name
+   * The second half of a step whose batch is shared. Its inputs are sums over the parts of the batch, weighted by the
+   * parts: each gradient under `gradientName`, the loss under `WEIGHTED_LOSS`, the weights under `TOTAL_WEIGHT`.
+   * @param shapes shapes of the trained parameters, by name
    */
   static planUpdate(
     shapes: ReadonlyMap<string, readonly number[]>,
@@ -62,18 +62,18 @@ export class TrainingStep {
     const mean = (name: string, shape: readonly number[]) =>
       multiply(graph.input(name, "float32", shape), share);
     const trained = [...shapes].map(([name, shape]) => graph.parameter(name, shape));
-    const slopes = [...shapes].map(([name, shape]) => mean(gradientName(name), shape));
-    return TrainingStep.planned(graph, trained, slopes, { loss: mean(WEIGHTED_LOSS, []) }, settings);
+    const means = [...shapes].map(([name, shape]) => mean(gradientName(name), shape));
+    return TrainingStep.planned(graph, trained, means, { loss: mean(WEIGHTED_LOSS, []) }, settings);
   }
 
   private static planned(
     graph: Graph,
     trained: readonly Tensor[],
-    slopes: readonly Tensor[],
+    gradients: readonly Tensor[],
     results: Readonly<Record<string, Tensor>>,
     settings: OptimizerSettings,
   ): Plan<TrainingStep> {
-    const update = optimize(graph, trained, slopes, settings);
+    const update = optimize(graph, trained, gradients, settings);
     const outputs = { ...update.outputs, ...results, "gradient norm": update.gradientNorm };
     const written = trained
       .map(nameOf)
@@ -81,7 +81,7 @@ export class TrainingStep {
     return new Plan(outputs, (session) => new TrainingStep(session, written, settings));
   }
 
-  /** Runs one step on a batch and moves the state forward by it. */
+  /** Runs one step on a batch and updates the state. */
   async run(state: TrainingState, batch: Feeds, learningRate: number): Promise<StepResult> {
     const time = state.step + 1;
     const feeds: Record<string, Value> = {
@@ -131,6 +131,6 @@ export const gradientName = (parameter: string): string => `gradient of ${parame
 export const WEIGHTED_LOSS = "weighted loss";
 export const TOTAL_WEIGHT = "total weight";
 
-/** The parameters that a loss changes. */
+/** The trained parameters that a loss depends on. */
 export const trainedBehind = (loss: Tensor, trainable: (name: string) => boolean): Tensor[] =>
   parametersBehind([loss]).filter((parameter) => trainable(nameOf(parameter)));

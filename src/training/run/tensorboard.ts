@@ -1,5 +1,5 @@
 /**
- * @file TensorBoard event files: TFRecords of `tensorflow.Event` protocol buffers. Field numbers are those of
+ * @file TensorBoard event files: TFRecords of `tensorflow.Event` protocol buffers. The field numbers come from
  * tensorflow/core/util/event.proto and tensorflow/core/framework/summary.proto.
  */
 import { type FileHandle, mkdir, open } from "node:fs/promises";
@@ -10,7 +10,7 @@ import { attempt } from "../../runtime/files.ts";
 import { buildWith } from "../../runtime/resources.ts";
 
 export interface EventWriterOptions {
-  /** The last step whose events stay, of a run that resumes: TensorBoard forgets later ones in older files. */
+  /** The step that a run resumes from. TensorBoard then ignores later events of older files. */
   readonly resumeAt?: number;
   /** Milliseconds since 1970. Defaults to the system's clock. */
   readonly clock?: () => number;
@@ -20,14 +20,14 @@ let filesOfThisProcess = 0;
 
 export class EventWriter {
   private constructor(
-    /** Where the events go. */
+    /** Path of the event file. */
     readonly path: string,
     private readonly file: FileHandle,
     private readonly clock: () => number,
   ) {}
 
   /**
-   * Starts a new event file in `folder`: TensorBoard reads all of a folder's files, in the order of their names.
+   * Creates a new event file in `folder`. TensorBoard reads all files of a folder, ordered by name.
    * @throws XPromptError when the file cannot be made
    */
   static async open(
@@ -47,7 +47,7 @@ export class EventWriter {
       const writer = resources.own(new EventWriter(path, file, clock));
       await writer.write(0, (event) => event.tag(3, WireType.LengthDelimited).string("brain.Event:2"));
       if (resumeAt !== undefined) {
-        // SessionLog { status: START }: everything from this step on is void.
+        // SessionLog { status: START } discards all earlier events from this step on.
         await writer.write(resumeAt + 1, (event) =>
           message(event, 7, (log) => log.tag(1, WireType.Varint).int32(1)),
         );
@@ -56,7 +56,7 @@ export class EventWriter {
     });
   }
 
-  /** One point on each of the named curves. */
+  /** Writes one point of each named curve. */
   async scalars(step: number, values: Readonly<Record<string, number>>): Promise<void> {
     await this.summary(step, (summary) => {
       for (const [name, value] of Object.entries(values)) {
@@ -69,9 +69,9 @@ export class EventWriter {
   }
 
   /**
-   * A picture under `name`.
+   * Writes an image under `name`.
    * @param png the bytes of a PNG file
-   * @throws TypeError when they are not
+   * @throws TypeError when `png` is not a PNG file
    */
   async image(step: number, name: string, png: Uint8Array): Promise<void> {
     const { width, height, channels } = pngHeader(png);
@@ -100,7 +100,7 @@ export class EventWriter {
     return this.write(step, (event) => message(event, 5, fill));
   }
 
-  /** Event { wall_time = 1, step = 2, oneof what }. As in every proto3 writer, a step of 0 is left out. */
+  /** Event { wall_time = 1, step = 2, oneof what }. As every proto3 writer does, it omits a step of 0. */
   private async write(step: number, fill: (event: BinaryWriter) => void): Promise<void> {
     const event = new BinaryWriter();
     event.tag(1, WireType.Bit64).double(this.clock() / 1000);
@@ -127,27 +127,27 @@ export function tfRecord(data: Uint8Array): Uint8Array {
   return record;
 }
 
-/** A checksum that is safe to store inside checksummed data: rotated right by 15 bits, plus a constant. */
+/** TFRecord's masked CRC, safe to store inside checksummed data: rotated right by 15 bits, plus a constant. */
 function maskedCrc32c(data: Uint8Array): number {
   const crc = crc32c(data);
   return (((crc >>> 15) | (crc << 17)) + 0xa282ead8) >>> 0;
 }
 
-/** For each byte, the remainder by the Castagnoli polynomial 0x1EDC6F41, bits reversed. */
+/** CRC of every byte value for the Castagnoli polynomial 0x1EDC6F41, bits reversed. */
 const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   let crc = byte;
   for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
   return crc;
 });
 
-/** CRC-32C (RFC 3720, appendix B.4). Node's zlib has only the other polynomial. */
+/** CRC-32C (RFC 3720, appendix B.4). Node's zlib has only CRC-32. */
 export function crc32c(data: Uint8Array): number {
   let crc = 0xffffffff;
   for (const byte of data) crc = CRC_TABLE[(crc ^ byte) & 0xff]! ^ (crc >>> 8);
   return ~crc >>> 0;
 }
 
-/** What the IHDR chunk says; channels as TensorBoard counts them (a palette is of RGB). */
+/** Reads the IHDR chunk. Channels as TensorBoard counts them: a palette image has 3. */
 function pngHeader(png: Uint8Array): { width: number; height: number; channels: number } {
   const bytes = Buffer.from(png.buffer, png.byteOffset, png.byteLength);
   if (bytes.length < 33 || bytes.toString("latin1", 1, 4) !== "PNG") {

@@ -1,16 +1,16 @@
 /**
- * @file Batches that worker threads make ahead of time, in order. A batch is a pure function of its step, so a run
- * resumes exactly, with any number of workers.
+ * @file Prefetches batches with worker threads, in order. A batch is a pure function of its step, so a run resumes
+ * exactly with any number of workers.
  */
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { messageOf, XPromptError } from "../../errors.ts";
 import { moduleBeside, ThreadPool } from "../../runtime/threads.ts";
 
-/** What a data module exports as `createSource`: called once per worker, then asked for one step at a time. */
+/** The `createSource` export of a data module. Each worker calls it once, then requests one step at a time. */
 export type CreateSource<T, Options> = (options: Options) => BatchOf<T> | Promise<BatchOf<T>>;
 
-/** Its ArrayBuffers move to the caller: return fresh ones at every step. */
+/** Makes the batch of a step. Its ArrayBuffers are transferred to the caller: return new ones at every step. */
 export type BatchOf<T> = (step: number) => T | Promise<T>;
 
 export interface SampleStreamOptions<Options> {
@@ -20,19 +20,19 @@ export interface SampleStreamOptions<Options> {
   readonly options: Options;
   /** Worker threads; 0 makes each batch in this thread when it is requested. */
   readonly workers: number;
-  /** How many batches the workers make beyond those requested. Defaults to twice `workers`. */
+  /** Number of prefetched batches. Defaults to twice `workers`. */
   readonly ahead?: number;
   /** The first step. Defaults to 0. */
   readonly from?: number;
 }
 
-/** What a worker starts with. */
+/** Start data of a worker. */
 export interface WorkerSetup {
   readonly module: string;
   readonly options: unknown;
 }
 
-/** A worker's answer to a step. `ours`: whether the error is an XPromptError, which a structured clone loses. */
+/** A worker's answer to a step. `ours` marks an XPromptError, whose class a structured clone loses. */
 export type WorkerAnswer = { readonly batch: unknown } | { readonly error: Error; readonly ours: boolean };
 
 /**
@@ -44,7 +44,7 @@ export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
   private readonly pool: ThreadPool<number, WorkerAnswer> | undefined;
   private readonly make: (step: number) => Promise<T>;
   private readonly ahead: number;
-  /** The batches of the next steps, made or in the making. */
+  /** The batches of the next steps, finished or in progress. */
   private readonly pending: Promise<T>[] = [];
   private planned: number;
   private isClosed = false;
@@ -71,7 +71,7 @@ export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
 
   /**
    * The batch of the next step: `from`, `from` + 1, … Calls may overlap.
-   * @throws the error of the data module, its message led by the step; or an Error once the stream is closed
+   * @throws the error of the data module, with the step before its message; or an Error once the stream is closed
    */
   async next(): Promise<T> {
     if (this.isClosed) throw new Error("SampleStream: closed");
@@ -79,7 +79,7 @@ export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
     return this.pending.shift()!;
   }
 
-  /** Endless; leaving the loop closes the stream. */
+  /** Iterates without end. Leaving the loop closes the stream. */
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     try {
       while (true) yield await this.next();
@@ -88,7 +88,7 @@ export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
     }
   }
 
-  /** Ends the workers without waiting for their batches; calls of `next` that wait reject. */
+  /** Stops the workers without waiting for their batches. Pending calls of `next` reject. */
   async close(): Promise<void> {
     this.isClosed = true;
     await this.pool?.close();
@@ -98,7 +98,7 @@ export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
     return this.close();
   }
 
-  /** Makes sure that `count` batches are made or in the making. */
+  /** Requests batches until `count` are pending. */
   private plan(count: number): void {
     while (this.pending.length < count) {
       const step = this.planned++;
@@ -111,7 +111,7 @@ export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
   }
 }
 
-/** Makes batches in this thread. The source is created by the first. */
+/** Makes batches in this thread. The first call creates the source. */
 function inThisThread<T>(setup: WorkerSetup): (step: number) => Promise<T> {
   let source: Promise<BatchOf<T>> | undefined;
   return async (step) => {
@@ -127,7 +127,7 @@ async function inPool<T>(pool: ThreadPool<number, WorkerAnswer>, step: number): 
   throw ours ? new XPromptError(error.message, { cause: error }) : error;
 }
 
-/** Imports a data module and makes its source. */
+/** Imports a data module and creates its source. */
 export async function loadSource<T>({ module, options }: WorkerSetup): Promise<BatchOf<T>> {
   const { createSource } = (await import(/* @vite-ignore */ module)) as Record<string, unknown>;
   if (typeof createSource !== "function") {

@@ -1,7 +1,8 @@
 /**
- * @file Batches of pictures for the image tokenizer: both sides of pairs of every family, gathered pictures as they are, and collages of them. Where
- * two pictures of a batch are the same in and around a cell of the grid, the batch says so: their codes should be, too,
- * for a transformer can only learn to keep what looks the same if it reads the same.
+ * @file Batches of pictures for the image tokenizer: both sides of pairs of every family, unchanged gathered pictures,
+ * and collages of these. A batch lists the matching cells: cells of the code grid that look the same, with their
+ * surroundings, in two of its pictures. Matching cells should get equal codes: a transformer can only learn to copy an
+ * unchanged region if its codes are unchanged, too.
  */
 import { toPlanes } from "../../chameleon/tokenizers/image-tokenizer.ts";
 import { gridSide, type VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
@@ -12,7 +13,7 @@ import { alone, partOf, type Share } from "../distributed/collective.ts";
 
 export interface PictureOptions extends WorldSettings {
   readonly seed: number;
-  /** Keeps training and held-out pictures apart: it names the random stream. */
+  /** Name of the random stream, which separates training and held-out pictures. */
   readonly part: "train" | "held out" | "codebook";
   readonly batch: number;
   readonly size: number;
@@ -20,7 +21,7 @@ export interface PictureOptions extends WorldSettings {
   readonly grid: number;
   /** Share of the pictures that are collages of two others. */
   readonly collages: number;
-  /** The part of every batch that is made; all of it by default. */
+  /** The part of every batch to make. All of it by default. */
   readonly share?: Share;
 }
 
@@ -42,14 +43,14 @@ export const pictureOptions = (
 export interface PictureBatch {
   /** float32 `[batch, 3, size, size]` in [−1, 1]. */
   readonly pictures: Float32Array;
-  /** int64 `[batch · grid²]`: for each cell, one of the same share that looks the same, or itself. */
-  readonly twins: BigInt64Array;
+  /** int64 `[batch · grid²]`: for each cell, the index of a cell of the same share that looks the same, or its own. */
+  readonly matches: BigInt64Array;
 }
 
-/** Difference of two values in [0, 1] that no eye sees. */
+/** Invisible difference of two values in [0, 1]. */
 const INVISIBLE = 0.01;
 
-/** Share of gathered pictures that are shown as they are, rather than as both sides of a change. */
+/** Share of gathered pictures that stay unchanged. The others become both sides of a change. */
 const PLAIN = 0.5;
 
 /** Batch `step`, or a share of it: a pure function of the options and the step. */
@@ -61,7 +62,7 @@ export function createSource(options: PictureOptions): (step: number) => Picture
   const { first, length } = partOf(batch, share, "batch");
   return (step) => {
     /** Both sides of a change, or two gathered pictures. */
-    const pair = remember((i) => {
+    const pair = memoized((i) => {
       const random = Random.of(seed, "pictures", part, step, i);
       const world = worlds.draw(random);
       if (world && random.chance(PLAIN))
@@ -74,13 +75,13 @@ export function createSource(options: PictureOptions): (step: number) => Picture
     });
     const drawn = (i: number): Image => pair(i >> 1)[i % 2]!;
     const images: Image[] = [];
-    const twins = BigInt64Array.from({ length: length * grid * grid }, (_, i) => BigInt(i));
-    /** Pictures are counted in the whole batch, cells in the share. */
+    const matches = BigInt64Array.from({ length: length * grid * grid }, (_, i) => BigInt(i));
+    /** `picture` and `other` are numbers in the whole batch, cells are numbers in the share. */
     const link = (picture: number, other: number) => {
       if (other < first) return;
-      const [own, theirs] = [picture - first, other - first];
-      for (const cell of sameCells(images[own]!, images[theirs]!, grid))
-        twins[own * grid ** 2 + cell] = BigInt(theirs * grid ** 2 + cell);
+      const [a, b] = [picture - first, other - first];
+      for (const cell of sameCells(images[a]!, images[b]!, grid))
+        matches[a * grid ** 2 + cell] = BigInt(b * grid ** 2 + cell);
     };
     for (let i = first; i < first + length; i++) {
       if (i < drawnCount) {
@@ -93,12 +94,12 @@ export function createSource(options: PictureOptions): (step: number) => Picture
       images.push(collage(random, drawn(sources[0]), drawn(sources[1])));
       for (const source of sources) link(i, source);
     }
-    return { pictures: toPlanes(images), twins };
+    return { pictures: toPlanes(images), matches };
   };
 }
 
-/** The function, computed once per argument. */
-function remember<T>(compute: (i: number) => T): (i: number) => T {
+/** Computes the function once per argument. */
+function memoized<T>(compute: (i: number) => T): (i: number) => T {
   const known = new Map<number, T>();
   return (i) => {
     const value = known.get(i) ?? compute(i);
@@ -107,7 +108,7 @@ function remember<T>(compute: (i: number) => T): (i: number) => T {
   };
 }
 
-/** One picture with a rectangle of another. */
+/** Pastes a random rectangle of `laid` into `ground`. */
 function collage(random: Random, ground: Image, laid: Image): Image {
   const { width, height } = ground;
   const span = (length: number) => {
@@ -124,7 +125,7 @@ function collage(random: Random, ground: Image, laid: Image): Image {
   return { width, height, data };
 }
 
-/** Cells of the grid that look the same in both pictures, half a cell around them included. */
+/** Cells of the grid that look the same in both pictures, including half a cell around them. */
 function sameCells(a: Image, b: Image, grid: number): number[] {
   const cell = a.width / grid;
   const margin = Math.floor(cell / 2);

@@ -1,11 +1,12 @@
 /**
- * @file A codebook by k-means (Lloyd): the centroids of many vectors. Distances are one matrix product per chunk; empty
- * and rarely used centroids move to vectors that are badly represented, so that all of them end up in use.
+ * @file K-means (Lloyd's algorithm) for codebooks. Distances are one matrix product per chunk. Empty and rarely used
+ * centroids move to vectors with a large error, so that all centroids are used in the end.
  */
 import { nearestCodes } from "../../chameleon/tokenizers/vqgan.ts";
 import { exportOnnx, Graph } from "../../graph/index.ts";
 import type { Random } from "../../random.ts";
-import { float32, Session, type SessionOptions } from "../../runtime/session.ts";
+import { float32, Session } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 
 export interface KMeansOptions {
   /** Number of centroids. */
@@ -16,15 +17,15 @@ export interface KMeansOptions {
   readonly onProgress?: (iteration: number, meanSquaredError: number) => void;
 }
 
-/** Vectors per run: what bounds the memory of the distances, `CHUNK · count` floats. */
+/** Vectors per run. Limits the distance matrix to `CHUNK · count` floats. */
 const CHUNK = 1024;
-/** A centroid with less than this share of an even part of the vectors is moved. */
+/** A centroid moves if it has less than this share of the mean number of vectors per centroid. */
 const RARE = 0.05;
-/** Share of the iterations during which centroids are moved. */
+/** Share of the iterations during which rare centroids move. */
 const MOVING = 0.75;
 
 /**
- * The centroids of `vectors`, `[count, width]`.
+ * Computes the centroids of `vectors`, `[count, width]`.
  * @param vectors `[n, width]`, at least as many as centroids
  */
 export async function kMeans(
@@ -62,7 +63,7 @@ export async function kMeans(
   return centroids;
 }
 
-/** The pixels of every cell, row by row: planes `[n, 3, side, side]` → `[n · (side / cell)², 3 · cell²]`. */
+/** Cuts planes into cells, row by row: `[n, 3, side, side]` → `[n · (side / cell)², 3 · cell²]`. */
 export function cellsOf(planes: Float32Array, side: number, cell: number): Float32Array {
   const grid = side / cell;
   const cells = new Float32Array(planes.length);
@@ -79,7 +80,7 @@ export function cellsOf(planes: Float32Array, side: number, cell: number): Float
   return cells;
 }
 
-/** Moves rare centroids to vectors, chosen in proportion to their squared error. */
+/** Moves rare centroids to vectors that are sampled in proportion to their squared error. */
 function moveRare(
   centroids: Float32Array,
   width: number,
@@ -105,7 +106,7 @@ function moveRare(
   }
 }
 
-/** The nearest centroid of each vector, and its squared distance. */
+/** Finds the nearest centroid of each vector, and its squared distance. */
 async function nearestCentroids(width: number, count: number, options?: SessionOptions) {
   const graph = new Graph();
   const x = graph.input("vectors", "float32", ["n", width]);

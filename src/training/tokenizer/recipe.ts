@@ -1,4 +1,4 @@
-/** @file The settings of a run that trains an image tokenizer and learns a text tokenizer. */
+/** @file Settings of a run that trains an image tokenizer and a text tokenizer. */
 import { z } from "zod";
 import { worldSettings } from "../../tasks/index.ts";
 import { recipeKind } from "../recipe.ts";
@@ -9,18 +9,18 @@ export const tokenizerRecipe = recipeKind(
   z.strictObject({
     ...runSettings,
     ...worldSettings,
-    /** Model name or folder whose tokenizers to start from, which has its sizes; drawn at random without. */
+    /** Name or folder of the model whose tokenizers training continues. Without it, weights are initialized at random. */
     init: z.string().optional(),
     /**
-     * What is trained: all of it; or, of tokenizers whose codes a transformer has learned, the networks around a
-     * codebook that stays ("codec"), or the way back from codes to pictures alone ("decoder").
+     * Which part to train: all; encoder and decoder with a frozen codebook ("codec"); or the decoder alone ("decoder").
+     * The last two suit tokenizers whose codes a transformer has learned already.
      */
     train: z.enum(["all", "codec", "decoder"]).default("all"),
-    /** Pictures a step. */
+    /** Pictures per step. */
     batch: z.int().min(2).default(16),
-    /** Share of the pictures that are collages of two others: what stays the same in them is to get the same codes. */
+    /** Share of the pictures that are collages of two others. Their common regions should get equal codes. */
     collages: z.number().min(0).max(0.75).default(0),
-    /** Sizes of tokenizers that start from nothing; `encoderTile` of others, too. */
+    /** Sizes of new tokenizers. `encoderTile` applies to continued ones, too. */
     model: z
       .strictObject({
         resolution: z.int().min(16).default(64),
@@ -31,47 +31,47 @@ export const tokenizerRecipe = recipeKind(
         embedDim: z.int().min(1).default(16),
         codes: z.int().min(2).default(1024),
         normGroups: z.int().min(1).default(8),
-        /** Side in pixels of the tiles that the encoder sees by themselves. Defaults to the whole picture, or to what `init` has. */
+        /** Side in pixels of tiles that are encoded separately. Defaults to that of `init`, or to the whole picture. */
         encoderTile: z.int().min(1).optional(),
-        /** Codes of raw patches, by k-means, and a residual decoder; there is no encoder to train then. */
+        /** Use a k-means codebook of raw patches and a residual decoder, without a trained encoder. */
         patches: z.boolean().default(false),
       })
       .prefault({}),
     loss: z
       .strictObject({
-        /** Weights of the mean absolute and mean squared error, in units of [−1, 1]. */
+        /** Weights of the mean absolute and mean squared error of pixels in [−1, 1]. */
         absolute: z.number().min(0).default(0.5),
         squared: z.number().min(0).default(1),
-        /** Weight of the absolute error between neighbouring pixels' differences: keeps edges sharp. */
+        /** Weight of the absolute error of differences between neighbouring pixels, which keeps edges sharp. */
         edges: z.number().min(0).default(0.25),
-        /** Pull of the encoder towards its codes; the codes' pull towards the encoder is 1. */
+        /** Weight of the commitment loss, which pulls the encoder towards its codes. The codebook loss has weight 1. */
         commitment: z.number().min(0).default(0.25),
-        /** Pull between the encoder's vectors of cells that look the same in two pictures. */
+        /** Weight of the squared distance between the encoder's vectors of matching cells. */
         constancy: z.number().min(0).default(0),
       })
       .prefault({}),
-    /** The text tokenizer, learned from the words of the tasks. */
+    /** The text tokenizer, trained on the texts of the tasks. */
     text: z
       .strictObject({
-        /** Tokens beyond the 256 bytes, at most. */
+        /** Largest number of tokens beyond the 256 bytes. */
         merges: z.int().min(0).default(768),
-        /** Rows of the vocabulary kept for XP: the most that a model with this tokenizer can use. */
+        /** XP tokens in the vocabulary: the maximum for models with this tokenizer. */
         xpTokens: z.int().min(1).default(64),
-        /** Tasks whose words are read. */
+        /** Number of tasks whose texts are used. */
         tasks: z.int().min(1).default(1000),
       })
       .prefault({}),
-    /** The codebook of patches. */
+    /** The codebook of patches (`model.patches`). */
     kMeans: z
       .strictObject({
-        /** Pictures whose cells it is made of. */
+        /** Number of training pictures. */
         pictures: z.int().min(1).default(4096),
         iterations: z.int().min(1).default(12),
       })
       .prefault({}),
-    /** Steps between revivals: codes unused since the last one move to vectors of the encoder. */
+    /** Steps between dead-code restarts, which move codes unused since the last restart to vectors of the encoder. */
     reviveEvery: z.int().min(1).default(50),
-    /** Share of all steps after which nothing is revived any more. */
+    /** Share of all steps after which there are no restarts. */
     reviveUntil: z.number().min(0).max(1).default(0.75),
   }),
 );

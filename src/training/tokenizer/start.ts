@@ -1,4 +1,4 @@
-/** @file What a tokenizer run begins with: weights drawn at random, or another model's to go on from. */
+/** @file Initial weights of a tokenizer run: random ones, or those of another model. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
@@ -11,14 +11,14 @@ import { Progress } from "../../progress.ts";
 import { Random } from "../../random.ts";
 import { readJson } from "../../runtime/files.ts";
 import { resolveModel } from "../../xprompt/models.ts";
-import { type Filling, initialize, TrainingState } from "../run/state.ts";
+import { type Initializer, initialize, TrainingState } from "../run/state.ts";
 import { createSource, pictureOptions } from "./data.ts";
 import { cellsOf, kMeans } from "./kmeans.ts";
 import type { TokenizerRecipe } from "./recipe.ts";
 
 export const CODEBOOK = `${VQ_PREFIX}.quantize.embedding.weight`;
 
-/** What a run begins with: sizes, and the weights and `tokenizer.json` of the model to go on from. */
+/** The start of a run: sizes, and the weights and `tokenizer.json` of the model to continue, if any. */
 export interface Start {
   readonly config: VqganConfig;
   readonly weights?: ReadonlyMap<string, Weight>;
@@ -26,8 +26,8 @@ export interface Start {
 }
 
 /**
- * @param quiet shows no progress
- * @throws XPromptError when there is no such model, or the sizes do not go together
+ * @param quiet whether to show no progress
+ * @throws XPromptError when the model does not exist, or the sizes are inconsistent
  */
 export async function startOf(
   recipe: TokenizerRecipe,
@@ -45,7 +45,7 @@ export async function startOf(
   }
   if (train !== "all")
     throw new XPromptError(
-      `tokenizer recipe: train: ${train}: expected init to name the model whose codes are to stay`,
+      `tokenizer recipe: train: ${train}: expected init to name the model whose codebook stays frozen, got none`,
     );
   const config = model.patches ? { ...model, embedDim: 3 * patchSide(model) ** 2 } : model;
   checkSizes(config);
@@ -55,7 +55,7 @@ export async function startOf(
   return { config, weights: new Map([[CODEBOOK, { dtype: "float32", shape, data }]]) };
 }
 
-/** The centroids of the cells of training pictures. */
+/** Computes the codebook of patches: the centroids of the cells of training pictures. */
 async function patchCodebook(
   recipe: TokenizerRecipe,
   config: VqganConfig,
@@ -84,7 +84,7 @@ async function patchCodebook(
   }
 }
 
-/** Weights to train, as they begin, and those that stay. */
+/** Splits the weights into trained and frozen ones, and initializes the trained ones. */
 export function initialState(
   { config, weights }: Start,
   shapes: ReadonlyMap<string, readonly number[]>,
@@ -103,7 +103,7 @@ export function initialState(
     frozen || undefined,
     optimizer,
   );
-  initialize(state, (name) => Random.of(seed, "weights", name), fillingOf(config));
+  initialize(state, (name) => Random.of(seed, "weights", name), initializerFor(config));
   for (const name of trained) {
     const weight = weights?.get(name);
     if (weight) state.values(name).set(weight.data);
@@ -111,7 +111,7 @@ export function initialState(
   return state;
 }
 
-/** The codebook of patches stays as k-means made it: its vectors are what codes look like. */
+/** A codebook of patches is never trained: its vectors are the pixels of the codes. */
 function isTrained(name: string, train: TokenizerRecipe["train"], { patches }: VqganConfig): boolean {
   if (train === "decoder") return /\.(post_quant_conv|decoder)\./.test(name);
   return name !== CODEBOOK || (train === "all" && !patches);
@@ -123,7 +123,7 @@ function digestOf(weights: readonly Weight[]): string {
   return hash.digest("hex");
 }
 
-/** @throws XPromptError naming the first size that does not go with another one */
+/** @throws XPromptError naming the first size that is inconsistent with another one */
 function checkSizes(config: VqganConfig): void {
   const { resolution, channelMultiplier, baseChannels, normGroups, encoderTile = resolution } = config;
   const refuse = (what: string) => {
@@ -142,11 +142,11 @@ function checkSizes(config: VqganConfig): void {
     refuse(`model.baseChannels: expected a multiple of the ${normGroups} normGroups, got ${baseChannels}`);
 }
 
-/** Last kernels of the patch decoder's branches: each begins without effect. */
+/** Last kernels of the patch decoder's residual branches. They start at zero, so that a branch has no effect at first. */
 const LAST_OF_BRANCH = /\.decoder\.(conv_out|block\.\d+\.conv2)\.weight$/;
 
-/** Kaiming-like deviations: variance 1 / fan-in; the codebook's entries start near the encoder's small outputs. */
-function fillingOf({ patches }: VqganConfig): (name: string, shape: readonly number[]) => Filling {
+/** Variance 1 / fan-in, similar to Kaiming's. The codebook starts near the small outputs of the encoder. */
+function initializerFor({ patches }: VqganConfig): (name: string, shape: readonly number[]) => Initializer {
   return (name, shape) => {
     if (name === CODEBOOK) return { deviation: 0.5 };
     if (patches && LAST_OF_BRANCH.test(name)) return { constant: 0 };

@@ -1,6 +1,6 @@
 /**
- * @file Training the image tokenizer: reconstruction, codebook and commitment losses (VQ-VAE,
- * https://arxiv.org/abs/1711.00937), and revival of codes that nothing is mapped to.
+ * @file Training of the image tokenizer: reconstruction, codebook and commitment losses (VQ-VAE,
+ * https://arxiv.org/abs/1711.00937), and dead-code restarts.
  */
 import { vqganToJson } from "../../chameleon/checkpoint/config.ts";
 import { type Weight, writeModelFolder } from "../../chameleon/checkpoint/folder.ts";
@@ -42,14 +42,14 @@ import { CODEBOOK, initialState, startOf } from "./start.ts";
 
 const HELD_OUT_BATCHES = 4;
 
-/** Pictures that went through the image tokenizer, and which of their cells look the same. */
-interface Reconstruction extends Pick<PictureBatch, "twins"> {
+/** Pictures, their codes, and the decoded copies. */
+interface Reconstruction extends Pick<PictureBatch, "matches"> {
   readonly images: readonly Image[];
   readonly codes: readonly Int32Array[];
   readonly copies: readonly Image[];
 }
 
-/** Makes a run of the recipe ready, or one process's part of it. */
+/** Prepares the training task of a recipe, for one of the processes that share its batches. */
 export function tokenizerTask(
   recipe: TokenizerRecipe,
   collective: Collective = alone,
@@ -80,21 +80,21 @@ async function prepareTokenizer(
   const memory = await trainingMemory(recipe, state.bytes + planner.exchanged, planner.bytes);
   const session = { threads: recipe.threads, device: recipe.device, arena: memory.arena };
   const compiled = await plan.compile(session);
-  /** How often each code was used since the last revival. */
+  /** Uses of each code since the last restart. */
   const usage = new Float32Array(config.codes);
   const data = (part: PictureOptions["part"]) => pictureOptions(recipe, config, part);
   const heldOut = leads ? heldOutOf(data("held out")) : [];
-  const reviveBefore = isTrained(CODEBOOK) ? recipe.steps * recipe.reviveUntil : 0;
+  const restartsUntil = isTrained(CODEBOOK) ? recipe.steps * recipe.reviveUntil : 0;
 
-  /** Held-out batches through the tokenizer as it is now. */
+  /** Encodes and decodes batches with the current weights. */
   const reconstruct = async (batches: readonly PictureBatch[]): Promise<Reconstruction[]> => {
     const tokenizer = new ImageTokenizer(config, allWeights(), session);
     try {
       const reconstructions: Reconstruction[] = [];
-      for (const { pictures, twins } of batches) {
+      for (const { pictures, matches } of batches) {
         const images = fromPlanes(pictures, config.resolution);
         const codes = await tokenizer.encode(images);
-        reconstructions.push({ images, codes, copies: await tokenizer.decode(codes), twins });
+        reconstructions.push({ images, codes, copies: await tokenizer.decode(codes), matches });
       }
       return reconstructions;
     } finally {
@@ -117,10 +117,10 @@ async function prepareTokenizer(
         workers: recipe.workers,
         from,
       }),
-    async step({ pictures, twins }, learningRate) {
+    async step({ pictures, matches }, learningRate) {
       const feeds = {
         pictures: float32(pictures, shape),
-        ...(!config.patches && { twins: int64(twins, [twins.length]) }),
+        ...(!config.patches && { matches: int64(matches, [matches.length]) }),
       };
       const { loss, gradientNorm, report } = await compiled.run(state, feeds, learningRate, batch);
       const uses = new Float32Array(config.codes);
@@ -128,9 +128,9 @@ async function prepareTokenizer(
       await collective.allReduce(uses);
       for (const [code, times] of uses.entries()) usage[code]! += times;
       const used = usage.reduce((count, times) => count + Math.min(times, 1), 0);
-      if (state.step % recipe.reviveEvery === 0 && state.step <= reviveBefore) {
+      if (state.step % recipe.reviveEvery === 0 && state.step <= restartsUntil) {
         const latents = await gather(collective, floats(report.latents!));
-        revive(state, usage, latents, Random.of(recipe.seed, "revive", state.step));
+        restartDeadCodes(state, usage, latents, Random.of(recipe.seed, "revive", state.step));
         usage.fill(0);
       }
       const squaredError = await meanOver(collective, floats(report.squaredError as Value)[0]!, batch);
@@ -143,8 +143,8 @@ async function prepareTokenizer(
       const used = new Set<number>();
       const ofWorlds: Record<string, number> = {};
       let [error, count] = [0, 0];
-      let [kept, twinned] = [0, 0];
-      for (const [i, { images, codes, copies, twins }] of (
+      let [kept, matched] = [0, 0];
+      for (const [i, { images, codes, copies, matches }] of (
         await reconstruct(heldOut.map(({ batch }) => batch))
       ).entries()) {
         const { world } = heldOut[i]!;
@@ -152,17 +152,17 @@ async function prepareTokenizer(
         const psnr = errors.reduce((sum, mse) => sum - 10 * Math.log10(mse), 0) / errors.length;
         ofWorlds[`psnr.${world}`] = (ofWorlds[`psnr.${world}`] ?? 0) + psnr / HELD_OUT_BATCHES;
         const cells = codes.flatMap((row) => [...row]);
-        for (const [cell, twin] of twins.entries()) {
-          if (Number(twin) === cell) continue;
-          twinned++;
-          if (cells[cell] === cells[Number(twin)]) kept++;
+        for (const [cell, match] of matches.entries()) {
+          if (Number(match) === cell) continue;
+          matched++;
+          if (cells[cell] === cells[Number(match)]) kept++;
         }
         for (const code of codes.flatMap((row) => [...row])) used.add(code);
         error += errors.reduce((sum, mse) => sum + mse, 0);
         count += errors.length;
       }
       const psnr = -10 * Math.log10(error / count);
-      return { psnr, ...ofWorlds, usedCodes: used.size, keptCodes: kept / twinned };
+      return { psnr, ...ofWorlds, usedCodes: used.size, keptCodes: kept / matched };
     },
     async sheet() {
       const firsts = heldOut.filter(
@@ -191,7 +191,7 @@ async function prepareTokenizer(
   };
 }
 
-/** @throws UsageError where the loss compares pictures of different processes */
+/** @throws UsageError when the loss compares pictures of different processes */
 function checkShared({ loss }: TokenizerRecipe, { size }: Collective): void {
   if (size > 1 && loss.constancy > 0)
     throw new UsageError(
@@ -199,7 +199,7 @@ function checkShared({ loss }: TokenizerRecipe, { size }: Collective): void {
     );
 }
 
-/** Batches that are never trained on, of each world that there is. */
+/** Makes held-out batches for each world of the recipe. */
 function heldOutOf(options: PictureOptions): { world: string; batch: PictureBatch }[] {
   const none = { scenes: 0, photos: 0, icons: 0 };
   const shown = Object.entries(options.worlds).filter(([, weight]) => weight > 0);
@@ -215,7 +215,7 @@ function meanSquaredError(a: Image, b: Image): number {
   return sum / a.data.length;
 }
 
-/** Peak signal-to-noise ratio in dB, from the mean squared error of values in [−1, 1]. */
+/** Peak signal-to-noise ratio in dB from the mean squared error of values in [−1, 1]. */
 const psnrOf = (squaredError: number): number => -10 * Math.log10(squaredError / 4);
 
 function objective(
@@ -245,12 +245,12 @@ function objective(
   if (config.patches) return { loss: reconstruction.reduce(add), report };
   const towardsLatents = meanSquare(subtract(vectors, stopGradient(latents)));
   const towardsCodes = meanSquare(subtract(latents, stopGradient(vectors)));
-  const twins = graph.input("twins", "int64", [batch * side * side]);
-  const towardsTwins = meanSquare(subtract(latents, embedding(twins, latents)));
+  const matches = graph.input("matches", "int64", [batch * side * side]);
+  const towardsMatches = meanSquare(subtract(latents, embedding(matches, latents)));
   const quantization = [
     towardsLatents,
     multiply(towardsCodes, weigh.commitment),
-    multiply(towardsTwins, weigh.constancy),
+    multiply(towardsMatches, weigh.constancy),
   ];
   return { loss: [...reconstruction, ...quantization].reduce(add), report };
 }
@@ -258,13 +258,13 @@ function objective(
 const meanOf = (x: Tensor): Tensor => mean(x, undefined, { keep: false });
 const meanSquare = (x: Tensor): Tensor => meanOf(multiply(x, x));
 
-/** Differences between neighbours along an axis. */
+/** Differences between neighbouring values along an axis. */
 function neighbours(x: Tensor, axis: number): Tensor {
   const size = x.shape[axis] as number;
   return subtract(slice(x, axis, 1, size), slice(x, axis, 0, size - 1));
 }
 
-/** What the tasks say: instructions, differences and captions, drawn as in training. */
+/** Samples the texts of the tasks: instructions, differences and captions. */
 function taskTexts({ seed, text, ...settings }: TokenizerRecipe): string[] {
   const worlds = openWorlds(settings, "train");
   return Array.from({ length: text.tasks }, (_, i) => {
@@ -277,8 +277,13 @@ function taskTexts({ seed, text, ...settings }: TokenizerRecipe): string[] {
   }).flat();
 }
 
-/** Moves each unused code to a random vector of the encoder, and forgets its optimizer moments. */
-function revive(state: TrainingState, usage: Float32Array, latents: Float32Array, random: Random): void {
+/** Moves each unused code to a random vector of the encoder, and resets its optimizer moments. */
+function restartDeadCodes(
+  state: TrainingState,
+  usage: Float32Array,
+  latents: Float32Array,
+  random: Random,
+): void {
   const [codes, width] = state.parameters.get(CODEBOOK)! as [number, number];
   const [vectors, mean, variance] = (["parameter", "mean", "variance"] as const).map((role) =>
     state.values(CODEBOOK, role),

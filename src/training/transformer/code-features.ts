@@ -1,12 +1,12 @@
 /**
- * @file What a code looks like, as numbers: its vector along the principal axes of the codebook, each with variance 1, and
- * the squares of these. With squares among the features, logits that are linear in them can single out one region of the
- * codebook: −|v − c|² is linear in v and v².
+ * @file Features of image codes: the code's vector along the principal axes of the codebook, with variance 1 per axis,
+ * and the squares of these values. The squares let linear logits select one region of the codebook, because −|v − c|² is
+ * linear in v and v².
  */
 import type { CodeFeatures } from "../../chameleon/model/shared-rows.ts";
 import type { Vocabulary } from "../../chameleon/tokenizers/vocabulary.ts";
 
-/** Features beyond this many deviations are cut: a few odd codes must not set the scale. */
+/** Features are clipped at this many standard deviations, so that outliers do not dominate. */
 const CLIP = 4;
 
 interface Codebook {
@@ -15,7 +15,7 @@ interface Codebook {
   readonly shape: readonly number[];
 }
 
-/** Features of all tokens: rows of codes have length 1 on average, other tokens have zeros. */
+/** Features of all tokens. Rows of image codes have length 1 on average; rows of other tokens are zero. */
 export function codeFeatures({ data, shape }: Codebook, { imageTokens, size }: Vocabulary): CodeFeatures {
   const [codes, width] = shape as readonly [number, number];
   const scores = standardized(principalScores(data, codes, width), codes, width);
@@ -35,7 +35,7 @@ export function codeFeatures({ data, shape }: Codebook, { imageTokens, size }: V
   return { data: all, width: 2 * width };
 }
 
-/** Every column with mean 0 and variance 1; constant columns become 0. */
+/** Scales every column to mean 0 and variance 1. Constant columns become 0. */
 export function standardized(data: Float32Array, rows: number, columns: number): Float32Array {
   const result = new Float32Array(data.length);
   for (let j = 0; j < columns; j++) {
@@ -47,7 +47,7 @@ export function standardized(data: Float32Array, rows: number, columns: number):
   return result;
 }
 
-/** The rows along the eigenvectors of their covariance. */
+/** Projects the rows on the eigenvectors of their covariance. */
 function principalScores(data: Float32Array, rows: number, columns: number): Float32Array {
   const means = Float64Array.from({ length: columns }, (_, j) => {
     let sum = 0;

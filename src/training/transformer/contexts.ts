@@ -1,6 +1,6 @@
 /**
- * @file The contexts that the transformer is trained and measured on: examples and TODO parts of one task each, drawn
- * from families, from data sets of pairs, or scenes with their captions; pictures as codes.
+ * @file Samples the contexts for training and evaluating the transformer. A context has examples and TODO parts of one
+ * task. They come from task families, from data sets of pairs, or from captioned scenes. Pictures become codes.
  */
 import type { Tokenizers } from "../../chameleon/checkpoint/folder.ts";
 import type { Image } from "../../image/index.ts";
@@ -34,33 +34,33 @@ import {
 import { alone, partOf, type Share } from "../distributed/collective.ts";
 import type { Mix } from "./mix.ts";
 
-/** Which contexts there are: a function of these settings and of the batch's number. */
+/** The settings that determine, with the number of the batch, which contexts are sampled. */
 export interface ContextSettings {
   readonly seed: number;
-  /** Keeps training and held-out contexts apart: it names the random stream. */
+  /** Name of the random stream, which separates training and held-out contexts. */
   readonly part: string;
   /** Folder with the image and text tokenizers. */
   readonly tokenizers: string;
-  /** Side of the pictures in pixels, if not that of the tokenizers. */
+  /** Side of the pictures in pixels. Defaults to that of the tokenizers. */
   readonly resolution?: number;
   readonly xprompt: XPromptConfig;
   readonly contexts: number;
   readonly todos: number;
   readonly mix: Mix;
-  /** The part of every batch that is made; all of it by default. */
+  /** The part of every batch to make. All of it by default. */
   readonly share?: Share;
 }
 
-/** Where contexts of pairs come from. */
+/** A source of contexts made of pairs. */
 export type ContextSource = Pick<PairSource, "context" | "digest">;
 
-/** What the contexts of a part are drawn from: data sets of pairs and libraries, and worlds. */
+/** The sources of contexts: data sets of pairs and example libraries, and worlds. */
 export interface Sources {
   readonly sets: readonly ContextSource[];
   readonly worlds: Worlds;
 }
 
-/** Everything that the mix draws from, the part of it that the options ask for; see `openSets` and `openWorlds`. */
+/** Opens all sources of the mix, for the part that the options name. See `openSets` and `openWorlds`. */
 export async function openSources(
   options: ContextSettings,
   onSkip?: (skipped: Skipped) => void,
@@ -69,12 +69,16 @@ export async function openSources(
   return { sets: await openSets(options, onSkip), worlds };
 }
 
+/** What names the records of data sets and the gathered pictures. */
+export const digestsOf = ({ sets, worlds: { gathered } }: Sources): string[] =>
+  [...sets, ...(gathered ? [gathered] : [])].map(({ digest }) => digest);
+
 const scenesAlone: Sources = { sets: [], worlds: { draw: () => undefined } };
 
 /**
- * The data sets and libraries of the mix, the part of them that the options ask for.
- * @param onSkip told of every broken record when it is found
- * @throws XPromptError when one can not be read
+ * Opens the data sets and libraries of the mix, for the part that the options name.
+ * @param onSkip called with every broken record
+ * @throws XPromptError when a set or library cannot be read
  */
 export async function openSets(
   { seed, part, mix }: ContextSettings,
@@ -91,46 +95,93 @@ export async function openSets(
   );
 }
 
-/** What the TODO parts of a batch are: changes of a picture, scenes and their captions, or changes in words. */
+/**
+ * The kind of a batch's TODO parts: "changes" of a picture, "captions" (text to image and image to text), or
+ * "descriptions" of a change in words.
+ */
 export type BatchKind = "changes" | "captions" | "descriptions";
 
-/** Contexts of one kind, all with the same number of examples and of TODO parts. */
-export interface DrawnBatch<P> {
+/** Contexts of one kind. All have the same number of examples and of TODO parts. */
+export interface ContextBatch<P> {
   readonly kind: BatchKind;
   readonly contexts: readonly Context<P>[];
 }
 
-/** Batch `step`, its pictures as codes. */
+/** Batches of clean contexts by their steps, and the broken records that were found since `skipped` was emptied. */
+export interface ContextStream {
+  contextsOf(step: number): Promise<ContextBatch<Codes>>;
+  readonly skipped: Skipped[];
+}
+
+/** The contexts of the settings, drawn and encoded. */
+export async function drawnContexts(
+  settings: ContextSettings,
+  tokenizers: Tokenizers,
+): Promise<ContextStream> {
+  const skipped: Skipped[] = [];
+  const sources = await openSources(settings, (each) => skipped.push(each));
+  return { contextsOf: (step) => cleanContexts(step, settings, tokenizers, sources), skipped };
+}
+
+/** Batch `step`, its pictures as codes, with the noise on its targets. */
 export async function encodedContexts(
   step: number,
   options: ContextSettings,
   tokenizers: Tokenizers,
+  sources?: Sources,
+): Promise<ContextBatch<Codes>> {
+  return withNoise(await cleanContexts(step, options, tokenizers, sources), step, options);
+}
+
+/** Batch `step`, its pictures as codes. */
+export async function cleanContexts(
+  step: number,
+  options: ContextSettings,
+  tokenizers: Tokenizers,
   sources: Sources = scenesAlone,
-): Promise<DrawnBatch<Codes>> {
+): Promise<ContextBatch<Codes>> {
   const { seed, part, mix } = options;
   const random = Random.of(seed, "contexts", part, step);
   const counts = mix.exampleCounts.map((_, i) => i + 1);
-  const kind = drawKind(random, mix);
-  const shown = random.pick(counts, mix.exampleCounts);
-  const { contexts, examples, todos } = sizesOf(kind, shown, options);
-  const draw = { changes: drawContext, captions: drawCaptions, descriptions: drawDescription }[kind];
-  const drawn: Context<Image>[] = [];
+  const kind = sampleKind(random, mix);
+  const exampleCount = random.pick(counts, mix.exampleCounts);
+  const { contexts, examples, todos } = sizesOf(kind, exampleCount, options);
+  const sample = { changes: sampleContext, captions: sampleCaptions, descriptions: sampleDescription }[kind];
+  const sampled: Context<Image>[] = [];
   const { first, length } = partOf(contexts, options.share ?? alone, "contexts");
   for (let i = first; i < first + length; i++) {
-    const drawing = { ...options, ...sources, examples, todos, number: step * contexts + i };
-    drawn.push(await draw(Random.of(seed, "context", part, step, i), drawing, tokenizers));
+    const request = { ...options, ...sources, examples, todos, number: step * contexts + i };
+    sampled.push(await sample(Random.of(seed, "context", part, step, i), request, tokenizers));
   }
-  const encoded = await encodeContexts(drawn, tokenizers);
+  return { kind, contexts: await encodeContexts(sampled, tokenizers) };
+}
+
+/** The settings that change how targets are read, not which contexts there are. */
+export const noiseSettings = [
+  "misread",
+  "codeDropout",
+  "captionDropout",
+  "ownCodes",
+  "ownCodesFrom",
+] as const;
+
+/** The batch of a step with hidden and wrong codes in its targets, where it is trained on and the mix has them. */
+export function withNoise(
+  { kind, contexts }: ContextBatch<Codes>,
+  step: number,
+  { seed, part, mix, share = alone }: Pick<ContextSettings, "seed" | "part" | "mix" | "share">,
+): ContextBatch<Codes> {
   const isMeasured = part !== "train";
   const codeDropout = (kind === "captions" ? mix.captionDropout : undefined) ?? mix.codeDropout;
-  if (isMeasured || (mix.misread === 0 && codeDropout === 0)) return { kind, contexts: encoded };
-  const read = encoded.map((context, i) =>
-    misread(context, { ...mix, codeDropout }, Random.of(seed, "misread", part, step, first + i)),
+  if (isMeasured || (mix.misread === 0 && codeDropout === 0)) return { kind, contexts };
+  const first = share.rank * contexts.length;
+  const read = contexts.map((context, i) =>
+    corruptTargets(context, { ...mix, codeDropout }, Random.of(seed, "misread", part, step, first + i)),
   );
   return { kind, contexts: read };
 }
 
-/** How much there is in a batch. */
+/** The sizes of a batch. */
 export interface BatchSizes {
   readonly kind: BatchKind;
   readonly contexts: number;
@@ -140,7 +191,7 @@ export interface BatchSizes {
   readonly todos: number;
 }
 
-/** TODO parts of captions and of descriptions are shorter: there are more of them. */
+/** The TODO parts of captions and descriptions are shorter, so a batch has more of them. */
 function sizesOf(
   kind: BatchKind,
   examples: number,
@@ -151,7 +202,7 @@ function sizesOf(
   return { kind, contexts: contexts * todos, examples: 1, todos: 1 };
 }
 
-/** The sizes of all batches that may be drawn. */
+/** The sizes of all possible batches. */
 export function possibleSizes(options: Pick<ContextSettings, "contexts" | "todos" | "mix">): BatchSizes[] {
   const { describe, textToImage, exampleCounts } = options.mix;
   const counts = exampleCounts.flatMap((share, i) => (share > 0 ? [i + 1] : []));
@@ -162,72 +213,72 @@ export function possibleSizes(options: Pick<ContextSettings, "contexts" | "todos
   ];
 }
 
-function drawKind(random: Random, { describe, textToImage }: Mix): BatchKind {
+function sampleKind(random: Random, { describe, textToImage }: Mix): BatchKind {
   if (random.chance(describe)) return "descriptions";
   return random.chance(textToImage) ? "captions" : "changes";
 }
 
-/** The context with some codes of its targets hidden, and some read wrongly. */
-function misread(
+/** Masks some codes of the targets and replaces others by wrong ones (token dropout and token noise). */
+function corruptTargets(
   context: Context<Codes>,
   { misread, codeDropout }: Pick<Mix, "misread" | "codeDropout">,
   random: Random,
 ): Context<Codes> {
-  const todos = context.todos.map((asked) => {
-    if ("words" in asked.target) return asked;
-    const { picture } = asked.target;
+  const todos = context.todos.map((todo) => {
+    if ("words" in todo.target) return todo;
+    const { picture } = todo.target;
     const hidden = random.chance(codeDropout) ? random.uniform() : 0;
     const read = Array.from(picture, (code) => {
       if (random.chance(hidden)) return HIDDEN_CODE;
       return random.chance(misread) ? picture[random.integer(0, picture.length - 1)]! : code;
     });
-    return { ...asked, target: { picture, read } };
+    return { ...todo, target: { picture, read } };
   });
   return { ...context, todos };
 }
 
-/** A context with pictures as `P`. An example that is `null` is the empty one. */
+/** A context with pictures of type `P`. `null` is the empty example. */
 export interface Context<P> {
-  readonly examples: readonly (Shown<P> | null)[];
-  readonly todos: readonly Asked<P>[];
+  readonly examples: readonly (ExamplePair<P> | null)[];
+  readonly todos: readonly TodoPart<P>[];
 }
-interface Shown<P> {
+interface ExamplePair<P> {
   readonly input: P;
   readonly output: P;
   readonly instruction: readonly number[];
 }
-export interface Asked<P> {
+export interface TodoPart<P> {
   readonly input?: P;
   readonly instruction: readonly number[];
-  /** `read` is what the model is shown of the picture while it predicts it, where that differs. */
+  /** `read` is the model's input at the places of the picture, if it differs from `picture`. */
   readonly target: { readonly picture: P; readonly read?: P } | { readonly words: readonly number[] };
 }
 
-interface Drawing extends ContextSettings, Sources {
+interface ContextRequest extends ContextSettings, Sources {
   readonly examples: number;
-  /** Counts the contexts of the run. */
+  /** Index of the context in the run. */
   readonly number: number;
 }
 
-async function drawContext(
+async function sampleContext(
   random: Random,
-  options: Drawing,
+  options: ContextRequest,
   tokenizers: Tokenizers,
 ): Promise<Context<Image>> {
   const { mix, todos, examples, sets } = options;
   if (sets.length > 0 && random.chance(mix.pairsShare)) {
-    const pairs = await drawPairs(random, options, { examples, todos }, tokenizers);
+    const pairs = await samplePairs(random, options, { examples, todos }, tokenizers);
     return contextOf(pairs, random, options, tokenizers);
   }
-  const task = drawTask(random, options);
-  const drawn = (count: number) =>
+  const task = sampleTask(random, options);
+  const pairs = (count: number) =>
     Array.from({ length: count }, () => task.pair(random, tokenizers.image.config.resolution));
-  return contextOf({ examples: drawn(examples), todos: drawn(todos) }, random, options, tokenizers);
+  return contextOf({ examples: pairs(examples), todos: pairs(todos) }, random, options, tokenizers);
 }
 
-async function drawCaptions(
+async function sampleCaptions(
   random: Random,
-  options: Drawing,
+  options: ContextRequest,
   tokenizers: Tokenizers,
 ): Promise<Context<Image>> {
   const { examples, todos } = options;
@@ -237,22 +288,22 @@ async function drawCaptions(
   };
 }
 
-/** A picture from its caption, or the other way round. */
-function captioned(random: Random, options: Drawing, tokenizers: Tokenizers): Asked<Image> {
+/** A TODO part that asks for a picture of a caption, or for the caption of a picture. */
+function captioned(random: Random, options: ContextRequest, tokenizers: Tokenizers): TodoPart<Image> {
   const { mix } = options;
-  const { picture, words } = drawCaptioned(random, options, tokenizers.image.config.resolution);
+  const { picture, words } = sampleCaptioned(random, options, tokenizers.image.config.resolution);
   const text = tokenizers.text.encode(words).slice(0, MOST_WORDS);
   if (random.chance(mix.imageToText)) return { input: picture, instruction: [], target: { words: text } };
   return { instruction: text, target: { picture } };
 }
 
-/** How often a picture is drawn again until it is one whose caption is known. */
+/** Number of attempts to sample a picture with a caption. */
 const CAPTION_ATTEMPTS = 20;
 
-/** A captioned picture of a random world; a scene where no captioned one is found in it. */
-function drawCaptioned(
+/** Samples a captioned picture of a random world, or a scene if that world yields no captioned picture. */
+function sampleCaptioned(
   random: Random,
-  { mix, worlds }: Drawing,
+  { mix, worlds }: ContextRequest,
   size: number,
 ): { readonly picture: Image; readonly words: string } {
   const world = worlds.draw(random);
@@ -269,21 +320,21 @@ const plainScene = (random: Random, { plainCounts }: Mix): SceneOptions => ({
   ...(plainCounts && { count: 1 + random.pick([...plainCounts.keys()], plainCounts) }),
 });
 
-/** An example, and what it changes in words; of a family, where the pair of a set does not tell. */
-async function drawDescription(
+/** An example and the words that describe its change. Falls back to a family if the pair of a set has no words. */
+async function sampleDescription(
   random: Random,
-  options: Drawing,
+  options: ContextRequest,
   tokenizers: Tokenizers,
 ): Promise<Context<Image>> {
   const { mix, sets } = options;
   const ofSet = sets.length > 0 && random.chance(mix.pairsShare);
-  const [given] = ofSet
-    ? (await drawPairs(random, options, { examples: 0, todos: 1 }, tokenizers)).todos
+  const [pair] = ofSet
+    ? (await samplePairs(random, options, { examples: 0, todos: 1 }, tokenizers)).todos
     : [];
   const { input, output, difference } =
-    given?.input && given.difference
-      ? given
-      : drawTask(random, options).pair(random, tokenizers.image.config.resolution);
+    pair?.input && pair.difference
+      ? pair
+      : sampleTask(random, options).pair(random, tokenizers.image.config.resolution);
   const words = tokenizers.text.encode(difference!.toLowerCase()).slice(0, MOST_WORDS);
   return {
     examples: [{ input: input!, output, instruction: [] }],
@@ -291,8 +342,8 @@ async function drawDescription(
   };
 }
 
-/** A task whose pairs are of one world. */
-function drawTask(random: Random, { mix, worlds }: Drawing): Task {
+/** Samples a task whose pairs come from one world. */
+function sampleTask(random: Random, { mix, worlds }: ContextRequest): Task {
   const { families, heldOut, weights } = mix;
   const world = worlds.draw(random);
   const include = families.length > 0 ? families : undefined;
@@ -302,10 +353,10 @@ function drawTask(random: Random, { mix, worlds }: Drawing): Task {
   return { ...task, pair: (pairRandom, size) => task.pair(pairRandom, size, world) };
 }
 
-/** Pairs of one task of a data set, forwards or backwards. */
-async function drawPairs(
+/** Samples pairs of one task of a data set, forwards or backwards. */
+async function samplePairs(
   random: Random,
-  { sets, number, mix }: Drawing,
+  { sets, number, mix }: ContextRequest,
   counts: { readonly examples: number; readonly todos: number },
   { image }: Tokenizers,
 ): Promise<Pairs> {
@@ -317,23 +368,23 @@ async function drawPairs(
   return { examples: turned(examples), todos: turned(todos) };
 }
 
-/** Pairs of one task: what is shown, and what is asked. */
+/** Pairs of one task, as examples and as TODO parts. */
 interface Pairs {
-  /** None for text to image. */
+  /** Empty for text to image. */
   readonly examples: readonly AnyPair[];
   readonly todos: readonly AnyPair[];
 }
 type AnyPair = Pick<LoadedPair, "input" | "output" | "instruction" | "difference">;
 
-/** A context of pairs, with words where the mix wants them; text to image has nothing else to go by. */
+/** Makes a context of pairs. The mix decides which parts have instructions; text to image always has one. */
 function contextOf(
   pairs: Pairs,
   random: Random,
-  { mix, examples, xprompt }: Drawing,
+  { mix, examples, xprompt }: ContextRequest,
   { image, text }: Tokenizers,
 ): Context<Image> {
   const empty = random.chance(mix.withoutExample) || pairs.examples.length === 0;
-  const told = ({ input, instruction = "" }: AnyPair, share: number) => {
+  const instructionTokens = ({ input, instruction = "" }: AnyPair, share: number) => {
     const limit = textLimit(xprompt, input ? 1 : 0, image.codesPerImage);
     return random.chance(input ? share : 1) ? text.encode(instruction.toLowerCase()).slice(0, limit) : [];
   };
@@ -343,17 +394,20 @@ function contextOf(
       : pairs.examples.map((pair) => ({
           input: pair.input!,
           output: pair.output,
-          instruction: told(pair, mix.exampleInstruction),
+          instruction: instructionTokens(pair, mix.exampleInstruction),
         })),
     todos: pairs.todos.map((pair) => ({
       input: pair.input,
-      instruction: told(pair, empty ? (mix.instructionWithoutExample ?? 0.9) : mix.todoInstruction),
+      instruction: instructionTokens(
+        pair,
+        empty ? (mix.instructionWithoutExample ?? 0.9) : mix.todoInstruction,
+      ),
       target: { picture: pair.output },
     })),
   };
 }
 
-/** All pictures of the contexts through the image tokenizer, in one batch. */
+/** Encodes all pictures of the contexts in one batch. */
 async function encodeContexts(
   contexts: readonly Context<Image>[],
   { image }: Tokenizers,
@@ -362,23 +416,23 @@ async function encodeContexts(
   const place = (picture: Image) => pictures.push(picture) - 1;
   const placed = contexts.map(({ examples, todos }) => ({
     examples: examples.map(
-      (shown) => shown && { ...shown, input: place(shown.input), output: place(shown.output) },
+      (example) => example && { ...example, input: place(example.input), output: place(example.output) },
     ),
-    todos: todos.map((asked) => ({
-      ...asked,
-      input: asked.input && place(asked.input),
-      target: "words" in asked.target ? asked.target : { picture: place(asked.target.picture) },
+    todos: todos.map((todo) => ({
+      ...todo,
+      input: todo.input && place(todo.input),
+      target: "words" in todo.target ? todo.target : { picture: place(todo.target.picture) },
     })),
   }));
   const codes = await image.encode(pictures);
   return placed.map(({ examples, todos }) => ({
     examples: examples.map(
-      (shown) => shown && { ...shown, input: codes[shown.input]!, output: codes[shown.output]! },
+      (example) => example && { ...example, input: codes[example.input]!, output: codes[example.output]! },
     ),
-    todos: todos.map((asked) => ({
-      ...asked,
-      input: asked.input === undefined ? undefined : codes[asked.input]!,
-      target: "words" in asked.target ? asked.target : { picture: codes[asked.target.picture]! },
+    todos: todos.map((todo) => ({
+      ...todo,
+      input: todo.input === undefined ? undefined : codes[todo.input]!,
+      target: "words" in todo.target ? todo.target : { picture: codes[todo.target.picture]! },
     })),
   }));
 }

@@ -1,6 +1,6 @@
 /**
- * @file Packed batches for the transformer: contexts of examples and TODO parts of one task each, in tokens. Workers
- * render the pictures, encode them with the image tokenizer, and lay the tokens out.
+ * @file Packed batches for the transformer: contexts as token sequences. Worker threads render the pictures, encode
+ * them with the image tokenizer, and lay out the tokens.
  */
 import { loadTokenizers, type Tokenizers } from "../../chameleon/checkpoint/folder.ts";
 import { pictureSpans } from "../../chameleon/model/whole-pictures.ts";
@@ -15,47 +15,50 @@ import {
   queryTokens,
   targetTokens,
 } from "../../xprompt/sequence.ts";
+import { storedContexts } from "../tokenized/stream.ts";
 import {
-  type Asked,
   type BatchKind,
+  type ContextBatch,
   type ContextSettings,
-  type DrawnBatch,
-  encodedContexts,
-  openSources,
+  drawnContexts,
   possibleSizes,
+  type TodoPart,
+  withNoise,
 } from "./contexts.ts";
 import type { RegionWeights } from "./recipe.ts";
 
 export interface ContextOptions extends ContextSettings {
   readonly weights: RegionWeights;
-  /** Whether the model sees pictures that are only read both ways. */
+  /** Whether attention within input pictures is bidirectional. */
   readonly wholePictures?: boolean;
+  /** Contexts in tokens, which are read instead of being drawn. */
+  readonly tokenized?: { readonly place: string; readonly digest: string };
 }
 
-/** One packed batch: the arrays that the training graph takes, and its sizes. */
+/** One packed batch: the input arrays of the training graph, and their sizes. */
 export interface PackedBatch {
   readonly kind: BatchKind;
   readonly packing: Packing;
   readonly exampleTokens: BigInt64Array;
   readonly examplePositions: BigInt64Array;
   readonly examplePadding: Float32Array;
-  /** Where pictures are seen both ways: which tokens are of one picture that is read whole (`packing.ts`). */
+  /** With bidirectional pictures: tokens of the same input picture have the same segment (`packing.ts`). */
   readonly exampleSegments?: BigInt64Array;
   readonly todoSegments?: BigInt64Array;
   readonly todoTokens: BigInt64Array;
   readonly todoPositions: BigInt64Array;
   readonly targets: BigInt64Array;
-  /** Weight of every TODO row in the loss. */
+  /** Loss weight of every TODO row. */
   readonly weights: Float32Array;
-  /** 1 where a token of the answer is predicted, for measuring: of pictures, or of words in a batch of nothing else. */
+  /** 1 for rows that count in the measured NLL: those of target pictures, or of words in a batch of descriptions. */
   readonly targetWeights: Float32Array;
-  /** Broken records that the thread which made it has found since the batch before. */
+  /** Broken records that the worker found since its previous batch. */
   readonly skipped?: readonly Skipped[];
 }
 
 /**
- * Lengths that every example and TODO part of a batch is padded to. A caption's TODO part has one picture, not two, and
- * its example is the empty one; a description's has none.
+ * The lengths to which examples and TODO parts of a batch are padded. The TODO part of a caption has one picture instead
+ * of two, and the empty example. The TODO part of a description has no picture.
  */
 export function packingOf(
   {
@@ -91,10 +94,10 @@ export function packingOf(
   };
 }
 
-/** What the compiled graph of a batch depends on. */
+/** The shape of a batch. Each shape has its own compiled graph. */
 export type BatchShape = Pick<PackedBatch, "kind" | "packing">;
 
-/** The shapes of all batches that may be drawn. */
+/** The shapes of all possible batches. */
 export const possibleShapes = (
   options: Omit<ContextOptions, "seed" | "part" | "tokenizers" | "resolution">,
   codesPerImage: number,
@@ -104,25 +107,26 @@ export const possibleShapes = (
     packing: packingOf({ ...options, ...counts }, examples, codesPerImage, kind),
   }));
 
-/** Batch `step`: a pure function of the options and the step, save for what it says of broken records. */
+/** Makes batches. Apart from `skipped`, a batch is a pure function of the options and the step. */
 export async function createSource(options: ContextOptions): Promise<(step: number) => Promise<PackedBatch>> {
   const tokenizers = await loadTokenizers(options.tokenizers, { threads: 1, resolution: options.resolution });
-  const skipped: Skipped[] = [];
-  const sources = await openSources(options, (each) => skipped.push(each));
+  const { contextsOf, skipped } = options.tokenized
+    ? await storedContexts(options.tokenized, options.seed, tokenizers, options.share)
+    : await drawnContexts(options, tokenizers);
   return async (step) => {
-    const batch = packBatch(await encodedContexts(step, options, tokenizers, sources), options, tokenizers);
+    const batch = packBatch(withNoise(await contextsOf(step), step, options), options, tokenizers);
     return { ...batch, skipped: skipped.splice(0) };
   };
 }
 
-/** Lays encoded contexts out as the training graph wants them. */
+/** Lays out encoded contexts as inputs of the training graph. */
 export function packBatch(
-  { kind, contexts }: DrawnBatch<Codes>,
+  { kind, contexts }: ContextBatch<Codes>,
   options: Pick<ContextOptions, "xprompt" | "weights" | "wholePictures">,
   { image, text: { vocabulary } }: Tokenizers,
 ): PackedBatch {
   const { xprompt } = options;
-  const asked = contexts.flatMap((context) => context.todos);
+  const todoParts = contexts.flatMap((context) => context.todos);
   const { examples, todos } = contexts[0]!;
   const sizes = { ...options, contexts: contexts.length, todos: todos.length };
   const packing = packingOf(sizes, examples.length, image.codesPerImage, kind);
@@ -155,7 +159,7 @@ export function packBatch(
     }
     joinPictures(batch.exampleSegments, start, tokens, vocabulary);
   }
-  for (const [row, todo] of asked.entries())
+  for (const [row, todo] of todoParts.entries())
     packTodo(
       batch,
       row,
@@ -168,11 +172,11 @@ export function packBatch(
   return batch;
 }
 
-/** Every token a segment of its own. */
+/** Gives every token its own segment. */
 const ownSegments = (count: number): BigInt64Array =>
   BigInt64Array.from({ length: count }, (_, i) => BigInt(i));
 
-/** The tokens of each picture one segment, where there are segments. */
+/** Puts the tokens of each picture into one segment. Does nothing without segments. */
 function joinPictures(
   segments: BigInt64Array | undefined,
   start: number,
@@ -184,36 +188,37 @@ function joinPictures(
     segments.fill(BigInt(start + first), start + first, start + last + 1);
 }
 
-/** Lays out one TODO part: every token but the last is read, and the one after it predicted. */
+/** Lays out one TODO part. Inputs are all tokens but the last; the target of each is the next token. */
 function packTodo(
   batch: PackedBatch,
   row: number,
-  { input, instruction, target }: Asked<Codes>,
+  { input, instruction, target }: TodoPart<Codes>,
   position: number,
   weights: RegionWeights,
   vocabulary: Tokenizers["text"]["vocabulary"],
   measured: Answer,
 ): void {
   const answer: Answer = "words" in target ? "words" : "picture";
-  const asked = queryTokens(vocabulary, { input, instruction, answer });
-  const made = targetTokens(vocabulary, target);
-  const tokens = [...asked, ...made];
-  const shown = "words" in target || !target.read ? made : targetTokens(vocabulary, { picture: target.read });
-  const read = [...asked, ...shown];
+  const query = queryTokens(vocabulary, { input, instruction, answer });
+  const targetIds = targetTokens(vocabulary, target);
+  const tokens = [...query, ...targetIds];
+  const inputIds =
+    "words" in target || !target.read ? targetIds : targetTokens(vocabulary, { picture: target.read });
+  const inputs = [...query, ...inputIds];
   const start = row * batch.packing.todoLength;
   const length = tokens.length - 1;
   if (length > batch.packing.todoLength)
     throw new RangeError(
       `packing a TODO part: expected at most ${batch.packing.todoLength} tokens, got ${length}`,
     );
-  joinPictures(batch.todoSegments, start, asked, vocabulary);
-  // End of image and end of text are not measured: they are certain.
-  const last = asked.length + made.length - (answer === "picture" ? 2 : 1);
+  joinPictures(batch.todoSegments, start, query, vocabulary);
+  // The end tokens of images and texts are not measured: predicting them is trivial.
+  const last = query.length + targetIds.length - (answer === "picture" ? 2 : 1);
   for (let i = 0; i < length; i++) {
-    batch.todoTokens[start + i] = BigInt(read[i]!);
+    batch.todoTokens[start + i] = BigInt(inputs[i]!);
     batch.todoPositions[start + i] = BigInt(position + i);
     batch.targets[start + i] = BigInt(tokens[i + 1]!);
-    const inTarget = i + 1 >= asked.length;
+    const inTarget = i + 1 >= query.length;
     batch.targetWeights[start + i] = inTarget && i + 1 < last && answer === measured ? 1 : 0;
     if (inTarget) batch.weights[start + i] = answer === "words" ? weights.words : weights.target;
     else batch.weights[start + i] = i < instruction.length ? weights.instruction : weights.query;

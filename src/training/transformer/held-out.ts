@@ -1,21 +1,28 @@
 /**
- * @file Measuring the transformer while it trains: nats per target token on held-out contexts with the right example,
- * with another's, and with the empty one. The distances are what the example is worth.
+ * @file Held-out loss of the transformer during training: NLL in nats per target token on held-out contexts with the
+ * right examples, with those of another context, and with empty ones. The differences show what the examples contribute.
  */
 import type { Tokenizers } from "../../chameleon/checkpoint/folder.ts";
 import { exportOnnx, type Tensor } from "../../graph/index.ts";
-import { type Feeds, floats, Session, type SessionOptions } from "../../runtime/session.ts";
+import { type Feeds, floats, Session } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
-import { type Context, type DrawnBatch, encodedContexts, openSources } from "./contexts.ts";
-import { type ContextOptions, type PackedBatch, packBatch } from "./data.ts";
+import {
+  type Context,
+  type ContextBatch,
+  type ContextSettings,
+  cleanContexts,
+  openSources,
+} from "./contexts.ts";
+import { type PackedBatch, packBatch } from "./data.ts";
 import { feedsOf } from "./objective.ts";
 
-/** What a TODO part is given in place of its examples. */
+/** Which examples a TODO part gets. */
 const conditions = ["right", "wrong", "none"] as const;
 type Condition = (typeof conditions)[number];
 
-/** Held-out batches of one kind, packed once for each condition; without a wrong example where there is none. */
+/** Held-out batches of one kind, packed once per condition. "wrong" is missing if there is no other context. */
 interface Part {
   readonly name: string;
   readonly conditions: readonly Condition[];
@@ -29,26 +36,24 @@ export class HeldOut {
   ) {}
 
   /**
-   * @param kinds options of each kind of held-out contexts, by name
-   * @param count batches of each kind
-   * @param nll mean nats per target token, of a packing with one example
-   * @param onSkip told of broken records of data sets
+   * @param contexts the contexts of each part
+   * @param nll mean NLL per target token in nats, for a packing with one example
    */
   static async prepare(
-    kinds: Readonly<Record<string, ContextOptions>>,
-    count: number,
+    contexts: Readonly<Record<string, HeldOutContexts>>,
+    options: Parameters<typeof packBatch>[1],
     tokenizers: Tokenizers,
     nll: Tensor,
     session: SessionOptions,
-    onSkip?: (skipped: Skipped) => void,
   ): Promise<HeldOut> {
-    const parts: Part[] = [];
-    for (const [name, options] of Object.entries(kinds))
-      parts.push({ name, ...(await preparePart(options, count, tokenizers, onSkip)) });
+    const parts = Object.entries(contexts).map(([name, each]) => ({
+      name,
+      ...packedPart(each, options, tokenizers),
+    }));
     return new HeldOut(parts, await Session.create(exportOnnx({ nll }), session));
   }
 
-  /** Mean nats per target token, e.g. `seen.right`, `unseen.wrong`; no `wrong` where there is but one context. */
+  /** Mean NLL per target token in nats, e.g. `seen.right`, `unseen.wrong`. A single context has no `wrong`. */
   async measure(weights: Feeds): Promise<Record<string, number>> {
     const result: Record<string, number> = {};
     for (const { name, conditions, batches } of this.parts)
@@ -72,48 +77,73 @@ export class HeldOut {
   }
 }
 
-async function preparePart(
-  options: ContextOptions,
-  count: number,
-  tokenizers: Tokenizers,
-  onSkip?: (skipped: Skipped) => void,
-): Promise<Omit<Part, "name">> {
-  const drawn = await drawBatches(options, count, tokenizers, onSkip);
-  const others = await othersOf(drawn, options, tokenizers);
-  const possible = conditions.filter((condition) => condition !== "wrong" || others);
-  const batches = drawn.map(({ kind, contexts }, i) => {
-    const pack = (condition: Condition) =>
-      packBatch({ kind, contexts: given(contexts, others?.[i], condition) }, options, tokenizers);
-    return Object.fromEntries(possible.map((condition) => [condition, pack(condition)]));
-  });
-  return { conditions: possible, batches };
+/** The contexts of one part. */
+export interface HeldOutContexts {
+  readonly batches: readonly ContextBatch<Codes>[];
+  /** For every context of every batch the one whose examples are wrong for it; none if there is but one context. */
+  readonly others?: readonly (readonly Context<Codes>[])[];
 }
 
-async function drawBatches(
-  options: ContextOptions,
+/**
+ * Draws the contexts of each part.
+ * @param parts settings of each part, by name
+ * @param count batches of each part
+ * @param onSkip called for broken records of data sets
+ */
+export async function heldOutContexts(
+  parts: Readonly<Record<string, ContextSettings>>,
   count: number,
   tokenizers: Tokenizers,
   onSkip?: (skipped: Skipped) => void,
-): Promise<DrawnBatch<Codes>[]> {
-  const drawn: DrawnBatch<Codes>[] = [];
+): Promise<Record<string, HeldOutContexts>> {
+  const drawn: Record<string, HeldOutContexts> = {};
+  for (const [name, settings] of Object.entries(parts)) {
+    const batches = await sampleBatches(settings, count, tokenizers, onSkip);
+    const others = await othersOf(batches, settings, tokenizers);
+    drawn[name] = { batches, ...(others && { others }) };
+  }
+  return drawn;
+}
+
+function packedPart(
+  { batches, others }: HeldOutContexts,
+  options: Parameters<typeof packBatch>[1],
+  tokenizers: Tokenizers,
+): Omit<Part, "name"> {
+  const possible = conditions.filter((condition) => condition !== "wrong" || others);
+  const packed = batches.map(({ kind, contexts }, i) => {
+    const pack = (condition: Condition) =>
+      packBatch({ kind, contexts: withExamples(contexts, others?.[i], condition) }, options, tokenizers);
+    return Object.fromEntries(possible.map((condition) => [condition, pack(condition)]));
+  });
+  return { conditions: possible, batches: packed };
+}
+
+async function sampleBatches(
+  options: ContextSettings,
+  count: number,
+  tokenizers: Tokenizers,
+  onSkip?: (skipped: Skipped) => void,
+): Promise<ContextBatch<Codes>[]> {
+  const drawn: ContextBatch<Codes>[] = [];
   const sources = await openSources(options, onSkip);
-  for (let i = 0; i < count; i++) drawn.push(await encodedContexts(i, options, tokenizers, sources));
+  for (let i = 0; i < count; i++) drawn.push(await cleanContexts(i, options, tokenizers, sources));
   return drawn;
 }
 
 /**
- * For every context of every batch the one whose examples are wrong for it: of families the one that comes next; of
- * pairs one of a family, for a set is often one task.
- * @returns nothing where there is but one context
+ * Finds for every context of every batch another context, whose examples are wrong for it: the next context for
+ * families; a context of a family for pairs, because all pairs of a set are often of one task.
+ * @returns undefined if there is only one context
  */
 async function othersOf(
-  drawn: readonly DrawnBatch<Codes>[],
-  options: ContextOptions,
+  drawn: readonly ContextBatch<Codes>[],
+  options: ContextSettings,
   tokenizers: Tokenizers,
 ): Promise<readonly (readonly Context<Codes>[])[] | undefined> {
   if (options.mix.pairsShare > 0) {
     const ofFamilies = { ...options, mix: { ...options.mix, pairsShare: 0 } };
-    return (await drawBatches(ofFamilies, drawn.length, tokenizers)).map(({ contexts }) => contexts);
+    return (await sampleBatches(ofFamilies, drawn.length, tokenizers)).map(({ contexts }) => contexts);
   }
   const contexts = drawn.flatMap((batch) => batch.contexts);
   if (contexts.length === 1) return undefined;
@@ -121,8 +151,8 @@ async function othersOf(
   return drawn.map((batch, i) => next.slice(i * batch.contexts.length, (i + 1) * batch.contexts.length));
 }
 
-/** The contexts with their own examples, those of others, or empty ones. */
-function given(
+/** Replaces the examples of the contexts according to the condition. */
+function withExamples(
   contexts: readonly Context<Codes>[],
   others: readonly Context<Codes>[] | undefined,
   condition: Condition,

@@ -1,11 +1,11 @@
-/** @file The mix of contexts that a transformer is trained on. */
+/** @file Settings of the mix of training contexts. */
 import { z } from "zod";
 import { librarySettings, type NeighbourLibrary } from "../../retrieval/index.ts";
 import { type PairsSettings, pairsSettings } from "../../tasks/datasets/index.ts";
 import { knownFamilies, prototypes, worldSettings } from "../../tasks/index.ts";
 
 const share = z.number().min(0).max(1);
-/** How often there are 1, 2, 3, … of something. */
+/** Relative frequencies of the counts 1, 2, 3, … */
 const counts = z
   .array(z.number().min(0))
   .min(1)
@@ -15,56 +15,58 @@ const familyNames = z.array(z.enum(knownFamilies.map((family) => family.name) as
 export const mixSettings = z.strictObject({
   ...worldSettings,
   /**
-   * Folders or files of pairs to train on, or their settings (docs/datasets.md), equally often each; or example
-   * libraries, each of whose pairs is shown with its nearest neighbour (docs/examples.md).
+   * Folders or files of pairs to train on, or their settings (docs/datasets.md); or example libraries, which show each
+   * pair with its nearest neighbour as example (docs/examples.md). All are sampled equally often.
    */
   pairs: z.array(z.union([z.string().min(1), pairsSettings, librarySettings])).default([]),
-  /** Share of contexts that are drawn from `pairs`, where there are any; the others are of families. */
+  /** Share of contexts from `pairs`, if there are any. The others come from families. */
   pairsShare: share.default(0.5),
   /** Whether a run without `pairs` is refused. Defaults to false. */
   pairsRequired: z.boolean().optional(),
-  /** Share of the pairs that is kept out of training, to measure on. */
+  /** Share of the pairs that is held out for evaluation. */
   pairsHeldOut: z.number().min(0).max(0.9).default(0.1),
-  /** Share of the contexts of pairs that are asked for backwards. */
+  /** Share of the contexts from `pairs` that are reversed: after → before. */
   pairsReversed: share.default(0),
   /** Families to train on; all when empty. */
   families: familyNames.default([]),
-  /** Families never shown in training. */
+  /** Families that are never trained on. */
   heldOut: familyNames.default([]),
-  /** Prototype tasks of which training shows no family at all. */
+  /** Prototype tasks whose families are never trained on. */
   heldOutPrototypes: z.array(z.enum(prototypes)).default([]),
-  /** How often a family is drawn, by name; 1 for those that are not named. */
+  /** Relative sampling frequency of a family, by name. Defaults to 1. */
   weights: z.record(z.string(), z.number().min(0)).default({}),
-  /** How often a context has 1, 2, 3, … examples. */
+  /** Relative frequencies of contexts with 1, 2, 3, … examples. */
   exampleCounts: counts.default([1]),
-  /** Share of batches whose TODO parts say in words what their context's example changes. */
+  /** Share of batches whose TODO parts describe the example's change in words. */
   describe: share.default(0.1),
-  /** Share of the other batches whose TODO parts are scenes of their captions, with the empty example. */
+  /** Share of the other batches that ask for a picture of a caption, with the empty example. */
   textToImage: share.default(0.05),
-  /** Share of those TODO parts that go the other way, from picture to caption. */
+  /** Share of these TODO parts that ask for the caption of a picture instead. */
   imageToText: share.default(0.3),
-  /** Share of captioned scenes before a plain background in any case: words say more about each code there. */
+  /** Share of captioned scenes that have a plain background, where the words determine more of the codes. */
   plainScenes: share.default(0.4),
-  /** How often these have 1, 2, 3, 4 objects. Defaults to the numbers of other scenes. */
+  /** Relative frequencies of plain scenes with 1, 2, 3, 4 objects. Defaults to those of other scenes. */
   plainCounts: counts.max(4).optional(),
-  /** Share of the other contexts whose examples are left out: then the instruction alone says what to do. */
+  /** Share of the other contexts whose examples are empty, so that only the instruction determines the task. */
   withoutExample: share.default(0.1),
-  /** Share of TODO parts with the empty example that come with their instruction. Defaults to 0.9. */
+  /** Share of TODO parts with an empty example that have an instruction. Defaults to 0.9. */
   instructionWithoutExample: share.optional(),
-  /** Share of examples that come with their instruction. */
+  /** Share of examples that have an instruction. */
   exampleInstruction: share.default(0.25),
-  /** Share of TODO parts with examples that come with their instruction. */
+  /** Share of TODO parts with examples that have an instruction. */
   todoInstruction: share.default(0.5),
-  /** Share of a target's codes that are read as others of its picture while the next ones are predicted. */
+  /** Token noise: share of a target's input codes that are replaced by other codes of the same picture. */
   misread: share.default(0),
-  /** Share of targets of which a random share of the codes is hidden: the words, the query and the examples have to say what comes next. */
+  /**
+   * Token dropout: share of targets in which a random share of the input codes is masked. The model then has to rely on
+   * the words, the query and the examples.
+   */
   codeDropout: share.default(0),
-  /** The same of scenes of their captions, where it is to be another share. */
+  /** Token dropout for batches of captions. Defaults to `codeDropout`. */
   captionDropout: share.optional(),
   /**
-   * Share of batches of changes that are read as the model itself draws them, a random share of each target's
-   * codes, while the next ones are predicted: drawing goes along what was drawn. It is for a model that draws
-   * already; such a step takes a third longer.
+   * Scheduled sampling: share of batches of changes in which a random share of each target's input codes is replaced by
+   * the model's own samples, as in generation. Use it late in training. Such a step takes a third longer.
    */
   ownCodes: share.default(0),
   /** Share of the steps after which `ownCodes` begins. */

@@ -1,4 +1,4 @@
-/** @file The transformer's training objective as graph, and the arrays it is fed with. */
+/** @file The transformer's training objective as a graph, and its feeds. */
 import type { DecoderConfig } from "../../chameleon/checkpoint/config.ts";
 import { embed, head, transformer } from "../../chameleon/model/transformer.ts";
 import {
@@ -19,7 +19,7 @@ import { answerRows, exampleRows, type Packing, packedAttention, todoRows } from
 import type { Objective } from "../run/step.ts";
 import type { PackedBatch } from "./data.ts";
 
-/** Logits of the next token after every TODO row that may carry loss, `[rows, vocabulary]`. */
+/** Next-token logits of every TODO row that may have loss weight, `[rows, vocabulary]`. */
 export function predictions(graph: Graph, packing: Packing, config: DecoderConfig): Tensor {
   const w = graph.scope();
   const { contexts, examples, exampleLength, todos, todoLength } = packing;
@@ -37,8 +37,8 @@ export function predictions(graph: Graph, packing: Packing, config: DecoderConfi
 }
 
 /**
- * Mean over the TODO rows, by their weights, of −log p(next token) + `zLoss` · log² Z. Reports `targetNll`, the plain
- * mean over the codes of target pictures.
+ * The weighted mean over TODO rows of −log p(next token) + `zLoss` · log² Z. Reports `targetNll`, the mean NLL over the
+ * rows with a target weight.
  */
 export function objective(graph: Graph, packing: Packing, config: DecoderConfig, zLoss: number): Objective {
   const rows = answerRows(packing);
@@ -51,7 +51,7 @@ export function objective(graph: Graph, packing: Packing, config: DecoderConfig,
   };
 }
 
-/** A batch under the names of the objective's inputs. */
+/** The feeds of a batch, by the names of the objective's inputs. */
 export function feedsOf(batch: PackedBatch): Feeds {
   const { contexts, examples, exampleLength, todos, todoLength } = batch.packing;
   const [exampleCount, todoCount] = [contexts * examples, contexts * todos];
@@ -69,7 +69,7 @@ export function feedsOf(batch: PackedBatch): Feeds {
   };
 }
 
-/** What is predicted, and how it counts: of all TODO rows, or of those alone that carry loss. */
+/** Targets and weights of all TODO rows, or only of those with loss weight if the packing has an answer length. */
 function answerFeeds(batch: PackedBatch): Feeds {
   const count = answerRows(batch.packing);
   if (batch.packing.answerLength === undefined)
@@ -79,7 +79,7 @@ function answerFeeds(batch: PackedBatch): Feeds {
       "target weights": float32(batch.targetWeights, [count]),
     };
   const rows = rowsWithLoss(batch);
-  /** Rows beyond those with loss repeat the first one, without weight. */
+  /** Rows beyond those with loss have weight 0. */
   const filled = (values: Float32Array) => {
     const all = new Float32Array(count);
     for (const [i, row] of rows.entries()) all[i] = values[row]!;
@@ -97,7 +97,7 @@ function answerFeeds(batch: PackedBatch): Feeds {
   };
 }
 
-/** The TODO rows that logits are computed of, in their order. */
+/** The TODO rows whose logits are computed, in order. */
 export function rowsWithLoss({ packing, weights, targetWeights }: PackedBatch): number[] {
   const all = [...weights.keys()];
   if (packing.answerLength === undefined) return all;

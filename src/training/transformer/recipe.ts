@@ -1,4 +1,4 @@
-/** @file The settings of a transformer run. */
+/** @file Settings of a transformer run. */
 import { z } from "zod";
 import { loraTargets } from "../../chameleon/model/lora.ts";
 import { recommendedSampling } from "../../xprompt/request.ts";
@@ -7,56 +7,59 @@ import { recipeKind } from "../recipe.ts";
 import { runSettings } from "../run/run.ts";
 import { mixSettings } from "./mix.ts";
 
-/** Weights of the next-token loss. */
+/** Weights of the next-token loss, by region. */
 const lossSettings = z.strictObject({
   target: z.number().min(0).default(1),
   /** Answers in words. */
   words: z.number().min(0).default(1),
   query: z.number().min(0).default(0.1),
   instruction: z.number().min(0).default(0.1),
-  /** Weight of the squared logarithm of the softmax's denominator (https://arxiv.org/abs/2204.02311). */
+  /** Weight of the z-loss, log² Z of the softmax (https://arxiv.org/abs/2204.02311). */
   zLoss: z.number().min(0).default(1e-5),
 });
-/** Weights of the next-token loss by what is predicted. */
+/** Weights of the next-token loss, by the region that is predicted. */
 export type RegionWeights = Omit<z.output<typeof lossSettings>, "zLoss">;
 
 export const transformerRecipe = recipeKind(
   "transformer",
   z.strictObject({
     ...runSettings,
-    /** Model name or folder to start from, which has its tokenizers and sizes; weights are drawn at random without. */
+    /**
+     * Name or folder of the model to start from; it determines tokenizers and sizes. Without it, weights are initialized
+     * at random.
+     */
     init: z.string().optional(),
     /**
-     * What is trained: all weights; or, of a model whose weights stay as they are, the embeddings of its XP tokens
-     * ("xp"), or these and low-rank adapters ("lora").
+     * Which weights to train: all; or, with a frozen base model, only the embeddings of the XP tokens ("xp"), or these
+     * and low-rank adapters ("lora").
      */
     train: z.enum(["all", "xp", "lora"]).default("all"),
-    /** Where `train` is "lora". */
+    /** Applies when `train` is "lora". */
     lora: z
       .strictObject({
         rank: z.int().min(1).default(8),
-        /** An adapter counts `alpha / rank` times. */
+        /** The adapter's output is scaled by `alpha / rank`. */
         alpha: z.number().positive().default(16),
         targets: z
           .array(z.enum(loraTargets))
           .min(1)
           .default([...loraTargets]),
-        /** Also train the head's rows of image tokens, as Anole did to bring image generation back. */
+        /** Also train the head's rows of image tokens, as Anole did to restore image generation. */
         imageHead: z.boolean().default(false),
       })
       .prefault({}),
-    /** Write a whole model where an adapter was trained, with the adapter in its weights. */
+    /** Merge a trained adapter into the weights and write a complete model. */
     merge: z.boolean().default(false),
-    /** Model name or folder whose image and text tokenizers are used. Defaults to nano, or to `init`. */
+    /** Name or folder of the model whose tokenizers are used. Defaults to `init`, or to nano. */
     tokenizers: z.string().optional(),
-    /** Contexts a step. */
+    /** Contexts per step. */
     contexts: z.int().min(1).default(4),
-    /** TODO parts that share the examples of a context. */
+    /** TODO parts per context, which share its examples. */
     todos: z.int().min(1).default(3),
-    /** Sizes of a model that starts from nothing. */
+    /** Sizes of a new model. */
     model: z
       .strictObject({
-        /** Side of the pictures in pixels, if not what the image tokenizer was trained on. */
+        /** Side of the pictures in pixels. Defaults to that of the image tokenizer. */
         resolution: z.int().min(8).optional(),
         /** Defaults to 256. */
         hiddenSize: z.int().min(2).optional(),
@@ -67,43 +70,52 @@ export const transformerRecipe = recipeKind(
         /** Defaults to 8. */
         heads: z.int().min(1).optional(),
         /**
-         * Base of the rotary angles, 10,000 by default, as published. Of a sequence of some hundred tokens, half the
-         * angles hardly turn then. A smaller base tells near places apart better.
+         * Base of the rotary frequencies. Defaults to 10,000, as published. In sequences of a few hundred tokens, half of
+         * these frequencies are nearly constant; a smaller base separates neighbouring positions better.
          */
         ropeTheta: z.number().gt(1).optional(),
-        /** Positions are divided by it: below 1 neighbours are further apart, and easier to tell apart. Defaults to 1. */
+        /** Divisor of the positions. Values below 1 move neighbouring positions further apart. Defaults to 1. */
         ropeFactor: z.number().positive().optional(),
-        /** Layers mix in the first layer's values and the embeddings. */
+        /** Let every layer mix in the first layer's values and the embeddings. */
         shortcuts: z.boolean().default(false),
-        /** Rows of image tokens share a linear map of their codes' features: what is learned of one holds for its like. */
+        /** Compute the rows of image tokens by a shared linear map of code features, so that similar codes share learning. */
         sharedCodes: z.boolean().default(false),
-        /** Pictures of examples and queries are seen both ways; what is generated stays causal. */
+        /** Bidirectional attention within the pictures of examples and queries. Generated pictures stay causal. */
         wholePictures: z.boolean().default(false),
       })
       .prefault({}),
     xprompt: z
       .strictObject({
         /**
-         * S: tokens that an example is compressed to. Defaults to 16, or to what `init` has; so do the others. A model
-         * that is trained on may come to have others, up to the XP tokens that its tokenizer names.
+         * S: number of XP tokens per example. Defaults to that of `init`, or to 16. A model that starts from `init` may
+         * use another number, up to the XP tokens of its tokenizer.
          */
         tokens: z.int().min(1).optional(),
-        /** Most text tokens of an instruction or caption. Defaults to 16. */
+        /** Largest number of text tokens of an instruction or caption. Defaults to that of `init`, or to 16. */
         maxTextTokens: z.int().min(0).optional(),
-        /** What TODO parts see of examples: their XP blocks, or all of them. Defaults to "xprompt". */
+        /** What TODO parts attend to in examples: their XP tokens or all tokens. Defaults to that of `init`, or to "xprompt". */
         mask: z.enum(exampleMasks).optional(),
-        /** What the model recommends to be drawn with. Defaults to nothing, or to what `init` has. */
+        /** The sampling settings that the model recommends. Defaults to those of `init`, or to none. */
         sampling: recommendedSampling.optional(),
       })
       .prefault({}),
     loss: lossSettings.prefault({}),
     mix: mixSettings.prefault({}),
+    data: z
+      .strictObject({
+        /**
+         * Folder or s3:// URL of the contexts of this recipe in tokens, as `xprompt data tokenize` writes them: they are
+         * read instead of being drawn.
+         */
+        tokenized: z.string().min(1).optional(),
+      })
+      .prefault({}),
     /**
-     * Share of the steps after which the mean of the weights begins, which is then measured and written instead of the
-     * last weights; 1 for none.
+     * Share of the steps after which weight averaging begins. From then on, the mean is measured and written instead of
+     * the last weights. 1 disables averaging.
      */
     averageFrom: z.number().min(0).max(1).default(1),
-    /** Batches of held-out contexts that an evaluation looks at. */
+    /** Batches per kind of held-out contexts in an evaluation. */
     heldOutBatches: z.int().min(1).default(6),
   }),
 );

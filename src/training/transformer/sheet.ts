@@ -1,4 +1,4 @@
-/** @file A sheet of what the transformer draws: an example of each of some tasks, a new picture, and the truth. */
+/** @file Contact sheet of the transformer's results on some tasks: example, query, result and truth. */
 import { contactSheet, type Image, type SheetRow } from "../../image/index.ts";
 import { Random } from "../../random.ts";
 import { selectFamilies } from "../../tasks/index.ts";
@@ -11,16 +11,16 @@ const UNSEEN_ROWS = 5;
 
 const PAIR_ROWS = 8;
 
-/** The pairs of one row. */
-interface Shown {
+/** Example and query of one row. */
+interface PairRow {
   readonly label: string;
   readonly example: { readonly input: Image; readonly output: Image };
   readonly query: { readonly input: Image; readonly output: Image };
 }
 
 /**
- * Rows of the user's own pairs, of seen families, then of held-out ones: example before and after, query, what is
- * sampled, truth.
+ * Rows of the user's own pairs, then of seen families, then of held-out ones. Columns: before and after of the example,
+ * query, result, truth.
  */
 export async function transformerSheet(
   model: XPrompt,
@@ -42,13 +42,13 @@ export async function transformerSheet(
   return contactSheet(rows, {
     title,
     scale: 2,
-    columnTitles: ["before", "after", "query", "drawn", "truth"],
+    columnTitles: ["before", "after", "query", "result", "truth"],
   });
 }
 
-/** The first contexts of each set in turn; none of pairs without an input picture. */
-async function ownPairs(sets: readonly ContextSource[], size: number): Promise<Shown[]> {
-  const shown: Shown[] = [];
+/** The first contexts of each set, in turn. Skips pairs without an input picture. */
+async function ownPairs(sets: readonly ContextSource[], size: number): Promise<PairRow[]> {
+  const shown: PairRow[] = [];
   for (let i = 0; i < PAIR_ROWS && sets.length > 0; i++) {
     const set = sets[i % sets.length]!;
     const context = await set.context(Math.floor(i / sets.length), { examples: 1, todos: 1, size });
@@ -63,7 +63,7 @@ async function ownPairs(sets: readonly ContextSource[], size: number): Promise<S
   return shown;
 }
 
-function familyPairs({ seed, mix }: TransformerRecipe, size: number): Shown[] {
+function familyPairs({ seed, mix }: TransformerRecipe, size: number): PairRow[] {
   const include = mix.families.length > 0 ? mix.families : undefined;
   const seen = Random.of(seed, "sheet")
     .shuffle(selectFamilies({ include, exclude: mix.heldOut }))

@@ -1,6 +1,6 @@
 /**
- * @file What a transformer run starts from: weights drawn at random in the recipe's sizes, or a model's; and which of
- * them are trained.
+ * @file The start of a transformer run: random weights with the recipe's sizes, or the weights of a model; and which
+ * weights are trained.
  */
 import { join } from "node:path";
 import type { DecoderConfig, PictureBounds } from "../../chameleon/checkpoint/config.ts";
@@ -19,7 +19,7 @@ import type { VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
 import { XPromptError } from "../../errors.ts";
 import { Random } from "../../random.ts";
 import { readJson } from "../../runtime/files.ts";
-import type { SessionOptions } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import { defined } from "../../settings.ts";
 import { checkParts } from "../../xprompt/check-parts.ts";
 import { modelConfigFromJson, modelConfigSchema } from "../../xprompt/config.ts";
@@ -30,7 +30,7 @@ import {
   todoPositionAfter,
   type XPromptConfig,
 } from "../../xprompt/sequence.ts";
-import { type Filling, initialize, TrainingState } from "../run/state.ts";
+import { type Initializer, initialize, TrainingState } from "../run/state.ts";
 import { CODEBOOK } from "../tokenizer/start.ts";
 import { codeFeatures, standardized } from "./code-features.ts";
 import type { TransformerRecipe } from "./recipe.ts";
@@ -40,28 +40,33 @@ export interface Start {
   readonly folder: string;
   readonly tokenizers: Tokenizers;
   readonly xprompt: XPromptConfig;
-  /** Sizes of the decoder, and what is trained beside its weights if they are not. */
+  /** Sizes of the decoder, and the adapter if the decoder's weights are frozen. */
   readonly config: DecoderConfig;
-  /** The decoder's weights and their checksum, of the model that is started from. */
+  /** The decoder's weights of the initial model, and their checksum. */
   readonly base?: { readonly weights: ReadonlyMap<string, Weight>; readonly checksum: string };
-  /** The codes' vectors, for a model that starts from nothing. */
+  /** The image tokenizer's codebook, for a new model. */
   readonly codebook?: Weight;
 }
 
-/** @throws XPromptError when a setting does not go with the model or the tokenizers that are started from */
+/** What sequences are made of: known without the decoder's weights. */
+export type Sequences = Pick<Start, "folder" | "tokenizers" | "xprompt">;
+
+/** @throws XPromptError when a setting contradicts the initial model or the tokenizers */
+export async function sequencesOf(recipe: TransformerRecipe, session: SessionOptions): Promise<Sequences> {
+  return recipe.init === undefined
+    ? newSequences(recipe, session)
+    : modelSequences(recipe, recipe.init, session);
+}
+
+/** @throws XPromptError when a setting contradicts the initial model or the tokenizers */
 export async function startOf(recipe: TransformerRecipe, session: SessionOptions): Promise<Start> {
   if (recipe.init !== undefined) return fromModel(recipe, recipe.init, session);
   if (recipe.train !== "all")
     refuse(
-      `train: expected "all" for a model that starts from nothing, got "${recipe.train}" (name a model with init)`,
+      `train: expected "all" for a new model, got "${recipe.train}" (name the model to start from with init)`,
     );
-  const { model, tokenizers: name = "nano" } = recipe;
-  const folder = await resolveModel(name);
-  const tokenizers = await loadTokenizers(folder, { ...session, resolution: model.resolution });
-  checkResolution(tokenizers.image.config);
-  const { tokens = 16, maxTextTokens = 16, mask = "xprompt", sampling } = recipe.xprompt;
-  const todoPosition = todoPositionAfter({ tokens, maxTextTokens }, tokenizers.image.codesPerImage);
-  const xprompt = { tokens, maxTextTokens, mask, todoPosition, sampling };
+  const { model } = recipe;
+  const { folder, tokenizers, xprompt } = await newSequences(recipe, session);
   const heads = model.heads ?? 8;
   const stored = await readWeights(folder, undefined, (name) => name === CODEBOOK);
   const codebook = stored.get(CODEBOOK)!;
@@ -84,14 +89,26 @@ export async function startOf(recipe: TransformerRecipe, session: SessionOptions
     refuse(
       `model.hiddenSize: expected a multiple of ${2 * heads}, for ${heads} heads of even width, got ${config.hiddenSize}`,
     );
-  checkTokens(tokens, tokenizers.text.vocabulary, name);
+  checkTokens(xprompt.tokens, tokenizers.text.vocabulary, recipe.tokenizers ?? DEFAULT_TOKENIZERS);
   return { folder, tokenizers, xprompt, config, codebook };
 }
 
-async function fromModel(recipe: TransformerRecipe, name: string, session: SessionOptions): Promise<Start> {
+const DEFAULT_TOKENIZERS = "nano";
+
+async function newSequences(recipe: TransformerRecipe, session: SessionOptions): Promise<Sequences> {
+  const folder = await resolveModel(recipe.tokenizers ?? DEFAULT_TOKENIZERS);
+  const tokenizers = await loadTokenizers(folder, { ...session, resolution: recipe.model.resolution });
+  checkResolution(tokenizers.image.config);
+  const { tokens = 16, maxTextTokens = 16, mask = "xprompt", sampling } = recipe.xprompt;
+  const todoPosition = todoPositionAfter({ tokens, maxTextTokens }, tokenizers.image.codesPerImage);
+  return { folder, tokenizers, xprompt: { tokens, maxTextTokens, mask, todoPosition, sampling } };
+}
+
+async function modelSequences(recipe: TransformerRecipe, name: string, session: SessionOptions) {
   const folder = await resolveModel(name);
   const json = await readJson(join(folder, "config.json"), modelConfigSchema, "model config");
-  const { decoder, image, xprompt, checksum: recorded } = modelConfigFromJson(json);
+  const stored = modelConfigFromJson(json);
+  const { decoder, image, xprompt } = stored;
   const expect = (key: string, given: unknown, actual: unknown) => {
     if (given !== undefined && given !== actual)
       refuse(
@@ -100,7 +117,7 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
   };
   if (decoder.quantization)
     refuse(
-      `init: expected a model of plain weights, got quantized ones in ${name} (name the one that they were made from)`,
+      `init: expected a model with plain weights, got quantized ones in ${name} (use the model before quantization)`,
     );
   const sizes = { ...decoder, ropeTheta: decoder.rope.theta, ropeFactor: decoder.rope.factor ?? 1 };
   for (const key of ["hiddenSize", "intermediateSize", "layers", "heads", "ropeTheta", "ropeFactor"] as const)
@@ -109,30 +126,38 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
     expect("xprompt.tokens", recipe.xprompt.tokens, xprompt.tokens);
     if (recipe.optimizer.matrices === "muon")
       refuse(
-        `optimizer.matrices: expected "adamw" where the matrices of layers stay as they are (train is "${recipe.train}"), got "muon"`,
+        `optimizer.matrices: expected "adamw" with frozen layers (train is "${recipe.train}"), got "muon"`,
       );
   }
   expect("xprompt.maxTextTokens", recipe.xprompt.maxTextTokens, xprompt.maxTextTokens);
   expect("model.resolution", recipe.model.resolution, image.resolution);
   expect("tokenizers", recipe.tokenizers, name);
   const tokenizers = await loadTokenizers(folder, session);
-  const { vocabulary } = tokenizers.text;
-  const all = await readWeights(folder, recorded);
-  checkParts({ decoder, image, xprompt }, vocabulary, all);
-  const weights = new Map([...all].filter(([key]) => !isOfImages(key)));
-  const checksum = await weightsChecksum(folder, recorded);
   const changed: XPromptConfig = { ...xprompt, ...defined(recipe.xprompt) };
-  checkTokens(changed.tokens, vocabulary, name);
   const { codesPerImage } = tokenizers.image;
   const fits = longestExample(changed, codesPerImage) <= xprompt.todoPosition;
   const todoPosition = fits ? xprompt.todoPosition : todoPositionAfter(changed, codesPerImage);
-  const maxPositions = Math.max(decoder.maxPositions, todoPosition + longestTodo(changed, codesPerImage));
-  const adapter = adapterOf(recipe, xprompt, vocabulary);
+  return { folder, tokenizers, xprompt: { ...changed, todoPosition }, stored };
+}
+
+async function fromModel(recipe: TransformerRecipe, name: string, session: SessionOptions): Promise<Start> {
+  const { folder, tokenizers, xprompt, stored } = await modelSequences(recipe, name, session);
+  const { decoder, image, checksum: recorded } = stored;
+  const { vocabulary } = tokenizers.text;
+  const all = await readWeights(folder, recorded);
+  checkParts({ decoder, image, xprompt: stored.xprompt }, vocabulary, all);
+  const weights = new Map([...all].filter(([key]) => !isOfImages(key)));
+  const checksum = await weightsChecksum(folder, recorded);
+  checkTokens(xprompt.tokens, vocabulary, name);
+  const end = xprompt.todoPosition + longestTodo(xprompt, tokenizers.image.codesPerImage);
+  const adapter = adapterOf(recipe, stored.xprompt, vocabulary);
   return {
-    folder,
-    tokenizers,
-    xprompt: { ...changed, todoPosition },
-    config: { ...decoder, maxPositions, ...(adapter && { adapter }) },
+    ...{ folder, tokenizers, xprompt },
+    config: {
+      ...decoder,
+      maxPositions: Math.max(decoder.maxPositions, end),
+      ...(adapter && { adapter }),
+    },
     base: { weights, checksum },
   };
 }
@@ -149,14 +174,14 @@ function checkTokens(tokens: number, { xp }: Vocabulary, name: string): void {
     );
 }
 
-/** @throws XPromptError for pictures that do not shrink to whole codes */
+/** @throws XPromptError when the resolution is not a multiple of the code size or the encoder tile */
 function checkResolution({ resolution, channelMultiplier, encoderTile = 1 }: VqganConfig): void {
   const side = Math.max(encoderTile, 2 ** (channelMultiplier.length - 1));
   if (resolution % side !== 0)
     refuse(`model.resolution: expected a multiple of ${side}, for these tokenizers, got ${resolution}`);
 }
 
-/** What is trained beside the weights; undefined where these are. */
+/** The adapter to train; undefined when all weights are trained. */
 function adapterOf(
   { train, lora: { imageHead, ...lora } }: TransformerRecipe,
   { tokens }: XPromptConfig,
@@ -168,12 +193,12 @@ function adapterOf(
   if (!imageHead) return { lora, embeddingTokens };
   const headTokens = [...imageTokens].sort((a, b) => a - b);
   if (headTokens.at(-1)! - headTokens[0]! !== headTokens.length - 1)
-    refuse("lora.imageHead: expected image tokens whose ids follow each other, got gaps between them");
+    refuse("lora.imageHead: expected image tokens with consecutive ids, got gaps between them");
   return { lora, embeddingTokens, headTokens };
 }
 
 /**
- * Weights and moments to start with.
+ * The initial weights and optimizer moments.
  * @param shapes every parameter of the training graph
  */
 export function initialState(
@@ -185,7 +210,7 @@ export function initialState(
   const isFrozen = (name: string) => adapter !== undefined && base!.weights.has(name);
   const trained = new Map([...shapes].filter(([name]) => !isFrozen(name)));
   const state = new TrainingState(trained, adapter && base, optimizer);
-  initialize(state, (name) => Random.of(seed, "weights", name), fillingOf(config));
+  initialize(state, (name) => Random.of(seed, "weights", name), initializerFor(config));
   if (codebook && !config.codeFeatures)
     placeCodes(state, codebook, tokenizers.text.vocabulary, config.hiddenSize, seed);
   for (const name of trained.keys()) {
@@ -206,17 +231,17 @@ export function initialState(
 }
 
 const DEVIATION = 0.02;
-/** Share of the variance of an image token's row that follows from its code. */
+/** Share of the variance of an image token's row that its code determines. */
 const FROM_CODES = 0.9;
-/** Width of the published models' heads. */
+/** Head width of the published models. */
 const PUBLISHED_HEAD = 128;
 
 /**
- * Normal with deviation 0.02, the residual branches' last matrices smaller by √(2 · layers), as in GPT-2. Queries and
- * keys of length √headDim can not be more alike than √headDim: the gains of narrow heads make up for it, or no head
- * could look at one place alone. An adapter begins without effect: B is zero, A varies as in PEFT.
+ * Normal with deviation 0.02; the last matrices of residual branches are smaller by √(2 · layers), as in GPT-2. Queries
+ * and keys are normalized, so an attention score is at most √headDim: larger gains compensate for narrow heads, which
+ * otherwise could not attend to a single position. An adapter has no effect at first: B is zero, and A as in PEFT.
  */
-function fillingOf(config: DecoderConfig): (name: string, shape: readonly number[]) => Filling {
+function initializerFor(config: DecoderConfig): (name: string, shape: readonly number[]) => Initializer {
   const gain = Math.max(1, (PUBLISHED_HEAD / headWidth(config)) ** (1 / 4));
   return (name, shape) => {
     if (/lora_A\.weight$/.test(name)) return { deviation: 1 / Math.sqrt(3 * shape[1]!) };
@@ -234,8 +259,8 @@ function fillingOf(config: DecoderConfig): (name: string, shape: readonly number
 }
 
 /**
- * Puts the rows of image tokens where their codes are: what looks alike begins alike, in what is read and in what is
- * predicted. Each table has a random map of its own from codes to rows.
+ * Initializes the rows of image tokens by a random linear map of their codes, so that similar codes start with similar
+ * embeddings and similar logits. The embedding and the head each have their own map.
  * @param codebook `[codes, width]`
  */
 export function placeCodes(

@@ -1,8 +1,8 @@
-/** @file A training step of the transformer for every shape that its batches have; all work on one state. */
+/** @file The training steps of the transformer, one per batch shape. All share one state. */
 import type { DecoderConfig } from "../../chameleon/checkpoint/config.ts";
 import type { Graph } from "../../graph/index.ts";
 import { Random } from "../../random.ts";
-import type { SessionOptions } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import type { Collective } from "../distributed/collective.ts";
 import { type StepPlan, StepPlanner } from "../distributed/step.ts";
 import type { Plan } from "../run/plan.ts";
@@ -10,25 +10,25 @@ import type { TrainingState } from "../run/state.ts";
 import type { StepResult } from "../run/step.ts";
 import type { BatchShape, PackedBatch } from "./data.ts";
 import { feedsOf, objective, predictions, weightOf } from "./objective.ts";
-import { OwnCodes } from "./own-codes.ts";
 import type { TransformerRecipe } from "./recipe.ts";
+import { ScheduledSampling } from "./scheduled-sampling.ts";
 
 interface Options {
-  /** Of all batches that may come, as this process gets them. */
+  /** Shapes of all possible batches, or of this process's parts of them. */
   readonly shapes: readonly BatchShape[];
   readonly config: DecoderConfig;
   readonly recipe: TransformerRecipe;
   readonly isTrained: (name: string) => boolean;
-  /** Ids that a picture's codes have. */
+  /** Token id of every image code. */
   readonly imageTokens: Int32Array;
   readonly collective: Collective;
 }
 
-/** What a batch of one shape runs. */
+/** The graphs of one batch shape. */
 interface Plans {
   readonly step: StepPlan;
-  /** Of changes, where the recipe has targets read as the model draws them. */
-  readonly ownCodes?: Plan<OwnCodes>;
+  /** For batches of changes, if the recipe uses scheduled sampling. */
+  readonly ownCodes?: Plan<ScheduledSampling>;
 }
 
 export class TransformerSteps {
@@ -48,23 +48,23 @@ export class TransformerSteps {
         const build = (graph: Graph) => objective(graph, packing, config, loss.zLoss);
         const step = this.planner.plan(build, isTrained);
         if (mix.ownCodes === 0 || kind !== "changes") return [keyOf(shape), { step }];
-        const ownCodes = OwnCodes.plan((graph) => predictions(graph, packing, config), imageTokens);
+        const ownCodes = ScheduledSampling.plan((graph) => predictions(graph, packing, config), imageTokens);
         return [keyOf(shape), { step, ownCodes }];
       }),
     );
   }
 
-  /** Bytes that each of the runs holds at once. */
+  /** Peak bytes of each graph. */
   get bytes(): number[] {
-    return [...this.planner.bytes, ...this.ownCodes.map((plan) => plan.bytes)];
+    return [...this.planner.bytes, ...this.sampling.map((plan) => plan.bytes)];
   }
 
-  /** Bytes of gradients that are kept for the exchange with other processes. */
+  /** Bytes of the gradients that processes exchange. */
   get exchanged(): number {
     return this.planner.exchanged;
   }
 
-  /** One step on a batch. */
+  /** Runs one step on a batch. */
   async run(
     batch: PackedBatch,
     state: TrainingState,
@@ -72,14 +72,14 @@ export class TransformerSteps {
     session: SessionOptions,
   ): Promise<StepResult> {
     const { step, ownCodes } = this.plans.get(keyOf(batch))!;
-    const read = ownCodes ? await this.asRead(batch, ownCodes, state, session) : batch;
+    const read = ownCodes ? await this.withOwnCodes(batch, ownCodes, state, session) : batch;
     return (await step.compile(session)).run(state, feedsOf(read), learningRate, weightOf(batch));
   }
 
-  /** The batch as the state's next step reads it. */
-  private async asRead(
+  /** Applies scheduled sampling to the batch if this step uses it. */
+  private async withOwnCodes(
     batch: PackedBatch,
-    ownCodes: Plan<OwnCodes>,
+    ownCodes: Plan<ScheduledSampling>,
     state: TrainingState,
     session: SessionOptions,
   ): Promise<PackedBatch> {
@@ -90,14 +90,14 @@ export class TransformerSteps {
   }
 
   async release(): Promise<void> {
-    for (const plan of [this.planner, ...this.ownCodes]) await plan.release();
+    for (const plan of [this.planner, ...this.sampling]) await plan.release();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.release();
   }
 
-  private get ownCodes(): readonly Plan<OwnCodes>[] {
+  private get sampling(): readonly Plan<ScheduledSampling>[] {
     return [...this.plans.values()].flatMap(({ ownCodes }) => ownCodes ?? []);
   }
 }

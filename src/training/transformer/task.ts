@@ -1,28 +1,19 @@
 /**
- * @file Training the transformer on packed contexts: next-token cross-entropy of the TODO parts given the XP blocks
- * of their examples (paper, section 3.2), with a weight for each region and a z-loss.
+ * @file Training of the transformer on packed contexts: next-token cross-entropy of the TODO parts, given the XP tokens
+ * of their examples (paper, section 3.2), with one weight per region and a z-loss.
  */
 import { z } from "zod";
 import { mergeAdapter, writeAdapterFolder } from "../../chameleon/checkpoint/adapter-folder.ts";
 import { readWeights, type Weight, writeModelFolder } from "../../chameleon/checkpoint/folder.ts";
 import { mergeShared } from "../../chameleon/model/shared-rows.ts";
 import { isOfImages } from "../../chameleon/tokenizers/image-tokenizer.ts";
-import { UsageError, XPromptError } from "../../errors.ts";
 import { Graph, parameterShapes } from "../../graph/index.ts";
-import { isLibrary, prepareNeighbours } from "../../retrieval/index.ts";
 import { readJson } from "../../runtime/files.ts";
 import { buildWith, type Resources } from "../../runtime/resources.ts";
-import { floats, type SessionOptions } from "../../runtime/session.ts";
+import { floats } from "../../runtime/session.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
 import { moduleBeside } from "../../runtime/threads.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
-import {
-  checkName,
-  familiesOf,
-  knownFamilies,
-  selectFamilies,
-  type Worlds,
-  worldNames,
-} from "../../tasks/index.ts";
 import { modelConfigToJson } from "../../xprompt/config.ts";
 import { XPrompt } from "../../xprompt/model.ts";
 import { exampleRows, todoRows } from "../../xprompt/packing.ts";
@@ -32,20 +23,30 @@ import { trainingMemory } from "../run/memory.ts";
 import type { TrainingTask } from "../run/run.ts";
 import { feedsOfWeights } from "../run/state.ts";
 import { SampleStream } from "../run/workers.ts";
-import { type ContextSource, openSets, openSources } from "./contexts.ts";
+import { openTokenized } from "../tokenized/open.ts";
+import { type ContextSource, digestsOf, openSets, openSources } from "./contexts.ts";
 import { type ContextOptions, type PackedBatch, packingOf, possibleShapes } from "./data.ts";
-import { HeldOut } from "./held-out.ts";
-import type { Mix } from "./mix.ts";
+import { HeldOut, heldOutContexts } from "./held-out.ts";
 import { objective, targetWeightOf } from "./objective.ts";
+import {
+  checkMix,
+  checkWorlds,
+  contextSettings,
+  hasPairs,
+  heldOutParts,
+  preparedMix,
+  trainingFacts,
+  withPrototypes,
+} from "./parts.ts";
 import type { TransformerRecipe } from "./recipe.ts";
 import { transformerSheet } from "./sheet.ts";
 import { initialState, startOf } from "./start.ts";
 import { TransformerSteps } from "./steps.ts";
 
-/** Steps between states that go into the mean of the weights. */
+/** Steps between averaged states. */
 const AVERAGE_EVERY = 5;
 
-/** Makes a run of the recipe ready, or one process's part of it. */
+/** Prepares the training task of a recipe, for one of the processes that share its batches. */
 export function transformerTask(
   recipe: TransformerRecipe,
   collective: Collective = alone,
@@ -68,14 +69,15 @@ async function prepareTransformer(
   resources.own(tokenizers.image);
   const { adapter, codeFeatures, ...decoder } = config;
   const graph = new Graph();
-  /** Held-out contexts have one example each. */
+  // Held-out contexts have one example each.
   const { codesPerImage } = tokenizers.image;
   const seen = { xprompt, weights: recipe.loss, wholePictures: config.wholePictures !== undefined };
   const packing = packingOf({ ...recipe, ...seen }, 1, codesPerImage);
   const { targetNll } = objective(graph, packing, config, recipe.loss.zLoss).report!;
   const state = initialState(start, parameterShapes(graph), recipe);
 
-  const mix: Mix = { ...recipe.mix, pairs: await Promise.all(recipe.mix.pairs.map(prepared)) };
+  const tokens = await openTokenized(recipe, start);
+  const mix = tokens ? { ...recipe.mix, pairs: [] } : await preparedMix(recipe);
   const isTrained = (name: string) => state.parameters.has(name);
   const steps = resources.own(
     new TransformerSteps({
@@ -90,58 +92,31 @@ async function prepareTransformer(
   const memory = await trainingMemory(recipe, state.bytes + steps.exchanged, steps.bytes);
   const session = { ...device, arena: memory.arena };
   const data = (part: string): ContextOptions => ({
-    seed: recipe.seed,
-    part,
-    tokenizers: folder,
-    resolution: tokenizers.image.config.resolution,
+    ...contextSettings(recipe, mix, start, part),
     ...seen,
-    contexts: recipe.contexts,
-    todos: recipe.todos,
-    mix,
+    ...(tokens && { tokenized: { place: tokens.place, digest: tokens.digest } }),
   });
 
-  /** Held-out contexts of the families trained on, and of those that training never shows. */
-  const scenes = { scenes: 1, photos: 0, icons: 0 };
-  const plain = {
-    ...mix,
-    worlds: scenes,
-    pairsShare: 0,
-    exampleCounts: [1],
-    describe: 0,
-    textToImage: 0,
-    withoutExample: 0,
-    exampleInstruction: 0,
-    todoInstruction: 0,
-    pairsReversed: 0,
-    misread: 0,
-    weights: {},
-  };
-  const unseen = { ...plain, families: recipe.mix.heldOut, heldOut: [] };
-  const ofWorld = (name: "photos" | "icons") =>
-    recipe.mix.worlds[name] > 0 && {
-      [name]: { ...data("held out"), mix: { ...plain, worlds: { ...scenes, scenes: 0, [name]: 1 } } },
-    };
-  const kinds = {
-    ...(hasScenes(trainingFacts(recipe).families!) && { seen: { ...data("held out"), mix: plain } }),
-    ...ofWorld("photos"),
-    ...ofWorld("icons"),
-    ...(hasScenes(unseen.families) && { unseen: { ...data("unseen"), mix: unseen } }),
-    ...(hasPairs(recipe) && { pairs: { ...data("held out"), mix: { ...plain, pairsShare: 1 } } }),
-  };
   const skipped = new Map<string, string>();
-  /** Several threads, and the held-out part, may find the same record. */
+  /** Keyed by record: several threads and the held-out part may find the same one. */
   const skip = ({ set, row, why }: Skipped) => skipped.set(`${set}#${row}`, `${set}: ${why}`);
-  const { sets, worlds } = await openSources(data("train"), skip);
-  checkWorlds(recipe, worlds);
-  /** The user's own pairs that sheets show. */
+  const sources = tokens ? undefined : await openSources(data("train"), skip);
+  if (sources) checkWorlds(recipe, sources.worlds);
+  /** The user's pairs on contact sheets. */
   let shown: readonly ContextSource[] | undefined;
-  const measured = leads ? kinds : {};
-  const heldOut = HeldOut.prepare(measured, recipe.heldOutBatches, tokenizers, targetNll!, session, skip);
-  // An error surfaces in evaluate().
+  const evaluated = leads ? heldOutParts(recipe, mix, start) : {};
+  const held =
+    tokens && leads
+      ? tokens.heldOut(tokenizers)
+      : heldOutContexts(evaluated, recipe.heldOutBatches, tokenizers, skip);
+  const heldOut = held.then((contexts) =>
+    HeldOut.prepare(contexts, data("held out"), tokenizers, targetNll!, session),
+  );
+  // Errors surface in evaluate().
   resources.defer(async () => (await heldOut.catch(() => undefined))?.release());
   heldOut.catch(() => {});
-  // Broken data of the user's fail now, not at the first evaluation.
-  if (hasPairs(recipe) || worlds.gathered) await heldOut;
+  // Fail now on broken user data, not at the first evaluation.
+  if (tokens || hasPairs(recipe) || sources?.worlds.gathered) await heldOut;
 
   const parts = {
     config: { decoder, image: tokenizers.image.config, xprompt },
@@ -171,7 +146,7 @@ async function prepareTransformer(
     memory: memory.bytes,
     extras: average?.extras ?? {},
     phases: [averageFrom, recipe.mix.ownCodesFrom],
-    sets: [...sets, ...(worlds.gathered ? [worlds.gathered] : [])].map(({ digest }) => digest),
+    sets: sources ? digestsOf(sources) : [tokens!.digest],
     skipped,
     unit: "tokens",
     batches: (from) =>
@@ -200,7 +175,7 @@ async function prepareTransformer(
         session,
       );
       try {
-        shown ??= await openSets(data(hasPairs(recipe) ? "held out" : "train"));
+        shown ??= tokens ? [] : await openSets(data(hasPairs(recipe) ? "held out" : "train"));
         return await transformerSheet(model, recipe, `transformer, step ${state.step}`, shown);
       } finally {
         await model.release();
@@ -218,60 +193,4 @@ async function prepareTransformer(
     },
     close: () => resources.release(),
   };
-}
-
-/** A set as the threads that make contexts open it: a library has its vectors by then. */
-async function prepared(set: TransformerRecipe["mix"]["pairs"][number]): Promise<Mix["pairs"][number]> {
-  if (typeof set === "string") return isLibrary(set) ? prepareNeighbours({ library: set }) : set;
-  return "library" in set ? prepareNeighbours(set) : set;
-}
-
-/** The recipe with the families of the prototypes that it holds out among those that it holds out. */
-function withPrototypes(recipe: TransformerRecipe): TransformerRecipe {
-  const { heldOut, heldOutPrototypes } = recipe.mix;
-  const whole = knownFamilies.filter(({ prototype }) => heldOutPrototypes.includes(prototype));
-  return {
-    ...recipe,
-    mix: { ...recipe.mix, heldOut: [...new Set([...heldOut, ...whole.map(({ name }) => name)])] },
-  };
-}
-
-/** What a model says of its training: suites ask it which tasks it has seen. */
-function trainingFacts({ mix }: TransformerRecipe): Record<string, readonly string[]> {
-  const include = mix.families.length > 0 ? mix.families : undefined;
-  const shown = selectFamilies({ include, exclude: mix.heldOut });
-  const whole = mix.heldOutPrototypes;
-  return {
-    families: shown.map(({ name }) => name),
-    held_out: mix.heldOut,
-    ...(whole.length > 0 && { held_out_prototypes: whole }),
-  };
-}
-
-/** Whether one of the families can do with scenes. */
-const hasScenes = (names: readonly string[]): boolean =>
-  selectFamilies().some(({ name }) => names.includes(name));
-
-/** Whether there are pairs to measure on. */
-const hasPairs = ({ mix }: TransformerRecipe): boolean => mix.pairs.length > 0 && mix.pairsHeldOut > 0;
-
-/** @throws UsageError for missing pairs, or a weight of an unknown family */
-function checkMix({ mix }: TransformerRecipe): void {
-  for (const name of Object.keys(mix.weights)) checkName(name);
-  if (mix.pairsRequired && mix.pairs.length === 0)
-    throw new UsageError(
-      "transformer recipe: mix.pairs: expected folders or files of pairs to train on, got none (add --mix.pairs=DIR)",
-    );
-}
-
-/** @throws XPromptError when nothing is left to train on in one of the worlds */
-function checkWorlds({ mix }: TransformerRecipe, worlds: Worlds): void {
-  const include = mix.families.length > 0 ? mix.families : undefined;
-  for (const name of worldNames.filter((each) => mix.worlds[each] > 0)) {
-    const families = familiesOf(worlds, name);
-    if (selectFamilies({ include, exclude: mix.heldOut }, families).length === 0)
-      throw new XPromptError(
-        `transformer recipe: mix.heldOut: expected to leave at least one family of ${name} to train on, got all of them`,
-      );
-  }
 }

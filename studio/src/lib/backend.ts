@@ -30,6 +30,8 @@ export interface GenerateRequest {
 export type GenerateEvent =
   /** Other requests come first. */
   | { readonly kind: "waiting"; readonly ahead: number }
+  /** The model is on its way; `total` is 0 where nobody knows it. */
+  | { readonly kind: "loading"; readonly bytes: number; readonly total: number }
   /** A row of codes of a sample is complete. The picture is as small as the model draws. */
   | {
       readonly kind: "partial";
@@ -84,6 +86,8 @@ export interface About {
   readonly model: string;
   /** Whether there is an example library to search. */
   readonly library: boolean;
+  /** Whether training runs can be watched. */
+  readonly training: boolean;
 }
 
 export interface Backend {

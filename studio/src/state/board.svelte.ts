@@ -54,6 +54,8 @@ export class Board {
   drawing = $state(false);
   /** Requests that come first. */
   ahead = $state(0);
+  /** Share of the model that has arrived, while it is on its way. */
+  loading = $state<number>();
   failures = $state.raw<Partial<Record<Part, string>>>({});
 
   readonly examples = $derived(this.pairs.filter(isWhole));
@@ -207,6 +209,7 @@ export class Board {
     const examples = this.examples.map(({ before, after }) => ({ before, after }));
     this.results = Array.from({ length: samples }, () => ({ row: 0, rows: 0 }));
     Object.assign(this, { drawing: true, drawnFrom: input, drawnFullSize: fullSize, ahead: 0 });
+    this.loading = undefined;
     await this.attempt("result", async () => {
       const request = {
         examples: examples.map(({ before, after }) => ({ before: before.blob, after: after.blob })),
@@ -218,6 +221,7 @@ export class Board {
         // A drawing that was stopped has no say any more.
         if (stopping.signal.aborted) return;
         if (event.kind === "waiting") this.ahead = event.ahead;
+        else if (event.kind === "loading") this.loading = event.bytes / (event.total || Infinity);
         else this.results = this.results.with(event.sample, sampleOf(event));
       }
       const results = this.results.flatMap(({ picture, seed }) =>
@@ -267,7 +271,7 @@ export class Board {
   }
 }
 
-type Drawn = Exclude<GenerateEvent, { kind: "waiting" }>;
+type Drawn = Exclude<GenerateEvent, { kind: "waiting" | "loading" }>;
 
 const sampleOf = (event: Drawn): Sample =>
   event.kind === "finished" ? { ...event, row: 1, rows: 1 } : { ...event, seed: undefined };

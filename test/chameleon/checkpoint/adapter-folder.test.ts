@@ -75,7 +75,7 @@ describe("written and read", () => {
   const base = { name: "some/model", checksum: "0123abcd" };
   const path = () => join(folder, "written");
 
-  test.each(references)("$folder: the same again, under PEFT's names", async ({ folder: name }) => {
+  test.each(references)("$folder: a round trip keeps all, in PEFT's names", async ({ folder: name }) => {
     const original = await readAdapterFolder(join(fixtures, name));
     await writeAdapterFolder(path(), original, base);
     expect((await readdir(path())).sort()).toEqual(["adapter_config.json", "adapter_model.safetensors"]);
@@ -93,7 +93,7 @@ describe("written and read", () => {
     expect(json).toMatchObject({ base_model_name_or_path: "some/model", task_type: "CAUSAL_LM" });
   });
 
-  test("the checksum is of weights and settings", async () => {
+  test("the checksum depends on weights and settings", async () => {
     const original = await readAdapterFolder(join(fixtures, "lora"));
     const checksums = [original.checksum];
     const variants = [
@@ -113,7 +113,7 @@ describe("written and read", () => {
     const bytes = await readFile(weights);
     bytes[bytes.length - 3]! ^= 1;
     await writeFile(weights, bytes);
-    expect(await refusal(readAdapterFolder(path()))).toContain("its checksum is not the recorded one");
+    expect(await refusal(readAdapterFolder(path()))).toContain("expected the recorded checksum");
     bytes[bytes.length - 3]! ^= 1;
     await writeFile(weights, bytes);
     const settings = join(path(), "adapter_config.json");
@@ -121,7 +121,7 @@ describe("written and read", () => {
     await writeFile(settings, JSON.stringify({ ...json, base_model_name_or_path: "moved" }));
     await readAdapterFolder(path());
     await writeFile(settings, JSON.stringify({ ...json, lora_alpha: json.lora_alpha + 1 }));
-    expect(await refusal(readAdapterFolder(path()))).toContain("its checksum is not the recorded one");
+    expect(await refusal(readAdapterFolder(path()))).toContain("expected the recorded checksum");
   });
 });
 
@@ -158,7 +158,7 @@ describe("refused", () => {
     expect(message).toContain(says);
   });
 
-  test("a folder that is none, a file that is cut off, tensors of other layers", async () => {
+  test("another kind of folder, a file that is cut off, tensors of other layers", async () => {
     expect(await refusal(readAdapterFolder(folder))).toContain("adapter_config.json");
     const path = await changed({});
     const file = join(path, "adapter_model.safetensors");
@@ -178,7 +178,7 @@ describe("refused", () => {
     const { weights } = await loadDecoder("plain");
     const other = await loadDecoder("grouped");
     expect(await refusal(() => mergeAdapter(other.weights, adapter))).toMatch(
-      /^using an adapter: model\.layers\.0\.\S+: expected \[\d+, \d+\], got \[\d+,\d+\] \(it is damaged, or belongs to another model\)$/,
+      /^using an adapter: model\.layers\.0\.\S+: expected \[\d+, \d+\], got \[\d+,\d+\] \(the adapter is damaged, or belongs to another model\)$/,
     );
     const without = (name: string) => new Map([...adapter.weights].filter(([key]) => key !== name));
     const half = without("model.layers.1.mlp.up_proj.lora_B.weight");
@@ -201,6 +201,6 @@ describe("refused", () => {
     const name = "model.layers.0.mlp.up_proj.weight";
     const codes: Initializer = { dtype: "uint8", shape: [48, 1, 16], data: new Uint8Array(768) };
     const message = await refusal(() => mergeAdapter(new Map([...weights, [name, codes]]), adapter));
-    expect(message).toContain(`expected a model of plain weights, got quantized ones at ${name}`);
+    expect(message).toContain(`expected a model with plain weights, got quantized ones at ${name}`);
   });
 });

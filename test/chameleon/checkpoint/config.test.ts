@@ -31,7 +31,7 @@ const fixture = (name: string) =>
   );
 
 describe("decoder", () => {
-  test("reads what transformers writes, the angles of version 5 among it", async () => {
+  test("reads the output of transformers, with rotary settings of version 5", async () => {
     expect(decoderFromJson(await fixture("plain"))).toEqual({
       vocabularySize: 64,
       hiddenSize: 32,
@@ -53,7 +53,7 @@ describe("decoder", () => {
     });
   });
 
-  test("fills in what older files leave out, and reads their angles", () => {
+  test("has defaults for fields that older files lack, and reads their rotary settings", () => {
     const { num_key_value_heads: _, ...rest } = published;
     expect(decoderOf(rest)).toMatchObject({
       keyValueHeads: 32,
@@ -65,7 +65,7 @@ describe("decoder", () => {
     expect(decoderOf({ ...published, rope_theta: 5e5, rope_parameters: null }).rope.theta).toBe(5e5);
   });
 
-  test("writes what it reads", () => {
+  test("a round trip keeps everything", () => {
     const config: DecoderConfig = {
       vocabularySize: 100,
       hiddenSize: 24,
@@ -82,8 +82,8 @@ describe("decoder", () => {
   });
 
   test.each([
-    ["where older files have it", { rope_theta: 30, rope_scaling: { type: "linear", factor: 0.25 } }],
-    ["where version 5 has it", { rope_parameters: { rope_type: "linear", rope_theta: 30, factor: 0.25 } }],
+    ["in the field of older files", { rope_theta: 30, rope_scaling: { type: "linear", factor: 0.25 } }],
+    ["in the field of version 5", { rope_parameters: { rope_type: "linear", rope_theta: 30, factor: 0.25 } }],
   ])("reads positions that are divided, %s, and writes them", (_where, change) => {
     const config = decoderOf({ ...published, ...change });
     expect(config.rope).toEqual({ theta: 30, factor: 0.25 });
@@ -93,21 +93,21 @@ describe("decoder", () => {
   });
 
   test.each([
-    ["an angle scaling", { rope_scaling: { type: "dynamic", factor: 2 } }],
-    ["an angle scaling of version 5", { rope_parameters: { rope_type: "yarn", rope_theta: 1e4, factor: 2 } }],
-    ["positions divided by nothing", { rope_scaling: { type: "linear", factor: 0 } }],
+    ["a rotary scaling", { rope_scaling: { type: "dynamic", factor: 2 } }],
+    ["a rotary scaling of version 5", { rope_parameters: { rope_type: "yarn", rope_theta: 1e4, factor: 2 } }],
+    ["positions divided by 0", { rope_scaling: { type: "linear", factor: 0 } }],
     ["another activation", { hidden_act: "gelu" }],
     ["biases in attention", { attention_bias: true }],
     ["biases in the MLP", { mlp_bias: true }],
     ["a head tied to the embeddings", { tie_word_embeddings: true }],
     ["heads of odd width", { hidden_size: 32 * 3 }],
-    ["heads that do not share evenly", { num_key_value_heads: 5 }],
+    ["a number of heads that does not divide", { num_key_value_heads: 5 }],
     ["no layers", { num_hidden_layers: 0 }],
-    ["a width that is no number", { hidden_size: "4096" }],
+    ["a width that is not a number", { hidden_size: "4096" }],
     ["more layers than any model", { num_hidden_layers: 100_000 }],
     ["an ε beyond float32", { rms_norm_eps: 1e300 }],
-    ["angles that are noise", { rope_theta: 1e-300 }],
-    ["angles that hardly turn", { rope_theta: 1e300 }],
+    ["rotary frequencies that are noise", { rope_theta: 1e-300 }],
+    ["rotary frequencies near 0", { rope_theta: 1e300 }],
     ["more positions than memory", { max_position_embeddings: 1e12 }],
   ])("refuses %s, which the graph does not have", (_what, change) => {
     expect(decoderConfigSchema.safeParse(published).success).toBe(true);
@@ -116,7 +116,7 @@ describe("decoder", () => {
 });
 
 describe("image tokenizer", () => {
-  test("what Hugging Face leaves out is as published", () => {
+  test("defaults are the published values, which Hugging Face leaves out", () => {
     expect(vqganFromJson(vqConfigSchema.parse({ model_type: "chameleon_vqgan" }))).toEqual({
       resolution: 512,
       baseChannels: 128,
@@ -129,7 +129,7 @@ describe("image tokenizer", () => {
     });
   });
 
-  test("writes what it reads", () => {
+  test("a round trip keeps everything", () => {
     const config = {
       resolution: 24,
       baseChannels: 8,
@@ -152,10 +152,10 @@ describe("image tokenizer", () => {
   });
 
   test.each([
-    ["a side that the levels do not divide", { resolution: 20, channel_multiplier: [1, 1, 1, 1] }],
+    ["a resolution that the levels do not divide", { resolution: 20, channel_multiplier: [1, 1, 1, 1] }],
     ["tiles that do not divide the picture", { resolution: 64, encoder_tile: 48 }],
     ["tiles that the levels do not divide", { resolution: 64, encoder_tile: 8 }],
-    ["attention at sides that are none", { attn_resolutions: ["16"] }],
+    ["an invalid attention resolution", { attn_resolutions: ["16"] }],
     ["no attention in the middle", { attn_type: "none" }],
     ["means and deviations as latents", { double_latent: true }],
     ["no levels", { channel_multiplier: [] }],
@@ -168,7 +168,7 @@ describe("image tokenizer", () => {
   });
 });
 
-describe("what is null means what is left out", () => {
+describe("null means the same as a missing field", () => {
   const names = ["attention_bias", "mlp_bias", "tie_word_embeddings", "vq_config", "rope_scaling"];
 
   test.each(names)("%s", (name) => {

@@ -1,4 +1,4 @@
-/** @file Exports against what transformers makes of them; see test/fixtures/export/check.py. */
+/** @file Exports, compared with the results of transformers; see test/fixtures/export/check.py. */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,9 +13,9 @@ import { type Answers, ask } from "../../fixtures/export/kit.ts";
 import { somePicture, writeTinyModel } from "../../fixtures/xprompt/kit.ts";
 import { array, expectClose } from "../../graph/kit.ts";
 
-/** What transformers answers. */
+/** Results of transformers. */
 interface Reference {
-  /** Checksum of the export that it was given. */
+  /** Checksum of the export. */
   readonly weights_sha256: string;
   readonly tokens: number[];
   /** float32 `[tokens, vocabulary]` in base64. */
@@ -40,7 +40,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 const json = async (...parts: string[]): Promise<Record<string, unknown>> =>
   JSON.parse(await readFile(at(...parts), "utf8"));
 
-describe("transformers answers what the model does", () => {
+describe("transformers gives the same results as the model", () => {
   let answers: Answers;
   beforeAll(async () => {
     answers = await ask(at("tiny"));
@@ -63,14 +63,14 @@ describe("transformers answers what the model does", () => {
     expect(answers.codes).toEqual(reference.codes);
   });
 
-  test("token ids of text, which begin with <s>", async () => {
+  test("token ids of text, with <s> at the beginning", async () => {
     const text = await TextTokenizer.load(at("tiny", "tokenizer.json"));
     for (const [line, ids] of Object.entries(reference.texts))
       expect([text.vocabulary.bos, ...text.encode(line)]).toEqual(ids);
   });
 });
 
-test("an encoder of tiles is told, stays one, and gives the same codes", async () => {
+test("an encoder with tiles is reported and kept, with the same codes", async () => {
   await cp(at("tiny"), at("tiled"), { recursive: true });
   const config = await json("tiled", "config.json");
   config.vq_config = { ...(config.vq_config as object), encoder_tile: 16 };
@@ -86,7 +86,7 @@ test("an encoder of tiles is told, stays one, and gives the same codes", async (
   expect(own.codes).not.toEqual(whole.codes);
 });
 
-test("positions that are divided stay so, under the name that transformers 5 has for it", async () => {
+test("scaled positions are kept, in the field of transformers 5", async () => {
   await cp(at("tiny"), at("turned"), { recursive: true });
   const own = { ...(await json("tiny", "config.json")), rope_scaling: { type: "linear", factor: 0.25 } };
   await writeFile(at("turned", "config.json"), JSON.stringify(own));
@@ -96,7 +96,7 @@ test("positions that are divided stay so, under the name that transformers 5 has
   expect(config).not.toHaveProperty("rope_scaling");
 });
 
-test("the configuration is as transformers 5 wants it, and keeps what is ours", async () => {
+test("the configuration is valid for transformers 5, and keeps our own fields", async () => {
   const own = await json("tiny", "config.json");
   const config = await json("export", "config.json");
   expect(config).toMatchObject({
@@ -129,7 +129,7 @@ test("the configuration is as transformers 5 wants it, and keeps what is ours", 
   });
 });
 
-test("weights are stored as they were; only the queries of a root that 16 bits do not hold are wider", async () => {
+test("weights keep their type; only queries with a root that 16 bits cannot hold are stored wider", async () => {
   const weights = await openWeights(at("export"));
   const single = [...weights.tensors].filter(([, { dtype }]) => dtype !== "F16").map(([name]) => name);
   await weights.close();
@@ -140,7 +140,7 @@ test("weights are stored as they were; only the queries of a root that 16 bits d
   );
 });
 
-test("an export is a model of ours still: it draws the same", async () => {
+test("an export is still a model of ours, with the same results", async () => {
   const drawn = [];
   for (const path of [at("tiny"), at("export")]) {
     const model = await XPrompt.load(path, { threads: 1 });
@@ -152,12 +152,12 @@ test("an export is a model of ours still: it draws the same", async () => {
   }
   const [own, again] = drawn as [(typeof drawn)[number], (typeof drawn)[number]];
   expect(again.codes).toEqual(own.codes);
-  // As far as float32 goes: another width may add up in another order.
+  // Up to float32 rounding: another width may sum in another order.
   const differences = Array.from(own.pixels, (x, i) => Math.abs(x - again.pixels[i]!));
   expect(Math.max(...differences)).toBeLessThan(2e-5);
 });
 
-test("an export of an export is the same folder", async () => {
+test("exporting an export gives the same folder", async () => {
   await exportHuggingFace(at("export"), at("second"));
   for (const name of await readdir(at("export")))
     expect((await readFile(at("second", name))).equals(await readFile(at("export", name))), name).toBe(true);
@@ -196,7 +196,7 @@ describe("refuses, and writes nothing", () => {
     await refused("damaged", "none", /checksum .* is damaged/);
   });
 
-  test("norms of a number of groups that 32 is no multiple of", async () => {
+  test("a number of norm groups that does not divide 32", async () => {
     const { vq_config } = await json("tiny", "config.json");
     await copyOf("groups", { vq_config: { ...(vq_config as object), norm_groups: 6 } });
     await refused("groups", "none", /expected norms of 1, 2, .* groups, got 6/);

@@ -1,4 +1,4 @@
-/** @file Quantized matrices: their layout as onnxruntime reads it, and how near they come to the original. */
+/** @file Quantized matrices: the layout that onnxruntime reads, and the quantization error. */
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import {
@@ -23,7 +23,7 @@ const normal = (name: string, size: number): Float32Array => {
   return Float32Array.from({ length: size }, () => random.normal(0, 0.02));
 };
 
-/** What onnxruntime takes a quantized `[rows, columns]` matrix for, in float32: its product with the unit matrix. */
+/** onnxruntime's float32 values of a quantized `[rows, columns]` matrix: its product with the unit matrix. */
 async function asOnnxruntimeReads(
   { codes, scales }: { readonly codes: Uint8Array; readonly scales: Float32Array },
   [rows, columns]: readonly [number, number],
@@ -56,7 +56,7 @@ async function asOnnxruntimeReads(
   );
 }
 
-/** A sum with 0 has no −0. */
+/** Adding 0 removes the sign of −0. */
 const plus0 = (x: number): number => x + 0;
 
 describe.each(widths)("%i bits", (bits) => {
@@ -66,17 +66,17 @@ describe.each(widths)("%i bits", (bits) => {
     [4, 70],
     [2, 24],
   ];
-  test.each(cases)("onnxruntime reads %i × %i as we do", async (rows, columns) => {
+  test.each(cases)("onnxruntime decodes %i × %i matrices as we do", async (rows, columns) => {
     const blocks = Math.ceil(columns / BLOCK_SIZE);
     const random = Random.of(2, "codes", bits, columns);
-    // Every code there is, in no order, and scales of both signs.
+    // All codes, in random order, and scales of both signs.
     const codes = Uint8Array.from({ length: rows * blocks * 4 * bits }, () => random.integer(0, 255));
     const scales = Float32Array.from({ length: rows * blocks }, () => random.normal());
     const ours = dequantizeRows({ codes, scales }, columns, bits);
     expect(ours.map(plus0)).toEqual(await asOnnxruntimeReads({ codes, scales }, [rows, columns], bits));
   });
 
-  test("what is quantized is what onnxruntime gets, as near as the steps allow", async () => {
+  test("onnxruntime's values are within the quantization step of the original ones", async () => {
     const [rows, columns] = [6, 70];
     const values = normal("near", rows * columns);
     const quantized = quantizeRows(values, columns, bits);

@@ -1,4 +1,4 @@
-/** @file Image tokenizers as others publish them, against PyTorch; see test/fixtures/vqgan/make.py. */
+/** @file Published image tokenizers, compared with PyTorch; see test/fixtures/vqgan/make.py. */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,9 +23,9 @@ import {
 let root: string;
 /** Hugging Face's folder, without a decoder. */
 let chameleon: string;
-/** transformers' Janus VQ-VAE alone in its folder. */
+/** transformers' Janus VQ-VAE in its own folder. */
 let janus: string;
-/** Meta's file, away from any folder of a model. */
+/** Meta's file, outside of any model folder. */
 let ckpt: string;
 beforeAll(async () => {
   root = await mkdtemp(join(tmpdir(), "vqgan-"));
@@ -40,7 +40,7 @@ const open = async (folder: string, options?: OpenImageTokenizerOptions) => {
   return new ImageTokenizer(config, weights, { threads: 1 });
 };
 
-/** The largest difference of decoded pictures from the reference's, both limited to [0, 1]. */
+/** The largest difference of decoded pictures from the reference's, both clipped to [0, 1]. */
 async function worstDifference(
   tokenizer: ImageTokenizer,
   { codes, decoded }: { codes: number[][]; decoded: number[] },
@@ -55,7 +55,7 @@ async function worstDifference(
   return worst;
 }
 
-/** What a folder without an image tokenizer still has. */
+/** Tensors of a folder without an image tokenizer. */
 const languageModel = new Map([["model.norm.weight", { shape: [2], data: Float32Array.of(1, 1) }]]);
 
 const rows = (codes: readonly Int32Array[]) => codes.map((row) => [...row]);
@@ -139,7 +139,7 @@ test("weights in 16 bits have the same codebook as those in 32", async () => {
   }
 });
 
-test("without a decoder pictures can be read, and only they", async () => {
+test("without a decoder, pictures can be encoded but not decoded", async () => {
   const tokenizer = await open(chameleon);
   expect(tokenizer.canDecode).toBe(false);
   expect(rows(await tokenizer.encode(images))).toEqual(reference.meta.codes);
@@ -164,7 +164,7 @@ describe("refuses, before any weight is read,", () => {
   };
 
   test.each<[string, object, RegExp]>([
-    ["a field that we do not know", { z_norm: true }, /vq_config\.z_norm = true/],
+    ["an unknown field", { z_norm: true }, /vq_config\.z_norm = true/],
     ["another kind of attention", { attn_type: "linear" }, /vq_config\.attn_type: /],
     ["means and deviations", { double_latent: true }, /vq_config\.double_latent: /],
     [
@@ -177,12 +177,12 @@ describe("refuses, before any weight is read,", () => {
     ["more blocks than any tokenizer", { num_res_blocks: 1e6 }, /vq_config\.num_res_blocks: /],
     ["norms that do not divide", { norm_groups: 7 }, /expected sizes in vq_config that fit together, got: /],
     ["too few channels for the norms", { base_channels: 1 }, /expected sizes in vq_config that fit together/],
-    ["attention that has no weights", { attn_resolutions: [8] }, /down\.1\.attn\.0.*got none/],
+    ["attention without weights", { attn_resolutions: [8] }, /down\.1\.attn\.0.*got none/],
   ])("%s", async (_what, change, message) => {
     expect(await lineOf(await folderOf(config(change), () => {}))).toMatch(message);
   });
 
-  test("fields that change nothing are no trouble", async () => {
+  test("fields without effect are accepted", async () => {
     const more = {
       dropout: 0.5,
       initializer_range: 0.02,
@@ -219,7 +219,7 @@ describe("refuses, before any weight is read,", () => {
     expect(await lineOf(chameleon, { imageTokenizer: folder })).toMatch(/expected resolution 16 .*, got 8/);
   });
 
-  test("a place without a decoder, one that is not there, and a file that is cut off", async () => {
+  test("a place without a decoder, a missing one, and a file that is cut off", async () => {
     const without = await writeFolder(join(root, "without"), chameleonConfig, await chameleonWeights());
     expect(await lineOf(chameleon, { imageTokenizer: without })).toMatch(
       /without: expected a decoder, got none/,
@@ -237,6 +237,6 @@ test("a file whose data were overwritten is refused by its checksum", async () =
   bytes.fill(0, 20_000, 21_000);
   await writeFile(damaged, bytes);
   expect(await lineOf(chameleon, { imageTokenizer: damaged })).toMatch(
-    /data\/\d+": its checksum .* is damaged/,
+    /data\/\d+": expected the recorded checksum.* is damaged/,
   );
 });

@@ -1,4 +1,4 @@
-/** @file Conversions of whole folders: what is written, what is refused, and going on after an interruption. */
+/** @file Conversions of whole folders: results, refusals, and resuming after an interruption. */
 import { createHash } from "node:crypto";
 import { existsSync, utimesSync } from "node:fs";
 import { cp, mkdir, mkdtemp, open, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
@@ -22,7 +22,7 @@ import { writeTinyModel } from "../../fixtures/xprompt/kit.ts";
 let folder: string;
 const at = (...names: string[]) => join(folder, ...names);
 let made = 0;
-/** A name that is not taken. */
+/** A new name. */
 const fresh = () => at(`out-${made++}`);
 
 const convert = (input: string, options: Partial<ConvertOptions> = {}) =>
@@ -115,7 +115,7 @@ describe.each(formats)("%s", (format) => {
     await after.close();
   });
 
-  test("it is a model that draws", async () => {
+  test("the result is a model that generates", async () => {
     const model = await XPrompt.load(output, { threads: 1 });
     const { codes } = await model.generate({ instruction: "make it rain", seed: 1 });
     expect(codes[0]).toHaveLength(16);
@@ -174,17 +174,17 @@ describe("inputs", () => {
     await after.close();
   });
 
-  test("with threads the same file as without", async () => {
+  test("threads do not change the file", async () => {
     const [alone, helped] = [await convert("big"), await convert("big", { threads: 2 })];
     expect(helped.sha256).toBe(alone.sha256);
   });
 
-  test("what is quantized already can be copied, but not quantized again", async () => {
+  test("quantized weights can be copied, but not quantized again", async () => {
     const quantized = fresh();
     const { sha256, parameters } = await convert("tiny", { output: quantized });
     for (const format of ["int4", "int8", "float16"] as const)
       await expect(convertModel(quantized, { format, output: fresh(), threads: 0 })).rejects.toThrow(
-        /expected weights that are not quantized, got some of 4 bits/,
+        /expected weights that are not quantized, got 4-bit weights/,
       );
     const copy = await convertModel(quantized, { format: "none", output: fresh(), threads: 0 });
     expect(copy).toMatchObject({ sha256, parameters });
@@ -314,7 +314,7 @@ describe("refused, with nothing written", () => {
     const file = await open(weightsFile(broken), "r+");
     await file.write(Buffer.of(7), 0, 1, 30_000);
     await file.close();
-    await refused(/their checksum is not the one in config\.json/);
+    await refused(/expected the checksum in config\.json/);
   });
 
   test.each<[string, object, RegExp]>([
@@ -356,13 +356,13 @@ describe("refused, with nothing written", () => {
     await refused(/expected another folder than the input's/, { output: folder });
     await mkdir(at("album"), { recursive: true });
     await writeFile(at("album", "photo.jpg"), "");
-    await refused(/got a folder with photo\.jpg in it/, { output: at("album") });
+    await refused(/got a folder that contains photo\.jpg/, { output: at("album") });
     await refused(/expected a folder or nothing, got a file/, { output: at("album", "photo.jpg") });
     await refused(/expected a folder to put it in, got none/, { output: at("nowhere", "out") });
   });
 
   test("more than the disk has room for", async () => {
-    // A file of holes: as long as 8 TB, and nothing on the disk.
+    // A sparse file: 8 TB long, but nothing on the disk.
     const rows = 2 ** 20;
     const big = { vocab_size: rows, hidden_size: 2 ** 20, num_attention_heads: 2, num_key_value_heads: 2 };
     await patch({ ...big, num_hidden_layers: 1, intermediate_size: 1, weights_sha256: undefined });
@@ -394,7 +394,7 @@ describe("interrupted", () => {
     ({ sha256: digest } = await convertModel(at("big"), { ...options, output: whole }));
   });
 
-  /** Converts until something is safe on the disk; returns the place where it works. */
+  /** Converts until some tensors are safely on disk; returns the working folder. */
   async function interrupt(output: string): Promise<string> {
     const stop = new AbortController();
     const onProgress: ConvertOptions["onProgress"] = (phase, done) => {
@@ -408,7 +408,7 @@ describe("interrupted", () => {
     return place;
   }
 
-  /** Converts to the end: the very bytes, and nothing left beside them. */
+  /** Completes a conversion, and checks that the bytes are the same and nothing else is left. */
   async function finish(output: string, input = at("big")): Promise<{ notes: string[]; from: number }> {
     const notes: string[] = [];
     const progress: number[] = [];
@@ -424,7 +424,7 @@ describe("interrupted", () => {
     return { notes, from: progress[0]! };
   }
 
-  test("goes on where it stopped, to the same file", async () => {
+  test("continues where it stopped, with the same result", async () => {
     const output = fresh();
     await interrupt(output);
     const { notes, from } = await finish(output);
@@ -440,7 +440,7 @@ describe("interrupted", () => {
     await finish(output);
   });
 
-  test("what the disk lost is found when the file is read back, and made again", async () => {
+  test("data lost by the disk is detected by reading the file back, and written again", async () => {
     const output = fresh();
     const place = await interrupt(output);
     const file = await open(weightsFile(join(place, "folder")), "r+");
@@ -461,7 +461,7 @@ describe("interrupted", () => {
     await writeFile(at("big", "config.json"), JSON.stringify(await json(at("big", "config.json")), null, 1));
     utimesSync(weightsFile(at("big")), 1e9, 1e9);
     const { notes, from } = await finish(output);
-    expect(notes.join()).toMatch(/found an unfinished conversion of another input: starting anew/);
+    expect(notes.join()).toMatch(/found an unfinished conversion of another input: starting again/);
     expect(from).toBe(0);
     const second = fresh();
     await interrupt(second);

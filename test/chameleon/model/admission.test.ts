@@ -1,4 +1,4 @@
-/** @file Who may join a batch, and in which order. */
+/** @file Admission to a batch, and its order. */
 import { expect, test, vi } from "vitest";
 import { Admission, type BatchNeed } from "../../../src/chameleon/model/admission.ts";
 import { sequencesMemory } from "../../../src/chameleon/model/memory.ts";
@@ -12,7 +12,7 @@ const need = (rows: number, more: Partial<BatchNeed> = {}): BatchNeed => ({
   ...more,
 });
 
-/** Lets requests enter in turn and notes who is in, in the order of admission. */
+/** Lets requests enter in order, and records the admitted ones. */
 async function queue(admission: Admission, needs: readonly BatchNeed[]) {
   const admitted: BatchNeed[] = [];
   const work = needs.map((each) => admission.enter(each).then(() => admitted.push(each)));
@@ -20,14 +20,14 @@ async function queue(admission: Admission, needs: readonly BatchNeed[]) {
   return { admitted, work };
 }
 
-/** Everything that can go on without anybody leaving has gone on. */
+/** Waits until no request can proceed without another leaving. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-test("who does not fit waits, and nobody overtakes", async () => {
+test("a request that does not fit waits, and none overtakes it", async () => {
   const admission = new Admission(tiny, { maxRows: 3, maxBytes: 1e9 });
   const [a, b, c, d] = [need(2), need(2), need(1), need(3)];
   const { admitted } = await queue(admission, [a, b, c, d]);
-  // c would fit beside a, but b came before it.
+  // c would fit beside a, but b was first.
   expect(admitted).toEqual([a]);
   admission.leave(a);
   await settled();

@@ -1,4 +1,4 @@
-/** @file Rows of a batch: the logits of each are the same numbers whatever else is in the batch, on the CPU. */
+/** @file Rows of a batch: on the CPU, their logits are identical whatever else is in the batch. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Batch, type BatchMember, type Prefix, type Row } from "../../../src/chameleon/model/batch.ts";
 import type { Decoder } from "../../../src/chameleon/model/decoder.ts";
@@ -27,7 +27,7 @@ describe.each([1, 2])("nano with %i threads", (threads) => {
   });
   const STEPS = 40;
 
-  /** Logits of a sequence after its prefix and after every step, when it is alone. */
+  /** Logits of a sequence after its prefix and after every step, in a batch of its own. */
   async function alone(name: string, count: number): Promise<Float32Array[]> {
     const member = await new Batch(decoder).join(need);
     const [row] = await member.add([prefixOf(name, count)]);
@@ -41,7 +41,7 @@ describe.each([1, 2])("nano with %i threads", (threads) => {
   }
 
   test("a row's logits are equal bit for bit, whichever other rows join, wait and leave", async () => {
-    // Lengths on both sides of where the cache grows, and one that is much longer.
+    // Lengths below and above the growth of the cache, and a much longer one.
     const lengths: Record<string, number> = { a: 20, b: 31, c: 60, d: 33, e: 140 };
     const expected = new Map<string, Float32Array[]>();
     for (const [name, count] of Object.entries(lengths)) expected.set(name, await alone(name, count));

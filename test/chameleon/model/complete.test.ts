@@ -1,4 +1,4 @@
-/** @file Completing prompts with a plain checkpoint, beside Hugging Face's implementation of the same one. */
+/** @file Completing prompts with a plain checkpoint, compared with Hugging Face's implementation. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,11 +51,11 @@ const lineOf = (parts: readonly unknown[]): string =>
   parts.map((part) => (typeof part === "string" ? JSON.stringify(part) : "P")).join(" ");
 
 describe("Hugging Face's implementation", () => {
-  test.each(reference.prompts)("reads the same tokens in $prompt", async ({ prompt, separator, ids }) => {
+  test.each(reference.prompts)("uses the same tokens for $prompt", async ({ prompt, separator, ids }) => {
     expect(await model.promptTokens(promptOf(prompt), { separator })).toEqual(ids);
   });
 
-  test.each(reference.completions)("goes on the same in $mode after $prompt, $guidance", async (asked) => {
+  test.each(reference.completions)("gives the same in $mode after $prompt, $guidance", async (asked) => {
     const { prompt, separator, mode, maxTokens, guidance, tokens } = asked;
     const request = { prompt: promptOf(prompt), separator, mode, maxTokens, guidance, temperature: 0 };
     const completed = await model.complete(request);
@@ -63,13 +63,13 @@ describe("Hugging Face's implementation", () => {
     expect(completed.promptTokens).toBe((await model.promptTokens(promptOf(prompt), { separator })).length);
   });
 
-  test("reads texts that follow each other as one", async () => {
+  test("encodes consecutive texts as one", async () => {
     const whole = await model.promptTokens(["the red circle"]);
     expect(await model.promptTokens(["the r", "ed", " circle"])).toEqual(whole);
     expect(await model.promptTokens(["ed circle", "the r"])).not.toEqual(whole);
   });
 
-  test("has the same logits, image tokens among them", async () => {
+  test("has the same logits, image tokens included", async () => {
     const { tokens, shape, data } = reference.logits;
     const logits = await model.logits(tokens);
     const { vocabularySize } = model.config.decoder;
@@ -88,7 +88,7 @@ describe("the same weights", () => {
   test.each<[string, FolderOptions]>([
     ["float16", { dtype: "F16" }],
     ["bfloat16 in three shards", { dtype: "BF16", shards: 3 }],
-    ["float32 without the decoder of pictures", { withoutDecoder: true }],
+    ["float32 without the picture decoder", { withoutDecoder: true }],
   ])("as %s draw the same", async (_what, made) => {
     const other = await Chameleon.load(await folderOf(made), options);
     try {
@@ -191,7 +191,7 @@ describe("samples", () => {
     expect(parts).toHaveLength(1);
     expect(seen).toHaveLength(16);
     expect(seen[0]).toBe("2/18: 1");
-    // The end of the picture is no choice.
+    // The token at the end of the picture has no alternative.
     expect(seen.at(-1)).toBe("18/18: 16");
   });
 
@@ -220,16 +220,16 @@ test("more memory than there is, is refused before anything is read", async () =
   }
 });
 
-test("tokens are copied only when somebody looks at the parts", async () => {
+test("tokens are copied only when the parts are requested", async () => {
   const seen: { readonly tokens: number; parts(): (string | Int32Array)[][] }[] = [];
   const request: CompleteOptions = { prompt: ["a red"], mode: "image", seed: 3 };
   await model.complete({ ...request, onProgress: (progress) => void seen.push(progress) });
-  // What a progress shows stays what it was, however late it is asked.
+  // The parts of a progress report do not change later.
   const lengths = seen.map(({ parts }) => (parts()[0]![0] as Int32Array).length);
   expect(lengths).toEqual(Array.from({ length: 16 }, (_, i) => i + 1));
 });
 
-describe("what is refused", () => {
+describe("refusals", () => {
   const prompt = ["a red circle"];
   test.each<[string, object, string]>([
     [
@@ -242,7 +242,7 @@ describe("what is refused", () => {
       { mode: "image", maxTokens: 17 },
       "completing: maxTokens: expected at least 18",
     ],
-    ["more than the positions", { mode: "text", maxTokens: 159 }, "what is left of 160 positions, got 159"],
+    ["more than the positions", { mode: "text", maxTokens: 159 }, "the rest of 160 positions, got 159"],
     [
       "no whole number",
       { mode: "text", maxTokens: 1.5 },
@@ -278,7 +278,7 @@ describe("what is refused", () => {
     );
   });
 
-  test("logits of nothing, of too many tokens, of unknown ids", async () => {
+  test("logits for no tokens, too many tokens, unknown ids", async () => {
     for (const tokens of [[], Array(161).fill(4), [-1], [384], [1.5]])
       await expect(model.logits(tokens)).rejects.toThrow(UsageError);
   });
@@ -336,7 +336,7 @@ describe("a checkpoint with a processor of its own", () => {
       rescale_factor: rescale,
     });
 
-  test("prepares pictures of any size as it says", async () => {
+  test("preprocesses pictures of any size accordingly", async () => {
     const folder = await folderOf();
     await writeFile(join(folder, "preprocessor_config.json"), processor(2 / 255));
     const own = await Chameleon.load(folder, options);
@@ -356,16 +356,16 @@ describe("a checkpoint with a processor of its own", () => {
     }
   });
 
-  test("is refused when it gives other sizes", async () => {
+  test("is refused when it produces other sizes", async () => {
     const folder = await folderOf();
     await writeFile(join(folder, "preprocessor_config.json"), processor(2 / 255, 8));
     await expect(Chameleon.load(folder, options)).rejects.toThrow(
-      "expected pictures of 16 × 16, as the image tokenizer takes them, got 8 × 8",
+      "expected pictures of 16 × 16, the size of the image tokenizer, got 8 × 8",
     );
   });
 });
 
-test("what config.json may hold besides: bookkeeping, older forms, Lumina-mGPT's fields", async () => {
+test("config.json may have other fields: bookkeeping, older forms, Lumina-mGPT's", async () => {
   const folder = await folderOf({
     config: {
       architectures: ["ChameleonXLLMXForConditionalGeneration"],

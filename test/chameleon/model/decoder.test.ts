@@ -1,4 +1,4 @@
-/** @file Decoding with the cache: against Hugging Face's logits, and against what the packed training graph computes. */
+/** @file Decoding with the cache, compared with Hugging Face's logits and with the packed training graph. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -40,7 +40,7 @@ const logitsAt = ({ shape: [, width], data }: NdArray, row: number): NdArray =>
 const vector = (values: Float32Array): NdArray => array([values.length], values);
 const CLOSE = { relative: 2e-5 };
 
-/** The tokens of a span from one place to another. */
+/** A part of a span. */
 const part = ({ tokens, positions }: TokenSpan, from: number, to?: number): TokenSpan => ({
   tokens: tokens.slice(from, to),
   positions: positions.slice(from, to),
@@ -93,7 +93,7 @@ describe.each(reference.decoders)("checkpoint $folder, against the reference", (
     const [sequence] = sequences;
     const expected = unpack(sequence!.logits);
     const shared = decoder.newCache(2);
-    // Row 0 is at the beginning of the sequence while row 1 is near the end; both begin in caches of their own.
+    // Row 0 starts at the beginning of the sequence, row 1 near the end; both come from separate caches.
     const lengths = [3, sequence!.tokens.length - 10];
     for (const [row, length] of lengths.entries()) {
       const own = decoder.newCache(1);
@@ -119,7 +119,7 @@ describe.each(reference.decoders)("checkpoint $folder, against the reference", (
   });
 });
 
-test("more tokens than one run reads: the same logits as in short stretches", async () => {
+test("prefill in several chunks gives the same logits as in short pieces", async () => {
   const config = { ...tiny, keyValueHeads: 2, maxPositions: 600 };
   const weights = randomWeights(decoderParameters(config));
   const decoder = await Decoder.create(config, weights, { threads: 1 });
@@ -155,7 +155,7 @@ describe.each([4, 8] as const)("a folder of weights in %i bits", (bits) => {
   };
   const { quantization: _, ...plain } = config;
   const weights = randomWeights(decoderParameters(plain));
-  /** The quantized weights as float32 again. */
+  /** The quantized weights, dequantized to float32. */
   const exact = new Map<string, Initializer>();
   const folder = mkdtempSync(join(tmpdir(), "quantized-"));
   let decoder: Decoder;
@@ -190,7 +190,7 @@ describe.each([4, 8] as const)("a folder of weights in %i bits", (bits) => {
     rmSync(folder, { recursive: true });
   });
 
-  test("runs from its files, as near to the same weights in float32 as rounding to 8 bits leaves it", async () => {
+  test("runs from its files, and equals the same weights in float32 up to rounding to 8 bits", async () => {
     const tokens = Array.from({ length: 12 }, (_, i) => (5 * i + 2) % config.vocabularySize);
     const [computed, expected] = [await decoder.logits(tokens), await dequantized.logits(tokens)];
     expectClose(vector(computed), vector(expected), { relative: 0.03 });
@@ -201,7 +201,7 @@ describe.each([4, 8] as const)("a folder of weights in %i bits", (bits) => {
     expectClose(vector(last), vector(computed.slice(-config.vocabularySize)), { relative: 0.01 });
   });
 
-  test("weights of another type are refused in a line", async () => {
+  test("weights of another type are refused in one line", async () => {
     const wrong = new Map([...(await readInitializers(folder, undefined, true)), ...weights]);
     await expect(Decoder.create(config, wrong)).rejects.toThrow(
       "loading a model: weight model.embed_tokens.weight: expected float16 [29, 48], got float32 [29, 48]",
@@ -214,9 +214,9 @@ test("cacheBytes: keys and values of all layers in float32", () => {
 });
 
 describe.each([
-  ["keys for every query", {}],
-  ["queries that share keys, norms after", { keyValueHeads: 2, swinNorm: true }],
-  ["pictures that are read seen both ways", {}],
+  ["one key per query", {}],
+  ["grouped queries, norms after the sub-layers", { keyValueHeads: 2, swinNorm: true }],
+  ["given pictures with bidirectional attention, both ways", {}],
 ] as const)("%s: decoding is what was trained", (name, change) => {
   const tokenizers = tinyTokenizers();
   const { vocabulary } = tokenizers.text;
@@ -261,7 +261,7 @@ describe.each([
           const made = targetTokens(vocabulary, target).slice(0, -1);
           const first = exampleRows(batch.packing) + (c * todos.length + t) * batch.packing.todoLength;
           let next = 0;
-          // A picture that is seen both ways is read at once.
+          // A picture with bidirectional attention is processed at once.
           const parts = isWhole
             ? [asked, ...made.map((token) => [token])]
             : [...asked, ...made].map((token) => [token]);

@@ -1,4 +1,4 @@
-/** @file What the grammar lets through, whatever the model: random choices in every mode, read back by hand. */
+/** @file The grammar without a model: random allowed tokens in every mode, parsed independently. */
 import { describe, expect, test } from "vitest";
 import {
   Grammar,
@@ -21,13 +21,13 @@ const layouts = {
 const textIds = new Set(textTokens);
 const codeOf = new Map(Array.from(imageTokens, (id, code) => [id, code]));
 
-/** Draws among what is allowed until nothing is. */
+/** Samples allowed tokens up to the end. */
 function walk(grammar: Grammar, random: Random): number[] {
   const tokens: number[] = [];
   for (let state = grammar.start; ; ) {
     const allowed = grammar.allowed(state);
     if (allowed.length === 0) return tokens;
-    // Pictures and ends are rare among the words: take them more often than chance would.
+    // Picture and end tokens are rare among the text tokens, so they are preferred.
     const special = [...allowed].filter((id) => !textIds.has(id));
     const token =
       special.length > 0 && random.chance(0.15) ? random.pick(special) : random.pick([...allowed]);
@@ -36,7 +36,10 @@ function walk(grammar: Grammar, random: Random): number[] {
   }
 }
 
-/** What tokens say, by the layouts' definition and nothing of the grammar: T for text, P for a picture, E for an end. */
+/**
+ * The content of tokens by the definition of the layouts, without the grammar: T for text, P for a picture, E for an
+ * end.
+ */
 function shapeOf(tokens: readonly number[], layout: PictureLayout): string {
   let shape = "";
   for (let i = 0; i < tokens.length; ) {
@@ -60,7 +63,7 @@ const expected: Record<Mode, RegExp> = {
 };
 
 describe.each(Object.entries(layouts))("%s pictures", (_name, layout) => {
-  test.each(modes)("%s: what comes out is whole, and within its budget", (mode) => {
+  test.each(modes)("%s: the result is complete and within its budget", (mode) => {
     const random = Random.of("grammar", mode);
     let [pictures, ends, full] = [0, 0, 0];
     for (let run = 0; run < 300; run++) {
@@ -82,7 +85,7 @@ describe.each(Object.entries(layouts))("%s pictures", (_name, layout) => {
       ends += shape.endsWith("E") ? 1 : 0;
       full += tokens.length === maxTokens ? 1 : 0;
     }
-    // The walks must come to all of it, or they show nothing.
+    // The samples must cover all cases, or the test shows nothing.
     expect(pictures > 50).toBe(mode !== "text");
     expect(ends > 50).toBe(mode !== "image");
     expect(full).toBeGreaterThan(5);
@@ -98,7 +101,7 @@ describe.each(Object.entries(layouts))("%s pictures", (_name, layout) => {
   });
 });
 
-test("Lumina-mGPT tells the size twice in steps of two codes, and ends its rows", () => {
+test("Lumina-mGPT has height and width tokens in steps of two codes, and ends rows", () => {
   const id = (name: string) => vocabulary.reserved(Number(name));
   const tokens = layOut(layouts.lumina, vocabulary, Array(16).fill(3));
   const code = imageTokens[3]!;
@@ -115,21 +118,21 @@ describe("interleaved", () => {
     return [...grammar.allowed(state)];
   };
 
-  test("a picture begins exactly where the budget holds all of it", () => {
+  test("a picture begins exactly where the budget allows all of it", () => {
     expect(allowedAfter(18, 0)).toContain(beginImage);
     expect(allowedAfter(17, 0)).not.toContain(beginImage);
     expect(allowedAfter(28, 10)).toContain(beginImage);
     expect(allowedAfter(28, 11)).not.toContain(beginImage);
   });
 
-  test("the ids that may follow are distinct, ascending, and never reserved ones", () => {
+  test("allowed ids are distinct, ascending, and never reserved ones", () => {
     const allowed = allowedAfter(100, 3);
     expect(allowed).toEqual([...new Set(allowed)].sort((a, b) => a - b));
     expect(new Set(allowed)).toEqual(new Set([...textTokens, eos, sep, beginImage]));
   });
 });
 
-describe("what is refused", () => {
+describe("refusals", () => {
   const layout = layouts.chameleon;
   const word = textTokens[5]!;
   const picture = layOut(layout, vocabulary, Array(16).fill(1));
@@ -148,23 +151,25 @@ describe("what is refused", () => {
     ["more than the budget", "text", Array(41).fill(word)],
   ])("%s", (_what, mode, tokens) => {
     const grammar = new Grammar(vocabulary, layout, mode, 40);
-    expect(() => grammar.parse(tokens)).toThrow("reading tokens: expected a token that may follow");
+    expect(() => grammar.parse(tokens)).toThrow("reading tokens: expected an allowed token");
   });
 
-  test("half a picture, unless what there is of it is asked for", () => {
+  test("an incomplete picture, unless its codes so far are requested", () => {
     const grammar = new Grammar(vocabulary, layout, "interleaved", 40);
     const half = [word, ...picture.slice(0, 5)];
-    expect(() => grammar.parse(half)).toThrow("expected a whole picture, got 4 codes of one");
+    expect(() => grammar.parse(half)).toThrow("expected a complete picture, got its first 4 codes");
     expect(grammar.parse(half, { whole: false })).toEqual([
       { text: [word] },
       { codes: Int32Array.of(1, 1, 1, 1) },
     ]);
-    expect(() => new Grammar(vocabulary, layout, "image", 40).parse([])).toThrow("expected a whole picture");
+    expect(() => new Grammar(vocabulary, layout, "image", 40).parse([])).toThrow(
+      "expected a complete picture",
+    );
   });
 
-  test("a budget that holds no picture", () => {
+  test("a budget too small for a picture", () => {
     expect(() => new Grammar(vocabulary, layout, "image", 17)).toThrow(
-      "completing: maxTokens: expected at least 18, a picture's, got 17",
+      "completing: maxTokens: expected at least 18, the length of a picture, got 17",
     );
   });
 });

@@ -1,4 +1,4 @@
-/** @file The decoder against Hugging Face's implementation; see test/fixtures/chameleon/make.py. */
+/** @file The decoder, compared with Hugging Face's implementation; see test/fixtures/chameleon/make.py. */
 import { describe, expect, test } from "vitest";
 import type { DecoderConfig } from "../../../src/chameleon/checkpoint/config.ts";
 import {
@@ -22,7 +22,7 @@ import {
 import { asArrays, loadDecoder, reference, unpack } from "../../fixtures/chameleon/kit.ts";
 import { array, evaluate, evaluate64, expectClose } from "../../graph/kit.ts";
 
-/** One sequence under a causal mask, as plain as it gets: rows `[1, time, …]`. */
+/** The simplest attention: one sequence with a causal mask, rows `[1, time, …]`. */
 function causal(graph: Graph, time: number, config: DecoderConfig): Attend {
   const { heads, keyValueHeads, maxPositions, rope: rotation } = config;
   const positions = graph.input("positions", "int64", [1, time]);

@@ -23,7 +23,7 @@ const tokenizer = new ImageTokenizer(vqganFromJson(vqConfigSchema.parse(expected
 afterAll(() => tokenizer.release());
 
 const codes = [expected.codes.slice(0, 16), expected.codes.slice(16)];
-/** The reference's pictures, red, green and blue of each pixel together, in [0, 1]. */
+/** The reference's pictures, interleaved RGB in [0, 1]. */
 const images: Image[] = [0, 1].map((n) => ({
   width: 16,
   height: 16,
@@ -43,7 +43,7 @@ describe("planes", () => {
     expect([...planes.slice(12)]).toEqual(Array(12).fill(1));
   });
 
-  test("and back, without what lies outside", () => {
+  test("and back, clipped to the valid range", () => {
     expect(fromPlanes(toPlanes([image, image]), 2)).toEqual([image, image]);
     const [outside] = fromPlanes(Float32Array.of(-3, 3, 0, 0, 1.01, -1.01, 0, 0, 0, 0, 0, 0), 2);
     expect([...outside!.data]).toEqual([0, 1, 0.5, 1, 0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5]);
@@ -70,7 +70,7 @@ describe("ImageTokenizer", () => {
     expect(await tokenizer.decode([])).toEqual([]);
   });
 
-  test("takes planes as they are, and one picture alone", async () => {
+  test("accepts planes unchanged, and a single picture", async () => {
     const planes = toPlanes([images[1]!]);
     expect([...(await tokenizer.encodeImage(planes))]).toEqual(codes[1]);
     expect((await tokenizer.encode([images[0]!, planes])).map((row) => [...row])).toEqual(codes);
@@ -101,7 +101,7 @@ describe("ImageTokenizer", () => {
 });
 
 describe("memory", () => {
-  /** 512 × 512 pixels take 50 MB inside of this network. */
+  /** For 512 × 512 pixels this network needs 50 MB. */
   const config = { ...image, resolution: 512 };
   const weights = randomWeights(imageTokenizerParameters(config));
 

@@ -1,4 +1,4 @@
-/** @file Codes of raw patches: the latents are the pixels, and the decoder begins as the picture of the code vectors. */
+/** @file Codes of raw patches: latents are pixels, and the initial decoder returns the picture of the code vectors. */
 import { expect, test } from "vitest";
 import { imageTokenizerParameters } from "../../../src/chameleon/model/parameters.ts";
 import { ImageTokenizer } from "../../../src/chameleon/tokenizers/image-tokenizer.ts";

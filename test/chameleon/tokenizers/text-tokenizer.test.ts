@@ -9,10 +9,10 @@ import { MAX_TEXT_LENGTH, TextTokenizer } from "../../../src/chameleon/tokenizer
 import type { TokenizerFile } from "../../../src/chameleon/tokenizers/tokenizer-file.ts";
 import { buildVocabulary } from "../../../src/chameleon/tokenizers/vocabulary.ts";
 import { XPromptError } from "../../../src/errors.ts";
+import { sha256 } from "../../../src/hash.ts";
 import { Random } from "../../../src/random.ts";
-import { sha256 } from "../../../src/runtime/files.ts";
 
-/** What `test/fixtures/tokenizer/make.py` writes: of each tokenizer digests (uint32 in base64) and every fortieth ids. */
+/** Output of `test/fixtures/tokenizer/make.py`: digests per tokenizer (uint32 in base64) and every fortieth id list. */
 interface CrossCheck {
   nano_sha256: string;
   lines: string[];
@@ -33,7 +33,7 @@ function fnv1a(ids: readonly number[]): number {
   return digest;
 }
 
-describe("Python's tokenizers reads thousands of lines of many scripts the same", () => {
+describe("encodes thousands of lines in many scripts like Python's tokenizers", () => {
   const nano = readFileSync(new URL("../../../models/nano/tokenizer.json", import.meta.url));
 
   test("with the nano that is shipped", () => {
@@ -56,7 +56,7 @@ describe("Python's tokenizers reads thousands of lines of many scripts the same"
   });
 });
 
-describe("any text comes back as it was", () => {
+describe("decoding restores any text", () => {
   const ranges: [first: number, last: number][] = [
     [0x00, 0x7f],
     [0x80, 0x7ff],
@@ -192,7 +192,7 @@ describe("loading", () => {
     await expect(TextTokenizer.load(path)).rejects.toThrow(message);
   });
 
-  test("refuses a pipe, which nobody may ever write to", async () => {
+  test("refuses a pipe, which would block", async () => {
     const path = join(folder, "pipe.json");
     execFileSync("mkfifo", [path]);
     await expect(TextTokenizer.load(path)).rejects.toThrow(
@@ -200,7 +200,7 @@ describe("loading", () => {
     );
   });
 
-  test("knows what the file says, however it is set, and refuses another", async () => {
+  test("has a checksum of the file's content, whatever its formatting, and refuses another", async () => {
     const { checksum } = tokenizer;
     expect(checksum).toMatch(/^[0-9a-f]{64}$/);
     const path = written("indented.json", JSON.stringify(file, null, 2));
@@ -217,8 +217,8 @@ describe("loading", () => {
   });
 });
 
-/** Each was given to Python's tokenizers 0.23.1, which refuses it or gives other ids for common text. */
-describe("refuses what Python's tokenizers refuses or reads otherwise", () => {
+/** Python's tokenizers 0.23.1 refuses each of these, or gives other ids for common text. */
+describe("refuses files that Python's tokenizers refuses or interprets differently", () => {
   const bytes = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
   const cut = (...pretokenizers: object[]) => ({ pre_tokenizer: { type: "Sequence", pretokenizers } });
   const split = { type: "Split", pattern: { String: " " }, behavior: "Isolated", invert: false };
@@ -230,8 +230,12 @@ describe("refuses what Python's tokenizers refuses or reads otherwise", () => {
     ["merges in two ways", model({ merges: [...file.model.merges, "t h"] }), /model\.merges.*all as/],
     ["a prefix inside of words", model({ continuing_subword_prefix: "##" }), /continuing_subword_prefix/],
     ["a suffix at their ends", model({ end_of_word_suffix: "x" }), /end_of_word_suffix/],
-    ["merges left out by chance", model({ dropout: 0.5 }), /dropout/],
-    ["a replacement of nothing", { normalizer: { type: "Replace", content: "" } }, /normalizer\.pattern/],
+    ["random dropout of merges", model({ dropout: 0.5 }), /dropout/],
+    [
+      "a replacement without a pattern",
+      { normalizer: { type: "Replace", content: "" } },
+      /normalizer\.pattern/,
+    ],
     [
       "a replacement with a group",
       { normalizer: { type: "Replace", pattern: { String: " " }, content: "$&" } },
@@ -243,10 +247,10 @@ describe("refuses what Python's tokenizers refuses or reads otherwise", () => {
       /"Precompiled"/,
     ],
     ["lower case", { normalizer: { type: "Lowercase" } }, /"Lowercase"/],
-    ["a cut at nothing", cut(anything, bytes), /pretokenizers\.0\.pattern/],
-    ["a cut that removes", cut({ ...split, behavior: "Removed" }, bytes), /pretokenizers\.0\.behavior/],
-    ["a cut before", cut({ ...split, behavior: "MergedWithNext" }, bytes), /pretokenizers\.0\.behavior/],
-    ["a cut around", cut({ ...split, invert: true }, bytes), /pretokenizers\.0\.invert/],
+    ["a split without a pattern", cut(anything, bytes), /pretokenizers\.0\.pattern/],
+    ["a split that removes", cut({ ...split, behavior: "Removed" }, bytes), /pretokenizers\.0\.behavior/],
+    ["a split before", cut({ ...split, behavior: "MergedWithNext" }, bytes), /pretokenizers\.0\.behavior/],
+    ["an inverted split", cut({ ...split, invert: true }, bytes), /pretokenizers\.0\.invert/],
     ["no bytes", { pre_tokenizer: null }, /pre_tokenizer: expected .*ByteLevel/],
     ["no bytes at the end", cut(bytes, { type: "Digits", individual_digits: true }), /ByteLevel as the last/],
     ["an empty sequence", cut(), /ByteLevel as the last/],
@@ -257,7 +261,7 @@ describe("refuses what Python's tokenizers refuses or reads otherwise", () => {
     expect(() => new TextTokenizer({ ...file, ...change })).toThrow(message);
   });
 
-  test("a sequence in a sequence is no trouble", () => {
+  test("accepts a sequence in a sequence", () => {
     const nested = new TextTokenizer({
       ...file,
       ...cut({ type: "Sequence", pretokenizers: [split] }, bytes),

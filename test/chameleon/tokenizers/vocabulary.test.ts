@@ -10,7 +10,7 @@ import {
 } from "../../../src/chameleon/tokenizers/vocabulary.ts";
 import { XPromptError } from "../../../src/errors.ts";
 
-/** A tokenizer.json with just these tokens; the model's vocabulary holds them all, none is "added". */
+/** A tokenizer.json with only these tokens, all in the model's vocabulary and none "added". */
 function fileOf(vocab: Record<string, number>): TokenizerFile {
   return {
     added_tokens: [],
@@ -22,7 +22,7 @@ function fileOf(vocab: Record<string, number>): TokenizerFile {
   };
 }
 
-/** Chameleon's ids: codes in shuffled order from 4 on, specials at their published places. */
+/** Chameleon's ids: codes in shuffled order from 4 on, special tokens at their published ids. */
 function chameleonIds(): Record<string, number> {
   const vocab: Record<string, number> = { "<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3 };
   for (let code = 0; code < 8192; code++) vocab[imageTokenName((code * 4097) % 8192)] = 4 + code;
@@ -50,7 +50,7 @@ test("a vocabulary of our own is laid out in Chameleon's order", () => {
   ]);
 });
 
-test("the ids of a trained tokenizer are read back", () => {
+test("the ids of a trained tokenizer are recovered", () => {
   const vocabulary = new Vocabulary(trainBpe(["red red"], { merges: 5, imageCodes: 16, xpTokens: 4 }));
   expect(vocabulary).toMatchObject({ bos: 0, pad: 1, eos: 2, endImage: 20, beginImage: 21, sep: 22 });
   expect(vocabulary.xp).toEqual([24, 25, 26, 27]);
@@ -93,8 +93,8 @@ describe("a broken vocabulary is refused by name", () => {
   test.each([
     ["a missing special", without("<racm3:break>"), /expected a token <racm3:break>, found none/],
     ["a missing code", without("IMGIMGEJZ"), /expected image codes 0 to 8191, 49 is missing/],
-    ["a doubled code", { ...chameleonIds(), IMGIMGAEJZ: 60000 }, /both stand for image code 49/],
-    ["a doubled id", { ...chameleonIds(), twin: 9000 }, /two tokens, "the" and "twin", have id 9000/],
+    ["a duplicate code", { ...chameleonIds(), IMGIMGAEJZ: 60000 }, /both stand for image code 49/],
+    ["a duplicate id", { ...chameleonIds(), twin: 9000 }, /two tokens, "the" and "twin", have id 9000/],
     [
       "a gap in XP",
       { ...chameleonIds(), "<xp00>": 60000, "<xp02>": 60001 },
@@ -111,7 +111,7 @@ describe("a broken vocabulary is refused by name", () => {
   });
 });
 
-test("control names are told from text", () => {
+test("control names are distinguished from text", () => {
   for (const name of [
     "<s>",
     "</s>",

@@ -1,4 +1,4 @@
-/** @file The image tokenizer's network against Hugging Face's; see test/fixtures/chameleon/make.py. */
+/** @file The image tokenizer's network, compared with Hugging Face's; see test/fixtures/chameleon/make.py. */
 import { describe, expect, test } from "vitest";
 import { vqConfigSchema, vqganFromJson } from "../../../src/chameleon/checkpoint/config.ts";
 import {
@@ -18,7 +18,7 @@ const { tokenizer } = reference;
 const config = vqganFromJson(vqConfigSchema.parse(tokenizer.config));
 const weights = tokenizerWeights();
 
-/** Pictures to codes and their vectors, and codes to pictures. */
+/** A model of both directions: pictures to codes and vectors, and codes to pictures. */
 function both(n: number | string = 2) {
   const graph = new Graph();
   const w = graph.scope();
@@ -60,7 +60,7 @@ describe("against the reference", () => {
   });
 });
 
-test("with tiles, each is read as a picture of its own, and its codes take its place", async () => {
+test("each tile is encoded like a separate picture, and its codes take its place", async () => {
   const tile = 8;
   const graph = new Graph();
   const whole = graph.input("pictures", "float32", ["n", 3, 16, 16]);
@@ -79,7 +79,7 @@ test("with tiles, each is read as a picture of its own, and its codes take its p
   const made = await evaluate({ tiled, alone }, feeds, weights);
   const { embedDim } = config;
   const expected = new Float32Array(made.alone.data.length);
-  const grid = tile / 4; // codes along a side of a tile
+  const grid = tile / 4; // codes along the edge of a tile
   for (let i = 0; i < expected.length; i++) {
     const [x, y, c, n] = [
       i % (2 * grid),
@@ -99,9 +99,9 @@ test("a code is the nearest vector of the codebook, and comes back as that vecto
   const graph = new Graph();
   const w = graph.scope();
   const made = quantize(w, graph.input("latents", "float32", [1, 2, 2, 2]), sizes);
-  // Channels apart; as vectors, row by row: (0, 0), (1, 0.2), (−1, 2), (0.9, 9).
+  // Channel by channel; the vectors in row-major order: (0, 0), (1, 0.2), (−1, 2), (0.9, 9).
   const latents = array([1, 2, 2, 2], [0, 1, -1, 0.9, 0, 0.2, 2, 9]);
-  // The second is the longest by far: a code is near, not merely in the same direction.
+  // The second code vector is by far the longest: the nearest code is not the one with the most similar direction.
   const codebook = array([3, 2], [1, 0, 5, 10, -1, 1]);
   const feeds = { latents, "quantize.embedding.weight": codebook };
   const [codes, vectors, flat] = evaluate64([made.codes, made.vectors, made.latents], feeds);

@@ -36,7 +36,7 @@ describe("attention", () => {
     });
   });
 
-  test("with hidden keys: what is hidden neither counts nor gets a gradient", async () => {
+  test("masked keys neither count nor get a gradient", async () => {
     const [see, hide] = [0, -1e9];
     const values = [see, hide, hide, see, see, hide, see, see, see];
     await checkGradient(({ queries, keys, values, bias }) => attention(queries, keys, values, bias), {
@@ -95,10 +95,10 @@ describe("attentionToPast", () => {
   };
 
   test.each([
-    ["keys for every query", 6, 1, 5],
-    ["keys for every query", 6, 3, 2],
-    ["queries that share keys", 2, 1, 5],
-    ["queries that share keys", 3, 4, 3],
+    ["one key per query", 6, 1, 5],
+    ["one key per query", 6, 3, 2],
+    ["grouped queries", 2, 1, 5],
+    ["grouped queries", 3, 4, 3],
     ["one key for all", 1, 2, 1],
   ])("%s (%i), %i new, %i past: is attention to all of them", async (_name, shared, time, past) => {
     const graph = new Graph();
@@ -122,7 +122,7 @@ describe("attentionToPast", () => {
     expectClose((await evaluate({ computed }, feeds)).computed, expected!);
   });
 
-  test("refuses groups that are not whole, and a bias of another length", () => {
+  test("refuses incomplete groups, and a bias of another length", () => {
     const graph = new Graph();
     const lengths = graph.input("lengths", "int64", [2]);
     const { queries, past, now, bias } = leaves(graph, 4, "time", "past");

@@ -120,7 +120,7 @@ describe("where", () => {
     await checkGradient(({ condition, x }) => where(condition, -1, x), { condition, x: [1] });
   });
 
-  test("keeps what is not chosen out, infinite or not", async () => {
+  test("ignores the value that is not chosen, finite or not", async () => {
     const graph = new Graph();
     const x = graph.input("x", "float32", [2, 3]);
     const hidden = where(graph.input("condition", "bool", [2, 3]), x, Number.NEGATIVE_INFINITY);
@@ -184,7 +184,7 @@ test("stopGradient: the straight-through estimator gives y and the gradient of x
 });
 
 describe("cast", () => {
-  test("to whole numbers, booleans and back", async () => {
+  test("to integers, booleans and back", async () => {
     const graph = new Graph();
     const x = graph.input("x", "float32", [4]);
     const whole = cast(x, "int64");
@@ -214,7 +214,7 @@ describe("cast", () => {
     expect([...y.data]).toEqual([3, -7.5, 12]);
   });
 
-  test("passes none through whole numbers", () => {
+  test("passes no gradient through integers", () => {
     const x = new Graph().input("x", "float32", [3]);
     expect(() => gradients(total([cast(cast(x, "int64"), "float32")]), [x])).toThrow("does not depend on");
   });

@@ -37,7 +37,7 @@ describe("embedding", () => {
 });
 
 describe("scatterRows", () => {
-  test("adds repeated rows in the same order at every run, where several threads compute", async () => {
+  test("adds repeated rows in a deterministic order with several threads", async () => {
     const [count, width] = [2400, 256];
     const graph = new Graph();
     const x = graph.input("x", "float32", [2, width]);

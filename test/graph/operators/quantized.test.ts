@@ -1,4 +1,4 @@
-/** @file Linear layers over quantized weights; the reference is PyTorch's, see test/fixtures/quantized/make.py. */
+/** @file Linear layers with quantized weights, compared with PyTorch; see test/fixtures/quantized/make.py. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import {
@@ -20,7 +20,7 @@ const cases = JSON.parse(
 ) as readonly Case[];
 const unpack = ({ shape, data }: Packed): NdArray => array(shape, data);
 
-/** y and the gradient of x as graph; codes and scales are written into the model, as a frozen base is. */
+/** y and the gradient of x; codes and scales are initializers of the model, like frozen weights. */
 async function run({ bits, blockSize, codes, scales, x, dy }: Case) {
   const graph = new Graph();
   const given = graph.input("x", "float32", x.shape);
@@ -81,7 +81,7 @@ test("weights are frozen: asking for their gradient is an error that says so", (
   const x = graph.input("x", "float32", [2, 40]);
   const y = quantizedLinear(x, graph.parameter("codes", codes, "uint8"), held, { bits: 4, blockSize: 32 });
   expect(() => gradients(sum(y, undefined, { keep: false }), [held])).toThrow(
-    "gradients: parameter scales [3, 2] gets none from quantizedLinear",
+    "gradients: parameter scales [3, 2] gets no gradient from quantizedLinear",
   );
 });
 

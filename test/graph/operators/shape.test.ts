@@ -75,7 +75,7 @@ describe("reshape", () => {
     }
   });
 
-  test("of the same shape is the same tensor", () => {
+  test("to the same shape is the same tensor", () => {
     const x = input(2, 3);
     expect(reshape(x, [2, 3])).toBe(x);
   });
@@ -83,7 +83,7 @@ describe("reshape", () => {
   test("refuses another number of elements, and two dimensions it cannot tell apart", () => {
     expect(() => reshape(input(2, 3), [4])).toThrow("reshape: expected as many elements as [2, 3], got [4]");
     expect(() => reshape(input("batch*time", 4), ["batch", "time", 4])).toThrow(
-      "reshape: expected at most one new symbolic dimension in [batch, time, 4], coming from [batch*time, 4]",
+      "reshape: expected at most one new symbolic dimension in [batch, time, 4], reshaping [batch*time, 4]",
     );
   });
 });
@@ -110,7 +110,7 @@ describe("transpose", () => {
     await checkGradient(({ x }) => transpose(x, order), { x: shape });
   });
 
-  test("refuses what is no order of the axes", () => {
+  test("refuses an invalid order of the axes", () => {
     for (const order of [[0], [0, 0], [0, 2], [0, 1, 2]])
       expect(() => transpose(input(2, 3), order)).toThrow(
         `transpose: expected an order of 2 axes, got [${order}]`,
@@ -211,7 +211,7 @@ describe("slice", () => {
     }
   });
 
-  test("of everything is the same tensor", () => {
+  test("of the whole axis is the same tensor", () => {
     const x = input(2, 3);
     expect(slice(x, 1, 0, 3)).toBe(x);
   });
@@ -262,7 +262,7 @@ describe("concat", () => {
     const graph = new Graph();
     const [x, y] = [graph.input("x", "float32", [2, 3]), graph.input("y", "float32", [3, 3])];
     expect(() => concat([x, y], 1)).toThrow(
-      "concat: expected shapes equal but at axis 1, got [2, 3], [3, 3]",
+      "concat: expected shapes that are equal except at axis 1, got [2, 3], [3, 3]",
     );
   });
 });

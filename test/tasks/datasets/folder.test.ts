@@ -75,7 +75,7 @@ describe("a folder of pairs", () => {
     ]);
   });
 
-  it("reads only the split asked for", async () => {
+  it("reads only the requested split", async () => {
     const folder = await writeFiles({
       "train/input/a.png": red,
       "train/output/a.png": green,
@@ -101,7 +101,7 @@ describe("a folder of pairs", () => {
     expect((await loadPairs(folder, { size: 8 })).pairs).toHaveLength(1);
   });
 
-  it("skips and counts what is broken, each once, with the reason", async () => {
+  it("skips and counts broken records, each once, with the reason", async () => {
     const folder = await writeFiles({
       ...manyPairs(2),
       "02.before.png": red,
@@ -137,7 +137,7 @@ describe("a folder of pairs", () => {
     await expect(work).rejects.toBeInstanceOf(XPromptError);
   });
 
-  it("refuses what does not fit in memory, wrong settings, and a path that is not there", async () => {
+  it("refuses a set that does not fit in memory, invalid settings, and a missing path", async () => {
     const folder = await writeFiles(manyPairs(3));
     await expect(loadPairs(folder, { size: 4096 })).rejects.toThrow(
       "expected at most 2 of 4096 × 4096 pixels, got 3",
@@ -155,7 +155,7 @@ describe("a folder of pairs", () => {
     );
   });
 
-  it("turns a pair round", async () => {
+  it("reverses a pair", async () => {
     const { pairs } = await loadPairs(await writeFiles(manyPairs(1)), { size: 8, instruction: "go" });
     const back = reversed(pairs[0]!);
     expect([colorOf(back.input), colorOf(back.output)]).toEqual([

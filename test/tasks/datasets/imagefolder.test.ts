@@ -58,7 +58,7 @@ describe("an imagefolder", () => {
     expect(todos[0]!.input).toBeUndefined();
   });
 
-  it("reads long lists in stretches: every row once", async () => {
+  it("reads long lists in ranges, every row once", async () => {
     const lines = Array.from({ length: 700 }, (_, i) => row(i % 2, { id: `row ${i}` }));
     const path = await writeFiles({ ...manyPairs(2), "metadata.jsonl": `${lines.join("\n")}\n` });
     const source = await openPairs({ path, memory: 0.001 });
@@ -92,7 +92,7 @@ describe("an imagefolder", () => {
     );
   });
 
-  it("skips a row of CSV with too many columns, and goes on after it", async () => {
+  it("skips a CSV row with too many columns, and continues after it", async () => {
     const csv = "before,after\n00.before.png,00.after.png\na,b,c\n01.before.png,01.after.png\n";
     const { pairs, defects } = await loadPairs(await writeFiles({ ...manyPairs(2), "metadata.csv": csv }), {
       size: 8,

@@ -1,4 +1,4 @@
-/** @file Little data sets for the tests of this folder, made on the disk. */
+/** @file Small data sets on disk for the tests of this folder. */
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -9,14 +9,14 @@ import type { LoadedPair } from "../../../src/tasks/datasets/index.ts";
 export const fixture = (name: string): string =>
   join(import.meta.dirname, "..", "..", "fixtures", "datasets", name);
 
-/** A new folder that is gone after the test. */
+/** A new folder that is removed after the test. */
 export async function newFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "xprompt-datasets-"));
   onTestFinished(() => rm(folder, { recursive: true, force: true }));
   return folder;
 }
 
-/** A picture of one colour, in the format that the name's ending says. */
+/** A picture of one colour, in the format of the name's extension. */
 export async function plainPicture(
   name: string,
   [r, g, b]: readonly number[] = [0, 0, 0],
@@ -30,7 +30,7 @@ export async function plainPicture(
 
 export type Files = Readonly<Record<string, string | Uint8Array | readonly number[]>>;
 
-/** Writes files below a folder: texts, bytes, or pictures of one colour. Tells the folder. */
+/** Writes files below a folder: texts, bytes, or pictures of one colour. Returns the folder. */
 export async function writeFiles(files: Files, folder?: string): Promise<string> {
   const root = folder ?? (await newFolder());
   for (const [name, content] of Object.entries(files)) {
@@ -42,7 +42,7 @@ export async function writeFiles(files: Files, folder?: string): Promise<string>
   return root;
 }
 
-/** `count` pairs `00.before.png`, …: the input's red is the number, the output is green as well. */
+/** `count` pairs `00.before.png`, …: the number is the input's red, and also the output's green. */
 export const manyPairs = (count: number): Files =>
   Object.fromEntries(
     Array.from({ length: count }, (_, i) => i).flatMap((i) => {

@@ -198,7 +198,7 @@ describe("maps become pictures", () => {
     expect(new Set(seen.map(([, color]) => color)).size).toBe(seen.length);
   });
 
-  it("drawn colours are those of a context: all its maps the same, other contexts others", async () => {
+  it("random colours are per context: the same for all its maps, others in other contexts", async () => {
     const files: Record<string, Uint8Array | readonly number[]> = {};
     for (const i of [1, 2, 3, 4])
       Object.assign(files, { [`nyu/rgb/${i}.png`]: x, [`nyu/depth/${i}.png`]: depth16 });

@@ -7,7 +7,7 @@ import { tarMembers } from "../../../src/tasks/datasets/webdataset.ts";
 import { all, colorOf, fixture, newFolder, plainPicture } from "./kit.ts";
 
 describe("Parquet shards", () => {
-  it("are read as pyarrow wrote them; a broken picture is skipped", async () => {
+  it("are read as written by pyarrow; a broken picture is skipped", async () => {
     const { pairs, defects } = await loadPairs(fixture("magicbrush.parquet"), { size: 8 });
     expect(pairs.map(({ instruction }) => instruction)).toEqual(
       [0, 1, 2, 3, 5].map((i) => `change number ${i}`),
@@ -22,7 +22,7 @@ describe("Parquet shards", () => {
     expect(defects.first[0]).toContain("magicbrush.parquet#4: reading image of the record");
   });
 
-  it("are taken by row groups, in any order, whatever fits in memory", async () => {
+  it("are shuffled by row groups, for any memory limit", async () => {
     const folder = await newFolder();
     for (const i of [0, 1])
       await copyFile(fixture("magicbrush.parquet"), join(folder, `train-0000${i}-of-00002.parquet`));
@@ -128,7 +128,7 @@ describe("Parquet shards", () => {
     }
   });
 
-  it("with a broken row group lose its rows alone", async () => {
+  it("with a broken row group lose only its rows", async () => {
     const path = join(await newFolder(), "a.parquet");
     const content = await readFile(fixture("magicbrush.parquet"));
     // The pages of the first row group begin after the magic number.
@@ -141,7 +141,7 @@ describe("Parquet shards", () => {
 });
 
 describe("WebDataset shards", () => {
-  it("are read as Python's tarfile wrote them: long names, JSON, texts", async () => {
+  it("are read as written by Python's tarfile: long names, JSON, texts", async () => {
     const { pairs, defects } = await loadPairs(fixture("pairs.tar"), { size: 8 });
     expect(pairs.map(({ instruction, output }) => [instruction, colorOf(output)])).toEqual([
       ["make it green", [1, 255, 0]],
@@ -153,7 +153,7 @@ describe("WebDataset shards", () => {
     expect(defects).toMatchObject({ total: 2, byKind: { missing: 1, metadata: 1 } });
   });
 
-  it("say where their members lie", async () => {
+  it("are scanned for the offsets of their members", async () => {
     const content = await readFile(fixture("pairs.tar"));
     const members = await tarMembers(fixture("pairs.tar"));
     expect(members).toHaveLength(12);
@@ -173,7 +173,7 @@ describe("WebDataset shards", () => {
     for (const content of contents) {
       await writeFile(path, content);
       await expect(openPairs({ path })).rejects.toThrow(
-        /expected a whole tar file, got: .* \(unpack .gz first/,
+        /expected a complete tar file, got: .* \(unpack .gz first/,
       );
     }
   });

@@ -15,7 +15,7 @@ describe("the order", () => {
       return window.items[index]!;
     });
 
-  it("has every record once an epoch, in another order each time and with each seed", () => {
+  it("has every record once per epoch, in another order each time and for each seed", () => {
     const order = new Order(1, blocks, 30);
     const epochs = [items(order, 0, 70), items(order, 70, 70), items(new Order(2, blocks, 30), 0, 70)];
     for (const epoch of epochs) expect([...epoch].sort((a, b) => a - b)).toEqual([...Array(70).keys()]);
@@ -23,7 +23,7 @@ describe("the order", () => {
     expect(items(new Order(1, blocks, 30), 65, 20)).toEqual([...epochs[0]!, ...epochs[1]!].slice(65, 85));
   });
 
-  it("reads no more blocks at a time than fit, and mixes those", () => {
+  it("has no more blocks in memory than fit, and shuffles those", () => {
     const windows = items(new Order(1, blocks, 30), 0, 70).map((item) => Math.floor(item / 7));
     expect(new Set(windows.slice(0, 21)).size).toBe(3);
     expect(new Set(windows.slice(0, 7)).size).toBeGreaterThan(1);
@@ -35,7 +35,7 @@ describe("the order", () => {
 });
 
 describe("a stream", () => {
-  it("goes on from any position exactly as without the stop, over the end of an epoch", async () => {
+  it("resumes from any position exactly, across epochs", async () => {
     const path = await writeFiles({ ...manyPairs(6), "03.after.png": "broken" });
     const settings = { path, seed: 4 };
     const whole = await all((await openPairs(settings)).stream({ size, epochs: 2 }));
@@ -68,16 +68,16 @@ describe("a stream", () => {
     expect(() => same.stream({ size, from: position, worker: { index: 1, count: 2 } })).toThrow("worker");
   });
 
-  it("ends with an error when no record is whole, though endless", async () => {
+  it("ends with an error when no record is usable, even without a limit of epochs", async () => {
     const source = await openPairs({ path: await writeFiles({ "a.before.png": "no", "a.after.png": "no" }) });
     await expect(source.stream({ size }).next()).rejects.toThrow(
-      "expected a whole record, got none of 1, 1 broken",
+      "expected a usable record, got none of 1, 1 broken",
     );
   });
 });
 
 describe("the held-out part", () => {
-  it("is the share asked for, disjoint, and the same whatever the seed and the other records", async () => {
+  it("is the requested share, disjoint, and independent of the seed and the other records", async () => {
     const path = await writeFiles(manyPairs(24));
     const ids = async (part: "train" | "heldOut", seed: number) =>
       idsOf(await all((await openPairs({ path, part, seed, heldOut: 0.25 })).records()));
@@ -103,7 +103,7 @@ describe("the held-out part", () => {
     expect(idsOf([...examples, ...todos]).sort()).toEqual(heldOut);
   });
 
-  it("has two pairs of one task, and tears no group apart for them", async () => {
+  it("has two pairs of one task, and splits no group for them", async () => {
     const names = Array.from({ length: 12 }, (_, i) => String(i).padStart(2, "0"));
     const write = (keys: (i: number) => object) => {
       const lines = names.map((name, i) =>
@@ -123,10 +123,10 @@ describe("the held-out part", () => {
     expect((await openPairs({ ...single, ...settings, part: "train" })).length).toBe(12);
   });
 
-  it("that can not be drawn from says which it is and what sets it, with broken files as well", async () => {
+  it("that is too small is an error that names the part and its setting, even with broken files", async () => {
     const path = await writeFiles({ ...manyPairs(2), "00.after.png": "broken" });
     for (const part of ["train", "heldOut"] as const) {
-      // No part of two pairs has two whole ones.
+      // Neither part of two pairs has two usable ones.
       const parts = openPairs({ path, heldOut: 0.5, part });
       const failed = parts.then((source) => source.context(0, { examples: 1, todos: 1, size }));
       await expect(failed).rejects.toThrow(
@@ -142,7 +142,7 @@ describe("the held-out part", () => {
     expect(outcomes[0]).toMatchObject({
       reason: {
         message: expect.stringMatching(
-          /expected enough pairs to keep some out .* got 1, none of them in the part heldOut/,
+          /expected enough pairs to hold some out, got 1, none of them in the part heldOut/,
         ),
       },
     });
@@ -152,7 +152,7 @@ describe("the held-out part", () => {
 describe("a context", () => {
   const shape = { examples: 1, todos: 3, size };
 
-  it("is a function of its number, and goes through the set without repeating", async () => {
+  it("is a function of its number, and uses the set without repeating", async () => {
     const path = await writeFiles({ ...manyPairs(12), "03.after.png": "broken" });
     const [one, two] = [await openPairs({ path }), await openPairs({ path })];
     const contexts = [];
@@ -163,13 +163,13 @@ describe("a context", () => {
     expect(await two.context(1, shape)).toEqual(contexts[1]);
   });
 
-  it("counts a broken record once, though several ask for it at a time", async () => {
+  it("counts a broken record once, even for concurrent requests", async () => {
     const source = await openPairs({ path: await writeFiles({ ...manyPairs(4), "03.after.png": "broken" }) });
     await Promise.all([source.context(0, shape), source.context(0, shape)]);
     expect(source.defects).toMatchObject({ total: 1, byKind: { picture: 1 } });
   });
 
-  it("never mixes tasks, and does without tasks of a single pair", async () => {
+  it("never mixes tasks, and skips tasks with a single pair", async () => {
     const lines = Array.from({ length: 15 }, (_, i) =>
       JSON.stringify({
         input_file_name: `${String(i).padStart(2, "0")}.before.png`,
@@ -191,7 +191,7 @@ describe("a context", () => {
     expect([...tasks].sort()).toEqual(["even", "odd"]);
   });
 
-  it("repeats pairs on their own side where there are few, and refuses where there is but one", async () => {
+  it("repeats pairs on the same side if there are few, and refuses a set of one", async () => {
     const few = await openPairs({ path: await writeFiles(manyPairs(2)) });
     const { examples, todos } = await few.context(5, { examples: 2, todos: 3, size });
     expect(new Set(idsOf([...examples])).size).toBe(1);
@@ -200,7 +200,7 @@ describe("a context", () => {
     expect(todos[0]!.id).not.toBe(examples[0]!.id);
     const one = await openPairs({ path: await writeFiles(manyPairs(1)) });
     await expect(one.context(0, shape)).rejects.toThrow(
-      "expected two whole pairs of one task, got none of 1",
+      "expected two usable pairs of one task, got none of 1",
     );
     expect((await one.context(0, { ...shape, examples: 0 })).todos).toHaveLength(3);
   });

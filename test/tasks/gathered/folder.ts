@@ -1,4 +1,4 @@
-/** @file Writes tiny folders of gathered pictures, byte by byte as docs/pictures.md describes them. */
+/** @file Writes tiny folders of gathered pictures, byte by byte as described in docs/pictures.md. */
 import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -28,7 +28,7 @@ export const writePhotos = (folder: string) =>
     ],
   });
 
-/** A 2 × 2 icon of two layers: a green ground, and a half transparent white pixel at the top left. */
+/** A 2 × 2 icon of two layers: a green background, and a half transparent white pixel at the top left. */
 export const ground = Uint8Array.from([0, 128, 0, 255, 0, 128, 0, 255, 0, 128, 0, 255, 0, 128, 0, 255]);
 export const dot = Uint8Array.from([255, 255, 255, 128, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
 

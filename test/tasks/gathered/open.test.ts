@@ -24,7 +24,7 @@ function complaint(open: () => unknown): string {
   throw new Error("expected an error");
 }
 
-describe("what a folder holds", () => {
+describe("contents of a folder", () => {
   test("photos of one split, as RGB bytes", async () => {
     await writePhotos(folder);
     const { photos } = openGathered(folder, "train");
@@ -59,7 +59,7 @@ describe("what a folder holds", () => {
     expect([iconSets, cutouts]).toEqual([[], []]);
   });
 
-  test("the list of sources is no pack", async () => {
+  test("the list of sources is not a pack", async () => {
     await writePhotos(folder);
     await writeFile(join(folder, "sources.json"), "{}");
     expect(openGathered(folder, "train").photos).toHaveLength(1);
@@ -74,7 +74,7 @@ describe("what a folder holds", () => {
   });
 });
 
-describe("what cannot be read", () => {
+describe("unreadable folders", () => {
   test("a folder that is missing, or has no packs", () => {
     expect(complaint(() => openGathered(join(folder, "nowhere"), "train"))).toMatch(
       /expected a folder, got .*npm run gather/,

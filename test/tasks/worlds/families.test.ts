@@ -42,7 +42,7 @@ describe.each(["photos", "icons"] as const)("%s", (name) => {
     },
   );
 
-  test("its pictures are the same for the same stream, others for others, and mostly captioned", () => {
+  test("the same stream gives the same pictures, another stream others, mostly with captions", () => {
     const shown = Array.from({ length: 12 }, (_, n) => world.picture(Random.of("picture", n), 24));
     expect(world.picture(Random.of("picture", 0), 24)).toEqual(shown[0]);
     expect(new Set(shown.map(({ picture }) => String(picture.data))).size).toBe(12);
@@ -91,7 +91,7 @@ describe("families of gathered pictures", () => {
   });
 });
 
-test("a photograph is shown mean by mean: a whole one keeps its mean colour", () => {
+test("scaling a photograph down keeps its mean colour", () => {
   const data = Uint8Array.from({ length: 96 * 96 * 3 }, (_, i) => (i * 7919) % 256);
   const world = new PhotoWorld([
     { name: "noise", words: "", image: { width: 96, height: 96, channels: 3, data } },
@@ -105,7 +105,7 @@ test("a photograph is shown mean by mean: a whole one keeps its mean colour", ()
   }
 });
 
-test("combined families are made of what training shows", () => {
+test("combined families use training families only", () => {
   const chosen = selectFamilies({ include: ["rotate", "invert", "twoChanges", "likeExample"] });
   for (const family of chosen.filter(({ name }) => ["twoChanges", "likeExample"].includes(name)))
     for (let n = 0; n < 20; n++)

@@ -1,4 +1,4 @@
-/** @file A few gathered pictures made up in memory: two styles of the same shapes, photographs, things cut out. */
+/** @file Synthetic gathered pictures in memory: two styles of the same shapes, photographs, cutouts. */
 
 import type {
   Bytes,
@@ -12,7 +12,7 @@ import { hsv } from "../../../src/tasks/palette.ts";
 
 const SIDE = 64;
 
-/** RGBA bytes, each pixel of `colorAt`: in [0, 1], nothing where it is undefined. */
+/** RGBA bytes with the colours of `colorAt` in [0, 1]; transparent where it is undefined. */
 function rgba(side: number, colorAt: (x: number, y: number) => readonly number[] | undefined): Bytes {
   const data = new Uint8Array(side * side * 4);
   for (let i = 0; i < side * side; i++) {
@@ -22,7 +22,7 @@ function rgba(side: number, colorAt: (x: number, y: number) => readonly number[]
   return { width: side, height: side, channels: 4, data };
 }
 
-/** A disc of one colour; how large, and where its centre is, in widths. */
+/** A disc of one colour; radius and centre in widths. */
 const disc = (radius: number, x: number, y: number, color: readonly [number, number, number]): IconLayer => ({
   image: rgba(SIDE, (u, v) => (Math.hypot(u - x, v - y) < radius ? color : undefined)),
   color,

@@ -3,13 +3,13 @@ import { expect, test } from "vitest";
 import { WeightAverage } from "../../../src/training/optimizer/average.ts";
 import { TrainingState } from "../../../src/training/run/state.ts";
 
-/** A state whose weights are the number of its step, and times ten. */
+/** A state whose weights are its step number and ten times that. */
 function at(state: TrainingState, step: number): void {
   state.step = step;
   state.values("w").set([step, 10 * step]);
 }
 
-test("is the present weights before it begins, and the plain mean of every second state after", () => {
+test("is the current weights at first, then the mean of every second state", () => {
   const state = new TrainingState(new Map([["w", [2]]]));
   const average = new WeightAverage(state, 4, 2);
   for (const step of [1, 2, 3]) {
@@ -25,7 +25,7 @@ test("is the present weights before it begins, and the plain mean of every secon
   expect([shape, [...data]]).toEqual([[2], [6, 60]]); // of steps 4, 6 and 8
 });
 
-test("goes on from its extras as if it had not been cut off", () => {
+test("resumes exactly from its extras", () => {
   const [whole, cut] = [0, 1].map(() => new TrainingState(new Map([["w", [2]]]))) as [
     TrainingState,
     TrainingState,

@@ -1,4 +1,4 @@
-/** @file AdamW and Muon as graph against PyTorch's; the numbers come from test/fixtures/graph/make.py. */
+/** @file AdamW and Muon against PyTorch; the reference values come from test/fixtures/graph/make.py. */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { Graph, type Tensor } from "../../../src/graph/index.ts";
@@ -50,7 +50,7 @@ const settings: OptimizerSettings = optimizerSchema.parse({ ...given, clipNorm: 
 const names = ["matrix", "vector"] as const;
 const unpack = ({ shape, data }: Packed): NdArray => array(shape, data);
 
-/** The optimizer's outputs for gradients that are fed in. */
+/** The optimizer's graph with gradients as inputs. */
 function update(using: OptimizerSettings = settings): Record<string, Tensor> {
   const graph = new Graph();
   const parameters = names.map((name) => graph.parameter(name, reference.parameters[name].shape));
@@ -61,7 +61,7 @@ function update(using: OptimizerSettings = settings): Record<string, Tensor> {
   return { ...outputs, gradientNorm };
 }
 
-/** What one step takes besides the buffers. `time` counts from 1. */
+/** The inputs of one step besides the buffers. `time` starts at 1. */
 const stepFeeds = (step: Reference["steps"][number], time: number): Record<string, NdArray> => ({
   "gradient of matrix": unpack(step.gradients.matrix),
   "gradient of vector": unpack(step.gradients.vector),
@@ -80,16 +80,16 @@ const start = (): Record<string, NdArray> =>
     ),
   );
 
-/** Names of the buffers, and the outputs that take their place. */
+/** Names of the buffers, and of the outputs that replace them. */
 const buffers = names.flatMap((name) => roles.map((role) => bufferName(role, name)));
 
-test("a buffer's next content is an output", () => {
+test("the updated content of a buffer is an output", () => {
   expect(buffers).toContain("mean of matrix");
   expect(Object.keys(update()).sort()).toEqual([...buffers.map(nextName), "gradientNorm"].sort());
 });
 
 const evaluators = [
-  // The graph keeps β and 1 − β as float32; the rest is exact.
+  // The graph stores β and 1 − β in float32; the rest is exact.
   [
     "in float64",
     3e-7,
@@ -104,7 +104,7 @@ const evaluators = [
 describe.each(evaluators)(
   "five steps with clipping, decay and a falling rate, %s",
   (_name, relative, run) => {
-    test("are PyTorch's", async () => {
+    test("agree with PyTorch's", async () => {
       let state = start();
       for (const [i, step] of reference.steps.entries()) {
         const outputs = update();
@@ -127,13 +127,13 @@ describe.each(evaluators)(
   },
 );
 
-test("the reference has steps that are clipped and steps that are not", () => {
+test("the reference has clipped and unclipped steps", () => {
   const clipped = reference.steps.map(({ gradientNorm }) => gradientNorm > settings.clipNorm);
   expect(new Set(clipped).size).toBe(2);
   expect(reference.decayed).toEqual(["matrix"]);
 });
 
-test("without decay a weight with no gradient stays where it is", () => {
+test("a weight without gradient and decay does not change", () => {
   const still = { ...start(), ...stepFeeds(reference.steps[0]!, 1) };
   for (const name of names) still[`gradient of ${name}`] = zeros(reference.parameters[name]);
   const after = (using: OptimizerSettings) => {
@@ -151,7 +151,7 @@ test("without decay a weight with no gradient stays where it is", () => {
   );
 });
 
-test("the gains and shifts of norms do not decay, of whatever rank", () => {
+test("gains and biases of norms do not decay, whatever their rank", () => {
   const kept = ["k_norm.weight", "k_norm.bias"];
   const graph = new Graph();
   const parameters = [...kept, "k_proj.weight"].map((name) => graph.parameter(name, [2, 2]));
@@ -211,7 +211,7 @@ describe.each(evaluators)("three steps of Muon with momentum and decay, %s", (_n
   });
 });
 
-test("Muon moves the matrices of layers, AdamW all else", () => {
+test("Muon updates the matrices of layers, AdamW all other parameters", () => {
   const given = { matrices: "muon" } as const;
   for (const name of ["self_attn.q_proj", "self_attn.o_proj", "mlp.down_proj"])
     expect(methodOf(given, `model.layers.12.${name}.weight`), name).toBe("muon");

@@ -22,7 +22,7 @@ describe("learningRate", () => {
   });
 
   // 100 steps follow the warm-up: cos 60° = 1/2, cos 90° = 0, cos 120° = −1/2.
-  test("cosine passes 3/4, 1/2 and 1/4 at a third, half and two thirds of the way", () => {
+  test("cosine is at 3/4, 1/2 and 1/4 after a third, half and two thirds of the decay", () => {
     const settings: Partial<Schedule> = { shape: "cosine", warmup: 10 };
     expect(learningRate(schedule(settings), 10 + 100 / 3, 110, 2)).toBeCloseTo(1.5, 12);
     expect(at(settings, 60)).toBeCloseTo(1, 12);
@@ -55,12 +55,12 @@ describe("learningRate", () => {
     expect(at({ ...settings, floor: 0.2 }, 110)).toBeCloseTo(0.4, 12);
   });
 
-  test("a decay that would begin in the warm-up begins after it", () => {
+  test("a decay never begins before the end of the warm-up", () => {
     expect(at({ shape: "wsd", warmup: 50, decay: 1 }, 50)).toBe(2);
     expect(at({ shape: "wsd", warmup: 50, decay: 1 }, 65)).toBeCloseTo(1, 12);
   });
 
-  test("stays at the floor after the end, and with nothing but warm-up", () => {
+  test("stays at the floor after the end, also without steps after the warm-up", () => {
     for (const shape of ["cosine", "linear", "wsd"] as const) {
       expect(at({ shape, warmup: 10, floor: 0.1 }, 500)).toBeCloseTo(0.2, 12);
       expect(at({ shape, warmup: 110, floor: 0.1 }, 110)).toBeCloseTo(0.2, 12);
@@ -68,7 +68,7 @@ describe("learningRate", () => {
   });
 });
 
-test("scheduleSchema refuses what makes no sense", () => {
+test("scheduleSchema refuses invalid settings", () => {
   for (const wrong of [
     { warmup: -1 },
     { warmup: 0.5 },

@@ -40,7 +40,7 @@ const shapes = new Map<string, readonly number[]>([
   ["bias", [4]],
 ]);
 
-/** A state in the middle of a run, every buffer different. */
+/** A state in the middle of a run, with different values in every buffer. */
 function trained(parameters = shapes): TrainingState {
   const state = new TrainingState(parameters);
   for (const role of roles)
@@ -83,7 +83,7 @@ describe("a checkpoint", () => {
     expect(folder).toBe(join(run, "checkpoint"));
   });
 
-  test("gives back weights, moments, extras and step, bit for bit", async () => {
+  test("restores weights, moments, extras and step bit by bit", async () => {
     const [before, state, usage] = [trained(), new TrainingState(shapes), new Float32Array(3)];
     before.values("weight").set([-0, Number.MIN_VALUE, 1e-42, 3.4028234663852886e38]);
     await loadCheckpoint(run, state, { usage }, recipe);
@@ -95,7 +95,7 @@ describe("a checkpoint", () => {
     expect(state.digest()).toBe(before.digest());
   });
 
-  test("is replaced as a whole by the next", async () => {
+  test("is replaced as a whole", async () => {
     const later = trained();
     later.step = 50;
     later.values("bias").fill(9);
@@ -106,12 +106,12 @@ describe("a checkpoint", () => {
     expect(await readdir(run)).toEqual(["checkpoint"]);
   });
 
-  test("may go on with other settings that change nothing of what is computed", async () => {
+  test("accepts other values of settings that do not change the result", async () => {
     const free = { workers: 8, checkpointEvery: 1, logEvery: 1, evaluateEvery: 7, sheetEvery: 7 };
     await load({ ...recipe, ...free });
   });
 
-  test("is refused to a recipe that computes something else, every changed key named", async () => {
+  test("is refused for a different recipe, naming every changed key", async () => {
     const { families: _, ...rest } = recipe;
     const other = { ...rest, steps: 200, optimizer: { learningRate: 0.002, beta1: 0.9 }, seed: 3 };
     const message = await refusal(other);
@@ -123,8 +123,8 @@ describe("a checkpoint", () => {
     expect(message).not.toContain("workers");
   });
 
-  describe("of a run whose rate falls at its end", () => {
-    // 40 of 100 steps are done; the rate falls over the last half.
+  describe("of a run whose learning rate falls at its end", () => {
+    // 40 of 100 steps are done; the learning rate falls in the second half.
     const schedule = scheduleSchema.parse({ shape: "wsd", decay: 0.5 });
     beforeEach(async () => {
       await saveCheckpoint(run, trained(), { usage: new Float32Array(3) }, { ...recipe, schedule });
@@ -145,41 +145,41 @@ describe("a checkpoint", () => {
       await expect(resume(steps, [0.5])).resolves.toBeUndefined();
     });
 
-    test("may not end where its rate would have begun to fall already", async () => {
+    test("cannot end at a step where its rate should have fallen already", async () => {
       await expect(resume(70, [])).rejects.toThrow("steps: 100 → 70");
     });
 
-    test("may not end where a part of it would have begun already", async () => {
+    test("cannot end at a step where a phase should have begun already", async () => {
       await expect(resume(80, [0.4])).rejects.toThrow("steps: 100 → 80");
     });
 
-    test("may not end later when a part of it has begun", async () => {
+    test("cannot end later once a phase has begun", async () => {
       await expect(resume(1000, [0.3])).rejects.toThrow("steps: 100 → 1000");
     });
   });
 
-  test("is refused where data sets have other records; one that does not say which goes on", async () => {
+  test("is refused when records of data sets have changed; one without digests is accepted", async () => {
     const [state, extras] = [new TrainingState(shapes), { usage: new Float32Array(3) }];
     await saveCheckpoint(run, trained(), extras, recipe, ["one", "two"]);
     await loadCheckpoint(run, state, extras, recipe, ["one", "two"]);
     const changed = loadCheckpoint(run, state, extras, recipe, ["one", "three"]);
     await expect(changed).rejects.toThrow(XPromptError);
     await expect(changed).rejects.toThrow(
-      "expected data sets and gathered pictures as they were when it was started",
+      "expected the data sets and gathered pictures that it was started with",
     );
     const { sets: _, ...older } = JSON.parse(await readFile(record(), "utf8"));
     await writeFile(record(), JSON.stringify(older));
     await loadCheckpoint(run, state, extras, recipe, ["one", "three"]);
   });
 
-  test("is refused to another model", async () => {
+  test("is refused for another model", async () => {
     const wider = new TrainingState(new Map([...shapes, ["bias", [5]]]));
     expect(await refusal(recipe, wider)).toMatch(/bias: expected shape \[5\], got 4 values/);
     const deeper = new TrainingState(new Map([...shapes, ["more", [2]]]));
     expect(await refusal(recipe, deeper)).toContain("more");
   });
 
-  test("is refused after any bit of it has changed", async () => {
+  test("is refused when any bit has changed", async () => {
     const { size } = await stat(tensors());
     for (const at of [0, 9, Math.floor(size / 2), size - 1]) {
       const file = await open(tensors(), "r+");
@@ -187,9 +187,7 @@ describe("a checkpoint", () => {
       await file.read(byte, 0, 1, at);
       byte[0]! ^= 1;
       await file.write(byte, 0, 1, at);
-      expect(await refusal(), `byte ${at}`).toMatch(
-        /state\.safetensors: its checksum is not the recorded one/,
-      );
+      expect(await refusal(), `byte ${at}`).toMatch(/state\.safetensors: expected the recorded checksum/);
       byte[0]! ^= 1;
       await file.write(byte, 0, 1, at);
       await file.close();
@@ -197,7 +195,7 @@ describe("a checkpoint", () => {
     await load();
   });
 
-  test("is refused when it was cut off, or lacks a file", async () => {
+  test("is refused when it is truncated or lacks a file", async () => {
     const { size } = await stat(tensors());
     await truncate(tensors(), size - 1);
     expect(await refusal()).toContain("damaged");
@@ -223,7 +221,7 @@ describe("a checkpoint", () => {
     await load();
   });
 
-  test("leaves the state as it was when it is refused before reading", async () => {
+  test("does not change the state when it is refused before reading", async () => {
     const state = trained();
     await truncate(tensors(), 100);
     await refusal(recipe, state);
@@ -241,7 +239,7 @@ describe("hasCheckpoint", () => {
     expect(await hasCheckpoint(run)).toBe(true);
   });
 
-  test("puts back the one that a killed writer had set aside, and drops its half-written one", async () => {
+  test("restores the one that a killed writer had moved aside, and drops the incomplete one", async () => {
     await saveCheckpoint(run, trained(), {}, recipe);
     const { pid } = spawnSync(process.execPath, ["--version"]);
     const checkpoint = join(run, "checkpoint");
@@ -255,7 +253,7 @@ describe("hasCheckpoint", () => {
   });
 });
 
-test("a state with constant parts is kept too", async () => {
+test("a state with frozen weights is restored, too", async () => {
   const state = new TrainingState(shapes);
   initialize(
     state,

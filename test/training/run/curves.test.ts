@@ -1,4 +1,4 @@
-/** @file The curves of a run: one panel per kind of measurement, values where the ticks say they are. */
+/** @file The curves of a run: one panel per kind of measurement, values in agreement with the ticks. */
 import { XMLParser, XMLValidator } from "fast-xml-parser";
 import { expect, test } from "vitest";
 import { curvesSvg, ticks } from "../../../src/training/run/curves.ts";
@@ -14,7 +14,7 @@ interface Panel {
   readonly polyline: readonly Element[];
   readonly circle: readonly Element[];
 }
-/** The panels of a picture, and their elements by name. */
+/** The panels of an SVG, and their elements by name. */
 function panelsOf(svg: string): Panel[] {
   expect(XMLValidator.validate(svg)).toBe(true);
   const many = ["g", "text", "polyline", "circle", "line"];
@@ -53,7 +53,7 @@ test("a panel for the training loss and one for each world, a curve for each ser
   ]);
 });
 
-test("a value lies where the axis says: between its neighbouring ticks, in proportion", () => {
+test("values are placed in proportion between the neighbouring ticks", () => {
   const [panel] = panelsOf(
     curvesSvg([line(0, { loss: 1.5 }), line(50, { loss: 4 }), line(200, { loss: 2.25 })], ""),
   );
@@ -71,7 +71,7 @@ test("a value lies where the axis says: between its neighbouring ticks, in propo
   expect(points.map(([x]) => x)).toEqual(["0", "50", "200"].map((step) => xOf.get(step)));
 });
 
-test("where kinds of batches are measured apart, each has its curve and the mixed loss has none", () => {
+test("each kind of batch with its own metric has a curve, and the common loss has none", () => {
   const [panel] = panelsOf(
     curvesSvg(
       [line(1, { loss: 3, nll: 3 }), line(2, { loss: 5, captionNll: 5 }), line(3, { loss: 2, nll: 2 })],
@@ -89,7 +89,7 @@ test("values that are not finite leave a gap; nothing measured leaves no panel",
   expect(panelsOf(curvesSvg([], "training"))).toEqual([]);
 });
 
-test("names with characters of XML stay names", () => {
+test("names are escaped for XML", () => {
   const svg = curvesSvg([line(0, { 'heldOut.a&<b.c"': 1 })], "a < b & c");
   expect(panelsOf(svg)).toHaveLength(1);
   expect(svg).not.toContain("a&<b");

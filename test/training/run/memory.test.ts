@@ -10,16 +10,16 @@ const needing = (available: number, device: "cpu" | "cuda" = "cpu") => {
   return trainingMemory({ kind: "toy", device }, 50 * MIB, [100 * MIB, 200 * MIB]);
 };
 
-test("every batch shape keeps its own memory where there is enough of it", async () => {
+test("every batch shape has an arena if there is enough memory", async () => {
   expect(await needing(770 * MIB)).toEqual({ bytes: 770 * MIB, arena: true });
 });
 
-test("they share that of the largest where there is not", async () => {
+test("otherwise they share the memory of the largest", async () => {
   for (const available of [770 * MIB - 1, 630 * MIB])
     expect(await needing(available)).toEqual({ bytes: 630 * MIB, arena: false });
 });
 
-test("less than that is refused with the figures", async () => {
+test("too little memory is refused with the figures", async () => {
   const refused = needing(630 * MIB - 1);
   await expect(refused).rejects.toThrow(XPromptError);
   await expect(refused).rejects.toThrow(
@@ -27,6 +27,6 @@ test("less than that is refused with the figures", async () => {
   );
 });
 
-test("what a GPU has is not asked for", async () => {
+test("the memory of GPUs is not checked", async () => {
   expect(await needing(0, "cuda")).toEqual({ bytes: 770 * MIB, arena: true });
 });

@@ -25,7 +25,7 @@ async function write(steps: readonly number[], options: MetricsLogOptions = {}):
 const steps = async () => (await readMetrics(path)).map((line) => line.step);
 
 describe("MetricsLog", () => {
-  test("writes a JSON line a step: step, seconds, values", async () => {
+  test("writes one JSON line per step: step, seconds, values", async () => {
     const log = await MetricsLog.open(path, { clock });
     await log.append(10, { loss: 3.25, "accuracy/text": 0.5 });
     await log.append(20, { loss: Number.NaN });
@@ -39,7 +39,7 @@ describe("MetricsLog", () => {
     await log.close();
   });
 
-  test("on resuming drops what comes after the checkpoint, and goes on from there", async () => {
+  test("drops the lines after the checkpoint on resuming, and continues from there", async () => {
     await write([0, 1, 2, 3, 4]);
     await write([3, 4, 5], { resumeAt: 2, clock: () => 0 });
     expect(await steps()).toEqual([0, 1, 2, 3, 4, 5]);
@@ -54,7 +54,7 @@ describe("MetricsLog", () => {
     expect(await readdir(folder)).toEqual(["metrics.jsonl"]);
   });
 
-  test("drops a last line that was cut off, wherever it was cut", async () => {
+  test("drops a truncated last line", async () => {
     await write([2]);
     const line = (await readFile(path)).length;
     for (let size = line; size < 2 * line; size++) {
@@ -85,7 +85,7 @@ describe("MetricsLog", () => {
     expect(await steps()).toEqual([1, 2, 3]);
   });
 
-  test("names the line of a file that is not its own, and leaves it alone", async () => {
+  test("names the line of a foreign file, and does not change the file", async () => {
     for (const foreign of ["not json", "[1]", "null", '{"step":1}', '{"step":1,"time":"noon"}']) {
       await writeFile(path, `{"step":0,"time":1}\n${foreign}\n{"step":2,"time":1}\n`);
       const failing = MetricsLog.open(path, { resumeAt: 5 });

@@ -36,14 +36,14 @@ describe("runTraining", () => {
   });
 
   interface Called {
-    /** Steps and learning rates, as the task was asked. */
+    /** Steps and learning rates that the task received. */
     readonly rates: [step: number, rate: number][];
     readonly evaluated: number[];
     readonly sheets: number[];
     readonly released: string[];
     readonly streams: SampleStream<Batch, Options>[];
   }
-  /** A task whose weights are a running mix of the batches it got: any step left out or doubled shows. */
+  /** A task whose weights depend on all its batches, so that missing or repeated steps are detected. */
   function toy(change: { steps?: number; lossAt?: (step: number) => number; from?: number[] } = {}) {
     const { steps = 10, lossAt = (step: number) => 10 - step, from = [] } = change;
     const called: Called = { rates: [], evaluated: [], sheets: [], released: [], streams: [] };
@@ -116,7 +116,7 @@ describe("runTraining", () => {
   const run = (task: TrainingTask<Batch>, options: RunOptions): Promise<RunResult> =>
     runTraining(task, options);
 
-  test("logs, measures, draws and saves when each is due, and everything at the last step", async () => {
+  test("logs, evaluates, draws sheets and saves when due, and all of these at the last step", async () => {
     const { task, called, state } = toy();
     const out = fresh();
     const result = await run(task, { out });
@@ -140,7 +140,7 @@ describe("runTraining", () => {
     expect(step).toBe(10);
   });
 
-  test("gives each step the rate of the schedule", async () => {
+  test("gives each step the learning rate of the schedule", async () => {
     const { task, called } = toy();
     await run(task, { out: fresh() });
     expect(called.rates.map(([, rate]) => Number(rate.toFixed(6)))).toEqual([
@@ -150,16 +150,16 @@ describe("runTraining", () => {
   });
 
   test.each([
-    ["that is told to stop goes on from there", 7],
-    ["that dies goes on from its last checkpoint", 5],
-  ])("a run %s and ends like an uninterrupted one", async (how, resumedAt) => {
+    ["stopped run resumes from there", 7],
+    ["killed run resumes from its last checkpoint", 5],
+  ])("a %s and ends like an uninterrupted one", async (how, resumedAt) => {
     const whole = toy();
     const { digest } = await run(whole.task, { out: fresh() });
     const out = fresh();
     const interrupt = new AbortController();
     const first = toy({
       lossAt: (step) => {
-        if (step === 7 && how.includes("dies")) throw new Error("interrupted");
+        if (step === 7 && how.includes("killed")) throw new Error("interrupted");
         if (step === 7) interrupt.abort(new XPromptError("interrupted"));
         return 10 - step;
       },
@@ -177,7 +177,7 @@ describe("runTraining", () => {
     expect(steps).toEqual([0, 3, 4, 6, 8, 9, 10]);
   });
 
-  test("a finished run that is resumed does nothing but say how it ended", async () => {
+  test("resuming a finished run only reports its result", async () => {
     const out = fresh();
     const { digest } = await run(toy().task, { out });
     const again = toy();
@@ -186,7 +186,7 @@ describe("runTraining", () => {
     expect(result).toMatchObject({ steps: 10, loss: 0, digest });
   });
 
-  test("neither overwrites a run nor resumes none, and leaves nothing behind", async () => {
+  test("refuses to overwrite a run or to resume none, and writes nothing", async () => {
     const out = fresh();
     const none = run(toy().task, { out, resume: true });
     await expect(none).rejects.toThrow(XPromptError);
@@ -196,11 +196,11 @@ describe("runTraining", () => {
     const before = await readFile(join(out, "metrics.jsonl"), "utf8");
     const again = run(toy().task, { out });
     await expect(again).rejects.toThrow(UsageError);
-    await expect(again).rejects.toThrow(/holds a run already \(add --resume/);
+    await expect(again).rejects.toThrow(/holds a run \(add --resume/);
     expect(await readFile(join(out, "metrics.jsonl"), "utf8")).toBe(before);
   });
 
-  test("stops where the loss is no number, and keeps the last checkpoint", async () => {
+  test("stops when the loss is not finite, and keeps the last checkpoint", async () => {
     const out = fresh();
     const { task, called } = toy({ lossAt: (step) => (step === 7 ? Number.NaN : 1) });
     const failed = run(task, { out });
@@ -221,7 +221,7 @@ interface Ended {
   readonly stdout: string;
   readonly stderr: string;
 }
-/** Runs the command line to its end. */
+/** Runs the command line until it exits. */
 function xprompt(...args: string[]): Promise<Ended> {
   return new Promise((resolve) => {
     execFile(process.execPath, [bin, ...args], (error, stdout, stderr) => {
@@ -240,7 +240,7 @@ const stepOf = async (out: string): Promise<number> => {
   const text = await readFile(join(out, "checkpoint", "training.json"), "utf8").catch(() => '{"step":0}');
   return (JSON.parse(text) as { step: number }).step;
 };
-/** Starts a training and kills it, without warning, once it has a checkpoint; gives the checkpoint's step. */
+/** Starts a run, kills it once it has a checkpoint, and returns the checkpoint's step. */
 async function killed(out: string, ...args: string[]): Promise<number> {
   const child = spawn(process.execPath, [bin, "train", ...args, "--out", out], { stdio: "ignore" });
   const ended = new Promise<NodeJS.Signals | null>((resolve) => {
@@ -307,7 +307,7 @@ describe("xprompt train", () => {
   };
   const weightsOf = (out: string) => sha256File(join(out, "model", "model.safetensors"), "weights");
 
-  /** Resuming after a kill, with other workers, ends in the same weights and the same log. */
+  /** Resuming after a kill, with another number of workers, gives the same weights and the same log. */
   async function expectResumes(path: string, whole: RunResult, wholeOut: string, out: string): Promise<void> {
     const at = await killed(out, path, "--workers=1");
     expect(at).toBeLessThan(whole.steps);
@@ -328,7 +328,7 @@ describe("xprompt train", () => {
     tokenizerRun = await trained(tokenizerPath, "--out", at("tokenizer"), "--workers=0");
   });
 
-  test("the way back to pictures learns further, and the codes stay what they are", async () => {
+  test("trains a decoder further without changing the codes", async () => {
     const model = tokenizerRun.model;
     const path = await recipeFile("decoder.mjs", { ...tokenizer, init: model, train: "decoder" });
     const result = await trained(path, "--out", at("decoder"), "--workers=0");
@@ -345,7 +345,7 @@ describe("xprompt train", () => {
     expect(await text(result.model)).toBe(await text(model));
   });
 
-  test("a tokenizer learns, and can be used", async () => {
+  test("trains a tokenizer that can be used", async () => {
     expect(tokenizerRun).toMatchObject({ steps: 60, seed: 1, model: at("tokenizer/model") });
     expect(await lossOver(at("tokenizer"), 50, 60)).toBeLessThan(
       0.6 * (await lossOver(at("tokenizer"), 0, 5)),
@@ -362,7 +362,7 @@ describe("xprompt train", () => {
     await image.release();
   });
 
-  test("a tokenizer that is killed and resumed ends as if it had not been", () =>
+  test("a killed and resumed tokenizer run ends with the same bits", () =>
     expectResumes(tokenizerPath, tokenizerRun, at("tokenizer"), at("killed tokenizer")));
 
   describe("a transformer", () => {
@@ -373,7 +373,7 @@ describe("xprompt train", () => {
       whole = await trained(path, "--out", at("transformer"), "--workers=0");
     });
 
-    test("learns, and is measured on seen and unseen families", async () => {
+    test("learns, and reports seen and unseen families", async () => {
       const [before, after] = [
         await lossOver(at("transformer"), 0, 3),
         await lossOver(at("transformer"), 37, 40),
@@ -388,7 +388,7 @@ describe("xprompt train", () => {
         }
     });
 
-    test("that is killed and resumed ends as if it had not been", () =>
+    test("ends with the same bits after being killed and resumed", () =>
       expectResumes(path, whole, at("transformer"), at("killed transformer")));
 
     describe("refused with one line", () => {
@@ -399,13 +399,13 @@ describe("xprompt train", () => {
         return ended.stderr;
       };
 
-      test("over a run that is there", async () => {
+      test("over an existing run", async () => {
         const before = await weightsOf(at("transformer"));
-        expect(await refused(2, "--out", at("transformer"))).toContain("holds a run already (add --resume");
+        expect(await refused(2, "--out", at("transformer"))).toContain("holds a run (add --resume");
         expect(await weightsOf(at("transformer"))).toBe(before);
       });
 
-      test("where there is no run to resume", async () => {
+      test("without a run to resume", async () => {
         expect(await refused(1, "--out", at("none"), "--resume")).toContain(
           "expected a checkpoint, found none",
         );

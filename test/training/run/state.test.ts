@@ -18,7 +18,7 @@ const filled = (seed = 1, parameters = shapes) => {
   return state;
 };
 
-test("keeps one moment of what Muon moves", () => {
+test("keeps one moment per parameter of Muon", () => {
   const matrix = "model.layers.0.mlp.up_proj.weight";
   const state = new TrainingState(new Map([...shapes, [matrix, [4, 6]]]), undefined, { matrices: "muon" });
   expect([...state.buffers.keys()].filter((name) => name.endsWith(matrix))).toEqual([
@@ -28,7 +28,7 @@ test("keeps one moment of what Muon moves", () => {
   expect(state.buffers.has("variance of layer.weight")).toBe(true);
 });
 
-test("keeps a weight and two moments of each parameter, all zero at first", () => {
+test("keeps a weight and two moments per parameter, initially zero", () => {
   const state = new TrainingState(shapes);
   expect([...state.buffers.keys()]).toHaveLength(9);
   expect(state.values("layer.weight")).toEqual(new Float32Array(2000));
@@ -38,7 +38,7 @@ test("keeps a weight and two moments of each parameter, all zero at first", () =
   expect(() => state.values("layer.wieght")).toThrow("no parameter layer.wieght");
 });
 
-test("weights are views: what is written into values is what they hold and feed", () => {
+test("weights and feeds are views of the values", () => {
   const state = new TrainingState(shapes);
   state.values("norm.weight")[3] = 7;
   expect(state.weights().get("norm.weight")).toMatchObject({ dtype: "float32", shape: [50] });
@@ -49,7 +49,7 @@ test("weights are views: what is written into values is what they hold and feed"
 });
 
 describe("initialize", () => {
-  test("fills with normal numbers of the deviation asked for, ones or zeros, and leaves the moments", () => {
+  test("fills weights with normal numbers, ones or zeros, and leaves the moments alone", () => {
     const state = filled();
     const values = state.values("layer.weight");
     const mean = values.reduce((sum, x) => sum + x, 0) / values.length;
@@ -62,7 +62,7 @@ describe("initialize", () => {
     expect(state.values("layer.weight", "variance")).toEqual(new Float32Array(2000));
   });
 
-  test("gives each parameter its own stream, whatever else there is", () => {
+  test("gives each parameter its own random stream, independent of the others", () => {
     expect(filled(1).values("layer.weight")).toEqual(filled(1).values("layer.weight"));
     expect(filled(2).values("layer.weight")).not.toEqual(filled(1).values("layer.weight"));
     const alone = filled(1, new Map([["layer.weight", [40, 50]]]));
@@ -71,7 +71,7 @@ describe("initialize", () => {
 });
 
 describe("digest", () => {
-  test("is of names, shapes and every bit of the weights", () => {
+  test("depends on names, shapes and every bit of the weights", () => {
     const digest = filled().digest();
     expect(digest).toMatch(/^[0-9a-f]{64}$/);
     expect(filled().digest()).toBe(digest);
@@ -87,7 +87,7 @@ describe("digest", () => {
     expect(new Set([digest, ...others]).size).toBe(4);
   });
 
-  test("is not of the moments, nor of the order of the parameters", () => {
+  test("does not depend on moments or on the order of parameters", () => {
     const state = filled();
     state.values("layer.bias", "mean").fill(1);
     state.step = 10;

@@ -56,7 +56,7 @@ afterEach(async () => {
 });
 
 describe("TrainingStep", () => {
-  test("gives loss, gradient norm and report of the weights before the step", async () => {
+  test("returns loss, gradient norm and report for the weights before the step", async () => {
     const step = await compile(regression(2), settings);
     const state = newState();
     const { loss, gradientNorm, report } = await step.run(state, batch(2), 0.01);
@@ -81,7 +81,7 @@ describe("TrainingStep", () => {
     for (const [i, value] of means.entries()) expect(value).toBeCloseTo(0.1 * slopes[i]!, 4);
   });
 
-  test("takes the same step with memory of its own and with what the process has", async () => {
+  test("takes the same step with and without an arena of its own", async () => {
     const [own, shared] = [newState(), newState()];
     for (const [state, arena] of [
       [own, true],
@@ -94,7 +94,7 @@ describe("TrainingStep", () => {
     expect(shared.digest()).toBe(own.digest());
   });
 
-  test("learns", async () => {
+  test("reduces the loss", async () => {
     const step = await compile(regression(16), settings);
     const state = newState();
     const losses: number[] = [];
@@ -106,7 +106,7 @@ describe("TrainingStep", () => {
       expect(state.values("weight")[i]! * gain!).toBeCloseTo(wanted, 1);
   });
 
-  test("steps of several batch shapes share one state, each as if it were alone", async () => {
+  test("steps of several batch shapes share one state without affecting each other", async () => {
     const [small, large] = [await compile(regression(2), settings), await compile(regression(8), settings)];
     const state = newState();
     for (let i = 0; i < 6; i++)
@@ -121,7 +121,7 @@ describe("TrainingStep", () => {
     expect(again.values("weight", "variance")).toEqual(state.values("weight", "variance"));
   });
 
-  test("leaves alone what is not to be trained, and what it does not use", async () => {
+  test("does not change frozen or unused parameters", async () => {
     const frozen = await compile(regression(4), settings, (name) => name !== "gain");
     const state = newState();
     await frozen.run(state, batch(4), 0.01);
@@ -134,7 +134,7 @@ describe("TrainingStep", () => {
     expect(state.step).toBe(2);
   });
 
-  test("clips: the norm is told as it was, the moments are of the clipped gradient", async () => {
+  test("clips: reports the norm before clipping, the moments use the clipped gradient", async () => {
     const step = await compile(regression(4), { ...settings, clipNorm: 0.5 });
     const [clipped, free] = [newState(), newState()];
     const { gradientNorm } = await step.run(clipped, batch(4), 0.01);

@@ -32,7 +32,7 @@ describe("crc32c", () => {
 });
 
 describe("EventWriter", () => {
-  test("writes the bytes that TensorBoard's own writer does", async () => {
+  test("writes the same bytes as TensorBoard's own writer", async () => {
     const writer = await EventWriter.open(folder, { clock, resumeAt: 2 });
     await writer.scalars(0, { loss: 0 });
     await writer.scalars(300, { "train/loss": 3.25, learning_rate: 1e-4 });
@@ -49,7 +49,7 @@ describe("EventWriter", () => {
     expect(await readFile(writer.path)).toEqual(header);
   });
 
-  test("gives each file a name that TensorBoard finds, in order of time", async () => {
+  test("gives files names that TensorBoard finds and sorts by time", async () => {
     const nested = join(folder, "run", "events");
     const first = await EventWriter.open(nested, { clock });
     const second = await EventWriter.open(nested, { clock });
@@ -59,7 +59,7 @@ describe("EventWriter", () => {
     for (const name of names) expect(name).toMatch(/^events\.out\.tfevents\.1767225600\./);
   });
 
-  test("refuses a picture that is no PNG, and a folder that cannot be", async () => {
+  test("refuses an image that is no PNG, and an impossible folder", async () => {
     const writer = await EventWriter.open(folder, { clock });
     await expect(writer.image(1, "sample", new Uint8Array(100))).rejects.toThrow(
       "expected the bytes of a PNG file",
@@ -69,7 +69,7 @@ describe("EventWriter", () => {
   });
 });
 
-/** Cuts a file at the lengths that its records state. */
+/** Splits a file at the lengths of its records. */
 function splitRecords(file: Buffer): Buffer[] {
   const records: Buffer[] = [];
   for (let at = 0; at < file.length; ) {

@@ -32,14 +32,14 @@ afterEach(async () => {
 });
 
 describe("SampleStream", () => {
-  test("gives the steps in order, made by several threads that finish out of order", async () => {
+  test("returns the steps in order, although threads finish out of order", async () => {
     const batches = await take(stream({ uneven: true }), 10);
     expect(batches.map((batch) => batch.step)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     expect(batches.map((batch) => batch.images[0]!.pixels[7])).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     expect(new Set(batches.map((batch) => batch.thread)).size).toBe(2);
   });
 
-  test("gives the same batches with 0, 1 and 3 workers, and when it resumes in the middle", async () => {
+  test("returns the same batches with 0, 1 and 3 workers, and after resuming", async () => {
     const whole = content(await take(stream({}, { workers: 0 }), 8));
     expect(content(await take(stream({}, { workers: 1 }), 8))).toEqual(whole);
     expect(content(await take(stream({ uneven: true }, { workers: 3 }), 8))).toEqual(whole);
@@ -47,19 +47,19 @@ describe("SampleStream", () => {
     expect(content(await take(stream({}, { workers: 0, from: 5 }), 3))).toEqual(whole.slice(5));
   });
 
-  test("makes no more than `ahead` batches beyond those asked for", async () => {
+  test("prefetches at most `ahead` batches", async () => {
     const begun = new SharedArrayBuffer(4);
     const count = () => Atomics.load(new Int32Array(begun), 0);
     const source = stream({ begun }, { workers: 1, ahead: 3 });
     await source.next();
     await expect.poll(count).toBe(4);
-    await stream({}, { workers: 1 }).next(); // Long enough for a fifth, were it planned.
+    await stream({}, { workers: 1 }).next(); // Long enough for a fifth batch, if it were requested.
     expect(count()).toBe(4);
     await source.next();
     await expect.poll(count).toBe(5);
   });
 
-  test("moves arrays out of the worker instead of copying them", async () => {
+  test("transfers arrays from the worker without copying them", async () => {
     const batches = await take(stream({}, { workers: 1 }), 3);
     expect(batches.map((batch) => batch.moved)).toEqual([false, true, true]);
     expect(batches.map((batch) => batch.tokens.length)).toEqual([4, 4, 4]);
@@ -122,7 +122,7 @@ describe("SampleStream", () => {
     await expect(source.next()).rejects.toThrow("exit code 7");
   });
 
-  test("close ends workers that are busy, and whoever waits", async () => {
+  test("close ends busy workers and pending calls", async () => {
     const source = stream({ fault: "hang", at: 0 });
     const waiting = source.next();
     const failed = expect(waiting).rejects.toThrow("closed");

@@ -1,4 +1,4 @@
-/** @file Batches for the image tokenizer: which cells of two pictures look the same. */
+/** @file Batches for the image tokenizer: the matching cells of two pictures. */
 import { expect, test } from "vitest";
 import {
   createSource,
@@ -28,30 +28,30 @@ function difference({ pictures }: PictureBatch, a: number, b: number, margin: nu
       }
   return most;
 }
-const links = ({ twins }: PictureBatch) =>
-  Array.from(twins, Number).flatMap((twin, cell) => (twin === cell ? [] : [[cell, twin] as const]));
+const links = ({ matches }: PictureBatch) =>
+  Array.from(matches, Number).flatMap((match, cell) => (match === cell ? [] : [[cell, match] as const]));
 
-test("twins lie at the same place, and look the same there and half a cell around", () => {
+test("matching cells have the same position and look the same, including half a cell around", () => {
   const found = steps.flatMap((step) => {
     const batch = createSource(options)(step);
-    return links(batch).map(([cell, twin]) => {
-      expect(twin % CELLS).toBe(cell % CELLS);
-      expect(difference(batch, cell, twin, 4)).toBeLessThanOrEqual(0.0101);
+    return links(batch).map(([cell, match]) => {
+      expect(match % CELLS).toBe(cell % CELLS);
+      expect(difference(batch, cell, match, 4)).toBeLessThanOrEqual(0.0101);
       return Math.floor(cell / CELLS);
     });
   });
-  // Both of pairs and of collages, which come last.
+  // Matches of pairs and of collages. Collages come last.
   expect(found.some((picture) => picture < 6)).toBe(true);
   expect(found.some((picture) => picture >= 6)).toBe(true);
 });
 
-test("cells without a twin differ from their partner's in a pair", () => {
+test("cells without a match differ between the pictures of a pair", () => {
   for (const step of steps) {
     const batch = createSource(options)(step);
     for (let cell = CELLS; cell < 6 * CELLS; cell++) {
       const isAfter = Math.floor(cell / CELLS) % 2 === 1;
-      if (!isAfter) expect(Number(batch.twins[cell])).toBe(cell);
-      else if (Number(batch.twins[cell]) === cell)
+      if (!isAfter) expect(Number(batch.matches[cell])).toBe(cell);
+      else if (Number(batch.matches[cell]) === cell)
         expect(difference(batch, cell, cell - CELLS, 4)).toBeGreaterThan(0.0099);
     }
   }
@@ -61,15 +61,15 @@ test("a collage has cells of two pictures", () => {
   const sources = steps.flatMap((step) => {
     const found = links(createSource(options)(step)).filter(([cell]) => cell >= 6 * CELLS);
     return [6, 7, 8, 9].map((picture) => {
-      const twins = found.filter(([cell]) => Math.floor(cell / CELLS) === picture);
-      return new Set(twins.map(([, twin]) => Math.floor(twin / CELLS))).size;
+      const matches = found.filter(([cell]) => Math.floor(cell / CELLS) === picture);
+      return new Set(matches.map(([, match]) => Math.floor(match / CELLS))).size;
     });
   });
   expect(Math.max(...sources)).toBe(2);
   expect(sources.filter((count) => count >= 1).length).toBeGreaterThan(sources.length / 2);
 });
 
-test("the same for the same step only; held-out pictures are others", () => {
+test("each step has its own batch; held-out pictures differ", () => {
   const batch = createSource(options)(3);
   expect(createSource({ ...options })(3)).toEqual(batch);
   expect(createSource(options)(4).pictures).not.toEqual(batch.pictures);

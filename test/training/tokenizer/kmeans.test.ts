@@ -1,4 +1,4 @@
-/** @file The codebook by k-means, on vectors whose clusters are known. */
+/** @file K-means on vectors with known clusters. */
 import { expect, test } from "vitest";
 import { Random } from "../../../src/random.ts";
 import { cellsOf, kMeans } from "../../../src/training/tokenizer/kmeans.ts";
@@ -21,7 +21,7 @@ function vectors(): Float32Array {
   );
 }
 
-test("finds clusters of very different sizes, the same ones again", async () => {
+test("finds clusters of very different sizes, reproducibly", async () => {
   const errors: number[] = [];
   const run = () =>
     kMeans(vectors(), 2, {
@@ -46,7 +46,7 @@ test("fewer vectors than centroids are refused", async () => {
   await expect(kMeans(new Float32Array(4), 2, options)).rejects.toThrow("expected at least 3 vectors, got 2");
 });
 
-test("cellsOf: the pixels of each cell, channel by channel", () => {
+test("cellsOf returns the pixels of each cell, channel by channel", () => {
   const planes = Float32Array.from({ length: 3 * 16 }, (_, i) => i);
   const cells = cellsOf(planes, 4, 2);
   expect([...cells.subarray(0, 12)]).toEqual([0, 1, 4, 5, 16, 17, 20, 21, 32, 33, 36, 37]);

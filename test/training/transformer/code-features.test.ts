@@ -1,4 +1,4 @@
-/** @file Features of codes, and tables whose rows share a map of them. */
+/** @file Code features, and tables with a shared map of them. */
 import { expect, test } from "vitest";
 import { mergeShared, withShared } from "../../../src/chameleon/model/shared-rows.ts";
 import { Graph, parameterShapes } from "../../../src/graph/index.ts";
@@ -13,7 +13,7 @@ test("rows of codes are uncorrelated and of length 1 on average; other rows are 
   const random = Random.of(1, "codebook");
   const data = new Float32Array(codes * 3);
   for (let i = 0; i < codes; i++) {
-    // Two columns that go together, and one that does not.
+    // Two correlated columns, and one that is not.
     const shared = random.normal();
     data.set([shared + random.normal(0, 0.1), shared + random.normal(0, 0.1), random.normal()], i * 3);
   }
@@ -38,7 +38,7 @@ test("rows of codes are uncorrelated and of length 1 on average; other rows are 
   }
 });
 
-test("a merged table is what the graph computed", async () => {
+test("a merged table equals the graph's", async () => {
   const features = {
     data: Float32Array.from({ length: vocabulary.size * 2 }, (_, i) => Math.sin(i)),
     width: 2,

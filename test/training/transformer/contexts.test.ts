@@ -1,4 +1,4 @@
-/** @file Contexts of a user's own pairs, beside those of families. */
+/** @file Contexts of the user's pairs, mixed with those of families. */
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,7 +31,7 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 const tiny = tinyTokenizers();
-/** The first code of a grey picture is its level; pictures of families have others. */
+/** The first code of a grey picture is its level. Pictures of families have other codes. */
 class Level extends ImageTokenizer {
   override async encode(images: readonly Image[]): Promise<Int32Array[]> {
     return images.map(({ data }) => {
@@ -53,7 +53,7 @@ const optionsOf = (mix: Partial<Mix>, part = "train"): ContextOptions => ({
   weights: { target: 1, words: 1, query: 0, instruction: 0 },
   mix: { ...plainMix, pairs: [folder], pairsShare: 1, pairsHeldOut: 0.25, families: ["rotate"], ...mix },
 });
-/** Levels of input and output of every pair of some batches; −1 where a family drew them. */
+/** Levels of input and output of every pair in some batches; −1 for pairs of families. */
 async function levels(options: ContextOptions, steps = 8): Promise<[number, number][]> {
   const sources = await openSources(options);
   const found: [number, number][] = [];
@@ -72,7 +72,7 @@ test("examples and TODO parts are pairs of the set", async () => {
   for (const [input, output] of found) expect(output).toBe(100 + input);
 });
 
-test("held-out pairs are measured on and never trained on", async () => {
+test("held-out pairs are used for evaluation and never for training", async () => {
   const inputs = async (part: string) => new Set((await levels(optionsOf({}, part))).map(([input]) => input));
   const [train, heldOut] = [await inputs("train"), await inputs("held out")];
   expect(heldOut.size).toBeGreaterThan(1);
@@ -80,7 +80,7 @@ test("held-out pairs are measured on and never trained on", async () => {
   expect(train.size + heldOut.size).toBe(COUNT);
 });
 
-test("a share is drawn from families, a share backwards", async () => {
+test("one share comes from families, one is reversed", async () => {
   const some = (await levels(optionsOf({ pairsShare: 0.5 }), 16)).filter(([input]) => input === -1).length;
   expect(some / (16 * 6)).toBeGreaterThan(0.25);
   expect(some / (16 * 6)).toBeLessThan(0.75);
@@ -90,6 +90,6 @@ test("a share is drawn from families, a share backwards", async () => {
   for (const [input, output] of turned) expect(input).toBe(100 + output);
 });
 
-test("a folder that is not there is one clear error", async () => {
+test("a missing folder is one clear error", async () => {
   await expect(openSets(optionsOf({ pairs: [join(folder, "none")] }))).rejects.toThrow(XPromptError);
 });

@@ -42,7 +42,7 @@ const mixed = (mix: Partial<ContextOptions["mix"]>, more: Partial<ContextOptions
   mix: { ...options.mix, ...mix },
 });
 
-/** The codes of a picture are how bright its four quarters are, from 0 to 5. */
+/** The codes of a picture are the brightness of its four quarters, from 0 to 5. */
 class Brightness extends ImageTokenizer {
   override async encode(images: readonly Image[]): Promise<Int32Array[]> {
     return images.map(({ width, data }) => {
@@ -61,7 +61,7 @@ const bright: Tokenizers = {
   ...tiny,
   image: new Brightness({ ...tiny.image.config, resolution: 16, channelMultiplier: [1, 1, 1, 1] }, new Map()),
 };
-/** The codes of the picture that a TODO part asks for. */
+/** The codes of a TODO part's target picture. */
 const pictureOf = ({ target }: Asked) => ("picture" in target ? target.picture : []);
 type Asked = Context<ArrayLike<number>>["todos"][number];
 const light = (codes: ArrayLike<number>) => Array.from(codes).reduce((sum, code) => sum + code, 0);
@@ -77,7 +77,7 @@ afterEach(() => {
 });
 
 describe("contexts", () => {
-  test("before and after, query and target are the sides of one task's pairs", async () => {
+  test("examples and TODO parts are pairs of one task", async () => {
     for (const [family, sign] of [
       ["snow", 1],
       ["desnow", -1],
@@ -98,7 +98,7 @@ describe("contexts", () => {
     }
   });
 
-  test("no two pictures of a context are the same draw", async () => {
+  test("all pictures of a context differ", async () => {
     const drawn: string[] = [];
     const family = familyNamed("snow");
     const draw = family.draw.bind(family);
@@ -118,14 +118,14 @@ describe("contexts", () => {
     expect(new Set(drawn).size).toBe(drawn.length);
   });
 
-  test("held-out families are never drawn, the others all are", async () => {
+  test("held-out families are never sampled, all others are", async () => {
     const some = ["invert", "grayscale", "tint", "rotate"];
     const calls = some.map((name) => vi.spyOn(familyNamed(name), "draw"));
     await contextsOf(mixed({ families: some, heldOut: ["grayscale", "rotate"] }), 12);
     expect(calls.map((call) => call.mock.calls.length > 0)).toEqual([true, false, true, false]);
   });
 
-  test("a family is drawn as often as its weight says", async () => {
+  test("a family is sampled in proportion to its weight", async () => {
     const [often, never] = ["invert", "grayscale"].map((name) => vi.spyOn(familyNamed(name), "draw"));
     const seldom = vi.spyOn(familyNamed("tint"), "draw");
     const weights = { invert: 3, grayscale: 0 };
@@ -137,7 +137,7 @@ describe("contexts", () => {
     expect(ones).toBeGreaterThan(5);
   });
 
-  test("targets are read with as many mistakes as asked for, and predicted without any", async () => {
+  test("token noise changes its share of the targets' inputs and none of the predicted codes", async () => {
     const share = 0.25;
     const [plain, mistaken] = [
       await contextsOf(options, 30),
@@ -161,7 +161,7 @@ describe("contexts", () => {
     expect(changed / expected).toBeLessThan(1.4);
   });
 
-  test("of a share of the targets, any part is hidden", async () => {
+  test("token dropout masks a random part of its share of the targets", async () => {
     const shares = async (codeDropout: number) => {
       const [plain, dropped] = [await contextsOf(options, 30), await contextsOf(mixed({ codeDropout }), 30)];
       return dropped.flatMap(({ todos }, i) =>
@@ -180,7 +180,7 @@ describe("contexts", () => {
     const mean = all.reduce((sum, share) => sum + share, 0) / all.length;
     expect(mean).toBeGreaterThan(0.35);
     expect(mean).toBeLessThan(0.65);
-    // As many with few hidden as with many, not all with about a half.
+    // The masked share varies: there are as many targets with few masked codes as with many.
     expect(all.filter((share) => share <= 0.25).length / all.length).toBeGreaterThan(0.15);
     expect(all.filter((share) => share >= 0.75).length / all.length).toBeGreaterThan(0.15);
     const untouched = (await shares(0.3)).filter((share) => share === 0).length / all.length;
@@ -188,7 +188,7 @@ describe("contexts", () => {
     expect(untouched).toBeLessThan(0.95);
   });
 
-  test("captions have a share of their own, where it is told", async () => {
+  test("captions can have their own share of token dropout", async () => {
     const readCodes = async (mix: Partial<ContextOptions["mix"]>) => {
       const contexts = await contextsOf(mixed(mix), 6);
       return contexts.flatMap(({ todos }) => todos).filter(({ target }) => "read" in target).length;
@@ -201,13 +201,13 @@ describe("contexts", () => {
     }
   });
 
-  test("what is measured is read without mistakes", async () => {
+  test("held-out contexts have neither token noise nor token dropout", async () => {
     const contexts = await contextsOf(mixed({ misread: 1, codeDropout: 1 }, { part: "held out" }), 4);
     for (const { target } of contexts.flatMap(({ todos }) => todos))
       expect(Object.keys(target)).not.toContain("read");
   });
 
-  test("with no families named, every one but the held-out ones is drawn from", async () => {
+  test("without a list of families, all but the held-out ones are sampled", async () => {
     const grey: Image = { width: 16, height: 16, data: new Float32Array(768).fill(0.5) };
     const pair = () => ({ input: grey, output: grey, instruction: "", difference: "" });
     const calls = families.map((family) =>
@@ -216,12 +216,12 @@ describe("contexts", () => {
     const heldOut = ["invert", "rotate"];
     await contextsOf(mixed({ heldOut }, { contexts: 50 }), 16);
     const never = families.filter((_, i) => calls[i]!.mock.calls.length === 0);
-    // Those that combine other families are made anew for each recipe.
+    // Families that combine others are created per recipe.
     const combined = ["twoChanges", "likeExample"];
     expect(never.map(({ name }) => name)).toEqual([...heldOut, ...combined]);
   });
 
-  test("the number of examples is drawn once a batch, as often as asked for", async () => {
+  test("the number of examples is sampled once per batch, with the given frequencies", async () => {
     const counts = async (exampleCounts: number[]) => {
       const contexts = await contextsOf(mixed({ families: ["invert"], exampleCounts }), 40);
       const found = contexts.map(({ examples }) => examples.length);
@@ -240,7 +240,7 @@ describe("contexts", () => {
     [{ describe: 0, textToImage: 0, exampleCounts: [1, 1] }, 2],
     [{ describe: 1, textToImage: 1 }, 1],
     [{ describe: 0, textToImage: 1 }, 1],
-  ])("the packings of %j are known before they are drawn", async (mix, count) => {
+  ])("possibleShapes lists the packings of %j", async (mix, count) => {
     const asked = mixed({ families: ["invert"], withoutExample: 0.3, ...mix });
     const known = possibleShapes(asked, 4).map((shape) => JSON.stringify(shape));
     expect(known).toHaveLength(count);
@@ -252,21 +252,21 @@ describe("contexts", () => {
     expect([...drawn].sort()).toEqual(known.sort());
   });
 
-  test("text to image has no query and the empty example, and a caption", async () => {
+  test("text to image has a caption, the empty example, and no query", async () => {
     for (const { examples, todos } of await contextsOf(mixed({ textToImage: 1, exampleCounts: [0, 1] }), 3)) {
       expect(examples).toEqual([null]);
       expect(todos).toHaveLength(2 * options.todos);
       for (const { input, instruction, target } of todos) {
         expect(input).toBeUndefined();
         expect("picture" in target && target.picture).toHaveLength(4);
-        // The room of the query picture is the caption's.
+        // The caption uses the space of the query picture.
         expect(instruction.length).toBeGreaterThan(tinyXPrompt.maxTextTokens);
         expect(instruction.length).toBeLessThanOrEqual(MOST_WORDS);
       }
     }
   });
 
-  test("without examples it is mostly the instruction that says what to do", async () => {
+  test("TODO parts without examples mostly have an instruction", async () => {
     const given = mixed({ families: ["invert"], withoutExample: 1, todoInstruction: 0 });
     const contexts = await contextsOf(given, 20);
     expect(contexts.every(({ examples }) => examples[0] === null)).toBe(true);
@@ -290,7 +290,7 @@ describe("contexts", () => {
     expect(() => packBatch(batch, options, tiny)).toThrow(/expected at most \d+ tokens, got \d+/);
   });
 
-  test("instructions come as often as asked for, cut to the longest that is allowed", async () => {
+  test("instructions appear with their share and are cut to the limit", async () => {
     const given = mixed({ families: ["removeObject"], exampleInstruction: 1, todoInstruction: 0 });
     for (const { examples, todos } of await contextsOf(given, 4)) {
       expect(examples.map((shown) => shown!.instruction.length)).toEqual([tinyXPrompt.maxTextTokens]);
@@ -300,7 +300,7 @@ describe("contexts", () => {
     expect(words).toMatch(/^[a-z ]{5,}$/);
   });
 
-  test("the same for the same seed, part and step only", async () => {
+  test("contexts depend only on seed, part and step", async () => {
     const first = await encodedContexts(3, options, bright);
     expect(await encodedContexts(3, { ...options }, bright)).toEqual(first);
     for (const [step, other] of [
@@ -320,7 +320,7 @@ function sequences(values: BigInt64Array | Float32Array, length: number): number
   );
 }
 
-/** Reads tokens by the table of src/xprompt/sequence.ts. @throws where they do not follow it */
+/** Parses tokens according to the table in src/xprompt/sequence.ts. @throws when they do not follow it */
 class Reader {
   private at = 0;
   constructor(private readonly tokens: readonly number[]) {}
@@ -354,7 +354,7 @@ class Reader {
   }
 }
 
-test("a target that is read wrongly is fed as it is read", () => {
+test("a corrupted target is corrupted in the inputs only", () => {
   const [context] = tinyContexts({ contexts: 1, examples: 1, todos: 1 });
   const [asked] = context!.todos;
   const picture = [0, 1, 2, 3];
@@ -380,7 +380,7 @@ describe("packing", () => {
     row.map((bias) => bias === HIDDEN),
   );
 
-  test("has the sizes of packingOf, and holds the longest texts to the token", () => {
+  test("has the sizes of packingOf and fits the longest texts exactly", () => {
     const sizes = { contexts: 2, todos: 3, xprompt: tinyXPrompt };
     expect(batch.packing).toEqual(packingOf(sizes, 2, 4));
     const words = Array(tinyXPrompt.maxTextTokens).fill(vocabulary.textTokens[0]!);
@@ -400,7 +400,7 @@ describe("packing", () => {
     expect(full.weights.every((weight) => weight > 0)).toBe(true);
   });
 
-  test("examples follow the layout, end at the right and count positions from 0", () => {
+  test("examples follow the layout, are padded on the left and count positions from 0", () => {
     const shown = contexts.flatMap(({ examples }) => examples);
     const positions = sequences(batch.examplePositions, exampleLength);
     for (const [e, tokens] of sequences(batch.exampleTokens, exampleLength).entries()) {
@@ -444,7 +444,7 @@ describe("packing", () => {
       reader.expect(vocabulary.eos);
       reader.end();
 
-      // What each row predicts: words, the query up to the target's begin, the target with both its ends, nothing.
+      // Predicted regions: words, the query up to the target's begin, the target with its end tokens, padding.
       const query = (input ? 6 : 0) + 1;
       expect(lossWeights[t]).toEqual([
         ...Array(words.length).fill(weights.instruction),
@@ -461,7 +461,7 @@ describe("packing", () => {
 });
 
 describe("answers in words", () => {
-  test("a share of the batches say what their example changes", async () => {
+  test("a share of the batches describes the example's change", async () => {
     const given = mixed({ families: ["invert", "snow"], describe: 0.5 });
     const batches = await Promise.all(
       Array.from({ length: 24 }, (_, step) => encodedContexts(step, given, bright)),
@@ -471,7 +471,7 @@ describe("answers in words", () => {
     expect(inWords.length).toBeLessThan(19);
     const said = new Set<string>();
     for (const batch of inWords) {
-      // As many TODO parts as a batch of pictures, each with an example of its own.
+      // As many TODO parts as a batch of pictures has, each with its own example.
       expect(batch.contexts).toHaveLength(given.contexts * given.todos);
       for (const { examples, todos } of batch.contexts) {
         const { input, instruction, target } = todos[0]!;
@@ -484,7 +484,7 @@ describe("answers in words", () => {
     expect(said.size).toBeGreaterThan(1);
   });
 
-  test("a share of text to image goes the other way", async () => {
+  test("a share of text to image asks for captions instead", async () => {
     const contexts = await contextsOf(mixed({ textToImage: 1, imageToText: 0.5 }), 8);
     const todos = contexts.flatMap((context) => context.todos);
     const told = todos.filter(({ target }) => "words" in target);
@@ -493,7 +493,7 @@ describe("answers in words", () => {
     for (const { input, instruction } of told) expect([input?.length, instruction]).toEqual([4, []]);
   });
 
-  test("captioned scenes are before a plain background, with as many objects, as the mix says", async () => {
+  test("background and number of objects of captioned scenes follow the mix", async () => {
     const captionsOf = async (mix: Partial<ContextOptions["mix"]>) =>
       (await contextsOf(mixed({ textToImage: 1, ...mix }), 4))
         .flatMap((context) => context.todos)
@@ -508,7 +508,7 @@ describe("answers in words", () => {
     expect(any).toMatch(many);
   });
 
-  test("a batch of nothing else is short; its words are weighed, and measured but for the end", () => {
+  test("a batch of descriptions is short; all its words have weight, and all but the end are measured", () => {
     const words = [...vocabulary.textTokens].slice(0, 3);
     const [shown] = tinyContexts({ contexts: 1, examples: 1, todos: 1 })[0]!.examples;
     const context = { examples: [shown!], todos: [{ instruction: [], target: { words } }] };
@@ -536,7 +536,7 @@ describe("answers in words", () => {
     }
   });
 
-  test("a batch of captions has room for one picture and the longest caption, either way", () => {
+  test("a batch of captions fits one picture and the longest caption, in both directions", () => {
     const words = Array(MOST_WORDS).fill(vocabulary.textTokens[0]!);
     const picture = [0, 1, 2, 3];
     const drawn = { instruction: words, target: { picture } };
@@ -560,7 +560,7 @@ describe("answers in words", () => {
     expect(new Set(unmeasured)).toEqual(new Set([0]));
   });
 
-  test("beside pictures, words are weighed but not measured", () => {
+  test("in batches with pictures, words have weight but are not measured", () => {
     const words = [...vocabulary.textTokens].slice(0, 3);
     const [context] = tinyContexts({ contexts: 1, examples: 1, todos: 2 });
     const [first, second] = context!.todos;

@@ -1,4 +1,4 @@
-/** @file Held-out measurement against the same contexts put together by hand. */
+/** @file Held-out loss against the same contexts assembled by hand. */
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ import { floats, Session } from "../../../src/runtime/session.ts";
 import { TrainingState } from "../../../src/training/run/state.ts";
 import { type Context, encodedContexts } from "../../../src/training/transformer/contexts.ts";
 import { type ContextOptions, packBatch, packingOf } from "../../../src/training/transformer/data.ts";
-import { HeldOut } from "../../../src/training/transformer/held-out.ts";
+import { HeldOut, heldOutContexts } from "../../../src/training/transformer/held-out.ts";
 import { feedsOf, objective } from "../../../src/training/transformer/objective.ts";
 import type { Codes } from "../../../src/xprompt/sequence.ts";
 import { randomWeights, tiny, tinyXPrompt, writeTinyTokenizers } from "../../fixtures/chameleon/kit.ts";
@@ -43,7 +43,7 @@ function optionsOf(contexts: number): ContextOptions {
   };
 }
 
-/** A small model, and what is measured of it. */
+/** A small model and its held-out loss. */
 function modelOf(options: ContextOptions) {
   const config: DecoderConfig = { ...tiny, vocabularySize: tokenizers.text.vocabulary.size };
   const graph = new Graph();
@@ -86,7 +86,8 @@ test.each([
     "some.wrong": await nats((_context, index) => all[(index + 1) % all.length]!.examples),
     "some.none": await nats(() => [null]),
   };
-  const heldOut = await HeldOut.prepare({ some: options }, 2, tokenizers, targetNll, { threads: 1 });
+  const drawn = await heldOutContexts({ some: options }, 2, tokenizers);
+  const heldOut = await HeldOut.prepare(drawn, options, tokenizers, targetNll, { threads: 1 });
   const measured = await heldOut.measure(state.feeds());
   expect(Object.keys(measured)).toEqual(Object.keys(expected));
   for (const [name, value] of Object.entries(expected)) expect(measured[name], name).toBeCloseTo(value, 4);
@@ -95,7 +96,7 @@ test.each([
   await session.release();
 });
 
-test("of a single context there is no wrong example; of pairs it is a family's", async () => {
+test("a single context has no wrong example; the wrong example for pairs comes from a family", async () => {
   const pairs = join(folder, "pairs");
   for (const side of ["input", "output"]) await mkdir(join(pairs, side), { recursive: true });
   for (let i = 0; i < 6; i++)
@@ -114,7 +115,8 @@ test("of a single context there is no wrong example; of pairs it is a family's",
   };
   const { targetNll, state } = modelOf(single);
   const measure = async (kinds: Record<string, ContextOptions>) => {
-    const heldOut = await HeldOut.prepare(kinds, 1, tokenizers, targetNll, { threads: 1 });
+    const drawn = await heldOutContexts(kinds, 1, tokenizers);
+    const heldOut = await HeldOut.prepare(drawn, single, tokenizers, targetNll, { threads: 1 });
     const measured = await heldOut.measure(state.feeds());
     await heldOut.release();
     return measured;

@@ -21,7 +21,7 @@ import { array, evaluate, evaluate64, expectClose, type NdArray } from "../../gr
 
 const Z_LOSS = 0.01;
 
-/** A random batch over a small vocabulary: every row of the loss has a weight of its own, some have none. */
+/** A random batch over a small vocabulary. Rows have different loss weights; some have none. */
 function randomBatch(packing: Packing, vocabularySize: number): PackedBatch {
   const random = Random.of(1, "batch");
   const ids = (count: number) =>
@@ -64,7 +64,7 @@ describe("value", () => {
   const values = randomWeights(parameterShapes(graph));
   const feeds = asFeeds(feedsOf(batch));
 
-  test("a batch is what the graph takes", () => {
+  test("a batch has the inputs of the graph", () => {
     const declared = [...graph.inputs].map(([name, { dtype, shape }]) => [name, dtype, ...shape]);
     const given = Object.entries(feedsOf(batch)).map(([name, { type, dims }]) => [name, type, ...dims]);
     expect(given.sort()).toEqual(declared.sort());
@@ -133,7 +133,7 @@ describe.each([
     evaluate64(Object.values(gradientOf), all).map((slope, i) => [Object.keys(gradientOf)[i]!, slope]),
   );
 
-  test("of every parameter is the slope of the loss, in float64", () => {
+  test("agrees with finite differences in float64 for every parameter", () => {
     const lossAt = (name: string, i: number, by: number) => {
       const data = all[name]!.data.slice();
       data[i]! += by;
@@ -154,7 +154,7 @@ describe.each([
     }
   });
 
-  test("is what onnxruntime computes", async () => {
+  test("agrees with onnxruntime", async () => {
     const outputs = Object.entries(gradientOf).map(([name, slope]) => [`gradient of ${name}`, slope]);
     const computed = await evaluate<string>(Object.fromEntries(outputs), feeds, weights);
     for (const [name, slope] of Object.entries(exact))

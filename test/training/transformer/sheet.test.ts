@@ -1,4 +1,4 @@
-/** @file The sheet of a run: whose pairs are shown to the model. */
+/** @file The contact sheet of a run: which pairs it contains. */
 import { expect, test } from "vitest";
 import { createImage, type Image } from "../../../src/image/index.ts";
 import { transformerRecipe } from "../../../src/training/index.ts";
@@ -9,7 +9,7 @@ import type { Example, GenerateOptions, XPrompt } from "../../../src/xprompt/mod
 const size = 16;
 const grey = (level: number): Image => createImage(size, size, [level, level, level]);
 
-test("rows of own pairs come first, then those of families", async () => {
+test("the user's pairs come first, then the families", async () => {
   const shown: Example[] = [];
   const queries: unknown[] = [];
   const model = {

@@ -1,4 +1,4 @@
-/** @file What a transformer that starts from nothing begins as. */
+/** @file The initial weights of a new transformer. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,7 +33,7 @@ async function stateOf(model: object): Promise<TrainingState> {
   return task.state;
 }
 
-test("narrow heads begin with gains that let their scores be as large as those of 128 channels", async () => {
+test("gains of narrow heads allow attention scores as large as those of 128 channels", async () => {
   for (const [heads, headDim] of [
     [4, 16],
     [2, 32],
@@ -47,7 +47,7 @@ test("narrow heads begin with gains that let their scores be as large as those o
   }
 });
 
-test("codes that are alike begin with rows that are alike, in both tables", async () => {
+test("similar codes start with similar rows in both tables", async () => {
   const state = await stateOf({});
   const { vocabulary } = (await loadTokenizers(tokenizers)).text;
   const name = "model.vqmodel.quantize.embedding.weight";
@@ -76,12 +76,12 @@ test("codes that are alike begin with rows that are alike, in both tables", asyn
   }
 });
 
-test("pictures of another size than the tokenizers saw: as many more codes, in batches and in the model", async () => {
+test("a larger resolution gives more codes, in batches and in the model", async () => {
   const task = await prepareTask(tinyRecipe({ resolution: 24 }));
   const batches = task.batches(0);
   const { packing } = (await batches.next()) as PackedBatch;
   await batches.close();
-  // Nine codes of 8 × 8 pixels, not the four of 16 × 16.
+  // Nine codes of 8 × 8 pixels instead of four.
   expect(packing.todoLength).toBe(1 + 16 + 2 * (9 + 2));
   const folder = join(tokenizers, "sized");
   await task.release(folder);

@@ -1,6 +1,5 @@
 /**
- * @file Families of icons. What is drawn anew for each pair are the icon, its place and the background; what is done to
- * it is the task.
+ * @file Families of icons. Icon, place and background are random for each pair; the task is what happens to the icon.
  */
 import type { Gathered } from "../../gathered/index.ts";
 import { ofWorld, type TaskFamily } from "../../task.ts";

@@ -1,4 +1,4 @@
-/** @file Icons repeated, swapped, counted, scaled, turned, and put before another background. */
+/** @file Icons repeated, swapped, counted, scaled, rotated, and on another background. */
 import { createImage } from "../../../image/image.ts";
 import type { Random } from "../../../random.ts";
 import { hsv } from "../../palette.ts";
@@ -93,7 +93,7 @@ export function iconPlaceFamilies(source: IconSource): readonly TaskFamily[] {
     };
   }
 
-  /** Pairs of one icon, at two places. */
+  /** Pairs of one icon at two places. */
   const moved =
     (places: (random: Random) => readonly [Place, Place]): Change["images"] =>
     (random, size) => {

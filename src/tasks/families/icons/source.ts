@@ -1,4 +1,4 @@
-/** @file What the families of icons share: random icons, and pairs that differ in what lies on one background. */
+/** @file Shared parts of the icon families: random icons, and pairs that differ in the sprites on one background. */
 import type { Image } from "../../../image/image.ts";
 import type { Random } from "../../../random.ts";
 import type { Gathered, Icon, IconSet, Photo } from "../../gathered/index.ts";
@@ -6,20 +6,20 @@ import type { Change, Images } from "../../task.ts";
 import { drawGround, drawPlace, iconSprite, namesOf, toneOf } from "../../worlds/icons.ts";
 import { type Sprite, type Stamp, stamped } from "../../worlds/sprite.ts";
 
-/** How often something is drawn again to find a case that the change can be seen on. */
+/** Attempts to sample a case in which the change is visible. */
 const attempts = 30;
 
-/** The first of some draws that `fits`; the last one where none does. */
+/** The first of several samples that `fits`, or else the last one. */
 export function drawFitting<T>(draw: () => T, fits: (drawn: T) => boolean): T {
   let drawn = draw();
   for (let tries = 0; tries < attempts && !fits(drawn); tries++) drawn = draw();
   return drawn;
 }
 
-/** Least share of the values of a picture that a change alters, each by more than `shade`. */
+/** A change must alter at least this share of a picture's values by more than `shade`. */
 const [leastShare, shade] = [0.01, 0.12];
 
-/** Whether the change can be seen: a contour in the colour of the background cannot. */
+/** Whether the change is visible: a contour in the colour of the background is not. */
 export function isVisible({ input, output }: Images): boolean {
   let altered = 0;
   input.data.forEach((value, i) => {
@@ -28,7 +28,7 @@ export function isVisible({ input, output }: Images): boolean {
   return altered >= leastShare * input.data.length;
 }
 
-/** Whether a sprite is black, white or gray all over. */
+/** Whether a sprite is black, white or gray everywhere. */
 export const isInk = (sprite: Sprite): boolean => toneOf(sprite).chroma < 0.02;
 
 export class IconSource {
@@ -45,12 +45,12 @@ export class IconSource {
     return set.icons.get(random.pick(namesOf(set)))!;
   }
 
-  /** A background that all of the sprites stand out from. */
+  /** A background that contrasts with all of the sprites. */
   ground(random: Random, size: number, sprites: readonly Sprite[]): Image {
     return drawGround(random, size, this.photos, sprites);
   }
 
-  /** Two pictures with the same background and other sprites on it, which can be seen to differ. */
+  /** Two pictures with the same background and other sprites, which differ visibly. */
   pair(random: Random, size: number, before: readonly Stamp[], after: readonly Stamp[]): Images {
     const sprites = [...before, ...after].map(({ sprite }) => sprite);
     return drawFitting(() => {
@@ -60,9 +60,9 @@ export class IconSource {
   }
 
   /**
-   * Pairs of one icon at one place, and what `change` makes of it.
-   * @param change the changed icon, larger by a margin all around at most; undefined where it cannot be seen, and
-   *   another icon is drawn
+   * Pairs of one icon at one place, and the result of `change`.
+   * @param change returns the changed icon, which may be larger by a margin on all sides; undefined if the change is
+   * not   visible, so that another icon is sampled
    */
   changed(change: (icon: Icon) => Sprite | undefined): Change["images"] {
     return (random, size) => {

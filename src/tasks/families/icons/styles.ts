@@ -1,4 +1,4 @@
-/** @file The same thing drawn in another style: as many tasks as ordered pairs of sets that share names. */
+/** @file The same object in another style: one task for each ordered pair of sets that share names. */
 import type { Random } from "../../../random.ts";
 import type { IconSet } from "../../gathered/index.ts";
 import { type Change, family, type TaskFamily } from "../../task.ts";
@@ -7,7 +7,7 @@ import { drawPlace, iconSprite, namesOf } from "../../worlds/icons.ts";
 import { silhouette } from "../../worlds/sprite.ts";
 import { type IconSource, isInk } from "./source.ts";
 
-/** Pairs of sets between which the change of style training never shows. */
+/** Pairs of sets that are held out of style training. */
 const unseenStyles: readonly (readonly [string, string])[] = [
   ["icons-noto", "icons-fluent"],
   ["icons-twemoji", "icons-openmoji-black"],
@@ -15,7 +15,7 @@ const unseenStyles: readonly (readonly [string, string])[] = [
 const isUnseen = (a: string, b: string): boolean =>
   unseenStyles.some(([x, y]) => (a === x && b === y) || (a === y && b === x));
 
-/** Fewest icons that two sets must share to be a pair of styles. */
+/** The least number of shared icons for two sets to be a pair of styles. */
 const fewestShared = 4;
 
 interface Styles {
@@ -24,7 +24,7 @@ interface Styles {
   readonly names: readonly string[];
 }
 
-/** Ordered pairs of sets of one family, with the names that both have. */
+/** Ordered pairs of sets of one family, with their shared names. */
 function stylesOf(sets: readonly IconSet[]): readonly Styles[] {
   return sets.flatMap((from) =>
     sets.flatMap((to) => {

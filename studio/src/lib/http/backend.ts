@@ -46,7 +46,7 @@ export function httpBackend(base: string): Backend {
     async about(signal) {
       const { data } = await client.get("/v1/models", answers.modelsSchema, signal);
       const [model] = data;
-      return { model: model?.id ?? "", library: (model?.libraries.length ?? 0) > 0 };
+      return { model: model?.id ?? "", library: (model?.libraries.length ?? 0) > 0, training: true };
     },
 
     async *generate(request, signal) {

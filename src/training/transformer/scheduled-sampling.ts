@@ -1,7 +1,7 @@
 /**
- * @file Targets read as the model itself draws them: parallel scheduled sampling (https://arxiv.org/abs/1906.04331). One
- * run without gradients predicts every code from the true ones before it; then the step predicts them again, from a
- * share of those draws. So training meets the mistakes that drawing makes, and learns to find back from them.
+ * @file Parallel scheduled sampling (https://arxiv.org/abs/1906.04331). One forward pass without gradients predicts
+ * every code from the true codes before it, and samples from these predictions. The training step then uses a share of
+ * the samples as inputs. Training thus meets the mistakes of generation, and learns to recover from them.
  */
 import { type Sampling, sample } from "../../chameleon/model/sampling.ts";
 import { Graph, type Tensor } from "../../graph/index.ts";
@@ -13,11 +13,11 @@ import type { TrainingState } from "../run/state.ts";
 import type { PackedBatch } from "./data.ts";
 import { feedsOf, rowsWithLoss } from "./objective.ts";
 
-/** Near to what pictures are drawn with. */
+/** Close to the settings of generation. */
 const SAMPLING: Sampling = { temperature: 0.8, topK: 0, topP: 0.9 };
 
-/** A compiled run that predicts the TODO rows of one packing. */
-export class OwnCodes {
+/** A compiled forward pass over one packing. */
+export class ScheduledSampling {
   private constructor(
     private readonly session: Session,
     private readonly imageTokens: Int32Array,
@@ -25,15 +25,19 @@ export class OwnCodes {
 
   /**
    * @param predict logits of the TODO rows, `[rows, vocabulary]`
-   * @param imageTokens ids that a picture's codes have
+   * @param imageTokens token id of every image code
    */
-  static plan(predict: (graph: Graph) => Tensor, imageTokens: Int32Array): Plan<OwnCodes> {
-    return new Plan({ logits: predict(new Graph()) }, (session) => new OwnCodes(session, imageTokens));
+  static plan(predict: (graph: Graph) => Tensor, imageTokens: Int32Array): Plan<ScheduledSampling> {
+    return new Plan(
+      { logits: predict(new Graph()) },
+      (session) => new ScheduledSampling(session, imageTokens),
+    );
   }
 
   /**
-   * The batch with a random share of each target's codes, none to all, read as the model samples them. Processes that
-   * share a batch read the random numbers of the whole batch, so that its codes do not depend on how it is shared.
+   * Replaces a random share of each target's input codes by samples of the model. The share is uniform in [0, 1].
+   * Processes that share a batch go through the random numbers of the whole batch, so the result does not depend on
+   * their number.
    */
   async read(
     batch: PackedBatch,
@@ -46,11 +50,12 @@ export class OwnCodes {
     const width = logits!.dims[1]!;
     const { todoLength } = batch.packing;
     const todoTokens = batch.todoTokens.slice();
-    /** 1 for codes that may be replaced, by row. */
+    /** 1 for rows whose next code may be replaced. */
     const ours = new Float32Array(todoTokens.length);
-    const placeOf = new Map(rowsWithLoss(batch).map((row, place) => [row, place]));
-    for (const row of placeOf.keys()) {
-      // A code that is hidden, or read as another already, stays so.
+    /** Index of a row's logits. */
+    const logitsOf = new Map(rowsWithLoss(batch).map((row, i) => [row, i]));
+    for (const row of logitsOf.keys()) {
+      // Masked or replaced codes stay as they are.
       const isTrue = batch.targetWeights[row] === 1 && todoTokens[row + 1] === batch.targets[row];
       const isLast = (row + 1) % todoLength === 0;
       if (isTrue && !isLast) ours[row] = 1;
@@ -60,12 +65,12 @@ export class OwnCodes {
     const shares = Array.from({ length: replaceable.length / todoLength }, () => random.uniform());
     for (const [i, may] of replaceable.entries()) {
       if (may === 0 || !random.chance(shares[Math.floor(i / todoLength)]!)) continue;
-      const place = placeOf.get(i - first);
-      if (place === undefined) {
-        random.uniform(); // the one number that the process of this row reads for its sample
+      const row = logitsOf.get(i - first);
+      if (row === undefined) {
+        random.uniform(); // the number that another process uses for its sample
         continue;
       }
-      const ofCodes = Float32Array.from(this.imageTokens, (token) => values[place * width + token]!);
+      const ofCodes = Float32Array.from(this.imageTokens, (token) => values[row * width + token]!);
       todoTokens[i - first + 1] = BigInt(this.imageTokens[sample(ofCodes, SAMPLING, random)]!);
     }
     return { ...batch, todoTokens };

@@ -1,4 +1,4 @@
-/** @file Targets read as the model draws them, against the likeliest codes by the same logits in float64. */
+/** @file Scheduled sampling against the most likely codes from the same logits in float64. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { DecoderConfig } from "../../../src/chameleon/checkpoint/config.ts";
 import { Graph, parameterShapes } from "../../../src/graph/index.ts";
@@ -7,7 +7,7 @@ import { TrainingState } from "../../../src/training/run/state.ts";
 import type { Context } from "../../../src/training/transformer/contexts.ts";
 import { packBatch } from "../../../src/training/transformer/data.ts";
 import { feedsOf, predictions } from "../../../src/training/transformer/objective.ts";
-import { OwnCodes } from "../../../src/training/transformer/own-codes.ts";
+import { ScheduledSampling } from "../../../src/training/transformer/scheduled-sampling.ts";
 import { exampleRows } from "../../../src/xprompt/packing.ts";
 import { type Codes, HIDDEN_CODE } from "../../../src/xprompt/sequence.ts";
 import {
@@ -27,7 +27,7 @@ const { vocabulary } = tokenizers.text;
 const config: DecoderConfig = { ...tiny, vocabularySize: vocabulary.size };
 const imageTokens = [...vocabulary.imageTokens];
 
-/** Two contexts; one target's first code is hidden, another's read as another. */
+/** Two contexts. The first code of one target is masked, and that of another is replaced. */
 const contexts = tinyContexts({ contexts: 2, examples: 2, todos: 2 });
 const hidden = readAs(contexts[0]!.todos[0]!, () => HIDDEN_CODE);
 const misread = readAs(contexts[1]!.todos[1]!, (code) => (code + 1) % imageTokens.length);
@@ -52,21 +52,21 @@ function readAs(asked: Asked, change: (code: number) => number): Asked {
 }
 
 let state: TrainingState;
-let own: OwnCodes;
+let own: ScheduledSampling;
 beforeAll(async () => {
   const graph = new Graph();
   predictions(graph, batch.packing, config);
   const shapes = parameterShapes(graph);
   state = new TrainingState(shapes);
-  // So sure of itself that a draw is the likeliest code.
+  // Large logits, so that every sample is the most likely code.
   for (const [name, { data }] of randomWeights(shapes))
     state.values(name).set(name === "lm_head.weight" ? data.map((x) => 200 * x) : data);
   const predict = (graph: Graph) => predictions(graph, batch.packing, config);
-  own = await OwnCodes.plan(predict, vocabulary.imageTokens).compile({ threads: 1 });
+  own = await ScheduledSampling.plan(predict, vocabulary.imageTokens).compile({ threads: 1 });
 });
 afterAll(() => own.release());
 
-/** By row that predicts it, the likeliest code's token. */
+/** Token of the most likely code, by the row that predicts it. */
 function likeliest(): number[] {
   const [all] = evaluate64([packedLogits(batch.packing, config)], {
     ...asFeeds(feedsOf(batch)),
@@ -79,10 +79,10 @@ function likeliest(): number[] {
   });
 }
 
-test("true codes of targets become the model's own, a random share of them, and nothing else changes", async () => {
+test("a random share of the targets' true codes becomes the model's samples, and nothing else changes", async () => {
   const drawn = likeliest();
   const { todoLength } = batch.packing;
-  /** Places that hold a target's code, and are shown as it is. */
+  /** Places with an unchanged code of a target. */
   const places = [...batch.todoTokens.keys()].filter(
     (i) =>
       i % todoLength > 0 && batch.targetWeights[i - 1] === 1 && batch.todoTokens[i] === batch.targets[i - 1],
@@ -106,7 +106,7 @@ test("true codes of targets become the model's own, a random share of them, and 
   expect(share).toBeLessThan(0.6);
 });
 
-test("the same seed reads the same", async () => {
+test("is deterministic from the seed", async () => {
   const read = async (seed: number) => (await own.read(batch, state, Random.of(seed))).todoTokens;
   expect(await read(1)).toEqual(await read(1));
   expect(await read(1)).not.toEqual(await read(2));

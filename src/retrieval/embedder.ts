@@ -1,4 +1,4 @@
-/** @file Embeddings: texts and pictures as vectors, whose cosines are similarities. */
+/** @file Embeddings: texts and pictures as vectors with cosine similarity. */
 import type { Picture } from "../image/picture.ts";
 
 /** An embedding space. Vectors of different spaces are never compared. */
@@ -12,7 +12,7 @@ export interface EmbeddingSpace {
 }
 
 /** Embeds texts and pictures. */
-export interface Features extends EmbeddingSpace {
+export interface Embedder extends EmbeddingSpace {
   /** The vector of an instruction `[textWidth]`, of length 1. */
   text(instruction: string): Promise<Float32Array>;
   /** The vector of a picture `[imageWidth]`, of length 1. @throws XPromptError when it cannot be read */

@@ -1,5 +1,5 @@
 /**
- * @file Embeddings of the loaded model itself: no other weights are needed.
+ * @file Embeddings from the loaded model itself, without other weights.
  *
  * The embedding of a text is the mean of the first layer's attention values over its tokens. The nearest instruction
  * among four pairs of each of 94 families is of the same family in a share of 0.79 (last layer 0.76, tf-idf of whole words
@@ -15,19 +15,19 @@ import { loadPicture, type Picture } from "../image/picture.ts";
 import { Random } from "../random.ts";
 import type { AskingModel } from "../xprompt/example-source.ts";
 import type { Codes } from "../xprompt/sequence.ts";
-import { type Features, unit } from "./features.ts";
+import { type Embedder, unit } from "./embedder.ts";
 
 const IMAGE_WIDTH = 256;
-/** The most tokens of a text that count. */
+/** The most tokens of a text that are used. */
 const MAX_TOKENS = 64;
 
-export interface ModelFeatures extends Features {
+export interface ModelEmbedder extends Embedder {
   /** The vector of a picture from its codes. */
   ofCodes(codes: Codes): Float32Array;
 }
 
-/** The features of a model; they work until it is released. */
-export function modelFeatures(model: AskingModel): ModelFeatures {
+/** The embedder of a model. It works until the model is released. */
+export function modelEmbedder(model: AskingModel): ModelEmbedder {
   const { decoder: config } = model.config;
   const { decoder, tokenizer } = model.base;
   const headDim = headWidth(config);

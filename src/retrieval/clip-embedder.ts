@@ -9,11 +9,12 @@ import { loadPicture, type Picture } from "../image/picture.ts";
 import { type Preprocessing, preprocess } from "../image/preprocess.ts";
 import { readJson } from "../runtime/files.ts";
 import { buildWith } from "../runtime/resources.ts";
-import { float32, floats, int64, Session, type SessionOptions } from "../runtime/session.ts";
+import { float32, floats, int64, Session } from "../runtime/session.ts";
+import type { SessionOptions } from "../runtime/session-options.ts";
 import { openWeights } from "../runtime/weights.ts";
 import { causalBias } from "../xprompt/packing.ts";
 import { type ClipConfig, clipConfigSchema, clipImage, clipText } from "./clip.ts";
-import type { Features } from "./features.ts";
+import type { Embedder } from "./embedder.ts";
 
 /** How many numbers of each weight the name of the space hashes. */
 const SAMPLE = 1024;
@@ -37,7 +38,7 @@ interface Encoder {
   encode(text: string): { ids: number[] };
 }
 
-export class ClipFeatures implements Features {
+export class ClipEmbedder implements Embedder {
   private constructor(
     readonly space: string,
     private readonly config: ClipConfig,
@@ -49,9 +50,9 @@ export class ClipFeatures implements Features {
   /**
    * Loads `config.json`, `tokenizer.json` and the weights (safetensors, in one file or several) of a CLIP.
    * @throws XPromptError when a file is missing or damaged, or it is another kind of model
-   * @example const features = await ClipFeatures.load("clip-vit-base-patch32");
+   * @example const embedder = await ClipEmbedder.load("clip-vit-base-patch32");
    */
-  static async load(folder: string, options: SessionOptions = {}): Promise<ClipFeatures> {
+  static async load(folder: string, options: SessionOptions = {}): Promise<ClipEmbedder> {
     const doing = `loading CLIP ${folder}`;
     const config = await readJson(join(folder, "config.json"), clipConfigSchema, "CLIP config");
     const tokenizer = await readTokenizer(join(folder, "tokenizer.json"));
@@ -66,7 +67,7 @@ export class ClipFeatures implements Features {
     const hash = createHash("sha256").update(JSON.stringify([text_config, vision_config]));
     for (const [name, { data }] of weights)
       hash.update(name).update((data as Float32Array).subarray(0, SAMPLE));
-    return new ClipFeatures(`clip-${hash.digest("hex").slice(0, 16)}`, config, tokenizer, texts, pictures);
+    return new ClipEmbedder(`clip-${hash.digest("hex").slice(0, 16)}`, config, tokenizer, texts, pictures);
   }
 
   get textWidth(): number {
@@ -116,7 +117,7 @@ async function readTokenizer(path: string): Promise<Encoder> {
     return new Tokenizer(json, {}) as unknown as Encoder;
   } catch (error) {
     throw new XPromptError(
-      `reading tokenizer ${path}: expected one of CLIP, got another: ${messageOf(error)} (copy it again)`,
+      `reading tokenizer ${path}: expected a tokenizer of CLIP, got another: ${messageOf(error)} (copy it again)`,
     );
   }
 }

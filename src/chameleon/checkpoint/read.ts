@@ -1,0 +1,86 @@
+/** @file Reading a checkpoint's parts from its folder. `read.browser.ts` stands in for this module in browsers. */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import type { Initializer } from "../../graph/index.ts";
+import type { Preprocessing } from "../../image/preprocess.ts";
+import { readJson } from "../../runtime/files.ts";
+import type { SessionOptions } from "../../runtime/session-options.ts";
+import { openWeights } from "../../runtime/weights.ts";
+import type { PictureLayoutName } from "../model/grammar.ts";
+import { isOfImages } from "../tokenizers/image-tokenizer.ts";
+import type { TextTokenizer } from "../tokenizers/text-tokenizer.ts";
+import { checkCheckpoint, checkSize } from "./check-parts.ts";
+import {
+  type ChameleonConfig,
+  chameleonConfigFromJson,
+  chameleonConfigSchema,
+  decoderFromJson,
+} from "./config.ts";
+import { loadTextTokenizer, readInitializers } from "./folder.ts";
+import { preprocessingOf } from "./preprocessing.ts";
+import { requireMemoryFor } from "./require-memory.ts";
+import { type OpenImageTokenizerOptions, openImageTokenizer } from "./vqgan-checkpoint.ts";
+
+export interface ChameleonOptions extends SessionOptions, OpenImageTokenizerOptions {
+  /** Token layout of pictures. Defaults to the layout of the model in config.json: Lumina-mGPT's or Chameleon's. */
+  readonly pictures?: PictureLayoutName;
+}
+
+/** The parts of a model in memory. */
+export interface ChameleonParts {
+  readonly config: ChameleonConfig;
+  readonly text: TextTokenizer;
+  /** Weights of the language model and of the image tokenizer, with or without its decoder. */
+  readonly weights: ReadonlyMap<string, Initializer>;
+  /** Identifies the weights and sizes. */
+  readonly fingerprint: string;
+  /** Preprocessing of pictures, if the checkpoint has a processor. */
+  readonly preprocessing?: Preprocessing;
+}
+
+/** @throws XPromptError as `Chameleon.load` */
+export async function readCheckpoint(folder: string, options: ChameleonOptions): Promise<ChameleonParts> {
+  const json = await readJson(join(folder, "config.json"), chameleonConfigSchema, "model config");
+  const text = await loadTextTokenizer(folder, json);
+  checkSize(folder, decoderFromJson(json));
+  const image = await openImageTokenizer(folder, options);
+  const told = { ...chameleonConfigFromJson(json), image: image.config };
+  const config = { ...told, pictures: options.pictures ?? told.pictures };
+  await requireMemoryFor(folder, config);
+  const ofDecoder = await readInitializers(
+    folder,
+    config.checksum,
+    config.decoder.quantization !== undefined,
+    (name) => !isOfImages(name),
+  );
+  checkCheckpoint(config, text.vocabulary, ofDecoder);
+  const fingerprint = await fingerprintOf(config, text, folder);
+  const preprocessing = await preprocessingOf(folder, config.image);
+  const weights = new Map<string, Initializer>([...ofDecoder, ...image.weights]);
+  return { config, text, weights, fingerprint, preprocessing };
+}
+
+/**
+ * Identifies weights, sizes and tokens by a sample of every weight, because reading all weights of a 7B model again
+ * would take half a minute. The result does not depend on how the weights are split into files.
+ */
+async function fingerprintOf(
+  { decoder, image }: ChameleonConfig,
+  text: TextTokenizer,
+  folder: string,
+): Promise<string> {
+  const hash = createHash("sha256").update(JSON.stringify([decoder, image, text.checksum]));
+  const stored = await openWeights(folder);
+  try {
+    for (const name of [...stored.tensors.keys()].sort()) {
+      const { dtype, byteLength } = stored.tensors.get(name)!;
+      hash.update(`${name} ${dtype}`).update(await stored.readPart(name, 0, Math.min(byteLength, SAMPLE)));
+    }
+  } finally {
+    await stored.close();
+  }
+  return hash.digest("hex").slice(0, 16);
+}
+
+/** Bytes of each weight in the fingerprint. */
+const SAMPLE = 4096;

@@ -1,0 +1,123 @@
+/** @file The contexts of a run: the settings of those that it trains on, and of the held-out parts it is measured on. */
+import { UsageError, XPromptError } from "../../errors.ts";
+import { isLibrary, prepareNeighbours } from "../../retrieval/index.ts";
+import {
+  checkName,
+  familiesOf,
+  knownFamilies,
+  selectFamilies,
+  type Worlds,
+  worldNames,
+} from "../../tasks/index.ts";
+import type { ContextSettings } from "./contexts.ts";
+import type { Mix } from "./mix.ts";
+import type { TransformerRecipe } from "./recipe.ts";
+import type { Sequences } from "./start.ts";
+
+/** The settings of the contexts of a part: "train", or a name that stands for a random stream of its own. */
+export const contextSettings = (
+  { seed, contexts, todos }: TransformerRecipe,
+  mix: Mix,
+  { folder, tokenizers, xprompt }: Sequences,
+  part: string,
+): ContextSettings => ({
+  ...{ seed, part, tokenizers: folder, xprompt, contexts, todos, mix },
+  resolution: tokenizers.image.config.resolution,
+});
+
+/** Held-out contexts by part: of the families trained on, of those that training never shows, of pairs. */
+export function heldOutParts(
+  recipe: TransformerRecipe,
+  mix: Mix,
+  sequences: Sequences,
+): Record<string, ContextSettings> {
+  const settings = (part: string) => contextSettings(recipe, mix, sequences, part);
+  const scenes = { scenes: 1, photos: 0, icons: 0 };
+  const plain = {
+    ...mix,
+    worlds: scenes,
+    pairsShare: 0,
+    exampleCounts: [1],
+    describe: 0,
+    textToImage: 0,
+    withoutExample: 0,
+    exampleInstruction: 0,
+    todoInstruction: 0,
+    pairsReversed: 0,
+    misread: 0,
+    weights: {},
+  };
+  const unseen = { ...plain, families: recipe.mix.heldOut, heldOut: [] };
+  const ofWorld = (name: "photos" | "icons") =>
+    recipe.mix.worlds[name] > 0 && {
+      [name]: { ...settings("held out"), mix: { ...plain, worlds: { ...scenes, scenes: 0, [name]: 1 } } },
+    };
+  return {
+    ...(hasScenes(trainingFacts(recipe).families!) && { seen: { ...settings("held out"), mix: plain } }),
+    ...ofWorld("photos"),
+    ...ofWorld("icons"),
+    ...(hasScenes(unseen.families) && { unseen: { ...settings("unseen"), mix: unseen } }),
+    ...(hasPairs(recipe) && { pairs: { ...settings("held out"), mix: { ...plain, pairsShare: 1 } } }),
+  };
+}
+
+/** The mix with its libraries prepared: they have vectors before threads open them. */
+export const preparedMix = async ({ mix }: TransformerRecipe): Promise<Mix> => ({
+  ...mix,
+  pairs: await Promise.all(mix.pairs.map(prepared)),
+});
+
+async function prepared(set: TransformerRecipe["mix"]["pairs"][number]): Promise<Mix["pairs"][number]> {
+  if (typeof set === "string") return isLibrary(set) ? prepareNeighbours({ library: set }) : set;
+  return "library" in set ? prepareNeighbours(set) : set;
+}
+
+/** Adds the families of held-out prototypes to the held-out families. */
+export function withPrototypes(recipe: TransformerRecipe): TransformerRecipe {
+  const { heldOut, heldOutPrototypes } = recipe.mix;
+  const whole = knownFamilies.filter(({ prototype }) => heldOutPrototypes.includes(prototype));
+  return {
+    ...recipe,
+    mix: { ...recipe.mix, heldOut: [...new Set([...heldOut, ...whole.map(({ name }) => name)])] },
+  };
+}
+
+/** The training facts in a model's config, from which suites learn which tasks it has seen. */
+export function trainingFacts({ mix }: TransformerRecipe): Record<string, readonly string[]> {
+  const include = mix.families.length > 0 ? mix.families : undefined;
+  const shown = selectFamilies({ include, exclude: mix.heldOut });
+  const whole = mix.heldOutPrototypes;
+  return {
+    families: shown.map(({ name }) => name),
+    held_out: mix.heldOut,
+    ...(whole.length > 0 && { held_out_prototypes: whole }),
+  };
+}
+
+/** Whether one of the families works on scenes. */
+const hasScenes = (names: readonly string[]): boolean =>
+  selectFamilies().some(({ name }) => names.includes(name));
+
+/** Whether there are held-out pairs. */
+export const hasPairs = ({ mix }: TransformerRecipe): boolean => mix.pairs.length > 0 && mix.pairsHeldOut > 0;
+
+/** @throws UsageError for missing pairs, or a weight of an unknown family */
+export function checkMix({ mix }: TransformerRecipe): void {
+  for (const name of Object.keys(mix.weights)) checkName(name);
+  if (mix.pairsRequired && mix.pairs.length === 0)
+    throw new UsageError(
+      "transformer recipe: mix.pairs: expected folders or files of pairs to train on, got none (add --mix.pairs=DIR)",
+    );
+}
+
+/** @throws XPromptError when all families of a world are held out */
+export function checkWorlds({ mix }: TransformerRecipe, worlds: Worlds): void {
+  const include = mix.families.length > 0 ? mix.families : undefined;
+  for (const name of worldNames.filter((each) => mix.worlds[each] > 0)) {
+    const families = familiesOf(worlds, name);
+    if (selectFamilies({ include, exclude: mix.heldOut }, families).length === 0)
+      throw new XPromptError(
+        `transformer recipe: mix.heldOut: expected at least one family of ${name} that is not held out, got none`,
+      );
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * @file A model's files from the web. The weights stay in the browser's cache under their checksum, so that they are had
+ * once, and offline.
+ */
+/// <reference lib="dom" />
+import { z } from "zod";
+import { messageOf, XPromptError } from "../errors.ts";
+import { sha256 } from "../hash.ts";
+import { checkJson, parseJson } from "../runtime/json.ts";
+import type { ModelFiles } from "./parts.ts";
+
+export interface FetchModelOptions {
+  /** Called while the weights arrive; `total` is 0 where the server does not say it. */
+  onProgress?(progress: { readonly bytes: number; readonly total: number }): void;
+  readonly signal?: AbortSignal;
+}
+
+const CACHE = "xprompt-models";
+const checksumSchema = z.looseObject({ weights_sha256: z.string().optional() });
+
+/**
+ * Fetches `config.json`, `tokenizer.json` and `model.safetensors`.
+ * @param address of the model's folder
+ * @throws XPromptError when a file is not there, or the weights are not those of `config.json`
+ */
+export async function fetchModel(
+  address: string | URL,
+  options: FetchModelOptions = {},
+): Promise<ModelFiles> {
+  const folder = new URL(String(address).replace(/\/?$/, "/"), globalThis.location?.href).href;
+  const cache = await openCache();
+  const [config, tokenizer] = await Promise.all(
+    ["config.json", "tokenizer.json"].map((name) => newest(folder + name, cache, options.signal)),
+  );
+  const doing = `reading ${folder}config.json`;
+  const json = parseJson(new TextDecoder().decode(config), doing);
+  const { weights_sha256: checksum } = checkJson(json, checksumSchema, doing);
+  const weights = await fetchWeights(`${folder}model.safetensors`, checksum, cache, options);
+  return { config: config!, tokenizer: tokenizer!, weights };
+}
+
+/** Browsers keep no cache for pages on plain HTTP. */
+const openCache = async (): Promise<Cache | undefined> =>
+  globalThis.caches?.open(CACHE).catch(() => undefined);
+
+/** A small file from the network, or as it was last there. */
+async function newest(
+  address: string,
+  cache: Cache | undefined,
+  signal?: AbortSignal,
+): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    const response = await get(address, signal);
+    await keep(cache, address, response.clone());
+    return await bytesOf(response);
+  } catch (error) {
+    signal?.throwIfAborted();
+    const kept = await cache?.match(address);
+    if (kept) return bytesOf(kept);
+    throw error;
+  }
+}
+
+async function fetchWeights(
+  address: string,
+  checksum: string | undefined,
+  cache: Cache | undefined,
+  { onProgress, signal }: FetchModelOptions,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const key = checksum && `${address}?sha256=${checksum}`;
+  const kept = key && (await cache?.match(key));
+  if (kept) {
+    const bytes = await bytesOf(kept);
+    if (sha256(bytes) === checksum) return bytes;
+    await cache!.delete(key);
+  }
+  const response = await get(address, signal);
+  const total = Number(response.headers.get("content-length") ?? 0);
+  const bytes = await bytesOf(response, (count) => onProgress?.({ bytes: count, total }));
+  if (checksum !== undefined && sha256(bytes) !== checksum)
+    throw new XPromptError(
+      `reading ${address}: expected the checksum in config.json, got another: the file is damaged (copy it again)`,
+    );
+  if (key) await keep(cache, key, new Response(bytes));
+  return bytes;
+}
+
+async function get(address: string, signal?: AbortSignal): Promise<Response> {
+  const failed = (got: string, cause?: unknown) =>
+    new XPromptError(`fetching ${address}: expected a file, got ${got} (check the address)`, {
+      code: "ERR_FILE",
+      cause,
+    });
+  const response = await fetch(address, { signal }).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    throw failed(messageOf(error), error);
+  });
+  if (!response.ok) throw failed(`status ${response.status}`);
+  return response;
+}
+
+/** A disk that is full is no reason to do without the model. */
+async function keep(cache: Cache | undefined, key: string, response: Response): Promise<void> {
+  await cache?.put(key, response).catch(() => undefined);
+}
+
+async function bytesOf(
+  response: Response,
+  onBytes?: (count: number) => void,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (!onBytes || !response.body) return new Uint8Array(await response.arrayBuffer());
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let count = 0;
+  const reader = response.body.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    chunks.push(part.value);
+    count += part.value.length;
+    onBytes(count);
+  }
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
+}
