@@ -4,7 +4,7 @@
  * @module x-prompt/training
  */
 import { alone, type Collective } from "./distributed/collective.ts";
-import type { TrainingTask } from "./run/run.ts";
+import type { TrainingTask } from "./run/task.ts";
 import { type TokenizerRecipe, tokenizerRecipe } from "./tokenizer/recipe.ts";
 import { tokenizerTask } from "./tokenizer/task.ts";
 import { type TransformerRecipe, transformerRecipe } from "./transformer/recipe.ts";
@@ -18,13 +18,8 @@ export { loadRecipe } from "./recipe.ts";
 export { hasCheckpoint } from "./run/checkpoint.ts";
 export { describeRun, isRun, type RunDescription } from "./run/describe-run.ts";
 export { Mirror } from "./run/mirror.ts";
-export {
-  checkRunFolder,
-  type RunOptions,
-  type RunResult,
-  runTraining,
-  type TrainingTask,
-} from "./run/run.ts";
+export { checkRunFolder, runTraining } from "./run/run.ts";
+export type { RunOptions, RunResult, TrainingTask } from "./run/task.ts";
 export type { Manifest } from "./tokenized/manifest.ts";
 export {
   type ShardOptions,

@@ -13,7 +13,7 @@ import { buildWith, type Resources } from "../../runtime/resources.ts";
 import { CHECKPOINT, saveCheckpoint } from "./checkpoint.ts";
 import { curvesSvg, HELD_OUT } from "./curves.ts";
 import { MetricsLog, readMetrics } from "./metrics.ts";
-import type { RunOptions, RunResult, StepOutcome, TrainingTask } from "./run.ts";
+import type { RunOptions, RunResult, StepOutcome, TrainingTask } from "./task.ts";
 import { EventWriter } from "./tensorboard.ts";
 
 interface Outputs {

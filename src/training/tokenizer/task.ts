@@ -32,9 +32,9 @@ import { caption, drawScene, familiesOf, openWorlds } from "../../tasks/index.ts
 import { alone, type Collective, gather, meanOver, partOf } from "../distributed/collective.ts";
 import { StepPlanner } from "../distributed/step.ts";
 import { trainingMemory } from "../run/memory.ts";
-import type { TrainingTask } from "../run/run.ts";
 import type { TrainingState } from "../run/state.ts";
 import type { Objective } from "../run/step.ts";
+import type { TrainingTask } from "../run/task.ts";
 import { SampleStream } from "../run/workers.ts";
 import { createSource, type PictureBatch, type PictureOptions, pictureOptions } from "./data.ts";
 import type { TokenizerRecipe } from "./recipe.ts";
