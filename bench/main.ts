@@ -7,6 +7,7 @@ import { XPromptError } from "../src/errors.ts";
 import { sevenBenchmark } from "./7b.ts";
 import { ablationsBenchmark } from "./ablations.ts";
 import { attentionBenchmark } from "./attention.ts";
+import { draftBenchmark } from "./draft.ts";
 import { fullSizeBenchmark } from "./full-size.ts";
 import { generateBenchmark } from "./generate.ts";
 import type { CommonOptions, Report } from "./options.ts";
@@ -44,6 +45,7 @@ const program = new Command("bench")
 for (const make of [
   trainBenchmark,
   generateBenchmark,
+  draftBenchmark,
   servingBenchmark,
   attentionBenchmark,
   sevenBenchmark,
