@@ -13,6 +13,7 @@ import { generateBenchmark } from "./generate.ts";
 import type { CommonOptions, Report } from "./options.ts";
 import { quantizationBenchmark } from "./quantization.ts";
 import { retrievalBenchmark } from "./retrieval.ts";
+import { scaleBenchmark } from "./scale.ts";
 import { servingBenchmark } from "./serving.ts";
 import { trainBenchmark } from "./train.ts";
 import { workersBenchmark } from "./workers.ts";
@@ -53,6 +54,7 @@ for (const make of [
   ablationsBenchmark,
   fullSizeBenchmark,
   workersBenchmark,
+  scaleBenchmark,
 ])
   program.addCommand(make(print).exitOverride().copyInheritedSettings(program));
 try {
