@@ -7,6 +7,7 @@ import { XPromptError } from "../src/errors.ts";
 import { sevenBenchmark } from "./7b.ts";
 import { ablationsBenchmark } from "./ablations.ts";
 import { attentionBenchmark } from "./attention.ts";
+import { draftBenchmark } from "./draft.ts";
 import { fullSizeBenchmark } from "./full-size.ts";
 import { generateBenchmark } from "./generate.ts";
 import type { CommonOptions, Report } from "./options.ts";
@@ -15,6 +16,7 @@ import { retrievalBenchmark } from "./retrieval.ts";
 import { scaleBenchmark } from "./scale.ts";
 import { servingBenchmark } from "./serving.ts";
 import { trainBenchmark } from "./train.ts";
+import { workersBenchmark } from "./workers.ts";
 
 function print({ result, rows }: Report, { json }: CommonOptions): void {
   process.stdout.write(`${json ? JSON.stringify(result) : table(rows)}\n`);
@@ -43,6 +45,7 @@ const program = new Command("bench")
 for (const make of [
   trainBenchmark,
   generateBenchmark,
+  draftBenchmark,
   servingBenchmark,
   attentionBenchmark,
   sevenBenchmark,
@@ -50,6 +53,7 @@ for (const make of [
   retrievalBenchmark,
   ablationsBenchmark,
   fullSizeBenchmark,
+  workersBenchmark,
   scaleBenchmark,
 ])
   program.addCommand(make(print).exitOverride().copyInheritedSettings(program));

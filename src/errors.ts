@@ -21,6 +21,7 @@ const MAX_LENGTH = 2000;
  * | `ERR_DEVICE` | the device is not available |
  * | `ERR_PACKAGE` | an optional package is not installed |
  * | `ERR_RELEASED` | the model or library was released or closed before |
+ * | `ERR_QUEUE` | Redis is away, or its queue is full |
  * | `ERR_INTERRUPTED` | the user ended it |
  */
 export type ErrorCode =
@@ -33,6 +34,7 @@ export type ErrorCode =
   | "ERR_DEVICE"
   | "ERR_PACKAGE"
   | "ERR_RELEASED"
+  | "ERR_QUEUE"
   | "ERR_INTERRUPTED";
 
 interface XPromptErrorOptions extends ErrorOptions {

@@ -4,13 +4,16 @@ import { Argument, Command, Option } from "commander";
 import { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
 import { evaluate, type Suite, suites } from "../evaluation/index.ts";
+import { type JobQueue, spreadOver } from "../queue/index.ts";
+import { workWith } from "../runtime/resources.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { type Guidance, recommendableSettings, requestSchema } from "../xprompt/request.ts";
 import { checkDevice, guidanceText, type ModelOptions, withModel } from "./options.ts";
 import { print, printJson, say } from "./output.ts";
+import { openQueue, type QueueOptions, withQueue } from "./queue-options.ts";
 import { withSettings } from "./setting-options.ts";
 
-interface Options extends ModelOptions {
+interface Options extends ModelOptions, QueueOptions {
   readonly limit?: number;
   readonly out?: string;
   readonly seed: number;
@@ -30,6 +33,8 @@ interface Options extends ModelOptions {
 
 /** The seed of reported figures. nano's settings were chosen with the samples of seed 1. */
 const REPORT_SEED = 2026;
+/** Requests of a server come first. */
+const EVAL_PRIORITY = 10;
 const evalSchema = z.strictObject({
   limit: z
     .int()
@@ -80,7 +85,7 @@ export function evalCommand(signal: AbortSignal): Command {
         "folder of gathered pictures (npm run gather -- --out DIR), for photos and icons",
       ).env("XPROMPT_PICTURES"),
     );
-  return withSettings(command, evalSchema, recommendableSettings)
+  return withSettings(withQueue(command, EVAL_PRIORITY), evalSchema, recommendableSettings)
     .option("--json", "print one JSON object on standard output", false)
     .action((name: string, options: Options) => run(name, options, command, signal));
 }
@@ -136,25 +141,33 @@ async function run(name: string, options: Options, command: Command, signal: Abo
     guidance: options.guidance,
     expected: options.expected,
   };
-  const { result, summary } = await evaluate(suite, {
-    model: options.model,
-    limit: options.limit,
-    seed: options.seed,
-    settings,
-    out: options.out,
-    load: { adapter: options.adapter, device: options.device, threads: options.threads },
-    options: {
-      as,
-      recipe,
-      data,
-      pictures: options.pictures,
-      size: options.size,
+  const evaluateWith = async (jobs?: JobQueue) =>
+    evaluate(suite, {
+      model: options.model,
+      limit: options.limit,
+      seed: options.seed,
+      settings,
       out: options.out,
-      beside: as && (await resolveModel(options.for ?? "nano")),
-    },
-    command: commandOf(suite, options),
-    signal,
-  });
+      load: { adapter: options.adapter, device: options.device, threads: options.threads },
+      options: {
+        as,
+        recipe,
+        data,
+        pictures: options.pictures,
+        size: options.size,
+        out: options.out,
+        beside: as && (await resolveModel(options.for ?? "nano")),
+      },
+      command: commandOf(suite, options),
+      signal,
+      ...(jobs && { spread: (model) => spreadOver(jobs, model, signal) }),
+    });
+  const { result, summary } =
+    options.redis === undefined
+      ? await evaluateWith()
+      : await workWith(async (resources) =>
+          evaluateWith(resources.own(await openQueue(options, { waits: true }))),
+        );
   if (options.out !== undefined) say(`wrote ${options.out}: results.json, report.html, sheets`);
   if (options.json) await printJson(result);
   else await print(summary.join("\n"));

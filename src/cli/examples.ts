@@ -4,6 +4,7 @@ import { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
 import { savePng } from "../image/index.ts";
 import { Progress } from "../progress.ts";
+import { type JobQueue, remoteModel } from "../queue/index.ts";
 import {
   type Added,
   compileExamples,
@@ -13,6 +14,7 @@ import {
   type Facts,
   type NewExample,
 } from "../retrieval/index.ts";
+import { workWith } from "../runtime/resources.ts";
 import { openPairs, type PairSource } from "../tasks/index.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { requestSchema } from "../xprompt/request.ts";
@@ -36,6 +38,7 @@ import {
   withModel,
 } from "./options.ts";
 import { counted, oneLine, print, printJson, say } from "./output.ts";
+import { openQueue, type QueueOptions, withQueue } from "./queue-options.ts";
 
 const DEFAULT_PLACE = "examples-library";
 
@@ -96,8 +99,11 @@ export function examplesCommand(signal: AbortSignal): Command {
       .action(remove),
   );
   command.addCommand(
-    withClip(
-      withModel(named("compile", "Make missing vectors and compiled blocks of a model ahead of time.")),
+    withQueue(
+      withClip(
+        withModel(named("compile", "Make missing vectors and compiled blocks of a model ahead of time.")),
+      ),
+      COMPILE_PRIORITY,
     )
       .option("--vectors-only", "make vectors, but compile nothing", false)
       .action((options: CompileOptions) => compile(options, signal)),
@@ -269,12 +275,16 @@ async function remove(ids: readonly string[], options: LibraryOptions): Promise<
   else say(`removed ${removed}: ${options.library} has ${counted(await library.count(), "example")}`);
 }
 
-interface CompileOptions extends ModelOptions, LibraryOptions, Pick<DistanceOptions, "clip"> {
+interface CompileOptions extends ModelOptions, LibraryOptions, QueueOptions, Pick<DistanceOptions, "clip"> {
   readonly vectorsOnly: boolean;
 }
 
 /** Examples per batch that is compiled and stored. */
 const COMPILED_AT_ONCE = 16;
+/** The same, with workers: so many jobs are handed out at once. */
+const HANDED_OUT = 128;
+/** Requests of a server come first. */
+const COMPILE_PRIORITY = 10;
 
 async function compile(options: CompileOptions, signal: AbortSignal): Promise<void> {
   const { library: place, vectorsOnly } = options;
@@ -300,24 +310,40 @@ async function compileAll(
   options: CompileOptions,
   signal: AbortSignal,
 ): Promise<number> {
-  const model = await XPrompt.load(options.model, loadOptionsOf(options));
-  try {
+  return workWith(async (resources) => {
+    const model = resources.own(await XPrompt.load(options.model, loadOptionsOf(options)));
+    const { redis } = options;
+    const jobs = redis === undefined ? undefined : resources.own(await openQueue(options, { waits: true }));
     const there = await library.compiled(model.fingerprint);
     const missing = (await library.ids()).filter((id) => !there.has(id));
     const progress = new Progress({ label: "compiling", total: missing.length, unit: "examples" });
-    try {
-      for (let from = 0; from < missing.length; from += COMPILED_AT_ONCE) {
-        signal.throwIfAborted();
-        await compileExamples(library, model, missing.slice(from, from + COMPILED_AT_ONCE));
-        progress.update(Math.min(from + COMPILED_AT_ONCE, missing.length));
-      }
-    } finally {
-      progress.stop();
+    resources.defer(async () => progress.stop());
+    const atOnce = jobs ? HANDED_OUT : COMPILED_AT_ONCE;
+    for (let from = 0; from < missing.length; from += atOnce) {
+      signal.throwIfAborted();
+      const part = missing.slice(from, from + atOnce);
+      if (jobs) await compileBy(jobs, library, model, part, signal);
+      else await compileExamples(library, model, part);
+      progress.update(from + part.length);
     }
     return missing.length;
-  } finally {
-    await model.release();
-  }
+  });
+}
+
+/** Has workers compile examples, all at once. */
+async function compileBy(
+  jobs: JobQueue,
+  library: ExampleLibrary,
+  model: XPrompt,
+  ids: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const remote = remoteModel(model, (kind, data, given) => jobs.run(kind, model.fingerprint, data, given));
+  const made = ids.map(async (id) => {
+    const { input, output, instruction } = await library.get(id);
+    return [id, await remote.compress([{ input, output, instruction }], { signal })] as const;
+  });
+  await library.keepPrompts(model.fingerprint, new Map(await Promise.all(made)));
 }
 
 interface ExportOptions extends LibraryOptions {

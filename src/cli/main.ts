@@ -26,6 +26,7 @@ const commands: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   eval: async () => (await import("./eval.ts")).evalCommand,
   examples: async () => (await import("./examples.ts")).examplesCommand,
   caption: async () => (await import("./caption.ts")).captionCommand,
+  worker: async () => (await import("./worker.ts")).workerCommand,
   serve: async () => (await import("./serve.ts")).serveCommand,
   mcp: async () => (await import("./mcp.ts")).mcpCommand,
   convert: async () => (await import("./convert.ts")).convertCommand,

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
 import { ExampleLibrary } from "../retrieval/index.ts";
 import { workWith } from "../runtime/resources.ts";
-import { batchedEngine } from "../server/engine.ts";
+import { batchedEngine, queueEngine } from "../server/engine.ts";
 import { addKey, Keys } from "../server/keys.ts";
 import { jsonLog, type Level } from "../server/log.ts";
 import { defaultLimits, type Limits } from "../server/make-services.ts";
@@ -13,8 +13,9 @@ import { serve } from "../server/serve.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { checkDevice, loadOptionsOf, type ModelOptions, numberFor, withModel } from "./options.ts";
 import { print, say } from "./output.ts";
+import { openQueue, type QueueOptions, withQueue } from "./queue-options.ts";
 
-interface Options extends ModelOptions {
+interface Options extends ModelOptions, QueueOptions {
   readonly host: string;
   readonly port: number;
   readonly keys?: string;
@@ -34,6 +35,10 @@ interface Options extends ModelOptions {
 }
 
 const MEGABYTE = 2 ** 20;
+/** Before evaluations and the like. */
+const SERVE_PRIORITY = 1;
+/** Requests that run at once with --redis: workers batch them. */
+const HANDED_OUT = 64;
 
 const whole = (least: number, most: number) =>
   z.int().min(least).max(most).describe(`a whole number from ${least} to ${most}`);
@@ -49,7 +54,7 @@ export function serveCommand(signal: AbortSignal): Command {
       numberFor(flag, whole(least, most)),
       value,
     );
-  withModel(command)
+  withQueue(withModel(command), SERVE_PRIORITY)
     .option(
       "--host <address>",
       "address to listen on. Defaults to 127.0.0.1, which only this machine reaches",
@@ -69,7 +74,12 @@ export function serveCommand(signal: AbortSignal): Command {
     )
     .option("--quiet", "log only warnings and errors");
   number("--port", "port to listen on; 0 for any free port", [0, 65535], 8000);
-  number("--parallel", "requests that run together in one batch", [1, 64], defaultLimits.width);
+  number(
+    "--parallel",
+    "requests that run together, in one batch or with --redis on all workers; there 64 by default",
+    [1, 1024],
+    defaultLimits.width,
+  );
   number("--queue", "requests that may wait", [0, 10_000], defaultLimits.depth);
   number("--per-client", "running and waiting requests per client", [1, 10_000], defaultLimits.perClient);
   number("--time-limit", "seconds that a request may run", [1, 86_400], defaultLimits.timeLimit);
@@ -86,7 +96,11 @@ export function serveCommand(signal: AbortSignal): Command {
     defaultLimits.pixels / 1e6,
   );
   number("--grace", "seconds that running requests may take after SIGTERM", [0, 3600], defaultLimits.grace);
-  return command.action((options: Options) => run(options, signal));
+  return command.action((options: Options) => {
+    const isDefault = command.getOptionValueSource("parallel") === "default";
+    const parallel = options.redis !== undefined && isDefault ? HANDED_OUT : options.parallel;
+    return run({ ...options, parallel }, signal);
+  });
 }
 
 async function run(options: Options, signal: AbortSignal): Promise<void> {
@@ -104,11 +118,16 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     const libraries = new Map<string, ExampleLibrary>();
     for (const [name, place] of placesOf(options.library))
       libraries.set(name, resources.own(await ExampleLibrary.open(place)));
-    const engine = batchedEngine(resources.own(await XPrompt.load(options.model, loadOptionsOf(options))));
+    const model = resources.own(await XPrompt.load(options.model, loadOptionsOf(options)));
     const write = jsonLog((line) => process.stderr.write(line));
     const log = (level: Level, ...rest: [string, Record<string, unknown>?]) => {
       if (!options.quiet || level !== "info") write(level, ...rest);
     };
+    const warn = (line: string) => log("warn", line);
+    const engine =
+      options.redis === undefined
+        ? batchedEngine(model)
+        : queueEngine(model, resources.own(await openQueue(options, { waits: false, log: warn })));
     const running = await serve({
       ...{
         engine,

@@ -89,6 +89,8 @@ export class Generations {
       readonly seed: number;
       /** Folder of the results, which contains the cached pictures. Defaults to none: nothing is cached. */
       readonly out?: string;
+      /** The pictures are blank: nothing is written, and no progress is shown. */
+      readonly isRehearsal?: boolean;
       readonly signal?: AbortSignal;
     },
   ) {
@@ -100,6 +102,7 @@ export class Generations {
 
   /** Sets the total number of pictures and starts to show progress. */
   expect(total: number): void {
+    if (this.options.isRehearsal) return;
     this.progress = new Progress({ label: this.options.suite, total, unit: "pictures" });
   }
 
@@ -132,7 +135,7 @@ export class Generations {
     });
     const { width, height } = images[0];
     const generation = { image: fromBytes(width, height, toBytes(images[0])), milliseconds: timings.total };
-    if (path) {
+    if (path && !this.options.isRehearsal) {
       await mkdir(dirname(path), { recursive: true });
       const text = { request: digest, milliseconds: timings.total, seed, settings: this.settings };
       await savePng(path, generation.image, { text: { Software: "xprompt", xprompt: JSON.stringify(text) } });

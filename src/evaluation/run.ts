@@ -9,6 +9,7 @@ import { attempt, readJson, writeFileAtomic } from "../runtime/files.ts";
 import { type LoadOptions, XPrompt } from "../xprompt/model.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { Generations, type SamplingSettings } from "./generations.ts";
+import { rehearse, type Spread } from "./rehearsal.ts";
 import { renderHtml, type Section, sheetImage } from "./report.ts";
 import type { Suite, SuiteContext } from "./suite.ts";
 import { readTrainingFacts } from "./training-facts.ts";
@@ -26,6 +27,8 @@ export interface EvaluationOptions extends Pick<SuiteContext, "seed" | "options"
   readonly out?: string;
   /** The adapter and the device. */
   readonly load?: LoadOptions;
+  /** Has other processes compute the model's answers. Defaults to this process. */
+  readonly spread?: (model: XPrompt) => Spread;
   readonly signal?: AbortSignal;
 }
 
@@ -48,24 +51,15 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
   if (out !== undefined) await checkPlace(out, suite.name);
   const model = await XPrompt.load(options.model, options.load);
   if (out !== undefined) await attempt(`evaluating into ${out}`, out, () => mkdir(out, { recursive: true }));
-  const generations = new Generations(model, options.settings ?? {}, {
-    suite: suite.name,
-    seed,
-    out,
-    signal,
-  });
+  const limit = options.limit ?? suite.limit;
+  const context = { folder, training, limit, seed, options: options.options, signal, command };
+  const kept = { suite: suite.name, seed, out, signal };
+  const spread = options.spread?.(model);
+  const rehearsal = spread && rehearse(suite, spread, { ...context, settings: options.settings ?? {}, kept });
+  const used = spread?.model ?? model;
+  const generations = new Generations(used, options.settings ?? {}, kept);
   try {
-    const limit = options.limit ?? suite.limit;
-    const given = { options: options.options, signal, command };
-    const { figures, report, summary } = await suite.run({
-      model,
-      folder,
-      training,
-      generations,
-      limit,
-      seed,
-      ...given,
-    });
+    const { figures, report, summary } = await suite.run({ ...context, model: used, generations });
     generations.stop();
     const { fingerprint } = model;
     const result = {
@@ -83,6 +77,8 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
     return { result, summary };
   } finally {
     generations.stop();
+    await spread?.stop();
+    await rehearsal;
     await model.release();
   }
 }

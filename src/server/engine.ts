@@ -1,4 +1,5 @@
-/** @file The engine of a server: concurrent requests share the steps of one model. */
+/** @file The engine of a server: concurrent requests share the steps of one model, or go to the workers of a queue. */
+import { type JobQueue, remoteModel } from "../queue/index.ts";
 import { Batcher } from "../xprompt/batcher.ts";
 import type { XPrompt } from "../xprompt/model.ts";
 import type { Engine } from "./services.ts";
@@ -15,3 +16,7 @@ export function batchedEngine(model: XPrompt): Engine {
     describe: model.describe.bind(model),
   };
 }
+
+/** The workers of a queue. `model` is for its fingerprint, its tokenizers and the search of libraries. */
+export const queueEngine = (model: XPrompt, jobs: JobQueue): Engine =>
+  remoteModel(model, (kind, data, options) => jobs.run(kind, model.fingerprint, data, options));

@@ -1,6 +1,7 @@
 /** @file Errors as HTTP responses, in the format of OpenAI's API. */
 import { z } from "zod";
 import { messageOf, XPromptError } from "../errors.ts";
+import { QueueRefusal } from "../queue/index.ts";
 
 /** A request that failed: HTTP status and message for the client. */
 export class Failure extends XPromptError {
@@ -41,6 +42,10 @@ export function failureOf(error: unknown, signal?: AbortSignal): Failure {
   if (error instanceof Failure) return error;
   if (signal?.aborted && error === signal.reason)
     return new Failure(CLIENT_CLOSED, "the client closed the connection");
+  if (error instanceof QueueRefusal) {
+    const { message, reason, retryAfter } = error;
+    return new Failure(reason === "full" ? 429 : 503, message, { code: `queue_${reason}`, retryAfter });
+  }
   if (error instanceof XPromptError) return new Failure(400, error.message);
   return new Failure(500, "internal error (please report it, with the request id)");
 }

@@ -7,7 +7,7 @@ import type { Compressor } from "./compress.ts";
 
 import type { AskingModel } from "./example-source.ts";
 import { ExpectedVectors } from "./expected.ts";
-import { atFullSize, loadOriginal } from "./full-size.ts";
+import { atFullSize, loadOriginal, type Original } from "./full-size.ts";
 import { guidanceWeights } from "./guidance.ts";
 import type { Generated, GenerateOptions, GenerateStep, StreamOptions } from "./options.ts";
 import { checkRequest, type Request } from "./request.ts";
@@ -35,7 +35,7 @@ export async function* generateSteps(
   const started = performance.now();
   const { signal } = options;
   const settings = checked(model, options);
-  const { seed = randomSeed(), samples, guidance, k, minSimilarity, expected, ...sampling } = settings;
+  const { seed = randomSeed(), samples, guidance, k, minSimilarity, expected, draft, ...sampling } = settings;
   signal?.throwIfAborted();
   const { base, compressor } = model;
   const { tokenizer } = base;
@@ -56,30 +56,23 @@ export async function* generateSteps(
     seed,
     sampling,
     guidance: guidanceWeights(guidance, blocks.length > 0),
+    draft,
+    steps: { runs: 0, drafted: 0, accepted: 0 },
     signal,
     ...(means && {
       onLogits: ({ sample, place }, logits) => means[sample]!.set(place, logits),
     }),
   } satisfies SampleRequest;
   const prepared = performance.now();
-  const preview = async (codes: readonly (readonly number[])[]) => {
-    const whole = codes.map((row) => completed(row, inputCodes, base.codesPerImage));
-    const images = await tokenizer.decodeImages(whole);
-    return inputCodes
-      ? images
-      : images.map((image) => greyFrom(image, codes[0]!.length / base.codesPerImage));
-  };
   const stepOf = (codes: readonly (readonly number[])[]): GenerateStep => ({
     codes,
     codesPerImage: base.codesPerImage,
-    preview: () => preview(codes),
+    preview: () => previewOf(tokenizer, codes, inputCodes),
   });
 
   let codes: readonly (readonly number[])[] = [];
-  for await (const rows of sampleCodes(batch, tokenizer.vocabulary, model.config.xprompt, request)) {
-    codes = rows.map((row) => [...row]);
+  for await (codes of sampleCodes(batch, tokenizer.vocabulary, model.config.xprompt, request))
     yield stepOf(codes);
-  }
   signal?.throwIfAborted();
   const sampled = performance.now();
   const decoded = means
@@ -107,6 +100,7 @@ export async function* generateSteps(
       generated: samples * base.codesPerImage,
       unread: compressor.unreadTokens(options.instruction ?? "", pictures),
     },
+    steps: { ...request.steps },
     timings: {
       prepare: prepared - started,
       draw: sampled - prepared,
@@ -168,12 +162,10 @@ async function encoded(
   { samples, k, minSimilarity }: Pick<Request, "samples" | "k" | "minSimilarity">,
 ) {
   const { prompt, examples = [], input, library, signal, instruction = "" } = options;
-  const { base, compressor } = model;
-  const full = options.fullSize ? await loadOriginal(input!, model.size, samples) : undefined;
-  const picture = full?.query ?? (input === undefined ? undefined : await base.pixels(input, "input"));
+  const { compressor } = model;
+  const { full, codes: inputCodes } = await encodeInput(model, options, samples);
   const given = prompt === undefined ? [] : [prompt].flat();
   const shown = examples.length > 0 ? [...given, await compressor.compress(examples, { signal })] : given;
-  const [inputCodes] = picture ? await base.tokenizer.encodeImages([picture]) : [];
   const retrieved = await library?.retrieve(model, {
     instruction,
     ...(inputCodes && { input: { picture: full?.query ?? input!, codes: inputCodes } }),
@@ -183,6 +175,29 @@ async function encoded(
   });
   const blocks = compressor.joined(retrieved?.prompt ? [...shown, retrieved.prompt] : shown)?.blocks ?? [];
   return { full, inputCodes, blocks, retrieved };
+}
+
+/** The picture to change: at its own size for `fullSize`, and the codes that the model sees. */
+export async function encodeInput(
+  { base, size }: AskingModel,
+  { input, fullSize }: Pick<StreamOptions, "input" | "fullSize">,
+  samples: number,
+): Promise<{ readonly full?: Original; readonly codes?: Codes }> {
+  if (input === undefined) return {};
+  const full = fullSize ? await loadOriginal(input, size, samples) : undefined;
+  const [codes] = await base.tokenizer.encodeImages([full?.query ?? (await base.pixels(input, "input"))]);
+  return { full, codes };
+}
+
+/** The pictures so far: what is not there yet shows the input picture, or grey where there is none. */
+export async function previewOf(
+  tokenizer: Tokenizer,
+  codes: readonly (readonly number[])[],
+  input: Codes | undefined,
+): Promise<Image[]> {
+  const { codesPerImage } = tokenizer;
+  const images = await tokenizer.decodeImages(codes.map((row) => completed(row, input, codesPerImage)));
+  return input ? images : images.map((image) => greyFrom(image, codes[0]!.length / codesPerImage));
 }
 
 async function expectedPictures(tokenizer: Tokenizer, samples: number): Promise<ExpectedVectors[]> {

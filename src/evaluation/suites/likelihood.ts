@@ -44,14 +44,12 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
     .map(({ name }) => name)
     .filter((name) => !training.families.includes(name) && !unseen.includes(name));
   const names = [...training.families, ...unseen, ...others];
-  const progress = new Progress({
-    label: "likelihood",
-    total: (names.length + SCENES) * limit,
-    unit: "samples",
-  });
+  const progress = context.isRehearsal
+    ? undefined
+    : new Progress({ label: "likelihood", total: (names.length + SCENES) * limit, unit: "samples" });
   let done = 0;
   const onSample = () => {
-    progress.update(++done);
+    progress?.update(++done);
     signal?.throwIfAborted();
   };
   try {
@@ -106,7 +104,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       report: [{ title: "Likelihood", text, table: { columns: ["", ...conditions], rows } }],
     };
   } finally {
-    progress.stop();
+    progress?.stop();
   }
 }
 

@@ -51,7 +51,7 @@ export async function captionPairs(
   pairs: AsyncIterable<PairToCaption> | Iterable<PairToCaption>,
   options: CaptionerOptions,
 ): Promise<CaptionerState> {
-  const { concurrency = 4, retries = 2, signal } = options;
+  const { concurrency = 4, retries, signal } = options;
   const server = new VisionServer(options);
   const answers = await Answers.open(options.answers);
   const state = {
@@ -59,18 +59,7 @@ export async function captionPairs(
     failures: [] as string[],
   };
 
-  const ask = async (pair: PairToCaption): Promise<Caption> => {
-    for (let attempt = 0; ; attempt++) {
-      const { choices, usage } = await server.ask(pair);
-      state.promptTokens += usage.prompt_tokens;
-      state.completionTokens += usage.completion_tokens;
-      try {
-        return parseAnswer(choices[0]?.message.content ?? "");
-      } catch (error) {
-        if (attempt >= retries) throw error;
-      }
-    }
-  };
+  const ask = (pair: PairToCaption): Promise<Caption> => askCaption(server, pair, retries, state);
 
   /** Counts a pair without an answer. @throws the reason, if all other pairs would fail too */
   const leaveOut = ({ id }: PairToCaption, error: unknown): undefined => {
@@ -101,6 +90,34 @@ export async function captionPairs(
     await answers.close();
   }
   return state;
+}
+
+/** Token counts of a server, so far. */
+export interface CaptionUsage {
+  promptTokens: number;
+  completionTokens: number;
+}
+
+/**
+ * Asks what a pair changes, again where the answer is invalid.
+ * @param usage counts the tokens, also of invalid answers
+ */
+export async function askCaption(
+  server: VisionServer,
+  pair: Asked,
+  retries = 2,
+  usage: CaptionUsage,
+): Promise<Caption> {
+  for (let attempt = 0; ; attempt++) {
+    const { choices, usage: used } = await server.ask(pair);
+    usage.promptTokens += used.prompt_tokens;
+    usage.completionTokens += used.completion_tokens;
+    try {
+      return parseAnswer(choices[0]?.message.content ?? "");
+    } catch (error) {
+      if (attempt >= retries) throw error;
+    }
+  }
 }
 
 /** Runs `work` on every item, `concurrency` in parallel. Rethrows the first error after the running work has ended. */

@@ -17,7 +17,7 @@ interface Place {
 
 /**
  * The order of the batches: a function of the step, the seed and the manifest. Each epoch has every batch once. With
- * the seed of the plan the first epoch is what a run that draws its contexts sees; all others go through the shards,
+ * the seed of the plan the first epoch is what a run that samples its contexts sees; all others go through the shards,
  * and through the batches of each, in random orders.
  */
 export class BatchOrder {
@@ -47,19 +47,19 @@ export class BatchOrder {
     this.epoch = epoch;
     this.batches.clear();
     const all = [...this.manifest.shards.keys()];
-    this.shards = this.isAsDrawn ? all : Random.of(this.seed, "shards", epoch).shuffle(all);
+    this.shards = this.isAsSampled ? all : Random.of(this.seed, "shards", epoch).shuffle(all);
   }
 
   private within(shard: number, count: number): readonly number[] {
     const known = this.batches.get(shard);
     if (known) return known;
     const all = Array.from({ length: count }, (_, i) => i);
-    const order = this.isAsDrawn ? all : Random.of(this.seed, "batches", this.epoch, shard).shuffle(all);
+    const order = this.isAsSampled ? all : Random.of(this.seed, "batches", this.epoch, shard).shuffle(all);
     this.batches.set(shard, order);
     return order;
   }
 
-  private get isAsDrawn(): boolean {
+  private get isAsSampled(): boolean {
     return this.epoch === 0 && this.seed === this.manifest.plan.seed;
   }
 }

@@ -105,7 +105,7 @@ export const transformerRecipe = recipeKind(
       .strictObject({
         /**
          * Folder or s3:// URL of the contexts of this recipe in tokens, as `xprompt data tokenize` writes them: they are
-         * read instead of being drawn.
+         * read instead of being sampled.
          */
         tokenized: z.string().min(1).optional(),
       })

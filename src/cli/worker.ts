@@ -1,0 +1,80 @@
+/** @file `xprompt worker`: takes jobs of other commands from Redis. */
+import { Command } from "commander";
+import { z } from "zod";
+import { UsageError } from "../errors.ts";
+import { jobKinds, startWorker, WorkerModel } from "../queue/index.ts";
+import { workWith } from "../runtime/resources.ts";
+import { XPrompt } from "../xprompt/model.ts";
+import { checkDevice, loadOptionsOf, type ModelOptions, numberFor, withModel } from "./options.ts";
+import { oneLine, say } from "./output.ts";
+import { withRedis } from "./queue-options.ts";
+
+interface Options extends ModelOptions {
+  readonly redis: string;
+  readonly concurrency: number;
+  readonly lock: number;
+  readonly kinds?: readonly string[];
+  readonly server?: string;
+  readonly captionModel?: string;
+}
+
+const names = jobKinds.map(({ name }) => name);
+
+export function workerCommand(signal: AbortSignal): Command {
+  const command = new Command("worker").description(
+    "Take jobs from Redis, that eval, examples compile and serve hand out with --redis. Start as many as there are " +
+      "processors for; they may end at any time (docs/scaling.md).",
+  );
+  const whole = (flag: string, least: number, most: number) => numberFor(flag, z.int().min(least).max(most));
+  return withModel(withRedis(command))
+    .option(
+      "--concurrency <n>",
+      "jobs of each kind that run at once; generating ones share the steps of the model. Defaults to 4",
+      whole("--concurrency", 1, 64),
+      4,
+    )
+    .option("--kinds <kind...>", `kinds of jobs to take (${names.join(", ")}). Defaults to all`)
+    .option(
+      "--lock <s>",
+      "seconds after which the jobs of a worker that was killed go to others. Defaults to 30",
+      whole("--lock", 1, 3600),
+      30,
+    )
+    .option("--server <url>", "for caption jobs: base URL of a server with a vision-language model")
+    .option("--caption-model <name>", "for caption jobs: the model's name on that server")
+    .action((options: Options) => run(options, signal));
+}
+
+async function run(options: Options, signal: AbortSignal): Promise<void> {
+  const { redis: url, concurrency, lock: lockSeconds, kinds = names, server, captionModel } = options;
+  const wrong = kinds.find((name) => !names.includes(name));
+  if (wrong !== undefined) throw new UsageError(`--kinds: expected ${names.join(", ")}, got ${wrong}`);
+  if ((server === undefined) !== (captionModel === undefined))
+    throw new UsageError("worker: expected --server and --caption-model together, got one of them");
+  if (kinds.every((name) => name === "caption") && server === undefined)
+    throw new UsageError("worker: expected --server and --caption-model for caption jobs, got neither");
+  checkDevice(options.device);
+  const log = (line: string) => say(oneLine(line));
+  await workWith(async (resources) => {
+    const xprompt = resources.own(await XPrompt.load(options.model, loadOptionsOf(options)));
+    const worker = resources.own(
+      await startWorker({
+        ...{ url, concurrency, lockSeconds, log },
+        kinds: jobKinds.filter(({ name }) => kinds.includes(name)),
+        parts: {
+          model: new WorkerModel(xprompt),
+          ...(server !== undefined && { captioner: { baseUrl: server, model: captionModel! } }),
+        },
+      }),
+    );
+    const taken = worker.queues.map((queue) => queue.replace(/-\w+$/, ""));
+    log(
+      `taking jobs of model ${options.model} (${xprompt.fingerprint}): ${taken.join(", ")} (Ctrl-C to end)`,
+    );
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    log("ending once the running jobs have ended (Ctrl-C again to leave them to others)");
+  });
+}

@@ -1,0 +1,80 @@
+/** @file Jobs that generate pictures. */
+import { z } from "zod";
+import { guidanceSchema, requestSchema } from "../../xprompt/request.ts";
+import { modelKind } from "../kind.ts";
+import { packedPicture, packInBytes, unpackPicture } from "../pictures.ts";
+import { instructionText, packedPrompt } from "../prompts.ts";
+
+const count = z.int().min(0);
+const milliseconds = z.number().min(0);
+const { samples, seed, temperature, topK, topP, expected } = requestSchema.shape;
+
+/** Codes so far, `[samples][codes]`. */
+const codes = z.array(z.array(count));
+
+export const generateProgress = z.object({ row: count, rows: count, codes });
+type Progress = z.output<typeof generateProgress>;
+
+export const generate = modelKind({
+  name: "generate",
+  data: z.strictObject({
+    prompts: z.array(packedPrompt),
+    input: packedPicture.optional(),
+    instruction: instructionText.optional(),
+    fullSize: z.boolean().optional(),
+    /** Given, so that the same job gives the same pictures. */
+    seed: seed.unwrap(),
+    samples: samples.unwrap().optional(),
+    temperature: temperature.unwrap().optional(),
+    topK: topK.unwrap().optional(),
+    topP: topP.unwrap().optional(),
+    guidance: guidanceSchema.optional(),
+    expected: expected.unwrap().optional(),
+  }),
+  result: z.object({
+    /** In 8 bits. */
+    images: z.array(z.strictObject({ png: z.string() })).min(1),
+    codes,
+    seed: count,
+    settings: z.object({
+      ...{ temperature: z.number(), topK: count, topP: z.number() },
+      guidance: guidanceSchema,
+    }),
+    model: z.string(),
+    tokens: z.object({ examples: count, prompt: count, generated: count, unread: count }),
+    timings: z.object({
+      ...{ prepare: milliseconds, draw: milliseconds, decode: milliseconds },
+      total: milliseconds,
+    }),
+  }),
+  async handle({ prompts, input, ...settings }, model, { signal, onProgress }) {
+    const side = Math.sqrt(model.xprompt.codesPerImage);
+    const steps = model.batcher.stream({
+      ...settings,
+      prompt: await model.prompts(prompts),
+      input: input && (await unpackPicture(input, "input")),
+      signal,
+    } as Parameters<typeof model.batcher.stream>[0]);
+    for await (const { codes: sofar, result } of steps) {
+      if (result) {
+        const { seed, settings: sampling, model: fingerprint, tokens, timings } = result;
+        const images = await Promise.all(result.images.map(packInBytes));
+        return {
+          images,
+          codes: rowsOf(result.codes),
+          seed,
+          settings: sampling,
+          model: fingerprint,
+          tokens,
+          timings,
+        };
+      }
+      const done = sofar[0]!.length;
+      if (done % side === 0)
+        await onProgress({ row: done / side, rows: side, codes: rowsOf(sofar) } satisfies Progress);
+    }
+    throw new Error("expected a last step with the result, got none");
+  },
+});
+
+const rowsOf = (codes: readonly (readonly number[])[]): number[][] => codes.map((row) => [...row]);

@@ -1,0 +1,131 @@
+/** @file A model whose work is done by workers, with the methods of one that works in this process. */
+import type { z } from "zod";
+import { fromBytes, type Image } from "../image/index.ts";
+import { encodeInput, previewOf } from "../xprompt/generate.ts";
+import type {
+  CompressOptions,
+  DescribeOptions,
+  Example,
+  Generated,
+  GenerateOptions,
+  Picture,
+  Progress,
+  ScoreOptions,
+  XPrompt,
+} from "../xprompt/model.ts";
+import { VisualPrompt } from "../xprompt/prompt.ts";
+import type { RunOptions } from "./job-queue.ts";
+import type { JobKind } from "./kind.ts";
+import { compress } from "./kinds/compress.ts";
+import { describe } from "./kinds/describe.ts";
+import { generate, generateProgress } from "./kinds/generate.ts";
+import { reconstruct } from "./kinds/reconstruct.ts";
+import { score } from "./kinds/score.ts";
+import { packPicture, unpackBytes, unpackPicture } from "./pictures.ts";
+import { packExamples, packPrompt } from "./prompts.ts";
+
+/** Has a job done, wherever. */
+export type Ask = <D extends z.ZodType, R extends z.ZodType>(
+  kind: JobKind<D, R>,
+  data: z.input<D> & object,
+  options: RunOptions,
+) => Promise<z.output<R>>;
+
+/**
+ * A model with the results of `model`, computed by jobs. What is not a job (its tokenizers, its sizes) is that of `model`.
+ * @param model loaded here, for its fingerprint and its tokenizers; the caller releases it
+ */
+export function remoteModel(model: XPrompt, ask: Ask): XPrompt {
+  const methods = {
+    generate: (options: GenerateOptions) => generateBy(ask, model, options),
+    async compress(examples: readonly Example[], { signal }: CompressOptions = {}) {
+      const { xprompt } = await ask(compress, { examples: await packExamples(examples) }, { signal });
+      return VisualPrompt.fromBytes(Buffer.from(xprompt, "base64"));
+    },
+    async describe(
+      what: Example | { readonly prompt: VisualPrompt | readonly VisualPrompt[] },
+      { signal, ...settings }: DescribeOptions = {},
+    ) {
+      const prompts =
+        "prompt" in what ? await packAll(what.prompt) : [{ examples: await packExamples([what]) }];
+      return (await ask(describe, { prompts, ...settings }, { signal })).text;
+    },
+    async score({ prompt, input, instruction, output }: ScoreOptions) {
+      const data = {
+        prompts: await packAll(prompt),
+        ...(input !== undefined && { input: await packPicture(input, "input") }),
+        instruction,
+        output: await packPicture(output, "output"),
+      };
+      return (await ask(score, data, {})).nats;
+    },
+    async reconstruct(pictures: readonly Picture[]) {
+      const packed = pictures.map((picture, i) => packPicture(picture, `pictures[${i}]`));
+      const result = await ask(reconstruct, { pictures: await Promise.all(packed) }, {});
+      return Promise.all(result.pictures.map((each) => unpackPicture(each, "a result") as Promise<Image>));
+    },
+  };
+  return Object.assign(Object.create(model) as XPrompt, methods as Partial<XPrompt>);
+}
+
+async function generateBy(ask: Ask, model: XPrompt, options: GenerateOptions): Promise<Generated> {
+  const {
+    prompt,
+    examples = [],
+    library,
+    k = 1,
+    minSimilarity,
+    input,
+    onProgress,
+    signal,
+    ...rest
+  } = options;
+  const { seed = Math.floor(Math.random() * 2 ** 31), samples = 1, instruction, fullSize } = options;
+  const shown = await packAll(prompt);
+  if (examples.length > 0) shown.push({ examples: await packExamples(examples) });
+  // The library is here, not with the workers.
+  const retrieved = await library?.retrieve(model, {
+    instruction: instruction ?? "",
+    ...(input !== undefined && {
+      input: { picture: input, codes: (await encodeInput(model, options, samples)).codes! },
+    }),
+    ...{ k, minSimilarity, signal },
+  });
+  if (retrieved?.prompt) shown.push(await packPrompt(retrieved.prompt));
+  const data = {
+    ...rest,
+    ...{ prompts: shown, seed },
+    ...(input !== undefined && { input: await packPicture(input, "input") }),
+  };
+  const { images, ...result } = await ask(generate, data, {
+    signal,
+    onProgress: (progress) => {
+      const parsed = generateProgress.safeParse(progress);
+      if (parsed.success)
+        void Promise.resolve(onProgress?.(progressOf(model, options, parsed.data))).catch(() => {});
+    },
+  });
+  const pictures = images.map(async (image, i) => {
+    const bytes = await unpackBytes(image, `picture ${i}`);
+    return fullSize ? bytes : fromBytes(bytes.width, bytes.height, bytes.data);
+  });
+  return {
+    ...result,
+    images: (await Promise.all(pictures)) as unknown as Generated["images"],
+    ...(retrieved && { retrieved: retrieved.examples, bestSimilarity: retrieved.best }),
+  };
+}
+
+/** The preview is decoded here, if it is wanted. */
+const progressOf = (
+  model: XPrompt,
+  options: GenerateOptions,
+  { row, rows, codes }: z.output<typeof generateProgress>,
+): Progress => ({
+  ...{ row, rows },
+  preview: async () =>
+    previewOf(model.tokenizer, codes, (await encodeInput(model, options, codes.length)).codes),
+});
+
+const packAll = (prompt: VisualPrompt | readonly VisualPrompt[] = []) =>
+  Promise.all([prompt].flat().map(packPrompt));

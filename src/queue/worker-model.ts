@@ -1,0 +1,48 @@
+/** @file The model of a worker: jobs that run at the same time share its steps, and what it compressed lately is kept. */
+import { sha256 } from "../hash.ts";
+import { Batcher } from "../xprompt/batcher.ts";
+import type { XPrompt } from "../xprompt/model.ts";
+import { VisualPrompt } from "../xprompt/prompt.ts";
+import { PromptCache } from "../xprompt/prompt-cache.ts";
+import { type PackedPrompt, unpackExamples } from "./prompts.ts";
+
+/** Bytes of compressed examples that are kept. */
+const CACHED_BYTES = 64 * 2 ** 20;
+
+export class WorkerModel {
+  readonly batcher: Batcher;
+  private readonly cache = new PromptCache(CACHED_BYTES);
+  /** Prompts that are being made, by their content. */
+  private readonly pending = new Map<string, Promise<VisualPrompt>>();
+
+  /** @param xprompt the caller releases it */
+  constructor(readonly xprompt: XPrompt) {
+    this.batcher = new Batcher(xprompt, { cacheBytes: 0 });
+  }
+
+  get fingerprint(): string {
+    return this.xprompt.fingerprint;
+  }
+
+  /** Prompts of a job, ready for the model. */
+  prompts(packed: readonly PackedPrompt[]): Promise<VisualPrompt[]> {
+    return Promise.all(packed.map((each) => this.prompt(each)));
+  }
+
+  /** Examples are compressed as `XPrompt.compress` does it: all of a prompt in one call. */
+  async prompt(packed: PackedPrompt): Promise<VisualPrompt> {
+    if ("xprompt" in packed) return VisualPrompt.fromBytes(Buffer.from(packed.xprompt, "base64"));
+    const key = sha256(JSON.stringify(packed));
+    const found = this.cache.get(key) ?? this.pending.get(key);
+    if (found) return found;
+    const work = unpackExamples(packed.examples).then((examples) => this.xprompt.compress(examples));
+    this.pending.set(key, work);
+    try {
+      const prompt = await work;
+      this.cache.set(key, prompt);
+      return prompt;
+    } finally {
+      this.pending.delete(key);
+    }
+  }
+}

@@ -1,0 +1,50 @@
+/** @file The commands with a Redis: workers as processes, an evaluation over them, and errors in one line. */
+import { describe, expect, test } from "vitest";
+import { bin, start, workplace } from "../cli/kit.ts";
+import { hasRedis, needed, redisServer } from "./kit.ts";
+
+const redis = await redisServer();
+const { folder, json, refused, xprompt } = await workplace();
+
+describe.skipIf(!hasRedis)(`workers as processes${needed}`, () => {
+  test("an evaluation goes on when a worker is killed, and has the figures of a local one", async () => {
+    const worker = () =>
+      start(
+        process.execPath,
+        [bin, "worker", "--redis", redis.url, "--model", "tiny", "--threads", "1", "--lock", "3"],
+        { cwd: folder },
+      );
+    const args = ["eval", "text-to-image", "--model", "tiny", "--limit", "2", "--threads", "1"];
+    const first = worker();
+    await first.says(/taking jobs of model tiny/);
+    const running = start(process.execPath, [bin, ...args, "--redis", redis.url, "--json"], { cwd: folder });
+    await running.says(/text-to-image: 1\/12/);
+    first.child.kill("SIGKILL");
+    const second = worker();
+    const there = await running.ended;
+    expect(there.status, there.stderr).toBe(0);
+    expect(JSON.parse(there.stdout)).toEqual(await json(...args));
+    second.child.kill("SIGTERM");
+    expect(await second.ended).toMatchObject({ status: 0, stdout: "" });
+  });
+});
+
+test("a Redis that is away is one line, without its password", async () => {
+  const url = "redis://someone:hidden@127.0.0.1:1/0";
+  const says = /connecting to Redis at redis:\/\/127\.0\.0\.1:1\/0: expected an answer, got: .*ECONNREFUSED/;
+  for (const command of [["worker"], ["eval", "seen"], ["serve", "--port", "0"]]) {
+    const { stderr } = await refused(() => xprompt(...command, "--model", "tiny", "--redis", url), 1, says);
+    expect(stderr).not.toMatch(/hidden|someone/);
+  }
+});
+
+test.each([
+  [["worker"], /--redis/],
+  [["worker", "--redis", "http://:hidden@127.0.0.1"], /expected redis:\/\/HOST:PORT.*got http:…/],
+  [["worker", "--redis", "redis://127.0.0.1/x"], /expected a database number/],
+  [["worker", "--redis", redis.url, "--kinds", "draw"], /--kinds: expected generate, .*got draw/],
+  [["worker", "--redis", redis.url, "--server", "http://127.0.0.1"], /--server and --caption-model together/],
+  [["eval", "seen", "--redis", redis.url, "--priority", "0"], /--priority: expected a whole number from 1/],
+] as const)("%j is refused", async (args, says) => {
+  await refused(() => xprompt(...args, "--model", "tiny"), 2, says);
+});

@@ -1,0 +1,157 @@
+/** @file The work of a model, done by workers: equal to what the model does here. */
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
+import { evaluate, suites } from "../../src/evaluation/index.ts";
+import { type ByteImage, encodePng, type Image, toBytes } from "../../src/image/index.ts";
+import { jobKinds, remoteModel, spreadOver, WorkerModel } from "../../src/queue/index.ts";
+import { queueEngine } from "../../src/server/engine.ts";
+import { type Progress, XPrompt } from "../../src/xprompt/model.ts";
+import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
+import { dataUrl, startServer } from "../server/kit.ts";
+import { clientsOf, hasRedis, needed, redisServer } from "./kit.ts";
+
+const redis = await redisServer();
+const folder = await mkdtemp(join(tmpdir(), "xprompt-remote-"));
+await writeTinyModel(join(folder, "tiny"));
+const load = () => XPrompt.load(join(folder, "tiny"), { threads: 1 });
+const models = await Promise.all([load(), load(), load()]);
+const [model, ...theirs] = models as [XPrompt, XPrompt, XPrompt];
+afterAll(async () => {
+  for (const each of models) await each.release();
+  await rm(folder, { recursive: true });
+});
+const { queue, worker, rawQueue } = clientsOf(redis.url);
+if (hasRedis)
+  for (const each of theirs)
+    await worker(jobKinds, { parts: { model: new WorkerModel(each) }, lockSeconds: 30 });
+
+async function remote(): Promise<XPrompt> {
+  const jobs = await queue();
+  return remoteModel(model, (kind, data, options) => jobs.run(kind, model.fingerprint, data, options));
+}
+
+const example = { input: somePicture("before"), output: somePicture("after"), instruction: "make it rain" };
+const input = somePicture("query");
+/** Values that 8 bits cannot hold. */
+const fine: Image = { ...input, data: input.data.map((value, i) => value * (0.9 + 0.1 * Math.sin(i))) };
+
+describe.skipIf(!hasRedis)(`a model with workers${needed}`, () => {
+  test("generates the pictures of the model here", async () => {
+    const far = await remote();
+    for (const options of [
+      { examples: [example], input, seed: 3 },
+      { input: fine, seed: 4, samples: 2, temperature: 0.7, guidance: { image: 2 } },
+      { instruction: "add a green box", seed: 5, expected: true },
+      { examples: [example], input: await encodePng(somePicture("large", 50)), seed: 6, fullSize: true },
+    ]) {
+      const [here, there] = [await model.generate(options), await far.generate(options)];
+      expect(there.codes).toEqual(here.codes);
+      const pixels = (image: Image | ByteImage) => Buffer.from(toBytes(image));
+      expect(there.images.map(pixels)).toEqual(here.images.map(pixels));
+      expect(there).toMatchObject({ seed: here.seed, settings: here.settings, tokens: here.tokens });
+    }
+  });
+
+  test("tells of every row, with previews", async () => {
+    const rows: number[][] = [];
+    const previews: Image[] = [];
+    const onProgress = async ({ row, rows: all, preview }: Progress) => {
+      rows.push([row, all]);
+      if (row === 2) previews.push((await preview())[0]!);
+    };
+    const options = { examples: [example], input, seed: 31 };
+    await (await remote()).generate({ ...options, onProgress });
+    await model.generate({ ...options, onProgress });
+    expect(rows).toEqual([...rows.slice(0, 4), ...rows.slice(0, 4)]);
+    expect(rows[0]).toEqual([1, 4]);
+    expect(previews[0]).toEqual(previews[1]);
+  });
+
+  test("compresses, describes, scores and reconstructs as the model here", async () => {
+    const far = await remote();
+    const prompt = await model.compress([example]);
+    expect(await (await far.compress([example])).toBytes()).toEqual(await prompt.toBytes());
+    for (const what of [example, { prompt }])
+      expect(await far.describe(what, { seed: 1, temperature: 1 })).toBe(
+        await model.describe(what, { seed: 1, temperature: 1 }),
+      );
+    const asked = { prompt, input, output: fine };
+    expect(await far.score(asked)).toEqual(await model.score(asked));
+    expect(await far.reconstruct([input, fine])).toEqual(await model.reconstruct([input, fine]));
+  });
+
+  test("passes on what a worker refuses", async () => {
+    const far = await remote();
+    const broken = new Uint8Array([1, 2, 3]);
+    await expect(far.generate({ input: broken, seed: 1 })).rejects.toMatchObject({
+      ...{ name: "XPromptError", code: "ERR_INPUT", message: expect.stringContaining("input") },
+    });
+    await expect(far.generate({ input, seed: 1, topP: 7 })).rejects.toMatchObject({ code: "ERR_INPUT" });
+  });
+});
+
+describe.skipIf(!hasRedis)(`an evaluation over two workers${needed}`, () => {
+  const named = (name: string) => suites.find((suite) => suite.name === name)!;
+  const withoutTimes = (result: object) =>
+    JSON.parse(JSON.stringify(result, (key, value) => (key === "milliseconds" ? undefined : value)));
+
+  test.each(["compression", "text-to-image"])("%s has the figures of a local one", async (name) => {
+    const jobs = await queue();
+    const options = {
+      ...{ model: join(folder, "tiny"), seed: 7, limit: 1, options: {}, command: "" },
+      load: { threads: 1 },
+    };
+    const out = (place: string) => join(folder, `${name}-${place}`);
+    const here = await evaluate(named(name), { ...options, out: out("here") });
+    const there = await evaluate(named(name), {
+      ...{ ...options, out: out("there") },
+      spread: (used) => spreadOver(jobs, used),
+    });
+    expect(withoutTimes(there.result)).toEqual(withoutTimes(here.result));
+    const report = async (place: string) => readFile(join(out(place), "report.html"), "utf8");
+    if (name !== "compression") expect(await report("there")).toBe(await report("here"));
+  });
+});
+
+describe.skipIf(!hasRedis)(`a server with workers${needed}`, () => {
+  test("answers with the pictures of the model here, and streams them", async () => {
+    const { post } = await startServer(queueEngine(model, await queue({ waits: false })));
+    const body = {
+      images: [{ image_url: await dataUrl("query") }],
+      examples: [{ input: await dataUrl("before"), output: await dataUrl("after") }],
+      ...{ seed: 3, n: 2, full_size: false },
+    };
+    const response = await post("/v1/images/edits", body);
+    expect(response.status).toBe(200);
+    const { data } = (await response.json()) as { data: { b64_json: string }[] };
+    const local = await startServer(model);
+    const same = (await (await local.post("/v1/images/edits", body)).json()) as typeof response & {
+      data: typeof data;
+    };
+    expect(data).toEqual(same.data);
+    const streamed = await (
+      await post("/v1/images/edits", { ...body, seed: 9, n: 1, stream: true, every_row: true })
+    ).text();
+    expect(streamed.match(/event: image_edit\.partial_image/g)).toHaveLength(3);
+    expect(streamed).toContain("event: image_edit.completed");
+  });
+
+  test("answers 429 with a time to come again when the queue is full", async () => {
+    const other = Object.assign(Object.create(model) as XPrompt, { fingerprint: "nobody" });
+    const engine = queueEngine(other, await queue({ waits: false, limit: 1 }));
+    const { post, services } = await startServer(engine, { limits: { grace: 0 } });
+    const ask = (seed: number) => post("/v1/images/generations", { prompt: "make it rain", seed });
+    const first = ask(1);
+    const waiting = rawQueue("generate-nobody");
+    await expect.poll(() => waiting.count()).toBe(1);
+    const refused = await ask(2);
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
+    expect(await refused.json()).toMatchObject({ error: { type: "rate_limit_error", code: "queue_full" } });
+    services.queue.abort();
+    expect((await first).status).toBe(503);
+    // The job of a request that has ended is nobody's any more.
+    await expect.poll(() => waiting.count()).toBe(0);
+  });
+});
