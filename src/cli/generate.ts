@@ -39,6 +39,7 @@ interface Options extends ModelOptions, DistanceOptions {
   readonly topP?: number;
   readonly guidance?: Guidance;
   readonly expected: boolean;
+  readonly draft: boolean;
   readonly json: boolean;
 }
 
@@ -169,6 +170,7 @@ async function runJob(
     .generate({
       ...settings,
       ...shared,
+      draft: options.draft,
       input: input?.picture,
       fullSize,
       signal,
@@ -243,10 +245,11 @@ function settingsOf(options: Options): Settings {
   return library === undefined ? settings : { ...settings, k, minSimilarity };
 }
 
-const reportOf = ({ seed, model, tokens, timings, retrieved, bestSimilarity }: Result) => ({
+const reportOf = ({ seed, model, tokens, steps, timings, retrieved, bestSimilarity }: Result) => ({
   seed,
   model,
   tokens,
+  steps,
   timings,
   retrieved,
   bestSimilarity,

@@ -1,5 +1,5 @@
 /** @file The studio as a static folder, without a server behind it: the model runs in the page. */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -149,6 +149,31 @@ test("weights that were damaged in the cache are fetched again", async () => {
   await setUp(page);
   await draw(page);
   expect(site.asked.filter((asked) => asked.endsWith(".safetensors"))).toHaveLength(2);
+  await page.context().close();
+  await site.close();
+});
+
+test("a new version of the site replaces the one that is kept", async () => {
+  const copy = join(folder, "site");
+  await cp(built, copy, { recursive: true });
+  const site = await serveStatic(copy);
+  const page = await open(site.address);
+  await page.getByRole("heading", { name: "Changes to try" }).waitFor();
+  const worker = await readFile(join(copy, "sw.js"), "utf8");
+  await writeFile(join(copy, "gallery.json"), "[]");
+  // The service worker is looked for at any time: it comes last.
+  await writeFile(join(copy, "sw.js"), worker.replace(/VERSION = "\w+"/, 'VERSION = "next"'));
+  await page.reload();
+  await page.getByRole("heading", { name: "Changes to try" }).waitFor();
+  const kept = () =>
+    page.evaluate(async () => {
+      const names = (await caches.keys()).filter((name) => name.startsWith("xprompt-site"));
+      return [...names, (await navigator.serviceWorker.getRegistration())?.active?.state];
+    });
+  await expect.poll(kept, { timeout: 60_000 }).toEqual(["xprompt-site next", "activated"]);
+  await page.reload();
+  await page.getByText("model nano").waitFor();
+  expect(await page.getByRole("heading", { name: "Changes to try" }).count()).toBe(0);
   await page.context().close();
   await site.close();
 });

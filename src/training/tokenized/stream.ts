@@ -4,6 +4,7 @@ import { XPromptError } from "../../errors.ts";
 import { Random } from "../../random.ts";
 import { openStorage } from "../../runtime/storage/open.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
+import { alone, partOf, type Share } from "../distributed/collective.ts";
 import type { ContextBatch, ContextStream } from "../transformer/contexts.ts";
 import { digestOf, type Manifest, readManifest } from "./manifest.ts";
 import { readBatches } from "./read.ts";
@@ -64,13 +65,14 @@ export class BatchOrder {
 }
 
 /**
- * The contexts of a tokenized data set. Holds one shard in memory.
+ * The contexts of a tokenized data set, or a share of each batch. Holds one shard in memory.
  * @param digest of the manifest: the data must not change while a run reads it
  */
 export async function storedContexts(
   { place, digest }: { readonly place: string; readonly digest: string },
   seed: number,
   tokenizers: Tokenizers,
+  share: Share = alone,
 ): Promise<ContextStream> {
   const storage = await openStorage(place);
   const manifest = await readManifest(storage);
@@ -87,7 +89,9 @@ export async function storedContexts(
         const batches = readBatches(storage, manifest.shards[shard]!, tokenizers);
         held = { shard, batches };
       }
-      return (await held.batches)[index]!;
+      const { kind, contexts } = (await held.batches)[index]!;
+      const { first, length } = partOf(contexts.length, share, "contexts");
+      return { kind, contexts: contexts.slice(first, first + length) };
     },
     skipped: [],
   };

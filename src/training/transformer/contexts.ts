@@ -25,6 +25,7 @@ import {
   type Worlds,
 } from "../../tasks/index.ts";
 import { type Codes, MOST_WORDS, textLimit, type XPromptConfig } from "../../xprompt/sequence.ts";
+import { alone, partOf, type Share } from "../distributed/collective.ts";
 import type { Mix } from "./mix.ts";
 
 /** The settings that determine, with the number of the batch, which contexts are sampled. */
@@ -40,6 +41,8 @@ export interface ContextSettings {
   readonly contexts: number;
   readonly todos: number;
   readonly mix: Mix;
+  /** The part of every batch to make. All of it by default. */
+  readonly share?: Share;
 }
 
 /** A source of contexts made of pairs. */
@@ -129,7 +132,8 @@ export async function encodedContexts(
   const { contexts, examples, todos } = sizesOf(kind, exampleCount, options);
   const sample = { changes: sampleContext, captions: sampleCaptions, descriptions: sampleDescription }[kind];
   const sampled: Context<Image>[] = [];
-  for (let i = 0; i < contexts; i++) {
+  const { first, length } = partOf(contexts, options.share ?? alone, "contexts");
+  for (let i = first; i < first + length; i++) {
     const request = { ...options, ...sources, examples, todos, number: step * contexts + i };
     sampled.push(await sample(Random.of(seed, "context", part, step, i), request, tokenizers));
   }

@@ -111,7 +111,7 @@ export const possibleShapes = (
 export async function createSource(options: ContextOptions): Promise<(step: number) => Promise<PackedBatch>> {
   const tokenizers = await loadTokenizers(options.tokenizers, { threads: 1, resolution: options.resolution });
   const { contextsOf, skipped } = options.tokenized
-    ? await storedContexts(options.tokenized, options.seed, tokenizers)
+    ? await storedContexts(options.tokenized, options.seed, tokenizers, options.share)
     : await sampledContexts(options, tokenizers);
   return async (step) => {
     const batch = packBatch(withNoise(await contextsOf(step), step, options), options, tokenizers);

@@ -1,6 +1,7 @@
 /** @file Noise on the targets that the model reads in training (token dropout and token noise). */
 import { Random } from "../../random.ts";
 import { type Codes, HIDDEN_CODE } from "../../xprompt/sequence.ts";
+import { alone } from "../distributed/collective.ts";
 import type { Context, ContextBatch, ContextSettings } from "./contexts.ts";
 import type { Mix } from "./mix.ts";
 
@@ -17,13 +18,14 @@ export const noiseSettings = [
 export function withNoise(
   { kind, contexts }: ContextBatch<Codes>,
   step: number,
-  { seed, part, mix }: Pick<ContextSettings, "seed" | "part" | "mix">,
+  { seed, part, mix, share = alone }: Pick<ContextSettings, "seed" | "part" | "mix" | "share">,
 ): ContextBatch<Codes> {
   const isMeasured = part !== "train";
   const codeDropout = (kind === "captions" ? mix.captionDropout : undefined) ?? mix.codeDropout;
   if (isMeasured || (mix.misread === 0 && codeDropout === 0)) return { kind, contexts };
+  const first = share.rank * contexts.length;
   const read = contexts.map((context, i) =>
-    corruptTargets(context, { ...mix, codeDropout }, Random.of(seed, "misread", part, step, i)),
+    corruptTargets(context, { ...mix, codeDropout }, Random.of(seed, "misread", part, step, first + i)),
   );
   return { kind, contexts: read };
 }

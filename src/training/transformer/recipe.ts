@@ -4,7 +4,7 @@ import { loraTargets } from "../../chameleon/model/lora.ts";
 import { recommendedSampling } from "../../xprompt/request.ts";
 import { exampleMasks } from "../../xprompt/sequence.ts";
 import { recipeKind } from "../recipe.ts";
-import { runSettings } from "../run/run.ts";
+import { runSettings } from "../run/task.ts";
 import { mixSettings } from "./mix.ts";
 
 /** Weights of the next-token loss, by region. */
