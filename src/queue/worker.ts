@@ -101,8 +101,9 @@ async function takeJobs(
   });
   let last = "";
   worker.on("error", (error) => {
-    // The connection says by itself when it is away; BullMQ repeats it.
-    if (redis.status === "ready" && error.message !== last) log(`queue ${queue}: ${error.message}`);
+    // The connection says by itself when it is away.
+    const isConnection = "syscall" in error || /connection is closed/i.test(error.message);
+    if (!isConnection && error.message !== last) log(`queue ${queue}: ${error.message}`);
     last = error.message;
   });
   await worker.waitUntilReady();
