@@ -114,18 +114,6 @@ test("later epochs, and those of other seeds, have every batch once, in an order
   expect(await keys(1, 8)).toEqual(second);
 });
 
-test("processes that share a batch read equal parts of it", async () => {
-  const recipe = recipeOf(tokenizers);
-  const data = await tokenized(recipe);
-  const whole = await batchesOf(recipe, steps(8), data);
-  const parts = await Promise.all([0, 1].map((rank) => batchesOf(recipe, steps(8), data, { rank, size: 2 })));
-  for (const [step, { todoTokens, targets }] of whole.entries()) {
-    const joined = (name: "todoTokens" | "targets") => parts.flatMap((batches) => [...batches[step]![name]]);
-    expect(joined("todoTokens")).toEqual([...todoTokens]);
-    expect(joined("targets")).toEqual([...targets]);
-  }
-});
-
 test("a run on tokens ends with the weights and the figures of one that draws, and resumes exactly", async () => {
   const recipe = recipeOf(tokenizers, { mix: { pairs: [at("pairs")], pairsShare: 0.5, pairsHeldOut: 0.3 } });
   const { place } = await tokenized(recipe);
