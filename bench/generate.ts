@@ -15,7 +15,7 @@ import type { Initializer } from "../src/graph/index.ts";
 import { Random } from "../src/random.ts";
 import { readJson } from "../src/runtime/files.ts";
 import { type ModelConfig, modelConfigFromJson, modelConfigSchema } from "../src/xprompt/config.ts";
-import { XPrompt } from "../src/xprompt/model.ts";
+import { type GenerateOptions as GenerateRequest, XPrompt } from "../src/xprompt/model.ts";
 import { resolveModel } from "../src/xprompt/models.ts";
 import {
   benchmark,
@@ -297,11 +297,13 @@ async function wholePictures(
   const picture = () => ({ width: model.size, height: model.size, data: data() });
   const input = picture();
   const prompt = await model.compress([{ input: picture(), output: picture() }]);
-  const generate = (options: { readonly guidance?: number; readonly samples?: number }) =>
+  const generate = (options: Pick<GenerateRequest, "guidance" | "samples" | "draft">) =>
     timed(() => model.generate({ prompt, input, seed: 0, ...options }));
   const kinds = [
     { what: "one picture", options: {} },
+    { what: "one picture, no drafts", options: { draft: false } },
     { what: "with guidance", options: { guidance: 2 } },
+    { what: "with guidance, no drafts", options: { guidance: 2, draft: false } },
     { what: "8 pictures at once", options: { samples: 8 } },
   ];
   process.stderr.write("measuring XPrompt.generate ");

@@ -7,11 +7,13 @@ import { XPromptError } from "../src/errors.ts";
 import { sevenBenchmark } from "./7b.ts";
 import { ablationsBenchmark } from "./ablations.ts";
 import { attentionBenchmark } from "./attention.ts";
+import { draftBenchmark } from "./draft.ts";
 import { fullSizeBenchmark } from "./full-size.ts";
 import { generateBenchmark } from "./generate.ts";
 import type { CommonOptions, Report } from "./options.ts";
 import { quantizationBenchmark } from "./quantization.ts";
 import { retrievalBenchmark } from "./retrieval.ts";
+import { scaleBenchmark } from "./scale.ts";
 import { servingBenchmark } from "./serving.ts";
 import { trainBenchmark } from "./train.ts";
 import { workersBenchmark } from "./workers.ts";
@@ -43,6 +45,7 @@ const program = new Command("bench")
 for (const make of [
   trainBenchmark,
   generateBenchmark,
+  draftBenchmark,
   servingBenchmark,
   attentionBenchmark,
   sevenBenchmark,
@@ -51,6 +54,7 @@ for (const make of [
   ablationsBenchmark,
   fullSizeBenchmark,
   workersBenchmark,
+  scaleBenchmark,
 ])
   program.addCommand(make(print).exitOverride().copyInheritedSettings(program));
 try {

@@ -78,6 +78,15 @@ export class Interrupted extends XPromptError {
   }
 }
 
+/** Ends a process silently: another process of the same job reports the error. */
+export class ReportedElsewhere extends XPromptError {
+  override name = "ReportedElsewhere";
+
+  constructor(override readonly exitCode = 1) {
+    super("another process failed");
+  }
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

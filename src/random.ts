@@ -53,13 +53,7 @@ export class Random {
   /** One of `items`, each as likely, or in proportion to `weights`. */
   pick<T>(items: readonly T[], weights?: readonly number[]): T {
     if (items.length === 0) throw new RangeError("Random.pick: expected at least one item, got none");
-    if (!weights) return items[this.integer(0, items.length - 1)]!;
-    let rest = this.uniform() * weights.reduce((sum, weight) => sum + weight, 0);
-    for (let i = 0; i < items.length; i++) {
-      rest -= weights[i]!;
-      if (rest < 0) return items[i]!;
-    }
-    return items[items.length - 1]!;
+    return weights ? pickWeighted(items, weights, this.uniform()) : items[this.integer(0, items.length - 1)]!;
   }
 
   /** A new array with the items in random order (Fisher–Yates). */
@@ -78,4 +72,14 @@ export class Random {
       throw new RangeError(`Random.pair: expected at least two items, got ${items.length}`);
     return this.shuffle(items).slice(0, 2) as [T, T];
   }
+}
+
+/** One of `items` in proportion to `weights`, by a number in [0, 1). */
+export function pickWeighted<T>(items: readonly T[], weights: readonly number[], unit: number): T {
+  let rest = unit * weights.reduce((sum, weight) => sum + weight, 0);
+  for (let i = 0; i < items.length; i++) {
+    rest -= weights[i]!;
+    if (rest < 0) return items[i]!;
+  }
+  return items[items.length - 1]!;
 }

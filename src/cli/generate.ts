@@ -1,24 +1,23 @@
 /** @file `xprompt generate`: applies the change of the examples, or of the instruction, to a picture. */
 import { Command, Option } from "commander";
-import { UsageError } from "../errors.ts";
-import { type ByteImage, type Image, imageExtensions } from "../image/index.ts";
+import { UsageError, XPromptError } from "../errors.ts";
+import type { ByteImage, Image } from "../image/index.ts";
 import { Progress } from "../progress.ts";
 import { ClipEmbedder, ExampleLibrary, Retriever } from "../retrieval/index.ts";
 import { type Generated, type GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import { type Guidance, recommendableSettings, requestSchema } from "../xprompt/request.ts";
+import { type Job, jobsOf } from "./inputs.ts";
 import { type DistanceOptions, weightsOf, withClip, withLibrary, withWeights } from "./library-options.ts";
 import {
   checkDevice,
-  checkExtension,
-  checkOutput,
   examplesOf,
   loadOptionsOf,
   type ModelOptions,
   withExamples,
   withModel,
 } from "./options.ts";
-import { oneLine, printJson, say, sayUnread } from "./output.ts";
+import { counted, oneLine, printJson, say, sayUnread } from "./output.ts";
 import { nameOf, writePictures } from "./pictures.ts";
 import { withSettings } from "./setting-options.ts";
 
@@ -28,7 +27,7 @@ interface Options extends ModelOptions, DistanceOptions {
   readonly minSimilarity?: number;
   readonly example?: readonly string[];
   readonly prompt?: readonly string[];
-  readonly input?: string;
+  readonly input: readonly string[];
   readonly instruction?: string;
   readonly output: string;
   readonly fullSize?: true;
@@ -40,13 +39,14 @@ interface Options extends ModelOptions, DistanceOptions {
   readonly topP?: number;
   readonly guidance?: Guidance;
   readonly expected: boolean;
+  readonly draft: boolean;
   readonly json: boolean;
 }
 
 type Result = Generated<Image | ByteImage>;
 
-/** Whether the result has the size of the input. */
-const isFullSize = ({ input, modelSize }: Options): boolean => input !== undefined && !modelSize;
+/** Whether results have the size of their inputs. */
+const isFullSize = ({ input, modelSize }: Options): boolean => input.length > 0 && !modelSize;
 
 export function generateCommand(signal: AbortSignal): Command {
   const command = new Command("generate").description(
@@ -58,12 +58,14 @@ export function generateCommand(signal: AbortSignal): Command {
     .option("--prompt <file...>", "compressed examples (.xprompt), in addition to --example")
     .option(
       "--input <picture>",
-      "the picture to change; without it, the picture follows from words and examples only",
+      "the picture to change, a folder of pictures, or - for standard input; repeatable. Without it, the picture follows from words and examples only",
+      (path: string, former: readonly string[]) => [...former, path],
+      [],
     )
     .option("--instruction <text>", "what to do, in words")
     .requiredOption(
-      "--output <file>",
-      "the picture to write: .png, .jpg, .jpeg or .webp; with --samples, out-1.png, out-2.png, …",
+      "--output <path>",
+      "the picture to write: .png, .jpg, .jpeg or .webp, or - for standard output; with --samples, out-1.png, out-2.png, …; for several inputs a folder, with a .png of each name",
     )
     .addOption(
       new Option(
@@ -94,20 +96,24 @@ function checkLibraryOptions({ library }: Options, command: Command): void {
 
 async function generate(options: Options, signal: AbortSignal): Promise<void> {
   const examples = examplesOf(options.example);
-  const { example = [], prompt: prompts = [], input, instruction = "" } = options;
-  const fromLibrary = options.library !== undefined && input !== undefined;
+  const {
+    example = [],
+    prompt: prompts = [],
+    input: inputs,
+    instruction = "",
+    output,
+    samples,
+    json,
+  } = options;
+  const fromLibrary = options.library !== undefined && inputs.length > 0;
   if (examples.length + prompts.length === 0 && instruction.trim() === "" && !fromLibrary)
     throw new UsageError(
       "generate: expected --example, --prompt or --instruction to say what to do, got none",
     );
-  checkExtension(options.output, ...imageExtensions);
-  if (options.fullSize && input === undefined)
+  if (options.fullSize && inputs.length === 0)
     throw new UsageError("--full-size: expected an --input to take the size from, got none (leave it out)");
-  const fullSize = isFullSize(options);
   checkDevice(options.device);
-  const inputs = [...example, ...prompts, ...(input === undefined ? [] : [input])];
-  const outputs = outputsOf(options);
-  for (const path of outputs) await checkOutput(path, inputs);
+  const jobs = await jobsOf({ inputs, output, samples, json, others: [...example, ...prompts] });
   const loaded = await Promise.all(prompts.map((path) => VisualPrompt.load(path)));
   const library = options.library === undefined ? undefined : await ExampleLibrary.open(options.library);
   const model = await XPrompt.load(options.model, loadOptionsOf(options));
@@ -115,49 +121,85 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
   try {
     if (library && options.clip !== undefined) clip = await ClipEmbedder.load(options.clip, options);
     const compressed = examples.length > 0 ? [await model.compress(examples)] : [];
-    const settings = settingsOf(options);
-    // Starts with the first row, so that an earlier error is one line without a progress bar.
-    let progress: Progress | undefined;
-    const result = await model
-      .generate({
-        ...settings,
-        prompt: [...loaded, ...compressed],
-        input,
-        fullSize,
-        ...(library && {
-          library: new Retriever(library, { embedder: clip, weights: weightsOf(options) }),
-        }),
-        signal,
-        onProgress: ({ row, rows }) => {
-          progress ??= new Progress({ label: "generating", total: rows, unit: "rows" });
-          progress.update(row);
-        },
-      })
-      .finally(() => progress?.stop());
-    const pictures = result.images.map((image, i) => ({
-      path: outputs[i]!,
-      image,
-      about: requestOf(options, result, i),
-    }));
-    await writePictures(pictures, signal);
-    sayRetrieved(result);
-    sayUnread(model.unreadTokens(instruction, input === undefined ? 0 : 1));
-    if (options.json)
-      await printJson({
-        output: outputs[0],
-        outputs,
-        ...reportOf(result),
-        settings: { ...settings, ...result.settings },
-        device: options.device,
-        fullSize,
-      });
-    else
-      for (const path of outputs)
-        say(`wrote ${path} (seed ${result.seed}, ${Math.round(result.timings.total)} ms)`);
+    const request: Shared = {
+      prompt: [...loaded, ...compressed],
+      library: library && new Retriever(library, { embedder: clip, weights: weightsOf(options) }),
+    };
+    const reports: Report[] = [];
+    let failed = 0;
+    for (const job of jobs) {
+      signal.throwIfAborted();
+      try {
+        reports.push(await runJob(job, model, request, options, signal));
+      } catch (error) {
+        // Of several pictures a broken one is left out.
+        if (jobs.length === 1 || signal.aborted || !(error instanceof XPromptError)) throw error;
+        failed++;
+        say(`failed: ${oneLine(error.message)}`);
+      }
+    }
+    if (failed > 0)
+      throw new XPromptError(
+        `generate: expected ${counted(jobs.length, "picture")} that can be changed, got ${failed} that cannot (see above; the results of the others are in ${output})`,
+      );
+    if (!json) return;
+    const outputs = reports.flatMap((report) => report.outputs);
+    await printJson(jobs.length === 1 ? reports[0]! : { output, outputs, results: reports });
   } finally {
     await clip?.release();
     await model.release();
   }
+}
+
+type Shared = Pick<GenerateOptions, "prompt" | "library">;
+type Report = { readonly outputs: readonly string[] } & Readonly<Record<string, unknown>>;
+
+/** Generates and writes the results of one picture. */
+async function runJob(
+  { input, outputs }: Job,
+  model: XPrompt,
+  shared: Shared,
+  options: Options,
+  signal: AbortSignal,
+): Promise<Report> {
+  const settings = settingsOf(options);
+  const fullSize = isFullSize(options);
+  // Starts with the first row, so that an earlier error is one line without a progress bar.
+  let progress: Progress | undefined;
+  const result = await model
+    .generate({
+      ...settings,
+      ...shared,
+      draft: options.draft,
+      input: input?.picture,
+      fullSize,
+      signal,
+      onProgress: ({ row, rows }) => {
+        progress ??= new Progress({ label: "generating", total: rows, unit: "rows" });
+        progress.update(row);
+      },
+    })
+    .finally(() => progress?.stop());
+  const pictures = result.images.map((image, i) => ({
+    path: outputs[i]!,
+    image,
+    about: requestOf(options, input?.path, result, i),
+  }));
+  await writePictures(pictures, signal);
+  sayRetrieved(result);
+  sayUnread(model.unreadTokens(options.instruction ?? "", input ? 1 : 0));
+  if (!options.json)
+    for (const path of outputs)
+      say(`wrote ${path} (seed ${result.seed}, ${Math.round(result.timings.total)} ms)`);
+  return {
+    output: outputs[0],
+    outputs,
+    ...(options.input.length > 0 && { input: input?.path }),
+    ...reportOf(result),
+    settings: { ...settings, ...result.settings },
+    device: options.device,
+    fullSize,
+  };
 }
 
 /** Reports which examples of the library were used. */
@@ -203,25 +245,20 @@ function settingsOf(options: Options): Settings {
   return library === undefined ? settings : { ...settings, k, minSimilarity };
 }
 
-const reportOf = ({ seed, model, tokens, timings, retrieved, bestSimilarity }: Result) => ({
+const reportOf = ({ seed, model, tokens, steps, timings, retrieved, bestSimilarity }: Result) => ({
   seed,
   model,
   tokens,
+  steps,
   timings,
   retrieved,
   bestSimilarity,
 });
 
-/** One file per sample. */
-const outputsOf = ({ output, samples }: Options): string[] =>
-  samples === 1
-    ? [output]
-    : Array.from({ length: samples }, (_, i) => output.replace(/\.\w+$/, `-${i + 1}$&`));
-
 /** Everything needed to reproduce the picture of a sample. Contains the names of files without their folders. */
-function requestOf(options: Options, result: Result, sample: number): object {
+function requestOf(options: Options, input: string | undefined, result: Result, sample: number): object {
   const { seed, model: fingerprint, retrieved } = result;
-  const { example = [], prompt = [], input, model, adapter, device, library } = options;
+  const { example = [], prompt = [], model, adapter, device, library } = options;
   return {
     ...settingsOf(options),
     ...result.settings,

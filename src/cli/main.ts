@@ -4,7 +4,7 @@
  */
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
-import { Interrupted, messageOf, UsageError, XPromptError } from "../errors.ts";
+import { Interrupted, messageOf, ReportedElsewhere, UsageError, XPromptError } from "../errors.ts";
 import { closest } from "../spelling.ts";
 import { oneLine, say } from "./output.ts";
 
@@ -97,6 +97,7 @@ function commandOf(program: Command, argv: readonly string[]): Command {
 }
 
 function report(error: unknown, command: Command, argv: readonly string[], interrupted: boolean): number {
+  if (error instanceof ReportedElsewhere) return error.exitCode;
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
     const message = misspelt(error, command, argv) ?? error.message.replace(/^error: /, "");

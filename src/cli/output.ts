@@ -7,9 +7,12 @@ export const printJson = (result: object): Promise<void> => print(JSON.stringify
  * Writes lines to standard output. A closed pipe (`| head`) is no error.
  * @throws XPromptError when writing fails, for example on a full disk
  */
-export function print(text: string): Promise<void> {
+export const print = (text: string): Promise<void> => printBytes(`${text}\n`);
+
+/** Writes to standard output. @throws XPromptError as `print` */
+export function printBytes(bytes: string | Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
-    process.stdout.write(`${text}\n`, (error) => {
+    process.stdout.write(bytes, (error) => {
       if (!error || (error as NodeJS.ErrnoException).code === "EPIPE") resolve();
       else reject(new XPromptError(`writing to standard output: ${messageOf(error)}`));
     });

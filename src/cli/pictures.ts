@@ -1,7 +1,10 @@
 /** @file Writing generated pictures, each with the settings that reproduce it. */
-import { basename } from "node:path";
+import { mkdir } from "node:fs/promises";
+import { basename, dirname } from "node:path";
 import { type ByteImage, encodeImage, type Image } from "../image/index.ts";
-import { writeFilesAtomic } from "../runtime/files.ts";
+import { attempt, writeFilesAtomic } from "../runtime/files.ts";
+import { STANDARD } from "./inputs.ts";
+import { printBytes } from "./output.ts";
 
 export interface PictureToWrite {
   readonly path: string;
@@ -15,8 +18,16 @@ export const nameOf = (path: string): string => basename(path);
 
 /** Writes all pictures or none: existing files are replaced once all new ones are complete on disk. */
 export async function writePictures(pictures: readonly PictureToWrite[], signal: AbortSignal): Promise<void> {
+  if (pictures[0]?.path === STANDARD) return writeStandard(pictures[0]);
+  for (const folder of new Set(pictures.map(({ path }) => dirname(path))))
+    await attempt(`making ${folder}`, folder, () => mkdir(folder, { recursive: true }));
   const files = pictures.map(({ path, image, about }) => ({ path, data: encoded(path, image, about) }));
   await writeFilesAtomic(files, { signal });
+}
+
+/** Writes a picture to standard output as PNG. */
+async function writeStandard({ image, about }: PictureToWrite): Promise<void> {
+  for await (const bytes of encoded("picture.png", image, about)) await printBytes(bytes);
 }
 
 /** Encodes the picture when the file is written, one at a time. */

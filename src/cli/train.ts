@@ -1,23 +1,29 @@
-/** @file `xprompt train RECIPE [--key=value …] [--resume] [--out DIR] [--mirror PLACE] [--json]` */
+/** @file `xprompt train RECIPE [--key=value …] [--resume] [--out DIR] [--mirror PLACE] [--distributed mpi] [--json]` */
 import { basename, join } from "node:path";
-import { Command } from "commander";
-import { Interrupted, UsageError } from "../errors.ts";
+import { Command, Option } from "commander";
+import { Interrupted, ReportedElsewhere, UsageError } from "../errors.ts";
+import { Resources } from "../runtime/resources.ts";
 import {
+  alone,
   applyOverrides,
+  type Collective,
   checkRunFolder,
   hasCheckpoint,
   loadRecipe,
   Mirror,
+  openMpi,
   prepareTask,
   type RunResult,
   recipeKinds,
   runTraining,
+  together,
 } from "../training/index.ts";
 import { printJson, say } from "./output.ts";
 
 interface TrainOptions {
   readonly out?: string;
   readonly mirror?: string;
+  readonly distributed?: "mpi";
   readonly resume: boolean;
   readonly json: boolean;
 }
@@ -35,29 +41,75 @@ export function trainCommand(signal: AbortSignal): Command {
       "copy each checkpoint to a folder or s3://bucket/prefix; --resume fetches it from there",
     )
     .option("--resume", "resume the run in the folder", false)
+    .addOption(
+      new Option(
+        "--distributed <how>",
+        "share every batch with the other processes that mpirun or srun started",
+      ).choices(["mpi"]),
+    )
     .option("--json", "print one JSON object on standard output", false)
     .allowUnknownOption()
     .action(async (path: string, overrides: string[], options: TrainOptions) => {
       if (path.startsWith("--"))
         throw new UsageError(`train: expected the recipe first and then its settings, got ${path} first`);
-      const recipe = applyOverrides(await loadRecipe(path, recipeKinds), overrides, recipeKinds);
-      const out = options.out ?? join("runs", basename(path).replace(/\.[cm]?[jt]s$/, ""));
-      await using mirror = options.mirror === undefined ? undefined : await Mirror.open(options.mirror);
-      await (options.resume ? mirror?.restore(out) : mirror?.checkEmpty());
-      await checkRunFolder(out, options.resume);
-      const task = await prepareTask(recipe);
-      try {
-        signal.throwIfAborted();
-        const result = await runTraining(task, { out, resume: options.resume, signal, mirror });
-        if (options.json) await printJson({ ...result, seed: recipe.seed });
-        else say(`trained ${result.steps} steps: ${figuresOf(result)}; model in ${result.model}`);
-      } catch (error) {
-        if (!signal.aborted || !(await hasCheckpoint(out))) throw error;
-        throw new Interrupted(`interrupted: ${out} holds the progress so far (continue with --resume)`);
-      } finally {
-        await task.close();
-      }
+      await inProcesses(options, (collective) => train(path, overrides, options, collective, signal));
     });
+}
+
+/** Works alone, or as one process of a job. A process that fails leaves without waiting for the others: that ends the job. */
+async function inProcesses(
+  { distributed }: TrainOptions,
+  work: (collective: Collective) => Promise<void>,
+): Promise<void> {
+  const collective = distributed ? await openMpi() : alone;
+  try {
+    await work(collective);
+  } catch (error) {
+    if (error instanceof Interrupted || error instanceof ReportedElsewhere) await collective.close();
+    throw error;
+  }
+  await collective.close();
+}
+
+/** Process 0 alone has a run folder and a mirror, and speaks. */
+async function train(
+  path: string,
+  overrides: readonly string[],
+  { out: folder, mirror: place, resume, json }: TrainOptions,
+  collective: Collective,
+  signal: AbortSignal,
+): Promise<void> {
+  const leads = collective.rank === 0;
+  const isShared = collective.size > 1;
+  const out = folder ?? join("runs", basename(path).replace(/\.[cm]?[jt]s$/, ""));
+  await using resources = new Resources();
+  const { task, mirror } = await together(collective, async () => {
+    const recipe = applyOverrides(await loadRecipe(path, recipeKinds), overrides, recipeKinds);
+    const mirror = leads && place !== undefined ? resources.own(await Mirror.open(place)) : undefined;
+    await (resume ? mirror?.restore(out) : mirror?.checkEmpty());
+    if (leads) await checkRunFolder(out, resume);
+    const task = await prepareTask(recipe, collective);
+    resources.defer(() => task.close());
+    return { task, mirror };
+  });
+  if (leads && isShared)
+    signal.addEventListener("abort", () =>
+      say(
+        `stopping after this step (if another process has died, --resume goes on from the last checkpoint in ${out})`,
+      ),
+    );
+  try {
+    if (!isShared) signal.throwIfAborted();
+    const result = await runTraining(task, { out, resume, signal, mirror });
+    if (!leads) return;
+    if (json) await printJson({ ...result, seed: task.recipe.seed });
+    else say(`trained ${result.steps} steps: ${figuresOf(result)}; model in ${result.model}`);
+  } catch (error) {
+    if (!leads && error instanceof Interrupted) throw new ReportedElsewhere(error.exitCode);
+    const isInterrupted = error instanceof Interrupted || (!isShared && signal.aborted);
+    if (!isInterrupted || !(await hasCheckpoint(out))) throw error;
+    throw new Interrupted(`interrupted: ${out} holds the progress so far (continue with --resume)`);
+  }
 }
 
 /** Held-out figures before and after; the loss of the last batch if nothing is held out. */

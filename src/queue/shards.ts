@@ -163,6 +163,7 @@ async function blankAnswer(kind: JobKind, data: object, { size, codesPerImage }:
         ...{ images: [blank], codes: [codes], seed: 0, model: "" },
         settings: { temperature: 1, topK: 0, topP: 1, guidance: 1 },
         tokens: { examples: 0, prompt: 0, generated: 0, unread: 0 },
+        steps: { runs: 0, drafted: 0, accepted: 0 },
         timings: { prepare: 0, draw: 0, decode: 0, total: 0 },
       };
     case "reconstruct":

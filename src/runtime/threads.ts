@@ -27,8 +27,12 @@ export function startThread(entry: URL, workerData: unknown, modules: readonly s
 /** A number of threads; 0 means one per core. */
 export const threadCount = z.int().min(0).max(1024);
 
+/** How many processes `mpirun` started on this machine: they share its cores and memory. */
+export const localProcesses = (): number => Number(process.env.OMPI_COMM_WORLD_LOCAL_SIZE ?? 1);
+
 /** The default number of threads for work on the CPU. */
-export const defaultThreads = (): number => Math.min(availableParallelism(), 8);
+export const defaultThreads = (): number =>
+  Math.max(1, Math.min(Math.floor(availableParallelism() / localProcesses()), 8));
 
 interface Task<Job, Answer> {
   readonly job: Job;

@@ -3,24 +3,23 @@
  *
  * @module x-prompt/training
  */
-import type { TrainingTask } from "./run/run.ts";
+import { alone, type Collective } from "./distributed/collective.ts";
+import type { TrainingTask } from "./run/task.ts";
 import { type TokenizerRecipe, tokenizerRecipe } from "./tokenizer/recipe.ts";
 import { tokenizerTask } from "./tokenizer/task.ts";
 import { type TransformerRecipe, transformerRecipe } from "./transformer/recipe.ts";
 import { transformerTask } from "./transformer/task.ts";
 
+export { alone, type Collective, together } from "./distributed/collective.ts";
+export { inProcess } from "./distributed/in-process.ts";
+export { openMpi } from "./distributed/mpi.ts";
 export { applyOverrides } from "./overrides.ts";
 export { loadRecipe } from "./recipe.ts";
 export { hasCheckpoint } from "./run/checkpoint.ts";
 export { describeRun, isRun, type RunDescription } from "./run/describe-run.ts";
 export { Mirror } from "./run/mirror.ts";
-export {
-  checkRunFolder,
-  type RunOptions,
-  type RunResult,
-  runTraining,
-  type TrainingTask,
-} from "./run/run.ts";
+export { checkRunFolder, runTraining } from "./run/run.ts";
+export type { RunOptions, RunResult, TrainingTask } from "./run/task.ts";
 export type { Manifest } from "./tokenized/manifest.ts";
 export {
   type ShardOptions,
@@ -32,10 +31,15 @@ export { type TokenizerRecipe, type TransformerRecipe, tokenizerRecipe, transfor
 
 export const recipeKinds = [tokenizerRecipe, transformerRecipe] as const;
 
-/** Prepares the training task of a recipe: loads data and weights, builds the graphs. */
+/**
+ * Prepares the training task of a recipe: loads data and weights, builds the graphs.
+ * @param collective the processes that share every batch; one by default
+ */
 export async function prepareTask(
   recipe: TokenizerRecipe | TransformerRecipe,
+  collective: Collective = alone,
 ): Promise<TrainingTask<unknown>> {
-  const task = recipe.kind === "tokenizer" ? tokenizerTask(recipe) : transformerTask(recipe);
+  const task =
+    recipe.kind === "tokenizer" ? tokenizerTask(recipe, collective) : transformerTask(recipe, collective);
   return (await task) as TrainingTask<unknown>;
 }

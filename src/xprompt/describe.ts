@@ -1,8 +1,9 @@
 /** @file Describing in words what examples change: samples text tokens given their XP blocks. */
 import { Batch, type Prefix } from "../chameleon/model/batch.ts";
 import type { CacheBlock } from "../chameleon/model/cache.ts";
-import { decode, type Sequence } from "../chameleon/model/decode.ts";
+import { decode } from "../chameleon/model/decode.ts";
 import type { Decoder } from "../chameleon/model/decoder.ts";
+import type { Sequence } from "../chameleon/model/decoding.ts";
 import type { Sampling } from "../chameleon/model/sampling.ts";
 import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
 import { Random } from "../random.ts";

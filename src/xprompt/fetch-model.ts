@@ -79,7 +79,7 @@ async function fetchWeights(
   const bytes = await bytesOf(response, (count) => onProgress?.({ bytes: count, total }));
   if (checksum !== undefined && sha256(bytes) !== checksum)
     throw new XPromptError(
-      `reading ${address}: the checksum is not the one in config.json: the file is damaged (get it again)`,
+      `reading ${address}: expected the checksum in config.json, got another: the file is damaged (copy it again)`,
     );
   if (key) await keep(cache, key, new Response(bytes));
   return bytes;

@@ -35,7 +35,7 @@ export async function* generateSteps(
   const started = performance.now();
   const { signal } = options;
   const settings = checked(model, options);
-  const { seed = randomSeed(), samples, guidance, k, minSimilarity, expected, ...sampling } = settings;
+  const { seed = randomSeed(), samples, guidance, k, minSimilarity, expected, draft, ...sampling } = settings;
   signal?.throwIfAborted();
   const { base, compressor } = model;
   const { tokenizer } = base;
@@ -56,6 +56,8 @@ export async function* generateSteps(
     seed,
     sampling,
     guidance: guidanceWeights(guidance, blocks.length > 0),
+    draft,
+    steps: { runs: 0, drafted: 0, accepted: 0 },
     signal,
     ...(means && {
       onLogits: ({ sample, place }, logits) => means[sample]!.set(place, logits),
@@ -69,10 +71,8 @@ export async function* generateSteps(
   });
 
   let codes: readonly (readonly number[])[] = [];
-  for await (const rows of sampleCodes(batch, tokenizer.vocabulary, model.config.xprompt, request)) {
-    codes = rows.map((row) => [...row]);
+  for await (codes of sampleCodes(batch, tokenizer.vocabulary, model.config.xprompt, request))
     yield stepOf(codes);
-  }
   signal?.throwIfAborted();
   const sampled = performance.now();
   const decoded = means
@@ -100,6 +100,7 @@ export async function* generateSteps(
       generated: samples * base.codesPerImage,
       unread: compressor.unreadTokens(options.instruction ?? "", pictures),
     },
+    steps: { ...request.steps },
     timings: {
       prepare: prepared - started,
       draw: sampled - prepared,

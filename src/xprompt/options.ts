@@ -71,6 +71,11 @@ export interface GenerateOptions extends RequestSettings {
    * result is smoother than a sample, and nearer to the truth on average. Defaults to false.
    */
   readonly expected?: boolean;
+  /**
+   * Guess codes ahead and verify several per run of the model, which takes fewer runs for the same pictures. Defaults to
+   * true.
+   */
+  readonly draft?: boolean;
   /** Called after every row of codes. */
   onProgress?(progress: Progress): void | Promise<void>;
   readonly signal?: AbortSignal;
@@ -131,6 +136,8 @@ export interface Generated<P extends Image | ByteImage = Image> {
     /** Number of tokens at the end of the instruction that the model ignored, because the instruction is too long. */
     readonly unread: number;
   };
+  /** Runs of the model that gave the codes, codes that were drafted ahead, and how many of these were right. */
+  readonly steps: { readonly runs: number; readonly drafted: number; readonly accepted: number };
   /** In milliseconds. */
   readonly timings: {
     readonly prepare: number;

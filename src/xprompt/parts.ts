@@ -42,7 +42,7 @@ export async function partsOf(files: ModelFiles): Promise<ModelParts> {
   const checksum = sha256(files.weights);
   if (config.checksum !== undefined && checksum !== config.checksum)
     throw new XPromptError(
-      "reading weights: their checksum is not the one in config.json: the file is damaged (get it again)",
+      "reading weights: expected the checksum in config.json, got another: the file is damaged (copy it again)",
     );
   const stored = await SafetensorsFile.fromBytes(files.weights, "model.safetensors");
   const weights = new Map<string, Initializer>();

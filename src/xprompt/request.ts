@@ -41,6 +41,10 @@ export const requestSchema = z.strictObject({
     .describe(
       "show at each place the mean of the likely codes instead of the sampled code: smoother, and nearer to the truth on average",
     ),
+  draft: z
+    .boolean()
+    .default(true)
+    .describe("guess codes ahead and verify several per run of the model: the same picture in fewer runs"),
 });
 /** The settings as a caller passes them. */
 export type RequestSettings = z.input<typeof requestSchema>;

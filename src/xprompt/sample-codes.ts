@@ -1,12 +1,15 @@
 /** @file Sampling image codes: all samples and guidance conditions of a request are rows of one batch. */
 import type { Batch, Prefix } from "../chameleon/model/batch.ts";
 import type { CacheBlock } from "../chameleon/model/cache.ts";
-import { decode, type Guidance, type Sequence } from "../chameleon/model/decode.ts";
+import { type DecodingSteps, decode } from "../chameleon/model/decode.ts";
+import type { Guidance, Sequence } from "../chameleon/model/decoding.ts";
+import type { Guess } from "../chameleon/model/draft.ts";
 import type { Sampling } from "../chameleon/model/sampling.ts";
 import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
 import { Random } from "../random.ts";
+import { CodeGuesses } from "./code-guesses.ts";
 import { type GuidanceWeights, guidanceConditions } from "./guidance.ts";
-import { type EncodedQuery, queryTokens, type XPromptConfig } from "./sequence.ts";
+import { type Codes, type EncodedQuery, queryTokens, type XPromptConfig } from "./sequence.ts";
 
 export interface SampleRequest {
   /** XP blocks of the examples. */
@@ -20,6 +23,10 @@ export interface SampleRequest {
   readonly seed: number;
   readonly sampling: Sampling;
   readonly guidance: GuidanceWeights;
+  /** Whether codes are drafted ahead. Defaults to true. */
+  readonly draft?: boolean;
+  /** Counts up. */
+  readonly steps?: DecodingSteps;
   readonly signal?: AbortSignal;
   /** Called before each code with the guided logits of all image codes. */
   onLogits?(at: { readonly sample: number; readonly place: number }, logits: Float32Array): void;
@@ -29,6 +36,7 @@ export interface SampleRequest {
 class PictureSequence implements Sequence {
   readonly tokens: number[] = [];
   readonly codes: number[] = [];
+  private readonly guesses: CodeGuesses;
 
   constructor(
     readonly prefix: Prefix,
@@ -36,11 +44,19 @@ class PictureSequence implements Sequence {
     readonly random: Random,
     private readonly vocabulary: Vocabulary,
     private readonly length: number,
+    input: Codes | undefined,
     private readonly onLogits?: (place: number, logits: Float32Array) => void,
-  ) {}
+  ) {
+    this.guesses = new CodeGuesses(this.codes, length, input);
+  }
 
   get allowed(): Int32Array {
     return this.codes.length < this.length ? this.vocabulary.imageTokens : none;
+  }
+
+  guess(ahead: number): Guess | undefined {
+    const guess = this.guesses.at(ahead);
+    return guess && { token: this.vocabulary.imageTokens[guess.code]!, kind: guess.kind };
   }
 
   observe(logits: Float32Array): void {
@@ -50,15 +66,16 @@ class PictureSequence implements Sequence {
   take(token: number): void {
     this.tokens.push(token);
     this.codes.push(this.vocabulary.codeOfToken[token]!);
+    this.guesses.learn();
   }
 }
 
 const none = new Int32Array();
 
 /**
- * Samples the image codes of `samples` pictures. Sample i of a seed does not depend on the number of samples or on the
- * rest of the batch.
- * @returns after each step the codes so far, `[samples][step]`; the arrays grow in place
+ * Samples the image codes of `samples` pictures. Sample i of a seed is the same whatever the number of samples, and
+ * whatever else is in the batch.
+ * @returns after each code the codes so far, `[samples][step]`
  */
 export async function* sampleCodes(
   batch: Batch,
@@ -66,7 +83,7 @@ export async function* sampleCodes(
   config: XPromptConfig,
   request: SampleRequest,
 ): AsyncGenerator<readonly (readonly number[])[]> {
-  const { samples, seed, sampling, signal } = request;
+  const { samples, seed, sampling, draft, steps, signal } = request;
   const { conditions, weights } = guidanceConditions(request);
   const prefixes = conditions.map(
     ({ blocks, query }): Prefix => ({
@@ -85,17 +102,27 @@ export async function* sampleCodes(
         Random.of(seed, "sample", i),
         vocabulary,
         request.codes,
+        request.query.input,
         (place, logits) => request.onLogits?.({ sample: i, place }, logits),
       ),
   );
-  const codes = sequences.map((sequence) => sequence.codes);
+  let step = 0;
   for await (const _ of decode(batch, sequences, {
     doing: "generating",
     sampling,
     maxTokens: request.codes,
+    draft,
+    steps,
     signal,
-  }))
-    yield codes;
+  })) {
+    // A run may give several codes, and not as many of each sample.
+    const whole = Math.min(...sequences.map(({ codes }) => codes.length));
+    while (step < whole) {
+      signal?.throwIfAborted();
+      step++;
+      yield sequences.map(({ codes }) => codes.slice(0, step));
+    }
+  }
 }
 
 /** Length of the TODO part before the first code, under the longest condition. */

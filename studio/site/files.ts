@@ -1,4 +1,8 @@
-/** @file What the static site has beside the page: the model, onnxruntime, example pairs, and the service worker. */
+/**
+ * @file What the static site has that the page of `xprompt serve` has not: its entry, the model, onnxruntime, example pairs, and
+ * the service worker.
+ */
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -36,21 +40,27 @@ function gallery(): { readonly entries: object[]; readonly pictures: string[] } 
 export function siteFiles(): Plugin {
   return {
     name: "site-files",
-    apply: "build",
+    // The page has another entry, with its own model.
+    transformIndexHtml: { order: "pre", handler: (html) => html.replace("/src/main.ts", "/src/site.ts") },
     generateBundle(_options, bundle) {
-      const emit = (fileName: string, source: string | Uint8Array) =>
+      const built = Object.keys(bundle);
+      const version = createHash("sha256");
+      for (const part of Object.values(bundle))
+        version.update(part.type === "chunk" ? part.code : part.source);
+      const emit = (fileName: string, source: string | Uint8Array) => {
+        version.update(source);
         this.emitFile({ type: "asset", fileName, source });
+      };
       for (const name of RUNTIME) emit(`ort/${name}`, readFileSync(resolve(`onnxruntime-web/${name}`)));
       for (const name of MODEL) emit(`models/nano/${name}`, readFileSync(join(root, "models", "nano", name)));
       const { entries, pictures } = gallery();
       for (const path of pictures) emit(path, readFileSync(join(root, path)));
       emit("gallery.json", JSON.stringify(entries));
-      const shell = ["./", "icon.svg", ...Object.keys(bundle), "gallery.json", ...pictures];
-      const worker = readFileSync(join(import.meta.dirname, "sw.js"), "utf8");
-      emit(
-        "sw.js",
-        worker.replace("SHELL = []", () => `SHELL = ${JSON.stringify(shell)}`),
-      );
+      const shell = ["./", "icon.svg", ...built, "gallery.json", ...pictures];
+      const worker = readFileSync(join(import.meta.dirname, "sw.js"), "utf8")
+        .replace('VERSION = ""', () => `VERSION = "${version.digest("hex").slice(0, 16)}"`)
+        .replace("SHELL = []", () => `SHELL = ${JSON.stringify(shell)}`);
+      this.emitFile({ type: "asset", fileName: "sw.js", source: worker });
     },
   };
 }

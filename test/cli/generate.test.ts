@@ -173,6 +173,18 @@ test("--expected shows the mean of the likely codes, of the codes that are sampl
   expect(other.data).not.toEqual(one.data);
 });
 
+test("--no-draft samples one code per run: the same file in more runs", async () => {
+  const request = ["generate", ...tiny, ...pair, "--seed", "1", "--temperature", "0.1"];
+  const drafted = await json(...request, "--output", "drafted.png");
+  const sequential = await json(...request, "--no-draft", "--output", "sequential.png");
+  expect(await readFile(at("sequential.png"))).toEqual(await readFile(at("drafted.png")));
+  const { runs } = sequential.steps as { runs: number };
+  expect(sequential.steps).toEqual({ runs, drafted: 0, accepted: 0 });
+  const { accepted, ...steps } = drafted.steps as { runs: number; drafted: number; accepted: number };
+  expect(steps.runs + accepted).toBe(runs);
+  expect(steps.drafted).toBeGreaterThan(0);
+});
+
 describe("samples", () => {
   test("each is a file of its own, and none of the name itself", async () => {
     const place = at("samples");

@@ -7,7 +7,7 @@ import { bin, expectOneLine, listing, repository, start, workplace } from "./kit
 const { folder, at, xprompt, refused } = await workplace();
 const running = (...args: string[]) => start(process.execPath, [bin, ...args], { cwd: folder });
 
-describe.each(["SIGINT", "SIGTERM"] as const)("%s while drawing", (signal) => {
+describe.each(["SIGINT", "SIGTERM"] as const)("%s while generating", (signal) => {
   test("writes nothing", async () => {
     const draw = async () => {
       const request = ["--example", "before.png", "after.png", "--samples", "64", "--guidance", "2"];

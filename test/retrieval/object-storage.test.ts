@@ -37,7 +37,7 @@ describeS3("a library on object storage", (server) => {
     expect((await server.keys("bucket")).every((key) => key.startsWith("library/"))).toBe(true);
   });
 
-  test("a missing bucket, wrong credentials and storage that is away are told in a line, without credentials", async () => {
+  test("errors of a missing bucket, wrong credentials and a server that is down are one line, without credentials", async () => {
     const message = async (place: string, storageOptions: Record<string, string> = {}) => {
       const options = {
         storageOptions: { client_max_retries: "0", connect_timeout: "1s", ...storageOptions },

@@ -23,13 +23,19 @@ export interface Studio {
   readonly folder: string;
 }
 
+/** A name of this machine under which pages are not secure contexts, as localhost is. */
+export const insecureHost = "plain.test";
+
 /** Starts Chromium. */
 export async function launch(): Promise<Browser> {
   if (!browserPath)
     throw new Error(
       "starting the browser: expected Chromium in /usr/bin (apt-get install chromium), or its path in CHROMIUM",
     );
-  return chromium.launch({ executablePath: browserPath, args: ["--no-sandbox"] });
+  return chromium.launch({
+    executablePath: browserPath,
+    args: ["--no-sandbox", `--host-resolver-rules=MAP ${insecureHost} 127.0.0.1`],
+  });
 }
 
 /** A library of two examples, and a run folder, are on the server. */

@@ -1,8 +1,9 @@
 /** @file The studio as a static folder, without a server behind it: the model runs in the page. */
-import { mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { BrowserContextOptions, Page } from "playwright-core";
+import { gzipSync } from "node:zlib";
+import type { Page } from "playwright-core";
 import { afterAll, expect, test } from "vitest";
 import {
   type Image,
@@ -13,7 +14,7 @@ import {
   VisualPrompt,
   XPrompt,
 } from "../../src/index.ts";
-import { drop, example, launch } from "./kit.ts";
+import { drop, example, insecureHost, launch } from "./kit.ts";
 import { serveStatic } from "./static.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "xprompt-site-"));
@@ -40,8 +41,8 @@ const [before, after, input] = pictures as [Image, Image, Image];
 const button = (page: Page, name: string) => page.getByRole("button", { name, exact: true });
 
 /** A browser that has never seen the site. */
-async function open(address: string, options: BrowserContextOptions = {}): Promise<Page> {
-  const context = await browser.newContext({ viewport: { width: 1360, height: 900 }, ...options });
+async function open(address: string): Promise<Page> {
+  const context = await browser.newContext({ viewport: { width: 1360, height: 900 } });
   const page = await context.newPage();
   await page.goto(address);
   await page.getByText("model nano").waitFor();
@@ -125,6 +126,13 @@ test("draws what Node draws, row by row, and goes on without a network", async (
   await page.context().close();
 });
 
+test("the page has at most 200 kB of script, and with the worker's as much when it is packed", async () => {
+  const read = (name: string) => readFile(join(built, name));
+  const [page, worker] = await Promise.all(["index.js", "worker.js"].map(read));
+  expect(page!.length).toBeLessThanOrEqual(200_000);
+  expect(gzipSync(page!).length + gzipSync(worker!).length).toBeLessThanOrEqual(200_000);
+});
+
 test("weights that were damaged in the cache are fetched again", async () => {
   const site = await serveStatic(built);
   const page = await open(site.address);
@@ -145,9 +153,34 @@ test("weights that were damaged in the cache are fetched again", async () => {
   await site.close();
 });
 
-test("without a service worker it draws in one thread; a prompt and several samples; stops; says what is wrong", async () => {
+test("a new version of the site replaces the one that is kept", async () => {
+  const copy = join(folder, "site");
+  await cp(built, copy, { recursive: true });
+  const site = await serveStatic(copy);
+  const page = await open(site.address);
+  await page.getByRole("heading", { name: "Changes to try" }).waitFor();
+  const worker = await readFile(join(copy, "sw.js"), "utf8");
+  await writeFile(join(copy, "gallery.json"), "[]");
+  // The service worker is looked for at any time: it comes last.
+  await writeFile(join(copy, "sw.js"), worker.replace(/VERSION = "\w+"/, 'VERSION = "next"'));
+  await page.reload();
+  await page.getByRole("heading", { name: "Changes to try" }).waitFor();
+  const kept = () =>
+    page.evaluate(async () => {
+      const names = (await caches.keys()).filter((name) => name.startsWith("xprompt-site"));
+      return [...names, (await navigator.serviceWorker.getRegistration())?.active?.state];
+    });
+  await expect.poll(kept, { timeout: 60_000 }).toEqual(["xprompt-site next", "activated"]);
+  await page.reload();
+  await page.getByText("model nano").waitFor();
+  expect(await page.getByRole("heading", { name: "Changes to try" }).count()).toBe(0);
+  await page.context().close();
+  await site.close();
+});
+
+test("on plain HTTP, without a service worker, it draws in one thread; a prompt and several samples; stops; says what is wrong", async () => {
   const site = await serveStatic(built);
-  const page = await open(site.address, { serviceWorkers: "block" });
+  const page = await open(site.address.replace("127.0.0.1", insecureHost));
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
   const prompt = join(folder, "made.xprompt");
   await (await model.compress([{ input: before, output: after }])).save(prompt);

@@ -10,7 +10,7 @@ import { XPromptError } from "../../src/errors.ts";
 import { Graph, gradients, type Tensor } from "../../src/graph/index.ts";
 import { optimize, optimizerSchema } from "../../src/training/optimizer/optimizer.ts";
 import { loadCheckpoint, saveCheckpoint } from "../../src/training/run/checkpoint.ts";
-import type { TrainingTask } from "../../src/training/run/run.ts";
+import type { TrainingTask } from "../../src/training/run/task.ts";
 import type { PackedBatch } from "../../src/training/transformer/data.ts";
 import { objective } from "../../src/training/transformer/objective.ts";
 import { type TransformerRecipe, transformerRecipe } from "../../src/training/transformer/recipe.ts";

@@ -5,7 +5,11 @@ const rooms = ["", "graph/", "tasks/", "retrieval/", "training/", "evaluation/",
 
 export default {
   name: "xprompt",
-  entryPoints: [...rooms.map((room) => `../../src/${room}index.ts`), "../../src/server/ai-sdk.ts"],
+  entryPoints: [
+    ...rooms.map((room) => `../../src/${room}index.ts`),
+    "../../src/server/ai-sdk.ts",
+    "../../src/web.ts",
+  ],
   tsconfig: "../../tsconfig.build.json",
   out: "../../api",
   readme: "none",

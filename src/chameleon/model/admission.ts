@@ -13,6 +13,8 @@ export interface BatchNeed {
   readonly rows: number;
   /** Slots of the longest row, prefix included. */
   readonly slots: number;
+  /** The most tokens per row of a step. Defaults to 1. */
+  readonly perStep?: number;
   /** Cancels the wait. */
   readonly signal?: AbortSignal;
 }
@@ -49,7 +51,7 @@ export class Admission {
    */
   async enter(need: BatchNeed): Promise<void> {
     const { doing, rows, slots, signal } = need;
-    const bytes = sequencesMemory(this.config, rows, slots);
+    const bytes = sequencesMemory(this.config, rows, slots, need.perStep);
     const what = `${rows} sequences of ${slots} tokens, one per sample and guidance condition`;
     if (!this.limits) await requireRoom(doing, bytes, what, ADVICE);
     else if (Number.isNaN(this.maxBytes)) this.maxBytes = (await availableMemory()) / 2;
@@ -103,6 +105,8 @@ export class Admission {
     const all = [...this.admitted, need];
     const rows = all.reduce((sum, each) => sum + each.rows, 0);
     const slots = Math.max(...all.map((each) => each.slots));
-    return rows <= this.limits.maxRows && sequencesMemory(this.config, rows, slots) <= this.maxBytes;
+    const perStep = Math.max(...all.map((each) => each.perStep ?? 1));
+    const bytes = sequencesMemory(this.config, rows, slots, perStep);
+    return rows <= this.limits.maxRows && bytes <= this.maxBytes;
   }
 }

@@ -6,6 +6,7 @@ import { soon } from "../../runtime/soon.ts";
 import { Admission, type BatchLimits, type BatchNeed } from "./admission.ts";
 import type { CacheBlock, KeyValueCache } from "./cache.ts";
 import { type Decoder, PREFILL_CHUNK, type TokenSpan } from "./decoder.ts";
+import { type RunShare, runCost } from "./draft.ts";
 
 /** The beginning of a row. Rows of one call with the same prefix object are prefilled once. */
 export interface Prefix {
@@ -22,13 +23,13 @@ export const prefixLength = ({ blocks, tokens }: Prefix): number =>
 
 /** A sequence of a batch under one guidance condition. */
 export interface Row {
-  /** Logits of the next token, `[vocabulary]`. */
-  readonly logits: Float32Array;
+  /** Logits after each token of its last step, `[tokens][vocabulary]`; after its prefix those of the next token alone. */
+  readonly logits: readonly Float32Array[];
 }
 
 /** A row with its state in the batch. */
 interface LiveRow extends Row {
-  logits: Float32Array;
+  logits: readonly Float32Array[];
   /** Position of the next token. */
   position: number;
 }
@@ -36,7 +37,7 @@ interface LiveRow extends Row {
 /** What a member waits for. */
 type Work = (
   | { readonly prefixes: readonly Prefix[]; readonly done: (rows: Row[]) => void }
-  | { readonly tokens: ReadonlyMap<Row, number>; readonly done: () => void }
+  | { readonly tokens: ReadonlyMap<Row, readonly number[]>; readonly done: () => void }
 ) & { readonly failed: (error: unknown) => void };
 
 export class Batch {
@@ -75,6 +76,12 @@ export class Batch {
       remove: (rows) => {
         for (const row of rows) this.removed.add(row);
       },
+      rewind: (row, count) => {
+        const live = row as LiveRow;
+        live.position -= count;
+        this.cache.rewind(this.rows.indexOf(live), count);
+      },
+      share: () => ({ rows: this.rows.length - this.removed.size, runCost: runCost(this.decoder.config) }),
       leave: () => {
         if (!this.members.delete(member)) return;
         this.admission.leave(need);
@@ -165,7 +172,7 @@ export class Batch {
       for (const i of copies) {
         const { position, tokens } = group[i]!;
         const row: LiveRow = {
-          logits: logits.subarray(i * vocabularySize, (i + 1) * vocabularySize),
+          logits: [logits.subarray(i * vocabularySize, (i + 1) * vocabularySize)],
           position: position + tokens.length,
         };
         this.rows.push(row);
@@ -175,17 +182,16 @@ export class Batch {
     return prefixes.map((prefix) => made.get(prefix)!.shift()!);
   }
 
-  private async step(tokens: ReadonlyMap<Row, number>): Promise<void> {
-    const { vocabularySize } = this.decoder.config;
+  private async step(tokens: ReadonlyMap<Row, readonly number[]>): Promise<void> {
     const spans = this.rows.map((row) => {
-      const token = tokens.get(row);
-      return token === undefined ? null : spanAt(row.position, [token]);
+      const next = tokens.get(row);
+      return next ? spanAt(row.position, next) : null;
     });
-    const logits = await this.decoder.forward(spans, this.cache);
+    const logits = await this.decoder.forwardEach(spans, this.cache);
     for (const [i, row] of this.rows.entries()) {
       if (!tokens.has(row)) continue;
-      row.logits = logits.subarray(i * vocabularySize, (i + 1) * vocabularySize);
-      row.position++;
+      row.logits = logits[i]!;
+      row.position += tokens.get(row)!.length;
     }
   }
 }
@@ -199,6 +205,8 @@ export class BatchMember {
     private readonly batch: {
       do(work: Work): void;
       remove(rows: Iterable<Row>): void;
+      rewind(row: Row, count: number): void;
+      share(): Omit<RunShare, "ownRows">;
       leave(): void;
     },
   ) {}
@@ -214,12 +222,22 @@ export class BatchMember {
     return rows;
   }
 
-  /** Decodes the next token of the given rows; the others wait. */
-  step(tokens: ReadonlyMap<Row, number>): Promise<void> {
+  /** This member's part of the batch. */
+  get share(): RunShare {
+    return { ownRows: this.rows.size, ...this.batch.share() };
+  }
+
+  /** Takes the next tokens of rows, each as many as it has; the others wait. */
+  step(tokens: ReadonlyMap<Row, readonly number[]>): Promise<void> {
     return new Promise((done, failed) => this.batch.do({ tokens, done, failed }));
   }
 
-  /** Frees rows before the next pass. */
+  /** Forgets the last tokens of rows. */
+  rewind(rows: readonly Row[], count: number): void {
+    if (count > 0) for (const row of rows) this.batch.rewind(row, count);
+  }
+
+  /** Frees rows before the next run. */
   remove(rows: readonly Row[]): void {
     for (const row of rows) this.rows.delete(row);
     this.batch.remove(rows);

@@ -97,28 +97,31 @@ export class KeyValueCache {
   append(row: number, { length, layers }: CacheBlock): void {
     this.reserve(this.lengths[row]! + length);
     for (const [layer, block] of layers.entries())
-      for (const kind of kinds) this.write(layer, kind, row, block[kind], 0, length);
+      for (const kind of kinds)
+        this.write(layer, kind, row, block[kind], { offset: 0, time: length, count: length });
     this.lengths[row]! += length;
   }
 
   /**
-   * Appends the `time` tokens of the last forward pass to rows.
-   * @param isActive per row, whether to append its tokens
+   * Appends the tokens of the last run to rows.
+   * @param time tokens of each row in the run
+   * @param counts by row, how many of them count: the first ones
    */
-  appendRun(
-    results: Readonly<Record<string, Value>>,
-    time: number,
-    isActive: (row: number) => boolean,
-  ): void {
-    const rows = [...this.lengths.keys()].filter(isActive);
-    this.reserve(Math.max(...rows.map((row) => this.lengths[row]!)) + time);
+  appendRun(results: Readonly<Record<string, Value>>, time: number, counts: readonly number[]): void {
+    this.reserve(Math.max(...counts.map((count, row) => this.lengths[row]! + count)));
     const stride = this.heads * time * this.headDim;
     for (let layer = 0; layer < this.config.layers; layer++)
       for (const kind of kinds) {
         const made = floats(results[cacheOutput(kind, layer)]!); // [rows, heads, time, headDim]
-        for (const row of rows) this.write(layer, kind, row, made, row * stride, time);
+        for (const [row, count] of counts.entries())
+          if (count > 0) this.write(layer, kind, row, made, { offset: row * stride, time, count });
       }
-    for (const row of rows) this.lengths[row]! += time;
+    for (const [row, count] of counts.entries()) this.lengths[row]! += count;
+  }
+
+  /** Forgets the last tokens of a row. */
+  rewind(row: number, count: number): void {
+    this.lengths[row]! -= count;
   }
 
   /** A copy of `length` tokens of a row, from slot `start`. */
@@ -214,19 +217,19 @@ export class KeyValueCache {
     }
   }
 
+  /** Writes the first `count` of `time` tokens per head behind a row's slots in use. */
   private write(
     layer: number,
     kind: (typeof kinds)[number],
     row: number,
     from: Float32Array,
-    offset: number,
-    count: number,
+    { offset, time, count }: { readonly offset: number; readonly time: number; readonly count: number },
   ): void {
     const into = this.buffers[layer]![kind];
     const slot = this.lengths[row]!;
     const size = count * this.headDim;
     for (let head = 0; head < this.heads; head++) {
-      const start = offset + head * size;
+      const start = offset + head * time * this.headDim;
       const to = ((row * this.heads + head) * this.slots + slot) * this.headDim;
       // For a single token this loop is faster than a subarray.
       if (count === 1) for (let i = 0; i < size; i++) into[to + i] = from[start + i]!;

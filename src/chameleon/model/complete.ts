@@ -4,8 +4,9 @@ import { Random } from "../../random.ts";
 import type { TextTokenizer } from "../tokenizers/text-tokenizer.ts";
 import type { Vocabulary } from "../tokenizers/vocabulary.ts";
 import { Batch, type Prefix } from "./batch.ts";
-import { decode, type Guidance, type Sequence } from "./decode.ts";
+import { decode } from "./decode.ts";
 import type { Decoder } from "./decoder.ts";
+import type { Guidance, Sequence } from "./decoding.ts";
 import { type Grammar, type GrammarState, layOut, type Mode, modes, type PictureLayout } from "./grammar.ts";
 import {
   guidanceWeight,

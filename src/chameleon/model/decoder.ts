@@ -7,6 +7,8 @@ import {
   exportOnnx,
   Graph,
   type Initializer,
+  multiplyDims,
+  reshape,
   rope,
   rotaryTables,
   ShapeError,
@@ -68,7 +70,23 @@ export class Decoder {
     return logits;
   }
 
-  /** Logits after each token of a sequence from position 0: `[tokens, vocabulary]`. */
+  /**
+   * Reads the next tokens of rows in one run, each as many as it has, and adds them to the cache.
+   * @param rows null for a row that waits
+   * @returns by row the logits after each of its tokens, `[tokens][vocabulary]`
+   */
+  async forwardEach(
+    rows: readonly (TokenSpan | null)[],
+    cache: KeyValueCache,
+  ): Promise<readonly (readonly Float32Array[])[]> {
+    const { vocabularySize } = this.config;
+    const logits = await this.run(rows, cache, "all");
+    let next = 0;
+    const logitsOf = () => logits.subarray(next++ * vocabularySize, next * vocabularySize);
+    return rows.map((row) => (row?.tokens ?? []).map(logitsOf));
+  }
+
+  /** Logits after each token of one sequence that begins at position 0: `[tokens, vocabulary]`. */
   async logits(tokens: readonly number[]): Promise<Float32Array> {
     return this.forwardAll({ tokens, positions: [...tokens.keys()] }, this.newCache(1));
   }
@@ -88,21 +106,29 @@ export class Decoder {
     return this.release();
   }
 
-  /** Runs the graph once: logits of each row's last token or of all its tokens, `[rows, tokens, vocabulary]`. */
+  /**
+   * One run of the graph. Rows of fewer tokens than others are filled up behind them, where no token sees it.
+   * @returns logits of each row's last token, `[rows, vocabulary]`, or of all tokens of the rows that do not wait, row by
+   *   row `[tokens, vocabulary]`
+   */
   private async run(
     rows: readonly (TokenSpan | null)[],
     cache: KeyValueCache,
     wanted: "last" | "all",
   ): Promise<Float32Array> {
     const time = timeOf(rows);
-    const shape = [rows.length, time];
-    const waiting = Array<number>(time).fill(0);
-    const flat = (key: keyof TokenSpan) =>
-      int64(
-        rows.flatMap((row) => row?.[key] ?? waiting),
-        shape,
-      );
-    const kept = wanted === "last" ? [time - 1] : [...waiting.keys()];
+    const counts = rows.map((row) => row?.tokens.length ?? 0);
+    const flat = (key: keyof TokenSpan) => {
+      const ids = new BigInt64Array(rows.length * time);
+      for (const [i, row] of rows.entries())
+        for (const [t, id] of (row?.[key] ?? []).entries()) ids[i * time + t] = BigInt(id);
+      return int64(ids, [rows.length, time]);
+    };
+    const kept = counts.flatMap((count, i) =>
+      wanted === "last"
+        ? [i * time + Math.max(count, 1) - 1]
+        : Array.from({ length: count }, (_, t) => i * time + t),
+    );
     const results = await this.session.run({
       tokens: flat("tokens"),
       positions: flat("positions"),
@@ -112,14 +138,14 @@ export class Decoder {
         rows.map((row) => wholeIn(row?.tokens ?? [], this.config)),
       ),
     });
-    cache.appendRun(results, time, (row) => rows[row] !== null);
+    cache.appendRun(results, time, counts);
     return floats(results.logits!);
   }
 }
 
-/** New tokens per row. */
+/** New tokens of the row that has most. */
 const timeOf = (rows: readonly (TokenSpan | null)[]): number =>
-  rows.find((row) => row !== null)!.tokens.length;
+  Math.max(...rows.map((row) => row?.tokens.length ?? 0));
 
 /** The most tokens per row in one run; bounds the memory of attention scores. */
 export const PREFILL_CHUNK = 256;
@@ -166,7 +192,8 @@ function decoding(config: DecoderConfig): Record<string, Tensor> {
   const tokens = graph.input("tokens", "int64", ["rows", "time"]);
   const outputs: Record<string, Tensor> = {};
   const hidden = transformer(w, embed(w, tokens, config), cachedAttention(graph, config, outputs), config);
-  outputs.logits = head(w, take(hidden, graph.input("kept", "int64", ["kept"]), 1), config); // [rows, kept, vocabulary]
+  const flat = reshape(hidden, [1, multiplyDims("rows", "time"), config.hiddenSize]);
+  outputs.logits = head(w, take(flat, graph.input("kept", "int64", ["kept"]), 1), config); // [1, kept, vocabulary]
   return outputs;
 }
 

@@ -38,8 +38,11 @@ export function chameleonMemory(
   });
 }
 
-/** Bytes of sequences in one batch: their caches, with preallocated slots, and the activations of a step. */
-export function sequencesMemory(config: DecoderConfig, rows: number, tokens: number): number {
-  const scores = FLOAT * config.heads * tokens;
-  return rows * (cacheBytes(config, roomFor(tokens)) + 2 * (scores + FLOAT * config.vocabularySize));
+/**
+ * Bytes of sequences in one batch: their caches, with preallocated slots, and the activations of a step.
+ * @param perStep tokens per row of a step
+ */
+export function sequencesMemory(config: DecoderConfig, rows: number, tokens: number, perStep = 1): number {
+  const perToken = FLOAT * (config.heads * tokens + config.vocabularySize); // scores and logits
+  return rows * (cacheBytes(config, roomFor(tokens)) + 2 * perStep * perToken);
 }

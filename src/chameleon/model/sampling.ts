@@ -1,7 +1,7 @@
 /** @file From logits to a token: guidance, temperature, top-k, top-p. */
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
-import type { Random } from "../../random.ts";
+import { pickWeighted, type Random } from "../../random.ts";
 
 /** How tokens are sampled. The descriptions are the help of the command line. */
 export const samplingSchema = z.strictObject({
@@ -87,8 +87,15 @@ export function guidedLogits(
   return guided;
 }
 
-/** Samples the index of a logit. Equal logits keep their order, so that the sample depends on the numbers alone. */
-export function sample(logits: Float32Array, { temperature, topK, topP }: Sampling, random: Random): number {
+/**
+ * Samples the index of one logit. Equal logits keep their order, so that a sample depends on nothing but the numbers.
+ * @param random of which one number is used, or none at temperature 0
+ */
+export function sample(
+  logits: Float32Array,
+  { temperature, topK, topP }: Sampling,
+  random: Pick<Random, "uniform">,
+): number {
   const likeliest = argMax(logits);
   if (temperature === 0) return likeliest;
   // Probabilities relative to the largest, which is 1.
@@ -102,9 +109,10 @@ export function sample(logits: Float32Array, { temperature, topK, topP }: Sampli
   let count = 0;
   for (let share = 0; count < kept.length && share < topP * total; count++) share += weights[kept[count]!]!;
   const nucleus = [...kept.subarray(0, count)];
-  return random.pick(
+  return pickWeighted(
     nucleus,
     nucleus.map((i) => weights[i]!),
+    random.uniform(),
   );
 }
 

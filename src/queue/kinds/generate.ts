@@ -7,7 +7,7 @@ import { instructionText, packedPrompt } from "../prompts.ts";
 
 const count = z.int().min(0);
 const milliseconds = z.number().min(0);
-const { samples, seed, temperature, topK, topP, expected } = requestSchema.shape;
+const { samples, seed, temperature, topK, topP, expected, draft } = requestSchema.shape;
 
 /** Codes so far, `[samples][codes]`. */
 const codes = z.array(z.array(count));
@@ -30,6 +30,7 @@ export const generate = modelKind({
     topP: topP.unwrap().optional(),
     guidance: guidanceSchema.optional(),
     expected: expected.unwrap().optional(),
+    draft: draft.unwrap().optional(),
   }),
   result: z.object({
     /** In 8 bits. */
@@ -42,6 +43,7 @@ export const generate = modelKind({
     }),
     model: z.string(),
     tokens: z.object({ examples: count, prompt: count, generated: count, unread: count }),
+    steps: z.object({ runs: count, drafted: count, accepted: count }),
     timings: z.object({
       ...{ prepare: milliseconds, draw: milliseconds, decode: milliseconds },
       total: milliseconds,
@@ -49,15 +51,15 @@ export const generate = modelKind({
   }),
   async handle({ prompts, input, ...settings }, model, { signal, onProgress }) {
     const side = Math.sqrt(model.xprompt.codesPerImage);
-    const steps = model.batcher.stream({
+    const stream = model.batcher.stream({
       ...settings,
       prompt: await model.prompts(prompts),
       input: input && (await unpackPicture(input, "input")),
       signal,
     } as Parameters<typeof model.batcher.stream>[0]);
-    for await (const { codes: sofar, result } of steps) {
+    for await (const { codes: sofar, result } of stream) {
       if (result) {
-        const { seed, settings: sampling, model: fingerprint, tokens, timings } = result;
+        const { seed, settings: sampling, model: fingerprint, tokens, steps, timings } = result;
         const images = await Promise.all(result.images.map(packInBytes));
         return {
           images,
@@ -66,6 +68,7 @@ export const generate = modelKind({
           settings: sampling,
           model: fingerprint,
           tokens,
+          steps,
           timings,
         };
       }

@@ -25,6 +25,8 @@ const recordSchema = z.object({
   frozen: z.string().optional(),
   /** Digests of the training sets, in the recipe's order. Older checkpoints do not have them. */
   sets: z.array(z.string()).optional(),
+  /** Number of processes that shared the batches, if more than one. */
+  processes: z.int().min(1).optional(),
   recipe: z.looseObject({ kind: z.string(), steps: z.int(), schedule: scheduleSchema }),
 });
 
@@ -44,13 +46,15 @@ export async function saveCheckpoint(
   extras: Extras,
   recipe: object,
   sets: readonly string[] = [],
+  processes = 1,
 ): Promise<string> {
   const folder = join(run, CHECKPOINT);
   const write = async (temporary: string) => {
     const path = join(temporary, TENSORS);
     await writeSafetensors(path, tensorsOf(state, extras), { step: String(state.step) });
     const sha256 = await sha256File(path, "checkpoint");
-    const record = { step: state.step, sha256, frozen: state.frozen?.checksum, sets, recipe };
+    const shared = processes > 1 && { processes };
+    const record = { step: state.step, sha256, frozen: state.frozen?.checksum, sets, ...shared, recipe };
     await writeFileAtomic(join(temporary, RECORD), `${JSON.stringify(record, null, 2)}\n`);
   };
   await writeFolderAtomic(folder, write, { replace: true });
@@ -60,6 +64,7 @@ export async function saveCheckpoint(
 /**
  * Restores the checkpoint of a run folder into `state` and `extras`.
  * @param phases see `TrainingTask.phases`
+ * @param processes number of processes that resume; if it differs, the number of threads may differ too
  * @throws XPromptError when the checkpoint is missing or damaged, or belongs to a different recipe, model or data set
  */
 export async function loadCheckpoint(
@@ -69,13 +74,15 @@ export async function loadCheckpoint(
   recipe: { readonly steps: number },
   sets: readonly string[] = [],
   phases: readonly number[] = [],
+  processes = 1,
 ): Promise<void> {
   const folder = join(run, CHECKPOINT);
   const record = await readJson(join(folder, RECORD), recordSchema, "checkpoint");
   const path = join(folder, TENSORS);
   const isSameSoFar = endMayMove(record, recipe.steps, phases);
+  const free = processes === (record.processes ?? 1) ? FREE_SETTINGS : [...FREE_SETTINGS, "threads"];
   const [before, now] = [isSameSoFar ? { ...record.recipe, steps: recipe.steps } : record.recipe, recipe].map(
-    computedPart,
+    (each) => computedPart(each, free),
   );
   if (recipeDigest(before!) !== recipeDigest(now!))
     throw new XPromptError(
@@ -159,6 +166,6 @@ function tensorsOf(
   return [...buffers, ...others];
 }
 
-function computedPart(recipe: object): object {
-  return Object.fromEntries(Object.entries(recipe).filter(([key]) => !FREE_SETTINGS.includes(key)));
+function computedPart(recipe: object, free: readonly string[]): object {
+  return Object.fromEntries(Object.entries(recipe).filter(([key]) => !free.includes(key)));
 }

@@ -3,6 +3,7 @@ import { XPromptError } from "../../errors.ts";
 import { formatBytes } from "../../format.ts";
 import { availableMemory } from "../../runtime/available-memory.ts";
 import type { Device } from "../../runtime/session-options.ts";
+import { localProcesses } from "../../runtime/threads.ts";
 
 /** Allocated bytes per byte in use: the allocator reserves blocks that are never quite full. */
 const SLACK = 1.4;
@@ -30,7 +31,8 @@ export async function trainingMemory(
 ): Promise<TrainingMemory> {
   const [all, largest] = [steps.reduce((sum, bytes) => sum + bytes, 0), Math.max(...steps)];
   const [kept, shared] = [all, largest].map((bytes) => PROCESS + state + SLACK * bytes) as [number, number];
-  const available = device === "cpu" ? await availableMemory() : Number.POSITIVE_INFINITY;
+  const available =
+    device === "cpu" ? (await availableMemory()) / localProcesses() : Number.POSITIVE_INFINITY;
   if (kept <= available) return { bytes: kept, arena: true };
   if (shared <= available) return { bytes: shared, arena: false };
   throw new XPromptError(

@@ -1,5 +1,5 @@
 /** @file One training step as one onnxruntime run: forward, backward, clipping and optimizer. */
-import { Graph, gradients, parametersBehind, type Tensor } from "../../graph/index.ts";
+import { divide, Graph, gradients, multiply, parametersBehind, type Tensor } from "../../graph/index.ts";
 import { type Feeds, float32, type Session, type Value } from "../../runtime/session.ts";
 import {
   bufferName,
@@ -44,9 +44,37 @@ export class TrainingStep {
   ): Plan<TrainingStep> {
     const graph = new Graph();
     const { loss, report = {} } = build(graph);
-    const trained = parametersBehind([loss]).filter((parameter) => trainable(nameOf(parameter)));
-    const update = optimize(graph, trained, gradients(loss, trained), settings);
-    const outputs = { ...update.outputs, ...report, loss, "gradient norm": update.gradientNorm };
+    const trained = trainedBehind(loss, trainable);
+    return TrainingStep.planned(graph, trained, gradients(loss, trained), { ...report, loss }, settings);
+  }
+
+  /**
+   * The second half of a step whose batch is shared. Its inputs are sums over the parts of the batch, weighted by the
+   * parts: each gradient under `gradientName`, the loss under `WEIGHTED_LOSS`, the weights under `TOTAL_WEIGHT`.
+   * @param shapes shapes of the trained parameters, by name
+   */
+  static planUpdate(
+    shapes: ReadonlyMap<string, readonly number[]>,
+    settings: OptimizerSettings,
+  ): Plan<TrainingStep> {
+    const graph = new Graph();
+    const share = divide(1, graph.input(TOTAL_WEIGHT, "float32", []));
+    const mean = (name: string, shape: readonly number[]) =>
+      multiply(graph.input(name, "float32", shape), share);
+    const trained = [...shapes].map(([name, shape]) => graph.parameter(name, shape));
+    const means = [...shapes].map(([name, shape]) => mean(gradientName(name), shape));
+    return TrainingStep.planned(graph, trained, means, { loss: mean(WEIGHTED_LOSS, []) }, settings);
+  }
+
+  private static planned(
+    graph: Graph,
+    trained: readonly Tensor[],
+    gradients: readonly Tensor[],
+    results: Readonly<Record<string, Tensor>>,
+    settings: OptimizerSettings,
+  ): Plan<TrainingStep> {
+    const update = optimize(graph, trained, gradients, settings);
+    const outputs = { ...update.outputs, ...results, "gradient norm": update.gradientNorm };
     const written = trained
       .map(nameOf)
       .flatMap((name) => rolesOf(settings, name).map((role) => bufferName(role, name)));
@@ -96,4 +124,13 @@ export class TrainingStep {
   }
 }
 
-const scalar = (value: number): Value => float32(Float32Array.of(value), []);
+export const scalar = (value: number): Value => float32(Float32Array.of(value), []);
+
+/** Names of the sums over the parts of a batch. */
+export const gradientName = (parameter: string): string => `gradient of ${parameter}`;
+export const WEIGHTED_LOSS = "weighted loss";
+export const TOTAL_WEIGHT = "total weight";
+
+/** The trained parameters that a loss depends on. */
+export const trainedBehind = (loss: Tensor, trainable: (name: string) => boolean): Tensor[] =>
+  parametersBehind([loss]).filter((parameter) => trainable(nameOf(parameter)));

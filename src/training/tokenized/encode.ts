@@ -2,7 +2,7 @@
 import { loadTokenizers } from "../../chameleon/checkpoint/folder.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
-import { type ContextBatch, type ContextSettings, drawnContexts } from "../transformer/contexts.ts";
+import { type ContextBatch, type ContextSettings, sampledContexts } from "../transformer/contexts.ts";
 
 /** A batch, and the broken records that were found on the way. */
 export interface EncodedBatch extends ContextBatch<Codes> {
@@ -14,6 +14,6 @@ export async function createSource(
 ): Promise<(batch: number) => Promise<EncodedBatch>> {
   const { tokenizers: folder, resolution } = settings;
   const tokenizers = await loadTokenizers(folder, { threads: 1, resolution });
-  const { contextsOf, skipped } = await drawnContexts(settings, tokenizers);
+  const { contextsOf, skipped } = await sampledContexts(settings, tokenizers);
   return async (batch) => ({ ...(await contextsOf(batch)), skipped: skipped.splice(0) });
 }

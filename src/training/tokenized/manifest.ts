@@ -15,7 +15,7 @@ import { messageOf, XPromptError } from "../../errors.ts";
 import { sha256 } from "../../hash.ts";
 import { checkJson } from "../../runtime/json.ts";
 import type { Storage } from "../../runtime/storage/storage.ts";
-import { noiseSettings } from "../transformer/contexts.ts";
+import { noiseSettings } from "../transformer/noise.ts";
 import type { TransformerRecipe } from "../transformer/recipe.ts";
 import type { Sequences } from "../transformer/start.ts";
 

@@ -32,13 +32,13 @@ const schema = [
   ),
 ] as const;
 
-/** The bytes of a Parquet file. @throws XPromptError when the package that writes it is not installed */
+/** The package that writes Parquet. @throws XPromptError when it is not installed */
+export const parquetWriter = () =>
+  loadOptional("writing Parquet files", "hyparquet-writer@0.17.0", () => import("hyparquet-writer"));
+
+/** The bytes of a Parquet file. @throws XPromptError as `parquetWriter` */
 export async function encodeRows(rows: readonly TokenRow[]): Promise<Uint8Array> {
-  const { parquetWriteBuffer } = await loadOptional(
-    "writing a Parquet file",
-    "hyparquet-writer@0.17.0",
-    () => import("hyparquet-writer"),
-  );
+  const { parquetWriteBuffer } = await parquetWriter();
   const names = ["part", "batch", "kind", "tokens", "groups", "lengths"] as const;
   const columnData = names.map((name) => ({ name, data: rows.map((row) => row[name]) }));
   return new Uint8Array(parquetWriteBuffer({ columnData, schema: [...schema], statistics: false }));

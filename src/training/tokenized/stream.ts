@@ -4,6 +4,7 @@ import { XPromptError } from "../../errors.ts";
 import { Random } from "../../random.ts";
 import { openStorage } from "../../runtime/storage/open.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
+import { alone, partOf, type Share } from "../distributed/collective.ts";
 import type { ContextBatch, ContextStream } from "../transformer/contexts.ts";
 import { digestOf, type Manifest, readManifest } from "./manifest.ts";
 import { readBatches } from "./read.ts";
@@ -16,7 +17,7 @@ interface Place {
 
 /**
  * The order of the batches: a function of the step, the seed and the manifest. Each epoch has every batch once. With
- * the seed of the plan the first epoch is what a run that draws its contexts sees; all others go through the shards,
+ * the seed of the plan the first epoch is what a run that samples its contexts sees; all others go through the shards,
  * and through the batches of each, in random orders.
  */
 export class BatchOrder {
@@ -46,31 +47,32 @@ export class BatchOrder {
     this.epoch = epoch;
     this.batches.clear();
     const all = [...this.manifest.shards.keys()];
-    this.shards = this.isAsDrawn ? all : Random.of(this.seed, "shards", epoch).shuffle(all);
+    this.shards = this.isAsSampled ? all : Random.of(this.seed, "shards", epoch).shuffle(all);
   }
 
   private within(shard: number, count: number): readonly number[] {
     const known = this.batches.get(shard);
     if (known) return known;
     const all = Array.from({ length: count }, (_, i) => i);
-    const order = this.isAsDrawn ? all : Random.of(this.seed, "batches", this.epoch, shard).shuffle(all);
+    const order = this.isAsSampled ? all : Random.of(this.seed, "batches", this.epoch, shard).shuffle(all);
     this.batches.set(shard, order);
     return order;
   }
 
-  private get isAsDrawn(): boolean {
+  private get isAsSampled(): boolean {
     return this.epoch === 0 && this.seed === this.manifest.plan.seed;
   }
 }
 
 /**
- * The contexts of a tokenized data set. Holds one shard in memory.
+ * The contexts of a tokenized data set, or a share of each batch. Holds one shard in memory.
  * @param digest of the manifest: the data must not change while a run reads it
  */
 export async function storedContexts(
   { place, digest }: { readonly place: string; readonly digest: string },
   seed: number,
   tokenizers: Tokenizers,
+  share: Share = alone,
 ): Promise<ContextStream> {
   const storage = await openStorage(place);
   const manifest = await readManifest(storage);
@@ -87,7 +89,9 @@ export async function storedContexts(
         const batches = readBatches(storage, manifest.shards[shard]!, tokenizers);
         held = { shard, batches };
       }
-      return (await held.batches)[index]!;
+      const { kind, contexts } = (await held.batches)[index]!;
+      const { first, length } = partOf(contexts.length, share, "contexts");
+      return { kind, contexts: contexts.slice(first, first + length) };
     },
     skipped: [],
   };

@@ -40,7 +40,7 @@ import {
   shardSchema,
   tokenizersDigest,
 } from "./manifest.ts";
-import { encodeRows } from "./parquet.ts";
+import { encodeRows, parquetWriter } from "./parquet.ts";
 import { rowsOf, type TokenRow } from "./rows.ts";
 
 /** Batches per shard, unless `shards` says otherwise. */
@@ -93,13 +93,14 @@ export class Tokenization {
       checkMix(recipe);
       if (recipe.data.tokenized !== undefined)
         throw new UsageError(
-          "tokenizing: expected a recipe that draws its contexts, got data.tokenized (leave it out)",
+          "tokenizing: expected a recipe that samples its contexts, got data.tokenized (leave it out)",
         );
       const { batches = recipe.steps, shards = Math.ceil(batches / BATCHES_PER_SHARD) } = sizes;
       if (shards > batches)
         throw new UsageError(
           `tokenizing: expected at most one shard per batch, got ${shards} for ${batches}`,
         );
+      await parquetWriter(); // before long work
       const storage = resources.own(await openStorage(destination));
       const sequences = await sequencesOf(recipe, { threads: recipe.threads });
       resources.own(sequences.tokenizers.image);

@@ -9,6 +9,7 @@ import { gridSide, type VqganConfig } from "../../chameleon/tokenizers/vqgan.ts"
 import type { Image } from "../../image/index.ts";
 import { Random } from "../../random.ts";
 import { familiesOf, openWorlds, type WorldSettings } from "../../tasks/index.ts";
+import { alone, partOf, type Share } from "../distributed/collective.ts";
 
 export interface PictureOptions extends WorldSettings {
   readonly seed: number;
@@ -20,6 +21,8 @@ export interface PictureOptions extends WorldSettings {
   readonly grid: number;
   /** Share of the pictures that are collages of two others. */
   readonly collages: number;
+  /** The part of every batch to make. All of it by default. */
+  readonly share?: Share;
 }
 
 export const pictureOptions = (
@@ -40,7 +43,7 @@ export const pictureOptions = (
 export interface PictureBatch {
   /** float32 `[batch, 3, size, size]` in [−1, 1]. */
   readonly pictures: Float32Array;
-  /** int64 `[batch · grid²]`: for each cell, the index of a cell that looks the same, or its own index. */
+  /** int64 `[batch · grid²]`: for each cell, the index of a cell of the same share that looks the same, or its own. */
   readonly matches: BigInt64Array;
 }
 
@@ -50,14 +53,16 @@ const INVISIBLE = 0.01;
 /** Share of gathered pictures that stay unchanged. The others become both sides of a change. */
 const PLAIN = 0.5;
 
-/** Batch `step`: a pure function of the options and the step. */
+/** Batch `step`, or a share of it: a pure function of the options and the step. */
 export function createSource(options: PictureOptions): (step: number) => PictureBatch {
-  const { seed, part, batch, size, grid, collages } = options;
+  const { seed, part, batch, size, grid, collages, share = alone } = options;
   const worlds = openWorlds(options, part === "held out" ? "heldOut" : "train");
   const collageCount = Math.min(batch - 2, Math.round(collages * batch));
   const drawnCount = batch - collageCount;
+  const { first, length } = partOf(batch, share, "batch");
   return (step) => {
-    const pairs = Array.from({ length: Math.ceil(drawnCount / 2) }, (_, i) => {
+    /** Both sides of a change, or two gathered pictures. */
+    const pair = memoized((i) => {
       const random = Random.of(seed, "pictures", part, step, i);
       const world = worlds.draw(random);
       if (world && random.chance(PLAIN))
@@ -68,21 +73,38 @@ export function createSource(options: PictureOptions): (step: number) => Picture
         .pair(random, size, world);
       return [input, output];
     });
-    const images = pairs.flat().slice(0, drawnCount);
-    const matches = BigInt64Array.from({ length: batch * grid * grid }, (_, i) => BigInt(i));
+    const drawn = (i: number): Image => pair(i >> 1)[i % 2]!;
+    const images: Image[] = [];
+    const matches = BigInt64Array.from({ length: length * grid * grid }, (_, i) => BigInt(i));
+    /** `picture` and `other` are numbers in the whole batch, cells are numbers in the share. */
     const link = (picture: number, other: number) => {
-      const same = sameCells(images[picture]!, images[other]!, grid);
-      for (const cell of same) matches[picture * grid ** 2 + cell] = BigInt(other * grid ** 2 + cell);
+      if (other < first) return;
+      const [a, b] = [picture - first, other - first];
+      for (const cell of sameCells(images[a]!, images[b]!, grid))
+        matches[a * grid ** 2 + cell] = BigInt(b * grid ** 2 + cell);
     };
-    for (let i = 1; i < drawnCount; i += 2) link(i, i - 1);
-    for (let i = drawnCount; i < batch; i++) {
+    for (let i = first; i < first + length; i++) {
+      if (i < drawnCount) {
+        images.push(drawn(i));
+        if (i % 2 === 1) link(i, i - 1);
+        continue;
+      }
       const random = Random.of(seed, "collage", part, step, i);
-      const [first, second] = random.pair([...Array(drawnCount).keys()]);
-      images.push(collage(random, images[first]!, images[second]!));
-      link(i, first);
-      link(i, second);
+      const sources = random.pair([...Array(drawnCount).keys()]);
+      images.push(collage(random, drawn(sources[0]), drawn(sources[1])));
+      for (const source of sources) link(i, source);
     }
     return { pictures: toPlanes(images), matches };
+  };
+}
+
+/** Computes the function once per argument. */
+function memoized<T>(compute: (i: number) => T): (i: number) => T {
+  const known = new Map<number, T>();
+  return (i) => {
+    const value = known.get(i) ?? compute(i);
+    known.set(i, value);
+    return value;
   };
 }
 

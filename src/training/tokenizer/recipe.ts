@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { worldSettings } from "../../tasks/index.ts";
 import { recipeKind } from "../recipe.ts";
-import { runSettings } from "../run/run.ts";
+import { runSettings } from "../run/task.ts";
 
 export const tokenizerRecipe = recipeKind(
   "tokenizer",

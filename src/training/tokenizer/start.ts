@@ -25,8 +25,14 @@ export interface Start {
   readonly tokenizer?: unknown;
 }
 
-/** @throws XPromptError when the model does not exist, or the sizes are inconsistent */
-export async function startOf(recipe: TokenizerRecipe): Promise<Start> {
+/**
+ * @param quiet whether to show no progress
+ * @throws XPromptError when the model does not exist, or the sizes are inconsistent
+ */
+export async function startOf(
+  recipe: TokenizerRecipe,
+  { quiet = false }: { readonly quiet?: boolean } = {},
+): Promise<Start> {
   const { init, train, model } = recipe;
   if (init !== undefined) {
     const folder = await resolveModel(init);
@@ -44,13 +50,17 @@ export async function startOf(recipe: TokenizerRecipe): Promise<Start> {
   const config = model.patches ? { ...model, embedDim: 3 * patchSide(model) ** 2 } : model;
   checkSizes(config);
   if (!model.patches) return { config };
-  const data = await patchCodebook(recipe, config);
+  const data = await patchCodebook(recipe, config, quiet);
   const shape = [config.codes, config.embedDim];
   return { config, weights: new Map([[CODEBOOK, { dtype: "float32", shape, data }]]) };
 }
 
 /** Computes the codebook of patches: the centroids of the cells of training pictures. */
-async function patchCodebook(recipe: TokenizerRecipe, config: VqganConfig): Promise<Float32Array> {
+async function patchCodebook(
+  recipe: TokenizerRecipe,
+  config: VqganConfig,
+  quiet: boolean,
+): Promise<Float32Array> {
   const { seed, batch, kMeans: settings, threads } = recipe;
   const source = createSource(pictureOptions(recipe, config, "codebook"));
   const width = config.embedDim;
@@ -59,7 +69,7 @@ async function patchCodebook(recipe: TokenizerRecipe, config: VqganConfig): Prom
   const vectors = new Float32Array(batches * perBatch);
   for (let i = 0; i < batches; i++)
     vectors.set(cellsOf(source(i).pictures, config.resolution, patchSide(config)), i * perBatch);
-  const progress = new Progress({ label: "codebook", total: settings.iterations });
+  const progress = quiet ? undefined : new Progress({ label: "codebook", total: settings.iterations });
   try {
     return await kMeans(vectors, width, {
       count: config.codes,
@@ -67,10 +77,10 @@ async function patchCodebook(recipe: TokenizerRecipe, config: VqganConfig): Prom
       random: Random.of(seed, "k-means"),
       session: { threads },
       onProgress: (iteration, error) =>
-        progress.update(iteration, { psnr: (-10 * Math.log10(error / 4)).toFixed(2) }),
+        progress?.update(iteration, { psnr: (-10 * Math.log10(error / 4)).toFixed(2) }),
     });
   } finally {
-    progress.stop();
+    progress?.stop();
   }
 }
 

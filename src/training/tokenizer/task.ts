@@ -7,6 +7,7 @@ import { type Weight, writeModelFolder } from "../../chameleon/checkpoint/folder
 import { fromPlanes, ImageTokenizer, VQ_PREFIX } from "../../chameleon/tokenizers/image-tokenizer.ts";
 import { trainBpe } from "../../chameleon/tokenizers/train-bpe.ts";
 import { decoder, encoder, gridSide, quantize, type VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
+import { UsageError } from "../../errors.ts";
 import {
   abs,
   add,
@@ -28,10 +29,12 @@ import { buildWith, type Resources } from "../../runtime/resources.ts";
 import { float32, floats, int64, type Value } from "../../runtime/session.ts";
 import { moduleBeside } from "../../runtime/threads.ts";
 import { caption, drawScene, familiesOf, openWorlds } from "../../tasks/index.ts";
+import { alone, type Collective, gather, meanOver, partOf } from "../distributed/collective.ts";
+import { StepPlanner } from "../distributed/step.ts";
 import { trainingMemory } from "../run/memory.ts";
-import type { TrainingTask } from "../run/run.ts";
 import type { TrainingState } from "../run/state.ts";
-import { type Objective, TrainingStep } from "../run/step.ts";
+import type { Objective } from "../run/step.ts";
+import type { TrainingTask } from "../run/task.ts";
 import { SampleStream } from "../run/workers.ts";
 import { createSource, type PictureBatch, type PictureOptions, pictureOptions } from "./data.ts";
 import type { TokenizerRecipe } from "./recipe.ts";
@@ -46,34 +49,41 @@ interface Reconstruction extends Pick<PictureBatch, "matches"> {
   readonly copies: readonly Image[];
 }
 
-/** Prepares the training task of a recipe. */
-export function tokenizerTask(recipe: TokenizerRecipe): Promise<TrainingTask<PictureBatch>> {
-  return buildWith((resources) => prepareTokenizer(recipe, resources));
+/** Prepares the training task of a recipe, for one of the processes that share its batches. */
+export function tokenizerTask(
+  recipe: TokenizerRecipe,
+  collective: Collective = alone,
+): Promise<TrainingTask<PictureBatch>> {
+  return buildWith((resources) => prepareTokenizer(recipe, resources, collective));
 }
 
 async function prepareTokenizer(
   recipe: TokenizerRecipe,
   resources: Resources,
+  collective: Collective,
 ): Promise<TrainingTask<PictureBatch>> {
+  const { length: batch } = partOf(recipe.batch, collective, "batch");
+  checkShared(recipe, collective);
   const { gathered } = openWorlds(recipe, "train");
-  const start = await startOf(recipe);
+  const leads = collective.rank === 0;
+  const start = await startOf(recipe, { quiet: !leads });
   const { config } = start;
-  const shape = [recipe.batch, 3, config.resolution, config.resolution];
-  const build = (graph: Graph) => objective(graph, shape, config, recipe);
+  const shape = [batch, 3, config.resolution, config.resolution];
+  const build = (graph: Graph) => objective(graph, shape, config, recipe.loss);
   const graph = new Graph();
   build(graph);
   const state = initialState(start, parameterShapes(graph), recipe);
   const allWeights = () => new Map<string, Weight>([...(state.frozen?.weights ?? []), ...state.weights()]);
   const isTrained = (name: string) => state.parameters.has(name);
-  const plan = TrainingStep.plan(build, recipe.optimizer, isTrained);
-  const memory = await trainingMemory(recipe, state.bytes, [plan.bytes]);
+  const planner = resources.own(new StepPlanner(recipe.optimizer, collective));
+  const plan = planner.plan(build, isTrained);
+  const memory = await trainingMemory(recipe, state.bytes + planner.exchanged, planner.bytes);
   const session = { threads: recipe.threads, device: recipe.device, arena: memory.arena };
-  resources.own(plan);
   const compiled = await plan.compile(session);
   /** Uses of each code since the last restart. */
   const usage = new Float32Array(config.codes);
   const data = (part: PictureOptions["part"]) => pictureOptions(recipe, config, part);
-  const heldOut = heldOutOf(data("held out"));
+  const heldOut = leads ? heldOutOf(data("held out")) : [];
   const restartsUntil = isTrained(CODEBOOK) ? recipe.steps * recipe.reviveUntil : 0;
 
   /** Encodes and decodes batches with the current weights. */
@@ -95,6 +105,7 @@ async function prepareTokenizer(
   return {
     recipe,
     state,
+    collective,
     memory: memory.bytes,
     extras: { usage },
     sets: gathered ? [gathered.digest] : [],
@@ -102,7 +113,7 @@ async function prepareTokenizer(
     batches: (from) =>
       new SampleStream({
         module: moduleBeside(import.meta.url, "data"),
-        options: data("train"),
+        options: { ...data("train"), share: { rank: collective.rank, size: collective.size } },
         workers: recipe.workers,
         from,
       }),
@@ -111,14 +122,18 @@ async function prepareTokenizer(
         pictures: float32(pictures, shape),
         ...(!config.patches && { matches: int64(matches, [matches.length]) }),
       };
-      const { loss, gradientNorm, report } = await compiled.run(state, feeds, learningRate);
-      for (const code of report.codes!.data as BigInt64Array) usage[Number(code)]! += 1;
+      const { loss, gradientNorm, report } = await compiled.run(state, feeds, learningRate, batch);
+      const uses = new Float32Array(config.codes);
+      for (const code of report.codes!.data as BigInt64Array) uses[Number(code)]! += 1;
+      await collective.allReduce(uses);
+      for (const [code, times] of uses.entries()) usage[code]! += times;
       const used = usage.reduce((count, times) => count + Math.min(times, 1), 0);
       if (state.step % recipe.reviveEvery === 0 && state.step <= restartsUntil) {
-        restartDeadCodes(state, usage, floats(report.latents!), Random.of(recipe.seed, "revive", state.step));
+        const latents = await gather(collective, floats(report.latents!));
+        restartDeadCodes(state, usage, latents, Random.of(recipe.seed, "revive", state.step));
         usage.fill(0);
       }
-      const squaredError = floats(report.squaredError as Value)[0]!;
+      const squaredError = await meanOver(collective, floats(report.squaredError as Value)[0]!, batch);
       return {
         metrics: { loss, gradientNorm, psnr: psnrOf(squaredError), usedCodes: used },
         units: recipe.batch,
@@ -176,6 +191,14 @@ async function prepareTokenizer(
   };
 }
 
+/** @throws UsageError when the loss compares pictures of different processes */
+function checkShared({ loss }: TokenizerRecipe, { size }: Collective): void {
+  if (size > 1 && loss.constancy > 0)
+    throw new UsageError(
+      `tokenizer recipe: loss.constancy: expected 0 in ${size} processes, got ${loss.constancy}: it compares pictures of the whole batch (train in one process)`,
+    );
+}
+
 /** Makes held-out batches for each world of the recipe. */
 function heldOutOf(options: PictureOptions): { world: string; batch: PictureBatch }[] {
   const none = { scenes: 0, photos: 0, icons: 0 };
@@ -199,8 +222,9 @@ function objective(
   graph: Graph,
   shape: readonly number[],
   config: VqganConfig,
-  { batch, loss: weigh }: TokenizerRecipe,
+  weigh: TokenizerRecipe["loss"],
 ): Objective {
+  const batch = shape[0]!;
   const w = graph.scope().at(VQ_PREFIX);
   const pictures = graph.input("pictures", "float32", shape);
   const { codes, vectors, latents } = quantize(w, encoder(w, pictures, config), config);

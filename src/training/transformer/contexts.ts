@@ -24,13 +24,8 @@ import {
   type Task,
   type Worlds,
 } from "../../tasks/index.ts";
-import {
-  type Codes,
-  HIDDEN_CODE,
-  MOST_WORDS,
-  textLimit,
-  type XPromptConfig,
-} from "../../xprompt/sequence.ts";
+import { type Codes, MOST_WORDS, textLimit, type XPromptConfig } from "../../xprompt/sequence.ts";
+import { alone, partOf, type Share } from "../distributed/collective.ts";
 import type { Mix } from "./mix.ts";
 
 /** The settings that determine, with the number of the batch, which contexts are sampled. */
@@ -46,6 +41,8 @@ export interface ContextSettings {
   readonly contexts: number;
   readonly todos: number;
   readonly mix: Mix;
+  /** The part of every batch to make. All of it by default. */
+  readonly share?: Share;
 }
 
 /** A source of contexts made of pairs. */
@@ -104,34 +101,24 @@ export interface ContextBatch<P> {
   readonly contexts: readonly Context<P>[];
 }
 
-/** Batches of clean contexts by their steps, and the broken records that were found since `skipped` was emptied. */
+/** Batches without noise by their steps, and the broken records that were found since `skipped` was emptied. */
 export interface ContextStream {
   contextsOf(step: number): Promise<ContextBatch<Codes>>;
   readonly skipped: Skipped[];
 }
 
-/** The contexts of the settings, drawn and encoded. */
-export async function drawnContexts(
+/** Samples and encodes the contexts of the settings. */
+export async function sampledContexts(
   settings: ContextSettings,
   tokenizers: Tokenizers,
 ): Promise<ContextStream> {
   const skipped: Skipped[] = [];
   const sources = await openSources(settings, (each) => skipped.push(each));
-  return { contextsOf: (step) => cleanContexts(step, settings, tokenizers, sources), skipped };
+  return { contextsOf: (step) => encodedContexts(step, settings, tokenizers, sources), skipped };
 }
 
-/** Batch `step`, its pictures as codes, with the noise on its targets. */
+/** Samples batch `step` and encodes its pictures. Noise on targets is added by `withNoise`. */
 export async function encodedContexts(
-  step: number,
-  options: ContextSettings,
-  tokenizers: Tokenizers,
-  sources?: Sources,
-): Promise<ContextBatch<Codes>> {
-  return withNoise(await cleanContexts(step, options, tokenizers, sources), step, options);
-}
-
-/** Batch `step`, its pictures as codes. */
-export async function cleanContexts(
   step: number,
   options: ContextSettings,
   tokenizers: Tokenizers,
@@ -145,35 +132,12 @@ export async function cleanContexts(
   const { contexts, examples, todos } = sizesOf(kind, exampleCount, options);
   const sample = { changes: sampleContext, captions: sampleCaptions, descriptions: sampleDescription }[kind];
   const sampled: Context<Image>[] = [];
-  for (let i = 0; i < contexts; i++) {
+  const { first, length } = partOf(contexts, options.share ?? alone, "contexts");
+  for (let i = first; i < first + length; i++) {
     const request = { ...options, ...sources, examples, todos, number: step * contexts + i };
     sampled.push(await sample(Random.of(seed, "context", part, step, i), request, tokenizers));
   }
   return { kind, contexts: await encodeContexts(sampled, tokenizers) };
-}
-
-/** The settings that change how targets are read, not which contexts there are. */
-export const noiseSettings = [
-  "misread",
-  "codeDropout",
-  "captionDropout",
-  "ownCodes",
-  "ownCodesFrom",
-] as const;
-
-/** The batch of a step with hidden and wrong codes in its targets, where it is trained on and the mix has them. */
-export function withNoise(
-  { kind, contexts }: ContextBatch<Codes>,
-  step: number,
-  { seed, part, mix }: Pick<ContextSettings, "seed" | "part" | "mix">,
-): ContextBatch<Codes> {
-  const isMeasured = part !== "train";
-  const codeDropout = (kind === "captions" ? mix.captionDropout : undefined) ?? mix.codeDropout;
-  if (isMeasured || (mix.misread === 0 && codeDropout === 0)) return { kind, contexts };
-  const read = contexts.map((context, i) =>
-    corruptTargets(context, { ...mix, codeDropout }, Random.of(seed, "misread", part, step, i)),
-  );
-  return { kind, contexts: read };
 }
 
 /** The sizes of a batch. */
@@ -211,25 +175,6 @@ export function possibleSizes(options: Pick<ContextSettings, "contexts" | "todos
 function sampleKind(random: Random, { describe, textToImage }: Mix): BatchKind {
   if (random.chance(describe)) return "descriptions";
   return random.chance(textToImage) ? "captions" : "changes";
-}
-
-/** Masks some codes of the targets and replaces others by wrong ones (token dropout and token noise). */
-function corruptTargets(
-  context: Context<Codes>,
-  { misread, codeDropout }: Pick<Mix, "misread" | "codeDropout">,
-  random: Random,
-): Context<Codes> {
-  const todos = context.todos.map((todo) => {
-    if ("words" in todo.target) return todo;
-    const { picture } = todo.target;
-    const hidden = random.chance(codeDropout) ? random.uniform() : 0;
-    const read = Array.from(picture, (code) => {
-      if (random.chance(hidden)) return HIDDEN_CODE;
-      return random.chance(misread) ? picture[random.integer(0, picture.length - 1)]! : code;
-    });
-    return { ...todo, target: { picture, read } };
-  });
-  return { ...context, todos };
 }
 
 /** A context with pictures of type `P`. `null` is the empty example. */

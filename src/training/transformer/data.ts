@@ -20,18 +20,18 @@ import {
   type BatchKind,
   type ContextBatch,
   type ContextSettings,
-  drawnContexts,
   possibleSizes,
+  sampledContexts,
   type TodoPart,
-  withNoise,
 } from "./contexts.ts";
+import { withNoise } from "./noise.ts";
 import type { RegionWeights } from "./recipe.ts";
 
 export interface ContextOptions extends ContextSettings {
   readonly weights: RegionWeights;
   /** Whether attention within input pictures is bidirectional. */
   readonly wholePictures?: boolean;
-  /** Contexts in tokens, which are read instead of being drawn. */
+  /** Contexts in tokens, which are read instead of being sampled. */
   readonly tokenized?: { readonly place: string; readonly digest: string };
 }
 
@@ -111,8 +111,8 @@ export const possibleShapes = (
 export async function createSource(options: ContextOptions): Promise<(step: number) => Promise<PackedBatch>> {
   const tokenizers = await loadTokenizers(options.tokenizers, { threads: 1, resolution: options.resolution });
   const { contextsOf, skipped } = options.tokenized
-    ? await storedContexts(options.tokenized, options.seed, tokenizers)
-    : await drawnContexts(options, tokenizers);
+    ? await storedContexts(options.tokenized, options.seed, tokenizers, options.share)
+    : await sampledContexts(options, tokenizers);
   return async (step) => {
     const batch = packBatch(withNoise(await contextsOf(step), step, options), options, tokenizers);
     return { ...batch, skipped: skipped.splice(0) };

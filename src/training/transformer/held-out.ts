@@ -12,7 +12,7 @@ import {
   type Context,
   type ContextBatch,
   type ContextSettings,
-  cleanContexts,
+  encodedContexts,
   openSources,
 } from "./contexts.ts";
 import { type PackedBatch, packBatch } from "./data.ts";
@@ -127,7 +127,7 @@ async function sampleBatches(
 ): Promise<ContextBatch<Codes>[]> {
   const drawn: ContextBatch<Codes>[] = [];
   const sources = await openSources(options, onSkip);
-  for (let i = 0; i < count; i++) drawn.push(await cleanContexts(i, options, tokenizers, sources));
+  for (let i = 0; i < count; i++) drawn.push(await encodedContexts(i, options, tokenizers, sources));
   return drawn;
 }
 

@@ -104,7 +104,19 @@ export function rowsWithLoss({ packing, weights, targetWeights }: PackedBatch): 
   return all.filter((row) => weights[row]! > 0 || targetWeights[row]! > 0);
 }
 
+/** Keeps a mean over nothing finite. */
+const EPSILON = 1e-6;
+
 function weightedMean(x: Tensor, weights: Tensor): Tensor {
   const total = (y: Tensor) => sum(y, 0, { keep: false });
-  return divide(total(multiply(x, weights)), add(total(weights), 1e-6));
+  return divide(total(multiply(x, weights)), add(total(weights), EPSILON));
 }
+
+/** What the loss of a batch was divided by. */
+export const weightOf = ({ weights }: Pick<PackedBatch, "weights">): number => totalOf(weights) + EPSILON;
+
+/** What its `targetNll` was divided by. */
+export const targetWeightOf = ({ targetWeights }: Pick<PackedBatch, "targetWeights">): number =>
+  totalOf(targetWeights) + EPSILON;
+
+const totalOf = (weights: Float32Array): number => weights.reduce((sum, weight) => sum + weight, 0);

@@ -4,7 +4,7 @@ import { loraTargets } from "../../chameleon/model/lora.ts";
 import { recommendedSampling } from "../../xprompt/request.ts";
 import { exampleMasks } from "../../xprompt/sequence.ts";
 import { recipeKind } from "../recipe.ts";
-import { runSettings } from "../run/run.ts";
+import { runSettings } from "../run/task.ts";
 import { mixSettings } from "./mix.ts";
 
 /** Weights of the next-token loss, by region. */
@@ -105,7 +105,7 @@ export const transformerRecipe = recipeKind(
       .strictObject({
         /**
          * Folder or s3:// URL of the contexts of this recipe in tokens, as `xprompt data tokenize` writes them: they are
-         * read instead of being drawn.
+         * read instead of being sampled.
          */
         tokenized: z.string().min(1).optional(),
       })

@@ -1,47 +1,52 @@
 /** @file The training steps of the transformer, one per batch shape. All share one state. */
 import type { DecoderConfig } from "../../chameleon/checkpoint/config.ts";
+import type { Graph } from "../../graph/index.ts";
 import { Random } from "../../random.ts";
 import type { SessionOptions } from "../../runtime/session-options.ts";
+import type { Collective } from "../distributed/collective.ts";
+import { type StepPlan, StepPlanner } from "../distributed/step.ts";
 import type { Plan } from "../run/plan.ts";
 import type { TrainingState } from "../run/state.ts";
-import { type StepResult, TrainingStep } from "../run/step.ts";
+import type { StepResult } from "../run/step.ts";
 import type { BatchShape, PackedBatch } from "./data.ts";
-import { feedsOf, objective, predictions } from "./objective.ts";
+import { feedsOf, objective, predictions, weightOf } from "./objective.ts";
 import type { TransformerRecipe } from "./recipe.ts";
 import { ScheduledSampling } from "./scheduled-sampling.ts";
 
 interface Options {
-  /** Shapes of all possible batches. */
+  /** Shapes of all possible batches, or of this process's parts of them. */
   readonly shapes: readonly BatchShape[];
   readonly config: DecoderConfig;
   readonly recipe: TransformerRecipe;
   readonly isTrained: (name: string) => boolean;
   /** Token id of every image code. */
   readonly imageTokens: Int32Array;
+  readonly collective: Collective;
 }
 
 /** The graphs of one batch shape. */
 interface Plans {
-  readonly step: Plan<TrainingStep>;
+  readonly step: StepPlan;
   /** For batches of changes, if the recipe uses scheduled sampling. */
   readonly ownCodes?: Plan<ScheduledSampling>;
 }
 
 export class TransformerSteps {
   private readonly recipe: TransformerRecipe;
+  private readonly collective: Collective;
+  private readonly planner: StepPlanner;
   private readonly plans: ReadonlyMap<string, Plans>;
 
-  constructor({ shapes, config, recipe, isTrained, imageTokens }: Options) {
+  constructor({ shapes, config, recipe, isTrained, imageTokens, collective }: Options) {
     this.recipe = recipe;
+    this.collective = collective;
     const { optimizer, loss, mix } = recipe;
+    this.planner = new StepPlanner(optimizer, collective);
     this.plans = new Map(
       shapes.map((shape) => {
         const { kind, packing } = shape;
-        const step = TrainingStep.plan(
-          (graph) => objective(graph, packing, config, loss.zLoss),
-          optimizer,
-          isTrained,
-        );
+        const build = (graph: Graph) => objective(graph, packing, config, loss.zLoss);
+        const step = this.planner.plan(build, isTrained);
         if (mix.ownCodes === 0 || kind !== "changes") return [keyOf(shape), { step }];
         const ownCodes = ScheduledSampling.plan((graph) => predictions(graph, packing, config), imageTokens);
         return [keyOf(shape), { step, ownCodes }];
@@ -51,7 +56,12 @@ export class TransformerSteps {
 
   /** Peak bytes of each graph. */
   get bytes(): number[] {
-    return this.all.map((plan) => plan.bytes);
+    return [...this.planner.bytes, ...this.sampling.map((plan) => plan.bytes)];
+  }
+
+  /** Bytes of the gradients that processes exchange. */
+  get exchanged(): number {
+    return this.planner.exchanged;
   }
 
   /** Runs one step on a batch. */
@@ -63,7 +73,7 @@ export class TransformerSteps {
   ): Promise<StepResult> {
     const { step, ownCodes } = this.plans.get(keyOf(batch))!;
     const read = ownCodes ? await this.withOwnCodes(batch, ownCodes, state, session) : batch;
-    return (await step.compile(session)).run(state, feedsOf(read), learningRate);
+    return (await step.compile(session)).run(state, feedsOf(read), learningRate, weightOf(batch));
   }
 
   /** Applies scheduled sampling to the batch if this step uses it. */
@@ -76,19 +86,19 @@ export class TransformerSteps {
     const { seed, steps, mix } = this.recipe;
     const random = Random.of(seed, "own codes", state.step);
     if (state.step < mix.ownCodesFrom * steps || !random.chance(mix.ownCodes)) return batch;
-    return (await ownCodes.compile(session)).read(batch, state, random);
+    return (await ownCodes.compile(session)).read(batch, state, random, this.collective);
   }
 
   async release(): Promise<void> {
-    for (const plan of this.all) await plan.release();
+    for (const plan of [this.planner, ...this.sampling]) await plan.release();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.release();
   }
 
-  private get all(): readonly (Plan<TrainingStep> | Plan<ScheduledSampling>)[] {
-    return [...this.plans.values()].flatMap(({ step, ownCodes }) => (ownCodes ? [step, ownCodes] : [step]));
+  private get sampling(): readonly Plan<ScheduledSampling>[] {
+    return [...this.plans.values()].flatMap(({ ownCodes }) => ownCodes ?? []);
   }
 }
 

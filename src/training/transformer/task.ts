@@ -17,16 +17,17 @@ import type { Skipped } from "../../tasks/datasets/index.ts";
 import { modelConfigToJson } from "../../xprompt/config.ts";
 import { XPrompt } from "../../xprompt/model.ts";
 import { exampleRows, todoRows } from "../../xprompt/packing.ts";
+import { alone, type Collective, meanOver, partOf } from "../distributed/collective.ts";
 import { WeightAverage } from "../optimizer/average.ts";
 import { trainingMemory } from "../run/memory.ts";
-import type { TrainingTask } from "../run/run.ts";
 import { feedsOfWeights } from "../run/state.ts";
+import type { TrainingTask } from "../run/task.ts";
 import { SampleStream } from "../run/workers.ts";
 import { openTokenized } from "../tokenized/open.ts";
 import { type ContextSource, digestsOf, openSets, openSources } from "./contexts.ts";
 import { type ContextOptions, type PackedBatch, packingOf, possibleShapes } from "./data.ts";
 import { HeldOut, heldOutContexts } from "./held-out.ts";
-import { objective } from "./objective.ts";
+import { objective, targetWeightOf } from "./objective.ts";
 import {
   checkMix,
   checkWorlds,
@@ -45,16 +46,22 @@ import { TransformerSteps } from "./steps.ts";
 /** Steps between averaged states. */
 const AVERAGE_EVERY = 5;
 
-/** Prepares the training task of a recipe. */
-export function transformerTask(recipe: TransformerRecipe): Promise<TrainingTask<PackedBatch>> {
-  return buildWith((resources) => prepareTransformer(recipe, resources));
+/** Prepares the training task of a recipe, for one of the processes that share its batches. */
+export function transformerTask(
+  recipe: TransformerRecipe,
+  collective: Collective = alone,
+): Promise<TrainingTask<PackedBatch>> {
+  return buildWith((resources) => prepareTransformer(recipe, resources, collective));
 }
 
 async function prepareTransformer(
   given: TransformerRecipe,
   resources: Resources,
+  collective: Collective,
 ): Promise<TrainingTask<PackedBatch>> {
   const recipe = withPrototypes(given);
+  const { length: contexts } = partOf(recipe.contexts, collective, "contexts");
+  const leads = collective.rank === 0;
   const device: SessionOptions = { threads: recipe.threads, device: recipe.device };
   checkMix(recipe);
   const start = await startOf(recipe, device);
@@ -74,14 +81,15 @@ async function prepareTransformer(
   const isTrained = (name: string) => state.parameters.has(name);
   const steps = resources.own(
     new TransformerSteps({
-      shapes: possibleShapes({ ...recipe, ...seen, mix }, codesPerImage),
+      shapes: possibleShapes({ ...recipe, ...seen, mix, contexts }, codesPerImage),
       config,
       recipe,
       isTrained,
       imageTokens: tokenizers.text.vocabulary.imageTokens,
+      collective,
     }),
   );
-  const memory = await trainingMemory(recipe, state.bytes, steps.bytes);
+  const memory = await trainingMemory(recipe, state.bytes + steps.exchanged, steps.bytes);
   const session = { ...device, arena: memory.arena };
   const data = (part: string): ContextOptions => ({
     ...contextSettings(recipe, mix, start, part),
@@ -96,9 +104,11 @@ async function prepareTransformer(
   if (sources) checkWorlds(recipe, sources.worlds);
   /** The user's pairs on contact sheets. */
   let shown: readonly ContextSource[] | undefined;
-  const held = tokens
-    ? tokens.heldOut(tokenizers)
-    : heldOutContexts(heldOutParts(recipe, mix, start), recipe.heldOutBatches, tokenizers, skip);
+  const evaluated = leads ? heldOutParts(recipe, mix, start) : {};
+  const held =
+    tokens && leads
+      ? tokens.heldOut(tokenizers)
+      : heldOutContexts(evaluated, recipe.heldOutBatches, tokenizers, skip);
   const heldOut = held.then((contexts) =>
     HeldOut.prepare(contexts, data("held out"), tokenizers, targetNll!, session),
   );
@@ -132,6 +142,7 @@ async function prepareTransformer(
   return {
     recipe,
     state,
+    collective,
     memory: memory.bytes,
     extras: average?.extras ?? {},
     phases: [averageFrom, recipe.mix.ownCodesFrom],
@@ -141,7 +152,7 @@ async function prepareTransformer(
     batches: (from) =>
       new SampleStream({
         module: moduleBeside(import.meta.url, "data"),
-        options: data("train"),
+        options: { ...data("train"), share: { rank: collective.rank, size: collective.size } },
         workers: recipe.workers,
         from,
       }),
@@ -149,11 +160,11 @@ async function prepareTransformer(
       batch.skipped?.forEach(skip);
       const { loss, gradientNorm, report } = await steps.run(batch, state, learningRate, session);
       average?.update();
-      const nll = floats(report.targetNll!)[0]!;
+      const nll = await meanOver(collective, floats(report.targetNll!)[0]!, targetWeightOf(batch));
       const name = { changes: "nll", captions: "captionNll", descriptions: "wordsNll" }[batch.kind];
       return {
         metrics: { loss, gradientNorm, [name]: nll },
-        units: exampleRows(batch.packing) + todoRows(batch.packing),
+        units: collective.size * (exampleRows(batch.packing) + todoRows(batch.packing)),
       };
     },
     evaluate: async () => (await heldOut).measure(feedsOfWeights([...(frozen?.weights ?? []), ...current()])),

@@ -230,7 +230,7 @@ export class Board {
       if (results.length < samples)
         throw new BackendError("The drawing ended before the picture was complete. Draw again.");
       const settings = { seed, samples, temperature, guidance, fullSize };
-      const entry = { id: crypto.randomUUID(), time: Date.now() };
+      const entry = { id: newId(), time: Date.now() };
       await this.history.add({ ...entry, examples, prompts, input, instruction, settings, results });
     });
     if (this.stopping !== stopping) return;
@@ -270,6 +270,9 @@ export class Board {
     return { pair: pair.key, side: pair.before ? "after" : "before" };
   }
 }
+
+/** `crypto.randomUUID` is missing on plain HTTP. */
+const newId = (): string => [...crypto.getRandomValues(new Uint32Array(4))].join("-");
 
 type Drawn = Exclude<GenerateEvent, { kind: "waiting" | "loading" }>;
 

@@ -42,6 +42,7 @@ test("a request that does not fit waits, and none overtakes it", async () => {
 
 test("bytes count all rows at the length of the longest", async () => {
   const maxBytes = sequencesMemory(tiny, 3, 40);
+  expect(sequencesMemory(tiny, 3, 40, 16)).toBeGreaterThan(maxBytes);
   const admission = new Admission(tiny, { maxRows: 100, maxBytes });
   const [short, long, other] = [need(1, { slots: 10 }), need(2), need(1, { slots: 10 })];
   const { admitted } = await queue(admission, [short, long, other]);

@@ -31,10 +31,10 @@ describe.each([1, 2])("nano with %i threads", (threads) => {
   async function alone(name: string, count: number): Promise<Float32Array[]> {
     const member = await new Batch(decoder).join(need);
     const [row] = await member.add([prefixOf(name, count)]);
-    const logits = [row!.logits];
+    const logits = [row!.logits[0]!];
     for (const token of tokensOf(`${name} next`, STEPS)) {
-      await member.step(new Map([[row!, token]]));
-      logits.push(row!.logits);
+      await member.step(new Map([[row!, [token]]]));
+      logits.push(row!.logits[0]!);
     }
     member.leave();
     return logits;
@@ -62,8 +62,8 @@ describe.each([1, 2])("nano with %i threads", (threads) => {
       await Promise.all(
         active.map(async ([name, each]) => {
           const token = tokensOf(`${name} next`, STEPS)[each.taken++]!;
-          await each.member.step(new Map([[each.row, token]]));
-          expect(each.row.logits.every((logit, i) => logit === expected.get(name)![each.taken]![i])).toBe(
+          await each.member.step(new Map([[each.row, [token]]]));
+          expect(each.row.logits[0]!.every((logit, i) => logit === expected.get(name)![each.taken]![i])).toBe(
             true,
           );
           if (each.taken < STEPS) return;
@@ -80,17 +80,17 @@ describe.each([1, 2])("nano with %i threads", (threads) => {
     const member = await new Batch(decoder).join(need);
     const prefix = prefixOf("a", 20);
     const [first, other, second] = await member.add([prefix, prefixOf("b", 31), prefix]);
-    expect(second!.logits).toEqual(expected[0]);
+    expect(second!.logits).toEqual([expected[0]]);
     const [token] = tokensOf("a next", 1);
     await member.step(
       new Map([
-        [first!, 5],
-        [other!, 6],
-        [second!, token!],
+        [first!, [5]],
+        [other!, [6]],
+        [second!, [token!]],
       ]),
     );
-    expect(second!.logits).toEqual(expected[1]);
-    expect(first!.logits).not.toEqual(expected[1]);
+    expect(second!.logits).toEqual([expected[1]]);
+    expect(first!.logits).not.toEqual([expected[1]]);
     member.leave();
   });
 });

@@ -44,7 +44,7 @@ function behaves(placeOf: () => string): void {
 describe("a folder", () => {
   behaves(() => join(folder, "storage"));
 
-  test("a file in its place is told", async () => {
+  test("a file in its place is an error", async () => {
     await mkdir(join(folder, "x"));
     await writeFile(join(folder, "x", "file"), "");
     await using storage = await openStorage(join(folder, "x", "file"));
@@ -88,7 +88,7 @@ describeS3("object storage", (server) => {
     return text;
   };
 
-  test("a missing bucket, wrong credentials and an endpoint that is away are told, with what to do", async () => {
+  test("errors of a missing bucket, wrong credentials and an endpoint that is down say what to do", async () => {
     const none = await messageOf("s3://nowhere/a");
     for (const doing of [
       "reading s3://nowhere/a/key",

@@ -11,13 +11,9 @@ import { UsageError, XPromptError } from "../../../src/errors.ts";
 import { sha256File } from "../../../src/runtime/files.ts";
 import { curvesSvg } from "../../../src/training/run/curves.ts";
 import { readMetrics } from "../../../src/training/run/metrics.ts";
-import {
-  type RunOptions,
-  type RunResult,
-  runTraining,
-  type TrainingTask,
-} from "../../../src/training/run/run.ts";
+import { runTraining } from "../../../src/training/run/run.ts";
 import { TrainingState } from "../../../src/training/run/state.ts";
+import type { RunOptions, RunResult, TrainingTask } from "../../../src/training/run/task.ts";
 import { SampleStream } from "../../../src/training/run/workers.ts";
 import type { Batch, Options } from "../../fixtures/samples/source.ts";
 

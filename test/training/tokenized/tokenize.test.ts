@@ -14,6 +14,7 @@ import {
 } from "../../../src/training/index.ts";
 import { digestOf } from "../../../src/training/tokenized/manifest.ts";
 import { writeTinyTokenizers } from "../../fixtures/chameleon/kit.ts";
+import { writePackFiles } from "../../tasks/gathered/folder.ts";
 import { batchesOf, recipeOf, writePairs } from "./kit.ts";
 
 let folder = "";
@@ -26,6 +27,15 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "xprompt-tokenized-"));
   tokenizers = at("tokenizers");
   await writeTinyTokenizers(tokenizers);
+  await mkdir(at("gathered"));
+  const photos = Uint8Array.from({ length: 2 * 3 * 40 * 40 }, (_, i) => (i * 37) % 251);
+  await writePackFiles(at("gathered"), "photos-noise", photos, {
+    kind: "photos",
+    items: [
+      { name: "a/one", words: "a red hill", split: "train", width: 40, height: 40, offset: 0 },
+      { name: "b/two", words: "a river", split: "heldOut", width: 40, height: 40, offset: 3 * 40 * 40 },
+    ],
+  });
   await mkdir(at("pairs"));
   await writePairs(at("pairs"), 12);
 });
@@ -48,6 +58,7 @@ const withData = (recipe: TransformerRecipe, place: string) => ({ ...recipe, dat
 describe("training sees the batches that it would draw, token for token", () => {
   test.each<[string, () => Parameters<typeof recipeOf>[1]]>([
     ["scenes with all kinds of contexts", () => ({})],
+    ["gathered pictures", () => ({ mix: { pictures: at("gathered"), worlds: { scenes: 1, photos: 2 } } })],
     [
       "a folder of pairs",
       () => ({ mix: { pairs: [at("pairs")], pairsShare: 1, pairsHeldOut: 0.2, describe: 0.2 } }),
@@ -72,6 +83,20 @@ describe("training sees the batches that it would draw, token for token", () => 
     expect(bare(read)).toEqual(bare(drawn));
     expect(new Set(drawn.map(({ kind }) => kind)).size).toBeGreaterThan(1);
   });
+});
+
+test("processes that share each batch read the parts that they would sample", async () => {
+  const recipe = recipeOf(tokenizers, { mix: { describe: 0 } });
+  const data = await tokenized(recipe);
+  for (const rank of [0, 1]) {
+    const share = { rank, size: 2 };
+    const [sampled, read] = [
+      await batchesOf(recipe, steps(4), undefined, share),
+      await batchesOf(recipe, steps(4), data, share),
+    ];
+    expect(read).toEqual(sampled);
+    expect(read.every(({ packing }) => packing.contexts === 1)).toBe(true);
+  }
 });
 
 test("later epochs, and those of other seeds, have every batch once, in an order of the seed's", async () => {
@@ -125,7 +150,7 @@ test("a run on tokens ends with the weights and the figures of one that draws, a
   expect((await train(elsewhere, "resumed")).digest).toBe(drawn.digest);
 });
 
-test("machines share the shards; the last one writes the manifest, the same whoever it is", async () => {
+test("machines share the shards; the one with the last shard writes the manifest, which is the same in any order", async () => {
   const recipe = recipeOf(tokenizers);
   const whole = await tokenized(recipe);
   const destination = at("shared");

@@ -15,6 +15,7 @@ import {
   packingOf,
   possibleShapes,
 } from "../../../src/training/transformer/data.ts";
+import { withNoise } from "../../../src/training/transformer/noise.ts";
 import { HIDDEN } from "../../../src/xprompt/packing.ts";
 import { HIDDEN_CODE, MOST_WORDS } from "../../../src/xprompt/sequence.ts";
 import {
@@ -67,7 +68,9 @@ type Asked = Context<ArrayLike<number>>["todos"][number];
 const light = (codes: ArrayLike<number>) => Array.from(codes).reduce((sum, code) => sum + code, 0);
 const contextsOf = async (given: ContextOptions, steps = 1) => {
   const batches = await Promise.all(
-    Array.from({ length: steps }, (_, step) => encodedContexts(step, given, bright)),
+    Array.from({ length: steps }, async (_, step) =>
+      withNoise(await encodedContexts(step, given, bright), step, given),
+    ),
   );
   return batches.flatMap((batch) => batch.contexts);
 };

@@ -1,0 +1,145 @@
+/** @file The pictures that `generate` changes, from files, folders and standard input, and where their results go. */
+import { readdir, stat } from "node:fs/promises";
+import { basename, extname, join } from "node:path";
+import { UsageError, XPromptError } from "../errors.ts";
+import { imageExtensions } from "../image/index.ts";
+import { attempt } from "../runtime/files.ts";
+import { checkExtension, checkOutput } from "./options.ts";
+
+/** Stands for standard input or output. */
+export const STANDARD = "-";
+
+/** A picture to change. */
+export interface Input {
+  /** Its path; "stdin" for standard input. */
+  readonly path: string;
+  /** Bytes of standard input, or the path. */
+  readonly picture: string | Uint8Array;
+}
+
+/** One call of the model. */
+export interface Job {
+  readonly input?: Input;
+  /** A path per sample, or `STANDARD`. */
+  readonly outputs: readonly string[];
+}
+
+/** Most bytes of a picture on standard input. */
+const MOST_BYTES = 256 * 2 ** 20;
+
+/**
+ * The pictures that the values of `--input` name.
+ * @throws XPromptError for a folder without pictures, or a path that does not exist
+ */
+export async function inputsOf(values: readonly string[]): Promise<Input[]> {
+  if (values.filter((value) => value === STANDARD).length > 1)
+    throw new UsageError("--input: expected - for standard input once, got it twice");
+  const inputs: Input[] = [];
+  for (const value of values) {
+    if (value === STANDARD) inputs.push({ path: "stdin", picture: await standardInput() });
+    else for (const path of await picturesAt(value)) inputs.push({ path, picture: path });
+  }
+  return inputs;
+}
+
+/** The pictures of a folder, in the order of their names; or the path of a file itself. */
+async function picturesAt(path: string): Promise<string[]> {
+  const found = await stat(path).catch(() => undefined); // Reading it tells what is wrong.
+  if (!found?.isDirectory()) return [path];
+  const names = await attempt(`--input ${path}`, path, () => readdir(path));
+  const pictures = names.filter((name) => imageExtensions.includes(extname(name).toLowerCase())).sort();
+  if (pictures.length > 0) return pictures.map((name) => join(path, name));
+  throw new XPromptError(
+    `--input ${path}: expected a folder with pictures (${imageExtensions.join(", ")}), got none in it (check the path)`,
+  );
+}
+
+async function standardInput(): Promise<Uint8Array> {
+  const doing = "--input -: reading standard input";
+  if (process.stdin.isTTY)
+    throw new UsageError(
+      `${doing}: expected a picture, got a terminal (xprompt generate --input - < photo.jpg)`,
+    );
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > MOST_BYTES) throw new XPromptError(`${doing}: expected at most ${MOST_BYTES} bytes, got more`);
+    chunks.push(chunk);
+  }
+  if (size === 0)
+    throw new XPromptError(
+      `${doing}: expected a picture, got nothing (xprompt generate --input - < photo.jpg)`,
+    );
+  return Buffer.concat(chunks);
+}
+
+export interface OutputOptions {
+  /** The values of `--input`. */
+  readonly inputs: readonly string[];
+  readonly output: string;
+  readonly samples: number;
+  readonly json: boolean;
+  /** Files that must not be replaced. */
+  readonly others: readonly string[];
+}
+
+/**
+ * One job per picture, or a single one without a picture. Several pictures, or those of a folder, go to a folder.
+ * @throws UsageError or XPromptError when the results cannot be written
+ */
+export async function jobsOf({
+  inputs: values,
+  output,
+  samples,
+  json,
+  others,
+}: OutputOptions): Promise<Job[]> {
+  const inputs = await inputsOf(values);
+  const isFolder =
+    inputs.length > 1 || (inputs.length === 1 && inputs[0]!.path !== values[0] && values[0] !== STANDARD);
+  if (output === STANDARD) {
+    if (isFolder || samples > 1 || json)
+      throw new UsageError(
+        "--output -: expected one picture for standard output, got several, or --json (give a folder or a file)",
+      );
+    return [{ input: inputs[0], outputs: [STANDARD] }];
+  }
+  const files = [...others, ...inputs.map(({ path }) => path)];
+  const jobs = isFolder
+    ? inputs.map((input) => ({
+        input,
+        outputs: numbered(join(output, `${stemOf(input.path)}.png`), samples),
+      }))
+    : [{ input: inputs[0], outputs: numbered(output, samples) }];
+  if (isFolder) await checkFolder(output, jobs);
+  else checkExtension(output, ...imageExtensions);
+  const isNew = isFolder && !(await stat(output).catch(() => undefined));
+  const paths = isNew ? [output] : jobs.flatMap(({ outputs }) => outputs);
+  for (const path of paths) await checkOutput(path, files);
+  return jobs;
+}
+
+const stemOf = (path: string): string => basename(path, extname(path));
+
+/** One path per sample. */
+const numbered = (path: string, samples: number): string[] =>
+  samples === 1 ? [path] : Array.from({ length: samples }, (_, i) => path.replace(/\.\w+$/, `-${i + 1}$&`));
+
+async function checkFolder(output: string, jobs: readonly Job[]): Promise<void> {
+  const found = await stat(output).catch(() => undefined);
+  if ((found && !found.isDirectory()) || (!found && imageExtensions.includes(extname(output).toLowerCase())))
+    throw new UsageError(
+      `--output ${output}: expected a folder for the results of several pictures, got a file`,
+    );
+  const from = new Map<string, string>();
+  for (const { input, outputs } of jobs)
+    for (const path of outputs) {
+      const other = from.get(path);
+      if (other !== undefined)
+        throw new UsageError(
+          `--output ${output}: expected names that differ, got ${other} and ${input!.path}, both for ${path} (rename one, or give them one at a time)`,
+        );
+      from.set(path, input!.path);
+    }
+}

@@ -1,0 +1,50 @@
+/** @file Noise on the targets that the model reads in training (token dropout and token noise). */
+import { Random } from "../../random.ts";
+import { type Codes, HIDDEN_CODE } from "../../xprompt/sequence.ts";
+import { alone } from "../distributed/collective.ts";
+import type { Context, ContextBatch, ContextSettings } from "./contexts.ts";
+import type { Mix } from "./mix.ts";
+
+/** The settings that change how targets are read, not which contexts there are. */
+export const noiseSettings = [
+  "misread",
+  "codeDropout",
+  "captionDropout",
+  "ownCodes",
+  "ownCodesFrom",
+] as const;
+
+/** Adds the noise of a step to the targets of a batch. A batch that is measured gets none. */
+export function withNoise(
+  { kind, contexts }: ContextBatch<Codes>,
+  step: number,
+  { seed, part, mix, share = alone }: Pick<ContextSettings, "seed" | "part" | "mix" | "share">,
+): ContextBatch<Codes> {
+  const isMeasured = part !== "train";
+  const codeDropout = (kind === "captions" ? mix.captionDropout : undefined) ?? mix.codeDropout;
+  if (isMeasured || (mix.misread === 0 && codeDropout === 0)) return { kind, contexts };
+  const first = share.rank * contexts.length;
+  const read = contexts.map((context, i) =>
+    corruptTargets(context, { ...mix, codeDropout }, Random.of(seed, "misread", part, step, first + i)),
+  );
+  return { kind, contexts: read };
+}
+
+/** Masks some codes of the targets and replaces others by wrong ones (token dropout and token noise). */
+function corruptTargets(
+  context: Context<Codes>,
+  { misread, codeDropout }: Pick<Mix, "misread" | "codeDropout">,
+  random: Random,
+): Context<Codes> {
+  const todos = context.todos.map((todo) => {
+    if ("words" in todo.target) return todo;
+    const { picture } = todo.target;
+    const hidden = random.chance(codeDropout) ? random.uniform() : 0;
+    const read = Array.from(picture, (code) => {
+      if (random.chance(hidden)) return HIDDEN_CODE;
+      return random.chance(misread) ? picture[random.integer(0, picture.length - 1)]! : code;
+    });
+    return { ...todo, target: { picture, read } };
+  });
+  return { ...context, todos };
+}

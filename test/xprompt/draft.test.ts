@@ -1,0 +1,97 @@
+/** @file Draft and verify: the codes are those of one run per code, in fewer runs. */
+import { afterAll, describe, expect, test } from "vitest";
+import { Random } from "../../src/random.ts";
+import { Batcher } from "../../src/xprompt/batcher.ts";
+import type { GenerateOptions } from "../../src/xprompt/model.ts";
+import { openTinyModel, somePicture } from "../fixtures/xprompt/kit.ts";
+
+const { model, close } = await openTinyModel();
+afterAll(close);
+
+const names = ["a", "b"];
+const prompts = await Promise.all(
+  names.map((name) =>
+    model.compress([{ input: somePicture(`before ${name}`), output: somePicture(`after ${name}`) }]),
+  ),
+);
+
+/** A request whose settings, conditions and number of samples follow from the seed. */
+function someRequest(seed: number): GenerateOptions {
+  const random = Random.of("requests", seed);
+  return {
+    seed,
+    samples: random.integer(1, 3),
+    temperature: random.pick([0, 0.1, 0.5, 1]),
+    topP: random.pick([0.5, 0.9, 1]),
+    topK: random.pick([0, 0, 4]),
+    guidance: random.pick([1, 2, { image: 1.5, text: 2, examples: 2.5 }]),
+    prompt: prompts.slice(0, random.integer(0, 2)),
+    ...(random.chance(0.7) && { input: somePicture(`query ${seed}`) }),
+    ...(random.chance(0.5) && { instruction: "make it rain" }),
+  };
+}
+
+const REQUESTS = 200;
+const AT_ONCE = 8;
+
+test("200 requests have the same codes with drafts and without, alone and in a batch", async () => {
+  const counts = { sequential: 0, runs: 0, drafted: 0, accepted: 0 };
+  for (let start = 0; start < REQUESTS; start += AT_ONCE) {
+    const requests = Array.from({ length: AT_ONCE }, (_, i) => someRequest(start + i));
+    const together = (draft: boolean) => {
+      const batcher = new Batcher(model, { maxRows: 100 });
+      return Promise.all(requests.map((request) => batcher.generate({ ...request, draft })));
+    };
+    const [sequential, drafted] = [await together(false), await together(true)];
+    const alone = await model.generate(requests[0]!);
+    expect(alone.codes, `request ${start} alone`).toEqual(sequential[0]!.codes);
+    for (const [i, { codes, steps }] of drafted.entries()) {
+      const other = sequential[i]!;
+      expect(codes, `request ${start + i}`).toEqual(other.codes);
+      expect(other.steps).toEqual({ runs: model.codesPerImage - 1, drafted: 0, accepted: 0 });
+      counts.sequential += other.steps.runs;
+      counts.runs += steps.runs;
+      counts.drafted += steps.drafted;
+      counts.accepted += steps.accepted;
+    }
+    counts.drafted += alone.steps.drafted;
+    counts.accepted += alone.steps.accepted;
+  }
+  // Guesses were right and wrong, many times each.
+  expect(counts.accepted).toBeGreaterThan(50);
+  expect(counts.drafted - counts.accepted).toBeGreaterThan(50);
+  expect(counts.runs).toBeLessThan(counts.sequential);
+}, 120_000);
+
+describe("what drafting tells and leaves alone", () => {
+  const request = someRequest(3);
+
+  test("each sample and step is the same", async () => {
+    const stepsOf = async (options: GenerateOptions) => {
+      const seen: (readonly (readonly number[])[])[] = [];
+      for await (const { codes, result } of model.stream(options)) if (!result) seen.push(codes);
+      return seen;
+    };
+    const drafted = await stepsOf({ ...request, samples: 3 });
+    expect(drafted).toHaveLength(model.codesPerImage);
+    expect(drafted).toEqual(await stepsOf({ ...request, samples: 3, draft: false }));
+  });
+
+  test("so are expected pictures", async () => {
+    const expected = { ...request, expected: true };
+    const [drafted, sequential] = [
+      await model.generate(expected),
+      await model.generate({ ...expected, draft: false }),
+    ];
+    const differences = drafted.images[0].data.map((value, i) =>
+      Math.abs(value - sequential.images[0].data[i]!),
+    );
+    expect(Math.max(...differences)).toBeLessThan(1e-4);
+  });
+
+  test("runs and right guesses add up to the codes after the first", async () => {
+    const { steps } = await model.generate({ ...request, samples: 1 });
+    expect(steps.runs + steps.accepted).toBe(model.codesPerImage - 1);
+    expect(steps.drafted).toBeGreaterThanOrEqual(steps.accepted);
+  });
+});
