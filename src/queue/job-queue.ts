@@ -11,7 +11,7 @@ import { Once } from "../runtime/once.ts";
 import { checkedResult } from "./data.ts";
 import type { JobKind } from "./kind.ts";
 import { abortOf, OpenQueue } from "./open-queue.ts";
-import { type OpenOptions, openRedis, shownUrl } from "./redis.ts";
+import { closeRedis, type OpenOptions, openRedis, shownUrl } from "./redis.ts";
 import { failureIn, isCancelled, jobIdOf, MAX_DATA, queueName, resultKey } from "./wire.ts";
 
 /** Milliseconds between two looks at a full queue. */
@@ -117,7 +117,7 @@ export class JobQueue {
     const isAway = this.redis.status !== "ready";
     if (isAway) this.redis.disconnect();
     await Promise.allSettled([...this.queues.values()].map(async (made) => (await made.ifMade())?.close()));
-    this.redis.disconnect();
+    await closeRedis(this.redis);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

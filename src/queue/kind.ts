@@ -3,14 +3,14 @@
  * it in `kinds/index.ts`.
  */
 import type { z } from "zod";
-import type { CaptionWorker } from "./kinds/caption.ts";
+import type { ServerOptions } from "../tasks/captioner/server.ts";
 import type { WorkerModel } from "./worker-model.ts";
 
 /** What a worker computes with. */
 export interface WorkerParts {
   readonly model?: WorkerModel;
   /** A vision-language model on a server. */
-  readonly captioner?: CaptionWorker;
+  readonly captioner?: Omit<ServerOptions, "signal">;
 }
 
 /** A job while it runs. */

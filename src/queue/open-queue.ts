@@ -2,6 +2,7 @@
  * @file The submitters' side of one queue. Outcomes come as events; jobs are also looked at every few seconds, for events
  * get lost when Redis or a connection ends.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Queue, QueueEvents } from "bullmq";
 import type { Redis } from "ioredis";
 import { loadOptional } from "../optional.ts";
@@ -12,6 +13,8 @@ import { cancelChannel, cancelMessage, isCancelled, KEPT_FOR, PREFIX } from "./w
 const LOOK_EVERY = 2000;
 /** Looks after which the lack of a worker is reported. */
 const PATIENT_LOOKS = 5;
+/** Most milliseconds that the end of a listener is waited for. */
+const LISTENER_ENDS = 500;
 /** Events that Redis keeps. */
 const MOST_EVENTS = 1000;
 
@@ -99,9 +102,9 @@ export class OpenQueue {
 
   async close(): Promise<void> {
     clearInterval(this.timer);
-    // The listener of a Redis that is away never says that it has ended.
-    const listener = this.events.close();
-    await Promise.allSettled([this.redis.status === "ready" && listener, this.queue.close()]);
+    // A listener that is connecting again never says that it has ended.
+    const listener = Promise.race([this.events.close(), sleep(LISTENER_ENDS, undefined, { ref: false })]);
+    await Promise.allSettled([listener, this.queue.close()]);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,10 +1,13 @@
 /** @file The connection to Redis: made at once or refused, and made again whenever it breaks later. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis, RedisOptions } from "ioredis";
 import { firstLineOf, UsageError, XPromptError } from "../errors.ts";
 import { loadOptional } from "../optional.ts";
 
 /** Milliseconds until a connection that was never made is given up. */
 const PATIENCE = 5000;
+/** Most milliseconds that the last answers are waited for. */
+const GOODBYE = 500;
 /** Most milliseconds between two attempts to make a broken connection again. */
 const LONGEST_PAUSE = 2000;
 
@@ -67,6 +70,13 @@ export async function openRedis({ url, password, log = () => {} }: OpenOptions):
     isAway = false;
   });
   return redis;
+}
+
+/** Closes a connection after the answers that are on their way, unless Redis is away. */
+export async function closeRedis(redis: Redis): Promise<void> {
+  if (redis.status === "ready")
+    await Promise.race([redis.quit().catch(() => {}), sleep(GOODBYE, undefined, { ref: false })]);
+  redis.disconnect();
 }
 
 /** Settles once Redis has answered a PING. The first failure ends the attempt. */

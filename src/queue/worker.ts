@@ -9,7 +9,7 @@ import { loadOptional } from "../optional.ts";
 import { buildWith, type Resources } from "../runtime/resources.ts";
 import { checkedData } from "./data.ts";
 import type { JobKind, WorkerParts } from "./kind.ts";
-import { type OpenOptions, openRedis, PACKAGES } from "./redis.ts";
+import { closeRedis, type OpenOptions, openRedis, PACKAGES } from "./redis.ts";
 import { cancelChannel, cancelMessage, failureText, KEPT_FOR, PREFIX, queueName, resultKey } from "./wire.ts";
 
 /** Workers that may end while they run a job, one after another, before the job is given up. */
@@ -38,7 +38,7 @@ export interface RunningWorker extends AsyncDisposable {
 export function startWorker(options: WorkerOptions): Promise<RunningWorker> {
   return buildWith(async (resources) => {
     const redis = await openRedis(options);
-    resources.defer(async () => redis.disconnect());
+    resources.defer(() => closeRedis(redis));
     const cancellations = await Cancellations.listen(redis, resources);
     const queues: string[] = [];
     for (const kind of options.kinds) {
@@ -101,8 +101,9 @@ async function takeJobs(
   });
   let last = "";
   worker.on("error", (error) => {
-    // The connection says by itself when it is away; BullMQ repeats it.
-    if (redis.status === "ready" && error.message !== last) log(`queue ${queue}: ${error.message}`);
+    // The connection says by itself when it is away.
+    const isConnection = "syscall" in error || /connection is closed/i.test(error.message);
+    if (!isConnection && error.message !== last) log(`queue ${queue}: ${error.message}`);
     last = error.message;
   });
   await worker.waitUntilReady();
@@ -128,7 +129,7 @@ class Cancellations {
   static async listen(redis: Redis, resources: Resources): Promise<Cancellations> {
     const subscriber = redis.duplicate();
     subscriber.on("error", () => {}); // the other connection reports it
-    resources.defer(async () => subscriber.disconnect());
+    resources.defer(() => closeRedis(subscriber));
     return new Cancellations(subscriber);
   }
 

@@ -15,6 +15,8 @@ const tiny = ["--model", "tiny", "--threads", "1"];
 const output = ["--output", "out.png"];
 /** A request that is right, to be spoilt by what follows it: the last of an option counts. */
 const right = ["generate", ...tiny, ...pair, "--input", "query.png", "--seed", "1", ...output];
+/** The same request for another input. */
+const rightBut = (input: string) => right.map((each) => (each === "query.png" ? input : each));
 
 const makePng = (width: number, height: number) =>
   Buffer.concat([
@@ -56,12 +58,12 @@ describe("pictures", () => {
     ["bomb.png", /bomb\.png: expected at most 64 megapixels, got 50000 × 50000/],
     ["cut.png", /cut\.png: expected a complete image/],
     ["drawing.svg", /drawing\.svg: .*got SVG/],
-    ["folder", /folder: expected a file, got a folder/],
+    ["folder", /--input folder: expected a folder with pictures/],
     ["/dev/zero", /\/dev\/zero: expected a file/],
     ["", /reading image/],
     ["no\nsuch\x1b[31m.png", /no such�\[31m\.png/],
   ])("--input %j", async (name, says) => {
-    await refused(() => xprompt(...right, "--input", name), 1, says);
+    await refused(() => xprompt(...rightBut(name)), 1, says);
   });
 
   test("in an example, for compress as for generate", async () => {
@@ -189,7 +191,7 @@ describe("usage", () => {
 
   test("as JSON too: one line on standard error, nothing on standard output", async () => {
     await refused(() => xprompt(...right, "--samples", "0", "--json"), 2, "--samples");
-    await refused(() => xprompt(...right, "--input", "missing.png", "--json"), 1, "missing.png");
+    await refused(() => xprompt(...rightBut("missing.png"), "--json"), 1, "missing.png");
     await refused(() => xprompt("inspect", "missing", "--json"), 1, "missing");
   });
 
@@ -218,7 +220,7 @@ describe("outputs", () => {
     await symlink("query.png", at("link.png"));
     await refused(() => xprompt(...right, "--output", "link.png"), 2, "expected a file that is not an input");
     await refused(
-      () => xprompt(...right, "--input", "link.png", "--output", "query.png"),
+      () => xprompt(...rightBut("link.png"), "--output", "query.png"),
       2,
       "expected a file that is not an input",
     );
@@ -248,7 +250,7 @@ describe("outputs", () => {
   test("a picture that may not be read", async () => {
     await cp(at("query.png"), at("private.png"));
     await chmod(at("private.png"), 0o000);
-    await refused(() => asUser(...right, "--input", "private.png"), 1, /private\.png: .*permission denied/);
+    await refused(() => asUser(...rightBut("private.png")), 1, /private\.png: .*permission denied/);
     await chmod(at("private.png"), 0o644);
   });
 

@@ -1,13 +1,28 @@
 /** @file Jobs over a real Redis: each has one result, whoever dies, and none is lost. */
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { QueueRefusal } from "../../src/queue/index.ts";
+import { JobQueue, QueueRefusal } from "../../src/queue/index.ts";
 import { start } from "../cli/kit.ts";
 import { clientsOf, hasRedis, heldKind, needed, redisServer } from "./kit.ts";
 
 const redis = await redisServer();
 const { queue, worker, rawQueue } = clientsOf(redis.url);
 const script = fileURLToPath(new URL("../fixtures/queue/worker.mjs", import.meta.url));
+
+test.each([
+  ["http://someone:hidden@127.0.0.1", /expected redis:\/\/HOST:PORT.*, got http:…/],
+  ["hidden", /expected redis:\/\/HOST:PORT.*, got something else/],
+  ["unix://", /expected redis:\/\/HOST:PORT/],
+  ["redis://:hidden@127.0.0.1/x", /expected a database number after the address, got x/],
+  ["redis://someone:hidden@127.0.0.1:1/3", /Redis at redis:\/\/127\.0\.0\.1:1\/3: .* got: .*ECONNREFUSED/],
+])("%s is refused, without its password", async (url, says) => {
+  const { message } = await JobQueue.open({ url }).then(
+    () => new Error("opened"),
+    (error: Error) => error,
+  );
+  expect(message).toMatch(says);
+  expect(message).not.toMatch(/someone|hidden/);
+});
 
 describe.skipIf(!hasRedis)(`jobs${needed}`, () => {
   test("what is submitted twice runs once, and progress comes through", async () => {
@@ -215,6 +230,23 @@ describe.skipIf(!hasRedis)(`a Redis that ends${needed}`, () => {
     free();
     await worker([kind]);
     expect(await Promise.all(results)).toEqual([{ square: 1 }, { square: 4 }]);
+  });
+
+  test("does not keep those that end waiting", async () => {
+    const { kind, begun, when } = heldKind("ending");
+    const lines: string[] = [];
+    const jobs = await queue({ log: (line) => lines.push(line) });
+    const running = await worker([kind], { log: (line) => lines.push(line) });
+    const ending = new AbortController();
+    const run = jobs.run(kind, "test", { number: 1 }, { signal: ending.signal });
+    await when(() => begun.length === 1);
+    await redis.kill();
+    await expect.poll(() => lines.filter((line) => line.includes("is away")).length).toBe(2);
+    ending.abort(new Error("not wanted"));
+    await expect(run).rejects.toThrow("not wanted");
+    await running.close();
+    await jobs.close();
+    await redis.start();
   });
 
   test("is away: who does not wait is refused", async () => {

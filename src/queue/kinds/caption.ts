@@ -5,13 +5,10 @@ import type { Image } from "../../image/index.ts";
 import { loadPicture } from "../../image/picture.ts";
 import { captionSchema, QUESTION_VERSION } from "../../tasks/captioner/caption.ts";
 import { askCaption, type CaptionUsage } from "../../tasks/captioner/captioner.ts";
-import { type ServerOptions, VisionServer } from "../../tasks/captioner/server.ts";
+import { VisionServer } from "../../tasks/captioner/server.ts";
 import type { JobKind } from "../kind.ts";
 import { type PackedPicture, packedPicture, unpackPicture } from "../pictures.ts";
 import { instructionText } from "../prompts.ts";
-
-/** The server of a worker. */
-export type CaptionWorker = Omit<ServerOptions, "signal">;
 
 /** Names the question and the model that is asked. */
 export const captionFingerprint = (model: string): string =>

@@ -33,11 +33,12 @@ export const recipeOf = (tokenizers: string, change: Partial<Settings> = {}): Tr
     },
   });
 
-/** The batches that a run of the recipe trains on, sampled or read. */
+/** The batches that a run of the recipe trains on, sampled or read, or a share of each. */
 export async function batchesOf(
   recipe: TransformerRecipe,
   steps: readonly number[],
   tokenized?: ContextOptions["tokenized"],
+  share?: ContextOptions["share"],
 ): Promise<PackedBatch[]> {
   const sequences = await sequencesOf(recipe, { threads: 1 });
   const mix = tokenized ? { ...recipe.mix, pairs: [] } : await preparedMix(recipe);
@@ -45,6 +46,7 @@ export async function batchesOf(
     ...contextSettings(recipe, mix, sequences, "train"),
     weights: recipe.loss,
     ...(tokenized && { tokenized }),
+    ...(share && { share }),
   };
   const batchOf = await createSource(options);
   const batches: PackedBatch[] = [];

@@ -85,6 +85,20 @@ describe("training sees the batches that it would draw, token for token", () => 
   });
 });
 
+test("processes that share each batch read the parts that they would sample", async () => {
+  const recipe = recipeOf(tokenizers, { mix: { describe: 0 } });
+  const data = await tokenized(recipe);
+  for (const rank of [0, 1]) {
+    const share = { rank, size: 2 };
+    const [sampled, read] = [
+      await batchesOf(recipe, steps(4), undefined, share),
+      await batchesOf(recipe, steps(4), data, share),
+    ];
+    expect(read).toEqual(sampled);
+    expect(read.every(({ packing }) => packing.contexts === 1)).toBe(true);
+  }
+});
+
 test("later epochs, and those of other seeds, have every batch once, in an order of the seed's", async () => {
   const recipe = recipeOf(tokenizers, { mix: { codeDropout: 0 } });
   const data = await tokenized(recipe);
