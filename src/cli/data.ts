@@ -1,8 +1,9 @@
 /** @file `xprompt data tokenize RECIPE [--key=value …] --out PLACE`: prepares the contexts of a run ahead of it. */
 import { Command } from "commander";
 import { z } from "zod";
-import { UsageError } from "../errors.ts";
+import { UsageError, XPromptError } from "../errors.ts";
 import { Progress } from "../progress.ts";
+import { tokenizeFingerprint, tokenize as tokenizeJob, tokenizeProgress } from "../queue/index.ts";
 import {
   applyOverrides,
   loadRecipe,
@@ -12,11 +13,12 @@ import {
 } from "../training/index.ts";
 import { numberFor } from "./options.ts";
 import { counted, oneLine, printJson, say } from "./output.ts";
+import { openQueue, type QueueOptions, withQueue } from "./queue-options.ts";
 
 export function dataCommand(signal: AbortSignal): Command {
   const command = new Command("data").description("Prepare data sets for training.");
   command.addCommand(
-    new Command("tokenize")
+    withQueue(new Command("tokenize"), 10)
       .description(
         "Write the contexts of a recipe as tokens, in Parquet shards; train them with --data.tokenized=PLACE. Shards that are there already stay.",
       )
@@ -53,7 +55,7 @@ interface Share {
   readonly of: number;
 }
 
-interface Options {
+interface Options extends QueueOptions {
   readonly out: string;
   readonly batches?: number;
   readonly shards?: number;
@@ -74,9 +76,12 @@ function shareOf(text: string): Share {
 async function tokenize(
   path: string,
   overrides: string[],
-  { out, batches, shards, shard, json }: Options,
+  options: Options,
   signal: AbortSignal,
 ): Promise<void> {
+  const { out, batches, shards, shard, json } = options;
+  if (options.redis !== undefined && shard)
+    throw new UsageError("data tokenize: expected --shard or --redis, got both (workers share all shards)");
   if (path.startsWith("--"))
     throw new UsageError(`data tokenize: expected the recipe first and then its settings, got ${path} first`);
   const recipe = applyOverrides(await loadRecipe(path, recipeKinds), overrides, recipeKinds);
@@ -92,8 +97,15 @@ async function tokenize(
   const { plan } = work;
   const { machine, of } = shard ?? { machine: 1, of: 1 };
   const mine = (await work.missing()).filter((index) => index % of === machine - 1);
-  const made = await makeShards(work, mine, signal);
+  const made =
+    options.redis === undefined
+      ? await makeShards(work, mine, signal)
+      : await handOut(work, mine, recipe, options, { signal, skipped });
   const manifest = await work.finish();
+  if (options.redis !== undefined && !manifest)
+    throw new XPromptError(
+      `data tokenize: expected all shards in ${out} from the workers, got some that are missing (can all machines write there? Start again in an hour, when Redis has forgotten these jobs, or without --redis)`,
+    );
   const [first] = skipped.values();
   if (first !== undefined)
     say(`skipped ${counted(skipped.size, "broken record")} of data sets; the first: ${oneLine(first)}`);
@@ -125,6 +137,49 @@ async function makeShards(
   let done = 0;
   try {
     for (const index of indices) await work.shard(index, { signal, onBatch: () => progress.update(++done) });
+  } finally {
+    progress.stop();
+  }
+  return indices.length;
+}
+
+/** Has workers make the shards. @returns how many were made */
+async function handOut(
+  work: Tokenization,
+  indices: readonly number[],
+  recipe: object,
+  options: Options,
+  { signal, skipped }: { readonly signal: AbortSignal; readonly skipped: Map<string, string> },
+): Promise<number> {
+  await using jobs = await openQueue(options, { waits: true });
+  const total = indices.reduce((sum, index) => sum + work.sizeOf(index), 0);
+  const progress = new Progress({ label: "tokenizing", total, unit: "batches" });
+  const done = new Map<number, number>();
+  const report = (index: number, batches: number) => {
+    done.set(index, batches);
+    progress.update([...done.values()].reduce((sum, each) => sum + each, 0));
+  };
+  // After a failure, nobody wants the other shards.
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const { batches, shards } = work.plan;
+  const make = async (index: number) => {
+    const data = { recipe: recipe as { kind: "transformer" }, batches, shards, index };
+    const result = await jobs.run(tokenizeJob, tokenizeFingerprint(options.out), data, {
+      signal: either,
+      onProgress: (each) => {
+        const parsed = tokenizeProgress.safeParse(each);
+        if (parsed.success) report(index, parsed.data.batches);
+      },
+    });
+    report(index, work.sizeOf(index));
+    for (const line of result.skipped) skipped.set(line, line);
+  };
+  try {
+    await Promise.all(indices.map(make));
+  } catch (error) {
+    failed.abort();
+    throw error;
   } finally {
     progress.stop();
   }

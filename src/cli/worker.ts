@@ -16,13 +16,14 @@ interface Options extends ModelOptions {
   readonly kinds?: readonly string[];
   readonly server?: string;
   readonly captionModel?: string;
+  readonly tokens?: string;
 }
 
 const names = jobKinds.map(({ name }) => name);
 
 export function workerCommand(signal: AbortSignal): Command {
   const command = new Command("worker").description(
-    "Take jobs from Redis, that eval, examples compile and serve hand out with --redis. Start as many as there are " +
+    "Take jobs from Redis, that eval, examples compile, data tokenize and serve hand out with --redis. Start as many as there are " +
       "processors for; they may end at any time (docs/scaling.md).",
   );
   const whole = (flag: string, least: number, most: number) => numberFor(flag, z.int().min(least).max(most));
@@ -42,17 +43,20 @@ export function workerCommand(signal: AbortSignal): Command {
     )
     .option("--server <url>", "for caption jobs: base URL of a server with a vision-language model")
     .option("--caption-model <name>", "for caption jobs: the model's name on that server")
+    .option("--tokens <place>", "for tokenize jobs: the folder, or s3://bucket/prefix, that they write to")
     .action((options: Options) => run(options, signal));
 }
 
 async function run(options: Options, signal: AbortSignal): Promise<void> {
-  const { redis: url, concurrency, lock: lockSeconds, kinds = names, server, captionModel } = options;
+  const { redis: url, concurrency, lock: lockSeconds, kinds = names, server, captionModel, tokens } = options;
   const wrong = kinds.find((name) => !names.includes(name));
   if (wrong !== undefined) throw new UsageError(`--kinds: expected ${names.join(", ")}, got ${wrong}`);
   if ((server === undefined) !== (captionModel === undefined))
     throw new UsageError("worker: expected --server and --caption-model together, got one of them");
   if (kinds.every((name) => name === "caption") && server === undefined)
     throw new UsageError("worker: expected --server and --caption-model for caption jobs, got neither");
+  if (kinds.every((name) => name === "tokenize") && tokens === undefined)
+    throw new UsageError("worker: expected --tokens for tokenize jobs, got none");
   checkDevice(options.device);
   const log = (line: string) => say(oneLine(line));
   await workWith(async (resources) => {
@@ -64,6 +68,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
         parts: {
           model: new WorkerModel(xprompt),
           ...(server !== undefined && { captioner: { baseUrl: server, model: captionModel! } }),
+          tokens,
         },
       }),
     );

@@ -96,7 +96,7 @@ export class JobQueue {
         `submitting a job of kind ${kind.name}: expected at most ${MAX_DATA} bytes of pictures and text, got ${text.length} (send fewer or smaller pictures)`,
       );
     this.checkConnection();
-    const queue = await this.queueOf(kind.name, fingerprint);
+    const queue = await this.queueOf(kind, fingerprint);
     const id = jobIdOf(kind.name, fingerprint, text);
     const job = { kind: kind.name, data, priority: this.options.priority ?? 10 };
     for (;;) {
@@ -124,15 +124,17 @@ export class JobQueue {
     return this.close();
   }
 
-  private queueOf(kind: string, fingerprint: string): Promise<OpenQueue> {
-    const name = queueName(kind, fingerprint);
+  private queueOf(kind: JobKind, fingerprint: string): Promise<OpenQueue> {
+    const name = queueName(kind.name, fingerprint);
+    const option = kind.workerOption ?? "--model";
+    const of = option === "--model" ? ` for model ${fingerprint}` : "";
     const { url, log = () => {} } = this.options;
     const made =
       this.queues.get(name) ??
       new Once(() =>
         OpenQueue.open(name, this.redis, () =>
           log(
-            `no worker takes jobs of kind ${kind} for model ${fingerprint}: start one with xprompt worker --redis ${shownUrl(url)} --model …`,
+            `no worker takes jobs of kind ${kind.name}${of}: start one with xprompt worker --redis ${shownUrl(url)} ${option} …`,
           ),
         ),
       );

@@ -11,6 +11,8 @@ export interface WorkerParts {
   readonly model?: WorkerModel;
   /** A vision-language model on a server. */
   readonly captioner?: Omit<ServerOptions, "signal">;
+  /** Where tokenized data goes: a folder, or `s3://bucket/prefix`. */
+  readonly tokens?: string;
 }
 
 /** A job while it runs. */
@@ -24,6 +26,8 @@ export interface RunningJob {
 export interface JobKind<D extends z.ZodType = z.ZodType, R extends z.ZodType = z.ZodType> {
   /** Part of the name of the queue. */
   readonly name: string;
+  /** The option of `xprompt worker` without which it takes no such jobs. Defaults to `--model`. */
+  readonly workerOption?: string;
   /** Of JSON: what the submitter sends. It decides the result, together with the fingerprint. */
   readonly data: D;
   /** Of JSON: what the worker sends back. */

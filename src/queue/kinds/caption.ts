@@ -27,6 +27,7 @@ const result = z.object({
 
 export const caption: JobKind<typeof data, typeof result> = {
   name: "caption",
+  workerOption: "--server",
   data,
   result,
   fingerprint: ({ captioner }) => captioner && captionFingerprint(captioner.model),

@@ -7,6 +7,7 @@ import { evaluate } from "./evaluate.ts";
 import { generate } from "./generate.ts";
 import { reconstruct } from "./reconstruct.ts";
 import { score } from "./score.ts";
+import { tokenize } from "./tokenize.ts";
 
 export const jobKinds: readonly JobKind[] = [
   generate,
@@ -16,4 +17,5 @@ export const jobKinds: readonly JobKind[] = [
   score,
   evaluate,
   caption,
+  tokenize,
 ];
