@@ -10,6 +10,7 @@ import { tokenizerTask } from "./tokenizer/task.ts";
 import { type TransformerRecipe, transformerRecipe } from "./transformer/recipe.ts";
 import { transformerTask } from "./transformer/task.ts";
 
+export { ReportedElsewhere } from "../errors.ts";
 export { alone, type Collective, together } from "./distributed/collective.ts";
 export { inProcess } from "./distributed/in-process.ts";
 export { openMpi } from "./distributed/mpi.ts";

@@ -78,7 +78,7 @@ test.each<[string, RegExp, () => Promise<void>]>([
     /^.{0,300}expected names of files beside it, got "x{77,79}…$/,
     () => writeIndex({ a: "x".repeat(100_000) }),
   ],
-  ["an index without a map", /index\.json: weight_map: .*expected record/, () => writeIndex(undefined)],
+  ["an index without a map", /index\.json: weight_map: expected an object/, () => writeIndex(undefined)],
   ["an index that is cut off", /expected JSON/, () => writeFile(join(folder, index), '{"weight_map": {')],
   [
     "no weights",

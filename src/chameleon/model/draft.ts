@@ -49,11 +49,11 @@ export class GuessRates {
   }
 }
 
-/** What the sequences of a request share a run with. */
+/** The runs of a request's sequences. */
 export interface RunShare {
   /** Rows of these sequences. */
   readonly ownRows: number;
-  /** Rows of the batch, which share the fixed cost. */
+  /** Rows of the batch, those of other requests included. */
   readonly rows: number;
   /** Fixed cost of a run, in tokens of one row. */
   readonly runCost: number;
@@ -62,17 +62,20 @@ export interface RunShare {
 /**
  * The number of guesses per sequence with the most tokens per cost. If guess i is right with probability pᵢ, k guesses give
  * 1 + p₁ + p₁p₂ + … + p₁…pₖ tokens.
+ * Nothing is drafted while other requests share the runs: all rows of a run have equally many tokens, so the others would
+ * pay for the drafts.
  * @param rates of each sequence's guesses, `[sequences][guesses]`
  */
 export function draftLength(
   rates: readonly (readonly number[])[],
   { ownRows, rows, runCost }: RunShare,
 ): number {
+  if (rows > ownRows) return 0;
   const reached = rates.map(() => 1);
   let tokens = rates.length;
   let [best, most] = [0, 0];
   for (let count = 0; count <= MAX_DRAFT; count++) {
-    const perCost = tokens / ((runCost * ownRows) / rows + ownRows * (1 + count));
+    const perCost = tokens / (runCost + ownRows * (1 + count));
     if (perCost > most) [best, most] = [count, perCost];
     for (const [i, each] of rates.entries()) {
       reached[i]! *= each[count] ?? 0;

@@ -1,7 +1,7 @@
 /**
- * @file Training steps of processes that share every batch. Each computes the gradients of its part in one run; these
- * are summed over the processes; a second run, the same in all, moves the weights. A process that is alone does both in
- * one run.
+ * @file Training steps of processes that share every batch. Each process computes the gradients of its part in one
+ * onnxruntime run. The processes sum them. A second run, the same in all, updates the weights. A single process does all
+ * of it in one run.
  */
 import { Graph, gradients, multiply, type Tensor } from "../../graph/index.ts";
 import { type Feeds, float32, floats, type Session } from "../../runtime/session.ts";
@@ -26,7 +26,7 @@ import { alone, type Collective } from "./collective.ts";
 export interface Step {
   /**
    * @param batch this process's part of it
-   * @param weight what the part's loss was divided by: parts count by it
+   * @param weight weight of this part in the mean over all parts: what its loss was divided by
    * @returns loss and gradient norm of the whole batch, the report of this part
    */
   run(state: TrainingState, batch: Feeds, learningRate: number, weight: number): Promise<StepResult>;
@@ -52,7 +52,7 @@ export class StepPlanner {
     private readonly collective: Collective = alone,
   ) {}
 
-  /** @param trainable says which parameters change */
+  /** @param trainable whether to train a parameter */
   plan(build: (graph: Graph) => Objective, trainable: (name: string) => boolean): StepPlan {
     if (this.collective.size === 1) return this.own(TrainingStep.plan(build, this.settings, trainable));
     const graph = new Graph();
@@ -71,12 +71,12 @@ export class StepPlanner {
     };
   }
 
-  /** Bytes that each of the runs holds at once. */
+  /** Peak bytes of each graph. */
   get bytes(): number[] {
     return this.plans.map(({ bytes }) => bytes);
   }
 
-  /** Bytes of gradients that are kept for the exchange. */
+  /** Bytes of the gradients that processes exchange. */
   get exchanged(): number {
     return [...this.updates.values()].reduce((sum, { buckets }) => sum + buckets.bytes, 0);
   }

@@ -1,7 +1,7 @@
 /**
- * @file The training loop: fetch a batch, step, record; in one process, or in several that share every batch. A run folder holds `recipe.json`,
- * `metrics.jsonl` and its `curves.svg`, TensorBoard events, contact sheets in `sheets/`, `checkpoint/` (to resume) and
- * `model/` (to use).
+ * @file The training loop: fetch a batch, step, record; in one process, or in several that share every batch. A run
+ * folder holds `recipe.json`, `metrics.jsonl` and its `curves.svg`, TensorBoard events, contact sheets in `sheets/`,
+ * `checkpoint/` (to resume) and `model/` (to use).
  */
 import { stat } from "node:fs/promises";
 import { join } from "node:path";

@@ -104,7 +104,7 @@ export function rowsWithLoss({ packing, weights, targetWeights }: PackedBatch): 
   return all.filter((row) => weights[row]! > 0 || targetWeights[row]! > 0);
 }
 
-/** Keeps a mean over nothing finite. */
+/** Avoids a division by zero where all weights are zero. */
 const EPSILON = 1e-6;
 
 function weightedMean(x: Tensor, weights: Tensor): Tensor {
@@ -112,10 +112,10 @@ function weightedMean(x: Tensor, weights: Tensor): Tensor {
   return divide(total(multiply(x, weights)), add(total(weights), EPSILON));
 }
 
-/** What the loss of a batch was divided by. */
+/** The denominator of a batch's loss. */
 export const weightOf = ({ weights }: Pick<PackedBatch, "weights">): number => totalOf(weights) + EPSILON;
 
-/** What its `targetNll` was divided by. */
+/** The denominator of its `targetNll`. */
 export const targetWeightOf = ({ targetWeights }: Pick<PackedBatch, "targetWeights">): number =>
   totalOf(targetWeights) + EPSILON;
 

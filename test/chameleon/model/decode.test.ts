@@ -158,8 +158,11 @@ describe("the length of a draft", () => {
     const alone = draftLength([always(0.9)], share(1, 1));
     expect(draftLength([always(0.9)], share(4, 4))).toBeLessThan(alone);
     expect(draftLength([always(0.9)], share(1, 1, 2))).toBeLessThan(alone);
-    expect(draftLength([always(0.7)], share(1, 64))).toBe(0);
     expect(runCost({ ...tiny, quantization: { bits: 4, blockSize: 32 } })).toBeLessThan(runCost(tiny));
+  });
+
+  test("is nothing while others share the runs", () => {
+    expect(draftLength([always(1)], share(1, 2))).toBe(0);
   });
 
   test("serves the sequences of a request together", () => {

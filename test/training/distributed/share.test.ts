@@ -16,6 +16,7 @@ import {
   tokenizerRecipe,
   transformerRecipe,
 } from "../../../src/training/index.ts";
+import { stepsDone } from "../../../src/training/run/checkpoint.ts";
 import { readMetrics } from "../../../src/training/run/metrics.ts";
 import type { PackedBatch } from "../../../src/training/transformer/data.ts";
 import { transformerTask } from "../../../src/training/transformer/task.ts";
@@ -253,6 +254,27 @@ describe("refused:", () => {
         ),
       }),
     });
+  });
+
+  test("weights that drift apart: found at the next checkpoint, and not saved", async () => {
+    const ended = await Promise.allSettled(
+      inProcess(2).map(async (collective) => {
+        const task = await transformerTask(transformer({ steps: 20 }), collective);
+        const step: typeof task.step = async (batch, rate) => {
+          const done = await task.step(batch, rate);
+          const [weight] = task.state.parameters.keys();
+          if (collective.rank === 1 && task.state.step === 15) task.state.values(weight!)[0]! += 1e-3;
+          return done;
+        };
+        const quick = { ...task, step, sheet: async () => undefined };
+        return runTraining(quick, { out: at("drift") }).finally(() => task.close());
+      }),
+    );
+    expect(ended[0]).toMatchObject({ reason: expect.any(ReportedElsewhere) });
+    expect(String((ended[1] as PromiseRejectedResult).reason)).toMatch(
+      /expected the same weights after step 20 in all, got others in process 1/,
+    );
+    expect(await stepsDone(at("drift"))).toBe(10);
   });
 
   test("a run that is there: rank 0 looks, all end", async () => {

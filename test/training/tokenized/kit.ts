@@ -33,7 +33,7 @@ export const recipeOf = (tokenizers: string, change: Partial<Settings> = {}): Tr
     },
   });
 
-/** The batches that a run of the recipe trains on, sampled or read. */
+/** The batches that a run of the recipe trains on, sampled or read, or a share of each. */
 export async function batchesOf(
   recipe: TransformerRecipe,
   steps: readonly number[],
