@@ -118,16 +118,17 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     const libraries = new Map<string, ExampleLibrary>();
     for (const [name, place] of placesOf(options.library))
       libraries.set(name, resources.own(await ExampleLibrary.open(place)));
-    const model = resources.own(await XPrompt.load(options.model, loadOptionsOf(options)));
     const write = jsonLog((line) => process.stderr.write(line));
     const log = (level: Level, ...rest: [string, Record<string, unknown>?]) => {
       if (!options.quiet || level !== "info") write(level, ...rest);
     };
     const warn = (line: string) => log("warn", line);
-    const engine =
+    const jobs =
       options.redis === undefined
-        ? batchedEngine(model)
-        : queueEngine(model, resources.own(await openQueue(options, { waits: false, log: warn })));
+        ? undefined
+        : resources.own(await openQueue(options, { waits: false, log: warn }));
+    const model = resources.own(await XPrompt.load(options.model, loadOptionsOf(options)));
+    const engine = jobs ? queueEngine(model, jobs) : batchedEngine(model);
     const running = await serve({
       ...{
         engine,

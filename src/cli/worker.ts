@@ -2,7 +2,7 @@
 import { Command } from "commander";
 import { z } from "zod";
 import { UsageError } from "../errors.ts";
-import { jobKinds, startWorker, WorkerModel } from "../queue/index.ts";
+import { checkRedis, jobKinds, startWorker, WorkerModel } from "../queue/index.ts";
 import { workWith } from "../runtime/resources.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { checkDevice, loadOptionsOf, type ModelOptions, numberFor, withModel } from "./options.ts";
@@ -58,6 +58,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   if (kinds.every((name) => name === "tokenize") && tokens === undefined)
     throw new UsageError("worker: expected --tokens for tokenize jobs, got none");
   checkDevice(options.device);
+  await checkRedis({ url });
   const log = (line: string) => say(oneLine(line));
   await workWith(async (resources) => {
     const xprompt = resources.own(await XPrompt.load(options.model, loadOptionsOf(options)));

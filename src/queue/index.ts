@@ -12,6 +12,7 @@ export { JobQueue, type JobQueueOptions, QueueRefusal, type RunOptions } from ".
 export { type JobKind, modelKind, type RunningJob, type WorkerParts } from "./kind.ts";
 export { jobKinds } from "./kinds/index.ts";
 export { tokenize, tokenizeFingerprint, tokenizeProgress } from "./kinds/tokenize.ts";
+export { checkRedis } from "./redis.ts";
 export { type Ask, remoteModel } from "./remote-model.ts";
 export { spreadOver } from "./shards.ts";
 export { type RunningWorker, startWorker, type WorkerOptions } from "./worker.ts";

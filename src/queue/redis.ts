@@ -72,6 +72,11 @@ export async function openRedis({ url, password, log = () => {} }: OpenOptions):
   return redis;
 }
 
+/** Connects and leaves again: for a check before long work. @throws what `openRedis` throws */
+export async function checkRedis(options: OpenOptions): Promise<void> {
+  await closeRedis(await openRedis(options));
+}
+
 /** Closes a connection after the answers that are on their way, unless Redis is away. */
 export async function closeRedis(redis: Redis): Promise<void> {
   if (redis.status === "ready")

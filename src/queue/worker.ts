@@ -114,8 +114,12 @@ async function takeJobs(
 class Cancellations {
   private readonly running = new Map<string, AbortController>();
   private readonly latest = new Set<string>();
+  private readonly channels: string[] = [];
 
   private constructor(private readonly subscriber: Redis) {
+    subscriber.on("ready", () => {
+      if (this.channels.length > 0) subscriber.subscribe(...this.channels).catch(() => {});
+    });
     subscriber.on("message", (_channel: string, message: string) => {
       this.running.get(message)?.abort();
       this.latest.add(message);
@@ -127,14 +131,17 @@ class Cancellations {
   }
 
   static async listen(redis: Redis, resources: Resources): Promise<Cancellations> {
-    const subscriber = redis.duplicate();
+    // ioredis would subscribe again by itself, and end the process where the connection breaks meanwhile.
+    const subscriber = redis.duplicate({ autoResubscribe: false });
     subscriber.on("error", () => {}); // the other connection reports it
     resources.defer(() => closeRedis(subscriber));
     return new Cancellations(subscriber);
   }
 
   async follow(queue: string): Promise<void> {
-    await this.subscriber.subscribe(cancelChannel(queue));
+    const channel = cancelChannel(queue);
+    this.channels.push(channel);
+    await this.subscriber.subscribe(channel);
   }
 
   begin(job: Job): { readonly signal: AbortSignal; end(): void } {

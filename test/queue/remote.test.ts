@@ -1,11 +1,17 @@
 /** @file The work of a model, done by workers: equal to what the model does here. */
+import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { afterAll, describe, expect, test } from "vitest";
 import { evaluate, suites } from "../../src/evaluation/index.ts";
 import { type ByteImage, encodePng, type Image, toBytes } from "../../src/image/index.ts";
 import { jobKinds, remoteModel, spreadOver, WorkerModel } from "../../src/queue/index.ts";
+import { caption, captionFingerprint } from "../../src/queue/kinds/caption.ts";
+import { packPicture } from "../../src/queue/pictures.ts";
 import { queueEngine } from "../../src/server/engine.ts";
 import { type Progress, XPrompt } from "../../src/xprompt/model.ts";
 import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
@@ -154,4 +160,34 @@ describe.skipIf(!hasRedis)(`a server with workers${needed}`, () => {
     // The job of a request that has ended is nobody's any more.
     await expect.poll(() => waiting.count()).toBe(0);
   });
+});
+
+test.skipIf(!hasRedis)(`a worker asks a vision-language model for captions${needed}`, async () => {
+  const answer = {
+    ...{ subtask: "other", instruction: "make it rain", reverseInstruction: "stop the rain" },
+    ...{ difference: "it rains in the output image", reverseDifference: "it rains in the input image" },
+  };
+  const asked: string[] = [];
+  const server = createServer(async (request, response) => {
+    asked.push(`${request.headers.authorization} ${await text(request)}`);
+    const choices = [{ message: { content: JSON.stringify(answer) } }];
+    response.end(JSON.stringify({ choices, usage: { prompt_tokens: 7, completion_tokens: 3 } }));
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  const captioner = { baseUrl: `http://127.0.0.1:${port}/v1`, model: "seer", apiKey: "the worker's" };
+  await worker([caption], { parts: { captioner }, lockSeconds: 30 });
+  const data = {
+    input: await packPicture(somePicture("before"), "input"),
+    output: await packPicture(somePicture("after"), "output"),
+  };
+  const jobs = await queue();
+  for (let i = 0; i < 2; i++)
+    expect(await jobs.run(caption, captionFingerprint("seer"), data)).toEqual({
+      caption: answer,
+      usage: { promptTokens: 7, completionTokens: 3 },
+    });
+  expect(asked).toHaveLength(1);
+  expect(asked[0]).toContain("Bearer the worker's");
+  server.close();
 });
