@@ -40,7 +40,6 @@ export const COEFFICIENTS = 12;
 const BLOCK = 16;
 /** A vertex and its neighbours, diagonal ones included. */
 const NEIGHBOURS = 27;
-const MAX_ITERATIONS = 60;
 const TOLERANCE = 1e-9;
 
 /** Vertices and weights of the mixture of each pixel of a picture. */
@@ -139,11 +138,13 @@ export function normalEquations(
 
 /**
  * Solves the normal equations with the penalties added, by conjugate gradients with Jacobi's preconditioner.
+ * @param iterations the most of them
  * @param start initial coefficients. Defaults to zeros
  */
 export function solveGrid(
   equations: NormalEquations,
   penalties: GridPenalties,
+  iterations: number,
   start?: Float64Array,
 ): Float64Array {
   const { right } = equations;
@@ -157,7 +158,7 @@ export function solveGrid(
   const direction = scaled.slice();
   let energy = dot(residual, scaled);
   const enough = TOLERANCE * right.reduce((sum, value, i) => sum + value * value * scale[i]!, 0);
-  for (let step = 0; step < MAX_ITERATIONS && energy > enough; step++) {
+  for (let step = 0; step < iterations && energy > enough; step++) {
     multiply(couplings, direction, product);
     const length = energy / dot(direction, product);
     for (let i = 0; i < right.length; i++) {

@@ -35,6 +35,9 @@ const LEAST_FURTHER_GAIN = 0.1;
 /** Edge of the blocks that are held out in turn, as a share of the picture's edge. */
 const HELD_OUT = 1 / 8;
 const ROUNDS = 3;
+/** Iterations of a fit, and of those that only choose the smoothness: the choice needs less. */
+const ITERATIONS = 60;
+const CHOICE_ITERATIONS = 20;
 /** Squared error, in units of the median, at which a pixel's weight is a quarter. */
 const OUTLIER = 4;
 /** The smallest squared error that counts as noise: about 3 levels of 8 bits. */
@@ -63,7 +66,7 @@ export function fitColourMap(source: Image, target: Image, noise: number): Fitte
   for (let round = 0; round < ROUNDS; round++) {
     const weights = robustWeights(errorOf(left), source);
     const equations = normalEquations(slices, source.data, rest, weights);
-    coefficients = solveGrid(equations, penaltiesOf(smoothness), coefficients);
+    coefficients = solveGrid(equations, penaltiesOf(smoothness), ITERATIONS, coefficients);
     const explained = mapColours(slices, source.data, coefficients);
     left = rest.map((value, i) => value - explained[i]!);
   }
@@ -136,7 +139,7 @@ const saturated = (errors: Float32Array, scale: number): number =>
 function affineOf(slices: Slices, source: Image, target: Image, weights: Float32Array): Affine {
   const rest = target.data.map((value, i) => value - source.data[i]!);
   const equations = normalEquations(slices, source.data, rest, weights);
-  const change = solveGrid(equations, { smooth: 0, smoothLevels: 0, ridge: PRIOR });
+  const change = solveGrid(equations, { smooth: 0, smoothLevels: 0, ridge: PRIOR }, ITERATIONS);
   const identity = (i: number) => (i % 4 === 3 || i % 4 === Math.floor(i / 4) ? 1 : 0);
   const affine = change.map((value, i) => value + identity(i));
   return { affine, mapped: mapColours(slices, source.data, affine) };
@@ -186,7 +189,12 @@ function chooseSmoothness(
   let loss = enough / (1 - LEAST_FURTHER_GAIN);
   for (const smoothness of SMOOTHNESS) {
     const predicted = folds.map((equations, held) => {
-      coefficients[held] = solveGrid(equations, penaltiesOf(smoothness), coefficients[held]);
+      coefficients[held] = solveGrid(
+        equations,
+        penaltiesOf(smoothness),
+        CHOICE_ITERATIONS,
+        coefficients[held],
+      );
       return mapColours(slices, source.data, coefficients[held]);
     });
     const left = rest.map((value, i) => value - predicted[fold[Math.floor(i / 3)]!]![i]!);
