@@ -126,14 +126,18 @@ async function tokenize(
   else say(`made ${counted(made, "shard")} of ${plan.shards} in ${out}; others are missing`);
 }
 
+function progressOf(work: Tokenization, indices: readonly number[]): Progress {
+  const total = indices.reduce((sum, index) => sum + work.sizeOf(index), 0);
+  return new Progress({ label: "tokenizing", total, unit: "batches" });
+}
+
 /** @returns how many shards were made */
 async function makeShards(
   work: Tokenization,
   indices: readonly number[],
   signal: AbortSignal,
 ): Promise<number> {
-  const total = indices.reduce((sum, index) => sum + work.sizeOf(index), 0);
-  const progress = new Progress({ label: "tokenizing", total, unit: "batches" });
+  const progress = progressOf(work, indices);
   let done = 0;
   try {
     for (const index of indices) await work.shard(index, { signal, onBatch: () => progress.update(++done) });
@@ -152,8 +156,7 @@ async function handOut(
   { signal, skipped }: { readonly signal: AbortSignal; readonly skipped: Map<string, string> },
 ): Promise<number> {
   await using jobs = await openQueue(options, { waits: true });
-  const total = indices.reduce((sum, index) => sum + work.sizeOf(index), 0);
-  const progress = new Progress({ label: "tokenizing", total, unit: "batches" });
+  const progress = progressOf(work, indices);
   const done = new Map<number, number>();
   const report = (index: number, batches: number) => {
     done.set(index, batches);
@@ -173,7 +176,7 @@ async function handOut(
       },
     });
     report(index, work.sizeOf(index));
-    for (const line of result.skipped) skipped.set(line, line);
+    for (const [record, why] of result.skipped) skipped.set(record, why);
   };
   try {
     await Promise.all(indices.map(make));

@@ -5,6 +5,7 @@
  * messages used here are written, with the wire encoder of @bufbuild/protobuf.
  */
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { joinBytes, lengthOf } from "../bytes.ts";
 import { ShapeError } from "./shape.ts";
 import type { ConstantData, DType, TensorType } from "./types.ts";
 
@@ -138,7 +139,7 @@ export class OnnxWriter {
           out.tag(2, WireType.Varint).int64(version);
         });
     });
-    return joined([head, ...graph, operatorSets]);
+    return joinBytes([head, ...graph, operatorSets]);
   }
 
   private graphParts(): Uint8Array[] {
@@ -255,17 +256,4 @@ function bytesOf(write: (out: BinaryWriter) => unknown): Uint8Array {
   const out = new BinaryWriter();
   write(out);
   return out.finish();
-}
-
-const lengthOf = (parts: readonly Uint8Array[]): number =>
-  parts.reduce((sum, { byteLength }) => sum + byteLength, 0);
-
-function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(lengthOf(parts));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.byteLength;
-  }
-  return whole;
 }

@@ -1,4 +1,5 @@
 /** @file Adding texts to PNG files (https://www.w3.org/TR/png-3/#11textinfo), as `png.ts` reads them. */
+import { joinBytes } from "../bytes.ts";
 
 /** Signature and header chunk: IHDR has 12 bytes around 13. */
 const HEADER_END = 8 + 25;
@@ -12,7 +13,7 @@ const utf8 = new TextEncoder();
  */
 export function addPngText(png: Uint8Array, text: Readonly<Record<string, string>>): Uint8Array<ArrayBuffer> {
   const added = Object.entries(text).map(([keyword, value]) => textChunk(keyword, value));
-  return joined([png.subarray(0, HEADER_END), ...added, png.subarray(HEADER_END)]);
+  return joinBytes([png.subarray(0, HEADER_END), ...added, png.subarray(HEADER_END)]);
 }
 
 function textChunk(keyword: string, text: string): Uint8Array {
@@ -25,11 +26,11 @@ function textChunk(keyword: string, text: string): Uint8Array {
   const isLatin1 = /^[\n\x20-\x7e\xa0-\xff]*$/.test(text);
   return isLatin1
     ? chunk("tEXt", latin1(`${keyword}\0${text}`))
-    : chunk("iTXt", joined([latin1(`${keyword}\0\0\0\0\0`), utf8.encode(text)]));
+    : chunk("iTXt", joinBytes([latin1(`${keyword}\0\0\0\0\0`), utf8.encode(text)]));
 }
 
 function chunk(type: string, data: Uint8Array): Uint8Array {
-  const bytes = joined([new Uint8Array(4), latin1(type), data, new Uint8Array(4)]);
+  const bytes = joinBytes([new Uint8Array(4), latin1(type), data, new Uint8Array(4)]);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, data.length);
   view.setUint32(bytes.length - 4, crc32(bytes.subarray(4, -4)));
@@ -37,16 +38,6 @@ function chunk(type: string, data: Uint8Array): Uint8Array {
 }
 
 const latin1 = (text: string): Uint8Array => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
-
-function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
-}
 
 /** The checksum of PNG's chunks (polynomial 0xedb88320, reflected). Texts are short: bit by bit is fast enough. */
 function crc32(bytes: Uint8Array): number {

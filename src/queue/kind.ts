@@ -17,7 +17,7 @@ export interface WorkerParts {
 
 /** A job while it runs. */
 export interface RunningJob {
-  /** Aborts when whoever submitted the job does not want it any more. */
+  /** Aborts when the submitter cancels the job. */
   readonly signal: AbortSignal;
   /** Sends progress to the submitter. */
   onProgress(progress: object): Promise<void>;

@@ -1,6 +1,6 @@
 /**
- * @file Guesses of a picture's next codes. A change mostly does to a code of the input what it did to the same code before,
- * or leaves it alone; without an input, a row resembles the row above.
+ * @file Guesses of a picture's next codes. A change mostly maps equal codes of the input to equal codes of the output, or
+ * leaves them alone. Without an input, a row resembles the row above.
  */
 import type { Codes } from "./sequence.ts";
 

@@ -3,7 +3,9 @@
  * layer, in half precision: S cache slots instead of hundreds of tokens. It can be saved, joined with others and reused
  * without processing the examples again.
  */
+
 import { z } from "zod";
+import { joinBytes } from "../bytes.ts";
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { XPromptError } from "../errors.ts";
 import { sha256 as digestOf } from "../hash.ts";
@@ -74,13 +76,7 @@ export class VisualPrompt {
   async toBytes(): Promise<Uint8Array<ArrayBuffer>> {
     const chunks: Uint8Array[] = [];
     for await (const chunk of this.chunks("writing a prompt")) chunks.push(chunk);
-    const bytes = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const chunk of chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
-    }
-    return bytes;
+    return joinBytes(chunks);
   }
 
   /** Reads a `.xprompt` file. @throws XPromptError when it is damaged or another kind of file */

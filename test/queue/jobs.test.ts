@@ -1,4 +1,4 @@
-/** @file Jobs over a real Redis: each has one result, whoever dies, and none is lost. */
+/** @file Jobs over a real Redis: each has one result and none is lost, also when workers or Redis die. */
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { JobQueue, QueueRefusal } from "../../src/queue/index.ts";

@@ -148,3 +148,19 @@ export async function drop(page: Page, selector: string, paths: readonly string[
   }, files);
   await page.dispatchEvent(selector, "drop", { dataTransfer: data });
 }
+
+/** Notes the rows that the page announces from now on while it draws. */
+export async function watchRows(page: Page): Promise<void> {
+  await page.evaluate(() => {
+    const rows: string[] = [];
+    Object.assign(globalThis, { rows });
+    new MutationObserver(() => {
+      const [row] = /row \d+ of \d+/.exec(document.querySelector("[role=status]")?.textContent ?? "") ?? [];
+      if (row && rows.at(-1) !== row) rows.push(row);
+    }).observe(document.body, { childList: true, subtree: true, characterData: true });
+  });
+}
+
+/** The rows that were announced since `watchRows`: "row 1 of 8". */
+export const announcedRows = (page: Page): Promise<string[]> =>
+  page.evaluate(() => (globalThis as unknown as { rows: string[] }).rows);

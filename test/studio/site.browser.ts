@@ -14,7 +14,7 @@ import {
   VisualPrompt,
   XPrompt,
 } from "../../src/index.ts";
-import { drop, example, insecureHost, launch } from "./kit.ts";
+import { announcedRows, drop, example, insecureHost, launch, watchRows } from "./kit.ts";
 import { serveStatic } from "./static.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "xprompt-site-"));
@@ -78,16 +78,9 @@ test("draws what Node draws, row by row, and goes on without a network", async (
   expect(await page.getByRole("link", { name: "Training" }).count()).toBe(0);
 
   await setUp(page);
-  await page.evaluate(() => {
-    const rows: string[] = [];
-    Object.assign(globalThis, { rows });
-    new MutationObserver(() => {
-      const [row] = /row \d+ of \d+/.exec(document.querySelector("[role=status]")?.textContent ?? "") ?? [];
-      if (row && rows.at(-1) !== row) rows.push(row);
-    }).observe(document.body, { childList: true, subtree: true, characterData: true });
-  });
+  await watchRows(page);
   await draw(page);
-  const rows = await page.evaluate(() => (globalThis as unknown as { rows: string[] }).rows);
+  const rows = await announcedRows(page);
   expect(rows.length).toBeGreaterThan(2);
   expect(rows.at(-1)).toMatch(/of 8$/);
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Download, Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
 import { loadImage, readPngText, VisualPrompt } from "../../src/index.ts";
-import { drop, example, startStudio } from "./kit.ts";
+import { announcedRows, drop, example, startStudio, watchRows } from "./kit.ts";
 
 const studio = await startStudio();
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -50,17 +50,9 @@ describe("a picture", () => {
     await page.getByRole("img", { name: /^Before: / }).waitFor();
     await page.getByRole("img", { name: /^Your picture: / }).waitFor();
 
-    // The rows that were announced while it drew.
-    await page.evaluate(() => {
-      const rows: string[] = [];
-      Object.assign(globalThis, { rows });
-      new MutationObserver(() => {
-        const [row] = /row \d+ of \d+/.exec(document.querySelector("[role=status]")?.textContent ?? "") ?? [];
-        if (row && rows.at(-1) !== row) rows.push(row);
-      }).observe(document.body, { childList: true, subtree: true, characterData: true });
-    });
+    await watchRows(page);
     await draw(page);
-    const rows = await page.evaluate(() => (globalThis as unknown as { rows: string[] }).rows);
+    const rows = await announcedRows(page);
     expect(rows.slice(0, 2)).toEqual(["row 1 of 8", "row 2 of 8"]);
 
     const first = await bytesOf(page, "Result");

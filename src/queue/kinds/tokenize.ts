@@ -25,8 +25,8 @@ const data = z.strictObject({
   index: count,
 });
 const result = z.object({
-  /** Broken records of data sets that were left out. */
-  skipped: z.array(z.string()),
+  /** Broken records of data sets that were left out: which, and why. */
+  skipped: z.array(z.tuple([z.string(), z.string()])),
 });
 
 export const tokenizeProgress = z.object({ batches: count });
@@ -40,11 +40,11 @@ export const tokenize: JobKind<typeof data, typeof result> = {
   async handle({ recipe, index, ...sizes }, { tokens }, { signal, onProgress }) {
     // Workers without such jobs do not load the code of training.
     const { tokenizeShard, transformerRecipe } = await import("../../training/index.ts");
-    const skipped = new Set<string>();
+    const skipped = new Map<string, string>();
     let done = 0;
     await tokenizeShard(index, {
       ...{ recipe: transformerRecipe(recipe as never), destination: tokens!, ...sizes, signal },
-      onSkip: ({ set, why }) => skipped.add(`${set}: ${why}`),
+      onSkip: ({ set, row, why }) => skipped.set(`${set}#${row}`, `${set}: ${why}`),
       onBatch: () => void onProgress({ batches: ++done }).catch(() => {}),
     });
     return { skipped: [...skipped] };
