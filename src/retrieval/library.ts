@@ -73,7 +73,7 @@ export class ExampleLibrary {
       databases().lance.connect(place, {
         readConsistencyInterval: FRESHNESS,
         ...(!isFolder && {
-          storageOptions: { ...(isS3(place) && lanceStorageOptions()), ...storageOptions },
+          storageOptions: isS3(place) ? lanceStorageOptions(storageOptions) : { ...storageOptions },
         }),
       }),
     );

@@ -52,7 +52,10 @@ describeS3("a library on object storage", (server) => {
       expect(text).not.toContain(secret);
       return text;
     };
-    await message("s3://bucket/library", { endpoint: "http://127.0.0.1:1" });
+    // By every name of the option, and several times: two names for one option would be taken in any order.
+    for (const name of ["endpoint", "endpoint_url", "aws_endpoint", "AWS_ENDPOINT_URL"])
+      for (let times = 0; times < 3; times++)
+        await message("s3://bucket/library", { [name]: "http://127.0.0.1:1" });
     expect(await message("s3://nowhere/library")).toMatch(/nowhere/);
     await server.checkCredentials(true);
     expect(await message("s3://bucket/library")).toMatch(/InvalidAccessKeyId|403/);
