@@ -45,12 +45,12 @@ const { files, packages } = closureOf("src/web.ts");
 
 test("the closure imports packages that run in browsers, and nothing of Node's", () => {
   expect([...packages.keys()].sort()).toEqual([
-    "@bufbuild/protobuf/wire",
     "@huggingface/tokenizers",
     "@noble/hashes/sha2.js",
     "@noble/hashes/utils.js",
     "onnxruntime-web/wasm",
     "onnxruntime-web/webgpu",
+    "pbf",
     "pure-rand/generator/xoroshiro128plus",
     "zod",
   ]);

@@ -1,5 +1,5 @@
 /** @file A summary of an ONNX file, read without its weights. */
-import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import { PbfReader } from "pbf";
 
 export interface OnnxSummary {
   readonly producer: string;
@@ -12,7 +12,10 @@ export interface OnnxSummary {
   readonly initializerBytes: number;
 }
 
-type Field = (reader: BinaryReader, wire: WireType) => void;
+/** The wire type of strings, bytes and messages. */
+const LENGTH_DELIMITED = 2;
+
+type Field = (reader: PbfReader) => void;
 
 /** @throws Error when the bytes are not an ONNX model */
 export function summarizeOnnx(bytes: Uint8Array): OnnxSummary {
@@ -20,18 +23,18 @@ export function summarizeOnnx(bytes: Uint8Array): OnnxSummary {
   const [nodes, operatorSets] = [new Map<string, number>(), new Map<string, number>()];
   let [producer, initializers, initializerBytes] = ["", 0, 0];
   const graph: Record<number, Field> = {
-    1: nested({ 4: (r) => count(nodes, r.string()) }),
-    5: nested({ 9: (r) => (initializerBytes += r.bytes().length) }, () => initializers++),
-    11: nested({ 1: (r) => inputs.push(r.string()) }),
-    12: nested({ 1: (r) => outputs.push(r.string()) }),
+    1: nested({ 4: (r) => count(nodes, r.readString()) }),
+    5: nested({ 9: (r) => (initializerBytes += r.readBytes().length) }, () => initializers++),
+    11: nested({ 1: (r) => inputs.push(r.readString()) }),
+    12: nested({ 1: (r) => outputs.push(r.readString()) }),
   };
   let [domain, version] = ["", 0];
-  const set = nested({ 1: (r) => (domain = r.string()), 2: (r) => (version = Number(r.int64())) }, () => {
+  const set = nested({ 1: (r) => (domain = r.readString()), 2: (r) => (version = r.readVarint()) }, () => {
     operatorSets.set(domain || "ai.onnx", version);
     domain = "";
   });
-  read(new BinaryReader(bytes), bytes.length, {
-    2: (r) => (producer = r.string()),
+  read(new PbfReader(bytes), bytes.length, {
+    2: (r) => (producer = r.readString()),
     7: nested(graph),
     8: set,
   });
@@ -48,19 +51,13 @@ export function summarizeOnnx(bytes: Uint8Array): OnnxSummary {
   };
 }
 
-function read(reader: BinaryReader, end: number, fields: Readonly<Record<number, Field>>): void {
-  while (reader.pos < end) {
-    const [number, wire] = reader.tag();
-    const field = fields[number];
-    if (field) field(reader, wire);
-    else reader.skip(wire);
-  }
-}
+const read = (reader: PbfReader, end: number, fields: Readonly<Record<number, Field>>): void =>
+  void reader.readFields((number) => fields[number]?.(reader), undefined, end);
 
 function nested(fields: Readonly<Record<number, Field>>, after: () => void = () => {}): Field {
-  return (reader, wire) => {
-    if (wire !== WireType.LengthDelimited) throw new Error("expected a message");
-    const length = reader.uint32();
+  return (reader) => {
+    if (reader.type !== LENGTH_DELIMITED) throw new Error("expected a message");
+    const length = reader.readVarint();
     read(reader, reader.pos + length, fields);
     after();
   };

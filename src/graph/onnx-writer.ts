@@ -2,9 +2,9 @@
  * @file Collects ONNX nodes and constants while operators emit themselves, and writes the protobuf file.
  *
  * Field numbers are those of onnx.proto3 (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto3); only the
- * messages used here are written, with the wire encoder of @bufbuild/protobuf.
+ * messages used here are written, with the wire encoder of pbf.
  */
-import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { PbfWriter } from "pbf";
 import { joinBytes, lengthOf } from "../bytes.ts";
 import { ShapeError } from "./shape.ts";
 import type { ConstantData, DType, TensorType } from "./types.ts";
@@ -14,6 +14,9 @@ const OPSET = 21;
 const IR_VERSION = 10;
 /** Operators of onnxruntime that are not in the standard. */
 export const MICROSOFT = "com.microsoft";
+
+/** The wire type of strings, bytes and messages. */
+const LENGTH_DELIMITED = 2;
 
 const DATA_TYPE: Record<DType, number> = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10 };
 
@@ -125,9 +128,9 @@ export class OnnxWriter {
   finish(producer: string): Uint8Array<ArrayBuffer> {
     const graph = this.graphParts();
     const head = bytesOf((out) => {
-      out.tag(1, WireType.Varint).int64(IR_VERSION);
-      string(out, 2, producer);
-      out.tag(7, WireType.LengthDelimited).uint32(lengthOf(graph));
+      out.writeVarintField(1, IR_VERSION);
+      out.writeStringField(2, producer);
+      writeLength(out, 7, lengthOf(graph));
     });
     const operatorSets = bytesOf((out) => {
       for (const [domain, version] of [
@@ -135,8 +138,8 @@ export class OnnxWriter {
         [MICROSOFT, 1],
       ] as const)
         message(out, 8, () => {
-          string(out, 1, domain);
-          out.tag(2, WireType.Varint).int64(version);
+          out.writeStringField(1, domain);
+          out.writeVarintField(2, version);
         });
     });
     return joinBytes([head, ...graph, operatorSets]);
@@ -145,7 +148,7 @@ export class OnnxWriter {
   private graphParts(): Uint8Array[] {
     const nodes = bytesOf((out) => {
       for (const node of this.nodes) message(out, 1, () => writeNode(out, node));
-      string(out, 2, "xprompt");
+      out.writeStringField(2, "xprompt");
     });
     const tensors = [...this.initializers].flatMap(([name, value]) => tensorParts(name, value));
     const ends = bytesOf((out) => {
@@ -173,30 +176,30 @@ export class OnnxWriter {
   }
 }
 
-function writeNode(out: BinaryWriter, node: OnnxNode): void {
-  for (const input of node.inputs) string(out, 1, input);
-  for (const output of node.outputs) string(out, 2, output);
-  string(out, 3, node.name);
-  string(out, 4, node.type);
+function writeNode(out: PbfWriter, node: OnnxNode): void {
+  for (const input of node.inputs) out.writeStringField(1, input);
+  for (const output of node.outputs) out.writeStringField(2, output);
+  out.writeStringField(3, node.name);
+  out.writeStringField(4, node.type);
   for (const [name, value] of Object.entries(node.attributes))
     message(out, 5, () => writeAttribute(out, name, value));
-  if (node.domain) string(out, 7, node.domain);
+  if (node.domain) out.writeStringField(7, node.domain);
 }
 
-function writeAttribute(out: BinaryWriter, name: string, value: AttributeValue): void {
-  string(out, 1, name);
-  const kind = (type: number) => out.tag(20, WireType.Varint).int32(type);
+function writeAttribute(out: PbfWriter, name: string, value: AttributeValue): void {
+  out.writeStringField(1, name);
+  const kind = (type: number) => out.writeVarintField(20, type);
   if (typeof value === "number") {
-    out.tag(3, WireType.Varint).int64(value);
+    out.writeVarintField(3, value);
     kind(2);
   } else if (typeof value === "string") {
-    string(out, 4, value);
+    out.writeStringField(4, value);
     kind(3);
   } else if ("float" in value) {
-    out.tag(2, WireType.Bit32).float(value.float);
+    out.writeFloatField(2, value.float);
     kind(1);
   } else {
-    for (const item of value) out.tag(8, WireType.Varint).int64(item);
+    for (const item of value) out.writeVarintField(8, item);
     kind(7);
   }
 }
@@ -205,36 +208,36 @@ function writeAttribute(out: BinaryWriter, name: string, value: AttributeValue):
 function tensorParts(name: string, { dtype, shape, data }: Initializer): Uint8Array[] {
   const raw = ArrayBuffer.isView(data) ? [new Uint8Array(data.buffer, data.byteOffset, data.byteLength)] : [];
   const header = bytesOf((out) => {
-    for (const dim of shape) out.tag(1, WireType.Varint).int64(dim as number);
-    out.tag(2, WireType.Varint).int32(DATA_TYPE[dtype]);
-    string(out, 8, name);
-    if (ArrayBuffer.isView(data)) out.tag(9, WireType.LengthDelimited).uint32(data.byteLength);
+    for (const dim of shape) out.writeVarintField(1, dim as number);
+    out.writeVarintField(2, DATA_TYPE[dtype]);
+    out.writeStringField(8, name);
+    if (ArrayBuffer.isView(data)) writeLength(out, 9, data.byteLength);
     else writeLocation(out, data);
   });
   const parts = [header, ...raw];
-  const start = bytesOf((out) => out.tag(5, WireType.LengthDelimited).uint32(lengthOf(parts)));
+  const start = bytesOf((out) => writeLength(out, 5, lengthOf(parts)));
   return [start, ...parts];
 }
 
 function writeLocation(
-  out: BinaryWriter,
+  out: PbfWriter,
   { file, offset, length }: { readonly file: string; readonly offset: number; readonly length: number },
 ): void {
   const entries = { location: file, offset: String(offset), length: String(length) };
   for (const [key, value] of Object.entries(entries))
     message(out, 13, () => {
-      string(out, 1, key);
-      string(out, 2, value);
+      out.writeStringField(1, key);
+      out.writeStringField(2, value);
     });
-  out.tag(14, WireType.Varint).int32(1);
+  out.writeVarintField(14, 1);
 }
 
-function writeValueInfo(out: BinaryWriter, name: string, { dtype, shape }: TensorType): void {
-  string(out, 1, name);
+function writeValueInfo(out: PbfWriter, name: string, { dtype, shape }: TensorType): void {
+  out.writeStringField(1, name);
   const writeDim = (dim: number | string) =>
-    typeof dim === "number" ? out.tag(1, WireType.Varint).int64(dim) : string(out, 2, dim);
+    typeof dim === "number" ? out.writeVarintField(1, dim) : out.writeStringField(2, dim);
   const writeType = () => {
-    out.tag(1, WireType.Varint).int32(DATA_TYPE[dtype]);
+    out.writeVarintField(1, DATA_TYPE[dtype]);
     message(out, 2, () => {
       for (const dim of shape) message(out, 1, () => writeDim(dim));
     });
@@ -242,18 +245,17 @@ function writeValueInfo(out: BinaryWriter, name: string, { dtype, shape }: Tenso
   message(out, 2, () => message(out, 1, writeType));
 }
 
-function string(out: BinaryWriter, field: number, value: string): void {
-  out.tag(field, WireType.LengthDelimited).string(value);
+/** The start of a field whose bytes come from elsewhere. */
+function writeLength(out: PbfWriter, field: number, length: number): void {
+  out.writeTag(field, LENGTH_DELIMITED);
+  out.writeVarint(length);
 }
 
-function message(out: BinaryWriter, field: number, write: () => unknown): void {
-  out.tag(field, WireType.LengthDelimited).fork();
-  write();
-  out.join();
-}
+const message = (out: PbfWriter, field: number, write: () => unknown): void =>
+  out.writeMessage(field, write, undefined);
 
-function bytesOf(write: (out: BinaryWriter) => unknown): Uint8Array {
-  const out = new BinaryWriter();
+function bytesOf(write: (out: PbfWriter) => unknown): Uint8Array {
+  const out = new PbfWriter();
   write(out);
   return out.finish();
 }

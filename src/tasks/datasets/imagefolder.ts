@@ -5,7 +5,7 @@
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { parse } from "csv-parse/sync";
+import Papa from "papaparse";
 import { messageOf, XPromptError } from "../../errors.ts";
 import { attempt } from "../../runtime/files.ts";
 import { type ColumnNames, findColumns, keyOrDefect } from "./columns.ts";
@@ -123,13 +123,9 @@ async function readRange(path: string, { start, end }: Range): Promise<string> {
 }
 
 function readHeader(text: string, doing: string): string[] {
-  try {
-    const [names] = parse(text) as string[][];
-    if (names) return names.map((name) => name.trim());
-  } catch (error) {
-    throw new XPromptError(`${doing}: expected a CSV header, got: ${messageOf(error)} (correct the file)`);
-  }
-  throw new XPromptError(`${doing}: expected a CSV header, got an empty line (correct the file)`);
+  const names = cellsOf(text);
+  if (typeof names !== "string") return names.map((name) => name.trim());
+  throw new XPromptError(`${doing}: expected a CSV header, got: ${names} (correct the file)`);
 }
 
 /** The columns of the rows in a range. */
@@ -167,11 +163,18 @@ function readLine(line: string): Cells | string {
 
 /** The cells of a row of CSV, or the reason why it is unusable. */
 function readCsvRow(row: string, header: readonly string[]): Cells | string {
-  try {
-    return (parse(row, { columns: [...header] }) as Cells[])[0] ?? "it is empty";
-  } catch (error) {
-    return `expected ${header.length} columns, got: ${messageOf(error)}`;
-  }
+  const cells = cellsOf(row);
+  const got = typeof cells === "string" ? cells : cells.length;
+  if (typeof cells === "string" || got !== header.length)
+    return `expected ${header.length} columns, got ${got}`;
+  return Object.fromEntries(header.map((name, i) => [name, cells[i]!]));
+}
+
+/** The cells of one row of CSV, or the reason why it is unusable. */
+function cellsOf(row: string): string[] | string {
+  const { data, errors } = Papa.parse<string[]>(row, { delimiter: ",", skipEmptyLines: true });
+  if (errors[0]) return `unusable text: ${errors[0].message}`;
+  return data[0] ?? "an empty line";
 }
 
 /** The rows of CSV text, by the same rule as `rowRanges`. */

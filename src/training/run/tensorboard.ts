@@ -5,7 +5,7 @@
 import { type FileHandle, mkdir, open } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { PbfWriter } from "pbf";
 import { attempt } from "../../runtime/files.ts";
 import { buildWith } from "../../runtime/resources.ts";
 
@@ -45,12 +45,10 @@ export class EventWriter {
     });
     return buildWith(async (resources) => {
       const writer = resources.own(new EventWriter(path, file, clock));
-      await writer.write(0, (event) => event.tag(3, WireType.LengthDelimited).string("brain.Event:2"));
+      await writer.write(0, (event) => event.writeStringField(3, "brain.Event:2"));
       if (resumeAt !== undefined) {
         // SessionLog { status: START } discards all earlier events from this step on.
-        await writer.write(resumeAt + 1, (event) =>
-          message(event, 7, (log) => log.tag(1, WireType.Varint).int32(1)),
-        );
+        await writer.write(resumeAt + 1, (event) => message(event, 7, (log) => log.writeVarintField(1, 1)));
       }
       return writer;
     });
@@ -61,8 +59,8 @@ export class EventWriter {
     await this.summary(step, (summary) => {
       for (const [name, value] of Object.entries(values)) {
         message(summary, 1, (field) => {
-          field.tag(1, WireType.LengthDelimited).string(name);
-          field.tag(2, WireType.Bit32).float(value);
+          field.writeStringField(1, name);
+          field.writeFloatField(2, value);
         });
       }
     });
@@ -77,12 +75,12 @@ export class EventWriter {
     const { width, height, channels } = pngHeader(png);
     await this.summary(step, (summary) => {
       message(summary, 1, (field) => {
-        field.tag(1, WireType.LengthDelimited).string(name);
+        field.writeStringField(1, name);
         message(field, 4, (image) => {
-          image.tag(1, WireType.Varint).int32(height);
-          image.tag(2, WireType.Varint).int32(width);
-          image.tag(3, WireType.Varint).int32(channels);
-          image.tag(4, WireType.LengthDelimited).bytes(png);
+          image.writeVarintField(1, height);
+          image.writeVarintField(2, width);
+          image.writeVarintField(3, channels);
+          image.writeBytesField(4, png);
         });
       });
     });
@@ -96,25 +94,23 @@ export class EventWriter {
     return this.close();
   }
 
-  private summary(step: number, fill: (summary: BinaryWriter) => void): Promise<void> {
+  private summary(step: number, fill: (summary: PbfWriter) => void): Promise<void> {
     return this.write(step, (event) => message(event, 5, fill));
   }
 
   /** Event { wall_time = 1, step = 2, oneof what }. As every proto3 writer does, it omits a step of 0. */
-  private async write(step: number, fill: (event: BinaryWriter) => void): Promise<void> {
-    const event = new BinaryWriter();
-    event.tag(1, WireType.Bit64).double(this.clock() / 1000);
-    if (step !== 0) event.tag(2, WireType.Varint).int64(step);
+  private async write(step: number, fill: (event: PbfWriter) => void): Promise<void> {
+    const event = new PbfWriter();
+    event.writeDoubleField(1, this.clock() / 1000);
+    if (step !== 0) event.writeVarintField(2, step);
     fill(event);
     await attempt(`writing ${this.path}`, this.path, () => this.file.appendFile(tfRecord(event.finish())));
   }
 }
 
 /** Adds a nested message as field `number`. */
-function message(into: BinaryWriter, number: number, fill: (inner: BinaryWriter) => void): void {
-  into.tag(number, WireType.LengthDelimited).fork();
-  fill(into);
-  into.join();
+function message(into: PbfWriter, number: number, fill: (inner: PbfWriter) => void): void {
+  into.writeMessage(number, (_, inner) => fill(inner), undefined);
 }
 
 /** Length (u64), its masked checksum (u32), the data, its masked checksum (u32), all little-endian. */

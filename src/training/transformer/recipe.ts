@@ -76,6 +76,8 @@ export const transformerRecipe = recipeKind(
         ropeTheta: z.number().gt(1).optional(),
         /** Divisor of the positions. Values below 1 move neighbouring positions further apart. Defaults to 1. */
         ropeFactor: z.number().positive().optional(),
+        /** Start some attention heads at fixed distances: the same cell of the picture before, and the cell above. */
+        alignedHeads: z.boolean().default(false),
         /** Let every layer mix in the first layer's values and the embeddings. */
         shortcuts: z.boolean().default(false),
         /** Compute the rows of image tokens by a shared linear map of code features, so that similar codes share learning. */

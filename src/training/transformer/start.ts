@@ -32,6 +32,7 @@ import {
 } from "../../xprompt/sequence.ts";
 import { type Initializer, initialize, TrainingState } from "../run/state.ts";
 import { CODEBOOK } from "../tokenizer/start.ts";
+import { alignHeads } from "./aligned-heads.ts";
 import { codeFeatures, standardized } from "./code-features.ts";
 import type { TransformerRecipe } from "./recipe.ts";
 
@@ -204,7 +205,7 @@ function adapterOf(
 export function initialState(
   { config, base, codebook, tokenizers }: Pick<Start, "config" | "base" | "codebook" | "tokenizers">,
   shapes: ReadonlyMap<string, readonly number[]>,
-  { seed, optimizer }: Pick<TransformerRecipe, "seed" | "optimizer">,
+  { seed, optimizer, model: { alignedHeads } }: Pick<TransformerRecipe, "seed" | "optimizer" | "model">,
 ): TrainingState {
   const { adapter } = config;
   const isFrozen = (name: string) => adapter !== undefined && base!.weights.has(name);
@@ -213,6 +214,7 @@ export function initialState(
   initialize(state, (name) => Random.of(seed, "weights", name), initializerFor(config));
   if (codebook && !config.codeFeatures)
     placeCodes(state, codebook, tokenizers.text.vocabulary, config.hiddenSize, seed);
+  if (alignedHeads) alignHeads(state, config, Math.sqrt(tokenizers.image.codesPerImage));
   for (const name of trained.keys()) {
     const weight = base?.weights.get(name);
     if (weight) state.values(name).set(weight.data);
