@@ -5,7 +5,6 @@
  * The drawing is compared with the picture as the model sees it; both have passed through the image tokenizer. Four
  * quantities are estimated at the size of the drawing, and then applied to the picture row by row:
  * 1. whether the drawing is mirrored horizontally, vertically, or both;
- * 1. whether the drawing is mirrored, upside down, or both;
  * 2. the colour map from one to the other, global or by place and luma (`colour-map.ts`);
  * 3. the share of fine detail to keep, below 1 if the change is a blur;
  * 4. the confidence in the map for each pixel. Where the map does not explain the drawing (a part was added, removed or
