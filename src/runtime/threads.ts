@@ -43,7 +43,7 @@ interface Task<Job, Answer> {
 
 /**
  * Threads that run one module, each with one job at a time. The module receives a job as a message and posts its
- * answer.
+ * answer. A thread starts when a job needs it. Idle threads do not keep the process alive.
  */
 export class ThreadPool<Job, Answer> {
   private readonly workers: Worker[] = [];
@@ -54,15 +54,14 @@ export class ThreadPool<Job, Answer> {
 
   /**
    * @param entry the module that each thread runs
+   * @param threads the most threads
    * @param setup `workerData` for each thread, and `modules` that the threads will import
    */
   constructor(
-    entry: URL,
-    threads: number,
-    { workerData, modules }: { readonly workerData?: unknown; readonly modules?: readonly string[] } = {},
-  ) {
-    for (let i = 0; i < threads; i++) this.spawn(startThread(entry, workerData, modules));
-  }
+    private readonly entry: URL,
+    private readonly threads: number,
+    private readonly setup: { readonly workerData?: unknown; readonly modules?: readonly string[] } = {},
+  ) {}
 
   /**
    * Runs a job and returns its answer. The buffers in `transfer` move to the thread and are detached here.
@@ -86,13 +85,15 @@ export class ThreadPool<Job, Answer> {
     return this.close();
   }
 
-  private spawn(worker: Worker): void {
+  private spawn(): void {
+    const worker = startThread(this.entry, this.setup.workerData, this.setup.modules);
     this.workers.push(worker);
     this.idle.push(worker);
     worker.on("message", (answer: Answer) => {
       const task = this.busy.get(worker);
       this.busy.delete(worker);
       this.idle.push(worker);
+      worker.unref();
       task?.resolve(answer);
       this.assign();
     });
@@ -101,8 +102,12 @@ export class ThreadPool<Job, Answer> {
   }
 
   private assign(): void {
-    while (this.idle.length > 0 && this.waiting.length > 0) {
-      const [worker, task] = [this.idle.pop()!, this.waiting.shift()!];
+    while (this.waiting.length > 0) {
+      if (this.idle.length === 0 && this.workers.length < this.threads) this.spawn();
+      const worker = this.idle.pop();
+      if (!worker) return;
+      const task = this.waiting.shift()!;
+      worker.ref();
       this.busy.set(worker, task);
       worker.postMessage(task.job, [...task.transfer]);
     }

@@ -4,7 +4,10 @@ import { Batcher } from "../xprompt/batcher.ts";
 import type { XPrompt } from "../xprompt/model.ts";
 import type { Engine } from "./services.ts";
 
-/** A model with batched `generate` calls and a cache of compressed examples. */
+/**
+ * A model with batched `generate` calls and a cache of compressed examples. Its threads for full size do not keep the
+ * process alive.
+ */
 export function batchedEngine(model: XPrompt): Engine {
   const batcher = new Batcher(model);
   return {

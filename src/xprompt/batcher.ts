@@ -7,6 +7,7 @@ import { UsageError } from "../errors.ts";
 import type { ByteImage, Image } from "../image/index.ts";
 import { Compressor } from "./compress.ts";
 import type { AskingModel } from "./example-source.ts";
+import { FullSizeThreads } from "./full-size-threads.ts";
 import { type GeneratingModel, generated, generateSteps } from "./generate.ts";
 import {
   type CompressOptions,
@@ -48,6 +49,7 @@ const CACHE_BYTES = 64 * 2 ** 20;
 export class Batcher {
   private readonly model: GeneratingModel;
   private readonly batch: Batch;
+  private readonly threads = new FullSizeThreads();
 
   /**
    * @param model an `XPrompt`; the caller releases it
@@ -61,7 +63,16 @@ export class Batcher {
     if (maxBytes !== undefined) requireWhole(doing, "maxBytes", maxBytes, 1);
     requireWhole(doing, "cacheBytes", cacheBytes, 0);
     const cache = cacheBytes > 0 ? new PromptCache(cacheBytes) : undefined;
-    this.model = withCompressor(model, new Compressor(model.config, model.fingerprint, model.base, cache));
+    const compressor = new Compressor(model.config, model.fingerprint, model.base, cache);
+    this.model = {
+      config: model.config,
+      fingerprint: model.fingerprint,
+      base: model.base,
+      size: model.size,
+      compress: (shown) => compressor.compress(shown, {}),
+      compressor,
+      fullSize: this.threads.apply,
+    };
     this.batch = new Batch(model.base.decoder, { maxRows, maxBytes });
   }
 
@@ -88,17 +99,18 @@ export class Batcher {
     checkKeys("generating", options, optionNames.stream);
     return generateSteps(this.model, options, this.batch);
   }
-}
 
-function withCompressor(model: AskingModel, compressor: Compressor): GeneratingModel {
-  return {
-    config: model.config,
-    fingerprint: model.fingerprint,
-    base: model.base,
-    size: model.size,
-    compress: (examples) => compressor.compress(examples, {}),
-    compressor,
-  };
+  /**
+   * Ends the threads that bring results to full size; such a request throws afterwards. Idle threads do not keep a
+   * process alive. Further calls do nothing.
+   */
+  release(): Promise<void> {
+    return this.threads.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
 }
 
 function requireWhole(doing: string, name: string, value: number, least: number): void {

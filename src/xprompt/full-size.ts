@@ -46,16 +46,19 @@ async function bytesOf(picture: Image): Promise<ByteImage> {
 }
 
 /**
- * Applies the change from `seen` to `drawn` to the original. Yields to other work between strips of the picture.
+ * Applies the change from `seen` to `drawn` to the original.
  * @param seen the query after a pass through the image tokenizer
  * @throws the signal's reason when it is aborted
  */
-export async function atFullSize(
-  { original, query }: Original,
+export type FullSize = (
+  original: Original,
   seen: Image,
   drawn: Image,
   signal?: AbortSignal,
-): Promise<ByteImage> {
+) => Promise<ByteImage>;
+
+/** In this thread. Yields to other work between strips of the picture. */
+export const atFullSize: FullSize = async ({ original, query }, seen, drawn, signal) => {
   const { width, height } = original;
   const data = new Uint8Array(width * height * 3);
   let at = 0;
@@ -66,4 +69,4 @@ export async function atFullSize(
     signal?.throwIfAborted();
   }
   return { width, height, data };
-}
+};

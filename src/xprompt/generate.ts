@@ -4,10 +4,9 @@ import type { Tokenizer } from "../chameleon/tokenizers/tokenizer.ts";
 import { UsageError, XPromptError } from "../errors.ts";
 import type { ByteImage, Image } from "../image/index.ts";
 import type { Compressor } from "./compress.ts";
-
 import type { AskingModel } from "./example-source.ts";
 import { ExpectedVectors } from "./expected.ts";
-import { atFullSize, loadOriginal, type Original } from "./full-size.ts";
+import { type FullSize, loadOriginal, type Original } from "./full-size.ts";
 import { guidanceWeights } from "./guidance.ts";
 import type { Generated, GenerateOptions, GenerateStep, StreamOptions } from "./options.ts";
 import { checkRequest, type Request } from "./request.ts";
@@ -17,6 +16,8 @@ import type { Codes } from "./sequence.ts";
 /** What generating needs of a model; `XPrompt` implements it. */
 export interface GeneratingModel extends AskingModel {
   readonly compressor: Compressor;
+  /** Brings results to the size of the input. */
+  readonly fullSize: FullSize;
 }
 
 /**
@@ -82,7 +83,7 @@ export async function* generateSteps(
   if (full) {
     const [seen] = await tokenizer.decodeImages([inputCodes!]);
     const results: ByteImage[] = [];
-    for (const image of decoded) results.push(await atFullSize(full, seen!, image, signal));
+    for (const image of decoded) results.push(await model.fullSize(full, seen!, image, signal));
     images = results;
   }
   const ended = performance.now();

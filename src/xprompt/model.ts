@@ -11,6 +11,7 @@ import { checkParts } from "./check-parts.ts";
 import { Compressor } from "./compress.ts";
 import { fingerprintOf, type ModelConfig } from "./config.ts";
 import { describeChange } from "./describe.ts";
+import { atFullSize } from "./full-size.ts";
 import { generated, generateSteps } from "./generate.ts";
 import { readModel } from "./load.ts";
 import {
@@ -37,6 +38,8 @@ export type { Picture };
 export class XPrompt {
   /** @internal */
   readonly compressor: Compressor;
+  /** @internal */
+  readonly fullSize = atFullSize;
 
   private constructor(
     readonly config: ModelConfig,
@@ -142,8 +145,10 @@ export class XPrompt {
    * Generates pictures as `generate` does, in one step per code. Use it to show previews; leaving the loop stops the
    * work. The last step has the result.
    * @throws as `generate`
-   * @example for await (const { codes, codesPerImage, preview, result } of model.stream({ prompt, input })) {   if
-   * (result) await savePng("out.png", result.images[0]);   else if (codes[0].length % 16 === 0) show(await preview());
+   * @example
+   * for await (const { codes, preview, result } of model.stream({ prompt, input })) {
+   *   if (result) await savePng("out.png", result.images[0]);
+   *   else if (codes[0].length % 16 === 0) show(await preview());
    * }
    */
   stream(options: StreamOptions & { readonly fullSize: true }): AsyncGenerator<GenerateStep<ByteImage>>;

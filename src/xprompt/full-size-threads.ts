@@ -1,0 +1,45 @@
+/** @file Results at full size from threads of their own, so that other requests do not wait for them. */
+import type { Drawn } from "../image/full-size.ts";
+import type { ByteImage } from "../image/image.ts";
+import { defaultThreads, moduleBeside, ThreadPool } from "../runtime/threads.ts";
+import type { FullSize } from "./full-size.ts";
+
+/** The pictures of one result. */
+export interface FullSizeJob {
+  readonly original: ByteImage;
+  readonly pictures: Drawn;
+}
+
+/** A result, or why there is none. */
+export type FullSizeAnswer = { readonly image: ByteImage } | { readonly error: Error };
+
+export class FullSizeThreads {
+  private readonly pool = new ThreadPool<FullSizeJob, FullSizeAnswer>(
+    moduleBeside(import.meta.url, "full-size-worker"),
+    defaultThreads(),
+  );
+
+  /** As `atFullSize`. A thread finishes its result after an abort, and drops it. */
+  readonly apply: FullSize = async ({ original, query }, seen, drawn, signal) => {
+    signal?.throwIfAborted();
+    const work = this.pool.run({ original, pictures: { query, seen, drawn } });
+    const answer = await (signal ? Promise.race([work, aborted(signal, work)]) : work);
+    if ("error" in answer) throw answer.error;
+    return answer.image;
+  };
+
+  /** Ends the threads. Further calls do nothing. */
+  close(): Promise<void> {
+    return this.pool.close();
+  }
+}
+
+/** Rejects with the signal's reason when it is aborted before the work ends. */
+async function aborted(signal: AbortSignal, work: Promise<unknown>): Promise<never> {
+  const ended = new AbortController();
+  const stop = () => ended.abort();
+  work.then(stop, stop);
+  return new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { signal: ended.signal });
+  });
+}

@@ -1,0 +1,20 @@
+/** @file The thread that brings results to full size. */
+import { parentPort } from "node:worker_threads";
+import { applyChange } from "../image/apply-change.ts";
+import { fitChange } from "../image/full-size.ts";
+import type { FullSizeAnswer, FullSizeJob } from "./full-size-threads.ts";
+
+const port = parentPort!;
+
+port.on("message", (job: FullSizeJob) => {
+  const answer = answerTo(job);
+  port.postMessage(answer, "image" in answer ? [answer.image.data.buffer as ArrayBuffer] : []);
+});
+
+function answerTo({ original, pictures }: FullSizeJob): FullSizeAnswer {
+  try {
+    return { image: applyChange(fitChange(pictures, original), original) };
+  } catch (error) {
+    return { error: error as Error };
+  }
+}
