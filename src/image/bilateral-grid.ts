@@ -107,7 +107,6 @@ export function normalEquations(
   const count = across * down * levels;
   const blocks = new Float64Array(count * NEIGHBOURS * BLOCK);
   const right = new Float64Array(count * COEFFICIENTS);
-  const products = new Float64Array(BLOCK);
   const features = new Float64Array(4).fill(0.5);
   let total = 0;
   for (let p = 0; p < pixelWeights.length; p++) {
@@ -115,29 +114,49 @@ export function normalEquations(
     if (weight === 0) continue;
     total += weight;
     for (let j = 0; j < 3; j++) features[j] = source[p * 3 + j]! - 0.5;
-    for (let i = 0; i < BLOCK; i++) products[i] = features[i >> 2]! * features[i & 3]!;
     for (let k = 0; k < 8; k++) {
       const a = weight * weights[p * 8 + k]!;
       if (a === 0) continue;
       const vertex = vertices[p * 8 + k]!;
       for (let i = 0; i < COEFFICIENTS; i++)
         right[vertex * COEFFICIENTS + i]! += a * target[p * 3 + (i >> 2)]! * features[i & 3]!;
-      for (let m = 0; m < 8; m++) {
+      // The matrix is symmetric: each pair of vertices once, and of its block the lower triangle.
+      for (let m = k; m < 8; m++) {
         const b = a * weights[p * 8 + m]!;
         if (b === 0) continue;
-        const dx = (m & 1) - (k & 1);
-        const dy = ((m >> 1) & 1) - ((k >> 1) & 1);
-        const dt = (m >> 2) - (k >> 2);
-        const at = (vertex * NEIGHBOURS + (dy + 1) * 9 + (dx + 1) * 3 + dt + 1) * BLOCK;
-        for (let i = 0; i < BLOCK; i++) blocks[at + i]! += b * products[i]!;
+        const at = (vertex * NEIGHBOURS + directionOf(k, m)) * BLOCK;
+        for (let i = 0; i < 4; i++) {
+          const f = b * features[i]!;
+          for (let j = 0; j <= i; j++) blocks[at + i * 4 + j]! += f * features[j]!;
+        }
       }
     }
   }
+  mirror(blocks, shape);
   return { shape, unit: total / (across * down), blocks, right };
 }
 
+/** Index of the neighbour that corner `m` of a cell is of corner `k`. */
+const directionOf = (k: number, m: number): number =>
+  (m >> 2) - (k >> 2) + 1 + ((m & 1) - (k & 1) + 1) * 3 + (((m >> 1) & 1) - ((k >> 1) & 1) + 1) * 9;
+
+/** Completes blocks of which only lower triangles are there, and only one of both orders of a pair of vertices. */
+function mirror(blocks: Float64Array, { across, down, levels }: GridShape): void {
+  for (let at = 0; at < blocks.length; at += BLOCK)
+    for (let i = 1; i < 4; i++) for (let j = 0; j < i; j++) blocks[at + j * 4 + i] = blocks[at + i * 4 + j]!;
+  for (let vertex = 0; vertex < across * down * levels; vertex++)
+    for (let n = 0; n < NEIGHBOURS; n++) {
+      const from = (vertex * NEIGHBOURS + n) * BLOCK;
+      if (n === NEIGHBOURS >> 1 || blocks[from + BLOCK - 1] === 0) continue;
+      const other =
+        vertex + ((Math.floor(n / 9) - 1) * across + (Math.floor(n / 3) % 3) - 1) * levels + (n % 3) - 1;
+      blocks.copyWithin((other * NEIGHBOURS + NEIGHBOURS - 1 - n) * BLOCK, from, from + BLOCK);
+    }
+}
+
 /**
- * Solves the normal equations with the penalties added, by conjugate gradients with Jacobi's preconditioner.
+ * Solves the normal equations with the penalties added, by conjugate gradients. The preconditioner is the inverse of
+ * the matrix within each vertex.
  * @param iterations the most of them
  * @param start initial coefficients. Defaults to zeros
  */
@@ -148,24 +167,26 @@ export function solveGrid(
   start?: Float64Array,
 ): Float64Array {
   const { right } = equations;
-  const scale = inverseDiagonal(equations, penalties);
+  const inverses = inverseBlocks(equations, penalties);
   const couplings = couplingsOf(equations, penalties);
   const solution = start?.slice() ?? new Float64Array(right.length);
   const product = new Float64Array(right.length);
   multiply(couplings, solution, product);
   const residual = right.map((value, i) => value - product[i]!);
-  const scaled = residual.map((value, i) => value * scale[i]!);
+  const scaled = new Float64Array(right.length);
+  multiplyBlocks(inverses, right, scaled);
+  const enough = TOLERANCE * dot(right, scaled);
+  multiplyBlocks(inverses, residual, scaled);
   const direction = scaled.slice();
   let energy = dot(residual, scaled);
-  const enough = TOLERANCE * right.reduce((sum, value, i) => sum + value * value * scale[i]!, 0);
   for (let step = 0; step < iterations && energy > enough; step++) {
     multiply(couplings, direction, product);
     const length = energy / dot(direction, product);
     for (let i = 0; i < right.length; i++) {
       solution[i]! += length * direction[i]!;
       residual[i]! -= length * product[i]!;
-      scaled[i] = residual[i]! * scale[i]!;
     }
+    multiplyBlocks(inverses, residual, scaled);
     const next = dot(residual, scaled);
     for (let i = 0; i < right.length; i++) direction[i] = scaled[i]! + (next / energy) * direction[i]!;
     energy = next;
@@ -173,10 +194,51 @@ export function solveGrid(
   return solution;
 }
 
-function inverseDiagonal({ unit, blocks, right }: NormalEquations, penalties: GridPenalties): Float64Array {
+/** The inverse of the matrix within each vertex, `[vertices, 4, 4]`; the same for the three channels. */
+function inverseBlocks({ shape, unit, blocks }: NormalEquations, penalties: GridPenalties): Float64Array {
   const added = unit * (penalties.ridge + 4 * penalties.smooth + 2 * penalties.smoothLevels);
-  const own = (vertex: number) => (vertex * NEIGHBOURS + (NEIGHBOURS >> 1)) * BLOCK;
-  return right.map((_, i) => 1 / (blocks[own(Math.floor(i / COEFFICIENTS)) + (i & 3) * 5]! + added));
+  const inverses = new Float64Array(shape.across * shape.down * shape.levels * BLOCK);
+  for (let at = 0; at < inverses.length; at += BLOCK) {
+    const own = at * NEIGHBOURS + (NEIGHBOURS >> 1) * BLOCK;
+    const block = blocks.slice(own, own + BLOCK);
+    for (let i = 0; i < BLOCK; i += 5) block[i]! += added;
+    inverses.set(inverse(block), at);
+  }
+  return inverses;
+}
+
+/** The inverse of a positive definite matrix `[4, 4]`, by Gauss–Jordan elimination. */
+function inverse(matrix: Float64Array): Float64Array {
+  const out = Float64Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1);
+  for (let i = 0; i < 4; i++) {
+    const pivot = matrix[i * 5]!;
+    for (let j = 0; j < 4; j++) {
+      matrix[i * 4 + j]! /= pivot;
+      out[i * 4 + j]! /= pivot;
+    }
+    for (let row = 0; row < 4; row++) {
+      const factor = row === i ? 0 : matrix[row * 4 + i]!;
+      if (factor === 0) continue;
+      for (let j = 0; j < 4; j++) {
+        matrix[row * 4 + j]! -= factor * matrix[i * 4 + j]!;
+        out[row * 4 + j]! -= factor * out[i * 4 + j]!;
+      }
+    }
+  }
+  return out;
+}
+
+/** out = the blocks of each vertex times x. @param blocks `[vertices, 4, 4]` @param x `[vertices, 3, 4]` */
+function multiplyBlocks(blocks: Float64Array, x: Float64Array, out: Float64Array): void {
+  for (let i = 0; i < x.length; i += 4) {
+    const block = Math.floor(i / COEFFICIENTS) * BLOCK;
+    for (let j = 0, b = block; j < 4; j++, b += 4)
+      out[i + j] =
+        blocks[b]! * x[i]! +
+        blocks[b + 1]! * x[i + 1]! +
+        blocks[b + 2]! * x[i + 2]! +
+        blocks[b + 3]! * x[i + 3]!;
+  }
 }
 
 /** The matrix of the normal equations with the penalties, as a list of the pairs of vertices that it couples. */

@@ -16,7 +16,7 @@ import {
   slicesOf,
   solveGrid,
 } from "./bilateral-grid.ts";
-import { gaussianBlur } from "./filters.ts";
+import { blurMap } from "./filters.ts";
 import type { Image } from "./image.ts";
 
 const GRID: GridShape = { across: 6, down: 6, levels: 6 };
@@ -36,8 +36,8 @@ const LEAST_FURTHER_GAIN = 0.1;
 const HELD_OUT = 1 / 8;
 const ROUNDS = 3;
 /** Iterations of a fit, and of those that only choose the smoothness: the choice needs less. */
-const ITERATIONS = 60;
-const CHOICE_ITERATIONS = 20;
+const ITERATIONS = 25;
+const CHOICE_ITERATIONS = 10;
 /** Squared error, in units of the median, at which a pixel's weight is a quarter. */
 const OUTLIER = 4;
 /** The smallest squared error that counts as noise: about 3 levels of 8 bits. */
@@ -94,13 +94,6 @@ export function errorOf(difference: Float32Array): Float32Array {
   const error = new Float32Array(difference.length / 3);
   for (let i = 0; i < difference.length; i++) error[Math.floor(i / 3)]! += difference[i]! ** 2 / 3;
   return error;
-}
-
-/** A map of one value per pixel, blurred. */
-export function blurMap(map: Float32Array, { width, height }: Image, deviation: number): Float32Array {
-  const grey = Float32Array.from({ length: map.length * 3 }, (_, i) => map[Math.floor(i / 3)]!);
-  const { data } = gaussianBlur({ width, height, data: grey }, deviation);
-  return map.map((_, p) => data[p * 3]!);
 }
 
 /** The median, but at least the noise level. */

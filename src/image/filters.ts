@@ -86,26 +86,37 @@ export function motionBlur(image: Image, length: number, angle: number): Image {
 }
 
 /** Gaussian blur with the given standard deviation in pixels; edges extended. */
-export function gaussianBlur(image: Image, deviation: number): Image {
+export const gaussianBlur = (image: Image, deviation: number): Image => ({
+  ...image,
+  data: blurred(image.data, image, 3, deviation),
+});
+
+/** The same of a map with one value per pixel. */
+export const blurMap = (map: Float32Array, size: Size, deviation: number): Float32Array =>
+  blurred(map, size, 1, deviation);
+
+type Size = Pick<Image, "width" | "height">;
+
+function blurred(data: Float32Array, { width, height }: Size, channels: number, deviation: number) {
   const radius = Math.ceil(deviation * 2.5);
   const kernel = Float64Array.from({ length: 2 * radius + 1 }, (_, i) =>
     Math.exp(-0.5 * ((i - radius) / deviation) ** 2),
   );
   const total = kernel.reduce((sum, weight) => sum + weight, 0);
-  const pass = (from: Image, stepX: number, stepY: number): Image => {
-    const { width, height } = from;
-    const out = createImage(width, height);
+  const pass = (from: Float32Array, stepX: number, stepY: number): Float32Array => {
+    const out = new Float32Array(from.length);
     for (let y = 0, i = 0; y < height; y++)
-      for (let x = 0; x < width; x++, i += 3)
+      for (let x = 0; x < width; x++, i += channels)
         for (let k = -radius; k <= radius; k++) {
           const sx = Math.min(Math.max(x + k * stepX, 0), width - 1);
           const sy = Math.min(Math.max(y + k * stepY, 0), height - 1);
+          const at = (sy * width + sx) * channels;
           const weight = kernel[k + radius]! / total;
-          for (let c = 0; c < 3; c++) out.data[i + c]! += weight * from.data[(sy * width + sx) * 3 + c]!;
+          for (let c = 0; c < channels; c++) out[i + c]! += weight * from[at + c]!;
         }
     return out;
   };
-  return pass(pass(image, 1, 0), 0, 1);
+  return pass(pass(data, 1, 0), 0, 1);
 }
 
 /** The picture scaled down to `count` × `count` pixels; each is the mean of the pixels with centres in its cell. */

@@ -11,8 +11,8 @@
  *    moved), the result is the enlarged drawing.
  */
 import { type BilateralGrid, mapColours, slicesOf } from "./bilateral-grid.ts";
-import { affineError, blurMap, errorOf, fitColourMap, mean, noiseOf, robustWeights } from "./colour-map.ts";
-import { gaussianBlur } from "./filters.ts";
+import { affineError, errorOf, fitColourMap, mean, noiseOf, robustWeights } from "./colour-map.ts";
+import { blurMap, gaussianBlur } from "./filters.ts";
 import { type ByteImage, createImage, type Image } from "./image.ts";
 import { RowSampler } from "./row-sampler.ts";
 
