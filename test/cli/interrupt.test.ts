@@ -77,7 +77,7 @@ describe("while training", () => {
     await refused(() => xprompt("train", "missing.ts"), 1, /missing\.ts: expected a file/);
     await refused(() => xprompt("train", "before.png"), 1, /before\.png/);
     await refused(() => xprompt("train", "tiny"), 1, /tiny/);
-    const nano = join(repository, "recipes", "nano-transformer.ts");
+    const nano = join(repository, "recipes", "nano-windows.ts");
     await refused(() => xprompt("train", nano, "--stepz=3"), 2, "--stepz");
     await refused(() => xprompt("train", nano, "--tokenizers=none", "--out", "new"), 1, "loading model none");
     await refused(() => xprompt("train", recipe, ...small, "--resume", "--out", "new"), 1, /found none/);

@@ -95,6 +95,8 @@ export class Tokenization {
         throw new UsageError(
           "tokenizing: expected a recipe that samples its contexts, got data.tokenized (leave it out)",
         );
+      if (recipe.window !== undefined)
+        throw new UsageError("tokenizing: expected a recipe of whole pictures, got window (leave it out)");
       const { batches = recipe.steps, shards = Math.ceil(batches / BATCHES_PER_SHARD) } = sizes;
       if (shards > batches)
         throw new UsageError(

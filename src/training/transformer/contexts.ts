@@ -27,6 +27,7 @@ import {
 import { type Codes, MOST_WORDS, textLimit, type XPromptConfig } from "../../xprompt/sequence.ts";
 import { alone, partOf, type Share } from "../distributed/collective.ts";
 import type { Mix } from "./mix.ts";
+import { inWindows, type Window } from "./windows.ts";
 
 /** The settings that determine, with the number of the batch, which contexts are sampled. */
 export interface ContextSettings {
@@ -40,6 +41,8 @@ export interface ContextSettings {
   readonly xprompt: XPromptConfig;
   readonly contexts: number;
   readonly todos: number;
+  /** Codes per side of the part of every picture that is shown. Defaults to all. */
+  readonly window?: number;
   readonly mix: Mix;
   /** The part of every batch to make. All of it by default. */
   readonly share?: Share;
@@ -137,7 +140,18 @@ export async function encodedContexts(
     const request = { ...options, ...sources, examples, todos, number: step * contexts + i };
     sampled.push(await sample(Random.of(seed, "context", part, step, i), request, tokenizers));
   }
-  return { kind, contexts: await encodeContexts(sampled, tokenizers) };
+  const encoded = await encodeContexts(sampled, tokenizers);
+  const { window } = options;
+  if (window === undefined) return { kind, contexts: encoded };
+  const shown = encoded.map((context, i) =>
+    inWindows(
+      context,
+      Random.of(seed, "window", part, step, first + i),
+      window,
+      tokenizers.image.codesPerImage,
+    ),
+  );
+  return { kind, contexts: shown };
 }
 
 /** The sizes of a batch. */
@@ -149,6 +163,10 @@ export interface BatchSizes {
   /** TODO parts of each context. */
   readonly todos: number;
 }
+
+/** Codes of a picture that are shown. */
+export const codesShown = ({ codesPerImage }: Tokenizers["image"], window?: number): number =>
+  window === undefined ? codesPerImage : window ** 2;
 
 /** The TODO parts of captions and descriptions are shorter, so a batch has more of them. */
 function sizesOf(
@@ -186,10 +204,13 @@ interface ExamplePair<P> {
   readonly input: P;
   readonly output: P;
   readonly instruction: readonly number[];
+  /** The part of both pictures that is shown. */
+  readonly window?: Window;
 }
 export interface TodoPart<P> {
   readonly input?: P;
   readonly instruction: readonly number[];
+  readonly window?: Window;
   /** `read` is the model's input at the places of the picture, if it differs from `picture`. */
   readonly target: { readonly picture: P; readonly read?: P } | { readonly words: readonly number[] };
 }
@@ -320,12 +341,12 @@ type AnyPair = Pick<LoadedPair, "input" | "output" | "instruction" | "difference
 function contextOf(
   pairs: Pairs,
   random: Random,
-  { mix, examples, xprompt }: ContextRequest,
+  { mix, examples, xprompt, window }: ContextRequest,
   { image, text }: Tokenizers,
 ): Context<Image> {
   const empty = random.chance(mix.withoutExample) || pairs.examples.length === 0;
   const instructionTokens = ({ input, instruction = "" }: AnyPair, share: number) => {
-    const limit = textLimit(xprompt, input ? 1 : 0, image.codesPerImage);
+    const limit = textLimit(xprompt, input ? 1 : 0, codesShown(image, window));
     return random.chance(input ? share : 1) ? text.encode(instruction.toLowerCase()).slice(0, limit) : [];
   };
   return {

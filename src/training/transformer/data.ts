@@ -20,12 +20,14 @@ import {
   type BatchKind,
   type ContextBatch,
   type ContextSettings,
+  codesShown,
   possibleSizes,
   sampledContexts,
   type TodoPart,
 } from "./contexts.ts";
 import { withNoise } from "./noise.ts";
 import type { RegionWeights } from "./recipe.ts";
+import { positionsOf } from "./windows.ts";
 
 export interface ContextOptions extends ContextSettings {
   readonly weights: RegionWeights;
@@ -122,14 +124,14 @@ export async function createSource(options: ContextOptions): Promise<(step: numb
 /** Lays out encoded contexts as inputs of the training graph. */
 export function packBatch(
   { kind, contexts }: ContextBatch<Codes>,
-  options: Pick<ContextOptions, "xprompt" | "weights" | "wholePictures">,
+  options: Pick<ContextOptions, "xprompt" | "weights" | "wholePictures" | "window">,
   { image, text: { vocabulary } }: Tokenizers,
 ): PackedBatch {
   const { xprompt } = options;
   const todoParts = contexts.flatMap((context) => context.todos);
   const { examples, todos } = contexts[0]!;
   const sizes = { ...options, contexts: contexts.length, todos: todos.length };
-  const packing = packingOf(sizes, examples.length, image.codesPerImage, kind);
+  const packing = packingOf(sizes, examples.length, codesShown(image, options.window), kind);
   const { exampleLength, todoLength } = packing;
   const exampleCount = packing.contexts * packing.examples;
   const todoCount = packing.contexts * packing.todos;
@@ -151,10 +153,11 @@ export function packBatch(
   };
   for (const [row, example] of contexts.flatMap((context) => context.examples).entries()) {
     const tokens = exampleTokens(vocabulary, example, xprompt.tokens);
+    const positions = positionsOf(tokens, 0, vocabulary, example?.window);
     const start = row * exampleLength + exampleLength - tokens.length;
     for (const [i, token] of tokens.entries()) {
       batch.exampleTokens[start + i] = BigInt(token);
-      batch.examplePositions[start + i] = BigInt(i);
+      batch.examplePositions[start + i] = BigInt(positions[i]!);
       batch.examplePadding[start + i] = 0;
     }
     joinPictures(batch.exampleSegments, start, tokens, vocabulary);
@@ -192,7 +195,7 @@ function joinPictures(
 function packTodo(
   batch: PackedBatch,
   row: number,
-  { input, instruction, target }: TodoPart<Codes>,
+  { input, instruction, target, window }: TodoPart<Codes>,
   position: number,
   weights: RegionWeights,
   vocabulary: Tokenizers["text"]["vocabulary"],
@@ -205,6 +208,7 @@ function packTodo(
   const inputIds =
     "words" in target || !target.read ? targetIds : targetTokens(vocabulary, { picture: target.read });
   const inputs = [...query, ...inputIds];
+  const positions = positionsOf(inputs, position, vocabulary, window);
   const start = row * batch.packing.todoLength;
   const length = tokens.length - 1;
   if (length > batch.packing.todoLength)
@@ -216,7 +220,7 @@ function packTodo(
   const last = query.length + targetIds.length - (answer === "picture" ? 2 : 1);
   for (let i = 0; i < length; i++) {
     batch.todoTokens[start + i] = BigInt(inputs[i]!);
-    batch.todoPositions[start + i] = BigInt(position + i);
+    batch.todoPositions[start + i] = BigInt(positions[i]!);
     batch.targets[start + i] = BigInt(tokens[i + 1]!);
     const inTarget = i + 1 >= query.length;
     batch.targetWeights[start + i] = inTarget && i + 1 < last && answer === measured ? 1 : 0;

@@ -16,12 +16,12 @@ import type { Sequences } from "./start.ts";
 
 /** The settings of the contexts of a part: "train", or a name that stands for a random stream of its own. */
 export const contextSettings = (
-  { seed, contexts, todos }: TransformerRecipe,
+  { seed, contexts, todos, window }: TransformerRecipe,
   mix: Mix,
   { folder, tokenizers, xprompt }: Sequences,
   part: string,
 ): ContextSettings => ({
-  ...{ seed, part, tokenizers: folder, xprompt, contexts, todos, mix },
+  ...{ seed, part, tokenizers: folder, xprompt, contexts, todos, window, mix },
   resolution: tokenizers.image.config.resolution,
 });
 
@@ -101,8 +101,12 @@ const hasScenes = (names: readonly string[]): boolean =>
 /** Whether there are held-out pairs. */
 export const hasPairs = ({ mix }: TransformerRecipe): boolean => mix.pairs.length > 0 && mix.pairsHeldOut > 0;
 
-/** @throws UsageError for missing pairs, or a weight of an unknown family */
-export function checkMix({ mix }: TransformerRecipe): void {
+/** @throws UsageError for missing pairs, a weight of an unknown family, or windows of tokenized data */
+export function checkMix({ mix, window, data }: TransformerRecipe): void {
+  if (window !== undefined && data.tokenized !== undefined)
+    throw new UsageError(
+      "transformer recipe: window: expected none with data.tokenized, which has whole pictures (leave one of the two out)",
+    );
   for (const name of Object.keys(mix.weights)) checkName(name);
   if (mix.pairsRequired && mix.pairs.length === 0)
     throw new UsageError(

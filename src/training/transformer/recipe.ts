@@ -56,6 +56,11 @@ export const transformerRecipe = recipeKind(
     contexts: z.int().min(1).default(4),
     /** TODO parts per context, which share its examples. */
     todos: z.int().min(1).default(3),
+    /**
+     * Codes per side of the part of every picture that is shown, at a random place, the same in both pictures of a pair.
+     * Steps have fewer tokens then, or more contexts. Defaults to the whole picture.
+     */
+    window: z.int().min(2).optional(),
     /** Sizes of a new model. */
     model: z
       .strictObject({

@@ -152,12 +152,16 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
   checkTokens(xprompt.tokens, vocabulary, name);
   const end = xprompt.todoPosition + longestTodo(xprompt, tokenizers.image.codesPerImage);
   const adapter = adapterOf(recipe, stored.xprompt, vocabulary);
+  const { sharedCodes } = recipe.model;
+  if (sharedCodes && adapter)
+    refuse(`model.sharedCodes: expected it with all weights trained, got train "${recipe.train}"`);
   return {
     ...{ folder, tokenizers, xprompt },
     config: {
       ...decoder,
       maxPositions: Math.max(decoder.maxPositions, end),
       ...(adapter && { adapter }),
+      ...(sharedCodes && { codeFeatures: codeFeatures(all.get(CODEBOOK)!, vocabulary) }),
     },
     base: { weights, checksum },
   };
@@ -211,7 +215,7 @@ export function initialState(
   const isFrozen = (name: string) => adapter !== undefined && base!.weights.has(name);
   const trained = new Map([...shapes].filter(([name]) => !isFrozen(name)));
   const state = new TrainingState(trained, adapter && base, optimizer);
-  initialize(state, (name) => Random.of(seed, "weights", name), initializerFor(config));
+  initialize(state, (name) => Random.of(seed, "weights", name), initializerFor(config, base !== undefined));
   if (codebook && !config.codeFeatures)
     placeCodes(state, codebook, tokenizers.text.vocabulary, config.hiddenSize, seed);
   if (alignedHeads) alignHeads(state, config, Math.sqrt(tokenizers.image.codesPerImage));
@@ -243,7 +247,10 @@ const PUBLISHED_HEAD = 128;
  * and keys are normalized, so an attention score is at most √headDim: larger gains compensate for narrow heads, which
  * otherwise could not attend to a single position. An adapter has no effect at first: B is zero, and A as in PEFT.
  */
-function initializerFor(config: DecoderConfig): (name: string, shape: readonly number[]) => Initializer {
+function initializerFor(
+  config: DecoderConfig,
+  continues: boolean,
+): (name: string, shape: readonly number[]) => Initializer {
   const gain = Math.max(1, (PUBLISHED_HEAD / headWidth(config)) ** (1 / 4));
   return (name, shape) => {
     if (/lora_A\.weight$/.test(name)) return { deviation: 1 / Math.sqrt(3 * shape[1]!) };
@@ -251,6 +258,8 @@ function initializerFor(config: DecoderConfig): (name: string, shape: readonly n
     if (/[qk]_norm\.weight$/.test(name)) return { constant: gain };
     if (/norm\.weight$/.test(name)) return { constant: 1 };
     if (/_mix$/.test(name)) return { constant: 0 };
+    // The rows of a trained model are whole; the map is what they will share from now on.
+    if (/\.code_map$/.test(name) && continues) return { constant: 0 };
     if (/\.code_map$/.test(name)) return { deviation: DEVIATION * Math.sqrt(FROM_CODES) };
     if (config.codeFeatures && /(embed_tokens|lm_head)\.weight$/.test(name))
       return { deviation: DEVIATION * Math.sqrt(1 - FROM_CODES) };

@@ -7,6 +7,7 @@ import { mergeAdapter, writeAdapterFolder } from "../../chameleon/checkpoint/ada
 import { readWeights, type Weight, writeModelFolder } from "../../chameleon/checkpoint/folder.ts";
 import { mergeShared } from "../../chameleon/model/shared-rows.ts";
 import { isOfImages } from "../../chameleon/tokenizers/image-tokenizer.ts";
+import { XPromptError } from "../../errors.ts";
 import { Graph, parameterShapes } from "../../graph/index.ts";
 import { readJson } from "../../runtime/files.ts";
 import { buildWith, type Resources } from "../../runtime/resources.ts";
@@ -24,7 +25,7 @@ import { feedsOfWeights } from "../run/state.ts";
 import type { TrainingTask } from "../run/task.ts";
 import { SampleStream } from "../run/workers.ts";
 import { openTokenized } from "../tokenized/open.ts";
-import { type ContextSource, digestsOf, openSets, openSources } from "./contexts.ts";
+import { type ContextSource, codesShown, digestsOf, openSets, openSources } from "./contexts.ts";
 import { type ContextOptions, type PackedBatch, packingOf, possibleShapes } from "./data.ts";
 import { HeldOut, heldOutContexts } from "./held-out.ts";
 import { objective, targetWeightOf } from "./objective.ts";
@@ -70,9 +71,14 @@ async function prepareTransformer(
   const { adapter, codeFeatures, ...decoder } = config;
   const graph = new Graph();
   // Held-out contexts have one example each.
-  const { codesPerImage } = tokenizers.image;
+  const { window } = recipe;
+  const codes = codesShown(tokenizers.image, window);
+  if (codes > tokenizers.image.codesPerImage)
+    throw new XPromptError(
+      `transformer recipe: window: expected at most ${Math.sqrt(tokenizers.image.codesPerImage)} codes per side, as the pictures have, got ${window}`,
+    );
   const seen = { xprompt, weights: recipe.loss, wholePictures: config.wholePictures !== undefined };
-  const packing = packingOf({ ...recipe, ...seen }, 1, codesPerImage);
+  const packing = packingOf({ ...recipe, ...seen }, 1, codes);
   const { targetNll } = objective(graph, packing, config, recipe.loss.zLoss).report!;
   const state = initialState(start, parameterShapes(graph), recipe);
 
@@ -81,7 +87,7 @@ async function prepareTransformer(
   const isTrained = (name: string) => state.parameters.has(name);
   const steps = resources.own(
     new TransformerSteps({
-      shapes: possibleShapes({ ...recipe, ...seen, mix, contexts }, codesPerImage),
+      shapes: possibleShapes({ ...recipe, ...seen, mix, contexts }, codes),
       config,
       recipe,
       isTrained,
