@@ -306,8 +306,28 @@ test.each([
   },
 );
 
+test("shared codes: a model starts as it was, and its rows then learn together", async () => {
+  const shared = recipeOf({ model: { sharedCodes: true } });
+  const first = await withTask(recipeOf(), (task) => train(task, 1));
+  await withTask(shared, async (task) => {
+    const map = task.state.values("lm_head.code_map");
+    expect(map.every((value) => value === 0)).toBe(true);
+    // The same model, so the same loss.
+    expect((await train(task, 1))[0]).toBeCloseTo(first[0]!, 5);
+    expect(task.state.values("lm_head.code_map").some((value) => value !== 0)).toBe(true);
+    await task.release(at("shared"));
+  });
+  const model = await XPrompt.load(at("shared"), { threads: 1 });
+  await model.release();
+});
+
 describe("refused", () => {
   test.each([
+    [
+      { train: "xp", model: { sharedCodes: true } },
+      'model.sharedCodes: expected it with all weights trained, got train "xp"',
+    ],
+    [{ window: 5 }, "window: expected at most 4 codes per side, as the pictures have, got 5"],
     [{ init: undefined, train: "lora" }, 'train: expected "all" for a new model, got "lora"'],
     [{ model: { hiddenSize: 48 } }, "model.hiddenSize: expected 24, as "],
     [{ model: { layers: 2, heads: 2 } }, "model.heads: expected 4, as "],
