@@ -32,6 +32,10 @@ export class FullSizeThreads {
   close(): Promise<void> {
     return this.pool.close();
   }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
 }
 
 /** Rejects with the signal's reason when it is aborted before the work ends. */

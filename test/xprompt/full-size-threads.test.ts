@@ -13,16 +13,11 @@ for (let i = 0; i < large.data.length; i++) large.data[i] = random.uniform();
 const original = { original: { ...large, data: toBytes(large) }, query };
 
 test("threads give the same bytes as this thread", async () => {
-  const threads = new FullSizeThreads();
-  try {
-    const here = await atFullSize(original, query, drawn);
-    const there = await Promise.all([1, 2, 3].map(() => threads.apply(original, query, drawn)));
-    for (const result of there) expect(result).toEqual(here);
-    expect(here.data).not.toEqual(original.original.data);
-  } finally {
-    await threads.close();
-    await threads.close();
-  }
+  await using threads = new FullSizeThreads();
+  const here = await atFullSize(original, query, drawn);
+  const there = await Promise.all([1, 2, 3].map(() => threads.apply(original, query, drawn)));
+  for (const result of there) expect(result).toEqual(here);
+  expect(here.data).not.toEqual(original.original.data);
 });
 
 test("an abort ends the waiting; the threads go on with other results, also after an error", async () => {
@@ -39,6 +34,7 @@ test("an abort ends the waiting; the threads go on with other results, also afte
     const { data } = await threads.apply(original, query, drawn, new AbortController().signal);
     expect(data.length).toBe(40 * 56 * 3);
   } finally {
+    await threads.close();
     await threads.close();
   }
   await expect(threads.apply(original, query, drawn)).rejects.toThrow("closed");

@@ -13,7 +13,8 @@ import type { Tokenizers } from "../../chameleon/checkpoint/folder.ts";
 import type { Vocabulary } from "../../chameleon/tokenizers/vocabulary.ts";
 import { XPromptError } from "../../errors.ts";
 import { type Codes, exampleTokens, queryTokens, targetTokens } from "../../xprompt/sequence.ts";
-import type { BatchKind, Context, ContextBatch, TodoPart } from "../transformer/contexts.ts";
+import type { Context, TodoPart } from "../transformer/context.ts";
+import type { BatchKind, ContextBatch } from "../transformer/contexts.ts";
 
 export const groupIds = { example: 0, xp: 1, query: 2, answer: 3 } as const;
 

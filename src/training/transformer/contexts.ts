@@ -26,8 +26,9 @@ import {
 } from "../../tasks/index.ts";
 import { type Codes, MOST_WORDS, textLimit, type XPromptConfig } from "../../xprompt/sequence.ts";
 import { alone, partOf, type Share } from "../distributed/collective.ts";
+import type { Context, TodoPart } from "./context.ts";
 import type { Mix } from "./mix.ts";
-import { inWindows, type Window } from "./windows.ts";
+import { inWindows } from "./windows.ts";
 
 /** The settings that determine, with the number of the batch, which contexts are sampled. */
 export interface ContextSettings {
@@ -193,26 +194,6 @@ export function possibleSizes(options: Pick<ContextSettings, "contexts" | "todos
 function sampleKind(random: Random, { describe, textToImage }: Mix): BatchKind {
   if (random.chance(describe)) return "descriptions";
   return random.chance(textToImage) ? "captions" : "changes";
-}
-
-/** A context with pictures of type `P`. `null` is the empty example. */
-export interface Context<P> {
-  readonly examples: readonly (ExamplePair<P> | null)[];
-  readonly todos: readonly TodoPart<P>[];
-}
-interface ExamplePair<P> {
-  readonly input: P;
-  readonly output: P;
-  readonly instruction: readonly number[];
-  /** The part of both pictures that is shown. */
-  readonly window?: Window;
-}
-export interface TodoPart<P> {
-  readonly input?: P;
-  readonly instruction: readonly number[];
-  readonly window?: Window;
-  /** `read` is the model's input at the places of the picture, if it differs from `picture`. */
-  readonly target: { readonly picture: P; readonly read?: P } | { readonly words: readonly number[] };
 }
 
 interface ContextRequest extends ContextSettings, Sources {

@@ -16,6 +16,7 @@ import {
   targetTokens,
 } from "../../xprompt/sequence.ts";
 import { storedContexts } from "../tokenized/stream.ts";
+import type { TodoPart } from "./context.ts";
 import {
   type BatchKind,
   type ContextBatch,
@@ -23,7 +24,6 @@ import {
   codesShown,
   possibleSizes,
   sampledContexts,
-  type TodoPart,
 } from "./contexts.ts";
 import { withNoise } from "./noise.ts";
 import type { RegionWeights } from "./recipe.ts";

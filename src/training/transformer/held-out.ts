@@ -8,13 +8,8 @@ import { type Feeds, floats, Session } from "../../runtime/session.ts";
 import type { SessionOptions } from "../../runtime/session-options.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
-import {
-  type Context,
-  type ContextBatch,
-  type ContextSettings,
-  encodedContexts,
-  openSources,
-} from "./contexts.ts";
+import type { Context } from "./context.ts";
+import { type ContextBatch, type ContextSettings, encodedContexts, openSources } from "./contexts.ts";
 import { type PackedBatch, packBatch } from "./data.ts";
 import { feedsOf } from "./objective.ts";
 

@@ -2,7 +2,8 @@
 import { Random } from "../../random.ts";
 import { type Codes, HIDDEN_CODE } from "../../xprompt/sequence.ts";
 import { alone } from "../distributed/collective.ts";
-import type { Context, ContextBatch, ContextSettings } from "./contexts.ts";
+import type { Context } from "./context.ts";
+import type { ContextBatch, ContextSettings } from "./contexts.ts";
 import type { Mix } from "./mix.ts";
 
 /** The settings that change how targets are read, not which contexts there are. */

@@ -5,15 +5,7 @@
 import type { Vocabulary } from "../../chameleon/tokenizers/vocabulary.ts";
 import type { Random } from "../../random.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
-import type { Context } from "./contexts.ts";
-
-/** `side` × `side` codes of a picture of `grid` × `grid`. */
-export interface Window {
-  readonly row: number;
-  readonly column: number;
-  readonly side: number;
-  readonly grid: number;
-}
+import type { Context, Window } from "./context.ts";
 
 /** Cuts a window out of every pair of pictures, at a random place each. */
 export function inWindows(

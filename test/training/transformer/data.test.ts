@@ -6,7 +6,8 @@ import type { Tokenizers } from "../../../src/chameleon/checkpoint/folder.ts";
 import { ImageTokenizer } from "../../../src/chameleon/tokenizers/image-tokenizer.ts";
 import type { Image } from "../../../src/image/index.ts";
 import { families, familyNamed } from "../../../src/tasks/index.ts";
-import { type Context, encodedContexts } from "../../../src/training/transformer/contexts.ts";
+import type { Context } from "../../../src/training/transformer/context.ts";
+import { encodedContexts } from "../../../src/training/transformer/contexts.ts";
 import {
   type ContextOptions,
   createSource,

@@ -9,7 +9,8 @@ import { exportOnnx, Graph, parameterShapes } from "../../../src/graph/index.ts"
 import { createImage, savePng } from "../../../src/image/index.ts";
 import { floats, Session } from "../../../src/runtime/session.ts";
 import { TrainingState } from "../../../src/training/run/state.ts";
-import { type Context, encodedContexts } from "../../../src/training/transformer/contexts.ts";
+import type { Context } from "../../../src/training/transformer/context.ts";
+import { encodedContexts } from "../../../src/training/transformer/contexts.ts";
 import { type ContextOptions, packBatch, packingOf } from "../../../src/training/transformer/data.ts";
 import { HeldOut, heldOutContexts } from "../../../src/training/transformer/held-out.ts";
 import { feedsOf, objective } from "../../../src/training/transformer/objective.ts";

@@ -4,7 +4,7 @@ import type { DecoderConfig } from "../../../src/chameleon/checkpoint/config.ts"
 import { Graph, parameterShapes } from "../../../src/graph/index.ts";
 import { Random } from "../../../src/random.ts";
 import { TrainingState } from "../../../src/training/run/state.ts";
-import type { Context } from "../../../src/training/transformer/contexts.ts";
+import type { Context } from "../../../src/training/transformer/context.ts";
 import { packBatch } from "../../../src/training/transformer/data.ts";
 import { feedsOf, predictions } from "../../../src/training/transformer/objective.ts";
 import { ScheduledSampling } from "../../../src/training/transformer/scheduled-sampling.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { Random } from "../../../src/random.ts";
-import type { Context } from "../../../src/training/transformer/contexts.ts";
+import type { Context } from "../../../src/training/transformer/context.ts";
 import { packBatch } from "../../../src/training/transformer/data.ts";
 import { inWindows, positionsOf } from "../../../src/training/transformer/windows.ts";
 import { type Codes, exampleTokens, queryTokens, targetTokens } from "../../../src/xprompt/sequence.ts";
