@@ -1,5 +1,6 @@
 /** @file A summary of an ONNX file, read without its weights. */
 import { PbfReader } from "pbf";
+import { LENGTH_DELIMITED } from "./onnx-writer.ts";
 
 export interface OnnxSummary {
   readonly producer: string;
@@ -11,9 +12,6 @@ export interface OnnxSummary {
   readonly initializers: number;
   readonly initializerBytes: number;
 }
-
-/** The wire type of strings, bytes and messages. */
-const LENGTH_DELIMITED = 2;
 
 type Field = (reader: PbfReader) => void;
 

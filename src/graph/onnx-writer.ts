@@ -16,7 +16,7 @@ const IR_VERSION = 10;
 export const MICROSOFT = "com.microsoft";
 
 /** The wire type of strings, bytes and messages. */
-const LENGTH_DELIMITED = 2;
+export const LENGTH_DELIMITED = 2;
 
 const DATA_TYPE: Record<DType, number> = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10 };
 

@@ -218,7 +218,7 @@ export function initialState(
   initialize(state, (name) => Random.of(seed, "weights", name), initializerFor(config, base !== undefined));
   if (codebook && !config.codeFeatures)
     placeCodes(state, codebook, tokenizers.text.vocabulary, config.hiddenSize, seed);
-  if (alignedHeads) alignHeads(state, config, Math.sqrt(tokenizers.image.codesPerImage));
+  if (alignedHeads && !base) alignHeads(state, config, Math.sqrt(tokenizers.image.codesPerImage));
   for (const name of trained.keys()) {
     const weight = base?.weights.get(name);
     if (weight) state.values(name).set(weight.data);
