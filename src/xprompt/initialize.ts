@@ -126,7 +126,7 @@ export async function initializeModel(options: InitializeOptions): Promise<Initi
         tokenizer_sha256: tokenizerChecksum(named),
       };
       await writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(changed, null, 2)}\n`);
-      await writeFileAtomic(join(folder, "tokenizer.json"), `${JSON.stringify(named, null, 1)}\n`);
+      await writeFileAtomic(join(folder, "tokenizer.json"), `${JSON.stringify(named)}\n`);
       await copyProcessor(base, folder);
     };
     await writeFolderAtomic(output, write, { signal });

@@ -55,7 +55,7 @@ export async function writeModelFolder(
       tokenizer_sha256: tokenizerChecksum(tokenizer),
     };
     await writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(checked, null, 2)}\n`);
-    await writeFileAtomic(join(folder, "tokenizer.json"), `${JSON.stringify(tokenizer, null, 1)}\n`);
+    await writeFileAtomic(join(folder, "tokenizer.json"), `${JSON.stringify(tokenizer)}\n`);
     if (base !== undefined) await copyProcessor(base, folder);
   };
   await writeFolderAtomic(path, write, { replace: true });

@@ -5,8 +5,9 @@
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import Papa from "papaparse";
+import type { parse } from "papaparse";
 import { messageOf, XPromptError } from "../../errors.ts";
+import { loadOptional } from "../../optional.ts";
 import { attempt } from "../../runtime/files.ts";
 import { type ColumnNames, findColumns, keyOrDefect } from "./columns.ts";
 import { type Block, Defect, type Row } from "./record.ts";
@@ -32,12 +33,12 @@ export async function metadataBlocks(
   const doing = `reading data set list ${path}`;
   const csv = name.endsWith(".csv");
   const [head, ...rest] = await rowRanges(path, csv, doing);
-  const header = csv && head ? readHeader(await readRange(path, head), doing) : undefined;
-  const ranges = header ? rest : [...(head ? [head] : []), ...rest];
+  const table = csv && head ? await openTable(await readRange(path, head), doing) : undefined;
+  const ranges = table ? rest : [...(head ? [head] : []), ...rest];
   if (ranges.length === 0)
     throw new XPromptError(`${doing}: expected rows, got none (is it the right file?)`);
-  const list: List = { path, folder: dirname(path), place: basename(dirname(path)), header };
-  const names = header ?? (await namesIn(list, ranges[0]!));
+  const list: List = { path, folder: dirname(path), place: basename(dirname(path)), table };
+  const names = table?.header ?? (await namesIn(list, ranges[0]!));
   const columns = findColumns(names, chosen, doing);
   const blocks = ranges.map((range): Block => {
     const rows = () => readRows(list, range, columns.output);
@@ -55,8 +56,14 @@ interface List {
   readonly path: string;
   readonly folder: string;
   readonly place: string;
-  /** Columns of a CSV list; JSON lines name their own. */
-  readonly header?: readonly string[];
+  /** Of a CSV list; JSON lines name their own columns. */
+  readonly table?: Table;
+}
+
+/** The columns of a CSV list, and what parses its rows. */
+interface Table {
+  readonly header: readonly string[];
+  readonly parse: typeof parse;
 }
 
 /** Bytes `start` to `end` of a list have `count` rows; the first is number `first`. */
@@ -122,9 +129,10 @@ async function readRange(path: string, { start, end }: Range): Promise<string> {
   });
 }
 
-function readHeader(text: string, doing: string): string[] {
-  const names = cellsOf(text);
-  if (typeof names !== "string") return names.map((name) => name.trim());
+async function openTable(header: string, doing: string): Promise<Table> {
+  const { default: papaparse } = await loadOptional(doing, "papaparse@5.7.1", () => import("papaparse"));
+  const names = cellsOf(header, papaparse.parse);
+  if (typeof names !== "string") return { header: names.map((name) => name.trim()), parse: papaparse.parse };
   throw new XPromptError(`${doing}: expected a CSV header, got: ${names} (correct the file)`);
 }
 
@@ -137,11 +145,11 @@ async function namesIn(list: List, range: Range): Promise<string[]> {
 /** The rows of a range. The place of a row is its output's file name, or its number. */
 async function readRows(list: List, range: Range, outputs: readonly string[]): Promise<(Row | Defect)[]> {
   const text = await readRange(list.path, range);
-  const { header } = list;
-  const lines = (header ? rowsOfCsv(text) : text.split("\n")).filter((line) => line.trim() !== "");
+  const { table } = list;
+  const lines = (table ? rowsOfCsv(text) : text.split("\n")).filter((line) => line.trim() !== "");
   return Array.from({ length: range.count }, (_, i) => {
-    const number = `${list.place}/row ${range.first + i + (header ? 0 : 1)}`;
-    const cells = header ? readCsvRow(lines[i]!, header) : readLine(lines[i]!);
+    const number = `${list.place}/row ${range.first + i + (table ? 0 : 1)}`;
+    const cells = table ? readCsvRow(lines[i]!, table) : readLine(lines[i]!);
     if (typeof cells === "string") return new Defect("metadata", number, cells);
     const file = outputs.map((name) => cells[name]).find((cell) => typeof cell === "string");
     return { place: file === undefined ? number : `${list.place}/${file}`, cells, folder: list.folder };
@@ -162,8 +170,8 @@ function readLine(line: string): Cells | string {
 }
 
 /** The cells of a row of CSV, or the reason why it is unusable. */
-function readCsvRow(row: string, header: readonly string[]): Cells | string {
-  const cells = cellsOf(row);
+function readCsvRow(row: string, { header, parse }: Table): Cells | string {
+  const cells = cellsOf(row, parse);
   const got = typeof cells === "string" ? cells : cells.length;
   if (typeof cells === "string" || got !== header.length)
     return `expected ${header.length} columns, got ${got}`;
@@ -171,8 +179,8 @@ function readCsvRow(row: string, header: readonly string[]): Cells | string {
 }
 
 /** The cells of one row of CSV, or the reason why it is unusable. */
-function cellsOf(row: string): string[] | string {
-  const { data, errors } = Papa.parse<string[]>(row, { delimiter: ",", skipEmptyLines: true });
+function cellsOf(row: string, parse: Table["parse"]): string[] | string {
+  const { data, errors } = parse<string[]>(row, { delimiter: ",", skipEmptyLines: true });
   if (errors[0]) return `unusable text: ${errors[0].message}`;
   return data[0] ?? "an empty line";
 }

@@ -4,17 +4,10 @@
  */
 import { open, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import {
-  type AsyncBuffer,
-  type Compressors,
-  type FileMetaData,
-  parquetMetadataAsync,
-  parquetReadObjects,
-  parquetSchema,
-} from "hyparquet";
-import { compressors } from "hyparquet-compressors";
+import type { AsyncBuffer, Compressors, FileMetaData } from "hyparquet";
 import { messageOf, XPromptError } from "../../errors.ts";
 import { attempt } from "../../runtime/files.ts";
+import { parquetReader } from "../../runtime/parquet.ts";
 import { type ColumnNames, columnsAmong, findColumns, keyOrDefect } from "./columns.ts";
 import { type Block, Defect, type Row, type RowKey } from "./record.ts";
 import type { Columns } from "./settings.ts";
@@ -30,6 +23,7 @@ interface Shard {
   readonly name: string;
   readonly file: AsyncBuffer;
   readonly metadata: FileMetaData;
+  readonly columns: readonly string[];
 }
 
 /** A part of a row group. */
@@ -53,7 +47,7 @@ export async function parquetBlocks(
   let columns: ColumnNames | undefined;
   for (const name of names) {
     const shard = await openShard(root, name);
-    const there = columnNames(shard.metadata);
+    const there = shard.columns;
     columns ??= columnsAmong(findColumns(there, chosen, `reading Parquet shard ${shard.path}`), there);
     for (const wanted of Object.values(columns).flat()) {
       if (there.includes(wanted)) continue;
@@ -68,15 +62,13 @@ export async function parquetBlocks(
 
 /** The columns of one shard, to detect the set. */
 export async function parquetColumns(root: string, name: string): Promise<readonly string[]> {
-  return columnNames((await openShard(root, name)).metadata);
+  return (await openShard(root, name)).columns;
 }
-
-const columnNames = (metadata: FileMetaData): string[] =>
-  parquetSchema(metadata).children.map(({ element }) => element.name);
 
 async function openShard(root: string, name: string): Promise<Shard> {
   const path = join(root, name);
   const doing = `reading Parquet shard ${path}`;
+  const { parquetMetadataAsync, parquetSchema } = await parquetReader(doing);
   return attempt(doing, path, async () => {
     const file = await fileBuffer(path);
     try {
@@ -84,7 +76,9 @@ async function openShard(root: string, name: string): Promise<Shard> {
       const tail = new DataView(await file.slice(file.byteLength - 8, file.byteLength));
       if (tail.getUint32(4, true) !== 0x31524150) throw new Error("it does not end as one does");
       if (tail.getUint32(0, true) > maxFooterBytes) throw new Error("its footer is too large");
-      return { path, name, file, metadata: await parquetMetadataAsync(file, { geoparquet: false }) };
+      const metadata = await parquetMetadataAsync(file, { geoparquet: false });
+      const columns = parquetSchema(metadata).children.map(({ element }) => element.name);
+      return { path, name, file, metadata, columns };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).syscall) throw error;
       throw new XPromptError(
@@ -182,7 +176,11 @@ async function readPart({ shard, start, end }: Part, columns: string[]): Promise
   const { path, name, file, metadata } = shard;
   const doing = `reading Parquet shard ${path}`;
   const place = (i: number) => `${name}#${start + i}`;
-  const settings = { file, metadata, columns, compressors: limited, utf8: false, useOffsetIndex: true };
+  const { compressors, parquetReadObjects } = await parquetReader(doing);
+  const settings = {
+    ...{ file, metadata, columns },
+    ...{ compressors: limited(compressors), utf8: false, useOffsetIndex: true },
+  };
   return attempt(doing, path, async () => {
     try {
       const rows = await parquetReadObjects({ ...settings, rowStart: start, rowEnd: end });
@@ -201,15 +199,16 @@ async function readPart({ shard, start, end }: Part, columns: string[]): Promise
 }
 
 /** Decompressors that refuse a page with a declared size above the limit of a row group. */
-const limited: Compressors = Object.fromEntries(
-  Object.entries(compressors).map(([codec, decompress]) => [
-    codec,
-    (input: Uint8Array, length: number) => {
-      if (length > maxGroupBytes) throw new Error(`a page claims ${length} bytes`);
-      return decompress(input, length);
-    },
-  ]),
-);
+const limited = (compressors: Compressors): Compressors =>
+  Object.fromEntries(
+    Object.entries(compressors).map(([codec, decompress]) => [
+      codec,
+      (input: Uint8Array, length: number) => {
+        if (length > maxGroupBytes) throw new Error(`a page claims ${length} bytes`);
+        return decompress(input, length);
+      },
+    ]),
+  );
 
 /** Whether a file is a shard. */
 export const isParquet = (name: string): boolean => basename(name).endsWith(".parquet");

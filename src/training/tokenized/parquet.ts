@@ -1,9 +1,9 @@
 /** @file Rows of tokens as a Parquet file. */
-import { parquetReadObjects } from "hyparquet";
 import { z } from "zod";
 import { messageOf, XPromptError } from "../../errors.ts";
 import { loadOptional } from "../../optional.ts";
 import { checkJson } from "../../runtime/json.ts";
+import { parquetReader } from "../../runtime/parquet.ts";
 import type { TokenRow } from "./rows.ts";
 
 const ids = z.array(z.int().min(0));
@@ -47,10 +47,11 @@ export async function encodeRows(rows: readonly TokenRow[]): Promise<Uint8Array>
 /**
  * The rows of a Parquet file.
  * @param doing for errors
- * @throws XPromptError when it is none, or has other columns
+ * @throws XPromptError when it is none, or has other columns, or as `parquetReader`
  */
 export async function decodeRows(bytes: Uint8Array, doing: string): Promise<TokenRow[]> {
   const file = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer;
+  const { parquetReadObjects } = await parquetReader(doing);
   let rows: unknown;
   try {
     rows = await parquetReadObjects({ file });
