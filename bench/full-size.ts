@@ -8,6 +8,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { loadTokenizers } from "../src/chameleon/checkpoint/folder.ts";
 import type { ImageTokenizer } from "../src/chameleon/tokenizers/image-tokenizer.ts";
+import { XPromptError } from "../src/errors.ts";
 import { boundedPsnr } from "../src/evaluation/metrics/pictures.ts";
 import { fitAffineMap } from "../src/image/colour-map.ts";
 import {
@@ -54,6 +55,8 @@ export function fullSizeBenchmark(print: (report: Report, options: CommonOptions
 
 async function measure(options: Options): Promise<Report> {
   const names = (await readdir(options.photos)).filter((name) => /\.(jpe?g|png|webp)$/i.test(name)).sort();
+  if (names.length === 0)
+    throw new XPromptError(`reading ${options.photos}: expected photographs (.jpg, .png, .webp), got none`);
   const { size, aspect, threads } = options;
   const photos = await Promise.all(
     names.map(async (name) => central(await loadImage(join(options.photos, name), { size }), aspect)),

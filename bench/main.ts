@@ -7,6 +7,7 @@ import { XPromptError } from "../src/errors.ts";
 import { sevenBenchmark } from "./7b.ts";
 import { ablationsBenchmark } from "./ablations.ts";
 import { attentionBenchmark } from "./attention.ts";
+import { batchingBenchmark } from "./batching.ts";
 import { draftBenchmark } from "./draft.ts";
 import { fullSizeBenchmark } from "./full-size.ts";
 import { generateBenchmark } from "./generate.ts";
@@ -14,7 +15,7 @@ import type { CommonOptions, Report } from "./options.ts";
 import { quantizationBenchmark } from "./quantization.ts";
 import { retrievalBenchmark } from "./retrieval.ts";
 import { scaleBenchmark } from "./scale.ts";
-import { servingBenchmark } from "./serving.ts";
+import { serveBenchmark } from "./serve.ts";
 import { trainBenchmark } from "./train.ts";
 import { workersBenchmark } from "./workers.ts";
 
@@ -46,7 +47,8 @@ for (const make of [
   trainBenchmark,
   generateBenchmark,
   draftBenchmark,
-  servingBenchmark,
+  batchingBenchmark,
+  serveBenchmark,
   attentionBenchmark,
   sevenBenchmark,
   quantizationBenchmark,

@@ -107,28 +107,43 @@ export function normalEquations(
   const count = across * down * levels;
   const blocks = new Float64Array(count * NEIGHBOURS * BLOCK);
   const right = new Float64Array(count * COEFFICIENTS);
-  const features = new Float64Array(4).fill(0.5);
   let total = 0;
   for (let p = 0; p < pixelWeights.length; p++) {
     const weight = pixelWeights[p]!;
     if (weight === 0) continue;
     total += weight;
-    for (let j = 0; j < 3; j++) features[j] = source[p * 3 + j]! - 0.5;
+    const [f0, f1, f2] = [source[p * 3]! - 0.5, source[p * 3 + 1]! - 0.5, source[p * 3 + 2]! - 0.5];
+    const [f00, f10, f20, f30] = [f0 * f0, f1 * f0, f2 * f0, 0.5 * f0];
+    const [f11, f21, f31] = [f1 * f1, f2 * f1, 0.5 * f1];
+    const [f22, f32] = [f2 * f2, 0.5 * f2];
+    const first = p * 8;
     for (let k = 0; k < 8; k++) {
-      const a = weight * weights[p * 8 + k]!;
+      const a = weight * weights[first + k]!;
       if (a === 0) continue;
-      const vertex = vertices[p * 8 + k]!;
-      for (let i = 0; i < COEFFICIENTS; i++)
-        right[vertex * COEFFICIENTS + i]! += a * target[p * 3 + (i >> 2)]! * features[i & 3]!;
+      const vertex = vertices[first + k]!;
+      let r = vertex * COEFFICIENTS;
+      for (let c = p * 3; c < p * 3 + 3; c++, r += 4) {
+        const value = a * target[c]!;
+        right[r]! += value * f0;
+        right[r + 1]! += value * f1;
+        right[r + 2]! += value * f2;
+        right[r + 3]! += value * 0.5;
+      }
       // The matrix is symmetric: each pair of vertices once, and of its block the lower triangle.
       for (let m = k; m < 8; m++) {
-        const b = a * weights[p * 8 + m]!;
+        const b = a * weights[first + m]!;
         if (b === 0) continue;
-        const at = (vertex * NEIGHBOURS + directionOf(k, m)) * BLOCK;
-        for (let i = 0; i < 4; i++) {
-          const f = b * features[i]!;
-          for (let j = 0; j <= i; j++) blocks[at + i * 4 + j]! += f * features[j]!;
-        }
+        const at = (vertex * NEIGHBOURS + DIRECTIONS[k * 8 + m]!) * BLOCK;
+        blocks[at]! += b * f00;
+        blocks[at + 4]! += b * f10;
+        blocks[at + 5]! += b * f11;
+        blocks[at + 8]! += b * f20;
+        blocks[at + 9]! += b * f21;
+        blocks[at + 10]! += b * f22;
+        blocks[at + 12]! += b * f30;
+        blocks[at + 13]! += b * f31;
+        blocks[at + 14]! += b * f32;
+        blocks[at + 15]! += b * 0.25;
       }
     }
   }
@@ -136,9 +151,11 @@ export function normalEquations(
   return { shape, unit: total / (across * down), blocks, right };
 }
 
-/** Index of the neighbour that corner `m` of a cell is of corner `k`. */
-const directionOf = (k: number, m: number): number =>
-  (m >> 2) - (k >> 2) + 1 + ((m & 1) - (k & 1) + 1) * 3 + (((m >> 1) & 1) - ((k >> 1) & 1) + 1) * 9;
+/** Index of the neighbour that corner m of a cell is of corner k, `[8, 8]`. */
+const DIRECTIONS = Int32Array.from({ length: 64 }, (_, i) => {
+  const [k, m] = [i >> 3, i & 7];
+  return (m >> 2) - (k >> 2) + 1 + ((m & 1) - (k & 1) + 1) * 3 + (((m >> 1) & 1) - ((k >> 1) & 1) + 1) * 9;
+});
 
 /** Completes blocks of which only lower triangles are there, and only one of both orders of a pair of vertices. */
 function mirror(blocks: Float64Array, { across, down, levels }: GridShape): void {
@@ -207,8 +224,8 @@ function inverseBlocks({ shape, unit, blocks }: NormalEquations, penalties: Grid
   return inverses;
 }
 
-/** The inverse of a positive definite matrix `[4, 4]`, by Gauss–Jordan elimination. */
-function inverse(matrix: Float64Array): Float64Array {
+/** The inverse of a positive definite matrix `[4, 4]`, by Gauss–Jordan elimination. The matrix is overwritten. */
+export function inverse(matrix: Float64Array): Float64Array {
   const out = Float64Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1);
   for (let i = 0; i < 4; i++) {
     const pivot = matrix[i * 5]!;
@@ -284,20 +301,30 @@ function couplingsOf({ shape, unit, blocks }: NormalEquations, penalties: GridPe
 }
 
 /** out = (data term + penalties) x. */
-function multiply({ ridge, at, from, lambda, block, blocks }: Couplings, x: Float64Array, out: Float64Array) {
+function multiply(
+  { ridge, at, from, lambda, block, blocks: m }: Couplings,
+  x: Float64Array,
+  out: Float64Array,
+) {
   for (let i = 0; i < x.length; i++) out[i] = ridge * x[i]!;
   for (let pair = 0; pair < at.length; pair++) {
-    const [to, other, weight, first] = [at[pair]!, from[pair]!, lambda[pair]!, block[pair]!];
+    const to = at[pair]!;
+    const other = from[pair]!;
+    const weight = lambda[pair]!;
+    const f = block[pair]!;
     if (weight !== 0)
       for (let i = 0; i < COEFFICIENTS; i++) out[to + i]! += weight * (x[to + i]! - x[other + i]!);
-    if (first < 0) continue;
+    if (f < 0) continue;
     for (let c = 0; c < COEFFICIENTS; c += 4) {
+      const o = to + c;
       const x0 = x[other + c]!;
       const x1 = x[other + c + 1]!;
       const x2 = x[other + c + 2]!;
       const x3 = x[other + c + 3]!;
-      for (let j = 0, b = first; j < 4; j++, b += 4)
-        out[to + c + j]! += blocks[b]! * x0 + blocks[b + 1]! * x1 + blocks[b + 2]! * x2 + blocks[b + 3]! * x3;
+      out[o]! += m[f]! * x0 + m[f + 1]! * x1 + m[f + 2]! * x2 + m[f + 3]! * x3;
+      out[o + 1]! += m[f + 4]! * x0 + m[f + 5]! * x1 + m[f + 6]! * x2 + m[f + 7]! * x3;
+      out[o + 2]! += m[f + 8]! * x0 + m[f + 9]! * x1 + m[f + 10]! * x2 + m[f + 11]! * x3;
+      out[o + 3]! += m[f + 12]! * x0 + m[f + 13]! * x1 + m[f + 14]! * x2 + m[f + 15]! * x3;
     }
   }
 }
@@ -311,25 +338,31 @@ function dot(a: Float64Array, b: Float64Array): number {
 }
 
 /** Applies a grid to each pixel: `[pixels, 3]`. */
-export function mapColours(
+export function mapColours(slices: Slices, source: Float32Array, coefficients: Float64Array): Float32Array {
+  const out = new Float32Array(source.length);
+  for (let p = 0; p * 3 < out.length; p++) mapPixel(slices, source, coefficients, p, out);
+  return out;
+}
+
+/** Applies a grid to pixel `p`. */
+export function mapPixel(
   { vertices, weights }: Slices,
   source: Float32Array,
   coefficients: Float64Array,
-): Float32Array {
-  const out = new Float32Array(source.length);
-  for (let p = 0, i = 0; i < out.length; p += 8) {
-    const r = source[i]! - 0.5;
-    const g = source[i + 1]! - 0.5;
-    const b = source[i + 2]! - 0.5;
-    for (let c = 0; c < COEFFICIENTS; c += 4, i++) {
-      let sum = 0;
-      for (let k = p; k < p + 8; k++) {
-        const at = vertices[k]! * COEFFICIENTS + c;
-        const value = coefficients[at]! * r + coefficients[at + 1]! * g + coefficients[at + 2]! * b;
-        sum += weights[k]! * (value + coefficients[at + 3]! * 0.5);
-      }
-      out[i] = sum;
+  p: number,
+  out: Float32Array,
+): void {
+  const i = p * 3;
+  const r = source[i]! - 0.5;
+  const g = source[i + 1]! - 0.5;
+  const b = source[i + 2]! - 0.5;
+  for (let c = 0; c < 3; c++) {
+    let sum = 0;
+    for (let k = p * 8; k < p * 8 + 8; k++) {
+      const at = vertices[k]! * COEFFICIENTS + c * 4;
+      const value = coefficients[at]! * r + coefficients[at + 1]! * g + coefficients[at + 2]! * b;
+      sum += weights[k]! * (value + coefficients[at + 3]! * 0.5);
     }
+    out[i + c] = sum;
   }
-  return out;
 }

@@ -10,7 +10,9 @@ import {
   COEFFICIENTS,
   type GridPenalties,
   type GridShape,
+  inverse,
   mapColours,
+  mapPixel,
   normalEquations,
   type Slices,
   slicesOf,
@@ -35,9 +37,10 @@ const LEAST_FURTHER_GAIN = 0.1;
 /** Edge of the blocks that are held out in turn, as a share of the picture's edge. */
 const HELD_OUT = 1 / 8;
 const ROUNDS = 3;
-/** Iterations of a fit, and of those that only choose the smoothness: the choice needs less. */
+/** Iterations of a fit, of further rounds that go on from it, and of those that only choose the smoothness. */
 const ITERATIONS = 25;
-const CHOICE_ITERATIONS = 10;
+const FURTHER_ITERATIONS = 10;
+const CHOICE_ITERATIONS = 6;
 /** Squared error, in units of the median, at which a pixel's weight is a quarter. */
 const OUTLIER = 4;
 /** The smallest squared error that counts as noise: about 3 levels of 8 bits. */
@@ -66,7 +69,12 @@ export function fitColourMap(source: Image, target: Image, noise: number): Fitte
   for (let round = 0; round < ROUNDS; round++) {
     const weights = robustWeights(errorOf(left), source);
     const equations = normalEquations(slices, source.data, rest, weights);
-    coefficients = solveGrid(equations, penaltiesOf(smoothness), ITERATIONS, coefficients);
+    coefficients = solveGrid(
+      equations,
+      penaltiesOf(smoothness),
+      round === 0 ? ITERATIONS : FURTHER_ITERATIONS,
+      coefficients,
+    );
     const explained = mapColours(slices, source.data, coefficients);
     left = rest.map((value, i) => value - explained[i]!);
   }
@@ -79,7 +87,7 @@ export function fitColourMap(source: Image, target: Image, noise: number): Fitte
 /** The least-squares affine map from `source` to `target` for the whole picture. */
 export function fitAffineMap(source: Image, target: Image): FittedMap {
   const everywhere = new Float32Array(source.width * source.height).fill(1);
-  const { affine, mapped } = affineOf(slicesOf(source, POINT), source, target, everywhere);
+  const { affine, mapped } = affineOf(source, target, everywhere);
   return { grid: { ...POINT, coefficients: affine }, mapped };
 }
 
@@ -111,13 +119,12 @@ interface Affine {
  * removed part biases the uniform fit. Returns the fit that explains more pixels.
  */
 function fitAffine(source: Image, target: Image): Affine {
-  const slices = slicesOf(source, POINT);
   const error = (mapped: Float32Array) => errorOf(target.data.map((value, i) => value - mapped[i]!));
   const unchanged = error(source.data);
   const fits = [unchanged.map(() => 1), robustWeights(unchanged, source)].map((weights) => {
-    let fit = affineOf(slices, source, target, weights);
+    let fit = affineOf(source, target, weights);
     for (let round = 0; round < ROUNDS; round++)
-      fit = affineOf(slices, source, target, robustWeights(error(fit.mapped), source));
+      fit = affineOf(source, target, robustWeights(error(fit.mapped), source));
     return fit;
   }) as [Affine, Affine];
   const [first, second] = fits.map(({ mapped }) => error(mapped)) as [Float32Array, Float32Array];
@@ -129,13 +136,43 @@ function fitAffine(source: Image, target: Image): Affine {
 const saturated = (errors: Float32Array, scale: number): number =>
   errors.reduce((sum, e) => sum + e / (e + scale), 0);
 
-function affineOf(slices: Slices, source: Image, target: Image, weights: Float32Array): Affine {
-  const rest = target.data.map((value, i) => value - source.data[i]!);
-  const equations = normalEquations(slices, source.data, rest, weights);
-  const change = solveGrid(equations, { smooth: 0, smoothLevels: 0, ridge: PRIOR }, ITERATIONS);
-  const identity = (i: number) => (i % 4 === 3 || i % 4 === Math.floor(i / 4) ? 1 : 0);
-  const affine = change.map((value, i) => value + identity(i));
-  return { affine, mapped: mapColours(slices, source.data, affine) };
+/** The weighted least-squares affine map: `[3, 4]`, for the features of a bilateral grid. */
+function affineOf(source: Image, target: Image, weights: Float32Array): Affine {
+  const matrix = new Float64Array(16);
+  const right = new Float64Array(COEFFICIENTS);
+  const features = new Float64Array(4).fill(0.5);
+  let total = 0;
+  for (let p = 0, at = 0; p < weights.length; p++, at += 3) {
+    const weight = weights[p]!;
+    total += weight;
+    for (let c = 0; c < 3; c++) features[c] = source.data[at + c]! - 0.5;
+    for (let i = 0; i < 4; i++) {
+      const f = weight * features[i]!;
+      for (let j = 0; j < 4; j++) matrix[i * 4 + j]! += f * features[j]!;
+      for (let c = 0; c < 3; c++) right[c * 4 + i]! += f * (target.data[at + c]! - source.data[at + c]!);
+    }
+  }
+  for (let i = 0; i < 16; i += 5) matrix[i]! += PRIOR * total;
+  const solver = inverse(matrix);
+  const affine = new Float64Array(COEFFICIENTS);
+  for (let i = 0; i < COEFFICIENTS; i++) {
+    const row = i - (i % 4);
+    affine[i] = i % 4 === 3 || i % 4 === Math.floor(i / 4) ? 1 : 0; // the identity
+    for (let j = 0; j < 4; j++) affine[i]! += solver[(i % 4) * 4 + j]! * right[row + j]!;
+  }
+  return { affine, mapped: mapAffine(source.data, affine) };
+}
+
+function mapAffine(source: Float32Array, affine: Float64Array): Float32Array {
+  const out = new Float32Array(source.length);
+  for (let at = 0; at < out.length; at += 3) {
+    const r = source[at]! - 0.5;
+    const g = source[at + 1]! - 0.5;
+    const b = source[at + 2]! - 0.5;
+    for (let c = 0, i = 0; c < 3; c++, i += 4)
+      out[at + c] = affine[i]! * r + affine[i + 1]! * g + affine[i + 2]! * b + affine[i + 3]! * 0.5;
+  }
+  return out;
 }
 
 /** Geman–McClure weights of blurred errors: (1 + e / (c · median))⁻². */
@@ -180,18 +217,20 @@ function chooseSmoothness(
   const affine = lossOf(error);
   const enough = Math.min(affine * (1 - LEAST_GAIN), affine - (LEAST_FALL * noise * error.length) / scale);
   let loss = enough / (1 - LEAST_FURTHER_GAIN);
+  const predicted = new Float32Array(rest.length);
+  let before = Number.POSITIVE_INFINITY;
   for (const smoothness of SMOOTHNESS) {
-    const predicted = folds.map((equations, held) => {
+    for (const [held, equations] of folds.entries())
       coefficients[held] = solveGrid(
         equations,
         penaltiesOf(smoothness),
         CHOICE_ITERATIONS,
         coefficients[held],
       );
-      return mapColours(slices, source.data, coefficients[held]);
-    });
-    const left = rest.map((value, i) => value - predicted[fold[Math.floor(i / 3)]!]![i]!);
-    const tried = lossOf(errorOf(left));
+    for (const [p, held] of fold.entries()) mapPixel(slices, source.data, coefficients[held]!, p, predicted);
+    const tried = lossOf(errorOf(rest.map((value, i) => value - predicted[i]!)));
+    if (tried > before) break; // less smooth grids are worse still
+    before = tried;
     if (tried >= loss * (1 - LEAST_FURTHER_GAIN)) continue;
     best = smoothness;
     loss = tried;

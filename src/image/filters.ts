@@ -103,20 +103,29 @@ function blurred(data: Float32Array, { width, height }: Size, channels: number, 
     Math.exp(-0.5 * ((i - radius) / deviation) ** 2),
   );
   const total = kernel.reduce((sum, weight) => sum + weight, 0);
-  const pass = (from: Float32Array, stepX: number, stepY: number): Float32Array => {
+  const weights = kernel.map((weight) => weight / total);
+  /** The neighbours of each position along an edge, edges extended: `[length, kernel]`. */
+  const neighbours = (length: number, stride: number) =>
+    Int32Array.from({ length: length * weights.length }, (_, i) => {
+      const at = Math.floor(i / weights.length) + (i % weights.length) - radius;
+      return Math.min(Math.max(at, 0), length - 1) * stride;
+    });
+  const pass = (from: Float32Array, length: number, stride: number, lines: number, lineStride: number) => {
     const out = new Float32Array(from.length);
-    for (let y = 0, i = 0; y < height; y++)
-      for (let x = 0; x < width; x++, i += channels)
-        for (let k = -radius; k <= radius; k++) {
-          const sx = Math.min(Math.max(x + k * stepX, 0), width - 1);
-          const sy = Math.min(Math.max(y + k * stepY, 0), height - 1);
-          const at = (sy * width + sx) * channels;
-          const weight = kernel[k + radius]! / total;
-          for (let c = 0; c < channels; c++) out[i + c]! += weight * from[at + c]!;
+    const near = neighbours(length, stride);
+    for (let line = 0; line < lines; line++)
+      for (let at = 0, first = 0; at < length; at++, first += weights.length)
+        for (let c = 0; c < channels; c++) {
+          const start = line * lineStride + c;
+          let sum = 0;
+          for (let k = 0; k < weights.length; k++)
+            sum = Math.fround(sum + weights[k]! * from[start + near[first + k]!]!);
+          out[start + at * stride] = sum;
         }
     return out;
   };
-  return pass(pass(data, 1, 0), 0, 1);
+  const row = width * channels;
+  return pass(pass(data, width, channels, height, row), height, row, width, channels);
 }
 
 /** The picture scaled down to `count` × `count` pixels; each is the mean of the pixels with centres in its cell. */

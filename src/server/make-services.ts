@@ -58,6 +58,10 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
   const late = "99th percentile of the event loop delay.";
   metrics.gauge("xprompt_event_loop_delay_seconds", late, () => delay.percentile(99) / 1e9);
   metrics.gauge("process_resident_memory_bytes", "Resident memory.", () => process.memoryUsage.rss());
+  metrics.counter("process_cpu_seconds_total", "User and system processor time.", () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1e6;
+  });
   return {
     ...{ model, engine, libraries, queue, bodies, metrics, jobs, prompts: store, log },
     ...{ maxPixels: limits.pixels, runs, started: now() },

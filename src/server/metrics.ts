@@ -15,7 +15,7 @@ export class Metrics {
   private readonly counters = new Map<string, Map<string, number>>();
   private readonly histograms = new Map<string, Map<string, Histogram>>();
   private readonly help = new Map<string, string>();
-  private readonly gauges = new Map<string, () => number>();
+  private readonly readings = new Map<string, { readonly type: string; readonly read: () => number }>();
 
   /** Adds to a counter. */
   count(name: string, help: string, labels: Labels = {}, by = 1): void {
@@ -37,16 +37,25 @@ export class Metrics {
 
   /** A gauge; `read` is called for each scrape. */
   gauge(name: string, help: string, read: () => number): void {
+    this.reading("gauge", name, help, read);
+  }
+
+  /** A counter that something else keeps; `read` is called for each scrape. */
+  counter(name: string, help: string, read: () => number): void {
+    this.reading("counter", name, help, read);
+  }
+
+  private reading(type: string, name: string, help: string, read: () => number): void {
     this.help.set(name, help);
-    this.gauges.set(name, read);
+    this.readings.set(name, { type, read });
   }
 
   text(): string {
     const lines: string[] = [];
     const begin = (name: string, type: string) =>
       lines.push(`# HELP ${name} ${this.help.get(name)}`, `# TYPE ${name} ${type}`);
-    for (const [name, read] of this.gauges) {
-      begin(name, "gauge");
+    for (const [name, { type, read }] of this.readings) {
+      begin(name, type);
       lines.push(`${name} ${read()}`);
     }
     for (const [name, series] of this.counters) {

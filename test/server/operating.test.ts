@@ -77,6 +77,7 @@ test("health, metrics and the log report what happens", async () => {
   expect(text).toMatch(/^xprompt_requests_total\{route="\/v1\/models",method="GET",status="200"\} \d+$/m);
   expect(text).toMatch(/^xprompt_request_seconds_bucket\{route="\/healthz",le="\+Inf"\} 1$/m);
   expect(text).toMatch(/^xprompt_queue_waiting 0$/m);
+  expect(text).toMatch(/^# TYPE process_cpu_seconds_total counter\nprocess_cpu_seconds_total [1-9]?[\d.]+$/m);
   expect(server.lines).toContainEqual(
     expect.objectContaining({ message: "request", id: "my-id", status: 200 }),
   );

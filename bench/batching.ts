@@ -1,5 +1,5 @@
 /**
- * @file `bench serving`: compares several requests in one batch (`Batcher`) with the same requests one after another. Wall
+ * @file `bench batching`: compares several requests in one batch (`Batcher`) with the same requests one after another. Wall
  * time is what users wait; CPU time varies less when other programs run.
  */
 import type { Command } from "commander";
@@ -10,19 +10,19 @@ import { type Generated, type GenerateOptions, XPrompt } from "../src/xprompt/mo
 import { benchmark, type CommonOptions, integer, type Report, setting } from "./options.ts";
 import { alternate, median, milliseconds, type Ratio, type Run, ratio, round } from "./timing.ts";
 
-interface ServingOptions extends CommonOptions {
+interface BatchingOptions extends CommonOptions {
   readonly model: string;
   readonly requests: number;
 }
 
-export function servingBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
-  return benchmark("serving", "Requests in one batch, compared with one after another.", 5)
+export function batchingBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
+  return benchmark("batching", "Requests in one batch, compared with one after another.", 5)
     .option("--model <name>", "a shipped model, or a model folder. Defaults to nano", "nano")
     .option("--requests <n>", "requests at once. Defaults to 8", integer, 8)
-    .action(async (options: ServingOptions) => print(await measure(options), options));
+    .action(async (options: BatchingOptions) => print(await measure(options), options));
 }
 
-async function measure(options: ServingOptions): Promise<Report> {
+async function measure(options: BatchingOptions): Promise<Report> {
   const { threads, repeats, requests: count } = options;
   const model = await XPrompt.load(options.model, { threads });
   const picture = (name: string | number) => {
@@ -94,7 +94,7 @@ async function measure(options: ServingOptions): Promise<Report> {
   const text = ({ median, min, max }: Ratio) => `${median} (${min} … ${max})`;
   return {
     result: {
-      benchmark: "serving",
+      benchmark: "batching",
       model: options.model,
       requests: count,
       compared,
