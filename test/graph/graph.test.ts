@@ -43,7 +43,7 @@ describe("errors name the layer", () => {
     const x = input(graph, "x", "batch", 8);
     const places: [() => Tensor, string][] = [
       [() => softmax(x, 2), "expected an axis of a rank-2 tensor, got 2"],
-      [() => mean(x, 0), "mean: expected known dimensions, got [batch]"],
+      [() => mean(x, 0), "mean: axes: expected known dimensions, got [batch]"],
       [() => slice(x, 5, 0, 1), "expected an axis of a rank-2 tensor, got 5"],
       [() => graph.constant([1, 2, 3], [2, 2]), "constant: expected 4 values for [2, 2], got 3"],
     ];

@@ -174,6 +174,16 @@ const RULES = {
   fill: one<{ value: number }>(([x], { value }) => tabulate(x!.shape, () => value)),
 
   sum: reduction(0, (a, b) => a + b),
+  mean: one<{ axes: number[] }>(([x], { axes }) => {
+    const shape = x!.shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
+    const count = sizeOf(x!.shape) / sizeOf(shape);
+    const result = array(shape, new Float64Array(sizeOf(shape)));
+    tabulate(x!.shape, (index) => {
+      result.data[offset(result, index)]! += pick(x!, index) / count;
+      return 0;
+    });
+    return result;
+  }),
   max: reduction(Number.NEGATIVE_INFINITY, Math.max),
   argMin: one<{ axis: number }>(([x], { axis }) =>
     tabulate(

@@ -38,6 +38,17 @@ export interface Projections {
 /** Applies rotary embeddings and attention: → `[…rows, heads, headDim]`. */
 export type Attend = (layer: number, projections: Projections) => Tensor;
 
+/** How a transformer computes its rows; the results are the same but for rounding. */
+export interface RowOptions {
+  /** Selects the rows of which the result is needed: the last layer's second half is computed for these alone. */
+  readonly select?: (x: Tensor) => Tensor;
+  /**
+   * Whether layers over the same rows are one product with stacked weights. Fewer products are faster with few rows;
+   * with many rows it costs more to take the result apart. Defaults to true.
+   */
+  readonly stacked?: boolean;
+}
+
 /** ε of the normalization of queries and keys; it is missing in the published configuration. */
 const HEAD_NORM_EPSILON = 1e-5;
 
@@ -62,8 +73,14 @@ export function embed(w: Scope, ids: Tensor, config: DecoderConfig): Tensor {
   return own ? embedOwn(at, ids, rows, own, vocabularySize) : rows;
 }
 
-/** All layers and the final norm: x `[…rows, hidden]` → same. */
-export function transformer(w: Scope, x: Tensor, attend: Attend, config: DecoderConfig): Tensor {
+/** All layers and the final norm: x `[…rows, hidden]` → same, or the selected rows. */
+export function transformer(
+  w: Scope,
+  x: Tensor,
+  attend: Attend,
+  config: DecoderConfig,
+  options: RowOptions = {},
+): Tensor {
   return w.in("model", (w) => {
     let y = x;
     /** Values of the first layer, which later layers add. */
@@ -75,7 +92,9 @@ export function transformer(w: Scope, x: Tensor, attend: Attend, config: Decoder
           first ??= values;
           return attend(layer, { queries, keys, values: mixed });
         };
-        return block(w, config.shortcuts && layer > 0 ? mix(w, "input_mix", y, x) : y, see, config);
+        const isLast = layer === config.layers - 1;
+        const given = config.shortcuts && layer > 0 ? mix(w, "input_mix", y, x) : y;
+        return block(w, given, see, config, isLast ? options : { ...options, select: undefined });
       });
     return norm(w, "norm", y, config);
   });
@@ -92,7 +111,7 @@ export function head(w: Scope, hidden: Tensor, config: DecoderConfig): Tensor {
     const table = at.parameter("weight", [config.vocabularySize, config.hiddenSize]);
     return linear(hidden, withShared(at, table, config.codeFeatures));
   }
-  const [logits] = project(w, hidden, { lm_head: config.vocabularySize }, config);
+  const [logits] = project(w, hidden, { lm_head: config.vocabularySize }, config, {});
   const own = config.adapter?.headTokens;
   return own ? headOwn(w.at("lm_head"), hidden, logits!, own) : logits!;
 }
@@ -103,13 +122,17 @@ function block(
   x: Tensor,
   attend: (projections: Projections) => Tensor,
   config: DecoderConfig,
+  options: RowOptions,
 ): Tensor {
   const around = (x: Tensor, name: string, half: (x: Tensor) => Tensor) =>
     add(x, config.swinNorm ? norm(w, name, half(x), config) : half(norm(w, name, x, config)));
   const attended = around(x, "input_layernorm", (x) =>
-    w.in("self_attn", (w) => selfAttention(w, x, attend, config)),
+    w.in("self_attn", (w) => selfAttention(w, x, attend, config, options)),
   );
-  return around(attended, "post_attention_layernorm", (x) => w.in("mlp", (w) => swiglu(w, x, config)));
+  const selected = options.select ? options.select(attended) : attended;
+  return around(selected, "post_attention_layernorm", (x) =>
+    w.in("mlp", (w) => swiglu(w, x, config, options)),
+  );
 }
 
 function selfAttention(
@@ -117,28 +140,30 @@ function selfAttention(
   x: Tensor,
   attend: (projections: Projections) => Tensor,
   config: DecoderConfig,
+  options: RowOptions,
 ): Tensor {
   const headDim = headWidth(config);
   const width = config.heads * headDim;
   const keyWidth = config.keyValueHeads * headDim;
-  const [q, k, v] = project(w, x, { q_proj: width, k_proj: keyWidth, v_proj: keyWidth }, config);
+  const [q, k, v] = project(w, x, { q_proj: width, k_proj: keyWidth, v_proj: keyWidth }, config, options);
   const queries = headNorm(w, "q_norm", perHead(q!, config.heads, headDim));
   const keys = headNorm(w, "k_norm", perHead(k!, config.keyValueHeads, headDim));
   const mixed = attend({ queries, keys, values: perHead(v!, config.keyValueHeads, headDim) });
   const joined = reshape(mixed, [...x.shape.slice(0, -1), width]);
-  return project(w, joined, { o_proj: config.hiddenSize }, config)[0]!;
+  return project(w, joined, { o_proj: config.hiddenSize }, config, options)[0]!;
 }
 
 /** SwiGLU: down(silu(gate x) ⊙ up x) (https://arxiv.org/abs/2002.05202). */
-function swiglu(w: Scope, x: Tensor, config: DecoderConfig): Tensor {
+function swiglu(w: Scope, x: Tensor, config: DecoderConfig, options: RowOptions): Tensor {
   const { intermediateSize, hiddenSize } = config;
-  const [gate, up] = project(w, x, { gate_proj: intermediateSize, up_proj: intermediateSize }, config);
-  return project(w, multiply(silu(gate!), up!), { down_proj: hiddenSize }, config)[0]!;
+  const widths = { gate_proj: intermediateSize, up_proj: intermediateSize };
+  const [gate, up] = project(w, x, widths, config, options);
+  return project(w, multiply(silu(gate!), up!), { down_proj: hiddenSize }, config, options)[0]!;
 }
 
 /**
  * Linear layers over the same rows, by name and output width: x `[…rows, in]` → `[…rows, width]` each. Several layers
- * are one product with stacked weights. With an adapter each is its own product, because stacking would copy frozen
+ * may be one product with stacked weights. With an adapter each is its own product, because stacking would copy frozen
  * weights at every step. A quantized matrix is not stacked either, because the stack would be a second copy in memory.
  */
 function project(
@@ -146,11 +171,12 @@ function project(
   x: Tensor,
   widths: Readonly<Record<string, number>>,
   { adapter, quantization }: DecoderConfig,
+  { stacked = true }: RowOptions,
 ): readonly Tensor[] {
   const names = Object.keys(widths);
   const columns = x.shape.at(-1) as number;
   const weight = (name: string) => w.at(name).parameter("weight", [widths[name]!, columns]);
-  if (names.length > 1 && !adapter && !quantization)
+  if (stacked && names.length > 1 && !adapter && !quantization)
     return split(linear(x, concat(names.map(weight), 0)), -1, Object.values(widths));
   const product = (name: string) =>
     quantization ? quantizedProduct(w.at(name), x, widths[name]!, quantization) : linear(x, weight(name));

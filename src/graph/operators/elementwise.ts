@@ -104,13 +104,13 @@ export const tanh = unary("tanh", { type: "Tanh" }, (_x, y, dy) => multiply(dy, 
 export const sigmoid = unary("sigmoid", { type: "Sigmoid" }, (_x, y, dy) =>
   multiply(dy, multiply(y, subtract(1, y))),
 );
-/** silu(x) = x σ(x), also called swish;  d = σ(x) (1 + x (1 − σ(x))) */
+/** silu(x) = x σ(x), also called swish;  d = σ(x) + silu(x) (1 − σ(x)) */
 export const silu = unary(
   "silu",
   { type: "QuickGelu", attributes: { alpha: float(1) }, domain: MICROSOFT },
-  (x, _y, dy) => {
+  (x, y, dy) => {
     const gate = sigmoid(x);
-    return multiply(dy, multiply(gate, add(1, multiply(x, subtract(1, gate)))));
+    return multiply(dy, add(gate, multiply(y, subtract(1, gate))));
   },
 );
 /** x without a gradient. The straight-through estimator is `add(x, stopGradient(subtract(y, x)))`. */

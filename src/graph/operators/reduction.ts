@@ -39,14 +39,21 @@ export const sum = reduction(
 );
 
 /** Mean of x along the axes, whose sizes must be known. */
-export const mean: typeof sum = (x, axes = x.shape.map((_, i) => i), options) => {
-  const list = [axes].flat().map((axis) => resolveAxis(axis, x.rank));
-  const count = knownShape(
-    list.map((axis) => x.shape[axis]!),
-    "mean",
-  ).reduce((product, dim) => product * dim, 1);
-  return multiply(sum(x, list, options), 1 / count);
-};
+export const mean = reduction(
+  operator<Axes>("mean", {
+    infer([x], { axes }) {
+      meanCount(x!, axes);
+      return reduced(x!, axes);
+    },
+    emit: (writer, [x], { axes }) => writer.node("ReduceMean", [x!, writer.ints(axes)]),
+    gradient: ([x], _y, dy, { axes }) => [broadcastLike(multiply(dy, 1 / meanCount(x!, axes)), x!)],
+  }),
+);
+const meanCount = (x: Tensor, axes: readonly number[]): number =>
+  knownShape(
+    axes.map((axis) => x.shape[axis]!),
+    "axes",
+  ).reduce((product, size) => product * size, 1);
 
 /** Maximum along the axes. Each of several equal maxima gets the whole gradient. */
 export const max = reduction(

@@ -30,10 +30,15 @@ export function predictions(graph: Graph, packing: Packing, config: DecoderConfi
     0,
   );
   const attend = packedAttention(graph, packing, config);
-  const hidden = transformer(w, embed(w, tokens, config), attend, config); // [rows, hidden]
-  const [, ofTodos] = split(hidden, 0, [exampleRows(packing), todoRows(packing)]);
-  if (packing.answerLength === undefined) return head(w, ofTodos!, config);
-  return head(w, embedding(graph.input("answers", "int64", [answerRows(packing)]), ofTodos!), config);
+  const ofTodos = (rows: Tensor) => split(rows, 0, [exampleRows(packing), todoRows(packing)])[1]!;
+  const answers =
+    packing.answerLength === undefined ? undefined : graph.input("answers", "int64", [answerRows(packing)]);
+  const select = (rows: Tensor) => (answers ? embedding(answers, ofTodos(rows)) : ofTodos(rows));
+  return head(
+    w,
+    transformer(w, embed(w, tokens, config), attend, config, { select, stacked: false }),
+    config,
+  );
 }
 
 /**

@@ -61,7 +61,7 @@ test("mean divides the sum by the number of elements", async () => {
 
 test("mean refuses an axis of unknown size", () => {
   const x = new Graph().input("x", "float32", ["batch", 3]);
-  expect(() => mean(x, 0)).toThrow("mean: expected known dimensions, got [batch]");
+  expect(() => mean(x, 0)).toThrow("mean: axes: expected known dimensions, got [batch]");
 });
 
 test("max gives each of several largest values the whole gradient", async () => {
