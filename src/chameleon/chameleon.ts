@@ -6,7 +6,7 @@ import { type Preprocessing, preprocess } from "../image/preprocess.ts";
 import type { SessionOptions } from "../runtime/session-options.ts";
 import { checkSettings } from "../settings.ts";
 import type { ChameleonConfig } from "./checkpoint/config.ts";
-import { type ChameleonOptions, type ChameleonParts, readCheckpoint } from "./checkpoint/read.ts";
+import type { ChameleonOptions, ChameleonParts } from "./checkpoint/read.ts";
 import {
   type CompleteSettings,
   type CompletionGuidance,
@@ -119,6 +119,7 @@ export class Chameleon {
    * @example const model = await Chameleon.load("models/anole-7b");
    */
   static async load(folder: string, options: ChameleonOptions = {}): Promise<Chameleon> {
+    const { readCheckpoint } = await import("./checkpoint/read.ts"); // our own models do not need it
     return Chameleon.assemble(await readCheckpoint(folder, options), options);
   }
 

@@ -3,7 +3,8 @@ import { Command, Option } from "commander";
 import { UsageError, XPromptError } from "../errors.ts";
 import type { ByteImage, Image } from "../image/index.ts";
 import { Progress } from "../progress.ts";
-import { ClipEmbedder, ExampleLibrary, Retriever } from "../retrieval/index.ts";
+import type { Retriever } from "../retrieval/index.ts";
+import { type Resources, workWith } from "../runtime/resources.ts";
 import { type Generated, type GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import { type Guidance, recommendableSettings, requestSchema } from "../xprompt/request.ts";
@@ -115,22 +116,17 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
   checkDevice(options.device);
   const jobs = await jobsOf({ inputs, output, samples, json, others: [...example, ...prompts] });
   const loaded = await Promise.all(prompts.map((path) => VisualPrompt.load(path)));
-  const library = options.library === undefined ? undefined : await ExampleLibrary.open(options.library);
-  const model = await XPrompt.load(options.model, loadOptionsOf(options));
-  let clip: ClipEmbedder | undefined;
-  try {
-    if (library && options.clip !== undefined) clip = await ClipEmbedder.load(options.clip, options);
+  await workWith(async (resources) => {
+    const library = await libraryOf(options, resources);
+    const model = resources.own(await XPrompt.load(options.model, loadOptionsOf(options)));
     const compressed = examples.length > 0 ? [await model.compress(examples)] : [];
-    const request: Shared = {
-      prompt: [...loaded, ...compressed],
-      library: library && new Retriever(library, { embedder: clip, weights: weightsOf(options) }),
-    };
+    const shared: Shared = { prompt: [...loaded, ...compressed], library };
     const reports: Report[] = [];
     let failed = 0;
     for (const job of jobs) {
       signal.throwIfAborted();
       try {
-        reports.push(await runJob(job, model, request, options, signal));
+        reports.push(await runJob(job, model, shared, options, signal));
       } catch (error) {
         // Of several pictures a broken one is left out.
         if (jobs.length === 1 || signal.aborted || !(error instanceof XPromptError)) throw error;
@@ -145,10 +141,17 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
     if (!json) return;
     const outputs = reports.flatMap((report) => report.outputs);
     await printJson(jobs.length === 1 ? reports[0]! : { output, outputs, results: reports });
-  } finally {
-    await clip?.release();
-    await model.release();
-  }
+  });
+}
+
+/** The library of --library, as the model searches it. Loaded on demand, because most calls need none. */
+async function libraryOf(options: Options, resources: Resources): Promise<Retriever | undefined> {
+  if (options.library === undefined) return undefined;
+  const { ClipEmbedder, ExampleLibrary, Retriever } = await import("../retrieval/index.ts");
+  const library = await ExampleLibrary.open(options.library);
+  const embedder =
+    options.clip === undefined ? undefined : resources.own(await ClipEmbedder.load(options.clip, options));
+  return new Retriever(library, { embedder, weights: weightsOf(options) });
 }
 
 type Shared = Pick<GenerateOptions, "prompt" | "library">;

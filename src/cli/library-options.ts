@@ -1,13 +1,8 @@
 /** @file Options of commands that use an example library. */
 import type { Command } from "commander";
 import { z } from "zod";
-import {
-  ClipEmbedder,
-  defaultWeights,
-  type Embedder,
-  modelEmbedder,
-  type Weights,
-} from "../retrieval/index.ts";
+import type { Embedder } from "../retrieval/index.ts";
+import { defaultWeights, type Weights } from "../retrieval/weights.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { loadOptionsOf, type ModelOptions, numberFor } from "./options.ts";
 
@@ -57,6 +52,7 @@ export async function withEmbedder<T>(
   options: ModelOptions & Pick<DistanceOptions, "clip">,
   use: (embedder: Embedder) => Promise<T>,
 ): Promise<T> {
+  const { ClipEmbedder, modelEmbedder } = await import("../retrieval/index.ts");
   if (options.clip !== undefined) {
     const clip = await ClipEmbedder.load(options.clip, options);
     return use(clip).finally(() => clip.release());

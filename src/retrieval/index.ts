@@ -18,6 +18,7 @@ export {
   NeighbourSource,
   prepareNeighbours,
 } from "./neighbours.ts";
-export { compileExamples, defaultWeights, Retriever, type RetrieverOptions } from "./raie.ts";
-export type { Found, Weights } from "./search.ts";
+export { compileExamples, Retriever, type RetrieverOptions } from "./raie.ts";
+export type { Found } from "./search.ts";
 export { exampleSheet } from "./sheet.ts";
+export { defaultWeights, type Weights } from "./weights.ts";

@@ -16,8 +16,9 @@ import { blockOf, rowOf } from "./blocks.ts";
 import type { Embedder, EmbeddingSpace } from "./embedder.ts";
 import { type Facts, isWhole, type NewExample, type StoredExample, type Vectors } from "./example.ts";
 import { indexTable } from "./indexing.ts";
-import { type Found, factsOf, nearestOf, searchTables, type Weights } from "./search.ts";
+import { type Found, factsOf, nearestOf, searchTables } from "./search.ts";
 import { blockColumnNames, factNames, type LibraryTable, Tables } from "./tables.ts";
+import type { Weights } from "./weights.ts";
 import { lockWriter } from "./writer-lock.ts";
 
 export interface OpenOptions {

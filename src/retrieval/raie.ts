@@ -5,10 +5,7 @@ import { VisualPrompt } from "../xprompt/prompt.ts";
 import type { Embedder } from "./embedder.ts";
 import type { ExampleLibrary } from "./library.ts";
 import { type ModelEmbedder, modelEmbedder } from "./model-embedder.ts";
-import type { Weights } from "./search.ts";
-
-/** Instructions decide (paper); among equal ones, the input picture decides. */
-export const defaultWeights: Weights = { text: 1, image: 0.1, words: 0 };
+import { defaultWeights, type Weights } from "./weights.ts";
 
 /** The most examples that `retrieve` embeds on demand. */
 const MAX_ON_DEMAND = 500;

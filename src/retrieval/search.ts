@@ -9,16 +9,7 @@ import { vectorOf } from "./arrow.ts";
 import { dot } from "./embedder.ts";
 import type { Facts, Vectors } from "./example.ts";
 import { factNames, type LibraryTable } from "./tables.ts";
-
-/** Weights of the similarities; 0 disables one. */
-export interface Weights {
-  /** Similarity of instructions: the cosine of their embeddings. */
-  readonly text: number;
-  /** Similarity of the input pictures: the cosine of their embeddings. */
-  readonly image: number;
-  /** Common words of the instructions. */
-  readonly words: number;
-}
+import type { Weights } from "./weights.ts";
 
 export interface Found extends Facts {
   /** Weighted mean of `parts`, at most 1. */

@@ -8,10 +8,23 @@ import { sha256 } from "../../hash.ts";
 import { quote } from "../../runtime/safetensors-header.ts";
 
 /** Chameleon's ids end at 65535; the bound stops a damaged file from allocating gigabytes. */
-const tokenId = z
-  .int()
-  .nonnegative()
-  .lt(2 ** 20);
+const MAX_ID = 2 ** 20 - 1;
+const tokenId = z.int().min(0).max(MAX_ID);
+
+interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  readonly [setting: string]: unknown;
+}
+
+/** A function instead of a schema: there are thousands of these tokens. */
+const addedToken = z.custom<AddedToken>(
+  (token) => {
+    const { id, content } = Object(token) as Partial<AddedToken>;
+    return Number.isInteger(id) && id! >= 0 && id! <= MAX_ID && typeof content === "string";
+  },
+  { error: `expected { id, content } with an id from 0 to ${MAX_ID}` },
+);
 
 /** A normalizer, pre-tokenizer or decoder. */
 type Part = { type: string; [setting: string]: unknown };
@@ -80,7 +93,7 @@ const merges = z.union(
 
 /** The used parts of a Hugging Face `tokenizer.json`; the rest passes through unchanged. */
 export const tokenizerFileSchema = z.looseObject({
-  added_tokens: z.array(z.looseObject({ id: tokenId, content: z.string() })),
+  added_tokens: z.array(addedToken),
   normalizer: normalizer.nullable(),
   pre_tokenizer: preTokenizer,
   post_processor: z.looseObject({ type: z.string() }).nullable(),
