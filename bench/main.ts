@@ -16,6 +16,7 @@ import { quantizationBenchmark } from "./quantization.ts";
 import { retrievalBenchmark } from "./retrieval.ts";
 import { scaleBenchmark } from "./scale.ts";
 import { serveBenchmark } from "./serve.ts";
+import { startupBenchmark } from "./startup.ts";
 import { trainBenchmark } from "./train.ts";
 import { workersBenchmark } from "./workers.ts";
 
@@ -57,6 +58,7 @@ for (const make of [
   fullSizeBenchmark,
   workersBenchmark,
   scaleBenchmark,
+  startupBenchmark,
 ])
   program.addCommand(make(print).exitOverride().copyInheritedSettings(program));
 try {
