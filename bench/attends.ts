@@ -40,6 +40,18 @@ export function causalAttention(
   };
 }
 
+/** The model of a nano recipe. */
+export const nanoSizes = {
+  vocabularySize: 2118,
+  hiddenSize: 256,
+  intermediateSize: 704,
+  layers: 6,
+  heads: 8,
+} as const;
+
+/** The position of the first token of TODO parts. */
+export const todoPositionOf = ({ exampleLength }: Packing): number => 64 * Math.ceil(exampleLength / 64);
+
 /** Rows of one context: its examples, then its TODO parts. */
 export const contextRows = (p: Packing): number => p.examples * p.exampleLength + p.todos * p.todoLength;
 

@@ -20,13 +20,10 @@ import { type Objective, TrainingStep } from "../src/training/run/step.ts";
 import type { PackedBatch } from "../src/training/transformer/data.ts";
 import { feedsOf, objective } from "../src/training/transformer/objective.ts";
 import { exampleRows, HIDDEN, type Packing, todoRows } from "../src/xprompt/packing.ts";
-import { denseAttention } from "./attends.ts";
+import { denseAttention, nanoSizes, todoPositionOf } from "./attends.ts";
 import { serve } from "./worker.ts";
 
 const Z_LOSS = 1e-5;
-
-/** The nano recipe's model. */
-const sizes = { vocabularySize: 2118, hiddenSize: 256, intermediateSize: 704, layers: 6, heads: 8 };
 
 interface Settings {
   readonly attention: "structured" | "dense";
@@ -45,7 +42,7 @@ function denseObjective(graph: Graph, packing: Packing, config: DecoderConfig): 
     ids("todo tokens", contexts * todos, todoLength),
   ];
   const x = embed(w, concat(tokens, 0), config);
-  const hidden = transformer(w, x, denseAttention(graph, packing, config), config);
+  const hidden = transformer(w, x, denseAttention(graph, packing, config), config, { stacked: false });
   const [, ofTodos] = split(hidden, 0, [exampleRows(packing), todoRows(packing)]);
   const rows = [todoRows(packing)];
   const { nll, logSumExp } = tokenLoss(head(w, ofTodos!, config), graph.input("targets", "int64", rows));
@@ -88,11 +85,11 @@ function randomBatch(packing: Packing, config: DecoderConfig): PackedBatch {
 
 const { attention, packing, threads } = JSON.parse(process.argv[2]!) as Settings;
 const config: DecoderConfig = {
-  ...sizes,
-  keyValueHeads: sizes.heads,
+  ...nanoSizes,
+  keyValueHeads: nanoSizes.heads,
   rmsNormEpsilon: 1e-5,
   rope: { theta: 10_000 },
-  maxPositions: 2 * 64 * Math.ceil(packing.exampleLength / 64),
+  maxPositions: 2 * todoPositionOf(packing),
   swinNorm: false,
 };
 const build = (graph: Graph) =>

@@ -1,6 +1,7 @@
 /**
  * @file `bench attention`: compares structured packed attention, which computes no masked scores, with a dense mask over
- * the whole sequence of every context. Both run the same training step on the same batch and must find the same loss.
+ * the whole sequence of every context. Both run the same training step on the same batch and must find the same loss. And
+ * with PyTorch: the same step of an equal model on contexts of the same sizes, with a dense mask.
  */
 import { type Command, InvalidArgumentError } from "commander";
 import { z } from "zod";
@@ -8,9 +9,18 @@ import { XPromptError } from "../src/errors.ts";
 import { formatBytes } from "../src/format.ts";
 import { packingOf } from "../src/training/transformer/data.ts";
 import { exampleRows, type Packing, todoRows } from "../src/xprompt/packing.ts";
-import { contextRows } from "./attends.ts";
-import { benchmark, type CommonOptions, type Report, setting } from "./options.ts";
-import { alternate, milliseconds, ratio, round } from "./timing.ts";
+import { contextRows, nanoSizes, todoPositionOf } from "./attends.ts";
+import {
+  benchmark,
+  type CommonOptions,
+  type PeerOptions,
+  type Report,
+  setting,
+  withCompile,
+  withPeer,
+} from "./options.ts";
+import { startPeer, stepsOf } from "./peers.ts";
+import { alternate, milliseconds, type Run, ratio, round } from "./timing.ts";
 import { startNode } from "./worker.ts";
 
 /** The sizes of the nano recipe, with pictures of 16 × 16 codes. */
@@ -37,10 +47,16 @@ const factsSchema = z.strictObject({ parameters: z.int(), loss: z.number() });
 /** Largest difference of the losses that rounding can cause. */
 const TOLERANCE = 1e-4;
 
+interface AttentionOptions extends CommonOptions, PeerOptions {
+  readonly only?: keyof typeof cases;
+  readonly compile: boolean;
+}
+
 export function attentionBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
-  return benchmark("attention", "Structured packed attention, compared with one dense mask per context.", 8)
+  const about = "Structured packed attention, compared with one dense mask per context.";
+  return withCompile(withPeer(benchmark("attention", about, 8)))
     .option("--only <case>", `one of ${Object.keys(cases).join(", ")}. Defaults to all`, caseName)
-    .action(async (options: CommonOptions & { only?: keyof typeof cases }) => {
+    .action(async (options: AttentionOptions) => {
       const names = options.only ? [options.only] : (Object.keys(cases) as (keyof typeof cases)[]);
       const found = [];
       for (const name of names) found.push(await measure(name, cases[name], options));
@@ -48,7 +64,8 @@ export function attentionBenchmark(print: (report: Report, options: CommonOption
     });
 }
 
-async function measure(name: string, packing: Packing, { threads, repeats }: CommonOptions) {
+async function measure(name: string, packing: Packing, options: AttentionOptions) {
+  const { threads, repeats } = options;
   const start = (attention: "structured" | "dense") =>
     startNode(new URL("attention-step.ts", import.meta.url), { attention, packing, threads }, factsSchema);
   const [structured, dense] = [await start("structured"), await start("dense")];
@@ -57,9 +74,22 @@ async function measure(name: string, packing: Packing, { threads, repeats }: Com
     throw new XPromptError(
       `comparing ${name}: expected one loss, got ${losses.structured} structured and ${losses.dense} dense`,
     );
+  const peer = options.peer
+    ? await startPeer("context_step", peerArguments(packing, options), options.python)
+    : null;
+  if (peer && peer.facts.parameters !== structured.facts.parameters)
+    throw new XPromptError(
+      `comparing ${name}: expected models of one size, got ${structured.facts.parameters} and PyTorch's ${peer.facts.parameters} parameters`,
+    );
+  const peers = peer ? await stepsOf(peer, options.compile) : {};
   process.stderr.write(`measuring ${name} `);
-  const programs = { structured: structured.run("step"), dense: dense.run("step") };
+  const programs: Record<string, Run> = {
+    structured: structured.run("step"),
+    dense: dense.run("step"),
+    ...peers,
+  };
   const times = await alternate(programs, { repeats });
+  await peer?.end();
   const peakBytes = { structured: await structured.end(), dense: await dense.end() };
   const { contexts, examples, exampleLength, todos, todoLength, xpTokens } = packing;
   const scores = {
@@ -73,15 +103,35 @@ async function measure(name: string, packing: Packing, { threads, repeats }: Com
     tokens: exampleRows(packing) + todoRows(packing),
     parameters: structured.facts.parameters,
     loss: round(losses.structured, 4),
-    msPerStep: { structured: milliseconds(times.structured), dense: milliseconds(times.dense) },
+    msPerStep: { structured: milliseconds(times.structured!), dense: milliseconds(times.dense!) },
     peakBytes,
     /** dense ÷ structured */
     ratio: {
-      time: ratio(times.dense, times.structured),
+      time: ratio(times.dense!, times.structured!),
       peakBytes: round(peakBytes.dense / peakBytes.structured, 2),
       scores: round(scores.dense / scores.structured, 2),
     },
+    pytorch: Object.keys(peers).map((mode) => ({
+      mode,
+      msPerStep: milliseconds(times[mode]!),
+      /** Contexts per second of xprompt ÷ PyTorch. */
+      ratio: ratio(times[mode]!, times.structured!),
+    })),
   };
+}
+
+function peerArguments(packing: Packing, { threads, compile }: AttentionOptions): string[] {
+  const { vocabularySize, hiddenSize, intermediateSize, layers, heads } = nanoSizes;
+  const { contexts, examples, exampleLength, xpTokens, todos, todoLength } = packing;
+  const named = {
+    ...{ vocab: vocabularySize, hidden: hiddenSize, ff: intermediateSize, layers, heads, threads },
+    ...{ contexts, examples, "example-length": exampleLength, "xp-tokens": xpTokens },
+    ...{ todos, "todo-length": todoLength, "todo-position": todoPositionOf(packing) },
+  };
+  return [
+    ...Object.entries(named).flatMap(([name, value]) => [`--${name}`, String(value)]),
+    ...(compile ? ["--compile"] : []),
+  ];
 }
 
 function reportOf(found: readonly Awaited<ReturnType<typeof measure>>[], options: CommonOptions): Report {
@@ -98,6 +148,12 @@ function reportOf(found: readonly Awaited<ReturnType<typeof measure>>[], options
         formatBytes(peakBytes.structured),
         formatBytes(peakBytes.dense),
       ]),
+      ...found.flatMap(({ case: name, pytorch }) =>
+        pytorch.map(({ mode, msPerStep, ratio: { median, min, max } }) => [
+          ...[`${name}, PyTorch ${mode}`, "", "", String(msPerStep.median)],
+          `${median} (${min} … ${max})`,
+        ]),
+      ),
     ],
   };
 }

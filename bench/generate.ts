@@ -25,6 +25,7 @@ import {
   type PeerOptions,
   type Report,
   setting,
+  withCompile,
   withPeer,
 } from "./options.ts";
 import { startPeer } from "./peers.ts";
@@ -36,6 +37,7 @@ interface GenerateOptions extends CommonOptions, PeerOptions {
   readonly tokens?: number;
   readonly slots: readonly number[];
   readonly rooms: readonly number[];
+  readonly compile: boolean;
 }
 
 /** Codes per measurement of the cost by slots or room. */
@@ -44,7 +46,9 @@ const CODES_PER_RUN = 16;
 const SLOTS_IN_USE = 300;
 
 export function generateBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
-  return withPeer(benchmark("generate", "Sampling an image, compared with Hugging Face transformers.", 7))
+  return withCompile(
+    withPeer(benchmark("generate", "Sampling an image, compared with Hugging Face transformers.", 7)),
+  )
     .option("--model <name>", "a shipped model, or a model folder. Defaults to nano", "nano")
     .option(
       "--prompt <n>",
@@ -86,6 +90,7 @@ async function measure(options: GenerateOptions): Promise<Report> {
       theirPrefill: peer.run("prefill"),
       theirLoop: peer.run("loop"),
       theirGenerate: peer.run("generate"),
+      ...(options.compile && { theirCompiled: peer.run("compiled") }),
       ...Object.fromEntries(rooms.map((room) => [`theirs ${room}`, peer.run(`loop-${room}`)])),
     }),
   };
@@ -107,6 +112,7 @@ async function measure(options: GenerateOptions): Promise<Report> {
     ? {
         ...side(times.theirLoop, times.theirPrefill!),
         generate: side(times.theirGenerate!, times.theirPrefill!),
+        compiled: times.theirCompiled ? side(times.theirCompiled, times.theirPrefill!) : null,
         byRoom: rooms.map((room) => ({
           room,
           msPerToken: milliseconds(perToken(times[`theirs ${room}`]!, times.theirPrefill!)),
@@ -116,6 +122,8 @@ async function measure(options: GenerateOptions): Promise<Report> {
     : null;
   const speedUp = times.theirLoop && {
     msPerToken: ratio(perToken(times.theirLoop, times.theirPrefill!), msPerToken),
+    msPerTokenCompiled:
+      times.theirCompiled && ratio(perToken(times.theirCompiled, times.theirPrefill!), msPerToken),
     wholeImage: ratio(times.theirLoop, times.loop!),
     wholeImageGenerate: ratio(times.theirGenerate!, times.loop!),
   };
@@ -145,6 +153,7 @@ async function measure(options: GenerateOptions): Promise<Report> {
         ["xprompt", xprompt] as const,
         ["PyTorch, a loop", pytorch] as const,
         ["PyTorch, generate()", pytorch?.generate] as const,
+        ["PyTorch, compiled, preallocated cache", pytorch?.compiled] as const,
       ].map(([name, found]) =>
         found
           ? [
@@ -160,6 +169,9 @@ async function measure(options: GenerateOptions): Promise<Report> {
         ...(speedUp ? [text(speedUp.msPerToken), text(speedUp.wholeImage)] : ["-", "-"]),
         "",
       ],
+      ...(speedUp?.msPerTokenCompiled
+        ? [["PyTorch compiled ÷ xprompt", text(speedUp.msPerTokenCompiled), "", ""]]
+        : []),
       ...bySlots.map((each) => [
         `xprompt, ${each.slots} slots in use`,
         String(each.msPerToken.median),
@@ -191,19 +203,15 @@ const codesPerImage = ({ image }: ModelConfig): number =>
 
 const peerArguments = (
   { hiddenSize, layers, heads, intermediateSize, vocabularySize }: DecoderConfig,
-  { prompt, tokens, threads, rooms }: GenerateOptions & { prompt: number; tokens: number },
-): string[] =>
-  Object.entries({
-    hidden: hiddenSize,
-    layers,
-    heads,
-    ff: intermediateSize,
-    vocab: vocabularySize,
-    prefill: prompt,
-    tokens,
-    threads,
-    rooms: rooms.join(),
-  }).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  { prompt, tokens, threads, rooms, compile }: GenerateOptions & { prompt: number; tokens: number },
+): string[] => {
+  const sizes = { hidden: hiddenSize, layers, heads, ff: intermediateSize, vocab: vocabularySize };
+  const named = { ...sizes, prefill: prompt, tokens, threads, rooms: rooms.join() };
+  return [
+    ...Object.entries(named).flatMap(([name, value]) => [`--${name}`, String(value)]),
+    ...(compile ? ["--compile"] : []),
+  ];
+};
 
 type Weights = ReadonlyMap<string, Initializer>;
 

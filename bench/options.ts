@@ -52,3 +52,7 @@ export const setting = ({ threads }: CommonOptions): object => ({
   machine: { cpu: `${cpus()[0]?.model ?? "unknown"} × ${cpus().length}`, threads },
   versions: { node: process.versions.node, onnxruntime: env.versions.node ?? env.versions.common },
 });
+
+/** `--no-compile`. */
+export const withCompile = (command: Command): Command =>
+  command.option("--no-compile", "PyTorch without torch.compile, which needs a C++ compiler");

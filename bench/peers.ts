@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { z } from "zod";
 import { XPromptError } from "../src/errors.ts";
+import { alternate, type Run } from "./timing.ts";
 import { Worker } from "./worker.ts";
 
 const versionsSchema = z.looseObject({ python: z.string(), torch: z.string() });
@@ -17,7 +18,7 @@ const CANDIDATES = [".venv/bin/python", "python3"];
 
 /** Starts `bench/peers/‹script›.py`. If its packages are missing, says how to install them and returns null. */
 export async function startPeer(
-  script: "train_step" | "generate",
+  script: "train_step" | "context_step" | "generate",
   args: readonly string[],
   python: string | undefined,
 ): Promise<Worker<PeerFacts> | null> {
@@ -52,4 +53,25 @@ export async function interpreterWith(
     }
   }
   return undefined;
+}
+
+/** The modes of PyTorch's training step, and how their names begin in the peers. */
+const modes = {
+  float32: "",
+  bfloat16: "bf16-",
+  "float32 compiled": "compiled-",
+  "bfloat16 compiled": "compiled-bf16-",
+};
+
+/** The peer's training step in each mode, with the variant of AdamW that is faster on this machine. */
+export async function stepsOf(peer: Worker<PeerFacts>, compiled: boolean): Promise<Record<string, Run>> {
+  const found: Record<string, Run> = {};
+  for (const [mode, prefix] of Object.entries(modes)) {
+    if (mode.endsWith("compiled") && !compiled) continue;
+    process.stderr.write(`choosing PyTorch's AdamW, ${mode} `);
+    const [fused, foreach] = ["fused", "foreach"].map((form) => peer.run(prefix + form)) as [Run, Run];
+    const times = await alternate({ fused, foreach }, { repeats: 3 });
+    found[mode] = Math.min(...times.fused) <= Math.min(...times.foreach) ? fused : foreach;
+  }
+  return found;
 }

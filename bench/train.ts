@@ -1,6 +1,7 @@
 /**
  * @file `bench train`: a complete training step (forward, backward, clipping, AdamW) of a small decoder on plain causal
- * sequences, compared with the same step in PyTorch, and with one large matrix product as the upper bound of each side.
+ * sequences, compared with the same step in PyTorch in float32 and under bfloat16 autocast, eager and compiled, and with
+ * one large matrix product as the upper bound of each side.
  */
 import type { Command } from "commander";
 import type { DecoderConfig } from "../src/chameleon/checkpoint/config.ts";
@@ -20,9 +21,10 @@ import {
   type PeerOptions,
   type Report,
   setting,
+  withCompile,
   withPeer,
 } from "./options.ts";
-import { startPeer } from "./peers.ts";
+import { startPeer, stepsOf } from "./peers.ts";
 import { alternate, gflops, median, milliseconds, type Run, ratio, round, timed } from "./timing.ts";
 
 interface TrainOptions extends CommonOptions, PeerOptions {
@@ -40,11 +42,7 @@ const sizes = { hidden: 256, ff: 688, layers: 6, heads: 8, vocab: 1024, batch: 4
 const SGEMM_SIZE = 1024;
 
 export function trainBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
-  const command = withPeer(benchmark("train", "A training step, compared with PyTorch.", 10)).option(
-    "--compile",
-    "PyTorch with torch.compile (needs a C++ compiler)",
-    false,
-  );
+  const command = withCompile(withPeer(benchmark("train", "A training step, compared with PyTorch.", 10)));
   for (const [name, size] of Object.entries(sizes))
     command.option(`--${name} <n>`, `Defaults to ${size}`, integer, size);
   return command.action(async (options: TrainOptions) => print(await measure(options), options));
@@ -64,16 +62,11 @@ async function measure(options: TrainOptions): Promise<Report> {
     throw new XPromptError(
       `comparing: expected models of one size, got ${ours.parameters} and PyTorch's ${peer.facts.parameters} parameters`,
     );
-  const form =
-    peer &&
-    (await faster(
-      options.compile ? ["compiled-fused", "compiled-foreach"] : ["fused", "foreach"],
-      peer.run.bind(peer),
-    ));
+  const peers = peer ? await stepsOf(peer, options.compile) : {};
   const ourProduct = await product(threads);
   const programs: Record<string, Run> = {
     xprompt: ours.run,
-    ...(peer && form && { pytorch: peer.run(form) }),
+    ...peers,
     ourProduct,
     ...(peer && { theirProduct: peer.run("sgemm") }),
   };
@@ -96,59 +89,44 @@ async function measure(options: TrainOptions): Promise<Report> {
     onnxruntime: best(times.ourProduct!),
     pytorch: times.theirProduct ? best(times.theirProduct) : null,
   };
-  const withShare = (all: readonly number[], peak: { readonly median: number }) => {
-    const found = rates(all);
-    return { ...found, shareOfSgemm: round(found.gflopsPerSecond / peak.median, 3) };
-  };
-  const xprompt = withShare(times.xprompt!, sgemm.onnxruntime);
-  const pytorch = times.pytorch && sgemm.pytorch ? withShare(times.pytorch, sgemm.pytorch) : null;
-  const speedUp = times.pytorch ? ratio(times.pytorch, times.xprompt!) : null;
-  const row = (name: string, found: typeof xprompt | null) =>
-    found
-      ? [
-          name,
-          String(found.msPerStep.median),
-          String(found.tokensPerSecond),
-          String(found.gflopsPerSecond),
-          `${Math.round(100 * found.shareOfSgemm)} %`,
-        ]
-      : [name, "-", "-", "-", "-"];
+  const xprompt = rates(times.xprompt!);
+  const shareOfSgemm = round(xprompt.gflopsPerSecond / sgemm.onnxruntime.median, 3);
+  const pytorch = Object.fromEntries(
+    Object.keys(peers).map((mode) => [
+      mode,
+      // `ratio`: xprompt's tokens per second ÷ PyTorch's.
+      { ...rates(times[mode]!), ratio: ratio(times[mode]!, times.xprompt!) },
+    ]),
+  );
+  const row = (
+    name: string,
+    { msPerStep, tokensPerSecond, gflopsPerSecond }: typeof xprompt,
+    last: string,
+  ) => [...[name, String(msPerStep.median), String(tokensPerSecond), String(gflopsPerSecond), last]];
   return {
     result: {
       benchmark: "train",
       parameters: ours.parameters,
       ...Object.fromEntries(Object.keys(sizes).map((name) => [name, options[name as keyof typeof sizes]])),
       gflopPerStep: round(operations / 1e9, 2),
-      xprompt: { ...xprompt, loss },
-      pytorch: pytorch && { ...pytorch, form, versions: peer!.facts.versions },
+      xprompt: { ...xprompt, shareOfSgemm, loss },
+      pytorch: peer && { ...pytorch, versions: peer.facts.versions },
       sgemmGflopsPerSecond: sgemm,
-      /** xprompt's tokens per second ÷ PyTorch's. */
-      ratio: speedUp,
       ...setting(options),
     },
     rows: [
       [
         `${ours.parameters} parameters, ${batch} × ${length} tokens`,
-        "ms/step",
-        "tokens/s",
-        "GFLOP/s",
-        "of sgemm",
+        ...["ms/step", "tokens/s", "GFLOP/s", "xprompt's tokens/s ÷ its"],
       ],
-      row("xprompt", xprompt),
-      row(`PyTorch${form ? ` (${form} AdamW)` : ""}`, pytorch),
-      [
-        "xprompt ÷ PyTorch, tokens/s",
-        speedUp ? `${speedUp.median} (${speedUp.min} … ${speedUp.max})` : "-",
-        "",
-        "",
-        "",
-      ],
+      row("xprompt", xprompt, `${Math.round(100 * shareOfSgemm)} % of sgemm`),
+      ...Object.entries(pytorch).map(([mode, found]) =>
+        row(`PyTorch ${mode}`, found, `${found.ratio.median} (${found.ratio.min} … ${found.ratio.max})`),
+      ),
       [
         `sgemm ${SGEMM_SIZE}³, GFLOP/s`,
         `onnxruntime ${sgemm.onnxruntime.median}`,
         sgemm.pytorch ? `PyTorch ${sgemm.pytorch.median}` : "-",
-        "",
-        "",
       ],
     ],
   };
@@ -161,13 +139,6 @@ const peerArguments = (options: TrainOptions): string[] => [
   ]),
   ...(options.compile ? ["--compile"] : []),
 ];
-
-/** Finds the fastest of the peer's variants on this machine. */
-async function faster(forms: readonly string[], run: (name: string) => Run): Promise<string> {
-  process.stderr.write(`choosing between PyTorch's ${forms.join(" and ")} AdamW `);
-  const times = await alternate(Object.fromEntries(forms.map((form) => [form, run(form)])), { repeats: 3 });
-  return forms.reduce((a, b) => (Math.min(...times[b]!) < Math.min(...times[a]!) ? b : a));
-}
 
 export const decoderConfig = ({ hidden, ff, layers, heads, vocab, length }: typeof sizes): DecoderConfig => ({
   vocabularySize: vocab,

@@ -1,9 +1,10 @@
 """Times Hugging Face transformers sampling an image token by token with a Chameleon model on the CPU.
 
-    python bench/peers/generate.py --threads 2 [--model FOLDER | --hidden 256 --layers 6 …] [--static] [--serve]
+    python bench/peers/generate.py --threads 2 [--model FOLDER | --hidden 256 --layers 6 …] [--static] [--compile] [--serve]
 
-Greedy decoding of `tokens` ids after a prefill of `prefill`, three ways: `generate()` with its growing cache, a
-hand-written loop around the model, and (--static) that loop with a preallocated cache. Prints one JSON object.
+Greedy decoding of `tokens` ids after a prefill of `prefill`, several ways: `generate()` with its growing cache, a
+hand-written loop around the model, (--static) that loop with a preallocated cache, and (--compile) with a preallocated
+cache and a compiled model. Prints one JSON object.
 The prefill gives the first id, so msPerToken = (wholeImageMs − prefillMs) / (tokens − 1).
 With --serve it times the work that standard input names.
 """
@@ -41,10 +42,12 @@ def arguments() -> argparse.Namespace:
                           ("prefill", 128), ("tokens", 64), ("threads", 2), ("repeats", 5)]:
         parser.add_argument(f"--{name}", type=int, default=default, help=f"Defaults to {default}.")
     parser.add_argument("--static", action="store_true", help="also time a preallocated cache")
+    parser.add_argument("--compile", action="store_true",
+                        help="also time a preallocated cache with torch.compile (needs a C++ compiler)")
     parser.add_argument("--rooms", type=lambda text: [int(room) for room in text.split(",")], default=[],
                         help="with --serve: slots that preallocated caches reserve, separated by commas")
     parser.add_argument("--serve", action="store_true", help="time the work that standard input names: prefill, generate, "
-                        "loop, and loop-ROOM for every preallocated cache")
+                        "loop, loop-ROOM for every preallocated cache, and compiled")
     return parser.parse_args()
 
 
@@ -67,15 +70,15 @@ def main() -> None:
     def static_cache() -> StaticCache:
         return StaticCache(config=config, max_cache_len=options.prefill + options.tokens)
 
-    def forward(ids, cache):
-        return model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1].argmax(-1)
+    def forward(ids, cache, run=model):
+        return run(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1].argmax(-1)
 
-    def loop(new_cache):
+    def loop(new_cache, run=model):
         cache = new_cache()
         ids = forward(prompt, cache)
         drawn = [ids]
         for _ in range(options.tokens - 1):
-            ids = forward(ids[:, None], cache)
+            ids = forward(ids[:, None], cache, run)
             drawn.append(ids)
         return torch.stack(drawn, 1)
 
@@ -84,7 +87,7 @@ def main() -> None:
         ids = model.generate(prompt, attention_mask=mask, max_new_tokens=options.tokens, do_sample=False)
         return ids[:, options.prefill :]
 
-    def preallocated(room):
+    def preallocated(room, run=model):
         """The loop with a cache of `room` slots that is made beforehand, as a server would do it."""
         cache = StaticCache(config=config, max_cache_len=room)
 
@@ -92,7 +95,11 @@ def main() -> None:
             cache.reset()
             return cache
 
-        return lambda: loop(emptied)
+        return lambda: loop(emptied, run)
+
+    def compiled():
+        """The same with a compiled model, and a cache that is as long as the picture needs."""
+        return preallocated(options.prefill + options.tokens, torch.compile(model))
 
     assert torch.equal(generate(), loop(dynamic_cache)), "generate() and the loop must draw the same tokens"
     facts = {
@@ -114,6 +121,7 @@ def main() -> None:
             "generate": generate,
             "loop": lambda: loop(dynamic_cache),
             **{f"loop-{room}": preallocated(room) for room in options.rooms},
+            **({"compiled": compiled()} if options.compile else {}),
         }
         serve("generate", facts, works, transformers=transformers.__version__)
         return
@@ -130,6 +138,7 @@ def main() -> None:
         "generate": timed(generate),
         "loop": timed(lambda: loop(dynamic_cache)),
         "staticCacheLoop": timed(lambda: loop(static_cache)) if options.static else None,
+        "compiledLoop": timed(compiled()) if options.compile else None,
     }, transformers=transformers.__version__)
 
 
