@@ -42,7 +42,7 @@ export function causalAttention(
 
 /** The model of a nano recipe. */
 export const nanoSizes = {
-  vocabularySize: 2118,
+  vocabularySize: 5448,
   hiddenSize: 256,
   intermediateSize: 704,
   layers: 6,

@@ -67,6 +67,11 @@ function randomBatch(packing: Packing, config: DecoderConfig): PackedBatch {
   const inExample = <T>(of: (fromStart: number) => T) =>
     padded.flatMap((before) => Array.from({ length: exampleLength }, (_, i) => of(i - before)));
   const todoRowCount = todoCount * todoLength;
+  const { answerLength = todoLength } = packing;
+  /** The last tokens of a TODO part carry the loss. */
+  const weights = Float32Array.from({ length: todoRowCount }, (_, i) =>
+    i % todoLength < todoLength - answerLength ? 0 : 1,
+  );
   return {
     kind: "changes",
     packing,
@@ -78,8 +83,8 @@ function randomBatch(packing: Packing, config: DecoderConfig): PackedBatch {
       BigInt(config.maxPositions / 2 + (i % todoLength)),
     ),
     targets: BigInt64Array.from({ length: todoRowCount }, token),
-    weights: new Float32Array(todoRowCount).fill(1),
-    targetWeights: new Float32Array(todoRowCount).fill(1),
+    weights,
+    targetWeights: weights,
   };
 }
 
@@ -111,7 +116,11 @@ const optimizer = optimizerSchema.parse({
   clipNorm: 1,
 });
 const step = await TrainingStep.plan(build, optimizer).compile({ threads });
-const feeds = feedsOf(randomBatch(packing, config));
+const batch = randomBatch(packing, config);
+// With dense attention the logits of all TODO rows are computed.
+const feeds = feedsOf(
+  attention === "dense" ? { ...batch, packing: { ...packing, answerLength: undefined } } : batch,
+);
 const first = await step.run(state, feeds, 1e-3);
 const parameters = [...state.parameters.values()].reduce(
   (n, shape) => n + shape.reduce((a, b) => a * b, 1),

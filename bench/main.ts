@@ -73,6 +73,6 @@ try {
     if (process.exitCode !== 0) process.stderr.write(`bench: ${words} (see npm run bench -- --help)\n`);
   } else if (error instanceof XPromptError) {
     process.stderr.write(`bench: ${error.message}\n`);
-    process.exitCode = error.exitCode;
+    process.exit(error.exitCode); // peers that still wait end with this process
   } else throw error;
 }

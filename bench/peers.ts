@@ -70,7 +70,7 @@ export async function stepsOf(peer: Worker<PeerFacts>, compiled: boolean): Promi
     if (mode.endsWith("compiled") && !compiled) continue;
     process.stderr.write(`choosing PyTorch's AdamW, ${mode} `);
     const [fused, foreach] = ["fused", "foreach"].map((form) => peer.run(prefix + form)) as [Run, Run];
-    const times = await alternate({ fused, foreach }, { repeats: 3 });
+    const times = await alternate({ fused, foreach }, { repeats: 2, warmUp: 1 });
     found[mode] = Math.min(...times.fused) <= Math.min(...times.foreach) ? fused : foreach;
   }
   return found;
