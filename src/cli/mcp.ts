@@ -5,6 +5,7 @@ import { basename, join, resolve } from "node:path";
 import { Command } from "commander";
 import { loadOptional } from "../optional.ts";
 import { ExampleLibrary } from "../retrieval/index.ts";
+import { untilAborted } from "../runtime/abort.ts";
 import { attempt, writeFileAtomic } from "../runtime/files.ts";
 import { workWith } from "../runtime/resources.ts";
 import { batchedEngine } from "../server/engine.ts";
@@ -72,7 +73,7 @@ async function mcp(options: Options, signal: AbortSignal): Promise<void> {
     };
     const ended = new Promise<void>((resolve) => {
       process.stdin.once("end", resolve).once("close", resolve);
-      signal.addEventListener("abort", () => resolve(), { once: true });
+      untilAborted(signal).then(resolve);
     });
     const connection = serveStdio(() => make(tools), {
       onerror: (error) => log("warn", "MCP", { error: error.message }),

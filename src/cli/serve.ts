@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
 import { ExampleLibrary } from "../retrieval/index.ts";
+import { untilAborted } from "../runtime/abort.ts";
 import { workWith } from "../runtime/resources.ts";
 import { batchedEngine, queueEngine } from "../server/engine.ts";
 import { addKey, Keys } from "../server/keys.ts";
@@ -147,17 +148,11 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
       },
     });
     say(`serving ${basename(options.model)} at ${running.url} (Ctrl-C to stop)`);
-    await ended(signal);
+    await untilAborted(signal);
     log("info", "shutting down", { ...running.services.queue.sizes });
     await running.close();
   });
 }
-
-const ended = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 
 const limitsOf = (options: Options): Partial<Limits> => ({
   ...{

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { checkRedis, jobKinds, startWorker, WorkerModel } from "../queue/index.ts";
+import { untilAborted } from "../runtime/abort.ts";
 import { workWith } from "../runtime/resources.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { checkDevice, loadOptionsOf, type ModelOptions, numberFor, withModel } from "./options.ts";
@@ -77,10 +78,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     log(
       `taking jobs of model ${options.model} (${xprompt.fingerprint}): ${taken.join(", ")} (Ctrl-C to end)`,
     );
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    await untilAborted(signal);
     log("ending once the running jobs have ended (Ctrl-C again to leave them to others)");
   });
 }

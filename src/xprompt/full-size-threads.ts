@@ -1,6 +1,7 @@
 /** @file Results at full size from threads of their own, so that other requests do not wait for them. */
 import type { Drawn } from "../image/full-size.ts";
 import type { ByteImage } from "../image/image.ts";
+import { abortable } from "../runtime/abort.ts";
 import { defaultThreads, moduleBeside, ThreadPool } from "../runtime/threads.ts";
 import type { FullSize } from "./full-size.ts";
 
@@ -23,7 +24,7 @@ export class FullSizeThreads {
   readonly apply: FullSize = async ({ original, query }, seen, drawn, signal) => {
     signal?.throwIfAborted();
     const work = this.pool.run({ original, pictures: { query, seen, drawn } });
-    const answer = await (signal ? Promise.race([work, aborted(signal, work)]) : work);
+    const answer = await abortable(work, signal);
     if ("error" in answer) throw answer.error;
     return answer.image;
   };
@@ -36,14 +37,4 @@ export class FullSizeThreads {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-/** Rejects with the signal's reason when it is aborted before the work ends. */
-async function aborted(signal: AbortSignal, work: Promise<unknown>): Promise<never> {
-  const ended = new AbortController();
-  const stop = () => ended.abort();
-  work.then(stop, stop);
-  return new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { signal: ended.signal });
-  });
 }

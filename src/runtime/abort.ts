@@ -1,0 +1,23 @@
+/** @file Waiting for work, or for its end from outside. */
+
+/** Resolves when the signal is aborted. */
+export function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/**
+ * The result of work, unless the signal is aborted before. The work goes on after an abort.
+ * @throws the signal's reason when it is aborted
+ */
+export async function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  signal.throwIfAborted();
+  const ended = new AbortController();
+  const abort = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { signal: ended.signal });
+  });
+  return Promise.race([work, abort]).finally(() => ended.abort());
+}
