@@ -320,8 +320,16 @@ export interface ChameleonConfig {
   readonly vocabularyMap?: Readonly<Record<string, number>>;
 }
 
+/** `model_type` of a folder with the tokenizers of a model alone. */
+export const TOKENIZERS_ONLY = "chameleon_tokenizers";
+
 export const chameleonConfigSchema = decoderConfigSchema.safeExtend({
-  model_type: z.literal("chameleon", { error: "expected chameleon: this is another kind of model" }),
+  model_type: z.literal("chameleon", {
+    error: ({ input }) =>
+      input === TOKENIZERS_ONLY
+        ? `expected chameleon, got ${TOKENIZERS_ONLY}: the folder has no language model (train one with --tokenizers=FOLDER)`
+        : "expected chameleon: this is another kind of model",
+  }),
   architectures: z.array(z.string()).nullish(),
   vq_config: z.preprocess((value) => value ?? {}, vqConfigSchema),
   vocabulary_map: z.record(z.string(), z.int()).nullish(),

@@ -2,7 +2,7 @@
  * @file Training of the image tokenizer: reconstruction, codebook and commitment losses (VQ-VAE,
  * https://arxiv.org/abs/1711.00937), and dead-code restarts.
  */
-import { vqganToJson } from "../../chameleon/checkpoint/config.ts";
+import { TOKENIZERS_ONLY, vqganToJson } from "../../chameleon/checkpoint/config.ts";
 import { type Weight, writeModelFolder } from "../../chameleon/checkpoint/folder.ts";
 import { fromPlanes, ImageTokenizer, VQ_PREFIX } from "../../chameleon/tokenizers/image-tokenizer.ts";
 import { trainBpe } from "../../chameleon/tokenizers/train-bpe.ts";
@@ -182,7 +182,7 @@ async function prepareTokenizer(
     },
     release: (folder) =>
       writeModelFolder(folder, {
-        config: { model_type: "chameleon_tokenizers", vq_config: vqganToJson(config) },
+        config: { model_type: TOKENIZERS_ONLY, vq_config: vqganToJson(config) },
         weights: allWeights(),
         tokenizer:
           start.tokenizer ?? trainBpe(taskTexts(recipe), { ...recipe.text, imageCodes: config.codes }),

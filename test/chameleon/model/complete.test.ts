@@ -286,6 +286,11 @@ describe("refusals", () => {
   test.each<[string, Record<string, unknown>, RegExp]>([
     ["another kind of model", { model_type: "llama" }, /config\.json: model_type: expected chameleon/],
     [
+      "tokenizers alone",
+      { model_type: "chameleon_tokenizers" },
+      /expected chameleon, got chameleon_tokenizers: the folder has no/,
+    ],
+    [
       "a window of attention",
       { sliding_window: 64 },
       /sliding_window: expected null, as Chameleon has it, got 64/,
