@@ -2,7 +2,9 @@
 FROM node:22-bookworm-slim AS build
 WORKDIR /app
 COPY . .
-RUN npm ci && npm run build:studio && npm prune --omit=dev
+# The last package is for /mcp; it is optional elsewhere.
+RUN npm ci && npm run build:studio && npm prune --omit=dev \
+  && npm install --no-save --omit=dev --ignore-scripts @modelcontextprotocol/server@2.4.0
 
 FROM node:22-bookworm-slim
 ENV NODE_ENV=production

@@ -1,4 +1,5 @@
 /** @file onnxruntime for Node. `onnxruntime.browser.ts` stands in for this module in browsers. */
+import "./no-telemetry.ts";
 import { statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
