@@ -7,7 +7,7 @@
  *     npx xprompt train recipes/nano-tokenizer.ts --pictures=gathered --out runs/nano-tokenizer
  *     npx xprompt train recipes/nano-windows.ts --tokenizers=runs/nano-tokenizer/model --mix.pictures=gathered --out runs/nano-windows
  *
- * About four hours on two cores. The learning rate is constant: the decay is at the end of the second part.
+ * About two hours on two cores. The learning rate is constant: the decay is at the end of the second part.
  *
  * Held out are the paper's five unseen tasks (derain, low-light enhancement, object addition and removal, depth in
  * palettes of reserved hues) and two pairs of icon styles.
@@ -16,7 +16,7 @@ import { transformerRecipe } from "x-prompt/training";
 
 export default transformerRecipe({
   seed: 1,
-  steps: 6_000,
+  steps: 3_000,
   threads: 2,
   contexts: 8,
   todos: 4,

@@ -86,6 +86,31 @@ test("held-out measurements do not depend on the training mix", async () => {
   expect(measured[1]).toEqual(measured[0]);
 });
 
+test.each([
+  ["neither", {}, {}, [1]],
+  ["its own codes from a share of the run on", { ownCodes: 0.5, ownCodesFrom: 0.6 }, {}, [1, 0.6]],
+  ["an average of its last weights", {}, { averageFrom: 0.9 }, [0.9]],
+])("the phases of a run with %s", async (_, mix, more, phases) => {
+  const task = await prepareTask(
+    transformerRecipe({
+      ...{
+        steps: 1,
+        contexts: 2,
+        todos: 1,
+        workers: 0,
+        threads: 1,
+        heldOutBatches: 1,
+        averageFrom: 1,
+        ...more,
+      },
+      ...{ tokenizers: join(folder, "tokenizers"), model: { layers: 1 }, xprompt: { tokens: 3 } },
+      mix: { families: ["invert", "rain"], ...mix },
+    }),
+  );
+  await task.close();
+  expect(task.phases).toEqual(phases);
+});
+
 test.each(["exampleCounts", "plainCounts"])("mix.%s with only zeros is refused", (key) => {
   const make = () => transformerRecipe({ ...required, model: {}, mix: { [key]: [0, 0] } });
   expect(make).toThrow(XPromptError);

@@ -131,7 +131,10 @@ async function prepareTransformer(
   };
   const imageWeights = await readWeights(folder, undefined, isOfImages);
   const { frozen } = state;
-  const { averageFrom } = recipe;
+  const {
+    averageFrom,
+    mix: { ownCodes, ownCodesFrom },
+  } = recipe;
   const average =
     averageFrom < 1
       ? new WeightAverage(state, Math.ceil(averageFrom * recipe.steps), AVERAGE_EVERY)
@@ -151,7 +154,7 @@ async function prepareTransformer(
     collective,
     memory: memory.bytes,
     extras: average?.extras ?? {},
-    phases: [averageFrom, recipe.mix.ownCodesFrom],
+    phases: [averageFrom, ...(ownCodes > 0 ? [ownCodesFrom] : [])],
     sets: sources ? digestsOf(sources) : [tokens!.digest],
     skipped,
     unit: "tokens",
