@@ -2,9 +2,10 @@
 FROM node:22-bookworm-slim AS build
 WORKDIR /app
 COPY . .
-# The last package is for /mcp; it is optional elsewhere.
-RUN npm ci && npm run build:studio && npm prune --omit=dev \
-  && npm install --no-save --omit=dev --ignore-scripts @modelcontextprotocol/server@2.4.0
+RUN npm ci && npm run build:studio && npm prune --omit=dev
+# For /mcp: an optional package.
+RUN npm install --prefix /optional --ignore-scripts @modelcontextprotocol/server@2.4.0 \
+  && cp -rn /optional/node_modules/. node_modules/
 
 FROM node:22-bookworm-slim
 ENV NODE_ENV=production
