@@ -275,7 +275,7 @@ test("a step computes no gradient of a frozen matrix, and does not copy one", ()
     return made;
   };
   // Shapes of matrices (width 24, inner width 20, 29 tokens), which no activation has.
-  const matrices = ["20,24", "24,20", "40,24", "72,24", "29,24"];
+  const matrices = ["20,24", "24,20", "24,24", "29,24"];
   const [adapted, all] = [shapesIn(true), shapesIn(false)];
   for (const shape of matrices) {
     expect(all, shape).toContain(shape);
