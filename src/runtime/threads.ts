@@ -51,6 +51,7 @@ export class ThreadPool<Job, Answer> {
   private readonly busy = new Map<Worker, Task<Job, Answer>>();
   private readonly waiting: Task<Job, Answer>[] = [];
   private ended: Error | undefined;
+  private isClosing = false;
 
   /**
    * @param entry the module that each thread runs
@@ -77,6 +78,7 @@ export class ThreadPool<Job, Answer> {
 
   /** Ends the threads without waiting for their jobs. Further calls do nothing. */
   async close(): Promise<void> {
+    this.isClosing = true;
     this.end(new Error("the threads were closed"));
     await Promise.all(this.workers.map((worker) => worker.terminate()));
   }
@@ -93,7 +95,8 @@ export class ThreadPool<Job, Answer> {
       const task = this.busy.get(worker);
       this.busy.delete(worker);
       this.idle.push(worker);
-      worker.unref();
+      // A last message must not undo the reference by which `close` waits: the process would end meanwhile.
+      if (!this.isClosing) worker.unref();
       task?.resolve(answer);
       this.assign();
     });

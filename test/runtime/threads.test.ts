@@ -1,4 +1,6 @@
+import { execFile } from "node:child_process";
 import { once } from "node:events";
+import { promisify } from "node:util";
 import { MessageChannel } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { ThreadPool } from "../../src/runtime/threads.ts";
@@ -51,4 +53,22 @@ test("closing ends all threads, even after one has failed", async () => {
   await expect(answer).rejects.toThrow("exit code 7");
   await pool.close();
   await ended;
+});
+
+test("a process does not end while it waits for threads to close, one of which has just answered", async () => {
+  const script = `
+    import { ThreadPool } from "./dist/runtime/threads.js";
+    const module = new URL(process.argv[1]);
+    for (let i = 0; i < 60; i++) {
+      const pool = new ThreadPool(module, 1);
+      await pool.run({ do: "echo" });
+      pool.run({ do: "echo" }).catch(() => {});
+      for (const end = performance.now() + 3; performance.now() < end; ); // the answer waits in the queue
+      await pool.close();
+    }
+    console.log("at the end");`;
+  const cwd = new URL("../..", import.meta.url);
+  const args = ["--input-type=module", "-e", script, module.href];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd });
+  expect(stdout).toBe("at the end\n");
 });
