@@ -4,7 +4,7 @@
  *
  *     npx xprompt train recipes/nano-transformer.ts --init=runs/nano-windows/model --mix.pictures=gathered --out runs/nano
  *
- * About nine hours on two cores. The learning rate is constant until the last third, so the run may also end earlier
+ * About seven hours on two cores. The learning rate is constant until the last third, so the run may also end earlier
  * (`--resume --steps=9000`) with the same result as a run of that length.
  */
 import { transformerRecipe } from "x-prompt/training";
