@@ -74,13 +74,8 @@ async function measure(name: string, packing: Packing, options: AttentionOptions
     throw new XPromptError(
       `comparing ${name}: expected one loss, got ${losses.structured} structured and ${losses.dense} dense`,
     );
-  const peer = options.peer
-    ? await startPeer("context_step", peerArguments(packing, options), options.python)
-    : null;
-  if (peer && peer.facts.parameters !== structured.facts.parameters)
-    throw new XPromptError(
-      `comparing ${name}: expected models of one size, got ${structured.facts.parameters} and PyTorch's ${peer.facts.parameters} parameters`,
-    );
+  const { parameters } = structured.facts;
+  const peer = await startPeer("context_step", peerArguments(packing, options), options, parameters);
   const peers = peer ? await stepsOf(peer, options.compile) : {};
   process.stderr.write(`measuring ${name} `);
   const programs: Record<string, Run> = {
@@ -101,7 +96,7 @@ async function measure(name: string, packing: Packing, options: AttentionOptions
     case: name,
     packing,
     tokens: exampleRows(packing) + todoRows(packing),
-    parameters: structured.facts.parameters,
+    parameters,
     loss: round(losses.structured, 4),
     msPerStep: { structured: milliseconds(times.structured!), dense: milliseconds(times.dense!) },
     peakBytes,

@@ -10,7 +10,6 @@ import { KeyValueCache } from "../src/chameleon/model/cache.ts";
 import { Decoder } from "../src/chameleon/model/decoder.ts";
 import { headWidth } from "../src/chameleon/model/transformer.ts";
 import { VQ_PREFIX } from "../src/chameleon/tokenizers/image-tokenizer.ts";
-import { XPromptError } from "../src/errors.ts";
 import type { Initializer } from "../src/graph/index.ts";
 import { Random } from "../src/random.ts";
 import { readJson } from "../src/runtime/files.ts";
@@ -71,18 +70,9 @@ async function measure(options: GenerateOptions): Promise<Report> {
   const { prompt = config.xprompt.tokens + codes + 4, tokens = codes } = options;
 
   const ours = await decodingLoop(config.decoder, weights, { prompt, tokens, threads });
-  const peer = options.peer
-    ? await startPeer(
-        "generate",
-        peerArguments(config.decoder, { ...options, prompt, tokens }),
-        options.python,
-      )
-    : null;
   const parameters = [...weights.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0);
-  if (peer && peer.facts.parameters !== parameters)
-    throw new XPromptError(
-      `comparing: expected models of one size, got ${parameters} and PyTorch's ${peer.facts.parameters} parameters`,
-    );
+  const theirs = peerArguments(config.decoder, { ...options, prompt, tokens });
+  const peer = await startPeer("generate", theirs, options, parameters);
   const programs: Record<string, Run> = {
     prefill: ours.prefill,
     loop: ours.loop,

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { z } from "zod";
 import { XPromptError } from "../src/errors.ts";
+import type { PeerOptions } from "./options.ts";
 import { alternate, type Run } from "./timing.ts";
 import { Worker } from "./worker.ts";
 
@@ -16,12 +17,17 @@ export type PeerFacts = z.output<typeof peerFacts>;
 /** Interpreters to try, in this order. */
 const CANDIDATES = [".venv/bin/python", "python3"];
 
-/** Starts `bench/peers/‹script›.py`. If its packages are missing, says how to install them and returns null. */
+/**
+ * Starts `bench/peers/‹script›.py`. With --no-peer it returns null; also without its packages, and says how to install them.
+ * @param parameters the number that its model must have
+ */
 export async function startPeer(
   script: "train_step" | "context_step" | "generate",
   args: readonly string[],
-  python: string | undefined,
+  { peer: isWanted, python }: PeerOptions,
+  parameters: number,
 ): Promise<Worker<PeerFacts> | null> {
+  if (!isWanted) return null;
   const needed = script === "generate" ? ["torch", "transformers"] : ["torch"];
   const found = await interpreterWith(needed, python);
   if (!found) {
@@ -32,7 +38,12 @@ export async function startPeer(
     return null;
   }
   const path = fileURLToPath(new URL(`peers/${script}.py`, import.meta.url));
-  return Worker.start(found, [path, ...args, "--serve"], peerFacts);
+  const peer = await Worker.start(found, [path, ...args, "--serve"], peerFacts);
+  if (peer.facts.parameters !== parameters)
+    throw new XPromptError(
+      `comparing: expected models of one size, got ${parameters} and PyTorch's ${peer.facts.parameters} parameters`,
+    );
+  return peer;
 }
 
 /** Finds the first interpreter with these modules. */

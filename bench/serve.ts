@@ -6,9 +6,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { XPromptError } from "../src/errors.ts";
+import { bin, picturePath } from "./command-line.ts";
 import { benchmark, type CommonOptions, integer, integers, type Report, setting } from "./options.ts";
 import { quantile, round } from "./timing.ts";
 
@@ -22,9 +22,6 @@ interface ServeOptions extends CommonOptions {
 const PARTS = 10;
 /** The first requests allocate memory and are not counted. */
 const WARM_UP = 16;
-
-const bin = fileURLToPath(new URL("../bin/xprompt.js", import.meta.url));
-const folder = fileURLToPath(new URL("../examples/seen/depth/", import.meta.url));
 
 export function serveBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
   return benchmark("serve", "Edits sent to xprompt serve, one at a time and several at once.", 1)
@@ -90,7 +87,7 @@ class Server {
   static async start({ model, threads, atOnce }: ServeOptions): Promise<Server> {
     const pictures = await Promise.all(
       ["before", "after", "query-1"].map(
-        async (name) => new Blob([new Uint8Array(await readFile(`${folder}${name}.png`))]),
+        async (name) => new Blob([new Uint8Array(await readFile(picturePath(name)))]),
       ),
     );
     const most = String(Math.max(...atOnce));

@@ -6,10 +6,10 @@ import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Command } from "commander";
 import { XPrompt } from "../src/xprompt/model.ts";
+import { bin, picturePath } from "./command-line.ts";
 import {
   benchmark,
   type CommonOptions,
@@ -32,8 +32,6 @@ interface Timings {
 }
 
 const run = promisify(execFile);
-const bin = fileURLToPath(new URL("../bin/xprompt.js", import.meta.url));
-const folder = fileURLToPath(new URL("../examples/seen/depth/", import.meta.url));
 
 export function startupBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
   return withPeer(benchmark("startup", "The command line with a compiled prompt, from start to end.", 10))
@@ -46,7 +44,7 @@ async function measure(options: StartupOptions): Promise<Report> {
   try {
     const prompt = join(work, "change.xprompt");
     const model = await XPrompt.load(options.model, { threads: options.threads });
-    const example = { input: `${folder}before.png`, output: `${folder}after.png` };
+    const example = { input: picturePath("before"), output: picturePath("after") };
     await (await model.compress([example])).save(prompt);
     await model.release();
     return await compare(options, ["--prompt", prompt, "--output", join(work, "out.png")]);
@@ -57,7 +55,7 @@ async function measure(options: StartupOptions): Promise<Report> {
 
 async function compare(options: StartupOptions, request: readonly string[]): Promise<Report> {
   const { model, threads, peer, repeats } = options;
-  const args = ["generate", ...request, "--input", `${folder}query-1.png`, "--model", model];
+  const args = ["generate", ...request, "--input", picturePath("query-1"), "--model", model];
   const firstStep: number[] = [];
   const generate = async () => {
     const started = performance.now();

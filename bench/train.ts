@@ -6,7 +6,7 @@
 import type { Command } from "commander";
 import type { DecoderConfig } from "../src/chameleon/checkpoint/config.ts";
 import { embed, head, transformer } from "../src/chameleon/model/transformer.ts";
-import { UsageError, XPromptError } from "../src/errors.ts";
+import { UsageError } from "../src/errors.ts";
 import { exportOnnx, Graph, matmul, mean, parameterShapes, reshape, tokenLoss } from "../src/graph/index.ts";
 import { Random } from "../src/random.ts";
 import { float32, int64, Session } from "../src/runtime/session.ts";
@@ -57,11 +57,7 @@ async function measure(options: TrainOptions): Promise<Report> {
   // As in the peer: 2 operations per weight and token forward, 4 backward; attention counted in full, T × T.
   const operations = 6 * (ours.parameters - vocab * hidden) * tokens + 12 * layers * hidden * length * tokens;
 
-  const peer = options.peer ? await startPeer("train_step", peerArguments(options), options.python) : null;
-  if (peer && peer.facts.parameters !== ours.parameters)
-    throw new XPromptError(
-      `comparing: expected models of one size, got ${ours.parameters} and PyTorch's ${peer.facts.parameters} parameters`,
-    );
+  const peer = await startPeer("train_step", peerArguments(options), options, ours.parameters);
   const peers = peer ? await stepsOf(peer, options.compile) : {};
   const ourProduct = await product(threads);
   const programs: Record<string, Run> = {

@@ -8,7 +8,6 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { Queue, QueueEvents } from "bullmq";
 import type { Command } from "commander";
 import { Redis } from "ioredis";
@@ -19,6 +18,7 @@ import { Random } from "../src/random.ts";
 import { Resources } from "../src/runtime/resources.ts";
 import { XPrompt } from "../src/xprompt/model.ts";
 import { somePicture, writeTinyModel } from "../test/fixtures/xprompt/kit.ts";
+import { bin } from "./command-line.ts";
 import { benchmark, type CommonOptions, integer, type Report, setting } from "./options.ts";
 import { round } from "./timing.ts";
 
@@ -32,8 +32,6 @@ interface WorkersOptions extends CommonOptions {
 const LOCK = 2;
 /** Jobs whose pictures are compared with those of the model in this process. */
 const COMPARED = 25;
-
-const bin = fileURLToPath(new URL("../bin/xprompt.js", import.meta.url));
 
 export function workersBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
   return benchmark("workers", "Jobs over workers that are killed: none lost, none doubled.", 1)

@@ -14,10 +14,11 @@ export function untilAborted(signal: AbortSignal): Promise<void> {
  */
 export async function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return work;
-  signal.throwIfAborted();
   const ended = new AbortController();
   const abort = new Promise<never>((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { signal: ended.signal });
+    const stop = () => reject(signal.reason);
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { signal: ended.signal });
   });
-  return Promise.race([work, abort]).finally(() => ended.abort());
+  return Promise.race([abort, work]).finally(() => ended.abort());
 }

@@ -72,7 +72,11 @@ const unary = (f: (x: number) => number) => one(([x]) => ({ shape: x!.shape, dat
 const binary = (f: (x: number, y: number) => number) =>
   one(([x, y]) => tabulate(broadcast(x!.shape, y!.shape), (i) => f(pick(x!, i), pick(y!, i))));
 
-const reduction = (start: number, fold: (a: number, b: number) => number) =>
+const reduction = (
+  start: number,
+  fold: (a: number, b: number) => number,
+  finish = (folded: number, _count: number) => folded,
+) =>
   one<{ axes: number[] }>(([x], { axes }) => {
     const shape = x!.shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
     const result = array(shape, new Float64Array(sizeOf(shape)).fill(start));
@@ -81,7 +85,8 @@ const reduction = (start: number, fold: (a: number, b: number) => number) =>
       result.data[into] = fold(result.data[into]!, pick(x!, index));
       return 0;
     });
-    return result;
+    const count = sizeOf(x!.shape) / sizeOf(shape);
+    return { ...result, data: result.data.map((folded) => finish(folded, count)) };
   });
 
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
@@ -174,16 +179,11 @@ const RULES = {
   fill: one<{ value: number }>(([x], { value }) => tabulate(x!.shape, () => value)),
 
   sum: reduction(0, (a, b) => a + b),
-  mean: one<{ axes: number[] }>(([x], { axes }) => {
-    const shape = x!.shape.map((dim, axis) => (axes.includes(axis) ? 1 : dim));
-    const count = sizeOf(x!.shape) / sizeOf(shape);
-    const result = array(shape, new Float64Array(sizeOf(shape)));
-    tabulate(x!.shape, (index) => {
-      result.data[offset(result, index)]! += pick(x!, index) / count;
-      return 0;
-    });
-    return result;
-  }),
+  mean: reduction(
+    0,
+    (a, b) => a + b,
+    (sum, count) => sum / count,
+  ),
   max: reduction(Number.NEGATIVE_INFINITY, Math.max),
   argMin: one<{ axis: number }>(([x], { axis }) =>
     tabulate(

@@ -111,7 +111,7 @@ export function head(w: Scope, hidden: Tensor, config: DecoderConfig): Tensor {
     const table = at.parameter("weight", [config.vocabularySize, config.hiddenSize]);
     return linear(hidden, withShared(at, table, config.codeFeatures));
   }
-  const [logits] = project(w, hidden, { lm_head: config.vocabularySize }, config, {});
+  const [logits] = project(w, hidden, { lm_head: config.vocabularySize }, config);
   const own = config.adapter?.headTokens;
   return own ? headOwn(w.at("lm_head"), hidden, logits!, own) : logits!;
 }
@@ -150,7 +150,7 @@ function selfAttention(
   const keys = headNorm(w, "k_norm", perHead(k!, config.keyValueHeads, headDim));
   const mixed = attend({ queries, keys, values: perHead(v!, config.keyValueHeads, headDim) });
   const joined = reshape(mixed, [...x.shape.slice(0, -1), width]);
-  return project(w, joined, { o_proj: config.hiddenSize }, config, options)[0]!;
+  return project(w, joined, { o_proj: config.hiddenSize }, config)[0]!;
 }
 
 /** SwiGLU: down(silu(gate x) ⊙ up x) (https://arxiv.org/abs/2002.05202). */
@@ -158,7 +158,7 @@ function swiglu(w: Scope, x: Tensor, config: DecoderConfig, options: RowOptions)
   const { intermediateSize, hiddenSize } = config;
   const widths = { gate_proj: intermediateSize, up_proj: intermediateSize };
   const [gate, up] = project(w, x, widths, config, options);
-  return project(w, multiply(silu(gate!), up!), { down_proj: hiddenSize }, config, options)[0]!;
+  return project(w, multiply(silu(gate!), up!), { down_proj: hiddenSize }, config)[0]!;
 }
 
 /**
@@ -171,7 +171,7 @@ function project(
   x: Tensor,
   widths: Readonly<Record<string, number>>,
   { adapter, quantization }: DecoderConfig,
-  { stacked = true }: RowOptions,
+  { stacked = true }: RowOptions = {},
 ): readonly Tensor[] {
   const names = Object.keys(widths);
   const columns = x.shape.at(-1) as number;
