@@ -6,31 +6,41 @@
  *
  *     npm run demo
  */
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { contactSheet, type Image, loadImage, savePng, type VisualPrompt, XPrompt } from "x-prompt";
+import {
+  contactSheet,
+  encodePng,
+  type Image,
+  loadImage,
+  savePng,
+  type VisualPrompt,
+  XPrompt,
+} from "x-prompt";
 import { classicalFilter, colourFit } from "../src/evaluation/baselines/index.ts";
 import { percent } from "../src/evaluation/lines.ts";
 import { mean } from "../src/evaluation/metrics/bootstrap.ts";
 import { rmse } from "../src/evaluation/metrics/pictures.ts";
 import { shareBetter } from "../src/evaluation/summary.ts";
+import { type ExampleTask, exampleTasks, type Group, groups } from "./tasks.ts";
 
 const SEED = 1;
 const OUT = "demo";
 
-interface Task {
-  readonly name: string;
-  readonly unseen: boolean;
+/** A task with its pictures at the model's size. */
+interface Task extends Pick<ExampleTask, "name" | "group" | "unseen"> {
   readonly example: { readonly input: Image; readonly output: Image };
   readonly queries: readonly { readonly input: Image; readonly truth: Image }[];
 }
 
 const model = await XPrompt.load("nano");
-const tasks = [...(await readTasks("seen")), ...(await readTasks("unseen"))];
+const tasks = await Promise.all((await exampleTasks()).map(read));
 const prompts = new Map<Task, VisualPrompt>();
 for (const task of tasks) prompts.set(task, await model.compress([task.example]));
 
-console.log(`model nano ${model.fingerprint}, seed ${SEED}, ${tasks[0]!.queries.length} pictures a task`);
+console.log(
+  `model nano ${model.fingerprint}, seed ${SEED}, ${tasks.flatMap(({ queries }) => queries).length} pictures`,
+);
 console.log("root mean square distance to the truth (0 is equal, 1 is black against white)\n");
 const columns = [
   "example",
@@ -43,8 +53,10 @@ const columns = [
 ];
 console.log(row("task", columns));
 const rows = [];
-/** Distances of every picture, by column; by whether the task was never seen. */
-const totals = new Map([false, true].map((unseen) => [unseen, columns.map(() => [] as number[])] as const));
+/** Distances of every picture, by column. */
+const totals = Object.fromEntries(
+  Object.keys(groups).map((group) => [group, columns.map(() => [] as number[])]),
+) as Record<Group, number[][]>;
 for (const [i, task] of tasks.entries()) {
   const wrong = tasks[(i + Math.floor(tasks.length / 2)) % tasks.length]!;
   const [right, misled, alone] = [
@@ -60,7 +72,7 @@ for (const [i, task] of tasks.entries()) {
   const distances = [right, misled, alone, queries, fitted, filtered, copies].map((pictures) =>
     pictures.map((image, j) => rmse(image, task.queries[j]!.truth)),
   );
-  for (const [column, values] of distances.entries()) totals.get(task.unseen)![column]!.push(...values);
+  for (const [column, values] of distances.entries()) totals[task.group][column]!.push(...values);
   const label = task.unseen ? `${task.name} (never seen)` : task.name;
   console.log(row(label, distances.map(meanOf)));
   const [{ input, truth }] = task.queries as [Task["queries"][number]];
@@ -76,12 +88,12 @@ for (const [i, task] of tasks.entries()) {
   ];
   rows.push({ label, cells: cells.map((image) => ({ image })) });
 }
-for (const [unseen, distances] of totals) {
+for (const group of Object.keys(groups) as Group[]) {
+  const distances = totals[group];
   const [right, , , unchanged, fitted] = distances as [number[], number[], number[], number[], number[]];
-  const what = unseen ? "never seen" : "seen";
   // Filters are of some tasks alone: their mean would be over other pictures.
   const means = distances.map((values) => (values.length === right.length ? meanOf(values) : "–"));
-  console.log(row(`mean, ${what}`, means));
+  console.log(row(`mean, ${groups[group]}`, means));
   console.log(
     `  nearer to the truth with the example than unchanged: ${percent(shareBetter(right, unchanged, SEED))} of ${right.length} pictures; ` +
       `than the colour fit: ${percent(shareBetter(right, fitted, SEED))}`,
@@ -113,20 +125,23 @@ async function draw({ queries }: Task, prompt?: VisualPrompt): Promise<Image[]> 
   return drawn;
 }
 
-async function readTasks(part: "seen" | "unseen"): Promise<Task[]> {
-  const folder = join(import.meta.dirname, part);
-  const names = (await readdir(folder)).sort();
-  return Promise.all(
-    names.map(async (name) => {
-      const load = (file: string) => loadImage(join(folder, name, `${file}.png`), { size: model.size });
-      const queries = [1, 2, 3].map(async (i) => ({
-        input: await load(`query-${i}`),
-        truth: await load(`truth-${i}`),
-      }));
-      const example = { input: await load("before"), output: await load("after") };
-      return { name, unseen: part === "unseen", example, queries: await Promise.all(queries) };
-    }),
-  );
+async function read({ name, group, unseen, before, after, queries }: ExampleTask): Promise<Task> {
+  const load = (path: string) => loadImage(path, { size: model.size });
+  return {
+    ...{ name, group, unseen },
+    example: { input: await load(before), output: await load(after) },
+    queries: await Promise.all(
+      queries.map(async ({ input, truth }) => ({
+        input: await load(input),
+        truth: await square(await truth()),
+      })),
+    ),
+  };
+}
+
+/** The central square at the model's size, as for pictures from files. */
+async function square(image: Image): Promise<Image> {
+  return loadImage(await encodePng(image), { size: model.size });
 }
 
 function meanOf(values: readonly number[]): string {

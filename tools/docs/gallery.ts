@@ -5,10 +5,10 @@
  *
  *     npm run docs:gallery
  */
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { type ExampleTask, exampleTasks, type Query } from "../../examples/tasks.ts";
 import { colourFit } from "../../src/evaluation/baselines/index.ts";
-import { photoChanges } from "../../src/evaluation/gathered/photo-changes.ts";
 import { boundedPsnr } from "../../src/evaluation/metrics/pictures.ts";
 import type { SheetRow } from "../../src/image/index.ts";
 import {
@@ -20,19 +20,16 @@ import {
   saveImage,
   XPrompt,
 } from "../../src/index.ts";
-import { Random } from "../../src/random.ts";
 import { writeFileAtomic } from "../../src/runtime/files.ts";
 
 const SEED = 1;
 const FOLDER = "docs/gallery";
 /** Pixels along the longer side of the pictures in a strip. */
 const SHOWN = 160;
-const PHOTOS = "examples/photos";
 /** Rows of the overview, by kind and name: some that work and some that do not. */
 const OVERVIEW = ["scene-depth", "scene-timeOfDay", "scene-derain", "photograph-darken"];
 const COLUMNS = ["before", "after", "your picture", "result", "truth"];
-/** Changes that need nothing but the photograph, by their names in `photoChanges`. */
-const CHANGES = ["darken", "invert", "sepia", "grade", "vignette", "blur", "mirror"];
+const singular = { scenes: "scene", scenesUnseen: "scene", photographs: "photograph", icons: "icon" };
 /** Kept in the files' EXIF data. */
 const about = { Software: "xprompt", xprompt: "made by npm run docs:gallery" };
 
@@ -54,7 +51,7 @@ interface Measured extends Item {
   readonly fitted: number;
 }
 
-const items = [...(await scenes("seen")), ...(await scenes("unseen")), ...(await photographs())];
+const items = await Promise.all((await exampleTasks()).map(itemOf));
 await rm(FOLDER, { recursive: true, force: true });
 await mkdir(FOLDER, { recursive: true });
 const model = await XPrompt.load("nano");
@@ -65,31 +62,11 @@ const rows = OVERVIEW.map((name) => measured.find((item) => nameOf(item) === nam
 await saveImage("docs/overview.webp", contactSheet(rows, { columnTitles: COLUMNS }), { text: about });
 await model.release();
 
-async function scenes(part: "seen" | "unseen"): Promise<Item[]> {
-  const folder = join("examples", part);
-  const kind = part === "seen" ? "scene, trained task" : "scene, task never seen in training";
-  return Promise.all(
-    (await readdir(folder)).sort().map(async (name) => {
-      const path = (file: string) => join(folder, name, `${file}.png`);
-      const pair = { before: path("before"), after: path("after") };
-      return { name, kind, ...pair, input: path("query-1"), truth: await loadImage(path("truth-1")) };
-    }),
-  );
-}
-
-/** One photograph is the example, another one the query. Writes the example's second picture. */
-async function photographs(): Promise<Item[]> {
-  const [before, input] = [join(PHOTOS, "bridge.jpg"), join(PHOTOS, "fruits.jpg")];
-  await mkdir(join(PHOTOS, "changed"), { recursive: true });
-  const made = CHANGES.map(async (name): Promise<Item> => {
-    const change = photoChanges.find((each) => each.name === name)!.draw(Random.of("gallery", name));
-    const changed = async (path: string) =>
-      change(await loadImage(path), Random.of("gallery", name, path)).output;
-    const after = join(PHOTOS, "changed", `bridge-${name}.jpg`);
-    await saveImage(after, await changed(before), { text: about });
-    return { name, kind: "photograph", before, after, input, truth: await changed(input) };
-  });
-  return Promise.all(made);
+/** The first query of a task. */
+async function itemOf({ name, group, unseen, before, after, queries }: ExampleTask): Promise<Item> {
+  const [{ input, truth }] = queries as [Query];
+  const kind = `${singular[group]}, ${unseen ? "task never seen in training" : "trained task"}`;
+  return { name, kind, before, after, input, truth: await truth() };
 }
 
 async function measure(item: Item): Promise<Measured> {

@@ -127,12 +127,12 @@ const paints: readonly Color[] = [
 /** Minimum distance between the old and the new colour. */
 const MIN_DISTANCE = 0.4;
 
-export function drawEdit(edit: Edit, { color, icons }: Editable, random: Random, size: number): IconTask {
+/** Samples an edit. Returns the pair of any icon of the editable. */
+export function editorOf(edit: Edit, { color }: Editable, random: Random, size: number) {
   const paint = random.pick(
     paints.filter((paint) => Math.hypot(...paint.map((v, c) => v - color[c]!)) > MIN_DISTANCE),
   );
-  const [shown, asked] = random.pair(icons);
-  const pair = ({ icon, layer }: Editable["icons"][number]) => {
+  return ({ icon, layer }: Editable["icons"][number]): { readonly input: Image; readonly output: Image } => {
     const layers = icon.layers();
     const changed = edit === "remove" ? [] : [recoloured(layers[layer]!, paint)];
     return {
@@ -140,5 +140,10 @@ export function drawEdit(edit: Edit, { color, icons }: Editable, random: Random,
       output: iconPicture(layers.toSpliced(layer, 1, ...changed), size),
     };
   };
+}
+
+export function drawEdit(edit: Edit, editable: Editable, random: Random, size: number): IconTask {
+  const pair = editorOf(edit, editable, random, size);
+  const [shown, asked] = random.pair(editable.icons);
   return { what: `${asked.icon.name}: ${edit}`, example: pair(shown), ...pair(asked) };
 }
