@@ -62,6 +62,11 @@ export const mixSettings = z.strictObject({
    * the words, the query and the examples.
    */
   codeDropout: share.default(0),
+  /**
+   * Share of targets of changes in which all input codes are masked. A target's first codes show what the change is, so
+   * the model learns to read it from the examples only where there are none.
+   */
+  targetDropout: share.default(0),
   /** Token dropout for batches of captions. Defaults to `codeDropout`. */
   captionDropout: share.optional(),
   /**

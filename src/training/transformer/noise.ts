@@ -10,10 +10,13 @@ import type { Mix } from "./mix.ts";
 export const noiseSettings = [
   "misread",
   "codeDropout",
+  "targetDropout",
   "captionDropout",
   "ownCodes",
   "ownCodesFrom",
 ] as const;
+
+type Noise = Pick<Mix, "misread" | "codeDropout" | "targetDropout">;
 
 /** Adds the noise of a step to the targets of a batch. A batch that is measured gets none. */
 export function withNoise(
@@ -21,31 +24,37 @@ export function withNoise(
   step: number,
   { seed, part, mix, share = alone }: Pick<ContextSettings, "seed" | "part" | "mix" | "share">,
 ): ContextBatch<Codes> {
-  const isMeasured = part !== "train";
-  const codeDropout = (kind === "captions" ? mix.captionDropout : undefined) ?? mix.codeDropout;
-  if (isMeasured || (mix.misread === 0 && codeDropout === 0)) return { kind, contexts };
+  if (part !== "train") return { kind, contexts };
+  const noise =
+    kind === "captions"
+      ? { ...mix, codeDropout: mix.captionDropout ?? mix.codeDropout, targetDropout: 0 }
+      : mix;
+  if (noise.misread === 0 && noise.codeDropout === 0 && noise.targetDropout === 0) return { kind, contexts };
   const first = share.rank * contexts.length;
   const read = contexts.map((context, i) =>
-    corruptTargets(context, { ...mix, codeDropout }, Random.of(seed, "misread", part, step, first + i)),
+    corruptTargets(context, noise, Random.of(seed, "misread", part, step, first + i)),
   );
   return { kind, contexts: read };
 }
 
 /** Masks some codes of the targets and replaces others by wrong ones (token dropout and token noise). */
-function corruptTargets(
-  context: Context<Codes>,
-  { misread, codeDropout }: Pick<Mix, "misread" | "codeDropout">,
-  random: Random,
-): Context<Codes> {
+function corruptTargets(context: Context<Codes>, noise: Noise, random: Random): Context<Codes> {
   const todos = context.todos.map((todo) => {
     if ("words" in todo.target) return todo;
     const { picture } = todo.target;
-    const hidden = random.chance(codeDropout) ? random.uniform() : 0;
+    const hidden = drawHidden(noise, random);
     const read = Array.from(picture, (code) => {
       if (random.chance(hidden)) return HIDDEN_CODE;
-      return random.chance(misread) ? picture[random.integer(0, picture.length - 1)]! : code;
+      return random.chance(noise.misread) ? picture[random.integer(0, picture.length - 1)]! : code;
     });
     return { ...todo, target: { picture, read } };
   });
   return { ...context, todos };
+}
+
+/** Samples the share of a target's codes that are masked. */
+function drawHidden({ codeDropout, targetDropout }: Noise, random: Random): number {
+  // A share of 0 takes no random number, so that runs without this setting stay as they are.
+  if (targetDropout > 0 && random.chance(targetDropout)) return 1;
+  return random.chance(codeDropout) ? random.uniform() : 0;
 }

@@ -192,6 +192,27 @@ describe("contexts", () => {
     expect(untouched).toBeLessThan(0.95);
   });
 
+  test("target dropout masks all codes of its share of the targets of changes, and none of captions", async () => {
+    const shares = async (mix: Partial<ContextOptions["mix"]>) =>
+      (await contextsOf(mixed({ textToImage: 0, describe: 0, ...mix }), 30)).flatMap(({ todos }) =>
+        todos.flatMap(({ target }) =>
+          "picture" in target
+            ? [
+                Array.from(target.read ?? []).filter((code) => code === HIDDEN_CODE).length /
+                  target.picture.length,
+              ]
+            : [],
+        ),
+      );
+    expect(new Set(await shares({ targetDropout: 1, codeDropout: 1 }))).toEqual(new Set([1]));
+    const some = await shares({ targetDropout: 0.5 });
+    expect(new Set(some)).toEqual(new Set([0, 1]));
+    const whole = some.filter((share) => share === 1).length / some.length;
+    expect(whole).toBeGreaterThan(0.3);
+    expect(whole).toBeLessThan(0.7);
+    expect(new Set(await shares({ textToImage: 1, targetDropout: 1 }))).toEqual(new Set([0]));
+  });
+
   test("captions can have their own share of token dropout", async () => {
     const readCodes = async (mix: Partial<ContextOptions["mix"]>) => {
       const contexts = await contextsOf(mixed(mix), 6);
@@ -206,7 +227,10 @@ describe("contexts", () => {
   });
 
   test("held-out contexts have neither token noise nor token dropout", async () => {
-    const contexts = await contextsOf(mixed({ misread: 1, codeDropout: 1 }, { part: "held out" }), 4);
+    const contexts = await contextsOf(
+      mixed({ misread: 1, codeDropout: 1, targetDropout: 1 }, { part: "held out" }),
+      4,
+    );
     for (const { target } of contexts.flatMap(({ todos }) => todos))
       expect(Object.keys(target)).not.toContain("read");
   });
