@@ -21,7 +21,8 @@ interface Options extends ModelOptions, QueueOptions {
   readonly temperature?: number;
   readonly topP?: number;
   readonly guidance?: Guidance;
-  readonly expected: boolean;
+  readonly expected?: boolean;
+  readonly onePass?: boolean;
   readonly as?: string;
   readonly for?: string;
   readonly recipe?: string;
@@ -47,7 +48,8 @@ const evalSchema = z.strictObject({
     .min(0)
     .default(REPORT_SEED)
     .describe("seed of the samples and of sampling. To choose settings, use another seed than for reports"),
-  ...requestSchema.pick({ temperature: true, topP: true, guidance: true, expected: true }).shape,
+  ...requestSchema.pick({ temperature: true, topP: true, guidance: true, expected: true, onePass: true })
+    .shape,
   size: z
     .union([z.literal(256), z.literal(1024)])
     .optional()
@@ -95,7 +97,7 @@ function checkOptions(
   { name, comparisons, needs = [], takes = [], generatesNothing }: Suite,
   options: Options,
 ): void {
-  const { as, recipe, data, greedy, temperature, topP, guidance, expected } = options;
+  const { as, recipe, data, greedy, temperature, topP, guidance, expected, onePass } = options;
   if ((as ?? recipe) !== undefined && !comparisons)
     throw new UsageError(
       `eval ${name}: expected --as and --recipe only with ${comparing.map((each) => each.name).join(" and ")}`,
@@ -108,10 +110,10 @@ function checkOptions(
     throw new UsageError("eval: expected --greedy or --temperature, got both");
   if (
     generatesNothing &&
-    (greedy || expected || [temperature, topP, guidance].some((given) => given !== undefined))
+    (greedy || [temperature, topP, guidance, expected, onePass].some((given) => given !== undefined))
   )
     throw new UsageError(
-      `eval ${name}: expected no --greedy, --temperature, --top-p, --guidance or --expected, because it generates no pictures`,
+      `eval ${name}: expected no --greedy, --temperature, --top-p, --guidance, --expected or --one-pass, because it generates no pictures`,
     );
   if (needs.includes("pictures") && !options.pictures)
     throw new UsageError(
@@ -140,6 +142,7 @@ async function run(name: string, options: Options, command: Command, signal: Abo
     topP: options.topP,
     guidance: options.guidance,
     expected: options.expected,
+    onePass: options.onePass,
   };
   const evaluateWith = async (jobs?: JobQueue) =>
     evaluate(suite, {
@@ -187,7 +190,11 @@ function commandOf(suite: Suite, options: Options): string {
   add("--temperature", options.temperature);
   add("--top-p", options.topP);
   add("--guidance", options.guidance && guidanceText(options.guidance));
-  if (options.expected) parts.push("--expected");
+  for (const [flag, value] of [
+    ["expected", options.expected],
+    ["one-pass", options.onePass],
+  ] as const)
+    if (value !== undefined) parts.push(value ? `--${flag}` : `--no-${flag}`);
   add("--as", options.as);
   if (options.as) add("--for", options.for ?? "nano");
   add("--recipe", options.recipe);

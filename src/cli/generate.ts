@@ -39,7 +39,8 @@ interface Options extends ModelOptions, DistanceOptions {
   readonly topK?: number;
   readonly topP?: number;
   readonly guidance?: Guidance;
-  readonly expected: boolean;
+  readonly expected?: boolean;
+  readonly onePass?: boolean;
   readonly draft: boolean;
   readonly json: boolean;
 }
@@ -228,12 +229,13 @@ type Settings = Pick<
   | "topP"
   | "guidance"
   | "expected"
+  | "onePass"
   | "k"
   | "minSimilarity"
 >;
 
 function settingsOf(options: Options): Settings {
-  const { instruction, seed, samples, temperature, topK, topP, guidance, expected } = options;
+  const { instruction, seed, samples, temperature, topK, topP, guidance, expected, onePass } = options;
   const { library, k, minSimilarity } = options;
   const settings = {
     instruction,
@@ -243,7 +245,8 @@ function settingsOf(options: Options): Settings {
     topK,
     topP,
     guidance,
-    ...(expected && { expected }),
+    expected,
+    onePass,
   };
   return library === undefined ? settings : { ...settings, k, minSimilarity };
 }

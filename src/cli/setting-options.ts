@@ -14,12 +14,26 @@ export function withSettings(
   recommended: readonly string[] = [],
 ): Command {
   for (const [name, setting] of Object.entries(schema.shape))
-    command.addOption(optionFor(name, setting as z.ZodType, recommended.includes(name)));
+    for (const option of optionsFor(name, setting as z.ZodType, recommended.includes(name)))
+      command.addOption(option);
   return command;
 }
 
+/** One option, or two for a switch that the model can turn on or off. */
+function optionsFor(name: string, setting: z.ZodType, isRecommended: boolean): Option[] {
+  if (!isRecommended || typeof defaultOf(setting) !== "boolean")
+    return [optionFor(name, setting, isRecommended)];
+  const flag = flagOf(name);
+  return [
+    new Option(`--${flag}`, `${descriptionOf(setting)}. Defaults to the model's recommendation`),
+    new Option(`--no-${flag}`, "do not do so, whatever the model recommends"),
+  ];
+}
+
+const flagOf = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
 function optionFor(name: string, setting: z.ZodType, isRecommended: boolean): Option {
-  const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const flag = flagOf(name);
   const words = descriptionOf(setting) ?? "";
   const value = isRecommended ? undefined : defaultOf(setting);
   if (value === true) return new Option(`--no-${flag}`, `do not ${words}`);

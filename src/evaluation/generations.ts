@@ -26,23 +26,21 @@ import { checkRequest, type RecommendedSampling } from "../xprompt/request.ts";
 /** Sampling settings for all pictures of a suite. Missing settings default to the model's recommendation. */
 export type SamplingSettings = Pick<
   GenerateOptions,
-  "temperature" | "topK" | "topP" | "guidance" | "expected"
+  "temperature" | "topK" | "topP" | "guidance" | "expected" | "onePass"
 >;
 
-/** Resolved sampling settings. `expected` is present only if it was requested. */
-type ResolvedSampling = RecommendedSampling & { readonly expected?: true };
-
 /** Resolves settings: the given ones, else those that the model recommends, else the defaults of `generate`. */
-function resolveSettings(given: SamplingSettings, { config }: XPrompt): ResolvedSampling {
+function resolveSettings(given: SamplingSettings, { config }: XPrompt): RecommendedSampling {
   const { sampling } = config.xprompt;
   const resolved = (pictures: boolean) => {
-    const { temperature, topK, topP, guidance } = checkRequest(given, sampling, { pictures });
-    return { temperature, topK, topP, guidance };
+    const { temperature, topK, topP, guidance, ...rest } = checkRequest(given, sampling, { pictures });
+    const { expected, onePass } = rest;
+    // Left out where they are off, so that pictures made before they could be recommended are found again.
+    return { temperature, topK, topP, guidance, ...(expected && { expected }), ...(onePass && { onePass }) };
   };
   return {
     ...resolved(true),
     ...(sampling?.wordsAlone && { wordsAlone: resolved(false) }),
-    ...(given.expected && { expected: true }),
   };
 }
 
@@ -74,7 +72,7 @@ export interface Generation {
 const textSchema = z.object({ request: z.string(), milliseconds: z.number() });
 
 export class Generations {
-  readonly settings: ResolvedSampling;
+  readonly settings: RecommendedSampling;
   /** Folder of the cached pictures, if any. */
   private readonly folder: string | undefined;
   private readonly compressed = new WeakMap<ExamplePair, Promise<VisualPrompt>>();

@@ -31,6 +31,8 @@ const samplingSchema = z.strictObject({
   top_k: recommended.topK,
   top_p: recommended.topP,
   guidance: recommended.guidance,
+  expected: recommended.expected,
+  one_pass: recommended.onePass,
 });
 type SamplingJson = z.output<typeof samplingSchema>;
 
@@ -89,18 +91,18 @@ export function modelConfigToJson({ decoder, image, xprompt }: ModelConfig): Rec
   };
 }
 
-const samplingFromJson = ({ temperature, top_k, top_p, guidance }: SamplingJson): RecommendedSampling => ({
-  temperature,
+const samplingFromJson = ({ top_k, top_p, one_pass, ...same }: SamplingJson): RecommendedSampling => ({
+  ...same,
   topK: top_k,
   topP: top_p,
-  guidance,
+  onePass: one_pass,
 });
 
-const samplingToJson = ({ temperature, topK, topP, guidance }: RecommendedSampling): SamplingJson => ({
-  temperature,
+const samplingToJson = ({ topK, topP, onePass, ...same }: RecommendedSampling): SamplingJson => ({
+  ...same,
   top_k: topK,
   top_p: topP,
-  guidance,
+  one_pass: onePass,
 });
 
 /** Checksums of what the codes and tokens of a model depend on besides its sizes. */

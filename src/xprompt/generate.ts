@@ -8,6 +8,7 @@ import type { AskingModel } from "./example-source.ts";
 import { ExpectedVectors } from "./expected.ts";
 import { type FullSize, loadOriginal, type Original } from "./full-size.ts";
 import { guidanceWeights } from "./guidance.ts";
+import { codesInOnePass } from "./one-pass.ts";
 import type { Generated, GenerateOptions, GenerateStep, StreamOptions } from "./options.ts";
 import { checkRequest, type Request } from "./request.ts";
 import { promptLength, type SampleRequest, sampleCodes } from "./sample-codes.ts";
@@ -36,7 +37,8 @@ export async function* generateSteps(
   const started = performance.now();
   const { signal } = options;
   const settings = checked(model, options);
-  const { seed = randomSeed(), samples, guidance, k, minSimilarity, expected, draft, ...sampling } = settings;
+  const { seed = randomSeed(), samples, k, minSimilarity, draft, ...drawing } = settings;
+  const { guidance, expected, onePass, ...sampling } = drawing;
   signal?.throwIfAborted();
   const { base, compressor } = model;
   const { tokenizer } = base;
@@ -72,8 +74,8 @@ export async function* generateSteps(
   });
 
   let codes: readonly (readonly number[])[] = [];
-  for await (codes of sampleCodes(batch, tokenizer.vocabulary, model.config.xprompt, request))
-    yield stepOf(codes);
+  const sample = onePass ? codesInOnePass : sampleCodes;
+  for await (codes of sample(batch, tokenizer.vocabulary, model.config.xprompt, request)) yield stepOf(codes);
   signal?.throwIfAborted();
   const sampled = performance.now();
   const decoded = means
@@ -92,7 +94,7 @@ export async function* generateSteps(
     images: images as readonly [Image | ByteImage, ...(Image | ByteImage)[]],
     codes,
     seed,
-    settings: { ...sampling, guidance },
+    settings: drawing,
     model: model.fingerprint,
     ...(retrieved && { retrieved: retrieved.examples, bestSimilarity: retrieved.best }),
     tokens: {

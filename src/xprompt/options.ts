@@ -68,9 +68,15 @@ export interface GenerateOptions extends RequestSettings {
   readonly guidance?: Guidance;
   /**
    * Show at each place the mean of all codes under the model's distribution, with the sampled codes as context. The
-   * result is smoother than a sample, and nearer to the truth on average. Defaults to false.
+   * result is smoother than a sample, and nearer to the truth on average. Defaults to the model's recommendation, else
+   * false.
    */
   readonly expected?: boolean;
+  /**
+   * Sample all codes from one run of the model that sees none of them, instead of one after another. Only for models
+   * that were trained with hidden targets (`mix.targetDropout`). Defaults to the model's recommendation, else false.
+   */
+  readonly onePass?: boolean;
   /**
    * Guess codes ahead and verify several per run of the model, which takes fewer runs for the same pictures. Defaults to
    * true.
@@ -115,6 +121,13 @@ export interface DescribeOptions extends z.input<typeof describeSchema> {
   readonly signal?: AbortSignal;
 }
 
+/** How the codes were sampled and shown. */
+export interface DrawingSettings extends Sampling {
+  readonly guidance: Guidance;
+  readonly expected: boolean;
+  readonly onePass: boolean;
+}
+
 export interface Generated<P extends Image | ByteImage = Image> {
   /** One picture per sample: in 8 bits at the size of the input with `fullSize`, else at the model's size. */
   readonly images: readonly [P, ...P[]];
@@ -122,7 +135,7 @@ export interface Generated<P extends Image | ByteImage = Image> {
   readonly codes: readonly (readonly number[])[];
   readonly seed: number;
   /** All sampling settings, defaults included. */
-  readonly settings: Sampling & { readonly guidance: Guidance };
+  readonly settings: DrawingSettings;
   /** Fingerprint of the model. */
   readonly model: string;
   /** Examples from the library, most similar first. */

@@ -41,6 +41,12 @@ export const requestSchema = z.strictObject({
     .describe(
       "show at each place the mean of the likely codes instead of the sampled code: smoother, and nearer to the truth on average",
     ),
+  onePass: z
+    .boolean()
+    .default(false)
+    .describe(
+      "sample all codes from one run of the model that sees none of them: many times faster, for models that were trained with hidden targets",
+    ),
   draft: z
     .boolean()
     .default(true)
@@ -64,6 +70,8 @@ const recommendable = z
     topK: samplingSchema.shape.topK.unwrap(),
     topP: samplingSchema.shape.topP.unwrap(),
     guidance: guidanceSchema,
+    expected: z.boolean(),
+    onePass: z.boolean(),
   })
   .partial();
 

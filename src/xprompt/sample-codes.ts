@@ -83,15 +83,8 @@ export async function* sampleCodes(
   config: XPromptConfig,
   request: SampleRequest,
 ): AsyncGenerator<readonly (readonly number[])[]> {
-  const { samples, seed, sampling, draft, steps, signal } = request;
-  const { conditions, weights } = guidanceConditions(request);
-  const prefixes = conditions.map(
-    ({ blocks, query }): Prefix => ({
-      blocks,
-      tokens: queryTokens(vocabulary, query),
-      position: config.todoPosition,
-    }),
-  );
+  const { samples, sampling, draft, steps, signal } = request;
+  const { prefixes, weights } = conditionsOf(vocabulary, config, request);
   const guidance: Guidance = { conditions: [...prefixes.slice(0, -1), null], weights };
   const sequences = Array.from(
     { length: samples },
@@ -99,7 +92,7 @@ export async function* sampleCodes(
       new PictureSequence(
         prefixes.at(-1)!,
         guidance,
-        Random.of(seed, "sample", i),
+        randomOf(request, i),
         vocabulary,
         request.codes,
         request.query.input,
@@ -124,6 +117,26 @@ export async function* sampleCodes(
     }
   }
 }
+
+/** The prefix of each guidance condition, the least conditioned first, and the weights of the steps between them. */
+export function conditionsOf(
+  vocabulary: Vocabulary,
+  config: XPromptConfig,
+  request: SampleRequest,
+): { readonly prefixes: Prefix[]; readonly weights: readonly number[] } {
+  const { conditions, weights } = guidanceConditions(request);
+  const prefixes = conditions.map(
+    ({ blocks, query }): Prefix => ({
+      blocks,
+      tokens: queryTokens(vocabulary, query),
+      position: config.todoPosition,
+    }),
+  );
+  return { prefixes, weights };
+}
+
+/** Source of randomness of sample `i`. */
+export const randomOf = ({ seed }: SampleRequest, i: number): Random => Random.of(seed, "sample", i);
 
 /** Length of the TODO part before the first code, under the longest condition. */
 export function promptLength(vocabulary: Vocabulary, request: SampleRequest): number {

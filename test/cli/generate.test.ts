@@ -161,13 +161,23 @@ describe("size of the result", () => {
   });
 });
 
+test("--one-pass takes one run of the model, and --no-one-pass many", async () => {
+  const request = ["generate", ...tiny, ...pair, "--seed", "1"];
+  const one = await json(...request, "--one-pass", "--output", "one.png");
+  expect(one.steps).toEqual({ runs: 1, drafted: 0, accepted: 0 });
+  expect(await settingsIn(at("one.png"))).toMatchObject({ onePass: true });
+  const many = await json(...request, "--no-one-pass", "--output", "many.png");
+  expect((many.steps as { runs: number }).runs).toBeGreaterThan(5);
+  expect(await settingsIn(at("many.png"))).toMatchObject({ onePass: false });
+});
+
 test("--expected shows the mean of the likely codes, of the codes that are sampled, and says so", async () => {
   const request = ["generate", ...tiny, ...pair, "--seed", "1"];
   const sampled = await json(...request, "--output", "sampled.png");
   const expected = await json(...request, "--expected", "--output", "expected.png");
   expect(expected.settings).toEqual({ ...(sampled.settings as object), expected: true });
   expect(await settingsIn(at("expected.png"))).toMatchObject({ expected: true });
-  expect(await settingsIn(at("sampled.png"))).not.toHaveProperty("expected");
+  expect(await settingsIn(at("sampled.png"))).toMatchObject({ expected: false });
   const [one, other] = [await pixelsOf(at("sampled.png")), await pixelsOf(at("expected.png"))];
   expect([other.width, other.height]).toEqual([one.width, one.height]);
   expect(other.data).not.toEqual(one.data);
@@ -239,7 +249,8 @@ describe("made again from the text in the picture", () => {
       ...value("--top-k", made.topK),
       ...value("--top-p", made.topP),
       ...value("--guidance", weights(made.guidance)),
-      ...(made.expected ? ["--expected"] : []),
+      made.expected ? "--expected" : "--no-expected",
+      made.onePass ? "--one-pass" : "--no-one-pass",
       "--output",
       output,
     ];

@@ -7,7 +7,7 @@ import { instructionText, packedPrompt } from "../prompts.ts";
 
 const count = z.int().min(0);
 const milliseconds = z.number().min(0);
-const { samples, seed, temperature, topK, topP, expected, draft } = requestSchema.shape;
+const { samples, seed, temperature, topK, topP, expected, onePass, draft } = requestSchema.shape;
 
 /** Codes so far, `[samples][codes]`. */
 const codes = z.array(z.array(count));
@@ -30,6 +30,7 @@ export const generate = modelKind({
     topP: topP.unwrap().optional(),
     guidance: guidanceSchema.optional(),
     expected: expected.unwrap().optional(),
+    onePass: onePass.unwrap().optional(),
     draft: draft.unwrap().optional(),
   }),
   result: z.object({
@@ -40,6 +41,7 @@ export const generate = modelKind({
     settings: z.object({
       ...{ temperature: z.number(), topK: count, topP: z.number() },
       guidance: guidanceSchema,
+      ...{ expected: z.boolean(), onePass: z.boolean() },
     }),
     model: z.string(),
     tokens: z.object({ examples: count, prompt: count, generated: count, unread: count }),

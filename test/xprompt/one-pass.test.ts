@@ -1,0 +1,77 @@
+/** @file All codes from one run of the model. */
+import { afterAll, expect, test } from "vitest";
+import { XPrompt } from "../../src/xprompt/model.ts";
+import { queryTokens } from "../../src/xprompt/sequence.ts";
+import { somePicture } from "../fixtures/xprompt/kit.ts";
+
+const model = await XPrompt.load("nano", { threads: 1 });
+afterAll(() => model.release());
+const [before, after, input] = ["before", "after", "input"].map((name) => somePicture(name, model.size));
+const prompt = await model.compress([{ input: before!, output: after! }]);
+const plain = { temperature: 1, topP: 1, topK: 0, guidance: 1, onePass: true };
+const codesOf = async (options: Parameters<typeof model.generate>[0]) =>
+  (await model.generate({ prompt, input, ...options })).codes;
+
+test("the likeliest codes are those of a forward pass over hidden codes", async () => {
+  const { decoder, tokenizer } = model.base;
+  const { vocabulary, codesPerImage } = tokenizer;
+  const [codes] = await tokenizer.encodeImages([input!]);
+  const prefix = queryTokens(vocabulary, { input: codes!, instruction: [] });
+  const tokens = [...prefix, ...Array<number>(codesPerImage - 1).fill(vocabulary.pad)];
+  const cache = decoder.newCache(1);
+  for (const block of prompt.blocks) cache.append(0, block);
+  const { todoPosition } = model.config.xprompt;
+  const logits = await decoder.forwardAll(
+    { tokens, positions: tokens.map((_, i) => todoPosition + i) },
+    cache,
+  );
+  const likeliest = Array.from({ length: codesPerImage }, (_, place) => {
+    const row = logits.subarray((prefix.length - 1 + place) * decoder.config.vocabularySize);
+    const choices = Array.from(vocabulary.imageTokens, (token) => row[token]!);
+    return choices.indexOf(Math.max(...choices));
+  });
+  const {
+    codes: sampled,
+    steps,
+    settings,
+  } = await model.generate({ ...plain, prompt, input, temperature: 0 });
+  expect(sampled).toEqual([likeliest]);
+  expect(steps).toEqual({ runs: 1, drafted: 0, accepted: 0 });
+  expect(settings).toMatchObject({ onePass: true });
+  expect(sampled).not.toEqual(await codesOf({ ...plain, temperature: 0, onePass: false }));
+});
+
+test("a sample depends on its seed and number alone", async () => {
+  const three = await codesOf({ ...plain, seed: 4, samples: 3 });
+  expect(three[0]).toEqual((await codesOf({ ...plain, seed: 4 }))[0]);
+  expect(new Set(three.map(String)).size).toBe(3);
+  expect(await codesOf({ ...plain, seed: 4, samples: 3 })).toEqual(three);
+});
+
+test("guidance moves the logits away from those without examples", async () => {
+  const likeliest = (guidance: number) => codesOf({ ...plain, temperature: 0, guidance });
+  const alone = await codesOf({ ...plain, temperature: 0, prompt: undefined });
+  // With weight 0 the examples have no say.
+  expect(await likeliest(0)).toEqual(alone);
+  const same = async (guidance: number) => {
+    const [codes] = await likeliest(guidance);
+    return codes!.filter((code, i) => code === alone[0]![i]).length;
+  };
+  expect(await same(4)).toBeLessThan(await same(0.2));
+});
+
+test("the expected picture is of the same codes, and progress is told once", async () => {
+  const rows: number[] = [];
+  const options = { ...plain, prompt, input, seed: 2 };
+  const sampled = await model.generate({ ...options, onProgress: ({ row }) => void rows.push(row) });
+  expect(rows).toEqual([Math.sqrt(model.base.codesPerImage)]);
+  const expected = await model.generate({ ...options, expected: true });
+  expect(expected.codes).toEqual(sampled.codes);
+  expect(expected.images[0].data).not.toEqual(sampled.images[0].data);
+});
+
+test("an aborted request leaves the batch", async () => {
+  const reason = new Error("enough");
+  await expect(model.generate({ ...plain, input, signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+  expect(await codesOf({ ...plain, seed: 4 })).toHaveLength(1);
+});
