@@ -198,13 +198,18 @@ export class Tokenization {
 
   private async records(): Promise<(Shard | undefined)[]> {
     const found = new Set(await this.storage.list(""));
-    const isOther = [...found].find(
-      (name) => /^shard-\d+-of-(\d+)\.json$/.exec(name)?.[1] !== undefined && !this.names.has(name),
-    );
+    const isOther = [...found]
+      .sort()
+      .find((name) => /^shard-\d+-of-(\d+)\.json$/.exec(name)?.[1] !== undefined && !this.names.has(name));
     if (isOther) throw this.otherPlan(isOther);
-    return Promise.all(
+    const records = await Promise.allSettled(
       [...this.names].map((name) => (found.has(name) ? this.record(name.replace(/\.json$/, "")) : undefined)),
     );
+    // All are read before the first that is wrong is reported, so that it is the same one every time.
+    return records.map((record) => {
+      if (record.status === "rejected") throw record.reason;
+      return record.value;
+    });
   }
 
   private get names(): ReadonlySet<string> {
