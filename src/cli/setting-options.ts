@@ -26,7 +26,7 @@ function optionsFor(name: string, setting: z.ZodType, isRecommended: boolean): O
   const flag = flagOf(name);
   return [
     new Option(`--${flag}`, `${descriptionOf(setting)}. Defaults to the model's recommendation`),
-    new Option(`--no-${flag}`, "do not do so, whatever the model recommends"),
+    new Option(`--no-${flag}`, `turn --${flag} off where the model recommends it`),
   ];
 }
 
