@@ -1,7 +1,7 @@
 /**
  * The first part of the nano model's training: X-Prompt on windows of 8 × 8 codes, a quarter of a picture of 64 × 64
  * pixels, trained from scratch on scenes, photographs and icons. A step has room for four times as many pairs as with
- * whole pictures. `nano-transformer.ts` goes on from its model.
+ * whole pictures. `nano-whole.ts` goes on from its model.
  *
  *     npm run gather -- --out gathered
  *     npx xprompt train recipes/nano-tokenizer.ts --pictures=gathered --out runs/nano-tokenizer
