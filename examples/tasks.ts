@@ -69,9 +69,10 @@ const photograph = (name: string) => join(photos, `${name}.jpg`);
 const shown = photograph("bridge");
 const asked = ["fruits", "bee"].map(photograph);
 
-/** Names of `photoChanges`; training never showed the last one. */
-const changes = ["darken", "invert", "sepia", "grade", "vignette", "blur", "sketch", "mirror", "derain"];
-const neverShown = ["derain"];
+/** The change that training never showed. */
+const neverShown = "derain";
+/** Names of `photoChanges`. */
+const changes = ["darken", "invert", "sepia", "grade", "vignette", "blur", "sketch", "mirror", neverShown];
 
 function photographTasks(): ExampleTask[] {
   return changes.map((name) => {
@@ -80,14 +81,14 @@ function photographTasks(): ExampleTask[] {
       input: pairOf(name, path)[0],
       truth: async () => (await changed(name, path)).output,
     }));
-    return { name, group: "photographs", unseen: neverShown.includes(name), before, after, queries };
+    return { name, group: "photographs", unseen: name === neverShown, before, after, queries };
   });
 }
 
 /** Paths of a photograph's two pictures. One of them is the photograph itself: restorations end with it. */
 function pairOf(name: string, path: string): readonly [string, string] {
-  const changed = changedPath(name, path);
-  return changeNamed(name).restores ? [changed, path] : [path, changed];
+  const other = changedPath(name, path);
+  return changeNamed(name).restores ? [other, path] : [path, other];
 }
 
 const changedPath = (name: string, path: string) =>
@@ -112,15 +113,16 @@ async function changed(name: string, path: string): Promise<PhotoPair> {
   const { restores, draw } = changeNamed(name);
   const image = await loadImage(path);
   return draw(Random.of("gallery", name))(
-    restores ? reduced(image) : image,
+    restores ? withLongerSide(image, STORED) : image,
     Random.of("gallery", name, path),
   );
 }
 
-/** Keeps the files of changed pictures small. */
-const LONGER_SIDE = 320;
+/** Pixels along the longer side of the files of restorations, which keeps them small. */
+const STORED = 320;
 
-function reduced(image: Image): Image {
-  const scale = LONGER_SIDE / Math.max(image.width, image.height);
+/** The whole picture, scaled so that its longer side has this many pixels. */
+export function withLongerSide(image: Image, pixels: number): Image {
+  const scale = pixels / Math.max(image.width, image.height);
   return resize(image, Math.round(image.width * scale), Math.round(image.height * scale), "area");
 }

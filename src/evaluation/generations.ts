@@ -33,9 +33,9 @@ export type SamplingSettings = Pick<
 function resolveSettings(given: SamplingSettings, { config }: XPrompt): RecommendedSampling {
   const { sampling } = config.xprompt;
   const resolved = (pictures: boolean) => {
-    const { temperature, topK, topP, guidance, ...rest } = checkRequest(given, sampling, { pictures });
-    const { expected, onePass } = rest;
-    // Left out where they are off, so that pictures made before they could be recommended are found again.
+    const request = checkRequest(given, sampling, { pictures });
+    const { temperature, topK, topP, guidance, expected, onePass } = request;
+    // Switches that are off are left out, so that pictures from before there were these switches are found again.
     return { temperature, topK, topP, guidance, ...(expected && { expected }), ...(onePass && { onePass }) };
   };
   return {

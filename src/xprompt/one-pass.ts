@@ -4,6 +4,7 @@
  * mistakes included; these follow the query and the examples alone.
  */
 import { type Batch, prefixLength } from "../chameleon/model/batch.ts";
+import { pick } from "../chameleon/model/decoding.ts";
 import { guidedLogits, sample } from "../chameleon/model/sampling.ts";
 import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
 import { conditionsOf, randomOf, type SampleRequest } from "./sample-codes.ts";
@@ -38,10 +39,9 @@ export async function* codesInOnePass(
     const pictures = randoms.map(() => [] as number[]);
     for (let place = 0; place < request.codes; place++) {
       signal?.throwIfAborted();
-      const chain = rows.map(({ logits }, i) => {
-        const all = place === 0 ? first[i]! : logits[place - 1]!;
-        return Float32Array.from(vocabulary.imageTokens, (token) => all[token]!);
-      });
+      const chain = rows.map(({ logits }, i) =>
+        pick(place === 0 ? first[i]! : logits[place - 1]!, vocabulary.imageTokens),
+      );
       const logits = guidedLogits(chain, weights, "generating");
       for (const [i, random] of randoms.entries()) {
         request.onLogits?.({ sample: i, place }, logits);

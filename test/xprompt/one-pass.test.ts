@@ -1,6 +1,9 @@
 /** @file All codes from one run of the model. */
 import { afterAll, expect, test } from "vitest";
+import { Batch } from "../../src/chameleon/model/batch.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
+import { codesInOnePass } from "../../src/xprompt/one-pass.ts";
+import type { SampleRequest } from "../../src/xprompt/sample-codes.ts";
 import { queryTokens } from "../../src/xprompt/sequence.ts";
 import { somePicture } from "../fixtures/xprompt/kit.ts";
 
@@ -60,7 +63,7 @@ test("guidance moves the logits away from those without examples", async () => {
   expect(await same(4)).toBeLessThan(await same(0.2));
 });
 
-test("the expected picture is of the same codes, and progress is told once", async () => {
+test("expected shows another picture of the same codes, and onProgress is called once", async () => {
   const rows: number[] = [];
   const options = { ...plain, prompt, input, seed: 2 };
   const sampled = await model.generate({ ...options, onProgress: ({ row }) => void rows.push(row) });
@@ -70,8 +73,25 @@ test("the expected picture is of the same codes, and progress is told once", asy
   expect(expected.images[0].data).not.toEqual(sampled.images[0].data);
 });
 
-test("an aborted request leaves the batch", async () => {
+test("an aborted request makes room in the batch for the next one", async () => {
   const reason = new Error("enough");
   await expect(model.generate({ ...plain, input, signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
-  expect(await codesOf({ ...plain, seed: 4 })).toHaveLength(1);
+  const { decoder, codesPerImage } = model.base;
+  const { vocabulary } = model.tokenizer;
+  // One row at a time: a request that stayed would keep the next one waiting.
+  const batch = new Batch(decoder, { maxRows: 1 });
+  const { blocks } = await model.compressor.empty();
+  const sampling = { temperature: 1, topK: 0, topP: 1 };
+  const guidance = { image: 1, text: 1, examples: 1 };
+  const request = { ...{ blocks, empty: blocks[0]!, sampling, guidance }, query: { instruction: [] } };
+  const sample = async (given: Partial<SampleRequest>) => {
+    const settings = { ...request, codes: codesPerImage, samples: 1, seed: 4, ...given };
+    for await (const codes of codesInOnePass(batch, vocabulary, model.config.xprompt, settings)) return codes;
+  };
+  const stop = new AbortController();
+  const onLogits = ({ place }: { place: number }) => {
+    if (place === 3) stop.abort(reason);
+  };
+  await expect(sample({ signal: stop.signal, onLogits })).rejects.toBe(reason);
+  expect((await sample({}))![0]).toHaveLength(codesPerImage);
 });

@@ -7,19 +7,11 @@
  */
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { type ExampleTask, exampleTasks, type Query } from "../../examples/tasks.ts";
+import { type ExampleTask, exampleTasks, type Query, withLongerSide } from "../../examples/tasks.ts";
 import { colourFit } from "../../src/evaluation/baselines/index.ts";
 import { boundedPsnr } from "../../src/evaluation/metrics/pictures.ts";
 import type { SheetRow } from "../../src/image/index.ts";
-import {
-  contactSheet,
-  fromBytes,
-  type Image,
-  loadImage,
-  resize,
-  saveImage,
-  XPrompt,
-} from "../../src/index.ts";
+import { contactSheet, fromBytes, type Image, loadImage, saveImage, XPrompt } from "../../src/index.ts";
 import { writeFileAtomic } from "../../src/runtime/files.ts";
 
 const SEED = 1;
@@ -83,7 +75,9 @@ async function measure(item: Item): Promise<Measured> {
     [item.input, item.before, item.after].map((path) => loadImage(path)),
   );
   const fitted = colourFit([{ input: before!, output: after! }], input!);
-  const strip = [before!, after!, input!, result, item.truth].map((image) => ({ image: shown(image) }));
+  const strip = [before!, after!, input!, result, item.truth].map((image) => ({
+    image: withLongerSide(image, SHOWN),
+  }));
   await saveImage(pictureOf(item), contactSheet([{ cells: strip }], { columnTitles: COLUMNS }), {
     text: about,
   });
@@ -94,11 +88,6 @@ async function measure(item: Item): Promise<Measured> {
     unchanged: boundedPsnr(input!, item.truth),
     fitted: boundedPsnr(fitted, item.truth),
   };
-}
-
-function shown(image: Image): Image {
-  const scale = SHOWN / Math.max(image.width, image.height);
-  return resize(image, Math.round(image.width * scale), Math.round(image.height * scale), "area");
 }
 
 function nameOf({ name, kind }: Item): string {

@@ -187,7 +187,8 @@ class Lookahead {
   }
 }
 
-function pick(logits: Float32Array, ids: Int32Array): Float32Array {
+/** The logits of `ids`. */
+export function pick(logits: Float32Array, ids: Int32Array): Float32Array {
   const picked = new Float32Array(ids.length);
   for (let i = 0; i < ids.length; i++) picked[i] = logits[ids[i]!]!;
   return picked;
