@@ -1,7 +1,7 @@
 /**
  * What xprompt is for, in one run: for each task of this folder the model is shown one before → after pair and does
  * the same to other pictures. Prints how far what it draws is from the truth, with the right example, with another
- * task's, and with the query alone, beside what costs nothing: the query unchanged, a colour fit of the example, and a
+ * task's, and with the query alone, and how far the result at full size is, beside what costs nothing: the query unchanged, a colour fit of the example, and a
  * classical filter where the task restores something. Writes a contact sheet.
  *
  *     npm run demo
@@ -11,6 +11,7 @@ import { join } from "node:path";
 import {
   contactSheet,
   encodePng,
+  fromBytes,
   type Image,
   loadImage,
   savePng,
@@ -30,7 +31,7 @@ const OUT = "demo";
 /** A task with its pictures at the model's size. */
 interface Task extends Pick<ExampleTask, "name" | "group" | "unseen"> {
   readonly example: { readonly input: Image; readonly output: Image };
-  readonly queries: readonly { readonly input: Image; readonly truth: Image }[];
+  readonly queries: readonly { readonly path: string; readonly input: Image; readonly truth: Image }[];
 }
 
 const model = await XPrompt.load("nano");
@@ -44,6 +45,7 @@ console.log(
 console.log("root mean square distance to the truth (0 is equal, 1 is black against white)\n");
 const columns = [
   "example",
+  "full size",
   "wrong example",
   "query alone",
   "unchanged",
@@ -64,12 +66,13 @@ for (const [i, task] of tasks.entries()) {
     await draw(task, prompts.get(wrong)),
     await draw(task),
   ];
+  const fullSize = await drawFullSize(task, prompts.get(task)!);
   const copies = await model.reconstruct(task.queries.map(({ truth }) => truth));
   const queries = task.queries.map(({ input }) => input);
   const fitted = queries.map((query) => colourFit([task.example], query));
   const filter = classicalFilter(task.name);
   const filtered = filter ? await Promise.all(queries.map((query) => filter.apply(query))) : [];
-  const distances = [right, misled, alone, queries, fitted, filtered, copies].map((pictures) =>
+  const distances = [right, fullSize, misled, alone, queries, fitted, filtered, copies].map((pictures) =>
     pictures.map((image, j) => rmse(image, task.queries[j]!.truth)),
   );
   for (const [column, values] of distances.entries()) totals[task.group][column]!.push(...values);
@@ -81,6 +84,7 @@ for (const [i, task] of tasks.entries()) {
     task.example.output,
     input,
     right[0]!,
+    fullSize[0]!,
     truth,
     misled[0]!,
     alone[0]!,
@@ -90,14 +94,18 @@ for (const [i, task] of tasks.entries()) {
 }
 for (const group of Object.keys(groups) as Group[]) {
   const distances = totals[group];
-  const [right, , , unchanged, fitted] = distances as [number[], number[], number[], number[], number[]];
+  const [right, fullSize, , , unchanged, fitted] = distances as [number[], ...number[][]];
   // Filters are of some tasks alone: their mean would be over other pictures.
   const means = distances.map((values) => (values.length === right.length ? meanOf(values) : "–"));
   console.log(row(`mean, ${groups[group]}`, means));
-  console.log(
-    `  nearer to the truth with the example than unchanged: ${percent(shareBetter(right, unchanged, SEED))} of ${right.length} pictures; ` +
-      `than the colour fit: ${percent(shareBetter(right, fitted, SEED))}`,
-  );
+  for (const [way, values] of [
+    ["with the example", right],
+    ["at full size", fullSize!],
+  ] as const)
+    console.log(
+      `  nearer to the truth ${way} than unchanged: ${percent(shareBetter(values, unchanged!, SEED))} of ${values.length} pictures; ` +
+        `than the colour fit: ${percent(shareBetter(values, fitted!, SEED))}`,
+    );
 }
 
 await mkdir(OUT, { recursive: true });
@@ -106,6 +114,7 @@ const columnTitles = [
   "after",
   "your picture",
   "drawn",
+  "full size",
   "truth",
   "wrong example",
   "query alone",
@@ -125,6 +134,17 @@ async function draw({ queries }: Task, prompt?: VisualPrompt): Promise<Image[]> 
   return drawn;
 }
 
+/** What a user gets: results at the size of the picture. They are measured like the others, at the model's size. */
+async function drawFullSize({ queries }: Task, prompt: VisualPrompt): Promise<Image[]> {
+  const results: Image[] = [];
+  for (const { path } of queries) {
+    const { images } = await model.generate({ prompt, input: path, fullSize: true, seed: SEED });
+    const { width, height, data } = images[0];
+    results.push(await square(fromBytes(width, height, data)));
+  }
+  return results;
+}
+
 async function read({ name, group, unseen, before, after, queries }: ExampleTask): Promise<Task> {
   const load = (path: string) => loadImage(path, { size: model.size });
   return {
@@ -132,6 +152,7 @@ async function read({ name, group, unseen, before, after, queries }: ExampleTask
     example: { input: await load(before), output: await load(after) },
     queries: await Promise.all(
       queries.map(async ({ input, truth }) => ({
+        path: input,
         input: await load(input),
         truth: await square(await truth()),
       })),

@@ -41,6 +41,7 @@ interface Options extends ModelOptions, DistanceOptions {
   readonly guidance?: Guidance;
   readonly expected?: boolean;
   readonly onePass?: boolean;
+  readonly exampleColours: boolean;
   readonly draft: boolean;
   readonly json: boolean;
 }
@@ -175,6 +176,7 @@ async function runJob(
       ...settings,
       ...shared,
       draft: options.draft,
+      ...(!options.exampleColours && { exampleColours: false }),
       input: input?.picture,
       fullSize,
       signal,
@@ -191,6 +193,8 @@ async function runJob(
   }));
   await writePictures(pictures, signal);
   sayRetrieved(result);
+  if (result.changeFrom === "example colours")
+    say("a map of colours explains the examples, and was applied (--no-example-colours applies the drawing)");
   sayUnread(model.unreadTokens(options.instruction ?? "", input ? 1 : 0));
   if (!options.json)
     for (const path of outputs)
@@ -251,9 +255,19 @@ function settingsOf(options: Options): Settings {
   return library === undefined ? settings : { ...settings, k, minSimilarity };
 }
 
-const reportOf = ({ seed, model, tokens, steps, timings, retrieved, bestSimilarity }: Result) => ({
+const reportOf = ({
   seed,
   model,
+  changeFrom,
+  tokens,
+  steps,
+  timings,
+  retrieved,
+  bestSimilarity,
+}: Result) => ({
+  seed,
+  model,
+  changeFrom,
   tokens,
   steps,
   timings,
@@ -278,6 +292,6 @@ function requestOf(options: Options, input: string | undefined, result: Result, 
     prompt: prompt.map(nameOf),
     ...(library !== undefined && { library: nameOf(library), retrieved: retrieved?.map(({ id }) => id) }),
     input: input && nameOf(input),
-    ...(input !== undefined && { fullSize: isFullSize(options) }),
+    ...(input !== undefined && { fullSize: isFullSize(options), changeFrom: result.changeFrom }),
   };
 }

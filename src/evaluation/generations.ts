@@ -60,6 +60,8 @@ export interface GenerationRequest {
   readonly instruction?: string;
   /** Return the result at the size of the input instead of the model's size. */
   readonly fullSize?: boolean;
+  /** At full size: false for the change that the model drew, even if a map of colours explains the examples. */
+  readonly exampleColours?: boolean;
 }
 
 export interface Generation {
@@ -120,7 +122,7 @@ export class Generations {
   }
 
   private async generateNow(request: GenerationRequest, digest: string, path?: string): Promise<Generation> {
-    const { examples = [], input, instruction, seed, fullSize } = request;
+    const { examples = [], input, instruction, seed, fullSize, exampleColours } = request;
     const { signal } = this.options;
     const { images, timings } = await this.model.generate({
       ...this.given,
@@ -129,7 +131,7 @@ export class Generations {
       instruction,
       seed,
       signal,
-      ...(fullSize && { fullSize }),
+      ...(fullSize && { fullSize, exampleColours }),
     });
     const { width, height } = images[0];
     const generation = { image: fromBytes(width, height, toBytes(images[0])), milliseconds: timings.total };
@@ -150,15 +152,22 @@ export class Generations {
 }
 
 /** Digest of everything that determines a picture, except model and settings. */
-function digestOf({ seed, examples = [], input, instruction = "", fullSize }: GenerationRequest): string {
+function digestOf({
+  seed,
+  examples = [],
+  input,
+  instruction = "",
+  fullSize,
+  exampleColours = true,
+}: GenerationRequest): string {
   const picture = (image: Image) => sha256(toBytes(image));
   const pairs = examples.map((example) => [
     picture(example.input),
     picture(example.output),
     example.instruction ?? "",
   ]);
-  const request = [seed, pairs, input ? picture(input) : "", instruction, ...(fullSize ? ["full size"] : [])];
-  return sha256(JSON.stringify(request));
+  const size = fullSize ? [exampleColours ? "full size" : "full size of the drawing"] : [];
+  return sha256(JSON.stringify([seed, pairs, input ? picture(input) : "", instruction, ...size]));
 }
 
 /** Reads a cached picture; undefined if it is missing, damaged, or of another request. */

@@ -24,9 +24,11 @@ export interface Drawn {
   readonly seen: Image;
   /** The model's output. */
   readonly drawn: Image;
+  /** A known map of colours; the drawing is then not used. */
+  readonly colours?: BilateralGrid;
 }
 
-/** The estimated change. */
+/** The change to apply. */
 export interface Change {
   readonly flip: Flip;
   readonly grid: BilateralGrid;
@@ -68,8 +70,16 @@ const RIM_BLUR = 0.7;
 /** Sample points of the picture along each edge of a pixel of the drawing. */
 const POINTS = 4;
 
-/** Estimates the change. `original` is the picture to change at its own size. */
-export function fitChange(pictures: Drawn, original: ByteImage): Change {
+/** The known change, or an estimate. `original` is the picture to change at its own size. */
+export function changeOf(pictures: Drawn, original: ByteImage): Change {
+  const { query, drawn, colours } = pictures;
+  if (!colours) return fitChange(pictures, original);
+  const confidence = new Float32Array(query.width * query.height).fill(1);
+  return { flip: { across: false, down: false }, grid: colours, detail: 1, confidence, query, drawn };
+}
+
+/** Estimates the change. */
+function fitChange(pictures: Drawn, original: ByteImage): Change {
   const { drawn } = pictures;
   const flip = flipOf(pictures.seen, drawn);
   const [query, seen] = [flipped(pictures.query, flip), flipped(pictures.seen, flip)];

@@ -1,6 +1,6 @@
 /** @file Schemas of responses, from which the types and the OpenAPI document are derived. */
 import { z } from "zod";
-import { guidanceSchema } from "../xprompt/request.ts";
+import { changeSources, guidanceSchema } from "../xprompt/request.ts";
 
 const count = z.int().min(0);
 /** Seconds since 1970. */
@@ -33,6 +33,8 @@ export const settingsSchema = z.object({
   topK: count,
   topP: z.number(),
   guidance: guidanceSchema,
+  expected: z.boolean(),
+  onePass: z.boolean(),
 });
 
 const look = {
@@ -51,6 +53,10 @@ export const imagesSchema = z
     model: z.string(),
     fingerprint: z.string(),
     settings: settingsSchema,
+    change_from: z.enum(changeSources).optional().meta({
+      description:
+        "At full size: whether the change is the map of colours that explains the examples, or the model's drawing.",
+    }),
     timings: timingsSchema,
     retrieved: z
       .array(z.object({ id: z.string(), instruction: z.string(), similarity: z.number() }))

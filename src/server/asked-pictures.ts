@@ -17,6 +17,9 @@ export interface AskedPictures {
     readonly topK?: number;
     readonly topP?: number;
     readonly guidance?: GenerationRequest["guidance"];
+    readonly expected?: boolean;
+    readonly onePass?: boolean;
+    readonly exampleColours?: boolean;
   };
   readonly input?: PictureBytes;
   readonly mask?: PictureBytes;
@@ -119,6 +122,7 @@ async function checkedRequest(
     sampling: {
       ...{ temperature: fields.temperature, topK: fields.top_k, topP: fields.top_p },
       guidance: fields.guidance,
+      ...{ expected: fields.expected, onePass: fields.one_pass, exampleColours: fields.example_colours },
     },
     ...{ input, mask, examples, prompts, library, fullSize, size: fields.size, format },
     ...(library !== undefined && { k: fields.k, minSimilarity: fields.min_similarity }),

@@ -83,6 +83,7 @@ export async function drawPictures(
     ...lookOf(asked, pictures[0]!.size),
     usage: pictures.map(({ usage }) => usage).reduce(addUsage),
     ...{ model, fingerprint: engine.fingerprint, settings: first.settings },
+    ...(first.changeFrom && { change_from: first.changeFrom }),
     ...(first.retrieved && {
       retrieved: first.retrieved.map(({ id, instruction, similarity }) => ({ id, instruction, similarity })),
     }),

@@ -76,6 +76,8 @@ const drawing = {
   top_k: maybe(ranges.topK.unwrap()),
   top_p: maybe(ranges.topP.unwrap()),
   guidance: maybe(guidanceSchema),
+  expected: maybe(ranges.expected.unwrap()).meta({ description: ranges.expected.description }),
+  one_pass: maybe(ranges.onePass.unwrap()).meta({ description: ranges.onePass.description }),
   examples: maybe(examples),
   xprompt: maybe(z.union([z.string(), z.array(z.string()).max(MAX_EXAMPLES)])).meta({
     description: "Id of a visual prompt, or several.",
@@ -87,6 +89,10 @@ const drawing = {
   min_similarity: maybe(ranges.minSimilarity.unwrap()),
   full_size: maybe(z.boolean()).meta({
     description: "false for the model's small result. Defaults to true for edits.",
+  }),
+  example_colours: maybe(ranges.exampleColours.unwrap()).meta({
+    description:
+      "At full size and without a prompt, if a map of colours explains the examples, it is applied instead of the drawing; false always applies the drawing.",
   }),
   every_row: maybe(z.boolean()).meta({
     description: "With stream: a partial picture after every row of codes, and the position in the queue.",

@@ -7,6 +7,7 @@ import { headWidth } from "../chameleon/model/transformer.ts";
 import type { Pixels } from "../chameleon/tokenizers/image-tokenizer.ts";
 import { UsageError, XPromptError } from "../errors.ts";
 import { sha256 } from "../hash.ts";
+import { type ColourSums, colourSums } from "../image/example-colours.ts";
 import { Once } from "../runtime/once.ts";
 import type { ModelConfig } from "./config.ts";
 import type { CompressOptions, Example } from "./options.ts";
@@ -23,6 +24,10 @@ interface PreparedExample {
   readonly output: Pixels;
   /** Text tokens. */
   readonly instruction: readonly number[];
+}
+
+interface CodedExample extends EncodedExample {
+  readonly colours?: ColourSums;
 }
 
 export class Compressor {
@@ -151,19 +156,20 @@ export class Compressor {
     }
   }
 
-  private async codesOf(examples: readonly PreparedExample[]): Promise<EncodedExample[]> {
+  private async codesOf(examples: readonly PreparedExample[]): Promise<CodedExample[]> {
     const codes = await this.base.tokenizer.encodeImages(
       examples.flatMap(({ input, output }) => [input, output]),
     );
-    return examples.map(({ instruction }, i) => ({
+    return examples.map(({ input, output, instruction }, i) => ({
       input: codes[2 * i]!,
       output: codes[2 * i + 1]!,
       instruction,
+      ...("data" in input && "data" in output && { colours: colourSums(input, output) }),
     }));
   }
 
   private async encode(
-    examples: readonly (EncodedExample | null)[],
+    examples: readonly (CodedExample | null)[],
     { onProgress, signal }: CompressOptions = {},
   ): Promise<VisualPrompt> {
     const { tokens: xpTokens, mask } = this.config.xprompt;
@@ -172,7 +178,8 @@ export class Compressor {
       signal?.throwIfAborted();
       const tokens = exampleTokens(this.base.tokenizer.vocabulary, example, xpTokens);
       const kept = mask === "causal" ? tokens.length : xpTokens;
-      blocks.push(await this.base.decoder.encodeExample({ tokens, positions: [...tokens.keys()] }, kept));
+      const block = await this.base.decoder.encodeExample({ tokens, positions: [...tokens.keys()] }, kept);
+      blocks.push({ ...block, ...(example?.colours && { colours: example.colours }) });
       await onProgress?.({ done: blocks.length, examples: examples.length });
     }
     return VisualPrompt.of(this.fingerprint, blocks);

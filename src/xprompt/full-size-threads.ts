@@ -21,9 +21,9 @@ export class FullSizeThreads {
   );
 
   /** As `atFullSize`. A thread finishes its result after an abort, and drops it. */
-  readonly apply: FullSize = async ({ original, query }, seen, drawn, signal) => {
+  readonly apply: FullSize = async ({ original, query }, source, signal) => {
     signal?.throwIfAborted();
-    const work = this.pool.run({ original, pictures: { query, seen, drawn } });
+    const work = this.pool.run({ original, pictures: { query, ...source } });
     const answer = await abortable(work, signal);
     if ("error" in answer) throw answer.error;
     return answer.image;

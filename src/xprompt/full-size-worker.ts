@@ -1,7 +1,7 @@
 /** @file The thread that brings results to full size. */
 import { parentPort } from "node:worker_threads";
 import { applyChange } from "../image/apply-change.ts";
-import { fitChange } from "../image/full-size.ts";
+import { changeOf } from "../image/full-size.ts";
 import type { FullSizeAnswer, FullSizeJob } from "./full-size-threads.ts";
 
 const port = parentPort!;
@@ -13,7 +13,7 @@ port.on("message", (job: FullSizeJob) => {
 
 function answerTo({ original, pictures }: FullSizeJob): FullSizeAnswer {
   try {
-    return { image: applyChange(fitChange(pictures, original), original) };
+    return { image: applyChange(changeOf(pictures, original), original) };
   } catch (error) {
     return { error: error as Error };
   }

@@ -1,7 +1,8 @@
 /** @file Results at the size and shape of the input picture. */
 import { XPromptError } from "../errors.ts";
 import { changedStrips } from "../image/apply-change.ts";
-import { fitChange } from "../image/full-size.ts";
+import type { BilateralGrid } from "../image/bilateral-grid.ts";
+import { changeOf } from "../image/full-size.ts";
 import { type ByteImage, type Image, toBytes } from "../image/image.ts";
 import { maxPixels } from "../image/limits.ts";
 import { loadBytes, minEdge, squeeze } from "../image/load.ts";
@@ -45,24 +46,32 @@ async function bytesOf(picture: Image): Promise<ByteImage> {
   return { width, height, data: toBytes(image) };
 }
 
+/** What a result at full size is made from. */
+export interface FullSizeSource {
+  /** The query after a pass through the image tokenizer. */
+  readonly seen: Image;
+  /** The model's output. */
+  readonly drawn: Image;
+  /** A map of colours to apply instead of the change from `seen` to `drawn`. */
+  readonly colours?: BilateralGrid;
+}
+
 /**
- * Applies the change from `seen` to `drawn` to the original.
- * @param seen the query after a pass through the image tokenizer
+ * Applies the change to the original.
  * @throws the signal's reason when it is aborted
  */
 export type FullSize = (
   original: Original,
-  seen: Image,
-  drawn: Image,
+  source: FullSizeSource,
   signal?: AbortSignal,
 ) => Promise<ByteImage>;
 
 /** In this thread. Yields to other work between strips of the picture. */
-export const atFullSize: FullSize = async ({ original, query }, seen, drawn, signal) => {
+export const atFullSize: FullSize = async ({ original, query }, source, signal) => {
   const { width, height } = original;
   const data = new Uint8Array(width * height * 3);
   let at = 0;
-  for (const strip of changedStrips(fitChange({ query, seen, drawn }, original), original)) {
+  for (const strip of changedStrips(changeOf({ query, ...source }, original), original)) {
     data.set(strip, at);
     at += strip.length;
     await new Promise<void>(soon);

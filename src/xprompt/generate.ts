@@ -2,6 +2,8 @@
 import type { Batch } from "../chameleon/model/batch.ts";
 import type { Tokenizer } from "../chameleon/tokenizers/tokenizer.ts";
 import { UsageError, XPromptError } from "../errors.ts";
+import type { BilateralGrid } from "../image/bilateral-grid.ts";
+import { explainingMap } from "../image/example-colours.ts";
 import type { ByteImage, Image } from "../image/index.ts";
 import type { Compressor } from "./compress.ts";
 import type { AskingModel } from "./example-source.ts";
@@ -10,6 +12,7 @@ import { type FullSize, loadOriginal, type Original } from "./full-size.ts";
 import { guidanceWeights } from "./guidance.ts";
 import { codesInOnePass } from "./one-pass.ts";
 import type { Generated, GenerateOptions, GenerateStep, StreamOptions } from "./options.ts";
+import type { ExampleBlock } from "./prompt.ts";
 import { checkRequest, type Request } from "./request.ts";
 import { promptLength, type SampleRequest, sampleCodes } from "./sample-codes.ts";
 import type { Codes } from "./sequence.ts";
@@ -37,7 +40,7 @@ export async function* generateSteps(
   const started = performance.now();
   const { signal } = options;
   const settings = checked(model, options);
-  const { seed = randomSeed(), samples, k, minSimilarity, draft, ...drawing } = settings;
+  const { seed = randomSeed(), samples, k, minSimilarity, exampleColours, draft, ...drawing } = settings;
   const { guidance, expected, onePass, ...sampling } = drawing;
   signal?.throwIfAborted();
   const { base, compressor } = model;
@@ -48,6 +51,7 @@ export async function* generateSteps(
     minSimilarity,
   });
   const pictures = inputCodes ? 1 : 0;
+  const colours = full && exampleColours && !options.instruction?.trim() ? coloursOf(blocks) : undefined;
   const [empty] = (await compressor.empty()).blocks;
   const means = expected ? await expectedPictures(base.tokenizer, samples) : undefined;
   const request = {
@@ -85,13 +89,15 @@ export async function* generateSteps(
   if (full) {
     const [seen] = await tokenizer.decodeImages([inputCodes!]);
     const results: ByteImage[] = [];
-    for (const image of decoded) results.push(await model.fullSize(full, seen!, image, signal));
+    for (const image of decoded)
+      results.push(await model.fullSize(full, { seen: seen!, drawn: image, colours }, signal));
     images = results;
   }
   const ended = performance.now();
   const result: Generated<Image | ByteImage> = {
     // One picture per sample, and at least one sample.
     images: images as readonly [Image | ByteImage, ...(Image | ByteImage)[]],
+    ...(full && { changeFrom: colours ? "example colours" : "drawing" }),
     codes,
     seed,
     settings: drawing,
@@ -151,11 +157,19 @@ function checked({ base, config, compressor }: GeneratingModel, options: StreamO
     throw new XPromptError(
       "generating: expected a model that can decode pictures, got one without the decoder of its image tokenizer (put Meta's vqgan.ckpt into the folder of its base model and run xprompt init again)",
     );
+  if (!fullSize && options.exampleColours !== undefined)
+    throw new UsageError("generating: exampleColours: expected it with fullSize, got it alone");
   if (fullSize && input === undefined)
     throw new UsageError(
       "generating at full size: expected an input picture, got none (pass one, or leave fullSize out)",
     );
   return request;
+}
+
+/** The map of colours that explains the examples, if there is one. */
+function coloursOf(blocks: readonly ExampleBlock[]): BilateralGrid | undefined {
+  const sums = blocks.flatMap(({ colours }) => colours ?? []);
+  return sums.length === blocks.length ? explainingMap(sums) : undefined;
 }
 
 /** Encodes the inputs of a request: the codes of its picture and the XP blocks of its examples. */

@@ -8,7 +8,13 @@ import type { SessionOptions } from "../runtime/session-options.ts";
 import { closest } from "../spelling.ts";
 import type { ExampleSource, RetrievedExample } from "./example-source.ts";
 import type { VisualPrompt } from "./prompt.ts";
-import { type describeSchema, type Guidance, type RequestSettings, requestSchema } from "./request.ts";
+import {
+  type changeSources,
+  type describeSchema,
+  type Guidance,
+  type RequestSettings,
+  requestSchema,
+} from "./request.ts";
 
 /** A before → after pair, with an optional instruction. */
 export interface Example {
@@ -78,6 +84,11 @@ export interface GenerateOptions extends RequestSettings {
    */
   readonly onePass?: boolean;
   /**
+   * At full size and without an instruction: if a map of colours explains the examples, apply this map to `input` instead
+   * of the change that the model drew. It is exact where the drawing is not. Defaults to true.
+   */
+  readonly exampleColours?: boolean;
+  /**
    * Guess codes ahead and verify several per run of the model, which takes fewer runs for the same pictures. Defaults to
    * true.
    */
@@ -131,6 +142,8 @@ export interface DrawingSettings extends Sampling {
 export interface Generated<P extends Image | ByteImage = Image> {
   /** One picture per sample: in 8 bits at the size of the input with `fullSize`, else at the model's size. */
   readonly images: readonly [P, ...P[]];
+  /** With `fullSize`: whether the change is the map of colours that explains the examples, or the model's drawing. */
+  readonly changeFrom?: (typeof changeSources)[number];
   /** The codes of each picture. */
   readonly codes: readonly (readonly number[])[];
   readonly seed: number;

@@ -1,7 +1,7 @@
 /**
  * @file The visual prompt: compressed examples. For each example it holds the keys and values of its XP block in every
  * layer, in half precision: S cache slots instead of hundreds of tokens. It can be saved, joined with others and reused
- * without processing the examples again.
+ * without processing the examples again. For results at full size it also holds what each example tells about colours.
  */
 
 import { z } from "zod";
@@ -9,6 +9,7 @@ import { joinBytes } from "../bytes.ts";
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { XPromptError } from "../errors.ts";
 import { sha256 as digestOf } from "../hash.ts";
+import { COLOUR_SUMS, type ColourSums } from "../image/example-colours.ts";
 import { type WriteOptions, writeFileAtomic } from "../runtime/files.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../runtime/float16.ts";
 import { SafetensorsFile, safetensorsChunks } from "../runtime/safetensors.ts";
@@ -31,16 +32,22 @@ const metadataSchema = z.object({
   sha256: z.string(),
 });
 
+/** A compressed example. */
+export interface ExampleBlock extends CacheBlock {
+  /** What the pair tells about colours; missing in blocks of an example library. */
+  readonly colours?: ColourSums;
+}
+
 export class VisualPrompt {
   private constructor(
     /** Fingerprint of the model that compressed the examples; no other model can use them. */
     readonly model: string,
     /** One block per example; the order has no meaning. */
-    readonly blocks: readonly CacheBlock[],
+    readonly blocks: readonly ExampleBlock[],
   ) {}
 
   /** @internal Rounds to half precision, so that a prompt gives the same picture before and after saving. */
-  static of(model: string, blocks: readonly CacheBlock[]): VisualPrompt {
+  static of(model: string, blocks: readonly ExampleBlock[]): VisualPrompt {
     const round = (values: Float32Array) => float16ToFloat32(float32ToFloat16(values));
     const rounded = blocks.map(({ layers, ...sizes }) => ({
       ...sizes,
@@ -95,8 +102,8 @@ export class VisualPrompt {
       throw new XPromptError(
         `${doing}: expected at most ${MOST_EXAMPLES} examples, got ${this.blocks.length} (save them in several files; they can be used together)`,
       );
-    const tensors = this.blocks.flatMap(({ length, heads, layers }, i) =>
-      layers.flatMap((block, layer) =>
+    const tensors = this.blocks.flatMap(({ length, heads, layers, colours }, i) => [
+      ...layers.flatMap((block, layer) =>
         kinds.map((kind): Stored => {
           const shape = [heads, length, block[kind].length / (heads * length)];
           return {
@@ -107,7 +114,8 @@ export class VisualPrompt {
           };
         }),
       ),
-    );
+      ...(colours ? [storedColours(i, colours)] : []),
+    ]);
     return safetensorsChunks(tensors, {
       format: FORMAT,
       version: VERSION,
@@ -121,13 +129,15 @@ export class VisualPrompt {
     try {
       const { model, examples, sha256 } = metadataOf(file, doing);
       const count = Number(examples);
-      const layers = file.tensors.size / (2 * count);
+      const coloured = Array.from({ length: count }, (_, i) => file.tensors.has(coloursName(i)));
+      const layers = (file.tensors.size - coloured.filter(Boolean).length) / (2 * count);
       if (!Number.isInteger(layers) || layers < 1)
         throw new XPromptError(
           `${doing}: expected keys and values of ${count} examples, got ${file.tensors.size} tensors (compress the examples again)`,
         );
       const tensors: Stored[] = [];
-      for (let i = 0; i < count; i++)
+      const colours: (ColourSums | undefined)[] = [];
+      for (let i = 0; i < count; i++) {
         for (let layer = 0; layer < layers; layer++)
           for (const kind of kinds) {
             const name = tensorName(i, layer, kind);
@@ -138,11 +148,21 @@ export class VisualPrompt {
               );
             tensors.push({ name, dtype, shape, data: new Uint16Array(bytes.buffer) });
           }
+        if (!coloured[i]) continue;
+        const { dtype, shape, bytes } = await file.read(coloursName(i));
+        if (dtype !== "F32" || shape.length !== 1 || shape[0] !== COLOUR_SUMS)
+          throw new XPromptError(
+            `${doing}: ${coloursName(i)}: expected F32 [${COLOUR_SUMS}], got ${dtype} [${shape}] (compress the examples again)`,
+          );
+        const sums = new Float32Array(bytes.buffer);
+        colours[i] = sums;
+        tensors.push(storedColours(i, sums));
+      }
       if (checksum(model, tensors) !== sha256)
         throw new XPromptError(
           `${doing}: expected the checksum in its header, got another: the file is damaged (copy it again, or compress the examples again)`,
         );
-      return new VisualPrompt(model, blocksOf(tensors, layers));
+      return new VisualPrompt(model, blocksOf(tensors, layers, colours));
     } finally {
       await file.close();
     }
@@ -154,25 +174,37 @@ const kinds = ["keys", "values"] as const;
 const tensorName = (example: number, layer: number, kind: (typeof kinds)[number]): string =>
   `examples.${example}.layers.${layer}.${kind}`;
 
-/** A tensor of the file: keys or values of one example in one layer, `[heads, length, headDim]`. */
-interface Stored {
-  readonly name: string;
-  readonly dtype: "F16";
-  readonly shape: readonly number[];
-  readonly data: Uint16Array<ArrayBuffer>;
-}
+const coloursName = (example: number): string => `examples.${example}.colours`;
+
+/**
+ * A tensor of the file: keys or values of one example in one layer, `[heads, length, headDim]`, or the sums over the
+ * colours of an example, `[COLOUR_SUMS]`.
+ */
+type Stored = { readonly name: string; readonly shape: readonly number[] } & (
+  | { readonly dtype: "F16"; readonly data: Uint16Array<ArrayBuffer> }
+  | { readonly dtype: "F32"; readonly data: Float32Array<ArrayBuffer> }
+);
+
+const storedColours = (example: number, data: Float32Array<ArrayBuffer>): Stored => ({
+  ...{ name: coloursName(example), dtype: "F32", shape: [data.length], data },
+});
 
 /** Builds blocks from tensors in the order example, layer, keys before values. */
-function blocksOf(tensors: readonly Stored[], layers: number): CacheBlock[] {
-  return Array.from({ length: tensors.length / (2 * layers) }, (_, i) => {
-    const own = tensors.slice(2 * layers * i, 2 * layers * (i + 1));
+function blocksOf(
+  tensors: readonly Stored[],
+  layers: number,
+  colours: readonly (ColourSums | undefined)[],
+): ExampleBlock[] {
+  const halves = tensors.filter(({ dtype }) => dtype === "F16") as Extract<Stored, { dtype: "F16" }>[];
+  return Array.from({ length: halves.length / (2 * layers) }, (_, i) => {
+    const own = halves.slice(2 * layers * i, 2 * layers * (i + 1));
     const [heads, length] = own[0]!.shape as [number, number];
     const values = own.map(({ data }) => float16ToFloat32(data));
     const made = Array.from({ length: layers }, (_, layer) => ({
       keys: values[2 * layer]!,
       values: values[2 * layer + 1]!,
     }));
-    return { length, heads, layers: made };
+    return { length, heads, layers: made, ...(colours[i] && { colours: colours[i] }) };
   });
 }
 

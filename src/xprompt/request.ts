@@ -47,6 +47,12 @@ export const requestSchema = z.strictObject({
     .describe(
       "sample all codes from one run of the model that sees none of them: many times faster, for models that were trained with hidden targets",
     ),
+  exampleColours: z
+    .boolean()
+    .default(true)
+    .describe(
+      "at full size and without an instruction, if a map of colours explains the examples, apply this map instead of the drawing: exact where the model is not",
+    ),
   draft: z
     .boolean()
     .default(true)
@@ -54,6 +60,9 @@ export const requestSchema = z.strictObject({
 });
 /** The settings as a caller passes them. */
 export type RequestSettings = z.input<typeof requestSchema>;
+
+/** What a result at full size can take its change from. */
+export const changeSources = ["example colours", "drawing"] as const;
 
 /** The settings of a description. Without a temperature it takes the most likely tokens. */
 export const describeSchema = z.strictObject({

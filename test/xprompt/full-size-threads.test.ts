@@ -14,8 +14,8 @@ const original = { original: { ...large, data: toBytes(large) }, query };
 
 test("threads give the same bytes as this thread", async () => {
   await using threads = new FullSizeThreads();
-  const here = await atFullSize(original, query, drawn);
-  const there = await Promise.all([1, 2, 3].map(() => threads.apply(original, query, drawn)));
+  const here = await atFullSize(original, { seen: query, drawn });
+  const there = await Promise.all([1, 2, 3].map(() => threads.apply(original, { seen: query, drawn })));
   for (const result of there) expect(result).toEqual(here);
   expect(here.data).not.toEqual(original.original.data);
 });
@@ -24,18 +24,18 @@ test("an abort ends the waiting; the threads go on with other results, also afte
   const threads = new FullSizeThreads();
   try {
     const stopped = new AbortController();
-    const result = threads.apply(original, query, drawn, stopped.signal);
+    const result = threads.apply(original, { seen: query, drawn }, stopped.signal);
     stopped.abort(new Error("enough"));
     await expect(result).rejects.toThrow("enough");
-    await expect(threads.apply(original, query, drawn, stopped.signal)).rejects.toThrow("enough");
-    await expect(threads.apply(original, query, { ...drawn, data: undefined as never })).rejects.toThrow(
-      TypeError,
-    );
-    const { data } = await threads.apply(original, query, drawn, new AbortController().signal);
+    await expect(threads.apply(original, { seen: query, drawn }, stopped.signal)).rejects.toThrow("enough");
+    await expect(
+      threads.apply(original, { seen: query, drawn: { ...drawn, data: undefined as never } }),
+    ).rejects.toThrow(TypeError);
+    const { data } = await threads.apply(original, { seen: query, drawn }, new AbortController().signal);
     expect(data.length).toBe(40 * 56 * 3);
   } finally {
     await threads.close();
     await threads.close();
   }
-  await expect(threads.apply(original, query, drawn)).rejects.toThrow("closed");
+  await expect(threads.apply(original, { seen: query, drawn })).rejects.toThrow("closed");
 });

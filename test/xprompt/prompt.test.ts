@@ -6,9 +6,10 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CacheBlock } from "../../src/chameleon/model/cache.ts";
 import { XPromptError } from "../../src/errors.ts";
+import { COLOUR_SUMS } from "../../src/image/example-colours.ts";
 import { Random } from "../../src/random.ts";
 import { type TensorToWrite, writeSafetensors } from "../../src/runtime/safetensors.ts";
-import { VisualPrompt } from "../../src/xprompt/prompt.ts";
+import { type ExampleBlock, VisualPrompt } from "../../src/xprompt/prompt.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -18,8 +19,8 @@ afterAll(() => rm(folder, { recursive: true }));
 
 const SIZES = { layers: 2, heads: 2, length: 3, width: 4 };
 
-/** Blocks of random numbers, including large and small ones. */
-function blocksOf(count: number, seed = 1): CacheBlock[] {
+/** Blocks of random numbers, including large and small ones; the second has sums over colours. */
+function blocksOf(count: number, seed = 1): ExampleBlock[] {
   const { layers, heads, length, width } = SIZES;
   const random = Random.of("blocks", seed);
   const values = () =>
@@ -27,10 +28,12 @@ function blocksOf(count: number, seed = 1): CacheBlock[] {
       { length: heads * length * width },
       () => random.normal() * 10 ** random.integer(-6, 3),
     );
-  return Array.from({ length: count }, () => ({
+  const sums = () => Float32Array.from({ length: COLOUR_SUMS }, () => random.normal());
+  return Array.from({ length: count }, (_, i) => ({
     length,
     heads,
     layers: Array.from({ length: layers }, () => ({ keys: values(), values: values() })),
+    ...(i === 1 && { colours: sums() }),
   }));
 }
 
@@ -112,13 +115,14 @@ describe("saved and loaded", () => {
     expect(await readFile(await saved(promptOf(3, 2), "d.xprompt"))).not.toEqual(bytes);
   });
 
-  test("a number takes two bytes; the rest is a header that other tools can read", async () => {
+  test("a number takes two bytes, sums over colours four; the rest is a header that other tools can read", async () => {
     const bytes = await readFile(await saved(promptOf(5)));
     const { layers, heads, length, width } = SIZES;
     const headerLength = Number(bytes.readBigUInt64LE());
-    expect(bytes.length).toBe(8 + headerLength + 2 * (5 * layers * 2 * heads * length * width));
+    const numbers = 5 * layers * 2 * heads * length * width;
+    expect(bytes.length).toBe(8 + headerLength + 2 * numbers + 4 * COLOUR_SUMS);
     const header = JSON.parse(bytes.toString("utf8", 8, 8 + headerLength));
-    expect(Object.keys(header)).toHaveLength(1 + 5 * layers * 2);
+    expect(Object.keys(header)).toHaveLength(1 + 5 * layers * 2 + 1);
     expect(header.__metadata__).toMatchObject({
       format: "xprompt",
       model: "0123456789abcdef",

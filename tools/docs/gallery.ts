@@ -37,6 +37,8 @@ interface Item {
 
 interface Measured extends Item {
   readonly row: SheetRow;
+  /** Whether the result is a map of colours, and not the drawing. */
+  readonly isMap: boolean;
   /** PSNR to the truth in dB. */
   readonly result: number;
   readonly unchanged: number;
@@ -63,7 +65,7 @@ async function itemOf({ name, group, unseen, before, after, queries }: ExampleTa
 
 async function measure(item: Item): Promise<Measured> {
   const example = { input: item.before, output: item.after };
-  const { images } = await model.generate({
+  const { images, changeFrom } = await model.generate({
     examples: [example],
     input: item.input,
     seed: SEED,
@@ -84,6 +86,7 @@ async function measure(item: Item): Promise<Measured> {
   return {
     ...item,
     row: { label: item.name, cells: strip },
+    isMap: changeFrom === "example colours",
     result: boundedPsnr(result, item.truth),
     unchanged: boundedPsnr(input!, item.truth),
     fitted: boundedPsnr(fitted, item.truth),
@@ -112,7 +115,8 @@ function page(): string {
     "clone. `npm run docs:gallery` makes this page anew, for whatever model is shipped.",
     "",
     "Figures are PSNR in dB against the true result; more is better. *Unchanged* is your picture as it is. *Colour fit* is a map",
-    "of colours with twelve numbers, fitted to the same example pair.",
+    "of colours with twelve numbers, fitted to the same example pair. Where a map of colours explains the pair, the result is",
+    "[that map's](generate-size.md#changes-of-colours), not the drawing's.",
     "",
     `Of ${measured.length} results, ${best.length} are better than both, ${between.length} better than the unchanged picture alone, and ${worst.length} worse than the unchanged picture.`,
     "",
@@ -136,7 +140,7 @@ function entry(item: Measured): string[] {
     "",
     `![${item.name}: before, after, your picture, result, truth](${pictureOf(item).replace("docs/", "")})`,
     "",
-    `Result **${result} dB**, unchanged ${unchanged}, colour fit ${fitted}.`,
+    `Result **${result} dB**${item.isMap ? " (a map of colours)" : ""}, unchanged ${unchanged}, colour fit ${fitted}.`,
     "",
     "```sh",
     `npx xprompt generate --example ${item.before} ${item.after} \\`,

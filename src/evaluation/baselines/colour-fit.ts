@@ -3,6 +3,7 @@
  * squares. It uses neither shapes nor neighbouring pixels. A change that it explains needs no image model.
  */
 import { createImage, type Image } from "../../image/index.ts";
+import { solve } from "../../image/solve.ts";
 
 /** Rows for 1, r, g and b; columns for the new r, g and b. */
 export type ColourMap = readonly (readonly number[])[];
@@ -58,18 +59,3 @@ export function mapColours(map: ColourMap, image: Image): Image {
 /** Applies the colour fit of the examples to the query. */
 export const colourFit = (examples: readonly ColourPair[], query: Image): Image =>
   mapColours(fitColours(examples), query);
-
-/** Solves `matrix` · X = `right` for a symmetric positive definite matrix, by Gauss–Jordan elimination. */
-function solve(matrix: readonly (readonly number[])[], right: readonly (readonly number[])[]): ColourMap {
-  const rows = matrix.map((row, i) => [...row, ...right[i]!]);
-  for (const [i, pivot] of rows.entries()) {
-    const scale = pivot[i]!;
-    for (let j = i; j < pivot.length; j++) pivot[j]! /= scale;
-    for (const [k, row] of rows.entries()) {
-      if (k === i) continue;
-      const factor = row[i]!;
-      for (let j = i; j < row.length; j++) row[j]! -= factor * pivot[j]!;
-    }
-  }
-  return rows.map((row) => row.slice(matrix.length));
-}

@@ -16,9 +16,12 @@ import { numbered } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { estimate, shareBetter } from "../summary.ts";
 
-/** `drawn`: result at the model's size. `fullSize`: result at the size of the query. */
-type Way = "drawn" | "fullSize";
-const ways: readonly Way[] = ["drawn", "fullSize"];
+/**
+ * `drawn`: result at the model's size. `drawnFullSize`: the change that the model drew, at the size of the query.
+ * `fullSize`: what a user gets, the map of colours where one explains the example, else `drawnFullSize`.
+ */
+type Way = "drawn" | "drawnFullSize" | "fullSize";
+const ways: readonly Way[] = ["drawn", "drawnFullSize", "fullSize"];
 
 type Column = Way | Baseline | "expert";
 const columns: readonly Column[] = [...ways, "unchanged", "colourFit", "classical", "expert", "roundTrip"];
@@ -109,7 +112,8 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
 
 const explanation =
   "PSNR in dB, higher is better; intervals over photographs. drawn: with one example pair of another photograph, without " +
-  "words, enlarged to the measured size; fullSize: the same at the size of the query; unchanged: the query itself; colourFit: least squares from the example's " +
+  "words, enlarged to the measured size; drawnFullSize: the drawn change at the size of the query; fullSize: the default of generate, " +
+  "which applies a map of colours instead where one explains the example; unchanged: the query itself; colourFit: least squares from the example's " +
   "colours; classical: one fixed filter per change; expert: MAXIM's model for the restoration, which was trained " +
   "on such photographs (stored figures, only for the same pictures and seed); roundTrip: the truth through the image tokenizer. tone: changes " +
   "that map colours; place: changes that depend on positions and neighbours; all: both (without denoise and dehaze). A change counts as better if its mean " +
@@ -129,8 +133,8 @@ async function answer(
       id: `${size}/${change.name}/${way}-${numbered(index)}`,
       seed: samplingSeed,
       examples: [small],
-      input: way === "fullSize" ? input : fitted(input, model.size),
-      fullSize: way === "fullSize",
+      input: way === "drawn" ? fitted(input, model.size) : input,
+      ...(way !== "drawn" && { fullSize: true, exampleColours: way === "fullSize" }),
     });
     answers.set(way, fitted(image, size));
   }

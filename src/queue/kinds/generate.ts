@@ -1,13 +1,14 @@
 /** @file Jobs that generate pictures. */
 import { z } from "zod";
-import { guidanceSchema, requestSchema } from "../../xprompt/request.ts";
+import { changeSources, guidanceSchema, requestSchema } from "../../xprompt/request.ts";
 import { modelKind } from "../kind.ts";
 import { packedPicture, packInBytes, unpackPicture } from "../pictures.ts";
 import { instructionText, packedPrompt } from "../prompts.ts";
 
 const count = z.int().min(0);
 const milliseconds = z.number().min(0);
-const { samples, seed, temperature, topK, topP, expected, onePass, draft } = requestSchema.shape;
+const { samples, seed, temperature, topK, topP, expected, onePass, exampleColours, draft } =
+  requestSchema.shape;
 
 /** Codes so far, `[samples][codes]`. */
 const codes = z.array(z.array(count));
@@ -31,11 +32,13 @@ export const generate = modelKind({
     guidance: guidanceSchema.optional(),
     expected: expected.unwrap().optional(),
     onePass: onePass.unwrap().optional(),
+    exampleColours: exampleColours.unwrap().optional(),
     draft: draft.unwrap().optional(),
   }),
   result: z.object({
     /** In 8 bits. */
     images: z.array(z.strictObject({ png: z.string() })).min(1),
+    changeFrom: z.enum(changeSources).optional(),
     codes,
     seed: count,
     settings: z.object({
@@ -61,10 +64,11 @@ export const generate = modelKind({
     } as Parameters<typeof model.batcher.stream>[0]);
     for await (const { codes: sofar, result } of stream) {
       if (result) {
-        const { seed, settings: sampling, model: fingerprint, tokens, steps, timings } = result;
+        const { seed, settings: sampling, model: fingerprint, changeFrom, tokens, steps, timings } = result;
         const images = await Promise.all(result.images.map(packInBytes));
         return {
           images,
+          ...(changeFrom && { changeFrom }),
           codes: rowsOf(result.codes),
           seed,
           settings: sampling,
