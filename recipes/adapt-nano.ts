@@ -10,6 +10,7 @@
  * reaches 2.41. Takes a few minutes on two free cores.
  */
 import { transformerRecipe } from "x-prompt/training";
+import nano from "./nano-transformer.ts";
 
 export default transformerRecipe({
   seed: 1,
@@ -27,6 +28,7 @@ export default transformerRecipe({
     textToImage: 0,
     withoutExample: 0,
     todoInstruction: 0,
+    targetDropout: nano.mix.targetDropout,
   },
   heldOutBatches: 4,
   evaluateEvery: 50,

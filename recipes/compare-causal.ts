@@ -14,5 +14,5 @@ export default transformerRecipe({
   seed: 4,
   steps: 260,
   xprompt: { mask: "causal" },
-  mix: { ...nano.mix, exampleCounts: [1] },
+  mix: { ...full.mix, families: [], heldOut: nano.mix.heldOut, exampleCounts: [1] },
 });

@@ -1,6 +1,6 @@
 /**
- * The comparison model "full" of `xprompt eval unseen`: nano, trained further on the unseen tasks, as often as on each
- * of the others. It is meant as an upper bound on the benefit of an example.
+ * The comparison model "full" of `xprompt eval unseen`: nano, trained further on the unseen tasks alone, until it gets no
+ * better. It is meant as an upper bound on the benefit of an example.
  *
  *     npx xprompt train recipes/compare-full.ts --out runs/compare-full
  *     npx xprompt eval unseen --model runs/compare-full/model --as full
@@ -16,6 +16,12 @@ export default transformerRecipe({
   todos: nano.todos,
   optimizer: { ...nano.optimizer, learningRate: 7e-4 },
   schedule: { shape: "cosine", warmup: 20, floor: 0.02 },
-  mix: { ...nano.mix, families: nano.mix.heldOut, heldOut: [], describe: 0, textToImage: 0 },
+  mix: {
+    ...nano.mix,
+    // The suite has scenes only, so no gathered pictures are needed.
+    ...{ pictures: undefined, worlds: { scenes: 1, photos: 0, icons: 0 } },
+    ...{ families: nano.mix.heldOut, heldOut: [] },
+    ...{ describe: 0, textToImage: 0, ownCodes: 0 },
+  },
   evaluateEvery: 200,
 });

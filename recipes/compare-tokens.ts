@@ -15,6 +15,6 @@ export default transformerRecipe({
   ...full,
   seed: 6,
   steps: 160,
-  mix: { ...nano.mix, describe: 0, textToImage: 0, exampleCounts: [1] },
+  mix: { ...full.mix, families: [], heldOut: nano.mix.heldOut, exampleCounts: [1] },
   evaluateEvery: 80,
 });

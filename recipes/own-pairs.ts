@@ -26,8 +26,6 @@ export default transformerRecipe({
     // Scenes only, so that no gathered pictures are needed.
     ...{ pictures: undefined, worlds: { scenes: 1, photos: 0, icons: 0 } },
     ...{ exampleCounts: [1], textToImage: 0.05, pairsShare: 0.7, pairsRequired: true },
-    // The shipped model was not trained with hidden targets.
-    targetDropout: 0,
   },
   evaluateEvery: 30,
   checkpointEvery: 30,

@@ -29,13 +29,25 @@ const MOST_LOCAL_ERROR = 0.06;
 /** Standard deviation, in pixels, over which local errors are averaged. */
 const REACH = 1;
 
+/**
+ * Colours that the input of at least one pair must have. A map explains any change of few colours, such as a recoloured
+ * part of an icon, and then tells nothing about other colours.
+ */
+const LEAST_COLOURS = 16;
+/** A colour is a cell of 16 × 16 × 16 that has some pixels away from edges, which are mixtures of two colours. */
+const CELLS = 16;
+const SOME_PIXELS = 3;
+const EDGE = 0.08;
+
 /** Numbers in the sums of a pair. */
-export const COLOUR_SUMS = UNKNOWNS * COLUMNS + 2;
+export const COLOUR_SUMS = UNKNOWNS * COLUMNS + 3;
+/** Where the last three are: the sum of squares of the change, the largest local error, the number of colours. */
+const [SQUARES, LOCAL, COLOURS] = [COLOUR_SUMS - 3, COLOUR_SUMS - 2, COLOUR_SUMS - 1];
 
 /**
  * Sums over the pixels of a pair, `[COLOUR_SUMS]`: for each feature its products with all features and with the channels
- * of the change, `[24, 27]`; then the sum of squares of the change, and the largest local squared error of the pair's
- * own map.
+ * of the change, `[24, 27]`; then the sum of squares of the change, the largest local squared error of the pair's own
+ * map, and the number of colours of the input.
  */
 export type ColourSums = Float32Array<ArrayBuffer>;
 
@@ -51,18 +63,19 @@ export function colourSums(input: Image, output: Image): ColourSums {
       for (let c = 0; c < 3; c++)
         sums[row + UNKNOWNS + c]! += features[i]! * (output.data[at + c]! - input.data[at + c]!);
     }
-    for (let c = 0; c < 3; c++) sums[COLOUR_SUMS - 2]! += (output.data[at + c]! - input.data[at + c]!) ** 2;
+    for (let c = 0; c < 3; c++) sums[SQUARES]! += (output.data[at + c]! - input.data[at + c]!) ** 2;
   }
   const own = solved(sums);
   const errors = errorsOf(input, output, own);
-  sums[COLOUR_SUMS - 1] = blurMap(errors, input, REACH).reduce((most, error) => Math.max(most, error), 0);
+  sums[LOCAL] = blurMap(errors, input, REACH).reduce((most, error) => Math.max(most, error), 0);
+  sums[COLOURS] = coloursIn(input);
   return Float32Array.from(sums);
 }
 
-/** The colour map of some pairs, if it explains all of them. */
+/** The colour map of some pairs, if it explains all of them, and they have enough colours to tell. */
 export function explainingMap(pairs: readonly ColourSums[]): BilateralGrid | undefined {
-  if (pairs.length === 0) return undefined;
-  if (pairs.some((pair) => pair[COLOUR_SUMS - 1]! > MOST_LOCAL_ERROR ** 2)) return undefined;
+  if (!pairs.some((pair) => pair[COLOURS]! >= LEAST_COLOURS)) return undefined;
+  if (pairs.some((pair) => pair[LOCAL]! > MOST_LOCAL_ERROR ** 2)) return undefined;
   const sums = new Float64Array(COLOUR_SUMS);
   for (const pair of pairs) for (const [i, value] of pair.entries()) sums[i]! += value;
   const change = solved(sums);
@@ -119,7 +132,7 @@ function pixelsOf(sums: Float64Array): number {
 
 /** Mean squared error over all pixels and channels. */
 function meanError(sums: Float64Array, change: readonly (readonly number[])[]): number {
-  let error = sums[COLOUR_SUMS - 2]!;
+  let error = sums[SQUARES]!;
   for (const i of range(UNKNOWNS))
     for (const c of range(3)) {
       const mapped = range(UNKNOWNS).reduce((sum, j) => sum + sums[i * COLUMNS + j]! * change[j]![c]!, 0);
@@ -141,6 +154,24 @@ function errorsOf(input: Image, output: Image, change: readonly (readonly number
     }
     return error;
   });
+}
+
+/** Number of different colours of a picture. */
+function coloursIn({ width, height, data }: Image): number {
+  const pixels = new Map<number, number>();
+  for (let y = 0; y < height - 1; y++)
+    for (let x = 0; x < width - 1; x++) {
+      const at = (y * width + x) * 3;
+      let step = 0;
+      let cell = 0;
+      for (let c = at; c < at + 3; c++) {
+        const value = data[c]!;
+        step = Math.max(step, Math.abs(value - data[c + 3]!), Math.abs(value - data[c + 3 * width]!));
+        cell = cell * CELLS + Math.min(CELLS - 1, Math.floor(value * CELLS));
+      }
+      if (step <= EDGE) pixels.set(cell, (pixels.get(cell) ?? 0) + 1);
+    }
+  return [...pixels.values()].filter((count) => count >= SOME_PIXELS).length;
 }
 
 const clamped = (value: number): number => Math.min(Math.max(value, 0), 1);
