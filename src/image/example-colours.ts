@@ -1,159 +1,248 @@
 /**
- * @file What example pairs tell about colours: the map from the colours of their inputs to those of their outputs, an
- * affine one for each level of luma. If it explains the pairs everywhere, the change is this map, which can be applied
- * to a picture of any size without loss.
+ * @file What example pairs tell about colours: the map from the colours of their inputs to those of their outputs. If it
+ * explains the pairs everywhere, the change is this map, which can be applied to a picture of any size without loss.
  *
- * The map is the minimum of a regularised sum of squares,
+ * A map is a mixture of affine maps θₖ, either by luma (as curves are) or by place (as a vignette is). It is the minimum
+ * of a regularised sum of squares,
  *
- *   Σₚ |M(p) − yₚ|² + λ N Σ |θₗ₊₁ − θₗ|² + ε N Σ |θₗ − I|²,   M(p) = Σₗ aₗ(p) θₗ f(p)
+ *   Σₚ |M(p) − yₚ|² + N Σₖ εₖ |θₖ − Iₖ|²,   M(p) = Σₖ aₖ(p) θₖ f(p),   f = (r − ½, g − ½, b − ½, ½)
  *
- * over the N pixels of all pairs, with weights aₗ and features f as in a bilateral grid (`bilateral-grid.ts`) of one place.
- * Of each pair only sums over its pixels are kept. Those of several pairs add up.
+ * over the N pixels p of all pairs. The map by luma has another penalty for the difference of neighbouring levels. Of
+ * each pair only sums over its pixels are kept. Those of several pairs add up.
  */
 import { type BilateralGrid, COEFFICIENTS, type GridShape, gridPosition } from "./bilateral-grid.ts";
 import { blurMap, luma } from "./filters.ts";
 import type { Image } from "./image.ts";
 import { solve } from "./solve.ts";
 
-const SHAPE: GridShape = { across: 1, down: 1, levels: 6 };
-/** Features of a level: r − ½, g − ½, b − ½ and ½. */
+/** A family of maps. */
+interface Mixture {
+  /** Number of affine maps. */
+  readonly maps: number;
+  /** Their weights aₖ for a pixel: its place in the picture, from 0 to 1, and its luma. */
+  weights(x: number, y: number, luma: number): readonly number[];
+  /** The identity as such a mixture: Iₖ is this number times the identity. */
+  readonly identity: readonly number[];
+  /**
+   * Colours that the input of at least one pair must have. A map explains any change of few colours, such as a recoloured
+   * part of an icon, and then tells nothing about other colours.
+   */
+  readonly leastColours: number;
+  /** λ of the penalty for the difference of neighbours. */
+  readonly smooth: number;
+  /** The grid that the map is applied as, and the position of its vertices. */
+  readonly grid: GridShape;
+}
+
+const LEVELS = 6;
+/** An affine map for each level of luma, interpolated between levels. */
+const byLuma: Mixture = {
+  maps: LEVELS,
+  weights(_x, _y, luma) {
+    const weights = Array<number>(LEVELS).fill(0);
+    const { cell, fraction } = gridPosition(luma, LEVELS);
+    weights[cell] = 1 - fraction;
+    weights[cell + 1] = fraction;
+    return weights;
+  },
+  identity: Array<number>(LEVELS).fill(1),
+  leastColours: 16,
+  smooth: 1e-3,
+  grid: { across: 1, down: 1, levels: LEVELS },
+};
+/** Affine maps times polynomials of the place, relative to the centre. */
+const byPlace: Mixture = {
+  maps: 8,
+  weights(x, y) {
+    const [u, v] = [2 * x - 1, 2 * y - 1];
+    const r = u * u + v * v;
+    return [1, u, v, u * u, u * v, v * v, r * r, r * r * r];
+  },
+  identity: [1, 0, 0, 0, 0, 0, 0, 0],
+  leastColours: 64,
+  smooth: 0,
+  grid: { across: 17, down: 17, levels: 1 },
+};
+/** A map by place is only fitted where one by luma explains nothing. */
+const mixtures = [byLuma, byPlace] as const;
+
 const FEATURES = 4;
-const UNKNOWNS = SHAPE.levels * FEATURES;
-/** Products with a feature: those of all features, and of the three channels of y − x. */
-const COLUMNS = UNKNOWNS + 3;
-const SMOOTH = 1e-3;
 const RIDGE = 1e-7;
-/** Root mean square error over a pair, and around its worst pixel, up to which the map explains it. */
+/** Root mean square error over a pair, and around its worst pixel, up to which a map explains it. */
 const MOST_ERROR = 0.025;
 const MOST_LOCAL_ERROR = 0.06;
 /** Standard deviation, in pixels, over which local errors are averaged. */
 const REACH = 1;
-
-/**
- * Colours that the input of at least one pair must have. A map explains any change of few colours, such as a recoloured
- * part of an icon, and then tells nothing about other colours.
- */
-const LEAST_COLOURS = 16;
 /** A colour is a cell of 16 × 16 × 16 that has some pixels away from edges, which are mixtures of two colours. */
 const CELLS = 16;
 const SOME_PIXELS = 3;
 const EDGE = 0.08;
 
+/** Numbers of a mixture in the sums: for each unknown its products with all unknowns and with three channels, one more. */
+const numbersOf = ({ maps }: Mixture): number => maps * FEATURES * (maps * FEATURES + 3) + 1;
+
 /** Numbers in the sums of a pair. */
-export const COLOUR_SUMS = UNKNOWNS * COLUMNS + 3;
-/** Where the last three are: the sum of squares of the change, the largest local error, the number of colours. */
-const [SQUARES, LOCAL, COLOURS] = [COLOUR_SUMS - 3, COLOUR_SUMS - 2, COLOUR_SUMS - 1];
+export const COLOUR_SUMS = mixtures.reduce((sum, mixture) => sum + numbersOf(mixture), 2);
+const [SQUARES, COLOURS] = [COLOUR_SUMS - 2, COLOUR_SUMS - 1];
 
 /**
- * Sums over the pixels of a pair, `[COLOUR_SUMS]`: for each feature its products with all features and with the channels
- * of the change, `[24, 27]`; then the sum of squares of the change, the largest local squared error of the pair's own
- * map, and the number of colours of the input.
+ * Sums over the pixels of a pair, `[COLOUR_SUMS]`. For each mixture: for each feature its products with all features and
+ * with the channels of the change, and the largest local squared error of the pair's own map. Then the sum of squares of
+ * the change, and the number of colours of the input.
  */
 export type ColourSums = Float32Array<ArrayBuffer>;
 
+type Rows = readonly (readonly number[])[];
+
 /** The sums of a pair of pictures of equal size. */
 export function colourSums(input: Image, output: Image): ColourSums {
-  const sums = new Float64Array(COLOUR_SUMS);
-  const features = new Float64Array(2 * FEATURES);
-  for (let at = 0; at < input.data.length; at += 3) {
-    const first = featuresOf(input.data, at, features);
-    for (let i = 0; i < features.length; i++) {
-      const row = (first + i) * COLUMNS;
-      for (let j = 0; j < features.length; j++) sums[row + first + j]! += features[i]! * features[j]!;
-      for (let c = 0; c < 3; c++)
-        sums[row + UNKNOWNS + c]! += features[i]! * (output.data[at + c]! - input.data[at + c]!);
-    }
-    for (let c = 0; c < 3; c++) sums[SQUARES]! += (output.data[at + c]! - input.data[at + c]!) ** 2;
+  const sums = new Float32Array(COLOUR_SUMS);
+  let start = 0;
+  for (const mixture of mixtures) {
+    const own = sumsOf(mixture, input, output);
+    const errors = errorsOf(mixture, input, output, solved(mixture, own));
+    own[own.length - 1] = blurMap(errors, input, REACH).reduce((most, error) => Math.max(most, error), 0);
+    sums.set(own, start);
+    start += own.length;
   }
-  const own = solved(sums);
-  const errors = errorsOf(input, output, own);
-  sums[LOCAL] = blurMap(errors, input, REACH).reduce((most, error) => Math.max(most, error), 0);
+  sums[SQUARES] = input.data.reduce((sum, value, i) => sum + (output.data[i]! - value) ** 2, 0);
   sums[COLOURS] = coloursIn(input);
-  return Float32Array.from(sums);
+  return sums;
 }
 
-/** The colour map of some pairs, if it explains all of them, and they have enough colours to tell. */
+/** The colour map of some pairs, if one explains all of them, and they have enough colours to tell. */
 export function explainingMap(pairs: readonly ColourSums[]): BilateralGrid | undefined {
-  if (!pairs.some((pair) => pair[COLOURS]! >= LEAST_COLOURS)) return undefined;
-  if (pairs.some((pair) => pair[LOCAL]! > MOST_LOCAL_ERROR ** 2)) return undefined;
-  const sums = new Float64Array(COLOUR_SUMS);
-  for (const pair of pairs) for (const [i, value] of pair.entries()) sums[i]! += value;
-  const change = solved(sums);
-  if (meanError(sums, change) > MOST_ERROR ** 2) return undefined;
-  const coefficients = new Float64Array(SHAPE.levels * COEFFICIENTS);
-  for (let i = 0; i < coefficients.length; i++) {
-    const [level, c, f] = [
-      Math.floor(i / COEFFICIENTS),
-      Math.floor((i % COEFFICIENTS) / FEATURES),
-      i % FEATURES,
-    ];
-    // The identity, which takes the constant ½ to every channel.
-    coefficients[i] = change[level * FEATURES + f]![c]! + (f === c || f === FEATURES - 1 ? 1 : 0);
+  const total = new Float64Array(COLOUR_SUMS);
+  for (const pair of pairs) for (const [i, value] of pair.entries()) total[i]! += value;
+  let start = 0;
+  for (const mixture of mixtures) {
+    const end = start + numbersOf(mixture);
+    const sums = total.subarray(start, end);
+    start = end;
+    if (!pairs.some((pair) => pair[COLOURS]! >= mixture.leastColours)) continue;
+    if (pairs.some((pair) => pair[end - 1]! > MOST_LOCAL_ERROR ** 2)) continue;
+    const change = solved(mixture, sums);
+    if (meanError(mixture, sums, total[SQUARES]!, change) <= MOST_ERROR ** 2) return gridOf(mixture, change);
   }
-  return { ...SHAPE, coefficients };
+  return undefined;
 }
 
-/** Writes the nonzero features of a pixel, those of two neighbouring levels. Returns the index of the first. */
-function featuresOf(data: Float32Array, at: number, features: Float64Array): number {
-  const [r, g, b] = [data[at]!, data[at + 1]!, data[at + 2]!];
-  const { cell, fraction } = gridPosition(luma(r, g, b), SHAPE.levels);
-  const values = [r - 0.5, g - 0.5, b - 0.5, 0.5];
-  for (let i = 0; i < FEATURES; i++) {
-    features[i] = (1 - fraction) * values[i]!;
-    features[FEATURES + i] = fraction * values[i]!;
+const widthOf = ({ maps }: Mixture): number => maps * FEATURES + 3;
+
+function sumsOf(mixture: Mixture, input: Image, output: Image): Float64Array {
+  const sums = new Float64Array(numbersOf(mixture));
+  const [unknowns, width] = [mixture.maps * FEATURES, widthOf(mixture)];
+  const features = featuresOf(mixture, input);
+  for (let p = 0; p * 3 < input.data.length; p++) {
+    const f = features(p);
+    for (let i = 0; i < unknowns; i++) {
+      if (f[i] === 0) continue;
+      for (let j = 0; j < unknowns; j++) sums[i * width + j]! += f[i]! * f[j]!;
+      for (let c = 0; c < 3; c++)
+        sums[i * width + unknowns + c]! += f[i]! * (output.data[p * 3 + c]! - input.data[p * 3 + c]!);
+    }
   }
-  return cell * FEATURES;
+  return sums;
 }
 
-/** The map's difference to the identity: `[24][3]`. */
-function solved(sums: Float64Array): readonly (readonly number[])[] {
-  const matrix = range(UNKNOWNS).map((i) => range(UNKNOWNS).map((j) => sums[i * COLUMNS + j]!));
-  const right = range(UNKNOWNS).map((i) => range(3).map((c) => sums[i * COLUMNS + UNKNOWNS + c]!));
-  const count = pixelsOf(sums);
-  for (const i of range(UNKNOWNS)) {
+/** Gives the features aₖ f of a pixel, `[maps, 4]`. Each call overwrites the former result. */
+function featuresOf({ maps, weights }: Mixture, { width, height, data }: Image) {
+  const features = new Float64Array(maps * FEATURES);
+  return (p: number): Float64Array => {
+    const [r, g, b] = [data[p * 3]!, data[p * 3 + 1]!, data[p * 3 + 2]!];
+    const shares = weights(
+      ((p % width) + 0.5) / width,
+      (Math.floor(p / width) + 0.5) / height,
+      luma(r, g, b),
+    );
+    for (const [k, share] of shares.entries()) {
+      features[k * FEATURES] = share * (r - 0.5);
+      features[k * FEATURES + 1] = share * (g - 0.5);
+      features[k * FEATURES + 2] = share * (b - 0.5);
+      features[k * FEATURES + 3] = share * 0.5;
+    }
+    return features;
+  };
+}
+
+/** The map's difference to the identity: `[maps · 4][3]`. */
+function solved(mixture: Mixture, sums: Float64Array): Rows {
+  const [unknowns, width] = [mixture.maps * FEATURES, widthOf(mixture)];
+  const matrix = range(unknowns).map((i) => range(unknowns).map((j) => sums[i * width + j]!));
+  const right = range(unknowns).map((i) => range(3).map((c) => sums[i * width + unknowns + c]!));
+  const count = pixelsOf(mixture, sums);
+  const smooth = mixture.smooth * count;
+  for (const i of range(unknowns)) {
     matrix[i]![i]! += RIDGE * count;
     const next = i + FEATURES;
-    if (next >= UNKNOWNS) continue;
-    matrix[i]![i]! += SMOOTH * count;
-    matrix[next]![next]! += SMOOTH * count;
-    matrix[i]![next]! -= SMOOTH * count;
-    matrix[next]![i]! -= SMOOTH * count;
+    if (smooth === 0 || next >= unknowns) continue;
+    matrix[i]![i]! += smooth;
+    matrix[next]![next]! += smooth;
+    matrix[i]![next]! -= smooth;
+    matrix[next]![i]! -= smooth;
   }
   return solve(matrix, right);
 }
 
-/** Number of pixels. The constant features of a pixel sum to ½. */
-function pixelsOf(sums: Float64Array): number {
-  const constants = range(SHAPE.levels).map((level) => level * FEATURES + FEATURES - 1);
-  return (
-    4 * constants.reduce((sum, i) => sum + constants.reduce((row, j) => row + sums[i * COLUMNS + j]!, 0), 0)
-  );
+/** Number of pixels: the constant feature of the identity is ½ everywhere. */
+function pixelsOf({ maps, identity }: Mixture, sums: Float64Array): number {
+  const width = maps * FEATURES + 3;
+  const constant = (k: number) => k * FEATURES + FEATURES - 1;
+  let sum = 0;
+  for (const k of range(maps))
+    for (const l of range(maps))
+      sum += identity[k]! * identity[l]! * sums[constant(k) * width + constant(l)]!;
+  return 4 * sum;
 }
 
-/** Mean squared error over all pixels and channels. */
-function meanError(sums: Float64Array, change: readonly (readonly number[])[]): number {
-  let error = sums[SQUARES]!;
-  for (const i of range(UNKNOWNS))
+/** Mean squared error over all pixels and channels. @param squares sum of squares of the change */
+function meanError(mixture: Mixture, sums: Float64Array, squares: number, change: Rows): number {
+  const [unknowns, width] = [mixture.maps * FEATURES, widthOf(mixture)];
+  let error = squares;
+  for (const i of range(unknowns))
     for (const c of range(3)) {
-      const mapped = range(UNKNOWNS).reduce((sum, j) => sum + sums[i * COLUMNS + j]! * change[j]![c]!, 0);
-      error += change[i]![c]! * (mapped - 2 * sums[i * COLUMNS + UNKNOWNS + c]!);
+      const mapped = range(unknowns).reduce((sum, j) => sum + sums[i * width + j]! * change[j]![c]!, 0);
+      error += change[i]![c]! * (mapped - 2 * sums[i * width + unknowns + c]!);
     }
-  return Math.max(error, 0) / (3 * pixelsOf(sums));
+  return Math.max(error, 0) / (3 * pixelsOf(mixture, sums));
 }
 
 /** Squared error of each pixel: `[pixels]`. */
-function errorsOf(input: Image, output: Image, change: readonly (readonly number[])[]): Float32Array {
-  const features = new Float64Array(2 * FEATURES);
+function errorsOf(mixture: Mixture, input: Image, output: Image, change: Rows): Float32Array {
+  const features = featuresOf(mixture, input);
   return Float32Array.from({ length: input.data.length / 3 }, (_, p) => {
-    const first = featuresOf(input.data, p * 3, features);
+    const f = features(p);
     let error = 0;
     for (let c = 0; c < 3; c++) {
       let mapped = input.data[p * 3 + c]!;
-      for (let i = 0; i < features.length; i++) mapped += features[i]! * change[first + i]![c]!;
-      error += (output.data[p * 3 + c]! - clamped(mapped)) ** 2 / 3;
+      for (let i = 0; i < f.length; i++) mapped += f[i]! * change[i]![c]!;
+      error += (output.data[p * 3 + c]! - Math.min(Math.max(mapped, 0), 1)) ** 2 / 3;
     }
     return error;
   });
+}
+
+/** The map as a grid of affine maps. */
+function gridOf({ grid, weights, maps }: Mixture, change: Rows): BilateralGrid {
+  const { across, down, levels } = grid;
+  const coefficients = new Float64Array(across * down * levels * COEFFICIENTS);
+  const at = (index: number, count: number) => (count === 1 ? 0.5 : index / (count - 1));
+  for (const row of range(down))
+    for (const column of range(across))
+      for (const level of range(levels)) {
+        const shares = weights(at(column, across), at(row, down), at(level, levels));
+        const start = ((row * across + column) * levels + level) * COEFFICIENTS;
+        for (const i of range(COEFFICIENTS)) {
+          const [c, f] = [Math.floor(i / FEATURES), i % FEATURES];
+          // The identity takes the constant ½ to every channel.
+          const identity = f === c || f === FEATURES - 1 ? 1 : 0;
+          coefficients[start + i] = range(maps).reduce(
+            (sum, k) => sum + shares[k]! * change[k * FEATURES + f]![c]!,
+            identity,
+          );
+        }
+      }
+  return { ...grid, coefficients };
 }
 
 /** Number of different colours of a picture. */
@@ -173,7 +262,5 @@ function coloursIn({ width, height, data }: Image): number {
     }
   return [...pixels.values()].filter((count) => count >= SOME_PIXELS).length;
 }
-
-const clamped = (value: number): number => Math.min(Math.max(value, 0), 1);
 
 const range = (length: number): number[] => Array.from({ length }, (_, i) => i);

@@ -6,11 +6,11 @@ import { gaussianBlur } from "../../src/image/filters.ts";
 import { createImage, type Image } from "../../src/image/index.ts";
 import { Random } from "../../src/random.ts";
 
-const SIZE = 32;
+const SIZE = 64;
 type Colour = readonly [number, number, number];
 type Change = (colour: Colour) => Colour;
 
-/** Smooth random colours between `low` and `high` per channel. */
+/** Random colours between `low` and `high` per channel: smooth, with a fine texture. */
 function picture(seed: number, low: Colour = [0, 0, 0], high: Colour = [1, 1, 1]): Image {
   const random = Random.of("colours", seed);
   const image = createImage(SIZE, SIZE);
@@ -19,7 +19,8 @@ function picture(seed: number, low: Colour = [0, 0, 0], high: Colour = [1, 1, 1]
     for (let c = 0; c < 3; c++) {
       const [a, b, d] = waves[c]! as [number, number, number];
       const wave = Math.sin(a * (p % SIZE) + b * Math.floor(p / SIZE) + 9 * d);
-      image.data[p * 3 + c] = low[c]! + (high[c]! - low[c]!) * (0.5 + 0.5 * wave);
+      const share = 0.5 + 0.47 * wave + random.uniform(-0.03, 0.03);
+      image.data[p * 3 + c] = low[c]! + (high[c]! - low[c]!) * share;
     }
   return image;
 }
@@ -65,6 +66,25 @@ describe("explains changes of colours, and gives them for other pictures", () =>
     const isGrey = name === "gamma of greys";
     const grey = (image: Image) => (isGrey ? changed(image, ([r]) => [r, r, r]) : image);
     expect(worstError([sumsOf(grey(picture(1)), change)], grey(picture(2)), change)).toBeLessThan(most);
+  });
+
+  test.each([
+    ["haze from above", (_x: number, y: number) => 0.6 * (1 - y), 0.9],
+    ["a vignette", (x: number, y: number) => Math.max(0, Math.hypot(x - 0.5, y - 0.5) - 0.2), 0],
+  ] as const)("%s: a map that depends on the place", (_, cover, veil) => {
+    const covered = (image: Image): Image => ({
+      ...image,
+      data: image.data.map((value, i) => {
+        const p = Math.floor(i / 3);
+        const share = cover(((p % SIZE) + 0.5) / SIZE, (Math.floor(p / SIZE) + 0.5) / SIZE);
+        return share * veil + (1 - share) * value;
+      }),
+    });
+    const [shown, query] = [picture(9), picture(10)];
+    const map = explainingMap([colourSums(shown, covered(shown))])!;
+    const got = mapColours(slicesOf(query, map), query.data, map.coefficients);
+    const truth = covered(query).data;
+    expect(got.reduce((most, value, i) => Math.max(most, Math.abs(value - truth[i]!)), 0)).toBeLessThan(0.06);
   });
 
   test("two pairs tell together what neither tells alone", () => {
