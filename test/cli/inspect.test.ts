@@ -40,7 +40,7 @@ describe("a model", () => {
     const nano = await json("inspect", "nano");
     expect(nano).toMatchObject({
       kind: "model",
-      picture: { size: 64, codes: 64, codebook: 1024 },
+      picture: { size: 64, codes: 256, codebook: 4096 },
       xprompt: { tokens: 16 },
     });
     const tiny = await json("inspect", "tiny");

@@ -779,7 +779,7 @@ describe("the shipped model", () => {
   });
   afterAll(() => nano.release());
 
-  test("generates 64 codes for 64 × 64 pixels, the same for the same seed", async () => {
+  test("generates 256 codes for 64 × 64 pixels, the same for the same seed", async () => {
     const [before, after, query] = ["a", "b", "c"].map((name) => somePicture(name, 64)) as [
       Image,
       Image,
@@ -787,12 +787,12 @@ describe("the shipped model", () => {
     ];
     const prompt = await nano.compress([{ input: before, output: after, instruction: "make it rain" }]);
     const rows: number[] = [];
-    const request = { prompt, input: query, seed: 7, samples: 2, guidance: 2 };
+    const request = { prompt, input: query, seed: 7, samples: 2, guidance: 2, onePass: false };
     const result = await nano.generate({ ...request, onProgress: ({ row }) => void rows.push(row) });
-    expect(rows).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(rows).toEqual(Array.from({ length: 16 }, (_, i) => i + 1));
     for (const row of result.codes) {
-      expect(row).toHaveLength(64);
-      expect(row.every((code) => Number.isInteger(code) && code >= 0 && code < 1024)).toBe(true);
+      expect(row).toHaveLength(256);
+      expect(row.every((code) => Number.isInteger(code) && code >= 0 && code < 4096)).toBe(true);
     }
     for (const { width, height } of result.images) expect([width, height]).toEqual([64, 64]);
     const again = await nano.generate(request);
@@ -801,6 +801,11 @@ describe("the shipped model", () => {
     expect((await nano.generate({ ...request, samples: 1 })).codes).toEqual(result.codes.slice(0, 1));
     expect((await nano.generate({ ...request, seed: 8 })).codes).not.toEqual(result.codes);
     expect(await refusal(model.generate({ prompt }))).toContain(nano.fingerprint);
+    // It recommends one pass, in which the mean of the codes does not depend on the seed.
+    const recommended = await nano.generate({ prompt, input: query, seed: 7 });
+    expect(recommended.settings).toMatchObject({ onePass: true, expected: true });
+    expect(recommended.steps.runs).toBe(1);
+    expect((await nano.generate({ prompt, input: query, seed: 8 })).images).toEqual(recommended.images);
   });
 });
 

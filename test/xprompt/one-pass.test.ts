@@ -66,7 +66,11 @@ test("guidance moves the logits away from those without examples", async () => {
 test("expected shows another picture of the same codes, and onProgress is called once", async () => {
   const rows: number[] = [];
   const options = { ...plain, prompt, input, seed: 2 };
-  const sampled = await model.generate({ ...options, onProgress: ({ row }) => void rows.push(row) });
+  const sampled = await model.generate({
+    ...options,
+    expected: false,
+    onProgress: ({ row }) => void rows.push(row),
+  });
   expect(rows).toEqual([Math.sqrt(model.base.codesPerImage)]);
   const expected = await model.generate({ ...options, expected: true });
   expect(expected.codes).toEqual(sampled.codes);
