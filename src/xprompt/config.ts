@@ -35,6 +35,8 @@ const samplingSchema = z.strictObject({
   one_pass: recommended.onePass,
 });
 type SamplingJson = z.output<typeof samplingSchema>;
+const recommendationSchema = samplingSchema.extend({ words_alone: samplingSchema.optional() });
+type RecommendationJson = z.output<typeof recommendationSchema>;
 
 const position = z.int().max(MOST_POSITIONS);
 export const modelConfigSchema = chameleonConfigSchema.safeExtend({
@@ -43,7 +45,7 @@ export const modelConfigSchema = chameleonConfigSchema.safeExtend({
     todo_position: position.min(1),
     max_text_tokens: position.min(0),
     mask: z.enum(exampleMasks).optional(),
-    sampling: samplingSchema.extend({ words_alone: samplingSchema.optional() }).optional(),
+    sampling: recommendationSchema.optional(),
   }),
 });
 
@@ -57,12 +59,7 @@ export function modelConfigFromJson(json: z.output<typeof modelConfigSchema>): M
       todoPosition: json.xprompt.todo_position,
       maxTextTokens: json.xprompt.max_text_tokens,
       mask: json.xprompt.mask,
-      ...(sampling && {
-        sampling: {
-          ...samplingFromJson(sampling),
-          ...(sampling.words_alone && { wordsAlone: samplingFromJson(sampling.words_alone) }),
-        },
-      }),
+      ...(sampling && { sampling: recommendationFromJson(sampling) }),
     },
     checksum: json.weights_sha256,
     tokenizerChecksum: json.tokenizer_sha256,
@@ -81,15 +78,20 @@ export function modelConfigToJson({ decoder, image, xprompt }: ModelConfig): Rec
       todo_position: xprompt.todoPosition,
       max_text_tokens: xprompt.maxTextTokens,
       ...(xprompt.mask === "causal" && { mask: xprompt.mask }),
-      ...(sampling && {
-        sampling: {
-          ...samplingToJson(sampling),
-          ...(sampling.wordsAlone && { words_alone: samplingToJson(sampling.wordsAlone) }),
-        },
-      }),
+      ...(sampling && { sampling: recommendationToJson(sampling) }),
     },
   };
 }
+
+const recommendationFromJson = ({ words_alone, ...sampling }: RecommendationJson): RecommendedSampling => ({
+  ...samplingFromJson(sampling),
+  ...(words_alone && { wordsAlone: samplingFromJson(words_alone) }),
+});
+
+const recommendationToJson = ({ wordsAlone, ...sampling }: RecommendedSampling): RecommendationJson => ({
+  ...samplingToJson(sampling),
+  ...(wordsAlone && { words_alone: samplingToJson(wordsAlone) }),
+});
 
 const samplingFromJson = ({ top_k, top_p, one_pass, ...same }: SamplingJson): RecommendedSampling => ({
   ...same,
