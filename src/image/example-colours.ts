@@ -1,6 +1,7 @@
 /**
  * @file What example pairs tell about colours: the map from the colours of their inputs to those of their outputs. If it
- * explains the pairs everywhere, the change is this map, which can be applied to a picture of any size without loss.
+ * explains the pairs everywhere, the change is this map, which can be applied to a picture of any size without loss. The
+ * inputs may also be flipped first.
  *
  * A map is a mixture of affine maps θₖ, either by luma (as curves are) or by place (as a vignette is). It is the minimum
  * of a regularised sum of squares,
@@ -12,6 +13,7 @@
  */
 import { type BilateralGrid, COEFFICIENTS, type GridShape, gridPosition } from "./bilateral-grid.ts";
 import { blurMap, luma } from "./filters.ts";
+import { type Flip, flipped, flips } from "./flip.ts";
 import type { Image } from "./image.ts";
 import { solve } from "./solve.ts";
 
@@ -82,47 +84,75 @@ const EDGE = 0.08;
 const numbersOf = ({ maps }: Mixture): number => maps * FEATURES * (maps * FEATURES + 3) + 1;
 
 /** Numbers in the sums of a pair. */
-export const COLOUR_SUMS = mixtures.reduce((sum, mixture) => sum + numbersOf(mixture), 2);
-const [SQUARES, COLOURS] = [COLOUR_SUMS - 2, COLOUR_SUMS - 1];
+export const COLOUR_SUMS = mixtures.reduce((sum, mixture) => sum + numbersOf(mixture), 3);
+/** Where the numbers of each mixture are in the sums; the last of them is the largest local error. */
+const parts = mixtures.map((mixture, i) => {
+  const start = mixtures.slice(0, i).reduce((sum, each) => sum + numbersOf(each), 0);
+  return { mixture, start, end: start + numbersOf(mixture) };
+});
+const [lumaPart] = parts as [(typeof parts)[0]];
+const [SQUARES, COLOURS, FLIP] = [COLOUR_SUMS - 3, COLOUR_SUMS - 2, COLOUR_SUMS - 1];
 
 /**
  * Sums over the pixels of a pair, `[COLOUR_SUMS]`. For each mixture: for each feature its products with all features and
  * with the channels of the change, and the largest local squared error of the pair's own map. Then the sum of squares of
- * the change, and the number of colours of the input.
+ * the change, the number of colours of the input, and the index of the flip of the input that all this is for.
  */
 export type ColourSums = Float32Array<ArrayBuffer>;
 
 type Rows = readonly (readonly number[])[];
 
-/** The sums of a pair of pictures of equal size. */
+/** A change of colours: the map, and how the picture is flipped first. */
+export interface ColourChange {
+  readonly grid: BilateralGrid;
+  readonly flip: Flip;
+}
+
+/** The sums of a pair of pictures of equal size, for the first flip with which a map explains it, else for none. */
 export function colourSums(input: Image, output: Image): ColourSums {
+  const unflipped = sumsOfPair(input, output);
+  if (parts.some((part) => explains(part, unflipped))) return unflipped;
+  for (const [index, flip] of flips.entries()) {
+    if (index === 0) continue;
+    const sums = sumsOfPair(flipped(input, flip), output);
+    sums[FLIP] = index;
+    // By luma alone: a map by place explains smooth pictures in any direction.
+    if (explains(lumaPart, sums)) return sums;
+  }
+  return unflipped;
+}
+
+/** Whether the pair's own map explains it everywhere. */
+const explains = ({ end }: { readonly end: number }, pair: ColourSums): boolean =>
+  pair[end - 1]! <= MOST_LOCAL_ERROR ** 2;
+
+function sumsOfPair(input: Image, output: Image): ColourSums {
   const sums = new Float32Array(COLOUR_SUMS);
-  let start = 0;
-  for (const mixture of mixtures) {
+  for (const { mixture, start } of parts) {
     const own = sumsOf(mixture, input, output);
     const errors = errorsOf(mixture, input, output, solved(mixture, own));
     own[own.length - 1] = blurMap(errors, input, REACH).reduce((most, error) => Math.max(most, error), 0);
     sums.set(own, start);
-    start += own.length;
   }
   sums[SQUARES] = input.data.reduce((sum, value, i) => sum + (output.data[i]! - value) ** 2, 0);
   sums[COLOURS] = coloursIn(input);
   return sums;
 }
 
-/** The colour map of some pairs, if one explains all of them, and they have enough colours to tell. */
-export function explainingMap(pairs: readonly ColourSums[]): BilateralGrid | undefined {
+/** The change of colours of some pairs, if one explains all of them, and they have enough colours to tell. */
+export function explainingChange(pairs: readonly ColourSums[]): ColourChange | undefined {
+  const [first] = pairs;
+  if (!first || pairs.some((pair) => pair[FLIP] !== first[FLIP])) return undefined;
   const total = new Float64Array(COLOUR_SUMS);
   for (const pair of pairs) for (const [i, value] of pair.entries()) total[i]! += value;
-  let start = 0;
-  for (const mixture of mixtures) {
-    const end = start + numbersOf(mixture);
-    const sums = total.subarray(start, end);
-    start = end;
+  for (const part of parts) {
+    const { mixture, start, end } = part;
     if (!pairs.some((pair) => pair[COLOURS]! >= mixture.leastColours)) continue;
-    if (pairs.some((pair) => pair[end - 1]! > MOST_LOCAL_ERROR ** 2)) continue;
+    if (!pairs.every((pair) => explains(part, pair))) continue;
+    const sums = total.subarray(start, end);
     const change = solved(mixture, sums);
-    if (meanError(mixture, sums, total[SQUARES]!, change) <= MOST_ERROR ** 2) return gridOf(mixture, change);
+    if (meanError(mixture, sums, total[SQUARES]!, change) <= MOST_ERROR ** 2)
+      return { grid: gridOf(mixture, change), flip: flips[first[FLIP]!]! };
   }
   return undefined;
 }

@@ -12,8 +12,10 @@
  */
 import { type BilateralGrid, mapColours, slicesOf } from "./bilateral-grid.ts";
 import { affineError, errorOf, fitColourMap, mean, noiseOf, robustWeights } from "./colour-map.ts";
+import type { ColourChange } from "./example-colours.ts";
 import { blurMap, gaussianBlur } from "./filters.ts";
-import { type ByteImage, createImage, type Image } from "./image.ts";
+import { type Flip, flipped, flips } from "./flip.ts";
+import type { ByteImage, Image } from "./image.ts";
 import { RowSampler } from "./row-sampler.ts";
 
 /** The three small pictures, of one size. */
@@ -25,7 +27,7 @@ export interface Drawn {
   /** The model's output. */
   readonly drawn: Image;
   /** A known map of colours; the drawing is then not used. */
-  readonly colours?: BilateralGrid;
+  readonly colours?: ColourChange;
 }
 
 /** The change to apply. */
@@ -41,16 +43,6 @@ export interface Change {
   readonly drawn: Image;
 }
 
-interface Flip {
-  readonly across: boolean;
-  readonly down: boolean;
-}
-
-const flips: readonly Flip[] = [
-  { across: true, down: false },
-  { across: false, down: true },
-  { across: true, down: true },
-];
 /** A flip must reduce the error of the unflipped picture to at most this share. */
 const FLIP_ERROR = 0.5;
 /**
@@ -75,7 +67,7 @@ export function changeOf(pictures: Drawn, original: ByteImage): Change {
   const { query, drawn, colours } = pictures;
   if (!colours) return fitChange(pictures, original);
   const confidence = new Float32Array(query.width * query.height).fill(1);
-  return { flip: { across: false, down: false }, grid: colours, detail: 1, confidence, query, drawn };
+  return { ...colours, detail: 1, confidence, query, drawn };
 }
 
 /** Estimates the change. */
@@ -90,26 +82,14 @@ function fitChange(pictures: Drawn, original: ByteImage): Change {
 }
 
 function flipOf(seen: Image, drawn: Image): Flip {
-  let best: Flip = { across: false, down: false };
+  let best = flips[0]!;
   let error = FLIP_ERROR * affineError(seen, drawn);
-  for (const flip of flips) {
+  for (const flip of flips.slice(1)) {
     const tried = affineError(flipped(seen, flip), drawn);
     if (tried >= error) continue;
     [best, error] = [flip, tried];
   }
   return best;
-}
-
-function flipped(image: Image, { across, down }: Flip): Image {
-  if (!across && !down) return image;
-  const { width, height } = image;
-  const out = createImage(width, height);
-  for (let y = 0, to = 0; y < height; y++)
-    for (let x = 0; x < width; x++, to += 3) {
-      const from = ((down ? height - 1 - y : y) * width + (across ? width - 1 - x : x)) * 3;
-      out.data.set(image.data.subarray(from, from + 3), to);
-    }
-  return out;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** @file Results at the size and shape of the input picture. */
 import { XPromptError } from "../errors.ts";
 import { changedStrips } from "../image/apply-change.ts";
-import type { BilateralGrid } from "../image/bilateral-grid.ts";
+import type { ColourChange } from "../image/example-colours.ts";
 import { changeOf } from "../image/full-size.ts";
 import { type ByteImage, type Image, toBytes } from "../image/image.ts";
 import { maxPixels } from "../image/limits.ts";
@@ -52,8 +52,8 @@ export interface FullSizeSource {
   readonly seen: Image;
   /** The model's output. */
   readonly drawn: Image;
-  /** A map of colours to apply instead of the change from `seen` to `drawn`. */
-  readonly colours?: BilateralGrid;
+  /** A change of colours to apply instead of the change from `seen` to `drawn`. */
+  readonly colours?: ColourChange;
 }
 
 /**

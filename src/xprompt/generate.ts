@@ -2,8 +2,7 @@
 import type { Batch } from "../chameleon/model/batch.ts";
 import type { Tokenizer } from "../chameleon/tokenizers/tokenizer.ts";
 import { UsageError, XPromptError } from "../errors.ts";
-import type { BilateralGrid } from "../image/bilateral-grid.ts";
-import { explainingMap } from "../image/example-colours.ts";
+import { type ColourChange, explainingChange } from "../image/example-colours.ts";
 import type { ByteImage, Image } from "../image/index.ts";
 import type { Compressor } from "./compress.ts";
 import type { AskingModel } from "./example-source.ts";
@@ -167,9 +166,9 @@ function checked({ base, config, compressor }: GeneratingModel, options: StreamO
 }
 
 /** The map of colours that explains the examples, if there is one. */
-function coloursOf(blocks: readonly ExampleBlock[]): BilateralGrid | undefined {
+function coloursOf(blocks: readonly ExampleBlock[]): ColourChange | undefined {
   const sums = blocks.flatMap(({ colours }) => colours ?? []);
-  return sums.length === blocks.length ? explainingMap(sums) : undefined;
+  return sums.length === blocks.length ? explainingChange(sums) : undefined;
 }
 
 /** Encodes the inputs of a request: the codes of its picture and the XP blocks of its examples. */

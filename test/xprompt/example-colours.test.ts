@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { UsageError } from "../../src/errors.ts";
+import { flipped } from "../../src/image/flip.ts";
 import { createImage, type Image, toBytes } from "../../src/image/index.ts";
 import { Random } from "../../src/random.ts";
 import type { GenerateOptions } from "../../src/xprompt/model.ts";
@@ -40,6 +41,15 @@ test("the map is applied at full size; the codes are drawn all the same", async 
   expect(drawn.changeFrom).toBe("drawing");
   expect(isNegative(drawn.images[0].data)).toBe(false);
   expect(drawn.codes).toEqual(result.codes);
+});
+
+test("a mirrored example mirrors the picture, exactly", async () => {
+  const { images, changeFrom } = await generate({
+    examples: [{ input: before, output: flipped(before, { across: true, down: false }) }],
+  });
+  expect(changeFrom).toBe("example colours");
+  const truth = toBytes(flipped(query, { across: true, down: false }));
+  expect(truth.every((value, i) => Math.abs(value - images[0].data[i]!) <= 1)).toBe(true);
 });
 
 test("a saved prompt gives the same, and a prompt of which one example is not explained the drawing", async () => {
