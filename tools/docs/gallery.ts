@@ -19,7 +19,15 @@ const FOLDER = "docs/gallery";
 /** Pixels along the longer side of the pictures in a strip. */
 const SHOWN = 160;
 /** Rows of the overview, by kind and name: some that work and some that do not. */
-const OVERVIEW = ["scene-depth", "scene-timeOfDay", "scene-derain", "photograph-darken"];
+const OVERVIEW = [
+  "photograph-sepia",
+  "photograph-vignette",
+  "photograph-mirror",
+  "scene-depth",
+  "scene-timeOfDay",
+  "scene-derain",
+  "photograph-blur",
+];
 const COLUMNS = ["before", "after", "your picture", "result", "truth"];
 const singular = { scenes: "scene", scenesUnseen: "scene", photographs: "photograph", icons: "icon" };
 /** Kept in the files' EXIF data. */
@@ -121,7 +129,7 @@ function page(): string {
     `Of ${measured.length} results, ${best.length} are better than both, ${between.length} better than the unchanged picture alone, and ${worst.length} worse than the unchanged picture.`,
     "",
     ...section("Better than the unchanged picture and the colour fit", best),
-    ...section("Better than the unchanged picture; the colour fit is better still", between),
+    ...section("Better than the unchanged picture; the colour fit is as good or better", between),
     ...section("Worse than the unchanged picture", worst),
   ].join("\n");
 }
