@@ -14,8 +14,8 @@ import { fitAffineMap } from "../src/image/colour-map.ts";
 import {
   applyChange,
   type Change,
-  changeOf,
   createImage,
+  fitChange,
   fromBytes,
   type Image,
   loadImage,
@@ -87,7 +87,7 @@ async function measure(options: Options): Promise<Report> {
         for (const source of used) {
           const drawn = drawings[source]!;
           const original = { width: input.width, height: input.height, data: toBytes(input) };
-          const change = changeOf({ query, seen, drawn }, original);
+          const change = fitChange({ query, seen, drawn }, original);
           const affine: Change = {
             flip: { across: false, down: false },
             grid: fitAffineMap(seen, drawn).grid,

@@ -1,8 +1,9 @@
 /**
  * What xprompt is for, in one run: for each task of this folder the model is shown one before → after pair and does
  * the same to other pictures. Prints how far what it draws is from the truth, with the right example, with another
- * task's, and with the query alone, and how far the result at full size is, beside what costs nothing: the query unchanged, a colour fit of the example, and a
- * classical filter where the task restores something. Writes a contact sheet.
+ * task's, and with the query alone, and how far the result at full size is, beside what costs nothing: the query
+ * unchanged, a colour fit of the example, and a classical filter where the task restores something. Writes a contact
+ * sheet.
  *
  *     npm run demo
  */

@@ -255,25 +255,8 @@ function settingsOf(options: Options): Settings {
   return library === undefined ? settings : { ...settings, k, minSimilarity };
 }
 
-const reportOf = ({
-  seed,
-  model,
-  changeFrom,
-  tokens,
-  steps,
-  timings,
-  retrieved,
-  bestSimilarity,
-}: Result) => ({
-  seed,
-  model,
-  changeFrom,
-  tokens,
-  steps,
-  timings,
-  retrieved,
-  bestSimilarity,
-});
+/** All of a result but its pictures, and the settings, which are reported with those of the request. */
+const reportOf = ({ images: _, codes: __, settings: ___, ...report }: Result) => report;
 
 /** Everything needed to reproduce the picture of a sample. Contains the names of files without their folders. */
 function requestOf(options: Options, input: string | undefined, result: Result, sample: number): object {

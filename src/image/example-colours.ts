@@ -6,7 +6,7 @@
  * A map is a mixture of affine maps θₖ, either by luma (as curves are) or by place (as a vignette is). It is the minimum
  * of a regularised sum of squares,
  *
- *   Σₚ |M(p) − yₚ|² + N Σₖ εₖ |θₖ − Iₖ|²,   M(p) = Σₖ aₖ(p) θₖ f(p),   f = (r − ½, g − ½, b − ½, ½)
+ *   Σₚ |M(p) − yₚ|² + ε N Σₖ |θₖ − Iₖ|²,   M(p) = Σₖ aₖ(p) θₖ f(p),   f = (r − ½, g − ½, b − ½, ½)
  *
  * over the N pixels p of all pairs. The map by luma has another penalty for the difference of neighbouring levels. Of
  * each pair only sums over its pixels are kept. Those of several pairs add up.
@@ -32,7 +32,7 @@ interface Mixture {
   readonly leastColours: number;
   /** λ of the penalty for the difference of neighbours. */
   readonly smooth: number;
-  /** The grid that the map is applied as, and the position of its vertices. */
+  /** The grid that the map is applied as. */
   readonly grid: GridShape;
 }
 
@@ -80,8 +80,11 @@ const CELLS = 16;
 const SOME_PIXELS = 3;
 const EDGE = 0.08;
 
-/** Numbers of a mixture in the sums: for each unknown its products with all unknowns and with three channels, one more. */
-const numbersOf = ({ maps }: Mixture): number => maps * FEATURES * (maps * FEATURES + 3) + 1;
+/** Products of an unknown: with all unknowns, and with three channels. */
+const widthOf = ({ maps }: Mixture): number => maps * FEATURES + 3;
+
+/** Numbers of a mixture in the sums: the products of each unknown, and one more. */
+const numbersOf = (mixture: Mixture): number => mixture.maps * FEATURES * widthOf(mixture) + 1;
 
 /** Numbers in the sums of a pair. */
 export const COLOUR_SUMS = mixtures.reduce((sum, mixture) => sum + numbersOf(mixture), 3);
@@ -90,7 +93,8 @@ const parts = mixtures.map((mixture, i) => {
   const start = mixtures.slice(0, i).reduce((sum, each) => sum + numbersOf(each), 0);
   return { mixture, start, end: start + numbersOf(mixture) };
 });
-const [lumaPart] = parts as [(typeof parts)[0]];
+type Part = (typeof parts)[0];
+const [lumaPart] = parts as [Part];
 const [SQUARES, COLOURS, FLIP] = [COLOUR_SUMS - 3, COLOUR_SUMS - 2, COLOUR_SUMS - 1];
 
 /**
@@ -112,31 +116,36 @@ export interface ColourChange {
 export function colourSums(input: Image, output: Image): ColourSums {
   const unflipped = sumsOfPair(input, output);
   if (parts.some((part) => explains(part, unflipped))) return unflipped;
-  for (const [index, flip] of flips.entries()) {
-    if (index === 0) continue;
-    const sums = sumsOfPair(flipped(input, flip), output);
-    sums[FLIP] = index;
-    // By luma alone: a map by place explains smooth pictures in any direction.
-    if (explains(lumaPart, sums)) return sums;
-  }
-  return unflipped;
+  // By luma alone: a map by place explains smooth pictures in any direction.
+  const sums = new Float32Array(COLOUR_SUMS);
+  const index = flips.findIndex((flip, i) => {
+    if (i === 0) return false;
+    setPart(sums, lumaPart, flipped(input, flip), output);
+    return explains(lumaPart, sums);
+  });
+  if (index < 0) return unflipped;
+  const turned = sumsOfPair(flipped(input, flips[index]!), output);
+  turned[FLIP] = index;
+  return turned;
 }
 
 /** Whether the pair's own map explains it everywhere. */
-const explains = ({ end }: { readonly end: number }, pair: ColourSums): boolean =>
-  pair[end - 1]! <= MOST_LOCAL_ERROR ** 2;
+const explains = ({ end }: Part, pair: ColourSums): boolean => pair[end - 1]! <= MOST_LOCAL_ERROR ** 2;
 
 function sumsOfPair(input: Image, output: Image): ColourSums {
   const sums = new Float32Array(COLOUR_SUMS);
-  for (const { mixture, start } of parts) {
-    const own = sumsOf(mixture, input, output);
-    const errors = errorsOf(mixture, input, output, solved(mixture, own));
-    own[own.length - 1] = blurMap(errors, input, REACH).reduce((most, error) => Math.max(most, error), 0);
-    sums.set(own, start);
-  }
+  for (const part of parts) setPart(sums, part, input, output);
   sums[SQUARES] = input.data.reduce((sum, value, i) => sum + (output.data[i]! - value) ** 2, 0);
   sums[COLOURS] = coloursIn(input);
   return sums;
+}
+
+/** Writes the numbers of a mixture. */
+function setPart(sums: ColourSums, { mixture, start }: Part, input: Image, output: Image): void {
+  const own = sumsOf(mixture, input, output);
+  const errors = errorsOf(mixture, input, output, solved(mixture, own));
+  own[own.length - 1] = blurMap(errors, input, REACH).reduce((most, error) => Math.max(most, error), 0);
+  sums.set(own, start);
 }
 
 /** The change of colours of some pairs, if one explains all of them, and they have enough colours to tell. */
@@ -156,8 +165,6 @@ export function explainingChange(pairs: readonly ColourSums[]): ColourChange | u
   }
   return undefined;
 }
-
-const widthOf = ({ maps }: Mixture): number => maps * FEATURES + 3;
 
 function sumsOf(mixture: Mixture, input: Image, output: Image): Float64Array {
   const sums = new Float64Array(numbersOf(mixture));
@@ -215,8 +222,9 @@ function solved(mixture: Mixture, sums: Float64Array): Rows {
 }
 
 /** Number of pixels: the constant feature of the identity is ½ everywhere. */
-function pixelsOf({ maps, identity }: Mixture, sums: Float64Array): number {
-  const width = maps * FEATURES + 3;
+function pixelsOf(mixture: Mixture, sums: Float64Array): number {
+  const { maps, identity } = mixture;
+  const width = widthOf(mixture);
   const constant = (k: number) => k * FEATURES + FEATURES - 1;
   let sum = 0;
   for (const k of range(maps))

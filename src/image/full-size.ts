@@ -26,9 +26,10 @@ export interface Drawn {
   readonly seen: Image;
   /** The model's output. */
   readonly drawn: Image;
-  /** A known map of colours; the drawing is then not used. */
-  readonly colours?: ColourChange;
 }
+
+/** What a change follows from: a known change of colours, or a drawing. */
+export type ChangeSource = { readonly colours: ColourChange } | Omit<Drawn, "query">;
 
 /** The change to apply. */
 export interface Change {
@@ -62,16 +63,19 @@ const RIM_BLUR = 0.7;
 /** Sample points of the picture along each edge of a pixel of the drawing. */
 const POINTS = 4;
 
-/** The known change, or an estimate. `original` is the picture to change at its own size. */
-export function changeOf(pictures: Drawn, original: ByteImage): Change {
-  const { query, drawn, colours } = pictures;
-  if (!colours) return fitChange(pictures, original);
+/** The change of a picture, given at its own size and scaled. */
+export function changeOf(
+  source: ChangeSource,
+  { original, query }: { readonly original: ByteImage; readonly query: Image },
+): Change {
+  if (!("colours" in source)) return fitChange({ query, ...source }, original);
+  // Of no pixel a drawing is needed.
   const confidence = new Float32Array(query.width * query.height).fill(1);
-  return { ...colours, detail: 1, confidence, query, drawn };
+  return { ...source.colours, detail: 1, confidence, query, drawn: query };
 }
 
-/** Estimates the change. */
-function fitChange(pictures: Drawn, original: ByteImage): Change {
+/** Estimates the change. `original` is the picture to change at its own size. */
+export function fitChange(pictures: Drawn, original: ByteImage): Change {
   const { drawn } = pictures;
   const flip = flipOf(pictures.seen, drawn);
   const [query, seen] = [flipped(pictures.query, flip), flipped(pictures.seen, flip)];

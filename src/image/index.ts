@@ -1,7 +1,7 @@
 /** @file Pictures: reading, writing, resampling, and contact sheets. */
 export { applyChange, changedStrips } from "./apply-change.ts";
 export { encodePng, type PngOptions } from "./encode-png.ts";
-export { type Change, changeOf } from "./full-size.ts";
+export { type Change, fitChange } from "./full-size.ts";
 export { type ByteImage, createImage, fromBytes, type Image, toBytes } from "./image.ts";
 export { maxPixels } from "./limits.ts";
 export { type LoadOptions, loadBytes, loadImage, minEdge, padBox, squeeze } from "./load.ts";

@@ -1,14 +1,14 @@
 /** @file Results at full size from threads of their own, so that other requests do not wait for them. */
-import type { Drawn } from "../image/full-size.ts";
+import type { ChangeSource } from "../image/full-size.ts";
 import type { ByteImage } from "../image/image.ts";
 import { abortable } from "../runtime/abort.ts";
 import { defaultThreads, moduleBeside, ThreadPool } from "../runtime/threads.ts";
-import type { FullSize } from "./full-size.ts";
+import type { FullSize, Original } from "./full-size.ts";
 
-/** The pictures of one result. */
+/** One result. */
 export interface FullSizeJob {
-  readonly original: ByteImage;
-  readonly pictures: Drawn;
+  readonly original: Original;
+  readonly source: ChangeSource;
 }
 
 /** A result, or why there is none. */
@@ -21,9 +21,9 @@ export class FullSizeThreads {
   );
 
   /** As `atFullSize`. A thread finishes its result after an abort, and drops it. */
-  readonly apply: FullSize = async ({ original, query }, source, signal) => {
+  readonly apply: FullSize = async (original, source, signal) => {
     signal?.throwIfAborted();
-    const work = this.pool.run({ original, pictures: { query, ...source } });
+    const work = this.pool.run({ original, source });
     const answer = await abortable(work, signal);
     if ("error" in answer) throw answer.error;
     return answer.image;

@@ -11,9 +11,9 @@ port.on("message", (job: FullSizeJob) => {
   port.postMessage(answer, "image" in answer ? [answer.image.data.buffer as ArrayBuffer] : []);
 });
 
-function answerTo({ original, pictures }: FullSizeJob): FullSizeAnswer {
+function answerTo({ original, source }: FullSizeJob): FullSizeAnswer {
   try {
-    return { image: applyChange(changeOf(pictures, original), original) };
+    return { image: applyChange(changeOf(source, original), original.original) };
   } catch (error) {
     return { error: error as Error };
   }

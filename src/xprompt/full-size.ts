@@ -1,8 +1,7 @@
 /** @file Results at the size and shape of the input picture. */
 import { XPromptError } from "../errors.ts";
 import { changedStrips } from "../image/apply-change.ts";
-import type { ColourChange } from "../image/example-colours.ts";
-import { changeOf } from "../image/full-size.ts";
+import { type ChangeSource, changeOf } from "../image/full-size.ts";
 import { type ByteImage, type Image, toBytes } from "../image/image.ts";
 import { maxPixels } from "../image/limits.ts";
 import { loadBytes, minEdge, squeeze } from "../image/load.ts";
@@ -46,32 +45,18 @@ async function bytesOf(picture: Image): Promise<ByteImage> {
   return { width, height, data: toBytes(image) };
 }
 
-/** What a result at full size is made from. */
-export interface FullSizeSource {
-  /** The query after a pass through the image tokenizer. */
-  readonly seen: Image;
-  /** The model's output. */
-  readonly drawn: Image;
-  /** A change of colours to apply instead of the change from `seen` to `drawn`. */
-  readonly colours?: ColourChange;
-}
-
 /**
  * Applies the change to the original.
  * @throws the signal's reason when it is aborted
  */
-export type FullSize = (
-  original: Original,
-  source: FullSizeSource,
-  signal?: AbortSignal,
-) => Promise<ByteImage>;
+export type FullSize = (original: Original, source: ChangeSource, signal?: AbortSignal) => Promise<ByteImage>;
 
 /** In this thread. Yields to other work between strips of the picture. */
 export const atFullSize: FullSize = async ({ original, query }, source, signal) => {
   const { width, height } = original;
   const data = new Uint8Array(width * height * 3);
   let at = 0;
-  for (const strip of changedStrips(changeOf({ query, ...source }, original), original)) {
+  for (const strip of changedStrips(changeOf(source, { original, query }), original)) {
     data.set(strip, at);
     at += strip.length;
     await new Promise<void>(soon);

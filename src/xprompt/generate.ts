@@ -52,7 +52,8 @@ export async function* generateSteps(
   const pictures = inputCodes ? 1 : 0;
   const colours = full && exampleColours && !options.instruction?.trim() ? coloursOf(blocks) : undefined;
   const [empty] = (await compressor.empty()).blocks;
-  const means = expected ? await expectedPictures(base.tokenizer, samples) : undefined;
+  // In one pass the logits are those of all samples.
+  const means = expected ? await expectedPictures(base.tokenizer, onePass ? 1 : samples) : undefined;
   const request = {
     blocks,
     empty: empty!,
@@ -66,9 +67,15 @@ export async function* generateSteps(
     steps: { runs: 0, drafted: 0, accepted: 0 },
     signal,
     ...(means && {
-      onLogits: ({ sample, place }, logits) => means[sample]!.set(place, logits),
+      onLogits: ({ sample, place }, logits) => means[sample]?.set(place, logits),
     }),
   } satisfies SampleRequest;
+  const enlarged = async (decoded: readonly Image[], original: Original) => {
+    const [seen] = await tokenizer.decodeImages([inputCodes!]);
+    const results: ByteImage[] = [];
+    for (const drawn of decoded) results.push(await model.fullSize(original, { seen: seen!, drawn }, signal));
+    return results;
+  };
   const prepared = performance.now();
   const stepOf = (codes: readonly (readonly number[])[]): GenerateStep => ({
     codes,
@@ -81,17 +88,19 @@ export async function* generateSteps(
   for await (codes of sample(batch, tokenizer.vocabulary, model.config.xprompt, request)) yield stepOf(codes);
   signal?.throwIfAborted();
   const sampled = performance.now();
-  const decoded = means
-    ? await tokenizer.decodeVectors(means.map(({ vectors }) => vectors))
-    : await tokenizer.decodeImages(codes);
-  let images: readonly (Image | ByteImage)[] = decoded;
-  if (full) {
-    const [seen] = await tokenizer.decodeImages([inputCodes!]);
-    const results: ByteImage[] = [];
-    for (const image of decoded)
-      results.push(await model.fullSize(full, { seen: seen!, drawn: image, colours }, signal));
-    images = results;
+  /** One picture per sample, or one for all of them. */
+  let distinct: readonly (Image | ByteImage)[];
+  if (full && colours) distinct = [await model.fullSize(full, { colours }, signal)];
+  else {
+    const decoded = means
+      ? await tokenizer.decodeVectors(means.map(({ vectors }) => vectors))
+      : await tokenizer.decodeImages(codes);
+    distinct = full ? await enlarged(decoded, full) : decoded;
   }
+  const images: readonly (Image | ByteImage)[] = Array.from(
+    { length: samples },
+    (_, i) => distinct[i] ?? distinct[0]!,
+  );
   const ended = performance.now();
   const result: Generated<Image | ByteImage> = {
     // One picture per sample, and at least one sample.

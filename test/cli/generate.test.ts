@@ -29,13 +29,16 @@ beforeAll(async () => {
 });
 
 describe("with the shipped model", () => {
-  const request = ["generate", "--example", "landscape.png", "turned.jpg", "--input", "clear.webp"];
+  // The mean of the likely codes in one pass, which nano recommends, does not depend on the seed.
+  const request = [
+    ...["generate", "--example", "landscape.png", "turned.jpg", "--input", "clear.webp", "--no-expected"],
+  ];
 
   test("one JSON object, and the same file for the same seed", async () => {
     const report = await json(...request, "--output", "a.png", "--seed", "7");
     expect(report).toMatchObject({ output: "a.png", outputs: ["a.png"], seed: 7, device: "cpu" });
     expect(report.model).toMatch(/^[0-9a-f]{16}$/);
-    expect(report.tokens).toEqual({ examples: 16, prompt: 1 + 66 + 1, generated: 64, unread: 0 });
+    expect(report.tokens).toEqual({ examples: 16, prompt: 1 + 258 + 1, generated: 256, unread: 0 });
     const { prepare, draw, decode, total } = report.timings as Record<string, number>;
     for (const time of [prepare, draw, decode]) expect(time).toBeGreaterThan(0);
     expect(total).toBeCloseTo(prepare! + draw! + decode!, 6);
@@ -71,6 +74,7 @@ describe("with the shipped model", () => {
       "d.png",
       "--seed",
       "7",
+      "--no-expected",
     );
     await succeed(...request, "--output", "e.png", "--seed", "7");
     expect((await pixelsOf(at("d.png"))).data).toEqual((await pixelsOf(at("e.png"))).data);

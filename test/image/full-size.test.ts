@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import { boundedPsnr } from "../../src/evaluation/metrics/pictures.ts";
 import {
   applyChange,
-  changeOf,
   createImage,
+  fitChange,
   fromBytes,
   type Image,
   resize,
@@ -41,7 +41,7 @@ function lifted(before: Image, after: Image): Image {
     Image,
   ];
   const original = { width, height, data: toBytes(before) };
-  const result = applyChange(changeOf({ query, seen: query, drawn }, original), original);
+  const result = applyChange(fitChange({ query, seen: query, drawn }, original), original);
   return fromBytes(result.width, result.height, result.data);
 }
 

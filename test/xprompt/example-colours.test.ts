@@ -41,6 +41,8 @@ test("the map is applied at full size; the codes are drawn all the same", async 
   expect(drawn.changeFrom).toBe("drawing");
   expect(isNegative(drawn.images[0].data)).toBe(false);
   expect(drawn.codes).toEqual(result.codes);
+  const two = await generate({ examples: [negative], samples: 2 });
+  expect(two.images).toEqual([result.images[0], result.images[0]]);
 });
 
 test("a mirrored example mirrors the picture, exactly", async () => {

@@ -75,6 +75,9 @@ test("expected shows another picture of the same codes, and onProgress is called
   const expected = await model.generate({ ...options, expected: true });
   expect(expected.codes).toEqual(sampled.codes);
   expect(expected.images[0].data).not.toEqual(sampled.images[0].data);
+  const { images, codes } = await model.generate({ ...options, expected: true, samples: 3 });
+  expect(images).toEqual(Array(3).fill(expected.images[0]));
+  expect(new Set(codes.map(String)).size).toBe(3);
 });
 
 test("an aborted request makes room in the batch for the next one", async () => {
