@@ -1,4 +1,4 @@
-/** @file The studio as a person has it: `xprompt serve` with nano, and a browser before it. */
+/** @file The studio as a person has it: `xprompt serve` with nano, code by code, and a browser before it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -43,7 +43,8 @@ export async function startStudio(): Promise<Studio> {
   const folder = await mkdtemp(join(tmpdir(), "xprompt-studio-"));
   await makeLibrary(join(folder, "library"));
   await makeRun(join(folder, "runs", "pairs"));
-  const { server, address } = await serve([
+  const nano = await nanoCodeByCode(folder);
+  const { server, address } = await serve(nano, [
     ...["--library", `demo=${join(folder, "library")}`],
     ...["--runs", join(folder, "runs")],
   ]);
@@ -74,12 +75,15 @@ async function open(
   return page;
 }
 
-async function serve(options: readonly string[]): Promise<{ server: ChildProcess; address: string }> {
+async function serve(
+  model: string,
+  options: readonly string[],
+): Promise<{ server: ChildProcess; address: string }> {
   const command = [
     join(root, "bin", "xprompt.js"),
     "serve",
     "--model",
-    "nano",
+    model,
     "--port",
     "0",
     "--quiet",
@@ -97,6 +101,24 @@ async function serve(options: readonly string[]): Promise<{ server: ChildProcess
     server.once("exit", () => reject(new Error(`starting the server: expected its address, got ${said}`)));
   });
   return { server, address };
+}
+
+/**
+ * A copy of nano in a folder, which recommends to sample code by code: pictures then come row by row.
+ * @returns the path of the copy
+ */
+export async function nanoCodeByCode(folder: string): Promise<string> {
+  const path = join(folder, "nano");
+  await cp(join(root, "models", "nano"), path, { recursive: true });
+  await recommendCodeByCode(join(path, "config.json"));
+  return path;
+}
+
+/** Rewrites the `config.json` of a model that recommends one pass. */
+export async function recommendCodeByCode(path: string): Promise<void> {
+  const config = JSON.parse(await readFile(path, "utf8"));
+  Object.assign(config.xprompt.sampling, { one_pass: false, expected: false });
+  await writeFile(path, JSON.stringify(config));
 }
 
 async function makeLibrary(place: string): Promise<void> {

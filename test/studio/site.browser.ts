@@ -14,7 +14,16 @@ import {
   VisualPrompt,
   XPrompt,
 } from "../../src/index.ts";
-import { announcedRows, drop, example, insecureHost, launch, watchRows } from "./kit.ts";
+import {
+  announcedRows,
+  drop,
+  example,
+  insecureHost,
+  launch,
+  nanoCodeByCode,
+  recommendCodeByCode,
+  watchRows,
+} from "./kit.ts";
 import { serveStatic } from "./static.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "xprompt-site-"));
@@ -71,7 +80,11 @@ async function setUp(page: Page): Promise<void> {
 }
 
 test("draws what Node draws, row by row, and goes on without a network", async () => {
-  const site = await serveStatic(built);
+  const copy = join(folder, "code-by-code");
+  await cp(built, copy, { recursive: true });
+  await recommendCodeByCode(join(copy, "models", "nano", "config.json"));
+  const site = await serveStatic(copy);
+  await using model = await XPrompt.load(await nanoCodeByCode(folder));
   const page = await open(site.address);
   // The host sends no headers for it: the service worker does.
   expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
@@ -82,7 +95,7 @@ test("draws what Node draws, row by row, and goes on without a network", async (
   await draw(page);
   const rows = await announcedRows(page);
   expect(rows.length).toBeGreaterThan(2);
-  expect(rows.at(-1)).toMatch(/of 8$/);
+  expect(rows.at(-1)).toMatch(/of 16$/);
 
   const path = await saved(page, "Download");
   const drawn = await loadImage(path);
