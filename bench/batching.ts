@@ -7,7 +7,7 @@ import { XPromptError } from "../src/errors.ts";
 import { Random } from "../src/random.ts";
 import { Batcher } from "../src/xprompt/batcher.ts";
 import { type Generated, type GenerateOptions, XPrompt } from "../src/xprompt/model.ts";
-import { benchmark, type CommonOptions, integer, type Report, setting } from "./options.ts";
+import { benchmark, type CommonOptions, codeByCode, integer, type Report, setting } from "./options.ts";
 import { alternate, median, milliseconds, type Ratio, type Run, ratio, round } from "./timing.ts";
 
 interface BatchingOptions extends CommonOptions {
@@ -34,9 +34,10 @@ async function measure(options: BatchingOptions): Promise<Report> {
   const prompt = await model.compress([example]);
   const inputs = Array.from({ length: count }, (_, i) => picture(i));
   const kinds: Record<string, Partial<GenerateOptions>> = {
-    "a compiled prompt": { prompt },
-    "the same prompt, no guidance": { prompt, guidance: 1 },
-    "the same example each": { examples: [example] },
+    "a compiled prompt": { ...codeByCode, prompt },
+    "the same prompt, no guidance": { ...codeByCode, prompt, guidance: 1 },
+    "the same example each": { ...codeByCode, examples: [example] },
+    "a compiled prompt, as the model recommends": { prompt },
   };
   const batcher = new Batcher(model, { maxRows: 4 * count });
   const cpu: Record<string, number[]> = {};
@@ -61,7 +62,7 @@ async function measure(options: BatchingOptions): Promise<Report> {
       Promise.all(requests.map((request) => batcher.generate(request))),
     );
   }
-  const one = { prompt, input: inputs[0]!, seed: 0 };
+  const one = { ...codeByCode, prompt, input: inputs[0]!, seed: 0 };
   programs["one alone"] = measured("one alone", () => model.generate(one));
   programs["one in a batcher"] = measured("one in a batcher", () => batcher.generate(one));
   process.stderr.write("measuring ");

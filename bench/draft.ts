@@ -10,7 +10,15 @@ import { sampleOf } from "../src/evaluation/samples.ts";
 import { type Initializer, quantizedShapes } from "../src/graph/index.ts";
 import { familyNamed } from "../src/tasks/index.ts";
 import { type Generated, XPrompt } from "../src/xprompt/model.ts";
-import { benchmark, type CommonOptions, integer, integers, type Report, setting } from "./options.ts";
+import {
+  benchmark,
+  type CommonOptions,
+  codeByCode,
+  integer,
+  integers,
+  type Report,
+  setting,
+} from "./options.ts";
 import { alternate, median, type Run, round } from "./timing.ts";
 
 interface DraftOptions extends CommonOptions {
@@ -138,7 +146,8 @@ async function drawn(model: XPrompt, family: string, index: number): Promise<Edi
     let first: number | undefined;
     let last = 0;
     let result: Generated | undefined;
-    for await (const step of model.stream({ prompt, input: sample.query.input, seed: sample.seed, draft })) {
+    const request = { ...codeByCode, prompt, input: sample.query.input, seed: sample.seed, draft };
+    for await (const step of model.stream(request)) {
       if (step.result) result = step.result;
       else last = cpuMs();
       first ??= last;

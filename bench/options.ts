@@ -47,6 +47,15 @@ export function integer(text: string): number {
 /** Parses a list such as `100,300,500`. */
 export const integers = (text: string): number[] => text.split(",").map(integer);
 
+/** Samples one code after another with guidance, also with a model that recommends one pass. */
+export const codeByCode = {
+  onePass: false,
+  expected: false,
+  guidance: 2,
+  temperature: 0.5,
+  topP: 0.9,
+} as const;
+
 /** The machine and the versions. */
 export const setting = ({ threads }: CommonOptions): object => ({
   machine: { cpu: `${cpus()[0]?.model ?? "unknown"} × ${cpus().length}`, threads },
