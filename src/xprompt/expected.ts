@@ -28,15 +28,17 @@ export class ExpectedVectors {
 
   /** Computes the mean vector of one place from the logits of all codes. */
   set(place: number, logits: Float32Array): void {
-    const { width } = this;
+    const { width, codebook } = this;
     const mean = new Float64Array(width);
-    const best = logits.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY);
+    let best = Number.NEGATIVE_INFINITY;
+    for (let code = 0; code < logits.length; code++) best = Math.max(best, logits[code]!);
     let total = 0;
-    for (const [code, logit] of logits.entries()) {
-      const weight = Math.exp(logit - best);
+    for (let code = 0; code < logits.length; code++) {
+      const weight = Math.exp(logits[code]! - best);
       if (weight < NEGLIGIBLE) continue;
       total += weight;
-      for (let i = 0; i < width; i++) mean[i]! += weight * this.codebook[code * width + i]!;
+      const start = code * width;
+      for (let i = 0; i < width; i++) mean[i]! += weight * codebook[start + i]!;
     }
     this.vectors.set(
       mean.map((value) => value / total),

@@ -102,10 +102,11 @@ export function sample(
   const best = logits[likeliest]!;
   const weights = new Float64Array(logits.length);
   for (let i = 0; i < weights.length; i++) weights[i] = Math.exp((logits[i]! - best) / temperature);
-  const least = Math.exp(topK > 0 ? -NEGLIGIBLE : -nucleusRange(weights, topP));
+  const { total: all, range } = nucleusOf(weights, topP);
+  const least = Math.exp(topK > 0 ? -NEGLIGIBLE : -range);
   const order = descending(logits, (i) => weights[i]! >= least);
   const kept = topK > 0 ? order.subarray(0, topK) : order;
-  const total = topK > 0 ? kept.reduce((sum, i) => sum + weights[i]!, 0) : sumFrom(weights, 0);
+  const total = topK > 0 ? kept.reduce((sum, i) => sum + weights[i]!, 0) : all;
   let count = 0;
   for (let share = 0; count < kept.length && share < topP * total; count++) share += weights[kept[count]!]!;
   const nucleus = [...kept.subarray(0, count)];
@@ -119,18 +120,31 @@ export function sample(
 /** Logits this far below the largest, in units of the temperature, are below half an ulp of the sum: no effect. */
 const NEGLIGIBLE = 40;
 
-/**
- * Distance from the largest logit, in units of the temperature, within which the tokens have this total probability.
- */
-function nucleusRange(weights: Float64Array, topP: number): number {
-  const wanted = topP * sumFrom(weights, 0) * (1 + 1e-9);
-  return [2, 4, 6, 8, 12].find((range) => sumFrom(weights, Math.exp(-range)) >= wanted) ?? NEGLIGIBLE;
-}
+/** Distances from the largest logit that are tried, in units of the temperature. */
+const RANGES = [2, 4, 6, 8, 12] as const;
+const LEAST = RANGES.map((range) => Math.exp(-range));
 
-function sumFrom(weights: Float64Array, least: number): number {
+/**
+ * The sum of all weights, and a distance from the largest logit, in units of the temperature, within which the tokens have
+ * this share of it.
+ */
+function nucleusOf(weights: Float64Array, topP: number): { readonly total: number; readonly range: number } {
+  let total = 0;
+  const within = new Float64Array(RANGES.length + 1);
+  for (let i = 0; i < weights.length; i++) {
+    const weight = weights[i]!;
+    total += weight;
+    let nearest = 0;
+    while (nearest < LEAST.length && weight < LEAST[nearest]!) nearest++;
+    within[nearest]! += weight;
+  }
+  const wanted = topP * total * (1 + 1e-9);
   let sum = 0;
-  for (let i = 0; i < weights.length; i++) if (weights[i]! >= least) sum += weights[i]!;
-  return sum;
+  const range = RANGES.find((_, i) => {
+    sum += within[i]!;
+    return sum >= wanted;
+  });
+  return { total, range: range ?? NEGLIGIBLE };
 }
 
 /**
