@@ -1,7 +1,7 @@
 /**
  * The nano model: X-Prompt on pictures of 64 × 64 pixels in 256 codes, the third part of its training. It goes on from the
  * model of `nano-whole.ts`. Three quarters of the targets are hidden from the model that predicts them. What a change is
- * can only be read from the example there, not from the target's first codes.
+ * can only be read from the example there, not from the target's first codes. `nano-words.ts` goes on from its model.
  *
  *     npx xprompt train recipes/nano-transformer.ts --init=runs/nano-whole/model --mix.pictures=gathered --out runs/nano
  *

@@ -5,7 +5,7 @@
  *
  *     npx xprompt train recipes/nano-words.ts --init=runs/nano-transformer/model --mix.pictures=gathered --out runs/nano
  *
- * About two hours on two cores. The learning rate is constant until the last third.
+ * About an hour on two cores. The learning rate is constant until the last third.
  */
 import { transformerRecipe } from "x-prompt/training";
 import hidden from "./nano-transformer.ts";
@@ -14,7 +14,7 @@ export default transformerRecipe({
   ...hidden,
   init: "runs/nano-transformer/model",
   seed: 4,
-  steps: 2_400,
+  steps: 1_300,
   loss: { query: 0, instruction: 2 },
   optimizer: { ...hidden.optimizer, learningRate: 1e-3 },
   schedule: { shape: "wsd", warmup: 50, floor: 0.02, decay: 0.35 },
