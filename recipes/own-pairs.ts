@@ -7,7 +7,7 @@
  * DIR holds `input/` and `output/` with files of the same names, or any other layout of docs/datasets.md. A tenth of the
  * pairs is held out for evaluation. Families of the model's training are mixed in, so that it forgets little.
  *
- * About two minutes on two free cores; docs/tutorial.md shows what to expect. With so few pairs, more steps or a higher
+ * About five minutes on two free cores; docs/tutorial.md shows what to expect. With so few pairs, more steps or a higher
  * learning rate soon overfit.
  */
 import { transformerRecipe } from "x-prompt/training";
@@ -15,18 +15,18 @@ import nano from "./nano-transformer.ts";
 
 export default transformerRecipe({
   seed: 1,
-  steps: 60,
+  steps: 120,
   init: "nano",
   contexts: 2,
   todos: 3,
-  optimizer: { learningRate: 2e-4, beta1: 0.9, beta2: 0.98, weightDecay: 0.05, clipNorm: 1 },
+  optimizer: { learningRate: 6e-4, beta1: 0.9, beta2: 0.98, weightDecay: 0.05, clipNorm: 1 },
   schedule: { shape: "cosine", warmup: 5, floor: 0.05 },
   mix: {
     ...nano.mix,
     // Scenes only, so that no gathered pictures are needed.
     ...{ pictures: undefined, worlds: { scenes: 1, photos: 0, icons: 0 } },
-    ...{ exampleCounts: [1], textToImage: 0.05, pairsShare: 0.7, pairsRequired: true },
+    ...{ exampleCounts: [1], describe: 0, textToImage: 0, pairsShare: 0.7, pairsRequired: true },
   },
-  evaluateEvery: 30,
+  evaluateEvery: 60,
   checkpointEvery: 30,
 });
