@@ -7,7 +7,7 @@
  * DIR holds `input/` and `output/` with files of the same names, or any other layout of docs/datasets.md. A tenth of the
  * pairs is held out for evaluation. Families of the model's training are mixed in, so that it forgets little.
  *
- * About five minutes on two free cores; docs/tutorial.md shows what to expect. With so few pairs, more steps or a higher
+ * About seven minutes on two cores; docs/tutorial.md shows what to expect. With so few pairs, more steps or a higher
  * learning rate soon overfit.
  */
 import { transformerRecipe } from "x-prompt/training";

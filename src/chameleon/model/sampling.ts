@@ -102,9 +102,8 @@ export function sample(
   const best = logits[likeliest]!;
   const weights = new Float64Array(logits.length);
   for (let i = 0; i < weights.length; i++) weights[i] = Math.exp((logits[i]! - best) / temperature);
-  const { total: all, range } = nucleusOf(weights, topP);
-  const least = Math.exp(topK > 0 ? -NEGLIGIBLE : -range);
-  const order = descending(logits, (i) => weights[i]! >= least);
+  const { total: all, least } = nucleusOf(weights, topP);
+  const order = descending(logits, (i) => weights[i]! >= (topK > 0 ? NEGLIGIBLE : least));
   const kept = topK > 0 ? order.subarray(0, topK) : order;
   const total = topK > 0 ? kept.reduce((sum, i) => sum + weights[i]!, 0) : all;
   let count = 0;
@@ -117,34 +116,29 @@ export function sample(
   );
 }
 
-/** Logits this far below the largest, in units of the temperature, are below half an ulp of the sum: no effect. */
-const NEGLIGIBLE = 40;
+/** Weight of a logit 40 temperatures below the largest: below half an ulp of the sum, so without effect. */
+const NEGLIGIBLE = Math.exp(-40);
+/** Candidate limits of the nucleus: weights of logits this many temperatures below the largest. */
+const CUTS = [2, 4, 6, 8, 12].map((distance) => Math.exp(-distance));
 
-/** Distances from the largest logit that are tried, in units of the temperature. */
-const RANGES = [2, 4, 6, 8, 12] as const;
-const LEAST = RANGES.map((range) => Math.exp(-range));
-
-/**
- * The sum of all weights, and a distance from the largest logit, in units of the temperature, within which the tokens have
- * this share of it.
- */
-function nucleusOf(weights: Float64Array, topP: number): { readonly total: number; readonly range: number } {
+/** The sum of all weights, and a weight such that those from it on have at least this share of the sum. */
+function nucleusOf(weights: Float64Array, topP: number): { readonly total: number; readonly least: number } {
   let total = 0;
-  const within = new Float64Array(RANGES.length + 1);
+  const between = new Float64Array(CUTS.length + 1);
   for (let i = 0; i < weights.length; i++) {
     const weight = weights[i]!;
     total += weight;
     let nearest = 0;
-    while (nearest < LEAST.length && weight < LEAST[nearest]!) nearest++;
-    within[nearest]! += weight;
+    while (nearest < CUTS.length && weight < CUTS[nearest]!) nearest++;
+    between[nearest]! += weight;
   }
   const wanted = topP * total * (1 + 1e-9);
   let sum = 0;
-  const range = RANGES.find((_, i) => {
-    sum += within[i]!;
+  const least = CUTS.find((_, i) => {
+    sum += between[i]!;
     return sum >= wanted;
   });
-  return { total, range: range ?? NEGLIGIBLE };
+  return { total, least: least ?? NEGLIGIBLE };
 }
 
 /**
