@@ -6,14 +6,14 @@
  *     npx xprompt eval unseen --model runs/compare-full/model --as full
  */
 import { transformerRecipe } from "x-prompt/training";
-import nano from "./nano-transformer.ts";
+import nano from "./nano-words.ts";
 
 export default transformerRecipe({
-  seed: 3,
-  steps: 320,
+  ...nano,
   init: "nano",
-  contexts: nano.contexts,
-  todos: nano.todos,
+  seed: 3,
+  steps: 800,
+  loss: { query: 0, instruction: 0 },
   optimizer: { ...nano.optimizer, learningRate: 7e-4 },
   schedule: { shape: "cosine", warmup: 20, floor: 0.02 },
   mix: {
@@ -21,7 +21,9 @@ export default transformerRecipe({
     // The suite has scenes only, so no gathered pictures are needed.
     ...{ pictures: undefined, worlds: { scenes: 1, photos: 0, icons: 0 } },
     ...{ families: nano.mix.heldOut, heldOut: [] },
-    ...{ describe: 0, textToImage: 0, ownCodes: 0 },
+    ...{ describe: 0, textToImage: 0 },
   },
+  heldOutBatches: 4,
   evaluateEvery: 200,
+  sheetEvery: 400,
 });
