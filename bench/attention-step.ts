@@ -98,7 +98,9 @@ const config: DecoderConfig = {
   swinNorm: false,
 };
 const build = (graph: Graph) =>
-  attention === "dense" ? denseObjective(graph, packing, config) : objective(graph, packing, config, Z_LOSS);
+  attention === "dense"
+    ? denseObjective(graph, packing, config)
+    : objective(graph, packing, config, { zLoss: Z_LOSS });
 const graph = new Graph();
 build(graph);
 const state = new TrainingState(parameterShapes(graph));

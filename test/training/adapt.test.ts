@@ -250,7 +250,7 @@ test("a step computes no gradient of a frozen matrix, and does not copy one", ()
     const graph = new Graph();
     const lora = { rank: 3, alpha: 3, targets: loraTargets };
     const adapter = { lora, embeddingTokens: [5, 6], headTokens: [8, 9] };
-    const { loss } = objective(graph, packing, { ...tiny, ...(adapted && { adapter }) }, 0.1);
+    const { loss } = objective(graph, packing, { ...tiny, ...(adapted && { adapter }) }, { zLoss: 0.1 });
     const isFrozen = (name: string) => adapted && !/lora_|token_adapter/.test(name);
     const trained = [...graph.parameters].flatMap(([name, tensor]) => (isFrozen(name) ? [] : [tensor]));
     const settings = optimizerSchema.parse({

@@ -18,6 +18,7 @@ import { type Feeds, float32, int64 } from "../../runtime/session.ts";
 import { answerRows, exampleRows, type Packing, packedAttention, todoRows } from "../../xprompt/packing.ts";
 import type { Objective } from "../run/step.ts";
 import type { PackedBatch } from "./data.ts";
+import { expectedError, type TokenVectors } from "./expected-error.ts";
 
 /** Next-token logits of every TODO row that may have loss weight, `[rows, vocabulary]`. */
 export function predictions(graph: Graph, packing: Packing, config: DecoderConfig): Tensor {
@@ -41,18 +42,37 @@ export function predictions(graph: Graph, packing: Packing, config: DecoderConfi
   );
 }
 
+/** Terms of the loss beside the cross-entropy. */
+interface Terms {
+  /** Weight of the z-loss. */
+  readonly zLoss: number;
+  /** The error of the expected picture, with its weight. */
+  readonly expected?: { readonly weight: number; readonly vectors: TokenVectors };
+}
+
 /**
- * The weighted mean over TODO rows of −log p(next token) + `zLoss` · log² Z. Reports `targetNll`, the mean NLL over the
- * rows with a target weight.
+ * The weighted mean over TODO rows of −log p(next token) + `zLoss` · log² Z + `weight` · the error of the expected code.
+ * Reports `targetNll`, the mean NLL over the rows with a target weight, and `expectedError`, likewise.
  */
-export function objective(graph: Graph, packing: Packing, config: DecoderConfig, zLoss: number): Objective {
+export function objective(
+  graph: Graph,
+  packing: Packing,
+  config: DecoderConfig,
+  { zLoss, expected }: Terms,
+): Objective {
   const rows = answerRows(packing);
   const logits = predictions(graph, packing, config);
-  const { nll, logSumExp } = tokenLoss(logits, graph.input("targets", "int64", [rows]));
-  const perRow = add(nll, multiply(multiply(logSumExp, logSumExp), zLoss));
+  const targets = graph.input("targets", "int64", [rows]);
+  const { nll, logSumExp } = tokenLoss(logits, targets);
+  const likelihood = add(nll, multiply(multiply(logSumExp, logSumExp), zLoss));
+  const weights = graph.input("weights", "float32", [rows]);
+  const targetWeights = graph.input("target weights", "float32", [rows]);
+  const targetNll = weightedMean(nll, targetWeights);
+  if (!expected) return { loss: weightedMean(likelihood, weights), report: { targetNll } };
+  const error = expectedError(logits, targets, expected.vectors);
   return {
-    loss: weightedMean(perRow, graph.input("weights", "float32", [rows])),
-    report: { targetNll: weightedMean(nll, graph.input("target weights", "float32", [rows])) },
+    loss: weightedMean(add(likelihood, multiply(error, expected.weight)), weights),
+    report: { targetNll, expectedError: weightedMean(error, targetWeights) },
   };
 }
 

@@ -16,9 +16,14 @@ const lossSettings = z.strictObject({
   instruction: z.number().min(0).default(0.1),
   /** Weight of the z-loss, log² Z of the softmax (https://arxiv.org/abs/2204.02311). */
   zLoss: z.number().min(0).default(1e-5),
+  /**
+   * Weight of the squared distance between the mean codebook vector under the model's distribution and the true code's
+   * vector, in units of the codebook's variance. For models that draw with `expected`.
+   */
+  expected: z.number().min(0).default(0),
 });
-/** Weights of the next-token loss, by the region that is predicted. */
-export type RegionWeights = Omit<z.output<typeof lossSettings>, "zLoss">;
+/** Weights of the loss, by the region that is predicted. */
+export type RegionWeights = Omit<z.output<typeof lossSettings>, "zLoss" | "expected">;
 
 export const transformerRecipe = recipeKind(
   "transformer",

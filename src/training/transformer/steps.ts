@@ -9,6 +9,7 @@ import type { Plan } from "../run/plan.ts";
 import type { TrainingState } from "../run/state.ts";
 import type { StepResult } from "../run/step.ts";
 import type { BatchShape, PackedBatch } from "./data.ts";
+import type { TokenVectors } from "./expected-error.ts";
 import { feedsOf, objective, predictions, weightOf } from "./objective.ts";
 import type { TransformerRecipe } from "./recipe.ts";
 import { ScheduledSampling } from "./scheduled-sampling.ts";
@@ -21,6 +22,8 @@ interface Options {
   readonly isTrained: (name: string) => boolean;
   /** Token id of every image code. */
   readonly imageTokens: Int32Array;
+  /** For the error of the expected picture, if it has a weight. */
+  readonly vectors: TokenVectors;
   readonly collective: Collective;
 }
 
@@ -37,15 +40,17 @@ export class TransformerSteps {
   private readonly planner: StepPlanner;
   private readonly plans: ReadonlyMap<string, Plans>;
 
-  constructor({ shapes, config, recipe, isTrained, imageTokens, collective }: Options) {
+  constructor({ shapes, config, recipe, isTrained, imageTokens, vectors, collective }: Options) {
     this.recipe = recipe;
     this.collective = collective;
     const { optimizer, loss, mix } = recipe;
     this.planner = new StepPlanner(optimizer, collective);
+    const { zLoss, expected: weight } = loss;
+    const terms = { zLoss, ...(weight > 0 && { expected: { weight, vectors } }) };
     this.plans = new Map(
       shapes.map((shape) => {
         const { kind, packing } = shape;
-        const build = (graph: Graph) => objective(graph, packing, config, loss.zLoss);
+        const build = (graph: Graph) => objective(graph, packing, config, terms);
         const step = this.planner.plan(build, isTrained);
         if (mix.ownCodes === 0 || kind !== "changes") return [keyOf(shape), { step }];
         const ownCodes = ScheduledSampling.plan((graph) => predictions(graph, packing, config), imageTokens);

@@ -11,7 +11,7 @@ import { XPromptError } from "../../errors.ts";
 import { Graph, parameterShapes } from "../../graph/index.ts";
 import { readJson } from "../../runtime/files.ts";
 import { buildWith, type Resources } from "../../runtime/resources.ts";
-import { floats } from "../../runtime/session.ts";
+import { floats, type Value } from "../../runtime/session.ts";
 import type { SessionOptions } from "../../runtime/session-options.ts";
 import { moduleBeside } from "../../runtime/threads.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
@@ -25,8 +25,10 @@ import { feedsOfWeights } from "../run/state.ts";
 import type { TrainingTask } from "../run/task.ts";
 import { SampleStream } from "../run/workers.ts";
 import { openTokenized } from "../tokenized/open.ts";
+import { CODEBOOK } from "../tokenizer/start.ts";
 import { type ContextSource, codesShown, digestsOf, openSets, openSources } from "./contexts.ts";
 import { type ContextOptions, type PackedBatch, packingOf, possibleShapes } from "./data.ts";
+import { tokenVectors } from "./expected-error.ts";
 import { HeldOut, heldOutContexts } from "./held-out.ts";
 import { objective, targetWeightOf } from "./objective.ts";
 import {
@@ -79,9 +81,11 @@ async function prepareTransformer(
     );
   const seen = { xprompt, weights: recipe.loss, wholePictures: config.wholePictures !== undefined };
   const packing = packingOf({ ...recipe, ...seen }, 1, codes);
-  const { targetNll } = objective(graph, packing, config, recipe.loss.zLoss).report!;
+  const { targetNll } = objective(graph, packing, config, { zLoss: recipe.loss.zLoss }).report!;
   const state = initialState(start, parameterShapes(graph), recipe);
 
+  const imageWeights = await readWeights(folder, undefined, isOfImages);
+  const { vocabulary } = tokenizers.text;
   const tokens = await openTokenized(recipe, start);
   const mix = tokens ? { ...recipe.mix, pairs: [] } : await preparedMix(recipe);
   const isTrained = (name: string) => state.parameters.has(name);
@@ -91,7 +95,8 @@ async function prepareTransformer(
       config,
       recipe,
       isTrained,
-      imageTokens: tokenizers.text.vocabulary.imageTokens,
+      imageTokens: vocabulary.imageTokens,
+      vectors: tokenVectors(imageWeights.get(CODEBOOK)!, vocabulary),
       collective,
     }),
   );
@@ -129,7 +134,6 @@ async function prepareTransformer(
     text: tokenizers.text,
     preprocessing: tokenizers.preprocessing,
   };
-  const imageWeights = await readWeights(folder, undefined, isOfImages);
   const { frozen } = state;
   const {
     averageFrom,
@@ -169,10 +173,16 @@ async function prepareTransformer(
       batch.skipped?.forEach(skip);
       const { loss, gradientNorm, report } = await steps.run(batch, state, learningRate, session);
       average?.update();
-      const nll = await meanOver(collective, floats(report.targetNll!)[0]!, targetWeightOf(batch));
+      const reported = (of: Value) => meanOver(collective, floats(of)[0]!, targetWeightOf(batch));
       const name = { changes: "nll", captions: "captionNll", descriptions: "wordsNll" }[batch.kind];
+      const { targetNll, expectedError } = report;
       return {
-        metrics: { loss, gradientNorm, [name]: nll },
+        metrics: {
+          loss,
+          gradientNorm,
+          [name]: await reported(targetNll!),
+          ...(expectedError && batch.kind === "changes" && { expectedError: await reported(expectedError) }),
+        },
         units: collective.size * (exampleRows(batch.packing) + todoRows(batch.packing)),
       };
     },

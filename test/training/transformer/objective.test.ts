@@ -47,7 +47,7 @@ function randomBatch(packing: Packing, vocabularySize: number): PackedBatch {
 /** The loss of a batch, the mean over its target codes, and the gradient of every parameter. */
 function losses(packing: Packing, config: DecoderConfig) {
   const graph = new Graph();
-  const { loss, report } = objective(graph, packing, config, Z_LOSS);
+  const { loss, report } = objective(graph, packing, config, { zLoss: Z_LOSS });
   const parameters = [...graph.parameters.values()];
   const slopes = gradients(loss, parameters);
   const gradientOf = Object.fromEntries(parameters.map((each, i) => [nameOf(each), slopes[i]!]));
