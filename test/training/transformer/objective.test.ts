@@ -5,6 +5,7 @@ import { Graph, gradients, parameterShapes, type Tensor } from "../../../src/gra
 import { Random } from "../../../src/random.ts";
 import { nameOf } from "../../../src/training/optimizer/optimizer.ts";
 import { type PackedBatch, packBatch } from "../../../src/training/transformer/data.ts";
+import { type TokenVectors, tokenVectors } from "../../../src/training/transformer/expected-error.ts";
 import { feedsOf, objective } from "../../../src/training/transformer/objective.ts";
 import { exampleRows, HIDDEN, type Packing, todoRows } from "../../../src/xprompt/packing.ts";
 import {
@@ -20,6 +21,13 @@ import {
 import { array, evaluate, evaluate64, expectClose, type NdArray } from "../../graph/kit.ts";
 
 const Z_LOSS = 0.01;
+const EXPECTED = 3;
+
+/** Random vectors of all tokens of a vocabulary, those of text included. */
+function randomVectors(size: number): TokenVectors {
+  const random = Random.of(1, "vectors");
+  return { data: Float32Array.from({ length: 5 * size }, () => random.normal()), width: 5 };
+}
 
 /** A random batch over a small vocabulary. Rows have different loss weights; some have none. */
 function randomBatch(packing: Packing, vocabularySize: number): PackedBatch {
@@ -45,13 +53,15 @@ function randomBatch(packing: Packing, vocabularySize: number): PackedBatch {
 }
 
 /** The loss of a batch, the mean over its target codes, and the gradient of every parameter. */
-function losses(packing: Packing, config: DecoderConfig) {
+function losses(packing: Packing, config: DecoderConfig, vectors?: TokenVectors) {
   const graph = new Graph();
-  const { loss, report } = objective(graph, packing, config, { zLoss: Z_LOSS });
+  const expected = vectors && { weight: EXPECTED, vectors };
+  const { loss, report } = objective(graph, packing, config, { zLoss: Z_LOSS, expected });
   const parameters = [...graph.parameters.values()];
   const slopes = gradients(loss, parameters);
   const gradientOf = Object.fromEntries(parameters.map((each, i) => [nameOf(each), slopes[i]!]));
-  return { graph, loss, targetNll: report!.targetNll!, gradientOf: gradientOf as Record<string, Tensor> };
+  const { targetNll, expectedError } = report!;
+  return { graph, loss, targetNll, expectedError, gradientOf: gradientOf as Record<string, Tensor> };
 }
 
 describe("value", () => {
@@ -86,9 +96,65 @@ describe("value", () => {
     }
     expect(codes).toBe(2 * 2 * 4);
     const expected = { loss: array([], [total / weight]), targetNll: array([], [nats / codes]) };
-    const computed = await evaluate({ loss, targetNll }, feeds, values);
+    const computed = await evaluate({ loss, targetNll: targetNll! }, feeds, values);
     expectClose(computed.loss, expected.loss, { relative: 5e-6, what: "loss " });
     expectClose(computed.targetNll, expected.targetNll, { relative: 5e-6, what: "targetNll " });
+  });
+
+  test("the weighted mean of squared distances between mean and true vectors is added", async () => {
+    const vectors = randomVectors(config.vocabularySize);
+    const vectorOf = (token: number) => vectors.data.subarray(5 * token, 5 * (token + 1));
+    const [rows] = evaluate64([packedLogits(batch.packing, config)], { ...feeds, ...asArrays(values) });
+    const [first, width] = [exampleRows(batch.packing), config.vocabularySize];
+    let [total, weight, errors, codes] = [0, 0, 0, 0];
+    for (const [i, target] of batch.targets.entries()) {
+      const row = rows!.data.subarray((first + i) * width, (first + i + 1) * width);
+      const sum = row.reduce((sum, x) => sum + Math.exp(x), 0);
+      const mean = [0, 0, 0, 0, 0];
+      for (const [token, x] of row.entries())
+        for (let k = 0; k < 5; k++) mean[k]! += (Math.exp(x) / sum) * vectorOf(token)[k]!;
+      const error = mean.reduce((sum, x, k) => sum + (x - vectorOf(Number(target))[k]!) ** 2, 0);
+      total += batch.weights[i]! * error;
+      weight += batch.weights[i]!;
+      errors += batch.targetWeights[i]! * error;
+      codes += batch.targetWeights[i]!;
+    }
+    const withError = losses(batch.packing, config, vectors);
+    const plain = await evaluate({ loss }, feeds, values);
+    const computed = await evaluate(
+      { loss: withError.loss, expectedError: withError.expectedError! },
+      feeds,
+      values,
+    );
+    const added = array([], [computed.loss.data[0]! - plain.loss.data[0]!]);
+    expectClose(added, array([], [(EXPECTED * total) / weight]), { relative: 2e-5, what: "added " });
+    const mean = array([], [errors / codes]);
+    expectClose(computed.expectedError, mean, { relative: 5e-6, what: "expectedError " });
+  });
+
+  test("vectors of codes have mean 0 and a mean squared length of 1; those of text are zero", () => {
+    const { vocabulary } = tokenizers.text;
+    const codes = vocabulary.imageTokens.length;
+    const random = Random.of(1, "codebook");
+    const data = Float32Array.from({ length: 3 * codes }, () => random.normal(5, 2));
+    const rows = tokenVectors({ data, shape: [codes, 3] }, vocabulary);
+    expect([rows.width, rows.data.length]).toEqual([3, 3 * vocabulary.size]);
+    const isCode = new Set(vocabulary.imageTokens);
+    const mean = [0, 0, 0];
+    let length = 0;
+    for (let token = 0; token < vocabulary.size; token++)
+      for (let k = 0; k < 3; k++) {
+        const x = rows.data[3 * token + k]!;
+        if (!isCode.has(token)) expect(x).toBe(0);
+        mean[k]! += x / codes;
+        length += x ** 2 / codes;
+      }
+    for (const x of mean) expect(x).toBeCloseTo(0, 6);
+    expect(length).toBeCloseTo(1, 6);
+    // Distances keep their proportions.
+    const at = (code: number, k: number) => rows.data[3 * vocabulary.imageTokens[code]! + k]!;
+    const ratio = (at(1, 0) - at(0, 0)) / (data[3]! - data[0]!);
+    expect(at(2, 1) - at(0, 1)).toBeCloseTo(ratio * (data[7]! - data[1]!), 5);
   });
 
   test("rows without weight do not count", () => {
@@ -102,8 +168,9 @@ describe("value", () => {
 });
 
 describe.each([
-  ["two examples and two TODO parts", {}],
-  ["shared keys, norms after each half", { keyValueHeads: 2, swinNorm: true }],
+  ["two examples and two TODO parts", {}, undefined],
+  ["the error of the expected picture as well", {}, randomVectors(tiny.vocabularySize)],
+  ["shared keys, norms after each half", { keyValueHeads: 2, swinNorm: true }, undefined],
   [
     "low-rank adapters, own rows of the embedding and of the head",
     {
@@ -113,8 +180,9 @@ describe.each([
         headTokens: [10, 11, 12],
       },
     },
+    undefined,
   ],
-] as const)("gradient, %s", (_name, change) => {
+] as const)("gradient, %s", (_name, change, vectors) => {
   const config: DecoderConfig = { ...tiny, ...change };
   const packing: Packing = {
     contexts: 1,
@@ -125,7 +193,7 @@ describe.each([
     todoLength: 4,
     mask: "xprompt",
   };
-  const { graph, loss, gradientOf } = losses(packing, config);
+  const { graph, loss, gradientOf } = losses(packing, config, vectors);
   const weights = randomWeights(parameterShapes(graph));
   const feeds = asFeeds(feedsOf(randomBatch(packing, config.vocabularySize)));
   const all = { ...feeds, ...asArrays(weights) };
