@@ -7,10 +7,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import type { z } from "zod";
 import { XPromptError } from "../errors.ts";
+import { abortable } from "../runtime/abort.ts";
 import { Once } from "../runtime/once.ts";
 import { checkedResult } from "./data.ts";
 import type { JobKind } from "./kind.ts";
-import { abortOf, OpenQueue } from "./open-queue.ts";
+import { OpenQueue } from "./open-queue.ts";
 import { closeRedis, type OpenOptions, openRedis, shownUrl } from "./redis.ts";
 import { failureIn, isCancelled, jobIdOf, MAX_DATA, queueName, resultKey } from "./wire.ts";
 
@@ -68,7 +69,7 @@ export class JobQueue {
    * @throws QueueRefusal where the queue does not wait
    * @throws the signal's reason, once it is aborted: the job is cancelled
    */
-  async run<D extends z.ZodType, R extends z.ZodType>(
+  run<D extends z.ZodType, R extends z.ZodType>(
     kind: JobKind<D, R>,
     fingerprint: string,
     data: z.input<D> & object,
@@ -76,12 +77,11 @@ export class JobQueue {
   ): Promise<z.output<R>> {
     const { signal } = options;
     // While Redis is away nothing can be cancelled, and commands wait.
-    const aborted = abortOf(signal, () => this.redis.status !== "ready");
-    try {
-      return await Promise.race([this.runNow(kind, fingerprint, data, options), aborted.promise]);
-    } finally {
-      aborted.release();
-    }
+    return abortable(
+      this.runNow(kind, fingerprint, data, options),
+      signal,
+      () => this.redis.status !== "ready",
+    );
   }
 
   private async runNow<D extends z.ZodType, R extends z.ZodType>(

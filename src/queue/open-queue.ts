@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Queue, QueueEvents } from "bullmq";
 import type { Redis } from "ioredis";
 import { loadOptional } from "../optional.ts";
+import { abortable } from "../runtime/abort.ts";
 import { PACKAGES } from "./redis.ts";
 import { cancelChannel, cancelMessage, isCancelled, KEPT_FOR, PREFIX } from "./wire.ts";
 
@@ -82,12 +83,10 @@ export class OpenQueue {
       waiter = { settle, onProgress };
       this.waiters.set(id, (this.waiters.get(id) ?? new Set()).add(waiter));
     });
-    const aborted = abortOf(signal);
     try {
       await this.add(id, job);
-      return await Promise.race([ended, aborted.promise]);
+      return await abortable(ended, signal);
     } finally {
-      aborted.release();
       const others = this.waiters.get(id);
       others?.delete(waiter!);
       if (others?.size === 0) this.waiters.delete(id);
@@ -157,21 +156,4 @@ export class OpenQueue {
     if (!job || (await this.queue.remove(id)) === 1) return;
     await this.redis.publish(cancelChannel(this.name), cancelMessage(job));
   }
-}
-
-/** Rejects with the reason of a signal that is aborted, where the condition holds then. */
-export function abortOf(
-  signal: AbortSignal | undefined,
-  holds = () => true,
-): { readonly promise: Promise<never>; release(): void } {
-  let release = () => {};
-  const promise = new Promise<never>((_, reject) => {
-    if (!signal) return;
-    const onAbort = () => holds() && reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    release = () => signal.removeEventListener("abort", onAbort);
-  });
-  promise.catch(() => {}); // it may reject before anybody waits for it
-  return { promise, release };
 }

@@ -10,13 +10,18 @@ export function untilAborted(signal: AbortSignal): Promise<void> {
 
 /**
  * The result of work, unless the signal is aborted before. The work goes on after an abort.
+ * @param heeds whether the signal counts, at the time it is aborted
  * @throws the signal's reason when it is aborted
  */
-export async function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+export async function abortable<T>(
+  work: Promise<T>,
+  signal: AbortSignal | undefined,
+  heeds = () => true,
+): Promise<T> {
   if (!signal) return work;
   const ended = new AbortController();
   const abort = new Promise<never>((_, reject) => {
-    const stop = () => reject(signal.reason);
+    const stop = () => heeds() && reject(signal.reason);
     if (signal.aborted) stop();
     else signal.addEventListener("abort", stop, { signal: ended.signal });
   });

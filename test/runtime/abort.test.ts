@@ -16,6 +16,18 @@ describe("abortable", () => {
     await expect(waiting).rejects.toThrow("gone");
     await expect(abortable(Promise.resolve(1), controller.signal)).rejects.toThrow("gone");
   });
+
+  test("goes on after an abort that does not count", async () => {
+    const controller = new AbortController();
+    let finish = (_value: number) => {};
+    const work = new Promise<number>((resolve) => {
+      finish = resolve;
+    });
+    const waiting = abortable(work, controller.signal, () => false);
+    controller.abort(new Error("gone"));
+    finish(3);
+    expect(await waiting).toBe(3);
+  });
 });
 
 test("untilAborted resolves at an abort, also at one that was before", async () => {
