@@ -6,14 +6,14 @@
  *     npx xprompt eval unseen --model runs/compare-full/model --as full
  */
 import { transformerRecipe } from "x-prompt/training";
-import nano from "./nano-words.ts";
+import nano from "./nano-colours.ts";
 
 export default transformerRecipe({
   ...nano,
   init: "nano",
   seed: 3,
-  steps: 800,
-  loss: { query: 0, instruction: 0 },
+  steps: 400,
+  loss: { ...nano.loss, instruction: 0 },
   optimizer: { ...nano.optimizer, learningRate: 7e-4 },
   schedule: { shape: "cosine", warmup: 20, floor: 0.02 },
   mix: {

@@ -12,11 +12,11 @@
  */
 import { transformerRecipe } from "x-prompt/training";
 import full from "./compare-full.ts";
-import nano from "./nano-words.ts";
+import nano from "./nano-colours.ts";
 
 export default transformerRecipe({
   ...full,
   seed: 6,
-  steps: 200,
+  steps: 100,
   mix: { ...full.mix, families: [], heldOut: nano.mix.heldOut, exampleCounts: [1] },
 });

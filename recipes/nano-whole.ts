@@ -4,7 +4,7 @@
  *
  *     npx xprompt train recipes/nano-whole.ts --init=runs/nano-windows/model --mix.pictures=gathered --out runs/nano-whole
  *
- * About 40 minutes on two cores. The learning rate is constant: the decay is at the end of the third part.
+ * About an hour on two cores. The learning rate is constant: the decay is at the end of the third part.
  */
 import { transformerRecipe } from "x-prompt/training";
 import windows from "./nano-windows.ts";
