@@ -5,7 +5,7 @@
  *
  *     npx xprompt train recipes/nano-colours.ts --init=runs/nano-words/model --mix.pictures=gathered --out runs/nano
  *
- * About 50 minutes on two cores. The learning rate is constant until the last third.
+ * About 45 minutes on two cores. The learning rate is constant until the last third.
  */
 import { transformerRecipe } from "x-prompt/training";
 import words from "./nano-words.ts";
@@ -14,7 +14,7 @@ export default transformerRecipe({
   ...words,
   init: "runs/nano-words/model",
   seed: 5,
-  steps: 1_000,
+  steps: 850,
   loss: { ...words.loss, expected: 10 },
   mix: { ...words.mix, describe: 0.25, textToImage: 0.3, targetDropout: 0.9 },
 });

@@ -20,7 +20,7 @@ const MAX_LENGTH = 2000;
  * | `ERR_MEMORY` | not enough memory |
  * | `ERR_DEVICE` | the device is not available |
  * | `ERR_PACKAGE` | an optional package is not installed |
- * | `ERR_RELEASED` | the model or library was released or closed before |
+ * | `ERR_RELEASED` | the model, batcher or library was released or closed before |
  * | `ERR_QUEUE` | Redis is away, or its queue is full |
  * | `ERR_INTERRUPTED` | the user ended it |
  */

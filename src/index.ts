@@ -39,10 +39,14 @@ export {
   type PngOptions,
   readPngText,
   resize,
+  type SheetCell,
+  type SheetOptions,
+  type SheetRow,
   saveImage,
   savePng,
   toBytes,
 } from "./image/index.ts";
+export type { EncodeOptions } from "./image/save.ts";
 export {
   type Added,
   type AddOptions,
@@ -50,6 +54,7 @@ export {
   compileExamples,
   defaultWeights,
   type Embedder,
+  type EmbeddingSpace,
   ExampleLibrary,
   exampleSheet,
   exportExamples,
@@ -57,6 +62,7 @@ export {
   type Found,
   modelEmbedder,
   type NewExample,
+  type OpenOptions,
   type Query,
   Retriever,
   type RetrieverOptions,
@@ -64,6 +70,7 @@ export {
   type Vectors,
   type Weights,
 } from "./retrieval/index.ts";
+export type { WriteOptions } from "./runtime/files.ts";
 export type { Device, SessionOptions } from "./runtime/session-options.ts";
 export { Batcher, type BatcherOptions } from "./xprompt/batcher.ts";
 export type { ModelConfig } from "./xprompt/config.ts";
@@ -77,6 +84,7 @@ export type {
 export {
   type CompressOptions,
   type DescribeOptions,
+  type DrawingSettings,
   type Example,
   type Generated,
   type GenerateOptions,
@@ -88,5 +96,6 @@ export {
   type StreamOptions,
   XPrompt,
 } from "./xprompt/model.ts";
-export { VisualPrompt } from "./xprompt/prompt.ts";
+export type { ModelFiles } from "./xprompt/parts.ts";
+export { type ExampleBlock, VisualPrompt } from "./xprompt/prompt.ts";
 export type { Guidance } from "./xprompt/request.ts";

@@ -74,6 +74,9 @@ export class Random {
   }
 }
 
+/** A seed for a request that came without one. */
+export const randomSeed = (): number => Math.floor(Math.random() * 2 ** 31);
+
 /** One of `items` in proportion to `weights`, by a number in [0, 1). */
 export function pickWeighted<T>(items: readonly T[], weights: readonly number[], unit: number): T {
   let rest = unit * weights.reduce((sum, weight) => sum + weight, 0);

@@ -3,6 +3,8 @@ import { UsageError, XPromptError } from "../errors.ts";
 import type { Image } from "../image/image.ts";
 import { loadPicture, type Picture } from "../image/picture.ts";
 import { type Preprocessing, preprocess } from "../image/preprocess.ts";
+import { randomSeed } from "../random.ts";
+import { checkKeys, type Names, sessionNames } from "../runtime/option-names.ts";
 import type { SessionOptions } from "../runtime/session-options.ts";
 import { checkSettings } from "../settings.ts";
 import type { ChameleonConfig } from "./checkpoint/config.ts";
@@ -91,6 +93,20 @@ export interface Completed extends Completion {
   };
 }
 
+/** The option names of `load`. */
+const loadNames = {
+  imageTokenizer: true,
+  pictures: true,
+  ...sessionNames,
+} as const satisfies Names<ChameleonOptions>;
+
+/** The option names of `complete`. */
+const completeNames = {
+  ...{ prompt: true, mode: true, maxTokens: true, samples: true, separator: true },
+  ...{ seed: true, temperature: true, topK: true, topP: true, guidance: true },
+  ...{ signal: true, onProgress: true },
+} as const satisfies Names<CompleteOptions>;
+
 /** Default limit of text tokens. */
 const TEXT_TOKENS = 256;
 
@@ -119,6 +135,7 @@ export class Chameleon {
    * @example const model = await Chameleon.load("models/anole-7b");
    */
   static async load(folder: string, options: ChameleonOptions = {}): Promise<Chameleon> {
+    checkKeys("loading a model", options, loadNames);
     const { readCheckpoint } = await import("./checkpoint/read.ts"); // our own models do not need it
     return Chameleon.assemble(await readCheckpoint(folder, options), options);
   }
@@ -186,7 +203,7 @@ export class Chameleon {
 
   /**
    * Completes a prompt. A result contains only complete pictures, and no control tokens in its text.
-   * @throws UsageError for options out of range
+   * @throws UsageError for options that are unknown or out of range
    * @throws XPromptError for a picture that cannot be read, or a prompt that leaves no room for an answer
    * @throws the signal's reason when it is aborted
    * @example
@@ -194,6 +211,7 @@ export class Chameleon {
    */
   async complete(options: CompleteOptions): Promise<Completed> {
     const started = performance.now();
+    checkKeys("completing", options, completeNames);
     const settings = checkSettings("completing", completeSchema, options);
     const { mode, samples, guidance, separator, temperature, topK, topP, seed = randomSeed() } = settings;
     const { signal } = options;
@@ -315,5 +333,3 @@ function checkPrompt(prompt: unknown): void {
       "completing: prompt: expected an array of texts and pictures, got something else (wrap the path of a picture: { picture: path })",
     );
 }
-
-const randomSeed = (): number => Math.floor(Math.random() * 2 ** 31);

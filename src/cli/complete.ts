@@ -62,12 +62,13 @@ export function completeCommand(signal: AbortSignal): Command {
 }
 
 async function complete(given: readonly Given[], options: Options, signal: AbortSignal): Promise<void> {
-  const { mode, json, device } = options;
+  const { mode, json, device, threads, pictures, imageTokenizer } = options;
   if (given.length === 0) throw new UsageError("complete: expected --text or --image, got none");
   checkDevice(device);
   const images = given.flatMap((part) => ("image" in part ? [part.image] : []));
   const output = await outputOf(options, images);
-  const model = await Chameleon.load(await resolveModel(options.model), options);
+  const folder = await resolveModel(options.model);
+  const model = await Chameleon.load(folder, { device, threads, pictures, imageTokenizer });
   try {
     if (mode !== "text" && !model.tokenizer.decodesImages)
       throw new UsageError(

@@ -150,7 +150,7 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
 async function libraryOf(options: Options, resources: Resources): Promise<Retriever | undefined> {
   if (options.library === undefined) return undefined;
   const { ClipEmbedder, ExampleLibrary, Retriever } = await import("../retrieval/index.ts");
-  const library = await ExampleLibrary.open(options.library);
+  const library = resources.own(await ExampleLibrary.open(options.library));
   const embedder =
     options.clip === undefined ? undefined : resources.own(await ClipEmbedder.load(options.clip, options));
   return new Retriever(library, { embedder, weights: weightsOf(options) });

@@ -31,7 +31,7 @@ const MOST_BYTES = 256 * 2 ** 20;
  * The pictures that the values of `--input` name.
  * @throws XPromptError for a folder without pictures, or a path that does not exist
  */
-export async function inputsOf(values: readonly string[]): Promise<Input[]> {
+async function inputsOf(values: readonly string[]): Promise<Input[]> {
   if (values.filter((value) => value === STANDARD).length > 1)
     throw new UsageError("--input: expected - for standard input once, got it twice");
   const inputs: Input[] = [];

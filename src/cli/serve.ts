@@ -7,6 +7,7 @@ import { ExampleLibrary } from "../retrieval/index.ts";
 import { untilAborted } from "../runtime/abort.ts";
 import { workWith } from "../runtime/resources.ts";
 import { batchedEngine, queueEngine } from "../server/engine.ts";
+import { isLoopback } from "../server/guard.ts";
 import { addKey, Keys } from "../server/keys.ts";
 import { jsonLog, type Level } from "../server/log.ts";
 import { defaultLimits, type Limits } from "../server/make-services.ts";
@@ -112,8 +113,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   }
   checkDevice(options.device);
   const keys = await keysOf(options);
-  const isLocal = ["localhost", "127.0.0.1", "::1"].includes(options.host);
-  if (!isLocal && !keys)
+  if (!isLoopback(options.host) && !keys)
     say(`warning: ${options.host} without API keys: everyone who reaches the port can generate (see --keys)`);
   await workWith(async (resources) => {
     const libraries = new Map<string, ExampleLibrary>();

@@ -6,6 +6,7 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { workWith } from "../runtime/resources.ts";
 import type { XPrompt } from "../xprompt/model.ts";
 import { Generations, type SamplingSettings } from "./generations.ts";
 import type { Suite, SuiteContext } from "./suite.ts";
@@ -33,19 +34,18 @@ export async function rehearse(
   spread: Spread,
   { settings, kept, ...context }: Rehearsed,
 ): Promise<void> {
-  const scratch = await mkdtemp(join(tmpdir(), "xprompt-rehearsal-"));
-  const { rehearsing: model } = spread;
-  const elsewhere = (name: "out" | "beside") =>
-    context.options[name] === undefined ? {} : { [name]: join(scratch, name) };
-  try {
+  await workWith(async (resources) => {
+    const scratch = await mkdtemp(join(tmpdir(), "xprompt-rehearsal-"));
+    resources.defer(() => rm(scratch, { recursive: true, force: true }));
+    const { rehearsing: model } = spread;
+    const elsewhere = (name: "out" | "beside") =>
+      context.options[name] === undefined ? {} : { [name]: join(scratch, name) };
     const options = { ...context.options, ...elsewhere("out"), ...elsewhere("beside") };
     for (const name of ["out", "beside"]) await mkdir(join(scratch, name));
     const generations = new Generations(model, settings, { ...kept, isRehearsal: true });
     await suite.run({ ...context, options, model, generations, isRehearsal: true });
-  } catch {
+  }).catch(() => {
     // Blank pictures may be more than a suite can bear. The real run asks for what is missing then.
-  } finally {
-    spread.rehearsed();
-    await rm(scratch, { recursive: true, force: true });
-  }
+  });
+  spread.rehearsed();
 }

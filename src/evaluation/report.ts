@@ -110,7 +110,7 @@ async function renderSheet({ columnTitles, rows }: Sheet): Promise<string> {
 }
 
 /** Formats a cell: numbers with up to three decimals, means with their interval, a dash for missing values. */
-export function formatCell(cell: Cell): string {
+function formatCell(cell: Cell): string {
   if (cell === null || (typeof cell === "number" && !Number.isFinite(cell))) return "–";
   if (typeof cell === "object") return `${formatCell(cell.mean)} (${cell.ci.map(formatCell).join(" to ")})`;
   return typeof cell === "number" && !Number.isInteger(cell) ? cell.toFixed(3) : String(cell);

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { XPromptError } from "../errors.ts";
 import { encodePng } from "../image/index.ts";
 import { attempt, readJson, writeFileAtomic } from "../runtime/files.ts";
+import { workWith } from "../runtime/resources.ts";
 import { type LoadOptions, XPrompt } from "../xprompt/model.ts";
 import { resolveModel } from "../xprompt/models.ts";
 import { Generations, type SamplingSettings } from "./generations.ts";
@@ -49,16 +50,23 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
   const training = await readTrainingFacts(folder);
   if (options.options.beside !== undefined) await readTrainingFacts(options.options.beside);
   if (out !== undefined) await checkPlace(out, suite.name);
-  const model = await XPrompt.load(options.model, options.load);
-  if (out !== undefined) await attempt(`evaluating into ${out}`, out, () => mkdir(out, { recursive: true }));
-  const limit = options.limit ?? suite.limit;
-  const context = { folder, training, limit, seed, options: options.options, signal, command };
-  const kept = { suite: suite.name, seed, out, signal };
-  const spread = options.spread?.(model);
-  const rehearsal = spread && rehearse(suite, spread, { ...context, settings: options.settings ?? {}, kept });
-  const used = spread?.model ?? model;
-  const generations = new Generations(used, options.settings ?? {}, kept);
-  try {
+  return workWith(async (resources) => {
+    const model = resources.own(await XPrompt.load(options.model, options.load));
+    if (out !== undefined)
+      await attempt(`evaluating into ${out}`, out, () => mkdir(out, { recursive: true }));
+    const limit = options.limit ?? suite.limit;
+    const context = { folder, training, limit, seed, options: options.options, signal, command };
+    const kept = { suite: suite.name, seed, out, signal };
+    const settings = options.settings ?? {};
+    const spread = options.spread?.(model);
+    if (spread) {
+      const rehearsal = rehearse(suite, spread, { ...context, settings, kept });
+      resources.defer(() => rehearsal);
+      resources.defer(() => spread.stop());
+    }
+    const used = spread?.model ?? model;
+    const generations = new Generations(used, settings, kept);
+    resources.defer(async () => generations.stop());
     const { figures, report, summary } = await suite.run({ ...context, model: used, generations });
     generations.stop();
     const { fingerprint } = model;
@@ -75,12 +83,7 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
     };
     if (out !== undefined) await write(out, suite, result, report);
     return { result, summary };
-  } finally {
-    generations.stop();
-    await spread?.stop();
-    await rehearsal;
-    await model.release();
-  }
+  });
 }
 
 /** @throws XPromptError when `out` is a file, or holds the results of another suite */

@@ -104,6 +104,10 @@ const [SQUARES, COLOURS, FLIP] = [COLOUR_SUMS - 3, COLOUR_SUMS - 2, COLOUR_SUMS 
  */
 export type ColourSums = Float32Array<ArrayBuffer>;
 
+/** Whether numbers from a file can be the sums of a pair: finite, and with the index of a flip. */
+export const areColourSums = (sums: ColourSums): boolean =>
+  sums.length === COLOUR_SUMS && sums.every(Number.isFinite) && flips[sums[FLIP]!] !== undefined;
+
 type Rows = readonly (readonly number[])[];
 
 /** A change of colours: the map, and how the picture is flipped first. */

@@ -1,13 +1,13 @@
 /** @file Saves pictures to files, with texts that say how they were made. */
 import { extname } from "node:path";
-import { messageOf, XPromptError } from "../errors.ts";
+import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { readFileChecked, type WriteOptions, writeFileAtomic } from "../runtime/files.ts";
 import { encodePng, type PngOptions, sharpOf } from "./encode-png.ts";
 import type { ByteImage, Image } from "./image.ts";
 import { parsePngText } from "./png.ts";
 
-interface EncodeOptions extends PngOptions {
-  /** Quality of a JPEG or WebP, 1 to 100. Defaults to 92. */
+export interface EncodeOptions extends PngOptions {
+  /** Quality of a JPEG or WebP, 1 to 100. A PNG is lossless. Defaults to 92. */
   quality?: number;
 }
 
@@ -42,6 +42,7 @@ export const imageExtensions: readonly string[] = Object.keys(encoders);
 /**
  * The picture as a PNG, JPEG or WebP, according to the path's extension. In JPEG and WebP, `Software` goes to EXIF's
  * field of that name and `xprompt` to its ImageDescription.
+ * @throws UsageError for a quality out of range
  * @throws XPromptError for another extension, or a picture too large for the format
  */
 export async function encodeImage(
@@ -54,6 +55,11 @@ export async function encodeImage(
     throw new XPromptError(
       `writing ${path}: expected a name that ends in ${imageExtensions.join(", ")} (choose one of them)`,
     );
+  const { quality = QUALITY } = options;
+  if (!Number.isInteger(quality) || quality < 1 || quality > 100)
+    throw new UsageError(
+      `writing ${path}: quality: expected a whole number from 1 to 100, got ${String(quality)}`,
+    );
   return encode(image, options).catch((error) => {
     throw new XPromptError(
       `writing ${path}: expected a picture that the format can hold, got ${image.width} × ${image.height}: ${messageOf(error)} (write a .png)`,
@@ -63,12 +69,12 @@ export async function encodeImage(
 
 /**
  * Writes the picture to a file atomically, in the format of `encodeImage`.
- * @throws XPromptError as `encodeImage`, or when the file system refuses
+ * @throws UsageError or XPromptError as `encodeImage`, or when the file system refuses
  */
 export async function saveImage(
   path: string,
   image: Image | ByteImage,
-  options: PngOptions & WriteOptions = {},
+  options: EncodeOptions & WriteOptions = {},
 ): Promise<void> {
   await writeFileAtomic(path, await encodeImage(path, image, options), options);
 }

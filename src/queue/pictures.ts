@@ -7,6 +7,7 @@ import { deflateRaw, inflateRaw } from "node:zlib";
 import { z } from "zod";
 import { firstLineOf, XPromptError } from "../errors.ts";
 import { type ByteImage, encodePng, fromBytes, type Image, loadBytes, toBytes } from "../image/index.ts";
+import { maxPixels } from "../image/limits.ts";
 import { type Picture, sourceOf } from "../image/picture.ts";
 import { readFileChecked } from "../runtime/files.ts";
 
@@ -52,7 +53,7 @@ export async function packInBytes(image: Image | ByteImage): Promise<{ png: stri
   return { png: (await encodePng(image)).toString("base64") };
 }
 
-/** A picture as the model's methods take it. @throws XPromptError for data that is no picture */
+/** A picture as the model's methods take it. @throws XPromptError for data that is no picture, or too large a one */
 export async function unpackPicture(packed: PackedPicture, name: string): Promise<Image | Uint8Array> {
   if ("file" in packed) return Buffer.from(packed.file, "base64");
   if ("png" in packed) {
@@ -60,6 +61,7 @@ export async function unpackPicture(packed: PackedPicture, name: string): Promis
     return fromBytes(width, height, data);
   }
   const { width, height, floats } = packed;
+  if (width * height > maxPixels) return refuse(name, `at most ${maxPixels} pixels`, `${width} × ${height}`);
   const wanted = 4 * 3 * width * height;
   const raw = await promisify(inflateRaw)(Buffer.from(floats, "base64"), { maxOutputLength: wanted }).catch(
     (error: unknown) => refuse(name, `${width} × ${height} pixels`, firstLineOf(error)),

@@ -9,7 +9,7 @@ const [MAX_PROMPT, MAX_EXAMPLES, MAX_TEXT] = [64 * 2 ** 20, 256, 20_000];
 
 export const instructionText = z.string().max(MAX_TEXT);
 
-export const packedExample = z.strictObject({
+const packedExample = z.strictObject({
   input: packedPicture,
   output: packedPicture,
   instruction: instructionText.optional(),
@@ -49,11 +49,14 @@ export const packExamples = (examples: readonly Example[]) =>
     })),
   );
 
-export const unpackExamples = (packed: z.output<typeof packedExamples>): Promise<Example[]> =>
-  Promise.all(
-    packed.map(async ({ input, output, instruction }, i) => ({
+/** One after another: the pixels of a picture are many times larger than what was sent. */
+export async function unpackExamples(packed: z.output<typeof packedExamples>): Promise<Example[]> {
+  const examples: Example[] = [];
+  for (const [i, { input, output, instruction }] of packed.entries())
+    examples.push({
       input: await unpackPicture(input, `examples[${i}].input`),
       output: await unpackPicture(output, `examples[${i}].output`),
       ...(instruction !== undefined && { instruction }),
-    })),
-  );
+    });
+  return examples;
+}

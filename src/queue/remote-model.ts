@@ -1,6 +1,8 @@
 /** @file A model whose work is done by workers, with the methods of one that works in this process. */
 import type { z } from "zod";
+import { UsageError } from "../errors.ts";
 import { fromBytes, type Image } from "../image/index.ts";
+import { randomSeed } from "../random.ts";
 import { encodeInput, previewOf } from "../xprompt/generate.ts";
 import type {
   CompressOptions,
@@ -8,9 +10,11 @@ import type {
   Example,
   Generated,
   GenerateOptions,
+  GenerateStep,
   Picture,
   Progress,
   ScoreOptions,
+  StreamOptions,
   XPrompt,
 } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
@@ -32,14 +36,22 @@ export type Ask = <D extends z.ZodType, R extends z.ZodType>(
 ) => Promise<z.output<R>>;
 
 /**
- * A model with the results of `model`, computed by jobs. What is not a job (its tokenizers, its sizes) is that of `model`.
+ * A model with the results of `model`, computed by jobs. It does not stream. What is not a job (its tokenizers, its sizes)
+ * is that of `model`.
  * @param model loaded here, for its fingerprint and its tokenizers; the caller releases it
  */
 export function remoteModel(model: XPrompt, ask: Ask): XPrompt {
   const methods = {
     generate: (options: GenerateOptions) => generateBy(ask, model, options),
-    async compress(examples: readonly Example[], { signal }: CompressOptions = {}) {
+    stream(_: StreamOptions): AsyncGenerator<GenerateStep> {
+      throw new UsageError(
+        "streaming: expected a model that works in this process, got one whose work is done by workers (use generate with onProgress)",
+      );
+    },
+    async compress(examples: readonly Example[], { onProgress, signal }: CompressOptions = {}) {
       const { xprompt } = await ask(compress, { examples: await packExamples(examples) }, { signal });
+      // Workers do not tell of single examples.
+      await onProgress?.({ done: examples.length, examples: examples.length });
       return VisualPrompt.fromBytes(Buffer.from(xprompt, "base64"));
     },
     async describe(
@@ -80,15 +92,14 @@ async function generateBy(ask: Ask, model: XPrompt, options: GenerateOptions): P
     signal,
     ...rest
   } = options;
-  const { seed = Math.floor(Math.random() * 2 ** 31), samples = 1, instruction, fullSize } = options;
+  const { seed = randomSeed(), samples = 1, instruction, fullSize } = options;
   const shown = await packAll(prompt);
   if (examples.length > 0) shown.push({ examples: await packExamples(examples) });
   // The library is here, not with the workers.
+  const { full, codes } = library ? await encodeInput(model, options, samples) : {};
   const retrieved = await library?.retrieve(model, {
     instruction: instruction ?? "",
-    ...(input !== undefined && {
-      input: { picture: input, codes: (await encodeInput(model, options, samples)).codes! },
-    }),
+    ...(codes && { input: { picture: full?.query ?? input!, codes } }),
     ...{ k, minSimilarity, signal },
   });
   if (retrieved?.prompt) shown.push(await packPrompt(retrieved.prompt));

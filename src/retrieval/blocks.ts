@@ -2,6 +2,7 @@
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { sha256 } from "../hash.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../runtime/float16.ts";
+import { VisualPrompt } from "../xprompt/prompt.ts";
 import type { Row } from "./arrow.ts";
 
 /** The row of a block. `data`: layer after layer, keys and then values, `[heads, length, headDim]` each. */
@@ -11,6 +12,13 @@ export function rowOf(id: string, { length, heads, layers }: CacheBlock): Row {
   const sizes = { length, heads, layers: layers.length };
   return { id, ...sizes, data, sha256: checksum(id, sizes, data) };
 }
+
+/** A prompt as it comes out of its rows, which do not tell about colours. */
+export const withoutColours = ({ model, blocks }: VisualPrompt): VisualPrompt =>
+  VisualPrompt.of(
+    model,
+    blocks.map(({ colours: _, ...block }) => block),
+  );
 
 const checksum = (id: unknown, { length, heads, layers }: Sizes, data: Uint8Array): string =>
   sha256(JSON.stringify([id, length, heads, layers, sha256(data)]));

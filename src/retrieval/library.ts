@@ -4,15 +4,16 @@
  */
 import { mkdir, readdir } from "node:fs/promises";
 import { UsageError, XPromptError } from "../errors.ts";
+import { abortable } from "../runtime/abort.ts";
 import { attempt } from "../runtime/files.ts";
 import { buildWith } from "../runtime/resources.ts";
 import { lanceStorageOptions } from "../runtime/storage/environment.ts";
 import { isS3 } from "../runtime/storage/s3.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import { PromptCache } from "../xprompt/prompt-cache.ts";
-import { type Added, Adding, type AddOptions } from "./adding.ts";
+import { type Added, Adding, type AddOptions, idsWithout } from "./adding.ts";
 import { attemptLance, databases, vectorOf } from "./arrow.ts";
-import { blockOf, rowOf } from "./blocks.ts";
+import { blockOf, rowOf, withoutColours } from "./blocks.ts";
 import type { Embedder, EmbeddingSpace } from "./embedder.ts";
 import { type Facts, isWhole, type NewExample, type StoredExample, type Vectors } from "./example.ts";
 import { indexTable } from "./indexing.ts";
@@ -49,6 +50,8 @@ const CACHED_BYTES = 64 * 2 ** 20;
 export class ExampleLibrary {
   private readonly cache = new PromptCache(CACHED_BYTES);
   private adding: Adding | undefined;
+  /** Settles when the embedding that goes on has ended. */
+  private embedding: Promise<void> | undefined;
 
   private constructor(
     /** A folder, or a URI such as `s3://bucket/path`. */
@@ -107,25 +110,31 @@ export class ExampleLibrary {
     embedder: Embedder,
     options: AddOptions = {},
   ): Promise<Added> {
-    this.adding ??= new Adding(this.tables);
+    this.adding ??= new Adding(this.tables, this.isFolder);
     const adding = this.adding;
     return this.writing(() => adding.add(examples, embedder, options));
   }
 
   /**
-   * Computes missing vectors of a space: for another model, or after an interrupted `add`.
+   * Computes missing vectors of a space: for another model, or after an interrupted `add`. A call waits for an earlier one.
    * @returns the number of examples that were embedded
    */
   async embed(embedder: Embedder, options: Pick<AddOptions, "onProgress" | "signal"> = {}): Promise<number> {
-    this.adding ??= new Adding(this.tables);
+    while (this.embedding) await abortable(this.embedding, options.signal);
+    this.adding ??= new Adding(this.tables, this.isFolder);
     const adding = this.adding;
-    return this.writing(() => adding.embedMissing(embedder, options));
+    const work = this.writing(() => adding.embedMissing(embedder, options));
+    const ended = () => {
+      this.embedding = undefined;
+    };
+    this.embedding = work.then(ended, ended);
+    return work;
   }
 
   /** The number of examples without vectors in a space. */
   async lacking(embedder: EmbeddingSpace): Promise<number> {
     const vectors = await this.tables.vectors(embedder);
-    return (await this.count()) - ((await vectors?.count()) ?? 0);
+    return (await idsWithout(vectors, await this.tables.examples(), this.isFolder)).length;
   }
 
   /** Facts of examples, in the order in which they were added. */
@@ -258,7 +267,7 @@ export class ExampleLibrary {
       const there = await table.rows([...prompts.keys()], ["id"]);
       await table.delete(there.map(({ id }) => id as string));
       await table.add([...prompts].map(([id, prompt]) => rowOf(id, prompt.blocks[0]!)));
-      for (const [id, prompt] of prompts) this.cache.set(`${fingerprint} ${id}`, prompt);
+      for (const [id, prompt] of prompts) this.cache.set(`${fingerprint} ${id}`, withoutColours(prompt));
     });
   }
 

@@ -10,6 +10,7 @@ import { sha256 } from "../hash.ts";
 import { loadPicture } from "../image/picture.ts";
 import { Progress } from "../progress.ts";
 import { Random } from "../random.ts";
+import { buildWith, workWith } from "../runtime/resources.ts";
 import { type ContextShape, isHeldOut, type LoadedPair, type PairContext } from "../tasks/datasets/index.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { ClipEmbedder } from "./clip-embedder.ts";
@@ -44,8 +45,12 @@ export const isLibrary = (path: string): boolean =>
  */
 export async function prepareNeighbours(settings: LibrarySettings): Promise<NeighbourLibrary> {
   const { library: place, model: name, clip } = librarySettings.parse(settings);
-  const library = await ExampleLibrary.open(place);
-  const embed = async (embedder: Embedder): Promise<NeighbourLibrary> => {
+  return workWith(async (resources) => {
+    const library = resources.own(await ExampleLibrary.open(place));
+    const embedder: Embedder =
+      clip !== undefined
+        ? resources.own(await ClipEmbedder.load(clip))
+        : modelEmbedder(resources.own(await XPrompt.load(name)));
     const lacking = await library.lacking(embedder);
     if (lacking > 0) {
       const progress = new Progress({ label: `vectors of ${place}`, total: lacking });
@@ -57,14 +62,7 @@ export async function prepareNeighbours(settings: LibrarySettings): Promise<Neig
     }
     const { space, textWidth, imageWidth } = embedder;
     return { library: place, space: { space, textWidth, imageWidth } };
-  };
-  if (clip !== undefined) return embed(await ClipEmbedder.load(clip));
-  const model = await XPrompt.load(name);
-  try {
-    return await embed(modelEmbedder(model));
-  } finally {
-    await model.release();
-  }
+  });
 }
 
 export interface NeighbourOptions {
@@ -94,18 +92,20 @@ export class NeighbourSource {
 
   /** @throws XPromptError when the library has no example of the part */
   static async open({ library: place, space }: NeighbourLibrary, options: NeighbourOptions) {
-    const library = await ExampleLibrary.open(place);
-    const { heldOut, part } = options;
-    const ids: string[] = [];
-    const batch = 10_000;
-    for (let offset = 0, all = await library.count(); offset < all; offset += batch)
-      for (const { id, pictures } of await library.list({ offset, limit: batch }))
-        if (isHeldOut(pictures, heldOut) === (part === "heldOut")) ids.push(id);
-    if (ids.length === 0)
-      throw new XPromptError(
-        `training on library ${place}: expected examples${heldOut > 0 ? ` of the part ${part}` : ""}, got none (add some, or change mix.pairsHeldOut)`,
-      );
-    return new NeighbourSource(library, space, options, ids.sort());
+    return buildWith(async (resources) => {
+      const library = resources.own(await ExampleLibrary.open(place));
+      const { heldOut, part } = options;
+      const ids: string[] = [];
+      const batch = 10_000;
+      for (let offset = 0, all = await library.count(); offset < all; offset += batch)
+        for (const { id, pictures } of await library.list({ offset, limit: batch }))
+          if (isHeldOut(pictures, heldOut) === (part === "heldOut")) ids.push(id);
+      if (ids.length === 0)
+        throw new XPromptError(
+          `training on library ${place}: expected examples${heldOut > 0 ? ` of the part ${part}` : ""}, got none (add some, or change mix.pairsHeldOut)`,
+        );
+      return new NeighbourSource(library, space, options, ids.sort());
+    });
   }
 
   /**
@@ -137,6 +137,15 @@ export class NeighbourSource {
       ),
       todos: await fill(asked, todos),
     };
+  }
+
+  /** Closes the library. Further calls do nothing; no context can be made afterwards. */
+  close(): Promise<void> {
+    return this.library.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   /** The example at position `n` of the endless order; every epoch has each example once. */

@@ -2,6 +2,7 @@
 import { UsageError, XPromptError } from "../errors.ts";
 import type { AskingModel, ExampleRequest, ExampleSource, Retrieved } from "../xprompt/example-source.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
+import { withoutColours } from "./blocks.ts";
 import type { Embedder } from "./embedder.ts";
 import type { ExampleLibrary } from "./library.ts";
 import { type ModelEmbedder, modelEmbedder } from "./model-embedder.ts";
@@ -63,7 +64,7 @@ export class Retriever implements ExampleSource {
     return this.own.embedder;
   }
 
-  /** Embeds the examples that lack vectors of this space. */
+  /** Embeds the examples that lack vectors of this space. If they cannot be kept, the other examples are searched. */
   private async prepare(embedder: Embedder, signal?: AbortSignal): Promise<void> {
     if (this.ready.has(embedder.space)) return;
     const lacking = await this.library.lacking(embedder);
@@ -72,7 +73,16 @@ export class Retriever implements ExampleSource {
       throw new XPromptError(
         `searching for an example: expected vectors of ${embedder.space}, got ${lacking} examples without (make them with xprompt examples compile --library ${this.library.place})`,
       );
-    if (lacking > 0 && lacking <= MAX_ON_DEMAND) await this.library.embed(embedder, { signal });
+    if (lacking > 0 && lacking <= MAX_ON_DEMAND) {
+      try {
+        await this.library.embed(embedder, { signal });
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!(error instanceof XPromptError) || (await this.library.lacking(embedder)) === count) throw error;
+        // The next request tries again.
+        if (error.code === "ERR_LOCKED") return;
+      }
+    }
     this.ready.add(embedder.space);
   }
 }
@@ -89,7 +99,8 @@ export async function compileExamples(
   const made = new Map<string, VisualPrompt>();
   for (const id of ids.filter((each) => !kept.has(each))) {
     const { input, output, instruction } = await library.get(id);
-    made.set(id, await model.compress([{ input, output, instruction }]));
+    // The same seed gives the same picture before and after the example is kept.
+    made.set(id, withoutColours(await model.compress([{ input, output, instruction }])));
   }
   if (made.size > 0)
     await library.keepPrompts(model.fingerprint, made).catch((error) => {

@@ -4,7 +4,7 @@ import type * as node from "./files.ts";
 import { checkJson, parseJson } from "./json.ts";
 
 /** The bytes at an address. @throws XPromptError when there are none */
-export async function fetchBytes(address: string, doing: string): Promise<Uint8Array<ArrayBuffer>> {
+async function fetchBytes(address: string, doing: string): Promise<Uint8Array<ArrayBuffer>> {
   const response = await fetch(address).catch((error: unknown) => {
     throw new XPromptError(`${doing}: expected an answer, got ${messageOf(error)} (check the address)`, {
       code: "ERR_FILE",

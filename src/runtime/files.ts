@@ -53,7 +53,8 @@ export async function writeFileAtomic(
 }
 
 /**
- * Writes several files, all or none. They are renamed into place after all are complete on disk.
+ * Writes several files, each atomically. They are renamed into place one after another, once all are complete on disk:
+ * an error until then leaves all of them as they were. If a rename fails, the files before it stay.
  * @throws XPromptError when the file system refuses; errors of a file's `data` pass unchanged
  */
 export async function writeFilesAtomic(

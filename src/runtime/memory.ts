@@ -37,7 +37,7 @@ export async function requireMemory(doing: string, need: MemoryNeed): Promise<vo
 }
 
 /**
- * @param what the purpose of the memory: "128 sequences of 1,000 tokens"
+ * @param doing for errors: "generating"
  * @param what what needs the memory: "128 sequences of 1,000 tokens"
  * @param advice what to do if there is not enough
  * @throws XPromptError when there is not enough

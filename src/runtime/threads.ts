@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { z } from "zod";
+import { XPromptError } from "../errors.ts";
 
 /** The URL of a module beside the caller's, as source or built: `moduleBeside(import.meta.url, "pairs")`. */
 export function moduleBeside(callerUrl: string, name: string): URL {
@@ -43,15 +44,15 @@ interface Task<Job, Answer> {
 
 /**
  * Threads that run one module, each with one job at a time. The module receives a job as a message and posts its
- * answer. A thread starts when a job needs it. Idle threads do not keep the process alive.
+ * answer. A thread starts when a job needs it, also in place of one that failed. Idle threads do not keep the process
+ * alive.
  */
 export class ThreadPool<Job, Answer> {
   private readonly workers: Worker[] = [];
   private readonly idle: Worker[] = [];
   private readonly busy = new Map<Worker, Task<Job, Answer>>();
   private readonly waiting: Task<Job, Answer>[] = [];
-  private ended: Error | undefined;
-  private isClosing = false;
+  private isClosed = false;
 
   /**
    * @param entry the module that each thread runs
@@ -66,11 +67,12 @@ export class ThreadPool<Job, Answer> {
 
   /**
    * Runs a job and returns its answer. The buffers in `transfer` move to the thread and are detached here.
-   * @throws Error when a thread fails, or the pool is closed
+   * @throws Error when its thread fails
+   * @throws XPromptError when the pool is closed
    */
   run(job: Job, transfer: readonly ArrayBuffer[] = []): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      if (this.ended) return reject(this.ended);
+      if (this.isClosed) return reject(closed());
       this.waiting.push({ job, transfer, resolve, reject });
       this.assign();
     });
@@ -78,8 +80,10 @@ export class ThreadPool<Job, Answer> {
 
   /** Ends the threads without waiting for their jobs. Further calls do nothing. */
   async close(): Promise<void> {
-    this.isClosing = true;
-    this.end(new Error("the threads were closed"));
+    this.isClosed = true;
+    for (const task of [...this.busy.values(), ...this.waiting]) task.reject(closed());
+    this.busy.clear();
+    this.waiting.length = 0;
     await Promise.all(this.workers.map((worker) => worker.terminate()));
   }
 
@@ -96,12 +100,26 @@ export class ThreadPool<Job, Answer> {
       this.busy.delete(worker);
       this.idle.push(worker);
       // A last message must not undo the reference by which `close` waits: the process would end meanwhile.
-      if (!this.isClosing) worker.unref();
+      if (!this.isClosed) worker.unref();
       task?.resolve(answer);
       this.assign();
     });
-    worker.on("error", (error) => this.end(error instanceof Error ? error : new Error(String(error))));
-    worker.on("exit", (code) => this.end(new Error(`a thread stopped with exit code ${code}`)));
+    worker.on("error", (error) =>
+      this.fail(worker, error instanceof Error ? error : new Error(String(error))),
+    );
+    worker.on("exit", (code) => {
+      this.fail(worker, new Error(`a thread stopped with exit code ${code}`));
+      this.workers.splice(this.workers.indexOf(worker), 1);
+      this.assign();
+    });
+  }
+
+  /** Rejects the job of a thread that ends, and gives it no other. */
+  private fail(worker: Worker, reason: Error): void {
+    this.busy.get(worker)?.reject(reason);
+    this.busy.delete(worker);
+    const place = this.idle.indexOf(worker);
+    if (place >= 0) this.idle.splice(place, 1);
   }
 
   private assign(): void {
@@ -115,12 +133,9 @@ export class ThreadPool<Job, Answer> {
       worker.postMessage(task.job, [...task.transfer]);
     }
   }
-
-  /** Rejects every open job with `reason`. The first reason stays. */
-  private end(reason: Error): void {
-    this.ended ??= reason;
-    for (const task of [...this.busy.values(), ...this.waiting]) task.reject(this.ended);
-    this.busy.clear();
-    this.waiting.length = 0;
-  }
 }
+
+const closed = (): XPromptError =>
+  new XPromptError("running a job in a thread: expected an open pool, got one that was closed", {
+    code: "ERR_RELEASED",
+  });

@@ -41,14 +41,23 @@ export interface XPromptOptions {
   /** One or several ids of visual prompts on the server. */
   readonly xprompt?: string | readonly string[];
   readonly library?: boolean | string;
+  /** The most examples of the library. */
+  readonly k?: number;
+  readonly min_similarity?: number;
   readonly guidance?:
     | number
     | { readonly image?: number; readonly text?: number; readonly examples?: number };
   readonly temperature?: number;
   readonly top_k?: number;
   readonly top_p?: number;
+  readonly expected?: boolean;
+  readonly one_pass?: boolean;
   readonly full_size?: boolean;
+  /** At full size: false applies the drawing even where a map of colours explains the examples. */
+  readonly example_colours?: boolean;
   readonly output_format?: "png" | "jpeg" | "webp";
+  /** Quality of a JPEG or WebP, 0 to 100. */
+  readonly output_compression?: number;
   /** Number of partial pictures for each picture, 0 to 3: `providerMetadata.xprompt.images[i].previews`. */
   readonly partial_images?: number;
 }
@@ -181,19 +190,31 @@ async function* draw(
     body: JSON.stringify(body),
     signal: abortSignal,
   });
-  const failure = (text: string) => {
-    const { message = text } = (errorIn(text) ?? {}) as { message?: string };
-    return new APICallError({
-      ...{ message, url, requestBodyValues: {}, statusCode: response.status, responseBody: text },
-      isRetryable: [429, 503].includes(response.status),
+  const failure = (text: string, statusCode: number) =>
+    new APICallError({
+      ...{
+        message: errorIn(text).message ?? text,
+        url,
+        requestBodyValues: {},
+        statusCode,
+        responseBody: text,
+      },
+      isRetryable: [429, 503].includes(statusCode),
     });
-  };
-  if (!response.ok || !response.body) throw failure(await response.text());
+  if (!response.ok || !response.body) throw failure(await response.text(), response.status);
+  const count = n ?? 1;
+  let complete = 0;
   for await (const event of eventsOf(response.body)) {
-    if (event.name === "error") throw failure(event.data);
+    if (event.name === "error") throw failure(event.data, statusOf(errorIn(event.data)));
     const part = partOf(event);
+    if (part?.type === "image") complete++;
     if (part) yield part;
   }
+  if (complete < count)
+    throw new APICallError({
+      message: `generating: expected the whole stream, got ${complete} of ${count} pictures (try again)`,
+      ...{ url, requestBodyValues: {}, isRetryable: true },
+    });
 }
 
 /** The content of an event; undefined for events of the queue. */
@@ -205,13 +226,27 @@ function partOf({ name, data }: Event): ImageStreamPart | undefined {
   return undefined;
 }
 
-function errorIn(text: string): unknown {
+type ServerError = Partial<Record<"message" | "type" | "code", string | null>>;
+
+/** The server's error in a response or an event; empty for another text. */
+function errorIn(text: string): ServerError {
   try {
-    return JSON.parse(text).error;
+    return JSON.parse(text).error ?? {};
   } catch {
-    return undefined;
+    return {};
   }
 }
+
+const statusOfCode: Readonly<Record<string, number>> = {
+  ...{ queue_away: 503, shutting_down: 503, unavailable: 503, timeout: 504 },
+};
+const statusOfType: Readonly<Record<string, number>> = {
+  ...{ invalid_request_error: 400, authentication_error: 401, rate_limit_error: 429 },
+};
+
+/** The status of an error in a stream, whose response began with 200. */
+const statusOf = ({ type, code }: ServerError): number =>
+  statusOfCode[code ?? ""] ?? statusOfType[type ?? ""] ?? 500;
 
 function urlOf(file: ImageModelV4File): string {
   if (file.type === "url") return file.url;

@@ -6,7 +6,7 @@ const count = z.int().min(0);
 /** Seconds since 1970. */
 const moment = z.int();
 
-export const usageSchema = z
+const usageSchema = z
   .object({
     input_tokens: count,
     output_tokens: count,
@@ -17,7 +17,7 @@ export const usageSchema = z
 export type Usage = z.output<typeof usageSchema>;
 
 const milliseconds = z.number().min(0);
-export const timingsSchema = z
+const timingsSchema = z
   .object({
     queued: milliseconds,
     prepare: milliseconds,

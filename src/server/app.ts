@@ -4,7 +4,7 @@ import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
 import { checked, mediaTypeOf, parseForm, parseJson } from "./body.ts";
-import { Failure, failureOf, isDefect, responseOf, traceOf } from "./failure.ts";
+import { Failure, failureOf, isServerFault, responseOf, traceOf } from "./failure.ts";
 import { fileResponse } from "./files.ts";
 import { checkCaller, type GuardOptions } from "./guard.ts";
 import type { McpOverHttp } from "./mcp/http.ts";
@@ -48,7 +48,7 @@ export function createApp(options: AppOptions): Hono<Env> {
   app.notFound((c) => responseOf(notFound(c)));
   app.onError((error, c) => {
     const { signal } = c.req.raw;
-    if (isDefect(error, signal))
+    if (isServerFault(error, signal))
       services.log("error", "a request failed", { id: c.get("id"), trace: traceOf(error) });
     return responseOf(failureOf(error, signal));
   });

@@ -1,9 +1,10 @@
 /** @file Requests for pictures: converts JSON and forms to one type, and checks the pictures. */
+import { randomSeed } from "../random.ts";
 import { MAX_TOTAL } from "../xprompt/full-size.ts";
 import type { Example } from "../xprompt/model.ts";
 import type { VisualPrompt } from "../xprompt/prompt.ts";
 import { Failure } from "./failure.ts";
-import { checkPicture, type Format, type PictureBytes, type Size } from "./pictures.ts";
+import { checkMask, checkPicture, type Format, type PictureBytes, type Size } from "./pictures.ts";
 import type { EditForm, ExampleInput, GenerationRequest, JobRequest } from "./schemas.ts";
 import type { Services } from "./services.ts";
 
@@ -118,7 +119,7 @@ async function checkedRequest(
     });
   const format = fields.output_format ?? "png";
   return {
-    ...{ instruction, count: fields.n, seed: fields.seed ?? Math.floor(Math.random() * 2 ** 31) },
+    ...{ instruction, count: fields.n, seed: fields.seed ?? randomSeed() },
     sampling: {
       ...{ temperature: fields.temperature, topK: fields.top_k, topP: fields.top_p },
       guidance: fields.guidance,
@@ -153,7 +154,6 @@ async function checkInput(
   { maxPixels }: Services,
 ): Promise<void> {
   const { width, height } = await checkPicture(input, "image", maxPixels);
-  if (mask) await checkPicture(mask, "mask", maxPixels);
   if (mask && !fullSize)
     throw new Failure(
       400,
@@ -162,6 +162,7 @@ async function checkInput(
         param: "mask",
       },
     );
+  if (mask) await checkMask(mask, maxPixels);
   if (fullSize && count * width * height > MAX_TOTAL)
     throw new Failure(
       400,

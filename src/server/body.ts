@@ -1,5 +1,6 @@
 /** @file Request bodies: reads them within limits, parses JSON or forms, and checks them. */
 import { z } from "zod";
+import { joinBytes } from "../bytes.ts";
 import { plainError } from "../schema-words.ts";
 import { Failure } from "./failure.ts";
 
@@ -56,7 +57,7 @@ export class BodyBudget {
           );
         chunks.push(chunk);
       }
-      return { bytes: new Uint8Array(Buffer.concat(chunks)), release };
+      return { bytes: joinBytes(chunks), release };
     } catch (error) {
       release();
       if (error instanceof Failure) throw error;

@@ -1,6 +1,6 @@
 /** @file Errors as HTTP responses, in the format of OpenAI's API. */
 import { z } from "zod";
-import { messageOf, XPromptError } from "../errors.ts";
+import { type ErrorCode, messageOf, XPromptError } from "../errors.ts";
 import { QueueRefusal } from "../queue/index.ts";
 
 /** A request that failed: HTTP status and message for the client. */
@@ -37,7 +37,15 @@ export type ErrorBody = z.output<typeof errorSchema>;
 /** Status for a client that closed the connection; only the log sees it. */
 const CLIENT_CLOSED = 499;
 
-/** Converts an error to a failure. Anything but an XPromptError is a defect: its message stays in the log. */
+/** The status of errors whose message is for the client. The others may name files of the server, as a full disk does. */
+const statuses: Partial<Record<ErrorCode, 400 | 503>> = {
+  ...{ ERR_INPUT: 400, ERR_MISMATCH: 400, ERR_USAGE: 400 },
+  ...{ ERR_MEMORY: 503, ERR_QUEUE: 503 },
+};
+/** Seconds after which the server may have what it lacks. */
+const RETRY_AFTER = 10;
+
+/** Converts an error to a failure. The messages of defects, and of trouble with files, devices or packages, stay in the log. */
 export function failureOf(error: unknown, signal?: AbortSignal): Failure {
   if (error instanceof Failure) return error;
   if (signal?.aborted && error === signal.reason)
@@ -46,13 +54,18 @@ export function failureOf(error: unknown, signal?: AbortSignal): Failure {
     const { message, reason, retryAfter } = error;
     return new Failure(reason === "full" ? 429 : 503, message, { code: `queue_${reason}`, retryAfter });
   }
-  if (error instanceof XPromptError) return new Failure(400, error.message);
+  const status = error instanceof XPromptError ? statuses[error.code] : undefined;
+  if (status === 400) return new Failure(400, messageOf(error));
+  if (status === 503)
+    return new Failure(503, messageOf(error), { code: "unavailable", retryAfter: RETRY_AFTER });
   return new Failure(500, "internal error (please report it, with the request id)");
 }
 
-/** Whether an error is a defect of ours, to log with its stack. */
-export const isDefect = (error: unknown, signal?: AbortSignal): boolean =>
-  failureOf(error, signal).status === 500;
+/** Whether the server is at fault, and its operator needs the error with its stack. */
+export function isServerFault(error: unknown, signal?: AbortSignal): boolean {
+  const failure = failureOf(error, signal);
+  return failure !== error && failure.status >= 500;
+}
 
 export function bodyOf({ status, message, about }: Failure): ErrorBody {
   const type =
@@ -75,6 +88,6 @@ export function responseOf(failure: Failure): Response {
   return Response.json(bodyOf(failure), { status: failure.status, headers });
 }
 
-/** The stack of a defect, else its message. */
+/** The stack of an error, else its message. */
 export const traceOf = (error: unknown): string =>
   error instanceof Error ? (error.stack ?? error.message) : messageOf(error);

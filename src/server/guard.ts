@@ -14,6 +14,10 @@ export interface GuardOptions {
 /** Local names, which no name server resolves. Other names could belong to a web page with DNS rebinding. */
 export const loopbackHosts: readonly string[] = ["localhost", "127.0.0.1", "[::1]"];
 
+/** Whether only this machine reaches an address to listen on. */
+export const isLoopback = (address: string): boolean =>
+  loopbackHosts.includes(address.includes(":") ? `[${address}]` : address);
+
 /** @returns the client's name, if it has a key. @throws Failure 401 or 403 */
 export function checkCaller(
   request: Request,

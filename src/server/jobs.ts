@@ -2,7 +2,8 @@
 import { randomBytes } from "node:crypto";
 import type { ImagesResponse, JobInfo } from "./answers.ts";
 import { now } from "./clock.ts";
-import { bodyOf, Failure, failureOf } from "./failure.ts";
+import { bodyOf, Failure, failureOf, isServerFault, traceOf } from "./failure.ts";
+import type { Log } from "./log.ts";
 
 /** Seconds for which the result of a job is kept. */
 const KEPT_FOR = 600;
@@ -25,13 +26,16 @@ interface Job {
 export class Jobs {
   private readonly jobs = new Map<string, Job>();
 
-  /** Starts `work`, which waits for its turn. @throws Failure 429 for too many jobs */
+  constructor(private readonly log: Log) {}
+
+  /** Starts `work`, which waits for its turn. @throws Failure 429 for too many jobs that have not finished */
   submit(client: string, images: number, work: (report: Report) => Promise<ImagesResponse>): JobInfo {
     this.forgetOld();
+    if (this.jobs.size >= MOST_JOBS) this.forgetOldest();
     if (this.jobs.size >= MOST_JOBS)
       throw new Failure(
         429,
-        `submitting a job: expected at most ${MOST_JOBS} jobs, got more (delete some with DELETE /v1/jobs/ID)`,
+        `submitting a job: expected at most ${MOST_JOBS} unfinished jobs, got more (cancel some with POST /v1/jobs/ID/cancel)`,
         {
           code: "too_many_jobs",
           retryAfter: 60,
@@ -48,7 +52,7 @@ export class Jobs {
       },
     };
     this.jobs.set(id, job);
-    void this.run(job, work);
+    void this.run(id, job, work);
     return job.info;
   }
 
@@ -83,7 +87,7 @@ export class Jobs {
     this.jobs.delete(id);
   }
 
-  private async run(job: Job, work: (report: Report) => Promise<ImagesResponse>): Promise<void> {
+  private async run(id: string, job: Job, work: (report: Report) => Promise<ImagesResponse>): Promise<void> {
     const update = (change: Partial<JobInfo>) => {
       if (job.info.finished_at === null) job.info = { ...job.info, ...change };
     };
@@ -96,6 +100,7 @@ export class Jobs {
       });
       this.end(job, { status: "completed", result });
     } catch (error) {
+      if (isServerFault(error)) this.log("error", "a job failed", { id, trace: traceOf(error) });
       this.end(job, { status: "failed", error: bodyOf(failureOf(error)).error });
     }
     this.forgetOld();
@@ -117,6 +122,14 @@ export class Jobs {
         code: "job_not_found",
       },
     );
+  }
+
+  /** Deletes the job that finished first, if one has. */
+  private forgetOldest(): void {
+    const finished = [...this.jobs].filter(([, { info }]) => info.finished_at !== null);
+    finished.sort(([, a], [, b]) => a.info.finished_at! - b.info.finished_at!);
+    const [oldest] = finished;
+    if (oldest) this.jobs.delete(oldest[0]);
   }
 
   /** Deletes old results, and the oldest ones if they are too large together. */

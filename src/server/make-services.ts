@@ -46,7 +46,7 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
   const queue = new Queue(limits);
   const bodies = new BodyBudget(limits.body, limits.bodies);
   const metrics = new Metrics();
-  const jobs = new Jobs();
+  const jobs = new Jobs(log);
   const store = await PromptStore.open(prompts);
   metrics.gauge("xprompt_queue_waiting", "Waiting requests.", () => queue.sizes.waiting);
   metrics.gauge("xprompt_queue_running", "Running requests.", () => queue.sizes.running);

@@ -2,7 +2,8 @@
 import sharp from "sharp";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
-import { type ByteImage, encodeImage, type Image, toBytes } from "../image/index.ts";
+import { sharpOf } from "../image/encode-png.ts";
+import { type ByteImage, encodeImage, type Image, loadBytes, maxPixels, toBytes } from "../image/index.ts";
 import { checkedSize } from "../image/load.ts";
 import { formatOf } from "../retrieval/example.ts";
 import { Failure } from "./failure.ts";
@@ -53,32 +54,41 @@ export interface Size {
 }
 
 /** @throws Failure for a picture with more pixels than the limit; XPromptError for an unreadable one */
-export async function checkPicture(bytes: PictureBytes, param: string, maxPixels: number): Promise<Size> {
+export async function checkPicture(bytes: PictureBytes, param: string, mostPixels: number): Promise<Size> {
   const size = await sizeOf(bytes, param);
-  if (size.width * size.height > maxPixels)
+  if (size.width * size.height > mostPixels)
     throw new Failure(
       413,
-      `reading ${param}: expected at most ${maxPixels / 1e6} megapixels, got ${size.width} × ${size.height} (make it smaller first)`,
+      `reading ${param}: expected at most ${mostPixels / 1e6} megapixels, got ${size.width} × ${size.height} (make it smaller first)`,
       { param, code: "image_too_large" },
     );
   return size;
 }
 
-async function sizeOf(bytes: PictureBytes, param: string): Promise<Size> {
-  const refused = (got: string) =>
-    new Failure(
-      400,
-      `reading ${param}: expected a complete PNG, JPEG or WebP image, got ${got} (send another)`,
-      {
-        param,
-        code: "invalid_image",
-      },
-    );
-  if (!["png", "jpeg", "webp"].includes(formatOf(bytes))) throw refused("something else");
-  return checkedSize(bytes, `reading ${param}`).catch((error: unknown) => {
-    throw error instanceof XPromptError ? error : refused("a broken one");
+/**
+ * Checks a mask to its last row: a broken one would else be found after all pictures are drawn.
+ * @throws Failure and XPromptError as `checkPicture`
+ */
+export async function checkMask(mask: PictureBytes, mostPixels: number): Promise<void> {
+  const size = await checkPicture(mask, "mask", mostPixels);
+  await alphaOf(mask, size).catch(() => {
+    throw refused("mask", "a broken one");
   });
 }
+
+async function sizeOf(bytes: PictureBytes, param: string): Promise<Size> {
+  if (!["png", "jpeg", "webp"].includes(formatOf(bytes))) throw refused(param, "something else");
+  return checkedSize(bytes, `reading ${param}`).catch((error: unknown) => {
+    throw error instanceof XPromptError ? error : refused(param, "a broken one");
+  });
+}
+
+const refused = (param: string, got: string) =>
+  new Failure(
+    400,
+    `reading ${param}: expected a complete PNG, JPEG or WebP image, got ${got} (send another)`,
+    { param, code: "invalid_image" },
+  );
 
 /** Scales a picture and crops its centre to exactly this size. */
 export async function fitTo(image: Image | ByteImage, { width, height }: Size): Promise<ByteImage> {
@@ -90,28 +100,15 @@ export async function fitTo(image: Image | ByteImage, { width, height }: Size): 
   return { width, height, data };
 }
 
-/** The result where the mask is transparent, the original elsewhere. All pictures are scaled to the result's size. */
+/** The result where the mask is transparent, the original elsewhere. The result has the original's size. */
 export async function applyMask(
   result: ByteImage,
   original: PictureBytes,
   mask: PictureBytes,
 ): Promise<ByteImage> {
   const { width, height } = result;
-  const fill = { fit: "fill" } as const;
-  const before = await sharp(original)
-    .autoOrient()
-    .flatten({ background: "white" })
-    .toColourspace("srgb")
-    .resize(width, height, fill)
-    .raw()
-    .toBuffer();
-  const alpha = await sharp(mask)
-    .autoOrient()
-    .ensureAlpha()
-    .extractChannel("alpha")
-    .resize(width, height, fill)
-    .raw()
-    .toBuffer();
+  const { data: before } = await loadBytes(original, { name: "image" });
+  const alpha = await alphaOf(mask, result);
   const data = new Uint8Array(result.data.length);
   for (let i = 0; i < data.length; i++) {
     const keep = alpha[Math.floor(i / 3)]! / 255;
@@ -119,6 +116,16 @@ export async function applyMask(
   }
   return { width, height, data };
 }
+
+/** How opaque a mask is, scaled to a size: `[height · width]`, 0 to 255. @throws Error for a broken mask */
+const alphaOf = (mask: PictureBytes, { width, height }: Size): Promise<Buffer> =>
+  sharp(mask, { failOn: "error", limitInputPixels: maxPixels })
+    .autoOrient()
+    .ensureAlpha()
+    .extractChannel("alpha")
+    .resize(width, height, { fit: "fill" })
+    .raw()
+    .toBuffer();
 
 const extensions = { png: ".png", jpeg: ".jpg", webp: ".webp" } as const;
 export type Format = keyof typeof extensions;
@@ -133,9 +140,3 @@ export async function encoded(
   const bytes = await encodeImage(`the picture${extensions[format]}`, image, { text, quality });
   return bytes.toString("base64");
 }
-
-const sharpOf = (image: Image | ByteImage) =>
-  sharp(toBytes(image), {
-    raw: { width: image.width, height: image.height, channels: 3 },
-    limitInputPixels: false,
-  });

@@ -2,10 +2,11 @@
  * @file The server's visual prompts: in memory, and optionally in a folder. Files have the hash of their content as
  * name. An id from outside is looked up among the known ids, and never becomes a path.
  */
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
+import { formatBytes } from "../format.ts";
 import { sha256 } from "../hash.ts";
 import { attempt, readFileChecked, readJson, writeFilesAtomic } from "../runtime/files.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
@@ -13,9 +14,8 @@ import type { PromptInfo } from "./answers.ts";
 import { now } from "./clock.ts";
 import { Failure } from "./failure.ts";
 
-/** The most bytes of prompts in memory, without and with a folder. */
-const MOST_BYTES = 256 * 2 ** 20;
-const MOST_PROMPTS = 10_000;
+/** The most prompts, and the most bytes of them, in memory, without and with a folder. */
+const [MOST_PROMPTS, MOST_BYTES] = [10_000, 256 * 2 ** 20];
 
 const facts = z.object({ name: z.string(), created: z.int() });
 
@@ -27,25 +27,43 @@ interface Kept {
 
 export class PromptStore {
   private readonly kept = new Map<string, Kept>();
+  /** What is written or deleted, by id. */
+  private readonly underWay = new Map<string, Promise<unknown>>();
+  /** Prompts and their bytes, with those that are being written. */
+  private count = 0;
   private bytes = 0;
 
   private constructor(private readonly folder: string | undefined) {}
 
-  /** @param folder folder of the prompts; created if missing. Without it, prompts are lost when the server stops */
+  /**
+   * @param folder folder of the prompts; created if missing. Without it, prompts are lost when the server stops
+   * @throws XPromptError for a damaged prompt, and for more prompts than there is room for
+   */
   static async open(folder?: string): Promise<PromptStore> {
     const store = new PromptStore(folder);
     if (folder === undefined) return store;
-    await attempt(`opening ${folder}`, folder, () => mkdir(folder, { recursive: true }));
-    for (const file of await readdir(folder)) {
+    const doing = `opening ${folder}`;
+    await attempt(doing, folder, () => mkdir(folder, { recursive: true }));
+    const found: Parameters<PromptStore["keep"]>[] = [];
+    for (const file of await attempt(doing, folder, () => readdir(folder))) {
       const id = /^(xp_[0-9a-f]{24})\.xprompt$/.exec(file)?.[1];
       if (id === undefined) continue;
-      const bytes = new Uint8Array(await readFileChecked(join(folder, file), "prompt"));
+      const path = join(folder, file);
+      const { size } = await attempt(doing, path, () => stat(path));
+      if (!store.reserve(size))
+        throw new XPromptError(
+          `${doing}: expected at most ${MOST_PROMPTS} prompts of ${formatBytes(MOST_BYTES)} together, got more (move some to another folder)`,
+        );
+      const prompt = await VisualPrompt.load(path);
+      const bytes = new Uint8Array(await readFileChecked(path, "prompt"));
       const about = await readJson(join(folder, `${id}.json`), facts, "prompt's name").catch(() => ({
         name: "",
         created: now(),
       }));
-      store.keep(await VisualPrompt.fromBytes(bytes), bytes, about, id);
+      found.push([prompt, bytes, about, id]);
     }
+    found.sort(([, , a], [, , b]) => a.created - b.created);
+    for (const each of found) store.keep(...each);
     return store;
   }
 
@@ -77,24 +95,26 @@ export class PromptStore {
   async add(prompt: VisualPrompt, name = ""): Promise<PromptInfo> {
     const bytes = await prompt.toBytes();
     const id = idOf(bytes);
-    const former = this.kept.get(id);
-    if (former) return former.info;
-    if (this.kept.size >= MOST_PROMPTS || this.bytes + bytes.length > MOST_BYTES)
-      throw new Failure(
-        429,
-        "storing a visual prompt: expected room, got none (delete some with DELETE /v1/xprompts/ID)",
-        {
-          code: "store_full",
-        },
-      );
-    const about = { name, created: now() };
-    const { info } = this.keep(prompt, bytes, about, id);
-    if (this.folder !== undefined)
-      await writeFilesAtomic([
-        { path: join(this.folder, `${id}.json`), data: `${JSON.stringify(about)}\n` },
-        { path: join(this.folder, `${id}.xprompt`), data: bytes },
-      ]);
-    return info;
+    return this.inTurn(id, async () => {
+      const former = this.kept.get(id);
+      if (former) return former.info;
+      if (!this.reserve(bytes.length))
+        throw new Failure(
+          429,
+          "storing a visual prompt: expected room, got none (delete some with DELETE /v1/xprompts/ID)",
+          {
+            code: "store_full",
+          },
+        );
+      const about = { name, created: now() };
+      try {
+        await this.write(id, bytes, about);
+      } catch (error) {
+        this.free(bytes.length);
+        throw error;
+      }
+      return this.keep(prompt, bytes, about, id);
+    });
   }
 
   /** Adds a prompt from the bytes of a file. @throws Failure 400 for another kind of file */
@@ -117,27 +137,62 @@ export class PromptStore {
   }
 
   async delete(id: string): Promise<void> {
-    const { info } = this.get(id);
-    this.kept.delete(info.id);
-    this.bytes -= info.bytes;
-    if (this.folder === undefined) return;
-    for (const end of ["xprompt", "json"]) await rm(join(this.folder, `${info.id}.${end}`), { force: true });
+    await this.inTurn(id, async () => {
+      const { info } = this.get(id);
+      if (this.folder !== undefined)
+        for (const end of ["xprompt", "json"])
+          await rm(join(this.folder, `${info.id}.${end}`), { force: true });
+      this.kept.delete(info.id);
+      this.free(info.bytes);
+    });
   }
 
+  /** Runs `work` after what is under way for the same id, so that files and memory stay the same. */
+  private async inTurn<T>(id: string, work: () => Promise<T>): Promise<T> {
+    const before = this.underWay.get(id) ?? Promise.resolve();
+    const turn = before.then(work, work);
+    this.underWay.set(id, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.underWay.get(id) === turn) this.underWay.delete(id);
+    }
+  }
+
+  /** Takes room for a prompt. @returns whether there was any */
+  private reserve(bytes: number): boolean {
+    if (this.count >= MOST_PROMPTS || this.bytes + bytes > MOST_BYTES) return false;
+    this.count++;
+    this.bytes += bytes;
+    return true;
+  }
+
+  private free(bytes: number): void {
+    this.count--;
+    this.bytes -= bytes;
+  }
+
+  private async write(id: string, bytes: Uint8Array, about: z.output<typeof facts>): Promise<void> {
+    if (this.folder === undefined) return;
+    await writeFilesAtomic([
+      { path: join(this.folder, `${id}.json`), data: `${JSON.stringify(about)}\n` },
+      { path: join(this.folder, `${id}.xprompt`), data: bytes },
+    ]);
+  }
+
+  /** Makes a prompt known, for which there is room. */
   private keep(
     prompt: VisualPrompt,
     bytes: Uint8Array<ArrayBuffer>,
     { name, created }: z.output<typeof facts>,
     id: string,
-  ): Kept {
+  ): PromptInfo {
     const info = {
       ...{ id, object: "xprompt" as const, name, created, model: prompt.model },
       ...{ examples: prompt.blocks.length, bytes: bytes.length },
     };
-    const kept = { info, prompt, bytes };
-    this.kept.set(id, kept);
-    this.bytes += bytes.length;
-    return kept;
+    this.kept.set(id, { info, prompt, bytes });
+    return info;
   }
 }
 

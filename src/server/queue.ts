@@ -31,6 +31,12 @@ interface Entry {
 /** Number of recent requests whose durations predict the next ones. */
 const REMEMBERED = 20;
 
+const shuttingDown = () =>
+  new Failure(503, "the server is shutting down (try again later)", {
+    code: "shutting_down",
+    retryAfter: 10,
+  });
+
 export class Queue {
   private readonly waiting: Entry[] = [];
   private readonly running = new Set<Entry>();
@@ -97,8 +103,7 @@ export class Queue {
 
   /** Ends all waiting and running requests. */
   abort(): void {
-    for (const { controller } of [...this.waiting, ...this.running])
-      controller.abort(new Failure(503, "the server is shutting down (try again later)"));
+    for (const { controller } of [...this.waiting, ...this.running]) controller.abort(shuttingDown());
   }
 
   /** Expected waiting time of a new request in seconds, from recent durations. */
@@ -111,8 +116,7 @@ export class Queue {
   /** @throws Failure 429 when there is no place for the client, 503 when the queue is closed */
   admit(client: string): void {
     const { width, depth, perClient } = this.options;
-    if (this.closed)
-      throw new Failure(503, "the server is shutting down (try again later)", { retryAfter: 10 });
+    if (this.closed) throw shuttingDown();
     const retry = { code: "queue_full", retryAfter: this.expectedWait };
     if (this.waiting.length >= depth && this.running.size >= width)
       throw new Failure(

@@ -5,14 +5,18 @@ import { createAdaptorServer, type ServerType } from "@hono/node-server";
 import { messageOf, XPromptError } from "../errors.ts";
 import { createApp } from "./app.ts";
 import { filesBelow, packageFolder, packageVersion } from "./files.ts";
-import { type GuardOptions, loopbackHosts } from "./guard.ts";
+import { type GuardOptions, isLoopback, loopbackHosts } from "./guard.ts";
 import { defaultLimits, makeServices, type ServicesOptions } from "./make-services.ts";
 import { mcpHandler } from "./mcp/http.ts";
-import type { Queue } from "./queue.ts";
+import type { Queue, QueueOptions } from "./queue.ts";
 import type { Services } from "./services.ts";
 
-/** Time limits in milliseconds for a request's head, for a whole request, and for a silent connection. */
-const [HEAD_TIME, REQUEST_TIME, SILENCE] = [15_000, 120_000, 120_000];
+/** Time limits in milliseconds for a request's head and for a whole request. */
+const [HEAD_TIME, REQUEST_TIME] = [15_000, 120_000];
+/** Milliseconds of silence on a connection, besides the longest wait. */
+const SILENCE = 120_000;
+/** The longest time of Node's timers, in milliseconds. */
+const MAX_TIMER = 2 ** 31 - 1;
 
 export interface ServeOptions extends Omit<GuardOptions, "hosts">, ServicesOptions {
   readonly host: string;
@@ -31,10 +35,9 @@ export interface Running {
 export async function serve(options: ServeOptions): Promise<Running> {
   const limits = { ...defaultLimits, ...options.limits };
   const services = await makeServices(options);
-  const isLoopback = ["localhost", "127.0.0.1", "::1"].includes(options.host);
   const app = createApp({
     ...{ services, keys: options.keys, origins: options.origins, version: packageVersion() },
-    hosts: isLoopback ? loopbackHosts : undefined,
+    hosts: isLoopback(options.host) ? loopbackHosts : undefined,
     studio: await filesBelow(join(packageFolder, "dist", "studio")),
     mcp: await mcpHandler(services),
   });
@@ -43,7 +46,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
     serverOptions: { headersTimeout: HEAD_TIME, requestTimeout: REQUEST_TIME, keepAliveTimeout: 5000 },
   });
   server.maxConnections = limits.connections;
-  server.setTimeout(Math.max(SILENCE, limits.timeLimit * 1000 + SILENCE));
+  server.setTimeout(longestSilence(limits));
   const address = await listen(server, options);
   const shown = address.family === "IPv6" ? `[${address.address}]` : address.address;
   return {
@@ -51,6 +54,15 @@ export async function serve(options: ServeOptions): Promise<Running> {
     services,
     close: () => drain(server, services.queue, limits.grace),
   };
+}
+
+/**
+ * Milliseconds after which a silent connection is closed: as long as the last request of a full queue may wait and run.
+ * Without a limit, clients that never read their response would hold their connections for ever.
+ */
+export function longestSilence({ depth, width, timeLimit }: QueueOptions): number {
+  const turns = Math.ceil(depth / width) + 1;
+  return Math.min(turns * timeLimit * 1000 + SILENCE, MAX_TIMER);
 }
 
 function listen(server: ServerType, { host, port }: ServeOptions): Promise<AddressInfo> {

@@ -2,7 +2,7 @@
 import type { AskedPictures } from "./asked-pictures.ts";
 import { now } from "./clock.ts";
 import { drawPictures, lookOf, type Row } from "./draw.ts";
-import { bodyOf, failureOf, isDefect, traceOf } from "./failure.ts";
+import { bodyOf, failureOf, isServerFault, traceOf } from "./failure.ts";
 import { encoded } from "./pictures.ts";
 import type { Services } from "./services.ts";
 
@@ -91,7 +91,7 @@ export function streamPictures(
             },
           );
         } catch (error) {
-          if (isDefect(error, gone.signal))
+          if (isServerFault(error, gone.signal))
             services.log("error", "a stream failed", { id, trace: traceOf(error) });
           const failure = failureOf(error, gone.signal);
           services.log("warn", "a stream ended early", {

@@ -35,21 +35,6 @@ export function paletteColor(palette: DepthPalette, position: number): Rgb {
   return hsv(between(palette.nearHue, palette.farHue), palette.saturation, value);
 }
 
-/** The position in [0, 1] with the colour nearest to the given one; decodes a depth map. */
-export function palettePosition(palette: DepthPalette, [r, g, b]: Rgb): number {
-  const steps = 128;
-  let best = 0;
-  let smallest = Infinity;
-  for (let i = 0; i <= steps; i++) {
-    const [pr, pg, pb] = paletteColor(palette, i / steps);
-    const error = (r - pr) ** 2 + (g - pg) ** 2 + (b - pb) ** 2;
-    if (error >= smallest) continue;
-    smallest = error;
-    best = i / steps;
-  }
-  return best;
-}
-
 /** A random palette with all hues inside the reserved band, or all outside it. */
 export function drawDepthPalette(random: Random, hues: "open" | "reserved"): DepthPalette {
   const { low, high } = reservedHues;

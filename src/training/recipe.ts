@@ -126,7 +126,7 @@ export interface Difference {
 }
 
 /** Lists the settings in which two recipes differ, by dotted key. An array counts as one setting. */
-export function recipeDifferences(before: object, after: object): Difference[] {
+function recipeDifferences(before: object, after: object): Difference[] {
   const [a, b] = [flatten(before), flatten(after)];
   const keys = [...new Set([...a.keys(), ...b.keys()])].sort();
   return keys

@@ -19,6 +19,7 @@ export async function adapted({ weights, checksum }: Weights, folder: string): P
   if (adapter.base !== undefined && adapter.base !== checksum)
     throw new XPromptError(
       `using adapter ${folder}: expected an adapter of this model (weights ${checksum.slice(0, 16)}), got an adapter of ${adapter.base.slice(0, 16)} (use the model that it was trained on)`,
+      { code: "ERR_MISMATCH" },
     );
   return {
     weights: mergeAdapter(weights, adapter),

@@ -5,13 +5,13 @@
 import { Batch } from "../chameleon/model/batch.ts";
 import { UsageError } from "../errors.ts";
 import type { ByteImage, Image } from "../image/index.ts";
+import { checkKeys, type Names } from "../runtime/option-names.ts";
 import { Compressor } from "./compress.ts";
 import type { AskingModel } from "./example-source.ts";
 import { FullSizeThreads } from "./full-size-threads.ts";
 import { type GeneratingModel, generated, generateSteps } from "./generate.ts";
 import {
   type CompressOptions,
-  checkKeys,
   type Example,
   type Generated,
   type GenerateOptions,
@@ -34,10 +34,7 @@ export interface BatcherOptions {
   readonly cacheBytes?: number;
 }
 
-const names = { maxRows: true, maxBytes: true, cacheBytes: true } satisfies Record<
-  keyof BatcherOptions,
-  true
->;
+const names = { maxRows: true, maxBytes: true, cacheBytes: true } satisfies Names<BatcherOptions>;
 const MAX_ROWS = 32;
 const CACHE_BYTES = 64 * 2 ** 20;
 

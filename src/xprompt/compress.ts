@@ -61,14 +61,21 @@ export class Compressor {
     return this.emptyExample.get();
   }
 
-  /** Joins all prompts of a request. @throws XPromptError for a prompt of another model */
-  joined(prompt: VisualPrompt | readonly VisualPrompt[] | undefined): VisualPrompt | undefined {
+  /**
+   * Joins all prompts of a request.
+   * @param doing for errors: "generating"
+   * @throws XPromptError for a prompt of another model
+   */
+  joined(
+    doing: string,
+    prompt: VisualPrompt | readonly VisualPrompt[] | undefined,
+  ): VisualPrompt | undefined {
     const prompts = prompt === undefined ? [] : [prompt].flat();
     if (prompts.length === 0) return undefined;
     for (const each of prompts)
       if (!(each instanceof VisualPrompt))
         throw new UsageError(
-          "generating: prompt: expected a prompt from compress or VisualPrompt.load, got something else",
+          `${doing}: prompt: expected a prompt from compress or VisualPrompt.load, got something else`,
         );
     const joined = VisualPrompt.join(prompts);
     if (joined.model === this.fingerprint && joined.blocks.every((block) => this.fits(block))) return joined;

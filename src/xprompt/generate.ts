@@ -4,6 +4,7 @@ import type { Tokenizer } from "../chameleon/tokenizers/tokenizer.ts";
 import { UsageError, XPromptError } from "../errors.ts";
 import { type ColourChange, explainingChange } from "../image/example-colours.ts";
 import type { ByteImage, Image } from "../image/index.ts";
+import { randomSeed } from "../random.ts";
 import type { Compressor } from "./compress.ts";
 import type { AskingModel } from "./example-source.ts";
 import { ExpectedVectors } from "./expected.ts";
@@ -99,7 +100,7 @@ export async function* generateSteps(
   }
   const images: readonly (Image | ByteImage)[] = Array.from(
     { length: samples },
-    (_, i) => distinct[i] ?? distinct[0]!,
+    (_, i) => distinct[i] ?? structuredClone(distinct[0]!),
   );
   const ended = performance.now();
   const result: Generated<Image | ByteImage> = {
@@ -160,7 +161,7 @@ function checked({ base, config, compressor }: GeneratingModel, options: StreamO
       "generating: library: expected a Retriever, got something else (for an ExampleLibrary, pass new Retriever(library))",
     );
   options.signal?.throwIfAborted();
-  compressor.joined(given);
+  compressor.joined("generating", given);
   if (!base.tokenizer.decodesImages)
     throw new XPromptError(
       "generating: expected a model that can decode pictures, got one without the decoder of its image tokenizer (put Meta's vqgan.ckpt into the folder of its base model and run xprompt init again)",
@@ -198,7 +199,8 @@ async function encoded(
     minSimilarity,
     signal,
   });
-  const blocks = compressor.joined(retrieved?.prompt ? [...shown, retrieved.prompt] : shown)?.blocks ?? [];
+  const prompts = retrieved?.prompt ? [...shown, retrieved.prompt] : shown;
+  const blocks = compressor.joined("generating", prompts)?.blocks ?? [];
   return { full, inputCodes, blocks, retrieved };
 }
 
@@ -239,5 +241,3 @@ function completed(codes: readonly number[], input: Codes | undefined, count: nu
 function greyFrom({ width, height, data }: Image, share: number): Image {
   return { width, height, data: data.slice().fill(0.5, Math.round(share * height) * width * 3) };
 }
-
-const randomSeed = (): number => Math.floor(Math.random() * 2 ** 31);

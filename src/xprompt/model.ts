@@ -5,6 +5,7 @@ import type { Tokenizer } from "../chameleon/tokenizers/tokenizer.ts";
 import { UsageError } from "../errors.ts";
 import type { ByteImage, Image } from "../image/index.ts";
 import type { Picture } from "../image/picture.ts";
+import { checkKeys } from "../runtime/option-names.ts";
 import type { SessionOptions } from "../runtime/session-options.ts";
 import { checkSettings } from "../settings.ts";
 import { checkParts } from "./check-parts.ts";
@@ -16,7 +17,6 @@ import { generated, generateSteps } from "./generate.ts";
 import { readModel } from "./load.ts";
 import {
   type CompressOptions,
-  checkKeys,
   type DescribeOptions,
   type Example,
   type Generated,
@@ -173,6 +173,7 @@ export class XPrompt {
     const { temperature, seed } = checkSettings("describing", describeSchema, options);
     const { signal } = options;
     const prompt = this.compressor.joined(
+      "describing",
       "prompt" in what ? what.prompt : await this.compress([what], { signal }),
     );
     if (!prompt) throw new UsageError("describing: expected at least one example, got none");
@@ -199,7 +200,7 @@ export class XPrompt {
       ...(input === undefined ? [] : [this.base.pixels(input, "input")]),
     ]);
     const [target, inputCodes] = await this.tokenizer.encodeImages(pictures);
-    const prompt = this.compressor.joined(options.prompt) ?? (await this.compressor.empty());
+    const prompt = this.compressor.joined("scoring", options.prompt) ?? (await this.compressor.empty());
     return codeNats(this.base.decoder, this.tokenizer.vocabulary, this.config.xprompt, {
       blocks: prompt.blocks,
       query: {

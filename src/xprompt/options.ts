@@ -1,11 +1,10 @@
 /** @file Options of the model's methods, and the result of `generate`. */
 import type { z } from "zod";
 import type { Sampling } from "../chameleon/model/sampling.ts";
-import { UsageError } from "../errors.ts";
 import type { ByteImage, Image } from "../image/index.ts";
 import type { Picture } from "../image/picture.ts";
+import { type Names, sessionNames } from "../runtime/option-names.ts";
 import type { SessionOptions } from "../runtime/session-options.ts";
-import { closest } from "../spelling.ts";
 import type { ExampleSource, RetrievedExample } from "./example-source.ts";
 import type { VisualPrompt } from "./prompt.ts";
 import {
@@ -140,11 +139,17 @@ export interface DrawingSettings extends Sampling {
 }
 
 export interface Generated<P extends Image | ByteImage = Image> {
-  /** One picture per sample: in 8 bits at the size of the input with `fullSize`, else at the model's size. */
+  /**
+   * One picture per sample: in 8 bits at the size of the input with `fullSize`, else at the model's size. All are alike
+   * if they do not depend on the codes: with a change from `"example colours"`, and with `expected` and `onePass`.
+   */
   readonly images: readonly [P, ...P[]];
   /** With `fullSize`: whether the change is the map of colours that explains the examples, or the model's drawing. */
   readonly changeFrom?: (typeof changeSources)[number];
-  /** The codes of each picture. */
+  /**
+   * The codes that were sampled, `[samples][codesPerImage]`. The pictures are not decoded from them with a change from
+   * `"example colours"`, nor with `expected`.
+   */
   readonly codes: readonly (readonly number[])[];
   readonly seed: number;
   /** All sampling settings, defaults included. */
@@ -184,8 +189,6 @@ const streamNames = {
   ...settingNames,
 } as const satisfies Names<StreamOptions>;
 
-const sessionNames = { device: true, threads: true, arena: true } as const satisfies Names<SessionOptions>;
-
 /** The option names of each method. */
 export const optionNames = {
   session: sessionNames,
@@ -196,20 +199,3 @@ export const optionNames = {
   score: { prompt: true, input: true, instruction: true, output: true } satisfies Names<ScoreOptions>,
   describe: { seed: true, temperature: true, signal: true } satisfies Names<DescribeOptions>,
 };
-
-type Names<Options> = Record<keyof Options, true>;
-
-/**
- * @param known the names of all options
- * @throws UsageError naming an unknown option, which would be ignored otherwise
- */
-export function checkKeys(doing: string, options: object, known: Readonly<Record<string, true>>): void {
-  const wrong = Object.entries(options).find(
-    ([key, value]) => value !== undefined && !Object.hasOwn(known, key),
-  );
-  if (!wrong) return;
-  const names = Object.keys(known);
-  throw new UsageError(
-    `${doing}: expected ${names.join(", ")}, got ${wrong[0]} (did you mean ${closest(wrong[0], names)}?)`,
-  );
-}

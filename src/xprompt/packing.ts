@@ -5,11 +5,10 @@
  * Each example is its own sequence from position 0 and ends in its XP block. All TODO parts start at the same fixed
  * position. A TODO part sees itself and the XP blocks of all its examples, as a set; it sees an example only through XP
  * (paper: TD does not see IE). With the causal mask, for comparison, it sees its examples entirely. Attention is
- * computed block by block: no score is computed for a masked pair of blocks. that must not see each other.
+ * computed block by block: no score is computed for a masked pair of blocks.
  */
-
 import type { DecoderConfig } from "../chameleon/checkpoint/config.ts";
-import { type Attend, headWidth, shareHeads } from "../chameleon/model/transformer.ts";
+import { type Attend, HIDDEN, headWidth, shareHeads } from "../chameleon/model/transformer.ts";
 import {
   add,
   attention,
@@ -29,8 +28,7 @@ import {
 } from "../graph/index.ts";
 import type { ExampleMask } from "./sequence.ts";
 
-/** Added to the attention score of a masked key. */
-export const HIDDEN = -1e9;
+export { HIDDEN };
 
 /** Sizes of a packed batch. */
 export interface Packing {

@@ -9,7 +9,7 @@ import { joinBytes } from "../bytes.ts";
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { XPromptError } from "../errors.ts";
 import { sha256 as digestOf } from "../hash.ts";
-import { COLOUR_SUMS, type ColourSums } from "../image/example-colours.ts";
+import { areColourSums, COLOUR_SUMS, type ColourSums } from "../image/example-colours.ts";
 import { type WriteOptions, writeFileAtomic } from "../runtime/files.ts";
 import { float16ToFloat32, float32ToFloat16 } from "../runtime/float16.ts";
 import { SafetensorsFile, safetensorsChunks } from "../runtime/safetensors.ts";
@@ -64,6 +64,7 @@ export class VisualPrompt {
       if (model !== first.model)
         throw new XPromptError(
           `joining prompts: expected prompts of one model, got ${first.model} and ${model}`,
+          { code: "ERR_MISMATCH" },
         );
     return new VisualPrompt(
       first.model,
@@ -162,6 +163,11 @@ export class VisualPrompt {
         throw new XPromptError(
           `${doing}: expected the checksum in its header, got another: the file is damaged (copy it again, or compress the examples again)`,
         );
+      for (const [i, sums] of colours.entries())
+        if (sums && !areColourSums(sums))
+          throw new XPromptError(
+            `${doing}: ${coloursName(i)}: expected finite sums and the index of a flip, got other numbers (compress the examples again)`,
+          );
       return new VisualPrompt(model, blocksOf(tensors, layers, colours));
     } finally {
       await file.close();

@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { deflateSync } from "node:zlib";
 import sharp from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { XPromptError } from "../../src/errors.ts";
+import { UsageError, XPromptError } from "../../src/errors.ts";
 import {
   createImage,
+  encodeImage,
   encodePng,
   type Image,
   loadImage,
@@ -156,4 +157,21 @@ test.each([".png", ".jpg", ".jpeg", ".webp"])("a %s needs no texts", async (endi
   const { width, height, data } = await loadImage(path);
   expect([width, height]).toEqual([32, 16]);
   expect(data[0]).toBeCloseTo(0.2, 1);
+});
+
+test("a quality makes JPEG and WebP smaller or larger, not PNG; one out of range is refused", async () => {
+  const image = noise(64, 64);
+  const path = join(folder, "picture");
+  const sizeOf = async (ending: string, quality?: number) => {
+    await saveImage(path + ending, image, { quality });
+    return (await readFile(path + ending)).length;
+  };
+  for (const ending of [".jpg", ".webp"]) {
+    expect(await sizeOf(ending, 30)).toBeLessThan(await sizeOf(ending));
+    expect(await sizeOf(ending, 92)).toBe(await sizeOf(ending));
+  }
+  expect(await sizeOf(".png", 30)).toBe(await sizeOf(".png"));
+  for (const quality of [0, 101, 1.5, Number.NaN, "90" as unknown as number])
+    for (const ending of [".png", ".jpg", ".webp"])
+      await expect(encodeImage(path + ending, image, { quality })).rejects.toThrow(UsageError);
 });

@@ -6,13 +6,15 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test, vi } from "vitest";
 import { evaluate, suites } from "../../src/evaluation/index.ts";
 import { type ByteImage, encodePng, type Image, toBytes } from "../../src/image/index.ts";
-import { jobKinds, remoteModel, spreadOver, WorkerModel } from "../../src/queue/index.ts";
+import { checkedData, checkedResult } from "../../src/queue/data.ts";
+import { type Ask, jobKinds, remoteModel, spreadOver, WorkerModel } from "../../src/queue/index.ts";
 import { caption, captionFingerprint } from "../../src/queue/kinds/caption.ts";
 import { packPicture } from "../../src/queue/pictures.ts";
 import { queueEngine } from "../../src/server/engine.ts";
+import type { ExampleRequest, ExampleSource } from "../../src/xprompt/example-source.ts";
 import { type Progress, XPrompt } from "../../src/xprompt/model.ts";
 import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
 import { dataUrl, startServer } from "../server/kit.ts";
@@ -42,6 +44,46 @@ const example = { input: somePicture("before"), output: somePicture("after"), in
 const input = somePicture("query");
 /** Values that 8 bits cannot hold. */
 const fine: Image = { ...input, data: input.data.map((value, i) => value * (0.9 + 0.1 * Math.sin(i))) };
+
+describe("a model whose jobs are done here", () => {
+  const done: Ask = async (kind, data, { signal = new AbortController().signal }) => {
+    const parts = { model: new WorkerModel(theirs[0]!) };
+    return checkedResult(
+      kind,
+      await kind.handle(checkedData(kind, data), parts, { signal, onProgress: async () => {} }),
+    );
+  };
+  const far = remoteModel(model, done);
+
+  test("does not stream", () => {
+    expect(() => far.stream({ input, seed: 1 })).toThrow("(use generate with onProgress)");
+  });
+
+  test("shows a library the picture that the model sees", async () => {
+    const asked: ExampleRequest[] = [];
+    const library: ExampleSource = {
+      async retrieve(_model, request) {
+        asked.push(request);
+        return { examples: [] };
+      },
+    };
+    const options = {
+      input: await encodePng(somePicture("wide", 50)),
+      library,
+      seed: 1,
+      fullSize: true,
+    } as const;
+    await model.generate(options);
+    await far.generate(options);
+    expect(asked[1]!.input).toEqual(asked[0]!.input);
+  });
+
+  test("tells when examples are compressed", async () => {
+    const onProgress = vi.fn();
+    await far.compress([example, example], { onProgress });
+    expect(onProgress.mock.calls).toEqual([[{ done: 2, examples: 2 }]]);
+  });
+});
 
 describe.skipIf(!hasRedis)(`a model with workers${needed}`, () => {
   test("generates the pictures of the model here", async () => {

@@ -4,7 +4,7 @@ import sharp from "sharp";
 import { expect, test, vi } from "vitest";
 import { XPromptError } from "../../src/errors.ts";
 import { sha256 } from "../../src/hash.ts";
-import { attemptLance } from "../../src/retrieval/arrow.ts";
+import { attemptLance, databases } from "../../src/retrieval/arrow.ts";
 import { blockOf } from "../../src/retrieval/blocks.ts";
 import { ExampleLibrary, type NewExample } from "../../src/retrieval/index.ts";
 import { LibraryTable } from "../../src/retrieval/tables.ts";
@@ -135,6 +135,22 @@ test("the neighbours of an example exclude itself and its pictures, and respect 
   await expect(alone.nearestOthers("0".repeat(32), embedder, 1)).rejects.toThrow(
     "expected its text in the space",
   );
+});
+
+test("missing vectors are found even if others are there twice", async () => {
+  const place = `file://${join(folder, "twice")}`; // as on object storage, writers have no lock
+  const library = await ExampleLibrary.open(place, { create: true });
+  await library.add(examples, embedder);
+  const ids = await library.ids();
+  const connection = await databases().lance.connect(join(folder, "twice"));
+  const table = await connection.openTable("vectors-test-words");
+  await table.add(await table.query().where(`id = '${ids[0]}'`).toArrow());
+  await table.delete(`id = '${ids[1]}'`);
+  expect(await table.countRows()).toBe(ids.length);
+  const again = await ExampleLibrary.open(place);
+  expect(await again.lacking(embedder)).toBe(1);
+  expect(await again.embed(embedder)).toBe(1);
+  expect(await again.lacking(embedder)).toBe(0);
 });
 
 test("removed examples are not found, and can be added again", async () => {

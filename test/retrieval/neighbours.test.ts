@@ -1,8 +1,16 @@
 /** @file Training contexts from a library: queries, and their nearest neighbours as examples. */
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { expect, test, vi } from "vitest";
-import { ExampleLibrary, isLibrary, NeighbourSource, prepareNeighbours } from "../../src/retrieval/index.ts";
+import {
+  ClipEmbedder,
+  ExampleLibrary,
+  isLibrary,
+  NeighbourSource,
+  prepareNeighbours,
+} from "../../src/retrieval/index.ts";
 import { isHeldOut } from "../../src/tasks/datasets/index.ts";
+import { XPrompt } from "../../src/xprompt/model.ts";
 import { writeTinyModel } from "../fixtures/xprompt/kit.ts";
 import { wordEmbedder as embedder, example, temporaryFolder } from "./kit.ts";
 
@@ -77,6 +85,8 @@ test("a library without a neighbour, and an empty one, are errors", async () => 
   await single.add([await example("only", "make it dark")], embedder);
   const source = await NeighbourSource.open({ library: alone, space: embedder }, options);
   await expect(source.context(0, shape)).rejects.toThrow("expected a neighbour for example");
+  await source.close();
+  await expect(source.context(0, shape)).rejects.toMatchObject({ code: "ERR_RELEASED" });
 });
 
 test("missing vectors of a model are computed before training", async () => {
@@ -84,7 +94,17 @@ test("missing vectors of a model are computed before training", async () => {
   const model = join(folder, "tiny");
   await writeTinyModel(model);
   expect([isLibrary(place), isLibrary(model), isLibrary("s3://bucket/x")]).toEqual([true, false, true]);
+  const closed = [
+    vi.spyOn(ExampleLibrary.prototype, "close"),
+    vi.spyOn(XPrompt.prototype, "release"),
+    vi.spyOn(ClipEmbedder.prototype, "release"),
+  ];
   const prepared = await prepareNeighbours({ library: place, model });
+  await prepareNeighbours({
+    library: place,
+    clip: fileURLToPath(new URL("../fixtures/clip/model", import.meta.url)),
+  });
+  expect(closed.map(({ mock }) => mock.calls.length)).toEqual([2, 1, 1]);
   await expect((await ExampleLibrary.open(place)).lacking(prepared.space)).resolves.toBe(0);
   const source = await NeighbourSource.open(prepared, { seed: 1, heldOut: 0, part: "train" });
   expect((await source.context(3, { examples: 2, todos: 1, size: 8 })).examples).toHaveLength(2);

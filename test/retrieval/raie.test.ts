@@ -1,7 +1,9 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { encodePng } from "../../src/image/index.ts";
+import { databases } from "../../src/retrieval/arrow.ts";
 import { ExampleLibrary, modelEmbedder, Retriever } from "../../src/retrieval/index.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
 import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
@@ -124,6 +126,62 @@ test("a read-only library still gives its example", async () => {
   const first = await model.generate(ask);
   expect(first.retrieved![0]).toMatchObject({ block: "made" });
   expect((await model.generate(ask)).retrieved![0]).toMatchObject({ block: "made" });
+});
+
+test("requests at the same time embed the examples once", async () => {
+  const library = await filled("together");
+  const ask = { ...request, library: new Retriever(library), instruction: "make it rain" };
+  const results = await Promise.all([1, 2].map((seed) => other.generate({ ...ask, seed })));
+  for (const { retrieved } of results) expect(retrieved![0]!.parts.text).toBeCloseTo(1, 5);
+  const connection = await databases().lance.connect(join(folder, "together"));
+  const table = await connection.openTable(`vectors-${modelEmbedder(other).space}`);
+  expect(await table.countRows()).toBe(examples.length);
+});
+
+test("while another process writes, the examples with vectors are found; the others afterwards", async () => {
+  const library = await ExampleLibrary.open(join(folder, "half"), { create: true });
+  await library.add(examples.slice(0, 2), modelEmbedder(other));
+  await library.add(examples.slice(2), modelEmbedder(model));
+  const lock = join(folder, "half", "writer.lock");
+  await writeFile(lock, `${process.ppid} ${hostname()}\n`);
+  const weights = { text: 1, image: 0, words: 0 };
+  const retriever = new Retriever(library, { weights });
+  const best = async (instruction: string) =>
+    (await other.generate({ ...request, library: retriever, instruction })).retrieved![0]!;
+  expect(await best("make it rain")).toMatchObject({ instruction: "make it rain" });
+  expect((await best("add a green box")).instruction).not.toBe("add a green box");
+  const bare = await filled("bare of vectors");
+  await writeFile(join(folder, "bare of vectors", "writer.lock"), `${process.ppid} ${hostname()}\n`);
+  await expect(
+    other.generate({ ...request, library: new Retriever(bare), instruction: "make it rain" }),
+  ).rejects.toMatchObject({ code: "ERR_LOCKED" });
+  await rm(lock);
+  expect(await best("add a green box")).toMatchObject({ instruction: "add a green box" });
+});
+
+test("at full size a retrieved example is drawn, whether it was kept or made", async () => {
+  const library = await ExampleLibrary.open(join(folder, "colours"), { create: true });
+  const before = somePicture("before", model.size);
+  const negative = { ...before, data: before.data.map((value) => 1 - value) };
+  const [first, second] = [await encodePng(before), await encodePng(negative)];
+  await library.add(
+    [{ ...examples[0]!, input: first, output: second, instruction: "" }],
+    modelEmbedder(model),
+  );
+  const ask = { input, seed: 3, fullSize: true as const };
+  const given = await model.generate({ ...ask, examples: [{ input: first, output: second }] });
+  expect(given.changeFrom).toBe("example colours");
+  const makes = [];
+  for (let i = 0; i < 2; i++) {
+    const { retrieved, changeFrom, images } = await model.generate({
+      ...ask,
+      library: new Retriever(library),
+    });
+    expect(changeFrom).toBe("drawing");
+    makes.push({ block: retrieved![0]!.block, pixels: Buffer.from(images[0].data) });
+  }
+  expect(makes.map(({ block }) => block)).toEqual(["made", "kept"]);
+  expect(makes[1]!.pixels).toEqual(makes[0]!.pixels);
 });
 
 test("other embedder find other examples", async () => {

@@ -5,14 +5,15 @@ import { MessageChannel } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { ThreadPool } from "../../src/runtime/threads.ts";
 
-type Job = { readonly do: "echo" | "hang" | "exit"; readonly port?: unknown };
+type Job = { readonly do: "echo" | "hang" | "exit" | "throw"; readonly port?: unknown };
 
-/** Threads that echo `greeting` and the job, keep a port open for ever, or stop. */
+/** Threads that echo `greeting` and the job, keep a port open for ever, stop, or throw. */
 const module = new URL(
   `data:text/javascript,${encodeURIComponent(`
     import { parentPort, workerData } from "node:worker_threads";
     parentPort.on("message", (job) => {
       if (job.do === "exit") process.exit(7);
+      if (job.do === "throw") throw new Error("broken");
       if (job.do === "hang") job.port.postMessage("hanging");
       else parentPort.postMessage([workerData, job.do]);
     });
@@ -41,18 +42,37 @@ test("closing ends working threads, and waiting callers get an error", async () 
   const { answer, ended } = await hang(pool);
   await pool.close();
   await ended;
-  await expect(answer).rejects.toThrow("the threads were closed");
-  await expect(pool.run({ do: "echo" })).rejects.toThrow("the threads were closed");
+  const released = { name: "XPromptError", code: "ERR_RELEASED" };
+  await expect(answer).rejects.toMatchObject(released);
+  await expect(pool.run({ do: "echo" })).rejects.toMatchObject(released);
   await pool.close();
 });
+
+test.each<Job["do"]>(["exit", "throw"])(
+  "a thread that fails (%s) fails its own job alone",
+  async (failing) => {
+    await using pool = poolOf(1);
+    const jobs = [failing, "echo", failing, "echo"].map((each) => pool.run({ do: each as Job["do"] }));
+    const reason = expect.objectContaining({
+      message: failing === "exit" ? "a thread stopped with exit code 7" : "broken",
+    });
+    expect(await Promise.allSettled(jobs)).toEqual([
+      { status: "rejected", reason },
+      { status: "fulfilled", value: ["hello", "echo"] },
+      { status: "rejected", reason },
+      { status: "fulfilled", value: ["hello", "echo"] },
+    ]);
+    expect(await pool.run({ do: "echo" })).toEqual(["hello", "echo"]);
+  },
+);
 
 test("closing ends all threads, even after one has failed", async () => {
   const pool = poolOf(2);
   const { answer, ended } = await hang(pool);
   await expect(pool.run({ do: "exit" })).rejects.toThrow("exit code 7");
-  await expect(answer).rejects.toThrow("exit code 7");
   await pool.close();
   await ended;
+  await expect(answer).rejects.toThrow("closed");
 });
 
 test("a process does not end while it waits for threads to close, one of which has just answered", async () => {

@@ -3,7 +3,12 @@ import { APICallError } from "@ai-sdk/provider";
 import { generateImage } from "ai";
 import { expect, test } from "vitest";
 import { loadBytes, toBytes } from "../../src/image/index.ts";
-import { createXPrompt, dataUrl, type ImageStreamPart } from "../../src/server/ai-sdk.ts";
+import {
+  createXPrompt,
+  dataUrl,
+  type ImageStreamPart,
+  type XPromptOptions,
+} from "../../src/server/ai-sdk.ts";
 import { png, slowEngine, startServer, tinyEngine, until } from "./kit.ts";
 
 const { engine } = await tinyEngine();
@@ -73,4 +78,65 @@ test("errors are the SDK's, with the server's message; a full queue is retryable
   controller.abort();
   await expect(first).rejects.toThrow();
   await until(() => full.services.queue.sizes.running === 0);
+});
+
+/** A model whose server answers with these events; `asked` gets the request. */
+const answering = (events: string, asked?: (body: Record<string, unknown>) => void) =>
+  createXPrompt({
+    fetch: async (_url, init) => {
+      asked?.(JSON.parse(init!.body as string));
+      return new Response(events, { headers: { "content-type": "text/event-stream" } });
+    },
+  }).image("tiny");
+
+/** The error of `n` pictures. */
+const errorOf = async (answers: ReturnType<typeof answering>, n = 1): Promise<APICallError> => {
+  const error = await Promise.resolve(answers.doGenerate({ prompt: "x", n } as never)).catch(
+    (error: unknown) => error,
+  );
+  if (!APICallError.isInstance(error)) throw error;
+  return error;
+};
+
+const completed = (image: number): string => {
+  const usage = { input_tokens: 1, output_tokens: 1, total_tokens: 2 };
+  const data = { image_index: image, b64_json: "AAAA", seed: 1, size: "8x8", usage };
+  return `event: image_generation.completed\ndata: ${JSON.stringify(data)}\n\n`;
+};
+
+test.each([
+  ["rate_limit_error", "queue_full", 429, true],
+  ["server_error", "queue_away", 503, true],
+  ["server_error", "shutting_down", 503, true],
+  ["server_error", "unavailable", 503, true],
+  ["server_error", "timeout", 504, false],
+  ["server_error", null, 500, false],
+  ["invalid_request_error", "invalid_value", 400, false],
+])("an error event of type %s and code %s has status %i", async (type, code, statusCode, isRetryable) => {
+  const error = { message: "expected more", type, param: null, code };
+  const events = `event: error\ndata: ${JSON.stringify({ type: "error", error })}\n\n`;
+  expect(await errorOf(answering(events))).toMatchObject({
+    message: "expected more",
+    statusCode,
+    isRetryable,
+  });
+});
+
+test("a stream that ends before all pictures is an error, which is retryable", async () => {
+  expect(await errorOf(answering(completed(1)), 2)).toMatchObject({
+    message: expect.stringMatching(/got 1 of 2 pictures/),
+    isRetryable: true,
+  });
+  await expect(answering("").stream({ prompt: "x" }).next()).rejects.toThrow(/got 0 of 1 pictures/);
+});
+
+test("options reach the server", async () => {
+  const options = {
+    ...{ library: true, k: 2, min_similarity: 0.5, expected: true, one_pass: false },
+    ...{ example_colours: false, output_format: "webp", output_compression: 60 },
+  } satisfies XPromptOptions;
+  const bodies: Record<string, unknown>[] = [];
+  const answers = answering(completed(0), (body) => bodies.push(body));
+  await answers.doGenerate({ prompt: "x", n: 1, providerOptions: { xprompt: options } } as never);
+  expect(bodies).toMatchObject([options]);
 });

@@ -173,6 +173,23 @@ describe("edits", () => {
     for (const x of [28, 47]) expect(masked.data[at(x)]).toBe(original.data[at(x)]);
   });
 
+  test("a mask may come with a picture that is slightly damaged", async () => {
+    const jpeg = await sharp(await png("query", 48))
+      .jpeg()
+      .toBuffer();
+    // Bytes between the first two segments: decoders warn of them, and decode the picture.
+    const end = 4 + jpeg.readUInt16BE(4);
+    const picture = Buffer.concat([jpeg.subarray(0, end), Buffer.alloc(3, 1), jpeg.subarray(end)]);
+    await expect(sharp(picture).raw().toBuffer()).rejects.toThrow();
+    const { size } = await pictures(
+      post("/v1/images/edits", {
+        ...{ examples, seed: 1, mask: images[0] },
+        images: [{ image_url: picture.toString("base64") }],
+      }),
+    );
+    expect(size).toBe("48x48");
+  });
+
   test("the file contains the settings", async () => {
     const { data } = await pictures(
       post("/v1/images/edits", { images, examples, seed: 7, prompt: "make it rain" }),
@@ -231,6 +248,23 @@ describe("refusals name the problem", () => {
     ["output_format", /output_format/, 400, { output_format: "avif" }],
     ["mask", /mask/, 400, { mask: images[0], full_size: false }],
   ] as const)("%s: %s", (param, says, status, more) => refused(edit(more), status, says, param));
+
+  test("a mask that is cut off is refused before anything is drawn", async () => {
+    const whole = await png("query", 48);
+    const cut = whole.subarray(0, whole.length - 200).toString("base64");
+    let drawings = 0;
+    const counting = {
+      ...engine,
+      generate: ((options: never) => {
+        drawings++;
+        return engine.generate(options);
+      }) as typeof engine.generate,
+    };
+    const other = await startServer(counting);
+    const answer = other.post("/v1/images/edits", { images, examples, mask: { image_url: cut } });
+    await refused(answer, 400, /reading mask: expected a complete PNG/, "mask");
+    expect(drawings).toBe(0);
+  });
 
   test("bodies of other kinds", async () => {
     const send = (body: string, type: string) =>

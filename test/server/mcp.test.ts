@@ -6,7 +6,7 @@ import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { afterAll, describe, expect, test } from "vitest";
 import { loadBytes, toBytes } from "../../src/image/index.ts";
 import { bin } from "../cli/kit.ts";
-import { dataUrl, png, startServer, tinyEngine } from "./kit.ts";
+import { dataUrl, png, slowEngine, startServer, tinyEngine, until } from "./kit.ts";
 
 const { engine, folder } = await tinyEngine();
 const { url } = await startServer(engine);
@@ -91,6 +91,28 @@ describe("over HTTP", async () => {
     expect(isError).toBe(true);
     expect(content[0]!.text).toMatch(says);
   });
+});
+
+test("bodies over HTTP count towards the budget of all requests, until their tools end", async () => {
+  const call = (text: string) => ({
+    ...{ jsonrpc: "2.0", id: 1, method: "tools/call" },
+    params: { name: "apply_change", arguments: { instruction: text } },
+  });
+  const init = { headers: { accept: "application/json, text/event-stream" } };
+  const small = await startServer(engine, { limits: { body: 20_000, bodies: 10_000 } });
+  const refused = await small.post("/mcp", call("x".repeat(15_000)), init);
+  expect(refused.status).toBe(429);
+  expect(await refused.json()).toMatchObject({ error: { code: "busy" } });
+  expect(small.services.bodies.bytes).toBe(0);
+
+  const slow = slowEngine(engine);
+  const { post, services } = await startServer(slow.engine);
+  const answered = post("/mcp", call("make it rain"), init).then((response) => response.text());
+  await slow.begun(1);
+  expect(services.bodies.bytes).toBe(JSON.stringify(call("make it rain")).length);
+  slow.release();
+  expect(await answered).toContain('"pictures"');
+  await until(() => services.bodies.bytes === 0);
 });
 
 test("over standard input and output, with files of one folder, and results kept", async () => {

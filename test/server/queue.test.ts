@@ -2,6 +2,7 @@
 import { request } from "node:http";
 import { describe, expect, test } from "vitest";
 import { Queue } from "../../src/server/queue.ts";
+import { longestSilence } from "../../src/server/serve.ts";
 import { dataUrl, slowEngine, startServer, tinyEngine, until } from "./kit.ts";
 
 const { engine } = await tinyEngine();
@@ -90,6 +91,15 @@ test("work over the time limit ends with 504", async () => {
   const response = await post("/v1/images/generations", body);
   expect(response.status).toBe(504);
   expect(await response.json()).toMatchObject({ error: { code: "timeout" } });
+});
+
+test("a connection may be silent for as long as the last of a full queue waits and runs", () => {
+  const limits = { width: 4, depth: 32, perClient: 16, timeLimit: 300 };
+  expect(longestSilence(limits)).toBeGreaterThan(9 * 300 * 1000);
+  expect(longestSilence({ ...limits, depth: 33 })).toBeGreaterThan(10 * 300 * 1000);
+  expect(longestSilence({ ...limits, depth: 0 })).toBeGreaterThan(300 * 1000);
+  // Node's timers end at once when they are longer.
+  expect(longestSilence({ ...limits, depth: 10_000, width: 1, timeLimit: 86_400 })).toBe(2 ** 31 - 1);
 });
 
 test("a server that shuts down lets requests end, and accepts no more", async () => {

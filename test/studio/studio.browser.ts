@@ -122,6 +122,23 @@ describe("a picture", () => {
     const { width, height } = await loadImage(await saved(page, "Download"));
     expect([width, height]).toEqual([320, 200]);
   });
+
+  test("is given up when another change or another picture is chosen meanwhile", async () => {
+    const page = await studio.open();
+    await button(page, "Grayscale").click();
+    await page.getByRole("img", { name: /^Your picture: / }).waitFor();
+    for (const other of ["Invert", "Try picture 2"]) {
+      await button(page, "Draw").click();
+      await page
+        .getByRole("status")
+        .filter({ hasText: /row \d/ })
+        .waitFor({ state: "attached" });
+      await button(page, other).click();
+      await button(page, "Draw").waitFor();
+      expect((await page.getByRole("alert").allTextContents()).join("").trim()).toBe("");
+      await page.getByText("appears here, row by row").waitFor();
+    }
+  });
 });
 
 describe("a prompt", () => {

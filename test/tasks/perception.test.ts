@@ -2,14 +2,8 @@ import { describe, expect, test } from "vitest";
 import { Random } from "../../src/random.ts";
 import { depthPosition } from "../../src/tasks/families/perception.ts";
 import { drawScene, renderScene, type Task } from "../../src/tasks/index.ts";
-import {
-  type DepthPalette,
-  drawDepthPalette,
-  paletteColor,
-  palettePosition,
-  reservedHues,
-} from "../../src/tasks/palette.ts";
-import { classOf, colors, type Shape } from "../../src/tasks/world/scene.ts";
+import { type DepthPalette, drawDepthPalette, paletteColor, reservedHues } from "../../src/tasks/palette.ts";
+import { classOf, colors, type Rgb, type Shape } from "../../src/tasks/world/scene.ts";
 import { largestDifference, pairOf, pairRandom, pixel, pixels, tasksOf } from "./kit.ts";
 
 const size = 48;
@@ -23,6 +17,21 @@ function renderBehind(task: Task, index: number) {
 }
 
 const paletteOf = ({ parameters }: Task) => parameters as unknown as DepthPalette;
+
+/** The position in [0, 1] with the colour nearest to the given one. */
+function palettePosition(palette: DepthPalette, [r, g, b]: Rgb): number {
+  const steps = 128;
+  let best = 0;
+  let smallest = Infinity;
+  for (let i = 0; i <= steps; i++) {
+    const [pr, pg, pb] = paletteColor(palette, i / steps);
+    const error = (r - pr) ** 2 + (g - pg) ** 2 + (b - pb) ** 2;
+    if (error >= smallest) continue;
+    smallest = error;
+    best = i / steps;
+  }
+  return best;
+}
 
 /** Hue in turns, or undefined for colours without one. */
 function hueOf([r, g, b]: readonly [number, number, number]): number | undefined {

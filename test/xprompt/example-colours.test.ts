@@ -43,6 +43,8 @@ test("the map is applied at full size; the codes are drawn all the same", async 
   expect(drawn.codes).toEqual(result.codes);
   const two = await generate({ examples: [negative], samples: 2 });
   expect(two.images).toEqual([result.images[0], result.images[0]]);
+  // Each is a picture of its own.
+  expect(two.images[1]!.data.buffer).not.toBe(two.images[0].data.buffer);
 });
 
 test("a mirrored example mirrors the picture, exactly", async () => {

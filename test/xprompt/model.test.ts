@@ -589,8 +589,14 @@ describe("prompts", () => {
   });
 
   test("of other types are refused", async () => {
+    const work = {
+      generating: (prompt: VisualPrompt) => model.generate({ prompt }),
+      describing: (prompt: VisualPrompt) => model.describe({ prompt }),
+      scoring: (prompt: VisualPrompt) => model.score({ prompt, output: input }),
+    };
     for (const prompt of ["derain.xprompt", {}, 7, [null]])
-      expect(await refusal(model.generate(wrong({ prompt })), UsageError)).toContain("generating: prompt");
+      for (const [doing, ask] of Object.entries(work))
+        expect(await refusal(ask(prompt as never), UsageError)).toContain(`${doing}: prompt: expected`);
   });
 });
 

@@ -17,6 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
+const FLIP = COLOUR_SUMS - 1;
 const SIZES = { layers: 2, heads: 2, length: 3, width: 4 };
 
 /** Blocks of random numbers, including large and small ones; the second has sums over colours. */
@@ -28,7 +29,8 @@ function blocksOf(count: number, seed = 1): ExampleBlock[] {
       { length: heads * length * width },
       () => random.normal() * 10 ** random.integer(-6, 3),
     );
-  const sums = () => Float32Array.from({ length: COLOUR_SUMS }, () => random.normal());
+  // The last one is the index of a flip.
+  const sums = () => Float32Array.from({ length: COLOUR_SUMS }, (_, i) => (i === FLIP ? 3 : random.normal()));
   return Array.from({ length: count }, (_, i) => ({
     length,
     heads,
@@ -208,6 +210,19 @@ describe("refusals", () => {
     const turned = Buffer.from(text.replaceAll("[2,3,4]", "[3,2,4]"), "latin1");
     expect(turned.length).toBe(text.length);
     expect(await refusal(turned)).toContain("checksum");
+  });
+
+  test.each([
+    ["a flip that there is not", FLIP, 4],
+    ["a flip below none", FLIP, -1],
+    ["half a flip", FLIP, 0.5],
+    ["a sum that is no number", 0, Number.NaN],
+    ["an infinite sum", FLIP - 1, Number.POSITIVE_INFINITY],
+  ])("sums over colours with %s, whose checksum is right", async (_name, index, value) => {
+    const [first, second] = blocksOf(2);
+    second!.colours![index] = value;
+    const path = await saved(VisualPrompt.of("0123456789abcdef", [first!, second!]));
+    expect(await refusal(path)).toContain("examples.1.colours: expected finite sums and the index of a flip");
   });
 
   test("bytes overwritten, lost, doubled or moved", async () => {

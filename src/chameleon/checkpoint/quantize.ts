@@ -107,24 +107,6 @@ export function quantizeRows(values: Float32Array, columns: number, bits: Bits):
   return { codes, scales };
 }
 
-/** The inverse of `quantizeRows` except for the quantization error: float32 `[rows, columns]`. */
-export function dequantizeRows(
-  { codes, scales }: { readonly codes: Uint8Array; readonly scales: Float32Array },
-  columns: number,
-  bits: Bits,
-): Float32Array<ArrayBuffer> {
-  const blocks = Math.ceil(columns / BLOCK_SIZE);
-  const rows = scales.length / blocks;
-  const values = new Float32Array(rows * columns);
-  for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++) {
-      const place = row * blocks * BLOCK_SIZE + column;
-      const code = bits === 8 ? codes[place]! - 128 : ((codes[place >> 1]! >> (4 * (place & 1))) & 15) - 8;
-      values[row * columns + column] = code * scales[Math.floor(place / BLOCK_SIZE)]!;
-    }
-  return values;
-}
-
 /**
  * x + ROUND − ROUND is x rounded to an integer, for |x| < 2⁵¹: the sum has no bits left for a fraction. This is much
  * faster than `Math.round` or a conversion to an integer.

@@ -58,6 +58,7 @@ export class Admission {
     if (bytes > this.maxBytes)
       throw new XPromptError(
         `${doing}: expected at most ${formatBytes(this.maxBytes)} for a batch, got ${formatBytes(bytes)} for ${what} (${ADVICE}; or raise the byte limit of the batch)`,
+        { code: "ERR_MEMORY" },
       );
     signal?.throwIfAborted();
     if (this.waiting.length === 0 && this.hasRoomFor(need)) {

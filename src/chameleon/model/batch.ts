@@ -145,6 +145,7 @@ export class Batch {
   }
 
   private takeOut(): void {
+    if (this.removed.size === 0) return;
     for (let i = this.rows.length - 1; i >= 0; i--) {
       if (!this.removed.has(this.rows[i]!)) continue;
       this.cache.removeRow(i);
@@ -152,6 +153,7 @@ export class Batch {
       if (i < this.rows.length) this.rows[i] = last;
     }
     this.removed.clear();
+    this.cache.shrink();
   }
 
   /** Prefills prefixes, those of equal length in one pass, and adds a row for each. */
@@ -165,19 +167,25 @@ export class Batch {
       read.push({ group, cache, logits: await this.decoder.forward(spans, cache) });
     }
     const made = new Map<Prefix, LiveRow[]>(prefixes.map((prefix) => [prefix, []]));
-    for (const { group, cache, logits } of read) {
-      const copies = group.flatMap((prefix, i) => prefixes.filter((each) => each === prefix).map(() => i));
-      if (this.rows.length === 0 && copies.length === group.length) this.cache = cache;
-      else this.cache.addRows(cache, copies);
-      for (const i of copies) {
-        const { position, tokens } = group[i]!;
-        const row: LiveRow = {
-          logits: [logits.subarray(i * vocabularySize, (i + 1) * vocabularySize)],
-          position: position + tokens.length,
-        };
-        this.rows.push(row);
-        made.get(group[i]!)!.push(row);
+    try {
+      for (const { group, cache, logits } of read) {
+        const copies = group.flatMap((prefix, i) => prefixes.filter((each) => each === prefix).map(() => i));
+        if (this.rows.length === 0 && copies.length === group.length) this.cache = cache;
+        else this.cache.addRows(cache, copies);
+        for (const i of copies) {
+          const { position, tokens } = group[i]!;
+          const row: LiveRow = {
+            logits: [logits.subarray(i * vocabularySize, (i + 1) * vocabularySize)],
+            position: position + tokens.length,
+          };
+          this.rows.push(row);
+          made.get(group[i]!)!.push(row);
+        }
       }
+    } catch (error) {
+      // The request fails, so nobody has its rows.
+      for (const row of [...made.values()].flat()) this.removed.add(row);
+      throw error;
     }
     return prefixes.map((prefix) => made.get(prefix)!.shift()!);
   }

@@ -4,7 +4,7 @@
  */
 import { type Feeds, float32, floats, int64, type Value } from "../../runtime/session.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
-import { headWidth } from "./transformer.ts";
+import { HIDDEN, headWidth } from "./transformer.ts";
 import type { PictureSpan } from "./whole-pictures.ts";
 
 /**
@@ -13,8 +13,6 @@ import type { PictureSpan } from "./whole-pictures.ts";
  */
 const CHUNK = 32;
 const GROWTH = 9 / 8;
-/** Added to the attention score of a masked key. */
-const HIDDEN = -1e9;
 
 /** Keys and values of a span of tokens in one layer, each `[heads, length, headDim]`. */
 export interface LayerBlock {
@@ -88,7 +86,10 @@ export class KeyValueCache {
           buffer[kind].copyWithin(row * this.rowSize, last * this.rowSize, (last + 1) * this.rowSize);
     this.lengths[row] = this.lengths[last]!;
     this.lengths.pop();
-    // Masked slots cost as much as others.
+  }
+
+  /** Gives up slots that no row needs: masked slots cost as much as others. Call it after rows were removed. */
+  shrink(): void {
     const slots = inChunks(Math.max(1, ...this.lengths));
     if (2 * slots <= this.slots) this.resize(this.rows, slots);
   }
@@ -186,15 +187,20 @@ export class KeyValueCache {
     if (grown > this.slots || rows > this.capacity) this.resize(Math.max(rows, this.capacity), grown);
   }
 
-  /** Moves the rows into buffers of other sizes. */
+  /** Moves the rows into buffers of other sizes. Changes nothing if there is no memory for them. */
   private resize(rows: number, slots: number): void {
     const size = this.heads * slots * this.headDim;
-    // One buffer at a time: the whole cache in both sizes at once may not fit in memory.
+    // All are allocated before one is used. They take memory only when they are written, and each old buffer is free by
+    // then: the whole cache is never in memory in both sizes.
+    const resized = this.buffers.map(() => ({
+      keys: new Float32Array(rows * size),
+      values: new Float32Array(rows * size),
+    }));
     for (const [layer, buffer] of this.buffers.entries())
       for (const kind of kinds) {
-        const resized = new Float32Array(rows * size);
-        for (let row = 0; row < this.rows; row++) this.copyRow(layer, kind, row, resized, row * size, slots);
-        buffer[kind] = resized;
+        const into = resized[layer]![kind];
+        for (let row = 0; row < this.rows; row++) this.copyRow(layer, kind, row, into, row * size, slots);
+        buffer[kind] = into;
       }
     this.slots = slots;
     this.capacity = rows;

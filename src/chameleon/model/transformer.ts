@@ -52,6 +52,9 @@ export interface RowOptions {
 /** ε of the normalization of queries and keys; it is missing in the published configuration. */
 const HEAD_NORM_EPSILON = 1e-5;
 
+/** Added to the attention score of a masked key. */
+export const HIDDEN = -1e9;
+
 /** Width of one attention head. */
 export const headWidth = (config: DecoderConfig): number => config.hiddenSize / config.heads;
 

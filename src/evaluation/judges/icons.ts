@@ -1,5 +1,6 @@
 /** @file Finds which of several icons a picture shows. */
 import { type Image, resize } from "../../image/index.ts";
+import { dot, unit } from "../../retrieval/embedder.ts";
 
 /** Pictures are compared at this size, so that slightly shifted lines still overlap. */
 const CELLS = 16;
@@ -30,7 +31,7 @@ export class IconJudge {
 
   /** The difference to the mean, scaled to length 1. */
   private centered(features: Float32Array): Float32Array {
-    return toUnit(features.map((value, i) => value - this.mean[i]!));
+    return unit(features.map((value, i) => value - this.mean[i]!));
   }
 }
 
@@ -39,16 +40,5 @@ function featuresOf(image: Image): Float32Array {
   const { data } = resize(image, CELLS, CELLS, "area");
   const means = [0, 0, 0];
   for (const [i, value] of data.entries()) means[i % 3]! += value / (CELLS * CELLS);
-  return toUnit(data.map((value, i) => value - means[i % 3]!));
-}
-
-function toUnit(vector: Float32Array): Float32Array {
-  const length = Math.sqrt(dot(vector, vector));
-  return length > 0 ? vector.map((value) => value / length) : vector;
-}
-
-function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
+  return unit(data.map((value, i) => value - means[i % 3]!));
 }

@@ -1,24 +1,10 @@
-/** @file Metrics of depth and surface normals, as used on NYUv2. */
+/** @file Metrics of depth, as used on NYUv2. */
 
 /** Evaluated depths in metres; others count as unknown (https://arxiv.org/abs/1406.2283 and later work). */
-export const depthRange = { nearest: 1e-3, farthest: 10 } as const;
+const depthRange = { nearest: 1e-3, farthest: 10 } as const;
 
 /** Eigen's crop: the evaluated rows and columns of a 480 × 640 frame, without the sensor's blank borders. */
 export const eigenCrop = { top: 45, bottom: 471, left: 41, right: 601, width: 640, height: 480 } as const;
-
-/** Returns a test for pixels inside Eigen's crop, for a frame scaled to `width` × `height`. */
-export function inEigenCrop(width: number, height: number): (pixel: number) => boolean {
-  const [across, down] = [width / eigenCrop.width, height / eigenCrop.height];
-  return (pixel) => {
-    const [x, y] = [pixel % width, Math.floor(pixel / width)];
-    return (
-      x >= Math.round(eigenCrop.left * across) &&
-      x < Math.round(eigenCrop.right * across) &&
-      y >= Math.round(eigenCrop.top * down) &&
-      y < Math.round(eigenCrop.bottom * down)
-    );
-  };
-}
 
 /** Returns a test for evaluated pixels of a frame's central square, scaled to `width` × `height`. It crops only rows. */
 export function inEigenRows(width: number, height: number): (pixel: number) => boolean {
@@ -50,23 +36,4 @@ export function depthRmse(
     count++;
   }
   return Math.sqrt(sum / count);
-}
-
-/**
- * Mean angle between normals in degrees, over the pixels with a known (non-zero) true normal. Normals have three numbers
- * per pixel and any length.
- */
-export function meanAngle(predicted: ArrayLike<number>, truth: ArrayLike<number>): number {
-  let sum = 0;
-  let count = 0;
-  for (let i = 0; i < truth.length; i += 3) {
-    const [tx, ty, tz] = [truth[i]!, truth[i + 1]!, truth[i + 2]!];
-    const length = Math.hypot(tx, ty, tz);
-    if (length === 0) continue;
-    const [px, py, pz] = [predicted[i]!, predicted[i + 1]!, predicted[i + 2]!];
-    const cosine = (tx * px + ty * py + tz * pz) / (length * Math.hypot(px, py, pz) || 1);
-    sum += Math.acos(Math.min(Math.max(cosine, -1), 1));
-    count++;
-  }
-  return ((sum / count) * 180) / Math.PI;
 }

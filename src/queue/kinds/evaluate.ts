@@ -11,7 +11,7 @@ import { score } from "./score.ts";
 /** The kinds of calls that a suite makes. */
 const kinds: Readonly<Record<string, JobKind>> = { generate, describe, reconstruct, score };
 
-export const MAX_CALLS = 256;
+const MAX_CALLS = 256;
 
 export const evaluate = modelKind({
   name: "evaluate",

@@ -3,7 +3,7 @@ import type { CallToolResult, McpServer, ServerContext } from "@modelcontextprot
 import { z } from "zod";
 import { settingsSchema } from "../answers.ts";
 import { askedInJson, checkExamples, libraryNamed } from "../asked-pictures.ts";
-import { failureOf, isDefect, traceOf } from "../failure.ts";
+import { failureOf, isServerFault, traceOf } from "../failure.ts";
 import { drawInTurn } from "../routes/images.ts";
 import { jobRequest, MAX_PICTURES } from "../schemas.ts";
 import type { Services } from "../services.ts";
@@ -43,7 +43,7 @@ export function addTools(server: McpServer, options: ToolOptions): void {
         return await work(given, context);
       } catch (error) {
         const { signal } = context.mcpReq;
-        if (isDefect(error, signal)) services.log("error", "a tool failed", { trace: traceOf(error) });
+        if (isServerFault(error, signal)) services.log("error", "a tool failed", { trace: traceOf(error) });
         return { isError: true, content: [{ type: "text", text: failureOf(error, signal).message }] };
       }
     };

@@ -63,7 +63,7 @@ export const picture = operation({
     side: z.enum(["before", "after"]),
   }),
   answers: {
-    200: { description: "The picture.", media: ["image/png", "image/jpeg", "image/webp"] },
+    200: { description: "The picture.", media: ["image/png", "image/jpeg"] },
     ...missing,
   },
   async handle({ params: { library: name, id, side } }, services) {
@@ -73,6 +73,5 @@ export const picture = operation({
   },
 });
 
-/** The media type from the first byte: libraries contain only PNG, JPEG and WebP files. */
-const typeOf = ([first]: Uint8Array): string =>
-  first === 0x89 ? "image/png" : first === 0xff ? "image/jpeg" : "image/webp";
+/** The media type from the first byte: libraries contain only PNG and JPEG files. */
+const typeOf = ([first]: Uint8Array): string => (first === 0xff ? "image/jpeg" : "image/png");

@@ -27,6 +27,9 @@ const HEADING = 44;
 const INSET = { left: 60, right: 16, top: 50, bottom: 34 };
 const PLOT = { width: WIDTH - INSET.left - INSET.right, height: HEIGHT - INSET.top - INSET.bottom };
 
+/** The most points of a curve: some for each pixel of its width. */
+const MOST_POINTS = 2000;
+
 /** Okabe and Ito's palette, safe for colour-blind readers, on white and on black. */
 const LIGHT = ["#0072b2", "#d55e00", "#009e73", "#a0527d", "#8a6d00", "#5b5b5b"];
 const DARK = ["#56b4e9", "#ff8f4a", "#2fc79a", "#e39ac4", "#f0e442", "#bdbdbd"];
@@ -39,7 +42,7 @@ const DARK = ["#56b4e9", "#ff8f4a", "#2fc79a", "#e39ac4", "#f0e442", "#bdbdbd"];
 export function curvesSvg(lines: readonly MetricsLine[], title: string): string {
   const panels = panelsOf(lines);
   const height = HEADING + HEIGHT * Math.ceil(panels.length / COLUMNS);
-  const lastStep = Math.max(1, ...lines.map(({ step }) => step));
+  const lastStep = lines.reduce((last, { step }) => Math.max(last, step), 1);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH * COLUMNS} ${height}" width="${WIDTH * COLUMNS}" height="${height}" role="img">`,
     `<title>${escapeXml(title)}</title>`,
@@ -80,7 +83,8 @@ function panelsOf(lines: readonly MetricsLine[]): Panel[] {
 
 function drawPanel({ title, series }: Panel, lastStep: number): string[] {
   const values = series.flatMap(({ points }) => points.map(([, value]) => value));
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const low = values.reduce((least, value) => Math.min(least, value), Infinity);
+  const high = values.reduce((most, value) => Math.max(most, value), -Infinity);
   const margin = (high - low) * 0.06 || Math.abs(high) * 0.06 || 1;
   const [bottom, top] = [low - margin, high + margin];
   const x = (step: number) => round(INSET.left + (step / lastStep) * PLOT.width);
@@ -101,12 +105,24 @@ function drawPanel({ title, series }: Panel, lastStep: number): string[] {
     `<text class="tick" x="${right}" y="${floor + 29}" text-anchor="end">steps</text>`,
     ...series.map(({ points }, i) => {
       const colour = i % LIGHT.length;
-      const path = points.map(([step, value]) => `${x(step)},${y(value)}`);
+      const path = thinned(points).map(([step, value]) => `${x(step)},${y(value)}`);
       if (path.length > 1) return `<polyline class="s${colour}" points="${path.join(" ")}"/>`;
       const [cx, cy] = path[0]!.split(",");
       return `<circle class="d${colour}" cx="${cx}" cy="${cy}" r="3"/>`;
     }),
   ];
+}
+
+/** The points of a long series that a curve shows: the lowest and the highest of each stretch, in order. */
+function thinned(points: Series["points"]): Series["points"] {
+  if (points.length <= MOST_POINTS) return points;
+  const length = Math.ceil(points.length / (MOST_POINTS / 2));
+  return Array.from({ length: Math.ceil(points.length / length) }, (_, i) => {
+    const stretch = points.slice(i * length, (i + 1) * length);
+    const lowest = stretch.reduce((low, point) => (point[1] < low[1] ? point : low));
+    const highest = stretch.reduce((high, point) => (point[1] > high[1] ? point : high));
+    return lowest === highest ? [lowest] : [lowest, highest].sort((a, b) => a[0] - b[0]);
+  }).flat();
 }
 
 /** The legend, in one row. */

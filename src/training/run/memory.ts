@@ -37,5 +37,6 @@ export async function trainingMemory(
   if (shared <= available) return { bytes: shared, arena: false };
   throw new XPromptError(
     `training ${kind}: expected ${formatBytes(shared)} of memory (weights and moments ${formatBytes(state)}), got ${formatBytes(available)} available (make batches or the model smaller, or close other programs)`,
+    { code: "ERR_MEMORY" },
   );
 }

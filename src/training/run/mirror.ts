@@ -88,9 +88,7 @@ export class Mirror implements AsyncDisposable {
   /** Copies the last checkpoint, if that has failed before, and the model; its configuration, with the checksums, last. */
   async finish(run: string, model: string): Promise<void> {
     await this.save(run);
-    const files = (await readdir(model, { recursive: true, withFileTypes: true })).filter((each) =>
-      each.isFile(),
-    );
+    const files = (await readdir(model, { withFileTypes: true })).filter((each) => each.isFile());
     const isConfig = (name: string) => name.endsWith("config.json");
     for (const { name } of files.toSorted((a, b) => Number(isConfig(a.name)) - Number(isConfig(b.name))))
       await this.storage.upload(`model/${name}`, join(model, name));

@@ -14,6 +14,7 @@ import { learningRate } from "../optimizer/schedule.ts";
 import { recipeDigest } from "../recipe.ts";
 import { hasCheckpoint, loadCheckpoint } from "./checkpoint.ts";
 import { Recorder } from "./recorder.ts";
+import { lockRun } from "./run-lock.ts";
 import type { RunOptions, RunResult, TrainingTask } from "./task.ts";
 
 /**
@@ -52,7 +53,7 @@ async function checkNoFile(out: string): Promise<void> {
 /**
  * Trains until the recipe's last step, from the start or from the run folder's checkpoint. An aborted run saves a
  * checkpoint first. Of several processes, process 0 alone reads and writes the folder, and an abort in one stops all.
- * @throws UsageError, XPromptError as `checkRunFolder` and `loadCheckpoint` do, and when the loss is not finite
+ * @throws UsageError, XPromptError as `checkRunFolder`, `lockRun` and `loadCheckpoint` do, and when the loss is not finite
  * @throws ReportedElsewhere when another process throws the error
  */
 export async function runTraining<Batch>(task: TrainingTask<Batch>, options: RunOptions): Promise<RunResult> {
@@ -60,13 +61,14 @@ export async function runTraining<Batch>(task: TrainingTask<Batch>, options: Run
   const { out, resume = false, signal, mirror } = options;
   const started = performance.now();
   const leads = collective.rank === 0;
-  await together(collective, async () => {
-    if (!leads) return;
-    await checkRunFolder(out, resume);
-    if (resume) await load(task, out);
-  });
-  await shareStart(task, collective);
   return workWith(async (resources) => {
+    await together(collective, async () => {
+      if (!leads) return;
+      await checkRunFolder(out, resume);
+      resources.defer(await lockRun(out));
+      if (resume) await load(task, out);
+    });
+    await shareStart(task, collective);
     const recorder = await together(collective, async () =>
       leads ? resources.own(await Recorder.open(task, options)) : undefined,
     );

@@ -114,7 +114,7 @@ function message(into: PbfWriter, number: number, fill: (inner: PbfWriter) => vo
 }
 
 /** Length (u64), its masked checksum (u32), the data, its masked checksum (u32), all little-endian. */
-export function tfRecord(data: Uint8Array): Uint8Array {
+function tfRecord(data: Uint8Array): Uint8Array {
   const record = Buffer.alloc(12 + data.length + 4);
   record.writeBigUInt64LE(BigInt(data.length), 0);
   record.writeUInt32LE(maskedCrc32c(record.subarray(0, 8)), 8);

@@ -16,7 +16,7 @@ import { type Codes, exampleTokens, queryTokens, targetTokens } from "../../xpro
 import type { Context, TodoPart } from "../transformer/context.ts";
 import type { BatchKind, ContextBatch } from "../transformer/contexts.ts";
 
-export const groupIds = { example: 0, xp: 1, query: 2, answer: 3 } as const;
+const groupIds = { example: 0, xp: 1, query: 2, answer: 3 } as const;
 
 export interface TokenRow {
   /** "train", or the held-out part that the context belongs to. */

@@ -20,7 +20,7 @@ interface Place {
  * the seed of the plan the first epoch is what a run that samples its contexts sees; all others go through the shards,
  * and through the batches of each, in random orders.
  */
-export class BatchOrder {
+class BatchOrder {
   private epoch = -1;
   private shards: readonly number[] = [];
   private readonly batches = new Map<number, readonly number[]>();

@@ -11,7 +11,13 @@ import { moduleBeside } from "../../runtime/threads.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
 import { SampleStream } from "../run/workers.ts";
-import { type ContextBatch, type ContextSettings, digestsOf, openSources } from "../transformer/contexts.ts";
+import {
+  type ContextBatch,
+  type ContextSettings,
+  closeSets,
+  digestsOf,
+  openSources,
+} from "../transformer/contexts.ts";
 import { heldOutContexts } from "../transformer/held-out.ts";
 import {
   checkMix,
@@ -109,6 +115,7 @@ export class Tokenization {
       const mix = await preparedMix(recipe);
       const settings = contextSettings(recipe, mix, sequences, "train");
       const sources = await openSources(settings, onSkip);
+      await closeSets(sources.sets); // the threads open their own
       checkWorlds(recipe, sources.worlds);
       const plan: Plan = {
         tokenizers: await tokenizersDigest(sequences.folder, sequences.tokenizers),

@@ -9,7 +9,7 @@ import type { Vocabulary } from "../../chameleon/tokenizers/vocabulary.ts";
 /** Features are clipped at this many standard deviations, so that outliers do not dominate. */
 const CLIP = 4;
 
-interface Codebook {
+export interface Codebook {
   /** `[codes, width]` */
   readonly data: Float32Array;
   readonly shape: readonly number[];

@@ -49,8 +49,8 @@ export interface ContextSettings {
   readonly share?: Share;
 }
 
-/** A source of contexts made of pairs. */
-export type ContextSource = Pick<PairSource, "context" | "digest">;
+/** A source of contexts made of pairs. A library is open until it is closed. */
+export type ContextSource = Pick<PairSource, "context" | "digest"> & Partial<AsyncDisposable>;
 
 /** The sources of contexts: data sets of pairs and example libraries, and worlds. */
 export interface Sources {
@@ -65,6 +65,11 @@ export async function openSources(
 ): Promise<Sources> {
   const worlds = openWorlds(options.mix, options.part === "train" ? "train" : "heldOut");
   return { sets: await openSets(options, onSkip), worlds };
+}
+
+/** Closes the libraries among the sources. */
+export async function closeSets(sets: readonly ContextSource[]): Promise<void> {
+  for (const set of sets) await set[Symbol.asyncDispose]?.();
 }
 
 /** What names the records of data sets and the gathered pictures. */

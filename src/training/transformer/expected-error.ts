@@ -6,17 +6,12 @@
  */
 import type { Vocabulary } from "../../chameleon/tokenizers/vocabulary.ts";
 import { embedding, matmul, multiply, softmax, subtract, sum, type Tensor } from "../../graph/index.ts";
+import type { Codebook } from "./code-features.ts";
 
 /** Vectors of all tokens, `[vocabulary, width]`. */
 export interface TokenVectors {
   readonly data: Float32Array;
   readonly width: number;
-}
-
-interface Codebook {
-  /** `[codes, width]` */
-  readonly data: Float32Array;
-  readonly shape: readonly number[];
 }
 
 /**

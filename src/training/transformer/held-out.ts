@@ -9,7 +9,13 @@ import type { SessionOptions } from "../../runtime/session-options.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
 import type { Context } from "./context.ts";
-import { type ContextBatch, type ContextSettings, encodedContexts, openSources } from "./contexts.ts";
+import {
+  type ContextBatch,
+  type ContextSettings,
+  closeSets,
+  encodedContexts,
+  openSources,
+} from "./contexts.ts";
 import { type PackedBatch, packBatch } from "./data.ts";
 import { feedsOf } from "./objective.ts";
 
@@ -122,8 +128,12 @@ async function sampleBatches(
 ): Promise<ContextBatch<Codes>[]> {
   const drawn: ContextBatch<Codes>[] = [];
   const sources = await openSources(options, onSkip);
-  for (let i = 0; i < count; i++) drawn.push(await encodedContexts(i, options, tokenizers, sources));
-  return drawn;
+  try {
+    for (let i = 0; i < count; i++) drawn.push(await encodedContexts(i, options, tokenizers, sources));
+    return drawn;
+  } finally {
+    await closeSets(sources.sets);
+  }
 }
 
 /**

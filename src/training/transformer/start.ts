@@ -274,7 +274,7 @@ function initializerFor(
  * embeddings and similar logits. The embedding and the head each have their own map.
  * @param codebook `[codes, width]`
  */
-export function placeCodes(
+function placeCodes(
   state: TrainingState,
   { data, shape: [codes, width] }: { readonly data: Float32Array; readonly shape: readonly number[] },
   { imageTokens }: Vocabulary,

@@ -26,7 +26,7 @@ import type { TrainingTask } from "../run/task.ts";
 import { SampleStream } from "../run/workers.ts";
 import { openTokenized } from "../tokenized/open.ts";
 import { CODEBOOK } from "../tokenizer/start.ts";
-import { type ContextSource, codesShown, digestsOf, openSets, openSources } from "./contexts.ts";
+import { type ContextSource, closeSets, codesShown, digestsOf, openSets, openSources } from "./contexts.ts";
 import { type ContextOptions, type PackedBatch, packingOf, possibleShapes } from "./data.ts";
 import { tokenVectors } from "./expected-error.ts";
 import { HeldOut, heldOutContexts } from "./held-out.ts";
@@ -112,9 +112,11 @@ async function prepareTransformer(
   /** Keyed by record: several threads and the held-out part may find the same one. */
   const skip = ({ set, row, why }: Skipped) => skipped.set(`${set}#${row}`, `${set}: ${why}`);
   const sources = tokens ? undefined : await openSources(data("train"), skip);
+  await closeSets(sources?.sets ?? []); // batches and held-out parts open their own
   if (sources) checkWorlds(recipe, sources.worlds);
   /** The user's pairs on contact sheets. */
   let shown: readonly ContextSource[] | undefined;
+  resources.defer(() => closeSets(shown ?? []));
   const evaluated = leads ? heldOutParts(recipe, mix, start) : {};
   const held =
     tokens && leads

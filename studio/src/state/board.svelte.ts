@@ -138,6 +138,7 @@ export class Board {
         fetchPicture(entry.after, `${title} after`),
         own || !entry.queries[0] ? this.input : fetchPicture(entry.queries[0], `gallery ${title}`),
       ]);
+      this.stop();
       this.pairs = [{ key: keys++, before: before!, after: after! }];
       this.prompts = [];
       this.input = query;
@@ -160,6 +161,7 @@ export class Board {
   async useAddress(address: string, name: string): Promise<void> {
     await this.attempt("input", async () => {
       this.input = await fetchPicture(address, name);
+      this.stop();
       this.results = [];
     });
   }

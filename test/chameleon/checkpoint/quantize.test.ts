@@ -4,7 +4,6 @@ import { describe, expect, test } from "vitest";
 import {
   type Bits,
   BLOCK_SIZE,
-  dequantizeRows,
   isQuantizable,
   quantizationConfig,
   quantizationConfigSchema,
@@ -15,6 +14,7 @@ import { MICROSOFT } from "../../../src/graph/onnx-writer.ts";
 import { operator } from "../../../src/graph/operator.ts";
 import { Random } from "../../../src/random.ts";
 import { float32, floats, Session } from "../../../src/runtime/session.ts";
+import { dequantizeRows } from "../../fixtures/chameleon/kit.ts";
 
 const widths: Bits[] = [4, 8];
 

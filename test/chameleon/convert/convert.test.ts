@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { readWeights } from "../../../src/chameleon/checkpoint/folder.ts";
-import { dequantizeRows, isQuantizable, scaleName } from "../../../src/chameleon/checkpoint/quantize.ts";
+import { isQuantizable, scaleName } from "../../../src/chameleon/checkpoint/quantize.ts";
 import { openImageTokenizer } from "../../../src/chameleon/checkpoint/vqgan-checkpoint.ts";
 import { type ConvertOptions, convertModel } from "../../../src/chameleon/convert/convert.ts";
 import { formats } from "../../../src/chameleon/convert/plan.ts";
@@ -16,6 +16,7 @@ import { type Dtype, writeSafetensors } from "../../../src/runtime/safetensors.t
 import { openWeights } from "../../../src/runtime/weights.ts";
 import { XPrompt } from "../../../src/xprompt/model.ts";
 import { headerOf, writeBigModel } from "../../fixtures/chameleon/big.ts";
+import { dequantizeRows } from "../../fixtures/chameleon/kit.ts";
 import { chameleonConfig, chameleonWeights, copyCheckpoint, reference } from "../../fixtures/vqgan/kit.ts";
 import { writeTinyModel } from "../../fixtures/xprompt/kit.ts";
 

@@ -61,6 +61,7 @@ test("more rows than the limit are admitted alone, more bytes never", async () =
   await settled();
   expect(admitted).toEqual([one, five]);
   await expect(admission.enter(need(6))).rejects.toThrow(XPromptError);
+  await expect(admission.enter(need(6))).rejects.toMatchObject({ code: "ERR_MEMORY" });
   await expect(admission.enter(need(6))).rejects.toThrow(
     /^generating: expected at most .* for a batch, got .* for 6 sequences of 40 tokens/,
   );

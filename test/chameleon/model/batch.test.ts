@@ -1,6 +1,7 @@
 /** @file Rows of a batch: on the CPU, their logits are identical whatever else is in the batch. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Batch, type BatchMember, type Prefix, type Row } from "../../../src/chameleon/model/batch.ts";
+import { KeyValueCache } from "../../../src/chameleon/model/cache.ts";
 import type { Decoder } from "../../../src/chameleon/model/decoder.ts";
 import { Random } from "../../../src/random.ts";
 import { XPrompt } from "../../../src/xprompt/model.ts";
@@ -91,6 +92,20 @@ describe.each([1, 2])("nano with %i threads", (threads) => {
     );
     expect(second!.logits).toEqual([expected[1]]);
     expect(first!.logits).not.toEqual([expected[1]]);
+    member.leave();
+  });
+
+  test("a request without memory for all of its rows leaves none", async () => {
+    const member = await new Batch(decoder).join(need);
+    vi.spyOn(KeyValueCache.prototype, "addRows").mockImplementationOnce(() => {
+      throw new RangeError("Array buffer allocation failed");
+    });
+    // Of two lengths: the rows of the first are there already.
+    await expect(member.add([prefixOf("a", 20), prefixOf("b", 31)])).rejects.toThrow("allocation failed");
+    expect(member.share.rows).toBe(0);
+    const [row] = await member.add([prefixOf("a", 20)]);
+    expect(member.share.rows).toBe(1);
+    expect(row!.logits).toEqual([(await alone("a", 20))[0]]);
     member.leave();
   });
 });

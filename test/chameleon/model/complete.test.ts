@@ -278,6 +278,12 @@ describe("refusals", () => {
     );
   });
 
+  test("an unknown option, with the nearest", async () => {
+    const work = model.complete({ prompt, mode: "text", temprature: 0 } as CompleteOptions);
+    await expect(work).rejects.toThrow(UsageError);
+    await expect(work).rejects.toThrow(/^completing: .*, got temprature \(did you mean temperature\?\)$/);
+  });
+
   test("logits for no tokens, too many tokens, unknown ids", async () => {
     for (const tokens of [[], Array(161).fill(4), [-1], [384], [1.5]])
       await expect(model.logits(tokens)).rejects.toThrow(UsageError);

@@ -5,12 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DecoderConfig } from "../../../src/chameleon/checkpoint/config.ts";
 import { readInitializers } from "../../../src/chameleon/checkpoint/folder.ts";
-import {
-  dequantizeRows,
-  isQuantizable,
-  quantizeRows,
-  scaleName,
-} from "../../../src/chameleon/checkpoint/quantize.ts";
+import { isQuantizable, quantizeRows, scaleName } from "../../../src/chameleon/checkpoint/quantize.ts";
 import { cacheBytes } from "../../../src/chameleon/model/cache.ts";
 import { Decoder, type TokenSpan } from "../../../src/chameleon/model/decoder.ts";
 import { decoderParameters } from "../../../src/chameleon/model/parameters.ts";
@@ -23,6 +18,7 @@ import { exampleRows, todoRows } from "../../../src/xprompt/packing.ts";
 import { exampleTokens, queryTokens, targetTokens } from "../../../src/xprompt/sequence.ts";
 import {
   asFeeds,
+  dequantizeRows,
   loadDecoder,
   packedLogits,
   randomWeights,

@@ -89,6 +89,17 @@ test("values that are not finite leave a gap; nothing measured leaves no panel",
   expect(panelsOf(curvesSvg([], "training"))).toEqual([]);
 });
 
+test("a long run is shown with its extremes, in order, by few points", () => {
+  const lines = Array.from({ length: 200_000 }, (_, step) => line(step, { loss: step === 77_777 ? 9 : 1 }));
+  const [panel] = panelsOf(curvesSvg(lines, ""));
+  const points = pointsOf(panel!.polyline[0]!);
+  expect(points.length).toBeLessThanOrEqual(2000);
+  expect(points.map(([x]) => x)).toEqual(points.map(([x]) => x).sort((a, b) => a! - b!));
+  const [few] = panelsOf(curvesSvg([line(0, { loss: 1 }), lines[77_777]!, lines.at(-1)!], ""));
+  const peak = pointsOf(few!.polyline[0]!)[1];
+  expect(points).toContainEqual(peak);
+});
+
 test("names are escaped for XML", () => {
   const svg = curvesSvg([line(0, { 'heldOut.a&<b.c"': 1 })], "a < b & c");
   expect(panelsOf(svg)).toHaveLength(1);

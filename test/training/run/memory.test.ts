@@ -22,6 +22,7 @@ test("otherwise they share the memory of the largest", async () => {
 test("too little memory is refused with the figures", async () => {
   const refused = needing(630 * MIB - 1);
   await expect(refused).rejects.toThrow(XPromptError);
+  await expect(refused).rejects.toMatchObject({ code: "ERR_MEMORY" });
   await expect(refused).rejects.toThrow(
     /^training toy: expected 630\.0 MiB of memory \(weights and moments 50\.0 MiB\), got 630\.0 MiB available \(make batches or the model smaller/,
   );

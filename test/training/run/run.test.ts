@@ -1,7 +1,7 @@
 import { execFile, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { cp, mkdtemp, open, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { cp, mkdir, mkdtemp, open, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -194,6 +194,21 @@ describe("runTraining", () => {
     await expect(again).rejects.toThrow(UsageError);
     await expect(again).rejects.toThrow(/holds a run \(add --resume/);
     expect(await readFile(join(out, "metrics.jsonl"), "utf8")).toBe(before);
+  });
+
+  test("a second run in the same folder is refused and changes nothing; the lock goes with the run", async () => {
+    const out = fresh();
+    await mkdir(out);
+    const lock = join(out, "run.lock");
+    await writeFile(lock, `${process.ppid} ${hostname()}\n`);
+    await expect(run(toy().task, { out })).rejects.toMatchObject({
+      code: "ERR_LOCKED",
+      message: expect.stringContaining(`expected one run at a time, got one by process ${process.ppid}`),
+    });
+    expect(await readdir(out)).toEqual(["run.lock"]);
+    await rm(lock);
+    await run(toy().task, { out });
+    expect(existsSync(lock)).toBe(false);
   });
 
   test("stops when the loss is not finite, and keeps the last checkpoint", async () => {
