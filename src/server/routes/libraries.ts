@@ -1,6 +1,7 @@
 /** @file Searching and viewing the examples of the server's libraries. */
 import { z } from "zod";
-import type { ExampleLibrary } from "../../retrieval/index.ts";
+import { XPromptError } from "../../errors.ts";
+import type { ExampleLibrary, StoredExample } from "../../retrieval/index.ts";
 import { libraryExampleSchema, listOf } from "../answers.ts";
 import { Failure } from "../failure.ts";
 import { operation } from "../operation.ts";
@@ -67,11 +68,23 @@ export const picture = operation({
     ...missing,
   },
   async handle({ params: { library: name, id, side } }, services) {
-    const example = await libraryOf(name, services).get(id);
+    const example = await exampleOf(libraryOf(name, services), id);
     const bytes = new Uint8Array(side === "before" ? example.input : example.output);
     return new Response(bytes, { headers: { "content-type": typeOf(bytes) } });
   },
 });
+
+/** An example by its id. What the library says of a missing one names a folder of the server. */
+async function exampleOf(library: ExampleLibrary, id: string): Promise<StoredExample> {
+  try {
+    return await library.get(id);
+  } catch (error) {
+    if (!(error instanceof XPromptError) || error.code !== "ERR_INPUT") throw error;
+    throw new Failure(404, `looking up an example: expected the id of one in the library, got ${id}`, {
+      code: "example_not_found",
+    });
+  }
+}
 
 /** The media type from the first byte: libraries contain only PNG and JPEG files. */
 const typeOf = ([first]: Uint8Array): string => (first === 0xff ? "image/jpeg" : "image/png");

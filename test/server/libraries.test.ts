@@ -1,0 +1,32 @@
+/** @file Example libraries over HTTP. */
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { ExampleLibrary } from "../../src/retrieval/index.ts";
+import { example, temporaryFolder, wordEmbedder } from "../retrieval/kit.ts";
+import { startServer, tinyEngine } from "./kit.ts";
+
+const folder = await temporaryFolder();
+const library = await ExampleLibrary.open(join(folder, "pairs"), { create: true });
+await library.add([await example("a", "remove the rain"), await example("b", "a red ball")], wordEmbedder);
+const { engine } = await tinyEngine();
+const { ask } = await startServer(engine, { libraries: new Map([["pairs", library]]) });
+
+test("examples are found by words, and their pictures are those that were added", async () => {
+  const answer = await (await ask("/v1/libraries/pairs/examples?query=red")).json();
+  expect(answer.data[0].instruction).toBe("a red ball");
+  const picture = await ask(answer.data[0].after);
+  expect(picture.headers.get("content-type")).toBe("image/png");
+  const added = (await example("b", "a red ball")).output as Buffer;
+  expect(Buffer.from(await picture.arrayBuffer()).equals(added)).toBe(true);
+});
+
+test.each([
+  ["an unknown library", "/v1/libraries/others/examples", "library_not_found"],
+  ["an unknown example", `/v1/libraries/pairs/examples/${"0".repeat(32)}/before`, "example_not_found"],
+])("%s is 404, and no folder of the server is told", async (_what, path, code) => {
+  const answer = await ask(path);
+  expect(answer.status).toBe(404);
+  const { error } = await answer.json();
+  expect(error.code).toBe(code);
+  expect(error.message).not.toContain(folder);
+});
