@@ -12,7 +12,7 @@ export default transformerRecipe({
   ...nano,
   init: "nano",
   seed: 3,
-  steps: 400,
+  steps: 300,
   loss: { ...nano.loss, instruction: 0 },
   optimizer: { ...nano.optimizer, learningRate: 7e-4 },
   schedule: { shape: "cosine", warmup: 20, floor: 0.02 },
@@ -24,6 +24,6 @@ export default transformerRecipe({
     ...{ describe: 0, textToImage: 0 },
   },
   heldOutBatches: 4,
-  evaluateEvery: 200,
-  sheetEvery: 400,
+  evaluateEvery: 100,
+  sheetEvery: 300,
 });
