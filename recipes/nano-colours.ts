@@ -5,7 +5,7 @@
  *
  *     npx xprompt train recipes/nano-colours.ts --init=runs/nano-words/model --mix.pictures=gathered --out runs/nano
  *
- * About 45 minutes on two cores. The learning rate is constant until the last third.
+ * What is written is the mean of the weights before and after. About 45 minutes on two cores. The learning rate is constant until the last third.
  */
 import { transformerRecipe } from "x-prompt/training";
 import words from "./nano-words.ts";
@@ -16,5 +16,6 @@ export default transformerRecipe({
   seed: 5,
   steps: 850,
   loss: { ...words.loss, expected: 10 },
+  initialShare: 0.5,
   mix: { ...words.mix, describe: 0.25, textToImage: 0.3, targetDropout: 0.9 },
 });

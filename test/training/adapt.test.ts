@@ -322,12 +322,38 @@ test("shared codes: a model starts as it was, and its rows then learn together",
   await model.release();
 });
 
+test("at the last step, weights are mixed with those of init; rows of shared codes too", async () => {
+  const name = "lm_head.weight";
+  const settings = { steps: 3, model: { sharedCodes: true } };
+  const written = async (initialShare: number) => {
+    await withTask(recipeOf({ ...settings, initialShare }), async (task) => {
+      await train(task, 2);
+      await task.release(at(`early ${initialShare}`));
+      await train(task, 3);
+      await task.release(at(`mixed ${initialShare}`));
+    });
+    const [early, last] = await Promise.all(
+      ["early", "mixed"].map((part) => readWeights(at(`${part} ${initialShare}`), undefined)),
+    );
+    return { early: early!.get(name)!.data, last: last!.get(name)!.data };
+  };
+  const before = (await readWeights(at("tiny"), undefined)).get(name)!.data;
+  const trained = await written(0);
+  const mixed = await written(0.25);
+  expect(mixed.early).toEqual(trained.early);
+  expect(trained.last.some((value, i) => Math.abs(value - before[i]!) > 0.01)).toBe(true);
+  for (const [i, value] of mixed.last.entries())
+    expect(value).toBeCloseTo(0.75 * trained.last[i]! + 0.25 * before[i]!, 2);
+});
+
 describe("refused", () => {
   test.each([
     [
       { train: "xp", model: { sharedCodes: true } },
       'model.sharedCodes: expected it with all weights trained, got train "xp"',
     ],
+    [{ train: "xp", initialShare: 0.5 }, 'initialShare: expected init, and train "all", got init '],
+    [{ init: undefined, initialShare: 0.5 }, 'initialShare: expected init, and train "all", got init none'],
     [{ window: 5 }, "window: expected at most 4 codes per side, as the pictures have, got 5"],
     [{ init: undefined, train: "lora" }, 'train: expected "all" for a new model, got "lora"'],
     [{ model: { hiddenSize: 48 } }, "model.hiddenSize: expected 24, as "],

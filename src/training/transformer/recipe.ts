@@ -127,6 +127,11 @@ export const transformerRecipe = recipeKind(
      * the last weights. 1 disables averaging.
      */
     averageFrom: z.number().min(0).max(1).default(1),
+    /**
+     * Share of the weights of `init` in those that are measured and written at the last step, when all weights are trained
+     * (https://arxiv.org/abs/2109.01903).
+     */
+    initialShare: z.number().min(0).max(1).default(0),
     /** Batches per kind of held-out contexts in an evaluation. */
     heldOutBatches: z.int().min(1).default(6),
   }),

@@ -61,6 +61,10 @@ export async function sequencesOf(recipe: TransformerRecipe, session: SessionOpt
 
 /** @throws XPromptError when a setting contradicts the initial model or the tokenizers */
 export async function startOf(recipe: TransformerRecipe, session: SessionOptions): Promise<Start> {
+  if (recipe.initialShare > 0 && (recipe.init === undefined || recipe.train !== "all"))
+    refuse(
+      `initialShare: expected init, and train "all", got init ${recipe.init ?? "none"} and train "${recipe.train}"`,
+    );
   if (recipe.init !== undefined) return fromModel(recipe, recipe.init, session);
   if (recipe.train !== "all")
     refuse(

@@ -20,6 +20,7 @@ import { XPrompt } from "../../xprompt/model.ts";
 import { exampleRows, todoRows } from "../../xprompt/packing.ts";
 import { alone, type Collective, meanOver, partOf } from "../distributed/collective.ts";
 import { WeightAverage } from "../optimizer/average.ts";
+import { mixedWithInitial } from "../optimizer/mixed.ts";
 import { trainingMemory } from "../run/memory.ts";
 import { feedsOfWeights } from "../run/state.ts";
 import type { TrainingTask } from "../run/task.ts";
@@ -146,7 +147,13 @@ async function prepareTransformer(
       ? new WeightAverage(state, Math.ceil(averageFrom * recipe.steps), AVERAGE_EVERY)
       : undefined;
   /** The weights that are measured and released. */
-  const current = () => average?.weights() ?? state.weights();
+  const current = () => {
+    const weights = average?.weights() ?? state.weights();
+    const { initialShare, steps: last } = recipe;
+    return initialShare > 0 && state.step >= last
+      ? mixedWithInitial(weights, start.base!.weights, initialShare)
+      : weights;
+  };
   const trained = () => ({ config: adapter ?? {}, weights: current() });
   const merged = () => {
     if (frozen) return mergeAdapter(frozen.weights, trained());
