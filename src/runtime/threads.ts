@@ -35,6 +35,21 @@ export const localProcesses = (): number => Number(process.env.OMPI_COMM_WORLD_L
 export const defaultThreads = (): number =>
   Math.max(1, Math.min(Math.floor(availableParallelism() / localProcesses()), 8));
 
+/**
+ * Milliseconds that a closing pool gives each thread to end its job. A thread that is ended while onnxruntime works in it
+ * can end the whole process.
+ */
+const PATIENCE = 10_000;
+
+interface PoolSetup {
+  /** `workerData` of each thread. */
+  readonly workerData?: unknown;
+  /** URLs of modules that the threads will import. */
+  readonly modules?: readonly string[];
+  /** Milliseconds to wait for running jobs when the pool is closed. Defaults to ten seconds. */
+  readonly patience?: number;
+}
+
 interface Task<Job, Answer> {
   readonly job: Job;
   readonly transfer: readonly ArrayBuffer[];
@@ -57,12 +72,11 @@ export class ThreadPool<Job, Answer> {
   /**
    * @param entry the module that each thread runs
    * @param threads the most threads
-   * @param setup `workerData` for each thread, and `modules` that the threads will import
    */
   constructor(
     private readonly entry: URL,
     private readonly threads: number,
-    private readonly setup: { readonly workerData?: unknown; readonly modules?: readonly string[] } = {},
+    private readonly setup: PoolSetup = {},
   ) {}
 
   /**
@@ -78,13 +92,26 @@ export class ThreadPool<Job, Answer> {
     });
   }
 
-  /** Ends the threads without waiting for their jobs. Further calls do nothing. */
+  /** Rejects all jobs, and ends the threads once their jobs have ended or take too long. Further calls do nothing. */
   async close(): Promise<void> {
     this.isClosed = true;
     for (const task of [...this.busy.values(), ...this.waiting]) task.reject(closed());
-    this.busy.clear();
     this.waiting.length = 0;
+    await Promise.all([...this.busy.keys()].map((worker) => this.untilIdle(worker)));
     await Promise.all(this.workers.map((worker) => worker.terminate()));
+  }
+
+  /** Resolves when a thread has answered or ended, or after the patience of the pool. */
+  private untilIdle(worker: Worker): Promise<void> {
+    const { patience = PATIENCE } = this.setup;
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, patience);
+      for (const event of ["message", "exit"] as const)
+        worker.once(event, () => {
+          clearTimeout(timer);
+          resolve();
+        });
+    });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

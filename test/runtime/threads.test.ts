@@ -5,7 +5,7 @@ import { MessageChannel } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { ThreadPool } from "../../src/runtime/threads.ts";
 
-type Job = { readonly do: "echo" | "hang" | "exit" | "throw"; readonly port?: unknown };
+type Job = { readonly do: "echo" | "slow" | "hang" | "exit" | "throw"; readonly port?: unknown };
 
 /** Threads that echo `greeting` and the job, keep a port open for ever, stop, or throw. */
 const module = new URL(
@@ -14,13 +14,15 @@ const module = new URL(
     parentPort.on("message", (job) => {
       if (job.do === "exit") process.exit(7);
       if (job.do === "throw") throw new Error("broken");
-      if (job.do === "hang") job.port.postMessage("hanging");
+      if (job.do === "slow") setTimeout(() => { job.port.postMessage("done"); parentPort.postMessage("late"); }, 100);
+      else if (job.do === "hang") job.port.postMessage("hanging");
       else parentPort.postMessage([workerData, job.do]);
     });
   `)}`,
 );
 
-const poolOf = (threads: number) => new ThreadPool<Job, unknown>(module, threads, { workerData: "hello" });
+const poolOf = (threads: number, patience = 50) =>
+  new ThreadPool<Job, unknown>(module, threads, { workerData: "hello", patience });
 
 /** A thread with an endless job, and the event of its end. */
 async function hang(pool: ThreadPool<Job, unknown>) {
@@ -46,6 +48,22 @@ test("closing ends working threads, and waiting callers get an error", async () 
   await expect(answer).rejects.toMatchObject(released);
   await expect(pool.run({ do: "echo" })).rejects.toMatchObject(released);
   await pool.close();
+});
+
+test("closing lets a running job end, whose caller has its error at once", async () => {
+  const pool = poolOf(1, 20_000);
+  const { port1, port2 } = new MessageChannel();
+  const done = once(port1, "message");
+  let hasEnded = false;
+  void done.then(() => {
+    hasEnded = true;
+  });
+  const answer = pool.run({ do: "slow", port: port2 }, [port2 as unknown as ArrayBuffer]);
+  const closing = pool.close();
+  await expect(answer).rejects.toThrow("closed");
+  expect(hasEnded).toBe(false);
+  await closing;
+  await done;
 });
 
 test.each<Job["do"]>(["exit", "throw"])(
