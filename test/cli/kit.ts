@@ -113,12 +113,15 @@ export function expectOneLine(
   expect(lines[0]).not.toMatch(/internal error|please report/);
 }
 
-/** Every file below a folder, with its size and the moment of its last change. */
+/** Everything below a folder; files with their size and the moment of their last change. */
 export async function listing(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true });
   const described = entries.map(async (name) => {
-    const { size, mtimeMs, mode } = await stat(join(folder, name));
-    return `${name} ${size} ${mtimeMs} ${mode}`;
+    const entry = await stat(join(folder, name));
+    // A folder's time tells of locks that were there for a moment.
+    return entry.isDirectory()
+      ? `${name}/ ${entry.mode}`
+      : `${name} ${entry.size} ${entry.mtimeMs} ${entry.mode}`;
   });
   return (await Promise.all(described)).sort();
 }
