@@ -174,7 +174,7 @@ class Batch {
 }
 
 /**
- * Ids of the examples without vectors.
+ * @internal Ids of the examples without vectors.
  * @param isLocked whether one writer at a time adds to the library. Otherwise two may add the same vectors, so that equal
  * counts tell nothing. They save reading all ids, which takes some 2 s of a core per million
  */
