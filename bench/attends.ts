@@ -1,6 +1,6 @@
 /** @file Attention variants for comparison, which the package itself does not use. */
 import type { DecoderConfig } from "../src/chameleon/checkpoint/config.ts";
-import { type Attend, headWidth, shareHeads } from "../src/chameleon/model/transformer.ts";
+import { type Attend, HIDDEN, headWidth, shareHeads } from "../src/chameleon/model/transformer.ts";
 import {
   add,
   attention,
@@ -13,7 +13,7 @@ import {
   type Tensor,
   transpose,
 } from "../src/graph/index.ts";
-import { causalBias, exampleRows, HIDDEN, type Packing, todoRows } from "../src/xprompt/packing.ts";
+import { causalBias, exampleRows, type Packing, todoRows } from "../src/xprompt/packing.ts";
 
 /** Causal attention over `sequences` sequences of `length` rows each. Each starts at position 0. */
 export function causalAttention(

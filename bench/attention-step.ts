@@ -1,6 +1,6 @@
 /** @file One side of `bench attention`, in its own process so that its peak memory can be measured. */
 import type { DecoderConfig } from "../src/chameleon/checkpoint/config.ts";
-import { embed, head, transformer } from "../src/chameleon/model/transformer.ts";
+import { embed, HIDDEN, head, transformer } from "../src/chameleon/model/transformer.ts";
 import {
   add,
   concat,
@@ -19,7 +19,7 @@ import { initialize, TrainingState } from "../src/training/run/state.ts";
 import { type Objective, TrainingStep } from "../src/training/run/step.ts";
 import type { PackedBatch } from "../src/training/transformer/data.ts";
 import { feedsOf, objective } from "../src/training/transformer/objective.ts";
-import { exampleRows, HIDDEN, type Packing, todoRows } from "../src/xprompt/packing.ts";
+import { exampleRows, type Packing, todoRows } from "../src/xprompt/packing.ts";
 import { denseAttention, nanoSizes, todoPositionOf } from "./attends.ts";
 import { serve } from "./worker.ts";
 

@@ -15,6 +15,8 @@ export default transformerRecipe({
   steps: 300,
   loss: { ...nano.loss, instruction: 0 },
   optimizer: { ...nano.optimizer, learningRate: 7e-4 },
+  // The trained weights themselves, not the mean with nano's.
+  initialShare: 0,
   schedule: { shape: "cosine", warmup: 20, floor: 0.02 },
   mix: {
     ...nano.mix,

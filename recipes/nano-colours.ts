@@ -5,7 +5,8 @@
  *
  *     npx xprompt train recipes/nano-colours.ts --init=runs/nano-words/model --mix.pictures=gathered --out runs/nano
  *
- * What is written is the mean of the weights before and after. About 45 minutes on two cores. The learning rate is constant until the last third.
+ * What is written is the mean of the weights before and after. About 45 minutes on two cores. The learning rate is
+ * constant until the last third.
  */
 import { transformerRecipe } from "x-prompt/training";
 import words from "./nano-words.ts";

@@ -54,8 +54,8 @@ export class PromptStore {
         throw new XPromptError(
           `${doing}: expected at most ${MOST_PROMPTS} prompts of ${formatBytes(MOST_BYTES)} together, got more (move some to another folder)`,
         );
-      const prompt = await VisualPrompt.load(path);
       const bytes = new Uint8Array(await readFileChecked(path, "prompt"));
+      const prompt = await VisualPrompt.fromBytes(bytes, path);
       const about = await readJson(join(folder, `${id}.json`), facts, "prompt's name").catch(() => ({
         name: "",
         created: now(),

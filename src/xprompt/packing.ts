@@ -28,8 +28,6 @@ import {
 } from "../graph/index.ts";
 import type { ExampleMask } from "./sequence.ts";
 
-export { HIDDEN };
-
 /** Sizes of a packed batch. */
 export interface Packing {
   readonly contexts: number;

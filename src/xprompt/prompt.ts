@@ -92,10 +92,14 @@ export class VisualPrompt {
     return VisualPrompt.read(await SafetensorsFile.open(path), `reading prompt ${path}`);
   }
 
-  /** Reads the bytes of a `.xprompt` file. @throws XPromptError when they are damaged or another kind of file */
-  static async fromBytes(bytes: Uint8Array | ArrayBuffer): Promise<VisualPrompt> {
-    const file = await SafetensorsFile.fromBytes(new Uint8Array(bytes), "of a prompt");
-    return VisualPrompt.read(file, "reading a prompt");
+  /**
+   * Reads the bytes of a `.xprompt` file.
+   * @param name of the prompt, for errors
+   * @throws XPromptError when they are damaged or another kind of file
+   */
+  static async fromBytes(bytes: Uint8Array | ArrayBuffer, name?: string): Promise<VisualPrompt> {
+    const file = await SafetensorsFile.fromBytes(new Uint8Array(bytes), `of ${name ?? "a prompt"}`);
+    return VisualPrompt.read(file, `reading ${name === undefined ? "a prompt" : `prompt ${name}`}`);
   }
 
   private chunks(doing: string): AsyncIterable<Uint8Array> {

@@ -23,7 +23,7 @@ test("examples are found by words, and their pictures are those that were added"
 test.each([
   ["an unknown library", "/v1/libraries/others/examples", "library_not_found"],
   ["an unknown example", `/v1/libraries/pairs/examples/${"0".repeat(32)}/before`, "example_not_found"],
-])("%s is 404, and no folder of the server is told", async (_what, path, code) => {
+])("%s is 404, and the message names no folder of the server", async (_what, path, code) => {
   const answer = await ask(path);
   expect(answer.status).toBe(404);
   const { error } = await answer.json();

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from "vitest";
 import type { DecoderConfig } from "../../src/chameleon/checkpoint/config.ts";
-import { type Attend, embed, headWidth, transformer } from "../../src/chameleon/model/transformer.ts";
+import { type Attend, embed, HIDDEN, headWidth, transformer } from "../../src/chameleon/model/transformer.ts";
 import {
   attention,
   Graph,
@@ -20,7 +20,6 @@ import { Random } from "../../src/random.ts";
 import {
   causalBias,
   exampleRows,
-  HIDDEN,
   type Packing,
   packedAttention,
   todoRows,

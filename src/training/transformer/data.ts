@@ -2,10 +2,12 @@
  * @file Packed batches for the transformer: contexts as token sequences. Worker threads render the pictures, encode
  * them with the image tokenizer, and lay out the tokens.
  */
+
 import { loadTokenizers, type Tokenizers } from "../../chameleon/checkpoint/folder.ts";
+import { HIDDEN } from "../../chameleon/model/transformer.ts";
 import { pictureSpans } from "../../chameleon/model/whole-pictures.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
-import { HIDDEN, type Packing } from "../../xprompt/packing.ts";
+import type { Packing } from "../../xprompt/packing.ts";
 import {
   type Answer,
   type Codes,

@@ -43,7 +43,7 @@ export function predictions(graph: Graph, packing: Packing, config: DecoderConfi
 }
 
 /** Terms of the loss beside the cross-entropy. */
-interface Terms {
+export interface Terms {
   /** Weight of the z-loss. */
   readonly zLoss: number;
   /** The error of the expected picture, with its weight. */
@@ -51,7 +51,7 @@ interface Terms {
 }
 
 /**
- * The weighted mean over TODO rows of −log p(next token) + `zLoss` · log² Z + `weight` · the error of the expected code.
+ * The weighted mean over TODO rows of −log p(next token) + `zLoss` · log² Z + `expected.weight` · `expectedError`.
  * Reports `targetNll`, the mean NLL over the rows with a target weight, and `expectedError`, likewise.
  */
 export function objective(

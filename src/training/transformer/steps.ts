@@ -9,8 +9,7 @@ import type { Plan } from "../run/plan.ts";
 import type { TrainingState } from "../run/state.ts";
 import type { StepResult } from "../run/step.ts";
 import type { BatchShape, PackedBatch } from "./data.ts";
-import type { TokenVectors } from "./expected-error.ts";
-import { feedsOf, objective, predictions, weightOf } from "./objective.ts";
+import { feedsOf, objective, predictions, type Terms, weightOf } from "./objective.ts";
 import type { TransformerRecipe } from "./recipe.ts";
 import { ScheduledSampling } from "./scheduled-sampling.ts";
 
@@ -22,8 +21,7 @@ interface Options {
   readonly isTrained: (name: string) => boolean;
   /** Token id of every image code. */
   readonly imageTokens: Int32Array;
-  /** For the error of the expected picture, if it has a weight. */
-  readonly vectors: TokenVectors;
+  readonly terms: Terms;
   readonly collective: Collective;
 }
 
@@ -40,13 +38,11 @@ export class TransformerSteps {
   private readonly planner: StepPlanner;
   private readonly plans: ReadonlyMap<string, Plans>;
 
-  constructor({ shapes, config, recipe, isTrained, imageTokens, vectors, collective }: Options) {
+  constructor({ shapes, config, recipe, isTrained, imageTokens, terms, collective }: Options) {
     this.recipe = recipe;
     this.collective = collective;
-    const { optimizer, loss, mix } = recipe;
+    const { optimizer, mix } = recipe;
     this.planner = new StepPlanner(optimizer, collective);
-    const { zLoss, expected: weight } = loss;
-    const terms = { zLoss, ...(weight > 0 && { expected: { weight, vectors } }) };
     this.plans = new Map(
       shapes.map((shape) => {
         const { kind, packing } = shape;

@@ -82,7 +82,8 @@ async function prepareTransformer(
     );
   const seen = { xprompt, weights: recipe.loss, wholePictures: config.wholePictures !== undefined };
   const packing = packingOf({ ...recipe, ...seen }, 1, codes);
-  const { targetNll } = objective(graph, packing, config, { zLoss: recipe.loss.zLoss }).report!;
+  const { zLoss, expected: weight } = recipe.loss;
+  const { targetNll } = objective(graph, packing, config, { zLoss }).report!;
   const state = initialState(start, parameterShapes(graph), recipe);
 
   const imageWeights = await readWeights(folder, undefined, isOfImages);
@@ -97,7 +98,12 @@ async function prepareTransformer(
       recipe,
       isTrained,
       imageTokens: vocabulary.imageTokens,
-      vectors: tokenVectors(imageWeights.get(CODEBOOK)!, vocabulary),
+      terms: {
+        zLoss,
+        ...(weight > 0 && {
+          expected: { weight, vectors: tokenVectors(imageWeights.get(CODEBOOK)!, vocabulary) },
+        }),
+      },
       collective,
     }),
   );

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Tokenizers } from "../../../src/chameleon/checkpoint/folder.ts";
+import { HIDDEN } from "../../../src/chameleon/model/transformer.ts";
 import { ImageTokenizer } from "../../../src/chameleon/tokenizers/image-tokenizer.ts";
 import type { Image } from "../../../src/image/index.ts";
 import { families, familyNamed } from "../../../src/tasks/index.ts";
@@ -17,7 +18,6 @@ import {
   possibleShapes,
 } from "../../../src/training/transformer/data.ts";
 import { withNoise } from "../../../src/training/transformer/noise.ts";
-import { HIDDEN } from "../../../src/xprompt/packing.ts";
 import { HIDDEN_CODE, MOST_WORDS } from "../../../src/xprompt/sequence.ts";
 import {
   tinyContexts,

@@ -1,13 +1,14 @@
 import { describe, expect, test } from "vitest";
 import type { DecoderConfig } from "../../../src/chameleon/checkpoint/config.ts";
 import { loraTargets } from "../../../src/chameleon/model/lora.ts";
+import { HIDDEN } from "../../../src/chameleon/model/transformer.ts";
 import { Graph, gradients, parameterShapes, type Tensor } from "../../../src/graph/index.ts";
 import { Random } from "../../../src/random.ts";
 import { nameOf } from "../../../src/training/optimizer/optimizer.ts";
 import { type PackedBatch, packBatch } from "../../../src/training/transformer/data.ts";
 import { type TokenVectors, tokenVectors } from "../../../src/training/transformer/expected-error.ts";
 import { feedsOf, objective } from "../../../src/training/transformer/objective.ts";
-import { exampleRows, HIDDEN, type Packing, todoRows } from "../../../src/xprompt/packing.ts";
+import { exampleRows, type Packing, todoRows } from "../../../src/xprompt/packing.ts";
 import {
   asArrays,
   asFeeds,
