@@ -78,7 +78,7 @@ export class Random {
 export const randomSeed = (): number => Math.floor(Math.random() * 2 ** 31);
 
 /** One of `items` in proportion to `weights`, by a number in [0, 1). */
-export function pickWeighted<T>(items: readonly T[], weights: readonly number[], unit: number): T {
+function pickWeighted<T>(items: readonly T[], weights: readonly number[], unit: number): T {
   let rest = unit * weights.reduce((sum, weight) => sum + weight, 0);
   for (let i = 0; i < items.length; i++) {
     rest -= weights[i]!;

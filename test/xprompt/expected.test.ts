@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from "vitest";
 import { rmse } from "../../src/evaluation/metrics/pictures.ts";
+import { Random } from "../../src/random.ts";
 import { ExpectedVectors } from "../../src/xprompt/expected.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
 import { somePicture } from "../fixtures/xprompt/kit.ts";
@@ -15,6 +16,24 @@ test("large logits do not overflow, and a certain code keeps its vector", () => 
   const expected = new ExpectedVectors(Float32Array.of(1, 2, 3), 3, 1);
   expected.set(0, Float32Array.of(-1000, 1000, -1000));
   expect([...expected.vectors]).toEqual([2]);
+});
+
+test("many codes, by the definition; those that are a ten thousandth as likely as the likeliest are left out", () => {
+  const [codes, width] = [30, 5];
+  const random = Random.of("expected");
+  const codebook = Float32Array.from({ length: codes * width }, () => random.normal());
+  for (let trial = 0; trial < 20; trial++) {
+    const logits = Float32Array.from({ length: codes }, () => 4 * random.normal());
+    const powers = Array.from(logits, (logit) => Math.exp(logit - Math.max(...logits)));
+    const weights = powers.map((power) => (power < 1e-4 ? 0 : power));
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    const mean = Array.from({ length: width }, (_, i) =>
+      weights.reduce((sum, weight, code) => sum + (weight / total) * codebook[code * width + i]!, 0),
+    );
+    const expected = new ExpectedVectors(codebook, codes, 1);
+    expected.set(0, logits);
+    for (const [i, value] of expected.vectors.entries()) expect(value).toBeCloseTo(mean[i]!, 6);
+  }
 });
 
 describe("a model", async () => {

@@ -95,6 +95,30 @@ describe("tokens that can be sampled", () => {
   });
 });
 
+test.each<Sampling>([
+  plain,
+  { ...plain, topK: 40 },
+  { ...plain, topP: 0.95 },
+  { temperature: 0.4, topK: 200, topP: 0.7 },
+])(
+  "%o: of many tokens, the one at which the probabilities, the largest first, exceed the random number",
+  (setting) => {
+    for (let trial = 0; trial < 100; trial++) {
+      const random = Random.of("inverse", trial);
+      const logits = Float32Array.from({ length: 600 }, () => Math.round(40 * random.normal()) / 10);
+      const unit = random.uniform();
+      const shares = probabilities(logits, setting);
+      const order = [...logits.keys()].sort((a, b) => logits[b]! - logits[a]! || a - b);
+      let sum = 0;
+      const expected = order.find((i) => {
+        sum += shares[i]!;
+        return sum > unit;
+      });
+      expect(sample(logits, setting, { uniform: () => unit })).toBe(expected);
+    }
+  },
+);
+
 // The 0.999 quantile of χ² with 1 to 8 degrees of freedom.
 const CHI_SQUARE = [10.83, 13.82, 16.27, 18.47, 20.52, 22.46, 24.32, 26.12];
 

@@ -1,7 +1,7 @@
 /** @file From logits to a token: guidance, temperature, top-k, top-p. */
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
-import { pickWeighted, type Random } from "../../random.ts";
+import type { Random } from "../../random.ts";
 
 /** How tokens are sampled. The descriptions are the help of the command line. */
 export const samplingSchema = z.strictObject({
@@ -98,68 +98,75 @@ export function sample(
 ): number {
   const likeliest = argMax(logits);
   if (temperature === 0) return likeliest;
-  // Probabilities relative to the largest, which is 1.
-  const best = logits[likeliest]!;
-  const weights = new Float64Array(logits.length);
-  for (let i = 0; i < weights.length; i++) weights[i] = Math.exp((logits[i]! - best) / temperature);
-  const { total: all, least } = nucleusOf(weights, topP);
-  const order = descending(logits, (i) => weights[i]! >= (topK > 0 ? NEGLIGIBLE : least));
-  const kept = topK > 0 ? order.subarray(0, topK) : order;
-  const total = topK > 0 ? kept.reduce((sum, i) => sum + weights[i]!, 0) : all;
-  let count = 0;
-  for (let share = 0; count < kept.length && share < topP * total; count++) share += weights[kept[count]!]!;
-  const nucleus = [...kept.subarray(0, count)];
-  return pickWeighted(
-    nucleus,
-    nucleus.map((i) => weights[i]!),
-    random.uniform(),
-  );
+  const ranking = new Ranking(logits, logits[likeliest]!, temperature);
+  const total = topK > 0 ? ranking.addUp((_, count) => count >= topK).sum : ranking.total;
+  const nucleus = ranking.addUp((sum, count) => sum >= topP * total || (topK > 0 && count >= topK));
+  const target = random.uniform() * nucleus.sum;
+  return ranking.addUp((sum) => sum > target).last;
 }
 
-/** Weight of a logit 40 temperatures below the largest: below half an ulp of the sum, so without effect. */
-const NEGLIGIBLE = Math.exp(-40);
-/** Candidate limits of the nucleus: weights of logits this many temperatures below the largest. */
-const CUTS = [2, 4, 6, 8, 12].map((distance) => Math.exp(-distance));
-
-/** The sum of all weights, and a weight such that those from it on have at least this share of the sum. */
-function nucleusOf(weights: Float64Array, topP: number): { readonly total: number; readonly least: number } {
-  let total = 0;
-  const between = new Float64Array(CUTS.length + 1);
-  for (let i = 0; i < weights.length; i++) {
-    const weight = weights[i]!;
-    total += weight;
-    let nearest = 0;
-    while (nearest < CUTS.length && weight < CUTS[nearest]!) nearest++;
-    between[nearest]! += weight;
-  }
-  const wanted = topP * total * (1 + 1e-9);
-  let sum = 0;
-  const least = CUTS.find((_, i) => {
-    sum += between[i]!;
-    return sum >= wanted;
-  });
-  return { total, least: least ?? NEGLIGIBLE };
-}
+/** Bins of a ranking per temperature of distance from the largest logit. */
+const BINS = 8;
+/** The weight of a logit this many temperatures below the largest is below half an ulp of the sum: without effect. */
+const FARTHEST = 40;
 
 /**
- * Indices of the values that count, by decreasing value; equal values in their order. Each key combines the bits of a
- * float32, mapped so that they increase as the value decreases, with the index. A typed array sorts such keys of the
- * 57,000 text tokens of a 7B model in milliseconds, ten times as fast as with a comparison function.
+ * The weights of a softmax, relative to the largest, in bins from the largest to the smallest. Sums are taken over whole
+ * bins, and a bin is sorted only where a sum ends inside it: sorting everything would take most of the time of sampling.
  */
-function descending(values: Float32Array, counts: (index: number) => boolean): Uint32Array {
-  const places = 2 ** Math.ceil(Math.log2(values.length + 1));
-  const bits = new Uint32Array(values.slice().buffer);
-  const keys = new Float64Array(values.length);
-  let count = 0;
-  for (let i = 0; i < values.length; i++) {
-    if (!counts(i)) continue;
-    const x = values[i] === 0 ? 0 : bits[i]!; // −0 equals 0
-    keys[count++] = (x >= 2 ** 31 ? x : 2 ** 31 - 1 - x) * places + i;
+class Ranking {
+  /** The sum of all weights. */
+  readonly total: number;
+  private readonly weights: Float64Array;
+  /** The bin of each logit; none for those too far away. */
+  private readonly bins: Int16Array;
+  private readonly sums = new Float64Array(BINS * FARTHEST);
+  private readonly counts = new Uint32Array(BINS * FARTHEST);
+
+  constructor(
+    private readonly logits: Float32Array,
+    largest: number,
+    temperature: number,
+  ) {
+    this.weights = new Float64Array(logits.length);
+    this.bins = new Int16Array(logits.length).fill(-1);
+    for (let i = 0; i < logits.length; i++) {
+      const distance = (largest - logits[i]!) / temperature;
+      if (distance >= FARTHEST) continue;
+      const bin = Math.floor(distance * BINS);
+      this.bins[i] = bin;
+      this.weights[i] = Math.exp(-distance);
+      this.sums[bin]! += this.weights[i]!;
+      this.counts[bin]! += 1;
+    }
+    this.total = this.sums.reduce((sum, weight) => sum + weight, 0);
   }
-  keys.subarray(0, count).sort();
-  const order = new Uint32Array(count);
-  for (let i = 0; i < count; i++) order[i] = keys[i]! % places;
-  return order;
+
+  /** Adds weights up, the largest first and equal ones in their order, until `isEnough`. @returns the last one's index */
+  addUp(isEnough: (sum: number, count: number) => boolean): { readonly sum: number; readonly last: number } {
+    let [sum, count, last] = [0, 0, 0];
+    for (let bin = 0; bin < this.sums.length; bin++) {
+      const [sumAfter, countAfter] = [sum + this.sums[bin]!, count + this.counts[bin]!];
+      if (countAfter > count && isEnough(sumAfter, countAfter)) {
+        for (const i of this.sorted(bin)) {
+          last = i;
+          sum += this.weights[i]!;
+          if (isEnough(sum, ++count)) break;
+        }
+        return { sum, last };
+      }
+      [sum, count] = [sumAfter, countAfter];
+    }
+    return { sum, last };
+  }
+
+  /** Indices of a bin by decreasing weight; equal weights in their order. */
+  private sorted(bin: number): number[] {
+    const { logits, bins } = this;
+    const members: number[] = [];
+    for (let i = 0; i < bins.length; i++) if (bins[i] === bin) members.push(i);
+    return members.sort((a, b) => logits[b]! - logits[a]! || a - b);
+  }
 }
 
 function areFinite(values: Float32Array): boolean {
