@@ -29,7 +29,7 @@ await serve(
   {},
   {
     load: async () => {
-      const weights = await readInitializers(folder, json.weights_sha256, config.quantization !== undefined);
+      const weights = await readInitializers(folder, json.weights_sha256);
       decoder = await Decoder.create(config, weights, { threads });
       cache = decoder.newCache(1);
     },

@@ -2,11 +2,12 @@
 import type { Application, Graph, Tensor } from "./graph.ts";
 import { type Initializer, OnnxWriter } from "./onnx-writer.ts";
 import { formatShape, ShapeError, sameShape } from "./shape.ts";
+import type { DType } from "./types.ts";
 
 export interface ExportOptions {
   /**
    * Weights to write into the model as initializers, by parameter name. Any other parameter becomes an input of the
-   * model under its own name, for training.
+   * model under its own name, for training. Weights of float32 parameters may have half precision.
    */
   readonly weights?: ReadonlyMap<string, Initializer>;
 }
@@ -29,10 +30,7 @@ export function exportOnnx(
       if (!values.has(tensor)) emit(onnx, source.application, values);
     } else if (source.kind === "constant") values.set(tensor, onnx.constant(tensor, source.data));
     else if (source.kind === "parameter" && weights.has(source.name))
-      values.set(
-        tensor,
-        onnx.initializer(source.name, checked(source.name, tensor, weights.get(source.name)!)),
-      );
+      values.set(tensor, stored(onnx, source.name, tensor, weights.get(source.name)!));
     else values.set(tensor, onnx.input(source.name, tensor));
   }
   for (const [name, tensor] of Object.entries(outputs)) onnx.output(name, values.get(tensor)!, tensor);
@@ -73,10 +71,20 @@ function tensorsBehind(tensors: readonly Tensor[]): Tensor[] {
   return [...seen].sort((a, b) => a.id - b.id);
 }
 
-function checked(name: string, parameter: Tensor, weight: Initializer): Initializer {
-  if (weight.dtype === parameter.dtype && sameShape(weight.shape, parameter.shape)) return weight;
+function checked(name: string, parameter: Tensor, weight: Initializer, dtype: DType): Initializer {
+  if (weight.dtype === dtype && sameShape(weight.shape, parameter.shape)) return weight;
   const [expected, got] = [parameter, weight].map(({ dtype, shape }) => `${dtype} ${formatShape(shape)}`);
   throw new ShapeError(`weight ${name}: expected ${expected}, got ${got}`);
+}
+
+/** A weight. One of half precision is widened by onnxruntime when it loads the model. */
+function stored(onnx: OnnxWriter, name: string, parameter: Tensor, weight: Initializer): string {
+  const isHalf = weight.dtype === "float16" && parameter.dtype === "float32";
+  const value = onnx.initializer(
+    name,
+    checked(name, parameter, weight, isHalf ? "float16" : parameter.dtype),
+  );
+  return isHalf ? onnx.cast(value, parameter.dtype) : value;
 }
 
 /** Names and shapes of all parameters of a graph, as a checkpoint of the model must have them. */

@@ -78,6 +78,11 @@ export class OnnxWriter {
     return outputs;
   }
 
+  /** A value as another type. */
+  cast(value: string, dtype: DType): string {
+    return this.node("Cast", [value], { to: DATA_TYPE[dtype] });
+  }
+
   /** A float32 scalar. */
   scalar(value: number): string {
     return this.sharedConstant(`f${value}`, { dtype: "float32", shape: [], data: Float32Array.of(value) });

@@ -227,7 +227,7 @@ export async function sha256File(path: string, what: string): Promise<string> {
   const doing = `reading ${what} ${path}`;
   await statFile(path, doing);
   await attempt(doing, path, async () => {
-    for await (const chunk of createReadStream(path)) hash.update(chunk);
+    for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) hash.update(chunk);
   });
   return hash.digest("hex");
 }

@@ -30,14 +30,13 @@ export async function readModel(nameOrPath: string, adapter?: string): Promise<M
   checkSize(folder, config.decoder);
   await requireMemoryFor(folder, config);
   const checksum = await weightsChecksum(folder, config.checksum);
-  const isQuantized = config.decoder.quantization !== undefined;
-  if (adapter !== undefined && isQuantized)
+  if (adapter !== undefined && config.decoder.quantization !== undefined)
     throw new XPromptError(
       `using adapter ${adapter}: expected a model with plain weights, got quantized ones in ${folder} (use the model that the adapter was trained on)`,
     );
   const used =
     adapter === undefined
-      ? { weights: await readInitializers(folder, config.checksum, isQuantized), checksum }
+      ? { weights: await readInitializers(folder, config.checksum), checksum }
       : await adapted({ weights: await readWeights(folder, config.checksum), checksum }, adapter);
   return { config, text, ...used, preprocessing: await preprocessingOf(folder, config.image) };
 }

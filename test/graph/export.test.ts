@@ -28,6 +28,7 @@ import {
   tokenLoss,
   transpose,
 } from "../../src/graph/index.ts";
+import { float16ToFloat32, float32ToFloat16 } from "../../src/runtime/float16.ts";
 import { float32, floats, Session } from "../../src/runtime/session.ts";
 import { array, evaluate, evaluate64, expectClose, type NdArray, random, total } from "./kit.ts";
 
@@ -129,6 +130,25 @@ describe("parameters", () => {
     await session.release();
   });
 
+  test("of half precision have the same values as widened ones", async () => {
+    const halves = [...weights].map(([name, { shape, data }]) => ({
+      name,
+      shape,
+      data: float32ToFloat16(data),
+    }));
+    const widened = new Map(
+      halves.map(({ name, shape, data }) => [
+        name,
+        { dtype: "float32" as const, shape, data: float16ToFloat32(data) },
+      ]),
+    );
+    const expected = await evaluate({ logits }, feeds, widened);
+    const ofBytes = new Map(
+      halves.map(({ name, ...half }) => [name, { dtype: "float16" as const, ...half }]),
+    );
+    expect((await evaluate({ logits }, feeds, ofBytes)).logits).toEqual(expected.logits);
+  });
+
   test("are listed in order of creation, those alone that an output needs", () => {
     expect(parametersBehind([logits]).map(({ source }) => "name" in source && source.name)).toEqual([
       ...graph.parameters.keys(),
@@ -138,7 +158,7 @@ describe("parameters", () => {
   });
 
   test("of another shape or type are refused", () => {
-    const wrong = (shape: number[], dtype: "float32" | "float16") =>
+    const wrong = (shape: number[], dtype: "float32" | "int64") =>
       exportOnnx(
         { logits },
         { weights: new Map([["head.weight", { dtype, shape, data: new Float32Array(88) }]]) },
@@ -146,7 +166,7 @@ describe("parameters", () => {
     expect(() => wrong([8, 11], "float32")).toThrow(
       "weight head.weight: expected float32 [11, 8], got float32 [8, 11]",
     );
-    expect(() => wrong([11, 8], "float16")).toThrow("expected float32 [11, 8], got float16 [11, 8]");
+    expect(() => wrong([11, 8], "int64")).toThrow("expected float32 [11, 8], got int64 [11, 8]");
   });
 });
 
@@ -268,15 +288,17 @@ describe("weights in files", () => {
     data: { folder: dirname(path), file: basename(path), offset, length: 24 },
   });
 
-  test("are mapped from where they lie, at any offset", async () => {
-    const file = join(folder, "weights.bin");
-    writeFileSync(
-      file,
-      new Uint8Array([...new Uint8Array(4), ...new Uint8Array(Float32Array.of(1, 2, 3, 4, 5, 6).buffer)]),
-    );
+  const numbers = Float32Array.of(1, 2, 3, 4, 5, 6);
+  test.each([
+    ["float32", numbers],
+    ["float16", float32ToFloat16(numbers)],
+  ] as const)("of %s are read from where they lie, at any offset", async (dtype, { buffer }) => {
+    const file = join(folder, `${dtype}.bin`);
+    writeFileSync(file, new Uint8Array([...new Uint8Array(4), ...new Uint8Array(buffer)]));
     const graph = new Graph();
     const y = linear(graph.input("x", "float32", [1, 3]), graph.parameter("w", [2, 3]));
-    const weights = new Map([["w", stretch(file, 4)]]);
+    const data = { folder, file: basename(file), offset: 4, length: buffer.byteLength };
+    const weights = new Map<string, Initializer>([["w", { dtype, shape: [2, 3], data }]]);
     const session = await Session.create(exportOnnx({ y }, { weights }), {}, dataFolder(weights.values()));
     const { y: made } = await session.run({ x: float32(Float32Array.of(1, 10, 100), [1, 3]) });
     expect([...floats(made!)]).toEqual([321, 654]);

@@ -121,20 +121,18 @@ export async function readWeights(
 const MAPPED: Partial<Record<Dtype, Initializer["dtype"]>> = { U8: "uint8", F32: "float32", F16: "float16" };
 
 /**
- * Like `readWeights`, but the weights of a quantized decoder stay in their files: gigabytes of codes, scales and the
- * half-precision embedding table need not pass through the memory of this process.
+ * Like `readWeights`, but the weights of the decoder stay in their files, where onnxruntime reads them: they need not pass
+ * through the memory of this process. Those of the image tokenizer are read, and bfloat16, which onnxruntime lacks.
  */
 export async function readInitializers(
   path: string,
   checksum: string | undefined,
-  isQuantized: boolean,
   wanted: (name: string) => boolean = () => true,
 ): Promise<Map<string, Initializer>> {
   return read<Initializer>(path, checksum, wanted, async (stored, name, info) => {
     const { shape, byteOffset, byteLength } = info;
     const dtype = MAPPED[info.dtype];
-    if (!dtype || !isQuantized || isOfImages(name))
-      return { dtype: "float32", shape, data: await stored.readFloat32(name) };
+    if (!dtype || isOfImages(name)) return { dtype: "float32", shape, data: await stored.readFloat32(name) };
     // onnxruntime refuses links that leave the folder, as in Hugging Face's cache.
     const { dir: folder, base: file } = parse(await realpath(stored.pathOf(name)));
     return { dtype, shape, data: { folder, file, offset: byteOffset, length: byteLength } };

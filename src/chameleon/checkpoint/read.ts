@@ -47,12 +47,7 @@ export async function readCheckpoint(folder: string, options: ChameleonOptions):
   const told = { ...chameleonConfigFromJson(json), image: image.config };
   const config = { ...told, pictures: options.pictures ?? told.pictures };
   await requireMemoryFor(folder, config);
-  const ofDecoder = await readInitializers(
-    folder,
-    config.checksum,
-    config.decoder.quantization !== undefined,
-    (name) => !isOfImages(name),
-  );
+  const ofDecoder = await readInitializers(folder, config.checksum, (name) => !isOfImages(name));
   checkCheckpoint(config, text.vocabulary, ofDecoder);
   const fingerprint = await fingerprintOf(config, text, folder);
   const preprocessing = await preprocessingOf(folder, config.image);

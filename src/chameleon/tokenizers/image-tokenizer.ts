@@ -243,10 +243,17 @@ export class ImageTokenizer {
 /** Refuses weights with NaN or infinity, which would encode every picture to the same codes and decode all codes to black. */
 function checkFinite(weights: Weights): void {
   for (const [name, { data }] of weights)
-    if (data instanceof Float32Array && !data.every(Number.isFinite))
+    if (data instanceof Float32Array && !areFinite(data))
       throw new XPromptError(
         `loading an image tokenizer: ${name}: expected finite numbers, got others (the weights are damaged: copy them again)`,
       );
+}
+
+/** A number times 0 is 0 or −0, unless it is not finite. A sum of products takes a fraction of the time of single checks. */
+function areFinite(values: Float32Array): boolean {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i]! * 0;
+  return sum === 0;
 }
 
 /** Pictures of one size as planes `[n, 3, height, width]`. The preprocessing defaults to [−1, 1]. */

@@ -9,7 +9,8 @@ import { quote } from "../../runtime/safetensors-header.ts";
 
 /** Chameleon's ids end at 65535; the bound stops a damaged file from allocating gigabytes. */
 const MAX_ID = 2 ** 20 - 1;
-const tokenId = z.int().min(0).max(MAX_ID);
+const isTokenId = (id: unknown): boolean =>
+  Number.isInteger(id) && (id as number) >= 0 && (id as number) <= MAX_ID;
 
 interface AddedToken {
   readonly id: number;
@@ -21,9 +22,16 @@ interface AddedToken {
 const addedToken = z.custom<AddedToken>(
   (token) => {
     const { id, content } = Object(token) as Partial<AddedToken>;
-    return Number.isInteger(id) && id! >= 0 && id! <= MAX_ID && typeof content === "string";
+    return isTokenId(id) && typeof content === "string";
   },
   { error: `expected { id, content } with an id from 0 to ${MAX_ID}` },
+);
+
+/** Ids by token; a function for the same reason. */
+const vocabulary = z.custom<Record<string, number>>(
+  (ids) =>
+    typeof ids === "object" && ids !== null && !Array.isArray(ids) && Object.values(ids).every(isTokenId),
+  { error: `expected ids from 0 to ${MAX_ID} by token` },
 );
 
 /** A normalizer, pre-tokenizer or decoder. */
@@ -103,7 +111,7 @@ export const tokenizerFileSchema = z.looseObject({
     dropout: z.literal(0, { error: "expected none: tokens must not depend on chance" }).nullish(),
     continuing_subword_prefix: nothing,
     end_of_word_suffix: nothing,
-    vocab: z.record(z.string(), tokenId),
+    vocab: vocabulary,
     merges,
   }),
 });

@@ -160,11 +160,12 @@ export function rotaryTables(
   scale = 1,
 ): RotaryTables {
   const half = headDim / 2;
+  const frequencies = Float64Array.from({ length: half }, (_, i) => theta ** (-i / half));
   const table = (of: (angle: number) => number) =>
     graph.constant(
       Float32Array.from(
         { length: length * half },
-        (_, i) => scale * of((Math.floor(i / half) / factor) * theta ** (-(i % half) / half)),
+        (_, i) => scale * of((Math.floor(i / half) / factor) * frequencies[i % half]!),
       ),
       [length, half],
     );

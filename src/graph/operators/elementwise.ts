@@ -130,10 +130,9 @@ const powerOf = operator<{ exponent: number }>("power", {
 
 /** x as another type; gradients pass between floating-point types only. */
 export const cast = (x: Tensor, dtype: DType): Tensor => (x.dtype === dtype ? x : castTo([x], { dtype }));
-const ONNX_TYPE: Record<DType, number> = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float16: 10 };
 const castTo = operator<{ dtype: DType }>("cast", {
   infer: ([x], { dtype }) => ({ dtype, shape: x!.shape }),
-  emit: (writer, inputs, { dtype }) => writer.node("Cast", inputs, { to: ONNX_TYPE[dtype] }),
+  emit: (writer, [x], { dtype }) => writer.cast(x!, dtype),
   gradient: ([x], _y, dy) => [x!.dtype.startsWith("float") ? cast(dy, x!.dtype) : null],
 });
 

@@ -175,7 +175,7 @@ describe.each([4, 8] as const)("a folder of weights in %i bits", (bits) => {
       }
     }
     await writeSafetensors(join(folder, "model.safetensors"), stored);
-    const initializers = await readInitializers(folder, undefined, true);
+    const initializers = await readInitializers(folder, undefined);
     expect([...initializers.values()].every(({ data }) => "file" in data)).toBe(true);
     decoder = await Decoder.create(config, initializers, { threads: 1 });
     dequantized = await Decoder.create(plain, exact, { threads: 1 });
@@ -198,7 +198,7 @@ describe.each([4, 8] as const)("a folder of weights in %i bits", (bits) => {
   });
 
   test("weights of another type are refused in one line", async () => {
-    const wrong = new Map([...(await readInitializers(folder, undefined, true)), ...weights]);
+    const wrong = new Map([...(await readInitializers(folder, undefined)), ...weights]);
     await expect(Decoder.create(config, wrong)).rejects.toThrow(
       "loading a model: weight model.embed_tokens.weight: expected float16 [29, 48], got float32 [29, 48]",
     );
