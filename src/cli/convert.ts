@@ -1,8 +1,10 @@
 /** @file `xprompt convert FOLDER --quantize FORMAT --output DIR`: writes a model's weights in another format. */
 import { Command, Option } from "commander";
 import { z } from "zod";
+import { type BlockSize, blockSizes } from "../chameleon/checkpoint/quantize.ts";
 import { type ConversionPhase, convertModel } from "../chameleon/convert/convert.ts";
 import { formats } from "../chameleon/convert/plan.ts";
+import { UsageError } from "../errors.ts";
 import { formatBytes, formatDuration } from "../format.ts";
 import { Progress } from "../progress.ts";
 import { resolveModel } from "../xprompt/models.ts";
@@ -11,6 +13,7 @@ import { printJson, say } from "./output.ts";
 
 interface Options {
   readonly quantize: (typeof formats)[number];
+  readonly blockSize?: BlockSize;
   readonly output: string;
   readonly imageTokenizer?: string;
   readonly threads?: number;
@@ -30,6 +33,11 @@ export function convertCommand(signal: AbortSignal): Command {
         .choices(formats)
         .default("int4"),
     )
+    .option(
+      "--block-size <n>",
+      "numbers that share a scale in 4 or 8 bits: 32, 64 or 128. Larger blocks take less memory and time, and are less exact. Defaults to 32",
+      numberFor("--block-size", z.literal(blockSizes)),
+    )
     .requiredOption("--output <folder>", "the model folder to write")
     .option(
       "--image-tokenizer <path>",
@@ -41,7 +49,9 @@ export function convertCommand(signal: AbortSignal): Command {
 }
 
 async function convert(folder: string, options: Options, signal: AbortSignal): Promise<void> {
-  const { quantize: format, output, imageTokenizer, threads, json } = options;
+  const { quantize: format, blockSize, output, imageTokenizer, threads, json } = options;
+  if (blockSize !== undefined && (format === "none" || format === "float16"))
+    throw new UsageError(`--block-size: expected --quantize int4 or int8, got ${format} (leave it out)`);
   let shown: { readonly phase: ConversionPhase; readonly progress: Progress } | undefined;
   const mebibytes = (bytes: number) => Math.round(bytes / 2 ** 20);
   const onProgress = (phase: ConversionPhase, done: number, total: number) => {
@@ -53,7 +63,7 @@ async function convert(folder: string, options: Options, signal: AbortSignal): P
   const onNote = (line: string) => (shown ? shown.progress.note(line) : say(line));
   try {
     const made = await convertModel(await resolveModel(folder), {
-      ...{ format, output, imageTokenizer, threads, signal, onProgress, onNote },
+      ...{ format, blockSize, output, imageTokenizer, threads, signal, onProgress, onNote },
     });
     shown?.progress.stop();
     if (json) await printJson(made);

@@ -33,6 +33,13 @@ test("--json prints one object, and the folder is a model", async () => {
   await expectTidy();
 });
 
+test("--block-size is how many numbers share a scale", async () => {
+  await succeed("convert", "tiny", "--block-size", "128", "--output", "blocks");
+  const config = JSON.parse(await readFile(at("blocks", "config.json"), "utf8"));
+  expect(config.quantization_config).toEqual({ quant_method: "xprompt", bits: 4, block_size: 128 });
+  await succeed("generate", "--model", "blocks", "--instruction", "rain", "--output", "drawn.png");
+});
+
 test("in words: what was written, and progress with rate and time", async () => {
   const args = ["convert", "tiny", "--quantize", "float16", "--output", "half"];
   const { stdout, stderr } = await succeed(...args);
@@ -72,6 +79,18 @@ describe("refused in one line", () => {
     ["no output", 2, ["convert", "tiny"], /--output/],
     ["an unknown format", 2, ["convert", "tiny", "--quantize", "int3", ...out], /int3/],
     ["no threads", 2, ["convert", "tiny", "--threads", "0", ...out], /--threads: expected a whole number/],
+    [
+      "blocks of another size",
+      2,
+      ["convert", "tiny", "--block-size", "48", ...out],
+      /--block-size: expected .*32.*64.*128.*48/,
+    ],
+    [
+      "blocks of plain weights",
+      2,
+      ["convert", "tiny", "--quantize", "float16", "--block-size", "64", ...out],
+      /--block-size: expected --quantize int4 or int8, got float16/,
+    ],
     ["no model", 1, ["convert", "none", ...out], /expected a model folder/],
     ["a file", 1, ["convert", "before.png", ...out], /expected a model folder/],
     ["the input as output", 2, ["convert", "tiny", "--output", "tiny"], /another folder than the input's/],

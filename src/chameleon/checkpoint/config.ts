@@ -1,11 +1,11 @@
 /** @file `config.json` of a Chameleon-family checkpoint, in Hugging Face's layout. */
 import { z } from "zod";
-import type { Quantization, Rotation } from "../../graph/index.ts";
+import type { Rotation } from "../../graph/index.ts";
 import type { PictureLayoutName } from "../model/grammar.ts";
 import type { AdapterConfig } from "../model/lora.ts";
 import type { CodeFeatures } from "../model/shared-rows.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";
-import { quantizationConfig, quantizationConfigSchema } from "./quantize.ts";
+import { quantizationConfig, quantizationConfigSchema, type StoredQuantization } from "./quantize.ts";
 
 /** Sizes of the language model; those of the published 7B in brackets. */
 export interface DecoderConfig {
@@ -35,7 +35,7 @@ export interface DecoderConfig {
    */
   readonly shortcuts?: boolean;
   /** Quantization of the matrices; float32 without. */
-  readonly quantization?: Quantization;
+  readonly quantization?: StoredQuantization;
   /** Features that the rows of image tokens share; only in training. */
   readonly codeFeatures?: CodeFeatures;
   /** Adapter trained on top of the weights; only in training, never in a stored model. */
@@ -295,7 +295,7 @@ export function decoderToJson(config: DecoderConfig): z.input<typeof decoderConf
     tie_word_embeddings: false,
     ...(config.shortcuts && { shortcuts: true }),
     ...(config.wholePictures && { whole_pictures: { ...config.wholePictures } }),
-    ...(config.quantization && { quantization_config: { ...quantizationConfig(config.quantization.bits) } }),
+    ...(config.quantization && { quantization_config: { ...quantizationConfig(config.quantization) } }),
   };
 }
 

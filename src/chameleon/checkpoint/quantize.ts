@@ -2,29 +2,35 @@
  * @file Weights in 4 or 8 bits, in the layout of onnxruntime's `MatMulNBits`
  * (https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.MatMulNBits).
  *
- * Each block of 32 neighbours in a row of a matrix `[N, K]` shares one scale: x ≈ scale · (code − zero). The zero is in
+ * Each block of B neighbours in a row of a matrix `[N, K]` shares one scale: x ≈ scale · (code − zero). The zero is in
  * the middle of the codes: 8 or 128. A matrix becomes
  *
  * | tensor | type | shape | |
  * |---|---|---|---|
- * | `X.weight` | U8 | `[N, ⌈K/32⌉, 32 · bits / 8]` | codes; two 4-bit codes per byte, the first in the low half |
- * | `X.weight_scale` | F32 | `[N, ⌈K/32⌉]` | may be negative |
+ * | `X.weight` | U8 | `[N, ⌈K/B⌉, B · bits / 8]` | codes; two 4-bit codes per byte, the first in the low half |
+ * | `X.weight_scale` | F32 | `[N, ⌈K/B⌉]` | may be negative |
  *
- * If K is not a multiple of 32, the last block is padded with codes of zero.
+ * If K is not a multiple of B, the last block is padded with codes of zero.
  */
 import { z } from "zod";
+import type { Quantization } from "../../graph/index.ts";
 import { type Dtype, FLOATS } from "../../runtime/safetensors.ts";
 
-/** Numbers per block. */
-export const BLOCK_SIZE = 32;
+/** Numbers per block. Larger blocks take less memory and time, and are less exact. */
+export const blockSizes = [32, 64, 128] as const;
+export type BlockSize = (typeof blockSizes)[number];
+export const DEFAULT_BLOCK_SIZE: BlockSize = 32;
 
-export type Bits = 4 | 8;
+/** How matrices are quantized; a stored model has one of these forms. */
+export interface StoredQuantization extends Quantization {
+  readonly blockSize: BlockSize;
+}
 
 /** `quantization_config` of `config.json`. */
 export interface QuantizationConfig {
   readonly quant_method: "xprompt";
-  readonly bits: Bits;
-  readonly block_size: typeof BLOCK_SIZE;
+  readonly bits: StoredQuantization["bits"];
+  readonly block_size: BlockSize;
 }
 
 /** Schema of `quantization_config`; weights of other methods cannot be read. */
@@ -33,13 +39,13 @@ export const quantizationConfigSchema = z.looseObject({
     error: ({ input }) => `expected "xprompt", got ${JSON.stringify(input)}: use a folder with plain weights`,
   }),
   bits: z.union([z.literal(4), z.literal(8)]),
-  block_size: z.literal(BLOCK_SIZE),
+  block_size: z.literal(blockSizes),
 });
 
-export const quantizationConfig = (bits: Bits): QuantizationConfig => ({
+export const quantizationConfig = ({ bits, blockSize }: StoredQuantization): QuantizationConfig => ({
   quant_method: "xprompt",
   bits,
-  block_size: BLOCK_SIZE,
+  block_size: blockSize,
 });
 
 /** Whether a matrix is quantized: those of the decoder's layers, and the output head. */
@@ -73,7 +79,7 @@ export interface QuantizedRows {
  * inside the range, can reduce the error of the other values. For normally distributed weights the mean square error is
  * 10% lower than with −8 alone, and 1% higher than with twenty candidates. With 8 bits it makes no difference.
  */
-const places: Readonly<Record<Bits, Float64Array>> = {
+const places: Readonly<Record<Quantization["bits"], Float64Array>> = {
   4: Float64Array.of(-8, -7.6, -8.4, -7.2, -8.8),
   8: Float64Array.of(-128),
 };
@@ -84,24 +90,28 @@ const places: Readonly<Record<Bits, Float64Array>> = {
  * @param values `[rows, columns]`
  * @throws RangeError for a value that is not finite
  */
-export function quantizeRows(values: Float32Array, columns: number, bits: Bits): QuantizedRows {
+export function quantizeRows(
+  values: Float32Array,
+  columns: number,
+  { bits, blockSize }: Quantization,
+): QuantizedRows {
   const rows = values.length / columns;
-  const blocks = Math.ceil(columns / BLOCK_SIZE);
-  const codes = new Uint8Array((rows * blocks * BLOCK_SIZE * bits) / 8);
+  const blocks = Math.ceil(columns / blockSize);
+  const codes = new Uint8Array((rows * blocks * blockSize * bits) / 8);
   const scales = new Float32Array(rows * blocks);
-  const block = new Float64Array(BLOCK_SIZE);
+  const block = new Float64Array(blockSize);
   const largest = 2 ** (bits - 1) - 1;
   for (let row = 0, at = 0; row < rows; row++)
     for (let b = 0; b < blocks; b++, at++) {
-      const start = row * columns + b * BLOCK_SIZE;
-      const count = Math.min(BLOCK_SIZE, columns - b * BLOCK_SIZE);
-      for (let i = 0; i < BLOCK_SIZE; i++) block[i] = i < count ? values[start + i]! : 0;
+      const start = row * columns + b * blockSize;
+      const count = Math.min(blockSize, columns - b * blockSize);
+      for (let i = 0; i < blockSize; i++) block[i] = i < count ? values[start + i]! : 0;
       const scale = scaleOf(block, places[bits], largest);
       scales[at] = scale;
       encode(block, scale, largest);
-      if (bits === 8) codes.set(block, at * BLOCK_SIZE);
+      if (bits === 8) codes.set(block, at * blockSize);
       else
-        for (let i = 0, place = (at * BLOCK_SIZE) / 2; i < BLOCK_SIZE; i += 2, place++)
+        for (let i = 0, place = (at * blockSize) / 2; i < blockSize; i += 2, place++)
           codes[place] = block[i]! | (block[i + 1]! << 4);
     }
   return { codes, scales };
@@ -124,7 +134,7 @@ function scaleOf(block: Float64Array, places: Float64Array, largest: number): nu
     const inverse = places[p]! / extreme;
     let products = 0;
     let squares = 0;
-    for (let i = 0; i < BLOCK_SIZE; i++) {
+    for (let i = 0; i < block.length; i++) {
       const x = block[i]!;
       let code = x * inverse + ROUND - ROUND;
       if (code > largest) code = largest;
@@ -146,7 +156,7 @@ function encode(block: Float64Array, scale: number, largest: number): void {
   const zero = largest + 1;
   if (scale === 0) block.fill(zero);
   else
-    for (let i = 0; i < BLOCK_SIZE; i++) {
+    for (let i = 0; i < block.length; i++) {
       let code = block[i]! / scale + ROUND - ROUND;
       if (code > largest) code = largest;
       if (code < -zero) code = -zero;
@@ -159,7 +169,7 @@ function extremeOf(block: Float64Array): number {
   let extreme = 0;
   let size = 0;
   let total = 0;
-  for (let i = 0; i < BLOCK_SIZE; i++) {
+  for (let i = 0; i < block.length; i++) {
     const x = block[i]!;
     const magnitude = Math.abs(x);
     total += magnitude;

@@ -14,7 +14,7 @@ import { defaultThreads, moduleBeside, ThreadPool } from "../../runtime/threads.
 import { openWeights } from "../../runtime/weights.ts";
 import { chameleonConfigSchema, decoderFromJson, vqganFromJson, vqganToJson } from "../checkpoint/config.ts";
 import { loadTextTokenizer } from "../checkpoint/folder.ts";
-import { quantizationConfig } from "../checkpoint/quantize.ts";
+import { type BlockSize, quantizationConfig } from "../checkpoint/quantize.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";
 import { checkInput, checkOutput, checkRoom } from "./checks.ts";
 import { addedImageTokenizer, companionsOf, digestOf, identityOf, withAdded } from "./input.ts";
@@ -26,12 +26,16 @@ import {
   type Format,
   type PlannedSource,
   planConversion,
+  type Target,
+  targetOf,
 } from "./plan.ts";
 
 export type ConversionPhase = "checking" | "converting" | "verifying";
 
 export interface ConvertOptions {
   readonly format: Format;
+  /** Numbers that share a scale in 4 or 8 bits. Defaults to 32. */
+  readonly blockSize?: BlockSize;
   /** The folder to write. */
   readonly output: string;
   /**
@@ -72,7 +76,8 @@ const SAFE_AFTER = 4 * 2 ** 20;
  */
 export async function convertModel(input: string, options: ConvertOptions): Promise<Conversion> {
   const started = performance.now();
-  const { format, signal } = options;
+  const { format, blockSize, signal } = options;
+  const target = targetOf(format, blockSize);
   const output = await realpath(options.output).catch(() => resolve(options.output));
   const raw = await readJson(join(input, "config.json"), z.looseObject({}), "model config");
   const config = await readJson(join(input, "config.json"), chameleonConfigSchema, "model config");
@@ -83,22 +88,22 @@ export async function convertModel(input: string, options: ConvertOptions): Prom
     const added = await addedImageTokenizer(input, stored, options.imageTokenizer);
     const weights = added ? withAdded(stored, added.weights) : stored;
     const image = added?.config ?? vqganFromJson(config.vq_config);
-    const plan = planConversion(weights, { decoder: decoderFromJson(config), image }, format);
+    const plan = planConversion(weights, { decoder: decoderFromJson(config), image }, target);
     const companions = await companionsOf(input);
     const before = await identityOf(stored, raw);
-    const settings = JSON.stringify([format, added && digestOf(added.weights)]);
+    const settings = JSON.stringify([target, added && digestOf(added.weights)]);
     const journal = await ConversionJournal.open(output, { input: before, settings });
     let keep = true;
     try {
-      const target = join(journal.folder, WEIGHTS);
-      await checkRoom(target, output, plan.byteLength);
+      const file = join(journal.folder, WEIGHTS);
+      await checkRoom(file, output, plan.byteLength);
       if (plan.unknown.length > 0)
         options.onNote?.(
           `note: copied unchanged, since they are not part of the architecture: ${plan.unknown.slice(0, 3).join(", ")}${plan.unknown.length > 3 ? ` and ${plan.unknown.length - 3} more` : ""}`,
         );
       if (journal.discarded)
         options.onNote?.(`note: found an unfinished conversion of ${journal.discarded}: starting again`);
-      if (journal.finished.size > 0 && existsSync(target))
+      if (journal.finished.size > 0 && existsSync(file))
         options.onNote?.(
           `note: continuing an interrupted conversion: ${journal.finished.size} of ${plan.sources.length} tensors are done`,
         );
@@ -108,8 +113,8 @@ export async function convertModel(input: string, options: ConvertOptions): Prom
           options.onProgress?.("checking", done, size),
         );
       }
-      await writeTensors(weights, plan, journal, target, options);
-      const checksum = await verify(target, plan, journal, options);
+      await writeTensors(weights, plan, journal, file, options);
+      const checksum = await verify(file, plan, journal, options);
       if ((await identityOf(stored, raw)) !== before) {
         keep = false;
         throw new XPromptError(
@@ -117,7 +122,7 @@ export async function convertModel(input: string, options: ConvertOptions): Prom
         );
       }
       const made = {
-        ...configOf(raw, format, added?.config),
+        ...configOf(raw, target, added?.config),
         weights_sha256: checksum,
         tokenizer_sha256: text.checksum,
       };
@@ -327,13 +332,13 @@ async function verify(
 /** The new `config.json`, without the checksums. */
 function configOf(
   raw: Readonly<Record<string, unknown>>,
-  format: Format,
+  target: Target,
   image: VqganConfig | undefined,
 ): Record<string, unknown> {
   const made: Record<string, unknown> = { ...raw };
   if (image) made.vq_config = { ...Object(raw.vq_config), ...vqganToJson(image) };
-  if (format === "none") return made;
+  if (target === "none") return made;
   for (const key of ["dtype", "torch_dtype"]) if (key in made) made[key] = "float16";
-  if (format !== "float16") made.quantization_config = quantizationConfig(format === "int8" ? 8 : 4);
+  if (target !== "float16") made.quantization_config = quantizationConfig(target);
   return made;
 }

@@ -1,13 +1,13 @@
 /** @file The arithmetic of a conversion: part of a stored tensor, encoded in another format. */
 import { float32ToFloat16 } from "../../runtime/float16.ts";
 import { type Dtype, type StoredTensor, toFloat32 } from "../../runtime/safetensors.ts";
-import { type Bits, quantizeRows } from "../checkpoint/quantize.ts";
+import { quantizeRows, type StoredQuantization } from "../checkpoint/quantize.ts";
 
 /**
  * How a tensor is written: `opaque` copies its bytes unread, `copy` copies them once the numbers are known to be finite,
  * the others change the type or quantize.
  */
-export type Encoding = "opaque" | "copy" | "F16" | "F32" | Bits;
+export type Encoding = "opaque" | "copy" | "F16" | "F32" | StoredQuantization;
 
 /** Whether the bytes stay as they are. */
 export const isCopy = (encoding: Encoding): encoding is "opaque" | "copy" =>

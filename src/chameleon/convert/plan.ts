@@ -11,7 +11,14 @@ import {
 } from "../../runtime/safetensors-header.ts";
 import type { WeightFolder } from "../../runtime/weights.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
-import { type Bits, BLOCK_SIZE, dtypesOf, isQuantizable, scaleName } from "../checkpoint/quantize.ts";
+import {
+  type BlockSize,
+  DEFAULT_BLOCK_SIZE,
+  dtypesOf,
+  isQuantizable,
+  type StoredQuantization,
+  scaleName,
+} from "../checkpoint/quantize.ts";
 import { decoderParameters, imageTokenizerParameters } from "../model/parameters.ts";
 import { isOfImages, VQ_PREFIX } from "../tokenizers/image-tokenizer.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";
@@ -21,7 +28,13 @@ export const formats = ["none", "float16", "int8", "int4"] as const;
 /** Formats of weights; "none" keeps them unchanged. */
 export type Format = (typeof formats)[number];
 
-const bitsOf: Readonly<Partial<Record<Format, Bits>>> = { int8: 8, int4: 4 };
+/** What a conversion makes of the weights. */
+export type Target = "none" | "float16" | StoredQuantization;
+
+export function targetOf(format: Format, blockSize: BlockSize = DEFAULT_BLOCK_SIZE): Target {
+  if (format === "none" || format === "float16") return format;
+  return { bits: format === "int4" ? 4 : 8, blockSize };
+}
 
 /** The weights to convert. */
 export type ConversionInput = Pick<WeightFolder, "folder" | "tensors" | "metadata" | "readPart">;
@@ -64,13 +77,13 @@ export interface ConversionPlan {
 export function planConversion(
   weights: ConversionInput,
   config: { readonly decoder: DecoderConfig; readonly image: VqganConfig },
-  format: Format,
+  target: Target,
 ): ConversionPlan {
   const refuse = (what: string): never => {
     throw new XPromptError(`converting ${weights.folder}: ${what}`);
   };
   const former = config.decoder.quantization;
-  if (former && format !== "none")
+  if (former && target !== "none")
     refuse(
       `expected weights that are not quantized, got ${former.bits}-bit weights (use the model before quantization)`,
     );
@@ -90,7 +103,7 @@ export function planConversion(
       refuse(
         `${name}: expected ${expected.dtypes.join(", ")}, got ${info.dtype} (use a folder with plain weights)`,
       );
-    sources.push(planTensor(name, info, expected ? encodingOf(name, format) : "opaque"));
+    sources.push(planTensor(name, info, expected ? encodingOf(name, target) : "opaque"));
   }
   const outputs = sources.flatMap((source) => source.outputs).sort(compareForMapping);
   const header = buildHeader(outputs, { ...weights.metadata, format: "pt" }, MAPPED_ALIGNMENT);
@@ -148,10 +161,10 @@ function expectedTensors(
 }
 
 /** The encoding of a tensor: small vectors of a quantized model stay exact. */
-function encodingOf(name: string, format: Format): Encoding {
-  if (format === "none") return "copy";
-  if (format === "float16" || isOfImages(name) || name === EMBEDDING) return "F16";
-  return isQuantizable(name) ? bitsOf[format]! : "F32";
+function encodingOf(name: string, target: Target): Encoding {
+  if (target === "none") return "copy";
+  if (target === "float16" || isOfImages(name) || name === EMBEDDING) return "F16";
+  return isQuantizable(name) ? target : "F32";
 }
 
 const EMBEDDING = "model.embed_tokens.weight";
@@ -170,7 +183,7 @@ function planTensor(name: string, info: TensorInfo, encoding: Encoding): Planned
     return { name, info, columns: 1, encoding: how, outputs: [output(name, type, shape)] };
   }
   const matrix = shape as readonly [number, number];
-  const { codes, scales } = quantizedShapes(...matrix, { bits: encoding, blockSize: BLOCK_SIZE });
+  const { codes, scales } = quantizedShapes(...matrix, encoding);
   const outputs = [output(name, "U8", codes), output(scaleName(name), "F32", scales)];
   return { name, info, columns: matrix[1], encoding, outputs };
 }

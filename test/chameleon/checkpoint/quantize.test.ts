@@ -2,12 +2,12 @@
 import { Tensor } from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 import {
-  type Bits,
-  BLOCK_SIZE,
+  blockSizes,
   isQuantizable,
   quantizationConfig,
   quantizationConfigSchema,
   quantizeRows,
+  type StoredQuantization,
 } from "../../../src/chameleon/checkpoint/quantize.ts";
 import { exportOnnx, Graph, quantizedShapes } from "../../../src/graph/index.ts";
 import { MICROSOFT } from "../../../src/graph/onnx-writer.ts";
@@ -16,7 +16,10 @@ import { Random } from "../../../src/random.ts";
 import { float32, floats, Session } from "../../../src/runtime/session.ts";
 import { dequantizeRows } from "../../fixtures/chameleon/kit.ts";
 
-const widths: Bits[] = [4, 8];
+const forms: StoredQuantization[] = blockSizes.flatMap((blockSize) => [
+  { bits: 4, blockSize },
+  { bits: 8, blockSize },
+]);
 
 const normal = (name: string, size: number): Float32Array => {
   const random = Random.of(1, name);
@@ -27,13 +30,14 @@ const normal = (name: string, size: number): Float32Array => {
 async function asOnnxruntimeReads(
   { codes, scales }: { readonly codes: Uint8Array; readonly scales: Float32Array },
   [rows, columns]: readonly [number, number],
-  bits: Bits,
+  form: StoredQuantization,
 ): Promise<Float32Array> {
-  const shapes = quantizedShapes(rows, columns, { bits, blockSize: BLOCK_SIZE });
+  const { bits, blockSize } = form;
+  const shapes = quantizedShapes(rows, columns, form);
   const matmul = operator("quantized matmul", {
     infer: () => ({ dtype: "float32", shape: [columns, rows] }),
     emit: (writer, inputs) =>
-      writer.node("MatMulNBits", inputs, { K: columns, N: rows, bits, block_size: BLOCK_SIZE }, MICROSOFT),
+      writer.node("MatMulNBits", inputs, { K: columns, N: rows, bits, block_size: blockSize }, MICROSOFT),
   });
   const graph = new Graph();
   const x = graph.input("x", "float32", [columns, columns]);
@@ -59,7 +63,8 @@ async function asOnnxruntimeReads(
 /** Adding 0 removes the sign of −0. */
 const plus0 = (x: number): number => x + 0;
 
-describe.each(widths)("%i bits", (bits) => {
+describe.each(forms)("$bits bits, blocks of $blockSize", (form) => {
+  const { bits, blockSize } = form;
   const cases: [number, number][] = [
     [3, 32],
     [5, 96],
@@ -67,24 +72,28 @@ describe.each(widths)("%i bits", (bits) => {
     [2, 24],
   ];
   test.each(cases)("onnxruntime decodes %i × %i matrices as we do", async (rows, columns) => {
-    const blocks = Math.ceil(columns / BLOCK_SIZE);
+    const blocks = Math.ceil(columns / blockSize);
     const random = Random.of(2, "codes", bits, columns);
     // All codes, in random order, and scales of both signs.
-    const codes = Uint8Array.from({ length: rows * blocks * 4 * bits }, () => random.integer(0, 255));
+    const codes = Uint8Array.from({ length: (rows * blocks * blockSize * bits) / 8 }, () =>
+      random.integer(0, 255),
+    );
     const scales = Float32Array.from({ length: rows * blocks }, () => random.normal());
-    const ours = dequantizeRows({ codes, scales }, columns, bits);
-    expect(ours.map(plus0)).toEqual(await asOnnxruntimeReads({ codes, scales }, [rows, columns], bits));
+    const ours = dequantizeRows({ codes, scales }, columns, form);
+    expect(ours.map(plus0)).toEqual(await asOnnxruntimeReads({ codes, scales }, [rows, columns], form));
   });
 
   test("onnxruntime's values are within the quantization step of the original ones", async () => {
     const [rows, columns] = [6, 70];
     const values = normal("near", rows * columns);
-    const quantized = quantizeRows(values, columns, bits);
-    const read = await asOnnxruntimeReads(quantized, [rows, columns], bits);
+    const quantized = quantizeRows(values, columns, form);
+    const read = await asOnnxruntimeReads(quantized, [rows, columns], form);
     for (let row = 0; row < rows; row++)
       for (let column = 0; column < columns; column++) {
         const [x, y] = [values[row * columns + column]!, read[row * columns + column]!];
-        const step = Math.abs(quantized.scales[row * 3 + Math.floor(column / BLOCK_SIZE)]!);
+        const step = Math.abs(
+          quantized.scales[row * Math.ceil(columns / blockSize) + Math.floor(column / blockSize)]!,
+        );
         // Half a step; the extreme may be clipped by up to 0.8 of one, at either end.
         const allowed = Math.abs(x) > (2 ** (bits - 1) - 1.5) * step ? 1.3 : 0.5001;
         expect(Math.abs(x - y)).toBeLessThanOrEqual(allowed * step);
@@ -93,7 +102,7 @@ describe.each(widths)("%i bits", (bits) => {
 
   test("no scale on a fine grid is much better", () => {
     const blocks = 24;
-    const values = normal("grid", blocks * BLOCK_SIZE);
+    const values = normal("grid", blocks * blockSize);
     const zero = 2 ** (bits - 1);
     const errorOf = (block: Float32Array, scale: number) =>
       block.reduce((sum, x) => {
@@ -102,8 +111,8 @@ describe.each(widths)("%i bits", (bits) => {
       }, 0);
     let [ours, best, plain] = [0, 0, 0];
     for (let b = 0; b < blocks; b++) {
-      const block = values.slice(b * BLOCK_SIZE, (b + 1) * BLOCK_SIZE);
-      const read = dequantizeRows(quantizeRows(block, BLOCK_SIZE, bits), BLOCK_SIZE, bits);
+      const block = values.slice(b * blockSize, (b + 1) * blockSize);
+      const read = dequantizeRows(quantizeRows(block, blockSize, form), blockSize, form);
       ours += block.reduce((sum, x, i) => sum + (x - read[i]!) ** 2, 0);
       const extreme = Math.max(...block.map(Math.abs));
       const errors = Array.from({ length: 400 }, (_, i) => {
@@ -118,27 +127,27 @@ describe.each(widths)("%i bits", (bits) => {
   });
 
   test("blocks of zeros, of one value, and of the smallest numbers", () => {
-    const block = new Float32Array(3 * BLOCK_SIZE);
-    block.fill(-0.3, BLOCK_SIZE, 2 * BLOCK_SIZE).fill(1e-45, 2 * BLOCK_SIZE);
-    const quantized = quantizeRows(block, 3 * BLOCK_SIZE, bits);
-    const read = dequantizeRows(quantized, 3 * BLOCK_SIZE, bits);
+    const block = new Float32Array(3 * blockSize);
+    block.fill(-0.3, blockSize, 2 * blockSize).fill(1e-45, 2 * blockSize);
+    const quantized = quantizeRows(block, 3 * blockSize, form);
+    const read = dequantizeRows(quantized, 3 * blockSize, form);
     expect(quantized.scales[0]).toBe(0);
-    expect(read.slice(0, BLOCK_SIZE).map(plus0)).toEqual(new Float32Array(BLOCK_SIZE));
-    for (const x of read.slice(BLOCK_SIZE, 2 * BLOCK_SIZE)) expect(x).toBeCloseTo(-0.3, 7);
-    for (const x of read.slice(2 * BLOCK_SIZE)) expect(Math.abs(x)).toBeLessThan(1e-43);
+    expect(read.slice(0, blockSize).map(plus0)).toEqual(new Float32Array(blockSize));
+    for (const x of read.slice(blockSize, 2 * blockSize)) expect(x).toBeCloseTo(-0.3, 7);
+    for (const x of read.slice(2 * blockSize)) expect(Math.abs(x)).toBeLessThan(1e-43);
   });
 
   test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])("%d is refused", (bad) => {
-    const values = normal("bad", 2 * BLOCK_SIZE);
+    const values = normal("bad", 2 * blockSize);
     values[40] = bad;
-    expect(() => quantizeRows(values, BLOCK_SIZE, bits)).toThrow(RangeError);
+    expect(() => quantizeRows(values, blockSize, form)).toThrow(RangeError);
   });
 });
 
 test("in 4 bits the earlier of two neighbours is the low half of a byte", () => {
-  const values = new Float32Array(BLOCK_SIZE);
+  const values = new Float32Array(32);
   values.set([-8, 7, 3, -1]);
-  const { codes, scales } = quantizeRows(values, BLOCK_SIZE, 4);
+  const { codes, scales } = quantizeRows(values, 32, { bits: 4, blockSize: 32 });
   expect(scales).toEqual(Float32Array.of(1));
   expect([...codes.slice(0, 3)]).toEqual([0xf0, 0x7b, 0x88]);
 });
@@ -162,9 +171,11 @@ test("the decoder's matrices and the head are quantized, nothing else", () => {
 });
 
 test("a configuration of another method is refused by name", () => {
-  for (const bits of widths)
-    expect(quantizationConfigSchema.parse(quantizationConfig(bits))).toEqual(quantizationConfig(bits));
-  const found = quantizationConfigSchema.safeParse({ ...quantizationConfig(4), quant_method: "gptq" });
+  for (const form of forms)
+    expect(quantizationConfigSchema.parse(quantizationConfig(form))).toEqual(quantizationConfig(form));
+  const ours = quantizationConfig({ bits: 4, blockSize: 32 });
+  const found = quantizationConfigSchema.safeParse({ ...ours, quant_method: "gptq" });
   expect(found.error!.issues[0]!.message).toContain('expected "xprompt", got "gptq"');
-  expect(quantizationConfigSchema.safeParse({ ...quantizationConfig(4), bits: 3 }).success).toBe(false);
+  expect(quantizationConfigSchema.safeParse({ ...ours, bits: 3 }).success).toBe(false);
+  expect(quantizationConfigSchema.safeParse({ ...ours, block_size: 48 }).success).toBe(false);
 });

@@ -5,7 +5,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { DecoderConfig } from "../../../src/chameleon/checkpoint/config.ts";
 import { readInitializers } from "../../../src/chameleon/checkpoint/folder.ts";
-import { isQuantizable, quantizeRows, scaleName } from "../../../src/chameleon/checkpoint/quantize.ts";
+import {
+  isQuantizable,
+  quantizeRows,
+  type StoredQuantization,
+  scaleName,
+} from "../../../src/chameleon/checkpoint/quantize.ts";
 import { cacheBytes } from "../../../src/chameleon/model/cache.ts";
 import { Decoder, type TokenSpan } from "../../../src/chameleon/model/decoder.ts";
 import { decoderParameters } from "../../../src/chameleon/model/parameters.ts";
@@ -141,13 +146,18 @@ test("prefill in several chunks gives the same logits as in short pieces", async
   }
 });
 
-describe.each([4, 8] as const)("a folder of weights in %i bits", (bits) => {
+describe.each<StoredQuantization>([
+  { bits: 4, blockSize: 32 },
+  { bits: 4, blockSize: 128 },
+  { bits: 8, blockSize: 32 },
+  { bits: 8, blockSize: 64 },
+])("a folder of weights in $bits bits, in blocks of $blockSize", (form) => {
   const config: DecoderConfig = {
     ...tiny,
     hiddenSize: 48,
     intermediateSize: 72,
     keyValueHeads: 2,
-    quantization: { bits, blockSize: 32 },
+    quantization: form,
   };
   const { quantization: _, ...plain } = config;
   const weights = randomWeights(decoderParameters(plain));
@@ -163,11 +173,11 @@ describe.each([4, 8] as const)("a folder of weights in %i bits", (bits) => {
       const { shape, data } = weight;
       if (isQuantizable(name)) {
         const [rows, columns] = shape as [number, number];
-        const quantized = quantizeRows(data, columns, bits);
-        const { codes, scales } = quantizedShapes(rows, columns, { bits, blockSize: 32 });
+        const quantized = quantizeRows(data, columns, form);
+        const { codes, scales } = quantizedShapes(rows, columns, form);
         stored.push({ name, dtype: "U8", shape: codes, data: quantized.codes });
         stored.push({ name: scaleName(name), dtype: "F32", shape: scales, data: quantized.scales });
-        exact.set(name, { ...weight, data: dequantizeRows(quantized, columns, bits) });
+        exact.set(name, { ...weight, data: dequantizeRows(quantized, columns, form) });
       } else {
         const isTable = name === "model.embed_tokens.weight";
         stored.push({ name, dtype: isTable ? "F16" : "F32", shape, data });
