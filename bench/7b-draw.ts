@@ -1,25 +1,22 @@
-/** @file The first program of `bench 7b`: loads a quantized model, prefills a prompt and generates token by token. */
+/** @file Our side of `bench 7b`: loads a quantized model, prefills a prompt and generates token by token. */
 import { join } from "node:path";
 import { z } from "zod";
 import { decoderConfigSchema, decoderFromJson } from "../src/chameleon/checkpoint/config.ts";
 import { readInitializers } from "../src/chameleon/checkpoint/folder.ts";
 import { Decoder } from "../src/chameleon/model/decoder.ts";
-import { Random } from "../src/random.ts";
 import { readJson } from "../src/runtime/files.ts";
 import { serve } from "./worker.ts";
 
 const settingsSchema = z.strictObject({
   folder: z.string(),
-  prompt: z.int(),
-  tokens: z.int(),
+  prompt: z.array(z.int()),
+  piece: z.int(),
   threads: z.int(),
 });
-const { folder, prompt, tokens, threads } = settingsSchema.parse(JSON.parse(process.argv[2]!));
+const { folder, prompt, piece, threads } = settingsSchema.parse(JSON.parse(process.argv[2]!));
 const schema = decoderConfigSchema.and(z.looseObject({ weights_sha256: z.string() }));
 const json = await readJson(join(folder, "config.json"), schema, "model config");
 const config = decoderFromJson(json);
-const random = Random.of(0, "prompt");
-const promptTokens = Array.from({ length: prompt }, () => random.integer(4, config.vocabularySize - 1));
 
 let decoder: Decoder | undefined;
 let cache = {} as ReturnType<Decoder["newCache"]>;
@@ -31,20 +28,16 @@ await serve(
     load: async () => {
       const weights = await readInitializers(folder, json.weights_sha256);
       decoder = await Decoder.create(config, weights, { threads });
-      cache = decoder.newCache(1);
     },
+    /** Up to the first token. */
     prefill: async () => {
-      token = argmax(
-        await decoder!.forward([{ tokens: promptTokens, positions: [...promptTokens.keys()] }], cache),
-      );
-      position = prompt;
+      cache = decoder!.newCache(1);
+      token = argmax(await decoder!.forward([{ tokens: prompt, positions: [...prompt.keys()] }], cache));
+      position = prompt.length;
     },
-    // The prefill gives the first token.
-    draw: async () => {
-      for (let i = 1; i < tokens; i++) {
+    piece: async () => {
+      for (let i = 0; i < piece; i++)
         token = argmax(await decoder!.forward([{ tokens: [token], positions: [position++] }], cache));
-        if (i % 16 === 0) process.stderr.write(".");
-      }
     },
   },
 );

@@ -1,97 +1,210 @@
 /**
- * @file `bench 7b`: generates as many tokens as a picture has, with a model of Chameleon-7B's full shape, random weights
- * and 4 bits. Compares the time per token with the time that memory needs to read the weights once.
+ * @file `bench 7b`: generates with a model of Chameleon-7B's full shape, random weights and 4 bits. Compares it with
+ * llama.cpp on a model of the same shape, and with the time that memory needs to read the weights once.
  */
+import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import type { Command } from "commander";
 import { z } from "zod";
+import { type BlockSize, blockSizes, DEFAULT_BLOCK_SIZE } from "../src/chameleon/checkpoint/quantize.ts";
 import { cacheBytes } from "../src/chameleon/model/cache.ts";
 import { formatBytes } from "../src/format.ts";
+import { Random } from "../src/random.ts";
 import { openWeights } from "../src/runtime/weights.ts";
 import { chameleon7b, writeCheckpoint } from "./7b-checkpoint.ts";
-import { copyBandwidth } from "./bandwidth.ts";
-import { benchmark, type CommonOptions, integer, type Report, setting } from "./options.ts";
-import { round } from "./timing.ts";
-import { startNode } from "./worker.ts";
+import { readBandwidth } from "./bandwidth.ts";
+import {
+  benchmark,
+  type CommonOptions,
+  integer,
+  type PeerOptions,
+  type Report,
+  setting,
+  withPeer,
+} from "./options.ts";
+import { interpreterWith } from "./peers.ts";
+import { alternate, median, type Ratio, ratio, round } from "./timing.ts";
+import { startNode, type Worker } from "./worker.ts";
 
-interface SevenOptions extends CommonOptions {
+interface SevenOptions extends CommonOptions, PeerOptions {
   readonly scratch: string;
-  readonly tokens: number;
   readonly prompt: number;
+  readonly piece: number;
   readonly layers: number;
+  readonly blockSize: BlockSize;
 }
 
+/** Runs of the prefill per side. */
+const PREFILLS = 3;
+/** Rounds before the measured ones. */
+const WARM_UP = 1;
+
 export function sevenBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
-  return benchmark("7b", "A model of Chameleon-7B's shape in 4 bits, compared with the memory bandwidth.", 1)
+  return withPeer(
+    benchmark(
+      "7b",
+      "A model of Chameleon-7B's shape in 4 bits, compared with llama.cpp and the memory bandwidth.",
+      24,
+    ),
+  )
     .option(
       "--scratch <folder>",
-      "folder that keeps the checkpoint (13 GiB) and the converted model (5 GiB). Defaults to a folder for temporary files",
+      "folder that keeps the checkpoint (13 GiB) and the converted models (5 GiB each). Defaults to a folder for temporary files",
       join(tmpdir(), "xprompt-7b"),
     )
-    .option("--tokens <n>", "tokens to generate. Defaults to 1024, one picture", integer, 1024)
-    .option("--prompt <n>", "tokens of the prompt. Defaults to 64", integer, 64)
+    .option("--prompt <n>", "tokens of the prompt. Defaults to 256", integer, 256)
+    .option("--piece <n>", "tokens per run. Defaults to 10", integer, 10)
     .option("--layers <n>", "layers of the model. Defaults to all 32", integer, chameleon7b.layers)
+    .option(
+      "--block-size <n>",
+      `numbers that share a scale: ${blockSizes.join(", ")}. Defaults to ${DEFAULT_BLOCK_SIZE}`,
+      (text) => z.literal(blockSizes).parse(Number(text)),
+      DEFAULT_BLOCK_SIZE,
+    )
     .action(async (options: SevenOptions) => print(await measure(options), options));
 }
 
 const conversionSchema = z.strictObject({ seconds: z.number(), peakBytes: z.number() });
 
 async function measure(options: SevenOptions): Promise<Report> {
-  const { scratch, tokens, prompt, layers, threads } = options;
+  const { scratch, prompt, piece, layers, blockSize, threads, repeats } = options;
   const config = { ...chameleon7b, layers };
+  await mkdir(scratch, { recursive: true });
   const folder = (name: string) => join(scratch, `${layers}-layers-${name}`);
-  const conversion = await converted(folder("bfloat16"), folder("int4"), folder("conversion.json"), options);
-  const bandwidth = await copyBandwidth(threads);
-
-  const program = await startNode(
+  const int4 = folder(`int4-${blockSize}`);
+  const conversion = await converted(folder("bfloat16"), int4, `${int4}.json`, options);
+  const random = Random.of(0, "prompt");
+  // Text tokens: llama.cpp generates no image codes.
+  const tokens = Array.from({ length: prompt }, () => random.integer(9000, config.vocabularySize - 1));
+  const positions = prompt + piece * (repeats + WARM_UP) + 1;
+  const ours = await startNode(
     new URL("7b-draw.ts", import.meta.url),
-    { folder: folder("int4"), prompt, tokens, threads },
+    { folder: int4, prompt: tokens, piece, threads },
     z.strictObject({}),
   );
-  const time = async (name: string) => {
-    process.stderr.write(`measuring: ${name}\n`);
-    return program.run(name)();
-  };
-  const [load, prefill, draw] = [await time("load"), await time("prefill"), await time("draw")];
-  const peakBytes = await program.end();
+  const theirs = await startLlama(folder("q4_0.gguf"), tokens, positions, options);
+  const sides = { ours, ...(theirs && { theirs }) };
+  const runs = (work: string) =>
+    Object.fromEntries(Object.entries(sides).map(([name, side]) => [name, side.run(work)]));
+  const before = await readBandwidth(threads);
+  process.stderr.write("measuring: load ");
+  const load = await alternate(runs("load"), { repeats: 1, warmUp: 0 });
+  process.stderr.write("measuring: prefill ");
+  const prefill = await alternate(runs("prefill"), { repeats: PREFILLS, warmUp: 0 });
+  process.stderr.write("measuring: generation ");
+  const pieces = await alternate(runs("piece"), { repeats, warmUp: WARM_UP });
+  const after = await readBandwidth(threads);
+  const peaks = Object.fromEntries(
+    await Promise.all(Object.entries(sides).map(async ([name, side]) => [name, await side.end()] as const)),
+  );
 
-  const msPerToken = draw / (tokens - 1);
-  const weightBytes = await weightBytesPerToken(folder("int4"));
-  const cached = cacheBytes(config, prompt + tokens / 2);
-  const bound = (weightBytes + cached) / bandwidth / 1e6;
+  const used = prompt + (piece * (repeats + WARM_UP)) / 2;
+  const bytes = (await weightBytesPerToken(int4)) + cacheBytes(config, used);
+  const bandwidth = (before + after) / 2;
+  const side = (name: keyof typeof sides) => ({
+    loadSeconds: round(median(load[name]!) / 1e3, 2),
+    firstPrefillTokensPerSecond: round((prompt / prefill[name]![0]!) * 1e3, 2),
+    prefillTokensPerSecond: round((prompt / median(prefill[name]!)) * 1e3, 2),
+    msPerToken: round(median(pieces[name]!) / piece, 2),
+    peakBytes: peaks[name],
+  });
+  const xprompt = side("ours");
+  const llama = theirs && side("theirs");
+  const bound = bytes / bandwidth / 1e6;
   const result = {
     benchmark: "7b",
     sizes: config,
+    blockSize,
     prompt,
-    tokens,
+    tokens: piece * repeats,
     conversion,
-    loadSeconds: round(load / 1e3, 2),
-    prefillTokensPerSecond: round((prompt / prefill) * 1e3, 2),
-    msPerToken: round(msPerToken, 2),
-    copyGBs: round(bandwidth, 2),
-    weightBytesPerToken: weightBytes,
-    /** For the middle token. */
-    cacheBytesPerToken: cached,
+    xprompt,
+    llama,
+    /** Llama.cpp's time ÷ ours. */
+    ratio: theirs && {
+      msPerToken: ratio(pieces.theirs!, pieces.ours!),
+      prefill: ratio(prefill.theirs!, prefill.ours!),
+    },
+    readGBs: [round(before, 2), round(after, 2)],
+    /** For the middle token, with the second copy of the scales that onnxruntime keeps. */
+    bytesPerToken: bytes,
     boundMs: round(bound, 2),
-    shareOfBound: round(bound / msPerToken, 3),
-    peakBytes,
+    shareOfBound: round(bound / xprompt.msPerToken, 3),
     ...setting(options),
   };
+  const text = (found: Ratio) => `${found.median} (${found.min} … ${found.max})`;
+  const row = (
+    name: string,
+    key: keyof typeof xprompt,
+    unit: string,
+    show: (value: unknown) => string = String,
+  ) => [name, `${show(xprompt[key])} ${unit}`, llama ? `${show(llama[key])} ${unit}` : "-"];
   return {
     result,
     rows: [
+      ["", "xprompt", "llama.cpp", "llama.cpp's time ÷ ours"],
+      row("load", "loadSeconds", "s"),
+      row("first prefill", "firstPrefillTokensPerSecond", "tokens/s"),
+      [
+        ...row("prefill", "prefillTokensPerSecond", "tokens/s"),
+        result.ratio ? text(result.ratio.prefill) : "-",
+      ],
+      [
+        ...row("generation", "msPerToken", "ms per token"),
+        result.ratio ? text(result.ratio.msPerToken) : "-",
+      ],
+      row("peak memory", "peakBytes", "", (bytes) => formatBytes(Number(bytes))),
+      ["memory bound", `${result.boundMs} ms per token`, `${result.readGBs.join(" to ")} GB/s read`],
+      ["share of it", `${round(100 * result.shareOfBound, 0)}%`, ""],
       ["conversion", `${round(conversion.seconds, 1)} s`, formatBytes(conversion.peakBytes)],
-      ["load", `${result.loadSeconds} s`],
-      ["prefill", `${result.prefillTokensPerSecond} tokens/s`],
-      ["generation", `${result.msPerToken} ms per token`],
-      ["weights per token", formatBytes(weightBytes), `${result.copyGBs} GB/s copied`],
-      ["memory bound", `${result.boundMs} ms per token`, `${round(100 * result.shareOfBound, 0)}% reached`],
-      ["peak memory", formatBytes(peakBytes)],
     ],
   };
+}
+
+/**
+ * Starts llama.cpp on a model of the same shape, which is written on first use. Without its packages it returns null, and
+ * says how to install them.
+ */
+async function startLlama(
+  file: string,
+  prompt: readonly number[],
+  positions: number,
+  { peer, python, piece, layers, threads }: SevenOptions,
+): Promise<Worker<object> | null> {
+  if (!peer) return null;
+  const library = fileURLToPath(new URL("peers/llama/node_modules/node-llama-cpp", import.meta.url));
+  const interpreter = existsSync(file) ? python : await interpreterWith(["gguf"], python);
+  if (!existsSync(library) || (!existsSync(file) && interpreter === undefined)) {
+    process.stderr.write(
+      "no node-llama-cpp, or no Python with gguf found: measuring only our side. To install them:\n" +
+        "  npm ci --prefix bench/peers/llama --ignore-scripts\n" +
+        "  python3 -m venv .venv && .venv/bin/pip install -r bench/peers/requirements.txt\n",
+    );
+    return null;
+  }
+  if (!existsSync(file)) {
+    process.stderr.write(`writing ${file}\n`);
+    const { hiddenSize, heads, intermediateSize, vocabularySize, maxPositions } = chameleon7b;
+    const sizes = {
+      ...{ output: file, hidden: hiddenSize, layers, heads },
+      ...{ ff: intermediateSize, vocab: vocabularySize, positions: maxPositions },
+    };
+    const args = Object.entries(sizes).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    await promisify(execFile)(interpreter!, [
+      fileURLToPath(new URL("peers/gguf_model.py", import.meta.url)),
+      ...args,
+    ]);
+  }
+  return startNode(
+    new URL("peers/llama.ts", import.meta.url),
+    { file, prompt, positions, piece, threads },
+    z.strictObject({}),
+  );
 }
 
 /** Converts the checkpoint unless that was done before. Keeps the cost of the conversion in a file. */
@@ -99,7 +212,7 @@ async function converted(
   input: string,
   output: string,
   notes: string,
-  { layers, threads }: SevenOptions,
+  { layers, blockSize, threads }: SevenOptions,
 ): Promise<z.output<typeof conversionSchema>> {
   if (existsSync(output) && existsSync(notes))
     return conversionSchema.parse(JSON.parse(await readFile(notes, "utf8")));
@@ -108,7 +221,7 @@ async function converted(
   process.stderr.write("measuring: convert\n");
   const program = await startNode(
     new URL("7b-convert.ts", import.meta.url),
-    { input, output, threads },
+    { input, output, blockSize, threads },
     z.strictObject({}),
   );
   const ms = await program.run("convert")();
@@ -117,12 +230,16 @@ async function converted(
   return made;
 }
 
-/** Bytes of codes, scales and norms that one token reads. It reads only one row of the embedding. */
+/**
+ * Bytes of codes, scales and norms that one token reads: only one row of the embedding, and the scales twice, because
+ * onnxruntime also keeps each block's scale times its zero in float32.
+ */
 async function weightBytesPerToken(folder: string): Promise<number> {
   const weights = await openWeights(folder);
   await weights.close();
   let bytes = 0;
   for (const [name, { byteLength, shape }] of weights.tensors)
-    bytes += name === "model.embed_tokens.weight" ? byteLength / shape[0]! : byteLength;
+    if (name === "model.embed_tokens.weight") bytes += byteLength / shape[0]!;
+    else bytes += name.endsWith("_scale") ? 2 * byteLength : byteLength;
   return bytes;
 }

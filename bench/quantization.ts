@@ -9,6 +9,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { decoderConfigSchema, decoderFromJson } from "../src/chameleon/checkpoint/config.ts";
 import { readInitializers } from "../src/chameleon/checkpoint/folder.ts";
+import { type BlockSize, blockSizes } from "../src/chameleon/checkpoint/quantize.ts";
 import { convertModel } from "../src/chameleon/convert/convert.ts";
 import type { Format } from "../src/chameleon/convert/plan.ts";
 import { Decoder } from "../src/chameleon/model/decoder.ts";
@@ -30,7 +31,19 @@ interface QuantizationOptions extends CommonOptions {
   readonly steps: number;
 }
 
-const formats: readonly Format[] = ["none", "float16", "int8", "int4"];
+interface Form {
+  readonly format: Format;
+  readonly blockSize?: BlockSize;
+}
+
+const forms: readonly Form[] = [
+  { format: "none" },
+  { format: "float16" },
+  ...(["int8", "int4"] as const).flatMap((format) => blockSizes.map((blockSize) => ({ format, blockSize }))),
+];
+
+const nameOf = ({ format, blockSize }: Form): string =>
+  blockSize === undefined ? format : `${format}, blocks of ${blockSize}`;
 
 /** −log p of the true tokens, and the most likely token at the same places. */
 interface Judged {
@@ -50,11 +63,11 @@ async function measure(options: QuantizationOptions): Promise<Report> {
   const scratch = await mkdtemp(join(tmpdir(), "xprompt-quantization-"));
   try {
     const nano = await resolveModel("nano");
-    const ofNano = await inAllFormats(nano, join(scratch, "nano"), (folder) => judgeNano(folder, options));
+    const ofNano = await inAllForms(nano, join(scratch, "nano"), (folder) => judgeNano(folder, options));
     const text = join(scratch, "text");
     const words = await repositoryText(); // once, because files may change meanwhile
     await trainTextModel(text, words.train, { ...options, tokenizer: nano });
-    const ofText = await inAllFormats(text, join(scratch, "texts"), async (folder) => ({
+    const ofText = await inAllForms(text, join(scratch, "texts"), async (folder) => ({
       judged: await judgeText(folder, words.heldOut, options),
     }));
     const models = [
@@ -65,10 +78,10 @@ async function measure(options: QuantizationOptions): Promise<Report> {
     return {
       result: { benchmark: "quantization", models, steps: options.steps, ...setting(options) },
       rows: [
-        ["model", "format", "nats per token", "difference", "same token", "same codes", "pixel RMS"],
+        ["model", "form", "nats per token", "difference", "same token", "same codes", "pixel RMS"],
         ...models.flatMap(({ model, results }) =>
           results.map((each) => [
-            ...[model, each.format, cell(each.nats), `${each.difference} ± ${each.standardError}`],
+            ...[model, each.form, cell(each.nats), `${each.difference} ± ${each.standardError}`],
             ...[cell(each.sameToken), cell(each.sameCodes), cell(each.pixelRms)],
           ]),
         ),
@@ -84,35 +97,36 @@ interface Found {
   readonly drawn?: { readonly codes: readonly (readonly number[])[]; readonly images: readonly Image[] };
 }
 
-/** Converts a model to every format and measures each. */
-async function inAllFormats(
+/** Converts a model to every form and measures each. */
+async function inAllForms(
   folder: string,
   scratch: string,
   measure: (folder: string) => Promise<Found>,
-): Promise<(Found & { readonly format: Format; readonly bytes: number })[]> {
+): Promise<(Found & { readonly form: string; readonly bytes: number })[]> {
   const found = [];
-  for (const format of formats) {
-    const output = `${scratch}-${format}`;
-    process.stderr.write(`measuring ${format}\n`);
+  for (const { format, blockSize } of forms) {
+    const form = nameOf({ format, blockSize });
+    const output = `${scratch}-${format}${blockSize ?? ""}`;
+    process.stderr.write(`measuring ${form}\n`);
     // All formats come from one copy, in case the original changes meanwhile.
     const input = format === "none" ? folder : `${scratch}-none`;
-    const { bytes } = await convertModel(input, { format, output });
-    found.push({ format, bytes: bytes.out, ...(await measure(output)) });
+    const { bytes } = await convertModel(input, { format, blockSize, output });
+    found.push({ form, bytes: bytes.out, ...(await measure(output)) });
   }
   return found;
 }
 
-/** Compares each format with the first. */
-function compare(all: readonly (Found & { readonly format: Format; readonly bytes: number })[]) {
+/** Compares each form with the first. */
+function compare(all: readonly (Found & { readonly form: string; readonly bytes: number })[]) {
   const { judged: exact, drawn: truth } = all[0]!;
-  return all.map(({ format, bytes, judged, drawn }) => {
+  return all.map(({ form, bytes, judged, drawn }) => {
     const differences = judged.nll.map((nll, i) => nll - exact.nll[i]!);
     const deviation = Math.sqrt(mean(differences.map((x) => (x - mean(differences)) ** 2)));
     const pixels = drawn?.images.flatMap(({ data }, i) =>
       Array.from(data, (x, j) => (x - truth!.images[i]!.data[j]!) ** 2),
     );
     return {
-      format,
+      form,
       bytes,
       nats: round(mean(judged.nll), 4),
       /** Mean difference per token, and its standard error. */
@@ -135,6 +149,9 @@ const mean = (values: readonly number[]): number =>
 
 const share = (a: readonly number[], b: readonly number[]): number =>
   mean(a.map((value, i) => Number(value === b[i])));
+
+/** Greedy sampling of one code after another, and the picture of these codes. */
+const CODE_BY_CODE = { onePass: false, expected: false };
 
 /** Measures teacher-forced pictures of new scenes, for trained and unseen tasks, and samples pictures. */
 async function judgeNano(
@@ -168,7 +185,13 @@ async function judgeNano(
       judge(logits, tokens[0]!, judged);
     }
     if (c >= pictures) continue;
-    const drawn = await model.generate({ prompt, input: query.input, temperature: 0, seed: 0 });
+    const drawn = await model.generate({
+      prompt,
+      input: query.input,
+      temperature: 0,
+      seed: 0,
+      ...CODE_BY_CODE,
+    });
     codes.push([...drawn.codes[0]!]);
     images.push(drawn.images[0]);
   }
