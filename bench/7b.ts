@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Command } from "commander";
 import { z } from "zod";
-import { type BlockSize, blockSizes, DEFAULT_BLOCK_SIZE } from "../src/chameleon/checkpoint/quantize.ts";
+import { type BlockSize, blockSizes, defaultBlockSize } from "../src/chameleon/checkpoint/quantize.ts";
 import { cacheBytes } from "../src/chameleon/model/cache.ts";
 import { formatBytes } from "../src/format.ts";
 import { Random } from "../src/random.ts";
@@ -62,9 +62,9 @@ export function sevenBenchmark(print: (report: Report, options: CommonOptions) =
     .option("--layers <n>", "layers of the model. Defaults to all 32", integer, chameleon7b.layers)
     .option(
       "--block-size <n>",
-      `numbers that share a scale: ${blockSizes.join(", ")}. Defaults to ${DEFAULT_BLOCK_SIZE}`,
+      `numbers that share a scale: ${blockSizes.join(", ")}. Defaults to ${defaultBlockSize(4)}`,
       (text) => z.literal(blockSizes).parse(Number(text)),
-      DEFAULT_BLOCK_SIZE,
+      defaultBlockSize(4),
     )
     .action(async (options: SevenOptions) => print(await measure(options), options));
 }

@@ -35,7 +35,7 @@ export function convertCommand(signal: AbortSignal): Command {
     )
     .option(
       "--block-size <n>",
-      "numbers that share a scale in 4 or 8 bits: 32, 64 or 128. Larger blocks take less memory and time, and are less exact. Defaults to 32",
+      "numbers that share a scale in 4 or 8 bits: 32, 64 or 128. Larger blocks take less memory and time, and are less exact. Defaults to 64 in 4 bits, 128 in 8",
       numberFor("--block-size", z.literal(blockSizes)),
     )
     .requiredOption("--output <folder>", "the model folder to write")

@@ -19,7 +19,8 @@ import { type Dtype, FLOATS } from "../../runtime/safetensors.ts";
 /** Numbers per block. Larger blocks take less memory and time, and are less exact. */
 export const blockSizes = [32, 64, 128] as const;
 export type BlockSize = (typeof blockSizes)[number];
-export const DEFAULT_BLOCK_SIZE: BlockSize = 32;
+/** The largest blocks at which no loss of quality beyond that of the smallest was measured (docs/convert.md). */
+export const defaultBlockSize = (bits: Quantization["bits"]): BlockSize => (bits === 4 ? 64 : 128);
 
 /** How matrices are quantized; a stored model has one of these forms. */
 export interface StoredQuantization extends Quantization {

@@ -34,7 +34,7 @@ export type ConversionPhase = "checking" | "converting" | "verifying";
 
 export interface ConvertOptions {
   readonly format: Format;
-  /** Numbers that share a scale in 4 or 8 bits. Defaults to 32. */
+  /** Numbers that share a scale in 4 or 8 bits. Defaults to 64 and 128. */
   readonly blockSize?: BlockSize;
   /** The folder to write. */
   readonly output: string;

@@ -13,7 +13,7 @@ import type { WeightFolder } from "../../runtime/weights.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
 import {
   type BlockSize,
-  DEFAULT_BLOCK_SIZE,
+  defaultBlockSize,
   dtypesOf,
   isQuantizable,
   type StoredQuantization,
@@ -31,9 +31,10 @@ export type Format = (typeof formats)[number];
 /** What a conversion makes of the weights. */
 export type Target = "none" | "float16" | StoredQuantization;
 
-export function targetOf(format: Format, blockSize: BlockSize = DEFAULT_BLOCK_SIZE): Target {
+export function targetOf(format: Format, blockSize?: BlockSize): Target {
   if (format === "none" || format === "float16") return format;
-  return { bits: format === "int4" ? 4 : 8, blockSize };
+  const bits = format === "int4" ? 4 : 8;
+  return { bits, blockSize: blockSize ?? defaultBlockSize(bits) };
 }
 
 /** The weights to convert. */

@@ -1,0 +1,15 @@
+import { z } from "zod";
+import { Random } from "../src/random.ts";
+import { alternate, ratio, median } from "./timing.ts";
+import { startNode } from "./worker.ts";
+const random = Random.of(0, "prompt");
+const prompt = Array.from({ length: 256 }, () => random.integer(9000, 65535));
+const sides: Record<string, any> = {};
+for (const b of [32, 64, 128]) sides[`b${b}`] = await startNode(new URL("7b-draw.ts", import.meta.url), { folder: `/work/7b/8-layers-int4-${b}`, prompt, piece: 10, threads: 2 }, z.strictObject({}));
+sides.llama = await startNode(new URL("peers/llama.ts", import.meta.url), { file: "/work/7b/8-layers-q4_0.gguf", prompt, positions: 900, piece: 10, threads: 2 }, z.strictObject({}));
+const runs = (w: string) => Object.fromEntries(Object.entries(sides).map(([n, s]) => [n, s.run(w)]));
+await alternate(runs("load"), { repeats: 1, warmUp: 0 });
+const pre = await alternate(runs("prefill"), { repeats: 4, warmUp: 1 });
+const pieces = await alternate(runs("piece"), { repeats: 24, warmUp: 1 });
+for (const n of Object.keys(sides)) console.log(n, "prefill tok/s", (256e3 / median(pre[n]!)).toFixed(1), "ms/token", (median(pieces[n]!) / 10).toFixed(1), "decode ÷ b32", JSON.stringify(ratio(pieces[n]!, pieces.b32!)), "÷ llama", JSON.stringify(ratio(pieces[n]!, pieces.llama!)), "prefill ÷ b32", JSON.stringify(ratio(pre[n]!, pre.b32!)));
+process.exit();
