@@ -105,65 +105,74 @@ async function measure(options: SevenOptions): Promise<Report> {
 
   const used = prompt + (piece * (repeats + WARM_UP)) / 2;
   const bytes = (await weightBytesPerToken(int4)) + cacheBytes(config, used);
-  const bandwidth = (before + after) / 2;
-  const side = (name: keyof typeof sides) => ({
+  const bound = (2 * bytes) / (before + after) / 1e6;
+  const side = (name: keyof typeof sides): Side => ({
     loadSeconds: round(median(load[name]!) / 1e3, 2),
     firstPrefillTokensPerSecond: round((prompt / prefill[name]![0]!) * 1e3, 2),
     prefillTokensPerSecond: round((prompt / median(prefill[name]!)) * 1e3, 2),
     msPerToken: round(median(pieces[name]!) / piece, 2),
-    peakBytes: peaks[name],
+    peakBytes: peaks[name]!,
   });
   const xprompt = side("ours");
-  const llama = theirs && side("theirs");
-  const bound = bytes / bandwidth / 1e6;
-  const result = {
-    benchmark: "7b",
-    sizes: config,
-    blockSize,
-    prompt,
-    tokens: piece * repeats,
-    conversion,
+  const measured = {
     xprompt,
-    llama,
+    llama: theirs && side("theirs"),
     /** Llama.cpp's time ÷ ours. */
     ratio: theirs && {
       msPerToken: ratio(pieces.theirs!, pieces.ours!),
       prefill: ratio(prefill.theirs!, prefill.ours!),
     },
     readGBs: [round(before, 2), round(after, 2)],
-    /** For the middle token, with the second copy of the scales that onnxruntime keeps. */
-    bytesPerToken: bytes,
     boundMs: round(bound, 2),
     shareOfBound: round(bound / xprompt.msPerToken, 3),
-    ...setting(options),
+    conversion,
   };
-  const text = (found: Ratio) => `${found.median} (${found.min} … ${found.max})`;
-  const row = (
-    name: string,
-    key: keyof typeof xprompt,
-    unit: string,
-    show: (value: unknown) => string = String,
-  ) => [name, `${show(xprompt[key])} ${unit}`, llama ? `${show(llama[key])} ${unit}` : "-"];
   return {
-    result,
-    rows: [
-      ["", "xprompt", "llama.cpp", "llama.cpp's time ÷ ours"],
-      row("load", "loadSeconds", "s"),
-      row("first prefill", "firstPrefillTokensPerSecond", "tokens/s"),
-      [
-        ...row("prefill", "prefillTokensPerSecond", "tokens/s"),
-        result.ratio ? text(result.ratio.prefill) : "-",
-      ],
-      [
-        ...row("generation", "msPerToken", "ms per token"),
-        result.ratio ? text(result.ratio.msPerToken) : "-",
-      ],
-      row("peak memory", "peakBytes", "", (bytes) => formatBytes(Number(bytes))),
-      ["memory bound", `${result.boundMs} ms per token`, `${result.readGBs.join(" to ")} GB/s read`],
-      ["share of it", `${round(100 * result.shareOfBound, 0)}%`, ""],
-      ["conversion", `${round(conversion.seconds, 1)} s`, formatBytes(conversion.peakBytes)],
-    ],
+    result: {
+      ...{ benchmark: "7b", sizes: config, blockSize, prompt, tokens: piece * repeats },
+      ...measured,
+      /** For the middle token. */
+      bytesPerToken: bytes,
+      ...setting(options),
+    },
+    rows: rowsOf(measured),
   };
+}
+
+interface Side {
+  readonly loadSeconds: number;
+  readonly firstPrefillTokensPerSecond: number;
+  readonly prefillTokensPerSecond: number;
+  readonly msPerToken: number;
+  readonly peakBytes: number;
+}
+
+interface Measured {
+  readonly xprompt: Side;
+  readonly llama: Side | null;
+  readonly ratio: { readonly msPerToken: Ratio; readonly prefill: Ratio } | null;
+  readonly readGBs: readonly number[];
+  readonly boundMs: number;
+  readonly shareOfBound: number;
+  readonly conversion: z.output<typeof conversionSchema>;
+}
+
+function rowsOf({ xprompt, llama, ratio, readGBs, boundMs, shareOfBound, conversion }: Measured): string[][] {
+  const row = (name: string, show: (side: Side) => string, times?: Ratio) => [
+    ...[name, show(xprompt), llama ? show(llama) : "-"],
+    times ? `${times.median} (${times.min} … ${times.max})` : "",
+  ];
+  return [
+    ["", "xprompt", "llama.cpp", "llama.cpp's time ÷ ours"],
+    row("load", (side) => `${side.loadSeconds} s`),
+    row("first prefill", (side) => `${side.firstPrefillTokensPerSecond} tokens/s`),
+    row("prefill", (side) => `${side.prefillTokensPerSecond} tokens/s`, ratio?.prefill),
+    row("generation", (side) => `${side.msPerToken} ms per token`, ratio?.msPerToken),
+    row("peak memory", (side) => formatBytes(side.peakBytes)),
+    ["memory bound", `${boundMs} ms per token`, `${readGBs.join(" to ")} GB/s read`],
+    ["share of it", `${round(100 * shareOfBound, 0)}%`],
+    ["conversion", `${round(conversion.seconds, 1)} s`, formatBytes(conversion.peakBytes)],
+  ];
 }
 
 /**
