@@ -11,7 +11,12 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import type { Command } from "commander";
 import { z } from "zod";
-import { type BlockSize, blockSizes, defaultBlockSize } from "../src/chameleon/checkpoint/quantize.ts";
+import {
+  type BlockSize,
+  blockSizes,
+  defaultBlockSize,
+  isScale,
+} from "../src/chameleon/checkpoint/quantize.ts";
 import { cacheBytes } from "../src/chameleon/model/cache.ts";
 import { formatBytes } from "../src/format.ts";
 import { Random } from "../src/random.ts";
@@ -249,6 +254,6 @@ async function weightBytesPerToken(folder: string): Promise<number> {
   let bytes = 0;
   for (const [name, { byteLength, shape }] of weights.tensors)
     if (name === "model.embed_tokens.weight") bytes += byteLength / shape[0]!;
-    else bytes += name.endsWith("_scale") ? 2 * byteLength : byteLength;
+    else bytes += isScale(name) ? 2 * byteLength : byteLength;
   return bytes;
 }

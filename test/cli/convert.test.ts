@@ -120,7 +120,7 @@ describe("memory", () => {
     expect(memory).toMatchObject({ weights: 4 * total, cachePerToken: 2048, cache: 64 * 2048 });
     await succeed("convert", "big", "--quantize", "int8", "--output", "big8");
     const { memory: smaller } = await json("inspect", "big8");
-    // The embedding is not quantized; the head is, to 9 bits a number with its scales.
+    // The embedding is not quantized; the head is, to 8 bits a number and its share of a scale.
     expect((smaller as { weights: number }).weights).toBeLessThan(0.7 * 4 * total);
     await rm(at("big8"), { recursive: true });
   });

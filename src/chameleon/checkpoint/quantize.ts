@@ -67,7 +67,11 @@ export const columnsOf = (
 ): number => (name.endsWith("down_proj.weight") ? intermediateSize : hiddenSize);
 
 /** Name of the scales of a quantized matrix. */
-export const scaleName = (weight: string): string => `${weight}_scale`;
+export const scaleName = (weight: string): string => `${weight}${SCALE}`;
+const SCALE = "_scale";
+
+/** Whether a tensor holds the scales of a quantized matrix. */
+export const isScale = (name: string): boolean => name.endsWith(SCALE);
 
 /** Rows of a matrix in the layout above. */
 export interface QuantizedRows {

@@ -2,6 +2,7 @@
 import { type MemoryNeed, memoryNeed } from "../../runtime/memory.ts";
 import type { TensorInfo } from "../../runtime/safetensors.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
+import { isScale } from "../checkpoint/quantize.ts";
 import { isOfImages, pictureBytes } from "../tokenizers/image-tokenizer.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";
 import { cacheBytes, roomFor } from "./cache.ts";
@@ -21,12 +22,11 @@ export function chameleonMemory(
   tensors: ReadonlyMap<string, TensorInfo>,
 ): MemoryNeed {
   let weights = 0;
-  // A quantized decoder is mapped from its file; all other weights are read as float32.
-  for (const [name, { shape, byteLength }] of tensors)
+  for (const [name, info] of tensors)
     weights +=
       decoder.quantization && !isOfImages(name)
-        ? byteLength
-        : FLOAT * shape.reduce((product, size) => product * size, 1);
+        ? quantizedBytes(name, info)
+        : FLOAT * info.shape.reduce((product, size) => product * size, 1);
   const { hiddenSize, intermediateSize, heads, maxPositions } = decoder;
   // The largest activations of a layer: stacked gate and up projections, or the scores of all heads.
   const widest = Math.max(2 * intermediateSize + 4 * hiddenSize, heads * maxPositions);
@@ -37,6 +37,10 @@ export function chameleonMemory(
     activations: Math.max(2 * FLOAT * Math.min(maxPositions, PREFILL_CHUNK) * widest, pictureBytes(image)),
   });
 }
+
+/** A quantized decoder runs as it is stored, but onnxruntime keeps a second number beside each scale. */
+const quantizedBytes = (name: string, { byteLength }: TensorInfo): number =>
+  isScale(name) ? 2 * byteLength : byteLength;
 
 /**
  * Bytes of sequences in one batch: their caches, with preallocated slots, and the activations of a step.
