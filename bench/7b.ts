@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { z } from "zod";
 import {
   type BlockSize,
@@ -27,6 +27,7 @@ import {
   benchmark,
   type CommonOptions,
   integer,
+  integers,
   type PeerOptions,
   type Report,
   setting,
@@ -41,7 +42,7 @@ interface SevenOptions extends CommonOptions, PeerOptions {
   readonly prompt: number;
   readonly piece: number;
   readonly layers: number;
-  readonly blockSize: BlockSize;
+  readonly blockSizes: readonly BlockSize[];
 }
 
 /** Runs of the prefill per side. */
@@ -66,117 +67,140 @@ export function sevenBenchmark(print: (report: Report, options: CommonOptions) =
     .option("--piece <n>", "tokens per run. Defaults to 10", integer, 10)
     .option("--layers <n>", "layers of the model. Defaults to all 32", integer, chameleon7b.layers)
     .option(
-      "--block-size <n>",
-      `numbers that share a scale: ${blockSizes.join(", ")}. Defaults to ${defaultBlockSize(4)}`,
-      (text) => z.literal(blockSizes).parse(Number(text)),
-      defaultBlockSize(4),
+      "--block-sizes <n,…>",
+      `numbers that share a scale, of ${blockSizes.join(", ")}; a model of each, all in turn. Defaults to ${defaultBlockSize(4)}`,
+      blockSizesOf,
+      [defaultBlockSize(4)],
     )
     .action(async (options: SevenOptions) => print(await measure(options), options));
+}
+
+function blockSizesOf(text: string): BlockSize[] {
+  const parsed = z.array(z.literal(blockSizes)).safeParse(integers(text));
+  if (parsed.success) return parsed.data;
+  throw new InvalidArgumentError(`expected some of ${blockSizes.join(", ")}, got "${text}".`);
 }
 
 const conversionSchema = z.strictObject({ seconds: z.number(), peakBytes: z.number() });
 
 async function measure(options: SevenOptions): Promise<Report> {
-  const { scratch, prompt, piece, layers, blockSize, threads, repeats } = options;
+  const { scratch, prompt, piece, layers, blockSizes, threads, repeats } = options;
   const config = { ...chameleon7b, layers };
   await mkdir(scratch, { recursive: true });
   const folder = (name: string) => join(scratch, `${layers}-layers-${name}`);
-  const int4 = folder(`int4-${blockSize}`);
-  const conversion = await converted(folder("bfloat16"), int4, `${int4}.json`, options);
   const random = Random.of(0, "prompt");
   // Text tokens: llama.cpp generates no image codes.
   const tokens = Array.from({ length: prompt }, () => random.integer(9000, config.vocabularySize - 1));
-  const positions = prompt + piece * (repeats + WARM_UP) + 1;
-  const ours = await startNode(
-    new URL("7b-draw.ts", import.meta.url),
-    { folder: int4, prompt: tokens, piece, threads },
-    z.strictObject({}),
-  );
-  const theirs = await startLlama(folder("q4_0.gguf"), tokens, positions, options);
-  const sides = { ours, ...(theirs && { theirs }) };
-  const runs = (work: string) =>
-    Object.fromEntries(Object.entries(sides).map(([name, side]) => [name, side.run(work)]));
-  const before = await readBandwidth(threads);
-  process.stderr.write("measuring: load ");
-  const load = await alternate(runs("load"), { repeats: 1, warmUp: 0 });
-  process.stderr.write("measuring: prefill ");
-  const prefill = await alternate(runs("prefill"), { repeats: PREFILLS, warmUp: 0 });
-  process.stderr.write("measuring: generation ");
-  const pieces = await alternate(runs("piece"), { repeats, warmUp: WARM_UP });
-  const after = await readBandwidth(threads);
-  const peaks = Object.fromEntries(
-    await Promise.all(Object.entries(sides).map(async ([name, side]) => [name, await side.end()] as const)),
-  );
-
   const used = prompt + (piece * (repeats + WARM_UP)) / 2;
-  const bytes = (await weightBytesPerToken(int4)) + cacheBytes(config, used);
-  const bound = (2 * bytes) / (before + after) / 1e6;
-  const side = (name: keyof typeof sides): Side => ({
-    loadSeconds: round(median(load[name]!) / 1e3, 2),
-    firstPrefillTokensPerSecond: round((prompt / prefill[name]![0]!) * 1e3, 2),
-    prefillTokensPerSecond: round((prompt / median(prefill[name]!)) * 1e3, 2),
-    msPerToken: round(median(pieces[name]!) / piece, 2),
-    peakBytes: peaks[name]!,
-  });
-  const xprompt = side("ours");
-  const measured = {
-    xprompt,
-    llama: theirs && side("theirs"),
-    /** Llama.cpp's time ÷ ours. */
-    ratio: theirs && {
-      msPerToken: ratio(pieces.theirs!, pieces.ours!),
-      prefill: ratio(prefill.theirs!, prefill.ours!),
-    },
-    readGBs: [round(before, 2), round(after, 2)],
-    boundMs: round(bound, 2),
-    shareOfBound: round(bound / xprompt.msPerToken, 3),
-    conversion,
+  const sides: Side[] = [];
+  for (const blockSize of blockSizes) {
+    const int4 = folder(`int4-${blockSize}`);
+    const conversion = await converted(folder("bfloat16"), int4, blockSize, options);
+    sides.push({
+      name: `xprompt, blocks of ${blockSize}`,
+      conversion,
+      bytesPerToken: (await weightBytesPerToken(int4)) + cacheBytes(config, used),
+      program: await startNode(
+        new URL("7b-draw.ts", import.meta.url),
+        { folder: int4, prompt: tokens, piece, threads },
+        z.strictObject({}),
+      ),
+    });
+  }
+  const positions = prompt + piece * (repeats + WARM_UP) + 1;
+  const llama = await startLlama(folder("q4_0.gguf"), tokens, positions, options);
+  if (llama) sides.push({ name: LLAMA, program: llama });
+
+  const inTurn = (work: string, repeats: number, warmUp = 0) => {
+    process.stderr.write(`measuring: ${work} `);
+    const runs = Object.fromEntries(sides.map(({ name, program }) => [name, program.run(work)]));
+    return alternate(runs, { repeats, warmUp });
   };
+  const before = await readBandwidth(threads);
+  const load = await inTurn("load", 1);
+  const prefill = await inTurn("prefill", PREFILLS);
+  const pieces = await inTurn("piece", repeats, WARM_UP);
+  const after = await readBandwidth(threads);
+  const results: Result[] = [];
+  for (const { name, program, conversion, bytesPerToken } of sides) {
+    const msPerToken = median(pieces[name]!) / piece;
+    const bound = bytesPerToken && (2 * bytesPerToken) / (before + after) / 1e6;
+    results.push({
+      name,
+      loadSeconds: round(load[name]![0]! / 1e3, 2),
+      firstPrefillTokensPerSecond: round((prompt / prefill[name]![0]!) * 1e3, 2),
+      prefillTokensPerSecond: round((prompt / median(prefill[name]!)) * 1e3, 2),
+      msPerToken: round(msPerToken, 2),
+      peakBytes: await program.end(),
+      ...(llama && {
+        timesAsFast: {
+          prefill: ratio(prefill[LLAMA]!, prefill[name]!),
+          msPerToken: ratio(pieces[LLAMA]!, pieces[name]!),
+        },
+      }),
+      ...(bound && { bytesPerToken, shareOfBound: round(bound / msPerToken, 3) }),
+      ...(conversion && { conversion }),
+    });
+  }
+  const readGBs = [round(before, 2), round(after, 2)];
   return {
     result: {
-      ...{ benchmark: "7b", sizes: config, blockSize, prompt, tokens: piece * repeats },
-      ...measured,
-      /** For the middle token. */
-      bytesPerToken: bytes,
+      ...{ benchmark: "7b", sizes: config, prompt, tokens: piece * repeats, readGBs, results },
       ...setting(options),
     },
-    rows: rowsOf(measured),
+    rows: [...rowsOf(results), ["read", `${readGBs.join(" to ")} GB/s`]],
   };
 }
 
+/** A program, and of ours what the conversion took and what a token reads. */
 interface Side {
+  readonly name: string;
+  readonly program: Worker<object>;
+  readonly conversion?: Conversion;
+  readonly bytesPerToken?: number;
+}
+
+type Conversion = z.output<typeof conversionSchema>;
+
+interface Result {
+  readonly name: string;
   readonly loadSeconds: number;
   readonly firstPrefillTokensPerSecond: number;
   readonly prefillTokensPerSecond: number;
   readonly msPerToken: number;
   readonly peakBytes: number;
+  /** Llama.cpp's time ÷ this one's. */
+  readonly timesAsFast?: { readonly prefill: Ratio; readonly msPerToken: Ratio };
+  /** Of the middle token. */
+  readonly bytesPerToken?: number;
+  readonly shareOfBound?: number;
+  readonly conversion?: Conversion;
 }
 
-interface Measured {
-  readonly xprompt: Side;
-  readonly llama: Side | null;
-  readonly ratio: { readonly msPerToken: Ratio; readonly prefill: Ratio } | null;
-  readonly readGBs: readonly number[];
-  readonly boundMs: number;
-  readonly shareOfBound: number;
-  readonly conversion: z.output<typeof conversionSchema>;
-}
+const LLAMA = "llama.cpp";
 
-function rowsOf({ xprompt, llama, ratio, readGBs, boundMs, shareOfBound, conversion }: Measured): string[][] {
-  const row = (name: string, show: (side: Side) => string, times?: Ratio) => [
-    ...[name, show(xprompt), llama ? show(llama) : "-"],
-    times ? `${times.median} (${times.min} … ${times.max})` : "",
-  ];
+function rowsOf(results: readonly Result[]): string[][] {
+  const text = (times: Ratio | undefined) => (times ? `${times.median} (${times.min} … ${times.max})` : "-");
+  const rows = results.map((each) => [
+    each.name,
+    `${each.loadSeconds} s`,
+    `${each.firstPrefillTokensPerSecond}, ${each.prefillTokensPerSecond}`,
+    text(each.timesAsFast?.prefill),
+    String(each.msPerToken),
+    text(each.timesAsFast?.msPerToken),
+    each.shareOfBound ? `${round(100 * each.shareOfBound, 0)}%` : "-",
+    formatBytes(each.peakBytes),
+    each.conversion
+      ? `${round(each.conversion.seconds, 1)} s, ${formatBytes(each.conversion.peakBytes)}`
+      : "-",
+  ]);
+  const times = `times as fast as ${LLAMA}`;
   return [
-    ["", "xprompt", "llama.cpp", "llama.cpp's time ÷ ours"],
-    row("load", (side) => `${side.loadSeconds} s`),
-    row("first prefill", (side) => `${side.firstPrefillTokensPerSecond} tokens/s`),
-    row("prefill", (side) => `${side.prefillTokensPerSecond} tokens/s`, ratio?.prefill),
-    row("generation", (side) => `${side.msPerToken} ms per token`, ratio?.msPerToken),
-    row("peak memory", (side) => formatBytes(side.peakBytes)),
-    ["memory bound", `${boundMs} ms per token`, `${readGBs.join(" to ")} GB/s read`],
-    ["share of it", `${round(100 * shareOfBound, 0)}%`],
-    ["conversion", `${round(conversion.seconds, 1)} s`, formatBytes(conversion.peakBytes)],
+    [
+      ...["", "load", "prefill, tokens/s: first, median", times, "ms per token", times],
+      ...["of the read bound", "peak", "conversion"],
+    ],
+    ...rows,
   ];
 }
 
@@ -225,9 +249,10 @@ async function startLlama(
 async function converted(
   input: string,
   output: string,
-  notes: string,
-  { layers, blockSize, threads }: SevenOptions,
-): Promise<z.output<typeof conversionSchema>> {
+  blockSize: BlockSize,
+  { layers, threads }: SevenOptions,
+): Promise<Conversion> {
+  const notes = `${output}.json`;
   if (existsSync(output) && existsSync(notes))
     return conversionSchema.parse(JSON.parse(await readFile(notes, "utf8")));
   if (!existsSync(join(input, "config.json"))) await writeCheckpoint(input, { ...chameleon7b, layers });
