@@ -4,6 +4,7 @@ import { z } from "zod";
 import { decoderConfigSchema, decoderFromJson } from "../src/chameleon/checkpoint/config.ts";
 import { readInitializers } from "../src/chameleon/checkpoint/folder.ts";
 import { Decoder } from "../src/chameleon/model/decoder.ts";
+import { argMax } from "../src/chameleon/model/sampling.ts";
 import { readJson } from "../src/runtime/files.ts";
 import { serve } from "./worker.ts";
 
@@ -32,18 +33,12 @@ await serve(
     /** Up to the first token. */
     prefill: async () => {
       cache = decoder!.newCache(1);
-      token = argmax(await decoder!.forward([{ tokens: prompt, positions: [...prompt.keys()] }], cache));
+      token = argMax(await decoder!.forward([{ tokens: prompt, positions: [...prompt.keys()] }], cache));
       position = prompt.length;
     },
     piece: async () => {
       for (let i = 0; i < piece; i++)
-        token = argmax(await decoder!.forward([{ tokens: [token], positions: [position++] }], cache));
+        token = argMax(await decoder!.forward([{ tokens: [token], positions: [position++] }], cache));
     },
   },
 );
-
-function argmax(logits: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
-  return best;
-}

@@ -11,13 +11,9 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { type Command, InvalidArgumentError } from "commander";
 import { z } from "zod";
-import {
-  type BlockSize,
-  blockSizes,
-  defaultBlockSize,
-  isScale,
-} from "../src/chameleon/checkpoint/quantize.ts";
+import { type BlockSize, blockSizes, defaultBlockSize } from "../src/chameleon/checkpoint/quantize.ts";
 import { cacheBytes } from "../src/chameleon/model/cache.ts";
+import { quantizedBytes } from "../src/chameleon/model/memory.ts";
 import { formatBytes } from "../src/format.ts";
 import { Random } from "../src/random.ts";
 import { openWeights } from "../src/runtime/weights.ts";
@@ -216,8 +212,9 @@ async function startLlama(
 ): Promise<Worker<object> | null> {
   if (!peer) return null;
   const library = fileURLToPath(new URL("peers/llama/node_modules/node-llama-cpp", import.meta.url));
-  const interpreter = existsSync(file) ? python : await interpreterWith(["gguf"], python);
-  if (!existsSync(library) || (!existsSync(file) && interpreter === undefined)) {
+  const isWritten = existsSync(file);
+  const interpreter = isWritten ? undefined : await interpreterWith(["gguf"], python);
+  if (!existsSync(library) || !(isWritten || interpreter)) {
     process.stderr.write(
       "no node-llama-cpp, or no Python with gguf found: measuring only our side. To install them:\n" +
         "  npm ci --prefix bench/peers/llama --ignore-scripts\n" +
@@ -225,7 +222,7 @@ async function startLlama(
     );
     return null;
   }
-  if (!existsSync(file)) {
+  if (interpreter) {
     process.stderr.write(`writing ${file}\n`);
     const { hiddenSize, heads, intermediateSize, vocabularySize, maxPositions } = chameleon7b;
     const sizes = {
@@ -233,7 +230,7 @@ async function startLlama(
       ...{ ff: intermediateSize, vocab: vocabularySize, positions: maxPositions },
     };
     const args = Object.entries(sizes).flatMap(([name, value]) => [`--${name}`, String(value)]);
-    await promisify(execFile)(interpreter!, [
+    await promisify(execFile)(interpreter, [
       fileURLToPath(new URL("peers/gguf_model.py", import.meta.url)),
       ...args,
     ]);
@@ -269,16 +266,13 @@ async function converted(
   return made;
 }
 
-/**
- * Bytes of codes, scales and norms that one token reads: only one row of the embedding, and the scales twice, because
- * onnxruntime also keeps each block's scale times its zero in float32.
- */
+/** Bytes of codes, scales and norms that one token reads, and of one row of the embedding. */
 async function weightBytesPerToken(folder: string): Promise<number> {
   const weights = await openWeights(folder);
   await weights.close();
   let bytes = 0;
-  for (const [name, { byteLength, shape }] of weights.tensors)
-    if (name === "model.embed_tokens.weight") bytes += byteLength / shape[0]!;
-    else bytes += isScale(name) ? 2 * byteLength : byteLength;
+  for (const [name, info] of weights.tensors)
+    if (name === "model.embed_tokens.weight") bytes += info.byteLength / info.shape[0]!;
+    else bytes += quantizedBytes(name, info);
   return bytes;
 }

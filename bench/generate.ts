@@ -8,6 +8,7 @@ import type { DecoderConfig } from "../src/chameleon/checkpoint/config.ts";
 import { readWeights } from "../src/chameleon/checkpoint/folder.ts";
 import { KeyValueCache } from "../src/chameleon/model/cache.ts";
 import { Decoder } from "../src/chameleon/model/decoder.ts";
+import { argMax } from "../src/chameleon/model/sampling.ts";
 import { headWidth } from "../src/chameleon/model/transformer.ts";
 import { VQ_PREFIX } from "../src/chameleon/tokenizers/image-tokenizer.ts";
 import type { Initializer } from "../src/graph/index.ts";
@@ -215,24 +216,18 @@ async function decodingLoop(
   const random = Random.of(0, "prompt");
   const promptTokens = Array.from({ length: prompt }, () => random.integer(4, config.vocabularySize - 1));
   const prefill = async (cache: KeyValueCache) =>
-    argmax(await decoder.forward([{ tokens: promptTokens, positions: [...promptTokens.keys()] }], cache));
+    argMax(await decoder.forward([{ tokens: promptTokens, positions: [...promptTokens.keys()] }], cache));
   const loop = async () => {
     const cache = decoder.newCache(1);
     let token = await prefill(cache);
     for (let i = 0; i < tokens - 1; i++)
-      token = argmax(await decoder.forward([{ tokens: [token], positions: [prompt + i] }], cache));
+      token = argMax(await decoder.forward([{ tokens: [token], positions: [prompt + i] }], cache));
   };
   return {
     prefill: timed(() => prefill(decoder.newCache(1))),
     loop: timed(loop),
     end: () => decoder.release(),
   };
-}
-
-function argmax(logits: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[best]!) best = i;
-  return best;
 }
 
 /** Milliseconds per token, by number of cache slots in use. */

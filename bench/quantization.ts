@@ -21,7 +21,7 @@ import { heldOutTasks, selectFamilies } from "../src/tasks/index.ts";
 import { XPrompt } from "../src/xprompt/model.ts";
 import { resolveModel } from "../src/xprompt/models.ts";
 import { queryTokens } from "../src/xprompt/sequence.ts";
-import { benchmark, type CommonOptions, integer, type Report, setting } from "./options.ts";
+import { benchmark, type CommonOptions, codeByCode, integer, type Report, setting } from "./options.ts";
 import { excerpts, repositoryText, textModel, trainTextModel } from "./text-model.ts";
 import { round } from "./timing.ts";
 
@@ -150,9 +150,6 @@ const mean = (values: readonly number[]): number =>
 const share = (a: readonly number[], b: readonly number[]): number =>
   mean(a.map((value, i) => Number(value === b[i])));
 
-/** Greedy sampling of one code after another, and the picture of these codes. */
-const CODE_BY_CODE = { onePass: false, expected: false };
-
 /** Measures teacher-forced pictures of new scenes, for trained and unseen tasks, and samples pictures. */
 async function judgeNano(
   folder: string,
@@ -188,9 +185,10 @@ async function judgeNano(
     const drawn = await model.generate({
       prompt,
       input: query.input,
-      temperature: 0,
       seed: 0,
-      ...CODE_BY_CODE,
+      ...codeByCode,
+      guidance: 1,
+      temperature: 0,
     });
     codes.push([...drawn.codes[0]!]);
     images.push(drawn.images[0]);

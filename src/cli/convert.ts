@@ -1,7 +1,7 @@
 /** @file `xprompt convert FOLDER --quantize FORMAT --output DIR`: writes a model's weights in another format. */
 import { Command, Option } from "commander";
 import { z } from "zod";
-import { type BlockSize, blockSizes } from "../chameleon/checkpoint/quantize.ts";
+import { type BlockSize, blockSizes, defaultBlockSize } from "../chameleon/checkpoint/quantize.ts";
 import { type ConversionPhase, convertModel } from "../chameleon/convert/convert.ts";
 import { formats } from "../chameleon/convert/plan.ts";
 import { UsageError } from "../errors.ts";
@@ -35,7 +35,7 @@ export function convertCommand(signal: AbortSignal): Command {
     )
     .option(
       "--block-size <n>",
-      "numbers that share a scale in 4 or 8 bits: 32, 64 or 128. Larger blocks take less memory and time, and are less exact. Defaults to 64 in 4 bits, 128 in 8",
+      `numbers that share a scale in 4 or 8 bits: ${blockSizes.join(", ")}. Larger blocks take less memory and time, and are less exact. Defaults to ${defaultBlockSize(4)} in 4 bits, ${defaultBlockSize(8)} in 8`,
       numberFor("--block-size", z.literal(blockSizes)),
     )
     .requiredOption("--output <folder>", "the model folder to write")

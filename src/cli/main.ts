@@ -34,12 +34,12 @@ const commands: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   export: async () => (await import("./export.ts")).exportCommand,
 };
 
-/** Asks for the version alone, which needs no command. */
-const VERSION = "--version";
+/** Ask for the version alone, which needs no command. */
+const VERSION = ["-V", "--version"];
 
 /** The command of that name; all commands for any other word, such as --help. */
 function commandsFor(name: string | undefined): Promise<((signal: AbortSignal) => Command)[]> {
-  if (name === VERSION) return Promise.resolve([]);
+  if (name !== undefined && VERSION.includes(name)) return Promise.resolve([]);
   const loaders =
     name !== undefined && Object.hasOwn(commands, name) ? [commands[name]!] : Object.values(commands);
   return Promise.all(loaders.map((load) => load()));
@@ -53,7 +53,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
   const program = new Command("xprompt")
     .description("In-context image generation: show before → after pairs, get the same change on your image.")
-    .version(version, `-V, ${VERSION}`)
+    .version(version, VERSION.join(", "))
     .exitOverride()
     .configureOutput({ writeErr: () => {} })
     // The descriptions contain the defaults.

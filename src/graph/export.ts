@@ -2,7 +2,6 @@
 import type { Application, Graph, Tensor } from "./graph.ts";
 import { type Initializer, OnnxWriter } from "./onnx-writer.ts";
 import { formatShape, ShapeError, sameShape } from "./shape.ts";
-import type { DType } from "./types.ts";
 
 export interface ExportOptions {
   /**
@@ -71,19 +70,17 @@ function tensorsBehind(tensors: readonly Tensor[]): Tensor[] {
   return [...seen].sort((a, b) => a.id - b.id);
 }
 
-function checked(name: string, parameter: Tensor, weight: Initializer, dtype: DType): Initializer {
-  if (weight.dtype === dtype && sameShape(weight.shape, parameter.shape)) return weight;
-  const [expected, got] = [parameter, weight].map(({ dtype, shape }) => `${dtype} ${formatShape(shape)}`);
-  throw new ShapeError(`weight ${name}: expected ${expected}, got ${got}`);
-}
-
-/** A weight. One of half precision is widened by onnxruntime when it loads the model. */
+/**
+ * A weight of its parameter's type. One of half precision is widened by onnxruntime when it loads the model.
+ * @throws ShapeError when it has another shape or type
+ */
 function stored(onnx: OnnxWriter, name: string, parameter: Tensor, weight: Initializer): string {
   const isHalf = weight.dtype === "float16" && parameter.dtype === "float32";
-  const value = onnx.initializer(
-    name,
-    checked(name, parameter, weight, isHalf ? "float16" : parameter.dtype),
-  );
+  if (!sameShape(weight.shape, parameter.shape) || !(isHalf || weight.dtype === parameter.dtype)) {
+    const [expected, got] = [parameter, weight].map(({ dtype, shape }) => `${dtype} ${formatShape(shape)}`);
+    throw new ShapeError(`weight ${name}: expected ${expected}, got ${got}`);
+  }
+  const value = onnx.initializer(name, weight);
   return isHalf ? onnx.cast(value, parameter.dtype) : value;
 }
 

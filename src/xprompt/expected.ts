@@ -51,7 +51,6 @@ export class ExpectedVectors {
       weights[count++] = weight;
     }
     weights.fill(0, count, count + AT_ONCE);
-    starts.fill(0, count, count + AT_ONCE);
     const mean = new Float64Array(width);
     for (let k = 0; k < count; k += AT_ONCE) {
       const [a, b, c, d] = [starts[k]!, starts[k + 1]!, starts[k + 2]!, starts[k + 3]!];

@@ -39,7 +39,7 @@ export function chameleonMemory(
 }
 
 /** A quantized decoder runs as it is stored, but onnxruntime keeps a second number beside each scale. */
-const quantizedBytes = (name: string, { byteLength }: TensorInfo): number =>
+export const quantizedBytes = (name: string, { byteLength }: TensorInfo): number =>
   isScale(name) ? 2 * byteLength : byteLength;
 
 /**

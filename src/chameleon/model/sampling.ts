@@ -1,6 +1,7 @@
 /** @file From logits to a token: guidance, temperature, top-k, top-p. */
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
+import { areFinite } from "../../finite.ts";
 import type { Random } from "../../random.ts";
 
 /** How tokens are sampled. The descriptions are the help of the command line. */
@@ -169,12 +170,8 @@ class Ranking {
   }
 }
 
-function areFinite(values: Float32Array): boolean {
-  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i]!)) return false;
-  return true;
-}
-
-function argMax(values: Float32Array): number {
+/** The index of the largest value, the first of equal ones. */
+export function argMax(values: Float32Array): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i]! > values[best]!) best = i;
   return best;

@@ -8,6 +8,7 @@
  * await savePng("again.png", await tokenizer.decodeImage(codes));
  */
 import { XPromptError } from "../../errors.ts";
+import { areFinite } from "../../finite.ts";
 import { exportOnnx, Graph, type Initializer, reshape, type Scope, type Tensor } from "../../graph/index.ts";
 import type { Image } from "../../image/image.ts";
 import { metaPreprocessing, type Preprocessing } from "../../image/preprocess.ts";
@@ -247,13 +248,6 @@ function checkFinite(weights: Weights): void {
       throw new XPromptError(
         `loading an image tokenizer: ${name}: expected finite numbers, got others (the weights are damaged: copy them again)`,
       );
-}
-
-/** A number times 0 is 0 or −0, unless it is not finite. A sum of products takes a fraction of the time of single checks. */
-function areFinite(values: Float32Array): boolean {
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) sum += values[i]! * 0;
-  return sum === 0;
 }
 
 /** Pictures of one size as planes `[n, 3, height, width]`. The preprocessing defaults to [−1, 1]. */

@@ -42,11 +42,12 @@ export class TextTokenizer {
 
   /**
    * @param json a parsed `tokenizer.json`
+   * @param checksum of the file's content, if the caller knows it
    * @throws XPromptError when it is not the tokenizer of a Chameleon-family model
    */
-  constructor(json: unknown, options: VocabularyOptions = {}) {
+  constructor(json: unknown, options: VocabularyOptions = {}, checksum = tokenizerChecksum(json)) {
     const file = checkJson(json, tokenizerFileSchema, "reading a tokenizer");
-    this.checksum = tokenizerChecksum(json);
+    this.checksum = checksum;
     this.mayHang = expressionsOf(file).some((expression) => expression !== WORD);
     this.vocabulary = new Vocabulary(file, options);
     const text = textOnly(file, this.vocabulary);
@@ -68,12 +69,13 @@ export class TextTokenizer {
 
   /** The same of the content of a file. @param path for errors */
   static fromJson(json: unknown, path: string, { checksum, ...options }: CheckedOptions = {}): TextTokenizer {
-    if (checksum !== undefined && tokenizerChecksum(json) !== checksum)
+    const found = tokenizerChecksum(json);
+    if (checksum !== undefined && found !== checksum)
       throw new XPromptError(
         `reading tokenizer ${path}: expected the checksum in config.json, got another: the file is damaged (copy the folder again)`,
       );
     try {
-      return new TextTokenizer(json, options);
+      return new TextTokenizer(json, options, found);
     } catch (error) {
       throw new XPromptError(`${path}: ${messageOf(error)}`, { cause: error });
     }
