@@ -6,6 +6,7 @@ import { readInitializers } from "../src/chameleon/checkpoint/folder.ts";
 import { Decoder } from "../src/chameleon/model/decoder.ts";
 import { argMax } from "../src/chameleon/model/sampling.ts";
 import { readJson } from "../src/runtime/files.ts";
+import { onceVerified } from "../src/runtime/verified.ts";
 import { serve } from "./worker.ts";
 
 const settingsSchema = z.strictObject({
@@ -27,8 +28,8 @@ await serve(
   {},
   {
     load: async () => {
-      const weights = await readInitializers(folder, json.weights_sha256);
-      decoder = await Decoder.create(config, weights, { threads });
+      const { weights, verified } = await readInitializers(folder, json.weights_sha256);
+      decoder = await onceVerified(Decoder.create(config, weights, { threads }), { verified });
     },
     /** Up to the first token. */
     prefill: async () => {

@@ -202,7 +202,7 @@ async function judgeText(folder: string, heldOut: Buffer, { threads }: Quantizat
   const config = decoderFromJson(
     await readJson(join(folder, "config.json"), decoderConfigSchema, "model config"),
   );
-  const weights = await readInitializers(folder, undefined, (name) => !name.startsWith(`${VQ_PREFIX}.`));
+  const { weights } = await readInitializers(folder, undefined, (name) => !name.startsWith(`${VQ_PREFIX}.`));
   const decoder = await Decoder.create(config, weights, { threads });
   const judged: Judged = { nll: [], top: [] };
   for (const row of excerpts(heldOut, 64, config.maxPositions, Random.of(7, "held-out text"))) {

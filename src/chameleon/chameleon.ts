@@ -6,6 +6,7 @@ import { type Preprocessing, preprocess } from "../image/preprocess.ts";
 import { randomSeed } from "../random.ts";
 import { checkKeys, type Names, sessionNames } from "../runtime/option-names.ts";
 import type { SessionOptions } from "../runtime/session-options.ts";
+import { onceVerified } from "../runtime/verified.ts";
 import { checkSettings } from "../settings.ts";
 import type { ChameleonConfig } from "./checkpoint/config.ts";
 import type { ChameleonOptions, ChameleonParts } from "./checkpoint/read.ts";
@@ -137,7 +138,8 @@ export class Chameleon {
   static async load(folder: string, options: ChameleonOptions = {}): Promise<Chameleon> {
     checkKeys("loading a model", options, loadNames);
     const { readCheckpoint } = await import("./checkpoint/read.ts"); // our own models do not need it
-    return Chameleon.assemble(await readCheckpoint(folder, options), options);
+    const parts = await readCheckpoint(folder, options);
+    return onceVerified(Chameleon.assemble(parts, options), parts);
   }
 
   /** @internal Builds a model from parts that were checked. */

@@ -1,5 +1,5 @@
 /**
- * @file Reads the parts of a model from its folder. Each is checked before the next is read.
+ * @file Reads the parts of a model from its folder. Each is checked before the next is read, but for a large weight file.
  * `load.browser.ts` stands in for this module in browsers.
  */
 import { join } from "node:path";
@@ -36,7 +36,7 @@ export async function readModel(nameOrPath: string, adapter?: string): Promise<M
     );
   const used =
     adapter === undefined
-      ? { weights: await readInitializers(folder, config.checksum), checksum }
+      ? { ...(await readInitializers(folder, config.checksum)), checksum }
       : await adapted({ weights: await readWeights(folder, config.checksum), checksum }, adapter);
   return { config, text, ...used, preprocessing: await preprocessingOf(folder, config.image) };
 }

@@ -7,6 +7,7 @@ import type { ByteImage, Image } from "../image/index.ts";
 import type { Picture } from "../image/picture.ts";
 import { checkKeys } from "../runtime/option-names.ts";
 import type { SessionOptions } from "../runtime/session-options.ts";
+import { onceVerified } from "../runtime/verified.ts";
 import { checkSettings } from "../settings.ts";
 import { checkParts } from "./check-parts.ts";
 import { Compressor } from "./compress.ts";
@@ -62,7 +63,8 @@ export class XPrompt {
     if (typeof nameOrPath !== "string")
       throw new UsageError(`loading a model: expected a name or a folder, got ${typeof nameOrPath}`);
     checkKeys("loading a model", options, optionNames.load);
-    return XPrompt.assemble(await readModel(nameOrPath, options.adapter), options);
+    const parts = await readModel(nameOrPath, options.adapter);
+    return onceVerified(XPrompt.assemble(parts, options), parts);
   }
 
   /**

@@ -7,9 +7,11 @@ import { sha256 } from "../hash.ts";
 import type { Preprocessing } from "../image/preprocess.ts";
 import { checkJson, parseJson } from "../runtime/json.ts";
 import { SafetensorsFile } from "../runtime/safetensors.ts";
+import type { Verification } from "../runtime/verified.ts";
 import { type ModelConfig, modelConfigFromJson, modelConfigSchema } from "./config.ts";
 
-export interface ModelParts {
+/** A model in memory. Weights in a large file may still be under verification. */
+export interface ModelParts extends Partial<Verification> {
   readonly config: ModelConfig;
   readonly text: TextTokenizer;
   readonly weights: ReadonlyMap<string, Initializer>;

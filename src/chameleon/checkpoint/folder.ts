@@ -5,18 +5,19 @@
 import { realpath } from "node:fs/promises";
 import { join, parse } from "node:path";
 import { z } from "zod";
-import { XPromptError } from "../../errors.ts";
 import type { Initializer } from "../../graph/index.ts";
 import type { Preprocessing } from "../../image/index.ts";
 import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../../runtime/files.ts";
 import { type Dtype, type TensorInfo, writeSafetensors } from "../../runtime/safetensors.ts";
 import type { SessionOptions } from "../../runtime/session-options.ts";
+import type { Verification } from "../../runtime/verified.ts";
 import { openWeights, type WeightFolder } from "../../runtime/weights.ts";
 import { ImageTokenizer, isOfImages } from "../tokenizers/image-tokenizer.ts";
 import { TextTokenizer } from "../tokenizers/text-tokenizer.ts";
 import { tokenizerChecksum } from "../tokenizers/tokenizer-file.ts";
 import { checksums, vqConfigSchema, vqganFromJson } from "./config.ts";
 import { copyProcessor, preprocessingOf } from "./preprocessing.ts";
+import { startVerifying } from "./verify.ts";
 
 /** A weight in memory. */
 export interface Weight {
@@ -110,11 +111,13 @@ export async function readWeights(
   checksum: string | undefined,
   wanted: (name: string) => boolean = () => true,
 ): Promise<Map<string, Weight>> {
-  return read(folder, checksum, wanted, async (stored, name, { shape }) => ({
+  const { weights, verified } = await read(folder, checksum, wanted, async (stored, name, { shape }) => ({
     dtype: "float32" as const,
     shape,
     data: await stored.readFloat32(name),
   }));
+  await verified;
+  return weights;
 }
 
 /** Weight types that need not be read: onnxruntime maps that part of the file into memory. */
@@ -123,12 +126,13 @@ const MAPPED: Partial<Record<Dtype, Initializer["dtype"]>> = { U8: "uint8", F32:
 /**
  * Like `readWeights`, but the weights of the decoder stay in their files, where onnxruntime reads them: they need not pass
  * through the memory of this process. Those of the image tokenizer are read, and bfloat16, which onnxruntime lacks.
+ * A large file is still being verified when this returns.
  */
 export async function readInitializers(
   path: string,
   checksum: string | undefined,
   wanted: (name: string) => boolean = () => true,
-): Promise<Map<string, Initializer>> {
+): Promise<ReadWeights<Initializer>> {
   return read<Initializer>(path, checksum, wanted, async (stored, name, info) => {
     const { shape, byteOffset, byteLength } = info;
     const dtype = MAPPED[info.dtype];
@@ -139,25 +143,27 @@ export async function readInitializers(
   });
 }
 
+/** Weights by name, and the verification of their file. */
+export interface ReadWeights<W> extends Verification {
+  readonly weights: Map<string, W>;
+}
+
 async function read<W>(
   folder: string,
   checksum: string | undefined,
   wanted: (name: string) => boolean,
   weight: (stored: WeightFolder, name: string, info: TensorInfo) => Promise<W>,
-): Promise<Map<string, W>> {
-  const file = join(folder, "model.safetensors");
-  if (checksum !== undefined && (await sha256File(file, "weights")) !== checksum)
-    throw new XPromptError(
-      `reading weights ${file}: expected the checksum in config.json, got another: the file is damaged (copy the folder again)`,
-    );
-  const stored = await openWeights(folder);
+): Promise<ReadWeights<W>> {
+  const { verified } = await startVerifying(folder, checksum);
   try {
+    await using stored = await openWeights(folder);
     const weights = new Map<string, W>();
     for (const [name, info] of stored.tensors)
       if (wanted(name)) weights.set(name, await weight(stored, name, info));
-    return weights;
-  } finally {
-    await stored.close();
+    return { weights, verified };
+  } catch (error) {
+    await verified; // damage explains everything else
+    throw error;
   }
 }
 

@@ -5,6 +5,7 @@ import type { Initializer } from "../../graph/index.ts";
 import type { Preprocessing } from "../../image/preprocess.ts";
 import { readJson } from "../../runtime/files.ts";
 import type { SessionOptions } from "../../runtime/session-options.ts";
+import type { Verification } from "../../runtime/verified.ts";
 import { openWeights } from "../../runtime/weights.ts";
 import type { PictureLayoutName } from "../model/grammar.ts";
 import { isOfImages } from "../tokenizers/image-tokenizer.ts";
@@ -26,8 +27,8 @@ export interface ChameleonOptions extends SessionOptions, OpenImageTokenizerOpti
   readonly pictures?: PictureLayoutName;
 }
 
-/** The parts of a model in memory. */
-export interface ChameleonParts {
+/** The parts of a model in memory. Weights in a large file may still be under verification. */
+export interface ChameleonParts extends Partial<Verification> {
   readonly config: ChameleonConfig;
   readonly text: TextTokenizer;
   /** Weights of the language model and of the image tokenizer, with or without its decoder. */
@@ -47,12 +48,12 @@ export async function readCheckpoint(folder: string, options: ChameleonOptions):
   const told = { ...chameleonConfigFromJson(json), image: image.config };
   const config = { ...told, pictures: options.pictures ?? told.pictures };
   await requireMemoryFor(folder, config);
-  const ofDecoder = await readInitializers(folder, config.checksum, (name) => !isOfImages(name));
-  checkCheckpoint(config, text.vocabulary, ofDecoder);
+  const stored = await readInitializers(folder, config.checksum, (name) => !isOfImages(name));
+  checkCheckpoint(config, text.vocabulary, stored.weights);
   const fingerprint = await fingerprintOf(config, text, folder);
   const preprocessing = await preprocessingOf(folder, config.image);
-  const weights = new Map<string, Initializer>([...ofDecoder, ...image.weights]);
-  return { config, text, weights, fingerprint, preprocessing };
+  const weights = new Map<string, Initializer>([...stored.weights, ...image.weights]);
+  return { config, text, weights, fingerprint, preprocessing, verified: stored.verified };
 }
 
 /**

@@ -185,7 +185,7 @@ describe.each<StoredQuantization>([
       }
     }
     await writeSafetensors(join(folder, "model.safetensors"), stored);
-    const initializers = await readInitializers(folder, undefined);
+    const { weights: initializers } = await readInitializers(folder, undefined);
     expect([...initializers.values()].every(({ data }) => "file" in data)).toBe(true);
     decoder = await Decoder.create(config, initializers, { threads: 1 });
     dequantized = await Decoder.create(plain, exact, { threads: 1 });
@@ -208,7 +208,7 @@ describe.each<StoredQuantization>([
   });
 
   test("weights of another type are refused in one line", async () => {
-    const wrong = new Map([...(await readInitializers(folder, undefined)), ...weights]);
+    const wrong = new Map([...(await readInitializers(folder, undefined)).weights, ...weights]);
     await expect(Decoder.create(config, wrong)).rejects.toThrow(
       "loading a model: weight model.embed_tokens.weight: expected float16 [29, 48], got float32 [29, 48]",
     );
