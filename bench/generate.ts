@@ -11,6 +11,7 @@ import { Decoder } from "../src/chameleon/model/decoder.ts";
 import { argMax } from "../src/chameleon/model/sampling.ts";
 import { headWidth } from "../src/chameleon/model/transformer.ts";
 import { VQ_PREFIX } from "../src/chameleon/tokenizers/image-tokenizer.ts";
+import { UsageError } from "../src/errors.ts";
 import type { Initializer } from "../src/graph/index.ts";
 import { Random } from "../src/random.ts";
 import { readJson } from "../src/runtime/files.ts";
@@ -57,7 +58,7 @@ export function generateBenchmark(print: (report: Report, options: CommonOptions
     )
     .option("--tokens <n>", "codes to sample. Defaults to one picture", integer)
     .option("--slots <n,…>", "cache slots in use. Defaults to 100,300,500", integers, [100, 300, 500])
-    .option("--rooms <n,…>", "reserved positions. Defaults to 512,2048,8192", integers, [512, 2048, 8192])
+    .option("--rooms <n,…>", "reserved positions. Defaults to 1024,2048,8192", integers, [1024, 2048, 8192])
     .action(async (options: GenerateOptions) => print(await measure(options), options));
 }
 
@@ -69,6 +70,12 @@ async function measure(options: GenerateOptions): Promise<Report> {
   const weights = await readWeights(folder, config.checksum, (name) => !name.startsWith(`${VQ_PREFIX}.`));
   const codes = codesPerImage(config);
   const { prompt = config.xprompt.tokens + codes + 4, tokens = codes } = options;
+  const least = Math.max(prompt + tokens, SLOTS_IN_USE + CODES_PER_RUN);
+  const short = rooms.find((room) => room < least);
+  if (short !== undefined)
+    throw new UsageError(
+      `--rooms: expected at least ${least} positions for the prompt and its codes, got ${short}`,
+    );
 
   const ours = await decodingLoop(config.decoder, weights, { prompt, tokens, threads });
   const parameters = [...weights.values()].reduce((sum, { shape }) => sum + sizeOf(shape), 0);

@@ -20,6 +20,8 @@ export interface ModelDescription {
     readonly bytes: number;
     /** Bits per quantized weight. */
     readonly bits?: number;
+    /** Quantized weights that share a scale. */
+    readonly blockSize?: number;
     /** Number of tensors per data type. */
     readonly types: Readonly<Record<string, number>>;
   };
@@ -38,7 +40,7 @@ export interface ModelDescription {
 export async function describeModel(folder: string): Promise<ModelDescription> {
   const { config, xprompt, text, preprocessing, weights } = await checkFolder(folder);
   const { decoder: sizes, image } = config;
-  const bits = sizes.quantization?.bits;
+  const { bits, blockSize } = sizes.quantization ?? {};
   const types: Record<string, number> = {};
   let [decoder, imageTokenizer, bytes] = [0, 0, 0];
   for (const [name, { dtype, shape, byteLength }] of weights.tensors) {
@@ -62,7 +64,7 @@ export async function describeModel(folder: string): Promise<ModelDescription> {
       xprompt: xprompt.xprompt,
     }),
     parameters: { total: decoder + imageTokenizer, decoder, imageTokenizer },
-    weights: { files: weights.files.size, bytes, ...(bits && { bits }), types },
+    weights: { files: weights.files.size, bytes, ...(bits && { bits, blockSize }), types },
     picture: { size: image.resolution, codes: codesPerImage(image), codebook: image.codes },
     decoder: sizes,
     memory: chameleonMemory({ decoder: sizes, image }, weights.tensors),

@@ -29,7 +29,7 @@ test("--json prints one object, and the folder is a model", async () => {
   const described = await json("inspect", "small");
   const before = await json("inspect", "tiny");
   expect(described.parameters).toEqual(before.parameters);
-  expect(described.weights).toMatchObject({ files: 1, bits: 4 });
+  expect(described.weights).toMatchObject({ files: 1, bits: 4, blockSize: 64 });
   await expectTidy();
 });
 
