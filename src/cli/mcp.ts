@@ -1,12 +1,11 @@
 /** @file `xprompt mcp`: the model as tools for agents, over standard input and output. */
 import { randomBytes } from "node:crypto";
-import { mkdir } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { Command } from "commander";
 import { loadOptional } from "../optional.ts";
 import { ExampleLibrary } from "../retrieval/index.ts";
 import { untilAborted } from "../runtime/abort.ts";
-import { attempt, writeFileAtomic } from "../runtime/files.ts";
+import { makeFolder, writeFileAtomic } from "../runtime/files.ts";
 import { workWith } from "../runtime/resources.ts";
 import { batchedEngine } from "../server/engine.ts";
 import { packageVersion } from "../server/files.ts";
@@ -51,7 +50,7 @@ async function mcp(options: Options, signal: AbortSignal): Promise<void> {
   const make = await mcpFactory(packageVersion());
   checkDevice(options.device);
   const root = resolve(options.root);
-  if (output !== undefined) await attempt(doing, output, () => mkdir(output, { recursive: true }));
+  if (output !== undefined) await makeFolder(output, doing);
   await workWith(async (resources) => {
     const libraries = new Map<string, ExampleLibrary>();
     if (place !== undefined) libraries.set(basename(place), resources.own(await ExampleLibrary.open(place)));

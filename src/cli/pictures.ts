@@ -1,8 +1,7 @@
 /** @file Writing generated pictures, each with the settings that reproduce it. */
-import { mkdir } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 import { type ByteImage, encodeImage, type Image } from "../image/index.ts";
-import { attempt, writeFilesAtomic } from "../runtime/files.ts";
+import { makeFolder, writeFilesAtomic } from "../runtime/files.ts";
 import { STANDARD } from "./inputs.ts";
 import { printBytes } from "./output.ts";
 
@@ -19,8 +18,7 @@ export const nameOf = (path: string): string => basename(path);
 /** Writes all pictures or none: existing files are replaced once all new ones are complete on disk. */
 export async function writePictures(pictures: readonly PictureToWrite[], signal: AbortSignal): Promise<void> {
   if (pictures[0]?.path === STANDARD) return writeStandard(pictures[0]);
-  for (const folder of new Set(pictures.map(({ path }) => dirname(path))))
-    await attempt(`making ${folder}`, folder, () => mkdir(folder, { recursive: true }));
+  for (const folder of new Set(pictures.map(({ path }) => dirname(path)))) await makeFolder(folder);
   const files = pictures.map(({ path, image, about }) => ({ path, data: encoded(path, image, about) }));
   await writeFilesAtomic(files, { signal });
 }

@@ -3,10 +3,9 @@
  * that is compared with them: one file per suite, with the provenance of the figures.
  */
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { readJson, writeFileAtomic } from "../runtime/files.ts";
+import { makeFolder, readJson, writeFileAtomic } from "../runtime/files.ts";
 import { recommendedSampling } from "../xprompt/request.ts";
 import type { SuiteContext } from "./suite.ts";
 
@@ -58,7 +57,7 @@ export class Comparison<F extends object> {
     const stored = { fingerprint, recipe: recipe ?? null, command, seed, settings, ...figures };
     const path = this.path(beside!);
     const merged = { ...(await this.read(beside!)), [name]: stored };
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     await writeFileAtomic(path, `${JSON.stringify(merged, null, 2)}\n`);
     return { as: name, wrote: path, ...stored };
   }

@@ -4,7 +4,6 @@
  * and a picture whose request has changed is generated again.
  */
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
@@ -19,6 +18,7 @@ import {
   toBytes,
 } from "../image/index.ts";
 import { Progress } from "../progress.ts";
+import { makeFolder } from "../runtime/files.ts";
 import type { GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import type { VisualPrompt } from "../xprompt/prompt.ts";
 import { checkRequest, type RecommendedSampling } from "../xprompt/request.ts";
@@ -136,7 +136,7 @@ export class Generations {
     const { width, height } = images[0];
     const generation = { image: fromBytes(width, height, toBytes(images[0])), milliseconds: timings.total };
     if (path && !this.options.isRehearsal) {
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path));
       const text = { request: digest, milliseconds: timings.total, seed, settings: this.settings };
       await savePng(path, generation.image, { text: { Software: "xprompt", xprompt: JSON.stringify(text) } });
     }

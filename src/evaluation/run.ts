@@ -1,11 +1,11 @@
 /** @file Runs a suite: loads the model and writes the results. */
 import { existsSync } from "node:fs";
-import { mkdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
 import { encodePng } from "../image/index.ts";
-import { attempt, readJson, writeFileAtomic } from "../runtime/files.ts";
+import { makeFolder, readJson, writeFileAtomic } from "../runtime/files.ts";
 import { workWith } from "../runtime/resources.ts";
 import { type LoadOptions, XPrompt } from "../xprompt/model.ts";
 import { resolveModel } from "../xprompt/models.ts";
@@ -52,8 +52,7 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
   if (out !== undefined) await checkPlace(out, suite.name);
   return workWith(async (resources) => {
     const model = resources.own(await XPrompt.load(options.model, options.load));
-    if (out !== undefined)
-      await attempt(`evaluating into ${out}`, out, () => mkdir(out, { recursive: true }));
+    if (out !== undefined) await makeFolder(out, `evaluating into ${out}`);
     const limit = options.limit ?? suite.limit;
     const context = { folder, training, limit, seed, options: options.options, signal, command };
     const kept = { suite: suite.name, seed, out, signal };
@@ -108,7 +107,7 @@ async function write(
   result: Readonly<Record<string, unknown>>,
   sections: readonly Section[],
 ): Promise<void> {
-  await mkdir(join(out, "sheets"), { recursive: true });
+  await makeFolder(join(out, "sheets"));
   for (const section of sections) {
     const sheet = sheetImage(section);
     if (sheet)

@@ -1,7 +1,7 @@
 /** @file Exporting a library as a folder of pairs: `metadata.jsonl` and the pictures, the layout of data sets. */
-import { mkdir, open, writeFile } from "node:fs/promises";
+import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { attempt, writeFolderAtomic } from "../runtime/files.ts";
+import { attempt, makeFolder, writeFolderAtomic } from "../runtime/files.ts";
 import { formatOf } from "./example.ts";
 import type { ExampleLibrary } from "./library.ts";
 
@@ -29,7 +29,7 @@ export async function exportExamples(
         signal?.throwIfAborted();
         for (const { id, input, output: after, pictures: _, ...facts } of examples) {
           const home = id.slice(0, 2);
-          await mkdir(join(folder, home), { recursive: true });
+          await makeFolder(join(folder, home));
           const names = [`${home}/${id}.before.${endingOf(input)}`, `${home}/${id}.after.${endingOf(after)}`];
           await writeFile(join(folder, names[0]!), input);
           await writeFile(join(folder, names[1]!), after);

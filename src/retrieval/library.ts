@@ -2,10 +2,10 @@
  * @file The example library: pairs with instructions, their embeddings, and their compiled blocks. It is a LanceDB database
  * in a folder or on object storage. Many processes can read it while one writes.
  */
-import { mkdir, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { UsageError, XPromptError } from "../errors.ts";
 import { abortable } from "../runtime/abort.ts";
-import { attempt } from "../runtime/files.ts";
+import { attempt, makeFolder } from "../runtime/files.ts";
 import { buildWith } from "../runtime/resources.ts";
 import { lanceStorageOptions } from "../runtime/storage/environment.ts";
 import { isS3 } from "../runtime/storage/s3.ts";
@@ -342,5 +342,5 @@ async function checkFolder(place: string, create: boolean, doing: string): Promi
     throw new XPromptError(
       `${doing}: expected a library or an empty folder, got one with ${others.slice(0, 3).join(", ")} (choose another)`,
     );
-  await attempt(doing, place, () => mkdir(place, { recursive: true }));
+  await makeFolder(place, doing);
 }

@@ -247,6 +247,24 @@ export function pathOfUrl(url: URL, doing: string): string {
   throw new UsageError(`${doing}: expected a file: URL, got ${url.protocol} (fetch it, and pass the bytes)`);
 }
 
+/**
+ * Makes a folder, and those above it, where they are missing. Node's own way to do so never ends where the system refuses
+ * with ENOENT, as in `/proc`.
+ * @param doing what for, in errors
+ */
+export async function makeFolder(path: string, doing = `making ${path}`): Promise<void> {
+  const isFolder = async (place: string) =>
+    (await stat(place).catch(() => undefined))?.isDirectory() ?? false;
+  const make = async (place: string): Promise<void> => {
+    if (await isFolder(place)) return;
+    if (dirname(place) !== place) await make(dirname(place));
+    await mkdir(place).catch(async (error) => {
+      if (!(await isFolder(place))) throw error; // another process may have made it
+    });
+  };
+  await attempt(doing, path, () => make(resolve(path)));
+}
+
 /** Runs file operations; errors of the system become XPromptErrors, others pass unchanged. */
 export async function attempt<T>(doing: string, path: string, work: () => Promise<T>): Promise<T> {
   try {

@@ -2,13 +2,13 @@
  * @file The server's visual prompts: in memory, and optionally in a folder. Files have the hash of their content as
  * name. An id from outside is looked up among the known ids, and never becomes a path.
  */
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
 import { formatBytes } from "../format.ts";
 import { sha256 } from "../hash.ts";
-import { attempt, readFileChecked, readJson, writeFilesAtomic } from "../runtime/files.ts";
+import { attempt, makeFolder, readFileChecked, readJson, writeFilesAtomic } from "../runtime/files.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import type { PromptInfo } from "./answers.ts";
 import { now } from "./clock.ts";
@@ -43,7 +43,7 @@ export class PromptStore {
     const store = new PromptStore(folder);
     if (folder === undefined) return store;
     const doing = `opening ${folder}`;
-    await attempt(doing, folder, () => mkdir(folder, { recursive: true }));
+    await makeFolder(folder, doing);
     const found: Parameters<PromptStore["keep"]>[] = [];
     for (const file of await attempt(doing, folder, () => readdir(folder))) {
       const id = /^(xp_[0-9a-f]{24})\.xprompt$/.exec(file)?.[1];

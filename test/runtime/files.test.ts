@@ -20,6 +20,7 @@ import { XPromptError } from "../../src/errors.ts";
 import { sha256 } from "../../src/hash.ts";
 import {
   attempt,
+  makeFolder,
   readFileChecked,
   readJson,
   sha256File,
@@ -56,6 +57,29 @@ async function lineOf(work: Promise<unknown>): Promise<string> {
   expect(message).not.toContain("\n");
   return message;
 }
+
+describe("makeFolder", () => {
+  test("makes folders above it, by several at once, and again", async () => {
+    const deep = join(folder, "a", "b", "c");
+    await Promise.all([makeFolder(deep), makeFolder(deep), makeFolder(join(folder, "a", "b"))]);
+    await makeFolder(deep);
+    expect((await stat(deep)).isDirectory()).toBe(true);
+  });
+
+  test("a file in the way, at the end or above", async () => {
+    await writeFile(path, "");
+    await expect(makeFolder(path)).rejects.toThrow(`making ${path}: expected no file in the way`);
+    await expect(makeFolder(join(path, "x"), "testing")).rejects.toThrow(
+      /^testing: expected (a folder|no file)/,
+    );
+  });
+
+  test.runIf(process.platform === "linux")("ends where the system makes no folders", async () => {
+    await expect(makeFolder("/proc/none/deeper")).rejects.toThrow(
+      "making /proc/none/deeper: expected it to exist",
+    );
+  });
+});
 
 describe("writeFileAtomic", () => {
   test("writes text, bytes and chunks, and replaces a file with the same permissions", async () => {

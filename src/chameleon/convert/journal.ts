@@ -12,7 +12,7 @@ import { type FileHandle, mkdir, open, readFile, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
-import { attempt, writeFileAtomic } from "../../runtime/files.ts";
+import { attempt, makeFolder, writeFileAtomic } from "../../runtime/files.ts";
 import { takeLock } from "../../runtime/lock.ts";
 
 /** Everything that a conversion depends on. If any of it changes, an older conversion is discarded. */
@@ -55,7 +55,7 @@ export class ConversionJournal {
   static async open(output: string, identity: ConversionIdentity): Promise<ConversionJournal> {
     const place = join(dirname(resolve(output)), `.${basename(resolve(output))}.converting`);
     const doing = `converting into ${output}`;
-    await attempt(doing, output, () => mkdir(join(place, "folder"), { recursive: true }));
+    await makeFolder(join(place, "folder"), doing);
     const unlock = await takeLock(join(place, "owner"), {
       doing,
       busy: (holder) =>

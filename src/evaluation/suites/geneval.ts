@@ -2,12 +2,11 @@
  * @file GenEval's own prompts (https://github.com/djghosh13/geneval, `prompts/evaluation_metadata.jsonl`). Writes the
  * pictures in the folder layout of GenEval's scripts, which judge them: its detectors are not part of this package.
  */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
 import { savePng } from "../../image/index.ts";
-import { readFileChecked, writeFileAtomic } from "../../runtime/files.ts";
+import { makeFolder, readFileChecked, writeFileAtomic } from "../../runtime/files.ts";
 import { Random } from "../../tasks/index.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 
@@ -37,7 +36,7 @@ async function measure({ generations, limit, seed, options }: SuiteContext): Pro
   generations.expect(lines.length * SAMPLES);
   for (const [i, { text, prompt }] of lines.entries()) {
     const folder = join(root, String(i).padStart(5, "0"));
-    await mkdir(join(folder, "samples"), { recursive: true });
+    await makeFolder(join(folder, "samples"));
     for (let k = 0; k < SAMPLES; k++) {
       const name = String(k).padStart(4, "0");
       const { image } = await generations.generate({

@@ -1,7 +1,7 @@
 /** @file Storage in a folder of the file system. */
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join, relative, sep } from "node:path";
-import { attempt, type FileContent, openFile, writeFileAtomic } from "../files.ts";
+import { attempt, type FileContent, makeFolder, openFile, writeFileAtomic } from "../files.ts";
 import type { Storage } from "./storage.ts";
 
 export class FolderStorage implements Storage {
@@ -44,7 +44,7 @@ export class FolderStorage implements Storage {
 
   private async put(name: string, content: FileContent): Promise<void> {
     const path = this.pathOf(name);
-    await attempt(`writing ${path}`, path, () => mkdir(dirname(path), { recursive: true }));
+    await makeFolder(dirname(path), `writing ${path}`);
     await attempt(`writing ${path}`, path, () => writeFileAtomic(path, content));
   }
 

@@ -2,12 +2,12 @@
  * @file A copy of a run on other storage: each checkpoint after it is written, and the model at the end. The weights go
  * first, under a name of their own, then the record that names them; so a copy that is cut off leaves the one before.
  */
-import { mkdir, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { messageOf, UsageError, XPromptError } from "../../errors.ts";
 import {
-  attempt,
+  makeFolder,
   readFileChecked,
   readJson,
   writeFileAtomic,
@@ -54,7 +54,7 @@ export class Mirror implements AsyncDisposable {
     if (!found) return;
     const { step, sha256 } = found.record;
     if ((await hasCheckpoint(run)) && (await stepsDone(run)) >= step) return;
-    await attempt(`making ${run}`, run, () => mkdir(run, { recursive: true }));
+    await makeFolder(run);
     const names = await this.storage.list("");
     if (names.includes("metrics.jsonl"))
       await this.storage.download("metrics.jsonl", join(run, "metrics.jsonl"));

@@ -2,13 +2,12 @@
  * @file Writes the outputs of a run: metrics and curves, TensorBoard events, contact sheets and checkpoints in its folder,
  * copies on other storage, progress on standard error. Of several processes, process 0 alone has a recorder.
  */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { firstLineOf } from "../../errors.ts";
 import { formatBytes } from "../../format.ts";
 import { encodePng } from "../../image/index.ts";
 import { Progress } from "../../progress.ts";
-import { attempt, writeFileAtomic } from "../../runtime/files.ts";
+import { makeFolder, writeFileAtomic } from "../../runtime/files.ts";
 import { buildWith, type Resources } from "../../runtime/resources.ts";
 import { CHECKPOINT, saveCheckpoint } from "./checkpoint.ts";
 import { curvesSvg, HELD_OUT } from "./curves.ts";
@@ -43,7 +42,7 @@ export class Recorder<Batch> {
     return buildWith(async (resources) => {
       const { recipe, state } = task;
       const { out, resume, mirror } = options;
-      await attempt(`making ${out}`, out, () => mkdir(join(out, "sheets"), { recursive: true }));
+      await makeFolder(join(out, "sheets"));
       await writeFileAtomic(join(out, "recipe.json"), `${JSON.stringify(recipe, null, 2)}\n`);
       await mirror?.begin(out);
       const from = resume ? { resumeAt: state.step } : {};

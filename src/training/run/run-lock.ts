@@ -1,8 +1,7 @@
 /** @file Lock of a run folder: one run at a time. */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { XPromptError } from "../../errors.ts";
-import { attempt } from "../../runtime/files.ts";
+import { makeFolder } from "../../runtime/files.ts";
 import { takeLock } from "../../runtime/lock.ts";
 
 /**
@@ -12,7 +11,7 @@ import { takeLock } from "../../runtime/lock.ts";
  */
 export async function lockRun(folder: string): Promise<() => Promise<void>> {
   const doing = `training into ${folder}`;
-  await attempt(`making ${folder}`, folder, () => mkdir(folder, { recursive: true }));
+  await makeFolder(folder);
   return takeLock(join(folder, "run.lock"), {
     doing,
     busy: (holder) =>

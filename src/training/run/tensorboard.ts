@@ -2,11 +2,11 @@
  * @file TensorBoard event files: TFRecords of `tensorflow.Event` protocol buffers. The field numbers come from
  * tensorflow/core/util/event.proto and tensorflow/core/framework/summary.proto.
  */
-import { type FileHandle, mkdir, open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { PbfWriter } from "pbf";
-import { attempt } from "../../runtime/files.ts";
+import { attempt, makeFolder } from "../../runtime/files.ts";
 import { buildWith } from "../../runtime/resources.ts";
 
 export interface EventWriterOptions {
@@ -39,10 +39,8 @@ export class EventWriter {
       .padStart(10, "0");
     const name = `events.out.tfevents.${seconds}.${hostname()}.${process.pid}.${filesOfThisProcess++}`;
     const path = join(folder, name);
-    const file = await attempt(`making ${path}`, path, async () => {
-      await mkdir(folder, { recursive: true });
-      return open(path, "ax");
-    });
+    await makeFolder(folder);
+    const file = await attempt(`making ${path}`, path, () => open(path, "ax"));
     return buildWith(async (resources) => {
       const writer = resources.own(new EventWriter(path, file, clock));
       await writer.write(0, (event) => event.writeStringField(3, "brain.Event:2"));
