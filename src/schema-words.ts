@@ -1,6 +1,6 @@
 /** @file What a zod schema of a setting expects, in plain words: `a whole number from 1 to 64`, `one of adamw, muon`. */
 import { z } from "zod";
-import { closest } from "./spelling.ts";
+import { meant } from "./spelling.ts";
 
 export type Schema = z.core.$ZodType;
 
@@ -55,7 +55,7 @@ export function complaint(
   const names = schemas
     .flatMap(alternatives)
     .flatMap(({ _zod: { def } }) => (def.type === "enum" ? Object.values(def.entries).map(String) : []));
-  const hint = typeof got === "string" && names.length > 0 ? ` (did you mean "${closest(got, names)}"?)` : "";
+  const hint = typeof got === "string" ? meant(got, names) : "";
   const isBeyond = typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER;
   return `expected ${wordsFor(schemas, { isBeyond, asText })}, got ${show(got)}${hint}`;
 }

@@ -14,8 +14,14 @@ export function editDistance(a: string, b: string): number {
   return row[b.length]!;
 }
 
-/** The one of `known`, which has at least one, that is nearest to a word, upper and lower case alike. */
-export function closest(word: string, known: readonly string[]): string {
+/** The most letters of a word, as a share of its length, that may be wrong. */
+const MOST_WRONG = 0.5;
+
+/** The end of an error: ` (did you mean "X"?)` for the nearest of `known`, upper and lower case alike; "" if none is near. */
+export function meant(word: string, known: readonly string[]): string {
   const distance = (each: string) => editDistance(word.toLowerCase(), each.toLowerCase());
-  return known.reduce((best, each) => (distance(each) < distance(best) ? each : best));
+  const [nearest] = [...known].sort((a, b) => distance(a) - distance(b));
+  const isNear =
+    nearest !== undefined && distance(nearest) <= MOST_WRONG * Math.max(word.length, nearest.length);
+  return isNear ? ` (did you mean "${nearest}"?)` : "";
 }

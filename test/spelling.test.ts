@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { closest, editDistance } from "../src/spelling.ts";
+import { editDistance, meant } from "../src/spelling.ts";
 
 test("letters inserted, deleted and replaced", () => {
   expect(editDistance("kitten", "sitting")).toBe(3);
@@ -7,7 +7,9 @@ test("letters inserted, deleted and replaced", () => {
   expect(editDistance("rain", "rain")).toBe(0);
 });
 
-test("the closest word, whatever its case", () => {
-  expect(closest("DERAIN", ["rain", "derain", "drain"])).toBe("derain");
-  expect(closest("foo", ["rain", "fog"])).toBe("fog");
+test("the nearest word, whatever its case, if any is near", () => {
+  expect(meant("DERAIN", ["rain", "derain", "drain"])).toBe(' (did you mean "derain"?)');
+  expect(meant("foo", ["rain", "fog"])).toBe(' (did you mean "fog"?)');
+  expect(meant("frob", ["prompt", "seed", "k"])).toBe("");
+  expect(meant("word", [])).toBe("");
 });

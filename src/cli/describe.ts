@@ -37,12 +37,23 @@ async function describe(options: Options, signal: AbortSignal): Promise<void> {
   const model = await XPrompt.load(options.model, loadOptionsOf(options));
   try {
     const { seed, temperature } = options;
+    const started = performance.now();
     const prompt = await model.compress(examples, { signal });
+    const compressed = performance.now();
     const text = await model.describe({ prompt }, { seed, temperature, signal });
-    const { fingerprint } = model;
-    await (options.json
-      ? printJson({ text, examples: examples.length, model: fingerprint, seed, temperature })
-      : print(oneLine(text)));
+    const ended = performance.now();
+    if (!options.json) return await print(oneLine(text));
+    await printJson({
+      text,
+      examples: examples.length,
+      model: model.fingerprint,
+      ...{ seed, temperature },
+      tokens: {
+        examples: prompt.blocks.reduce((sum, { length }) => sum + length, 0),
+        text: model.tokenizer.encodeText(text).length,
+      },
+      timings: { compress: compressed - started, describe: ended - compressed, total: ended - started },
+    });
   } finally {
     await model.release();
   }

@@ -8,7 +8,7 @@ import { type Resources, workWith } from "../runtime/resources.ts";
 import { type Generated, type GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import { type Guidance, recommendableSettings, requestSchema } from "../xprompt/request.ts";
-import { type Job, jobsOf } from "./inputs.ts";
+import { type Job, jobsOf, STANDARD } from "./inputs.ts";
 import { type DistanceOptions, weightsOf, withClip, withLibrary, withWeights } from "./library-options.ts";
 import {
   checkDevice,
@@ -115,6 +115,10 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
     );
   if (options.fullSize && inputs.length === 0)
     throw new UsageError("--full-size: expected an --input to take the size from, got none (leave it out)");
+  if (!options.exampleColours && !isFullSize(options))
+    throw new UsageError(
+      "--no-example-colours: expected it at full size, got it with --model-size or without --input",
+    );
   checkDevice(options.device);
   const jobs = await jobsOf({ inputs, output, samples, json, others: [...example, ...prompts] });
   const loaded = await Promise.all(prompts.map((path) => VisualPrompt.load(path)));
@@ -124,7 +128,7 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
     const compressed = examples.length > 0 ? [await model.compress(examples)] : [];
     const shared: Shared = { prompt: [...loaded, ...compressed], library };
     const reports: Report[] = [];
-    let failed = 0;
+    const failed: { readonly input?: string; readonly error: string }[] = [];
     for (const job of jobs) {
       signal.throwIfAborted();
       try {
@@ -132,17 +136,17 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
       } catch (error) {
         // Of several pictures a broken one is left out.
         if (jobs.length === 1 || signal.aborted || !(error instanceof XPromptError)) throw error;
-        failed++;
+        failed.push({ input: job.input?.path, error: error.message });
         say(`failed: ${oneLine(error.message)}`);
       }
     }
-    if (failed > 0)
-      throw new XPromptError(
-        `generate: expected ${counted(jobs.length, "picture")} that can be changed, got ${failed} that cannot (see above; the results of the others are in ${output})`,
-      );
-    if (!json) return;
     const outputs = reports.flatMap((report) => report.outputs);
-    await printJson(jobs.length === 1 ? reports[0]! : { output, outputs, results: reports });
+    if (json)
+      await printJson(jobs.length === 1 ? reports[0]! : { output, outputs, results: reports, failed });
+    if (failed.length > 0)
+      throw new XPromptError(
+        `generate: expected ${counted(jobs.length, "picture")} that can be changed, got ${failed.length} that cannot (see above; the results of the others are in ${output})`,
+      );
   });
 }
 
@@ -181,6 +185,7 @@ async function runJob(
       fullSize,
       signal,
       onProgress: ({ row, rows }) => {
+        if (!progress && row === rows) return; // all rows at once need no bar
         progress ??= new Progress({ label: "generating", total: rows, unit: "rows" });
         progress.update(row);
       },
@@ -193,12 +198,15 @@ async function runJob(
   }));
   await writePictures(pictures, signal);
   sayRetrieved(result);
+  sayEqual(result);
   if (result.changeFrom === "example colours")
     say("a map of colours explains the examples, and was applied (--no-example-colours applies the drawing)");
   sayUnread(model.unreadTokens(options.instruction ?? "", input ? 1 : 0));
   if (!options.json)
     for (const path of outputs)
-      say(`wrote ${path} (seed ${result.seed}, ${Math.round(result.timings.total)} ms)`);
+      say(
+        `wrote ${path === STANDARD ? "to standard output" : path} (seed ${result.seed}, ${Math.round(result.timings.total)} ms)`,
+      );
   return {
     output: outputs[0],
     outputs,
@@ -221,6 +229,15 @@ function sayRetrieved({ retrieved, bestSimilarity }: Result): void {
   if (retrieved?.length !== 0) return;
   const best = bestSimilarity === undefined ? "it is empty" : `the best has ${bestSimilarity.toFixed(4)}`;
   say(`no example of the library is similar enough (${best}): generating without`);
+}
+
+/** Says that several samples are one picture. */
+function sayEqual({ images: [first, ...others], settings }: Result): void {
+  const isFirst = ({ data }: Image | ByteImage) => data.every((value, i) => value === first.data[i]);
+  if (others.length > 0 && others.every(isFirst))
+    say(
+      `note: all samples are the same picture${settings.expected ? ", the mean of what is likely (--no-expected --no-one-pass samples different ones)" : ""}`,
+    );
 }
 
 type Settings = Pick<

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { XPromptError } from "../errors.ts";
 import { formatBytes } from "../format.ts";
 import { summarizeOnnx } from "../graph/inspect.ts";
-import { readPngText } from "../image/index.ts";
+import { imageExtensions, readImageText } from "../image/index.ts";
 import { ExampleLibrary } from "../retrieval/library.ts";
 import { isLibrary } from "../retrieval/neighbours.ts";
 import { readFileChecked } from "../runtime/files.ts";
@@ -19,7 +19,7 @@ import { oneLine, print, printJson } from "./output.ts";
 export function inspectCommand(): Command {
   return new Command("inspect")
     .description(
-      "Describe a model folder, a run folder, an example library, a .xprompt file, an .onnx graph or a generated .png.",
+      "Describe a model folder, a run folder, an example library, a .xprompt file, an .onnx graph or a generated picture.",
     )
     .argument("<what>", "a model's name, a folder, or a file")
     .option("--json", "print one JSON object on standard output", false)
@@ -37,16 +37,16 @@ async function inspect(what: string): Promise<Record<string, unknown>> {
   if (!isFile && isRun(what)) return { kind: "run", ...(await describeRun(what)) };
   if (!isFile && isLibrary(what)) return { kind: "library", ...(await describeLibrary(what)) };
   if (!isFile) return { kind: "model", ...(await describeModel(await resolveModel(what))) };
-  switch (extname(what).toLowerCase()) {
+  const ending = extname(what).toLowerCase();
+  if (imageExtensions.includes(ending)) return { kind: "picture", ...(await describePicture(what)) };
+  switch (ending) {
     case ".xprompt":
       return { kind: "prompt", ...describePrompt(await VisualPrompt.load(what)) };
     case ".onnx":
       return { kind: "graph", ...(await describeGraph(what)) };
-    case ".png":
-      return { kind: "picture", ...(await describePicture(what)) };
     default:
       throw new XPromptError(
-        `inspecting ${what}: expected a model, run or library folder, a .xprompt, an .onnx or a .png file`,
+        `inspecting ${what}: expected a model, run or library folder, a .xprompt or an .onnx file, or a picture (${imageExtensions.join(", ")})`,
       );
   }
 }
@@ -83,7 +83,7 @@ async function describeGraph(path: string): Promise<Record<string, unknown>> {
 }
 
 async function describePicture(path: string): Promise<Record<string, unknown>> {
-  const { xprompt } = await readPngText(path);
+  const { xprompt } = await readImageText(path);
   if (xprompt === undefined)
     throw new XPromptError(`inspecting ${path}: expected a picture made by xprompt, found no settings in it`);
   try {

@@ -5,7 +5,7 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { Interrupted, messageOf, ReportedElsewhere, UsageError, XPromptError } from "../errors.ts";
-import { closest } from "../spelling.ts";
+import { meant } from "../spelling.ts";
 import { oneLine, say } from "./output.ts";
 
 /**
@@ -56,8 +56,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     .version(version, VERSION.join(", "))
     .exitOverride()
     .configureOutput({ writeErr: () => {} })
-    // The descriptions contain the defaults.
     .configureHelp({
+      subcommandTerm: (command) => command.name(),
+      subcommandDescription: (command) => command.description().replace(/(?<=\.) .*/s, ""),
+      // The descriptions contain the defaults.
       optionDescription: ({ description, argChoices }) =>
         argChoices ? `${description} (choices: ${argChoices.join(", ")})` : description,
     });
@@ -104,6 +106,10 @@ function report(error: unknown, command: Command, argv: readonly string[], inter
   if (error instanceof ReportedElsewhere) return error.exitCode;
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return 0;
+    if (error.code === "commander.help") {
+      process.stderr.write(command.helpInformation()); // a group of commands without one of them
+      return 2;
+    }
     const message = misspelt(error, command, argv) ?? error.message.replace(/^error: /, "");
     const path = [command.parent, command].flatMap((each) => each?.name() ?? []).join(" ");
     complain(`${message} (see ${path.replace(/^(?!xprompt)/, "xprompt ")} --help)`);
@@ -129,7 +135,7 @@ function misspelt(error: CommanderError, { options }: Command, argv: readonly st
   const known = options.flatMap(({ long }) => long ?? []);
   const given = argv.filter((each) => each.startsWith("--")).map((each) => each.replace(/=.*/s, ""));
   const wrong = given.find((each) => each !== "--" && each !== "--help" && !known.includes(each));
-  return wrong && `unknown option '${wrong}' (Did you mean ${closest(wrong, known)}?)`;
+  return wrong && `unknown option '${wrong}'${meant(wrong, known)}`;
 }
 
 const complain = (message: string): void => say(`xprompt: ${oneLine(message)}`);

@@ -2,14 +2,14 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { readJson } from "../runtime/files.ts";
-import { closest } from "../spelling.ts";
+import { meant } from "../spelling.ts";
 import { heldOutTasks, knownFamilies, prototypes, selectFamilies } from "../tasks/index.ts";
 
 const knownNames = knownFamilies.map(({ name }) => name);
 const familyNames = z.array(
   z.enum(knownNames, {
     error: ({ input }) =>
-      `expected a known family, got ${JSON.stringify(input)} (did you mean "${closest(String(input), knownNames)}"?)`,
+      `expected a known family, got ${JSON.stringify(input)}${meant(String(input), knownNames)}`,
   }),
 );
 

@@ -12,6 +12,7 @@ export { crop, type Filter, resize } from "./resize.ts";
 export {
   encodeImage,
   imageExtensions,
+  readImageText,
   readPngText,
   saveImage,
   savePng,

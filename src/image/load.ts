@@ -59,8 +59,8 @@ export async function squeeze(picture: ByteImage, size: number): Promise<Image> 
 }
 
 async function decode(source: string | Uint8Array, options: LoadOptions): Promise<ByteImage> {
-  const name = options.name ?? (typeof source === "string" ? source : "image");
-  const doing = `reading image ${name}`;
+  const name = options.name ?? (typeof source === "string" ? source : "");
+  const doing = ["", "image"].includes(name) ? "reading an image" : `reading image ${name}`;
   const bytes = typeof source === "string" ? await readFileChecked(source, "image", maxBytes) : source;
   checkFormat(bytes, doing);
   try {
@@ -144,7 +144,8 @@ function checkFormat(bytes: Uint8Array, doing: string): void {
   );
 }
 
-function checkSize(width: number, height: number, doing: string): void {
+/** @throws XPromptError for a picture that is too small or too large */
+export function checkSize(width: number, height: number, doing: string): void {
   if (Math.min(width, height) < minEdge) {
     throw new XPromptError(
       `${doing}: expected at least ${minEdge} × ${minEdge} pixels, got ${width} × ${height} (use a larger one)`,

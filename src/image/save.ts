@@ -1,8 +1,10 @@
 /** @file Saves pictures to files, with texts that say how they were made. */
 import { extname } from "node:path";
+import sharp from "sharp";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { readFileChecked, type WriteOptions, writeFileAtomic } from "../runtime/files.ts";
 import { encodePng, type PngOptions, sharpOf } from "./encode-png.ts";
+import { exifTexts } from "./exif.ts";
 import type { ByteImage, Image } from "./image.ts";
 import { parsePngText } from "./png.ts";
 
@@ -93,6 +95,22 @@ function exifOf({ Software, xprompt }: PngOptions["text"] = {}) {
       ...(xprompt && { ImageDescription: ascii(xprompt) }),
     },
   };
+}
+
+/**
+ * The texts in a PNG file, or those that `encodeImage` wrote into a JPEG or WebP.
+ * @throws XPromptError when it is missing, another kind of file, or broken
+ */
+export async function readImageText(path: string): Promise<Record<string, string>> {
+  const bytes = await readFileChecked(path, "image");
+  const doing = `reading the texts of image ${path}`;
+  if (extname(path).toLowerCase() === ".png") return parsePngText(bytes, doing);
+  try {
+    const { exif } = await sharp(bytes).metadata();
+    return exif ? exifTexts(exif) : {};
+  } catch (error) {
+    throw new XPromptError(`${doing}: expected a JPEG or WebP image, got: ${messageOf(error)}`);
+  }
 }
 
 /**

@@ -6,7 +6,7 @@
  * process in a directory removes the temporaries of killed processes.
  */
 import { createHash } from "node:crypto";
-import { createReadStream, type Stats } from "node:fs";
+import { createReadStream, existsSync, type Stats } from "node:fs";
 import {
   type FileHandle,
   mkdir,
@@ -280,7 +280,7 @@ export async function attempt<T>(doing: string, path: string, work: () => Promis
 /** What a system error means to the user, and what to do about it. */
 function explain(code: string, path: string): string | undefined {
   const known: Record<string, string> = {
-    ENOENT: `expected it to exist, got no such file, or no folder ${dirname(path)} (check the path)`,
+    ENOENT: `expected it to exist, got ${existsSync(dirname(path)) ? "no such file" : `no folder ${dirname(path)}`} (check the path)`,
     ENOTDIR: `expected a folder at ${dirname(path)}, got a file (check the path)`,
     EEXIST: "expected no file in the way, got one (move it, or choose another path)",
     EISDIR: "expected a file, got a folder (use the path of a file)",

@@ -145,11 +145,18 @@ async function serveStudio(
   options: AppOptions,
 ): Promise<Response> {
   const path = studio.get(c.req.path === "/" ? "index.html" : c.req.path.slice(1));
-  if (path === undefined) return responseOf(notFound(c));
+  if (path === undefined) return responseOf(c.req.path === "/" ? noStudio : notFound(c));
   c.set("route", "studio");
   checkCaller(c.req.raw, true, options);
   return fileResponse(path, c.req.path.startsWith("/assets/") ? "immutable" : "no-cache");
 }
+
+/** A server from source, before the studio is built. */
+const noStudio = new Failure(
+  404,
+  "the studio is not built (npm run build:studio; the API is in /openapi.json)",
+  { code: "not_found" },
+);
 
 /** 405 for a path that exists with other methods, else 404. */
 function notFound(c: AppContext): Failure {

@@ -117,19 +117,24 @@ function optionsOf(asked: AskedPictures, { libraries }: Services): GenerateOptio
 }
 
 async function finish(
-  { images, tokens, timings, settings, model }: Generated<Image | ByteImage>,
+  { images, tokens, timings, settings, model, changeFrom }: Generated<Image | ByteImage>,
   asked: AskedPictures,
   image: number,
   services: Services,
 ): Promise<Finished> {
   const started = performance.now();
-  const { input, mask, instruction, size, format, quality } = asked;
+  const { input, mask, instruction, size, format, quality, fullSize, examples, prompts, library } = asked;
   const seed = asked.seed + image;
   let picture: Image | ByteImage = images[0];
   // With a mask the result has full size, which has 8 bits.
   if (mask && input) picture = await applyMask(picture as ByteImage, input, mask);
   if (size) picture = await fitTo(picture, size);
-  const about = { instruction, seed, model: services.model, fingerprint: model, ...settings };
+  const about = {
+    ...{ instruction, seed, model: services.model, fingerprint: model, ...settings },
+    ...(input && { fullSize, changeFrom, mask: mask !== undefined }),
+    examples: prompts.reduce((sum, { blocks }) => sum + blocks.length, examples.length),
+    library,
+  };
   const base64 = await encoded(picture, { format, quality, about });
   const encoding = performance.now() - started;
   const imageTokens = tokens.examples + (input ? services.engine.codesPerImage : 0);

@@ -18,7 +18,7 @@ const maybe = <S extends z.ZodType>(schema: S) => schema.nullish().transform((va
 
 const size = z
   .string()
-  .regex(/^(auto|[1-9]\d{0,3}x[1-9]\d{0,3})$/, "expected auto or WIDTHxHEIGHT")
+  .regex(/^(auto|\d{1,9}x\d{1,9})$/, "expected auto or WIDTHxHEIGHT")
   .refine(
     (value) =>
       value === "auto" ||

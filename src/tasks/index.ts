@@ -5,7 +5,7 @@
  * @module x-prompt/tasks
  */
 import { UsageError } from "../errors.ts";
-import { closest } from "../spelling.ts";
+import { meant } from "../spelling.ts";
 import { circumstanceFamilies } from "./families/circumstances.ts";
 import { colorMapFamilies } from "./families/color-maps.ts";
 import { combinedFamilies } from "./families/combined.ts";
@@ -97,13 +97,8 @@ export function familyNamed(name: string): TaskFamily {
 /** @throws UsageError naming the closest family if none has the name */
 export function checkName(name: string, known: readonly Pick<TaskFamily, "name">[] = knownFamilies): void {
   if (known.some((family) => family.name === name)) return;
-  const meant = closest(
-    name,
-    known.map((family) => family.name),
-  );
-  throw new UsageError(
-    `choosing a task family: expected a known name, got "${name}" (did you mean "${meant}"?)`,
-  );
+  const names = known.map((family) => family.name);
+  throw new UsageError(`choosing a task family: expected a known name, got "${name}"${meant(name, names)}`);
 }
 
 /**

@@ -46,7 +46,9 @@ export class Compressor {
   /** @throws XPromptError for a picture that cannot be read; UsageError without examples */
   async compress(examples: readonly Example[], options: CompressOptions): Promise<VisualPrompt> {
     if (!Array.isArray(examples) || examples.length === 0)
-      throw new UsageError("compressing: expected an array of at least one example, got none");
+      throw new UsageError(
+        `compressing: expected an array of at least one example, got ${Array.isArray(examples) ? "none" : "something else"}`,
+      );
     const parts: VisualPrompt[] = [];
     for (let done = 0; done < examples.length; done += AT_ONCE) {
       options.signal?.throwIfAborted();

@@ -4,7 +4,7 @@ import { changedStrips } from "../image/apply-change.ts";
 import { type ChangeSource, changeOf } from "../image/full-size.ts";
 import { type ByteImage, type Image, toBytes } from "../image/image.ts";
 import { maxPixels } from "../image/limits.ts";
-import { loadBytes, minEdge, squeeze } from "../image/load.ts";
+import { checkSize, loadBytes, squeeze } from "../image/load.ts";
 import { loadPicture, type Picture, sourceOf } from "../image/picture.ts";
 import { soon } from "../runtime/soon.ts";
 
@@ -38,10 +38,7 @@ export async function loadOriginal(picture: Picture, size: number, samples: numb
 async function bytesOf(picture: Image): Promise<ByteImage> {
   const image = await loadPicture(picture);
   const { width, height } = image;
-  if (Math.min(width, height) < minEdge || width * height > maxPixels)
-    throw new XPromptError(
-      `using a picture: expected at least ${minEdge} × ${minEdge} pixels and at most ${maxPixels / 1e6} megapixels, got ${width} × ${height}`,
-    );
+  checkSize(width, height, "using input");
   return { width, height, data: toBytes(image) };
 }
 

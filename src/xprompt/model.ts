@@ -168,15 +168,17 @@ export class XPrompt {
    * @example const text = await model.describe({ input: before, output: after });
    */
   async describe(
-    what: Example | { readonly prompt: VisualPrompt | readonly VisualPrompt[] },
+    what: Example | readonly Example[] | { readonly prompt: VisualPrompt | readonly VisualPrompt[] },
     options: DescribeOptions = {},
   ): Promise<string> {
     checkKeys("describing", options, optionNames.describe);
     const { temperature, seed } = checkSettings("describing", describeSchema, options);
     const { signal } = options;
+    if (typeof what !== "object" || what === null)
+      throw new UsageError(`describing: expected examples or a prompt, got ${String(what)}`);
     const prompt = this.compressor.joined(
       "describing",
-      "prompt" in what ? what.prompt : await this.compress([what], { signal }),
+      "prompt" in what ? what.prompt : await this.compress([what].flat(), { signal }),
     );
     if (!prompt) throw new UsageError("describing: expected at least one example, got none");
     const words = await describeChange(this.base.decoder, this.tokenizer.vocabulary, this.config.xprompt, {

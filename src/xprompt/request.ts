@@ -51,7 +51,7 @@ export const requestSchema = z.strictObject({
     .boolean()
     .default(true)
     .describe(
-      "at full size and without an instruction, if a map of colours explains the examples, apply this map instead of the drawing: exact where the model is not",
+      "apply the map of colours that explains the examples, if there is one, instead of the drawing; at full size and without an instruction. The map is exact where the model is not",
     ),
   draft: z
     .boolean()

@@ -169,7 +169,7 @@ describe("usage", () => {
     [
       "a misspelt option, another missing",
       ["generate", "--exmaple", "a", "b"],
-      /unknown option '--exmaple' \(Did you mean --example\?\) \(see xprompt generate --help\)/,
+      /unknown option '--exmaple' \(did you mean "--example"\?\) \(see xprompt generate --help\)/,
     ],
     [
       "library options without one",

@@ -1,6 +1,7 @@
 /** @file `xprompt generate` on several pictures, on folders, and between pipes. */
 import { spawn } from "node:child_process";
 import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { bin, pixelsOf, settingsIn, workplace } from "./kit.ts";
 
@@ -66,6 +67,13 @@ test("a broken picture among others is reported, and the others are changed", as
     /xprompt: generate: expected 2 pictures that can be changed, got 1 that cannot \(see above; the results of the others are in some\)\n$/,
   );
   expect((await readdir(at("some"))).sort()).toEqual(["whole-1.png", "whole-2.png"]);
+  const asJson = await xprompt(...request, "--input", "mixed", "--output", "again", "--json");
+  expect(asJson.status).toBe(1);
+  expect(JSON.parse(asJson.stdout)).toMatchObject({
+    outputs: [join("again", "whole.png")],
+    results: [{ input: join("mixed", "whole.png") }],
+    failed: [{ input: join("mixed", "broken.png"), error: expect.stringContaining("broken.png") }],
+  });
 });
 
 test.each<[string, string[], 1 | 2, string]>([

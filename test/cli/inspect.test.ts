@@ -142,6 +142,18 @@ test("a picture", async () => {
   expect(stdout).toContain("instruction: make it rain\n");
 });
 
+test.each(["made.jpg", "made.webp"])("%s has the same settings as a PNG", async (name) => {
+  const words = "schöner Regen ☔";
+  await succeed(
+    ...["generate", "--model", "tiny", "--prompt", "p.xprompt", "--instruction", words],
+    ...["--seed", "6", "--output", name],
+  );
+  expect(await json("inspect", name)).toMatchObject({ kind: "picture", seed: 6, instruction: words });
+  const bytes = await readFile(at(name));
+  await writeFile(at(`cut-${name}`), bytes.subarray(0, 20));
+  await refused(() => xprompt("inspect", `cut-${name}`), 1, /cut-made/);
+});
+
 describe("what is none", () => {
   beforeAll(async () => {
     await writeFile(at("notes.txt"), "notes");
@@ -165,7 +177,7 @@ describe("what is none", () => {
     ["missing.png", /missing\.png/],
     [
       "notes.txt",
-      /notes\.txt: expected a model, run or library folder, a \.xprompt, an \.onnx or a \.png file/,
+      /notes\.txt: expected a model, run or library folder, a \.xprompt or an \.onnx file, or a picture \(\.png/,
     ],
     ["text.png", /text\.png: expected a PNG/],
     ["text.onnx", /text\.onnx: expected an ONNX model/],

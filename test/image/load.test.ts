@@ -309,7 +309,7 @@ describe("refusals, in one line", () => {
     ]);
     const before = process.memoryUsage().rss;
     expect(await lineOf(bomb)).toBe(
-      "reading image image: expected at most 64 megapixels, got 50000 × 50000 (make it smaller first)",
+      "reading an image: expected at most 64 megapixels, got 50000 × 50000 (make it smaller first)",
     );
     expect(process.memoryUsage().rss - before).toBeLessThan(50e6);
   });

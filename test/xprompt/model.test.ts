@@ -138,10 +138,10 @@ describe("options", () => {
 
   test("an unknown one is an error that names the nearest", async () => {
     expect(await refusal(model.generate(wrong({ input, temprature: 1 })), UsageError)).toMatch(
-      /^generating: expected .*, got temprature \(did you mean temperature\?\)$/,
+      /^generating: expected .*, got temprature \(did you mean "temperature"\?\)$/,
     );
-    expect(await refusal(model.compress(pairs, { sginal: 1 } as never), UsageError)).toContain("signal?");
-    expect(await refusal(XPrompt.load("nano", { divice: 1 } as never), UsageError)).toContain("device?");
+    expect(await refusal(model.compress(pairs, { sginal: 1 } as never), UsageError)).toContain('"signal"?');
+    expect(await refusal(XPrompt.load("nano", { divice: 1 } as never), UsageError)).toContain('"device"?');
     expect(await refusal(XPrompt.load(undefined as never), UsageError)).toContain("expected a name");
   });
 
@@ -160,6 +160,27 @@ describe("options", () => {
     const greedy = await model.describe({ prompt });
     for (const seed of [5, 6, 7])
       expect(await model.describe({ prompt }, { seed, temperature: undefined })).toBe(greedy);
+  });
+
+  test("describe takes one pair, or several in one list", async () => {
+    const both = pairs.slice(0, 2);
+    const prompt = await model.compress(both);
+    expect(await model.describe(both)).toBe(await model.describe({ prompt }));
+    expect(await model.describe([pairs[0]!])).toBe(await model.describe(pairs[0]!));
+    expect(await refusal(model.describe([]), UsageError)).toContain("got none");
+    expect(await refusal(model.describe(null as never), UsageError)).toContain(
+      "expected examples or a prompt",
+    );
+  });
+
+  test.each([undefined, null, 7])("no options at all: %s", async (nothing) => {
+    if (nothing !== undefined)
+      expect(await refusal(model.describe(pairs[0]!, nothing as never), UsageError)).toContain(
+        "describing: expected an object with options",
+      );
+    expect(await refusal(model.generate(nothing as never), UsageError)).toContain(
+      `generating: expected an object with options, got ${nothing}`,
+    );
   });
 
   test("the result reports how much of the instruction was cut off", async () => {
@@ -520,26 +541,34 @@ describe("options out of range", () => {
 });
 
 describe("pictures", () => {
-  test("of another size are refused as data, and cropped as files", async () => {
-    for (const [width, height] of [
-      [33, 32],
-      [32, 31],
-      [64, 64],
-      [1, 1],
-    ] as const) {
-      const image = { width, height, data: new Float32Array(width * height * 3) };
-      const message = await refusal(model.generate({ input: image }));
-      expect(message).toContain(`expected 32 × 32 pixels, got ${width} × ${height}`);
-      expect(await refusal(model.compress([{ input, output: image }]))).toBe(
-        message.replace("input", "examples[0].output"),
-      );
-    }
-    await model.generate({ input: await encodePng(somePicture("large", 50)) });
+  test("of another size are cropped and scaled, as data and as files", async () => {
+    const square = somePicture("large", 50);
+    const file = await model.generate({ input: await encodePng(square), seed: 1 });
+    // The same square in the middle of a wider picture, whose margins must not count.
+    const data = new Float32Array(60 * 50 * 3).fill(1);
+    for (let y = 0; y < 50; y++) data.set(square.data.subarray(y * 150, (y + 1) * 150), (y * 60 + 5) * 3);
+    const wide = await model.generate({ input: { width: 60, height: 50, data }, seed: 1 });
+    const asData = await model.generate({ input: square, seed: 1 });
+    expect(wide.codes).toEqual(asData.codes);
+    expect(asData.images[0].data.length).toBe(file.images[0].data.length);
+    const small = { width: 7, height: 32, data: new Float32Array(7 * 32 * 3) };
+    expect(await refusal(model.generate({ input: small }))).toContain(
+      "using input: expected at least 8 × 8 pixels, got 7 × 32",
+    );
+  });
+
+  test("a result may be changed again, at either size", async () => {
+    const first = await model.generate({ input: somePicture("large", 50), fullSize: true, seed: 1 });
+    const again = await model.generate({ input: first.images[0], fullSize: true, seed: 1 });
+    expect([again.images[0].width, again.images[0].height]).toEqual([50, 50]);
+    expect((await model.generate({ input: first.images[0], seed: 1 })).images[0].width).toBe(32);
   });
 
   test("of other types are refused", async () => {
     const short = { width: 32, height: 32, data: new Float32Array(32) };
-    expect(await refusal(model.generate({ input: short }))).toContain("with 32 values");
+    expect(await refusal(model.generate({ input: short }))).toContain(
+      "expected 3072 values for 32 × 32, got 32",
+    );
     for (const nothing of [
       null,
       7,

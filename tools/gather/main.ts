@@ -5,7 +5,7 @@
 import { Command, CommanderError } from "commander";
 import sharp from "sharp";
 import { UsageError, XPromptError } from "../../src/errors.ts";
-import { closest } from "../../src/spelling.ts";
+import { meant } from "../../src/spelling.ts";
 import type { GatherSet } from "./found.ts";
 import { gather } from "./gather.ts";
 import { sets } from "./sets.ts";
@@ -22,9 +22,8 @@ function chosen(only: string | undefined): readonly GatherSet[] {
   const known = [...new Set(sets.flatMap(({ name, kind }) => [name, kind]))];
   for (const name of wanted) {
     if (known.includes(name)) continue;
-    const meant = closest(name, known);
     throw new UsageError(
-      `choosing sets: expected names of ${known.join(", ")}, got "${name}" (${meant ? `did you mean ${meant}?` : "correct --only"})`,
+      `choosing sets: expected names of ${known.join(", ")}, got "${name}"${meant(name, known)}`,
     );
   }
   return sets.filter(({ name, kind }) => wanted.includes(name) || wanted.includes(kind));
