@@ -281,7 +281,7 @@ describe("refusals", () => {
   test("an unknown option, with the nearest", async () => {
     const work = model.complete({ prompt, mode: "text", temprature: 0 } as CompleteOptions);
     await expect(work).rejects.toThrow(UsageError);
-    await expect(work).rejects.toThrow(/^completing: .*, got temprature \(did you mean temperature\?\)$/);
+    await expect(work).rejects.toThrow(/^completing: .*, got temprature \(did you mean "temperature"\?\)$/);
   });
 
   test("logits for no tokens, too many tokens, unknown ids", async () => {
