@@ -14,14 +14,14 @@ export function editDistance(a: string, b: string): number {
   return row[b.length]!;
 }
 
-/** The most letters of a word, as a share of its length, that may be wrong. */
-const MOST_WRONG = 0.5;
+/** The most letters that may be wrong: as a share of the longer word, and in any word. */
+const MOST_WRONG = { share: 0.5, letters: 2 };
 
 /** The end of an error: ` (did you mean "X"?)` for the nearest of `known`, upper and lower case alike; "" if none is near. */
 export function meant(word: string, known: readonly string[]): string {
   const distance = (each: string) => editDistance(word.toLowerCase(), each.toLowerCase());
   const [nearest] = [...known].sort((a, b) => distance(a) - distance(b));
-  const isNear =
-    nearest !== undefined && distance(nearest) <= MOST_WRONG * Math.max(word.length, nearest.length);
-  return isNear ? ` (did you mean "${nearest}"?)` : "";
+  if (nearest === undefined) return "";
+  const most = Math.max(MOST_WRONG.letters, MOST_WRONG.share * Math.max(word.length, nearest.length));
+  return distance(nearest) <= most ? ` (did you mean "${nearest}"?)` : "";
 }

@@ -173,7 +173,7 @@ describe("limits", () => {
     for (const [options, message] of [
       [{ maxRows: 0 }, "batching: maxRows: expected a whole number from 1, got 0"],
       [{ maxBytes: 1.5 }, "batching: maxBytes: expected a whole number from 1, got 1.5"],
-      [{ rows: 3 }, "did you mean maxRows?"],
+      [{ rows: 3 }, 'did you mean "maxRows"?'],
     ] as const) {
       expect(() => new Batcher(model, options as object)).toThrow(UsageError);
       expect(() => new Batcher(model, options as object)).toThrow(message);

@@ -266,9 +266,9 @@ describe("refusals", () => {
     ],
     ["a missing picture", { mode: "text", prompt: [{ picture: "no.png" }] }, "no.png"],
     [
-      "a picture of another size",
+      "a picture with too many values",
       { mode: "text", prompt: [{ ...picture("one"), width: 8 }] },
-      "expected 16 × 16 pixels",
+      "expected 384 values for 8 × 16",
     ],
   ])("%s", async (_what, wrong, message) => {
     const work = model.complete({ prompt, mode: "text", ...wrong } as CompleteOptions);
