@@ -35,7 +35,7 @@ export function completeCommand(signal: AbortSignal): Command {
       "layout). The result is text, a picture, or text with pictures. The order of --text and --image counts.",
   );
   withDevice(command)
-    .option("--model <folder>", "a checkpoint folder, or a shipped model. Defaults to nano", "nano")
+    .requiredOption("--model <folder>", "a checkpoint folder")
     .option("--text <words>", "text of the prompt; repeatable", (text) => {
       given.push({ text });
     })

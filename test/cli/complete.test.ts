@@ -134,6 +134,15 @@ describe("what is refused", () => {
     await refused(() => xprompt(...args), 2, /vqgan\.ckpt/);
   });
 
+  test("nano, which is no plain checkpoint; and no model", async () => {
+    await refused(
+      () => xprompt("complete", "--model", "nano", "--text", "a"),
+      1,
+      /use it with .*xprompt generate/,
+    );
+    await refused(() => xprompt("complete", "--text", "a"), 2, /--model/);
+  });
+
   test("a plain checkpoint where X-Prompt is asked for: says what to do", async () => {
     const args = ["generate", "--model", "plain", "--instruction", "a", "--output", "x.png"];
     await refused(() => xprompt(...args), 1, /xprompt init --base .*plain.*xprompt complete --model/);

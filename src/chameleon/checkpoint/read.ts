@@ -1,6 +1,7 @@
 /** @file Reading a checkpoint's parts from its folder. `read.browser.ts` stands in for this module in browsers. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { XPromptError } from "../../errors.ts";
 import type { Initializer } from "../../graph/index.ts";
 import type { Preprocessing } from "../../image/preprocess.ts";
 import { readJson } from "../../runtime/files.ts";
@@ -16,6 +17,7 @@ import {
   chameleonConfigFromJson,
   chameleonConfigSchema,
   decoderFromJson,
+  vqganFromJson,
 } from "./config.ts";
 import { loadTextTokenizer, readInitializers } from "./folder.ts";
 import { preprocessingOf } from "./preprocessing.ts";
@@ -44,6 +46,10 @@ export async function readCheckpoint(folder: string, options: ChameleonOptions):
   const json = await readJson(join(folder, "config.json"), chameleonConfigSchema, "model config");
   const text = await loadTextTokenizer(folder, json);
   checkSize(folder, decoderFromJson(json));
+  if (vqganFromJson(json.vq_config).patches)
+    throw new XPromptError(
+      `loading model ${folder}: expected a plain checkpoint, got a model made for X-Prompt alone (use it with XPrompt.load, or xprompt generate)`,
+    );
   const image = await openImageTokenizer(folder, options);
   const told = { ...chameleonConfigFromJson(json), image: image.config };
   const config = { ...told, pictures: options.pictures ?? told.pictures };
