@@ -99,12 +99,12 @@ const drawing = {
   }),
 };
 
-export const generationRequest = z.object(drawing).meta({ id: "GenerationRequest" });
+export const generationRequest = z.strictObject(drawing).meta({ id: "GenerationRequest" });
 
 const imageUrl = z.object({ image_url: jsonPicture });
 
 export const editRequest = z
-  .object({
+  .strictObject({
     ...drawing,
     images: z
       .array(imageUrl)
@@ -123,7 +123,7 @@ const exampleFiles = {
 };
 
 export const editForm = z
-  .object({
+  .strictObject({
     ...drawing,
     ...exampleFiles,
     image: maybe(files),
@@ -133,7 +133,7 @@ export const editForm = z
   .meta({ id: "EditForm" });
 
 export const jobRequest = z
-  .object({ ...editRequest.shape, images: maybe(editRequest.shape.images) })
+  .strictObject({ ...editRequest.shape, images: maybe(editRequest.shape.images) })
   .meta({ id: "JobRequest" });
 
 const name = z
@@ -142,11 +142,11 @@ const name = z
   .refine((text) => !/\p{Cc}/u.test(text), "expected no control characters");
 
 export const compileRequest = z
-  .object({ examples: examples.min(1), name: maybe(name) })
+  .strictObject({ examples: examples.min(1), name: maybe(name) })
   .meta({ id: "CompileRequest" });
 
 export const compileForm = z
-  .object({ ...exampleFiles, examples: maybe(examples), name: maybe(name), instruction: maybe(text) })
+  .strictObject({ ...exampleFiles, examples: maybe(examples), name: maybe(name), instruction: maybe(text) })
   .meta({ id: "CompileForm" });
 
 export const uploadQuery = z.object({ name: name.optional() });
@@ -157,10 +157,10 @@ const describing = {
   temperature: maybe(ranges.temperature.unwrap()),
 };
 export const describeRequest = z
-  .object({ ...describing, examples: drawing.examples })
+  .strictObject({ ...describing, examples: drawing.examples })
   .meta({ id: "DescribeRequest" });
 export const describeForm = z
-  .object({ ...describing, ...exampleFiles, examples: drawing.examples })
+  .strictObject({ ...describing, ...exampleFiles, examples: drawing.examples })
   .meta({ id: "DescribeForm" });
 
 export type GenerationRequest = z.output<typeof generationRequest>;

@@ -233,6 +233,8 @@ describe("refusals name the problem", () => {
     ["seed", /seed: /, 400, { seed: -1 }],
     ["size", /WIDTHxHEIGHT/, 400, { size: "big" }],
     ["size", /edges from 8/, 400, { size: "4x4" }],
+    ["size", /edges from 8 to 4096/, 400, { size: "99999x99999" }],
+    [undefined, /expected known fields, got full_sise$/, 400, { full_sise: false }],
     [
       "images.0.image_url",
       /does not fetch URLs/,
