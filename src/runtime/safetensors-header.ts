@@ -65,13 +65,15 @@ export function parseHeaderLength(prefix: Uint8Array, fileLength: number, doing:
     );
   }
   const length = new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true);
-  const limit = Math.min(fileLength - prefixLength, maxHeaderLength);
-  if (length > limit) {
+  if (length > maxHeaderLength)
     throw new XPromptError(
-      `${doing}: expected a header of at most ${limit} bytes, got one of ${length} ` +
+      `${doing}: expected a safetensors file, such as a .xprompt, got another kind of file (use another)`,
+    );
+  if (length > fileLength - prefixLength)
+    throw new XPromptError(
+      `${doing}: expected a header of at most ${fileLength - prefixLength} bytes, got one of ${length} ` +
         "(the file is cut off, or not a safetensors file)",
     );
-  }
   return Number(length);
 }
 
