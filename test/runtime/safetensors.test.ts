@@ -196,11 +196,7 @@ describe("broken files", () => {
       /at most 0 bytes, got one of 1 /,
       () => withBytes(Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0)),
     ],
-    [
-      "a header of 2⁶⁴−1 bytes",
-      /got another kind of file/,
-      () => withBytes(new Uint8Array(99).fill(255)),
-    ],
+    ["a header of 2⁶⁴−1 bytes", /got another kind of file/, () => withBytes(new Uint8Array(99).fill(255))],
     [
       "a PNG",
       /expected a safetensors file, such as a \.xprompt, got another kind of file/,
