@@ -102,14 +102,15 @@ function exifOf({ Software, xprompt }: PngOptions["text"] = {}) {
  * @throws XPromptError when it is missing, another kind of file, or broken
  */
 export async function readImageText(path: string): Promise<Record<string, string>> {
+  if (extname(path).toLowerCase() === ".png") return readPngText(path);
   const bytes = await readFileChecked(path, "image");
-  const doing = `reading the texts of image ${path}`;
-  if (extname(path).toLowerCase() === ".png") return parsePngText(bytes, doing);
   try {
     const { exif } = await sharp(bytes).metadata();
     return exif ? exifTexts(exif) : {};
   } catch (error) {
-    throw new XPromptError(`${doing}: expected a JPEG or WebP image, got: ${messageOf(error)}`);
+    throw new XPromptError(
+      `reading the texts of image ${path}: expected a JPEG or WebP image, got: ${messageOf(error)}`,
+    );
   }
 }
 

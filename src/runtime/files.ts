@@ -221,15 +221,6 @@ export async function readJson<S extends z.ZodType>(
   return checkJson(value, schema, doing);
 }
 
-/** A file that a thread hashes, and its role in errors. */
-export interface FileToHash {
-  readonly path: string;
-  readonly what: string;
-}
-
-/** The SHA-256, or why the file cannot be read. */
-export type HashAnswer = { readonly sha256: string } | { readonly refused: string };
-
 /** SHA-256 of a file of any size. `what` names its role in errors. */
 export async function sha256File(path: string, what: string): Promise<string> {
   const hash = createHash("sha256");

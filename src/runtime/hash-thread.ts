@@ -1,7 +1,15 @@
 /** @file SHA-256 of a large file, beside other work. */
 import { XPromptError } from "../errors.ts";
-import type { FileToHash, HashAnswer } from "./files.ts";
 import { moduleBeside, ThreadPool } from "./threads.ts";
+
+/** A file that a thread hashes, and its role in errors. */
+export interface FileToHash {
+  readonly path: string;
+  readonly what: string;
+}
+
+/** The SHA-256, or why the file cannot be read. */
+export type HashAnswer = { readonly sha256: string } | { readonly refused: string };
 
 /** The same as `sha256File`, by a thread. */
 export async function sha256InThread(path: string, what: string): Promise<string> {

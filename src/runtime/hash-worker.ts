@@ -1,7 +1,8 @@
 /** @file The worker thread of `sha256InThread`: receives the names of files, answers with their SHA-256. */
 import { parentPort } from "node:worker_threads";
 import { messageOf } from "../errors.ts";
-import { type FileToHash, type HashAnswer, sha256File } from "./files.ts";
+import { sha256File } from "./files.ts";
+import type { FileToHash, HashAnswer } from "./hash-thread.ts";
 
 const port = parentPort!;
 const answerTo = ({ path, what }: FileToHash): Promise<HashAnswer> =>

@@ -34,7 +34,7 @@ describe("a large file is verified by a thread", () => {
   test("the right checksum", async () => {
     await (await start(right)).verified;
   });
-  test("a wrong checksum is told where it is awaited", async () => {
+  test("a wrong checksum rejects the promise", async () => {
     const { verified } = await start(wrong);
     await new Promise((resolve) => setTimeout(resolve, 300)); // an unhandled rejection would end the test run
     await expect(verified).rejects.toThrow(damage);
