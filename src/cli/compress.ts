@@ -1,5 +1,6 @@
 /** @file `xprompt compress`: compresses examples into a small file. */
 import { Command } from "commander";
+import { slotsOf } from "../chameleon/model/cache.ts";
 import { UsageError } from "../errors.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import {
@@ -46,7 +47,7 @@ async function compress(options: Options, signal: AbortSignal): Promise<void> {
     const milliseconds = performance.now() - started;
     await prompt.save(output, { signal });
     sayUnread(model.unreadTokens(instruction, 2));
-    const slots = prompt.blocks.reduce((sum, { length }) => sum + length, 0);
+    const slots = slotsOf(prompt.blocks);
     if (options.json)
       await printJson({
         output,

@@ -1,5 +1,6 @@
 /** @file `xprompt describe`: describes the change of an example pair in words. */
 import { Command } from "commander";
+import { slotsOf } from "../chameleon/model/cache.ts";
 import { UsageError } from "../errors.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { describeSchema } from "../xprompt/request.ts";
@@ -49,7 +50,7 @@ async function describe(options: Options, signal: AbortSignal): Promise<void> {
       model: model.fingerprint,
       ...{ seed, temperature },
       tokens: {
-        examples: prompt.blocks.reduce((sum, { length }) => sum + length, 0),
+        examples: slotsOf(prompt.blocks),
         text: model.tokenizer.encodeText(text).length,
       },
       timings: { compress: compressed - started, describe: ended - compressed, total: ended - started },

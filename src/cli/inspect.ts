@@ -3,6 +3,7 @@ import { stat } from "node:fs/promises";
 import { extname } from "node:path";
 import { Command } from "commander";
 import { z } from "zod";
+import { slotsOf } from "../chameleon/model/cache.ts";
 import { XPromptError } from "../errors.ts";
 import { formatBytes } from "../format.ts";
 import { summarizeOnnx } from "../graph/inspect.ts";
@@ -67,7 +68,7 @@ function describePrompt({ model, blocks }: VisualPrompt): Record<string, unknown
   return {
     model,
     examples: blocks.length,
-    slots: blocks.reduce((sum, { length }) => sum + length, 0),
+    slots: slotsOf(blocks),
     layers: blocks[0]!.layers.length,
     bytes: 2 * numbers.reduce((sum, count) => sum + count, 0),
   };

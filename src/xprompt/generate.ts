@@ -1,5 +1,7 @@
 /** @file Generating pictures: check the request, encode its inputs, sample codes, decode them. */
+
 import type { Batch } from "../chameleon/model/batch.ts";
+import { slotsOf } from "../chameleon/model/cache.ts";
 import type { Tokenizer } from "../chameleon/tokenizers/tokenizer.ts";
 import { UsageError, XPromptError } from "../errors.ts";
 import { type ColourChange, explainingChange } from "../image/example-colours.ts";
@@ -113,7 +115,7 @@ export async function* generateSteps(
     model: model.fingerprint,
     ...(retrieved && { retrieved: retrieved.examples, bestSimilarity: retrieved.best }),
     tokens: {
-      examples: blocks.reduce((sum, { length }) => sum + length, 0),
+      examples: slotsOf(blocks),
       prompt: promptLength(tokenizer.vocabulary, request),
       generated: samples * base.codesPerImage,
       unread: compressor.unreadTokens(options.instruction ?? "", pictures),

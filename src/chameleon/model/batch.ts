@@ -4,7 +4,7 @@
  */
 import { soon } from "../../runtime/soon.ts";
 import { Admission, type BatchLimits, type BatchNeed } from "./admission.ts";
-import type { CacheBlock, KeyValueCache } from "./cache.ts";
+import { type CacheBlock, type KeyValueCache, slotsOf } from "./cache.ts";
 import { type Decoder, PREFILL_CHUNK, type TokenSpan } from "./decoder.ts";
 import { type RunShare, runCost } from "./draft.ts";
 
@@ -18,8 +18,7 @@ export interface Prefix {
 }
 
 /** Slots of a prefix in the cache. */
-export const prefixLength = ({ blocks, tokens }: Prefix): number =>
-  blocks.reduce((sum, { length }) => sum + length, tokens.length);
+export const prefixLength = ({ blocks, tokens }: Prefix): number => slotsOf(blocks) + tokens.length;
 
 /** A sequence of a batch under one guidance condition. */
 export interface Row {

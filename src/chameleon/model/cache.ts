@@ -244,6 +244,10 @@ export class KeyValueCache {
   }
 }
 
+/** Slots that blocks take in a cache. */
+export const slotsOf = (blocks: readonly Pick<CacheBlock, "length">[]): number =>
+  blocks.reduce((sum, { length }) => sum + length, 0);
+
 const inChunks = (slots: number): number => CHUNK * Math.ceil(slots / CHUNK);
 
 /** The most slots that a cache has allocated by the time it holds this many tokens per row. */
