@@ -13,12 +13,14 @@ import {
   stylePairs,
 } from "../../src/evaluation/gathered/icon-tasks.ts";
 import { photoChanges } from "../../src/evaluation/gathered/photo-changes.ts";
+import { photoQueries } from "../../src/evaluation/gathered/photo-queries.ts";
 import { iconPicture, openHeldOut, photographsOf, squareOf } from "../../src/evaluation/gathered/pictures.ts";
 import { evaluate, type SuiteOptions, suites } from "../../src/evaluation/index.ts";
 import { IconJudge } from "../../src/evaluation/judges/icons.ts";
 import { boundedPsnr, psnr } from "../../src/evaluation/metrics/pictures.ts";
 import { gaussianBlur, mapValues } from "../../src/image/filters.ts";
 import { createImage, type Image, loadImage, resize } from "../../src/image/index.ts";
+import { cropName } from "../../src/tasks/gathered/format.ts";
 import { Random } from "../../src/tasks/index.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
 import { writeGathered } from "../fixtures/gathered/kit.ts";
@@ -65,6 +67,25 @@ test("squareOf returns a photograph's central square", () => {
   const square = squareOf(photos[0]!, 64);
   expect(square).toMatchObject({ width: 64, height: 64 });
   expect(square.data[(5 * 64 + 7) * 3 + 1]).toBeCloseTo(data[(5 * width + 7 + 4) * 3 + 1]! / 255, 6);
+});
+
+test("queries of photographs: one per photograph, no crops, and an example of another one", () => {
+  const gathered = openHeldOut(at("pictures"));
+  // Crops, which would be a second query of a photograph, or an example of the query's own.
+  const crops = gathered.photos.flatMap((photo) =>
+    [1, 2].map((part) => ({ ...photo, name: cropName(photo.name, part) })),
+  );
+  const withCrops = { ...gathered, photos: [...gathered.photos, ...crops] };
+  const queriesOf = (of: typeof gathered) => photoQueries(of, { size: 64, limit: 9, seed: 3 });
+  const [queries, same] = [queriesOf(withCrops), queriesOf(gathered)];
+  expect(queries).toMatchObject({ photographs: 3, count: 3 });
+  const nothing = photoChanges.find(({ name }) => name === "nothing")!;
+  const squares = [0, 1, 2].map((i) => queries.of(nothing, i));
+  expect(new Set(squares.map(({ input }) => input.data.join())).size).toBe(3);
+  for (const [i, { example, input }] of squares.entries()) {
+    expect(example.input.data).not.toEqual(input.data);
+    expect(queries.of(nothing, i)).toEqual(same.of(nothing, i));
+  }
 });
 
 test.each(photoChanges.map((change) => [change.name, change] as const))(

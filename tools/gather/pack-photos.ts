@@ -1,5 +1,5 @@
 /** @file Makes a pack of photos. */
-import { type PhotosIndex, packFormat } from "../../src/tasks/gathered/format.ts";
+import { cropName, type PhotosIndex, packFormat } from "../../src/tasks/gathered/format.ts";
 import type { Download } from "./download.ts";
 import type { PhotoSet } from "./found.ts";
 import { type MadePack, PackBytes, sealed } from "./pack.ts";
@@ -15,7 +15,7 @@ export async function packPhotos(
   for await (const { name, words, bytes, credit } of set.find(downloads)) {
     for (const [part, { width, height, data }] of (await preparePhoto(bytes, set.split)).entries()) {
       items.push({
-        name: part === 0 ? name : `${name}#${part}`,
+        name: cropName(name, part),
         words: part === 0 ? words : "", // a crop need not show what the photo shows
         split: set.split,
         width,

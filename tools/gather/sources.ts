@@ -4,7 +4,13 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { readJson, writeFileAtomic } from "../../src/runtime/files.ts";
-import { type PackIndex, packFormat, packIndex, sourcesFile } from "../../src/tasks/gathered/format.ts";
+import {
+  isCrop,
+  type PackIndex,
+  packFormat,
+  packIndex,
+  sourcesFile,
+} from "../../src/tasks/gathered/format.ts";
 
 const source = z.strictObject({
   name: z.string(),
@@ -72,7 +78,7 @@ function describe(set: Source, index: PackIndex): string {
 function creditTable(index: PackIndex): string[] {
   if (index.kind !== "photos") return [];
   const rows = index.items
-    .filter(({ name, author, licence }) => !/#\d+$/.test(name) && (author || licence))
+    .filter(({ name, author, licence }) => !isCrop(name) && (author || licence))
     .map(
       ({ name, author = "", licence = "", url = "" }) =>
         `| ${[name, author, licence, url].map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`,

@@ -1,7 +1,13 @@
 /** @file Converts gathered photographs and icons to pictures of a given size. */
 import { XPromptError } from "../../errors.ts";
 import { createImage, crop, fromBytes, type Image, resize } from "../../image/index.ts";
-import { type Gathered, type IconLayer, openGathered, type Photo } from "../../tasks/gathered/index.ts";
+import {
+  type Gathered,
+  type IconLayer,
+  isCrop,
+  openGathered,
+  type Photo,
+} from "../../tasks/gathered/index.ts";
 
 /** Opens the held-out part of the gathered pictures. @throws XPromptError when there is none */
 export const openHeldOut = (folder: string): Gathered => openGathered(folder, "heldOut");
@@ -20,14 +26,15 @@ export function squareOf({ image: { width, height, data } }: Photo, size: number
 }
 
 /**
- * The photographs whose shorter side has at least `size` pixels.
+ * The photographs whose shorter side has at least `size` pixels, without the crops of them.
  * @throws XPromptError when there are fewer than two: an example and a query are needed
  */
 export function photographsOf({ photos }: Gathered, size: number, doing: string): readonly Photo[] {
-  const large = photos.filter(({ image: { width, height } }) => Math.min(width, height) >= size);
+  const whole = photos.filter(({ name }) => !isCrop(name));
+  const large = whole.filter(({ image: { width, height } }) => Math.min(width, height) >= size);
   if (large.length >= 2) return large;
   throw new XPromptError(
-    `${doing}: expected two or more held-out photographs of ${size} pixels, got ${large.length} of ${photos.length} (gather more, or choose a smaller --size)`,
+    `${doing}: expected two or more held-out photographs of ${size} pixels, got ${large.length} of ${whole.length} (gather more, or choose a smaller --size)`,
   );
 }
 

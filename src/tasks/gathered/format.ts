@@ -76,6 +76,12 @@ export type PhotosIndex = z.infer<typeof photosIndex>;
 export type IconsIndex = z.infer<typeof iconsIndex>;
 export type CutoutsIndex = z.infer<typeof cutoutsIndex>;
 
+/** The name of a photo's `part`-th crop; of the whole photo for 0. */
+export const cropName = (name: string, part: number): string => (part === 0 ? name : `${name}#${part}`);
+
+/** Whether the photo of that name is a crop of another. */
+export const isCrop = (name: string): boolean => /#\d+$/.test(name);
+
 /** The bytes of the `.bin` file that an index refers to. */
 export function* regionsOf(index: PackIndex): Iterable<{ name: string; offset: number; length: number }> {
   for (const item of index.items) {
