@@ -3,7 +3,7 @@
  * model of `nano-words.ts`. The loss also has the error of the expected picture, which is what nano shows: a wrong colour
  * costs more, the farther it is from the right one.
  *
- *     npx xprompt train recipes/nano-colours.ts --init=runs/nano-words/model --mix.pictures=gathered --out runs/nano
+ *     npx xprompt train recipes/nano-colours.ts --init=runs/nano-words/model --mix.pictures=gathered --out runs/nano-colours
  *
  * What is written is the mean of the weights before and after. About 45 minutes on two cores. The learning rate is
  * constant until the last third.

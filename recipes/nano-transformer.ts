@@ -3,7 +3,7 @@
  * model of `nano-whole.ts`. Three quarters of the targets are hidden from the model that predicts them. What a change is
  * can only be read from the example there, not from the target's first codes. `nano-words.ts` goes on from its model.
  *
- *     npx xprompt train recipes/nano-transformer.ts --init=runs/nano-whole/model --mix.pictures=gathered --out runs/nano
+ *     npx xprompt train recipes/nano-transformer.ts --init=runs/nano-whole/model --mix.pictures=gathered --out runs/nano-transformer
  *
  * About three hours on two cores. The learning rate is constant until the last third, so the run may also end earlier
  * (`--resume --steps=3000`) with the same result as a run of that length.

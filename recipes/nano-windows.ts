@@ -7,7 +7,7 @@
  *     npx xprompt train recipes/nano-tokenizer.ts --pictures=gathered --out runs/nano-tokenizer
  *     npx xprompt train recipes/nano-windows.ts --tokenizers=runs/nano-tokenizer/model --mix.pictures=gathered --out runs/nano-windows
  *
- * About three hours on two cores. The learning rate is constant: the decay is at the end of the second part.
+ * About three hours on two cores. The learning rate is constant: the decay is at the end of the third part.
  *
  * Held out are the paper's five unseen tasks (derain, low-light enhancement, object addition and removal, depth in
  * palettes of reserved hues) and two pairs of icon styles.

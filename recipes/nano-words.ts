@@ -3,7 +3,7 @@
  * model of `nano-transformer.ts` with far more words: descriptions of changes, captions, and instructions, which are
  * predicted as well. Two batches of five remain changes of pictures, so that these are not forgotten.
  *
- *     npx xprompt train recipes/nano-words.ts --init=runs/nano-transformer/model --mix.pictures=gathered --out runs/nano
+ *     npx xprompt train recipes/nano-words.ts --init=runs/nano-transformer/model --mix.pictures=gathered --out runs/nano-words
  *
  * About an hour on two cores. The learning rate is constant until the last third.
  */

@@ -57,7 +57,7 @@ export function generateCommand(signal: AbortSignal): Command {
       "have any size (PNG, JPEG, WebP). They are rotated according to their EXIF data, and transparent parts become " +
       "white. The result has the size and shape of the input.",
   );
-  withWeights(withClip(withLibrary(withModel(withExamples(command)))))
+  withExamples(command)
     .option("--prompt <file...>", "compressed examples (.xprompt), in addition to --example")
     .option(
       "--input <picture>",
@@ -77,7 +77,8 @@ export function generateCommand(signal: AbortSignal): Command {
       ).conflicts("modelSize"),
     )
     .option("--model-size", "write the model's own small result for the central square instead");
-  return withSettings(command, requestSchema, recommendableSettings)
+  withSettings(withModel(command), requestSchema, recommendableSettings);
+  return withWeights(withClip(withLibrary(command)))
     .option("--json", "print one JSON object on standard output", false)
     .action((options: Options, command: Command) => {
       checkLibraryOptions(options, command);

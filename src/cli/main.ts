@@ -34,6 +34,13 @@ const commands: Readonly<Record<string, () => Promise<(signal: AbortSignal) => C
   export: async () => (await import("./export.ts")).exportCommand,
 };
 
+const AFTER_HELP = `
+Example:
+  xprompt generate --example a.png b.png --input photo.jpg --output result.png
+
+Exit status: 0 done, 1 failure, 2 wrong usage, 130 interrupted.
+xprompt COMMAND --help lists the options of a command.`;
+
 /** Ask for the version alone, which needs no command. */
 const VERSION = ["-V", "--version"];
 
@@ -54,6 +61,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const program = new Command("xprompt")
     .description("In-context image generation: show before → after pairs, get the same change on your image.")
     .version(version, VERSION.join(", "))
+    .addHelpText("after", AFTER_HELP)
     .exitOverride()
     .configureOutput({ writeErr: () => {} })
     .configureHelp({
@@ -82,9 +90,14 @@ export async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** Gives a command and its subcommands the settings of the program: their errors are thrown, too. */
+/**
+ * Gives a command and its subcommands the settings of the program: their errors are thrown, too. The usage has the
+ * options that must be given.
+ */
 function inherit(command: Command, program: Command): Command {
   for (const child of command.commands) inherit(child, program);
+  const required = command.options.filter(({ mandatory }) => mandatory).map(({ flags }) => flags);
+  if (required.length > 0) command.usage([...required, command.usage()].join(" "));
   return command.exitOverride().copyInheritedSettings(program);
 }
 
@@ -110,7 +123,8 @@ function report(error: unknown, command: Command, argv: readonly string[], inter
       process.stderr.write(command.helpInformation()); // a group of commands without one of them
       return 2;
     }
-    const message = misspelt(error, command, argv) ?? error.message.replace(/^error: /, "");
+    const message =
+      misspelt(error, command, argv) ?? wrongChoice(error) ?? error.message.replace(/^error: /, "");
     const path = [command.parent, command].flatMap((each) => each?.name() ?? []).join(" ");
     complain(`${message} (see ${path.replace(/^(?!xprompt)/, "xprompt ")} --help)`);
     return 2;
@@ -127,6 +141,16 @@ function report(error: unknown, command: Command, argv: readonly string[], inter
   complain(`internal error: ${messageOf(error)} (please report it)`);
   if (process.env.XPROMPT_DEBUG) console.error(error);
   return 1;
+}
+
+/** The error of a value that is none of the allowed ones, with the nearest of them. */
+function wrongChoice({ code, message }: CommanderError): string | undefined {
+  if (code !== "commander.invalidArgument") return undefined;
+  const [, got, , choices] =
+    /'([^']*)' is invalid( for argument '.*')?\. Allowed choices are (.*)\.$/s.exec(message) ?? [];
+  const name = /option '(\S+)/.exec(message)?.[1] ?? /for argument '(.*?)'/.exec(message)?.[1];
+  if (got === undefined || choices === undefined || name === undefined) return undefined;
+  return `${name}: expected one of ${choices}, got "${got}"${meant(got, choices.split(", "))}`;
 }
 
 /** Commander checks for missing options before unknown ones, so it reports a misspelt option as a missing one. */

@@ -68,7 +68,7 @@ export function withDevice(command: Command): Command {
     )
     .option(
       "--threads <n>",
-      "threads on the CPU. Defaults to one per core",
+      "threads on the CPU. Defaults to one per physical core",
       numberFor("--threads", threadCount),
     );
 }

@@ -78,7 +78,7 @@ export function serveCommand(signal: AbortSignal): Command {
   number("--port", "port to listen on; 0 for any free port", [0, 65535], 8000);
   number(
     "--parallel",
-    "requests that run together, in one batch or with --redis on all workers; there 64 by default",
+    "requests that run at once: in one batch, or with --redis on all workers (64 by default)",
     [1, 1024],
     defaultLimits.width,
   );

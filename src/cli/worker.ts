@@ -24,8 +24,8 @@ const names = jobKinds.map(({ name }) => name);
 
 export function workerCommand(signal: AbortSignal): Command {
   const command = new Command("worker").description(
-    "Take jobs from Redis, that eval, examples compile, data tokenize and serve hand out with --redis. Start as many as there are " +
-      "processors for; they may end at any time (docs/scaling.md).",
+    "Do the jobs that eval, examples compile, data tokenize and serve hand out with --redis. Start as many workers as there are " +
+      "processors; they may end at any time (docs/scaling.md).",
   );
   const whole = (flag: string, least: number, most: number) => numberFor(flag, z.int().min(least).max(most));
   return withModel(withRedis(command))

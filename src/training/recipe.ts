@@ -11,13 +11,14 @@
  * kind declares its settings once, as a zod schema. The type, the defaults, the checks, and the `--key=value`
  * overrides of `overrides.ts` follow from the schema.
  */
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { z } from "zod";
 import { firstLineOf, messageOf, XPromptError } from "../errors.ts";
 import { sha256 } from "../hash.ts";
 import { explainIssues, settingKeys } from "../settings.ts";
+import { meant } from "../spelling.ts";
 
 /** The settings of one training run, complete and checked. */
 export type Recipe<Name extends string = string, Schema extends z.ZodObject = z.ZodObject> = Readonly<
@@ -71,6 +72,12 @@ function withoutKind(values: unknown, kind: string): unknown {
 /** Compiled copies of `recipes/`, found by name. They run on every version of Node, without TypeScript. */
 const shippedRecipes = new URL("../../dist/recipes/", import.meta.url);
 
+/** Names of the shipped recipes; none before the project is built. */
+const shippedNames = (): string[] =>
+  (existsSync(shippedRecipes) ? readdirSync(shippedRecipes) : []).flatMap(
+    (file) => /^(.*)\.js$/.exec(file)?.[1] ?? [],
+  );
+
 /**
  * Loads the recipe that a file exports, and checks it against the schema of its kind.
  * @param path path of a file (.ts, .mts, .js, .mjs), or the name of a shipped recipe such as "own-pairs"
@@ -87,8 +94,11 @@ export async function loadRecipe<Kind extends AnyRecipeKind>(
   const isName = /^[\w-]+$/.test(path);
   const file = isName ? fileURLToPath(new URL(`${path}.js`, shippedRecipes)) : resolve(path);
   if (!existsSync(file)) {
-    const wanted = isName ? "a shipped recipe or a path with its extension" : "a file";
-    throw wrong(`expected ${wanted}, found nothing there (check the ${isName ? "name" : "path"})`);
+    if (!isName) throw wrong("expected a file, found nothing there (check the path)");
+    const names = shippedNames();
+    throw wrong(
+      `expected a path with its extension, or a shipped recipe (${names.join(", ")}), got neither${meant(path, names)}`,
+    );
   }
   const module = await importFile(file).catch((error: unknown) => {
     throw wrong(explainImport(error), error);

@@ -262,7 +262,7 @@ describe("loadRecipe", () => {
     const mix = { pictures: undefined, worlds: { scenes: 1, photos: 0, icons: 0 } };
     expect(ownPairs).toMatchObject({ kind: "transformer", init: "nano", mix });
     await expect(loadRecipe("own-pears", recipeKinds)).rejects.toThrow(
-      "loading the recipe own-pears: expected a shipped recipe or a path with its extension",
+      /^loading the recipe own-pears: expected a path with its extension, or a shipped recipe \(.*nano.*\), got neither \(did you mean "own-pairs"\?\)$/,
     );
   });
 
