@@ -36,6 +36,14 @@ export function descriptionOf(schema: Schema): string | undefined {
   return (schema as z.ZodType).description ?? ("innerType" in def ? descriptionOf(def.innerType) : undefined);
 }
 
+/** Of a value that may be one of several things, what is wrong with the first. */
+export function innermost(issue: z.core.$ZodIssue): Pick<z.core.$ZodIssue, "path" | "message"> {
+  const [inner] = issue.code === "invalid_union" ? (issue.errors[0] ?? []) : [];
+  if (!inner) return issue;
+  const { path, message } = innermost(inner);
+  return { path: [...issue.path, ...path], message };
+}
+
 interface Got {
   /** The value, where text from a command line was read as one. */
   readonly value?: unknown;

@@ -2,7 +2,7 @@ import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
 import { siteFiles } from "./site/files.ts";
 
-/** Names without hashes: the service worker asks the network first. */
+/** Names without hashes: the service worker keeps the files of one version in a cache of that version. */
 const names = { entryFileNames: "[name].js", chunkFileNames: "[name].js", assetFileNames: "[name][extname]" };
 
 /** `--mode site` builds the page with the model in it, for any static host. */

@@ -70,7 +70,7 @@ export function captionCommand(signal: AbortSignal): Command {
 
 async function caption(path: string, options: Options, signal: AbortSignal): Promise<void> {
   const { server, output, size, limit, json } = options;
-  checkExtension(output, ".jsonl");
+  checkExtension(output, [".jsonl"]);
   if (!URL.canParse(server) || !/^https?:$/.test(new URL(server).protocol))
     throw new UsageError(`--server: expected a URL that begins with http:// or https://, got ${server}`);
   await checkOutput(output, [path]);

@@ -1,6 +1,6 @@
 /** @file `xprompt complete`: completes a prompt of text and pictures with a plain model of the family. */
 import { stat } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { Command, Option } from "commander";
 import { Chameleon, type Completed, type CompletedPart, type PromptPart } from "../chameleon/chameleon.ts";
 import type { ChameleonOptions } from "../chameleon/checkpoint/read.ts";
@@ -115,7 +115,10 @@ async function complete(given: readonly Given[], options: Options, signal: Abort
 }
 
 /** The file of a single picture, or the pattern for several; undefined if the mode makes no pictures. */
-async function outputOf({ mode, output }: Options, inputs: readonly string[]): Promise<string | undefined> {
+async function outputOf(
+  { mode, output, samples }: Options,
+  inputs: readonly string[],
+): Promise<string | undefined> {
   if (mode === "text") {
     if (output === undefined) return undefined;
     throw new UsageError("--output: expected only for pictures, got it with --mode text (leave it out)");
@@ -130,6 +133,14 @@ async function outputOf({ mode, output }: Options, inputs: readonly string[]): P
     throw new UsageError(`--output: expected a name that ends in .png, or a folder, got ${output}`);
   const file = isFolder ? join(output, "picture.png") : output;
   await checkOutput(file, inputs);
+  const stem = resolve(file).replace(/\.png$/i, "");
+  const isNumbered = (path: string) =>
+    resolve(path).startsWith(stem) && /^-\d+\.png$/i.test(resolve(path).slice(stem.length));
+  const replaced = inputs.find(isNumbered);
+  if (replaced !== undefined && (mode === "interleaved" || (samples ?? 1) > 1))
+    throw new UsageError(
+      `--output ${output}: expected a place where no picture replaces an input, got that of ${replaced} (choose another)`,
+    );
   return file;
 }
 

@@ -37,7 +37,7 @@ async function compress(options: Options, signal: AbortSignal): Promise<void> {
   const { example = [], instruction = "", output } = options;
   const examples = examplesOf(example, instruction);
   if (examples.length === 0) throw new UsageError("compress: expected at least one --example, got none");
-  checkExtension(output, ".xprompt");
+  checkExtension(output, [".xprompt"]);
   checkDevice(options.device);
   await checkOutput(output, example);
   const model = await XPrompt.load(options.model, loadOptionsOf(options));

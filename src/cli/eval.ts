@@ -104,8 +104,10 @@ function checkOptions(
     );
   if (as !== undefined && !comparisons!.includes(as))
     throw new UsageError(`eval ${name}: --as: expected ${comparisons!.join(" or ")}, got ${as}`);
-  if (as === undefined && options.for !== undefined)
-    throw new UsageError("eval: expected --for with --as, got it alone");
+  if (as === undefined && (options.for ?? recipe) !== undefined)
+    throw new UsageError(
+      `eval: expected --${recipe === undefined ? "for" : "recipe"} with --as, got it alone`,
+    );
   if (greedy && temperature !== undefined)
     throw new UsageError("eval: expected --greedy or --temperature, got both");
   if (

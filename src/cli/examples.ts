@@ -161,7 +161,7 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
   }
   const progress = new Progress({ label: "adding", total, unit: "pairs" });
   const result = await withEmbedder(options, async (embedder) => {
-    const library = await ExampleLibrary.open(place, { create: true });
+    await using library = await ExampleLibrary.open(place, { create: true });
     const added = await library
       .add(all(), embedder, {
         signal,
@@ -194,7 +194,7 @@ function summaryOf(place: string, { added, known, refused }: Added, count: numbe
 }
 
 async function list(options: LibraryOptions & { limit: number; offset: number }): Promise<void> {
-  const library = await ExampleLibrary.open(options.library);
+  await using library = await ExampleLibrary.open(options.library);
   const examples = options.limit === 0 ? [] : await library.list(options);
   const count = await library.count();
   if (options.json)
@@ -221,7 +221,7 @@ async function search(instruction = "", options: SearchOptions): Promise<void> {
     throw new UsageError("examples search: expected an instruction or --input, got neither");
   if (sheet !== undefined) await checkSheet(sheet, input);
   checkDevice(options.device);
-  const library = await ExampleLibrary.open(place);
+  await using library = await ExampleLibrary.open(place);
   const found =
     weights.text + weights.image === 0
       ? await library.search({ instruction }, undefined, weights, k)
@@ -246,13 +246,13 @@ async function search(instruction = "", options: SearchOptions): Promise<void> {
 }
 
 async function checkSheet(sheet: string, input?: string): Promise<void> {
-  checkExtension(sheet, ".png");
-  await checkOutput(sheet, input === undefined ? [] : [input]);
+  checkExtension(sheet, [".png"], "--sheet");
+  await checkOutput(sheet, input === undefined ? [] : [input], "--sheet");
 }
 
 async function show(id: string, options: LibraryOptions & { sheet?: string }): Promise<void> {
   if (options.sheet !== undefined) await checkSheet(options.sheet);
-  const library = await ExampleLibrary.open(options.library);
+  await using library = await ExampleLibrary.open(options.library);
   const { input, output, ...facts } = await library.get(id);
   if (options.sheet !== undefined)
     await savePng(options.sheet, await exampleSheet([{ ...facts, input, output }]));
@@ -267,7 +267,7 @@ async function show(id: string, options: LibraryOptions & { sheet?: string }): P
 const textOf = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value));
 
 async function remove(ids: readonly string[], options: LibraryOptions): Promise<void> {
-  const library = await ExampleLibrary.open(options.library);
+  await using library = await ExampleLibrary.open(options.library);
   const found = [];
   for (const id of ids) found.push((await library.get(id)).id);
   const removed = await library.remove(found);
@@ -289,7 +289,7 @@ const COMPILE_PRIORITY = 10;
 async function compile(options: CompileOptions, signal: AbortSignal): Promise<void> {
   const { library: place, vectorsOnly } = options;
   checkDevice(options.device);
-  const library = await ExampleLibrary.open(place);
+  await using library = await ExampleLibrary.open(place);
   const vectors = await withEmbedder(options, async (embedder) => {
     const progress = new Progress({
       label: "vectors",
@@ -354,7 +354,7 @@ async function exportAll(
   { library: place, output, json }: ExportOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const library = await ExampleLibrary.open(place);
+  await using library = await ExampleLibrary.open(place);
   const progress = new Progress({ label: "exporting", total: await library.count(), unit: "examples" });
   const exported = await exportExamples(library, output, {
     signal,

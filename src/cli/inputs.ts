@@ -113,7 +113,7 @@ export async function jobsOf({
       }))
     : [{ input: inputs[0], outputs: numbered(output, samples) }];
   if (isFolder) await checkFolder(output, jobs);
-  else checkExtension(output, ...imageExtensions);
+  else checkExtension(output, imageExtensions);
   const isNew = isFolder && !(await stat(output).catch(() => undefined));
   const paths = isNew ? [output] : jobs.flatMap(({ outputs }) => outputs);
   for (const path of paths) await checkOutput(path, files);

@@ -99,19 +99,23 @@ export function examplesOf(paths: readonly string[] = [], instruction?: string):
   }));
 }
 
-/** @throws UsageError when an output path has none of the `extensions` */
-export function checkExtension(path: string, ...extensions: readonly string[]): void {
+/**
+ * @param flag the option of the path
+ * @throws UsageError when an output path has none of the `extensions`
+ */
+export function checkExtension(path: string, extensions: readonly string[], flag = "--output"): void {
   if (!extensions.includes(extname(path).toLowerCase()))
-    throw new UsageError(`--output: expected a name that ends in ${extensions.join(", ")}, got ${path}`);
+    throw new UsageError(`${flag}: expected a name that ends in ${extensions.join(", ")}, got ${path}`);
 }
 
 /**
  * Checks before any long work that a file can be written.
  * @param inputs files that the command reads and must not replace
+ * @param flag the option of the path
  */
-export async function checkOutput(path: string, inputs: readonly string[]): Promise<void> {
+export async function checkOutput(path: string, inputs: readonly string[], flag = "--output"): Promise<void> {
   const refuse = (expected: string, error: unknown): never => {
-    throw new XPromptError(`--output ${path}: expected ${expected}: ${messageOf(error)}`);
+    throw new XPromptError(`${flag} ${path}: expected ${expected}: ${messageOf(error)}`);
   };
   const folder = dirname(await resolveTarget(path));
   try {
@@ -126,12 +130,12 @@ export async function checkOutput(path: string, inputs: readonly string[]): Prom
   if (!former) return;
   if (!former.isFile())
     throw new XPromptError(
-      `--output ${path}: expected a file, got ${former.isDirectory() ? "a folder" : "a device or pipe"} (choose another path)`,
+      `${flag} ${path}: expected a file, got ${former.isDirectory() ? "a folder" : "a device or pipe"} (choose another path)`,
     );
   const places = await Promise.all(inputs.map((input) => realpath(input).catch(() => undefined)));
   if (places.includes(await realpath(path)))
     throw new UsageError(
-      `--output ${path}: expected a file that is not an input, got one of the inputs (choose another path)`,
+      `${flag} ${path}: expected a file that is not an input, got one of the inputs (choose another path)`,
     );
 }
 

@@ -1,6 +1,7 @@
 /** @file Options of commands that hand work to the workers of `xprompt worker`. */
 import { type Command, Option } from "commander";
 import { z } from "zod";
+import { UsageError } from "../errors.ts";
 import { JobQueue } from "../queue/index.ts";
 import { numberFor } from "./options.ts";
 import { say } from "./output.ts";
@@ -34,7 +35,16 @@ export function withQueue(command: Command, priority: number): Command {
       new Option("--queue-limit <n>", "with --redis, the most jobs of a kind that wait. Defaults to 1000")
         .argParser(whole("--queue-limit", 1_000_000))
         .default(1000),
-    );
+    )
+    .hook("preAction", (_, acting) => {
+      if (acting.getOptionValue("redis") !== undefined) return;
+      const alone = acting.options.find(
+        (option) =>
+          ["priority", "queueLimit"].includes(option.attributeName()) &&
+          acting.getOptionValueSource(option.attributeName()) === "cli",
+      );
+      if (alone) throw new UsageError(`${alone.long}: expected it with --redis, got it alone`);
+    });
 }
 
 /** The queue of `--redis`. @throws XPromptError when Redis is away */

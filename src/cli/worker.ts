@@ -49,14 +49,15 @@ export function workerCommand(signal: AbortSignal): Command {
 }
 
 async function run(options: Options, signal: AbortSignal): Promise<void> {
-  const { redis: url, concurrency, lock: lockSeconds, kinds = names, server, captionModel, tokens } = options;
+  const { redis: url, concurrency, lock: lockSeconds, server, captionModel, tokens } = options;
+  const { kinds = names } = options;
   const wrong = kinds.find((name) => !names.includes(name));
   if (wrong !== undefined) throw new UsageError(`--kinds: expected ${names.join(", ")}, got ${wrong}`);
   if ((server === undefined) !== (captionModel === undefined))
     throw new UsageError("worker: expected --server and --caption-model together, got one of them");
-  if (kinds.every((name) => name === "caption") && server === undefined)
+  if (options.kinds?.includes("caption") && server === undefined)
     throw new UsageError("worker: expected --server and --caption-model for caption jobs, got neither");
-  if (kinds.every((name) => name === "tokenize") && tokens === undefined)
+  if (options.kinds?.includes("tokenize") && tokens === undefined)
     throw new UsageError("worker: expected --tokens for tokenize jobs, got none");
   checkDevice(options.device);
   await checkRedis({ url });

@@ -73,7 +73,7 @@ export class Tensor implements TensorType {
 export class Graph {
   readonly inputs = new Map<string, Tensor>();
   readonly parameters = new Map<string, Tensor>();
-  private readonly applications = new Map<string, Application>();
+  private readonly applications = new Map<Operator, Map<string, Application>>();
   private readonly constants = new Map<string, Tensor>();
   private readonly path: string[] = [];
   private count = 0;
@@ -127,8 +127,9 @@ export class Graph {
   apply<A>(operator: Operator<A>, inputs: readonly Tensor[], attributes: A): readonly Tensor[] {
     if (inputs.some((input) => input.graph !== this))
       throw new ShapeError(`${operator.name}: expected inputs of one graph, got tensors of several`);
-    const key = `${operator.name} ${inputs.map((input) => input.id).join()} ${JSON.stringify(attributes, distinct)}`;
-    const known = this.applications.get(key);
+    const applications = getOrAdd(this.applications, operator as Operator, () => new Map());
+    const key = `${inputs.map((input) => input.id).join()} ${JSON.stringify(attributes, distinct)}`;
+    const known = applications.get(key);
     if (known) return known.outputs;
     const path = this.path.join(".");
     const types = inferTypes(operator, inputs, attributes, path);
@@ -138,7 +139,7 @@ export class Graph {
       const source: Source = { kind: "application", application: application as Application, index };
       outputs.push(this.tensor(type.dtype, type.shape, source));
     }
-    this.applications.set(key, application as Application);
+    applications.set(key, application as Application);
     return outputs;
   }
 

@@ -1,5 +1,6 @@
 /** @file Pictures in the forms that users pass. */
 import { UsageError, XPromptError } from "../errors.ts";
+import { areFinite } from "../finite.ts";
 import { pathOfUrl } from "../runtime/files.ts";
 import { type ByteImage, fromBytes, type Image } from "./image.ts";
 import { checkSize, type LoadOptions, loadImage } from "./load.ts";
@@ -26,6 +27,10 @@ export async function loadPicture(picture: Picture, options: LoadOptions = {}): 
   if (data.length !== 3 * width * height)
     throw new XPromptError(
       `${doingOf(options.name)}: expected ${3 * width * height} values for ${width} × ${height}, got ${data.length} (three for each pixel)`,
+    );
+  if (!areFinite(data))
+    throw new XPromptError(
+      `${doingOf(options.name)}: expected finite values, got NaN or infinite ones (values of a picture are from 0 to 1)`,
     );
   if (size === undefined || (width === size && height === size)) return source;
   checkSize(width, height, doingOf(options.name));

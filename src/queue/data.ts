@@ -1,6 +1,7 @@
 /** @file What comes out of Redis, checked: other versions and other programs write there too. */
 import type { z } from "zod";
 import { XPromptError } from "../errors.ts";
+import { innermost } from "../schema-words.ts";
 import type { JobKind } from "./kind.ts";
 
 /** The data of a job. @throws XPromptError naming the field that is wrong */
@@ -26,12 +27,4 @@ function checked<S extends z.ZodType>(schema: S, value: unknown, doing: string, 
   throw new XPromptError(
     `${doing}: ${path.map(String).join(".") || "data"}: ${message.slice(0, 300)} (${advice})`,
   );
-}
-
-/** Of a value that may be one of several things, what is wrong with the first. */
-function innermost(issue: z.core.$ZodIssue): Pick<z.core.$ZodIssue, "path" | "message"> {
-  const [inner] = issue.code === "invalid_union" ? (issue.errors[0] ?? []) : [];
-  if (!inner) return issue;
-  const { path, message } = innermost(inner);
-  return { path: [...issue.path, ...path], message };
 }

@@ -55,11 +55,11 @@ export function remoteModel(model: XPrompt, ask: Ask): XPrompt {
       return VisualPrompt.fromBytes(Buffer.from(xprompt, "base64"));
     },
     async describe(
-      what: Example | { readonly prompt: VisualPrompt | readonly VisualPrompt[] },
+      what: Example | readonly Example[] | { readonly prompt: VisualPrompt | readonly VisualPrompt[] },
       { signal, ...settings }: DescribeOptions = {},
     ) {
       const prompts =
-        "prompt" in what ? await packAll(what.prompt) : [{ examples: await packExamples([what]) }];
+        "prompt" in what ? await packAll(what.prompt) : [{ examples: await packExamples([what].flat()) }];
       return (await ask(describe, { prompts, ...settings }, { signal })).text;
     },
     async score({ prompt, input, instruction, output }: ScoreOptions) {
@@ -113,7 +113,7 @@ async function generateBy(ask: Ask, model: XPrompt, options: GenerateOptions): P
     onProgress: (progress) => {
       const parsed = generateProgress.safeParse(progress);
       if (parsed.success)
-        void Promise.resolve(onProgress?.(progressOf(model, options, parsed.data))).catch(() => {});
+        void (async () => onProgress?.(progressOf(model, options, parsed.data)))().catch(() => {});
     },
   });
   const pictures = images.map(async (image, i) => {

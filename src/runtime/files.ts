@@ -208,7 +208,7 @@ export async function readFileChecked(path: string, what: string, maxBytes = 2 *
 }
 
 /**
- * A JSON file that follows `schema`.
+ * A JSON file that follows `schema`. A byte order mark before it does not matter.
  * @throws XPromptError as `readFileChecked`, or when it is not JSON, or does not match the schema
  */
 export async function readJson<S extends z.ZodType>(
@@ -217,8 +217,8 @@ export async function readJson<S extends z.ZodType>(
   what: string,
 ): Promise<z.infer<S>> {
   const doing = `reading ${what} ${path}`;
-  const value = parseJson((await readFileChecked(path, what)).toString("utf8"), doing);
-  return checkJson(value, schema, doing);
+  const text = (await readFileChecked(path, what)).toString("utf8").replace(/^\uFEFF/, "");
+  return checkJson(parseJson(text, doing), schema, doing);
 }
 
 /** SHA-256 of a file of any size. `what` names its role in errors. */

@@ -1,13 +1,13 @@
 /** @file Lock files: at most one process holds a lock. The lock of a process that has ended is taken over. */
 import { randomBytes } from "node:crypto";
-import { link, readFile, rm, writeFile } from "node:fs/promises";
+import { link, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
-import { dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { XPromptError } from "../errors.ts";
 import { attempt } from "./files.ts";
-import { isRunning, recoverOnce, temporaryFor } from "./temporary.ts";
+import { isAbandoned, recoverOnce, temporaryFor } from "./temporary.ts";
 
-/** Lock files that this process holds. */
+/** Lock files that this thread holds, in folders by their real paths. */
 const own = new Set<string>();
 
 /** The messages of a lock. */
@@ -19,26 +19,29 @@ export interface Locking {
 }
 
 /**
- * Takes a lock: a file at `path` whose content names the holder, `<pid> <host name> <random>`.
+ * Takes a lock: a file at `path` whose content names the holder, `<pid> <host name> <random>`. Containers with one host
+ * name are not told apart: the lock must also be taken over after a restart of a machine or container.
  * @returns a function that releases it; calling it again is fine
  * @throws XPromptError `busy` when a running process, this process, or a process of another host holds it
  */
 export async function takeLock(path: string, locking: Locking): Promise<() => Promise<void>> {
-  if (own.has(path)) throw locking.busy("this process");
-  own.add(path);
+  const folder = await attempt(locking.doing, path, () => realpath(dirname(path)));
+  const key = join(folder, basename(path));
+  if (own.has(key)) throw locking.busy("this process");
+  own.add(key);
   const content = `${process.pid} ${hostname()} ${randomBytes(4).toString("hex")}\n`;
   try {
     for (let tries = 0; tries < 3; tries++) {
       if (await create(path, content, locking.doing))
         return once(async () => {
           if ((await contentOf(path)) === content) await rm(path, { force: true });
-          own.delete(path);
+          own.delete(key);
         });
       await removeAbandoned(path, locking);
     }
     throw locking.busy("another process");
   } catch (error) {
-    own.delete(path);
+    own.delete(key);
     throw error;
   }
 }
@@ -77,7 +80,8 @@ async function removeAbandoned(path: string, locking: Locking): Promise<void> {
   const [pid, where, token = "0"] = content.trim().split(" ");
   if (where !== undefined && where !== hostname())
     throw locking.busy(`process ${pid} of ${where} (if that is gone, remove ${path})`);
-  if (Number(pid) !== process.pid && isRunning(Number(pid))) throw locking.busy(`process ${pid}`);
+  if (!(await isAbandoned(path, Number(pid)).catch(goneIfMissing)))
+    throw locking.busy(Number(pid) === process.pid ? "this process" : `process ${pid}`);
   // Removal has a lock of its own, so that no process removes a new lock that another process has just taken.
   const release = await takeLock(`${path}.${token}`, locking);
   try {
@@ -90,3 +94,9 @@ async function removeAbandoned(path: string, locking: Locking): Promise<void> {
 /** The content of a lock file; undefined if there is none. */
 const contentOf = (path: string): Promise<string | undefined> =>
   readFile(path, "utf8").catch(() => undefined);
+
+/** A lock that its holder has released meanwhile. */
+function goneIfMissing(error: NodeJS.ErrnoException): true {
+  if (error.code !== "ENOENT") throw error;
+  return true;
+}

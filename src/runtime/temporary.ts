@@ -93,11 +93,11 @@ export async function recoverOnce(directory: string): Promise<void> {
 }
 
 /**
- * Whether the process of a temporary on this host has ended. Ids are reused: a temporary older than the process is not
- * its own.
+ * Whether the process of a temporary or lock on this host has ended. Ids are reused: a file older than the process is
+ * not its own.
  */
-async function isAbandoned(temporary: string, pid: number): Promise<boolean> {
-  if (pid === process.pid) return (await stat(temporary)).ctimeMs < performance.timeOrigin;
+export async function isAbandoned(path: string, pid: number): Promise<boolean> {
+  if (pid === process.pid) return (await stat(path)).ctimeMs < performance.timeOrigin;
   return !isRunning(pid);
 }
 
@@ -107,7 +107,7 @@ async function isOld(temporary: string): Promise<boolean> {
 }
 
 /** Whether a process of this host and pid namespace runs. */
-export function isRunning(pid: number): boolean {
+function isRunning(pid: number): boolean {
   if (!(pid > 0)) return false;
   try {
     process.kill(pid, 0);

@@ -109,6 +109,10 @@ async function checkedRequest(
   const input = images.at(-1);
   await checkExamples(examples, services);
   const fullSize = fields.full_size ?? input !== undefined;
+  if (mask && !input)
+    throw new Failure(400, "generating: expected a mask together with the picture to change, got it alone", {
+      param: "mask",
+    });
   if (input) await checkInput(input, mask, fields.n, fullSize, services);
   const library = libraryNamed(fields.library, services);
   const prompts = [fields.xprompt ?? []].flat().map((id) => services.prompts.get(id).prompt);

@@ -1,7 +1,7 @@
 /** @file Request bodies: reads them within limits, parses JSON or forms, and checks them. */
 import { z } from "zod";
 import { joinBytes } from "../bytes.ts";
-import { plainError } from "../schema-words.ts";
+import { innermost, plainError } from "../schema-words.ts";
 import { Failure } from "./failure.ts";
 
 /** The most parts of a form. */
@@ -97,7 +97,10 @@ export async function parseForm(
     const [, base = key, inner] = /^([^[\]]+)\[([^[\]]*)\]$/.exec(key) ?? [];
     const isListed = Object.hasOwn(schema.shape, key);
     const name = isListed ? key : base;
-    if (!Object.hasOwn(schema.shape, name)) continue;
+    if (!Object.hasOwn(schema.shape, name)) {
+      fields[key] = null; // for the schema to refuse by name
+      continue;
+    }
     const isList = key.endsWith("[]");
     const read =
       typeof value === "string"
@@ -166,14 +169,6 @@ function readText(text: string, field: z.ZodType): unknown {
       return text;
     }
   return text;
-}
-
-/** The first problem of the first alternative, for a value with several alternatives. */
-function innermost(issue: z.core.$ZodIssue): Pick<z.core.$ZodIssue, "path" | "message"> {
-  const [inner] = issue.code === "invalid_union" ? (issue.errors[0] ?? []) : [];
-  if (!inner) return issue;
-  const { path, message } = innermost(inner);
-  return { path: [...issue.path, ...path], message };
 }
 
 /** Checks a part of a request with `schema`. @throws Failure 400 naming the field */

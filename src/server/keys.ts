@@ -1,7 +1,7 @@
 /** @file API keys: random, shown once, stored as SHA-256. A random key of 256 bits needs no slow hash. */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { existsSync } from "node:fs";
-import { XPromptError } from "../errors.ts";
+import { UsageError, XPromptError } from "../errors.ts";
 import { readFileChecked, writeFileAtomic } from "../runtime/files.ts";
 
 interface Key {
@@ -38,17 +38,22 @@ export class Keys {
     return new Keys(keys);
   }
 
-  /** A single key in clear text, for example from an environment variable. */
+  /**
+   * A single key in clear text, for example from an environment variable.
+   * @throws UsageError for an empty one
+   */
   static of(key: string): Keys {
+    if (key === "") throw new UsageError("checking keys: expected a key, got an empty text");
     return new Keys([{ name: "default", hash: hashOf(key) }]);
   }
 
   /** The name of the key in an Authorization header, if it is one of these. Takes the same time for all keys. */
   nameOf(authorization: string | null): string | undefined {
-    const given = hashOf(/^Bearer +(.+)$/i.exec(authorization ?? "")?.[1] ?? "");
+    const key = /^Bearer +(.+)$/i.exec(authorization ?? "")?.[1];
+    const given = hashOf(key ?? "");
     let found: string | undefined;
     for (const { name, hash } of this.keys) if (timingSafeEqual(given, hash)) found = name;
-    return found;
+    return key === undefined ? undefined : found;
   }
 }
 

@@ -43,7 +43,7 @@ const ignored = Object.fromEntries(
 );
 
 const exampleOf = (picture: z.ZodType<PictureBytes>) =>
-  z.object({ input: picture, output: picture, instruction: maybe(text) });
+  z.strictObject({ input: picture, output: picture, instruction: maybe(text) });
 
 export const examples = z.array(exampleOf(jsonPicture)).max(MAX_EXAMPLES);
 
@@ -101,7 +101,7 @@ const drawing = {
 
 export const generationRequest = z.strictObject(drawing).meta({ id: "GenerationRequest" });
 
-const imageUrl = z.object({ image_url: jsonPicture });
+const imageUrl = z.strictObject({ image_url: jsonPicture });
 
 export const editRequest = z
   .strictObject({

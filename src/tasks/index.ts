@@ -8,7 +8,7 @@ import { UsageError } from "../errors.ts";
 import { meant } from "../spelling.ts";
 import { circumstanceFamilies } from "./families/circumstances.ts";
 import { colorMapFamilies } from "./families/color-maps.ts";
-import { combinedFamilies } from "./families/combined.ts";
+import { combinedFamilies, isCombined } from "./families/combined.ts";
 import { photoFamilies } from "./families/cutouts.ts";
 import { geometryFamilies } from "./families/geometry.ts";
 import { iconFamilies } from "./families/icons/index.ts";
@@ -26,6 +26,7 @@ import type { WorldName, Worlds } from "./worlds/index.ts";
 
 export { Random } from "../random.ts";
 export * from "./datasets/index.ts";
+export { isCombined } from "./families/combined.ts";
 export type { Pair, Prototype, SceneEdit, Task, TaskFamily } from "./task.ts";
 export { prototypes } from "./task.ts";
 export { caption } from "./world/caption.ts";
@@ -102,7 +103,8 @@ export function checkName(name: string, known: readonly Pick<TaskFamily, "name">
 }
 
 /**
- * The families for training or testing, in the order of `among`. Combined families use the remaining ones only.
+ * The families for training or testing, in the order of `among`. Combined families use the chosen ones only (all that are
+ * not excluded if no other is chosen), and are left out if these are too few.
  * @param options.include only these; defaults to all
  * @param options.exclude not these
  */
@@ -115,8 +117,11 @@ export function selectFamilies(
   const allowed = among.filter(({ name }) => !exclude.includes(name));
   const chosen = allowed.filter(({ name }) => include?.includes(name) ?? true);
   if (chosen.length === among.length) return among;
-  const combined = combinedFamilies(include && chosen.length > 2 ? chosen : allowed);
-  return chosen.map((each) => combined.find(({ name }) => name === each.name) ?? each);
+  const hasParts = chosen.some(({ name }) => !isCombined(name));
+  const combined = combinedFamilies(hasParts ? chosen : allowed);
+  return chosen.flatMap((each) =>
+    isCombined(each.name) ? combined.filter(({ name }) => name === each.name) : each,
+  );
 }
 
 const made = new WeakMap<Gathered, readonly TaskFamily[]>();

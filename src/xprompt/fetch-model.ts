@@ -10,7 +10,7 @@ import { checkJson, parseJson } from "../runtime/json.ts";
 import type { ModelFiles } from "./parts.ts";
 
 export interface FetchModelOptions {
-  /** Called while the weights arrive; `total` is 0 where the server does not say it. */
+  /** Called while the weights arrive; `total` is 0 where the server does not say it, or compresses them. */
   onProgress?(progress: { readonly bytes: number; readonly total: number }): void;
   readonly signal?: AbortSignal;
 }
@@ -75,13 +75,18 @@ async function fetchWeights(
     await cache!.delete(key);
   }
   const response = await get(address, signal);
-  const total = Number(response.headers.get("content-length") ?? 0);
+  const { headers } = response;
+  // The length of a compressed body is not that of the bytes.
+  const total = headers.has("content-encoding") ? 0 : Number(headers.get("content-length") ?? 0);
   const bytes = await bytesOf(response, (count) => onProgress?.({ bytes: count, total }));
   if (checksum !== undefined && sha256(bytes) !== checksum)
     throw new XPromptError(
       `reading ${address}: expected the checksum in config.json, got another: the file is damaged (copy it again)`,
     );
-  if (key) await keep(cache, key, new Response(bytes));
+  if (cache && key) {
+    await keep(cache, key, new Response(bytes));
+    await forgetOthers(cache, `${address}?sha256=`, key).catch(() => undefined);
+  }
   return bytes;
 }
 
@@ -102,6 +107,12 @@ async function get(address: string, signal?: AbortSignal): Promise<Response> {
 /** A disk that is full is no reason to do without the model. */
 async function keep(cache: Cache | undefined, key: string, response: Response): Promise<void> {
   await cache?.put(key, response).catch(() => undefined);
+}
+
+/** Deletes what is kept under other keys that begin with `prefix`. */
+async function forgetOthers(cache: Cache, prefix: string, key: string): Promise<void> {
+  for (const { url } of await cache.keys())
+    if (url.startsWith(prefix) && url !== key) await cache.delete(url);
 }
 
 async function bytesOf(

@@ -1,8 +1,10 @@
 /** @file `xprompt examples` and `generate --library`, as a process. */
 import { appendFile, cp, mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import { examplesCommand } from "../../src/cli/examples.ts";
 import { savePng } from "../../src/image/index.ts";
+import { ExampleLibrary } from "../../src/retrieval/index.ts";
 import { somePicture } from "../fixtures/xprompt/kit.ts";
 import { settingsIn, workplace } from "./kit.ts";
 
@@ -80,6 +82,32 @@ test("add, list, search, show, compile, generate, export, remove", async () => {
   expect(await json("examples", "remove", id.slice(0, 10))).toMatchObject({ removed: 1, ids: [id] });
   expect(await ids()).toHaveLength(1);
 }, 120_000);
+
+test("a library is closed, even after an error", async () => {
+  const closed = vi.spyOn(ExampleLibrary.prototype, "close");
+  const run = (...args: string[]) =>
+    examplesCommand(new AbortController().signal).parseAsync(args, { from: "user" });
+  const place = at("closed");
+  await (await ExampleLibrary.open(place, { create: true })).close();
+  const written = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  const commands = [
+    ["list", "--library", place],
+    ["search", "rain", "--text-weight", "0", "--image-weight", "0", "--library", place],
+    ["show", "0123456789", "--library", place],
+    ["remove", "0123456789", "--library", place],
+    ["export", "--output", at("closed", "exported"), "--library", place],
+  ];
+  for (const args of commands) {
+    closed.mockClear();
+    await run(...args).catch(() => {});
+    expect(closed, args.join(" ")).toHaveBeenCalledTimes(1);
+  }
+  written.mockRestore();
+  closed.mockRestore();
+  await expect(run("search", "rain", "--sheet", "x.jpg")).rejects.toThrow(
+    "--sheet: expected a name that ends in .png",
+  );
+});
 
 test("shards, single pairs and broken records", async () => {
   await cp(at("pairs"), at("broken"), { recursive: true });

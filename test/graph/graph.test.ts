@@ -7,6 +7,7 @@ import {
   matmul,
   mean,
   multiply,
+  operator,
   parameterShapes,
   type Scope,
   ShapeError,
@@ -81,6 +82,18 @@ describe("what was built before", () => {
     expect(graph.input("x", "float32", [2, 3])).toBe(x);
     expect(graph.parameter("w", [2])).toBe(graph.scope().parameter("w", [2]));
     expect(graph.constant([1, 2])).toBe(graph.constant(Float32Array.of(1, 2)));
+  });
+
+  test("is built again by another operator of the same name", () => {
+    const named = (factor: number) =>
+      operator("scaled", {
+        infer: ([x]) => x!,
+        emit: (onnx, [x]) => onnx.node("Mul", [x!, onnx.scalar(factor)]),
+      });
+    const [twice, thrice] = [named(2), named(3)];
+    const x = input(new Graph(), "x", 2);
+    expect(twice([x], {})).toBe(twice([x], {}));
+    expect(thrice([x], {})).not.toBe(twice([x], {}));
   });
 
   test("is distinguished by operator, inputs, their order and attributes", () => {

@@ -5,6 +5,7 @@ import sharp, { type Sharp } from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { XPromptError } from "../../src/errors.ts";
 import { type Image, loadImage, padBox, toBytes } from "../../src/image/index.ts";
+import { loadPicture } from "../../src/image/picture.ts";
 import { Random } from "../../src/random.ts";
 import { makeChunk, makeHeader, pngSignature } from "./png-parts.ts";
 
@@ -346,4 +347,13 @@ test("a picture of more pixels than asked for is scaled down as it is read; a sm
   const bytes = await picture(60, 30, colourful).png().toBuffer();
   expect(await loadImage(bytes, { reduceTo: 450 })).toMatchObject({ width: 30, height: 15 });
   expect(await loadImage(bytes, { reduceTo: 1800 })).toEqual(await loadImage(bytes));
+});
+
+test("a decoded picture has finite values", async () => {
+  const data = new Float32Array(8 * 8 * 3).fill(0.5);
+  expect((await loadPicture({ width: 8, height: 8, data })).data).toBe(data);
+  for (const wrong of [Number.NaN, Number.POSITIVE_INFINITY])
+    await expect(
+      loadPicture({ width: 8, height: 8, data: data.with(5, wrong) }, { name: "examples[0].input" }),
+    ).rejects.toThrow("using examples[0].input: expected finite values");
 });

@@ -78,6 +78,13 @@ describe("a model whose jobs are done here", () => {
     expect(asked[1]!.input).toEqual(asked[0]!.input);
   });
 
+  test("describes several examples, as the model does", async () => {
+    const settings = { seed: 1, temperature: 1 };
+    const several = [example, { ...example, output: somePicture("other") }];
+    expect(await far.describe(several, settings)).toBe(await model.describe(several, settings));
+    expect(await far.describe(several, settings)).not.toBe(await model.describe(example, settings));
+  });
+
   test("tells when examples are compressed", async () => {
     const onProgress = vi.fn();
     await far.compress([example, example], { onProgress });

@@ -361,6 +361,8 @@ describe("reading", () => {
     const schema = z.object({ size: z.object({ width: z.int() }) });
     await writeFile(path, '{"size": {"width": 3}}');
     expect(await readJson(path, schema, "config")).toEqual({ size: { width: 3 } });
+    await writeFile(path, '\uFEFF{"size": {"width": 3}}'); // as editors of Windows write it
+    expect(await readJson(path, schema, "config")).toEqual({ size: { width: 3 } });
     await writeFile(path, '{"size": {"width": "3"}}');
     expect(await lineOf(readJson(path, schema, "config"))).toMatch(
       /^reading config .*: size\.width: expected a number, got "/,

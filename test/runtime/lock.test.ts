@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { join, relative } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { XPromptError } from "../../src/errors.ts";
 import { takeLock } from "../../src/runtime/lock.ts";
 
@@ -15,8 +15,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-const take = () =>
-  takeLock(path, { doing: "working", busy: (holder) => new XPromptError(`held by ${holder}`) });
+const locking = { doing: "working", busy: (holder: string) => new XPromptError(`held by ${holder}`) };
+const take = (spelling = path) => takeLock(spelling, locking);
 
 async function deadPid(): Promise<number> {
   const child = spawn(process.execPath, ["--version"], { stdio: "ignore" });
@@ -26,7 +26,9 @@ async function deadPid(): Promise<number> {
 
 test("is held by one process, names it, and is released once", async () => {
   const release = await take();
-  expect(await readFile(path, "utf8")).toMatch(new RegExp(`^${process.pid} ${hostname()} [0-9a-f]{8}\n$`));
+  expect(await readFile(path, "utf8")).toMatch(
+    new RegExp(`^${process.pid} ${hostname()} [0-9a-f]{8}\n$`),
+  );
   await expect(take()).rejects.toThrow("held by this process");
   await release();
   expect(await readdir(folder)).toEqual([]);
@@ -34,6 +36,33 @@ test("is held by one process, names it, and is released once", async () => {
   await release();
   expect(await readdir(folder)).toEqual(["lock"]);
   await second();
+});
+
+test("is the same lock by another path", async () => {
+  const release = await take();
+  const link = `${folder}-link`;
+  await symlink(folder, link);
+  try {
+    await rm(path); // what this process holds does not depend on the file
+    for (const spelling of [relative(process.cwd(), path), join(link, "lock")])
+      await expect(take(spelling)).rejects.toThrow("held by this process");
+  } finally {
+    await rm(link);
+  }
+  await release();
+});
+
+test("is held by this process where another copy of the module took it", async () => {
+  const release = await take();
+  vi.resetModules();
+  const copy = await import("../../src/runtime/lock.ts");
+  await expect(copy.takeLock(path, locking)).rejects.toThrow("held by this process");
+  // A lock that is older than the process is of an earlier one with the same id.
+  const begun = vi.spyOn(performance, "timeOrigin", "get").mockReturnValue(Date.now() + 60_000);
+  await (await copy.takeLock(path, locking))();
+  begun.mockRestore();
+  expect(await readdir(folder)).toEqual([]);
+  await release();
 });
 
 test("a release leaves the lock of another holder alone", async () => {

@@ -236,6 +236,13 @@ describe("refusals name the problem", () => {
     ["size", /edges from 8 to 4096/, 400, { size: "99999x99999" }],
     [undefined, /expected known fields, got full_sise$/, 400, { full_sise: false }],
     [
+      "examples.0",
+      /expected known fields, got instrution/,
+      400,
+      { examples: [{ ...examples[0], instrution: "x" }] },
+    ],
+    ["images.0", /expected known fields, got url/, 400, { images: [{ ...images[0], url: "x" }] }],
+    [
       "images.0.image_url",
       /does not fetch URLs/,
       400,
@@ -287,6 +294,12 @@ describe("refusals name the problem", () => {
       400,
       /expected a file, got text/,
     );
+    const unknown = form([
+      ["image", query],
+      ["prompt", "x"],
+      ["guidence", "3"],
+    ]);
+    await refused(ask("/v1/images/edits", unknown), 400, /expected known fields, got guidence/);
     const odd = form([
       ["image", query],
       ["example_input[]", before],

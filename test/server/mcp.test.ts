@@ -86,6 +86,7 @@ describe("over HTTP", async () => {
     [{ picture: "/etc/passwd", instruction: "x" }, /PNG, JPEG or WebP/],
     [{ prompt: "xp_none", instruction: "x" }, /\/v1\/xprompts/],
     [{}, /expected a prompt, examples or an xprompt/],
+    [{ instruction: "x", seed: Number.MAX_SAFE_INTEGER }, /^applying a change: seed: expected /],
   ])("%j is refused in words", async (given, says) => {
     const { isError, content } = await call("apply_change", given);
     expect(isError).toBe(true);

@@ -1,5 +1,5 @@
 /** @file Operating the server: keys, origins, health, metrics, the gallery, training runs, the OpenAPI document. */
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -27,6 +27,14 @@ describe("keys", () => {
     expect(await status(undefined, "/metrics")).toBe(401);
     for (const open of ["/healthz", "/readyz", "/openapi.json", "/v1/gallery"])
       expect(await status(undefined, open)).toBe(200);
+  });
+
+  test("a single key lets its holder in, and nobody without one", () => {
+    expect(() => Keys.of("")).toThrow("expected a key, got an empty text");
+    const keys = Keys.of("secret");
+    expect(keys.nameOf("Bearer secret")).toBe("default");
+    for (const wrong of [null, "", "Bearer ", "Bearer other", "secret"])
+      expect(keys.nameOf(wrong), `${wrong}`).toBeUndefined();
   });
 
   test("jobs belong to their key", async () => {
@@ -138,6 +146,26 @@ test("training runs: descriptions, metrics and sheets", async () => {
     expect((await watching.ask(`/v1/runs/${path}`)).status).toBe(404);
   expect((await watching.ask("/v1/runs/nano.tokenizer/metrics?limit=x")).status).toBe(400);
   expect(await (await ask("/v1/runs")).json()).toEqual({ object: "list", data: [] });
+});
+
+test("runs are found through links, and no two have the same id", async () => {
+  const runs = join(folder, "linked");
+  const elsewhere = join(folder, "elsewhere");
+  for (const [i, run] of [join(runs, "a", "b"), join(runs, "a.b"), elsewhere].entries()) {
+    await mkdir(run, { recursive: true });
+    await writeFile(join(run, "recipe.json"), JSON.stringify({ steps: i }));
+  }
+  await symlink(elsewhere, join(runs, "link"));
+  await symlink(join(folder, "nowhere"), join(runs, "broken"));
+  const linked = await startServer(engine, { runs });
+  const { data } = (await (await linked.ask("/v1/runs")).json()) as { data: { id: string; steps: number }[] };
+  expect(data.map(({ id, steps }) => [id, steps]).sort()).toEqual([
+    ["a..b", 1],
+    ["a.b", 0],
+    ["link", 2],
+  ]);
+  for (const { id, steps } of data)
+    expect(await (await linked.ask(`/v1/runs/${id}`)).json()).toMatchObject({ id, steps });
 });
 
 test("the document describes every operation, with references that lead somewhere", async () => {

@@ -1,8 +1,9 @@
 /** @file Visual prompts and jobs over HTTP. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import type { ImagesResponse, JobInfo, PromptInfo } from "../../src/server/answers.ts";
+import { describe } from "../../src/server/routes/prompts.ts";
 import { VisualPrompt } from "../../src/xprompt/prompt.ts";
 import { dataUrl, file, png, slowEngine, startServer, tinyEngine, until } from "./kit.ts";
 
@@ -94,6 +95,34 @@ test("describe returns the model's description", async () => {
   const { id } = await json<PromptInfo>(post("/v1/xprompts", { examples }));
   expect(await json(post("/v1/describe", { xprompt: id }))).toMatchObject({ text });
   await json(post("/v1/describe", {}), 400);
+});
+
+test("the time of a description is without the time in the queue", async () => {
+  let now = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now);
+  const after = async <T>(passed: number, value: T) => {
+    now += passed;
+    return value;
+  };
+  const services = {
+    model: "tiny",
+    queue: {
+      run: async (work: (signal: AbortSignal) => Promise<unknown>) => {
+        const queued = await after(1000, 1000);
+        return { value: await work(new AbortController().signal), queued };
+      },
+    },
+    prompts: { get: () => ({}) },
+    engine: { describe: () => after(5, "words") },
+  };
+  const asked = { body: { type: "json", fields: { xprompt: "xp" } } };
+  const response = await describe.handle(asked as never, services as never);
+  clock.mockRestore();
+  expect(await response.json()).toEqual({
+    text: "words",
+    model: "tiny",
+    timings: { queued: 1000, total: 5 },
+  });
 });
 
 test("a job gives the picture of its request, and can be deleted", async () => {

@@ -32,6 +32,67 @@ const saved = async (page: Page, name: string): Promise<string> => {
   return path;
 };
 
+/** Holds back a picture that the board fetches. @returns a function that lets it through, and waits until it is there */
+async function holdBack(page: Page, path: string): Promise<() => Promise<void>> {
+  let release = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  await page.route(`**/${path}`, async (route) => {
+    if (route.request().resourceType() === "fetch") await released;
+    await route.continue();
+  });
+  return async () => {
+    const response = page.waitForResponse(
+      (each) => each.url().endsWith(path) && each.request().resourceType() === "fetch",
+    );
+    release();
+    await (await response).finished();
+    // The board has decoded it once it can be had and decoded again.
+    await page.evaluate(async (address) => {
+      const again = await fetch(address);
+      (await createImageBitmap(await again.blob())).close();
+    }, path);
+  };
+}
+
+/**
+ * Has the page's server finish the first of two pictures at once.
+ * @returns a function that finishes the second one
+ */
+async function finishOneByOne(page: Page): Promise<() => Promise<void>> {
+  await page.evaluate(
+    (b64_json) => {
+      const real = globalThis.fetch;
+      globalThis.fetch = async (address: RequestInfo | URL, init?: RequestInit) => {
+        if (!String(address).endsWith("/v1/images/generations")) return real(address, init);
+        const body = new ReadableStream<Uint8Array>({
+          start(stream) {
+            const finish = (image_index: number) => {
+              const event = {
+                ...{ type: "image_generation.completed", b64_json, image_index },
+                seed: image_index + 1,
+              };
+              stream.enqueue(new TextEncoder().encode(`data: ${JSON.stringify(event)}\n\n`));
+            };
+            finish(0);
+            init!.signal!.addEventListener("abort", () => stream.error(init!.signal!.reason));
+            Object.assign(globalThis, {
+              finishSecond: () => {
+                finish(1);
+                stream.close();
+              },
+            });
+          },
+        });
+        return new Response(body);
+      };
+    },
+    (await readFile(query)).toString("base64"),
+  );
+  return () => page.evaluate(() => (globalThis as unknown as { finishSecond(): void }).finishSecond());
+}
+
 /** Everything that the checks of axe-core find wrong, by rule and element. */
 async function violations(page: Page): Promise<string[]> {
   await page.evaluate(axe);
@@ -141,6 +202,59 @@ describe("a picture", () => {
   });
 });
 
+describe("of pictures that are chosen one after the other, the last one stays, though it is there first:", () => {
+  test("changes of the gallery", async () => {
+    const page = await studio.open();
+    const arrive = await holdBack(page, "v1/gallery/grayscale/before.png");
+    await button(page, "Grayscale").click();
+    await button(page, "Invert").click();
+    const last = page.getByRole("img", { name: "Before: Invert before", exact: true });
+    await last.waitFor();
+    await arrive();
+    expect(await last.count()).toBe(1);
+  });
+
+  test("a picture to try, and another change", async () => {
+    const page = await studio.open();
+    await button(page, "Grayscale").click();
+    const arrive = await holdBack(page, "v1/gallery/grayscale/query-2.png");
+    await button(page, "Try picture 2").click();
+    await button(page, "Invert").click();
+    const last = page.getByRole("img", { name: "Your picture: gallery Invert", exact: true });
+    await last.waitFor();
+    await arrive();
+    expect(await last.count()).toBe(1);
+  });
+});
+
+describe("keys", () => {
+  test("Escape closes the viewer, and the other pictures are still drawn", async () => {
+    const page = await studio.open();
+    await drop(page, "main", pair);
+    await page.getByRole("img", { name: /^After: / }).waitFor();
+    await page.getByText("2", { exact: true }).click();
+    const finishSecond = await finishOneByOne(page);
+    await button(page, "Draw").click();
+    await button(page, "Open result 1, seed 1").click();
+    const dialog = page.getByRole("dialog");
+    await dialog.waitFor();
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "hidden" });
+    await finishSecond();
+    await button(page, "Open result 2, seed 2").waitFor();
+    await button(page, "Again").waitFor();
+  });
+
+  test("Ctrl Enter draws on the page that draws, and on no other", async () => {
+    const page = await studio.open({}, "#/history");
+    await page.getByRole("heading", { name: "History" }).waitFor();
+    await page.keyboard.press("Control+Enter");
+    await page.getByRole("link", { name: "Draw", exact: true }).click();
+    await button(page, "Draw").waitFor();
+    expect((await page.getByRole("alert").allTextContents()).join("").trim()).toBe("");
+  });
+});
+
 describe("a prompt", () => {
   test("is saved, opened again, and used in place of its pair", async () => {
     const page = await studio.open();
@@ -206,6 +320,12 @@ test("a training run is watched: figures, curves, sheets", async () => {
   await page.getByRole("img", { name: "What the model made at step 200" }).waitFor();
   await page.getByRole("row", { name: "right 1.375" }).waitFor();
   expect(await violations(page)).toEqual([]);
+});
+
+test("an address that cannot be decoded leads to the page of runs, which says that there is no such run", async () => {
+  const page = await studio.open({}, "#/training/%");
+  await page.getByRole("heading", { name: "Training" }).waitFor();
+  await page.getByRole("alert").getByText("looking up a run").waitFor();
 });
 
 describe.each([

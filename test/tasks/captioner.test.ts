@@ -313,6 +313,18 @@ describe("answers on disk", () => {
     expect(kept.sort()).toEqual(pairs(6).map(({ id }) => id));
   });
 
+  test("may have blank lines between them, which are no captions", async () => {
+    const { options, questions } = await serve(() => JSON.stringify(good));
+    await captionPairs(pairs(2), options);
+    const [first, second] = await lines(options.answers);
+    await writeFile(options.answers, `\n${first}\n\r\n${second}\n\n`);
+    expect([...(await captionsById(options.answers)).keys()].sort()).toEqual(["pair 0", "pair 1"]);
+    await captionPairs(pairs(3), options);
+    expect(questions).toHaveLength(3);
+    await writeFile(options.answers, "\nsomething else");
+    await expect(captionsById(options.answers)).rejects.toThrow("line 2: expected a caption");
+  });
+
   test("keep a complete last line without a line end", async () => {
     const { options, questions } = await serve(() => JSON.stringify(good));
     await captionPairs(pairs(2), { ...options, concurrency: 1 });

@@ -99,6 +99,16 @@ describe("the families", () => {
     expect(rest).toHaveLength(families.length - 1);
     expect(rest.some(({ name }) => name === "rain")).toBe(false);
     expect(() => selectFamilies({ exclude: ["nothing"] })).toThrow(UsageError);
+    // Combined families are made of the chosen ones alone.
+    const [, , two] = selectFamilies({ include: ["invert", "grayscale", "twoChanges"] });
+    for (let seed = 0; seed < 20; seed++) {
+      const { first, second } = two!.draw(Random.of(seed)).parameters;
+      expect([first, second].toSorted()).toEqual(["grayscale", "invert"]);
+    }
+    const names = (include: string[]) => selectFamilies({ include }).map(({ name }) => name);
+    expect(names(["invert", "season", "twoChanges"])).not.toContain("twoChanges");
+    expect(names(["invert", "twoChanges", "likeExample"])).toEqual(["invert", "likeExample"]);
+    expect(names(["twoChanges"])).toEqual(["twoChanges"]);
     for (const names of Object.values(heldOutTasks)) for (const name of names) checkName(name);
   });
 });

@@ -1,4 +1,4 @@
-/** Settings of TypeDoc. `@file` notes describe files, not what is exported from them, and are left out. */
+/** @file Settings of TypeDoc. `@file` notes describe files, not what is exported from them, and are left out. */
 import { OptionDefaults } from "typedoc";
 
 const rooms = ["", "graph/", "tasks/", "retrieval/", "training/", "evaluation/", "server/"];

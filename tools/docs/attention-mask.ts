@@ -1,5 +1,6 @@
 /**
- * Draws docs/attention-mask.svg: which tokens see which, for two examples and two TODO parts, beside a plain causal mask.
+ * @file Draws docs/attention-mask.svg: which tokens see which, for two examples and two TODO parts, beside a plain
+ * causal mask.
  *
  *     npx tsx tools/docs/attention-mask.ts
  *

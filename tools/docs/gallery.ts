@@ -1,7 +1,7 @@
 /**
- * Makes docs/gallery.md and its pictures anew: what the shipped model does today with the pictures of examples/, beside
- * two baselines. The sections follow from the figures, so that nothing has to be edited by hand. Some rows, always the
- * same, also make docs/overview.webp.
+ * @file Makes docs/gallery.md and its pictures anew: what the shipped model does today with the pictures of examples/,
+ * beside two baselines. The sections follow from the figures, so that nothing has to be edited by hand. Some rows,
+ * always the same, also make docs/overview.webp.
  *
  *     npm run docs:gallery
  */

@@ -1,5 +1,5 @@
 /**
- * Makes the pictures of docs/tutorial.md, from what its commands leave in tutorial/.
+ * @file Makes the pictures of docs/tutorial.md, from what its commands leave in tutorial/.
  *
  *     npx tsx tools/docs/tutorial.ts
  */

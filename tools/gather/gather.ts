@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { messageOf, XPromptError } from "../../src/errors.ts";
+import { firstLineOf, messageOf, XPromptError } from "../../src/errors.ts";
 import type { PackIndex } from "../../src/tasks/gathered/format.ts";
 import { type Download, download } from "./download.ts";
 import type { GatherSet } from "./found.ts";
@@ -11,7 +11,7 @@ import { type MadePack, packChecksum, writePack } from "./pack.ts";
 import { packCutouts } from "./pack-cutouts.ts";
 import { packIcons } from "./pack-icons.ts";
 import { packPhotos } from "./pack-photos.ts";
-import { writeSheets } from "./sheets.ts";
+import { writeSheet } from "./sheets.ts";
 import { readSources, type Source, writeSources } from "./sources.ts";
 
 /** How many pictures a package holds is not known before it is read, so progress is a count. */
@@ -42,7 +42,13 @@ export async function gather(
         note(`${set.name}: kept, ${known.pictures} pictures`);
         continue;
       }
-      const pack = await make(set, downloads, note);
+      const pack = await make(set, downloads, note).catch((cause: unknown) => {
+        if (cause instanceof XPromptError) throw cause;
+        throw new XPromptError(
+          `packing ${set.name}: expected pictures that can be packed, got: ${firstLineOf(cause)} (the package has changed: correct tools/gather)`,
+          { cause },
+        );
+      });
       if (pack.index.items.length === 0) {
         throw new XPromptError(
           `packing ${set.name}: expected pictures in the package, got none (it has changed: correct tools/gather)`,
@@ -50,7 +56,7 @@ export async function gather(
       }
       await writePack(folder, set.name, pack);
       await record(folder, sourceOf(set, downloads, pack.index));
-      await writeSheets(join(folder, "sheets"), set.name, pack);
+      await writeSheet(join(folder, "sheets"), set.name, pack);
       note(`${set.name}: ${pack.index.items.length} pictures`);
     } catch (error) {
       if (!(error instanceof XPromptError)) throw error;

@@ -1,4 +1,4 @@
-/** @file Contact sheets of a pack, to be looked at. */
+/** @file The contact sheet of a pack, to be looked at. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { inflateRawSync } from "node:zlib";
@@ -8,8 +8,7 @@ import type { Bytes } from "../../src/tasks/gathered/index.ts";
 import { over, straight } from "./icons/over.ts";
 import type { MadePack } from "./pack.ts";
 
-/** Pictures per sheet, per row, and the square that each is fitted into, in pixels. */
-const PER_SHEET = 180;
+/** Pictures per row, and the square that each is fitted into, in pixels. */
 const PER_ROW = 15;
 const CELL = 88;
 const LABEL = 14;
@@ -20,17 +19,14 @@ const MOST = 180;
 /** Shows transparency: neither black nor white lines vanish on it. */
 const paper = "#b9c4cf";
 
-export async function writeSheets(folder: string, name: string, pack: MadePack): Promise<void> {
+export async function writeSheet(folder: string, name: string, pack: MadePack): Promise<void> {
   await mkdir(folder, { recursive: true });
   const cells = cellsOf(pack);
   const shown =
     cells.length <= MOST
       ? cells
       : Array.from({ length: MOST }, (_, i) => cells[Math.floor((i * cells.length) / MOST)]!);
-  for (let sheet = 0; sheet * PER_SHEET < shown.length; sheet++) {
-    const part = shown.slice(sheet * PER_SHEET, (sheet + 1) * PER_SHEET);
-    await writeFileAtomic(join(folder, `${name}-${sheet + 1}.png`), await draw(part));
-  }
+  await writeFileAtomic(join(folder, `${name}.png`), await draw(shown));
 }
 
 interface Cell {

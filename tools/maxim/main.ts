@@ -1,7 +1,7 @@
 /**
  * @file Computes the expert column of `eval photos` and stores it: MAXIM's restorations of the suite's own queries.
  *
- *     npm run maxim -- --pictures DIR [--limit 8]
+ *     npm run maxim -- --pictures DIR [--limit 4]
  *
  * Half a minute of one core per picture.
  */
@@ -30,7 +30,7 @@ const SIZE = 256;
 const { values } = parseArgs({
   options: {
     pictures: { type: "string" },
-    limit: { type: "string", default: "8" },
+    limit: { type: "string", default: "4" },
     /** Folder to write the restored pictures to. */
     out: { type: "string" },
   },
@@ -43,22 +43,23 @@ for (const [name, task] of Object.entries(models)) {
   const restore = await loadMaxim(task);
   const change = photoChanges.find((each) => each.name === name)!;
   psnr[name] = [];
-  for (let i = 0; i < queries.count; i++) {
+  for (let i = 0; i < queries.names.length; i++) {
     const { input, truth } = queries.of(change, i);
     const restored = await restore(input);
     if (values.out) await saveImage(`${values.out}/${name}-${i}.png`, restored);
     psnr[name].push(Number(boundedPsnr(restored, truth).toFixed(3)));
     console.error(
-      `${name} ${i + 1}/${queries.count}: ${boundedPsnr(input, truth).toFixed(2)} → ${psnr[name][i]} dB`,
+      `${name} ${i + 1}/${queries.names.length}: ${boundedPsnr(input, truth).toFixed(2)} → ${psnr[name][i]} dB`,
     );
   }
 }
-const stored = { digest: gathered.digest, size: SIZE, seed: SEED, psnr };
+const stored = { digest: gathered.digest, photographs: queries.names, size: SIZE, seed: SEED, psnr };
 await writeFileAtomic(
   "src/evaluation/gathered/expert-figures.ts",
   `/** @file Written by \`npm run maxim\`: PSNR in dB by change, one value per query. */
 export const stored: {
   readonly digest: string;
+  readonly photographs: readonly string[];
   readonly size: number;
   readonly seed: number;
   readonly psnr: Readonly<Record<string, readonly number[]>>;

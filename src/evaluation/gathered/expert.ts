@@ -5,18 +5,25 @@
  */
 import { stored } from "./expert-figures.ts";
 
-/** The queries: the first `count` of a seed. */
+/** The queries of one change. */
 export interface ExpertQueries {
-  /** Digest of the gathered pictures. */
+  /** Digest of the gathered pictures, from which the examples are. */
   readonly digest: string;
+  /** Names of the photographs, in order. */
+  readonly photographs: readonly string[];
   readonly size: number;
   readonly seed: number;
-  readonly count: number;
 }
 
 /** PSNR in dB, one value per query; empty if the stored figures belong to other queries, or to fewer. */
-export function expertPsnr(change: string, { digest, size, seed, count }: ExpertQueries): readonly number[] {
-  const isSame = stored.digest === digest && stored.size === size && stored.seed === seed;
-  const values = stored.psnr[change] ?? [];
-  return isSame && values.length >= count ? values.slice(0, count) : [];
+export function expertPsnr(
+  change: string,
+  { digest, photographs, size, seed }: ExpertQueries,
+): readonly number[] {
+  const isSame =
+    stored.digest === digest &&
+    stored.size === size &&
+    stored.seed === seed &&
+    photographs.every((name, i) => stored.photographs[i] === name);
+  return isSame ? (stored.psnr[change] ?? []).slice(0, photographs.length) : [];
 }

@@ -15,8 +15,8 @@ export interface PhotoQuery {
 export interface PhotoQueries {
   /** Number of sufficiently large photographs. */
   readonly photographs: number;
-  /** Queries per change: the limit, or the number of photographs if that is smaller. */
-  readonly count: number;
+  /** Names of those that are changed, one query each: as many as the limit, or all if there are fewer. */
+  readonly names: readonly string[];
   /** Deterministic from the seed, independent of the limit. */
   of(change: PhotoChange, index: number): PhotoQuery;
 }
@@ -30,7 +30,7 @@ export function photoQueries(
   const chosen: readonly Photo[] = Random.of(seed, "photographs").shuffle(usable).slice(0, limit);
   return {
     photographs: usable.length,
-    count: chosen.length,
+    names: chosen.map(({ name }) => name),
     of(change, index) {
       const stream = (what: string) => Random.of(seed, "photographs", change.name, index, what);
       const query = chosen[index]!;

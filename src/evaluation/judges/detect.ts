@@ -103,15 +103,16 @@ function largestRegion(left: Float32Array, dropped: Uint8Array, width: number): 
     if (pixels.length > best.length) best = pixels;
   }
   if (best.length === 0) return undefined;
-  const xs = best.map((pixel) => pixel % width);
-  const ys = best.map((pixel) => Math.floor(pixel / width));
-  return {
-    left: Math.min(...xs),
-    right: Math.max(...xs),
-    top: Math.min(...ys),
-    bottom: Math.max(...ys),
-    pixels: best,
-  };
+  // Not `Math.min(...)`, which takes some hundred thousand arguments only.
+  const box = { left: width, right: 0, top: Number.POSITIVE_INFINITY, bottom: 0 };
+  for (const pixel of best) {
+    const [x, y] = [pixel % width, Math.floor(pixel / width)];
+    box.left = Math.min(box.left, x);
+    box.right = Math.max(box.right, x);
+    box.top = Math.min(box.top, y);
+    box.bottom = Math.max(box.bottom, y);
+  }
+  return { ...box, pixels: best };
 }
 
 /**

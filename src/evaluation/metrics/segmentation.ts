@@ -1,6 +1,7 @@
 /**
  * @file mIoU of semantic segmentation as in the ADE20K scene parsing benchmark (http://sceneparsing.csail.mit.edu):
- * label 0 is ignored, intersections and unions are summed over all pictures, and the mean is over the classes that occur.
+ * label 0 is ignored, intersections and unions are summed over all pictures, and the mean is over the classes that occur
+ * or are predicted.
  */
 import type { Image } from "../../image/index.ts";
 

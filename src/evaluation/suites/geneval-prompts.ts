@@ -5,7 +5,14 @@
  * As the world's captions do, these prompts always name colours. Only some kinds judge them.
  */
 import { drawScene, type Random, type Scene } from "../../tasks/index.ts";
-import { nounPhrase, relation, withArticle } from "../../tasks/world/caption.ts";
+import {
+  nounPhrase,
+  numbers,
+  plural,
+  relation,
+  studioSetting as setting,
+  withArticle,
+} from "../../tasks/world/caption.ts";
 import { colorNames, type SceneObject, type Size, shapes } from "../../tasks/world/scene.ts";
 import type { Detection } from "../judges/detect.ts";
 
@@ -24,9 +31,6 @@ export interface Prompt {
   readonly place?: Place;
 }
 
-const setting = "before a plain background";
-const numbers = ["no", "one", "two", "three", "four"];
-
 export function drawPrompt(kind: Kind, random: Random): Prompt {
   const [shape, otherShape] = random.pair(shapes);
   const [color, otherColor] = random.pair(colorNames);
@@ -39,7 +43,7 @@ export function drawPrompt(kind: Kind, random: Random): Prompt {
     return { kind, things: [thing], text: `${named(thing)} ${setting}` };
   if (kind === "counting") {
     const count = random.integer(2, 4);
-    const text = `${numbers[count]} ${nounPhrase(thing as SceneObject)}s ${setting}`;
+    const text = `${numbers[count]} ${plural(nounPhrase(thing as SceneObject))} ${setting}`;
     return { kind, things: Array(count).fill(thing) as [Thing, ...Thing[]], text };
   }
   if (kind === "position") {

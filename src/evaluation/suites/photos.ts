@@ -57,19 +57,20 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   const size = options.size ?? DEFAULT_SIZE;
   const gathered = openHeldOut(options.pictures!);
   const queries = photoQueries(gathered, { size, limit, seed });
-  generations.expect(photoChanges.length * queries.count * ways.length);
+  const count = queries.names.length;
+  generations.expect(photoChanges.length * count * ways.length);
   const measured: Measured[] = [];
   const rows: SheetRow[] = [];
   for (const change of photoChanges) {
     const psnr = Object.fromEntries(columns.map((column) => [column, [] as number[]])) as unknown as Scores;
-    for (let i = 0; i < queries.count; i++) {
+    for (let i = 0; i < count; i++) {
       const query = queries.of(change, i);
       const answers = await answer(change, query, { size, index: i }, context);
       for (const [column, image] of answers) psnr[column].push(boundedPsnr(image, query.truth));
       if (i === 0) rows.push(rowOf(change.name, query, answers));
     }
     psnr.expert.push(
-      ...expertPsnr(change.name, { digest: gathered.digest, size, seed, count: queries.count }),
+      ...expertPsnr(change.name, { digest: gathered.digest, photographs: queries.names, size, seed }),
     );
     measured.push({ change, psnr });
   }
@@ -92,7 +93,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       pictures: gathered.digest,
       photographs: queries.photographs,
       size,
-      n: queries.count,
+      n: count,
     },
     report: [
       { title: "Photographs", text: explanation, table: tableOf(pooled, changes) },
@@ -115,7 +116,7 @@ const explanation =
   "words, enlarged to the measured size; drawnFullSize: the drawn change at the size of the query; fullSize: the default of generate, " +
   "which applies a map of colours instead where one explains the example; unchanged: the query itself; colourFit: least squares from the example's " +
   "colours; classical: one fixed filter per change; expert: MAXIM's model for the restoration, which was trained " +
-  "on such photographs (stored figures, only for the same pictures and seed); roundTrip: the truth through the image tokenizer. tone: changes " +
+  "on such photographs (stored figures: only for the same photographs, size and seed); roundTrip: the truth through the image tokenizer. tone: changes " +
   "that map colours; place: changes that depend on positions and neighbours; all: both (without denoise and dehaze). A change counts as better if its mean " +
   "is above that of the baseline.";
 

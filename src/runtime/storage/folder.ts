@@ -17,11 +17,11 @@ export class FolderStorage implements Storage {
   }
 
   async upload(name: string, path: string): Promise<void> {
-    await this.put(name, await contentOf(path));
+    await this.put(name, contentOf(path));
   }
 
   async download(name: string, path: string): Promise<void> {
-    await writeFileAtomic(path, await contentOf(this.pathOf(name)));
+    await writeFileAtomic(path, contentOf(this.pathOf(name)));
   }
 
   async list(prefix: string): Promise<string[]> {
@@ -53,9 +53,10 @@ export class FolderStorage implements Storage {
   }
 }
 
-/** The content of a file, chunk by chunk; it is opened at once. */
-const contentOf = async (path: string): Promise<FileContent> =>
-  (await openFile(path, `reading ${path}`)).createReadStream();
+/** The content of a file, chunk by chunk; it is opened when it is read. */
+async function* contentOf(path: string): AsyncGenerator<Uint8Array> {
+  yield* (await openFile(path, `reading ${path}`)).createReadStream();
+}
 
 function nothingIfMissing(error: NodeJS.ErrnoException): undefined {
   if (error.code !== "ENOENT") throw error;

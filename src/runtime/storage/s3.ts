@@ -85,12 +85,17 @@ export class S3Storage implements Storage {
   async upload(name: string, path: string): Promise<void> {
     await this.attempt("writing", name, async () => {
       const { size } = await stat(path);
-      const upload = new this.packages.upload.Upload({
-        client: this.client,
-        params: { ...this.object(name), Body: createReadStream(path) },
-        partSize: Math.max(LEAST_PART, Math.ceil(size / MOST_PARTS)),
-      });
-      await upload.done();
+      const content = createReadStream(path);
+      try {
+        const upload = new this.packages.upload.Upload({
+          client: this.client,
+          params: { ...this.object(name), Body: content },
+          partSize: Math.max(LEAST_PART, Math.ceil(size / MOST_PARTS)),
+        });
+        await upload.done();
+      } finally {
+        content.destroy();
+      }
     });
   }
 
@@ -98,7 +103,12 @@ export class S3Storage implements Storage {
     await this.attempt("reading", name, async () => {
       const { GetObjectCommand } = this.packages.client;
       const { Body } = await this.client.send(new GetObjectCommand(this.object(name)));
-      await writeFileAtomic(path, Body as Readable);
+      const content = Body as Readable;
+      try {
+        await writeFileAtomic(path, content);
+      } finally {
+        content.destroy(); // where the target is refused, nothing has read it
+      }
     });
   }
 

@@ -1,7 +1,10 @@
 /** @file Pictures as arguments of tools: data URLs, and files of one folder if the operator allows it. */
-import { readFile, realpath } from "node:fs/promises";
-import { isAbsolute, join, relative, resolve } from "node:path";
+import { realpath } from "node:fs/promises";
+import { isAbsolute, join, relative, resolve, sep } from "node:path";
+import { XPromptError } from "../../errors.ts";
+import { readFileChecked } from "../../runtime/files.ts";
 import { Failure } from "../failure.ts";
+import { defaultLimits } from "../make-services.ts";
 import { jsonPicture, type PictureBytes } from "../pictures.ts";
 
 export type ReadPicture = (text: string) => Promise<PictureBytes>;
@@ -13,7 +16,7 @@ export const readDataUrl: ReadPicture = async (text) => {
   throw new Failure(400, `reading a picture: ${parsed.error.issues[0]!.message}`);
 };
 
-/** Reads data URLs, and paths of files inside a folder. Links that leave the folder are refused. */
+/** Reads data URLs, and paths of files inside a folder. Refuses links that leave the folder, pipes, and large files. */
 export function readFrom(folder: string): ReadPicture {
   return async (text) => {
     if (text.startsWith("data:")) return readDataUrl(text);
@@ -26,9 +29,9 @@ export function readFrom(folder: string): ReadPicture {
       throw refused;
     });
     const inside = relative(await realpath(resolve(folder)), found);
-    if (inside.startsWith("..") || isAbsolute(inside)) throw refused;
-    return readFile(found).catch(() => {
-      throw refused;
+    if (inside === ".." || inside.startsWith(`..${sep}`) || isAbsolute(inside)) throw refused;
+    return readFileChecked(found, "picture", defaultLimits.body).catch((error: unknown) => {
+      throw error instanceof XPromptError && error.code === "ERR_INPUT" ? error : refused;
     });
   };
 }

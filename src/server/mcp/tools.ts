@@ -3,6 +3,7 @@ import type { CallToolResult, McpServer, ServerContext } from "@modelcontextprot
 import { z } from "zod";
 import { settingsSchema } from "../answers.ts";
 import { askedInJson, checkExamples, libraryNamed } from "../asked-pictures.ts";
+import { checked } from "../body.ts";
 import { failureOf, isServerFault, traceOf } from "../failure.ts";
 import { drawInTurn } from "../routes/images.ts";
 import { jobRequest, MAX_PICTURES } from "../schemas.ts";
@@ -73,10 +74,11 @@ export function addTools(server: McpServer, options: ToolOptions): void {
     guarded(async (given, context) => {
       const { signal, notify } = context.mcpReq;
       const token = context.mcpReq._meta?.progressToken;
-      const fields = jobRequest.parse({
+      const wanted = {
         ...{ prompt: given.instruction, n: given.count, seed: given.seed },
         ...{ xprompt: given.prompt, library: given.use_library },
-      });
+      };
+      const fields = checked(jobRequest, wanted, "applying a change");
       const asked = await askedInJson(
         {
           ...fields,

@@ -143,14 +143,16 @@ export const describe = operation({
     if (examples.length + known.length === 0)
       throw new Failure(400, "describing: expected examples or an xprompt, got none", { param: "examples" });
     await checkExamples(examples, services);
-    const started = performance.now();
-    const { value: text, queued } = await queue.run(
+    const { value, queued } = await queue.run(
       async (inner) => {
+        const started = performance.now();
         const compiled = examples.length > 0 ? [await engine.compress(examples, { signal: inner })] : [];
-        return engine.describe({ prompt: [...known, ...compiled] }, { seed, temperature, signal: inner });
+        const prompt = [...known, ...compiled];
+        const text = await engine.describe({ prompt }, { seed, temperature, signal: inner });
+        return { text, total: performance.now() - started };
       },
       { client, signal },
     );
-    return Response.json({ text, model, timings: { queued, total: performance.now() - started } });
+    return Response.json({ text: value.text, model, timings: { queued, total: value.total } });
   },
 });

@@ -21,20 +21,29 @@ const tag = "Training runs";
 const params = z.object({ id: z.string() });
 const missing = { 404: { description: "There is no such run." } };
 
-/** Run folders by id: the path relative to the folder of runs, with dots instead of slashes. */
+/**
+ * Run folders by id: the path relative to the folder of runs, with dots instead of slashes. A dot of a name is doubled;
+ * no name begins with one, so that no two paths have the same id.
+ */
 async function runFolders({ runs }: Services): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   const visit = async (folder: string, names: readonly string[]): Promise<void> => {
-    if (names.length > 0 && existsSync(join(folder, "recipe.json"))) found.set(names.join("."), folder);
+    if (names.length > 0 && existsSync(join(folder, "recipe.json")))
+      found.set(names.map((name) => name.replaceAll(".", "..")).join("."), folder);
     if (names.length === DEPTH) return;
     const entries = await readdir(folder, { withFileTypes: true }).catch((): Dirent[] => []);
-    for (const entry of entries)
-      if (entry.isDirectory() && !entry.name.startsWith("."))
-        await visit(join(folder, entry.name), [...names, entry.name]);
+    for (const entry of entries) {
+      const path = join(folder, entry.name);
+      if (!entry.name.startsWith(".") && (entry.isDirectory() || (await isLinkedFolder(entry, path))))
+        await visit(path, [...names, entry.name]);
+    }
   };
   if (runs !== undefined) await visit(runs, []);
   return found;
 }
+
+const isLinkedFolder = async (entry: Dirent, path: string): Promise<boolean> =>
+  entry.isSymbolicLink() && ((await stat(path).catch(() => undefined))?.isDirectory() ?? false);
 
 async function folderOf(id: string, services: Services): Promise<string> {
   const folder = (await runFolders(services)).get(id);

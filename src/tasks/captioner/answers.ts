@@ -124,18 +124,22 @@ function readIfThere(path: string): Promise<Buffer | undefined> {
 }
 
 /**
- * The lines of a file. A last line without a line end may be complete; if not, it is dropped if captions precede it.
+ * The lines of a file, without blank ones. A last line without a line end may be complete; if not, it is dropped if captions precede it.
  * @throws XPromptError if another line is not a caption
  */
 function linesOf(bytes: Buffer, path: string): Content {
   const end = bytes.lastIndexOf("\n") + 1;
   const texts = bytes.subarray(0, end).toString().split("\n").slice(0, -1);
   const last = bytes.subarray(end).toString();
-  const isHalf = last !== "" && texts.length > 0 && !isJson(last);
+  const isHalf = last !== "" && !texts.every(isBlank) && !isJson(last);
   if (last !== "" && !isHalf) texts.push(last);
-  const lines = texts.map((text, i) => parseLine(text, `reading captions ${path}, line ${i + 1}`));
+  const lines = texts.flatMap((text, i) =>
+    isBlank(text) ? [] : parseLine(text, `reading captions ${path}, line ${i + 1}`),
+  );
   return isHalf ? { lines, cut: end, missing: "" } : { lines, missing: last === "" ? "" : "\n" };
 }
+
+const isBlank = (text: string): boolean => text.trim() === "";
 
 function isJson(text: string): boolean {
   try {

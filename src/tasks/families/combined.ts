@@ -6,17 +6,18 @@ import { type World, worldNames } from "../worlds/world.ts";
 import { exampleWords } from "./color-maps.ts";
 
 const takesAny = ({ worlds }: TaskFamily): boolean => worlds.length === worldNames.length;
-const names = ["twoChanges", "likeExample"];
+
+/** Whether the family of that name is made from others. */
+export const isCombined = (name: string): boolean => ["twoChanges", "likeExample"].includes(name);
 
 /** A world of one picture. */
 const only = (picture: Image): World => ({ name: "photos", picture: () => ({ picture }) });
 
 /** Applies one change, then another one to the result. */
-function twoChanges(parts: readonly TaskFamily[]): TaskFamily {
+function twoChanges(parts: readonly TaskFamily[]): TaskFamily | undefined {
   // Without degradations, which would hide the other change.
-  const doing = parts.filter(
-    (each) => takesAny(each) && !each.reverseOf && ["tone", "geometry"].includes(each.prototype),
-  );
+  const doing = parts.filter((each) => !each.reverseOf && ["tone", "geometry"].includes(each.prototype));
+  if (doing.length < 2) return undefined;
   return {
     name: "twoChanges",
     prototype: "tone",
@@ -43,14 +44,14 @@ function twoChanges(parts: readonly TaskFamily[]): TaskFamily {
 }
 
 /** Any change, with the same words for all. */
-function likeExample(parts: readonly TaskFamily[]): TaskFamily {
-  const all = parts.filter(takesAny);
+function likeExample(parts: readonly TaskFamily[]): TaskFamily | undefined {
+  if (parts.length === 0) return undefined;
   return {
     name: "likeExample",
     prototype: "tone",
     worlds: worldNames,
     draw(random: Random): Task {
-      const task = random.pick(all).draw(random);
+      const task = random.pick(parts).draw(random);
       return {
         family: "likeExample",
         parameters: { change: task.family },
@@ -63,8 +64,8 @@ function likeExample(parts: readonly TaskFamily[]): TaskFamily {
   };
 }
 
-/** Both families, built on those of `parts` that take any picture. */
+/** Both families, built on those of `parts` that take any picture, as far as there are enough of these. */
 export function combinedFamilies(parts: readonly TaskFamily[]): readonly TaskFamily[] {
-  const single = parts.filter(({ name }) => !names.includes(name));
-  return [twoChanges(single), likeExample(single)];
+  const usable = parts.filter((each) => takesAny(each) && !isCombined(each.name));
+  return [twoChanges(usable), likeExample(usable)].filter((each) => each !== undefined);
 }

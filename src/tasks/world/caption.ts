@@ -1,13 +1,18 @@
 /** @file Words for scenes: objects, counts, colours, and relative positions. */
 import type { Random } from "../../random.ts";
-import { isOutdoors, type Scene, type SceneObject, type Shape } from "./scene.ts";
+import { isOutdoors, type Scene, type SceneObject } from "./scene.ts";
 
-const numbers = ["no", "one", "two", "three", "four", "five"];
+/** Words for counts, from 0 on. */
+export const numbers = ["no", "one", "two", "three", "four", "five"];
 
 /** "a cube", "an orange cube". */
 export const withArticle = (phrase: string): string => `${/^[aeiou]/.test(phrase) ? "an" : "a"} ${phrase}`;
 
-export const plural = (shape: Shape): string => `${shape}s`;
+/** The plural of a noun phrase that ends in a shape. */
+export const plural = (phrase: string): string => `${phrase}s`;
+
+/** Where the objects of a studio are. */
+export const studioSetting = "before a plain background";
 
 /** "large shiny red sphere": always the colour; size and material on request; "matte" is omitted. */
 export function nounPhrase(object: SceneObject, detail: "color" | "size" | "full" = "color"): string {
@@ -20,14 +25,14 @@ export function nounPhrase(object: SceneObject, detail: "color" | "size" | "full
   return words.filter(Boolean).join(" ");
 }
 
-/** "on a green meadow at night": place and time. */
+/** "on a meadow in summer at night": place and time. */
 function settingPhrase(scene: Scene): string {
   const where = {
     meadow: scene.season === "winter" ? "on a snowy meadow" : `on a meadow in ${scene.season}`,
     desert: "in the desert",
     beach: "on the beach",
     room: "in a room",
-    studio: "before a plain background",
+    studio: studioSetting,
   }[scene.place];
   if (!isOutdoors(scene.place) || scene.time === "day") return where;
   return `${where} at ${scene.time}`;
@@ -50,7 +55,7 @@ function counted(objects: readonly SceneObject[]): string {
   const groups = new Map<string, number>();
   for (const object of objects) groups.set(nounPhrase(object), (groups.get(nounPhrase(object)) ?? 0) + 1);
   const phrases = [...groups].map(([phrase, count]) =>
-    count === 1 ? withArticle(phrase) : `${numbers[count]} ${phrase}s`,
+    count === 1 ? withArticle(phrase) : `${numbers[count]} ${plural(phrase)}`,
   );
   return list(phrases);
 }

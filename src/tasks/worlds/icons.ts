@@ -62,7 +62,7 @@ export function standsOut(ground: Image, sprites: readonly Sprite[]): boolean {
   return sprites.every((sprite) => Math.abs(toneOf(sprite).light - light) >= contrast);
 }
 
-/** A random background that contrasts with all the sprites: usually white, black for pale ones. */
+/** A random background; of several tries the first that contrasts with all the sprites, else the last. */
 export function drawGround(
   random: Random,
   size: number,

@@ -88,7 +88,9 @@ export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
     }
   }
 
-  /** Stops the workers without waiting for their batches. Pending calls of `next` reject. */
+  /**
+   * Ends the workers once their present batches are made, after ten seconds at most. Pending calls of `next` reject.
+   */
   async close(): Promise<void> {
     this.isClosed = true;
     await this.pool?.close();

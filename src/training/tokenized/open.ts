@@ -1,14 +1,13 @@
 /** @file A tokenized data set that a run is to read: checked against its recipe and tokenizers. */
 import type { Tokenizers } from "../../chameleon/checkpoint/folder.ts";
 import { XPromptError } from "../../errors.ts";
-import { openStorage } from "../../runtime/storage/open.ts";
 import { describeDifference } from "../recipe.ts";
 import type { HeldOutContexts } from "../transformer/held-out.ts";
 import type { TransformerRecipe } from "../transformer/recipe.ts";
 import type { Sequences } from "../transformer/start.ts";
 import { heldOutOf } from "./held-out-rows.ts";
 import { digestOf, readManifest, settingsOf, tokenizersDigest } from "./manifest.ts";
-import { readShard } from "./read.ts";
+import { readFrom, readShard } from "./read.ts";
 
 export interface TokenizedSet {
   readonly place: string;
@@ -28,8 +27,7 @@ export async function openTokenized(
 ): Promise<TokenizedSet | undefined> {
   const place = recipe.data.tokenized;
   if (place === undefined) return undefined;
-  const storage = await openStorage(place);
-  const manifest = await readManifest(storage);
+  const manifest = await readFrom(place, readManifest);
   const { plan } = manifest;
   const doing = `training on tokenized data ${place}`;
   const digest = await tokenizersDigest(sequences.folder, sequences.tokenizers);
@@ -45,6 +43,7 @@ export async function openTokenized(
   return {
     place,
     digest: digestOf(manifest),
-    heldOut: async (tokenizers) => heldOutOf(await readShard(storage, manifest.heldOut), tokenizers),
+    heldOut: async (tokenizers) =>
+      heldOutOf(await readFrom(place, (storage) => readShard(storage, manifest.heldOut)), tokenizers),
   };
 }

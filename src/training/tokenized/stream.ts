@@ -2,12 +2,11 @@
 import type { Tokenizers } from "../../chameleon/checkpoint/folder.ts";
 import { XPromptError } from "../../errors.ts";
 import { Random } from "../../random.ts";
-import { openStorage } from "../../runtime/storage/open.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
 import { alone, partOf, type Share } from "../distributed/collective.ts";
 import type { ContextBatch, ContextStream } from "../transformer/contexts.ts";
 import { digestOf, type Manifest, readManifest } from "./manifest.ts";
-import { readBatches } from "./read.ts";
+import { readBatches, readFrom } from "./read.ts";
 
 /** Where a batch is. */
 interface Place {
@@ -74,8 +73,7 @@ export async function storedContexts(
   tokenizers: Tokenizers,
   share: Share = alone,
 ): Promise<ContextStream> {
-  const storage = await openStorage(place);
-  const manifest = await readManifest(storage);
+  const manifest = await readFrom(place, readManifest);
   if (digestOf(manifest) !== digest)
     throw new XPromptError(
       `reading tokenized data ${place}: expected it as it was when the run started, got other data (put it back, or start anew)`,
@@ -86,7 +84,9 @@ export async function storedContexts(
     async contextsOf(step) {
       const { shard, index } = order.at(step);
       if (held?.shard !== shard) {
-        const batches = readBatches(storage, manifest.shards[shard]!, tokenizers);
+        const batches = readFrom(place, (storage) =>
+          readBatches(storage, manifest.shards[shard]!, tokenizers),
+        );
         held = { shard, batches };
       }
       const { kind, contexts } = (await held.batches)[index]!;

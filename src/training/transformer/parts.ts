@@ -4,6 +4,7 @@ import { isLibrary, prepareNeighbours } from "../../retrieval/index.ts";
 import {
   checkName,
   familiesOf,
+  isCombined,
   knownFamilies,
   selectFamilies,
   type Worlds,
@@ -44,7 +45,6 @@ export function heldOutParts(
     exampleInstruction: 0,
     todoInstruction: 0,
     pairsReversed: 0,
-    misread: 0,
     weights: {},
   };
   const unseen = { ...plain, families: recipe.mix.heldOut, heldOut: [] };
@@ -114,14 +114,21 @@ export function checkMix({ mix, window, data }: TransformerRecipe): void {
     );
 }
 
-/** @throws XPromptError when all families of a world are held out */
+/** @throws XPromptError when all families of a world are held out, or the parts of a combined family are not chosen */
 export function checkWorlds({ mix }: TransformerRecipe, worlds: Worlds): void {
   const include = mix.families.length > 0 ? mix.families : undefined;
+  const made = new Set<string>();
   for (const name of worldNames.filter((each) => mix.worlds[each] > 0)) {
-    const families = familiesOf(worlds, name);
-    if (selectFamilies({ include, exclude: mix.heldOut }, families).length === 0)
+    const selected = selectFamilies({ include, exclude: mix.heldOut }, familiesOf(worlds, name));
+    for (const family of selected) made.add(family.name);
+    if (selected.length === 0)
       throw new XPromptError(
         `transformer recipe: mix.heldOut: expected at least one family of ${name} that is not held out, got none`,
       );
   }
+  const lacking = mix.families.find((name) => isCombined(name) && !made.has(name));
+  if (lacking !== undefined)
+    throw new UsageError(
+      `transformer recipe: mix.families: expected changes that ${lacking} can be made of, got too few (add some of tone or geometry, or leave it out)`,
+    );
 }

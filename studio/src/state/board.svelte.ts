@@ -64,6 +64,8 @@ export class Board {
   private readonly backend: Backend;
   private readonly history: History;
   private stopping?: AbortController;
+  /** The number of times that the pictures of the board were replaced. */
+  private choices = 0;
 
   constructor(backend: Backend, history: History) {
     this.backend = backend;
@@ -118,6 +120,7 @@ export class Board {
   }
 
   clear(): void {
+    this.choose();
     this.stop();
     this.pairs = [emptyPair()];
     this.prompts = [];
@@ -130,7 +133,8 @@ export class Board {
 
   /** Shows the change of a gallery entry; a picture of the person's own stays. */
   async useGallery(entry: GalleryEntry): Promise<void> {
-    await this.attempt("examples", async () => {
+    const isLast = this.choose();
+    const work = async () => {
       const title = titleOf(entry.id);
       const own = this.input && !this.input.name.startsWith("gallery ");
       const [before, after, query] = await Promise.all([
@@ -138,13 +142,15 @@ export class Board {
         fetchPicture(entry.after, `${title} after`),
         own || !entry.queries[0] ? this.input : fetchPicture(entry.queries[0], `gallery ${title}`),
       ]);
+      if (!isLast()) return;
       this.stop();
       this.pairs = [{ key: keys++, before: before!, after: after! }];
       this.prompts = [];
       this.input = query;
       this.suggestions = entry;
       this.results = [];
-    });
+    };
+    await this.attempt("examples", work, isLast);
   }
 
   /** Adds an example of the library to those on the board. */
@@ -159,15 +165,20 @@ export class Board {
   }
 
   async useAddress(address: string, name: string): Promise<void> {
-    await this.attempt("input", async () => {
-      this.input = await fetchPicture(address, name);
+    const isLast = this.choose();
+    const work = async () => {
+      const picture = await fetchPicture(address, name);
+      if (!isLast()) return;
+      this.input = picture;
       this.stop();
       this.results = [];
-    });
+    };
+    await this.attempt("input", work, isLast);
   }
 
   /** Puts everything back as it was for an entry of the history. */
   restore(entry: HistoryEntry): void {
+    this.choose();
     this.stop();
     const pairs = entry.examples.map(({ before, after }) => ({ key: keys++, before, after }));
     this.pairs = pairs.length > 0 ? pairs : [emptyPair()];
@@ -241,13 +252,22 @@ export class Board {
     this.results = this.results.filter(({ seed }) => seed !== undefined);
   }
 
-  /** Does the work; says at the part of the page that it is about why it failed. */
-  async attempt(part: Part, work: () => Promise<void>): Promise<void> {
+  /** Begins a choice of pictures. @returns whether it is still the last one: pictures of a former one come too late */
+  private choose(): () => boolean {
+    const choice = ++this.choices;
+    return () => choice === this.choices;
+  }
+
+  /**
+   * Does the work; says at the part of the page that it is about why it failed.
+   * @param matters whether a failure is still of interest when it comes
+   */
+  async attempt(part: Part, work: () => Promise<void>, matters = () => true): Promise<void> {
     this.failures = { ...this.failures, [part]: undefined };
     try {
       await work();
     } catch (error) {
-      if (error instanceof DOMException && error.name === "AbortError") return;
+      if (!matters() || (error instanceof DOMException && error.name === "AbortError")) return;
       const message = error instanceof Error ? error.message : String(error);
       const where = error instanceof BackendError && part === "result" ? error.part : part;
       this.failures = { ...this.failures, [where]: message };

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -49,6 +49,22 @@ describe("a folder", () => {
     await writeFile(join(folder, "x", "file"), "");
     await using storage = await openStorage(join(folder, "x", "file"));
     await expect(storage.write("a", "b")).rejects.toThrow(/^writing .*file\/a: expected /);
+  });
+
+  test.runIf(process.platform === "linux")("a refused copy leaves no file open", async () => {
+    const opened = async () => {
+      const all = (await readdir("/proc/self/fd")).map((fd) =>
+        readlink(`/proc/self/fd/${fd}`).catch(() => ""),
+      );
+      return (await Promise.all(all)).filter((path) => path.startsWith(folder));
+    };
+    const source = join(folder, "source");
+    await writeFile(source, "content");
+    await using storage = await openStorage(join(folder, "copies"));
+    await storage.write("a/b", "content");
+    await expect(storage.upload("a", source)).rejects.toThrow("got a folder");
+    await expect(storage.download("a/b", join(folder, "copies", "a"))).rejects.toThrow("got a folder");
+    expect(await opened()).toEqual([]);
   });
 });
 

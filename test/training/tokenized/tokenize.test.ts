@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { asyncBufferFromFile, parquetReadObjects } from "hyparquet";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { FolderStorage } from "../../../src/runtime/storage/folder.ts";
 import {
   prepareTask,
   runTraining,
@@ -97,6 +98,18 @@ test("processes that share each batch read the parts that they would sample", as
     expect(read).toEqual(sampled);
     expect(read.every(({ packing }) => packing.contexts === 1)).toBe(true);
   }
+});
+
+test("storage is closed when it has been read", async () => {
+  const recipe = recipeOf(tokenizers);
+  const data = await tokenized(recipe);
+  const closed = vi.spyOn(FolderStorage.prototype, Symbol.asyncDispose);
+  await batchesOf(recipe, [0], data);
+  expect(closed).toHaveBeenCalledTimes(2); // the manifest, and a shard
+  closed.mockClear();
+  await (await prepareTask(withData(recipe, data.place))).close();
+  expect(closed).toHaveBeenCalledTimes(2); // the manifest, and the held-out contexts
+  closed.mockRestore();
 });
 
 test("later epochs, and those of other seeds, have every batch once, in an order of the seed's", async () => {

@@ -45,7 +45,7 @@ export class IconSource {
     return set.icons.get(random.pick(namesOf(set)))!;
   }
 
-  /** A background that contrasts with all of the sprites. */
+  /** A random background; of several tries the first that contrasts with all the sprites, else the last. */
   ground(random: Random, size: number, sprites: readonly Sprite[]): Image {
     return drawGround(random, size, this.photos, sprites);
   }

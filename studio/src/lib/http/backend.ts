@@ -15,7 +15,7 @@ import * as answers from "./schemas.ts";
 
 /** Milliseconds between looks at a training run. */
 const WATCH_EVERY = 3000;
-/** The most lines of metrics that the server sends at once. */
+/** Lines of metrics per request. */
 const PAGE = 2000;
 
 /** @param base address of the server */
