@@ -26,9 +26,7 @@ async function deadPid(): Promise<number> {
 
 test("is held by one process, names it, and is released once", async () => {
   const release = await take();
-  expect(await readFile(path, "utf8")).toMatch(
-    new RegExp(`^${process.pid} ${hostname()} [0-9a-f]{8}\n$`),
-  );
+  expect(await readFile(path, "utf8")).toMatch(new RegExp(`^${process.pid} ${hostname()} [0-9a-f]{8}\n$`));
   await expect(take()).rejects.toThrow("held by this process");
   await release();
   expect(await readdir(folder)).toEqual([]);
