@@ -13,6 +13,7 @@ import { type DistanceOptions, weightsOf, withClip, withLibrary, withWeights } f
 import {
   checkDevice,
   examplesOf,
+  givenOf,
   loadOptionsOf,
   type ModelOptions,
   withExamples,
@@ -90,11 +91,7 @@ export function generateCommand(signal: AbortSignal): Command {
 function checkLibraryOptions({ library }: Options, command: Command): void {
   if (library !== undefined) return;
   const names = ["k", "minSimilarity", "clip", "textWeight", "imageWeight", "wordsWeight"];
-  const given = command.options.find(
-    (option) =>
-      names.includes(option.attributeName()) &&
-      command.getOptionValueSource(option.attributeName()) === "cli",
-  );
+  const given = givenOf(command, names);
   if (given) throw new UsageError(`generate: expected ${given.long} with --library, got it alone`);
 }
 

@@ -73,6 +73,14 @@ export function withDevice(command: Command): Command {
     );
 }
 
+/** The first of these options, by the names of their values, that is on the command line. */
+export const givenOf = (command: Command, names: readonly string[]): Option | undefined =>
+  command.options.find(
+    (option) =>
+      names.includes(option.attributeName()) &&
+      command.getOptionValueSource(option.attributeName()) === "cli",
+  );
+
 /** `--example <before> <after>`, repeatable. */
 export function withExamples(command: Command): Command {
   return command.option(

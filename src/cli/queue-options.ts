@@ -3,7 +3,7 @@ import { type Command, Option } from "commander";
 import { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { JobQueue } from "../queue/index.ts";
-import { numberFor } from "./options.ts";
+import { givenOf, numberFor } from "./options.ts";
 import { say } from "./output.ts";
 
 export interface QueueOptions {
@@ -38,11 +38,7 @@ export function withQueue(command: Command, priority: number): Command {
     )
     .hook("preAction", (_, acting) => {
       if (acting.getOptionValue("redis") !== undefined) return;
-      const alone = acting.options.find(
-        (option) =>
-          ["priority", "queueLimit"].includes(option.attributeName()) &&
-          acting.getOptionValueSource(option.attributeName()) === "cli",
-      );
+      const alone = givenOf(acting, ["priority", "queueLimit"]);
       if (alone) throw new UsageError(`${alone.long}: expected it with --redis, got it alone`);
     });
 }
