@@ -4,7 +4,7 @@
  *
  *     npx xprompt train recipes/nano.ts --out runs/nano
  *
- * The shipped nano was trained in six parts instead, also on photographs and icons (models/nano/README.md). About a day
+ * The shipped nano was trained in parts instead, also on photographs and icons (models/nano/README.md). About a day
  * on two cores; with `--steps=2000` about an hour and a half. To train on gathered pictures as well (npm run gather), add
  * `--mix.pictures=gathered --mix.worlds.photos=1.2 --mix.worlds.icons=1`.
  */
