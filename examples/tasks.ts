@@ -26,7 +26,7 @@ export interface Query {
 export interface ExampleTask {
   readonly name: string;
   readonly group: Group;
-  /** Whether training showed the change, with other pictures. */
+  /** Whether training never showed the change. */
   readonly unseen: boolean;
   /** Paths of the example pair. */
   readonly before: string;

@@ -36,11 +36,11 @@ export interface CompleteOptions extends CompleteSettings {
   /** What to generate: text, one picture, or text with pictures in it. */
   readonly mode: Mode;
   /**
-   * The most tokens to generate. A picture needs two tokens more than its codes; it is complete or absent. Defaults to
-   * 256 for text, the length of a picture for an image, their sum for both, and at most to the remaining positions.
+   * The most tokens to generate. A picture needs `tokensPerImage` of them; it is complete or absent. Defaults to 256 for
+   * text, the length of a picture for an image, their sum for both, and at most to the remaining positions.
    */
   readonly maxTokens?: number;
-  /** The same seed, model and device give the same result. Defaults to a random seed. */
+  /** The same seed, model, device and number of threads give the same result. Defaults to a random seed. */
   readonly seed?: number;
   /** Divides the logits; 0 takes the most likely token. Defaults to 1. */
   readonly temperature?: number;
@@ -112,8 +112,6 @@ const completeNames = {
 const TEXT_TOKENS = 256;
 
 export class Chameleon {
-  private readonly layout: PictureLayout;
-
   private constructor(
     readonly config: ChameleonConfig,
     /** Identifies the weights and sizes. */
@@ -122,10 +120,9 @@ export class Chameleon {
     readonly tokenizer: Tokenizer,
     /** @internal The language model. */
     readonly decoder: Decoder,
+    private readonly layout: PictureLayout,
     private readonly preprocessing: Preprocessing | undefined,
-  ) {
-    this.layout = pictureLayout(tokenizer.vocabulary, gridSide(config.image), config.pictures);
-  }
+  ) {}
 
   /**
    * Loads a checkpoint in Hugging Face's layout: `config.json`, `tokenizer.json`, and safetensors in one file or
@@ -145,6 +142,7 @@ export class Chameleon {
   /** @internal Builds a model from parts that were checked. */
   static async assemble(parts: ChameleonParts, options: SessionOptions = {}): Promise<Chameleon> {
     const { config, text, weights, fingerprint, preprocessing } = parts;
+    const layout = pictureLayout(text.vocabulary, gridSide(config.image), config.pictures);
     const part = (wanted: (name: string) => boolean) =>
       new Map([...weights].filter(([name]) => wanted(name)));
     const image = new ImageTokenizer(config.image, part(isOfImages), { ...options, preprocessing });
@@ -153,7 +151,7 @@ export class Chameleon {
       part((name) => !isOfImages(name)),
       options,
     );
-    return new Chameleon(config, fingerprint, new Tokenizer(text, image), decoder, preprocessing);
+    return new Chameleon(config, fingerprint, new Tokenizer(text, image), decoder, layout, preprocessing);
   }
 
   /** Edge length of the pictures in pixels. */

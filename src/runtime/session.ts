@@ -45,15 +45,19 @@ export class Session {
   /**
    * Runs the model. With `into`, it computes only the outputs named there. A value receives its output in place,
    * without a copy (the run must not read the same buffer); null allocates a new value.
-   * @throws XPromptError after the release
+   * @throws XPromptError after the release, which may be while the run waits for its turn
    */
   async run(
     feeds: Feeds,
     into?: Readonly<Record<string, Value | null>>,
   ): Promise<Readonly<Record<string, Value>>> {
     if (this.released) throw afterRelease();
-    const results = into ? await this.session.run(feeds, { ...into }) : await this.session.run(feeds);
-    return results as Record<string, Value>;
+    try {
+      const results = into ? await this.session.run(feeds, { ...into }) : await this.session.run(feeds);
+      return results as Record<string, Value>;
+    } catch (error) {
+      throw this.released ? afterRelease() : error;
+    }
   }
 
   /** Runs the model; takes its inputs from the given values by name. */

@@ -1,6 +1,6 @@
 /**
  * @file Continuous batching: concurrent requests share the decoding steps of one model. A request joins and leaves at
- * any step. Its pictures do not depend on the other requests.
+ * any step. With plain weights, its pictures do not depend on the other requests (docs/batching.md).
  */
 import { Batch } from "../chameleon/model/batch.ts";
 import { UsageError } from "../errors.ts";
@@ -79,7 +79,10 @@ export class Batcher {
     return this.model.compressor.compress(examples, options);
   }
 
-  /** As `XPrompt.generate`, with the same result. @throws as `XPrompt.generate` */
+  /**
+   * As `XPrompt.generate`, with the same result; with quantized weights, other requests may change the codes.
+   * @throws as `XPrompt.generate`
+   */
   async generate(options: GenerateOptions & { readonly fullSize: true }): Promise<Generated<ByteImage>>;
   async generate(options: GenerateOptions & { readonly fullSize?: false }): Promise<Generated>;
   async generate(options: GenerateOptions): Promise<Generated<Image | ByteImage>>;

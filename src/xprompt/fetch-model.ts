@@ -50,9 +50,9 @@ async function newest(
   signal?: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
   try {
-    const response = await get(address, signal);
-    await keep(cache, address, response.clone());
-    return await bytesOf(response);
+    const bytes = await get(address, { signal });
+    await keep(cache, address, bytes);
+    return bytes;
   } catch (error) {
     signal?.throwIfAborted();
     const kept = await cache?.match(address);
@@ -65,7 +65,7 @@ async function fetchWeights(
   address: string,
   checksum: string | undefined,
   cache: Cache | undefined,
-  { onProgress, signal }: FetchModelOptions,
+  options: FetchModelOptions,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const key = checksum && `${address}?sha256=${checksum}`;
   const kept = key && (await cache?.match(key));
@@ -74,39 +74,51 @@ async function fetchWeights(
     if (sha256(bytes) === checksum) return bytes;
     await cache!.delete(key);
   }
-  const response = await get(address, signal);
-  const { headers } = response;
-  // The length of a compressed body is not that of the bytes.
-  const total = headers.has("content-encoding") ? 0 : Number(headers.get("content-length") ?? 0);
-  const bytes = await bytesOf(response, (count) => onProgress?.({ bytes: count, total }));
+  const bytes = await get(address, options);
   if (checksum !== undefined && sha256(bytes) !== checksum)
     throw new XPromptError(
       `reading ${address}: expected the checksum in config.json, got another: the file is damaged (copy it again)`,
     );
   if (cache && key) {
-    await keep(cache, key, new Response(bytes));
+    await keep(cache, key, bytes);
     await forgetOthers(cache, `${address}?sha256=`, key).catch(() => undefined);
   }
   return bytes;
 }
 
-async function get(address: string, signal?: AbortSignal): Promise<Response> {
+/** The bytes of a file, and news of them while they arrive. */
+async function get(
+  address: string,
+  { onProgress, signal }: FetchModelOptions,
+): Promise<Uint8Array<ArrayBuffer>> {
   const failed = (got: string, cause?: unknown) =>
     new XPromptError(`fetching ${address}: expected a file, got ${got} (check the address)`, {
       code: "ERR_FILE",
       cause,
     });
-  const response = await fetch(address, { signal }).catch((error: unknown) => {
+  const lost = (error: unknown): never => {
     signal?.throwIfAborted();
     throw failed(messageOf(error), error);
-  });
-  if (!response.ok) throw failed(`status ${response.status}`);
-  return response;
+  };
+  const { ok, status, headers, body } = await fetch(address, { signal }).catch(lost);
+  if (!ok || !body) throw failed(`status ${status}`);
+  // The length of a compressed body is not that of the bytes.
+  const total = headers.has("content-encoding") ? 0 : Number(headers.get("content-length") ?? 0);
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  let bytes = 0;
+  const reader = body.getReader();
+  const next = () => reader.read().catch(lost);
+  for (let part = await next(); !part.done; part = await next()) {
+    chunks.push(part.value);
+    bytes += part.value.length;
+    onProgress?.({ bytes, total });
+  }
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
 /** A disk that is full is no reason to do without the model. */
-async function keep(cache: Cache | undefined, key: string, response: Response): Promise<void> {
-  await cache?.put(key, response).catch(() => undefined);
+async function keep(cache: Cache | undefined, key: string, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+  await cache?.put(key, new Response(bytes)).catch(() => undefined);
 }
 
 /** Deletes what is kept under other keys that begin with `prefix`. */
@@ -115,18 +127,5 @@ async function forgetOthers(cache: Cache, prefix: string, key: string): Promise<
     if (url.startsWith(prefix) && url !== key) await cache.delete(url);
 }
 
-async function bytesOf(
-  response: Response,
-  onBytes?: (count: number) => void,
-): Promise<Uint8Array<ArrayBuffer>> {
-  if (!onBytes || !response.body) return new Uint8Array(await response.arrayBuffer());
-  const chunks: Uint8Array<ArrayBuffer>[] = [];
-  let count = 0;
-  const reader = response.body.getReader();
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    chunks.push(part.value);
-    count += part.value.length;
-    onBytes(count);
-  }
-  return new Uint8Array(await new Blob(chunks).arrayBuffer());
-}
+const bytesOf = async (response: Response): Promise<Uint8Array<ArrayBuffer>> =>
+  new Uint8Array(await response.arrayBuffer());

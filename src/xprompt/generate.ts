@@ -29,7 +29,8 @@ export interface GeneratingModel extends AskingModel {
 /**
  * Generates the pictures of a request.
  * @param batch the batch in which the codes are sampled
- * @returns a step per code, then one with the result. Leaving the generator early frees the resources of the request.
+ * @returns a step per code, or with `onePass` one step with all codes; then one with the result. Leaving the generator
+ * early frees the resources of the request.
  * @throws UsageError for options out of range
  * @throws XPromptError for a picture that cannot be read, or a prompt of another model
  * @throws the signal's reason when it is aborted
@@ -131,7 +132,7 @@ export async function* generateSteps(
   yield { ...stepOf(codes), result };
 }
 
-/** Runs all steps of a request and calls `onProgress` after each row of codes. */
+/** Runs all steps of a request and calls `onProgress` after each row of codes; with `onePass`, once. */
 export async function generated(
   model: GeneratingModel,
   { onProgress, ...options }: GenerateOptions,
@@ -154,7 +155,9 @@ function checked({ base, config, compressor }: GeneratingModel, options: StreamO
   const given = prompt === undefined ? [] : [prompt].flat();
   const pictures =
     input !== undefined || given.length > 0 || (examples ?? []).length > 0 || library !== undefined;
-  const request = checkRequest(options, config.xprompt.sampling, { pictures });
+  // Drafts of quantized weights change the codes.
+  const recommended = { ...config.xprompt.sampling, draft: !config.decoder.quantization };
+  const request = checkRequest(options, recommended, { pictures });
   for (const name of ["k", "minSimilarity"] as const)
     if (library === undefined && options[name] !== undefined)
       throw new UsageError(`generating: ${name}: expected it with a library, got it alone`);

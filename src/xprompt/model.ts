@@ -144,8 +144,8 @@ export class XPrompt {
   }
 
   /**
-   * Generates pictures as `generate` does, in one step per code. Use it to show previews; leaving the loop stops the
-   * work. The last step has the result.
+   * Generates pictures as `generate` does, in one step per code, or with `onePass` in one step. Use it to show previews;
+   * leaving the loop stops the work. The last step has the result.
    * @throws as `generate`
    * @example
    * for await (const { codes, preview, result } of model.stream({ prompt, input })) {

@@ -88,11 +88,11 @@ export interface GenerateOptions extends RequestSettings {
    */
   readonly exampleColours?: boolean;
   /**
-   * Guess codes ahead and verify several per run of the model, which takes fewer runs for the same pictures. Defaults to
-   * true.
+   * Guess codes ahead and verify several per run of the model, which takes fewer runs. Defaults to true with plain weights,
+   * whose pictures stay the same, and to false with quantized weights, whose pictures may be others.
    */
   readonly draft?: boolean;
-  /** Called after every row of codes. */
+  /** Called after every row of codes; with `onePass`, once. */
   onProgress?(progress: Progress): void | Promise<void>;
   readonly signal?: AbortSignal;
 }
@@ -100,7 +100,7 @@ export interface GenerateOptions extends RequestSettings {
 /** A request of `stream`: the loop over its steps replaces `onProgress`. */
 export type StreamOptions = Omit<GenerateOptions, "onProgress">;
 
-/** The state of a request after one more code of each picture. */
+/** The state of a request after one more code of each picture; with `onePass`, after all codes. */
 export interface GenerateStep<P extends Image | ByteImage = Image> {
   /** The codes so far in row-major order, `[samples][step]`. */
   readonly codes: readonly (readonly number[])[];

@@ -21,7 +21,10 @@ export interface ModelParts extends Partial<Verification> {
   readonly preprocessing?: Preprocessing;
 }
 
-/** The bytes of a model's files. */
+/**
+ * The bytes of a model's files. A processor (`processor_config.json`, `preprocessor_config.json`) is not among them: a model
+ * with one gives other codes than from its folder, and has another fingerprint.
+ */
 export interface ModelFiles {
   /** `config.json` */
   readonly config: Uint8Array;

@@ -56,7 +56,9 @@ export const requestSchema = z.strictObject({
   draft: z
     .boolean()
     .default(true)
-    .describe("guess codes ahead and verify several per run of the model: the same picture in fewer runs"),
+    .describe(
+      "guess codes ahead and verify several per run of the model: fewer runs, and the same picture unless the weights are quantized",
+    ),
 });
 /** The settings as a caller passes them. */
 export type RequestSettings = z.input<typeof requestSchema>;
@@ -84,8 +86,8 @@ const recommendable = z
   })
   .partial();
 
-/** Settings for which a model can recommend defaults. */
-export const recommendableSettings = Object.keys(recommendable.shape);
+/** Settings whose defaults depend on the model: those that it can recommend, and drafts, which suit plain weights. */
+export const recommendableSettings = [...Object.keys(recommendable.shape), "draft"];
 
 /** Recommended settings, with separate values for a request without pictures and examples. */
 export const recommendedSampling = recommendable.extend({ wordsAlone: recommendable.optional() });
@@ -100,7 +102,7 @@ export type Request = z.output<typeof requestSchema>;
  */
 export function checkRequest(
   options: RequestSettings,
-  { wordsAlone, ...recommended }: RecommendedSampling = {},
+  { wordsAlone, ...recommended }: RecommendedSampling & Pick<RequestSettings, "draft"> = {},
   about: { readonly pictures: boolean } = { pictures: true },
 ): Request {
   const fallback = about.pictures ? recommended : { ...recommended, ...defined(wordsAlone ?? {}) };

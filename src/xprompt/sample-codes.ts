@@ -73,8 +73,8 @@ class PictureSequence implements Sequence {
 const none = new Int32Array();
 
 /**
- * Samples the image codes of `samples` pictures. Sample i of a seed is the same whatever the number of samples, and
- * whatever else is in the batch.
+ * Samples the image codes of `samples` pictures. With plain weights, sample i of a seed is the same whatever the number of
+ * samples, and whatever else is in the batch (see `Batch`).
  * @returns after each code the codes so far, `[samples][step]`
  */
 export async function* sampleCodes(

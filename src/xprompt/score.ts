@@ -1,6 +1,8 @@
 /** @file The likelihood of a given picture as the answer: a forward pass over its codes, without sampling. */
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import type { Decoder } from "../chameleon/model/decoder.ts";
+import { pick } from "../chameleon/model/decoding.ts";
+import { guidedLogits } from "../chameleon/model/sampling.ts";
 import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
 import { type Codes, type EncodedQuery, queryTokens, type XPromptConfig } from "./sequence.ts";
 
@@ -12,7 +14,10 @@ export interface Scored {
   readonly target: Codes;
 }
 
-/** Negative log-likelihood of each target code in nats, given the codes before it: −log p over all image codes. */
+/**
+ * Negative log-likelihood of each target code in nats, given the codes before it: −log p over all image codes.
+ * @throws XPromptError when logits are not finite
+ */
 export async function codeNats(
   decoder: Decoder,
   vocabulary: Vocabulary,
@@ -30,9 +35,10 @@ export async function codeNats(
   // The target is generated code by code, so attention within it is causal, not bidirectional.
   await decoder.forward([from(0, prefix.slice(0, -1))], cache);
   const logits = await decoder.forwardAll(from(prefix.length - 1, [prefix.at(-1)!, ...read]), cache);
+  const { vocabularySize } = decoder.config;
   return Array.from(target, (code, i) => {
-    const row = i * decoder.config.vocabularySize;
-    const choices = Array.from(vocabulary.imageTokens, (token) => logits[row + token]!);
+    const row = logits.subarray(i * vocabularySize, (i + 1) * vocabularySize);
+    const choices = guidedLogits([pick(row, vocabulary.imageTokens)], [], "scoring");
     const most = choices.reduce((a, b) => Math.max(a, b));
     const total = choices.reduce((sum, choice) => sum + Math.exp(choice - most), 0);
     return most + Math.log(total) - choices[code]!;

@@ -1,11 +1,13 @@
 /** @file Draft and verify: the codes are those of one run per code, in fewer runs. */
+import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { convertModel } from "../../src/chameleon/convert/convert.ts";
 import { Random } from "../../src/random.ts";
 import { Batcher } from "../../src/xprompt/batcher.ts";
-import type { GenerateOptions } from "../../src/xprompt/model.ts";
+import { type GenerateOptions, XPrompt } from "../../src/xprompt/model.ts";
 import { openTinyModel, somePicture } from "../fixtures/xprompt/kit.ts";
 
-const { model, close } = await openTinyModel();
+const { folder, model, close } = await openTinyModel();
 afterAll(close);
 
 const names = ["a", "b"];
@@ -92,4 +94,15 @@ describe("what drafting tells and leaves alone", () => {
     expect(steps.runs + steps.accepted).toBe(model.codesPerImage - 1);
     expect(steps.drafted).toBeGreaterThanOrEqual(steps.accepted);
   });
+});
+
+test("quantized weights are not drafted unless told, plain ones are unless told", async () => {
+  const output = join(folder, "int4");
+  await convertModel(folder, { format: "int4", output, threads: 0 });
+  await using quantized = await XPrompt.load(output, { threads: 1 });
+  const request = { input: somePicture("query"), seed: 1, temperature: 0.1 };
+  const drafts = async (by: XPrompt, draft?: boolean) =>
+    (await by.generate({ ...request, draft })).steps.drafted > 0;
+  expect([await drafts(quantized), await drafts(quantized, true)]).toEqual([false, true]);
+  expect([await drafts(model), await drafts(model, false)]).toEqual([true, false]);
 });

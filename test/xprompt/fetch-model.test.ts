@@ -1,5 +1,6 @@
 /** @file A model from the web, with a network and a browser's cache in memory. */
 import { afterEach, expect, test, vi } from "vitest";
+import { XPromptError } from "../../src/errors.ts";
 import { sha256 } from "../../src/hash.ts";
 import { fetchModel } from "../../src/xprompt/fetch-model.ts";
 
@@ -57,4 +58,25 @@ test.each([
   const seen: unknown[] = [];
   await fetchModel(folder, { onProgress: (progress) => seen.push(progress) });
   expect(seen).toEqual([{ bytes: 7, total }]);
+});
+
+test("a connection that is lost while the weights arrive is one clear error; an abort has its reason", async () => {
+  serve("weights");
+  const whole = globalThis.fetch;
+  const broken = () => {
+    const error = new TypeError("terminated");
+    const source = { pull: (controller: ReadableStreamDefaultController) => controller.error(error) };
+    return new Response(new ReadableStream(source));
+  };
+  vi.stubGlobal("fetch", (address: string) =>
+    address.endsWith(".safetensors") ? Promise.resolve(broken()) : whole(address),
+  );
+  const attempt = fetchModel(folder);
+  await expect(attempt).rejects.toThrow(XPromptError);
+  await expect(attempt).rejects.toMatchObject({
+    code: "ERR_FILE",
+    message: `fetching ${folder}/model.safetensors: expected a file, got terminated (check the address)`,
+  });
+  const reason = new Error("enough");
+  await expect(fetchModel(folder, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
 });

@@ -860,6 +860,13 @@ describe("release", () => {
       expect(await refusal(work())).toMatch(/expected a loaded model, got a released one/);
   });
 
+  test("during a call, ends the call with the same error", async () => {
+    const released = await XPrompt.load(join(folder, "tiny"), { threads: 1 });
+    const running = released.logits([1, 2, 3]);
+    await released.release();
+    expect(await refusal(running)).toMatch(/expected a loaded model, got a released one/);
+  });
+
   test("a failed compression of the empty example is tried again", async () => {
     const own = await XPrompt.load(join(folder, "tiny"), { threads: 1 });
     const encode = vi.spyOn(own.base.decoder, "encodeExample").mockRejectedValueOnce(new Error("once"));

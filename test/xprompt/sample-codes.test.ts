@@ -13,6 +13,7 @@ import { XPromptError } from "../../src/errors.ts";
 import { Graph, type Initializer, parameterShapes } from "../../src/graph/index.ts";
 import { Random } from "../../src/random.ts";
 import { promptLength, type SampleRequest, sampleCodes } from "../../src/xprompt/sample-codes.ts";
+import { codeNats } from "../../src/xprompt/score.ts";
 import { type EncodedExample, type EncodedQuery, exampleTokens } from "../../src/xprompt/sequence.ts";
 import { randomWeights, tiny, tinyTokenizers, tinyXPrompt } from "../fixtures/chameleon/kit.ts";
 
@@ -263,7 +264,24 @@ describe("steps", () => {
   });
 });
 
-test("a model whose numbers are broken gives nothing", async () => {
+test("no draft goes beyond the code before the last, so that the positions are enough", async () => {
+  const maxPositions = tinyXPrompt.todoPosition + promptLength(vocabulary, request()) + CODES - 1;
+  const short = await Decoder.create({ ...config, maxPositions }, weightsOf(3), { threads: 1 });
+  try {
+    for (let seed = 0; seed < 60; seed++) {
+      const counts = { runs: 0, drafted: 0, accepted: 0 };
+      const asked = { seed, sampling: { ...free, temperature: 0.5 }, steps: counts };
+      expect(await codesOf(asked, short)).toEqual(
+        await codesOf({ ...asked, steps: undefined, draft: false }),
+      );
+      expect(counts.runs + counts.accepted).toBe(CODES - 1);
+    }
+  } finally {
+    await short.release();
+  }
+});
+
+test("a model whose numbers are broken gives nothing, and no score", async () => {
   const weights = weightsOf(3);
   const { shape, data } = weights.get("lm_head.weight")!;
   const broken = Float32Array.from(data as Float32Array).fill(Number.NaN, 0, 24 * 10);
@@ -275,6 +293,8 @@ test("a model whose numbers are broken gives nothing", async () => {
       await expect(attempt).rejects.toThrow(XPromptError);
       await expect(attempt).rejects.toThrow("generating: expected finite logits");
     }
+    const score = codeNats(bad, vocabulary, tinyXPrompt, { blocks, query, target: [3, 1, 4, 1] });
+    await expect(score).rejects.toThrow("scoring: expected finite logits");
   } finally {
     await bad.release();
   }

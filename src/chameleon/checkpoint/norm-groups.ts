@@ -17,7 +17,8 @@ const GROUPS = 32;
 const SAME_INPUT = /^(encoder|decoder)\.conv_in\.weight$/;
 const SAME_OUTPUT = /^(encoder|decoder)\.conv_out\./;
 const HIDDEN = /^(encoder|decoder)\./;
-const QUERY = /\.attn_1\.q\./;
+/** Of the attention in the middle, and of that after the blocks of a level. */
+const QUERY = /\.attn(_1|\.\d+)\.q\./;
 
 /** Relative width of the network with 32 groups. @throws XPromptError when there is no such network */
 export function widening({ normGroups }: VqganConfig): number {

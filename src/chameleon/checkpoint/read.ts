@@ -19,7 +19,7 @@ import {
   decoderFromJson,
   vqganFromJson,
 } from "./config.ts";
-import { loadTextTokenizer, readInitializers } from "./folder.ts";
+import { loadTextTokenizer, readInitializers, type Weight } from "./folder.ts";
 import { preprocessingOf } from "./preprocessing.ts";
 import { requireMemoryFor } from "./require-memory.ts";
 import { type OpenImageTokenizerOptions, openImageTokenizer } from "./vqgan-checkpoint.ts";
@@ -35,7 +35,7 @@ export interface ChameleonParts extends Partial<Verification> {
   readonly text: TextTokenizer;
   /** Weights of the language model and of the image tokenizer, with or without its decoder. */
   readonly weights: ReadonlyMap<string, Initializer>;
-  /** Identifies the weights and sizes. */
+  /** Identifies weights, sizes, tokens and preprocessing. */
   readonly fingerprint: string;
   /** Preprocessing of pictures, if the checkpoint has a processor. */
   readonly preprocessing?: Preprocessing;
@@ -56,33 +56,41 @@ export async function readCheckpoint(folder: string, options: ChameleonOptions):
   await requireMemoryFor(folder, config);
   const stored = await readInitializers(folder, config.checksum, (name) => !isOfImages(name));
   checkCheckpoint(config, text.vocabulary, stored.weights);
-  const fingerprint = await fingerprintOf(config, text, folder);
   const preprocessing = await preprocessingOf(folder, config.image);
+  const fingerprint = await fingerprintOf(folder, { config, text, preprocessing }, image.weights);
   const weights = new Map<string, Initializer>([...stored.weights, ...image.weights]);
   return { config, text, weights, fingerprint, preprocessing, verified: stored.verified };
 }
 
 /**
- * Identifies weights, sizes and tokens by a sample of every weight, because reading all weights of a 7B model again
- * would take half a minute. The result does not depend on how the weights are split into files.
+ * Identifies a model by its sizes, its tokens, its preprocessing and its weights. The language model is known by the
+ * recorded checksum, or else by samples of every weight: reading all of a 7B model again would take half a minute. The
+ * samples do not depend on how the weights are split into files.
+ * @param images weights of the image tokenizer, which may come from elsewhere
  */
 async function fingerprintOf(
-  { decoder, image }: ChameleonConfig,
-  text: TextTokenizer,
   folder: string,
+  { config, text, preprocessing }: Pick<ChameleonParts, "config" | "text" | "preprocessing">,
+  images: ReadonlyMap<string, Weight>,
 ): Promise<string> {
-  const hash = createHash("sha256").update(JSON.stringify([decoder, image, text.checksum]));
-  const stored = await openWeights(folder);
-  try {
+  const { decoder, image, checksum } = config;
+  const hash = createHash("sha256");
+  hash.update(JSON.stringify([decoder, image, text.checksum, preprocessing, checksum]));
+  for (const [name, { data }] of images) hash.update(name).update(data);
+  if (checksum === undefined) {
+    await using stored = await openWeights(folder);
     for (const name of [...stored.tensors.keys()].sort()) {
+      if (isOfImages(name)) continue;
       const { dtype, byteLength } = stored.tensors.get(name)!;
-      hash.update(`${name} ${dtype}`).update(await stored.readPart(name, 0, Math.min(byteLength, SAMPLE)));
+      hash.update(`${name} ${dtype}`);
+      const step = Math.max(SAMPLE, Math.ceil(byteLength / SAMPLES));
+      for (let start = 0; start < byteLength; start += step)
+        hash.update(await stored.readPart(name, start, Math.min(SAMPLE, byteLength - start)));
     }
-  } finally {
-    await stored.close();
   }
   return hash.digest("hex").slice(0, 16);
 }
 
-/** Bytes of each weight in the fingerprint. */
+/** Samples of a weight in the fingerprint, evenly spaced, and bytes per sample. */
+const SAMPLES = 32;
 const SAMPLE = 4096;

@@ -5,7 +5,7 @@ import { readdir, realpath, stat, statfs } from "node:fs/promises";
 import { dirname, extname, resolve, sep } from "node:path";
 import { UsageError, XPromptError } from "../../errors.ts";
 import { formatBytes } from "../../format.ts";
-import { attempt } from "../../runtime/files.ts";
+import { attempt, checkNotMounted } from "../../runtime/files.ts";
 
 /**
  * Verifies the weights against the checksum of their folder.
@@ -33,7 +33,7 @@ export async function checkInput(
   );
 }
 
-/** @throws XPromptError when the folder cannot be created, or contains anything except an older model */
+/** @throws XPromptError when the folder cannot be created, is a mount point, or contains anything except an older model */
 export async function checkOutput(input: string, output: string): Promise<void> {
   const doing = `converting into ${output}`;
   const parent = await stat(dirname(resolve(output))).catch(() => undefined);
@@ -48,6 +48,7 @@ export async function checkOutput(input: string, output: string): Promise<void> 
     );
   if (!former.isDirectory())
     throw new XPromptError(`${doing}: expected a folder or nothing, got a file (choose another path)`);
+  await checkNotMounted(output, doing);
   const names = await attempt(doing, output, () => readdir(output));
   const isModel = names.includes("config.json") && names.some((name) => extname(name) === ".safetensors");
   if (names.length > 0 && !isModel)

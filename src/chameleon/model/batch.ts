@@ -1,6 +1,7 @@
 /**
  * @file Batched decoding: the sequences of one or several requests share every forward pass. Requests join and leave
- * between passes. The logits of a row do not depend on the other rows.
+ * between passes. With plain weights, the logits of a row do not depend on the other rows. Products of quantized weights
+ * are summed otherwise for one row than for several, which changes codes (docs/batching.md).
  */
 import { soon } from "../../runtime/soon.ts";
 import { Admission, type BatchLimits, type BatchNeed } from "./admission.ts";

@@ -133,7 +133,8 @@ class CompletionSequence implements Sequence {
 }
 
 /**
- * Completes a prompt with `samples` sequences. Sample i of a seed does not depend on the number of samples.
+ * Completes a prompt with `samples` sequences. Sample i of a seed does not depend on the number of samples, with plain
+ * weights (see `Batch`).
  * @returns after each step the tokens so far of every sample; the arrays grow in place
  */
 export async function* completeTokens(

@@ -27,7 +27,7 @@ export interface Sequence {
   readonly guidance?: Guidance;
   /**
    * A guess of the token `ahead` places after the next one; undefined for none there and beyond. The decoder verifies
-   * guesses, several per run: they change the number of runs and nothing else.
+   * guesses, several per run: they change the number of runs, and the rounding of logits (see `Batch`).
    */
   guess?(ahead: number): Guess | undefined;
   /** Called before each choice with the guided logits of `allowed`. */
@@ -100,7 +100,7 @@ export class Decoding {
 
   /**
    * Takes the tokens that the last run's logits decide: one, and another for each right guess. Every token is sampled from
-   * its own logits with its own random number, so the tokens are those that are sampled one per run.
+   * its own logits with its own random number, so the tokens are those that are sampled one per run, up to rounding.
    * @param rates count the guesses
    */
   choose(choosing: Choosing, rates: GuessRates): Verified {
@@ -122,12 +122,12 @@ export class Decoding {
     }
   }
 
-  /** What was foreseen of a place, and the sequence's own guess: one guess where they agree. */
+  /** The sequence's own guess of a place, and what was foreseen there: one guess where they agree. */
   private guess(ahead: number): Guess[] {
     const own = this.sequence.guess?.(ahead);
+    if (!own) return [];
     const token = this.foreseen[ahead];
-    if (token === undefined) return own ? [own] : [];
-    if (!own) return [{ token, kind: "foreseen" }];
+    if (token === undefined) return [own];
     if (own.token === token) return [{ token, kind: `foreseen and ${own.kind}` }];
     return [
       { token, kind: `foreseen, not ${own.kind}` },
@@ -151,10 +151,13 @@ export class Decoding {
 
   /** Logits of `ids` under each condition, `[conditions][ids]`. */
   private chain(ids: Int32Array, index: number): Float32Array[] {
-    if (!this.guidance) return [pick(this.own!.logits[index]!, ids)];
+    // Counted from the end: a condition that was just added has only the logits after its prefix.
+    const fromEnd = index - this.own!.logits.length;
+    const picked = ({ logits }: Row) => pick(logits.at(fromEnd)!, ids);
+    if (!this.guidance) return [picked(this.own!)];
     let next = 0;
     return this.guidance.conditions.map((condition) =>
-      pick((condition === null ? this.own! : this.others[next++]!).logits[index]!, ids),
+      picked(condition === null ? this.own! : this.others[next++]!),
     );
   }
 

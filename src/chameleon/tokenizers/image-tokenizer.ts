@@ -1,12 +1,4 @@
-/**
- * @file The image tokenizer: encodes pictures to codes and decodes codes to pictures, with a trained VQGAN.
- *
- * @example
- * const { config, weights } = await openImageTokenizer("chameleon-7b", { imageTokenizer: "vqgan.ckpt" });
- * const tokenizer = new ImageTokenizer(config, weights);
- * const codes = await tokenizer.encodeImage(preprocess(await loadImage("photo.jpg"), settings)); // 1024 codes
- * await savePng("again.png", await tokenizer.decodeImage(codes));
- */
+/** @file The image tokenizer: encodes pictures to codes and decodes codes to pictures, with a trained VQGAN. */
 import { XPromptError } from "../../errors.ts";
 import { areFinite } from "../../finite.ts";
 import { exportOnnx, Graph, type Initializer, reshape, type Scope, type Tensor } from "../../graph/index.ts";
@@ -43,8 +35,8 @@ export function pictureBytes(config: VqganConfig): number {
 type Weights = ReadonlyMap<string, Initializer>;
 
 /**
- * An input of the tokenizer: an RGB picture in [0, 1], which is mapped to [−1, 1], or the result of `preprocess`: planes
- * of red, green and blue, `[3, side, side]` row by row, about [−1, 1].
+ * An input of the tokenizer: an RGB picture in [0, 1], which is mapped to [−1, 1], or planes of red, green and blue,
+ * `[3, side, side]` row by row, about [−1, 1].
  */
 export type Pixels = Image | Float32Array;
 

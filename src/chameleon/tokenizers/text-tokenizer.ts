@@ -19,7 +19,7 @@ import {
   tokenizerFileSchema,
 } from "./tokenizer-file.ts";
 import { WORD } from "./train-bpe.ts";
-import { BYTE_CHARACTERS, Vocabulary, type VocabularyOptions } from "./vocabulary.ts";
+import { BYTE_CHARACTERS, Vocabulary } from "./vocabulary.ts";
 
 /** The longest text, in UTF-16 code units: far above any context length. */
 export const MAX_TEXT_LENGTH = 100_000;
@@ -30,7 +30,10 @@ interface BytePairEncoder {
   decode(ids: number[], options: { clean_up_tokenization_spaces: false }): string;
 }
 
-type CheckedOptions = VocabularyOptions & { readonly checksum?: string };
+interface LoadOptions {
+  /** `tokenizer_sha256` of the `config.json` beside the file, if there is one. */
+  readonly checksum?: string;
+}
 
 export class TextTokenizer {
   readonly vocabulary: Vocabulary;
@@ -45,11 +48,11 @@ export class TextTokenizer {
    * @param checksum of the file's content, if the caller knows it
    * @throws XPromptError when it is not the tokenizer of a Chameleon-family model
    */
-  constructor(json: unknown, options: VocabularyOptions = {}, checksum = tokenizerChecksum(json)) {
+  constructor(json: unknown, checksum = tokenizerChecksum(json)) {
     const file = checkJson(json, tokenizerFileSchema, "reading a tokenizer");
     this.checksum = checksum;
     this.mayHang = expressionsOf(file).some((expression) => expression !== WORD);
-    this.vocabulary = new Vocabulary(file, options);
+    this.vocabulary = new Vocabulary(file);
     const text = textOnly(file, this.vocabulary);
     try {
       this.encoder = new Tokenizer(text, {});
@@ -60,22 +63,21 @@ export class TextTokenizer {
 
   /**
    * Reads a `tokenizer.json` from disk.
-   * @param options `checksum`: `tokenizer_sha256` of the `config.json` beside it, if there is one
    * @throws XPromptError as the constructor, or when the file is damaged
    */
-  static async load(path: string, options: CheckedOptions = {}): Promise<TextTokenizer> {
+  static async load(path: string, options: LoadOptions = {}): Promise<TextTokenizer> {
     return TextTokenizer.fromJson(await readJson(path, z.unknown(), "tokenizer"), path, options);
   }
 
   /** The same of the content of a file. @param path for errors */
-  static fromJson(json: unknown, path: string, { checksum, ...options }: CheckedOptions = {}): TextTokenizer {
+  static fromJson(json: unknown, path: string, { checksum }: LoadOptions = {}): TextTokenizer {
     const found = tokenizerChecksum(json);
     if (checksum !== undefined && found !== checksum)
       throw new XPromptError(
         `reading tokenizer ${path}: expected the checksum in config.json, got another: the file is damaged (copy the folder again)`,
       );
     try {
-      return new TextTokenizer(json, options, found);
+      return new TextTokenizer(json, found);
     } catch (error) {
       throw new XPromptError(`${path}: ${messageOf(error)}`, { cause: error });
     }
@@ -99,40 +101,22 @@ export class TextTokenizer {
 
   /**
    * The text of `ids`: `decode(encode(text)) === text` for every well-formed string. Incomplete characters, as when
-   * generation stopped inside one, become U+FFFD.
-   * @param options `skipSpecial`: whether to omit image, XP and other control tokens. Defaults to true; otherwise their
-   *   names are written
+   * generation stopped inside one, become U+FFFD. Image, XP and other control tokens are omitted.
    * @throws XPromptError when an id is not in the vocabulary
    */
-  decode(ids: Iterable<number>, { skipSpecial = true }: { skipSpecial?: boolean } = {}): string {
-    const parts: string[] = [];
-    let run: number[] = [];
-    const endRun = (): void => {
-      if (run.length > 0)
-        parts.push(
-          this.limited("decoding tokens", run.length, () =>
-            this.encoder.decode(run, { clean_up_tokenization_spaces: false }),
-          ),
-        );
-      run = [];
-    };
+  decode(ids: Iterable<number>): string {
+    const text: number[] = [];
     for (const id of ids) {
-      if (this.vocabulary.isTextToken(id)) {
-        run.push(id);
-        continue;
-      }
-      const name = this.vocabulary.nameOf(id);
-      if (name === undefined) {
+      if (this.vocabulary.isTextToken(id)) text.push(id);
+      else if (this.vocabulary.nameOf(id) === undefined)
         throw new XPromptError(
           `decoding tokens: expected ids of the vocabulary (below ${this.vocabulary.size}), got ${id}`,
         );
-      }
-      if (skipSpecial) continue;
-      endRun();
-      parts.push(name);
     }
-    endRun();
-    return parts.join("");
+    if (text.length === 0) return "";
+    return this.limited("decoding tokens", text.length, () =>
+      this.encoder.decode(text, { clean_up_tokenization_spaces: false }),
+    );
   }
 
   /** Runs the library on a text, with a time limit if the file has its own regular expressions. */

@@ -31,7 +31,7 @@ export class Tokenizer {
 
   /**
    * The codes of a picture.
-   * @param pixels `size` × `size`: interleaved RGB in [0, 1], or the planes of `preprocess`
+   * @param pixels `size` × `size`: RGB in [0, 1]; or planes of red, green and blue, about [−1, 1]
    * @returns `[grid²]`, row by row, each below the number of codes
    * @throws XPromptError for another size
    */

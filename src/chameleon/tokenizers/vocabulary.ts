@@ -75,14 +75,6 @@ export function buildVocabulary({ imageCodes, xpTokens, textTokens }: Vocabulary
   ];
 }
 
-export interface VocabularyOptions {
-  /**
-   * For a checkpoint without `<xpNN>` tokens: how many of the first unused `<reserved…>` tokens after the separator become
-   * XP tokens. Defaults to 0.
-   */
-  readonly reservedAsXp?: number;
-}
-
 export class Vocabulary {
   /** The number of rows of the embedding table: the largest id + 1. */
   readonly size: number;
@@ -104,7 +96,7 @@ export class Vocabulary {
   private readonly text: Uint8Array;
 
   /** @throws XPromptError naming the token that is missing, duplicate or misplaced */
-  constructor(file: TokenizerFile, { reservedAsXp = 0 }: VocabularyOptions = {}) {
+  constructor(file: TokenizerFile) {
     const ids = new Map(Object.entries(file.model.vocab));
     for (const { content, id } of file.added_tokens) ids.set(content, id);
     for (const [name, id] of ids) {
@@ -132,7 +124,6 @@ export class Vocabulary {
       this.codeOfToken[id] = code;
     });
     this.xp = numbered(ids, XP_TOKEN, Number, "XP token");
-    if (this.xp.length === 0 && reservedAsXp > 0) this.xp = this.takeReserved(reservedAsXp);
 
     const added = new Set(file.added_tokens.map((token) => token.content));
     this.text = Uint8Array.from(this.names, (name) =>
@@ -160,18 +151,6 @@ export class Vocabulary {
     const id = this.names.indexOf(name);
     if (id < 0) throw broken(`expected a token ${name}, found none`);
     return id;
-  }
-
-  private takeReserved(count: number): number[] {
-    const free = Array.from(this.names.keys()).filter(
-      (id) =>
-        id > this.sep && RESERVED_TOKEN.test(this.names[id] ?? "") && this.names[id] !== IMAGE_PLACEHOLDER,
-    );
-    if (free.length < count)
-      throw broken(
-        `expected ${count} unused <reserved…> tokens for XP, found ${free.length} (ask for fewer)`,
-      );
-    return free.slice(0, count);
   }
 }
 

@@ -366,6 +366,7 @@ describe("refused, with nothing written", () => {
     await refused(/got a folder that contains photo\.jpg/, { output: at("album") });
     await refused(/expected a folder or nothing, got a file/, { output: at("album", "photo.jpg") });
     await refused(/expected a folder to put it in, got none/, { output: at("nowhere", "out") });
+    if (process.platform === "linux") await refused(/got a mount point/, { output: "/proc" });
   });
 
   test("more than the disk has room for", async () => {

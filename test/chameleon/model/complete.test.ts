@@ -1,12 +1,16 @@
 /** @file Completing prompts with a plain checkpoint, compared with Hugging Face's implementation. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { Chameleon, type CompleteOptions } from "../../../src/chameleon/chameleon.ts";
+import { readWeights } from "../../../src/chameleon/checkpoint/folder.ts";
 import { convertModel } from "../../../src/chameleon/convert/convert.ts";
+import { Decoder } from "../../../src/chameleon/model/decoder.ts";
 import { UsageError, XPromptError } from "../../../src/errors.ts";
 import { createImage } from "../../../src/image/index.ts";
+import { sha256File } from "../../../src/runtime/files.ts";
+import { writeSafetensors } from "../../../src/runtime/safetensors.ts";
 import {
   configJson,
   type FolderOptions,
@@ -106,6 +110,60 @@ describe("the same weights", () => {
     } finally {
       await other.release();
     }
+  });
+});
+
+test("a shard may be a link to another folder", async () => {
+  const [folder, elsewhere] = [await folderOf({ dtype: "F16", shards: 2 }), join(root, "elsewhere")];
+  await mkdir(elsewhere);
+  const shard = "model-00002-of-00002.safetensors";
+  await rename(join(folder, shard), join(elsewhere, shard));
+  await symlink(join(elsewhere, shard), join(folder, shard));
+  await using linked = await Chameleon.load(folder, options);
+  const { tokens } = reference.logits;
+  expect(await linked.logits(tokens)).toEqual(await model.logits(tokens));
+});
+
+describe("the fingerprint", () => {
+  test("is the same for the same checkpoint in shards", async () => {
+    await using sharded = await Chameleon.load(await folderOf({ shards: 3 }), options);
+    expect(sharded.fingerprint).toBe(model.fingerprint);
+  });
+
+  test.each<[string, (folder: string) => Promise<void>]>([
+    [
+      "other rows in the middle of the head",
+      async (folder) => {
+        const weights = await readWeights(folder, undefined);
+        const { data } = weights.get("lm_head.weight")!;
+        data.fill(0, data.length / 2, (data.length * 3) / 4);
+        const changed = [...weights].map(([name, weight]) => ({ ...weight, name, dtype: "F32" as const }));
+        await writeSafetensors(join(folder, "model.safetensors"), changed, { format: "pt" });
+      },
+    ],
+    [
+      "a processor",
+      (folder) => writeFile(join(folder, "preprocessor_config.json"), '{"crop_size": 16, "size": 16}'),
+    ],
+    [
+      "a checksum",
+      async (folder) => {
+        const weights_sha256 = await sha256File(join(folder, "model.safetensors"), "weights");
+        await writeFile(join(folder, "config.json"), JSON.stringify({ ...configJson, weights_sha256 }));
+      },
+    ],
+  ])("is another with %s", async (_what, change) => {
+    const folder = await folderOf();
+    await change(folder);
+    await using other = await Chameleon.load(folder, options);
+    expect(other.fingerprint).not.toBe(model.fingerprint);
+  });
+
+  test("is another with a decoder of pictures from elsewhere", async () => {
+    const folder = await folderOf({ withoutDecoder: true });
+    await using without = await Chameleon.load(folder, options);
+    await using completed = await Chameleon.load(folder, { ...options, imageTokenizer: await folderOf() });
+    expect(completed.fingerprint).not.toBe(without.fingerprint);
   });
 });
 
@@ -329,6 +387,18 @@ describe("refusals", () => {
     expect((failed as XPromptError).message).not.toContain("\n");
   });
 
+  test("Lumina-mGPT's pictures without their tokens, before anything is loaded", async () => {
+    const folder = await folderOf({ config: { vocabulary_map: undefined } });
+    const path = join(folder, "tokenizer.json");
+    await writeFile(path, (await readFile(path, "utf8")).replaceAll("<reserved08799>", "<reserved09799>"));
+    const create = vi.spyOn(Decoder, "create");
+    await expect(Chameleon.load(folder, { ...options, pictures: "lumina" })).rejects.toThrow(
+      "expected a token <reserved08799>, found none",
+    );
+    expect(create).not.toHaveBeenCalled();
+    create.mockRestore();
+  });
+
   test("a folder without a tokenizer, or with a broken one", async () => {
     const folder = await folderOf();
     await rm(join(folder, "tokenizer.json"));
@@ -413,4 +483,14 @@ test("config.json may have other fields: bookkeeping, older forms, Lumina-mGPT's
   expect(plain.tokensPerImage).toBe(18);
   expect(plain.fingerprint).toBe(model.fingerprint);
   await plain.release();
+});
+
+test("with guidance, Lumina-mGPT's pictures among text are those without text", async () => {
+  await using lumina = await Chameleon.load(await folderOf(), { ...options, pictures: "lumina" });
+  for (const prompt of [["one"], ["one", picture("two")]]) {
+    const request = { prompt, guidance: { image: 1.5, text: 2 }, temperature: 0 };
+    const { tokens } = await lumina.complete({ ...request, mode: "image" });
+    const among = await lumina.complete({ ...request, mode: "interleaved", maxTokens: tokens.length });
+    expect(among.tokens).toEqual(tokens);
+  }
 });
