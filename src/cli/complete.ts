@@ -1,6 +1,6 @@
 /** @file `xprompt complete`: completes a prompt of text and pictures with a plain model of the family. */
 import { stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { Command, Option } from "commander";
 import { Chameleon, type Completed, type CompletedPart, type PromptPart } from "../chameleon/chameleon.ts";
 import type { ChameleonOptions } from "../chameleon/checkpoint/read.ts";
@@ -10,6 +10,7 @@ import { UsageError } from "../errors.ts";
 import type { Image } from "../image/index.ts";
 import { Progress } from "../progress.ts";
 import { resolveModel } from "../xprompt/models.ts";
+import { isNumberedPath, numberedPaths } from "./numbered-paths.ts";
 import { checkDevice, checkOutput, type ModelOptions, withDevice } from "./options.ts";
 import { print, printJson, say } from "./output.ts";
 import { nameOf, type PictureToWrite, writePictures } from "./pictures.ts";
@@ -133,10 +134,7 @@ async function outputOf(
     throw new UsageError(`--output: expected a name that ends in .png, or a folder, got ${output}`);
   const file = isFolder ? join(output, "picture.png") : output;
   await checkOutput(file, inputs);
-  const stem = resolve(file).replace(/\.png$/i, "");
-  const isNumbered = (path: string) =>
-    resolve(path).startsWith(stem) && /^-\d+\.png$/i.test(resolve(path).slice(stem.length));
-  const replaced = inputs.find(isNumbered);
+  const replaced = inputs.find((path) => isNumberedPath(path, file));
   if (replaced !== undefined && (mode === "interleaved" || (samples ?? 1) > 1))
     throw new UsageError(
       `--output ${output}: expected a place where no picture replaces an input, got that of ${replaced} (choose another)`,
@@ -154,11 +152,11 @@ function named({ samples }: Completed, output: string | undefined) {
   const isImage = (part: CompletedPart): part is Image => typeof part === "object" && "width" in part;
   const count = sum(samples.map(({ parts }) => parts.filter(isImage).length));
   const pictures: Omit<PictureToWrite, "about">[] = [];
-  const fileOf = (index: number) => (count === 1 ? output! : output!.replace(/\.png$/i, `-${index + 1}$&`));
+  const paths = output === undefined ? [] : numberedPaths(output, count);
   const parts = samples.map(({ parts }) =>
     parts.map((part): { readonly text: string } | { readonly picture: string } => {
       if (!isImage(part)) return { text: part as string };
-      const path = fileOf(pictures.length);
+      const path = paths[pictures.length]!;
       pictures.push({ path, image: part });
       return { picture: path };
     }),

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
 import { savePng } from "../image/index.ts";
+import { loadPicture, type Picture } from "../image/picture.ts";
 import { Progress } from "../progress.ts";
 import { type JobQueue, remoteModel } from "../queue/index.ts";
 import {
@@ -133,7 +134,7 @@ interface AddOptions extends ModelOptions, LibraryOptions, Pick<DistanceOptions,
 const REASONS = 5;
 
 async function add(sets: readonly string[], options: AddOptions, signal: AbortSignal): Promise<void> {
-  const { library: place, instruction, source, licence, json } = options;
+  const { library: place, instruction, source, licence, size, json } = options;
   const named = examplesOf(options.example, instruction);
   if (sets.length + named.length === 0)
     throw new UsageError("examples add: expected a data set or --example, got neither");
@@ -142,16 +143,22 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
   for (const path of sets)
     sources.push(await openPairs({ path, split: "all", ...(instruction && { instruction }) }));
   const maps = sources.find(({ format }) => format === "nyuv2" || format === "ade20k");
-  if (maps && options.size === undefined)
+  if (maps && size === undefined)
     throw new UsageError(
       `examples add: expected --size for ${maps.name}, whose maps are rendered in colours, got none (give --size 512)`,
     );
   const total = named.length + sources.reduce((sum, { length }) => sum + length, 0);
   const reasons: string[] = [];
+  const own = await Promise.all(
+    named.map(async ({ input, output, ...rest }): Promise<NewExample> => {
+      const load = (picture: Picture) => (size === undefined ? picture : loadPicture(picture, { size }));
+      return { ...rest, input: await load(input), output: await load(output), source: source ?? "", licence };
+    }),
+  );
   async function* all(): AsyncGenerator<NewExample> {
-    for (const pair of named) yield { ...pair, source: source ?? "", licence };
+    yield* own;
     for (const set of sources)
-      for await (const record of options.size === undefined ? set.records() : set.decoded(options.size))
+      for await (const record of size === undefined ? set.records() : set.decoded(size))
         yield {
           ...record,
           input: record.input as NewExample["input"],
@@ -162,20 +169,17 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
   const progress = new Progress({ label: "adding", total, unit: "pairs" });
   const result = await withEmbedder(options, async (embedder) => {
     await using library = await ExampleLibrary.open(place, { create: true });
-    const added = await library
-      .add(all(), embedder, {
-        signal,
-        onProgress: ({ added, known, refused }) => progress.update(added + known + refused),
-        // A wrong pair of --example ends the command; in a data set it is skipped.
-        ...(sets.length > 0 && {
-          onRefused: ({ message }) => {
-            if (reasons.length < REASONS) reasons.push(message);
-          },
-        }),
-      })
-      .finally(() => progress.stop());
+    const added = await library.add(all(), embedder, {
+      signal,
+      onProgress: ({ added, known, refused }) => progress.update(added + known + refused),
+      // A wrong pair of --example ends the command; in a data set it is skipped.
+      onRefused: (error, example) => {
+        if (own.includes(example)) throw error;
+        if (reasons.length < REASONS) reasons.push(error.message);
+      },
+    });
     return { ...added, examples: await library.count() };
-  });
+  }).finally(() => progress.stop());
   const broken = sources.flatMap(({ defects }) => defects.first);
   const skipped = sources.reduce((sum, { defects }) => sum + defects.total, 0);
   const refused = result.refused + skipped;

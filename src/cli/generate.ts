@@ -43,7 +43,7 @@ interface Options extends ModelOptions, DistanceOptions {
   readonly expected?: boolean;
   readonly onePass?: boolean;
   readonly exampleColours: boolean;
-  readonly draft: boolean;
+  readonly draft?: boolean;
   readonly json: boolean;
 }
 
@@ -118,7 +118,13 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
       "--no-example-colours: expected it at full size, got it with --model-size or without --input",
     );
   checkDevice(options.device);
-  const jobs = await jobsOf({ inputs, output, samples, json, others: [...example, ...prompts] });
+  const { jobs, isFolder } = await jobsOf({
+    inputs,
+    output,
+    samples,
+    json,
+    others: [...example, ...prompts],
+  });
   const loaded = await Promise.all(prompts.map((path) => VisualPrompt.load(path)));
   await workWith(async (resources) => {
     const library = await libraryOf(options, resources);
@@ -133,17 +139,17 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
         reports.push(await runJob(job, model, shared, options, signal));
       } catch (error) {
         // Of several pictures a broken one is left out.
-        if (jobs.length === 1 || signal.aborted || !(error instanceof XPromptError)) throw error;
+        if (!isFolder || signal.aborted || !(error instanceof XPromptError)) throw error;
         failed.push({ input: job.input?.path, error: error.message });
         say(`failed: ${oneLine(error.message)}`);
       }
     }
     const outputs = reports.flatMap((report) => report.outputs);
-    if (json)
-      await printJson(jobs.length === 1 ? reports[0]! : { output, outputs, results: reports, failed });
+    if (json) await printJson(isFolder ? { output, outputs, results: reports, failed } : reports[0]!);
+    const others = outputs.length > 0 ? `; the results of the others are in ${output}` : "";
     if (failed.length > 0)
       throw new XPromptError(
-        `generate: expected ${counted(jobs.length, "picture")} that can be changed, got ${failed.length} that cannot (see above; the results of the others are in ${output})`,
+        `generate: expected ${counted(jobs.length, "picture")} that can be changed, got ${failed.length} that cannot (see above${others})`,
       );
   });
 }

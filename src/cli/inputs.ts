@@ -4,6 +4,7 @@ import { basename, extname, join } from "node:path";
 import { UsageError, XPromptError } from "../errors.ts";
 import { imageExtensions } from "../image/index.ts";
 import { attempt } from "../runtime/files.ts";
+import { numberedPaths } from "./numbered-paths.ts";
 import { checkExtension, checkOutput } from "./options.ts";
 
 /** Stands for standard input or output. */
@@ -84,6 +85,13 @@ export interface OutputOptions {
   readonly others: readonly string[];
 }
 
+/** The calls of the model for one command. */
+export interface Jobs {
+  readonly jobs: readonly Job[];
+  /** Whether `--output` is a folder of results. */
+  readonly isFolder: boolean;
+}
+
 /**
  * One job per picture, or a single one without a picture. Several pictures, or those of a folder, go to a folder.
  * @throws UsageError or XPromptError when the results cannot be written
@@ -94,7 +102,7 @@ export async function jobsOf({
   samples,
   json,
   others,
-}: OutputOptions): Promise<Job[]> {
+}: OutputOptions): Promise<Jobs> {
   const inputs = await inputsOf(values);
   const isFolder =
     inputs.length > 1 || (inputs.length === 1 && inputs[0]!.path !== values[0] && values[0] !== STANDARD);
@@ -103,28 +111,24 @@ export async function jobsOf({
       throw new UsageError(
         "--output -: expected one picture for standard output, got several, or --json (give a folder or a file)",
       );
-    return [{ input: inputs[0], outputs: [STANDARD] }];
+    return { jobs: [{ input: inputs[0], outputs: [STANDARD] }], isFolder };
   }
   const files = [...others, ...inputs.map(({ path }) => path)];
   const jobs = isFolder
     ? inputs.map((input) => ({
         input,
-        outputs: numbered(join(output, `${stemOf(input.path)}.png`), samples),
+        outputs: numberedPaths(join(output, `${stemOf(input.path)}.png`), samples),
       }))
-    : [{ input: inputs[0], outputs: numbered(output, samples) }];
+    : [{ input: inputs[0], outputs: numberedPaths(output, samples) }];
   if (isFolder) await checkFolder(output, jobs);
   else checkExtension(output, imageExtensions);
   const isNew = isFolder && !(await stat(output).catch(() => undefined));
   const paths = isNew ? [output] : jobs.flatMap(({ outputs }) => outputs);
   for (const path of paths) await checkOutput(path, files);
-  return jobs;
+  return { jobs, isFolder };
 }
 
 const stemOf = (path: string): string => basename(path, extname(path));
-
-/** One path per sample. */
-const numbered = (path: string, samples: number): string[] =>
-  samples === 1 ? [path] : Array.from({ length: samples }, (_, i) => path.replace(/\.\w+$/, `-${i + 1}$&`));
 
 async function checkFolder(output: string, jobs: readonly Job[]): Promise<void> {
   const found = await stat(output).catch(() => undefined);
@@ -132,14 +136,16 @@ async function checkFolder(output: string, jobs: readonly Job[]): Promise<void> 
     throw new UsageError(
       `--output ${output}: expected a folder for the results of several pictures, got a file`,
     );
+  // Some disks ignore case: A.png and a.png are one file there.
   const from = new Map<string, string>();
   for (const { input, outputs } of jobs)
     for (const path of outputs) {
-      const other = from.get(path);
+      const key = path.toLowerCase();
+      const other = from.get(key);
       if (other !== undefined)
         throw new UsageError(
           `--output ${output}: expected names that differ, got ${other} and ${input!.path}, both for ${path} (rename one, or give them one at a time)`,
         );
-      from.set(path, input!.path);
+      from.set(key, input!.path);
     }
 }

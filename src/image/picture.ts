@@ -23,15 +23,7 @@ export async function loadPicture(picture: Picture, options: LoadOptions = {}): 
   if (typeof source === "string" || source instanceof Uint8Array)
     return loadImage(source, { ...options, name: typeof source === "string" ? source : options.name });
   const { size } = options;
-  const { width, height, data } = source;
-  if (data.length !== 3 * width * height)
-    throw new XPromptError(
-      `${doingOf(options.name)}: expected ${3 * width * height} values for ${width} × ${height}, got ${data.length} (three for each pixel)`,
-    );
-  if (!areFinite(data))
-    throw new XPromptError(
-      `${doingOf(options.name)}: expected finite values, got NaN or infinite ones (values of a picture are from 0 to 1)`,
-    );
+  const { width, height } = source;
   if (size === undefined || (width === size && height === size)) return source;
   checkSize(width, height, doingOf(options.name));
   const edge = Math.min(width, height);
@@ -39,17 +31,36 @@ export async function loadPicture(picture: Picture, options: LoadOptions = {}): 
   return resize(square, size, size, "lanczos");
 }
 
-/** The source of a picture: a path, the bytes of a file, or a decoded picture. @throws UsageError */
+/**
+ * The source of a picture: a path, the bytes of a file, or a decoded picture.
+ * @throws XPromptError for a decoded picture with a wrong number of values, or with ones that are not finite; UsageError
+ * for something else than a picture
+ */
 export async function sourceOf(picture: Picture, name?: string): Promise<string | Uint8Array | Image> {
   if (typeof picture === "string" || picture instanceof Uint8Array) return picture;
   if (picture instanceof ArrayBuffer) return new Uint8Array(picture);
   if (picture instanceof Blob) return new Uint8Array(await picture.arrayBuffer());
   if (picture instanceof URL) return pathOfUrl(picture, doingOf(name));
-  if (picture?.data instanceof Float32Array) return picture as Image;
-  if (picture?.data instanceof Uint8Array) return fromBytes(picture.width, picture.height, picture.data);
+  if (picture?.data instanceof Float32Array || picture?.data instanceof Uint8Array)
+    return decoded(picture, doingOf(name));
   throw new UsageError(
     `${doingOf(name)}: expected a path, a file: URL, the bytes of a file, a Blob, or an Image, got something else`,
   );
+}
+
+/** A decoded picture, checked, in [0, 1]. */
+function decoded(picture: Image | ByteImage, doing: string): Image {
+  const { width, height, data } = picture;
+  if (data.length !== 3 * width * height)
+    throw new XPromptError(
+      `${doing}: expected ${3 * width * height} values for ${width} × ${height}, got ${data.length} (three for each pixel)`,
+    );
+  if (data instanceof Uint8Array) return fromBytes(width, height, data);
+  if (!areFinite(data))
+    throw new XPromptError(
+      `${doing}: expected finite values, got NaN or infinite ones (values of a picture are from 0 to 1)`,
+    );
+  return picture as Image;
 }
 
 const doingOf = (name: string | undefined): string => `using ${name ?? "a picture"}`;

@@ -36,33 +36,46 @@ export function resize(
   window: Window = { left: 0, top: 0, width, height },
 ): Image {
   const columns = taps(image.width, width, filter, window.left, window.width);
-  const rows = taps(image.height, height, filter, window.top, window.height);
+  const { rows, ...strip } = stripOf(image, taps(image.height, height, filter, window.top, window.height));
   const size = { width: window.width, height: window.height };
   if (!(filter in kernels)) {
-    const across = resample(image.data, image.height, image.width, 3, columns);
-    return { ...size, data: resample(across, 1, image.height, window.width * 3, rows) };
+    const across = resample(strip.data, strip.height, strip.width, 3, columns);
+    return { ...size, data: resample(across, 1, strip.height, window.width * 3, rows) };
   }
-  const bytes = toBytes(image);
+  const bytes = toBytes(strip);
   // Pillow 13 scales vertically first if the height shrinks by more than twice as many pixels as the width.
   const isDownFirst = height < image.height && image.height - height > 2 * (image.width - width);
   const levels = isDownFirst
     ? resample(
-        resample(bytes, 1, image.height, image.width * 3, rows, toLevel),
+        resample(bytes, 1, strip.height, strip.width * 3, rows, toLevel),
         rows.length,
-        image.width,
+        strip.width,
         3,
         columns,
         toLevel,
       )
     : resample(
-        resample(bytes, image.height, image.width, 3, columns, toLevel),
+        resample(bytes, strip.height, strip.width, 3, columns, toLevel),
         1,
-        image.height,
+        strip.height,
         columns.length * 3,
         rows,
         toLevel,
       );
   return { ...size, data: levels.map((level) => level / 255) };
+}
+
+/** The part of a picture between the first and the last row that `taps` use, and the taps within it. */
+function stripOf({ width, data }: Image, taps: Taps): Image & { readonly rows: Taps } {
+  const top = taps[0]!.first;
+  const last = taps.at(-1)!;
+  const bottom = last.first + last.weights.length;
+  return {
+    width,
+    height: bottom - top,
+    data: data.subarray(top * width * 3, bottom * width * 3),
+    rows: taps.map(({ first, weights }) => ({ first: first - top, weights })),
+  };
 }
 
 /** Rounds to one of 256 levels. */

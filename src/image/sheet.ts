@@ -26,9 +26,9 @@ export interface SheetOptions {
   title?: string;
   /** Text over each column. */
   columnTitles?: readonly string[];
-  /** Pixels of the sheet per pixel of a picture, along each edge. Defaults to 1. */
+  /** Pixels of the sheet per pixel of a picture, along each edge; sizes are rounded to whole pixels. Defaults to 1. */
   scale?: number;
-  /** Pixels of the sheet per pixel of the font. Defaults to 2. */
+  /** Pixels of the sheet per pixel of the font, a whole number. Defaults to 2. */
   textScale?: number;
 }
 
@@ -58,9 +58,14 @@ interface TextBlock {
 /**
  * Lays out a contact sheet. Pictures may have different sizes, and rows different lengths. Text that is too long for
  * its column is wrapped, and shortened after some lines.
+ * @throws RangeError for a scale that is not above 0, or a `textScale` that is not a whole number from 1
  */
 export function contactSheet(rows: readonly SheetRow[], options: SheetOptions = {}): Image {
   const { scale = 1, textScale = 2 } = options;
+  if (!(scale > 0 && textScale >= 1 && Number.isInteger(textScale)))
+    throw new RangeError(
+      `contactSheet: expected a scale above 0 and a whole textScale from 1, got ${scale} and ${textScale}`,
+    );
   const units = (count: number) => count * textScale;
   const { lefts, heading, headers, headersHeight, gridTop, bands, width, height } = layOut(
     rows,
@@ -86,10 +91,9 @@ export function contactSheet(rows: readonly SheetRow[], options: SheetOptions = 
   let top = gridTop;
   for (const { cells, captions, label, picturesHeight, height } of bands) {
     write(label, units(margin), top, ink);
-    cells.forEach(({ image }, c) => {
-      const shown = resize(image, image.width * scale, image.height * scale, "nearest");
-      fillRectangle(sheet, lefts[c]! - 1, top - 1, shown.width + 2, shown.height + 2, rule);
-      paste(sheet, shown, lefts[c]!, top);
+    cells.forEach(({ image, width, height }, c) => {
+      fillRectangle(sheet, lefts[c]! - 1, top - 1, width + 2, height + 2, rule);
+      paste(sheet, resize(image, width, height, "nearest"), lefts[c]!, top);
       write(captions[c]!, lefts[c]!, top + picturesHeight + units(captionGap), faint);
     });
     top += height + units(rowGap);
@@ -102,9 +106,18 @@ export function contactSheet(rows: readonly SheetRow[], options: SheetOptions = 
  */
 function layOut(rows: readonly SheetRow[], options: SheetOptions, units: (count: number) => number) {
   const { title = "", columnTitles = [], scale = 1, textScale = 2 } = options;
+  const scaled = (length: number) => Math.max(1, Math.round(length * scale));
+  const sized = rows.map((row) => ({
+    ...row,
+    cells: row.cells.map((cell) => ({
+      ...cell,
+      width: scaled(cell.image.width),
+      height: scaled(cell.image.height),
+    })),
+  }));
   const columnCount = Math.max(columnTitles.length, ...rows.map(({ cells }) => cells.length), 1);
   const columnWidths = Array.from({ length: columnCount }, (_, c) =>
-    Math.max(units(leastColumnWidth), ...rows.map(({ cells }) => (cells[c]?.image.width ?? 0) * scale)),
+    Math.max(units(leastColumnWidth), ...sized.map(({ cells }) => cells[c]?.width ?? 0)),
   );
   const widestLabel = Math.max(0, ...rows.map(({ label = "" }) => textWidth(label, textScale)));
   const labelRoom = Math.min(units(labelWidth), widestLabel);
@@ -118,12 +131,12 @@ function layOut(rows: readonly SheetRow[], options: SheetOptions, units: (count:
   const gridTop =
     units(margin) + withGap(heading.height, units(gap)) + withGap(headersHeight, units(2 * captionGap));
 
-  const bands = rows.map(({ label: text, cells }) => {
+  const bands = sized.map(({ label: text, cells }) => {
     const captions = cells.map(({ caption }, c) =>
       setText(caption, columnWidths[c]!, textScale, captionLines),
     );
     const label = setText(text, labelRoom, textScale, labelLines);
-    const picturesHeight = Math.max(0, ...cells.map(({ image }) => image.height * scale));
+    const picturesHeight = Math.max(0, ...cells.map(({ height }) => height));
     const height = Math.max(picturesHeight + withGap(highest(captions), units(captionGap)), label.height);
     return { cells, captions, label, picturesHeight, height };
   });

@@ -1,7 +1,7 @@
 /** @file Adds examples to a library in batches, each completely or not at all, without duplicates. */
 import { XPromptError } from "../errors.ts";
 import { loadImage } from "../image/index.ts";
-import { type Embedder, unit } from "./embedder.ts";
+import { type Embedder, unitVectors } from "./embedder.ts";
 import { type NewExample, type StoredExample, storedExample, type Vectors } from "./example.ts";
 import { indexTable } from "./indexing.ts";
 import { factsOf } from "./search.ts";
@@ -208,17 +208,7 @@ async function embed(
   given: Vectors | undefined,
   embedder: Embedder,
 ): Promise<Vectors> {
-  if (given) {
-    const checked = (name: "text" | "image", width: number) => {
-      const vector = given[name];
-      if (vector && (vector.length !== width || !vector.every(Number.isFinite)))
-        throw new XPromptError(
-          `adding an example: ${name} vector: expected ${width} finite numbers for ${embedder.space}, got ${vector.length}`,
-        );
-      return vector && unit(vector);
-    };
-    return { text: checked("text", embedder.textWidth), image: checked("image", embedder.imageWidth) };
-  }
+  if (given) return unitVectors(given, embedder, "adding an example");
   // Padding decodes every row; cropping would skip the rows that it removes.
   await loadImage(input, { name: "before", size: 64, fit: "pad" });
   await loadImage(output, { name: "after", size: 64, fit: "pad" });

@@ -1,5 +1,8 @@
 /** @file Embeddings: texts and pictures as vectors with cosine similarity. */
+import { XPromptError } from "../errors.ts";
+import { areFinite } from "../finite.ts";
 import type { Picture } from "../image/picture.ts";
+import type { Vectors } from "./example.ts";
 
 /** An embedding space. Vectors of different spaces are never compared. */
 export interface EmbeddingSpace {
@@ -23,6 +26,22 @@ export interface Embedder extends EmbeddingSpace {
 export function unit(vector: Float32Array): Float32Array {
   const length = Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
   return length > 0 ? vector.map((x) => x / length) : vector;
+}
+
+/**
+ * Given vectors of a space, scaled to length 1.
+ * @throws XPromptError for vectors of another width, or with numbers that are not finite
+ */
+export function unitVectors({ text, image }: Vectors, space: EmbeddingSpace, doing: string): Vectors {
+  const checked = (name: "text" | "image", vector: Float32Array | undefined) => {
+    const width = space[`${name}Width`];
+    if (vector && (vector.length !== width || !areFinite(vector)))
+      throw new XPromptError(
+        `${doing}: ${name} vector: expected ${width} finite numbers for ${space.space}, got ${vector.length === width ? "others" : vector.length}`,
+      );
+    return vector && unit(vector);
+  };
+  return { text: checked("text", text), image: checked("image", image) };
 }
 
 /** Σ aᵢ bᵢ: for vectors of length 1, the cosine of their angle. */

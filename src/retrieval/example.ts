@@ -1,11 +1,10 @@
 /** @file Examples of a library: validated, with pictures as PNG or JPEG, and an id derived from the content. */
-import sharp from "sharp";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { sha256 } from "../hash.ts";
 import { encodePng } from "../image/encode-png.ts";
-import { maxPixels } from "../image/limits.ts";
-import { checkedSize } from "../image/load.ts";
+import { checkedSize, checkSize } from "../image/load.ts";
 import { type Picture, sourceOf } from "../image/picture.ts";
+import { formatOf, toPng } from "../image/to-png.ts";
 import { readFileChecked } from "../runtime/files.ts";
 
 /** The longest text of an example, in characters. */
@@ -24,7 +23,10 @@ export interface NewExample {
   /** Where it comes from. */
   readonly source?: string;
   readonly licence?: string;
-  /** Its vectors in the embedder's space, if known; of any nonzero length. */
+  /**
+   * Its vectors in the embedder's space, if known; of any nonzero length. PNG and JPEG files are then stored without being
+   * decoded: only their first bytes are checked.
+   */
   readonly vectors?: Vectors;
 }
 
@@ -53,7 +55,8 @@ export interface StoredExample extends Facts {
 
 /**
  * Validates an example and converts it to its stored form.
- * @throws XPromptError for a picture that is missing or not PNG, JPEG or WebP, or a text that is too long
+ * @throws XPromptError for a picture that is missing or not PNG, JPEG or WebP, has a size that `loadImage` rejects, or wrong
+ * values, or a text that is too long
  */
 export async function storedExample(example: NewExample): Promise<StoredExample> {
   const doing = "adding an example";
@@ -94,7 +97,10 @@ export const isWhole = ({ id, instruction, input, output }: StoredExample): bool
 
 async function pictureBytes(given: Picture, doing: string): Promise<Uint8Array> {
   const picture = await sourceOf(given);
-  if (typeof picture !== "string" && !(picture instanceof Uint8Array)) return encodePng(picture);
+  if (typeof picture !== "string" && !(picture instanceof Uint8Array)) {
+    checkSize(picture.width, picture.height, `${doing}: picture`);
+    return encodePng(picture);
+  }
   const bytes = typeof picture === "string" ? await readFileChecked(picture, "image", MAX_PICTURE) : picture;
   const name = typeof picture === "string" ? picture : "picture";
   if (bytes.length > MAX_PICTURE)
@@ -109,19 +115,10 @@ async function pictureBytes(given: Picture, doing: string): Promise<Uint8Array> 
     );
   try {
     await checkedSize(bytes, `${doing}: ${name}`);
-    return await sharp(bytes, { failOn: "error", limitInputPixels: maxPixels }).autoOrient().png().toBuffer();
+    return await toPng(bytes);
   } catch (error) {
     if (error instanceof XPromptError) throw error;
     const [reason] = messageOf(error).split("\n");
     throw new XPromptError(`${doing}: ${name}: expected a complete image, got a broken one: ${reason}`);
   }
-}
-
-/** The type of a picture, from its first bytes. */
-export function formatOf(bytes: Uint8Array): "png" | "jpeg" | "webp" | "tiff" | "other" {
-  const beginning = Buffer.from(bytes.subarray(0, 12)).toString("latin1");
-  if (beginning.startsWith("\x89PNG\r\n\x1a\n")) return "png";
-  if (beginning.startsWith("\xff\xd8\xff")) return "jpeg";
-  if (/^RIFF....WEBP/s.test(beginning)) return "webp";
-  return /^(II\*\0|MM\0\*)/.test(beginning) ? "tiff" : "other";
 }

@@ -1,8 +1,8 @@
 /** @file Exporting a library as a folder of pairs: `metadata.jsonl` and the pictures, the layout of data sets. */
 import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { formatOf } from "../image/to-png.ts";
 import { attempt, makeFolder, writeFolderAtomic } from "../runtime/files.ts";
-import { formatOf } from "./example.ts";
 import type { ExampleLibrary } from "./library.ts";
 
 export interface ExportOptions {

@@ -14,7 +14,7 @@ import { PromptCache } from "../xprompt/prompt-cache.ts";
 import { type Added, Adding, type AddOptions, idsWithout } from "./adding.ts";
 import { attemptLance, databases, vectorOf } from "./arrow.ts";
 import { blockOf, rowOf, withoutColours } from "./blocks.ts";
-import type { Embedder, EmbeddingSpace } from "./embedder.ts";
+import { type Embedder, type EmbeddingSpace, unitVectors } from "./embedder.ts";
 import { type Facts, isWhole, type NewExample, type StoredExample, type Vectors } from "./example.ts";
 import { indexTable } from "./indexing.ts";
 import { type Found, factsOf, nearestOf, searchTables } from "./search.ts";
@@ -31,7 +31,7 @@ export interface OpenOptions {
 
 export interface Query {
   readonly instruction?: string;
-  /** Vectors of the query, if known; otherwise the embedder computes them. */
+  /** Vectors of the query in the embedder's space, if known, of any nonzero length; otherwise it computes them. */
   readonly vectors?: Vectors;
   /** Words to search the instructions for. Defaults to the instruction. */
   readonly words?: string;
@@ -174,12 +174,14 @@ export class ExampleLibrary {
 
   /**
    * The k nearest examples, nearest first.
-   * @throws UsageError for an empty query
+   * @throws UsageError for an empty query; XPromptError for vectors of another width, or with numbers that are not finite
    */
   async search(query: Query, embedder: Embedder | undefined, weights: Weights, k: number): Promise<Found[]> {
     if (!Number.isInteger(k) || k < 1 || k > 1000)
       throw new UsageError(`searching examples: expected k from 1 to 1000, got ${k}`);
-    const { instruction = "", vectors, words = instruction, exact, accept } = query;
+    const { instruction = "", words = instruction, exact, accept } = query;
+    const vectors =
+      query.vectors && embedder ? unitVectors(query.vectors, embedder, "searching examples") : query.vectors;
     const text =
       vectors?.text ??
       (weights.text > 0 && instruction.trim() !== "" ? await embedder?.text(instruction) : undefined);
@@ -196,7 +198,7 @@ export class ExampleLibrary {
    * instruction (paper: training pairs for RAIE are built like this).
    * @param accept which examples may be used. Defaults to all
    * @returns `count` examples, or as many as there are
-   * @throws XPromptError when the example is not in the library, or has no vectors in this space
+   * @throws XPromptError when the example is not in the library, has no instruction, or has no vectors in this space
    */
   async nearestOthers(
     id: string,
@@ -209,7 +211,7 @@ export class ExampleLibrary {
     const text = vectorOf(own?.text);
     if (!table || !own || !text)
       throw new XPromptError(
-        `looking for the neighbours of example ${id}: expected its text in the space ${space.space}, found none (see xprompt examples compile)`,
+        `looking for the neighbours of example ${id}: expected vectors of its instruction in the space ${space.space}, found none (examples without an instruction have none; for the others see xprompt examples compile)`,
       );
     const examples = await this.tables.examples();
     const among = (k: number) => searchTables(examples, table, { text }, { text: 1, image: 0, words: 0 }, k);

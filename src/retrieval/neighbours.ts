@@ -29,7 +29,7 @@ export const librarySettings = z.strictObject({
 });
 export type LibrarySettings = z.input<typeof librarySettings>;
 
-/** A library whose examples all have vectors of a space. */
+/** A library whose examples with an instruction have vectors of a space. */
 export interface NeighbourLibrary {
   readonly library: string;
   readonly space: EmbeddingSpace;
@@ -98,11 +98,12 @@ export class NeighbourSource {
       const ids: string[] = [];
       const batch = 10_000;
       for (let offset = 0, all = await library.count(); offset < all; offset += batch)
-        for (const { id, pictures } of await library.list({ offset, limit: batch }))
-          if (isHeldOut(pictures, heldOut) === (part === "heldOut")) ids.push(id);
+        // Neighbours are found by the instruction.
+        for (const { id, instruction, pictures } of await library.list({ offset, limit: batch }))
+          if (instruction !== "" && isHeldOut(pictures, heldOut) === (part === "heldOut")) ids.push(id);
       if (ids.length === 0)
         throw new XPromptError(
-          `training on library ${place}: expected examples${heldOut > 0 ? ` of the part ${part}` : ""}, got none (add some, or change mix.pairsHeldOut)`,
+          `training on library ${place}: expected examples with an instruction${heldOut > 0 ? ` of the part ${part}` : ""}, got none (add some, or change mix.pairsHeldOut)`,
         );
       return new NeighbourSource(library, space, options, ids.sort());
     });

@@ -46,7 +46,7 @@ export class Retriever implements ExampleSource {
     const near = found.filter(({ similarity }) => similarity >= minSimilarity);
     if (near.length === 0) return { examples: [], best: found[0]?.similarity };
     const ids = near.map(({ id }) => id);
-    const { prompt, made } = await compileExamples(this.library, model, ids);
+    const { prompt, made } = await compileExamples(this.library, model, ids, { mustKeep: false });
     const examples = near.map(({ id, instruction: text, source, similarity, distance, parts }) => ({
       id,
       instruction: text,
@@ -88,12 +88,15 @@ export class Retriever implements ExampleSource {
 }
 
 /**
- * Compiled examples: those in the library, and new ones, which are stored there. A read-only library is no error.
+ * Compiled examples: those in the library, and new ones, which are stored there.
+ * @param options `mustKeep: false`: a library that cannot be written, such as a read-only one, is no error
+ * @throws XPromptError when an example is missing, or the new ones cannot be stored
  */
 export async function compileExamples(
   library: ExampleLibrary,
   model: AskingModel,
   ids: readonly string[],
+  { mustKeep = true }: { readonly mustKeep?: boolean } = {},
 ): Promise<{ readonly prompt: VisualPrompt; readonly made: ReadonlySet<string> }> {
   const kept = await library.prompts(model.fingerprint, ids);
   const made = new Map<string, VisualPrompt>();
@@ -104,7 +107,7 @@ export async function compileExamples(
   }
   if (made.size > 0)
     await library.keepPrompts(model.fingerprint, made).catch((error) => {
-      if (!(error instanceof XPromptError)) throw error;
+      if (mustKeep || !(error instanceof XPromptError)) throw error;
     });
   const prompt = VisualPrompt.join(ids.map((id) => kept.get(id) ?? made.get(id)!));
   return { prompt, made: new Set(made.keys()) };

@@ -46,10 +46,15 @@ export async function searchTables(
   k: number,
   exact = false,
 ): Promise<Found[]> {
-  const used = (["text", "image", "words"] as const).filter((way) => weights[way] > 0 && near[way]);
-  if (used.length === 0)
+  const given = (["text", "image", "words"] as const).filter((way) => near[way]);
+  const used = given.filter((way) => weights[way] > 0);
+  if (given.length === 0)
     throw new UsageError(
       "searching examples: expected an instruction or a picture to search by, got neither",
+    );
+  if (used.length === 0)
+    throw new UsageError(
+      `searching examples: expected a weight above 0 for what is given (${given.join(", ")}), got 0`,
     );
   const candidates = new Map<string, Candidate>();
   const scores = new Map<string, number>();

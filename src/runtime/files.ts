@@ -130,6 +130,7 @@ export async function writeFolderAtomic(
       { code: "ERR_FILE" },
     );
   }
+  await checkNotMounted(target, doing);
   await statOrNothing(doing, asideOf(target)); // refuses a too long name before the work starts
   const temporary = temporaryFor(target);
   await attempt(doing, target, () => mkdir(temporary));
@@ -141,6 +142,17 @@ export async function writeFolderAtomic(
     await rm(temporary, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** Checks that a folder to be replaced is no mount point, which cannot be renamed. @throws XPromptError when it is */
+export async function checkNotMounted(path: string, doing: string): Promise<void> {
+  const target = await resolveTarget(path);
+  const former = await statOrNothing(doing, target);
+  if (!former || former.dev === (await stat(dirname(target))).dev) return;
+  throw new XPromptError(
+    `${doing}: expected a folder that can be replaced, got a mount point (use a folder inside it)`,
+    { code: "ERR_FILE" },
+  );
 }
 
 /**
@@ -282,6 +294,8 @@ function explain(code: string, path: string): string | undefined {
     EDQUOT: "expected room on the disk, got: your quota is used up (free some space, or choose another disk)",
     EFBIG: "expected a disk that supports files of this size, got: file too large (choose another disk)",
     ENAMETOOLONG: "expected a shorter name, got one that is too long for the disk (choose another name)",
+    EBUSY:
+      "expected it to be free, got: it is in use (close what uses it; of a mounted folder use a folder inside it)",
     EMFILE: "expected a free file descriptor, got: too many open files (raise `ulimit -n`)",
     EIO: "expected a working disk, got an input/output error (check the disk)",
   };
@@ -349,7 +363,8 @@ async function syncDirectory(directory: string): Promise<void> {
 }
 
 async function sync(path: string): Promise<void> {
-  const handle = await open(path, "r");
+  // Windows flushes only files that are open for writing.
+  const handle = await open(path, process.platform === "win32" ? "r+" : "r");
   try {
     await handle.sync();
   } finally {

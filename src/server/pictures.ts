@@ -5,7 +5,7 @@ import { XPromptError } from "../errors.ts";
 import { sharpOf } from "../image/encode-png.ts";
 import { type ByteImage, encodeImage, type Image, loadBytes, maxPixels, toBytes } from "../image/index.ts";
 import { checkedSize } from "../image/load.ts";
-import { formatOf } from "../retrieval/example.ts";
+import { formatOf } from "../image/to-png.ts";
 import { Failure } from "./failure.ts";
 
 /** Bytes of a PNG, JPEG or WebP file. */

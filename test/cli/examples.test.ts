@@ -3,7 +3,7 @@ import { appendFile, cp, mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { expect, test, vi } from "vitest";
 import { examplesCommand } from "../../src/cli/examples.ts";
-import { savePng } from "../../src/image/index.ts";
+import { loadImage, savePng } from "../../src/image/index.ts";
 import { ExampleLibrary } from "../../src/retrieval/index.ts";
 import { somePicture } from "../fixtures/xprompt/kit.ts";
 import { settingsIn, workplace } from "./kit.ts";
@@ -118,6 +118,15 @@ test("shards, single pairs and broken records", async () => {
   const pair = ["--example", "before.png", "after.png", "--instruction", "swap"];
   const one = await json("examples", "add", ...pair, ...tiny, "--library", "mixed", "--size", "16");
   expect(one).toMatchObject({ added: 1, examples: (some.examples as number) + 1 });
+  await using library = await ExampleLibrary.open(at("mixed"));
+  const { id } = (await library.list()).find(({ instruction }) => instruction === "swap")!;
+  expect(await loadImage((await library.get(id)).output)).toMatchObject({ width: 16, height: 16 });
+  const wrong = ["--example", "before.png", "pairs/a.txt"];
+  await refused(
+    () => xprompt("examples", "add", "pairs", ...wrong, ...tiny, "--library", "mixed"),
+    1,
+    "expected a PNG, JPEG, WebP or TIFF image, got something else",
+  );
 }, 60_000);
 
 test("what is wrong is one line, and nothing is written", async () => {

@@ -25,7 +25,7 @@ beforeAll(async () => {
   await writeFile(at("photos", "notes.txt"), "no picture");
   await mkdir(at("empty"));
   await mkdir(at("twins"));
-  await copyFile(at("query.png"), at("twins", "query.png"));
+  await copyFile(at("query.png"), at("twins", "QUERY.png"));
 });
 
 test("every picture of a folder, and others, each as it is alone, in one folder", async () => {
@@ -76,6 +76,22 @@ test("a broken picture among others is reported, and the others are changed", as
   });
 });
 
+test("a folder of one picture is reported as any folder", async () => {
+  await mkdir(at("one"));
+  await writeFile(at("one", "a.png"), "no picture");
+  const broken = await xprompt(...request, "--input", "one", "--output", "ones", "--json");
+  expect(broken.status).toBe(1);
+  expect(broken.stderr).toMatch(/expected 1 picture that can be changed, got 1 that cannot \(see above\)\n$/);
+  expect(JSON.parse(broken.stdout)).toMatchObject({
+    outputs: [],
+    results: [],
+    failed: [{ input: join("one", "a.png") }],
+  });
+  await copyFile(at("query.png"), at("one", "a.png"));
+  const whole = await json(...request, "--input", "one", "--output", "ones");
+  expect(whole).toMatchObject({ results: [{ input: join("one", "a.png") }], failed: [] });
+});
+
 test.each<[string, string[], 1 | 2, string]>([
   [
     "a file for several pictures",
@@ -84,10 +100,10 @@ test.each<[string, string[], 1 | 2, string]>([
     "--output x.png: expected a folder for the results of several pictures, got a file",
   ],
   [
-    "two pictures of one name",
+    "two pictures of one name on a disk that ignores case",
     ["--input", "query.png", "--input", "twins", "--output", "x"],
     2,
-    "expected names that differ, got query.png and twins/query.png, both for x/query.png",
+    "expected names that differ, got query.png and twins/QUERY.png, both for x/QUERY.png",
   ],
   [
     "a folder without pictures",

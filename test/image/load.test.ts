@@ -349,11 +349,15 @@ test("a picture of more pixels than asked for is scaled down as it is read; a sm
   expect(await loadImage(bytes, { reduceTo: 1800 })).toEqual(await loadImage(bytes));
 });
 
-test("a decoded picture has finite values", async () => {
+test("a decoded picture has three finite values for each pixel", async () => {
   const data = new Float32Array(8 * 8 * 3).fill(0.5);
   expect((await loadPicture({ width: 8, height: 8, data })).data).toBe(data);
   for (const wrong of [Number.NaN, Number.POSITIVE_INFINITY])
     await expect(
       loadPicture({ width: 8, height: 8, data: data.with(5, wrong) }, { name: "examples[0].input" }),
     ).rejects.toThrow("using examples[0].input: expected finite values");
+  for (const short of [data.subarray(1), new Uint8Array(8 * 8 * 3 - 1)])
+    await expect(loadPicture({ width: 8, height: 8, data: short } as Image)).rejects.toThrow(
+      "using a picture: expected 192 values for 8 × 8, got 191 (three for each pixel)",
+    );
 });

@@ -91,6 +91,16 @@ test.each<Filter>(["nearest", "area", "lanczos", "hamming"])(
   },
 );
 
+test("a part of a long picture that is enlarged takes only the rows around it", () => {
+  const image = createImage(1, 3_000_000);
+  image.data.set([0.2, 0.4, 0.6], 3 * 1_000_000);
+  const window = { left: 0, top: 1e9 + 499, width: 1000, height: 2 };
+  const { data } = resize(image, 1000, 3e9, "lanczos", window);
+  const short = { width: 1, height: 9, data: image.data.subarray(3 * 999_996, 3 * 1_000_005) };
+  expect(data).toEqual(resize(short, 1000, 9000, "lanczos", { ...window, top: 4499 }).data);
+  expect([...data.subarray(-3)].map((value) => value.toFixed(1))).toEqual(["0.2", "0.4", "0.6"]);
+});
+
 test("crop returns a part, and refuses one outside the picture", () => {
   const image = grey([1, 2, 3], [4, 5, 6]);
   expect(reds(crop(image, 1, 0, 2, 2))).toEqual([

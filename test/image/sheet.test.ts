@@ -84,6 +84,15 @@ describe("contactSheet", () => {
     }
   });
 
+  test("rounds fractions of pixels, and takes text at whole scales only", () => {
+    const odd = createImage(33, 33, [1, 0, 0]);
+    const cells = [{ image: odd }, { image: blue }];
+    expect(count(contactSheet([{ cells }], { scale: 0.5 }), [255, 0, 0])).toBe(17 ** 2);
+    expect(count(contactSheet([{ cells }], { scale: 0.01 }), [0, 0, 255])).toBe(1);
+    for (const wrong of [{ scale: 0 }, { scale: Number.NaN }, { textScale: 1.5 }, { textScale: 0 }])
+      expect(() => contactSheet([{ cells }], wrong)).toThrow(RangeError);
+  });
+
   test("has light margins, and dark text only where there is text", () => {
     const paper = [250, 249, 246];
     const plain = contactSheet([{ cells: [{ image: red }] }]);

@@ -4,6 +4,7 @@ import sharp from "sharp";
 import { expect, test, vi } from "vitest";
 import { XPromptError } from "../../src/errors.ts";
 import { sha256 } from "../../src/hash.ts";
+import { createImage } from "../../src/image/index.ts";
 import { attemptLance, databases } from "../../src/retrieval/arrow.ts";
 import { blockOf } from "../../src/retrieval/blocks.ts";
 import { ExampleLibrary, type NewExample } from "../../src/retrieval/index.ts";
@@ -75,6 +76,9 @@ test("full-text search finds words that the embedder do not know", async () => {
   await expect(library.search({ instruction: " " }, embedder, textOnly, 1)).rejects.toThrow(
     "searching examples: expected an instruction or a picture",
   );
+  await expect(
+    library.search({ instruction: "make" }, undefined, { ...byWords, words: 0 }, 1),
+  ).rejects.toThrow("searching examples: expected a weight above 0 for what is given (words), got 0");
 });
 
 test("full-text search covers the words of all examples, rare words first", async () => {
@@ -133,7 +137,7 @@ test("the neighbours of an example exclude itself and its pictures, and respect 
   const [only] = await alone.list();
   expect(await alone.nearestOthers(only!.id, embedder, 1)).toEqual([]);
   await expect(alone.nearestOthers("0".repeat(32), embedder, 1)).rejects.toThrow(
-    "expected its text in the space",
+    "expected vectors of its instruction in the space",
   );
 });
 
@@ -190,6 +194,15 @@ test("wrong examples are refused: alone with an error, among others one by one",
     [
       { ...good, vectors: { text: new Float32Array(6).fill(Number.NaN) } },
       "text vector: expected 6 finite numbers",
+    ],
+    [{ ...good, input: createImage(4, 4) }, "expected at least 8 × 8 pixels, got 4 × 4"],
+    [
+      { ...good, input: { width: 8, height: 8, data: new Float32Array(192).fill(Number.NaN) } },
+      "expected finite values",
+    ],
+    [
+      { ...good, output: { width: 8, height: 8, data: new Uint8Array(7) } },
+      "expected 192 values for 8 × 8, got 7",
     ],
   ];
   for (const [each, says] of wrong) await expect(library.add([each], embedder)).rejects.toThrow(says);
@@ -282,7 +295,7 @@ test("a picture whose last rows are missing is refused, whatever its shape", asy
   await expect(library.add([{ input: cut, output: whole }], embedder)).rejects.toThrow(/broken or truncated/);
 });
 
-test("given vectors are used as they are", async () => {
+test("given vectors are used as they are, scaled to length 1", async () => {
   const library = await ExampleLibrary.open(join(folder, "given"), { create: true });
   const vectors = directions("given", 40, embedder.textWidth);
   const added = await Promise.all(
@@ -293,7 +306,14 @@ test("given vectors are used as they are", async () => {
     const [found] = await library.search({ vectors: { text: vectors[i]! } }, embedder, textOnly, 1);
     expect(found).toMatchObject({ instruction: `number ${i}` });
     expect(found!.similarity).toBeCloseTo(1, 5);
+    const text = vectors[i]!.map((x) => 5 * x);
+    const [same] = await library.search({ vectors: { text } }, embedder, textOnly, 1);
+    expect(same!.similarity).toBeCloseTo(1, 5);
   }
+  for (const wrong of [new Float32Array(7), new Float32Array(6).fill(Number.NaN)])
+    await expect(library.search({ vectors: { text: wrong } }, embedder, textOnly, 1)).rejects.toThrow(
+      "searching examples: text vector: expected 6 finite numbers for test-words",
+    );
 });
 
 test("a library is closed once, and not used afterwards", async () => {

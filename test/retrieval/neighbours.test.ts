@@ -80,11 +80,13 @@ test("a library without a neighbour, and an empty one, are errors", async () => 
   const single = await ExampleLibrary.open(alone, { create: true });
   const options = { seed: 1, heldOut: 0, part: "train" } as const;
   await expect(NeighbourSource.open({ library: alone, space: embedder }, options)).rejects.toThrow(
-    "expected examples, got none",
+    "expected examples with an instruction, got none",
   );
-  await single.add([await example("only", "make it dark")], embedder);
+  await single.add([await example("only", "make it dark"), await example("without words", "")], embedder);
   const source = await NeighbourSource.open({ library: alone, space: embedder }, options);
-  await expect(source.context(0, shape)).rejects.toThrow("expected a neighbour for example");
+  // The example without words is no query.
+  for (const n of [0, 1])
+    await expect(source.context(n, shape)).rejects.toThrow("expected a neighbour for example");
   await source.close();
   await expect(source.context(0, shape)).rejects.toMatchObject({ code: "ERR_RELEASED" });
 });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { encodePng } from "../../src/image/index.ts";
 import { databases } from "../../src/retrieval/arrow.ts";
-import { ExampleLibrary, modelEmbedder, Retriever } from "../../src/retrieval/index.ts";
+import { compileExamples, ExampleLibrary, modelEmbedder, Retriever } from "../../src/retrieval/index.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
 import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
 import { example, temporaryFolder, wordEmbedder } from "./kit.ts";
@@ -126,6 +126,10 @@ test("a read-only library still gives its example", async () => {
   const first = await model.generate(ask);
   expect(first.retrieved![0]).toMatchObject({ block: "made" });
   expect((await model.generate(ask)).retrieved![0]).toMatchObject({ block: "made" });
+  // Whoever compiles ahead of time wants the examples to be stored.
+  await expect(compileExamples(library, model, await library.ids())).rejects.toMatchObject({
+    code: "ERR_LOCKED",
+  });
 });
 
 test("requests at the same time embed the examples once", async () => {

@@ -167,6 +167,7 @@ test("errors of the file system say what to do; others pass", async () => {
     "writing x: expected room on the disk, got: it is full (free some space, or choose another disk)",
   );
   expect(await lineOf(refusal("EACCES"))).toMatch(/permission denied/);
+  expect(await lineOf(refusal("EBUSY"))).toMatch(/use a folder inside it/);
   expect(await lineOf(refusal("EODD"))).toBe("writing x: raw");
   await expect(attempt("", "", () => Promise.reject(new RangeError("mine")))).rejects.toThrow(RangeError);
 });
@@ -210,6 +211,13 @@ describe("writeFolderAtomic", () => {
     const build = async () => expect.unreachable();
     const line = await lineOf(writeFolderAtomic(join(folder, "n".repeat(250)), build));
     expect(line).toMatch(/^writing folder .* shorter name/);
+  });
+
+  test.runIf(process.platform === "linux")("refuses a mount point, before the work", async () => {
+    const build = async () => expect.unreachable();
+    expect(await lineOf(writeFolderAtomic("/proc", build, { replace: true }))).toBe(
+      "writing folder /proc: expected a folder that can be replaced, got a mount point (use a folder inside it)",
+    );
   });
 
   test("refuses a file in the way, and a missing parent", async () => {

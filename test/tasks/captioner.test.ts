@@ -1,6 +1,6 @@
 /** @file The captioner with a local server that speaks OpenAI's protocol, and misbehaves on request. */
 import { getEventListeners } from "node:events";
-import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -383,6 +383,19 @@ describe("answers on disk", () => {
     expect(await words()).toContainEqual(["copy", "first"]);
     expect(await lines(options.answers)).toHaveLength(5);
     expect(questions).toHaveLength(2);
+  });
+
+  test("are written by one run at a time", async () => {
+    const { options } = await serve(() => JSON.stringify(good));
+    async function* meanwhile() {
+      await expect(captionPairs(pairs(1), options)).rejects.toThrow(
+        /captions\.jsonl: expected one run at a time, got one by this process/,
+      );
+      yield* pairs(1);
+    }
+    expect(await captionPairs(meanwhile(), options)).toMatchObject({ asked: 1 });
+    expect(await captionPairs(pairs(1), options)).toMatchObject({ cached: 1 });
+    expect(await readdir(folder)).toEqual(["captions.jsonl"]);
   });
 
   test("stop the run at once if they cannot be written", async () => {

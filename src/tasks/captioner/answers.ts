@@ -1,12 +1,14 @@
 /**
  * @file Answers on disk, one JSON line each, in order of arrival, so that no question is paid for twice. Drops an
- * incomplete last line of a killed process; never changes a file with other content.
+ * incomplete last line of a killed process; never changes a file with other content. A lock beside the file, `….lock`,
+ * keeps a second run away.
  */
 import { access, constants, type FileHandle, open, readFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
-import { attempt } from "../../runtime/files.ts";
+import { attempt, resolveTarget } from "../../runtime/files.ts";
+import { takeLock } from "../../runtime/lock.ts";
+import { buildWith } from "../../runtime/resources.ts";
 import { type Caption, captionSchema } from "./caption.ts";
 
 const lineSchema = captionSchema.extend({
@@ -49,21 +51,24 @@ export class Answers {
   private constructor(
     private readonly path: string,
     private readonly content: Content,
+    private readonly unlock: () => Promise<void>,
   ) {
     for (const line of content.lines) this.remember(line);
   }
 
   /**
    * Opens a file of answers. The first answer creates a missing file.
-   * @throws XPromptError if it has other content, or cannot be written
+   * @throws XPromptError if it has other content, cannot be written, or another run writes to it
    */
-  static async open(path: string): Promise<Answers> {
-    const bytes = await readIfThere(path);
-    const content = linesOf(bytes ?? Buffer.alloc(0), path);
-    await attempt(`writing captions ${path}`, path, () =>
-      access(bytes ? path : dirname(resolve(path)), constants.W_OK),
-    );
-    return new Answers(path, content);
+  static open(path: string): Promise<Answers> {
+    return buildWith(async (resources) => {
+      const unlock = await lockAnswers(path); // which shows that the folder is writable
+      resources.defer(unlock);
+      const bytes = await readIfThere(path);
+      const content = linesOf(bytes ?? Buffer.alloc(0), path);
+      if (bytes) await attempt(`writing captions ${path}`, path, () => access(path, constants.W_OK));
+      return new Answers(path, content, unlock);
+    });
   }
 
   /** The stored caption for a question, of any pair. */
@@ -85,7 +90,11 @@ export class Answers {
 
   async close(): Promise<void> {
     await this.written.catch(() => undefined); // the `add` that failed has reported it
-    await this.file?.close();
+    try {
+      await this.file?.close();
+    } finally {
+      await this.unlock();
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -111,6 +120,19 @@ export class Answers {
     await file.appendFile(this.content.missing);
     return file;
   }
+}
+
+/** @returns a function that releases the lock. @throws XPromptError when another process, or this one, holds it */
+async function lockAnswers(path: string): Promise<() => Promise<void>> {
+  const doing = `writing captions ${path}`;
+  return takeLock(`${await resolveTarget(path)}.lock`, {
+    doing,
+    busy: (holder) =>
+      new XPromptError(
+        `${doing}: expected one run at a time, got one by ${holder} (wait until it ends, or choose another file)`,
+        { code: "ERR_LOCKED" },
+      ),
+  });
 }
 
 /** The bytes of a file, or undefined if there is none. */

@@ -1,6 +1,7 @@
 /** @file The meaning of a data set's columns: finds them by common names, and makes records from their cells. */
 import { isAbsolute, relative, resolve, sep } from "node:path";
 import { XPromptError } from "../../errors.ts";
+import { pictureFile } from "./files.ts";
 import { Defect, type PairRecord, type Picture, type Row, type RowKey } from "./record.ts";
 import type { Columns, Role } from "./settings.ts";
 
@@ -28,6 +29,8 @@ const usual: ColumnNames = {
   licence: ["licence", "license"],
 };
 const roles = Object.keys(usual) as Role[];
+/** Usual columns of pictures that in many sets hold something else, such as the name of a website or a label. */
+const ambiguous = ["source", "target"];
 /** The most characters of a text in a record. */
 const maxText = 4000;
 
@@ -56,9 +59,16 @@ export function findColumns(names: readonly string[], chosen: Columns, doing: st
   return found;
 }
 
-/** The columns of a role that are among `names`. For pictures only the first, and no column for both sides. */
-export function columnsAmong(columns: ColumnNames, names: readonly string[]): ColumnNames {
-  const [input, output] = sidesOf(columns, (name) => names.includes(name));
+/**
+ * The columns of a role that are among `names`. For pictures only the first, and no column for both sides.
+ * @param mayBePicture whether a column's type can be that of a picture
+ */
+export function columnsAmong(
+  columns: ColumnNames,
+  names: readonly string[],
+  mayBePicture: (name: string) => boolean,
+): ColumnNames {
+  const [input, output] = sidesAmong(columns, (name) => names.includes(name), mayBePicture);
   const among = (role: Role) => columns[role].filter((name) => names.includes(name));
   const texts = Object.fromEntries(roles.map((role) => [role, among(role)])) as Record<Role, string[]>;
   return {
@@ -68,14 +78,32 @@ export function columnsAmong(columns: ColumnNames, names: readonly string[]): Co
   };
 }
 
-/** The existing columns of the two sides. */
-function sidesOf(
+type Sides = readonly [input: string | undefined, output: string | undefined];
+
+/** The existing columns of the two sides. An ambiguous one must look like a picture, unless it is the only choice. */
+function sidesAmong(
   columns: ColumnNames,
   has: (name: string) => boolean,
-): [input: string | undefined, output: string | undefined] {
-  const output = columns.output.find(has);
-  return [columns.input.find((name) => name !== output && has(name)), output];
+  mayBePicture: (name: string) => boolean,
+): Sides {
+  const first = (names: readonly string[], taken?: string) =>
+    names.find(
+      (name) =>
+        name !== taken &&
+        has(name) &&
+        (names.length === 1 || !ambiguous.includes(name) || mayBePicture(name)),
+    );
+  const output = first(columns.output);
+  return [first(columns.input, output), output];
 }
+
+/** The columns of a row's two sides. */
+export const sidesOf = (cells: Row["cells"], columns: ColumnNames): Sides =>
+  sidesAmong(
+    columns,
+    (name) => present(cells[name]),
+    (name) => looksLikePicture(cells[name]),
+  );
 
 function list(names: readonly string[]): string {
   const shown = names.slice(0, 12).join(", ");
@@ -101,9 +129,9 @@ export const textToImage = "text-to-image";
  */
 export async function keyOf(row: Row, columns: ColumnNames, source: string): Promise<RowKey> {
   const id = (await textOf(row, columns.id)) ?? row.place;
-  const [input] = sidesOf(columns, (name) => present(row.cells[name]));
+  const [input] = sidesOf(row.cells, columns);
   const task = input === undefined ? textToImage : ((await textOf(row, columns.task)) ?? source);
-  return { id, group: (await textOf(row, columns.group)) ?? id, task };
+  return { id, group: (await textOf(row, columns.group)) ?? row.group ?? id, task };
 }
 
 /** The key of a row, or its defect. */
@@ -134,7 +162,7 @@ export async function recordOf(row: Row, columns: ColumnNames, words: SetWords):
   const text = (role: Exclude<Role, "input" | "output">) => textOf(row, columns[role]);
   const picture = async (name: string | undefined) =>
     name === undefined ? undefined : pictureOf(cells[name], row, name);
-  const sides = sidesOf(columns, (name) => present(cells[name]));
+  const sides = sidesOf(cells, columns);
   const [input, output] = [await picture(sides[0]), await picture(sides[1])];
   if (output === undefined) throw new Defect("missing", place, "it has no output picture");
   const instruction = (await text("instruction")) ?? words.instruction;
@@ -173,6 +201,12 @@ async function textOf({ cells, place }: Row, names: readonly string[]): Promise<
   }
   return text === "" ? undefined : text;
 }
+
+const pictureName = new RegExp(pictureFile, "i");
+
+/** Whether a cell looks like one that `pictureOf` accepts: of texts only the names of pictures do. */
+const looksLikePicture = (cell: unknown): boolean =>
+  typeof cell === "string" ? pictureName.test(cell) : ["object", "function"].includes(typeof cell);
 
 /** A cell holds bytes, a path, `{ bytes, path }` as in Hugging Face's data sets, or a function that reads the bytes. */
 async function pictureOf(cell: unknown, row: Row, name: string): Promise<Picture> {

@@ -1,10 +1,9 @@
 /** @file Decodes records: square pictures of one size, maps in colours. A broken picture is a defect of the record. */
 import { readFile, stat } from "node:fs/promises";
-import sharp from "sharp";
 import { messageOf } from "../../errors.ts";
 import type { Image } from "../../image/image.ts";
-import { maxPixels } from "../../image/limits.ts";
 import { loadImage } from "../../image/load.ts";
+import { formatOf, toPng } from "../../image/to-png.ts";
 import { attempt } from "../../runtime/files.ts";
 import { Defect, type LoadedPair, type PairRecord, type Picture } from "./record.ts";
 import { type Paint, renderMap } from "./render.ts";
@@ -33,7 +32,10 @@ async function decode(picture: Picture, size: number, id: string, paint?: Paint)
   }
   try {
     if (paint) return await renderMap(bytes, size, paint);
-    return await loadImage(isTiff(bytes) ? await toPng(bytes) : bytes, { size, name: "of the record" });
+    return await loadImage(formatOf(bytes) === "tiff" ? await toPng(bytes, 0) : bytes, {
+      size,
+      name: "of the record",
+    });
   } catch (error) {
     if (error instanceof RangeError) throw error;
     throw new Defect("picture", id, messageOf(error));
@@ -55,15 +57,4 @@ async function readPicture(path: string, id: string): Promise<Buffer> {
       throw error;
     }
   });
-}
-
-const isTiff = (bytes: Uint8Array): boolean =>
-  ["II*\0", "MM\0*"].includes(Buffer.from(bytes.subarray(0, 4)).toString("latin1"));
-
-/** Retouched photographs are TIFF files in various colour spaces; converts them to sRGB. */
-async function toPng(bytes: Uint8Array): Promise<Buffer> {
-  return sharp(bytes, { failOn: "error", limitInputPixels: maxPixels })
-    .toColourspace("srgb")
-    .png({ compressionLevel: 0 })
-    .toBuffer();
 }

@@ -1,7 +1,7 @@
 /** @file Resolves the path of a data set to files: one file, a folder with subfolders, or a pattern. */
 import type { Dirent } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, relative, sep } from "node:path";
 import { XPromptError } from "../../errors.ts";
 import { attempt } from "../../runtime/files.ts";
 
@@ -10,6 +10,9 @@ export interface FileList {
   readonly root: string;
   readonly names: readonly string[];
 }
+
+/** The end of a picture's file name; case does not matter. */
+export const pictureFile = String.raw`\.(?:png|jpe?g|webp|tiff?)$`;
 
 const maxDepth = 16;
 const patternSigns = /[*?{]/;
@@ -28,10 +31,8 @@ export async function listFiles(path: string): Promise<FileList> {
 }
 
 async function listPattern(path: string, doing: string): Promise<FileList> {
-  const steps = path.split("/");
-  const fixed = steps.findIndex((step) => patternSigns.test(step));
-  const root = steps.slice(0, fixed).join("/") || (path.startsWith("/") ? "/" : ".");
-  const pattern = patternToRegExp(steps.slice(fixed).join("/"));
+  const root = dirname(`${path.slice(0, path.search(patternSigns))}_`); // "_": a name of at least one character
+  const pattern = patternToRegExp(relative(root, path).replaceAll(sep, "/"));
   const names = (await walk(root, doing)).filter((name) => pattern.test(name));
   if (names.length === 0) {
     throw new XPromptError(`${doing}: expected files that match the pattern, got none (check the pattern)`);

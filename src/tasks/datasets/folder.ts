@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { readFileChecked } from "../../runtime/files.ts";
 import { type ColumnNames, keyOrDefect } from "./columns.ts";
-import type { FileList } from "./files.ts";
+import { type FileList, pictureFile } from "./files.ts";
 import { type Block, Defect, type Row } from "./record.ts";
 
 export interface Layout {
@@ -13,9 +13,6 @@ export interface Layout {
   readonly input: RegExp;
   readonly output: RegExp;
 }
-
-/** File extensions of pictures. */
-export const pictureFile = String.raw`\.(?:png|jpe?g|webp|tiff?)$`;
 
 /** `folder/…/<input>/name` and `folder/…/<output>/name`. */
 export function twoFolders(input: string, output: string): Layout {

@@ -9,7 +9,7 @@ import type { parse } from "papaparse";
 import { messageOf, XPromptError } from "../../errors.ts";
 import { loadOptional } from "../../optional.ts";
 import { attempt } from "../../runtime/files.ts";
-import { type ColumnNames, findColumns, keyOrDefect } from "./columns.ts";
+import { type ColumnNames, findColumns, keyOrDefect, sidesOf } from "./columns.ts";
 import { type Block, Defect, type Row } from "./record.ts";
 import type { Columns } from "./settings.ts";
 
@@ -37,11 +37,13 @@ export async function metadataBlocks(
   const ranges = table ? rest : [...(head ? [head] : []), ...rest];
   if (ranges.length === 0)
     throw new XPromptError(`${doing}: expected rows, got none (is it the right file?)`);
-  const list: List = { path, folder: dirname(path), place: basename(dirname(path)), table };
+  const folder = dirname(path);
+  const list: List = { path, folder, place: name.includes("/") ? dirname(name) : basename(folder), table };
   const names = table?.header ?? (await namesIn(list, ranges[0]!));
   const columns = findColumns(names, chosen, doing);
+  const shared = await sharedOutputs(list, ranges, columns);
   const blocks = ranges.map((range): Block => {
-    const rows = () => readRows(list, range, columns.output);
+    const rows = async () => (await readRows(list, range)).map((row) => placed(row, list, columns, shared));
     return {
       name: `${name}, row ${range.first + 1}`,
       rowBytes: (4 * (range.end - range.start)) / range.count + 500,
@@ -55,6 +57,7 @@ export async function metadataBlocks(
 interface List {
   readonly path: string;
   readonly folder: string;
+  /** Its folder, relative to the set's; the name of the set's folder itself. */
   readonly place: string;
   /** Of a CSV list; JSON lines name their own columns. */
   readonly table?: Table;
@@ -138,22 +141,68 @@ async function openTable(header: string, doing: string): Promise<Table> {
 
 /** The columns of the rows in a range. */
 async function namesIn(list: List, range: Range): Promise<string[]> {
-  const rows = await readRows(list, range, []);
+  const rows = await readRows(list, range);
   return [...new Set(rows.flatMap((row) => (row instanceof Defect ? [] : Object.keys(row.cells))))];
 }
 
-/** The rows of a range. The place of a row is its output's file name, or its number. */
-async function readRows(list: List, range: Range, outputs: readonly string[]): Promise<(Row | Defect)[]> {
+/** The rows of a range. The place of a row is its number. */
+async function readRows(list: List, range: Range): Promise<(Row | Defect)[]> {
   const text = await readRange(list.path, range);
   const { table } = list;
   const lines = (table ? rowsOfCsv(text) : text.split("\n")).filter((line) => line.trim() !== "");
   return Array.from({ length: range.count }, (_, i) => {
-    const number = `${list.place}/row ${range.first + i + (table ? 0 : 1)}`;
+    const place = `${list.place}/row ${range.first + i + (table ? 0 : 1)}`;
     const cells = table ? readCsvRow(lines[i]!, table) : readLine(lines[i]!);
-    if (typeof cells === "string") return new Defect("metadata", number, cells);
-    const file = outputs.map((name) => cells[name]).find((cell) => typeof cell === "string");
-    return { place: file === undefined ? number : `${list.place}/${file}`, cells, folder: list.folder };
+    return typeof cells === "string"
+      ? new Defect("metadata", place, cells)
+      : { place, cells, folder: list.folder };
   });
+}
+
+/** The outputs that several rows of a list name. */
+async function sharedOutputs(
+  list: List,
+  ranges: readonly Range[],
+  columns: ColumnNames,
+): Promise<ReadonlySet<string>> {
+  const [seen, shared] = [new Set<string>(), new Set<string>()];
+  for (const range of ranges)
+    for (const row of await readRows(list, range)) {
+      const output = row instanceof Defect ? undefined : filesOf(row, columns).output;
+      if (output === undefined) continue;
+      if (seen.has(output)) shared.add(output);
+      seen.add(output);
+    }
+  return shared;
+}
+
+/** The row, placed by its output's name, or by both names if several rows share the output: these are one group. */
+function placed(
+  row: Row | Defect,
+  list: List,
+  columns: ColumnNames,
+  shared: ReadonlySet<string>,
+): Row | Defect {
+  if (row instanceof Defect) return row;
+  const { input, output } = filesOf(row, columns);
+  if (output === undefined) return row;
+  const place = `${list.place}/${output}`;
+  return input !== undefined && shared.has(output)
+    ? { ...row, place: `${place} from ${input}`, group: place }
+    : { ...row, place };
+}
+
+/** The names of a row's pictures. */
+function filesOf(
+  { cells }: Row,
+  columns: ColumnNames,
+): { readonly input?: string; readonly output?: string } {
+  const nameIn = (column: string | undefined) => {
+    const cell = column === undefined ? undefined : cells[column];
+    return typeof cell === "string" ? cell : undefined;
+  };
+  const [input, output] = sidesOf(cells, columns);
+  return { input: nameIn(input), output: nameIn(output) };
 }
 
 type Cells = Readonly<Record<string, unknown>>;

@@ -4,7 +4,7 @@
  */
 import { open, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { AsyncBuffer, Compressors, FileMetaData } from "hyparquet";
+import type { AsyncBuffer, Compressors, FileMetaData, SchemaTree } from "hyparquet";
 import { messageOf, XPromptError } from "../../errors.ts";
 import { attempt } from "../../runtime/files.ts";
 import { parquetReader } from "../../runtime/parquet.ts";
@@ -24,6 +24,8 @@ interface Shard {
   readonly file: AsyncBuffer;
   readonly metadata: FileMetaData;
   readonly columns: readonly string[];
+  /** Those with a type that pictures have. */
+  readonly pictures: readonly string[];
 }
 
 /** A part of a row group. */
@@ -48,7 +50,11 @@ export async function parquetBlocks(
   for (const name of names) {
     const shard = await openShard(root, name);
     const there = shard.columns;
-    columns ??= columnsAmong(findColumns(there, chosen, `reading Parquet shard ${shard.path}`), there);
+    columns ??= columnsAmong(
+      findColumns(there, chosen, `reading Parquet shard ${shard.path}`),
+      there,
+      (column) => shard.pictures.includes(column),
+    );
     for (const wanted of Object.values(columns).flat()) {
       if (there.includes(wanted)) continue;
       throw new XPromptError(
@@ -77,8 +83,10 @@ async function openShard(root: string, name: string): Promise<Shard> {
       if (tail.getUint32(4, true) !== 0x31524150) throw new Error("it does not end as one does");
       if (tail.getUint32(0, true) > maxFooterBytes) throw new Error("its footer is too large");
       const metadata = await parquetMetadataAsync(file, { geoparquet: false });
-      const columns = parquetSchema(metadata).children.map(({ element }) => element.name);
-      return { path, name, file, metadata, columns };
+      const { children } = parquetSchema(metadata);
+      const nameOf = ({ element }: SchemaTree) => element.name;
+      const [columns, pictures] = [children.map(nameOf), children.filter(mayBePicture).map(nameOf)];
+      return { path, name, file, metadata, columns, pictures };
     } catch (error) {
       if ((error as NodeJS.ErrnoException).syscall) throw error;
       throw new XPromptError(
@@ -87,6 +95,10 @@ async function openShard(root: string, name: string): Promise<Shard> {
     }
   });
 }
+
+/** Whether a column has the type of a picture: a structure, or bytes that are not declared as text. */
+const mayBePicture = ({ children, element: { type, converted_type, logical_type } }: SchemaTree): boolean =>
+  children.length > 0 || (type === "BYTE_ARRAY" && !converted_type && !logical_type);
 
 /** Reads ranges of a file. It is opened for each read only, because there may be thousands of shards. */
 async function fileBuffer(path: string): Promise<AsyncBuffer> {

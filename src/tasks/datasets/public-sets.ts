@@ -3,7 +3,8 @@
  * it, its layout or columns, and the description of its change. Pages and layouts: docs/datasets.md.
  */
 import type { SetWords } from "./columns.ts";
-import { type Layout, pictureFile, twoFolders } from "./folder.ts";
+import { pictureFile } from "./files.ts";
+import { type Layout, twoFolders } from "./folder.ts";
 import type { Render } from "./render.ts";
 import type { Columns, PublicSetName } from "./settings.ts";
 

@@ -59,6 +59,8 @@ export function reversed(pair: LoadedPair): LoadedPair {
 export interface Row {
   /** Its location, stable as long as the files are. It is the id of a record without an id column. */
   readonly place: string;
+  /** The group of a record without a group column, if it is not the record's own. */
+  readonly group?: string;
   readonly cells: Readonly<Record<string, unknown>>;
   /** Folder that paths in the cells are relative to, and must not leave. */
   readonly folder?: string;

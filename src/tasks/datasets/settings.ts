@@ -27,7 +27,10 @@ export const pairsSettings = z.strictObject({
   columns: z
     .strictObject({
       id: column,
-      /** Records with the same value here stay on one side of the held-out split. Defaults to the id. */
+      /**
+       * Records with the same value here stay on one side of the held-out split. Defaults to the id; rows of a list with
+       * the same output stay together.
+       */
       group: column,
       /** Records with the same value here show the same change. Without it, the whole set is one task. */
       task: column,

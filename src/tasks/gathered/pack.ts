@@ -1,4 +1,4 @@
-/** @file Reads one pack: checks its index, and reads the bytes it refers to. */
+/** @file Reads one pack: its index, and the bytes it refers to, both checked. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { inflateRawSync } from "node:zlib";
@@ -31,6 +31,7 @@ export function readPack(folder: string, name: string): Pack {
   const binPath = join(folder, `${name}.bin`);
   const bytes = read(binPath);
   if (bytes.length !== index.bytes) throw damaged(binPath, `${index.bytes} bytes`, String(bytes.length));
+  if (sha256(bytes) !== index.sha256) throw damaged(binPath, `the checksum in ${name}.json`, "another");
   for (const { name: item, offset, length } of regionsOf(index)) {
     if (offset + length > bytes.length) {
       throw damaged(path, `${item} within ${bytes.length} bytes`, `it at ${offset} to ${offset + length}`);

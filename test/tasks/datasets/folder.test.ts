@@ -1,9 +1,11 @@
 import { symlink } from "node:fs/promises";
 import { join } from "node:path";
+import sharp from "sharp";
 import { describe, expect, it } from "vitest";
 import { XPromptError } from "../../../src/errors.ts";
+import { decodePair } from "../../../src/tasks/datasets/decode.ts";
 import { loadPairs, openPairs, reversed } from "../../../src/tasks/datasets/index.ts";
-import { all, colorOf, type Files, manyPairs, newFolder, writeFiles } from "./kit.ts";
+import { all, colorOf, type Files, manyPairs, newFolder, plainPicture, writeFiles } from "./kit.ts";
 
 const red = [255, 0, 0];
 const green = [0, 255, 0];
@@ -165,4 +167,17 @@ describe("a folder of pairs", () => {
     expect(back).toMatchObject({ reverseInstruction: "go", instruction: undefined });
     expect(back.task).not.toBe(pairs[0]!.task);
   });
+});
+
+it("a TIFF file is turned upright", async () => {
+  const left = { input: await plainPicture("red.png", [255, 0, 0], 8), left: 0, top: 0 };
+  // Orientation 6: the first column is the top of the picture.
+  const output = await sharp(await plainPicture("blue.png", [0, 0, 255]))
+    .composite([left])
+    .withMetadata({ orientation: 6 })
+    .tiff()
+    .toBuffer();
+  const { data } = (await decodePair({ id: "a", task: "t", source: "s", output }, 16)).output;
+  const corners = [...data.subarray(0, 3), ...data.subarray(-3 * 16).subarray(0, 3)];
+  expect(corners.map(Math.round)).toEqual([1, 0, 0, 0, 0, 1]);
 });

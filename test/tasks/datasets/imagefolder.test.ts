@@ -58,6 +58,59 @@ describe("an imagefolder", () => {
     expect(todos[0]!.input).toBeUndefined();
   });
 
+  it("takes a word in the column `source` or `target` as no picture, unless it is named", async () => {
+    const path = await writeFiles({
+      "a.png": [9, 9, 9],
+      "b.png": [8, 8, 8],
+      "metadata.jsonl": [
+        '{"file_name": "a.png", "text": "grey", "source": "flickr", "target": 3}',
+        '{"source": "a.png", "target": "b.png"}',
+      ].join("\n"),
+    });
+    const { pairs, defects } = await loadPairs(path, { size: 8 });
+    expect(defects.total).toBe(0);
+    expect(pairs.map(({ input, output }) => [colorOf(input), colorOf(output)])).toEqual([
+      [undefined, [9, 9, 9]],
+      [
+        [9, 9, 9],
+        [8, 8, 8],
+      ],
+    ]);
+    const { defects: named } = await loadPairs(path, { size: 8, columns: { input: "source" } });
+    expect(named.first[0]).toContain("flickr");
+  });
+
+  it("has an id for every pair, also with a common output or equal folder names", async () => {
+    const list = (...pairs: (readonly [string, string])[]) =>
+      pairs
+        .map(([before, after]) => JSON.stringify({ input_file_name: before, output_file_name: after }))
+        .join("\n");
+    const path = await writeFiles({
+      "day/train/metadata.jsonl": list(["rain1.png", "clear.png"], ["rain2.png", "clear.png"]),
+      "night/train/metadata.jsonl": list(["rain1.png", "clear.png"]),
+    });
+    const ids = (await all((await openPairs({ path })).records())).map(({ id }) => id);
+    expect(ids).toEqual([
+      "day/train/clear.png from rain1.png",
+      "day/train/clear.png from rain2.png",
+      "night/train/clear.png",
+    ]);
+  });
+
+  it("never separates rows with the same output by holding out", async () => {
+    const rows = Array.from({ length: 300 }, (_, i) =>
+      JSON.stringify({ before: `${i}.png`, after: `${Math.floor(i / 3)}.after.png` }),
+    );
+    const path = await writeFiles({ "metadata.jsonl": rows.join("\n") });
+    const outputs = async (part: "train" | "heldOut") => {
+      const source = await openPairs({ path, heldOut: 0.3, part });
+      return new Set((await all(source.records())).map(({ output }) => output));
+    };
+    const [train, heldOut] = [await outputs("train"), await outputs("heldOut")];
+    expect(train.size + heldOut.size).toBe(100);
+    expect(heldOut.size).toBeGreaterThan(10);
+  });
+
   it("reads long lists in ranges, every row once", async () => {
     const lines = Array.from({ length: 700 }, (_, i) => row(i % 2, { id: `row ${i}` }));
     const path = await writeFiles({ ...manyPairs(2), "metadata.jsonl": `${lines.join("\n")}\n` });

@@ -104,6 +104,8 @@ describe("Parquet shards", () => {
       columnData: [
         { name: "image", data: [picture, picture], type: "BYTE_ARRAY" },
         { name: "caption", data: ["a", "b"], type: "STRING" },
+        { name: "source", data: ["flickr", "c.png"], type: "STRING" },
+        { name: "target", data: [1, 2], type: "INT32" },
       ],
     });
     const path = join(await newFolder(), "a.parquet");

@@ -89,9 +89,16 @@ describe("unreadable folders", () => {
     );
   });
 
-  test("a pack without its bytes, or with too few", async () => {
+  test("a pack without its bytes, with too few, or with others", async () => {
     await writePhotos(folder);
     const bytes = await readFile(join(folder, "photos-tiny.bin"));
+    await writeFile(
+      join(folder, "photos-tiny.bin"),
+      bytes.map((byte) => byte ^ 1),
+    );
+    expect(complaint(() => openGathered(folder, "train"))).toMatch(
+      /photos-tiny\.bin: expected the checksum in photos-tiny\.json, got another .*gather/,
+    );
     await writeFile(join(folder, "photos-tiny.bin"), bytes.subarray(0, 5));
     expect(complaint(() => openGathered(folder, "train"))).toMatch(/expected 12 bytes, got 5 .*gather/);
     await rm(join(folder, "photos-tiny.bin"));

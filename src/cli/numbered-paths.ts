@@ -1,0 +1,12 @@
+/** @file Names of several pictures of one output: out-1.png, out-2.png, … */
+import { resolve } from "node:path";
+
+/** The paths of `count` pictures: `out.png`, or `out-1.png`, `out-2.png`, … */
+export const numberedPaths = (path: string, count: number): string[] =>
+  count === 1 ? [path] : Array.from({ length: count }, (_, i) => path.replace(/\.\w+$/, `-${i + 1}$&`));
+
+/** Whether `numberedPaths(of, count)` has `path` for any count of two or more. */
+export function isNumberedPath(path: string, of: string): boolean {
+  const [from, number] = [resolve(path), Number(/-([1-9]\d*)\.\w+$/.exec(path)?.[1])];
+  return number > 0 && from === resolve(of.replace(/\.\w+$/, `-${number}$&`));
+}
