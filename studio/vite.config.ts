@@ -21,5 +21,6 @@ export default defineConfig(({ mode }) => ({
     ...(mode === "site" && { rolldownOptions: { output: names } }),
   },
   // `npm run dev:studio` shows the page as it is written; the model is that of a running `xprompt serve`.
-  server: { proxy: { "/v1": "http://127.0.0.1:8000" } },
+  // The host stays that of the page: the server refuses pages of other origins.
+  server: { proxy: { "/v1": { target: "http://127.0.0.1:8000", changeOrigin: false } } },
 }));

@@ -25,6 +25,12 @@ export type Outcome =
   /** The job is not in Redis any more: somebody removed it, or Redis lost it. */
   | { readonly state: "gone" };
 
+interface NewJob {
+  readonly kind: string;
+  readonly data: object;
+  readonly priority: number;
+}
+
 interface Waiter {
   settle(outcome: Outcome): void;
   onProgress(progress: unknown): void;
@@ -32,6 +38,8 @@ interface Waiter {
 
 export class OpenQueue {
   private readonly waiters = new Map<string, Set<Waiter>>();
+  /** Submissions that are under way, by the id of their job: equal ones at the same time are one. */
+  private readonly adding = new Map<string, Promise<void>>();
   private readonly timer: NodeJS.Timeout;
   private looking = false;
   private looks = 0;
@@ -75,7 +83,7 @@ export class OpenQueue {
    */
   async outcome(
     id: string,
-    job: { readonly kind: string; readonly data: object; readonly priority: number },
+    job: NewJob,
     { signal, onProgress = () => {} }: { signal?: AbortSignal; onProgress?(progress: unknown): void },
   ): Promise<Outcome> {
     let waiter: Waiter | undefined;
@@ -84,7 +92,7 @@ export class OpenQueue {
       this.waiters.set(id, (this.waiters.get(id) ?? new Set()).add(waiter));
     });
     try {
-      await this.add(id, job);
+      await this.addOnce(id, job);
       return await abortable(ended, signal);
     } finally {
       const others = this.waiters.get(id);
@@ -110,13 +118,17 @@ export class OpenQueue {
     return this.close();
   }
 
-  private async add(
-    id: string,
-    { kind, data, priority }: { readonly kind: string; readonly data: object; readonly priority: number },
-  ): Promise<void> {
+  private addOnce(id: string, job: NewJob): Promise<void> {
+    const made = this.adding.get(id) ?? this.add(id, job).finally(() => this.adding.delete(id));
+    this.adding.set(id, made);
+    return made;
+  }
+
+  private async add(id: string, { kind, data, priority }: NewJob): Promise<void> {
+    const isFirst = this.waiters.get(id)?.size === 1;
     const former = await this.queue.getJob(id);
     // A failure of an earlier submission is not the outcome of this one.
-    if (former?.failedReason && (this.waiters.get(id)?.size === 1 || isCancelled(former.failedReason)))
+    if (former?.failedReason && (isFirst || isCancelled(former.failedReason)))
       if (await former.isFailed()) await this.queue.remove(id);
     const kept = { age: KEPT_FOR };
     const options = { jobId: id, priority, attempts: 1, removeOnComplete: kept, removeOnFail: kept };
@@ -133,7 +145,8 @@ export class OpenQueue {
     if (this.looking || this.waiters.size === 0) return;
     this.looking = true;
     try {
-      for (const id of [...this.waiters.keys()]) await this.lookAt(id);
+      // What is being added may still have the failure of an earlier submission.
+      for (const id of [...this.waiters.keys()]) if (!this.adding.has(id)) await this.lookAt(id);
       if (++this.looks % PATIENT_LOOKS === 0 && (await this.queue.getWorkersCount()) === 0) this.onNoWorker();
     } finally {
       this.looking = false;

@@ -3,6 +3,7 @@ import type { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { fromBytes, type Image } from "../image/index.ts";
 import { randomSeed } from "../random.ts";
+import { Once } from "../runtime/once.ts";
 import { encodeInput, previewOf } from "../xprompt/generate.ts";
 import type {
   CompressOptions,
@@ -12,7 +13,6 @@ import type {
   GenerateOptions,
   GenerateStep,
   Picture,
-  Progress,
   ScoreOptions,
   StreamOptions,
   XPrompt,
@@ -97,6 +97,8 @@ async function generateBy(ask: Ask, model: XPrompt, options: GenerateOptions): P
   if (examples.length > 0) shown.push({ examples: await packExamples(examples) });
   // The library is here, not with the workers.
   const { full, codes } = library ? await encodeInput(model, options, samples) : {};
+  /** Codes of the input, for previews. */
+  const inputCodes = new Once(async () => codes ?? (await encodeInput(model, options, samples)).codes);
   const retrieved = await library?.retrieve(model, {
     instruction: instruction ?? "",
     ...(codes && { input: { picture: full?.query ?? input!, codes } }),
@@ -108,13 +110,19 @@ async function generateBy(ask: Ask, model: XPrompt, options: GenerateOptions): P
     ...{ prompts: shown, seed },
     ...(input !== undefined && { input: await packPicture(input, "input") }),
   };
-  const { images, ...result } = await ask(generate, data, {
-    signal,
-    onProgress: (progress) => {
-      const parsed = generateProgress.safeParse(progress);
-      if (parsed.success)
-        void (async () => onProgress?.(progressOf(model, options, parsed.data)))().catch(() => {});
-    },
+  let told = Promise.resolve();
+  let hasEnded = false;
+  /** Tells of one row at a time, and of none once the job has ended. */
+  const tell = (progress: unknown) => {
+    const parsed = generateProgress.safeParse(progress);
+    if (!onProgress || !parsed.success) return;
+    const { row, rows, codes: sofar } = parsed.data;
+    const preview = async () => previewOf(model.tokenizer, sofar, await inputCodes.get());
+    told = told.then(() => (hasEnded ? undefined : onProgress({ row, rows, preview }))).catch(() => {});
+  };
+  const { images, ...result } = await ask(generate, data, { signal, onProgress: tell }).finally(() => {
+    hasEnded = true;
+    return told;
   });
   const pictures = images.map(async (image, i) => {
     const bytes = await unpackBytes(image, `picture ${i}`);
@@ -126,17 +134,6 @@ async function generateBy(ask: Ask, model: XPrompt, options: GenerateOptions): P
     ...(retrieved && { retrieved: retrieved.examples, bestSimilarity: retrieved.best }),
   };
 }
-
-/** The preview is decoded here, if it is wanted. */
-const progressOf = (
-  model: XPrompt,
-  options: GenerateOptions,
-  { row, rows, codes }: z.output<typeof generateProgress>,
-): Progress => ({
-  ...{ row, rows },
-  preview: async () =>
-    previewOf(model.tokenizer, codes, (await encodeInput(model, options, codes.length)).codes),
-});
 
 const packAll = (prompt: VisualPrompt | readonly VisualPrompt[] = []) =>
   Promise.all([prompt].flat().map(packPrompt));

@@ -103,7 +103,8 @@ async function answer(c: AppContext, operation: Operation, options: AppOptions):
     return await operation.handle(asked as Asked<never, never, never>, services);
   } catch (error) {
     isKept = false;
-    throw error;
+    // Of a closed connection the signal's reason is a text, and Hono handles only Errors.
+    throw error instanceof Error ? error : failureOf(error, request.signal);
   } finally {
     if (!isKept) body?.release();
   }

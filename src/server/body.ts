@@ -93,24 +93,29 @@ export async function parseForm(
 ): Promise<Record<string, unknown>> {
   const form = await formOf(bytes, contentType);
   const fields: Record<string, unknown> = {};
+  /** Objects that are made of parts such as `guidance[image]`. */
+  const groups = new Set<unknown>();
   for (const [key, value] of form) {
     const [, base = key, inner] = /^([^[\]]+)\[([^[\]]*)\]$/.exec(key) ?? [];
     const isListed = Object.hasOwn(schema.shape, key);
     const name = isListed ? key : base;
-    if (!Object.hasOwn(schema.shape, name)) {
+    const former = fields[name];
+    const isPart = Boolean(inner) && !isListed;
+    const fits = !isPart || former === undefined || groups.has(former);
+    if (!Object.hasOwn(schema.shape, name) || !fits) {
       fields[key] = null; // for the schema to refuse by name
       continue;
     }
-    const isList = key.endsWith("[]");
     const read =
       typeof value === "string"
         ? readText(value, schema.shape[name]!)
         : new Uint8Array(await value.arrayBuffer());
-    if (inner && !isListed) fields[name] = { ...(fields[name] as object), [inner]: read };
-    else if (isList || Array.isArray(fields[name]))
-      fields[name] = [...((fields[name] as unknown[]) ?? []), read];
-    else if (fields[name] !== undefined) fields[name] = [fields[name], read];
-    else fields[name] = read;
+    if (isPart) {
+      fields[name] = { ...(former as object), [inner!]: read };
+      groups.add(fields[name]);
+    } else if (Array.isArray(former)) former.push(read);
+    else if (former !== undefined) fields[name] = [former, read];
+    else fields[name] = key.endsWith("[]") ? [read] : read;
   }
   return fields;
 }

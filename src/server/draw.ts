@@ -1,7 +1,6 @@
 /** @file Generates the pictures of a request together. Picture i has seed + i, and does not depend on the others. */
 
 import type { ByteImage, Image } from "../image/index.ts";
-import { Retriever } from "../retrieval/index.ts";
 import type { Generated, GenerateOptions } from "../xprompt/model.ts";
 import type { ImagesResponse, Timings, Usage } from "./answers.ts";
 import type { AskedPictures } from "./asked-pictures.ts";
@@ -17,6 +16,8 @@ export interface Row {
   /** Complete rows of codes, of `rows`. */
   readonly row: number;
   readonly rows: number;
+  /** Complete rows of all pictures, of `images · rows`. */
+  readonly done: number;
   preview(): Promise<Image>;
 }
 
@@ -46,16 +47,20 @@ export async function drawPictures(
   const { signal } = watching;
   const started = performance.now();
   const options = optionsOf(asked, services);
+  const done = Array.from({ length: asked.count }, () => 0);
   const generateOne = async (image: number) => {
     const result = await engine.generate({
       ...options,
       seed: asked.seed + image,
       signal,
-      onProgress: ({ row, rows, preview }) =>
-        watching.onRow?.({
+      onProgress({ row, rows, preview }) {
+        done[image] = row;
+        return watching.onRow?.({
           ...{ image, images: asked.count, row, rows },
+          done: done.reduce((sum, each) => sum + each),
           preview: async () => (await preview())[0]!,
-        }),
+        });
+      },
     });
     signal.throwIfAborted();
     const finished = await finish(result, asked, image, services);
@@ -107,12 +112,12 @@ export const lookOf = ({ format }: AskedPictures, size: string) => ({
 export const dataUrl = ({ format }: AskedPictures, base64: string): string =>
   `data:image/${format};base64,${base64}`;
 
-function optionsOf(asked: AskedPictures, { libraries }: Services): GenerateOptions {
+function optionsOf(asked: AskedPictures, { sources }: Services): GenerateOptions {
   const { instruction, sampling, input, fullSize, examples, prompts, library, k, minSimilarity } = asked;
   return {
     ...{ instruction, ...sampling, input, fullSize, examples },
     ...(prompts.length > 0 && { prompt: prompts }),
-    ...(library !== undefined && { library: new Retriever(libraries.get(library)!), k, minSimilarity }),
+    ...(library !== undefined && { library: sources.get(library), k, minSimilarity }),
   };
 }
 

@@ -67,6 +67,20 @@ export function isServerFault(error: unknown, signal?: AbortSignal): boolean {
   return failure !== error && failure.status >= 500;
 }
 
+/**
+ * The result of work with data of the server, such as a library. What the data lack is no fault of the request, and
+ * messages name their place: only the log shows them.
+ */
+export async function ofServer<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (error instanceof Failure || !(error instanceof XPromptError) || error.code !== "ERR_INPUT")
+      throw error;
+    throw new Error(error.message, { cause: error });
+  }
+}
+
 export function bodyOf({ status, message, about }: Failure): ErrorBody {
   const type =
     status === 401

@@ -2,6 +2,7 @@
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { BodyBudget } from "./body.ts";
 import { now } from "./clock.ts";
+import { exampleSourceOf } from "./example-source.ts";
 import { Jobs } from "./jobs.ts";
 import type { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
@@ -47,6 +48,7 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
   const bodies = new BodyBudget(limits.body, limits.bodies);
   const metrics = new Metrics();
   const jobs = new Jobs(log);
+  const sources = new Map([...libraries].map(([name, library]) => [name, exampleSourceOf(library)]));
   const store = await PromptStore.open(prompts);
   metrics.gauge("xprompt_queue_waiting", "Waiting requests.", () => queue.sizes.waiting);
   metrics.gauge("xprompt_queue_running", "Running requests.", () => queue.sizes.running);
@@ -63,7 +65,7 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
     return (user + system) / 1e6;
   });
   return {
-    ...{ model, engine, libraries, queue, bodies, metrics, jobs, prompts: store, log },
+    ...{ model, engine, libraries, sources, queue, bodies, metrics, jobs, prompts: store, log },
     ...{ maxPixels: limits.pixels, runs, started: now() },
   };
 }

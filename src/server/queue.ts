@@ -17,7 +17,7 @@ export interface Ticket {
   readonly signal?: AbortSignal;
   /** The client: the name of a key, or an address. */
   readonly client: string;
-  /** Called with the number of requests ahead, at once and on every change; 0 when the work starts. */
+  /** Called with the number of requests ahead, at once and whenever it has changed; 0 when the work starts. */
   onPosition?(position: number): void;
 }
 
@@ -136,6 +136,7 @@ export class Queue {
   private turn(controller: AbortController, { client, onPosition }: Ticket): Promise<Entry> {
     return new Promise((resolve, reject) => {
       const { signal } = controller;
+      let told: number | undefined;
       const onAbort = () => {
         this.waiting.splice(this.waiting.indexOf(entry), 1);
         this.tellPositions();
@@ -144,7 +145,10 @@ export class Queue {
       const entry: Entry = {
         client,
         controller,
-        onPosition: onPosition ?? (() => {}),
+        onPosition(position) {
+          if (position !== told) onPosition?.(position);
+          told = position;
+        },
         begin: () => {
           signal.removeEventListener("abort", onAbort);
           this.running.add(entry);

@@ -1,5 +1,6 @@
 /** @file The services that the server's handlers share. */
 import type { ExampleLibrary } from "../retrieval/index.ts";
+import type { ExampleSource } from "../xprompt/example-source.ts";
 import type { XPrompt } from "../xprompt/model.ts";
 import type { BodyBudget } from "./body.ts";
 import type { Jobs } from "./jobs.ts";
@@ -21,6 +22,8 @@ export interface Services {
   readonly model: string;
   readonly engine: Engine;
   readonly libraries: Libraries;
+  /** The libraries as sources of examples, by the same names. */
+  readonly sources: ReadonlyMap<string, ExampleSource>;
   readonly queue: Queue;
   readonly bodies: BodyBudget;
   readonly prompts: PromptStore;

@@ -1,6 +1,7 @@
 /** @file Jobs over a real Redis: each has one result and none is lost, also when workers or Redis die. */
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { XPromptError } from "../../src/errors.ts";
 import { JobQueue, QueueRefusal } from "../../src/queue/index.ts";
 import { start } from "../cli/kit.ts";
 import { clientsOf, hasRedis, heldKind, needed, redisServer } from "./kit.ts";
@@ -108,6 +109,24 @@ describe.skipIf(!hasRedis)(`jobs${needed}`, () => {
     free();
     expect(await stayed).toEqual({ square: 25 });
     expect(begun.filter((number) => number === 5)).toHaveLength(2);
+  });
+
+  test("jobs that are submitted together do not get the failure of an earlier one", async () => {
+    const { kind, free } = heldKind("failing");
+    free();
+    let failures = 1;
+    const failing: typeof kind = {
+      ...kind,
+      handle(...args) {
+        if (failures-- > 0) throw new XPromptError("not this time");
+        return kind.handle(...args);
+      },
+    };
+    await worker([failing]);
+    const jobs = await queue();
+    const run = () => jobs.run(kind, "test", { number: 6 });
+    await expect(run()).rejects.toThrow("not this time");
+    expect(await Promise.all([run(), run()])).toEqual([{ square: 36 }, { square: 36 }]);
   });
 
   test("data that is no job fails with a clear message, and the worker goes on", async () => {

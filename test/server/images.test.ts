@@ -97,6 +97,15 @@ describe("edits", () => {
     expect(await pixelsOf(data[0]!.b64_json)).toBe(await drawn(7));
   });
 
+  test("parts of a field in a form are one object", async () => {
+    const parts = [
+      ["guidance[image]", "2"],
+      ["guidance[examples]", "3"],
+    ] as const;
+    const answer = ask("/v1/images/edits", form([["image", query], ["prompt", "make it rain"], ...parts]));
+    expect((await pictures(answer)).settings.guidance).toMatchObject({ image: 2, examples: 3 });
+  });
+
   test("counts tokens and times", async () => {
     const { usage, timings, settings } = await pictures(
       post("/v1/images/edits", { images, examples, seed: 1 }),
@@ -306,6 +315,20 @@ describe("refusals name the problem", () => {
       ["prompt", "x"],
     ]);
     await refused(ask("/v1/images/edits", odd), 400, /as many example_input/);
+  });
+
+  test.each([
+    ["prompt", "x", "prompt[part]", 400, /known fields, got prompt\[part\]/],
+    ["image", query, "image[part]", 400, /known fields, got image\[part\]/],
+    ["guidance", '{"image":2}', "guidance[text]", 400, /known fields, got guidance\[text\]/],
+    ["xprompt", "xp_one", "xprompt[]", 404, /got "xp_one"/],
+  ] as const)("%s in two ways in one form", (name, value, other, status, says) => {
+    const mixed = form([
+      ["image", query],
+      [name, value],
+      [other, "1"],
+    ]);
+    return refused(ask("/v1/images/edits", mixed), status, says);
   });
 
   test("paths and methods", async () => {

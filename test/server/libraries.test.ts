@@ -1,6 +1,6 @@
 /** @file Example libraries over HTTP. */
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { ExampleLibrary } from "../../src/retrieval/index.ts";
 import { example, temporaryFolder, wordEmbedder } from "../retrieval/kit.ts";
 import { startServer, tinyEngine } from "./kit.ts";
@@ -18,6 +18,23 @@ test("examples are found by words, and their pictures are those that were added"
   expect(picture.headers.get("content-type")).toBe("image/png");
   const added = (await example("b", "a red ball")).output as Buffer;
   expect(Buffer.from(await picture.arrayBuffer()).equals(added)).toBe(true);
+});
+
+test("what a library learned about its vectors is kept; what it lacks is for the log alone", async () => {
+  const lacking = vi.fn(async () => 501);
+  const bare: ExampleLibrary = Object.assign(Object.create(library), { lacking, count: async () => 501 });
+  const { lines, post } = await startServer(engine, { libraries: new Map([["bare", bare]]) });
+  const draw = () => post("/v1/images/generations", { prompt: "a red ball", library: true, seed: 1 });
+  const refused = await draw();
+  expect(refused.status).toBe(500);
+  expect(await refused.text()).not.toContain(folder);
+  const trace = expect.stringMatching(/xprompt examples compile --library \/.*pairs/);
+  expect(lines).toContainEqual(expect.objectContaining({ level: "error", trace }));
+
+  lacking.mockResolvedValue(0);
+  lacking.mockClear();
+  for (let i = 0; i < 2; i++) expect((await draw()).status).toBe(200);
+  expect(lacking).toHaveBeenCalledTimes(1);
 });
 
 test.each([

@@ -71,6 +71,12 @@ describe("over HTTP", async () => {
     expect(seen).toEqual([1, 2, 3, 4]);
   });
 
+  test("progress goes up, though several pictures are drawn together", async () => {
+    const seen: number[] = [];
+    await call("apply_change", { instruction: "x", count: 2 }, ({ progress }) => seen.push(progress));
+    expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+  });
+
   test("a prompt is compiled and used; a change is described", async () => {
     const { data } = await call("compile_prompt", { examples, name: "rain" });
     expect(data).toMatchObject({ name: "rain", examples: 1 });

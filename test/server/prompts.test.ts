@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import type { ImagesResponse, JobInfo, PromptInfo } from "../../src/server/answers.ts";
 import { describe } from "../../src/server/routes/prompts.ts";
+import type { Engine } from "../../src/server/services.ts";
+import type { GenerateOptions } from "../../src/xprompt/model.ts";
 import { VisualPrompt } from "../../src/xprompt/prompt.ts";
 import { dataUrl, file, png, slowEngine, startServer, tinyEngine, until } from "./kit.ts";
 
@@ -139,6 +141,27 @@ test("a job gives the picture of its request, and can be deleted", async () => {
   expect(data.find(({ id }) => id === job.id)).toMatchObject({ status: "completed", result: null });
   await json(ask(`/v1/jobs/${job.id}`, { method: "DELETE" }));
   await json(ask(`/v1/jobs/${job.id}`), 404);
+});
+
+test("the progress of a job goes up, though its pictures are drawn together", async () => {
+  const seen: number[] = [];
+  const watched: Engine = {
+    ...engine,
+    generate: ((options: GenerateOptions) =>
+      engine.generate({
+        ...options,
+        async onProgress(progress) {
+          await options.onProgress?.(progress);
+          const [job] = server.services.jobs.list("127.0.0.1");
+          const { image, row, rows } = job!.progress;
+          seen.push(image * rows + row);
+        },
+      })) as Engine["generate"],
+  };
+  const server = await startServer(watched);
+  await json(server.post("/v1/jobs", { prompt: "x", n: 2 }), 202);
+  await until(() => seen.length === 8);
+  expect(seen).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
 });
 
 test("jobs wait, are cancelled, and free their places", async () => {

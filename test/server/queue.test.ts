@@ -68,6 +68,8 @@ describe("a client that disconnects", () => {
     release();
     expect((await next).status).toBe(200);
     expect(lines.filter(({ level }) => level === "error")).toEqual([]);
+    expect(lines).toContainEqual(expect.objectContaining({ message: "request", status: 499 }));
+    expect(services.metrics.text()).toMatch(/xprompt_requests_total\{.*status="499"\} 1/);
   });
 
   test("while waiting, or in a stream", async () => {
@@ -137,21 +139,21 @@ test("bodies over the limit are refused before they are read, and all together a
   expect(await refused.json()).toMatchObject({ error: { param: "image", code: "image_too_large" } });
 });
 
-test("positions count down", async () => {
+test("positions count down, and are told when they change", async () => {
   const queue = new Queue({ width: 1, depth: 9, perClient: 9, timeLimit: 60 });
   const ends: (() => void)[] = [];
   const positions: number[] = [];
   const work = () => new Promise<void>((resolve) => ends.push(resolve));
   const client = "someone";
   const runs = [1, 2].map(() => queue.run(work, { client }));
-  const last = queue.run(work, { client, onPosition: (position) => positions.push(position) });
-  await until(() => ends.length === 1);
-  for (let i = 0; i < 3; i++) {
+  runs.push(queue.run(work, { client, onPosition: (position) => positions.push(position) }));
+  runs.push(queue.run(work, { client }));
+  for (let i = 0; i < 4; i++) {
     await until(() => ends.length > i);
     ends[i]!();
   }
-  await Promise.all([...runs, last]);
-  expect(positions.filter((position, i) => position !== positions[i - 1])).toEqual([2, 1, 0]);
+  await Promise.all(runs);
+  expect(positions).toEqual([2, 1, 0]);
 });
 
 test("closing waits for running requests, also the second time", async () => {

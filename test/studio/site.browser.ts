@@ -179,6 +179,7 @@ test("a new version of the site replaces the one that is kept", async () => {
   await expect.poll(kept, { timeout: 60_000 }).toEqual(["xprompt-site next", "activated"]);
   await page.reload();
   await page.getByText("model nano").waitFor();
+  await page.waitForLoadState("networkidle");
   expect(await page.getByRole("heading", { name: "Changes to try" }).count()).toBe(0);
   await page.context().close();
   await site.close();
@@ -197,7 +198,8 @@ test("on plain HTTP, without a service worker, it draws in one thread; a prompt 
   await page.getByRole("button", { name: /^Open result 2, seed 2/ }).waitFor();
   await button(page, "Draw").click();
   await button(page, "Stop").click();
-  await button(page, "Draw").waitFor();
+  await page.getByText("appears here, row by row").waitFor();
+  await page.getByRole("link", { name: "All 1", exact: true }).waitFor();
   const wrong = await page.evaluateHandle(() => {
     const transfer = new DataTransfer();
     transfer.items.add(new File(["something else"], "wrong.xprompt"));

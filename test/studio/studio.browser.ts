@@ -162,6 +162,13 @@ describe("a picture", () => {
     await page.getByRole("img", { name: "Your picture: result 2" }).waitFor();
   });
 
+  test("is set up by files that are dropped together on one place, as by those dropped anywhere", async () => {
+    const page = await studio.open();
+    await drop(page, '[aria-label="After"]', [...pair, query]);
+    for (const name of [/^Before: .*before/, /^After: .*after/, /^Your picture: .*query/])
+      await page.getByRole("img", { name }).waitFor();
+  });
+
   test("at full size is as large as the photograph that was dropped", async () => {
     const page = await studio.open();
     await drop(page, "main", pair);
@@ -227,6 +234,61 @@ describe("of pictures that are chosen one after the other, the last one stays, t
   });
 });
 
+test("a change of the gallery leaves a picture that was dropped before it came", async () => {
+  const page = await studio.open();
+  const arrive = await holdBack(page, "v1/gallery/grayscale/before.png");
+  await button(page, "Grayscale").click();
+  await drop(page, '[aria-label="Your picture"]', [query]);
+  const own = page.getByRole("img", { name: "Your picture: segmentation-query-1.png", exact: true });
+  await own.waitFor();
+  await arrive();
+  await page.getByRole("img", { name: "Before: Grayscale before", exact: true }).waitFor();
+  expect(await own.count()).toBe(1);
+});
+
+test("text that is pasted or dropped into a field stays text", async () => {
+  const page = await studio.open();
+  await button(page, "Grayscale").waitFor();
+  const isTaken = (selector: string, kind: "paste" | "drop") =>
+    page.locator(selector).evaluate((element, kind) => {
+      const data = new DataTransfer();
+      data.setData("text/plain", "words");
+      if (kind === "paste") data.items.add(new File([], "words.png", { type: "image/png" }));
+      const options = { bubbles: true, cancelable: true };
+      const event =
+        kind === "paste"
+          ? new ClipboardEvent(kind, { ...options, clipboardData: data })
+          : new DragEvent(kind, { ...options, dataTransfer: data });
+      return !element.dispatchEvent(event);
+    }, kind);
+  for (const kind of ["paste", "drop"] as const) {
+    expect(await isTaken("textarea", kind)).toBe(false);
+    expect(await isTaken("main", kind)).toBe(true);
+  }
+});
+
+test("a server's key is asked for, and kept in the tab", async () => {
+  const page = await studio.open();
+  await page.route("**/v1/models", async (route) => {
+    if (route.request().headers().authorization === "Bearer secret") await route.continue();
+    else await route.fulfill({ status: 401, json: {} });
+  });
+  await page.reload();
+  for (const [key, says] of [
+    ["wrong", "asks for a key"],
+    ["secret", "does not know this key"],
+  ] as const) {
+    await page.getByRole("alert").getByText(says).waitFor();
+    await page.getByLabel("Key", { exact: true }).fill(key);
+    if (key === "wrong") expect(await violations(page)).toEqual([]);
+    await button(page, "Open the studio").click();
+  }
+  await button(page, "Draw").waitFor();
+  await page.reload();
+  await page.getByText(/^model /).waitFor();
+  expect(await page.getByLabel("Key", { exact: true }).count()).toBe(0);
+});
+
 describe("keys", () => {
   test("Escape closes the viewer, and the other pictures are still drawn", async () => {
     const page = await studio.open();
@@ -238,6 +300,7 @@ describe("keys", () => {
     await button(page, "Open result 1, seed 1").click();
     const dialog = page.getByRole("dialog");
     await dialog.waitFor();
+    expect(await dialog.getByRole("button", { name: "Next result" }).count()).toBe(0);
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "hidden" });
     await finishSecond();
@@ -303,6 +366,9 @@ test("a change is described in words, which can be used", async () => {
   await button(page, "Describe").click();
   await button(page, "Use these words").click({ timeout: 100_000 });
   expect(await page.getByLabel("In words").inputValue()).not.toBe("");
+  // The words are not about another picture.
+  await drop(page, '[aria-label="After"]', [query]);
+  await button(page, "Use these words").waitFor({ state: "detached" });
 });
 
 test("the library is searched by words, and gives its pair to the board", async () => {

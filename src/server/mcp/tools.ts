@@ -4,7 +4,7 @@ import { z } from "zod";
 import { settingsSchema } from "../answers.ts";
 import { askedInJson, checkExamples, libraryNamed } from "../asked-pictures.ts";
 import { checked } from "../body.ts";
-import { failureOf, isServerFault, traceOf } from "../failure.ts";
+import { failureOf, isServerFault, ofServer, traceOf } from "../failure.ts";
 import { drawInTurn } from "../routes/images.ts";
 import { jobRequest, MAX_PICTURES } from "../schemas.ts";
 import type { Services } from "../services.ts";
@@ -69,11 +69,13 @@ export function addTools(server: McpServer, options: ToolOptions): void {
         model: z.string(),
         settings: settingsSchema,
       }),
-      annotations: { readOnlyHint: true, idempotentHint: false },
+      annotations: { readOnlyHint: keep === undefined, destructiveHint: false, idempotentHint: false },
     },
     guarded(async (given, context) => {
       const { signal, notify } = context.mcpReq;
       const token = context.mcpReq._meta?.progressToken;
+      /** Only larger numbers may follow, and a worker may begin again. */
+      let told = 0;
       const wanted = {
         ...{ prompt: given.instruction, n: given.count, seed: given.seed },
         ...{ xprompt: given.prompt, library: given.use_library },
@@ -89,14 +91,15 @@ export function addTools(server: McpServer, options: ToolOptions): void {
       );
       const answer = await drawInTurn(asked, services, {
         ...{ client, signal },
-        onRow: async ({ image, images, row, rows }) => {
-          if (token === undefined) return;
-          const progress = image * rows + row;
+        onRow: async ({ images, rows, done }) => {
+          if (token === undefined || done <= told) return;
+          told = done;
+          const total = images * rows;
           const params = {
             progressToken: token,
-            progress,
-            total: images * rows,
-            message: `row ${row} of ${rows}`,
+            progress: done,
+            total,
+            message: `row ${done} of ${total}`,
           };
           await notify({ method: "notifications/progress", params });
         },
@@ -187,9 +190,9 @@ export function addTools(server: McpServer, options: ToolOptions): void {
       annotations: { readOnlyHint: true, idempotentHint: true },
     },
     guarded(async ({ instruction, k, library }) => {
-      const found = await services.libraries
-        .get(libraryNamed(library ?? true, services)!)!
-        .search({ instruction }, undefined, { text: 0, image: 0, words: 1 }, k);
+      const searched = services.libraries.get(libraryNamed(library ?? true, services)!)!;
+      const byWords = { text: 0, image: 0, words: 1 };
+      const found = await ofServer(searched.search({ instruction }, undefined, byWords, k));
       const examples = found.map(({ id, instruction: text, source, similarity }) => ({
         id,
         instruction: text,

@@ -29,7 +29,11 @@ export const submit = operation({
     const job = services.jobs.submit(client, asked.count, ({ signal, onPosition, onProgress }) =>
       drawInTurn(asked, services, {
         ...{ client, signal, onPosition },
-        onRow: ({ image, images, row, rows }) => onProgress({ image, images, row, rows }),
+        onRow({ images, rows, done }) {
+          // As if the pictures, which are drawn together, were drawn one after another.
+          const image = Math.floor((done - 1) / rows);
+          onProgress({ image, images, row: done - image * rows, rows });
+        },
       }).finally(release),
     );
     return Response.json(job, { status: 202 });

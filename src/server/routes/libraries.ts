@@ -1,9 +1,9 @@
 /** @file Searching and viewing the examples of the server's libraries. */
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
-import type { ExampleLibrary, StoredExample } from "../../retrieval/index.ts";
+import type { ExampleLibrary, Facts, Found, StoredExample } from "../../retrieval/index.ts";
 import { libraryExampleSchema, listOf } from "../answers.ts";
-import { Failure } from "../failure.ts";
+import { Failure, ofServer } from "../failure.ts";
 import { operation } from "../operation.ts";
 import type { Services } from "../services.ts";
 
@@ -40,10 +40,11 @@ export const search = operation({
   async handle({ params: { library: name }, query: { query = "", limit } }, services) {
     const library = libraryOf(name, services);
     const words = query.trim();
-    const found =
+    const found = await ofServer<Facts[] | Found[]>(
       words === ""
-        ? await library.list({ limit })
-        : await library.search({ instruction: words }, undefined, BY_WORDS, limit);
+        ? library.list({ limit })
+        : library.search({ instruction: words }, undefined, BY_WORDS, limit),
+    );
     const data = found.map(({ id, instruction, ...rest }) => {
       const place = `/v1/libraries/${encodeURIComponent(name)}/examples/${id}`;
       const similarity = "similarity" in rest ? rest.similarity : null;

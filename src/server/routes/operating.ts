@@ -11,7 +11,7 @@ export const healthz = operation({
   summary: "Whether the process is alive",
   tag,
   isPublic: true,
-  answers: { 200: { description: "It does.", schema: status } },
+  answers: { 200: { description: "It is.", schema: status } },
   handle: () => Response.json({ status: "ok" }),
 });
 

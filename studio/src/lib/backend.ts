@@ -91,6 +91,8 @@ export interface About {
 }
 
 export interface Backend {
+  /** Sends the key with each request from now on. The tab keeps it. */
+  useKey(key: string): void;
   about(signal?: AbortSignal): Promise<About>;
   /** Draws, and tells how far it is. Ending the iteration, or the signal, stops the drawing. */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>;
@@ -121,3 +123,6 @@ export class BackendError extends Error {
     this.part = part;
   }
 }
+
+/** The server answers only with a key, or with another one than it got. */
+export class KeyNeeded extends BackendError {}

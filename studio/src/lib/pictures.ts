@@ -10,13 +10,14 @@ export interface Picture {
 
 /** The kinds that the model reads. */
 export const PICTURE_TYPES = "image/png,image/jpeg,image/webp";
-const LARGEST = 40_000_000;
+/** In bytes. In base64 it still fits into a request of 32 MiB, which is what `xprompt serve` takes by default. */
+const LARGEST = 25_000_000;
 
 /** @throws Error that names the file, for one that is no picture of those kinds, broken, or too large */
 export async function readPicture(blob: Blob, name: string): Promise<Picture> {
   if (!PICTURE_TYPES.split(",").includes(blob.type))
     throw new Error(`${name} is not a PNG, JPEG or WebP picture.`);
-  if (blob.size > LARGEST) throw new Error(`${name} is larger than 40 MB.`);
+  if (blob.size > LARGEST) throw new Error(`${name} is larger than 25 MB.`);
   const bitmap = await createImageBitmap(blob).catch((cause) => {
     throw new Error(`${name} cannot be read: the file is damaged.`, { cause });
   });

@@ -64,8 +64,10 @@ export class Board {
   private readonly backend: Backend;
   private readonly history: History;
   private stopping?: AbortController;
-  /** The number of times that the pictures of the board were replaced. */
+  /** The number of choices of pictures for the board. */
   private choices = 0;
+  /** The number of those that replace all of its pictures. */
+  private boards = 0;
 
   constructor(backend: Backend, history: History) {
     this.backend = backend;
@@ -77,17 +79,25 @@ export class Board {
     const { prompts, pairs, single } = sortFiles(files);
     const part: Part =
       place === "input" || (!place && !pairs.length && !prompts.length) ? "input" : "examples";
-    await this.attempt(part, async () => {
+    const isSame = this.sameBoard();
+    const work = async () => {
       for (const prompt of prompts) {
         const examples = await this.backend.inspect(prompt);
+        if (!isSame()) return;
         this.prompts = [...this.prompts, { blob: prompt, name: prompt.name, examples }];
       }
-      for (const pair of pairs) {
+      for (const [i, pair] of pairs.entries()) {
         const [before, after] = await Promise.all(pair.map((file) => readPicture(file, file.name)));
-        this.addPair(before!, after!, place === "input" ? undefined : place?.pair);
+        if (!isSame()) return;
+        this.addPair(before!, after!, i > 0 || place === "input" ? undefined : place?.pair);
       }
-      if (single) this.put(await readPicture(single, single.name), place ?? this.nextPlace(pairs.length > 0));
-    });
+      if (!single) return;
+      const picture = await readPicture(single, single.name);
+      if (!isSame()) return;
+      const alone = pairs.length === 0;
+      this.put(picture, (alone && place) || this.nextPlace(!alone));
+    };
+    await this.attempt(part, work, isSame);
   }
 
   put(picture: Picture | undefined, place: Place): void {
@@ -120,7 +130,7 @@ export class Board {
   }
 
   clear(): void {
-    this.choose();
+    this.chooseAll();
     this.stop();
     this.pairs = [emptyPair()];
     this.prompts = [];
@@ -131,22 +141,23 @@ export class Board {
     this.failures = {};
   }
 
-  /** Shows the change of a gallery entry; a picture of the person's own stays. */
+  /** Shows the change of a gallery entry; a picture of the person's own stays, and so do examples that come meanwhile. */
   async useGallery(entry: GalleryEntry): Promise<void> {
-    const isLast = this.choose();
+    const isLast = this.chooseAll();
+    const former = this.pairs;
     const work = async () => {
       const title = titleOf(entry.id);
-      const own = this.input && !this.input.name.startsWith("gallery ");
       const [before, after, query] = await Promise.all([
         fetchPicture(entry.before, `${title} before`),
         fetchPicture(entry.after, `${title} after`),
-        own || !entry.queries[0] ? this.input : fetchPicture(entry.queries[0], `gallery ${title}`),
+        entry.queries[0] && fetchPicture(entry.queries[0], `gallery ${title}`),
       ]);
-      if (!isLast()) return;
+      if (!isLast() || this.pairs !== former) return;
       this.stop();
-      this.pairs = [{ key: keys++, before: before!, after: after! }];
+      this.pairs = [{ key: keys++, before, after }];
       this.prompts = [];
-      this.input = query;
+      const isOwn = this.input && !this.input.name.startsWith("gallery ");
+      if (query && !isOwn) this.input = query;
       this.suggestions = entry;
       this.results = [];
     };
@@ -155,20 +166,23 @@ export class Board {
 
   /** Adds an example of the library to those on the board. */
   async useLibrary({ before, after, instruction }: { before: string; after: string; instruction: string }) {
-    await this.attempt("examples", async () => {
+    const isSame = this.sameBoard();
+    const work = async () => {
       const pair = await Promise.all([
         fetchPicture(before, `${instruction} before`),
         fetchPicture(after, `${instruction} after`),
       ]);
-      this.addPair(...pair);
-    });
+      if (isSame()) this.addPair(...pair);
+    };
+    await this.attempt("examples", work, isSame);
   }
 
   async useAddress(address: string, name: string): Promise<void> {
     const isLast = this.choose();
+    const former = this.input;
     const work = async () => {
       const picture = await fetchPicture(address, name);
-      if (!isLast()) return;
+      if (!isLast() || this.input !== former) return;
       this.input = picture;
       this.stop();
       this.results = [];
@@ -178,7 +192,7 @@ export class Board {
 
   /** Puts everything back as it was for an entry of the history. */
   restore(entry: HistoryEntry): void {
-    this.choose();
+    this.chooseAll();
     this.stop();
     const pairs = entry.examples.map(({ before, after }) => ({ key: keys++, before, after }));
     this.pairs = pairs.length > 0 ? pairs : [emptyPair()];
@@ -256,6 +270,18 @@ export class Board {
   private choose(): () => boolean {
     const choice = ++this.choices;
     return () => choice === this.choices;
+  }
+
+  /** Begins a choice that replaces all pictures. @returns as `choose` */
+  private chooseAll(): () => boolean {
+    this.boards++;
+    return this.choose();
+  }
+
+  /** @returns whether no choice has replaced all pictures since: what was meant to join them comes too late */
+  private sameBoard(): () => boolean {
+    const board = this.boards;
+    return () => board === this.boards;
   }
 
   /**

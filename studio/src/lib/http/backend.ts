@@ -43,6 +43,8 @@ export function httpBackend(base: string): Backend {
   }
 
   return {
+    useKey: (key) => client.useKey(key),
+
     async about(signal) {
       const { data } = await client.get("/v1/models", answers.modelsSchema, signal);
       const [model] = data;
@@ -96,14 +98,16 @@ export function httpBackend(base: string): Backend {
           return client.get(path, answers.searchSchema, signal);
         }),
       );
-      return found
-        .flatMap(({ data }) => data)
-        .sort((a, b) => (b.similarity ?? 0) - (a.similarity ?? 0))
-        .map(({ id, instruction, before, after }) => ({
-          ...{ id, instruction },
-          before: address(before),
-          after: address(after),
-        }));
+      const nearest = found.flatMap(({ data }) => data);
+      nearest.sort((a, b) => (b.similarity ?? 0) - (a.similarity ?? 0));
+      // Libraries may have the same pair.
+      const distinct = new Map(nearest.map((entry) => [entry.id, entry])).values();
+      const shown = [...distinct].map(async ({ id, instruction, before, after }) => ({
+        ...{ id, instruction },
+        before: await client.picture(before),
+        after: await client.picture(after),
+      }));
+      return Promise.all(shown);
     },
 
     async runs(signal) {
@@ -118,8 +122,14 @@ export function httpBackend(base: string): Backend {
         if (state === last) continue;
         last = state;
         for await (const line of metricsSince(id, metrics.at(-1)?.step, signal)) metrics.push(line);
-        const sheets = run.sheets.map(({ step, url }) => ({ step, picture: address(url) }));
-        yield { ...summary(run), recipe: run.recipe, metrics: [...metrics], sheets } satisfies Run;
+        const sheets = run.sheets.map(async ({ step, url }) => ({
+          step,
+          picture: await client.picture(url),
+        }));
+        yield {
+          ...{ ...summary(run), recipe: run.recipe, metrics: [...metrics] },
+          sheets: await Promise.all(sheets),
+        } satisfies Run;
       }
     },
   };

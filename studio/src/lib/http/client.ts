@@ -1,13 +1,34 @@
 /** @file Requests to `xprompt serve`: checked answers, and errors that say what to do. */
 import { z } from "zod/mini";
-import { BackendError, type Part } from "../backend.ts";
+import { type Address, BackendError, KeyNeeded, type Part } from "../backend.ts";
+import { keep, recall } from "../kept.ts";
 import { errorSchema } from "./schemas.ts";
 
+/** Name of the server's key in the storage of the tab. */
+const KEY = "key";
+
 export class Client {
+  private key = recall(() => sessionStorage, KEY) ?? "";
+  private readonly pictures = new Map<string, Promise<Address>>();
+
   /** @param base address of the server, such as `http://127.0.0.1:8000` */
   constructor(private readonly base: string) {}
 
-  address = (path: string): string => new URL(path, this.base).href;
+  address = (path: string): Address => new URL(path, this.base).href;
+
+  /** A picture that needs a key, if the server has keys. `<img>` sends none, and then gets a copy in the page. */
+  picture(path: string): Promise<Address> {
+    if (!this.key) return Promise.resolve(this.address(path));
+    const copy = async () => URL.createObjectURL(await (await this.send(path)).blob());
+    const made = this.pictures.get(path) ?? copy().catch(() => this.address(path));
+    this.pictures.set(path, made);
+    return made;
+  }
+
+  useKey(key: string): void {
+    this.key = key;
+    keep(() => sessionStorage, KEY, key);
+  }
 
   async get<Schema extends z.ZodMiniType>(
     path: string,
@@ -33,10 +54,12 @@ export class Client {
     return this.send(path, { method: "POST", headers: { "content-type": type }, body: data, signal });
   }
 
-  async send(path: string, init: RequestInit): Promise<Response> {
+  async send(path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = new Headers(init.headers);
+    if (this.key) headers.set("authorization", `Bearer ${this.key}`);
     let response: Response;
     try {
-      response = await fetch(this.address(path), init);
+      response = await fetch(this.address(path), { ...init, headers });
     } catch (cause) {
       init.signal?.throwIfAborted();
       throw new BackendError("The server does not answer. Is xprompt serve still running?", "result", {
@@ -44,6 +67,8 @@ export class Client {
       });
     }
     if (response.ok) return response;
+    if (response.status === 401)
+      throw new KeyNeeded(this.key ? "The server does not know this key." : "The server asks for a key.");
     throw failure(await response.json().catch(() => undefined), response.status);
   }
 }

@@ -1,4 +1,5 @@
 /** @file The model in a worker of this page: nothing leaves the browser. */
+import { abortable } from "../../../../src/runtime/abort.ts";
 import { type Backend, BackendError, type GalleryEntry, type GenerateEvent } from "../backend.ts";
 import { Client } from "./client.ts";
 
@@ -10,7 +11,7 @@ export function localBackend(base: string): Backend {
   let loading: GenerateEvent | undefined;
   const watching = new Set<(event: GenerateEvent) => void>();
   let loaded: Promise<unknown> | undefined;
-  const load = () => {
+  const load = (signal?: AbortSignal) => {
     loaded ??= client
       .ask(
         "load",
@@ -26,11 +27,13 @@ export function localBackend(base: string): Backend {
         loaded = undefined; // the next question tries again
         throw error;
       });
-    return loaded;
+    return abortable(loaded, signal);
   };
   void load().catch(() => undefined);
 
   return {
+    useKey: () => {},
+
     async about() {
       return { model: "nano", library: false, training: false };
     },
@@ -39,7 +42,7 @@ export function localBackend(base: string): Backend {
       const queue = new Queue<GenerateEvent>();
       if (loading) queue.push(loading);
       watching.add(queue.push);
-      const drawing = load()
+      const drawing = load(signal)
         .then(() => client.ask("generate", request, { signal, onEvent: queue.push }))
         .then(queue.end, queue.fail)
         .finally(() => watching.delete(queue.push));
@@ -48,17 +51,17 @@ export function localBackend(base: string): Backend {
     },
 
     async describe(example, signal) {
-      await load();
+      await load(signal);
       return client.ask("describe", example, { signal });
     },
 
     async compile(examples, signal) {
-      await load();
+      await load(signal);
       return client.ask("compile", examples, { signal });
     },
 
     async inspect(prompt, signal) {
-      await load();
+      await load(signal);
       return client.ask("inspect", prompt, { signal });
     },
 

@@ -6,15 +6,15 @@ export class Client {
   private readonly worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
   private readonly waiting = new Map<number, (reply: Reply) => void>();
   private count = 0;
+  /** Why the worker ended, once it has. */
+  private failure = "";
 
   constructor() {
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => this.waiting.get(data.id)?.(data);
     this.worker.onerror = ({ message }) => {
-      for (const [id, take] of this.waiting)
-        take({
-          id,
-          failure: { message: `The model's worker ended: ${message}. Reload the page.`, part: "result" },
-        });
+      const reason = message || "its script cannot be loaded";
+      this.failure = `The model's worker ended: ${reason}. Reload the page.`;
+      for (const [id, take] of this.waiting) take({ id, failure: { message: this.failure, part: "result" } });
     };
   }
 
@@ -24,6 +24,7 @@ export class Client {
     asked: Calls[N]["asked"],
     { signal, onEvent }: { signal?: AbortSignal; onEvent?: (event: GenerateEvent) => void } = {},
   ): Promise<Calls[N]["answer"]> {
+    if (this.failure) return Promise.reject(new BackendError(this.failure));
     const id = this.count++;
     return new Promise((resolve, reject) => {
       const stop = () => {

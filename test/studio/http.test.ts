@@ -1,0 +1,69 @@
+/** @file The studio's side of a server with keys and libraries, without a browser. */
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { ExampleLibrary } from "../../src/retrieval/index.ts";
+import { Keys } from "../../src/server/keys.ts";
+import { KeyNeeded } from "../../studio/src/lib/backend.ts";
+import { httpBackend } from "../../studio/src/lib/http/backend.ts";
+import { example, temporaryFolder, wordEmbedder } from "../retrieval/kit.ts";
+import { png, startServer, tinyEngine } from "../server/kit.ts";
+
+const folder = await temporaryFolder();
+const { engine } = await tinyEngine();
+const pair = await example("a", "remove the rain");
+
+async function libraryOf(name: string): Promise<ExampleLibrary> {
+  const library = await ExampleLibrary.open(join(folder, name), { create: true });
+  await library.add([pair, await example(name, `rain of ${name}`)], wordEmbedder);
+  return library;
+}
+
+async function makeRun(): Promise<Buffer> {
+  const sheets = join(folder, "runs", "one", "sheets");
+  await mkdir(sheets, { recursive: true });
+  await writeFile(join(sheets, "..", "recipe.json"), JSON.stringify({ steps: 1 }));
+  const sheet = await png("sheet");
+  await writeFile(join(sheets, "step-000001.png"), sheet);
+  return sheet;
+}
+
+const sheet = await makeRun();
+const { url } = await startServer(engine, {
+  keys: Keys.of("secret"),
+  libraries: new Map([
+    ["first", await libraryOf("first")],
+    ["second", await libraryOf("second")],
+  ]),
+  runs: join(folder, "runs"),
+});
+const backend = httpBackend(`${url}/`);
+const bytesAt = async (address: string) => Buffer.from(await (await fetch(address)).arrayBuffer());
+
+test("a key is asked for, and again when it is a wrong one; the gallery needs none", async () => {
+  const refusal = () => backend.about().catch((error: unknown) => error);
+  expect((await backend.gallery()).length).toBeGreaterThan(0);
+  expect(await refusal()).toStrictEqual(new KeyNeeded("The server asks for a key."));
+  backend.useKey("wrong");
+  expect(await refusal()).toStrictEqual(new KeyNeeded("The server does not know this key."));
+  backend.useKey("secret");
+  expect(await backend.about()).toMatchObject({ model: "tiny", library: true });
+});
+
+test("a pair of two libraries is found once, and its pictures can be fetched without the key", async () => {
+  const found = await backend.search("rain");
+  expect(found.map(({ instruction }) => instruction).sort()).toEqual([
+    "rain of first",
+    "rain of second",
+    "remove the rain",
+  ]);
+  const { before } = found.find(({ instruction }) => instruction === "remove the rain")!;
+  expect(await bytesAt(before)).toEqual(pair.input);
+});
+
+test("the sheets of a run can be fetched without the key", async () => {
+  for await (const { sheets } of backend.watch("one", new AbortController().signal)) {
+    expect(await bytesAt(sheets[0]!.picture)).toEqual(sheet);
+    break;
+  }
+});
