@@ -5,7 +5,7 @@
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { loadTokenizers } from "../src/chameleon/checkpoint/folder.ts";
 import type { ImageTokenizer } from "../src/chameleon/tokenizers/image-tokenizer.ts";
 import { XPromptError } from "../src/errors.ts";
@@ -44,19 +44,34 @@ const methods = ["untouched", "drawing", "affine", "full size"] as const;
 
 export function fullSizeBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
   return benchmark("full-size", "PSNR of full-size results of known changes of photographs.", 1)
-    .requiredOption("--photos <dir>", "folder with at least two photographs (JPEG, PNG, WebP)")
+    .requiredOption(
+      "--photos <dir>",
+      "folder with at least two photographs (JPEG, PNG, WebP), or one for --oracle",
+    )
     .option("--size <n>", "edge of the changed central square in pixels. Defaults to 256", integer, 256)
-    .option("--aspect <n>", "width ÷ height of the changed part, its size is then its width", Number, 1)
+    .option("--aspect <n>", "width ÷ height of the changed part, its size is then its width", ratio, 1)
     .option("--letterbox", "fit the photograph into the model's square, instead of squeezing it", false)
     .option("--oracle", "only perfect drawings: needs only the tokenizers of a model", false)
     .option("--model <name>", "a shipped model, or a model folder. Defaults to nano", "nano")
     .action(async (options: Options) => print(await measure(options), options));
 }
 
+/** @throws InvalidArgumentError when the text is no number of at least 1 */
+function ratio(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value < 1)
+    throw new InvalidArgumentError(`expected a number ≥ 1, got "${text}".`);
+  return value;
+}
+
 async function measure(options: Options): Promise<Report> {
   const names = (await readdir(options.photos)).filter((name) => /\.(jpe?g|png|webp)$/i.test(name)).sort();
-  if (names.length === 0)
-    throw new XPromptError(`reading ${options.photos}: expected photographs (.jpg, .png, .webp), got none`);
+  // The example is another photograph.
+  const least = options.oracle ? 1 : 2;
+  if (names.length < least)
+    throw new XPromptError(
+      `reading ${options.photos}: expected at least ${least} photographs (.jpg, .png, .webp), got ${names.length}`,
+    );
   const { size, aspect, threads } = options;
   const photos = await Promise.all(
     names.map(async (name) => central(await loadImage(join(options.photos, name), { size }), aspect)),
@@ -77,7 +92,6 @@ async function measure(options: Options): Promise<Report> {
         const [seen, oracle] = decoded.map(view.picture) as [Image, Image];
         const drawings: Partial<Record<(typeof sources)[number], Image>> = { oracle };
         if (model) {
-          // The example is another photograph.
           const example = make(photos[(i + 1) % photos.length]!, Random.of(2, name, i));
           const examples = [{ input: view.square(example.input), output: view.square(example.output) }];
           const prompt = await model.compress(examples);

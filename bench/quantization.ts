@@ -45,7 +45,7 @@ const forms: readonly Form[] = [
 const nameOf = ({ format, blockSize }: Form): string =>
   blockSize === undefined ? format : `${format}, blocks of ${blockSize}`;
 
-/** −log p of the true tokens, and the most likely token at the same places. */
+/** One context or excerpt: −log p of the true tokens, and the most likely token at the same places. */
 interface Judged {
   readonly nll: number[];
   readonly top: number[];
@@ -93,7 +93,7 @@ async function measure(options: QuantizationOptions): Promise<Report> {
 }
 
 interface Found {
-  readonly judged: Judged;
+  readonly judged: readonly Judged[];
   readonly drawn?: { readonly codes: readonly (readonly number[])[]; readonly images: readonly Image[] };
 }
 
@@ -120,7 +120,7 @@ async function inAllForms(
 function compare(all: readonly (Found & { readonly form: string; readonly bytes: number })[]) {
   const { judged: exact, drawn: truth } = all[0]!;
   return all.map(({ form, bytes, judged, drawn }) => {
-    const differences = judged.nll.map((nll, i) => nll - exact.nll[i]!);
+    const differences = judged.map(({ nll }, i) => mean(nll) - mean(exact[i]!.nll));
     const deviation = Math.sqrt(mean(differences.map((x) => (x - mean(differences)) ** 2)));
     const pixels = drawn?.images.flatMap(({ data }, i) =>
       Array.from(data, (x, j) => (x - truth!.images[i]!.data[j]!) ** 2),
@@ -128,12 +128,12 @@ function compare(all: readonly (Found & { readonly form: string; readonly bytes:
     return {
       form,
       bytes,
-      nats: round(mean(judged.nll), 4),
-      /** Mean difference per token, and its standard error. */
+      nats: round(mean(judged.map(({ nll }) => mean(nll))), 4),
+      /** Mean difference per token. Its standard error is over contexts, whose tokens depend on each other. */
       difference: round(mean(differences), 5),
-      standardError: round(deviation / Math.sqrt(differences.length), 5),
+      standardError: round(deviation / Math.sqrt(differences.length - 1), 5),
       /** Share of places with the same most likely token, given the same tokens before. */
-      sameToken: round(share(judged.top, exact.top), 4),
+      sameToken: round(share(topOf(judged), topOf(exact)), 4),
       ...(drawn && {
         /** Share of equal codes in sampled pictures. One different code changes all later ones. */
         sameCodes: round(share(drawn.codes.flat(), truth!.codes.flat()), 4),
@@ -146,6 +146,8 @@ function compare(all: readonly (Found & { readonly form: string; readonly bytes:
 
 const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
+
+const topOf = (judged: readonly Judged[]): number[] => judged.flatMap(({ top }) => top);
 
 const share = (a: readonly number[], b: readonly number[]): number =>
   mean(a.map((value, i) => Number(value === b[i])));
@@ -160,7 +162,7 @@ async function judgeNano(
   const families = selectFamilies({ exclude: ["depthUnseenPalette"] });
   const { vocabulary } = model.tokenizer;
   const { todoPosition } = model.config.xprompt;
-  const judged: Judged = { nll: [], top: [] };
+  const judged: Judged[] = [];
   const codes: number[][] = [];
   const images: Image[] = [];
   for (let c = 0; c < contexts; c++) {
@@ -174,12 +176,14 @@ async function judgeNano(
     for (const block of prompt.blocks) cache.append(0, block);
     let tokens = queryTokens(vocabulary, { input: input!, instruction: [] });
     let position = todoPosition;
+    const places: Judged = { nll: [], top: [] };
+    judged.push(places);
     for (const code of target!) {
       const positions = tokens.map((_, i) => position + i);
       const logits = await model.base.decoder.forward([{ tokens, positions }], cache);
       position += tokens.length;
       tokens = [vocabulary.imageTokens[code]!];
-      judge(logits, tokens[0]!, judged);
+      judge(logits, tokens[0]!, places);
     }
     if (c >= pictures) continue;
     const drawn = await model.generate({
@@ -198,18 +202,24 @@ async function judgeNano(
 }
 
 /** Measures held-out text, byte by byte. */
-async function judgeText(folder: string, heldOut: Buffer, { threads }: QuantizationOptions): Promise<Judged> {
+async function judgeText(
+  folder: string,
+  heldOut: Buffer,
+  { threads }: QuantizationOptions,
+): Promise<Judged[]> {
   const config = decoderFromJson(
     await readJson(join(folder, "config.json"), decoderConfigSchema, "model config"),
   );
   const { weights } = await readInitializers(folder, undefined, (name) => !name.startsWith(`${VQ_PREFIX}.`));
   const decoder = await Decoder.create(config, weights, { threads });
-  const judged: Judged = { nll: [], top: [] };
+  const judged: Judged[] = [];
   for (const row of excerpts(heldOut, 64, config.maxPositions, Random.of(7, "held-out text"))) {
     const logits = await decoder.logits(row);
+    const places: Judged = { nll: [], top: [] };
+    judged.push(places);
     for (let i = 0; i + 1 < row.length; i++) {
       const start = i * config.vocabularySize;
-      judge(logits.subarray(start, start + config.vocabularySize), row[i + 1]!, judged);
+      judge(logits.subarray(start, start + config.vocabularySize), row[i + 1]!, places);
     }
   }
   await decoder.release();

@@ -1,6 +1,6 @@
 /**
- * Teaches the shipped model two new tasks without changing its weights: trains low-rank adapters and the embeddings of
- * its XP tokens.
+ * Trains the shipped model further on two of its tasks without changing its weights: trains low-rank adapters and the
+ * embeddings of its XP tokens.
  *
  *     npx xprompt train recipes/adapt-nano.ts --out runs/adapt-nano
  *     npx xprompt generate --adapter runs/adapt-nano/model --example a.png b.png --input c.png --output out.png

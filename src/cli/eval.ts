@@ -203,5 +203,9 @@ function commandOf(suite: Suite, options: Options): string {
   add("--data", options.data);
   if (suite.needs?.includes("pictures")) add("--pictures", options.pictures);
   add("--size", options.size);
-  return parts.join(" ");
+  return parts.map(quoted).join(" ");
 }
+
+/** A word as a POSIX shell takes it. */
+const quoted = (word: string): string =>
+  /^[\w./:=,@+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;

@@ -129,14 +129,11 @@ function report(error: unknown, command: Command, argv: readonly string[], inter
     complain(`${message} (see ${path.replace(/^(?!xprompt)/, "xprompt ")} --help)`);
     return 2;
   }
-  if (interrupted) {
-    const ended = error instanceof Interrupted ? error : new Interrupted();
-    complain(ended.message);
-    return ended.exitCode;
-  }
-  if (error instanceof XPromptError) {
-    complain(error.message);
-    return error.exitCode;
+  // What else fails after an interruption follows from it, but a full disk, say, has to be told.
+  const known = interrupted && !(error instanceof XPromptError) ? new Interrupted() : error;
+  if (known instanceof XPromptError) {
+    complain(known.message);
+    return known.exitCode;
   }
   complain(`internal error: ${messageOf(error)} (please report it)`);
   if (process.env.XPROMPT_DEBUG) console.error(error);

@@ -106,7 +106,7 @@ async function train(
     else say(`trained ${result.steps} steps: ${figuresOf(result)}; model in ${result.model}`);
   } catch (error) {
     if (!leads && error instanceof Interrupted) throw new ReportedElsewhere(error.exitCode);
-    const isInterrupted = error instanceof Interrupted || (!isShared && signal.aborted);
+    const isInterrupted = error instanceof Interrupted || (signal.aborted && error === signal.reason);
     if (!isInterrupted || !(await hasCheckpoint(out))) throw error;
     throw new Interrupted(`interrupted: ${out} holds the progress so far (continue with --resume)`);
   }

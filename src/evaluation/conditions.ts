@@ -3,7 +3,7 @@
  * one, without examples, … The baselines are measured on the same samples.
  */
 import type { Image, Sheet, SheetRow } from "../image/index.ts";
-import { families, familyNamed, type Pair, Random, type TaskFamily } from "../tasks/index.ts";
+import { families, type Pair, Random, type TaskFamily } from "../tasks/index.ts";
 import { classicalFilter, colourFit } from "./baselines/index.ts";
 import type { ExamplePair } from "./generations.ts";
 import { EditJudge } from "./judges/edit.ts";
@@ -131,13 +131,13 @@ export function examplesOf(
 /** A pair of another trained family, but not of the reverse of `family`. Falls back to families that were not trained on. */
 function wrongExample(
   family: TaskFamily,
-  seen: readonly string[],
+  seen: readonly TaskFamily[],
   random: Random,
   size: number,
 ): ExamplePair {
   const isOther = ({ name, reverseOf }: TaskFamily) =>
     name !== family.name && name !== family.reverseOf && reverseOf !== family.name;
-  const shown = seen.map(familyNamed).filter(isOther);
+  const shown = seen.filter(isOther);
   const others = shown.length > 0 ? shown : families.filter(isOther);
   const { input, output } = random.pick(others).draw(random).pair(random, size);
   return { input, output };

@@ -35,7 +35,8 @@ const HAS_GAP = 0.975;
 /**
  * The share of the gap between no example and a model trained on the task that one example closes:
  * (with − without) / (full − without). The formula is the same for scores and for errors. The interval comes from
- * resampling all three columns.
+ * resampling all three columns. In a resample without a gap, the share is unbounded, with the sign of the benefit: an end
+ * of the interval may be infinite.
  * @param higherIsBetter true for scores, false for errors
  * @returns undefined when the trained model is not significantly better than no example, so that there is no gap
  */
@@ -52,8 +53,12 @@ export function gapClosure(
   const groups = full.sameSamples ? [[...own, full.values]] : [own, [full.values]];
   const means = (columns: readonly (readonly (readonly number[])[])[]) =>
     columns.flat().map(mean) as [number, number, number];
-  const gapOf = ([, none, trained]: [number, number, number]) => (higherIsBetter ? 1 : -1) * (trained - none);
-  const shareOf = ([shown, none, trained]: [number, number, number]) => (shown - none) / (trained - none);
+  const sign = higherIsBetter ? 1 : -1;
+  const gapOf = ([, none, trained]: [number, number, number]) => sign * (trained - none);
+  const shareOf = (of: [number, number, number]) => {
+    const benefit = sign * (of[0] - of[1]);
+    return benefit === 0 ? 0 : benefit / Math.max(gapOf(of), 0);
+  };
   const hasGap = resampled(groups, (resample) => (gapOf(means(resample)) > 0 ? 1 : 0), seed);
   if (gapOf(means(groups)) <= 0 || mean(hasGap) < HAS_GAP) return undefined;
   const shares = resampled(groups, (resample) => shareOf(means(resample)), seed);

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { readJson } from "../runtime/files.ts";
 import { meant } from "../spelling.ts";
-import { heldOutTasks, knownFamilies, prototypes, selectFamilies } from "../tasks/index.ts";
+import { heldOutTasks, knownFamilies, prototypes, selectFamilies, type TaskFamily } from "../tasks/index.ts";
 
 const knownNames = knownFamilies.map(({ name }) => name);
 const familyNames = z.array(
@@ -24,8 +24,8 @@ const schema = z.looseObject({
 });
 
 export interface TrainingFacts {
-  /** Trained families; the two directions of a family are separate entries. */
-  readonly families: readonly string[];
+  /** Trained families; the two directions of a family are separate entries. Combined ones are made of trained ones. */
+  readonly families: readonly TaskFamily[];
   /** Prototype tasks whose families were all held out. */
   readonly heldOutPrototypes: readonly (typeof prototypes)[number][];
 }
@@ -39,9 +39,11 @@ export async function readTrainingFacts(folder: string): Promise<TrainingFacts> 
   const { families: shown = [], held_out: heldOut = Object.values(heldOutTasks).flat() } = training;
   const heldOutPrototypes = training.held_out_prototypes ?? [];
   const include = shown.length > 0 ? shown : undefined;
-  const seen = selectFamilies({ include, exclude: heldOut });
-  return {
-    families: seen.filter(({ prototype }) => !heldOutPrototypes.includes(prototype)).map(({ name }) => name),
-    heldOutPrototypes,
-  };
+  const whole = knownFamilies.filter(({ prototype }) => heldOutPrototypes.includes(prototype));
+  const exclude = [...heldOut, ...whole.map(({ name }) => name)];
+  return { families: selectFamilies({ include, exclude }), heldOutPrototypes };
 }
+
+/** Whether the model was trained on the family of that name. */
+export const hasSeen = ({ families }: TrainingFacts, name: string): boolean =>
+  families.some((family) => family.name === name);

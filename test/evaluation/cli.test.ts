@@ -1,5 +1,5 @@
 /** @file `xprompt eval` as a process: one JSON object, files in their folder, usage errors in one line. */
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { workplace } from "../cli/kit.ts";
@@ -29,11 +29,12 @@ test("prints one JSON object, the one in results.json", async () => {
 });
 
 test("--expected is reported, and its pictures are cached separately from sampled ones", async () => {
+  await symlink("tiny", join(folder, "it's tiny"));
   const args = [
     "eval",
     "compression",
     "--model",
-    "tiny",
+    "it's tiny",
     "--limit",
     "1",
     "--out",
@@ -45,6 +46,7 @@ test("--expected is reported, and its pictures are cached separately from sample
   const expected = await json(...args, "--expected");
   expect(expected.settings).toEqual({ ...(sampled.settings as object), expected: true });
   expect(expected.command).toBe(`${sampled.command} --expected`);
+  expect(sampled.command).toContain("--model 'it'\\''s tiny'");
   const generations = await Promise.all(
     (await readdir(join(folder, "expected", "drawings"))).map(async (key) => {
       const [path] = await readdir(join(folder, "expected", "drawings", key), { recursive: true }).then(

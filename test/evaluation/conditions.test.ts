@@ -8,7 +8,8 @@ const derain = familyNamed("derain");
 
 /** The wrong example for a model that was trained on these families. */
 function wrongExample(families: readonly string[]) {
-  const context = { training: { families, heldOutPrototypes: [] }, seed: 1, model: { size: 16 } };
+  const training = { families: families.map(familyNamed), heldOutPrototypes: [] };
+  const context = { training, seed: 1, model: { size: 16 } };
   return examplesOf(derain, sampleOf(derain, 1, 0, 16), context as never, 0)("wrong")[0]!;
 }
 

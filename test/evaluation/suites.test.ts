@@ -196,7 +196,7 @@ test("compression: stores models with another S or mask, and lists them by slots
   // Nats per code of the truth, according to `model.score`.
   const model = await XPrompt.load(at("tiny"), { threads: 1 });
   const family = Random.of(3, "compression", 0).pick((await readTrainingFacts(at("tiny"))).families);
-  const { query, example } = sampleOf(familyNamed(family), 3, 0, model.size);
+  const { query, example } = sampleOf(family, 3, 0, model.size);
   const { input, output } = example(0);
   const prompt = await model.compress([{ input, output }]);
   const nats = await model.score({ prompt, input: query.input, output: query.output });

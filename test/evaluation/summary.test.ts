@@ -1,6 +1,6 @@
 /** @file Gap closure, and reports. */
 import { expect, test } from "vitest";
-import { bootstrap, mean } from "../../src/evaluation/metrics/bootstrap.ts";
+import { bootstrap, intervalOf, mean, resampled } from "../../src/evaluation/metrics/bootstrap.ts";
 import { renderHtml, sheetImage } from "../../src/evaluation/report.ts";
 import { difference, gapClosure, shareBetter, syntheticValues } from "../../src/evaluation/summary.ts";
 import { createImage } from "../../src/image/index.ts";
@@ -50,6 +50,34 @@ test("the interval includes the uncertainty of the trained model, and an insigni
   // Correlated columns cancel when they are resampled together.
   expect(width({ values, sameSamples: true })).toBeCloseTo(0, 9);
   expect(gapClosure({ ...own, full: { values: around(10.1), sameSamples: false } }, true, 1)).toBeUndefined();
+});
+
+test("resamples without a gap count as unbounded shares", () => {
+  // With a benefit of 1 in every resample, the share is the inverse of the gap, which is negative in some of them.
+  const [without, withExample, values] = [around(10), around(11), around(10.35)];
+  const { ci } = gapClosure({ withExample, without, full: { values, sameSamples: false } }, true, 1)!;
+  const gapOf = ([none, full]: readonly number[]) => full! - none!;
+  const gaps = resampled([[without], [values]], (columns) => gapOf(columns.flat().map(mean)), 1);
+  expect(Math.min(...gaps)).toBeLessThan(0);
+  const [least, most] = intervalOf(gaps);
+  expect(1 / ci[0]).toBeCloseTo(most, 2);
+  expect(1 / ci[1]).toBeCloseTo(least, 2);
+});
+
+test("where neither training nor an example helps in a resample, the example closes nothing", () => {
+  const hits = (count: number) => Array.from({ length: 10 }, (_, i) => Number(i < count));
+  const full = { values: hits(5), sameSamples: true };
+  const { mean, ci } = gapClosure({ withExample: hits(1), without: hits(0), full }, true, 1)!;
+  expect(mean).toBeCloseTo(0.2, 12);
+  expect(ci[0]).toBe(0);
+  expect(ci[1]).toBeGreaterThan(0.2);
+  expect(ci[1]).toBeLessThanOrEqual(1);
+});
+
+test("an interval may be unbounded, but not undefined", () => {
+  const values = [...Array(25).fill(-Infinity), ...Array(975).fill(1)];
+  expect(intervalOf(values)).toEqual([-Infinity, 1]);
+  expect(() => intervalOf([0, Number.NaN])).toThrow("interval: expected numbers, got NaN");
 });
 
 test.each([31, 32])("%i synthetic values have the estimate's mean and about its interval", (count) => {

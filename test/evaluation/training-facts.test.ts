@@ -3,7 +3,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { readTrainingFacts } from "../../src/evaluation/training-facts.ts";
+import { hasSeen, readTrainingFacts } from "../../src/evaluation/training-facts.ts";
+import { Random } from "../../src/tasks/index.ts";
 
 async function factsOf(training: object) {
   const folder = await mkdtemp(join(tmpdir(), "xprompt-facts-"));
@@ -12,11 +13,16 @@ async function factsOf(training: object) {
   return readTrainingFacts(folder);
 }
 
-test("families exclude the held-out ones", async () => {
-  expect(await factsOf({ families: ["rain", "derain"], held_out: ["derain"] })).toEqual({
-    families: ["rain"],
-    heldOutPrototypes: [],
+test("families exclude the held-out ones, also as parts of combined ones", async () => {
+  const facts = await factsOf({
+    families: ["rain", "derain", "invert", "rotate", "likeExample"],
+    ...{ held_out: ["derain"], held_out_prototypes: ["geometry"] },
   });
+  expect(facts.families.map(({ name }) => name)).toEqual(["rain", "invert", "likeExample"]);
+  expect(facts.heldOutPrototypes).toEqual(["geometry"]);
+  expect([hasSeen(facts, "rain"), hasSeen(facts, "derain")]).toEqual([true, false]);
+  const parts = Array.from({ length: 20 }, (_, i) => facts.families.at(-1)!.draw(Random.of(i)).parameters);
+  expect(new Set(parts.map(({ change }) => change))).toEqual(new Set(["rain", "invert"]));
 });
 
 test("an unknown family is an error that suggests the closest name", async () => {

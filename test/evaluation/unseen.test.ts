@@ -1,5 +1,5 @@
 /** @file The suite of unseen tasks on a tiny model: figures against the saved pictures, resuming, stored figures. */
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
@@ -98,10 +98,15 @@ test("figures agree with the saved pictures; resumes after an interruption; read
   expect((await readdir(at("out", "sheets"))).length).toBe(5);
   expect(JSON.parse(await readFile(at("out", "results.json"), "utf8"))).toEqual(result);
 
-  // Stored figures of a comparison model.
+  // Stored figures of a comparison model, which is far better at one of the tasks.
   const as = { as: "full", recipe: "recipes/full.ts", beside: at("tiny") } as const;
   const stored = await run({ model: at("other"), options: as, command: "xprompt eval unseen --as full" });
   expect(stored.tasks.derain.n).toBe(2);
+  const path = at("tiny", "evaluation", "unseen-comparison.json");
+  const file = JSON.parse(await readFile(path, "utf8"));
+  file.full.tasks.derain.means.psnr = 50;
+  file.full.tasks.derain.values.psnr = [50, 50];
+  await writeFile(path, JSON.stringify(file));
   const compared = await run({ out: at("out") });
   expect(compared.comparison).toMatchObject({
     full: {
@@ -113,18 +118,31 @@ test("figures agree with the saved pictures; resumes after an interruption; read
     },
     causal: null,
   });
-  for (const name of names) {
-    const { full, wordsAlone, xprompt, gapClosure, metric, examples, fullIsUpperBound } =
-      compared.tasks[name];
+  const { derain } = compared.tasks;
+  expect(derain).toMatchObject({ full: 50, seen: false });
+  expect(derain.gapClosure).toBeCloseTo((derain.xprompt - derain.wordsAlone) / (50 - derain.wordsAlone), 9);
+  for (const name of names.slice(1)) {
+    const { full, wordsAlone, gapClosure, metric, examples, fullIsUpperBound } = compared.tasks[name];
     expect(full).toBe(stored.tasks[name].means[metric]);
     const values: number[] = stored.tasks[name].values[metric];
     expect(full).toBeCloseTo((values[0]! + values[1]!) / 2, 9);
     const isBetter = (a: number, b: number) => (metric === "rmse" ? a < b : a > b);
-    if (gapClosure !== null) expect(gapClosure).toBeCloseTo((xprompt - wordsAlone) / (full - wordsAlone), 9);
     if (!isBetter(full, wordsAlone)) expect(gapClosure).toBeNull();
     const fewShot: number[] = Object.values(examples);
     expect(fullIsUpperBound).toBe(!fewShot.some((each) => isBetter(each, full)));
   }
   const { comparison } = await run({ limit: 1 });
   expect(comparison.full).toMatchObject({ stored: true, sameSamples: false });
+
+  // The same model, if it was trained on that task.
+  await cp(at("tiny"), at("taught"), { recursive: true });
+  const config = JSON.parse(await readFile(at("taught", "config.json"), "utf8"));
+  const training = { families: ["invert", "derain"], held_out: [] };
+  await writeFile(at("taught", "config.json"), JSON.stringify({ ...config, training }));
+  const taught = await evaluate(unseen, options({ model: at("taught"), limit: 1 }));
+  expect(taught.result.tasks).toMatchObject({
+    derain: { seen: true, full: 50, gapClosure: null, ci: { gapClosure: null } },
+    lowLight: { seen: false },
+  });
+  expect(taught.summary[0]).toMatch(/^derain, .*; the model was trained on it$/);
 });

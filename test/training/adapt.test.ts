@@ -1,10 +1,10 @@
 /** @file Training from a model: changed and frozen weights, computed gradients, resuming, written folders. */
-import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readAdapterFolder } from "../../src/chameleon/checkpoint/adapter-folder.ts";
-import { readWeights } from "../../src/chameleon/checkpoint/folder.ts";
+import { readWeights, weightsChecksum } from "../../src/chameleon/checkpoint/folder.ts";
 import { loraTargets } from "../../src/chameleon/model/lora.ts";
 import { XPromptError } from "../../src/errors.ts";
 import { Graph, gradients, type Tensor } from "../../src/graph/index.ts";
@@ -346,6 +346,34 @@ test("at the last step, weights are mixed with those of init; rows of shared cod
     expect(value).toBeCloseTo(0.75 * trained.last[i]! + 0.25 * before[i]!, 2);
 });
 
+test("what a run reads is named by digests: its tokenizers, and weights that are mixed in at the end", async () => {
+  const modelsOf = (settings: Settings) =>
+    withTask(recipeOf(settings), async ({ inputs }) => inputs!.models!);
+  const [tokenizers, ...none] = await modelsOf({});
+  expect(none).toEqual([]);
+  expect(await modelsOf({ initialShare: 0.5 })).toEqual([
+    tokenizers,
+    await weightsChecksum(at("tiny"), undefined),
+  ]);
+  expect((await modelsOf({ init: at("other") }))[0]).not.toBe(tokenizers);
+});
+
+test("a model's config has the families of its initial model, too, and holds out none of these", async () => {
+  await writeTinyModel(at("before"));
+  const path = at("before", "config.json");
+  const config = JSON.parse(await readFile(path, "utf8"));
+  const training = { families: ["rain", "rotate"], held_out: ["haze"] };
+  await writeFile(path, JSON.stringify({ ...config, training }));
+  const held = { heldOut: ["rain", "haze"], heldOutPrototypes: ["geometry" as const, "perception" as const] };
+  const recipe = recipeOf({ init: at("before"), mix: { ...recipeOf().mix, ...held } });
+  await withTask(recipe, (task) => task.release(at("after")));
+  const written = JSON.parse(await readFile(at("after", "config.json"), "utf8")).training;
+  expect(written.families).toEqual(["rain", "invert", "tint", "rotate"]);
+  expect(written.held_out).toEqual(expect.arrayContaining(["haze", "flipHorizontal", "depth"]));
+  for (const name of training.families) expect(written.held_out).not.toContain(name);
+  expect(written.held_out_prototypes).toEqual(["perception"]);
+});
+
 describe("refused", () => {
   test.each([
     [
@@ -360,6 +388,13 @@ describe("refused", () => {
     [{ model: { layers: 2, heads: 2 } }, "model.heads: expected 4, as "],
     [{ xprompt: { tokens: 4 } }, "xprompt.tokens: expected at most the 3 XP tokens of "],
     [{ train: "xp", xprompt: { tokens: 2 } }, "xprompt.tokens: expected 3, as "],
+    [{ train: "lora", xprompt: { mask: "causal" } }, 'xprompt.mask: expected "xprompt", as '],
+    [
+      { train: "lora", xprompt: { sampling: { topP: 0.9 } } },
+      'xprompt.sampling: expected none with train "lora"',
+    ],
+    [{ model: { shortcuts: true } }, "model.shortcuts: expected false, as "],
+    [{ model: { wholePictures: true } }, "model.wholePictures: expected false, as "],
     [
       { train: "xp", optimizer: { matrices: "muon" } },
       'optimizer.matrices: expected "adamw" with frozen layers (train is "xp")',
@@ -370,6 +405,16 @@ describe("refused", () => {
     await expect(refused).rejects.toThrow(XPromptError);
     await expect(refused).rejects.toThrow(`transformer recipe: ${says}`);
   });
+
+  test("an adapter that is merged may have another mask and sampling", () =>
+    withTask(
+      recipeOf({ train: "xp", merge: true, xprompt: { mask: "causal", sampling: { topP: 0.9 } } }),
+      async (task) => {
+        await task.release(at("merged mask"));
+        const { xprompt } = JSON.parse(await readFile(at("merged mask", "config.json"), "utf8"));
+        expect(xprompt).toMatchObject({ mask: "causal", sampling: { top_p: 0.9 } });
+      },
+    ));
 
   test("settings that equal the model's are no conflict", () =>
     withTask(recipeOf({ model: { hiddenSize: 24, layers: 2 }, xprompt: { tokens: 3 } }), async (task) => {

@@ -1,11 +1,13 @@
 /** @file Recipes with settings that are valid one by one, but inconsistent. */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { XPromptError } from "../../src/errors.ts";
 import { readTrainingFacts } from "../../src/evaluation/training-facts.ts";
 import { prepareTask, tokenizerRecipe, transformerRecipe } from "../../src/training/index.ts";
+import { loadCheckpoint, saveCheckpoint } from "../../src/training/run/checkpoint.ts";
+import { CODEBOOK } from "../../src/training/tokenizer/start.ts";
 import { writeTinyTokenizers } from "../fixtures/chameleon/kit.ts";
 
 let folder = "";
@@ -27,6 +29,33 @@ test.each([
   [{ baseChannels: 12 }, "model.baseChannels: expected a multiple of the 8 normGroups, got 12"],
 ])("a tokenizer with %j", async (model, message) => {
   expect(await refusal(tokenizerRecipe({ ...required, model }))).toBe(`tokenizer recipe: ${message}`);
+});
+
+test("a codebook of patches with fewer cells than codes", async () => {
+  const model = { resolution: 16, channelMultiplier: [1, 1, 1], codes: 64, patches: true };
+  const recipe = tokenizerRecipe({ ...required, batch: 2, model, kMeans: { pictures: 1 } });
+  expect(await refusal(recipe)).toBe(
+    "tokenizer recipe: kMeans.pictures: expected at least 4, for 64 codes of pictures with 16 cells, got 1",
+  );
+});
+
+test("a codebook of patches is in the checkpoint: another processor may compute other bits", async () => {
+  const model = { resolution: 16, channelMultiplier: [1, 1, 1], codes: 16, patches: true };
+  const recipe = tokenizerRecipe({ ...required, batch: 2, threads: 1, model, kMeans: { pictures: 2 } });
+  const run = join(folder, "patches");
+  await mkdir(run);
+  const codebooks = [];
+  for (const rounding of [0, 1e-6]) {
+    const task = await prepareTask(recipe);
+    const { data } = task.state.frozen!.weights.get(CODEBOOK)!;
+    for (let i = 0; i < data.length; i++) data[i]! += rounding;
+    const { state, extras, inputs } = task;
+    if (rounding === 0) await saveCheckpoint(run, state, extras, task.recipe, inputs);
+    else await loadCheckpoint(run, state, extras, task.recipe, inputs);
+    codebooks.push(data);
+    await task.close();
+  }
+  expect(codebooks[1]).toEqual(codebooks[0]);
 });
 
 test("a decoder run needs the model whose codes it decodes", async () => {
@@ -111,6 +140,22 @@ test.each([
   expect(task.phases).toEqual(phases);
 });
 
+test.each([
+  ["all", [0.6]],
+  ["codec", []],
+] as const)("the phases of a tokenizer run that trains %s: the end of restarts", async (train, phases) => {
+  const task = await prepareTask(
+    tokenizerRecipe({
+      ...{ steps: 1, batch: 2, workers: 0, threads: 1, reviveUntil: 0.6, train },
+      ...(train === "all"
+        ? { model: { resolution: 16, baseChannels: 8, channelMultiplier: [1, 1] } }
+        : { init: join(folder, "tokenizers") }),
+    }),
+  );
+  await task.close();
+  expect(task.phases).toEqual(phases);
+});
+
 test.each(["exampleCounts", "plainCounts"])("mix.%s with only zeros is refused", (key) => {
   const make = () => transformerRecipe({ ...required, model: {}, mix: { [key]: [0, 0] } });
   expect(make).toThrow(XPromptError);
@@ -129,6 +174,7 @@ test("no family of a held-out prototype is trained on, and the model's config sa
   const { training } = JSON.parse(await readFile(join(folder, "released", "config.json"), "utf8"));
   expect(training.families).toEqual(["invert"]);
   expect(training.held_out).toEqual(expect.arrayContaining(["rain", "rotate", "flipHorizontal"]));
-  const facts = await readTrainingFacts(join(folder, "released"));
-  expect(facts).toEqual({ families: ["invert"], heldOutPrototypes: ["geometry"] });
+  const { families, heldOutPrototypes } = await readTrainingFacts(join(folder, "released"));
+  expect(families.map(({ name }) => name)).toEqual(["invert"]);
+  expect(heldOutPrototypes).toEqual(["geometry"]);
 });

@@ -44,8 +44,9 @@ export function resampled(
   return Array.from({ length: RESAMPLES }, () => statistic(groups.map(resample)));
 }
 
-/** The central 95% of the resampled values. */
+/** The central 95% of the resampled values, which may be infinite. @throws RangeError when one is not a number */
 export function intervalOf(values: readonly number[]): Interval {
+  if (values.some(Number.isNaN)) throw new RangeError("interval: expected numbers, got NaN");
   const sorted = values.toSorted((a, b) => a - b);
   return [quantile(sorted, (1 - CONFIDENCE) / 2), quantile(sorted, (1 + CONFIDENCE) / 2)];
 }
@@ -54,7 +55,7 @@ export function intervalOf(values: readonly number[]): Interval {
 function quantile(sorted: readonly number[], share: number): number {
   const at = share * (sorted.length - 1);
   const [low, high] = [sorted[Math.floor(at)]!, sorted[Math.ceil(at)]!];
-  return low === high ? low : low + (high - low) * (at - Math.floor(at));
+  return low === high || low === -Infinity ? low : low + (high - low) * (at - Math.floor(at));
 }
 
 export const mean = (values: readonly number[]): number =>

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { headWidth } from "../../chameleon/model/transformer.ts";
 import type { Image } from "../../image/index.ts";
-import { familyNamed, Random } from "../../tasks/index.ts";
+import { Random } from "../../tasks/index.ts";
 import { exampleMasks } from "../../xprompt/sequence.ts";
 import { colourFit } from "../baselines/index.ts";
 import { Comparison, type Stored, storedInterval } from "../comparison.ts";
@@ -89,8 +89,8 @@ async function measureCounts({ generations, limit, seed, model, training }: Suit
   const columns = new Map(counts.map((count) => [count, new Columns()]));
   const baselineScores = new Scoreboard();
   for (let i = 0; i < limit; i++) {
-    const name = Random.of(seed, "compression", i).pick(training.families);
-    const sample = sampleOf(familyNamed(name), seed, i, model.size);
+    const family = Random.of(seed, "compression", i).pick(training.families);
+    const sample = sampleOf(family, seed, i, model.size);
     const { input, output } = sample.query;
     const examples = Array.from({ length: Math.max(...counts) }, (_, j): ExamplePair => {
       const { input, output } = sample.example(j);

@@ -8,6 +8,7 @@ import { percent } from "../lines.ts";
 import { type Interval, mean, meanInterval } from "../metrics/bootstrap.ts";
 import { sampleOf } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
+import { hasSeen } from "../training-facts.ts";
 
 const fields = ["kind", ...aspects] as const;
 /** Example phrasings per family. */
@@ -22,30 +23,29 @@ export const describe: Suite = {
 };
 
 async function measure({ model, training, limit, seed, signal }: SuiteContext): Promise<SuiteOutcome> {
-  const isSeen = (name: string) => training.families.includes(name);
-  const unseen = heldOutOfScenes.filter((name) => !isSeen(name));
-  const groups = { seen: training.families, unseen };
-  const names = [...groups.seen, ...groups.unseen];
-  const phrasings: Phrasings = new Map(names.map((name) => [name, phrasingsOf(familyNamed(name), seed)]));
+  const unseen = heldOutOfScenes.filter((name) => !hasSeen(training, name)).map(familyNamed);
+  const described = [...training.families, ...unseen];
+  const phrasings: Phrasings = new Map(described.map((family) => [family.name, phrasingsOf(family, seed)]));
   const judged = new Map<string, Judgement[]>();
   const rows: string[][] = [];
-  for (const name of names) {
+  for (const family of described) {
+    const { name } = family;
     const judgements: Judgement[] = [];
     for (let i = 0; i < limit; i++) {
-      const { query } = sampleOf(familyNamed(name), seed, i, model.size);
+      const { query } = sampleOf(family, seed, i, model.size);
       const text = await model.describe({ input: query.input, output: query.output }, { signal });
       judgements.push(judgeWords(text, query.difference, name, phrasings));
       if (i === 0) rows.push([name, text, query.difference]);
     }
     judged.set(name, judgements);
   }
-  const ofGroup = (families: readonly string[]) =>
+  const ofGroup = (group: readonly TaskFamily[]) =>
     sharesOf(
-      families.flatMap((name) => judged.get(name)!),
+      group.flatMap(({ name }) => judged.get(name)!),
       seed,
     );
   const figures = {
-    overall: ofGroup(groups.seen),
+    overall: ofGroup(training.families),
     unseen: unseen.length > 0 ? ofGroup(unseen) : null,
     families: Object.fromEntries([...judged].map(([name, each]) => [name, sharesOf(each, seed)])),
     n: limit,

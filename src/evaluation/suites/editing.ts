@@ -4,7 +4,7 @@
  */
 import { XPromptError } from "../../errors.ts";
 import type { Image } from "../../image/index.ts";
-import { type Pair, Random, selectFamilies, type TaskFamily } from "../../tasks/index.ts";
+import { type Pair, Random, type TaskFamily } from "../../tasks/index.ts";
 import { colourFit } from "../baselines/index.ts";
 import { ExamplePool, type SearchMode, searchModes } from "../example-pool.ts";
 import { EditJudge } from "../judges/edit.ts";
@@ -155,9 +155,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
 
 /** The trained families that edit a scene, which can be judged by the scene. */
 function editingFamilies({ training }: SuiteContext): readonly TaskFamily[] {
-  const edits = selectFamilies({ include: training.families }).filter(
-    (family) => family.prototype === "editing" && isSceneEdit(family),
-  );
+  const edits = training.families.filter((family) => family.prototype === "editing" && isSceneEdit(family));
   if (edits.length > 0) return edits;
   throw new XPromptError(
     "eval editing: expected a model trained on edits of scenes, got one without (choose another suite)",

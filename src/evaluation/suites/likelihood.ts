@@ -11,6 +11,7 @@ import {
   heldOutOfScenes,
   Random,
   renderScene,
+  type TaskFamily,
 } from "../../tasks/index.ts";
 import { examplesOf } from "../conditions.ts";
 import { plain } from "../lines.ts";
@@ -18,6 +19,7 @@ import { mean } from "../metrics/bootstrap.ts";
 import { sampleOf } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { difference, estimate } from "../summary.ts";
+import { hasSeen } from "../training-facts.ts";
 
 /** `without`: only the query, or a scene without caption. */
 const conditions = ["right", "wrong", "without"] as const;
@@ -39,14 +41,12 @@ export const likelihood: Suite = {
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   const { training, limit, seed, signal } = context;
-  const unseen = heldOutOfScenes.filter((name) => !training.families.includes(name));
-  const others = all
-    .map(({ name }) => name)
-    .filter((name) => !training.families.includes(name) && !unseen.includes(name));
-  const names = [...training.families, ...unseen, ...others];
+  const unseen = heldOutOfScenes.filter((name) => !hasSeen(training, name)).map(familyNamed);
+  const others = all.filter((family) => !hasSeen(training, family.name) && !unseen.includes(family));
+  const measured = [...training.families, ...unseen, ...others];
   const progress = context.isRehearsal
     ? undefined
-    : new Progress({ label: "likelihood", total: (names.length + SCENES) * limit, unit: "samples" });
+    : new Progress({ label: "likelihood", total: (measured.length + SCENES) * limit, unit: "samples" });
   let done = 0;
   const onSample = () => {
     progress?.update(++done);
@@ -54,13 +54,13 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   };
   try {
     const families = new Map<string, Columns>();
-    for (const name of names) families.set(name, await ofFamily(name, context, onSample));
+    for (const family of measured) families.set(family.name, await ofFamily(family, context, onSample));
     const scenes = await ofScenes(context, onSample);
-    const pooled = (group: readonly string[]) =>
-      columnsOf((condition) => group.flatMap((name) => families.get(name)![condition]));
+    const pooled = (group: readonly TaskFamily[]) =>
+      columnsOf((condition) => group.flatMap(({ name }) => families.get(name)![condition]));
     const better = (other: "wrong" | "without") =>
       estimate(
-        training.families.map((name) => {
+        training.families.map(({ name }) => {
           const columns = families.get(name)!;
           return mean(columns.right) < mean(columns[other]) ? 1 : 0;
         }),
@@ -108,9 +108,8 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   }
 }
 
-async function ofFamily(name: string, context: SuiteContext, onSample: () => void): Promise<Columns> {
+async function ofFamily(family: TaskFamily, context: SuiteContext, onSample: () => void): Promise<Columns> {
   const { model, seed, limit } = context;
-  const family = familyNamed(name);
   const columns = columnsOf(() => []);
   for (let i = 0; i < limit; i++) {
     const sample = sampleOf(family, seed, i, model.size);

@@ -1,5 +1,5 @@
 /** @file Trained tasks with new scenes and parameters: the benefit of the right example, by family. */
-import { drawScene, familyNamed, Random, renderScene, type TaskFamily } from "../../tasks/index.ts";
+import { drawScene, Random, renderScene, type TaskFamily } from "../../tasks/index.ts";
 import { type Baseline, baselines } from "../baselines/index.ts";
 import { type Condition, compareConditions } from "../conditions.ts";
 import { percent, plain, withInterval } from "../lines.ts";
@@ -41,11 +41,10 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   generations.expect(training.families.length * limit * Object.keys(conditions).length);
   const measured: Measured[] = [];
   const pictures: Section[] = [];
-  for (const name of training.families) {
-    const family = familyNamed(name);
-    const { scores, sheet } = await compareConditions(name, [family], conditions, context);
+  for (const family of training.families) {
+    const { scores, sheet } = await compareConditions(family.name, [family], conditions, context);
     measured.push({ family, scores });
-    pictures.push({ title: name, sheet });
+    pictures.push({ title: family.name, sheet });
   }
   const pooled = pool(measured, "rmse");
   const overall = estimates(columns, pooled, seed);

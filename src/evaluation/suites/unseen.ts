@@ -14,6 +14,7 @@ import type { Cell, Section } from "../report.ts";
 import { type Metric, metricNames } from "../scores.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { difference, estimate, gapClosure, meansOf, shareBetter, syntheticValues } from "../summary.ts";
+import { hasSeen } from "../training-facts.ts";
 
 interface UnseenTask {
   readonly family: string;
@@ -84,13 +85,15 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   const sections: Section[] = [];
   for (const [name, { family, metric }] of Object.entries(tasks)) {
     const compared = await compareConditions(name, [familyNamed(family)], conditions, context);
-    figures[name] = figuresOf(name, metric, compared, stored, context, sameSamples);
+    const task = { name, metric, seen: hasSeen(training, family) };
+    figures[name] = figuresOf(task, compared, stored, context, sameSamples);
     sections.push({ title: name, sheet: compared.sheet });
   }
   const ofPrototypes: Record<string, Figures> = {};
   for (const prototype of prototypes) {
     const compared = await compareConditions(prototype, familiesOf(prototype), conditions, context);
-    ofPrototypes[prototype] = figuresOf(prototype, "psnr", compared, stored, context, sameSamples);
+    const task = { name: prototype, metric: "psnr", seen: false } as const;
+    ofPrototypes[prototype] = figuresOf(task, compared, stored, context, sameSamples);
     sections.push({ title: `${prototype}, all families held out`, sheet: compared.sheet });
   }
   const rows = { ...figures, ...ofPrototypes };
@@ -101,7 +104,11 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   return {
     figures: { tasks: figures, prototypes: ofPrototypes, comparison: comparedWith },
     report: [
-      { title: "Unseen tasks", text: explanation + boundNote(rows) + ofOthers, table: tableOf(rows) },
+      {
+        title: "Unseen tasks",
+        text: explanation + seenNote(rows) + boundNote(rows) + ofOthers,
+        table: tableOf(rows),
+      },
       ...sections,
     ],
     summary: linesOf(figures),
@@ -111,10 +118,9 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
 const familiesOf = (prototype: TaskFamily["prototype"]): readonly TaskFamily[] =>
   selectFamilies().filter((family) => family.prototype === prototype);
 
-/** One row of the table. */
+/** One row of the table. A task that the model was trained on has no gap closure. */
 function figuresOf(
-  name: string,
-  metric: Metric,
+  { name, metric, seen }: { readonly name: string; readonly metric: Metric; readonly seen: boolean },
   { scores }: Compared,
   stored: StoredModels,
   { seed, limit }: SuiteContext,
@@ -126,16 +132,17 @@ function figuresOf(
   const higherIsBetter = metric !== "rmse";
   const [full, causal] = comparisonModels.map((model) => storedFigures(stored[model], name, metric));
   const closed =
-    full &&
-    gapClosure(
-      {
-        withExample: column("xprompt"),
-        without: column("wordsAlone"),
-        full: { values: full.values, sameSamples: sameSamples && full.isMeasured },
-      },
-      higherIsBetter,
-      seed,
-    );
+    full && !seen
+      ? gapClosure(
+          {
+            withExample: column("xprompt"),
+            without: column("wordsAlone"),
+            full: { values: full.values, sameSamples: sameSamples && full.isMeasured },
+          },
+          higherIsBetter,
+          seed,
+        )
+      : undefined;
   const byCount = (nameOf: (count: string, condition: string) => string) =>
     Object.fromEntries(
       Object.entries(exampleCounts).map(([count, condition]) => [count, meanOf(nameOf(count, condition))!]),
@@ -150,6 +157,8 @@ function figuresOf(
   const better = (other: string) => shareBetter(errors("xprompt"), errors(other), seed);
   return {
     metric,
+    /** Whether the model was trained on the task. */
+    seen,
     full: full?.mean ?? null,
     /** Whether training on the task is at least as good as any number of examples; null without `full`. */
     fullIsUpperBound: full ? (higherIsBetter ? best <= full.mean : best >= full.mean) : null,
@@ -218,6 +227,12 @@ const explanation =
   "the task; roundTrip: the truth through the image tokenizer. The tasks are not the paper's: other pictures, of another " +
   "size.";
 
+/** Names the tasks that are not unseen. */
+function seenNote(rows: Readonly<Record<string, Figures>>): string {
+  const names = Object.keys(rows).filter((name) => rows[name]!.seen);
+  return names.length > 0 ? ` The model was trained on ${names.join(", ")}.` : "";
+}
+
 /** Names the tasks on which some number of examples beats training on the task. */
 function boundNote(rows: Readonly<Record<string, Figures>>): string {
   const names = Object.keys(rows).filter((name) => rows[name]!.fullIsUpperBound === false);
@@ -250,7 +265,7 @@ const tableOf = (rows: Readonly<Record<string, Figures>>) => ({
 /** One line per task. */
 function linesOf(rows: Readonly<Record<string, Figures>>): string[] {
   return Object.entries(rows).map(([name, figures]) => {
-    const { metric, ci, fullIsUpperBound } = figures;
+    const { metric, ci, fullIsUpperBound, seen } = figures;
     const decimals = metric === "psnr" ? 1 : 3;
     const value = (column: string) => plain((figures[column] as number | null) ?? undefined, decimals);
     const baselineValues = baselines.map((baseline) => `${baseline} ${value(baseline)}`).join(", ");
@@ -259,7 +274,8 @@ function linesOf(rows: Readonly<Record<string, Figures>>): string[] {
       closed === null || !ci.gapClosure
         ? "no gap above chance"
         : `gap closure ${withInterval({ mean: closed, ci: ci.gapClosure }, 2)}${fullIsUpperBound ? "" : " (full is no upper bound)"}`;
-    return `${name}, ${metric}: one example ${value("xprompt")}, words alone ${value("wordsAlone")}, ${baselineValues}; ${figures.full === null ? "no full model stored" : gap}`;
+    const end = seen ? "the model was trained on it" : figures.full === null ? "no full model stored" : gap;
+    return `${name}, ${metric}: one example ${value("xprompt")}, words alone ${value("wordsAlone")}, ${baselineValues}; ${end}`;
   });
 }
 

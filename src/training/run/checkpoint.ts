@@ -18,17 +18,28 @@ export const CHECKPOINT = "checkpoint";
 export const TENSORS = "state.safetensors";
 export const RECORD = "training.json";
 
-const recordSchema = z.object({
+/** The record of a checkpoint. */
+export const recordSchema = z.object({
   step: z.int().min(0),
   sha256: z.string(),
-  /** Checksum of the frozen weights, if any. The checkpoint does not contain them. */
+  /** Checksum of the frozen weights of another model, if any. The checkpoint does not contain them. */
   frozen: z.string().optional(),
-  /** Digests of the training sets, in the recipe's order. Older checkpoints do not have them. */
+  /** See `Inputs`. Older checkpoints lack them. */
   sets: z.array(z.string()).optional(),
+  models: z.array(z.string()).optional(),
   /** Number of processes that shared the batches, if more than one. */
   processes: z.int().min(1).optional(),
   recipe: z.looseObject({ kind: z.string(), steps: z.int(), schedule: scheduleSchema }),
 });
+type CheckpointRecord = z.infer<typeof recordSchema>;
+
+/** Digests of what a run reads besides its recipe. It resumes only with the same. */
+export interface Inputs {
+  /** Training sets, in the recipe's order. */
+  readonly sets?: readonly string[];
+  /** Tokenizers, and weights that are mixed in at the end. */
+  readonly models?: readonly string[];
+}
 
 /** Further arrays that a task stores in checkpoints, by name. Loading restores them in place. */
 export type Extras = Readonly<Record<string, Float32Array>>;
@@ -39,13 +50,17 @@ export type Extras = Readonly<Record<string, Float32Array>>;
  */
 const FREE_SETTINGS = ["checkpointEvery", "logEvery", "evaluateEvery", "sheetEvery", "workers", "data"];
 
+/** The number of threads may differ if that of processes does. */
+const freeSettings = (before = 1, now = 1): readonly string[] =>
+  before === now ? FREE_SETTINGS : [...FREE_SETTINGS, "threads"];
+
 /** Writes the checkpoint of a run folder; returns its path. */
 export async function saveCheckpoint(
   run: string,
   state: TrainingState,
   extras: Extras,
   recipe: object,
-  sets: readonly string[] = [],
+  inputs: Inputs = {},
   processes = 1,
 ): Promise<string> {
   const folder = join(run, CHECKPOINT);
@@ -54,7 +69,7 @@ export async function saveCheckpoint(
     await writeSafetensors(path, tensorsOf(state, extras), { step: String(state.step) });
     const sha256 = await sha256File(path, "checkpoint");
     const shared = processes > 1 && { processes };
-    const record = { step: state.step, sha256, frozen: state.frozen?.checksum, sets, ...shared, recipe };
+    const record = { step: state.step, sha256, frozen: state.frozen?.checksum, ...inputs, ...shared, recipe };
     await writeFileAtomic(join(temporary, RECORD), `${JSON.stringify(record, null, 2)}\n`);
   };
   await writeFolderAtomic(folder, write, { replace: true });
@@ -72,15 +87,15 @@ export async function loadCheckpoint(
   state: TrainingState,
   extras: Extras,
   recipe: { readonly steps: number },
-  sets: readonly string[] = [],
+  { sets, models }: Inputs = {},
   phases: readonly number[] = [],
   processes = 1,
 ): Promise<void> {
   const folder = join(run, CHECKPOINT);
-  const record = await readJson(join(folder, RECORD), recordSchema, "checkpoint");
+  const record = await readRecord(run);
   const path = join(folder, TENSORS);
   const isSameSoFar = endMayMove(record, recipe.steps, phases);
-  const free = processes === (record.processes ?? 1) ? FREE_SETTINGS : [...FREE_SETTINGS, "threads"];
+  const free = freeSettings(record.processes, processes);
   const [before, now] = [isSameSoFar ? { ...record.recipe, steps: recipe.steps } : record.recipe, recipe].map(
     (each) => computedPart(each, free),
   );
@@ -88,13 +103,12 @@ export async function loadCheckpoint(
     throw new XPromptError(
       `resuming ${run}: expected the recipe that it was started with, got ${describeDifference(before!, now!).join("; ")} (use the same settings; to train a finished run further, start another with --init=${run}/model)`,
     );
-  if (record.frozen !== state.frozen?.checksum)
+  checkInputs(run, "data sets and gathered pictures", record.sets, sets);
+  checkInputs(run, "tokenizers and initial weights", record.models, models);
+  const checksum = state.frozen?.checksum;
+  if (checksum !== undefined && record.frozen !== checksum)
     throw new XPromptError(
-      `resuming ${run}: expected the model that it was started with (weights ${record.frozen?.slice(0, 16)}), got another (${state.frozen?.checksum.slice(0, 16)}) in its place (put it back, or start anew without --resume)`,
-    );
-  if (record.sets && String(record.sets) !== String(sets))
-    throw new XPromptError(
-      `resuming ${run}: expected the data sets and gathered pictures that it was started with, got others (put them back, or start anew without --resume)`,
+      `resuming ${run}: expected the model that it was started with (weights ${record.frozen?.slice(0, 16)}), got another (${checksum.slice(0, 16)}) in its place (put it back, or start anew without --resume)`,
     );
   if ((await sha256File(path, "checkpoint")) !== record.sha256)
     throw new XPromptError(
@@ -121,25 +135,41 @@ export async function loadCheckpoint(
   state.step = record.step;
 }
 
+/** @throws XPromptError when the inputs of a kind are others than those in the checkpoint, if it has them */
+function checkInputs(
+  run: string,
+  what: string,
+  before: readonly string[] | undefined,
+  now: readonly string[] = [],
+): void {
+  if (before && String(before) !== String(now))
+    throw new XPromptError(
+      `resuming ${run}: expected the ${what} that it was started with, got others (put them back, or start anew without --resume)`,
+    );
+}
+
 /**
  * Whether the run's number of steps may change without changing the steps done so far: the learning rates agree, and
- * no phase that starts at a share of the run has begun.
+ * no phase that starts at a share of the run has begun. A phase at its end never begins.
  */
-function endMayMove(
-  { step, recipe }: z.infer<typeof recordSchema>,
-  steps: number,
-  phases: readonly number[],
-): boolean {
+function endMayMove({ step, recipe }: CheckpointRecord, steps: number, phases: readonly number[]): boolean {
   const lengths = [recipe.steps, steps] as const;
-  const hasBegun = (share: number) => step > Math.floor(share * Math.min(...lengths));
+  const hasBegun = (share: number) => share < 1 && step >= Math.ceil(share * Math.min(...lengths));
   return !phases.some(hasBegun) && ratesAgree(recipe.schedule, step, lengths);
 }
 
-/** The number of steps in a run's checkpoint. @throws XPromptError when the checkpoint is missing or damaged */
-export async function stepsDone(run: string): Promise<number> {
-  const record = await readJson(join(run, CHECKPOINT, RECORD), recordSchema, "checkpoint");
-  return record.step;
+/** The settings in which two checkpoints differ, but for those that may change within a run. One run has none. */
+export function differencesOf(one: CheckpointRecord, other: CheckpointRecord): string[] {
+  const free = [...freeSettings(one.processes, other.processes), "steps"];
+  return describeDifference(computedPart(one.recipe, free), computedPart(other.recipe, free));
 }
+
+/** The record of a run's checkpoint. @throws XPromptError when it is missing or damaged */
+export const readRecord = (run: string): Promise<CheckpointRecord> =>
+  readJson(join(run, CHECKPOINT, RECORD), recordSchema, "checkpoint");
+
+/** The number of steps in a run's checkpoint. @throws XPromptError when the checkpoint is missing or damaged */
+export const stepsDone = async (run: string): Promise<number> => (await readRecord(run)).step;
 
 /** Whether a run folder holds a checkpoint. First restores a checkpoint that a killed writer had moved aside. */
 export async function hasCheckpoint(run: string): Promise<boolean> {

@@ -6,24 +6,35 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { messageOf, UsageError, XPromptError } from "../../errors.ts";
-import {
-  makeFolder,
-  readFileChecked,
-  readJson,
-  writeFileAtomic,
-  writeFolderAtomic,
-} from "../../runtime/files.ts";
+import { readFileChecked, writeFileAtomic, writeFolderAtomic } from "../../runtime/files.ts";
 import { checkJson } from "../../runtime/json.ts";
+import { workWith } from "../../runtime/resources.ts";
 import { openStorage } from "../../runtime/storage/open.ts";
 import type { Storage } from "../../runtime/storage/storage.ts";
-import { CHECKPOINT, hasCheckpoint, RECORD, stepsDone, TENSORS } from "./checkpoint.ts";
+import {
+  CHECKPOINT,
+  differencesOf,
+  hasCheckpoint,
+  RECORD,
+  readRecord,
+  recordSchema,
+  TENSORS,
+} from "./checkpoint.ts";
+import { lockRun } from "./run-lock.ts";
 
-const recordSchema = z.looseObject({ step: z.int().min(0), sha256: z.string().regex(/^[0-9a-f]{64}$/) });
+/** The checksum is part of a name. */
+const copiedSchema = recordSchema.extend({ sha256: z.string().regex(/^[0-9a-f]{64}$/) });
 const RECORD_NAME = `${CHECKPOINT}/${RECORD}`;
 const tensorsName = (sha256: string) => `${CHECKPOINT}/${sha256}.safetensors`;
 
 /** Files of a run that are copied beside its checkpoint, where they are there. */
 const OTHERS = ["recipe.json", "metrics.jsonl", "curves.svg"];
+
+/** The record of the copied checkpoint, and its file. */
+interface Copied {
+  readonly record: z.infer<typeof copiedSchema>;
+  readonly bytes: Uint8Array;
+}
 
 export class Mirror implements AsyncDisposable {
   /** Checksum of the checkpoint that was copied last. */
@@ -48,21 +59,17 @@ export class Mirror implements AsyncDisposable {
       );
   }
 
-  /** Fetches the checkpoint, if the run folder has none or an earlier one. */
+  /**
+   * Fetches the checkpoint, if the run folder has none or an earlier one.
+   * @throws XPromptError when a run is going on in the folder, or the folder has the checkpoint of another run
+   */
   async restore(run: string): Promise<void> {
     const found = await this.record();
     if (!found) return;
-    const { step, sha256 } = found.record;
-    if ((await hasCheckpoint(run)) && (await stepsDone(run)) >= step) return;
-    await makeFolder(run);
-    const names = await this.storage.list("");
-    if (names.includes("metrics.jsonl"))
-      await this.storage.download("metrics.jsonl", join(run, "metrics.jsonl"));
-    const fetch = async (folder: string) => {
-      await this.storage.download(tensorsName(sha256), join(folder, TENSORS));
-      await writeFileAtomic(join(folder, RECORD), found.bytes);
-    };
-    await writeFolderAtomic(join(run, CHECKPOINT), fetch, { replace: true });
+    await workWith(async (resources) => {
+      resources.defer(await lockRun(run));
+      if (await this.isAheadOf(run, found)) await this.fetch(found, run);
+    });
   }
 
   /** Checks that the storage can be written to, with the recipe. */
@@ -73,7 +80,7 @@ export class Mirror implements AsyncDisposable {
   /** Copies the checkpoint, unless it was the last one copied. */
   async save(run: string): Promise<void> {
     const path = join(run, CHECKPOINT, RECORD);
-    const { sha256 } = await readJson(path, recordSchema, "checkpoint");
+    const { sha256 } = await readRecord(run);
     if (sha256 === this.copied) return;
     const there = await readdir(run);
     for (const name of OTHERS.filter((each) => there.includes(each)))
@@ -98,12 +105,35 @@ export class Mirror implements AsyncDisposable {
     await this.storage[Symbol.asyncDispose]();
   }
 
-  private async record() {
+  /** Whether the run folder has no checkpoint, or an earlier one of the same run. */
+  private async isAheadOf(run: string, { record }: Copied): Promise<boolean> {
+    if (!(await hasCheckpoint(run))) return true;
+    const own = await readRecord(run);
+    const differences = differencesOf(own, record);
+    if (differences.length > 0)
+      throw new XPromptError(
+        `resuming ${run}: expected a copy of this run in ${this.place}, got one of another: ${differences.join("; ")} (choose its own --mirror, or another --out)`,
+      );
+    return own.step < record.step;
+  }
+
+  private async fetch({ record: { sha256 }, bytes }: Copied, run: string): Promise<void> {
+    const names = await this.storage.list("");
+    if (names.includes("metrics.jsonl"))
+      await this.storage.download("metrics.jsonl", join(run, "metrics.jsonl"));
+    const write = async (folder: string) => {
+      await this.storage.download(tensorsName(sha256), join(folder, TENSORS));
+      await writeFileAtomic(join(folder, RECORD), bytes);
+    };
+    await writeFolderAtomic(join(run, CHECKPOINT), write, { replace: true });
+  }
+
+  private async record(): Promise<Copied | undefined> {
     const bytes = await this.storage.read(RECORD_NAME);
     if (!bytes) return undefined;
     const doing = `reading checkpoint ${this.place}/${RECORD_NAME}`;
     try {
-      const record = checkJson(JSON.parse(Buffer.from(bytes).toString("utf8")), recordSchema, doing);
+      const record = checkJson(JSON.parse(Buffer.from(bytes).toString("utf8")), copiedSchema, doing);
       return { bytes, record };
     } catch (error) {
       if (error instanceof XPromptError) throw error;

@@ -100,13 +100,13 @@ export class Recorder<Batch> {
 
   /** Writes a checkpoint of the present step, unless it is there; returns its folder. */
   async save(): Promise<string> {
-    const { state, extras, recipe, sets, collective } = this.task;
+    const { state, extras, recipe, inputs, collective } = this.task;
     const { out, mirror } = this.options;
     if (this.saved === state.step) return join(out, CHECKPOINT);
     const { metrics, progress } = this.outputs;
     await metrics.flush();
     this.saved = state.step;
-    const checkpoint = await saveCheckpoint(out, state, extras, recipe, sets, collective?.size);
+    const checkpoint = await saveCheckpoint(out, state, extras, recipe, inputs, collective?.size);
     // The run need not end when storage cannot be reached for a while.
     await mirror?.save(out).catch((error: unknown) => {
       progress.note(`could not copy the checkpoint, the next one will be: ${firstLineOf(error)}`);

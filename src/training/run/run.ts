@@ -15,7 +15,7 @@ import { recipeDigest } from "../recipe.ts";
 import { hasCheckpoint, loadCheckpoint } from "./checkpoint.ts";
 import { Recorder } from "./recorder.ts";
 import { lockRun } from "./run-lock.ts";
-import type { RunOptions, RunResult, TrainingTask } from "./task.ts";
+import type { RunOptions, RunResult, StepOutcome, TrainingTask } from "./task.ts";
 
 /**
  * Checks that a run can start or resume in a folder, before the task is prepared.
@@ -53,7 +53,8 @@ async function checkNoFile(out: string): Promise<void> {
 /**
  * Trains until the recipe's last step, from the start or from the run folder's checkpoint. An aborted run saves a
  * checkpoint first. Of several processes, process 0 alone reads and writes the folder, and an abort in one stops all.
- * @throws UsageError, XPromptError as `checkRunFolder`, `lockRun` and `loadCheckpoint` do, and when the loss is not finite
+ * @throws UsageError, XPromptError as `checkRunFolder`, `lockRun` and `loadCheckpoint` do, and when the loss or the norm of
+ * the gradient is not finite
  * @throws ReportedElsewhere when another process throws the error
  */
 export async function runTraining<Batch>(task: TrainingTask<Batch>, options: RunOptions): Promise<RunResult> {
@@ -84,7 +85,7 @@ export async function runTraining<Batch>(task: TrainingTask<Batch>, options: Run
       const rate = learningRate(recipe.schedule, state.step, recipe.steps, recipe.optimizer.learningRate);
       const done = await task.step(await stream.next(), rate);
       loss = done.metrics.loss!;
-      if (!Number.isFinite(loss)) throw notFinite(loss, state.step, leads);
+      checkFinite(done, state.step, leads);
       if (state.step % recipe.checkpointEvery === 0) await checkWeights(task, collective);
       await recorder?.record(done, rate);
     }
@@ -103,17 +104,19 @@ export async function runTraining<Batch>(task: TrainingTask<Batch>, options: Run
   });
 }
 
-const load = <Batch>({ state, extras, recipe, sets, phases, collective }: TrainingTask<Batch>, out: string) =>
-  loadCheckpoint(out, state, extras, recipe, sets, phases, collective?.size);
+const load = <Batch>(
+  { state, extras, recipe, inputs, phases, collective }: TrainingTask<Batch>,
+  out: string,
+) => loadCheckpoint(out, state, extras, recipe, inputs, phases, collective?.size);
 
 /** Gives every process the state of process 0. @throws XPromptError when the processes have different inputs */
 async function shareStart<Batch>(task: TrainingTask<Batch>, collective: Collective): Promise<void> {
   if (collective.size === 1) return;
-  const { recipe, state, extras, sets = [] } = task;
+  const { recipe, state, extras, inputs } = task;
   const settings = { ...recipe, threads: 0, workers: 0, data: null };
-  const inputs = [recipeDigest(settings), state.frozen?.checksum, ...sets];
+  const all = JSON.stringify([recipeDigest(settings), state.frozen?.checksum, inputs]);
   const advice = "give all processes the same settings and files";
-  await checkSame(collective, "recipe, models and data sets", inputs.join(), advice);
+  await checkSame(collective, "recipe, models and data sets", all, advice);
   const step = Float32Array.of(state.step);
   const arrays = [...[...state.buffers.values()].map(({ data }) => data), ...Object.values(extras), step];
   for (const values of arrays) await collective.broadcast(values);
@@ -127,8 +130,21 @@ async function checkWeights<Batch>({ state }: TrainingTask<Batch>, collective: C
   await checkSame(collective, `weights after step ${state.step}`, state.digest(), advice);
 }
 
-/** All processes see the same loss. Process 0 reports it. */
-const notFinite = (loss: number, step: number, leads: boolean): Error =>
-  leads
-    ? new XPromptError(`training: the loss became ${loss} at step ${step} (lower optimizer.learningRate)`)
+/**
+ * The loss is that of the weights before the step; a gradient that is not finite spoils those after it. All processes see
+ * the same values. Process 0 reports them.
+ */
+function checkFinite(
+  { metrics: { loss, gradientNorm = 0 } }: StepOutcome,
+  step: number,
+  leads: boolean,
+): void {
+  const wrong = Object.entries({ loss, "gradient norm": gradientNorm }).find(
+    ([, value]) => !Number.isFinite(value),
+  );
+  if (!wrong) return;
+  const [name, value] = wrong;
+  throw leads
+    ? new XPromptError(`training: the ${name} became ${value} at step ${step} (lower optimizer.learningRate)`)
     : new ReportedElsewhere();
+}

@@ -19,11 +19,11 @@ export interface Buffer {
   spare: Float32Array;
 }
 
-/** Weights that training does not change: the base model of an adapter. */
+/** Weights that training does not change: the base model of an adapter, or a codebook of patches. */
 export interface Frozen {
   readonly weights: ReadonlyMap<string, Weight>;
-  /** Identifies the weights: a run resumes only with the same ones. */
-  readonly checksum: string;
+  /** Identifies the weights of another model: a run resumes only with the same ones. Those that it made have none. */
+  readonly checksum?: string;
 }
 
 export class TrainingState {

@@ -6,7 +6,7 @@ import { defaultThreads, threadCount } from "../../runtime/threads.ts";
 import type { Collective } from "../distributed/collective.ts";
 import { optimizerSchema } from "../optimizer/optimizer.ts";
 import { scheduleSchema } from "../optimizer/schedule.ts";
-import type { Extras } from "./checkpoint.ts";
+import type { Extras, Inputs } from "./checkpoint.ts";
 import type { Mirror } from "./mirror.ts";
 import type { TrainingState } from "./state.ts";
 import type { SampleStream } from "./workers.ts";
@@ -37,7 +37,10 @@ export const runSettings = {
 
 export type RunSettings = z.output<z.ZodObject<typeof runSettings>>;
 
-/** The metrics of a step, including `loss`, and the number of units in the batch: of the whole batch in every process. */
+/**
+ * The metrics of a step, including `loss` and perhaps `gradientNorm`, and the number of units in the batch: of the whole
+ * batch in every process.
+ */
 export interface StepOutcome {
   readonly metrics: Readonly<Record<string, number>>;
   readonly units: number;
@@ -58,8 +61,7 @@ export interface TrainingTask<Batch> {
    * may still change.
    */
   readonly phases?: readonly number[];
-  /** Digests of the training sets. A run resumes only with the same sets. */
-  readonly sets?: readonly string[];
+  readonly inputs?: Inputs;
   /** Reasons for skipping broken records of data sets, by record. */
   readonly skipped?: ReadonlyMap<string, string>;
   /** Unit of the displayed throughput. */
@@ -98,7 +100,7 @@ export interface RunResult {
   readonly checkpoint: string;
   /** Folder for `--model`. */
   readonly model: string;
-  /** SHA-256 of the weights. */
+  /** SHA-256 of the last trained weights. What is released may be their mean, or mixed with the initial ones. */
   readonly digest: string;
   /** Number of broken records that this run skipped since it was started or resumed. */
   readonly skipped: number;

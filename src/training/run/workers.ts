@@ -10,8 +10,11 @@ import { moduleBeside, ThreadPool } from "../../runtime/threads.ts";
 /** The `createSource` export of a data module. Each worker calls it once, then requests one step at a time. */
 export type CreateSource<T, Options> = (options: Options) => BatchOf<T> | Promise<BatchOf<T>>;
 
-/** Makes the batch of a step. Its ArrayBuffers are transferred to the caller: return new ones at every step. */
-export type BatchOf<T> = (step: number) => T | Promise<T>;
+/**
+ * Makes the batch of a step. Its ArrayBuffers are transferred to the caller: return new ones at every step. What the
+ * source holds is released with the stream, or with its thread.
+ */
+export type BatchOf<T> = ((step: number) => T | Promise<T>) & Partial<AsyncDisposable>;
 
 export interface SampleStreamOptions<Options> {
   /** A file that exports `createSource`: a path, or a URL as from `moduleBeside`. */
@@ -41,8 +44,7 @@ export type WorkerAnswer = { readonly batch: unknown } | { readonly error: Error
  * for (let step = resumedStep; step < steps; step++) await train(await stream.next());
  */
 export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
-  private readonly pool: ThreadPool<number, WorkerAnswer> | undefined;
-  private readonly make: (step: number) => Promise<T>;
+  private readonly maker: Maker<T>;
   private readonly ahead: number;
   /** The batches of the next steps, finished or in progress. */
   private readonly pending: Promise<T>[] = [];
@@ -53,19 +55,8 @@ export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
   constructor({ module, options, workers, from = 0, ahead = 2 * workers }: SampleStreamOptions<Options>) {
     const setup = { module: moduleUrl(module), options };
     this.planned = from;
-    if (workers === 0) {
-      this.make = inThisThread<T>(setup);
-      this.ahead = 0;
-    } else {
-      const entry = moduleBeside(import.meta.url, "sample-worker");
-      const pool = new ThreadPool<number, WorkerAnswer>(entry, workers, {
-        workerData: setup satisfies WorkerSetup,
-        modules: [setup.module],
-      });
-      this.pool = pool;
-      this.make = (step) => inPool<T>(pool, step);
-      this.ahead = ahead;
-    }
+    this.ahead = workers === 0 ? 0 : ahead;
+    this.maker = workers === 0 ? inThisThread(setup) : inThreads(setup, workers);
     this.plan(this.ahead);
   }
 
@@ -90,10 +81,11 @@ export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
 
   /**
    * Ends the workers once their present batches are made, after ten seconds at most. Pending calls of `next` reject.
+   * Without workers, releases the source; no call of `next` may be pending.
    */
   async close(): Promise<void> {
     this.isClosed = true;
-    await this.pool?.close();
+    await this.maker.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -104,7 +96,7 @@ export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
   private plan(count: number): void {
     while (this.pending.length < count) {
       const step = this.planned++;
-      const batch = this.make(step).catch((error: unknown) => {
+      const batch = this.maker.make(step).catch((error: unknown) => {
         throw stepError(step, error);
       });
       batch.catch(() => {}); // A batch made ahead may fail before, or without, being requested.
@@ -113,20 +105,43 @@ export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
   }
 }
 
-/** Makes batches in this thread. The first call creates the source. */
-function inThisThread<T>(setup: WorkerSetup): (step: number) => Promise<T> {
+/** Makes the batches of a stream. */
+interface Maker<T> {
+  make(step: number): Promise<T>;
+  close(): Promise<void>;
+}
+
+/** Makes batches in this thread. The first one creates the source. */
+function inThisThread<T>(setup: WorkerSetup): Maker<T> {
   let source: Promise<BatchOf<T>> | undefined;
-  return async (step) => {
-    source ??= loadSource<T>(setup);
-    return (await source)(step);
+  return {
+    async make(step) {
+      source ??= loadSource<T>(setup);
+      return (await source)(step);
+    },
+    async close() {
+      const batchOf = await source?.catch(() => undefined); // the steps have reported that error
+      await batchOf?.[Symbol.asyncDispose]?.();
+    },
   };
 }
 
-async function inPool<T>(pool: ThreadPool<number, WorkerAnswer>, step: number): Promise<T> {
-  const answer = await pool.run(step);
-  if (!("error" in answer)) return answer.batch as T;
-  const { error, ours } = answer;
-  throw ours ? new XPromptError(error.message, { cause: error }) : error;
+/** Makes batches in threads, each with a source of its own. */
+function inThreads<T>(setup: WorkerSetup, workers: number): Maker<T> {
+  const entry = moduleBeside(import.meta.url, "sample-worker");
+  const pool = new ThreadPool<number, WorkerAnswer>(entry, workers, {
+    workerData: setup,
+    modules: [setup.module],
+  });
+  return {
+    async make(step) {
+      const answer = await pool.run(step);
+      if (!("error" in answer)) return answer.batch as T;
+      const { error, ours } = answer;
+      throw ours ? new XPromptError(error.message, { cause: error }) : error;
+    },
+    close: () => pool.close(),
+  };
 }
 
 /** Imports a data module and creates its source. */

@@ -6,7 +6,7 @@ import type { HeldOutContexts } from "../transformer/held-out.ts";
 import type { TransformerRecipe } from "../transformer/recipe.ts";
 import type { Sequences } from "../transformer/start.ts";
 import { heldOutOf } from "./held-out-rows.ts";
-import { digestOf, readManifest, settingsOf, tokenizersDigest } from "./manifest.ts";
+import { digestOf, readManifest, settingsOf } from "./manifest.ts";
 import { readFrom, readShard } from "./read.ts";
 
 export interface TokenizedSet {
@@ -19,18 +19,19 @@ export interface TokenizedSet {
 
 /**
  * The tokenized data of a recipe; undefined if it names none.
+ * @param digest of the tokenizers
  * @throws XPromptError when it is incomplete, or of other tokenizers or settings
  */
 export async function openTokenized(
   recipe: TransformerRecipe,
   sequences: Sequences,
+  digest: string,
 ): Promise<TokenizedSet | undefined> {
   const place = recipe.data.tokenized;
   if (place === undefined) return undefined;
   const manifest = await readFrom(place, readManifest);
   const { plan } = manifest;
   const doing = `training on tokenized data ${place}`;
-  const digest = await tokenizersDigest(sequences.folder, sequences.tokenizers);
   if (digest !== plan.tokenizers)
     throw new XPromptError(
       `${doing}: expected the tokenizers that it was made with (${plan.tokenizers.slice(0, 16)}), got others in ${sequences.folder} (${digest.slice(0, 16)}) (name the same tokenizers, or tokenize the data again)`,

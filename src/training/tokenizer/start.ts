@@ -55,18 +55,26 @@ export async function startOf(
   return { config, weights: new Map([[CODEBOOK, { dtype: "float32", shape, data }]]) };
 }
 
-/** Computes the codebook of patches: the centroids of the cells of training pictures. */
+/**
+ * Computes the codebook of patches: the centroids of the cells of training pictures.
+ * @throws XPromptError when these have fewer cells than there are codes
+ */
 async function patchCodebook(
   recipe: TokenizerRecipe,
   config: VqganConfig,
   quiet: boolean,
 ): Promise<Float32Array> {
   const { seed, batch, kMeans: settings, threads } = recipe;
-  const source = createSource(pictureOptions(recipe, config, "codebook"));
   const width = config.embedDim;
-  const perBatch = batch * gridSide(config) ** 2 * width;
+  const cells = gridSide(config) ** 2;
+  const perBatch = batch * cells * width;
   const batches = Math.ceil(settings.pictures / batch);
+  if (batches * batch * cells < config.codes)
+    throw new XPromptError(
+      `tokenizer recipe: kMeans.pictures: expected at least ${Math.ceil(config.codes / cells)}, for ${config.codes} codes of pictures with ${cells} cells, got ${settings.pictures}`,
+    );
   const vectors = new Float32Array(batches * perBatch);
+  const source = createSource(pictureOptions(recipe, config, "codebook"));
   for (let i = 0; i < batches; i++)
     vectors.set(cellsOf(source(i).pictures, config.resolution, patchSide(config)), i * perBatch);
   const progress = quiet ? undefined : new Progress({ label: "codebook", total: settings.iterations });
@@ -88,7 +96,7 @@ async function patchCodebook(
 export function initialState(
   { config, weights }: Start,
   shapes: ReadonlyMap<string, readonly number[]>,
-  { seed, train, optimizer }: TokenizerRecipe,
+  { seed, init, train, optimizer }: TokenizerRecipe,
 ): TrainingState {
   const names = [...shapes.keys()];
   const trained = names.filter((name) => isTrained(name, train, config));
@@ -96,7 +104,7 @@ export function initialState(
   const frozen = weights &&
     kept.length > 0 && {
       weights: new Map(kept.map((name) => [name, weights.get(name)!])),
-      checksum: digestOf(kept.map((name) => weights.get(name)!)),
+      ...(init !== undefined && { checksum: digestOf(kept.map((name) => weights.get(name)!)) }),
     };
   const state = new TrainingState(
     new Map(trained.map((name) => [name, shapes.get(name)!])),

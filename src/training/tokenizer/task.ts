@@ -82,6 +82,8 @@ async function prepareTokenizer(
   const compiled = await plan.compile(session);
   /** Uses of each code since the last restart. */
   const usage = new Float32Array(config.codes);
+  /** Other processors would round it differently, so checkpoints store it. */
+  const codebook = recipe.init === undefined && state.frozen?.weights.get(CODEBOOK)?.data;
   const data = (part: PictureOptions["part"]) => pictureOptions(recipe, config, part);
   const heldOut = leads ? heldOutOf(data("held out")) : [];
   const restartsUntil = isTrained(CODEBOOK) ? recipe.steps * recipe.reviveUntil : 0;
@@ -107,8 +109,9 @@ async function prepareTokenizer(
     state,
     collective,
     memory: memory.bytes,
-    extras: { usage },
-    sets: gathered ? [gathered.digest] : [],
+    extras: { usage, ...(codebook && { codebook }) },
+    phases: isTrained(CODEBOOK) ? [recipe.reviveUntil] : [],
+    inputs: { sets: gathered ? [gathered.digest] : [] },
     unit: "pictures",
     batches: (from) =>
       new SampleStream({

@@ -116,14 +116,18 @@ export interface ContextStream {
   readonly skipped: Skipped[];
 }
 
-/** Samples and encodes the contexts of the settings. */
+/** Samples and encodes the contexts of the settings. Libraries are open until the stream is closed. */
 export async function sampledContexts(
   settings: ContextSettings,
   tokenizers: Tokenizers,
-): Promise<ContextStream> {
+): Promise<ContextStream & AsyncDisposable> {
   const skipped: Skipped[] = [];
   const sources = await openSources(settings, (each) => skipped.push(each));
-  return { contextsOf: (step) => encodedContexts(step, settings, tokenizers, sources), skipped };
+  return {
+    contextsOf: (step) => encodedContexts(step, settings, tokenizers, sources),
+    skipped,
+    [Symbol.asyncDispose]: () => closeSets(sources.sets),
+  };
 }
 
 /** Samples batch `step` and encodes its pictures. Noise on targets is added by `withNoise`. */

@@ -6,6 +6,7 @@
 import { loadTokenizers, type Tokenizers } from "../../chameleon/checkpoint/folder.ts";
 import { HIDDEN } from "../../chameleon/model/transformer.ts";
 import { pictureSpans } from "../../chameleon/model/whole-pictures.ts";
+import { buildWith } from "../../runtime/resources.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
 import type { Packing } from "../../xprompt/packing.ts";
 import {
@@ -17,6 +18,7 @@ import {
   queryTokens,
   targetTokens,
 } from "../../xprompt/sequence.ts";
+import type { BatchOf } from "../run/workers.ts";
 import { storedContexts } from "../tokenized/stream.ts";
 import type { TodoPart } from "./context.ts";
 import {
@@ -112,15 +114,20 @@ export const possibleShapes = (
   }));
 
 /** Makes batches. Apart from `skipped`, a batch is a pure function of the options and the step. */
-export async function createSource(options: ContextOptions): Promise<(step: number) => Promise<PackedBatch>> {
-  const tokenizers = await loadTokenizers(options.tokenizers, { threads: 1, resolution: options.resolution });
-  const { contextsOf, skipped } = options.tokenized
-    ? await storedContexts(options.tokenized, options.seed, tokenizers, options.share)
-    : await sampledContexts(options, tokenizers);
-  return async (step) => {
-    const batch = packBatch(withNoise(await contextsOf(step), step, options), options, tokenizers);
-    return { ...batch, skipped: skipped.splice(0) };
-  };
+export function createSource(options: ContextOptions): Promise<BatchOf<PackedBatch>> {
+  return buildWith(async (resources) => {
+    const { tokenizers: folder, resolution, tokenized, seed, share } = options;
+    const tokenizers = await loadTokenizers(folder, { threads: 1, resolution });
+    resources.own(tokenizers.image);
+    const { contextsOf, skipped } = tokenized
+      ? await storedContexts(tokenized, seed, tokenizers, share)
+      : resources.own(await sampledContexts(options, tokenizers));
+    const batchOf = async (step: number) => {
+      const batch = packBatch(withNoise(await contextsOf(step), step, options), options, tokenizers);
+      return { ...batch, skipped: skipped.splice(0) };
+    };
+    return Object.assign(batchOf, { [Symbol.asyncDispose]: () => resources.release() });
+  });
 }
 
 /** Lays out encoded contexts as inputs of the training graph. */

@@ -7,6 +7,7 @@ import {
   isCombined,
   knownFamilies,
   selectFamilies,
+  type TaskFamily,
   type Worlds,
   worldNames,
 } from "../../tasks/index.ts";
@@ -53,7 +54,7 @@ export function heldOutParts(
       [name]: { ...settings("held out"), mix: { ...plain, worlds: { ...scenes, scenes: 0, [name]: 1 } } },
     };
   return {
-    ...(hasScenes(trainingFacts(recipe).families!) && { seen: { ...settings("held out"), mix: plain } }),
+    ...(shownFamilies(recipe).length > 0 && { seen: { ...settings("held out"), mix: plain } }),
     ...ofWorld("photos"),
     ...ofWorld("icons"),
     ...(hasScenes(unseen.families) && { unseen: { ...settings("unseen"), mix: unseen } }),
@@ -82,14 +83,28 @@ export function withPrototypes(recipe: TransformerRecipe): TransformerRecipe {
   };
 }
 
-/** The training facts in a model's config, from which suites learn which tasks it has seen. */
-export function trainingFacts({ mix }: TransformerRecipe): Record<string, readonly string[]> {
+/** The families of scenes that a run trains on. */
+function shownFamilies({ mix }: TransformerRecipe): readonly TaskFamily[] {
   const include = mix.families.length > 0 ? mix.families : undefined;
-  const shown = selectFamilies({ include, exclude: mix.heldOut });
-  const whole = mix.heldOutPrototypes;
+  return selectFamilies({ include, exclude: mix.heldOut });
+}
+
+/**
+ * The training facts in a model's config, from which suites learn which tasks it has seen.
+ * @param before the families that the initial model was trained on
+ */
+export function trainingFacts(
+  recipe: TransformerRecipe,
+  before: readonly string[] = [],
+): Record<string, readonly string[]> {
+  const names = [...shownFamilies(recipe).map(({ name }) => name), ...before];
+  const seen = selectFamilies().filter(({ name }) => names.includes(name));
+  const whole = recipe.mix.heldOutPrototypes.filter((name) =>
+    seen.every(({ prototype }) => prototype !== name),
+  );
   return {
-    families: shown.map(({ name }) => name),
-    held_out: mix.heldOut,
+    families: seen.map(({ name }) => name),
+    held_out: recipe.mix.heldOut.filter((name) => !before.includes(name)),
     ...(whole.length > 0 && { held_out_prototypes: whole }),
   };
 }

@@ -3,6 +3,7 @@
  * weights are trained.
  */
 import { join } from "node:path";
+import { z } from "zod";
 import type { DecoderConfig, PictureBounds } from "../../chameleon/checkpoint/config.ts";
 import {
   loadTokenizers,
@@ -43,8 +44,14 @@ export interface Start {
   readonly xprompt: XPromptConfig;
   /** Sizes of the decoder, and the adapter if the decoder's weights are frozen. */
   readonly config: DecoderConfig;
-  /** The decoder's weights of the initial model, and their checksum. */
-  readonly base?: { readonly weights: ReadonlyMap<string, Weight>; readonly checksum: string };
+  /** The initial model. */
+  readonly base?: {
+    /** The decoder's weights. */
+    readonly weights: ReadonlyMap<string, Weight>;
+    readonly checksum: string;
+    /** The families that it was trained on, as its config says. */
+    readonly families?: readonly string[];
+  };
   /** The image tokenizer's codebook, for a new model. */
   readonly codebook?: Weight;
 }
@@ -109,9 +116,14 @@ async function newSequences(recipe: TransformerRecipe, session: SessionOptions):
   return { folder, tokenizers, xprompt: { tokens, maxTextTokens, mask, todoPosition, sampling } };
 }
 
+/** The config of a model with the families that it was trained on, if it was (see `trainingFacts`). */
+const trainedConfigSchema = modelConfigSchema.safeExtend({
+  training: z.looseObject({ families: z.array(z.string()).optional() }).optional(),
+});
+
 async function modelSequences(recipe: TransformerRecipe, name: string, session: SessionOptions) {
   const folder = await resolveModel(name);
-  const json = await readJson(join(folder, "config.json"), modelConfigSchema, "model config");
+  const json = await readJson(join(folder, "config.json"), trainedConfigSchema, "model config");
   const stored = modelConfigFromJson(json);
   const { decoder, image, xprompt } = stored;
   const expect = (key: string, given: unknown, actual: unknown) => {
@@ -127,8 +139,20 @@ async function modelSequences(recipe: TransformerRecipe, name: string, session: 
   const sizes = { ...decoder, ropeTheta: decoder.rope.theta, ropeFactor: decoder.rope.factor ?? 1 };
   for (const key of ["hiddenSize", "intermediateSize", "layers", "heads", "ropeTheta", "ropeFactor"] as const)
     expect(`model.${key}`, recipe.model[key], sizes[key]);
+  for (const key of ["shortcuts", "wholePictures"] as const)
+    if (recipe.model[key] && !decoder[key])
+      refuse(
+        `model.${key}: expected false, as ${name} has, got true (it is for models trained from scratch)`,
+      );
   if (recipe.train !== "all") {
     expect("xprompt.tokens", recipe.xprompt.tokens, xprompt.tokens);
+    if (!recipe.merge) {
+      expect("xprompt.mask", recipe.xprompt.mask, xprompt.mask ?? "xprompt");
+      if (recipe.xprompt.sampling)
+        refuse(
+          `xprompt.sampling: expected none with train "${recipe.train}", as adapters do not store it, got some (leave it out, or add --merge=true)`,
+        );
+    }
     if (recipe.optimizer.matrices === "muon")
       refuse(
         `optimizer.matrices: expected "adamw" with frozen layers (train is "${recipe.train}"), got "muon"`,
@@ -142,11 +166,12 @@ async function modelSequences(recipe: TransformerRecipe, name: string, session: 
   const { codesPerImage } = tokenizers.image;
   const fits = longestExample(changed, codesPerImage) <= xprompt.todoPosition;
   const todoPosition = fits ? xprompt.todoPosition : todoPositionAfter(changed, codesPerImage);
-  return { folder, tokenizers, xprompt: { ...changed, todoPosition }, stored };
+  const families = json.training?.families;
+  return { folder, tokenizers, xprompt: { ...changed, todoPosition }, stored, families };
 }
 
 async function fromModel(recipe: TransformerRecipe, name: string, session: SessionOptions): Promise<Start> {
-  const { folder, tokenizers, xprompt, stored } = await modelSequences(recipe, name, session);
+  const { folder, tokenizers, xprompt, stored, families } = await modelSequences(recipe, name, session);
   const { decoder, image, checksum: recorded } = stored;
   const { vocabulary } = tokenizers.text;
   const all = await readWeights(folder, recorded);
@@ -167,7 +192,7 @@ async function fromModel(recipe: TransformerRecipe, name: string, session: Sessi
       ...(adapter && { adapter }),
       ...(sharedCodes && { codeFeatures: codeFeatures(all.get(CODEBOOK)!, vocabulary) }),
     },
-    base: { weights, checksum },
+    base: { weights, checksum, families },
   };
 }
 

@@ -25,6 +25,7 @@ import { trainingMemory } from "../run/memory.ts";
 import { feedsOfWeights } from "../run/state.ts";
 import type { TrainingTask } from "../run/task.ts";
 import { SampleStream } from "../run/workers.ts";
+import { tokenizersDigest } from "../tokenized/manifest.ts";
 import { openTokenized } from "../tokenized/open.ts";
 import { CODEBOOK } from "../tokenizer/start.ts";
 import { type ContextSource, closeSets, codesShown, digestsOf, openSets, openSources } from "./contexts.ts";
@@ -88,7 +89,8 @@ async function prepareTransformer(
 
   const imageWeights = await readWeights(folder, undefined, isOfImages);
   const { vocabulary } = tokenizers.text;
-  const tokens = await openTokenized(recipe, start);
+  const digest = await tokenizersDigest(folder, tokenizers);
+  const tokens = await openTokenized(recipe, start, digest);
   const mix = tokens ? { ...recipe.mix, pairs: [] } : await preparedMix(recipe);
   const isTrained = (name: string) => state.parameters.has(name);
   const steps = resources.own(
@@ -146,6 +148,7 @@ async function prepareTransformer(
   const { frozen } = state;
   const {
     averageFrom,
+    initialShare,
     mix: { ownCodes, ownCodesFrom },
   } = recipe;
   const average =
@@ -155,8 +158,7 @@ async function prepareTransformer(
   /** The weights that are measured and released. */
   const current = () => {
     const weights = average?.weights() ?? state.weights();
-    const { initialShare, steps: last } = recipe;
-    return initialShare > 0 && state.step >= last
+    return initialShare > 0 && state.step >= recipe.steps
       ? mixedWithInitial(weights, start.base!.weights, initialShare)
       : weights;
   };
@@ -174,7 +176,10 @@ async function prepareTransformer(
     memory: memory.bytes,
     extras: average?.extras ?? {},
     phases: [averageFrom, ...(ownCodes > 0 ? [ownCodesFrom] : [])],
-    sets: sources ? digestsOf(sources) : [tokens!.digest],
+    inputs: {
+      sets: sources ? digestsOf(sources) : [tokens!.digest],
+      models: [digest, ...(initialShare > 0 ? [start.base!.checksum] : [])],
+    },
     skipped,
     unit: "tokens",
     batches: (from) =>
@@ -217,9 +222,9 @@ async function prepareTransformer(
     },
     async release(path) {
       if (frozen && !recipe.merge)
-        return writeAdapterFolder(path, trained(), { name: recipe.init!, checksum: frozen.checksum });
+        return writeAdapterFolder(path, trained(), { name: recipe.init!, checksum: start.base!.checksum });
       return writeModelFolder(path, {
-        config: { ...modelConfigToJson(parts.config), training: trainingFacts(recipe) },
+        config: { ...modelConfigToJson(parts.config), training: trainingFacts(recipe, start.base?.families) },
         weights: allWeights(),
         tokenizer: await readJson(`${folder}/tokenizer.json`, z.unknown(), "tokenizer"),
         base: tokenizers.preprocessing && folder,

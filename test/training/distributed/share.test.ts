@@ -43,6 +43,7 @@ const common = {
   sheetEvery: 1000,
   checkpointEvery: 10,
 } as const;
+type Task = Awaited<ReturnType<typeof prepareTask>>;
 type Settings = Partial<Parameters<typeof transformerRecipe>[0]>;
 /** Every kind of batch, with weights that differ from part to part, and codes that the model samples. */
 const transformer = (change: Settings = {}): TransformerRecipe =>
@@ -235,12 +236,15 @@ describe("refused:", () => {
     );
   });
 
-  test("ranks with other settings: the rank that differs says so, the others end with it", async () => {
+  test.each<[string, (task: Task, rank: number) => Partial<Task>]>([
+    ["settings", ({ recipe }, rank) => ({ recipe: { ...recipe, seed: rank } })],
+    ["tokenizers", ({ inputs }, rank) => ({ inputs: { ...inputs, models: [String(rank)] } })],
+  ])("ranks with other %s: the rank that differs says so, the others end with it", async (_, change) => {
     const ended = await Promise.allSettled(
       inProcess(2).map(async (collective) => {
-        const task = await prepareTask(transformer({ seed: 1 + collective.rank }), collective);
+        const task = await prepareTask(transformer(), collective);
         try {
-          return await runTraining(task, { out: at("differ") });
+          return await runTraining({ ...task, ...change(task, collective.rank) }, { out: at("differ") });
         } finally {
           await task.close();
         }

@@ -135,41 +135,46 @@ describe("a checkpoint", () => {
         { usage: new Float32Array(3) },
         { ...recipe, schedule, steps },
       ];
-      return loadCheckpoint(run, state, extras, now, [], phases);
+      return loadCheckpoint(run, state, extras, now, {}, phases);
     };
 
     test.each([
       ["earlier", 80],
       ["later", 1000],
     ])("may end %s, while its rate has not begun to fall", async (_, steps) => {
-      await expect(resume(steps, [0.5])).resolves.toBeUndefined();
+      await expect(resume(steps, [0.6, 1])).resolves.toBeUndefined();
     });
 
     test("cannot end at a step where its rate should have fallen already", async () => {
       await expect(resume(70, [])).rejects.toThrow("steps: 100 → 70");
     });
 
-    test("cannot end at a step where a phase should have begun already", async () => {
-      await expect(resume(80, [0.4])).rejects.toThrow("steps: 100 → 80");
-    });
+    // The state at the step where averaging begins, the 40th of 80, is part of the mean.
+    test.each([0.4, 0.5])(
+      "cannot end at a step where a phase should have begun already: %f",
+      async (share) => {
+        await expect(resume(80, [share])).rejects.toThrow("steps: 100 → 80");
+      },
+    );
 
     test("cannot end later once a phase has begun", async () => {
       await expect(resume(1000, [0.3])).rejects.toThrow("steps: 100 → 1000");
     });
   });
 
-  test("is refused when records of data sets have changed; one without digests is accepted", async () => {
+  test.each([
+    ["sets", "data sets and gathered pictures"],
+    ["models", "tokenizers and initial weights"],
+  ])("is refused when its %s have changed; one without digests is accepted", async (kind, what) => {
     const [state, extras] = [new TrainingState(shapes), { usage: new Float32Array(3) }];
-    await saveCheckpoint(run, trained(), extras, recipe, ["one", "two"]);
-    await loadCheckpoint(run, state, extras, recipe, ["one", "two"]);
-    const changed = loadCheckpoint(run, state, extras, recipe, ["one", "three"]);
+    await saveCheckpoint(run, trained(), extras, recipe, { [kind]: ["one", "two"] });
+    await loadCheckpoint(run, state, extras, recipe, { [kind]: ["one", "two"] });
+    const changed = loadCheckpoint(run, state, extras, recipe, { [kind]: ["one", "three"] });
     await expect(changed).rejects.toThrow(XPromptError);
-    await expect(changed).rejects.toThrow(
-      "expected the data sets and gathered pictures that it was started with",
-    );
-    const { sets: _, ...older } = JSON.parse(await readFile(record(), "utf8"));
+    await expect(changed).rejects.toThrow(`expected the ${what} that it was started with`);
+    const { [kind]: _, ...older } = JSON.parse(await readFile(record(), "utf8"));
     await writeFile(record(), JSON.stringify(older));
-    await loadCheckpoint(run, state, extras, recipe, ["one", "three"]);
+    await loadCheckpoint(run, state, extras, recipe, { [kind]: ["one", "three"] });
   });
 
   test("is refused for another model", async () => {

@@ -13,6 +13,7 @@ import {
   Tokenization,
   type TransformerRecipe,
 } from "../../../src/training/index.ts";
+import { lockRun } from "../../../src/training/run/run-lock.ts";
 import { writeTinyTokenizers } from "../../fixtures/chameleon/kit.ts";
 import { describeS3 } from "../../runtime/storage/s3-server.ts";
 import { recipeOf } from "../tokenized/kit.ts";
@@ -107,6 +108,25 @@ function behaves(placeOf: (name: string) => string): void {
     await mirror.restore(out);
     expect(await step()).toBe(4);
     await rm(out, { recursive: true });
+  });
+
+  test("the copy of another run replaces nothing, nor any copy a run that is going on", async () => {
+    const [out, place] = [at("mine"), placeOf("other")];
+    const other = { ...recipe, seed: 2 };
+    await expect(train(at("other"), { place, given: other, until: 4 })).rejects.toThrow("stopped");
+    await expect(train(out, { until: 2 })).rejects.toThrow("stopped");
+    const files = () =>
+      Promise.all(["metrics.jsonl", "checkpoint/training.json"].map((n) => readFile(join(out, n))));
+    const before = await files();
+    await using mirror = await Mirror.open(place);
+    await expect(mirror.restore(out)).rejects.toThrow(
+      `resuming ${out}: expected a copy of this run in ${place}, got one of another: seed: 1 → 2 (choose`,
+    );
+    const release = await lockRun(out);
+    await expect(mirror.restore(out)).rejects.toMatchObject({ code: "ERR_LOCKED" });
+    await release();
+    expect(await files()).toEqual(before);
+    for (const run of [out, at("other")]) await rm(run, { recursive: true });
   });
 }
 

@@ -40,8 +40,15 @@ describe("runTraining", () => {
     readonly streams: SampleStream<Batch, Options>[];
   }
   /** A task whose weights depend on all its batches, so that missing or repeated steps are detected. */
-  function toy(change: { steps?: number; lossAt?: (step: number) => number; from?: number[] } = {}) {
-    const { steps = 10, lossAt = (step: number) => 10 - step, from = [] } = change;
+  function toy(
+    change: {
+      steps?: number;
+      lossAt?: (step: number) => number;
+      from?: number[];
+      normAt?: typeof Math.abs;
+    } = {},
+  ) {
+    const { steps = 10, lossAt = (step: number) => 10 - step, from = [], normAt = () => 1 } = change;
     const called: Called = { rates: [], evaluated: [], sheets: [], released: [], streams: [] };
     const state = new TrainingState(new Map([["mix", [1]]]));
     const memory = new Float32Array(2);
@@ -90,7 +97,8 @@ describe("runTraining", () => {
         state.values("mix")[0] = state.values("mix")[0]! * 0.5 + batch.step + rate;
         memory[0]! += batch.step;
         state.step += 1;
-        return { metrics: { loss: lossAt(state.step), other: 1 }, units: 4 };
+        const [loss, gradientNorm] = [lossAt(state.step), normAt(state.step)];
+        return { metrics: { loss, gradientNorm, other: 1 }, units: 4 };
       },
       evaluate: async () => {
         called.evaluated.push(state.step);
@@ -211,12 +219,19 @@ describe("runTraining", () => {
     expect(existsSync(lock)).toBe(false);
   });
 
-  test("stops when the loss is not finite, and keeps the last checkpoint", async () => {
+  const infiniteAt = (last: number) => (step: number) => (step === last ? Number.NaN : 1);
+  test.each([
+    ["loss", { lossAt: infiniteAt(7) }, 7],
+    // The loss is that of the weights before the step: it does not tell that they are spoilt.
+    ["gradient norm", { normAt: infiniteAt(10) }, 10],
+  ])("stops when the %s is not finite, and keeps the last checkpoint", async (what, change, at) => {
     const out = fresh();
-    const { task, called } = toy({ lossAt: (step) => (step === 7 ? Number.NaN : 1) });
+    const { task, called } = toy(change);
     const failed = run(task, { out });
     await expect(failed).rejects.toThrow(XPromptError);
-    await expect(failed).rejects.toThrow(/the loss became NaN at step 7 \(lower optimizer.learningRate\)/);
+    await expect(failed).rejects.toThrow(
+      `the ${what} became NaN at step ${at} (lower optimizer.learningRate)`,
+    );
     expect(called.released).toEqual([]);
     await expect(called.streams[0]!.next()).rejects.toThrow("closed");
     const { step } = JSON.parse(await readFile(join(out, "checkpoint", "training.json"), "utf8"));

@@ -130,6 +130,14 @@ describe("SampleStream", () => {
     await failed;
   });
 
+  test("without workers, close closes the source that it made, if any", async () => {
+    const closed = new SharedArrayBuffer(4);
+    const [used, unused] = [0, 0].map((workers) => stream({ closed }, { workers }));
+    await used!.next();
+    for (const source of [used!, unused!]) await source.close();
+    expect(Atomics.load(new Int32Array(closed), 0)).toBe(1);
+  });
+
   test("works from the built package, with and without workers", async () => {
     const script = `
       import { SampleStream } from "./dist/training/run/workers.js";
