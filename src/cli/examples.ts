@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
 import { savePng } from "../image/index.ts";
-import { loadPicture, type Picture } from "../image/picture.ts";
+import { loadWithTiff } from "../image/to-png.ts";
 import { Progress } from "../progress.ts";
 import { type JobQueue, remoteModel } from "../queue/index.ts";
 import {
@@ -15,6 +15,7 @@ import {
   type Facts,
   type NewExample,
 } from "../retrieval/index.ts";
+import { readFileChecked } from "../runtime/files.ts";
 import { workWith } from "../runtime/resources.ts";
 import { openPairs, type PairSource } from "../tasks/index.ts";
 import { XPrompt } from "../xprompt/model.ts";
@@ -151,7 +152,8 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
   const reasons: string[] = [];
   const own = await Promise.all(
     named.map(async ({ input, output, ...rest }): Promise<NewExample> => {
-      const load = (picture: Picture) => (size === undefined ? picture : loadPicture(picture, { size }));
+      const load = async (path: string) =>
+        size === undefined ? path : loadWithTiff(await readFileChecked(path, "image"), { size, name: path });
       return { ...rest, input: await load(input), output: await load(output), source: source ?? "", licence };
     }),
   );

@@ -5,8 +5,9 @@ import { resolve } from "node:path";
 export const numberedPaths = (path: string, count: number): string[] =>
   count === 1 ? [path] : Array.from({ length: count }, (_, i) => path.replace(/\.\w+$/, `-${i + 1}$&`));
 
-/** Whether `numberedPaths(of, count)` has `path` for any count of two or more. */
+/** Whether `numberedPaths(of, count)` has `path` for any count of two or more, on a disk that ignores case. */
 export function isNumberedPath(path: string, of: string): boolean {
-  const [from, number] = [resolve(path), Number(/-([1-9]\d*)\.\w+$/.exec(path)?.[1])];
-  return number > 0 && from === resolve(of.replace(/\.\w+$/, `-${number}$&`));
+  const number = Number(/-([1-9]\d*)\.\w+$/.exec(path)?.[1]);
+  const numbered = of.replace(/\.\w+$/, `-${number}$&`);
+  return number > 0 && resolve(path).toLowerCase() === resolve(numbered).toLowerCase();
 }

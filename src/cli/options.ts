@@ -89,8 +89,14 @@ export function withExamples(command: Command): Command {
   );
 }
 
+/** An example whose pictures are files. */
+interface NamedExample extends Example {
+  readonly input: string;
+  readonly output: string;
+}
+
 /** The pairs of `--example`. @throws UsageError for a picture without its partner, or an option in place of a picture */
-export function examplesOf(paths: readonly string[] = [], instruction?: string): Example[] {
+export function examplesOf(paths: readonly string[] = [], instruction?: string): NamedExample[] {
   const option = paths.find((path) => path.startsWith("--"));
   if (option !== undefined)
     throw new UsageError(

@@ -6,7 +6,7 @@ import { numberFor } from "./options.ts";
 
 /**
  * Adds an option per setting of a schema: `topK` becomes `--top-k <n>`. Help, values and default come from the schema.
- * @param recommended settings that default to the model's recommendation
+ * @param recommended settings whose default depends on the model
  */
 export function withSettings(
   command: Command,
@@ -19,14 +19,16 @@ export function withSettings(
   return command;
 }
 
+const THE_MODELS = "The default depends on the model";
+
 /** One option, or two for a switch that the model can turn on or off. */
 function optionsFor(name: string, setting: z.ZodType, isRecommended: boolean): Option[] {
   if (!isRecommended || typeof defaultOf(setting) !== "boolean")
     return [optionFor(name, setting, isRecommended)];
   const flag = flagOf(name);
   return [
-    new Option(`--${flag}`, `${descriptionOf(setting)}. Defaults to the model's recommendation`),
-    new Option(`--no-${flag}`, `turn --${flag} off where the model recommends it`),
+    new Option(`--${flag}`, `${descriptionOf(setting)}. ${THE_MODELS}`),
+    new Option(`--no-${flag}`, `turn --${flag} off where it is the model's default`),
   ];
 }
 
@@ -38,10 +40,10 @@ function optionFor(name: string, setting: z.ZodType, isRecommended: boolean): Op
   const value = isRecommended ? undefined : defaultOf(setting);
   if (value === true) return new Option(`--no-${flag}`, `do not ${words}`);
   if (value === false) return new Option(`--${flag}`, words).default(false);
-  const usual = isRecommended ? "the model's recommendation" : value;
+  const usual = isRecommended ? THE_MODELS : value !== undefined && `Defaults to ${value}`;
   const option = new Option(
     `--${flag} <${placeholder(name, setting)}>`,
-    usual === undefined ? words : `${words}. Defaults to ${usual}`,
+    [words, usual].filter(Boolean).join(". "),
   ).default(value);
   const choices = alternatives(setting).flatMap(({ _zod: { def } }) =>
     def.type === "enum" ? Object.values(def.entries).map(String) : [],

@@ -1,6 +1,8 @@
-/** @file The format of a picture file, and its conversion to PNG, for formats that models do not read, such as TIFF. */
+/** @file Formats that `loadImage` does not read, such as TIFF: they become PNG first. */
 import sharp from "sharp";
+import type { Image } from "./image.ts";
 import { maxPixels } from "./limits.ts";
+import { type LoadOptions, loadImage } from "./load.ts";
 
 /** The format of a picture, from its first bytes. */
 export function formatOf(bytes: Uint8Array): "png" | "jpeg" | "webp" | "tiff" | "other" {
@@ -22,3 +24,7 @@ export const toPng = (bytes: Uint8Array, compressionLevel = 6): Promise<Buffer> 
     .toColourspace("srgb")
     .png({ compressionLevel })
     .toBuffer();
+
+/** As `loadImage`, of TIFF files, too. @throws as `loadImage`; an Error of sharp for a broken TIFF file */
+export const loadWithTiff = async (bytes: Uint8Array, options: LoadOptions): Promise<Image> =>
+  loadImage(formatOf(bytes) === "tiff" ? await toPng(bytes, 0) : bytes, options);

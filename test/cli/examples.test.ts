@@ -1,6 +1,7 @@
 /** @file `xprompt examples` and `generate --library`, as a process. */
 import { appendFile, cp, mkdir, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import sharp from "sharp";
 import { expect, test, vi } from "vitest";
 import { examplesCommand } from "../../src/cli/examples.ts";
 import { loadImage, savePng } from "../../src/image/index.ts";
@@ -122,6 +123,9 @@ test("shards, single pairs and broken records", async () => {
   const { id } = (await library.list()).find(({ instruction }) => instruction === "swap")!;
   expect(await loadImage((await library.get(id)).output)).toMatchObject({ width: 16, height: 16 });
   const wrong = ["--example", "before.png", "pairs/a.txt"];
+  await sharp(at("before.png")).tiff().toFile(at("before.tif"));
+  const tiff = ["--example", "before.tif", "after.png", "--size", "16"];
+  expect(await json("examples", "add", ...tiff, ...tiny, "--library", "mixed")).toMatchObject({ added: 1 });
   const ended = await xprompt("examples", "add", "pairs", ...wrong, ...tiny, "--library", "mixed");
   expect(ended.status).toBe(1);
   expect(ended.stderr).toContain("expected a PNG, JPEG, WebP or TIFF image, got something else");

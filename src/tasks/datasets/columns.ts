@@ -80,21 +80,21 @@ export function columnsAmong(
 
 type Sides = readonly [input: string | undefined, output: string | undefined];
 
-/** The existing columns of the two sides. An ambiguous one must look like a picture, unless it is the only choice. */
+/**
+ * The existing columns of the two sides. An ambiguous one must look like a picture, unless the settings name it, or no other
+ * column can be the output.
+ */
 function sidesAmong(
   columns: ColumnNames,
   has: (name: string) => boolean,
   mayBePicture: (name: string) => boolean,
 ): Sides {
-  const first = (names: readonly string[], taken?: string) =>
-    names.find(
-      (name) =>
-        name !== taken &&
-        has(name) &&
-        (names.length === 1 || !ambiguous.includes(name) || mayBePicture(name)),
-    );
-  const output = first(columns.output);
-  return [first(columns.input, output), output];
+  const isClear = (name: string) => !ambiguous.includes(name) || mayBePicture(name);
+  const first = (names: readonly string[], isFit: (name: string) => boolean) =>
+    names.find((name) => has(name) && (names.length === 1 || isFit(name)));
+  const clear = first(columns.output, isClear);
+  const output = clear ?? first(columns.output, () => true);
+  return [first(columns.input, (name) => name !== output && (!clear || isClear(name))), output];
 }
 
 /** The columns of a row's two sides. */
@@ -204,9 +204,12 @@ async function textOf({ cells, place }: Row, names: readonly string[]): Promise<
 
 const pictureName = new RegExp(pictureFile, "i");
 
-/** Whether a cell looks like one that `pictureOf` accepts: of texts only the names of pictures do. */
-const looksLikePicture = (cell: unknown): boolean =>
-  typeof cell === "string" ? pictureName.test(cell) : ["object", "function"].includes(typeof cell);
+/** Whether `pictureOf` accepts a cell; of texts, the names of pictures alone. */
+function looksLikePicture(cell: unknown): boolean {
+  if (typeof cell === "string") return pictureName.test(cell);
+  if (typeof cell !== "object" || cell === null) return typeof cell === "function";
+  return cell instanceof Uint8Array || "bytes" in cell || "path" in cell;
+}
 
 /** A cell holds bytes, a path, `{ bytes, path }` as in Hugging Face's data sets, or a function that reads the bytes. */
 async function pictureOf(cell: unknown, row: Row, name: string): Promise<Picture> {

@@ -2,8 +2,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { messageOf } from "../../errors.ts";
 import type { Image } from "../../image/image.ts";
-import { loadImage } from "../../image/load.ts";
-import { formatOf, toPng } from "../../image/to-png.ts";
+import { loadWithTiff } from "../../image/to-png.ts";
 import { attempt } from "../../runtime/files.ts";
 import { Defect, type LoadedPair, type PairRecord, type Picture } from "./record.ts";
 import { type Paint, renderMap } from "./render.ts";
@@ -32,10 +31,7 @@ async function decode(picture: Picture, size: number, id: string, paint?: Paint)
   }
   try {
     if (paint) return await renderMap(bytes, size, paint);
-    return await loadImage(formatOf(bytes) === "tiff" ? await toPng(bytes, 0) : bytes, {
-      size,
-      name: "of the record",
-    });
+    return await loadWithTiff(bytes, { size, name: "of the record" });
   } catch (error) {
     if (error instanceof RangeError) throw error;
     throw new Defect("picture", id, messageOf(error));

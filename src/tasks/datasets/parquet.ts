@@ -96,9 +96,10 @@ async function openShard(root: string, name: string): Promise<Shard> {
   });
 }
 
-/** Whether a column has the type of a picture: a structure, or bytes that are not declared as text. */
+/** Whether a column has the type of a picture: a structure with bytes or a path, or bytes that are not declared as text. */
 const mayBePicture = ({ children, element: { type, converted_type, logical_type } }: SchemaTree): boolean =>
-  children.length > 0 || (type === "BYTE_ARRAY" && !converted_type && !logical_type);
+  children.some(({ element: { name } }) => name === "bytes" || name === "path") ||
+  (type === "BYTE_ARRAY" && !converted_type && !logical_type);
 
 /** Reads ranges of a file. It is opened for each read only, because there may be thousands of shards. */
 async function fileBuffer(path: string): Promise<AsyncBuffer> {

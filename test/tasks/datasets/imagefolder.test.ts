@@ -65,6 +65,7 @@ describe("an imagefolder", () => {
       "metadata.jsonl": [
         '{"file_name": "a.png", "text": "grey", "source": "flickr", "target": 3}',
         '{"source": "a.png", "target": "b.png"}',
+        '{"file_name": "b.png", "text": "dark", "source": {"site": "coco"}, "target": ["cat"]}',
       ].join("\n"),
     });
     const { pairs, defects } = await loadPairs(path, { size: 8 });
@@ -75,9 +76,11 @@ describe("an imagefolder", () => {
         [9, 9, 9],
         [8, 8, 8],
       ],
+      [undefined, [8, 8, 8]],
     ]);
     const { defects: named } = await loadPairs(path, { size: 8, columns: { input: "source" } });
-    expect(named.first[0]).toContain("flickr");
+    expect(named.total).toBe(2);
+    expect(named.first.join("\n")).toMatch(/no file .*flickr/);
   });
 
   it("has an id for every pair, also with a common output or equal folder names", async () => {
