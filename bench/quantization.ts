@@ -6,7 +6,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { decoderConfigSchema, decoderFromJson } from "../src/chameleon/checkpoint/config.ts";
 import { readInitializers } from "../src/chameleon/checkpoint/folder.ts";
 import { type BlockSize, blockSizes } from "../src/chameleon/checkpoint/quantize.ts";
@@ -53,10 +53,22 @@ interface Judged {
 
 export function quantizationBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
   return benchmark("quantization", "Loss of quality with 16, 8 and 4 bits.", 1)
-    .option("--contexts <n>", "held-out contexts with one picture each. Defaults to 64", integer, 64)
+    .option(
+      "--contexts <n>",
+      "held-out contexts with one picture each, at least 2. Defaults to 64",
+      several,
+      64,
+    )
     .option("--pictures <n>", "greedily sampled pictures. Defaults to 16", integer, 16)
     .option("--steps <n>", "training steps of the larger model. Defaults to 150", integer, 150)
     .action(async (options: QuantizationOptions) => print(await measure(options), options));
+}
+
+/** @throws InvalidArgumentError when the text is no integer of at least 2, which a standard error needs */
+function several(text: string): number {
+  const value = integer(text);
+  if (value < 2) throw new InvalidArgumentError(`expected an integer ≥ 2, got "${text}".`);
+  return value;
 }
 
 async function measure(options: QuantizationOptions): Promise<Report> {

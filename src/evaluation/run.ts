@@ -54,7 +54,8 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
     const model = resources.own(await XPrompt.load(options.model, options.load));
     if (out !== undefined) await makeFolder(out, `evaluating into ${out}`);
     const limit = options.limit ?? suite.limit;
-    const context = { folder, training, limit, seed, options: options.options, signal, command };
+    const adapter = options.load?.adapter;
+    const context = { folder, training, adapter, limit, seed, options: options.options, signal, command };
     const kept = { suite: suite.name, seed, out, signal };
     const settings = options.settings ?? {};
     const spread = options.spread?.(model);
@@ -73,7 +74,7 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
       suite: suite.name,
       ...figures,
       model: options.model,
-      adapter: options.load?.adapter,
+      adapter,
       fingerprint,
       seed,
       limit,
@@ -113,8 +114,9 @@ async function write(
     if (sheet)
       await writeFileAtomic(join(out, "sheets", `${fileName(section.title)}.png`), await encodePng(sheet));
   }
-  const { model, fingerprint, seed, settings, command } = result;
-  const intro = `${suite.description}. Model ${model} (${fingerprint}), seed ${seed}, sampled with ${JSON.stringify(settings)}. To repeat it: ${command}`;
+  const { model, adapter, fingerprint, seed, settings, command } = result;
+  const adapted = adapter === undefined ? "" : ` with adapter ${adapter} (its training tasks are not known)`;
+  const intro = `${suite.description}. Model ${model} (${fingerprint})${adapted}, seed ${seed}, sampled with ${JSON.stringify(settings)}. To repeat it: ${command}`;
   await writeFileAtomic(
     join(out, "report.html"),
     await renderHtml(`xprompt eval ${suite.name}`, intro, sections),

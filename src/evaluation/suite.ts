@@ -10,6 +10,8 @@ export interface SuiteContext {
   /** The model's folder. */
   readonly folder: string;
   readonly training: TrainingFacts;
+  /** Folder of the adapter, if any. What it was trained on is not known. */
+  readonly adapter?: string;
   readonly generations: Generations;
   /** Samples per task. */
   readonly limit: number;

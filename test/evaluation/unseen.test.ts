@@ -3,12 +3,15 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { writeAdapterFolder } from "../../src/chameleon/checkpoint/adapter-folder.ts";
+import { weightsChecksum } from "../../src/chameleon/checkpoint/folder.ts";
 import { type EvaluationOptions, evaluate, suites } from "../../src/evaluation/index.ts";
 import { psnr, rmse } from "../../src/evaluation/metrics/pictures.ts";
 import { sampleOf } from "../../src/evaluation/samples.ts";
 import { loadImage } from "../../src/image/index.ts";
 import { familyNamed } from "../../src/tasks/index.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
+import { tiny } from "../fixtures/chameleon/kit.ts";
 import { writeTinyModel } from "../fixtures/xprompt/kit.ts";
 
 const unseen = suites.find(({ name }) => name === "unseen")!;
@@ -134,15 +137,31 @@ test("figures agree with the saved pictures; resumes after an interruption; read
   const { comparison } = await run({ limit: 1 });
   expect(comparison.full).toMatchObject({ stored: true, sameSamples: false });
 
-  // The same model, if it was trained on that task.
+  // The same model, if it was trained on that task and on one that shows another, and has an adapter.
+  Object.assign(file.full.tasks.removeObject, { means: { success: -1 }, values: { success: [-1, -1] } });
+  await writeFile(path, JSON.stringify(file));
   await cp(at("tiny"), at("taught"), { recursive: true });
   const config = JSON.parse(await readFile(at("taught", "config.json"), "utf8"));
-  const training = { families: ["invert", "derain"], held_out: [] };
+  const training = { families: ["invert", "derain", "removeColor"], held_out: [] };
   await writeFile(at("taught", "config.json"), JSON.stringify({ ...config, training }));
-  const taught = await evaluate(unseen, options({ model: at("taught"), limit: 1 }));
+  const rows = {
+    dtype: "float32",
+    shape: [1, tiny.hiddenSize],
+    data: new Float32Array(tiny.hiddenSize),
+  } as const;
+  const weights = new Map([["model.embed_tokens.token_adapter.trainable_tokens_delta", rows]]);
+  const base = { name: "taught", checksum: await weightsChecksum(at("taught"), undefined) };
+  await writeAdapterFolder(at("adapter"), { config: { embeddingTokens: [0] }, weights }, base);
+  const load = { threads: 1, adapter: at("adapter") };
+  const taught = await evaluate(unseen, options({ model: at("taught"), limit: 1, load, out: at("adapted") }));
   expect(taught.result.tasks).toMatchObject({
     derain: { seen: true, full: 50, gapClosure: null, ci: { gapClosure: null } },
-    lowLight: { seen: false },
+    lowLight: { seen: null },
+    removeObject: { seen: true, gapClosure: null, fullIsUpperBound: false },
   });
+  const report = await readFile(at("adapted", "report.html"), "utf8");
+  expect(report).toContain(`with adapter ${at("adapter")} (its training tasks are not known)`);
+  expect(report).toContain("The model was trained on derain, removeObject.");
+  expect(report).not.toMatch(/no upper bound on [^:]*removeObject/);
   expect(taught.summary[0]).toMatch(/^derain, .*; the model was trained on it$/);
 });

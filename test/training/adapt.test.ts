@@ -389,10 +389,7 @@ describe("refused", () => {
     [{ xprompt: { tokens: 4 } }, "xprompt.tokens: expected at most the 3 XP tokens of "],
     [{ train: "xp", xprompt: { tokens: 2 } }, "xprompt.tokens: expected 3, as "],
     [{ train: "lora", xprompt: { mask: "causal" } }, 'xprompt.mask: expected "xprompt", as '],
-    [
-      { train: "lora", xprompt: { sampling: { topP: 0.9 } } },
-      'xprompt.sampling: expected none with train "lora"',
-    ],
+    [{ train: "lora", xprompt: { sampling: { topP: 0.9 } } }, "xprompt.sampling: expected that of "],
     [{ model: { shortcuts: true } }, "model.shortcuts: expected false, as "],
     [{ model: { wholePictures: true } }, "model.wholePictures: expected false, as "],
     [
@@ -415,6 +412,21 @@ describe("refused", () => {
         expect(xprompt).toMatchObject({ mask: "causal", sampling: { top_p: 0.9 } });
       },
     ));
+
+  test("the sampling of an adapter may be named if it is the model's", async () => {
+    await writeTinyModel(at("recommending"));
+    const path = at("recommending", "config.json");
+    const config = JSON.parse(await readFile(path, "utf8"));
+    const sampling = { words_alone: { top_k: 5 }, top_p: 0.9 };
+    await writeFile(path, JSON.stringify({ ...config, xprompt: { ...config.xprompt, sampling } }));
+    const same = { topP: 0.9, wordsAlone: { topK: 5 } };
+    const given = (more: object) =>
+      recipeOf({ init: at("recommending"), train: "xp", xprompt: { sampling: { ...same, ...more } } });
+    await withTask(given({}), async () => {});
+    await expect(transformerTask(given({ topP: 0.8 }))).rejects.toThrow(
+      'with train "xp", as adapters do not store it, got topP: 0.9 → 0.8 (leave it out',
+    );
+  });
 
   test("settings that equal the model's are no conflict", () =>
     withTask(recipeOf({ model: { hiddenSize: 24, layers: 2 }, xprompt: { tokens: 3 } }), async (task) => {

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import { familyNamed, selectFamilies, type TaskFamily } from "../../tasks/index.ts";
+import { familyNamed, heldOutTasks, selectFamilies, type TaskFamily } from "../../tasks/index.ts";
 import { baselines } from "../baselines/index.ts";
 import { Comparison, type Stored, storedInterval } from "../comparison.ts";
 import { type Compared, type Condition, colourFitOf, compareConditions } from "../conditions.ts";
@@ -17,7 +17,7 @@ import { difference, estimate, gapClosure, meansOf, shareBetter, syntheticValues
 import { hasSeen } from "../training-facts.ts";
 
 interface UnseenTask {
-  readonly family: string;
+  readonly family: keyof typeof heldOutTasks;
   /** The metric of the gap closure. */
   readonly metric: Metric;
 }
@@ -74,25 +74,27 @@ export const unseen: Suite = {
 };
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
-  const { generations, limit, folder, training } = context;
+  const { generations, limit, folder, training, adapter } = context;
   const stored = await comparison.read(folder);
   const prototypes = training.heldOutPrototypes;
   const groups = Object.keys(tasks).length + prototypes.length;
   generations.expect(groups * limit * Object.keys(conditions).length);
+  const seenOtherwise = adapter === undefined ? false : null;
   const comparedWith = comparisonOf(stored, context);
   const sameSamples = comparedWith.full?.sameSamples ?? false;
   const figures: Record<string, Figures> = {};
   const sections: Section[] = [];
   for (const [name, { family, metric }] of Object.entries(tasks)) {
     const compared = await compareConditions(name, [familyNamed(family)], conditions, context);
-    const task = { name, metric, seen: hasSeen(training, family) };
+    const seen = heldOutTasks[family].some((each) => hasSeen(training, each)) || seenOtherwise;
+    const task = { name, metric, seen };
     figures[name] = figuresOf(task, compared, stored, context, sameSamples);
     sections.push({ title: name, sheet: compared.sheet });
   }
   const ofPrototypes: Record<string, Figures> = {};
   for (const prototype of prototypes) {
     const compared = await compareConditions(prototype, familiesOf(prototype), conditions, context);
-    const task = { name: prototype, metric: "psnr", seen: false } as const;
+    const task = { name: prototype, metric: "psnr", seen: seenOtherwise } as const;
     ofPrototypes[prototype] = figuresOf(task, compared, stored, context, sameSamples);
     sections.push({ title: `${prototype}, all families held out`, sheet: compared.sheet });
   }
@@ -118,9 +120,16 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
 const familiesOf = (prototype: TaskFamily["prototype"]): readonly TaskFamily[] =>
   selectFamilies().filter((family) => family.prototype === prototype);
 
+interface Row {
+  readonly name: string;
+  readonly metric: Metric;
+  /** Whether the model was trained on a family that shows the task; null if only its adapter may have been. */
+  readonly seen: boolean | null;
+}
+
 /** One row of the table. A task that the model was trained on has no gap closure. */
 function figuresOf(
-  { name, metric, seen }: { readonly name: string; readonly metric: Metric; readonly seen: boolean },
+  { name, metric, seen }: Row,
   { scores }: Compared,
   stored: StoredModels,
   { seed, limit }: SuiteContext,
@@ -157,7 +166,6 @@ function figuresOf(
   const better = (other: string) => shareBetter(errors("xprompt"), errors(other), seed);
   return {
     metric,
-    /** Whether the model was trained on the task. */
     seen,
     full: full?.mean ?? null,
     /** Whether training on the task is at least as good as any number of examples; null without `full`. */
@@ -235,7 +243,9 @@ function seenNote(rows: Readonly<Record<string, Figures>>): string {
 
 /** Names the tasks on which some number of examples beats training on the task. */
 function boundNote(rows: Readonly<Record<string, Figures>>): string {
-  const names = Object.keys(rows).filter((name) => rows[name]!.fullIsUpperBound === false);
+  const names = Object.keys(rows).filter(
+    (name) => !rows[name]!.seen && rows[name]!.fullIsUpperBound === false,
+  );
   if (names.length === 0) return "";
   return ` full is no upper bound on ${names.join(", ")}: some number of examples is better, so the gap closure is too high.`;
 }

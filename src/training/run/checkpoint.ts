@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
+import { sha256 } from "../../hash.ts";
 import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../../runtime/files.ts";
 import { SafetensorsFile, type TensorToWrite, writeSafetensors } from "../../runtime/safetensors.ts";
 import { recoverDirectory } from "../../runtime/temporary.ts";
@@ -50,9 +51,12 @@ export type Extras = Readonly<Record<string, Float32Array>>;
  */
 const FREE_SETTINGS = ["checkpointEvery", "logEvery", "evaluateEvery", "sheetEvery", "workers", "data"];
 
-/** The number of threads may differ if that of processes does. */
-const freeSettings = (before = 1, now = 1): readonly string[] =>
-  before === now ? FREE_SETTINGS : [...FREE_SETTINGS, "threads"];
+/** What a record knows of the inputs of its run, in words. */
+const INPUTS = {
+  sets: "data sets and gathered pictures",
+  models: "tokenizers and initial weights",
+  frozen: "frozen weights",
+} as const;
 
 /** Writes the checkpoint of a run folder; returns its path. */
 export async function saveCheckpoint(
@@ -67,9 +71,10 @@ export async function saveCheckpoint(
   const write = async (temporary: string) => {
     const path = join(temporary, TENSORS);
     await writeSafetensors(path, tensorsOf(state, extras), { step: String(state.step) });
-    const sha256 = await sha256File(path, "checkpoint");
+    const checksum = await sha256File(path, "checkpoint");
     const shared = processes > 1 && { processes };
-    const record = { step: state.step, sha256, frozen: state.frozen?.checksum, ...inputs, ...shared, recipe };
+    const frozen = state.frozen?.checksum;
+    const record = { step: state.step, sha256: checksum, frozen, ...inputs, ...shared, recipe };
     await writeFileAtomic(join(temporary, RECORD), `${JSON.stringify(record, null, 2)}\n`);
   };
   await writeFolderAtomic(folder, write, { replace: true });
@@ -95,7 +100,7 @@ export async function loadCheckpoint(
   const record = await readRecord(run);
   const path = join(folder, TENSORS);
   const isSameSoFar = endMayMove(record, recipe.steps, phases);
-  const free = freeSettings(record.processes, processes);
+  const free = processes === (record.processes ?? 1) ? FREE_SETTINGS : [...FREE_SETTINGS, "threads"];
   const [before, now] = [isSameSoFar ? { ...record.recipe, steps: recipe.steps } : record.recipe, recipe].map(
     (each) => computedPart(each, free),
   );
@@ -103,8 +108,8 @@ export async function loadCheckpoint(
     throw new XPromptError(
       `resuming ${run}: expected the recipe that it was started with, got ${describeDifference(before!, now!).join("; ")} (use the same settings; to train a finished run further, start another with --init=${run}/model)`,
     );
-  checkInputs(run, "data sets and gathered pictures", record.sets, sets);
-  checkInputs(run, "tokenizers and initial weights", record.models, models);
+  checkInputs(run, INPUTS.sets, record.sets, sets);
+  checkInputs(run, INPUTS.models, record.models, models);
   const checksum = state.frozen?.checksum;
   if (checksum !== undefined && record.frozen !== checksum)
     throw new XPromptError(
@@ -122,6 +127,8 @@ export async function loadCheckpoint(
         `reading checkpoint ${folder}: ${RECORD} says step ${record.step}, ${TENSORS} ${step}: one of them is damaged (copy it again, or start anew without --resume)`,
       );
     for (const { name, shape, data } of tensorsOf(state, extras)) {
+      // Older checkpoints have the digest of a codebook of patches instead, which the run has computed again.
+      if (!file.tensors.has(name) && record.frozen === sha256(data)) continue;
       const values = await file.readFloat32(name);
       if (values.length !== data.length)
         throw new XPromptError(
@@ -150,18 +157,28 @@ function checkInputs(
 
 /**
  * Whether the run's number of steps may change without changing the steps done so far: the learning rates agree, and
- * no phase that starts at a share of the run has begun. A phase at its end never begins.
+ * no phase that starts at a share of the run has begun. Share 0 is step 0 in a run of any length, and a phase at share 1
+ * never begins.
  */
 function endMayMove({ step, recipe }: CheckpointRecord, steps: number, phases: readonly number[]): boolean {
   const lengths = [recipe.steps, steps] as const;
-  const hasBegun = (share: number) => share < 1 && step >= Math.ceil(share * Math.min(...lengths));
-  return !phases.some(hasBegun) && ratesAgree(recipe.schedule, step, lengths);
+  const hasBegun = (share: number) =>
+    share > 0 && share < 1 && step >= Math.ceil(share * Math.min(...lengths));
+  return step <= steps && !phases.some(hasBegun) && ratesAgree(recipe.schedule, step, lengths);
 }
 
-/** The settings in which two checkpoints differ, but for those that may change within a run. One run has none. */
+/**
+ * The settings and inputs in which two checkpoints differ, but for settings that may change within a run and inputs that
+ * one record lacks. Checkpoints of one run have none.
+ */
 export function differencesOf(one: CheckpointRecord, other: CheckpointRecord): string[] {
-  const free = [...freeSettings(one.processes, other.processes), "steps"];
-  return describeDifference(computedPart(one.recipe, free), computedPart(other.recipe, free));
+  const free = [...FREE_SETTINGS, "threads", "steps"];
+  const isOther = (key: keyof typeof INPUTS) =>
+    one[key] && other[key] && String(one[key]) !== String(other[key]);
+  return [
+    ...describeDifference(computedPart(one.recipe, free), computedPart(other.recipe, free)),
+    ...(["sets", "models", "frozen"] as const).filter(isOther).map((key) => `other ${INPUTS[key]}`),
+  ];
 }
 
 /** The record of a run's checkpoint. @throws XPromptError when it is missing or damaged */

@@ -9,8 +9,7 @@
  * | `manifest.json` | written last: the settings, and what the other `.json` say |
  */
 import { z } from "zod";
-import { readWeights, type Tokenizers } from "../../chameleon/checkpoint/folder.ts";
-import { isOfImages } from "../../chameleon/tokenizers/image-tokenizer.ts";
+import type { Tokenizers, Weight } from "../../chameleon/checkpoint/folder.ts";
 import { messageOf, XPromptError } from "../../errors.ts";
 import { sha256 } from "../../hash.ts";
 import { checkJson } from "../../runtime/json.ts";
@@ -125,11 +124,17 @@ export function settingsOf(recipe: TransformerRecipe, { tokenizers, xprompt }: S
   return JSON.parse(JSON.stringify(settings)) as Plan["settings"];
 }
 
-/** Digest of what turns pictures and texts into tokens; the network that decodes pictures does not count. */
-export async function tokenizersDigest(folder: string, { text }: Tokenizers): Promise<string> {
-  const isUsed = (name: string) => isOfImages(name) && !/\.(decoder|post_quant_conv)\./.test(name);
-  const weights = [...(await readWeights(folder, undefined, isUsed))]
+/**
+ * Digest of what turns pictures and texts into tokens; the network that decodes pictures does not count.
+ * @param weights of the image tokenizer
+ */
+export function tokenizersDigest(
+  weights: ReadonlyMap<string, Weight>,
+  { text, preprocessing }: Pick<Tokenizers, "text" | "preprocessing">,
+): string {
+  const encoding = [...weights]
+    .filter(([name]) => !/\.(decoder|post_quant_conv)\./.test(name))
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, { data }]) => [name, sha256(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))]);
-  return sha256(JSON.stringify([weights, text.checksum]));
+    .map(([name, { data }]) => [name, sha256(data)]);
+  return sha256(JSON.stringify([encoding, text.checksum, ...(preprocessing ? [preprocessing] : [])]));
 }

@@ -2,6 +2,8 @@
  * @file Turning the contexts of a recipe into tokens, once, so that training does no work on pictures. The work is
  * divided into shards: any number of machines make them, each whole or not at all, and the last one writes the manifest.
  */
+import { readWeights } from "../../chameleon/checkpoint/folder.ts";
+import { isOfImages } from "../../chameleon/tokenizers/image-tokenizer.ts";
 import { UsageError, XPromptError } from "../../errors.ts";
 import { sha256 } from "../../hash.ts";
 import { buildWith, type Resources } from "../../runtime/resources.ts";
@@ -118,7 +120,10 @@ export class Tokenization {
       await closeSets(sources.sets); // the threads open their own
       checkWorlds(recipe, sources.worlds);
       const plan: Plan = {
-        tokenizers: await tokenizersDigest(sequences.folder, sequences.tokenizers),
+        tokenizers: tokenizersDigest(
+          await readWeights(sequences.folder, undefined, isOfImages),
+          sequences.tokenizers,
+        ),
         seed: recipe.seed,
         sets: digestsOf(sources),
         settings: settingsOf(recipe, sequences),

@@ -31,6 +31,7 @@ import {
   todoPositionAfter,
   type XPromptConfig,
 } from "../../xprompt/sequence.ts";
+import { describeDifference } from "../recipe.ts";
 import { type Initializer, initialize, TrainingState } from "../run/state.ts";
 import { CODEBOOK } from "../tokenizer/start.ts";
 import { alignHeads } from "./aligned-heads.ts";
@@ -148,9 +149,11 @@ async function modelSequences(recipe: TransformerRecipe, name: string, session: 
     expect("xprompt.tokens", recipe.xprompt.tokens, xprompt.tokens);
     if (!recipe.merge) {
       expect("xprompt.mask", recipe.xprompt.mask, xprompt.mask ?? "xprompt");
-      if (recipe.xprompt.sampling)
+      const { sampling } = recipe.xprompt;
+      const differences = sampling ? describeDifference(xprompt.sampling ?? {}, sampling) : [];
+      if (differences.length > 0)
         refuse(
-          `xprompt.sampling: expected none with train "${recipe.train}", as adapters do not store it, got some (leave it out, or add --merge=true)`,
+          `xprompt.sampling: expected that of ${name} with train "${recipe.train}", as adapters do not store it, got ${differences.join("; ")} (leave it out, or add --merge=true)`,
         );
     }
     if (recipe.optimizer.matrices === "muon")

@@ -89,7 +89,7 @@ async function prepareTransformer(
 
   const imageWeights = await readWeights(folder, undefined, isOfImages);
   const { vocabulary } = tokenizers.text;
-  const digest = await tokenizersDigest(folder, tokenizers);
+  const digest = tokenizersDigest(imageWeights, tokenizers);
   const tokens = await openTokenized(recipe, start, digest);
   const mix = tokens ? { ...recipe.mix, pairs: [] } : await preparedMix(recipe);
   const isTrained = (name: string) => state.parameters.has(name);

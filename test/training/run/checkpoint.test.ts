@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import {
   mkdir,
@@ -20,7 +21,13 @@ import { Random } from "../../../src/random.ts";
 import { asideOf, temporaryFor } from "../../../src/runtime/temporary.ts";
 import { roles } from "../../../src/training/optimizer/optimizer.ts";
 import { scheduleSchema } from "../../../src/training/optimizer/schedule.ts";
-import { hasCheckpoint, loadCheckpoint, saveCheckpoint } from "../../../src/training/run/checkpoint.ts";
+import {
+  differencesOf,
+  hasCheckpoint,
+  loadCheckpoint,
+  readRecord,
+  saveCheckpoint,
+} from "../../../src/training/run/checkpoint.ts";
 import { initialize, TrainingState } from "../../../src/training/run/state.ts";
 
 const recipe = {
@@ -160,6 +167,10 @@ describe("a checkpoint", () => {
     test("cannot end later once a phase has begun", async () => {
       await expect(resume(1000, [0.3])).rejects.toThrow("steps: 100 → 1000");
     });
+
+    test("may end later with a phase from its start on, which is step 0 at any length", async () => {
+      await expect(resume(1000, [0])).resolves.toBeUndefined();
+    });
   });
 
   test.each([
@@ -175,6 +186,25 @@ describe("a checkpoint", () => {
     const { [kind]: _, ...older } = JSON.parse(await readFile(record(), "utf8"));
     await writeFile(record(), JSON.stringify(older));
     await loadCheckpoint(run, state, extras, recipe, { [kind]: ["one", "three"] });
+  });
+
+  test("may not end before its last step, even at a constant rate", async () => {
+    const constant = { ...recipe, schedule: scheduleSchema.parse({ shape: "constant" }) };
+    await saveCheckpoint(run, trained(), { usage: new Float32Array(3) }, constant);
+    await load({ ...constant, steps: 40 });
+    expect(await refusal({ ...constant, steps: 39 })).toContain("steps: 100 → 39");
+  });
+
+  test("an older one has the digest of a codebook of patches in its place", async () => {
+    const codebook = Float32Array.of(1, 2);
+    const frozen = createHash("sha256").update(Buffer.from(codebook.buffer)).digest("hex");
+    const older = JSON.parse(await readFile(record(), "utf8"));
+    await writeFile(record(), JSON.stringify({ ...older, frozen }));
+    const loadWith = (extras: { readonly codebook: Float32Array }) =>
+      loadCheckpoint(run, new TrainingState(shapes), { usage: new Float32Array(3), ...extras }, recipe);
+    await loadWith({ codebook });
+    expect([...codebook]).toEqual([1, 2]);
+    await expect(loadWith({ codebook: Float32Array.of(1, 3) })).rejects.toThrow('"extra codebook"');
   });
 
   test("is refused for another model", async () => {
@@ -232,6 +262,24 @@ describe("a checkpoint", () => {
     await refusal(recipe, state);
     expect([state.step, state.digest()]).toEqual([40, trained().digest()]);
   });
+});
+
+test("two checkpoints are of one run if neither their settings nor their inputs differ", async () => {
+  const recordOf = async (
+    change: object,
+    inputs: { readonly sets?: string[]; readonly models?: string[] },
+  ) => {
+    await saveCheckpoint(run, trained(), {}, { ...recipe, ...change }, inputs);
+    return readRecord(run);
+  };
+  const one = await recordOf({ threads: 1 }, { sets: ["one"], models: ["two"] });
+  expect(differencesOf(one, await recordOf({ threads: 2, steps: 200 }, { sets: ["one"] }))).toEqual([]);
+  expect(differencesOf(one, await recordOf({ seed: 2 }, { sets: ["three"], models: ["four"] }))).toEqual([
+    "seed: (unset) → 2",
+    "other data sets and gathered pictures",
+    "other tokenizers and initial weights",
+  ]);
+  expect(differencesOf({ ...one, frozen: "a" }, { ...one, frozen: "b" })).toEqual(["other frozen weights"]);
 });
 
 describe("hasCheckpoint", () => {

@@ -5,6 +5,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { asyncBufferFromFile, parquetReadObjects } from "hyparquet";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { loadTokenizers, readWeights } from "../../../src/chameleon/checkpoint/folder.ts";
+import { isOfImages } from "../../../src/chameleon/tokenizers/image-tokenizer.ts";
+import { huggingFacePreprocessing } from "../../../src/image/preprocess.ts";
 import { FolderStorage } from "../../../src/runtime/storage/folder.ts";
 import {
   prepareTask,
@@ -13,7 +16,7 @@ import {
   type TransformerRecipe,
   tokenizeShard,
 } from "../../../src/training/index.ts";
-import { digestOf } from "../../../src/training/tokenized/manifest.ts";
+import { digestOf, tokenizersDigest } from "../../../src/training/tokenized/manifest.ts";
 import { writeTinyTokenizers } from "../../fixtures/chameleon/kit.ts";
 import { writePackFiles } from "../../tasks/gathered/folder.ts";
 import { batchesOf, recipeOf, writePairs } from "./kit.ts";
@@ -198,6 +201,17 @@ test("a shard is ordinary Parquet: token ids, and the group of each", async () =
     const text = (groups as number[]).join("");
     expect(text).toMatch(/^(0+111)+(2+3+)+$/);
   }
+});
+
+test("the digest of tokenizers counts how pictures are prepared and encoded, not how they are decoded", async () => {
+  const { image, text } = await loadTokenizers(tokenizers, { threads: 1 });
+  await image.release();
+  const weights = await readWeights(tokenizers, undefined, isOfImages);
+  const without = (part: string) => new Map([...weights].filter(([name]) => !name.includes(part)));
+  const digest = tokenizersDigest(weights, { text });
+  expect(tokenizersDigest(without(".decoder."), { text })).toBe(digest);
+  expect(tokenizersDigest(without(".encoder."), { text })).not.toBe(digest);
+  expect(tokenizersDigest(weights, { text, preprocessing: huggingFacePreprocessing })).not.toBe(digest);
 });
 
 describe("refused", () => {
