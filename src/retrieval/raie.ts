@@ -21,7 +21,8 @@ export interface RetrieverOptions {
 /** Searches a library with an embedder and weights. */
 export class Retriever implements ExampleSource {
   private own: { readonly model: AskingModel; readonly embedder: ModelEmbedder } | undefined;
-  private readonly ready = new Set<string>();
+  /** By space: how many examples the library had when none of them needed vectors any more. */
+  private readonly ready = new Map<string, number>();
 
   constructor(
     private readonly library: ExampleLibrary,
@@ -66,9 +67,9 @@ export class Retriever implements ExampleSource {
 
   /** Embeds the examples that lack vectors of this space. If they cannot be kept, the other examples are searched. */
   private async prepare(embedder: Embedder, signal?: AbortSignal): Promise<void> {
-    if (this.ready.has(embedder.space)) return;
-    const lacking = await this.library.lacking(embedder);
     const count = await this.library.count();
+    if (this.ready.get(embedder.space) === count) return;
+    const lacking = await this.library.lacking(embedder);
     if (lacking > MAX_ON_DEMAND && lacking === count)
       throw new XPromptError(
         `searching for an example: expected vectors of ${embedder.space}, got ${lacking} examples without (make them with xprompt examples compile --library ${this.library.place})`,
@@ -83,7 +84,7 @@ export class Retriever implements ExampleSource {
         if (error.code === "ERR_LOCKED") return;
       }
     }
-    this.ready.add(embedder.space);
+    this.ready.set(embedder.space, count);
   }
 }
 

@@ -142,6 +142,17 @@ test("requests at the same time embed the examples once", async () => {
   expect(await table.countRows()).toBe(examples.length);
 });
 
+test("an example that was added after the first search is embedded and found", async () => {
+  const library = await filled("growing");
+  const weights = { text: 1, image: 0, words: 0 };
+  const retriever = new Retriever(library, { weights });
+  const best = async (instruction: string) =>
+    (await model.generate({ ...request, library: retriever, instruction })).retrieved![0]!;
+  expect((await best("make it rain")).instruction).toBe("make it rain");
+  await library.add([await example("d", "paint it dark")], wordEmbedder);
+  expect((await best("paint it dark")).instruction).toBe("paint it dark");
+});
+
 test("while another process writes, the examples with vectors are found; the others afterwards", async () => {
   const library = await ExampleLibrary.open(join(folder, "half"), { create: true });
   await library.add(examples.slice(0, 2), modelEmbedder(other));

@@ -20,21 +20,25 @@ test("examples are found by words, and their pictures are those that were added"
   expect(Buffer.from(await picture.arrayBuffer()).equals(added)).toBe(true);
 });
 
-test("what a library learned about its vectors is kept; what it lacks is for the log alone", async () => {
-  const lacking = vi.fn(async () => 501);
-  const bare: ExampleLibrary = Object.assign(Object.create(library), { lacking, count: async () => 501 });
-  const { lines, post } = await startServer(engine, { libraries: new Map([["bare", bare]]) });
-  const draw = () => post("/v1/images/generations", { prompt: "a red ball", library: true, seed: 1 });
+test("vectors are looked for once, and again for examples that were added; what is lacking is for the log alone", async () => {
+  const lacking = vi.spyOn(library, "lacking").mockResolvedValueOnce(501);
+  vi.spyOn(library, "count").mockResolvedValueOnce(501);
+  const { lines, post } = await startServer(engine, { libraries: new Map([["pairs", library]]) });
+  const draw = (prompt = "a red ball") => post("/v1/images/generations", { prompt, library: true, seed: 1 });
   const refused = await draw();
   expect(refused.status).toBe(500);
   expect(await refused.text()).not.toContain(folder);
   const trace = expect.stringMatching(/xprompt examples compile --library \/.*pairs/);
   expect(lines).toContainEqual(expect.objectContaining({ level: "error", trace }));
 
-  lacking.mockResolvedValue(0);
   lacking.mockClear();
   for (let i = 0; i < 2; i++) expect((await draw()).status).toBe(200);
   expect(lacking).toHaveBeenCalledTimes(1);
+
+  const instruction = "add a dark cloud";
+  await library.add([await example("c", instruction)], wordEmbedder);
+  const { retrieved } = await (await draw(instruction)).json();
+  expect(retrieved).toEqual([expect.objectContaining({ instruction })]);
 });
 
 test.each([

@@ -1,7 +1,7 @@
 /** @file The studio's side of a server with keys and libraries, without a browser. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { ExampleLibrary } from "../../src/retrieval/index.ts";
 import { Keys } from "../../src/server/keys.ts";
 import { KeyNeeded } from "../../studio/src/lib/backend.ts";
@@ -37,20 +37,39 @@ const { url } = await startServer(engine, {
   ]),
   runs: join(folder, "runs"),
 });
+const tab = new Map<string, string>();
+vi.stubGlobal("sessionStorage", {
+  getItem: (name: string) => tab.get(name) ?? null,
+  setItem: (name: string, text: string) => tab.set(name, text),
+});
 const backend = httpBackend(`${url}/`);
-const bytesAt = async (address: string) => Buffer.from(await (await fetch(address)).arrayBuffer());
+const bytesAt = async (address: string) => Buffer.from(await (await backend.picture(address)).arrayBuffer());
 
 test("a key is asked for, and again when it is a wrong one; the gallery needs none", async () => {
   const refusal = () => backend.about().catch((error: unknown) => error);
   expect((await backend.gallery()).length).toBeGreaterThan(0);
   expect(await refusal()).toStrictEqual(new KeyNeeded("The server asks for a key."));
-  backend.useKey("wrong");
-  expect(await refusal()).toStrictEqual(new KeyNeeded("The server does not know this key."));
+  // The last one has a character that no header can have.
+  for (const key of ["wrong", "schlüssel→"]) {
+    backend.useKey(key);
+    expect(await refusal()).toStrictEqual(new KeyNeeded("The server does not know this key."));
+  }
+  expect([...tab.values()]).toEqual([]);
   backend.useKey("secret");
   expect(await backend.about()).toMatchObject({ model: "tiny", library: true });
+  expect([...tab.values()]).toEqual(["secret"]);
 });
 
-test("a pair of two libraries is found once, and its pictures can be fetched without the key", async () => {
+test("a key is asked for whenever one is needed, also where the tab has kept one", async () => {
+  tab.set("key", "revoked");
+  const other = httpBackend(`${url}/`);
+  const ask = vi.fn();
+  other.onKeyNeeded(ask);
+  await expect(other.search("rain")).rejects.toThrow(KeyNeeded);
+  expect(ask.mock.calls).toEqual([["The server does not know this key."]]);
+});
+
+test("a pair of two libraries is found once, and its pictures can be fetched", async () => {
   const found = await backend.search("rain");
   expect(found.map(({ instruction }) => instruction).sort()).toEqual([
     "rain of first",
@@ -61,9 +80,12 @@ test("a pair of two libraries is found once, and its pictures can be fetched wit
   expect(await bytesAt(before)).toEqual(pair.input);
 });
 
-test("the sheets of a run can be fetched without the key", async () => {
+test("the sheets of a run can be fetched, and the wait for one given up", async () => {
   for await (const { sheets } of backend.watch("one", new AbortController().signal)) {
-    expect(await bytesAt(sheets[0]!.picture)).toEqual(sheet);
+    const [{ picture }] = sheets as [(typeof sheets)[0]];
+    expect(await bytesAt(picture)).toEqual(sheet);
+    const given = AbortSignal.abort(new Error("given up"));
+    await expect(backend.picture(picture, given)).rejects.toThrow("given up");
     break;
   }
 });

@@ -42,7 +42,7 @@ export type GenerateEvent =
     }
   | { readonly kind: "finished"; readonly sample: number; readonly picture: Blob; readonly seed: number };
 
-/** A picture that an `<img>` can show and `fetch` can read. */
+/** Where a picture is. `Backend.picture` fetches it; an `<img>` shows it only where no key is needed: in the gallery. */
 export type Address = string;
 
 export interface GalleryEntry {
@@ -91,8 +91,13 @@ export interface About {
 }
 
 export interface Backend {
-  /** Sends the key with each request from now on. The tab keeps it. */
+  /** The most bytes of a picture that it takes. */
+  readonly largest: number;
+  /** Sends the key with each request from now on. */
   useKey(key: string): void;
+  /** Has `ask` called with the reason whenever a request fails for want of a key, or of another one. */
+  onKeyNeeded(ask: (why: string) => void): void;
+  /** The tab keeps the key with which this succeeds. */
   about(signal?: AbortSignal): Promise<About>;
   /** Draws, and tells how far it is. Ending the iteration, or the signal, stops the drawing. */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>;
@@ -102,6 +107,7 @@ export interface Backend {
   compile(examples: readonly Example[], signal?: AbortSignal): Promise<Blob>;
   /** Checks a `.xprompt` file. @returns the number of examples in it */
   inspect(prompt: Blob, signal?: AbortSignal): Promise<number>;
+  picture(address: Address, signal?: AbortSignal): Promise<Blob>;
   gallery(signal?: AbortSignal): Promise<readonly GalleryEntry[]>;
   /** The examples of the library that are nearest to the words. */
   search(words: string, signal?: AbortSignal): Promise<readonly LibraryEntry[]>;

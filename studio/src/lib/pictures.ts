@@ -10,26 +10,21 @@ export interface Picture {
 
 /** The kinds that the model reads. */
 export const PICTURE_TYPES = "image/png,image/jpeg,image/webp";
-/** In bytes. In base64 it still fits into a request of 32 MiB, which is what `xprompt serve` takes by default. */
-const LARGEST = 25_000_000;
 
-/** @throws Error that names the file, for one that is no picture of those kinds, broken, or too large */
-export async function readPicture(blob: Blob, name: string): Promise<Picture> {
+/**
+ * @param largest the most bytes
+ * @throws Error that names the file, for one that is no picture of those kinds, broken, or too large
+ */
+export async function readPicture(blob: Blob, name: string, largest: number): Promise<Picture> {
   if (!PICTURE_TYPES.split(",").includes(blob.type))
     throw new Error(`${name} is not a PNG, JPEG or WebP picture.`);
-  if (blob.size > LARGEST) throw new Error(`${name} is larger than 25 MB.`);
+  if (blob.size > largest) throw new Error(`${name} is larger than ${largest / 1e6} MB.`);
   const bitmap = await createImageBitmap(blob).catch((cause) => {
     throw new Error(`${name} cannot be read: the file is damaged.`, { cause });
   });
   const { width, height } = bitmap;
   bitmap.close();
   return { blob, name, width, height };
-}
-
-export async function fetchPicture(address: string, name: string): Promise<Picture> {
-  const response = await fetch(address);
-  if (!response.ok) throw new Error(`${name} cannot be had (status ${response.status}).`);
-  return readPicture(await response.blob(), name);
 }
 
 const isPrompt = ({ name }: File) => name.toLowerCase().endsWith(".xprompt");

@@ -1,14 +1,16 @@
 /** @file The board: examples, the picture to change, settings, and what is being drawn. */
 import {
+  type Address,
   type Backend,
   BackendError,
   type GalleryEntry,
   type GenerateEvent,
+  type LibraryEntry,
   type Part,
 } from "../lib/backend.ts";
 import type { HistoryEntry, PromptFile, Result } from "../lib/history-store.ts";
 import { titleOf } from "../lib/names.ts";
-import { fetchPicture, type Picture, readPicture, sortFiles } from "../lib/pictures.ts";
+import { type Picture, readPicture, sortFiles } from "../lib/pictures.ts";
 import type { History } from "./history.svelte.ts";
 
 export interface Pair {
@@ -64,9 +66,9 @@ export class Board {
   private readonly backend: Backend;
   private readonly history: History;
   private stopping?: AbortController;
-  /** The number of choices of pictures for the board. */
+  /** The number of choices of pictures for the board, among them new boards. */
   private choices = 0;
-  /** The number of those that replace all of its pictures. */
+  /** The number of new boards. */
   private boards = 0;
 
   constructor(backend: Backend, history: History) {
@@ -87,12 +89,12 @@ export class Board {
         this.prompts = [...this.prompts, { blob: prompt, name: prompt.name, examples }];
       }
       for (const [i, pair] of pairs.entries()) {
-        const [before, after] = await Promise.all(pair.map((file) => readPicture(file, file.name)));
+        const [before, after] = await Promise.all(pair.map((file) => this.read(file, file.name)));
         if (!isSame()) return;
         this.addPair(before!, after!, i > 0 || place === "input" ? undefined : place?.pair);
       }
       if (!single) return;
-      const picture = await readPicture(single, single.name);
+      const picture = await this.read(single, single.name);
       if (!isSame()) return;
       const alone = pairs.length === 0;
       this.put(picture, (alone && place) || this.nextPlace(!alone));
@@ -130,7 +132,7 @@ export class Board {
   }
 
   clear(): void {
-    this.chooseAll();
+    this.beginBoard();
     this.stop();
     this.pairs = [emptyPair()];
     this.prompts = [];
@@ -141,23 +143,27 @@ export class Board {
     this.failures = {};
   }
 
-  /** Shows the change of a gallery entry; a picture of the person's own stays, and so do examples that come meanwhile. */
+  /**
+   * Shows the change of a gallery entry in place of the examples that are on the board now. Examples that come while it is
+   * fetched stay, and so does a picture of the person's own.
+   */
   async useGallery(entry: GalleryEntry): Promise<void> {
-    const isLast = this.chooseAll();
-    const former = this.pairs;
+    const isLast = this.choose();
+    const { pairs, prompts } = this;
     const work = async () => {
       const title = titleOf(entry.id);
       const [before, after, query] = await Promise.all([
-        fetchPicture(entry.before, `${title} before`),
-        fetchPicture(entry.after, `${title} after`),
-        entry.queries[0] && fetchPicture(entry.queries[0], `gallery ${title}`),
+        this.fetch(entry.before, `${title} before`),
+        this.fetch(entry.after, `${title} after`),
+        entry.queries[0] && !this.hasOwnInput()
+          ? this.fetch(entry.queries[0], `gallery ${title}`)
+          : undefined,
       ]);
-      if (!isLast() || this.pairs !== former) return;
+      if (!isLast()) return;
       this.stop();
-      this.pairs = [{ key: keys++, before, after }];
-      this.prompts = [];
-      const isOwn = this.input && !this.input.name.startsWith("gallery ");
-      if (query && !isOwn) this.input = query;
+      this.pairs = [{ key: keys++, before, after }, ...this.pairs.filter((pair) => !pairs.includes(pair))];
+      this.prompts = this.prompts.filter((prompt) => !prompts.includes(prompt));
+      if (query && !this.hasOwnInput()) this.input = query;
       this.suggestions = entry;
       this.results = [];
     };
@@ -165,23 +171,23 @@ export class Board {
   }
 
   /** Adds an example of the library to those on the board. */
-  async useLibrary({ before, after, instruction }: { before: string; after: string; instruction: string }) {
+  async useLibrary({ before, after, instruction }: LibraryEntry): Promise<void> {
     const isSame = this.sameBoard();
     const work = async () => {
       const pair = await Promise.all([
-        fetchPicture(before, `${instruction} before`),
-        fetchPicture(after, `${instruction} after`),
+        this.fetch(before, `${instruction} before`),
+        this.fetch(after, `${instruction} after`),
       ]);
       if (isSame()) this.addPair(...pair);
     };
     await this.attempt("examples", work, isSame);
   }
 
-  async useAddress(address: string, name: string): Promise<void> {
+  async useAddress(address: Address, name: string): Promise<void> {
     const isLast = this.choose();
     const former = this.input;
     const work = async () => {
-      const picture = await fetchPicture(address, name);
+      const picture = await this.fetch(address, name);
       if (!isLast() || this.input !== former) return;
       this.input = picture;
       this.stop();
@@ -192,7 +198,7 @@ export class Board {
 
   /** Puts everything back as it was for an entry of the history. */
   restore(entry: HistoryEntry): void {
-    this.chooseAll();
+    this.beginBoard();
     this.stop();
     const pairs = entry.examples.map(({ before, after }) => ({ key: keys++, before, after }));
     this.pairs = pairs.length > 0 ? pairs : [emptyPair()];
@@ -210,7 +216,7 @@ export class Board {
 
   /** A result as a picture of the board. */
   async asPicture({ picture, seed }: Result): Promise<Picture> {
-    return readPicture(picture, `result ${seed}`);
+    return this.read(picture, `result ${seed}`);
   }
 
   /** The same with seeds that were not used yet. */
@@ -272,16 +278,29 @@ export class Board {
     return () => choice === this.choices;
   }
 
-  /** Begins a choice that replaces all pictures. @returns as `choose` */
-  private chooseAll(): () => boolean {
+  /** Begins a board: what is on its way to the one before comes too late. */
+  private beginBoard(): void {
+    this.choices++;
     this.boards++;
-    return this.choose();
   }
 
-  /** @returns whether no choice has replaced all pictures since: what was meant to join them comes too late */
+  /** @returns whether no other board has begun since */
   private sameBoard(): () => boolean {
     const board = this.boards;
     return () => board === this.boards;
+  }
+
+  private read(blob: Blob, name: string): Promise<Picture> {
+    return readPicture(blob, name, this.backend.largest);
+  }
+
+  private async fetch(address: Address, name: string): Promise<Picture> {
+    return this.read(await this.backend.picture(address), name);
+  }
+
+  /** Whether the picture to change is the person's own, not one of the gallery. */
+  private hasOwnInput(): boolean {
+    return this.input !== undefined && !this.input.name.startsWith("gallery ");
   }
 
   /**

@@ -17,6 +17,8 @@ import * as answers from "./schemas.ts";
 const WATCH_EVERY = 3000;
 /** Lines of metrics per request. */
 const PAGE = 2000;
+/** Bytes of a picture. In base64 it still fits into a request of 32 MiB, which is what `xprompt serve` takes by default. */
+const LARGEST = 25_000_000;
 
 /** @param base address of the server */
 export function httpBackend(base: string): Backend {
@@ -43,10 +45,15 @@ export function httpBackend(base: string): Backend {
   }
 
   return {
+    largest: LARGEST,
     useKey: (key) => client.useKey(key),
+    onKeyNeeded(ask) {
+      client.onKeyNeeded = ask;
+    },
 
     async about(signal) {
       const { data } = await client.get("/v1/models", answers.modelsSchema, signal);
+      client.keepKey();
       const [model] = data;
       return { model: model?.id ?? "", library: (model?.libraries.length ?? 0) > 0, training: true };
     },
@@ -70,13 +77,14 @@ export function httpBackend(base: string): Backend {
     async compile(examples, signal) {
       const body = { examples: await Promise.all(examples.map(exampleBody)) };
       const { id } = await client.post("/v1/xprompts", body, answers.promptSchema, signal);
-      const content = await client.send(`/v1/xprompts/${id}/content`, { signal });
-      return content.blob();
+      return client.getBlob(`/v1/xprompts/${id}/content`, signal);
     },
 
     async inspect(prompt, signal) {
       return (await upload(prompt, signal)).examples;
     },
+
+    picture: (path, signal) => client.getBlob(path, signal),
 
     async gallery(signal) {
       const { data } = await client.get("/v1/gallery", answers.gallerySchema, signal);
@@ -101,13 +109,7 @@ export function httpBackend(base: string): Backend {
       const nearest = found.flatMap(({ data }) => data);
       nearest.sort((a, b) => (b.similarity ?? 0) - (a.similarity ?? 0));
       // Libraries may have the same pair.
-      const distinct = new Map(nearest.map((entry) => [entry.id, entry])).values();
-      const shown = [...distinct].map(async ({ id, instruction, before, after }) => ({
-        ...{ id, instruction },
-        before: await client.picture(before),
-        after: await client.picture(after),
-      }));
-      return Promise.all(shown);
+      return [...new Map(nearest.map((entry) => [entry.id, entry])).values()];
     },
 
     async runs(signal) {
@@ -122,13 +124,9 @@ export function httpBackend(base: string): Backend {
         if (state === last) continue;
         last = state;
         for await (const line of metricsSince(id, metrics.at(-1)?.step, signal)) metrics.push(line);
-        const sheets = run.sheets.map(async ({ step, url }) => ({
-          step,
-          picture: await client.picture(url),
-        }));
         yield {
           ...{ ...summary(run), recipe: run.recipe, metrics: [...metrics] },
-          sheets: await Promise.all(sheets),
+          sheets: run.sheets.map(({ step, url }) => ({ step, picture: url })),
         } satisfies Run;
       }
     },

@@ -8,26 +8,22 @@ import { errorSchema } from "./schemas.ts";
 const KEY = "key";
 
 export class Client {
+  /** Called with the reason whenever a request fails for want of a key, or of another one. */
+  onKeyNeeded: (why: string) => void = () => {};
   private key = recall(() => sessionStorage, KEY) ?? "";
-  private readonly pictures = new Map<string, Promise<Address>>();
 
   /** @param base address of the server, such as `http://127.0.0.1:8000` */
   constructor(private readonly base: string) {}
 
   address = (path: string): Address => new URL(path, this.base).href;
 
-  /** A picture that needs a key, if the server has keys. `<img>` sends none, and then gets a copy in the page. */
-  picture(path: string): Promise<Address> {
-    if (!this.key) return Promise.resolve(this.address(path));
-    const copy = async () => URL.createObjectURL(await (await this.send(path)).blob());
-    const made = this.pictures.get(path) ?? copy().catch(() => this.address(path));
-    this.pictures.set(path, made);
-    return made;
-  }
-
   useKey(key: string): void {
     this.key = key;
-    keep(() => sessionStorage, KEY, key);
+  }
+
+  /** Keeps the key in the tab. */
+  keepKey(): void {
+    keep(() => sessionStorage, KEY, this.key);
   }
 
   async get<Schema extends z.ZodMiniType>(
@@ -47,6 +43,10 @@ export class Client {
     return check(await this.postRaw(path, body, signal), schema);
   }
 
+  async getBlob(path: string, signal?: AbortSignal): Promise<Blob> {
+    return (await this.send(path, { signal })).blob();
+  }
+
   /** Blobs are sent as bytes, other bodies as JSON. */
   postRaw(path: string, body: object, signal?: AbortSignal): Promise<Response> {
     const [type, data] =
@@ -55,8 +55,7 @@ export class Client {
   }
 
   async send(path: string, init: RequestInit = {}): Promise<Response> {
-    const headers = new Headers(init.headers);
-    if (this.key) headers.set("authorization", `Bearer ${this.key}`);
+    const headers = this.headersOf(init);
     let response: Response;
     try {
       response = await fetch(this.address(path), { ...init, headers });
@@ -67,9 +66,27 @@ export class Client {
       });
     }
     if (response.ok) return response;
-    if (response.status === 401)
-      throw new KeyNeeded(this.key ? "The server does not know this key." : "The server asks for a key.");
+    if (response.status === 401) throw this.keyNeeded();
     throw failure(await response.json().catch(() => undefined), response.status);
+  }
+
+  /** @throws KeyNeeded for a key with characters that no header can have: it is no key of a server */
+  private headersOf(init: RequestInit): Headers {
+    const headers = new Headers(init.headers);
+    try {
+      if (this.key) headers.set("authorization", `Bearer ${this.key}`);
+    } catch {
+      throw this.keyNeeded();
+    }
+    return headers;
+  }
+
+  private keyNeeded(): KeyNeeded {
+    const error = new KeyNeeded(
+      this.key ? "The server does not know this key." : "The server asks for a key.",
+    );
+    this.onKeyNeeded(error.message);
+    return error;
   }
 }
 

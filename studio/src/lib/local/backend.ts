@@ -3,6 +3,9 @@ import { abortable } from "../../../../src/runtime/abort.ts";
 import { type Backend, BackendError, type GalleryEntry, type GenerateEvent } from "../backend.ts";
 import { Client } from "./client.ts";
 
+/** Bytes of a picture. */
+const LARGEST = 40_000_000;
+
 /** @param base address of the page, which has the model, onnxruntime and the gallery beside it */
 export function localBackend(base: string): Backend {
   const address = (path: string) => new URL(path, base).href;
@@ -32,7 +35,9 @@ export function localBackend(base: string): Backend {
   void load().catch(() => undefined);
 
   return {
+    largest: LARGEST,
     useKey: () => {},
+    onKeyNeeded: () => {},
 
     async about() {
       return { model: "nano", library: false, training: false };
@@ -65,9 +70,12 @@ export function localBackend(base: string): Backend {
       return client.ask("inspect", prompt, { signal });
     },
 
+    async picture(from, signal) {
+      return (await get(from, "picture", signal)).blob();
+    },
+
     async gallery(signal) {
-      const response = await fetch(address("gallery.json"), { signal });
-      if (!response.ok) throw new BackendError(`The gallery cannot be had (status ${response.status}).`);
+      const response = await get(address("gallery.json"), "gallery", signal);
       const entries = (await response.json()) as readonly GalleryEntry[];
       return entries.map((entry) => ({
         ...entry,
@@ -81,6 +89,12 @@ export function localBackend(base: string): Backend {
     runs: async () => [],
     watch: async function* () {},
   };
+}
+
+async function get(from: string, what: string, signal?: AbortSignal): Promise<Response> {
+  const response = await fetch(from, { signal });
+  if (!response.ok) throw new BackendError(`The ${what} cannot be had (status ${response.status}).`);
+  return response;
 }
 
 /** Events that are pushed on one side and iterated on the other. */

@@ -1,0 +1,128 @@
+/// <reference types="svelte" />
+/** @file What stays on the board of the studio when pictures come late, without a browser. */
+import { beforeEach, expect, test, vi } from "vitest";
+import type { Backend, GalleryEntry } from "../../studio/src/lib/backend.ts";
+import type { History } from "../../studio/src/state/history.svelte.ts";
+
+// Runes of Svelte as plain values: what is derived is not asked for here.
+const plain = <T>(value: T): T => value;
+vi.stubGlobal("$state", Object.assign(plain<unknown>, { raw: plain }));
+vi.stubGlobal("$derived", plain);
+const bitmap = { width: 1, height: 1, close: () => {} };
+vi.stubGlobal(
+  "createImageBitmap",
+  vi.fn(async () => bitmap),
+);
+const { Board } = await import("../../studio/src/state/board.svelte.ts");
+type Board = InstanceType<typeof Board>;
+
+const png = (name: string) => new File(["picture"], name, { type: "image/png" });
+const entry: GalleryEntry = {
+  id: "rain",
+  seen: true,
+  before: "/before",
+  after: "/after",
+  queries: ["/query"],
+};
+
+/** Holds back one call. */
+class Gate {
+  open = () => {};
+  readonly opened = new Promise<void>((resolve) => {
+    this.open = resolve;
+  });
+}
+
+const picture = vi.fn<Backend["picture"]>();
+beforeEach(() => void picture.mockReset().mockImplementation(async (address) => png(address)));
+const makeBoard = () =>
+  new Board({ largest: 1000, picture, inspect: async () => 1 } as unknown as Backend, {} as History);
+
+/** Chooses the gallery entry. @returns a function that lets its pictures through, and waits for the board */
+function chooseSlowly(board: Board): () => Promise<void> {
+  const gate = new Gate();
+  picture.mockImplementation(async (address) => {
+    await gate.opened;
+    return png(address);
+  });
+  const chosen = board.useGallery(entry);
+  return () => {
+    gate.open();
+    return chosen;
+  };
+}
+
+/** Takes a picture that is decoded slowly. @returns a function that lets it through, and waits for the board */
+function takeSlowly(board: Board, name: string): () => Promise<void> {
+  const gate = new Gate();
+  vi.mocked(createImageBitmap).mockImplementationOnce(async () => {
+    await gate.opened;
+    return bitmap;
+  });
+  const taken = board.take([png(name)]);
+  return () => {
+    gate.open();
+    return taken;
+  };
+}
+
+const namesOn = ({ pairs, prompts, input }: Board) => ({
+  pairs: pairs.map(({ before, after }) => [before?.name, after?.name]),
+  prompts: prompts.map(({ name }) => name),
+  input: input?.name,
+});
+const rain = ["Rain before", "Rain after"];
+
+test("a picture that is still decoded when a gallery change replaces the examples becomes the picture to change", async () => {
+  const board = makeBoard();
+  const arrive = takeSlowly(board, "photo.png");
+  await board.useGallery(entry);
+  expect(namesOn(board)).toEqual({ pairs: [rain], prompts: [], input: "gallery Rain" });
+  await arrive();
+  expect(namesOn(board)).toEqual({ pairs: [rain], prompts: [], input: "photo.png" });
+});
+
+test("what comes too late for a board that was cleared is left out", async () => {
+  const board = makeBoard();
+  const arrivals = [takeSlowly(board, "photo.png"), chooseSlowly(board)];
+  board.clear();
+  for (const arrive of arrivals) await arrive();
+  expect(namesOn(board)).toEqual({ pairs: [[undefined, undefined]], prompts: [], input: undefined });
+});
+
+test("a gallery change replaces the examples that it found; those that come meanwhile stay", async () => {
+  const board = makeBoard();
+  await board.take([png("1 before.png"), png("1 after.png"), new File([], "old.xprompt")]);
+  const arrive = chooseSlowly(board);
+  await board.take([png("2 before.png"), png("2 after.png"), new File([], "new.xprompt")]);
+  await arrive();
+  expect(namesOn(board)).toEqual({
+    pairs: [rain, ["2 before.png", "2 after.png"]],
+    prompts: ["new.xprompt"],
+    input: "gallery Rain",
+  });
+});
+
+test("a gallery change comes though examples were added and removed meanwhile", async () => {
+  const board = makeBoard();
+  await board.take(["1 before", "1 after", "2 before", "2 after"].map((name) => png(`${name}.png`)));
+  const arrive = chooseSlowly(board);
+  board.removePair(board.pairs[0]!.key);
+  board.addEmptyPair();
+  await arrive();
+  expect(namesOn(board).pairs).toEqual([rain, [undefined, undefined]]);
+});
+
+test("the gallery's picture to try is not fetched where the person has one", async () => {
+  const board = makeBoard();
+  await board.take([png("photo.png")], "input");
+  await board.useGallery(entry);
+  expect(picture.mock.calls.map(([address]) => address)).toEqual(["/before", "/after"]);
+  expect(namesOn(board)).toEqual({ pairs: [rain], prompts: [], input: "photo.png" });
+});
+
+test("a picture larger than the backend takes is refused where it was dropped", async () => {
+  const board = makeBoard();
+  await board.take([new File([new Uint8Array(1001)], "large.png", { type: "image/png" })], "input");
+  expect(board.failures).toEqual({ input: "large.png is larger than 0.001 MB." });
+});
