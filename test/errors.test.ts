@@ -1,4 +1,7 @@
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { type ErrorCode, Interrupted, messageOf, UsageError, XPromptError } from "../src/errors.ts";
 import { loadOptional } from "../src/optional.ts";
@@ -29,9 +32,13 @@ describe("codes", () => {
     expect(new XPromptError("loading", { cause: new Error("none") }).code).toBe("ERR_INPUT");
   });
 
+  /** A folder that must not be replaced. */
+  const taken = mkdtempSync(join(tmpdir(), "xprompt-errors-"));
+  writeFileSync(join(taken, "notes.txt"), "mine");
+  afterAll(() => rmSync(taken, { recursive: true }));
   const failures: [ErrorCode, () => Promise<unknown>][] = [
     ["ERR_FILE", () => readJson("nowhere/none.json", z.unknown(), "config")],
-    ["ERR_FILE", () => writeFolderAtomic("src", async () => {})],
+    ["ERR_FILE", () => writeFolderAtomic(taken, async () => {})],
     ["ERR_INPUT", () => readJson("README.md", z.unknown(), "config")],
     ["ERR_MEMORY", () => requireRoom("running", 1e18, "all", "take less")],
     ["ERR_PACKAGE", () => loadOptional("reading", "left@1", () => import("no-such-package" as string))],

@@ -7,7 +7,7 @@ import { afterAll, expect, test } from "vitest";
 import { ConversionJournal } from "../src/chameleon/convert/journal.ts";
 import { PyTorchFile } from "../src/runtime/pytorch.ts";
 import { SafetensorsFile } from "../src/runtime/safetensors.ts";
-import { openWeights } from "../src/runtime/weights.ts";
+import { openWeights, type WeightFolder } from "../src/runtime/weights.ts";
 import { Answers } from "../src/tasks/captioner/answers.ts";
 import { XPrompt } from "../src/xprompt/model.ts";
 
@@ -47,47 +47,61 @@ const caption = {
   reverseDifference: "d",
 } as const;
 
+interface Opened {
+  readonly held: AsyncDisposable & ({ release(): unknown } | { close(): unknown });
+  /** Fails when what it uses is closed. */
+  use(): Promise<unknown>;
+}
+
+const weights = fixture("safetensors/values.safetensors");
+const reading = (held: SafetensorsFile | WeightFolder | PyTorchFile): Opened => ({
+  held,
+  use: () => held.read([...held.tensors.keys()][0]!),
+});
+
 /** Ways to open something. */
-const openings: Record<
-  string,
-  () => Promise<AsyncDisposable & ({ release(): unknown } | { close(): unknown })>
-> = {
-  SafetensorsFile: () => SafetensorsFile.open(fixture("safetensors/values.safetensors")),
-  "SafetensorsFile in memory": async () =>
-    SafetensorsFile.fromBytes(readFileSync(fixture("safetensors/values.safetensors")), "values"),
-  WeightFolder: () => openWeights(fixture("safetensors/values.safetensors")),
-  PyTorchFile: () => PyTorchFile.open(fixture("pytorch/plain.pt")),
-  ConversionJournal: () => ConversionJournal.open(join(folder, "converted"), { input: "a", settings: "b" }),
-  Answers: async () => {
-    const answers = await Answers.open(join(folder, "captions.jsonl"));
-    await answers.add("key", caption);
-    return answers;
+const openings: Record<string, () => Promise<Opened>> = {
+  SafetensorsFile: async () => reading(await SafetensorsFile.open(weights)),
+  WeightFolder: async () => reading(await openWeights(weights)),
+  PyTorchFile: async () => reading(await PyTorchFile.open(fixture("pytorch/plain.pt"))),
+  ConversionJournal: async () => {
+    const held = await ConversionJournal.open(join(folder, "converted"), { input: "a", settings: "b" });
+    return { held, use: () => held.finish([]) };
   },
-  Tokenizer: async () => (await XPrompt.load("nano", { threads: 1 })).tokenizer,
+  Answers: async () => {
+    const held = await Answers.open(join(folder, "captions.jsonl"));
+    let added = 0;
+    return { held, use: () => held.add(`key ${++added}`, caption) };
+  },
+  Tokenizer: async () => {
+    const held = (await XPrompt.load("nano", { threads: 1 })).tokenizer;
+    return { held, use: () => held.decodeImage(new Int32Array(held.codesPerImage)) };
+  },
 };
 
 test.each(Object.entries(openings))(
   "%s: leaving its scope releases it, and so may others",
   async (_, open) => {
-    const opened = await (async () => {
-      await using resource = await open();
-      return resource;
-    })();
-    await ("release" in opened ? opened.release() : opened.close());
-    await opened[Symbol.asyncDispose]();
+    const { held, use } = await open();
+    {
+      await using _held = held;
+      await use();
+    }
+    await expect(use()).rejects.toThrow(/closed|released|EBADF/);
+    await ("release" in held ? held.release() : held.close());
+    await held[Symbol.asyncDispose]();
   },
 );
 
-test("a file that went out of scope is closed", async () => {
-  const file = await (async () => {
-    await using opened = await openings.SafetensorsFile!();
-    return opened as SafetensorsFile;
-  })();
-  await expect(file.read([...file.tensors.keys()][0]!)).rejects.toThrow(/closed|EBADF|bad file/i);
+test("a file in memory may be closed twice", async () => {
+  const file = await SafetensorsFile.fromBytes(readFileSync(weights), "values");
+  await file.close();
+  await file[Symbol.asyncDispose]();
 });
 
-test("a conversion that went out of scope leaves its folder to the next", async () => {
-  for (let i = 0; i < 2; i++) {
-    await using _journal = await openings.ConversionJournal!();
-  }
+test("what went out of scope leaves its folder or file to the next", async () => {
+  for (const name of ["ConversionJournal", "Answers"])
+    for (let i = 0; i < 2; i++) {
+      await using _held = (await openings[name]!()).held;
+    }
 });

@@ -57,12 +57,22 @@ describe("interrupted", () => {
     whole = await readFile(at("whole", "model.safetensors"));
   });
 
+  /** A module by which a process sends itself a signal once some tensors are safely on disk. */
+  const stopping = (signal: NodeJS.Signals) =>
+    `data:text/javascript,${encodeURIComponent(`
+      const { write } = process.stderr;
+      process.stderr.write = (text) => {
+        if (/converting: [1-9]/.test(text)) {
+          process.stderr.write = write;
+          process.kill(process.pid, "${signal}");
+        }
+        return write.call(process.stderr, text);
+      };`)}`;
+
   test.each<NodeJS.Signals>(["SIGKILL", "SIGINT"])("by %s it goes on, to the same file", async (signal) => {
     const output = signal.toLowerCase();
-    const running = start(process.execPath, [bin, ...args, "--output", output], { cwd: folder });
-    await running.says(/converting: [1-9]\d*\//); // so much is safe
-    running.child.kill(signal);
-    const ended = await running.ended;
+    const command = ["--import", stopping(signal), bin, ...args, "--output", output];
+    const ended = await start(process.execPath, command, { cwd: folder }).ended;
     if (signal === "SIGKILL") expect(ended.signal).toBe(signal);
     else expect(ended).toMatchObject({ status: 130, stdout: "" });
     expect(existsSync(at(output))).toBe(false);

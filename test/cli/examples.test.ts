@@ -82,7 +82,7 @@ test("add, list, search, show, compile, generate, export, remove", async () => {
   expect(await ids("--library", "copy")).toEqual(await ids());
   expect(await json("examples", "remove", id.slice(0, 10))).toMatchObject({ removed: 1, ids: [id] });
   expect(await ids()).toHaveLength(1);
-}, 120_000);
+});
 
 test("a library is closed, even after an error", async () => {
   const closed = vi.spyOn(ExampleLibrary.prototype, "close");
@@ -129,7 +129,7 @@ test("shards, single pairs and broken records", async () => {
   const ended = await xprompt("examples", "add", "pairs", ...wrong, ...tiny, "--library", "mixed");
   expect(ended.status).toBe(1);
   expect(ended.stderr).toContain("expected a PNG, JPEG, WebP or TIFF image, got something else");
-}, 60_000);
+});
 
 test("what is wrong is one line, and nothing is written", async () => {
   const examples = (...args: string[]) => xprompt("examples", ...args);
@@ -153,4 +153,4 @@ test("what is wrong is one line, and nothing is written", async () => {
   );
   const to = ["--output", "x.png", "--library", "nowhere", "--instruction", "rain"];
   await refused(() => xprompt("generate", ...tiny, ...to), 1, "expected an example library, got no such");
-}, 60_000);
+});

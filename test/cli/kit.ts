@@ -3,15 +3,14 @@ import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process"
 import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { afterAll, expect } from "vitest";
 import { savePng } from "../../src/image/index.ts";
+import { bin } from "../built.ts";
 import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
 import { readChunks } from "../image/png-parts.ts";
 
-export const repository = fileURLToPath(new URL("../..", import.meta.url));
-export const bin = join(repository, "bin", "xprompt.js");
+export { bin, repository } from "../built.ts";
 
 export interface Outcome {
   readonly status: number | null;
@@ -24,8 +23,8 @@ export interface Outcome {
 export interface Running {
   readonly child: ChildProcess;
   readonly ended: Promise<Outcome>;
-  /** Settles once standard error has said something that matches. */
-  says(pattern: RegExp): Promise<void>;
+  /** Resolves to the match once standard error has said something that matches. */
+  says(pattern: RegExp): Promise<RegExpExecArray>;
 }
 
 export function start(command: string, args: readonly string[], options: SpawnOptions = {}): Running {
@@ -44,8 +43,11 @@ export function start(command: string, args: readonly string[], options: SpawnOp
     child.on("close", (status, signal) => resolve({ status, signal, stdout, stderr }));
   });
   const says = (pattern: RegExp) =>
-    new Promise<void>((resolve, reject) => {
-      const look = () => pattern.test(stderr) && resolve();
+    new Promise<RegExpExecArray>((resolve, reject) => {
+      const look = () => {
+        const match = pattern.exec(stderr);
+        if (match) resolve(match);
+      };
       listeners.push(look);
       look();
       ended.then(() => reject(new Error(`ended without saying ${pattern}: ${stderr}`)), reject);

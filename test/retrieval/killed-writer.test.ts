@@ -41,5 +41,7 @@ test("a writer killed at any moment loses no example that it reported as added",
     added: 1,
   });
   expect(await library.lacking(embedder)).toBe(0);
-  for await (const examples of library.examples()) expect(examples.length).toBeGreaterThan(said.size);
+  let examples = 0;
+  for await (const some of library.examples()) examples += some.length;
+  expect(examples).toBeGreaterThan(said.size);
 });

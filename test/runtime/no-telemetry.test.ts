@@ -3,20 +3,22 @@ import { execFile } from "node:child_process";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
+import { bin, repository } from "../built.ts";
 
-const root = fileURLToPath(new URL("../../", import.meta.url));
 const pair = ["before", "after"].map((name) => `examples/seen/depth/${name}.png`);
 
 /** The files that a command leaves in an empty home folder. */
 async function leftAtHome(more: NodeJS.ProcessEnv): Promise<string[]> {
   const home = await mkdtemp(join(tmpdir(), "xprompt-home-"));
   const { CI: _, ORT_DISABLE_TELEMETRY: __, XDG_CACHE_HOME: ___, ...rest } = process.env;
-  const args = ["bin/xprompt.js", "describe", "--example", ...pair];
+  const args = [bin, "describe", "--example", ...pair];
   try {
-    await promisify(execFile)(process.execPath, args, { cwd: root, env: { ...rest, HOME: home, ...more } });
+    await promisify(execFile)(process.execPath, args, {
+      cwd: repository,
+      env: { ...rest, HOME: home, ...more },
+    });
     return await readdir(home, { recursive: true });
   } finally {
     await rm(home, { recursive: true });

@@ -1,5 +1,5 @@
 /** @file Jobs without a server: failures are logged, and finished jobs make room. */
-import { expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import type { ImagesResponse } from "../../src/server/answers.ts";
 import { Jobs } from "../../src/server/jobs.ts";
 import { until } from "./kit.ts";
@@ -7,12 +7,21 @@ import { until } from "./kit.ts";
 /** The most jobs that are kept. */
 const MOST = 1000;
 
+afterEach(() => {
+  vi.useRealTimers();
+});
+
 function start() {
   const lines: { level: string; message: string; about?: Record<string, unknown> }[] = [];
   const jobs = new Jobs((level, message, about) => lines.push({ level, message, about }));
   return { jobs, lines };
 }
 const drawn = async () => ({ data: [] }) as unknown as ImagesResponse;
+const finishedJob = async (jobs: Jobs, work = drawn) => {
+  const { id } = jobs.submit("someone", 1, work);
+  await until(() => jobs.get("someone", id).finished_at !== null);
+  return id;
+};
 const never = () => new Promise<ImagesResponse>(() => {});
 
 test("a defect is logged with its stack, and its client gets no details", async () => {
@@ -56,4 +65,26 @@ test("more unfinished jobs are refused", () => {
   const { jobs } = start();
   for (let i = 0; i < MOST; i++) jobs.submit("someone", 1, never);
   expect(() => jobs.submit("another", 1, never)).toThrow(/at most 1000 unfinished jobs/);
+});
+
+test("the result of a job is kept for ten minutes", async () => {
+  vi.useFakeTimers({ now: 0, toFake: ["Date"] });
+  const { jobs } = start();
+  const running = jobs.submit("someone", 1, never);
+  const id = await finishedJob(jobs);
+  vi.setSystemTime(600_999);
+  expect(jobs.get("someone", id).status).toBe("completed");
+  vi.setSystemTime(601_000);
+  expect(() => jobs.get("someone", id)).toThrow(/looking up a job/);
+  expect(jobs.list("someone").map((job) => job.id)).toEqual([running.id]);
+});
+
+test("results of more than 512 MiB together: the oldest is dropped", async () => {
+  const { jobs } = start();
+  const half = "x".repeat(2 ** 28);
+  const large = async () => ({ data: [{ b64_json: half }] }) as unknown as ImagesResponse;
+  const [first, second] = [await finishedJob(jobs, large), await finishedJob(jobs, large)];
+  expect(jobs.get("someone", first).status).toBe("completed");
+  const third = await finishedJob(jobs, large);
+  expect(jobs.list("someone").map(({ id }) => id)).toEqual([second, third]);
 });

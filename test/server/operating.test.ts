@@ -144,7 +144,10 @@ test("training runs: descriptions, metrics and sheets", async () => {
     "nano",
   ])
     expect((await watching.ask(`/v1/runs/${path}`)).status).toBe(404);
-  expect((await watching.ask("/v1/runs/nano.tokenizer/metrics?limit=x")).status).toBe(400);
+  expect(await get("/v1/runs/nano.tokenizer/metrics?limit=1")).toEqual({ object: "list", data: [lines[0]] });
+  const wrong = await watching.ask("/v1/runs/nano.tokenizer/metrics?limit=x");
+  expect(wrong.status).toBe(400);
+  expect(await wrong.json()).toMatchObject({ error: { param: "limit" } });
   expect(await (await ask("/v1/runs")).json()).toEqual({ object: "list", data: [] });
 });
 

@@ -1,6 +1,6 @@
 /** @file The queue: bounded and shared places, freed when a client disconnects or the server shuts down. */
 import { request } from "node:http";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { Queue } from "../../src/server/queue.ts";
 import { longestSilence } from "../../src/server/serve.ts";
 import { dataUrl, slowEngine, startServer, tinyEngine, until } from "./kit.ts";
@@ -154,6 +154,31 @@ test("positions count down, and are told when they change", async () => {
   }
   await Promise.all(runs);
   expect(positions).toEqual([2, 1, 0]);
+});
+
+test("the expected wait follows from the last twenty durations and the requests ahead", async () => {
+  const queue = new Queue({ width: 2, depth: 9, perClient: 9, timeLimit: 60 });
+  let time = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => time);
+  /** Runs a request of this duration. Resolves to the expected wait at its start. */
+  const lasting = async (seconds: number) => {
+    let wait: number | undefined;
+    const work = async () => {
+      wait = queue.expectedWait;
+      time += 1000 * seconds;
+    };
+    await queue.run(work, { client: "someone" });
+    return wait;
+  };
+  expect(await lasting(10)).toBe(1);
+  expect(await lasting(20)).toBe(5);
+  expect(await lasting(4)).toBe(8);
+  for (let i = 0; i < 19; i++) await lasting(4);
+  expect(await lasting(4)).toBe(2);
+  const [wait] = await Promise.all([4, 4, 40_000].map(lasting));
+  expect(wait).toBe(6);
+  expect(await lasting(4)).toBe(600);
+  vi.restoreAllMocks();
 });
 
 test("closing waits for running requests, also the second time", async () => {

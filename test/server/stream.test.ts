@@ -68,19 +68,27 @@ test("a generation has events of its own name, and one complete picture for each
   expect(events).toHaveLength(8);
 });
 
-test("waiting clients get their position; failures are events", async () => {
+test("waiting clients get their position", async () => {
   const slow = slowEngine(engine);
-  const server = await startServer(slow.engine, { limits: { width: 1, timeLimit: 0.2 } });
-  const first = server.post("/v1/images/generations", { prompt: "x", stream: true });
+  const server = await startServer(slow.engine, { limits: { width: 1 } });
+  const first = server.post("/v1/images/generations", { prompt: "x" });
   await slow.begun(1);
   const second = await server.post("/v1/images/generations", { prompt: "x", stream: true, every_row: true });
   await until(() => server.services.queue.sizes.waiting === 1);
-  const ended = eventsIn(await (await first).text());
-  expect(ended).toEqual([
-    { event: "error", data: { type: "error", error: expect.objectContaining({ code: "timeout" }) } },
-  ]);
+  slow.release();
+  expect((await first).status).toBe(200);
+  await slow.begun(2);
+  slow.release();
   const [waiting] = eventsIn(await second.text());
   expect(waiting).toEqual({ event: "xprompt.queued", data: { type: "xprompt.queued", position: 1 } });
+});
+
+test("failures are events", async () => {
+  const server = await startServer(slowEngine(engine).engine, { limits: { timeLimit: 0.01 } });
+  const response = await server.post("/v1/images/generations", { prompt: "x", stream: true });
+  expect(eventsIn(await response.text())).toEqual([
+    { event: "error", data: { type: "error", error: expect.objectContaining({ code: "timeout" }) } },
+  ]);
 });
 
 test.each([

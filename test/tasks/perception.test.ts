@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Random } from "../../src/random.ts";
-import { depthPosition } from "../../src/tasks/families/perception.ts";
-import { drawScene, renderScene, type Task } from "../../src/tasks/index.ts";
+import { drawScene, renderScene, type SceneObject, type Task } from "../../src/tasks/index.ts";
 import { type DepthPalette, drawDepthPalette, paletteColor, reservedHues } from "../../src/tasks/palette.ts";
 import { classOf, colors, type Rgb, type Shape } from "../../src/tasks/world/scene.ts";
 import { largestDifference, pairOf, pairRandom, pixel, pixels, tasksOf } from "./kit.ts";
@@ -45,6 +44,9 @@ function hueOf([r, g, b]: readonly [number, number, number]): number | undefined
         : 4 + (r - g) / (most - least);
   return (sixth / 6 + 1) % 1;
 }
+
+/** 0 for the nearest possible surface, 3 units away, up to 1 for the sky, 40 units away. */
+const depthPosition = (depth: number) => Math.min(Math.max((1 - 3 / depth) / (1 - 3 / 40), 0), 1);
 
 describe.each(["depth", "depthUnseenPalette"])("%s", (family) => {
   test("paints 1 / depth along the task's palette, the same in every pair", () => {
@@ -178,5 +180,42 @@ test("instances take the palette from left to right", () => {
       return columns.reduce((sum, x) => sum + x, 0) / columns.length;
     });
     expect(middles).toEqual(middles.toSorted((a, b) => a - b));
+  }
+});
+
+test("cutOut keeps the objects, and makes the rest plain", () => {
+  for (const task of tasksOf("cutOut", 4)) {
+    const { render, input, output } = renderBehind(task, 1);
+    const paper = colors[task.parameters.paper as keyof typeof colors];
+    for (const [x, y] of pixels(output)) {
+      const expected = render.segmentation[y * size + x]! > 0 ? pixel(input, x, y) : paper;
+      expect(largestDifference(pixel(output, x, y), expected)).toBeLessThan(1e-6);
+    }
+  }
+});
+
+test("detect draws a line of two pixels around the object of the named color", () => {
+  for (const task of tasksOf("detect", 4)) {
+    const { target, line } = task.parameters as Record<"target" | "line", keyof typeof colors>;
+    const { input, output } = pairOf(task, size, 2);
+    const options = {
+      wanted: [{ color: target }],
+      allowed: ({ color }: Pick<SceneObject, "color">) => color !== target,
+      count: 2,
+    };
+    const scene = drawScene(pairRandom(2), options);
+    const render = renderScene(scene, size);
+    expect(render.image).toEqual(input);
+    const id = 1 + scene.objects.findIndex(({ color }) => color === target);
+    const places = [...pixels(input)].filter(([x, y]) => render.segmentation[y * size + x] === id);
+    const [columns, rows] = [places.map(([x]) => x), places.map(([, y]) => y)];
+    for (const [x, y] of pixels(output)) {
+      const away = Math.max(
+        ...[Math.min(...columns) - x, x - Math.max(...columns)],
+        ...[Math.min(...rows) - y, y - Math.max(...rows)],
+      );
+      const expected = away === 1 || away === 2 ? colors[line] : pixel(input, x, y);
+      expect(largestDifference(pixel(output, x, y), expected)).toBeLessThan(1e-6);
+    }
   }
 });

@@ -2,9 +2,9 @@
 import { describe, expect, test } from "vitest";
 import type { Image } from "../../src/image/image.ts";
 import { hueRotation } from "../../src/tasks/families/tone.ts";
-import type { Task } from "../../src/tasks/index.ts";
+import { drawScene, renderScene, type Task } from "../../src/tasks/index.ts";
 import { colors } from "../../src/tasks/world/scene.ts";
-import { largestDifference, pairOf, pixel, pixels, tasksOf } from "./kit.ts";
+import { largestDifference, pairOf, pairRandom, pixel, pixels, tasksOf } from "./kit.ts";
 
 const size = 32;
 const last = size - 1;
@@ -26,6 +26,9 @@ function expectOutput(
     }
 }
 
+/** The brightness of a color for the eye (Rec. 601). */
+const luma = ([r, g, b]: number[]) => 0.299 * r! + 0.587 * g! + 0.114 * b!;
+const colorOf = (name: unknown) => colors[name as keyof typeof colors];
 const clamp = (value: number) => Math.min(Math.max(value, 0), 1);
 
 describe("tone", () => {
@@ -59,6 +62,45 @@ describe("tone", () => {
           pixel(input, x, y).map((value) => value ** Number(parameters.gamma)),
     );
   });
+
+  test("contrast and solarize are curves of each value", () => {
+    expectOutput(
+      "contrast",
+      (input, { parameters }) =>
+        (x, y) =>
+          pixel(input, x, y).map((value) => clamp(0.5 + (value - 0.5) * Number(parameters.gain))),
+    );
+    expectOutput(
+      "solarize",
+      (input, { parameters }) =>
+        (x, y) =>
+          pixel(input, x, y).map((value) => (value > Number(parameters.threshold) ? 1 - value : value)),
+    );
+  });
+
+  test("grayscale shows luma or one channel", () =>
+    expectOutput("grayscale", (input, { parameters }) => (x, y) => {
+      const color = pixel(input, x, y);
+      const gray = { luma: luma(color), red: color[0], blue: color[2] }[String(parameters.mode)]!;
+      return [gray, gray, gray];
+    }));
+
+  test("saturation scales the distance from luma", () =>
+    expectOutput("saturation", (input, { parameters }) => (x, y) => {
+      const color = pixel(input, x, y);
+      return color.map((value) => clamp(luma(color) + (value - luma(color)) * Number(parameters.gain)));
+    }));
+
+  test("tint blends with luma in shades of the color, whose largest channel is scaled to 0.85", () =>
+    expectOutput("tint", (input, { parameters }) => {
+      const color = colorOf(parameters.color);
+      const strength = Number(parameters.strength);
+      return (x, y) => {
+        const old = pixel(input, x, y);
+        const shade = color.map((value) => luma(old) * (0.35 + (0.85 * value) / Math.max(...color)));
+        return old.map((value, c) => clamp((1 - strength) * value + strength * shade[c]!));
+      };
+    }));
 
   test("exposure is undone by the gain, where nothing was clipped", () => {
     for (const task of tasksOf("exposure", 6)) {
@@ -98,6 +140,26 @@ describe("tone", () => {
     }
   });
 
+  test("hueRotation turns colors about the gray axis (Rodrigues' formula)", () =>
+    expectOutput("hueRotation", (input, { parameters }) => {
+      const angle = 2 * Math.PI * Number(parameters.turns);
+      return (x, y) => {
+        const color = pixel(input, x, y);
+        const mean = (color[0] + color[1] + color[2]) / 3;
+        return color.map((value, c) => {
+          const across = (color[(c + 2) % 3]! - color[(c + 1) % 3]!) / Math.sqrt(3);
+          return clamp(mean + (value - mean) * Math.cos(angle) + across * Math.sin(angle));
+        });
+      };
+    }));
+
+  test("colorCorners permutes the corners of the color cube", () =>
+    expectOutput("colorCorners", (input, { parameters }) => (x, y) => {
+      const [r, g, b] = pixel(input, x, y).map((value) => (value > 0.5 ? 1 : 0));
+      const to = Number(String(parameters.order)[r! + 2 * g! + 4 * b!]);
+      return [to % 2, Math.floor(to / 2) % 2, Math.floor(to / 4)];
+    }));
+
   test("hue rotation by a third of a turn permutes the channels, and keeps gray", () => {
     const out = new Float32Array(3);
     hueRotation((2 * Math.PI) / 3)(0.1, 0.5, 0.8, out, 0);
@@ -119,6 +181,28 @@ describe("geometry", () => {
       return parameters.degrees === 180 ? pixel(input, last - x, last - y) : pixel(input, last - y, x);
     }));
 
+  test("transpose mirrors at a diagonal", () =>
+    expectOutput("transpose", (input, { parameters }) => (x, y) => {
+      return parameters.diagonal === "main" ? pixel(input, y, x) : pixel(input, last - y, last - x);
+    }));
+
+  test("swapHalves shifts by half the picture", () =>
+    expectOutput("swapHalves", (input, { parameters }) => (x, y) => {
+      const half = size / 2;
+      return parameters.axis === "left and right"
+        ? pixel(input, (x + half) % size, y)
+        : pixel(input, x, (y + half) % size);
+    }));
+
+  test("tile repeats the picture smaller: means of 2 × 2 pixels, or the middle ones of 3 × 3", () =>
+    expectOutput("tile", (input, { parameters }) => (x, y) => {
+      if (parameters.count === 3) return pixel(input, (3 * x + 1) % size, (3 * y + 1) % size);
+      const four = [0, 1].flatMap((i) =>
+        [0, 1].map((j) => pixel(input, (2 * x + i) % size, (2 * y + j) % size)),
+      );
+      return [0, 1, 2].map((c) => four.reduce((sum, color) => sum + color[c]!, 0) / 4);
+    }));
+
   test("shift wraps around by eighths of the picture", () =>
     expectOutput("shift", (input, { parameters }) => (x, y) => {
       const step = (Number(parameters.eighths) * size) / 8;
@@ -133,6 +217,35 @@ describe("geometry", () => {
       const half = size / 2;
       const from = Number(String(parameters.order)[2 * Math.floor(y / half) + Math.floor(x / half)]);
       return pixel(input, (x % half) + half * (from % 2), (y % half) + half * Math.floor(from / 2));
+    }));
+
+  /** The color between pixels, by linear interpolation. */
+  const between = (image: Image, x: number, y: number): number[] => {
+    const [u, v] = [clamp(x / last) * last, clamp(y / last) * last];
+    const [left, top] = [Math.min(Math.floor(u), last - 1), Math.min(Math.floor(v), last - 1)];
+    const row = (at: number) => {
+      const [a, b] = [pixel(image, left, at), pixel(image, left + 1, at)];
+      return a.map((value, c) => value + (u - left) * (b[c]! - value));
+    };
+    const [a, b] = [row(top), row(top + 1)];
+    return a.map((value, c) => value + (v - top) * (b[c]! - value));
+  };
+
+  test("zoomIn enlarges about its point", () =>
+    expectOutput("zoomIn", (input, { parameters }) => (x, y) => {
+      const [factor, u, v] = [parameters.factor, parameters.x, parameters.y].map(Number);
+      const from = (at: number, middle: number) => middle * last + (at - middle * last) / factor!;
+      return between(input, from(x, u!), from(y, v!));
+    }));
+
+  test("wave shifts rows or columns by a sine", () =>
+    expectOutput("wave", (input, { parameters }) => (x, y) => {
+      const [waves, height, phase] = [parameters.waves, parameters.height, parameters.phase].map(Number);
+      const shift = (along: number) =>
+        height! * size * Math.sin(2 * Math.PI * waves! * (along / size) + phase!);
+      return parameters.direction === "sideways"
+        ? between(input, x + shift(y), y)
+        : between(input, x, y + shift(x));
     }));
 
   test("mirror makes both halves alike", () => {
@@ -172,6 +285,35 @@ describe("low-level", () => {
         (c) => block.reduce((sum, [u, v]) => sum + pixel(input, u, v)[c]!, 0) / block.length,
       );
       expect(largestDifference(pixel(output, x, y), mean)).toBeLessThan(1e-5);
+    }
+  });
+
+  test("vignette fades to its color with the distance from the middle", () =>
+    expectOutput("vignette", (input, { parameters }) => {
+      const start = Number(parameters.start);
+      return (x, y) => {
+        const radius = Math.hypot((x + 0.5) / size - 0.5, (y + 0.5) / size - 0.5);
+        const cover = clamp((1.2 * (radius - start)) / (0.7 - start));
+        const color = colorOf(parameters.color);
+        return pixel(input, x, y).map((value, c) => (1 - cover) * value + cover * color[c]!);
+      };
+    }));
+
+  test("haze covers by Beer–Lambert's law of the depth", () => {
+    const airs = {
+      ...{ white: [0.93, 0.95, 0.97], gray: [0.66, 0.69, 0.73] },
+      ...{ blue: [0.62, 0.74, 0.9], yellow: [0.92, 0.82, 0.56] },
+    };
+    for (const task of tasksOf("haze", 6)) {
+      const { input, output } = pairOf(task, size);
+      const { image, depth } = renderScene(drawScene(pairRandom(0)), size);
+      expect(image).toEqual(input);
+      const air = airs[task.parameters.color as keyof typeof airs];
+      for (const [x, y] of pixels(output)) {
+        const clear = Math.exp(-Number(task.parameters.density) * depth[y * size + x]!);
+        const expected = pixel(input, x, y).map((value, c) => clear * value + (1 - clear) * air[c]!);
+        expect(largestDifference(pixel(output, x, y), expected)).toBeLessThan(1e-6);
+      }
     }
   });
 

@@ -61,7 +61,7 @@ test("200 requests have the same codes with drafts and without, alone and in a b
   expect(counts.accepted).toBeGreaterThan(50);
   expect(counts.drafted - counts.accepted).toBeGreaterThan(50);
   expect(counts.runs).toBeLessThan(counts.sequential);
-}, 120_000);
+});
 
 describe("what drafting tells and leaves alone", () => {
   const request = someRequest(3);

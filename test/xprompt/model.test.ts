@@ -767,37 +767,37 @@ describe("loading", () => {
       },
     );
 
-    test.each<[string, unknown]>([
-      ["vocab_size", 400],
-      ["hidden_size", 32],
-      ["intermediate_size", 21],
-      ["num_hidden_layers", 1],
-      ["num_hidden_layers", 3],
-      ["num_hidden_layers", 1e9],
-      ["num_attention_heads", 2],
-      ["num_key_value_heads", 2],
-      ["max_position_embeddings", 89],
-      ["max_position_embeddings", 1e12],
-      ["model_type", "llama"],
-      ["vq_config.resolution", 64],
-      ["vq_config.resolution", 2 ** 40],
-      ["vq_config.base_channels", 16],
-      ["vq_config.channel_multiplier", [1, 1, 1, 2]],
-      ["vq_config.num_res_blocks", 1e9],
-      ["vq_config.num_embeddings", 31],
-      ["vq_config.norm_groups", 3],
-      ["xprompt.tokens", 4],
-      ["xprompt.tokens", 0],
-      ["xprompt.todo_position", 44],
-      ["xprompt.todo_position", 1e9],
-      ["xprompt.max_text_tokens", 9],
-      ["xprompt.more", 1],
-    ])("config.json with %s = %j", async (key, value) => {
+    test.each<[string, unknown, string]>([
+      ["vocab_size", 400, "a tokenizer of 400 tokens"],
+      ["hidden_size", 32, "embed_tokens.weight: expected a weight [329, 32]"],
+      ["intermediate_size", 21, "gate_proj.weight: expected a weight [21, 24]"],
+      ["num_hidden_layers", 1, "model.layers.1.input_layernorm.weight: expected no such weight"],
+      ["num_hidden_layers", 3, "model.layers.2.input_layernorm.weight: expected a weight"],
+      ["num_hidden_layers", 1e9, "num_hidden_layers: expected at most"],
+      ["num_attention_heads", 2, "expected num_attention_heads to be a multiple of num_key_value_heads"],
+      ["num_key_value_heads", 2, "k_proj.weight: expected a weight [12, 24]"],
+      ["max_position_embeddings", 89, "expected max_position_embeddings of at least 101"],
+      ["max_position_embeddings", 1e12, "max_position_embeddings: expected at most"],
+      ["model_type", "llama", "model_type: expected chameleon"],
+      ["vq_config.resolution", 64, "expected xprompt.todo_position of at least 141"],
+      ["vq_config.resolution", 2 ** 40, "vq_config.resolution: expected at most"],
+      ["vq_config.base_channels", 16, "encoder.conv_in.weight: expected a weight [16, 3, 3, 3]"],
+      ["vq_config.channel_multiplier", [1, 1, 1, 2], "down.3.block.0.conv1.weight: expected a weight [16, 8"],
+      ["vq_config.num_res_blocks", 1e9, "vq_config.num_res_blocks: expected at most"],
+      ["vq_config.num_embeddings", 31, "31 image codes"],
+      ["vq_config.norm_groups", 3, "with 3 groups"],
+      ["xprompt.tokens", 4, "expected 4 XP tokens"],
+      ["xprompt.tokens", 0, "xprompt.tokens: expected at least 1"],
+      ["xprompt.todo_position", 44, "expected xprompt.todo_position of at least 45"],
+      ["xprompt.todo_position", 1e9, "xprompt.todo_position: expected at most"],
+      ["xprompt.max_text_tokens", 9, "expected xprompt.todo_position of at least 49"],
+      ["xprompt.more", 1, "xprompt: expected known fields, got more"],
+    ])("config.json with %s = %j", async (key, value, says) => {
       const config = JSON.parse(await readFile(place("config.json"), "utf8"));
       const [group, last] = key.includes(".") ? key.split(".") : [undefined, key];
       (group ? config[group] : config)[last] = value;
       await damaged("config.json", JSON.stringify(config), async () => {
-        await refusal(load());
+        expect(await refusal(load())).toContain(says);
       });
     });
 

@@ -1,10 +1,10 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { MAX_TEXT_LENGTH, TextTokenizer } from "../../../src/chameleon/tokenizers/text-tokenizer.ts";
 import type { TokenizerFile } from "../../../src/chameleon/tokenizers/tokenizer-file.ts";
 import { buildVocabulary } from "../../../src/chameleon/tokenizers/vocabulary.ts";
@@ -160,6 +160,7 @@ test("a text of megabytes is refused at once", () => {
 
 describe("loading", () => {
   const folder = mkdtempSync(join(tmpdir(), "xprompt-tokenizer-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
   const written = (name: string, text: string): string => {
     const path = join(folder, name);
     writeFileSync(path, text);

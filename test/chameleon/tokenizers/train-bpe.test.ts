@@ -8,8 +8,16 @@ const corpus = readFileSync(new URL("../../fixtures/tokenizer/corpus.txt", impor
   .trimEnd()
   .split("\n");
 
+const fixtureOptions = { merges: 300, imageCodes: 64, xpTokens: 8 };
+
+test("the merges equal those of a plain BPE in Python", () => {
+  const path = new URL("../../fixtures/tokenizer/merges.json", import.meta.url);
+  const { model } = trainBpe(corpus, fixtureOptions);
+  expect(model.merges).toEqual(JSON.parse(readFileSync(path, "utf8")));
+});
+
 test("the same corpus gives the same file, byte for byte", async () => {
-  const file = trainBpe(corpus, { merges: 300, imageCodes: 64, xpTokens: 8 });
+  const file = trainBpe(corpus, fixtureOptions);
   await expect(`${JSON.stringify(file)}\n`).toMatchFileSnapshot("../../fixtures/tokenizer/tokenizer.json");
 });
 
