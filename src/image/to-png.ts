@@ -1,5 +1,6 @@
 /** @file Formats that `loadImage` does not read, such as TIFF: they become PNG first. */
 import sharp from "sharp";
+import { messageOf, XPromptError } from "../errors.ts";
 import type { Image } from "./image.ts";
 import { maxPixels } from "./limits.ts";
 import { type LoadOptions, loadImage } from "./load.ts";
@@ -25,6 +26,14 @@ export const toPng = (bytes: Uint8Array, compressionLevel = 6): Promise<Buffer> 
     .png({ compressionLevel })
     .toBuffer();
 
-/** As `loadImage`, of TIFF files, too. @throws as `loadImage`; an Error of sharp for a broken TIFF file */
-export const loadWithTiff = async (bytes: Uint8Array, options: LoadOptions): Promise<Image> =>
-  loadImage(formatOf(bytes) === "tiff" ? await toPng(bytes, 0) : bytes, options);
+/** As `loadImage`, of TIFF files, too. @throws as `loadImage` */
+export async function loadWithTiff(bytes: Uint8Array, options: LoadOptions): Promise<Image> {
+  if (formatOf(bytes) !== "tiff") return loadImage(bytes, options);
+  const png = await toPng(bytes, 0).catch((error: unknown) => {
+    const [reason] = messageOf(error).split("\n");
+    throw new XPromptError(
+      `reading image ${options.name ?? ""}: expected a complete image, got a broken or truncated one: ${reason} (copy it again)`,
+    );
+  });
+  return loadImage(png, options);
+}

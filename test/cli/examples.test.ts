@@ -1,5 +1,5 @@
 /** @file `xprompt examples` and `generate --library`, as a process. */
-import { appendFile, cp, mkdir, writeFile } from "node:fs/promises";
+import { appendFile, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
 import { expect, test, vi } from "vitest";
@@ -126,6 +126,13 @@ test("shards, single pairs and broken records", async () => {
   await sharp(at("before.png")).tiff().toFile(at("before.tif"));
   const tiff = ["--example", "before.tif", "after.png", "--size", "16"];
   expect(await json("examples", "add", ...tiff, ...tiny, "--library", "mixed")).toMatchObject({ added: 1 });
+  await writeFile(at("broken.tif"), (await readFile(at("before.tif"))).subarray(0, 100));
+  const cut = ["--example", "broken.tif", "after.png", "--size", "16"];
+  await refused(
+    () => xprompt("examples", "add", ...cut, ...tiny, "--library", "mixed"),
+    1,
+    "reading image broken.tif: expected a complete image, got a broken or truncated one",
+  );
   const ended = await xprompt("examples", "add", "pairs", ...wrong, ...tiny, "--library", "mixed");
   expect(ended.status).toBe(1);
   expect(ended.stderr).toContain("expected a PNG, JPEG, WebP or TIFF image, got something else");
