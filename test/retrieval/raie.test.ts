@@ -126,7 +126,7 @@ test("a read-only library still gives its example", async () => {
   const first = await model.generate(ask);
   expect(first.retrieved![0]).toMatchObject({ block: "made" });
   expect((await model.generate(ask)).retrieved![0]).toMatchObject({ block: "made" });
-  // Whoever compiles ahead of time wants the examples to be stored.
+  // Compiling ahead of time is done to store the examples, so there it is an error.
   await expect(compileExamples(library, model, await library.ids())).rejects.toMatchObject({
     code: "ERR_LOCKED",
   });

@@ -139,7 +139,7 @@ test("bodies over the limit are refused before they are read, and all together a
   expect(await refused.json()).toMatchObject({ error: { param: "image", code: "image_too_large" } });
 });
 
-test("positions count down, and are told when they change", async () => {
+test("a waiting request hears its position whenever it has changed", async () => {
   const queue = new Queue({ width: 1, depth: 9, perClient: 9, timeLimit: 60 });
   const ends: (() => void)[] = [];
   const positions: number[] = [];

@@ -29,7 +29,7 @@ test("a drawing stops while the model is on its way", async () => {
   await expect(drawn).rejects.toThrow("stopped");
 });
 
-test("a worker that cannot be loaded is told, also to those who ask later", async () => {
+test("when the worker cannot be loaded, every request says so, later ones too", async () => {
   const backend = localBackend("http://page/");
   const drawn = draw(backend);
   SilentWorker.made.onerror!({});

@@ -96,7 +96,7 @@ describe("what drafting tells and leaves alone", () => {
   });
 });
 
-test("quantized weights are not drafted unless told, plain ones are unless told", async () => {
+test("by default, drafts are on with plain weights and off with quantized ones", async () => {
   const output = join(folder, "int4");
   await convertModel(folder, { format: "int4", output, threads: 0 });
   await using quantized = await XPrompt.load(output, { threads: 1 });
