@@ -56,8 +56,11 @@ export async function* generateSteps(
   const pictures = inputCodes ? 1 : 0;
   const colours = full && exampleColours && !options.instruction?.trim() ? coloursOf(blocks) : undefined;
   const [empty] = (await compressor.empty()).blocks;
-  // In one pass the logits are those of all samples.
-  const means = expected ? await expectedPictures(base.tokenizer, onePass ? 1 : samples) : undefined;
+  // In one pass the logits are those of all samples. A known change of colours needs no drawing.
+  const means =
+    expected && !colours
+      ? Array.from({ length: onePass ? 1 : samples }, () => new ExpectedVectors(tokenizer))
+      : undefined;
   const request = {
     blocks,
     empty: empty!,
@@ -71,7 +74,7 @@ export async function* generateSteps(
     steps: { runs: 0, drafted: 0, accepted: 0 },
     signal,
     ...(means && {
-      onLogits: ({ sample, place }, logits) => means[sample]?.set(place, logits),
+      onLogits: ({ sample }, logits) => means[sample]?.add(logits),
     }),
   } satisfies SampleRequest;
   const enlarged = async (decoded: readonly Image[], original: Original) => {
@@ -97,7 +100,7 @@ export async function* generateSteps(
   if (full && colours) distinct = [await model.fullSize(full, { colours }, signal)];
   else {
     const decoded = means
-      ? await tokenizer.decodeVectors(means.map(({ vectors }) => vectors))
+      ? await tokenizer.decodeVectors(await Promise.all(means.map((mean) => mean.vectors())))
       : await tokenizer.decodeImages(codes);
     distinct = full ? await enlarged(decoded, full) : decoded;
   }
@@ -230,11 +233,6 @@ export async function previewOf(
   const { codesPerImage } = tokenizer;
   const images = await tokenizer.decodeImages(codes.map((row) => completed(row, input, codesPerImage)));
   return input ? images : images.map((image) => greyFrom(image, codes[0]!.length / codesPerImage));
-}
-
-async function expectedPictures(tokenizer: Tokenizer, samples: number): Promise<ExpectedVectors[]> {
-  const { vectors, codes } = await tokenizer.codebook();
-  return Array.from({ length: samples }, () => new ExpectedVectors(vectors, codes, tokenizer.codesPerImage));
 }
 
 /** The codes so far, completed with the codes of the input, or without input with the last code. */

@@ -46,7 +46,7 @@ export const guidanceWeight = z.number().min(0).max(100);
  * @param weights one per condition after the first
  */
 export function guide(chain: readonly Float32Array[], weights: readonly number[]): Float32Array {
-  const mixed = Float32Array.from(chain[0]!);
+  const mixed = chain[0]!.slice();
   for (const [i, weight] of weights.entries()) {
     const [less, more] = [chain[i]!, chain[i + 1]!];
     for (let j = 0; j < mixed.length; j++) mixed[j]! += weight * (more[j]! - less[j]!);

@@ -9,10 +9,10 @@ import { afterRelease, float32, floats, int64, Session } from "../../runtime/ses
 import type { SessionOptions } from "../../runtime/session-options.ts";
 import {
   codesPerImage,
-  codeVectors,
   decodeCodes,
   decodeVectors,
   encoder,
+  meanVectors,
   quantize,
   type VqganConfig,
 } from "./vqgan.ts";
@@ -66,7 +66,12 @@ export class ImageTokenizer {
       return { pictures: decodeVectors(w, vectors, this.config) };
     }),
   );
-  private readonly vectors = new Once(() => this.readCodebook());
+  private readonly averaging = new Once(() =>
+    this.compile((graph, w) => {
+      const logits = graph.input("logits", "float32", ["n", this.config.codes]);
+      return { vectors: meanVectors(w, logits, this.config) };
+    }),
+  );
   private isReleased = false;
 
   constructor(
@@ -158,8 +163,8 @@ export class ImageTokenizer {
   }
 
   /**
-   * The picture of each grid of vectors, which need not be code vectors: for example a mean of several.
-   * @param vectors each `[grid², embedDim]`, in the space of `codebook`
+   * The picture of each grid of vectors, which need not be code vectors: for example those of `meanVectors`.
+   * @param vectors each `[grid², embedDim]`, in the decoder's input space
    */
   async decodeVectors(vectors: readonly Float32Array[]): Promise<Image[]> {
     if (vectors.length === 0) return [];
@@ -176,23 +181,24 @@ export class ImageTokenizer {
     });
   }
 
-  /** The vectors of all codes, in the decoder's input space, `[codes, embedDim]`. */
-  async codebook(): Promise<Float32Array> {
-    return this.vectors.get();
-  }
-
-  private async readCodebook(): Promise<Float32Array> {
-    const session = await this.compile((graph, w) => {
-      const codes = graph.input("codes", "int64", ["n", "codes"]);
-      return { vectors: codeVectors(w, codes, this.config) };
-    });
-    try {
-      const { codes } = this.config;
-      const { vectors } = await session.run({ codes: int64([...Array(codes).keys()], [1, codes]) });
-      return floats(vectors!);
-    } finally {
-      await session.release();
+  /**
+   * The mean code vector under each softmax of logits.
+   * @param logits each `[codes]`
+   * @returns `[logits, embedDim]`, in the decoder's input space
+   */
+  async meanVectors(logits: readonly Float32Array[]): Promise<Float32Array> {
+    const { codes } = this.config;
+    const rows = new Float32Array(logits.length * codes);
+    for (const [i, row] of logits.entries()) {
+      if (row.length !== codes)
+        throw new XPromptError(
+          `averaging code vectors: expected logits of ${codes} codes, got ${row.length}`,
+        );
+      rows.set(row, i * codes);
     }
+    const session = await this.averaging.get();
+    const { vectors } = await session.run({ logits: float32(rows, [logits.length, codes]) });
+    return floats(vectors!);
   }
 
   private checkDecoder(): void {
@@ -206,7 +212,7 @@ export class ImageTokenizer {
   /** Frees the memory. Calling it again is fine. */
   async release(): Promise<void> {
     this.isReleased = true;
-    for (const session of [this.encoding, this.decoding, this.vectorDecoding])
+    for (const session of [this.encoding, this.decoding, this.vectorDecoding, this.averaging])
       await (await session.ifMade())?.release();
   }
 

@@ -60,16 +60,20 @@ export class Tokenizer {
   }
 
   /**
-   * The picture of each grid of vectors, which need not be code vectors: for example a mean of several.
-   * @param vectors each `[grid², width]`, in the space of `codebook`
+   * The picture of each grid of vectors, which need not be code vectors: for example those of `meanVectors`.
+   * @param vectors each `[grid², width]`, in the decoder's input space
    */
   async decodeVectors(vectors: readonly Float32Array[]): Promise<Image[]> {
     return this.image.decodeVectors(vectors);
   }
 
-  /** The vectors of all codes, `[codes, width]`. */
-  async codebook(): Promise<{ readonly vectors: Float32Array; readonly codes: number }> {
-    return { vectors: await this.image.codebook(), codes: this.image.config.codes };
+  /**
+   * The mean code vector under each softmax of logits.
+   * @param logits each `[codes]`
+   * @returns `[logits, width]`, in the decoder's input space
+   */
+  async meanVectors(logits: readonly Float32Array[]): Promise<Float32Array> {
+    return this.image.meanVectors(logits);
   }
 
   /** The token ids of a text, without special tokens; names of control tokens in it are encoded as text. */

@@ -17,6 +17,7 @@ import {
   reshape,
   type Scope,
   silu,
+  softmax,
   sqrt,
   sum,
   type Tensor,
@@ -126,8 +127,7 @@ export function quantize(w: Scope, latents: Tensor, config: VqganConfig): Quanti
 
 /** Codes int64 `[n, grid²]` → code vectors `[n, grid², embedDim]`. */
 export function codeVectors(w: Scope, codes: Tensor, config: VqganConfig): Tensor {
-  const stored = embedding(codes, codebookOf(w, config));
-  return config.unitCodes ? unit(stored) : stored;
+  return embedding(codes, vectorsOf(w, config));
 }
 
 /** Codes int64 `[n, grid²]` → pictures. */
@@ -142,8 +142,16 @@ export function decodeVectors(w: Scope, vectors: Tensor, config: VqganConfig): T
   return decoder(w, transpose(cells, [0, 3, 1, 2]), config);
 }
 
+/** The vectors of all codes in the decoder's input space, `[codes, embedDim]`. */
+const vectorsOf = (w: Scope, config: VqganConfig): Tensor =>
+  config.unitCodes ? unit(codebookOf(w, config)) : codebookOf(w, config);
+
 const codebookOf = (w: Scope, config: VqganConfig): Tensor =>
   w.at("quantize.embedding").parameter("weight", [config.codes, config.embedDim]);
+
+/** The mean of the code vectors under the softmax of logits `[n, codes]`: `[n, embedDim]`. */
+export const meanVectors = (w: Scope, logits: Tensor, config: VqganConfig): Tensor =>
+  matmul(softmax(logits), vectorsOf(w, config));
 
 /** Scales vectors along the last axis to length 1. */
 const unit = (x: Tensor): Tensor => divide(x, sqrt(sum(multiply(x, x), -1)));
