@@ -126,7 +126,7 @@ const MAPPED: Partial<Record<Dtype, Initializer["dtype"]>> = { U8: "uint8", F32:
 /**
  * Like `readWeights`, but the weights of the decoder stay in their files, where onnxruntime reads them: they need not pass
  * through the memory of this process. Those of the image tokenizer are read, and bfloat16, which onnxruntime lacks, and
- * shards outside the folder of the first one. A large file is still being verified when this returns.
+ * shards outside the folder of the first one. The file may still be being verified when this returns.
  */
 export async function readInitializers(
   path: string,
@@ -134,13 +134,19 @@ export async function readInitializers(
   wanted: (name: string) => boolean = () => true,
 ): Promise<ReadWeights<Initializer>> {
   let home: string | undefined;
+  const places = new Map<string, string>();
+  const placeOf = async (file: string) => {
+    const place = places.get(file) ?? (await realpath(file));
+    places.set(file, place);
+    return place;
+  };
   return read<Initializer>(path, checksum, wanted, async (stored, name, info) => {
     const { shape, byteOffset, byteLength } = info;
     const dtype = MAPPED[info.dtype];
     const inMemory = async () => ({ dtype: "float32" as const, shape, data: await stored.readFloat32(name) });
     if (!dtype || isOfImages(name)) return inMemory();
     // onnxruntime takes files of one folder, and refuses links that leave it, as in Hugging Face's cache.
-    const { dir: folder, base: file } = parse(await realpath(stored.pathOf(name)));
+    const { dir: folder, base: file } = parse(await placeOf(stored.pathOf(name)));
     home ??= folder;
     if (folder !== home) return inMemory();
     return { dtype, shape, data: { folder, file, offset: byteOffset, length: byteLength } };

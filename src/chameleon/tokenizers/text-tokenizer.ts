@@ -39,7 +39,7 @@ export class TextTokenizer {
   readonly vocabulary: Vocabulary;
   /** SHA-256 of the content of the file. */
   readonly checksum: string;
-  private readonly encoder: BytePairEncoder;
+  private readonly encoder: () => BytePairEncoder;
   /** Whether the file has regular expressions that may take hours on a short text. */
   private readonly mayHang: boolean;
 
@@ -54,11 +54,10 @@ export class TextTokenizer {
     this.mayHang = expressionsOf(file).some((expression) => expression !== WORD);
     this.vocabulary = new Vocabulary(file);
     const text = textOnly(file, this.vocabulary);
-    try {
-      this.encoder = new Tokenizer(text, {});
-    } catch (error) {
-      throw new XPromptError(`reading a tokenizer: ${messageOf(error)}`, { cause: error });
-    }
+    let encoder: BytePairEncoder | undefined;
+    // Made for the first text: a request without words needs none.
+    this.encoder = () => (encoder ??= encoderOf(text));
+    if (this.mayHang) this.encoder(); // reports expressions that are none
   }
 
   /**
@@ -95,7 +94,7 @@ export class TextTokenizer {
       );
     }
     return this.limited("encoding text", text.length, () =>
-      this.encoder.encode(text, { add_special_tokens: false }),
+      this.encoder().encode(text, { add_special_tokens: false }),
     ).ids;
   }
 
@@ -115,7 +114,7 @@ export class TextTokenizer {
     }
     if (text.length === 0) return "";
     return this.limited("decoding tokens", text.length, () =>
-      this.encoder.decode(text, { clean_up_tokenization_spaces: false }),
+      this.encoder().decode(text, { clean_up_tokenization_spaces: false }),
     );
   }
 
@@ -130,6 +129,14 @@ export class TextTokenizer {
         `${doing}: expected tokenizer.json to read ${length} characters in a moment, got ${got} (use the tokenizer.json that was published with the model)`,
       );
     }
+  }
+}
+
+function encoderOf(file: TokenizerFile): BytePairEncoder {
+  try {
+    return new Tokenizer(file, {});
+  } catch (error) {
+    throw new XPromptError(`reading a tokenizer: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -91,13 +91,15 @@ function endsInBytes({ type, pretokenizers }: Part): boolean {
   return type === "ByteLevel" || (last !== undefined && endsInBytes(last));
 }
 
-const merges = z.union(
-  [
-    z.array(z.tuple([z.string(), z.string()])),
-    z.array(z.string().regex(/^[^ ]+ [^ ]+$/, "expected two tokens with a space between")),
-  ],
-  { error: 'expected pairs of tokens, all as ["a", "b"] or all as "a b"' },
-) as z.ZodType<(string | [string, string])[]>;
+const isPair = (merge: unknown): boolean =>
+  Array.isArray(merge) && merge.length === 2 && merge.every((token) => typeof token === "string");
+const isText = (merge: unknown): boolean => typeof merge === "string" && /^[^ ]+ [^ ]+$/.test(merge);
+
+/** Likewise a function. */
+const merges = z.custom<(string | [string, string])[]>(
+  (list) => Array.isArray(list) && (list.every(isPair) || list.every(isText)),
+  { error: 'expected two tokens per merge, all as ["a", "b"] or all as "a b"' },
+);
 
 /** The used parts of a Hugging Face `tokenizer.json`; the rest passes through unchanged. */
 export const tokenizerFileSchema = z.looseObject({

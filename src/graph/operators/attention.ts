@@ -161,14 +161,12 @@ export function rotaryTables(
 ): RotaryTables {
   const half = headDim / 2;
   const frequencies = Float64Array.from({ length: half }, (_, i) => theta ** (-i / half));
-  const table = (of: (angle: number) => number) =>
-    graph.constant(
-      Float32Array.from(
-        { length: length * half },
-        (_, i) => scale * of((Math.floor(i / half) / factor) * frequencies[i % half]!),
-      ),
-      [length, half],
-    );
+  const table = (of: (angle: number) => number) => {
+    const values = new Float32Array(length * half);
+    for (let position = 0, at = 0; position < length; position++)
+      for (const frequency of frequencies) values[at++] = scale * of((position / factor) * frequency);
+    return graph.constant(values, [length, half]);
+  };
   return { cos: table(Math.cos), sin: table(Math.sin) };
 }
 

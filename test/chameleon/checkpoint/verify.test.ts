@@ -18,18 +18,11 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe("a small file is verified at once", () => {
-  test("the right checksum", async () => {
-    await (await startVerifying(folder, right)).verified;
-  });
-  test("a wrong checksum, or no file", async () => {
-    await expect(startVerifying(folder, wrong)).rejects.toThrow(damage);
-    await expect(startVerifying(join(folder, "absent"), right)).rejects.toThrow("model.safetensors");
-  });
-});
-
-describe("a large file is verified by a thread", () => {
-  const start = (checksum: string) => startVerifying(folder, checksum, bytes.length);
+describe.each([
+  ["small", bytes.length + 1],
+  ["large", bytes.length],
+])("a %s file", (_size, large) => {
+  const start = (checksum: string, path = folder) => startVerifying(path, checksum, large);
 
   test("the right checksum", async () => {
     await (await start(right)).verified;
@@ -38,6 +31,9 @@ describe("a large file is verified by a thread", () => {
     const { verified } = await start(wrong);
     await new Promise((resolve) => setTimeout(resolve, 300)); // an unhandled rejection would end the test run
     await expect(verified).rejects.toThrow(damage);
+  });
+  test("so does a file that is not there", async () => {
+    await expect((await start(right, join(folder, "absent"))).verified).rejects.toThrow("model.safetensors");
   });
 });
 
