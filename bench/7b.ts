@@ -217,7 +217,7 @@ async function startLlama(
   if (!existsSync(library) || !(isWritten || interpreter)) {
     process.stderr.write(
       "no node-llama-cpp, or no Python with gguf found: measuring only our side. To install them:\n" +
-        "  npm ci --prefix bench/peers/llama --ignore-scripts\n" +
+        "  npm install --prefix bench/peers/llama --ignore-scripts\n" +
         "  python3 -m venv .venv && .venv/bin/pip install -r bench/peers/requirements.txt\n",
     );
     return null;

@@ -2,7 +2,7 @@
  * @file llama.cpp as the peer of `bench 7b`: loads a GGUF file, prefills a prompt, and generates token by token. It runs
  * through node-llama-cpp, whose package has the compiled library:
  *
- *     npm ci --prefix bench/peers/llama --ignore-scripts
+ *     npm install --prefix bench/peers/llama --ignore-scripts
  */
 import { z } from "zod";
 import { serve } from "../worker.ts";

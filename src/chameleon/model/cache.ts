@@ -104,20 +104,26 @@ export class KeyValueCache {
   }
 
   /**
-   * Appends the tokens of the last run to rows.
+   * Appends the tokens of the last run to its rows.
    * @param time tokens of each row in the run
-   * @param counts by row, how many of them count: the first ones
+   * @param counts by row of the run, how many of them count: the first ones
+   * @param first the run's first row
    */
-  appendRun(results: Readonly<Record<string, Value>>, time: number, counts: readonly number[]): void {
-    this.reserve(Math.max(...counts.map((count, row) => this.lengths[row]! + count)));
+  appendRun(
+    results: Readonly<Record<string, Value>>,
+    time: number,
+    counts: readonly number[],
+    first = 0,
+  ): void {
+    this.reserve(Math.max(...counts.map((count, row) => this.lengths[first + row]! + count)));
     const stride = this.heads * time * this.headDim;
     for (let layer = 0; layer < this.config.layers; layer++)
       for (const kind of kinds) {
         const made = floats(results[cacheOutput(kind, layer)]!); // [rows, heads, time, headDim]
         for (const [row, count] of counts.entries())
-          if (count > 0) this.write(layer, kind, row, made, { offset: row * stride, time, count });
+          if (count > 0) this.write(layer, kind, first + row, made, { offset: row * stride, time, count });
       }
-    for (const [row, count] of counts.entries()) this.lengths[row]! += count;
+    for (const [row, count] of counts.entries()) this.lengths[first + row]! += count;
   }
 
   /** Forgets the last tokens of a row. */
@@ -142,18 +148,19 @@ export class KeyValueCache {
 
   /**
    * The inputs of a forward pass with `time` new tokens per row: past keys and values, and the attention mask.
-   * @param whole per row, the pictures among the new tokens that have bidirectional attention
+   * @param whole per row of the run, the pictures among the new tokens that have bidirectional attention
+   * @param first the run's first row
    */
-  feeds(time: number, whole: readonly (readonly PictureSpan[])[] = []): Feeds {
-    const shape = [this.rows, this.heads, this.slots, this.headDim];
-    const size = this.rows * this.rowSize;
+  feeds(time: number, whole: readonly (readonly PictureSpan[])[], first = 0): Feeds {
+    const shape = [whole.length, this.heads, this.slots, this.headDim];
+    const [start, end] = [first * this.rowSize, (first + whole.length) * this.rowSize];
     const feeds: Record<string, Value> = {
-      visible: this.visible(time, whole),
+      visible: this.visible(time, whole, first),
       lengths: int64([this.slots, time], [2]),
     };
     for (const [layer, buffer] of this.buffers.entries())
       for (const kind of kinds)
-        feeds[cacheInput(kind, layer)] = float32(buffer[kind].subarray(0, size), shape);
+        feeds[cacheInput(kind, layer)] = float32(buffer[kind].subarray(start, end), shape);
     return feeds;
   }
 
@@ -163,22 +170,22 @@ export class KeyValueCache {
   }
 
   /** float32 `[rows, 1, time, slots + time]`: new tokens see the slots in use, themselves and earlier new tokens. */
-  private visible(time: number, whole: readonly (readonly PictureSpan[])[]): Value {
+  private visible(time: number, whole: readonly (readonly PictureSpan[])[], firstRow: number): Value {
     const width = this.slots + time;
-    const bias = new Float32Array(this.rows * time * width);
-    for (let row = 0; row < this.rows; row++) {
+    const bias = new Float32Array(whole.length * time * width);
+    for (const [row, pictures] of whole.entries()) {
       for (let t = 0; t < time; t++) {
         const start = (row * time + t) * width;
-        bias.fill(HIDDEN, start + this.lengths[row]!, start + this.slots);
+        bias.fill(HIDDEN, start + this.lengths[firstRow + row]!, start + this.slots);
         bias.fill(HIDDEN, start + this.slots + t + 1, start + width);
       }
-      for (const { first, last } of whole[row] ?? [])
+      for (const { first, last } of pictures)
         for (let t = first; t <= last; t++) {
           const start = (row * time + t) * width + this.slots;
           bias.fill(0, start + first, start + last + 1);
         }
     }
-    return float32(bias, [this.rows, 1, time, width]);
+    return float32(bias, [whole.length, 1, time, width]);
   }
 
   /** Makes room for `slots` per row and `rows` rows; moves existing values. */

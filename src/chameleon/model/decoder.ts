@@ -51,11 +51,14 @@ export class Decoder {
   /**
    * Processes the next tokens of rows, the same number for each, and adds them to the cache.
    * @param rows null for an inactive row
-   * @returns logits of each row's last token, `[rows, vocabulary]`; undefined values for inactive rows
+   * @returns logits of each row's last token, `[rows, vocabulary]`; zeros for inactive rows
    */
   async forward(rows: readonly (TokenSpan | null)[], cache: KeyValueCache): Promise<Float32Array> {
-    let logits: Float32Array = new Float32Array();
-    for (const chunk of chunksOf(rows, this.config)) logits = await this.run(chunk, cache, "last");
+    const { vocabularySize } = this.config;
+    const logits = new Float32Array(rows.length * vocabularySize);
+    for (const chunk of chunksOf(rows, this.config))
+      for (const [row, last] of (await this.run(chunk, cache, "last")).entries())
+        logits.set(last, row * vocabularySize);
     return logits;
   }
 
@@ -65,13 +68,13 @@ export class Decoder {
     const before = cache.lengths[0]!;
     for (const chunk of chunksOf([span], this.config)) {
       const start = (cache.lengths[0]! - before) * this.config.vocabularySize;
-      logits.set(await this.run(chunk, cache, "all"), start);
+      logits.set((await this.run(chunk, cache, "all"))[0]!, start);
     }
     return logits;
   }
 
   /**
-   * Reads the next tokens of rows in one run, each as many as it has, and adds them to the cache.
+   * Reads the next tokens of rows, each as many as it has, and adds them to the cache.
    * @param rows null for a row that waits
    * @returns by row the logits after each of its tokens, `[tokens][vocabulary]`
    */
@@ -81,9 +84,9 @@ export class Decoder {
   ): Promise<readonly (readonly Float32Array[])[]> {
     const { vocabularySize } = this.config;
     const logits = await this.run(rows, cache, "all");
-    let next = 0;
-    const logitsOf = () => logits.subarray(next++ * vocabularySize, next * vocabularySize);
-    return rows.map((row) => (row?.tokens ?? []).map(logitsOf));
+    return rows.map((row, i) =>
+      (row?.tokens ?? []).map((_, t) => logits[i]!.subarray(t * vocabularySize, (t + 1) * vocabularySize)),
+    );
   }
 
   /** Logits after each token of one sequence that begins at position 0: `[tokens, vocabulary]`. */
@@ -107,15 +110,33 @@ export class Decoder {
   }
 
   /**
-   * One run of the graph. Rows of fewer tokens than others are filled up behind them, where no token sees it.
-   * @returns logits of each row's last token, `[rows, vocabulary]`, or of all tokens of the rows that do not wait, row by
-   *   row `[tokens, vocabulary]`
+   * Runs the graph for all rows together, or for each row alone if one has many tokens. Many tokens keep the processor
+   * busy by themselves; the rows that wait, or have fewer, would be filled up to as many.
+   * @returns by row the logits of its last token, or of all its tokens `[tokens, vocabulary]`; nothing for rows that wait
    */
   private async run(
     rows: readonly (TokenSpan | null)[],
     cache: KeyValueCache,
     wanted: "last" | "all",
-  ): Promise<Float32Array> {
+  ): Promise<readonly Float32Array[]> {
+    if (timeOf(rows) < ALONE) return this.runTogether(rows, 0, cache, wanted);
+    const logits: Float32Array[] = [];
+    for (const [i, row] of rows.entries())
+      logits.push(row ? (await this.runTogether([row], i, cache, wanted))[0]! : new Float32Array());
+    return logits;
+  }
+
+  /**
+   * One run of the graph, for the rows of the cache from `first` on. Rows of fewer tokens than others are filled up
+   * behind them, where no token sees it.
+   * @returns as `run`
+   */
+  private async runTogether(
+    rows: readonly (TokenSpan | null)[],
+    first: number,
+    cache: KeyValueCache,
+    wanted: "last" | "all",
+  ): Promise<readonly Float32Array[]> {
     const time = timeOf(rows);
     const counts = rows.map((row) => row?.tokens.length ?? 0);
     const flat = (key: keyof TokenSpan) => {
@@ -124,10 +145,9 @@ export class Decoder {
         for (const [t, id] of (row?.[key] ?? []).entries()) ids[i * time + t] = BigInt(id);
       return int64(ids, [rows.length, time]);
     };
+    const wantedOf = (count: number) => (wanted === "last" ? Math.min(count, 1) : count);
     const kept = counts.flatMap((count, i) =>
-      wanted === "last"
-        ? [i * time + Math.max(count, 1) - 1]
-        : Array.from({ length: count }, (_, t) => i * time + t),
+      Array.from({ length: wantedOf(count) }, (_, t) => i * time + count - wantedOf(count) + t),
     );
     const results = await this.session.run({
       tokens: flat("tokens"),
@@ -136,16 +156,26 @@ export class Decoder {
       ...cache.feeds(
         time,
         rows.map((row) => wholeIn(row?.tokens ?? [], this.config)),
+        first,
       ),
     });
-    cache.appendRun(results, time, counts);
-    return floats(results.logits!);
+    cache.appendRun(results, time, counts, first);
+    const logits = floats(results.logits!);
+    let end = 0;
+    return counts.map((count) => {
+      const start = end;
+      end += wantedOf(count) * this.config.vocabularySize;
+      return logits.subarray(start, end);
+    });
   }
 }
 
 /** New tokens of the row that has most. */
 const timeOf = (rows: readonly (TokenSpan | null)[]): number =>
   Math.max(...rows.map((row) => row?.tokens.length ?? 0));
+
+/** From as many tokens of a row on, rows run alone. */
+const ALONE = 64;
 
 /** The most tokens per row in one run; bounds the memory of attention scores. */
 export const PREFILL_CHUNK = 256;

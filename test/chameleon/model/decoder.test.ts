@@ -146,6 +146,42 @@ test("prefill in several chunks gives the same logits as in short pieces", async
   }
 });
 
+test("rows with many tokens, with few, and with none: each as alone", async () => {
+  const config = { ...tiny, keyValueHeads: 2, maxPositions: 600 };
+  const decoder = await Decoder.create(config, randomWeights(decoderParameters(config)), { threads: 1 });
+  try {
+    const spanOf = (row: number, from: number, count: number): TokenSpan => ({
+      tokens: Array.from({ length: count }, (_, i) => (row * 31 + 7 * (from + i)) % config.vocabularySize),
+      positions: Array.from({ length: count }, (_, i) => from + i),
+    });
+    const shared = decoder.newCache(4);
+    const alone = Array.from({ length: 4 }, () => decoder.newCache(1));
+    // Long and short steps in turn, so that rows differ in length, and one waits each time.
+    for (const counts of [
+      [100, 3, 0, 70],
+      [1, 2, 90, 0],
+      [0, 120, 1, 1],
+    ]) {
+      const spans = counts.map((count, row) => (count ? spanOf(row, shared.lengths[row]!, count) : null));
+      const logits = await decoder.forwardEach(spans, shared);
+      for (const [row, span] of spans.entries()) {
+        expect(logits[row]).toHaveLength(counts[row]!);
+        if (!span) continue;
+        const [own] = await decoder.forwardEach([span], alone[row]!);
+        for (const [i, each] of own!.entries()) expectClose(vector(logits[row]![i]!), vector(each), CLOSE);
+      }
+    }
+    expect(shared.lengths).toEqual([101, 125, 91, 71]);
+    for (const [row, cache] of alone.entries()) {
+      const [own, copy] = [cache.block(0, 0, 70), shared.block(row, 0, 70)];
+      for (const [layer, { keys }] of own.layers.entries())
+        expectClose(vector(copy.layers[layer]!.keys), vector(keys), CLOSE);
+    }
+  } finally {
+    await decoder.release();
+  }
+});
+
 describe.each<StoredQuantization>([
   { bits: 4, blockSize: 32 },
   { bits: 4, blockSize: 128 },
