@@ -29,7 +29,7 @@ export type PromptPart = string | Image | Uint8Array | { readonly picture: Pictu
 /** A text, a picture, or the picture's codes `[grid²]` if the checkpoint has no picture decoder. */
 export type CompletedPart = string | Image | Int32Array;
 
-/** The prompt and settings of a completion. Ranges and defaults of the settings are in `completeSchema`. */
+/** The prompt and settings of a completion. A setting out of its range is a UsageError that names it. */
 export interface CompleteOptions extends CompleteSettings {
   /** Text and pictures in any order. */
   readonly prompt: readonly PromptPart[];
@@ -42,7 +42,7 @@ export interface CompleteOptions extends CompleteSettings {
   readonly maxTokens?: number;
   /** The same seed, model, device and number of threads give the same result. Defaults to a random seed. */
   readonly seed?: number;
-  /** Divides the logits; 0 takes the most likely token. Defaults to 1. */
+  /** Divides the logits, 0 to 100; 0 takes the most likely token. Defaults to 1. */
   readonly temperature?: number;
   /** Sample from the k most likely tokens; 0 means all. Defaults to 0. */
   readonly topK?: number;
@@ -54,7 +54,7 @@ export interface CompleteOptions extends CompleteSettings {
    * there is no text. Defaults to 1.
    */
   readonly guidance?: number | Partial<CompletionGuidance>;
-  /** Number of completions of the prompt. Defaults to 1. */
+  /** Number of completions of the prompt, 1 to 64. Defaults to 1. */
   readonly samples?: number;
   /** End the prompt with the separator, which asks for an answer instead of a continuation. Defaults to true. */
   readonly separator?: boolean;

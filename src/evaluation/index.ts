@@ -1,5 +1,5 @@
 /**
- * Evaluation: suites that measure a model, and the metrics they use.
+ * Evaluation: suites that measure a model.
  *
  * @module x-prompt/evaluation
  */

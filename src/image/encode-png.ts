@@ -1,5 +1,6 @@
 /** @file Pictures as PNG, by libvips. */
 import sharp, { type Sharp } from "sharp";
+import { checkValues } from "./check-values.ts";
 import { type ByteImage, type Image, toBytes } from "./image.ts";
 import { addPngText } from "./png-text.ts";
 
@@ -11,17 +12,17 @@ export interface PngOptions {
 /** Pixels from which packing a PNG as small as possible takes too long. */
 const LARGE = 2e6;
 
-export const sharpOf = (image: Image | ByteImage): Sharp =>
-  sharp(toBytes(image), {
-    raw: { width: image.width, height: image.height, channels: 3 },
-    limitInputPixels: false,
-  });
+/** @throws XPromptError for a wrong number of values, or values that are no colours */
+export function sharpOf(image: Image | ByteImage): Sharp {
+  checkValues(image ?? {}, "saving a picture");
+  const { width, height } = image;
+  return sharp(toBytes(image), { raw: { width, height, channels: 3 }, limitInputPixels: false });
+}
 
 /** The picture as an 8-bit RGB PNG. The same picture and texts give the same bytes (with the same libvips). */
 export async function encodePng(image: Image | ByteImage, { text = {} }: PngOptions = {}): Promise<Buffer> {
+  const picture = sharpOf(image);
   const compressionLevel = image.width * image.height < LARGE ? 9 : 5;
-  const png = await sharpOf(image)
-    .png({ compressionLevel, adaptiveFiltering: true, palette: false })
-    .toBuffer();
+  const png = await picture.png({ compressionLevel, adaptiveFiltering: true, palette: false }).toBuffer();
   return Buffer.from(addPngText(png, text).buffer);
 }

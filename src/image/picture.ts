@@ -1,7 +1,7 @@
 /** @file Pictures in the forms that users pass. */
-import { UsageError, XPromptError } from "../errors.ts";
-import { areFinite } from "../finite.ts";
+import { UsageError } from "../errors.ts";
 import { pathOfUrl } from "../runtime/files.ts";
+import { checkValues } from "./check-values.ts";
 import { type ByteImage, fromBytes, type Image } from "./image.ts";
 import { checkSize, type LoadOptions, loadImage } from "./load.ts";
 import { crop, resize } from "./resize.ts";
@@ -33,7 +33,7 @@ export async function loadPicture(picture: Picture, options: LoadOptions = {}): 
 
 /**
  * The source of a picture: a path, the bytes of a file, or a decoded picture.
- * @throws XPromptError for a decoded picture with a wrong number of values, or with ones that are not finite; UsageError
+ * @throws XPromptError for a decoded picture with a wrong number of values, or with others than colours; UsageError
  * for something else than a picture
  */
 export async function sourceOf(picture: Picture, name?: string): Promise<string | Uint8Array | Image> {
@@ -50,17 +50,9 @@ export async function sourceOf(picture: Picture, name?: string): Promise<string 
 
 /** A decoded picture, checked, in [0, 1]. */
 function decoded(picture: Image | ByteImage, doing: string): Image {
+  checkValues(picture, doing);
   const { width, height, data } = picture;
-  if (data.length !== 3 * width * height)
-    throw new XPromptError(
-      `${doing}: expected ${3 * width * height} values for ${width} × ${height}, got ${data.length} (three for each pixel)`,
-    );
-  if (data instanceof Uint8Array) return fromBytes(width, height, data);
-  if (!areFinite(data))
-    throw new XPromptError(
-      `${doing}: expected finite values, got NaN or infinite ones (values of a picture are from 0 to 1)`,
-    );
-  return picture as Image;
+  return data instanceof Uint8Array ? fromBytes(width, height, data) : (picture as Image);
 }
 
 const doingOf = (name: string | undefined): string => `using ${name ?? "a picture"}`;

@@ -139,6 +139,9 @@ export class ExampleLibrary {
 
   /** Facts of examples, in the order in which they were added. */
   async list({ offset = 0, limit = 100 }: { offset?: number; limit?: number } = {}): Promise<Facts[]> {
+    for (const [name, value] of Object.entries({ offset, limit }))
+      if (!Number.isInteger(value) || value < 0)
+        throw new UsageError(`listing examples: ${name}: expected a whole number from 0, got ${value}`);
     const examples = await this.tables.examples();
     const rows: Record<string, unknown>[] = await examples.run((table) =>
       table
@@ -227,6 +230,8 @@ export class ExampleLibrary {
 
   /** Removes examples, their vectors and their blocks. @returns the number of examples removed */
   async remove(ids: readonly string[]): Promise<number> {
+    if (!Array.isArray(ids) || ids.some((id) => typeof id !== "string"))
+      throw new UsageError("removing examples: expected an array of ids, got something else");
     return this.writing(async () => {
       const examples = await this.tables.examples();
       const there = await examples.rows(ids, ["id"]);

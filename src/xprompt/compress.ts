@@ -122,6 +122,11 @@ export class Compressor {
     total: number,
     { onProgress, signal }: CompressOptions,
   ): Promise<VisualPrompt> {
+    for (const [i, example] of examples.entries())
+      if (example?.instruction !== undefined && typeof example.instruction !== "string")
+        throw new UsageError(
+          `compressing: examples[${first + i}].instruction: expected a text, got ${example.instruction === null ? "null" : typeof example.instruction}`,
+        );
     const pictures = await Promise.all(
       examples.flatMap((example, i) =>
         (["input", "output"] as const).map((side) =>

@@ -35,7 +35,7 @@ export interface Progress {
   preview(): Promise<Image[]>;
 }
 
-/** A request of `generate`. Ranges and defaults of the settings are in `requestSchema`. */
+/** A request of `generate`. A setting out of its range is a UsageError that names it. */
 export interface GenerateOptions extends RequestSettings {
   /** Examples of the task; they are compressed first. For repeated use, compress them once and pass `prompt`. */
   readonly examples?: readonly Example[];
@@ -43,9 +43,9 @@ export interface GenerateOptions extends RequestSettings {
   readonly prompt?: VisualPrompt | readonly VisualPrompt[];
   /** Where to retrieve examples for the request: `new Retriever(library)`. */
   readonly library?: ExampleSource;
-  /** Number of examples to retrieve from the library. Defaults to 1. */
+  /** Number of examples to retrieve from the library, 1 to 64. Defaults to 1. */
   readonly k?: number;
-  /** Ignore examples of the library with a lower similarity; 1 means identical. Defaults to no limit. */
+  /** Ignore examples of the library with a lower similarity, −1 to 1; 1 means identical. Defaults to no limit. */
   readonly minSimilarity?: number;
   /** The picture to change. Without it the model generates from instruction and examples alone. */
   readonly input?: Picture;
@@ -58,16 +58,16 @@ export interface GenerateOptions extends RequestSettings {
   readonly fullSize?: boolean;
   /** The same seed, model, device and number of threads give the same pictures. Defaults to a random seed. */
   readonly seed?: number;
-  /** Number of pictures to generate. Defaults to 1. */
+  /** Number of pictures to generate, 1 to 64. Defaults to 1. */
   readonly samples?: number;
-  /** Divides the logits; 0 takes the most likely code. Defaults to the model's recommendation, else 1. */
+  /** Divides the logits, 0 to 100; 0 takes the most likely code. Defaults to the model's recommendation, else 1. */
   readonly temperature?: number;
   /** Sample from the k most likely codes; 0 means all. Defaults to the model's recommendation, else 0. */
   readonly topK?: number;
-  /** Sample from the most likely codes with this total probability. Defaults to the model's recommendation, else 1. */
+  /** Sample from the most likely codes with this total probability, above 0, at most 1. Defaults to the model's recommendation, else 1. */
   readonly topP?: number;
   /**
-   * Classifier-free guidance: how strongly to follow each condition; 1 is plain sampling. A number is for the examples,
+   * Classifier-free guidance: how strongly to follow each condition, 0 to 100; 1 is plain sampling. A number is for the examples,
    * or for the instruction if there are none. Defaults to the model's recommendation, else 1.
    */
   readonly guidance?: Guidance;
