@@ -1,12 +1,13 @@
 /** @file RAIE: retrieves the examples of a library that are nearest to a request, compiled for the model. */
 import { UsageError, XPromptError } from "../errors.ts";
+import { checkKeys } from "../runtime/option-names.ts";
 import type { AskingModel, ExampleRequest, ExampleSource, Retrieved } from "../xprompt/example-source.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import { withoutColours } from "./blocks.ts";
 import type { Embedder } from "./embedder.ts";
 import type { ExampleLibrary } from "./library.ts";
 import { type ModelEmbedder, modelEmbedder } from "./model-embedder.ts";
-import { defaultWeights, type Weights } from "./weights.ts";
+import { checkWeights, defaultWeights, type Weights } from "./weights.ts";
 
 /** The most examples that `retrieve` embeds on demand. */
 const MAX_ON_DEMAND = 500;
@@ -27,7 +28,10 @@ export class Retriever implements ExampleSource {
   constructor(
     private readonly library: ExampleLibrary,
     private readonly options: RetrieverOptions = {},
-  ) {}
+  ) {
+    checkKeys("retrieving examples", options, { embedder: true, weights: true });
+    if (options.weights) checkWeights("retrieving examples", options.weights);
+  }
 
   async retrieve(model: AskingModel, request: ExampleRequest): Promise<Retrieved> {
     const { instruction, input, k, minSimilarity = -1, signal } = request;

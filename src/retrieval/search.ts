@@ -9,7 +9,7 @@ import { vectorOf } from "./arrow.ts";
 import { dot } from "./embedder.ts";
 import type { Facts, Vectors } from "./example.ts";
 import { factNames, type LibraryTable } from "./tables.ts";
-import type { Weights } from "./weights.ts";
+import { checkWeights, type Weights } from "./weights.ts";
 
 export interface Found extends Facts {
   /** Weighted mean of `parts`, at most 1. */
@@ -46,6 +46,7 @@ export async function searchTables(
   k: number,
   exact = false,
 ): Promise<Found[]> {
+  checkWeights("searching examples", weights);
   const given = (["text", "image", "words"] as const).filter((way) => near[way]);
   const used = given.filter((way) => weights[way] > 0);
   if (given.length === 0)

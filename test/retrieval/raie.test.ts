@@ -222,3 +222,14 @@ test("options out of range are refused", async () => {
     "minSimilarity: expected a number from -1 to 1",
   );
 });
+
+test.each([
+  [{ text: Number.NaN, image: 1, words: 0 }, "weights.text: expected a number from 0, got NaN"],
+  [{ text: 1, image: -1, words: 0 }, "weights.image: expected a number from 0, got -1"],
+  [{ text: 1, image: 1 }, "weights.words: expected a number from 0, got undefined"],
+  [{ text: 1, imge: 5, words: 0 }, 'weights: expected text, image, words, got imge (did you mean "image"?)'],
+])("weights %o are refused", (weights, message) => {
+  expect(() => new Retriever({} as ExampleLibrary, { weights: weights as never })).toThrow(
+    `retrieving examples: ${message}`,
+  );
+});

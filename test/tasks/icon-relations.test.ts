@@ -359,7 +359,7 @@ describe("styles of icons", () => {
       const color = inkOf(input);
       const known = [coal, ...Object.values(colors)];
       expect(known.filter((each) => largestDifference(each, color) < within)).toHaveLength(1);
-      seen.add(color.map((value) => value.toFixed(2)).join(" "));
+      seen.add(shortened(color));
       const [before, after] = [iconMixture(input, [color]), iconMixture(output, [color], groundOf(input))];
       const ratio = momentsOf(after).area / momentsOf(before).area;
       expect(/as half/.test(difference) ? ratio : 1 / ratio).toBeCloseTo(0.5, 2);
@@ -748,9 +748,11 @@ describe("places of icons", () => {
         pair.output,
         laid(weights, inks, () => ground),
       );
-      expect(largestDifference(pixel(pair.input, 0, 0), ground)).toBeGreaterThan(0.06);
     }
     expect(new Set(grounds).size).toBe(8);
+    // Random backgrounds are close to it now and then.
+    for (const { input, output } of pairsOf("iconGround", { iconSets }, { tasks: 30, pairs: 10, size: 8 }))
+      expect(largestDifference(pixel(input, 0, 0), pixel(output, 0, 0))).toBeGreaterThan(0.06);
   });
 });
 
@@ -879,7 +881,8 @@ describe("cutouts", () => {
   });
 
   test("cutoutHue turns the hues of colored objects, and keeps the rest", () => {
-    const drab = { name: "drab", words: "drab", image: rgba(form, [body, slate]) };
+    // Left out: its hues hardly show.
+    const drab = { name: "drab", words: "drab", image: rgba(form, [body, ink(110, 90, 130)]) };
     for (const pair of pairsOf("cutoutHue", { photos, cutouts: [...cutouts, drab] })) {
       const turns = Number(pair.parameters.turns);
       const input = photoMixture(pair.input, inks);
