@@ -89,8 +89,10 @@ export class Generations {
       readonly seed: number;
       /** Folder of the results, which contains the cached pictures. Defaults to none: nothing is cached. */
       readonly out?: string;
-      /** The pictures are blank: nothing is written, and no progress is shown. */
+      /** The pictures are blank: nothing is written. */
       readonly isRehearsal?: boolean;
+      /** No progress is shown. */
+      readonly quiet?: boolean;
       readonly signal?: AbortSignal;
     },
   ) {
@@ -100,9 +102,9 @@ export class Generations {
     this.folder = out && join(resolve(out), "drawings", key);
   }
 
-  /** Sets the total number of pictures and starts to show progress. */
+  /** Sets the total number of pictures and starts to show progress, unless it is quiet. */
   expect(total: number): void {
-    if (this.options.isRehearsal) return;
+    if (this.options.quiet) return;
     this.progress = new Progress({ label: this.options.suite, total, unit: "pictures" });
   }
 

@@ -42,8 +42,8 @@ export async function rehearse(
       context.options[name] === undefined ? {} : { [name]: join(scratch, name) };
     const options = { ...context.options, ...elsewhere("out"), ...elsewhere("beside") };
     for (const name of ["out", "beside"]) await mkdir(join(scratch, name));
-    const generations = new Generations(model, settings, { ...kept, isRehearsal: true });
-    await suite.run({ ...context, options, model, generations, isRehearsal: true });
+    const generations = new Generations(model, settings, { ...kept, isRehearsal: true, quiet: true });
+    await suite.run({ ...context, options, model, generations, quiet: true });
   }).catch(() => {
     // Blank pictures may be more than a suite can bear. The real run asks for what is missing then.
   });

@@ -31,6 +31,8 @@ export interface EvaluationOptions extends Pick<SuiteContext, "seed" | "options"
   /** Has other processes compute the model's answers. Defaults to this process. */
   readonly spread?: (model: XPrompt) => Spread;
   readonly signal?: AbortSignal;
+  /** Shows no progress on standard error. Defaults to false. */
+  readonly quiet?: boolean;
 }
 
 export interface Evaluation {
@@ -45,7 +47,7 @@ export interface Evaluation {
  * evaluation resumes after the last generated picture.
  */
 export async function evaluate(suite: Suite, options: EvaluationOptions): Promise<Evaluation> {
-  const { out, seed, signal, command } = options;
+  const { out, seed, signal, command, quiet } = options;
   const folder = await resolveModel(options.model);
   const training = await readTrainingFacts(folder);
   if (options.options.beside !== undefined) await readTrainingFacts(options.options.beside);
@@ -55,8 +57,9 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
     if (out !== undefined) await makeFolder(out, `evaluating into ${out}`);
     const limit = options.limit ?? suite.limit;
     const adapter = options.load?.adapter;
-    const context = { folder, training, adapter, limit, seed, options: options.options, signal, command };
-    const kept = { suite: suite.name, seed, out, signal };
+    const shared = { folder, training, adapter, limit, seed, signal, command, quiet };
+    const context = { ...shared, options: options.options };
+    const kept = { suite: suite.name, seed, out, signal, quiet };
     const settings = options.settings ?? {};
     const spread = options.spread?.(model);
     if (spread) {

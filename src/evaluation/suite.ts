@@ -21,8 +21,8 @@ export interface SuiteContext {
   readonly signal?: AbortSignal;
   /** The command that repeats this evaluation. */
   readonly command: string;
-  /** The answers of the model are blank, and the figures are not used: no progress is shown. */
-  readonly isRehearsal?: boolean;
+  /** No progress is shown. */
+  readonly quiet?: boolean;
 }
 
 /** Options of particular suites. */

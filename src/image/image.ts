@@ -1,4 +1,5 @@
 /** @file The common picture types. */
+import { UsageError } from "../errors.ts";
 
 /** An RGB picture: sRGB values in [0, 1], row-major, interleaved: `data[(y * width + x) * 3 + channel]`. */
 export interface Image {
@@ -14,8 +15,18 @@ export interface ByteImage {
   readonly data: Uint8Array;
 }
 
-/** A picture of one colour. Defaults to black. */
+/** @throws UsageError unless both are whole numbers from 1 */
+export function checkEdges(doing: string, width: number, height: number): void {
+  if (![width, height].every((edge) => Number.isSafeInteger(edge) && edge > 0))
+    throw new UsageError(`${doing}: expected whole numbers of pixels from 1, got ${width} × ${height}`);
+}
+
+/**
+ * A picture of one colour. Defaults to black.
+ * @throws UsageError for a width or height that is not a whole number from 1
+ */
 export function createImage(width: number, height: number, [r, g, b]: readonly number[] = [0, 0, 0]): Image {
+  checkEdges("createImage", width, height);
   const data = new Float32Array(width * height * 3);
   for (let i = 0; i < data.length; i += 3) {
     data[i] = r!;
@@ -33,10 +44,13 @@ export function toBytes({ data }: Image | ByteImage): Uint8Array {
   return bytes;
 }
 
-/** A picture from 8-bit sRGB, row-major and interleaved. */
+/**
+ * A picture from 8-bit sRGB, row-major and interleaved.
+ * @throws UsageError for another number of bytes than three for each pixel
+ */
 export function fromBytes(width: number, height: number, bytes: Uint8Array): Image {
   if (bytes.length !== width * height * 3) {
-    throw new RangeError(
+    throw new UsageError(
       `fromBytes: expected ${width * height * 3} bytes for ${width} × ${height}, got ${bytes.length}`,
     );
   }

@@ -2,8 +2,9 @@
  * @file Loads pictures from outside: PNG, JPEG or WebP with any colour format, rotated and cropped for a model. Checks
  * the first bytes and the header before decoding anything.
  */
-import { messageOf, XPromptError } from "../errors.ts";
+import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { readFileChecked } from "../runtime/files.ts";
+import { checkKeys, type Names } from "../runtime/option-names.ts";
 import { decodeFile, resizeBytes, type Shape, sizeOfFile } from "./codec.ts";
 import { type ByteImage, fromBytes, type Image } from "./image.ts";
 import { maxPixels } from "./limits.ts";
@@ -34,11 +35,34 @@ export interface LoadOptions {
  * an animation. Scales with Lanczos-3.
  * @throws XPromptError for a missing, broken or truncated file, for other formats than PNG, JPEG and WebP, for pictures
  * under 8 pixels high or wide or over 64 megapixels
- * @throws RangeError for a size that is not a whole number from 1
+ * @throws UsageError for an unknown option or a wrong one
  */
 export async function loadImage(source: string | Uint8Array, options: LoadOptions = {}): Promise<Image> {
+  checkOptions(options);
   const { width, height, data } = await decode(source, options);
   return fromBytes(width, height, data);
+}
+
+const optionNames = {
+  size: true,
+  fit: true,
+  reduceTo: true,
+  name: true,
+} as const satisfies Names<LoadOptions>;
+const fits: readonly unknown[] = ["crop", "pad", undefined] satisfies LoadOptions["fit"][];
+const mostEdge = Math.floor(Math.sqrt(maxPixels));
+
+function checkOptions(options: LoadOptions): void {
+  const doing = "loadImage";
+  checkKeys(doing, options, optionNames);
+  const { size, fit, reduceTo = 1 } = options;
+  if (size !== undefined && !(Number.isInteger(size) && size >= 1 && size <= mostEdge))
+    throw new UsageError(
+      `${doing}: size: expected a whole number from 1 to ${mostEdge}, got ${String(size)}`,
+    );
+  if (!fits.includes(fit)) throw new UsageError(`${doing}: fit: expected crop or pad, got ${String(fit)}`);
+  if (!(reduceTo >= 1))
+    throw new UsageError(`${doing}: reduceTo: expected a number from 1, got ${String(reduceTo)}`);
 }
 
 /**
@@ -67,7 +91,7 @@ async function decode(source: string | Uint8Array, options: LoadOptions): Promis
     const { width, height } = await checkedSize(bytes, doing);
     return await decodeFile(bytes, shapeOf(width, height, options));
   } catch (error) {
-    if (error instanceof XPromptError || error instanceof RangeError) throw error;
+    if (error instanceof XPromptError) throw error;
     const [reason] = messageOf(error).split("\n");
     throw new XPromptError(
       `${doing}: expected a complete image, got a broken or truncated one: ${reason} (copy it again)`,
@@ -111,8 +135,6 @@ function shapeOf(width: number, height: number, options: LoadOptions): Shape | u
     const [across, down] = [width, height].map((edge) => Math.max(1, Math.round(edge * scale)));
     return { width: across!, height: down!, fit: "fill" };
   }
-  if (!Number.isInteger(size) || size < 1)
-    throw new RangeError(`loadImage: expected a whole size from 1, got ${size}`);
   if (fit === "crop") return { width: size, height: size, fit: "cover", isFlat: true };
   const box = padBox(width, height, size);
   const { left, top } = box;

@@ -1,5 +1,6 @@
 /** @file Adding texts to PNG files (https://www.w3.org/TR/png-3/#11textinfo), as `png.ts` reads them. */
 import { joinBytes } from "../bytes.ts";
+import { UsageError } from "../errors.ts";
 
 /** Signature and header chunk: IHDR has 12 bytes around 13. */
 const HEADER_END = 8 + 25;
@@ -9,7 +10,7 @@ const utf8 = new TextEncoder();
  * Adds texts to a PNG, after its header chunk and in the order of `text`'s keys: as `tEXt` where Latin-1 suffices,
  * as `iTXt` (UTF-8) elsewhere.
  * @param text keywords of 1 to 79 printable Latin-1 characters without spaces at the ends or doubled, and their texts.
- * @throws RangeError for a keyword that PNG does not allow, or a NUL in a text.
+ * @throws UsageError for a keyword that PNG does not allow, or anything but a text without NUL.
  */
 export function addPngText(png: Uint8Array, text: Readonly<Record<string, string>>): Uint8Array<ArrayBuffer> {
   const added = Object.entries(text).map(([keyword, value]) => textChunk(keyword, value));
@@ -18,11 +19,14 @@ export function addPngText(png: Uint8Array, text: Readonly<Record<string, string
 
 function textChunk(keyword: string, text: string): Uint8Array {
   if (!/^(?! )(?!.* {2})[\x20-\x7e\xa1-\xff]{1,79}(?<! )$/.test(keyword)) {
-    throw new RangeError(
+    throw new UsageError(
       `PNG text: expected a keyword of 1 to 79 Latin-1 characters, got ${JSON.stringify(keyword)}`,
     );
   }
-  if (text.includes("\0")) throw new RangeError(`PNG text ${keyword}: expected no NUL in the text, got one`);
+  if (typeof text !== "string" || text.includes("\0"))
+    throw new UsageError(
+      `PNG text ${keyword}: expected a text without NUL, got ${typeof text === "string" ? "one with NUL" : String(text)}`,
+    );
   const isLatin1 = /^[\n\x20-\x7e\xa0-\xff]*$/.test(text);
   return isLatin1
     ? chunk("tEXt", latin1(`${keyword}\0${text}`))

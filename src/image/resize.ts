@@ -1,5 +1,6 @@
 /** @file Cropping and resampling pictures. */
-import { createImage, type Image, toBytes } from "./image.ts";
+import { UsageError } from "../errors.ts";
+import { checkEdges, createImage, type Image, toBytes } from "./image.ts";
 
 /**
  * Resampling filter. Pixels are squares; a pixel's centre is at its index + ½.
@@ -27,6 +28,7 @@ export interface Window {
 /**
  * The picture at another size; the aspect ratio may change.
  * @param window the part of the result to compute. Defaults to all of it
+ * @throws UsageError for a width or height that is not a whole number from 1
  */
 export function resize(
   image: Image,
@@ -35,6 +37,7 @@ export function resize(
   filter: Filter,
   window: Window = { left: 0, top: 0, width, height },
 ): Image {
+  checkEdges("resize", width, height);
   const columns = taps(image.width, width, filter, window.left, window.width);
   const { rows, ...strip } = stripOf(image, taps(image.height, height, filter, window.top, window.height));
   const size = { width: window.width, height: window.height };
@@ -83,11 +86,13 @@ const toLevel = (value: number): number => Math.min(255, Math.max(0, Math.floor(
 
 /**
  * A crop of the picture, in pixels.
- * @throws RangeError when the crop is not inside the picture.
+ * @throws UsageError when the crop is not of whole pixels inside the picture.
  */
 export function crop(image: Image, left: number, top: number, width: number, height: number): Image {
-  if (left < 0 || top < 0 || left + width > image.width || top + height > image.height) {
-    throw new RangeError(
+  checkEdges("crop", width, height);
+  const isWhole = Number.isInteger(left) && Number.isInteger(top);
+  if (!isWhole || left < 0 || top < 0 || left + width > image.width || top + height > image.height) {
+    throw new UsageError(
       `crop: expected a part of ${image.width} × ${image.height}, got ${width} × ${height} at (${left}, ${top})`,
     );
   }

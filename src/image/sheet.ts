@@ -1,4 +1,5 @@
 /** @file Contact sheets: pictures in rows and columns with titles, labels and captions. */
+import { UsageError } from "../errors.ts";
 import { type Colour, drawText, fillRectangle, lineHeight, paste, textWidth, wrapText } from "./draw.ts";
 import { glyphHeight } from "./font.ts";
 import { createImage, type Image } from "./image.ts";
@@ -58,12 +59,12 @@ interface TextBlock {
 /**
  * Lays out a contact sheet. Pictures may have different sizes, and rows different lengths. Text that is too long for
  * its column is wrapped, and shortened after some lines.
- * @throws RangeError for a scale that is not above 0, or a `textScale` that is not a whole number from 1
+ * @throws UsageError for a scale that is not above 0, or a `textScale` that is not a whole number from 1
  */
 export function contactSheet(rows: readonly SheetRow[], options: SheetOptions = {}): Image {
   const { scale = 1, textScale = 2 } = options;
   if (!(scale > 0 && textScale >= 1 && Number.isInteger(textScale)))
-    throw new RangeError(
+    throw new UsageError(
       `contactSheet: expected a scale above 0 and a whole textScale from 1, got ${scale} and ${textScale}`,
     );
   const units = (count: number) => count * textScale;

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { evaluate } from "../../src/evaluation/index.ts";
 import { rehearse, type Spread } from "../../src/evaluation/rehearsal.ts";
-import type { Suite } from "../../src/evaluation/suite.ts";
+import type { Suite, SuiteContext } from "../../src/evaluation/suite.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
 import { writeTinyModel } from "../fixtures/xprompt/kit.ts";
 
@@ -58,4 +58,23 @@ test("a rehearsal without a folder for its files ends, and lets the real run ask
   const spread = { rehearsing: model, model, rehearsed, stop: async () => {} };
   await rehearse(suite, spread, { ...context, settings: {}, kept });
   expect(rehearsed).toHaveBeenCalledTimes(1);
+});
+
+test("progress goes to standard error, or nowhere", async () => {
+  const lines: string[] = [];
+  vi.spyOn(process.stderr, "write").mockImplementation((line) => lines.push(String(line)) > 0);
+  const drawing = {
+    ...suite,
+    run: async (context: SuiteContext) => {
+      context.generations.expect(3);
+      return suite.run(context);
+    },
+  };
+  const model = join(folder, "tiny");
+  await evaluate(drawing, { ...given, model });
+  expect(lines.join("")).toContain("0/3 pictures");
+  lines.length = 0;
+  await evaluate(drawing, { ...given, model, quiet: true });
+  vi.restoreAllMocks();
+  expect(lines).toEqual([]);
 });

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import sharp, { type Sharp } from "sharp";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { XPromptError } from "../../src/errors.ts";
+import { UsageError, XPromptError } from "../../src/errors.ts";
 import { type Image, loadImage, padBox, toBytes } from "../../src/image/index.ts";
 import { loadPicture } from "../../src/image/picture.ts";
 import { Random } from "../../src/random.ts";
@@ -225,9 +225,19 @@ describe("size", () => {
     expectClose(pixelOf(image, 15, 25), [0, 0, 255], 3);
   });
 
-  test("an invalid size is a RangeError, not an error of the picture", async () => {
-    for (const size of [0, -1, 1.5, Number.NaN]) {
-      await expect(loadImage(await wide(), { size })).rejects.toThrow(RangeError);
+  test("wrong options are named, and are no errors of the picture", async () => {
+    for (const [options, message] of [
+      ...[0, -1, 1.5, Number.NaN, 1e6, "64"].map((size) => [
+        { size },
+        "size: expected a whole number from 1",
+      ]),
+      [{ size: 64, fit: "stretch" }, "fit: expected crop or pad, got stretch"],
+      [{ reduceTo: 0 }, "reduceTo: expected a number from 1, got 0"],
+      [{ sze: 64 }, 'expected size, fit, reduceTo, name, got sze (did you mean "size"?)'],
+    ] as [object, string][]) {
+      const error = await loadImage(await wide(), options).catch((thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(UsageError);
+      expect((error as Error).message).toContain(`loadImage: ${message}`);
     }
   });
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { UsageError } from "../../src/errors.ts";
 import {
   createImage,
   crop,
@@ -28,7 +29,7 @@ describe("bytes", () => {
     expect([...toBytes(image)].filter((_, i) => i % 3 === 0)).toEqual([0, 255, 128, 1, 2, 1, 0, 255, 0]);
     const all = Uint8Array.from({ length: 768 }, (_, i) => i % 256);
     expect(toBytes(fromBytes(16, 16, all))).toEqual(all);
-    expect(() => fromBytes(16, 16, all.subarray(1))).toThrow(RangeError);
+    expect(() => fromBytes(16, 16, all.subarray(1))).toThrow(UsageError);
   });
 });
 
@@ -112,7 +113,11 @@ test("crop returns a part, and refuses one outside the picture", () => {
     [0, -1, 1, 1],
     [2, 0, 2, 1],
     [0, 1, 1, 2],
+    [0.5, 0, 1, 1],
+    [0, Number.NaN, 1, 1],
+    [0, 0, 1.5, 1],
+    [0, 0, 1, 0],
   ] as const) {
-    expect(() => crop(image, left, top, width, height)).toThrow(RangeError);
+    expect(() => crop(image, left, top, width, height)).toThrow(UsageError);
   }
 });

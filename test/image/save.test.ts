@@ -84,12 +84,12 @@ describe("encodePng", () => {
   test.each(["", " a", "a ", "a  b", "x".repeat(80), "雨", "a\0b", "a\nb"])(
     "refuses the keyword %j",
     async (keyword) => {
-      await expect(encodePng(noise(8, 8), { text: { [keyword]: "" } })).rejects.toThrow(RangeError);
+      await expect(encodePng(noise(8, 8), { text: { [keyword]: "" } })).rejects.toThrow(UsageError);
     },
   );
 
   test("refuses a NUL in a text", async () => {
-    await expect(encodePng(noise(8, 8), { text: { a: "\0" } })).rejects.toThrow(/no NUL/);
+    await expect(encodePng(noise(8, 8), { text: { a: "\0" } })).rejects.toThrow(/without NUL/);
   });
 });
 

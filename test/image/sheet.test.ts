@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { UsageError } from "../../src/errors.ts";
 import { drawText, textWidth, wrapText } from "../../src/image/draw.ts";
 import { contactSheet, createImage, type Image, toBytes } from "../../src/image/index.ts";
 
@@ -90,7 +91,7 @@ describe("contactSheet", () => {
     expect(count(contactSheet([{ cells }], { scale: 0.5 }), [255, 0, 0])).toBe(17 ** 2);
     expect(count(contactSheet([{ cells }], { scale: 0.01 }), [0, 0, 255])).toBe(1);
     for (const wrong of [{ scale: 0 }, { scale: Number.NaN }, { textScale: 1.5 }, { textScale: 0 }])
-      expect(() => contactSheet([{ cells }], wrong)).toThrow(RangeError);
+      expect(() => contactSheet([{ cells }], wrong)).toThrow(UsageError);
   });
 
   test("has light margins, and dark text only where there is text", () => {

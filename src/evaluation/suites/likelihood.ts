@@ -44,7 +44,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   const unseen = heldOutOfScenes.filter((name) => !hasSeen(training, name)).map(familyNamed);
   const others = all.filter((family) => !hasSeen(training, family.name) && !unseen.includes(family));
   const measured = [...training.families, ...unseen, ...others];
-  const progress = context.isRehearsal
+  const progress = context.quiet
     ? undefined
     : new Progress({ label: "likelihood", total: (measured.length + SCENES) * limit, unit: "samples" });
   let done = 0;

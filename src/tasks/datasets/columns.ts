@@ -56,7 +56,19 @@ export function findColumns(names: readonly string[], chosen: Columns, doing: st
       `${doing}: expected a column with the output picture, such as output, target_image or edited_image, got ${list(names)} (name it: columns.output)`,
     );
   }
-  return found;
+  return isPlainInput(found, names)
+    ? { ...found, output: found.output.filter((name) => !plain.includes(name)) }
+    : found;
+}
+
+/**
+ * Whether the outputs have a name of their own and the inputs have none: a plain picture is an input then, and a row
+ * without its output does not become text to image.
+ */
+function isPlainInput({ input, output }: ColumnNames, names: readonly string[]): boolean {
+  const hasOwn = (columns: readonly string[]) =>
+    columns.some((name) => names.includes(name) && !plain.includes(name) && !ambiguous.includes(name));
+  return hasOwn(output) && !hasOwn(input);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** @file Decodes records: square pictures of one size, maps in colours. A broken picture is a defect of the record. */
 import { readFile, stat } from "node:fs/promises";
-import { messageOf } from "../../errors.ts";
+import { messageOf, UsageError } from "../../errors.ts";
 import type { Image } from "../../image/image.ts";
 import { loadWithTiff } from "../../image/to-png.ts";
 import { attempt } from "../../runtime/files.ts";
@@ -33,7 +33,7 @@ async function decode(picture: Picture, size: number, id: string, paint?: Paint)
     if (paint) return await renderMap(bytes, size, paint);
     return await loadWithTiff(bytes, { size, name: "of the record" });
   } catch (error) {
-    if (error instanceof RangeError) throw error;
+    if (error instanceof UsageError) throw error;
     throw new Defect("picture", id, messageOf(error));
   }
 }

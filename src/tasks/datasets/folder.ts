@@ -69,7 +69,7 @@ function pairUp(names: readonly string[], layouts: readonly Layout[]): Sides[] {
 /**
  * The pairs of files, and sides without a partner: by all `layouts` of a public set, else by the layout that gives the
  * most pairs.
- * @returns undefined if no two files form a pair
+ * @returns an empty list if no two files form a pair
  */
 export function pairFiles(
   names: readonly string[],
@@ -113,6 +113,8 @@ function rowsOf({ stem, inputs, output }: Sides, root: string, texts: ReadonlySe
     return {
       place,
       folder: root,
+      // The inputs of one output are not to be on both sides of the held-out split.
+      ...(inputs.length > 1 && { group: output }),
       cells: {
         input,
         output,

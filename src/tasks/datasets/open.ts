@@ -1,6 +1,7 @@
 /** @file Opening a data set: detecting its format and listing its records. */
 import { basename, resolve } from "node:path";
-import { XPromptError } from "../../errors.ts";
+import { UsageError, XPromptError } from "../../errors.ts";
+import { explainIssues } from "../../settings.ts";
 import { type ColumnNames, findColumns, type SetWords } from "./columns.ts";
 import { type FileList, listFiles, ofSplit } from "./files.ts";
 import { folderBlock, folderColumns, pairFiles, plainLayouts } from "./folder.ts";
@@ -22,7 +23,8 @@ import { isTar, tarBlocks } from "./webdataset.ts";
 /**
  * Opens a data set. Reads the keys of all records once; pictures are read on demand.
  * @param onSkip called once for every broken record, when it is found
- * @throws XPromptError for settings out of range, for a path without pairs, and for a set without one usable record
+ * @throws UsageError for an unknown setting or one out of range
+ * @throws XPromptError for a path without pairs, and for a set without one usable record
  */
 export async function openPairs(
   settings: PairsSettings,
@@ -30,8 +32,8 @@ export async function openPairs(
 ): Promise<PairSource> {
   const parsed = pairsSettings.safeParse(settings);
   if (!parsed.success) {
-    const { path, message } = parsed.error.issues[0]!;
-    throw new XPromptError(`opening a data set: ${path.join(".")}: ${message} (correct the setting)`);
+    const [wrong] = explainIssues(pairsSettings, settings, parsed.error);
+    throw new UsageError(`opening a data set: ${wrong}`);
   }
   const config = parsed.data;
   return PairSource.open(await openSet(config), config, onSkip);

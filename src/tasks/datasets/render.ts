@@ -28,7 +28,7 @@ interface LabelRender {
   readonly count: number;
 }
 
-/** The colour of every value of a map, and the number of values. */
+/** The colour of every value of a map. */
 export interface Paint {
   color(value: number, bits: 8 | 16): Rgb;
 }

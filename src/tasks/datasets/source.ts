@@ -67,7 +67,8 @@ export class PairSource {
   readonly format: OpenedSet["format"];
   readonly name: string;
   /**
-   * Identifies the set, its settings and its order by the keys of the records; the picture contents are not included.
+   * Identifies the set and its order by the keys of the records. The contents of pictures, and settings that give the
+   * records other texts or colours, are not included.
    */
   readonly digest: string;
   private readonly order: Order;
@@ -159,16 +160,17 @@ export class PairSource {
     }
     const end = (options.epochs ?? Infinity) * this.length;
     const read = (place: number) => this.readPlace(place, options.size);
+    const isHopeless = () => this.index.rows.every((row) => this.log.has(row));
     const fail = () => this.nothing(this.length);
     return new PairStream(
       { set: this.digest, next: from?.next ?? worker.index },
-      { step: worker.count, end, length: this.length, read, fail },
+      { step: worker.count, end, length: this.length, read, isHopeless, fail },
     );
   }
 
   /**
-   * Context number `n`, n = 0, 1, 2, …: pairs of one task, a pure function of the settings and `n`. Contexts iterate
-   * over the set: no pair repeats before all were used, except in small tasks. A broken pair, or a record without an
+   * Context number `n`, n = 0, 1, 2, …: pairs of one task, a pure function of the settings and `n`. Contexts
+   * begin at one pair of the set after another, and are filled with the next ones of its task. A broken pair, or a record without an
    * input among pairs, is replaced by another record of its task. If a task has too few pairs, pairs repeat, but never
    * as both example and query.
    * @throws XPromptError if no task has two usable pairs (one, for a request without examples)

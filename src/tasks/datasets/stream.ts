@@ -18,9 +18,11 @@ interface StreamSteps {
   readonly step: number;
   /** The end position, exclusive. */
   readonly end: number;
-  /** The stream fails after this many positions without a usable record. */
+  /** Positions in one pass over the set. */
   readonly length: number;
   readonly read: (place: number) => Promise<LoadedPair | undefined>;
+  /** Asked after every pass without a usable record. */
+  readonly isHopeless: () => boolean;
   readonly fail: () => XPromptError;
 }
 
@@ -36,9 +38,12 @@ export class PairStream implements AsyncIterableIterator<LoadedPair> {
   }
 
   async next(): Promise<IteratorResult<LoadedPair, undefined>> {
-    const { step, end, length, read, fail } = this.steps;
-    for (let tried = 0; this.at.next < end; tried += step) {
-      if (tried >= length + step) throw fail();
+    const { step, end, length, read, isHopeless, fail } = this.steps;
+    for (let passed = 0; this.at.next < end; passed += step) {
+      if (passed >= length) {
+        if (isHopeless()) throw fail();
+        passed -= length;
+      }
       const pair = await read(this.at.next);
       this.at = { ...this.at, next: this.at.next + step };
       if (pair) return { value: pair, done: false };

@@ -144,7 +144,13 @@ describe("a folder of pairs", () => {
     await expect(loadPairs(folder, { size: 4096 })).rejects.toThrow(
       "expected at most 2 of 4096 × 4096 pixels, got 3",
     );
-    await expect(openPairs({ path: folder, heldOut: 2 })).rejects.toThrow("opening a data set: heldOut");
+    await expect(loadPairs(folder, { size: 0 })).rejects.toThrow(
+      "size: expected a whole number from 1, got 0",
+    );
+    await expect(openPairs({ path: folder, heldOut: 2 })).rejects.toThrow("opening a data set: heldOut: ");
+    await expect(openPairs({ path: folder, heldOt: 0.1 } as never)).rejects.toThrow(
+      "opening a data set: heldOt: no such setting (did you mean heldOut?)",
+    );
     await expect(openPairs({ path: join(folder, "none") })).rejects.toThrow("expected it to exist");
     await expect(openPairs({ path: folder, columns: { task: "kind" } })).rejects.toThrow(
       'expected a column "kind" (columns.task), got input, output, folder, instruction',
@@ -155,6 +161,25 @@ describe("a folder of pairs", () => {
     await expect(openPairs({ path: folder, format: "lol" })).rejects.toThrow(
       "expected pairs as lol has them",
     );
+  });
+
+  it("holds an output out with all its inputs", async () => {
+    const scenes = [1, 2, 3, 4, 5, 6];
+    const files = Object.fromEntries(
+      scenes.flatMap((scene) => [
+        [`ground_truth/${scene}.png`, [scene, 0, 0]],
+        ...[1, 2, 3, 4].map((rain) => [`rainy_image/${scene}_${rain}.png`, [0, rain, 0]]),
+      ]),
+    ) as Files;
+    const path = await writeFiles(files);
+    const outputs = async (part: "train" | "heldOut") => {
+      const { pairs } = await loadPairs(path, { size: 8, format: "rain", split: "all", heldOut: 0.3, part });
+      return pairs.map(({ output }) => colorOf(output)![0]!);
+    };
+    const [train, held] = [await outputs("train"), await outputs("heldOut")];
+    expect(train.length + held.length).toBe(24);
+    expect(new Set(held).size).toBeGreaterThan(0);
+    expect(held.filter((scene) => train.includes(scene))).toEqual([]);
   });
 
   it("reverses a pair", async () => {

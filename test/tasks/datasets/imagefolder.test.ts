@@ -58,6 +58,18 @@ describe("an imagefolder", () => {
     expect(todos[0]!.input).toBeUndefined();
   });
 
+  it("does not take the input of a pair without its output as text to image", async () => {
+    const row = (name: string, output: string | null) =>
+      JSON.stringify({ file_name: name, edited_image_file_name: output, edit_prompt: "remove the rain" });
+    const path = await writeFiles({
+      ...manyPairs(2),
+      "metadata.jsonl": [row("00.before.png", "00.after.png"), row("01.before.png", null)].join("\n"),
+    });
+    const { pairs, defects } = await loadPairs(path, { size: 8 });
+    expect(pairs.map(({ input }) => colorOf(input))).toEqual([[0, 0, 0]]);
+    expect(defects).toMatchObject({ total: 1, byKind: { missing: 1 } });
+  });
+
   it("takes a word in the column `source` or `target` as no picture, unless it is named", async () => {
     const path = await writeFiles({
       "a.png": [9, 9, 9],

@@ -68,6 +68,17 @@ describe("a stream", () => {
     expect(() => same.stream({ size, from: position, worker: { index: 1, count: 2 } })).toThrow("worker");
   });
 
+  it("finds a usable record for every worker, if there is one", async () => {
+    const broken = Object.fromEntries([0, 2, 3, 5, 6, 7].map((i) => [`0${i}.after.png`, "broken"]));
+    const path = await writeFiles({ ...manyPairs(8), ...broken });
+    for (const seed of [1, 2, 3, 4, 5])
+      for (const index of [0, 1, 2, 3]) {
+        const source = await openPairs({ path, seed });
+        const { value } = await source.stream({ size, worker: { index, count: 4 } }).next();
+        expect(["01", "04"]).toContain(value!.id.slice(0, 2));
+      }
+  });
+
   it("ends with an error when no record is usable, even without a limit of epochs", async () => {
     const source = await openPairs({ path: await writeFiles({ "a.before.png": "no", "a.after.png": "no" }) });
     await expect(source.stream({ size }).next()).rejects.toThrow(
