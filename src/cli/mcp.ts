@@ -54,9 +54,11 @@ async function mcp(options: Options, signal: AbortSignal): Promise<void> {
   await workWith(async (resources) => {
     const libraries = new Map<string, ExampleLibrary>();
     if (place !== undefined) libraries.set(basename(place), resources.own(await ExampleLibrary.open(place)));
-    const engine = batchedEngine(resources.own(await XPrompt.load(model, loadOptionsOf(options))));
+    const loaded = resources.own(await XPrompt.load(model, loadOptionsOf(options)));
+    const engine = resources.own(batchedEngine(loaded));
     const log = jsonLog((line) => process.stderr.write(line));
     const services = await makeServices({ engine, model: basename(model), libraries, prompts, log });
+    resources.defer(async () => services.close());
     const keep = async (base64: string, seed: number) => {
       const path = join(resolve(output!), `xprompt-${seed}-${randomBytes(4).toString("hex")}.png`);
       await writeFileAtomic(path, Buffer.from(base64, "base64"));

@@ -129,7 +129,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
         ? undefined
         : resources.own(await openQueue(options, { waits: false, log: warn }));
     const model = resources.own(await XPrompt.load(options.model, loadOptionsOf(options)));
-    const engine = jobs ? queueEngine(model, jobs) : batchedEngine(model);
+    const engine = jobs ? queueEngine(model, jobs) : resources.own(batchedEngine(model));
     const running = await serve({
       ...{
         engine,

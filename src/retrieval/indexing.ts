@@ -11,8 +11,8 @@ const MAX_FRAGMENTS = 32;
 /** How long old versions are kept for other readers. */
 const KEEP_MS = 3_600_000;
 
-/** Compacts, indexes and cleans a table if it is due, or `always`. */
-export async function indexTable(table: LibraryTable, { always = false } = {}): Promise<void> {
+/** Compacts, indexes and cleans a table if it is due. */
+export async function indexTable(table: LibraryTable): Promise<void> {
   const rows = await table.count();
   for (const [column, width] of Object.entries(table.vectorWidths)) {
     const filled = rows < INDEX_FROM ? 0 : await table.run((it) => it.countRows(`${column} IS NOT NULL`));
@@ -24,7 +24,7 @@ export async function indexTable(table: LibraryTable, { always = false } = {}): 
   // Rows missing from the full-text index match any word, in no order.
   const wordless = table.fullText === undefined ? 0 : ((await unindexed(table.fullText)) ?? 0);
   const isBehind = wordless > 0 || ((await unindexed("id")) ?? rows) > MOST_UNINDEXED;
-  if (always || isBehind || fragmentStats.numFragments > MAX_FRAGMENTS)
+  if (isBehind || fragmentStats.numFragments > MAX_FRAGMENTS)
     await table.run((it) => it.optimize({ cleanupOlderThan: new Date(Date.now() - KEEP_MS) }));
 }
 

@@ -16,9 +16,8 @@ import { attemptLance, databases, vectorOf } from "./arrow.ts";
 import { blockOf, rowOf, withoutColours } from "./blocks.ts";
 import { type Embedder, type EmbeddingSpace, unitVectors } from "./embedder.ts";
 import { type Facts, isWhole, type NewExample, type StoredExample, type Vectors } from "./example.ts";
-import { indexTable } from "./indexing.ts";
 import { type Found, factsOf, nearestOf, searchTables } from "./search.ts";
-import { blockColumnNames, factNames, type LibraryTable, Tables } from "./tables.ts";
+import { blockColumnNames, factNames, Tables } from "./tables.ts";
 import type { Weights } from "./weights.ts";
 import { lockWriter } from "./writer-lock.ts";
 
@@ -95,6 +94,11 @@ export class ExampleLibrary {
     return (await this.tables.examples()).count();
   }
 
+  /** A number that changes with the examples. */
+  async version(): Promise<number> {
+    return (await this.tables.examples()).version();
+  }
+
   /** The spaces with vectors, and the fingerprints of the models that examples are compiled for. */
   kinds(): Promise<{ readonly spaces: string[]; readonly models: string[] }> {
     return this.tables.kinds();
@@ -160,7 +164,14 @@ export class ExampleLibrary {
    * @throws XPromptError when there is none, there are several, or it is damaged
    */
   async get(id: string): Promise<StoredExample> {
-    const doing = `looking up example ${id.slice(0, 40)}`;
+    const found = await this.find(id);
+    if (found) return found;
+    throw new XPromptError(`${lookingUp(id)}: expected it in ${this.place}, found none of that id`);
+  }
+
+  /** As `get`, but undefined when there is none. */
+  async find(id: string): Promise<StoredExample | undefined> {
+    const doing = lookingUp(id);
     if (!/^[0-9a-f]{6,32}$/.test(id))
       throw new XPromptError(`${doing}: expected 6 to 32 hexadecimal digits (see xprompt examples list)`);
     const examples = await this.tables.examples();
@@ -169,7 +180,7 @@ export class ExampleLibrary {
       table.query().where(condition).limit(2).toArray(),
     );
     const [row, another] = rows;
-    if (!row) throw new XPromptError(`${doing}: expected it in ${this.place}, found none of that id`);
+    if (!row) return undefined;
     if (another && another.id !== row.id)
       throw new XPromptError(`${doing}: expected one example, found several (give more digits)`);
     return storedIn(row, doing);
@@ -235,7 +246,7 @@ export class ExampleLibrary {
     return this.writing(async () => {
       const examples = await this.tables.examples();
       const there = await examples.rows(ids, ["id"]);
-      for (const table of await this.tables.derived()) await table.delete(ids);
+      await this.tables.deleteDerived(ids);
       await examples.delete(ids);
       this.adding = undefined;
       return new Set(there.map(({ id }) => id)).size;
@@ -296,14 +307,6 @@ export class ExampleLibrary {
     }
   }
 
-  /** Compacts tables, updates indexes, and creates indexes of a large library. `add` does so when it is due. */
-  async optimize(): Promise<void> {
-    await this.writing(async () => {
-      const all: LibraryTable[] = [await this.tables.examples(), ...(await this.tables.derived())];
-      for (const table of all) await indexTable(table, { always: true });
-    });
-  }
-
   /** Closes the library. Further calls do nothing; other methods throw an XPromptError afterwards. */
   close(): Promise<void> {
     return this.tables.close();
@@ -323,6 +326,8 @@ export class ExampleLibrary {
     }
   }
 }
+
+const lookingUp = (id: string): string => `looking up example ${id.slice(0, 40)}`;
 
 /** The example of a row. @throws XPromptError when it is damaged */
 function storedIn(row: Record<string, unknown>, doing: string): StoredExample {

@@ -22,7 +22,7 @@ export interface RetrieverOptions {
 /** Searches a library with an embedder and weights. */
 export class Retriever implements ExampleSource {
   private own: { readonly model: AskingModel; readonly embedder: ModelEmbedder } | undefined;
-  /** By space: how many examples the library had when none of them needed vectors any more. */
+  /** By space: the library's version when none of its examples needed vectors any more. */
   private readonly ready = new Map<string, number>();
 
   constructor(
@@ -71,8 +71,9 @@ export class Retriever implements ExampleSource {
 
   /** Embeds the examples that lack vectors of this space. If they cannot be kept, the other examples are searched. */
   private async prepare(embedder: Embedder, signal?: AbortSignal): Promise<void> {
+    const version = await this.library.version();
+    if (this.ready.get(embedder.space) === version) return;
     const count = await this.library.count();
-    if (this.ready.get(embedder.space) === count) return;
     const lacking = await this.library.lacking(embedder);
     if (lacking > MAX_ON_DEMAND && lacking === count)
       throw new XPromptError(
@@ -88,7 +89,7 @@ export class Retriever implements ExampleSource {
         if (error.code === "ERR_LOCKED") return;
       }
     }
-    this.ready.set(embedder.space, count);
+    this.ready.set(embedder.space, version);
   }
 }
 

@@ -108,6 +108,11 @@ export class LibraryTable {
     return this.run((table) => table.countRows());
   }
 
+  /** A number that grows with every change. */
+  async version(): Promise<number> {
+    return this.run((table) => table.version());
+  }
+
   /** All ids. */
   async ids(): Promise<Set<string>> {
     return this.run(async (table) => {
@@ -198,17 +203,17 @@ export class Tables {
     return this.open(`${BLOCKS}${fingerprint}`, blockColumns, create);
   }
 
-  /** The tables derived from the examples: vectors, then blocks. */
-  async derived(): Promise<LibraryTable[]> {
+  /** Deletes examples from the tables derived from them: vectors and blocks. */
+  async deleteDerived(ids: readonly string[]): Promise<void> {
     const names = await this.names();
-    const tables: LibraryTable[] = [];
     for (const name of names.filter((name) => name.startsWith(VECTORS) || name.startsWith(BLOCKS))) {
+      const known = await this.opened.get(name);
       const columns = name.startsWith(BLOCKS) ? blockColumns : facts;
       const options = { doing: this.doing, create: false };
-      const known = await this.opened.get(name);
-      tables.push(known ?? (await LibraryTable.open(this.connection, name, columns, options))!);
+      const table = known ?? (await LibraryTable.open(this.connection, name, columns, options));
+      await table?.delete(ids);
+      if (!known) table?.table.close();
     }
-    return tables;
   }
 
   /** The spaces with vectors, and the fingerprints of models with blocks. */
@@ -251,8 +256,12 @@ export class Tables {
     fullText?: string,
   ): Promise<LibraryTable | undefined> {
     this.requireOpen();
-    const known = await this.opened.get(name);
-    if (known) return known;
+    // Calls at the same time get one table, and a missing one is looked for again.
+    const known = this.opened.get(name);
+    if (known && (await known)) return known;
+    this.requireOpen();
+    const newer = this.opened.get(name);
+    if (newer && newer !== known) return newer;
     const options = { doing: this.doing, create, fullText };
     const opening = LibraryTable.open(this.connection, name, columns, options);
     this.opened.set(name, opening);

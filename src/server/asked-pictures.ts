@@ -41,6 +41,9 @@ export interface AskedPictures {
   readonly everyRow: boolean;
 }
 
+/** The most pixels of all pictures in a response: as PNG in base64, they fit into JavaScript's longest string. */
+const MOST_PIXELS = 120e6;
+
 type Fields = Omit<JobRequest, "images" | "mask">;
 
 /** A request in JSON. Without pictures it generates from instruction and examples. */
@@ -113,7 +116,9 @@ async function checkedRequest(
     throw new Failure(400, "generating: expected a mask together with the picture to change, got it alone", {
       param: "mask",
     });
-  if (input) await checkInput(input, mask, fields.n, fullSize, services);
+  const given = input && (await checkInput(input, mask, fullSize, services));
+  if (given && fullSize) checkTotal(fields.n, given, fields.size ? MAX_TOTAL : MOST_PIXELS);
+  if (fields.size) checkTotal(fields.n, fields.size, MOST_PIXELS);
   const library = libraryNamed(fields.library, services);
   const prompts = [fields.xprompt ?? []].flat().map((id) => services.prompts.get(id).prompt);
   const instruction = fields.prompt ?? "";
@@ -153,11 +158,10 @@ export async function checkExamples(
 async function checkInput(
   input: PictureBytes,
   mask: PictureBytes | undefined,
-  count: number,
   fullSize: boolean,
   { maxPixels }: Services,
-): Promise<void> {
-  const { width, height } = await checkPicture(input, "image", maxPixels);
+): Promise<Size> {
+  const size = await checkPicture(input, "image", maxPixels);
   if (mask && !fullSize)
     throw new Failure(
       400,
@@ -167,10 +171,14 @@ async function checkInput(
       },
     );
   if (mask) await checkMask(mask, maxPixels);
-  if (fullSize && count * width * height > MAX_TOTAL)
+  return size;
+}
+
+function checkTotal(count: number, { width, height }: Size, most: number): void {
+  if (count * width * height > most)
     throw new Failure(
       400,
-      `generating: expected at most ${MAX_TOTAL / 1e6} megapixels over all pictures, got ${count} of ${width} × ${height} (request fewer)`,
+      `generating: expected at most ${most / 1e6} megapixels over all pictures, got ${count} of ${width} × ${height} (request fewer)`,
       { param: "n" },
     );
 }

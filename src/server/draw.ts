@@ -44,7 +44,8 @@ export async function drawPictures(
   watching: Watching,
 ): Promise<Omit<ImagesResponse, "timings"> & { readonly timings: Omit<Timings, "queued"> }> {
   const { engine, model } = services;
-  const { signal } = watching;
+  const failed = new AbortController();
+  const signal = AbortSignal.any([watching.signal, failed.signal]);
   const started = performance.now();
   const options = optionsOf(asked, services);
   const done = Array.from({ length: asked.count }, () => 0);
@@ -68,12 +69,12 @@ export async function drawPictures(
     watching.onFinished?.(finished);
     return { result, finished };
   };
-  const outcomes = await Promise.allSettled(
-    Array.from({ length: asked.count }, (_, image) => generateOne(image)),
-  );
-  const drawn = outcomes.map((outcome) => {
-    if (outcome.status === "rejected") throw outcome.reason;
-    return outcome.value;
+  // The first failure ends the others, and the request ends when all have ended.
+  const generating = Array.from({ length: asked.count }, (_, image) => generateOne(image));
+  const drawn = await Promise.all(generating).catch(async (error) => {
+    failed.abort(error);
+    await Promise.allSettled(generating);
+    throw error;
   });
   const [{ result: first }] = drawn as [(typeof drawn)[0]];
   const pictures = drawn.map(({ finished }) => finished);

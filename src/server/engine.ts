@@ -4,11 +4,14 @@ import { Batcher } from "../xprompt/batcher.ts";
 import type { XPrompt } from "../xprompt/model.ts";
 import type { Engine } from "./services.ts";
 
-/**
- * A model with batched `generate` calls and a cache of compressed examples. Its threads for full size do not keep the
- * process alive.
- */
-export function batchedEngine(model: XPrompt): Engine {
+/** An engine with threads for full size, which do not keep the process alive. */
+export interface BatchedEngine extends Engine, AsyncDisposable {
+  /** Ends the threads. The model stays loaded. */
+  release(): Promise<void>;
+}
+
+/** A model with batched `generate` calls and a cache of compressed examples. The caller releases both. */
+export function batchedEngine(model: XPrompt): BatchedEngine {
   const batcher = new Batcher(model);
   return {
     fingerprint: model.fingerprint,
@@ -17,6 +20,8 @@ export function batchedEngine(model: XPrompt): Engine {
     generate: batcher.generate.bind(batcher) as Engine["generate"],
     compress: batcher.compress.bind(batcher),
     describe: model.describe.bind(model),
+    release: batcher.release.bind(batcher),
+    [Symbol.asyncDispose]: batcher.release.bind(batcher),
   };
 }
 

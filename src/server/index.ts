@@ -3,7 +3,7 @@
  *
  * @module x-prompt/server
  */
-export { batchedEngine, queueEngine } from "./engine.ts";
+export { type BatchedEngine, batchedEngine, queueEngine } from "./engine.ts";
 export { Keys } from "./keys.ts";
 export { jsonLog, type Log } from "./log.ts";
 export { defaultLimits, type Limits } from "./make-services.ts";

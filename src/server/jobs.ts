@@ -25,6 +25,8 @@ interface Job {
 
 export class Jobs {
   private readonly jobs = new Map<string, Job>();
+  /** The ids of those that have finished, in that order. */
+  private readonly finished = new Set<string>();
 
   constructor(private readonly log: Log) {}
 
@@ -84,7 +86,7 @@ export class Jobs {
 
   delete(client: string, id: string): void {
     this.cancel(client, id);
-    this.jobs.delete(id);
+    this.forget(id);
   }
 
   private async run(id: string, job: Job, work: (report: Report) => Promise<ImagesResponse>): Promise<void> {
@@ -107,8 +109,14 @@ export class Jobs {
   }
 
   private end(job: Job, change: Partial<JobInfo>): void {
-    if (job.info.finished_at === null)
-      job.info = { ...job.info, position: null, finished_at: now(), ...change };
+    if (job.info.finished_at !== null) return;
+    job.info = { ...job.info, position: null, finished_at: now(), ...change };
+    this.finished.add(job.info.id);
+  }
+
+  private forget(id: string): void {
+    this.jobs.delete(id);
+    this.finished.delete(id);
   }
 
   private find(client: string, id: string): Job {
@@ -126,19 +134,17 @@ export class Jobs {
 
   /** Deletes the job that finished first, if one has. */
   private forgetOldest(): void {
-    const finished = [...this.jobs].filter(([, { info }]) => info.finished_at !== null);
-    finished.sort(([, a], [, b]) => a.info.finished_at! - b.info.finished_at!);
-    const [oldest] = finished;
-    if (oldest) this.jobs.delete(oldest[0]);
+    const [oldest] = this.finished;
+    if (oldest !== undefined) this.forget(oldest);
   }
 
-  /** Deletes old results, and the oldest ones if they are too large together. */
+  /** Deletes old results, and those of the jobs that finished first if all are too large together; never the newest. */
   private forgetOld(): void {
     let bytes = 0;
-    for (const [id, { info }] of [...this.jobs].reverse()) {
-      if (info.finished_at === null) continue;
-      bytes += bytesOf(info.result);
-      if (bytes > MOST_BYTES || now() - info.finished_at > KEPT_FOR) this.jobs.delete(id);
+    for (const [age, id] of [...this.finished].reverse().entries()) {
+      const { result, finished_at } = this.jobs.get(id)!.info;
+      bytes += bytesOf(result);
+      if ((age > 0 && bytes > MOST_BYTES) || now() - finished_at! > KEPT_FOR) this.forget(id);
     }
   }
 }

@@ -57,8 +57,12 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
   metrics.gauge("xprompt_prompts", "Stored visual prompts.", () => store.size);
   const delay = monitorEventLoopDelay();
   delay.enable();
-  const late = "99th percentile of the event loop delay.";
-  metrics.gauge("xprompt_event_loop_delay_seconds", late, () => delay.percentile(99) / 1e9);
+  const late = "99th percentile of the event loop delay since the last reading.";
+  metrics.gauge("xprompt_event_loop_delay_seconds", late, () => {
+    const seconds = delay.percentile(99) / 1e9;
+    delay.reset();
+    return seconds;
+  });
   metrics.gauge("process_resident_memory_bytes", "Resident memory.", () => process.memoryUsage.rss());
   metrics.counter("process_cpu_seconds_total", "User and system processor time.", () => {
     const { user, system } = process.cpuUsage();
@@ -67,5 +71,6 @@ export async function makeServices(options: ServicesOptions): Promise<Services> 
   return {
     ...{ model, engine, libraries, sources, queue, bodies, metrics, jobs, prompts: store, log },
     ...{ maxPixels: limits.pixels, runs, started: now() },
+    close: () => delay.disable(),
   };
 }

@@ -136,7 +136,8 @@ export const jobRequest = z
   .strictObject({ ...editRequest.shape, images: maybe(editRequest.shape.images) })
   .meta({ id: "JobRequest" });
 
-const name = z
+/** The name of a visual prompt. */
+export const name = z
   .string()
   .max(200)
   .refine((text) => !/\p{Cc}/u.test(text), "expected no control characters");

@@ -52,7 +52,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
   return {
     url: `http://${shown}:${address.port}`,
     services,
-    close: () => drain(server, services.queue, limits.grace),
+    close: () => drain(server, services.queue, limits.grace).finally(services.close),
   };
 }
 

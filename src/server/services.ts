@@ -36,4 +36,6 @@ export interface Services {
   readonly runs?: string;
   /** Start of the server, in seconds since 1970. */
   readonly started: number;
+  /** Ends what the services measure. The queue, the engine and the libraries are the caller's to end. */
+  close(): void;
 }

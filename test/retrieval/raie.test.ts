@@ -153,6 +153,17 @@ test("an example that was added after the first search is embedded and found", a
   expect((await best("paint it dark")).instruction).toBe("paint it dark");
 });
 
+test("an example that took the place of another, in another space, is embedded and found", async () => {
+  const library = await filled("replaced");
+  const retriever = new Retriever(library);
+  await model.generate({ ...request, library: retriever, instruction: "make it rain" });
+  const [oldest] = await library.list({ limit: 1 });
+  await library.remove([oldest!.id]);
+  await library.add([await example("d", "a dark night")], wordEmbedder);
+  const result = await model.generate({ ...request, library: retriever, instruction: "a dark night" });
+  expect(result.retrieved![0]!.instruction).toBe("a dark night");
+});
+
 test("while another process writes, the examples with vectors are found; the others afterwards", async () => {
   const library = await ExampleLibrary.open(join(folder, "half"), { create: true });
   await library.add(examples.slice(0, 2), modelEmbedder(other));

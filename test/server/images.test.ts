@@ -239,6 +239,7 @@ describe("refusals name the problem", () => {
   const edit = (more: object) => post("/v1/images/edits", { images, examples, ...more });
   test.each([
     ["n", /n: expected at most 10, got 11/, 400, { n: 11 }],
+    ["n", /at most 120 megapixels over all pictures, got 8 of 4096 × 4096/, 400, { n: 8, size: "4096x4096" }],
     ["seed", /seed: /, 400, { seed: -1 }],
     ["size", /WIDTHxHEIGHT/, 400, { size: "big" }],
     ["size", /edges from 8/, 400, { size: "4x4" }],

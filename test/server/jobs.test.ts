@@ -88,3 +88,17 @@ test("results of more than 512 MiB together: the oldest is dropped", async () =>
   const third = await finishedJob(jobs, large);
   expect(jobs.list("someone").map(({ id }) => id)).toEqual([second, third]);
 });
+
+test("the newest result is kept, however large, and whenever its job was submitted", async () => {
+  const { jobs } = start();
+  let finish = (_result: ImagesResponse): void => {};
+  const { id: slow } = jobs.submit("someone", 1, () => new Promise((resolve) => (finish = resolve)));
+  const large = { data: [{ b64_json: "x".repeat(2 ** 28) }] } as unknown as ImagesResponse;
+  const quick = await finishedJob(jobs, async () => large);
+  const data = [...large.data, ...large.data, ...large.data];
+  finish({ ...large, data });
+  await until(() => jobs.get("someone", slow).finished_at !== null);
+  expect(jobs.list("someone").map(({ id }) => id)).toEqual([slow]);
+  expect(jobs.get("someone", slow).result!.data).toHaveLength(3);
+  expect(() => jobs.get("someone", quick)).toThrow(/looking up a job/);
+});

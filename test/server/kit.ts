@@ -18,6 +18,7 @@ export async function tinyEngine(): Promise<{ readonly folder: string; readonly 
   const model = await XPrompt.load(join(folder, "tiny"), { threads: 1 });
   const engine = batchedEngine(model);
   afterAll(async () => {
+    await engine.release();
     await model.release();
     await rm(folder, { recursive: true });
   });

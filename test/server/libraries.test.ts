@@ -1,6 +1,7 @@
 /** @file Example libraries over HTTP. */
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
+import { XPromptError } from "../../src/errors.ts";
 import { ExampleLibrary } from "../../src/retrieval/index.ts";
 import { example, temporaryFolder, wordEmbedder } from "../retrieval/kit.ts";
 import { startServer, tinyEngine } from "./kit.ts";
@@ -50,4 +51,17 @@ test.each([
   const { error } = await answer.json();
   expect(error.code).toBe(code);
   expect(error.message).not.toContain(folder);
+});
+
+test("a damaged example is the server's fault, told in the log alone", async () => {
+  const [id] = (await library.ids()) as [string];
+  const { ask: askHere, lines } = await startServer(engine, { libraries: new Map([["pairs", library]]) });
+  const broken = new XPromptError(`looking up example ${id}: expected ${folder} to be whole`);
+  vi.spyOn(library, "find").mockRejectedValueOnce(broken);
+  const answer = await askHere(`/v1/libraries/pairs/examples/${id}/before`);
+  expect(answer.status).toBe(500);
+  expect(await answer.text()).not.toContain(folder);
+  expect(lines).toContainEqual(
+    expect.objectContaining({ level: "error", trace: expect.stringContaining(folder) }),
+  );
 });

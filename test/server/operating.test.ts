@@ -149,6 +149,15 @@ test("training runs: descriptions, metrics and sheets", async () => {
   expect(wrong.status).toBe(400);
   expect(await wrong.json()).toMatchObject({ error: { param: "limit" } });
   expect(await (await ask("/v1/runs")).json()).toEqual({ object: "list", data: [] });
+  await writeFile(join(run, "metrics.jsonl"), '{"step":10,"time":1}\nbroken\n{"step":20,"time":2}\n');
+  for (const path of ["nano.tokenizer", "nano.tokenizer/metrics"]) {
+    const broken = await watching.ask(`/v1/runs/${path}`);
+    expect(broken.status).toBe(500);
+    expect(await broken.text()).not.toContain(runs);
+  }
+  expect(watching.lines).toContainEqual(
+    expect.objectContaining({ level: "error", trace: expect.stringContaining("metrics.jsonl: line 2") }),
+  );
 });
 
 test("runs are found through links, and no two have the same id", async () => {

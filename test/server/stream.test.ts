@@ -1,6 +1,8 @@
 /** @file Server-sent events: OpenAI's documented formats, and rows of the picture during generation. */
 import { expect, test } from "vitest";
+import { UsageError } from "../../src/errors.ts";
 import { loadImage } from "../../src/image/index.ts";
+import type { Engine } from "../../src/server/services.ts";
 import { isWanted } from "../../src/server/stream.ts";
 import { dataUrl, slowEngine, startServer, tinyEngine, until } from "./kit.ts";
 
@@ -89,6 +91,19 @@ test("failures are events", async () => {
   expect(eventsIn(await response.text())).toEqual([
     { event: "error", data: { type: "error", error: expect.objectContaining({ code: "timeout" }) } },
   ]);
+});
+
+test("the first failure ends the other pictures of the request", async () => {
+  const { engine: slow } = slowEngine(engine);
+  const generate = ((options: Parameters<Engine["generate"]>[0]) =>
+    options.seed === 6
+      ? Promise.reject(new UsageError("not this one"))
+      : slow.generate(options)) as Engine["generate"];
+  const server = await startServer({ ...slow, generate });
+  const answer = await server.post("/v1/images/generations", { prompt: "x", n: 3, seed: 5 });
+  expect(answer.status).toBe(400);
+  expect((await answer.json()).error.message).toBe("not this one");
+  expect(server.services.queue.sizes).toEqual({ waiting: 0, running: 0 });
 });
 
 test.each([

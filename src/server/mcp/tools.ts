@@ -6,7 +6,7 @@ import { askedInJson, checkExamples, libraryNamed } from "../asked-pictures.ts";
 import { checked } from "../body.ts";
 import { failureOf, isServerFault, ofServer, traceOf } from "../failure.ts";
 import { drawInTurn } from "../routes/images.ts";
-import { jobRequest, MAX_PICTURES } from "../schemas.ts";
+import { jobRequest, MAX_PICTURES, name as promptName } from "../schemas.ts";
 import type { Services } from "../services.ts";
 import type { ReadPicture } from "./pictures.ts";
 
@@ -134,7 +134,7 @@ export function addTools(server: McpServer, options: ToolOptions): void {
       inputSchema: z.object({
         examples: pairs.min(1),
         instruction: z.string().max(4000).optional().describe("The change in words"),
-        name: z.string().max(200).optional(),
+        name: promptName.optional(),
       }),
       outputSchema: z.object({ id: z.string(), name: z.string(), examples: z.int(), bytes: z.int() }),
       annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true },

@@ -1,6 +1,5 @@
 /** @file Searching and viewing the examples of the server's libraries. */
 import { z } from "zod";
-import { XPromptError } from "../../errors.ts";
 import type { ExampleLibrary, Facts, Found, StoredExample } from "../../retrieval/index.ts";
 import { libraryExampleSchema, listOf } from "../answers.ts";
 import { Failure, ofServer } from "../failure.ts";
@@ -75,16 +74,12 @@ export const picture = operation({
   },
 });
 
-/** An example by its id. What the library says of a missing one names a folder of the server. */
 async function exampleOf(library: ExampleLibrary, id: string): Promise<StoredExample> {
-  try {
-    return await library.get(id);
-  } catch (error) {
-    if (!(error instanceof XPromptError) || error.code !== "ERR_INPUT") throw error;
-    throw new Failure(404, `looking up an example: expected the id of one in the library, got ${id}`, {
-      code: "example_not_found",
-    });
-  }
+  const found = await ofServer(library.find(id));
+  if (found) return found;
+  throw new Failure(404, `looking up an example: expected the id of one in the library, got ${id}`, {
+    code: "example_not_found",
+  });
 }
 
 /** The media type from the first byte: libraries contain only PNG and JPEG files. */

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { openFile, readJson } from "../../runtime/files.ts";
 import { readMetrics } from "../../training/run/metrics.ts";
 import { listOf, metricsSchema, runDetailsSchema, runSchema } from "../answers.ts";
-import { Failure } from "../failure.ts";
+import { Failure, ofServer } from "../failure.ts";
 import { fileResponse } from "../files.ts";
 import { operation } from "../operation.ts";
 import type { Services } from "../services.ts";
@@ -144,7 +144,7 @@ export const get = operation({
   async handle({ params: { id } }, services) {
     const folder = await folderOf(id, services);
     const { recipe, latest, summary } = await summaryOf(id, folder);
-    const lines = await readMetrics(metricsPath(folder));
+    const lines = await ofServer(readMetrics(metricsPath(folder)));
     const names = new Set(lines.flatMap((line) => Object.keys(line)));
     const sheets = [...(await sheetsOf(folder))].map(([name, { step }]) => ({
       step,
@@ -176,7 +176,8 @@ export const metrics = operation({
     ...missing,
   },
   async handle({ params: { id }, query: { since = -1, limit = MOST_LINES } }, services) {
-    const lines = await readMetrics(metricsPath(await folderOf(id, services)));
+    const folder = await folderOf(id, services);
+    const lines = await ofServer(readMetrics(metricsPath(folder)));
     const wanted = lines.filter(({ step }) => step > since).slice(0, limit);
     return Response.json({ object: "list", data: wanted.map(finite) });
   },
