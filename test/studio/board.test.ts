@@ -113,12 +113,22 @@ test("a gallery change comes though examples were added and removed meanwhile", 
   expect(namesOn(board).pairs).toEqual([rain, [undefined, undefined]]);
 });
 
-test("the gallery's picture to try is not fetched where the person has one", async () => {
+test.each(["photo.png", "gallery wall.png"])(
+  "a person's own %s is not replaced by the gallery's",
+  async (name) => {
+    const board = makeBoard();
+    await board.take([png(name)], "input");
+    await board.useGallery(entry);
+    expect(picture.mock.calls.map(([address]) => address)).toEqual(["/before", "/after"]);
+    expect(namesOn(board)).toEqual({ pairs: [rain], prompts: [], input: name });
+  },
+);
+
+test("a picture to try gives way to that of another entry", async () => {
   const board = makeBoard();
-  await board.take([png("photo.png")], "input");
   await board.useGallery(entry);
-  expect(picture.mock.calls.map(([address]) => address)).toEqual(["/before", "/after"]);
-  expect(namesOn(board)).toEqual({ pairs: [rain], prompts: [], input: "photo.png" });
+  await board.useGallery({ ...entry, id: "snow" });
+  expect(namesOn(board).input).toBe("gallery Snow");
 });
 
 test("a picture larger than the backend takes is refused where it was dropped", async () => {

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import { ExampleLibrary } from "../../src/retrieval/index.ts";
 import { Keys } from "../../src/server/keys.ts";
-import { KeyNeeded } from "../../studio/src/lib/backend.ts";
+import { type Backend, KeyNeeded, type Run } from "../../studio/src/lib/backend.ts";
 import { httpBackend } from "../../studio/src/lib/http/backend.ts";
+import { watchRun } from "../../studio/src/lib/watch-run.ts";
 import { example, temporaryFolder, wordEmbedder } from "../retrieval/kit.ts";
 import { png, startServer, tinyEngine } from "../server/kit.ts";
 
@@ -88,4 +89,57 @@ test("the sheets of a run can be fetched, and the wait for one given up", async 
     await expect(backend.picture(picture, given)).rejects.toThrow("given up");
     break;
   }
+});
+
+test("a run that begins again in its folder is shown from its first line", async () => {
+  const run = join(folder, "runs", "one");
+  const write = (...steps: number[]) =>
+    writeFile(
+      join(run, "metrics.jsonl"),
+      steps.map((step) => `${JSON.stringify({ step, time: 1, loss: steps.length })}\n`).join(""),
+    );
+  await write(0, 10, 20);
+  const seen: (readonly (readonly [step: number, loss: number])[])[] = [];
+  const stopping = new AbortController();
+  for await (const { metrics } of backend.watch("one", stopping.signal)) {
+    seen.push(metrics.map(({ step, loss }) => [step, loss!]));
+    if (seen.length === 2) break;
+    await write(0, 10);
+  }
+  expect(seen).toEqual([
+    [
+      [0, 3],
+      [10, 3],
+      [20, 3],
+    ],
+    [
+      [0, 2],
+      [10, 2],
+    ],
+  ]);
+});
+
+test("a run is watched again after a failure, until it is given up", async () => {
+  vi.useFakeTimers();
+  const stopping = new AbortController();
+  const run = {} as Run;
+  const watch = vi
+    .fn<Backend["watch"]>()
+    .mockImplementationOnce(() => {
+      throw new Error("away");
+    })
+    .mockImplementation(async function* (_id, signal) {
+      yield run;
+      await new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    });
+  const [seen, failed] = [vi.fn(), vi.fn()];
+  const watching = watchRun({ watch }, "one", stopping.signal, { seen, failed });
+  await vi.advanceTimersByTimeAsync(2999);
+  expect([seen, failed].map(({ mock }) => mock.calls)).toEqual([[], [[new Error("away")]]]);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(seen.mock.calls).toEqual([[run]]);
+  stopping.abort();
+  await watching;
+  vi.useRealTimers();
+  expect(failed).toHaveBeenCalledTimes(1);
 });

@@ -1,5 +1,5 @@
 /** @file What was drawn, kept in the browser's IndexedDB, so that it survives a reload. */
-import { type DBSchema, openDB } from "idb";
+import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 import type { Picture } from "./pictures.ts";
 
 export interface PromptFile {
@@ -39,39 +39,52 @@ interface Schema extends DBSchema {
 }
 
 /** Older drawings make room for new ones. */
-const KEPT = 200;
+export const KEPT = 200;
 
-const database = () =>
-  openDB<Schema>("xprompt-studio", 1, {
-    upgrade: (db) => db.createObjectStore("drawings", { keyPath: "id" }).createIndex("time", "time"),
+type Database = IDBPDatabase<Schema>;
+
+async function withDatabase<T>(work: (db: Database) => Promise<T>): Promise<T> {
+  const db = await openDB<Schema>("xprompt-studio", 1, {
+    upgrade: (made) => made.createObjectStore("drawings", { keyPath: "id" }).createIndex("time", "time"),
   });
+  try {
+    return await work(db);
+  } finally {
+    db.close();
+  }
+}
 
 /** The newest first. */
-export async function loadHistory(): Promise<HistoryEntry[]> {
-  const db = await database();
-  const entries = await db.getAllFromIndex("drawings", "time");
-  db.close();
-  return entries.reverse();
+export const loadHistory = (): Promise<HistoryEntry[]> =>
+  withDatabase(async (db) => (await db.getAllFromIndex("drawings", "time")).reverse());
+
+/** Adds a drawing. The oldest ones make room, where the browser has none left. */
+export const addToHistory = (entry: HistoryEntry): Promise<void> =>
+  withDatabase(async (db) => {
+    for (let isKept = false; !isKept; ) isKept = await put(db, entry);
+    await removeOldest(db, (await db.count("drawings")) - KEPT);
+  });
+
+/** @returns false if there was no room, and the oldest drawing has been removed for it */
+async function put(db: Database, entry: HistoryEntry): Promise<boolean> {
+  try {
+    await db.put("drawings", entry);
+    return true;
+  } catch (error) {
+    const isFull = error instanceof DOMException && error.name === "QuotaExceededError";
+    if (!isFull || (await db.count("drawings")) === 0) throw error;
+    await removeOldest(db, 1);
+    return false;
+  }
 }
 
-export async function addToHistory(entry: HistoryEntry): Promise<void> {
-  const db = await database();
-  const transaction = db.transaction("drawings", "readwrite");
-  await transaction.store.put(entry);
-  const keys = await transaction.store.index("time").getAllKeys();
-  for (const key of keys.slice(0, Math.max(0, keys.length - KEPT))) await transaction.store.delete(key);
-  await transaction.done;
-  db.close();
+async function removeOldest(db: Database, count: number): Promise<void> {
+  if (count <= 0) return;
+  for (const key of await db.getAllKeysFromIndex("drawings", "time", null, count))
+    await db.delete("drawings", key);
 }
 
-export async function removeFromHistory(id: string): Promise<void> {
-  const db = await database();
-  await db.delete("drawings", id);
-  db.close();
-}
+export const removeFromHistory = (id: string): Promise<void> =>
+  withDatabase((db) => db.delete("drawings", id));
 
-export async function clearHistory(): Promise<void> {
-  const db = await database();
-  await db.clear("drawings");
-  db.close();
-}
+export const clearHistory = (): Promise<void> => withDatabase((db) => db.clear("drawings"));

@@ -6,6 +6,8 @@ export interface Picture {
   /** In pixels, upright. */
   readonly width: number;
   readonly height: number;
+  /** It came from the gallery or a library; the others are the person's own. */
+  readonly isOffered?: boolean;
 }
 
 /** The kinds that the model reads. */

@@ -251,7 +251,7 @@ export class Board {
         ...{ instruction, seed, samples, temperature, guidance, fullSize },
       };
       for await (const event of this.backend.generate(request, stopping.signal)) {
-        // A drawing that was stopped has no say any more.
+        // What comes of a drawing that was stopped is not shown.
         if (stopping.signal.aborted) return;
         if (event.kind === "waiting") this.ahead = event.ahead;
         else if (event.kind === "loading") this.loading = event.bytes / (event.total || Infinity);
@@ -295,12 +295,12 @@ export class Board {
   }
 
   private async fetch(address: Address, name: string): Promise<Picture> {
-    return this.read(await this.backend.picture(address), name);
+    return { ...(await this.read(await this.backend.picture(address), name)), isOffered: true };
   }
 
   /** Whether the picture to change is the person's own, not one of the gallery. */
   private hasOwnInput(): boolean {
-    return this.input !== undefined && !this.input.name.startsWith("gallery ");
+    return this.input !== undefined && !this.input.isOffered;
   }
 
   /**

@@ -8,23 +8,25 @@ export class History {
   /** Why the history is not kept, where it is not. */
   problem = $state("");
 
-  constructor() {
-    void this.attempt(async () => {
-      this.entries = await store.loadHistory();
-    });
-  }
+  /** Changes wait until what was kept is there. */
+  private readonly loaded = this.attempt(async () => {
+    this.entries = await store.loadHistory();
+  });
 
-  add(entry: HistoryEntry): Promise<void> {
-    this.entries = [entry, ...this.entries];
+  async add(entry: HistoryEntry): Promise<void> {
+    await this.loaded;
+    this.entries = [entry, ...this.entries].slice(0, store.KEPT);
     return this.attempt(() => store.addToHistory(entry));
   }
 
-  remove(id: string): Promise<void> {
+  async remove(id: string): Promise<void> {
+    await this.loaded;
     this.entries = this.entries.filter((entry) => entry.id !== id);
     return this.attempt(() => store.removeFromHistory(id));
   }
 
-  clear(): Promise<void> {
+  async clear(): Promise<void> {
+    await this.loaded;
     this.entries = [];
     return this.attempt(store.clearHistory);
   }

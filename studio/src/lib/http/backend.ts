@@ -9,6 +9,7 @@ import type {
   Run,
   RunSummary,
 } from "../backend.ts";
+import { pause } from "../pause.ts";
 import { Client } from "./client.ts";
 import { events, type ServerEvent } from "./events.ts";
 import * as answers from "./schemas.ts";
@@ -117,12 +118,14 @@ export function httpBackend(base: string): Backend {
     },
 
     async *watch(id, signal) {
-      const metrics: MetricsLine[] = [];
+      let metrics: MetricsLine[] = [];
       for (let last = ""; ; await pause(WATCH_EVERY, signal)) {
         const run = await client.get(`/v1/runs/${encodeURIComponent(id)}`, answers.runSchema, signal);
         const state = `${run.step} ${run.updated_at} ${run.sheets.length}`;
         if (state === last) continue;
         last = state;
+        // Begun again, or resumed from an earlier step: its lines are others now.
+        if ((run.step ?? 0) < (metrics.at(-1)?.step ?? 0)) metrics = [];
         for await (const line of metricsSince(id, metrics.at(-1)?.step, signal)) metrics.push(line);
         yield {
           ...{ ...summary(run), recipe: run.recipe, metrics: [...metrics] },
@@ -185,16 +188,3 @@ function withoutGaps(line: Record<string, number | null>): MetricsLine {
   const known = Object.entries(line).filter((entry): entry is [string, number] => entry[1] !== null);
   return Object.fromEntries(known) as MetricsLine;
 }
-
-const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    };
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", stop);
-      resolve();
-    }, milliseconds);
-    signal.addEventListener("abort", stop, { once: true });
-  });

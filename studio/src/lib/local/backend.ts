@@ -29,7 +29,8 @@ export function localBackend(base: string): Backend {
       .catch((error: unknown) => {
         loaded = undefined; // the next question tries again
         throw error;
-      });
+      })
+      .finally(() => (loading = undefined));
     return abortable(loaded, signal);
   };
   void load().catch(() => undefined);

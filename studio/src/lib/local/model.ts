@@ -76,7 +76,7 @@ async function* drawOne(
   }
 }
 
-/** The settings in the texts of a picture, as the server writes them. */
+/** The settings in the texts of a picture, by the names that the server gives them. */
 function textsOf(
   { settings, model }: Generated<Image | ByteImage>,
   { instruction, seed }: { readonly instruction?: string; readonly seed: number },
