@@ -79,7 +79,7 @@ export class OpenQueue {
 
   /**
    * Adds a job, unless there is one of this id, and waits until it has ended.
-   * @throws the signal's reason, once it is aborted; nobody else waiting for it here, the job is cancelled
+   * @throws the signal's reason, once it is aborted; the job is cancelled then, unless another call here waits for it
    */
   async outcome(
     id: string,

@@ -36,9 +36,9 @@ export type Ask = <D extends z.ZodType, R extends z.ZodType>(
 ) => Promise<z.output<R>>;
 
 /**
- * A model with the results of `model`, computed by jobs. It does not stream, and `onProgress` of `generate` is not told of
- * rows that still wait for an earlier call when the result is there. What is not a job (its tokenizers, its sizes) is that of
- * `model`.
+ * A model with the results of `model`, computed by jobs. It does not stream. `onProgress` of `generate` is called for
+ * one row at a time; rows that wait for an earlier call when the result arrives are left out. What is not a job (its
+ * tokenizers, its sizes) is that of `model`.
  * @param model loaded here, for its fingerprint and its tokenizers; the caller releases it
  */
 export function remoteModel(model: XPrompt, ask: Ask): XPrompt {

@@ -12,7 +12,7 @@ const MAX_TEXT = 4000;
 /** The most bytes of a picture. */
 const MAX_PICTURE = 64 * 2 ** 20;
 
-/** An example to add. Pictures are paths, bytes of PNG, JPEG or WebP files, or decoded pictures. */
+/** An example to add. Pictures are paths, bytes of PNG, JPEG, WebP or TIFF files, or decoded pictures. */
 export interface NewExample {
   readonly input: Picture;
   readonly output: Picture;
@@ -55,7 +55,7 @@ export interface StoredExample extends Facts {
 
 /**
  * Validates an example and converts it to its stored form.
- * @throws XPromptError for a picture that is missing or not PNG, JPEG or WebP, has a size that `loadImage` rejects, or wrong
+ * @throws XPromptError for a picture that is missing or not PNG, JPEG, WebP or TIFF, has a size that `loadImage` rejects, or wrong
  * values, or a text that is too long
  */
 export async function storedExample(example: NewExample): Promise<StoredExample> {

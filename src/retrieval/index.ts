@@ -21,4 +21,4 @@ export {
 export { compileExamples, Retriever, type RetrieverOptions } from "./raie.ts";
 export type { Found } from "./search.ts";
 export { exampleSheet } from "./sheet.ts";
-export { defaultWeights, type Weights } from "./weights.ts";
+export { defaultWeights, type Weights, wordsAlone } from "./weights.ts";

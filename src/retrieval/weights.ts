@@ -15,6 +15,9 @@ export interface Weights {
 /** Instructions decide (paper); among equal ones, the input picture decides. */
 export const defaultWeights: Weights = { text: 1, image: 0.1, words: 0 };
 
+/** Words alone: such a search needs no embedder. */
+export const wordsAlone: Weights = { text: 0, image: 0, words: 1 };
+
 /** @throws UsageError naming a weight that is unknown, missing, negative or not finite */
 export function checkWeights(doing: string, weights: Weights): void {
   checkKeys(`${doing}: weights`, weights, { text: true, image: true, words: true });

@@ -4,6 +4,7 @@ import { MAX_TOTAL } from "../xprompt/full-size.ts";
 import type { Example } from "../xprompt/model.ts";
 import type { VisualPrompt } from "../xprompt/prompt.ts";
 import { Failure } from "./failure.ts";
+import { checkModel, libraryNamed } from "./named.ts";
 import { checkMask, checkPicture, type Format, type PictureBytes, type Size } from "./pictures.ts";
 import type { EditForm, ExampleInput, GenerationRequest, JobRequest } from "./schemas.ts";
 import type { Services } from "./services.ts";
@@ -92,7 +93,7 @@ async function checkedRequest(
   }: { images: readonly PictureBytes[]; mask?: PictureBytes; shown?: ExampleInput[] },
   services: Services,
 ): Promise<AskedPictures> {
-  checkModel(fields.model, services);
+  if (fields.model !== undefined) checkModel(fields.model, "model", services);
   if (images.length > 0 && images.length % 2 === 0)
     throw new Failure(
       400,
@@ -181,35 +182,4 @@ function checkTotal(count: number, { width, height }: Size, most: number): void 
       `generating: expected at most ${most / 1e6} megapixels over all pictures, got ${count} of ${width} × ${height} (request fewer)`,
       { param: "n" },
     );
-}
-
-function checkModel(model: string | undefined, services: Services): void {
-  if (model === undefined || model === services.model) return;
-  throw new Failure(
-    404,
-    `choosing a model: expected ${services.model}, got ${JSON.stringify(model.slice(0, 60))}`,
-    {
-      param: "model",
-      code: "model_not_found",
-    },
-  );
-}
-
-/** The library of a request. @throws Failure 404 for one that the server does not have */
-export function libraryNamed(
-  given: boolean | string | undefined,
-  { libraries }: Services,
-): string | undefined {
-  if (given === undefined || given === false) return undefined;
-  const name = given === true ? [...libraries.keys()][0] : given;
-  if (name !== undefined && libraries.has(name)) return name;
-  const known = [...libraries.keys()].join(", ") || "none";
-  throw new Failure(
-    404,
-    `looking for a library: expected one of the server's (${known}), got ${JSON.stringify(String(given).slice(0, 60))}`,
-    {
-      param: "library",
-      code: "library_not_found",
-    },
-  );
 }

@@ -165,7 +165,6 @@ export const describeForm = z
   .meta({ id: "DescribeForm" });
 
 export type GenerationRequest = z.output<typeof generationRequest>;
-export type EditRequest = z.output<typeof editRequest>;
 export type EditForm = z.output<typeof editForm>;
 export type JobRequest = z.output<typeof jobRequest>;
 export type ExampleInput = z.output<typeof examples>[number];

@@ -1,6 +1,6 @@
 /**
- * @file A model's files from the web. The weights stay in the browser's cache under their checksum, so that they are had
- * once, and offline.
+ * @file A model's files from the web. The weights stay in the browser's cache under their checksum, so that they are fetched
+ * once, and there without a network.
  */
 /// <reference lib="dom" />
 import { z } from "zod";

@@ -1,10 +1,12 @@
 /** @file The tools of the MCP server (https://modelcontextprotocol.io): the same for standard input and HTTP. */
 import type { CallToolResult, McpServer, ServerContext } from "@modelcontextprotocol/server";
 import { z } from "zod";
+import { wordsAlone } from "../../retrieval/index.ts";
 import { settingsSchema } from "../answers.ts";
-import { askedInJson, checkExamples, libraryNamed } from "../asked-pictures.ts";
+import { askedInJson, checkExamples } from "../asked-pictures.ts";
 import { checked } from "../body.ts";
 import { failureOf, isServerFault, ofServer, traceOf } from "../failure.ts";
+import { libraryOf } from "../named.ts";
 import { drawInTurn } from "../routes/images.ts";
 import { jobRequest, MAX_PICTURES, name as promptName } from "../schemas.ts";
 import type { Services } from "../services.ts";
@@ -74,7 +76,7 @@ export function addTools(server: McpServer, options: ToolOptions): void {
     guarded(async (given, context) => {
       const { signal, notify } = context.mcpReq;
       const token = context.mcpReq._meta?.progressToken;
-      /** Only larger numbers may follow, and a worker may begin again. */
+      /** The rows that were reported. A worker may begin again, but reported numbers may only grow. */
       let told = 0;
       const wanted = {
         ...{ prompt: given.instruction, n: given.count, seed: given.seed },
@@ -190,9 +192,8 @@ export function addTools(server: McpServer, options: ToolOptions): void {
       annotations: { readOnlyHint: true, idempotentHint: true },
     },
     guarded(async ({ instruction, k, library }) => {
-      const searched = services.libraries.get(libraryNamed(library ?? true, services)!)!;
-      const byWords = { text: 0, image: 0, words: 1 };
-      const found = await ofServer(searched.search({ instruction }, undefined, byWords, k));
+      const searched = libraryOf(library ?? true, services);
+      const found = await ofServer(searched.search({ instruction }, undefined, wordsAlone, k));
       const examples = found.map(({ id, instruction: text, source, similarity }) => ({
         id,
         instruction: text,

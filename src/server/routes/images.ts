@@ -4,6 +4,7 @@ import { type ImagesResponse, imagesSchema, listOf, modelSchema } from "../answe
 import { type AskedPictures, askedInForm, askedInJson } from "../asked-pictures.ts";
 import { drawPictures, type Watching } from "../draw.ts";
 import { Failure } from "../failure.ts";
+import { checkModel } from "../named.ts";
 import { type Asked, operation } from "../operation.ts";
 import { samplePicture } from "../pictures.ts";
 import type { Ticket } from "../queue.ts";
@@ -119,15 +120,7 @@ export const getModel = operation({
     404: { description: "There is no such model." },
   },
   handle({ params }, services) {
-    if (params.id !== services.model)
-      throw new Failure(
-        404,
-        `choosing a model: expected ${services.model}, got ${JSON.stringify(params.id.slice(0, 60))}`,
-        {
-          param: "id",
-          code: "model_not_found",
-        },
-      );
+    checkModel(params.id, "id", services);
     return Response.json(modelOf(services));
   },
 });

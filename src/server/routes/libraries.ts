@@ -1,25 +1,19 @@
 /** @file Searching and viewing the examples of the server's libraries. */
 import { z } from "zod";
-import type { ExampleLibrary, Facts, Found, StoredExample } from "../../retrieval/index.ts";
+import {
+  type ExampleLibrary,
+  type Facts,
+  type Found,
+  type StoredExample,
+  wordsAlone,
+} from "../../retrieval/index.ts";
 import { libraryExampleSchema, listOf } from "../answers.ts";
 import { Failure, ofServer } from "../failure.ts";
+import { libraryOf } from "../named.ts";
 import { operation } from "../operation.ts";
-import type { Services } from "../services.ts";
-
-/** The search box compares words only, so it does not need the engine. */
-const BY_WORDS = { text: 0, image: 0, words: 1 };
 
 const tag = "Example libraries";
 const missing = { 404: { description: "There is no such library, or no such example." } };
-
-function libraryOf(name: string, { libraries }: Services): ExampleLibrary {
-  const library = libraries.get(name);
-  if (library) return library;
-  const got = JSON.stringify(name.slice(0, 60));
-  throw new Failure(404, `looking up a library: expected one of --library, got ${got}`, {
-    code: "library_not_found",
-  });
-}
 
 export const search = operation({
   method: "get",
@@ -42,7 +36,7 @@ export const search = operation({
     const found = await ofServer<Facts[] | Found[]>(
       words === ""
         ? library.list({ limit })
-        : library.search({ instruction: words }, undefined, BY_WORDS, limit),
+        : library.search({ instruction: words }, undefined, wordsAlone, limit),
     );
     const data = found.map(({ id, instruction, ...rest }) => {
       const place = `/v1/libraries/${encodeURIComponent(name)}/examples/${id}`;
