@@ -18,12 +18,18 @@ export {
   type CompletionProgress,
   type PromptPart,
 } from "./chameleon/chameleon.ts";
-export type { ChameleonConfig } from "./chameleon/checkpoint/config.ts";
+export type { ChameleonConfig, DecoderConfig } from "./chameleon/checkpoint/config.ts";
 export type { ChameleonOptions } from "./chameleon/checkpoint/read.ts";
+export type { CacheBlock } from "./chameleon/model/cache.ts";
 export type { CompletionGuidance } from "./chameleon/model/complete.ts";
 export type { Mode, PictureLayoutName } from "./chameleon/model/grammar.ts";
+export type { ImageTokenizer, Pixels } from "./chameleon/tokenizers/image-tokenizer.ts";
+export type { TextTokenizer } from "./chameleon/tokenizers/text-tokenizer.ts";
 export type { Tokenizer } from "./chameleon/tokenizers/tokenizer.ts";
+export type { Vocabulary } from "./chameleon/tokenizers/vocabulary.ts";
+export type { VqganConfig } from "./chameleon/tokenizers/vqgan-config.ts";
 export { type ErrorCode, UsageError, XPromptError } from "./errors.ts";
+export type { ColourSums } from "./image/example-colours.ts";
 export {
   type ByteImage,
   contactSheet,
@@ -46,6 +52,7 @@ export {
   savePng,
   toBytes,
 } from "./image/index.ts";
+export type { Window as ResizeWindow } from "./image/resize.ts";
 export type { EncodeOptions } from "./image/save.ts";
 export {
   type Added,
@@ -56,10 +63,12 @@ export {
   type Embedder,
   type EmbeddingSpace,
   ExampleLibrary,
+  type ExportOptions as ExportExamplesOptions,
   exampleSheet,
   exportExamples,
   type Facts,
   type Found,
+  type ModelEmbedder,
   modelEmbedder,
   type NewExample,
   type OpenOptions,
@@ -99,3 +108,4 @@ export {
 export type { ModelFiles } from "./xprompt/parts.ts";
 export { type ExampleBlock, VisualPrompt } from "./xprompt/prompt.ts";
 export type { Guidance } from "./xprompt/request.ts";
+export type { Codes, XPromptConfig } from "./xprompt/sequence.ts";

@@ -12,6 +12,7 @@
  */
 
 export { env } from "onnxruntime-web/wasm";
+export type { Tokenizer } from "./chameleon/tokenizers/tokenizer.ts";
 export { type ErrorCode, UsageError, XPromptError } from "./errors.ts";
 export { encodePng } from "./image/canvas-png.ts";
 export type { PngOptions } from "./image/encode-png.ts";
@@ -19,10 +20,13 @@ export { type ByteImage, createImage, fromBytes, type Image, toBytes } from "./i
 export { type LoadOptions as LoadImageOptions, loadImage } from "./image/load.ts";
 export { type Filter, resize } from "./image/resize.ts";
 export type { Device, SessionOptions } from "./runtime/session-options.ts";
+export type { ModelConfig } from "./xprompt/config.ts";
+export type { ExampleSource, RetrievedExample } from "./xprompt/example-source.ts";
 export { type FetchModelOptions, fetchModel } from "./xprompt/fetch-model.ts";
 export {
   type CompressOptions,
   type DescribeOptions,
+  type DrawingSettings,
   type Example,
   type Generated,
   type GenerateOptions,
@@ -34,5 +38,5 @@ export {
   XPrompt,
 } from "./xprompt/model.ts";
 export type { ModelFiles } from "./xprompt/parts.ts";
-export { VisualPrompt } from "./xprompt/prompt.ts";
+export { type ExampleBlock, VisualPrompt } from "./xprompt/prompt.ts";
 export type { Guidance } from "./xprompt/request.ts";

@@ -17,8 +17,9 @@ import { textToImage } from "./suites/text-to-image.ts";
 import { unseen } from "./suites/unseen.ts";
 
 export type { SamplingSettings } from "./generations.ts";
+export type { Spread } from "./rehearsal.ts";
 export { type Evaluation, type EvaluationOptions, evaluate } from "./run.ts";
-export type { Suite, SuiteOptions } from "./suite.ts";
+export type { Suite, SuiteContext, SuiteOptions, SuiteOutcome } from "./suite.ts";
 
 export const suites: readonly Suite[] = [
   unseen,

@@ -3,10 +3,18 @@
  *
  * @module x-prompt/graph
  */
-export { dataFolder, exportOnnx, parameterShapes, parametersBehind } from "./export.ts";
+export { dataFolder, type ExportOptions, exportOnnx, parameterShapes, parametersBehind } from "./export.ts";
 export { gradients } from "./gradient.ts";
-export { Graph, type Operator, Scope, Tensor } from "./graph.ts";
-export type { Initializer } from "./onnx-writer.ts";
+export {
+  type Application,
+  type Gradients,
+  Graph,
+  type Operator,
+  Scope,
+  type Source,
+  Tensor,
+} from "./graph.ts";
+export type { Initializer, OnnxWriter } from "./onnx-writer.ts";
 export { operator, operators } from "./operator.ts";
 export * from "./operators/attention.ts";
 export * from "./operators/convolution.ts";
@@ -20,4 +28,4 @@ export * from "./operators/reduction.ts";
 export * from "./operators/shape.ts";
 export { peakBytes } from "./peak.ts";
 export { addDims, type Dim, formatShape, multiplyDims, type Shape, ShapeError } from "./shape.ts";
-export type { DType, TensorType } from "./types.ts";
+export type { ConstantData, DType, TensorType } from "./types.ts";

@@ -7,14 +7,15 @@ export type { Added, AddOptions } from "./adding.ts";
 export { ClipEmbedder } from "./clip-embedder.ts";
 export type { Embedder, EmbeddingSpace } from "./embedder.ts";
 export type { Facts, NewExample, StoredExample, Vectors } from "./example.ts";
-export { exportExamples } from "./export.ts";
+export { type ExportOptions, exportExamples } from "./export.ts";
 export { ExampleLibrary, type OpenOptions, type Query } from "./library.ts";
-export { modelEmbedder } from "./model-embedder.ts";
+export { type ModelEmbedder, modelEmbedder } from "./model-embedder.ts";
 export {
   isLibrary,
   type LibrarySettings,
   librarySettings,
   type NeighbourLibrary,
+  type NeighbourOptions,
   NeighbourSource,
   prepareNeighbours,
 } from "./neighbours.ts";

@@ -27,12 +27,13 @@ import type { WorldName, Worlds } from "./worlds/index.ts";
 export { Random } from "../random.ts";
 export * from "./datasets/index.ts";
 export { isCombined } from "./families/combined.ts";
+export type { Gathered } from "./gathered/index.ts";
 export type { Pair, Prototype, SceneEdit, Task, TaskFamily } from "./task.ts";
 export { prototypes } from "./task.ts";
 export { caption } from "./world/caption.ts";
 export { drawScene, type SceneOptions } from "./world/draw.ts";
 export { type Render, renderScene } from "./world/render.ts";
-export type { Scene, SceneObject } from "./world/scene.ts";
+export type { Scene, SceneObject, Season, Time, Traits } from "./world/scene.ts";
 export {
   openWorlds,
   type World,

@@ -11,17 +11,19 @@ import { type TransformerRecipe, transformerRecipe } from "./transformer/recipe.
 import { transformerTask } from "./transformer/task.ts";
 
 export { ReportedElsewhere } from "../errors.ts";
-export { alone, type Collective, together } from "./distributed/collective.ts";
+export { alone, type Collective, type Share, together } from "./distributed/collective.ts";
 export { inProcess } from "./distributed/in-process.ts";
 export { openMpi } from "./distributed/mpi.ts";
 export { applyOverrides } from "./overrides.ts";
-export { loadRecipe } from "./recipe.ts";
-export { hasCheckpoint } from "./run/checkpoint.ts";
+export { loadRecipe, type RecipeKind } from "./recipe.ts";
+export { type Extras, hasCheckpoint, type Inputs } from "./run/checkpoint.ts";
 export { describeRun, isRun, type RunDescription } from "./run/describe-run.ts";
 export { Mirror } from "./run/mirror.ts";
 export { checkRunFolder, runTraining } from "./run/run.ts";
-export type { RunOptions, RunResult, TrainingTask } from "./run/task.ts";
-export type { Manifest } from "./tokenized/manifest.ts";
+export type { TrainingState } from "./run/state.ts";
+export type { RunOptions, RunResult, RunSettings, StepOutcome, TrainingTask } from "./run/task.ts";
+export type { SampleStream } from "./run/workers.ts";
+export type { Manifest, Shard } from "./tokenized/manifest.ts";
 export {
   type ShardOptions,
   Tokenization,
