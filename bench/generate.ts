@@ -21,6 +21,7 @@ import { resolveModel } from "../src/xprompt/models.ts";
 import {
   benchmark,
   type CommonOptions,
+  codeByCode,
   integer,
   integers,
   type PeerOptions,
@@ -297,20 +298,21 @@ async function wholePictures(
   const picture = () => ({ width: model.size, height: model.size, data: data() });
   const input = picture();
   const prompt = await model.compress([{ input: picture(), output: picture() }]);
-  const generate = (options: Pick<GenerateRequest, "guidance" | "samples" | "draft">) =>
+  const generate = (options: Omit<GenerateRequest, "prompt" | "input">) =>
     timed(() => model.generate({ prompt, input, seed: 0, ...options }));
   const kinds = [
-    { what: "one picture", options: {} },
-    { what: "one picture, no drafts", options: { draft: false } },
-    { what: "with guidance", options: { guidance: 2 } },
-    { what: "with guidance, no drafts", options: { guidance: 2, draft: false } },
-    { what: "8 pictures at once", options: { samples: 8 } },
+    { what: "one picture, as the model recommends", options: { samples: 1 } },
+    { what: "code by code", options: { ...codeByCode, samples: 1, guidance: 1 } },
+    { what: "code by code, no drafts", options: { ...codeByCode, samples: 1, guidance: 1, draft: false } },
+    { what: "code by code, with guidance", options: { ...codeByCode, samples: 1 } },
+    { what: "code by code, with guidance, no drafts", options: { ...codeByCode, samples: 1, draft: false } },
+    { what: "code by code, 8 pictures at once", options: { ...codeByCode, samples: 8, guidance: 1 } },
   ];
   process.stderr.write("measuring XPrompt.generate ");
   const runs = Object.fromEntries(kinds.map(({ what, options }) => [what, generate(options)]));
   const times = await alternate(runs, { repeats, warmUp: 1 });
   await model.release();
-  return kinds.map(({ what, options: { samples = 1 } }) => ({
+  return kinds.map(({ what, options: { samples } }) => ({
     what,
     msPerPicture: milliseconds(times[what]!.map((ms) => round(ms / samples, 3))),
     codesPerSecond: round((1e3 * samples * model.codesPerImage) / median(times[what]!), 1),

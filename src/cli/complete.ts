@@ -93,8 +93,8 @@ async function complete(given: readonly Given[], options: Options, signal: Abort
     const prompt = given.map((part) =>
       "image" in part ? `image: ${nameOf(part.image)}` : `text: ${part.text}`,
     );
-    const made = { command: "complete", prompt, ...settings, seed: result.seed };
-    const about = { ...made, model: nameOf(options.model), fingerprint: result.model, device };
+    const made = { command: "complete", prompt, ...settings, seed: result.seed, pictures: options.pictures };
+    const about = { ...made, model: nameOf(options.model), fingerprint: result.model, device, threads };
     await writePictures(
       pictures.map((picture) => ({ ...picture, about })),
       signal,

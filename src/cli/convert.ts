@@ -43,7 +43,11 @@ export function convertCommand(signal: AbortSignal): Command {
       "--image-tokenizer <path>",
       "where to take the image tokenizer's decoder from: Meta's vqgan.ckpt, or a folder with a VQ-VAE. Defaults to the one in the folder",
     )
-    .option("--threads <n>", "CPU threads. Defaults to one per core", numberFor("--threads", threads))
+    .option(
+      "--threads <n>",
+      "CPU threads. Defaults to one per core, at most 8",
+      numberFor("--threads", threads),
+    )
     .option("--json", "print one JSON object on standard output", false)
     .action((folder: string, options: Options) => convert(folder, options, signal));
 }

@@ -186,6 +186,7 @@ function commandOf(suite: Suite, options: Options): string {
   };
   add("--adapter", options.adapter);
   if (options.device !== "cpu") add("--device", options.device);
+  add("--threads", options.threads);
   add("--limit", options.limit);
   add("--seed", options.seed);
   if (options.greedy) parts.push("--greedy");

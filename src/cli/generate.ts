@@ -7,7 +7,12 @@ import type { Retriever } from "../retrieval/index.ts";
 import { type Resources, workWith } from "../runtime/resources.ts";
 import { type Generated, type GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
-import { type Guidance, recommendableSettings, requestSchema } from "../xprompt/request.ts";
+import {
+  type Guidance,
+  type RequestSettings,
+  recommendableSettings,
+  requestSchema,
+} from "../xprompt/request.ts";
 import { type Job, jobsOf, STANDARD } from "./inputs.ts";
 import { type DistanceOptions, weightsOf, withClip, withLibrary, withWeights } from "./library-options.ts";
 import {
@@ -129,7 +134,7 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
   await workWith(async (resources) => {
     const library = await libraryOf(options, resources);
     const model = resources.own(await XPrompt.load(options.model, loadOptionsOf(options)));
-    const compressed = examples.length > 0 ? [await model.compress(examples)] : [];
+    const compressed = examples.length > 0 ? [await model.compress(examples, { signal })] : [];
     const shared: Shared = { prompt: [...loaded, ...compressed], library };
     const reports: Report[] = [];
     const failed: { readonly input?: string; readonly error: string }[] = [];
@@ -183,8 +188,6 @@ async function runJob(
     .generate({
       ...settings,
       ...shared,
-      draft: options.draft,
-      ...(!options.exampleColours && { exampleColours: false }),
       input: input?.picture,
       fullSize,
       signal,
@@ -205,7 +208,7 @@ async function runJob(
   sayEqual(result);
   if (result.changeFrom === "example colours")
     say("a map of colours explains the examples, and was applied (--no-example-colours applies the drawing)");
-  sayUnread(model.unreadTokens(options.instruction ?? "", input ? 1 : 0));
+  sayUnread(result.tokens.unread);
   if (!options.json)
     for (const path of outputs)
       say(
@@ -218,6 +221,7 @@ async function runJob(
     ...reportOf(result),
     settings: { ...settings, ...result.settings },
     device: options.device,
+    threads: options.threads,
     fullSize,
   };
 }
@@ -244,36 +248,18 @@ function sayEqual({ images: [first, ...others], settings }: Result): void {
     );
 }
 
-type Settings = Pick<
-  GenerateOptions,
-  | "instruction"
-  | "seed"
-  | "samples"
-  | "temperature"
-  | "topK"
-  | "topP"
-  | "guidance"
-  | "expected"
-  | "onePass"
-  | "k"
-  | "minSimilarity"
->;
+type Settings = Pick<GenerateOptions, "instruction" | keyof RequestSettings>;
 
+const OF_LIBRARY: readonly string[] = ["k", "minSimilarity"] satisfies (keyof RequestSettings)[];
+
+/** The settings that the options say; undefined where the model decides. */
 function settingsOf(options: Options): Settings {
-  const { instruction, seed, samples, temperature, topK, topP, guidance, expected, onePass } = options;
-  const { library, k, minSimilarity } = options;
-  const settings = {
-    instruction,
-    seed,
-    samples,
-    temperature,
-    topK,
-    topP,
-    guidance,
-    expected,
-    onePass,
-  };
-  return library === undefined ? settings : { ...settings, k, minSimilarity };
+  const { instruction, library, exampleColours } = options;
+  const names = (Object.keys(requestSchema.shape) as (keyof RequestSettings)[]).filter(
+    (name) => library !== undefined || !OF_LIBRARY.includes(name),
+  );
+  const settings: Settings = Object.fromEntries(names.map((name) => [name, options[name]]));
+  return { instruction, ...settings, exampleColours: exampleColours ? undefined : false };
 }
 
 /** All of a result but its pictures, and the settings, which are reported with those of the request. */
@@ -282,7 +268,7 @@ const reportOf = ({ images: _, codes: __, settings: ___, ...report }: Result) =>
 /** Everything needed to reproduce the picture of a sample. Contains the names of files without their folders. */
 function requestOf(options: Options, input: string | undefined, result: Result, sample: number): object {
   const { seed, model: fingerprint, retrieved } = result;
-  const { example = [], prompt = [], model, adapter, device, library } = options;
+  const { example = [], prompt = [], model, adapter, device, threads, library } = options;
   return {
     ...settingsOf(options),
     ...result.settings,
@@ -292,6 +278,7 @@ function requestOf(options: Options, input: string | undefined, result: Result, 
     adapter: adapter && nameOf(adapter),
     fingerprint,
     device,
+    threads,
     example: example.map(nameOf),
     prompt: prompt.map(nameOf),
     ...(library !== undefined && { library: nameOf(library), retrieved: retrieved?.map(({ id }) => id) }),

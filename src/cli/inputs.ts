@@ -3,9 +3,10 @@ import { readdir, stat } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
 import { UsageError, XPromptError } from "../errors.ts";
 import { imageExtensions } from "../image/index.ts";
+import { maxBytes } from "../image/load.ts";
 import { attempt } from "../runtime/files.ts";
 import { numberedPaths } from "./numbered-paths.ts";
-import { checkExtension, checkOutput } from "./options.ts";
+import { checkExtension, checkOutputs } from "./options.ts";
 
 /** Stands for standard input or output. */
 export const STANDARD = "-";
@@ -24,9 +25,6 @@ export interface Job {
   /** A path per sample, or `STANDARD`. */
   readonly outputs: readonly string[];
 }
-
-/** Most bytes of a picture on standard input. */
-const MOST_BYTES = 256 * 2 ** 20;
 
 /**
  * The pictures that the values of `--input` name.
@@ -65,7 +63,7 @@ async function standardInput(): Promise<Uint8Array> {
   let size = 0;
   for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > MOST_BYTES) throw new XPromptError(`${doing}: expected at most ${MOST_BYTES} bytes, got more`);
+    if (size > maxBytes) throw new XPromptError(`${doing}: expected at most ${maxBytes} bytes, got more`);
     chunks.push(chunk);
   }
   if (size === 0)
@@ -124,7 +122,7 @@ export async function jobsOf({
   else checkExtension(output, imageExtensions);
   const isNew = isFolder && !(await stat(output).catch(() => undefined));
   const paths = isNew ? [output] : jobs.flatMap(({ outputs }) => outputs);
-  for (const path of paths) await checkOutput(path, files);
+  await checkOutputs(paths, files);
   return { jobs, isFolder };
 }
 

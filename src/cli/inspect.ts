@@ -31,14 +31,14 @@ export function inspectCommand(): Command {
 }
 
 async function inspect(what: string): Promise<Record<string, unknown>> {
+  const ending = extname(what).toLowerCase();
   const isFile = await stat(what).then(
     (found) => found.isFile(),
-    () => false,
+    () => [...imageExtensions, ".xprompt", ".onnx"].includes(ending), // whose readers say that it is missing
   );
   if (!isFile && isRun(what)) return { kind: "run", ...(await describeRun(what)) };
   if (!isFile && isLibrary(what)) return { kind: "library", ...(await describeLibrary(what)) };
   if (!isFile) return { kind: "model", ...(await describeModel(await resolveModel(what))) };
-  const ending = extname(what).toLowerCase();
   if (imageExtensions.includes(ending)) return { kind: "picture", ...(await describePicture(what)) };
   switch (ending) {
     case ".xprompt":

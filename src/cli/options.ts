@@ -127,7 +127,21 @@ export function checkExtension(path: string, extensions: readonly string[], flag
  * @param inputs files that the command reads and must not replace
  * @param flag the option of the path
  */
-export async function checkOutput(path: string, inputs: readonly string[], flag = "--output"): Promise<void> {
+export const checkOutput = (path: string, inputs: readonly string[], flag = "--output"): Promise<void> =>
+  checkOutputs([path], inputs, flag);
+
+/** The same for several files. */
+export async function checkOutputs(
+  paths: readonly string[],
+  inputs: readonly string[],
+  flag = "--output",
+): Promise<void> {
+  const places = new Set(await Promise.all(inputs.map((input) => realpath(input).catch(() => input))));
+  for (const path of paths) await checkFile(path, places, flag);
+}
+
+/** @param inputs the real paths of files that must not be replaced */
+async function checkFile(path: string, inputs: ReadonlySet<string>, flag: string): Promise<void> {
   const refuse = (expected: string, error: unknown): never => {
     throw new XPromptError(`${flag} ${path}: expected ${expected}: ${messageOf(error)}`);
   };
@@ -146,8 +160,7 @@ export async function checkOutput(path: string, inputs: readonly string[], flag 
     throw new XPromptError(
       `${flag} ${path}: expected a file, got ${former.isDirectory() ? "a folder" : "a device or pipe"} (choose another path)`,
     );
-  const places = await Promise.all(inputs.map((input) => realpath(input).catch(() => undefined)));
-  if (places.includes(await realpath(path)))
+  if (inputs.has(await realpath(path)))
     throw new UsageError(
       `${flag} ${path}: expected a file that is not an input, got one of the inputs (choose another path)`,
     );

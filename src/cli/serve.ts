@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { Command } from "commander";
 import { z } from "zod";
-import { UsageError, XPromptError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import { ExampleLibrary } from "../retrieval/index.ts";
 import { untilAborted } from "../runtime/abort.ts";
 import { workWith } from "../runtime/resources.ts";
@@ -181,7 +181,7 @@ function placesOf(given: readonly string[] = []): Map<string, string> {
   for (const each of given) {
     const [, name, place] = /^([\w-]+)=(.+)$/s.exec(each) ?? [undefined, basename(each), each];
     if (places.has(name!))
-      throw new XPromptError(`--library: expected different names, got ${name} twice (use NAME=PLACE)`);
+      throw new UsageError(`--library: expected different names, got ${name} twice (use NAME=PLACE)`);
     places.set(name!, place!);
   }
   return places;

@@ -36,9 +36,8 @@ export interface TrainingFacts {
  */
 export async function readTrainingFacts(folder: string): Promise<TrainingFacts> {
   const { training = {} } = await readJson(join(folder, "config.json"), schema, "model config");
-  const { families: shown = [], held_out: heldOut = Object.values(heldOutTasks).flat() } = training;
+  const { families: include, held_out: heldOut = Object.values(heldOutTasks).flat() } = training;
   const heldOutPrototypes = training.held_out_prototypes ?? [];
-  const include = shown.length > 0 ? shown : undefined;
   const whole = knownFamilies.filter(({ prototype }) => heldOutPrototypes.includes(prototype));
   const exclude = [...heldOut, ...whole.map(({ name }) => name)];
   return { families: selectFamilies({ include, exclude }), heldOutPrototypes };

@@ -12,7 +12,7 @@ import { maxPixels } from "./limits.ts";
 /** The minimum of width and height in pixels. */
 export const minEdge = 8;
 /** The most bytes of an encoded picture. */
-const maxBytes = 256 * 2 ** 20;
+export const maxBytes = 256 * 2 ** 20;
 
 export interface LoadOptions {
   /** Edge length of the square result in pixels; without it, the picture keeps its size. */

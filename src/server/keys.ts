@@ -9,7 +9,22 @@ interface Key {
   readonly hash: Buffer;
 }
 
+const MOST_BYTES = 2 ** 20;
+
 const hashOf = (key: string): Buffer => createHash("sha256").update(key).digest();
+
+/** @throws XPromptError for a line that is no key */
+function parse(text: string, doing: string): Key[] {
+  return text.split("\n").flatMap((line, i) => {
+    if (/^\s*(#|$)/.test(line)) return [];
+    const [, name, hash] = /^(\S+) ([0-9a-f]{64})\s*$/.exec(line) ?? [];
+    if (name === undefined)
+      throw new XPromptError(
+        `${doing}: line ${i + 1}: expected a name and a SHA-256, got something else (correct the line, or name another file)`,
+      );
+    return [{ name, hash: Buffer.from(hash!, "hex") }];
+  });
+}
 
 /** The keys of a server. */
 export class Keys {
@@ -21,16 +36,10 @@ export class Keys {
    * @throws XPromptError for a missing file, or an invalid line
    */
   static async load(path: string): Promise<Keys> {
-    const lines = (await readFileChecked(path, "keys", 2 ** 20)).toString("utf8").split("\n");
-    const keys = lines.flatMap((line, i) => {
-      if (/^\s*(#|$)/.test(line)) return [];
-      const [, name, hash] = /^(\S+) ([0-9a-f]{64})\s*$/.exec(line) ?? [];
-      if (name === undefined)
-        throw new XPromptError(
-          `reading keys ${path}: line ${i + 1}: expected a name and a SHA-256, got something else (make a key with xprompt serve --keys ${path} --new-key NAME)`,
-        );
-      return [{ name, hash: Buffer.from(hash!, "hex") }];
-    });
+    const keys = parse(
+      (await readFileChecked(path, "keys", MOST_BYTES)).toString("utf8"),
+      `reading keys ${path}`,
+    );
     if (keys.length === 0)
       throw new XPromptError(
         `reading keys ${path}: expected at least one key, got none (make one with xprompt serve --keys ${path} --new-key NAME)`,
@@ -57,13 +66,21 @@ export class Keys {
   }
 }
 
-/** Makes a key, adds its hash to the file, and returns the key. */
+/**
+ * Makes a key, adds its hash to the file, and returns the key.
+ * @throws XPromptError for a file that is none of keys, and for a name that has a key
+ */
 export async function addKey(path: string, name: string): Promise<string> {
   if (!/^[\w.-]{1,64}$/.test(name))
     throw new XPromptError(
       `making a key: expected a name of letters, digits, dots and dashes, got ${JSON.stringify(name)}`,
     );
-  const former = existsSync(path) ? (await readFileChecked(path, "keys", 2 ** 20)).toString("utf8") : "";
+  const former = existsSync(path) ? (await readFileChecked(path, "keys", MOST_BYTES)).toString("utf8") : "";
+  const doing = `adding a key to ${path}`;
+  if (parse(former, doing).some((key) => key.name === name))
+    throw new XPromptError(
+      `${doing}: expected a new name, got ${name}, which has a key (remove its line first)`,
+    );
   const key = `xp-${randomBytes(32).toString("base64url")}`;
   const gap = former === "" || former.endsWith("\n") ? "" : "\n";
   await writeFileAtomic(path, `${former}${gap}${name} ${hashOf(key).toString("hex")}\n`);

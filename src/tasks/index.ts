@@ -12,7 +12,7 @@ import { combinedFamilies, isCombined } from "./families/combined.ts";
 import { photoFamilies } from "./families/cutouts.ts";
 import { geometryFamilies } from "./families/geometry.ts";
 import { iconFamilies } from "./families/icons/index.ts";
-import { lookFamilies } from "./families/looks.ts";
+import { otherLook } from "./families/looks.ts";
 import { lowLevelFamilies } from "./families/low-level.ts";
 import { objectFamilies } from "./families/objects.ts";
 import { perceptionFamilies } from "./families/perception.ts";
@@ -48,7 +48,7 @@ const single: readonly TaskFamily[] = [
   ...weatherFamilies,
   ...lowLevelFamilies,
   ...toneFamilies,
-  ...lookFamilies,
+  otherLook([...weatherFamilies, ...lowLevelFamilies, ...toneFamilies])!,
   ...geometryFamilies,
   ...perceptionFamilies,
   ...objectFamilies,
@@ -104,8 +104,8 @@ export function checkName(name: string, known: readonly Pick<TaskFamily, "name">
 }
 
 /**
- * The families for training or testing, in the order of `among`. Combined families use the chosen ones only (all that are
- * not excluded if no other is chosen), and are left out if these are too few.
+ * The families for training or testing, in the order of `among`. Combined families and `otherLook` use the chosen ones only
+ * (all that are not excluded if no other is chosen), and are left out if these are too few.
  * @param options.include only these; defaults to all
  * @param options.exclude not these
  */
@@ -118,9 +118,13 @@ export function selectFamilies(
   const allowed = among.filter(({ name }) => !exclude.includes(name));
   const chosen = allowed.filter(({ name }) => include?.includes(name) ?? true);
   if (chosen.length === among.length) return among;
-  const hasParts = chosen.some(({ name }) => !isCombined(name));
-  const combined = combinedFamilies(hasParts ? chosen : allowed);
-  return chosen.flatMap((each) =>
+  const isSingle = ({ name }: TaskFamily) => !isCombined(name) && name !== "otherLook";
+  const parts = chosen.some(isSingle) ? chosen : allowed;
+  const look = otherLook(parts.filter(isSingle));
+  const withLook = (all: readonly TaskFamily[]) =>
+    all.flatMap((each) => (each.name === "otherLook" ? (look ?? []) : each));
+  const combined = combinedFamilies(withLook(parts));
+  return withLook(chosen).flatMap((each) =>
     isCombined(each.name) ? combined.filter(({ name }) => name === each.name) : each,
   );
 }

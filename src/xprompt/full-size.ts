@@ -26,7 +26,8 @@ export interface Original {
 export async function loadOriginal(picture: Picture, size: number, samples: number): Promise<Original> {
   const source = await sourceOf(picture, "input");
   const isFile = typeof source === "string" || source instanceof Uint8Array;
-  const original = isFile ? await loadBytes(source) : await bytesOf(source);
+  const name = typeof source === "string" ? source : "input";
+  const original = isFile ? await loadBytes(source, { name }) : await bytesOf(source);
   const { width, height } = original;
   if (samples * width * height > MAX_TOTAL)
     throw new XPromptError(

@@ -56,7 +56,7 @@ export async function* generateSteps(
   const pictures = inputCodes ? 1 : 0;
   const colours = full && exampleColours && !options.instruction?.trim() ? coloursOf(blocks) : undefined;
   const [empty] = (await compressor.empty()).blocks;
-  // In one pass the logits are those of all samples. A known change of colours needs no drawing.
+  // In one pass the logits are those of all samples. Where a map of colours is the result, only previews show the codes.
   const means =
     expected && !colours
       ? Array.from({ length: onePass ? 1 : samples }, () => new ExpectedVectors(tokenizer))

@@ -1,6 +1,7 @@
 /** @file Classifier-free guidance over the conditions of a request: picture, instruction, examples. */
 import type { CacheBlock } from "../chameleon/model/cache.ts";
 import { mergeGuidanceSteps } from "../chameleon/model/sampling.ts";
+import { defined } from "../settings.ts";
 import type { Guidance } from "./request.ts";
 import type { EncodedQuery } from "./sequence.ts";
 
@@ -14,7 +15,7 @@ export interface GuidanceWeights {
 /** Weights of a request: a single number is for the examples, or for the instruction if there are no examples. */
 export function guidanceWeights(guidance: Guidance, hasExamples: boolean): GuidanceWeights {
   const plain = { image: 1, text: 1, examples: 1 };
-  if (typeof guidance !== "number") return { ...plain, ...guidance };
+  if (typeof guidance !== "number") return { ...plain, ...defined(guidance) };
   return hasExamples ? { ...plain, examples: guidance } : { ...plain, text: guidance };
 }
 

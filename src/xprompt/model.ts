@@ -72,6 +72,8 @@ export class XPrompt {
    * @throws XPromptError when they are damaged or do not belong together, or the device is not available
    */
   static async fromFiles(files: ModelFiles, options: SessionOptions = {}): Promise<XPrompt> {
+    if (typeof files !== "object" || files === null)
+      throw new UsageError("loading a model: expected the bytes of its files by name, got something else");
     checkKeys("loading a model", options, optionNames.session);
     return XPrompt.assemble(await partsOf(files), options);
   }
@@ -217,6 +219,8 @@ export class XPrompt {
 
   /** Encodes and decodes pictures with the image tokenizer: an upper bound on the quality of generated pictures. */
   async reconstruct(pictures: readonly Picture[]): Promise<Image[]> {
+    if (!Array.isArray(pictures))
+      throw new UsageError("reconstructing: expected an array of pictures, got something else");
     const images = await Promise.all(
       pictures.map((picture, i) => this.base.pixels(picture, `pictures[${i}]`)),
     );

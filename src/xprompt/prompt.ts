@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { joinBytes } from "../bytes.ts";
 import type { CacheBlock } from "../chameleon/model/cache.ts";
-import { XPromptError } from "../errors.ts";
+import { UsageError, XPromptError } from "../errors.ts";
 import { sha256 as digestOf } from "../hash.ts";
 import { areColourSums, COLOUR_SUMS, type ColourSums } from "../image/example-colours.ts";
 import { type WriteOptions, writeFileAtomic } from "../runtime/files.ts";
@@ -58,7 +58,9 @@ export class VisualPrompt {
 
   /** Joins prompts into a set of all their examples. @throws XPromptError for prompts of different models */
   static join(prompts: readonly VisualPrompt[]): VisualPrompt {
-    const [first] = prompts;
+    if (!Array.isArray(prompts) || !prompts.every((prompt) => prompt instanceof VisualPrompt))
+      throw new UsageError("joining prompts: expected an array of prompts, got something else");
+    const [first] = prompts as readonly VisualPrompt[];
     if (!first) throw new XPromptError("joining prompts: expected at least one, got none");
     for (const { model } of prompts)
       if (model !== first.model)
@@ -89,6 +91,8 @@ export class VisualPrompt {
 
   /** Reads a `.xprompt` file. @throws XPromptError when it is damaged or another kind of file */
   static async load(path: string): Promise<VisualPrompt> {
+    if (typeof path !== "string")
+      throw new UsageError("reading a prompt: expected the path of a file, got something else");
     return VisualPrompt.read(await SafetensorsFile.open(path), `reading prompt ${path}`);
   }
 

@@ -121,7 +121,7 @@ export const todoPositionAfter = (
   codesPerImage: number,
 ): number => 64 * Math.ceil(longestExample(sizes, codesPerImage) / 64);
 
-/** Length of the longest TODO part, its answer included. */
+/** How many tokens of the longest TODO part are read: all but the last token of its answer. */
 export const longestTodo = (
   { maxTextTokens }: Pick<XPromptConfig, "maxTextTokens">,
   codesPerImage: number,

@@ -174,7 +174,8 @@ describe("what is none", () => {
 
   test.each<[string, RegExp]>([
     ["missing", /missing: expected a model folder or a shipped model/],
-    ["missing.png", /missing\.png/],
+    ["missing.png", /image missing\.png: expected it to exist/],
+    ["missing.xprompt", /missing\.xprompt: expected it to exist/],
     [
       "notes.txt",
       /notes\.txt: expected a model, run or library folder, a \.xprompt or an \.onnx file, or a picture \(\.png/,

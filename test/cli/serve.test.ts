@@ -28,7 +28,7 @@ test.each<[string, 1 | 2, string[], string]>([
   ],
   [
     "two libraries of one name",
-    1,
+    2,
     ["--model", "tiny", "--library", "one/books", "two/books"],
     "--library: expected different names, got books twice (use NAME=PLACE)",
   ],

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { hasSeen, readTrainingFacts } from "../../src/evaluation/training-facts.ts";
 import { Random } from "../../src/tasks/index.ts";
+import { transformerRecipe } from "../../src/training/index.ts";
+import { trainingFacts } from "../../src/training/transformer/parts.ts";
 
 async function factsOf(training: object) {
   const folder = await mkdtemp(join(tmpdir(), "xprompt-facts-"));
@@ -29,4 +31,21 @@ test("an unknown family is an error that suggests the closest name", async () =>
   await expect(factsOf({ families: ["rain", "deran"] })).rejects.toThrow(
     'training.families.1: expected a known family, got "deran" (did you mean "derain"?)',
   );
+});
+
+test("a model that was trained on no family has seen none; without facts it has seen all", async () => {
+  expect((await factsOf({ families: [] })).families).toEqual([]);
+  const { families } = await factsOf({});
+  expect(families.map(({ name }) => name)).toContain("invert");
+  expect(families.map(({ name }) => name)).not.toContain("derain");
+});
+
+test("a run's facts are the families that it draws", () => {
+  const familiesOf = (mix: object) => trainingFacts(transformerRecipe({ steps: 1, mix } as never)).families!;
+  expect(familiesOf({})).toContain("addObject");
+  const ofPhotos = familiesOf({ worlds: { scenes: 0, photos: 1 } });
+  expect(ofPhotos).toContain("invert");
+  expect(ofPhotos).not.toContain("depth");
+  expect(familiesOf({ pairs: ["pairs"], pairsShare: 1 })).toEqual([]);
+  expect(familiesOf({ pairs: ["pairs"], pairsShare: 0.5 })).toContain("invert");
 });

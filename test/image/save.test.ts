@@ -85,6 +85,9 @@ describe("encodePng", () => {
     "refuses the keyword %j",
     async (keyword) => {
       await expect(encodePng(noise(8, 8), { text: { [keyword]: "" } })).rejects.toThrow(UsageError);
+      await expect(encodeImage("a.png", noise(8, 8), { text: { [keyword]: "" } })).rejects.toThrow(
+        UsageError,
+      );
     },
   );
 

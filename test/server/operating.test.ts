@@ -52,6 +52,19 @@ describe("keys", () => {
     const path = join(folder, "broken.txt");
     await writeFile(path, "# keys\nalice secret\n");
     await expect(Keys.load(path)).rejects.toThrow(/line 2: expected a name and a SHA-256/);
+    const picture = join(folder, "picture.png");
+    await writeFile(picture, await png("picture"));
+    for (const wrong of [path, picture]) {
+      const before = await readFile(wrong);
+      await expect(addKey(wrong, "bob")).rejects.toThrow(/expected a name and a SHA-256/);
+      expect(await readFile(wrong)).toEqual(before);
+    }
+  });
+
+  test("a name has one key", async () => {
+    const path = join(folder, "names.txt");
+    await addKey(path, "alice");
+    await expect(addKey(path, "alice")).rejects.toThrow("expected a new name, got alice, which has a key");
   });
 });
 

@@ -109,6 +109,21 @@ describe("the families", () => {
     expect(names(["invert", "season", "twoChanges"])).not.toContain("twoChanges");
     expect(names(["invert", "twoChanges", "likeExample"])).toEqual(["invert", "likeExample"]);
     expect(names(["twoChanges"])).toEqual(["twoChanges"]);
+    // So is the change from one look to another.
+    const looks = ["deblur", "dehaze", "invert", "tint"];
+    for (const made of [
+      selectFamilies({ include: [...looks, "otherLook"] }),
+      selectFamilies({
+        exclude: families.map(({ name }) => name).filter((name) => ![...looks, "otherLook"].includes(name)),
+      }),
+    ]) {
+      const look = made.find(({ name }) => name === "otherLook")!;
+      const parts = Array.from({ length: 40 }, (_, seed) =>
+        Object.values(look.draw(Random.of(seed)).parameters),
+      ).flat();
+      expect([...new Set(parts)].toSorted()).toEqual(looks);
+    }
+    expect(names(["invert", "tint", "otherLook"])).toEqual(["invert", "tint"]);
     for (const names of Object.values(heldOutTasks)) for (const name of names) checkName(name);
   });
 });

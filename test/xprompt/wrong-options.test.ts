@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { UsageError, XPromptError } from "../../src/errors.ts";
 import { encodePng, type Image } from "../../src/image/index.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
+import { VisualPrompt } from "../../src/xprompt/prompt.ts";
 import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "wrong-"));
@@ -88,6 +89,13 @@ describe("a decoded picture", () => {
     );
   });
 
+  test("with values from −1 is not taken as half black", async () => {
+    const input = picture(new Float32Array(3 * size * size).fill(-1));
+    expect(await message(model.generate({ input, instruction: "x" }))).toBe(
+      "using input: expected values from 0 to 1, got down to -1 (add 1 and divide by 2, if they are from −1 to 1)",
+    );
+  });
+
   test.each([
     [
       "with an alpha channel",
@@ -101,4 +109,47 @@ describe("a decoded picture", () => {
   ])("%s is not saved", async (_what, image, expected) => {
     expect(await message(encodePng(image))).toMatch(expected);
   });
+});
+
+test.each<[string, () => unknown, string]>([
+  [
+    "one picture to reconstruct",
+    () => model.reconstruct("a.png" as never),
+    "reconstructing: expected an array of pictures",
+  ],
+  [
+    "no files of a model",
+    () => XPrompt.fromFiles(undefined as never),
+    "loading a model: expected the bytes of its files",
+  ],
+  [
+    "no path of a prompt",
+    () => VisualPrompt.load(undefined as never),
+    "reading a prompt: expected the path of a file",
+  ],
+  [
+    "one text to join",
+    () => VisualPrompt.join("abc" as never),
+    "joining prompts: expected an array of prompts",
+  ],
+])("%s", async (_what, call, message) => {
+  const error = await Promise.resolve()
+    .then(call)
+    .catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(UsageError);
+  expect((error as Error).message).toContain(message);
+});
+
+test("a weight of guidance that is undefined is that of plain sampling", async () => {
+  const request = { input: somePicture("query", model.size), instruction: "x", seed: 1 };
+  const { codes } = await model.generate({ ...request, guidance: { text: 2, image: undefined } });
+  expect(codes).toEqual((await model.generate({ ...request, guidance: { text: 2 } })).codes);
+});
+
+test("a broken input of full size is named", async () => {
+  const input = new Uint8Array(100);
+  const error = await model
+    .generate({ input, instruction: "x", fullSize: true })
+    .catch((thrown: unknown) => thrown);
+  expect((error as Error).message).toMatch(/^reading image input: /);
 });

@@ -54,9 +54,9 @@ interface Measured extends Item {
 }
 
 const items = await Promise.all((await exampleTasks()).map(itemOf));
+const model = await XPrompt.load("nano");
 await rm(FOLDER, { recursive: true, force: true });
 await mkdir(FOLDER, { recursive: true });
-const model = await XPrompt.load("nano");
 const measured: Measured[] = [];
 for (const item of items) measured.push(await measure(item));
 await writeFileAtomic("docs/gallery.md", page());

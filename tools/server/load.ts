@@ -34,7 +34,7 @@ function edit(more: Readonly<Record<string, string>> = {}): FormData {
 
 const post = (path: string, init: RequestInit) => fetch(`${base}${path}`, { method: "POST", ...init });
 
-/** Does something over and over until the run ends; a client that is refused waits as it is told. */
+/** Does something over and over until the run ends; a client that is refused waits a little. */
 async function client(name: string, work: () => Promise<Response | undefined>): Promise<void> {
   while (Date.now() < end) {
     try {

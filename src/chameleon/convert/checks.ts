@@ -2,10 +2,11 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, realpath, stat, statfs } from "node:fs/promises";
-import { dirname, extname, resolve, sep } from "node:path";
+import { dirname, resolve, sep } from "node:path";
 import { UsageError, XPromptError } from "../../errors.ts";
 import { formatBytes } from "../../format.ts";
 import { attempt, checkNotMounted } from "../../runtime/files.ts";
+import { companionsOf } from "./input.ts";
 
 /**
  * Verifies the weights against the checksum of their folder.
@@ -33,7 +34,11 @@ export async function checkInput(
   );
 }
 
-/** @throws XPromptError when the folder cannot be created, is a mount point, or contains anything except an older model */
+/** The names of files that model folders have. */
+const ofModels =
+  /\.(safetensors|json|jinja|model)$|^(LICENSE|NOTICE|USE_POLICY)|^(README\.md|merges\.txt|vocab\.txt)$/i;
+
+/** @throws XPromptError when the folder cannot be created, is a mount point, or contains anything except the files of an older model */
 export async function checkOutput(input: string, output: string): Promise<void> {
   const doing = `converting into ${output}`;
   const parent = await stat(dirname(resolve(output))).catch(() => undefined);
@@ -50,10 +55,13 @@ export async function checkOutput(input: string, output: string): Promise<void> 
     throw new XPromptError(`${doing}: expected a folder or nothing, got a file (choose another path)`);
   await checkNotMounted(output, doing);
   const names = await attempt(doing, output, () => readdir(output));
-  const isModel = names.includes("config.json") && names.some((name) => extname(name) === ".safetensors");
-  if (names.length > 0 && !isModel)
+  if (names.length === 0) return;
+  const own = await companionsOf(input);
+  const isOwn = (name: string) => own.includes(name) || ofModels.test(name);
+  const foreign = names.includes("config.json") ? names.find((name) => !isOwn(name)) : names[0];
+  if (foreign !== undefined)
     throw new XPromptError(
-      `${doing}: expected a model folder, an empty folder or nothing, got a folder that contains ${names[0]} (choose another path)`,
+      `${doing}: expected a model folder with nothing else in it, an empty folder or nothing, got a folder that contains ${foreign} (choose another path)`,
     );
 }
 

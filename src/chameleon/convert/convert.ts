@@ -167,7 +167,7 @@ async function writeTensors(
   { threads = defaultThreads(), signal, onProgress }: ConvertOptions,
 ): Promise<void> {
   const doing = `writing ${target}`;
-  if (!existsSync(target)) journal.finished.clear();
+  if (!existsSync(target)) await journal.restart();
   const total = plan.sources.reduce((sum, { info }) => sum + info.byteLength, 0);
   const todo = plan.sources.filter(({ name }) => !journal.finished.has(name));
   let done = total - todo.reduce((sum, { info }) => sum + info.byteLength, 0);

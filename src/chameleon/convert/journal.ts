@@ -44,6 +44,8 @@ export class ConversionJournal {
     private readonly unlock: () => Promise<void>,
     /** Why an earlier conversion was discarded, if there was one. */
     readonly discarded: string | undefined,
+    /** Bytes of the line that identifies the conversion. */
+    private readonly head: number,
   ) {
     this.folder = join(place, "folder");
   }
@@ -91,7 +93,8 @@ export class ConversionJournal {
     const file = await attempt(doing, output, () => open(path, "a"));
     const discarded =
       same || !former ? undefined : former.input === identity.input ? "other settings" : "another input";
-    const journal = new ConversionJournal(place, file, unlock, discarded);
+    const head = Buffer.byteLength(`${same ? first : JSON.stringify(identity)}\n`);
+    const journal = new ConversionJournal(place, file, unlock, discarded, head);
     if (same)
       for (const line of rest) {
         const done = parsed(line, finishedSchema); // skips a line that a kill cut off
@@ -121,10 +124,21 @@ export class ConversionJournal {
     return this.close();
   }
 
+  /** Forgets what was finished, because the file that had it is gone. */
+  async restart(): Promise<void> {
+    if (this.finished.size === 0) return;
+    this.finished.clear();
+    await attempt("writing the journal of a conversion", this.place, async () => {
+      await this.file.truncate(this.head);
+      await this.file.datasync();
+    });
+  }
+
   /** Removes the folder and all progress. */
   async discard(): Promise<void> {
-    await this.close();
+    await this.file.close();
     await rm(this.place, { recursive: true, force: true });
+    await this.unlock();
   }
 }
 

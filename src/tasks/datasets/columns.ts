@@ -191,10 +191,19 @@ export async function recordOf(row: Row, columns: ColumnNames, words: SetWords):
     difference: (await text("difference")) ?? words.difference,
     reverseInstruction: (await text("reverseInstruction")) ?? words.reverseInstruction,
     subtask: (await text("subtask")) ?? words.subtask,
-    source: words.source,
+    source: sides.includes(SOURCE) ? words.source : (sourceIn(cells) ?? words.source),
     licence: (await text("licence")) ?? words.licence,
   };
 }
+
+/** Where an example library writes the set that a pair came from; other sets may have a picture there. */
+const SOURCE = "source";
+const sourceIn = (cells: Row["cells"]): string | undefined => {
+  const cell = cells[SOURCE];
+  return typeof cell === "string" && !looksLikePicture(cell) && cell.trim()
+    ? cell.trim().slice(0, maxText)
+    : undefined;
+};
 
 const present = (cell: unknown): boolean => cell !== undefined && cell !== null && cell !== "";
 

@@ -6,51 +6,48 @@
 import { Random } from "../../random.ts";
 import type { TaskFamily } from "../task.ts";
 import { worldNames } from "../worlds/world.ts";
-import { lowLevelFamilies } from "./low-level.ts";
-import { toneFamilies } from "./tone.ts";
-import { weatherFamilies } from "./weather.ts";
 
-// Without rain and low light, because the paper holds out their removal.
-const all = [...weatherFamilies, ...lowLevelFamilies, ...toneFamilies];
-const named = (...names: readonly string[]) => all.filter(({ name }) => names.includes(name));
-
-/** Families that undo a change, with short words. */
+/** Families that undo a change, with short words. Without rain and low light, because the paper holds out their removal. */
 const undoing = [
-  ...named("desnow", "dehaze", "denoise", "deblur", "motionDeblur", "dejpeg", "superResolution"),
-  ...named("devignette", "exposure"),
+  ...["desnow", "dehaze", "denoise", "deblur", "motionDeblur", "dejpeg", "superResolution"],
+  ...["devignette", "exposure"],
 ];
 
 const doing = [
-  ...named("snow", "haze", "noise", "blur", "vignette"),
-  ...named("invert", "grayscale", "duotone", "tint", "hueRotation", "channelPermutation"),
-  ...named("brightness", "contrast", "gamma", "saturation", "posterize", "solarize"),
+  ...["snow", "haze", "noise", "blur", "vignette"],
+  ...["invert", "grayscale", "duotone", "tint", "hueRotation", "channelPermutation"],
+  ...["brightness", "contrast", "gamma", "saturation", "posterize", "solarize"],
 ];
 
-const otherLook: TaskFamily = {
-  name: "otherLook",
-  prototype: "low-level",
-  worlds: worldNames,
-  draw(random) {
-    const undoer = random.pick(undoing);
-    const undo = undoer.draw(random);
-    const change = random.pick(doing.filter(({ name }) => name !== undoer.reverseOf)).draw(random);
-    return {
-      family: "otherLook",
-      parameters: { undo: undo.family, do: change.family },
-      pair(pairRandom, size, world) {
-        // The same stream for both, so that they start with the same picture.
-        const seed = pairRandom.integer(0, 2 ** 31 - 1);
-        const undone = undo.pair(Random.of(seed), size, world);
-        const done = change.pair(Random.of(seed), size, world);
-        return {
-          input: undone.input,
-          output: done.output,
-          instruction: `${undone.instruction} and ${done.instruction}`,
-          difference: `${undone.difference} and ${done.difference}`,
-        };
-      },
-    };
-  },
-};
-
-export const lookFamilies: readonly TaskFamily[] = [otherLook];
+/** The family of those of `parts` that it can be made of; undefined if these are too few. */
+export function otherLook(parts: readonly TaskFamily[]): TaskFamily | undefined {
+  const undoers = parts.filter(({ name }) => undoing.includes(name));
+  const doers = parts.filter(({ name }) => doing.includes(name));
+  if (undoers.length === 0 || doers.length < 2) return undefined;
+  return {
+    name: "otherLook",
+    prototype: "low-level",
+    worlds: worldNames,
+    draw(random) {
+      const undoer = random.pick(undoers);
+      const undo = undoer.draw(random);
+      const change = random.pick(doers.filter(({ name }) => name !== undoer.reverseOf)).draw(random);
+      return {
+        family: "otherLook",
+        parameters: { undo: undo.family, do: change.family },
+        pair(pairRandom, size, world) {
+          // The same stream for both, so that they start with the same picture.
+          const seed = pairRandom.integer(0, 2 ** 31 - 1);
+          const undone = undo.pair(Random.of(seed), size, world);
+          const done = change.pair(Random.of(seed), size, world);
+          return {
+            input: undone.input,
+            output: done.output,
+            instruction: `${undone.instruction} and ${done.instruction}`,
+            difference: `${undone.difference} and ${done.difference}`,
+          };
+        },
+      };
+    },
+  };
+}

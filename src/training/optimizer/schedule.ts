@@ -59,7 +59,7 @@ export function ratesAgree(schedule: Schedule, done: number, runs: readonly [num
 /** Progress of `step` from `start` to `end`, in [0, 1]. */
 function passed(step: number, start: number, end: number): number {
   if (step >= end) return 1;
-  return Math.max(0, step - start) / (end - start);
+  return step > start ? (step - start) / (end - start) : 0;
 }
 
 function mix(floor: number, height: number): number {

@@ -91,11 +91,14 @@ export class Recorder<Batch> {
       await this.scalars(line, "train");
       this.restart();
     }
+    const paused = performance.now();
     if (due(recipe.evaluateEvery)) Object.assign(line, await this.evaluate());
     if (due(recipe.sheetEvery)) await this.drawSheet();
     if (Object.keys(line).length > 0) await metrics.append(state.step, line);
     if (due(recipe.evaluateEvery)) await this.drawCurves();
     if (due(recipe.checkpointEvery)) await this.save();
+    // The speed is that of steps, without what was measured and written here.
+    this.since += performance.now() - paused;
   }
 
   /** Writes a checkpoint of the present step, unless it is there; returns its folder. */

@@ -83,10 +83,17 @@ export function withPrototypes(recipe: TransformerRecipe): TransformerRecipe {
   };
 }
 
-/** The families of scenes that a run trains on. */
+/** The families of scenes that a run may train on. */
 function shownFamilies({ mix }: TransformerRecipe): readonly TaskFamily[] {
   const include = mix.families.length > 0 ? mix.families : undefined;
   return selectFamilies({ include, exclude: mix.heldOut });
+}
+
+/** Those that it draws, on pictures of any world. */
+function drawnFamilies(recipe: TransformerRecipe): readonly TaskFamily[] {
+  const { pairs, pairsShare, worlds } = recipe.mix;
+  if (pairs.length > 0 && pairsShare === 1) return [];
+  return shownFamilies(recipe).filter((family) => family.worlds.some((world) => worlds[world] > 0));
 }
 
 /**
@@ -97,7 +104,7 @@ export function trainingFacts(
   recipe: TransformerRecipe,
   before: readonly string[] = [],
 ): Record<string, readonly string[]> {
-  const names = [...shownFamilies(recipe).map(({ name }) => name), ...before];
+  const names = [...drawnFamilies(recipe).map(({ name }) => name), ...before];
   const seen = selectFamilies().filter(({ name }) => names.includes(name));
   const whole = recipe.mix.heldOutPrototypes.filter((name) =>
     seen.every(({ prototype }) => prototype !== name),
@@ -141,9 +148,9 @@ export function checkWorlds({ mix }: TransformerRecipe, worlds: Worlds): void {
         `transformer recipe: mix.heldOut: expected at least one family of ${name} that is not held out, got none`,
       );
   }
-  const lacking = mix.families.find((name) => isCombined(name) && !made.has(name));
+  const lacking = mix.families.find((name) => (isCombined(name) || name === "otherLook") && !made.has(name));
   if (lacking !== undefined)
     throw new UsageError(
-      `transformer recipe: mix.families: expected changes that ${lacking} can be made of, got too few (add some of tone or geometry, or leave it out)`,
+      `transformer recipe: mix.families: expected changes that ${lacking} can be made of, got too few (add others, or leave it out)`,
     );
 }

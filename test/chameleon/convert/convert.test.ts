@@ -8,6 +8,7 @@ import {
   open,
   readdir,
   readFile,
+  rename,
   rm,
   statfs,
   truncate,
@@ -380,7 +381,12 @@ describe("refused, with nothing written", () => {
     await mkdir(at("album"), { recursive: true });
     await writeFile(at("album", "photo.jpg"), "");
     await refused(/got a folder that contains photo\.jpg/, { output: at("album") });
-    await refused(/expected a folder or nothing, got a file/, { output: at("album", "photo.jpg") });
+    await writeFile(weightsFile(at("album")), "");
+    await writeFile(join(at("album"), "config.json"), "{}");
+    await refused(/got a folder that contains photo\.jpg/, { output: at("album") });
+    await rename(at("album", "photo.jpg"), at("album", "thesis.md"));
+    await refused(/got a folder that contains thesis\.md/, { output: at("album") });
+    await refused(/expected a folder or nothing, got a file/, { output: at("album", "thesis.md") });
     await refused(/expected a folder to put it in, got none/, { output: at("nowhere", "out") });
     if (process.platform === "linux") await refused(/got a mount point/, { output: "/proc" });
   });
@@ -459,6 +465,12 @@ describe("interrupted", () => {
     const damaged = convertModel(at("big"), { ...options, output });
     await expect(damaged).rejects.toThrow(`${done} is not what was written`);
     expect(existsSync(output)).toBe(false);
+    // What the journal said is forgotten for good, also where the next attempt is cut off before its first tensor.
+    const signal = AbortSignal.abort(new Error("stop"));
+    await expect(convertModel(at("big"), { ...options, output, signal })).rejects.toThrow("stop");
+    expect(
+      (await readFile(join(place, "journal.jsonl"), "utf8").catch(() => "")).trim().split("\n"),
+    ).toHaveLength(1);
     await finish(output);
   });
 

@@ -17,6 +17,17 @@ describe("learningRate", () => {
     },
   );
 
+  test.each([
+    [1, 0.2],
+    [2, 0.2],
+    [40, 0.01],
+  ])("in %i steps, of which a share of %d decays, every rate is a number", (steps, decay) => {
+    const rates = Array.from({ length: steps }, (_, step) =>
+      learningRate(schedule({ shape: "wsd", decay }), step, steps, 2),
+    );
+    expect(rates).toEqual(rates.map(() => 2));
+  });
+
   test("constant stays at the peak", () => {
     expect(at({ shape: "constant", warmup: 10, floor: 0.5 }, 109)).toBe(2);
   });
