@@ -117,10 +117,16 @@ function brief(value: unknown): string {
   return text.length > BRIEF ? `${text.slice(0, BRIEF)}…` : text;
 }
 
-/** JSON has no NaN, bigint or symbol. */
+/** JSON has no NaN, bigint or symbol, and no circles. */
 function show(value: unknown): string {
   if (value === undefined) return "nothing";
-  return typeof value === "string" || typeof value === "object" ? JSON.stringify(value) : String(value);
+  if (ArrayBuffer.isView(value)) return `${value.byteLength} bytes`;
+  if (typeof value !== "string" && typeof value !== "object") return String(value);
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return "an object";
+  }
 }
 
 interface Wanted {

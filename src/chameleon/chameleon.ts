@@ -295,7 +295,7 @@ export class Chameleon {
         `completing: expected a prompt of at most ${maxPositions - least} tokens, got ${promptLength} (shorten it, or use fewer pictures)`,
       );
     if (requested !== undefined && requested > room)
-      throw new XPromptError(
+      throw new UsageError(
         `completing: maxTokens: expected at most ${room}, the rest of ${maxPositions} positions, got ${requested} (use a lower value)`,
       );
     const picture = this.tokensPerImage;

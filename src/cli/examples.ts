@@ -152,8 +152,16 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
   const reasons: string[] = [];
   const own = await Promise.all(
     named.map(async ({ input, output, ...rest }): Promise<NewExample> => {
-      const load = async (path: string) =>
-        size === undefined ? path : loadWithTiff(await readFileChecked(path, "image"), { size, name: path });
+      // Read once before the library is made, so that a wrong one is named and leaves nothing behind.
+      const load = async (path: string) => {
+        const bytes = await readFileChecked(path, "image");
+        const picture = await loadWithTiff(bytes, {
+          size: size ?? 64,
+          fit: size ? "crop" : "pad",
+          name: path,
+        });
+        return size === undefined ? path : picture;
+      };
       return { ...rest, input: await load(input), output: await load(output), source: source ?? "", licence };
     }),
   );

@@ -129,6 +129,7 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
     samples,
     json,
     others: [...example, ...prompts],
+    signal,
   });
   const loaded = await Promise.all(prompts.map((path) => VisualPrompt.load(path)));
   await workWith(async (resources) => {

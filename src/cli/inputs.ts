@@ -1,6 +1,7 @@
 /** @file The pictures that `generate` changes, from files, folders and standard input, and where their results go. */
 import { readdir, stat } from "node:fs/promises";
 import { basename, extname, join } from "node:path";
+import { addAbortSignal } from "node:stream";
 import { UsageError, XPromptError } from "../errors.ts";
 import { imageExtensions } from "../image/index.ts";
 import { maxBytes } from "../image/load.ts";
@@ -30,12 +31,12 @@ export interface Job {
  * The pictures that the values of `--input` name.
  * @throws XPromptError for a folder without pictures, or a path that does not exist
  */
-async function inputsOf(values: readonly string[]): Promise<Input[]> {
+async function inputsOf(values: readonly string[], signal: AbortSignal): Promise<Input[]> {
   if (values.filter((value) => value === STANDARD).length > 1)
     throw new UsageError("--input: expected - for standard input once, got it twice");
   const inputs: Input[] = [];
   for (const value of values) {
-    if (value === STANDARD) inputs.push({ path: "stdin", picture: await standardInput() });
+    if (value === STANDARD) inputs.push({ path: "stdin", picture: await standardInput(signal) });
     else for (const path of await picturesAt(value)) inputs.push({ path, picture: path });
   }
   return inputs;
@@ -53,7 +54,7 @@ async function picturesAt(path: string): Promise<string[]> {
   );
 }
 
-async function standardInput(): Promise<Uint8Array> {
+async function standardInput(signal: AbortSignal): Promise<Uint8Array> {
   const doing = "--input -: reading standard input";
   if (process.stdin.isTTY)
     throw new UsageError(
@@ -61,7 +62,8 @@ async function standardInput(): Promise<Uint8Array> {
     );
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
+  const input: AsyncIterable<Buffer> = addAbortSignal(signal, process.stdin);
+  for await (const chunk of input) {
     size += chunk.length;
     if (size > maxBytes) throw new XPromptError(`${doing}: expected at most ${maxBytes} bytes, got more`);
     chunks.push(chunk);
@@ -81,6 +83,8 @@ export interface OutputOptions {
   readonly json: boolean;
   /** Files that must not be replaced. */
   readonly others: readonly string[];
+  /** Ends the wait for standard input. */
+  readonly signal: AbortSignal;
 }
 
 /** The calls of the model for one command. */
@@ -100,8 +104,9 @@ export async function jobsOf({
   samples,
   json,
   others,
+  signal,
 }: OutputOptions): Promise<Jobs> {
-  const inputs = await inputsOf(values);
+  const inputs = await inputsOf(values, signal);
   const isFolder =
     inputs.length > 1 || (inputs.length === 1 && inputs[0]!.path !== values[0] && values[0] !== STANDARD);
   if (output === STANDARD) {
@@ -110,6 +115,11 @@ export async function jobsOf({
         "--output -: expected one picture for standard output, got several, or --json (give a folder or a file)",
       );
     return { jobs: [{ input: inputs[0], outputs: [STANDARD] }], isFolder };
+  }
+  const [only] = inputs;
+  if (!isFolder && typeof only?.picture === "string") {
+    const { path } = only;
+    await attempt(`reading image ${path}`, path, () => stat(path));
   }
   const files = [...others, ...inputs.map(({ path }) => path)];
   const jobs = isFolder

@@ -52,8 +52,20 @@ function commandsFor(name: string | undefined): Promise<((signal: AbortSignal) =
   return Promise.all(loaders.map((load) => load()));
 }
 
+/**
+ * The arguments in the form that commander helps with: `help A B` is `A B --help`, and of a word that is no command nothing
+ * else matters.
+ */
+function plainly(argv: readonly string[]): readonly string[] {
+  const [first, ...rest] = argv;
+  if (first === "help" && rest.length > 0) return plainly([...rest, "--help"]);
+  const isWord = first !== undefined && first !== "help" && !first.startsWith("-");
+  return isWord && !Object.hasOwn(commands, first) ? [first] : argv;
+}
+
 /** Runs the command line with its arguments (without `node` and the script) and returns the exit status. */
-export async function main(argv: readonly string[]): Promise<number> {
+export async function main(given: readonly string[]): Promise<number> {
+  const argv = plainly(given);
   const interrupt = new AbortController();
   const onSignal = () => interrupt.abort(new Interrupted());
   process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
@@ -74,7 +86,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   // Ignore EPIPE; other write errors surface at the call.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   try {
-    checkLength(argv);
+    checkArguments(argv);
     for (const command of await commandsFor(argv[0]))
       program.addCommand(inherit(command(interrupt.signal), program));
     if (argv.length === 0) {
@@ -96,12 +108,33 @@ export async function main(argv: readonly string[]): Promise<number> {
  */
 function inherit(command: Command, program: Command): Command {
   for (const child of command.commands) inherit(child, program);
+  command.hook("preAction", (_, action) => checkValues(action));
   const required = command.options.filter(({ mandatory }) => mandatory).map(({ flags }) => flags);
   if (required.length > 0) command.usage([...required, command.usage()].join(" "));
   return command.exitOverride().copyInheritedSettings(program);
 }
 
-function checkLength(argv: readonly string[]): void {
+/**
+ * Commander takes the next word as an option's value, whatever it is.
+ * @throws UsageError for an option of the command in place of another one's value
+ */
+function checkValues(command: Command): void {
+  const known = command.options.flatMap(({ long }) => long ?? []);
+  for (const { long, attributeName } of command.options.map((option) => ({
+    long: option.long,
+    attributeName: option.attributeName(),
+  }))) {
+    const values: unknown[] = [command.getOptionValue(attributeName)].flat();
+    const wrong = values.find((value) => typeof value === "string" && known.includes(value));
+    if (wrong !== undefined && command.getOptionValueSource(attributeName) === "cli")
+      throw new UsageError(`${long}: expected a value, got ${wrong} (for a file of that name, ./${wrong})`);
+  }
+}
+
+function checkArguments(argv: readonly string[]): void {
+  const garbled = argv.find((argument) => argument.includes("\ufffd"));
+  if (garbled !== undefined)
+    throw new UsageError(`expected names and words in UTF-8, got ${garbled} (rename the file)`);
   const length = argv.reduce((sum, argument) => sum + Buffer.byteLength(argument) + 1, 0);
   if (length > MAX_LENGTH)
     throw new UsageError(
@@ -155,8 +188,14 @@ function misspelt(error: CommanderError, { options }: Command, argv: readonly st
   if (error.code !== "commander.missingMandatoryOptionValue") return undefined;
   const known = options.flatMap(({ long }) => long ?? []);
   const given = argv.filter((each) => each.startsWith("--")).map((each) => each.replace(/=.*/s, ""));
-  const wrong = given.find((each) => each !== "--" && each !== "--help" && !known.includes(each));
-  return wrong && `unknown option '${wrong}'${meant(wrong, known)}`;
+  const wrong =
+    given.find((each) => each !== "--" && each !== "--help" && !known.includes(each)) ??
+    argv.find((each) => /^-[A-Za-z]$/.test(each) && each !== "-h");
+  if (wrong !== undefined) return `unknown option '${wrong}'${meant(wrong, known)}`;
+  // The missing option was taken as the value of the one before it.
+  const missing = /'(--[\w-]+)/.exec(error.message)?.[1];
+  const before = missing === undefined ? undefined : argv[argv.indexOf(missing) - 1];
+  return before?.startsWith("--") ? `${before}: expected a value, got ${missing}` : undefined;
 }
 
 const complain = (message: string): void => say(`xprompt: ${oneLine(message)}`);

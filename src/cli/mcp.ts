@@ -14,7 +14,7 @@ import { makeServices } from "../server/make-services.ts";
 import { readFrom } from "../server/mcp/pictures.ts";
 import { mcpFactory, mcpPackage } from "../server/mcp/server.ts";
 import { XPrompt } from "../xprompt/model.ts";
-import { checkDevice, loadOptionsOf, type ModelOptions, withModel } from "./options.ts";
+import { checkDevice, loadOptionsOf, type ModelOptions, requireFolder, withModel } from "./options.ts";
 
 interface Options extends ModelOptions {
   readonly root: string;
@@ -50,7 +50,8 @@ async function mcp(options: Options, signal: AbortSignal): Promise<void> {
   const make = await mcpFactory(packageVersion());
   checkDevice(options.device);
   const root = resolve(options.root);
-  if (output !== undefined) await makeFolder(output, doing);
+  await requireFolder(root, "--root");
+  if (output !== undefined) await makeFolder(output, `--output ${output}`);
   await workWith(async (resources) => {
     const libraries = new Map<string, ExampleLibrary>();
     if (place !== undefined) libraries.set(basename(place), resources.own(await ExampleLibrary.open(place)));

@@ -166,6 +166,13 @@ async function checkFile(path: string, inputs: ReadonlySet<string>, flag: string
     );
 }
 
+/** @throws XPromptError when there is no such folder */
+export async function requireFolder(path: string, flag: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found?.isDirectory())
+    throw new XPromptError(`${flag} ${path}: expected a folder, got ${found ? "a file" : "nothing there"}`);
+}
+
 /** @throws XPromptError when a library of the device is missing, because onnxruntime's own message is long */
 export function checkDevice(device: Device): void {
   if (device !== "webgpu" || process.platform !== "linux") return;

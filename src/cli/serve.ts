@@ -13,7 +13,14 @@ import { jsonLog, type Level } from "../server/log.ts";
 import { defaultLimits, type Limits } from "../server/make-services.ts";
 import { serve } from "../server/serve.ts";
 import { XPrompt } from "../xprompt/model.ts";
-import { checkDevice, loadOptionsOf, type ModelOptions, numberFor, withModel } from "./options.ts";
+import {
+  checkDevice,
+  loadOptionsOf,
+  type ModelOptions,
+  numberFor,
+  requireFolder,
+  withModel,
+} from "./options.ts";
 import { print, say } from "./output.ts";
 import { openQueue, type QueueOptions, withQueue } from "./queue-options.ts";
 
@@ -112,6 +119,8 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     return print(await addKey(file, newKey));
   }
   checkDevice(options.device);
+  for (const origin of options.origin ?? []) checkOrigin(origin);
+  if (options.runs !== undefined) await requireFolder(options.runs, "--runs");
   const keys = await keysOf(options);
   if (!isLoopback(options.host) && !keys)
     say(`warning: ${options.host} without API keys: everyone who reaches the port can generate (see --keys)`);
@@ -152,6 +161,12 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
     log("info", "shutting down", { ...running.services.queue.sizes });
     await running.close();
   });
+}
+
+/** @throws UsageError for a text that is no origin as browsers send it */
+function checkOrigin(origin: string): void {
+  if (URL.canParse(origin) && new URL(origin).origin === origin) return;
+  throw new UsageError(`--origin: expected an origin such as https://example.org, got ${origin}`);
 }
 
 const limitsOf = (options: Options): Partial<Limits> => ({

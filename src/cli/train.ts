@@ -33,7 +33,7 @@ export function trainCommand(signal: AbortSignal): Command {
     .description(
       "Train a model with a recipe. Any setting of the recipe can be changed: --steps=40, --optimizer.learningRate=3e-4",
     )
-    .argument("<recipe>", "a recipe file (.ts or .js), or the name of a shipped recipe: own-pairs")
+    .argument("<recipe>", "a recipe file (.ts or .js), or the name of a shipped recipe, such as own-pairs")
     .argument("[overrides...]", "settings of the recipe to change, as --key=value")
     .option("--out <dir>", "run folder. Defaults to runs/<recipe>")
     .option(

@@ -92,6 +92,8 @@ async function stage({ path, data }: FileToWrite, staged: StagedFile[], signal?:
   const handle = await attempt(doing, target, () => open(temporary, "wx", former && former.mode & 0o777));
   staged.push({ doing, temporary, target });
   try {
+    // The mode of `open` is reduced by the umask.
+    if (former) await attempt(doing, target, () => handle.chmod(former.mode & 0o777));
     for await (const chunk of chunksOf(data)) {
       signal?.throwIfAborted();
       await attempt(doing, target, () => writeAll(handle, chunk));

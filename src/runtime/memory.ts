@@ -24,14 +24,15 @@ export function memoryNeed(parts: Omit<MemoryNeed, "total">): MemoryNeed {
 /**
  * Checks that a model fits in memory before it is loaded.
  * @param doing for errors: "loading model nano"
+ * @param advice what to do if it does not
  * @throws XPromptError when it does not fit
  */
-export async function requireMemory(doing: string, need: MemoryNeed): Promise<void> {
+export async function requireMemory(doing: string, need: MemoryNeed, advice: string): Promise<void> {
   const available = await availableMemory();
   if (need.total <= available) return;
   const { weights, cache, activations } = need;
   throw new XPromptError(
-    `${doing}: expected ${formatBytes(need.total)} of memory (weights ${formatBytes(weights)}, cache ${formatBytes(cache)}, activations ${formatBytes(activations)}), got ${formatBytes(available)} available (convert it: xprompt convert FOLDER --quantize int4 --output SMALLER; or close other programs)`,
+    `${doing}: expected ${formatBytes(need.total)} of memory (weights ${formatBytes(weights)}, cache ${formatBytes(cache)}, activations ${formatBytes(activations)}), got ${formatBytes(available)} available (${advice})`,
     { code: "ERR_MEMORY" },
   );
 }

@@ -53,8 +53,7 @@ export class SafetensorsFile {
    * Opens a file and checks its header against its length, so that a damaged or truncated file is refused at once.
    * @throws XPromptError when it cannot be read, or is not a complete safetensors file
    */
-  static async open(path: string): Promise<SafetensorsFile> {
-    const doing = `reading weights ${path}`;
+  static async open(path: string, doing = `reading weights ${path}`): Promise<SafetensorsFile> {
     const handle = await openFile(path, doing);
     try {
       return await attempt(doing, path, async () => {

@@ -16,6 +16,9 @@ export const int64 = (ids: BigInt64Array | readonly number[], shape: readonly nu
 /** The float32 elements of a value. */
 export const floats = (value: Value): Float32Array => value.data as Float32Array;
 
+/** The reason in onnxruntime's message, without the place in its source. */
+const reasonOf = (error: unknown): string => firstLineOf(error).replace(/^.*\bwas false\.\s*/s, "");
+
 export class Session {
   private released: Promise<void> | undefined;
 
@@ -35,10 +38,10 @@ export class Session {
       return new Session(await createSession(model, { device, threads, arena }, dataFolder));
     } catch (error) {
       if (device === "cpu" || error instanceof XPromptError) throw error;
-      throw new XPromptError(
-        `device ${device}: not available here: ${firstLineOf(error)} (use --device cpu)`,
-        { code: "ERR_DEVICE", cause: error },
-      );
+      throw new XPromptError(`device ${device}: not available here: ${reasonOf(error)} (use --device cpu)`, {
+        code: "ERR_DEVICE",
+        cause: error,
+      });
     }
   }
 

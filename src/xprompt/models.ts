@@ -4,6 +4,7 @@ import { stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { XPromptError } from "../errors.ts";
+import { meant } from "../spelling.ts";
 
 /** Folder of the models in the package. */
 const SHIPPED = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "models");
@@ -18,6 +19,6 @@ export async function resolveModel(nameOrPath: string): Promise<string> {
   const shipped = join(SHIPPED, nameOrPath);
   if (/^[\w-]+$/.test(nameOrPath) && existsSync(join(shipped, "config.json"))) return shipped;
   throw new XPromptError(
-    `loading model ${nameOrPath}: expected a model folder or a shipped model (nano), found neither`,
+    `loading model ${nameOrPath}: expected a model folder or a shipped model (nano), found neither${meant(nameOrPath, ["nano"]) || " (check the path)"}`,
   );
 }

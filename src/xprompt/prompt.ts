@@ -93,7 +93,8 @@ export class VisualPrompt {
   static async load(path: string): Promise<VisualPrompt> {
     if (typeof path !== "string")
       throw new UsageError("reading a prompt: expected the path of a file, got something else");
-    return VisualPrompt.read(await SafetensorsFile.open(path), `reading prompt ${path}`);
+    const doing = `reading prompt ${path}`;
+    return VisualPrompt.read(await SafetensorsFile.open(path, doing), doing);
   }
 
   /**

@@ -76,7 +76,7 @@ describe("pictures", () => {
     const script = `exec "$0" "$1" generate --model tiny --input $'\\xff.png' --instruction x --output out.png`;
     await writeFile(at("is-not-utf8.txt"), "");
     const work = () => start("bash", ["-c", script, process.execPath, bin], { cwd: folder }).ended;
-    await refused(work, 1, /reading image �\.png: .*no such file/);
+    await refused(work, 2, "expected names and words in UTF-8, got �.png (rename the file)");
   });
 });
 
@@ -110,7 +110,7 @@ describe("usage", () => {
     [
       "an option where an example's pictures should be",
       ["describe", "--example", "--threads", "1"],
-      /--example: expected two pictures.*got --threads/,
+      /--example: expected a value, got --threads/,
     ],
     ["no example to compress", ["compress", ...tiny, "--output", "p.xprompt"], /at least one --example/],
     [
@@ -436,5 +436,49 @@ describe("devices", () => {
     expect(last).toMatch(/^xprompt: device webgpu: not available here: .*use --device cpu/);
     for (const line of before) expect(line).toMatch(/^(Warning: |\s+at |$)/);
     expect(existsSync(at("out.png"))).toBe(false);
+  });
+});
+
+describe("an option without its value", () => {
+  test.each<[string, string[], string]>([
+    ["eval", ["describe", "--limit", "1", "--out", "--json"], "--out: expected a value, got --json"],
+    ["examples", ["list", "--library", "--json"], "--library: expected a value, got --json"],
+    [
+      "generate",
+      ["--instruction", "x", "--input", "--output", "x.png"],
+      "--input: expected a value, got --output",
+    ],
+  ])("of %s does not take the next option for it", async (command, args, says) => {
+    await refused(() => xprompt(command, ...args), 2, says);
+  });
+
+  test("a value may look like an option that the command has not", async () => {
+    const outcome = await xprompt(
+      "generate",
+      "--model",
+      "nowhere",
+      "--instruction",
+      "--brighter",
+      "--output",
+      "x.png",
+    );
+    expect(outcome.stderr).toContain("loading model nowhere");
+  });
+});
+
+describe("help", () => {
+  test("of a nested command", async () => {
+    const { stdout, status } = await xprompt("help", "examples", "add");
+    expect(status).toBe(0);
+    expect(stdout).toContain("Usage: xprompt examples add");
+  });
+
+  test.each([
+    ["generat", "--help"],
+    ["help", "generat"],
+  ])("%s %s: there is no such command", async (...args) => {
+    const { stderr, status } = await xprompt(...args);
+    expect(status).toBe(2);
+    expect(stderr).toMatch(/unknown command 'generat'.*did you mean "?generate/is);
   });
 });

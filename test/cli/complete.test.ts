@@ -119,10 +119,10 @@ describe("what is refused", () => {
     [
       "too few tokens",
       ["--text", "a", "--mode", "image", "--output", "x.png", "--max-tokens", "17"],
-      1,
+      2,
       /at least 18/,
     ],
-    ["too many tokens", ["--text", "a", "--max-tokens", "999"], 1, /the rest of 160 positions, got 999/],
+    ["too many tokens", ["--text", "a", "--max-tokens", "999"], 2, /the rest of 160 positions, got 999/],
     ["a wrong number", ["--text", "a", "--top-p", "2"], 2, /--top-p: expected a number above 0, up to 1/],
     ["a missing model", ["--text", "a", "--model", "none"], 1, /loading model none/],
   ])("%s", async (_what, args, status, message) => {

@@ -411,15 +411,12 @@ test("help and version are on standard output, and succeed", async () => {
   expect((await succeed("--version")).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
 });
 
-test.each([[["examples"]], [["data"]], [["help", "nothing"]]])(
-  "%j: the help, as wrong usage",
-  async (words) => {
-    const { status, stdout, stderr } = await xprompt(...words);
-    expect([status, stdout]).toEqual([2, ""]);
-    expect(stderr).toMatch(/^Usage: xprompt/);
-    expect(stderr).not.toContain("outputHelp");
-  },
-);
+test.each([[["examples"]], [["data"]]])("%j: the help, as wrong usage", async (words) => {
+  const { status, stdout, stderr } = await xprompt(...words);
+  expect([status, stdout]).toEqual([2, ""]);
+  expect(stderr).toMatch(/^Usage: xprompt/);
+  expect(stderr).not.toContain("outputHelp");
+});
 
 test("the help of all commands has lines of at most 80 characters", async () => {
   const { stdout } = await succeed("--help");

@@ -21,6 +21,26 @@ describe.each(["SIGINT", "SIGTERM"] as const)("%s while generating", (signal) =>
   });
 });
 
+test("while it waits for standard input", async () => {
+  const wait = async () => {
+    const command = [
+      bin,
+      "generate",
+      "--example",
+      "before.png",
+      "after.png",
+      "--input",
+      "-",
+      "--output",
+      "in.png",
+    ];
+    const waiting = start(process.execPath, command, { cwd: folder, stdio: ["pipe", "pipe", "pipe"] });
+    setTimeout(() => waiting.child.kill("SIGINT"), 1500);
+    return waiting.ended;
+  };
+  await refused(wait, 130, "xprompt: interrupted");
+});
+
 describe("while training", () => {
   const recipe = join(repository, "recipes", "nano-tokenizer.ts");
   const small = [

@@ -12,5 +12,8 @@ export async function requireMemoryFor(folder: string, sizes: Sizes): Promise<vo
   const weights = await openWeights(folder).catch(() => undefined);
   if (!weights) return;
   await weights.close();
-  await requireMemory(`loading model ${folder}`, chameleonMemory(sizes, weights.tensors));
+  const advice = sizes.decoder.quantization
+    ? "close other programs, or use a smaller model"
+    : "convert it: xprompt convert FOLDER --quantize int4 --output SMALLER; or close other programs";
+  await requireMemory(`loading model ${folder}`, chameleonMemory(sizes, weights.tensors), advice);
 }

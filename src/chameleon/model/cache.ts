@@ -88,10 +88,11 @@ export class KeyValueCache {
     this.lengths.pop();
   }
 
-  /** Gives up slots that no row needs: masked slots cost as much as others. Call it after rows were removed. */
+  /** Gives up room that no row needs: masked slots cost as much as others. Call it after rows were removed. */
   shrink(): void {
     const slots = inChunks(Math.max(1, ...this.lengths));
     if (2 * slots <= this.slots) this.resize(this.rows, slots);
+    else if (2 * this.rows <= this.capacity) this.resize(this.rows, this.slots);
   }
 
   /** Appends keys and values of tokens from elsewhere to one row. */

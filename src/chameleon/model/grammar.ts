@@ -9,7 +9,7 @@
  *
  * States are immutable values, and the functions are pure.
  */
-import { XPromptError } from "../../errors.ts";
+import { UsageError, XPromptError } from "../../errors.ts";
 import type { Vocabulary } from "../tokenizers/vocabulary.ts";
 
 export const modes = ["text", "image", "interleaved"] as const;
@@ -66,7 +66,7 @@ export class Grammar {
 
   /**
    * @param maxTokens the most tokens to generate, the end of the turn included
-   * @throws XPromptError when the mode requires a picture and the budget is too small for one
+   * @throws UsageError when the mode requires a picture and the budget is too small for one
    */
   constructor(
     private readonly vocabulary: Vocabulary,
@@ -75,7 +75,7 @@ export class Grammar {
     private readonly maxTokens: number,
   ) {
     if (mode === "image" && maxTokens < layout.length)
-      throw new XPromptError(
+      throw new UsageError(
         `completing: maxTokens: expected at least ${layout.length}, the length of a picture, got ${maxTokens} (use a higher value)`,
       );
     // Chameleon ends with `</s>`; in chat models with turns (Lumina-mGPT), the separator ends a turn.

@@ -158,6 +158,8 @@ class Ranking {
       }
       [sum, count] = [sumAfter, countAfter];
     }
+    // Rounding can leave the whole sum short of what is asked for.
+    last = this.sorted(this.counts.findLastIndex((members) => members > 0)).at(-1)!;
     return { sum, last };
   }
 

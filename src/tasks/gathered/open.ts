@@ -1,7 +1,7 @@
 /** @file Opens a folder of gathered pictures. */
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { resolve } from "node:path";
-import { messageOf, XPromptError } from "../../errors.ts";
+import { XPromptError } from "../../errors.ts";
 import { sha256 } from "../../hash.ts";
 import { type CutoutsIndex, type IconsIndex, type PhotosIndex, type Split, sourcesFile } from "./format.ts";
 import { inflate, type Pack, readPack } from "./pack.ts";
@@ -34,8 +34,9 @@ function packNames(folder: string): string[] {
   let files: string[];
   try {
     files = readdirSync(folder);
-  } catch (error) {
-    throw new XPromptError(`${doing}: expected a folder, got ${messageOf(error)} (${advice})`);
+  } catch {
+    const got = existsSync(folder) ? "a file, or one that may not be read" : "nothing there";
+    throw new XPromptError(`${doing}: expected a folder, got ${got} (${advice})`);
   }
   const names = files.filter((file) => file.endsWith(".json") && file !== sourcesFile).sort();
   if (names.length === 0) {

@@ -3,6 +3,7 @@
  * folder holds `recipe.json`, `metrics.jsonl` and its `curves.svg`, TensorBoard events, contact sheets in `sheets/`,
  * `checkpoint/` (to resume) and `model/` (to use).
  */
+import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Interrupted, ReportedElsewhere, UsageError, XPromptError } from "../../errors.ts";
@@ -32,6 +33,10 @@ export async function checkRunFolder(out: string, resume: boolean): Promise<void
   if (found && !resume)
     throw new UsageError(
       `training into ${out}: expected a new folder, got one that holds a run (add --resume to continue it, or choose another --out)`,
+    );
+  if (!found && !resume && existsSync(join(out, "model")))
+    throw new UsageError(
+      `training into ${out}: expected a new folder, got one with a folder "model", which the run would replace (choose another --out)`,
     );
   if (resume && !found)
     throw new XPromptError(
