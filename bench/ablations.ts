@@ -15,6 +15,7 @@ import { XPromptError } from "../src/errors.ts";
 import { mean } from "../src/evaluation/metrics/bootstrap.ts";
 import { readJson, writeFileAtomic } from "../src/runtime/files.ts";
 import { familyNamed } from "../src/tasks/index.ts";
+import { hasCheckpoint } from "../src/training/index.ts";
 import { benchmark, type CommonOptions, integer, type Report, setting } from "./options.ts";
 import { round } from "./timing.ts";
 
@@ -82,7 +83,7 @@ async function train(run: Run, options: Options): Promise<void> {
   const [folder, result] = [folderOf(run, options), resultOf(run, options)];
   if (existsSync(result)) return;
   process.stderr.write(`${run.name}, seed ${run.seed}\n`);
-  const resume = existsSync(join(folder, "checkpoint")) ? ["--resume"] : [];
+  const resume = (await hasCheckpoint(folder)) ? ["--resume"] : [];
   const steps = options.steps ? [`--steps=${options.steps}`] : [];
   const recipe = join(recipes, `${run.name}.ts`);
   await xprompt(["train", recipe, "--out", folder, `--seed=${run.seed}`, ...steps, ...resume]);

@@ -136,6 +136,9 @@ const cpuMs = (): number => {
   return (user + system) / 1e3;
 };
 
+/** The requests so far: every other one begins with drafts. */
+let count = 0;
+
 /** One request, with drafts and without. */
 async function drawn(model: XPrompt, family: string, index: number): Promise<Edit> {
   const sample = sampleOf(familyNamed(family), 0, index, model.size);
@@ -154,7 +157,7 @@ async function drawn(model: XPrompt, family: string, index: number): Promise<Edi
     }
     return { ...result!, request: cpuMs() - begun, sampling: last - first! };
   };
-  const isFirst = index % 2 === 0;
+  const isFirst = count++ % 2 === 0;
   const one = await draw(isFirst);
   const other = await draw(!isFirst);
   const [drafted, sequential] = isFirst ? [one, other] : [other, one];

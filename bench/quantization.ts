@@ -171,7 +171,7 @@ async function judgeNano(
 ): Promise<Found> {
   const model = await XPrompt.load(folder, { threads });
   const unseen = Object.values(heldOutTasks).flat();
-  const families = selectFamilies({ exclude: ["depthUnseenPalette"] });
+  const families = selectFamilies({ exclude: unseen });
   const { vocabulary } = model.tokenizer;
   const { todoPosition } = model.config.xprompt;
   const judged: Judged[] = [];

@@ -29,7 +29,7 @@ import { causalBias } from "../src/xprompt/packing.ts";
 
 const repository = fileURLToPath(new URL("..", import.meta.url));
 
-/** 10.8 million weights, twice nano's. */
+/** 10.8 million weights; nano has 7.7. */
 export const textModel: DecoderConfig = {
   vocabularySize: 256,
   hiddenSize: 384,

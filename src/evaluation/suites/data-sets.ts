@@ -223,11 +223,10 @@ async function openSplit(
   split: string,
   mayMiss: (error: MissingSplit) => boolean,
 ): Promise<PairSource> {
-  const all = await openPairs({ path, format, split: "all" });
   try {
     return await openPairs({ path, format, split });
   } catch (error) {
-    if (error instanceof MissingSplit && mayMiss(error)) return all;
+    if (error instanceof MissingSplit && mayMiss(error)) return openPairs({ path, format, split: "all" });
     throw error;
   }
 }

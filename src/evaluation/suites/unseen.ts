@@ -136,7 +136,11 @@ function figuresOf(
   sameSamples: boolean,
 ) {
   const column = (condition: string) => scores.column(condition, metric);
-  const of = (condition: string) => estimate(column(condition), seed);
+  // Of some families there is no classical filter: a mean over the others would be of other samples.
+  const of = (condition: string) => {
+    const values = column(condition);
+    return estimate(values.length < limit ? [] : values, seed);
+  };
   const meanOf = (condition: string) => of(condition)?.mean ?? null;
   const higherIsBetter = metric !== "rmse";
   const [full, causal] = comparisonModels.map((model) => storedFigures(stored[model], name, metric));

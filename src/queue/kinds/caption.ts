@@ -39,7 +39,7 @@ export const caption: JobKind<typeof data, typeof result> = {
       output: await decoded(output, "output"),
       instruction,
     };
-    return { caption: await askCaption(server, pair, captioner!.retries, usage), usage };
+    return { caption: await askCaption(server, pair, usage, captioner!.retries), usage };
   },
 };
 

@@ -59,7 +59,7 @@ export async function captionPairs(
     failures: [] as string[],
   };
 
-  const ask = (pair: PairToCaption): Promise<Caption> => askCaption(server, pair, retries, state);
+  const ask = (pair: PairToCaption): Promise<Caption> => askCaption(server, pair, state, retries);
 
   /** Counts a pair without an answer. @throws the reason, if all other pairs would fail too */
   const leaveOut = ({ id }: PairToCaption, error: unknown): undefined => {
@@ -105,8 +105,8 @@ export interface CaptionUsage {
 export async function askCaption(
   server: VisionServer,
   pair: Asked,
-  retries = 2,
   usage: CaptionUsage,
+  retries = 2,
 ): Promise<Caption> {
   for (let attempt = 0; ; attempt++) {
     const { choices, usage: used } = await server.ask(pair);

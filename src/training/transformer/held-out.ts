@@ -147,7 +147,8 @@ async function othersOf(
   tokenizers: Tokenizers,
 ): Promise<readonly (readonly Context<Codes>[])[] | undefined> {
   if (options.mix.pairsShare > 0) {
-    const ofFamilies = { ...options, mix: { ...options.mix, pairsShare: 0 } };
+    // Any families of scenes: those of the recipe may all be of other worlds.
+    const ofFamilies = { ...options, mix: { ...options.mix, pairsShare: 0, families: [], heldOut: [] } };
     return (await sampleBatches(ofFamilies, drawn.length, tokenizers)).map(({ contexts }) => contexts);
   }
   const contexts = drawn.flatMap((batch) => batch.contexts);

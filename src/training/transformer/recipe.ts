@@ -86,7 +86,7 @@ export const transformerRecipe = recipeKind(
         ropeTheta: z.number().gt(1).optional(),
         /** Divisor of the positions. Values below 1 move neighbouring positions further apart. Defaults to 1. */
         ropeFactor: z.number().positive().optional(),
-        /** Start some attention heads at fixed distances: the same cell of the picture before, and the cell above. */
+        /** Start some attention heads of a new model at fixed distances: the same cell of the picture before, and the cell above. */
         alignedHeads: z.boolean().default(false),
         /** Let every layer mix in the first layer's values and the embeddings. */
         shortcuts: z.boolean().default(false),

@@ -62,7 +62,7 @@ export class IconSource {
   /**
    * Pairs of one icon at one place, and the result of `change`.
    * @param change returns the changed icon, which may be larger by a margin on all sides; undefined if the change is
-   * not   visible, so that another icon is sampled
+   * not visible, so that another icon is sampled
    */
   changed(change: (icon: Icon) => Sprite | undefined): Change["images"] {
     return (random, size) => {
