@@ -11,7 +11,9 @@ test("prints one JSON object, the one in results.json", async () => {
   const result = await json(...args, "--out", "measured");
   expect(result).toMatchObject({ suite: "compression", model: "tiny", limit: 1, seed: 2026 });
   expect(result.settings).toEqual({ temperature: 0, topK: 0, topP: 1, guidance: 1 });
-  expect(result.command).toBe("xprompt eval compression --model tiny --limit 1 --seed 2026 --greedy");
+  expect(result.command).toBe(
+    "xprompt eval compression --model tiny --threads 1 --limit 1 --seed 2026 --greedy",
+  );
   expect(JSON.parse(await readFile(join(folder, "measured", "results.json"), "utf8"))).toEqual(result);
   expect(await readdir(join(folder, "measured"))).toEqual(
     expect.arrayContaining(["drawings", "report.html", "results.json"]),

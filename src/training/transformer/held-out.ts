@@ -7,6 +7,7 @@ import { exportOnnx, type Tensor } from "../../graph/index.ts";
 import { type Feeds, floats, Session } from "../../runtime/session.ts";
 import type { SessionOptions } from "../../runtime/session-options.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
+import { selectFamilies } from "../../tasks/index.ts";
 import type { Codes } from "../../xprompt/sequence.ts";
 import type { Context } from "./context.ts";
 import {
@@ -147,8 +148,11 @@ async function othersOf(
   tokenizers: Tokenizers,
 ): Promise<readonly (readonly Context<Codes>[])[] | undefined> {
   if (options.mix.pairsShare > 0) {
-    // Any families of scenes: those of the recipe may all be of other worlds.
-    const ofFamilies = { ...options, mix: { ...options.mix, pairsShare: 0, families: [], heldOut: [] } };
+    const { families: include, heldOut: exclude } = options.mix;
+    const hasOwn = include.length === 0 || selectFamilies({ include, exclude }).length > 0;
+    const own = { ...options.mix, pairsShare: 0 };
+    // The families of the recipe may all be of icons, which this part has none of.
+    const ofFamilies = { ...options, mix: hasOwn ? own : { ...own, families: [], heldOut: [] } };
     return (await sampleBatches(ofFamilies, drawn.length, tokenizers)).map(({ contexts }) => contexts);
   }
   const contexts = drawn.flatMap((batch) => batch.contexts);

@@ -132,4 +132,6 @@ test("a single context has no wrong example; the wrong example for pairs comes f
   const again = await measure({ pairs: other });
   expect(again["pairs.right"]).toBe(measured["pairs.right"]);
   expect(again["pairs.wrong"]).not.toBe(measured["pairs.wrong"]);
+  const ofIcons = { ...ofPairs, mix: { ...ofPairs.mix, families: ["iconStyle", "iconHue"] } };
+  expect(await measure({ pairs: ofIcons })).toHaveProperty(["pairs.wrong"]);
 });
