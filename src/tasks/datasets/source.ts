@@ -41,6 +41,11 @@ export interface ContextShape {
   readonly todos: number;
   /** Edge length of the pictures in pixels. */
   readonly size: number;
+  /**
+   * Pairs of the order from one context to the next. Contexts of several shapes that share one go through the set together,
+   * so that large sets are read in order. Defaults to `examples` and `todos` together.
+   */
+  readonly stride?: number;
 }
 
 /** Pairs of one task: the examples, and the queries with their targets. */
@@ -175,9 +180,12 @@ export class PairSource {
    * as both example and query.
    * @throws XPromptError if no task has two usable pairs (one, for a request without examples)
    */
-  async context(n: number, { examples, todos, size }: ContextShape): Promise<PairContext> {
+  async context(
+    n: number,
+    { examples, todos, size, stride = examples + todos }: ContextShape,
+  ): Promise<PairContext> {
     const paint = this.paint("context", n);
-    const start = n * (examples + todos);
+    const start = n * stride;
     const epochStart = start - (start % this.length);
     const exhausted = new Set<number>();
     for (let tried = 0; tried < this.length; tried++) {

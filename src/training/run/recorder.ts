@@ -47,7 +47,8 @@ export class Recorder<Batch> {
       await mirror?.begin(out);
       const from = resume ? { resumeAt: state.step } : {};
       const metrics = resources.own(await MetricsLog.open(join(out, "metrics.jsonl"), from));
-      const events = resources.own(await EventWriter.open(out, from));
+      // Of a run that ended before its first checkpoint, TensorBoard shows nothing any more.
+      const events = resources.own(await EventWriter.open(out, { resumeAt: resume ? state.step : -1 }));
       const label = `training ${recipe.kind}`;
       const progress = new Progress({ label, total: recipe.steps, start: state.step });
       const { size = 1 } = task.collective ?? {};

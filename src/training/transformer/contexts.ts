@@ -145,9 +145,12 @@ export async function encodedContexts(
   const { contexts, examples, todos } = sizesOf(kind, exampleCount, options);
   const sample = { changes: sampleContext, captions: sampleCaptions, descriptions: sampleDescription }[kind];
   const sampled: Context<Image>[] = [];
+  const possible = possibleSizes(options);
+  const most = Math.max(...possible.map((each) => each.contexts));
+  const stride = Math.max(...possible.map((each) => each.examples + each.todos));
   const { first, length } = partOf(contexts, options.share ?? alone, "contexts");
   for (let i = first; i < first + length; i++) {
-    const request = { ...options, ...sources, examples, todos, number: step * contexts + i };
+    const request = { ...options, ...sources, examples, todos, number: step * most + i, stride };
     sampled.push(await sample(Random.of(seed, "context", part, step, i), request, tokenizers));
   }
   const encoded = await encodeContexts(sampled, tokenizers);
@@ -207,8 +210,10 @@ function sampleKind(random: Random, { describe, textToImage }: Mix): BatchKind {
 
 interface ContextRequest extends ContextSettings, Sources {
   readonly examples: number;
-  /** Index of the context in the run. */
+  /** Index of the context among as many of each step as the largest batch has. */
   readonly number: number;
+  /** Pairs from one context to the next, enough for any. */
+  readonly stride: number;
 }
 
 async function sampleContext(
@@ -307,12 +312,12 @@ function sampleTask(random: Random, { mix, worlds }: ContextRequest): Task {
 /** Samples pairs of one task of a data set, forwards or backwards. */
 async function samplePairs(
   random: Random,
-  { sets, number, mix }: ContextRequest,
+  { sets, number, stride, mix }: ContextRequest,
   counts: { readonly examples: number; readonly todos: number },
   { image }: Tokenizers,
 ): Promise<Pairs> {
   const size = image.config.resolution;
-  const { examples, todos } = await random.pick(sets).context(number, { ...counts, size });
+  const { examples, todos } = await random.pick(sets).context(number, { ...counts, size, stride });
   const backwards = random.chance(mix.pairsReversed);
   const turned = (pairs: readonly LoadedPair[]) =>
     backwards ? pairs.map((pair) => (pair.input ? reversed(pair) : pair)) : pairs;

@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { Tokenizers } from "../../../src/chameleon/checkpoint/folder.ts";
 import { ImageTokenizer } from "../../../src/chameleon/tokenizers/image-tokenizer.ts";
 import { XPromptError } from "../../../src/errors.ts";
@@ -92,4 +92,20 @@ test("one share comes from families, one is reversed", async () => {
 
 test("a missing folder is one clear error", async () => {
   await expect(openSets(optionsOf({ pairs: [join(folder, "none")] }))).rejects.toThrow(XPromptError);
+});
+
+test("batches of all kinds and sizes go through the set in its order, each pair once at most in a pass", async () => {
+  const options = optionsOf({ exampleCounts: [1, 1, 1], describe: 0.4 });
+  const sources = await openSources(options);
+  const asked = vi.spyOn(sources.sets[0]!, "context");
+  for (let step = 0; step < 30; step++) await encodedContexts(step, options, tokenizers, sources);
+  const parts = asked.mock.calls.map(([n, { examples, todos, stride }]) => ({
+    start: n * stride!,
+    end: n * stride! + examples + todos,
+  }));
+  expect(new Set(parts.map(({ start, end }) => end - start)).size).toBeGreaterThan(3);
+  for (const [i, { start }] of parts.entries())
+    if (i > 0) expect(start).toBeGreaterThanOrEqual(parts[i - 1]!.end);
+  // No more than the largest batch of each step.
+  expect(parts.at(-1)!.end).toBeLessThanOrEqual(30 * 4 * 5);
 });
