@@ -120,14 +120,13 @@ function inherit(command: Command, program: Command): Command {
  */
 function checkValues(command: Command): void {
   const known = command.options.flatMap(({ long }) => long ?? []);
-  for (const { long, attributeName } of command.options.map((option) => ({
-    long: option.long,
-    attributeName: option.attributeName(),
-  }))) {
-    const values: unknown[] = [command.getOptionValue(attributeName)].flat();
-    const wrong = values.find((value) => typeof value === "string" && known.includes(value));
-    if (wrong !== undefined && command.getOptionValueSource(attributeName) === "cli")
-      throw new UsageError(`${long}: expected a value, got ${wrong} (for a file of that name, ./${wrong})`);
+  for (const option of command.options) {
+    const values: unknown[] = [command.getOptionValue(option.attributeName())].flat();
+    const wrong = values.find((value) => known.includes(value as string));
+    if (wrong !== undefined)
+      throw new UsageError(
+        `${option.long}: expected a value, got ${wrong} (for a file of that name, ./${wrong})`,
+      );
   }
 }
 

@@ -80,6 +80,9 @@ test("add, list, search, show, compile, generate, export, remove", async () => {
   const ids = async (...where: string[]) =>
     ((await json("examples", "list", ...where)).examples as { id: string }[]).map((each) => each.id).sort();
   expect(await ids("--library", "copy")).toEqual(await ids());
+  const sources = async (...where: string[]) =>
+    ((await json("examples", "list", ...where)).examples as { source: string }[]).map(({ source }) => source);
+  expect(await sources("--library", "copy")).toEqual(["pairs", "pairs"]);
   expect(await json("examples", "remove", id.slice(0, 10))).toMatchObject({ removed: 1, ids: [id] });
   expect(await ids()).toHaveLength(1);
 });
