@@ -166,6 +166,6 @@ test("what cannot be done is refused in words", async () => {
     /^XPromptError: fetching .*config\.json: expected a file, got status 404/,
   );
   expect(await messageOf("cuda")).toMatch(/^XPromptError: device cuda: expected Node, got a browser/);
-  expect(await messageOf("path")).toMatch(/^XPromptError: reading weights some\.xprompt: expected bytes/);
+  expect(await messageOf("path")).toMatch(/^XPromptError: reading prompt some\.xprompt: expected bytes/);
   expect(await messageOf("broken")).toMatch(/^XPromptError: reading image .*: expected a PNG, JPEG or WebP/);
 });
