@@ -1,7 +1,8 @@
 /**
  * @file `bench attention`: compares structured packed attention, which computes no masked scores, with a dense mask over
  * the whole sequence of every context. Both run the same training step on the same batch and must find the same loss; the
- * dense one, as most programs do, also computes the logits of tokens that no loss needs. And with PyTorch: the same step of an equal model on contexts of the same sizes, with a dense mask.
+ * dense one, as most programs do, also computes the logits of tokens that no loss needs. And with PyTorch: the same step
+ * of an equal model on contexts of the same sizes, with a dense mask.
  */
 import { type Command, InvalidArgumentError } from "commander";
 import { z } from "zod";

@@ -3,7 +3,6 @@ import { extname } from "node:path";
 import sharp from "sharp";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { readFileChecked, type WriteOptions, writeFileAtomic } from "../runtime/files.ts";
-import { checkValues } from "./check-values.ts";
 import { encodePng, type PngOptions, sharpOf } from "./encode-png.ts";
 import { exifTexts } from "./exif.ts";
 import type { ByteImage, Image } from "./image.ts";
@@ -63,7 +62,6 @@ export async function encodeImage(
     throw new UsageError(
       `writing ${path}: quality: expected a whole number from 1 to 100, got ${String(quality)}`,
     );
-  checkValues(image ?? {}, `writing ${path}`);
   return encode(image, options).catch((error) => {
     if (error instanceof XPromptError) throw error;
     throw new XPromptError(

@@ -103,6 +103,9 @@ export function checkName(name: string, known: readonly Pick<TaskFamily, "name">
   throw new UsageError(`choosing a task family: expected a known name, got "${name}"${meant(name, names)}`);
 }
 
+/** Whether the family of that name is made of other families, by `selectFamilies` of those that it selects. */
+export const isMadeOfOthers = (name: string): boolean => isCombined(name) || name === "otherLook";
+
 /**
  * The families for training or testing, in the order of `among`. Combined families and `otherLook` use the chosen ones only
  * (all that are not excluded if no other is chosen), and are left out if these are too few.
@@ -118,7 +121,7 @@ export function selectFamilies(
   const allowed = among.filter(({ name }) => !exclude.includes(name));
   const chosen = allowed.filter(({ name }) => include?.includes(name) ?? true);
   if (chosen.length === among.length) return among;
-  const isSingle = ({ name }: TaskFamily) => !isCombined(name) && name !== "otherLook";
+  const isSingle = ({ name }: TaskFamily) => !isMadeOfOthers(name);
   const parts = chosen.some(isSingle) ? chosen : allowed;
   const look = otherLook(parts.filter(isSingle));
   const withLook = (all: readonly TaskFamily[]) =>

@@ -4,7 +4,7 @@ import { isLibrary, prepareNeighbours } from "../../retrieval/index.ts";
 import {
   checkName,
   familiesOf,
-  isCombined,
+  isMadeOfOthers,
   knownFamilies,
   selectFamilies,
   type TaskFamily,
@@ -148,7 +148,7 @@ export function checkWorlds({ mix }: TransformerRecipe, worlds: Worlds): void {
         `transformer recipe: mix.heldOut: expected at least one family of ${name} that is not held out, got none`,
       );
   }
-  const lacking = mix.families.find((name) => (isCombined(name) || name === "otherLook") && !made.has(name));
+  const lacking = mix.families.find((name) => isMadeOfOthers(name) && !made.has(name));
   if (lacking !== undefined)
     throw new UsageError(
       `transformer recipe: mix.families: expected changes that ${lacking} can be made of, got too few (add others, or leave it out)`,
