@@ -267,8 +267,7 @@ export class Chameleon {
 
   /** Frees the memory. Further calls do nothing; any other method throws an XPromptError afterwards. */
   async release(): Promise<void> {
-    await this.decoder.release();
-    await this.tokenizer.release();
+    await Promise.all([this.decoder.release(), this.tokenizer.release()]);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -45,7 +45,7 @@ export function completeCommand(signal: AbortSignal): Command {
     })
     .option(
       "--output <path>",
-      "the PNG to write (several become out-1.png, out-2.png, …), or the folder to write picture-1.png, … to",
+      "the PNG to write, or the folder to write picture.png to; several pictures become out-1.png, out-2.png, …",
     )
     .addOption(
       new Option(

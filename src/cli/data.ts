@@ -4,6 +4,7 @@ import { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
 import { Progress } from "../progress.ts";
 import { tokenizeFingerprint, tokenize as tokenizeJob, tokenizeProgress } from "../queue/index.ts";
+import { allOrAbort } from "../runtime/abort.ts";
 import {
   applyOverrides,
   loadRecipe,
@@ -162,14 +163,11 @@ async function handOut(
     done.set(index, batches);
     progress.update([...done.values()].reduce((sum, each) => sum + each, 0));
   };
-  // After a failure, nobody wants the other shards.
-  const failed = new AbortController();
-  const either = AbortSignal.any([signal, failed.signal]);
   const { batches, shards } = work.plan;
-  const make = async (index: number) => {
+  const make = async (index: number, signal: AbortSignal) => {
     const data = { recipe: recipe as { kind: "transformer" }, batches, shards, index };
     const result = await jobs.run(tokenizeJob, tokenizeFingerprint(options.out), data, {
-      signal: either,
+      signal,
       onProgress: (each) => {
         const parsed = tokenizeProgress.safeParse(each);
         if (parsed.success) report(index, parsed.data.batches);
@@ -179,10 +177,7 @@ async function handOut(
     for (const [record, why] of result.skipped) skipped.set(record, why);
   };
   try {
-    await Promise.all(indices.map(make));
-  } catch (error) {
-    failed.abort();
-    throw error;
+    await allOrAbort(indices, make, signal);
   } finally {
     progress.stop();
   }

@@ -1,4 +1,6 @@
 /** @file `xprompt examples`: manages the example library of `generate --library`. */
+import { existsSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { Command } from "commander";
 import { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
@@ -15,6 +17,7 @@ import {
   type Facts,
   type NewExample,
 } from "../retrieval/index.ts";
+import { allOrAbort } from "../runtime/abort.ts";
 import { readFileChecked } from "../runtime/files.ts";
 import { workWith } from "../runtime/resources.ts";
 import { openPairs, type PairSource } from "../tasks/index.ts";
@@ -165,17 +168,22 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
       return { ...rest, input: await load(input), output: await load(output), source: source ?? "", licence };
     }),
   );
+  /** The record of a data set that is being added, for the reasons of refused ones. */
+  let current = "";
   async function* all(): AsyncGenerator<NewExample> {
     yield* own;
     for (const set of sources)
-      for await (const record of size === undefined ? set.records() : set.decoded(size))
+      for await (const record of size === undefined ? set.records() : set.decoded(size)) {
+        current = record.id;
         yield {
           ...record,
           input: record.input as NewExample["input"],
           source: source ?? record.source,
           licence: record.licence ?? licence,
         };
+      }
   }
+  const isNew = !existsSync(place);
   const progress = new Progress({ label: "adding", total, unit: "pairs" });
   const result = await withEmbedder(options, async (embedder) => {
     await using library = await ExampleLibrary.open(place, { create: true });
@@ -185,7 +193,7 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
       // A wrong pair of --example ends the command; in a data set it is skipped.
       onRefused: (error, example) => {
         if (own.includes(example)) throw error;
-        if (reasons.length < REASONS) reasons.push(error.message);
+        if (reasons.length < REASONS) reasons.push(`${current}: ${error.message}`);
       },
     });
     return { ...added, examples: await library.count() };
@@ -194,6 +202,8 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
   const skipped = sources.reduce((sum, { defects }) => sum + defects.total, 0);
   const refused = result.refused + skipped;
   for (const reason of [...reasons, ...broken].slice(0, REASONS)) say(`refused: ${oneLine(reason)}`);
+  // A library that was made for these pairs alone is not left behind empty.
+  if (result.examples === 0 && isNew) await rm(place, { recursive: true, force: true });
   if (result.added + result.known === 0)
     throw new XPromptError(
       `examples add: expected a pair that can be used, got none of ${total} (see the reasons above)`,
@@ -353,11 +363,11 @@ async function compileBy(
   signal: AbortSignal,
 ): Promise<void> {
   const remote = remoteModel(model, (kind, data, given) => jobs.run(kind, model.fingerprint, data, given));
-  const made = ids.map(async (id) => {
+  const compress = async (id: string, signal: AbortSignal) => {
     const { input, output, instruction } = await library.get(id);
     return [id, await remote.compress([{ input, output, instruction }], { signal })] as const;
-  });
-  await library.keepPrompts(model.fingerprint, new Map(await Promise.all(made)));
+  };
+  await library.keepPrompts(model.fingerprint, new Map(await allOrAbort(ids, compress, signal)));
 }
 
 interface ExportOptions extends LibraryOptions {

@@ -269,7 +269,7 @@ const reportOf = ({ images: _, codes: __, settings: ___, ...report }: Result) =>
 /** Everything needed to reproduce the picture of a sample. Contains the names of files without their folders. */
 function requestOf(options: Options, input: string | undefined, result: Result, sample: number): object {
   const { seed, model: fingerprint, retrieved } = result;
-  const { example = [], prompt = [], model, adapter, device, threads, library } = options;
+  const { example = [], prompt = [], model, adapter, device, threads, library, clip } = options;
   return {
     ...settingsOf(options),
     ...result.settings,
@@ -282,7 +282,10 @@ function requestOf(options: Options, input: string | undefined, result: Result, 
     threads,
     example: example.map(nameOf),
     prompt: prompt.map(nameOf),
-    ...(library !== undefined && { library: nameOf(library), retrieved: retrieved?.map(({ id }) => id) }),
+    ...(library !== undefined && {
+      ...{ library: nameOf(library), clip: clip && nameOf(clip), weights: weightsOf(options) },
+      retrieved: retrieved?.map(({ id }) => id),
+    }),
     input: input && nameOf(input),
     ...(input !== undefined && { fullSize: isFullSize(options), changeFrom: result.changeFrom }),
   };

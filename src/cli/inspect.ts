@@ -94,9 +94,17 @@ async function describePicture(path: string): Promise<Record<string, unknown>> {
   }
 }
 
-/** Plain values, lists of them, and one level of groups. */
 const plain = z.union([z.string(), z.number(), z.boolean(), z.null()]);
-const settingsSchema = z.record(z.string(), z.union([plain, z.array(plain), z.record(z.string(), plain)]));
+
+/** Plain values, lists of them, and groups of both, some levels deep: a picture's text may come from anybody. */
+const settingsTo = (levels: number): z.ZodType<Record<string, unknown>> =>
+  z.record(
+    z.string(),
+    levels === 0
+      ? z.union([plain, z.array(plain)])
+      : z.union([plain, z.array(plain), settingsTo(levels - 1)]),
+  );
+const settingsSchema = settingsTo(3);
 
 /** Formats `key: value` lines with indented groups. Sizes in bytes are shown in larger units. */
 function lines(value: Readonly<Record<string, unknown>>, indent = "", inBytes = false): string[] {

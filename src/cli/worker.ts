@@ -69,7 +69,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
         ...{ url, concurrency, lockSeconds, log },
         kinds: jobKinds.filter(({ name }) => kinds.includes(name)),
         parts: {
-          model: new WorkerModel(xprompt),
+          model: resources.own(new WorkerModel(xprompt)),
           ...(server !== undefined && { captioner: { baseUrl: server, model: captionModel! } }),
           tokens,
         },

@@ -1,6 +1,6 @@
 /** @file Runs a suite: loads the model and writes the results. */
 import { existsSync } from "node:fs";
-import { stat } from "node:fs/promises";
+import { rmdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
@@ -54,7 +54,11 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
   if (out !== undefined) await checkPlace(out, suite.name);
   return workWith(async (resources) => {
     const model = resources.own(await XPrompt.load(options.model, options.load));
-    if (out !== undefined) await makeFolder(out, `evaluating into ${out}`);
+    if (out !== undefined) {
+      // A suite that fails before its first picture leaves no folder behind.
+      if (!existsSync(out)) resources.defer(() => rmdir(out).catch(() => undefined));
+      await makeFolder(out, `evaluating into ${out}`);
+    }
     const limit = options.limit ?? suite.limit;
     const adapter = options.load?.adapter;
     const shared = { folder, training, adapter, limit, seed, signal, command, quiet };

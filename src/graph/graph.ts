@@ -6,7 +6,7 @@
  */
 import type { OnnxWriter } from "./onnx-writer.ts";
 import { formatShape, locate, type Shape, ShapeError, sizeOf } from "./shape.ts";
-import type { ConstantData, DType, TensorType } from "./types.ts";
+import { type ConstantData, type DType, keyOf, type TensorType } from "./types.ts";
 
 /** d(loss)/d(input) for each input; null where there is no gradient. */
 export type Gradients = readonly (Tensor | null)[];
@@ -102,7 +102,7 @@ export class Graph {
       );
     const make = () => this.tensor(type, dims, { kind: "constant", data: held });
     if (held.length > 64) return make();
-    const key = `${type}${formatShape(dims)}${held.join()}`;
+    const key = `${type}${formatShape(dims)}${Array.from<number | bigint, string>(held, keyOf).join()}`;
     return getOrAdd(this.constants, key, make);
   }
 
@@ -200,7 +200,9 @@ function inferTypes<A>(
 
 /** Distinguishes the numbers that JSON writes as null: ±∞ and NaN. */
 function distinct(_name: string, value: unknown): unknown {
-  return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
+  return typeof value === "number" && (!Number.isFinite(value) || Object.is(value, -0))
+    ? keyOf(value)
+    : value;
 }
 
 function getOrAdd<K, V>(map: Map<K, V>, key: K, make: () => V): V {

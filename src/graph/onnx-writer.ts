@@ -7,7 +7,7 @@
 import { PbfWriter } from "pbf";
 import { joinBytes, lengthOf } from "../bytes.ts";
 import { ShapeError } from "./shape.ts";
-import type { ConstantData, DType, TensorType } from "./types.ts";
+import { type ConstantData, type DType, keyOf, type TensorType } from "./types.ts";
 
 /** ai.onnx operator set that the emitted nodes follow. */
 const OPSET = 21;
@@ -85,7 +85,11 @@ export class OnnxWriter {
 
   /** A float32 scalar. */
   scalar(value: number): string {
-    return this.sharedConstant(`f${value}`, { dtype: "float32", shape: [], data: Float32Array.of(value) });
+    return this.sharedConstant(`f${keyOf(value)}`, {
+      dtype: "float32",
+      shape: [],
+      data: Float32Array.of(value),
+    });
   }
 
   /** An int64 vector, for inputs that ONNX takes as tensors (axes, shapes, pads). */

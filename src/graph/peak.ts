@@ -1,4 +1,5 @@
 /** @file The peak memory of a graph while it runs. */
+import { product } from "../numbers.ts";
 import { applicationsBehind } from "./export.ts";
 import type { Tensor } from "./graph.ts";
 import { knownShape } from "./shape.ts";
@@ -44,5 +45,4 @@ function holderOf(tensor: Tensor): Tensor {
   return isView ? holderOf(source.application.inputs[0]!) : tensor;
 }
 
-const bytes = ({ dtype, shape }: Tensor): number =>
-  knownShape(shape, "memory").reduce((product, dim) => product * dim, bytesOf[dtype]);
+const bytes = ({ dtype, shape }: Tensor): number => bytesOf[dtype] * product(knownShape(shape, "memory"));

@@ -8,5 +8,8 @@ export interface TensorType {
   readonly shape: Shape;
 }
 
+/** The number as text, by which constants are told apart: −0 is not 0. */
+export const keyOf = (value: number | bigint): string => (Object.is(value, -0) ? "-0" : String(value));
+
 /** The typed arrays that hold constants: float32 values, 64-bit ids, bytes and booleans. */
 export type ConstantData = Float32Array | BigInt64Array | Uint8Array;

@@ -1,5 +1,7 @@
 /** @file Applies a change to a picture of any size, in strips of rows. */
+import { clamp } from "../numbers.ts";
 import { type BilateralGrid, COEFFICIENTS, gridPosition } from "./bilateral-grid.ts";
+import { luma } from "./filters.ts";
 import type { Change } from "./full-size.ts";
 import type { ByteImage } from "./image.ts";
 import { RowSampler } from "./row-sampler.ts";
@@ -57,7 +59,7 @@ function rowChanger(change: Change, original: ByteImage) {
         color[c] = smooth ? smooth[x * 3 + c]! + detail * (value - smooth[x * 3 + c]!) : value;
       }
       mapColour(grid, mixed, cells[x]!, fractions[x]!, color);
-      const w = confidence ? Math.min(Math.max(confidence[x]!, 0), 1) : 1;
+      const w = confidence ? clamp(confidence[x]!) : 1;
       for (let c = 0; c < 3; c++)
         out[to + x * 3 + c] = 255 * (w === 1 ? color[c]! : w * color[c]! + (1 - w) * fallback![x * 3 + c]!);
     }
@@ -84,8 +86,7 @@ function mapColour(
   const r = color[0]!;
   const g = color[1]!;
   const b = color[2]!;
-  const luma = 0.299 * r + 0.587 * g + 0.114 * b;
-  const level = Math.min(Math.max(luma, 0), 1) * (levels - 1);
+  const level = clamp(luma(r, g, b)) * (levels - 1);
   const lower = Math.max(0, Math.min(Math.floor(level), levels - 2));
   const share = level - lower;
   const step = levels > 1 ? COEFFICIENTS : 0;

@@ -10,6 +10,7 @@
  *
  *   min Σₚ wₚ |M(p) − yₚ|² + λ Σ |θᵥ − θᵤ|² over neighbours + ε Σᵥ |θᵥ|².
  */
+import { clamp } from "../numbers.ts";
 import { luma } from "./filters.ts";
 import type { Image } from "./image.ts";
 
@@ -76,7 +77,7 @@ export function slicesOf({ width, height, data }: Image, shape: GridShape): Slic
 
 /** The cell of a coordinate from 0 to 1 along an axis of `count` vertices, and the position within the cell. */
 export function gridPosition(at: number, count: number): { cell: number; fraction: number } {
-  const position = Math.min(Math.max(at, 0), 1) * (count - 1);
+  const position = clamp(at) * (count - 1);
   const cell = Math.max(0, Math.min(Math.floor(position), count - 2));
   return { cell, fraction: position - cell };
 }

@@ -2,6 +2,8 @@
  * @file The loss of JPEG compression: 8 × 8 cosine transform of luma and chroma, rounded to multiples of a table
  * (ITU T.81, annex K), and back. Nothing is encoded.
  */
+import { clamp } from "../numbers.ts";
+import { luma } from "./filters.ts";
 import { createImage, type Image } from "./image.ts";
 
 const lumaTable = [
@@ -54,16 +56,16 @@ export function compressBlocks(image: Image, quality: number): Image {
         const y = Math.min(top + Math.floor(i / side), height - 1);
         const at = (y * width + x) * 3;
         const [r, g, b] = [data[at]! * 255, data[at + 1]! * 255, data[at + 2]! * 255];
-        const luma = 0.299 * r + 0.587 * g + 0.114 * b;
-        lumas[i] = luma - 128;
-        blues[i] = (b - luma) / 1.772;
-        reds[i] = (r - luma) / 1.402;
+        const light = luma(r, g, b);
+        lumas[i] = light - 128;
+        blues[i] = (b - light) / 1.772;
+        reds[i] = (r - light) / 1.402;
       }
       for (const plane of [lumas, blues, reds]) {
         const table = plane === lumas ? lumaTable : chromaTable;
         transform(plane, spectrum, true);
         for (let i = 0; i < area; i++) {
-          const step = Math.min(Math.max(Math.floor(table[i]! * scale + 0.5), 1), 255);
+          const step = clamp(Math.floor(table[i]! * scale + 0.5), 1, 255);
           spectrum[i] = Math.round(spectrum[i]! / step) * step;
         }
         transform(spectrum, plane, false);
@@ -71,11 +73,11 @@ export function compressBlocks(image: Image, quality: number): Image {
       for (let i = 0; i < area; i++) {
         const [x, y] = [left + (i % side), top + Math.floor(i / side)];
         if (x >= width || y >= height) continue;
-        const luma = lumas[i]! + 128;
-        const [b, r] = [luma + 1.772 * blues[i]!, luma + 1.402 * reds[i]!];
-        const g = (luma - 0.299 * r - 0.114 * b) / 0.587;
+        const light = lumas[i]! + 128;
+        const [b, r] = [light + 1.772 * blues[i]!, light + 1.402 * reds[i]!];
+        const g = (light - 0.299 * r - 0.114 * b) / 0.587;
         [r, g, b].forEach((value, c) => {
-          out.data[(y * width + x) * 3 + c] = Math.min(Math.max(value / 255, 0), 1);
+          out.data[(y * width + x) * 3 + c] = clamp(value / 255);
         });
       }
     }

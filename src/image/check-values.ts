@@ -11,7 +11,10 @@ const [SMALLEST, LARGEST] = [-0.5, 2];
  * @throws XPromptError for a wrong number of values, or values that are no colours from 0 to 1
  */
 export function checkValues({ width, height, data }: Image | ByteImage, doing: string): void {
-  if (!(width > 0 && height > 0) || data?.length !== 3 * width * height)
+  const isSide = (side: number) => Number.isInteger(side) && side > 0;
+  if (!(isSide(width) && isSide(height)))
+    throw new XPromptError(`${doing}: expected a whole width and height, got ${width} × ${height}`);
+  if (data?.length !== 3 * width * height)
     throw new XPromptError(
       `${doing}: expected ${3 * width * height} values for ${width} × ${height}, got ${data?.length} (three for each pixel)`,
     );

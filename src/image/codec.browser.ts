@@ -3,6 +3,7 @@
  * one or two of 255 on average, more at sharp edges: libvips takes means of pixels first where a picture shrinks by more than two, and may place an enlarged one half a pixel elsewhere.
  */
 /// <reference lib="dom" />
+import { clamp } from "../numbers.ts";
 import type * as node from "./codec.ts";
 import { type ByteImage, fromBytes, toBytes } from "./image.ts";
 import { layOnWhite } from "./layer.ts";
@@ -55,8 +56,8 @@ function extend({ width, height, data }: ByteImage, margins: NonNullable<node.Sh
   const out = new Uint8Array(across * down * 3);
   for (let y = 0; y < down; y++)
     for (let x = 0; x < across; x++) {
-      const column = Math.min(Math.max(x - left, 0), width - 1);
-      const from = (Math.min(Math.max(y - top, 0), height - 1) * width + column) * 3;
+      const column = clamp(x - left, 0, width - 1);
+      const from = (clamp(y - top, 0, height - 1) * width + column) * 3;
       out.set(data.subarray(from, from + 3), (y * across + x) * 3);
     }
   return { width: across, height: down, data: out };

@@ -11,6 +11,7 @@
  * over the N pixels p of all pairs. The map by luma has another penalty for the difference of neighbouring levels. Of
  * each pair only sums over its pixels are kept. Those of several pairs add up.
  */
+import { clamp } from "../numbers.ts";
 import { type BilateralGrid, COEFFICIENTS, type GridShape, gridPosition } from "./bilateral-grid.ts";
 import { blurMap, luma } from "./filters.ts";
 import { type Flip, flipped, flips } from "./flip.ts";
@@ -258,7 +259,7 @@ function errorsOf(mixture: Mixture, input: Image, output: Image, change: Rows): 
     for (let c = 0; c < 3; c++) {
       let mapped = input.data[p * 3 + c]!;
       for (let i = 0; i < f.length; i++) mapped += f[i]! * change[i]![c]!;
-      error += (output.data[p * 3 + c]! - Math.min(Math.max(mapped, 0), 1)) ** 2 / 3;
+      error += (output.data[p * 3 + c]! - clamp(mapped)) ** 2 / 3;
     }
     return error;
   });

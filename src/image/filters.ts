@@ -1,10 +1,9 @@
 /** @file Whole-picture operations: per pixel, resampling, blurring. Every function returns a new picture. */
+import { clamp } from "../numbers.ts";
 import { createImage, type Image } from "./image.ts";
 
 /** Writes a pixel's new colour for its old one. */
 export type PixelMap = (r: number, g: number, b: number, out: Float32Array, at: number) => void;
-
-const clamp = (value: number): number => Math.min(Math.max(value, 0), 1);
 
 /** Applies `map` to every pixel, clamped to [0, 1]. `at` is the index to write red at; green and blue follow. */
 export function mapPixels(image: Image, map: PixelMap): Image {
@@ -32,8 +31,8 @@ export function rearrange(image: Image, source: (x: number, y: number, at: Int32
   for (let y = 0, i = 0; y < height; y++)
     for (let x = 0; x < width; x++, i += 3) {
       source(x, y, at);
-      const sx = Math.min(Math.max(at[0]!, 0), width - 1);
-      const sy = Math.min(Math.max(at[1]!, 0), height - 1);
+      const sx = clamp(at[0]!, 0, width - 1);
+      const sy = clamp(at[1]!, 0, height - 1);
       const j = (sy * width + sx) * 3;
       for (let c = 0; c < 3; c++) out.data[i + c] = image.data[j + c]!;
     }
@@ -55,8 +54,8 @@ export function resample(
   for (let y = 0, i = 0; y < out.height; y++)
     for (let x = 0; x < out.width; x++, i += 3) {
       source(x, y, at);
-      const sx = Math.min(Math.max(at[0]!, 0), width - 1);
-      const sy = Math.min(Math.max(at[1]!, 0), height - 1);
+      const sx = clamp(at[0]!, 0, width - 1);
+      const sy = clamp(at[1]!, 0, height - 1);
       const [x0, y0] = [Math.floor(sx), Math.floor(sy)];
       const [x1, y1] = [Math.min(x0 + 1, width - 1), Math.min(y0 + 1, height - 1)];
       const [fx, fy] = [sx - x0, sy - y0];
@@ -108,7 +107,7 @@ function blurred(data: Float32Array, { width, height }: Size, channels: number, 
   const neighbours = (length: number, stride: number) =>
     Int32Array.from({ length: length * weights.length }, (_, i) => {
       const at = Math.floor(i / weights.length) + (i % weights.length) - radius;
-      return Math.min(Math.max(at, 0), length - 1) * stride;
+      return clamp(at, 0, length - 1) * stride;
     });
   const pass = (from: Float32Array, length: number, stride: number, lines: number, lineStride: number) => {
     const out = new Float32Array(from.length);

@@ -10,6 +10,7 @@
  * 4. the confidence in the map for each pixel. Where the map does not explain the drawing (a part was added, removed or
  *    moved), the result is the enlarged drawing.
  */
+import { clamp } from "../numbers.ts";
 import { type BilateralGrid, mapColours, slicesOf } from "./bilateral-grid.ts";
 import { affineError, errorOf, fitColourMap, mean, noiseOf, robustWeights } from "./colour-map.ts";
 import type { ColourChange } from "./example-colours.ts";
@@ -112,7 +113,7 @@ function detailOf({ query, seen, drawn }: Drawn, grid: BilateralGrid, mapped: Fl
   const transfer = dot(octave(query, seen.data), fine) / (dot(fine, fine) + 1e-9);
   if (transfer < LEAST_TRANSFER || expected <= 0) return 1;
   const gain = dot(octave(query, drawn.data), weighted) / expected;
-  const t = Math.min(Math.max((gain - NO_DETAIL) / (ALL_DETAIL - NO_DETAIL), 0), 1);
+  const t = clamp((gain - NO_DETAIL) / (ALL_DETAIL - NO_DETAIL));
   return t * t * (3 - 2 * t);
 }
 

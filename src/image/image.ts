@@ -1,5 +1,7 @@
 /** @file The common picture types. */
+
 import { UsageError } from "../errors.ts";
+import { clamp } from "../numbers.ts";
 
 /** An RGB picture: sRGB values in [0, 1], row-major, interleaved: `data[(y * width + x) * 3 + channel]`. */
 export interface Image {
@@ -40,7 +42,7 @@ export function createImage(width: number, height: number, [r, g, b]: readonly n
 export function toBytes({ data }: Image | ByteImage): Uint8Array {
   if (data instanceof Uint8Array) return data;
   const bytes = new Uint8Array(data.length);
-  for (let i = 0; i < data.length; i++) bytes[i] = Math.min(Math.max(data[i]! * 255 + 0.5, 0), 255);
+  for (let i = 0; i < data.length; i++) bytes[i] = clamp(data[i]! * 255 + 0.5, 0, 255);
   return bytes;
 }
 

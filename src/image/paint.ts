@@ -1,7 +1,6 @@
 /** @file Painting soft-edged strokes and veils over pictures. Coordinates are in picture widths, 0 to 1. */
+import { clamp } from "../numbers.ts";
 import type { Image } from "./image.ts";
-
-const clamp = (value: number): number => Math.min(Math.max(value, 0), 1);
 
 /** A line from (x0, y0) to (x1, y1). A line of length 0 is a dot. */
 export type Stroke = readonly [x0: number, y0: number, x1: number, y1: number];

@@ -53,6 +53,13 @@ const processorSchema = z.looseObject({ image_processor: schema.optional() });
  * @throws XPromptError when a file is broken, or has settings that Chameleon's processor does not support.
  */
 export async function readPreprocessing(folder: string): Promise<Preprocessing> {
+  return (await readProcessor(folder)).settings;
+}
+
+/** The settings, and the file that has them or could have. @throws XPromptError as `readPreprocessing` */
+export async function readProcessor(
+  folder: string,
+): Promise<{ readonly settings: Preprocessing; readonly path: string }> {
   const [all, alone] = [join(folder, "processor_config.json"), join(folder, "preprocessor_config.json")];
   const exists = (path: string) => stat(path).then(Boolean, () => false);
   const inAll = (await exists(all))
@@ -68,17 +75,18 @@ export async function readPreprocessing(folder: string): Promise<Preprocessing> 
     mean: (json.do_normalize ?? true) ? (json.image_mean ?? published.mean) : [0, 0, 0],
     std: (json.do_normalize ?? true) ? (json.image_std ?? published.std) : [1, 1, 1],
   };
+  const path = inAll ? all : alone;
   const { size, crop } = settings;
   const [width, height] = typeof size === "number" ? [size, size] : [size.width, size.height];
   if (crop && (crop.width > width || crop.height > height))
     throw new XPromptError(
-      `reading processor config ${inAll ? all : alone}: expected crop_size within size, ${width} × ${height}, got ${crop.width} × ${crop.height} (correct the file)`,
+      `reading processor config ${path}: expected crop_size within size, ${width} × ${height}, got ${crop.width} × ${crop.height} (correct the file)`,
     );
   const { scale, mean, std } = settings;
   const extremes = [0, 255].flatMap((level) => mean.map((each, c) => (level * scale - each) / std[c]!));
   if (!extremes.every((value) => Math.abs(value) <= MOST_VALUE))
     throw new XPromptError(
-      `reading processor config ${inAll ? all : alone}: expected rescale_factor, image_mean and image_std that map pixels to values up to ${MOST_VALUE}, got ${Math.max(...extremes.map(Math.abs))} (correct the file)`,
+      `reading processor config ${path}: expected rescale_factor, image_mean and image_std that map pixels to values up to ${MOST_VALUE}, got ${Math.max(...extremes.map(Math.abs))} (correct the file)`,
     );
-  return settings;
+  return { settings, path };
 }

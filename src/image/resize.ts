@@ -1,5 +1,7 @@
 /** @file Cropping and resampling pictures. */
+
 import { UsageError } from "../errors.ts";
+import { clamp } from "../numbers.ts";
 import { checkEdges, createImage, type Image, toBytes } from "./image.ts";
 
 /**
@@ -112,17 +114,16 @@ interface KernelShape {
   readonly weight: (x: number) => number;
 }
 
+/** Keys' cubic convolution with a = −½. */
+export function catmullRom(x: number): number {
+  const t = Math.abs(x);
+  if (t < 1) return (1.5 * t - 2.5) * t * t + 1;
+  return t < 2 ? ((-0.5 * t + 2.5) * t - 4) * t + 2 : 0;
+}
+
 const kernels: Record<Kernel, KernelShape> & Partial<Record<Filter, KernelShape>> = {
   lanczos: { reach: 3, weight: (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0) },
-  // Keys' cubic convolution with a = −½.
-  bicubic: {
-    reach: 2,
-    weight(x) {
-      const t = Math.abs(x);
-      if (t < 1) return (1.5 * t - 2.5) * t * t + 1;
-      return t < 2 ? ((-0.5 * t + 2.5) * t - 4) * t + 2 : 0;
-    },
-  },
+  bicubic: { reach: 2, weight: catmullRom },
   triangle: { reach: 1, weight: (x) => Math.max(0, 1 - Math.abs(x)) },
   box: { reach: 0.5, weight: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0) },
   hamming: {
@@ -144,7 +145,7 @@ function taps(from: number, to: number, filter: Filter, start: number, count: nu
     if (kernel) return kernelTaps(centre, step, from, kernel);
     if (filter === "nearest") return { first: Math.floor(centre), weights: [1] };
     if (filter === "bilinear") {
-      const at = Math.min(Math.max(centre - 0.5, 0), from - 1);
+      const at = clamp(centre - 0.5, 0, from - 1);
       const first = Math.floor(at);
       return { first, weights: at === first ? [1] : [1 - (at - first), at - first] };
     }

@@ -1,4 +1,6 @@
 /** @file Enlarges a small picture row by row, so that only one row of the large picture is in memory. */
+import { clamp } from "../numbers.ts";
+import { catmullRom } from "./resize.ts";
 
 /** Values `[height, width, channels]`. */
 interface Small {
@@ -67,14 +69,9 @@ function cubicTaps(from: number, to: number): CubicTaps {
     const position = ((i + 0.5) * from) / to - 0.5;
     const first = Math.floor(position) - 1;
     for (let k = 0; k < 4; k++) {
-      at[i * 4 + k] = Math.min(Math.max(first + k, 0), from - 1);
-      weights[i * 4 + k] = keys(Math.abs(position - first - k));
+      at[i * 4 + k] = clamp(first + k, 0, from - 1);
+      weights[i * 4 + k] = catmullRom(position - first - k);
     }
   }
   return { at, weights };
 }
-
-const keys = (t: number): number => {
-  if (t < 1) return (1.5 * t - 2.5) * t * t + 1;
-  return t < 2 ? ((-0.5 * t + 2.5) * t - 4) * t + 2 : 0;
-};

@@ -7,6 +7,7 @@ import type { Queue, QueueEvents } from "bullmq";
 import type { Redis } from "ioredis";
 import { loadOptional } from "../optional.ts";
 import { abortable } from "../runtime/abort.ts";
+import { buildWith } from "../runtime/resources.ts";
 import { PACKAGES } from "./redis.ts";
 import { cancelChannel, cancelMessage, isCancelled, KEPT_FOR, PREFIX } from "./wire.ts";
 
@@ -68,8 +69,12 @@ export class OpenQueue {
     // The connection reports its own failures.
     queue.on("error", () => {});
     events.on("error", () => {});
-    await events.waitUntilReady();
-    return new OpenQueue(name, queue, events, redis, onNoWorker);
+    const opened = new OpenQueue(name, queue, events, redis, onNoWorker);
+    return buildWith(async (resources) => {
+      resources.own(opened);
+      await events.waitUntilReady();
+      return opened;
+    });
   }
 
   /** Jobs that wait for a worker. */

@@ -120,6 +120,16 @@ function checkedUrl(url: string): URL {
   );
 }
 
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new UsageError(
+      `${doing}: expected %25 for a percent sign in the address, got % without two hexadecimal digits`,
+    );
+  }
+}
+
 function settingsOf(url: string, given?: string): RedisOptions {
   const { protocol, hostname, port, username, password, pathname, searchParams } = checkedUrl(url);
   const isSocket = protocol === "unix:";
@@ -128,12 +138,12 @@ function settingsOf(url: string, given?: string): RedisOptions {
     throw new UsageError(
       `${doing}: expected a database number after the address, got ${database.slice(0, 20)}`,
     );
-  const secret = password ? decodeURIComponent(password) : (given ?? process.env.XPROMPT_REDIS_PASSWORD);
+  const secret = password ? decoded(password) : (given ?? process.env.XPROMPT_REDIS_PASSWORD);
   return {
-    ...(isSocket ? { path: decodeURIComponent(pathname) } : { host: hostname.replace(/^\[|\]$/g, "") }),
+    ...(isSocket ? { path: decoded(pathname) } : { host: hostname.replace(/^\[|\]$/g, "") }),
     ...(!isSocket && { port: Number(port || 6379) }),
     ...(protocol === "rediss:" && { tls: {} }),
-    ...(username !== "" && { username: decodeURIComponent(username) }),
+    ...(username !== "" && { username: decoded(username) }),
     ...(secret ? { password: secret } : {}),
     db: Number(database),
   };

@@ -15,9 +15,14 @@ export class WorkerModel {
   /** Prompts that are being made, by their content. */
   private readonly pending = new Map<string, Promise<VisualPrompt>>();
 
-  /** @param xprompt the caller releases it */
+  /** @param xprompt the caller releases it, after this */
   constructor(readonly xprompt: XPrompt) {
     this.batcher = new Batcher(xprompt, { cacheBytes: 0 });
+  }
+
+  /** Ends the threads of results at full size. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.batcher.release();
   }
 
   get fingerprint(): string {

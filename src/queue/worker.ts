@@ -106,8 +106,11 @@ async function takeJobs(
     if (!isConnection && error.message !== last) log(`queue ${queue}: ${error.message}`);
     last = error.message;
   });
-  await worker.waitUntilReady();
-  return worker;
+  return buildWith(async (resources) => {
+    resources.defer(() => worker.close(true));
+    await worker.waitUntilReady();
+    return worker;
+  });
 }
 
 /** Ends jobs that nobody wants any more. */

@@ -65,7 +65,10 @@ export async function storedExample(example: NewExample): Promise<StoredExample>
       `${doing}: expected two pictures, before and after, got ${example.input === undefined && example.output === undefined ? "none" : "one"} (give both)`,
     );
   const text = (name: "instruction" | "subtask" | "source" | "licence") => {
-    const value = (example[name] ?? "").trim();
+    const given: unknown = example[name] ?? "";
+    if (typeof given !== "string")
+      throw new UsageError(`${doing}: ${name}: expected a text, got ${typeof given}`);
+    const value = given.trim();
     if (value.length > MAX_TEXT)
       throw new XPromptError(
         `${doing}: ${name}: expected at most ${MAX_TEXT} characters, got ${value.length} (shorten it)`,

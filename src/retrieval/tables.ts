@@ -11,7 +11,7 @@
  * Rows are added or deleted, never changed, and LanceDB commits every change atomically.
  */
 import { z } from "zod";
-import { XPromptError } from "../errors.ts";
+import { UsageError, XPromptError } from "../errors.ts";
 import {
   attemptLance,
   type ColumnKinds,
@@ -192,7 +192,7 @@ export class Tables {
     create = false,
   ): Promise<LibraryTable | undefined> {
     if (!/^[\w.-]+$/.test(space))
-      throw new RangeError(
+      throw new UsageError(
         `embedding space: expected a name of letters, digits, points and hyphens, got ${space}`,
       );
     const columns = { ...facts, text: { vector: textWidth }, image: { vector: imageWidth } };

@@ -27,3 +27,24 @@ export async function abortable<T>(
   });
   return Promise.race([abort, work]).finally(() => ended.abort());
 }
+
+/**
+ * The results of several works that have one signal. After a failure the others are aborted, and waited for.
+ * @throws the first failure
+ */
+export async function allOrAbort<T, R>(
+  items: readonly T[],
+  work: (item: T, signal: AbortSignal) => Promise<R>,
+  outer: AbortSignal,
+): Promise<R[]> {
+  const failed = new AbortController();
+  const signal = AbortSignal.any([outer, failed.signal]);
+  const running = items.map((item) => work(item, signal));
+  try {
+    return await Promise.all(running);
+  } catch (error) {
+    failed.abort(error);
+    await Promise.allSettled(running);
+    throw error;
+  }
+}

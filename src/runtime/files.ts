@@ -19,7 +19,7 @@ import {
   rm,
   stat,
 } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { z } from "zod";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
@@ -250,6 +250,12 @@ export async function sha256File(path: string, what: string): Promise<string> {
 export function pathOfUrl(url: URL, doing: string): string {
   if (url.protocol === "file:") return fileURLToPath(url);
   throw new UsageError(`${doing}: expected a file: URL, got ${url.protocol} (fetch it, and pass the bytes)`);
+}
+
+/** Whether a path lies in a folder, or is it, by the names alone: links are not followed. */
+export function isInside(folder: string, path: string): boolean {
+  const steps = relative(resolve(folder), resolve(path));
+  return !(steps === ".." || steps.startsWith(`..${sep}`) || isAbsolute(steps));
 }
 
 /**

@@ -34,8 +34,11 @@ export async function takeLock(path: string, locking: Locking): Promise<() => Pr
     for (let tries = 0; tries < 3; tries++) {
       if (await create(path, content, locking.doing))
         return once(async () => {
-          if ((await contentOf(path)) === content) await rm(path, { force: true });
-          own.delete(key);
+          try {
+            if ((await contentOf(path)) === content) await rm(path, { force: true });
+          } finally {
+            own.delete(key);
+          }
         });
       await removeAbandoned(path, locking);
     }

@@ -3,7 +3,9 @@
  * tensors to storages, and the raw storages (`data/0`, `data/1`, …). The pickle can call only functions that rebuild
  * tensors (`pickle.ts`). Opening a file does not read its storages; each tensor is then one read of its own range.
  */
+
 import { XPromptError } from "../errors.ts";
+import { product } from "../numbers.ts";
 import { describe, Opaque, PickleGlobal, PickleObject, type PickleValue, unpickle } from "./pickle.ts";
 import { PyTorchArchive } from "./pytorch-archive.ts";
 import { type StoredTensor, toFloat32 } from "./safetensors.ts";
@@ -150,7 +152,7 @@ function reader(doing: string) {
     const strides = wholes(stride, "a tensor's strides");
     if (strides.length !== shape.length)
       refuse(`a stride for each of ${shape.length} dimensions`, `${strides.length}`);
-    const elements = shape.reduce((product, dim) => product * dim, 1);
+    const elements = product(shape);
     if (elements > maxElements) refuse(`a tensor of at most ${maxElements} values`, `[${shape.join(", ")}]`);
     const last = offset + extent(shape, strides);
     if (elements > 0 && last >= storage.length)
@@ -228,7 +230,7 @@ function gather(
   strides: readonly number[],
   width: number,
 ): Uint8Array<ArrayBuffer> {
-  const elements = shape.reduce((product, dim) => product * dim, 1);
+  const elements = product(shape);
   const out = new Uint8Array(elements * width);
   const index = shape.map(() => 0);
   let from = 0;

@@ -3,7 +3,9 @@
  * length N (unsigned, little-endian), then N bytes of JSON, then the data, which the header's `data_offsets` cover
  * without gap or overlap. Other headers are refused before any memory is allocated for them.
  */
+
 import { messageOf, XPromptError } from "../errors.ts";
+import { product } from "../numbers.ts";
 
 /** Bytes per value of each type, in the reference library's order of layout. */
 const bytesOf = {
@@ -141,7 +143,7 @@ export function buildHeader(
 
 /** The byte length of a tensor; not a safe integer if the shape is larger than any file. */
 export function byteLengthOf(dtype: Dtype, shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, bytesOf[dtype]);
+  return bytesOf[dtype] * product(shape);
 }
 
 /** The order in a file: widest types first, as in the reference library (which aligns all), then by name. */

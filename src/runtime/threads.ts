@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
+import { errorOf, type Reply } from "./thread-jobs.ts";
 
 /** The URL of a module beside the caller's, as source or built: `moduleBeside(import.meta.url, "pairs")`. */
 export function moduleBeside(callerUrl: string, name: string): URL {
@@ -58,8 +59,7 @@ interface Task<Job, Answer> {
 }
 
 /**
- * Threads that run one module, each with one job at a time. The module receives a job as a message and posts its
- * answer. A thread starts when a job needs it, also in place of one that failed. Idle threads do not keep the process
+ * Threads that run one module, each with one job at a time. The module calls `answerJobs`. A thread starts when a job needs it, also in place of one that failed. Idle threads do not keep the process
  * alive.
  */
 export class ThreadPool<Job, Answer> {
@@ -81,7 +81,7 @@ export class ThreadPool<Job, Answer> {
 
   /**
    * Runs a job and returns its answer. The buffers in `transfer` move to the thread and are detached here.
-   * @throws Error when its thread fails
+   * @throws what the work throws, an XPromptError with its code; Error when its thread ends
    * @throws XPromptError when the pool is closed
    */
   run(job: Job, transfer: readonly ArrayBuffer[] = []): Promise<Answer> {
@@ -122,13 +122,14 @@ export class ThreadPool<Job, Answer> {
     const worker = startThread(this.entry, this.setup.workerData, this.setup.modules);
     this.workers.push(worker);
     this.idle.push(worker);
-    worker.on("message", (answer: Answer) => {
+    worker.on("message", (reply: Reply<Answer>) => {
       const task = this.busy.get(worker);
       this.busy.delete(worker);
       this.idle.push(worker);
       // A last message must not undo the reference by which `close` waits: the process would end meanwhile.
       if (!this.isClosed) worker.unref();
-      task?.resolve(answer);
+      if ("answer" in reply) task?.resolve(reply.answer);
+      else task?.reject(errorOf(reply.failure));
       this.assign();
     });
     worker.on("error", (error) =>

@@ -1,7 +1,10 @@
 /** @file Generates the pictures of a request together. Picture i has seed + i, and does not depend on the others. */
 
 import type { ByteImage, Image } from "../image/index.ts";
+import { allOrAbort } from "../runtime/abort.ts";
+import { defined } from "../settings.ts";
 import type { Generated, GenerateOptions } from "../xprompt/model.ts";
+import { SAMPLED } from "../xprompt/request.ts";
 import type { ImagesResponse, Timings, Usage } from "./answers.ts";
 import type { AskedPictures } from "./asked-pictures.ts";
 import { now } from "./clock.ts";
@@ -44,12 +47,10 @@ export async function drawPictures(
   watching: Watching,
 ): Promise<Omit<ImagesResponse, "timings"> & { readonly timings: Omit<Timings, "queued"> }> {
   const { engine, model } = services;
-  const failed = new AbortController();
-  const signal = AbortSignal.any([watching.signal, failed.signal]);
   const started = performance.now();
   const options = optionsOf(asked, services);
   const done = Array.from({ length: asked.count }, () => 0);
-  const generateOne = async (image: number) => {
+  const generateOne = async (image: number, signal: AbortSignal) => {
     const result = await engine.generate({
       ...options,
       seed: asked.seed + image,
@@ -69,13 +70,7 @@ export async function drawPictures(
     watching.onFinished?.(finished);
     return { result, finished };
   };
-  // The first failure ends the others, and the request ends when all have ended.
-  const generating = Array.from({ length: asked.count }, (_, image) => generateOne(image));
-  const drawn = await Promise.all(generating).catch(async (error) => {
-    failed.abort(error);
-    await Promise.allSettled(generating);
-    throw error;
-  });
+  const drawn = await allOrAbort([...done.keys()], generateOne, watching.signal);
   const [{ result: first }] = drawn as [(typeof drawn)[0]];
   const pictures = drawn.map(({ finished }) => finished);
   const longest = (part: keyof Finished["timings"]) =>
@@ -114,33 +109,33 @@ export const dataUrl = ({ format }: AskedPictures, base64: string): string =>
   `data:image/${format};base64,${base64}`;
 
 function optionsOf(asked: AskedPictures, { sources }: Services): GenerateOptions {
-  const { instruction, sampling, input, fullSize, examples, prompts, library, k, minSimilarity } = asked;
+  const { instruction, count, sampling, input, fullSize, examples, prompts, library, k, minSimilarity } =
+    asked;
   return {
-    ...{ instruction, ...sampling, input, fullSize, examples },
-    ...(prompts.length > 0 && { prompt: prompts }),
+    // Several pictures are to differ, as the samples of one request do.
+    ...(count > 1 && SAMPLED),
+    ...defined(sampling),
+    ...{ instruction, input, fullSize, examples },
+    ...(prompts.length > 0 && { prompt: prompts.map(({ prompt }) => prompt) }),
     ...(library !== undefined && { library: sources.get(library), k, minSimilarity }),
   };
 }
 
 async function finish(
-  { images, tokens, timings, settings, model, changeFrom }: Generated<Image | ByteImage>,
+  result: Generated<Image | ByteImage>,
   asked: AskedPictures,
   image: number,
   services: Services,
 ): Promise<Finished> {
   const started = performance.now();
-  const { input, mask, instruction, size, format, quality, fullSize, examples, prompts, library } = asked;
-  const seed = asked.seed + image;
+  const { images, tokens, timings } = result;
+  const { input, mask, size, format, quality } = asked;
   let picture: Image | ByteImage = images[0];
   // With a mask the result has full size, which has 8 bits.
   if (mask && input) picture = await applyMask(picture as ByteImage, input, mask);
   if (size) picture = await fitTo(picture, size);
-  const about = {
-    ...{ instruction, seed, model: services.model, fingerprint: model, ...settings },
-    ...(input && { fullSize, changeFrom, mask: mask !== undefined }),
-    examples: prompts.reduce((sum, { blocks }) => sum + blocks.length, examples.length),
-    library,
-  };
+  const seed = asked.seed + image;
+  const about = { seed, model: services.model, ...storedSettings(asked, result) };
   const base64 = await encoded(picture, { format, quality, about });
   const encoding = performance.now() - started;
   const imageTokens = tokens.examples + (input ? services.engine.codesPerImage : 0);
@@ -157,6 +152,24 @@ async function finish(
       },
     },
     timings: { ...timings, decode: timings.decode + encoding, total: timings.total + encoding },
+  };
+}
+
+/** The settings that are stored in a picture, so that it can be made again. */
+function storedSettings(asked: AskedPictures, result: Generated<Image | ByteImage>) {
+  const { instruction, sampling, input, mask, fullSize, examples, prompts, library, k, minSimilarity } =
+    asked;
+  return {
+    ...{ instruction, fingerprint: result.model, ...result.settings },
+    exampleColours: sampling.exampleColours,
+    ...(input && { fullSize, changeFrom: result.changeFrom, mask: mask !== undefined }),
+    /** Pairs in the request. */
+    examples: examples.length,
+    xprompt: prompts.map(({ info }) => info.id),
+    ...(library !== undefined && {
+      ...{ library, k, minSimilarity },
+      retrieved: result.retrieved?.map(({ id }) => id),
+    }),
   };
 }
 

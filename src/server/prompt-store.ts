@@ -19,7 +19,8 @@ const [MOST_PROMPTS, MOST_BYTES] = [10_000, 256 * 2 ** 20];
 
 const facts = z.object({ name: z.string(), created: z.int() });
 
-interface Kept {
+/** A visual prompt of the store, and its file. */
+export interface Kept {
   readonly info: PromptInfo;
   readonly prompt: VisualPrompt;
   readonly bytes: Uint8Array<ArrayBuffer>;

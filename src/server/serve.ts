@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createAdaptorServer, type ServerType } from "@hono/node-server";
 import { messageOf, XPromptError } from "../errors.ts";
+import { buildWith } from "../runtime/resources.ts";
 import { createApp } from "./app.ts";
 import { filesBelow, packageFolder, packageVersion } from "./files.ts";
 import { type GuardOptions, isLoopback, loopbackHosts } from "./guard.ts";
@@ -34,26 +35,29 @@ export interface Running {
 /** Starts the server. @throws XPromptError when the port is not available */
 export async function serve(options: ServeOptions): Promise<Running> {
   const limits = { ...defaultLimits, ...options.limits };
-  const services = await makeServices(options);
-  const app = createApp({
-    ...{ services, keys: options.keys, origins: options.origins, version: packageVersion() },
-    hosts: isLoopback(options.host) ? loopbackHosts : undefined,
-    studio: await filesBelow(join(packageFolder, "dist", "studio")),
-    mcp: await mcpHandler(services),
+  return buildWith(async (resources) => {
+    const services = await makeServices(options);
+    resources.defer(async () => services.close());
+    const app = createApp({
+      ...{ services, keys: options.keys, origins: options.origins, version: packageVersion() },
+      hosts: isLoopback(options.host) ? loopbackHosts : undefined,
+      studio: await filesBelow(join(packageFolder, "dist", "studio")),
+      mcp: await mcpHandler(services),
+    });
+    const server = createAdaptorServer({
+      fetch: app.fetch,
+      serverOptions: { headersTimeout: HEAD_TIME, requestTimeout: REQUEST_TIME, keepAliveTimeout: 5000 },
+    });
+    server.maxConnections = limits.connections;
+    server.setTimeout(longestSilence(limits));
+    const address = await listen(server, options);
+    const shown = address.family === "IPv6" ? `[${address.address}]` : address.address;
+    return {
+      url: `http://${shown}:${address.port}`,
+      services,
+      close: () => drain(server, services.queue, limits.grace).finally(services.close),
+    };
   });
-  const server = createAdaptorServer({
-    fetch: app.fetch,
-    serverOptions: { headersTimeout: HEAD_TIME, requestTimeout: REQUEST_TIME, keepAliveTimeout: 5000 },
-  });
-  server.maxConnections = limits.connections;
-  server.setTimeout(longestSilence(limits));
-  const address = await listen(server, options);
-  const shown = address.family === "IPv6" ? `[${address.address}]` : address.address;
-  return {
-    url: `http://${shown}:${address.port}`,
-    services,
-    close: () => drain(server, services.queue, limits.grace).finally(services.close),
-  };
 }
 
 /**

@@ -2,6 +2,7 @@
  * @file Colours of maps: depth palettes, separated by hue so that some are never seen in training, and sets of colours
  * that are easy to distinguish.
  */
+import { clamp } from "../numbers.ts";
 import type { Random } from "../random.ts";
 import type { Rgb } from "./world/scene.ts";
 
@@ -41,7 +42,7 @@ export function drawDepthPalette(random: Random, hues: "open" | "reserved"): Dep
   const [from, to] = hues === "reserved" ? [low, high] : [high, low + 1];
   const nearHue = random.uniform(from, to);
   const drift = Math.min(0.25, to - from) * random.uniform(-1, 1);
-  const farHue = Math.min(Math.max(nearHue + drift, from), to);
+  const farHue = clamp(nearHue + drift, from, to);
   const [bright, dark] = [random.uniform(0.85, 1), random.uniform(0.08, 0.25)];
   const [nearValue, farValue] = random.chance(0.5) ? [bright, dark] : [dark, bright];
   return { nearHue, farHue, nearValue, farValue, saturation: random.uniform(0.55, 0.95) };

@@ -1,10 +1,12 @@
 /** @file What a model folder holds: sizes, storage of the weights, and the memory that the model needs. */
+
 import type { DecoderConfig } from "../chameleon/checkpoint/config.ts";
 import { weightsChecksum } from "../chameleon/checkpoint/folder.ts";
 import { columnsOf, isQuantizable } from "../chameleon/checkpoint/quantize.ts";
 import { chameleonMemory } from "../chameleon/model/memory.ts";
 import { isOfImages } from "../chameleon/tokenizers/image-tokenizer.ts";
 import { codesPerImage } from "../chameleon/tokenizers/vqgan.ts";
+import { product } from "../numbers.ts";
 import type { MemoryNeed } from "../runtime/memory.ts";
 import { checkFolder } from "./check-folder.ts";
 import { fingerprintOf } from "./config.ts";
@@ -49,7 +51,7 @@ export async function describeModel(folder: string): Promise<ModelDescription> {
     bytes += byteLength;
     if (bits && isQuantizable(name)) decoder += shape[0]! * columnsOf(name, sizes);
     else if (!name.endsWith(".weight_scale")) {
-      const numbers = shape.reduce((product, size) => product * size, 1);
+      const numbers = product(shape);
       if (isOfImages(name)) imageTokenizer += numbers;
       else decoder += numbers;
     }

@@ -11,11 +11,8 @@ export interface FullSizeJob {
   readonly source: ChangeSource;
 }
 
-/** A result, or why there is none. */
-export type FullSizeAnswer = { readonly image: ByteImage } | { readonly error: Error };
-
 export class FullSizeThreads {
-  private readonly pool = new ThreadPool<FullSizeJob, FullSizeAnswer>(
+  private readonly pool = new ThreadPool<FullSizeJob, ByteImage>(
     moduleBeside(import.meta.url, "full-size-worker"),
     defaultThreads(),
   );
@@ -23,10 +20,7 @@ export class FullSizeThreads {
   /** As `atFullSize`. A thread finishes its result after an abort, and drops it. */
   readonly apply: FullSize = async (original, source, signal) => {
     signal?.throwIfAborted();
-    const work = this.pool.run({ original, source });
-    const answer = await abortable(work, signal);
-    if ("error" in answer) throw answer.error;
-    return answer.image;
+    return abortable(this.pool.run({ original, source }), signal);
   };
 
   /** Ends the threads. Further calls do nothing. */

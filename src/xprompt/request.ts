@@ -39,13 +39,13 @@ export const requestSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      "show at each place the mean of the likely codes instead of the sampled code: smoother, and nearer to the truth on average",
+      "show at each place the mean of the likely codes instead of the sampled code: smoother, and nearer to the truth on average, but the same for every seed. Off where several samples, a temperature, top-k or top-p are asked for",
     ),
   onePass: z
     .boolean()
     .default(false)
     .describe(
-      "sample all codes from one run of the model that sees none of them: many times faster, for models that were trained with hidden targets",
+      "sample all codes from one run of the model that sees none of them: many times faster, for models that were trained with hidden targets. Off where several samples, a temperature, top-k or top-p are asked for",
     ),
   exampleColours: z
     .boolean()
@@ -95,8 +95,16 @@ export type RecommendedSampling = z.output<typeof recommendedSampling>;
 
 export type Request = z.output<typeof requestSchema>;
 
+/** Settings of pictures that differ with the seed. */
+export const SAMPLED = { expected: false, onePass: false } as const;
+
+/** Whether a request asks for pictures that are sampled: for several, or with settings that only sampling has. */
+const asksForSamples = ({ samples, temperature, topK, topP }: RequestSettings): boolean =>
+  (samples ?? 1) > 1 || [temperature, topK, topP].some((given) => given !== undefined);
+
 /**
- * Takes each setting from `options`, else from `recommended`, else its default.
+ * Takes each setting from `options`, else from `recommended`, else its default. The mean of the likely codes is the same
+ * for every sample and temperature, so that a request for samples does not get it by recommendation.
  * @param about whether the request has a picture or examples; without both, the model can recommend other defaults
  * @throws UsageError naming a setting that is out of range
  */
@@ -105,6 +113,10 @@ export function checkRequest(
   { wordsAlone, ...recommended }: RecommendedSampling & Pick<RequestSettings, "draft"> = {},
   about: { readonly pictures: boolean } = { pictures: true },
 ): Request {
-  const fallback = about.pictures ? recommended : { ...recommended, ...defined(wordsAlone ?? {}) };
+  const fallback = {
+    ...recommended,
+    ...(!about.pictures && defined(wordsAlone ?? {})),
+    ...(asksForSamples(options) && SAMPLED),
+  };
   return checkSettings("generating", requestSchema, options, fallback);
 }

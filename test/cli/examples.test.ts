@@ -1,4 +1,5 @@
 /** @file `xprompt examples` and `generate --library`, as a process. */
+import { existsSync } from "node:fs";
 import { appendFile, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import sharp from "sharp";
@@ -136,6 +137,12 @@ test("shards, single pairs and broken records", async () => {
     1,
     "reading image broken.tif: expected a complete image, got a broken or truncated one",
   );
+  // Nothing but broken records: they are named, and no library is left behind.
+  await mkdir(at("all-broken"));
+  for (const side of ["before", "after"]) await writeFile(at("all-broken", `a.${side}.png`), "no picture");
+  const { status, stderr } = await xprompt("examples", "add", "all-broken", ...tiny, "--library", "unmade");
+  expect([status, existsSync(at("unmade"))]).toEqual([1, false]);
+  expect(stderr).toMatch(/refused: .*\ba\b.*expected a PNG, JPEG/);
   const ended = await xprompt("examples", "add", "pairs", ...wrong, ...tiny, "--library", "mixed");
   expect(ended.status).toBe(1);
   expect(ended.stderr).toContain("reading image pairs/a.txt: expected a PNG, JPEG");
@@ -153,7 +160,8 @@ test("what is wrong is one line, and nothing is written", async () => {
   await refused(() => examples("add", ...half), 2, "expected two pictures each time");
   await refused(() => examples("search", ...tiny), 2, "expected an instruction or --input, got neither");
   await refused(() => examples("search", "x", "--k", "0", ...tiny), 2, "--k: expected a whole number");
-  await refused(() => examples("show", "zz"), 1, /expected (6 to 32 hexadecimal digits|an example library)/);
+  await examples("add", "pairs", ...tiny, "--library", "there");
+  await refused(() => examples("show", "zz", "--library", "there"), 1, "expected 6 to 32 hexadecimal digits");
   await mkdir(at("taken"));
   await appendFile(at("taken", "note.txt"), "mine");
   await refused(

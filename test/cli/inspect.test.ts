@@ -154,6 +154,12 @@ test.each(["made.jpg", "made.webp"])("%s has the same settings as a PNG", async 
   await refused(() => xprompt("inspect", `cut-${name}`), 1, /cut-made/);
 });
 
+test("groups within groups are shown, as evaluations store them", async () => {
+  const settings = { topP: 0.9, wordsAlone: { guidance: { text: 12 } } };
+  await writeFile(at("evaluated.png"), await withText(JSON.stringify({ seed: 1, settings })));
+  expect(await json("inspect", "evaluated.png")).toMatchObject({ seed: 1, settings });
+});
+
 describe("what is none", () => {
   beforeAll(async () => {
     await writeFile(at("notes.txt"), "notes");

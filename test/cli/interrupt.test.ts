@@ -35,7 +35,9 @@ test("while it waits for standard input", async () => {
       "in.png",
     ];
     const waiting = start(process.execPath, command, { cwd: folder, stdio: ["pipe", "pipe", "pipe"] });
-    setTimeout(() => waiting.child.kill("SIGINT"), 1500);
+    // More than a pipe holds: once it is written, the command is reading.
+    await new Promise((written) => waiting.child.stdin!.write(Buffer.alloc(2 ** 20), written));
+    waiting.child.kill("SIGINT");
     return waiting.ended;
   };
   await refused(wait, 130, "xprompt: interrupted");

@@ -1,5 +1,6 @@
 /** @file `xprompt eval` as a process: one JSON object, files in their folder, usage errors in one line. */
-import { readdir, readFile, symlink } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { workplace } from "../cli/kit.ts";
@@ -59,6 +60,13 @@ test("--expected is reported, and its pictures are cached separately from sample
   );
   expect(generations).toHaveLength(2);
   expect(generations[0]).not.toEqual(generations[1]);
+});
+
+test("a suite that fails before its first picture leaves no folder behind", async () => {
+  await mkdir(join(folder, "no-lol"));
+  const args = ["eval", "lol", "--model", "tiny", "--data", "no-lol", "--out", "unmade"];
+  await refused(() => xprompt(...args), 1, "no-lol");
+  expect(existsSync(join(folder, "unmade"))).toBe(false);
 });
 
 test.each([

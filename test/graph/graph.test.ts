@@ -82,6 +82,7 @@ describe("what was built before", () => {
     expect(graph.input("x", "float32", [2, 3])).toBe(x);
     expect(graph.parameter("w", [2])).toBe(graph.scope().parameter("w", [2]));
     expect(graph.constant([1, 2])).toBe(graph.constant(Float32Array.of(1, 2)));
+    expect(graph.constant([-0])).not.toBe(graph.constant([0]));
   });
 
   test("is built again by another operator of the same name", () => {

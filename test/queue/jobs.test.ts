@@ -1,4 +1,5 @@
 /** @file Jobs over a real Redis: each has one result and none is lost, also when workers or Redis die. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { XPromptError } from "../../src/errors.ts";
@@ -15,6 +16,9 @@ test.each([
   ["hidden", /expected redis:\/\/HOST:PORT.*, got something else/],
   ["unix://", /expected redis:\/\/HOST:PORT/],
   ["redis://:hidden@127.0.0.1/x", /expected a database number after the address, got x/],
+  ["redis://:hidden%@127.0.0.1", /expected %25 for a percent sign/],
+  ["redis://hidden%zz@127.0.0.1", /expected %25 for a percent sign/],
+  ["unix:///tmp/%zz", /expected %25 for a percent sign/],
   ["redis://someone:hidden@127.0.0.1:1/3", /Redis at redis:\/\/127\.0\.0\.1:1\/3: .* got: .*ECONNREFUSED/],
 ])("%s is refused, without its password", async (url, says) => {
   const { message } = await JobQueue.open({ url }).then(
@@ -66,6 +70,8 @@ describe.skipIf(!hasRedis)(`jobs${needed}`, () => {
     expect(refused).toBeInstanceOf(QueueRefusal);
     expect(refused).toMatchObject({ reason: "full", code: "ERR_QUEUE", retryAfter: expect.any(Number) });
     results.push(waiting.run(kind, "test", { number: 4 }));
+    await sleep(300); // without the limit, it would be in the queue by now
+    expect(await raw.count()).toBe(2);
     free();
     await worker([kind]);
     expect(await Promise.all(results)).toEqual([{ square: 1 }, { square: 4 }, { square: 16 }]);

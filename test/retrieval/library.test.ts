@@ -186,6 +186,7 @@ test("wrong examples are refused: alone with an error, among others one by one",
   const wrong: [NewExample, string][] = [
     [{ ...good, output: undefined as never }, "expected two pictures, before and after, got one"],
     [{ ...good, instruction: "x".repeat(10_000_000) }, "expected at most 4000 characters, got 10000000"],
+    [{ ...good, instruction: 5 as unknown as string }, "instruction: expected a text, got number"],
     [{ ...good, input: broken }, "expected a complete image"],
     [{ ...good, output: broken }, "expected a complete image"],
     [{ ...good, input: Buffer.from("text") }, "expected a PNG, JPEG, WebP or TIFF image, got something else"],

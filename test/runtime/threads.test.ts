@@ -14,9 +14,9 @@ const module = new URL(
     parentPort.on("message", (job) => {
       if (job.do === "exit") process.exit(7);
       if (job.do === "throw") throw new Error("broken");
-      if (job.do === "slow") setTimeout(() => { job.port.postMessage("done"); parentPort.postMessage("late"); }, 100);
+      if (job.do === "slow") setTimeout(() => { job.port.postMessage("done"); parentPort.postMessage({ answer: "late" }); }, 100);
       else if (job.do === "hang") job.port.postMessage("hanging");
-      else parentPort.postMessage([workerData, job.do]);
+      else parentPort.postMessage({ answer: [workerData, job.do] });
     });
   `)}`,
 );

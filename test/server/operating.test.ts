@@ -1,5 +1,5 @@
 /** @file Operating the server: keys, origins, health, metrics, the gallery, training runs, the OpenAPI document. */
-import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
@@ -171,6 +171,26 @@ test("training runs: descriptions, metrics and sheets", async () => {
   expect(watching.lines).toContainEqual(
     expect.objectContaining({ level: "error", trace: expect.stringContaining("metrics.jsonl: line 2") }),
   );
+});
+
+test("a run that cannot be read does not hide the others, and metrics that grow are read again", async () => {
+  const runs = join(folder, "some broken");
+  for (const name of ["good", "bad"]) {
+    await mkdir(join(runs, name), { recursive: true });
+    await writeFile(join(runs, name, "recipe.json"), "{}");
+  }
+  await mkdir(join(runs, "bad", "metrics.jsonl"));
+  const metrics = join(runs, "good", "metrics.jsonl");
+  await writeFile(metrics, '{"step":1,"time":1}\n');
+  const watching = await startServer(engine, { runs });
+  const get = async (path: string) => (await watching.ask(path)).json();
+  const { data } = (await get("/v1/runs")) as { data: object[] };
+  expect(data).toHaveLength(2);
+  expect(data).toContainEqual(expect.objectContaining({ id: "good", step: 1 }));
+  expect(data).toContainEqual(expect.objectContaining({ id: "bad", step: null }));
+  expect(await get("/v1/runs/good/metrics")).toMatchObject({ data: [{ step: 1 }] });
+  await appendFile(metrics, '{"step":2,"time":2}\n');
+  expect(await get("/v1/runs/good/metrics")).toMatchObject({ data: [{ step: 1 }, { step: 2 }] });
 });
 
 test("runs are found through links, and no two have the same id", async () => {

@@ -1,7 +1,8 @@
 /** @file Visual prompts and jobs over HTTP. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test, vi } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
+import { loadImage, readPngText } from "../../src/image/index.ts";
 import type { ImagesResponse, JobInfo, PromptInfo } from "../../src/server/answers.ts";
 import { describe } from "../../src/server/routes/prompts.ts";
 import type { Engine } from "../../src/server/services.ts";
@@ -22,6 +23,10 @@ const json = async <T>(response: Promise<Response>, status = 200): Promise<T> =>
   return body as T;
 };
 
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
 test("a prompt is compiled, listed, downloaded, used, deleted and uploaded", async () => {
   const made = await json<PromptInfo>(post("/v1/xprompts", { examples, name: "rain" }));
   expect(made).toMatchObject({ object: "xprompt", name: "rain", examples: 1, model: engine.fingerprint });
@@ -38,7 +43,12 @@ test("a prompt is compiled, listed, downloaded, used, deleted and uploaded", asy
       json<ImagesResponse>(post("/v1/images/edits", { images, seed: 2, ...more })),
     ),
   );
-  expect(used!.data).toEqual(direct!.data);
+  const png = ({ data: [first] }: ImagesResponse) => Buffer.from(first!.b64_json!, "base64");
+  expect(await loadImage(png(used!))).toEqual(await loadImage(png(direct!)));
+  // Each picture says what it was made with.
+  const stored = JSON.parse((await readPngText(png(used!))).xprompt!);
+  expect(stored).toMatchObject({ xprompt: [made.id], examples: 0, seed: 2, fullSize: true });
+  expect(JSON.parse((await readPngText(png(direct!))).xprompt!)).toMatchObject({ xprompt: [], examples: 1 });
 
   const gone = await json(ask(`/v1/xprompts/${made.id}`, { method: "DELETE" }));
   expect(gone).toEqual({ id: made.id, object: "xprompt", deleted: true });

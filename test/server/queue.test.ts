@@ -1,6 +1,6 @@
 /** @file The queue: bounded and shared places, freed when a client disconnects or the server shuts down. */
 import { request } from "node:http";
-import { describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { Queue } from "../../src/server/queue.ts";
 import { longestSilence } from "../../src/server/serve.ts";
 import { dataUrl, slowEngine, startServer, tinyEngine, until } from "./kit.ts";
@@ -13,6 +13,10 @@ async function slowServer(limits: object) {
   const slow = slowEngine(engine);
   return { ...slow, ...(await startServer(slow.engine, { limits })) };
 }
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
 
 test("requests beyond the queue's length are refused, with a time to retry", async () => {
   const { post, begun, release, services } = await slowServer({ width: 1, depth: 1 });
@@ -178,7 +182,6 @@ test("the expected wait follows from the last twenty durations and the requests 
   const [wait] = await Promise.all([4, 4, 40_000].map(lasting));
   expect(wait).toBe(6);
   expect(await lasting(4)).toBe(600);
-  vi.restoreAllMocks();
 });
 
 test("closing waits for running requests, also the second time", async () => {

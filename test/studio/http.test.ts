@@ -82,6 +82,7 @@ test("a pair of two libraries is found once, and its pictures can be fetched", a
 });
 
 test("the sheets of a run can be fetched, and the wait for one given up", async () => {
+  expect.assertions(2);
   for await (const { sheets } of backend.watch("one", new AbortController().signal)) {
     const [{ picture }] = sheets as [(typeof sheets)[0]];
     expect(await bytesAt(picture)).toEqual(sheet);

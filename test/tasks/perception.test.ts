@@ -123,6 +123,8 @@ test("edges have two colours, and lines where objects end", () => {
     const { render, output } = renderBehind(task, 1);
     const named = (name: "ink" | "paper") => colors[task.parameters[name] as keyof typeof colors];
     const [ink, paper] = [named("ink"), named("paper")];
+    const found = new Set([...pixels(output)].map(([x, y]) => pixel(output, x, y).join()));
+    expect(found.size).toBe(2);
     for (const [x, y] of pixels(output)) {
       const isInk = largestDifference(pixel(output, x, y), ink) < 1e-6;
       if (!isInk) expect(largestDifference(pixel(output, x, y), paper)).toBeLessThan(1e-6);
@@ -143,6 +145,12 @@ test("segmentation gives each class one colour in all pairs of a task", () => {
     // Every pair shows all classes: background (or room wall), ground, both shapes.
     for (const palette of palettes) expect(palette).toEqual(palettes[0]);
     expect(palettes[0]!.size).toBe(4);
+    // The top row is background and the bottom row ground in every scene.
+    const ends = [0, 1, 2].map((scene) => {
+      const { output } = pairOf(task, size, scene);
+      return [pixel(output, 0, 0), pixel(output, 0, size - 1)];
+    });
+    for (const end of ends) expect(end).toEqual(ends[0]);
   }
 });
 

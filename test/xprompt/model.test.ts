@@ -371,6 +371,26 @@ test("for words alone a model may recommend something else", async () => {
   await advised.release();
 });
 
+test("who asks for samples gets them, also where a model recommends the mean of one pass", async () => {
+  const place = join(folder, "recommends the mean");
+  await writeTinyModel(place);
+  const json = JSON.parse(await readFile(join(place, "config.json"), "utf8"));
+  json.xprompt.sampling = { expected: true, one_pass: true };
+  await writeFile(join(place, "config.json"), JSON.stringify(json));
+  await using advised = await XPrompt.load(place, { threads: 1 });
+  const request = { prompt: await model.compress(pairs), input, seed: 5 };
+  expect((await advised.generate(request)).settings).toMatchObject({ expected: true, onePass: true });
+  const sampled = { expected: false, onePass: false };
+  const { settings, codes } = await advised.generate({ ...request, samples: 2 });
+  expect(settings).toMatchObject(sampled);
+  expect(codes).toEqual((await model.generate({ ...request, samples: 2 })).codes);
+  expect(codes[0]).not.toEqual(codes[1]);
+  for (const one of [{ temperature: 2 }, { topK: 5 }, { topP: 0.5 }])
+    expect((await advised.generate({ ...request, ...one })).settings).toMatchObject({ ...sampled, ...one });
+  const told = await advised.generate({ ...request, samples: 2, expected: true, onePass: true });
+  expect(told.settings).toMatchObject({ expected: true, onePass: true });
+});
+
 describe("the result", () => {
   test("has pictures of the model's size, valid codes, and timings", async () => {
     const prompt = await model.compress(pairs.slice(0, 2));

@@ -104,7 +104,16 @@ describe("a decoded picture", () => {
     ],
     ["with too few values", picture(new Uint8Array(10)), /expected 192 values for 8 × 8, got 10/],
     ["of NaN", picture(new Float32Array(3 * size * size).fill(Number.NaN)), /expected finite values/],
-    ["without pixels", { width: 0, height: 0, data: new Float32Array() }, /for 0 × 0/],
+    [
+      "without pixels",
+      { width: 0, height: 0, data: new Float32Array() },
+      /whole width and height, got 0 × 0/,
+    ],
+    [
+      "with part of a pixel",
+      { width: 12.5, height: 16, data: new Uint8Array(600) },
+      /whole width and height, got 12.5 × 16/,
+    ],
     ["that is none", undefined as unknown as Image, /^saving a picture: expected/],
   ])("%s is not saved", async (_what, image, expected) => {
     expect(await message(encodePng(image))).toMatch(expected);

@@ -3,10 +3,12 @@
  * and its image processor. Parts that only we read stay in it (`xprompt`, checksums, the VQGAN's decoder, for which
  * `transformers` has no code), so that the result is still a model folder of ours.
  */
+
 import { join } from "node:path";
 import type { z } from "zod";
 import { XPromptError } from "../../errors.ts";
 import { filters, metaPreprocessing, type Preprocessing } from "../../image/index.ts";
+import { product } from "../../numbers.ts";
 import {
   readJson,
   sha256File,
@@ -108,7 +110,7 @@ export async function exportHuggingFace(
     };
     await writeFolderAtomic(target, write, options);
     const count = (all: Iterable<{ readonly shape: readonly number[] }>) =>
-      [...all].reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+      [...all].reduce((sum, { shape }) => sum + product(shape), 0);
     const parameters = { written: count(tensors), own: count(stored.tensors.values()) };
     return { parameters, widening: times, dtype: dtypes[dtype], encoderTile: own.encoderTile };
   } finally {

@@ -7,7 +7,9 @@
  * square root of the channels; the weights of the queries compensate for it, exactly if 32 / groups is the square of a
  * power of two.
  */
+
 import { XPromptError } from "../../errors.ts";
+import { product } from "../../numbers.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";
 
 /** Groups of every normalization in the published image tokenizer and in `transformers`. */
@@ -59,7 +61,7 @@ export function widened(
   if (wider === shape) return data;
   const scale = QUERY.test(name) ? Math.sqrt(times) : 1;
   const row = data.length / shape[0]!; // numbers per output channel, without the added inputs
-  const widerRow = wider.slice(1).reduce((product, size) => product * size, 1);
+  const widerRow = product(wider.slice(1));
   const result = new Float32Array(wider[0]! * widerRow);
   for (let i = 0; i < data.length; i++) result[Math.floor(i / row) * widerRow + (i % row)] = data[i]! * scale;
   return result;

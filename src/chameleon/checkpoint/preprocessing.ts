@@ -3,11 +3,12 @@ import { existsSync } from "node:fs";
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 import { XPromptError } from "../../errors.ts";
-import { type Preprocessing, readPreprocessing } from "../../image/index.ts";
+import type { Preprocessing } from "../../image/index.ts";
+import { readProcessor } from "../../image/preprocess-config.ts";
 import { attempt } from "../../runtime/files.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";
 
-/** Processor files, in order of precedence. */
+/** Files that `readProcessor` reads. */
 const PROCESSOR_FILES = ["processor_config.json", "preprocessor_config.json"] as const;
 
 const processorFiles = (folder: string): string[] =>
@@ -18,14 +19,13 @@ export async function preprocessingOf(
   folder: string,
   { resolution }: Pick<VqganConfig, "resolution">,
 ): Promise<Preprocessing | undefined> {
-  const [name] = processorFiles(folder);
-  if (name === undefined) return undefined;
-  const preprocessing = await readPreprocessing(folder);
+  if (processorFiles(folder).length === 0) return undefined;
+  const { settings: preprocessing, path } = await readProcessor(folder);
   const { size, crop } = preprocessing;
   const { width, height } = crop ?? (typeof size === "number" ? { width: size, height: size } : size);
   if (width === resolution && height === resolution) return preprocessing;
   throw new XPromptError(
-    `loading a model: ${join(folder, name)}: expected pictures of ${resolution} × ${resolution}, the size of the image tokenizer, got ${width} × ${height} (correct crop_size, or vq_config.resolution in config.json)`,
+    `loading a model: ${path}: expected pictures of ${resolution} × ${resolution}, the size of the image tokenizer, got ${width} × ${height} (correct crop_size, or vq_config.resolution in config.json)`,
   );
 }
 

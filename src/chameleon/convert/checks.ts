@@ -2,10 +2,10 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, realpath, stat, statfs } from "node:fs/promises";
-import { dirname, resolve, sep } from "node:path";
+import { dirname, resolve } from "node:path";
 import { UsageError, XPromptError } from "../../errors.ts";
 import { formatBytes } from "../../format.ts";
-import { attempt, checkNotMounted } from "../../runtime/files.ts";
+import { attempt, checkNotMounted, isInside } from "../../runtime/files.ts";
 import { companionsOf } from "./input.ts";
 
 /**
@@ -47,7 +47,7 @@ export async function checkOutput(input: string, output: string): Promise<void> 
   const former = await stat(output).catch(() => undefined);
   if (!former) return;
   const [from, to] = [await realpath(input), await realpath(output)];
-  if (from === to || from.startsWith(to + sep))
+  if (isInside(to, from))
     throw new UsageError(
       `${doing}: expected another folder than the input's, got the same (choose another path)`,
     );

@@ -2,6 +2,7 @@
  * @file Converting a model folder to another format, a few rows of a tensor at a time, so that the memory needed does not
  * depend on the size of the model.
  */
+
 import { createHash, type Hash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { copyFile, type FileHandle, open, realpath, rm, stat } from "node:fs/promises";
@@ -9,6 +10,7 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
 import { sha256 } from "../../hash.ts";
+import { product } from "../../numbers.ts";
 import { attempt, placeFolder, readJson, writeFileAtomic } from "../../runtime/files.ts";
 import { defaultThreads, moduleBeside, ThreadPool } from "../../runtime/threads.ts";
 import { openWeights } from "../../runtime/weights.ts";
@@ -19,7 +21,7 @@ import type { VqganConfig } from "../tokenizers/vqgan.ts";
 import { checkInput, checkOutput, checkRoom } from "./checks.ts";
 import { addedImageTokenizer, companionsOf, digestOf, identityOf, withAdded } from "./input.ts";
 import { ConversionJournal, type FinishedSource } from "./journal.ts";
-import { answerTo, type ConvertedPart, isCopy, type Part, type PartAnswer } from "./part.ts";
+import { type ConvertedPart, convertPart, isCopy, type Part } from "./part.ts";
 import {
   type ConversionInput,
   type ConversionPlan,
@@ -173,7 +175,7 @@ async function writeTensors(
   let done = total - todo.reduce((sum, { info }) => sum + info.byteLength, 0);
   const file = await attempt(doing, target, () => open(target, existsSync(target) ? "r+" : "w"));
   const helpers = todo.some(({ encoding }) => !isCopy(encoding)) ? threads : 0;
-  const pool = new ThreadPool<Part, PartAnswer>(moduleBeside(import.meta.url, "worker"), helpers);
+  const pool = new ThreadPool<Part, ConvertedPart>(moduleBeside(import.meta.url, "worker"), helpers);
   try {
     await attempt(doing, target, async () => {
       await file.truncate(plan.byteLength);
@@ -189,16 +191,17 @@ async function writeTensors(
     };
     onProgress?.("converting", safe, total);
     const pending: {
-      readonly answer: Promise<PartAnswer>;
+      readonly answer: Promise<ConvertedPart>;
       readonly writing: Writing;
       readonly last: boolean;
     }[] = [];
     const writeNext = async () => {
       const { answer, writing, last } = pending.shift()!;
-      const found = await answer;
-      if ("refused" in found)
-        throw new UnusableNumber(`converting ${weights.folder}: ${writing.source.name}: ${found.refused}`);
-      unsafeBytes += await attempt(doing, target, () => writing.write(file, found.parts));
+      const parts = await answer.catch((error: unknown) => {
+        if (!(error instanceof XPromptError)) throw error;
+        throw new UnusableNumber(`converting ${weights.folder}: ${writing.source.name}: ${error.message}`);
+      });
+      unsafeBytes += await attempt(doing, target, () => writing.write(file, parts));
       if (!last) return;
       unsafe.push(writing.finished());
       done += writing.source.info.byteLength;
@@ -213,7 +216,7 @@ async function writeTensors(
         const answer =
           helpers > 0 && !isCopy(part.encoding)
             ? pool.run(part, [part.bytes.buffer])
-            : Promise.resolve(answerTo(part));
+            : Promise.resolve(part).then(convertPart);
         answer.catch(() => {}); // It is awaited in its turn.
         pending.push({ answer, writing, last });
         if (pending.length > threads + 1) await writeNext();
@@ -233,7 +236,7 @@ async function* partsOf(
   weights: ConversionInput,
   { name, info, columns, encoding }: PlannedSource,
 ): AsyncGenerator<{ readonly part: Part; readonly last: boolean }> {
-  const numbers = info.shape.reduce((product, size) => product * size, 1);
+  const numbers = product(info.shape);
   const rows = numbers / columns || 0;
   const rowBytes = info.byteLength / Math.max(1, rows);
   const step = Math.max(1, Math.floor(PART / columns));

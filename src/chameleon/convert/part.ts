@@ -1,4 +1,5 @@
 /** @file The arithmetic of a conversion: part of a stored tensor, encoded in another format. */
+import { XPromptError } from "../../errors.ts";
 import { float32ToFloat16 } from "../../runtime/float16.ts";
 import { type Dtype, type StoredTensor, toFloat32 } from "../../runtime/safetensors.ts";
 import { quantizeRows, type StoredQuantization } from "../checkpoint/quantize.ts";
@@ -23,8 +24,8 @@ export interface Part extends StoredTensor {
 /** The bytes of each resulting tensor: codes and scales of a quantized one. */
 export type ConvertedPart = readonly Uint8Array<ArrayBuffer>[];
 
-/** @throws RangeError for a number that is not finite, or that the encoding cannot hold */
-function convertPart({ columns, encoding, ...stored }: Part): ConvertedPart {
+/** @throws XPromptError for a number that is not finite, or that the encoding cannot hold */
+export function convertPart({ columns, encoding, ...stored }: Part): ConvertedPart {
   if (encoding !== "opaque") checkFinite(stored);
   if (isCopy(encoding)) return [stored.bytes];
   const values = toFloat32(stored, "converting");
@@ -34,22 +35,10 @@ function convertPart({ columns, encoding, ...stored }: Part): ConvertedPart {
   return [codes, bytesOf(scales)];
 }
 
-/** The converted part, or why it cannot be converted. */
-export type PartAnswer = { readonly parts: ConvertedPart } | { readonly refused: string };
-
-export function answerTo(part: Part): PartAnswer {
-  try {
-    return { parts: convertPart(part) };
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    return { refused: error.message };
-  }
-}
-
 /** Bits of the exponent by type: all are set in infinities and NaN alone. */
 const EXPONENTS: Readonly<Partial<Record<Dtype, number>>> = { F32: 0x7f800000, F16: 0x7c00, BF16: 0x7f80 };
 
-/** @throws RangeError for the first number that is infinite or NaN */
+/** @throws XPromptError for the first number that is infinite or NaN */
 function checkFinite({ dtype, bytes }: StoredTensor): void {
   const mask = EXPONENTS[dtype];
   if (mask === undefined) return; // whole numbers
@@ -58,7 +47,7 @@ function checkFinite({ dtype, bytes }: StoredTensor): void {
     if ((bits[i]! & mask) !== mask) continue;
     const wrong = bytes.slice(i * bits.BYTES_PER_ELEMENT, (i + 1) * bits.BYTES_PER_ELEMENT);
     const [value] = toFloat32({ dtype, shape: [1], bytes: wrong }, "converting");
-    throw new RangeError(`expected finite numbers, got ${value} (get the weights again)`);
+    throw new XPromptError(`expected finite numbers, got ${value} (get the weights again)`);
   }
 }
 
@@ -66,7 +55,7 @@ function halves(values: Float32Array): Uint16Array<ArrayBuffer> {
   const bits = float32ToFloat16(values);
   for (let i = 0; i < bits.length; i++)
     if ((bits[i]! & 0x7c00) === 0x7c00)
-      throw new RangeError(
+      throw new XPromptError(
         `expected numbers that float16 holds, up to 65504, got ${values[i]} (use another format)`,
       );
   return bits;

@@ -1,4 +1,5 @@
 /** @file Estimates the memory that a Chameleon-family model needs, from its configuration and weight headers. */
+import { product } from "../../numbers.ts";
 import { type MemoryNeed, memoryNeed } from "../../runtime/memory.ts";
 import type { TensorInfo } from "../../runtime/safetensors.ts";
 import type { DecoderConfig } from "../checkpoint/config.ts";
@@ -24,9 +25,7 @@ export function chameleonMemory(
   let weights = 0;
   for (const [name, info] of tensors)
     weights +=
-      decoder.quantization && !isOfImages(name)
-        ? quantizedBytes(name, info)
-        : FLOAT * info.shape.reduce((product, size) => product * size, 1);
+      decoder.quantization && !isOfImages(name) ? quantizedBytes(name, info) : FLOAT * product(info.shape);
   const { hiddenSize, intermediateSize, heads, maxPositions } = decoder;
   // The largest activations of a layer: stacked gate and up projections, or the scores of all heads.
   const widest = Math.max(2 * intermediateSize + 4 * hiddenSize, heads * maxPositions);

@@ -1,9 +1,11 @@
 /** @file The image tokenizer: encodes pictures to codes and decodes codes to pictures, with a trained VQGAN. */
+
 import { XPromptError } from "../../errors.ts";
 import { areFinite } from "../../finite.ts";
 import { exportOnnx, Graph, type Initializer, reshape, type Scope, type Tensor } from "../../graph/index.ts";
 import type { Image } from "../../image/image.ts";
 import { metaPreprocessing, type Preprocessing } from "../../image/preprocess.ts";
+import { clamp } from "../../numbers.ts";
 import { Once } from "../../runtime/once.ts";
 import { afterRelease, float32, floats, int64, Session } from "../../runtime/session.ts";
 import type { SessionOptions } from "../../runtime/session-options.ts";
@@ -276,8 +278,7 @@ export function fromPlanes(planes: Float32Array, side: number): Image[] {
     const data = new Float32Array(3 * pixels);
     for (let c = 0; c < 3; c++) {
       const start = (n * 3 + c) * pixels;
-      for (let i = 0; i < pixels; i++)
-        data[i * 3 + c] = Math.min(1, Math.max(0, (planes[start + i]! + 1) / 2));
+      for (let i = 0; i < pixels; i++) data[i * 3 + c] = clamp((planes[start + i]! + 1) / 2);
     }
     return { width: side, height: side, data };
   });

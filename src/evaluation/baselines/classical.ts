@@ -2,8 +2,10 @@
  * @file One classical filter per restoration family. The choice and the strengths are fixed: a filter sees only the
  * query, neither the example nor the truth.
  */
+
 import { gaussianBlur, luma, mapPixels, mapValues } from "../../image/filters.ts";
 import { type Image, medianFilter } from "../../image/index.ts";
+import { clamp } from "../../numbers.ts";
 
 export interface ClassicalFilter {
   /** Name in tables. */
@@ -36,7 +38,7 @@ export const autoGamma: ClassicalFilter = {
     let sum = 0;
     const { data } = image;
     for (let i = 0; i < data.length; i += 3) sum += luma(data[i]!, data[i + 1]!, data[i + 2]!);
-    const mean = Math.min(Math.max((3 * sum) / data.length, DARKEST_MEAN), 1 - DARKEST_MEAN);
+    const mean = clamp((3 * sum) / data.length, DARKEST_MEAN, 1 - DARKEST_MEAN);
     const power = Math.log(MEAN_LUMA) / Math.log(mean);
     return mapValues(image, (value) => value ** power);
   },

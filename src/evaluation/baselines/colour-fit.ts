@@ -2,8 +2,10 @@
  * @file The colour fit: twelve numbers that map the colours of the examples' inputs to those of their outputs, by least
  * squares. It uses neither shapes nor neighbouring pixels. A change that it explains needs no image model.
  */
+
 import { createImage, type Image } from "../../image/index.ts";
 import { solve } from "../../image/solve.ts";
+import { clamp } from "../../numbers.ts";
 
 /** Rows for 1, r, g and b; columns for the new r, g and b. */
 export type ColourMap = readonly (readonly number[])[];
@@ -51,7 +53,7 @@ export function mapColours(map: ColourMap, image: Image): Image {
     for (let c = 0; c < 3; c++) {
       const [one, r, g, b] = channels[c]!;
       const value = one + r * data[at]! + g * data[at + 1]! + b * data[at + 2]!;
-      mapped.data[at + c] = Math.min(Math.max(value, 0), 1);
+      mapped.data[at + c] = clamp(value);
     }
   return mapped;
 }

@@ -1,4 +1,5 @@
 /** @file Coloured templates: the appearance of an object with some shape, position, light and colour. */
+import { clamp } from "../../numbers.ts";
 import { type Color, colorNames, colors } from "../../tasks/world/scene.ts";
 import type { Template } from "./templates.ts";
 
@@ -42,7 +43,7 @@ export function makeLook(template: Template, color: Color, light: number): Look 
     Float32Array.from({ length: template.dx.length * 3 }, (_, i) => {
       const [pixel, c] = [Math.floor(i / 3), i % 3];
       const radiance = albedo[c]! * shade[pixel * 4 + c]! + shade[pixel * 4 + 3]!;
-      return Math.sqrt(Math.min(Math.max(radiance, 0), 1));
+      return Math.sqrt(clamp(radiance));
     });
   return { template, color, light, first: lit(linear[color]), second: lit(secondLinear[color]) };
 }

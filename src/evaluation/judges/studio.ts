@@ -2,7 +2,9 @@
  * @file Finds the plain background of the world's studio in a picture. The colour of the empty studio depends only on
  * the row, on the hue of its paint, and slightly on camera and light. The background that most pixels agree with wins.
  */
+
 import type { Image } from "../../image/index.ts";
+import { clamp } from "../../numbers.ts";
 import type { Scene } from "../../tasks/index.ts";
 import { Tracer } from "../../tasks/world/tracer.ts";
 
@@ -59,7 +61,7 @@ function rowsOf(scene: Scene, height: number): Rows {
   const rows = new Float32Array(height * 3);
   for (let y = 0; y < height; y++) {
     tracer.sample(0, 0.5 - (y + 0.5) / height);
-    for (let c = 0; c < 3; c++) rows[y * 3 + c] = Math.sqrt(Math.min(Math.max(tracer.color[c]!, 0), 1));
+    for (let c = 0; c < 3; c++) rows[y * 3 + c] = Math.sqrt(clamp(tracer.color[c]!));
   }
   return rows;
 }

@@ -1,4 +1,5 @@
 /** @file Metrics of depth, as used on NYUv2. */
+import { clamp } from "../../numbers.ts";
 
 /** Evaluated depths in metres; others count as unknown (https://arxiv.org/abs/1406.2283 and later work). */
 const depthRange = { nearest: 1e-3, farthest: 10 } as const;
@@ -32,7 +33,7 @@ export function depthRmse(
   let count = 0;
   for (let i = 0; i < truth.length; i++) {
     if (!(truth[i]! > nearest && truth[i]! < farthest) || !judged(i)) continue;
-    sum += (Math.min(Math.max(predicted[i]!, nearest), farthest) - truth[i]!) ** 2;
+    sum += (clamp(predicted[i]!, nearest, farthest) - truth[i]!) ** 2;
     count++;
   }
   return Math.sqrt(sum / count);

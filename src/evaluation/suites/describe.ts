@@ -27,6 +27,7 @@ async function measure({ model, training, limit, seed, signal }: SuiteContext): 
   const described = [...training.families, ...unseen];
   const phrasings: Phrasings = new Map(described.map((family) => [family.name, phrasingsOf(family, seed)]));
   const judged = new Map<string, Judgement[]>();
+  const all: { readonly name: string; readonly text: string; readonly truth: string }[] = [];
   const rows: string[][] = [];
   for (const family of described) {
     const { name } = family;
@@ -35,6 +36,7 @@ async function measure({ model, training, limit, seed, signal }: SuiteContext): 
       const { query } = sampleOf(family, seed, i, model.size);
       const text = await model.describe({ input: query.input, output: query.output }, { signal });
       judgements.push(judgeWords(text, query.difference, name, phrasings));
+      all.push({ name, text, truth: query.difference });
       if (i === 0) rows.push([name, text, query.difference]);
     }
     judged.set(name, judgements);
@@ -44,8 +46,15 @@ async function measure({ model, training, limit, seed, signal }: SuiteContext): 
       group.flatMap(({ name }) => judged.get(name)!),
       seed,
     );
+  // By chance: each description, judged by the truth of a pair of the next family.
+  const trained = all.slice(0, training.families.length * limit);
+  const byChance = trained.map(({ text }, i) => {
+    const other = trained[(i + limit) % trained.length]!;
+    return judgeWords(text, other.truth, other.name, phrasings);
+  });
   const figures = {
     overall: ofGroup(training.families),
+    chance: sharesOf(byChance, seed),
     unseen: unseen.length > 0 ? ofGroup(unseen) : null,
     families: Object.fromEntries([...judged].map(([name, each]) => [name, sharesOf(each, seed)])),
     n: limit,
@@ -54,18 +63,20 @@ async function measure({ model, training, limit, seed, signal }: SuiteContext): 
     const made = sharesOf(each, seed);
     return [name, ...fields.map((field) => made[field]?.share ?? "–")];
   });
+  const chances = ["by chance", ...fields.map((field) => figures.chance[field]?.share ?? "–")];
   const text =
     "Shares that are right. kind: the wording is most similar to that of the right family; object, attribute, relation: " +
-    "the words are exactly those of the truth, if it has any.";
+    "the words are exactly those of the truth, if it has any. Chance: the truth of a pair of another family.";
   const percents = fields.flatMap((field) => {
-    const share = figures.overall[field];
-    return share ? `${field} ${percent({ mean: share.share, ci: share.ci })} of ${share.n}` : [];
+    const [share, chance] = [figures.overall[field], figures.chance[field]];
+    const beside = chance ? ` (by chance ${Math.round(100 * chance.share)}%)` : "";
+    return share ? `${field} ${percent({ mean: share.share, ci: share.ci })} of ${share.n}${beside}` : [];
   });
   return {
     figures,
     summary: [`right in descriptions of trained families: ${percents.join(", ")}`],
     report: [
-      { title: "Descriptions", text, table: { columns: ["family", ...fields], rows: shares } },
+      { title: "Descriptions", text, table: { columns: ["family", ...fields], rows: [...shares, chances] } },
       {
         title: "Descriptions by the model",
         text: "The first pair of each family.",

@@ -6,7 +6,7 @@ import { plain } from "../lines.ts";
 import { mean, meanInterval } from "../metrics/bootstrap.ts";
 import { numbered } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
-import { drawPrompt, isRight, type Kind, kinds, sceneOf } from "./geneval-prompts.ts";
+import { drawPrompt, isRight, type Kind, kinds, type Prompt, sceneOf } from "./geneval-prompts.ts";
 
 export const textToImage: Suite = {
   name: "text-to-image",
@@ -22,10 +22,13 @@ async function measure({ model, generations, limit, seed }: SuiteContext): Promi
   generations.expect(kinds.length * limit);
   const right = new Map<Kind, number[]>();
   const ceiling = new Map<Kind, number[]>();
+  const chance = new Map<Kind, number[]>();
   const rows = [];
   for (const kind of kinds) {
     const verdicts: number[] = [];
     const ofTruth: number[] = [];
+    const prompts: Prompt[] = [];
+    const detections: Detection[][] = [];
     const cells: SheetCell[] = [];
     for (let i = 0; i < limit; i++) {
       const random = Random.of(seed, "text to image", kind, i);
@@ -36,6 +39,8 @@ async function measure({ model, generations, limit, seed }: SuiteContext): Promi
         instruction: prompt.text,
       });
       const found = detectObjects(image);
+      prompts.push(prompt);
+      detections.push(found);
       const verdict = isRight(prompt, found);
       verdicts.push(verdict ? 1 : 0);
       const truth = renderScene(sceneOf(prompt, Random.of(seed, "scene of", kind, i)), model.size).image;
@@ -49,39 +54,46 @@ async function measure({ model, generations, limit, seed }: SuiteContext): Promi
     }
     right.set(kind, verdicts);
     ceiling.set(kind, ofTruth);
+    // By chance: each picture, judged by the prompt of the next one of its kind.
+    const others = [...prompts.slice(1), prompts[0]!];
+    chance.set(
+      kind,
+      detections.map((found, i) => (isRight(others[i]!, found) ? 1 : 0)),
+    );
     rows.push({ label: kind, cells });
   }
   const categories = Object.fromEntries(
     kinds.map((kind) => {
       const verdicts = right.get(kind)!;
       const summary = { mean: mean(verdicts), ci: meanInterval(verdicts, seed), n: verdicts.length };
-      return [kind, { ...summary, ceiling: mean(ceiling.get(kind)!) }];
+      return [kind, { ...summary, chance: mean(chance.get(kind)!), ceiling: mean(ceiling.get(kind)!) }];
     }),
   );
-  const meanOf = (figure: "mean" | "ceiling") => mean(kinds.map((kind) => categories[kind]![figure]));
-  const [overall, overallCeiling] = [meanOf("mean"), meanOf("ceiling")];
+  const meanOf = (figure: "mean" | "chance" | "ceiling") =>
+    mean(kinds.map((kind) => categories[kind]![figure]));
+  const overall = { right: meanOf("mean"), chance: meanOf("chance"), ceiling: meanOf("ceiling") };
   const table = {
-    columns: ["kind", "right", "low", "high", "n", "ceiling"],
+    columns: ["kind", "right", "low", "high", "n", "chance", "ceiling"],
     rows: [
-      ["overall", overall, null, null, null, overallCeiling],
+      ["overall", overall.right, null, null, null, overall.chance, overall.ceiling],
       ...kinds.map((kind) => {
-        const { mean, ci, n, ceiling } = categories[kind]!;
-        return [kind, mean, ...ci, n, ceiling];
+        const { mean, ci, n, chance, ceiling } = categories[kind]!;
+        return [kind, mean, ...ci, n, chance, ceiling];
       }),
     ],
   };
   return {
-    figures: { overall, ceiling: overallCeiling, categories },
+    figures: { overall: overall.right, chance: overall.chance, ceiling: overall.ceiling, categories },
     summary: [
-      `pictures with everything in the prompt: ${plain(overall, 2)} (true scenes through the image tokenizer: ${plain(overallCeiling, 2)})`,
+      `pictures with everything in the prompt: ${plain(overall.right, 2)} (by chance, in the prompt of another: ${plain(overall.chance, 2)}; true scenes through the image tokenizer: ${plain(overall.ceiling, 2)})`,
       kinds.map((kind) => `${kind} ${plain(categories[kind]!.mean, 2)}`).join(", "),
     ],
     report: [
       {
         title: "Text to image",
         text:
-          "Share of pictures with everything in the prompt; overall is the mean of the six kinds. ceiling: the same for " +
-          "true scenes through the image tokenizer.",
+          "Share of pictures with everything in the prompt; overall is the mean of the six kinds. chance: the same, with the " +
+          "prompt of another picture of the kind; ceiling: for true scenes through the image tokenizer.",
         table,
       },
       { title: "Pictures", sheet: { columnTitles: [], rows } },

@@ -1,8 +1,8 @@
 /** @file Pictures as arguments of tools: data URLs, and files of one folder if the operator allows it. */
 import { realpath } from "node:fs/promises";
-import { isAbsolute, join, relative, resolve, sep } from "node:path";
+import { isAbsolute, join, resolve } from "node:path";
 import { XPromptError } from "../../errors.ts";
-import { readFileChecked } from "../../runtime/files.ts";
+import { isInside, readFileChecked } from "../../runtime/files.ts";
 import { Failure } from "../failure.ts";
 import { defaultLimits } from "../make-services.ts";
 import { jsonPicture, type PictureBytes } from "../pictures.ts";
@@ -28,8 +28,7 @@ export function readFrom(folder: string): ReadPicture {
     const found = await realpath(path).catch(() => {
       throw refused;
     });
-    const inside = relative(await realpath(resolve(folder)), found);
-    if (inside === ".." || inside.startsWith(`..${sep}`) || isAbsolute(inside)) throw refused;
+    if (!isInside(await realpath(resolve(folder)), found)) throw refused;
     return readFileChecked(found, "picture", defaultLimits.body).catch((error: unknown) => {
       throw error instanceof XPromptError && error.code === "ERR_INPUT" ? error : refused;
     });

@@ -1,6 +1,7 @@
 /** @file The example pairs in the package. */
 import { join } from "node:path";
 import { z } from "zod";
+import { Once } from "../../runtime/once.ts";
 import { listOf, pairsSchema } from "../answers.ts";
 import { Failure } from "../failure.ts";
 import { fileResponse, filesBelow, packageFolder } from "../files.ts";
@@ -14,13 +15,8 @@ interface Gallery {
   readonly pictures: ReadonlyMap<string, string>;
 }
 
-let opened: Promise<Gallery> | undefined;
-
-/** Read once: the package does not change at run time. */
-const gallery = (): Promise<Gallery> => {
-  opened ??= openGallery();
-  return opened;
-};
+/** The package does not change at run time. */
+const gallery = new Once(openGallery);
 
 async function openGallery(): Promise<Gallery> {
   const files = await filesBelow(join(packageFolder, "examples"));
@@ -57,7 +53,7 @@ export const list = operation({
   tag: "Gallery",
   isPublic: true,
   answers: { 200: { description: "The pairs.", schema: listOf(pairsSchema) } },
-  handle: async () => Response.json({ object: "list", data: (await gallery()).entries }),
+  handle: async () => Response.json({ object: "list", data: (await gallery.get()).entries }),
 });
 
 export const picture = operation({
@@ -72,7 +68,7 @@ export const picture = operation({
     404: { description: "There is no such picture." },
   },
   async handle({ params: { id, picture: name } }) {
-    const path = (await gallery()).pictures.get(`${id}/${name}`);
+    const path = (await gallery.get()).pictures.get(`${id}/${name}`);
     if (path === undefined)
       throw new Failure(404, "looking up a picture: expected one of /v1/gallery, got another");
     return fileResponse(path);

@@ -1,10 +1,10 @@
 /** @file Training runs in the operator's folder: descriptions, metrics, sample sheets. */
 import { type Dirent, existsSync } from "node:fs";
-import { readdir, stat } from "node:fs/promises";
+import { type FileHandle, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { openFile, readJson } from "../../runtime/files.ts";
-import { readMetrics } from "../../training/run/metrics.ts";
+import { type MetricsLine, readMetrics } from "../../training/run/metrics.ts";
 import { listOf, metricsSchema, runDetailsSchema, runSchema } from "../answers.ts";
 import { Failure, ofServer } from "../failure.ts";
 import { fileResponse } from "../files.ts";
@@ -68,12 +68,35 @@ const finite = (line: Readonly<Record<string, number>>): Record<string, number |
     Object.entries(line).map(([name, value]) => [name, Number.isFinite(value) ? value : null]),
   );
 
+interface ReadLines {
+  /** Size and time of the file when it was read. */
+  readonly state: string;
+  readonly lines: readonly MetricsLine[];
+}
+
+/** Metrics read last, by path: clients ask for them page by page, and again every few seconds. */
+const lastRead = new Map<string, ReadLines>();
+const MOST_READ = 8;
+
+async function linesOf(folder: string): Promise<readonly MetricsLine[]> {
+  const path = metricsPath(folder);
+  const found = await stat(path).catch(() => undefined);
+  const state = found ? `${found.size} ${found.mtimeMs}` : "missing";
+  const known = lastRead.get(path);
+  lastRead.delete(path); // The newest comes last.
+  const read = known?.state === state ? known : { state, lines: await ofServer(readMetrics(path)) };
+  lastRead.set(path, read);
+  if (lastRead.size > MOST_READ) lastRead.delete(lastRead.keys().next().value!);
+  return read.lines;
+}
+
 /** The last complete line of a metrics file. */
 async function latestOf(folder: string): Promise<Record<string, number | null> | null> {
   const path = metricsPath(folder);
   if (!existsSync(path)) return null;
-  const file = await openFile(path, `reading metrics ${path}`);
+  let file: FileHandle | undefined;
   try {
+    file = await openFile(path, `reading metrics ${path}`);
     const { size } = await file.stat();
     const bytes = Buffer.alloc(Math.min(size, TAIL));
     await file.read(bytes, 0, bytes.length, size - bytes.length);
@@ -82,15 +105,17 @@ async function latestOf(folder: string): Promise<Record<string, number | null> |
   } catch {
     return null;
   } finally {
-    await file.close();
+    await file?.close();
   }
 }
 
 async function summaryOf(id: string, folder: string) {
   const recipe = await recipeOf(folder);
   const latest = await latestOf(folder);
-  const path = metricsPath(folder);
-  const { mtimeMs } = await stat(existsSync(path) ? path : folder);
+  // A folder that is removed meanwhile has no time.
+  const changed = await stat(metricsPath(folder))
+    .catch(() => stat(folder))
+    .catch(() => undefined);
   const { kind, steps } = recipe;
   return {
     recipe,
@@ -100,7 +125,7 @@ async function summaryOf(id: string, folder: string) {
       kind: typeof kind === "string" ? kind : null,
       steps: typeof steps === "number" ? steps : null,
       step: latest?.step ?? null,
-      updated_at: Math.floor(mtimeMs / 1000),
+      updated_at: Math.floor((changed?.mtimeMs ?? 0) / 1000),
     },
   };
 }
@@ -144,7 +169,7 @@ export const get = operation({
   async handle({ params: { id } }, services) {
     const folder = await folderOf(id, services);
     const { recipe, latest, summary } = await summaryOf(id, folder);
-    const lines = await ofServer(readMetrics(metricsPath(folder)));
+    const lines = await linesOf(folder);
     const names = new Set(lines.flatMap((line) => Object.keys(line)));
     const sheets = [...(await sheetsOf(folder))].map(([name, { step }]) => ({
       step,
@@ -176,8 +201,7 @@ export const metrics = operation({
     ...missing,
   },
   async handle({ params: { id }, query: { since = -1, limit = MOST_LINES } }, services) {
-    const folder = await folderOf(id, services);
-    const lines = await ofServer(readMetrics(metricsPath(folder)));
+    const lines = await linesOf(await folderOf(id, services));
     const wanted = lines.filter(({ step }) => step > since).slice(0, limit);
     return Response.json({ object: "list", data: wanted.map(finite) });
   },

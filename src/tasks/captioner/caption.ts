@@ -3,6 +3,7 @@
  * descriptions of the difference, a subtask from a list, and the instruction that undoes the edit).
  */
 import { z } from "zod";
+import { XPromptError } from "../../errors.ts";
 
 /** The paper's subtasks of image editing. */
 export const subtasks = [
@@ -52,12 +53,12 @@ export const answerFormat = {
   json_schema: { name: "difference", strict: true, schema: z.toJSONSchema(captionSchema) },
 } as const;
 
-/** The JSON object in an answer; some models wrap it in a code fence or in words. @throws Error if there is none */
+/** The JSON object in an answer; some models wrap it in a code fence or in words. @throws XPromptError if there is none */
 export function parseAnswer(text: string): Caption {
   const start = text.indexOf("{");
   const end = text.lastIndexOf("}");
-  if (start < 0 || end < start) throw new Error("expected a JSON object, got none");
+  if (start < 0 || end < start) throw new XPromptError("expected a JSON object, got none");
   const parsed = captionSchema.safeParse(JSON.parse(text.slice(start, end + 1)));
   if (parsed.success) return parsed.data;
-  throw new Error(z.prettifyError(parsed.error).replace(/\s*\n\s*/g, " "));
+  throw new XPromptError(z.prettifyError(parsed.error).replace(/\s*\n\s*/g, " "));
 }

@@ -3,6 +3,7 @@
  * token counts.
  */
 import { z } from "zod";
+import { XPromptError } from "../../errors.ts";
 import { encodePng, type Image } from "../../image/index.ts";
 import { answerFormat, question, SYSTEM } from "./caption.ts";
 import { postJson, ServerError } from "./post.ts";
@@ -71,7 +72,9 @@ function completionIn(text: string): Completion {
     return completionSchema.parse(JSON.parse(text));
   } catch {
     const got = text.trim().replace(/\s+/g, " ").slice(0, 100);
-    throw new Error(`expected a chat completion, JSON with choices, got ${got ? `"${got}"` : "nothing"}`);
+    throw new XPromptError(
+      `expected a chat completion, JSON with choices, got ${got ? `"${got}"` : "nothing"}`,
+    );
   }
 }
 

@@ -1,6 +1,7 @@
 /** @file The meaning of a data set's columns: finds them by common names, and makes records from their cells. */
-import { isAbsolute, relative, resolve, sep } from "node:path";
+import { resolve } from "node:path";
 import { XPromptError } from "../../errors.ts";
+import { isInside } from "../../runtime/files.ts";
 import { pictureFile } from "./files.ts";
 import { Defect, type PairRecord, type Picture, type Row, type RowKey } from "./record.ts";
 import type { Columns, Role } from "./settings.ts";
@@ -248,10 +249,8 @@ async function pictureOf(cell: unknown, row: Row, name: string): Promise<Picture
 function inside(path: string, { place, folder }: Row): string {
   if (folder === undefined) throw new Defect("path", place, "it names a file, but the set has no folder");
   const full = resolve(folder, path);
-  const steps = relative(folder, full);
-  if (isAbsolute(steps) || steps === ".." || steps.startsWith(`..${sep}`)) {
+  if (!isInside(folder, full))
     throw new Defect("path", place, `expected a path inside the set's folder, got ${path}`);
-  }
   return full;
 }
 

@@ -33,7 +33,7 @@ export async function metadataBlocks(
   const doing = `reading data set list ${path}`;
   const csv = name.endsWith(".csv");
   const [head, ...rest] = await rowRanges(path, csv, doing);
-  const table = csv && head ? await openTable(await readRange(path, head), doing) : undefined;
+  const table = csv && head ? await openTable((await readRange(path, head))[0]!, doing) : undefined;
   const ranges = table ? rest : [...(head ? [head] : []), ...rest];
   if (ranges.length === 0)
     throw new XPromptError(`${doing}: expected rows, got none (is it the right file?)`);
@@ -46,7 +46,7 @@ export async function metadataBlocks(
     const rows = async () => (await readRows(list, range)).map((row) => placed(row, list, columns, shared));
     return {
       name: `${name}, row ${range.first + 1}`,
-      rowBytes: (4 * (range.end - range.start)) / range.count + 500,
+      rowBytes: (4 * (range.end - range.start)) / rowsIn(range) + 500,
       keys: async () => Promise.all((await rows()).map((row) => keyOrDefect(row, columns, source))),
       rows,
     };
@@ -69,38 +69,56 @@ interface Table {
   readonly parse: typeof parse;
 }
 
-/** Bytes `start` to `end` of a list have `count` rows; the first is number `first`. */
+/** Bytes `start` to `end` of a list. Its rows are numbered from `first`. */
 interface Range {
   readonly start: number;
   readonly end: number;
   readonly first: number;
-  readonly count: number;
+  /** Start and end of each row that is not blank, counted in bytes from `start`. */
+  readonly bounds: readonly number[];
 }
+
+const rowsIn = ({ bounds }: Range): number => bounds.length / 2;
+
+const [QUOTE, COMMA, LINE_FEED] = [0x22, 0x2c, 0x0a];
+/** Bytes of a blank line. */
+const SPACES: ReadonlySet<number> = new Set([0x20, 0x09, 0x0d, LINE_FEED]);
+const BYTE_ORDER_MARK = [0xef, 0xbb, 0xbf];
 
 /**
  * Splits a list into ranges of whole rows, without blank lines. The header of a CSV list is a range of its own. A line
- * break ends a row unless it is inside quotes, that is, after an odd number of quotes (RFC 4180 doubles quotes inside).
+ * break ends a row unless it is in a quoted field. RFC 4180: a quote opens a field only as its first character, and is
+ * doubled inside.
  */
 async function rowRanges(path: string, csv: boolean, doing: string): Promise<Range[]> {
   const ranges: Range[] = [];
-  let [quoted, blank] = [false, true];
-  let [position, rowStart, start, count, first] = [0, 0, 0, 0, 0];
+  let bounds: number[] = [];
+  let [quoted, atFieldStart, afterQuote, blank] = [false, true, false, true];
+  let [position, rowStart, start, first] = [0, 0, 0, 0];
   const close = (end: number) => {
-    if (count > 0) ranges.push({ start, end, first, count });
-    [start, first, count] = [end, first + count, 0];
+    if (bounds.length > 0) ranges.push({ start, end, first, bounds });
+    [start, first, bounds] = [end, first + bounds.length / 2, []];
   };
   const endRow = (end: number) => {
-    if (!blank) count++;
+    if (!blank) bounds.push(rowStart - start, end - start);
     [rowStart, blank] = [end, true];
-    if (count === rowsPerBlock || (csv && ranges.length === 0)) close(end);
+    if (bounds.length / 2 === rowsPerBlock || (csv && ranges.length === 0)) close(end);
+  };
+  const readQuotes = (byte: number) => {
+    if (byte === QUOTE && (quoted || atFieldStart || afterQuote)) {
+      afterQuote = quoted;
+      quoted = !quoted;
+    } else afterQuote = false;
+    const isMark = byte === BYTE_ORDER_MARK[position - 1];
+    if (!isMark) atFieldStart = !quoted && (byte === COMMA || byte === LINE_FEED);
   };
   await attempt(doing, path, async () => {
     for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 }) as AsyncIterable<Buffer>) {
       for (const byte of chunk) {
         position++;
-        if (byte === 0x22 && csv) quoted = !quoted;
-        if (byte > 0x20) blank = false;
-        else if (byte === 0x0a && !quoted) endRow(position);
+        if (csv) readQuotes(byte);
+        if (!SPACES.has(byte)) blank = false;
+        if (byte === LINE_FEED && !quoted) endRow(position);
       }
       if (position - rowStart > maxRowBytes) {
         throw new XPromptError(
@@ -114,8 +132,8 @@ async function rowRanges(path: string, csv: boolean, doing: string): Promise<Ran
   return ranges;
 }
 
-/** The text of a range. */
-async function readRange(path: string, { start, end }: Range): Promise<string> {
+/** The texts of a range's rows. */
+async function readRange(path: string, { start, end, bounds }: Range): Promise<string[]> {
   const doing = `reading data set list ${path}`;
   return attempt(doing, path, async () => {
     const file = await open(path);
@@ -125,7 +143,9 @@ async function readRange(path: string, { start, end }: Range): Promise<string> {
       if (bytesRead < bytes.length) {
         throw new XPromptError(`${doing}: expected ${end} bytes, got fewer (did the file change meanwhile?)`);
       }
-      return bytes.toString("utf8").replace(/^\uFEFF/, "");
+      return Array.from({ length: bounds.length / 2 }, (_, i) =>
+        bytes.toString("utf8", bounds[2 * i], bounds[2 * i + 1]).replace(/^\uFEFF/, ""),
+      );
     } finally {
       await file.close();
     }
@@ -147,12 +167,10 @@ async function namesIn(list: List, range: Range): Promise<string[]> {
 
 /** The rows of a range. The place of a row is its number. */
 async function readRows(list: List, range: Range): Promise<(Row | Defect)[]> {
-  const text = await readRange(list.path, range);
   const { table } = list;
-  const lines = (table ? rowsOfCsv(text) : text.split("\n")).filter((line) => line.trim() !== "");
-  return Array.from({ length: range.count }, (_, i) => {
+  return (await readRange(list.path, range)).map((text, i) => {
     const place = `${list.place}/row ${range.first + i + (table ? 0 : 1)}`;
-    const cells = table ? readCsvRow(lines[i]!, table) : readLine(lines[i]!);
+    const cells = table ? readCsvRow(text, table) : readLine(text);
     return typeof cells === "string"
       ? new Defect("metadata", place, cells)
       : { place, cells, folder: list.folder };
@@ -231,20 +249,6 @@ function readCsvRow(row: string, { header, parse }: Table): Cells | string {
 function cellsOf(row: string, parse: Table["parse"]): string[] | string {
   const { data, errors } = parse<string[]>(row, { delimiter: ",", skipEmptyLines: true });
   if (errors[0]) return `unusable text: ${errors[0].message}`;
+  if (data.length > 1) return `expected one row, got ${data.length}`;
   return data[0] ?? "an empty line";
-}
-
-/** The rows of CSV text, by the same rule as `rowRanges`. */
-function rowsOfCsv(text: string): string[] {
-  const rows: string[] = [];
-  let [start, quoted] = [0, false];
-  for (let i = 0; i < text.length; i++) {
-    if (text[i] === '"') quoted = !quoted;
-    else if (text[i] === "\n" && !quoted) {
-      rows.push(text.slice(start, i + 1));
-      start = i + 1;
-    }
-  }
-  if (start < text.length) rows.push(text.slice(start));
-  return rows;
 }

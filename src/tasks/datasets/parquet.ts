@@ -2,10 +2,12 @@
  * @file Parquet shards as in Hugging Face's data sets, with pictures as structures `{ bytes, path }`. Reads one row
  * group at a time, or a part of one if the file has a page index; never a whole file.
  */
+
 import { open, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { AsyncBuffer, Compressors, FileMetaData, SchemaTree } from "hyparquet";
 import { messageOf, XPromptError } from "../../errors.ts";
+import { clamp } from "../../numbers.ts";
 import { attempt } from "../../runtime/files.ts";
 import { parquetReader } from "../../runtime/parquet.ts";
 import { type ColumnNames, columnsAmong, findColumns, keyOrDefect } from "./columns.ts";
@@ -140,7 +142,7 @@ function shardBlocks(shard: Shard, columns: ColumnNames, source: string): Block[
       );
     }
     const indexed = chunks.every((chunk) => chunk.offset_index_offset !== undefined);
-    const parts = indexed ? Math.min(Math.max(1, Math.ceil(bytes / partBytes)), Math.max(1, count)) : 1;
+    const parts = indexed ? clamp(1, Math.ceil(bytes / partBytes), Math.max(1, count)) : 1;
     for (let i = 0; i < parts; i++) {
       const start = first + Math.floor((i * count) / parts);
       const end = first + Math.floor(((i + 1) * count) / parts);

@@ -2,10 +2,12 @@
  * @file Renders maps as pictures: depth and labels are stored as numbers. They get colours as in the perception
  * families: depth a continuous palette, linear in 1 / depth; labels colours that are easy to distinguish.
  */
+
 import sharp from "sharp";
 import { firstLineOf } from "../../errors.ts";
 import { createImage, type Image } from "../../image/image.ts";
 import { maxPixels } from "../../image/limits.ts";
+import { clamp } from "../../numbers.ts";
 import type { Random } from "../../random.ts";
 import { type DepthPalette, drawDepthPalette, hsv, paletteColor } from "../palette.ts";
 import type { Rgb } from "../world/scene.ts";
@@ -54,7 +56,7 @@ export function paintOf(render: Render, random?: Random): Paint {
       color(value, bits) {
         if (value === 0) return black;
         const position = (1 - near / (value * metres[bits])) / (1 - near / far);
-        return paletteColor(palette, Math.min(Math.max(position, 0), 1));
+        return paletteColor(palette, clamp(position));
       },
     };
   }

@@ -1,5 +1,7 @@
 /** @file Random colour mappings. Words cannot describe them; only the example shows them. */
+
 import { luma, mapPixels, type PixelMap } from "../../image/filters.ts";
+import { clamp } from "../../numbers.ts";
 import type { Random } from "../../random.ts";
 import { drawDistinctColors, hsv } from "../palette.ts";
 import { type Change, family, ofAnyPicture, type TaskFamily, type Words } from "../task.ts";
@@ -54,7 +56,7 @@ type Curve = (position: number) => number;
 function curve(values: readonly number[]): Curve {
   const last = values.length - 1;
   return (position) => {
-    const at = Math.min(Math.max(position, 0), 1) * last;
+    const at = clamp(position) * last;
     const i = Math.min(Math.floor(at), last - 1);
     const part = (1 - Math.cos(Math.PI * (at - i))) / 2;
     return values[i]! + (values[i + 1]! - values[i]!) * part;

@@ -2,9 +2,11 @@
  * @file Perception: the picture becomes a map of its content, in colours that only the example shows. Reversed it is
  * controlled generation: the map becomes a picture.
  */
+
 import { mapPixels } from "../../image/filters.ts";
 import { createImage, type Image } from "../../image/image.ts";
 import { overlay } from "../../image/paint.ts";
+import { clamp } from "../../numbers.ts";
 import type { Random } from "../../random.ts";
 import { drawDepthPalette, drawDistinctColors, paletteColor } from "../palette.ts";
 import {
@@ -28,7 +30,7 @@ const nearestDepth = 3;
 /** Maps planar depth (world units) to 0 for near up to 1 for the sky, linear in 1 / depth. */
 export function depthPosition(depth: number): number {
   const position = (1 - nearestDepth / depth) / (1 - nearestDepth / skyDepth);
-  return Math.min(Math.max(position, 0), 1);
+  return clamp(position);
 }
 
 /** A picture whose pixel i has the colour `colorAt(i)`. */

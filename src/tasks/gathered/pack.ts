@@ -51,7 +51,9 @@ export function inflate(
 ): Uint8Array {
   let data: Uint8Array;
   try {
-    data = inflateRawSync(bytes.subarray(place.offset, place.offset + place.length));
+    data = inflateRawSync(bytes.subarray(place.offset, place.offset + place.length), {
+      maxOutputLength: expected,
+    });
   } catch (error) {
     throw damaged(label, "deflated bytes", messageOf(error));
   }

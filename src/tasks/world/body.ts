@@ -1,4 +1,5 @@
 /** @file An object of a scene, prepared for ray tracing: position, rotation, material. */
+import { clamp } from "../../numbers.ts";
 import { classOf, colors, type SceneObject, sizes } from "./scene.ts";
 import { type Solid, solids } from "./solids.ts";
 import { mapVector, mixInto, type Vector, vector } from "./vector.ts";
@@ -78,6 +79,6 @@ export class Body {
       default:
         return 0;
     }
-    return Math.min(Math.max(0.5 + wave, 0), 1);
+    return clamp(0.5 + wave);
   }
 }

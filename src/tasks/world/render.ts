@@ -2,7 +2,9 @@
  * @file Renders a scene with one ray per pixel at exact solids, and four more at outlines. Also gives exact depth,
  * normals and segmentation.
  */
+
 import type { Image } from "../../image/image.ts";
+import { clamp } from "../../numbers.ts";
 import type { Scene } from "./scene.ts";
 import { Tracer } from "./tracer.ts";
 
@@ -31,8 +33,7 @@ export function renderScene(scene: Scene, size: number): Render {
   const segmentation = new Uint8Array(size * size);
   const classes = new Uint8Array(size * size);
   const put = (pixel: number, weight: number) => {
-    for (let c = 0; c < 3; c++)
-      data[pixel * 3 + c]! += weight * Math.sqrt(Math.min(Math.max(tracer.color[c]!, 0), 1));
+    for (let c = 0; c < 3; c++) data[pixel * 3 + c]! += weight * Math.sqrt(clamp(tracer.color[c]!));
   };
   for (let y = 0, pixel = 0; y < size; y++) {
     for (let x = 0; x < size; x++, pixel++) {

@@ -2,6 +2,7 @@
  * @file Solids of unit size that stand on y = 0 around the y axis, with exact ray intersection. An object scales, turns
  * and moves its solid by transforming the ray instead.
  */
+import { clamp } from "../../numbers.ts";
 import type { Shape } from "./scene.ts";
 
 export interface Solid {
@@ -187,7 +188,7 @@ function capsule(radius: number, height: number): Solid {
         ballDistance(top, radius, ox, oy, oz, dx, dy, dz),
       );
     },
-    normal: (x, y, z, out) => write(out, x, y - Math.min(Math.max(y, radius), top), z),
+    normal: (x, y, z, out) => write(out, x, y - clamp(y, radius, top), z),
   };
 }
 

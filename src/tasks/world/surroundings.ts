@@ -3,6 +3,7 @@
  * season and time of day. Colours here are linear (sRGB squared); the renderer takes the root at the end.
  */
 
+import { clamp } from "../../numbers.ts";
 import { classOf, isOutdoors, type Place, type Rgb, type Scene, type Season, type Time } from "./scene.ts";
 import { mapVector, mixInto, type Vector, vector } from "./vector.ts";
 
@@ -66,7 +67,7 @@ function paint(hue: number, lightness: number, strength: number): Rgb {
 
 /** 0 below `low`, 1 above `high`, smooth between. */
 const smoothStep = (low: number, high: number, x: number): number => {
-  const t = Math.min(Math.max((x - low) / (high - low), 0), 1);
+  const t = clamp((x - low) / (high - low));
   return t * t * (3 - 2 * t);
 };
 

@@ -1,5 +1,7 @@
 /** @file Square crops of photographs, scaled down to the size of tasks. */
+
 import { createImage, type Image } from "../../image/image.ts";
+import { clamp } from "../../numbers.ts";
 import type { Random } from "../../random.ts";
 import type { Bytes } from "../gathered/index.ts";
 
@@ -42,12 +44,11 @@ function tapsOf(side: number, size: number): Taps {
     // Downscaling averages areas; upscaling interpolates between the two nearest pixels.
     const [begin, end] =
       step >= 1 ? [i * step, (i + 1) * step] : [(i + 0.5) * step - 0.5, (i + 0.5) * step + 0.5];
-    taps.first[i] = Math.min(Math.max(Math.floor(begin), 0), Math.max(side - reach, 0));
+    taps.first[i] = clamp(Math.floor(begin), 0, Math.max(side - reach, 0));
     for (let pixel = Math.floor(begin); pixel < end; pixel++) {
       const weight = Math.min(end, pixel + 1) - Math.max(begin, pixel);
-      const inside = Math.min(Math.max(pixel, 0), side - 1);
-      taps.weights[i * reach + Math.min(Math.max(inside - taps.first[i]!, 0), reach - 1)]! +=
-        weight / (end - begin);
+      const inside = clamp(pixel, 0, side - 1);
+      taps.weights[i * reach + clamp(inside - taps.first[i]!, 0, reach - 1)]! += weight / (end - begin);
     }
   }
   tapsKept.set(key, taps);

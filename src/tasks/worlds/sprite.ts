@@ -1,5 +1,7 @@
 /** @file Sprites: pictures with transparency that are composited, and stamped onto pictures at any place and scale. */
+
 import type { Image } from "../../image/image.ts";
+import { clamp } from "../../numbers.ts";
 import type { Bytes } from "../gathered/index.ts";
 import type { Rgb } from "../world/scene.ts";
 
@@ -63,7 +65,7 @@ export function recolored(
     const alpha = data[i + 3]!;
     if (alpha === 0) continue;
     map(data[i]! / alpha, data[i + 1]! / alpha, data[i + 2]! / alpha, color);
-    for (let c = 0; c < 3; c++) out[i + c] = Math.min(Math.max(color[c]!, 0), 1) * alpha;
+    for (let c = 0; c < 3; c++) out[i + c] = clamp(color[c]!) * alpha;
   }
   return { width, height, data: out };
 }
@@ -95,7 +97,7 @@ export interface Place {
 export function stamp(picture: Image, sprite: Sprite, { x, y, side, turn = 0, mirrored }: Place): void {
   const { width, height, data } = picture;
   const scale = Math.max(sprite.width, sprite.height) / (side * width); // sprite pixels per pixel
-  const points = Math.min(Math.max(Math.ceil(scale), 1), 6);
+  const points = clamp(Math.ceil(scale), 1, 6);
   const [cos, sin] = [Math.cos(turn) * scale, Math.sin(turn) * scale];
   const flip = mirrored ? -1 : 1;
   const [centreX, centreY] = [x * width, y * height];

@@ -2,6 +2,7 @@
  * @file Gradients side by side in a few large arrays: a run writes each into its place, whole arrays are exchanged, and
  * the next run reads them where they are. Nothing is copied.
  */
+import { product } from "../../numbers.ts";
 import { float32, type Value } from "../../runtime/session.ts";
 import { gradientName } from "../run/step.ts";
 
@@ -17,7 +18,7 @@ export class GradientBuckets {
 
   /** @param shapes of the trained parameters, by name */
   constructor(shapes: ReadonlyMap<string, readonly number[]>) {
-    const sizes = [...shapes.values()].map((shape) => shape.reduce((product, dim) => product * dim, 1));
+    const sizes = [...shapes.values()].map((shape) => product(shape));
     const places: { bucket: number; start: number }[] = [];
     const lengths = [0];
     for (const size of [...sizes, 2]) {

@@ -82,7 +82,7 @@ export class StepPlanner {
   }
 
   async release(): Promise<void> {
-    for (const plan of this.plans) await plan.release();
+    await Promise.all(this.plans.map((plan) => plan.release()));
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,8 @@
 /** @file The mutable state of training: weights, optimizer moments, and the number of steps done. */
+
 import { createHash } from "node:crypto";
 import type { Weight } from "../../chameleon/checkpoint/folder.ts";
+import { product } from "../../numbers.ts";
 import type { Random } from "../../random.ts";
 import { float32, type Value } from "../../runtime/session.ts";
 import {
@@ -40,7 +42,7 @@ export class TrainingState {
     optimizer: Pick<OptimizerSettings, "matrices"> = optimizerSchema.parse({}),
   ) {
     for (const [name, shape] of parameters) {
-      const size = shape.reduce((product, dim) => product * dim, 1);
+      const size = product(shape);
       for (const role of rolesOf(optimizer, name))
         this.buffers.set(bufferName(role, name), {
           shape,

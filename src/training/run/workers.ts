@@ -35,9 +35,6 @@ export interface WorkerSetup {
   readonly options: unknown;
 }
 
-/** A worker's answer to a step. `ours` marks an XPromptError, whose class a structured clone loses. */
-export type WorkerAnswer = { readonly batch: unknown } | { readonly error: Error; readonly ours: boolean };
-
 /**
  * @example
  * await using stream = new SampleStream<Batch>({ module, options, workers: 2, from: resumedStep });
@@ -62,10 +59,13 @@ export class SampleStream<T, Options = unknown> implements AsyncIterable<T> {
 
   /**
    * The batch of the next step: `from`, `from` + 1, … Calls may overlap.
-   * @throws the error of the data module, with the step before its message; or an Error once the stream is closed
+   * @throws the error of the data module, with the step before its message; or an XPromptError once the stream is closed
    */
   async next(): Promise<T> {
-    if (this.isClosed) throw new Error("SampleStream: closed");
+    if (this.isClosed)
+      throw new XPromptError("reading a stream of samples: expected an open one, got one that was closed", {
+        code: "ERR_RELEASED",
+      });
     this.plan(this.ahead + 1);
     return this.pending.shift()!;
   }
@@ -129,19 +129,8 @@ function inThisThread<T>(setup: WorkerSetup): Maker<T> {
 /** Makes batches in threads, each with a source of its own. */
 function inThreads<T>(setup: WorkerSetup, workers: number): Maker<T> {
   const entry = moduleBeside(import.meta.url, "sample-worker");
-  const pool = new ThreadPool<number, WorkerAnswer>(entry, workers, {
-    workerData: setup,
-    modules: [setup.module],
-  });
-  return {
-    async make(step) {
-      const answer = await pool.run(step);
-      if (!("error" in answer)) return answer.batch as T;
-      const { error, ours } = answer;
-      throw ours ? new XPromptError(error.message, { cause: error }) : error;
-    },
-    close: () => pool.close(),
-  };
+  const pool = new ThreadPool<number, T>(entry, workers, { workerData: setup, modules: [setup.module] });
+  return { make: (step) => pool.run(step), close: () => pool.close() };
 }
 
 /** Imports a data module and creates its source. */

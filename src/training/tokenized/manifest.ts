@@ -53,13 +53,25 @@ const planSchema = z.strictObject({
 /** What is to be tokenized: the same plan gives the same tokens on every machine. */
 export type Plan = z.infer<typeof planSchema>;
 
-const manifestSchema = z.strictObject({
-  format: z.literal(FORMAT),
-  version: z.literal(VERSION),
-  plan: planSchema,
-  shards: z.array(shardSchema).min(1),
-  heldOut: shardSchema,
-});
+const manifestSchema = z
+  .strictObject({
+    format: z.literal(FORMAT),
+    version: z.literal(VERSION),
+    plan: planSchema,
+    shards: z.array(shardSchema).min(1),
+    heldOut: shardSchema,
+  })
+  .superRefine(({ plan, shards }, { addIssue }) => {
+    const wrong = (path: PropertyKey[], message: string) => addIssue({ code: "custom", path, message });
+    if (shards.length !== plan.shards)
+      wrong(["shards"], `expected ${plan.shards} shards as planned, got ${shards.length}`);
+    else
+      for (const [i, { batches }] of shards.entries()) {
+        const { from, to } = shardRange(i, plan);
+        if (batches !== to - from)
+          wrong(["shards", i, "batches"], `expected ${to - from} as planned, got ${batches}`);
+      }
+  });
 export type Manifest = z.infer<typeof manifestSchema>;
 
 export const manifestOf = (plan: Plan, shards: readonly Shard[], heldOut: Shard): Manifest => ({

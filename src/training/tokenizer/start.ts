@@ -1,4 +1,5 @@
 /** @file Initial weights of a tokenizer run: random ones, or those of another model. */
+
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
@@ -7,6 +8,7 @@ import { isOfImages, VQ_PREFIX } from "../../chameleon/tokenizers/image-tokenize
 import { patchSide } from "../../chameleon/tokenizers/patches.ts";
 import { gridSide, type VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
 import { XPromptError } from "../../errors.ts";
+import { product } from "../../numbers.ts";
 import { Progress } from "../../progress.ts";
 import { Random } from "../../random.ts";
 import { readJson } from "../../runtime/files.ts";
@@ -159,6 +161,6 @@ function initializerFor({ patches }: VqganConfig): (name: string, shape: readonl
     if (name === CODEBOOK) return { deviation: 0.5 };
     if (patches && LAST_OF_BRANCH.test(name)) return { constant: 0 };
     if (shape.length === 1) return { constant: name.endsWith("weight") ? 1 : 0 };
-    return { deviation: 1 / Math.sqrt(shape.slice(1).reduce((product, dim) => product * dim, 1)) };
+    return { deviation: 1 / Math.sqrt(product(shape.slice(1))) };
   };
 }

@@ -69,7 +69,7 @@ export async function openSources(
 
 /** Closes the libraries among the sources. */
 export async function closeSets(sets: readonly ContextSource[]): Promise<void> {
-  for (const set of sets) await set[Symbol.asyncDispose]?.();
+  await Promise.all(sets.map((set) => set[Symbol.asyncDispose]?.()));
 }
 
 /** What names the records of data sets and the gathered pictures. */
@@ -89,13 +89,18 @@ export async function openSets(
 ): Promise<ContextSource[]> {
   if (mix.pairsShare === 0) return [];
   const shared = { heldOut: mix.pairsHeldOut, part: part === "train" ? "train" : "heldOut" } as const;
-  return Promise.all(
+  const opening = await Promise.allSettled(
     mix.pairs.map((each): Promise<ContextSource> => {
       if (typeof each === "string") return openPairs({ seed, path: each, ...shared }, onSkip);
       if ("library" in each) return NeighbourSource.open(each, { seed, ...shared });
       return openPairs({ seed, ...each, ...shared }, onSkip);
     }),
   );
+  const opened = opening.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+  const failed = opening.find((each) => each.status === "rejected");
+  if (!failed) return opened;
+  await closeSets(opened);
+  throw failed.reason;
 }
 
 /**

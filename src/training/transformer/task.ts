@@ -126,17 +126,17 @@ async function prepareTransformer(
   /** The user's pairs on contact sheets. */
   let shown: readonly ContextSource[] | undefined;
   resources.defer(() => closeSets(shown ?? []));
-  const evaluated = leads ? heldOutParts(recipe, mix, start) : {};
-  const held =
-    tokens && leads
-      ? tokens.heldOut(tokenizers)
-      : heldOutContexts(evaluated, recipe.heldOutBatches, tokenizers, skip);
-  const heldOut = held.then((contexts) =>
-    HeldOut.prepare(contexts, data("held out"), tokenizers, targetNll!, session),
-  );
+  const heldOutOf = async () => {
+    const contexts = tokens
+      ? await tokens.heldOut(tokenizers)
+      : await heldOutContexts(heldOutParts(recipe, mix, start), recipe.heldOutBatches, tokenizers, skip);
+    return HeldOut.prepare(contexts, data("held out"), tokenizers, targetNll!, session);
+  };
+  // Of several processes, one evaluates.
+  const heldOut = leads ? heldOutOf() : undefined;
   // Errors surface in evaluate().
-  resources.defer(async () => (await heldOut.catch(() => undefined))?.release());
-  heldOut.catch(() => {});
+  resources.defer(async () => (await heldOut?.catch(() => undefined))?.release());
+  heldOut?.catch(() => {});
   // Fail now on broken user data, not at the first evaluation.
   if (tokens || hasPairs(recipe) || sources?.worlds.gathered) await heldOut;
 
@@ -206,7 +206,8 @@ async function prepareTransformer(
         units: collective.size * (exampleRows(batch.packing) + todoRows(batch.packing)),
       };
     },
-    evaluate: async () => (await heldOut).measure(feedsOfWeights([...(frozen?.weights ?? []), ...current()])),
+    evaluate: async () =>
+      (await heldOut)!.measure(feedsOfWeights([...(frozen?.weights ?? []), ...current()])),
     async sheet() {
       if (!tokenizers.image.canDecode) return undefined;
       const model = await XPrompt.assemble(

@@ -160,6 +160,32 @@ describe("an imagefolder", () => {
     );
   });
 
+  it("takes a quote inside a CSV field as it is", async () => {
+    const words = ['a 5" pipe', 'two 6" pipes', "plain", '"say ""ho"""'];
+    const rows = words.map((text, i) => `0${i}.before.png,0${i}.after.png,${text}`);
+    const csv = `before,after,instruction\n${rows.join("\n")}\n`;
+    const path = await writeFiles({ ...manyPairs(4), "metadata.csv": csv });
+    const { pairs, defects } = await loadPairs(path, { size: 8 });
+    expect(defects.total).toBe(0);
+    expect(pairs.map(({ instruction }) => instruction)).toEqual([...words.slice(0, 3), 'say "ho"']);
+  });
+
+  it.each([
+    ["a control character", "\u0001"],
+    ["a space that is not ASCII", "\u00a0"],
+  ])("a line of %s is one defect, and no other row is lost", async (_, line) => {
+    const lines = [row(0), line, row(1), row(2)].join("\n");
+    const path = await writeFiles({ ...manyPairs(3), "metadata.jsonl": lines });
+    const { pairs, defects } = await loadPairs(path, { size: 8 });
+    expect(pairs).toHaveLength(3);
+    expect(defects.first).toEqual([expect.stringContaining("row 2: expected JSON")]);
+    const csv = ["before,after", "00.before.png,00.after.png", line, "01.before.png,01.after.png"].join("\n");
+    const table = await writeFiles({ ...manyPairs(2), "metadata.csv": csv });
+    const read = await loadPairs(table, { size: 8 });
+    expect(read.pairs).toHaveLength(2);
+    expect(read.defects.first).toEqual([expect.stringContaining("row 2: expected 2 columns, got 1")]);
+  });
+
   it("skips a CSV row with too many columns, and continues after it", async () => {
     const csv = "before,after\n00.before.png,00.after.png\na,b,c\n01.before.png,01.after.png\n";
     const { pairs, defects } = await loadPairs(await writeFiles({ ...manyPairs(2), "metadata.csv": csv }), {

@@ -1,5 +1,6 @@
 /** @file Training in processes that mpirun starts: as in one process, after a kill, and what is refused. */
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -78,6 +79,8 @@ describe.skipIf(!hasMpi)("mpirun", () => {
   test("a process that is killed ends the job, which goes on with one from its checkpoint", async () => {
     const job = launch(2, "killed", "--steps=100000");
     await job.says(/training transformer: \d+\/100000/);
+    const saved = at("killed", "checkpoint", "training.json");
+    await expect.poll(() => existsSync(saved), { timeout: 60_000 }).toBe(true);
     // The processes that mpirun has started, in the order of their ranks.
     const children = `/proc/${job.child.pid}/task/${job.child.pid}/children`;
     const [, second] = (await readFile(children, "utf8")).trim().split(" ").map(Number);
@@ -86,7 +89,7 @@ describe.skipIf(!hasMpi)("mpirun", () => {
     expect(status).toBe(137);
     expect(stderr).toMatch(/rank 1 .* exited on signal 9 \(Killed\)/);
     expect(stderr).toContain(`--resume goes on from the last checkpoint in ${at("killed")}`);
-    const { step } = JSON.parse(await readFile(at("killed", "checkpoint", "training.json"), "utf8"));
+    const { step } = JSON.parse(await readFile(saved, "utf8"));
     const steps = `--steps=${step + 4}`;
     const whole = await one("whole", steps);
     expect(whole.status, whole.stderr).toBe(0);

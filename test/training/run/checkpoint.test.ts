@@ -306,16 +306,22 @@ describe("hasCheckpoint", () => {
   });
 });
 
-test("a state with frozen weights is restored, too", async () => {
-  const state = new TrainingState(shapes);
+test("a state with frozen weights is restored with the same ones alone", async () => {
+  const frozenBy = (checksum: string) => ({ weights: new Map(), checksum });
+  const state = new TrainingState(shapes, frozenBy("a".repeat(64)));
   initialize(
     state,
     () => Random.of(1),
     () => ({ constant: 1 }),
   );
   await saveCheckpoint(run, state, {}, recipe);
-  const loaded = trained();
+  const loaded = new TrainingState(shapes, frozenBy("a".repeat(64)));
+  loaded.values("bias", "variance").fill(3);
   await loadCheckpoint(run, loaded, {}, recipe);
   expect([loaded.step, loaded.digest()]).toEqual([0, state.digest()]);
   expect([...loaded.values("bias", "variance")]).toEqual([0, 0, 0, 0]);
+  const other = new TrainingState(shapes, frozenBy("b".repeat(64)));
+  await expect(loadCheckpoint(run, other, {}, recipe)).rejects.toThrow(
+    /expected the model that it was started with \(weights a{16}\), got another \(b{16}\)/,
+  );
 });

@@ -262,7 +262,19 @@ describe("refused", () => {
     );
     await rm(join(place, "shard-00001-of-00003.parquet"));
     expect(await message(batchesOf(recipe, [0], { place, digest }))).toContain("expected it, found none");
-    await writeFile(join(place, "manifest.json"), "{");
+    const path = join(place, "manifest.json");
+    const manifest = JSON.parse(await readFile(path, "utf8"));
+    const changed = async (change: object) => {
+      await writeFile(path, JSON.stringify({ ...manifest, ...change }));
+      return message(prepareTask(withData(recipe, place)));
+    };
+    const [first, ...others] = manifest.shards;
+    expect(await changed({ shards: others })).toContain("expected 3 shards as planned, got 2");
+    const batches = first.batches + 1;
+    expect(await changed({ shards: [{ ...first, batches }, ...others] })).toContain(
+      `expected ${first.batches} as planned, got ${batches}`,
+    );
+    await writeFile(path, "{");
     expect(await message(prepareTask(withData(recipe, place)))).toContain(
       "manifest.json: expected JSON, got: ",
     );

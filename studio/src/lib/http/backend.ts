@@ -161,8 +161,13 @@ function eventOf(event: ServerEvent): GenerateEvent {
   return { kind: "partial", sample, picture, row: event.row, rows: event.rows };
 }
 
-const pictureOf = (base64: string): Blob =>
-  new Blob([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], { type: "image/png" });
+/** A plain loop: a callback per byte would hold up the page with large pictures. */
+function pictureOf(base64: string): Blob {
+  const letters = atob(base64);
+  const bytes = new Uint8Array(letters.length);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i);
+  return new Blob([bytes], { type: "image/png" });
+}
 
 const dataUrl = (blob: Blob): Promise<string> =>
   new Promise((resolve, reject) => {
