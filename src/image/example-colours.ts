@@ -22,8 +22,8 @@ import { solve } from "./solve.ts";
 interface Mixture {
   /** Number of affine maps. */
   readonly maps: number;
-  /** Their weights aₖ for a pixel: its place in the picture, from 0 to 1, and its luma. */
-  weights(x: number, y: number, luma: number): readonly number[];
+  /** Writes their weights aₖ for a pixel: its place in the picture, from 0 to 1, and its luma. */
+  weigh(weights: Float64Array, x: number, y: number, luma: number): void;
   /** The identity as such a mixture: Iₖ is this number times the identity. */
   readonly identity: readonly number[];
   /**
@@ -41,12 +41,11 @@ const LEVELS = 6;
 /** An affine map for each level of luma, interpolated between levels. */
 const byLuma: Mixture = {
   maps: LEVELS,
-  weights(_x, _y, luma) {
-    const weights = Array<number>(LEVELS).fill(0);
+  weigh(weights, _x, _y, luma) {
+    weights.fill(0);
     const { cell, fraction } = gridPosition(luma, LEVELS);
     weights[cell] = 1 - fraction;
     weights[cell + 1] = fraction;
-    return weights;
   },
   identity: Array<number>(LEVELS).fill(1),
   leastColours: 16,
@@ -56,10 +55,10 @@ const byLuma: Mixture = {
 /** Affine maps times polynomials of the place, relative to the centre. */
 const byPlace: Mixture = {
   maps: 8,
-  weights(x, y) {
+  weigh(weights, x, y) {
     const [u, v] = [2 * x - 1, 2 * y - 1];
     const r = u * u + v * v;
-    return [1, u, v, u * u, u * v, v * v, r * r, r * r * r];
+    weights.set([1, u, v, u * u, u * v, v * v, r * r, r * r * r]);
   },
   identity: [1, 0, 0, 0, 0, 0, 0, 0],
   leastColours: 64,
@@ -174,37 +173,46 @@ export function explainingChange(pairs: readonly ColourSums[]): ColourChange | u
 function sumsOf(mixture: Mixture, input: Image, output: Image): Float64Array {
   const sums = new Float64Array(numbersOf(mixture));
   const [unknowns, width] = [mixture.maps * FEATURES, widthOf(mixture)];
-  const features = featuresOf(mixture, input);
+  const { features, active, write } = featuresOf(mixture, input);
   for (let p = 0; p * 3 < input.data.length; p++) {
-    const f = features(p);
-    for (let i = 0; i < unknowns; i++) {
-      if (f[i] === 0) continue;
-      for (let j = 0; j < unknowns; j++) sums[i * width + j]! += f[i]! * f[j]!;
+    const count = write(p);
+    for (let a = 0; a < count; a++) {
+      const i = active[a]!;
+      const [row, f] = [i * width, features[i]!];
+      for (let b = a; b < count; b++) sums[row + active[b]!]! += f * features[active[b]!]!;
       for (let c = 0; c < 3; c++)
-        sums[i * width + unknowns + c]! += f[i]! * (output.data[p * 3 + c]! - input.data[p * 3 + c]!);
+        sums[row + unknowns + c]! += f * (output.data[p * 3 + c]! - input.data[p * 3 + c]!);
     }
   }
+  // The products of two unknowns are the same both ways.
+  for (let i = 0; i < unknowns; i++) for (let j = 0; j < i; j++) sums[i * width + j] = sums[j * width + i]!;
   return sums;
 }
 
-/** Gives the features aₖ f of a pixel, `[maps, 4]`. Each call overwrites the former result. */
-function featuresOf({ maps, weights }: Mixture, { width, height, data }: Image) {
+/** `write` writes the features aₖ f of a pixel, `[maps, 4]`, and the indices of those that are not 0, and gives their number. */
+function featuresOf({ maps, weigh }: Mixture, { width, height, data }: Image) {
   const features = new Float64Array(maps * FEATURES);
-  return (p: number): Float64Array => {
-    const [r, g, b] = [data[p * 3]!, data[p * 3 + 1]!, data[p * 3 + 2]!];
-    const shares = weights(
-      ((p % width) + 0.5) / width,
-      (Math.floor(p / width) + 0.5) / height,
-      luma(r, g, b),
-    );
-    for (const [k, share] of shares.entries()) {
-      features[k * FEATURES] = share * (r - 0.5);
-      features[k * FEATURES + 1] = share * (g - 0.5);
-      features[k * FEATURES + 2] = share * (b - 0.5);
-      features[k * FEATURES + 3] = share * 0.5;
+  const active = new Int32Array(maps * FEATURES);
+  const shares = new Float64Array(maps);
+  const write = (p: number): number => {
+    const r = data[p * 3]!;
+    const g = data[p * 3 + 1]!;
+    const b = data[p * 3 + 2]!;
+    weigh(shares, ((p % width) + 0.5) / width, (Math.floor(p / width) + 0.5) / height, luma(r, g, b));
+    let count = 0;
+    for (let k = 0; k < maps; k++) {
+      const share = shares[k]!;
+      if (share === 0) continue;
+      const at = k * FEATURES;
+      features[at] = share * (r - 0.5);
+      features[at + 1] = share * (g - 0.5);
+      features[at + 2] = share * (b - 0.5);
+      features[at + 3] = share * 0.5;
+      for (let i = at; i < at + FEATURES; i++) if (features[i] !== 0) active[count++] = i;
     }
-    return features;
+    return count;
   };
+  return { features, active, write };
 }
 
 /** The map's difference to the identity: `[maps · 4][3]`. */
@@ -252,28 +260,31 @@ function meanError(mixture: Mixture, sums: Float64Array, squares: number, change
 
 /** Squared error of each pixel: `[pixels]`. */
 function errorsOf(mixture: Mixture, input: Image, output: Image, change: Rows): Float32Array {
-  const features = featuresOf(mixture, input);
-  return Float32Array.from({ length: input.data.length / 3 }, (_, p) => {
-    const f = features(p);
+  const { features, active, write } = featuresOf(mixture, input);
+  const errors = new Float32Array(input.data.length / 3);
+  for (let p = 0; p < errors.length; p++) {
+    const count = write(p);
     let error = 0;
     for (let c = 0; c < 3; c++) {
       let mapped = input.data[p * 3 + c]!;
-      for (let i = 0; i < f.length; i++) mapped += f[i]! * change[i]![c]!;
+      for (let a = 0; a < count; a++) mapped += features[active[a]!]! * change[active[a]!]![c]!;
       error += (output.data[p * 3 + c]! - clamp(mapped)) ** 2 / 3;
     }
-    return error;
-  });
+    errors[p] = error;
+  }
+  return errors;
 }
 
 /** The map as a grid of affine maps. */
-function gridOf({ grid, weights, maps }: Mixture, change: Rows): BilateralGrid {
+function gridOf({ grid, weigh, maps }: Mixture, change: Rows): BilateralGrid {
   const { across, down, levels } = grid;
   const coefficients = new Float64Array(across * down * levels * COEFFICIENTS);
+  const shares = new Float64Array(maps);
   const at = (index: number, count: number) => (count === 1 ? 0.5 : index / (count - 1));
   for (const row of range(down))
     for (const column of range(across))
       for (const level of range(levels)) {
-        const shares = weights(at(column, across), at(row, down), at(level, levels));
+        weigh(shares, at(column, across), at(row, down), at(level, levels));
         const start = ((row * across + column) * levels + level) * COEFFICIENTS;
         for (const i of range(COEFFICIENTS)) {
           const [c, f] = [Math.floor(i / FEATURES), i % FEATURES];
