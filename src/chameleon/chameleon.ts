@@ -304,7 +304,7 @@ export class Chameleon {
 
   private read(grammar: Grammar, tokens: readonly number[]): (string | Int32Array)[] {
     return grammar
-      .parse(tokens, { whole: false })
+      .parse(tokens)
       .map((piece) => ("codes" in piece ? piece.codes : this.tokenizer.decodeText(piece.text)));
   }
 

@@ -1,11 +1,10 @@
 /** @file `xprompt caption`: a vision-language model describes the changes of the pairs of a data set. */
 import { Command } from "commander";
-import { z } from "zod";
 import { UsageError, XPromptError } from "../errors.ts";
 import { Progress } from "../progress.ts";
 import { type CaptionerState, captionPairs, type PairToCaption } from "../tasks/captioner/captioner.ts";
 import { openPairs, type PairSource } from "../tasks/datasets/index.ts";
-import { checkExtension, checkOutput, numberFor } from "./options.ts";
+import { checkExtension, checkOutput, wholeFor } from "./options.ts";
 import { oneLine, printJson, say } from "./output.ts";
 
 interface Options {
@@ -19,8 +18,6 @@ interface Options {
   readonly limit?: number;
   readonly json: boolean;
 }
-
-const whole = (least: number, most: number) => z.int().min(least).max(most);
 
 export function captionCommand(signal: AbortSignal): Command {
   return new Command("caption")
@@ -42,28 +39,18 @@ export function captionCommand(signal: AbortSignal): Command {
     .option(
       "--size <n>",
       "edge of the uploaded pictures in pixels. Defaults to 512",
-      numberFor("--size", whole(16, 4096)),
+      wholeFor("--size", 16, 4096),
       512,
     )
-    .option(
-      "--concurrency <n>",
-      "parallel requests. Defaults to 4",
-      numberFor("--concurrency", whole(1, 256)),
-      4,
-    )
-    .option(
-      "--retries <n>",
-      "retries of a failed request. Defaults to 2",
-      numberFor("--retries", whole(0, 20)),
-      2,
-    )
+    .option("--concurrency <n>", "parallel requests. Defaults to 4", wholeFor("--concurrency", 1, 256), 4)
+    .option("--retries <n>", "retries of a failed request. Defaults to 2", wholeFor("--retries", 0, 20), 2)
     .option(
       "--timeout <s>",
       "seconds before a request times out. Defaults to 120",
-      numberFor("--timeout", whole(1, 3600)),
+      wholeFor("--timeout", 1, 3600),
       120,
     )
-    .option("--limit <n>", "only the first n pairs", numberFor("--limit", whole(1, 2 ** 31)))
+    .option("--limit <n>", "only the first n pairs", wholeFor("--limit", 1, 2 ** 31))
     .option("--json", "print one JSON object on standard output", false)
     .action((pairs: string, options: Options) => caption(pairs, options, signal));
 }

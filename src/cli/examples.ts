@@ -39,6 +39,7 @@ import {
   loadOptionsOf,
   type ModelOptions,
   numberFor,
+  wholeFor,
   withExamples,
   withModel,
 } from "./options.ts";
@@ -47,7 +48,6 @@ import { openQueue, type QueueOptions, withQueue } from "./queue-options.ts";
 
 const DEFAULT_PLACE = "examples-library";
 
-const whole = z.int().min(0);
 const edge = z.int().min(8).max(4096);
 
 export function examplesCommand(signal: AbortSignal): Command {
@@ -78,8 +78,8 @@ export function examplesCommand(signal: AbortSignal): Command {
   );
   command.addCommand(
     named("list", "List examples in the order in which they were added.")
-      .option("--limit <n>", "the most examples to list. Defaults to 20", numberFor("--limit", whole), 20)
-      .option("--offset <n>", "how many to skip. Defaults to 0", numberFor("--offset", whole), 0)
+      .option("--limit <n>", "the most examples to list. Defaults to 20", wholeFor("--limit"), 20)
+      .option("--offset <n>", "how many to skip. Defaults to 0", wholeFor("--offset"), 0)
       .action(list),
   );
   command.addCommand(

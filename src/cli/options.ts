@@ -2,7 +2,7 @@
 import { access, constants, realpath, stat } from "node:fs/promises";
 import { dirname, extname } from "node:path";
 import { type Command, Option } from "commander";
-import type { z } from "zod";
+import { z } from "zod";
 import { messageOf, UsageError, XPromptError } from "../errors.ts";
 import { resolveTarget } from "../runtime/files.ts";
 import { type Device, devices } from "../runtime/session-options.ts";
@@ -23,6 +23,13 @@ export function numberFor<T>(flag: string, schema: z.ZodType<T>): (text: string)
     throw new UsageError(`${flag}: ${complaint([schema], text, { ...reading, asText: true })}`);
   };
 }
+
+/** A parser of a whole number from `least` to `most`. */
+export const wholeFor = (
+  flag: string,
+  least = 0,
+  most = Number.MAX_SAFE_INTEGER,
+): ((text: string) => number) => numberFor(flag, z.int().min(least).max(most));
 
 /** Weights in the syntax of `--guidance`. */
 export const guidanceText = (guidance: number | object): string =>

@@ -1,9 +1,8 @@
 /** @file Options of commands that hand work to the workers of `xprompt worker`. */
 import { type Command, Option } from "commander";
-import { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { JobQueue } from "../queue/index.ts";
-import { givenOf, numberFor } from "./options.ts";
+import { givenOf, wholeFor } from "./options.ts";
 import { say } from "./output.ts";
 
 export interface QueueOptions {
@@ -20,7 +19,6 @@ export const withRedis = (command: Command): Command => command.requiredOption("
 
 /** `--redis`, `--priority` and `--queue-limit` of a command that can also work alone. */
 export function withQueue(command: Command, priority: number): Command {
-  const whole = (flag: string, most: number) => numberFor(flag, z.int().min(1).max(most));
   return command
     .option("--redis <url>", `have workers do it (see xprompt worker): ${redis}`)
     .addOption(
@@ -28,12 +26,12 @@ export function withQueue(command: Command, priority: number): Command {
         "--priority <n>",
         `with --redis, which jobs come first: 1 before 100. Defaults to ${priority}`,
       )
-        .argParser(whole("--priority", 100))
+        .argParser(wholeFor("--priority", 1, 100))
         .default(priority),
     )
     .addOption(
       new Option("--queue-limit <n>", "with --redis, the most jobs of a kind that wait. Defaults to 1000")
-        .argParser(whole("--queue-limit", 1_000_000))
+        .argParser(wholeFor("--queue-limit", 1, 1_000_000))
         .default(1000),
     )
     .hook("preAction", (_, acting) => {

@@ -1,7 +1,6 @@
 /** @file `xprompt serve`: serves a model over HTTP. */
 import { basename } from "node:path";
 import { Command } from "commander";
-import { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { ExampleLibrary } from "../retrieval/index.ts";
 import { untilAborted } from "../runtime/abort.ts";
@@ -17,8 +16,8 @@ import {
   checkDevice,
   loadOptionsOf,
   type ModelOptions,
-  numberFor,
   requireFolder,
+  wholeFor,
   withModel,
 } from "./options.ts";
 import { print, say } from "./output.ts";
@@ -49,20 +48,12 @@ const SERVE_PRIORITY = 1;
 /** Requests that run at once with --redis: workers batch them. */
 const HANDED_OUT = 64;
 
-const whole = (least: number, most: number) =>
-  z.int().min(least).max(most).describe(`a whole number from ${least} to ${most}`);
-
 export function serveCommand(signal: AbortSignal): Command {
   const command = new Command("serve").description(
     "Serve a model over HTTP: OpenAI's Images API with example pairs, visual prompts, jobs, and the tools of xprompt mcp.",
   );
   const number = (flag: string, text: string, [least, most]: readonly [number, number], value: number) =>
-    command.option(
-      `${flag} <n>`,
-      `${text}. Defaults to ${value}`,
-      numberFor(flag, whole(least, most)),
-      value,
-    );
+    command.option(`${flag} <n>`, `${text}. Defaults to ${value}`, wholeFor(flag, least, most), value);
   withQueue(withModel(command), SERVE_PRIORITY)
     .option(
       "--host <address>",

@@ -1,12 +1,11 @@
 /** @file `xprompt worker`: takes jobs of other commands from Redis. */
 import { Command } from "commander";
-import { z } from "zod";
 import { UsageError } from "../errors.ts";
 import { checkRedis, jobKinds, startWorker, WorkerModel } from "../queue/index.ts";
 import { untilAborted } from "../runtime/abort.ts";
 import { workWith } from "../runtime/resources.ts";
 import { XPrompt } from "../xprompt/model.ts";
-import { checkDevice, loadOptionsOf, type ModelOptions, numberFor, withModel } from "./options.ts";
+import { checkDevice, loadOptionsOf, type ModelOptions, wholeFor, withModel } from "./options.ts";
 import { oneLine, say } from "./output.ts";
 import { withRedis } from "./queue-options.ts";
 
@@ -27,19 +26,18 @@ export function workerCommand(signal: AbortSignal): Command {
     "Do the jobs that eval, examples compile, data tokenize and serve hand out with --redis. Start as many workers as there are " +
       "processors; they may end at any time (docs/scaling.md).",
   );
-  const whole = (flag: string, least: number, most: number) => numberFor(flag, z.int().min(least).max(most));
   return withModel(withRedis(command))
     .option(
       "--concurrency <n>",
       "jobs of each kind that run at once; generating ones share the steps of the model. Defaults to 4",
-      whole("--concurrency", 1, 64),
+      wholeFor("--concurrency", 1, 64),
       4,
     )
     .option("--kinds <kind...>", `kinds of jobs to take (${names.join(", ")}). Defaults to all`)
     .option(
       "--lock <s>",
       "seconds after which the jobs of a worker that was killed go to others. Defaults to 30",
-      whole("--lock", 1, 3600),
+      wholeFor("--lock", 1, 3600),
       30,
     )
     .option("--server <url>", "for caption jobs: base URL of a server with a vision-language model")

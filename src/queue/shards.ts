@@ -1,5 +1,6 @@
 /** @file The questions of an evaluation, handed to workers in shards of several, each a job. */
 import { setMaxListeners } from "node:events";
+import type { z } from "zod";
 import { Interrupted } from "../errors.ts";
 import type { Spread } from "../evaluation/rehearsal.ts";
 import { sha256 } from "../hash.ts";
@@ -10,6 +11,7 @@ import { checkedResult } from "./data.ts";
 import type { JobQueue } from "./job-queue.ts";
 import type { JobKind } from "./kind.ts";
 import { evaluate } from "./kinds/evaluate.ts";
+import type { generate } from "./kinds/generate.ts";
 import { type PackedPicture, packInBytes } from "./pictures.ts";
 import { deferPrompt } from "./prompts.ts";
 import { type Ask, remoteModel } from "./remote-model.ts";
@@ -161,11 +163,11 @@ async function blankAnswer(kind: JobKind, data: object, { size, codesPerImage }:
     case "generate":
       return {
         ...{ images: [blank], codes: [codes], seed: 0, model: "" },
-        settings: { temperature: 1, topK: 0, topP: 1, guidance: 1 },
+        settings: { temperature: 1, topK: 0, topP: 1, guidance: 1, expected: false, onePass: false },
         tokens: { examples: 0, prompt: 0, generated: 0, unread: 0 },
         steps: { runs: 0, drafted: 0, accepted: 0 },
         timings: { prepare: 0, draw: 0, decode: 0, total: 0 },
-      };
+      } satisfies z.output<typeof generate.result>;
     case "reconstruct":
       return { pictures: (data as { pictures: unknown[] }).pictures.map(() => blank) };
     case "describe":

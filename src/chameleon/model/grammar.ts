@@ -114,11 +114,10 @@ export class Grammar {
   }
 
   /**
-   * Splits tokens into texts and pictures; the end of the turn is left out.
-   * @param whole whether to refuse an incomplete picture (the default) or to return its codes so far
-   * @throws XPromptError for tokens that violate the grammar, or for an incomplete picture
+   * Splits tokens into texts and pictures, of an incomplete one its codes so far; the end of the turn is left out.
+   * @throws XPromptError for tokens that violate the grammar
    */
-  parse(tokens: readonly number[], { whole = true }: { readonly whole?: boolean } = {}): Piece[] {
+  parse(tokens: readonly number[]): Piece[] {
     const pieces: Piece[] = [];
     let [words, codes]: [number[], number[]] = [[], []];
     const endWords = () => {
@@ -137,10 +136,6 @@ export class Grammar {
       if (this.vocabulary.isImageToken(token)) codes.push(this.vocabulary.codeOfToken[token]!);
       if (state.phase !== "picture") endPicture();
     }
-    if (whole && (state.phase === "picture" || (this.mode === "image" && state.phase !== "end")))
-      throw new XPromptError(
-        `reading tokens: expected a complete picture, got its first ${codes.length} codes (was the sequence cut?)`,
-      );
     endWords();
     endPicture();
     return pieces;
