@@ -2,12 +2,12 @@
 import { Command, Option } from "commander";
 import { z } from "zod";
 import { type BlockSize, blockSizes, defaultBlockSize } from "../chameleon/checkpoint/quantize.ts";
-import { type ConversionPhase, convertModel } from "../chameleon/convert/convert.ts";
+import { convertModel } from "../chameleon/convert/convert.ts";
 import { formats } from "../chameleon/convert/plan.ts";
 import { UsageError } from "../errors.ts";
 import { formatBytes, formatDuration } from "../format.ts";
-import { Progress } from "../progress.ts";
 import { resolveModel } from "../xprompt/models.ts";
+import { ByteProgress } from "./byte-progress.ts";
 import { numberFor } from "./options.ts";
 import { printJson, say } from "./output.ts";
 
@@ -56,26 +56,20 @@ async function convert(folder: string, options: Options, signal: AbortSignal): P
   const { quantize: format, blockSize, output, imageTokenizer, threads, json } = options;
   if (blockSize !== undefined && (format === "none" || format === "float16"))
     throw new UsageError(`--block-size: expected --quantize int4 or int8, got ${format} (leave it out)`);
-  let shown: { readonly phase: ConversionPhase; readonly progress: Progress } | undefined;
-  const mebibytes = (bytes: number) => Math.round(bytes / 2 ** 20);
-  const onProgress = (phase: ConversionPhase, done: number, total: number) => {
-    if (shown?.phase === phase) return shown.progress.update(mebibytes(done));
-    shown?.progress.stop();
-    const [start, all] = [mebibytes(done), mebibytes(total)];
-    shown = { phase, progress: new Progress({ label: phase, total: all, start, unit: "MiB" }) };
-  };
-  const onNote = (line: string) => (shown ? shown.progress.note(line) : say(line));
+  const progress = new ByteProgress();
   try {
     const made = await convertModel(await resolveModel(folder), {
-      ...{ format, blockSize, output, imageTokenizer, threads, signal, onProgress, onNote },
+      ...{ format, blockSize, output, imageTokenizer, threads, signal },
+      onProgress: progress.update,
+      onNote: progress.note,
     });
-    shown?.progress.stop();
+    progress.stop();
     if (json) await printJson(made);
     else
       say(
         `wrote ${output}: ${made.parameters} parameters in ${formatBytes(made.bytes.out)} (from ${formatBytes(made.bytes.in)}), ${formatDuration(made.seconds)}`,
       );
   } finally {
-    shown?.progress.stop();
+    progress.stop();
   }
 }

@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { exportHuggingFace } from "../chameleon/checkpoint/export-huggingface.ts";
 import { checkFolder } from "../xprompt/check-folder.ts";
 import { resolveModel } from "../xprompt/models.ts";
+import { ByteProgress, LARGE } from "./byte-progress.ts";
 import { printJson, say } from "./output.ts";
 
 interface Options {
@@ -22,7 +23,11 @@ export function exportCommand(signal: AbortSignal): Command {
 async function exportModel(model: string, { output, json }: Options, signal: AbortSignal): Promise<void> {
   const folder = await resolveModel(model);
   await checkFolder(folder);
-  const { parameters, widening, dtype, encoderTile } = await exportHuggingFace(folder, output, { signal });
+  const progress = new ByteProgress(LARGE);
+  const { parameters, widening, dtype, encoderTile } = await exportHuggingFace(folder, output, {
+    signal,
+    onProgress: (done, total) => progress.update("writing", done, total),
+  }).finally(() => progress.stop());
   if (json) await printJson({ output, model: folder, parameters, widening, dtype, encoderTile });
   else {
     const wider =

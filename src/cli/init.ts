@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { z } from "zod";
 import { type Initialized, initializeModel } from "../xprompt/initialize.ts";
 import { resolveModel } from "../xprompt/models.ts";
+import { ByteProgress, LARGE } from "./byte-progress.ts";
 import { numberFor } from "./options.ts";
 import { printJson, say } from "./output.ts";
 
@@ -47,7 +48,12 @@ export function initCommand(signal: AbortSignal): Command {
     .requiredOption("--output <dir>", "the folder to write; it must be new or empty")
     .option("--json", "print one JSON object on standard output", false)
     .action(async ({ json, ...options }: Options) => {
-      const made = await initializeModel({ ...options, base: await resolveModel(options.base), signal });
+      const progress = new ByteProgress(LARGE);
+      const base = await resolveModel(options.base);
+      const made = await initializeModel({
+        ...{ ...options, base, signal },
+        onProgress: (done, total) => progress.update("writing", done, total),
+      }).finally(() => progress.stop());
       const note = beyond(made);
       if (note) say(note);
       if (json) await printJson(made);

@@ -165,6 +165,11 @@ export interface TensorToWrite {
   readonly data: TensorData | (() => TensorData | Promise<TensorData>);
 }
 
+export interface SafetensorsOptions extends WriteOptions {
+  /** Called after each tensor, in bytes. */
+  onProgress?(done: number, total: number): void;
+}
+
 /**
  * Writes a safetensors file atomically. The same tensors and metadata in any order give the same bytes: the layout is
  * the reference library's, widest types first, then by name, aligned to 8 bytes.
@@ -175,9 +180,19 @@ export async function writeSafetensors(
   path: string,
   tensors: Iterable<TensorToWrite>,
   metadata: Readonly<Record<string, string>> = {},
-  options: WriteOptions = {},
+  { onProgress, ...options }: SafetensorsOptions = {},
 ): Promise<void> {
-  await writeFileAtomic(path, safetensorsChunks(tensors, metadata), options);
+  const all = [...tensors];
+  const total = all.reduce((sum, { dtype, shape }) => sum + byteLengthOf(dtype, shape), 0);
+  let done = 0;
+  async function* chunks() {
+    for await (const chunk of safetensorsChunks(all, metadata)) {
+      yield chunk;
+      done += chunk.length;
+      onProgress?.(Math.min(done, total), total); // the header counts as well
+    }
+  }
+  await writeFileAtomic(path, chunks(), options);
 }
 
 /** The bytes of a safetensors file, in order, as `writeSafetensors` writes them. @throws RangeError as it does */

@@ -49,6 +49,8 @@ export interface InitializeOptions {
   /** Initialize the output head's image token rows again, for a base that was kept from generating pictures. */
   readonly reinitImageHead?: boolean;
   readonly signal?: AbortSignal;
+  /** Called while the weights are written, in bytes. */
+  onProgress?(done: number, total: number): void;
 }
 
 export interface Initialized {
@@ -118,7 +120,7 @@ export async function initializeModel(options: InitializeOptions): Promise<Initi
     checkParts(config, new TextTokenizer(named).vocabulary, new Map(plan.map((each) => [each.name, each])));
     const write = async (folder: string) => {
       const file = join(folder, "model.safetensors");
-      await writeSafetensors(file, plan, { format: "pt" }, { signal });
+      await writeSafetensors(file, plan, { format: "pt" }, { signal, onProgress: options.onProgress });
       const changed = {
         ...configJson(raw, config, xp),
         ...(added && { vq_config: { ...Object(raw.vq_config), ...vqganToJson(image) } }),

@@ -158,6 +158,26 @@ describe("writing", () => {
     await file.close();
   });
 
+  test("progress is told in bytes, up to all of them", async () => {
+    const told: [number, number][] = [];
+    const tensors: TensorToWrite[] = [2, 3].map((size) => ({
+      ...{ name: `t${size}`, dtype: "F32", shape: [size, 100] },
+      data: new Float32Array(size * 100),
+    }));
+    await writeSafetensors(
+      join(folder, "told.safetensors"),
+      tensors,
+      {},
+      {
+        onProgress: (done, total) => told.push([done, total]),
+      },
+    );
+    expect(told.map(([, total]) => total)).toEqual([2000, 2000, 2000]);
+    const dones = told.map(([done]) => done);
+    expect(dones).toEqual([...dones].sort((a, b) => a - b));
+    expect(dones.at(-1)).toBe(2000);
+  });
+
   test.each<[string, RegExp, TensorToWrite[]]>([
     [
       "a name twice",

@@ -9,14 +9,8 @@ import type { z } from "zod";
 import { XPromptError } from "../../errors.ts";
 import { filters, metaPreprocessing, type Preprocessing } from "../../image/index.ts";
 import { product } from "../../numbers.ts";
-import {
-  readJson,
-  sha256File,
-  type WriteOptions,
-  writeFileAtomic,
-  writeFolderAtomic,
-} from "../../runtime/files.ts";
-import { type TensorToWrite, writeSafetensors } from "../../runtime/safetensors.ts";
+import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../../runtime/files.ts";
+import { type SafetensorsOptions, type TensorToWrite, writeSafetensors } from "../../runtime/safetensors.ts";
 import { openWeights, type WeightFolder } from "../../runtime/weights.ts";
 import { isOfImages, VQ_PREFIX } from "../tokenizers/image-tokenizer.ts";
 import { type TokenizerFile, tokenizerChecksum, tokenizerFileSchema } from "../tokenizers/tokenizer-file.ts";
@@ -56,7 +50,7 @@ export interface Export {
 export async function exportHuggingFace(
   source: string,
   target: string,
-  options: WriteOptions = {},
+  options: SafetensorsOptions = {},
 ): Promise<Export> {
   const config = await readJson(join(source, "config.json"), chameleonConfigSchema, "model config");
   checkPublished(source, config);
