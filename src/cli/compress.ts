@@ -3,6 +3,7 @@ import { Command } from "commander";
 import { slotsOf } from "../chameleon/model/cache.ts";
 import { UsageError } from "../errors.ts";
 import { XPrompt } from "../xprompt/model.ts";
+import { compressed } from "./compressing.ts";
 import {
   checkDevice,
   checkExtension,
@@ -43,10 +44,11 @@ async function compress(options: Options, signal: AbortSignal): Promise<void> {
   const model = await XPrompt.load(options.model, loadOptionsOf(options));
   try {
     const started = performance.now();
-    const prompt = await model.compress(examples, { signal });
+    const prompt = await compressed(model, examples, signal);
     const milliseconds = performance.now() - started;
     await prompt.save(output, { signal });
-    sayUnread(model.unreadTokens(instruction, 2));
+    const unread = model.unreadTokens(instruction, 2);
+    sayUnread(unread);
     const slots = slotsOf(prompt.blocks);
     if (options.json)
       await printJson({
@@ -54,6 +56,7 @@ async function compress(options: Options, signal: AbortSignal): Promise<void> {
         model: prompt.model,
         examples: examples.length,
         slots,
+        tokens: { examples: slots, unread },
         timings: { total: milliseconds },
       });
     else say(`wrote ${output}: ${counted(examples.length, "example")} in ${slots} cache slots`);

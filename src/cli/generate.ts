@@ -13,6 +13,7 @@ import {
   recommendableSettings,
   requestSchema,
 } from "../xprompt/request.ts";
+import { compressed } from "./compressing.ts";
 import { type Job, jobsOf, STANDARD } from "./inputs.ts";
 import { type DistanceOptions, weightsOf, withClip, withLibrary, withWeights } from "./library-options.ts";
 import {
@@ -135,8 +136,8 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
   await workWith(async (resources) => {
     const library = await libraryOf(options, resources);
     const model = resources.own(await XPrompt.load(options.model, loadOptionsOf(options)));
-    const compressed = examples.length > 0 ? [await model.compress(examples, { signal })] : [];
-    const shared: Shared = { prompt: [...loaded, ...compressed], library };
+    const shown = examples.length > 0 ? [await compressed(model, examples, signal)] : [];
+    const shared: Shared = { prompt: [...loaded, ...shown], library };
     const reports: Report[] = [];
     const failed: { readonly input?: string; readonly error: string }[] = [];
     for (const job of jobs) {
