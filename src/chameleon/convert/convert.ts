@@ -21,6 +21,7 @@ import type { VqganConfig } from "../tokenizers/vqgan.ts";
 import { checkInput, checkOutput, checkRoom } from "./checks.ts";
 import { addedImageTokenizer, companionsOf, digestOf, identityOf, withAdded } from "./input.ts";
 import { ConversionJournal, type FinishedSource } from "./journal.ts";
+import { PAGE, writePage } from "./page.ts";
 import { type ConvertedPart, convertPart, isCopy, type Part } from "./part.ts";
 import {
   type ConversionInput,
@@ -131,7 +132,9 @@ export async function convertModel(input: string, options: ConvertOptions): Prom
       await writeFileAtomic(join(journal.folder, "config.json"), `${JSON.stringify(made, null, 2)}\n`);
       for (const name of companions)
         await attempt(`copying ${join(input, name)}`, input, () =>
-          copyFile(join(input, name), join(journal.folder, name)),
+          name === PAGE
+            ? writePage(input, journal.folder, target)
+            : copyFile(join(input, name), join(journal.folder, name)),
         );
       signal?.throwIfAborted();
       await placeFolder(journal.folder, output);

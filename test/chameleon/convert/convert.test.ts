@@ -198,6 +198,15 @@ describe("inputs", () => {
     await after.close();
   });
 
+  test("the page says what was done, below the settings on its top", async () => {
+    await cp(at("tiny"), at("paged"), { recursive: true });
+    await writeFile(at("paged", "README.md"), "---\nlicense: mit\n---\n# tiny\n");
+    const { output } = await convert("paged", { blockSize: 64 });
+    expect(await readFile(join(output, "README.md"), "utf8")).toMatch(
+      /^---\nlicense: mit\n---\n> Made from `paged` by `xprompt convert`: its matrices are in 4 bits, in blocks of 64\. .*\n\n# tiny\n$/,
+    );
+  });
+
   test("threads do not change the file", async () => {
     const [alone, helped] = [await convert("big"), await convert("big", { threads: 2 })];
     expect(helped.sha256).toBe(alone.sha256);
