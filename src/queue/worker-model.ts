@@ -12,8 +12,6 @@ const CACHED_BYTES = 64 * 2 ** 20;
 export class WorkerModel {
   readonly batcher: Batcher;
   private readonly cache = new PromptCache(CACHED_BYTES);
-  /** Prompts that are being made, by their content. */
-  private readonly pending = new Map<string, Promise<VisualPrompt>>();
 
   /** @param xprompt the caller releases it, after this */
   constructor(readonly xprompt: XPrompt) {
@@ -38,16 +36,8 @@ export class WorkerModel {
   async prompt(packed: PackedPrompt): Promise<VisualPrompt> {
     if ("xprompt" in packed) return VisualPrompt.fromBytes(Buffer.from(packed.xprompt, "base64"));
     const key = sha256(JSON.stringify(packed));
-    const found = this.cache.get(key) ?? this.pending.get(key);
-    if (found) return found;
-    const work = unpackExamples(packed.examples).then((examples) => this.xprompt.compress(examples));
-    this.pending.set(key, work);
-    try {
-      const prompt = await work;
-      this.cache.set(key, prompt);
-      return prompt;
-    } finally {
-      this.pending.delete(key);
-    }
+    return this.cache.getOrMake(key, async () =>
+      this.xprompt.compress(await unpackExamples(packed.examples)),
+    );
   }
 }

@@ -6,9 +6,9 @@ import { formats, formPicture, jsonPicture, type PictureBytes } from "./pictures
 /** The most pictures per response. */
 export const MAX_PICTURES = 10;
 /** The most examples per request. */
-const MAX_EXAMPLES = 16;
+export const MAX_EXAMPLES = 16;
 /** The most characters of a prompt. Models process a few dozen tokens; longer texts would only keep the server busy. */
-const MAX_TEXT = 4000;
+export const MAX_TEXT = 4000;
 /** Edge lengths of a result in pixels. */
 const [MIN_EDGE, MAX_EDGE] = [8, 4096];
 

@@ -32,8 +32,6 @@ interface CodedExample extends EncodedExample {
 
 export class Compressor {
   private readonly emptyExample = new Once(() => this.encode([null]));
-  /** Examples that are being compressed for the cache, keyed by content. */
-  private readonly pending = new Map<string, Promise<VisualPrompt>>();
 
   /** @param cache cache of compressed examples, keyed by content */
   constructor(
@@ -155,19 +153,8 @@ export class Compressor {
   }
 
   /** Takes an example from the cache, or compresses it once for all concurrent callers. */
-  private async cached(example: PreparedExample, cache: PromptCache): Promise<VisualPrompt> {
-    const key = contentOf(example);
-    const found = cache.get(key) ?? this.pending.get(key);
-    if (found) return found;
-    const work = this.codesOf([example]).then((encoded) => this.encode(encoded));
-    this.pending.set(key, work);
-    try {
-      const prompt = await work;
-      cache.set(key, prompt);
-      return prompt;
-    } finally {
-      this.pending.delete(key);
-    }
+  private cached(example: PreparedExample, cache: PromptCache): Promise<VisualPrompt> {
+    return cache.getOrMake(contentOf(example), async () => this.encode(await this.codesOf([example])));
   }
 
   private async codesOf(examples: readonly PreparedExample[]): Promise<CodedExample[]> {

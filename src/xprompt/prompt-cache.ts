@@ -4,6 +4,8 @@ import type { VisualPrompt } from "./prompt.ts";
 export class PromptCache {
   /** In order of use, the most recent last. */
   private readonly held = new Map<string, VisualPrompt>();
+  /** What is being made, by key. */
+  private readonly making = new Map<string, Promise<VisualPrompt>>();
   private bytes = 0;
 
   /** @param maxBytes limit on keys and values; the least recently used prompts are evicted */
@@ -22,6 +24,21 @@ export class PromptCache {
     for (const oldest of this.held.keys()) {
       if (this.bytes <= this.maxBytes) return;
       this.delete(oldest);
+    }
+  }
+
+  /** The prompt of a key, made once for all that ask for it at the same time. */
+  async getOrMake(key: string, make: () => Promise<VisualPrompt>): Promise<VisualPrompt> {
+    const found = this.get(key) ?? this.making.get(key);
+    if (found) return found;
+    const work = make();
+    this.making.set(key, work);
+    try {
+      const prompt = await work;
+      this.set(key, prompt);
+      return prompt;
+    } finally {
+      this.making.delete(key);
     }
   }
 

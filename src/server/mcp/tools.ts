@@ -8,7 +8,7 @@ import { checked } from "../body.ts";
 import { failureOf, isServerFault, ofServer, traceOf } from "../failure.ts";
 import { libraryOf } from "../named.ts";
 import { drawInTurn } from "../routes/images.ts";
-import { jobRequest, MAX_PICTURES, name as promptName } from "../schemas.ts";
+import { jobRequest, MAX_EXAMPLES, MAX_PICTURES, MAX_TEXT, name as promptName } from "../schemas.ts";
 import type { Services } from "../services.ts";
 import type { ReadPicture } from "./pictures.ts";
 
@@ -30,7 +30,7 @@ export function addTools(server: McpServer, options: ToolOptions): void {
   const { services, client, read, keep } = options;
   const { engine, queue, prompts, model } = services;
   const picture = z.string().describe(options.pictures);
-  const pairs = z.array(pair(picture)).max(16);
+  const pairs = z.array(pair(picture)).max(MAX_EXAMPLES);
 
   const readPairs = async (given: readonly { before: string; after: string }[], instruction?: string) => {
     const examples = [];
@@ -61,7 +61,7 @@ export function addTools(server: McpServer, options: ToolOptions): void {
         picture: picture.optional(),
         examples: pairs.optional().describe("Pairs that show the change"),
         prompt: z.string().optional().describe("Id of a prompt from compile_prompt"),
-        instruction: z.string().max(4000).optional().describe("The change in words, optional"),
+        instruction: z.string().max(MAX_TEXT).optional().describe("The change in words, optional"),
         count: z.int().min(1).max(MAX_PICTURES).default(1).describe("Number of pictures to generate"),
         seed: z.int().min(0).optional().describe("The same seed gives the same picture"),
         use_library: z.boolean().default(false).describe("Use the nearest example of the server's library"),
@@ -135,7 +135,7 @@ export function addTools(server: McpServer, options: ToolOptions): void {
       description: "Compile before/after pairs once, and get an id to pass to apply_change instead of them.",
       inputSchema: z.object({
         examples: pairs.min(1),
-        instruction: z.string().max(4000).optional().describe("The change in words"),
+        instruction: z.string().max(MAX_TEXT).optional().describe("The change in words"),
         name: promptName.optional(),
       }),
       outputSchema: z.object({ id: z.string(), name: z.string(), examples: z.int(), bytes: z.int() }),
@@ -180,7 +180,7 @@ export function addTools(server: McpServer, options: ToolOptions): void {
       title: "Search the example library",
       description: "Find before/after pairs whose instructions are nearest to some words.",
       inputSchema: z.object({
-        instruction: z.string().min(1).max(4000),
+        instruction: z.string().min(1).max(MAX_TEXT),
         k: z.int().min(1).max(20).default(5),
         library: z.string().optional().describe("Name of the library. Defaults to the first"),
       }),
