@@ -133,6 +133,30 @@ describe("edits", () => {
     });
   });
 
+  test("one pass, the mean, and the drawing instead of a map of colours reach the model", async () => {
+    const alike = [{ input: await dataUrl("before"), output: await dataUrl("before") }];
+    const asked = { images, examples: alike, seed: 1 };
+    const request = {
+      examples: [{ input: await png("before"), output: await png("before") }],
+      input: await png("query", 48),
+      fullSize: true,
+      seed: 1,
+    };
+    const inOne = { onePass: true, expected: true };
+    for (const [ours, theirs] of [
+      [{}, {}],
+      [{ exampleColours: false }, { example_colours: false }],
+    ]) {
+      const result = await engine.generate({ ...request, ...inOne, ...ours });
+      const answer = await pictures(
+        post("/v1/images/edits", { ...asked, one_pass: true, expected: true, ...theirs }),
+      );
+      expect(answer).toMatchObject({ change_from: result.changeFrom, settings: inOne });
+      const [image] = result.images;
+      expect(await pixelsOf(answer.data[0]!.b64_json)).toBe(Buffer.from(toBytes(image)).toString("base64"));
+    }
+  });
+
   test("returns the model's size, or any other", async () => {
     const sizeOf = async (more: object) => {
       const { data, size } = await pictures(post("/v1/images/edits", { images, examples, seed: 1, ...more }));

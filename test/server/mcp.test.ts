@@ -5,7 +5,9 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import { StdioClientTransport } from "@modelcontextprotocol/client/stdio";
 import { afterAll, describe, expect, test } from "vitest";
 import { loadBytes, toBytes } from "../../src/image/index.ts";
+import { ExampleLibrary, Retriever } from "../../src/retrieval/index.ts";
 import { bin } from "../cli/kit.ts";
+import { example, wordEmbedder } from "../retrieval/kit.ts";
 import { dataUrl, png, slowEngine, startServer, tinyEngine, until } from "./kit.ts";
 
 const { engine, folder } = await tinyEngine();
@@ -50,6 +52,37 @@ async function connect(
     };
   };
 }
+
+describe("with a library", async () => {
+  const library = await ExampleLibrary.open(join(folder, "pairs"), { create: true });
+  await library.add([await example("a", "remove the rain"), await example("b", "a red ball")], wordEmbedder);
+  const served = await startServer(engine, { libraries: new Map([["pairs", library]]) });
+  const call = await connect(new StreamableHTTPClientTransport(new URL(`${served.url}/mcp`)));
+
+  test("its examples are found by words, the nearest first", async () => {
+    const { data, isError } = await call("search_examples", { instruction: "a red ball", k: 2 });
+    expect(isError).toBeFalsy();
+    expect((data.examples as object[])[0]).toMatchObject({ instruction: "a red ball" });
+    const { content, isError: failed } = await call("search_examples", { instruction: "x", library: "none" });
+    expect([failed, content[0]!.text]).toEqual([true, expect.stringContaining("none")]);
+  });
+
+  test("use_library draws with the example that fits", async () => {
+    const retrieved = await engine.generate({
+      library: new Retriever(library),
+      instruction: "a red ball",
+      seed: 5,
+    });
+    const { content, isError } = await call("apply_change", {
+      instruction: "a red ball",
+      use_library: true,
+      seed: 5,
+    });
+    expect(isError, JSON.stringify(content)).toBeFalsy();
+    expect(await pixelsOf(content[0]!.data!)).toBe(Buffer.from(toBytes(retrieved.images[0])).toString("hex"));
+    expect(retrieved.retrieved).toMatchObject([{ instruction: "a red ball" }]);
+  });
+});
 
 describe("over HTTP", async () => {
   const call = await connect(new StreamableHTTPClientTransport(new URL(`${url}/mcp`)));

@@ -104,6 +104,14 @@ test("health, metrics and the log report what happens", async () => {
   );
 });
 
+test("a server that is shutting down is alive, but not ready", async () => {
+  const ending = await startServer(engine);
+  await ending.services.queue.close();
+  const ready = await ending.ask("/readyz");
+  expect([ready.status, await ready.json()]).toEqual([503, { status: "draining" }]);
+  expect((await ending.ask("/healthz")).status).toBe(200);
+});
+
 test("the gallery lists pairs, and serves their pictures and nothing else", async () => {
   const { data } = (await (await ask("/v1/gallery")).json()) as {
     data: { id: string; group: string; before: string; queries: object[] }[];
