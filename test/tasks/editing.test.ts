@@ -100,6 +100,83 @@ test.each([
   }
 });
 
+/** Whether an object is of the kind that words name: "red objects", "cubes". */
+const isOf = (words: unknown) => {
+  const [first] = String(words).split(" ");
+  return ({ color, shape }: SceneObject) => color === first || `${shape}s` === first;
+};
+
+/** The scenes of two pairs of some tasks, with the parameters of the task. */
+const scenesOf = (family: string, count = 6) =>
+  tasksOf(family, count).flatMap(({ parameters, ...task }) =>
+    [0, 1].map((scene) => {
+      const { before, after } = pairOf({ parameters, ...task }, size, scene).scenes!;
+      return { parameters, before, after };
+    }),
+  );
+
+test.each(["removeColor", "removeShape"])("%s removes all objects of the kind, and no other", (family) => {
+  for (const { parameters, before, after } of scenesOf(family)) {
+    const isGone = isOf(parameters.remove);
+    expect(before.objects.some(isGone)).toBe(true);
+    expect(after.objects.length).toBeGreaterThan(0);
+    expect(after).toEqual({ ...before, objects: before.objects.filter((object) => !isGone(object)) });
+  }
+});
+
+test.each([
+  ["replaceShape", (become: string) => ({ shape: become.replace(/s$/, "") })],
+  ["recolor", (become: string) => ({ color: become })],
+  ["resize", (become: string) => ({ size: become })],
+  ["retexture", (become: string) => ({ material: become })],
+] as const)("%s changes one property of the objects of the kind, and nothing else", (family, changeTo) => {
+  for (const { parameters, before, after } of scenesOf(family)) {
+    const matches = isOf(parameters.objects);
+    const change = changeTo(String(parameters.become));
+    const objects = before.objects.map((object) => (matches(object) ? { ...object, ...change } : object));
+    expect(after).toEqual({ ...before, objects });
+    expect(after).not.toEqual(before);
+  }
+});
+
+test("swapObjects swaps the places of two objects, which stay as they are", () => {
+  for (const { before, after } of scenesOf("swapObjects")) {
+    const [a, b] = before.objects as [SceneObject, SceneObject];
+    const [first, second] = after.objects as [SceneObject, SceneObject];
+    expect([first.x, first.z, second.x, second.z]).toEqual([b.x, b.z, a.x, a.z]);
+    expect({ ...first, x: a.x, z: a.z }).toEqual(a);
+    expect({ ...second, x: b.x, z: b.z }).toEqual(b);
+  }
+});
+
+test("move moves the objects of the kind in the direction that the words say", () => {
+  for (const { parameters, before, after } of scenesOf("move", 10)) {
+    const matches = isOf(parameters.objects);
+    const [x, z] = {
+      "to the left": [-1, 0],
+      "to the right": [1, 0],
+      closer: [0, -1],
+      "farther away": [0, 1],
+    }[String(parameters.direction)]!;
+    for (const [i, object] of before.objects.entries()) {
+      const moved = after.objects[i]!;
+      const [dx, dz] = [moved.x - object.x, moved.z - object.z];
+      expect([Math.sign(Math.round(dx * 100)), Math.sign(Math.round(dz * 100))]).toEqual(
+        matches(object) ? [x, z] : [0, 0],
+      );
+    }
+  }
+});
+
+test("relight brings the light from the other side, and changes nothing else", () => {
+  for (const { parameters, before, after } of scenesOf("relight")) {
+    const side = parameters.side === "left" ? -1 : 1;
+    expect(Math.sign(after.light.azimuth)).toBe(side);
+    expect(Math.sign(before.light.azimuth)).not.toBe(side);
+    expect({ ...after, light: before.light }).toEqual(before);
+  }
+});
+
 test("timeOfDay makes nights darker than days, both directions", () => {
   const mean = ({ data }: Image) => data.reduce((sum, value) => sum + value, 0) / data.length;
   const tasks = tasksOf("timeOfDay", 30);
