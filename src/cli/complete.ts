@@ -10,6 +10,7 @@ import { UsageError } from "../errors.ts";
 import type { Image } from "../image/index.ts";
 import { Progress } from "../progress.ts";
 import { resolveModel } from "../xprompt/models.ts";
+import { sayLarge } from "./load.ts";
 import { isNumberedPath, numberedPaths } from "./numbered-paths.ts";
 import { checkDevice, checkOutput, type ModelOptions, withDevice } from "./options.ts";
 import { print, printJson, say } from "./output.ts";
@@ -69,6 +70,7 @@ async function complete(given: readonly Given[], options: Options, signal: Abort
   const images = given.flatMap((part) => ("image" in part ? [part.image] : []));
   const output = await outputOf(options, images);
   const folder = await resolveModel(options.model);
+  await sayLarge(folder);
   const model = await Chameleon.load(folder, { device, threads, pictures, imageTokenizer });
   try {
     if (mode !== "text" && !model.tokenizer.decodesImages)

@@ -2,14 +2,13 @@
 import { Command } from "commander";
 import { slotsOf } from "../chameleon/model/cache.ts";
 import { UsageError } from "../errors.ts";
-import { XPrompt } from "../xprompt/model.ts";
 import { compressed } from "./compressing.ts";
+import { loadModel } from "./load.ts";
 import {
   checkDevice,
   checkExtension,
   checkOutput,
   examplesOf,
-  loadOptionsOf,
   type ModelOptions,
   withExamples,
   withModel,
@@ -41,7 +40,7 @@ async function compress(options: Options, signal: AbortSignal): Promise<void> {
   checkExtension(output, [".xprompt"]);
   checkDevice(options.device);
   await checkOutput(output, example);
-  const model = await XPrompt.load(options.model, loadOptionsOf(options));
+  const model = await loadModel(options);
   try {
     const started = performance.now();
     const prompt = await compressed(model, examples, signal);

@@ -2,16 +2,9 @@
 import { Command } from "commander";
 import { slotsOf } from "../chameleon/model/cache.ts";
 import { UsageError } from "../errors.ts";
-import { XPrompt } from "../xprompt/model.ts";
 import { describeSchema } from "../xprompt/request.ts";
-import {
-  checkDevice,
-  examplesOf,
-  loadOptionsOf,
-  type ModelOptions,
-  withExamples,
-  withModel,
-} from "./options.ts";
+import { loadModel } from "./load.ts";
+import { checkDevice, examplesOf, type ModelOptions, withExamples, withModel } from "./options.ts";
 import { oneLine, print, printJson } from "./output.ts";
 import { withSettings } from "./setting-options.ts";
 
@@ -35,7 +28,7 @@ async function describe(options: Options, signal: AbortSignal): Promise<void> {
   const examples = examplesOf(options.example);
   if (examples.length === 0) throw new UsageError("describe: expected at least one --example, got none");
   checkDevice(options.device);
-  const model = await XPrompt.load(options.model, loadOptionsOf(options));
+  const model = await loadModel(options);
   try {
     const { seed, temperature } = options;
     const started = performance.now();

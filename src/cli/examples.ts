@@ -21,7 +21,7 @@ import { allOrAbort } from "../runtime/abort.ts";
 import { readFileChecked } from "../runtime/files.ts";
 import { workWith } from "../runtime/resources.ts";
 import { openPairs, type PairSource } from "../tasks/index.ts";
-import { XPrompt } from "../xprompt/model.ts";
+import type { XPrompt } from "../xprompt/model.ts";
 import { requestSchema } from "../xprompt/request.ts";
 import {
   type DistanceOptions,
@@ -31,12 +31,12 @@ import {
   withLibrary,
   withWeights,
 } from "./library-options.ts";
+import { loadModel } from "./load.ts";
 import {
   checkDevice,
   checkExtension,
   checkOutput,
   examplesOf,
-  loadOptionsOf,
   type ModelOptions,
   numberFor,
   wholeFor,
@@ -335,7 +335,7 @@ async function compileAll(
   signal: AbortSignal,
 ): Promise<number> {
   return workWith(async (resources) => {
-    const model = resources.own(await XPrompt.load(options.model, loadOptionsOf(options)));
+    const model = resources.own(await loadModel(options));
     const { redis } = options;
     const jobs = redis === undefined ? undefined : resources.own(await openQueue(options, { waits: true }));
     const there = await library.compiled(model.fingerprint);

@@ -5,7 +5,7 @@ import type { ByteImage, Image } from "../image/index.ts";
 import { Progress } from "../progress.ts";
 import type { Retriever } from "../retrieval/index.ts";
 import { type Resources, workWith } from "../runtime/resources.ts";
-import { type Generated, type GenerateOptions, XPrompt } from "../xprompt/model.ts";
+import type { Generated, GenerateOptions, XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
 import {
   type Guidance,
@@ -16,15 +16,8 @@ import {
 import { compressed } from "./compressing.ts";
 import { type Job, jobsOf, STANDARD } from "./inputs.ts";
 import { type DistanceOptions, weightsOf, withClip, withLibrary, withWeights } from "./library-options.ts";
-import {
-  checkDevice,
-  examplesOf,
-  givenOf,
-  loadOptionsOf,
-  type ModelOptions,
-  withExamples,
-  withModel,
-} from "./options.ts";
+import { loadModel } from "./load.ts";
+import { checkDevice, examplesOf, givenOf, type ModelOptions, withExamples, withModel } from "./options.ts";
 import { counted, oneLine, printJson, say, sayUnread } from "./output.ts";
 import { nameOf, writePictures } from "./pictures.ts";
 import { withSettings } from "./setting-options.ts";
@@ -135,7 +128,7 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
   const loaded = await Promise.all(prompts.map((path) => VisualPrompt.load(path)));
   await workWith(async (resources) => {
     const library = await libraryOf(options, resources);
-    const model = resources.own(await XPrompt.load(options.model, loadOptionsOf(options)));
+    const model = resources.own(await loadModel(options));
     const shown = examples.length > 0 ? [await compressed(model, examples, signal)] : [];
     const shared: Shared = { prompt: [...loaded, ...shown], library };
     const reports: Report[] = [];

@@ -3,8 +3,8 @@ import type { Command } from "commander";
 import { z } from "zod";
 import type { Embedder } from "../retrieval/index.ts";
 import { defaultWeights, type Weights } from "../retrieval/weights.ts";
-import { XPrompt } from "../xprompt/model.ts";
-import { loadOptionsOf, type ModelOptions, numberFor } from "./options.ts";
+import { loadModel } from "./load.ts";
+import { type ModelOptions, numberFor } from "./options.ts";
 
 /** Options of the library search. */
 export interface DistanceOptions {
@@ -57,6 +57,6 @@ export async function withEmbedder<T>(
     const clip = await ClipEmbedder.load(options.clip, options);
     return use(clip).finally(() => clip.release());
   }
-  const model = await XPrompt.load(options.model, loadOptionsOf(options));
+  const model = await loadModel(options);
   return use(modelEmbedder(model)).finally(() => model.release());
 }

@@ -13,8 +13,8 @@ import { jsonLog } from "../server/log.ts";
 import { makeServices } from "../server/make-services.ts";
 import { readFrom } from "../server/mcp/pictures.ts";
 import { mcpFactory, mcpPackage } from "../server/mcp/server.ts";
-import { XPrompt } from "../xprompt/model.ts";
-import { checkDevice, loadOptionsOf, type ModelOptions, requireFolder, withModel } from "./options.ts";
+import { loadModel } from "./load.ts";
+import { checkDevice, type ModelOptions, requireFolder, withModel } from "./options.ts";
 
 interface Options extends ModelOptions {
   readonly root: string;
@@ -55,7 +55,7 @@ async function mcp(options: Options, signal: AbortSignal): Promise<void> {
   await workWith(async (resources) => {
     const libraries = new Map<string, ExampleLibrary>();
     if (place !== undefined) libraries.set(basename(place), resources.own(await ExampleLibrary.open(place)));
-    const loaded = resources.own(await XPrompt.load(model, loadOptionsOf(options)));
+    const loaded = resources.own(await loadModel(options));
     const engine = resources.own(batchedEngine(loaded));
     const log = jsonLog((line) => process.stderr.write(line));
     const services = await makeServices({ engine, model: basename(model), libraries, prompts, log });

@@ -11,15 +11,8 @@ import { addKey, Keys } from "../server/keys.ts";
 import { jsonLog, type Level } from "../server/log.ts";
 import { defaultLimits, type Limits } from "../server/make-services.ts";
 import { serve } from "../server/serve.ts";
-import { XPrompt } from "../xprompt/model.ts";
-import {
-  checkDevice,
-  loadOptionsOf,
-  type ModelOptions,
-  requireFolder,
-  wholeFor,
-  withModel,
-} from "./options.ts";
+import { loadModel } from "./load.ts";
+import { checkDevice, type ModelOptions, requireFolder, wholeFor, withModel } from "./options.ts";
 import { print, say } from "./output.ts";
 import { openQueue, type QueueOptions, withQueue } from "./queue-options.ts";
 
@@ -128,7 +121,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
       options.redis === undefined
         ? undefined
         : resources.own(await openQueue(options, { waits: false, log: warn }));
-    const model = resources.own(await XPrompt.load(options.model, loadOptionsOf(options)));
+    const model = resources.own(await loadModel(options));
     const engine = jobs ? queueEngine(model, jobs) : resources.own(batchedEngine(model));
     const running = await serve({
       ...{

@@ -4,8 +4,8 @@ import { UsageError } from "../errors.ts";
 import { checkRedis, jobKinds, startWorker, WorkerModel } from "../queue/index.ts";
 import { untilAborted } from "../runtime/abort.ts";
 import { workWith } from "../runtime/resources.ts";
-import { XPrompt } from "../xprompt/model.ts";
-import { checkDevice, loadOptionsOf, type ModelOptions, wholeFor, withModel } from "./options.ts";
+import { loadModel } from "./load.ts";
+import { checkDevice, type ModelOptions, wholeFor, withModel } from "./options.ts";
 import { oneLine, say } from "./output.ts";
 import { withRedis } from "./queue-options.ts";
 
@@ -61,7 +61,7 @@ async function run(options: Options, signal: AbortSignal): Promise<void> {
   await checkRedis({ url });
   const log = (line: string) => say(oneLine(line));
   await workWith(async (resources) => {
-    const xprompt = resources.own(await XPrompt.load(options.model, loadOptionsOf(options)));
+    const xprompt = resources.own(await loadModel(options));
     const worker = resources.own(
       await startWorker({
         ...{ url, concurrency, lockSeconds, log },
