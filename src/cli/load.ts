@@ -20,7 +20,12 @@ export async function loadModel(options: ModelOptions): Promise<XPrompt> {
 export async function sayLarge(folder: string): Promise<void> {
   const names = await readdir(folder).catch((): string[] => []); // loading says what is wrong
   const weights = names.filter((name) => name.endsWith(".safetensors"));
-  const sizes = await Promise.all(weights.map(async (name) => (await stat(join(folder, name))).size));
+  const sizeOf = (name: string) =>
+    stat(join(folder, name)).then(
+      ({ size }) => size,
+      () => 0,
+    );
+  const sizes = await Promise.all(weights.map(sizeOf));
   const bytes = sizes.reduce((sum, size) => sum + size, 0);
   if (bytes >= LARGE) say(oneLine(`loading ${folder} (${formatBytes(bytes)}) …`));
 }

@@ -202,16 +202,29 @@ const vectorRow = ({ example, vectors }: Embedded) => ({
   image: vectors.image ?? null,
 });
 
+/**
+ * Checks an example as adding it would, without a library.
+ * @throws XPromptError for an invalid one
+ */
+export async function checkExample(example: NewExample): Promise<void> {
+  await checkPictures(await storedExample(example));
+}
+
+/** Decodes both pictures. Padding decodes every row; cropping would skip the rows that it removes. */
+async function checkPictures({ input, output }: StoredExample): Promise<void> {
+  await loadImage(input, { name: "before", size: 64, fit: "pad" });
+  await loadImage(output, { name: "after", size: 64, fit: "pad" });
+}
+
 /** The vectors of an example: the given ones, scaled to length 1, or new ones after a check of both pictures. */
 async function embed(
-  { instruction, input, output }: StoredExample,
+  example: StoredExample,
   given: Vectors | undefined,
   embedder: Embedder,
 ): Promise<Vectors> {
   if (given) return unitVectors(given, embedder, "adding an example");
-  // Padding decodes every row; cropping would skip the rows that it removes.
-  await loadImage(input, { name: "before", size: 64, fit: "pad" });
-  await loadImage(output, { name: "after", size: 64, fit: "pad" });
+  await checkPictures(example);
+  const { instruction, input } = example;
   const image = await embedder.image(input);
   return { text: instruction === "" ? undefined : await embedder.text(instruction), image };
 }

@@ -3,7 +3,7 @@
  *
  * @module x-prompt/retrieval
  */
-export type { Added, AddOptions } from "./adding.ts";
+export { type Added, type AddOptions, checkExample } from "./adding.ts";
 export { ClipEmbedder } from "./clip-embedder.ts";
 export type { Embedder, EmbeddingSpace } from "./embedder.ts";
 export type { Facts, NewExample, StoredExample, Vectors } from "./example.ts";

@@ -1,4 +1,7 @@
-/** @file Generates the pictures of a request together. Picture i has seed + i, and does not depend on the others. */
+/**
+ * @file Generates the pictures of a request together. Picture i has seed + i, and does not depend on the others; but
+ * several pictures are sampled, where a single one may be the mean of the likely codes.
+ */
 
 import type { ByteImage, Image } from "../image/index.ts";
 import { allOrAbort } from "../runtime/abort.ts";

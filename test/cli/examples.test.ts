@@ -142,7 +142,14 @@ test("shards, single pairs and broken records", async () => {
   for (const side of ["before", "after"]) await writeFile(at("all-broken", `a.${side}.png`), "no picture");
   const { status, stderr } = await xprompt("examples", "add", "all-broken", ...tiny, "--library", "unmade");
   expect([status, existsSync(at("unmade"))]).toEqual([1, false]);
-  expect(stderr).toMatch(/refused: .*\ba\b.*expected a PNG, JPEG/);
+  expect(stderr).toMatch(/refused: a\.before: adding an example: .*expected a PNG, JPEG/);
+  const long = ["--example", "before.png", "after.png", "--instruction", "x".repeat(4001)];
+  await refused(
+    () => xprompt("examples", "add", ...long, ...tiny, "--library", "unmade"),
+    1,
+    "expected at most 4000 characters",
+  );
+  expect(existsSync(at("unmade"))).toBe(false);
   const ended = await xprompt("examples", "add", "pairs", ...wrong, ...tiny, "--library", "mixed");
   expect(ended.status).toBe(1);
   expect(ended.stderr).toContain("reading image pairs/a.txt: expected a PNG, JPEG");

@@ -1,5 +1,5 @@
 /** @file What a command says while it loads its model. */
-import { mkdtemp, rm, truncate, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, expect, test, vi } from "vitest";
@@ -15,6 +15,7 @@ test("a large model is announced with its size, a small or missing one is not", 
   const said = vi.spyOn(process.stderr, "write").mockReturnValue(true);
   for (const shard of ["1.safetensors", "2.safetensors", "notes.bin"])
     await writeFile(join(folder, shard), "");
+  await symlink("nowhere", join(folder, "broken.safetensors"));
   await truncate(join(folder, "notes.bin"), 2 ** 33); // sparse: it takes no room
   await sayLarge(folder);
   await sayLarge(join(folder, "missing"));

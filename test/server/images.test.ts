@@ -1,12 +1,16 @@
 /** @file Pictures over HTTP: the same results as the library's, in every format and shape; errors name the problem. */
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
 import { encodePng, loadBytes, loadImage, toBytes } from "../../src/image/index.ts";
 import type { ImagesResponse } from "../../src/server/answers.ts";
-import { somePicture } from "../fixtures/xprompt/kit.ts";
+import { batchedEngine } from "../../src/server/engine.ts";
+import { XPrompt } from "../../src/xprompt/model.ts";
+import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
 import { dataUrl, file, png, startServer, tinyEngine } from "./kit.ts";
 
-const { engine } = await tinyEngine();
+const { engine, folder } = await tinyEngine();
 const { ask, post } = await startServer(engine);
 
 const pixelsOf = async (base64: string | undefined) =>
@@ -155,6 +159,27 @@ describe("edits", () => {
       const [image] = result.images;
       expect(await pixelsOf(answer.data[0]!.b64_json)).toBe(Buffer.from(toBytes(image)).toString("base64"));
     }
+  });
+
+  test("several pictures are sampled, also where the model recommends the mean in one pass", async () => {
+    const place = join(folder, "recommends");
+    await writeTinyModel(place);
+    const config = JSON.parse(await readFile(join(place, "config.json"), "utf8"));
+    config.xprompt.sampling = { expected: true, one_pass: true };
+    await writeFile(join(place, "config.json"), JSON.stringify(config));
+    await using model = await XPrompt.load(place, { threads: 1 });
+    const advised = batchedEngine(model);
+    const served = await startServer(advised);
+    const draw = (more: object) =>
+      pictures(served.post("/v1/images/edits", { images, examples, seed: 1, ...more }));
+    expect((await draw({})).settings).toMatchObject({ expected: true, onePass: true });
+    const { settings, data } = await draw({ n: 2 });
+    expect(settings).toMatchObject({ expected: false, onePass: false });
+    expect(await pixelsOf(data[0]!.b64_json)).not.toBe(await pixelsOf(data[1]!.b64_json));
+    const told = await draw({ n: 2, expected: true, one_pass: true });
+    expect(told.settings).toMatchObject({ expected: true, onePass: true });
+    await served.close();
+    await advised.release();
   });
 
   test("returns the model's size, or any other", async () => {

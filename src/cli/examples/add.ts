@@ -1,12 +1,11 @@
 /** @file `xprompt examples add`: adds pairs to a library. */
 import { existsSync } from "node:fs";
-import { rm } from "node:fs/promises";
 import type { Command } from "commander";
 import { z } from "zod";
 import { UsageError, XPromptError } from "../../errors.ts";
 import { loadWithTiff } from "../../image/to-png.ts";
 import { Progress } from "../../progress.ts";
-import { type Added, ExampleLibrary, type NewExample } from "../../retrieval/index.ts";
+import { type Added, checkExample, ExampleLibrary, type NewExample } from "../../retrieval/index.ts";
 import { readFileChecked } from "../../runtime/files.ts";
 import { openPairs, type PairSource } from "../../tasks/index.ts";
 import { type DistanceOptions, withClip, withEmbedder } from "../library-options.ts";
@@ -68,7 +67,7 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
   const reasons: string[] = [];
   const own = await Promise.all(
     pairs.map(async ({ input, output, ...rest }): Promise<NewExample> => {
-      // Read once before the library is made, so that a wrong one is pairs and leaves nothing behind.
+      // Read once before the library is made, so that a wrong one is named and leaves nothing behind.
       const load = async (path: string) => {
         const bytes = await readFileChecked(path, "image");
         const picture = await loadWithTiff(bytes, {
@@ -81,7 +80,7 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
       return { ...rest, input: await load(input), output: await load(output), source: source ?? "", licence };
     }),
   );
-  /** The record of a data set that is being added, for the reasons of refused ones. */
+  /** The record of a data set that is being read, for the reasons of refused ones. */
   let current = "";
   async function* all(): AsyncGenerator<NewExample> {
     yield* own;
@@ -96,7 +95,24 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
         };
       }
   }
-  const isNew = !existsSync(place);
+  /** A new library is made once there is a pair for it: all of --example, or a first good record. */
+  const requireGood = async () => {
+    for (const example of own) await checkExample(example);
+    const refused: string[] = [];
+    for await (const example of all()) {
+      signal.throwIfAborted();
+      try {
+        await checkExample(example);
+        return;
+      } catch (error) {
+        if (!(error instanceof XPromptError)) throw error;
+        refused.push(`${current}: ${error.message}`);
+      }
+    }
+    sayRefused([...refused, ...sources.flatMap(({ defects }) => defects.first)]);
+    throw noneOf(total);
+  };
+  if (!existsSync(place)) await requireGood();
   const progress = new Progress({ label: "adding", total, unit: "pairs" });
   const result = await withEmbedder(options, async (embedder) => {
     await using library = await ExampleLibrary.open(place, { create: true });
@@ -114,15 +130,19 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
   const broken = sources.flatMap(({ defects }) => defects.first);
   const skipped = sources.reduce((sum, { defects }) => sum + defects.total, 0);
   const refused = result.refused + skipped;
-  for (const reason of [...reasons, ...broken].slice(0, REASONS)) say(`refused: ${oneLine(reason)}`);
-  // A library that was made for these pairs alone is not left behind empty.
-  if (result.examples === 0 && isNew) await rm(place, { recursive: true, force: true });
-  if (result.added + result.known === 0)
-    throw new XPromptError(
-      `examples add: expected a pair that can be used, got none of ${total} (see the reasons above)`,
-    );
+  sayRefused([...reasons, ...broken]);
+  if (result.added + result.known === 0) throw noneOf(total);
   if (json) await printJson({ library: place, ...result, refused });
   else say(summaryOf(place, { ...result, refused }, result.examples));
+}
+
+const noneOf = (total: number): XPromptError =>
+  new XPromptError(
+    `examples add: expected a pair that can be used, got none of ${total} (see the reasons above)`,
+  );
+
+function sayRefused(reasons: readonly string[]): void {
+  for (const reason of reasons.slice(0, REASONS)) say(`refused: ${oneLine(reason)}`);
 }
 
 function summaryOf(place: string, { added, known, refused }: Added, count: number): string {

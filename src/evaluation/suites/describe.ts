@@ -46,11 +46,11 @@ async function measure({ model, training, limit, seed, signal }: SuiteContext): 
       group.flatMap(({ name }) => judged.get(name)!),
       seed,
     );
-  // By chance: each description, judged by the truth of a pair of the next family.
+  // By chance: each description, judged by the truth of a pair of the next family, if there is another.
   const trained = all.slice(0, training.families.length * limit);
-  const byChance = trained.map(({ text }, i) => {
+  const byChance = trained.flatMap(({ text }, i) => {
     const other = trained[(i + limit) % trained.length]!;
-    return judgeWords(text, other.truth, other.name, phrasings);
+    return training.families.length > 1 ? [judgeWords(text, other.truth, other.name, phrasings)] : [];
   });
   const figures = {
     overall: ofGroup(training.families),

@@ -22,6 +22,7 @@ async function measure({ model, generations, limit, seed }: SuiteContext): Promi
   generations.expect(kinds.length * limit);
   const right = new Map<Kind, number[]>();
   const ceiling = new Map<Kind, number[]>();
+  /** With one prompt of each kind there is no other. */
   const chance = new Map<Kind, number[]>();
   const rows = [];
   for (const kind of kinds) {
@@ -56,22 +57,31 @@ async function measure({ model, generations, limit, seed }: SuiteContext): Promi
     ceiling.set(kind, ofTruth);
     // By chance: each picture, judged by the prompt of the next one of its kind.
     const others = [...prompts.slice(1), prompts[0]!];
-    chance.set(
-      kind,
-      detections.map((found, i) => (isRight(others[i]!, found) ? 1 : 0)),
-    );
+    if (limit > 1)
+      chance.set(
+        kind,
+        detections.map((found, i) => (isRight(others[i]!, found) ? 1 : 0)),
+      );
     rows.push({ label: kind, cells });
   }
   const categories = Object.fromEntries(
     kinds.map((kind) => {
       const verdicts = right.get(kind)!;
       const summary = { mean: mean(verdicts), ci: meanInterval(verdicts, seed), n: verdicts.length };
-      return [kind, { ...summary, chance: mean(chance.get(kind)!), ceiling: mean(ceiling.get(kind)!) }];
+      const byChance = chance.get(kind);
+      return [
+        kind,
+        { ...summary, chance: byChance ? mean(byChance) : null, ceiling: mean(ceiling.get(kind)!) },
+      ];
     }),
   );
   const meanOf = (figure: "mean" | "chance" | "ceiling") =>
-    mean(kinds.map((kind) => categories[kind]![figure]));
-  const overall = { right: meanOf("mean"), chance: meanOf("chance"), ceiling: meanOf("ceiling") };
+    mean(kinds.map((kind) => categories[kind]![figure] ?? 0));
+  const overall = {
+    right: meanOf("mean"),
+    chance: limit > 1 ? meanOf("chance") : null,
+    ceiling: meanOf("ceiling"),
+  };
   const table = {
     columns: ["kind", "right", "low", "high", "n", "chance", "ceiling"],
     rows: [
@@ -85,7 +95,7 @@ async function measure({ model, generations, limit, seed }: SuiteContext): Promi
   return {
     figures: { overall: overall.right, chance: overall.chance, ceiling: overall.ceiling, categories },
     summary: [
-      `pictures with everything in the prompt: ${plain(overall.right, 2)} (by chance, in the prompt of another: ${plain(overall.chance, 2)}; true scenes through the image tokenizer: ${plain(overall.ceiling, 2)})`,
+      `pictures with everything in the prompt: ${plain(overall.right, 2)} (by chance, in the prompt of another: ${plain(overall.chance ?? undefined, 2)}; true scenes through the image tokenizer: ${plain(overall.ceiling, 2)})`,
       kinds.map((kind) => `${kind} ${plain(categories[kind]!.mean, 2)}`).join(", "),
     ],
     report: [

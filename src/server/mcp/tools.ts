@@ -63,7 +63,7 @@ export function addTools(server: McpServer, options: ToolOptions): void {
         prompt: z.string().optional().describe("Id of a prompt from compile_prompt"),
         instruction: z.string().max(MAX_TEXT).optional().describe("The change in words, optional"),
         count: z.int().min(1).max(MAX_PICTURES).default(1).describe("Number of pictures to generate"),
-        seed: z.int().min(0).optional().describe("The same seed gives the same picture"),
+        seed: z.int().min(0).optional().describe("The same seed and count give the same pictures"),
         use_library: z.boolean().default(false).describe("Use the nearest example of the server's library"),
       }),
       outputSchema: z.object({

@@ -249,6 +249,6 @@ function readCsvRow(row: string, { header, parse }: Table): Cells | string {
 function cellsOf(row: string, parse: Table["parse"]): string[] | string {
   const { data, errors } = parse<string[]>(row, { delimiter: ",", skipEmptyLines: true });
   if (errors[0]) return `unusable text: ${errors[0].message}`;
-  if (data.length > 1) return `expected one row, got ${data.length}`;
+  if (data.length > 1) return `${data.length} rows in one line (does it have carriage returns inside?)`;
   return data[0] ?? "an empty line";
 }

@@ -142,7 +142,7 @@ function shardBlocks(shard: Shard, columns: ColumnNames, source: string): Block[
       );
     }
     const indexed = chunks.every((chunk) => chunk.offset_index_offset !== undefined);
-    const parts = indexed ? clamp(1, Math.ceil(bytes / partBytes), Math.max(1, count)) : 1;
+    const parts = indexed ? clamp(Math.ceil(bytes / partBytes), 1, Math.max(1, count)) : 1;
     for (let i = 0; i < parts; i++) {
       const start = first + Math.floor((i * count) / parts);
       const end = first + Math.floor(((i + 1) * count) / parts);

@@ -207,6 +207,21 @@ describe("inputs", () => {
     );
   });
 
+  test.each([
+    ["no line end after its settings", "---\nlicense: mit\n---", "---\nlicense: mit\n---\n> Made"],
+    ["a byte order mark", "\uFEFF---\nlicense: mit\n---\n# tiny\n", "\uFEFF---\nlicense: mit\n---\n> Made"],
+    ["empty settings", "---\n---\n# tiny\n\n---\n\nmore\n", "---\n---\n> Made"],
+    ["no settings", "# tiny\n", "> Made"],
+  ])("a page with %s gets the note below the settings", async (_, page, start) => {
+    const input = `paged-${made++}`;
+    await cp(at("tiny"), at(input), { recursive: true });
+    await writeFile(at(input, "README.md"), page);
+    const { output } = await convert(input, { format: "none" });
+    const written = await readFile(join(output, "README.md"), "utf8");
+    expect(written.startsWith(start)).toBe(true);
+    expect(written).toMatch(/its weights are in one file\./);
+  });
+
   test("threads do not change the file", async () => {
     const [alone, helped] = [await convert("big"), await convert("big", { threads: 2 })];
     expect(helped.sha256).toBe(alone.sha256);

@@ -53,7 +53,11 @@ export async function* draw(
   );
   if (examples.length > 0) prompt.push(await model.compress(examples.map(pairOf), { signal }));
   const fullSize = request.fullSize && input !== undefined;
-  const options = { prompt, input, instruction, temperature, guidance, fullSize, signal };
+  const options = {
+    ...{ prompt, input, instruction, temperature, guidance, fullSize, signal },
+    // Several samples are to differ, as on the server.
+    ...(samples > 1 && { expected: false, onePass: false }),
+  };
   for (let sample = 0; sample < samples; sample++)
     yield* drawOne(model, { ...options, seed: seed + sample }, sample);
 }
