@@ -37,8 +37,8 @@ export default transformerRecipe({
     maxTextTokens: 12,
     // Chosen on seed 1 after training; not part of the weights.
     sampling: {
-      ...{ temperature: 1, topP: 0.95, guidance: 1, expected: true, onePass: true },
-      wordsAlone: { guidance: 12, expected: false, onePass: false },
+      ...{ temperature: 0.5, topP: 0.95, guidance: 1, expected: true, onePass: true },
+      wordsAlone: { temperature: 1, guidance: 12, expected: false, onePass: false },
     },
   },
   loss: { query: 0, instruction: 0 },

@@ -239,7 +239,7 @@ function sayEqual({ images: [first, ...others], settings }: Result): void {
   const isFirst = ({ data }: Image | ByteImage) => data.every((value, i) => value === first.data[i]);
   if (others.length > 0 && others.every(isFirst))
     say(
-      `note: all samples are the same picture${settings.expected ? ", the mean of what is likely (--no-expected --no-one-pass samples different ones)" : ""}`,
+      `note: all samples are the same picture${settings.expected ? ", the mean of what is likely (--no-expected samples different ones)" : ""}`,
     );
 }
 

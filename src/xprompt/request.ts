@@ -45,7 +45,7 @@ export const requestSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      "sample all codes from one run of the model that sees none of them: many times faster, for models that were trained with hidden targets. Off where several samples, a temperature, top-k or top-p are asked for",
+      "sample all codes from one run of the model that sees none of them: many times faster, for models that were trained with hidden targets",
     ),
   exampleColours: z
     .boolean()
@@ -96,7 +96,7 @@ export type RecommendedSampling = z.output<typeof recommendedSampling>;
 export type Request = z.output<typeof requestSchema>;
 
 /** Settings of pictures that differ with the seed. */
-export const SAMPLED = { expected: false, onePass: false } as const;
+export const SAMPLED = { expected: false } as const;
 
 /** Whether a request asks for pictures that are sampled: for several, or with settings that only sampling has. */
 const asksForSamples = ({ samples, temperature, topK, topP }: RequestSettings): boolean =>

@@ -56,7 +56,7 @@ export async function* draw(
   const options = {
     ...{ prompt, input, instruction, temperature, guidance, fullSize, signal },
     // Several samples are to differ, as on the server.
-    ...(samples > 1 && { expected: false, onePass: false }),
+    ...(samples > 1 && { expected: false }),
   };
   for (let sample = 0; sample < samples; sample++)
     yield* drawOne(model, { ...options, seed: seed + sample }, sample);
