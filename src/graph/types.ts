@@ -8,7 +8,7 @@ export interface TensorType {
   readonly shape: Shape;
 }
 
-/** The number as text, by which constants are told apart: −0 is not 0. */
+/** A number as text. Other than with `String`, −0 and 0 differ. */
 export const keyOf = (value: number | bigint): string => (Object.is(value, -0) ? "-0" : String(value));
 
 /** The typed arrays that hold constants: float32 values, 64-bit ids, bytes and booleans. */

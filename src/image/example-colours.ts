@@ -189,7 +189,10 @@ function sumsOf(mixture: Mixture, input: Image, output: Image): Float64Array {
   return sums;
 }
 
-/** `write` writes the features aₖ f of a pixel, `[maps, 4]`, and the indices of those that are not 0, and gives their number. */
+/**
+ * The features aₖ f of one pixel at a time, `[maps, 4]`. `write` fills in those of a pixel, lists the indices of those that
+ * are not 0 in `active`, and returns how many these are.
+ */
 function featuresOf({ maps, weigh }: Mixture, { width, height, data }: Image) {
   const features = new Float64Array(maps * FEATURES);
   const active = new Int32Array(maps * FEATURES);

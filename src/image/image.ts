@@ -1,5 +1,4 @@
 /** @file The common picture types. */
-
 import { UsageError } from "../errors.ts";
 import { clamp } from "../numbers.ts";
 

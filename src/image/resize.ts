@@ -1,5 +1,4 @@
 /** @file Cropping and resampling pictures. */
-
 import { UsageError } from "../errors.ts";
 import { clamp } from "../numbers.ts";
 import { checkEdges, createImage, type Image, toBytes } from "./image.ts";

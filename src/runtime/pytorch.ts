@@ -3,7 +3,6 @@
  * tensors to storages, and the raw storages (`data/0`, `data/1`, …). The pickle can call only functions that rebuild
  * tensors (`pickle.ts`). Opening a file does not read its storages; each tensor is then one read of its own range.
  */
-
 import { XPromptError } from "../errors.ts";
 import { product } from "../numbers.ts";
 import { describe, Opaque, PickleGlobal, PickleObject, type PickleValue, unpickle } from "./pickle.ts";

@@ -3,7 +3,6 @@
  * length N (unsigned, little-endian), then N bytes of JSON, then the data, which the header's `data_offsets` cover
  * without gap or overlap. Other headers are refused before any memory is allocated for them.
  */
-
 import { messageOf, XPromptError } from "../errors.ts";
 import { product } from "../numbers.ts";
 

@@ -1,5 +1,4 @@
 /** @file What a model folder holds: sizes, storage of the weights, and the memory that the model needs. */
-
 import type { DecoderConfig } from "../chameleon/checkpoint/config.ts";
 import { weightsChecksum } from "../chameleon/checkpoint/folder.ts";
 import { columnsOf, isQuantizable } from "../chameleon/checkpoint/quantize.ts";

@@ -158,7 +158,7 @@ describe("writing", () => {
     await file.close();
   });
 
-  test("progress is told in bytes, up to all of them", async () => {
+  test("progress counts the bytes written, and ends at their total", async () => {
     const told: [number, number][] = [];
     const tensors: TensorToWrite[] = [2, 3].map((size) => ({
       ...{ name: `t${size}`, dtype: "F32", shape: [size, 100] },

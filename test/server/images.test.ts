@@ -1,5 +1,4 @@
 /** @file Pictures over HTTP: the same results as the library's, in every format and shape; errors name the problem. */
-import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import sharp from "sharp";
 import { describe, expect, test } from "vitest";
@@ -7,7 +6,7 @@ import { encodePng, loadBytes, loadImage, toBytes } from "../../src/image/index.
 import type { ImagesResponse } from "../../src/server/answers.ts";
 import { batchedEngine } from "../../src/server/engine.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
-import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
+import { somePicture, writeAdvisedModel } from "../fixtures/xprompt/kit.ts";
 import { dataUrl, file, png, startServer, tinyEngine } from "./kit.ts";
 
 const { engine, folder } = await tinyEngine();
@@ -163,10 +162,7 @@ describe("edits", () => {
 
   test("several pictures are sampled, also where the model recommends the mean in one pass", async () => {
     const place = join(folder, "recommends");
-    await writeTinyModel(place);
-    const config = JSON.parse(await readFile(join(place, "config.json"), "utf8"));
-    config.xprompt.sampling = { expected: true, one_pass: true };
-    await writeFile(join(place, "config.json"), JSON.stringify(config));
+    await writeAdvisedModel(place, { expected: true, one_pass: true });
     await using model = await XPrompt.load(place, { threads: 1 });
     const advised = batchedEngine(model);
     const served = await startServer(advised);

@@ -19,7 +19,7 @@ import {
   XPrompt,
 } from "../../src/xprompt/model.ts";
 import { VisualPrompt } from "../../src/xprompt/prompt.ts";
-import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
+import { somePicture, writeAdvisedModel, writeTinyModel } from "../fixtures/xprompt/kit.ts";
 
 let folder: string;
 let model: XPrompt;
@@ -330,10 +330,7 @@ test.each([2, { image: 1.5, examples: 2 }])(
   "what a model recommends is taken unless told, and does not make it another model: %j",
   async (guidance) => {
     const place = join(folder, "recommends");
-    await writeTinyModel(place);
-    const json = JSON.parse(await readFile(join(place, "config.json"), "utf8"));
-    json.xprompt.sampling = { temperature: 0.5, top_k: 4, guidance, expected: true };
-    await writeFile(join(place, "config.json"), JSON.stringify(json));
+    await writeAdvisedModel(place, { temperature: 0.5, top_k: 4, guidance, expected: true });
     const advised = await XPrompt.load(place, { threads: 1 });
     expect(advised.fingerprint).toBe(model.fingerprint);
     const request = { prompt: await model.compress(pairs), input, seed: 5 };
@@ -352,11 +349,9 @@ test.each([2, { image: 1.5, examples: 2 }])(
 
 test("for words alone a model may recommend something else", async () => {
   const place = join(folder, "recommends");
-  await writeTinyModel(place);
-  const json = JSON.parse(await readFile(join(place, "config.json"), "utf8"));
   const alone = { guidance: 6, one_pass: false };
-  json.xprompt.sampling = { temperature: 0.5, guidance: 2, one_pass: true, words_alone: alone };
-  await writeFile(join(place, "config.json"), JSON.stringify(json));
+  const sampling = { temperature: 0.5, guidance: 2, one_pass: true, words_alone: alone };
+  await writeAdvisedModel(place, sampling);
   const advised = await XPrompt.load(place, { threads: 1 });
   const words = { instruction: "a red ball", seed: 5 };
   const settings = { temperature: 0.5, topK: 0, topP: 1, guidance: 2, expected: false, onePass: true };
@@ -367,16 +362,13 @@ test("for words alone a model may recommend something else", async () => {
   const prompt = await model.compress(pairs);
   expect((await advised.generate({ ...words, prompt })).settings).toEqual(settings);
   expect((await advised.generate({ ...words, guidance: 3 })).settings.guidance).toBe(3);
-  expect(modelConfigToJson(advised.config).xprompt).toMatchObject({ sampling: json.xprompt.sampling });
+  expect(modelConfigToJson(advised.config).xprompt).toMatchObject({ sampling });
   await advised.release();
 });
 
 test("who asks for samples gets them, also where a model recommends the mean of one pass", async () => {
   const place = join(folder, "recommends the mean");
-  await writeTinyModel(place);
-  const json = JSON.parse(await readFile(join(place, "config.json"), "utf8"));
-  json.xprompt.sampling = { expected: true, one_pass: true };
-  await writeFile(join(place, "config.json"), JSON.stringify(json));
+  await writeAdvisedModel(place, { expected: true, one_pass: true });
   await using advised = await XPrompt.load(place, { threads: 1 });
   const request = { prompt: await model.compress(pairs), input, seed: 5 };
   expect((await advised.generate(request)).settings).toMatchObject({ expected: true, onePass: true });

@@ -3,7 +3,6 @@
  * and its image processor. Parts that only we read stay in it (`xprompt`, checksums, the VQGAN's decoder, for which
  * `transformers` has no code), so that the result is still a model folder of ours.
  */
-
 import { join } from "node:path";
 import type { z } from "zod";
 import { XPromptError } from "../../errors.ts";

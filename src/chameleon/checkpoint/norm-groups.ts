@@ -7,7 +7,6 @@
  * square root of the channels; the weights of the queries compensate for it, exactly if 32 / groups is the square of a
  * power of two.
  */
-
 import { XPromptError } from "../../errors.ts";
 import { product } from "../../numbers.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";

@@ -2,7 +2,6 @@
  * @file Converting a model folder to another format, a few rows of a tensor at a time, so that the memory needed does not
  * depend on the size of the model.
  */
-
 import { createHash, type Hash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { copyFile, type FileHandle, open, realpath, rm, stat } from "node:fs/promises";

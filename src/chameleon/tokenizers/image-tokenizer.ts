@@ -1,5 +1,4 @@
 /** @file The image tokenizer: encodes pictures to codes and decodes codes to pictures, with a trained VQGAN. */
-
 import { XPromptError } from "../../errors.ts";
 import { areFinite } from "../../finite.ts";
 import { exportOnnx, Graph, type Initializer, reshape, type Scope, type Tensor } from "../../graph/index.ts";

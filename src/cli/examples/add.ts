@@ -98,6 +98,7 @@ async function add(sets: readonly string[], options: AddOptions, signal: AbortSi
   /** A new library is made once there is a pair for it: all of --example, or a first good record. */
   const requireGood = async () => {
     for (const example of own) await checkExample(example);
+    if (own.length > 0) return;
     const refused: string[] = [];
     for await (const example of all()) {
       signal.throwIfAborted();

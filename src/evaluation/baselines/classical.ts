@@ -2,7 +2,6 @@
  * @file One classical filter per restoration family. The choice and the strengths are fixed: a filter sees only the
  * query, neither the example nor the truth.
  */
-
 import { gaussianBlur, luma, mapPixels, mapValues } from "../../image/filters.ts";
 import { type Image, medianFilter } from "../../image/index.ts";
 import { clamp } from "../../numbers.ts";

@@ -2,7 +2,6 @@
  * @file The colour fit: twelve numbers that map the colours of the examples' inputs to those of their outputs, by least
  * squares. It uses neither shapes nor neighbouring pixels. A change that it explains needs no image model.
  */
-
 import { createImage, type Image } from "../../image/index.ts";
 import { solve } from "../../image/solve.ts";
 import { clamp } from "../../numbers.ts";

@@ -2,7 +2,6 @@
  * @file Finds the plain background of the world's studio in a picture. The colour of the empty studio depends only on
  * the row, on the hue of its paint, and slightly on camera and light. The background that most pixels agree with wins.
  */
-
 import type { Image } from "../../image/index.ts";
 import { clamp } from "../../numbers.ts";
 import type { Scene } from "../../tasks/index.ts";

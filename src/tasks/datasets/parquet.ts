@@ -2,7 +2,6 @@
  * @file Parquet shards as in Hugging Face's data sets, with pictures as structures `{ bytes, path }`. Reads one row
  * group at a time, or a part of one if the file has a page index; never a whole file.
  */
-
 import { open, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { AsyncBuffer, Compressors, FileMetaData, SchemaTree } from "hyparquet";

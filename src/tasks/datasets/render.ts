@@ -2,7 +2,6 @@
  * @file Renders maps as pictures: depth and labels are stored as numbers. They get colours as in the perception
  * families: depth a continuous palette, linear in 1 / depth; labels colours that are easy to distinguish.
  */
-
 import sharp from "sharp";
 import { firstLineOf } from "../../errors.ts";
 import { createImage, type Image } from "../../image/image.ts";

@@ -1,5 +1,4 @@
 /** @file Random colour mappings. Words cannot describe them; only the example shows them. */
-
 import { luma, mapPixels, type PixelMap } from "../../image/filters.ts";
 import { clamp } from "../../numbers.ts";
 import type { Random } from "../../random.ts";

@@ -2,7 +2,6 @@
  * @file Perception: the picture becomes a map of its content, in colours that only the example shows. Reversed it is
  * controlled generation: the map becomes a picture.
  */
-
 import { mapPixels } from "../../image/filters.ts";
 import { createImage, type Image } from "../../image/image.ts";
 import { overlay } from "../../image/paint.ts";

@@ -2,7 +2,6 @@
  * @file Renders a scene with one ray per pixel at exact solids, and four more at outlines. Also gives exact depth,
  * normals and segmentation.
  */
-
 import type { Image } from "../../image/image.ts";
 import { clamp } from "../../numbers.ts";
 import type { Scene } from "./scene.ts";

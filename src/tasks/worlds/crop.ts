@@ -1,5 +1,4 @@
 /** @file Square crops of photographs, scaled down to the size of tasks. */
-
 import { createImage, type Image } from "../../image/image.ts";
 import { clamp } from "../../numbers.ts";
 import type { Random } from "../../random.ts";

@@ -1,5 +1,4 @@
 /** @file Sprites: pictures with transparency that are composited, and stamped onto pictures at any place and scale. */
-
 import type { Image } from "../../image/image.ts";
 import { clamp } from "../../numbers.ts";
 import type { Bytes } from "../gathered/index.ts";

@@ -1,5 +1,4 @@
 /** @file The mutable state of training: weights, optimizer moments, and the number of steps done. */
-
 import { createHash } from "node:crypto";
 import type { Weight } from "../../chameleon/checkpoint/folder.ts";
 import { product } from "../../numbers.ts";

@@ -1,5 +1,4 @@
 /** @file Initial weights of a tokenizer run: random ones, or those of another model. */
-
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
