@@ -59,8 +59,8 @@ interface Task<Job, Answer> {
 }
 
 /**
- * Threads that run one module, each with one job at a time. The module calls `answerJobs`. A thread starts when a job needs it, also in place of one that failed. Idle threads do not keep the process
- * alive.
+ * Threads that run one module, each with one job at a time. The module calls `answerJobs`. A thread starts when a job
+ * needs it, also in place of one that failed. Idle threads do not keep the process alive.
  */
 export class ThreadPool<Job, Answer> {
   private readonly workers: Worker[] = [];
