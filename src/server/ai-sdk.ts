@@ -78,7 +78,15 @@ export type ImageStreamPart =
       readonly seed: number;
       readonly size: string;
       readonly usage: Usage;
+      /** At full size: where the change comes from. */
+      readonly changeFrom?: "example colours" | "drawing";
+      /** Tokens of the prompt that the model left out, because the prompt is too long for it. */
+      readonly unreadTokens?: number;
     };
+
+type Made = Omit<Extract<ImageStreamPart, { type: "image" }>, "type" | "image" | "usage"> & {
+  readonly previews: readonly string[];
+};
 
 interface Usage {
   readonly input_tokens: number;
@@ -131,38 +139,45 @@ async function generate(
   options: ImageModelV4CallOptions,
 ): Promise<ImageModelV4Result> {
   const { aspectRatio } = options;
-  const images: { base64: string; seed: number; size: string; previews: string[] }[] = [];
+  const images: Made[] = [];
   const usage = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
   const previews = new Map<number, string[]>();
   const timestamp = new Date();
   for await (const part of draw(settings, modelId, options, {})) {
     if (part.type === "preview") previews.set(part.image, [...(previews.get(part.image) ?? []), part.base64]);
     else {
-      const { image, base64, seed, size } = part;
-      images[image] = { base64, seed, size, previews: previews.get(image) ?? [] };
-      usage.inputTokens += part.usage.input_tokens;
-      usage.outputTokens += part.usage.output_tokens;
-      usage.totalTokens += part.usage.total_tokens;
+      const { type: _, image, usage: used, ...made } = part;
+      images[image] = { ...made, previews: previews.get(image) ?? [] };
+      usage.inputTokens += used.input_tokens;
+      usage.outputTokens += used.output_tokens;
+      usage.totalTokens += used.total_tokens;
     }
   }
   return {
     images: images.map(({ base64 }) => base64),
-    warnings:
-      aspectRatio === undefined
-        ? []
-        : [
-            {
-              type: "unsupported",
-              feature: "aspectRatio",
-              details: "use size instead; without it, a result has the size of the picture",
-            },
-          ],
-    providerMetadata: {
-      xprompt: { images: images.map(({ seed, size, previews: own }) => ({ seed, size, previews: own })) },
-    },
+    warnings: warningsOf(aspectRatio, images[0]?.unreadTokens),
+    providerMetadata: { xprompt: { images: images.map(({ base64: _, ...told }) => told) } },
     response: { timestamp, modelId, headers: undefined },
     usage,
   };
+}
+
+function warningsOf(
+  aspectRatio: string | undefined,
+  unreadTokens: number | undefined,
+): ImageModelV4Result["warnings"] {
+  const warnings: ImageModelV4Result["warnings"] = [];
+  if (aspectRatio !== undefined)
+    warnings.push({
+      ...{ type: "unsupported", feature: "aspectRatio" },
+      details: "use size instead; without it, a result has the size of the picture",
+    });
+  if (unreadTokens !== undefined)
+    warnings.push({
+      type: "other",
+      message: `the prompt is too long for the model: its last tokens were cut off (${unreadTokens})`,
+    });
+  return warnings;
 }
 
 async function* draw(
@@ -221,8 +236,12 @@ async function* draw(
 function partOf({ name, data }: Event): ImageStreamPart | undefined {
   const told = JSON.parse(data);
   const { image_index: image, b64_json: base64, row, rows, seed, size, usage } = told;
+  const notes = {
+    ...(told.change_from && { changeFrom: told.change_from }),
+    ...(told.unread_tokens && { unreadTokens: told.unread_tokens }),
+  };
   if (name.endsWith(".partial_image")) return { type: "preview", image, base64, row, rows };
-  if (name.endsWith(".completed")) return { type: "image", image, base64, seed, size, usage };
+  if (name.endsWith(".completed")) return { type: "image", image, base64, seed, size, usage, ...notes };
   return undefined;
 }
 

@@ -57,6 +57,10 @@ export const imagesSchema = z
       description:
         "At full size: whether the change is the map of colours that explains the examples, or the model's drawing.",
     }),
+    unread_tokens: count.optional().meta({
+      description:
+        "Tokens of the prompt that the model left out, because the prompt is too long for it. Missing if it read all.",
+    }),
     timings: timingsSchema,
     retrieved: z
       .array(z.object({ id: z.string(), instruction: z.string(), similarity: z.number() }))

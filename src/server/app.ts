@@ -18,6 +18,8 @@ export interface AppOptions extends GuardOptions {
   readonly version: string;
   /** The studio's files by name. */
   readonly studio: ReadonlyMap<string, string>;
+  /** Milliseconds that a connection may be silent: while its request waits, and once the answer is on its way. */
+  readonly silence: { readonly waiting: number; readonly answering: number };
   /** The tools of `xprompt mcp` over HTTP, if their package is installed. */
   readonly mcp?: McpOverHttp;
 }
@@ -26,9 +28,10 @@ type Env = { Bindings: Partial<HttpBindings>; Variables: { id: string; route: st
 type AppContext = Context<Env>;
 
 export function createApp(options: AppOptions): Hono<Env> {
-  const { services, origins, studio, version, mcp } = options;
+  const { services, origins, studio, version, silence, mcp } = options;
   const app = new Hono<Env>();
   app.use(observe(services));
+  app.use(limitSilence(silence));
   if (origins.length > 0)
     app.use(cors({ origin: [...origins], exposeHeaders: ["x-request-id", "retry-after"], maxAge: 600 }));
   for (const operation of operations)
@@ -78,6 +81,16 @@ function observe({ log, metrics }: Services) {
       ...{ id, method: c.req.method, path: c.req.path.slice(0, 200), status },
       ...{ ms: Math.round(seconds * 1000), address: addressOf(c) },
     });
+  };
+}
+
+/** Lets go of clients that never read their answers, which take memory until then. */
+function limitSilence({ waiting, answering }: AppOptions["silence"]) {
+  return async (c: AppContext, next: () => Promise<void>): Promise<void> => {
+    const socket = c.env?.incoming?.socket;
+    socket?.setTimeout(waiting);
+    await next();
+    socket?.setTimeout(answering);
   };
 }
 

@@ -2,10 +2,10 @@
 import { randomSeed } from "../random.ts";
 import { MAX_TOTAL } from "../xprompt/full-size.ts";
 import type { Example } from "../xprompt/model.ts";
+import type { VisualPrompt } from "../xprompt/prompt.ts";
 import { Failure } from "./failure.ts";
 import { checkModel, libraryNamed } from "./named.ts";
 import { checkMask, checkPicture, type Format, type PictureBytes, type Size } from "./pictures.ts";
-import type { Kept } from "./prompt-store.ts";
 import type { EditForm, ExampleInput, GenerationRequest, JobRequest } from "./schemas.ts";
 import type { Services } from "./services.ts";
 
@@ -26,8 +26,8 @@ export interface AskedPictures {
   readonly input?: PictureBytes;
   readonly mask?: PictureBytes;
   readonly examples: readonly Example[];
-  /** Visual prompts of the server. */
-  readonly prompts: readonly Kept[];
+  /** Visual prompts, of the server or of the request. */
+  readonly prompts: readonly { readonly id: string; readonly prompt: VisualPrompt }[];
   /** Name of a library of the server. */
   readonly library?: string;
   readonly k?: number;
@@ -122,7 +122,10 @@ async function checkedRequest(
   if (given && fullSize) checkTotal(fields.n, given, fields.size ? MAX_TOTAL : MOST_PIXELS);
   if (fields.size) checkTotal(fields.n, fields.size, MOST_PIXELS);
   const library = libraryNamed(fields.library, services);
-  const prompts = [fields.xprompt ?? []].flat().map((id) => services.prompts.get(id));
+  const { fingerprint } = services.engine;
+  const prompts = await Promise.all(
+    [fields.xprompt ?? []].flat().map((reference) => services.prompts.find(reference, fingerprint)),
+  );
   const instruction = fields.prompt ?? "";
   if (instruction.trim() === "" && examples.length + prompts.length === 0 && !(library && input))
     throw new Failure(400, "generating: expected a prompt, examples or an xprompt, got none", {

@@ -34,6 +34,8 @@ export interface Finished {
   readonly base64: string;
   readonly size: string;
   readonly usage: Usage;
+  /** What an answer says about a result besides its picture. */
+  readonly notes: Pick<ImagesResponse, "change_from" | "unread_tokens">;
   readonly timings: Omit<Timings, "queued">;
 }
 
@@ -74,7 +76,7 @@ export async function drawPictures(
     return { result, finished };
   };
   const drawn = await allOrAbort([...done.keys()], generateOne, watching.signal);
-  const [{ result: first }] = drawn as [(typeof drawn)[0]];
+  const [{ result: first, finished: firstFinished }] = drawn as [(typeof drawn)[0]];
   const pictures = drawn.map(({ finished }) => finished);
   const longest = (part: keyof Finished["timings"]) =>
     Math.max(...pictures.map(({ timings }) => timings[part]));
@@ -84,10 +86,10 @@ export async function drawPictures(
       ...(asked.asUrl ? { url: dataUrl(asked, base64) } : { b64_json: base64 }),
       seed,
     })),
-    ...lookOf(asked, pictures[0]!.size),
+    ...lookOf(asked, firstFinished.size),
     usage: pictures.map(({ usage }) => usage).reduce(addUsage),
     ...{ model, fingerprint: engine.fingerprint, settings: first.settings },
-    ...(first.changeFrom && { change_from: first.changeFrom }),
+    ...firstFinished.notes,
     ...(first.retrieved && {
       retrieved: first.retrieved.map(({ id, instruction, similarity }) => ({ id, instruction, similarity })),
     }),
@@ -131,7 +133,7 @@ async function finish(
   services: Services,
 ): Promise<Finished> {
   const started = performance.now();
-  const { images, tokens, timings } = result;
+  const { images, tokens, timings, changeFrom } = result;
   const { input, mask, size, format, quality } = asked;
   let picture: Image | ByteImage = images[0];
   // With a mask the result has full size, which has 8 bits.
@@ -154,6 +156,10 @@ async function finish(
         image_tokens: imageTokens,
       },
     },
+    notes: {
+      ...(changeFrom && { change_from: changeFrom }),
+      ...(tokens.unread > 0 && { unread_tokens: tokens.unread }),
+    },
     timings: { ...timings, decode: timings.decode + encoding, total: timings.total + encoding },
   };
 }
@@ -168,7 +174,7 @@ function storedSettings(asked: AskedPictures, result: Generated<Image | ByteImag
     ...(input && { fullSize, changeFrom: result.changeFrom, mask: mask !== undefined }),
     /** Pairs in the request. */
     examples: examples.length,
-    xprompt: prompts.map(({ info }) => info.id),
+    xprompt: prompts.map(({ id }) => id),
     ...(library !== undefined && {
       ...{ library, k, minSimilarity },
       retrieved: result.retrieved?.map(({ id }) => id),

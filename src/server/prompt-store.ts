@@ -92,6 +92,21 @@ export class PromptStore {
     return found;
   }
 
+  /**
+   * The prompt with an id; or the one in a data URL, which is not stored.
+   * @throws Failure 404 for an unknown id, 400 for another kind of file
+   */
+  async find(
+    reference: string,
+    fingerprint: string,
+  ): Promise<{ readonly id: string; readonly prompt: VisualPrompt }> {
+    const head = /^data:[^,]*;base64,/i.exec(reference)?.[0];
+    if (head === undefined) return { id: reference, prompt: this.get(reference).prompt };
+    const bytes = new Uint8Array(Buffer.from(reference.slice(head.length), "base64"));
+    const prompt = await readPrompt(bytes, fingerprint);
+    return { id: idOf(await prompt.toBytes()), prompt };
+  }
+
   /** @throws Failure 429 when there is no room */
   async add(prompt: VisualPrompt, name = ""): Promise<PromptInfo> {
     const bytes = await prompt.toBytes();
@@ -116,25 +131,6 @@ export class PromptStore {
       }
       return this.keep(prompt, bytes, about, id);
     });
-  }
-
-  /** Adds a prompt from the bytes of a file. @throws Failure 400 for another kind of file */
-  async upload(
-    bytes: Uint8Array<ArrayBuffer>,
-    name: string | undefined,
-    fingerprint: string,
-  ): Promise<PromptInfo> {
-    const prompt = await VisualPrompt.fromBytes(bytes).catch((error: unknown) => {
-      if (error instanceof XPromptError) throw new Failure(400, error.message, { code: "invalid_xprompt" });
-      throw error;
-    });
-    if (prompt.model !== fingerprint)
-      throw new Failure(
-        400,
-        `reading a prompt: expected a prompt of this model (${fingerprint}), got a prompt of ${prompt.model.slice(0, 80)} (compress the examples again)`,
-        { code: "invalid_xprompt" },
-      );
-    return this.add(prompt, name);
   }
 
   async delete(id: string): Promise<void> {
@@ -188,13 +184,41 @@ export class PromptStore {
     { name, created }: z.output<typeof facts>,
     id: string,
   ): PromptInfo {
-    const info = {
-      ...{ id, object: "xprompt" as const, name, created, model: prompt.model },
-      ...{ examples: prompt.blocks.length, bytes: bytes.length },
-    };
+    const info = infoOf(prompt, bytes, { name, created }, id);
     this.kept.set(id, { info, prompt, bytes });
     return info;
   }
 }
+
+/** Reads the file of a prompt of the model. @throws Failure 400 for another kind of file, or model */
+export async function readPrompt(bytes: Uint8Array<ArrayBuffer>, fingerprint: string): Promise<VisualPrompt> {
+  const prompt = await VisualPrompt.fromBytes(bytes).catch((error: unknown) => {
+    if (error instanceof XPromptError) throw new Failure(400, error.message, { code: "invalid_xprompt" });
+    throw error;
+  });
+  if (prompt.model !== fingerprint)
+    throw new Failure(
+      400,
+      `reading a prompt: expected a prompt of this model (${fingerprint}), got a prompt of ${prompt.model.slice(0, 80)} (compress the examples again)`,
+      { code: "invalid_xprompt" },
+    );
+  return prompt;
+}
+
+/** What is told about a prompt that is not stored. */
+export async function aboutPrompt(prompt: VisualPrompt, name = ""): Promise<PromptInfo> {
+  const bytes = await prompt.toBytes();
+  return infoOf(prompt, bytes, { name, created: now() }, idOf(bytes));
+}
+
+const infoOf = (
+  prompt: VisualPrompt,
+  { length: bytes }: Uint8Array,
+  { name, created }: z.output<typeof facts>,
+  id: string,
+): PromptInfo => ({
+  ...{ id, object: "xprompt", name, created, model: prompt.model },
+  ...{ examples: prompt.blocks.length, bytes },
+});
 
 const idOf = (bytes: Uint8Array): string => `xp_${sha256(bytes).slice(0, 24)}`;

@@ -80,7 +80,8 @@ const drawing = {
   one_pass: maybe(ranges.onePass.unwrap()).meta({ description: ranges.onePass.description }),
   examples: maybe(examples),
   xprompt: maybe(z.union([z.string(), z.array(z.string()).max(MAX_EXAMPLES)])).meta({
-    description: "Id of a visual prompt, or several.",
+    description:
+      "A visual prompt, or several: its id, or the .xprompt file as a data URL, which is not stored.",
   }),
   library: maybe(z.union([z.boolean(), z.string()])).meta({
     description: "true, or the name of a library of the server: the nearest examples are used.",
@@ -142,15 +143,28 @@ export const name = z
   .max(200)
   .refine((text) => !/\p{Cc}/u.test(text), "expected no control characters");
 
+const store = z.boolean().meta({
+  description:
+    "false: the prompt is not stored on the server. Compiling then answers with the .xprompt file.",
+});
+
 export const compileRequest = z
-  .strictObject({ examples: examples.min(1), name: maybe(name) })
+  .strictObject({ examples: examples.min(1), name: maybe(name), store: maybe(store) })
   .meta({ id: "CompileRequest" });
 
 export const compileForm = z
-  .strictObject({ ...exampleFiles, examples: maybe(examples), name: maybe(name), instruction: maybe(text) })
+  .strictObject({
+    ...exampleFiles,
+    ...{ examples: maybe(examples), name: maybe(name), instruction: maybe(text), store: maybe(store) },
+  })
   .meta({ id: "CompileForm" });
 
-export const uploadQuery = z.object({ name: name.optional() });
+export const uploadQuery = z.object({
+  name: name.optional(),
+  store: z.enum(["true", "false"]).optional().meta({
+    description: "false: the file is checked and described, but not stored.",
+  }),
+});
 
 const describing = {
   xprompt: drawing.xprompt,

@@ -14,7 +14,7 @@ import type { Services } from "./services.ts";
 
 /** Time limits in milliseconds for a request's head and for a whole request. */
 const [HEAD_TIME, REQUEST_TIME] = [15_000, 120_000];
-/** Milliseconds of silence on a connection, besides the longest wait. */
+/** Milliseconds of silence on a connection, besides the longest wait. Streams write more often. */
 const SILENCE = 120_000;
 /** The longest time of Node's timers, in milliseconds. */
 const MAX_TIMER = 2 ** 31 - 1;
@@ -42,6 +42,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
       ...{ services, keys: options.keys, origins: options.origins, version: packageVersion() },
       hosts: isLoopback(options.host) ? loopbackHosts : undefined,
       studio: await filesBelow(join(packageFolder, "dist", "studio")),
+      silence: { waiting: longestSilence(limits), answering: SILENCE },
       mcp: await mcpHandler(services),
     });
     const server = createAdaptorServer({
@@ -60,10 +61,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
   });
 }
 
-/**
- * Milliseconds after which a silent connection is closed: as long as the last request of a full queue may wait and run.
- * Without a limit, clients that never read their response would hold their connections for ever.
- */
+/** Milliseconds that a connection may be silent while its request waits and runs: the last one of a full queue. */
 export function longestSilence({ depth, width, timeLimit }: QueueOptions): number {
   const turns = Math.ceil(depth / width) + 1;
   return Math.min(turns * timeLimit * 1000 + SILENCE, MAX_TIMER);

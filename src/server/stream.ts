@@ -61,6 +61,7 @@ export function streamPictures(
         };
         try {
           let queued = 0;
+          let waits = false;
           const arrived = performance.now();
           await services.queue.run(
             (inner) => {
@@ -68,7 +69,7 @@ export function streamPictures(
               return drawPictures(asked, services, {
                 signal: inner,
                 onRow: sendRow,
-                onFinished: ({ image, seed, base64, size, usage, timings }) => {
+                onFinished: ({ image, seed, base64, size, usage, notes, timings }) => {
                   send(`${kind}.completed`, {
                     ...{
                       b64_json: base64,
@@ -77,7 +78,7 @@ export function streamPictures(
                       created_at: now(),
                       ...lookOf(asked, size),
                     },
-                    ...{ usage, model: services.model, timings: { queued, ...timings } },
+                    ...{ usage, model: services.model, ...notes, timings: { queued, ...timings } },
                   });
                 },
               });
@@ -86,7 +87,9 @@ export function streamPictures(
               client,
               signal: gone.signal,
               onPosition: (position) => {
-                if (asked.everyRow && position > 0) send("xprompt.queued", { position });
+                // Who had to wait is told the end of it, too.
+                if (asked.everyRow && (waits || position > 0)) send("xprompt.queued", { position });
+                waits = position > 0;
               },
             },
           );

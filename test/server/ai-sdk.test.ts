@@ -54,6 +54,15 @@ test("reports that an aspect ratio is not supported", async () => {
   expect(warnings).toMatchObject([{ type: "unsupported", feature: "aspectRatio" }]);
 });
 
+test("warns about a prompt that is too long, and tells where the change comes from", async () => {
+  const text = "make it rain ".repeat(30);
+  const { warnings, providerMetadata } = await generateImage({
+    ...{ model, prompt: { images: [query], text } },
+  });
+  expect(warnings).toMatchObject([{ type: "other", message: expect.stringMatching(/too long .* cut off/) }]);
+  expect(providerMetadata.xprompt!.images).toMatchObject([{ changeFrom: "drawing" }]);
+});
+
 test("streams pictures row by row", async () => {
   const parts: ImageStreamPart[] = [];
   for await (const part of model.stream({ prompt: "make it rain", seed: 3 })) parts.push(part);

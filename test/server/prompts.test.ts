@@ -58,6 +58,29 @@ test("a prompt is compiled, listed, downloaded, used, deleted and uploaded", asy
   expect(again).toMatchObject({ id: made.id, name: "back" });
 });
 
+test("a prompt can be used without being stored", async () => {
+  const before = await json(ask("/v1/xprompts"));
+  const answer = await post("/v1/xprompts", { examples, store: false, name: "rain – snow" });
+  expect(answer.headers.get("content-type")).toBe("application/octet-stream");
+  const bytes = new Uint8Array(await answer.arrayBuffer());
+  expect((await VisualPrompt.fromBytes(bytes)).blocks).toEqual((await engine.compress(shown)).blocks);
+
+  const upload = { method: "POST", body: bytes, headers: { "content-type": "application/octet-stream" } };
+  const told = await json<PromptInfo>(ask("/v1/xprompts/upload?store=false", upload));
+  expect(told).toMatchObject({ object: "xprompt", examples: 1, bytes: bytes.length });
+
+  const xprompt = `data:application/octet-stream;base64,${Buffer.from(bytes).toString("base64")}`;
+  const [used, direct] = await Promise.all(
+    [{ xprompt }, { examples }].map((more) =>
+      json<ImagesResponse>(post("/v1/images/edits", { images, seed: 2, ...more })),
+    ),
+  );
+  const pixelsOf = ({ data: [first] }: ImagesResponse) => loadImage(Buffer.from(first!.b64_json!, "base64"));
+  expect(await pixelsOf(used!)).toEqual(await pixelsOf(direct!));
+  expect(await json(ask("/v1/xprompts"))).toEqual(before);
+  await json(post("/v1/images/edits", { images, xprompt: "data:;base64,AAAA" }), 400);
+});
+
 test("a form compiles the same as JSON", async () => {
   const form = new FormData();
   form.append("example_input[]", await file("before"));
@@ -124,7 +147,7 @@ test("the time of a description is without the time in the queue", async () => {
         return { value: await work(new AbortController().signal), queued };
       },
     },
-    prompts: { get: () => ({}) },
+    prompts: { find: async () => ({}) },
     engine: { describe: () => after(5, "words") },
   };
   const asked = { body: { type: "json", fields: { xprompt: "xp" } } };

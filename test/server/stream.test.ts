@@ -4,7 +4,7 @@ import { UsageError } from "../../src/errors.ts";
 import { loadImage } from "../../src/image/index.ts";
 import type { Engine } from "../../src/server/services.ts";
 import { isWanted } from "../../src/server/stream.ts";
-import { dataUrl, slowEngine, startServer, tinyEngine, until } from "./kit.ts";
+import { dataUrl, png, slowEngine, startServer, tinyEngine, until } from "./kit.ts";
 
 const { engine } = await tinyEngine();
 const { post } = await startServer(engine);
@@ -70,6 +70,21 @@ test("a generation has events of its own name, and one complete picture for each
   expect(events).toHaveLength(8);
 });
 
+test("an answer says how much of a long prompt was left out, and where the change comes from", async () => {
+  const prompt = "make it rain ".repeat(30);
+  const { tokens } = await engine.generate({
+    input: await loadImage(await png("query", 48)),
+    instruction: prompt,
+  });
+  const told = { unread_tokens: tokens.unread, change_from: "drawing" };
+  expect(tokens.unread).toBeGreaterThan(20);
+  const events = await eventsOf("/v1/images/edits", { images, prompt });
+  expect(events.at(-1)!.data).toMatchObject(told);
+  expect(await (await post("/v1/images/edits", { images, prompt })).json()).toMatchObject(told);
+  const [short] = await eventsOf("/v1/images/generations", { prompt: "make it rain" });
+  expect(short!.data).not.toHaveProperty("unread_tokens");
+});
+
 test("waiting clients get their position", async () => {
   const slow = slowEngine(engine);
   const server = await startServer(slow.engine, { limits: { width: 1 } });
@@ -81,8 +96,9 @@ test("waiting clients get their position", async () => {
   expect((await first).status).toBe(200);
   await slow.begun(2);
   slow.release();
-  const [waiting] = eventsIn(await second.text());
+  const [waiting, begun] = eventsIn(await second.text());
   expect(waiting).toEqual({ event: "xprompt.queued", data: { type: "xprompt.queued", position: 1 } });
+  expect(begun).toEqual({ event: "xprompt.queued", data: { type: "xprompt.queued", position: 0 } });
 });
 
 test("failures are events", async () => {

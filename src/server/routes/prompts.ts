@@ -5,6 +5,7 @@ import { checkExamples, examplesInForm } from "../asked-pictures.ts";
 import { Failure } from "../failure.ts";
 import { operation } from "../operation.ts";
 import { samplePicture } from "../pictures.ts";
+import { aboutPrompt, readPrompt } from "../prompt-store.ts";
 import {
   compileForm,
   compileRequest,
@@ -15,6 +16,8 @@ import {
 } from "../schemas.ts";
 
 const tag = "Visual prompts";
+/** The media type of a .xprompt file. */
+const FILE = "application/octet-stream";
 const params = z.object({ id: z.string() });
 const missing = { 404: { description: "There is no such prompt." } };
 
@@ -26,7 +29,13 @@ export const compile = operation({
   json: compileRequest,
   example: { name: "nothing", examples: [{ input: samplePicture, output: samplePicture }] },
   form: compileForm,
-  answers: { 200: { description: "The prompt.", schema: promptSchema } },
+  answers: {
+    200: {
+      description: "The prompt; with store: false, the .xprompt file.",
+      schema: promptSchema,
+      media: [FILE],
+    },
+  },
   isQueued: true,
   async handle({ body, client, signal }, services) {
     if (body.type === "bytes") throw new Failure(415, "expected JSON or a form");
@@ -38,9 +47,19 @@ export const compile = operation({
       (inner) => services.engine.compress(examples, { signal: inner }),
       { client, signal },
     );
-    return Response.json(await services.prompts.add(value, body.fields.name));
+    const { name, store = true } = body.fields;
+    if (!store) return fileAnswer(await value.toBytes(), name || "prompt");
+    return Response.json(await services.prompts.add(value, name));
   },
 });
+
+const fileAnswer = (bytes: Uint8Array<ArrayBuffer>, name: string): Response =>
+  new Response(bytes, {
+    headers: {
+      "content-type": FILE,
+      "content-disposition": `attachment; filename="${encodeURIComponent(name)}.xprompt"`,
+    },
+  });
 
 /** The examples in a body: pairs of files, then those in JSON. */
 function examplesIn(
@@ -85,15 +104,10 @@ export const download = operation({
   summary: "The .xprompt file",
   tag,
   params,
-  answers: { 200: { description: "The file.", media: ["application/octet-stream"] }, ...missing },
+  answers: { 200: { description: "The file.", media: [FILE] }, ...missing },
   handle({ params: { id } }, { prompts }) {
     const { bytes, info } = prompts.get(id);
-    return new Response(bytes, {
-      headers: {
-        "content-type": "application/octet-stream",
-        "content-disposition": `attachment; filename="${info.id}.xprompt"`,
-      },
-    });
+    return fileAnswer(bytes, info.id);
   },
 });
 
@@ -103,11 +117,13 @@ export const upload = operation({
   summary: "Upload a .xprompt file of this model",
   tag,
   query: uploadQuery,
-  bytes: "application/octet-stream",
+  bytes: FILE,
   answers: { 200: { description: "The prompt.", schema: promptSchema } },
   async handle({ body, query }, { prompts, engine }) {
-    if (body.type !== "bytes") throw new Failure(415, "expected application/octet-stream");
-    return Response.json(await prompts.upload(body.bytes, query.name, engine.fingerprint));
+    if (body.type !== "bytes") throw new Failure(415, `expected ${FILE}`);
+    const prompt = await readPrompt(body.bytes, engine.fingerprint);
+    if (query.store === "false") return Response.json(await aboutPrompt(prompt, query.name));
+    return Response.json(await prompts.add(prompt, query.name));
   },
 });
 
@@ -139,7 +155,8 @@ export const describe = operation({
     const { engine, prompts, queue, model } = services;
     const examples = examplesIn(body);
     const { seed, temperature, xprompt } = body.fields;
-    const known = [xprompt ?? []].flat().map((id) => prompts.get(id).prompt);
+    const found = [xprompt ?? []].flat().map((reference) => prompts.find(reference, engine.fingerprint));
+    const known = (await Promise.all(found)).map(({ prompt }) => prompt);
     if (examples.length + known.length === 0)
       throw new Failure(400, "describing: expected examples or an xprompt, got none", { param: "examples" });
     await checkExamples(examples, services);
