@@ -35,7 +35,8 @@ async function answer(request) {
   const cache = await caches.open(CACHE);
   const kept = await cache.match(request, { ignoreSearch: true });
   if (kept) return kept;
-  const response = await fetch(request);
+  // Their names are the same in each version: what the browser keeps may be of the former one.
+  const response = await fetch(request, { cache: "no-cache" });
   // The page itself keeps the weights, under their checksum.
   if (response.status === 200 && !request.url.endsWith(".safetensors")) {
     await cache.put(request, response.clone()).catch(() => undefined);

@@ -1,7 +1,8 @@
 /// <reference types="svelte" />
 /** @file What stays on the board of the studio when pictures come late, without a browser. */
 import { beforeEach, expect, test, vi } from "vitest";
-import type { Backend, GalleryEntry } from "../../studio/src/lib/backend.ts";
+import { type Backend, BackendError, type GalleryEntry } from "../../studio/src/lib/backend.ts";
+import type { HistoryEntry } from "../../studio/src/lib/history-store.ts";
 import type { History } from "../../studio/src/state/history.svelte.ts";
 
 // Runes of Svelte as plain values: what is derived is not asked for here.
@@ -130,6 +131,32 @@ test("a picture to try gives way to that of another entry", async () => {
   await board.useGallery({ ...entry, id: "snow" });
   expect(namesOn(board).input).toBe("gallery Snow");
 });
+
+test.each(["is stopped", "fails"])(
+  "finished samples stay in the history when the drawing %s",
+  async (end) => {
+    const added: HistoryEntry[] = [];
+    const kept = { add: async (entry: HistoryEntry) => void added.push(entry) } as unknown as History;
+    const first = png("first.png");
+    let board: Board;
+    const generate: Backend["generate"] = async function* () {
+      yield { kind: "waiting", ahead: 2 };
+      expect(board.ahead).toBe(2);
+      const notes = { unread: 0, isColourMap: false };
+      yield { kind: "finished", sample: 1, picture: first, seed: 8, notes };
+      expect(board.ahead).toBe(0);
+      if (end === "fails") throw new BackendError("no more");
+      board.stop();
+    };
+    board = new Board({ generate } as unknown as Backend, kept);
+    Object.assign(board, { instruction: "x", seed: 7, samples: 3 });
+    await board.draw();
+    expect(added).toMatchObject([{ instruction: "x", results: [{ picture: first, seed: 8 }] }]);
+    expect(added[0]!.settings).toMatchObject({ seed: 7, samples: 3 });
+    expect(board.failures.result).toBe(end === "fails" ? "no more" : undefined);
+    expect(board.results.map(({ seed }) => seed)).toEqual([8]);
+  },
+);
 
 test("a picture larger than the backend takes is refused where it was dropped", async () => {
   const board = makeBoard();

@@ -43,6 +43,18 @@ vi.stubGlobal("sessionStorage", {
   getItem: (name: string) => tab.get(name) ?? null,
   setItem: (name: string, text: string) => tab.set(name, text),
 });
+/** The browser's, as far as the studio uses it. */
+class Reader {
+  result = "";
+  onload = () => {};
+
+  async readAsDataURL(blob: Blob) {
+    const base64 = Buffer.from(await blob.arrayBuffer()).toString("base64");
+    this.result = `data:${blob.type};base64,${base64}`;
+    this.onload();
+  }
+}
+vi.stubGlobal("FileReader", Reader);
 const backend = httpBackend(`${url}/`);
 const bytesAt = async (address: string) => Buffer.from(await (await backend.picture(address)).arrayBuffer());
 
@@ -79,6 +91,38 @@ test("a pair of two libraries is found once, and its pictures can be fetched", a
   ]);
   const { before } = found.find(({ instruction }) => instruction === "remove the rain")!;
   expect(await bytesAt(before)).toEqual(pair.input);
+});
+
+test("a prompt file is made, looked at and drawn with, and none stays on the server", async () => {
+  const blob = async (name: string) => new Blob([new Uint8Array(await png(name))], { type: "image/png" });
+  const [before, after] = [await blob("before"), await blob("after")];
+  const prompt = await backend.compile([{ before, after }]);
+  expect(await backend.inspect(prompt)).toBe(1);
+  const request = {
+    ...{ examples: [], prompts: [prompt], input: before, instruction: "", seed: 3, samples: 1 },
+    ...{ fullSize: true, exampleColours: false },
+  };
+  const kinds: string[] = [];
+  for await (const event of backend.generate(request, new AbortController().signal)) {
+    kinds.push(event.kind);
+    if (event.kind === "finished") expect(event.notes).toEqual({ unread: 0, isColourMap: false });
+  }
+  expect(kinds.at(-1)).toBe("finished");
+  const stored = await fetch(`${url}/v1/xprompts`, { headers: { authorization: "Bearer secret" } });
+  expect((await stored.json()).data).toEqual([]);
+});
+
+test("pictures that together are too large for a request are refused at the largest", async () => {
+  const blob = (bytes: number) => new Blob([new Uint8Array(bytes)], { type: "image/png" });
+  const request = {
+    ...{ examples: [{ before: blob(5e6), after: blob(5e6) }], prompts: [], input: blob(16e6) },
+    ...{ instruction: "", seed: 3, samples: 1, fullSize: true, exampleColours: true },
+  };
+  const refused = backend.generate(request, new AbortController().signal)[Symbol.asyncIterator]().next();
+  await expect(refused).rejects.toMatchObject({
+    message: "All pictures together have 26 MB; the server takes 25 MB. Use smaller ones, or JPEG files.",
+    part: "input",
+  });
 });
 
 test("the sheets of a run can be fetched, and the wait for one given up", async () => {

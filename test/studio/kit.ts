@@ -114,6 +114,16 @@ export async function nanoCodeByCode(folder: string): Promise<string> {
   return path;
 }
 
+/** Waits for the end of a drawing. */
+export const drawn = (page: Page): Promise<void> =>
+  page.getByRole("button", { name: "Again", exact: true, disabled: false }).waitFor({ timeout: 100_000 });
+
+export async function draw(page: Page): Promise<void> {
+  const button = (name: string) => page.getByRole("button", { name, exact: true });
+  await Promise.all([button("Stop").waitFor(), button("Draw").click()]);
+  await drawn(page);
+}
+
 /** Rewrites the `config.json` of a model that recommends one pass. */
 export async function recommendCodeByCode(path: string): Promise<void> {
   const config = JSON.parse(await readFile(path, "utf8"));

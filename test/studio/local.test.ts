@@ -16,7 +16,8 @@ vi.stubGlobal("Worker", SilentWorker);
 const { localBackend } = await import("../../studio/src/lib/local/backend.ts");
 
 const request: GenerateRequest = {
-  ...{ examples: [], prompts: [], instruction: "x", seed: 1, samples: 1, fullSize: false },
+  ...{ examples: [], prompts: [], instruction: "x", seed: 1, samples: 1 },
+  ...{ fullSize: false, exampleColours: true },
 };
 const draw = async (backend: Backend, signal = new AbortController().signal) => {
   for await (const _ of backend.generate(request, signal));

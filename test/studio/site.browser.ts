@@ -16,6 +16,7 @@ import {
 } from "../../src/index.ts";
 import {
   announcedRows,
+  draw,
   drop,
   example,
   insecureHost,
@@ -58,11 +59,6 @@ async function open(address: string): Promise<Page> {
   return page;
 }
 
-async function draw(page: Page): Promise<void> {
-  await button(page, "Draw").click();
-  await button(page, "Again").waitFor({ timeout: 100_000 });
-}
-
 async function saved(page: Page, name: string): Promise<string> {
   const [download] = await Promise.all([page.waitForEvent("download"), button(page, name).click()]);
   const path = join(folder, download.suggestedFilename());
@@ -76,7 +72,7 @@ async function setUp(page: Page): Promise<void> {
   await page.getByRole("img", { name: /^Your picture: / }).waitFor();
   await page.locator("summary").click();
   await page.getByLabel("Temperature").fill("0");
-  await page.getByRole("checkbox").uncheck();
+  await page.getByLabel("Full size").uncheck();
 }
 
 test("draws what Node draws, row by row, and goes on without a network", async () => {

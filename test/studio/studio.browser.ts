@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { Download, Page } from "playwright-core";
 import { describe, expect, test } from "vitest";
 import { loadImage, readPngText, VisualPrompt } from "../../src/index.ts";
-import { announcedRows, drop, example, startStudio, watchRows } from "./kit.ts";
+import { announcedRows, draw, drawn, drop, example, startStudio, watchRows } from "./kit.ts";
 
 const studio = await startStudio();
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -15,10 +15,6 @@ const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.
 const pair = [example("seen/segmentation/before.png"), example("seen/segmentation/after.png")];
 const query = example("seen/segmentation/query-1.png");
 const button = (page: Page, name: string) => page.getByRole("button", { name, exact: true });
-const draw = async (page: Page) => {
-  await button(page, "Draw").click();
-  await button(page, "Again").waitFor({ timeout: 100_000 });
-};
 /** The bytes of a picture of the page. */
 const bytesOf = (page: Page, name: string) =>
   page.getByRole("img", { name, exact: true }).evaluate(async (image) => {
@@ -142,7 +138,7 @@ describe("a picture", () => {
   test("of the gallery is one press away; a grid, its viewer, and results as input and as example", async () => {
     const page = await studio.open();
     await button(page, "Show me an example").click();
-    await button(page, "Again").waitFor({ timeout: 100_000 });
+    await drawn(page);
     await page.getByText("2", { exact: true }).click();
     await draw(page);
     await page.getByRole("button", { name: /^Open result 2, seed 2/ }).click();
@@ -305,7 +301,7 @@ describe("keys", () => {
     await dialog.waitFor({ state: "hidden" });
     await finishSecond();
     await button(page, "Open result 2, seed 2").waitFor();
-    await button(page, "Again").waitFor();
+    await drawn(page);
   });
 
   test("Ctrl Enter draws on the page that draws, and on no other", async () => {

@@ -25,6 +25,16 @@ export interface GenerateRequest {
   readonly guidance?: number;
   /** Give the result the size and shape of `input`. */
   readonly fullSize: boolean;
+  /** At full size: where a map of colours explains the examples, apply that instead of what the model draws. */
+  readonly exampleColours: boolean;
+}
+
+/** What there is to say about a result. */
+export interface Notes {
+  /** Tokens of the words that were cut off, because the words are too long for the model. */
+  readonly unread: number;
+  /** Whether a map of colours was applied that explains the examples. */
+  readonly isColourMap: boolean;
 }
 
 export type GenerateEvent =
@@ -40,7 +50,13 @@ export type GenerateEvent =
       readonly row: number;
       readonly rows: number;
     }
-  | { readonly kind: "finished"; readonly sample: number; readonly picture: Blob; readonly seed: number };
+  | {
+      readonly kind: "finished";
+      readonly sample: number;
+      readonly picture: Blob;
+      readonly seed: number;
+      readonly notes: Notes;
+    };
 
 /** Where a picture is. `Backend.picture` fetches it; an `<img>` shows it only where no key is needed: in the gallery. */
 export type Address = string;

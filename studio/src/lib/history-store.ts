@@ -14,6 +14,8 @@ export interface Settings {
   readonly temperature?: number;
   readonly guidance?: number;
   readonly fullSize: boolean;
+  /** Missing in drawings of before there was a choice. */
+  readonly exampleColours?: boolean;
 }
 
 export interface Result {
@@ -58,31 +60,43 @@ async function withDatabase<T>(work: (db: Database) => Promise<T>): Promise<T> {
 export const loadHistory = (): Promise<HistoryEntry[]> =>
   withDatabase(async (db) => (await db.getAllFromIndex("drawings", "time")).reverse());
 
-/** Adds a drawing. The oldest ones make room, where the browser has none left. */
+/**
+ * Adds a drawing. Where the browser has no room left, the oldest drawings are removed, but only as many as take the same
+ * room: if that is not enough, it is no use to remove more.
+ */
 export const addToHistory = (entry: HistoryEntry): Promise<void> =>
   withDatabase(async (db) => {
-    for (let isKept = false; !isKept; ) isKept = await put(db, entry);
-    await removeOldest(db, (await db.count("drawings")) - KEPT);
+    try {
+      await db.put("drawings", entry);
+    } catch (error) {
+      if (!(error instanceof DOMException && error.name === "QuotaExceededError")) throw error;
+      await makeRoom(db, bytesOf(entry));
+      await db.put("drawings", entry);
+    }
+    const extra = (await db.count("drawings")) - KEPT;
+    if (extra <= 0) return;
+    for (const key of await db.getAllKeysFromIndex("drawings", "time", null, extra))
+      await db.delete("drawings", key);
   });
 
-/** @returns false if there was no room, and the oldest drawing has been removed for it */
-async function put(db: Database, entry: HistoryEntry): Promise<boolean> {
-  try {
-    await db.put("drawings", entry);
-    return true;
-  } catch (error) {
-    const isFull = error instanceof DOMException && error.name === "QuotaExceededError";
-    if (!isFull || (await db.count("drawings")) === 0) throw error;
-    await removeOldest(db, 1);
-    return false;
+/** Removes the oldest drawings that together have so many bytes. */
+async function makeRoom(db: Database, bytes: number): Promise<void> {
+  const { store, done } = db.transaction("drawings", "readwrite");
+  let left = bytes;
+  for (let at = await store.index("time").openCursor(); at && left > 0; at = await at.continue()) {
+    left -= bytesOf(at.value);
+    await at.delete();
   }
+  await done;
 }
 
-async function removeOldest(db: Database, count: number): Promise<void> {
-  if (count <= 0) return;
-  for (const key of await db.getAllKeysFromIndex("drawings", "time", null, count))
-    await db.delete("drawings", key);
-}
+const bytesOf = ({ examples, prompts, input, results }: HistoryEntry): number =>
+  [
+    ...examples.flatMap(({ before, after }) => [before.blob, after.blob]),
+    ...prompts.map(({ blob }) => blob),
+    ...(input ? [input.blob] : []),
+    ...results.map(({ picture }) => picture),
+  ].reduce((sum, { size }) => sum + size, 0);
 
 export const removeFromHistory = (id: string): Promise<void> =>
   withDatabase((db) => db.delete("drawings", id));

@@ -6,6 +6,7 @@ import {
   type GalleryEntry,
   type GenerateEvent,
   type LibraryEntry,
+  type Notes,
   type Part,
 } from "../lib/backend.ts";
 import type { HistoryEntry, PromptFile, Result } from "../lib/history-store.ts";
@@ -29,6 +30,7 @@ export interface Sample {
   readonly rows: number;
   /** Known once the sample is complete. */
   readonly seed?: number;
+  readonly notes?: Notes;
 }
 
 let keys = 0;
@@ -48,6 +50,7 @@ export class Board {
   temperature = $state<number>();
   guidance = $state<number>();
   fullSize = $state(true);
+  exampleColours = $state(true);
 
   /** What was drawn, or is being drawn; `drawnFrom` is the picture that it was made of. */
   results = $state.raw<readonly Sample[]>([]);
@@ -62,6 +65,9 @@ export class Board {
 
   readonly examples = $derived(this.pairs.filter(isWhole));
   readonly untouched = $derived(this.pairs.every(isEmpty) && this.prompts.length === 0 && !this.input);
+
+  /** What there is to say about the results. */
+  readonly notes = $derived(notesOn(this.results));
 
   private readonly backend: Backend;
   private readonly history: History;
@@ -206,8 +212,8 @@ export class Board {
     this.input = entry.input;
     this.suggestions = undefined;
     this.instruction = entry.instruction;
-    const { seed, samples, temperature, guidance, fullSize } = entry.settings;
-    Object.assign(this, { seed, samples, temperature, guidance, fullSize });
+    const { seed, samples, temperature, guidance, fullSize, exampleColours = true } = entry.settings;
+    Object.assign(this, { seed, samples, temperature, guidance, fullSize, exampleColours });
     this.results = entry.results.map(({ picture, seed }) => ({ picture, seed, row: 1, rows: 1 }));
     this.drawnFrom = entry.input;
     this.drawnFullSize = fullSize;
@@ -235,7 +241,7 @@ export class Board {
     if (Object.keys(this.failures).length > 0) return;
     const stopping = new AbortController();
     this.stopping = stopping;
-    const { seed, samples, fullSize, input, prompts } = this;
+    const { seed, samples, fullSize, exampleColours, input, prompts } = this;
     // A field that was emptied again has null.
     const [temperature, guidance] = [this.temperature ?? undefined, this.guidance ?? undefined];
     const instruction = this.instruction.trim();
@@ -243,29 +249,35 @@ export class Board {
     this.results = Array.from({ length: samples }, () => ({ row: 0, rows: 0 }));
     Object.assign(this, { drawing: true, drawnFrom: input, drawnFullSize: fullSize, ahead: 0 });
     this.loading = undefined;
+    const settings = { seed, samples, temperature, guidance, fullSize, exampleColours };
+    /** By sample; kept also if the drawing is stopped, or fails, before all are complete. */
+    const finished = new Map<number, Result>();
     await this.attempt("result", async () => {
       const request = {
         examples: examples.map(({ before, after }) => ({ before: before.blob, after: after.blob })),
         prompts: prompts.map(({ blob }) => blob),
         input: input?.blob,
-        ...{ instruction, seed, samples, temperature, guidance, fullSize },
+        ...{ instruction, ...settings },
       };
       for await (const event of this.backend.generate(request, stopping.signal)) {
         // What comes of a drawing that was stopped is not shown.
         if (stopping.signal.aborted) return;
-        if (event.kind === "waiting") this.ahead = event.ahead;
-        else if (event.kind === "loading") this.loading = event.bytes / (event.total || Infinity);
-        else this.results = this.results.with(event.sample, sampleOf(event));
+        this.ahead = event.kind === "waiting" ? event.ahead : 0;
+        if (event.kind === "loading") this.loading = event.bytes / (event.total || Infinity);
+        if (event.kind === "finished") finished.set(event.sample, event);
+        if (event.kind === "finished" || event.kind === "partial")
+          this.results = this.results.with(event.sample, sampleOf(event));
       }
-      const results = this.results.flatMap(({ picture, seed }) =>
-        picture && seed !== undefined ? [{ picture, seed }] : [],
-      );
-      if (results.length < samples)
+      if (finished.size < samples && !stopping.signal.aborted)
         throw new BackendError("The drawing ended before the picture was complete. Draw again.");
-      const settings = { seed, samples, temperature, guidance, fullSize };
+    });
+    if (finished.size > 0) {
+      const results = Array.from({ length: samples }, (_, i) => finished.get(i)).flatMap((each) =>
+        each ? [{ picture: each.picture, seed: each.seed }] : [],
+      );
       const entry = { id: newId(), time: Date.now() };
       await this.history.add({ ...entry, examples, prompts, input, instruction, settings, results });
-    });
+    }
     if (this.stopping !== stopping) return;
     this.drawing = false;
     this.stopping = undefined;
@@ -336,6 +348,14 @@ export class Board {
     if (!pair || withPairs || (this.prompts.length > 0 && isEmpty(pair))) return "input";
     return { pair: pair.key, side: pair.before ? "after" : "before" };
   }
+}
+
+function notesOn(results: readonly Sample[]): string[] {
+  const { unread = 0, isColourMap = false } = results.find(({ notes }) => notes)?.notes ?? {};
+  const cut = `The words are too long for this model: ${unread} ${unread === 1 ? "token was" : "tokens were"} cut off at the end.`;
+  const same = results.length > 1 ? ", so all results are the same" : "";
+  const map = `A map of colours explains the example, and was applied${same}. “Exact colours” in the settings turns this off.`;
+  return [...(unread > 0 ? [cut] : []), ...(isColourMap ? [map] : [])];
 }
 
 /** `crypto.randomUUID` is missing on plain HTTP. */

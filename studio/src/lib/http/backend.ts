@@ -1,13 +1,14 @@
 /** @file The model of a running `xprompt serve`. */
 import type { z } from "zod/mini";
-import type {
-  Backend,
-  Example,
-  GenerateEvent,
-  GenerateRequest,
-  MetricsLine,
-  Run,
-  RunSummary,
+import {
+  type Backend,
+  BackendError,
+  type Example,
+  type GenerateEvent,
+  type GenerateRequest,
+  type MetricsLine,
+  type Run,
+  type RunSummary,
 } from "../backend.ts";
 import { pause } from "../pause.ts";
 import { Client } from "./client.ts";
@@ -18,17 +19,13 @@ import * as answers from "./schemas.ts";
 const WATCH_EVERY = 3000;
 /** Lines of metrics per request. */
 const PAGE = 2000;
-/** Bytes of a picture. In base64 it still fits into a request of 32 MiB, which is what `xprompt serve` takes by default. */
+/** Bytes of all pictures of a request: in base64 they fit into 32 MiB, which is what `xprompt serve` takes by default. */
 const LARGEST = 25_000_000;
 
 /** @param base address of the server */
 export function httpBackend(base: string): Backend {
   const client = new Client(base);
   const { address } = client;
-
-  /** The id of a prompt is made from its content: uploading it again is cheap, and outlives a restart of the server. */
-  const upload = (prompt: Blob, signal?: AbortSignal) =>
-    client.post("/v1/xprompts/upload", prompt, answers.promptSchema, signal);
 
   async function* metricsSince(
     id: string,
@@ -60,29 +57,25 @@ export function httpBackend(base: string): Backend {
     },
 
     async *generate(request, signal) {
-      const ids = await Promise.all(request.prompts.map((prompt) => upload(prompt, signal)));
-      const body = await generateBody(
-        request,
-        ids.map(({ id }) => id),
-      );
+      const body = await generateBody(request);
       const path = request.input ? "/v1/images/edits" : "/v1/images/generations";
       const response = await client.postRaw(path, body, signal);
       for await (const event of events(response)) yield eventOf(event);
     },
 
     async describe(example, signal) {
-      const body = { examples: [await exampleBody(example)] };
+      const body = { examples: await examplesBody([example]) };
       return (await client.post("/v1/describe", body, answers.describedSchema, signal)).text;
     },
 
     async compile(examples, signal) {
-      const body = { examples: await Promise.all(examples.map(exampleBody)) };
-      const { id } = await client.post("/v1/xprompts", body, answers.promptSchema, signal);
-      return client.getBlob(`/v1/xprompts/${id}/content`, signal);
+      const body = { examples: await examplesBody(examples), store: false };
+      return (await client.postRaw("/v1/xprompts", body, signal)).blob();
     },
 
     async inspect(prompt, signal) {
-      return (await upload(prompt, signal)).examples;
+      const path = "/v1/xprompts/upload?store=false";
+      return (await client.post(path, prompt, answers.promptSchema, signal)).examples;
     },
 
     picture: (path, signal) => client.getBlob(path, signal),
@@ -136,28 +129,52 @@ export function httpBackend(base: string): Backend {
   };
 }
 
-async function generateBody(request: GenerateRequest, prompts: readonly string[]): Promise<object> {
-  const { examples, input, instruction, seed, samples, temperature, guidance, fullSize } = request;
+async function generateBody(request: GenerateRequest): Promise<object> {
+  const { examples, prompts, input, instruction, seed, samples, temperature, guidance, fullSize } = request;
+  checkTotal(examples, input);
   return {
     prompt: instruction,
-    ...(input && { images: [{ image_url: await dataUrl(input) }], full_size: fullSize }),
-    ...(examples.length > 0 && { examples: await Promise.all(examples.map(exampleBody)) }),
-    ...(prompts.length > 0 && { xprompt: prompts }),
+    ...(input && {
+      ...{ images: [{ image_url: await dataUrl(input) }], full_size: fullSize },
+      ...(fullSize && { example_colours: request.exampleColours }),
+    }),
+    ...(examples.length > 0 && { examples: await examplesBody(examples) }),
+    ...(prompts.length > 0 && { xprompt: await Promise.all(prompts.map(dataUrl)) }),
     ...{ seed, n: samples, temperature, guidance },
     ...{ stream: true, every_row: true },
   };
 }
 
-async function exampleBody({ before, after }: Example): Promise<{ input: string; output: string }> {
-  const [input, output] = await Promise.all([dataUrl(before), dataUrl(after)]);
-  return { input, output };
+async function examplesBody(examples: readonly Example[]): Promise<{ input: string; output: string }[]> {
+  checkTotal(examples);
+  return Promise.all(
+    examples.map(async ({ before, after }) => ({
+      input: await dataUrl(before),
+      output: await dataUrl(after),
+    })),
+  );
+}
+
+/** @throws BackendError for pictures that together do not fit into a request, where the largest of them is */
+function checkTotal(examples: readonly Example[], input?: Blob): void {
+  const shown = examples.flatMap(({ before, after }) => [before.size, after.size]);
+  const given = input?.size ?? 0;
+  const total = shown.reduce((sum, size) => sum + size, given);
+  if (total > LARGEST)
+    throw new BackendError(
+      `All pictures together have ${Math.ceil(total / 1e6)} MB; the server takes ${LARGEST / 1e6} MB. Use smaller ones, or JPEG files.`,
+      given > Math.max(...shown) ? "input" : "examples",
+    );
 }
 
 function eventOf(event: ServerEvent): GenerateEvent {
   if (event.type === "xprompt.queued") return { kind: "waiting", ahead: event.position };
   const picture = pictureOf(event.b64_json);
   const sample = event.image_index;
-  if ("seed" in event) return { kind: "finished", sample, picture, seed: event.seed };
+  if ("seed" in event) {
+    const notes = { unread: event.unread_tokens ?? 0, isColourMap: event.change_from === "example colours" };
+    return { kind: "finished", sample, picture, seed: event.seed, notes };
+  }
   return { kind: "partial", sample, picture, row: event.row, rows: event.rows };
 }
 

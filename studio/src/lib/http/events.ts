@@ -16,7 +16,10 @@ export async function* events(response: Response): AsyncGenerator<ServerEvent> {
     .getReader();
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch((cause) => {
+        if (cause instanceof DOMException && cause.name === "AbortError") throw cause;
+        throw new BackendError("The server ended the answer early. Draw again.", "result", { cause });
+      });
       if (done) return;
       if (value.data === "[DONE]") return;
       const event = parse(eventSchema, JSON.parse(value.data));
@@ -24,6 +27,6 @@ export async function* events(response: Response): AsyncGenerator<ServerEvent> {
       yield event;
     }
   } finally {
-    await reader.cancel();
+    await reader.cancel().catch(() => {}); // of a broken connection
   }
 }

@@ -23,6 +23,8 @@ export const eventSchema = z.union([
     b64_json: z.string(),
     image_index: z.number(),
     seed: z.number(),
+    change_from: z.optional(z.string()),
+    unread_tokens: z.optional(z.number()),
   }),
   errorSchema,
 ]);

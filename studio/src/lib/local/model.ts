@@ -55,6 +55,7 @@ export async function* draw(
   const fullSize = request.fullSize && input !== undefined;
   const options = {
     ...{ prompt, input, instruction, temperature, guidance, fullSize, signal },
+    ...(fullSize && { exampleColours: request.exampleColours }),
     // Several samples are to differ, as on the server.
     ...(samples > 1 && { expected: false }),
   };
@@ -72,7 +73,11 @@ async function* drawOne(
     const count = codes[0]!.length;
     if (result) {
       const picture = await pngOf(result.images[0], textsOf(result, options));
-      yield { kind: "finished", sample, seed: options.seed, picture };
+      const notes = {
+        unread: result.tokens.unread,
+        isColourMap: result.changeFrom === "example colours",
+      };
+      yield { kind: "finished", sample, seed: options.seed, picture, notes };
     } else if (count % rows === 0) {
       const [picture] = await preview();
       yield { kind: "partial", sample, picture: await pngOf(picture!), row: count / rows, rows };
