@@ -393,6 +393,9 @@ describe("looks of icons", () => {
       icon("no even part", layer(largest, rust, "uneven"), layer(small, teal, "uneven")),
       icon("hidden", layer(largest, teal), layer(disc(19.5, 32, 32), rust, "uneven")),
     ];
+    const possible = (some: readonly Icon[]) =>
+      familyOf("iconPartColor", { iconSets: [setOf(some)] }).isPossible!();
+    expect([possible(icons), possible(icons.slice(3))]).toEqual([true, false]);
     for (const pair of pairsOf("iconPartColor", { iconSets: [setOf(icons)] }, { tasks: 15 })) {
       const { color } = said(
         pair,

@@ -12,6 +12,8 @@ export interface Layout {
   /** Patterns of names relative to the set's folder; the values of all named groups together are the key. */
   readonly input: RegExp;
   readonly output: RegExp;
+  /** Whether a folder shows one scene: its pairs stay on one side of the held-out split. */
+  readonly byScene?: true;
 }
 
 /** `folder/…/<input>/name` and `folder/…/<output>/name`. */
@@ -44,6 +46,7 @@ export interface Sides {
   readonly stem: string;
   readonly inputs: string[];
   output?: string;
+  readonly byScene?: true;
 }
 
 /** The names that form pairs, by the first layout that matches each file. */
@@ -56,7 +59,7 @@ function pairUp(names: readonly string[], layouts: readonly Layout[]): Sides[] {
       if (!found) continue;
       const key = JSON.stringify([number, ...Object.values(found.groups!)]);
       const stem = Object.values(found.groups!).join("");
-      const sides = pairs.get(key) ?? { stem, inputs: [] };
+      const sides = pairs.get(key) ?? { stem, inputs: [], byScene: layout.byScene };
       if (isInput) sides.inputs.push(name);
       else sides.output ??= name;
       pairs.set(key, sides);
@@ -104,21 +107,26 @@ export function folderBlock(
 /** Columns of a folder of pairs: both sides, their folder, and a text file with the pair's name. */
 export const folderColumns = ["input", "output", "folder", "instruction"] as const;
 
-function rowsOf({ stem, inputs, output }: Sides, root: string, texts: ReadonlySet<string>): (Row | Defect)[] {
+function rowsOf(
+  { stem, inputs, output, byScene }: Sides,
+  root: string,
+  texts: ReadonlySet<string>,
+): (Row | Defect)[] {
   if (inputs.length === 0) return [new Defect("missing", output!, "it has no input picture beside it")];
   return inputs.map((input) => {
     const place = input.replace(/\.[^.]+$/, "");
     if (output === undefined) return new Defect("missing", input, "it has no output picture beside it");
+    const folder = input.slice(0, input.lastIndexOf("/") + 1);
     const text = [`${place}.txt`, `${stem}.txt`].find((name) => texts.has(name));
     return {
       place,
       folder: root,
-      // The inputs of one output are not to be on both sides of the held-out split.
-      ...(inputs.length > 1 && { group: output }),
+      // The inputs of one output are not to be on both sides of the held-out split, nor two pictures of one scene.
+      ...(byScene ? { group: folder } : inputs.length > 1 && { group: output }),
       cells: {
         input,
         output,
-        folder: input.slice(0, input.lastIndexOf("/") + 1),
+        folder,
         ...(text === undefined ? {} : { instruction: () => readText(join(root, text)) }),
       },
     };

@@ -4,7 +4,7 @@
  */
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import type { parse } from "papaparse";
 import { messageOf, XPromptError } from "../../errors.ts";
 import { loadOptional } from "../../optional.ts";
@@ -38,7 +38,12 @@ export async function metadataBlocks(
   if (ranges.length === 0)
     throw new XPromptError(`${doing}: expected rows, got none (is it the right file?)`);
   const folder = dirname(path);
-  const list: List = { path, folder, place: name.includes("/") ? dirname(name) : basename(folder), table };
+  const list: List = {
+    path,
+    folder,
+    place: name.includes("/") ? dirname(name) : basename(resolve(folder)),
+    table,
+  };
   const names = table?.header ?? (await namesIn(list, ranges[0]!));
   const columns = findColumns(names, chosen, doing);
   const shared = await sharedOutputs(list, ranges, columns);

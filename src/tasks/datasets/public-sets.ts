@@ -123,15 +123,15 @@ export const publicSetTable: Readonly<Record<PublicSetName, PublicSet>> = {
     kind: "folder",
     telltale: /(?:^|\/)(?:nyu[^/]*\/|sync_depth_)/i,
     layouts: [
-      { input: named("rgb_(?<name>\\d+)"), output: named("sync_depth_(?<name>\\d+)") },
+      { input: named("rgb_(?<name>\\d+)"), output: named("sync_depth_(?<name>\\d+)"), byScene: true },
       { input: named("(?<name>\\d+)_colors"), output: named("(?<name>\\d+)_depth") },
       {
         input: /^(?<folder>(?:[^/]+\/)*nyu2_train\/[^/]+\/)(?<name>\d+)\.jpg$/i,
         output: /^(?<folder>(?:[^/]+\/)*nyu2_train\/[^/]+\/)(?<name>\d+)\.png$/i,
+        byScene: true,
       },
       twoFolders("rgb|images?|colors?", "depths?"),
     ],
-    columns: { group: "folder" },
     render: { kind: "depth", metres: { 8: 10 / 255, 16: 0.001 }, near: 0.7, far: 10 },
     words: {
       instruction: "turn the picture into its depth map",

@@ -72,8 +72,8 @@ export class PairSource {
   readonly format: OpenedSet["format"];
   readonly name: string;
   /**
-   * Identifies the set and its order by the keys of the records. The contents of pictures, and settings that give the
-   * records other texts or colours, are not included.
+   * Identifies the set: its records by their keys, their order, and what gives them texts and colours. The contents of
+   * pictures are not included.
    */
   readonly digest: string;
   private readonly order: Order;
@@ -97,7 +97,9 @@ export class PairSource {
     this.fixedPaint = set.render && paintOf(set.render);
     const { seed, heldOut, part, memory } = config;
     const blocks = set.blocks.map(({ name }, i) => [name, index.sizes[i]!.count]);
-    const told = [this.name, seed, heldOut, part, memory, this.length, index.keys, blocks];
+    const { instruction, columns, colors } = config;
+    const looks = { instruction, columns, colors, captions: sha256(JSON.stringify([...captions])) };
+    const told = [this.name, seed, heldOut, part, memory, this.length, index.keys, blocks, looks];
     this.digest = sha256(JSON.stringify(told)).slice(0, 16);
   }
 

@@ -26,7 +26,7 @@ import { plainWords } from "../worlds/words.ts";
 import { drawFitting, isVisible } from "./icons/source.ts";
 import { hueRotation } from "./tone.ts";
 
-/** Size of the cache of decoded cutouts, which take 100 KB each. */
+/** Size of the cache of decoded cutouts, which take up to 410 KB each (160 × 160 pixels). */
 const cutoutsKept = 200;
 
 /** The most words of a cutout's name that an instruction repeats. */

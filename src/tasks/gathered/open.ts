@@ -72,17 +72,12 @@ function iconSetOf(pack: Pack, { style, family, size, items }: IconsIndex, split
 function cutoutsOf(pack: Pack, { items }: CutoutsIndex, split: Split): Cutout[] {
   return items
     .filter((item) => item.split === split)
-    .map(({ name, words, width, height, ...place }) => {
-      let image: Bytes | undefined;
-      return {
-        name,
-        words,
-        get image() {
-          image ??= rgba(width, height, inflate(pack, `${pack.name}: ${name}`, place, width * height * 4));
-          return image;
-        },
-      };
-    });
+    .map(({ name, words, width, height, ...place }) => ({
+      ...{ name, words },
+      get image() {
+        return rgba(width, height, inflate(pack, `${pack.name}: ${name}`, place, width * height * 4));
+      },
+    }));
 }
 
 const rgba = (width: number, height: number, data: Uint8Array): Bytes => ({

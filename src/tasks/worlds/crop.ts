@@ -29,7 +29,7 @@ interface Taps {
   readonly weights: Float32Array;
 }
 
-/** Cache of taps: there are few combinations of crop and target size. */
+/** Cache of taps: one for each side of a crop, at most as many as a photograph has pixels along its shorter side. */
 const tapsKept = new Map<number, Taps>();
 
 function tapsOf(side: number, size: number): Taps {

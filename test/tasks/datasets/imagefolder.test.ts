@@ -32,6 +32,13 @@ describe("an imagefolder", () => {
     ]);
   });
 
+  it("names its records the same from whichever folder it is read", async () => {
+    const path = await writeFiles({ ...manyPairs(1), "metadata.jsonl": row(0) });
+    const { pairs } = await loadPairs(path, { size: 8 });
+    const again = await loadPairs(`${path}/.`, { size: 8 });
+    expect(again.pairs.map(({ id }) => id)).toEqual(pairs.map(({ id }) => id));
+  });
+
   it("reads metadata.csv with quotes, commas and line ends inside, and a byte order mark", async () => {
     const csv = `\uFEFFoutput_file_name,"before","what, exactly"\r\n00.after.png,00.before.png,"say ""hi"",\nthen go"\r\n\r\n01.after.png,01.before.png,plain`;
     const path = await writeFiles({ ...manyPairs(2), "metadata.csv": csv });

@@ -167,6 +167,31 @@ describe("maps become pictures", () => {
     });
   });
 
+  it("NYUv2 in folders of scenes is split by them, without such folders by pictures", async () => {
+    const scenes: Files = {};
+    const flat: Files = {};
+    for (let i = 0; i < 12; i++) {
+      const scene = `nyu/kitchen_${i % 6}`;
+      Object.assign(scenes, { [`${scene}/rgb_${i}.jpg`]: x, [`${scene}/sync_depth_${i}.png`]: depth16 });
+      Object.assign(flat, { [`nyu/rgb/${i}.png`]: x, [`nyu/depth/${i}.png`]: depth16 });
+    }
+    for (const [files, count] of [
+      [scenes, 6],
+      [flat, 12],
+    ] as const) {
+      const path = await writeFiles(files);
+      const groups = async (part: "train" | "heldOut") => {
+        const ids: string[] = [];
+        for await (const { id } of (await openPairs({ path, heldOut: 0.3, part })).records())
+          ids.push(count === 6 ? id.slice(0, id.lastIndexOf("/")) : id);
+        return new Set(ids);
+      };
+      const [train, heldOut] = [await groups("train"), await groups("heldOut")];
+      expect(train.size + heldOut.size).toBe(count);
+      expect(heldOut.size).toBeGreaterThan(0);
+    }
+  });
+
   it("NYUv2, 8 bits: 51 of 255 is 2 m, as 2000 of 16 bits", async () => {
     const folder = await writeFiles({
       "data/nyu2_train/kitchen_out/1.jpg": x,

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { openPairs, type Position } from "../../../src/tasks/datasets/index.ts";
 import { Order } from "../../../src/tasks/datasets/order.ts";
@@ -84,6 +85,30 @@ describe("a stream", () => {
     await expect(source.stream({ size }).next()).rejects.toThrow(
       "expected a usable record, got none of 1, 1 broken",
     );
+  });
+});
+
+describe("the digest", () => {
+  it("tells sets apart by their order and by what gives the records their texts", async () => {
+    const caption = (word: string) => {
+      const texts = {
+        instruction: word,
+        reverseInstruction: "back",
+        difference: word,
+        reverseDifference: "back",
+      };
+      return `${JSON.stringify({ id: "00", key: "k", subtask: "Style Transfer", ...texts })}\n`;
+    };
+    const captions = { "a.jsonl": caption("darker"), "b.jsonl": caption("brighter") };
+    const folder = await writeFiles({ ...manyPairs(2), ...captions });
+    const digestOf = async (settings: object) => (await openPairs({ path: folder, ...settings })).digest;
+    const settings = [
+      ...[{}, { seed: 1 }, { instruction: "darken it" }],
+      ...["a", "b"].map((name) => ({ captions: join(folder, `${name}.jsonl`) })),
+    ];
+    const digests = await Promise.all(settings.map(digestOf));
+    expect(new Set(digests).size).toBe(settings.length);
+    expect(await Promise.all(settings.map(digestOf))).toEqual(digests);
   });
 });
 

@@ -1,13 +1,40 @@
 /** @file Icons with other colours, without a part, with a contour or a shadow. */
 import type { Random } from "../../../random.ts";
+import type { Icon } from "../../gathered/index.ts";
 import { bothWays, type Change, family, type ReversibleChange, type TaskFamily } from "../../task.ts";
 import { withArticle } from "../../world/caption.ts";
 import { type Color, colorNames, colors } from "../../world/scene.ts";
 import { drawPlace, iconSprite, toneOf } from "../../worlds/icons.ts";
-import { recolored, type Stamp, silhouette } from "../../worlds/sprite.ts";
+import { recolored, type Sprite, type Stamp, silhouette } from "../../worlds/sprite.ts";
 import { outlined, shadowed, withLargestPart, withoutTop } from "../../worlds/sprite-changes.ts";
 import { hueRotation } from "../tone.ts";
-import { type IconSource, isInk } from "./source.ts";
+import { type IconChange, type IconSource, isInk } from "./source.ts";
+
+/** The families of a change that not every icon can have: they are possible if some icon can. */
+function whereFitting<F extends TaskFamily>(
+  source: IconSource,
+  change: IconChange,
+  families: readonly F[],
+): F[] {
+  let fits: boolean | undefined;
+  const isPossible = () => {
+    fits ??= source.fits(change);
+    return fits;
+  };
+  return families.map((each) => ({ ...each, isPossible }));
+}
+
+/** The sprite of an icon in colours. */
+function colored(icon: Icon): Sprite | undefined {
+  const sprite = iconSprite(icon);
+  return isInk(sprite) ? undefined : sprite;
+}
+
+/** The sprite of an icon in vivid colours, whose hues can be seen. */
+function vivid(icon: Icon): Sprite | undefined {
+  const sprite = iconSprite(icon);
+  return toneOf(sprite).chroma < 0.2 ? undefined : sprite;
+}
 
 export function iconLookFamilies(source: IconSource): readonly TaskFamily[] {
   function drawPartColor(random: Random): Change {
@@ -28,9 +55,8 @@ export function iconLookFamilies(source: IconSource): readonly TaskFamily[] {
     return {
       parameters: { turns },
       images: source.changed((icon) => {
-        const sprite = iconSprite(icon);
-        if (toneOf(sprite).chroma < 0.2) return undefined;
-        return recolored(sprite, (r, g, b, out) => rotate(r, g, b, out, 0));
+        const sprite = vivid(icon);
+        return sprite && recolored(sprite, (r, g, b, out) => rotate(r, g, b, out, 0));
       }),
       words: {
         instructions: ["shift the hues of the icon", "recolor the icon like the example"],
@@ -63,8 +89,8 @@ export function iconLookFamilies(source: IconSource): readonly TaskFamily[] {
     return {
       parameters: { color },
       images: source.changed((icon) => {
-        const sprite = iconSprite(icon);
-        return isInk(sprite) ? undefined : silhouette(sprite, colors[color]);
+        const sprite = colored(icon);
+        return sprite && silhouette(sprite, colors[color]);
       }),
       words: {
         instructions: [`show only its ${color} silhouette`, `fill the shape with ${color}`],
@@ -124,11 +150,17 @@ export function iconLookFamilies(source: IconSource): readonly TaskFamily[] {
   }
 
   return [
-    family("iconPartColor", "editing", drawPartColor),
-    family("iconHue", "editing", drawHue),
+    ...whereFitting(source, (icon) => withLargestPart(icon, colors.red), [
+      family("iconPartColor", "editing", drawPartColor),
+    ]),
+    ...whereFitting(source, vivid, [family("iconHue", "editing", drawHue)]),
     ...bothWays(["iconInk", "editing"], ["iconInkBack", "editing"], drawInk),
-    family("iconSilhouette", "editing", drawSilhouette),
-    ...bothWays(["iconPartOff", "editing"], ["iconPartOn", "editing"], drawPart),
+    ...whereFitting(source, colored, [family("iconSilhouette", "editing", drawSilhouette)]),
+    ...whereFitting(
+      source,
+      withoutTop,
+      bothWays(["iconPartOff", "editing"], ["iconPartOn", "editing"], drawPart),
+    ),
     ...bothWays(["iconOutline", "editing"], ["iconOutlineOff", "editing"], drawOutline),
     ...bothWays(["iconShadow", "editing"], ["iconShadowOff", "editing"], drawShadow),
   ];

@@ -6,13 +6,15 @@ import type { Change, Images } from "../../task.ts";
 import { drawGround, drawPlace, iconSprite, namesOf, toneOf } from "../../worlds/icons.ts";
 import { type Sprite, type Stamp, stamped } from "../../worlds/sprite.ts";
 
-/** Attempts to sample a case in which the change is visible. */
-const attempts = 30;
+/** Attempts to sample a case in which the change is visible, and to find an icon that it fits. */
+const [attempts, iconAttempts] = [30, 1000];
+/** Icons of each set that are looked at to know whether a change fits any. */
+const probes = 12;
 
 /** The first of several samples that `fits`, or else the last one. */
-export function drawFitting<T>(draw: () => T, fits: (drawn: T) => boolean): T {
+export function drawFitting<T>(draw: () => T, fits: (drawn: T) => boolean, most = attempts): T {
   let drawn = draw();
-  for (let tries = 0; tries < attempts && !fits(drawn); tries++) drawn = draw();
+  for (let tries = 0; tries < most && !fits(drawn); tries++) drawn = draw();
   return drawn;
 }
 
@@ -31,6 +33,9 @@ export function isVisible({ input, output }: Images): boolean {
 /** Whether a sprite is black, white or gray everywhere. */
 export const isInk = (sprite: Sprite): boolean => toneOf(sprite).chroma < 0.02;
 
+/** Returns the changed icon; undefined for an icon that the change does not fit. */
+export type IconChange = (icon: Icon) => Sprite | undefined;
+
 export class IconSource {
   readonly sets: readonly IconSet[];
   readonly photos: readonly Photo[];
@@ -43,6 +48,15 @@ export class IconSource {
   /** A random icon, of a random set unless one is given. */
   icon(random: Random, set: IconSet = random.pick(this.sets)): Icon {
     return set.icons.get(random.pick(namesOf(set)))!;
+  }
+
+  /** Whether the change fits any of the first icons of the sets. */
+  fits(change: IconChange): boolean {
+    return this.sets.some((set) =>
+      namesOf(set)
+        .slice(0, probes)
+        .some((name) => change(set.icons.get(name)!) !== undefined),
+    );
   }
 
   /** A random background; of several tries the first that contrasts with all the sprites, else the last. */
@@ -60,11 +74,12 @@ export class IconSource {
   }
 
   /**
-   * Pairs of one icon at one place, and the result of `change`.
+   * Pairs of one icon at one place, and the result of `change`. Without an icon that it fits, which `fits` tells, the pair
+   * shows no change.
    * @param change returns the changed icon, which may be larger by a margin on all sides; undefined if the change is
    * not visible, so that another icon is sampled
    */
-  changed(change: (icon: Icon) => Sprite | undefined): Change["images"] {
+  changed(change: IconChange): Change["images"] {
     return (random, size) => {
       const { before, after } = drawFitting(
         () => {
@@ -72,6 +87,7 @@ export class IconSource {
           return { before: iconSprite(icon), after: change(icon) };
         },
         (drawn) => drawn.after !== undefined,
+        iconAttempts,
       );
       const place = drawPlace(random);
       const changed = after ?? before;
