@@ -46,6 +46,9 @@ test("a run's facts are the families that it draws", () => {
   const ofPhotos = familiesOf({ worlds: { scenes: 0, photos: 1 } });
   expect(ofPhotos).toContain("invert");
   expect(ofPhotos).not.toContain("depth");
-  expect(familiesOf({ pairs: ["pairs"], pairsShare: 1 })).toEqual([]);
+  expect(familiesOf({ pairs: ["pairs"], pairsShare: 1, describe: 0 })).toEqual([]);
   expect(familiesOf({ pairs: ["pairs"], pairsShare: 0.5 })).toContain("invert");
+  // Pairs without words for their change are described by drawn ones.
+  expect(familiesOf({ pairs: ["pairs"], pairsShare: 1, describe: 0.5 })).toContain("invert");
+  expect(familiesOf({ weights: { invert: 0 } })).not.toContain("invert");
 });

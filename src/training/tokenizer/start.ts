@@ -7,9 +7,11 @@ import { isOfImages, VQ_PREFIX } from "../../chameleon/tokenizers/image-tokenize
 import { patchSide } from "../../chameleon/tokenizers/patches.ts";
 import { gridSide, type VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
 import { XPromptError } from "../../errors.ts";
+import { formatBytes } from "../../format.ts";
 import { product } from "../../numbers.ts";
 import { Progress } from "../../progress.ts";
 import { Random } from "../../random.ts";
+import { availableMemory } from "../../runtime/available-memory.ts";
 import { readJson } from "../../runtime/files.ts";
 import { resolveModel } from "../../xprompt/models.ts";
 import { type Initializer, initialize, TrainingState } from "../run/state.ts";
@@ -73,6 +75,13 @@ async function patchCodebook(
   if (batches * batch * cells < config.codes)
     throw new XPromptError(
       `tokenizer recipe: kMeans.pictures: expected at least ${Math.ceil(config.codes / cells)}, for ${config.codes} codes of pictures with ${cells} cells, got ${settings.pictures}`,
+    );
+  const bytes = 4 * batches * perBatch;
+  const available = await availableMemory();
+  if (2 * bytes > available)
+    throw new XPromptError(
+      `tokenizer recipe: kMeans.pictures: expected pictures that take ${formatBytes(2 * bytes)} of memory, got ${formatBytes(available)} available (take fewer, or smaller ones)`,
+      { code: "ERR_MEMORY" },
     );
   const vectors = new Float32Array(batches * perBatch);
   const source = createSource(pictureOptions(recipe, config, "codebook"));

@@ -89,11 +89,13 @@ function shownFamilies({ mix }: TransformerRecipe): readonly TaskFamily[] {
   return selectFamilies({ include, exclude: mix.heldOut });
 }
 
-/** Those that it draws, on pictures of any world. */
+/** Those that it draws, on pictures of any world. Descriptions are of their changes, where pairs have no words for theirs. */
 function drawnFamilies(recipe: TransformerRecipe): readonly TaskFamily[] {
-  const { pairs, pairsShare, worlds } = recipe.mix;
-  if (pairs.length > 0 && pairsShare === 1) return [];
-  return shownFamilies(recipe).filter((family) => family.worlds.some((world) => worlds[world] > 0));
+  const { pairs, pairsShare, worlds, weights, describe } = recipe.mix;
+  if (pairs.length > 0 && pairsShare === 1 && describe === 0) return [];
+  return shownFamilies(recipe).filter(
+    (family) => (weights[family.name] ?? 1) > 0 && family.worlds.some((world) => worlds[world] > 0),
+  );
 }
 
 /**

@@ -2,27 +2,18 @@
  * @file Training of the transformer on packed contexts: next-token cross-entropy of the TODO parts, given the XP tokens
  * of their examples (paper, section 3.2), with one weight per region and a z-loss.
  */
-import { z } from "zod";
-import { mergeAdapter, writeAdapterFolder } from "../../chameleon/checkpoint/adapter-folder.ts";
-import { readWeights, type Weight, writeModelFolder } from "../../chameleon/checkpoint/folder.ts";
-import { mergeShared } from "../../chameleon/model/shared-rows.ts";
+import { readWeights } from "../../chameleon/checkpoint/folder.ts";
 import { isOfImages } from "../../chameleon/tokenizers/image-tokenizer.ts";
 import { XPromptError } from "../../errors.ts";
 import { Graph, parameterShapes } from "../../graph/index.ts";
-import { readJson } from "../../runtime/files.ts";
 import { buildWith, type Resources } from "../../runtime/resources.ts";
 import { floats, type Value } from "../../runtime/session.ts";
 import type { SessionOptions } from "../../runtime/session-options.ts";
 import { moduleBeside } from "../../runtime/threads.ts";
 import type { Skipped } from "../../tasks/datasets/index.ts";
-import { modelConfigToJson } from "../../xprompt/config.ts";
-import { XPrompt } from "../../xprompt/model.ts";
 import { exampleRows, todoRows } from "../../xprompt/packing.ts";
 import { alone, type Collective, meanOver, partOf } from "../distributed/collective.ts";
-import { WeightAverage } from "../optimizer/average.ts";
-import { mixedWithInitial } from "../optimizer/mixed.ts";
 import { trainingMemory } from "../run/memory.ts";
-import { feedsOfWeights } from "../run/state.ts";
 import type { TrainingTask } from "../run/task.ts";
 import { SampleStream } from "../run/workers.ts";
 import { tokenizersDigest } from "../tokenized/manifest.ts";
@@ -40,16 +31,13 @@ import {
   hasPairs,
   heldOutParts,
   preparedMix,
-  trainingFacts,
   withPrototypes,
 } from "./parts.ts";
+import { Product } from "./product.ts";
 import type { TransformerRecipe } from "./recipe.ts";
 import { transformerSheet } from "./sheet.ts";
-import { initialState, startOf } from "./start.ts";
+import { initialState, type Sequences, startOf } from "./start.ts";
 import { TransformerSteps } from "./steps.ts";
-
-/** Steps between averaged states. */
-const AVERAGE_EVERY = 5;
 
 /** Prepares the training task of a recipe, for one of the processes that share its batches. */
 export function transformerTask(
@@ -71,8 +59,8 @@ async function prepareTransformer(
   checkMix(recipe);
   const start = await startOf(recipe, device);
   const { folder, tokenizers, xprompt, config } = start;
+  const sequences: Sequences = { folder, tokenizers, xprompt };
   resources.own(tokenizers.image);
-  const { adapter, codeFeatures, ...decoder } = config;
   const graph = new Graph();
   // Held-out contexts have one example each.
   const { window } = recipe;
@@ -90,7 +78,7 @@ async function prepareTransformer(
   const imageWeights = await readWeights(folder, undefined, isOfImages);
   const { vocabulary } = tokenizers.text;
   const digest = tokenizersDigest(imageWeights, tokenizers);
-  const tokens = await openTokenized(recipe, start, digest);
+  const tokens = await openTokenized(recipe, sequences, digest);
   const mix = tokens ? { ...recipe.mix, pairs: [] } : await preparedMix(recipe);
   const isTrained = (name: string) => state.parameters.has(name);
   const steps = resources.own(
@@ -112,7 +100,7 @@ async function prepareTransformer(
   const memory = await trainingMemory(recipe, state.bytes + steps.exchanged, steps.bytes);
   const session = { ...device, arena: memory.arena };
   const data = (part: string): ContextOptions => ({
-    ...contextSettings(recipe, mix, start, part),
+    ...contextSettings(recipe, mix, sequences, part),
     ...seen,
     ...(tokens && { tokenized: { place: tokens.place, digest: tokens.digest } }),
   });
@@ -129,7 +117,7 @@ async function prepareTransformer(
   const heldOutOf = async () => {
     const contexts = tokens
       ? await tokens.heldOut(tokenizers)
-      : await heldOutContexts(heldOutParts(recipe, mix, start), recipe.heldOutBatches, tokenizers, skip);
+      : await heldOutContexts(heldOutParts(recipe, mix, sequences), recipe.heldOutBatches, tokenizers, skip);
     return HeldOut.prepare(contexts, data("held out"), tokenizers, targetNll!, session);
   };
   // Of several processes, one evaluates.
@@ -140,45 +128,22 @@ async function prepareTransformer(
   // Fail now on broken user data, not at the first evaluation.
   if (tokens || hasPairs(recipe) || sources?.worlds.gathered) await heldOut;
 
-  const parts = {
-    config: { decoder, image: tokenizers.image.config, xprompt },
-    text: tokenizers.text,
-    preprocessing: tokenizers.preprocessing,
-  };
-  const { frozen } = state;
+  const product = new Product(recipe, state, start, imageWeights);
   const {
     averageFrom,
-    initialShare,
     mix: { ownCodes, ownCodesFrom },
   } = recipe;
-  const average =
-    averageFrom < 1
-      ? new WeightAverage(state, Math.ceil(averageFrom * recipe.steps), AVERAGE_EVERY)
-      : undefined;
-  /** The weights that are measured and released. */
-  const current = () => {
-    const weights = average?.weights() ?? state.weights();
-    return initialShare > 0 && state.step >= recipe.steps
-      ? mixedWithInitial(weights, start.base!.weights, initialShare)
-      : weights;
-  };
-  const trained = () => ({ config: adapter ?? {}, weights: current() });
-  const merged = () => {
-    if (frozen) return mergeAdapter(frozen.weights, trained());
-    return codeFeatures ? mergeShared(current(), codeFeatures) : current();
-  };
-  const allWeights = () => new Map<string, Weight>([...merged(), ...imageWeights]);
 
   return {
     recipe,
     state,
     collective,
     memory: memory.bytes,
-    extras: average?.extras ?? {},
+    extras: product.average?.extras ?? {},
     phases: [averageFrom, ...(ownCodes > 0 ? [ownCodesFrom] : [])],
     inputs: {
       sets: sources ? digestsOf(sources) : [tokens!.digest],
-      models: [digest, ...(initialShare > 0 ? [start.base!.checksum] : [])],
+      models: [digest, ...(product.mixedIn ? [product.mixedIn] : [])],
     },
     skipped,
     unit: "tokens",
@@ -192,28 +157,26 @@ async function prepareTransformer(
     async step(batch, learningRate) {
       batch.skipped?.forEach(skip);
       const { loss, gradientNorm, report } = await steps.run(batch, state, learningRate, session);
-      average?.update();
+      product.average?.update();
       const reported = (of: Value) => meanOver(collective, floats(of)[0]!, targetWeightOf(batch));
       const name = { changes: "nll", captions: "captionNll", descriptions: "wordsNll" }[batch.kind];
       const { targetNll, expectedError } = report;
+      // 0 only where no code is measured: if all captions of a batch are in words.
+      const nll = await reported(targetNll!);
       return {
         metrics: {
           loss,
           gradientNorm,
-          [name]: await reported(targetNll!),
+          ...(nll > 0 && { [name]: nll }),
           ...(expectedError && batch.kind === "changes" && { expectedError: await reported(expectedError) }),
         },
         units: collective.size * (exampleRows(batch.packing) + todoRows(batch.packing)),
       };
     },
-    evaluate: async () =>
-      (await heldOut)!.measure(feedsOfWeights([...(frozen?.weights ?? []), ...current()])),
+    evaluate: async () => (await heldOut)!.measure(product.feeds()),
     async sheet() {
       if (!tokenizers.image.canDecode) return undefined;
-      const model = await XPrompt.assemble(
-        { ...parts, weights: allWeights(), checksum: "in training" },
-        session,
-      );
+      const model = await product.assemble(session);
       try {
         shown ??= tokens ? [] : await openSets(data(hasPairs(recipe) ? "held out" : "train"));
         return await transformerSheet(model, recipe, `transformer, step ${state.step}`, shown);
@@ -221,16 +184,7 @@ async function prepareTransformer(
         await model.release();
       }
     },
-    async release(path) {
-      if (frozen && !recipe.merge)
-        return writeAdapterFolder(path, trained(), { name: recipe.init!, checksum: start.base!.checksum });
-      return writeModelFolder(path, {
-        config: { ...modelConfigToJson(parts.config), training: trainingFacts(recipe, start.base?.families) },
-        weights: allWeights(),
-        tokenizer: await readJson(`${folder}/tokenizer.json`, z.unknown(), "tokenizer"),
-        base: tokenizers.preprocessing && folder,
-      });
-    },
+    release: (path) => product.write(path),
     close: () => resources.release(),
   };
 }
