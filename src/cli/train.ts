@@ -2,6 +2,7 @@
 import { basename, join } from "node:path";
 import { Command, Option } from "commander";
 import { Interrupted, ReportedElsewhere, UsageError } from "../errors.ts";
+import { resolveTarget } from "../runtime/files.ts";
 import { Resources } from "../runtime/resources.ts";
 import {
   alone,
@@ -85,6 +86,8 @@ async function train(
   await using resources = new Resources();
   const { task, mirror } = await together(collective, async () => {
     const recipe = applyOverrides(await loadRecipe(path, recipeKinds), overrides, recipeKinds);
+    if (place !== undefined && (await resolveTarget(place)) === (await resolveTarget(out)))
+      throw new UsageError(`--mirror: expected another place than the run folder ${out}, got the same`);
     const mirror = leads && place !== undefined ? resources.own(await Mirror.open(place)) : undefined;
     await (resume ? mirror?.restore(out) : mirror?.checkEmpty());
     if (leads) await checkRunFolder(out, resume);

@@ -33,6 +33,15 @@ test("two machines tokenize, a run trains on it; its mirror goes on without the 
   expect(again).toMatchObject({ steps: 4, digest: trained.digest });
 });
 
+test("a mirror in the run folder is refused, also by another name of it", async () => {
+  for (const mirror of ["same", "tokens/../same"])
+    await refused(
+      () => xprompt("train", "recipe.mjs", "--out", "same", "--mirror", mirror),
+      2,
+      "--mirror: expected another place than the run folder same, got the same",
+    );
+});
+
 test.each<[string, string[], 1 | 2, string]>([
   ["no place", ["recipe.mjs"], 2, "required option '--out <place>' not specified"],
   [
