@@ -24,10 +24,12 @@ export async function loadPicture(picture: Picture, options: LoadOptions = {}): 
     return loadImage(source, { ...options, name: typeof source === "string" ? source : options.name });
   const { size } = options;
   const { width, height } = source;
-  if (size === undefined || (width === size && height === size)) return source;
-  checkSize(width, height, doingOf(options.name));
+  const isWhole = size === undefined || (width === size && height === size);
+  if (!isWhole) checkSize(width, height, doingOf(options.name));
+  const image = source.data instanceof Uint8Array ? fromBytes(width, height, source.data) : (source as Image);
+  if (isWhole) return image;
   const edge = Math.min(width, height);
-  const square = crop(source, (width - edge) >> 1, (height - edge) >> 1, edge, edge);
+  const square = crop(image, (width - edge) >> 1, (height - edge) >> 1, edge, edge);
   return resize(square, size, size, "lanczos");
 }
 
@@ -36,23 +38,21 @@ export async function loadPicture(picture: Picture, options: LoadOptions = {}): 
  * @throws XPromptError for a decoded picture with a wrong number of values, or with others than colours; UsageError
  * for something else than a picture
  */
-export async function sourceOf(picture: Picture, name?: string): Promise<string | Uint8Array | Image> {
+export async function sourceOf(
+  picture: Picture,
+  name?: string,
+): Promise<string | Uint8Array | Image | ByteImage> {
   if (typeof picture === "string" || picture instanceof Uint8Array) return picture;
   if (picture instanceof ArrayBuffer) return new Uint8Array(picture);
   if (picture instanceof Blob) return new Uint8Array(await picture.arrayBuffer());
   if (picture instanceof URL) return pathOfUrl(picture, doingOf(name));
-  if (picture?.data instanceof Float32Array || picture?.data instanceof Uint8Array)
-    return decoded(picture, doingOf(name));
+  if (picture?.data instanceof Float32Array || picture?.data instanceof Uint8Array) {
+    checkValues(picture, doingOf(name));
+    return picture;
+  }
   throw new UsageError(
     `${doingOf(name)}: expected a path, a file: URL, the bytes of a file, a Blob, or an Image, got something else`,
   );
-}
-
-/** A decoded picture, checked, in [0, 1]. */
-function decoded(picture: Image | ByteImage, doing: string): Image {
-  checkValues(picture, doing);
-  const { width, height, data } = picture;
-  return data instanceof Uint8Array ? fromBytes(width, height, data) : (picture as Image);
 }
 
 const doingOf = (name: string | undefined): string => `using ${name ?? "a picture"}`;

@@ -62,6 +62,11 @@ export async function encodeImage(
     throw new UsageError(
       `writing ${path}: quality: expected a whole number from 1 to 100, got ${String(quality)}`,
     );
+  const text = Object.keys(options.text ?? {}).find((keyword) => !exifKeywords.includes(keyword));
+  if (encode !== encoders[".png"] && text !== undefined)
+    throw new UsageError(
+      `writing ${path}: text: expected ${exifKeywords.join(" or ")}, which JPEG and WebP can keep, got ${JSON.stringify(text)} (write a .png)`,
+    );
   return encode(image, options).catch((error) => {
     if (error instanceof XPromptError) throw error;
     throw new XPromptError(
@@ -85,6 +90,9 @@ export async function saveImage(
 function encodeJpeg(image: Image | ByteImage, { text, quality = QUALITY }: EncodeOptions): Promise<Buffer> {
   return sharpOf(image).withExif(exifOf(text)).jpeg({ quality, chromaSubsampling: "4:4:4" }).toBuffer();
 }
+
+/** The texts that go into the EXIF data of a JPEG or WebP. */
+const exifKeywords: readonly string[] = ["Software", "xprompt"];
 
 /** EXIF's texts are ASCII: other characters are escaped as in JSON. sharp accepts no empty ones. */
 function exifOf({ Software, xprompt }: PngOptions["text"] = {}) {

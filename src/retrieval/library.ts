@@ -48,6 +48,7 @@ const CACHED_BYTES = 64 * 2 ** 20;
 
 export class ExampleLibrary {
   private readonly cache = new PromptCache(CACHED_BYTES);
+  private lastWrite: Promise<unknown> = Promise.resolve();
   private adding: Adding | undefined;
   /** Settles when the embedding that goes on has ended. */
   private embedding: Promise<void> | undefined;
@@ -316,14 +317,19 @@ export class ExampleLibrary {
     return this.close();
   }
 
-  private async writing<T>(work: () => Promise<T>): Promise<T> {
-    if (!this.isFolder) return work();
-    const release = await lockWriter(this.place);
-    try {
-      return await work();
-    } finally {
-      await release();
-    }
+  /** Writes one after another: others of this library wait, those of other processes are refused. */
+  private writing<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.lastWrite.then(async () => {
+      if (!this.isFolder) return work();
+      const release = await lockWriter(this.place);
+      try {
+        return await work();
+      } finally {
+        await release();
+      }
+    });
+    this.lastWrite = turn.catch(() => {});
+    return turn;
   }
 }
 

@@ -40,6 +40,10 @@ export class Retriever implements ExampleSource {
       throw new UsageError(
         "searching for an example: expected an instruction or an input picture, got neither",
       );
+    if (instruction.trim() === "" && weights.image === 0)
+      throw new UsageError(
+        "searching for an example: expected an instruction, or weights.image above 0 to search by the input picture, got neither",
+      );
     const own = this.embedderOf(model);
     const embedder = this.options.embedder ?? own;
     if (weights.text > 0 || weights.image > 0) await this.prepare(embedder, signal);
@@ -51,7 +55,7 @@ export class Retriever implements ExampleSource {
     const near = found.filter(({ similarity }) => similarity >= minSimilarity);
     if (near.length === 0) return { examples: [], best: found[0]?.similarity };
     const ids = near.map(({ id }) => id);
-    const { prompt, made } = await compileExamples(this.library, model, ids, { mustKeep: false });
+    const { prompt, made } = await compileExamples(this.library, model, ids, { mustKeep: false, signal });
     const examples = near.map(({ id, instruction: text, source, similarity, distance, parts }) => ({
       id,
       instruction: text,
@@ -102,14 +106,15 @@ export async function compileExamples(
   library: ExampleLibrary,
   model: AskingModel,
   ids: readonly string[],
-  { mustKeep = true }: { readonly mustKeep?: boolean } = {},
+  { mustKeep = true, signal }: { readonly mustKeep?: boolean; readonly signal?: AbortSignal } = {},
 ): Promise<{ readonly prompt: VisualPrompt; readonly made: ReadonlySet<string> }> {
   const kept = await library.prompts(model.fingerprint, ids);
   const made = new Map<string, VisualPrompt>();
   for (const id of ids.filter((each) => !kept.has(each))) {
+    signal?.throwIfAborted();
     const { input, output, instruction } = await library.get(id);
     // The same seed gives the same picture before and after the example is kept.
-    made.set(id, withoutColours(await model.compress([{ input, output, instruction }])));
+    made.set(id, withoutColours(await model.compress([{ input, output, instruction }], { signal })));
   }
   if (made.size > 0)
     await library.keepPrompts(model.fingerprint, made).catch((error) => {

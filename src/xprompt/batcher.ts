@@ -3,7 +3,7 @@
  * any step. With plain weights, its pictures do not depend on the other requests (docs/batching.md).
  */
 import { Batch } from "../chameleon/model/batch.ts";
-import { UsageError } from "../errors.ts";
+import { UsageError, XPromptError } from "../errors.ts";
 import type { ByteImage, Image } from "../image/index.ts";
 import { checkKeys, type Names } from "../runtime/option-names.ts";
 import { Compressor } from "./compress.ts";
@@ -47,6 +47,7 @@ export class Batcher {
   private readonly model: GeneratingModel;
   private readonly batch: Batch;
   private readonly threads = new FullSizeThreads();
+  private isReleased = false;
 
   /**
    * @param model an `XPrompt`; the caller releases it
@@ -66,7 +67,7 @@ export class Batcher {
       fingerprint: model.fingerprint,
       base: model.base,
       size: model.size,
-      compress: (shown) => compressor.compress(shown, {}),
+      compress: (shown, given = {}) => compressor.compress(shown, given),
       compressor,
       fullSize: this.threads.apply,
     };
@@ -88,6 +89,7 @@ export class Batcher {
   async generate(options: GenerateOptions): Promise<Generated<Image | ByteImage>>;
   async generate(options: GenerateOptions): Promise<Generated<Image | ByteImage>> {
     checkKeys("generating", options, optionNames.generate);
+    this.check(options);
     return generated(this.model, options, this.batch);
   }
 
@@ -97,19 +99,29 @@ export class Batcher {
   stream(options: StreamOptions): AsyncGenerator<GenerateStep<Image | ByteImage>>;
   stream(options: StreamOptions): AsyncGenerator<GenerateStep<Image | ByteImage>> {
     checkKeys("generating", options, optionNames.stream);
+    this.check(options);
     return generateSteps(this.model, options, this.batch);
   }
 
   /**
-   * Ends the threads that bring results to full size; such a request throws afterwards. Idle threads do not keep a
+   * Ends the threads that bring results to full size; such a request is refused afterwards. Idle threads do not keep a
    * process alive. Further calls do nothing.
    */
   release(): Promise<void> {
+    this.isReleased = true;
     return this.threads.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.release();
+  }
+
+  private check({ fullSize }: Pick<GenerateOptions, "fullSize">): void {
+    if (fullSize && this.isReleased)
+      throw new XPromptError(
+        "generating at full size: expected an open batcher, got a released one (make another)",
+        { code: "ERR_RELEASED" },
+      );
   }
 }
 

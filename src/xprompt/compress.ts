@@ -8,6 +8,7 @@ import type { Pixels } from "../chameleon/tokenizers/image-tokenizer.ts";
 import { UsageError, XPromptError } from "../errors.ts";
 import { sha256 } from "../hash.ts";
 import { type ColourSums, colourSums } from "../image/example-colours.ts";
+import { loadPicture } from "../image/picture.ts";
 import { Once } from "../runtime/once.ts";
 import type { ModelConfig } from "./config.ts";
 import type { CompressOptions, Example } from "./options.ts";
@@ -24,10 +25,11 @@ interface PreparedExample {
   readonly output: Pixels;
   /** Text tokens. */
   readonly instruction: readonly number[];
+  colours(): Promise<ColourSums>;
 }
 
 interface CodedExample extends EncodedExample {
-  readonly colours?: ColourSums;
+  readonly colours: ColourSums;
 }
 
 export class Compressor {
@@ -133,13 +135,11 @@ export class Compressor {
       ),
     );
     signal?.throwIfAborted();
-    const prepared = examples.map(
-      ({ instruction = "" }, i): PreparedExample => ({
-        input: pictures[2 * i]!,
-        output: pictures[2 * i + 1]!,
-        instruction: this.words(instruction, 2),
-      }),
-    );
+    const prepared = examples.map((example, i): PreparedExample => {
+      const pair = { input: pictures[2 * i]!, output: pictures[2 * i + 1]! };
+      const instruction = this.words(example.instruction ?? "", 2);
+      return { ...pair, instruction, colours: () => this.coloursOf(pair, example) };
+    });
     const progress = (done: number) => onProgress?.({ done: first + done, examples: total });
     if (!this.cache)
       return this.encode(await this.codesOf(prepared), { signal, onProgress: ({ done }) => progress(done) });
@@ -157,16 +157,27 @@ export class Compressor {
     return cache.getOrMake(contentOf(example), async () => this.encode(await this.codesOf([example])));
   }
 
+  /** What the pair tells about colours. The values that the processor of a checkpoint made are no colours. */
+  private async coloursOf(
+    { input, output }: Pick<PreparedExample, "input" | "output">,
+    example: Example,
+  ): Promise<ColourSums> {
+    if ("data" in input && "data" in output) return colourSums(input, output);
+    const { size } = this.base;
+    return colourSums(
+      await loadPicture(example.input, { size }),
+      await loadPicture(example.output, { size }),
+    );
+  }
+
   private async codesOf(examples: readonly PreparedExample[]): Promise<CodedExample[]> {
     const codes = await this.base.tokenizer.encodeImages(
       examples.flatMap(({ input, output }) => [input, output]),
     );
-    return examples.map(({ input, output, instruction }, i) => ({
-      input: codes[2 * i]!,
-      output: codes[2 * i + 1]!,
-      instruction,
-      ...("data" in input && "data" in output && { colours: colourSums(input, output) }),
-    }));
+    const coded: CodedExample[] = [];
+    for (const [i, { instruction, colours }] of examples.entries())
+      coded.push({ input: codes[2 * i]!, output: codes[2 * i + 1]!, instruction, colours: await colours() });
+    return coded;
   }
 
   private async encode(
@@ -180,7 +191,7 @@ export class Compressor {
       const tokens = exampleTokens(this.base.tokenizer.vocabulary, example, xpTokens);
       const kept = mask === "causal" ? tokens.length : xpTokens;
       const block = await this.base.decoder.encodeExample({ tokens, positions: [...tokens.keys()] }, kept);
-      blocks.push({ ...block, ...(example?.colours && { colours: example.colours }) });
+      blocks.push({ ...block, ...(example && { colours: example.colours }) });
       await onProgress?.({ done: blocks.length, examples: examples.length });
     }
     return VisualPrompt.of(this.fingerprint, blocks);

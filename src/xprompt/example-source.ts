@@ -50,6 +50,7 @@ export interface AskingModel {
   readonly size: number;
   compress(
     examples: readonly { readonly input: Picture; readonly output: Picture; readonly instruction?: string }[],
+    options?: { readonly signal?: AbortSignal },
   ): Promise<VisualPrompt>;
 }
 

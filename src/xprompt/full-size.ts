@@ -5,7 +5,7 @@ import { type ChangeSource, changeOf } from "../image/full-size.ts";
 import { type ByteImage, type Image, toBytes } from "../image/image.ts";
 import { maxPixels } from "../image/limits.ts";
 import { checkSize, loadBytes, squeeze } from "../image/load.ts";
-import { loadPicture, type Picture, sourceOf } from "../image/picture.ts";
+import { type Picture, sourceOf } from "../image/picture.ts";
 import { soon } from "../runtime/soon.ts";
 
 /** The most pixels of all results of one request together (768 MB). */
@@ -27,7 +27,7 @@ export async function loadOriginal(picture: Picture, size: number, samples: numb
   const source = await sourceOf(picture, "input");
   const isFile = typeof source === "string" || source instanceof Uint8Array;
   const name = typeof source === "string" ? source : "input";
-  const original = isFile ? await loadBytes(source, { name }) : await bytesOf(source);
+  const original = isFile ? await loadBytes(source, { name }) : bytesOf(source);
   const { width, height } = original;
   if (samples * width * height > MAX_TOTAL)
     throw new XPromptError(
@@ -36,11 +36,12 @@ export async function loadOriginal(picture: Picture, size: number, samples: numb
   return { original, query: await squeeze(original, size) };
 }
 
-async function bytesOf(picture: Image): Promise<ByteImage> {
-  const image = await loadPicture(picture);
-  const { width, height } = image;
+function bytesOf(picture: Image | ByteImage): ByteImage {
+  const { width, height, data } = picture;
   checkSize(width, height, "using input");
-  return { width, height, data: toBytes(image) };
+  return data instanceof Uint8Array
+    ? { width, height, data }
+    : { width, height, data: toBytes({ width, height, data }) };
 }
 
 /**

@@ -202,7 +202,7 @@ async function encoded(
   const shown = examples.length > 0 ? [...given, await compressor.compress(examples, { signal })] : given;
   const retrieved = await library?.retrieve(model, {
     instruction,
-    ...(inputCodes && { input: { picture: full?.query ?? input!, codes: inputCodes } }),
+    ...(inputCodes && { input: { picture: input!, codes: inputCodes } }),
     k,
     minSimilarity,
     signal,

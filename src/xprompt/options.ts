@@ -73,8 +73,8 @@ export interface GenerateOptions extends RequestSettings {
   readonly guidance?: Guidance;
   /**
    * Show at each place the mean of all codes under the model's distribution, with the sampled codes as context. The
-   * result is smoother than a sample, and nearer to the truth on average. Defaults to the model's recommendation, else
-   * false.
+   * result is smoother than a sample, and nearer to the truth on average. Defaults to false with several `samples`, or if
+   * `temperature`, `topK` or `topP` are given, which ask for a sample; else to the model's recommendation, else false.
    */
   readonly expected?: boolean;
   /**

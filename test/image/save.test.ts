@@ -162,6 +162,11 @@ test.each([".png", ".jpg", ".jpeg", ".webp"])("a %s needs no texts", async (endi
   expect(data[0]).toBeCloseTo(0.2, 1);
 });
 
+test.each([".jpg", ".webp"])("a %s refuses texts that it cannot keep", async (ending) => {
+  const saved = saveImage(join(folder, `author${ending}`), createImage(8, 8), { text: { Author: "me" } });
+  await expect(saved).rejects.toThrow(/text: expected Software or xprompt, .* got "Author" \(write a .png\)/);
+});
+
 test("a quality makes JPEG and WebP smaller or larger, not PNG; one out of range is refused", async () => {
   const image = noise(64, 64);
   const path = join(folder, "picture");

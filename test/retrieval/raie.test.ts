@@ -4,7 +4,13 @@ import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { encodePng } from "../../src/image/index.ts";
 import { databases } from "../../src/retrieval/arrow.ts";
-import { compileExamples, ExampleLibrary, modelEmbedder, Retriever } from "../../src/retrieval/index.ts";
+import {
+  compileExamples,
+  type Embedder,
+  ExampleLibrary,
+  modelEmbedder,
+  Retriever,
+} from "../../src/retrieval/index.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
 import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
 import { example, temporaryFolder, wordEmbedder } from "./kit.ts";
@@ -117,6 +123,49 @@ test("a damaged block is compiled again, and kept in its place", async () => {
   expect(second.codes).toEqual(first.codes);
   const third = await model.generate({ ...ask, library: new Retriever(again) });
   expect(third.retrieved![0]).toMatchObject({ block: "kept" });
+});
+
+test("writes to one library at the same time wait for each other", async () => {
+  const library = await filled("at once");
+  const more = await Promise.all(["d", "e", "f"].map((name) => example(name, `paint ${name}`)));
+  await Promise.all([
+    ...more.map((each) => library.add([each], wordEmbedder)),
+    model.generate({ ...request, library: new Retriever(library), instruction: "make it rain" }),
+  ]);
+  expect(await library.count()).toBe(examples.length + more.length);
+  expect((await library.compiled(model.fingerprint)).size).toBe(1);
+});
+
+test("an aborted request compiles no more examples", async () => {
+  const library = await filled("aborted");
+  const stopped = AbortSignal.abort(new Error("enough"));
+  const ids = await library.ids();
+  await expect(compileExamples(library, model, ids, { signal: stopped })).rejects.toThrow("enough");
+  expect((await library.compiled(model.fingerprint)).size).toBe(0);
+});
+
+test("an embedder gets the picture as it was given, also at full size", async () => {
+  const library = await filled("as given");
+  const seen: unknown[] = [];
+  const embedder: Embedder = {
+    ...wordEmbedder,
+    image: async (picture) => {
+      seen.push(picture);
+      return Float32Array.of(1, 0);
+    },
+  };
+  await library.embed(embedder);
+  seen.length = 0;
+  const retriever = new Retriever(library, { embedder, weights: { text: 0, image: 1, words: 0 } });
+  await model.generate({ ...request, fullSize: true, library: retriever });
+  expect(seen).toEqual([input]);
+});
+
+test("a search by the picture alone needs a weight for it", async () => {
+  const library = new Retriever(await filled("weightless"), { weights: { text: 1, image: 0, words: 0 } });
+  await expect(model.generate({ ...request, library })).rejects.toThrow(
+    "expected an instruction, or weights.image above 0 to search by the input picture, got neither",
+  );
 });
 
 test("a read-only library still gives its example", async () => {

@@ -17,6 +17,19 @@ const pair = (name: string) => ({
 const prompts = await Promise.all(["a", "b"].map((name) => model.compress([pair(name)])));
 const input = somePicture("query");
 
+test("a released batcher refuses full size before any work", async () => {
+  const batcher = new Batcher(model);
+  await batcher.release();
+  const refusal = {
+    code: "ERR_RELEASED",
+    message: "generating at full size: expected an open batcher, got a released one (make another)",
+  };
+  await expect(batcher.generate({ prompt: prompts[0], input, fullSize: true })).rejects.toMatchObject(
+    refusal,
+  );
+  expect((await batcher.generate({ prompt: prompts[0], input, seed: 1 })).images).toHaveLength(1);
+});
+
 /** A random request: settings, size and conditions vary. */
 function someRequest(random: Random, seed: number): GenerateOptions {
   return {

@@ -228,6 +228,12 @@ describe("files beside the base's weights", () => {
       expect([...(await codesOf(made))]).toEqual(wanted);
       expect([...(await codesOf(plain))]).not.toEqual(wanted);
       expect(made.fingerprint).not.toBe(plain.fingerprint);
+      // Colours are those of the pictures, not of what the processor makes of them.
+      const before = somePicture("before", made.size);
+      const negative = { ...before, data: before.data.map((value) => 1 - value) };
+      const example = { input: await encodePng(before), output: await encodePng(negative) };
+      const result = await made.generate({ examples: [example], input: photo, fullSize: true });
+      expect(result.changeFrom).toBe("example colours");
     } finally {
       await Promise.all([base.release(), made.release(), plain.release()]);
     }
