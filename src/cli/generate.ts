@@ -53,8 +53,8 @@ const isFullSize = ({ input, modelSize }: Options): boolean => input.length > 0 
 
 export function generateCommand(signal: AbortSignal): Command {
   const command = new Command("generate").description(
-    "Generate a picture: give before → after pairs and your picture, and get the same change applied to it. Pictures may " +
-      "have any size (PNG, JPEG, WebP). They are rotated according to their EXIF data, and transparent parts become " +
+    "Generate a picture: give before → after pairs and your picture, and get the same change applied to it. Pictures are " +
+      "PNG, JPEG or WebP, from 8 pixels a side to 64 megapixels. They are rotated according to their EXIF data, and transparent parts become " +
       "white. The result has the size and shape of the input.",
   );
   withExamples(command)
