@@ -12,13 +12,17 @@ export function checkJson<S extends z.ZodType>(value: unknown, schema: S, doing:
   throw new XPromptError(`${doing}: ${at}${message} (correct the file, or use another)`);
 }
 
-/** The value of a text in JSON. @throws XPromptError when it is something else */
-export function parseJson(text: string, doing: string): unknown {
+/** The value of a text in JSON. @throws XPromptError with the advice when it is something else */
+export function parseJson(
+  text: string,
+  doing: string,
+  advice = "is the file cut off, or the wrong file?",
+): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
     throw new XPromptError(
-      `${doing}: expected JSON, got: ${messageOf(error).replace(/\s+/g, " ")} (is the file cut off, or the wrong file?)`,
+      `${doing}: expected JSON, got: ${messageOf(error).replace(/\s+/g, " ")} (${advice})`,
     );
   }
 }

@@ -5,9 +5,9 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { messageOf, UsageError, XPromptError } from "../../errors.ts";
+import { UsageError, XPromptError } from "../../errors.ts";
 import { readFileChecked, writeFileAtomic, writeFolderAtomic } from "../../runtime/files.ts";
-import { checkJson } from "../../runtime/json.ts";
+import { checkJson, parseJson } from "../../runtime/json.ts";
 import { workWith } from "../../runtime/resources.ts";
 import { openStorage } from "../../runtime/storage/open.ts";
 import type { Storage } from "../../runtime/storage/storage.ts";
@@ -132,14 +132,8 @@ export class Mirror implements AsyncDisposable {
     const bytes = await this.storage.read(RECORD_NAME);
     if (!bytes) return undefined;
     const doing = `reading checkpoint ${this.place}/${RECORD_NAME}`;
-    try {
-      const record = checkJson(JSON.parse(Buffer.from(bytes).toString("utf8")), copiedSchema, doing);
-      return { bytes, record };
-    } catch (error) {
-      if (error instanceof XPromptError) throw error;
-      throw new XPromptError(
-        `${doing}: expected JSON, got: ${messageOf(error)} (remove it, or choose another --mirror)`,
-      );
-    }
+    const advice = "remove it, or choose another --mirror";
+    const value = parseJson(Buffer.from(bytes).toString("utf8"), doing, advice);
+    return { bytes, record: checkJson(value, copiedSchema, doing) };
   }
 }

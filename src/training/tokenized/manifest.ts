@@ -10,9 +10,9 @@
  */
 import { z } from "zod";
 import type { Tokenizers, Weight } from "../../chameleon/checkpoint/folder.ts";
-import { messageOf, XPromptError } from "../../errors.ts";
+import { XPromptError } from "../../errors.ts";
 import { sha256 } from "../../hash.ts";
-import { checkJson } from "../../runtime/json.ts";
+import { checkJson, parseJson } from "../../runtime/json.ts";
 import type { Storage } from "../../runtime/storage/storage.ts";
 import { noiseSettings } from "../transformer/noise.ts";
 import type { TransformerRecipe } from "../transformer/recipe.ts";
@@ -110,12 +110,8 @@ export async function readRecord<S extends z.ZodType>(
   const bytes = await storage.read(name);
   if (!bytes) return undefined;
   const doing = `reading ${storage.place}/${name}`;
-  try {
-    return checkJson(JSON.parse(Buffer.from(bytes).toString("utf8")), schema, doing);
-  } catch (error) {
-    if (error instanceof XPromptError) throw error;
-    throw new XPromptError(`${doing}: expected JSON, got: ${messageOf(error)} (tokenize the data again)`);
-  }
+  const value = parseJson(Buffer.from(bytes).toString("utf8"), doing, "tokenize the data again");
+  return checkJson(value, schema, doing);
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { TOKENIZERS_ONLY, vqganToJson } from "../../chameleon/checkpoint/config.ts";
 import { type Weight, writeModelFolder } from "../../chameleon/checkpoint/folder.ts";
-import { fromPlanes, ImageTokenizer, VQ_PREFIX } from "../../chameleon/tokenizers/image-tokenizer.ts";
+import { ImageTokenizer, VQ_PREFIX } from "../../chameleon/tokenizers/image-tokenizer.ts";
 import { trainBpe } from "../../chameleon/tokenizers/train-bpe.ts";
 import { decoder, encoder, gridSide, quantize, type VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
 import { UsageError } from "../../errors.ts";
@@ -23,7 +23,6 @@ import {
   type Tensor,
   transpose,
 } from "../../graph/index.ts";
-import { contactSheet, type Image } from "../../image/index.ts";
 import { Random } from "../../random.ts";
 import { buildWith, type Resources } from "../../runtime/resources.ts";
 import { float32, floats, int64, type Value } from "../../runtime/session.ts";
@@ -36,18 +35,10 @@ import type { TrainingState } from "../run/state.ts";
 import type { Objective } from "../run/step.ts";
 import type { TrainingTask } from "../run/task.ts";
 import { SampleStream } from "../run/workers.ts";
-import { createSource, type PictureBatch, type PictureOptions, pictureOptions } from "./data.ts";
+import { type PictureBatch, type PictureOptions, pictureOptions } from "./data.ts";
 import type { TokenizerRecipe } from "./recipe.ts";
+import { HeldOutPictures } from "./round-trips.ts";
 import { CODEBOOK, initialState, startOf } from "./start.ts";
-
-const HELD_OUT_BATCHES = 4;
-
-/** Pictures, their codes, and the decoded copies. */
-interface Reconstruction extends Pick<PictureBatch, "matches"> {
-  readonly images: readonly Image[];
-  readonly codes: readonly Int32Array[];
-  readonly copies: readonly Image[];
-}
 
 /** Prepares the training task of a recipe, for one of the processes that share its batches. */
 export function tokenizerTask(
@@ -85,20 +76,15 @@ async function prepareTokenizer(
   /** Other processors would round it differently, so checkpoints store it. */
   const codebook = recipe.init === undefined && state.frozen?.weights.get(CODEBOOK)?.data;
   const data = (part: PictureOptions["part"]) => pictureOptions(recipe, config, part);
-  const heldOut = leads ? heldOutOf(data("held out")) : [];
+  // Of several processes, one evaluates.
+  const heldOut = leads ? new HeldOutPictures(data("held out")) : undefined;
   const restartsUntil = isTrained(CODEBOOK) ? recipe.steps * recipe.reviveUntil : 0;
 
-  /** Encodes and decodes batches with the current weights. */
-  const reconstruct = async (batches: readonly PictureBatch[]): Promise<Reconstruction[]> => {
+  /** Works with the tokenizer of the current weights. */
+  const withTokenizer = async <T>(work: (tokenizer: ImageTokenizer) => Promise<T>): Promise<T> => {
     const tokenizer = new ImageTokenizer(config, allWeights(), session);
     try {
-      const reconstructions: Reconstruction[] = [];
-      for (const { pictures, matches } of batches) {
-        const images = fromPlanes(pictures, config.resolution);
-        const codes = await tokenizer.encode(images);
-        reconstructions.push({ images, codes, copies: await tokenizer.decode(codes), matches });
-      }
-      return reconstructions;
+      return await work(tokenizer);
     } finally {
       await tokenizer.release();
     }
@@ -142,47 +128,9 @@ async function prepareTokenizer(
         units: recipe.batch,
       };
     },
-    async evaluate() {
-      const used = new Set<number>();
-      const ofWorlds: Record<string, number> = {};
-      let [error, count] = [0, 0];
-      let [kept, matched] = [0, 0];
-      for (const [i, { images, codes, copies, matches }] of (
-        await reconstruct(heldOut.map(({ batch }) => batch))
-      ).entries()) {
-        const { world } = heldOut[i]!;
-        const errors = images.map((image, i) => meanSquaredError(image, copies[i]!));
-        const psnr = errors.reduce((sum, mse) => sum - 10 * Math.log10(mse), 0) / errors.length;
-        ofWorlds[`psnr.${world}`] = (ofWorlds[`psnr.${world}`] ?? 0) + psnr / HELD_OUT_BATCHES;
-        const cells = codes.flatMap((row) => [...row]);
-        for (const [cell, match] of matches.entries()) {
-          if (Number(match) === cell) continue;
-          matched++;
-          if (cells[cell] === cells[Number(match)]) kept++;
-        }
-        for (const code of codes.flatMap((row) => [...row])) used.add(code);
-        error += errors.reduce((sum, mse) => sum + mse, 0);
-        count += errors.length;
-      }
-      const psnr = -10 * Math.log10(error / count);
-      return { psnr, ...ofWorlds, usedCodes: used.size, keptCodes: kept / matched };
-    },
-    async sheet() {
-      const firsts = heldOut.filter(
-        ({ world }, i) => heldOut.findIndex((each) => each.world === world) === i,
-      );
-      const reconstructions = await reconstruct(firsts.map(({ batch }) => batch));
-      const rows = reconstructions.flatMap(({ images, copies }, i) =>
-        [0, 8].flatMap((from) => {
-          const cells = (of: readonly Image[]) => of.slice(from, from + 8).map((image) => ({ image }));
-          return [
-            { label: firsts[i]!.world, cells: cells(images) },
-            { label: "decoded", cells: cells(copies) },
-          ];
-        }),
-      );
-      return contactSheet(rows, { scale: 2, title: `image tokenizer, step ${state.step}` });
-    },
+    evaluate: () => withTokenizer((tokenizer) => heldOut!.figures(tokenizer)),
+    sheet: () =>
+      withTokenizer((tokenizer) => heldOut!.sheet(tokenizer, `image tokenizer, step ${state.step}`)),
     release: (folder) =>
       writeModelFolder(folder, {
         config: { model_type: TOKENIZERS_ONLY, vq_config: vqganToJson(config) },
@@ -200,22 +148,6 @@ function checkShared({ loss }: TokenizerRecipe, { size }: Collective): void {
     throw new UsageError(
       `tokenizer recipe: loss.constancy: expected 0 in ${size} processes, got ${loss.constancy}: it compares pictures of the whole batch (train in one process)`,
     );
-}
-
-/** Makes held-out batches for each world of the recipe. */
-function heldOutOf(options: PictureOptions): { world: string; batch: PictureBatch }[] {
-  const none = { scenes: 0, photos: 0, icons: 0 };
-  const shown = Object.entries(options.worlds).filter(([, weight]) => weight > 0);
-  return shown.flatMap(([world]) => {
-    const source = createSource({ ...options, worlds: { ...none, [world]: 1 } });
-    return Array.from({ length: HELD_OUT_BATCHES }, (_, i) => ({ world, batch: source(i) }));
-  });
-}
-
-function meanSquaredError(a: Image, b: Image): number {
-  let sum = 0;
-  for (const [i, value] of a.data.entries()) sum += (value - b.data[i]!) ** 2;
-  return sum / a.data.length;
 }
 
 /** Peak signal-to-noise ratio in dB from the mean squared error of values in [−1, 1]. */
