@@ -97,12 +97,12 @@ async function generateBy(ask: Ask, model: XPrompt, options: GenerateOptions): P
   const shown = await packAll(prompt);
   if (examples.length > 0) shown.push({ examples: await packExamples(examples) });
   // The library is here, not with the workers.
-  const { full, codes } = library ? await encodeInput(model, options, samples) : {};
+  const { codes } = library ? await encodeInput(model, options, samples) : {};
   /** Codes of the input, for previews. */
   const inputCodes = new Once(async () => codes ?? (await encodeInput(model, options, samples)).codes);
   const retrieved = await library?.retrieve(model, {
     instruction: instruction ?? "",
-    ...(codes && { input: { picture: full?.query ?? input!, codes } }),
+    ...(codes && { input: { picture: input!, codes } }),
     ...{ k, minSimilarity, signal },
   });
   if (retrieved?.prompt) shown.push(await packPrompt(retrieved.prompt));

@@ -59,7 +59,7 @@ describe("a model whose jobs are done here", () => {
     expect(() => far.stream({ input, seed: 1 })).toThrow("(use generate with onProgress)");
   });
 
-  test("shows a library the picture that the model sees", async () => {
+  test("shows a library the picture as it was given, and the codes that the model sees", async () => {
     const asked: ExampleRequest[] = [];
     const library: ExampleSource = {
       async retrieve(_model, request) {
@@ -75,6 +75,7 @@ describe("a model whose jobs are done here", () => {
     } as const;
     await model.generate(options);
     await far.generate(options);
+    expect(asked[0]!.input!.picture).toBe(options.input);
     expect(asked[1]!.input).toEqual(asked[0]!.input);
   });
 
