@@ -43,6 +43,7 @@ export {
   type LoadOptions as LoadImageOptions,
   loadImage,
   type PngOptions,
+  readImageText,
   readPngText,
   resize,
   type SheetCell,

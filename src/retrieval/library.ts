@@ -189,7 +189,8 @@ export class ExampleLibrary {
 
   /**
    * The k nearest examples, nearest first.
-   * @throws UsageError for an empty query; XPromptError for vectors of another width, or with numbers that are not finite
+   * @throws UsageError for an empty query; XPromptError for vectors of another width or with numbers that are not finite,
+   * and if only vectors are compared, of which the library has none
    */
   async search(query: Query, embedder: Embedder | undefined, weights: Weights, k: number): Promise<Found[]> {
     if (!Number.isInteger(k) || k < 1 || k > 1000)
@@ -203,6 +204,11 @@ export class ExampleLibrary {
     const near = { text, image: vectors?.image, words: words.trim() || undefined };
     const table = embedder && (await this.tables.vectors(embedder));
     const examples = await this.tables.examples();
+    const needsVectors = !(near.words && weights.words > 0);
+    if (embedder && !table && needsVectors && (await examples.count()) > 0)
+      throw new XPromptError(
+        `searching examples: expected vectors of ${embedder.space} in ${this.place}, got none (make them with library.embed or xprompt examples compile)`,
+      );
     const among = (count: number) => searchTables(examples, table, near, weights, count, exact);
     if (!accept) return among(k);
     return nearestOf(among, k, await examples.count(), (found) => found.filter(accept));

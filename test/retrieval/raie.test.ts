@@ -161,6 +161,15 @@ test("an embedder gets the picture as it was given, also at full size", async ()
   expect(seen).toEqual([input]);
 });
 
+test("a search that compares vectors alone says that the library has none of them", async () => {
+  const library = await filled("no vectors");
+  const weights = { text: 1, image: 0, words: 0 };
+  const search = library.search({ instruction: "make it rain" }, wordEmbedder, weights, 1);
+  await expect(search).rejects.toThrow(/expected vectors of test-words in .*, got none \(make them with/);
+  const bare = await ExampleLibrary.open(join(folder, "bare"), { create: true });
+  expect(await bare.search({ instruction: "make it rain" }, wordEmbedder, weights, 1)).toEqual([]);
+});
+
 test("a search by the picture alone needs a weight for it", async () => {
   const library = new Retriever(await filled("weightless"), { weights: { text: 1, image: 0, words: 0 } });
   await expect(model.generate({ ...request, library })).rejects.toThrow(
