@@ -44,7 +44,7 @@ export const imageExtensions: readonly string[] = Object.keys(encoders);
 /**
  * The picture as a PNG, JPEG or WebP, according to the path's extension. In JPEG and WebP, `Software` goes to EXIF's
  * field of that name and `xprompt` to its ImageDescription.
- * @throws UsageError for a quality out of range
+ * @throws UsageError for a quality out of range, or a text that the format cannot keep
  * @throws XPromptError for another extension, or a picture too large for the format
  */
 export async function encodeImage(

@@ -42,7 +42,8 @@ export async function packPicture(picture: Picture, name: string): Promise<Packe
     return { file: Buffer.from(bytes).toString("base64") };
   }
   const { width, height, data } = source;
-  if (fromBytes(width, height, toBytes(source)).data.every((value, i) => value === data[i]))
+  if (data instanceof Uint8Array) return packInBytes(source);
+  if (fromBytes(width, height, toBytes({ width, height, data })).data.every((value, i) => value === data[i]))
     return packInBytes(source);
   const raw = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   return { width, height, floats: (await promisify(deflateRaw)(raw)).toString("base64") };

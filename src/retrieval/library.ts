@@ -19,7 +19,7 @@ import { type Facts, isWhole, type NewExample, type StoredExample, type Vectors 
 import { type Found, factsOf, nearestOf, searchTables } from "./search.ts";
 import { blockColumnNames, factNames, Tables } from "./tables.ts";
 import type { Weights } from "./weights.ts";
-import { lockWriter } from "./writer-lock.ts";
+import { lockWriter, writerBusy } from "./writer-lock.ts";
 
 export interface OpenOptions {
   /** Create the library if it is missing. Defaults to false. */
@@ -46,9 +46,15 @@ const FRESHNESS = 1;
 /** Bytes of compiled examples that a library keeps in memory. */
 const CACHED_BYTES = 64 * 2 ** 20;
 
+interface Waiting {
+  readonly wait?: boolean;
+}
+
 export class ExampleLibrary {
   private readonly cache = new PromptCache(CACHED_BYTES);
   private lastWrite: Promise<unknown> = Promise.resolve();
+  /** Calls of `add` and `embed` that have not ended. */
+  private longWrites = 0;
   private adding: Adding | undefined;
   /** Settles when the embedding that goes on has ended. */
   private embedding: Promise<void> | undefined;
@@ -117,18 +123,24 @@ export class ExampleLibrary {
   ): Promise<Added> {
     this.adding ??= new Adding(this.tables, this.isFolder);
     const adding = this.adding;
-    return this.writing(() => adding.add(examples, embedder, options));
+    return this.writing(() => adding.add(examples, embedder, options), "long");
   }
 
   /**
    * Computes missing vectors of a space: for another model, or after an interrupted `add`. A call waits for an earlier one.
+   * @param options `wait: false`: does not wait for an `add` of this library
    * @returns the number of examples that were embedded
+   * @throws XPromptError while another process writes; without waiting, also during an `add`
    */
-  async embed(embedder: Embedder, options: Pick<AddOptions, "onProgress" | "signal"> = {}): Promise<number> {
+  async embed(
+    embedder: Embedder,
+    { wait, ...options }: Pick<AddOptions, "onProgress" | "signal"> & Waiting = {},
+  ): Promise<number> {
     while (this.embedding) await abortable(this.embedding, options.signal);
     this.adding ??= new Adding(this.tables, this.isFolder);
     const adding = this.adding;
-    const work = this.writing(() => adding.embedMissing(embedder, options));
+    this.checkFree(wait);
+    const work = this.writing(() => adding.embedMissing(embedder, options), "long");
     const ended = () => {
       this.embedding = undefined;
     };
@@ -285,8 +297,17 @@ export class ExampleLibrary {
     return (await (await this.tables.blocks(fingerprint))?.ids()) ?? new Set();
   }
 
-  /** Stores compiled examples by id, replacing earlier ones. */
-  async keepPrompts(fingerprint: string, prompts: ReadonlyMap<string, VisualPrompt>): Promise<void> {
+  /**
+   * Stores compiled examples by id, replacing earlier ones.
+   * @param options `wait: false`: does not wait for an `add` or `embed` of this library
+   * @throws XPromptError while another process writes; without waiting, also during an `add` or `embed`
+   */
+  async keepPrompts(
+    fingerprint: string,
+    prompts: ReadonlyMap<string, VisualPrompt>,
+    { wait }: Waiting = {},
+  ): Promise<void> {
+    this.checkFree(wait);
     await this.writing(async () => {
       const table = (await this.tables.blocks(fingerprint, true))!;
       const there = await table.rows([...prompts.keys()], ["id"]);
@@ -323,8 +344,15 @@ export class ExampleLibrary {
     return this.close();
   }
 
+  /** @throws XPromptError when a long write is under way, which may itself wait for who does not want to wait for it */
+  private checkFree(wait = true): void {
+    if (!wait && this.longWrites > 0) throw writerBusy(this.place, "this process");
+  }
+
   /** Writes one after another: others of this library wait, those of other processes are refused. */
-  private writing<T>(work: () => Promise<T>): Promise<T> {
+  private writing<T>(work: () => Promise<T>, length: "short" | "long" = "short"): Promise<T> {
+    const long = length === "long" ? 1 : 0;
+    this.longWrites += long;
     const turn = this.lastWrite.then(async () => {
       if (!this.isFolder) return work();
       const release = await lockWriter(this.place);
@@ -334,7 +362,10 @@ export class ExampleLibrary {
         await release();
       }
     });
-    this.lastWrite = turn.catch(() => {});
+    const ended = () => {
+      this.longWrites -= long;
+    };
+    this.lastWrite = turn.then(ended, ended);
     return turn;
   }
 }

@@ -85,7 +85,7 @@ export class Retriever implements ExampleSource {
       );
     if (lacking > 0 && lacking <= MAX_ON_DEMAND) {
       try {
-        await this.library.embed(embedder, { signal });
+        await this.library.embed(embedder, { signal, wait: false });
       } catch (error) {
         signal?.throwIfAborted();
         if (!(error instanceof XPromptError) || (await this.library.lacking(embedder)) === count) throw error;
@@ -117,7 +117,7 @@ export async function compileExamples(
     made.set(id, withoutColours(await model.compress([{ input, output, instruction }], { signal })));
   }
   if (made.size > 0)
-    await library.keepPrompts(model.fingerprint, made).catch((error) => {
+    await library.keepPrompts(model.fingerprint, made, { wait: mustKeep }).catch((error) => {
       if (mustKeep || !(error instanceof XPromptError)) throw error;
     });
   const prompt = VisualPrompt.join(ids.map((id) => kept.get(id) ?? made.get(id)!));

@@ -9,13 +9,17 @@ import { takeLock } from "../runtime/lock.ts";
  * @throws XPromptError when another process, or this one, holds it
  */
 export async function lockWriter(folder: string): Promise<() => Promise<void>> {
-  const doing = `writing to the library ${folder}`;
   return takeLock(join(folder, "writer.lock"), {
-    doing,
-    busy: (holder) =>
-      new XPromptError(
-        `${doing}: expected one writer at a time, got ${holder} writing (wait until it ends)`,
-        { code: "ERR_LOCKED" },
-      ),
+    doing: writingTo(folder),
+    busy: (holder) => writerBusy(folder, holder),
   });
 }
+
+/** The error while `holder` writes to a library. */
+export const writerBusy = (place: string, holder: string): XPromptError =>
+  new XPromptError(
+    `${writingTo(place)}: expected one writer at a time, got ${holder} writing (wait until it ends)`,
+    { code: "ERR_LOCKED" },
+  );
+
+const writingTo = (place: string): string => `writing to the library ${place}`;

@@ -38,7 +38,7 @@ export interface XPromptOptions {
     readonly output: string;
     readonly instruction?: string;
   }[];
-  /** One or several ids of visual prompts on the server. */
+  /** One or several visual prompts: their ids on the server, or `.xprompt` files as data URLs. */
   readonly xprompt?: string | readonly string[];
   readonly library?: boolean | string;
   /** The most examples of the library. */

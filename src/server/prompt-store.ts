@@ -103,7 +103,7 @@ export class PromptStore {
     const head = /^data:[^,]*;base64,/i.exec(reference)?.[0];
     if (head === undefined) return { id: reference, prompt: this.get(reference).prompt };
     const bytes = new Uint8Array(Buffer.from(reference.slice(head.length), "base64"));
-    const prompt = await readPrompt(bytes, fingerprint);
+    const prompt = await readPrompt(bytes, fingerprint, "xprompt");
     return { id: idOf(await prompt.toBytes()), prompt };
   }
 
@@ -190,17 +190,26 @@ export class PromptStore {
   }
 }
 
-/** Reads the file of a prompt of the model. @throws Failure 400 for another kind of file, or model */
-export async function readPrompt(bytes: Uint8Array<ArrayBuffer>, fingerprint: string): Promise<VisualPrompt> {
+/**
+ * Reads the file of a prompt of the model.
+ * @param param the field of the request that holds it, if it is not the whole body
+ * @throws Failure 400 for another kind of file, or model
+ */
+export async function readPrompt(
+  bytes: Uint8Array<ArrayBuffer>,
+  fingerprint: string,
+  param?: string,
+): Promise<VisualPrompt> {
+  const about = { code: "invalid_xprompt", param };
   const prompt = await VisualPrompt.fromBytes(bytes).catch((error: unknown) => {
-    if (error instanceof XPromptError) throw new Failure(400, error.message, { code: "invalid_xprompt" });
+    if (error instanceof XPromptError) throw new Failure(400, error.message, about);
     throw error;
   });
   if (prompt.model !== fingerprint)
     throw new Failure(
       400,
       `reading a prompt: expected a prompt of this model (${fingerprint}), got a prompt of ${prompt.model.slice(0, 80)} (compress the examples again)`,
-      { code: "invalid_xprompt" },
+      about,
     );
   return prompt;
 }

@@ -141,7 +141,7 @@ export const jobRequest = z
 export const name = z
   .string()
   .max(200)
-  .refine((text) => !/\p{Cc}/u.test(text), "expected no control characters");
+  .refine((text) => !/[\p{Cc}\p{Cs}]/u.test(text), "expected no control characters, and whole ones");
 
 const store = z.boolean().meta({
   description:

@@ -79,6 +79,21 @@ describe("a model whose jobs are done here", () => {
     expect(asked[1]!.input).toEqual(asked[0]!.input);
   });
 
+  test("takes an earlier result at full size as it is, in 8 bits", async () => {
+    const settings = { examples: [example], input: await encodePng(somePicture("wide", 50)), seed: 1 };
+    const [earlier] = (await model.generate({ ...settings, fullSize: true })).images;
+    expect(earlier.data).toBeInstanceOf(Uint8Array);
+    const options = {
+      input: earlier,
+      examples: [{ input, output: earlier }],
+      seed: 2,
+      fullSize: true,
+    } as const;
+    const [here, there] = [await model.generate(options), await far.generate(options)];
+    expect(there.codes).toEqual(here.codes);
+    expect([...there.images[0].data]).toEqual([...here.images[0].data]);
+  });
+
   test("describes several examples, as the model does", async () => {
     const settings = { seed: 1, temperature: 1 };
     const several = [example, { ...example, output: somePicture("other") }];

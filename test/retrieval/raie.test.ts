@@ -133,6 +133,18 @@ test("writes to one library at the same time wait for each other", async () => {
     model.generate({ ...request, library: new Retriever(library), instruction: "make it rain" }),
   ]);
   expect(await library.count()).toBe(examples.length + more.length);
+});
+
+test("a request does not wait for examples that are being added, which may wait for the request", async () => {
+  const library = await filled("in turn");
+  const ask = { ...request, library: new Retriever(library), instruction: "make it rain" };
+  async function* drawn() {
+    const { retrieved } = await model.generate(ask);
+    yield await example("drawn", `after ${retrieved![0]!.instruction}`);
+  }
+  expect(await library.add(drawn(), modelEmbedder(model))).toMatchObject({ added: 1 });
+  expect((await library.compiled(model.fingerprint)).size).toBe(0);
+  await model.generate(ask);
   expect((await library.compiled(model.fingerprint)).size).toBe(1);
 });
 

@@ -62,6 +62,8 @@ test("a prompt can be used without being stored", async () => {
   const before = await json(ask("/v1/xprompts"));
   const answer = await post("/v1/xprompts", { examples, store: false, name: "rain – snow" });
   expect(answer.headers.get("content-type")).toBe("application/octet-stream");
+  const saved = "attachment; filename*=UTF-8''rain%20%E2%80%93%20snow.xprompt";
+  expect(answer.headers.get("content-disposition")).toBe(saved);
   const bytes = new Uint8Array(await answer.arrayBuffer());
   expect((await VisualPrompt.fromBytes(bytes)).blocks).toEqual((await engine.compress(shown)).blocks);
 
@@ -78,7 +80,9 @@ test("a prompt can be used without being stored", async () => {
   const pixelsOf = ({ data: [first] }: ImagesResponse) => loadImage(Buffer.from(first!.b64_json!, "base64"));
   expect(await pixelsOf(used!)).toEqual(await pixelsOf(direct!));
   expect(await json(ask("/v1/xprompts"))).toEqual(before);
-  await json(post("/v1/images/edits", { images, xprompt: "data:;base64,AAAA" }), 400);
+  const refused = await json(post("/v1/images/edits", { images, xprompt: "data:;base64,AAAA" }), 400);
+  expect(refused).toMatchObject({ error: { code: "invalid_xprompt", param: "xprompt" } });
+  await json(post("/v1/xprompts", { examples, store: false, name: "\ud800" }), 400);
 });
 
 test("a form compiles the same as JSON", async () => {

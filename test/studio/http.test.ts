@@ -120,7 +120,7 @@ test("pictures that together are too large for a request are refused at the larg
   };
   const refused = backend.generate(request, new AbortController().signal)[Symbol.asyncIterator]().next();
   await expect(refused).rejects.toMatchObject({
-    message: "All pictures together have 26 MB; the server takes 25 MB. Use smaller ones, or JPEG files.",
+    message: "All files together have 26 MB; the server takes 25 MB. Use smaller pictures, or JPEG files.",
     part: "input",
   });
 });

@@ -120,7 +120,7 @@ function page(): string {
     "",
     `What the shipped model nano (fingerprint \`${model.fingerprint}\`) does today: one example pair, one new picture, seed ${SEED},`,
     `nothing chosen. It sees and draws ${model.size} × ${model.size} pixels; the result is brought to the size of your picture. Run the commands in a`,
-    "clone; the pictures of this page are not in the package. `npm run docs:gallery` makes it anew, for whatever model is shipped.",
+    "clone; the pictures of this page are not in the package. `npm run docs:gallery` makes this page anew, for whatever model is shipped.",
     "",
     "Figures are PSNR in dB against the true result; more is better. *Unchanged* is your picture as it is. *Colour fit* is a map",
     "of colours with twelve numbers, fitted to the same example pair. Where a map of colours explains the pair, the result is",

@@ -57,7 +57,7 @@ const fileAnswer = (bytes: Uint8Array<ArrayBuffer>, name: string): Response =>
   new Response(bytes, {
     headers: {
       "content-type": FILE,
-      "content-disposition": `attachment; filename="${encodeURIComponent(name)}.xprompt"`,
+      "content-disposition": `attachment; filename*=UTF-8''${encodeURIComponent(name)}.xprompt`,
     },
   });
 

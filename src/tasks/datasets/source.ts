@@ -72,8 +72,8 @@ export class PairSource {
   readonly format: OpenedSet["format"];
   readonly name: string;
   /**
-   * Identifies the set: its records by their keys, their order, and what gives them texts and colours. The contents of
-   * pictures are not included.
+   * Identifies the set: its records by their keys, their order, and the settings and captions that give them texts
+   * and colours. Pictures, and texts in the set itself, are not included.
    */
   readonly digest: string;
   private readonly order: Order;

@@ -7,12 +7,11 @@ import { isOfImages, VQ_PREFIX } from "../../chameleon/tokenizers/image-tokenize
 import { patchSide } from "../../chameleon/tokenizers/patches.ts";
 import { gridSide, type VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
 import { XPromptError } from "../../errors.ts";
-import { formatBytes } from "../../format.ts";
 import { product } from "../../numbers.ts";
 import { Progress } from "../../progress.ts";
 import { Random } from "../../random.ts";
-import { availableMemory } from "../../runtime/available-memory.ts";
 import { readJson } from "../../runtime/files.ts";
+import { requireRoom } from "../../runtime/memory.ts";
 import { resolveModel } from "../../xprompt/models.ts";
 import { type Initializer, initialize, TrainingState } from "../run/state.ts";
 import { createSource, pictureOptions } from "./data.ts";
@@ -76,13 +75,9 @@ async function patchCodebook(
     throw new XPromptError(
       `tokenizer recipe: kMeans.pictures: expected at least ${Math.ceil(config.codes / cells)}, for ${config.codes} codes of pictures with ${cells} cells, got ${settings.pictures}`,
     );
-  const bytes = 4 * batches * perBatch;
-  const available = await availableMemory();
-  if (2 * bytes > available)
-    throw new XPromptError(
-      `tokenizer recipe: kMeans.pictures: expected pictures that take ${formatBytes(2 * bytes)} of memory, got ${formatBytes(available)} available (take fewer, or smaller ones)`,
-      { code: "ERR_MEMORY" },
-    );
+  // The cells, and a copy in the graph.
+  const room = 2 * 4 * batches * perBatch;
+  await requireRoom("tokenizer recipe", room, "the cells of kMeans.pictures", "take fewer, or smaller ones");
   const vectors = new Float32Array(batches * perBatch);
   const source = createSource(pictureOptions(recipe, config, "codebook"));
   for (let i = 0; i < batches; i++)

@@ -227,7 +227,8 @@ export class Board {
 
   /** The same with seeds that were not used yet. */
   again(): Promise<void> {
-    this.seed += Math.max(1, this.results.length);
+    const last = Math.max(...this.results.map(({ seed = 0 }) => seed));
+    this.seed = Math.max(this.seed, last) + 1;
     return this.draw();
   }
 

@@ -8,8 +8,8 @@ import { type Sprite, type Stamp, stamped } from "../../worlds/sprite.ts";
 
 /** Attempts to sample a case in which the change is visible, and to find an icon that it fits. */
 const [attempts, iconAttempts] = [30, 1000];
-/** Icons of each set that are looked at to know whether a change fits any. */
-const probes = 12;
+/** The most icons of each set that are looked at to know whether a change fits any. */
+const probes = 60;
 
 /** The first of several samples that `fits`, or else the last one. */
 export function drawFitting<T>(draw: () => T, fits: (drawn: T) => boolean, most = attempts): T {
@@ -50,13 +50,13 @@ export class IconSource {
     return set.icons.get(random.pick(namesOf(set)))!;
   }
 
-  /** Whether the change fits any of the first icons of the sets. */
+  /** Whether the change fits any of some icons, which are spread over each set. */
   fits(change: IconChange): boolean {
-    return this.sets.some((set) =>
-      namesOf(set)
-        .slice(0, probes)
-        .some((name) => change(set.icons.get(name)!) !== undefined),
-    );
+    return this.sets.some((set) => {
+      const names = namesOf(set);
+      const step = Math.ceil(names.length / probes);
+      return names.some((name, i) => i % step === 0 && change(set.icons.get(name)!) !== undefined);
+    });
   }
 
   /** A random background; of several tries the first that contrasts with all the sprites, else the last. */

@@ -19,7 +19,7 @@ import * as answers from "./schemas.ts";
 const WATCH_EVERY = 3000;
 /** Lines of metrics per request. */
 const PAGE = 2000;
-/** Bytes of all pictures of a request: in base64 they fit into 32 MiB, which is what `xprompt serve` takes by default. */
+/** Bytes of all files of a request: in base64 they fit into 32 MiB, which is what `xprompt serve` takes by default. */
 const LARGEST = 25_000_000;
 
 /** @param base address of the server */
@@ -131,7 +131,7 @@ export function httpBackend(base: string): Backend {
 
 async function generateBody(request: GenerateRequest): Promise<object> {
   const { examples, prompts, input, instruction, seed, samples, temperature, guidance, fullSize } = request;
-  checkTotal(examples, input);
+  checkTotal(examples, prompts, input);
   return {
     prompt: instruction,
     ...(input && {
@@ -146,7 +146,7 @@ async function generateBody(request: GenerateRequest): Promise<object> {
 }
 
 async function examplesBody(examples: readonly Example[]): Promise<{ input: string; output: string }[]> {
-  checkTotal(examples);
+  checkTotal(examples, []);
   return Promise.all(
     examples.map(async ({ before, after }) => ({
       input: await dataUrl(before),
@@ -155,14 +155,15 @@ async function examplesBody(examples: readonly Example[]): Promise<{ input: stri
   );
 }
 
-/** @throws BackendError for pictures that together do not fit into a request, where the largest of them is */
-function checkTotal(examples: readonly Example[], input?: Blob): void {
-  const shown = examples.flatMap(({ before, after }) => [before.size, after.size]);
+/** @throws BackendError for files that together do not fit into a request, where the largest of them is */
+function checkTotal(examples: readonly Example[], prompts: readonly Blob[], input?: Blob): void {
+  const files = [...examples.flatMap(({ before, after }) => [before, after]), ...prompts];
+  const shown = files.map(({ size }) => size);
   const given = input?.size ?? 0;
   const total = shown.reduce((sum, size) => sum + size, given);
   if (total > LARGEST)
     throw new BackendError(
-      `All pictures together have ${Math.ceil(total / 1e6)} MB; the server takes ${LARGEST / 1e6} MB. Use smaller ones, or JPEG files.`,
+      `All files together have ${Math.ceil(total / 1e6)} MB; the server takes ${LARGEST / 1e6} MB. Use smaller pictures, or JPEG files.`,
       given > Math.max(...shown) ? "input" : "examples",
     );
 }
