@@ -47,6 +47,7 @@ const FRESHNESS = 1;
 const CACHED_BYTES = 64 * 2 ** 20;
 
 interface Waiting {
+  /** Whether to wait for an `add` or `embed` of the same library. Defaults to true. */
   readonly wait?: boolean;
 }
 

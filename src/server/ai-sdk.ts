@@ -236,13 +236,13 @@ async function* draw(
 function partOf({ name, data }: Event): ImageStreamPart | undefined {
   const told = JSON.parse(data);
   const { image_index: image, b64_json: base64, row, rows, seed, size, usage } = told;
-  const notes = {
+  if (name.endsWith(".partial_image")) return { type: "preview", image, base64, row, rows };
+  if (!name.endsWith(".completed")) return undefined;
+  return {
+    ...{ type: "image", image, base64, seed, size, usage },
     ...(told.change_from && { changeFrom: told.change_from }),
     ...(told.unread_tokens && { unreadTokens: told.unread_tokens }),
   };
-  if (name.endsWith(".partial_image")) return { type: "preview", image, base64, row, rows };
-  if (name.endsWith(".completed")) return { type: "image", image, base64, seed, size, usage, ...notes };
-  return undefined;
 }
 
 type ServerError = Partial<Record<"message" | "type" | "code", string | null>>;

@@ -214,7 +214,7 @@ export async function readPrompt(
   return prompt;
 }
 
-/** What is told about a prompt that is not stored. */
+/** The information about a prompt that is not stored. */
 export async function aboutPrompt(prompt: VisualPrompt, name = ""): Promise<PromptInfo> {
   const bytes = await prompt.toBytes();
   return infoOf(prompt, bytes, { name, created: now() }, idOf(bytes));

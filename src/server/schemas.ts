@@ -141,7 +141,10 @@ export const jobRequest = z
 export const name = z
   .string()
   .max(200)
-  .refine((text) => !/[\p{Cc}\p{Cs}]/u.test(text), "expected no control characters, and whole ones");
+  .refine(
+    (text) => !/[\p{Cc}\p{Cs}]/u.test(text),
+    "expected no control characters, and no halves of characters",
+  );
 
 const store = z.boolean().meta({
   description:

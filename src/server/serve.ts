@@ -38,11 +38,12 @@ export async function serve(options: ServeOptions): Promise<Running> {
   return buildWith(async (resources) => {
     const services = await makeServices(options);
     resources.defer(async () => services.close());
+    const silence = { waiting: longestSilence(limits), answering: SILENCE };
     const app = createApp({
       ...{ services, keys: options.keys, origins: options.origins, version: packageVersion() },
       hosts: isLoopback(options.host) ? loopbackHosts : undefined,
       studio: await filesBelow(join(packageFolder, "dist", "studio")),
-      silence: { waiting: longestSilence(limits), answering: SILENCE },
+      silence,
       mcp: await mcpHandler(services),
     });
     const server = createAdaptorServer({
@@ -50,7 +51,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
       serverOptions: { headersTimeout: HEAD_TIME, requestTimeout: REQUEST_TIME, keepAliveTimeout: 5000 },
     });
     server.maxConnections = limits.connections;
-    server.setTimeout(longestSilence(limits));
+    server.setTimeout(silence.waiting);
     const address = await listen(server, options);
     const shown = address.family === "IPv6" ? `[${address.address}]` : address.address;
     return {

@@ -87,7 +87,7 @@ export function streamPictures(
               client,
               signal: gone.signal,
               onPosition: (position) => {
-                // Who had to wait is told the end of it, too.
+                // A client that had to wait is also told when its turn comes.
                 if (asked.everyRow && (waits || position > 0)) send("xprompt.queued", { position });
                 waits = position > 0;
               },

@@ -265,7 +265,8 @@ export class Board {
         if (stopping.signal.aborted) return;
         this.ahead = event.kind === "waiting" ? event.ahead : 0;
         if (event.kind === "loading") this.loading = event.bytes / (event.total || Infinity);
-        if (event.kind === "finished") finished.set(event.sample, event);
+        if (event.kind === "finished")
+          finished.set(event.sample, { picture: event.picture, seed: event.seed });
         if (event.kind === "finished" || event.kind === "partial")
           this.results = this.results.with(event.sample, sampleOf(event));
       }
@@ -273,9 +274,7 @@ export class Board {
         throw new BackendError("The drawing ended before the picture was complete. Draw again.");
     });
     if (finished.size > 0) {
-      const results = Array.from({ length: samples }, (_, i) => finished.get(i)).flatMap((each) =>
-        each ? [{ picture: each.picture, seed: each.seed }] : [],
-      );
+      const results = [...finished.values()].sort((a, b) => a.seed - b.seed);
       const entry = { id: newId(), time: Date.now() };
       await this.history.add({ ...entry, examples, prompts, input, instruction, settings, results });
     }

@@ -64,11 +64,13 @@ export function httpBackend(base: string): Backend {
     },
 
     async describe(example, signal) {
+      checkTotal([example]);
       const body = { examples: await examplesBody([example]) };
       return (await client.post("/v1/describe", body, answers.describedSchema, signal)).text;
     },
 
     async compile(examples, signal) {
+      checkTotal(examples);
       const body = { examples: await examplesBody(examples), store: false };
       return (await client.postRaw("/v1/xprompts", body, signal)).blob();
     },
@@ -145,18 +147,16 @@ async function generateBody(request: GenerateRequest): Promise<object> {
   };
 }
 
-async function examplesBody(examples: readonly Example[]): Promise<{ input: string; output: string }[]> {
-  checkTotal(examples, []);
-  return Promise.all(
+const examplesBody = (examples: readonly Example[]): Promise<{ input: string; output: string }[]> =>
+  Promise.all(
     examples.map(async ({ before, after }) => ({
       input: await dataUrl(before),
       output: await dataUrl(after),
     })),
   );
-}
 
 /** @throws BackendError for files that together do not fit into a request, where the largest of them is */
-function checkTotal(examples: readonly Example[], prompts: readonly Blob[], input?: Blob): void {
+function checkTotal(examples: readonly Example[], prompts: readonly Blob[] = [], input?: Blob): void {
   const files = [...examples.flatMap(({ before, after }) => [before, after]), ...prompts];
   const shown = files.map(({ size }) => size);
   const given = input?.size ?? 0;
