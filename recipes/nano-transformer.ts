@@ -40,7 +40,7 @@ export default transformerRecipe({
     targetDropout: 0.75,
     describe: 0.05,
     textToImage: 0.1,
-    ownCodes: 0.5,
-    ownCodesFrom: 0.8,
+    scheduledSampling: 0.5,
+    scheduledSamplingFrom: 0.8,
   },
 });

@@ -25,6 +25,6 @@ export default transformerRecipe({
     imageToText: 0.15,
     todoInstruction: 0.5,
     targetDropout: 0.85,
-    ownCodes: 0,
+    scheduledSampling: 0,
   },
 });

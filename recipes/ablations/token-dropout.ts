@@ -2,4 +2,4 @@
 import { transformerRecipe } from "x-prompt/training";
 import base from "./base.ts";
 
-export default transformerRecipe({ ...base, mix: { ...base.mix, codeDropout: 0.35 } });
+export default transformerRecipe({ ...base, mix: { ...base.mix, tokenDropout: 0.35 } });

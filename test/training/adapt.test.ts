@@ -181,7 +181,7 @@ describe.each(modes)("train: %s", (mode, settings) => {
 
 test.each<[name: string, change: Settings]>([
   ["by Muon", { optimizer: { matrices: "muon", learningRate: 1e-2 } }],
-  ["with scheduled sampling", { mix: { ...recipeOf().mix, ownCodes: 1 } }],
+  ["with scheduled sampling", { mix: { ...recipeOf().mix, scheduledSampling: 1 } }],
 ])(
   "all weights %s: learns, and ends in the same bits when it was stopped and resumed",
   async (name, change) => {
@@ -223,7 +223,10 @@ test("scheduled sampling begins at its share of the steps", async () => {
     });
   const plain = recipeOf({ steps: 6 });
   const without = await digests(plain);
-  const late = await digests({ ...plain, mix: { ...plain.mix, ownCodes: 1, ownCodesFrom: 0.5 } });
+  const late = await digests({
+    ...plain,
+    mix: { ...plain.mix, scheduledSampling: 1, scheduledSamplingFrom: 0.5 },
+  });
   expect(late[0]).toBe(without[0]);
   expect(late[1]).not.toBe(without[1]);
 });

@@ -105,7 +105,7 @@ test("held-out measurements do not depend on the training mix", async () => {
         ...{ tokenizers: join(folder, "tokenizers"), model: { layers: 1 }, xprompt: { tokens: 3 } },
         mix: {
           families: ["invert", "rain"],
-          ...{ exampleInstruction: share, todoInstruction: share, withoutExample: share, misread: share },
+          ...{ exampleInstruction: share, todoInstruction: share, withoutExample: share, tokenNoise: share },
         },
       }),
     );
@@ -117,7 +117,12 @@ test("held-out measurements do not depend on the training mix", async () => {
 
 test.each([
   ["neither", {}, {}, [1]],
-  ["its own codes from a share of the run on", { ownCodes: 0.5, ownCodesFrom: 0.6 }, {}, [1, 0.6]],
+  [
+    "scheduled sampling from a share of the run on",
+    { scheduledSampling: 0.5, scheduledSamplingFrom: 0.6 },
+    {},
+    [1, 0.6],
+  ],
   ["an average of its last weights", {}, { averageFrom: 0.9 }, [0.9]],
 ])("the phases of a run with %s", async (_, mix, more, phases) => {
   const task = await prepareTask(
@@ -146,7 +151,7 @@ test.each([
 ] as const)("the phases of a tokenizer run that trains %s: the end of restarts", async (train, phases) => {
   const task = await prepareTask(
     tokenizerRecipe({
-      ...{ steps: 1, batch: 2, workers: 0, threads: 1, reviveUntil: 0.6, train },
+      ...{ steps: 1, batch: 2, workers: 0, threads: 1, restartUntil: 0.6, train },
       ...(train === "all"
         ? { model: { resolution: 16, baseChannels: 8, channelMultiplier: [1, 1] } }
         : { init: join(folder, "tokenizers") }),

@@ -70,9 +70,9 @@ export const tokenizerRecipe = recipeKind(
       })
       .prefault({}),
     /** Steps between dead-code restarts, which move codes unused since the last restart to vectors of the encoder. */
-    reviveEvery: z.int().min(1).default(50),
+    restartEvery: z.int().min(1).default(50),
     /** Share of all steps after which there are no restarts. */
-    reviveUntil: z.number().min(0).max(1).default(0.75),
+    restartUntil: z.number().min(0).max(1).default(0.75),
   }),
 );
 export type TokenizerRecipe = ReturnType<typeof tokenizerRecipe>;

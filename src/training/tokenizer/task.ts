@@ -78,7 +78,7 @@ async function prepareTokenizer(
   const data = (part: PictureOptions["part"]) => pictureOptions(recipe, config, part);
   // Of several processes, one evaluates.
   const heldOut = leads ? new HeldOutPictures(data("held out")) : undefined;
-  const restartsUntil = isTrained(CODEBOOK) ? recipe.steps * recipe.reviveUntil : 0;
+  const restartsUntil = isTrained(CODEBOOK) ? recipe.steps * recipe.restartUntil : 0;
 
   /** Works with the tokenizer of the current weights. */
   const withTokenizer = async <T>(work: (tokenizer: ImageTokenizer) => Promise<T>): Promise<T> => {
@@ -96,7 +96,7 @@ async function prepareTokenizer(
     collective,
     memory: memory.bytes,
     extras: { usage, ...(codebook && { codebook }) },
-    phases: isTrained(CODEBOOK) ? [recipe.reviveUntil] : [],
+    phases: isTrained(CODEBOOK) ? [recipe.restartUntil] : [],
     inputs: { sets: gathered ? [gathered.digest] : [] },
     unit: "pictures",
     batches: (from) =>
@@ -117,7 +117,7 @@ async function prepareTokenizer(
       await collective.allReduce(uses);
       for (const [code, times] of uses.entries()) usage[code]! += times;
       const used = usage.reduce((count, times) => count + Math.min(times, 1), 0);
-      if (state.step % recipe.reviveEvery === 0 && state.step <= restartsUntil) {
+      if (state.step % recipe.restartEvery === 0 && state.step <= restartsUntil) {
         const latents = await gather(collective, floats(report.latents!));
         restartDeadCodes(state, usage, latents, Random.of(recipe.seed, "revive", state.step));
         usage.fill(0);

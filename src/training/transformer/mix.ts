@@ -56,26 +56,26 @@ export const mixSettings = z.strictObject({
   /** Share of TODO parts with examples that have an instruction. */
   todoInstruction: share.default(0.5),
   /** Token noise: share of a target's input codes that are replaced by other codes of the same picture. */
-  misread: share.default(0),
+  tokenNoise: share.default(0),
   /**
    * Token dropout: share of targets in which a random share of the input codes is masked. The model then has to rely on
    * the words, the query and the examples.
    */
-  codeDropout: share.default(0),
+  tokenDropout: share.default(0),
   /**
    * Share of targets of changes in which all input codes are masked. A target's first codes show what the change is, so
    * the model learns to read it from the examples only where there are none.
    */
   targetDropout: share.default(0),
-  /** Token dropout for batches of captions. Defaults to `codeDropout`. */
+  /** Token dropout for batches of captions. Defaults to `tokenDropout`. */
   captionDropout: share.optional(),
   /**
    * Scheduled sampling: share of batches of changes in which a random share of each target's input codes is replaced by
    * the model's own samples, as in generation. Use it late in training. Such a step takes a third longer.
    */
-  ownCodes: share.default(0),
-  /** Share of the steps after which `ownCodes` begins. */
-  ownCodesFrom: share.default(0),
+  scheduledSampling: share.default(0),
+  /** Share of the steps after which `scheduledSampling` begins. */
+  scheduledSamplingFrom: share.default(0),
 });
 
 /** The mix with its libraries prepared. */

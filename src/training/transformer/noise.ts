@@ -8,15 +8,15 @@ import type { Mix } from "./mix.ts";
 
 /** The settings that change how targets are read, not which contexts there are. */
 export const noiseSettings = [
-  "misread",
-  "codeDropout",
+  "tokenNoise",
+  "tokenDropout",
   "targetDropout",
   "captionDropout",
-  "ownCodes",
-  "ownCodesFrom",
+  "scheduledSampling",
+  "scheduledSamplingFrom",
 ] as const;
 
-type Noise = Pick<Mix, "misread" | "codeDropout" | "targetDropout">;
+type Noise = Pick<Mix, "tokenNoise" | "tokenDropout" | "targetDropout">;
 
 /** Adds the noise of a step to the targets of a batch. A batch that is measured gets none. */
 export function withNoise(
@@ -27,9 +27,10 @@ export function withNoise(
   if (part !== "train") return { kind, contexts };
   const noise =
     kind === "captions"
-      ? { ...mix, codeDropout: mix.captionDropout ?? mix.codeDropout, targetDropout: 0 }
+      ? { ...mix, tokenDropout: mix.captionDropout ?? mix.tokenDropout, targetDropout: 0 }
       : mix;
-  if (noise.misread === 0 && noise.codeDropout === 0 && noise.targetDropout === 0) return { kind, contexts };
+  if (noise.tokenNoise === 0 && noise.tokenDropout === 0 && noise.targetDropout === 0)
+    return { kind, contexts };
   const first = share.rank * contexts.length;
   const read = contexts.map((context, i) =>
     corruptTargets(context, noise, Random.of(seed, "misread", part, step, first + i)),
@@ -45,7 +46,7 @@ function corruptTargets(context: Context<Codes>, noise: Noise, random: Random): 
     const hidden = drawHidden(noise, random);
     const read = Array.from(picture, (code) => {
       if (random.chance(hidden)) return HIDDEN_CODE;
-      return random.chance(noise.misread) ? picture[random.integer(0, picture.length - 1)]! : code;
+      return random.chance(noise.tokenNoise) ? picture[random.integer(0, picture.length - 1)]! : code;
     });
     return { ...todo, target: { picture, read } };
   });
@@ -53,8 +54,8 @@ function corruptTargets(context: Context<Codes>, noise: Noise, random: Random): 
 }
 
 /** Samples the share of a target's codes that are masked. */
-function drawHidden({ codeDropout, targetDropout }: Noise, random: Random): number {
+function drawHidden({ tokenDropout, targetDropout }: Noise, random: Random): number {
   // A share of 0 takes no random number, so that runs without this setting stay as they are.
   if (targetDropout > 0 && random.chance(targetDropout)) return 1;
-  return random.chance(codeDropout) ? random.uniform() : 0;
+  return random.chance(tokenDropout) ? random.uniform() : 0;
 }

@@ -29,7 +29,7 @@ interface Options {
 interface Plans {
   readonly step: StepPlan;
   /** For batches of changes, if the recipe uses scheduled sampling. */
-  readonly ownCodes?: Plan<ScheduledSampling>;
+  readonly scheduledSampling?: Plan<ScheduledSampling>;
 }
 
 export class TransformerSteps {
@@ -48,9 +48,12 @@ export class TransformerSteps {
         const { kind, packing } = shape;
         const build = (graph: Graph) => objective(graph, packing, config, terms);
         const step = this.planner.plan(build, isTrained);
-        if (mix.ownCodes === 0 || kind !== "changes") return [keyOf(shape), { step }];
-        const ownCodes = ScheduledSampling.plan((graph) => predictions(graph, packing, config), imageTokens);
-        return [keyOf(shape), { step, ownCodes }];
+        if (mix.scheduledSampling === 0 || kind !== "changes") return [keyOf(shape), { step }];
+        const scheduledSampling = ScheduledSampling.plan(
+          (graph) => predictions(graph, packing, config),
+          imageTokens,
+        );
+        return [keyOf(shape), { step, scheduledSampling }];
       }),
     );
   }
@@ -72,22 +75,24 @@ export class TransformerSteps {
     learningRate: number,
     session: SessionOptions,
   ): Promise<StepResult> {
-    const { step, ownCodes } = this.plans.get(keyOf(batch))!;
-    const read = ownCodes ? await this.withOwnCodes(batch, ownCodes, state, session) : batch;
+    const { step, scheduledSampling } = this.plans.get(keyOf(batch))!;
+    const read = scheduledSampling
+      ? await this.withScheduledSampling(batch, scheduledSampling, state, session)
+      : batch;
     return (await step.compile(session)).run(state, feedsOf(read), learningRate, weightOf(batch));
   }
 
   /** Applies scheduled sampling to the batch if this step uses it. */
-  private async withOwnCodes(
+  private async withScheduledSampling(
     batch: PackedBatch,
-    ownCodes: Plan<ScheduledSampling>,
+    scheduledSampling: Plan<ScheduledSampling>,
     state: TrainingState,
     session: SessionOptions,
   ): Promise<PackedBatch> {
     const { seed, steps, mix } = this.recipe;
     const random = Random.of(seed, "own codes", state.step);
-    if (state.step < mix.ownCodesFrom * steps || !random.chance(mix.ownCodes)) return batch;
-    return (await ownCodes.compile(session)).read(batch, state, random, this.collective);
+    if (state.step < mix.scheduledSamplingFrom * steps || !random.chance(mix.scheduledSampling)) return batch;
+    return (await scheduledSampling.compile(session)).read(batch, state, random, this.collective);
   }
 
   async release(): Promise<void> {
@@ -99,7 +104,7 @@ export class TransformerSteps {
   }
 
   private get sampling(): readonly Plan<ScheduledSampling>[] {
-    return [...this.plans.values()].flatMap(({ ownCodes }) => ownCodes ?? []);
+    return [...this.plans.values()].flatMap(({ scheduledSampling }) => scheduledSampling ?? []);
   }
 }
 

@@ -131,7 +131,7 @@ async function prepareTransformer(
   const product = new Product(recipe, state, start, imageWeights);
   const {
     averageFrom,
-    mix: { ownCodes, ownCodesFrom },
+    mix: { scheduledSampling, scheduledSamplingFrom },
   } = recipe;
 
   return {
@@ -140,7 +140,7 @@ async function prepareTransformer(
     collective,
     memory: memory.bytes,
     extras: product.average?.extras ?? {},
-    phases: [averageFrom, ...(ownCodes > 0 ? [ownCodesFrom] : [])],
+    phases: [averageFrom, ...(scheduledSampling > 0 ? [scheduledSamplingFrom] : [])],
     inputs: {
       sets: sources ? digestsOf(sources) : [tokens!.digest],
       models: [digest, ...(product.mixedIn ? [product.mixedIn] : [])],

@@ -34,7 +34,7 @@ describe.skipIf(!hasMpi)("mpirun", () => {
       ...{ kind: "transformer", steps: 12, init: at("tiny"), contexts: 4, todos: 2, heldOutBatches: 1 },
       ...{ optimizer: { learningRate: 3e-3 }, schedule: { shape: "constant" }, workers: 0, threads: 1 },
       ...{ logEvery: 1, evaluateEvery: 10_000, sheetEvery: 10_000, checkpointEvery: 1 },
-      mix: { families: ["invert", "tint"], exampleCounts: [1], ownCodesFrom: 1 },
+      mix: { families: ["invert", "tint"], exampleCounts: [1], scheduledSamplingFrom: 1 },
     };
     await writeFile(at("recipe.mjs"), `export default ${JSON.stringify(recipe)};\n`);
   });

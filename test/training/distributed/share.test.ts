@@ -57,7 +57,7 @@ const transformer = (change: Settings = {}): TransformerRecipe =>
     loss: { words: 3 },
     mix: {
       ...{ families: ["invert", "tint"], describe: 0.2, textToImage: 0.3, imageToText: 0.5 },
-      ...{ exampleCounts: [1, 1], ownCodes: 0.5, codeDropout: 0.3, withoutExample: 0.2 },
+      ...{ exampleCounts: [1, 1], scheduledSampling: 0.5, tokenDropout: 0.3, withoutExample: 0.2 },
     },
     heldOutBatches: 1,
     ...change,
@@ -69,7 +69,7 @@ const tokenizer = (change: Partial<Parameters<typeof tokenizerRecipe>[0]> = {}):
     batch: 8,
     collages: 0.3,
     optimizer: { learningRate: 3e-3 },
-    reviveEvery: 2,
+    restartEvery: 2,
     model: {
       ...{ resolution: 16, baseChannels: 4, channelMultiplier: [1, 1, 1], residualBlocks: 1 },
       ...{ latentChannels: 4, embedDim: 4, codes: 16, normGroups: 2 },
@@ -201,7 +201,7 @@ const filesOf = async (run: string) => (await readdir(run)).map((name) => name.r
 
 describe("a tokenizer", () => {
   const sorts: [string, TokenizerRecipe][] = [
-    ["with an encoder, and codes that are revived", tokenizer()],
+    ["with an encoder, and dead codes that are restarted", tokenizer()],
     [
       "of raw patches",
       tokenizer({

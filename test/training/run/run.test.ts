@@ -301,7 +301,7 @@ const tokenizer = {
   },
   loss: {},
   text: { merges: 40, xpTokens: 4, tasks: 60 },
-  reviveEvery: 4,
+  restartEvery: 4,
   checkpointEvery: 7,
 };
 const transformer = {

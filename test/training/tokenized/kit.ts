@@ -27,7 +27,7 @@ export const recipeOf = (tokenizers: string, change: Partial<Settings> = {}): Tr
         textToImage: 0.25,
         withoutExample: 0.3,
         exampleInstruction: 0.5,
-        codeDropout: 0.5,
+        tokenDropout: 0.5,
       },
       ...change.mix,
     },

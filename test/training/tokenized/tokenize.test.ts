@@ -76,7 +76,7 @@ describe("training sees the batches that it would draw, token for token", () => 
     [
       "Parquet shards",
       () => ({
-        mix: { pairs: [fixture("magicbrush.parquet")], pairsShare: 1, pairsHeldOut: 0, misread: 0.2 },
+        mix: { pairs: [fixture("magicbrush.parquet")], pairsShare: 1, pairsHeldOut: 0, tokenNoise: 0.2 },
       }),
     ],
   ])("%s", async (_name, change) => {
@@ -116,7 +116,7 @@ test("storage is closed when it has been read", async () => {
 });
 
 test("later epochs, and those of other seeds, have every batch once, in an order of the seed's", async () => {
-  const recipe = recipeOf(tokenizers, { mix: { codeDropout: 0 } });
+  const recipe = recipeOf(tokenizers, { mix: { tokenDropout: 0 } });
   const data = await tokenized(recipe);
   const keys = async (seed: number, from: number) =>
     (await batchesOf({ ...recipe, seed }, steps(8, from), data)).map(({ targets }) => targets.join());
@@ -240,7 +240,7 @@ describe("refused", () => {
       "got others: mix.describe: 0.25 → 0.5; todos: 2 → 3 (use the same settings",
     );
     // What is added in training may differ.
-    const noisy = { ...recipe, mix: { ...recipe.mix, codeDropout: 0, misread: 0.1 } };
+    const noisy = { ...recipe, mix: { ...recipe.mix, tokenDropout: 0, tokenNoise: 0.1 } };
     const task = await prepareTask(withData(noisy, place));
     await task.close();
   });

@@ -145,7 +145,7 @@ describe("contexts", () => {
     const share = 0.25;
     const [plain, mistaken] = [
       await contextsOf(options, 30),
-      await contextsOf(mixed({ misread: share }), 30),
+      await contextsOf(mixed({ tokenNoise: share }), 30),
     ];
     let [changed, expected] = [0, 0];
     for (const [i, { todos }] of mistaken.entries())
@@ -166,8 +166,8 @@ describe("contexts", () => {
   });
 
   test("token dropout masks a random part of its share of the targets", async () => {
-    const shares = async (codeDropout: number) => {
-      const [plain, dropped] = [await contextsOf(options, 30), await contextsOf(mixed({ codeDropout }), 30)];
+    const shares = async (tokenDropout: number) => {
+      const [plain, dropped] = [await contextsOf(options, 30), await contextsOf(mixed({ tokenDropout }), 30)];
       return dropped.flatMap(({ todos }, i) =>
         todos.flatMap(({ target }, j) => {
           if (!("picture" in target)) return [];
@@ -204,7 +204,7 @@ describe("contexts", () => {
             : [],
         ),
       );
-    expect(new Set(await shares({ targetDropout: 1, codeDropout: 1 }))).toEqual(new Set([1]));
+    expect(new Set(await shares({ targetDropout: 1, tokenDropout: 1 }))).toEqual(new Set([1]));
     const some = await shares({ targetDropout: 0.5 });
     expect(new Set(some)).toEqual(new Set([0, 1]));
     const whole = some.filter((share) => share === 1).length / some.length;
@@ -219,16 +219,16 @@ describe("contexts", () => {
       return contexts.flatMap(({ todos }) => todos).filter(({ target }) => "read" in target).length;
     };
     for (const textToImage of [0, 1]) {
-      const [own, none] = [{ captionDropout: 1 }, { captionDropout: 0, codeDropout: 1 }];
+      const [own, none] = [{ captionDropout: 1 }, { captionDropout: 0, tokenDropout: 1 }];
       expect(await readCodes({ textToImage, ...own })).toBe(textToImage * 6 * 2 * 4);
       expect((await readCodes({ textToImage, ...none })) > 0).toBe(textToImage === 0);
-      expect(await readCodes({ textToImage, codeDropout: 1 })).toBeGreaterThan(0);
+      expect(await readCodes({ textToImage, tokenDropout: 1 })).toBeGreaterThan(0);
     }
   });
 
   test("held-out contexts have neither token noise nor token dropout", async () => {
     const contexts = await contextsOf(
-      mixed({ misread: 1, codeDropout: 1, targetDropout: 1 }, { part: "held out" }),
+      mixed({ tokenNoise: 1, tokenDropout: 1, targetDropout: 1 }, { part: "held out" }),
       4,
     );
     for (const { target } of contexts.flatMap(({ todos }) => todos))
