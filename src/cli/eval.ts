@@ -204,6 +204,7 @@ function commandOf(suite: Suite, options: Options): string {
   add("--data", options.data);
   if (suite.needs?.includes("pictures")) add("--pictures", options.pictures);
   add("--size", options.size);
+  if (suite.needs?.includes("out")) add("--out", options.out);
   return parts.map(quoted).join(" ");
 }
 

@@ -5,7 +5,9 @@
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
+import { XPromptError } from "../errors.ts";
 import { makeFolder, readJson, writeFileAtomic } from "../runtime/files.ts";
+import { describeModel } from "../xprompt/describe-model.ts";
 import { recommendedSampling } from "../xprompt/request.ts";
 import type { SuiteContext } from "./suite.ts";
 
@@ -15,6 +17,8 @@ export const storedInterval = z.tuple([z.number(), z.number()]).readonly();
 /** How the figures were made. */
 const provenanceSchema = z.object({
   fingerprint: z.string(),
+  /** Fingerprint of the model that is compared with it: the comparison model was trained from it, or like it. */
+  comparedWith: z.string(),
   recipe: z.string().nullable(),
   command: z.string(),
   seed: z.int(),
@@ -23,6 +27,10 @@ const provenanceSchema = z.object({
 type Provenance = z.output<typeof provenanceSchema>;
 
 export type Stored<F> = Provenance & F;
+/** Whether stored figures belong to the model that is in the folder now, or to one that was there before. */
+export interface Belonging {
+  readonly sameModel: boolean;
+}
 
 /** The stored figures of one suite, by the name of the comparison model. */
 export class Comparison<F extends object> {
@@ -37,9 +45,15 @@ export class Comparison<F extends object> {
   }
 
   /** Reads the figures stored for a model; empty if there is no file. @throws XPromptError when the file is broken */
-  async read(modelFolder: string): Promise<Readonly<Partial<Record<string, Stored<F>>>>> {
-    const path = this.path(modelFolder);
-    return existsSync(path) ? readJson(path, this.schema, "comparison figures") : {};
+  async read(modelFolder: string): Promise<Readonly<Partial<Record<string, Stored<F> & Belonging>>>> {
+    const stored = await this.stored(modelFolder);
+    const fingerprint = await fingerprintIn(modelFolder);
+    return Object.fromEntries(
+      Object.entries(stored).map(([name, figures]) => [
+        name,
+        { ...figures, sameModel: figures.comparedWith === fingerprint },
+      ]),
+    );
   }
 
   /**
@@ -54,15 +68,31 @@ export class Comparison<F extends object> {
     const { beside, recipe } = options;
     const { fingerprint } = model;
     const settings = { ...generations.settings };
-    const stored = { fingerprint, recipe: recipe ?? null, command, seed, settings, ...figures };
+    const comparedWith = await fingerprintIn(beside!);
+    const provenance = { fingerprint, comparedWith, recipe: recipe ?? null, command, seed, settings };
+    const stored = { ...provenance, ...figures };
     const path = this.path(beside!);
-    const merged = { ...(await this.read(beside!)), [name]: stored };
+    const merged = { ...(await this.stored(beside!)), [name]: stored };
     await makeFolder(dirname(path));
     await writeFileAtomic(path, `${JSON.stringify(merged, null, 2)}\n`);
     return { as: name, wrote: path, ...stored };
   }
 
+  private async stored(modelFolder: string): Promise<Record<string, Stored<F>>> {
+    const path = this.path(modelFolder);
+    return existsSync(path) ? readJson(path, this.schema, "comparison figures") : {};
+  }
+
   private path(modelFolder: string): string {
     return join(modelFolder, "evaluation", `${this.suite}-comparison.json`);
   }
+}
+
+/** @throws XPromptError for a model without X-Prompt */
+async function fingerprintIn(folder: string): Promise<string> {
+  const { fingerprint } = await describeModel(folder);
+  if (fingerprint !== undefined) return fingerprint;
+  throw new XPromptError(
+    `comparing with ${folder}: expected a model with X-Prompt, got a plain one (choose another)`,
+  );
 }

@@ -2,7 +2,7 @@
  * @file Generates and measures the same held-out samples under several conditions: with the right example, with a wrong
  * one, without examples, … The baselines are measured on the same samples.
  */
-import type { Image, Sheet, SheetRow } from "../image/index.ts";
+import { type Image, rounded, type Sheet, type SheetRow } from "../image/index.ts";
 import { families, type Pair, Random, type TaskFamily } from "../tasks/index.ts";
 import { classicalFilter, colourFit } from "./baselines/index.ts";
 import type { ExamplePair } from "./generations.ts";
@@ -90,15 +90,18 @@ function fittedCounts(conditions: readonly Condition[]): number[] {
   return [...new Set([1, ...counts])].filter((count) => count !== "wrong" && count > 0) as number[];
 }
 
-/** Returns a function that measures pictures against the pair's truth. */
+/** Returns a function that measures pictures, in 8 bits, against the pair's truth. */
 function scorer({ output, scenes }: Pair, roundTrip: Image): (image: Image) => Scores {
   const judge = scenes && new EditJudge(scenes, output.width, roundTrip);
-  return (image) => ({
-    psnr: boundedPsnr(image, output),
-    ssim: ssim(image, output),
-    rmse: rmse(image, output),
-    ...(judge && { success: judge.judge(image).success ? 1 : 0 }),
-  });
+  return (answer) => {
+    const image = rounded(answer);
+    return {
+      psnr: boundedPsnr(image, output),
+      ssim: ssim(image, output),
+      rmse: rmse(image, output),
+      ...(judge && { success: judge.judge(image).success ? 1 : 0 }),
+    };
+  };
 }
 
 /** Returns a function that makes the examples of a condition. Each pair is made once. */

@@ -8,15 +8,7 @@ import { dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
 import { sha256 } from "../hash.ts";
-import {
-  encodePng,
-  fromBytes,
-  type Image,
-  loadImage,
-  readPngText,
-  savePng,
-  toBytes,
-} from "../image/index.ts";
+import { encodePng, type Image, loadImage, readPngText, rounded, savePng, toBytes } from "../image/index.ts";
 import { Progress } from "../progress.ts";
 import { makeFolder } from "../runtime/files.ts";
 import type { GenerateOptions, XPrompt } from "../xprompt/model.ts";
@@ -71,6 +63,9 @@ export interface Generation {
   readonly milliseconds: number;
 }
 
+/** Another number for every change of the code that changes pictures: kept ones are then made again. */
+const DRAWN_ALIKE = 2;
+
 const textSchema = z.object({ request: z.string(), milliseconds: z.number() });
 
 export class Generations {
@@ -98,7 +93,10 @@ export class Generations {
   ) {
     this.settings = resolveSettings(given, model);
     const { suite, seed, out } = options;
-    const key = sha256(JSON.stringify([suite, model.fingerprint, this.settings, seed])).slice(0, 12);
+    const key = sha256(JSON.stringify([DRAWN_ALIKE, suite, model.fingerprint, this.settings, seed])).slice(
+      0,
+      12,
+    );
     this.folder = out && join(resolve(out), "drawings", key);
   }
 
@@ -135,8 +133,7 @@ export class Generations {
       signal,
       ...(fullSize && { fullSize, exampleColours }),
     });
-    const { width, height } = images[0];
-    const generation = { image: fromBytes(width, height, toBytes(images[0])), milliseconds: timings.total };
+    const generation = { image: rounded(images[0]), milliseconds: timings.total };
     if (path && !this.options.isRehearsal) {
       await makeFolder(dirname(path));
       const text = { request: digest, milliseconds: timings.total, seed, settings: this.settings };

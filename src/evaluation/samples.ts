@@ -1,7 +1,8 @@
 /** @file Held-out samples of task families. Scenes and parameters depend only on seed, family and index. */
+import { rounded } from "../image/index.ts";
 import { type Pair, Random, type Task, type TaskFamily } from "../tasks/index.ts";
 
-/** A task, its query pair, and examples of the same task. */
+/** A task, its query pair, and examples of the same task. Pictures have 8 bits, as users' files do. */
 export interface Sample {
   readonly task: Task;
   readonly query: Pair;
@@ -20,11 +21,17 @@ export function sampleOf(family: TaskFamily, seed: number, index: number, size: 
   const task = family.draw(stream("task"));
   return {
     task,
-    query: task.pair(stream("query"), size),
-    example: (number) => task.pair(stream("example", number), size),
+    query: in8Bits(task.pair(stream("query"), size)),
+    example: (number) => in8Bits(task.pair(stream("example", number), size)),
     seed: stream("drawing").integer(0, 2 ** 31 - 1),
   };
 }
+
+const in8Bits = (pair: Pair): Pair => ({
+  ...pair,
+  input: rounded(pair.input),
+  output: rounded(pair.output),
+});
 
 /** The index of a sample, as in file names. */
 export const numbered = (index: number): string => String(index).padStart(4, "0");

@@ -1,5 +1,13 @@
 /** @file Summarizes columns of scores: means, intervals, differences, and gap closure. */
-import { bootstrap, type Estimate, intervalOf, mean, meanInterval, resampled } from "./metrics/bootstrap.ts";
+import {
+  bootstrap,
+  type Estimate,
+  intervalOf,
+  mean,
+  meanInterval,
+  NORMAL_95,
+  resampled,
+} from "./metrics/bootstrap.ts";
 import type { Metric, Scoreboard } from "./scores.ts";
 
 /** The mean with its interval; undefined without values. */
@@ -76,9 +84,6 @@ export function syntheticValues({ mean: centre, ci: [low, high] }: Estimate, cou
     isOdd && i === count - 1 ? centre : centre + (i % 2 === 0 ? deviation : -deviation),
   );
 }
-
-/** Half-width of the central 95% of a normal distribution, in standard deviations. */
-const NORMAL_95 = 1.96;
 
 /** The means of one metric, by condition. */
 export function meansOf(scores: Scoreboard, metric: Metric): Record<string, number> {

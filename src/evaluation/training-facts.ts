@@ -1,6 +1,7 @@
 /** @file Reads the training facts of a model: the optional field `training` of its `config.json`. */
 import { join } from "node:path";
 import { z } from "zod";
+import { XPromptError } from "../errors.ts";
 import { readJson } from "../runtime/files.ts";
 import { meant } from "../spelling.ts";
 import { heldOutTasks, knownFamilies, prototypes, selectFamilies, type TaskFamily } from "../tasks/index.ts";
@@ -41,6 +42,17 @@ export async function readTrainingFacts(folder: string): Promise<TrainingFacts> 
   const whole = knownFamilies.filter(({ prototype }) => heldOutPrototypes.includes(prototype));
   const exclude = [...heldOut, ...whole.map(({ name }) => name)];
   return { families: selectFamilies({ include, exclude }), heldOutPrototypes };
+}
+
+/**
+ * The families that a suite of trained tasks measures.
+ * @throws XPromptError for a model that was trained on none, such as on pairs alone
+ */
+export function trainedFamilies(suite: string, { families }: TrainingFacts): readonly TaskFamily[] {
+  if (families.length > 0) return families;
+  throw new XPromptError(
+    `eval ${suite}: expected a model trained on task families, got one without (choose another suite)`,
+  );
 }
 
 /** Whether the model was trained on the family of that name. */

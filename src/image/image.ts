@@ -45,6 +45,10 @@ export function toBytes({ data }: Image | ByteImage): Uint8Array {
   return bytes;
 }
 
+/** The same picture rounded to 8 bits per channel, as in a file. */
+export const rounded = (image: Image | ByteImage): Image =>
+  fromBytes(image.width, image.height, toBytes(image));
+
 /**
  * A picture from 8-bit sRGB, row-major and interleaved.
  * @throws UsageError for another number of bytes than three for each pixel

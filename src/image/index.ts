@@ -2,7 +2,7 @@
 export { applyChange, changedStrips } from "./apply-change.ts";
 export { encodePng, type PngOptions } from "./encode-png.ts";
 export { type Change, fitChange } from "./full-size.ts";
-export { type ByteImage, createImage, fromBytes, type Image, toBytes } from "./image.ts";
+export { type ByteImage, createImage, fromBytes, type Image, rounded, toBytes } from "./image.ts";
 export { maxPixels } from "./limits.ts";
 export { type LoadOptions, loadBytes, loadImage, minEdge, padBox, squeeze } from "./load.ts";
 export { medianFilter } from "./median.ts";

@@ -30,6 +30,7 @@ interface Reference {
     readonly mean: number;
   };
   readonly depth: { readonly rmse: number; readonly judged: number };
+  readonly shares: readonly { count: number; of: number; low: number; high: number }[];
   readonly bootstrap: { readonly values: number[]; readonly low: number; readonly high: number };
 }
 const reference: Reference = JSON.parse(
@@ -125,6 +126,16 @@ describe("bootstrap", () => {
     const width = high - low;
     for (const end of [0, 1]) expect(Math.abs(ours[end]! - theirs[end]!)).toBeLessThan(0.06 * width);
   });
+
+  test.each(reference.shares)(
+    "the interval of a share is Wilson's: $count of $of",
+    ({ count, of, low, high }) => {
+      const column = Array.from({ length: of }, (_, i) => (i < count ? 1 : 0));
+      const [from, to] = meanInterval(column, 1);
+      expect(from).toBeCloseTo(low, 6);
+      expect(to).toBeCloseTo(high, 6);
+    },
+  );
 
   test("is deterministic from the seed", () => {
     expect(meanInterval(values, 3)).toEqual(meanInterval(values, 3));

@@ -1,10 +1,11 @@
 /** @file The queries of `eval photos`: photographs under a change, each with an example of another photograph. */
+import { rounded } from "../../image/index.ts";
 import type { Gathered, Photo } from "../../tasks/gathered/index.ts";
 import { Random } from "../../tasks/index.ts";
 import type { PhotoChange, PhotoPair } from "./photo-changes.ts";
 import { photographsOf, squareOf } from "./pictures.ts";
 
-/** Pictures of `size` × `size` pixels. */
+/** Pictures of `size` × `size` pixels with 8 bits, as users' files have. */
 export interface PhotoQuery {
   readonly example: PhotoPair;
   readonly input: PhotoPair["input"];
@@ -36,8 +37,12 @@ export function photoQueries(
       const query = chosen[index]!;
       const changer = change.draw(stream("parameters"));
       const other = stream("example").pick(usable.filter((photograph) => photograph !== query));
-      const example = changer(squareOf(other, size), stream("example's places"));
-      const { input, output } = changer(squareOf(query, size), stream("query's places"));
+      const changed = (photograph: Photo, places: string): PhotoPair => {
+        const { input, output } = changer(squareOf(photograph, size), stream(places));
+        return { input: rounded(input), output: rounded(output) };
+      };
+      const example = changed(other, "example's places");
+      const { input, output } = changed(query, "query's places");
       const samplingSeed = stream("drawing").integer(0, 2 ** 31 - 1);
       return { example, input, truth: output, samplingSeed };
     },

@@ -1,6 +1,6 @@
 /** @file Converts gathered photographs and icons to pictures of a given size. */
 import { XPromptError } from "../../errors.ts";
-import { createImage, crop, fromBytes, type Image, resize } from "../../image/index.ts";
+import { createImage, crop, fromBytes, type Image, resize, rounded } from "../../image/index.ts";
 import {
   type Gathered,
   type IconLayer,
@@ -50,7 +50,7 @@ export function iconPicture(layers: readonly IconLayer[], size: number): Image {
         picture.data[at]! += alpha * (image.data[pixel * 4 + c]! / 255 - picture.data[at]!);
       }
     }
-  return fitted(picture, size);
+  return rounded(fitted(picture, size));
 }
 
 /** A flat layer in another colour, with the same shape. */

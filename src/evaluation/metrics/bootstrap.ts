@@ -1,4 +1,4 @@
-/** @file Confidence intervals by the percentile bootstrap (Efron, 1979). */
+/** @file Confidence intervals: the percentile bootstrap (Efron, 1979), and Wilson's score interval (1927) for shares. */
 import { Random } from "../../random.ts";
 
 /** Lower and upper end. */
@@ -61,6 +61,22 @@ function quantile(sorted: readonly number[], share: number): number {
 export const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** The 95% interval of a mean. */
+/**
+ * The 95% interval of a mean. A column of zeros and ones is a share and has Wilson's interval: a bootstrap of nothing but
+ * zeros would claim to be certain.
+ */
 export const meanInterval = (values: readonly number[], seed: number): Interval =>
-  bootstrap([values], ([column]) => mean(column!), seed);
+  values.every((value) => value === 0 || value === 1)
+    ? shareInterval(mean(values), values.length)
+    : bootstrap([values], ([column]) => mean(column!), seed);
+
+/** The normal distribution has 95% of its mass within this number of standard deviations. */
+export const NORMAL_95 = 1.959964;
+
+/** Wilson's 95% interval of a share of `count` samples. */
+function shareInterval(share: number, count: number): Interval {
+  const z2 = NORMAL_95 ** 2 / count;
+  const centre = share + z2 / 2;
+  const half = Math.sqrt(z2 * (share * (1 - share) + z2 / 4));
+  return [(centre - half) / (1 + z2), (centre + half) / (1 + z2)];
+}

@@ -5,11 +5,11 @@
  */
 import { z } from "zod";
 import { headWidth } from "../../chameleon/model/transformer.ts";
-import type { Image } from "../../image/index.ts";
+import { type Image, rounded } from "../../image/index.ts";
 import { Random } from "../../tasks/index.ts";
 import { exampleMasks } from "../../xprompt/sequence.ts";
 import { colourFit } from "../baselines/index.ts";
-import { Comparison, type Stored, storedInterval } from "../comparison.ts";
+import { type Belonging, Comparison, type Stored, storedInterval } from "../comparison.ts";
 import { colourFitOf } from "../conditions.ts";
 import type { ExamplePair } from "../generations.ts";
 import { plain } from "../lines.ts";
@@ -19,6 +19,7 @@ import { numbered, sampleOf } from "../samples.ts";
 import { Scoreboard } from "../scores.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { estimate } from "../summary.ts";
+import { trainedFamilies } from "../training-facts.ts";
 
 const counts = [1, 2, 4, 8] as const;
 const BYTES_PER_NUMBER = 4;
@@ -85,19 +86,22 @@ async function measureComparison(context: SuiteContext): Promise<SuiteOutcome> {
 }
 
 async function measureCounts({ generations, limit, seed, model, training }: SuiteContext): Promise<Measured> {
+  const trained = trainedFamilies("compression", training);
   generations.expect(limit * counts.length);
   const columns = new Map(counts.map((count) => [count, new Columns()]));
   const baselineScores = new Scoreboard();
   for (let i = 0; i < limit; i++) {
-    const family = Random.of(seed, "compression", i).pick(training.families);
+    const family = Random.of(seed, "compression", i).pick(trained);
     const sample = sampleOf(family, seed, i, model.size);
     const { input, output } = sample.query;
     const examples = Array.from({ length: Math.max(...counts) }, (_, j): ExamplePair => {
       const { input, output } = sample.example(j);
       return { input, output };
     });
-    const measure = (baseline: string, image: Image) =>
+    const measure = (baseline: string, answer: Image) => {
+      const image = rounded(answer);
       baselineScores.add(baseline, { psnr: boundedPsnr(image, output), rmse: rmse(image, output) });
+    };
     const [roundTrip] = await model.reconstruct([output]);
     measure("unchanged", input);
     measure("roundTrip", roundTrip!);
@@ -190,20 +194,21 @@ function reportOf({ examples, ratio, baselines = {} }: Measured) {
   };
 }
 
-function sweepReport(models: readonly Stored<Measured>[]) {
+function sweepReport(models: readonly (Stored<Measured> & Belonging)[]) {
   const fields = ["slots", "bytes", "milliseconds", "nats", "psnr", "rmse"] as const;
   return {
     title: "Slots per example",
     text:
       "One example, compressed to more or fewer slots, or uncompressed (causal). Stored figures of models with equal " +
-      "training.",
+      "training. Earlier: trained from an earlier version of this model.",
     table: {
-      columns: ["mask", "S", ...fields, "n"],
-      rows: models.map(({ mask, xpTokens, examples, n }) => [
+      columns: ["mask", "S", ...fields, "n", "earlier"],
+      rows: models.map(({ mask, xpTokens, examples, n, sameModel }) => [
         mask,
         xpTokens,
         ...fields.map((field) => examples["1"]![field]),
         n,
+        sameModel ? "" : "yes",
       ]),
     },
   };

@@ -103,23 +103,25 @@ interface Judged {
   readonly queries: readonly Query[];
   /** Pairs of the training split, as examples. */
   readonly pool: readonly Example[];
+  /** There is no training split: examples are other records of the measured one, perhaps neighbours of the query. */
+  readonly ownSplit: boolean;
   readonly library?: ExamplePool<Example>;
 }
 
 async function measure(set: DataSet, context: SuiteContext): Promise<SuiteOutcome> {
-  const { model, limit, options } = context;
-  const split = await openMeasured(set, options.data!);
-  const training = await openTraining(set, options.data!);
-  const pool = (await firstOf(training, POOL, model.size)).map(asExample);
+  const { model, limit, options, seed } = context;
+  const split = await openMeasured(set, options.data!, seed);
+  const training = await openTraining(set, options.data!, seed);
+  const pool = (await someOf(training.source, POOL, model.size)).map(asExample);
   const queries = await withTruth(
     protocols[set.protocol],
     split,
-    await firstOf(split, limit, model.size),
+    await someOf(split, limit, model.size),
     model.size,
   );
   const library = set.retrieval ? await ExamplePool.open(model, pool) : undefined;
   try {
-    return await compare(set, context, { split, queries, pool, library });
+    return await compare(set, context, { split, queries, pool, library, ownSplit: training.isWhole });
   } finally {
     await library?.close();
   }
@@ -128,7 +130,7 @@ async function measure(set: DataSet, context: SuiteContext): Promise<SuiteOutcom
 async function compare(
   set: DataSet,
   { model, generations, seed, options }: SuiteContext,
-  { split, queries, pool, library }: Judged,
+  { split, queries, pool, library, ownSplit }: Judged,
 ): Promise<SuiteOutcome> {
   const ways = ["wordsAlone", "random", ...(set.retrieval ? ["retrieved"] : [])] as const;
   const filter = set.restores === undefined ? undefined : classicalFilter(set.restores);
@@ -183,6 +185,7 @@ async function compare(
       n: queries.length,
       unjudged: meters.get("wordsAlone")!.unjudged,
       skipped: split.defects.total,
+      examplesFrom: ownSplit ? set.split : "train",
       size: model.size,
     },
     summary: metrics.map((metric) => {
@@ -194,7 +197,7 @@ async function compare(
     report: [
       {
         title: set.name,
-        text: "wordsAlone: the instruction without an example; random, retrieved: with one example of the training split; unchanged: the query itself; colourFit: least squares from the random example's colours; classical: one filter, fixed for the set; roundTrip: the truth through the image tokenizer.",
+        text: `wordsAlone: the instruction without an example; random, retrieved: with one example of ${ownSplit ? `the same records, because ${options.data} has no training split: it may be a near copy of the query` : "the training split"}; unchanged: the query itself; colourFit: least squares from the random example's colours; classical: one filter, fixed for the set; roundTrip: the truth through the image tokenizer.`,
         table: {
           columns: ["condition", ...metrics],
           rows: Object.entries(conditions).map(([way, figures]) => [
@@ -209,32 +212,34 @@ async function compare(
 }
 
 /** Opens the evaluated split, or all records if there are no splits. @throws XPromptError when there are only others */
-const openMeasured = (set: DataSet, path: string): Promise<PairSource> =>
-  openSplit(set, path, set.split, ({ hasOthers }) => !hasOthers);
+const openMeasured = async (set: DataSet, path: string, seed: number): Promise<PairSource> =>
+  (await openSplit(set, path, set.split, seed, ({ hasOthers }) => !hasOthers)).source;
 
 /** Opens the training split, or all records if there is none. */
-const openTraining = (set: DataSet, path: string): Promise<PairSource> =>
-  openSplit(set, path, "train", () => true);
+const openTraining = (set: DataSet, path: string, seed: number) =>
+  openSplit(set, path, "train", seed, () => true);
 
 /** Opens a split, or all records if the split is missing and `mayMiss` allows it. */
 async function openSplit(
   { format }: DataSet,
   path: string,
   split: string,
+  seed: number,
   mayMiss: (error: MissingSplit) => boolean,
-): Promise<PairSource> {
+): Promise<{ readonly source: PairSource; readonly isWhole: boolean }> {
   try {
-    return await openPairs({ path, format, split });
+    return { source: await openPairs({ path, format, split, seed }), isWhole: false };
   } catch (error) {
-    if (error instanceof MissingSplit && mayMiss(error)) return openPairs({ path, format, split: "all" });
+    if (error instanceof MissingSplit && mayMiss(error))
+      return { source: await openPairs({ path, format, split: "all", seed }), isWhole: true };
     throw error;
   }
 }
 
-/** The first pairs with an input picture, in the order of the files. */
-async function firstOf(source: PairSource, count: number, size: number): Promise<LoadedPair[]> {
+/** Pairs with an input picture, in the set's shuffled order. */
+async function someOf(source: PairSource, count: number, size: number): Promise<LoadedPair[]> {
   const pairs: LoadedPair[] = [];
-  for await (const pair of source.decoded(size)) {
+  for await (const pair of source.stream({ size, epochs: 1 })) {
     if (pair.input) pairs.push(pair);
     if (pairs.length === count) break;
   }

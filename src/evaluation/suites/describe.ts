@@ -27,7 +27,7 @@ async function measure({ model, training, limit, seed, signal }: SuiteContext): 
   const described = [...training.families, ...unseen];
   const phrasings: Phrasings = new Map(described.map((family) => [family.name, phrasingsOf(family, seed)]));
   const judged = new Map<string, Judgement[]>();
-  const all: { readonly name: string; readonly text: string; readonly truth: string }[] = [];
+  const all: { readonly name: string; readonly text: string; readonly otherTruth: string }[] = [];
   const rows: string[][] = [];
   for (const family of described) {
     const { name } = family;
@@ -36,7 +36,8 @@ async function measure({ model, training, limit, seed, signal }: SuiteContext): 
       const { query } = sampleOf(family, seed, i, model.size);
       const text = await model.describe({ input: query.input, output: query.output }, { signal });
       judgements.push(judgeWords(text, query.difference, name, phrasings));
-      all.push({ name, text, truth: query.difference });
+      const other = sampleOf(family, seed, limit + i, model.size);
+      all.push({ name, text, otherTruth: other.query.difference });
       if (i === 0) rows.push([name, text, query.difference]);
     }
     judged.set(name, judgements);
@@ -46,11 +47,12 @@ async function measure({ model, training, limit, seed, signal }: SuiteContext): 
       group.flatMap(({ name }) => judged.get(name)!),
       seed,
     );
-  // By chance: each description, judged by the truth of a pair of the next family, if there is another.
+  // By chance: the kind of the next family, if there is another, and the words of another pair of the same family.
   const trained = all.slice(0, training.families.length * limit);
-  const byChance = trained.flatMap(({ text }, i) => {
-    const other = trained[(i + limit) % trained.length]!;
-    return training.families.length > 1 ? [judgeWords(text, other.truth, other.name, phrasings)] : [];
+  const byChance = trained.map(({ name, text, otherTruth }, i): Partial<Judgement> => {
+    const nextKind = trained[(i + limit) % trained.length]!.name;
+    const { kind, ...words } = judgeWords(text, otherTruth, nextKind, phrasings);
+    return { ...words, ...(nextKind !== name && { kind }) };
   });
   const figures = {
     overall: ofGroup(training.families),
@@ -66,7 +68,8 @@ async function measure({ model, training, limit, seed, signal }: SuiteContext): 
   const chances = ["by chance", ...fields.map((field) => figures.chance[field]?.share ?? "–")];
   const text =
     "Shares that are right. kind: the wording is most similar to that of the right family; object, attribute, relation: " +
-    "the words are exactly those of the truth, if it has any. Chance: the truth of a pair of another family.";
+    "the words are exactly those of the truth, if it has any. Chance: the kind of another family, and the words of " +
+    "another pair of the same family.";
   const percents = fields.flatMap((field) => {
     const [share, chance] = [figures.overall[field], figures.chance[field]];
     const beside = chance ? ` (by chance ${Math.round(100 * chance.share)}%)` : "";
@@ -97,7 +100,7 @@ function phrasingsOf(family: TaskFamily, seed: number): string[] {
 type Shares = Readonly<Partial<Record<(typeof fields)[number], { share: number; n: number; ci: Interval }>>>;
 
 /** The share of right judgements per field, among the judgements that have the field. */
-function sharesOf(judgements: readonly Judgement[], seed: number): Shares {
+function sharesOf(judgements: readonly Partial<Judgement>[], seed: number): Shares {
   const entries = fields.flatMap((field) => {
     const found = judgements.flatMap((each) => (each[field] === undefined ? [] : [Number(each[field])]));
     return found.length === 0

@@ -2,6 +2,8 @@
  * @file GenEval's own prompts (https://github.com/djghosh13/geneval, `prompts/evaluation_metadata.jsonl`). Writes the
  * pictures in the folder layout of GenEval's scripts, which judge them: its detectors are not part of this package.
  */
+import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
@@ -33,6 +35,7 @@ export const geneval: Suite = {
 async function measure({ generations, limit, seed, options }: SuiteContext): Promise<SuiteOutcome> {
   const lines = (await readPrompts(options.data!)).slice(0, limit);
   const root = join(options.out!, "images");
+  await checkNoOthers(root, lines.length);
   generations.expect(lines.length * SAMPLES);
   for (const [i, { text, prompt }] of lines.entries()) {
     const folder = join(root, String(i).padStart(5, "0"));
@@ -56,6 +59,15 @@ async function measure({ generations, limit, seed, options }: SuiteContext): Pro
     summary: [`${lines.length * SAMPLES} pictures of ${lines.length} prompts written to ${root}`],
     report: [{ title: "GenEval", text, table: { columns: ["kind", "prompts"], rows: Object.entries(tags) } }],
   };
+}
+
+/** @throws XPromptError when the folder holds more prompts, of an earlier evaluation: they would be judged together */
+async function checkNoOthers(root: string, prompts: number): Promise<void> {
+  const others = existsSync(root) ? (await readdir(root)).filter((name) => Number(name) >= prompts) : [];
+  if (others.length > 0)
+    throw new XPromptError(
+      `eval geneval: expected at most ${prompts} prompts in ${root}, found pictures of ${others.length} more (remove the folder, or choose another --out)`,
+    );
 }
 
 /** @throws XPromptError naming the first invalid line */

@@ -3,7 +3,7 @@
  * of fifty icons is the right one. Edits change one flat layer.
  */
 import { XPromptError } from "../../errors.ts";
-import type { Image, Sheet, SheetRow } from "../../image/index.ts";
+import { type Image, rounded, type Sheet, type SheetRow } from "../../image/index.ts";
 import { Random } from "../../tasks/index.ts";
 import { type Baseline, colourFit } from "../baselines/index.ts";
 import {
@@ -158,7 +158,7 @@ async function measureTask<T extends IconTask>(
       colourFit: colourFit([example], input),
       roundTrip: roundTrip!,
     };
-    for (const column of columns) psnr[column].push(boundedPsnr(answers[column], output));
+    for (const column of columns) psnr[column].push(boundedPsnr(rounded(answers[column]), output));
     judge(task, answers);
     const cells = [example.input, example.output, input, output, ...columns.map((column) => answers[column])];
     if (rows.length < SHOWN) rows.push({ label: what, cells: cells.map((image) => ({ image })) });

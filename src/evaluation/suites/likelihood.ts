@@ -19,7 +19,7 @@ import { mean } from "../metrics/bootstrap.ts";
 import { sampleOf } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { difference, estimate } from "../summary.ts";
-import { hasSeen } from "../training-facts.ts";
+import { hasSeen, trainedFamilies } from "../training-facts.ts";
 
 /** `without`: only the query, or a scene without caption. */
 const conditions = ["right", "wrong", "without"] as const;
@@ -43,7 +43,8 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   const { training, limit, seed, signal } = context;
   const unseen = heldOutOfScenes.filter((name) => !hasSeen(training, name)).map(familyNamed);
   const others = all.filter((family) => !hasSeen(training, family.name) && !unseen.includes(family));
-  const measured = [...training.families, ...unseen, ...others];
+  const trained = trainedFamilies("likelihood", training);
+  const measured = [...trained, ...unseen, ...others];
   const progress = context.quiet
     ? undefined
     : new Progress({ label: "likelihood", total: (measured.length + SCENES) * limit, unit: "samples" });
@@ -60,13 +61,13 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       columnsOf((condition) => group.flatMap(({ name }) => families.get(name)![condition]));
     const better = (other: "wrong" | "without") =>
       estimate(
-        training.families.map(({ name }) => {
+        trained.map(({ name }) => {
           const columns = families.get(name)!;
           return mean(columns.right) < mean(columns[other]) ? 1 : 0;
         }),
         seed,
       );
-    const seen = pooled(training.families);
+    const seen = pooled(trained);
     const figures = {
       unit: "nats per code",
       overall: summaryOf(seen, "queryAlone", seed),

@@ -2,7 +2,7 @@
  * @file Held-out photographs under fifteen changes, no change, and two more restorations, with one example pair of
  * another photograph. All columns are measured at the same size, so small results are enlarged first.
  */
-import type { Image, SheetRow } from "../../image/index.ts";
+import { type Image, rounded, type SheetRow } from "../../image/index.ts";
 import { type Baseline, classicalFilter, colourFit } from "../baselines/index.ts";
 import { expertPsnr } from "../gathered/expert.ts";
 import { type PhotoChange, photoChanges } from "../gathered/photo-changes.ts";
@@ -66,7 +66,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
     for (let i = 0; i < count; i++) {
       const query = queries.of(change, i);
       const answers = await answer(change, query, { size, index: i }, context);
-      for (const [column, image] of answers) psnr[column].push(boundedPsnr(image, query.truth));
+      for (const [column, image] of answers) psnr[column].push(boundedPsnr(rounded(image), query.truth));
       if (i === 0) rows.push(rowOf(change.name, query, answers));
     }
     psnr.expert.push(

@@ -9,6 +9,7 @@ import type { Section, Table } from "../report.ts";
 import type { Metric, Scoreboard } from "../scores.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { difference, estimate, meansOf, shareBetter } from "../summary.ts";
+import { trainedFamilies } from "../training-facts.ts";
 
 const conditions = {
   right: { examples: 1, instruction: false },
@@ -38,10 +39,11 @@ interface Measured {
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   const { generations, limit, training, seed } = context;
-  generations.expect(training.families.length * limit * Object.keys(conditions).length);
+  const trained = trainedFamilies("seen", training);
+  generations.expect(trained.length * limit * Object.keys(conditions).length);
   const measured: Measured[] = [];
   const pictures: Section[] = [];
-  for (const family of training.families) {
+  for (const family of trained) {
     const { scores, sheet } = await compareConditions(family.name, [family], conditions, context);
     measured.push({ family, scores });
     pictures.push({ title: family.name, sheet });

@@ -2,8 +2,15 @@
 import type { SheetCell } from "../../image/index.ts";
 import { Random, renderScene } from "../../tasks/index.ts";
 import { type Detection, detectObjects } from "../judges/detect.ts";
-import { plain } from "../lines.ts";
-import { mean, meanInterval } from "../metrics/bootstrap.ts";
+import { plain, withInterval } from "../lines.ts";
+import {
+  type Columns,
+  type Estimate,
+  intervalOf,
+  mean,
+  meanInterval,
+  resampled,
+} from "../metrics/bootstrap.ts";
 import { numbered } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { drawPrompt, isRight, type Kind, kinds, type Prompt, sceneOf } from "./geneval-prompts.ts";
@@ -22,7 +29,7 @@ async function measure({ model, generations, limit, seed }: SuiteContext): Promi
   generations.expect(kinds.length * limit);
   const right = new Map<Kind, number[]>();
   const ceiling = new Map<Kind, number[]>();
-  /** With one prompt of each kind there is no other. */
+  /** The share of the other prompts of the kind that a picture fits. With one prompt of each kind there is no other. */
   const chance = new Map<Kind, number[]>();
   const rows = [];
   for (const kind of kinds) {
@@ -55,12 +62,12 @@ async function measure({ model, generations, limit, seed }: SuiteContext): Promi
     }
     right.set(kind, verdicts);
     ceiling.set(kind, ofTruth);
-    // By chance: each picture, judged by the prompt of the next one of its kind.
-    const others = [...prompts.slice(1), prompts[0]!];
     if (limit > 1)
       chance.set(
         kind,
-        detections.map((found, i) => (isRight(others[i]!, found) ? 1 : 0)),
+        detections.map((found, i) =>
+          mean(prompts.filter((_, j) => j !== i).map((other) => (isRight(other, found) ? 1 : 0))),
+        ),
       );
     rows.push({ label: kind, cells });
   }
@@ -82,10 +89,14 @@ async function measure({ model, generations, limit, seed }: SuiteContext): Promi
     chance: limit > 1 ? meanOf("chance") : null,
     ceiling: meanOf("ceiling"),
   };
+  // Prompts are resampled within their kind.
+  const verdictsByKind = kinds.map((kind) => [right.get(kind)!, chance.get(kind) ?? []]);
+  const overChance = limit > 1 ? stratified(verdictsByKind, (own, other) => own - other, seed) : undefined;
+  const ci = stratified(verdictsByKind, (own) => own, seed).ci;
   const table = {
     columns: ["kind", "right", "low", "high", "n", "chance", "ceiling"],
     rows: [
-      ["overall", overall.right, null, null, null, overall.chance, overall.ceiling],
+      ["overall", overall.right, ...ci, kinds.length * limit, overall.chance, overall.ceiling],
       ...kinds.map((kind) => {
         const { mean, ci, n, chance, ceiling } = categories[kind]!;
         return [kind, mean, ...ci, n, chance, ceiling];
@@ -93,22 +104,45 @@ async function measure({ model, generations, limit, seed }: SuiteContext): Promi
     ],
   };
   return {
-    figures: { overall: overall.right, chance: overall.chance, ceiling: overall.ceiling, categories },
+    figures: {
+      overall: overall.right,
+      ci,
+      chance: overall.chance,
+      overChance: overChance ?? null,
+      ceiling: overall.ceiling,
+      categories,
+    },
     summary: [
-      `pictures with everything in the prompt: ${plain(overall.right, 2)} (by chance, in the prompt of another: ${plain(overall.chance ?? undefined, 2)}; true scenes through the image tokenizer: ${plain(overall.ceiling, 2)})`,
-      kinds.map((kind) => `${kind} ${plain(categories[kind]!.mean, 2)}`).join(", "),
+      `pictures with everything in the prompt: ${withInterval({ mean: overall.right, ci }, 2)}; in the prompt of another (chance): ${plain(overall.chance ?? undefined, 2)}, difference ${withInterval(overChance, 2)}; true scenes through the image tokenizer: ${plain(overall.ceiling, 2)}`,
+      kinds
+        .map((kind) => {
+          const { mean, chance } = categories[kind]!;
+          return `${kind} ${plain(mean, 2)} (chance ${plain(chance ?? undefined, 2)})`;
+        })
+        .join(", "),
     ],
     report: [
       {
         title: "Text to image",
         text:
-          "Share of pictures with everything in the prompt; overall is the mean of the six kinds. chance: the same, with the " +
-          "prompt of another picture of the kind; ceiling: for true scenes through the image tokenizer.",
+          "Share of pictures with everything in the prompt; overall is the mean of the six kinds. chance: the same, over the " +
+          "prompts of all other pictures of the kind; ceiling: for true scenes through the image tokenizer.",
         table,
       },
       { title: "Pictures", sheet: { columnTitles: [], rows } },
     ],
   };
+}
+
+/** The mean over kinds of a statistic of the means of each kind's columns, with its interval. */
+function stratified(
+  groups: readonly Columns[],
+  statistic: (right: number, chance: number) => number,
+  seed: number,
+): Estimate {
+  const of = (resample: readonly Columns[]) =>
+    mean(resample.map(([right, chance]) => statistic(mean(right!), mean(chance!))));
+  return { mean: of(groups), ci: intervalOf(resampled(groups, of, seed)) };
 }
 
 const namesOf = (found: readonly Detection[]): string =>

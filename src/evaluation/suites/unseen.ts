@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { familyNamed, heldOutTasks, selectFamilies, type TaskFamily } from "../../tasks/index.ts";
 import { baselines } from "../baselines/index.ts";
-import { Comparison, type Stored, storedInterval } from "../comparison.ts";
+import { type Belonging, Comparison, type Stored, storedInterval } from "../comparison.ts";
 import { type Compared, type Condition, colourFitOf, compareConditions } from "../conditions.ts";
 import { plain, withInterval } from "../lines.ts";
 import type { Estimate } from "../metrics/bootstrap.ts";
@@ -36,7 +36,7 @@ const figuresSchema = z.object({
 });
 const storedSchema = z.object({ tasks: z.record(z.string(), figuresSchema) });
 type StoredTasks = z.output<typeof storedSchema>;
-type StoredModels = Readonly<Partial<Record<string, Stored<StoredTasks>>>>;
+type StoredModels = Readonly<Partial<Record<string, Stored<StoredTasks> & Belonging>>>;
 
 const comparison = new Comparison("unseen", storedSchema);
 
@@ -99,9 +99,13 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
     sections.push({ title: `${prototype}, all families held out`, sheet: compared.sheet });
   }
   const rows = { ...figures, ...ofPrototypes };
-  const others = Object.entries(comparedWith).filter(([, known]) => known && !known.sameSamples);
-  const ofOthers = others
-    .map(([name]) => ` ${name} was measured on other samples or with other settings.`)
+  const ofOthers = Object.entries(comparedWith)
+    .map(([name, known]) =>
+      [
+        known && !known.sameSamples ? ` ${name} was measured on other samples or with other settings.` : "",
+        known && !known.sameModel ? ` ${name} was made for an earlier version of this model.` : "",
+      ].join(""),
+    )
     .join("");
   return {
     figures: { tasks: figures, prototypes: ofPrototypes, comparison: comparedWith },
@@ -161,7 +165,10 @@ function figuresOf(
       Object.entries(exampleCounts).map(([count, condition]) => [count, meanOf(nameOf(count, condition))!]),
     );
   const examples = byCount((_, condition) => condition);
-  const best = higherIsBetter ? Math.max(...Object.values(examples)) : Math.min(...Object.values(examples));
+  const colourFits = byCount((count) => colourFitOf(Number(count)));
+  const classical = meanOf("classical") ?? [];
+  const rivals = [...Object.values(examples), ...Object.values(colourFits), classical].flat();
+  const best = higherIsBetter ? Math.max(...rivals) : Math.min(...rivals);
   const cis = Object.fromEntries(
     [...baselines, ...Object.keys(conditions)].map((condition) => [condition, of(condition)?.ci ?? null]),
   );
@@ -172,7 +179,7 @@ function figuresOf(
     metric,
     seen,
     full: full?.mean ?? null,
-    /** Whether training on the task is at least as good as any number of examples; null without `full`. */
+    /** Whether training on the task is at least as good as any number of examples and any baseline; null without `full`. */
     fullIsUpperBound: full ? (higherIsBetter ? best <= full.mean : best >= full.mean) : null,
     wordsAlone: meanOf("wordsAlone"),
     causal: causal?.mean ?? null,
@@ -183,7 +190,7 @@ function figuresOf(
     xpromptWithInstruction: meanOf("xpromptWithInstruction"),
     ...Object.fromEntries(baselines.map((baseline) => [baseline, meanOf(baseline)])),
     examples,
-    colourFits: byCount((count) => colourFitOf(Number(count))),
+    colourFits,
     betterThanUnchanged: better("unchanged"),
     betterThanColourFit: better("colourFit"),
     differences: {
@@ -213,11 +220,11 @@ function storedFigures(model: Stored<StoredTasks> | undefined, task: string, met
   };
 }
 
-/** The provenance of the stored figures, and whether they belong to the same samples. */
+/** The provenance of the stored figures, and whether they belong to the same model and samples. */
 const comparisonOf = (
   stored: StoredModels,
   { seed, limit, generations }: SuiteContext,
-): Readonly<Record<string, { readonly sameSamples: boolean } | null>> =>
+): Readonly<Record<string, (Belonging & { readonly sameSamples: boolean }) | null>> =>
   Object.fromEntries(
     comparisonModels.map((name) => {
       const figures = stored[name];
@@ -245,13 +252,13 @@ function seenNote(rows: Readonly<Record<string, Figures>>): string {
   return names.length > 0 ? ` The model was trained on ${names.join(", ")}.` : "";
 }
 
-/** Names the tasks on which some number of examples beats training on the task. */
+/** Names the tasks on which some number of examples, or a baseline, beats training on the task. */
 function boundNote(rows: Readonly<Record<string, Figures>>): string {
   const names = Object.keys(rows).filter(
     (name) => !rows[name]!.seen && rows[name]!.fullIsUpperBound === false,
   );
   if (names.length === 0) return "";
-  return ` full is no upper bound on ${names.join(", ")}: some number of examples is better, so the gap closure is too high.`;
+  return ` full is no upper bound on ${names.join(", ")}: some number of examples, a colour fit or a filter is better, so the gap closure is too high.`;
 }
 
 const columns = [
