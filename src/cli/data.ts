@@ -105,7 +105,7 @@ async function tokenize(
   const manifest = await work.finish();
   if (options.redis !== undefined && !manifest)
     throw new XPromptError(
-      `data tokenize: expected all shards in ${out} from the workers, got some that are missing (can all machines write there? Start again in an hour, when Redis has forgotten these jobs, or without --redis)`,
+      `data tokenize: expected all shards in ${out} from the workers, got some that are missing (can all machines write there? Start again in two hours, when Redis has forgotten their results, or without --redis)`,
     );
   const [first] = skipped.values();
   if (first !== undefined)

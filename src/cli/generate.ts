@@ -76,7 +76,7 @@ export function generateCommand(signal: AbortSignal): Command {
         "give the result the size, shape and detail of the input. The default with --input",
       ).conflicts("modelSize"),
     )
-    .option("--model-size", "write the model's own small result for the central square instead");
+    .option("--model-size", "write the model's own drawing of the central square instead");
   withSettings(withModel(command), requestSchema, recommendableSettings);
   return withWeights(withClip(withLibrary(command)))
     .option("--json", "print one JSON object on standard output", false)

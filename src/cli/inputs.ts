@@ -46,8 +46,12 @@ async function inputsOf(values: readonly string[], signal: AbortSignal): Promise
 async function picturesAt(path: string): Promise<string[]> {
   const found = await stat(path).catch(() => undefined); // Reading it tells what is wrong.
   if (!found?.isDirectory()) return [path];
-  const names = await attempt(`--input ${path}`, path, () => readdir(path));
-  const pictures = names.filter((name) => imageExtensions.includes(extname(name).toLowerCase())).sort();
+  const entries = await attempt(`--input ${path}`, path, () => readdir(path, { withFileTypes: true }));
+  const pictures = entries
+    .filter((entry) => !entry.isDirectory() && !entry.name.startsWith("."))
+    .map(({ name }) => name)
+    .filter((name) => imageExtensions.includes(extname(name).toLowerCase()))
+    .sort();
   if (pictures.length > 0) return pictures.map((name) => join(path, name));
   throw new XPromptError(
     `--input ${path}: expected a folder with pictures (${imageExtensions.join(", ")}), got none in it (check the path)`,

@@ -67,8 +67,8 @@ function plainly(argv: readonly string[]): readonly string[] {
 export async function main(given: readonly string[]): Promise<number> {
   const argv = plainly(given);
   const interrupt = new AbortController();
-  const onSignal = () => interrupt.abort(new Interrupted());
-  process.once("SIGINT", onSignal).once("SIGTERM", onSignal);
+  const onSignal = endOnSecond(() => interrupt.abort(new Interrupted()));
+  process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
   const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
   const program = new Command("xprompt")
     .description("In-context image generation: show before → after pairs, get the same change on your image.")
@@ -100,6 +100,23 @@ export async function main(given: readonly string[]): Promise<number> {
   } finally {
     process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
   }
+}
+
+/** Milliseconds within which signals are one: npx passes on those that a terminal has sent to this process as well. */
+const SAME_SIGNAL = 1000;
+
+/** A handler of signals: the first one interrupts, a later one ends the process at once. */
+function endOnSecond(interrupt: () => void): (signal: NodeJS.Signals) => void {
+  let first: number | undefined;
+  return function onSignal(signal) {
+    if (first === undefined) {
+      first = performance.now();
+      interrupt();
+    } else if (performance.now() - first > SAME_SIGNAL) {
+      process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+      process.kill(process.pid, signal);
+    }
+  };
 }
 
 /**

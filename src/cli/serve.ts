@@ -16,7 +16,20 @@ import { checkDevice, type ModelOptions, requireFolder, wholeFor, withModel } fr
 import { print, say } from "./output.ts";
 import { openQueue, type QueueOptions, withQueue } from "./queue-options.ts";
 
-interface Options extends ModelOptions, QueueOptions {
+interface LimitOptions {
+  readonly parallel: number;
+  readonly queue: number;
+  readonly perClient: number;
+  /** In seconds, as `grace`. */
+  readonly timeLimit: number;
+  /** In MB. */
+  readonly maxBody: number;
+  /** In megapixels. */
+  readonly maxPixels: number;
+  readonly grace: number;
+}
+
+interface Options extends ModelOptions, QueueOptions, LimitOptions {
   readonly host: string;
   readonly port: number;
   readonly keys?: string;
@@ -25,13 +38,6 @@ interface Options extends ModelOptions, QueueOptions {
   readonly xprompts?: string;
   readonly runs?: string;
   readonly origin?: readonly string[];
-  readonly parallel: number;
-  readonly queue: number;
-  readonly perClient: number;
-  readonly timeLimit: number;
-  readonly maxBody: number;
-  readonly maxPixels: number;
-  readonly grace: number;
   readonly quiet?: true;
 }
 
@@ -69,7 +75,7 @@ export function serveCommand(signal: AbortSignal): Command {
   number("--port", "port to listen on; 0 for any free port", [0, 65535], 8000);
   number(
     "--parallel",
-    "requests that run at once: in one batch, or with --redis on all workers (64 by default)",
+    "requests that run at once: in one batch, or with --redis on all workers. With --redis the default is 64, otherwise as follows",
     [1, 1024],
     defaultLimits.width,
   );
@@ -153,7 +159,7 @@ function checkOrigin(origin: string): void {
   throw new UsageError(`--origin: expected an origin such as https://example.org, got ${origin}`);
 }
 
-const limitsOf = (options: Options): Partial<Limits> => ({
+export const limitsOf = (options: LimitOptions): Partial<Limits> => ({
   ...{
     width: options.parallel,
     depth: options.queue,

@@ -101,7 +101,9 @@ export class JobQueue {
     const job = { kind: kind.name, data, priority: this.options.priority ?? 10 };
     for (;;) {
       await this.placeIn(queue, options.signal);
-      const outcome = await queue.outcome(id, job, options);
+      const outcome = await queue.outcome(id, job, options).catch((error: unknown) => {
+        throw this.refusalOf(error);
+      });
       if (outcome.state === "failed") {
         // Somebody else did not want it any more.
         if (!isCancelled(outcome.reason)) throw failureIn(outcome.reason);
@@ -156,6 +158,13 @@ export class JobQueue {
         );
       await sleep(LOOK_EVERY, undefined, { signal }).catch(() => signal?.throwIfAborted());
     }
+  }
+
+  /** Redis's refusals, such as for want of memory, are its operator's to mend. Other errors stay what they are. */
+  private refusalOf(error: unknown): unknown {
+    if (!(error instanceof Error) || error.name !== "ReplyError") return error;
+    const message = `submitting a job: expected Redis at ${shownUrl(this.options.url)} to take it, got: ${error.message} (see its memory, disk and rights)`;
+    return new QueueRefusal("away", message);
   }
 
   private checkConnection(): void {

@@ -18,12 +18,18 @@ import { type Ask, remoteModel } from "./remote-model.ts";
 
 /** Questions of a shard: what a worker that dies has to do again. */
 const SHARD = 8;
+/** Characters of a shard's questions, which are JSON, from which on it is handed out: far below the most of a job. */
+const SHARD_LENGTH = 8 * 2 ** 20;
 /** Shards that are asked for ahead of their use. */
 const AHEAD = 128;
 
 interface Question {
   readonly kind: JobKind;
-  readonly data: object;
+  /** Names the question. */
+  readonly key: string;
+  /** Until the question is part of a job. */
+  data: object | undefined;
+  readonly length: number;
   /** Set once the question is part of a job. */
   isAsked: boolean;
   /** How often the suite will want the answer. */
@@ -81,6 +87,8 @@ class Shards {
     question.uses++;
     if (!question.isAsked) {
       question.isAsked = true;
+      const length = this.waiting.reduce((sum, each) => sum + each.length, question.length);
+      if (length > SHARD_LENGTH) this.flush();
       this.waiting.push(question);
       if (this.waiting.length >= SHARD) this.flush();
       while (this.running.size >= AHEAD) await Promise.race(this.running);
@@ -93,7 +101,7 @@ class Shards {
     const question = this.questionOf(kind, data);
     if (this.isRehearsed && !question.isAsked) this.submit([question]);
     const row = await question.answer;
-    if (--question.uses === 0 && this.isRehearsed) this.questions.delete(keyOf(kind, data));
+    if (--question.uses === 0) this.questions.delete(question.key);
     return row as never;
   };
 
@@ -112,7 +120,8 @@ class Shards {
   }
 
   private questionOf(kind: JobKind, data: object): Question {
-    const key = keyOf(kind, data);
+    const text = JSON.stringify([kind.name, data]);
+    const key = sha256(text);
     const known = this.questions.get(key);
     if (known) return known;
     let [settle, fail] = [(_: unknown) => {}, (_: unknown) => {}];
@@ -120,7 +129,7 @@ class Shards {
       [settle, fail] = [resolve, reject];
     });
     answer.catch(() => {}); // the suite may end before it wants it
-    const question = { kind, data, isAsked: false, uses: 0, answer, settle, fail };
+    const question = { kind, key, data, length: text.length, isAsked: false, uses: 0, answer, settle, fail };
     this.questions.set(key, question);
     return question;
   }
@@ -131,8 +140,11 @@ class Shards {
   }
 
   private submit(questions: readonly Question[]): void {
-    for (const question of questions) question.isAsked = true;
-    const calls = questions.map(({ kind, data }) => ({ kind: kind.name, data }));
+    const calls = questions.map(({ kind, data }) => ({ kind: kind.name, data: data! }));
+    for (const question of questions) {
+      question.isAsked = true;
+      question.data = undefined;
+    }
     const job = this.jobs.run(evaluate, this.model.fingerprint, { calls }, { signal: this.signal }).then(
       ({ rows }) => {
         for (const [i, question] of questions.entries()) {
@@ -151,8 +163,6 @@ class Shards {
     void job.then(() => this.running.delete(job));
   }
 }
-
-const keyOf = (kind: JobKind, data: object): string => sha256(JSON.stringify([kind.name, data]));
 
 /** An answer of the right shape that says nothing. */
 async function blankAnswer(kind: JobKind, data: object, { size, codesPerImage }: XPrompt): Promise<unknown> {

@@ -80,6 +80,8 @@ async function takeJobs(
       });
       signal.throwIfAborted();
       await redis.set(key, JSON.stringify(result), "EX", 2 * KEPT_FOR);
+      // The pictures of a job are needed no longer, but BullMQ keeps jobs until others end.
+      await job.updateData({});
       return null;
     } catch (error) {
       const text = failureText(error, signal.aborted);

@@ -207,7 +207,7 @@ export async function openFile(path: string, doing: string): Promise<FileHandle>
 
 /**
  * The bytes of a file. `what` names its role in errors ("image", "model config").
- * @param options `maxBytes`: defaults to 1 GiB
+ * @param maxBytes the largest size that is read; 1 GiB by default
  * @throws XPromptError when it is missing, unreadable, not a regular file, or larger than `maxBytes`
  */
 export async function readFileChecked(path: string, what: string, maxBytes = 2 ** 30): Promise<Buffer> {
@@ -365,9 +365,15 @@ async function syncTree(folder: string): Promise<void> {
   await syncDirectory(folder);
 }
 
+/** Folders that may be written but not read, and file systems that cannot flush folders: their files are flushed. */
+const UNFLUSHABLE = ["EACCES", "EPERM", "EINVAL", "ENOTSUP", "EBADF"];
+
 /** Flushes a directory's entries to the disk, so that renames in it survive a power cut. Windows does this itself. */
 async function syncDirectory(directory: string): Promise<void> {
-  if (process.platform !== "win32") await sync(directory);
+  if (process.platform === "win32") return;
+  await sync(directory).catch((error: NodeJS.ErrnoException) => {
+    if (!UNFLUSHABLE.includes(error.code ?? "")) throw error;
+  });
 }
 
 async function sync(path: string): Promise<void> {

@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 
 describe("with the shipped model", () => {
-  // The mean of the likely codes in one pass, which nano recommends, does not depend on the seed.
+  // The mean codebook vector in one pass, which nano recommends, does not depend on the seed.
   const request = [
     ...["generate", "--example", "landscape.png", "turned.jpg", "--input", "clear.webp", "--no-expected"],
   ];
@@ -175,7 +175,7 @@ test("--one-pass takes one run of the model, and --no-one-pass many", async () =
   expect(await settingsIn(at("many.png"))).toMatchObject({ onePass: false });
 });
 
-test("--expected shows the mean of the likely codes, of the codes that are sampled, and says so", async () => {
+test("--expected shows the mean codebook vector, of the codes that are sampled, and says so", async () => {
   const request = ["generate", ...tiny, ...pair, "--seed", "1"];
   const sampled = await json(...request, "--output", "sampled.png");
   const expected = await json(...request, "--expected", "--output", "expected.png");

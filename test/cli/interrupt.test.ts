@@ -56,7 +56,7 @@ describe("while training", () => {
   const stepOf = async () =>
     JSON.parse(await readFile(at("run", "checkpoint", "training.json"), "utf8")).step;
 
-  /** Trains until the checkpoint is beyond a step, and presses Ctrl-C. */
+  /** Trains until the checkpoint is beyond a step, and presses Ctrl-C, which npx passes on a second time. */
   async function interrupted(beyond: number, ...more: string[]) {
     const training = train(...more);
     const reached = (async () => {
@@ -64,6 +64,7 @@ describe("while training", () => {
     })();
     await Promise.race([reached, training.ended.then(({ stderr }) => Promise.reject(new Error(stderr)))]);
     training.child.kill("SIGINT");
+    training.child.kill("SIGTERM");
     return training.ended;
   }
 

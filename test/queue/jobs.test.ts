@@ -1,9 +1,9 @@
 /** @file Jobs over a real Redis: each has one result and none is lost, also when workers or Redis die. */
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { XPromptError } from "../../src/errors.ts";
 import { JobQueue, QueueRefusal } from "../../src/queue/index.ts";
+import { OpenQueue } from "../../src/queue/open-queue.ts";
 import { start } from "../cli/kit.ts";
 import { clientsOf, hasRedis, heldKind, needed, redisServer } from "./kit.ts";
 
@@ -70,7 +70,8 @@ describe.skipIf(!hasRedis)(`jobs${needed}`, () => {
     expect(refused).toBeInstanceOf(QueueRefusal);
     expect(refused).toMatchObject({ reason: "full", code: "ERR_QUEUE", retryAfter: expect.any(Number) });
     results.push(waiting.run(kind, "test", { number: 4 }));
-    await sleep(300); // without the limit, it would be in the queue by now
+    const looks = vi.spyOn(OpenQueue.prototype, "waiting");
+    await expect.poll(() => looks.mock.calls.length).toBeGreaterThanOrEqual(2);
     expect(await raw.count()).toBe(2);
     free();
     await worker([kind]);
@@ -205,7 +206,7 @@ test.skipIf(!hasRedis)(`a job that loses its lock is not run for ever${needed}`,
       return kind.handle(...args);
     },
   };
-  await worker([slow], { concurrency: 1 });
+  await worker([slow], { concurrency: 1, lockSeconds: 1 });
   expect(await (await queue()).run(kind, "test", { number: 4 })).toEqual({ square: 16 });
   expect(begun.length).toBeLessThanOrEqual(2);
 });

@@ -70,7 +70,7 @@ export function clientsOf(url: string) {
   const queue = (options: Partial<JobQueueOptions> = {}): Promise<JobQueue> =>
     owned(JobQueue.open({ url, ...options }));
   const worker = (kinds: readonly JobKind[], options: Partial<WorkerOptions> = {}): Promise<RunningWorker> =>
-    owned(startWorker({ url, kinds, parts: {}, lockSeconds: 1, ...options }));
+    owned(startWorker({ url, kinds, parts: {}, ...options }));
   /** What BullMQ sees of a queue. */
   const rawQueue = (name: string): Queue => {
     const connection = new Redis({ path: url.slice("unix://".length), maxRetriesPerRequest: null });

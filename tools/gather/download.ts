@@ -1,11 +1,11 @@
 /** @file Downloads packages with the registries' own clients, and checks what came. */
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { messageOf, XPromptError } from "../../src/errors.ts";
-import { sha256File } from "../../src/runtime/files.ts";
+import { makeFolder, sha256File } from "../../src/runtime/files.ts";
 import type { LockedPackage } from "./lock.ts";
 
 const run = promisify(execFile);
@@ -19,6 +19,9 @@ export interface Download {
   readonly note?: string;
 }
 
+/** Begins the names of folders of unfinished downloads. */
+const PART = ".download-";
+
 const extension = { debian: "deb", npm: "tgz" } as const;
 
 /**
@@ -29,8 +32,8 @@ export async function download(name: string, locked: LockedPackage, folder: stri
   const doing = `downloading ${name} ${locked.version}`;
   const path = fileOf(folder, name, locked.version, locked);
   if (existsSync(path)) return checked(doing, { package: name, path, version: locked.version }, locked);
-  await mkdir(folder, { recursive: true });
-  const temporary = await mkdtemp(join(folder, ".download-"));
+  await makeFolder(folder, doing);
+  const temporary = await mkdtemp(join(folder, PART));
   try {
     const version = await (locked.registry === "npm" ? npmPack : aptDownload)(
       name,
@@ -45,6 +48,13 @@ export async function download(name: string, locked: LockedPackage, folder: stri
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
+}
+
+/** Removes what interrupted downloads left. */
+export async function removeParts(folder: string): Promise<void> {
+  if (!existsSync(folder)) return;
+  for (const name of await readdir(folder))
+    if (name.startsWith(PART)) await rm(join(folder, name), { recursive: true, force: true });
 }
 
 const fileOf = (folder: string, name: string, version: string, { registry }: LockedPackage) =>

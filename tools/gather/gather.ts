@@ -1,10 +1,10 @@
 /** @file Gathers one set after the other; what is there already is kept. */
 import { existsSync } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { firstLineOf, messageOf, XPromptError } from "../../src/errors.ts";
+import { makeFolder } from "../../src/runtime/files.ts";
 import type { PackIndex } from "../../src/tasks/gathered/format.ts";
-import { type Download, download } from "./download.ts";
+import { type Download, download, removeParts } from "./download.ts";
 import type { GatherSet } from "./found.ts";
 import { lock } from "./lock.ts";
 import { type MadePack, packChecksum, writePack } from "./pack.ts";
@@ -12,7 +12,7 @@ import { packCutouts } from "./pack-cutouts.ts";
 import { packIcons } from "./pack-icons.ts";
 import { packPhotos } from "./pack-photos.ts";
 import { writeSheet } from "./sheets.ts";
-import { readSources, type Source, writeSources } from "./sources.ts";
+import { readIndex, readSources, type Source, writeSources } from "./sources.ts";
 
 /** How many pictures a package holds is not known before it is read, so progress is a count. */
 const NOTE_EVERY_MS = 10_000;
@@ -32,7 +32,8 @@ export async function gather(
   sets: readonly GatherSet[],
   { again = false, note }: GatherOptions,
 ): Promise<string[]> {
-  await mkdir(folder, { recursive: true });
+  await makeFolder(folder, `gathering into ${folder}`);
+  await removeParts(join(folder, "downloads"));
   const failed: string[] = [];
   for (const set of sets) {
     try {
@@ -86,7 +87,9 @@ async function isCurrent(folder: string, known: Source, downloads: readonly Down
   const files = ["json", "bin"].map((extension) => join(folder, `${known.name}.${extension}`));
   if (!files.every((file) => existsSync(file))) return false;
   const same = (index: number) => known.packages[index]?.sha256 === downloads[index]!.sha256;
-  return downloads.every((_, i) => same(i)) && (await packChecksum(folder, known.name)) === known.sha256;
+  if (!downloads.every((_, i) => same(i))) return false;
+  const index = await readIndex(folder, known.name).catch(() => undefined);
+  return index?.sha256 === known.sha256 && (await packChecksum(folder, known.name)) === known.sha256;
 }
 
 async function make(
@@ -127,7 +130,9 @@ function sourceOf(
 /** Puts a set into the lists of sources, in place of what they said of it before. */
 async function record(folder: string, source: Source): Promise<void> {
   const others = (await readSources(folder)).filter(({ name }) => name !== source.name);
-  const present = others.filter(({ name }) => existsSync(join(folder, `${name}.json`)));
+  const present = [];
+  for (const other of others)
+    if (await readIndex(folder, other.name).catch(() => undefined)) present.push(other);
   const sets = [...present, source].sort((a, b) => (a.name < b.name ? -1 : 1));
   await writeSources(folder, sets);
 }

@@ -4,7 +4,7 @@
  */
 import { Command, CommanderError } from "commander";
 import sharp from "sharp";
-import { UsageError, XPromptError } from "../../src/errors.ts";
+import { messageOf, UsageError, XPromptError } from "../../src/errors.ts";
 import { meant } from "../../src/spelling.ts";
 import type { GatherSet } from "./found.ts";
 import { gather } from "./gather.ts";
@@ -54,5 +54,8 @@ try {
   } else if (error instanceof XPromptError) {
     note(error.message);
     process.exitCode = error.exitCode;
-  } else throw error;
+  } else {
+    note(`internal error: ${messageOf(error)} (please report it)`);
+    process.exitCode = 1;
+  }
 }

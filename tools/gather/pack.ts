@@ -1,9 +1,8 @@
 /** @file Collects the bytes of a pack, and writes a pack whole or not at all. */
 import { createHash } from "node:crypto";
-import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { deflateRawSync } from "node:zlib";
-import { sha256File, writeFileAtomic } from "../../src/runtime/files.ts";
+import { sha256File, writeFilesAtomic } from "../../src/runtime/files.ts";
 import { type PackIndex, packIndex } from "../../src/tasks/gathered/format.ts";
 
 export interface MadePack {
@@ -42,11 +41,12 @@ export function sealed(index: Unsealed, { chunks }: PackBytes): MadePack {
   return { index: packIndex.parse({ ...index, bytes, sha256: hash.digest("hex") }), chunks };
 }
 
-/** The index goes first and comes last, so that no index is ever beside bytes that are not its own. */
+/** Writes both files, or neither. The index has a checksum of the bytes, for the moment between the two. */
 export async function writePack(folder: string, name: string, { index, chunks }: MadePack): Promise<void> {
-  await rm(join(folder, `${name}.json`), { force: true });
-  await writeFileAtomic(join(folder, `${name}.bin`), chunks);
-  await writeFileAtomic(join(folder, `${name}.json`), `${JSON.stringify(index)}\n`);
+  await writeFilesAtomic([
+    { path: join(folder, `${name}.bin`), data: chunks },
+    { path: join(folder, `${name}.json`), data: `${JSON.stringify(index)}\n` },
+  ]);
 }
 
 /** Checksum of a pack's bytes on the disk. */

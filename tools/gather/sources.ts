@@ -1,6 +1,5 @@
 /** @file What was gathered and from where: `sources.json` for programs, `SOURCES.md` for people. */
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { readJson, writeFileAtomic } from "../../src/runtime/files.ts";
@@ -47,12 +46,13 @@ export async function readSources(folder: string): Promise<Source[]> {
 export async function writeSources(folder: string, sets: readonly Source[]): Promise<void> {
   const list: z.infer<typeof sources> = { format: packFormat, sets: [...sets] };
   await writeFileAtomic(join(folder, sourcesFile), `${JSON.stringify(list, null, 2)}\n`);
-  const texts = await Promise.all(sets.map(async (set) => describe(set, await indexOf(folder, set.name))));
+  const texts = await Promise.all(sets.map(async (set) => describe(set, await readIndex(folder, set.name))));
   await writeFileAtomic(join(folder, "SOURCES.md"), `${heading}\n\n${texts.join("\n\n")}\n`);
 }
 
-const indexOf = async (folder: string, name: string) =>
-  packIndex.parse(JSON.parse(await readFile(join(folder, `${name}.json`), "utf8")));
+/** The index of a set. @throws XPromptError when it is missing or damaged */
+export const readIndex = (folder: string, name: string): Promise<PackIndex> =>
+  readJson(join(folder, `${name}.json`), packIndex, "index of gathered pictures");
 
 const heading = `# Gathered pictures
 

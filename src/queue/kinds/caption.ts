@@ -1,5 +1,6 @@
 /** @file Jobs that ask a vision-language model what a pair changes. The worker knows the server and its key. */
 import { z } from "zod";
+import { messageOf, XPromptError } from "../../errors.ts";
 import { sha256 } from "../../hash.ts";
 import type { Image } from "../../image/index.ts";
 import { loadPicture } from "../../image/picture.ts";
@@ -39,7 +40,12 @@ export const caption: JobKind<typeof data, typeof result> = {
       output: await decoded(output, "output"),
       instruction,
     };
-    return { caption: await askCaption(server, pair, usage, captioner!.retries), usage };
+    try {
+      return { caption: await askCaption(server, pair, usage, captioner!.retries), usage };
+    } catch (error) {
+      if (signal?.aborted || error instanceof XPromptError) throw error;
+      throw new XPromptError(`captioning: expected an answer of the server, got: ${messageOf(error)}`);
+    }
   },
 };
 

@@ -3,6 +3,7 @@
  * pair. One output may have several inputs (fourteen rains over one scene).
  */
 import { join } from "node:path";
+import { XPromptError } from "../../errors.ts";
 import { readFileChecked } from "../../runtime/files.ts";
 import { type ColumnNames, keyOrDefect } from "./columns.ts";
 import { type FileList, pictureFile } from "./files.ts";
@@ -127,12 +128,18 @@ function rowsOf(
         input,
         output,
         folder,
-        ...(text === undefined ? {} : { instruction: () => readText(join(root, text)) }),
+        ...(text === undefined ? {} : { instruction: () => readText(join(root, text), place) }),
       },
     };
   });
 }
 
-async function readText(path: string): Promise<string> {
-  return (await readFileChecked(path, "instruction", 64 * 2 ** 10)).toString("utf8");
+/** @throws Defect for a text that is missing or too long: the record is skipped */
+async function readText(path: string, place: string): Promise<string> {
+  try {
+    return (await readFileChecked(path, "instruction", 64 * 2 ** 10)).toString("utf8");
+  } catch (error) {
+    if (error instanceof XPromptError) throw new Defect("metadata", place, error.message);
+    throw error;
+  }
 }

@@ -63,6 +63,14 @@ describe("a folder of pairs", () => {
     expect(pairs.map((pair) => pair.instruction)).toEqual(["paint it", "change it", "brush it"]);
   });
 
+  it("skips a pair whose text is too long, and counts it", async () => {
+    const folder = await writeFiles({ ...manyPairs(3), "01.txt": "long ".repeat(20_000) });
+    const { pairs, defects } = await loadPairs(folder, { size: 8 });
+    expect(pairs.map(({ id }) => id)).toEqual(["00.before", "02.before"]);
+    expect(defects.total).toBe(1);
+    expect(defects.first[0]).toMatch(/expected at most 65536 bytes, got 100000/);
+  });
+
   it("makes each subfolder a task when asked", async () => {
     const folder = await writeFiles({
       "blur/a.before.png": red,
