@@ -1,6 +1,6 @@
 /** @file Operating the server: keys, origins, health, metrics, the gallery, training runs, the OpenAPI document. */
 import { appendFile, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { addKey, Keys } from "../../src/server/keys.ts";
@@ -25,6 +25,9 @@ describe("keys", () => {
     expect(await status(`Basic ${key}`)).toBe(401);
     expect(await status(`Bearer ${key}`)).toBe(200);
     expect(await status(undefined, "/metrics")).toBe(401);
+    expect((await locked.post("/mcp", {})).status).toBe(401);
+    const isPublic = operations.filter((operation) => operation.isPublic).map(({ path }) => path);
+    expect(isPublic.sort()).toEqual(["/healthz", "/readyz", "/v1/gallery", "/v1/gallery/{id}/{picture}"]);
     for (const open of ["/healthz", "/readyz", "/openapi.json", "/v1/gallery"])
       expect(await status(undefined, open)).toBe(200);
   });
@@ -46,6 +49,15 @@ describe("keys", () => {
     const { id } = (await job.json()) as { id: string };
     expect((await locked.ask(`/v1/jobs/${id}`, as(bob))).status).toBe(404);
     expect((await locked.ask(`/v1/jobs/${id}`, as(alice))).status).toBe(200);
+    const listed = async (key: string) => {
+      const { data } = (await (await locked.ask("/v1/jobs", as(key))).json()) as { data: { id: string }[] };
+      return data.map((each) => each.id);
+    };
+    expect(await listed(bob)).toEqual([]);
+    const ofBob = (path: string, method: string) => locked.ask(path, { method, ...as(bob) });
+    expect((await ofBob(`/v1/jobs/${id}/cancel`, "POST")).status).toBe(404);
+    expect((await ofBob(`/v1/jobs/${id}`, "DELETE")).status).toBe(404);
+    expect(await listed(alice)).toEqual([id]);
   });
 
   test("another kind of file is refused by name", async () => {
@@ -69,15 +81,17 @@ describe("keys", () => {
 });
 
 /** Sends headers that `fetch` does not allow. */
-const statusWith = (headers: Record<string, string>) =>
-  new Promise<number>((resolve, reject) => {
-    request(`${url}/v1/models`, { headers }, (response) => {
+const answerTo = (at: string, method: string, headers: Record<string, string>) =>
+  new Promise<IncomingMessage>((resolve, reject) => {
+    request(at, { method, headers }, (response) => {
       response.resume();
-      resolve(response.statusCode!);
+      resolve(response);
     })
       .on("error", reject)
       .end();
   });
+const statusWith = async (headers: Record<string, string>) =>
+  (await answerTo(`${url}/v1/models`, "GET", headers)).statusCode;
 
 test("web pages of other origins and other host names are refused", async () => {
   expect(await statusWith({ origin: "https://example.org" })).toBe(403);
@@ -88,6 +102,13 @@ test("web pages of other origins and other host names are refused", async () => 
   const open = await startServer(engine, { origins: ["https://example.org"] });
   const allowed = await open.ask("/v1/models", { headers: { origin: "https://example.org" } });
   expect(allowed.headers.get("access-control-allow-origin")).toBe("https://example.org");
+  const preflight = await answerTo(`${open.url}/v1/images/edits`, "OPTIONS", {
+    origin: "https://example.org",
+    "access-control-request-method": "POST",
+    "access-control-request-headers": "authorization,content-type",
+  });
+  expect(preflight.statusCode).toBe(204);
+  expect(preflight.headers["access-control-allow-headers"]).toMatch(/authorization.*content-type/i);
 });
 
 test("health, metrics and the log report what happens", async () => {

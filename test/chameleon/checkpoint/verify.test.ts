@@ -29,7 +29,9 @@ describe.each([
   });
   test("a wrong checksum rejects the promise", async () => {
     const { verified } = await start(wrong);
-    await new Promise((resolve) => setTimeout(resolve, 300)); // an unhandled rejection would end the test run
+    // By now the first has failed, too: an unhandled rejection would end the test run.
+    await expect((await start(wrong)).verified).rejects.toThrow(damage);
+    await new Promise(setImmediate);
     await expect(verified).rejects.toThrow(damage);
   });
   test("so does a file that is not there", async () => {
