@@ -45,7 +45,7 @@ console.log(
 );
 console.log("root mean square distance to the truth (0 is equal, 1 is black against white)\n");
 const columns = [
-  "example",
+  "drawn",
   "full size",
   "wrong example",
   "query alone",

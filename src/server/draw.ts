@@ -1,6 +1,6 @@
 /**
  * @file Generates the pictures of a request together. Picture i has seed + i, and does not depend on the others; but
- * several pictures are sampled, where a single one may be the mean of the likely codes.
+ * several pictures are sampled, where a single one may be the mean codebook vector.
  */
 
 import type { ByteImage, Image } from "../image/index.ts";

@@ -39,7 +39,7 @@ export const requestSchema = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      "show at each place the mean of the likely codes instead of the sampled code: smoother, and nearer to the truth on average, but the same for every seed. Off where several samples, a temperature, top-k or top-p are asked for",
+      "show at each place the mean codebook vector, weighted by probability, instead of the sampled one: smoother, and nearer to the truth on average, but in one pass the same for every seed. Off where several samples, a temperature, top-k or top-p are asked for",
     ),
   onePass: z
     .boolean()
@@ -103,7 +103,7 @@ const asksForSamples = ({ samples, temperature, topK, topP }: RequestSettings): 
   (samples ?? 1) > 1 || [temperature, topK, topP].some((given) => given !== undefined);
 
 /**
- * Takes each setting from `options`, else from `recommended`, else its default. The mean of the likely codes is the same
+ * Takes each setting from `options`, else from `recommended`, else its default. The mean codebook vector is the same
  * for every sample and temperature, so that a request for samples does not get it by recommendation.
  * @param about whether the request has a picture or examples; without both, the model can recommend other defaults
  * @throws UsageError naming a setting that is out of range
