@@ -111,6 +111,10 @@ const completeNames = {
 /** Default limit of text tokens. */
 const TEXT_TOKENS = 256;
 
+/**
+ * A plain model of the Chameleon family: it reads and writes text and pictures in one sequence of tokens, without examples.
+ * `Chameleon.load` opens a folder; `release` (or `await using`) frees its sessions.
+ */
 export class Chameleon {
   private constructor(
     readonly config: ChameleonConfig,

@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
-import { makeFolder, readJson, writeFileAtomic } from "../runtime/files.ts";
+import { makeFolder, readJson, writeJson } from "../runtime/files.ts";
 import { describeModel } from "../xprompt/describe-model.ts";
 import { recommendedSampling } from "../xprompt/request.ts";
 import type { SuiteContext } from "./suite.ts";
@@ -74,7 +74,7 @@ export class Comparison<F extends object> {
     const path = this.path(beside!);
     const merged = { ...(await this.stored(beside!)), [name]: stored };
     await makeFolder(dirname(path));
-    await writeFileAtomic(path, `${JSON.stringify(merged, null, 2)}\n`);
+    await writeJson(path, merged);
     return { as: name, wrote: path, ...stored };
   }
 

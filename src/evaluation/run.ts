@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../errors.ts";
 import { encodePng } from "../image/index.ts";
-import { makeFolder, readJson, writeFileAtomic } from "../runtime/files.ts";
+import { makeFolder, readJson, writeFileAtomic, writeJson } from "../runtime/files.ts";
 import { workWith } from "../runtime/resources.ts";
 import { type LoadOptions, XPrompt } from "../xprompt/model.ts";
 import { resolveModel } from "../xprompt/models.ts";
@@ -128,7 +128,7 @@ async function write(
     join(out, "report.html"),
     await renderHtml(`xprompt eval ${suite.name}`, intro, sections),
   );
-  await writeFileAtomic(join(out, RESULTS), `${JSON.stringify(result, null, 2)}\n`);
+  await writeJson(join(out, RESULTS), result);
 }
 
 const fileName = (title: string): string => title.replace(/[^\w-]+/g, "-");

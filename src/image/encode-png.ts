@@ -19,7 +19,10 @@ export function sharpOf(image: Image | ByteImage): Sharp {
   return sharp(toBytes(image), { raw: { width, height, channels: 3 }, limitInputPixels: false });
 }
 
-/** The picture as an 8-bit RGB PNG. The same picture and texts give the same bytes (with the same libvips). */
+/**
+ * The picture as an 8-bit RGB PNG. The same picture and texts give the same bytes (with the same libvips).
+ * @throws XPromptError for a wrong number of values, or values that are no colours
+ */
 export async function encodePng(image: Image | ByteImage, { text = {} }: PngOptions = {}): Promise<Buffer> {
   const picture = sharpOf(image);
   const compressionLevel = image.width * image.height < LARGE ? 9 : 5;

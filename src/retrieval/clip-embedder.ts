@@ -38,6 +38,10 @@ interface Encoder {
   encode(text: string): { ids: number[] };
 }
 
+/**
+ * Embeds texts and pictures with a CLIP, as the paper does. `ClipEmbedder.load` opens a folder in the layout of
+ * transformers; `release` (or `await using`) frees its sessions.
+ */
 export class ClipEmbedder implements Embedder {
   private constructor(
     readonly space: string,

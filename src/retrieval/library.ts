@@ -51,6 +51,10 @@ interface Waiting {
   readonly wait?: boolean;
 }
 
+/**
+ * A library of example pairs in a folder or in object storage, for `Retriever`. `ExampleLibrary.open` opens or creates it;
+ * `close` (or `await using`) ends it. One process writes at a time; any number may read.
+ */
 export class ExampleLibrary {
   private readonly cache = new PromptCache(CACHED_BYTES);
   private lastWrite: Promise<unknown> = Promise.resolve();

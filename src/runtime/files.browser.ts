@@ -51,6 +51,8 @@ export const writeFileAtomic: typeof node.writeFileAtomic = async (path) => {
   );
 };
 
+export const writeJson: typeof node.writeJson = (path) => writeFileAtomic(path, "");
+
 export const attempt: typeof node.attempt = (_doing, _path, work) => work();
 
 export const pathOfUrl: typeof node.pathOfUrl = ({ href }) => href;

@@ -235,13 +235,33 @@ export async function readJson<S extends z.ZodType>(
   return checkJson(parseJson(text, doing), schema, doing);
 }
 
-/** SHA-256 of a file of any size. `what` names its role in errors. */
-export async function sha256File(path: string, what: string): Promise<string> {
+/** Writes `value` as indented JSON, atomically. @throws XPromptError when the file system refuses */
+export const writeJson = (path: string, value: unknown, options: WriteOptions = {}): Promise<void> =>
+  writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`, options);
+
+interface ReadOptions {
+  readonly signal?: AbortSignal;
+  /** Receives the number of bytes read. */
+  onProgress?(bytes: number): void;
+}
+
+/** SHA-256 of a file of any size. `what` names its role in errors. @throws the signal's reason, once it is aborted */
+export async function sha256File(
+  path: string,
+  what: string,
+  { signal, onProgress }: ReadOptions = {},
+): Promise<string> {
   const hash = createHash("sha256");
   const doing = `reading ${what} ${path}`;
   await statFile(path, doing);
+  let bytes = 0;
   await attempt(doing, path, async () => {
-    for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) hash.update(chunk);
+    for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) {
+      signal?.throwIfAborted();
+      hash.update(chunk);
+      bytes += chunk.length;
+      onProgress?.(bytes);
+    }
   });
   return hash.digest("hex");
 }

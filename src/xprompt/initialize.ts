@@ -24,7 +24,7 @@ import { type Vocabulary, xpTokenName } from "../chameleon/tokenizers/vocabulary
 import { codesPerImage } from "../chameleon/tokenizers/vqgan.ts";
 import { XPromptError } from "../errors.ts";
 import { Random } from "../random.ts";
-import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../runtime/files.ts";
+import { readJson, sha256File, writeFileAtomic, writeFolderAtomic, writeJson } from "../runtime/files.ts";
 import { FLOATS, type TensorToWrite, writeSafetensors } from "../runtime/safetensors.ts";
 import { openWeights, type WeightFolder } from "../runtime/weights.ts";
 import { checkParts } from "./check-parts.ts";
@@ -127,7 +127,7 @@ export async function initializeModel(options: InitializeOptions): Promise<Initi
         weights_sha256: await sha256File(file, "weights"),
         tokenizer_sha256: tokenizerChecksum(named),
       };
-      await writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(changed, null, 2)}\n`);
+      await writeJson(join(folder, "config.json"), changed);
       await writeFileAtomic(join(folder, "tokenizer.json"), `${JSON.stringify(named)}\n`);
       await copyProcessor(base, folder);
     };

@@ -36,6 +36,16 @@ import { codeNats } from "./score.ts";
 export type * from "./options.ts";
 export type { Picture };
 
+/**
+ * A model with X-Prompt: it compresses examples, generates pictures and describes changes. `XPrompt.load` opens one by name
+ * or folder; `release` (or `await using`) frees its sessions.
+ *
+ * ```ts
+ * await using model = await XPrompt.load("nano");
+ * const prompt = await model.compress([{ input: "before.png", output: "after.png" }]);
+ * const { images } = await model.generate({ prompt, input: "photo.jpg", fullSize: true });
+ * ```
+ */
 export class XPrompt {
   /** @internal */
   readonly compressor: Compressor;

@@ -38,6 +38,11 @@ export interface ExampleBlock extends CacheBlock {
   readonly colours?: ColourSums;
 }
 
+/**
+ * Compressed examples of one model: for each, the keys and values of its XP tokens in every layer, in half precision.
+ * `XPrompt.compress` makes one, `save` writes a `.xprompt` file, and `VisualPrompt.load` reads it. It holds no session, so
+ * that there is nothing to release.
+ */
 export class VisualPrompt {
   private constructor(
     /** Fingerprint of the model that compressed the examples; no other model can use them. */

@@ -122,7 +122,8 @@ test("layers are composed on white by their alpha", () => {
   });
   const { data } = iconPicture([pixel(255, 0, 0, 51), pixel(0, 0, 255, 102)], 1);
   // White with one fifth of red, then two fifths of blue.
-  for (const [i, value] of [0.6, 0.48, 0.88].entries()) expect(data[i]! * 255).toBeCloseTo(Math.round(value * 255), 3);
+  for (const [i, value] of [0.6, 0.48, 0.88].entries())
+    expect(data[i]! * 255).toBeCloseTo(Math.round(value * 255), 3);
 });
 
 test("a style task asks for an icon of the second set among fifty, including the example's", () => {

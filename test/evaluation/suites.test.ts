@@ -327,8 +327,7 @@ test("a data set on disk is measured on its test split, with training examples",
   // The records are measured in an order that follows from the seed.
   const set = await openPairs({ path: at("lol"), format: "lol", split: "test", seed: 3 });
   const order: number[] = [];
-  for await (const { id } of set.stream({ size: 32, epochs: 1 }))
-    order.push(Number(/\d$/.exec(id)![0]));
+  for await (const { id } of set.stream({ size: 32, epochs: 1 })) order.push(Number(/\d$/.exec(id)![0]));
   const distances = drawn.map((image, i) => psnr(image, pictures[order[i]!]![1]!));
   expect(conditions.random.psnr.mean).toBeCloseTo((distances[0]! + distances[1]!) / 2, 6);
 });

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { readJson, writeFileAtomic } from "../../src/runtime/files.ts";
+import { readJson, writeFileAtomic, writeJson } from "../../src/runtime/files.ts";
 import {
   isCrop,
   type PackIndex,
@@ -45,7 +45,7 @@ export async function readSources(folder: string): Promise<Source[]> {
 /** Writes both files. The pictures' own credits are read from the packs. */
 export async function writeSources(folder: string, sets: readonly Source[]): Promise<void> {
   const list: z.infer<typeof sources> = { format: packFormat, sets: [...sets] };
-  await writeFileAtomic(join(folder, sourcesFile), `${JSON.stringify(list, null, 2)}\n`);
+  await writeJson(join(folder, sourcesFile), list);
   const texts = await Promise.all(sets.map(async (set) => describe(set, await readIndex(folder, set.name))));
   await writeFileAtomic(join(folder, "SOURCES.md"), `${heading}\n\n${texts.join("\n\n")}\n`);
 }

@@ -9,7 +9,7 @@ import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
 import { formatShape, type Initializer } from "../../graph/index.ts";
 import { sha256 } from "../../hash.ts";
-import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../../runtime/files.ts";
+import { readJson, sha256File, writeFolderAtomic, writeJson } from "../../runtime/files.ts";
 import { checkJson } from "../../runtime/json.ts";
 import { SafetensorsFile, writeSafetensors } from "../../runtime/safetensors.ts";
 import { type AdapterConfig, loraTargets, OWN_ROWS, tablesWithOwnRows } from "../model/lora.ts";
@@ -96,7 +96,7 @@ export async function writeAdapterFolder(path: string, adapter: Adapter, base: A
       ...metadata,
       [CHECKSUM_KEY]: checksumOf(tensors, metadata[BASE_KEY], json),
     });
-    await writeFileAtomic(join(folder, CONFIG), `${JSON.stringify(json, null, 2)}\n`);
+    await writeJson(join(folder, CONFIG), json);
   };
   await writeFolderAtomic(path, write, { replace: true });
 }

@@ -8,7 +8,7 @@ import type { z } from "zod";
 import { XPromptError } from "../../errors.ts";
 import { filters, metaPreprocessing, type Preprocessing } from "../../image/index.ts";
 import { product } from "../../numbers.ts";
-import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../../runtime/files.ts";
+import { readJson, sha256File, writeFolderAtomic, writeJson } from "../../runtime/files.ts";
 import { type SafetensorsOptions, type TensorToWrite, writeSafetensors } from "../../runtime/safetensors.ts";
 import { openWeights, type WeightFolder } from "../../runtime/weights.ts";
 import { isOfImages, VQ_PREFIX } from "../tokenizers/image-tokenizer.ts";
@@ -70,8 +70,7 @@ export async function exportHuggingFace(
     const exported = withBos(tokenizer, vocabulary.bos);
     const preprocessing = (await preprocessingOf(source, own)) ?? ownPreprocessing(own);
     const write = async (folder: string) => {
-      const put = (name: string, content: object) =>
-        writeFileAtomic(join(folder, name), `${JSON.stringify(content, null, 2)}\n`, options);
+      const put = (name: string, content: object) => writeJson(join(folder, name), content, options);
       const file = join(folder, "model.safetensors");
       await writeSafetensors(file, tensors, { format: "pt" }, options);
       const ids = {

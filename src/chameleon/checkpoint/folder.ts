@@ -7,7 +7,7 @@ import { join, parse } from "node:path";
 import { z } from "zod";
 import type { Initializer } from "../../graph/index.ts";
 import type { Preprocessing } from "../../image/index.ts";
-import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../../runtime/files.ts";
+import { readJson, sha256File, writeFileAtomic, writeFolderAtomic, writeJson } from "../../runtime/files.ts";
 import { type Dtype, type TensorInfo, writeSafetensors } from "../../runtime/safetensors.ts";
 import type { SessionOptions } from "../../runtime/session-options.ts";
 import type { Verification } from "../../runtime/verified.ts";
@@ -55,7 +55,7 @@ export async function writeModelFolder(
       weights_sha256: await sha256File(file, "weights"),
       tokenizer_sha256: tokenizerChecksum(tokenizer),
     };
-    await writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(checked, null, 2)}\n`);
+    await writeJson(join(folder, "config.json"), checked);
     await writeFileAtomic(join(folder, "tokenizer.json"), `${JSON.stringify(tokenizer)}\n`);
     if (base !== undefined) await copyProcessor(base, folder);
   };

@@ -1,11 +1,9 @@
 /** @file Checks before a conversion: a writable output, free disk space, and undamaged weights. */
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { readdir, realpath, stat, statfs } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { UsageError, XPromptError } from "../../errors.ts";
 import { formatBytes } from "../../format.ts";
-import { attempt, checkNotMounted, isInside } from "../../runtime/files.ts";
+import { attempt, checkNotMounted, isInside, sha256File } from "../../runtime/files.ts";
 import { companionsOf } from "./input.ts";
 
 /**
@@ -18,17 +16,7 @@ export async function checkInput(
   signal: AbortSignal | undefined,
   onProgress: (done: number) => void,
 ): Promise<void> {
-  const hash = createHash("sha256");
-  let done = 0;
-  await attempt(`reading weights ${file}`, file, async () => {
-    for await (const chunk of createReadStream(file, { highWaterMark: 2 ** 22 })) {
-      signal?.throwIfAborted();
-      hash.update(chunk);
-      done += chunk.length;
-      onProgress(done);
-    }
-  });
-  if (hash.digest("hex") === checksum) return;
+  if ((await sha256File(file, "weights", { signal, onProgress })) === checksum) return;
   throw new XPromptError(
     `reading weights ${file}: expected the checksum in config.json, got another: the file is damaged (copy the folder again)`,
   );

@@ -10,7 +10,7 @@ import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
 import { sha256 } from "../../hash.ts";
 import { product } from "../../numbers.ts";
-import { attempt, placeFolder, readJson, writeFileAtomic } from "../../runtime/files.ts";
+import { attempt, placeFolder, readJson, writeJson } from "../../runtime/files.ts";
 import { defaultThreads, moduleBeside, ThreadPool } from "../../runtime/threads.ts";
 import { openWeights } from "../../runtime/weights.ts";
 import { chameleonConfigSchema, decoderFromJson, vqganFromJson, vqganToJson } from "../checkpoint/config.ts";
@@ -128,7 +128,7 @@ export async function convertModel(input: string, options: ConvertOptions): Prom
         weights_sha256: checksum,
         tokenizer_sha256: text.checksum,
       };
-      await writeFileAtomic(join(journal.folder, "config.json"), `${JSON.stringify(made, null, 2)}\n`);
+      await writeJson(join(journal.folder, "config.json"), made);
       for (const name of companions)
         await attempt(`copying ${join(input, name)}`, input, () =>
           name === PAGE

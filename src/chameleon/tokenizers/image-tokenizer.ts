@@ -46,6 +46,10 @@ export interface ImageTokenizerOptions extends SessionOptions {
   readonly preprocessing?: Pick<Preprocessing, "scale" | "mean" | "std">;
 }
 
+/**
+ * Encodes square pictures to the indices of their nearest codebook vectors, and decodes them (VQGAN, or raw patches with a
+ * decoder). Both sessions start when they are first needed; `release` frees them.
+ */
 export class ImageTokenizer {
   private readonly encoding = new Once(() =>
     this.compile((graph, w) => {
@@ -270,7 +274,7 @@ export function toPlanes(
   return planes;
 }
 
-/** The inverse of `toPlanes`, limited to [0, 1]. */
+/** Planes of values in [−1, 1] as pictures, limited to [0, 1]: the inverse of `toPlanes` with the default preprocessing. */
 export function fromPlanes(planes: Float32Array, side: number): Image[] {
   const pixels = side * side;
   return Array.from({ length: planes.length / (3 * pixels) }, (_, n) => {

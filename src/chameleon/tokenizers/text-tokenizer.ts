@@ -35,6 +35,7 @@ interface LoadOptions {
   readonly checksum?: string;
 }
 
+/** Byte-level BPE, as in a `tokenizer.json` of Hugging Face, with the ids of all tokens of the vocabulary. */
 export class TextTokenizer {
   readonly vocabulary: Vocabulary;
   /** SHA-256 of the content of the file. */

@@ -4,6 +4,7 @@ import type { ImageTokenizer, Pixels } from "./image-tokenizer.ts";
 import type { TextTokenizer } from "./text-tokenizer.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 
+/** The text and the image tokenizer of a model, as one. The model owns and releases them. */
 export class Tokenizer {
   constructor(
     private readonly text: TextTokenizer,

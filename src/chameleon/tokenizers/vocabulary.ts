@@ -75,6 +75,7 @@ export function buildVocabulary({ imageCodes, xpTokens, textTokens }: Vocabulary
   ];
 }
 
+/** The ids of text tokens, image codes and special tokens, which share one embedding table. */
 export class Vocabulary {
   /** The number of rows of the embedding table: the largest id + 1. */
   readonly size: number;

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
 import { sha256 } from "../../hash.ts";
-import { readJson, sha256File, writeFileAtomic, writeFolderAtomic } from "../../runtime/files.ts";
+import { readJson, sha256File, writeFolderAtomic, writeJson } from "../../runtime/files.ts";
 import { SafetensorsFile, type TensorToWrite, writeSafetensors } from "../../runtime/safetensors.ts";
 import { recoverDirectory } from "../../runtime/temporary.ts";
 import { ratesAgree, scheduleSchema } from "../optimizer/schedule.ts";
@@ -75,7 +75,7 @@ export async function saveCheckpoint(
     const shared = processes > 1 && { processes };
     const frozen = state.frozen?.checksum;
     const record = { step: state.step, sha256: checksum, frozen, ...inputs, ...shared, recipe };
-    await writeFileAtomic(join(temporary, RECORD), `${JSON.stringify(record, null, 2)}\n`);
+    await writeJson(join(temporary, RECORD), record);
   };
   await writeFolderAtomic(folder, write, { replace: true });
   return folder;

@@ -7,7 +7,7 @@ import { firstLineOf } from "../../errors.ts";
 import { formatBytes } from "../../format.ts";
 import { encodePng } from "../../image/index.ts";
 import { Progress } from "../../progress.ts";
-import { makeFolder, writeFileAtomic } from "../../runtime/files.ts";
+import { makeFolder, writeFileAtomic, writeJson } from "../../runtime/files.ts";
 import { buildWith, type Resources } from "../../runtime/resources.ts";
 import { CHECKPOINT, saveCheckpoint } from "./checkpoint.ts";
 import { curvesSvg, HELD_OUT } from "./curves.ts";
@@ -43,7 +43,7 @@ export class Recorder<Batch> {
       const { recipe, state } = task;
       const { out, resume, mirror } = options;
       await makeFolder(join(out, "sheets"));
-      await writeFileAtomic(join(out, "recipe.json"), `${JSON.stringify(recipe, null, 2)}\n`);
+      await writeJson(join(out, "recipe.json"), recipe);
       await mirror?.begin(out);
       const from = resume ? { resumeAt: state.step } : {};
       const metrics = resources.own(await MetricsLog.open(join(out, "metrics.jsonl"), from));

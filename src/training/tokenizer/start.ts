@@ -1,5 +1,4 @@
 /** @file Initial weights of a tokenizer run: random ones, or those of another model. */
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
 import { loadTokenizers, readWeights, type Weight } from "../../chameleon/checkpoint/folder.ts";
@@ -7,6 +6,7 @@ import { isOfImages, VQ_PREFIX } from "../../chameleon/tokenizers/image-tokenize
 import { patchSide } from "../../chameleon/tokenizers/patches.ts";
 import { gridSide, type VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
 import { XPromptError } from "../../errors.ts";
+import { sha256 } from "../../hash.ts";
 import { product } from "../../numbers.ts";
 import { Progress } from "../../progress.ts";
 import { Random } from "../../random.ts";
@@ -130,11 +130,7 @@ function isTrained(name: string, train: TokenizerRecipe["train"], { patches }: V
   return name !== CODEBOOK || (train === "all" && !patches);
 }
 
-function digestOf(weights: readonly Weight[]): string {
-  const hash = createHash("sha256");
-  for (const { data } of weights) hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  return hash.digest("hex");
-}
+const digestOf = (weights: readonly Weight[]): string => sha256(...weights.map(({ data }) => data));
 
 /** @throws XPromptError naming the first size that is inconsistent with another one */
 function checkSizes(config: VqganConfig): void {

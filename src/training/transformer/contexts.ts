@@ -27,7 +27,7 @@ import {
 import { type Codes, MOST_WORDS, textLimit, type XPromptConfig } from "../../xprompt/sequence.ts";
 import { alone, partOf, type Share } from "../distributed/collective.ts";
 import type { Context, TodoPart } from "./context.ts";
-import type { Mix } from "./mix.ts";
+import { included, type Mix } from "./mix.ts";
 import { inWindows } from "./windows.ts";
 
 /** The settings that determine, with the number of the batch, which contexts are sampled. */
@@ -305,9 +305,9 @@ async function sampleDescription(
 
 /** Samples a task whose pairs come from one world. */
 function sampleTask(random: Random, { mix, worlds }: ContextRequest): Task {
-  const { families, heldOut, weights } = mix;
+  const { heldOut, weights } = mix;
   const world = worlds.draw(random);
-  const include = families.length > 0 ? families : undefined;
+  const include = included(mix);
   const chosen = selectFamilies({ include, exclude: heldOut }, familiesOf(worlds, world?.name));
   const often = chosen.map(({ name }) => weights[name] ?? 1);
   const task = random.pick(chosen, often).draw(random);

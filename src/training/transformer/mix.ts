@@ -82,3 +82,7 @@ export const mixSettings = z.strictObject({
 export type Mix = Omit<z.output<typeof mixSettings>, "pairs"> & {
   readonly pairs: readonly (string | PairsSettings | NeighbourLibrary)[];
 };
+
+/** The families that a mix names; undefined for all. */
+export const included = ({ families }: Pick<Mix, "families">): Mix["families"] | undefined =>
+  families.length > 0 ? families : undefined;

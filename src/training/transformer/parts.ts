@@ -12,7 +12,7 @@ import {
   worldNames,
 } from "../../tasks/index.ts";
 import type { ContextSettings } from "./contexts.ts";
-import type { Mix } from "./mix.ts";
+import { included, type Mix } from "./mix.ts";
 import type { TransformerRecipe } from "./recipe.ts";
 import type { Sequences } from "./start.ts";
 
@@ -85,7 +85,7 @@ export function withPrototypes(recipe: TransformerRecipe): TransformerRecipe {
 
 /** The families of scenes that a run may train on. */
 function shownFamilies({ mix }: TransformerRecipe): readonly TaskFamily[] {
-  const include = mix.families.length > 0 ? mix.families : undefined;
+  const include = included(mix);
   return selectFamilies({ include, exclude: mix.heldOut });
 }
 
@@ -140,7 +140,7 @@ export function checkMix({ mix, window, data }: TransformerRecipe): void {
 
 /** @throws XPromptError when all families of a world are held out, or the parts of a combined family are not chosen */
 export function checkWorlds({ mix }: TransformerRecipe, worlds: Worlds): void {
-  const include = mix.families.length > 0 ? mix.families : undefined;
+  const include = included(mix);
   const made = new Set<string>();
   for (const name of worldNames.filter((each) => mix.worlds[each] > 0)) {
     const selected = selectFamilies({ include, exclude: mix.heldOut }, familiesOf(worlds, name));

@@ -4,6 +4,7 @@ import { Random } from "../../random.ts";
 import { selectFamilies } from "../../tasks/index.ts";
 import type { XPrompt } from "../../xprompt/model.ts";
 import type { ContextSource } from "./contexts.ts";
+import { included } from "./mix.ts";
 import type { TransformerRecipe } from "./recipe.ts";
 
 const SEEN_ROWS = 10;
@@ -64,7 +65,7 @@ async function ownPairs(sets: readonly ContextSource[], size: number): Promise<P
 }
 
 function familyPairs({ seed, mix }: TransformerRecipe, size: number): PairRow[] {
-  const include = mix.families.length > 0 ? mix.families : undefined;
+  const include = included(mix);
   const seen = Random.of(seed, "sheet")
     .shuffle(selectFamilies({ include, exclude: mix.heldOut }))
     .slice(0, SEEN_ROWS);
