@@ -1,6 +1,6 @@
 /**
- * The comparison model "full" of `xprompt eval unseen`: nano, trained further on the unseen tasks alone. It shows what an
- * example could give at most. After 300 steps it was still getting better, so it is no strict bound.
+ * The comparison model "full" of `xprompt eval unseen`: nano, trained further on the unseen tasks alone. It shows what
+ * training on a task gives. After 300 steps it was still getting better: an example may do more.
  *
  *     npx xprompt train recipes/compare-full.ts --out runs/compare-full
  *     npx xprompt eval unseen --model runs/compare-full/model --as full

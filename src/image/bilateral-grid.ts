@@ -10,7 +10,7 @@
  *
  *   min Σₚ wₚ |M(p) − yₚ|² + λ Σ |θᵥ − θᵤ|² over neighbours + ε Σᵥ |θᵥ|².
  */
-import { clamp } from "../numbers.ts";
+import { clamp, dot } from "../numbers.ts";
 import { luma } from "./filters.ts";
 import type { Image } from "./image.ts";
 
@@ -331,12 +331,6 @@ function multiply(
 }
 
 const isWithin = (at: number, count: number): boolean => at >= 0 && at < count;
-
-function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
-}
 
 /** Applies a grid to each pixel: `[pixels, 3]`. */
 export function mapColours(slices: Slices, source: Float32Array, coefficients: Float64Array): Float32Array {

@@ -10,7 +10,7 @@
  * 4. the confidence in the map for each pixel. Where the map does not explain the drawing (a part was added, removed or
  *    moved), the result is the enlarged drawing.
  */
-import { clamp } from "../numbers.ts";
+import { clamp, dot } from "../numbers.ts";
 import { type BilateralGrid, mapColours, slicesOf } from "./bilateral-grid.ts";
 import { affineError, errorOf, fitColourMap, mean, noiseOf, robustWeights } from "./colour-map.ts";
 import type { ColourChange } from "./example-colours.ts";
@@ -125,12 +125,6 @@ function octave(size: Image, data: Float32Array): Float32Array {
 
 const squaredError = (a: Image, b: Image): Float32Array =>
   errorOf(a.data.map((value, i) => value - b.data[i]!));
-
-function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
-}
 
 /**
  * The confidence in the colour map per pixel, (1 + (bias of the map / bias of the drawing)²)⁻¹. The squared bias of the

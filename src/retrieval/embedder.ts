@@ -43,10 +43,3 @@ export function unitVectors({ text, image }: Vectors, space: EmbeddingSpace, doi
   };
   return { text: checked("text", text), image: checked("image", image) };
 }
-
-/** Σ aᵢ bᵢ: for vectors of length 1, the cosine of their angle. */
-export function dot(a: Float32Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
-  return sum;
-}

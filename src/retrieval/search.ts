@@ -5,8 +5,8 @@
  * 1: cosines of texts and pictures, and s / (1 + s) of the score s of full-text search (BM25).
  */
 import { UsageError } from "../errors.ts";
+import { dot } from "../numbers.ts";
 import { vectorOf } from "./arrow.ts";
-import { dot } from "./embedder.ts";
 import type { Facts, Vectors } from "./example.ts";
 import { factNames, type LibraryTable } from "./tables.ts";
 import { checkWeights, type Weights } from "./weights.ts";

@@ -1,7 +1,7 @@
 /** @file Checks at load time that the parts of a model fit together, so that generating cannot fail on it later. */
 import { checkWeights } from "../chameleon/checkpoint/check-parts.ts";
 import { decoderParameters, imageTokenizerParameters } from "../chameleon/model/parameters.ts";
-import { VQ_PREFIX } from "../chameleon/tokenizers/image-tokenizer.ts";
+import { hasPictureDecoder, VQ_PREFIX } from "../chameleon/tokenizers/image-tokenizer.ts";
 import type { Vocabulary } from "../chameleon/tokenizers/vocabulary.ts";
 import { codesPerImage } from "../chameleon/tokenizers/vqgan.ts";
 import { XPromptError } from "../errors.ts";
@@ -50,7 +50,7 @@ function checkOwnWeights(
   weights: ReadonlyMap<string, Pick<Initializer, "shape">>,
 ): void {
   // Published checkpoints often lack the decoder of the image tokenizer. Decoding a picture reports that.
-  const decodes = weights.has(`${VQ_PREFIX}.decoder.conv_in.weight`);
+  const decodes = hasPictureDecoder(weights);
   checkWeights(
     weights,
     decoder.layers + image.residualBlocks,

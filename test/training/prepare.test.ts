@@ -3,11 +3,11 @@ import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { CODEBOOK } from "../../src/chameleon/tokenizers/image-tokenizer.ts";
 import { XPromptError } from "../../src/errors.ts";
 import { readTrainingFacts } from "../../src/evaluation/training-facts.ts";
 import { prepareTask, tokenizerRecipe, transformerRecipe } from "../../src/training/index.ts";
 import { loadCheckpoint, saveCheckpoint } from "../../src/training/run/checkpoint.ts";
-import { CODEBOOK } from "../../src/training/tokenizer/start.ts";
 import { writeTinyTokenizers } from "../fixtures/chameleon/kit.ts";
 
 let folder = "";

@@ -15,13 +15,14 @@ import { stat } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { XPromptError } from "../../errors.ts";
-import { formatShape, Graph, parameterShapes, ShapeError } from "../../graph/index.ts";
+import { formatShape, ShapeError } from "../../graph/index.ts";
 import { attempt, readJson } from "../../runtime/files.ts";
 import { PyTorchFile } from "../../runtime/pytorch.ts";
 import { quote } from "../../runtime/safetensors-header.ts";
 import { openWeights } from "../../runtime/weights.ts";
+import { imageTokenizerParameters } from "../model/parameters.ts";
 import { isOfImages, VQ_PREFIX } from "../tokenizers/image-tokenizer.ts";
-import { codesPerImage, decodeCodes, encoder, quantize, type VqganConfig } from "../tokenizers/vqgan.ts";
+import type { VqganConfig } from "../tokenizers/vqgan.ts";
 import { vqConfigSchema, vqganFromJson } from "./config.ts";
 import type { Weight } from "./folder.ts";
 
@@ -157,30 +158,19 @@ function merge(own: Source, decoderFrom: Source): VqganConfig {
 }
 
 /** Shapes of all parameters of the network, by our names without the prefix. */
-function shapesOf(config: VqganConfig, withDecoder: boolean, path: string): Map<string, readonly number[]> {
+function shapesOf(
+  config: VqganConfig,
+  withDecoder: boolean,
+  path: string,
+): ReadonlyMap<string, readonly number[]> {
   try {
-    return parametersOf(config, withDecoder);
+    return imageTokenizerParameters(config, { prefix: "", isWhole: withDecoder });
   } catch (error) {
     if (!(error instanceof ShapeError)) throw error;
     throw new XPromptError(
       `reading the image tokenizer of ${path}: expected sizes in vq_config that fit together, got: ${error.message} (does vq_config belong to these weights?)`,
     );
   }
-}
-
-function parametersOf(config: VqganConfig, withDecoder: boolean): Map<string, readonly number[]> {
-  const graph = new Graph();
-  const side = config.resolution;
-  quantize(
-    graph.scope(),
-    encoder(graph.scope(), graph.input("pictures", "float32", [1, 3, side, side]), config),
-    config,
-  );
-  if (withDecoder) {
-    const codes = graph.input("codes", "int64", [1, codesPerImage(config)]);
-    decodeCodes(graph.scope(), codes, config);
-  }
-  return parameterShapes(graph);
 }
 
 function checked(source: Source, name: string, shape: readonly number[]): Read {

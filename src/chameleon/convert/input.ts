@@ -8,7 +8,7 @@ import { sha256 } from "../../hash.ts";
 import type { WeightFolder } from "../../runtime/weights.ts";
 import type { Weight } from "../checkpoint/folder.ts";
 import { imageTokenizerPlaces, openImageTokenizer } from "../checkpoint/vqgan-checkpoint.ts";
-import { VQ_PREFIX } from "../tokenizers/image-tokenizer.ts";
+import { hasPictureDecoder } from "../tokenizers/image-tokenizer.ts";
 import type { VqganConfig } from "../tokenizers/vqgan.ts";
 import type { ConversionInput } from "./plan.ts";
 
@@ -24,7 +24,7 @@ export async function addedImageTokenizer(
   { tensors }: WeightFolder,
   imageTokenizer: string | undefined,
 ): Promise<AddedImageTokenizer | undefined> {
-  const isWhole = tensors.has(`${VQ_PREFIX}.decoder.conv_in.weight`);
+  const isWhole = hasPictureDecoder(tensors);
   if (isWhole && imageTokenizer !== undefined)
     throw new XPromptError(
       `converting ${input} with the image tokenizer ${imageTokenizer}: expected weights without a picture decoder, got weights with one (omit the image tokenizer)`,

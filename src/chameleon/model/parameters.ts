@@ -21,12 +21,20 @@ export function decoderParameters(config: DecoderConfig): Shapes {
   return parameterShapes(graph);
 }
 
-/** Parameters of the image tokenizer, encoder and decoder. @throws ShapeError for sizes that do not fit together */
-export function imageTokenizerParameters(config: VqganConfig): Shapes {
+/**
+ * Parameters of the image tokenizer, encoder and decoder.
+ * @param prefix of their names
+ * @param isWhole false for the encoder and the codebook alone
+ * @throws ShapeError for sizes that do not fit together
+ */
+export function imageTokenizerParameters(
+  config: VqganConfig,
+  { prefix = VQ_PREFIX, isWhole = true } = {},
+): Shapes {
   const graph = new Graph();
-  const w = graph.scope().at(VQ_PREFIX);
+  const w = prefix === "" ? graph.scope() : graph.scope().at(prefix);
   const pictures = graph.input("pictures", "float32", [1, 3, config.resolution, config.resolution]);
   quantize(w, encoder(w, pictures, config), config);
-  decodeCodes(w, graph.input("codes", "int64", [1, codesPerImage(config)]), config);
+  if (isWhole) decodeCodes(w, graph.input("codes", "int64", [1, codesPerImage(config)]), config);
   return parameterShapes(graph);
 }

@@ -21,6 +21,13 @@ import {
 /** The prefix of all weights of the image tokenizer. */
 export const VQ_PREFIX = "model.vqmodel";
 
+/** The name of the codebook, `[codes, embedDim]`. */
+export const CODEBOOK = `${VQ_PREFIX}.quantize.embedding.weight`;
+
+/** Whether weights can decode codes to pictures: published checkpoints often have the encoder alone. */
+export const hasPictureDecoder = (weights: { has(name: string): boolean }): boolean =>
+  weights.has(`${VQ_PREFIX}.decoder.conv_in.weight`);
+
 /** Whether a weight belongs to the image tokenizer. */
 export const isOfImages = (name: string): boolean => name.startsWith(`${VQ_PREFIX}.`);
 
@@ -92,9 +99,9 @@ export class ImageTokenizer {
     return codesPerImage(this.config);
   }
 
-  /** Whether it can decode codes: published checkpoints often have the encoder alone. */
+  /** Whether it can decode codes. */
   get canDecode(): boolean {
-    return this.weights.has(`${VQ_PREFIX}.decoder.conv_in.weight`);
+    return hasPictureDecoder(this.weights);
   }
 
   /**

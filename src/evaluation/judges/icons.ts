@@ -1,6 +1,7 @@
 /** @file Finds which of several icons a picture shows. */
 import { type Image, resize } from "../../image/index.ts";
-import { dot, unit } from "../../retrieval/embedder.ts";
+import { dot } from "../../numbers.ts";
+import { unit } from "../../retrieval/embedder.ts";
 
 /** Pictures are compared at this size, so that slightly shifted lines still overlap. */
 const CELLS = 16;

@@ -1,5 +1,6 @@
 /** @file Distances between pictures with values in [0, 1], over all pixels and channels. */
 import type { Image } from "../../image/index.ts";
+import { psnrOf } from "../../numbers.ts";
 
 /** @throws RangeError when the pictures have different sizes */
 export function checkSameSize(what: string, a: Image, b: Image): void {
@@ -26,7 +27,7 @@ export const l2 = (a: Image, b: Image): number => meanOf("l2", a, b, (difference
 export const rmse = (a: Image, b: Image): number => Math.sqrt(l2(a, b));
 
 /** Peak signal-to-noise ratio in dB, 10 log₁₀(1 / MSE). Infinity for equal pictures. */
-export const psnr = (a: Image, b: Image): number => -10 * Math.log10(l2(a, b));
+export const psnr = (a: Image, b: Image): number => psnrOf(l2(a, b));
 
 /** Half a quantization step of 8 bits. Stored pictures cannot show smaller differences. */
 const HALF_A_STEP = 0.5 / 255;

@@ -1,6 +1,7 @@
 /** @file What a tokenizer makes of held-out pictures: figures, and a contact sheet. */
 import { fromPlanes, type ImageTokenizer } from "../../chameleon/tokenizers/image-tokenizer.ts";
 import { contactSheet, type Image } from "../../image/index.ts";
+import { psnrOf } from "../../numbers.ts";
 import { createSource, type PictureBatch, type PictureOptions } from "./data.ts";
 
 const BATCHES = 4;
@@ -83,6 +84,3 @@ function meanSquaredError(a: Image, b: Image): number {
   for (const [i, value] of a.data.entries()) sum += (value - b.data[i]!) ** 2;
   return sum / a.data.length;
 }
-
-/** Of values in [0, 1]. */
-const psnrOf = (squaredError: number): number => -10 * Math.log10(squaredError);

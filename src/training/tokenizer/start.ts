@@ -2,12 +2,12 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { loadTokenizers, readWeights, type Weight } from "../../chameleon/checkpoint/folder.ts";
-import { isOfImages, VQ_PREFIX } from "../../chameleon/tokenizers/image-tokenizer.ts";
+import { CODEBOOK, isOfImages } from "../../chameleon/tokenizers/image-tokenizer.ts";
 import { patchSide } from "../../chameleon/tokenizers/patches.ts";
 import { gridSide, type VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
 import { XPromptError } from "../../errors.ts";
 import { sha256 } from "../../hash.ts";
-import { product } from "../../numbers.ts";
+import { product, psnrOf } from "../../numbers.ts";
 import { Progress } from "../../progress.ts";
 import { Random } from "../../random.ts";
 import { readJson } from "../../runtime/files.ts";
@@ -18,7 +18,8 @@ import { createSource, pictureOptions } from "./data.ts";
 import { cellsOf, kMeans } from "./kmeans.ts";
 import type { TokenizerRecipe } from "./recipe.ts";
 
-export const CODEBOOK = `${VQ_PREFIX}.quantize.embedding.weight`;
+/** Pictures are values in [−1, 1]. */
+export const VALUE_RANGE = 2;
 
 /** The start of a run: sizes, and the weights and `tokenizer.json` of the model to continue, if any. */
 export interface Start {
@@ -90,7 +91,7 @@ async function patchCodebook(
       random: Random.of(seed, "k-means"),
       session: { threads },
       onProgress: (iteration, error) =>
-        progress?.update(iteration, { psnr: (-10 * Math.log10(error / 4)).toFixed(2) }),
+        progress?.update(iteration, { psnr: psnrOf(error, VALUE_RANGE).toFixed(2) }),
     });
   } finally {
     progress?.stop();

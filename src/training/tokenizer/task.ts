@@ -4,7 +4,7 @@
  */
 import { TOKENIZERS_ONLY, vqganToJson } from "../../chameleon/checkpoint/config.ts";
 import { type Weight, writeModelFolder } from "../../chameleon/checkpoint/folder.ts";
-import { ImageTokenizer, VQ_PREFIX } from "../../chameleon/tokenizers/image-tokenizer.ts";
+import { CODEBOOK, ImageTokenizer, VQ_PREFIX } from "../../chameleon/tokenizers/image-tokenizer.ts";
 import { trainBpe } from "../../chameleon/tokenizers/train-bpe.ts";
 import { decoder, encoder, gridSide, quantize, type VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
 import { UsageError } from "../../errors.ts";
@@ -23,6 +23,7 @@ import {
   type Tensor,
   transpose,
 } from "../../graph/index.ts";
+import { psnrOf } from "../../numbers.ts";
 import { Random } from "../../random.ts";
 import { buildWith, type Resources } from "../../runtime/resources.ts";
 import { float32, floats, int64, type Value } from "../../runtime/session.ts";
@@ -38,7 +39,7 @@ import { SampleStream } from "../run/workers.ts";
 import { type PictureBatch, type PictureOptions, pictureOptions } from "./data.ts";
 import type { TokenizerRecipe } from "./recipe.ts";
 import { HeldOutPictures } from "./round-trips.ts";
-import { CODEBOOK, initialState, startOf } from "./start.ts";
+import { initialState, startOf, VALUE_RANGE } from "./start.ts";
 
 /** Prepares the training task of a recipe, for one of the processes that share its batches. */
 export function tokenizerTask(
@@ -124,7 +125,7 @@ async function prepareTokenizer(
       }
       const squaredError = await meanOver(collective, floats(report.squaredError as Value)[0]!, batch);
       return {
-        metrics: { loss, gradientNorm, psnr: psnrOf(squaredError), usedCodes: used },
+        metrics: { loss, gradientNorm, psnr: psnrOf(squaredError, VALUE_RANGE), usedCodes: used },
         units: recipe.batch,
       };
     },
@@ -149,9 +150,6 @@ function checkShared({ loss }: TokenizerRecipe, { size }: Collective): void {
       `tokenizer recipe: loss.constancy: expected 0 in ${size} processes, got ${loss.constancy}: it compares pictures of the whole batch (train in one process)`,
     );
 }
-
-/** Peak signal-to-noise ratio in dB from the mean squared error of values in [−1, 1]. */
-const psnrOf = (squaredError: number): number => -10 * Math.log10(squaredError / 4);
 
 function objective(
   graph: Graph,

@@ -14,7 +14,7 @@ import {
 } from "../../chameleon/checkpoint/folder.ts";
 import { type AdapterConfig, tablesWithOwnRows } from "../../chameleon/model/lora.ts";
 import { headWidth } from "../../chameleon/model/transformer.ts";
-import { isOfImages } from "../../chameleon/tokenizers/image-tokenizer.ts";
+import { CODEBOOK, isOfImages } from "../../chameleon/tokenizers/image-tokenizer.ts";
 import type { Vocabulary } from "../../chameleon/tokenizers/vocabulary.ts";
 import type { VqganConfig } from "../../chameleon/tokenizers/vqgan.ts";
 import { XPromptError } from "../../errors.ts";
@@ -33,7 +33,6 @@ import {
 } from "../../xprompt/sequence.ts";
 import { describeDifference } from "../recipe.ts";
 import { type Initializer, initialize, TrainingState } from "../run/state.ts";
-import { CODEBOOK } from "../tokenizer/start.ts";
 import { alignHeads } from "./aligned-heads.ts";
 import { codeFeatures, standardized } from "./code-features.ts";
 import type { TransformerRecipe } from "./recipe.ts";

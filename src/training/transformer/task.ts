@@ -3,7 +3,7 @@
  * of their examples (paper, section 3.2), with one weight per region and a z-loss.
  */
 import { readWeights } from "../../chameleon/checkpoint/folder.ts";
-import { isOfImages } from "../../chameleon/tokenizers/image-tokenizer.ts";
+import { CODEBOOK, isOfImages } from "../../chameleon/tokenizers/image-tokenizer.ts";
 import { XPromptError } from "../../errors.ts";
 import { Graph, parameterShapes } from "../../graph/index.ts";
 import { buildWith, type Resources } from "../../runtime/resources.ts";
@@ -18,7 +18,6 @@ import type { TrainingTask } from "../run/task.ts";
 import { SampleStream } from "../run/workers.ts";
 import { tokenizersDigest } from "../tokenized/manifest.ts";
 import { openTokenized } from "../tokenized/open.ts";
-import { CODEBOOK } from "../tokenizer/start.ts";
 import { type ContextSource, closeSets, codesShown, digestsOf, openSets, openSources } from "./contexts.ts";
 import { type ContextOptions, type PackedBatch, packingOf, possibleShapes } from "./data.ts";
 import { tokenVectors } from "./expected-error.ts";
