@@ -35,6 +35,8 @@ test("add, list, search, show, compile, generate, export, remove", async () => {
     "remove the red ball",
   ]);
   expect(examples[0]!.licence).toBe("CC0");
+  const second = await json("examples", "list", "--limit", "1", "--offset", "1");
+  expect(second.examples).toEqual([examples[1]]);
 
   const search = await json(
     ...[
@@ -57,6 +59,7 @@ test("add, list, search, show, compile, generate, export, remove", async () => {
   const words = ["--text-weight", "0", "--image-weight", "0", "--words-weight", "1"];
   expect((await succeed("examples", "search", "ball", ...words)).stdout).toContain("remove the red ball");
 
+  expect(await json("examples", "compile", "--vectors-only", ...tiny)).toMatchObject({ blocks: 0 });
   const compiled = await json("examples", "compile", ...tiny);
   expect(compiled).toMatchObject({ vectors: 0, blocks: 2 });
   const id = found!.id;
@@ -84,6 +87,8 @@ test("add, list, search, show, compile, generate, export, remove", async () => {
   const sources = async (...where: string[]) =>
     ((await json("examples", "list", ...where)).examples as { source: string }[]).map(({ source }) => source);
   expect(await sources("--library", "copy")).toEqual(["pairs", "pairs"]);
+  await json("examples", "add", "pairs", ...tiny, "--library", "named", "--source", "mine");
+  expect(await sources("--library", "named")).toEqual(["mine", "mine"]);
   expect(await json("examples", "remove", id.slice(0, 10))).toMatchObject({ removed: 1, ids: [id] });
   expect(await ids()).toHaveLength(1);
 });
