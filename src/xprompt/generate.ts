@@ -84,11 +84,16 @@ export async function* generateSteps(
     return results;
   };
   const prepared = performance.now();
-  const stepOf = (codes: readonly (readonly number[])[]): GenerateStep => ({
-    codes,
-    codesPerImage: base.codesPerImage,
-    preview: () => previewOf(tokenizer, codes, inputCodes),
-  });
+  const rows = Math.sqrt(base.codesPerImage);
+  const stepOf = (codes: readonly (readonly number[])[]): GenerateStep => {
+    const row = codes[0]!.length / rows;
+    return {
+      codes,
+      codesPerImage: base.codesPerImage,
+      ...(Number.isInteger(row) && { row: { row, rows } }),
+      preview: () => previewOf(tokenizer, codes, inputCodes),
+    };
+  };
 
   let codes: readonly (readonly number[])[] = [];
   const sample = onePass ? codesInOnePass : sampleCodes;
@@ -141,13 +146,10 @@ export async function generated(
   { onProgress, ...options }: GenerateOptions,
   batch: Batch,
 ): Promise<Generated<Image | ByteImage>> {
-  const side = Math.sqrt(model.base.codesPerImage);
   let result: Generated<Image | ByteImage> | undefined;
   for await (const step of generateSteps(model, options, batch)) {
-    const { length } = step.codes[0]!;
     if (step.result) result = step.result;
-    else if (length % side === 0)
-      await onProgress?.({ row: length / side, rows: side, preview: step.preview });
+    else if (step.row) await onProgress?.({ ...step.row, preview: step.preview });
   }
   return result!; // the last step has it
 }

@@ -106,6 +106,8 @@ export interface GenerateStep<P extends Image | ByteImage = Image> {
   readonly codes: readonly (readonly number[])[];
   /** Codes per picture. */
   readonly codesPerImage: number;
+  /** The number of complete rows, after the last code of a row. */
+  readonly row?: { readonly row: number; readonly rows: number };
   /** The pictures so far; the rest shows the input picture, or grey without one. */
   preview(): Promise<Image[]>;
   /** The result, as `generate` returns it; only in the last step. */

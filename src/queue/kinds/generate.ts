@@ -55,14 +55,13 @@ export const generate = modelKind({
     }),
   }),
   async handle({ prompts, input, ...settings }, model, { signal, onProgress }) {
-    const side = Math.sqrt(model.xprompt.codesPerImage);
     const stream = model.batcher.stream({
       ...settings,
       prompt: await model.prompts(prompts),
       input: input && (await unpackPicture(input, "input")),
       signal,
     } as Parameters<typeof model.batcher.stream>[0]);
-    for await (const { codes: sofar, result } of stream) {
+    for await (const { codes: sofar, row, result } of stream) {
       if (result) {
         const { seed, settings: sampling, model: fingerprint, changeFrom, tokens, steps, timings } = result;
         const images = await Promise.all(result.images.map(packInBytes));
@@ -78,9 +77,7 @@ export const generate = modelKind({
           timings,
         };
       }
-      const done = sofar[0]!.length;
-      if (done % side === 0)
-        await onProgress({ row: done / side, rows: side, codes: rowsOf(sofar) } satisfies Progress);
+      if (row) await onProgress({ ...row, codes: rowsOf(sofar) } satisfies Progress);
     }
     throw new Error("expected a last step with the result, got none");
   },

@@ -68,9 +68,7 @@ async function* drawOne(
   options: StreamOptions & { readonly seed: number },
   sample: number,
 ): AsyncGenerator<GenerateEvent> {
-  const rows = Math.sqrt(model.codesPerImage);
-  for await (const { codes, preview, result } of model.stream(options)) {
-    const count = codes[0]!.length;
+  for await (const { row, preview, result } of model.stream(options)) {
     if (result) {
       const picture = await pngOf(result.images[0], textsOf(result, options));
       const notes = {
@@ -78,9 +76,9 @@ async function* drawOne(
         isColourMap: result.changeFrom === "example colours",
       };
       yield { kind: "finished", sample, seed: options.seed, picture, notes };
-    } else if (count % rows === 0) {
+    } else if (row) {
       const [picture] = await preview();
-      yield { kind: "partial", sample, picture: await pngOf(picture!), row: count / rows, rows };
+      yield { kind: "partial", sample, picture: await pngOf(picture!), ...row };
     }
   }
 }
