@@ -104,8 +104,8 @@ for (const group of Object.keys(groups) as Group[]) {
     ["at full size", fullSize!],
   ] as const)
     console.log(
-      `  nearer to the truth ${way} than unchanged: ${percent(shareBetter(values, unchanged!, SEED))} of ${values.length} pictures; ` +
-        `than the colour fit: ${percent(shareBetter(values, fitted!, SEED))}`,
+      `  nearer to the truth ${way} than unchanged: ${percent(shareBetter(values, unchanged!))} of ${values.length} pictures; ` +
+        `than the colour fit: ${percent(shareBetter(values, fitted!))}`,
     );
 }
 

@@ -67,7 +67,13 @@ function plainly(argv: readonly string[]): readonly string[] {
 export async function main(given: readonly string[]): Promise<number> {
   const argv = plainly(given);
   const interrupt = new AbortController();
-  const onSignal = endOnSecond(() => interrupt.abort(new Interrupted()));
+  const onSignal = endOnSecond(
+    () => interrupt.abort(new Interrupted()),
+    (signal) => {
+      process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
+      process.kill(process.pid, signal);
+    },
+  );
   process.on("SIGINT", onSignal).on("SIGTERM", onSignal);
   const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
   const program = new Command("xprompt")
@@ -105,17 +111,25 @@ export async function main(given: readonly string[]): Promise<number> {
 /** Milliseconds within which signals are one: npx passes on those that a terminal has sent to this process as well. */
 const SAME_SIGNAL = 1000;
 
-/** A handler of signals: the first one interrupts, a later one ends the process at once. */
-function endOnSecond(interrupt: () => void): (signal: NodeJS.Signals) => void {
-  let first: number | undefined;
-  return function onSignal(signal) {
-    if (first === undefined) {
-      first = performance.now();
-      interrupt();
-    } else if (performance.now() - first > SAME_SIGNAL) {
-      process.off("SIGINT", onSignal).off("SIGTERM", onSignal);
-      process.kill(process.pid, signal);
-    }
+/**
+ * A handler of signals: the first one interrupts, one that comes later ends the process at once.
+ * @param now milliseconds
+ */
+export function endOnSecond(
+  interrupt: () => void,
+  end: (signal: NodeJS.Signals) => void,
+  now = () => performance.now(),
+): (signal: NodeJS.Signals) => void {
+  let [isInterrupted, last] = [false, Number.POSITIVE_INFINITY];
+  return (signal) => {
+    if (isInterrupted && now() > last) end(signal);
+    if (isInterrupted) return;
+    isInterrupted = true;
+    interrupt();
+    // What came while the process was busy is handled before.
+    setImmediate(() => {
+      last = now() + SAME_SIGNAL;
+    });
   };
 }
 

@@ -17,8 +17,8 @@ export const storedInterval = z.tuple([z.number(), z.number()]).readonly();
 /** How the figures were made. */
 const provenanceSchema = z.object({
   fingerprint: z.string(),
-  /** Fingerprint of the model that is compared with it: the comparison model was trained from it, or like it. */
-  comparedWith: z.string(),
+  /** Fingerprint of the model that is compared with it; figures of earlier versions have none. */
+  comparedWith: z.string().optional(),
   recipe: z.string().nullable(),
   command: z.string(),
   seed: z.int(),
@@ -47,6 +47,7 @@ export class Comparison<F extends object> {
   /** Reads the figures stored for a model; empty if there is no file. @throws XPromptError when the file is broken */
   async read(modelFolder: string): Promise<Readonly<Partial<Record<string, Stored<F> & Belonging>>>> {
     const stored = await this.stored(modelFolder);
+    if (Object.keys(stored).length === 0) return {};
     const fingerprint = await fingerprintIn(modelFolder);
     return Object.fromEntries(
       Object.entries(stored).map(([name, figures]) => [
@@ -88,8 +89,8 @@ export class Comparison<F extends object> {
   }
 }
 
-/** @throws XPromptError for a model without X-Prompt */
-async function fingerprintIn(folder: string): Promise<string> {
+/** The fingerprint of a model that others are compared with. @throws XPromptError for a model without X-Prompt */
+export async function fingerprintIn(folder: string): Promise<string> {
   const { fingerprint } = await describeModel(folder);
   if (fingerprint !== undefined) return fingerprint;
   throw new XPromptError(

@@ -9,7 +9,7 @@ import type { ExamplePair } from "./generations.ts";
 import { EditJudge } from "./judges/edit.ts";
 import { boundedPsnr, rmse } from "./metrics/pictures.ts";
 import { ssim } from "./metrics/ssim.ts";
-import { numbered, type Sample, sampleOf } from "./samples.ts";
+import { in8Bits, numbered, type Sample, sampleOf } from "./samples.ts";
 import { Scoreboard, type Scores } from "./scores.ts";
 import type { SuiteContext } from "./suite.ts";
 
@@ -142,6 +142,6 @@ function wrongExample(
     name !== family.name && name !== family.reverseOf && reverseOf !== family.name;
   const shown = seen.filter(isOther);
   const others = shown.length > 0 ? shown : families.filter(isOther);
-  const { input, output } = random.pick(others).draw(random).pair(random, size);
+  const { input, output } = in8Bits(random.pick(others).draw(random).pair(random, size));
   return { input, output };
 }

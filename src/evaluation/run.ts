@@ -9,6 +9,7 @@ import { makeFolder, readJson, writeFileAtomic, writeJson } from "../runtime/fil
 import { workWith } from "../runtime/resources.ts";
 import { type LoadOptions, XPrompt } from "../xprompt/model.ts";
 import { resolveModel } from "../xprompt/models.ts";
+import { fingerprintIn } from "./comparison.ts";
 import { Generations, type SamplingSettings } from "./generations.ts";
 import { rehearse, type Spread } from "./rehearsal.ts";
 import { renderHtml, type Section, sheetImage } from "./report.ts";
@@ -50,7 +51,11 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
   const { out, seed, signal, command, quiet } = options;
   const folder = await resolveModel(options.model);
   const training = await readTrainingFacts(folder);
-  if (options.options.beside !== undefined) await readTrainingFacts(options.options.beside);
+  const { beside } = options.options;
+  if (beside !== undefined) {
+    await readTrainingFacts(beside);
+    await fingerprintIn(beside);
+  }
   if (out !== undefined) await checkPlace(out, suite.name);
   return workWith(async (resources) => {
     const model = resources.own(await XPrompt.load(options.model, options.load));

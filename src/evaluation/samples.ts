@@ -27,7 +27,8 @@ export function sampleOf(family: TaskFamily, seed: number, index: number, size: 
   };
 }
 
-const in8Bits = (pair: Pair): Pair => ({
+/** A pair as files hold it. */
+export const in8Bits = (pair: Pair): Pair => ({
   ...pair,
   input: rounded(pair.input),
   output: rounded(pair.output),

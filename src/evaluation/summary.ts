@@ -7,6 +7,7 @@ import {
   meanInterval,
   NORMAL_95,
   resampled,
+  shareInterval,
 } from "./metrics/bootstrap.ts";
 import type { Metric, Scoreboard } from "./scores.ts";
 
@@ -14,6 +15,15 @@ import type { Metric, Scoreboard } from "./scores.ts";
 export function estimate(values: readonly number[], seed: number): Estimate | undefined {
   return values.length > 0 ? { mean: mean(values), ci: meanInterval(values, seed) } : undefined;
 }
+
+/** The share of ones among zeros and ones, with its interval; undefined without values. */
+export function shareEstimate(values: readonly number[]): Estimate | undefined {
+  return values.length > 0 ? { mean: mean(values), ci: shareInterval(values) } : undefined;
+}
+
+/** The mean of a metric: a share for `success`. */
+export const estimateOf = (metric: Metric, values: readonly number[], seed: number): Estimate | undefined =>
+  metric === "success" ? shareEstimate(values) : estimate(values, seed);
 
 /** The mean difference a − b of paired columns, with its interval. */
 export const difference = (a: readonly number[], b: readonly number[], seed: number): Estimate => ({
@@ -24,11 +34,8 @@ export const difference = (a: readonly number[], b: readonly number[], seed: num
 /**
  * The share of pictures with a smaller error in the first column than in the second. Equal errors do not count.
  */
-export const shareBetter = (a: readonly number[], b: readonly number[], seed: number): Estimate | undefined =>
-  estimate(
-    a.map((error, i) => (error < b[i]! ? 1 : 0)),
-    seed,
-  );
+export const shareBetter = (a: readonly number[], b: readonly number[]): Estimate | undefined =>
+  shareEstimate(a.map((error, i) => (error < b[i]! ? 1 : 0)));
 
 /** Scores of a model that was trained on the task. */
 export interface TrainedScores {

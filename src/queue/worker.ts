@@ -81,7 +81,7 @@ async function takeJobs(
       signal.throwIfAborted();
       await redis.set(key, JSON.stringify(result), "EX", 2 * KEPT_FOR);
       // The pictures of a job are needed no longer, but BullMQ keeps jobs until others end.
-      await job.updateData({});
+      await job.updateData({}).catch(() => {});
       return null;
     } catch (error) {
       const text = failureText(error, signal.aborted);

@@ -160,9 +160,9 @@ export class XPrompt {
    * leaving the loop stops the work. The last step has the result.
    * @throws as `generate`
    * @example
-   * for await (const { codes, preview, result } of model.stream({ prompt, input })) {
+   * for await (const { row, preview, result } of model.stream({ prompt, input })) {
    *   if (result) await savePng("out.png", result.images[0]);
-   *   else if (codes[0].length % 16 === 0) show(await preview());
+   *   else if (row) show(await preview());
    * }
    */
   stream(options: StreamOptions & { readonly fullSize: true }): AsyncGenerator<GenerateStep<ByteImage>>;

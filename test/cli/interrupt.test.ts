@@ -2,6 +2,7 @@
 import { mkdir, readdir, readFile, watch } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { endOnSecond } from "../../src/cli/main.ts";
 import { bin, expectOneLine, listing, repository, start, workplace } from "./kit.ts";
 
 const { folder, at, xprompt, refused } = await workplace();
@@ -56,7 +57,7 @@ describe("while training", () => {
   const stepOf = async () =>
     JSON.parse(await readFile(at("run", "checkpoint", "training.json"), "utf8")).step;
 
-  /** Trains until the checkpoint is beyond a step, and presses Ctrl-C, which npx passes on a second time. */
+  /** Trains until the checkpoint is beyond a step, and presses Ctrl-C. */
   async function interrupted(beyond: number, ...more: string[]) {
     const training = train(...more);
     const reached = (async () => {
@@ -64,7 +65,6 @@ describe("while training", () => {
     })();
     await Promise.race([reached, training.ended.then(({ stderr }) => Promise.reject(new Error(stderr)))]);
     training.child.kill("SIGINT");
-    training.child.kill("SIGTERM");
     return training.ended;
   }
 
@@ -111,4 +111,24 @@ describe("while training", () => {
       "before.png/run",
     );
   });
+});
+
+test("a signal that npx passes on is the same one, a later one ends the process", async () => {
+  const told: string[] = [];
+  let time = 0;
+  const onSignal = endOnSecond(
+    () => told.push("interrupt"),
+    (signal) => told.push(signal),
+    () => time,
+  );
+  onSignal("SIGINT");
+  time = 5000; // the process was busy
+  onSignal("SIGINT");
+  await new Promise(setImmediate);
+  time += 500;
+  onSignal("SIGINT");
+  expect(told).toEqual(["interrupt"]);
+  time += 1000;
+  onSignal("SIGTERM");
+  expect(told).toEqual(["interrupt", "SIGTERM"]);
 });

@@ -1,7 +1,7 @@
 /** @file Metrics against scikit-image, scikit-learn, SciPy and the protocols' own formulas (fixtures/evaluation/make.py). */
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { bootstrap, mean, meanInterval } from "../../src/evaluation/metrics/bootstrap.ts";
+import { bootstrap, mean, meanInterval, shareInterval } from "../../src/evaluation/metrics/bootstrap.ts";
 import { depthRmse, eigenCrop } from "../../src/evaluation/metrics/geometry.ts";
 import { boundedPsnr, l1, l2, psnr, rmse } from "../../src/evaluation/metrics/pictures.ts";
 import { classesByColor, MeanIoU } from "../../src/evaluation/metrics/segmentation.ts";
@@ -131,7 +131,7 @@ describe("bootstrap", () => {
     "the interval of a share is Wilson's: $count of $of",
     ({ count, of, low, high }) => {
       const column = Array.from({ length: of }, (_, i) => (i < count ? 1 : 0));
-      const [from, to] = meanInterval(column, 1);
+      const [from, to] = shareInterval(column);
       expect(from).toBeCloseTo(low, 6);
       expect(to).toBeCloseTo(high, 6);
     },

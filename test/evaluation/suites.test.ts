@@ -9,7 +9,7 @@ import { type EvaluationOptions, evaluate, type SuiteOptions, suites } from "../
 import { psnr } from "../../src/evaluation/metrics/pictures.ts";
 import { sampleOf } from "../../src/evaluation/samples.ts";
 import { readTrainingFacts } from "../../src/evaluation/training-facts.ts";
-import { type Image, loadImage, savePng } from "../../src/image/index.ts";
+import { type Image, loadImage, rounded, savePng } from "../../src/image/index.ts";
 import { openPairs } from "../../src/tasks/datasets/index.ts";
 import {
   caption,
@@ -119,13 +119,12 @@ test("seen: measures the trained families with right and wrong example, query al
   expect(families.invert.success).toBeUndefined();
 
   const model = await XPrompt.load(at("tiny"), { threads: 1 });
-  const scenes = Array.from(
-    { length: tokenizer.n },
-    (_, i) => renderScene(drawScene(Random.of(3, "evaluation", "scene", i)), model.size).image,
+  const scenes = Array.from({ length: tokenizer.n }, (_, i) =>
+    rounded(renderScene(drawScene(Random.of(3, "evaluation", "scene", i)), model.size).image),
   );
   expect(scenes.length).toBeGreaterThanOrEqual(100);
   const reconstructed = await model.reconstruct(scenes);
-  const each = reconstructed.map((image, i) => psnr(image, scenes[i]!));
+  const each = reconstructed.map((image, i) => psnr(rounded(image), scenes[i]!));
   expect(tokenizer.psnr.mean).toBeCloseTo(each.reduce((sum, one) => sum + one, 0) / each.length, 4);
   await model.release();
   expect(families.recolor.success.unchanged).toBe(0);
@@ -162,7 +161,7 @@ test("likelihood: nats per code by family and for captioned scenes", async () =>
   for (let i = 0; i < 16; i++) {
     const random = Random.of(3, "captioned scene", i);
     const scene = drawScene(random);
-    const output = renderScene(scene, model.size).image;
+    const output = rounded(renderScene(scene, model.size).image);
     ofScenes.push(meanOf(await model.score({ instruction: caption(scene, random), output })));
   }
   expect(textToImage.right.mean).toBeCloseTo(meanOf(ofScenes), 9);
@@ -345,6 +344,15 @@ test("nyuv2: uses the stored metres; pictures without any are counted and exclud
   // Colours start at 0.7 m, but the true depth of the first map is smaller.
   for (const { rmse } of Object.values<{ rmse: { mean: number } }>(conditions))
     expect(rmse.mean).toBeGreaterThan(0.2);
+});
+
+test("a data set of broken pictures is refused with the reason", async () => {
+  for (const split of ["our485", "eval15"])
+    for (const side of ["low", "high"]) {
+      await mkdir(at("broken lol", split, side), { recursive: true });
+      await writeFile(at("broken lol", split, side, "0.png"), "no picture");
+    }
+  await expect(run("lol", 1, { data: at("broken lol") })).rejects.toThrow(/our485\/low\/0: .*expected a PNG/);
 });
 
 test("a folder without the data set is refused in one line", async () => {

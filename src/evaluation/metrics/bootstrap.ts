@@ -1,4 +1,5 @@
 /** @file Confidence intervals: the percentile bootstrap (Efron, 1979), and Wilson's score interval (1927) for shares. */
+import { clamp } from "../../numbers.ts";
 import { Random } from "../../random.ts";
 
 /** Lower and upper end. */
@@ -61,22 +62,21 @@ function quantile(sorted: readonly number[], share: number): number {
 export const mean = (values: readonly number[]): number =>
   values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/**
- * The 95% interval of a mean. A column of zeros and ones is a share and has Wilson's interval: a bootstrap of nothing but
- * zeros would claim to be certain.
- */
+/** The 95% interval of a mean. */
 export const meanInterval = (values: readonly number[], seed: number): Interval =>
-  values.every((value) => value === 0 || value === 1)
-    ? shareInterval(mean(values), values.length)
-    : bootstrap([values], ([column]) => mean(column!), seed);
+  bootstrap([values], ([column]) => mean(column!), seed);
 
 /** The normal distribution has 95% of its mass within this number of standard deviations. */
 export const NORMAL_95 = 1.959964;
 
-/** Wilson's 95% interval of a share of `count` samples. */
-function shareInterval(share: number, count: number): Interval {
-  const z2 = NORMAL_95 ** 2 / count;
+/**
+ * Wilson's 95% interval of a share. A bootstrap of nothing but zeros would claim to be certain.
+ * @param values zeros and ones, at least one
+ */
+export function shareInterval(values: readonly number[]): Interval {
+  const share = mean(values);
+  const z2 = NORMAL_95 ** 2 / values.length;
   const centre = share + z2 / 2;
   const half = Math.sqrt(z2 * (share * (1 - share) + z2 / 4));
-  return [(centre - half) / (1 + z2), (centre + half) / (1 + z2)];
+  return [clamp((centre - half) / (1 + z2)), clamp((centre + half) / (1 + z2))];
 }

@@ -3,7 +3,7 @@
  * a random example, and with an example that a library retrieves. Measured by the set's protocol at the model's size.
  */
 import { XPromptError } from "../../errors.ts";
-import type { Image, SheetRow } from "../../image/index.ts";
+import { type Image, rounded, type SheetRow } from "../../image/index.ts";
 import {
   type LoadedPair,
   MissingSplit,
@@ -103,7 +103,7 @@ interface Judged {
   readonly queries: readonly Query[];
   /** Pairs of the training split, as examples. */
   readonly pool: readonly Example[];
-  /** There is no training split: examples are other records of the measured one, perhaps neighbours of the query. */
+  /** There is no training split: examples are other records, perhaps neighbours of the query. */
   readonly ownSplit: boolean;
   readonly library?: ExamplePool<Example>;
 }
@@ -158,7 +158,7 @@ async function compare(
       examples.retrieved = best ? [best] : [];
     }
     const [roundTrip] = await model.reconstruct([query.output]);
-    const measure = (column: string, image: Image) => meters.get(column)!.add(image, query.truth);
+    const measure = (column: string, image: Image) => meters.get(column)!.add(rounded(image), query.truth);
     measure("unchanged", query.input!);
     measure("colourFit", colourFit(examples.random!, query.input!));
     if (filter) measure("classical", await filter.apply(query.input!));
@@ -185,7 +185,7 @@ async function compare(
       n: queries.length,
       unjudged: meters.get("wordsAlone")!.unjudged,
       skipped: split.defects.total,
-      examplesFrom: ownSplit ? set.split : "train",
+      examplesFrom: ownSplit ? "all" : "train",
       size: model.size,
     },
     summary: metrics.map((metric) => {
@@ -197,7 +197,7 @@ async function compare(
     report: [
       {
         title: set.name,
-        text: `wordsAlone: the instruction without an example; random, retrieved: with one example of ${ownSplit ? `the same records, because ${options.data} has no training split: it may be a near copy of the query` : "the training split"}; unchanged: the query itself; colourFit: least squares from the random example's colours; classical: one filter, fixed for the set; roundTrip: the truth through the image tokenizer.`,
+        text: `wordsAlone: the instruction without an example; random, retrieved: with one example of ${ownSplit ? `all records, because ${options.data} has no training split: it may be a near copy of the query` : "the training split"}; unchanged: the query itself; colourFit: least squares from the random example's colours; classical: one filter, fixed for the set; roundTrip: the truth through the image tokenizer.`,
         table: {
           columns: ["condition", ...metrics],
           rows: Object.entries(conditions).map(([way, figures]) => [

@@ -5,7 +5,7 @@
 import { familyNamed, heldOutOfScenes, Random, type TaskFamily } from "../../tasks/index.ts";
 import { aspects, type Judgement, judgeWords, type Phrasings } from "../judges/words.ts";
 import { percent } from "../lines.ts";
-import { type Interval, mean, meanInterval } from "../metrics/bootstrap.ts";
+import { type Interval, mean, shareInterval } from "../metrics/bootstrap.ts";
 import { sampleOf } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { hasSeen } from "../training-facts.ts";
@@ -42,11 +42,7 @@ async function measure({ model, training, limit, seed, signal }: SuiteContext): 
     }
     judged.set(name, judgements);
   }
-  const ofGroup = (group: readonly TaskFamily[]) =>
-    sharesOf(
-      group.flatMap(({ name }) => judged.get(name)!),
-      seed,
-    );
+  const ofGroup = (group: readonly TaskFamily[]) => sharesOf(group.flatMap(({ name }) => judged.get(name)!));
   // By chance: the kind of the next family, if there is another, and the words of another pair of the same family.
   const trained = all.slice(0, training.families.length * limit);
   const byChance = trained.map(({ name, text, otherTruth }, i): Partial<Judgement> => {
@@ -56,13 +52,13 @@ async function measure({ model, training, limit, seed, signal }: SuiteContext): 
   });
   const figures = {
     overall: ofGroup(training.families),
-    chance: sharesOf(byChance, seed),
+    chance: sharesOf(byChance),
     unseen: unseen.length > 0 ? ofGroup(unseen) : null,
-    families: Object.fromEntries([...judged].map(([name, each]) => [name, sharesOf(each, seed)])),
+    families: Object.fromEntries([...judged].map(([name, each]) => [name, sharesOf(each)])),
     n: limit,
   };
   const shares = [...judged].map(([name, each]) => {
-    const made = sharesOf(each, seed);
+    const made = sharesOf(each);
     return [name, ...fields.map((field) => made[field]?.share ?? "–")];
   });
   const chances = ["by chance", ...fields.map((field) => figures.chance[field]?.share ?? "–")];
@@ -100,12 +96,12 @@ function phrasingsOf(family: TaskFamily, seed: number): string[] {
 type Shares = Readonly<Partial<Record<(typeof fields)[number], { share: number; n: number; ci: Interval }>>>;
 
 /** The share of right judgements per field, among the judgements that have the field. */
-function sharesOf(judgements: readonly Partial<Judgement>[], seed: number): Shares {
+function sharesOf(judgements: readonly Partial<Judgement>[]): Shares {
   const entries = fields.flatMap((field) => {
     const found = judgements.flatMap((each) => (each[field] === undefined ? [] : [Number(each[field])]));
     return found.length === 0
       ? []
-      : [[field, { share: mean(found), n: found.length, ci: meanInterval(found, seed) }] as const];
+      : [[field, { share: mean(found), n: found.length, ci: shareInterval(found) }] as const];
   });
   return Object.fromEntries(entries);
 }

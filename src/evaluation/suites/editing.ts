@@ -3,7 +3,7 @@
  * edits (the paper's RAIE). Retrieval uses the default weights, full-text search alone, or the picture alone.
  */
 import { XPromptError } from "../../errors.ts";
-import type { Image } from "../../image/index.ts";
+import { type Image, rounded } from "../../image/index.ts";
 import { type Pair, Random, type TaskFamily } from "../../tasks/index.ts";
 import { colourFit } from "../baselines/index.ts";
 import { ExamplePool, type SearchMode, searchModes } from "../example-pool.ts";
@@ -15,7 +15,7 @@ import type { Section } from "../report.ts";
 import { numbered, sampleOf } from "../samples.ts";
 import { Scoreboard } from "../scores.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
-import { difference, estimate, shareBetter } from "../summary.ts";
+import { difference, estimateOf, shareBetter } from "../summary.ts";
 
 const searches = Object.keys(searchModes) as SearchMode[];
 const ways = ["wordsAlone", "random", ...searches] as const;
@@ -46,7 +46,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
     Array.from({ length: POOL }, (_, i) => {
       const random = Random.of(seed, "pool", family.name, i);
       const { input, output, instruction } = family.draw(random).pair(random, model.size);
-      return { input, output, instruction, family: family.name };
+      return { input: rounded(input), output: rounded(output), instruction, family: family.name };
     }),
   );
   const library = await ExamplePool.open(model, pool);
@@ -62,12 +62,14 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
         const { input, output, instruction, scenes } = sample.query;
         const [roundTrip] = await model.reconstruct([output]);
         const judge = new EditJudge(scenes!, model.size, roundTrip);
-        const measure = (column: Column, image: Image) =>
+        const measure = (column: Column, answer: Image) => {
+          const image = rounded(answer);
           scores.add(column, {
             success: judge.judge(image).success ? 1 : 0,
             psnr: boundedPsnr(image, output),
             rmse: rmse(image, output),
           });
+        };
         const chosen: Partial<Record<Way, (typeof pool)[number]>> = {
           random: Random.of(seed, "random example", family.name, i).pick(pool),
         };
@@ -106,12 +108,14 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   const overall = Object.fromEntries(
     columns.map((column) => [
       column,
-      Object.fromEntries(metrics.map((metric) => [metric, estimate(scores.column(column, metric), seed)])),
+      Object.fromEntries(
+        metrics.map((metric) => [metric, estimateOf(metric, scores.column(column, metric), seed)]),
+      ),
     ]),
   );
   const success = (column: Column) => scores.column(column, "success");
   const better = (other: Column) =>
-    shareBetter(scores.column("retrieved", "rmse"), scores.column(other, "rmse"), seed);
+    shareBetter(scores.column("retrieved", "rmse"), scores.column(other, "rmse"));
   const [betterThanUnchanged, betterThanColourFit] = [better("unchanged"), better("colourFit")];
   return {
     figures: {

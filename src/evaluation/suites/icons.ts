@@ -22,7 +22,7 @@ import { boundedPsnr } from "../metrics/pictures.ts";
 import type { Section } from "../report.ts";
 import { numbered } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
-import { estimate, shareBetter } from "../summary.ts";
+import { estimate, shareBetter, shareEstimate } from "../summary.ts";
 
 type Column = "drawn" | Exclude<Baseline, "classical">;
 const columns: readonly Column[] = ["drawn", "unchanged", "colourFit", "roundTrip"];
@@ -63,7 +63,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
     },
   );
   const shares = Object.fromEntries(
-    columns.map((column) => [column, estimate(right[column], seed)!]),
+    columns.map((column) => [column, shareEstimate(right[column])!]),
   ) as Record<Column, NonNullable<ReturnType<typeof estimate>>>;
   const editFigures: Record<string, ReturnType<typeof figuresOf>> = {};
   const sections: Section[] = [];
@@ -168,7 +168,7 @@ async function measureTask<T extends IconTask>(
 
 function figuresOf(psnr: Board, seed: number) {
   const negative = (column: Column) => psnr[column].map((value) => -value);
-  const better = (baseline: Column) => shareBetter(negative("drawn"), negative(baseline), seed);
+  const better = (baseline: Column) => shareBetter(negative("drawn"), negative(baseline));
   return {
     psnr: Object.fromEntries(columns.map((column) => [column, estimate(psnr[column], seed)])),
     betterThanUnchanged: better("unchanged"),

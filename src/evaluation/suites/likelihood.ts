@@ -2,6 +2,7 @@
  * @file NLL of the true picture in nats per code. It involves no sampling. For tasks: with the right example, with a
  * wrong one, and with the query alone. For scenes: with their caption, with another one, and without.
  */
+import { rounded } from "../../image/index.ts";
 import { Progress } from "../../progress.ts";
 import {
   families as all,
@@ -133,7 +134,7 @@ async function ofScenes({ model, seed, limit }: SuiteContext, onSample: () => vo
   const scenes = Array.from({ length: count }, (_, i) => {
     const random = Random.of(seed, "captioned scene", i);
     const scene = drawScene(random);
-    return { output: renderScene(scene, model.size).image, text: caption(scene, random) };
+    return { output: rounded(renderScene(scene, model.size).image), text: caption(scene, random) };
   });
   const columns = columnsOf(() => []);
   for (const [i, { output, text }] of scenes.entries()) {

@@ -172,7 +172,7 @@ const nearer = (psnr: Scores, way: Way, baseline: Baseline): number[] =>
 function figuresOf(psnr: Scores, seed: number) {
   const negative = (column: Column) => psnr[column].map((value) => -value);
   const better = (baseline: Baseline): Shares =>
-    byWay((way) => shareBetter(negative(way), negative(baseline), seed));
+    byWay((way) => shareBetter(negative(way), negative(baseline)));
   return {
     psnr: Object.fromEntries(columns.map((column) => [column, estimate(psnr[column], seed)])) as Estimates,
     betterThanUnchanged: better("unchanged"),

@@ -1,4 +1,5 @@
 /** @file Trained tasks with new scenes and parameters: the benefit of the right example, by family. */
+import { rounded } from "../../image/index.ts";
 import { drawScene, Random, renderScene, type TaskFamily } from "../../tasks/index.ts";
 import { type Baseline, baselines } from "../baselines/index.ts";
 import { type Condition, compareConditions } from "../conditions.ts";
@@ -50,14 +51,14 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   }
   const pooled = pool(measured, "rmse");
   const overall = estimates(columns, pooled, seed);
-  const comparisons = comparisonsOf(pooled, seed);
+  const comparisons = comparisonsOf(pooled);
   const prototypes = Object.fromEntries(
     [...new Set(measured.map(({ family }) => family.prototype))].map((prototype) => {
       const group = pool(
         measured.filter(({ family }) => family.prototype === prototype),
         "rmse",
       );
-      return [prototype, { ...estimates(columns, group, seed), ...comparisonsOf(group, seed) }];
+      return [prototype, { ...estimates(columns, group, seed), ...comparisonsOf(group) }];
     }),
   );
   const restored = measured.filter(({ family }) => isRestoration(family));
@@ -122,9 +123,10 @@ const SCENES = 128;
 async function tokenizerPsnr({ model, seed }: SuiteContext) {
   const scores: number[] = [];
   for (let i = 0; i < SCENES; i++) {
-    const { image } = renderScene(drawScene(Random.of(seed, "evaluation", "scene", i)), model.size);
+    const scene = drawScene(Random.of(seed, "evaluation", "scene", i));
+    const image = rounded(renderScene(scene, model.size).image);
     const [reconstructed] = await model.reconstruct([image]);
-    scores.push(boundedPsnr(reconstructed!, image));
+    scores.push(boundedPsnr(rounded(reconstructed!), image));
   }
   return estimate(scores, seed);
 }
@@ -156,8 +158,8 @@ const estimates = (names: readonly Column[], pooled: Pooled, seed: number): Esti
   Object.fromEntries(names.map((condition) => [condition, estimate(pooled(condition), seed)]));
 
 /** Shares of pictures that are nearer to the truth with the right example than under another condition. */
-function comparisonsOf(pooled: Pooled, seed: number) {
-  const than = (other: Column) => shareBetter(pooled("right"), pooled(other), seed);
+function comparisonsOf(pooled: Pooled) {
+  const than = (other: Column) => shareBetter(pooled("right"), pooled(other));
   return {
     betterThanUnchanged: than("unchanged"),
     betterThanColourFit: than("colourFit"),

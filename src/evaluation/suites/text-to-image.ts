@@ -1,15 +1,16 @@
 /** @file Text to image with GenEval's method on our scenes: does the picture show everything in the prompt? */
-import type { SheetCell } from "../../image/index.ts";
+import { rounded, type SheetCell } from "../../image/index.ts";
 import { Random, renderScene } from "../../tasks/index.ts";
 import { type Detection, detectObjects } from "../judges/detect.ts";
 import { plain, withInterval } from "../lines.ts";
 import {
   type Columns,
   type Estimate,
+  type Interval,
   intervalOf,
   mean,
-  meanInterval,
   resampled,
+  shareInterval,
 } from "../metrics/bootstrap.ts";
 import { numbered } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
@@ -51,9 +52,10 @@ async function measure({ model, generations, limit, seed }: SuiteContext): Promi
       detections.push(found);
       const verdict = isRight(prompt, found);
       verdicts.push(verdict ? 1 : 0);
-      const truth = renderScene(sceneOf(prompt, Random.of(seed, "scene of", kind, i)), model.size).image;
+      const scene = sceneOf(prompt, Random.of(seed, "scene of", kind, i));
+      const truth = rounded(renderScene(scene, model.size).image);
       const [reconstructed] = await model.reconstruct([truth]);
-      ofTruth.push(isRight(prompt, detectObjects(reconstructed!)) ? 1 : 0);
+      ofTruth.push(isRight(prompt, detectObjects(rounded(reconstructed!))) ? 1 : 0);
       if (cells.length < SHOWN)
         cells.push({
           image,
@@ -74,7 +76,7 @@ async function measure({ model, generations, limit, seed }: SuiteContext): Promi
   const categories = Object.fromEntries(
     kinds.map((kind) => {
       const verdicts = right.get(kind)!;
-      const summary = { mean: mean(verdicts), ci: meanInterval(verdicts, seed), n: verdicts.length };
+      const summary = { mean: mean(verdicts), ci: shareInterval(verdicts), n: verdicts.length };
       const byChance = chance.get(kind);
       return [
         kind,
@@ -89,10 +91,14 @@ async function measure({ model, generations, limit, seed }: SuiteContext): Promi
     chance: limit > 1 ? meanOf("chance") : null,
     ceiling: meanOf("ceiling"),
   };
-  // Prompts are resampled within their kind.
-  const verdictsByKind = kinds.map((kind) => [right.get(kind)!, chance.get(kind) ?? []]);
-  const overChance = limit > 1 ? stratified(verdictsByKind, (own, other) => own - other, seed) : undefined;
-  const ci = stratified(verdictsByKind, (own) => own, seed).ci;
+  const ci = meanOfShares(kinds.map((kind) => categories[kind]!));
+  const overChance =
+    limit > 1
+      ? meanDifference(
+          kinds.map((kind) => [right.get(kind)!, chance.get(kind)!]),
+          seed,
+        )
+      : undefined;
   const table = {
     columns: ["kind", "right", "low", "high", "n", "chance", "ceiling"],
     rows: [
@@ -134,14 +140,16 @@ async function measure({ model, generations, limit, seed }: SuiteContext): Promi
   };
 }
 
-/** The mean over kinds of a statistic of the means of each kind's columns, with its interval. */
-function stratified(
-  groups: readonly Columns[],
-  statistic: (right: number, chance: number) => number,
-  seed: number,
-): Estimate {
-  const of = (resample: readonly Columns[]) =>
-    mean(resample.map(([right, chance]) => statistic(mean(right!), mean(chance!))));
+/** The interval of the mean of independent shares, from their own intervals (MOVER; Zou and Donner, 2008). */
+function meanOfShares(shares: readonly Estimate[]): Interval {
+  const reach = (end: 0 | 1) => Math.hypot(...shares.map(({ mean, ci }) => ci[end] - mean)) / shares.length;
+  const centre = mean(shares.map((share) => share.mean));
+  return [centre - reach(0), centre + reach(1)];
+}
+
+/** The mean over groups of the difference of two paired columns. Its interval resamples within the groups. */
+function meanDifference(groups: readonly Columns[], seed: number): Estimate {
+  const of = (resample: readonly Columns[]) => mean(resample.map(([a, b]) => mean(a!) - mean(b!)));
   return { mean: of(groups), ci: intervalOf(resampled(groups, of, seed)) };
 }
 

@@ -13,7 +13,7 @@ import type { Estimate } from "../metrics/bootstrap.ts";
 import type { Cell, Section } from "../report.ts";
 import { type Metric, metricNames } from "../scores.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
-import { difference, estimate, gapClosure, meansOf, shareBetter, syntheticValues } from "../summary.ts";
+import { difference, estimateOf, gapClosure, meansOf, shareBetter, syntheticValues } from "../summary.ts";
 import { hasSeen } from "../training-facts.ts";
 
 interface UnseenTask {
@@ -143,7 +143,7 @@ function figuresOf(
   // Of some families there is no classical filter: a mean over the others would be of other samples.
   const of = (condition: string) => {
     const values = column(condition);
-    return estimate(values.length < limit ? [] : values, seed);
+    return estimateOf(metric, values.length < limit ? [] : values, seed);
   };
   const meanOf = (condition: string) => of(condition)?.mean ?? null;
   const higherIsBetter = metric !== "rmse";
@@ -174,7 +174,7 @@ function figuresOf(
   );
   const measured = metricNames.filter((other) => scores.column("xprompt", other).length > 0);
   const errors = (condition: string) => scores.column(condition, "rmse");
-  const better = (other: string) => shareBetter(errors("xprompt"), errors(other), seed);
+  const better = (other: string) => shareBetter(errors("xprompt"), errors(other));
   return {
     metric,
     seen,
@@ -324,7 +324,7 @@ async function measureComparison(context: SuiteContext): Promise<SuiteOutcome> {
     );
     const known = metricNames.filter((metric) => scores.column("xprompt", metric).length > 0);
     const estimates = known.map(
-      (metric) => [metric, estimate(scores.column("xprompt", metric), seed)!] as const,
+      (metric) => [metric, estimateOf(metric, scores.column("xprompt", metric), seed)!] as const,
     );
     measured[name] = {
       n: limit,

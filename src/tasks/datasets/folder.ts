@@ -134,12 +134,13 @@ function rowsOf(
   });
 }
 
-/** @throws Defect for a text that is missing or too long: the record is skipped */
+/** @throws Defect for a text that is missing or too long: the record is skipped. A failure of the disk is an error */
 async function readText(path: string, place: string): Promise<string> {
   try {
     return (await readFileChecked(path, "instruction", 64 * 2 ** 10)).toString("utf8");
   } catch (error) {
-    if (error instanceof XPromptError) throw new Defect("metadata", place, error.message);
-    throw error;
+    const isMissing = ((error as Error).cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT";
+    if (!(error instanceof XPromptError) || (error.code === "ERR_FILE" && !isMissing)) throw error;
+    throw new Defect("metadata", place, error.message);
   }
 }

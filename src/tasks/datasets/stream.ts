@@ -21,7 +21,7 @@ interface StreamSteps {
   /** Positions in one pass over the set. */
   readonly length: number;
   readonly read: (place: number) => Promise<LoadedPair | undefined>;
-  /** Asked after every pass without a usable record. */
+  /** Asked after every pass without a usable record, and at the end. */
   readonly isHopeless: () => boolean;
   readonly fail: () => XPromptError;
 }
@@ -48,6 +48,7 @@ export class PairStream implements AsyncIterableIterator<LoadedPair> {
       this.at = { ...this.at, next: this.at.next + step };
       if (pair) return { value: pair, done: false };
     }
+    if (end > 0 && isHopeless()) throw fail();
     return { value: undefined, done: true };
   }
 
