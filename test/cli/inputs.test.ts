@@ -23,6 +23,8 @@ beforeAll(async () => {
   await mkdir(at("photos"));
   for (const name of ["before", "after"]) await copyFile(at(`${name}.png`), at("photos", `${name}.png`));
   await writeFile(at("photos", "notes.txt"), "no picture");
+  await writeFile(at("photos", "._before.png"), "what a Mac leaves beside it");
+  await mkdir(at("photos", "album.png"));
   await mkdir(at("empty"));
   await mkdir(at("twins"));
   await copyFile(at("query.png"), at("twins", "QUERY.png"));

@@ -1,6 +1,7 @@
 /** @file Jobs over a real Redis: each has one result and none is lost, also when workers or Redis die. */
 import { fileURLToPath } from "node:url";
-import { describe, expect, test, vi } from "vitest";
+import { Redis } from "ioredis";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { XPromptError } from "../../src/errors.ts";
 import { JobQueue, QueueRefusal } from "../../src/queue/index.ts";
 import { OpenQueue } from "../../src/queue/open-queue.ts";
@@ -58,6 +59,33 @@ describe.skipIf(!hasRedis)(`jobs${needed}`, () => {
     await worker([kind], { concurrency: 1 });
     await Promise.all(results);
     expect(begun).toEqual([3, 1, 2]);
+  });
+
+  test("a job that has its result holds no pictures any more", async () => {
+    const { kind, free } = heldKind("done");
+    free();
+    await worker([kind]);
+    expect(await (await queue()).run(kind, "test", { number: 3 })).toEqual({ square: 9 });
+    const [job] = await rawQueue("done-test").getCompleted();
+    expect(job!.data).toEqual({});
+  });
+
+  test("what Redis refuses is its operator's to mend", async () => {
+    const { kind, free } = heldKind("refused");
+    free();
+    await worker([kind]);
+    const jobs = await queue();
+    await jobs.run(kind, "test", { number: 1 });
+    const client = new Redis({ path: redis.url.slice("unix://".length) });
+    onTestFinished(() => client.disconnect());
+    await client.config("SET", "maxmemory", "1");
+    const refused = await jobs.run(kind, "test", { number: 2 }).catch((error: unknown) => error);
+    await client.config("SET", "maxmemory", "0");
+    expect(refused).toMatchObject({
+      code: "ERR_QUEUE",
+      message: expect.stringMatching(/got: OOM .*memory, disk and rights/),
+    });
+    expect(await jobs.run(kind, "test", { number: 2 })).toEqual({ square: 4 });
   });
 
   test("a full queue refuses, or lets wait", async () => {
