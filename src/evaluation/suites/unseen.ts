@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { familyNamed, heldOutTasks, selectFamilies, type TaskFamily } from "../../tasks/index.ts";
+import type { RecommendedSampling } from "../../xprompt/request.ts";
 import { baselines } from "../baselines/index.ts";
 import { type Belonging, Comparison, type Stored, storedInterval } from "../comparison.ts";
 import { type Compared, type Condition, colourFitOf, compareConditions } from "../conditions.ts";
@@ -233,10 +234,13 @@ const comparisonOf = (
       const sameSamples =
         provenance.seed === seed &&
         Object.values(measured).every(({ n }) => n === limit) &&
-        isDeepStrictEqual(provenance.settings, generations.settings);
+        isDeepStrictEqual(withPictures(provenance.settings), withPictures(generations.settings));
       return [name, { stored: true, sameSamples, ...provenance }];
     }),
   );
+
+/** The settings of requests with pictures: here there are no others. */
+const withPictures = ({ wordsAlone: _, ...settings }: RecommendedSampling) => settings;
 
 const explanation =
   "xprompt: one example, no words; wordsAlone: only the instruction; full: a model that was trained on " +
