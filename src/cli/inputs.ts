@@ -47,11 +47,12 @@ async function picturesAt(path: string): Promise<string[]> {
   const found = await stat(path).catch(() => undefined); // Reading it tells what is wrong.
   if (!found?.isDirectory()) return [path];
   const entries = await attempt(`--input ${path}`, path, () => readdir(path, { withFileTypes: true }));
-  const pictures = entries
-    .filter((entry) => !entry.isDirectory() && !entry.name.startsWith("."))
-    .map(({ name }) => name)
-    .filter((name) => imageExtensions.includes(extname(name).toLowerCase()))
-    .sort();
+  const isShown = (name: string) =>
+    !name.startsWith(".") && imageExtensions.includes(extname(name).toLowerCase());
+  const pictures = entries.flatMap((entry) =>
+    !entry.isDirectory() && isShown(entry.name) ? entry.name : [],
+  );
+  pictures.sort();
   if (pictures.length > 0) return pictures.map((name) => join(path, name));
   throw new XPromptError(
     `--input ${path}: expected a folder with pictures (${imageExtensions.join(", ")}), got none in it (check the path)`,

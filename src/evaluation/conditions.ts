@@ -91,7 +91,7 @@ function fittedCounts(conditions: readonly Condition[]): number[] {
 }
 
 /** Returns a function that measures pictures, in 8 bits, against the pair's truth. */
-function scorer({ output, scenes }: Pair, roundTrip: Image): (image: Image) => Scores {
+export function scorer({ output, scenes }: Pair, roundTrip: Image): (image: Image) => Scores {
   const judge = scenes && new EditJudge(scenes, output.width, roundTrip);
   return (answer) => {
     const image = rounded(answer);

@@ -28,7 +28,7 @@ export function sampleOf(family: TaskFamily, seed: number, index: number, size: 
 }
 
 /** A pair as files hold it. */
-export const in8Bits = (pair: Pair): Pair => ({
+export const in8Bits = <P extends Pick<Pair, "input" | "output">>(pair: P): P => ({
   ...pair,
   input: rounded(pair.input),
   output: rounded(pair.output),

@@ -36,7 +36,7 @@ test("each option bounds what it says, in its unit", () => {
   });
 });
 
-test("a new key opens the server that has its file, and is told once", async () => {
+test("--new-key prints a key, which a server with the same key file accepts", async () => {
   const told = await xprompt("serve", "--keys", "keys.txt", "--new-key", "alice");
   expect(told).toMatchObject({ status: 0 });
   const key = told.stdout.trim();

@@ -1,7 +1,7 @@
 /** @file The queries of `eval photos`: photographs under a change, each with an example of another photograph. */
-import { rounded } from "../../image/index.ts";
 import type { Gathered, Photo } from "../../tasks/gathered/index.ts";
 import { Random } from "../../tasks/index.ts";
+import { in8Bits } from "../samples.ts";
 import type { PhotoChange, PhotoPair } from "./photo-changes.ts";
 import { photographsOf, squareOf } from "./pictures.ts";
 
@@ -37,10 +37,8 @@ export function photoQueries(
       const query = chosen[index]!;
       const changer = change.draw(stream("parameters"));
       const other = stream("example").pick(usable.filter((photograph) => photograph !== query));
-      const changed = (photograph: Photo, places: string): PhotoPair => {
-        const { input, output } = changer(squareOf(photograph, size), stream(places));
-        return { input: rounded(input), output: rounded(output) };
-      };
+      const changed = (photograph: Photo, places: string): PhotoPair =>
+        in8Bits(changer(squareOf(photograph, size), stream(places)));
       const example = changed(other, "example's places");
       const { input, output } = changed(query, "query's places");
       const samplingSeed = stream("drawing").integer(0, 2 ** 31 - 1);

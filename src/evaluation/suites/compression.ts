@@ -98,10 +98,11 @@ async function measureCounts({ generations, limit, seed, model, training }: Suit
       const { input, output } = sample.example(j);
       return { input, output };
     });
-    const measure = (baseline: string, answer: Image) => {
+    const scoresOf = (answer: Image) => {
       const image = rounded(answer);
-      baselineScores.add(baseline, { psnr: boundedPsnr(image, output), rmse: rmse(image, output) });
+      return { psnr: boundedPsnr(image, output), rmse: rmse(image, output) };
     };
+    const measure = (baseline: string, image: Image) => baselineScores.add(baseline, scoresOf(image));
     const [roundTrip] = await model.reconstruct([output]);
     measure("unchanged", input);
     measure("roundTrip", roundTrip!);
@@ -115,8 +116,9 @@ async function measureCounts({ generations, limit, seed, model, training }: Suit
         input,
       });
       const column = columns.get(count)!;
-      column.psnr.push(boundedPsnr(image, output));
-      column.rmse.push(rmse(image, output));
+      const { psnr, rmse } = scoresOf(image);
+      column.psnr.push(psnr);
+      column.rmse.push(rmse);
       column.milliseconds.push(milliseconds);
       const prompt = await model.compress(used);
       column.nats.push(mean(await model.score({ prompt, input, output })));

@@ -3,16 +3,15 @@
  * edits (the paper's RAIE). Retrieval uses the default weights, full-text search alone, or the picture alone.
  */
 import { XPromptError } from "../../errors.ts";
-import { type Image, rounded } from "../../image/index.ts";
+import type { Image } from "../../image/index.ts";
 import { type Pair, Random, type TaskFamily } from "../../tasks/index.ts";
 import { colourFit } from "../baselines/index.ts";
+import { scorer } from "../conditions.ts";
 import { ExamplePool, type SearchMode, searchModes } from "../example-pool.ts";
-import { EditJudge } from "../judges/edit.ts";
 import { percent } from "../lines.ts";
 import { mean } from "../metrics/bootstrap.ts";
-import { boundedPsnr, rmse } from "../metrics/pictures.ts";
 import type { Section } from "../report.ts";
-import { numbered, sampleOf } from "../samples.ts";
+import { in8Bits, numbered, sampleOf } from "../samples.ts";
 import { Scoreboard } from "../scores.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { difference, estimateOf, shareBetter } from "../summary.ts";
@@ -45,8 +44,8 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   const pool = families.flatMap((family) =>
     Array.from({ length: POOL }, (_, i) => {
       const random = Random.of(seed, "pool", family.name, i);
-      const { input, output, instruction } = family.draw(random).pair(random, model.size);
-      return { input: rounded(input), output: rounded(output), instruction, family: family.name };
+      const { input, output, instruction } = in8Bits(family.draw(random).pair(random, model.size));
+      return { input, output, instruction, family: family.name };
     }),
   );
   const library = await ExamplePool.open(model, pool);
@@ -59,17 +58,10 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       const rows = [];
       for (let i = 0; i < limit; i++) {
         const sample = sampleOf(family, seed, i, model.size);
-        const { input, output, instruction, scenes } = sample.query;
+        const { input, output, instruction } = sample.query;
         const [roundTrip] = await model.reconstruct([output]);
-        const judge = new EditJudge(scenes!, model.size, roundTrip);
-        const measure = (column: Column, answer: Image) => {
-          const image = rounded(answer);
-          scores.add(column, {
-            success: judge.judge(image).success ? 1 : 0,
-            psnr: boundedPsnr(image, output),
-            rmse: rmse(image, output),
-          });
-        };
+        const score = scorer(sample.query, roundTrip!);
+        const measure = (column: Column, image: Image) => scores.add(column, score(image));
         const chosen: Partial<Record<Way, (typeof pool)[number]>> = {
           random: Random.of(seed, "random example", family.name, i).pick(pool),
         };
