@@ -1,11 +1,12 @@
 /**
  * A model of nano's sizes from nothing, in one run on rendered scenes: only nano's tokenizers are taken from the shipped
- * model. Targets are hidden and words are trained from the first step on, and the loss has the distances of codes.
+ * model. Targets are hidden and words are trained from the first step on, and the loss has the distances of codes. The
+ * first tenth of the steps shows windows of 8 × 8 codes, which leave room for four times as many contexts.
  *
  *     npx xprompt train recipes/nano.ts --out runs/nano
  *
  * The shipped nano was trained in parts instead, also on photographs and icons (models/nano/README.md). About a day
- * on two cores; with `--steps=2000` about an hour and a half. To train on gathered pictures as well (npm run gather), add
+ * on two cores; with `--steps=2000 --windowSteps=500` about an hour and a half. To train on gathered pictures as well (npm run gather), add
  * `--mix.pictures=gathered --mix.worlds.photos=1.2 --mix.worlds.icons=1`.
  */
 import { transformerRecipe } from "x-prompt/training";
@@ -18,7 +19,8 @@ export default transformerRecipe({
   tokenizers: "nano",
   seed: 1,
   steps: 30_000,
+  ...{ window: 8, windowSteps: 3_000, windowContexts: 8 },
   optimizer: { ...common.optimizer, learningRate: 1.5e-3 },
-  schedule: { ...common.schedule, warmup: 200 },
-  mix: { ...common.mix, pictures: undefined, worlds: { scenes: 1, photos: 0, icons: 0 } },
+  schedule: { ...common.schedule, warmup: 200, decay: 0.5 },
+  mix: { ...common.mix, textToImage: 0.4, pictures: undefined, worlds: { scenes: 1, photos: 0, icons: 0 } },
 });

@@ -386,6 +386,8 @@ describe("refused", () => {
     [{ train: "xp", initialShare: 0.5 }, 'initialShare: expected init, and train "all", got init '],
     [{ init: undefined, initialShare: 0.5 }, 'initialShare: expected init, and train "all", got init none'],
     [{ window: 5 }, "window: expected at most 4 codes per side, as the pictures have, got 5"],
+    [{ windowSteps: 5 }, "windowSteps: expected window as well, got none"],
+    [{ window: 2, windowContexts: 4 }, "windowContexts: expected windowSteps as well, got none"],
     [{ init: undefined, train: "lora" }, 'train: expected "all" for a new model, got "lora"'],
     [{ model: { hiddenSize: 48 } }, "model.hiddenSize: expected 24, as "],
     [{ model: { layers: 2, heads: 2 } }, "model.heads: expected 4, as "],

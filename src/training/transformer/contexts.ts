@@ -42,11 +42,21 @@ export interface ContextSettings {
   readonly xprompt: XPromptConfig;
   readonly contexts: number;
   readonly todos: number;
-  /** Codes per side of the part of every picture that is shown. Defaults to all. */
-  readonly window?: number;
+  /** What is shown instead of whole pictures. */
+  readonly windows?: WindowSettings;
   readonly mix: Mix;
   /** The part of every batch to make. All of it by default. */
   readonly share?: Share;
+}
+
+/** Parts of pictures, for some of the steps. */
+export interface WindowSettings {
+  /** Codes per side. */
+  readonly side: number;
+  /** Steps that show them, from the first one. Defaults to all. */
+  readonly steps?: number;
+  /** Contexts of such a step. */
+  readonly contexts: number;
 }
 
 /** A source of contexts made of pairs. A library is open until it is closed. */
@@ -112,6 +122,8 @@ export type BatchKind = "changes" | "captions" | "descriptions";
 /** Contexts of one kind. All have the same number of examples and of TODO parts. */
 export interface ContextBatch<P> {
   readonly kind: BatchKind;
+  /** Codes per side of the windows, where no whole pictures are shown. */
+  readonly window?: number;
   readonly contexts: readonly Context<P>[];
 }
 
@@ -147,19 +159,19 @@ export async function encodedContexts(
   const counts = mix.exampleCounts.map((_, i) => i + 1);
   const kind = sampleKind(random, mix);
   const exampleCount = random.pick(counts, mix.exampleCounts);
-  const { contexts, examples, todos } = sizesOf(kind, exampleCount, options);
+  const possible = possibleSizes(options);
+  const windows = windowsAt(options, step);
+  const { contexts, examples, todos, window } = sizesOf(kind, exampleCount, options, windows);
   const sample = { changes: sampleContext, captions: sampleCaptions, descriptions: sampleDescription }[kind];
   const sampled: Context<Image>[] = [];
-  const possible = possibleSizes(options);
   const most = Math.max(...possible.map((each) => each.contexts));
   const stride = Math.max(...possible.map((each) => each.examples + each.todos));
   const { first, length } = partOf(contexts, options.share ?? alone, "contexts");
   for (let i = first; i < first + length; i++) {
-    const request = { ...options, ...sources, examples, todos, number: step * most + i, stride };
+    const request = { ...options, ...sources, examples, todos, window, number: step * most + i, stride };
     sampled.push(await sample(Random.of(seed, "context", part, step, i), request, tokenizers));
   }
   const encoded = await encodeContexts(sampled, tokenizers);
-  const { window } = options;
   if (window === undefined) return { kind, contexts: encoded };
   const shown = encoded.map((context, i) =>
     inWindows(
@@ -169,7 +181,7 @@ export async function encodedContexts(
       tokenizers.image.codesPerImage,
     ),
   );
-  return { kind, contexts: shown };
+  return { kind, window, contexts: shown };
 }
 
 /** The sizes of a batch. */
@@ -180,32 +192,47 @@ export interface BatchSizes {
   readonly examples: number;
   /** TODO parts of each context. */
   readonly todos: number;
+  /** Codes per side of the windows, if it has any. */
+  readonly window?: number;
 }
 
 /** Codes of a picture that are shown. */
 export const codesShown = ({ codesPerImage }: Tokenizers["image"], window?: number): number =>
   window === undefined ? codesPerImage : window ** 2;
 
+type CountSettings = Pick<ContextSettings, "contexts" | "todos" | "windows">;
+
+/** The windows of a step, unless it shows whole pictures. */
+const windowsAt = ({ windows }: CountSettings, step: number): WindowSettings | undefined =>
+  windows && step < (windows.steps ?? Infinity) ? windows : undefined;
+
 /** The TODO parts of captions and descriptions are shorter, so a batch has more of them. */
 function sizesOf(
   kind: BatchKind,
   examples: number,
-  { contexts, todos }: Pick<ContextSettings, "contexts" | "todos">,
+  { contexts: ofWhole, todos }: CountSettings,
+  windows?: WindowSettings,
 ): BatchSizes {
-  if (kind === "changes") return { kind, contexts, examples, todos };
-  if (kind === "captions") return { kind, contexts, examples: 1, todos: 2 * todos };
-  return { kind, contexts: contexts * todos, examples: 1, todos: 1 };
+  const contexts = windows?.contexts ?? ofWhole;
+  const window = windows && { window: windows.side };
+  if (kind === "changes") return { kind, contexts, examples, todos, ...window };
+  if (kind === "captions") return { kind, contexts, examples: 1, todos: 2 * todos, ...window };
+  return { kind, contexts: contexts * todos, examples: 1, todos: 1, ...window };
 }
 
 /** The sizes of all possible batches. */
-export function possibleSizes(options: Pick<ContextSettings, "contexts" | "todos" | "mix">): BatchSizes[] {
+export function possibleSizes(options: CountSettings & Pick<ContextSettings, "mix">): BatchSizes[] {
   const { describe, textToImage, exampleCounts } = options.mix;
   const counts = exampleCounts.flatMap((share, i) => (share > 0 ? [i + 1] : []));
-  return [
-    ...(describe < 1 && textToImage < 1 ? counts.map((count) => sizesOf("changes", count, options)) : []),
-    ...(describe < 1 && textToImage > 0 ? [sizesOf("captions", 1, options)] : []),
-    ...(describe > 0 ? [sizesOf("descriptions", 1, options)] : []),
-  ];
+  const { windows } = options;
+  const phases = windows ? [windows, ...(windows.steps === undefined ? [] : [undefined])] : [undefined];
+  return phases.flatMap((shown) => [
+    ...(describe < 1 && textToImage < 1
+      ? counts.map((count) => sizesOf("changes", count, options, shown))
+      : []),
+    ...(describe < 1 && textToImage > 0 ? [sizesOf("captions", 1, options, shown)] : []),
+    ...(describe > 0 ? [sizesOf("descriptions", 1, options, shown)] : []),
+  ]);
 }
 
 function sampleKind(random: Random, { describe, textToImage }: Mix): BatchKind {
@@ -215,6 +242,8 @@ function sampleKind(random: Random, { describe, textToImage }: Mix): BatchKind {
 
 interface ContextRequest extends ContextSettings, Sources {
   readonly examples: number;
+  /** Codes per side of the windows, if there are any. */
+  readonly window?: number;
   /** Index of the context among as many of each step as the largest batch has. */
   readonly number: number;
   /** Pairs from one context to the next, enough for any. */

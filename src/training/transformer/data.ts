@@ -106,11 +106,11 @@ export type BatchShape = Pick<PackedBatch, "kind" | "packing">;
 /** The shapes of all possible batches. */
 export const possibleShapes = (
   options: Omit<ContextOptions, "seed" | "part" | "tokenizers" | "resolution">,
-  codesPerImage: number,
+  image: Tokenizers["image"],
 ): BatchShape[] =>
-  possibleSizes(options).map(({ kind, examples, ...counts }) => ({
+  possibleSizes(options).map(({ kind, examples, window, ...counts }) => ({
     kind,
-    packing: packingOf({ ...options, ...counts }, examples, codesPerImage, kind),
+    packing: packingOf({ ...options, ...counts }, examples, codesShown(image, window), kind),
   }));
 
 /** Makes batches. Apart from `skipped`, a batch is a pure function of the options and the step. */
@@ -132,15 +132,15 @@ export function createSource(options: ContextOptions): Promise<BatchOf<PackedBat
 
 /** Lays out encoded contexts as inputs of the training graph. */
 export function packBatch(
-  { kind, contexts }: ContextBatch<Codes>,
-  options: Pick<ContextOptions, "xprompt" | "weights" | "wholePictures" | "window">,
+  { kind, window, contexts }: ContextBatch<Codes>,
+  options: Pick<ContextOptions, "xprompt" | "weights" | "wholePictures">,
   { image, text: { vocabulary } }: Tokenizers,
 ): PackedBatch {
   const { xprompt } = options;
   const todoParts = contexts.flatMap((context) => context.todos);
   const { examples, todos } = contexts[0]!;
   const sizes = { ...options, contexts: contexts.length, todos: todos.length };
-  const packing = packingOf(sizes, examples.length, codesShown(image, options.window), kind);
+  const packing = packingOf(sizes, examples.length, codesShown(image, window), kind);
   const { exampleLength, todoLength } = packing;
   const exampleCount = packing.contexts * packing.examples;
   const todoCount = packing.contexts * packing.todos;

@@ -113,9 +113,13 @@ function packedPart(
   tokenizers: Tokenizers,
 ): Omit<Part, "name"> {
   const possible = conditions.filter((condition) => condition !== "wrong" || others);
-  const packed = batches.map(({ kind, contexts }, i) => {
+  const packed = batches.map((batch, i) => {
     const pack = (condition: Condition) =>
-      packBatch({ kind, contexts: withExamples(contexts, others?.[i], condition) }, options, tokenizers);
+      packBatch(
+        { ...batch, contexts: withExamples(batch.contexts, others?.[i], condition) },
+        options,
+        tokenizers,
+      );
     return Object.fromEntries(possible.map((condition) => [condition, pack(condition)]));
   });
   return { conditions: possible, batches: packed };

@@ -20,22 +20,22 @@ type Noise = Pick<Mix, "tokenNoise" | "tokenDropout" | "targetDropout">;
 
 /** Adds the noise of a step to the targets of a batch. A batch that is measured gets none. */
 export function withNoise(
-  { kind, contexts }: ContextBatch<Codes>,
+  batch: ContextBatch<Codes>,
   step: number,
   { seed, part, mix, share = alone }: Pick<ContextSettings, "seed" | "part" | "mix" | "share">,
 ): ContextBatch<Codes> {
-  if (part !== "train") return { kind, contexts };
+  if (part !== "train") return batch;
+  const { kind, contexts } = batch;
   const noise =
     kind === "captions"
       ? { ...mix, tokenDropout: mix.captionDropout ?? mix.tokenDropout, targetDropout: 0 }
       : mix;
-  if (noise.tokenNoise === 0 && noise.tokenDropout === 0 && noise.targetDropout === 0)
-    return { kind, contexts };
+  if (noise.tokenNoise === 0 && noise.tokenDropout === 0 && noise.targetDropout === 0) return batch;
   const first = share.rank * contexts.length;
   const read = contexts.map((context, i) =>
     corruptTargets(context, noise, Random.of(seed, "misread", part, step, first + i)),
   );
-  return { kind, contexts: read };
+  return { ...batch, contexts: read };
 }
 
 /** Masks some codes of the targets and replaces others by wrong ones (token dropout and token noise). */

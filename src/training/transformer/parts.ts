@@ -11,21 +11,40 @@ import {
   type Worlds,
   worldNames,
 } from "../../tasks/index.ts";
-import type { ContextSettings } from "./contexts.ts";
+import type { ContextSettings, WindowSettings } from "./contexts.ts";
 import { included, type Mix } from "./mix.ts";
 import type { TransformerRecipe } from "./recipe.ts";
 import type { Sequences } from "./start.ts";
 
 /** The settings of the contexts of a part: "train", or a name that stands for a random stream of its own. */
 export const contextSettings = (
-  { seed, contexts, todos, window }: TransformerRecipe,
+  recipe: TransformerRecipe,
   mix: Mix,
   { folder, tokenizers, xprompt }: Sequences,
   part: string,
-): ContextSettings => ({
-  ...{ seed, part, tokenizers: folder, xprompt, contexts, todos, window, mix },
-  resolution: tokenizers.image.config.resolution,
-});
+): ContextSettings => {
+  const { seed, contexts, todos } = recipe;
+  const windows = part === "train" ? windowsOf(recipe) : heldOutWindows(recipe);
+  return {
+    ...{ seed, part, tokenizers: folder, xprompt, contexts, todos, windows, mix },
+    resolution: tokenizers.image.config.resolution,
+  };
+};
+
+/** The windows that training shows. */
+export const windowsOf = ({
+  window,
+  windowSteps,
+  windowContexts,
+  contexts,
+}: TransformerRecipe): WindowSettings | undefined =>
+  window === undefined
+    ? undefined
+    : { side: window, steps: windowSteps, contexts: windowContexts ?? contexts };
+
+/** Held-out contexts show windows only if training does until its end. */
+export const heldOutWindows = (recipe: TransformerRecipe): WindowSettings | undefined =>
+  recipe.windowSteps === undefined ? windowsOf(recipe) : undefined;
 
 /** Held-out contexts by part: of the families trained on, of those that training never shows, of pairs. */
 export function heldOutParts(
@@ -125,8 +144,14 @@ const hasScenes = (names: readonly string[]): boolean =>
 /** Whether there are held-out pairs. */
 export const hasPairs = ({ mix }: TransformerRecipe): boolean => mix.pairs.length > 0 && mix.pairsHeldOut > 0;
 
-/** @throws UsageError for missing pairs, a weight of an unknown family, or windows of tokenized data */
-export function checkMix({ mix, window, data }: TransformerRecipe): void {
+/** @throws UsageError for missing pairs, a weight of an unknown family, windows of tokenized data, or settings of no windows */
+export function checkMix({ mix, window, windowSteps, windowContexts, data }: TransformerRecipe): void {
+  if (window === undefined && windowSteps !== undefined)
+    throw new UsageError("transformer recipe: windowSteps: expected window as well, got none");
+  if (windowSteps === undefined && windowContexts !== undefined)
+    throw new UsageError(
+      "transformer recipe: windowContexts: expected windowSteps as well, got none (contexts counts if all steps have windows)",
+    );
   if (window !== undefined && data.tokenized !== undefined)
     throw new UsageError(
       "transformer recipe: window: expected none with data.tokenized, which has whole pictures (leave one of the two out)",

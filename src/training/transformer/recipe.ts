@@ -66,6 +66,10 @@ export const transformerRecipe = recipeKind(
      * Steps have fewer tokens then, or more contexts. Defaults to the whole picture.
      */
     window: z.int().min(2).optional(),
+    /** Number of steps with windows; after them, whole pictures are shown. Defaults to all. */
+    windowSteps: z.int().min(1).optional(),
+    /** Contexts of a step with windows, if other steps have whole pictures. Defaults to `contexts`. */
+    windowContexts: z.int().min(1).optional(),
     /** Sizes of a new model. */
     model: z
       .strictObject({

@@ -29,7 +29,9 @@ import {
   contextSettings,
   hasPairs,
   heldOutParts,
+  heldOutWindows,
   preparedMix,
+  windowsOf,
   withPrototypes,
 } from "./parts.ts";
 import { Product } from "./product.ts";
@@ -53,6 +55,11 @@ async function prepareTransformer(
 ): Promise<TrainingTask<PackedBatch>> {
   const recipe = withPrototypes(given);
   const { length: contexts } = partOf(recipe.contexts, collective, "contexts");
+  const windows = windowsOf(recipe);
+  const ownWindows = windows && {
+    ...windows,
+    contexts: partOf(windows.contexts, collective, "windowContexts").length,
+  };
   const leads = collective.rank === 0;
   const device: SessionOptions = { threads: recipe.threads, device: recipe.device };
   checkMix(recipe);
@@ -62,14 +69,16 @@ async function prepareTransformer(
   resources.own(tokenizers.image);
   const graph = new Graph();
   // Held-out contexts have one example each.
-  const { window } = recipe;
-  const codes = codesShown(tokenizers.image, window);
-  if (codes > tokenizers.image.codesPerImage)
+  if (codesShown(tokenizers.image, windows?.side) > tokenizers.image.codesPerImage)
     throw new XPromptError(
-      `transformer recipe: window: expected at most ${Math.sqrt(tokenizers.image.codesPerImage)} codes per side, as the pictures have, got ${window}`,
+      `transformer recipe: window: expected at most ${Math.sqrt(tokenizers.image.codesPerImage)} codes per side, as the pictures have, got ${windows?.side}`,
     );
   const seen = { xprompt, weights: recipe.loss, wholePictures: config.wholePictures !== undefined };
-  const packing = packingOf({ ...recipe, ...seen }, 1, codes);
+  const packing = packingOf(
+    { ...recipe, ...seen },
+    1,
+    codesShown(tokenizers.image, heldOutWindows(recipe)?.side),
+  );
   const { zLoss, expected: weight } = recipe.loss;
   const { targetNll } = objective(graph, packing, config, { zLoss }).report!;
   const state = initialState(start, parameterShapes(graph), recipe);
@@ -82,7 +91,7 @@ async function prepareTransformer(
   const isTrained = (name: string) => state.parameters.has(name);
   const steps = resources.own(
     new TransformerSteps({
-      shapes: possibleShapes({ ...recipe, ...seen, mix, contexts }, codes),
+      shapes: possibleShapes({ ...recipe, ...seen, mix, contexts, windows: ownWindows }, tokenizers.image),
       config,
       recipe,
       isTrained,

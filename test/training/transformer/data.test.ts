@@ -268,9 +268,11 @@ describe("contexts", () => {
     [{ describe: 0, textToImage: 0, exampleCounts: [1, 1] }, 2],
     [{ describe: 1, textToImage: 1 }, 1],
     [{ describe: 0, textToImage: 1 }, 1],
-  ])("possibleShapes lists the packings of %j", async (mix, count) => {
-    const asked = mixed({ families: ["invert"], withoutExample: 0.3, ...mix });
-    const known = possibleShapes(asked, 4).map((shape) => JSON.stringify(shape));
+    [{ describe: 0.3, textToImage: 0.4 }, 6, { side: 1, contexts: 3, steps: 15 }],
+    [{ describe: 0.3, textToImage: 0.4 }, 3, { side: 1, contexts: 3 }],
+  ])("possibleShapes lists the packings of %j", async (mix, count, windows?) => {
+    const asked = { ...mixed({ families: ["invert"], withoutExample: 0.3, ...mix }), windows };
+    const known = possibleShapes(asked, bright.image).map((shape) => JSON.stringify(shape));
     expect(known).toHaveLength(count);
     const drawn = new Set<string>();
     for (let step = 0; step < 30; step++) {
@@ -278,6 +280,20 @@ describe("contexts", () => {
       drawn.add(JSON.stringify({ kind: batch.kind, packing: batch.packing }));
     }
     expect([...drawn].sort()).toEqual(known.sort());
+  });
+
+  test("windows are shown until their last step, with contexts of their own", async () => {
+    const asked = mixed({}, { windows: { side: 1, contexts: 6, steps: 2 } });
+    const sizes = [];
+    for (let step = 0; step < 4; step++) {
+      const { window, contexts } = await encodedContexts(step, asked, bright);
+      sizes.push([window, contexts.length, contexts[0]!.todos[0]!.input!.length]);
+    }
+    const [windows, whole] = [
+      [1, 6, 1],
+      [undefined, 2, 4],
+    ];
+    expect(sizes).toEqual([windows, windows, whole, whole]);
   });
 
   test("text to image has a caption, the empty example, and no query", async () => {

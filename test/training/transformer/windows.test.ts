@@ -62,8 +62,8 @@ test("a window of the whole grid changes nothing", () => {
 test("a packed batch has the lengths and positions of its windows", () => {
   const context = inWindows({ ...whole, todos: whole.todos.slice(0, 1) }, random, side, grid * grid);
   const weights = { target: 1, words: 1, query: 1, instruction: 1 };
-  const options = { xprompt: { ...tinyXPrompt, maxTextTokens: 2 }, weights, window: side };
-  const batch = packBatch({ kind: "changes", contexts: [context] }, options, tiny);
+  const options = { xprompt: { ...tinyXPrompt, maxTextTokens: 2 }, weights };
+  const batch = packBatch({ kind: "changes", window: side, contexts: [context] }, options, tiny);
   const { todoLength, exampleLength } = batch.packing;
   expect(todoLength).toBe(1 + 2 + 2 * (side * side + 2));
   expect(exampleLength).toBe(1 + 2 + 2 * (side * side + 2) + tinyXPrompt.tokens);
