@@ -87,18 +87,23 @@ export function packingOf(
     descriptions: 2 + MOST_WORDS,
   }[kind];
   const exampleLength = kind === "captions" ? 1 + xpTokens : longestExample(xprompt, codesPerImage);
+  const spoken = weights?.instruction === 0 ? 0 : mostLearned(kind, xprompt);
   const answerLength = {
-    changes: picture,
-    captions: Math.max(picture, MOST_WORDS + 1),
+    changes: spoken + picture,
+    captions: Math.max(spoken + picture, MOST_WORDS + 1),
     descriptions: MOST_WORDS + 1,
   }[kind];
-  const answersAlone = weights?.query === 0 && weights.instruction === 0;
   return {
     ...{ contexts, examples, exampleLength, todos, todoLength, xpTokens, mask },
-    ...(answersAlone && { answerLength }),
+    // Without weights, and with some for queries, all rows have loss.
+    ...(weights?.query === 0 && { answerLength }),
     ...(wholePictures && { wholePictures }),
   };
 }
+
+/** How many tokens of an instruction have loss at most. Instructions without a query picture may be longer. */
+const mostLearned = (kind: BatchKind, { maxTextTokens }: ContextOptions["xprompt"]): number =>
+  kind === "captions" ? MOST_WORDS : maxTextTokens;
 
 /** The shape of a batch. Each shape has its own compiled graph. */
 export type BatchShape = Pick<PackedBatch, "kind" | "packing">;
@@ -176,8 +181,7 @@ export function packBatch(
       batch,
       row,
       todo,
-      xprompt.todoPosition,
-      options.weights,
+      { ...options, position: xprompt.todoPosition, learned: mostLearned(kind, xprompt) },
       vocabulary,
       kind === "descriptions" ? "words" : "picture",
     );
@@ -205,8 +209,7 @@ function packTodo(
   batch: PackedBatch,
   row: number,
   { input, instruction, target, window }: TodoPart<Codes>,
-  position: number,
-  weights: RegionWeights,
+  { position, weights, learned }: Pick<ContextOptions, "weights"> & { position: number; learned: number },
   vocabulary: Tokenizers["text"]["vocabulary"],
   measured: Answer,
 ): void {
@@ -234,6 +237,7 @@ function packTodo(
     const inTarget = i + 1 >= query.length;
     batch.targetWeights[start + i] = inTarget && i + 1 < last && answer === measured ? 1 : 0;
     if (inTarget) batch.weights[start + i] = answer === "words" ? weights.words : weights.target;
-    else batch.weights[start + i] = i < instruction.length ? weights.instruction : weights.query;
+    else if (i >= instruction.length) batch.weights[start + i] = weights.query;
+    else batch.weights[start + i] = i < learned ? weights.instruction : 0;
   }
 }

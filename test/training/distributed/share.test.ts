@@ -166,6 +166,7 @@ describe("a transformer", () => {
     ["by Muon, with a mean of the weights", { optimizer: { matrices: "muon" }, averageFrom: 0.5 }],
     ["an adapter alone", { train: "lora", lora: { rank: 2, alpha: 4 } }],
     ["answers alone", { loss: { query: 0, instruction: 0 } }],
+    ["answers and instructions", { loss: { query: 0, instruction: 2 } }],
   ])("%s", async (name, change) => {
     const recipe = transformer({ steps: 8, ...change });
     const one = await trained(recipe, at(`${name} 1`), { ranks: 1 });

@@ -8,7 +8,7 @@ import { nameOf } from "../../../src/training/optimizer/optimizer.ts";
 import { type PackedBatch, packBatch } from "../../../src/training/transformer/data.ts";
 import { type TokenVectors, tokenVectors } from "../../../src/training/transformer/expected-error.ts";
 import { feedsOf, objective } from "../../../src/training/transformer/objective.ts";
-import { exampleRows, type Packing, todoRows } from "../../../src/xprompt/packing.ts";
+import { answerRows, exampleRows, type Packing, todoRows } from "../../../src/xprompt/packing.ts";
 import {
   asArrays,
   asFeeds,
@@ -166,6 +166,33 @@ describe("value", () => {
     const of = (fed: Record<string, NdArray>) => evaluate64([loss], { ...fed, ...asArrays(values) })[0];
     expect(of(other)).toEqual(of(feeds));
   });
+
+  test.each([
+    ["answers alone", 0, { examples: 2, todos: 2, long: false }],
+    ["answers and instructions", 0.5, { examples: 2, todos: 2, long: false }],
+    ["instructions without a query, longer than those with one", 0.5, { examples: 1, todos: 1, long: true }],
+  ])(
+    "%s: the loss is the same without the logits of other rows",
+    (_name, instruction, { long, ...counts }) => {
+      const words = Array(tinyXPrompt.maxTextTokens + 3).fill(tokenizers.text.vocabulary.textTokens[0]!);
+      const [context] = tinyContexts({ contexts: 1, ...counts });
+      const todos = context!.todos.map((todo) =>
+        long ? { target: todo.target, instruction: words } : { ...todo, instruction: words.slice(3) },
+      );
+      const packed = packBatch(
+        { kind: "changes", contexts: [{ ...context!, todos }] },
+        { xprompt: tinyXPrompt, weights: { target: 1, words: 1, query: 0, instruction } },
+        tokenizers,
+      );
+      const every = { ...packed, packing: { ...packed.packing, answerLength: undefined } };
+      const [some, all] = [packed, every].map((each) => {
+        const terms = losses(each.packing, config);
+        return evaluate64([terms.loss, terms.targetNll!], { ...asFeeds(feedsOf(each)), ...asArrays(values) });
+      });
+      expect(answerRows(packed.packing)).toBeLessThan(answerRows(every.packing));
+      for (const [i, { data }] of some!.entries()) expect(data[0]).toBeCloseTo(all![i]!.data[0]!, 10);
+    },
+  );
 });
 
 describe.each([
