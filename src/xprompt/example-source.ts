@@ -14,6 +14,8 @@ export interface ExampleRequest {
   readonly k: number;
   /** Leave out examples with a lower similarity. */
   readonly minSimilarity?: number;
+  /** Whether the prompt must hold what each pair tells about colours. */
+  readonly colours?: boolean;
   readonly signal?: AbortSignal;
 }
 

@@ -8,7 +8,7 @@ import { type ColourChange, explainingChange } from "../image/example-colours.ts
 import type { ByteImage, Image } from "../image/index.ts";
 import { randomSeed } from "../random.ts";
 import type { Compressor } from "./compress.ts";
-import type { AskingModel } from "./example-source.ts";
+import type { AskingModel, RetrievedExample } from "./example-source.ts";
 import { ExpectedVectors } from "./expected.ts";
 import { type FullSize, loadOriginal, type Original } from "./full-size.ts";
 import { guidanceWeights } from "./guidance.ts";
@@ -52,9 +52,11 @@ export async function* generateSteps(
     samples,
     k,
     minSimilarity,
+    exampleColours,
   });
   const pictures = inputCodes ? 1 : 0;
-  const colours = full && exampleColours && !options.instruction?.trim() ? coloursOf(blocks) : undefined;
+  const isTold = full && exampleColours && asksForNoMore(options, blocks, retrieved?.examples);
+  const colours = isTold ? coloursOf(blocks) : undefined;
   const [empty] = (await compressor.empty()).blocks;
   // In one pass the logits are those of all samples. Where a map of colours is the result, only previews show the codes.
   const means =
@@ -185,6 +187,18 @@ function checked({ base, config, compressor }: GeneratingModel, options: StreamO
   return request;
 }
 
+/** Whether the words ask for nothing but what the examples show: there are none, or they are those of all examples. */
+function asksForNoMore(
+  { instruction = "" }: StreamOptions,
+  blocks: readonly ExampleBlock[],
+  retrieved: readonly RetrievedExample[] = [],
+): boolean {
+  const [asked, ...shown] = [instruction, ...retrieved.map((example) => example.instruction)].map((text) =>
+    text.trim().toLowerCase(),
+  );
+  return asked === "" || (blocks.length === retrieved.length && shown.every((text) => text === asked));
+}
+
 /** The map of colours that explains the examples, if there is one. */
 function coloursOf(blocks: readonly ExampleBlock[]): ColourChange | undefined {
   const sums = blocks.flatMap(({ colours }) => colours ?? []);
@@ -195,7 +209,12 @@ function coloursOf(blocks: readonly ExampleBlock[]): ColourChange | undefined {
 async function encoded(
   model: GeneratingModel,
   options: StreamOptions,
-  { samples, k, minSimilarity }: Pick<Request, "samples" | "k" | "minSimilarity">,
+  {
+    samples,
+    k,
+    minSimilarity,
+    exampleColours,
+  }: Pick<Request, "samples" | "k" | "minSimilarity" | "exampleColours">,
 ) {
   const { prompt, examples = [], input, library, signal, instruction = "" } = options;
   const { compressor } = model;
@@ -207,6 +226,7 @@ async function encoded(
     ...(inputCodes && { input: { picture: input!, codes: inputCodes } }),
     k,
     minSimilarity,
+    colours: full !== undefined && exampleColours,
     signal,
   });
   const prompts = retrieved?.prompt ? [...shown, retrieved.prompt] : shown;

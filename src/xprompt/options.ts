@@ -83,8 +83,9 @@ export interface GenerateOptions extends RequestSettings {
    */
   readonly onePass?: boolean;
   /**
-   * At full size and without an instruction: if a map of colours explains the examples, apply this map to `input` instead
-   * of the change that the model drew. It is exact where the drawing is not. Defaults to true.
+   * At full size: if a map of colours explains the examples, apply this map to `input` instead of the change that the model
+   * drew. It is exact where the drawing is not. Not with an instruction, unless all examples were retrieved and have the same
+   * one. Defaults to true.
    */
   readonly exampleColours?: boolean;
   /**

@@ -255,29 +255,31 @@ test("while another process writes, the examples with vectors are found; the oth
   expect(await best("add a green box")).toMatchObject({ instruction: "add a green box" });
 });
 
-test("at full size a retrieved example is drawn, whether it was kept or made", async () => {
+test("at full size the colours of a retrieved example are applied, whether it was kept or made", async () => {
   const library = await ExampleLibrary.open(join(folder, "colours"), { create: true });
   const before = somePicture("before", model.size);
   const negative = { ...before, data: before.data.map((value) => 1 - value) };
   const [first, second] = [await encodePng(before), await encodePng(negative)];
   await library.add(
-    [{ ...examples[0]!, input: first, output: second, instruction: "" }],
+    [{ ...examples[0]!, input: first, output: second, instruction: "invert the colours" }],
     modelEmbedder(model),
   );
   const ask = { input, seed: 3, fullSize: true as const };
   const given = await model.generate({ ...ask, examples: [{ input: first, output: second }] });
   expect(given.changeFrom).toBe("example colours");
-  const makes = [];
-  for (let i = 0; i < 2; i++) {
-    const { retrieved, changeFrom, images } = await model.generate({
-      ...ask,
-      library: new Retriever(library),
-    });
-    expect(changeFrom).toBe("drawing");
-    makes.push({ block: retrieved![0]!.block, pixels: Buffer.from(images[0].data) });
-  }
-  expect(makes.map(({ block }) => block)).toEqual(["made", "kept"]);
-  expect(makes[1]!.pixels).toEqual(makes[0]!.pixels);
+  const retriever = new Retriever(library);
+  const made = async (more: { instruction?: string; exampleColours?: boolean }) => {
+    const { retrieved, changeFrom, images } = await model.generate({ ...ask, library: retriever, ...more });
+    return { block: retrieved![0]!.block, changeFrom, pixels: Buffer.from(images[0].data) };
+  };
+  const pixels = Buffer.from(given.images[0].data);
+  const applied = { changeFrom: "example colours", pixels };
+  expect(await made({})).toEqual({ ...applied, block: "made" });
+  expect(await made({})).toEqual({ ...applied, block: "kept" });
+  expect(await made({ instruction: "Invert the colours " })).toEqual({ ...applied, block: "kept" });
+  // Other words may ask for something else.
+  expect(await made({ instruction: "invert a part" })).toMatchObject({ changeFrom: "drawing" });
+  expect(await made({ exampleColours: false })).toMatchObject({ changeFrom: "drawing" });
 });
 
 test("other embedder find other examples", async () => {
