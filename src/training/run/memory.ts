@@ -18,18 +18,19 @@ export interface TrainingMemory {
 }
 
 /**
- * Estimates the memory of a run. Each batch shape keeps its freed memory in an arena of its own. If memory does not
+ * Estimates the memory of a run. Within a phase of the run each batch shape keeps its freed memory in an arena of its own. If memory does not
  * suffice for that, all shapes share it, which takes 10 to 20% longer. The memory of GPUs is unknown.
  * @param state bytes of weights and optimizer moments
- * @param steps peak bytes of one step, per batch shape
+ * @param phases peak bytes of one step, per batch shape, for each phase
  * @throws XPromptError when the available memory is not sufficient
  */
 export async function trainingMemory(
   { kind, device }: { readonly kind: string; readonly device: Device },
   state: number,
-  steps: readonly number[],
+  phases: readonly (readonly number[])[],
 ): Promise<TrainingMemory> {
-  const [all, largest] = [steps.reduce((sum, bytes) => sum + bytes, 0), Math.max(...steps)];
+  const all = Math.max(...phases.map((steps) => steps.reduce((sum, bytes) => sum + bytes, 0)));
+  const largest = Math.max(...phases.flat());
   const [kept, shared] = [all, largest].map((bytes) => PROCESS + state + SLACK * bytes) as [number, number];
   const available =
     device === "cpu" ? (await availableMemory()) / localProcesses() : Number.POSITIVE_INFINITY;

@@ -69,7 +69,7 @@ async function prepareTokenizer(
   const isTrained = (name: string) => state.parameters.has(name);
   const planner = resources.own(new StepPlanner(recipe.optimizer, collective));
   const plan = planner.plan(build, isTrained);
-  const memory = await trainingMemory(recipe, state.bytes + planner.exchanged, planner.bytes);
+  const memory = await trainingMemory(recipe, state.bytes + planner.exchanged, [planner.bytes]);
   const session = { threads: recipe.threads, device: recipe.device, arena: memory.arena };
   const compiled = await plan.compile(session);
   /** Uses of each code since the last restart. */

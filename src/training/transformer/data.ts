@@ -44,6 +44,8 @@ export interface ContextOptions extends ContextSettings {
 /** One packed batch: the input arrays of the training graph, and their sizes. */
 export interface PackedBatch {
   readonly kind: BatchKind;
+  /** Codes per side of the windows, where no whole pictures are shown. */
+  readonly window?: number;
   readonly packing: Packing;
   readonly exampleTokens: BigInt64Array;
   readonly examplePositions: BigInt64Array;
@@ -106,7 +108,7 @@ const mostLearned = (kind: BatchKind, { maxTextTokens }: ContextOptions["xprompt
   kind === "captions" ? MOST_WORDS : maxTextTokens;
 
 /** The shape of a batch. Each shape has its own compiled graph. */
-export type BatchShape = Pick<PackedBatch, "kind" | "packing">;
+export type BatchShape = Pick<PackedBatch, "kind" | "window" | "packing">;
 
 /** The shapes of all possible batches. */
 export const possibleShapes = (
@@ -115,6 +117,7 @@ export const possibleShapes = (
 ): BatchShape[] =>
   possibleSizes(options).map(({ kind, examples, window, ...counts }) => ({
     kind,
+    window,
     packing: packingOf({ ...options, ...counts }, examples, codesShown(image, window), kind),
   }));
 
@@ -151,6 +154,7 @@ export function packBatch(
   const todoCount = packing.contexts * packing.todos;
   const batch: PackedBatch = {
     kind,
+    window,
     packing,
     exampleTokens: new BigInt64Array(exampleCount * exampleLength).fill(BigInt(vocabulary.pad)),
     examplePositions: new BigInt64Array(exampleCount * exampleLength),

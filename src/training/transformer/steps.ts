@@ -1,4 +1,7 @@
-/** @file The training steps of the transformer, one per batch shape. All share one state. */
+/**
+ * @file The training steps of the transformer, one per batch shape. All share one state. Windows and whole pictures are
+ * phases of a run, and only the graphs of one phase are in memory.
+ */
 import type { DecoderConfig } from "../../chameleon/checkpoint/config.ts";
 import type { Graph } from "../../graph/index.ts";
 import { Random } from "../../random.ts";
@@ -33,6 +36,47 @@ interface Plans {
 }
 
 export class TransformerSteps {
+  private readonly phases: readonly PhaseSteps[];
+  private current?: PhaseSteps;
+
+  constructor({ shapes, ...options }: Options) {
+    const windows = [...new Set(shapes.map(({ window }) => window))];
+    this.phases = windows.map(
+      (window) => new PhaseSteps({ ...options, shapes: shapes.filter((shape) => shape.window === window) }),
+    );
+  }
+
+  /** Peak bytes of each graph of each phase. */
+  get bytes(): number[][] {
+    return this.phases.map((phase) => phase.bytes);
+  }
+
+  /** Bytes of the gradients that processes exchange. */
+  get exchanged(): number {
+    return Math.max(...this.phases.map((phase) => phase.exchanged));
+  }
+
+  /** Runs one step on a batch. */
+  async run(batch: PackedBatch, ...rest: StepArguments): Promise<StepResult> {
+    const phase = this.phases.find((each) => each.has(batch))!;
+    if (this.current !== phase) await this.current?.release();
+    this.current = phase;
+    return phase.run(batch, ...rest);
+  }
+
+  async release(): Promise<void> {
+    await this.current?.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+}
+
+type StepArguments = [state: TrainingState, learningRate: number, session: SessionOptions];
+
+/** The steps of one phase. */
+class PhaseSteps {
   private readonly recipe: TransformerRecipe;
   private readonly collective: Collective;
   private readonly planner: StepPlanner;
@@ -68,13 +112,11 @@ export class TransformerSteps {
     return this.planner.exchanged;
   }
 
-  /** Runs one step on a batch. */
-  async run(
-    batch: PackedBatch,
-    state: TrainingState,
-    learningRate: number,
-    session: SessionOptions,
-  ): Promise<StepResult> {
+  has(batch: PackedBatch): boolean {
+    return this.plans.has(keyOf(batch));
+  }
+
+  async run(batch: PackedBatch, ...[state, learningRate, session]: StepArguments): Promise<StepResult> {
     const { step, scheduledSampling } = this.plans.get(keyOf(batch))!;
     const read = scheduledSampling
       ? await this.withScheduledSampling(batch, scheduledSampling, state, session)
@@ -97,10 +139,6 @@ export class TransformerSteps {
 
   async release(): Promise<void> {
     for (const plan of [this.planner, ...this.sampling]) await plan.release();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.release();
   }
 
   private get sampling(): readonly Plan<ScheduledSampling>[] {

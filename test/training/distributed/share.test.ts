@@ -162,7 +162,18 @@ describe("a transformer", () => {
     expect((await trained(recipe, at("two again"), { ranks: 2, resume: true })).digest).toBe(digest);
   });
 
+  test("with windows for four steps, stopped among them or after them and resumed, it is the same", async () => {
+    const recipe = transformer({ steps: 8, window: 2, windowSteps: 4, windowContexts: 8 });
+    const { digest } = await trained(recipe, at("windows"), { ranks: 2 });
+    for (const stopAt of [2, 6]) {
+      const out = at(`windows ${stopAt}`);
+      await outcomes(recipe, out, { ranks: 2, stopAt });
+      expect((await trained(recipe, out, { ranks: 2, resume: true })).digest).toBe(digest);
+    }
+  });
+
   test.each<[string, Settings]>([
+    ["windows first", { window: 2, windowSteps: 4, windowContexts: 8 }],
     ["by Muon, with a mean of the weights", { optimizer: { matrices: "muon" }, averageFrom: 0.5 }],
     ["an adapter alone", { train: "lora", lora: { rank: 2, alpha: 4 } }],
     ["answers alone", { loss: { query: 0, instruction: 0 } }],

@@ -7,7 +7,7 @@ afterEach(() => vi.unstubAllEnvs());
 
 const needing = (available: number, device: "cpu" | "cuda" = "cpu") => {
   vi.stubEnv("XPROMPT_MEMORY_LIMIT", String(available));
-  return trainingMemory({ kind: "toy", device }, 50 * MIB, [100 * MIB, 200 * MIB]);
+  return trainingMemory({ kind: "toy", device }, 50 * MIB, [[150 * MIB], [100 * MIB, 200 * MIB]]);
 };
 
 test("every batch shape has an arena if there is enough memory", async () => {

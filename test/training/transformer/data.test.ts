@@ -277,7 +277,7 @@ describe("contexts", () => {
     const drawn = new Set<string>();
     for (let step = 0; step < 30; step++) {
       const batch = packBatch(await encodedContexts(step, asked, bright), asked, bright);
-      drawn.add(JSON.stringify({ kind: batch.kind, packing: batch.packing }));
+      drawn.add(JSON.stringify({ kind: batch.kind, window: batch.window, packing: batch.packing }));
     }
     expect([...drawn].sort()).toEqual(known.sort());
   });
