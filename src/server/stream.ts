@@ -29,96 +29,112 @@ export function streamPictures(
   { client, signal, id, release }: Streaming,
 ): Response {
   services.queue.admit(client);
-  const kind = asked.input ? "image_edit" : "image_generation";
   const gone = new AbortController();
   const leave = () => gone.abort(signal.reason);
   signal.addEventListener("abort", leave, { once: true });
-  let timer: NodeJS.Timeout | undefined;
-  const body = new ReadableStream<Uint8Array>(
-    {
-      async start(controller) {
-        const isBehind = () => (controller.desiredSize ?? 0) <= 0;
-        const write = (text: string) => {
-          if (!gone.signal.aborted) controller.enqueue(Buffer.from(text));
-        };
-        const send = (type: string, data: object) =>
-          write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
-        timer = setInterval(() => write(": waiting\n\n"), KEEP_ALIVE);
-        const partials = new Map<number, number>();
-        const sendRow = async (row: Row) => {
-          if (!isWanted(row, asked) || isBehind()) return;
-          const picture = await row.preview();
-          send(`${kind}.partial_image`, {
-            ...{ b64_json: await encoded(picture, { format: asked.format, quality: asked.quality }) },
-            ...{
-              partial_image_index: nextOf(partials, row.image),
-              image_index: row.image,
-              row: row.row,
-              rows: row.rows,
-            },
-            ...{ created_at: now(), ...lookOf(asked, `${picture.width}x${picture.height}`) },
-          });
-        };
-        try {
-          let queued = 0;
-          let waits = false;
-          const arrived = performance.now();
-          await services.queue.run(
-            (inner) => {
-              queued = performance.now() - arrived;
-              return drawPictures(asked, services, {
-                signal: inner,
-                onRow: sendRow,
-                onFinished: ({ image, seed, base64, size, usage, notes, timings }) => {
-                  send(`${kind}.completed`, {
-                    ...{
-                      b64_json: base64,
-                      image_index: image,
-                      seed,
-                      created_at: now(),
-                      ...lookOf(asked, size),
-                    },
-                    ...{ usage, model: services.model, ...notes, timings: { queued, ...timings } },
-                  });
-                },
-              });
-            },
-            {
-              client,
-              signal: gone.signal,
-              onPosition: (position) => {
-                // A client that had to wait is also told when its turn comes.
-                if (asked.everyRow && (waits || position > 0)) send("xprompt.queued", { position });
-                waits = position > 0;
-              },
-            },
-          );
-        } catch (error) {
-          if (isServerFault(error, gone.signal))
-            services.log("error", "a stream failed", { id, trace: traceOf(error) });
-          const failure = failureOf(error, gone.signal);
-          services.log("warn", "a stream ended early", {
-            id,
-            status: failure.status,
-            error: failure.message,
-          });
-          send("error", bodyOf(failure));
-        } finally {
-          release();
-          clearInterval(timer);
-          signal.removeEventListener("abort", leave);
-          if (!gone.signal.aborted) controller.close();
-        }
-      },
-      cancel(reason) {
-        gone.abort(reason ?? new Error("the client went away"));
-      },
+  const source: UnderlyingDefaultSource<Uint8Array> = {
+    async start(controller) {
+      const events = new Events(controller, gone.signal);
+      try {
+        await sendPictures(events, asked, services, { client, signal: gone.signal });
+      } catch (error) {
+        if (isServerFault(error, gone.signal))
+          services.log("error", "a stream failed", { id, trace: traceOf(error) });
+        const failure = failureOf(error, gone.signal);
+        const { status, message } = failure;
+        services.log("warn", "a stream ended early", { id, status, error: message });
+        events.send("error", bodyOf(failure));
+      } finally {
+        release();
+        signal.removeEventListener("abort", leave);
+        events.end();
+      }
     },
-    new ByteLengthQueuingStrategy({ highWaterMark: BEHIND }),
-  );
+    cancel(reason) {
+      gone.abort(reason ?? new Error("the client went away"));
+    },
+  };
+  const body = new ReadableStream(source, new ByteLengthQueuingStrategy({ highWaterMark: BEHIND }));
   return new Response(body, {
     headers: { "content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no" },
   });
+}
+
+/** Waits for the request's turn, draws its pictures, and sends partial and finished ones. */
+async function sendPictures(
+  events: Events,
+  asked: AskedPictures,
+  services: Services,
+  { client, signal }: Pick<Streaming, "client" | "signal">,
+): Promise<void> {
+  const kind = asked.input ? "image_edit" : "image_generation";
+  const { format, quality } = asked;
+  const partials = new Map<number, number>();
+  const onRow = async (row: Row) => {
+    if (!isWanted(row, asked) || events.isBehind) return;
+    const picture = await row.preview();
+    events.send(`${kind}.partial_image`, {
+      b64_json: await encoded(picture, { format, quality }),
+      partial_image_index: nextOf(partials, row.image),
+      image_index: row.image,
+      row: row.row,
+      rows: row.rows,
+      created_at: now(),
+      ...lookOf(asked, `${picture.width}x${picture.height}`),
+    });
+  };
+  const arrived = performance.now();
+  const draw = (inner: AbortSignal) => {
+    const queued = performance.now() - arrived;
+    return drawPictures(asked, services, {
+      signal: inner,
+      onRow,
+      onFinished: ({ image, seed, base64, size, usage, notes, timings }) =>
+        events.send(`${kind}.completed`, {
+          b64_json: base64,
+          image_index: image,
+          seed,
+          created_at: now(),
+          ...lookOf(asked, size),
+          ...{ usage, model: services.model, ...notes, timings: { queued, ...timings } },
+        }),
+    });
+  };
+  let waits = false;
+  const onPosition = (position: number) => {
+    // A client that had to wait is also told when its turn comes.
+    if (asked.everyRow && (waits || position > 0)) events.send("xprompt.queued", { position });
+    waits = position > 0;
+  };
+  await services.queue.run(draw, { client, signal, onPosition });
+}
+
+/** The events of one response. Nothing is written once the client is gone. */
+class Events {
+  private readonly timer = setInterval(() => this.write(": waiting\n\n"), KEEP_ALIVE);
+
+  constructor(
+    private readonly controller: ReadableStreamDefaultController<Uint8Array>,
+    private readonly gone: AbortSignal,
+  ) {}
+
+  /** Whether the client has not read what was sent. */
+  get isBehind(): boolean {
+    return (this.controller.desiredSize ?? 0) <= 0;
+  }
+
+  send(type: string, data: object): void {
+    this.write(`event: ${type}\ndata: ${JSON.stringify({ type, ...data })}\n\n`);
+  }
+
+  end(): void {
+    clearInterval(this.timer);
+    if (!this.gone.aborted) this.controller.close();
+  }
+
+  private write(text: string): void {
+    if (!this.gone.aborted) this.controller.enqueue(Buffer.from(text));
+  }
 }
 
 /** Increments and returns the count of a key. */

@@ -42,31 +42,87 @@ export async function* generateSteps(
 ): AsyncGenerator<GenerateStep<Image | ByteImage>> {
   const started = performance.now();
   const { signal } = options;
-  const settings = checked(model, options);
-  const { seed = randomSeed(), samples, k, minSimilarity, exampleColours, draft, ...drawing } = settings;
-  const { guidance, expected, onePass, ...sampling } = drawing;
+  const work = await prepared(model, options);
+  const { settings, request, colours, full, inputCodes, retrieved } = work;
+  const { tokenizer, codesPerImage } = model.base;
+  const rows = Math.sqrt(codesPerImage);
+  const stepOf = (codes: readonly (readonly number[])[]): GenerateStep => {
+    const row = codes[0]!.length / rows;
+    return {
+      codes,
+      codesPerImage,
+      ...(Number.isInteger(row) && { row: { row, rows } }),
+      preview: () => previewOf(tokenizer, codes, inputCodes),
+    };
+  };
+  const ready = performance.now();
+  let codes: readonly (readonly number[])[] = [];
+  const sample = settings.onePass ? codesInOnePass : sampleCodes;
+  for await (codes of sample(batch, tokenizer.vocabulary, model.config.xprompt, request)) yield stepOf(codes);
+  signal?.throwIfAborted();
+  const sampled = performance.now();
+  const images = await picturesOf(model, work, codes, signal);
+  const ended = performance.now();
+  const result: Generated<Image | ByteImage> = {
+    images,
+    ...(full && { changeFrom: colours ? "example colours" : "drawing" }),
+    codes,
+    seed: request.seed,
+    settings,
+    model: model.fingerprint,
+    ...(retrieved && { retrieved: retrieved.examples, bestSimilarity: retrieved.best }),
+    tokens: {
+      examples: slotsOf(request.blocks),
+      prompt: promptLength(tokenizer.vocabulary, request),
+      generated: request.samples * codesPerImage,
+      unread: model.compressor.unreadTokens(options.instruction ?? "", inputCodes ? 1 : 0),
+    },
+    steps: { ...request.steps },
+    timings: {
+      prepare: ready - started,
+      draw: sampled - ready,
+      decode: ended - sampled,
+      total: ended - started,
+    },
+  };
+  yield { ...stepOf(codes), result };
+}
+
+/** A request that is ready to be sampled. */
+type Prepared = Awaited<ReturnType<typeof prepared>>;
+
+async function prepared(model: GeneratingModel, options: StreamOptions) {
+  const { signal, instruction = "" } = options;
+  const {
+    seed = randomSeed(),
+    samples,
+    k,
+    minSimilarity,
+    exampleColours,
+    draft,
+    ...settings
+  } = checked(model, options);
+  const { guidance, expected, onePass, ...sampling } = settings;
   signal?.throwIfAborted();
   const { base, compressor } = model;
-  const { tokenizer } = base;
   const { full, inputCodes, blocks, retrieved } = await encoded(model, options, {
     samples,
     k,
     minSimilarity,
     exampleColours,
   });
-  const pictures = inputCodes ? 1 : 0;
   const isTold = full && exampleColours && asksForNoMore(options, blocks, retrieved?.examples);
   const colours = isTold ? coloursOf(blocks) : undefined;
   const [empty] = (await compressor.empty()).blocks;
   // In one pass the logits are those of all samples. Where a map of colours is the result, only previews show the codes.
   const means =
     expected && !colours
-      ? Array.from({ length: onePass ? 1 : samples }, () => new ExpectedVectors(tokenizer))
+      ? Array.from({ length: onePass ? 1 : samples }, () => new ExpectedVectors(base.tokenizer))
       : undefined;
   const request = {
     blocks,
     empty: empty!,
-    query: { input: inputCodes, instruction: compressor.words(options.instruction ?? "", pictures) },
+    query: { input: inputCodes, instruction: compressor.words(instruction, inputCodes ? 1 : 0) },
     codes: base.codesPerImage,
     samples,
     seed,
@@ -75,71 +131,36 @@ export async function* generateSteps(
     draft,
     steps: { runs: 0, drafted: 0, accepted: 0 },
     signal,
-    ...(means && {
-      onLogits: ({ sample }, logits) => means[sample]?.add(logits),
-    }),
+    ...(means && { onLogits: ({ sample }, logits) => means[sample]?.add(logits) }),
   } satisfies SampleRequest;
-  const enlarged = async (decoded: readonly Image[], original: Original) => {
-    const [seen] = await tokenizer.decodeImages([inputCodes!]);
-    const results: ByteImage[] = [];
-    for (const drawn of decoded) results.push(await model.fullSize(original, { seen: seen!, drawn }, signal));
-    return results;
-  };
-  const prepared = performance.now();
-  const rows = Math.sqrt(base.codesPerImage);
-  const stepOf = (codes: readonly (readonly number[])[]): GenerateStep => {
-    const row = codes[0]!.length / rows;
-    return {
-      codes,
-      codesPerImage: base.codesPerImage,
-      ...(Number.isInteger(row) && { row: { row, rows } }),
-      preview: () => previewOf(tokenizer, codes, inputCodes),
-    };
-  };
+  return { settings, request, means, colours, full, inputCodes, retrieved };
+}
 
-  let codes: readonly (readonly number[])[] = [];
-  const sample = onePass ? codesInOnePass : sampleCodes;
-  for await (codes of sample(batch, tokenizer.vocabulary, model.config.xprompt, request)) yield stepOf(codes);
-  signal?.throwIfAborted();
-  const sampled = performance.now();
-  /** One picture per sample, or one for all of them. */
+/** The pictures of a request whose codes are sampled: one per sample. */
+async function picturesOf(
+  { base: { tokenizer }, fullSize }: GeneratingModel,
+  { request: { samples }, means, colours, full, inputCodes }: Prepared,
+  codes: readonly (readonly number[])[],
+  signal: AbortSignal | undefined,
+): Promise<Generated<Image | ByteImage>["images"]> {
+  /** One per sample, or one for all of them. */
   let distinct: readonly (Image | ByteImage)[];
-  if (full && colours) distinct = [await model.fullSize(full, { colours }, signal)];
+  if (full && colours) distinct = [await fullSize(full, { colours }, signal)];
   else {
     const decoded = means
       ? await tokenizer.decodeVectors(await Promise.all(means.map((mean) => mean.vectors())))
       : await tokenizer.decodeImages(codes);
     distinct = full ? await enlarged(decoded, full) : decoded;
   }
-  const images: readonly (Image | ByteImage)[] = Array.from(
-    { length: samples },
-    (_, i) => distinct[i] ?? structuredClone(distinct[0]!),
-  );
-  const ended = performance.now();
-  const result: Generated<Image | ByteImage> = {
-    // One picture per sample, and at least one sample.
-    images: images as readonly [Image | ByteImage, ...(Image | ByteImage)[]],
-    ...(full && { changeFrom: colours ? "example colours" : "drawing" }),
-    codes,
-    seed,
-    settings: drawing,
-    model: model.fingerprint,
-    ...(retrieved && { retrieved: retrieved.examples, bestSimilarity: retrieved.best }),
-    tokens: {
-      examples: slotsOf(blocks),
-      prompt: promptLength(tokenizer.vocabulary, request),
-      generated: samples * base.codesPerImage,
-      unread: compressor.unreadTokens(options.instruction ?? "", pictures),
-    },
-    steps: { ...request.steps },
-    timings: {
-      prepare: prepared - started,
-      draw: sampled - prepared,
-      decode: ended - sampled,
-      total: ended - started,
-    },
-  };
-  yield { ...stepOf(codes), result };
+  const images = Array.from({ length: samples }, (_, i) => distinct[i] ?? structuredClone(distinct[0]!));
+  return images as [Image | ByteImage, ...(Image | ByteImage)[]]; // there is at least one sample
+
+  async function enlarged(drawings: readonly Image[], original: Original): Promise<ByteImage[]> {
+    const [seen] = await tokenizer.decodeImages([inputCodes!]);
+    const results: ByteImage[] = [];
+    for (const drawn of drawings) results.push(await fullSize(original, { seen: seen!, drawn }, signal));
+    return results;
+  }
 }
 
 /** Runs all steps of a request and calls `onProgress` after each row of codes; with `onePass`, once. */

@@ -1,7 +1,8 @@
 /** @file The MCP server, created for each connection or request. Its package is an optional peer dependency. */
 import type { McpServer } from "@modelcontextprotocol/server";
 import { loadOptional } from "../../optional.ts";
-import { addTools, type ToolOptions } from "./tools.ts";
+import type { ToolOptions } from "./tool-kit.ts";
+import { addTools } from "./tools.ts";
 
 export const mcpPackage = "@modelcontextprotocol/server@2.4.0";
 
