@@ -43,6 +43,23 @@ describe("caption", () => {
   });
 });
 
+test("of three objects, the relation is of the last two", () => {
+  const shapesOf = ["sphere", "cone", "cube"] as const;
+  const scene = sceneOf(shapesOf.map((shape, i) => object({ shape, x: 1.5 * (i - 1) })));
+  const texts = Array.from({ length: 60 }, (_, n) => caption(scene, Random.of("three", n)));
+  const related = texts.flatMap((text) => {
+    const found = /^an? .*red (\w+), and an? .*red (\w+) to the (left|right) of an? .*red (\w+)/.exec(text);
+    return found ? [found.slice(1)] : [];
+  });
+  expect(related.length).toBeGreaterThan(10);
+  expect(texts.filter((text) => / of an? .* and /.test(text))).toEqual([]);
+  for (const [other, a, side, b] of related) {
+    expect(new Set([other, a, b])).toEqual(new Set(shapesOf));
+    const isLeft = shapesOf.findIndex((shape) => shape === a) < shapesOf.findIndex((shape) => shape === b);
+    expect(side).toBe(isLeft ? "left" : "right");
+  }
+});
+
 test("relations are those seen from the camera", () => {
   const middle = object();
   expect(relation(object({ x: -2 }), middle)).toBe("to the left of");

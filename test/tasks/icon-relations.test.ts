@@ -562,7 +562,7 @@ describe("looks of icons", () => {
         return isHidden ? 0 : Math.abs(after.weights(x, y)[1]! - 0.7 * across[x]! * down[y]!);
       };
       // The bound is for the tails that the blur cuts off beyond 2.5 deviations, 1.2 % of it along each axis.
-      expectSmall(before.size, wrong, "the shadow", 0.02);
+      expectSmall(before.size, wrong, "the shadow", 0.025);
       const darkest = Math.max(...[...pixels(pair.after)].map(([x, y]) => after.weights(x, y)[1]!));
       expect(darkest).toBeGreaterThan(0.3);
     }

@@ -158,7 +158,10 @@ test("mask paints exactly the pixels of the named shape", () => {
   for (const task of tasksOf("mask", 4)) {
     const shape = task.parameters.shape as Shape;
     const { input, output } = pairOf(task, size, 3);
-    const render = renderScene(drawScene(pairRandom(3), { wanted: [{ shape }], count: 3 }), size);
+    const allowed = (other: { shape: Shape }) => other.shape !== shape;
+    const scene = drawScene(pairRandom(3), { wanted: [{ shape }], count: 3, allowed });
+    expect(scene.objects.filter((each) => each.shape === shape)).toHaveLength(1);
+    const render = renderScene(scene, size);
     expect(render.image).toEqual(input);
     const ink = colors[task.parameters.ink as keyof typeof colors];
     for (const [x, y] of pixels(output)) {

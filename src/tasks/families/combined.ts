@@ -1,17 +1,17 @@
 /** @file Tasks made from other families: two changes in order, and changes that words do not name. */
-import type { Image } from "../../image/image.ts";
 import type { Random } from "../../random.ts";
 import type { Task, TaskFamily } from "../task.ts";
-import { type World, worldNames } from "../worlds/world.ts";
+import { only, worldNames } from "../worlds/world.ts";
 import { exampleWords } from "./color-maps.ts";
+import { drawFitting, hasEffect } from "./visible.ts";
 
 const takesAny = ({ worlds }: TaskFamily): boolean => worlds.length === worldNames.length;
 
 /** Whether the family of that name is made from others. */
 export const isCombined = (name: string): boolean => ["twoChanges", "likeExample"].includes(name);
 
-/** A world of one picture. */
-const only = (picture: Image): World => ({ name: "photos", picture: () => ({ picture }) });
+/** The most pairs that are drawn for two changes of which one has no effect, or undoes the other. */
+const MOST_PAIRS = 4;
 
 /** Applies one change, then another one to the result. */
 function twoChanges(parts: readonly TaskFamily[]): TaskFamily | undefined {
@@ -29,8 +29,14 @@ function twoChanges(parts: readonly TaskFamily[]): TaskFamily | undefined {
         family: "twoChanges",
         parameters: { first: first.family, second: second.family },
         pair(pairRandom, size, world) {
-          const one = first.pair(pairRandom, size, world);
-          const two = second.pair(pairRandom, size, only(one.output));
+          const [one, two] = drawFitting(
+            () => {
+              const once = first.pair(pairRandom, size, world);
+              return [once, second.pair(pairRandom, size, only(once.output))] as const;
+            },
+            ([once, twice]) => hasEffect(twice) && hasEffect({ input: once.input, output: twice.output }),
+            MOST_PAIRS,
+          );
           return {
             input: one.input,
             output: two.output,

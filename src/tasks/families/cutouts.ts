@@ -23,8 +23,8 @@ import { cropSquare } from "../worlds/crop.ts";
 import { toneOf } from "../worlds/icons.ts";
 import { type Place, recolored, type Sprite, silhouette, spriteOf, stamped } from "../worlds/sprite.ts";
 import { plainWords } from "../worlds/words.ts";
-import { drawFitting, isVisible } from "./icons/source.ts";
 import { hueRotation } from "./tone.ts";
+import { drawFitting, isVisible } from "./visible.ts";
 
 /** Size of the cache of decoded cutouts, which take up to 410 KB each (160 × 160 pixels). */
 const cutoutsKept = 200;

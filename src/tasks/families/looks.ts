@@ -5,7 +5,11 @@
  */
 import { Random } from "../../random.ts";
 import type { TaskFamily } from "../task.ts";
-import { worldNames } from "../worlds/world.ts";
+import { only, worldNames } from "../worlds/world.ts";
+import { drawFitting, hasEffect } from "./visible.ts";
+
+/** The most pairs that are drawn for changes of which one has no effect. */
+const MOST_PAIRS = 4;
 
 /** Families that undo a change, with short words. Without rain and low light, because the paper holds out their removal. */
 const undoing = [
@@ -36,10 +40,18 @@ export function otherLook(parts: readonly TaskFamily[]): TaskFamily | undefined 
         family: "otherLook",
         parameters: { undo: undo.family, do: change.family },
         pair(pairRandom, size, world) {
-          // The same stream for both, so that they start with the same picture.
-          const seed = pairRandom.integer(0, 2 ** 31 - 1);
-          const undone = undo.pair(Random.of(seed), size, world);
-          const done = change.pair(Random.of(seed), size, world);
+          const draw = () => {
+            // The same stream for both, so that they start with the same scene.
+            const seed = pairRandom.integer(0, 2 ** 31 - 1);
+            const shown = world && only(world.picture(pairRandom, size).picture);
+            const undone = undo.pair(Random.of(seed), size, shown);
+            return { undone, done: change.pair(Random.of(seed), size, shown) };
+          };
+          const { undone, done } = drawFitting(
+            draw,
+            (both) => hasEffect(both.undone) && hasEffect(both.done),
+            MOST_PAIRS,
+          );
           return {
             input: undone.input,
             output: done.output,

@@ -258,6 +258,7 @@ function drawSwap(): Change {
       () => ({ count: 2 }),
       (scene) => {
         const [a, b] = scene.objects as [SceneObject, SceneObject];
+        if (a.shape === b.shape && a.color === b.color) return undefined; // nothing would be seen
         return {
           ...scene,
           objects: [

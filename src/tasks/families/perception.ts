@@ -151,7 +151,7 @@ function drawMask(random: Random): Change {
     parameters: { shape, ink, paper },
     images: from(
       (shot) => paint(shot, (i) => (shot.classes[i] === classOf(shape) ? colors[ink] : colors[paper])),
-      { wanted: [{ shape }], count: 3 },
+      { wanted: [{ shape }], count: 3, allowed: (other) => other.shape !== shape },
     ),
     words: {
       instructions: [`mask the ${shape} in ${ink}`, `show where the ${shape} is`],

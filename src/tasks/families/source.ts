@@ -5,6 +5,7 @@ import type { Change } from "../task.ts";
 import { drawEdit, drawScene, type SceneOptions } from "../world/draw.ts";
 import { type Render, renderScene } from "../world/render.ts";
 import type { Scene } from "../world/scene.ts";
+import { drawFitting, hasEffect } from "./visible.ts";
 
 /** A rendered random scene, with its ground truth. */
 export interface Shot extends Render {
@@ -33,8 +34,12 @@ export interface Picture {
   readonly depth?: Float32Array;
 }
 
+/** The most icons or photographs that are drawn for a change that has no effect on the first. */
+const MOST_PICTURES = 8;
+
 /**
- * Pairs of a picture from any world and the result of `apply`.
+ * Pairs of a picture from any world and the result of `apply`. Another icon or photograph is drawn where the change has no
+ * effect.
  * @param options constraints on the scene, in the world of scenes
  */
 export function fromPicture(
@@ -42,10 +47,10 @@ export function fromPicture(
   options?: SceneOptions,
 ): Change["images"] {
   return (random, size, world) => {
-    const shown: Picture = world
-      ? { image: world.picture(random, size).picture, size }
-      : shoot(random, size, options);
-    return { input: shown.image, output: apply(shown, random) };
+    const changed = (shown: Picture) => ({ input: shown.image, output: apply(shown, random) });
+    if (!world) return changed(shoot(random, size, options));
+    const draw = () => changed({ image: world.picture(random, size).picture, size });
+    return drawFitting(draw, hasEffect, MOST_PICTURES);
   };
 }
 

@@ -60,12 +60,12 @@ function counted(objects: readonly SceneObject[]): string {
   return list(phrases);
 }
 
-/** All objects, each placed relative to the next: "a cube to the left of a sphere, …". */
+/** All objects, two of them relative to each other: "a cone, and a cube to the left of a sphere". */
 function placed(objects: readonly SceneObject[], detail: "color" | "size" | "full"): string {
   const phrases = objects.map((object) => withArticle(nounPhrase(object, detail)));
   if (objects.length === 1) return phrases[0]!;
-  const chain = `${phrases[0]} ${relation(objects[0]!, objects[1]!)} ${phrases[1]}`;
-  return [chain, ...phrases.slice(2)].join(" and ");
+  const related = `${phrases[0]} ${relation(objects[0]!, objects[1]!)} ${phrases[1]}`;
+  return objects.length === 2 ? related : `${list(phrases.slice(2))}, and ${related}`;
 }
 
 /** A caption of at most 40 words, lower case ASCII; `random` varies wording and detail. */

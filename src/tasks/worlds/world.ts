@@ -18,3 +18,6 @@ export interface World {
   /** A random picture, `size` × `size` pixels. The same random stream gives the same picture. */
   picture(random: Random, size: number): CaptionedPicture;
 }
+
+/** A world of one picture, which may be of a scene as well. */
+export const only = (picture: Image): World => ({ name: "photos", picture: () => ({ picture }) });

@@ -16,7 +16,7 @@ export interface GenerateRequest {
   /** The picture to change. Without it the model draws from examples and words alone. */
   readonly input?: Blob;
   readonly instruction: string;
-  /** Sample i has seed + i, and is the same when it is asked for alone. */
+  /** Sample i has seed + i. Several samples are drawn by chance; of one, the model may show the mean, whatever the seed. */
   readonly seed: number;
   readonly samples: number;
   /** Default: what the model recommends. */

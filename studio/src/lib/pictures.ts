@@ -26,12 +26,18 @@ export async function readPicture(blob: Blob, name: string, largest: number): Pr
   });
   const { width, height } = bitmap;
   bitmap.close();
-  return { blob, name, width, height };
+  return { blob: await copyOf(blob), name, width, height };
 }
+
+/** The bytes as they are now: a file that changes on the disk later cannot be read any more. */
+export const copyOf = async (blob: Blob): Promise<Blob> =>
+  new Blob([await blob.arrayBuffer()], { type: blob.type });
 
 const isPrompt = ({ name }: File) => name.toLowerCase().endsWith(".xprompt");
 const isAfter = ({ name }: File) => /after|output|target|result/i.test(name);
 const isBefore = ({ name }: File) => /before|input|source/i.test(name);
+/** The name that both pictures of a pair have: `before-1.png` and `after-1.png` are a pair. */
+const bareName = ({ name }: File) => name.replace(/before|after|input|output|source|target|result/gi, "");
 
 export interface Sorted {
   readonly prompts: readonly File[];
@@ -44,7 +50,11 @@ export interface Sorted {
 export function sortFiles(files: readonly File[]): Sorted {
   const pictures = files
     .filter((file) => !isPrompt(file))
-    .sort((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
+    .sort(
+      (a, b) =>
+        bareName(a).localeCompare(bareName(b), "en", { numeric: true }) ||
+        a.name.localeCompare(b.name, "en", { numeric: true }),
+    );
   // Of an odd number, the one that is not called before or after is the picture to change; else the last.
   const odd = pictures.length % 2 === 1;
   const found = pictures.findLastIndex((file) => !isAfter(file) && !isBefore(file));

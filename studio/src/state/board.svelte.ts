@@ -5,13 +5,14 @@ import {
   BackendError,
   type GalleryEntry,
   type GenerateEvent,
+  KeyNeeded,
   type LibraryEntry,
   type Notes,
   type Part,
 } from "../lib/backend.ts";
 import type { HistoryEntry, PromptFile, Result } from "../lib/history-store.ts";
 import { titleOf } from "../lib/names.ts";
-import { type Picture, readPicture, sortFiles } from "../lib/pictures.ts";
+import { copyOf, type Picture, readPicture, sortFiles } from "../lib/pictures.ts";
 import type { History } from "./history.svelte.ts";
 
 export interface Pair {
@@ -64,7 +65,16 @@ export class Board {
   failures = $state.raw<Partial<Record<Part, string>>>({});
 
   readonly examples = $derived(this.pairs.filter(isWhole));
-  readonly untouched = $derived(this.pairs.every(isEmpty) && this.prompts.length === 0 && !this.input);
+  readonly untouched = $derived(this.pairs.every(isEmpty) && this.prompts.length === 0 && !this.input && this.results.length === 0);
+
+  /** Whether the words keep the colours of the examples from being applied. */
+  readonly isColourless = $derived(
+    this.fullSize &&
+      this.exampleColours &&
+      this.input !== undefined &&
+      this.examples.length + this.prompts.length > 0 &&
+      this.instruction.trim() !== "",
+  );
 
   /** What there is to say about the results. */
   readonly notes = $derived(notesOn(this.results));
@@ -72,6 +82,8 @@ export class Board {
   private readonly backend: Backend;
   private readonly history: History;
   private stopping?: AbortController;
+  /** The words of an example that was described. */
+  private described = "";
   /** The number of choices of pictures for the board, among them new boards. */
   private choices = 0;
   /** The number of new boards. */
@@ -90,9 +102,10 @@ export class Board {
     const isSame = this.sameBoard();
     const work = async () => {
       for (const prompt of prompts) {
-        const examples = await this.backend.inspect(prompt);
+        const blob = await copyOf(prompt);
+        const examples = await this.backend.inspect(blob);
         if (!isSame()) return;
-        this.prompts = [...this.prompts, { blob: prompt, name: prompt.name, examples }];
+        this.prompts = [...this.prompts, { blob, name: prompt.name, examples }];
       }
       for (const [i, pair] of pairs.entries()) {
         const [before, after] = await Promise.all(pair.map((file) => this.read(file, file.name)));
@@ -133,6 +146,12 @@ export class Board {
     this.pairs = left.length > 0 ? left : [emptyPair()];
   }
 
+  /** Takes the words that describe the change of an example. They leave with it. */
+  useWords(words: string): void {
+    this.instruction = words;
+    this.described = words;
+  }
+
   removePrompt(prompt: PromptFile): void {
     this.prompts = this.prompts.filter((other) => other !== prompt);
   }
@@ -171,6 +190,7 @@ export class Board {
       this.prompts = this.prompts.filter((prompt) => !prompts.includes(prompt));
       if (query && !this.hasOwnInput()) this.input = query;
       this.suggestions = entry;
+      if (this.instruction === this.described) this.instruction = "";
       this.results = [];
     };
     await this.attempt("examples", work, isLast);
@@ -273,15 +293,15 @@ export class Board {
       if (finished.size < samples && !stopping.signal.aborted)
         throw new BackendError("The drawing ended before the picture was complete. Draw again.");
     });
-    if (finished.size > 0) {
-      const results = [...finished.values()].sort((a, b) => a.seed - b.seed);
-      const entry = { id: newId(), time: Date.now() };
-      await this.history.add({ ...entry, examples, prompts, input, instruction, settings, results });
+    if (this.stopping === stopping) {
+      this.drawing = false;
+      this.stopping = undefined;
+      this.results = this.results.filter(({ seed }) => seed !== undefined);
     }
-    if (this.stopping !== stopping) return;
-    this.drawing = false;
-    this.stopping = undefined;
-    this.results = this.results.filter(({ seed }) => seed !== undefined);
+    if (finished.size === 0) return;
+    const results = [...finished.values()].sort((a, b) => a.seed - b.seed);
+    const entry = { id: newId(), time: Date.now() };
+    await this.history.add({ ...entry, examples, prompts, input, instruction, settings, results });
   }
 
   /** Begins a choice of pictures. @returns whether it is still the last one: pictures of a former one come too late */
@@ -325,6 +345,7 @@ export class Board {
       await work();
     } catch (error) {
       if (!matters() || (error instanceof DOMException && error.name === "AbortError")) return;
+      if (error instanceof KeyNeeded) return; // the form says so
       const message = error instanceof Error ? error.message : String(error);
       const where = error instanceof BackendError && part === "result" ? error.part : part;
       this.failures = { ...this.failures, [where]: message };

@@ -1,5 +1,6 @@
 /** @file Families on photographs and icons. */
 import { describe, expect, test } from "vitest";
+import { createImage } from "../../../src/image/index.ts";
 import { Random } from "../../../src/random.ts";
 import {
   families,
@@ -12,6 +13,7 @@ import {
 } from "../../../src/tasks/index.ts";
 import { IconWorld } from "../../../src/tasks/worlds/icons.ts";
 import { PhotoWorld } from "../../../src/tasks/worlds/photos.ts";
+import type { World } from "../../../src/tasks/worlds/world.ts";
 import { gathered } from "./kit.ts";
 
 const worlds = {
@@ -52,6 +54,35 @@ describe.each(["photos", "icons"] as const)("%s", (name) => {
       expect(words).toMatch(name === "photos" ? /^view \d$/ : /^(a )?thing \d(, [a-z ]+)?$/);
   });
 });
+
+/** A world of pictures without colour, and now and then one in colour, which is all that a change of colours can alter. */
+const nearlyGray: World = {
+  name: "icons",
+  picture(random, size) {
+    const shade = random.uniform(0.5, 1);
+    const color = random.chance(0.5) ? [shade, shade, shade] : [0.9, 0.2, 0.1];
+    const picture = createImage(size, size);
+    // Darker to the left and, less so, to the top.
+    for (let i = 0; i < picture.data.length; i++) {
+      const [x, y] = [Math.floor(i / 3) % size, Math.floor(i / 3 / size)];
+      picture.data[i] = (color[i % 3]! * (2 * x + y)) / (3 * size);
+    }
+    return { picture };
+  },
+};
+
+test.each(["grayscale", "colorize", "hueRotation", "channelPermutation", "twoChanges", "otherLook"])(
+  "%s: another picture is drawn where the change has no effect",
+  (name) => {
+    const family = familiesOf(opened, "icons").find((each) => each.name === name)!;
+    let alike = 0;
+    for (let n = 0; n < 40; n++) {
+      const { input, output } = draw(family, n).pair(Random.of("gray", n), 8, nearlyGray);
+      if (input.data.every((value, i) => Math.abs(value - output.data[i]!) < 0.01)) alike++;
+    }
+    expect(alike).toBeLessThan(3); // 1 of 500 where half of all pictures show nothing
+  },
+);
 
 describe("families of gathered pictures", () => {
   const made = gatheredFamilies(gathered);

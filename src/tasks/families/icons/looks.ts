@@ -74,10 +74,12 @@ export function iconLookFamilies(source: IconSource): readonly TaskFamily[] {
     return {
       parameters: { from, to },
       images(pairRandom, size) {
-        const sprite = iconSprite(source.icon(pairRandom));
-        const place = drawPlace(pairRandom);
-        const inked = (color: Color): Stamp[] => [{ sprite: silhouette(sprite, colors[color]), place }];
-        return source.pair(pairRandom, size, inked(from), inked(to));
+        return source.pair(pairRandom, size, () => {
+          const sprite = iconSprite(source.icon(pairRandom));
+          const place = drawPlace(pairRandom);
+          const inked = (color: Color): Stamp[] => [{ sprite: silhouette(sprite, colors[color]), place }];
+          return { before: inked(from), after: inked(to) };
+        });
       },
       words: words(from, to),
       reverseWords: words(to, from),

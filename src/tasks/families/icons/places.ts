@@ -6,7 +6,8 @@ import { bothWays, type Change, family, type ReversibleChange, type TaskFamily }
 import { drawPlainColor } from "../../worlds/backdrop.ts";
 import { drawPlace, iconSprite, standsOut } from "../../worlds/icons.ts";
 import { type Place, type Stamp, stamped } from "../../worlds/sprite.ts";
-import { drawFitting, type IconSource } from "./source.ts";
+import { drawFitting } from "../visible.ts";
+import type { IconSource } from "./source.ts";
 
 export function iconPlaceFamilies(source: IconSource): readonly TaskFamily[] {
   function drawBeside(random: Random): ReversibleChange {
@@ -22,9 +23,11 @@ export function iconPlaceFamilies(source: IconSource): readonly TaskFamily[] {
     return {
       parameters: { side },
       images(pairRandom, size) {
-        const sprite = iconSprite(source.icon(pairRandom));
-        const first: Stamp = { sprite, place: at(1) };
-        return source.pair(pairRandom, size, [first], [first, { sprite, place: at(-1) }]);
+        return source.pair(pairRandom, size, () => {
+          const sprite = iconSprite(source.icon(pairRandom));
+          const first: Stamp = { sprite, place: at(1) };
+          return { before: [first], after: [first, { sprite, place: at(-1) }] };
+        });
       },
       words: {
         instructions: [`put the same one ${where}`, `repeat the icon ${where}`],
@@ -49,21 +52,21 @@ export function iconPlaceFamilies(source: IconSource): readonly TaskFamily[] {
     return {
       parameters: { axis },
       images(pairRandom, size) {
-        const set = pairRandom.pick(source.sets);
-        const icons = [source.icon(pairRandom, set), source.icon(pairRandom, set)] as const;
-        const [first, second] = [iconSprite(icons[0]), iconSprite(icons[1])];
-        return source.pair(
-          pairRandom,
-          size,
-          [
-            { sprite: first, place: a },
-            { sprite: second, place: b },
-          ],
-          [
-            { sprite: second, place: a },
-            { sprite: first, place: b },
-          ],
-        );
+        return source.pair(pairRandom, size, () => {
+          const set = pairRandom.pick(source.sets);
+          const icons = [source.icon(pairRandom, set), source.icon(pairRandom, set)] as const;
+          const [first, second] = [iconSprite(icons[0]), iconSprite(icons[1])];
+          return {
+            before: [
+              { sprite: first, place: a },
+              { sprite: second, place: b },
+            ],
+            after: [
+              { sprite: second, place: a },
+              { sprite: first, place: b },
+            ],
+          };
+        });
       },
       words: {
         instructions: [`swap ${axis}`, "let the two icons trade places"],
@@ -84,9 +87,11 @@ export function iconPlaceFamilies(source: IconSource): readonly TaskFamily[] {
     return {
       parameters: { count },
       images(pairRandom, size) {
-        const sprite = iconSprite(source.icon(pairRandom));
-        const stamps = places.map((place): Stamp => ({ sprite, place }));
-        return source.pair(pairRandom, size, stamps.slice(0, count), stamps.slice(0, count + 1));
+        return source.pair(pairRandom, size, () => {
+          const sprite = iconSprite(source.icon(pairRandom));
+          const stamps = places.map((place): Stamp => ({ sprite, place }));
+          return { before: stamps.slice(0, count), after: stamps.slice(0, count + 1) };
+        });
       },
       words: words(few, more),
       reverseWords: words(more, few),
@@ -96,11 +101,12 @@ export function iconPlaceFamilies(source: IconSource): readonly TaskFamily[] {
   /** Pairs of one icon at two places. */
   const moved =
     (places: (random: Random) => readonly [Place, Place]): Change["images"] =>
-    (random, size) => {
-      const sprite = iconSprite(source.icon(random));
-      const [before, after] = places(random);
-      return source.pair(random, size, [{ sprite, place: before }], [{ sprite, place: after }]);
-    };
+    (random, size) =>
+      source.pair(random, size, () => {
+        const sprite = iconSprite(source.icon(random));
+        const [before, after] = places(random);
+        return { before: [{ sprite, place: before }], after: [{ sprite, place: after }] };
+      });
 
   function drawScale(random: Random): ReversibleChange {
     const factor = random.uniform(1.5, 2.2);

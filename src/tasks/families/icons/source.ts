@@ -5,36 +5,24 @@ import type { Gathered, Icon, IconSet, Photo } from "../../gathered/index.ts";
 import type { Change, Images } from "../../task.ts";
 import { drawGround, drawPlace, iconSprite, namesOf, toneOf } from "../../worlds/icons.ts";
 import { type Sprite, type Stamp, stamped } from "../../worlds/sprite.ts";
+import { drawFitting, isVisible } from "../visible.ts";
 
-/** Attempts to sample a case in which the change is visible, and to find an icon that it fits. */
-const [attempts, iconAttempts] = [30, 1000];
+/** Attempts to find an icon that a change fits. */
+const iconAttempts = 1000;
 /** The most icons of each set that are looked at to know whether a change fits any. */
 const probes = 60;
-
-/** The first of several samples that `fits`, or else the last one. */
-export function drawFitting<T>(draw: () => T, fits: (drawn: T) => boolean, most = attempts): T {
-  let drawn = draw();
-  for (let tries = 0; tries < most && !fits(drawn); tries++) drawn = draw();
-  return drawn;
-}
-
-/** A change must alter at least this share of a picture's values by more than `shade`. */
-const [leastShare, shade] = [0.01, 0.12];
-
-/** Whether the change is visible: a contour in the colour of the background is not. */
-export function isVisible({ input, output }: Images): boolean {
-  let altered = 0;
-  input.data.forEach((value, i) => {
-    if (Math.abs(value - output.data[i]!) > shade) altered++;
-  });
-  return altered >= leastShare * input.data.length;
-}
 
 /** Whether a sprite is black, white or gray everywhere. */
 export const isInk = (sprite: Sprite): boolean => toneOf(sprite).chroma < 0.02;
 
 /** Returns the changed icon; undefined for an icon that the change does not fit. */
 export type IconChange = (icon: Icon) => Sprite | undefined;
+
+/** The sprites of the two pictures of a pair. */
+export interface Stamps {
+  readonly before: readonly Stamp[];
+  readonly after: readonly Stamp[];
+}
 
 export class IconSource {
   readonly sets: readonly IconSet[];
@@ -64,11 +52,15 @@ export class IconSource {
     return drawGround(random, size, this.photos, sprites);
   }
 
-  /** Two pictures with the same background and other sprites, which differ visibly. */
-  pair(random: Random, size: number, before: readonly Stamp[], after: readonly Stamp[]): Images {
-    const sprites = [...before, ...after].map(({ sprite }) => sprite);
+  /** Two pictures with the same background and other sprites, which differ visibly. @param draw samples the sprites */
+  pair(random: Random, size: number, draw: () => Stamps): Images {
     return drawFitting(() => {
-      const ground = this.ground(random, size, sprites);
+      const { before, after } = draw();
+      const ground = this.ground(
+        random,
+        size,
+        [...before, ...after].map(({ sprite }) => sprite),
+      );
       return { input: stamped(ground, before), output: stamped(ground, after) };
     }, isVisible);
   }
@@ -80,24 +72,23 @@ export class IconSource {
    * not visible, so that another icon is sampled
    */
   changed(change: IconChange): Change["images"] {
-    return (random, size) => {
-      const { before, after } = drawFitting(
-        () => {
-          const icon = this.icon(random);
-          return { before: iconSprite(icon), after: change(icon) };
-        },
-        (drawn) => drawn.after !== undefined,
-        iconAttempts,
-      );
-      const place = drawPlace(random);
-      const changed = after ?? before;
-      const side = (place.side * changed.width) / before.width;
-      return this.pair(
-        random,
-        size,
-        [{ sprite: before, place }],
-        [{ sprite: changed, place: { ...place, side } }],
-      );
-    };
+    return (random, size) =>
+      this.pair(random, size, () => {
+        const { before, after } = drawFitting(
+          () => {
+            const icon = this.icon(random);
+            return { before: iconSprite(icon), after: change(icon) };
+          },
+          (drawn) => drawn.after !== undefined,
+          iconAttempts,
+        );
+        const place = drawPlace(random);
+        const changed = after ?? before;
+        const side = (place.side * changed.width) / before.width;
+        return {
+          before: [{ sprite: before, place }],
+          after: [{ sprite: changed, place: { ...place, side } }],
+        };
+      });
   }
 }

@@ -49,13 +49,15 @@ export function iconStyleFamilies(source: IconSource): readonly TaskFamily[] {
       return {
         parameters: { from: from.name, to: to.name },
         images(pairRandom, size) {
-          const name = pairRandom.pick(names);
-          let [before, after] = [iconSprite(from.icons.get(name)!), iconSprite(to.icons.get(name)!)];
-          const ink = colors[pairRandom.pick(colorNames)];
-          if (pairRandom.chance(0.4) && isInk(before) && isInk(after))
-            [before, after] = [silhouette(before, ink), silhouette(after, ink)];
-          const place = drawPlace(pairRandom);
-          return source.pair(pairRandom, size, [{ sprite: before, place }], [{ sprite: after, place }]);
+          return source.pair(pairRandom, size, () => {
+            const name = pairRandom.pick(names);
+            let [before, after] = [iconSprite(from.icons.get(name)!), iconSprite(to.icons.get(name)!)];
+            const ink = colors[pairRandom.pick(colorNames)];
+            if (pairRandom.chance(0.4) && isInk(before) && isInk(after))
+              [before, after] = [silhouette(before, ink), silhouette(after, ink)];
+            const place = drawPlace(pairRandom);
+            return { before: [{ sprite: before, place }], after: [{ sprite: after, place }] };
+          });
         },
         words: {
           instructions: [`draw it as ${to.style}`, `turn the ${from.style} into ${to.style}`],
