@@ -55,7 +55,8 @@ test("of three objects, the relation is of the last two", () => {
   expect(texts.filter((text) => / of an? .* and /.test(text))).toEqual([]);
   for (const [other, a, side, b] of related) {
     expect(new Set([other, a, b])).toEqual(new Set(shapesOf));
-    const isLeft = shapesOf.findIndex((shape) => shape === a) < shapesOf.findIndex((shape) => shape === b);
+    const order: readonly string[] = shapesOf;
+    const isLeft = order.indexOf(a!) < order.indexOf(b!);
     expect(side).toBe(isLeft ? "left" : "right");
   }
 });
