@@ -47,6 +47,8 @@ export interface Sides {
   readonly stem: string;
   readonly inputs: string[];
   output?: string;
+  /** Further outputs of the same name, which are left out. */
+  readonly others: string[];
   readonly byScene?: true;
 }
 
@@ -60,9 +62,10 @@ function pairUp(names: readonly string[], layouts: readonly Layout[]): Sides[] {
       if (!found) continue;
       const key = JSON.stringify([number, ...Object.values(found.groups!)]);
       const stem = Object.values(found.groups!).join("");
-      const sides = pairs.get(key) ?? { stem, inputs: [], byScene: layout.byScene };
+      const sides = pairs.get(key) ?? { stem, inputs: [], others: [], byScene: layout.byScene };
       if (isInput) sides.inputs.push(name);
-      else sides.output ??= name;
+      else if (sides.output === undefined) sides.output = name;
+      else sides.others.push(name);
       pairs.set(key, sides);
       break;
     }
@@ -109,12 +112,13 @@ export function folderBlock(
 export const folderColumns = ["input", "output", "folder", "instruction"] as const;
 
 function rowsOf(
-  { stem, inputs, output, byScene }: Sides,
+  { stem, inputs, output, others, byScene }: Sides,
   root: string,
   texts: ReadonlySet<string>,
 ): (Row | Defect)[] {
   if (inputs.length === 0) return [new Defect("missing", output!, "it has no input picture beside it")];
-  return inputs.map((input) => {
+  const left = others.map((name) => new Defect("missing", name, `it is a second output of ${inputs[0]}`));
+  const rows = inputs.map((input) => {
     const place = input.replace(/\.[^.]+$/, "");
     if (output === undefined) return new Defect("missing", input, "it has no output picture beside it");
     const folder = input.slice(0, input.lastIndexOf("/") + 1);
@@ -132,6 +136,7 @@ function rowsOf(
       },
     };
   });
+  return [...rows, ...left];
 }
 
 /** @throws Defect for a text that is missing or too long: the record is skipped. A failure of the disk is an error */

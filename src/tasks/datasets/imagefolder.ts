@@ -46,7 +46,7 @@ export async function metadataBlocks(
   };
   const names = table?.header ?? (await namesIn(list, ranges[0]!));
   const columns = findColumns(names, chosen, doing);
-  const shared = await sharedOutputs(list, ranges, columns);
+  const shared = await sharedPictures(list, ranges, columns);
   const blocks = ranges.map((range): Block => {
     const rows = async () => (await readRows(list, range)).map((row) => placed(row, list, columns, shared));
     return {
@@ -182,37 +182,69 @@ async function readRows(list: List, range: Range): Promise<(Row | Defect)[]> {
   });
 }
 
-/** The outputs that several rows of a list name. */
-async function sharedOutputs(
+/** The pictures that several rows of a list name. */
+interface SharedPictures {
+  /** Whether several rows have this output. */
+  isOutput(name: string): boolean;
+  /** The same name for all rows that are linked by shared pictures; undefined for a row that shares none. */
+  groupOf(output: string): string | undefined;
+}
+
+async function sharedPictures(
   list: List,
   ranges: readonly Range[],
   columns: ColumnNames,
-): Promise<ReadonlySet<string>> {
-  const [seen, shared] = [new Set<string>(), new Set<string>()];
+): Promise<SharedPictures> {
+  /** Number of rows of an output, and the output that leads to its group (a union-find structure). */
+  const [rows, leaders] = [new Map<string, number>(), new Map<string, string>()];
+  const firstOf = new Map<string, string>();
+  const leaderOf = (output: string): string => {
+    let leader = output;
+    for (let next = leaders.get(leader); next !== undefined; next = leaders.get(leader)) leader = next;
+    return leader;
+  };
+  const linked = new Set<string>();
   for (const range of ranges)
     for (const row of await readRows(list, range)) {
-      const output = row instanceof Defect ? undefined : filesOf(row, columns).output;
+      const { input, output } = row instanceof Defect ? {} : filesOf(row, columns);
       if (output === undefined) continue;
-      if (seen.has(output)) shared.add(output);
-      seen.add(output);
+      const count = (rows.get(output) ?? 0) + 1;
+      rows.set(output, count);
+      if (count > 1) linked.add(leaderOf(output));
+      if (input === undefined) continue;
+      const first = firstOf.get(input);
+      if (first === undefined) firstOf.set(input, output);
+      else {
+        const [one, other] = [leaderOf(first), leaderOf(output)];
+        if (one !== other) leaders.set(other, one);
+        linked.add(one);
+      }
     }
-  return shared;
+  const groups = new Set([...linked].map(leaderOf));
+  return {
+    isOutput: (name) => (rows.get(name) ?? 0) > 1,
+    groupOf(output) {
+      const leader = leaderOf(output);
+      return groups.has(leader) ? leader : undefined;
+    },
+  };
 }
 
-/** The row, placed by its output's name, or by both names if several rows share the output: these are one group. */
-function placed(
-  row: Row | Defect,
-  list: List,
-  columns: ColumnNames,
-  shared: ReadonlySet<string>,
-): Row | Defect {
+/**
+ * The row, placed by its output's name, or by both names if several rows have the output. Rows that share a picture are one
+ * group.
+ */
+function placed(row: Row | Defect, list: List, columns: ColumnNames, shared: SharedPictures): Row | Defect {
   if (row instanceof Defect) return row;
   const { input, output } = filesOf(row, columns);
   if (output === undefined) return row;
   const place = `${list.place}/${output}`;
-  return input !== undefined && shared.has(output)
-    ? { ...row, place: `${place} from ${input}`, group: place }
-    : { ...row, place };
+  const leader = input === undefined ? undefined : shared.groupOf(output);
+  return {
+    ...row,
+    place: input !== undefined && shared.isOutput(output) ? `${place} from ${input}` : place,
+    ...(leader !== undefined && { group: `${list.place}/${leader}` }),
+  };
 }
 
 /** The names of a row's pictures. */

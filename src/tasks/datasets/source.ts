@@ -225,8 +225,12 @@ export class PairSource {
     for (let i = 0; i < bucket.length; i++) yield bucket[(rank + i) % bucket.length]!;
     if (bucket.length === this.index.perTask[task]) return;
     const inWindow = new Set(bucket);
-    for (let item = 0; item < this.length; item++)
+    // From a place that depends on the first, so that no pairs are preferred.
+    const start = window.items[index]! + 1;
+    for (let i = 0; i < this.length; i++) {
+      const item = (start + i) % this.length;
       if (this.index.taskOf(item) === task && !inWindow.has(item)) yield item;
+    }
   }
 
   private bucketsOf(window: Window): Buckets {

@@ -114,6 +114,7 @@ describe("a folder of pairs", () => {
   it("skips and counts broken records, each once, with the reason", async () => {
     const folder = await writeFiles({
       ...manyPairs(2),
+      "01.after.webp": green,
       "02.before.png": red,
       "03.after.png": green,
       "04.before.png": "no picture",
@@ -125,8 +126,9 @@ describe("a folder of pairs", () => {
     const source = await openPairs({ path: folder });
     for (let i = 0; i < 2; i++) expect(await all(source.stream({ size: 8, epochs: 1 }))).toHaveLength(2);
     const { total, byKind, first } = source.defects;
-    expect(total).toBe(4);
-    expect(byKind).toEqual({ picture: 2, missing: 2, metadata: 0, type: 0, path: 0 });
+    expect(total).toBe(5);
+    expect(byKind).toEqual({ picture: 2, missing: 3, metadata: 0, type: 0, path: 0 });
+    expect(first).toContain("01.after.webp: it is a second output of 01.before.png");
     expect(first).toContain("02.before.png: it has no output picture beside it");
     expect(first.join()).toContain(
       "04.before: reading image of the record: expected a PNG, JPEG or WebP image",

@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import { describe, expect, it } from "vitest";
 import { loadPairs, openPairs } from "../../../src/tasks/datasets/index.ts";
 import { all, colorOf, type Files, manyPairs, writeFiles } from "./kit.ts";
@@ -131,6 +132,27 @@ describe("an imagefolder", () => {
     const [train, heldOut] = [await outputs("train"), await outputs("heldOut")];
     expect(train.size + heldOut.size).toBe(100);
     expect(heldOut.size).toBeGreaterThan(10);
+  });
+
+  it("never separates rows that share a picture, on either side or in a chain", async () => {
+    // Three edits of each picture; of each ten pictures, the last edit of one gives the first of the next.
+    const rows = Array.from({ length: 300 }, (_, i) => {
+      const [picture, edit] = [Math.floor(i / 3), i % 3];
+      const after =
+        edit === 2 && picture % 10 < 9 ? `${picture + 1}.edit 0.png` : `${picture}.edit ${edit}.png`;
+      return JSON.stringify({ before: `${picture}.png`, after });
+    });
+    const path = await writeFiles({ "metadata.jsonl": rows.join("\n") });
+    const chains = async (part: "train" | "heldOut") => {
+      const source = await openPairs({ path, heldOut: 0.3, part });
+      return (await all(source.records())).map(({ input }) =>
+        Math.floor(Number.parseInt(basename(String(input)), 10) / 10),
+      );
+    };
+    const [train, heldOut] = [await chains("train"), await chains("heldOut")];
+    expect(train.length + heldOut.length).toBe(300);
+    expect(new Set(train).size + new Set(heldOut).size).toBe(10);
+    expect(heldOut.length).toBeGreaterThan(0);
   });
 
   it("reads long lists in ranges, every row once", async () => {
