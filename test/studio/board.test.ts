@@ -1,8 +1,9 @@
 /// <reference types="svelte" />
 /** @file What stays on the board of the studio when pictures come late, without a browser. */
 import { beforeEach, expect, test, vi } from "vitest";
-import { type Backend, BackendError, type GalleryEntry } from "../../studio/src/lib/backend.ts";
+import { type Backend, BackendError, type GalleryEntry, KeyNeeded } from "../../studio/src/lib/backend.ts";
 import type { HistoryEntry } from "../../studio/src/lib/history-store.ts";
+import { sortFiles } from "../../studio/src/lib/pictures.ts";
 import type { History } from "../../studio/src/state/history.svelte.ts";
 
 // Runes of Svelte as plain values: what is derived is not asked for here.
@@ -124,6 +125,76 @@ test.each(["photo.png", "gallery wall.png"])(
     expect(namesOn(board)).toEqual({ pairs: [rain], prompts: [], input: name });
   },
 );
+
+test.each([
+  [
+    ["before-1", "after-1", "before-2", "after-2"],
+    [
+      ["before-1", "after-1"],
+      ["before-2", "after-2"],
+    ],
+  ],
+  [
+    ["2.output", "1.output", "2.input", "1.input"],
+    [
+      ["1.input", "1.output"],
+      ["2.input", "2.output"],
+    ],
+  ],
+  [
+    ["b", "a", "d", "c"],
+    [
+      ["a", "b"],
+      ["c", "d"],
+    ],
+  ],
+])("files %j are the pairs %j", (names, pairs) => {
+  const sorted = sortFiles(names.map((name) => png(`${name}.png`))).pairs;
+  expect(sorted.map((pair) => pair.map(({ name }) => name.replace(".png", "")))).toEqual(pairs);
+});
+
+test("a picture is kept as it was when it came: its file may change", async () => {
+  const board = makeBoard();
+  const file = png("mine.png");
+  await board.take([file], "input");
+  expect(board.input?.blob).not.toBe(file);
+  expect(await board.input?.blob.text()).toBe("picture");
+  expect(board.input?.blob.type).toBe("image/png");
+});
+
+test("the words of a described example leave with it; the person's own stay", async () => {
+  const board = makeBoard();
+  board.useWords("it is gray");
+  await board.useGallery(entry);
+  expect(board.instruction).toBe("");
+  board.useWords("it is gray");
+  board.instruction = "gray, please";
+  await board.useGallery(entry);
+  expect(board.instruction).toBe("gray, please");
+});
+
+test("a drawing has ended before the history has stored it", async () => {
+  const gate = new Gate();
+  const slow = { add: () => gate.opened } as unknown as History;
+  const notes = { unread: 0, isColourMap: false };
+  const generate: Backend["generate"] = async function* () {
+    yield { kind: "finished", sample: 0, picture: png("one.png"), seed: 1, notes };
+  };
+  const board = new Board({ generate } as unknown as Backend, slow);
+  board.instruction = "x";
+  const drawn = board.draw();
+  await vi.waitFor(() => expect(board.drawing).toBe(false));
+  expect(board.results).toHaveLength(1);
+  gate.open();
+  await drawn;
+});
+
+test("that a key is needed is said by its form alone", async () => {
+  const board = makeBoard();
+  picture.mockRejectedValue(new KeyNeeded("The server does not know this key."));
+  await board.useGallery(entry);
+  expect(board.failures.examples).toBeUndefined();
+});
 
 test("a picture to try gives way to that of another entry", async () => {
   const board = makeBoard();
