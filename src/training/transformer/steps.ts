@@ -141,6 +141,10 @@ class PhaseSteps {
     for (const plan of [this.planner, ...this.sampling]) await plan.release();
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+
   private get sampling(): readonly Plan<ScheduledSampling>[] {
     return [...this.plans.values()].flatMap(({ scheduledSampling }) => scheduledSampling ?? []);
   }
