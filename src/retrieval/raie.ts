@@ -1,6 +1,6 @@
 /** @file RAIE: retrieves the examples of a library that are nearest to a request, compiled for the model. */
 import { UsageError, XPromptError } from "../errors.ts";
-import { colourSums } from "../image/example-colours.ts";
+import { type ColourSums, colourSums } from "../image/example-colours.ts";
 import { loadPicture } from "../image/picture.ts";
 import { checkKeys } from "../runtime/option-names.ts";
 import type { AskingModel, ExampleRequest, ExampleSource, Retrieved } from "../xprompt/example-source.ts";
@@ -36,7 +36,7 @@ export class Retriever implements ExampleSource {
   }
 
   async retrieve(model: AskingModel, request: ExampleRequest): Promise<Retrieved> {
-    const { instruction, input, k, minSimilarity = -1, colours = false, signal } = request;
+    const { instruction, input, k, minSimilarity = -1, signal } = request;
     const { weights = defaultWeights } = this.options;
     if (instruction.trim() === "" && !input)
       throw new UsageError(
@@ -67,23 +67,20 @@ export class Retriever implements ExampleSource {
       parts,
       block: made.has(id) ? ("made" as const) : ("kept" as const),
     }));
-    return { prompt: colours ? await this.withColours(prompt, ids, model.size) : prompt, examples };
+    return { prompt, examples, colours: () => this.coloursOf(ids, model.size) };
   }
 
-  /** Adds what the pairs tell about colours, in pictures of this size. */
-  private async withColours(
-    { model, blocks }: VisualPrompt,
-    ids: readonly string[],
-    size: number,
-  ): Promise<VisualPrompt> {
-    const coloured = blocks.map(async (block, i) => {
-      const pair = await this.library.find(ids[i]!);
-      if (!pair) return block; // deleted since
-      const load = (picture: Uint8Array) => loadPicture(picture, { size });
-      const [before, after] = [await load(pair.input), await load(pair.output)];
-      return { ...block, colours: colourSums(before, after) };
-    });
-    return VisualPrompt.of(model, await Promise.all(coloured));
+  /** What pairs tell about colours, in pictures of this size. A pair that was deleted since tells nothing. */
+  private async coloursOf(ids: readonly string[], size: number): Promise<ColourSums[]> {
+    const sums: ColourSums[] = [];
+    for (const id of ids) {
+      const pair = await this.library.find(id);
+      if (pair)
+        sums.push(
+          colourSums(await loadPicture(pair.input, { size }), await loadPicture(pair.output, { size })),
+        );
+    }
+    return sums;
   }
 
   private embedderOf(model: AskingModel): ModelEmbedder {

@@ -1,5 +1,6 @@
 /** @file The interface through which `generate` retrieves examples (paper: RAIE). */
 import type { Chameleon } from "../chameleon/chameleon.ts";
+import type { ColourSums } from "../image/example-colours.ts";
 import type { Picture } from "../image/picture.ts";
 import type { ModelConfig } from "./config.ts";
 import type { VisualPrompt } from "./prompt.ts";
@@ -14,8 +15,6 @@ export interface ExampleRequest {
   readonly k: number;
   /** Leave out examples with a lower similarity. */
   readonly minSimilarity?: number;
-  /** Whether the prompt must hold what each pair tells about colours. */
-  readonly colours?: boolean;
   readonly signal?: AbortSignal;
 }
 
@@ -39,6 +38,8 @@ export interface Retrieved {
   readonly prompt?: VisualPrompt;
   /** Most similar first. */
   readonly examples: readonly RetrievedExample[];
+  /** What each of the examples' pairs tells about colours, where the blocks of the prompt do not hold it. */
+  readonly colours?: () => Promise<readonly ColourSums[]>;
   /** The best similarity found, when it is below `minSimilarity`. */
   readonly best?: number;
 }

@@ -8,7 +8,7 @@ import { type ColourChange, explainingChange } from "../image/example-colours.ts
 import type { ByteImage, Image } from "../image/index.ts";
 import { randomSeed } from "../random.ts";
 import type { Compressor } from "./compress.ts";
-import type { AskingModel, RetrievedExample } from "./example-source.ts";
+import type { AskingModel, Retrieved, RetrievedExample } from "./example-source.ts";
 import { ExpectedVectors } from "./expected.ts";
 import { type FullSize, loadOriginal, type Original } from "./full-size.ts";
 import { guidanceWeights } from "./guidance.ts";
@@ -109,10 +109,9 @@ async function prepared(model: GeneratingModel, options: StreamOptions) {
     samples,
     k,
     minSimilarity,
-    exampleColours,
   });
   const isTold = full && exampleColours && asksForNoMore(options, blocks, retrieved?.examples);
-  const colours = isTold ? coloursOf(blocks) : undefined;
+  const colours = isTold ? await coloursOf(blocks, retrieved) : undefined;
   const [empty] = (await compressor.empty()).blocks;
   // In one pass the logits are those of all samples. Where a map of colours is the result, only previews show the codes.
   const means =
@@ -221,8 +220,11 @@ function asksForNoMore(
 }
 
 /** The map of colours that explains the examples, if there is one. */
-function coloursOf(blocks: readonly ExampleBlock[]): ColourChange | undefined {
-  const sums = blocks.flatMap(({ colours }) => colours ?? []);
+async function coloursOf(
+  blocks: readonly ExampleBlock[],
+  retrieved?: Retrieved,
+): Promise<ColourChange | undefined> {
+  const sums = [...blocks.flatMap(({ colours }) => colours ?? []), ...((await retrieved?.colours?.()) ?? [])];
   return sums.length === blocks.length ? explainingChange(sums) : undefined;
 }
 
@@ -230,12 +232,7 @@ function coloursOf(blocks: readonly ExampleBlock[]): ColourChange | undefined {
 async function encoded(
   model: GeneratingModel,
   options: StreamOptions,
-  {
-    samples,
-    k,
-    minSimilarity,
-    exampleColours,
-  }: Pick<Request, "samples" | "k" | "minSimilarity" | "exampleColours">,
+  { samples, k, minSimilarity }: Pick<Request, "samples" | "k" | "minSimilarity">,
 ) {
   const { prompt, examples = [], input, library, signal, instruction = "" } = options;
   const { compressor } = model;
@@ -247,7 +244,6 @@ async function encoded(
     ...(inputCodes && { input: { picture: input!, codes: inputCodes } }),
     k,
     minSimilarity,
-    colours: full !== undefined && exampleColours,
     signal,
   });
   const prompts = retrieved?.prompt ? [...shown, retrieved.prompt] : shown;

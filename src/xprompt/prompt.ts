@@ -34,7 +34,7 @@ const metadataSchema = z.object({
 
 /** A compressed example. */
 export interface ExampleBlock extends CacheBlock {
-  /** What the pair tells about colours. A library's blocks have it on request. */
+  /** What the pair tells about colours; missing in blocks of an example library. */
   readonly colours?: ColourSums;
 }
 

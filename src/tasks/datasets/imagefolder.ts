@@ -195,37 +195,32 @@ async function sharedPictures(
   ranges: readonly Range[],
   columns: ColumnNames,
 ): Promise<SharedPictures> {
-  /** Number of rows of an output, and the output that leads to its group (a union-find structure). */
-  const [rows, leaders] = [new Map<string, number>(), new Map<string, string>()];
-  const firstOf = new Map<string, string>();
+  const rows = new Map<string, number>();
+  /** By output another one of its group, up to the one that leads it (a union-find structure). */
+  const leaders = new Map<string, string>();
   const leaderOf = (output: string): string => {
     let leader = output;
     for (let next = leaders.get(leader); next !== undefined; next = leaders.get(leader)) leader = next;
     return leader;
   };
-  const linked = new Set<string>();
+  const firstOf = new Map<string, string>();
   for (const range of ranges)
     for (const row of await readRows(list, range)) {
       const { input, output } = row instanceof Defect ? {} : filesOf(row, columns);
       if (output === undefined) continue;
-      const count = (rows.get(output) ?? 0) + 1;
-      rows.set(output, count);
-      if (count > 1) linked.add(leaderOf(output));
+      rows.set(output, (rows.get(output) ?? 0) + 1);
       if (input === undefined) continue;
-      const first = firstOf.get(input);
-      if (first === undefined) firstOf.set(input, output);
-      else {
-        const [one, other] = [leaderOf(first), leaderOf(output)];
-        if (one !== other) leaders.set(other, one);
-        linked.add(one);
-      }
+      const [leader, other] = [leaderOf(firstOf.get(input) ?? output), leaderOf(output)];
+      if (leader !== other) leaders.set(other, leader);
+      firstOf.set(input, leader);
     }
-  const groups = new Set([...linked].map(leaderOf));
+  const sizes = new Map<string, number>();
+  for (const [output, count] of rows) sizes.set(leaderOf(output), (sizes.get(leaderOf(output)) ?? 0) + count);
   return {
-    isOutput: (name) => (rows.get(name) ?? 0) > 1,
+    isOutput: (name) => rows.get(name)! > 1,
     groupOf(output) {
       const leader = leaderOf(output);
-      return groups.has(leader) ? leader : undefined;
+      return sizes.get(leader)! > 1 ? leader : undefined;
     },
   };
 }

@@ -3,15 +3,12 @@ import type { Random } from "../../random.ts";
 import type { Task, TaskFamily } from "../task.ts";
 import { only, worldNames } from "../worlds/world.ts";
 import { exampleWords } from "./color-maps.ts";
-import { drawFitting, hasEffect } from "./visible.ts";
+import { drawFitting, hasEffect, MOST_PAIRS } from "./visible.ts";
 
 const takesAny = ({ worlds }: TaskFamily): boolean => worlds.length === worldNames.length;
 
 /** Whether the family of that name is made from others. */
 export const isCombined = (name: string): boolean => ["twoChanges", "likeExample"].includes(name);
-
-/** The most pairs that are drawn for two changes of which one has no effect, or undoes the other. */
-const MOST_PAIRS = 4;
 
 /** Applies one change, then another one to the result. */
 function twoChanges(parts: readonly TaskFamily[]): TaskFamily | undefined {

@@ -6,10 +6,7 @@
 import { Random } from "../../random.ts";
 import type { TaskFamily } from "../task.ts";
 import { only, worldNames } from "../worlds/world.ts";
-import { drawFitting, hasEffect } from "./visible.ts";
-
-/** The most pairs that are drawn for changes of which one has no effect. */
-const MOST_PAIRS = 4;
+import { drawFitting, hasEffect, MOST_PAIRS } from "./visible.ts";
 
 /** Families that undo a change, with short words. Without rain and low light, because the paper holds out their removal. */
 const undoing = [

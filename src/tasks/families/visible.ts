@@ -4,6 +4,9 @@ import type { Images } from "../task.ts";
 /** Attempts to sample a case that fits. */
 const ATTEMPTS = 30;
 
+/** The most pairs that are drawn for two changes together, each of which draws pictures of its own. */
+export const MOST_PAIRS = 4;
+
 /** The first of several samples that `fits`, or else the last one. */
 export function drawFitting<T>(draw: () => T, fits: (drawn: T) => boolean, most = ATTEMPTS): T {
   let drawn = draw();

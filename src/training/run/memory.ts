@@ -18,8 +18,8 @@ export interface TrainingMemory {
 }
 
 /**
- * Estimates the memory of a run. Within a phase of the run each batch shape keeps its freed memory in an arena of its own. If memory does not
- * suffice for that, all shapes share it, which takes 10 to 20% longer. The memory of GPUs is unknown.
+ * Estimates the memory of a run. Within a phase of the run each batch shape keeps its freed memory in an arena of its own.
+ * If memory does not suffice for that, all shapes share it, which takes 10 to 20% longer. The memory of GPUs is unknown.
  * @param state bytes of weights and optimizer moments
  * @param phases peak bytes of one step, per batch shape, for each phase
  * @throws XPromptError when the available memory is not sufficient

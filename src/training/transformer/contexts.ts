@@ -225,7 +225,7 @@ export function possibleSizes(options: CountSettings & Pick<ContextSettings, "mi
   const { describe, textToImage, exampleCounts } = options.mix;
   const counts = exampleCounts.flatMap((share, i) => (share > 0 ? [i + 1] : []));
   const { windows } = options;
-  const phases = windows ? [windows, ...(windows.steps === undefined ? [] : [undefined])] : [undefined];
+  const phases = windows?.steps === undefined ? [windows] : [windows, undefined];
   return phases.flatMap((shown) => [
     ...(describe < 1 && textToImage < 1
       ? counts.map((count) => sizesOf("changes", count, options, shown))

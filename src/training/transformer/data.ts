@@ -185,7 +185,7 @@ export function packBatch(
       batch,
       row,
       todo,
-      { ...options, position: xprompt.todoPosition, learned: mostLearned(kind, xprompt) },
+      { weights: options.weights, position: xprompt.todoPosition, learned: mostLearned(kind, xprompt) },
       vocabulary,
       kind === "descriptions" ? "words" : "picture",
     );

@@ -72,15 +72,10 @@ async function prepareTransformer(
   const memory = await trainingMemory(recipe, state.bytes + steps.exchanged, steps.bytes);
   const session = { ...device, arena: memory.arena };
   const { digests, isOwn } = await data.check();
+  const heldOutOf = async () =>
+    HeldOut.prepare(await data.heldOut(), data.options("held out"), tokenizers, targetNll, session);
   // Of several processes, one evaluates.
-  const heldOut =
-    collective.rank === 0
-      ? data
-          .heldOut()
-          .then((contexts) =>
-            HeldOut.prepare(contexts, data.options("held out"), tokenizers, targetNll, session),
-          )
-      : undefined;
+  const heldOut = collective.rank === 0 ? heldOutOf() : undefined;
   // Errors surface in evaluate().
   resources.defer(async () => (await heldOut?.catch(() => undefined))?.release());
   heldOut?.catch(() => {});

@@ -34,10 +34,12 @@ export const copyOf = async (blob: Blob): Promise<Blob> =>
   new Blob([await blob.arrayBuffer()], { type: blob.type });
 
 const isPrompt = ({ name }: File) => name.toLowerCase().endsWith(".xprompt");
-const isAfter = ({ name }: File) => /after|output|target|result/i.test(name);
-const isBefore = ({ name }: File) => /before|input|source/i.test(name);
+const after = /after|output|target|result/gi;
+const before = /before|input|source/gi;
+const isAfter = ({ name }: File) => name.search(after) >= 0;
+const isBefore = ({ name }: File) => name.search(before) >= 0;
 /** The name that both pictures of a pair have: `before-1.png` and `after-1.png` are a pair. */
-const bareName = ({ name }: File) => name.replace(/before|after|input|output|source|target|result/gi, "");
+const bareName = ({ name }: File) => name.replace(before, "").replace(after, "");
 
 export interface Sorted {
   readonly prompts: readonly File[];

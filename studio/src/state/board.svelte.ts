@@ -65,7 +65,9 @@ export class Board {
   failures = $state.raw<Partial<Record<Part, string>>>({});
 
   readonly examples = $derived(this.pairs.filter(isWhole));
-  readonly untouched = $derived(this.pairs.every(isEmpty) && this.prompts.length === 0 && !this.input && this.results.length === 0);
+  readonly untouched = $derived(
+    this.pairs.every(isEmpty) && this.prompts.length === 0 && !this.input && this.results.length === 0,
+  );
 
   /** Whether the words keep the colours of the examples from being applied. */
   readonly isColourless = $derived(
