@@ -4,7 +4,14 @@ import { z } from "zod";
 import { XPromptError } from "../errors.ts";
 import { readJson } from "../runtime/files.ts";
 import { meant } from "../spelling.ts";
-import { heldOutTasks, knownFamilies, prototypes, selectFamilies, type TaskFamily } from "../tasks/index.ts";
+import {
+  heldOutTasks,
+  knownFamilies,
+  prototypes,
+  selectFamilies,
+  selectKnown,
+  type TaskFamily,
+} from "../tasks/index.ts";
 
 const knownNames = knownFamilies.map(({ name }) => name);
 const familyNames = z.array(
@@ -25,8 +32,10 @@ const schema = z.looseObject({
 });
 
 export interface TrainingFacts {
-  /** Trained families; the two directions of a family are separate entries. Combined ones are made of trained ones. */
+  /** Trained families of scenes; the two directions of a family are separate entries. Combined ones are made of trained ones. */
   readonly families: readonly TaskFamily[];
+  /** Names of all trained families, also of those of gathered pictures. Models made by earlier versions name none of these. */
+  readonly names: readonly string[];
   /** Prototype tasks whose families were all held out. */
   readonly heldOutPrototypes: readonly (typeof prototypes)[number][];
 }
@@ -40,8 +49,9 @@ export async function readTrainingFacts(folder: string): Promise<TrainingFacts> 
   const { families: include, held_out: heldOut = Object.values(heldOutTasks).flat() } = training;
   const heldOutPrototypes = training.held_out_prototypes ?? [];
   const whole = knownFamilies.filter(({ prototype }) => heldOutPrototypes.includes(prototype));
-  const exclude = [...heldOut, ...whole.map(({ name }) => name)];
-  return { families: selectFamilies({ include, exclude }), heldOutPrototypes };
+  const selection = { include, exclude: [...heldOut, ...whole.map(({ name }) => name)] };
+  const names = selectKnown(selection).map(({ name }) => name);
+  return { families: selectFamilies(selection), names, heldOutPrototypes };
 }
 
 /**
@@ -56,5 +66,4 @@ export function trainedFamilies(suite: string, { families }: TrainingFacts): rea
 }
 
 /** Whether the model was trained on the family of that name. */
-export const hasSeen = ({ families }: TrainingFacts, name: string): boolean =>
-  families.some((family) => family.name === name);
+export const hasSeen = ({ names }: TrainingFacts, name: string): boolean => names.includes(name);

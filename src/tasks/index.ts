@@ -68,12 +68,13 @@ export const gatheredFamilies = (gathered: Gathered): readonly TaskFamily[] => [
 ];
 
 const nothing: Gathered = { photos: [], iconSets: [], cutouts: [], digest: "" };
+const every: readonly TaskFamily[] = [...families, ...gatheredFamilies(nothing)];
+
+/** What is known of a family without its pictures. */
+export type KnownFamily = Pick<TaskFamily, "name" | "prototype" | "worlds">;
 
 /** Name and prototype of every family, including those of gathered pictures. */
-export const knownFamilies: readonly Pick<TaskFamily, "name" | "prototype" | "worlds">[] = [
-  ...families,
-  ...gatheredFamilies(nothing),
-];
+export const knownFamilies: readonly KnownFamily[] = every;
 
 /** The held-out tasks, most as in the paper, and the families that would show them in training. */
 export const heldOutTasks = {
@@ -131,6 +132,10 @@ export function selectFamilies(
     isCombined(each.name) ? combined.filter(({ name }) => name === each.name) : each,
   );
 }
+
+/** As `selectFamilies`, among all families, also those of gathered pictures. */
+export const selectKnown = (options: Parameters<typeof selectFamilies>[0]): readonly KnownFamily[] =>
+  selectFamilies(options, every);
 
 const made = new WeakMap<Gathered, readonly TaskFamily[]>();
 

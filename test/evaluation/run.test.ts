@@ -48,7 +48,7 @@ test("a rehearsal without a folder for its files ends, and lets the real run ask
   const model = {} as XPrompt;
   const context = {
     folder,
-    training: { families: [], heldOutPrototypes: [] },
+    training: { families: [], names: [], heldOutPrototypes: [] },
     limit: 1,
     seed: 1,
     options: {},

@@ -27,6 +27,16 @@ test("families exclude the held-out ones, also as parts of combined ones", async
   expect(new Set(parts.map(({ change }) => change))).toEqual(new Set(["rain", "invert"]));
 });
 
+test("families of gathered pictures have been seen if they are named", async () => {
+  const facts = await factsOf({ families: ["rain", "addCutout", "iconStyle"], held_out: [] });
+  expect(facts.families.map(({ name }) => name)).toEqual(["rain"]);
+  expect(["addCutout", "iconStyle", "removeCutout"].map((name) => hasSeen(facts, name))).toEqual([
+    true,
+    true,
+    false,
+  ]);
+});
+
 test("an unknown family is an error that suggests the closest name", async () => {
   await expect(factsOf({ families: ["rain", "deran"] })).rejects.toThrow(
     'training.families.1: expected a known family, got "deran" (did you mean "derain"?)',
@@ -46,6 +56,13 @@ test("a run's facts are the families that it draws", () => {
   const ofPhotos = familiesOf({ worlds: { scenes: 0, photos: 1 } });
   expect(ofPhotos).toContain("invert");
   expect(ofPhotos).not.toContain("depth");
+  expect(ofPhotos).toContain("addCutout");
+  expect(ofPhotos).not.toContain("iconStyle");
+  const ofIcons = familiesOf({ worlds: { scenes: 1, icons: 1 }, heldOut: ["iconStyleUnseen"] });
+  expect(ofIcons).toContain("iconStyle");
+  expect(ofIcons).not.toContain("iconStyleUnseen");
+  expect(ofIcons).not.toContain("addCutout");
+  expect(familiesOf({})).not.toContain("iconStyle");
   expect(familiesOf({ pairs: ["pairs"], pairsShare: 1, describe: 0 })).toEqual([]);
   expect(familiesOf({ pairs: ["pairs"], pairsShare: 0.5 })).toContain("invert");
   // Pairs without words for their change are described by drawn ones.

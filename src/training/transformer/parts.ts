@@ -7,7 +7,7 @@ import {
   isMadeOfOthers,
   knownFamilies,
   selectFamilies,
-  type TaskFamily,
+  selectKnown,
   type Worlds,
   worldNames,
 } from "../../tasks/index.ts";
@@ -73,7 +73,7 @@ export function heldOutParts(
       [name]: { ...settings("held out"), mix: { ...plain, worlds: { ...scenes, scenes: 0, [name]: 1 } } },
     };
   return {
-    ...(shownFamilies(recipe).length > 0 && { seen: { ...settings("held out"), mix: plain } }),
+    ...(selectFamilies(selectionOf(recipe)).length > 0 && { seen: { ...settings("held out"), mix: plain } }),
     ...ofWorld("photos"),
     ...ofWorld("icons"),
     ...(hasScenes(unseen.families) && { unseen: { ...settings("unseen"), mix: unseen } }),
@@ -102,19 +102,16 @@ export function withPrototypes(recipe: TransformerRecipe): TransformerRecipe {
   };
 }
 
-/** The families of scenes that a run may train on. */
-function shownFamilies({ mix }: TransformerRecipe): readonly TaskFamily[] {
-  const include = included(mix);
-  return selectFamilies({ include, exclude: mix.heldOut });
-}
+/** The families that a run may train on. */
+const selectionOf = ({ mix }: TransformerRecipe) => ({ include: included(mix), exclude: mix.heldOut });
 
-/** Those that it draws, on pictures of any world. Descriptions are of their changes, where pairs have no words for theirs. */
-function drawnFamilies(recipe: TransformerRecipe): readonly TaskFamily[] {
+/** The names of those that it draws, in any world. Descriptions are of their changes, where pairs have no words for theirs. */
+function drawnFamilies(recipe: TransformerRecipe): readonly string[] {
   const { pairs, pairsShare, worlds, weights, describe } = recipe.mix;
   if (pairs.length > 0 && pairsShare === 1 && describe === 0) return [];
-  return shownFamilies(recipe).filter(
-    (family) => (weights[family.name] ?? 1) > 0 && family.worlds.some((world) => worlds[world] > 0),
-  );
+  return selectKnown(selectionOf(recipe))
+    .filter((family) => (weights[family.name] ?? 1) > 0 && family.worlds.some((world) => worlds[world] > 0))
+    .map(({ name }) => name);
 }
 
 /**
@@ -125,8 +122,8 @@ export function trainingFacts(
   recipe: TransformerRecipe,
   before: readonly string[] = [],
 ): Record<string, readonly string[]> {
-  const names = [...drawnFamilies(recipe).map(({ name }) => name), ...before];
-  const seen = selectFamilies().filter(({ name }) => names.includes(name));
+  const names = [...drawnFamilies(recipe), ...before];
+  const seen = knownFamilies.filter(({ name }) => names.includes(name));
   const whole = recipe.mix.heldOutPrototypes.filter((name) =>
     seen.every(({ prototype }) => prototype !== name),
   );
@@ -164,11 +161,11 @@ export function checkMix({ mix, window, windowSteps, windowContexts, data }: Tra
 }
 
 /** @throws XPromptError when all families of a world are held out, or the parts of a combined family are not chosen */
-export function checkWorlds({ mix }: TransformerRecipe, worlds: Worlds): void {
-  const include = included(mix);
+export function checkWorlds(recipe: TransformerRecipe, worlds: Worlds): void {
+  const { mix } = recipe;
   const made = new Set<string>();
   for (const name of worldNames.filter((each) => mix.worlds[each] > 0)) {
-    const selected = selectFamilies({ include, exclude: mix.heldOut }, familiesOf(worlds, name));
+    const selected = selectFamilies(selectionOf(recipe), familiesOf(worlds, name));
     for (const family of selected) made.add(family.name);
     if (selected.length === 0)
       throw new XPromptError(
