@@ -1,5 +1,5 @@
 /** @file Changes of photographs, icon tasks, the icon judge, and the two suites with gathered pictures. */
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
@@ -128,7 +128,7 @@ test("layers are composed on white by their alpha", () => {
 
 test("a style task asks for an icon of the second set among fifty, including the example's", () => {
   const { iconSets } = openHeldOut(at("pictures"));
-  const pairs = stylePairs(iconSets).get("tiny")!;
+  const pairs = stylePairs(iconSets, false).get("tiny")!;
   expect(pairs.map(({ from, to }) => [from.style, to.style])).toEqual([
     ["cool", "plain"],
     ["plain", "cool"],
@@ -138,7 +138,22 @@ test("a style task asks for an icon of the second set among fifty, including the
   expect(task.candidates[task.answer]).toEqual(task.output);
   expect(task.candidates).toContainEqual(task.example.output);
   expect(new Set(task.candidates.map(({ data }) => data.join())).size).toBe(50);
-  expect(stylePairs(iconSets.slice(0, 1)).size).toBe(0);
+  expect(stylePairs(iconSets.slice(0, 1), false).size).toBe(0);
+});
+
+test("pairs of styles that training never shows are separate, in both directions", () => {
+  const { iconSets } = openHeldOut(at("pictures"));
+  const named = ["icons-noto", "icons-fluent", "icons-twemoji"].map((name, i) => ({
+    ...iconSets[i % 2]!,
+    name,
+  }));
+  const pairsOf = (heldOut: boolean) =>
+    stylePairs(named, heldOut)
+      .get("tiny")!
+      .map(({ from, to }) => `${from.name} ${to.name}`.replaceAll("icons-", ""));
+  expect(pairsOf(true)).toEqual(["noto fluent", "fluent noto"]);
+  expect(pairsOf(false)).toEqual(["noto twemoji", "fluent twemoji", "twemoji noto", "twemoji fluent"]);
+  expect(stylePairs(iconSets, true).size).toBe(0);
 });
 
 test("an edit changes the layer of one colour equally in both pairs", () => {
@@ -236,12 +251,40 @@ test("icons: finds the right one among fifty, and measures edits", async () => {
     .mockImplementation(async (pictures) => pictures as Image[]);
   const result = await run("icons", 2, { pictures: at("pictures"), out: at("icons") });
   spy.mockRestore();
-  expect(result.right.roundTrip.mean).toBe(1);
+  expect(Object.keys(result.right)).toEqual(["style"]);
+  expect(result.right.style.roundTrip.mean).toBe(1);
   expect(result).toMatchObject({ metric: "right", chance: 0.02, candidates: 50, n: 2 });
-  expect(Object.keys(result.right)).toEqual(["drawn", "unchanged", "colourFit", "roundTrip"]);
+  expect(Object.keys(result.right.style)).toEqual(["drawn", "unchanged", "colourFit", "roundTrip"]);
   expect(Object.keys(result.tasks)).toEqual(["style", "recolour", "remove"]);
   for (const { psnr } of Object.values<{ psnr: Record<string, { mean: number }> }>(result.tasks))
     expect(Object.keys(psnr)).toEqual(["drawn", "unchanged", "colourFit", "roundTrip"]);
+});
+
+test("icons: held-out pairs of styles are measured as such, and named if the model was trained on them", async () => {
+  await mkdir(at("styles"));
+  for (const [from, to] of [
+    ["icons-plain", "icons-noto"],
+    ["icons-cool", "icons-fluent"],
+  ])
+    for (const end of ["bin", "json"])
+      await cp(at("pictures", `${from}.${end}`), at("styles", `${to}.${end}`));
+  const ofStyles = () => run("icons", 1, { pictures: at("styles"), out: at("icons of styles") });
+  const result = await ofStyles();
+  expect(Object.keys(result.right)).toEqual(["unseenStyle"]);
+  expect(Object.keys(result.tasks)).toEqual(["unseenStyle", "recolour", "remove"]);
+  expect(result.seen).toEqual({ unseenStyle: false });
+  const path = at("tiny", "config.json");
+  const config = JSON.parse(await readFile(path, "utf8"));
+  await writeFile(
+    path,
+    JSON.stringify({ ...config, training: { families: ["iconStyleUnseen"], held_out: [] } }),
+  );
+  await rm(at("icons of styles"), { recursive: true });
+  expect((await ofStyles()).seen).toEqual({ unseenStyle: true });
+  expect(await readFile(at("icons of styles", "report.html"), "utf8")).toContain(
+    "This model was trained on the held-out pairs of styles.",
+  );
+  await writeFile(path, JSON.stringify(config));
 });
 
 test("small pictures and sets without a second style are refused in one line", async () => {

@@ -4,7 +4,7 @@
  */
 import type { Image } from "../../image/index.ts";
 import type { Icon, IconLayer, IconSet } from "../../tasks/gathered/index.ts";
-import type { Random } from "../../tasks/index.ts";
+import { isHeldOutStyle, type Random } from "../../tasks/index.ts";
 import { rmse } from "../metrics/pictures.ts";
 import { iconPicture, recoloured } from "./pictures.ts";
 
@@ -33,12 +33,19 @@ export interface StylePair {
   readonly names: readonly string[];
 }
 
-/** The ordered pairs of sets of one family that share at least two icons and have enough candidates, by family. */
-export function stylePairs(sets: readonly IconSet[]): ReadonlyMap<string, readonly StylePair[]> {
+/**
+ * The ordered pairs of sets of one family that share at least two icons and have enough candidates, by family.
+ * @param heldOut the pairs that training never shows; or else the others
+ */
+export function stylePairs(
+  sets: readonly IconSet[],
+  heldOut: boolean,
+): ReadonlyMap<string, readonly StylePair[]> {
   const pairs = new Map<string, StylePair[]>();
   for (const from of sets)
     for (const to of sets) {
       if (from === to || from.family !== to.family || to.icons.size < CANDIDATES) continue;
+      if (isHeldOutStyle(from, to) !== heldOut) continue;
       const names = [...from.icons.keys()].filter((name) => to.icons.has(name)).sort();
       if (names.length >= 2) pairs.set(from.family, [...(pairs.get(from.family) ?? []), { from, to, names }]);
     }

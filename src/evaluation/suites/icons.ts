@@ -1,9 +1,11 @@
 /**
  * @file Held-out icons. Style tasks generate an icon in another style of its family; the result is right if its nearest
- * of fifty icons is the right one. Edits change one flat layer.
+ * of fifty icons is the right one. Pairs of styles that training shows, and those that it never shows, are measured
+ * separately. Edits change one flat layer.
  */
 import { XPromptError } from "../../errors.ts";
 import { type Image, rounded, type Sheet, type SheetRow } from "../../image/index.ts";
+import type { IconSet } from "../../tasks/gathered/index.ts";
 import { Random } from "../../tasks/index.ts";
 import { type Baseline, colourFit } from "../baselines/index.ts";
 import {
@@ -19,13 +21,21 @@ import { openHeldOut } from "../gathered/pictures.ts";
 import { IconJudge } from "../judges/icons.ts";
 import { percent, plain, withInterval } from "../lines.ts";
 import { boundedPsnr } from "../metrics/pictures.ts";
-import type { Section } from "../report.ts";
+import type { Cell, Section } from "../report.ts";
 import { numbered } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { estimate, shareBetter, shareEstimate } from "../summary.ts";
+import { hasSeen } from "../training-facts.ts";
 
 type Column = "drawn" | Exclude<Baseline, "classical">;
 const columns: readonly Column[] = ["drawn", "unchanged", "colourFit", "roundTrip"];
+
+/** The style tasks, and what they are called. */
+const styleTasks = {
+  style: { heldOut: false, title: "pairs of styles as in nano's training" },
+  unseenStyle: { heldOut: true, title: "pairs of styles held out of it" },
+} as const;
+type StyleTaskName = keyof typeof styleTasks;
 
 /** Samples per task in the report. */
 const SHOWN = 6;
@@ -39,47 +49,34 @@ export const icons: Suite = {
 };
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
-  const { generations, limit, seed, options, model } = context;
+  const { generations, limit, seed, options } = context;
   const { iconSets, digest } = openHeldOut(options.pictures!);
-  const families = stylePairs(iconSets);
-  if (families.size === 0)
-    throw new XPromptError(
-      `eval icons: expected two held-out icon sets of one family with ${CANDIDATES} icons or more, got ${iconSets.length} sets without such a pair (gather more)`,
-    );
+  const styles = stylesIn(iconSets);
   const editables = editablesOf(iconSets, Random.of(seed, "editable icons"));
   const editsMeasured = editables.length > 0 ? edits : [];
-  generations.expect(limit * (1 + editsMeasured.length));
-  const right = boardOf();
-  const style = await measureTask(
-    "style",
-    context,
-    (random) => {
-      const pair = random.pick(families.get(random.pick([...families.keys()]))!);
-      return drawStyleTask(pair, random, model.size);
-    },
-    ({ candidates, answer }, answers) => {
-      const judge = new IconJudge(candidates);
-      for (const column of columns) right[column].push(judge.nearest(answers[column]) === answer ? 1 : 0);
-    },
-  );
-  const shares = Object.fromEntries(
-    columns.map((column) => [column, shareEstimate(right[column])!]),
-  ) as Record<Column, NonNullable<ReturnType<typeof estimate>>>;
-  const editFigures: Record<string, ReturnType<typeof figuresOf>> = {};
+  generations.expect(limit * (styles.length + editsMeasured.length));
+  const shares: Record<string, Shares> = {};
+  const figures: Record<string, ReturnType<typeof figuresOf>> = {};
   const sections: Section[] = [];
-  for (const edit of editsMeasured) {
-    const measured = await measureTask(edit, context, (random) =>
-      drawEdit(edit, random.pick(editables), random, model.size),
-    );
-    editFigures[edit] = figuresOf(measured.psnr, seed);
-    sections.push({ title: edit, sheet: measured.sheet });
+  for (const task of styles) {
+    const [name] = task;
+    const { right, psnr, sheet } = await measureStyles(task, context);
+    shares[name] = right;
+    figures[name] = figuresOf(psnr, seed);
+    sections.push({ title: styleTasks[name].title, sheet });
   }
-  const styleFigures = figuresOf(style.psnr, seed);
-  const figures = { style: styleFigures, ...editFigures };
+  for (const edit of editsMeasured) {
+    const { psnr, sheet } = await measureTask(edit, context, (random) =>
+      drawEdit(edit, random.pick(editables), random, context.model.size),
+    );
+    figures[edit] = figuresOf(psnr, seed);
+    sections.push({ title: edit, sheet });
+  }
   return {
     figures: {
       metric: "right",
       right: shares,
+      seen: { unseenStyle: hasSeenStyles(context) },
       chance: 1 / CANDIDATES,
       candidates: CANDIDATES,
       tasks: figures,
@@ -89,12 +86,14 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
     report: [
       {
         title: "Icons in another style",
-        text: explanation,
+        text: explanation + seenNote(context),
         table: {
-          columns: ["", ...columns],
-          rows: [["right icon", ...columns.map((column) => shares[column])]],
+          columns: ["right icon", ...columns],
+          rows: styles.map(([name]): Cell[] => [
+            styleTasks[name].title,
+            ...columns.map((column) => shares[name]![column] ?? null),
+          ]),
         },
-        sheet: style.sheet,
       },
       {
         title: "Icons, PSNR in dB",
@@ -112,8 +111,7 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
       ...sections,
     ],
     summary: [
-      `right icon nearest of ${CANDIDATES} (chance ${percent({ mean: 1 / CANDIDATES, ci: [1 / CANDIDATES, 1 / CANDIDATES] })}): drawn ${percent(shares.drawn)}, ` +
-        `unchanged ${percent(shares.unchanged)}, colour fit ${percent(shares.colourFit)}, round trip of the truth ${percent(shares.roundTrip)}`,
+      ...styles.map(([name]) => lineOf(styleTasks[name].title, shares[name]!)),
       ...Object.entries(figures).map(
         ([name, { psnr }]) =>
           `${name}, PSNR in dB: drawn ${withInterval(psnr.drawn, 1)}, unchanged ${plain(psnr.unchanged?.mean, 1)}, ` +
@@ -129,6 +127,55 @@ const explanation =
   "style; colourFit: least squares from the example's colours; roundTrip: the truth through the image tokenizer, an " +
   "upper bound that the judge allows.";
 
+/** The pairs of styles of one task, by family of icons. */
+type Styles = readonly [StyleTaskName, ReturnType<typeof stylePairs>];
+
+/** The tasks that there are pairs of styles for. @throws XPromptError when there are none */
+function stylesIn(iconSets: readonly IconSet[]): readonly Styles[] {
+  const names = Object.keys(styleTasks) as StyleTaskName[];
+  const found = names
+    .map((name): Styles => [name, stylePairs(iconSets, styleTasks[name].heldOut)])
+    .filter(([, families]) => families.size > 0);
+  if (found.length > 0) return found;
+  throw new XPromptError(
+    `eval icons: expected two held-out icon sets of one family with ${CANDIDATES} icons or more, got ${iconSets.length} sets without such a pair (gather more)`,
+  );
+}
+
+/** Whether the model was trained on the held-out pairs of styles; null for an adapter, whose tasks are not known. */
+const hasSeenStyles = ({ training, adapter }: SuiteContext): boolean | null =>
+  adapter === undefined ? hasSeen(training, "iconStyleUnseen") : null;
+
+const seenNote = (context: SuiteContext): string =>
+  hasSeenStyles(context) ? " This model was trained on the held-out pairs of styles." : "";
+
+const lineOf = (title: string, shares: Shares): string =>
+  `${title}, right icon nearest of ${CANDIDATES} (chance ${100 / CANDIDATES}%): drawn ${percent(shares.drawn)}, ` +
+  `unchanged ${percent(shares.unchanged)}, colour fit ${percent(shares.colourFit)}, round trip of the truth ${percent(shares.roundTrip)}`;
+
+/** Generates icons in another style, and judges which of the candidates each one is. */
+async function measureStyles(
+  [name, families]: Styles,
+  context: SuiteContext,
+): Promise<{ readonly right: Shares; readonly psnr: Board; readonly sheet: Sheet }> {
+  const right = boardOf();
+  const measured = await measureTask(
+    name,
+    context,
+    (random) => {
+      const pair = random.pick(families.get(random.pick([...families.keys()]))!);
+      return drawStyleTask(pair, random, context.model.size);
+    },
+    ({ candidates, answer }, answers) => {
+      const judge = new IconJudge(candidates);
+      for (const column of columns) right[column].push(judge.nearest(answers[column]) === answer ? 1 : 0);
+    },
+  );
+  const shares = Object.fromEntries(columns.map((column) => [column, shareEstimate(right[column])]));
+  return { right: shares as Shares, ...measured };
+}
+
+type Shares = Readonly<Record<Column, ReturnType<typeof shareEstimate>>>;
 type Board = Readonly<Record<Column, number[]>>;
 const boardOf = (): Board => Object.fromEntries(columns.map((column) => [column, []])) as unknown as Board;
 

@@ -8,12 +8,14 @@ import { silhouette } from "../../worlds/sprite.ts";
 import { type IconSource, isInk } from "./source.ts";
 
 /** Pairs of sets that are held out of style training. */
-const unseenStyles: readonly (readonly [string, string])[] = [
+const heldOutStyles: readonly (readonly [string, string])[] = [
   ["icons-noto", "icons-fluent"],
   ["icons-twemoji", "icons-openmoji-black"],
 ];
-const isUnseen = (a: string, b: string): boolean =>
-  unseenStyles.some(([x, y]) => (a === x && b === y) || (a === y && b === x));
+
+/** Whether the change of style between two sets, in either direction, is held out of training. */
+export const isHeldOutStyle = ({ name: a }: IconSet, { name: b }: IconSet): boolean =>
+  heldOutStyles.some(([x, y]) => (a === x && b === y) || (a === y && b === x));
 
 /** The least number of shared icons for two sets to be a pair of styles. */
 const fewestShared = 4;
@@ -39,7 +41,7 @@ export function iconStyleFamilies(source: IconSource): readonly TaskFamily[] {
   let kept: readonly Styles[] | undefined;
   const styles = (unseen: boolean) => {
     kept ??= stylesOf(source.sets);
-    return kept.filter(({ from, to }) => isUnseen(from.name, to.name) === unseen);
+    return kept.filter(({ from, to }) => isHeldOutStyle(from, to) === unseen);
   };
 
   const drawStyle =
