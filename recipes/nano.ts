@@ -1,7 +1,9 @@
 /**
  * A model of nano's sizes from nothing, in one run on rendered scenes: only nano's tokenizers are taken from the shipped
  * model. Targets are hidden and words are trained from the first step on, and the loss has the distances of codes. The
- * first tenth of the steps shows windows of 8 × 8 codes, which leave room for four times as many contexts.
+ * first tenth of the steps shows windows of 8 × 8 codes, which leave room for four times as many contexts. Styles of icons
+ * (60 pairs of them), edits of an icon's parts, and edits of objects are shown more often than in the parts of the shipped
+ * model, which learned them least.
  *
  *     npx xprompt train recipes/nano.ts --out runs/nano
  *
@@ -22,5 +24,16 @@ export default transformerRecipe({
   ...{ window: 8, windowSteps: 3_000, windowContexts: 8 },
   optimizer: { ...common.optimizer, learningRate: 1.5e-3 },
   schedule: { ...common.schedule, warmup: 200, decay: 0.5 },
-  mix: { ...common.mix, textToImage: 0.4, pictures: undefined, worlds: { scenes: 1, photos: 0, icons: 0 } },
+  mix: {
+    ...common.mix,
+    textToImage: 0.4,
+    pictures: undefined,
+    worlds: { scenes: 1, photos: 0, icons: 0 },
+    weights: {
+      ...common.mix.weights,
+      ...{ iconStyle: 30, iconPartColor: 3, iconPartOff: 3, iconPartOn: 2, iconHue: 2, iconInk: 2 },
+      ...{ removeBox: 3, unstick: 3, sticker: 3, duplicate: 3, replaceObject: 3 },
+      ...{ move: 1.5, recolorShape: 1.5, replaceShape: 1.5, cutOut: 1.5 },
+    },
+  },
 });
