@@ -1,4 +1,7 @@
-/** @file The same object in another style: one task for each ordered pair of sets that share names. */
+/**
+ * @file The same object in another style: one task for each ordered pair of sets that share names. Every family of sets is
+ * equally frequent, whether it has two styles or six.
+ */
 import type { Random } from "../../../random.ts";
 import type { IconSet } from "../../gathered/index.ts";
 import { type Change, family, type TaskFamily } from "../../task.ts";
@@ -26,28 +29,24 @@ interface Styles {
   readonly names: readonly string[];
 }
 
-/** Ordered pairs of sets of one family, with their shared names. */
-function stylesOf(sets: readonly IconSet[]): readonly Styles[] {
-  return sets.flatMap((from) =>
-    sets.flatMap((to) => {
-      if (from === to || from.family !== to.family) return [];
+/** Ordered pairs of sets, with their shared names: one list for each family of sets. */
+function stylesOf(sets: readonly IconSet[], unseen: boolean): readonly (readonly Styles[])[] {
+  const families = new Map<string, Styles[]>();
+  for (const from of sets)
+    for (const to of sets) {
+      if (from === to || from.family !== to.family || isHeldOutStyle(from, to) !== unseen) continue;
       const names = namesOf(from).filter((name) => to.icons.has(name));
-      return names.length >= fewestShared ? [{ from, to, names }] : [];
-    }),
-  );
+      if (names.length < fewestShared) continue;
+      families.set(from.family, [...(families.get(from.family) ?? []), { from, to, names }]);
+    }
+  return [...families.values()];
 }
 
 export function iconStyleFamilies(source: IconSource): readonly TaskFamily[] {
-  let kept: readonly Styles[] | undefined;
-  const styles = (unseen: boolean) => {
-    kept ??= stylesOf(source.sets);
-    return kept.filter(({ from, to }) => isHeldOutStyle(from, to) === unseen);
-  };
-
   const drawStyle =
-    (unseen: boolean) =>
+    (styles: () => ReturnType<typeof stylesOf>) =>
     (random: Random): Change => {
-      const { from, to, names } = random.pick(styles(unseen));
+      const { from, to, names } = random.pick(random.pick(styles()));
       return {
         parameters: { from: from.name, to: to.name },
         images(pairRandom, size) {
@@ -68,9 +67,13 @@ export function iconStyleFamilies(source: IconSource): readonly TaskFamily[] {
       };
     };
 
-  const styleFamily = (name: string, unseen: boolean): TaskFamily => ({
-    ...family(name, "editing", drawStyle(unseen)),
-    isPossible: () => styles(unseen).length > 0,
-  });
+  const styleFamily = (name: string, unseen: boolean): TaskFamily => {
+    let kept: ReturnType<typeof stylesOf> | undefined;
+    const styles = () => {
+      kept ??= stylesOf(source.sets, unseen);
+      return kept;
+    };
+    return { ...family(name, "editing", drawStyle(styles)), isPossible: () => styles().length > 0 };
+  };
   return [styleFamily("iconStyle", false), styleFamily("iconStyleUnseen", true)];
 }
