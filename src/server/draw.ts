@@ -35,7 +35,7 @@ export interface Finished {
   readonly size: string;
   readonly usage: Usage;
   /** What an answer says about a result besides its picture. */
-  readonly notes: Pick<ImagesResponse, "change_from" | "unread_tokens">;
+  readonly notes: Pick<ImagesResponse, "settings" | "change_from" | "unread_tokens">;
   readonly timings: Omit<Timings, "queued">;
 }
 
@@ -88,7 +88,7 @@ export async function drawPictures(
     })),
     ...lookOf(asked, firstFinished.size),
     usage: pictures.map(({ usage }) => usage).reduce(addUsage),
-    ...{ model, fingerprint: engine.fingerprint, settings: first.settings },
+    ...{ model, fingerprint: engine.fingerprint },
     ...firstFinished.notes,
     ...(first.retrieved && {
       retrieved: first.retrieved.map(({ id, instruction, similarity }) => ({ id, instruction, similarity })),
@@ -157,6 +157,7 @@ async function finish(
       },
     },
     notes: {
+      settings: result.settings,
       ...(changeFrom && { change_from: changeFrom }),
       ...(tokens.unread > 0 && { unread_tokens: tokens.unread }),
     },

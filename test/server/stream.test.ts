@@ -80,7 +80,10 @@ test("an answer says how much of a long prompt was left out, and where the chang
   expect(tokens.unread).toBeGreaterThan(20);
   const events = await eventsOf("/v1/images/edits", { images, prompt });
   expect(events.at(-1)!.data).toMatchObject(told);
-  expect(await (await post("/v1/images/edits", { images, prompt })).json()).toMatchObject(told);
+  const { settings, ...answer } = await (await post("/v1/images/edits", { images, prompt })).json();
+  expect(answer).toMatchObject(told);
+  expect(settings).toMatchObject({ temperature: expect.any(Number), expected: expect.any(Boolean) });
+  expect(events.at(-1)!.data.settings).toEqual(settings);
   const [short] = await eventsOf("/v1/images/generations", { prompt: "make it rain" });
   expect(short!.data).not.toHaveProperty("unread_tokens");
 });

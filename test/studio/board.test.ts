@@ -18,6 +18,7 @@ vi.stubGlobal(
 const { Board } = await import("../../studio/src/state/board.svelte.ts");
 type Board = InstanceType<typeof Board>;
 
+const plainNotes = { unread: 0, isColourMap: false, isMean: false };
 const png = (name: string) => new File(["picture"], name, { type: "image/png" });
 const entry: GalleryEntry = {
   id: "rain",
@@ -173,10 +174,36 @@ test("the words of a described example leave with it; the person's own stay", as
   expect(board.instruction).toBe("gray, please");
 });
 
+test.each([
+  ["a sampled picture", {}, "more", { seed: 6, samples: 1 }],
+  ["the mean, of which there is one", { isMean: true }, "variations", { seed: 6, samples: 4 }],
+  ["a map of colours", { isColourMap: true, isMean: true }, "none", undefined],
+])("what can be drawn besides %s", async (_, told, others, next) => {
+  const asked: object[] = [];
+  const generate: Backend["generate"] = async function* ({ seed, samples }) {
+    asked.push({ seed, samples });
+    const notes = { ...plainNotes, ...(samples === 1 && told) };
+    for (let sample = 0; sample < samples; sample++)
+      yield { kind: "finished", sample, picture: png("one.png"), seed: seed + sample, notes };
+  };
+  const kept = { add: async () => {} } as unknown as History;
+  const board = new Board({ generate } as unknown as Backend, kept);
+  expect(board.others).toBe("none");
+  Object.assign(board, { instruction: "x", seed: 5 });
+  await board.draw();
+  expect(board.others).toBe(others);
+  if (!next) return;
+  await board.again();
+  expect(asked.at(-1)).toEqual(next);
+  expect(board.others).toBe("more");
+  await board.again();
+  expect(asked.at(-1)).toEqual({ ...next, seed: next.seed + next.samples });
+});
+
 test("a drawing has ended before the history has stored it", async () => {
   const gate = new Gate();
   const slow = { add: () => gate.opened } as unknown as History;
-  const notes = { unread: 0, isColourMap: false };
+  const notes = plainNotes;
   const generate: Backend["generate"] = async function* () {
     yield { kind: "finished", sample: 0, picture: png("one.png"), seed: 1, notes };
   };
@@ -213,7 +240,7 @@ test.each(["is stopped", "fails"])(
     const generate: Backend["generate"] = async function* () {
       yield { kind: "waiting", ahead: 2 };
       expect(board.ahead).toBe(2);
-      const notes = { unread: 0, isColourMap: false };
+      const notes = plainNotes;
       yield { kind: "finished", sample: 1, picture: first, seed: 8, notes };
       expect(board.ahead).toBe(0);
       if (end === "fails") throw new BackendError("no more");

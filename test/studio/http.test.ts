@@ -105,7 +105,8 @@ test("a prompt file is made, looked at and drawn with, and none stays on the ser
   const kinds: string[] = [];
   for await (const event of backend.generate(request, new AbortController().signal)) {
     kinds.push(event.kind);
-    if (event.kind === "finished") expect(event.notes).toEqual({ unread: 0, isColourMap: false });
+    if (event.kind === "finished")
+      expect(event.notes).toEqual({ unread: 0, isColourMap: false, isMean: false });
   }
   expect(kinds.at(-1)).toBe("finished");
   const stored = await fetch(`${url}/v1/xprompts`, { headers: { authorization: "Bearer secret" } });

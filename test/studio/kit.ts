@@ -116,7 +116,7 @@ export async function nanoCodeByCode(folder: string): Promise<string> {
 
 /** Waits for the end of a drawing. */
 export const drawn = (page: Page): Promise<void> =>
-  page.getByRole("button", { name: "Again", exact: true, disabled: false }).waitFor({ timeout: 100_000 });
+  page.getByRole("button", { name: "Draw", exact: true }).waitFor({ timeout: 100_000 });
 
 export async function draw(page: Page): Promise<void> {
   const button = (name: string) => page.getByRole("button", { name, exact: true });

@@ -35,6 +35,8 @@ export interface Notes {
   readonly unread: number;
   /** Whether a map of colours was applied that explains the examples. */
   readonly isColourMap: boolean;
+  /** Whether it is the mean of what the model finds likely, the same with every seed. */
+  readonly isMean: boolean;
 }
 
 export type GenerateEvent =

@@ -34,6 +34,9 @@ export interface Sample {
   readonly notes?: Notes;
 }
 
+/** The number of samples that differ, after the mean. */
+const VARIATIONS = 4;
+
 let keys = 0;
 const emptyPair = (): Pair => ({ key: keys++ });
 const isWhole = (pair: Pair): pair is Required<Pair> => Boolean(pair.before && pair.after);
@@ -247,8 +250,14 @@ export class Board {
     return this.read(picture, `result ${seed}`);
   }
 
-  /** The same with seeds that were not used yet. */
+  /** What can be drawn besides the results. */
+  get others(): ReturnType<typeof othersOf> {
+    return othersOf(this.results);
+  }
+
+  /** The same with seeds that were not used yet; several of them, where one alone would be the same picture again. */
   again(): Promise<void> {
+    if (this.others === "variations") this.samples = VARIATIONS;
     const last = Math.max(...this.results.map(({ seed = 0 }) => seed));
     this.seed = Math.max(this.seed, last) + 1;
     return this.draw();
@@ -379,6 +388,13 @@ function notesOn(results: readonly Sample[]): string[] {
   const same = results.length > 1 ? ", so all results are the same" : "";
   const map = `A map of colours explains the example, and was applied${same}. “Exact colours” in the settings turns this off.`;
   return [...(unread > 0 ? [cut] : []), ...(isColourMap ? [map] : [])];
+}
+
+/** A map of colours gives the same picture with every seed, the mean only if it is the only sample. */
+function othersOf(results: readonly Sample[]): "none" | "more" | "variations" {
+  const { isColourMap, isMean } = results.find(({ notes }) => notes)?.notes ?? {};
+  if (results.length === 0 || isColourMap) return "none";
+  return isMean ? "variations" : "more";
 }
 
 /** `crypto.randomUUID` is missing on plain HTTP. */

@@ -173,7 +173,11 @@ function eventOf(event: ServerEvent): GenerateEvent {
   const picture = pictureOf(event.b64_json);
   const sample = event.image_index;
   if ("seed" in event) {
-    const notes = { unread: event.unread_tokens ?? 0, isColourMap: event.change_from === "example colours" };
+    const notes = {
+      unread: event.unread_tokens ?? 0,
+      isColourMap: event.change_from === "example colours",
+      isMean: Boolean(event.settings?.expected && event.settings.onePass),
+    };
     return { kind: "finished", sample, picture, seed: event.seed, notes };
   }
   return { kind: "partial", sample, picture, row: event.row, rows: event.rows };

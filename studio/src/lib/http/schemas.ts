@@ -23,6 +23,7 @@ export const eventSchema = z.union([
     b64_json: z.string(),
     image_index: z.number(),
     seed: z.number(),
+    settings: z.optional(z.object({ expected: z.boolean(), onePass: z.boolean() })),
     change_from: z.optional(z.string()),
     unread_tokens: z.optional(z.number()),
   }),

@@ -74,6 +74,7 @@ async function* drawOne(
       const notes = {
         unread: result.tokens.unread,
         isColourMap: result.changeFrom === "example colours",
+        isMean: result.settings.expected && result.settings.onePass,
       };
       yield { kind: "finished", sample, seed: options.seed, picture, notes };
     } else if (row) {
