@@ -75,8 +75,12 @@ export function drawGround(
   return ground;
 }
 
-/** The place of a single icon, near the centre. */
+/** Share of single icons that fill the picture, as icons in files do. */
+const FILLING = 0.35;
+
+/** The place of a single icon: the whole picture, or a part of it near the centre. */
 export function drawPlace(random: Random): Place {
+  if (random.chance(FILLING)) return { x: 0.5, y: 0.5, side: 1 };
   const side = random.uniform(0.5, 0.9);
   const slack = (0.96 - side) / 2;
   return { x: 0.5 + random.uniform(-slack, slack), y: 0.5 + random.uniform(-slack, slack), side };
