@@ -6,7 +6,7 @@
  * const model = await XPrompt.load("nano");
  * const prompt = await model.compress([{ input: "before.png", output: "after.png" }]);
  * const { images } = await model.generate({ prompt, input: "photo.jpg", seed: 7 });
- * await savePng("out.png", images[0]);
+ * await saveImage("out.png", images[0]);
  */
 
 export {

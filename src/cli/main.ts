@@ -53,8 +53,8 @@ function commandsFor(name: string | undefined): Promise<((signal: AbortSignal) =
 }
 
 /**
- * The arguments in the form that commander helps with: `help A B` is `A B --help`, and of a word that is no command nothing
- * else matters.
+ * The arguments in the form that commander helps with: `help A B` becomes `A B --help`; after an unknown command, all other
+ * words are dropped.
  */
 function plainly(argv: readonly string[]): readonly string[] {
   const [first, ...rest] = argv;
@@ -192,13 +192,15 @@ function report(error: unknown, command: Command, argv: readonly string[], inter
     complain(`${message} (see ${path.replace(/^(?!xprompt)/, "xprompt ")} --help)`);
     return 2;
   }
-  // What else fails after an interruption follows from it, but a full disk, say, has to be told.
+  // After an interruption other errors only follow from it; an XPromptError, such as a full disk, is still reported.
   const known = interrupted && !(error instanceof XPromptError) ? new Interrupted() : error;
   if (known instanceof XPromptError) {
     complain(known.message);
     return known.exitCode;
   }
-  complain(`internal error: ${messageOf(error)} (please report it)`);
+  complain(
+    `internal error: ${messageOf(error)} (please report it, with what the command prints with XPROMPT_DEBUG=1)`,
+  );
   if (process.env.XPROMPT_DEBUG) console.error(error);
   return 1;
 }

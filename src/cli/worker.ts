@@ -23,8 +23,8 @@ const names = jobKinds.map(({ name }) => name);
 
 export function workerCommand(signal: AbortSignal): Command {
   const command = new Command("worker").description(
-    "Do the jobs that eval, examples compile, data tokenize and serve hand out with --redis. Start as many workers as there are " +
-      "processors; they may end at any time (docs/scaling.md).",
+    "Do the jobs that eval, examples compile, data tokenize and serve hand out with --redis. Several workers on " +
+      "one machine share its processors by --threads; workers may end at any time (docs/scaling.md).",
   );
   return withModel(withRedis(command))
     .option(

@@ -69,7 +69,7 @@ async function takeJobs(
     const { signal } = cancellation;
     try {
       signal.throwIfAborted();
-      // Another run of the job has lost its lock, yet ended well: a slow machine does not compute for ever.
+      // An earlier run of this job lost its lock but stored its result. Without this, a slow machine would repeat it forever.
       const key = resultKey(queue, job.id!);
       if ((await redis.exists(key)) === 1) return null;
       const result = await kind.handle(checkedData(kind, job.data), parts, {
@@ -103,7 +103,7 @@ async function takeJobs(
   });
   let last = "";
   worker.on("error", (error) => {
-    // The connection says by itself when it is away.
+    // The connection itself reports that it is lost.
     const isConnection = "syscall" in error || /connection is closed/i.test(error.message);
     if (!isConnection && error.message !== last) log(`queue ${queue}: ${error.message}`);
     last = error.message;
@@ -136,7 +136,7 @@ class Cancellations {
   }
 
   static async listen(redis: Redis, resources: Resources): Promise<Cancellations> {
-    // ioredis would subscribe again by itself, and end the process where the connection breaks meanwhile.
+    // With `autoResubscribe`, ioredis ends the process if the connection breaks while it subscribes again.
     const subscriber = redis.duplicate({ autoResubscribe: false });
     subscriber.on("error", () => {}); // the other connection reports it
     resources.defer(() => closeRedis(subscriber));

@@ -24,7 +24,7 @@ import { lockWriter, writerBusy } from "./writer-lock.ts";
 export interface OpenOptions {
   /** Create the library if it is missing. Defaults to false. */
   readonly create?: boolean;
-  /** LanceDB's options of object storage: `endpoint`, `region`, `aws_access_key_id`, … Others are of the environment. */
+  /** LanceDB's options of object storage: `endpoint`, `region`, `aws_access_key_id`, … Those that are not given come from the environment. */
   readonly storageOptions?: Readonly<Record<string, string>>;
 }
 
@@ -349,7 +349,7 @@ export class ExampleLibrary {
     return this.close();
   }
 
-  /** @throws XPromptError when a long write is under way, which may itself wait for who does not want to wait for it */
+  /** @throws XPromptError while a long write is running, if the caller does not want to wait for it */
   private checkFree(wait = true): void {
     if (!wait && this.longWrites > 0) throw writerBusy(this.place, "this process");
   }

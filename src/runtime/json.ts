@@ -1,4 +1,4 @@
-/** @file Values from outside, checked. */
+/** @file Parses JSON and checks it against a schema. */
 import type { z } from "zod";
 import { messageOf, XPromptError } from "../errors.ts";
 import { plainError } from "../schema-words.ts";

@@ -1,4 +1,4 @@
-/** @file Work after what is waiting: timers of browsers would wait at least 4 ms, a message does not. */
+/** @file Runs a callback after the events that wait. By a message, because timers of browsers wait at least 4 ms. */
 import type * as node from "./soon.ts";
 
 export const soon: typeof node.soon = (callback) => {

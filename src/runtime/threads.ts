@@ -26,7 +26,7 @@ export function startThread(entry: URL, workerData: unknown, modules: readonly s
   return new Worker(start, { eval: true, workerData, execArgv: [] });
 }
 
-/** A number of threads; 0 means one per core. */
+/** A number of threads; 0 lets onnxruntime decide: one per physical core. */
 export const threadCount = z.int().min(0).max(1024);
 
 /** How many processes `mpirun` started on this machine: they share its cores and memory. */

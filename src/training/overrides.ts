@@ -8,7 +8,7 @@ import type { AnyRecipeKind } from "./recipe.ts";
 
 /**
  * Returns the recipe with the settings in `args` replaced: `--steps=40`, `--optimizer.learningRate 3e-4`,
- * `--data.families=rain,blur`. A dot separates a group from its setting, and commas separate the items of a list.
+ * `--mix.families=rain,blur`. A dot separates a group from its setting, and commas separate the items of a list.
  * @throws UsageError naming the key when it is unknown, given twice, or has an invalid value
  */
 export function applyOverrides<R extends Readonly<{ kind: string }>>(

@@ -18,6 +18,7 @@ export interface Original {
 }
 
 /**
+ * Reads the picture of a request at its own size, and as the square that the model sees.
  * @param size edge of the square, in pixels
  * @param samples number of results
  * @throws XPromptError for a picture that cannot be read, has a size that `loadImage` rejects, or is too large for so
@@ -50,7 +51,7 @@ function bytesOf(picture: Image | ByteImage): ByteImage {
  */
 export type FullSize = (original: Original, source: ChangeSource, signal?: AbortSignal) => Promise<ByteImage>;
 
-/** In this thread. Yields to other work between strips of the picture. */
+/** Applies the change in the calling thread. Yields to other work between strips of the picture. */
 export const atFullSize: FullSize = async ({ original, query }, source, signal) => {
   const { width, height } = original;
   const data = new Uint8Array(width * height * 3);

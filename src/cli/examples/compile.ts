@@ -19,9 +19,9 @@ interface CompileOptions extends ModelOptions, LibraryOptions, QueueOptions, Pic
 
 /** Examples per batch that is compiled and stored. */
 const COMPILED_AT_ONCE = 16;
-/** The same, with workers: so many jobs are handed out at once. */
+/** Jobs that workers have at the same time. */
 const HANDED_OUT = 128;
-/** Requests of a server come first. */
+/** After requests of a server, which have 1. */
 const COMPILE_PRIORITY = 10;
 
 export const compileCommand = (signal: AbortSignal): Command =>

@@ -28,8 +28,8 @@ export const pairsSettings = z.strictObject({
     .strictObject({
       id: column,
       /**
-       * Records with the same value here stay on one side of the held-out split. Defaults to the id; rows of a list with
-       * the same output stay together.
+       * Records with the same value here stay on one side of the held-out split. Defaults to the id; rows of a list that
+       * share a picture stay together.
        */
       group: column,
       /** Records with the same value here show the same change. Without it, the whole set is one task. */

@@ -3,7 +3,7 @@ import type { Random } from "../../random.ts";
 import type { Task, TaskFamily } from "../task.ts";
 import { only, worldNames } from "../worlds/world.ts";
 import { exampleWords } from "./color-maps.ts";
-import { drawFitting, hasEffect, MOST_PAIRS } from "./visible.ts";
+import { drawFitting, hasEffect, PAIR_RETRIES } from "./visible.ts";
 
 const takesAny = ({ worlds }: TaskFamily): boolean => worlds.length === worldNames.length;
 
@@ -32,7 +32,7 @@ function twoChanges(parts: readonly TaskFamily[]): TaskFamily | undefined {
               return [once, second.pair(pairRandom, size, only(once.output))] as const;
             },
             ([once, twice]) => hasEffect(twice) && hasEffect({ input: once.input, output: twice.output }),
-            MOST_PAIRS,
+            PAIR_RETRIES,
           );
           return {
             input: one.input,

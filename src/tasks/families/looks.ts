@@ -6,7 +6,7 @@
 import { Random } from "../../random.ts";
 import type { TaskFamily } from "../task.ts";
 import { only, worldNames } from "../worlds/world.ts";
-import { drawFitting, hasEffect, MOST_PAIRS } from "./visible.ts";
+import { drawFitting, hasEffect, PAIR_RETRIES } from "./visible.ts";
 
 /** Families that undo a change, with short words. Without rain and low light, because the paper holds out their removal. */
 const undoing = [
@@ -47,7 +47,7 @@ export function otherLook(parts: readonly TaskFamily[]): TaskFamily | undefined 
           const { undone, done } = drawFitting(
             draw,
             (both) => hasEffect(both.undone) && hasEffect(both.done),
-            MOST_PAIRS,
+            PAIR_RETRIES,
           );
           return {
             input: undone.input,

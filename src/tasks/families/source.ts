@@ -34,8 +34,8 @@ export interface Picture {
   readonly depth?: Float32Array;
 }
 
-/** The most icons or photographs that are drawn for a change that has no effect on the first. */
-const MOST_PICTURES = 8;
+/** Further icons or photographs that are drawn for a change that has no effect on the first. */
+const PICTURE_RETRIES = 8;
 
 /**
  * Pairs of a picture from any world and the result of `apply`. Another icon or photograph is drawn where the change has no
@@ -50,7 +50,7 @@ export function fromPicture(
     const changed = (shown: Picture) => ({ input: shown.image, output: apply(shown, random) });
     if (!world) return changed(shoot(random, size, options));
     const draw = () => changed({ image: world.picture(random, size).picture, size });
-    return drawFitting(draw, hasEffect, MOST_PICTURES);
+    return drawFitting(draw, hasEffect, PICTURE_RETRIES);
   };
 }
 

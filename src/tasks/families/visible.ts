@@ -1,16 +1,16 @@
 /** @file Sampling until something fits: a case in which a change can be seen. */
 import type { Images } from "../task.ts";
 
-/** Attempts to sample a case that fits. */
-const ATTEMPTS = 30;
+/** Further attempts after the first. */
+const RETRIES = 30;
 
-/** The most pairs that are drawn for two changes together, each of which draws pictures of its own. */
-export const MOST_PAIRS = 4;
+/** Further attempts for two changes together, each of which draws pictures of its own. */
+export const PAIR_RETRIES = 4;
 
 /** The first of several samples that `fits`, or else the last one. */
-export function drawFitting<T>(draw: () => T, fits: (drawn: T) => boolean, most = ATTEMPTS): T {
+export function drawFitting<T>(draw: () => T, fits: (drawn: T) => boolean, retries = RETRIES): T {
   let drawn = draw();
-  for (let tries = 0; tries < most && !fits(drawn); tries++) drawn = draw();
+  for (let tries = 0; tries < retries && !fits(drawn); tries++) drawn = draw();
   return drawn;
 }
 

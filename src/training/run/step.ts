@@ -36,7 +36,10 @@ export class TrainingStep {
     private readonly settings: OptimizerSettings,
   ) {}
 
-  /** @param trainable whether to train a parameter; all by default */
+  /**
+   * Builds the graph of a step: loss, gradients, update.
+   * @param trainable whether to train a parameter; all by default
+   */
   static plan(
     build: (graph: Graph) => Objective,
     settings: OptimizerSettings,

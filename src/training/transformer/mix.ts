@@ -63,8 +63,8 @@ export const mixSettings = z.strictObject({
    */
   tokenDropout: share.default(0),
   /**
-   * Share of targets of changes in which all input codes are masked. A target's first codes show what the change is, so
-   * the model learns to read it from the examples only where there are none.
+   * Share of targets of changes in which all input codes are masked. The first codes of a
+   * target reveal the change; only where they are masked must the model learn it from the examples.
    */
   targetDropout: share.default(0),
   /** Token dropout for batches of captions. Defaults to `tokenDropout`. */

@@ -13,7 +13,7 @@ const lossSettings = z.strictObject({
   /** Answers in words. */
   words: z.number().min(0).default(1),
   query: z.number().min(0).default(0.1),
-  /** Of an instruction without a query picture, as many tokens as `maxTextTokens`; of a caption, 32. */
+  /** Instructions. Without a query picture only the first `maxTextTokens` tokens count; of captions the first 32. */
   instruction: z.number().min(0).default(0.1),
   /** Weight of the z-loss, log² Z of the softmax (https://arxiv.org/abs/2204.02311). */
   zLoss: z.number().min(0).default(1e-5),

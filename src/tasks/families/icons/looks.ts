@@ -10,7 +10,7 @@ import { outlined, shadowed, withLargestPart, withoutTop } from "../../worlds/sp
 import { hueRotation } from "../tone.ts";
 import { type IconChange, type IconSource, isInk } from "./source.ts";
 
-/** The families of a change that not every icon can have: they are possible if some icons can. */
+/** Marks families as possible only if at least one icon can have the change. */
 function whereFitting<F extends TaskFamily>(
   source: IconSource,
   change: IconChange,
