@@ -1,17 +1,22 @@
 /** @file Words that were misspelt: what may have been meant. */
 
-/** Letters to insert, delete or replace to turn one word into the other (Levenshtein). */
+/**
+ * Letters to insert, delete, replace, or swap with their neighbour, to turn one word into the other (optimal string
+ * alignment).
+ */
 export function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  const rows = [Array.from({ length: b.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= a.length; i++) {
-    const above = row;
-    row = [i];
+    const [row, above] = [[i], rows[i - 1]!];
     for (let j = 1; j <= b.length; j++) {
       const substituted = above[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row[j] = Math.min(substituted, above[j]! + 1, row[j - 1]! + 1);
+      const isSwap = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swapped = isSwap ? rows[i - 2]![j - 2]! + 1 : Infinity;
+      row[j] = Math.min(substituted, swapped, above[j]! + 1, row[j - 1]! + 1);
     }
+    rows.push(row);
   }
-  return row[b.length]!;
+  return rows[a.length]![b.length]!;
 }
 
 /** The most letters that may be wrong: as a share of the longer word, and in any word. */

@@ -3,6 +3,7 @@ import { editDistance, meant } from "../src/spelling.ts";
 
 test("letters inserted, deleted and replaced", () => {
   expect(editDistance("kitten", "sitting")).toBe(3);
+  expect(editDistance("stpes", "steps")).toBe(1);
   expect(editDistance("", "rain")).toBe(4);
   expect(editDistance("rain", "rain")).toBe(0);
 });

@@ -12,7 +12,7 @@ import {
   Tokenization,
   type TransformerRecipe,
 } from "../training/index.ts";
-import { numberFor } from "./options.ts";
+import { flagsOf, numberFor } from "./options.ts";
 import { counted, oneLine, printJson, say } from "./output.ts";
 import { openQueue, type QueueOptions, withQueue } from "./queue-options.ts";
 
@@ -42,8 +42,8 @@ export function dataCommand(signal: AbortSignal): Command {
       .option("--shard <i/n>", "make the share of machine i of n: 1/8 to 8/8. Defaults to all", shareOf)
       .option("--json", "print one JSON object on standard output", false)
       .allowUnknownOption()
-      .action((path: string, overrides: string[], options: Options) =>
-        tokenize(path, overrides, options, signal),
+      .action((path: string, overrides: string[], options: Options, own: Command) =>
+        tokenize(path, { overrides, known: flagsOf(own) }, options, signal),
       ),
   );
   return command;
@@ -76,7 +76,7 @@ function shareOf(text: string): Share {
 
 async function tokenize(
   path: string,
-  overrides: string[],
+  { overrides, known }: { readonly overrides: readonly string[]; readonly known: readonly string[] },
   options: Options,
   signal: AbortSignal,
 ): Promise<void> {
@@ -85,7 +85,7 @@ async function tokenize(
     throw new UsageError("data tokenize: expected --shard or --redis, got both (workers share all shards)");
   if (path.startsWith("--"))
     throw new UsageError(`data tokenize: expected the recipe first and then its settings, got ${path} first`);
-  const recipe = applyOverrides(await loadRecipe(path, recipeKinds), overrides, recipeKinds);
+  const recipe = applyOverrides(await loadRecipe(path, recipeKinds), overrides, recipeKinds, known);
   if (recipe.kind !== "transformer")
     throw new UsageError(
       `data tokenize: expected the recipe of a transformer, got one of kind ${recipe.kind}`,

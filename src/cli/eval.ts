@@ -139,6 +139,11 @@ async function run(name: string, options: Options, command: Command, signal: Abo
   if (!suite.needs?.includes("pictures") && command.getOptionValueSource("pictures") === "cli")
     throw new UsageError(`eval ${name}: expected no --pictures, got ${options.pictures}`);
   checkDevice(options.device);
+  const beside = as && (await resolveModel(options.for ?? "nano"));
+  if (beside !== undefined && beside === (await resolveModel(options.model)))
+    throw new UsageError(
+      `eval ${name}: --as: expected another model than the one that it is compared with, got ${options.model} for both (choose it with --model)`,
+    );
   const settings = {
     temperature: options.greedy ? 0 : options.temperature,
     topP: options.topP,
@@ -161,7 +166,7 @@ async function run(name: string, options: Options, command: Command, signal: Abo
         pictures: options.pictures,
         size: options.size,
         out: options.out,
-        beside: as && (await resolveModel(options.for ?? "nano")),
+        beside,
       },
       command: commandOf(suite, options),
       signal,

@@ -108,7 +108,9 @@ async function generate(options: Options, signal: AbortSignal): Promise<void> {
   const fromLibrary = options.library !== undefined && inputs.length > 0;
   if (examples.length + prompts.length === 0 && instruction.trim() === "" && !fromLibrary)
     throw new UsageError(
-      "generate: expected --example, --prompt or --instruction to say what to do, got none",
+      options.library === undefined
+        ? "generate: expected --example, --prompt or --instruction to say what to do, got none"
+        : "generate: expected --input or --instruction with --library, to find an example for, got neither",
     );
   if (options.fullSize && inputs.length === 0)
     throw new UsageError("--full-size: expected an --input to take the size from, got none (leave it out)");

@@ -56,7 +56,7 @@ export function initCommand(signal: AbortSignal): Command {
       }).finally(() => progress.stop());
       const note = beyond(made);
       if (note) say(note);
-      if (json) await printJson(made);
+      if (json) await printJson({ ...made, seed: options.seed });
       else
         say(`wrote ${made.output}: ${made.vocabularySize} tokens, the last ${made.xp.length} of them for XP`);
     });

@@ -1,6 +1,7 @@
 /** @file `xprompt inspect`: describes a model, a visual prompt, a graph or a generated picture without running it. */
+import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
-import { extname } from "node:path";
+import { extname, join } from "node:path";
 import { Command } from "commander";
 import { z } from "zod";
 import { slotsOf } from "../chameleon/model/cache.ts";
@@ -38,18 +39,28 @@ async function inspect(what: string): Promise<Record<string, unknown>> {
   );
   if (!isFile && isRun(what)) return { kind: "run", ...(await describeRun(what)) };
   if (!isFile && isLibrary(what)) return { kind: "library", ...(await describeLibrary(what)) };
-  if (!isFile) return { kind: "model", ...(await describeModel(await resolveModel(what))) };
+  if (!isFile) return { kind: "model", ...(await describeModel(await modelAt(what))) };
   if (imageExtensions.includes(ending)) return { kind: "picture", ...(await describePicture(what)) };
   switch (ending) {
     case ".xprompt":
-      return { kind: "prompt", ...describePrompt(await VisualPrompt.load(what)) };
+      return { kind: "prompt", ...(await describePrompt(await VisualPrompt.load(what))) };
     case ".onnx":
       return { kind: "graph", ...(await describeGraph(what)) };
     default:
-      throw new XPromptError(
-        `inspecting ${what}: expected a model, run or library folder, a .xprompt or an .onnx file, or a picture (${imageExtensions.join(", ")})`,
-      );
+      throw nothingKnown(what);
   }
+}
+
+const nothingKnown = (what: string): XPromptError =>
+  new XPromptError(
+    `inspecting ${what}: expected a model, run or library folder, a .xprompt or an .onnx file, or a picture (${imageExtensions.join(", ")})`,
+  );
+
+/** The folder of a model. @throws XPromptError for a folder without the config of one */
+async function modelAt(what: string): Promise<string> {
+  const folder = await resolveModel(what);
+  if (!existsSync(join(folder, "config.json"))) throw nothingKnown(what);
+  return folder;
 }
 
 async function describeLibrary(place: string): Promise<Record<string, unknown>> {
@@ -61,16 +72,14 @@ async function describeLibrary(place: string): Promise<Record<string, unknown>> 
   }
 }
 
-function describePrompt({ model, blocks }: VisualPrompt): Record<string, unknown> {
-  const numbers = blocks.flatMap(({ layers }) =>
-    layers.map(({ keys, values }) => keys.length + values.length),
-  );
+async function describePrompt(prompt: VisualPrompt): Promise<Record<string, unknown>> {
+  const { model, blocks } = prompt;
   return {
     model,
     examples: blocks.length,
     slots: slotsOf(blocks),
     layers: blocks[0]!.layers.length,
-    bytes: 2 * numbers.reduce((sum, count) => sum + count, 0),
+    bytes: (await prompt.toBytes()).length,
   };
 }
 

@@ -168,7 +168,7 @@ function checkArguments(argv: readonly string[]): void {
   const length = argv.reduce((sum, argument) => sum + Buffer.byteLength(argument) + 1, 0);
   if (length > MAX_LENGTH)
     throw new UsageError(
-      `expected a command line of at most ${MAX_LENGTH} bytes, got ${length} (for many examples, compress them in several files, and pass those to generate --prompt)`,
+      `expected a command line of at most ${MAX_LENGTH} bytes, got ${length} (use fewer words; compress many examples in several files, and pass those to generate --prompt)`,
     );
 }
 

@@ -173,6 +173,9 @@ async function checkFile(path: string, inputs: ReadonlySet<string>, flag: string
     );
 }
 
+/** The long names of a command's options: `--json`. */
+export const flagsOf = ({ options }: Command): readonly string[] => options.flatMap(({ long }) => long ?? []);
+
 /** @throws XPromptError when there is no such folder */
 export async function requireFolder(path: string, flag: string): Promise<void> {
   const found = await stat(path).catch(() => undefined);

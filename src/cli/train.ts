@@ -19,7 +19,8 @@ import {
   runTraining,
   together,
 } from "../training/index.ts";
-import { printJson, say } from "./output.ts";
+import { flagsOf } from "./options.ts";
+import { counted, printJson, say } from "./output.ts";
 
 interface TrainOptions {
   readonly out?: string;
@@ -50,10 +51,12 @@ export function trainCommand(signal: AbortSignal): Command {
     )
     .option("--json", "print one JSON object on standard output", false)
     .allowUnknownOption()
-    .action(async (path: string, overrides: string[], options: TrainOptions) => {
+    .action(async (path: string, overrides: string[], options: TrainOptions, command: Command) => {
       if (path.startsWith("--"))
         throw new UsageError(`train: expected the recipe first and then its settings, got ${path} first`);
-      await inProcesses(options, (collective) => train(path, overrides, options, collective, signal));
+      await inProcesses(options, (collective) =>
+        train(path, { overrides, known: flagsOf(command) }, options, collective, signal),
+      );
     });
 }
 
@@ -75,7 +78,7 @@ async function inProcesses(
 /** Process 0 alone has a run folder and a mirror, and speaks. */
 async function train(
   path: string,
-  overrides: readonly string[],
+  { overrides, known }: { readonly overrides: readonly string[]; readonly known: readonly string[] },
   { out: folder, mirror: place, resume, json }: TrainOptions,
   collective: Collective,
   signal: AbortSignal,
@@ -85,7 +88,7 @@ async function train(
   const out = folder ?? join("runs", basename(path).replace(/\.[cm]?[jt]s$/, ""));
   await using resources = new Resources();
   const { task, mirror } = await together(collective, async () => {
-    const recipe = applyOverrides(await loadRecipe(path, recipeKinds), overrides, recipeKinds);
+    const recipe = applyOverrides(await loadRecipe(path, recipeKinds), overrides, recipeKinds, known);
     if (place !== undefined && (await resolveTarget(place)) === (await resolveTarget(out)))
       throw new UsageError(`--mirror: expected another place than the run folder ${out}, got the same`);
     const mirror = leads && place !== undefined ? resources.own(await Mirror.open(place)) : undefined;
@@ -105,8 +108,8 @@ async function train(
     if (!isShared) signal.throwIfAborted();
     const result = await runTraining(task, { out, resume, signal, mirror });
     if (!leads) return;
-    if (json) await printJson({ ...result, seed: task.recipe.seed });
-    else say(`trained ${result.steps} steps: ${figuresOf(result)}; model in ${result.model}`);
+    if (json) await printJson({ output: result.model, ...result, seed: task.recipe.seed });
+    else say(`trained ${counted(result.steps, "step")}: ${figuresOf(result)}; model in ${result.model}`);
   } catch (error) {
     if (!leads && error instanceof Interrupted) throw new ReportedElsewhere(error.exitCode);
     const isInterrupted = error instanceof Interrupted || (signal.aborted && error === signal.reason);

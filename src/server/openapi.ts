@@ -20,7 +20,7 @@ const failures = (operation: Operation): Readonly<Partial<Record<number, string>
     429: "The queue is full: try again after Retry-After.",
   }),
   ...(operation.isQueued && {
-    503: "The server is shutting down, or lacks memory or workers: try again later.",
+    503: "The server is shutting down, lacks memory, or cannot reach its queue: try again later.",
     504: "The request exceeded the time limit.",
   }),
 });

@@ -184,7 +184,7 @@ export class Queue {
     const { timeLimit } = this.options;
     return new Failure(
       504,
-      `generating: expected at most ${timeLimit} s, took longer (request fewer or smaller pictures)`,
+      `generating: expected at most ${timeLimit} s, took longer (request fewer or smaller pictures; with many workers, look whether any is running)`,
       {
         code: "timeout",
       },

@@ -73,7 +73,7 @@ function listen(server: ServerType, { host, port }: ServeOptions): Promise<Addre
     server.once("error", (error) =>
       reject(
         new XPromptError(
-          `serving on ${host}:${port}: expected a free port of this machine, got: ${messageOf(error)} (choose another with --port or --host)`,
+          `serving on ${host}:${port}: expected an address of this machine and a free port, got: ${messageOf(error)} (choose others with --host and --port)`,
         ),
       ),
     );

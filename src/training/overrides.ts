@@ -9,12 +9,14 @@ import type { AnyRecipeKind } from "./recipe.ts";
 /**
  * Returns the recipe with the settings in `args` replaced: `--steps=40`, `--optimizer.learningRate 3e-4`,
  * `--mix.families=rain,blur`. A dot separates a group from its setting, and commas separate the items of a list.
+ * @param options of the command, such as `--json`, for the error about a misspelt one
  * @throws UsageError naming the key when it is unknown, given twice, or has an invalid value
  */
 export function applyOverrides<R extends Readonly<{ kind: string }>>(
   recipe: R,
   args: readonly string[],
   kinds: readonly AnyRecipeKind[],
+  options: readonly string[] = [],
 ): R {
   const kind = kinds.find((each) => each.kind === recipe.kind);
   if (!kind) throw new TypeError(`applyOverrides: no schema for recipes of kind ${recipe.kind}`);
@@ -22,7 +24,12 @@ export function applyOverrides<R extends Readonly<{ kind: string }>>(
   for (const [key, text] of keysAndValues(args)) {
     const path = key.split(".");
     const schemas = schemasAt(kind.schema, path);
-    if (schemas.length === 0) throw new UsageError(`--${unknownKey(key, settingKeys(kind.schema))}`);
+    if (options.includes(`--${key}`)) throw new UsageError(`--${key}: expected no value, got ${text}`);
+    if (schemas.length === 0)
+      throw new UsageError(
+        `--${unknownKey(key, [...settingKeys(kind.schema), ...options.map((each) => each.slice(2))])}`,
+      );
+    if (text === undefined) throw new UsageError(`--${key}: expected a value (--${key}=…), got none`);
     const reading = readText(schemas, text);
     if (!reading) {
       const keys = schemas.flatMap((each) => settingKeys(each, key)).join(", ");
@@ -40,18 +47,15 @@ export function applyOverrides<R extends Readonly<{ kind: string }>>(
   return { kind: tag, ...parsed.data } as unknown as R;
 }
 
-/** Parses `--key=value` and `--key value`. */
-function keysAndValues(args: readonly string[]): Map<string, string> {
-  const found = new Map<string, string>();
+/** Parses `--key=value` and `--key value`. A key without a value has undefined. */
+function keysAndValues(args: readonly string[]): Map<string, string | undefined> {
+  const found = new Map<string, string | undefined>();
   for (let i = 0; i < args.length; i++) {
     const [, key, inline] = /^--([^=]+)(?:=(.*))?$/s.exec(args[i]!) ?? [];
     if (key === undefined) throw new UsageError(`expected --key=value, got ${JSON.stringify(args[i])}`);
-    const text = inline ?? args[++i];
-    if (text === undefined || (inline === undefined && text.startsWith("--"))) {
-      throw new UsageError(`--${key}: expected a value (--${key}=…), got none`);
-    }
     if (found.has(key)) throw new UsageError(`--${key}: expected it once, got it twice`);
-    found.set(key, text);
+    const isAlone = inline === undefined && (args[i + 1]?.startsWith("--") ?? true);
+    found.set(key, isAlone ? undefined : (inline ?? args[++i]));
   }
   return found;
 }

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { XPromptError } from "../errors.ts";
+import { UsageError, XPromptError } from "../errors.ts";
 import { meant } from "../spelling.ts";
 
 /** Folder of the models in the package. */
@@ -11,9 +11,11 @@ const SHIPPED = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "model
 
 /**
  * The folder of a model, from a path or the name of a shipped model ("nano").
- * @throws XPromptError when neither exists
+ * @throws XPromptError when neither exists; UsageError for an empty text
  */
 export async function resolveModel(nameOrPath: string): Promise<string> {
+  if (nameOrPath === "")
+    throw new UsageError("loading a model: expected the name or the folder of a model, got an empty text");
   const path = resolve(nameOrPath);
   if (existsSync(path) && (await stat(path)).isDirectory()) return path;
   const shipped = join(SHIPPED, nameOrPath);

@@ -61,7 +61,7 @@ export function checkConfig(json: unknown, folder: string, doing: string): Model
   const { model_type, xprompt } = checkJson(json, z.looseObject({}), doing);
   if (model_type === "chameleon" && xprompt === undefined)
     throw new XPromptError(
-      `loading model ${folder}: expected a model with X-Prompt, got a plain Chameleon checkpoint (prepare it for training with xprompt init --base ${folder}, or use it unchanged with xprompt complete --model ${folder})`,
+      `loading model ${folder}: expected a model with X-Prompt, got a plain Chameleon checkpoint (prepare it for training with xprompt init --base ${folder} --xp-tokens 16 --output DIR, or use it unchanged with xprompt complete --model ${folder})`,
     );
   return modelConfigFromJson(checkJson(json, modelConfigSchema, doing));
 }

@@ -217,6 +217,16 @@ describe("usage", () => {
       /suite: expected one of .*, got "unsen" \(did you mean "unseen"\?\)/,
     ],
     ["a folder of CLIP without a library", [...right, "--clip", "none"], /expected --clip with --library/],
+    [
+      "no name of a model",
+      [...right, "--model", ""],
+      /expected the name or the folder of a model, got an empty/,
+    ],
+    [
+      "a library without anything to look for",
+      ["generate", "--model", "tiny", "--library", "l", "--output", "out.png"],
+      /expected --input or --instruction with --library/,
+    ],
     ["nothing to inspect", ["inspect"], /missing required argument 'what'/],
     ["no recipe", ["train"], /missing required argument 'recipe'/],
     [
@@ -233,6 +243,7 @@ describe("usage", () => {
     await refused(() => xprompt(...right, "--samples", "0", "--json"), 2, "--samples");
     await refused(() => xprompt(...rightBut("missing.png"), "--json"), 1, "missing.png");
     await refused(() => xprompt("inspect", "missing", "--json"), 1, "missing");
+    await refused(() => xprompt("inspect", "folder"), 1, "expected a model, run or library folder");
   });
 
   test("a command line that is too long", async () => {

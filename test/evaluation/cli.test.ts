@@ -108,6 +108,12 @@ test.each([
     1,
     "config.json",
   ],
+  [
+    "a model compared with itself",
+    ["eval", "unseen", "--model", "tiny", "--as", "full", "--for", "tiny"],
+    2,
+    "--as: expected another model",
+  ],
   ["no such model", ["eval", "seen", "--model", "nowhere"], 1, "nowhere"],
   [
     "a folder that is a file",

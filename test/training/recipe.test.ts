@@ -182,10 +182,18 @@ describe("applyOverrides", () => {
     [["--steps=1", "--steps", "2"], "--steps: expected it once, got it twice"],
     [["--steps"], "--steps: expected a value (--steps=…), got none"],
     [["--steps", "--compile=true"], "--steps: expected a value"],
+    [["--stpes", "--compile=true"], "--stpes: no such setting (did you mean steps?)"],
     [["steps=3"], 'expected --key=value, got "steps=3"'],
   ];
   test.each(wrong)("%j is a usage error", (args, message) => {
     expect(complaint(() => override(...args))).toContain(message);
+  });
+
+  test("a misspelt option of the command is recognized, and one with a value refused", () => {
+    const options = ["--json", "--resume"];
+    const complaintAbout = (arg: string) => complaint(() => applyOverrides(recipe, [arg], kinds, options));
+    expect(complaintAbout("--jsn")).toBe("--jsn: no such setting (did you mean json?)");
+    expect(complaintAbout("--json=1")).toBe("--json: expected no value, got 1");
   });
 });
 

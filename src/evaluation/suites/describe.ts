@@ -6,6 +6,7 @@ import { familyNamed, heldOutOfScenes, Random, type TaskFamily } from "../../tas
 import { aspects, type Judgement, judgeWords, type Phrasings } from "../judges/words.ts";
 import { percent } from "../lines.ts";
 import { type Interval, mean, shareInterval } from "../metrics/bootstrap.ts";
+import { SampleCounter } from "../sample-counter.ts";
 import { sampleOf } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { hasSeen } from "../training-facts.ts";
@@ -22,13 +23,15 @@ export const describe: Suite = {
   run: measure,
 };
 
-async function measure({ model, training, limit, seed, signal }: SuiteContext): Promise<SuiteOutcome> {
+async function measure(context: SuiteContext): Promise<SuiteOutcome> {
+  const { model, training, limit, seed, signal } = context;
   const unseen = heldOutOfScenes.filter((name) => !hasSeen(training, name)).map(familyNamed);
   const described = [...training.families, ...unseen];
   const phrasings: Phrasings = new Map(described.map((family) => [family.name, phrasingsOf(family, seed)]));
   const judged = new Map<string, Judgement[]>();
   const all: { readonly name: string; readonly text: string; readonly otherTruth: string }[] = [];
   const rows: string[][] = [];
+  using counter = new SampleCounter("describe", described.length * limit, context);
   for (const family of described) {
     const { name } = family;
     const judgements: Judgement[] = [];
@@ -39,6 +42,7 @@ async function measure({ model, training, limit, seed, signal }: SuiteContext): 
       const other = sampleOf(family, seed, limit + i, model.size);
       all.push({ name, text, otherTruth: other.query.difference });
       if (i === 0) rows.push([name, text, query.difference]);
+      counter.next();
     }
     judged.set(name, judgements);
   }

@@ -3,7 +3,6 @@
  * wrong one, and with the query alone. For scenes: with their caption, with another one, and without.
  */
 import { rounded } from "../../image/index.ts";
-import { Progress } from "../../progress.ts";
 import {
   families as all,
   caption,
@@ -17,6 +16,7 @@ import {
 import { examplesOf } from "../conditions.ts";
 import { plain } from "../lines.ts";
 import { mean } from "../metrics/bootstrap.ts";
+import { SampleCounter } from "../sample-counter.ts";
 import { sampleOf } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
 import { difference, estimate } from "../summary.ts";
@@ -41,73 +41,63 @@ export const likelihood: Suite = {
 };
 
 async function measure(context: SuiteContext): Promise<SuiteOutcome> {
-  const { training, limit, seed, signal } = context;
+  const { training, limit, seed } = context;
   const unseen = heldOutOfScenes.filter((name) => !hasSeen(training, name)).map(familyNamed);
   const others = all.filter((family) => !hasSeen(training, family.name) && !unseen.includes(family));
   const trained = trainedFamilies("likelihood", training);
   const measured = [...trained, ...unseen, ...others];
-  const progress = context.quiet
-    ? undefined
-    : new Progress({ label: "likelihood", total: (measured.length + SCENES) * limit, unit: "samples" });
-  let done = 0;
-  const onSample = () => {
-    progress?.update(++done);
-    signal?.throwIfAborted();
+  using counter = new SampleCounter("likelihood", (measured.length + SCENES) * limit, context);
+  const onSample = () => counter.next();
+  const families = new Map<string, Columns>();
+  for (const family of measured) families.set(family.name, await ofFamily(family, context, onSample));
+  const scenes = await ofScenes(context, onSample);
+  const pooled = (group: readonly TaskFamily[]) =>
+    columnsOf((condition) => group.flatMap(({ name }) => families.get(name)![condition]));
+  const better = (other: "wrong" | "without") =>
+    estimate(
+      trained.map(({ name }) => {
+        const columns = families.get(name)!;
+        return mean(columns.right) < mean(columns[other]) ? 1 : 0;
+      }),
+      seed,
+    );
+  const seen = pooled(trained);
+  const figures = {
+    unit: "nats per code",
+    overall: summaryOf(seen, "queryAlone", seed),
+    unseen: unseen.length > 0 ? summaryOf(pooled(unseen), "queryAlone", seed) : null,
+    others: others.length > 0 ? summaryOf(pooled(others), "queryAlone", seed) : null,
+    textToImage: summaryOf(scenes, "noCaption", seed),
+    betterThanWrong: better("wrong"),
+    betterThanQueryAlone: better("without"),
+    families: Object.fromEntries(
+      [...families].map(([name, columns]) => [name, renamed(meansOf(columns), "queryAlone")]),
+    ),
+    n: limit,
   };
-  try {
-    const families = new Map<string, Columns>();
-    for (const family of measured) families.set(family.name, await ofFamily(family, context, onSample));
-    const scenes = await ofScenes(context, onSample);
-    const pooled = (group: readonly TaskFamily[]) =>
-      columnsOf((condition) => group.flatMap(({ name }) => families.get(name)![condition]));
-    const better = (other: "wrong" | "without") =>
-      estimate(
-        trained.map(({ name }) => {
-          const columns = families.get(name)!;
-          return mean(columns.right) < mean(columns[other]) ? 1 : 0;
-        }),
-        seed,
-      );
-    const seen = pooled(trained);
-    const figures = {
-      unit: "nats per code",
-      overall: summaryOf(seen, "queryAlone", seed),
-      unseen: unseen.length > 0 ? summaryOf(pooled(unseen), "queryAlone", seed) : null,
-      others: others.length > 0 ? summaryOf(pooled(others), "queryAlone", seed) : null,
-      textToImage: summaryOf(scenes, "noCaption", seed),
-      betterThanWrong: better("wrong"),
-      betterThanQueryAlone: better("without"),
-      families: Object.fromEntries(
-        [...families].map(([name, columns]) => [name, renamed(meansOf(columns), "queryAlone")]),
-      ),
-      n: limit,
-    };
-    const row = (name: string, columns: Columns) => {
-      const { right, wrong, without } = meansOf(columns);
-      return [name, right, wrong, without];
-    };
-    const rows = [
-      row("seen families", seen),
-      ...(unseen.length > 0 ? [row("the paper's unseen tasks", pooled(unseen))] : []),
-      ...(others.length > 0 ? [row("other families never seen", pooled(others))] : []),
-      row("scenes by their captions", scenes),
-      ...[...families].map(([name, columns]) => row(name, columns)),
-    ];
-    const text =
-      "NLL of the true picture in nats per code, lower is better. right: one example of the task, or " +
-      "the scene's own caption; wrong: an example of another family, or another scene's caption; without: the query alone, or no caption.";
-    return {
-      figures,
-      summary: [
-        lineOf("nats per code of the true picture, seen families", seen),
-        ...(unseen.length > 0 ? [lineOf("the paper's unseen tasks", pooled(unseen))] : []),
-        lineOf("scenes by their captions", scenes),
-      ],
-      report: [{ title: "Likelihood", text, table: { columns: ["", ...conditions], rows } }],
-    };
-  } finally {
-    progress?.stop();
-  }
+  const row = (name: string, columns: Columns) => {
+    const { right, wrong, without } = meansOf(columns);
+    return [name, right, wrong, without];
+  };
+  const rows = [
+    row("seen families", seen),
+    ...(unseen.length > 0 ? [row("the paper's unseen tasks", pooled(unseen))] : []),
+    ...(others.length > 0 ? [row("other families never seen", pooled(others))] : []),
+    row("scenes by their captions", scenes),
+    ...[...families].map(([name, columns]) => row(name, columns)),
+  ];
+  const text =
+    "NLL of the true picture in nats per code, lower is better. right: one example of the task, or " +
+    "the scene's own caption; wrong: an example of another family, or another scene's caption; without: the query alone, or no caption.";
+  return {
+    figures,
+    summary: [
+      lineOf("nats per code of the true picture, seen families", seen),
+      ...(unseen.length > 0 ? [lineOf("the paper's unseen tasks", pooled(unseen))] : []),
+      lineOf("scenes by their captions", scenes),
+    ],
+    report: [{ title: "Likelihood", text, table: { columns: ["", ...conditions], rows } }],
+  };
 }
 
 async function ofFamily(family: TaskFamily, context: SuiteContext, onSample: () => void): Promise<Columns> {

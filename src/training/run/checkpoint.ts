@@ -113,18 +113,18 @@ export async function loadCheckpoint(
   const checksum = state.frozen?.checksum;
   if (checksum !== undefined && record.frozen !== checksum)
     throw new XPromptError(
-      `resuming ${run}: expected the model that it was started with (weights ${record.frozen?.slice(0, 16)}), got another (${checksum.slice(0, 16)}) in its place (put it back, or start anew without --resume)`,
+      `resuming ${run}: expected the model that it was started with (weights ${record.frozen?.slice(0, 16)}), got another (${checksum.slice(0, 16)}) in its place (put it back, or start another run with --out)`,
     );
   if ((await sha256File(path, "checkpoint")) !== record.sha256)
     throw new XPromptError(
-      `reading checkpoint ${path}: expected the recorded checksum, got another: the file is damaged (copy it again, or start again without --resume)`,
+      `reading checkpoint ${path}: expected the recorded checksum, got another: the file is damaged (copy it again, or start another run with --out)`,
     );
   const file = await SafetensorsFile.open(path);
   try {
     const { step = String(record.step) } = file.metadata;
     if (step !== String(record.step))
       throw new XPromptError(
-        `reading checkpoint ${folder}: ${RECORD} says step ${record.step}, ${TENSORS} ${step}: one of them is damaged (copy it again, or start anew without --resume)`,
+        `reading checkpoint ${folder}: ${RECORD} says step ${record.step}, ${TENSORS} ${step}: one of them is damaged (copy it again, or start another run with --out)`,
       );
     for (const { name, shape, data } of tensorsOf(state, extras)) {
       // Older checkpoints have the digest of a codebook of patches instead, which the run has computed again.
@@ -151,7 +151,7 @@ function checkInputs(
 ): void {
   if (before && String(before) !== String(now))
     throw new XPromptError(
-      `resuming ${run}: expected the ${what} that it was started with, got others (put them back, or start anew without --resume)`,
+      `resuming ${run}: expected the ${what} that it was started with, got others (put them back, or start another run with --out)`,
     );
 }
 

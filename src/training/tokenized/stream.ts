@@ -76,7 +76,7 @@ export async function storedContexts(
   const manifest = await readFrom(place, readManifest);
   if (digestOf(manifest) !== digest)
     throw new XPromptError(
-      `reading tokenized data ${place}: expected it as it was when the run started, got other data (put it back, or start anew)`,
+      `reading tokenized data ${place}: expected it as it was when the run started, got other data (put it back, or start another run with --out)`,
     );
   const order = new BatchOrder(seed, manifest);
   let held: { readonly shard: number; readonly batches: Promise<ContextBatch<Codes>[]> } | undefined;
