@@ -179,7 +179,7 @@ async function run(name: string, options: Options, command: Command, signal: Abo
           evaluateWith(resources.own(await openQueue(options, { waits: true }))),
         );
   if (options.out !== undefined) say(`wrote ${options.out}: results.json, report.html, sheets`);
-  if (options.json) await printJson(result);
+  if (options.json) await printJson({ ...result, output: options.out });
   else await print(summary.join("\n"));
 }
 

@@ -92,7 +92,6 @@ export async function evaluate(suite: Suite, options: EvaluationOptions): Promis
       limit,
       settings: generations.settings,
       command,
-      output: out,
     };
     if (out !== undefined) await write(out, suite, result, report);
     return { result, summary };

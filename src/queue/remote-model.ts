@@ -4,6 +4,7 @@ import { UsageError } from "../errors.ts";
 import { fromBytes, type Image } from "../image/index.ts";
 import { randomSeed } from "../random.ts";
 import { Once } from "../runtime/once.ts";
+import type { Retrieved } from "../xprompt/example-source.ts";
 import { encodeInput, previewOf } from "../xprompt/generate.ts";
 import type {
   CompressOptions,
@@ -105,10 +106,10 @@ async function generateBy(ask: Ask, model: XPrompt, options: GenerateOptions): P
     ...(codes && { input: { picture: input!, codes } }),
     ...{ k, minSimilarity, signal },
   });
-  if (retrieved?.prompt) shown.push(await packPrompt(retrieved.prompt));
   const data = {
     ...rest,
     ...{ prompts: shown, seed },
+    ...(retrieved && { retrieved: await packRetrieved(retrieved, options) }),
     ...(input !== undefined && { input: await packPicture(input, "input") }),
   };
   let told = Promise.resolve();
@@ -133,6 +134,25 @@ async function generateBy(ask: Ask, model: XPrompt, options: GenerateOptions): P
     ...result,
     images: (await Promise.all(pictures)) as unknown as Generated["images"],
     ...(retrieved && { retrieved: retrieved.examples, bestSimilarity: retrieved.best }),
+  };
+}
+
+/** What a library found, with what its pairs tell about colours where this counts. */
+async function packRetrieved(
+  { prompt, examples, colours }: Retrieved,
+  { fullSize, exampleColours = true }: GenerateOptions,
+) {
+  const sums = fullSize && exampleColours ? await colours?.() : undefined;
+  const told =
+    prompt && sums?.length === prompt.blocks.length
+      ? VisualPrompt.of(
+          prompt.model,
+          prompt.blocks.map((block, i) => ({ ...block, colours: sums[i] })),
+        )
+      : prompt;
+  return {
+    ...(told && { prompt: await packPrompt(told) }),
+    instructions: examples.map(({ instruction }) => instruction),
   };
 }
 

@@ -1,5 +1,6 @@
 /** @file The model of a worker: jobs that run at the same time share its steps, and what it compressed lately is kept. */
 import { sha256 } from "../hash.ts";
+import { allOrAbort } from "../runtime/abort.ts";
 import { Batcher } from "../xprompt/batcher.ts";
 import type { XPrompt } from "../xprompt/model.ts";
 import { VisualPrompt } from "../xprompt/prompt.ts";
@@ -27,17 +28,20 @@ export class WorkerModel {
     return this.xprompt.fingerprint;
   }
 
-  /** Prompts of a job, ready for the model. */
-  prompts(packed: readonly PackedPrompt[]): Promise<VisualPrompt[]> {
-    return Promise.all(packed.map((each) => this.prompt(each)));
+  /** Prompts of a job, ready for the model. @throws the signal's reason when it is aborted */
+  prompts(packed: readonly PackedPrompt[], signal: AbortSignal): Promise<VisualPrompt[]> {
+    return allOrAbort(packed, (each, ofAll) => this.prompt(each, ofAll), signal);
   }
 
-  /** Examples are compressed as `XPrompt.compress` does it: all of a prompt in one call. */
-  async prompt(packed: PackedPrompt): Promise<VisualPrompt> {
+  /**
+   * Examples are compressed as `XPrompt.compress` does it: all of a prompt in one call.
+   * @throws the signal's reason when it is aborted
+   */
+  async prompt(packed: PackedPrompt, asked: AbortSignal): Promise<VisualPrompt> {
     if ("xprompt" in packed) return VisualPrompt.fromBytes(Buffer.from(packed.xprompt, "base64"));
     const key = sha256(JSON.stringify(packed));
-    return this.cache.getOrMake(key, async () =>
-      this.xprompt.compress(await unpackExamples(packed.examples)),
-    );
+    const make = async (signal: AbortSignal) =>
+      this.xprompt.compress(await unpackExamples(packed.examples), { signal });
+    return this.cache.getOrMake(key, make, asked);
   }
 }

@@ -146,15 +146,20 @@ export class Compressor {
     const prompts: VisualPrompt[] = [];
     for (const example of prepared) {
       signal?.throwIfAborted();
-      prompts.push(await this.cached(example, this.cache));
+      prompts.push(await this.cached(example, this.cache, signal));
       await progress(prompts.length);
     }
     return VisualPrompt.join(prompts);
   }
 
   /** Takes an example from the cache, or compresses it once for all concurrent callers. */
-  private cached(example: PreparedExample, cache: PromptCache): Promise<VisualPrompt> {
-    return cache.getOrMake(contentOf(example), async () => this.encode(await this.codesOf([example])));
+  private cached(
+    example: PreparedExample,
+    cache: PromptCache,
+    asked: AbortSignal | undefined,
+  ): Promise<VisualPrompt> {
+    const make = async (signal: AbortSignal) => this.encode(await this.codesOf([example]), { signal });
+    return cache.getOrMake(contentOf(example), make, asked);
   }
 
   /** What the pair tells about colours. The values that the processor of a checkpoint made are no colours. */

@@ -82,9 +82,7 @@ test("a run folder, and an example library", async () => {
   };
   await writeFile(at("recipe.mjs"), `export default ${JSON.stringify(recipe)};\n`);
   const { stderr } = await succeed("train", "recipe.mjs", "--out", "run");
-  expect(stderr).toMatch(
-    /trained 1 step: held out, seen\.right [\d.]+ → [\d.]+, .*; model in run\/model\n$/,
-  );
+  expect(stderr).toMatch(/trained 1 step: held out, seen\.right [\d.]+ → [\d.]+, .*; model in run\/model\n$/);
   const found = await json("inspect", "run");
   expect(found).toMatchObject({ kind: "run", recipe: "transformer", seed: 4, done: 1, steps: 1 });
   expect(found).toMatchObject({ curves: "run/curves.svg", model: "run/model" });

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, describe, expect, test, vi } from "vitest";
 import { evaluate, suites } from "../../src/evaluation/index.ts";
+import { colourSums } from "../../src/image/example-colours.ts";
 import { type ByteImage, encodePng, type Image, toBytes } from "../../src/image/index.ts";
 import { checkedData, checkedResult } from "../../src/queue/data.ts";
 import { type Ask, jobKinds, remoteModel, spreadOver, WorkerModel } from "../../src/queue/index.ts";
@@ -16,6 +17,7 @@ import { packPicture } from "../../src/queue/pictures.ts";
 import { queueEngine } from "../../src/server/engine.ts";
 import type { ExampleRequest, ExampleSource } from "../../src/xprompt/example-source.ts";
 import { type Progress, XPrompt } from "../../src/xprompt/model.ts";
+import { VisualPrompt } from "../../src/xprompt/prompt.ts";
 import { somePicture, writeTinyModel } from "../fixtures/xprompt/kit.ts";
 import { dataUrl, startServer, until } from "../server/kit.ts";
 import { clientsOf, hasRedis, needed, redisServer } from "./kit.ts";
@@ -78,6 +80,38 @@ describe("a model whose jobs are done here", () => {
     expect(asked[0]!.input!.picture).toBe(options.input);
     expect(asked[1]!.input).toEqual(asked[0]!.input);
   });
+
+  test.each(["", "make it dark"])(
+    "applies the colours of retrieved examples, with the words %j",
+    async (words) => {
+      const before = somePicture("before");
+      const after = { ...before, data: before.data.map((value) => value / 2) };
+      const { model: fingerprint, blocks } = await model.compress([{ input: before, output: after }]);
+      // As in a library, whose blocks hold no colours.
+      const prompt = VisualPrompt.of(
+        fingerprint,
+        blocks.map(({ colours: _, ...block }) => block),
+      );
+      const facts = { id: "1", source: "", similarity: 1, distance: 0, parts: {}, block: "kept" } as const;
+      const examples = [{ ...facts, instruction: "make it dark" }];
+      const library: ExampleSource = {
+        retrieve: async () => ({ prompt, examples, colours: async () => [colourSums(before, after)] }),
+      };
+      const options = { input: await encodePng(input), instruction: words, library, seed: 1 };
+      const [here, there] = [
+        await model.generate({ ...options, fullSize: true }),
+        await far.generate({ ...options, fullSize: true }),
+      ];
+      expect([here.changeFrom, there.changeFrom]).toEqual(["example colours", "example colours"]);
+      expect([...there.images[0].data]).toEqual([...here.images[0].data]);
+      expect(there.retrieved).toEqual(here.retrieved);
+      const other = { ...options, instruction: "make it rain", fullSize: true } as const;
+      expect((await far.generate(other)).changeFrom).toBe("drawing");
+      expect((await far.generate({ ...options, exampleColours: false, fullSize: true })).changeFrom).toBe(
+        "drawing",
+      );
+    },
+  );
 
   test("takes an earlier result at full size as it is, in 8 bits", async () => {
     const settings = { examples: [example], input: await encodePng(somePicture("wide", 50)), seed: 1 };

@@ -8,8 +8,8 @@ export const compress = modelKind({
   data: z.strictObject({ examples: packedExamples }),
   /** The bytes of a `.xprompt` file, in base64. */
   result: z.object({ xprompt: z.string() }),
-  async handle(data, model) {
-    const prompt = await model.prompt(data);
+  async handle(data, model, { signal }) {
+    const prompt = await model.prompt(data, signal);
     return { xprompt: Buffer.from(await prompt.toBytes()).toString("base64") };
   },
 });

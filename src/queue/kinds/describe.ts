@@ -9,7 +9,7 @@ export const describe = modelKind({
   data: z.strictObject({ prompts: z.array(packedPrompt).min(1), ...describeSchema.shape }),
   result: z.object({ text: z.string() }),
   async handle({ prompts, ...settings }, model, { signal }) {
-    const prompt = await model.prompts(prompts);
+    const prompt = await model.prompts(prompts, signal);
     return { text: await model.xprompt.describe({ prompt }, { ...settings, signal }) };
   },
 });

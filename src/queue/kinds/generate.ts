@@ -1,9 +1,11 @@
 /** @file Jobs that generate pictures. */
 import { z } from "zod";
+import type { ExampleSource } from "../../xprompt/example-source.ts";
 import { changeSources, guidanceSchema, requestSchema } from "../../xprompt/request.ts";
 import { modelKind } from "../kind.ts";
 import { packedPicture, packInBytes, unpackPicture } from "../pictures.ts";
 import { instructionText, packedPrompt } from "../prompts.ts";
+import type { WorkerModel } from "../worker-model.ts";
 
 const count = z.int().min(0);
 const milliseconds = z.number().min(0);
@@ -16,10 +18,15 @@ const codes = z.array(z.array(count));
 export const generateProgress = z.object({ row: count, rows: count, codes });
 type Progress = z.output<typeof generateProgress>;
 
+const found = z.strictObject({ prompt: packedPrompt.optional(), instructions: z.array(instructionText) });
+type Found = z.output<typeof found>;
+
 export const generate = modelKind({
   name: "generate",
   data: z.strictObject({
     prompts: z.array(packedPrompt),
+    /** What a library has for the request. */
+    retrieved: found.optional(),
     input: packedPicture.optional(),
     instruction: instructionText.optional(),
     fullSize: z.boolean().optional(),
@@ -54,10 +61,11 @@ export const generate = modelKind({
       total: milliseconds,
     }),
   }),
-  async handle({ prompts, input, ...settings }, model, { signal, onProgress }) {
+  async handle({ prompts, retrieved, input, ...settings }, model, { signal, onProgress }) {
     const stream = model.batcher.stream({
       ...settings,
-      prompt: await model.prompts(prompts),
+      prompt: await model.prompts(prompts, signal),
+      library: retrieved && (await retrievedBefore(retrieved, model, signal)),
       input: input && (await unpackPicture(input, "input")),
       signal,
     } as Parameters<typeof model.batcher.stream>[0]);
@@ -82,5 +90,17 @@ export const generate = modelKind({
     throw new Error("expected a last step with the result, got none");
   },
 });
+
+/** A library that finds what the submitter's library has found. */
+async function retrievedBefore(
+  { prompt: packed, instructions }: Found,
+  model: WorkerModel,
+  signal: AbortSignal,
+): Promise<ExampleSource> {
+  const prompt = packed && (await model.prompt(packed, signal));
+  const unknown = { id: "", source: "", similarity: 0, distance: 1, parts: {}, block: "kept" } as const;
+  const examples = instructions.map((instruction) => ({ ...unknown, instruction }));
+  return { retrieve: async () => ({ ...(prompt && { prompt }), examples }) };
+}
 
 const rowsOf = (codes: readonly (readonly number[])[]): number[][] => codes.map((row) => [...row]);

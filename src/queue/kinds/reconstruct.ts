@@ -9,9 +9,12 @@ export const reconstruct = modelKind({
   name: "reconstruct",
   data: z.strictObject({ pictures }),
   result: z.object({ pictures }),
-  async handle(data, model) {
-    const given = data.pictures.map((picture, i) => unpackPicture(picture, `pictures[${i}]`));
-    const images = await model.xprompt.reconstruct(await Promise.all(given));
+  async handle(data, model, { signal }) {
+    const given = await Promise.all(
+      data.pictures.map((picture, i) => unpackPicture(picture, `pictures[${i}]`)),
+    );
+    signal.throwIfAborted();
+    const images = await model.xprompt.reconstruct(given);
     return { pictures: await Promise.all(images.map((image) => packPicture(image, "a result"))) };
   },
 });

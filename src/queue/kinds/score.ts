@@ -14,8 +14,9 @@ export const score = modelKind({
   }),
   /** Nats of each code. */
   result: z.object({ nats: z.array(z.number()) }),
-  async handle({ prompts, input, instruction, output }, model) {
-    const shown = await model.prompts(prompts);
+  async handle({ prompts, input, instruction, output }, model, { signal }) {
+    const shown = await model.prompts(prompts, signal);
+    signal.throwIfAborted();
     const nats = await model.xprompt.score({
       ...(shown.length > 0 && { prompt: shown }),
       input: input && (await unpackPicture(input, "input")),
