@@ -35,6 +35,9 @@ export interface Vectors {
   readonly image?: Float32Array;
 }
 
+/** Digits of the name of a picture. */
+const DIGITS = 16;
+
 /** An example without its pictures. */
 export interface Facts {
   /** The first 32 hexadecimal digits of a SHA-256 of both pictures and the instruction. */
@@ -43,9 +46,17 @@ export interface Facts {
   readonly subtask: string;
   readonly source: string;
   readonly licence: string;
-  /** The same for both pictures without the instruction. */
+  /** The first 16 hexadecimal digits of a SHA-256 of the picture before, then those of the picture after. */
   readonly pictures: string;
 }
+
+/** The names of both pictures: equal pictures have equal names. */
+export const picturesOf = ({
+  pictures,
+}: Pick<Facts, "pictures">): readonly [before: string, after: string] => [
+  pictures.slice(0, DIGITS),
+  pictures.slice(DIGITS),
+];
 
 /** An example with its pictures: bytes of PNG or JPEG files. */
 export interface StoredExample extends Facts {
@@ -90,7 +101,7 @@ export async function storedExample(example: NewExample): Promise<StoredExample>
 
 /** The ids of the content. */
 function names(instruction: string, input: Uint8Array, output: Uint8Array) {
-  const pictures = sha256(`${sha256(input)} ${sha256(output)}`).slice(0, 32);
+  const pictures = sha256(input).slice(0, DIGITS) + sha256(output).slice(0, DIGITS);
   return { id: sha256(JSON.stringify([pictures, instruction])).slice(0, 32), pictures };
 }
 

@@ -1,8 +1,10 @@
 /** @file Exporting a library as a folder of pairs: `metadata.jsonl` and the pictures, the layout of data sets. */
+import { existsSync } from "node:fs";
 import { open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { formatOf } from "../image/to-png.ts";
 import { attempt, makeFolder, writeFolderAtomic } from "../runtime/files.ts";
+import { picturesOf } from "./example.ts";
 import type { ExampleLibrary } from "./library.ts";
 
 export interface ExportOptions {
@@ -11,7 +13,8 @@ export interface ExportOptions {
 }
 
 /**
- * Writes all examples to a new folder atomically. Pictures are in subfolders by the first two digits of the id.
+ * Writes all examples to a new folder atomically. Pictures are named by their content, in subfolders by the first two
+ * digits: one that several examples share is one file, so that a reader keeps these examples together.
  * @returns the number of examples
  * @throws XPromptError when the file system refuses, or an example is damaged
  */
@@ -27,12 +30,12 @@ export async function exportExamples(
     try {
       for await (const examples of library.examples()) {
         signal?.throwIfAborted();
-        for (const { id, input, output: after, pictures: _, ...facts } of examples) {
-          const home = id.slice(0, 2);
-          await makeFolder(join(folder, home));
-          const names = [`${home}/${id}.before.${endingOf(input)}`, `${home}/${id}.after.${endingOf(after)}`];
-          await writeFile(join(folder, names[0]!), input);
-          await writeFile(join(folder, names[1]!), after);
+        for (const { id, input, output: after, pictures, ...facts } of examples) {
+          const [before, changed] = picturesOf({ pictures });
+          const names = [
+            await writePicture(folder, before, input),
+            await writePicture(folder, changed, after),
+          ];
           const line = { id, input_file_name: names[0], output_file_name: names[1], ...facts };
           await list.write(`${JSON.stringify(line)}\n`);
         }
@@ -45,6 +48,16 @@ export async function exportExamples(
   };
   await writeFolderAtomic(output, (folder) => attempt(doing, output, () => fill(folder)), { signal });
   return exported;
+}
+
+/** @returns the path of the picture in the folder */
+async function writePicture(folder: string, name: string, bytes: Uint8Array): Promise<string> {
+  const home = name.slice(0, 2);
+  const path = `${home}/${name}.${endingOf(bytes)}`;
+  if (existsSync(join(folder, path))) return path;
+  await makeFolder(join(folder, home));
+  await writeFile(join(folder, path), bytes);
+  return path;
 }
 
 const endingOf = (bytes: Uint8Array): string => (formatOf(bytes) === "jpeg" ? "jpg" : "png");

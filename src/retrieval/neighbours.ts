@@ -11,11 +11,17 @@ import { loadPicture } from "../image/picture.ts";
 import { Progress } from "../progress.ts";
 import { Random } from "../random.ts";
 import { buildWith, workWith } from "../runtime/resources.ts";
-import { type ContextShape, isHeldOut, type LoadedPair, type PairContext } from "../tasks/datasets/index.ts";
+import {
+  type ContextShape,
+  isHeldOut,
+  Links,
+  type LoadedPair,
+  type PairContext,
+} from "../tasks/datasets/index.ts";
 import { XPrompt } from "../xprompt/model.ts";
 import { ClipEmbedder } from "./clip-embedder.ts";
 import type { Embedder, EmbeddingSpace } from "./embedder.ts";
-import type { Facts } from "./example.ts";
+import { type Facts, picturesOf } from "./example.ts";
 import { ExampleLibrary } from "./library.ts";
 import { modelEmbedder } from "./model-embedder.ts";
 
@@ -68,11 +74,21 @@ export async function prepareNeighbours(settings: LibrarySettings): Promise<Neig
 export interface NeighbourOptions {
   /** Seed of the order of the examples. */
   readonly seed: number;
-  /** Share of the pictures that is held out of training, by a hash of them. */
+  /** Share that is held out of training, by a hash. Examples that share a picture, also through others, stay together. */
   readonly heldOut: number;
   /** The part of the queries; shown examples are always of the training part. */
   readonly part: "train" | "heldOut";
 }
+
+/** All examples of a library, without their pictures. */
+async function* factsOf(library: ExampleLibrary): AsyncGenerator<Facts> {
+  for (let offset = 0, all = await library.count(); offset < all; offset += FACTS_AT_ONCE)
+    yield* await library.list({ offset, limit: FACTS_AT_ONCE });
+}
+const FACTS_AT_ONCE = 10_000;
+
+const isOut = (facts: Facts, links: Links, heldOut: number): boolean =>
+  isHeldOut(links.leaderOf(picturesOf(facts)[0]), heldOut);
 
 /** Contexts from a library, like those of `PairSource` from a data set. */
 export class NeighbourSource {
@@ -86,6 +102,8 @@ export class NeighbourSource {
     private readonly options: NeighbourOptions,
     /** Ids of the queries. */
     private readonly ids: readonly string[],
+    /** Pictures that examples share. */
+    private readonly links: Links,
   ) {
     this.digest = sha256(JSON.stringify([options, ids])).slice(0, 16);
   }
@@ -95,17 +113,18 @@ export class NeighbourSource {
     return buildWith(async (resources) => {
       const library = resources.own(await ExampleLibrary.open(place));
       const { heldOut, part } = options;
+      const links = new Links();
+      if (heldOut > 0) for await (const facts of factsOf(library)) links.link(...picturesOf(facts));
       const ids: string[] = [];
-      const batch = 10_000;
-      for (let offset = 0, all = await library.count(); offset < all; offset += batch)
-        // Neighbours are found by the instruction.
-        for (const { id, instruction, pictures } of await library.list({ offset, limit: batch }))
-          if (instruction !== "" && isHeldOut(pictures, heldOut) === (part === "heldOut")) ids.push(id);
+      // Neighbours are found by the instruction.
+      for await (const facts of factsOf(library))
+        if (facts.instruction !== "" && isOut(facts, links, heldOut) === (part === "heldOut"))
+          ids.push(facts.id);
       if (ids.length === 0)
         throw new XPromptError(
           `training on library ${place}: expected examples with an instruction${heldOut > 0 ? ` of the part ${part}` : ""}, got none (add some, or change mix.pairsHeldOut)`,
         );
-      return new NeighbourSource(library, space, options, ids.sort());
+      return new NeighbourSource(library, space, options, ids.sort(), links);
     });
   }
 
@@ -117,7 +136,7 @@ export class NeighbourSource {
   async context(n: number, { examples, todos, size }: ContextShape): Promise<PairContext> {
     const anchor = this.at(n);
     const { heldOut, part } = this.options;
-    const isShown = ({ pictures }: Facts) => !isHeldOut(pictures, heldOut);
+    const isShown = (facts: Facts) => !isOut(facts, this.links, heldOut);
     const shown = await this.near(anchor, examples, isShown);
     if (shown.length === 0 && examples > 0)
       throw new XPromptError(

@@ -24,7 +24,7 @@ import {
 import type { EmbeddingSpace } from "./embedder.ts";
 
 const FORMAT = "xprompt-examples";
-const VERSION = "1";
+const VERSION = "2";
 
 /** Names of the columns of an example without its pictures. */
 export const factNames = ["id", "pictures", "instruction", "subtask", "source", "licence"] as const;

@@ -12,7 +12,7 @@ import {
 import { isHeldOut } from "../../src/tasks/datasets/index.ts";
 import { XPrompt } from "../../src/xprompt/model.ts";
 import { writeTinyModel } from "../fixtures/xprompt/kit.ts";
-import { wordEmbedder as embedder, example, temporaryFolder } from "./kit.ts";
+import { wordEmbedder as embedder, example, picture, temporaryFolder } from "./kit.ts";
 
 const folder = await temporaryFolder();
 const place = join(folder, "library");
@@ -63,7 +63,9 @@ test("an order that is a function of seed and number, new in every epoch", async
 
 test("held-out pictures are never shown, and are queried with examples of the rest", async () => {
   const heldOut = 0.4;
-  const out = (id: string) => isHeldOut(picturesOf(id), heldOut);
+  // Both names of a pair's pictures; pairs share pictures with their own copies only.
+  const out = (id: string) =>
+    isHeldOut([picturesOf(id).slice(0, 16), picturesOf(id).slice(16)].sort()[0]!, heldOut);
   expect(facts.some(({ id }) => out(id)) && facts.some(({ id }) => !out(id))).toBe(true);
   for (const part of ["train", "heldOut"] as const) {
     const source = await NeighbourSource.open(settings, { seed: 1, heldOut, part });
@@ -73,6 +75,33 @@ test("held-out pictures are never shown, and are queried with examples of the re
       expect(todos.map(({ id }) => out(id))).toEqual([part === "heldOut", part === "heldOut"]);
     }
   }
+});
+
+test("edits of one picture, and of their results, are never on both sides of the split", async () => {
+  const chains = join(folder, "chains");
+  const edits = await ExampleLibrary.open(chains, { create: true });
+  for (let chain = 0; chain < 12; chain++) {
+    const pictures = [await picture(`${chain} a`), await picture(`${chain} b`), await picture(`${chain} c`)];
+    const pairs = [
+      [0, 1],
+      [0, 2],
+      [1, 2],
+    ] as const;
+    for (const [a, b] of pairs) {
+      const instruction = `add a red ball ${chain}`;
+      await edits.add([{ input: pictures[a]!, output: pictures[b]!, instruction }], embedder);
+    }
+  }
+  const settings = { library: chains, space: embedder };
+  const sides = { train: new Set<string>(), heldOut: new Set<string>() };
+  for (const part of ["train", "heldOut"] as const) {
+    const source = await NeighbourSource.open(settings, { seed: 1, heldOut: 0.4, part });
+    for (let n = 0; n < 36; n++)
+      sides[part].add((await source.context(n, { ...shape, todos: 1 })).todos[0]!.instruction!);
+    await source.close();
+  }
+  expect(sides.train.size + sides.heldOut.size).toBe(12);
+  expect(sides.heldOut.size).toBeGreaterThan(0);
 });
 
 test("a library without a neighbour, and an empty one, are errors", async () => {

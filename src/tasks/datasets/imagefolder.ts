@@ -10,6 +10,7 @@ import { messageOf, XPromptError } from "../../errors.ts";
 import { loadOptional } from "../../optional.ts";
 import { attempt } from "../../runtime/files.ts";
 import { type ColumnNames, findColumns, keyOrDefect, sidesOf } from "./columns.ts";
+import { Links } from "./links.ts";
 import { type Block, Defect, type Row } from "./record.ts";
 import type { Columns } from "./settings.ts";
 
@@ -195,31 +196,25 @@ async function sharedPictures(
   ranges: readonly Range[],
   columns: ColumnNames,
 ): Promise<SharedPictures> {
+  /** Rows by output. */
   const rows = new Map<string, number>();
-  /** By output another one of its group, up to the one that leads it (a union-find structure). */
-  const leaders = new Map<string, string>();
-  const leaderOf = (output: string): string => {
-    let leader = output;
-    for (let next = leaders.get(leader); next !== undefined; next = leaders.get(leader)) leader = next;
-    return leader;
-  };
-  const firstOf = new Map<string, string>();
+  const links = new Links();
   for (const range of ranges)
     for (const row of await readRows(list, range)) {
       const { input, output } = row instanceof Defect ? {} : filesOf(row, columns);
       if (output === undefined) continue;
       rows.set(output, (rows.get(output) ?? 0) + 1);
-      if (input === undefined) continue;
-      const [leader, other] = [leaderOf(firstOf.get(input) ?? output), leaderOf(output)];
-      if (leader !== other) leaders.set(other, leader);
-      firstOf.set(input, leader);
+      if (input !== undefined) links.link(input, output);
     }
   const sizes = new Map<string, number>();
-  for (const [output, count] of rows) sizes.set(leaderOf(output), (sizes.get(leaderOf(output)) ?? 0) + count);
+  for (const [output, count] of rows) {
+    const leader = links.leaderOf(output);
+    sizes.set(leader, (sizes.get(leader) ?? 0) + count);
+  }
   return {
     isOutput: (name) => rows.get(name)! > 1,
     groupOf(output) {
-      const leader = leaderOf(output);
+      const leader = links.leaderOf(output);
       return sizes.get(leader)! > 1 ? leader : undefined;
     },
   };

@@ -2,6 +2,7 @@
  * @file Data sets of image pairs: reads files, lists and shards as downloaded, and gives records in an endless order.
  */
 export { MissingSplit } from "./files.ts";
+export { Links } from "./links.ts";
 export { type LoadedPairs, loadPairs } from "./load.ts";
 export { openPairs } from "./open.ts";
 export {

@@ -155,6 +155,29 @@ describe("an imagefolder", () => {
     expect(heldOut.length).toBeGreaterThan(0);
   });
 
+  it("never separates the turns of an edited picture, nor a pair from its reverse", async () => {
+    // Three turns of each picture, and each of the first ones backwards.
+    const rows = Array.from({ length: 40 }, (_, picture) => {
+      const name = (turn: number) => `${picture}.turn ${turn}.png`;
+      const pairs = [
+        [0, 1],
+        [1, 2],
+        [2, 3],
+        [1, 0],
+      ] as const;
+      return pairs.map(([a, b]) => JSON.stringify({ before: name(a), after: name(b) }));
+    });
+    const path = await writeFiles({ "metadata.jsonl": rows.flat().join("\n") });
+    const pictures = async (part: "train" | "heldOut") => {
+      const source = await openPairs({ path, heldOut: 0.3, part });
+      return (await all(source.records())).map(({ input }) => Number.parseInt(basename(String(input)), 10));
+    };
+    const [train, heldOut] = [await pictures("train"), await pictures("heldOut")];
+    expect(train.length + heldOut.length).toBe(160);
+    expect(new Set(train).size + new Set(heldOut).size).toBe(40);
+    expect(heldOut.length).toBeGreaterThan(0);
+  });
+
   it("reads long lists in ranges, every row once", async () => {
     const lines = Array.from({ length: 700 }, (_, i) => row(i % 2, { id: `row ${i}` }));
     const path = await writeFiles({ ...manyPairs(2), "metadata.jsonl": `${lines.join("\n")}\n` });
