@@ -216,6 +216,26 @@ test("a drawing has ended before the history has stored it", async () => {
   await drawn;
 });
 
+test("pictures of the person's own that are replaced can be brought back, those of the gallery need not", async () => {
+  const board = makeBoard();
+  await board.useGallery(entry);
+  expect(board.replaced).toBeUndefined();
+  board.clear();
+  expect(board.replaced).toBeUndefined();
+  await board.take([png("mine before.png"), png("mine after.png"), png("mine.png")]);
+  board.instruction = "as mine";
+  const own = namesOn(board);
+  await board.useGallery({ ...entry, id: "snow" });
+  expect(namesOn(board)).not.toEqual(own);
+  board.bringBack();
+  expect(namesOn(board)).toEqual(own);
+  expect([board.instruction, board.replaced]).toEqual(["as mine", undefined]);
+  board.clear();
+  expect(board.untouched).toBe(true);
+  board.bringBack();
+  expect(namesOn(board)).toEqual(own);
+});
+
 test("that a key is needed is said by its form alone", async () => {
   const board = makeBoard();
   picture.mockRejectedValue(new KeyNeeded("The server does not know this key."));

@@ -137,32 +137,27 @@ test("the sheets of a run can be fetched, and the wait for one given up", async 
   }
 });
 
-test("a run that begins again in its folder is shown from its first line", async () => {
+test.each([
+  ["begins again in its folder", [0, 10], 2],
+  ["resumed from an earlier step, and has gone on beyond the last known one", [0, 10, 20, 30], 4],
+  ["goes on", [0, 10, 20, 30], 1],
+])("a run that %s is shown with its own lines alone", async (_, later, time) => {
   const run = join(folder, "runs", "one");
-  const write = (...steps: number[]) =>
+  const write = (steps: readonly number[], attempt: number) =>
     writeFile(
       join(run, "metrics.jsonl"),
-      steps.map((step) => `${JSON.stringify({ step, time: 1, loss: steps.length })}\n`).join(""),
+      steps.map((step) => `${JSON.stringify({ step, time: step < 10 ? 1 : attempt, loss: 3 })}\n`).join(""),
     );
-  await write(0, 10, 20);
-  const seen: (readonly (readonly [step: number, loss: number])[])[] = [];
-  const stopping = new AbortController();
-  for await (const { metrics } of backend.watch("one", stopping.signal)) {
-    seen.push(metrics.map(({ step, loss }) => [step, loss!]));
+  const linesOf = (steps: readonly number[], attempt: number) =>
+    steps.map((step) => [step, step < 10 ? 1 : attempt]);
+  await write([0, 10, 20], 1);
+  const seen: (readonly (readonly [step: number, time: number])[])[] = [];
+  for await (const { metrics } of backend.watch("one", new AbortController().signal)) {
+    seen.push(metrics.map((line) => [line.step, line.time]));
     if (seen.length === 2) break;
-    await write(0, 10);
+    await write(later, time);
   }
-  expect(seen).toEqual([
-    [
-      [0, 3],
-      [10, 3],
-      [20, 3],
-    ],
-    [
-      [0, 2],
-      [10, 2],
-    ],
-  ]);
+  expect(seen).toEqual([linesOf([0, 10, 20], 1), linesOf(later, time)]);
 });
 
 test("a run is watched again after a failure, until it is given up", async () => {

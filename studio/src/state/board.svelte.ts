@@ -37,6 +37,9 @@ export interface Sample {
 /** The number of samples that differ, after the mean. */
 const VARIATIONS = 4;
 
+/** What a person has put on the board, apart from settings. */
+type Contents = Pick<Board, "pairs" | "prompts" | "input" | "suggestions" | "instruction">;
+
 let keys = 0;
 const emptyPair = (): Pair => ({ key: keys++ });
 const isWhole = (pair: Pair): pair is Required<Pair> => Boolean(pair.before && pair.after);
@@ -55,6 +58,9 @@ export class Board {
   guidance = $state<number>();
   fullSize = $state(true);
   exampleColours = $state(true);
+
+  /** The person's own pictures that were replaced by others, to be brought back. */
+  replaced = $state.raw<Contents>();
 
   /** What was drawn, or is being drawn; `drawnFrom` is the picture that it was made of. */
   results = $state.raw<readonly Sample[]>([]);
@@ -162,6 +168,7 @@ export class Board {
   }
 
   clear(): void {
+    this.keepContents();
     this.beginBoard();
     this.stop();
     this.pairs = [emptyPair()];
@@ -191,6 +198,7 @@ export class Board {
       ]);
       if (!isLast()) return;
       this.stop();
+      if (hasOwn(pairs, prompts)) this.replaced = this.contents();
       this.pairs = [{ key: keys++, before, after }, ...this.pairs.filter((pair) => !pairs.includes(pair))];
       this.prompts = this.prompts.filter((prompt) => !prompts.includes(prompt));
       if (query && !this.hasOwnInput()) this.input = query;
@@ -229,6 +237,7 @@ export class Board {
 
   /** Puts everything back as it was for an entry of the history. */
   restore(entry: HistoryEntry): void {
+    this.keepContents();
     this.beginBoard();
     this.stop();
     const pairs = entry.examples.map(({ before, after }) => ({ key: keys++, before, after }));
@@ -243,6 +252,24 @@ export class Board {
     this.drawnFrom = entry.input;
     this.drawnFullSize = fullSize;
     this.failures = {};
+  }
+
+  /** Puts the person's own pictures back that were replaced. */
+  bringBack(): void {
+    if (!this.replaced) return;
+    this.beginBoard();
+    this.stop();
+    Object.assign(this, this.replaced, { replaced: undefined, results: [], failures: {} });
+  }
+
+  private contents(): Contents {
+    const { pairs, prompts, input, suggestions, instruction } = this;
+    return { pairs, prompts, input, suggestions, instruction };
+  }
+
+  /** Keeps the board as it is, if there is anything of the person's own. What was drawn is in the history. */
+  private keepContents(): void {
+    if (hasOwn(this.pairs, this.prompts) || this.hasOwnInput()) this.replaced = this.contents();
   }
 
   /** A result as a picture of the board. */
@@ -381,6 +408,11 @@ export class Board {
     return { pair: pair.key, side: pair.before ? "after" : "before" };
   }
 }
+
+/** Whether a pair has a picture of the person's own, or there are prompt files. */
+const hasOwn = (pairs: readonly Pair[], prompts: readonly PromptFile[]): boolean =>
+  prompts.length > 0 ||
+  pairs.some((pair) => [pair.before, pair.after].some((side) => side && !side.isOffered));
 
 function notesOn(results: readonly Sample[]): string[] {
   const { unread = 0, isColourMap = false } = results.find(({ notes }) => notes)?.notes ?? {};

@@ -42,6 +42,22 @@ export function httpBackend(base: string): Backend {
     }
   }
 
+  /** The lines and those that came since. Begun again, or resumed from an earlier step, a run has others now. */
+  async function metricsAfter(
+    id: string,
+    known: readonly MetricsLine[],
+    signal: AbortSignal,
+  ): Promise<MetricsLine[]> {
+    const last = known.at(-1);
+    const from = last && last.step > 0 ? last.step - 1 : undefined;
+    const lines: MetricsLine[] = [];
+    for await (const line of metricsSince(id, from, signal)) lines.push(line);
+    if (from === undefined) return lines;
+    const [first, ...since] = lines;
+    const isSame = first?.step === last!.step && first.time === last!.time;
+    return isSame ? [...known, ...since] : metricsAfter(id, [], signal);
+  }
+
   return {
     largest: LARGEST,
     useKey: (key) => client.useKey(key),
@@ -119,9 +135,7 @@ export function httpBackend(base: string): Backend {
         const state = `${run.step} ${run.updated_at} ${run.sheets.length}`;
         if (state === last) continue;
         last = state;
-        // Begun again, or resumed from an earlier step: its lines are others now.
-        if ((run.step ?? 0) < (metrics.at(-1)?.step ?? 0)) metrics = [];
-        for await (const line of metricsSince(id, metrics.at(-1)?.step, signal)) metrics.push(line);
+        metrics = await metricsAfter(id, metrics, signal);
         yield {
           ...{ ...summary(run), recipe: run.recipe, metrics: [...metrics] },
           sheets: run.sheets.map(({ step, url }) => ({ step, picture: url })),
