@@ -3,7 +3,7 @@ import { clamp } from "../numbers.ts";
 import { type BilateralGrid, COEFFICIENTS, gridPosition } from "./bilateral-grid.ts";
 import { luma } from "./filters.ts";
 import type { Change } from "./full-size.ts";
-import type { ByteImage } from "./image.ts";
+import type { ByteImage, Image } from "./image.ts";
 import { RowSampler } from "./row-sampler.ts";
 
 /** Rows per strip. */
@@ -37,20 +37,26 @@ export function* changedStrips(change: Change, original: ByteImage): Generator<U
 function rowChanger(change: Change, original: ByteImage) {
   const { flip, grid, detail, drawn, query } = change;
   const { width, height, data } = original;
-  const drawing = new RowSampler(drawn, width, height);
-  const coarse = new RowSampler(query, width, height);
-  const trust = new RowSampler({ ...query, data: change.confidence }, width, height);
   const isUnsure = change.confidence.some((value) => value < 1);
-  const columns = Array.from({ length: width }, (_, x) => gridPosition((x + 0.5) / width, grid.across));
-  const cells = Int32Array.from(columns, ({ cell }) => cell);
-  const fractions = Float64Array.from(columns, ({ fraction }) => fraction);
+  const sampler = (image: Image, isNeeded: boolean) =>
+    isNeeded ? new RowSampler(image, width, height) : undefined;
+  const drawing = sampler(drawn, isUnsure);
+  const trust = sampler({ ...query, data: change.confidence }, isUnsure);
+  const coarse = sampler(query, detail < 1);
+  const cells = new Int32Array(width);
+  const fractions = new Float64Array(width);
+  for (let x = 0; x < width; x++) {
+    const { cell, fraction } = gridPosition((x + 0.5) / width, grid.across);
+    cells[x] = cell;
+    fractions[x] = fraction;
+  }
   const mixed = new Float64Array(grid.across * grid.levels * COEFFICIENTS);
   const color = new Float64Array(3);
   return (y: number, out: Uint8ClampedArray, to: number): void => {
     mixRows(grid, (y + 0.5) / height, mixed);
-    const fallback = isUnsure ? drawing.row(y) : undefined;
-    const confidence = isUnsure ? trust.row(y) : undefined;
-    const smooth = detail < 1 ? coarse.row(y) : undefined;
+    const fallback = drawing?.row(y);
+    const confidence = trust?.row(y);
+    const smooth = coarse?.row(y);
     const start = (flip.down ? height - 1 - y : y) * width;
     for (let x = 0; x < width; x++) {
       const from = (start + (flip.across ? width - 1 - x : x)) * 3;

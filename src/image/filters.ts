@@ -127,9 +127,13 @@ function blurred(data: Float32Array, { width, height }: Size, channels: number, 
   return pass(pass(data, width, channels, height, row), height, row, width, channels);
 }
 
-/** The picture scaled down to `count` × `count` pixels; each is the mean of the pixels with centres in its cell. */
-export function shrink(image: Image, count: number): Image {
+/**
+ * The picture scaled down to `most` × `most` pixels, or as many as its shorter side has; each is the mean of the pixels with
+ * centres in its cell.
+ */
+export function shrink(image: Image, most: number): Image {
   const { width, height, data } = image;
+  const count = Math.min(most, width, height);
   const out = createImage(count, count);
   const members = new Uint32Array(count * count);
   for (let y = 0, i = 0; y < height; y++)

@@ -83,13 +83,23 @@ export async function squeeze(picture: ByteImage, size: number): Promise<Image> 
 }
 
 async function decode(source: string | Uint8Array, options: LoadOptions): Promise<ByteImage> {
-  const name = options.name ?? (typeof source === "string" ? source : "");
-  const doing = ["", "image"].includes(name) ? "reading an image" : `reading image ${name}`;
+  const doing = reading(options.name ?? (typeof source === "string" ? source : ""));
   const bytes = typeof source === "string" ? await readFileChecked(source, "image", maxBytes) : source;
   checkFormat(bytes, doing);
-  try {
+  return whole(doing, async () => {
     const { width, height } = await checkedSize(bytes, doing);
-    return await decodeFile(bytes, shapeOf(width, height, options));
+    return decodeFile(bytes, shapeOf(width, height, options));
+  });
+}
+
+/** What is being done, for errors. */
+export const reading = (name = ""): string =>
+  ["", "image"].includes(name) ? "reading an image" : `reading image ${name}`;
+
+/** The result of decoding. @throws XPromptError for a broken file */
+export async function whole<T>(doing: string, decoding: () => Promise<T>): Promise<T> {
+  try {
+    return await decoding();
   } catch (error) {
     if (error instanceof XPromptError) throw error;
     const [reason] = messageOf(error).split("\n");

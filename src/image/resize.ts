@@ -10,7 +10,8 @@ import { checkEdges, createImage, type Image, toBytes } from "./image.ts";
  * - `area`: the mean of the area that the new pixel covers; for scaling down;
  * - a kernel of the Python Imaging Library.
  */
-export type Filter = "nearest" | "bilinear" | "area" | Kernel;
+export type Filter = (typeof plainFilters)[number] | Kernel;
+const plainFilters = ["nearest", "bilinear", "area"] as const;
 
 /**
  * The Python Imaging Library's filters (Pillow, `Resample.c`). The kernel is widened for scaling down. Values have 8
@@ -29,7 +30,8 @@ export interface Window {
 /**
  * The picture at another size; the aspect ratio may change.
  * @param window the part of the result to compute. Defaults to all of it
- * @throws UsageError for a width or height that is not a whole number from 1
+ * @throws UsageError for a width or height that is not a whole number from 1, an unknown filter, or a window that leaves
+ * the result
  */
 export function resize(
   image: Image,
@@ -39,6 +41,14 @@ export function resize(
   window: Window = { left: 0, top: 0, width, height },
 ): Image {
   checkEdges("resize", width, height);
+  checkEdges("resize: window", window.width, window.height);
+  if (![...plainFilters, ...Object.keys(kernels)].includes(filter))
+    throw new UsageError(`resize: filter: expected a known filter, got ${JSON.stringify(filter)}`);
+  const { left, top } = window;
+  if (!(left >= 0 && top >= 0 && left + window.width <= width && top + window.height <= height))
+    throw new UsageError(
+      `resize: window: expected a part of ${width} × ${height} pixels, got ${window.width} × ${window.height} from ${left}, ${top}`,
+    );
   const columns = taps(image.width, width, filter, window.left, window.width);
   const { rows, ...strip } = stripOf(image, taps(image.height, height, filter, window.top, window.height));
   const size = { width: window.width, height: window.height };

@@ -7,6 +7,7 @@ import { encodePng, type PngOptions, sharpOf } from "./encode-png.ts";
 import { exifTexts } from "./exif.ts";
 import type { ByteImage, Image } from "./image.ts";
 import { parsePngText } from "./png.ts";
+import { formatOf } from "./to-png.ts";
 
 export interface EncodeOptions extends PngOptions {
   /** Quality of a JPEG or WebP, 1 to 100. A PNG is lossless. Defaults to 92. */
@@ -67,6 +68,7 @@ export async function encodeImage(
     throw new UsageError(
       `writing ${path}: text: expected ${exifKeywords.join(" or ")}, which JPEG and WebP can keep, got ${JSON.stringify(text)} (write a .png)`,
     );
+  if (encode !== encoders[".png"]) checkExifTexts(path, options.text ?? {});
   return encode(image, options).catch((error) => {
     if (error instanceof XPromptError) throw error;
     throw new XPromptError(
@@ -94,10 +96,26 @@ function encodeJpeg(image: Image | ByteImage, { text, quality = QUALITY }: Encod
 /** The texts that go into the EXIF data of a JPEG or WebP. */
 const exifKeywords: readonly string[] = ["Software", "xprompt"];
 
-/** EXIF's texts are ASCII: other characters are escaped as in JSON. sharp accepts no empty ones. */
+/** The most characters of both texts together: EXIF data have at most 64 KiB. */
+const MOST_EXIF = 60_000;
+
+/** @throws UsageError for texts that sharp would leave out or cut without a word */
+function checkExifTexts(path: string, text: NonNullable<PngOptions["text"]>): void {
+  const all = Object.values(text).map(ascii).join("");
+  if (all.includes("\0"))
+    throw new UsageError(`writing ${path}: text: expected no NUL character, got one (leave it out)`);
+  if (all.length > MOST_EXIF)
+    throw new UsageError(
+      `writing ${path}: text: expected at most ${MOST_EXIF} characters in JPEG and WebP, where one beyond ASCII counts as 6, got ${all.length} (shorten it, or write a .png)`,
+    );
+}
+
+/** EXIF's texts are ASCII: other characters are escaped as in JSON. */
+const ascii = (text: string): string =>
+  text.replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
+/** sharp accepts no empty texts. */
 function exifOf({ Software, xprompt }: PngOptions["text"] = {}) {
-  const ascii = (text: string) =>
-    text.replace(/[\u007f-\uffff]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
   return {
     IFD0: {
       ...(Software && { Software: ascii(Software) }),
@@ -111,8 +129,9 @@ function exifOf({ Software, xprompt }: PngOptions["text"] = {}) {
  * @throws XPromptError when it is missing, another kind of file, or broken
  */
 export async function readImageText(path: string): Promise<Record<string, string>> {
-  if (extname(path).toLowerCase() === ".png") return readPngText(path);
   const bytes = await readFileChecked(path, "image");
+  if (formatOf(bytes) === "png" || extname(path).toLowerCase() === ".png")
+    return parsePngText(bytes, `reading the texts of image ${path}`);
   try {
     const { exif } = await sharp(bytes).metadata();
     return exif ? exifTexts(exif) : {};

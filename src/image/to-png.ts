@@ -1,9 +1,8 @@
 /** @file Formats that `loadImage` does not read, such as TIFF: they become PNG first. */
 import sharp from "sharp";
-import { messageOf, XPromptError } from "../errors.ts";
 import type { Image } from "./image.ts";
 import { maxPixels } from "./limits.ts";
-import { type LoadOptions, loadImage } from "./load.ts";
+import { checkedSize, type LoadOptions, loadImage, reading, whole } from "./load.ts";
 
 /** The format of a picture, from its first bytes. */
 export function formatOf(bytes: Uint8Array): "png" | "jpeg" | "webp" | "tiff" | "other" {
@@ -29,11 +28,10 @@ export const toPng = (bytes: Uint8Array, compressionLevel = 6): Promise<Buffer> 
 /** As `loadImage`, of TIFF files, too. @throws as `loadImage` */
 export async function loadWithTiff(bytes: Uint8Array, options: LoadOptions): Promise<Image> {
   if (formatOf(bytes) !== "tiff") return loadImage(bytes, options);
-  const png = await toPng(bytes, 0).catch((error: unknown) => {
-    const [reason] = messageOf(error).split("\n");
-    throw new XPromptError(
-      `reading image ${options.name ?? ""}: expected a complete image, got a broken or truncated one: ${reason} (copy it again)`,
-    );
+  const doing = reading(options.name);
+  const png = await whole(doing, async () => {
+    await checkedSize(bytes, doing);
+    return toPng(bytes, 0);
   });
   return loadImage(png, options);
 }

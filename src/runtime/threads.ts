@@ -81,15 +81,28 @@ export class ThreadPool<Job, Answer> {
 
   /**
    * Runs a job and returns its answer. The buffers in `transfer` move to the thread and are detached here.
+   * @param signal once aborted, a job that waits is given up, and the answer of one that runs is dropped
    * @throws what the work throws, an XPromptError with its code; Error when its thread ends
+   * @throws DataCloneError for a job that cannot be sent to a thread, such as one whose buffers are detached
    * @throws XPromptError when the pool is closed
+   * @throws the signal's reason when it is aborted
    */
-  run(job: Job, transfer: readonly ArrayBuffer[] = []): Promise<Answer> {
-    return new Promise((resolve, reject) => {
+  run(job: Job, transfer: readonly ArrayBuffer[] = [], signal?: AbortSignal): Promise<Answer> {
+    let stop = () => {};
+    const answer = new Promise<Answer>((resolve, reject) => {
       if (this.isClosed) return reject(closed());
-      this.waiting.push({ job, transfer, resolve, reject });
+      if (signal?.aborted) return reject(signal.reason);
+      const task = { job, transfer, resolve, reject };
+      stop = () => {
+        const place = this.waiting.indexOf(task);
+        if (place >= 0) this.waiting.splice(place, 1);
+        reject(signal!.reason);
+      };
+      signal?.addEventListener("abort", stop);
+      this.waiting.push(task);
       this.assign();
     });
+    return answer.finally(() => signal?.removeEventListener("abort", stop));
   }
 
   /** Rejects all jobs, and ends the threads once their jobs have ended or take too long. Further calls do nothing. */
@@ -156,9 +169,16 @@ export class ThreadPool<Job, Answer> {
       const worker = this.idle.pop();
       if (!worker) return;
       const task = this.waiting.shift()!;
+      try {
+        worker.postMessage(task.job, [...task.transfer]);
+      } catch (error) {
+        worker.unref();
+        this.idle.push(worker);
+        task.reject(error as Error);
+        continue;
+      }
       worker.ref();
       this.busy.set(worker, task);
-      worker.postMessage(task.job, [...task.transfer]);
     }
   }
 }

@@ -27,13 +27,15 @@ export class WeightFolder {
   constructor(
     readonly folder: string,
     private readonly homes: ReadonlyMap<string, SafetensorsFile>,
+    /** All open files, also one without tensors. */
+    readonly files: readonly SafetensorsFile[],
   ) {
     this.tensors = new Map([...homes].map(([name, file]) => [name, file.tensors.get(name)!]));
   }
 
   /** Free text by key, added by the writer; later shards win. */
   get metadata(): Readonly<Record<string, string>> {
-    return Object.assign({}, ...[...this.files].map((file) => file.metadata));
+    return Object.assign({}, ...this.files.map((file) => file.metadata));
   }
 
   /**
@@ -67,11 +69,6 @@ export class WeightFolder {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  /** The files that hold the tensors. */
-  get files(): ReadonlySet<SafetensorsFile> {
-    return new Set(this.homes.values());
   }
 
   /** The file that holds a tensor. @throws XPromptError when the checkpoint has no such tensor */
@@ -108,7 +105,7 @@ export async function openWeights(path: string): Promise<WeightFolder> {
 
 async function openSingle(folder: string, path: string): Promise<WeightFolder> {
   const file = await SafetensorsFile.open(path);
-  return new WeightFolder(folder, new Map([...file.tensors.keys()].map((name) => [name, file])));
+  return new WeightFolder(folder, new Map([...file.tensors.keys()].map((name) => [name, file])), [file]);
 }
 
 async function openShards(folder: string): Promise<WeightFolder> {
@@ -143,7 +140,7 @@ async function openShards(folder: string): Promise<WeightFolder> {
           "(the shard belongs to another checkpoint; copy it again)",
       );
     }
-    return new WeightFolder(folder, homes);
+    return new WeightFolder(folder, homes, [...shards.values()]);
   } catch (error) {
     await closeAll(shards.values());
     throw error;

@@ -60,12 +60,14 @@ function keysAndValues(args: readonly string[]): Map<string, string | undefined>
   return found;
 }
 
-/** Sets a nested value and creates missing groups. */
+/** Sets a nested value. A missing group is created, and one that is a plain value replaced. */
 function setAt(settings: Record<string, unknown>, path: readonly string[], value: unknown): void {
   let group = settings;
   for (const key of path.slice(0, -1)) {
-    group[key] ??= {};
-    group = group[key] as Record<string, unknown>;
+    const held = group[key];
+    const inner = typeof held === "object" && held !== null && !Array.isArray(held) ? held : {};
+    group[key] = inner;
+    group = inner as Record<string, unknown>;
   }
   group[path.at(-1)!] = value;
 }

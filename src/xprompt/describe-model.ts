@@ -66,7 +66,7 @@ export async function describeModel(folder: string): Promise<ModelDescription> {
       xprompt: xprompt.xprompt,
     }),
     parameters: { total: decoder + imageTokenizer, decoder, imageTokenizer },
-    weights: { files: weights.files.size, bytes, ...(bits && { bits, blockSize }), types },
+    weights: { files: weights.files.length, bytes, ...(bits && { bits, blockSize }), types },
     picture: { size: image.resolution, codes: codesPerImage(image), codebook: image.codes },
     decoder: sizes,
     memory: chameleonMemory({ decoder: sizes, image }, weights.tensors),

@@ -1,7 +1,6 @@
 /** @file Results at full size from threads of their own, so that other requests do not wait for them. */
 import type { ChangeSource } from "../image/full-size.ts";
 import type { ByteImage } from "../image/image.ts";
-import { abortable } from "../runtime/abort.ts";
 import { defaultThreads, moduleBeside, ThreadPool } from "../runtime/threads.ts";
 import type { FullSize, Original } from "./full-size.ts";
 
@@ -18,10 +17,7 @@ export class FullSizeThreads {
   );
 
   /** As `atFullSize`. A thread finishes its result after an abort, and drops it. */
-  readonly apply: FullSize = async (original, source, signal) => {
-    signal?.throwIfAborted();
-    return abortable(this.pool.run({ original, source }), signal);
-  };
+  readonly apply: FullSize = (original, source, signal) => this.pool.run({ original, source }, [], signal);
 
   /** Ends the threads. Further calls do nothing. */
   close(): Promise<void> {

@@ -27,6 +27,7 @@ export class PromptCache {
 
   set(key: string, prompt: VisualPrompt): void {
     this.delete(key);
+    if (bytesOf(prompt) > this.maxBytes) return;
     this.held.set(key, prompt);
     this.bytes += bytesOf(prompt);
     for (const oldest of this.held.keys()) {

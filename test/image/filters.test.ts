@@ -48,6 +48,13 @@ describe("compressBlocks", () => {
   });
 });
 
+test("shrink makes at most as many pixels as there are", () => {
+  const small = shrink(flat, 40);
+  expect([small.width, small.height]).toEqual([24, 24]);
+  expect(small.data.every(Number.isFinite)).toBe(true);
+  expect(shrink(flat, 6).width).toBe(6);
+});
+
 test("paintStroke covers exactly the pixels within the radius of the line", () => {
   const canvas = createImage(40, 40);
   paintStroke(canvas, [0.25, 0.5, 0.75, 0.5], 0.1, [1, 1, 1], 1);

@@ -121,3 +121,12 @@ test("crop returns a part, and refuses one outside the picture", () => {
     expect(() => crop(image, left, top, width, height)).toThrow(UsageError);
   }
 });
+
+test("an unknown filter, and a window that leaves the result, are refused", () => {
+  const image = grey([1, 2, 3], [4, 5, 6]);
+  expect(() => resize(image, 8, 8, "lanczos3" as never)).toThrow(
+    /filter: expected a known filter, got "lanczos3"/,
+  );
+  const window = { left: 6, top: 0, width: 4, height: 1 };
+  expect(() => resize(image, 8, 8, "nearest", window)).toThrow(/window: expected a part of 8 × 8/);
+});

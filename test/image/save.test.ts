@@ -11,6 +11,7 @@ import {
   encodePng,
   type Image,
   loadImage,
+  readImageText,
   readPngText,
   saveImage,
   savePng,
@@ -165,6 +166,23 @@ test.each([".png", ".jpg", ".jpeg", ".webp"])("a %s needs no texts", async (endi
 test.each([".jpg", ".webp"])("a %s refuses texts that it cannot keep", async (ending) => {
   const saved = saveImage(join(folder, `author${ending}`), createImage(8, 8), { text: { Author: "me" } });
   await expect(saved).rejects.toThrow(/text: expected Software or xprompt, .* got "Author" \(write a .png\)/);
+});
+
+test.each([".jpg", ".webp"])("a %s keeps long texts whole, or refuses them", async (ending) => {
+  const path = join(folder, `long${ending}`);
+  const save = (xprompt: string) => saveImage(path, createImage(8, 8), { text: { xprompt } });
+  const long = "x".repeat(60_000);
+  await save(long);
+  expect(await readImageText(path)).toEqual({ xprompt: long });
+  await expect(save(`${long}x`)).rejects.toThrow(/at most 60000 characters .* got 60001 \(shorten it/);
+  await expect(save("é".repeat(10_001))).rejects.toThrow("got 60006");
+  await expect(save("before\0after")).rejects.toThrow("expected no NUL character");
+});
+
+test("the texts of a PNG are read whatever its name", async () => {
+  const path = join(folder, "renamed.jpg");
+  await writeFile(path, await encodePng(createImage(8, 8), { text: { xprompt: "seed 7" } }));
+  expect(await readImageText(path)).toEqual({ xprompt: "seed 7" });
 });
 
 test("a quality makes JPEG and WebP smaller or larger, not PNG; one out of range is refused", async () => {

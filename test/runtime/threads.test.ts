@@ -39,6 +39,33 @@ test("jobs beyond the number of threads wait for their turn", async () => {
   expect(await Promise.all(jobs)).toEqual(Array.from({ length: 5 }, () => ["hello", "echo"]));
 });
 
+test("a job that cannot be sent fails alone, whether it goes at once or had to wait", async () => {
+  await using pool = poolOf(1);
+  const unsendable = { do: "echo", port: () => {} } as const;
+  await expect(pool.run(unsendable)).rejects.toThrow("could not be cloned");
+  const first = pool.run({ do: "echo" });
+  const second = pool.run(unsendable);
+  const third = pool.run({ do: "echo" });
+  expect(await first).toEqual(["hello", "echo"]);
+  await expect(second).rejects.toThrow("could not be cloned");
+  expect(await third).toEqual(["hello", "echo"]);
+});
+
+test("a job that is given up while it waits is never sent", async () => {
+  await using pool = poolOf(1);
+  const { port1, port2 } = new MessageChannel();
+  const slow = pool.run({ do: "slow", port: port2 }, [port2 as unknown as ArrayBuffer]);
+  const stopping = new AbortController();
+  // If it were sent, the pool's only thread would end with it.
+  const waiting = pool.run({ do: "exit" }, [], stopping.signal);
+  stopping.abort(new Error("enough"));
+  await expect(waiting).rejects.toThrow("enough");
+  await expect(pool.run({ do: "echo" }, [], stopping.signal)).rejects.toThrow("enough");
+  expect(await slow).toBe("late");
+  expect(await pool.run({ do: "echo" })).toEqual(["hello", "echo"]);
+  port1.close();
+});
+
 test("closing ends working threads, and waiting callers get an error", async () => {
   const pool = poolOf(1);
   const { answer, ended } = await hang(pool);

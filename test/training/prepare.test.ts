@@ -75,6 +75,10 @@ test.each([
     "mix.heldOut: expected at least one family",
   ],
   [{ mix: { families: ["rain"], heldOut: ["rain"] } }, "mix.heldOut: expected at least one family"],
+  [
+    { mix: { families: ["rain", "haze"], weights: { rain: 0, haze: 0 } } },
+    "mix.weights: expected a weight above 0",
+  ],
 ])("a transformer with %j", async (change, message) => {
   const tokenizers = join(folder, "tokenizers");
   const recipe = transformerRecipe({ ...required, tokenizers, model: {}, xprompt: { tokens: 3 }, ...change });

@@ -8,6 +8,7 @@ import { recipeKinds } from "../../src/training/index.ts";
 import { applyOverrides } from "../../src/training/overrides.ts";
 import { describeDifference, loadRecipe, recipeDigest, recipeKind } from "../../src/training/recipe.ts";
 import { tokenizerRecipe as tokenizer } from "../../src/training/tokenizer/recipe.ts";
+import { transformerRecipe as nanoLike } from "../../src/training/transformer/recipe.ts";
 
 const tokenizerRecipe = recipeKind(
   "tokenizer",
@@ -187,6 +188,13 @@ describe("applyOverrides", () => {
   ];
   test.each(wrong)("%j is a usage error", (args, message) => {
     expect(complaint(() => override(...args))).toContain(message);
+  });
+
+  test("a group takes the place of a plain value", () => {
+    const sampling = { temperature: 1, guidance: 2 };
+    const of = nanoLike({ steps: 1, xprompt: { sampling } } as never);
+    const changed = applyOverrides(of, ["--xprompt.sampling.guidance.image=3"], recipeKinds);
+    expect(changed.xprompt.sampling?.guidance).toEqual({ image: 3 });
   });
 
   test("a misspelt option of the command is recognized, and one with a value refused", () => {

@@ -122,11 +122,13 @@ async function shareStart<Batch>(task: TrainingTask<Batch>, collective: Collecti
   const all = JSON.stringify([recipeDigest(settings), state.frozen?.checksum, inputs]);
   const advice = "give all processes the same settings and files";
   await checkSame(collective, "recipe, models and data sets", all, advice);
-  const step = Float32Array.of(state.step);
+  // Two numbers: a float32 holds whole numbers up to 2^24 alone.
+  const step = Float32Array.of(Math.floor(state.step / STEP_DIGIT), state.step % STEP_DIGIT);
   const arrays = [...[...state.buffers.values()].map(({ data }) => data), ...Object.values(extras), step];
   for (const values of arrays) await collective.broadcast(values);
-  state.step = step[0]!;
+  state.step = step[0]! * STEP_DIGIT + step[1]!;
 }
+const STEP_DIGIT = 2 ** 20;
 
 /** Processors of different kinds may round differently. The weights of the processes would then drift apart. */
 async function checkWeights<Batch>({ state }: TrainingTask<Batch>, collective: Collective): Promise<void> {

@@ -106,6 +106,9 @@ export class Tokenization {
       if (recipe.window !== undefined)
         throw new UsageError("tokenizing: expected a recipe of whole pictures, got window (leave it out)");
       const { batches = recipe.steps, shards = Math.ceil(batches / BATCHES_PER_SHARD) } = sizes;
+      for (const [name, count] of Object.entries({ batches, shards }))
+        if (!Number.isSafeInteger(count) || count < 1)
+          throw new UsageError(`tokenizing: ${name}: expected a whole number from 1, got ${count}`);
       if (shards > batches)
         throw new UsageError(
           `tokenizing: expected at most one shard per batch, got ${shards} for ${batches}`,

@@ -160,7 +160,7 @@ export function checkMix({ mix, window, windowSteps, windowContexts, data }: Tra
     );
 }
 
-/** @throws XPromptError when all families of a world are held out, or the parts of a combined family are not chosen */
+/** @throws XPromptError when no family of a world can be drawn, or the parts of a combined family are not chosen */
 export function checkWorlds(recipe: TransformerRecipe, worlds: Worlds): void {
   const { mix } = recipe;
   const made = new Set<string>();
@@ -170,6 +170,10 @@ export function checkWorlds(recipe: TransformerRecipe, worlds: Worlds): void {
     if (selected.length === 0)
       throw new XPromptError(
         `transformer recipe: mix.heldOut: expected at least one family of ${name} that is not held out, got none`,
+      );
+    if (selected.every((family) => mix.weights[family.name] === 0))
+      throw new UsageError(
+        `transformer recipe: mix.weights: expected a weight above 0 for at least one family of ${name}, got none`,
       );
   }
   const lacking = mix.families.find((name) => isMadeOfOthers(name) && !made.has(name));
