@@ -82,6 +82,12 @@ export type ImageStreamPart =
       readonly changeFrom?: "example colours" | "drawing";
       /** Tokens of the prompt that the model left out, because the prompt is too long for it. */
       readonly unreadTokens?: number;
+      /** The examples of a library that were used, most similar first. */
+      readonly retrieved?: readonly {
+        readonly id: string;
+        readonly instruction: string;
+        readonly similarity: number;
+      }[];
     };
 
 type Made = Omit<Extract<ImageStreamPart, { type: "image" }>, "type" | "image" | "usage"> & {
@@ -242,6 +248,7 @@ function partOf({ name, data }: Event): ImageStreamPart | undefined {
     ...{ type: "image", image, base64, seed, size, usage },
     ...(told.change_from && { changeFrom: told.change_from }),
     ...(told.unread_tokens && { unreadTokens: told.unread_tokens }),
+    ...(told.retrieved && { retrieved: told.retrieved }),
   };
 }
 

@@ -35,7 +35,7 @@ export interface Finished {
   readonly size: string;
   readonly usage: Usage;
   /** What an answer says about a result besides its picture. */
-  readonly notes: Pick<ImagesResponse, "settings" | "change_from" | "unread_tokens">;
+  readonly notes: Pick<ImagesResponse, "settings" | "change_from" | "unread_tokens" | "retrieved">;
   readonly timings: Omit<Timings, "queued">;
 }
 
@@ -76,7 +76,7 @@ export async function drawPictures(
     return { result, finished };
   };
   const drawn = await allOrAbort([...done.keys()], generateOne, watching.signal);
-  const [{ result: first, finished: firstFinished }] = drawn as [(typeof drawn)[0]];
+  const [{ finished: first }] = drawn as [(typeof drawn)[0]];
   const pictures = drawn.map(({ finished }) => finished);
   const longest = (part: keyof Finished["timings"]) =>
     Math.max(...pictures.map(({ timings }) => timings[part]));
@@ -86,13 +86,10 @@ export async function drawPictures(
       ...(asked.asUrl ? { url: dataUrl(asked, base64) } : { b64_json: base64 }),
       seed,
     })),
-    ...lookOf(asked, firstFinished.size),
+    ...lookOf(asked, first.size),
     usage: pictures.map(({ usage }) => usage).reduce(addUsage),
     ...{ model, fingerprint: engine.fingerprint },
-    ...firstFinished.notes,
-    ...(first.retrieved && {
-      retrieved: first.retrieved.map(({ id, instruction, similarity }) => ({ id, instruction, similarity })),
-    }),
+    ...first.notes,
     timings: {
       prepare: longest("prepare"),
       draw: longest("draw"),
@@ -133,7 +130,7 @@ async function finish(
   services: Services,
 ): Promise<Finished> {
   const started = performance.now();
-  const { images, tokens, timings, changeFrom } = result;
+  const { images, tokens, timings, changeFrom, retrieved } = result;
   const { input, mask, size, format, quality } = asked;
   let picture: Image | ByteImage = images[0];
   // With a mask the result has full size, which has 8 bits.
@@ -160,6 +157,9 @@ async function finish(
       settings: result.settings,
       ...(changeFrom && { change_from: changeFrom }),
       ...(tokens.unread > 0 && { unread_tokens: tokens.unread }),
+      ...(retrieved && {
+        retrieved: retrieved.map(({ id, instruction, similarity }) => ({ id, instruction, similarity })),
+      }),
     },
     timings: { ...timings, decode: timings.decode + encoding, total: timings.total + encoding },
   };

@@ -40,6 +40,11 @@ test("vectors are looked for once, and again for examples that were added; what 
   await library.add([await example("c", instruction)], wordEmbedder);
   const { retrieved } = await (await draw(instruction)).json();
   expect(retrieved).toEqual([expect.objectContaining({ instruction })]);
+  // A stream tells the same.
+  const asked = { prompt: instruction, library: true, seed: 1, stream: true };
+  const streamed = await (await post("/v1/images/generations", asked)).text();
+  const last = JSON.parse(/data: (\{"type":"image_generation\.completed".*\})/.exec(streamed)![1]!);
+  expect(last.retrieved).toEqual(retrieved);
 });
 
 test.each([

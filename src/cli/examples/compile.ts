@@ -71,7 +71,7 @@ async function compileAll(
       signal.throwIfAborted();
       const part = missing.slice(from, from + atOnce);
       if (jobs) await compileBy(jobs, library, model, part, signal);
-      else await compileExamples(library, model, part);
+      else await compileExamples(library, model, part, { signal });
       progress.update(from + part.length);
     }
     return missing.length;

@@ -30,6 +30,10 @@ async function search(instruction = "", options: SearchOptions): Promise<void> {
   const weights = weightsOf(options);
   if (instruction.trim() === "" && input === undefined)
     throw new UsageError("examples search: expected an instruction or --input, got neither");
+  if (input !== undefined && weights.image === 0)
+    throw new UsageError(
+      "examples search: --input: expected --image-weight above 0 with it, got 0 (leave one of them out)",
+    );
   if (sheet !== undefined) await checkSheet(sheet, input);
   checkDevice(options.device);
   await using library = await ExampleLibrary.open(place);
@@ -39,7 +43,7 @@ async function search(instruction = "", options: SearchOptions): Promise<void> {
       : await withEmbedder(options, async (embedder) => {
           if ((await library.lacking(embedder)) > 0)
             say(`note: some examples have no vectors of ${embedder.space} (see xprompt examples compile)`);
-          const image = input !== undefined && weights.image > 0 ? await embedder.image(input) : undefined;
+          const image = input !== undefined ? await embedder.image(input) : undefined;
           return library.search({ instruction, vectors: { image } }, embedder, weights, k);
         });
   if (sheet !== undefined) {

@@ -127,9 +127,9 @@ async function measureCounts({ generations, limit, seed, model, training }: Suit
   const { decoder, xprompt } = model.config;
   const { tokens: xpTokens, mask = "xprompt" } = xprompt;
   const bytesPerSlot = 2 * decoder.layers * decoder.keyValueHeads * headWidth(decoder) * BYTES_PER_NUMBER;
-  // <s>, two pictures with their begin and end tokens, and the XP tokens.
-  const wholeExample = 1 + 2 * (model.codesPerImage + 2) + xpTokens;
-  const kept = mask === "causal" ? wholeExample : xpTokens;
+  // <s>, and two pictures with their begin and end tokens.
+  const wholeExample = 1 + 2 * (model.codesPerImage + 2);
+  const kept = mask === "causal" ? wholeExample + xpTokens : xpTokens;
   const examples = Object.fromEntries(
     counts.map((count) => {
       const slots = count * kept;

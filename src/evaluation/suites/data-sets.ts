@@ -160,7 +160,8 @@ async function compare(
     const [roundTrip] = await model.reconstruct([query.output]);
     const measure = (column: string, image: Image) => meters.get(column)!.add(rounded(image), query.truth);
     measure("unchanged", query.input!);
-    measure("colourFit", colourFit(examples.random!, query.input!));
+    const best = examples.retrieved ?? [];
+    measure("colourFit", colourFit(best.length > 0 ? best : examples.random!, query.input!));
     if (filter) measure("classical", await filter.apply(query.input!));
     measure("roundTrip", roundTrip!);
     const cells = [{ image: query.input! }, { image: query.output }, { image: roundTrip! }];

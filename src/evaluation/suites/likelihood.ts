@@ -19,7 +19,7 @@ import { mean } from "../metrics/bootstrap.ts";
 import { SampleCounter } from "../sample-counter.ts";
 import { sampleOf } from "../samples.ts";
 import type { Suite, SuiteContext, SuiteOutcome } from "../suite.ts";
-import { difference, estimate } from "../summary.ts";
+import { difference, estimate, shareEstimate } from "../summary.ts";
 import { hasSeen, trainedFamilies } from "../training-facts.ts";
 
 /** `without`: only the query, or a scene without caption. */
@@ -54,12 +54,11 @@ async function measure(context: SuiteContext): Promise<SuiteOutcome> {
   const pooled = (group: readonly TaskFamily[]) =>
     columnsOf((condition) => group.flatMap(({ name }) => families.get(name)![condition]));
   const better = (other: "wrong" | "without") =>
-    estimate(
+    shareEstimate(
       trained.map(({ name }) => {
         const columns = families.get(name)!;
         return mean(columns.right) < mean(columns[other]) ? 1 : 0;
       }),
-      seed,
     );
   const seen = pooled(trained);
   const figures = {

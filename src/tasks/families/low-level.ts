@@ -123,10 +123,7 @@ function drawHoles(random: Random): ReversibleChange {
       );
     }),
     words: {
-      instructions: [
-        `cover parts with ${color} ${many ? things : `${shape}`}`,
-        "mask out parts of the picture",
-      ],
+      instructions: [`cover parts with ${color} ${things}`, "mask out parts of the picture"],
       differences: [`${count} ${color} ${things} cover${many ? "" : "s"} parts of the output image`],
     },
     reverseWords: {

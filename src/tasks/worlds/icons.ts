@@ -47,6 +47,9 @@ export function toneOf(sprite: Sprite): Tone {
   return tone;
 }
 
+/** Whether a sprite is black, white or gray everywhere. */
+export const isInk = (sprite: Sprite): boolean => toneOf(sprite).chroma < 0.02;
+
 const meanLuma = ({ data }: Image): number => {
   let sum = 0;
   for (let i = 0; i < data.length; i += 3) sum += lumaAt(data, i);
@@ -120,8 +123,7 @@ export class IconWorld implements World {
     const count = random.pick([1, 2, 3, 4], [17, 1, 1, 1]);
     const icons = Array.from({ length: count }, () => set.icons.get(random.pick(names))!);
     let sprites = icons.map(iconSprite);
-    const isInk = sprites.every((sprite) => toneOf(sprite).chroma < 0.02);
-    const ink = isInk && random.chance(0.4) ? drawInk(random) : undefined;
+    const ink = sprites.every(isInk) && random.chance(0.4) ? drawInk(random) : undefined;
     if (ink) sprites = sprites.map(ink.sprite);
     const picture = drawGround(random, size, this.photos, sprites);
     for (const [i, place] of drawPlaces(random, count).entries()) stamp(picture, sprites[i]!, place);

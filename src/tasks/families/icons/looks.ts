@@ -4,11 +4,11 @@ import type { Icon } from "../../gathered/index.ts";
 import { bothWays, type Change, family, type ReversibleChange, type TaskFamily } from "../../task.ts";
 import { withArticle } from "../../world/caption.ts";
 import { type Color, colorNames, colors } from "../../world/scene.ts";
-import { drawPlace, iconSprite, toneOf } from "../../worlds/icons.ts";
+import { drawPlace, iconSprite, isInk, toneOf } from "../../worlds/icons.ts";
 import { recolored, type Sprite, type Stamp, silhouette } from "../../worlds/sprite.ts";
 import { outlined, shadowed, withLargestPart, withoutTop } from "../../worlds/sprite-changes.ts";
 import { hueRotation } from "../tone.ts";
-import { type IconChange, type IconSource, isInk } from "./source.ts";
+import type { IconChange, IconSource } from "./source.ts";
 
 /** Marks families as possible only if at least one icon can have the change. */
 function whereFitting<F extends TaskFamily>(

@@ -3,7 +3,7 @@ import type { Image } from "../../../image/image.ts";
 import type { Random } from "../../../random.ts";
 import type { Gathered, Icon, IconSet, Photo } from "../../gathered/index.ts";
 import type { Change, Images } from "../../task.ts";
-import { drawGround, drawPlace, iconSprite, namesOf, toneOf } from "../../worlds/icons.ts";
+import { drawGround, drawPlace, iconSprite, namesOf } from "../../worlds/icons.ts";
 import { type Sprite, type Stamp, stamped } from "../../worlds/sprite.ts";
 import { drawFitting, isVisible } from "../visible.ts";
 
@@ -11,9 +11,6 @@ import { drawFitting, isVisible } from "../visible.ts";
 const iconAttempts = 1000;
 /** The most icons of each set that are looked at to know whether a change fits any. */
 const probes = 60;
-
-/** Whether a sprite is black, white or gray everywhere. */
-export const isInk = (sprite: Sprite): boolean => toneOf(sprite).chroma < 0.02;
 
 /** Returns the changed icon; undefined for an icon that the change does not fit. */
 export type IconChange = (icon: Icon) => Sprite | undefined;

@@ -6,9 +6,9 @@ import type { Random } from "../../../random.ts";
 import type { IconSet } from "../../gathered/index.ts";
 import { type Change, family, type TaskFamily } from "../../task.ts";
 import { colorNames, colors } from "../../world/scene.ts";
-import { drawPlace, iconSprite, namesOf } from "../../worlds/icons.ts";
+import { drawPlace, iconSprite, isInk, namesOf } from "../../worlds/icons.ts";
 import { silhouette } from "../../worlds/sprite.ts";
-import { type IconSource, isInk } from "./source.ts";
+import type { IconSource } from "./source.ts";
 
 /** Pairs of sets that are held out of style training. */
 const heldOutStyles: readonly (readonly [string, string])[] = [
