@@ -9,7 +9,8 @@ const { folder, json, refused, succeed, xprompt } = await workplace();
 
 test("prints one JSON object, the one in results.json", async () => {
   const args = ["eval", "compression", "--model", "tiny", "--limit", "1", "--greedy", "--threads", "1"];
-  const result = await json(...args, "--out", "measured");
+  const { output, ...result } = await json(...args, "--out", "measured");
+  expect(output).toBe("measured");
   expect(result).toMatchObject({ suite: "compression", model: "tiny", limit: 1, seed: 2026 });
   expect(result.settings).toEqual({ temperature: 0, topK: 0, topP: 1, guidance: 1 });
   expect(result.command).toBe(

@@ -643,8 +643,9 @@ describe("prompts", () => {
 
 describe("loading", () => {
   test("a missing folder, an empty one, a file, a name that is not shipped", async () => {
-    for (const name of [join(folder, "none"), "nano2", "../models/nano2", "", "nano/config.json"])
+    for (const name of [join(folder, "none"), "nano2", "../models/nano2", "nano/config.json"])
       await refusal(XPrompt.load(name));
+    await refusal(XPrompt.load(""), UsageError);
     expect(await refusal(XPrompt.load("mega"))).toContain("loading model mega: expected a model folder");
   });
 

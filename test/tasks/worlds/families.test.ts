@@ -78,7 +78,7 @@ test.each(["grayscale", "colorize", "hueRotation", "channelPermutation", "twoCha
     const family = familiesOf(opened, "icons").find((each) => each.name === name)!;
     let alike = 0;
     for (let n = 0; n < 40; n++) {
-      const { input, output } = draw(family, n).pair(Random.of("gray", n), 8, nearlyGray);
+      const { input, output } = draw(family, n).pair(Random.of("gray", n), 24, nearlyGray);
       if (input.data.every((value, i) => Math.abs(value - output.data[i]!) < 0.01)) alike++;
     }
     expect(alike).toBeLessThan(3); // 1 of 500 where half of all pictures show nothing
