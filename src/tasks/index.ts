@@ -27,7 +27,6 @@ import type { WorldName, Worlds } from "./worlds/index.ts";
 export { Random } from "../random.ts";
 export * from "./datasets/index.ts";
 export { isCombined } from "./families/combined.ts";
-export { isHeldOutStyle } from "./families/icons/styles.ts";
 export type { Gathered } from "./gathered/index.ts";
 export type { Pair, Prototype, SceneEdit, Task, TaskFamily } from "./task.ts";
 export { prototypes } from "./task.ts";

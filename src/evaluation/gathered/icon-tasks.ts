@@ -3,8 +3,9 @@
  * style of the second set. An edit recolours or removes one flat layer, which has the same colour in example and query.
  */
 import type { Image } from "../../image/index.ts";
+import { isHeldOutStyle } from "../../tasks/families/icons/styles.ts";
 import type { Icon, IconLayer, IconSet } from "../../tasks/gathered/index.ts";
-import { isHeldOutStyle, type Random } from "../../tasks/index.ts";
+import type { Random } from "../../tasks/index.ts";
 import { rmse } from "../metrics/pictures.ts";
 import { iconPicture, recoloured } from "./pictures.ts";
 
