@@ -41,7 +41,7 @@ export async function serve(options: ServeOptions): Promise<Running> {
     const silence = { waiting: longestSilence(limits), answering: SILENCE };
     const app = createApp({
       ...{ services, keys: options.keys, origins: options.origins, version: packageVersion() },
-      hosts: isLoopback(options.host) ? loopbackHosts : undefined,
+      hosts: isLoopback(options.host) ? loopbackHosts : options.keys ? undefined : "private",
       studio: await filesBelow(join(packageFolder, "dist", "studio")),
       silence,
       mcp: await mcpHandler(services),
