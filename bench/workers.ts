@@ -32,6 +32,8 @@ interface WorkersOptions extends CommonOptions {
 const LOCK = 2;
 /** Jobs whose pictures are compared with those of the model in this process. */
 const COMPARED = 25;
+/** Milliseconds without a result, after which the jobs that are left count as lost. */
+const STALL = 300_000;
 
 export function workersBenchmark(print: (report: Report, options: CommonOptions) => void): Command {
   return benchmark("workers", "Jobs over workers that are killed: none lost, none doubled.", 1)
@@ -81,8 +83,12 @@ async function killing(options: WorkersOptions, resources: Resources): Promise<R
   }));
   const started = performance.now();
   let done = 0;
+  // A job that is lost would be waited for without an end.
+  const stalled = new AbortController();
+  const stall = setTimeout(() => stalled.abort(new Error("no result for long")), STALL);
   const all = requests.map(async (request) => {
-    const { images } = await far.generate(request);
+    const { images } = await far.generate({ ...request, signal: stalled.signal });
+    stall.refresh();
     if (++done % 100 === 0) process.stderr.write(`${done} results, ${fleet.kills} kills\n`);
     return images[0];
   });
@@ -94,21 +100,25 @@ async function killing(options: WorkersOptions, resources: Resources): Promise<R
       if (!finished.signal.aborted) fleet.replaceOne(random);
     }
   })();
-  const results = await Promise.all(all).finally(() => finished.abort());
+  const ends = await Promise.allSettled(all);
+  clearTimeout(stall);
+  finished.abort();
   await killer;
+  const results = ends.map((end) => (end.status === "fulfilled" ? end.value : undefined));
   const seconds = (performance.now() - started) / 1000;
 
   let different = 0;
   for (let i = 0; i < COMPARED; i++) {
     const index = Math.floor((i * options.jobs) / COMPARED);
+    const found = results[index];
     const { images } = await model.generate(requests[index]!);
-    if (!Buffer.from(toBytes(images[0])).equals(toBytes(results[index]!))) different++;
+    if (!found || !Buffer.from(toBytes(images[0])).equals(toBytes(found))) different++;
   }
   const { completed, doubled, unfinished, failed, takenOver } = await ended();
   const result = {
     ...{ benchmark: "workers", jobs: options.jobs, workers: options.workers, kills: fleet.kills },
     takenOver,
-    ...{ results: results.length, lost: options.jobs - completed, doubled, failed, unfinished },
+    ...{ results: done, lost: options.jobs - completed, doubled, failed, unfinished },
     ...{ compared: COMPARED, different, seconds: round(seconds, 1) },
     ...setting(options),
   };
@@ -127,7 +137,7 @@ async function killing(options: WorkersOptions, resources: Resources): Promise<R
         "seconds",
       ],
       [
-        ...[options.jobs, options.workers, fleet.kills, takenOver, results.length, result.lost, doubled],
+        ...[options.jobs, options.workers, fleet.kills, takenOver, done, result.lost, doubled],
         ...[`${different} of ${COMPARED}`, result.seconds],
       ].map(String),
     ],
