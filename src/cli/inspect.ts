@@ -43,7 +43,7 @@ async function inspect(what: string): Promise<Record<string, unknown>> {
   if (imageExtensions.includes(ending)) return { kind: "picture", ...(await describePicture(what)) };
   switch (ending) {
     case ".xprompt":
-      return { kind: "prompt", ...(await describePrompt(await VisualPrompt.load(what))) };
+      return { kind: "prompt", ...(await describePrompt(what)) };
     case ".onnx":
       return { kind: "graph", ...(await describeGraph(what)) };
     default:
@@ -72,14 +72,14 @@ async function describeLibrary(place: string): Promise<Record<string, unknown>> 
   }
 }
 
-async function describePrompt(prompt: VisualPrompt): Promise<Record<string, unknown>> {
-  const { model, blocks } = prompt;
+async function describePrompt(path: string): Promise<Record<string, unknown>> {
+  const { model, blocks } = await VisualPrompt.load(path);
   return {
     model,
     examples: blocks.length,
     slots: slotsOf(blocks),
     layers: blocks[0]!.layers.length,
-    bytes: (await prompt.toBytes()).length,
+    bytes: (await stat(path)).size,
   };
 }
 

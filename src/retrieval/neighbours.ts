@@ -80,14 +80,9 @@ export interface NeighbourOptions {
   readonly part: "train" | "heldOut";
 }
 
-/** All examples of a library, without their pictures. */
-async function* factsOf(library: ExampleLibrary): AsyncGenerator<Facts> {
-  for (let offset = 0, all = await library.count(); offset < all; offset += FACTS_AT_ONCE)
-    yield* await library.list({ offset, limit: FACTS_AT_ONCE });
-}
-const FACTS_AT_ONCE = 10_000;
+type Pictures = Pick<Facts, "pictures">;
 
-const isOut = (facts: Facts, links: Links, heldOut: number): boolean =>
+const isOut = (facts: Pictures, links: Links, heldOut: number): boolean =>
   isHeldOut(links.leaderOf(picturesOf(facts)[0]), heldOut);
 
 /** Contexts from a library, like those of `PairSource` from a data set. */
@@ -114,12 +109,17 @@ export class NeighbourSource {
       const library = resources.own(await ExampleLibrary.open(place));
       const { heldOut, part } = options;
       const links = new Links();
-      if (heldOut > 0) for await (const facts of factsOf(library)) links.link(...picturesOf(facts));
-      const ids: string[] = [];
-      // Neighbours are found by the instruction.
-      for await (const facts of factsOf(library))
-        if (facts.instruction !== "" && isOut(facts, links, heldOut) === (part === "heldOut"))
-          ids.push(facts.id);
+      const found: (Pictures & Pick<Facts, "id">)[] = [];
+      const batch = 10_000;
+      for (let offset = 0, all = await library.count(); offset < all; offset += batch)
+        for (const { id, instruction, pictures } of await library.list({ offset, limit: batch })) {
+          if (heldOut > 0) links.link(...picturesOf({ pictures }));
+          // Neighbours are found by the instruction.
+          if (instruction !== "") found.push({ id, pictures });
+        }
+      const ids = found
+        .filter((each) => isOut(each, links, heldOut) === (part === "heldOut"))
+        .map(({ id }) => id);
       if (ids.length === 0)
         throw new XPromptError(
           `training on library ${place}: expected examples with an instruction${heldOut > 0 ? ` of the part ${part}` : ""}, got none (add some, or change mix.pairsHeldOut)`,
@@ -136,7 +136,7 @@ export class NeighbourSource {
   async context(n: number, { examples, todos, size }: ContextShape): Promise<PairContext> {
     const anchor = this.at(n);
     const { heldOut, part } = this.options;
-    const isShown = (facts: Facts) => !isOut(facts, this.links, heldOut);
+    const isShown = (facts: Pictures) => !isOut(facts, this.links, heldOut);
     const shown = await this.near(anchor, examples, isShown);
     if (shown.length === 0 && examples > 0)
       throw new XPromptError(

@@ -73,11 +73,10 @@ export async function drawPictures(
     const finished = await finish(result, asked, image, services);
     services.metrics.count("xprompt_pictures_total", "Generated pictures.");
     watching.onFinished?.(finished);
-    return { result, finished };
+    return finished;
   };
-  const drawn = await allOrAbort([...done.keys()], generateOne, watching.signal);
-  const [{ finished: first }] = drawn as [(typeof drawn)[0]];
-  const pictures = drawn.map(({ finished }) => finished);
+  const pictures = await allOrAbort([...done.keys()], generateOne, watching.signal);
+  const first = pictures[0]!;
   const longest = (part: keyof Finished["timings"]) =>
     Math.max(...pictures.map(({ timings }) => timings[part]));
   return {

@@ -137,7 +137,7 @@ export function httpBackend(base: string): Backend {
         last = state;
         metrics = await metricsAfter(id, metrics, signal);
         yield {
-          ...{ ...summary(run), recipe: run.recipe, metrics: [...metrics] },
+          ...{ ...summary(run), recipe: run.recipe, metrics },
           sheets: run.sheets.map(({ step, url }) => ({ step, picture: url })),
         } satisfies Run;
       }
